@@ -1,0 +1,40 @@
+import { Address, type AddressLike } from "./address.js";
+
+/** Pairs that are remembered; past that many the memory starts anew. */
+const most = 4096;
+
+let count = 0;
+let byHost = new Map<string, Map<number, Address>>();
+let last: Address | undefined;
+
+/**
+ * `Address.from`, remembering what `[host, port]` pairs gave, so that a loop which writes the pair out at every call
+ * reads and freezes it once. Addresses are immutable: all sockets of a thread share them.
+ */
+export function knownAddress(input: AddressLike): Address {
+  if (input instanceof Address) return input;
+  if (!Array.isArray(input) || input.length !== 2) return Address.from(input);
+  const pair = input as readonly [string, number];
+  return sharedAddress(pair[0], pair[1]);
+}
+
+/** `new Address(host, port)`, or the one that was made before. */
+export function sharedAddress(host: string, port: number): Address {
+  if (last?.host === host && last.port === port) return last;
+  // Anything else than a string and a number is for the constructor to refuse.
+  last = byHost.get(host)?.get(port) ?? remember(host, port);
+  return last;
+}
+
+function remember(host: string, port: number): Address {
+  const address = new Address(host, port);
+  if (count === most) {
+    byHost = new Map();
+    count = 0;
+  }
+  count++;
+  const ports = byHost.get(host);
+  if (ports) ports.set(port, address);
+  else byHost.set(host, new Map([[port, address]]));
+  return address;
+}

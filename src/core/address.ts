@@ -1,0 +1,160 @@
+import { AF_INET, AF_INET6, AF_UNSPEC, INADDR_BROADCAST } from "./constants.js";
+import { OSError, outOfRange, wholeNumber, wrongType } from "./errors.js";
+import { formatLiteral, parseLiteral } from "./ip.js";
+
+/** `AF_INET` or `AF_INET6`. */
+export type Family = typeof AF_INET | typeof AF_INET6;
+
+/** What every call takes for an address: an `Address`, Python's pair, or Node's record. */
+export type AddressLike =
+  | Address
+  | readonly [host: string, port: number]
+  | { readonly address: string; readonly port: number };
+
+/** An `Address` whose host is a literal: what drivers take and give. */
+export type Endpoint = Address & { readonly family: Family };
+
+const longestName = 253;
+
+/**
+ * A host and a port. Frozen; iterable as `[host, port]`; `String(address)` is `host:port`, or `[host]:port` for IPv6.
+ */
+export class Address implements Iterable<string | number> {
+  /** An IPv4 or IPv6 literal, with `%interface` where a link-local address has a scope, or a name not yet resolved. */
+  readonly host: string;
+  /** 0 to 65535. */
+  readonly port: number;
+  /** `AF_INET` or `AF_INET6` of a literal; `AF_UNSPEC` of a name. */
+  readonly family: Family | typeof AF_UNSPEC;
+
+  /**
+   * @param host a literal or a name of up to 253 characters; `""` is every interface and `"<broadcast>"` is
+   *   255.255.255.255, as in Python.
+   * @param port 0 to 65535.
+   * @throws `TypeError` for other types; `RangeError` `ERR_SOCKET_BAD_PORT` for the port, `ERR_OUT_OF_RANGE` for the name.
+   */
+  constructor(host: string, port: number) {
+    if (typeof host !== "string") throw wrongType("host", "a string", host);
+    this.port = checkPort(port);
+    const literal = parseLiteral(host);
+    if (literal) {
+      this.host = formatLiteral(literal.bytes) + (literal.zone && `%${literal.zone}`);
+      this.family = literal.bytes.length === 4 ? AF_INET : AF_INET6;
+    } else if (host === "<broadcast>") {
+      this.host = INADDR_BROADCAST;
+      this.family = AF_INET;
+    } else {
+      this.host = checkName(host);
+      this.family = AF_UNSPEC;
+    }
+    Object.freeze(this);
+  }
+
+  /**
+   * Reads `host:port` or `[v6]:port`, for command lines and settings.
+   *
+   * @param text such as `"192.168.1.20:9000"`, `"camera.local:9000"`, `"[fe80::1%eth0]:9000"`.
+   * @param defaultHost the host where the text is a port alone; without it such a text is an error.
+   * @throws `TypeError` for anything but a string; `RangeError` for what is not an address with a port.
+   */
+  static parse(text: string, defaultHost?: string): Address {
+    if (typeof text !== "string") throw wrongType("address", "a string such as host:port", text);
+    const match = /^(?:\[([^\]]*)\]:|([^:[\]]*):)?(\d{1,5})$/.exec(text);
+    const host = match?.[1] ?? match?.[2] ?? defaultHost;
+    if (!match || host === undefined || (match[1] !== undefined && !match[1].includes(":"))) {
+      throw outOfRange("address", "host:port or [v6]:port", text);
+    }
+    return new Address(host, Number(match[3]));
+  }
+
+  /** The `Address` of any of the forms that calls take. Reads each part once. */
+  static from(input: AddressLike): Address {
+    if (input instanceof Address) return input;
+    if (Array.isArray(input)) {
+      const pair = input as readonly unknown[];
+      if (pair.length !== 2) throw wrongType("address", "a pair [host, port]", input);
+      return new Address(pair[0] as string, pair[1] as number);
+    }
+    if (typeof input !== "object" || input === null) {
+      throw wrongType("address", "an Address, [host, port] or { address, port }", input);
+    }
+    const { address, port } = input as { address: string; port: number };
+    return new Address(address, port);
+  }
+
+  /** The interface's name or number of a scoped IPv6 literal (`"eth0"` of `fe80::1%eth0`), else `undefined`. */
+  get scope(): string | undefined {
+    const percent = this.host.indexOf("%");
+    return percent < 0 ? undefined : this.host.slice(percent + 1);
+  }
+
+  /** The same host at another port. */
+  withPort(port: number): Address {
+    return new Address(this.host, port);
+  }
+
+  /** Whether both have the same host, to the letter, and the same port. */
+  equals(other: Address): boolean {
+    return this.port === other.port && this.host === other.host;
+  }
+
+  *[Symbol.iterator](): Generator<string | number, void, undefined> {
+    yield this.host;
+    yield this.port;
+  }
+
+  toString(): string {
+    return this.family === AF_INET6 ? `[${this.host}]:${this.port}` : `${this.host}:${this.port}`;
+  }
+
+  toJSON(): { host: string; port: number } {
+    return { host: this.host, port: this.port };
+  }
+}
+
+/** `0.0.0.0` or `::`, every interface of a family, at `port`. */
+export function anyAddress(family: Family, port = 0): Endpoint {
+  return new Address(family === AF_INET ? "0.0.0.0" : "::", port) as Endpoint;
+}
+
+/**
+ * The address as a socket of `family` can use it: an endpoint, or still a name.
+ *
+ * @throws `OSError` `EAFNOSUPPORT` for a literal of the other family.
+ */
+export function forFamily(address: Address, family: Family, syscall: string): Address {
+  if (address.host === "") return anyAddress(family, address.port);
+  if (address.family === AF_UNSPEC || address.family === family) return address;
+  throw new OSError("EAFNOSUPPORT", {
+    syscall,
+    address: address.host,
+    port: address.port,
+    text:
+      family === AF_INET
+        ? "this is an IPv6 address and the socket is AF_INET"
+        : `this is an IPv4 address and the socket is AF_INET6, which reaches it as ::ffff:${address.host}`,
+  });
+}
+
+/** Whether the host of `address` is a literal, so that it needs no resolver. */
+export function isEndpoint(address: Address): address is Endpoint {
+  return address.family !== AF_UNSPEC;
+}
+
+function checkPort(port: unknown): number {
+  if (typeof port !== "number") throw wrongType("port", "a number", port);
+  try {
+    return wholeNumber("port", port, 0, 65_535);
+  } catch (error) {
+    throw Object.assign(error as RangeError, { code: "ERR_SOCKET_BAD_PORT" });
+  }
+}
+
+function checkName(host: string): string {
+  if (host.length > longestName) {
+    throw outOfRange("host", `a name of at most ${longestName} characters`, host);
+  }
+  // A NUL would end the name early in the resolver, and white space and brackets are in no name.
+  if (/[\0\s[\]%/]/.test(host)) throw outOfRange("host", "a name or an IP address", host);
+  return host;
+}

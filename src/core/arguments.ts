@@ -1,0 +1,99 @@
+/** What the socket's calls take, and the checks of it. Nothing here looks at a socket. */
+
+import type { Address, AddressLike } from "./address.js";
+import { outOfRange, wholeNumber, wrongType } from "./errors.js";
+import { type Data, toBytes } from "./payload.js";
+import type { Wait } from "./receiver.js";
+import type { Letter } from "./sender.js";
+
+/** What `socket()` takes beside the family and the type. */
+export interface SocketOptions {
+  /** Bytes to ask of the kernel for unread datagrams. @default 4194304 */
+  readonly receiveBuffer?: number | undefined;
+  /** Bytes to ask of the kernel for datagrams on their way out. @default 4194304 */
+  readonly sendBuffer?: number | undefined;
+  /** Bytes of payload that may wait in this process to be sent; a send above it fails with `ENOBUFS`. @default 67108864 */
+  readonly sendQueue?: number | undefined;
+}
+
+/** How one receive call waits. */
+export interface WaitOptions {
+  /** Ends the wait with `signal.reason`; no datagram is lost by it. */
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds for this call, in place of `settimeout`: 0 does not wait, `Infinity` waits for ever. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** How `recvmsg` waits and cuts. */
+export interface MessageOptions extends WaitOptions {
+  /** The most bytes that `data` may have; the rest is discarded. @default no limit */
+  readonly bufsize?: number | undefined;
+}
+
+/** One datagram for `sendMany`. */
+export interface OutgoingDatagram {
+  readonly data: Data;
+  /** Where it goes; the connected peer without one. */
+  readonly address?: AddressLike | undefined;
+}
+
+/** Gives back the most bytes that a receive call may give. */
+export function checkBufsize(bufsize: unknown): number {
+  return wholeNumber("bufsize", bufsize, 0, Number.MAX_SAFE_INTEGER);
+}
+
+/** Seconds of `settimeout` in milliseconds; `null` for ever. */
+export function checkTimeout(seconds: unknown): number | null {
+  if (seconds === null) return null;
+  if (typeof seconds !== "number") throw wrongType("timeout", "a number of seconds or null", seconds);
+  if (!Number.isFinite(seconds) || seconds < 0) throw outOfRange("timeout", "0 or more seconds", seconds);
+  return seconds * 1000;
+}
+
+/** How a call waits whose socket waits `timeoutMs`. Reads each option once. */
+export function checkWait(syscall: string, options: WaitOptions | undefined, timeoutMs: number | null): Wait {
+  if (options === undefined) return { syscall, timeoutMs, signal: undefined };
+  if (typeof options !== "object" || options === null) throw wrongType("options", "an object", options);
+  const { signal, timeoutMs: own } = options;
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType("signal", "an AbortSignal", signal);
+  return { syscall, timeoutMs: own === undefined ? timeoutMs : checkTimeoutMs(own), signal };
+}
+
+/**
+ * The datagrams of a `sendMany`.
+ *
+ * @param shared where payloads go that come without an address; `null` is the connected peer.
+ * @param destination checks an address of the list.
+ * @throws what the first bad item throws, with its `index`.
+ */
+export function checkLetters(
+  items: Iterable<Data | OutgoingDatagram>,
+  shared: Address | null,
+  destination: (address: AddressLike) => Address,
+): Letter[] {
+  if (typeof items !== "object" || items === null || !(Symbol.iterator in items)) {
+    throw wrongType("the first argument", "an array of payloads or of { data, address }", items);
+  }
+  const letters: Letter[] = [];
+  for (const item of items) {
+    try {
+      if (isOutgoing(item)) {
+        const { data, address } = item;
+        letters.push({ payload: toBytes(data), to: address === undefined ? null : destination(address) });
+      } else letters.push({ payload: toBytes(item), to: shared });
+    } catch (error) {
+      throw Object.assign(error as Error, { index: letters.length, sent: 0 });
+    }
+  }
+  return letters;
+}
+
+function checkTimeoutMs(timeoutMs: unknown): number | null {
+  if (typeof timeoutMs !== "number") throw wrongType("timeoutMs", "a number of milliseconds", timeoutMs);
+  if (!(timeoutMs >= 0)) throw outOfRange("timeoutMs", "0 or more milliseconds", timeoutMs);
+  return timeoutMs === Infinity ? null : timeoutMs;
+}
+
+function isOutgoing(item: Data | OutgoingDatagram): item is OutgoingDatagram {
+  return typeof item === "object" && item !== null && "data" in item;
+}

@@ -1,0 +1,134 @@
+/** The seam between the socket and what carries its datagrams: a kernel, or a network in memory. */
+
+import type { Buffer } from "node:buffer";
+
+import type { Endpoint, Family } from "./address.js";
+import type { OSError } from "./errors.js";
+import type { Option, OptionValue } from "./options.js";
+import type { Outbound } from "./outbound.js";
+
+/** What sockets of one driver share: one a process and thread, or one a simulated host. */
+export interface Stack {
+  readonly name: "native" | "dgram" | "sim";
+  readonly clock: Clock;
+  readonly capabilities: Capabilities;
+  /** A uniformly random uint32. */
+  random(): number;
+  /**
+   * The addresses of a name, best first, at least one; port 0.
+   *
+   * @throws `OSError` `ENOTFOUND` or `EAI_AGAIN` naming the host.
+   */
+  resolve(host: string, family: Family): Promise<readonly Endpoint[]>;
+  /** @throws `OSError` such as `EMFILE` or `EAFNOSUPPORT`. */
+  open(family: Family, events: DriverEvents): Driver;
+}
+
+/** Time, so that nothing above a driver reads the real one. */
+export interface Clock {
+  /** Milliseconds, monotonic, with fractions. */
+  now(): number;
+  /** Nanoseconds since the epoch. */
+  wall(): bigint;
+  /**
+   * Runs once, `ms` milliseconds from now or later. A waiting timer does not keep a process alive.
+   *
+   * @returns what cancels it.
+   */
+  after(ms: number, run: () => void): () => void;
+  /** Runs once, when everything that had arrived by now has had the chance to be noticed. */
+  turn(run: () => void): void;
+}
+
+/** What a driver tells its socket. Never called from inside a call to the driver, nor after `close()`. */
+export interface DriverEvents {
+  /** Something may be there to receive, where `receive` last found less than it was asked for. */
+  readable(): void;
+  /** The next `count` datagrams of the batch are settled: sent, or failed as `Outbound.fail` was told. */
+  settled(count: number): void;
+  ledger(event: LedgerEvent): void;
+}
+
+/** A loss that a driver knows of. */
+export interface LedgerEvent {
+  readonly type: "droppedQueue";
+  readonly datagrams: number;
+  readonly bytes: number;
+}
+
+/** Where received datagrams go. */
+export interface Sink {
+  /** One datagram, whole; `data` is the receiver's to keep. */
+  push(data: Buffer, source: Endpoint): void;
+}
+
+/** One socket of an operating system or of a network in memory. Errors are `OSError`s, thrown or rejected. */
+export interface Driver {
+  bind(at: Endpoint): Promise<void>;
+  /** With `null`, dissolves the association; the local port stays. */
+  connect(to: Endpoint | null): Promise<void>;
+  /** The local address; `0.0.0.0:0` or `[::]:0` until there is one. */
+  local(): Endpoint;
+  setOption(option: Option, value: OptionValue): void;
+  getOption(option: Option): OptionValue;
+  /** Joins or leaves a multicast group; without an interface, on the one that the system chooses. */
+  membership(change: "add" | "drop", group: Endpoint, at: string | undefined): void;
+  /**
+   * Hands over what is there, at most `max` datagrams; never waits.
+   *
+   * @returns how many; less than `max` when nothing more is there.
+   * @throws the error that waited on the socket in place of a datagram: an ICMP error of the connected peer.
+   */
+  receive(sink: Sink, max: number): number;
+  /** Whether `readable()` is of use to anybody now. */
+  wantReadable(on: boolean): void;
+  /**
+   * Sends a batch, which is the driver's until all of it is settled; only then comes the next.
+   * A driver waits for room where a buffer is full, and never gives up by itself.
+   *
+   * @returns how many datagrams from the front are settled now; `settled()` tells of the rest, in order.
+   */
+  send(batch: Outbound): number;
+  /** Datagrams that were dropped because the receive buffer was full, at least; `undefined` where nobody counts. */
+  dropped(): number | undefined;
+  /** Whether the socket keeps its process alive. Off at the start. */
+  hold(on: boolean): void;
+  /** Gives everything back; may be called at any moment, and twice. */
+  close(): void;
+}
+
+/** Whether a driver can do a thing here, and why not where it can't. */
+export type Capability = { readonly available: true } | { readonly available: false; readonly reason: string };
+
+/** What drivers differ in. */
+export type Feature =
+  /** Many datagrams in one system call. */
+  | "batching"
+  /** Unread datagrams wait in the kernel's buffer, so that reading slowly costs this process no memory. */
+  | "kernelQueue"
+  /** `stats().droppedKernel` counts what a full receive buffer dropped. */
+  | "kernelDropCount"
+  /** `sendto` elsewhere on a connected socket. */
+  | "sendtoWhileConnected"
+  /** `SO_REUSEPORT`. */
+  | "reusePort"
+  /** `getsockopt` asks the kernel; without it, it knows what was set and what is sure by default. */
+  | "optionReadback"
+  /** Options beyond address reuse, broadcast, buffer sizes, TTL and multicast: `IP_TOS`, `SO_PRIORITY`, … */
+  | "allOptions";
+
+export type Capabilities = Readonly<Record<Feature, Capability>>;
+
+/** For a driver's table of capabilities. */
+export const available: Capability = Object.freeze({ available: true });
+
+/** For a driver's table of capabilities: what is missing, and who has it. */
+export function unavailable(reason: string): Capability {
+  return Object.freeze({ available: false, reason });
+}
+
+/** Tells the owner of a datagram in an `Outbound` what became of it. */
+export interface Completion {
+  /** @param tag what was given along with the datagram. */
+  settle(tag: number, error: OSError | undefined): void;
+}

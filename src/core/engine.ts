@@ -1,0 +1,180 @@
+import { Buffer } from "node:buffer";
+
+import { type Address, type Endpoint, type Family, isEndpoint } from "./address.js";
+import { Datagram, type Replier } from "./datagram.js";
+import type { Clock, Driver, Stack } from "./driver.js";
+import { OSError } from "./errors.js";
+import { type Packet, type Tell, runListener } from "./events.js";
+import { type Arrival, Receiver, type ReceiverHost } from "./receiver.js";
+import { Sender, type SenderHost } from "./sender.js";
+import { Ledger, type Stats } from "./stats.js";
+
+/** How long `close()` waits for room for what was sent before it, in milliseconds. */
+const lingerMs = 5000;
+
+/** What runs beneath one socket: its driver, the ways in and out, the ledger, the taps. */
+export class Engine implements SenderHost, ReceiverHost {
+  readonly family: Family;
+  readonly clock: Clock;
+  readonly driver: Driver;
+  readonly sender: Sender;
+  readonly receiver: Receiver;
+  readonly ledger: Ledger = new Ledger();
+  peer: Endpoint | null = null;
+
+  readonly #stack: Stack;
+  readonly #tell: Tell;
+  readonly #lookups = new Set<(reason: OSError) => void>();
+  readonly #taps = new Set<(packet: Packet) => void>();
+  #referenced = true;
+  #waiting = false;
+  #sending = false;
+  #held = false;
+  #closed = false;
+  #lastDropped: number | undefined;
+
+  /** @param mostQueuedBytes bytes of payload that may wait to be sent. */
+  constructor(stack: Stack, family: Family, mostQueuedBytes: number, tell: Tell) {
+    this.family = family;
+    this.clock = stack.clock;
+    this.#stack = stack;
+    this.#tell = tell;
+    this.driver = stack.open(family, {
+      readable: () => this.receiver.readable(),
+      settled: (count) => this.sender.settled(count),
+      ledger: ({ datagrams, bytes }) => this.#lost(datagrams, bytes),
+    });
+    this.sender = new Sender(this, mostQueuedBytes);
+    this.receiver = new Receiver(this);
+  }
+
+  /** The next datagram of the inbox, which has one, cut to `bufsize` bytes. */
+  take(bufsize: number, socket: Replier): Datagram {
+    const { data, source } = this.receiver.next();
+    this.ledger.received(data.length);
+    if (data.length <= bufsize) return new Datagram(data, source, data.length, socket);
+    const datagram = new Datagram(data.subarray(0, bufsize), source, data.length, socket);
+    this.ledger.truncated();
+    this.#tell("truncated", datagram);
+    return datagram;
+  }
+
+  /** The endpoint of an address that may be a name; `ECANCELED` when the socket is closed first. */
+  endpoint(address: Address, syscall: string): Promise<Endpoint> {
+    if (isEndpoint(address)) return Promise.resolve(address);
+    return this.resolve(address.host).then(
+      (found) => found.withPort(address.port) as Endpoint,
+      (error: unknown) => {
+        if (!(error instanceof OSError)) throw error;
+        throw new OSError(error.code, { syscall, address: address.host, port: address.port, cause: error });
+      },
+    );
+  }
+
+  resolve(host: string): Promise<Endpoint> {
+    return new Promise((resolve, reject) => {
+      this.#lookups.add(reject);
+      this.#stack
+        .resolve(host, this.family)
+        .then((found) => resolve(found[0] as Endpoint), reject)
+        .finally(() => this.#lookups.delete(reject));
+    });
+  }
+
+  /** Shows `listener` what passes; gives back the call that ends it. */
+  tap(listener: (packet: Packet) => void): () => void {
+    const own = (packet: Packet): void => listener(packet);
+    this.#taps.add(own);
+    return () => {
+      this.#taps.delete(own);
+    };
+  }
+
+  get tapped(): boolean {
+    return this.#taps.size > 0;
+  }
+
+  sent(bytes: number, payload?: Uint8Array, peer?: Endpoint | null): void {
+    this.ledger.sent(bytes);
+    const destination = peer ?? this.peer;
+    if (payload && destination) this.#show("out", Buffer.from(payload), destination);
+  }
+
+  failed(error: OSError): void {
+    this.ledger.sendFailed(error);
+    if (this.peer && error.code === "ECONNREFUSED") this.#unreachable(error);
+  }
+
+  arrived(arrivals: readonly Arrival[]): void {
+    if (!this.tapped) return;
+    for (const { data, source } of [...arrivals]) this.#show("in", data, source);
+  }
+
+  refused(error: OSError): void {
+    this.#unreachable(error);
+  }
+
+  waiting(on: boolean): void {
+    this.#waiting = on;
+    this.#updateHold();
+  }
+
+  sending(on: boolean): void {
+    this.#sending = on;
+    this.#updateHold();
+  }
+
+  /** Whether what waits keeps the process alive. */
+  reference(on: boolean): void {
+    this.#referenced = on;
+    this.#updateHold();
+  }
+
+  stats(): Stats {
+    return this.ledger.snapshot(this.#closed ? this.#lastDropped : this.driver.dropped());
+  }
+
+  /** Ends what waits, lets what was sent go out, gives the driver back, then calls `done`. */
+  close(done: () => void): void {
+    this.#lost(...this.receiver.close());
+    for (const cancel of this.#lookups) cancel(new OSError("ECANCELED", { text: "the socket was closed first" }));
+    let cancelLinger: (() => void) | undefined;
+    const finish = (): void => {
+      if (this.#closed) return;
+      this.#closed = true;
+      cancelLinger?.();
+      this.#lastDropped = this.driver.dropped();
+      this.driver.close();
+      this.sender.cancel();
+      done();
+    };
+    this.sender.drain(finish);
+    // `finish` may have run by now, which the compiler cannot see.
+    if (!(this.#closed as boolean)) cancelLinger = this.clock.after(lingerMs, finish);
+  }
+
+  #updateHold(): void {
+    const hold = this.#referenced && (this.#waiting || this.#sending);
+    if (hold === this.#held || this.#closed) return;
+    this.#held = hold;
+    this.driver.hold(hold);
+  }
+
+  #lost(datagrams: number, bytes: number): void {
+    if (datagrams === 0) return;
+    this.ledger.droppedQueue(datagrams);
+    this.#tell("dropped", { datagrams, bytes });
+  }
+
+  #unreachable({ code }: OSError): void {
+    this.ledger.unreachable(code);
+    if (this.peer) this.#tell("unreachable", { destination: this.peer, code });
+  }
+
+  #show(direction: Packet["direction"], data: Buffer, other: Endpoint): void {
+    const local = this.driver.local();
+    const [source, destination] = direction === "in" ? [other, local] : [local, other];
+    const packet: Packet = { direction, data, source, destination, timestamp: this.clock.wall() };
+    for (const listener of this.#taps) runListener(() => listener(packet));
+  }
+}

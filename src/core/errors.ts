@@ -1,0 +1,134 @@
+import { codeOf, meaningOf } from "./errno.js";
+
+/** What an `OSError` can carry beside its code. */
+export interface OSErrorDetails {
+  /** The call that failed: `"bind"`, `"sendto"`, `"recvfrom"`. */
+  readonly syscall?: string | undefined;
+  /** The host that the call was about. */
+  readonly address?: string | undefined;
+  /** The port that the call was about. */
+  readonly port?: number | undefined;
+  /** What happened, in place of the code's usual text. */
+  readonly text?: string | undefined;
+  /** The most bytes that would have been taken (`EMSGSIZE`). */
+  readonly limit?: number | undefined;
+  readonly cause?: unknown;
+}
+
+/**
+ * A socket call that failed, as Python's `OSError` with Node's fields.
+ *
+ * `message` is `<syscall> <host>:<port>: <what happened> (<code>)`.
+ */
+export class OSError extends Error {
+  /** The name of the failure, such as `"EADDRINUSE"`. `errno(3)`, or `"ENOTFOUND"` for a name that does not resolve. */
+  readonly code: string;
+  /** Linux's number for `code`, positive, the same on every platform. */
+  readonly errno: number;
+  /** The call that failed. */
+  declare readonly syscall?: string;
+  /** The host that the call was about. */
+  declare readonly address?: string;
+  /** The port that the call was about. */
+  declare readonly port?: number;
+  /** With `EMSGSIZE`: the most payload bytes that would have been taken. */
+  declare readonly limit?: number;
+  /** From `sendMany`: the position of the first datagram that failed. */
+  declare readonly index?: number;
+  /** From `sendMany`: how many datagrams were sent all the same. */
+  declare readonly sent?: number;
+
+  constructor(code: string, details: OSErrorDetails = {}) {
+    const { errno, text } = meaningOf(code);
+    super(
+      describe(code, details.text ?? text, details),
+      details.cause === undefined ? undefined : { cause: details.cause },
+    );
+    this.code = code;
+    this.errno = errno;
+    for (const key of ["syscall", "address", "port", "limit"] as const) {
+      if (details[key] !== undefined) Object.assign(this, { [key]: details[key] });
+    }
+  }
+
+  static {
+    this.prototype.name = "OSError";
+  }
+}
+
+/** A receive call whose time passed: an `OSError` with the code `ETIMEDOUT`. The socket stays usable. */
+export class TimeoutError extends OSError {
+  constructor(details: OSErrorDetails = {}) {
+    super("ETIMEDOUT", details);
+  }
+
+  static {
+    this.prototype.name = "TimeoutError";
+  }
+}
+
+/** The error of a system call that gave `errno` (positive, as Linux counts). */
+export function fromErrno(errno: number, details: OSErrorDetails): OSError {
+  return new OSError(codeOf(errno), details);
+}
+
+/** A `TypeError` with the code `ERR_INVALID_ARG_TYPE`: `name` must be `expected`. */
+export function wrongType(name: string, expected: string, actual: unknown): TypeError {
+  return withCode(
+    new TypeError(`${name} must be ${expected}, not ${inspect(actual)}`),
+    "ERR_INVALID_ARG_TYPE",
+  );
+}
+
+/** A `RangeError` with the code `ERR_OUT_OF_RANGE`: `name` must be `expected`. */
+export function outOfRange(name: string, expected: string, actual: unknown): RangeError {
+  return withCode(
+    new RangeError(`${name} must be ${expected}, not ${inspect(actual)}`),
+    "ERR_OUT_OF_RANGE",
+  );
+}
+
+/** Gives back `value` when it is a whole number from `least` to `most`. */
+export function wholeNumber(name: string, value: unknown, least: number, most: number): number {
+  if (typeof value !== "number") throw wrongType(name, "a number", value);
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw outOfRange(name, `a whole number from ${least} to ${most}`, value);
+  }
+  return value;
+}
+
+function describe(code: string, text: string, details: OSErrorDetails): string {
+  const { syscall, address, port } = details;
+  const where =
+    address === undefined
+      ? undefined
+      : port === undefined
+        ? address
+        : address.includes(":")
+          ? `[${address}]:${port}`
+          : `${address}:${port}`;
+  const what = [syscall, where].filter((part) => part !== undefined).join(" ");
+  return `${what === "" ? "" : `${what}: `}${text} (${code})`;
+}
+
+function withCode<E extends Error>(error: E, code: string): E {
+  return Object.assign(error, { code });
+}
+
+/** A short text for a value of any kind; never runs code of the value's. */
+function inspect(value: unknown): string {
+  switch (typeof value) {
+    case "string":
+      return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+    case "bigint":
+      return `${value}n`;
+    case "function":
+      return "a function";
+    case "symbol":
+      return "a symbol";
+    case "object":
+      return value === null ? "null" : Array.isArray(value) ? "an array" : "an object";
+    default:
+      return String(value);
+  }
+}

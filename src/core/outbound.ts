@@ -1,0 +1,85 @@
+import { Buffer } from "node:buffer";
+
+import type { Endpoint } from "./address.js";
+import type { Completion } from "./driver.js";
+import type { OSError } from "./errors.js";
+
+/** Bytes of payload that one batch holds: any one datagram fits, and so does what one GSO send can carry. */
+const capacityBytes = 65_536;
+/** What one `sendmmsg` takes (`UIO_MAXIOV`, net/socket.c). */
+const capacityDatagrams = 1024;
+/** Batches that wait to be used again by the sockets of this thread; more are left to the collector. */
+const mostIdle = 16;
+
+const idle: Outbound[] = [];
+
+/**
+ * A batch of datagrams on its way out: the payloads end to end in one arena, a length and a peer for each.
+ * A driver reads it from `settled` on and never writes to it but through `fail`.
+ */
+export class Outbound {
+  /** The payloads, end to end. */
+  readonly arena: Buffer = Buffer.allocUnsafeSlow(capacityBytes);
+  /** Bytes of each payload. */
+  readonly lengths: Int32Array = new Int32Array(capacityDatagrams);
+  /** Where each goes; `null` is the connected peer. */
+  readonly peers: (Endpoint | null)[] = [];
+  /** Datagrams in the batch. */
+  count = 0;
+  /** Bytes of all payloads. */
+  bytes = 0;
+  /** Datagrams from the front that are sent or have failed. */
+  settled = 0;
+  /** Bytes of the settled payloads: where the next one starts in the arena. */
+  settledBytes = 0;
+
+  readonly #owners: Completion[] = [];
+  readonly #tags: number[] = [];
+  #errors: Map<number, OSError> | undefined;
+
+  /** An empty batch; `release` gives it back. */
+  static take(): Outbound {
+    return idle.pop() ?? new Outbound();
+  }
+
+  release(): void {
+    this.count = this.bytes = this.settled = this.settledBytes = 0;
+    this.peers.length = this.#owners.length = this.#tags.length = 0;
+    this.#errors = undefined;
+    if (idle.length < mostIdle) idle.push(this);
+  }
+
+  /** Copies a payload in; `false` when there is no room for it. */
+  add(payload: Uint8Array, peer: Endpoint | null, owner: Completion, tag: number): boolean {
+    const { count, bytes } = this;
+    const end = bytes + payload.length;
+    if (count === capacityDatagrams || end > capacityBytes) return false;
+    this.arena.set(payload, bytes);
+    this.lengths[count] = payload.length;
+    this.peers[count] = peer;
+    this.#owners[count] = owner;
+    this.#tags[count] = tag;
+    this.bytes = end;
+    this.count = count + 1;
+    return true;
+  }
+
+  /** Bytes of payload `index`. */
+  length(index: number): number {
+    return this.lengths[index] ?? 0;
+  }
+
+  /** Says that datagram `index` could not be sent; it is settled in its turn. */
+  fail(index: number, error: OSError): void {
+    (this.#errors ??= new Map()).set(index, error);
+  }
+
+  /** Settles the next datagram and tells its owner. Gives back its error, `undefined` when it was sent. */
+  settleNext(forced?: OSError): OSError | undefined {
+    const index = this.settled++;
+    this.settledBytes += this.length(index);
+    const error = forced ?? this.#errors?.get(index);
+    this.#owners[index]?.settle(this.#tags[index] ?? 0, error);
+    return error;
+  }
+}

@@ -1,0 +1,268 @@
+import type { Buffer } from "node:buffer";
+
+import { onAbort } from "./abort.js";
+import type { Endpoint } from "./address.js";
+import type { Clock, Driver, Sink } from "./driver.js";
+import { OSError, TimeoutError } from "./errors.js";
+
+/** Datagrams that one look at the driver asks for: what is read ahead at most. */
+const batchDatagrams = 64;
+/** Datagrams handed out in one turn of the loop before the rest of the program has its chance. */
+const turnDatagrams = 256;
+/** Milliseconds in one turn of the loop before the rest of the program has its chance. */
+const turnMs = 4;
+/** How many datagrams are handed out between two looks at the clock. */
+const clockEvery = 16;
+
+/** What the receiver needs of its socket. */
+export interface ReceiverHost {
+  readonly driver: Driver;
+  readonly clock: Clock;
+  /** Datagrams were read, before any of them is handed out. */
+  arrived(arrivals: readonly Arrival[]): void;
+  /** An ICMP error came in place of a datagram. */
+  refused(error: OSError): void;
+  /** Whether a call waits that should keep the process alive. */
+  waiting(on: boolean): void;
+}
+
+/** A datagram as it was read, whole. */
+export interface Arrival {
+  readonly data: Buffer;
+  readonly source: Endpoint;
+}
+
+/** How a receive call waits. */
+export interface Wait {
+  readonly syscall: string;
+  /** Milliseconds; `null` waits for ever, 0 does not wait. */
+  readonly timeoutMs: number | null;
+  readonly signal: AbortSignal | undefined;
+}
+
+interface Waiter {
+  readonly wait: Wait;
+  /** On the clock; `Infinity` without one. */
+  readonly deadline: number;
+  /** Takes what it wants of the inbox, which is not empty, and settles the call. */
+  readonly serve: () => void;
+  readonly reject: (reason: unknown) => void;
+  forget: (() => void) | undefined;
+}
+
+/**
+ * The way into a socket. Reads ahead one batch, and only while a call waits; calls are served in their order; a
+ * flood is handed out in bounded turns.
+ */
+export class Receiver implements Sink {
+  readonly #host: ReceiverHost;
+  readonly #waiters = new Set<Waiter>();
+  #inbox: Arrival[] = [];
+  #taken = 0;
+  #more = false;
+  #credit = turnDatagrams;
+  #turnStarted: number;
+  #turning = false;
+  #timerAt = Infinity;
+  #cancelTimer: (() => void) | undefined;
+  #closed = false;
+
+  constructor(host: ReceiverHost) {
+    this.#host = host;
+    this.#turnStarted = host.clock.now();
+  }
+
+  /**
+   * Waits for a datagram and gives what `take` makes of the inbox, which has one by then.
+   *
+   * @throws (rejects) `TimeoutError`; `OSError` `EAGAIN` with a `timeoutMs` of 0, `ECANCELED` by `close()`, or what
+   *   ICMP said of the connected peer; the signal's reason.
+   */
+  receive<T>(take: () => T, wait: Wait): Promise<T> {
+    const { signal, timeoutMs } = wait;
+    if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
+    if (this.#waiters.size === 0 && this.#credit > 0) {
+      if (!this.ready && (this.#more || timeoutMs === 0)) {
+        const error = this.#look();
+        if (error) return Promise.reject(error);
+      }
+      if (this.ready) return Promise.resolve(take());
+    }
+    if (this.#closed) return Promise.reject(closedWhileWaiting(wait.syscall));
+    return new Promise<T>((resolve, reject) => {
+      this.#enlist(wait, () => resolve(take()), reject);
+    });
+  }
+
+  /** Whether the inbox has a datagram. */
+  get ready(): boolean {
+    return this.#taken < this.#inbox.length;
+  }
+
+  /** The next datagram of the inbox, which has one. */
+  next(): Arrival {
+    const arrival = this.#inbox[this.#taken++];
+    if (!arrival) throw new Error("next() of an empty inbox");
+    if (this.#taken === this.#inbox.length) {
+      this.#inbox = [];
+      this.#taken = 0;
+    }
+    if (--this.#credit % clockEvery === 0 && this.#host.clock.now() - this.#turnStarted > turnMs) this.#credit = 0;
+    return arrival;
+  }
+
+  /** Reads more into an empty inbox when there may be more. */
+  refill(): void {
+    if (!this.ready && this.#more) {
+      const error = this.#look();
+      if (error) this.#host.refused(error);
+    }
+  }
+
+  push(data: Buffer, source: Endpoint): void {
+    this.#inbox.push({ data, source });
+  }
+
+  /** The driver says that something may be there. */
+  readable(): void {
+    this.#more = true;
+    this.#renew();
+    if (this.#waiters.size === 0) this.#host.driver.wantReadable(false);
+    else this.#pump();
+  }
+
+  /** Rejects the calls that wait. Gives back how many datagrams, of how many bytes, were read and never handed out. */
+  close(): [datagrams: number, bytes: number] {
+    this.#closed = true;
+    this.#cancelTimer?.();
+    for (const waiter of this.#waiters) {
+      this.#dismiss(waiter);
+      waiter.reject(closedWhileWaiting(waiter.wait.syscall));
+    }
+    const unread = this.#inbox.slice(this.#taken);
+    this.#inbox = [];
+    this.#taken = 0;
+    return [unread.length, unread.reduce((bytes, { data }) => bytes + data.length, 0)];
+  }
+
+  #enlist(wait: Wait, serve: () => void, reject: (reason: unknown) => void): void {
+    const { signal, timeoutMs } = wait;
+    const timed = timeoutMs !== null && timeoutMs > 0;
+    const deadline = timed ? this.#host.clock.now() + timeoutMs : Infinity;
+    const waiter: Waiter = { wait, deadline, serve, reject, forget: undefined };
+    if (signal) {
+      waiter.forget = onAbort(signal, () => {
+        this.#dismiss(waiter);
+        reject(signal.reason);
+      });
+    }
+    this.#waiters.add(waiter);
+    if (this.#waiters.size === 1) this.#host.waiting(true);
+    if (deadline < this.#timerAt) this.#setTimer(deadline);
+    if (timeoutMs === 0) this.#lastChance([waiter]);
+    else if (this.#credit > 0) this.#host.driver.wantReadable(true);
+    else this.#yield();
+  }
+
+  #dismiss(waiter: Waiter): void {
+    waiter.forget?.();
+    if (this.#waiters.delete(waiter) && this.#waiters.size === 0) this.#host.waiting(false);
+  }
+
+  /** Serves the calls that wait, in their order, until they, the datagrams or this turn's credit are used up. */
+  #pump(): void {
+    for (const waiter of this.#waiters) {
+      if (this.#credit <= 0) {
+        this.#yield();
+        return;
+      }
+      const error = this.ready || !this.#more ? undefined : this.#look();
+      if (this.#closed) return;
+      if (error) {
+        this.#dismiss(waiter);
+        waiter.reject(error);
+      } else if (this.ready) {
+        this.#dismiss(waiter);
+        waiter.serve();
+      } else break;
+    }
+    if (this.#waiters.size > 0) this.#host.driver.wantReadable(true);
+  }
+
+  /** Reads a batch into the inbox, which is empty. Gives back the error that came instead. */
+  #look(): OSError | undefined {
+    try {
+      this.#more = this.#host.driver.receive(this, batchDatagrams) === batchDatagrams;
+    } catch (error) {
+      if (!(error instanceof OSError)) throw error;
+      this.#more = true;
+      this.#host.refused(error);
+      return error;
+    }
+    if (this.ready) this.#host.arrived(this.#inbox);
+    return undefined;
+  }
+
+  /** Lets the rest of the program run, then goes on. */
+  #yield(): void {
+    if (this.#turning) return;
+    this.#turning = true;
+    this.#host.clock.turn(() => {
+      this.#turning = false;
+      if (this.#closed) return;
+      this.#renew();
+      this.#pump();
+    });
+  }
+
+  #renew(): void {
+    this.#credit = turnDatagrams;
+    this.#turnStarted = this.#host.clock.now();
+  }
+
+  #setTimer(at: number): void {
+    this.#cancelTimer?.();
+    this.#timerAt = at;
+    this.#cancelTimer = this.#host.clock.after(at - this.#host.clock.now(), () => this.#expire());
+  }
+
+  /** The timer is set for the earliest deadline and left alone when that call is served: most are. */
+  #expire(): void {
+    this.#timerAt = Infinity;
+    this.#cancelTimer = undefined;
+    const now = this.#host.clock.now();
+    const late: Waiter[] = [];
+    let next = Infinity;
+    for (const waiter of this.#waiters) {
+      if (waiter.deadline <= now) late.push(waiter);
+      else next = Math.min(next, waiter.deadline);
+    }
+    if (next < Infinity) this.#setTimer(next);
+    if (late.length > 0) this.#lastChance(late);
+  }
+
+  /** One turn of the loop and a second look before these calls end with nothing. */
+  #lastChance(waiters: readonly Waiter[]): void {
+    this.#host.clock.turn(() => {
+      if (this.#closed) return;
+      this.#more = true;
+      this.#renew();
+      this.#pump();
+      for (const waiter of waiters) {
+        if (!this.#waiters.has(waiter)) continue;
+        this.#dismiss(waiter);
+        waiter.reject(tooLate(waiter.wait));
+      }
+    });
+  }
+}
+
+function tooLate({ syscall, timeoutMs }: Wait): OSError {
+  return timeoutMs === 0
+    ? new OSError("EAGAIN", { syscall, text: "no datagram is there, and this call does not wait" })
+    : new TimeoutError({ syscall, text: `no datagram in ${timeoutMs} ms` });
+}
+
+function closedWhileWaiting(syscall: string): OSError {
+  return new OSError("ECANCELED", { syscall, text: "the socket was closed while this waited" });
+}

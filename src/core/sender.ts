@@ -1,0 +1,333 @@
+import { type Address, type Endpoint, type Family, isEndpoint } from "./address.js";
+import { AF_INET } from "./constants.js";
+import type { Completion, Driver } from "./driver.js";
+import { OSError } from "./errors.js";
+import { isMapped, parseLiteral } from "./ip.js";
+import { Outbound } from "./outbound.js";
+
+/** What the sender needs of its socket. */
+export interface SenderHost {
+  readonly driver: Driver;
+  readonly family: Family;
+  /** The addresses of a name. */
+  resolve(host: string): Promise<Endpoint>;
+  /** Whether `sent` wants to see payloads and peers. */
+  readonly tapped: boolean;
+  /** A datagram left. The payload is the sender's: copy what is to be kept. */
+  sent(bytes: number, payload?: Uint8Array, peer?: Endpoint | null): void;
+  failed(error: OSError): void;
+  /** Whether something is on its way that should keep the process alive. */
+  sending(on: boolean): void;
+}
+
+/** One datagram of many. */
+export interface Letter {
+  readonly payload: Uint8Array;
+  /** `null` is the connected peer. */
+  readonly to: Address | null;
+}
+
+/** One datagram of a bulk. */
+interface BulkItem {
+  readonly payload: Uint8Array;
+  readonly peer: Endpoint | null;
+  readonly tag: number;
+}
+
+/** Many datagrams whose payloads are borrowed: copied into batches only as the driver takes them. */
+interface Bulk {
+  readonly items: readonly BulkItem[];
+  readonly owner: Completion;
+  next: number;
+}
+
+/** The sends between two barriers, and the barrier that ends them. */
+interface Epoch {
+  readonly queue: (Outbound | Bulk)[];
+  /** Names whose addresses are still being looked up, by host. */
+  readonly names: Map<string, Held[]>;
+  barrier?: (() => Promise<void>) | undefined;
+}
+
+/** A datagram that waits for the address of its name. */
+interface Held {
+  readonly payload: Uint8Array;
+  readonly port: number;
+  readonly owner: Completion;
+  readonly tag: number;
+}
+
+/**
+ * The way out of a socket. Sends of one tick leave together; per destination the order of the calls holds; `bind`,
+ * `connect` and `close` are barriers, which nothing overtakes.
+ */
+export class Sender {
+  readonly #host: SenderHost;
+  readonly #mostBytes: number;
+  readonly #epochs: Epoch[] = [{ queue: [], names: new Map() }];
+  #inFlight: Outbound | undefined;
+  #atBarrier = false;
+  #scheduled = false;
+  #queuedBytes = 0;
+  #drained: (() => void) | undefined;
+  #canceled = false;
+
+  /** @param mostBytes how many bytes may wait here; a send above it fails with `ENOBUFS`. */
+  constructor(host: SenderHost, mostBytes: number) {
+    this.#host = host;
+    this.#mostBytes = mostBytes;
+  }
+
+  /**
+   * Copies a payload and sends it in its turn.
+   *
+   * @param to `null` is the connected peer.
+   * @returns the error that keeps it from being taken at all; `undefined` when `owner` will be told.
+   */
+  send(payload: Uint8Array, to: Address | null, owner: Completion, tag: number): OSError | undefined {
+    const tooBig = this.#tooBig(payload.length, to);
+    if (tooBig) return tooBig;
+    if (this.#queuedBytes + payload.length > this.#mostBytes) {
+      const text = `${this.#queuedBytes} bytes wait to be sent already: await the sends`;
+      const full = failure("ENOBUFS", to, text);
+      this.#host.failed(full);
+      return full;
+    }
+    this.#queuedBytes += payload.length;
+    if (to !== null && !isEndpoint(to)) {
+      this.#hold(to.host, { payload: Uint8Array.from(payload), port: to.port, owner, tag });
+    } else {
+      this.#append(this.#lastEpoch, payload, to, owner, tag);
+      this.#schedule();
+    }
+    return undefined;
+  }
+
+  /** Sends many, in order, with payloads that stay the caller's; `owner` is told of each by its position. */
+  sendMany(letters: readonly Letter[], owner: Completion): void {
+    const items: BulkItem[] = [];
+    for (const [tag, { payload, to }] of letters.entries()) {
+      if (to !== null && !isEndpoint(to)) {
+        const refused = this.send(payload, to, owner, tag);
+        if (refused) owner.settle(tag, refused);
+        continue;
+      }
+      const tooBig = this.#tooBig(payload.length, to);
+      if (tooBig) owner.settle(tag, tooBig);
+      else items.push({ payload, peer: to, tag });
+    }
+    if (items.length === 0) return;
+    this.#lastEpoch.queue.push({ items, owner, next: 0 });
+    this.#schedule();
+  }
+
+  /** Runs `act` when everything before it has left, and holds back what comes after until it is done. */
+  barrier<T>(act: () => Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#lastEpoch.barrier = () =>
+        (this.#canceled ? Promise.reject(closedFirst()) : act()).then(resolve, reject);
+      this.#epochs.push({ queue: [], names: new Map() });
+      this.#flush();
+    });
+  }
+
+  /** The driver has settled `count` more of the batch that it holds. */
+  settled(count: number): void {
+    const batch = this.#inFlight;
+    if (!batch) return;
+    this.#settle(batch, count);
+    this.#flush();
+  }
+
+  /** Fails what waits for a name; calls `done` when all the rest has left, at once where that is so already. */
+  drain(done: () => void): void {
+    for (const epoch of this.#epochs) {
+      for (const held of epoch.names.values()) this.#failHeld(held, "ECANCELED");
+      epoch.names.clear();
+    }
+    this.#drained = done;
+    this.#flush();
+  }
+
+  /** Fails everything that has not left. The driver is closed by now. */
+  cancel(): void {
+    this.#canceled = true;
+    const inFlight = this.#inFlight;
+    if (inFlight) this.#settle(inFlight, inFlight.count - inFlight.settled);
+    for (const [index, epoch] of this.#epochs.entries()) {
+      let batch: Outbound | undefined;
+      while ((batch = this.#nextBatch(epoch))) this.#transmit(batch);
+      if (index > 0 || !this.#atBarrier) void epoch.barrier?.();
+    }
+  }
+
+  get #lastEpoch(): Epoch {
+    const last = this.#epochs[this.#epochs.length - 1];
+    if (!last) throw new Error("a sender always has an epoch");
+    return last;
+  }
+
+  #append(epoch: Epoch, payload: Uint8Array, to: Endpoint | null, owner: Completion, tag: number): void {
+    const { queue } = epoch;
+    const tail = queue[queue.length - 1];
+    if (tail instanceof Outbound && tail.add(payload, to, owner, tag)) return;
+    const batch = Outbound.take();
+    batch.add(payload, to, owner, tag);
+    queue.push(batch);
+  }
+
+  #hold(name: string, held: Held): void {
+    const epoch = this.#lastEpoch;
+    const waiting = epoch.names.get(name);
+    if (waiting) {
+      waiting.push(held);
+      return;
+    }
+    epoch.names.set(name, [held]);
+    this.#host.resolve(name).then(
+      (found) => {
+        for (const { payload, port, owner, tag } of takeFrom(epoch.names, name)) {
+          const to = found.withPort(port) as Endpoint;
+          const tooBig = this.#tooBig(payload.length, to);
+          if (tooBig) {
+            this.#queuedBytes -= payload.length;
+            owner.settle(tag, tooBig);
+          } else this.#append(epoch, payload, to, owner, tag);
+        }
+        this.#flush();
+      },
+      (error: unknown) => {
+        this.#failHeld(takeFrom(epoch.names, name), error as OSError);
+        this.#flush();
+      },
+    );
+  }
+
+  #failHeld(held: readonly Held[], reason: OSError | "ECANCELED"): void {
+    for (const { payload, port, owner, tag } of held) {
+      const error =
+        reason === "ECANCELED"
+          ? new OSError("ECANCELED", { syscall: "sendto", text: "the socket was closed before the name resolved" })
+          : new OSError(reason.code, { syscall: "sendto", address: reason.address, port, cause: reason });
+      this.#queuedBytes -= payload.length;
+      this.#host.failed(error);
+      owner.settle(tag, error);
+    }
+  }
+
+  #tooBig(bytes: number, to: Address | null): OSError | undefined {
+    if (bytes <= 65_507) return undefined;
+    const limit = payloadLimit(to, this.#host.family);
+    if (bytes <= limit) return undefined;
+    const error = failure("EMSGSIZE", to, `message of ${bytes} bytes is over the limit of ${limit}`, limit);
+    this.#host.failed(error);
+    return error;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#scheduled = false;
+    while (!this.#inFlight && !this.#atBarrier) {
+      const epoch = this.#epochs[0];
+      const batch = epoch && this.#nextBatch(epoch);
+      if (batch) {
+        this.#transmit(batch);
+        continue;
+      }
+      if (!epoch || epoch.names.size > 0) return;
+      if (!epoch.barrier) {
+        const drained = this.#drained;
+        this.#drained = undefined;
+        drained?.();
+        return;
+      }
+      this.#run(epoch.barrier);
+    }
+  }
+
+  #run(barrier: () => Promise<void>): void {
+    this.#atBarrier = true;
+    void barrier().then(() => {
+      this.#atBarrier = false;
+      this.#epochs.shift();
+      this.#flush();
+    });
+  }
+
+  #transmit(batch: Outbound): void {
+    this.#inFlight = batch;
+    const count = this.#canceled ? batch.count : this.#host.driver.send(batch);
+    this.#settle(batch, count);
+    if (this.#inFlight) this.#host.sending(true);
+  }
+
+  /** Tells the owners of the next `count` datagrams, and lets go of the batch after its last. */
+  #settle(batch: Outbound, count: number): void {
+    const host = this.#host;
+    for (let left = count; left > 0; left--) {
+      const { settled: index, settledBytes: offset } = batch;
+      const length = batch.length(index);
+      const error = batch.settleNext(this.#canceled ? closedFirst() : undefined);
+      if (error) host.failed(error);
+      else if (!host.tapped) host.sent(length);
+      else host.sent(length, batch.arena.subarray(offset, offset + length), batch.peers[index]);
+    }
+    if (batch.settled < batch.count) return;
+    this.#inFlight = undefined;
+    this.#queuedBytes -= batch.bytes;
+    batch.release();
+    host.sending(false);
+  }
+
+  /** The next batch of an epoch; of a bulk, as much as one batch holds. */
+  #nextBatch(epoch: Epoch): Outbound | undefined {
+    const head = epoch.queue[0];
+    if (head === undefined || head instanceof Outbound) return epoch.queue.shift() as Outbound | undefined;
+    const batch = Outbound.take();
+    let item: BulkItem | undefined;
+    while ((item = head.items[head.next]) && batch.add(item.payload, item.peer, head.owner, item.tag)) head.next++;
+    if (item === undefined) epoch.queue.shift();
+    this.#queuedBytes += batch.bytes;
+    return batch;
+  }
+}
+
+/**
+ * The error of a datagram that could not be sent to `to`, where `null` is the connected peer.
+ *
+ * @param code such as `"EACCES"`, of the system call.
+ */
+export function failure(code: string, to: Address | null, text?: string, limit?: number): OSError {
+  return new OSError(code, {
+    limit,
+    syscall: to ? "sendto" : "send",
+    address: to?.host,
+    port: to?.port,
+    text: text ?? (code === "EACCES" ? "permission denied: a broadcast address needs SO_BROADCAST" : undefined),
+  });
+}
+
+/**
+ * The most payload bytes of a datagram: 65,535 less the UDP header, and less the IPv4 header where there is one
+ * (RFC 768, RFC 791; an IPv6 length does not count its own header, RFC 8200).
+ */
+function payloadLimit(to: Address | null, family: Family): number {
+  if (family === AF_INET) return 65_507;
+  const literal = to && parseLiteral(to.host);
+  return literal && isMapped(literal.bytes) ? 65_507 : 65_527;
+}
+
+function closedFirst(): OSError {
+  return new OSError("ECANCELED", { syscall: "sendto", text: "the socket was closed first" });
+}
+
+function takeFrom(names: Map<string, Held[]>, name: string): readonly Held[] {
+  const held = names.get(name) ?? [];
+  names.delete(name);
+  return held;
+}

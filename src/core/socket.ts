@@ -1,0 +1,452 @@
+import type { Buffer } from "node:buffer";
+import { channel } from "node:diagnostics_channel";
+import { EventEmitter } from "node:events";
+
+import { Address, type AddressLike, type Endpoint, type Family, forFamily } from "./address.js";
+import { knownAddress } from "./address-cache.js";
+import {
+  type MessageOptions,
+  type OutgoingDatagram,
+  type SocketOptions,
+  type WaitOptions,
+  checkBufsize,
+  checkLetters,
+  checkTimeout,
+  checkWait,
+} from "./arguments.js";
+import * as c from "./constants.js";
+import type { Datagram } from "./datagram.js";
+import type { Capabilities, Clock, Stack } from "./driver.js";
+import { Engine } from "./engine.js";
+import { OSError, wholeNumber, wrongType } from "./errors.js";
+import { type Packet, type SocketEvents, runListener } from "./events.js";
+import { isMulticast, parseLiteral } from "./ip.js";
+import { Iteration } from "./iteration.js";
+import { type OptionValue, checkInterface, checkValue, findOption } from "./options.js";
+import { type Data, toBytes } from "./payload.js";
+import type { Stats } from "./stats.js";
+
+/** A UDP socket: the calls of BSD and Python, with promises. Made by `socket()`. */
+export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<Datagram, undefined> {
+  readonly family: Family;
+  readonly type: typeof c.SOCK_DGRAM = c.SOCK_DGRAM;
+  readonly #stack: Stack;
+  readonly #engine: Engine;
+  #timeoutMs: number | null = null;
+  #connects = false;
+  #reader: string | undefined;
+  #closing: Promise<void> | undefined;
+
+  /** Made by `socket()`, and by the hosts of a simulated network. */
+  constructor(stack: Stack, family: Family, options: SocketOptions = {}) {
+    super();
+    const { receiveBuffer = 4 << 20, sendBuffer = 4 << 20, sendQueue = 64 << 20 } = options;
+    wholeNumber("sendQueue", sendQueue, 0, Number.MAX_SAFE_INTEGER);
+    this.family = family;
+    this.#stack = stack;
+    this.#engine = new Engine(stack, family, sendQueue, (event, message) => this.#tell(event, message));
+    try {
+      this.setsockopt(c.SOL_SOCKET, c.SO_RCVBUF, receiveBuffer);
+      this.setsockopt(c.SOL_SOCKET, c.SO_SNDBUF, sendBuffer);
+    } catch (error) {
+      this.#engine.driver.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Claims a local address. `bind(2)`.
+   *
+   * @param address port 0 lets the kernel choose; host `""` is every interface.
+   * @throws (rejects) `OSError` `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `EINVAL` when bound already, `ENOTFOUND`.
+   */
+  async bind(address: AddressLike): Promise<void> {
+    const at = this.#address(address, "bind");
+    const { sender, driver } = this.#open("bind");
+    await sender.barrier(async () => driver.bind(await this.#engine.endpoint(at, "bind")));
+  }
+
+  /**
+   * Chooses one peer: `send` goes there, and only its datagrams arrive from now on. `connect(2)`.
+   *
+   * @param address `null` dissolves the association; the local port stays.
+   * @throws (rejects) `OSError` `ENETUNREACH`, `EACCES` for a broadcast address without `SO_BROADCAST`, `ENOTFOUND`.
+   */
+  async connect(address: AddressLike | null): Promise<void> {
+    const to = address === null ? null : this.#destination(address, "connect");
+    const engine = this.#open("connect");
+    this.#connects = to !== null;
+    try {
+      await engine.sender.barrier(async () => {
+        const peer = to && (await engine.endpoint(to, "connect"));
+        await engine.driver.connect(peer);
+        engine.peer = peer;
+        if (peer) engine.ledger.watchUnreachable();
+      });
+    } catch (error) {
+      this.#connects = engine.peer !== null;
+      throw error;
+    }
+  }
+
+  /**
+   * Sends one datagram. `sendto(2)`. The first one binds a port, which then stays. `data` is copied at the call.
+   *
+   * @param data at most 65,507 bytes over IPv4, 65,527 over IPv6; above about 1,400 it may travel in fragments.
+   * @returns the bytes handed to the kernel. UDP does not tell whether they arrived.
+   * @throws (rejects) `OSError` `EMSGSIZE` with `limit`, `ENOTFOUND`, `ENETUNREACH`, `EACCES`, `ENOBUFS`.
+   */
+  sendto(data: Data, address: AddressLike): Promise<number> {
+    return this.#send(data, address);
+  }
+
+  /**
+   * Sends one datagram to the connected peer. `send(2)`.
+   *
+   * @throws (rejects) as `sendto`, and `OSError` `EDESTADDRREQ` when unconnected, `ECONNREFUSED` when ICMP said since
+   *   the last call that nobody listens there.
+   */
+  send(data: Data): Promise<number> {
+    return this.#send(data, null);
+  }
+
+  /**
+   * Sends many datagrams in as few system calls as can be. Each is tried; what fails does not stop the others.
+   * The payloads are the socket's until the promise settles.
+   *
+   * @param items payloads, with the one `address` that they go to (the connected peer without one), or records with an
+   *   `address` each.
+   * @returns how many were sent: all of them.
+   * @throws (rejects) the first failure as `OSError`, with its `index` and the number `sent`; `TypeError` or
+   *   `RangeError` before anything is sent.
+   */
+  sendMany(items: Iterable<Data>, address: AddressLike): Promise<number>;
+  sendMany(items: Iterable<Data> | Iterable<OutgoingDatagram>): Promise<number>;
+  sendMany(items: Iterable<Data | OutgoingDatagram>, address?: AddressLike): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const shared = address === undefined ? null : this.#destination(address, "sendMany");
+      const letters = checkLetters(items, shared, (each) => this.#destination(each, "sendMany"));
+      const { sender } = this.#open("sendMany");
+      if (!this.#connects && letters.some(({ to }) => to === null)) {
+        throw new OSError("EDESTADDRREQ", { syscall: "sendMany" });
+      }
+      if (letters.length === 0) {
+        resolve(0);
+        return;
+      }
+      let left = letters.length;
+      let failed = 0;
+      let first: { index: number; error: OSError } | undefined;
+      sender.sendMany(letters, {
+        settle: (index, error) => {
+          if (error) {
+            failed++;
+            if (!first || index < first.index) first = { index, error };
+          }
+          if (--left > 0) return;
+          const sent = letters.length - failed;
+          if (first) reject(Object.assign(first.error, { index: first.index, sent }));
+          else resolve(sent);
+        },
+      });
+    });
+  }
+
+  /**
+   * Waits for a datagram. `recvfrom(2)`.
+   *
+   * @param bufsize the most bytes to give; the rest of a longer datagram is discarded.
+   * @returns the bytes and the sender's address.
+   * @throws (rejects) `TimeoutError`; `OSError` `EAGAIN`, `ECANCELED` by `close()`, `EBADF`, `EBUSY`, `ECONNREFUSED`
+   *   when connected; `RangeError` `ERR_OUT_OF_RANGE`; `signal.reason`.
+   */
+  recvfrom(bufsize: number, options?: WaitOptions): Promise<[Buffer, Endpoint]> {
+    return this.#receive("recvfrom", () => checkBufsize(bufsize), options, (most) => {
+      const { data, source } = this.#take(most);
+      return [data, source];
+    });
+  }
+
+  /** Waits for a datagram and gives its first `bufsize` bytes. `recv(2)`; fails as `recvfrom` does. */
+  recv(bufsize: number, options?: WaitOptions): Promise<Buffer> {
+    return this.#receive("recv", () => checkBufsize(bufsize), options, (most) => this.#take(most).data);
+  }
+
+  /** Waits for a datagram and gives everything that is known of it. `recvmsg(2)`; fails as `recvfrom` does. */
+  recvmsg(options?: MessageOptions): Promise<Datagram> {
+    const most = (): number => {
+      const bufsize = options?.bufsize;
+      return bufsize === undefined ? Infinity : checkBufsize(bufsize);
+    };
+    return this.#receive("recvmsg", most, options, (bufsize) => this.#take(bufsize));
+  }
+
+  /**
+   * Waits for a datagram, then gives it with what else is there. `recvmmsg(2)`; fails as `recvfrom` does.
+   *
+   * @param max the most datagrams to give, 1 or more.
+   */
+  recvMany(max: number, options?: WaitOptions): Promise<Datagram[]> {
+    const most = (): number => wholeNumber("max", max, 1, Number.MAX_SAFE_INTEGER);
+    const { receiver } = this.#engine;
+    return this.#receive("recvMany", most, options, (count) => {
+      const datagrams = [this.#take(Infinity)];
+      while (datagrams.length < count) {
+        receiver.refill();
+        if (!receiver.ready) break;
+        datagrams.push(this.#take(Infinity));
+      }
+      return datagrams;
+    });
+  }
+
+  /**
+   * The datagrams as they come, until `close()`. While it runs it is the socket's only reader; leaving the loop
+   * neither closes the socket nor loses a datagram. `settimeout` applies to each step.
+   */
+  [Symbol.asyncIterator](): Iteration {
+    const isClosed = (): boolean => this.closed;
+    return new Iteration({
+      claim: () => this.#claim("an iteration"),
+      receive: () => this.#engine.receiver.receive(() => this.#take(Infinity), checkWait("recvmsg", undefined, this.#timeoutMs)),
+      get closed() {
+        return isClosed();
+      },
+    });
+  }
+
+  /**
+   * Sets how long receive calls wait.
+   *
+   * @param seconds as on the page: `null` waits for ever, 0 does not wait.
+   * @throws `RangeError` for a negative or endless number, `TypeError` for anything else.
+   */
+  settimeout(seconds: number | null): void {
+    this.#timeoutMs = checkTimeout(seconds);
+  }
+
+  /** Seconds that receive calls wait; `null` for ever. */
+  gettimeout(): number | null {
+    return this.#timeoutMs === null ? null : this.#timeoutMs / 1000;
+  }
+
+  /** `true` is `settimeout(null)`, `false` is `settimeout(0)`. */
+  setblocking(flag: boolean): void {
+    if (typeof flag !== "boolean") throw wrongType("flag", "a boolean", flag);
+    this.settimeout(flag ? null : 0);
+  }
+
+  /** Whether receive calls wait at all. */
+  getblocking(): boolean {
+    return this.#timeoutMs !== 0;
+  }
+
+  /** The local address; port 0 until the socket has one. `getsockname(2)`. @throws `OSError` `EBADF`. */
+  getsockname(): Endpoint {
+    return this.#open("getsockname").driver.local();
+  }
+
+  /** The connected peer. `getpeername(2)`. @throws `OSError` `ENOTCONN`, `EBADF`. */
+  getpeername(): Endpoint {
+    const { peer } = this.#open("getpeername");
+    if (!peer) throw new OSError("ENOTCONN", { syscall: "getpeername" });
+    return peer;
+  }
+
+  /**
+   * Sets a socket option. `setsockopt(2)`, `ip(7)`, `ipv6(7)`.
+   *
+   * @param value a number; flags take booleans too; interfaces are a name, a number or an address.
+   * @throws `OSError` `ENOPROTOOPT` for an unknown or read-only option or one of the other family, `ENOTSUP` where the
+   *   driver cannot; `TypeError`, `RangeError`.
+   */
+  setsockopt(level: number, option: number, value: number | boolean | string): void {
+    const found = findOption(level, option, this.family, "setsockopt");
+    const checked = checkValue(found, value);
+    this.#open("setsockopt").driver.setOption(found, checked);
+  }
+
+  /**
+   * Reads a socket option. `getsockopt(2)`.
+   *
+   * @returns what the kernel gave, which for buffer sizes is the double of what it was asked for; flags are 0 or 1.
+   */
+  getsockopt(
+    level: typeof c.SOL_SOCKET | typeof c.IPPROTO_IP | typeof c.IPPROTO_IPV6,
+    option: typeof c.SO_BINDTODEVICE | typeof c.IP_MULTICAST_IF,
+  ): string;
+  getsockopt(level: number, option: number): number;
+  getsockopt(level: number, option: number): OptionValue {
+    const found = findOption(level, option, this.family, "getsockopt");
+    return this.#open("getsockopt").driver.getOption(found);
+  }
+
+  /**
+   * Joins a multicast group. `IP_ADD_MEMBERSHIP`, `IPV6_ADD_MEMBERSHIP`.
+   *
+   * @param at the interface: its name, its number, or for IPv4 its address; without one the kernel chooses by its routes.
+   * @throws `OSError` `EINVAL` when `group` is no multicast address, `ENODEV`, `EADDRINUSE` when joined already.
+   */
+  addMembership(group: string, at?: string | number): void {
+    this.#membership("add", "addMembership", group, at);
+  }
+
+  /** Leaves a multicast group, as it was joined. @throws `OSError` `EADDRNOTAVAIL` when it was not. */
+  dropMembership(group: string, at?: string | number): void {
+    this.#membership("drop", "dropMembership", group, at);
+  }
+
+  /** Lets waiting calls keep the process alive, which is so at the start. */
+  ref(): this {
+    this.#engine.reference(true);
+    return this;
+  }
+
+  /** Lets the process end although calls wait. */
+  unref(): this {
+    this.#engine.reference(false);
+    return this;
+  }
+
+  /**
+   * Shows `listener` every datagram that passes, as it is read and as it is sent.
+   *
+   * @returns the call that ends it.
+   */
+  tap(listener: (packet: Packet) => void): () => void {
+    if (typeof listener !== "function") throw wrongType("listener", "a function", listener);
+    return this.#engine.tap(listener);
+  }
+
+  /** What became of the datagrams so far, by cause. */
+  stats(): Stats {
+    return this.#engine.stats();
+  }
+
+  /** What the driver can do here, feature by feature, with the reason where it can't. */
+  get capabilities(): Capabilities {
+    return this.#stack.capabilities;
+  }
+
+  /** Which driver carries this socket. */
+  get driver(): Stack["name"] {
+    return this.#stack.name;
+  }
+
+  /** The time that this socket lives in. */
+  get clock(): Clock {
+    return this.#stack.clock;
+  }
+
+  /** A uniformly random uint32, of the world that this socket lives in. */
+  random(): number {
+    return this.#stack.random();
+  }
+
+  /** Whether `close()` was called. */
+  get closed(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  /**
+   * Closes the socket. Waiting receive calls reject with `ECANCELED`, iterations end, and what was sent before goes
+   * out first, except what still waits for the address of a name. May be called twice.
+   */
+  close(): Promise<void> {
+    if (!this.#closing) {
+      let done!: () => void;
+      this.#closing = new Promise((resolve) => (done = resolve));
+      this.#engine.close(done);
+    }
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  [Symbol.dispose](): void {
+    void this.close();
+  }
+
+  #open(syscall: string): Engine {
+    if (this.closed) throw new OSError("EBADF", { syscall });
+    return this.#engine;
+  }
+
+  #address(input: AddressLike, syscall: string): Address {
+    return forFamily(knownAddress(input), this.family, syscall);
+  }
+
+  #destination(input: AddressLike, syscall: string): Address {
+    const to = this.#address(input, syscall);
+    if (to.port > 0) return to;
+    throw new OSError("EINVAL", { syscall, address: to.host, port: 0, text: "port 0 is no destination" });
+  }
+
+  #send(data: Data, address: AddressLike | null): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const payload = toBytes(data);
+      const to = address === null ? null : this.#destination(address, "sendto");
+      const { sender } = this.#open(to ? "sendto" : "send");
+      if (!to && !this.#connects) throw new OSError("EDESTADDRREQ", { syscall: "send" });
+      const settle = (bytes: number, error: OSError | undefined): void => (error ? reject(error) : resolve(bytes));
+      const refused = sender.send(payload, to, { settle }, payload.length);
+      if (refused) reject(refused);
+    });
+  }
+
+  /** One receive call: checks first, so that bad arguments cost no datagram, then waits its turn. */
+  #receive<T>(
+    syscall: string,
+    check: () => number,
+    options: WaitOptions | undefined,
+    take: (most: number) => T,
+  ): Promise<T> {
+    try {
+      const most = check();
+      const wait = checkWait(syscall, options, this.#timeoutMs);
+      const { receiver } = this.#open(syscall);
+      this.#assertUnclaimed(syscall);
+      return receiver.receive(() => take(most), wait);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  #take(bufsize: number): Datagram {
+    return this.#engine.take(bufsize, this);
+  }
+
+  #claim(who: string): () => void {
+    this.#open("recvmsg");
+    this.#assertUnclaimed("recvmsg");
+    this.#reader = who;
+    return () => {
+      this.#reader = undefined;
+    };
+  }
+
+  #assertUnclaimed(syscall: string): void {
+    if (this.#reader === undefined) return;
+    throw new OSError("EBUSY", { syscall, text: `${this.#reader} reads this socket` });
+  }
+
+  #membership(change: "add" | "drop", syscall: string, group: string, at: string | number | undefined): void {
+    const to = this.#address([group, 0], syscall);
+    const literal = parseLiteral(to.host);
+    if (!literal || !isMulticast(literal.bytes)) {
+      throw new OSError("EINVAL", { syscall, address: group, text: "this is no multicast address" });
+    }
+    const where = at === undefined ? undefined : checkInterface("interface", at);
+    this.#open(syscall).driver.membership(change, to as Endpoint, where);
+  }
+
+  #tell<E extends keyof SocketEvents>(event: E, message: SocketEvents[E][0]): void {
+    if (this.listenerCount(event) > 0) {
+      runListener(() => this.emit(event, ...([message] as unknown as never)));
+    }
+    const diagnostics = channel(`datagram:${event}`);
+    if (diagnostics.hasSubscribers) diagnostics.publish({ socket: this, message });
+  }
+}

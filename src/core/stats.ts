@@ -1,0 +1,93 @@
+import type { OSError } from "./errors.js";
+
+/** A count of datagrams and of their payload bytes. */
+export interface Traffic {
+  readonly datagrams: number;
+  readonly bytes: number;
+}
+
+/**
+ * What became of the datagrams of a socket since it was opened, by cause.
+ * A number counts what is known; `undefined` says that nobody here can tell, which is not 0.
+ */
+export interface Stats {
+  /** Handed to the kernel. Whether they arrived, only the peer can tell. */
+  readonly sent: Traffic;
+  /** Handed to the program. */
+  readonly received: Traffic;
+  /** Of those received: cut to the size that the program asked for. */
+  readonly truncated: number;
+  /** Dropped by the kernel because the socket's receive buffer was full: at least so many. */
+  readonly droppedKernel: number | undefined;
+  /** Dropped by this process: the `dgram` driver's own queue was full, or they were unread at `close()`. */
+  readonly droppedQueue: number;
+  /** ICMP errors by code. Only a connected socket is told of them; `undefined` until then. */
+  readonly unreachable: Readonly<Record<string, number>> | undefined;
+  /** Refused because they were longer than a datagram, or than the path, can carry. */
+  readonly tooBig: number;
+  /** Sends that failed, by code: `tooBig` among them, as `EMSGSIZE`. */
+  readonly sendErrors: Readonly<Record<string, number>>;
+}
+
+/** Keeps the counts of one socket. */
+export class Ledger {
+  #sent = 0;
+  #sentBytes = 0;
+  #received = 0;
+  #receivedBytes = 0;
+  #truncated = 0;
+  #droppedQueue = 0;
+  #tooBig = 0;
+  #unreachable: Map<string, number> | undefined;
+  readonly #sendErrors = new Map<string, number>();
+
+  sent(bytes: number): void {
+    this.#sent++;
+    this.#sentBytes += bytes;
+  }
+
+  received(bytes: number): void {
+    this.#received++;
+    this.#receivedBytes += bytes;
+  }
+
+  truncated(): void {
+    this.#truncated++;
+  }
+
+  droppedQueue(datagrams: number): void {
+    this.#droppedQueue += datagrams;
+  }
+
+  sendFailed({ code }: OSError): void {
+    if (code === "EMSGSIZE") this.#tooBig++;
+    increase(this.#sendErrors, code);
+  }
+
+  /** From now on, ICMP errors would be seen. */
+  watchUnreachable(): void {
+    this.#unreachable ??= new Map();
+  }
+
+  unreachable(code: string): void {
+    increase((this.#unreachable ??= new Map()), code);
+  }
+
+  /** The counts now, frozen. */
+  snapshot(droppedKernel: number | undefined): Stats {
+    return Object.freeze({
+      sent: Object.freeze({ datagrams: this.#sent, bytes: this.#sentBytes }),
+      received: Object.freeze({ datagrams: this.#received, bytes: this.#receivedBytes }),
+      truncated: this.#truncated,
+      droppedKernel,
+      droppedQueue: this.#droppedQueue,
+      unreachable: this.#unreachable && Object.freeze(Object.fromEntries(this.#unreachable)),
+      tooBig: this.#tooBig,
+      sendErrors: Object.freeze(Object.fromEntries(this.#sendErrors)),
+    });
+  }
+}
+
+function increase(counts: Map<string, number>, key: string): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}

@@ -1,0 +1,250 @@
+import type { Buffer } from "node:buffer";
+import dgram from "node:dgram";
+
+import { type Endpoint, type Family, anyAddress } from "../../core/address.js";
+import { sharedAddress } from "../../core/address-cache.js";
+import { AF_INET } from "../../core/constants.js";
+import type { Driver, DriverEvents, Sink } from "../../core/driver.js";
+import { OSError } from "../../core/errors.js";
+import type { Option, OptionValue } from "../../core/options.js";
+import type { Outbound } from "../../core/outbound.js";
+import { failure } from "../../core/sender.js";
+import { realClock } from "../clock.js";
+import { toOSError, toSendError } from "./errors.js";
+import { DgramOptions } from "./options.js";
+
+/** Bytes of payload that may lie unread in this process: what the native driver asks of the kernel. */
+const queueBytes = 4 << 20;
+/** Bytes that an unread datagram costs beside its payload, about. */
+const overheadBytes = 256;
+/** The longest interval of a timer, in milliseconds. */
+const everMs = 0x7fff_ffff;
+
+/** A datagram that Node handed over and nobody has read yet. */
+interface Unread {
+  readonly data: Buffer;
+  readonly source: Endpoint;
+}
+
+/**
+ * A socket of `node:dgram`. That one pushes, so this one queues; it binds late, so this one is opened at its first
+ * use and options are replayed; and it has no way to reconnect that keeps the port, so this one opens it again.
+ */
+export class DgramDriver implements Driver {
+  readonly #family: Family;
+  readonly #events: DriverEvents;
+  readonly #options: DgramOptions;
+  #socket: dgram.Socket | undefined;
+  #peer: Endpoint | null = null;
+  #queue: Unread[] = [];
+  #read = 0;
+  #queued = 0;
+  #drained = true;
+  #news: OSError | undefined;
+  #batch: Outbound | undefined;
+  /** 1 for each datagram of the batch that Node has called back for. */
+  readonly #done = new Uint8Array(1024);
+  #keeper: NodeJS.Timeout | undefined;
+
+  constructor(family: Family, events: DriverEvents) {
+    this.#family = family;
+    this.#events = events;
+    this.#options = new DgramOptions(family);
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
+  async bind(at: Endpoint): Promise<void> {
+    if (this.#socket) {
+      const { host: address, port } = at;
+      throw new OSError("EINVAL", { syscall: "bind", address, port, text: "the socket has an address already" });
+    }
+    this.#socket = this.#open(at);
+  }
+
+  async connect(to: Endpoint | null): Promise<void> {
+    this.#socket ??= this.#open(anyAddress(this.#family));
+    if (this.#peer) this.#disconnect(this.#socket);
+    if (to) await this.#connect(this.#socket, to);
+  }
+
+  local(): Endpoint {
+    if (!this.#socket) return anyAddress(this.#family);
+    const { address, port } = this.#socket.address();
+    return sharedAddress(address, port) as Endpoint;
+  }
+
+  setOption(option: Option, value: OptionValue): void {
+    this.#options.set(option, value, this.#socket);
+  }
+
+  getOption(option: Option): OptionValue {
+    return this.#options.get(option, this.#socket);
+  }
+
+  membership(change: "add" | "drop", group: Endpoint, at: string | undefined): void {
+    this.#options.membership(change, group, at, this.#socket);
+  }
+
+  receive(sink: Sink, max: number): number {
+    let count = 0;
+    for (; count < max; count++) {
+      const unread = this.#queue[this.#read];
+      if (!unread) break;
+      this.#read++;
+      this.#queued -= unread.data.length + overheadBytes;
+      sink.push(unread.data, unread.source);
+    }
+    if (this.#read === this.#queue.length) {
+      this.#queue = [];
+      this.#read = 0;
+    }
+    this.#drained = count < max;
+    const news = count === 0 ? this.#news : undefined;
+    if (!news) return count;
+    this.#news = undefined;
+    throw news;
+  }
+
+  wantReadable(): void {
+    // `node:dgram` reads all the time and cannot be asked to stop.
+  }
+
+  send(batch: Outbound): number {
+    let socket: dgram.Socket;
+    try {
+      socket = this.#socket ??= this.#open(anyAddress(this.#family));
+    } catch (error) {
+      const reason = toOSError(error, "sendto");
+      for (let index = 0; index < batch.count; index++) batch.fail(index, reason);
+      return batch.count;
+    }
+    this.#done.fill(0, 0, batch.count);
+    this.#batch = batch;
+    let offset = 0;
+    for (let index = 0; index < batch.count; index++) {
+      const length = batch.length(index);
+      const payload = batch.arena.subarray(offset, offset + length);
+      offset += length;
+      const to = batch.peers[index] ?? null;
+      const refused = this.#refuse(to);
+      if (refused) process.nextTick(() => this.#sent(batch, index, refused));
+      else if (this.#peer) socket.send(payload, (error) => this.#sent(batch, index, error));
+      else socket.send(payload, to?.port, to?.host, (error) => this.#sent(batch, index, error));
+    }
+    return 0;
+  }
+
+  dropped(): undefined {
+    return undefined;
+  }
+
+  hold(on: boolean): void {
+    // Node's own `ref` works only once the handle reads: a waiting call on an unbound socket needs this.
+    this.#keeper ??= setInterval(() => undefined, everMs).unref();
+    if (on) this.#keeper.ref();
+    else this.#keeper.unref();
+  }
+
+  close(): void {
+    this.#batch = undefined;
+    clearInterval(this.#keeper);
+    this.#socket?.removeAllListeners().close();
+    this.#socket = undefined;
+  }
+
+  /** Opens a socket of Node's, bound to `at`. It binds within the call, since no address here needs the resolver. */
+  #open(at: Endpoint): dgram.Socket {
+    const socket = dgram.createSocket({
+      type: this.#family === AF_INET ? "udp4" : "udp6",
+      lookup: (host, _options, done) => done(null, host, this.#family === AF_INET ? 4 : 6),
+      ...this.#options.atOpening,
+    });
+    let failed: Error | undefined;
+    socket.on("error", (error) => (failed = error));
+    socket.bind({ address: at.host, port: at.port, exclusive: true });
+    if (failed) {
+      socket.close();
+      throw toOSError(failed, "bind", at);
+    }
+    socket.unref();
+    socket.removeAllListeners("error");
+    socket.on("error", (error) => this.#refused(error));
+    socket.on("message", (data, { address, port }) => this.#arrived(data, address, port));
+    try {
+      this.#options.replay(socket);
+    } catch (error) {
+      socket.close();
+      throw error;
+    }
+    return socket;
+  }
+
+  #connect(socket: dgram.Socket, to: Endpoint): Promise<void> {
+    return new Promise((resolve, reject) => {
+      socket.connect(to.port, to.host, (error?: Error) => {
+        if (error) {
+          reject(toOSError(error, "connect", to));
+          return;
+        }
+        this.#peer = to;
+        resolve();
+      });
+    });
+  }
+
+  /**
+   * The kernel takes the port away from a socket that had not named it (`__udp_disconnect`, net/ipv4/udp.c), and
+   * Node binds a socket once: so another one takes over the port.
+   */
+  #disconnect(socket: dgram.Socket): void {
+    const { port } = socket.address();
+    socket.disconnect();
+    this.#peer = null;
+    this.#news = undefined;
+    if (socket.address().port === port) return;
+    this.#socket = this.#open(anyAddress(this.#family, port));
+    // What the old one had received may not have been read yet.
+    realClock.turn(() => socket.removeAllListeners().close());
+  }
+
+  /** Why `node:dgram` would not send to `to` now. */
+  #refuse(to: Endpoint | null): OSError | undefined {
+    if (!this.#peer) return to ? undefined : new OSError("EDESTADDRREQ", { syscall: "send" });
+    if (!to || to.equals(this.#peer)) return undefined;
+    return failure("ENOTSUP", to, "the dgram driver sends nowhere else while connected: the native driver does");
+  }
+
+  /** Node has called back for datagram `index`: settles what is done from the front. */
+  #sent(batch: Outbound, index: number, error: Error | null): void {
+    if (this.#batch !== batch) return;
+    if (error) batch.fail(index, toSendError(error, batch.peers[index] ?? null));
+    this.#done[index] = 1;
+    let next = batch.settled;
+    while (this.#done[next] === 1 && next < batch.count) next++;
+    const settled = next - batch.settled;
+    if (next === batch.count) this.#batch = undefined;
+    if (settled > 0) this.#events.settled(settled);
+  }
+
+  #refused(error: Error): void {
+    this.#news = toOSError(error, "recvfrom", this.#peer ?? undefined);
+    this.#tellReadable();
+  }
+
+  #arrived(data: Buffer, host: string, port: number): void {
+    const cost = data.length + overheadBytes;
+    if (this.#queued + cost > queueBytes) {
+      this.#events.ledger({ type: "droppedQueue", datagrams: 1, bytes: data.length });
+      return;
+    }
+    this.#queued += cost;
+    this.#queue.push({ data, source: sharedAddress(host, port) as Endpoint });
+    this.#tellReadable();
+  }
+
+  #tellReadable(): void {
+    if (!this.#drained) return;
+    this.#drained = false;
+    this.#events.readable();
+  }
+}

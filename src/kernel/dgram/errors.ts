@@ -1,0 +1,29 @@
+import type { Address } from "../../core/address.js";
+import { OSError } from "../../core/errors.js";
+import { failure } from "../../core/sender.js";
+
+/** What Node's errors of its own making stand for. */
+const meant: Readonly<Record<string, string>> = {
+  ERR_SOCKET_ALREADY_BOUND: "EINVAL",
+  ERR_SOCKET_DGRAM_IS_CONNECTED: "EISCONN",
+  ERR_SOCKET_DGRAM_NOT_CONNECTED: "ENOTCONN",
+  ERR_SOCKET_DGRAM_NOT_RUNNING: "EBADF",
+  ERR_SOCKET_BUFFER_SIZE: "EINVAL",
+};
+
+/** An error of Node's as an `OSError` of the call that it was about. */
+export function toOSError(error: unknown, syscall: string, at?: Address): OSError {
+  if (error instanceof OSError) return error;
+  const code = codeOfError(error);
+  return new OSError(code, { syscall, address: at?.host, port: at?.port, cause: error });
+}
+
+/** An error of Node's as that of a datagram to `to`, where `null` is the connected peer. */
+export function toSendError(error: Error, to: Address | null): OSError {
+  return error instanceof OSError ? error : failure(codeOfError(error), to);
+}
+
+function codeOfError(error: unknown): string {
+  const { code } = error as { code?: unknown };
+  return typeof code === "string" ? (meant[code] ?? code) : "EIO";
+}

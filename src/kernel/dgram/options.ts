@@ -1,0 +1,139 @@
+import type dgram from "node:dgram";
+
+import type { Endpoint, Family } from "../../core/address.js";
+import { IPPROTO_UDP, SOCK_DGRAM } from "../../core/constants.js";
+import { OSError } from "../../core/errors.js";
+import type { Option, OptionValue } from "../../core/options.js";
+import { interfaceAddress } from "../interfaces.js";
+import { toOSError } from "./errors.js";
+
+/** What an option does to an open socket of Node's. */
+type Apply = (socket: dgram.Socket, value: OptionValue, family: Family) => void;
+
+/** The options that `node:dgram` has a call for. */
+const applied: Readonly<Record<string, Apply>> = {
+  SO_BROADCAST: (socket, value) => socket.setBroadcast(value === 1),
+  SO_RCVBUF: (socket, value) => socket.setRecvBufferSize(value as number),
+  SO_SNDBUF: (socket, value) => socket.setSendBufferSize(value as number),
+  IP_TTL: (socket, value) => socket.setTTL(value as number),
+  IPV6_UNICAST_HOPS: (socket, value) => socket.setTTL(value as number),
+  IP_MULTICAST_TTL: (socket, value) => socket.setMulticastTTL(value as number),
+  IPV6_MULTICAST_HOPS: (socket, value) => socket.setMulticastTTL(value as number),
+  IP_MULTICAST_LOOP: (socket, value) => socket.setMulticastLoopback(value === 1),
+  IPV6_MULTICAST_LOOP: (socket, value) => socket.setMulticastLoopback(value === 1),
+  IP_MULTICAST_IF: setMulticastInterface,
+  IPV6_MULTICAST_IF: setMulticastInterface,
+};
+
+/** The options that `node:dgram` takes when a socket is made, by its names for them. */
+const atOpening = { SO_REUSEADDR: "reuseAddr", SO_REUSEPORT: "reusePort", IPV6_V6ONLY: "ipv6Only" } as const;
+
+/** What is sure of a socket to which nothing was set (`socket(7)`, `ip(7)`, `ipv6(7)`). */
+const defaults: Readonly<Record<string, number>> = {
+  SO_BROADCAST: 0,
+  SO_REUSEADDR: 0,
+  SO_REUSEPORT: 0,
+  SO_ERROR: 0,
+  SO_TYPE: SOCK_DGRAM,
+  SO_PROTOCOL: IPPROTO_UDP,
+  IP_MULTICAST_TTL: 1,
+  IP_MULTICAST_LOOP: 1,
+  IPV6_MULTICAST_HOPS: 1,
+  IPV6_MULTICAST_LOOP: 1,
+};
+
+/** Whether this Node hands `reusePort` to the kernel: from 22.12 and 23.1 on. Node 20 ignores it. */
+export const hasReusePort: boolean = knowsReusePort(process.versions.node);
+
+/** The options and groups of one socket of `node:dgram`, which takes most only once it is bound: kept and replayed. */
+export class DgramOptions {
+  readonly #family: Family;
+  readonly #values = new Map<string, OptionValue>();
+  readonly #groups = new Map<string, { group: string; at: string | undefined }>();
+
+  constructor(family: Family) {
+    this.#family = family;
+  }
+
+  /** What `dgram.createSocket` takes of them. */
+  get atOpening(): { reuseAddr?: boolean; reusePort?: boolean; ipv6Only?: boolean } {
+    return Object.fromEntries(
+      Object.entries(atOpening).map(([name, key]) => [key, this.#values.get(name) === 1]),
+    );
+  }
+
+  set(option: Option, value: OptionValue, socket: dgram.Socket | undefined): void {
+    const { name } = option;
+    const apply = applied[name];
+    if (apply) {
+      if (option.kind === "interface") interfaceAddress(String(value), this.#family, "setsockopt");
+      if (socket) attempt("setsockopt", () => apply(socket, value, this.#family));
+    } else if (!(name in atOpening)) {
+      throw unsupported("setsockopt", `the dgram driver cannot set ${name}: the native driver can`);
+    } else if (socket) {
+      throw unsupported("setsockopt", `the dgram driver sets ${name} only before the socket is bound`);
+    } else if (name === "SO_REUSEPORT" && !hasReusePort) {
+      throw unsupported("setsockopt", `node:dgram of Node ${process.versions.node} has no SO_REUSEPORT`);
+    }
+    this.#values.set(name, value);
+  }
+
+  get(option: Option, socket: dgram.Socket | undefined): OptionValue {
+    const { name } = option;
+    if (name === "SO_DOMAIN") return this.#family;
+    if (socket && name === "SO_RCVBUF") return socket.getRecvBufferSize();
+    if (socket && name === "SO_SNDBUF") return socket.getSendBufferSize();
+    const value = this.#values.get(name) ?? defaults[name];
+    if (value !== undefined) return value;
+    throw unsupported("getsockopt", `the dgram driver cannot read ${name}: the native driver can`);
+  }
+
+  membership(change: "add" | "drop", group: Endpoint, at: string | undefined, socket: dgram.Socket | undefined): void {
+    const syscall = change === "add" ? "addMembership" : "dropMembership";
+    const where = at === undefined ? undefined : interfaceAddress(at, this.#family, syscall);
+    const key = `${group.host} ${where ?? ""}`;
+    if (change === "add") {
+      if (this.#groups.has(key)) throw new OSError("EADDRINUSE", { syscall, address: group.host, text: "joined already" });
+      if (socket) attempt(syscall, () => socket.addMembership(group.host, where), group);
+      this.#groups.set(key, { group: group.host, at: where });
+    } else {
+      if (!this.#groups.has(key)) {
+        throw new OSError("EADDRNOTAVAIL", { syscall, address: group.host, text: "this group was not joined" });
+      }
+      if (socket) attempt(syscall, () => socket.dropMembership(group.host, where), group);
+      this.#groups.delete(key);
+    }
+  }
+
+  /** Sets everything on a socket that has just been bound. */
+  replay(socket: dgram.Socket): void {
+    for (const [name, value] of this.#values) {
+      const apply = applied[name];
+      if (apply) attempt("setsockopt", () => apply(socket, value, this.#family));
+    }
+    for (const { group, at } of this.#groups.values()) {
+      attempt("addMembership", () => socket.addMembership(group, at));
+    }
+  }
+}
+
+function setMulticastInterface(socket: dgram.Socket, value: OptionValue, family: Family): void {
+  socket.setMulticastInterface(interfaceAddress(String(value), family, "setsockopt"));
+}
+
+function attempt(syscall: string, act: () => void, at?: Endpoint): void {
+  try {
+    act();
+  } catch (error) {
+    throw toOSError(error, syscall, at);
+  }
+}
+
+function unsupported(syscall: string, text: string): OSError {
+  return new OSError("ENOTSUP", { syscall, text });
+}
+
+function knowsReusePort(version: string): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return major > 23 || (major === 23 && minor >= 1) || (major === 22 && minor >= 12);
+}

@@ -1,0 +1,30 @@
+import { type Capabilities, type Stack, available, unavailable } from "../../core/driver.js";
+import { realClock } from "../clock.js";
+import { randomUint32 } from "../random.js";
+import { resolve } from "../resolver.js";
+import { DgramDriver } from "./driver.js";
+import { hasReusePort } from "./options.js";
+
+const native = (what: string): string => `node:dgram ${what}: the native driver does`;
+
+const capabilities: Capabilities = Object.freeze({
+  batching: unavailable(native("makes one system call a datagram, it does not batch")),
+  kernelQueue: unavailable("node:dgram reads all the time: unread datagrams wait in this process, at most 4 MiB of them"),
+  kernelDropCount: unavailable(native("does not tell what the kernel dropped")),
+  sendtoWhileConnected: unavailable(native("sends to nobody else while connected")),
+  reusePort: hasReusePort
+    ? available
+    : unavailable(`node:dgram of Node ${process.versions.node} ignores reusePort: the native driver has it`),
+  optionReadback: unavailable(native("reads no option but the buffer sizes")),
+  allOptions: unavailable(native("has no call for IP_TOS, SO_PRIORITY and others")),
+});
+
+/** Sockets of `node:dgram`: everywhere, and without the addon. */
+export const dgramStack: Stack = {
+  name: "dgram",
+  clock: realClock,
+  capabilities,
+  random: randomUint32,
+  resolve,
+  open: (family, events) => new DgramDriver(family, events),
+};
