@@ -7,9 +7,7 @@ export type Family = typeof AF_INET | typeof AF_INET6;
 
 /** What every call takes for an address: an `Address`, Python's pair, or Node's record. */
 export type AddressLike =
-  | Address
-  | readonly [host: string, port: number]
-  | { readonly address: string; readonly port: number };
+  Address | readonly [host: string, port: number] | { readonly address: string; readonly port: number };
 
 /** An `Address` whose host is a literal: what drivers take and give. */
 export type Endpoint = Address & { readonly family: Family };

@@ -55,7 +55,8 @@ export function checkWait(syscall: string, options: WaitOptions | undefined, tim
   if (options === undefined) return { syscall, timeoutMs, signal: undefined };
   if (typeof options !== "object" || options === null) throw wrongType("options", "an object", options);
   const { signal, timeoutMs: own } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType("signal", "an AbortSignal", signal);
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw wrongType("signal", "an AbortSignal", signal);
   return { syscall, timeoutMs: own === undefined ? timeoutMs : checkTimeoutMs(own), signal };
 }
 

@@ -98,7 +98,8 @@ export interface Driver {
 }
 
 /** Whether a driver can do a thing here, and why not where it can't. */
-export type Capability = { readonly available: true } | { readonly available: false; readonly reason: string };
+export type Capability =
+  { readonly available: true } | { readonly available: false; readonly reason: string };
 
 /** What drivers differ in. */
 export type Feature =

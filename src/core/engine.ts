@@ -40,7 +40,10 @@ export class Engine implements SenderHost, ReceiverHost {
     this.#stack = stack;
     this.#tell = tell;
     this.driver = stack.open(family, {
-      readable: () => this.receiver.readable(),
+      readable: () => {
+        this.sender.turned();
+        this.receiver.readable();
+      },
       settled: (count) => this.sender.settled(count),
       ledger: ({ datagrams, bytes }) => this.#lost(datagrams, bytes),
     });
@@ -137,7 +140,8 @@ export class Engine implements SenderHost, ReceiverHost {
   /** Ends what waits, lets what was sent go out, gives the driver back, then calls `done`. */
   close(done: () => void): void {
     this.#lost(...this.receiver.close());
-    for (const cancel of this.#lookups) cancel(new OSError("ECANCELED", { text: "the socket was closed first" }));
+    for (const cancel of this.#lookups)
+      cancel(new OSError("ECANCELED", { text: "the socket was closed first" }));
     let cancelLinger: (() => void) | undefined;
     const finish = (): void => {
       if (this.#closed) return;

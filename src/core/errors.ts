@@ -82,10 +82,7 @@ export function wrongType(name: string, expected: string, actual: unknown): Type
 
 /** A `RangeError` with the code `ERR_OUT_OF_RANGE`: `name` must be `expected`. */
 export function outOfRange(name: string, expected: string, actual: unknown): RangeError {
-  return withCode(
-    new RangeError(`${name} must be ${expected}, not ${inspect(actual)}`),
-    "ERR_OUT_OF_RANGE",
-  );
+  return withCode(new RangeError(`${name} must be ${expected}, not ${inspect(actual)}`), "ERR_OUT_OF_RANGE");
 }
 
 /** Gives back `value` when it is a whole number from `least` to `most`. */

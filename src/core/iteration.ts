@@ -5,9 +5,12 @@ import { OSError } from "./errors.js";
 export interface IterationHost {
   /** Makes this iteration the only reader. @returns what gives that up. @throws `OSError` `EBUSY` or `EBADF`. */
   claim(): () => void;
-  receive(): Promise<Datagram>;
-  readonly closed: boolean;
+  /** Waits for a datagram, as `recvmsg()` does. */
+  receive(serve: (datagram: Datagram) => void, fail: (reason: unknown) => void): void;
+  closed(): boolean;
 }
+
+type Step = IteratorResult<Datagram, undefined>;
 
 const end: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
 
@@ -21,20 +24,12 @@ export class Iteration implements AsyncIterableIterator<Datagram, undefined> {
     this.#host = host;
   }
 
-  async next(): Promise<IteratorResult<Datagram, undefined>> {
-    if (this.#ended) return end;
-    this.#release ??= this.#host.claim();
-    for (;;) {
-      try {
-        return { done: false, value: await this.#host.receive() };
-      } catch (error) {
-        if (this.#host.closed) return this.return();
-        // ICMP news of the connected peer is in the ledger; it says nothing about the datagrams to come.
-        if (isNetworkNews(error)) continue;
-        this.#finish();
-        throw error;
-      }
-    }
+  next(): Promise<Step> {
+    if (this.#ended) return Promise.resolve(end);
+    return new Promise((resolve, reject) => {
+      this.#release ??= this.#host.claim();
+      this.#step(resolve, reject);
+    });
   }
 
   return(): Promise<IteratorReturnResult<undefined>> {
@@ -44,6 +39,22 @@ export class Iteration implements AsyncIterableIterator<Datagram, undefined> {
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  #step(resolve: (step: Step) => void, reject: (reason: unknown) => void): void {
+    this.#host.receive(
+      (value) => resolve({ done: false, value }),
+      (reason) => {
+        // ICMP news of the connected peer is in the ledger; it says nothing about the datagrams to come.
+        if (isNetworkNews(reason) && !this.#host.closed()) {
+          this.#step(resolve, reject);
+          return;
+        }
+        this.#finish();
+        if (this.#host.closed()) resolve(end);
+        else reject(reason);
+      },
+    );
   }
 
   #finish(): void {

@@ -33,7 +33,7 @@ export class Outbound {
   /** Bytes of the settled payloads: where the next one starts in the arena. */
   settledBytes = 0;
 
-  readonly #owners: Completion[] = [];
+  readonly #owners: (Completion | undefined)[] = [];
   readonly #tags: number[] = [];
   #errors: Map<number, OSError> | undefined;
 
@@ -43,8 +43,12 @@ export class Outbound {
   }
 
   release(): void {
+    // Emptied one by one: cutting the arrays short would give their memory back each time.
+    for (let index = 0; index < this.count; index++) {
+      this.peers[index] = null;
+      this.#owners[index] = undefined;
+    }
     this.count = this.bytes = this.settled = this.settledBytes = 0;
-    this.peers.length = this.#owners.length = this.#tags.length = 0;
     this.#errors = undefined;
     if (idle.length < mostIdle) idle.push(this);
   }

@@ -46,7 +46,7 @@ interface Waiter {
   readonly deadline: number;
   /** Takes what it wants of the inbox, which is not empty, and settles the call. */
   readonly serve: () => void;
-  readonly reject: (reason: unknown) => void;
+  readonly fail: (reason: unknown) => void;
   forget: (() => void) | undefined;
 }
 
@@ -73,25 +73,28 @@ export class Receiver implements Sink {
   }
 
   /**
-   * Waits for a datagram and gives what `take` makes of the inbox, which has one by then.
-   *
-   * @throws (rejects) `TimeoutError`; `OSError` `EAGAIN` with a `timeoutMs` of 0, `ECANCELED` by `close()`, or what
-   *   ICMP said of the connected peer; the signal's reason.
+   * Calls `serve` once when the inbox has a datagram, or `fail` with a `TimeoutError`; an `OSError`: `EAGAIN` with a
+   * `timeoutMs` of 0, `ECANCELED` by `close()`, what ICMP said of the connected peer; or the signal's reason.
    */
-  receive<T>(take: () => T, wait: Wait): Promise<T> {
+  receive(wait: Wait, serve: () => void, fail: (reason: unknown) => void): void {
     const { signal, timeoutMs } = wait;
-    if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
-    if (this.#waiters.size === 0 && this.#credit > 0) {
-      if (!this.ready && (this.#more || timeoutMs === 0)) {
-        const error = this.#look();
-        if (error) return Promise.reject(error);
-      }
-      if (this.ready) return Promise.resolve(take());
+    if (signal?.aborted === true) {
+      fail(signal.reason);
+      return;
     }
-    if (this.#closed) return Promise.reject(closedWhileWaiting(wait.syscall));
-    return new Promise<T>((resolve, reject) => {
-      this.#enlist(wait, () => resolve(take()), reject);
-    });
+    if (this.#waiters.size === 0 && this.#credit > 0) {
+      const error = !this.ready && (this.#more || timeoutMs === 0) ? this.#look() : undefined;
+      if (error) {
+        fail(error);
+        return;
+      }
+      if (this.ready) {
+        serve();
+        return;
+      }
+    }
+    if (this.#closed) fail(closedWhileWaiting(wait.syscall));
+    else this.#enlist(wait, serve, fail);
   }
 
   /** Whether the inbox has a datagram. */
@@ -107,7 +110,8 @@ export class Receiver implements Sink {
       this.#inbox = [];
       this.#taken = 0;
     }
-    if (--this.#credit % clockEvery === 0 && this.#host.clock.now() - this.#turnStarted > turnMs) this.#credit = 0;
+    if (--this.#credit % clockEvery === 0 && this.#host.clock.now() - this.#turnStarted > turnMs)
+      this.#credit = 0;
     return arrival;
   }
 
@@ -137,7 +141,7 @@ export class Receiver implements Sink {
     this.#cancelTimer?.();
     for (const waiter of this.#waiters) {
       this.#dismiss(waiter);
-      waiter.reject(closedWhileWaiting(waiter.wait.syscall));
+      waiter.fail(closedWhileWaiting(waiter.wait.syscall));
     }
     const unread = this.#inbox.slice(this.#taken);
     this.#inbox = [];
@@ -145,15 +149,15 @@ export class Receiver implements Sink {
     return [unread.length, unread.reduce((bytes, { data }) => bytes + data.length, 0)];
   }
 
-  #enlist(wait: Wait, serve: () => void, reject: (reason: unknown) => void): void {
+  #enlist(wait: Wait, serve: () => void, fail: (reason: unknown) => void): void {
     const { signal, timeoutMs } = wait;
     const timed = timeoutMs !== null && timeoutMs > 0;
     const deadline = timed ? this.#host.clock.now() + timeoutMs : Infinity;
-    const waiter: Waiter = { wait, deadline, serve, reject, forget: undefined };
+    const waiter: Waiter = { wait, deadline, serve, fail, forget: undefined };
     if (signal) {
       waiter.forget = onAbort(signal, () => {
         this.#dismiss(waiter);
-        reject(signal.reason);
+        fail(signal.reason);
       });
     }
     this.#waiters.add(waiter);
@@ -180,7 +184,7 @@ export class Receiver implements Sink {
       if (this.#closed) return;
       if (error) {
         this.#dismiss(waiter);
-        waiter.reject(error);
+        waiter.fail(error);
       } else if (this.ready) {
         this.#dismiss(waiter);
         waiter.serve();
@@ -251,7 +255,7 @@ export class Receiver implements Sink {
       for (const waiter of waiters) {
         if (!this.#waiters.has(waiter)) continue;
         this.#dismiss(waiter);
-        waiter.reject(tooLate(waiter.wait));
+        waiter.fail(tooLate(waiter.wait));
       }
     });
   }

@@ -1,13 +1,19 @@
 import { type Address, type Endpoint, type Family, isEndpoint } from "./address.js";
 import { AF_INET } from "./constants.js";
-import type { Completion, Driver } from "./driver.js";
+import type { Clock, Completion, Driver } from "./driver.js";
 import { OSError } from "./errors.js";
 import { isMapped, parseLiteral } from "./ip.js";
 import { Outbound } from "./outbound.js";
 
+/** Datagrams sent between two looks at the clock. */
+const clockEvery = 64;
+/** Milliseconds of sending before the rest of the program has its chance: awaited sends never leave the microtasks. */
+const turnMs = 4;
+
 /** What the sender needs of its socket. */
 export interface SenderHost {
   readonly driver: Driver;
+  readonly clock: Clock;
   readonly family: Family;
   /** The addresses of a name. */
   resolve(host: string): Promise<Endpoint>;
@@ -68,6 +74,9 @@ export class Sender {
   #inFlight: Outbound | undefined;
   #atBarrier = false;
   #scheduled = false;
+  #resting = false;
+  #restedAt = 0;
+  #sinceClock = 0;
   #queuedBytes = 0;
   #drained: (() => void) | undefined;
   #canceled = false;
@@ -139,6 +148,11 @@ export class Sender {
     this.#flush();
   }
 
+  /** The rest of the program has had a turn. */
+  turned(): void {
+    this.#sinceClock = 0;
+  }
+
   /** Fails what waits for a name; calls `done` when all the rest has left, at once where that is so already. */
   drain(done: () => void): void {
     for (const epoch of this.#epochs) {
@@ -207,7 +221,10 @@ export class Sender {
     for (const { payload, port, owner, tag } of held) {
       const error =
         reason === "ECANCELED"
-          ? new OSError("ECANCELED", { syscall: "sendto", text: "the socket was closed before the name resolved" })
+          ? new OSError("ECANCELED", {
+              syscall: "sendto",
+              text: "the socket was closed before the name resolved",
+            })
           : new OSError(reason.code, { syscall: "sendto", address: reason.address, port, cause: reason });
       this.#queuedBytes -= payload.length;
       this.#host.failed(error);
@@ -232,11 +249,13 @@ export class Sender {
 
   #flush(): void {
     this.#scheduled = false;
-    while (!this.#inFlight && !this.#atBarrier) {
+    while (!this.#inFlight && !this.#atBarrier && !this.#resting) {
       const epoch = this.#epochs[0];
       const batch = epoch && this.#nextBatch(epoch);
       if (batch) {
+        this.#sinceClock += batch.count;
         this.#transmit(batch);
+        if (this.#sinceClock >= clockEvery) this.#maybeRest();
         continue;
       }
       if (!epoch || epoch.names.size > 0) return;
@@ -248,6 +267,19 @@ export class Sender {
       }
       this.#run(epoch.barrier);
     }
+  }
+
+  /** After a while of sending, what comes next waits until the rest of the program had a turn. */
+  #maybeRest(): void {
+    this.#sinceClock = 0;
+    const { clock } = this.#host;
+    if (clock.now() - this.#restedAt < turnMs) return;
+    this.#resting = true;
+    clock.turn(() => {
+      this.#resting = false;
+      this.#restedAt = clock.now();
+      this.#flush();
+    });
   }
 
   #run(barrier: () => Promise<void>): void {
@@ -290,7 +322,8 @@ export class Sender {
     if (head === undefined || head instanceof Outbound) return epoch.queue.shift() as Outbound | undefined;
     const batch = Outbound.take();
     let item: BulkItem | undefined;
-    while ((item = head.items[head.next]) && batch.add(item.payload, item.peer, head.owner, item.tag)) head.next++;
+    while ((item = head.items[head.next]) && batch.add(item.payload, item.peer, head.owner, item.tag))
+      head.next++;
     if (item === undefined) epoch.queue.shift();
     this.#queuedBytes += batch.bytes;
     return batch;
@@ -308,7 +341,8 @@ export function failure(code: string, to: Address | null, text?: string, limit?:
     syscall: to ? "sendto" : "send",
     address: to?.host,
     port: to?.port,
-    text: text ?? (code === "EACCES" ? "permission denied: a broadcast address needs SO_BROADCAST" : undefined),
+    text:
+      text ?? (code === "EACCES" ? "permission denied: a broadcast address needs SO_BROADCAST" : undefined),
   });
 }
 

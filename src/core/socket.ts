@@ -161,15 +161,25 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    *   when connected; `RangeError` `ERR_OUT_OF_RANGE`; `signal.reason`.
    */
   recvfrom(bufsize: number, options?: WaitOptions): Promise<[Buffer, Endpoint]> {
-    return this.#receive("recvfrom", () => checkBufsize(bufsize), options, (most) => {
-      const { data, source } = this.#take(most);
-      return [data, source];
-    });
+    return this.#receive(
+      "recvfrom",
+      () => checkBufsize(bufsize),
+      options,
+      (most) => {
+        const { data, source } = this.#take(most);
+        return [data, source];
+      },
+    );
   }
 
   /** Waits for a datagram and gives its first `bufsize` bytes. `recv(2)`; fails as `recvfrom` does. */
   recv(bufsize: number, options?: WaitOptions): Promise<Buffer> {
-    return this.#receive("recv", () => checkBufsize(bufsize), options, (most) => this.#take(most).data);
+    return this.#receive(
+      "recv",
+      () => checkBufsize(bufsize),
+      options,
+      (most) => this.#take(most).data,
+    );
   }
 
   /** Waits for a datagram and gives everything that is known of it. `recvmsg(2)`; fails as `recvfrom` does. */
@@ -205,13 +215,13 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    * neither closes the socket nor loses a datagram. `settimeout` applies to each step.
    */
   [Symbol.asyncIterator](): Iteration {
-    const isClosed = (): boolean => this.closed;
     return new Iteration({
       claim: () => this.#claim("an iteration"),
-      receive: () => this.#engine.receiver.receive(() => this.#take(Infinity), checkWait("recvmsg", undefined, this.#timeoutMs)),
-      get closed() {
-        return isClosed();
+      receive: (serve, fail) => {
+        const wait = checkWait("recvmsg", undefined, this.#timeoutMs);
+        this.#engine.receiver.receive(wait, () => serve(this.#take(Infinity)), fail);
       },
+      closed: () => this.closed,
     });
   }
 
@@ -390,7 +400,8 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
       const to = address === null ? null : this.#destination(address, "sendto");
       const { sender } = this.#open(to ? "sendto" : "send");
       if (!to && !this.#connects) throw new OSError("EDESTADDRREQ", { syscall: "send" });
-      const settle = (bytes: number, error: OSError | undefined): void => (error ? reject(error) : resolve(bytes));
+      const settle = (bytes: number, error: OSError | undefined): void =>
+        error ? reject(error) : resolve(bytes);
       const refused = sender.send(payload, to, { settle }, payload.length);
       if (refused) reject(refused);
     });
@@ -403,15 +414,13 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     options: WaitOptions | undefined,
     take: (most: number) => T,
   ): Promise<T> {
-    try {
+    return new Promise((resolve, reject) => {
       const most = check();
       const wait = checkWait(syscall, options, this.#timeoutMs);
       const { receiver } = this.#open(syscall);
       this.#assertUnclaimed(syscall);
-      return receiver.receive(() => take(most), wait);
-    } catch (error) {
-      return Promise.reject(error as Error);
-    }
+      receiver.receive(wait, () => resolve(take(most)), reject);
+    });
   }
 
   #take(bufsize: number): Datagram {

@@ -25,6 +25,7 @@ export function interfaceAddress(given: string, family: Family, syscall: string)
   if (!addresses) throw new OSError("ENODEV", { syscall, address: given });
   if (family !== AF_INET) return `::%${given}`;
   const own = addresses.find((address) => address.family === "IPv4");
-  if (!own) throw new OSError("ENODEV", { syscall, address: given, text: "this interface has no IPv4 address" });
+  if (!own)
+    throw new OSError("ENODEV", { syscall, address: given, text: "this interface has no IPv4 address" });
   return own.address;
 }

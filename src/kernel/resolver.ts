@@ -50,7 +50,9 @@ async function lookup(host: string, family: Family): Promise<readonly Endpoint[]
   const number = family === AF_INET ? 4 : 6;
   try {
     const found = await new Promise<dns.LookupAddress[]>((resolve, reject) => {
-      dns.lookup(host, { family: number, all: true }, (error, list) => (error ? reject(error) : resolve(list)));
+      dns.lookup(host, { family: number, all: true }, (error, list) =>
+        error ? reject(error) : resolve(list),
+      );
     });
     if (found.length > 0) return found.map(({ address }) => new Address(address, 0) as Endpoint);
   } catch (error) {

@@ -56,7 +56,12 @@ export class DgramDriver implements Driver {
   async bind(at: Endpoint): Promise<void> {
     if (this.#socket) {
       const { host: address, port } = at;
-      throw new OSError("EINVAL", { syscall: "bind", address, port, text: "the socket has an address already" });
+      throw new OSError("EINVAL", {
+        syscall: "bind",
+        address,
+        port,
+        text: "the socket has an address already",
+      });
     }
     this.#socket = this.#open(at);
   }
@@ -211,7 +216,11 @@ export class DgramDriver implements Driver {
   #refuse(to: Endpoint | null): OSError | undefined {
     if (!this.#peer) return to ? undefined : new OSError("EDESTADDRREQ", { syscall: "send" });
     if (!to || to.equals(this.#peer)) return undefined;
-    return failure("ENOTSUP", to, "the dgram driver sends nowhere else while connected: the native driver does");
+    return failure(
+      "ENOTSUP",
+      to,
+      "the dgram driver sends nowhere else while connected: the native driver does",
+    );
   }
 
   /** Node has called back for datagram `index`: settles what is done from the front. */

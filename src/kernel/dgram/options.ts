@@ -88,17 +88,27 @@ export class DgramOptions {
     throw unsupported("getsockopt", `the dgram driver cannot read ${name}: the native driver can`);
   }
 
-  membership(change: "add" | "drop", group: Endpoint, at: string | undefined, socket: dgram.Socket | undefined): void {
+  membership(
+    change: "add" | "drop",
+    group: Endpoint,
+    at: string | undefined,
+    socket: dgram.Socket | undefined,
+  ): void {
     const syscall = change === "add" ? "addMembership" : "dropMembership";
     const where = at === undefined ? undefined : interfaceAddress(at, this.#family, syscall);
     const key = `${group.host} ${where ?? ""}`;
     if (change === "add") {
-      if (this.#groups.has(key)) throw new OSError("EADDRINUSE", { syscall, address: group.host, text: "joined already" });
+      if (this.#groups.has(key))
+        throw new OSError("EADDRINUSE", { syscall, address: group.host, text: "joined already" });
       if (socket) attempt(syscall, () => socket.addMembership(group.host, where), group);
       this.#groups.set(key, { group: group.host, at: where });
     } else {
       if (!this.#groups.has(key)) {
-        throw new OSError("EADDRNOTAVAIL", { syscall, address: group.host, text: "this group was not joined" });
+        throw new OSError("EADDRNOTAVAIL", {
+          syscall,
+          address: group.host,
+          text: "this group was not joined",
+        });
       }
       if (socket) attempt(syscall, () => socket.dropMembership(group.host, where), group);
       this.#groups.delete(key);

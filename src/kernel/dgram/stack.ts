@@ -9,7 +9,9 @@ const native = (what: string): string => `node:dgram ${what}: the native driver 
 
 const capabilities: Capabilities = Object.freeze({
   batching: unavailable(native("makes one system call a datagram, it does not batch")),
-  kernelQueue: unavailable("node:dgram reads all the time: unread datagrams wait in this process, at most 4 MiB of them"),
+  kernelQueue: unavailable(
+    "node:dgram reads all the time: unread datagrams wait in this process, at most 4 MiB of them",
+  ),
   kernelDropCount: unavailable(native("does not tell what the kernel dropped")),
   sendtoWhileConnected: unavailable(native("sends to nobody else while connected")),
   reusePort: hasReusePort

@@ -1,11 +1,45 @@
-import type { Stack } from "../../core/driver.js";
+import { type Capabilities, type Stack, available } from "../../core/driver.js";
+import { realClock } from "../clock.js";
+import { randomUint32 } from "../random.js";
+import { resolve } from "../resolver.js";
+import { loadAddon } from "./addon.js";
+import { NativeDriver } from "./driver.js";
+import { Names } from "./names.js";
 
 /** The native driver where it is to be had, else why it isn't. */
 export type NativeSupport =
   | { readonly stack: Stack; readonly reason?: undefined }
   | { readonly stack?: undefined; readonly reason: string };
 
-/** Looks for the addon, once. */
+const capabilities: Capabilities = Object.freeze({
+  batching: available,
+  kernelQueue: available,
+  kernelDropCount: available,
+  sendtoWhileConnected: available,
+  reusePort: available,
+  optionReadback: available,
+  allOptions: available,
+});
+
+let support: NativeSupport | undefined;
+
+/** Loads the addon at the first call. */
 export function nativeSupport(): NativeSupport {
-  return { reason: "not built yet" };
+  return (support ??= load());
+}
+
+function load(): NativeSupport {
+  const addon = loadAddon();
+  if (typeof addon === "string") return { reason: addon };
+  const names = new Names(addon);
+  return {
+    stack: {
+      name: "native",
+      clock: realClock,
+      capabilities,
+      random: randomUint32,
+      resolve,
+      open: (family, events) => new NativeDriver(addon, names, family, events),
+    },
+  };
 }

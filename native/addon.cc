@@ -1,0 +1,317 @@
+// The addon's face: what src/kernel/native/addon.ts declares. Calls give 0 or a count, or a negative errno.
+
+#include <errno.h>
+
+#include <new>
+
+#include "handle.h"
+#include "socket.h"
+
+namespace datagram {
+namespace {
+
+// To be raised with every change of what JavaScript calls, so that a stale build is refused and not called.
+constexpr int kInterfaceVersion = 1;
+
+// What the sockets of one thread share. The arrays belong to JavaScript, which never lets go of them.
+struct Shared {
+  napi_async_context context = nullptr;
+  Inbox* inbox = nullptr;
+  int32_t* peers = nullptr;  // kMostMessages
+  uint8_t* names = nullptr;  // kMostMessages, kNameBytes apart
+  napi_ref arrays[5] = {};
+};
+
+// A typed array's memory; null when `value` is none or has less than `least` elements.
+template <typename T>
+T* View(napi_env env, napi_value value, napi_typedarray_type type, size_t least, size_t* length = nullptr) {
+  bool is_typed_array = false;
+  if (napi_is_typedarray(env, value, &is_typed_array) != napi_ok || !is_typed_array) return nullptr;
+  napi_typedarray_type actual;
+  size_t elements = 0;
+  void* data = nullptr;
+  if (napi_get_typedarray_info(env, value, &actual, &elements, &data, nullptr, nullptr) != napi_ok) return nullptr;
+  if (actual != type || elements < least) return nullptr;
+  if (length != nullptr) *length = elements;
+  return static_cast<T*>(data);
+}
+
+uint8_t* Bytes(napi_env env, napi_value value, size_t least, size_t* length = nullptr) {
+  return View<uint8_t>(env, value, napi_uint8_array, least, length);
+}
+
+int32_t* Numbers(napi_env env, napi_value value, size_t least, size_t* length = nullptr) {
+  return View<int32_t>(env, value, napi_int32_array, least, length);
+}
+
+napi_value Number(napi_env env, int value) {
+  napi_value result = nullptr;
+  napi_create_int32(env, value, &result);
+  return result;
+}
+
+Shared* SharedOf(napi_env env) {
+  void* data = nullptr;
+  napi_get_instance_data(env, &data);
+  return static_cast<Shared*>(data);
+}
+
+// The arguments of a call on a socket. `handle` is null when it is closed, or no socket at all.
+template <size_t N>
+struct Call {
+  Call(napi_env env, napi_callback_info info) {
+    napi_value self = nullptr;
+    size_t count = N;
+    void* data = nullptr;
+    if (napi_get_cb_info(env, info, &count, arguments, &self, nullptr) != napi_ok || count < N) return;
+    // No type tag: checking one costs more than the rest of the call, and only src/kernel/native holds these objects.
+    if (napi_unwrap(env, self, &data) != napi_ok) return;
+    Handle* found = static_cast<Handle*>(data);
+    if (found->open()) handle = found;
+  }
+
+  bool Integer(napi_env env, size_t index, int32_t* value) const {
+    return napi_get_value_int32(env, arguments[index], value) == napi_ok;
+  }
+
+  napi_value arguments[N == 0 ? 1 : N] = {};
+  Handle* handle = nullptr;
+};
+
+// bind(name: Uint8Array): number
+napi_value Bind(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  if (!call.handle) return Number(env, -EBADF);
+  size_t length = 0;
+  const uint8_t* name = Bytes(env, call.arguments[0], 1, &length);
+  return Number(env, name ? BindSocket(call.handle->fd(), name, length) : -EFAULT);
+}
+
+// connect(name: Uint8Array | null): number
+napi_value Connect(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  if (!call.handle) return Number(env, -EBADF);
+  size_t length = 0;
+  const uint8_t* name = Bytes(env, call.arguments[0], 1, &length);
+  return Number(env, ConnectSocket(call.handle->fd(), name, length));
+}
+
+// local(name: Uint8Array): number, the bytes of the name
+napi_value Local(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  if (!call.handle) return Number(env, -EBADF);
+  uint8_t* name = Bytes(env, call.arguments[0], kNameBytes);
+  return Number(env, name ? LocalName(call.handle->fd(), name) : -EFAULT);
+}
+
+// setOption(level: number, option: number, value: Uint8Array): number
+napi_value SetOptionCall(napi_env env, napi_callback_info info) {
+  Call<3> call(env, info);
+  if (!call.handle) return Number(env, -EBADF);
+  int32_t level;
+  int32_t option;
+  size_t length = 0;
+  if (!call.Integer(env, 0, &level) || !call.Integer(env, 1, &option)) return Number(env, -EINVAL);
+  const uint8_t* value = Bytes(env, call.arguments[2], 1, &length);
+  return Number(env, value ? SetOption(call.handle->fd(), level, option, value, length) : -EFAULT);
+}
+
+// getOption(level: number, option: number, value: Uint8Array): number, the bytes of the value
+napi_value GetOptionCall(napi_env env, napi_callback_info info) {
+  Call<3> call(env, info);
+  if (!call.handle) return Number(env, -EBADF);
+  int32_t level;
+  int32_t option;
+  size_t length = 0;
+  if (!call.Integer(env, 0, &level) || !call.Integer(env, 1, &option)) return Number(env, -EINVAL);
+  uint8_t* value = Bytes(env, call.arguments[2], 1, &length);
+  return Number(env, value ? GetOption(call.handle->fd(), level, option, value, length) : -EFAULT);
+}
+
+// receive(most: number): number, the datagrams that the shared inbox has now
+napi_value Receive(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  if (!call.handle) return Number(env, -EBADF);
+  int32_t most;
+  Shared* shared = SharedOf(env);
+  if (!call.Integer(env, 0, &most) || most < 1 || !shared->inbox) return Number(env, -EINVAL);
+  return Number(env, shared->inbox->Receive(call.handle->fd(), most));
+}
+
+// send(payloads: Uint8Array, offset: number, lengths: Int32Array, from: number, count: number): number, how many went.
+// Datagram i of the call has lengths[from + i] bytes and goes to the shared peers[from + i].
+napi_value Send(napi_env env, napi_callback_info info) {
+  Call<5> call(env, info);
+  if (!call.handle) return Number(env, -EBADF);
+  int32_t offset;
+  int32_t from;
+  int32_t count;
+  size_t room = 0;
+  uint8_t* payloads = Bytes(env, call.arguments[0], 0, &room);
+  const int32_t* lengths = Numbers(env, call.arguments[2], kMostMessages);
+  const Shared* shared = SharedOf(env);
+  if (!payloads || !lengths || !shared->peers) return Number(env, -EFAULT);
+  if (!call.Integer(env, 1, &offset) || !call.Integer(env, 3, &from) || !call.Integer(env, 4, &count) || offset < 0 ||
+      from < 0 || count < 1 || from > kMostMessages - count) {
+    return Number(env, -EINVAL);
+  }
+  size_t end = static_cast<size_t>(offset);
+  for (int i = from; i < from + count; i++) {
+    if (lengths[i] < 0 || shared->peers[i] < -1 || shared->peers[i] >= kMostMessages) return Number(env, -EINVAL);
+    end += static_cast<size_t>(lengths[i]);
+  }
+  if (end > room) return Number(env, -EINVAL);
+  Outbox outbox{payloads + offset, lengths + from, shared->peers + from, shared->names, count};
+  return Number(env, SendBatch(call.handle->fd(), outbox));
+}
+
+// poll(events: number): number
+napi_value Poll(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  if (!call.handle) return Number(env, -EBADF);
+  int32_t events;
+  return Number(env, call.Integer(env, 0, &events) ? call.handle->Poll(events) : -EINVAL);
+}
+
+// hold(on: boolean): void
+napi_value Hold(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  bool on = false;
+  if (call.handle && napi_get_value_bool(env, call.arguments[0], &on) == napi_ok) call.handle->Hold(on);
+  return nullptr;
+}
+
+// close(): void
+napi_value Close(napi_env env, napi_callback_info info) {
+  Call<0> call(env, info);
+  if (call.handle) call.handle->Close();
+  return nullptr;
+}
+
+// open(self: object, family: number, callback: (events: number) => void): number. Makes `self` the socket.
+napi_value Open(napi_env env, napi_callback_info info) {
+  napi_value arguments[3];
+  size_t count = 3;
+  int32_t family;
+  napi_valuetype type;
+  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count < 3 ||
+      napi_get_value_int32(env, arguments[1], &family) != napi_ok ||
+      napi_typeof(env, arguments[2], &type) != napi_ok || type != napi_function) {
+    return Number(env, -EINVAL);
+  }
+  int fd = OpenSocket(family);
+  if (fd < 0) return Number(env, fd);
+  Handle* handle = new (std::nothrow) Handle(env, SharedOf(env)->context, fd);
+  if (!handle) {
+    CloseSocket(fd);
+    return Number(env, -ENOMEM);
+  }
+  int error = handle->Start(arguments[2]);
+  auto forget = [](napi_env, void* data, void*) { static_cast<Handle*>(data)->Forget(); };
+  if (error == 0 && napi_wrap(env, arguments[0], handle, forget, nullptr, nullptr) != napi_ok) error = -EINVAL;
+  if (error != 0) handle->Forget();
+  return Number(env, error);
+}
+
+// share(slab: Uint8Array, lengths: Int32Array, sources: Uint8Array, peers: Int32Array, names: Uint8Array): number
+napi_value Share(napi_env env, napi_callback_info info) {
+  napi_value arguments[5];
+  size_t count = 5;
+  Shared* shared = SharedOf(env);
+  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count < 5 || shared->arrays[0]) {
+    return Number(env, -EINVAL);
+  }
+  uint8_t* slab = Bytes(env, arguments[0], kReceiveBatch * kSlotBytes);
+  int32_t* lengths = Numbers(env, arguments[1], kReceiveBatch);
+  uint8_t* sources = Bytes(env, arguments[2], kReceiveBatch * kNameBytes);
+  int32_t* peers = Numbers(env, arguments[3], kMostMessages);
+  uint8_t* names = Bytes(env, arguments[4], kMostMessages * kNameBytes);
+  if (!slab || !lengths || !sources || !peers || !names) return Number(env, -EFAULT);
+  for (size_t i = 0; i < 5; i++) {
+    if (napi_create_reference(env, arguments[i], 1, &shared->arrays[i]) != napi_ok) return Number(env, -ENOMEM);
+  }
+  shared->inbox = new (std::nothrow) Inbox(slab, lengths, sources);
+  if (!shared->inbox) return Number(env, -ENOMEM);
+  shared->peers = peers;
+  shared->names = names;
+  return Number(env, 0);
+}
+
+// interfaceIndex(name: string): number, 0 when there is none
+napi_value InterfaceIndexCall(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  size_t count = 1;
+  char name[64];
+  size_t length = 0;
+  if (napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr) != napi_ok || count < 1 ||
+      napi_get_value_string_utf8(env, argument, name, sizeof name, &length) != napi_ok) {
+    return Number(env, 0);
+  }
+  return Number(env, static_cast<int>(InterfaceIndex(name)));
+}
+
+// interfaceName(index: number): string, "" when there is none
+napi_value InterfaceNameCall(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  size_t count = 1;
+  int32_t index = 0;
+  char name[64] = "";
+  napi_value result = nullptr;
+  if (napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr) == napi_ok && count == 1 &&
+      napi_get_value_int32(env, argument, &index) == napi_ok && !InterfaceName(static_cast<unsigned>(index), name)) {
+    name[0] = '\0';
+  }
+  napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &result);
+  return result;
+}
+
+napi_value Init(napi_env env, napi_value exports) {
+  Shared* shared = new (std::nothrow) Shared();
+  napi_value name;
+  if (!shared || napi_create_string_utf8(env, "datagram", NAPI_AUTO_LENGTH, &name) != napi_ok ||
+      napi_async_init(env, nullptr, name, &shared->context) != napi_ok) {
+    delete shared;
+    napi_throw_error(env, "ENOMEM", "out of memory");
+    return nullptr;
+  }
+  auto end = [](napi_env env, void* data, void*) {
+    Shared* shared = static_cast<Shared*>(data);
+    napi_async_destroy(env, shared->context);
+    delete shared->inbox;
+    delete shared;
+  };
+  napi_set_instance_data(env, shared, end, nullptr);
+
+  const napi_property_attributes fixed = napi_default_jsproperty;
+  const napi_property_descriptor functions[] = {
+      {"open", nullptr, Open, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"share", nullptr, Share, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"interfaceIndex", nullptr, InterfaceIndexCall, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"interfaceName", nullptr, InterfaceNameCall, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"version", nullptr, nullptr, nullptr, nullptr, Number(env, kInterfaceVersion), fixed, nullptr},
+  };
+  napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
+
+  napi_value methods;
+  const napi_property_descriptor calls[] = {
+      {"bind", nullptr, Bind, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"connect", nullptr, Connect, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"local", nullptr, Local, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"setOption", nullptr, SetOptionCall, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"getOption", nullptr, GetOptionCall, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"receive", nullptr, Receive, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"send", nullptr, Send, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"poll", nullptr, Poll, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"hold", nullptr, Hold, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"close", nullptr, Close, nullptr, nullptr, nullptr, fixed, nullptr},
+  };
+  napi_create_object(env, &methods);
+  napi_define_properties(env, methods, sizeof calls / sizeof *calls, calls);
+  napi_set_named_property(env, exports, "methods", methods);
+  return exports;
+}
+
+}  // namespace
+}  // namespace datagram
+
+NAPI_MODULE(datagram, datagram::Init)

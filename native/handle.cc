@@ -1,0 +1,99 @@
+#include "handle.h"
+
+#include "socket.h"
+
+namespace datagram {
+
+Handle::Handle(napi_env env, napi_async_context context, int fd) : env_(env), context_(context), fd_(fd) {}
+
+int Handle::Start(napi_value callback) {
+  uv_loop_t* loop = nullptr;
+  if (napi_get_uv_event_loop(env_, &loop) != napi_ok) return UV_EINVAL;
+  int error = uv_poll_init(loop, &poll_, fd_);
+  if (error < 0) {
+    CloseSocket(fd_);
+    fd_ = -1;
+    return error;
+  }
+  poll_.data = this;
+  owners_++;
+  uv_unref(reinterpret_cast<uv_handle_t*>(&poll_));
+  napi_create_reference(env_, callback, 1, &callback_);
+  napi_add_async_cleanup_hook(env_, OnCleanup, this, &hook_);
+  return 0;
+}
+
+int Handle::Poll(int events) {
+  if (events == 0) return uv_poll_stop(&poll_);
+  // Errors that wait come as UV_PRIORITIZED; without it libuv would stop the handle over them.
+  int wanted = UV_PRIORITIZED;
+  if (events & kReadable) wanted |= UV_READABLE;
+  if (events & kWritable) wanted |= UV_WRITABLE;
+  return uv_poll_start(&poll_, wanted, OnPoll);
+}
+
+void Handle::Hold(bool on) {
+  uv_handle_t* handle = reinterpret_cast<uv_handle_t*>(&poll_);
+  if (on) {
+    uv_ref(handle);
+  } else {
+    uv_unref(handle);
+  }
+}
+
+void Handle::Close() {
+  if (fd_ < 0) return;
+  uv_close(reinterpret_cast<uv_handle_t*>(&poll_), OnClosed);
+  CloseSocket(fd_);
+  fd_ = -1;
+  napi_delete_reference(env_, callback_);
+  callback_ = nullptr;
+}
+
+void Handle::Forget() {
+  Close();
+  Release();
+}
+
+void Handle::Release() {
+  if (--owners_ == 0) delete this;
+}
+
+void Handle::Tell(int events) {
+  napi_handle_scope scope;
+  if (napi_open_handle_scope(env_, &scope) != napi_ok) return;
+  napi_value callback;
+  napi_value global;
+  napi_value argument;
+  if (napi_get_reference_value(env_, callback_, &callback) == napi_ok && napi_get_global(env_, &global) == napi_ok &&
+      napi_create_int32(env_, events, &argument) == napi_ok) {
+    napi_value result;
+    // Not napi_call_function: only this one runs the microtasks when the callback returns.
+    napi_status status = napi_make_callback(env_, context_, global, callback, 1, &argument, &result);
+    napi_value thrown;
+    if (status == napi_pending_exception && napi_get_and_clear_last_exception(env_, &thrown) == napi_ok) {
+      napi_fatal_exception(env_, thrown);
+    }
+  }
+  napi_close_handle_scope(env_, scope);
+}
+
+void Handle::OnPoll(uv_poll_t* poll, int status, int events) {
+  Handle* self = static_cast<Handle*>(poll->data);
+  int told = 0;
+  // An error that waits is read by the next receive or send, whichever is wanted.
+  if (status < 0 || (events & UV_PRIORITIZED)) told = kReadable | kWritable;
+  if (events & UV_READABLE) told |= kReadable;
+  if (events & UV_WRITABLE) told |= kWritable;
+  if (told != 0) self->Tell(told);
+}
+
+void Handle::OnClosed(uv_handle_t* handle) {
+  Handle* self = static_cast<Handle*>(handle->data);
+  napi_remove_async_cleanup_hook(self->hook_);
+  self->Release();
+}
+
+void Handle::OnCleanup(napi_async_cleanup_hook_handle, void* data) { static_cast<Handle*>(data)->Close(); }
+
+}  // namespace datagram

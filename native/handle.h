@@ -1,0 +1,52 @@
+// A socket on a libuv loop: readiness, and a life that ends exactly once.
+#pragma once
+
+#include <node_api.h>
+#include <uv.h>
+
+namespace datagram {
+
+// What `poll` asks for and the callback tells.
+constexpr int kReadable = 1;
+constexpr int kWritable = 2;
+
+// One socket. Two things own it: the JavaScript object, until it is collected, and libuv, from `Start` until the poll
+// handle's close callback. An environment that ends closes it through the cleanup hook; the finalizer of the object
+// may run after that or before.
+class Handle {
+ public:
+  Handle(napi_env env, napi_async_context context, int fd);
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+
+  // Takes over the descriptor and keeps `callback` until `Close`. Gives 0 or a negative errno, and then owns nothing.
+  int Start(napi_value callback);
+  // 0 stops. Gives 0 or a negative errno.
+  int Poll(int events);
+  void Hold(bool on);
+  // Gives everything back; may be called twice.
+  void Close();
+  // The JavaScript object is gone.
+  void Forget();
+
+  bool open() const { return fd_ >= 0; }
+  int fd() const { return fd_; }
+
+ private:
+  ~Handle() = default;
+  void Release();
+  void Tell(int events);
+  static void OnPoll(uv_poll_t* poll, int status, int events);
+  static void OnClosed(uv_handle_t* handle);
+  static void OnCleanup(napi_async_cleanup_hook_handle hook, void* data);
+
+  napi_env env_;
+  napi_async_context context_;
+  napi_ref callback_ = nullptr;
+  napi_async_cleanup_hook_handle hook_ = nullptr;
+  uv_poll_t poll_;
+  int fd_;
+  int owners_ = 1;
+};
+
+}  // namespace datagram

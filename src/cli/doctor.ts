@@ -1,0 +1,205 @@
+import { readFileSync } from "node:fs";
+
+import type { Command } from "commander";
+
+import type { Family } from "../core/address.js";
+import {
+  AF_INET,
+  AF_INET6,
+  type Capabilities,
+  OSError,
+  SOCK_DGRAM,
+  SOL_SOCKET,
+  SO_RCVBUF,
+  SO_SNDBUF,
+  type Socket,
+  socket,
+} from "../index.js";
+import { driverVariable, kernelStack } from "../kernel/choice.js";
+import { nativeSupport } from "../kernel/native/stack.js";
+import { Failure, exitCodes } from "./exit.js";
+import { jsonLine } from "./payload.js";
+import { onOutput, print } from "./terminal.js";
+import { version } from "./version.js";
+
+/** What a socket asks for, in bytes, unless it is told otherwise. */
+const askedBytes = 4 << 20;
+/** How long a datagram to ourselves may take, in milliseconds. */
+const patienceMs = 2000;
+
+const help = `
+Says which driver carries the sockets and why, what it can do here, how large the kernel's buffers are, and whether a
+datagram gets through to this machine itself, over IPv4 and over IPv6. The exit code is 1 when one that is to be had
+does not get through.
+
+Examples:
+  datagram doctor
+  datagram doctor --json
+  DATAGRAM_DRIVER=dgram datagram doctor`;
+
+/** Adds `datagram doctor`. */
+export function addDoctor(program: Command): void {
+  program
+    .command("doctor")
+    .summary("say what this machine can do")
+    .description("Says which driver runs, what it can do on this machine, and why not where it can't.")
+    .option("--json", "print the findings as a JSON object on one line")
+    .addHelpText("after", help)
+    .action(doctor);
+}
+
+async function doctor({ json }: { readonly json?: boolean }): Promise<void> {
+  const findings = await examine();
+  await print(json ? jsonLine(findings) : describe(findings));
+  if (!findings.ok)
+    throw new Failure(exitCodes.error, "a datagram to this machine itself did not get through");
+}
+
+/** What `--json` prints. */
+interface Findings {
+  readonly ok: boolean;
+  readonly version: string;
+  readonly node: string;
+  readonly platform: string;
+  readonly arch: string;
+  readonly driver: { readonly name: string; readonly why: string };
+  readonly capabilities: Capabilities;
+  readonly buffers: readonly BufferFinding[];
+  readonly families: readonly FamilyFinding[];
+}
+
+interface BufferFinding {
+  readonly name: "receive" | "send";
+  readonly askedBytes: number;
+  /** 0 where no socket was to be had. */
+  readonly givenBytes: number;
+  /** The kernel's setting that limits it, and its value; `null` where it cannot be read. */
+  readonly setting: string;
+  readonly settingBytes: number | null;
+  /** What would lift the limit. */
+  readonly advice?: string;
+}
+
+interface FamilyFinding {
+  readonly name: "IPv4" | "IPv6";
+  /** Whether a socket of this family can be bound on the loopback interface. */
+  readonly available: boolean;
+  /** Why not; or why no datagram got through. */
+  readonly reason?: string;
+  /** How long a datagram took there; `null` when it did not get through. */
+  readonly loopbackMs: number | null;
+}
+
+async function examine(): Promise<Findings> {
+  const { name, capabilities } = kernelStack();
+  const trials = [await tryFamily("IPv4", AF_INET, "127.0.0.1"), await tryFamily("IPv6", AF_INET6, "::1")];
+  const families = trials.map(({ finding }) => finding);
+  const reachable = families.filter(({ available }) => available);
+  const given = trials.find(({ given }) => given !== undefined)?.given;
+  return {
+    ok: reachable.length > 0 && reachable.every(({ loopbackMs }) => loopbackMs !== null),
+    version,
+    node: process.versions.node,
+    platform: process.platform,
+    arch: process.arch,
+    driver: { name, why: whyDriver() },
+    capabilities,
+    buffers: [
+      bufferFinding("receive", given?.receive, "net.core.rmem_max"),
+      bufferFinding("send", given?.send, "net.core.wmem_max"),
+    ],
+    families,
+  };
+}
+
+function whyDriver(): string {
+  const { reason } = nativeSupport();
+  const native =
+    reason === undefined ? "the native driver loads here" : `the native driver is not to be had: ${reason}`;
+  const forced = process.env[driverVariable];
+  return forced ? `${driverVariable}=${forced} asks for it; ${native}` : native;
+}
+
+/** What a socket of a family showed. */
+interface Trial {
+  readonly finding: FamilyFinding;
+  /** The sizes of its buffers, in bytes, where it could be bound. */
+  readonly given?: { readonly receive: number; readonly send: number };
+}
+
+/** Sends a datagram from a socket to itself. */
+async function tryFamily(name: FamilyFinding["name"], family: Family, host: string): Promise<Trial> {
+  let given: Trial["given"];
+  try {
+    await using s = socket(family, SOCK_DGRAM, { receiveBuffer: askedBytes, sendBuffer: askedBytes });
+    await s.bind([host, 0]);
+    given = { receive: bufferBytes(s, SO_RCVBUF), send: bufferBytes(s, SO_SNDBUF) };
+    const token = String(s.random());
+    const sentAt = s.clock.now();
+    await s.sendto(token, s.getsockname());
+    const got = await s.recv(token.length + 1, { timeoutMs: patienceMs });
+    const loopbackMs = Number((s.clock.now() - sentAt).toFixed(3));
+    if (got.toString() !== token) throw new OSError("EPROTO", { text: "what came is not what was sent" });
+    return { finding: { name, available: true, loopbackMs }, given };
+  } catch (error) {
+    if (!(error instanceof OSError)) throw error;
+    const finding = { name, available: given !== undefined, reason: error.message, loopbackMs: null };
+    return { finding, ...(given && { given }) };
+  }
+}
+
+function bufferBytes(s: Socket, option: number): number {
+  const bytes = s.getsockopt(SOL_SOCKET, option);
+  // Linux gives back the double of what it gave (socket(7)).
+  return process.platform === "linux" ? bytes / 2 : bytes;
+}
+
+function bufferFinding(name: BufferFinding["name"], givenBytes = 0, setting: string): BufferFinding {
+  const finding = { name, askedBytes, givenBytes, setting, settingBytes: readSetting(setting) };
+  if (givenBytes >= askedBytes || finding.settingBytes === null) return finding;
+  return { ...finding, advice: `sudo sysctl -w ${setting}=${askedBytes}` };
+}
+
+function readSetting(name: string): number | null {
+  try {
+    return Number(readFileSync(`/proc/sys/${name.replaceAll(".", "/")}`, "utf8"));
+  } catch {
+    // Other systems have no such file, and some containers hide it.
+    return null;
+  }
+}
+
+function describe(findings: Findings): string {
+  const { driver, capabilities, buffers, families } = findings;
+  const width = Math.max(...Object.keys(capabilities).map((name) => name.length));
+  const lines = [
+    `datagram ${findings.version} on Node.js ${findings.node}, ${findings.platform} ${findings.arch}`,
+    "",
+    `${onOutput("bold", "driver")} ${driver.name}`,
+    `  ${driver.why}`,
+    "",
+    onOutput("bold", "capabilities"),
+    ...Object.entries(capabilities).map(([name, capability]) => {
+      const start = `  ${name.padEnd(width)}  ${yesOrNo(capability.available)}`;
+      return capability.available ? start : `${start}  ${capability.reason}`;
+    }),
+    "",
+    onOutput("bold", "buffers"),
+    ...buffers.flatMap(({ name, askedBytes, givenBytes, setting, settingBytes, advice }) => [
+      `  ${name.padEnd(7)}  ${givenBytes} of ${askedBytes} bytes asked for (${setting} is ${settingBytes ?? "unknown"})`,
+      ...(advice === undefined ? [] : [`    for more: ${advice}`]),
+    ]),
+    "",
+    onOutput("bold", "a datagram to this machine itself"),
+    ...families.map(({ name, available, reason, loopbackMs }) => {
+      const outcome =
+        loopbackMs === null ? (available ? "lost" : "not to be had") : `arrived in ${loopbackMs} ms`;
+      return `  ${name}  ${yesOrNo(loopbackMs !== null)}  ${outcome}${reason === undefined ? "" : `: ${reason}`}`;
+    }),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function yesOrNo(yes: boolean): string {
+  return yes ? onOutput("green", "yes") : onOutput("dim", "no ");
+}

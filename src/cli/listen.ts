@@ -1,0 +1,206 @@
+import { type Command, Option } from "commander";
+
+import type { Endpoint } from "../core/address.js";
+import { AF_INET, Address, type Datagram, SOCK_DGRAM, type Socket, TimeoutError, socket } from "../index.js";
+import { Failure, exitCodes } from "./exit.js";
+import { jsonLine, payloadFields, showPayload } from "./payload.js";
+import { Replies } from "./replies.js";
+import { count, notice, onOutput, print, stopSignal } from "./terminal.js";
+import { duration, formatDuration, listeningAddress, resolved, wholeNumber } from "./values.js";
+
+/** Datagrams that are read, answered and printed together. */
+const batchDatagrams = 256;
+/** Peers that are told apart: sources can be forged, and memory is not endless. */
+const mostPeers = 65_536;
+
+const help = `
+Where to listen:
+  9000            this machine alone (127.0.0.1)
+  0.0.0.0:9000    every IPv4 interface; [::]:9000 every interface
+  0               a free port, which the line "listening on ..." tells
+
+Each datagram is one line on standard output: time, source, size, payload. Printable UTF-8 stands in double quotes,
+with a line end at its close shown as \\n behind them; everything else is hex digits. With --json a line is an object
+with time, source, size, truncated, and text (valid UTF-8) or hex. Ctrl-C ends it with a summary on standard error.
+
+With --timeout the exit code is 3 when no datagram came at all, or fewer than --count.
+
+UDP does not prove where a datagram came from: an answer goes to whatever source it names. Two programs that answer
+everything, made to answer each other, never stop; so datagrams from this socket's own address get no answer.
+
+Examples:
+  datagram listen 9000
+  datagram listen 0.0.0.0:9000 --reply "ack: {}"
+  datagram listen 9000 --json --count 1 --timeout 10s`;
+
+interface ListenOptions {
+  readonly hex?: boolean;
+  readonly json?: boolean;
+  readonly count?: number;
+  readonly timeout?: number;
+  readonly echo?: boolean;
+  readonly reply?: string;
+  readonly recvfrom?: number;
+  readonly guide?: boolean;
+}
+
+/** Adds `datagram listen`. */
+export function addListen(program: Command): void {
+  program
+    .command("listen")
+    .summary("print each datagram as it comes, and answer it")
+    .description("Prints each datagram as it comes, from any number of peers, and answers where asked to.")
+    .argument("<[host:]port>", "where to listen", listeningAddress)
+    .option("--hex", "show every payload as hex")
+    .option("--json", "print one JSON object a line")
+    .option("--count <n>", "end after n datagrams", wholeNumber("--count", 1))
+    .option("--timeout <time>", "end when no datagram came for that long, such as 10s", duration("--timeout"))
+    .addOption(new Option("--echo", "send each datagram back").conflicts("reply"))
+    .option("--reply <text>", "answer each datagram with a text, in which {} is the datagram")
+    .option(
+      "--recvfrom <n>",
+      "cut each datagram to n bytes, as recvfrom(n) does",
+      wholeNumber("--recvfrom", 0, 65_535),
+    )
+    .option("--guide", "show what to type next in another terminal")
+    .addHelpText("after", help)
+    .action(listen);
+}
+
+async function listen(where: Address, options: ListenOptions): Promise<void> {
+  const at = await resolved(where);
+  await using s = socket(at.family, SOCK_DGRAM);
+  const signal = stopSignal();
+  await s.bind(at);
+  notice(`listening on ${s.getsockname()}`);
+  if (options.guide) guide(s.getsockname(), options);
+  else if (at.host === "127.0.0.1") {
+    notice(`  for this machine alone: 0.0.0.0:${s.getsockname().port} would be every interface`);
+  }
+
+  const session = new Session(s, options);
+  let timedOut = false;
+  try {
+    await session.run(signal);
+  } catch (error) {
+    timedOut = error instanceof TimeoutError;
+    if (!timedOut && !signal.aborted) throw error;
+  }
+  await session.end();
+  if (!timedOut || options.timeout === undefined) return;
+  const time = formatDuration(options.timeout);
+  if (session.datagrams === 0) throw new Failure(exitCodes.noAnswer, `no datagram came in ${time}`);
+  if (session.datagrams < (options.count ?? 0)) {
+    const got = `${session.datagrams} of ${options.count} datagrams`;
+    throw new Failure(exitCodes.noAnswer, `${got} came, and no more in ${time}`);
+  }
+}
+
+/** The datagrams of one `listen`, from the ready line to the summary. */
+class Session {
+  datagrams = 0;
+  readonly #socket: Socket;
+  readonly #options: ListenOptions;
+  readonly #replies: Replies | undefined;
+  readonly #peers = new Set<string>();
+  #bytes = 0;
+  #cut = 0;
+
+  constructor(s: Socket, options: ListenOptions) {
+    this.#socket = s;
+    this.#options = options;
+    const template = options.echo ? "{}" : options.reply;
+    if (template !== undefined) this.#replies = new Replies(s, template);
+  }
+
+  /** Reads, answers and prints until there were enough. @throws `TimeoutError`; the signal's reason. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { count: wanted = Infinity, timeout: timeoutMs } = this.#options;
+    while (this.datagrams < wanted) {
+      signal.throwIfAborted();
+      const most = Math.min(batchDatagrams, wanted - this.datagrams);
+      const batch = await this.#socket.recvMany(most, { signal, timeoutMs });
+      const time = new Date(Number(this.#socket.clock.wall() / 1_000_000n));
+      const received = batch.map((datagram) => this.#receive(datagram));
+      await this.#replies?.send(received);
+      await print(received.map((each) => this.#line(each, time)).join(""), signal);
+    }
+  }
+
+  /** Closes the socket and tells what became of everything. */
+  async end(): Promise<void> {
+    const { droppedQueue } = this.#socket.stats();
+    await this.#socket.close();
+    const stats = this.#socket.stats();
+    const peers =
+      this.#peers.size < mostPeers ? count(this.#peers.size, "peer") : `${mostPeers} peers or more`;
+    notice(`${count(this.datagrams, "datagram")}, ${count(this.#bytes, "byte")} from ${peers}`);
+    if (this.#options.recvfrom !== undefined) notice(`  cut by --recvfrom: ${this.#cut}`);
+    notice(`  dropped by the kernel: ${this.#droppedByKernel(stats.droppedKernel)}`);
+    notice(`  dropped by this process: ${droppedQueue}`);
+    notice(`  unread at the end: ${stats.droppedQueue - droppedQueue}`);
+    this.#replies?.summary();
+  }
+
+  #droppedByKernel(dropped: number | undefined): string {
+    if (dropped !== undefined) return dropped === 0 ? "0" : `${dropped} at least`;
+    const { kernelDropCount } = this.#socket.capabilities;
+    return kernelDropCount.available ? "unknown" : `unknown, ${kernelDropCount.reason}`;
+  }
+
+  #receive({ data, source, size }: Datagram): Received {
+    const { recvfrom = Infinity } = this.#options;
+    const from = String(source);
+    this.datagrams++;
+    this.#bytes += size;
+    if (size > recvfrom) this.#cut++;
+    if (this.#peers.size < mostPeers) this.#peers.add(from);
+    return { data: data.length > recvfrom ? data.subarray(0, recvfrom) : data, source, from, size };
+  }
+
+  #line({ data, source, from, size }: Received, time: Date): string {
+    const hex = this.#options.hex === true;
+    const truncated = data.length < size;
+    if (this.#options.json) {
+      const fields = payloadFields(data, hex);
+      return jsonLine({ time: time.toISOString(), source, size, truncated, ...fields });
+    }
+    const bytes = truncated ? `cut to ${data.length} of ${count(size, "byte")}` : count(size, "byte");
+    const start = `${onOutput("dim", clockTime(time))} ${onOutput("cyan", from)}`;
+    return `${start} ${truncated ? onOutput("bold", bytes) : bytes} ${showPayload(data, hex)}\n`;
+  }
+}
+
+/** A datagram as the program asked for it. */
+export interface Received {
+  readonly data: Buffer;
+  readonly source: Endpoint;
+  readonly from: string;
+  readonly size: number;
+}
+
+/** Hours to milliseconds, where the machine is. */
+function clockTime(time: Date): string {
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const seconds = `${two(time.getSeconds())}.${String(time.getMilliseconds()).padStart(3, "0")}`;
+  return `${two(time.getHours())}:${two(time.getMinutes())}:${seconds}`;
+}
+
+/** What to type next. `--no` keeps npm from asking a registry for a package of this name. */
+function guide(at: Endpoint, { echo, reply }: ListenOptions): void {
+  const run = "npm exec --no -- datagram";
+  const host = { "0.0.0.0": "127.0.0.1", "::": "::1" }[at.host] ?? at.host;
+  const to = new Address(host, at.port);
+  const family = to.family === AF_INET ? "AF_INET" : "AF_INET6";
+  const answers = echo === true || reply !== undefined;
+  const lines = [
+    "Now, in this folder in another terminal:",
+    `  ${run} send ${to} hello`,
+    `  python3 -c 'from socket import *; socket(${family}, SOCK_DGRAM).sendto(b"hello", ("${host}", ${at.port}))'`,
+    answers
+      ? "and for an answer:"
+      : 'Ctrl-C ends this. Started by npm start -- --reply "ack: {}" it also answers:',
+    `  ${run} request ${to} ping`,
+  ];
+  for (const line of lines) notice(line);
+}

@@ -1,0 +1,70 @@
+#!/usr/bin/env node
+/** The command `datagram`. */
+
+import { Command, CommanderError } from "commander";
+
+import { addDoctor } from "./doctor.js";
+import { Failure, exitCodes } from "./exit.js";
+import { addListen } from "./listen.js";
+import { printable } from "./payload.js";
+import { addRequest } from "./request.js";
+import { addSend } from "./send.js";
+import { onNotices, watchOutput } from "./terminal.js";
+import { version } from "./version.js";
+
+const help = `
+Data goes to standard output; notices, warnings and summaries go to standard error.
+
+Examples:
+  datagram listen 9000 --reply "ack: {}"      answer whoever sends, on this machine
+  datagram send 127.0.0.1:9000 hello          one datagram, and away
+  datagram request 127.0.0.1:9000 ping        send, and wait for the answer
+  datagram doctor                             what this machine can do
+
+Exit codes:
+  0  done
+  1  error
+  2  usage: what was typed makes no sense
+  3  no answer in time
+
+Environment:
+  DATAGRAM_DRIVER=native|dgram   forces a driver, and is an error where it is not to be had
+  NO_COLOR=1                     no colours on a terminal`;
+
+let name = "datagram";
+watchOutput(end);
+const program = new Command(name)
+  .description("UDP datagrams from the command line: listen, send, ask, and see what this machine can do.")
+  .version(version)
+  // Errors are told below, in one line, and with exit codes of our own.
+  .exitOverride()
+  .configureOutput({ outputError: () => undefined })
+  .addHelpText("after", help)
+  .hook("preSubcommand", (_, command) => {
+    name = `datagram ${command.name()}`;
+  });
+for (const add of [addListen, addSend, addRequest, addDoctor]) add(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  tell(error);
+}
+
+/** Ends the command at once: standard output does not take what it is given. */
+function end(error: Error): void {
+  tell(error);
+  process.exit();
+}
+
+/** Says in one line what went wrong, and sets the exit code for it. */
+function tell(error: unknown): void {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return;
+    process.exitCode = exitCodes.usage;
+    // Without a command, the help that was asked for by nobody has been shown already.
+    if (error.code === "commander.help") return;
+  } else process.exitCode = error instanceof Failure ? error.exitCode : exitCodes.error;
+  const text = (error instanceof Error ? error.message : String(error)).replace(/^error: /, "");
+  process.stderr.write(`${onNotices("red", `${name}:`)} ${printable(text.replaceAll("\n", " "))}\n`);
+}

@@ -1,0 +1,19 @@
+import type { Family } from "../core/address.js";
+import { OSError, SOCK_DGRAM, SOL_SOCKET, SO_BROADCAST, type Socket, socket } from "../index.js";
+import { Failure, exitCodes } from "./exit.js";
+
+/** A socket to send with. */
+export function sendingSocket(family: Family, broadcast: boolean): Socket {
+  const s = socket(family, SOCK_DGRAM);
+  if (broadcast) s.setsockopt(SOL_SOCKET, SO_BROADCAST, true);
+  return s;
+}
+
+/** An error of sending, in words of the command line. */
+export function explained(error: unknown, broadcast: boolean): unknown {
+  if (!(error instanceof OSError) || error.code !== "EACCES" || broadcast) return error;
+  return new Failure(
+    exitCodes.error,
+    `${error.address}:${error.port} is a broadcast address: --broadcast allows to send there`,
+  );
+}

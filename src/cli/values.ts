@@ -1,0 +1,90 @@
+/** The values on the command line: each is read and checked here, and refused with one line that says what is taken. */
+
+import { Buffer } from "node:buffer";
+
+import { type Endpoint, anyAddress, isEndpoint } from "../core/address.js";
+import { AF_INET, AF_INET6, Address, OSError } from "../index.js";
+import { kernelStack } from "../kernel/choice.js";
+import { usage } from "./exit.js";
+
+/** The longest time that an option takes, in milliseconds: a day. */
+const longestMs = 24 * 60 * 60 * 1000;
+/** The most times that an option takes. */
+const mostTimes = 1_000_000_000;
+
+/** Reads `100ms`, `2s` or `1m` for the option `name`, as milliseconds. */
+export function duration(name: string): (text: string) => number {
+  return (text) => {
+    const [, digits, unit] = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m)$/.exec(text) ?? [];
+    const ms = Number(digits) * (unit === "ms" ? 1 : unit === "s" ? 1000 : 60_000);
+    if (ms >= 1 && ms <= longestMs) return ms;
+    throw usage(
+      `${name} takes a time with its unit, such as 100ms, 2s or 1m, from 1ms to 1440m, not ${quote(text)}`,
+    );
+  };
+}
+
+/** Milliseconds as people write them: `2 s`, `100 ms`. */
+export function formatDuration(ms: number): string {
+  return ms >= 1000 ? `${ms / 1000} s` : `${ms} ms`;
+}
+
+/** Reads a whole number for the option `name`. */
+export function wholeNumber(name: string, least: number, most: number = mostTimes): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,10}$/.test(text) ? Number(text) : NaN;
+    if (value >= least && value <= most) return value;
+    throw usage(`${name} takes a whole number from ${least} to ${most}, not ${quote(text)}`);
+  };
+}
+
+/** Reads where to listen: a port alone is this machine's own, `:port` every interface. */
+export function listeningAddress(text: string): Address {
+  return parseAddress(text, "a port or host:port to listen on, such as 9000 or 0.0.0.0:9000", "127.0.0.1");
+}
+
+/** Reads where to send. */
+export function destination(text: string): Address {
+  const to = parseAddress(text, "a destination is host:port or [v6]:port");
+  if (to.host === "") throw usage(`a destination needs a host before the colon, not ${quote(text)}`);
+  if (to.port === 0) throw usage(`port 0 is no destination: ${quote(text)}`);
+  return to;
+}
+
+/** The same address with a literal for its host; of a name the IPv4 address, where it has one. */
+export async function resolved(address: Address): Promise<Endpoint> {
+  if (address.host === "") return anyAddress(AF_INET, address.port);
+  if (isEndpoint(address)) return address;
+  const stack = kernelStack();
+  for (const family of [AF_INET, AF_INET6] as const) {
+    try {
+      const [found] = await stack.resolve(address.host, family);
+      if (found) return found.withPort(address.port) as Endpoint;
+    } catch (error) {
+      if (!(error instanceof OSError && error.code === "ENOTFOUND")) throw error;
+    }
+  }
+  throw new OSError("ENOTFOUND", { address: address.host });
+}
+
+/** Reads pairs of hex digits, with or without spaces between the bytes. */
+export function hexBytes(text: string): Buffer {
+  const digits = text.replaceAll(/\s+/g, "");
+  if (/^(?:[0-9a-f]{2})*$/i.test(digits)) return Buffer.from(digits, "hex");
+  throw usage(`--hex takes pairs of hex digits such as 00ff or "00 ff", not ${quote(text)}`);
+}
+
+/** The beginning of what was typed, in quotes. */
+export function quote(text: string): string {
+  return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text);
+}
+
+function parseAddress(text: string, expected: string, defaultHost?: string): Address {
+  try {
+    return Address.parse(text, defaultHost);
+  } catch (error) {
+    const { code } = error as { code?: unknown };
+    if (code === "ERR_SOCKET_BAD_PORT") throw usage(`a port is a number from 0 to 65535, not ${quote(text)}`);
+    throw usage(`${expected}, not ${quote(text)}`);
+  }
+}

@@ -1,0 +1,119 @@
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { markAsUntransferable } from "node:worker_threads";
+
+/** The interface of native/addon.cc that this file was written for. */
+const interfaceVersion = 1;
+/** Datagrams that one receive gives at most: `kReceiveBatch` of native/socket.h. */
+const receiveBatch = 64;
+/** Bytes of a slot that a datagram is received into: `kSlotBytes`. */
+export const slotBytes = 65_536;
+/** Bytes from one socket name to the next, a `sockaddr_in6`: `kNameBytes`. */
+export const nameBytes = 28;
+/** Datagrams that one send takes at most: `kMostMessages`. */
+export const mostMessages = 1024;
+
+/** What the callback of a handle is told, and what `poll` asks for. */
+export const readable = 1;
+export const writable = 2;
+
+/** A socket of the addon. Calls give 0 or a count, or a negative errno. */
+export interface Handle {
+  bind(name: Uint8Array): number;
+  connect(name: Uint8Array | null): number;
+  /** @returns the bytes of the name. */
+  local(name: Uint8Array): number;
+  setOption(level: number, option: number, value: Uint8Array): number;
+  /** @returns the bytes of the value. */
+  getOption(level: number, option: number, value: Uint8Array): number;
+  /** @returns how many datagrams are in the shared inbox now. */
+  receive(most: number): number;
+  /**
+   * Sends datagrams whose payloads lie end to end from `offset` on: datagram i has `lengths[from + i]` bytes and goes
+   * to `peers[from + i]`.
+   *
+   * @returns how many were sent, at least 1; the error is that of the first.
+   */
+  send(payloads: Uint8Array, offset: number, lengths: Int32Array, from: number, count: number): number;
+  poll(events: number): number;
+  hold(on: boolean): void;
+  close(): void;
+}
+
+/** The addon, and the arrays that the sockets of this thread share with it. */
+export interface Addon {
+  /** @returns the handle, or a negative errno. */
+  open(family: number, callback: (events: number) => void): Handle | number;
+  /** @returns 0 when no interface has this name. */
+  interfaceIndex(name: string): number;
+  /** @returns `""` when no interface has this index. */
+  interfaceName(index: number): string;
+  readonly inbox: {
+    /** Slots of `slotBytes`. */
+    readonly slab: Buffer;
+    readonly lengths: Int32Array;
+    /** The sender of each datagram, `nameBytes` apart. */
+    readonly names: Buffer;
+  };
+  /** For each datagram of a send, the index of its peer in `names`; -1 for the connected peer. */
+  readonly peers: Int32Array;
+  /** Socket names, `nameBytes` apart. */
+  readonly names: Uint8Array;
+}
+
+interface Binary {
+  readonly version: number;
+  readonly methods: Handle;
+  open(self: object, family: number, callback: (events: number) => void): number;
+  share(slab: Uint8Array, lengths: Int32Array, sources: Uint8Array, peers: Int32Array, names: Uint8Array): number;
+  interfaceIndex(name: string): number;
+  interfaceName(index: number): string;
+}
+
+/** Loads the addon that the package brings for this platform; gives why it can't where it can't. */
+export function loadAddon(): Addon | string {
+  // An addon that calls libuv crashes them, so it must not even be tried.
+  if (process.versions["bun"] !== undefined) return "Bun has no libuv for addons";
+  if ("Deno" in globalThis) return "Deno has no libuv for addons";
+  const target = `${process.platform}-${process.arch}`;
+  if (process.platform !== "linux") return `the addon is for Linux, and this is ${target}`;
+  const file = fileURLToPath(new URL(`../../../prebuilds/${target}/datagram.node`, import.meta.url));
+  if (!existsSync(file)) return `the package has no addon for ${target}: in a clone, npm run build:addon builds it`;
+  let binary: Binary;
+  try {
+    binary = createRequire(import.meta.url)(file) as Binary;
+  } catch (error) {
+    return `the addon does not load: ${(error as Error).message.split("\n")[0]}`;
+  }
+  if (binary.version !== interfaceVersion) {
+    return `the addon is of another version of this package (${binary.version}, not ${interfaceVersion}): npm run build:addon`;
+  }
+  return share(binary);
+}
+
+function share(binary: Binary): Addon {
+  const inbox = {
+    slab: Buffer.allocUnsafeSlow(receiveBatch * slotBytes),
+    lengths: new Int32Array(receiveBatch),
+    names: Buffer.allocUnsafeSlow(receiveBatch * nameBytes),
+  };
+  const peers = new Int32Array(mostMessages);
+  const names = new Uint8Array(mostMessages * nameBytes);
+  // The addon keeps the addresses of these arrays: they must stay where they are.
+  for (const { buffer } of [inbox.slab, inbox.lengths, inbox.names, peers, names]) markAsUntransferable(buffer);
+  const refused = binary.share(inbox.slab, inbox.lengths, inbox.names, peers, names);
+  if (refused !== 0) throw new Error(`the addon refused the shared arrays: ${refused}`);
+  return {
+    inbox,
+    peers,
+    names,
+    open(family, callback) {
+      const handle = Object.create(binary.methods) as Handle;
+      const error = binary.open(handle, family, callback);
+      return error === 0 ? handle : error;
+    },
+    interfaceIndex: (name) => binary.interfaceIndex(name),
+    interfaceName: (index) => binary.interfaceName(index),
+  };
+}

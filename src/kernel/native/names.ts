@@ -1,0 +1,101 @@
+import { endianness } from "node:os";
+
+import type { Endpoint, Family } from "../../core/address.js";
+import { sharedAddress } from "../../core/address-cache.js";
+import { AF_INET, AF_INET6 } from "../../core/constants.js";
+import { OSError } from "../../core/errors.js";
+import { formatLiteral, parseLiteral } from "../../core/ip.js";
+import { type Addon, nameBytes } from "./addon.js";
+
+/** Senders that are remembered; past that many the memory starts anew. */
+const mostKnown = 4096;
+const littleEndian = endianness() === "LE";
+
+/** Socket names as the kernel has them, `struct sockaddr_in` and `sockaddr_in6`, from and to endpoints. */
+export class Names {
+  readonly #addon: Addon;
+  readonly #written = new WeakMap<Endpoint, Uint8Array>();
+  #known = new Map<string, Endpoint>();
+  /** The first 8 bytes of the IPv4 name that was read last: family, port and address. */
+  #lastHigh = 0;
+  #lastLow = 0;
+  #last: Endpoint | undefined;
+
+  constructor(addon: Addon) {
+    this.#addon = addon;
+  }
+
+  /**
+   * The socket name of an endpoint: 16 bytes or 28. Not to be written to.
+   *
+   * @throws `OSError` `ENODEV` when no interface has the name of its scope.
+   */
+  write(endpoint: Endpoint): Uint8Array {
+    const known = this.#written.get(endpoint);
+    if (known) return known;
+    const name = this.#encode(endpoint);
+    // An interface may get another index, and scoped addresses are rare.
+    if (endpoint.scope === undefined) this.#written.set(endpoint, name);
+    return name;
+  }
+
+  /** The endpoint of the socket name that starts at `start`: the same object for the same peer, mostly. */
+  read(names: Buffer, start = 0): Endpoint {
+    const high = names.readInt32LE(start);
+    const low = names.readInt32LE(start + 4);
+    if (this.#last && high === this.#lastHigh && low === this.#lastLow) return this.#last;
+    const key = names.toString("latin1", start, start + nameLength(names, start));
+    const endpoint = this.#known.get(key) ?? this.#remember(key, this.#decode(names, start));
+    this.#last = endpoint.family === AF_INET ? endpoint : undefined;
+    this.#lastHigh = high;
+    this.#lastLow = low;
+    return endpoint;
+  }
+
+  /**
+   * The index of an interface that is given by its name or number.
+   *
+   * @throws `OSError` `ENODEV`.
+   */
+  interfaceIndex(given: string, syscall: string): number {
+    const isNumber = /^\d+$/.test(given);
+    const index = isNumber ? Number(given) : this.#addon.interfaceIndex(given);
+    if (index === 0 && !(isNumber && given === "0")) throw new OSError("ENODEV", { syscall, address: given });
+    return index;
+  }
+
+  #remember(key: string, endpoint: Endpoint): Endpoint {
+    if (this.#known.size === mostKnown) this.#known = new Map();
+    this.#known.set(key, endpoint);
+    return endpoint;
+  }
+
+  #encode(endpoint: Endpoint): Uint8Array {
+    const { host, port, family, scope } = endpoint;
+    const bytes = parseLiteral(host)?.bytes;
+    if (!bytes) throw new Error(`an endpoint's host is a literal, and ${host} is none`);
+    const name = new Uint8Array(family === AF_INET ? 16 : nameBytes);
+    const view = new DataView(name.buffer);
+    view.setUint16(0, family, littleEndian);
+    view.setUint16(2, port);
+    name.set(bytes, family === AF_INET ? 4 : 8);
+    if (scope !== undefined) view.setUint32(24, this.interfaceIndex(scope, "sendto"), littleEndian);
+    return name;
+  }
+
+  #decode(names: Buffer, start: number): Endpoint {
+    const view = new DataView(names.buffer, names.byteOffset + start, nameBytes);
+    const port = view.getUint16(2);
+    const family = view.getUint16(0, littleEndian) as Family;
+    if (family !== AF_INET6) return sharedAddress(formatLiteral(names.subarray(start + 4, start + 8)), port) as Endpoint;
+    const index = view.getUint32(24, littleEndian);
+    const zone = index === 0 ? "" : `%${this.#addon.interfaceName(index) || index}`;
+    return sharedAddress(formatLiteral(names.subarray(start + 8, start + 24)) + zone, port) as Endpoint;
+  }
+}
+
+function nameLength(names: Uint8Array, start: number): number {
+  const family = littleEndian ? names[start] : names[start + 1];
+  // The last 8 bytes of a sockaddr_in mean nothing.
+  return family === AF_INET6 ? nameBytes : 8;
+}
