@@ -3,7 +3,12 @@ import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
 const face = fileURLToPath(new URL("src/index.ts", import.meta.url));
-const datagram = { resolve: { alias: { datagram: face } }, esbuild: { target: "es2022" as const } };
+/** For tests that import the sources by the package's name. Only what extends the settings below has them. */
+const datagram = {
+  extends: true as const,
+  resolve: { alias: { datagram: face } },
+  oxc: { target: "es2022" },
+};
 
 /** The contract is one suite, run over every driver. */
 const contract = (driver: "native" | "dgram") => ({
@@ -18,11 +23,13 @@ const contract = (driver: "native" | "dgram") => ({
 export default defineConfig({
   test: {
     testTimeout: 20_000,
+    expect: { requireAssertions: true },
     projects: [
       contract("native"),
       contract("dgram"),
       { ...datagram, test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
       {
+        extends: true,
         test: {
           name: "programs",
           include: ["test/{process,page,cli,package}/**/*.test.ts"],

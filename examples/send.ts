@@ -1,5 +1,7 @@
 import { AF_INET, SOCK_DGRAM, socket } from "datagram";
 
+const [host = "192.168.1.20", port = 9000] = process.argv.slice(2);
+
 const s = socket(AF_INET, SOCK_DGRAM);
-await s.sendto("hello", ["127.0.0.1", 9000]);
+await s.sendto("hello", [host, Number(port)]);
 await s.close();

@@ -28,9 +28,10 @@ const askedBytes = 4 << 20;
 const patienceMs = 2000;
 
 const help = `
-Says which driver carries the sockets and why, what it can do here, how large the kernel's buffers are, and whether a
-datagram gets through to this machine itself, over IPv4 and over IPv6. The exit code is 1 when one that is to be had
-does not get through.
+Shows which driver carries the sockets and why, what it can do, how large the
+kernel's buffers are, and whether a datagram to this machine itself arrives,
+over IPv4 and over IPv6. The exit code is 1 when a family is there but its
+datagram does not arrive.
 
 Examples:
   datagram doctor
@@ -42,7 +43,7 @@ export function addDoctor(program: Command): void {
   program
     .command("doctor")
     .summary("say what this machine can do")
-    .description("Says which driver runs, what it can do on this machine, and why not where it can't.")
+    .description("Says which driver runs and what it can do here.")
     .option("--json", "print the findings as a JSON object on one line")
     .addHelpText("after", help)
     .action(doctor);

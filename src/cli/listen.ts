@@ -5,7 +5,7 @@ import { AF_INET, Address, type Datagram, SOCK_DGRAM, type Socket, TimeoutError,
 import { Failure, exitCodes } from "./exit.js";
 import { jsonLine, payloadFields, showPayload } from "./payload.js";
 import { Replies } from "./replies.js";
-import { count, notice, onOutput, print, stopSignal } from "./terminal.js";
+import { count, notice, onOutput, print, stopSignal, wasStopped } from "./terminal.js";
 import { duration, formatDuration, listeningAddress, resolved, wholeNumber } from "./values.js";
 
 /** Datagrams that are read, answered and printed together. */
@@ -15,18 +15,21 @@ const mostPeers = 65_536;
 
 const help = `
 Where to listen:
-  9000            this machine alone (127.0.0.1)
-  0.0.0.0:9000    every IPv4 interface; [::]:9000 every interface
-  0               a free port, which the line "listening on ..." tells
+  9000           for this machine alone (127.0.0.1)
+  0.0.0.0:9000   on every IPv4 interface; [::]:9000 is every interface
+  0              on a free port, which the line "listening on ..." tells
 
-Each datagram is one line on standard output: time, source, size, payload. Printable UTF-8 stands in double quotes,
-with a line end at its close shown as \\n behind them; everything else is hex digits. With --json a line is an object
-with time, source, size, truncated, and text (valid UTF-8) or hex. Ctrl-C ends it with a summary on standard error.
+Each datagram is one line on standard output: time, source, size, payload.
+Printable UTF-8 stands in double quotes, with a line end at its close shown
+behind them as \\n; everything else is hex digits. With --json a line is an
+object with time, source, size, truncated, and text (valid UTF-8) or hex.
+Ctrl-C ends it with a summary on standard error.
 
-With --timeout the exit code is 3 when no datagram came at all, or fewer than --count.
+With --timeout the exit code is 3 when no datagram came, or fewer than --count.
 
-UDP does not prove where a datagram came from: an answer goes to whatever source it names. Two programs that answer
-everything, made to answer each other, never stop; so datagrams from this socket's own address get no answer.
+UDP does not prove where a datagram came from, and an answer goes to whatever
+source it names. Two programs that answer everything never stop once they
+answer each other; datagrams from our own address get no answer.
 
 Examples:
   datagram listen 9000
@@ -73,10 +76,10 @@ async function listen(where: Address, options: ListenOptions): Promise<void> {
   const signal = stopSignal();
   await s.bind(at);
   notice(`listening on ${s.getsockname()}`);
-  if (options.guide) guide(s.getsockname(), options);
-  else if (at.host === "127.0.0.1") {
-    notice(`  for this machine alone: 0.0.0.0:${s.getsockname().port} would be every interface`);
+  if (at.host === "127.0.0.1") {
+    notice(`  for this machine alone: 0.0.0.0:${s.getsockname().port} listens on every interface`);
   }
+  if (options.guide) guide(s.getsockname(), options);
 
   const session = new Session(s, options);
   let timedOut = false;
@@ -84,7 +87,7 @@ async function listen(where: Address, options: ListenOptions): Promise<void> {
     await session.run(signal);
   } catch (error) {
     timedOut = error instanceof TimeoutError;
-    if (!timedOut && !signal.aborted) throw error;
+    if (!timedOut && !wasStopped(error)) throw error;
   }
   await session.end();
   if (!timedOut || options.timeout === undefined) return;
@@ -117,7 +120,6 @@ class Session {
   async run(signal: AbortSignal): Promise<void> {
     const { count: wanted = Infinity, timeout: timeoutMs } = this.#options;
     while (this.datagrams < wanted) {
-      signal.throwIfAborted();
       const most = Math.min(batchDatagrams, wanted - this.datagrams);
       const batch = await this.#socket.recvMany(most, { signal, timeoutMs });
       const time = new Date(Number(this.#socket.clock.wall() / 1_000_000n));

@@ -13,13 +13,14 @@ import { onNotices, watchOutput } from "./terminal.js";
 import { version } from "./version.js";
 
 const help = `
-Data goes to standard output; notices, warnings and summaries go to standard error.
+Data goes to standard output; notices, warnings and summaries go to standard
+error.
 
 Examples:
-  datagram listen 9000 --reply "ack: {}"      answer whoever sends, on this machine
-  datagram send 127.0.0.1:9000 hello          one datagram, and away
-  datagram request 127.0.0.1:9000 ping        send, and wait for the answer
-  datagram doctor                             what this machine can do
+  datagram listen 9000 --reply "ack: {}"   answer whoever sends, on this machine
+  datagram send 127.0.0.1:9000 hello       one datagram, and away
+  datagram request 127.0.0.1:9000 ping     send, and wait for the answer
+  datagram doctor                          what this machine can do
 
 Exit codes:
   0  done
@@ -28,7 +29,7 @@ Exit codes:
   3  no answer in time
 
 Environment:
-  DATAGRAM_DRIVER=native|dgram   forces a driver, and is an error where it is not to be had
+  DATAGRAM_DRIVER=native|dgram   use this driver, or fail where there is none
   NO_COLOR=1                     no colours on a terminal`;
 
 let name = "datagram";
@@ -38,7 +39,7 @@ const program = new Command(name)
   .version(version)
   // Errors are told below, in one line, and with exit codes of our own.
   .exitOverride()
-  .configureOutput({ outputError: () => undefined })
+  .configureOutput({ writeErr: () => undefined })
   .addHelpText("after", help)
   .hook("preSubcommand", (_, command) => {
     name = `datagram ${command.name()}`;
@@ -59,12 +60,21 @@ function end(error: Error): void {
 
 /** Says in one line what went wrong, and sets the exit code for it. */
 function tell(error: unknown): void {
-  if (error instanceof CommanderError) {
-    if (error.exitCode === 0) return;
-    process.exitCode = exitCodes.usage;
-    // Without a command, the help that was asked for by nobody has been shown already.
-    if (error.code === "commander.help") return;
-  } else process.exitCode = error instanceof Failure ? error.exitCode : exitCodes.error;
-  const text = (error instanceof Error ? error.message : String(error)).replace(/^error: /, "");
-  process.stderr.write(`${onNotices("red", `${name}:`)} ${printable(text.replaceAll("\n", " "))}\n`);
+  if (error instanceof CommanderError && error.exitCode === 0) return;
+  process.exitCode =
+    error instanceof CommanderError
+      ? exitCodes.usage
+      : error instanceof Failure
+        ? error.exitCode
+        : exitCodes.error;
+  process.stderr.write(`${onNotices("red", `${name}:`)} ${printable(messageOf(error))}\n`);
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // Without a command, or asked for help with an unknown one, commander would show its help as an error.
+  if (error instanceof CommanderError && error.code === "commander.help") {
+    return "give a command: listen, send, request or doctor; datagram --help tells about them";
+  }
+  return error.message.replace(/^error: /, "").replaceAll("\n", " ");
 }

@@ -14,21 +14,23 @@ import { destination, duration, formatDuration, resolved, wholeNumber } from "./
 const batchDatagrams = 256;
 
 const help = `
-The answer goes to standard output, and how long it took to standard error. Printable UTF-8 is printed as it is, with
-one line end at its close; everything else as hex digits. With --all each answer is one line: source, milliseconds,
-size, payload, with text in double quotes. With --json an answer is an object with source, roundTripMs, size, and
-text (valid UTF-8) or hex.
+The answer goes to standard output, and how long it took to standard error.
+Printable UTF-8 is printed as it is, everything else as hex digits. With --all
+each answer is one line: source, milliseconds, size, payload, with text in
+double quotes. With --json an answer is an object with source, roundTripMs,
+size, and text (valid UTF-8) or hex.
 
-Only the answer of that very address counts, and when ICMP says that nobody listens there, that ends it at once. With
---all, with --broadcast and to a multicast group, an answer may come from anywhere.
+Only an answer from that very address counts, and when ICMP says that nobody
+listens there, that ends it at once. With --all, with --broadcast, and to a
+multicast group, an answer may come from anywhere.
 
-The exit code is 3 when no answer came in time. A datagram can be lost on its way there or back: --retries sends it
-again, so the other side may see it more than once.
+The exit code is 3 when no answer came in time. The datagram can get lost, and
+so can the answer: with --retries the other side may see it more than once.
 
 Examples:
   datagram request 127.0.0.1:9000 ping
   datagram request 192.168.1.20:9000 ping --timeout 500ms --retries 3
-  datagram request 255.255.255.255:9000 "who is there?" --broadcast --all --timeout 1s
+  datagram request 255.255.255.255:9000 "who is there?" --broadcast --all
   datagram request 127.0.0.1:9000 --hex 0001ff`;
 
 interface RequestOptions {

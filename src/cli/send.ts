@@ -7,18 +7,21 @@ import type { Socket } from "../index.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { type Source, readLines, readPayload } from "./input.js";
 import { explained, sendingSocket } from "./sockets.js";
-import { count, notice, stopSignal } from "./terminal.js";
+import { count, notice, stopSignal, wasStopped } from "./terminal.js";
 import { destination, duration, resolved, wholeNumber } from "./values.js";
 
 /** Datagrams that are handed to the sockets together, about. */
 const batchDatagrams = 512;
 
 const help = `
-The last argument is the data, those before it are the destinations. With --file or --lines all arguments are
-destinations. Data that is - is read from standard input, and so it is where there is one argument alone. Data that
-begins with a dash stands behind --. Standard input and files are sent to the byte, line end and all.
+The last argument is the data, those before it are the destinations. With
+--file or --lines all arguments are destinations. Data that is - is read from
+standard input, and so it is where there is one argument alone. Data that
+begins with a dash stands behind --. Standard input and files are sent to the
+byte, with the line end at their close.
 
-Over about 1400 bytes a datagram may travel in fragments. What was sent may not arrive, and UDP does not tell.
+Over about 1400 bytes a datagram may travel in fragments. What was sent may not
+arrive, and UDP does not tell.
 
 Examples:
   datagram send 127.0.0.1:9000 hello
@@ -26,7 +29,7 @@ Examples:
   datagram send 127.0.0.1:9000 --hex "00 ff 10"
   datagram send 127.0.0.1:9000 tick --every 1s
   datagram send 255.255.255.255:9000 "who is there?" --broadcast
-  tail -f log.txt | datagram send [::1]:9000 --lines`;
+  tail -f log.txt | datagram send "[::1]:9000" --lines`;
 
 interface SendOptions {
   readonly file?: string;
@@ -44,7 +47,7 @@ export function addSend(program: Command): void {
     .summary("send datagrams to one or many destinations")
     .description("Sends datagrams to one or many destinations, and waits for no answer.")
     .usage("[options] <host:port...> [data]")
-    .argument("<arguments...>", "the destinations, and behind them the data")
+    .argument("<host:port...>", "the destinations; behind them, the data")
     .option("--file <path>", "send what the file holds; - is standard input")
     .option("--hex", "the data is written in hex digits")
     .option("--lines", "send each line of the file or of standard input as a datagram, as it comes")
@@ -68,7 +71,7 @@ async function send(args: readonly string[], options: SendOptions): Promise<void
     else await sendLines(outlet, source, options, signal);
   } catch (error) {
     if (outlet.datagrams > 0) outlet.summary();
-    if (!signal.aborted) throw explained(error, options.broadcast === true);
+    if (!wasStopped(error)) throw explained(error, options.broadcast === true);
     if (options.repeat !== undefined) throw new Failure(exitCodes.error, "interrupted before all was sent");
     return;
   }

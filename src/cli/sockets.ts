@@ -14,6 +14,6 @@ export function explained(error: unknown, broadcast: boolean): unknown {
   if (!(error instanceof OSError) || error.code !== "EACCES" || broadcast) return error;
   return new Failure(
     exitCodes.error,
-    `${error.address}:${error.port} is a broadcast address: --broadcast allows to send there`,
+    `${error.address}:${error.port} is a broadcast address: give --broadcast to send there`,
   );
 }

@@ -54,6 +54,11 @@ export function stopSignal(): AbortSignal {
   return stop.signal;
 }
 
+/** Whether an error is no failure but the wait that a `stopSignal` ended. */
+export function wasStopped(error: unknown): boolean {
+  return error instanceof Error && error.name === "AbortError";
+}
+
 /** `1 datagram`, `2 datagrams`. */
 export function count(many: number, noun: string): string {
   return `${many} ${noun}${many === 1 ? "" : "s"}`;

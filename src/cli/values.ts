@@ -40,7 +40,11 @@ export function wholeNumber(name: string, least: number, most: number = mostTime
 
 /** Reads where to listen: a port alone is this machine's own, `:port` every interface. */
 export function listeningAddress(text: string): Address {
-  return parseAddress(text, "a port or host:port to listen on, such as 9000 or 0.0.0.0:9000", "127.0.0.1");
+  return parseAddress(
+    text,
+    "listen takes a port or host:port, such as 9000, 0.0.0.0:9000 or [::]:9000",
+    "127.0.0.1",
+  );
 }
 
 /** Reads where to send. */
@@ -75,7 +79,7 @@ export function hexBytes(text: string): Buffer {
 }
 
 /** The beginning of what was typed, in quotes. */
-export function quote(text: string): string {
+function quote(text: string): string {
   return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text);
 }
 

@@ -64,6 +64,8 @@ export interface Sink {
 
 /** One socket of an operating system or of a network in memory. Errors are `OSError`s, thrown or rejected. */
 export interface Driver {
+  /** Whether many datagrams in one `send` are cheaper than one at a time, so that it pays to wait for the end of a tick. */
+  readonly batches: boolean;
   bind(at: Endpoint): Promise<void>;
   /** With `null`, dissolves the association; the local port stays. */
   connect(to: Endpoint | null): Promise<void>;
@@ -84,14 +86,14 @@ export interface Driver {
   wantReadable(on: boolean): void;
   /**
    * Sends a batch, which is the driver's until all of it is settled; only then comes the next.
-   * A driver waits for room where a buffer is full, and never gives up by itself.
+   * A driver waits for room where a buffer is full, never drops in silence, and keeps the process alive meanwhile.
    *
    * @returns how many datagrams from the front are settled now; `settled()` tells of the rest, in order.
    */
   send(batch: Outbound): number;
   /** Datagrams that were dropped because the receive buffer was full, at least; `undefined` where nobody counts. */
   dropped(): number | undefined;
-  /** Whether the socket keeps its process alive. Off at the start. */
+  /** Whether a call waits that keeps the process alive. Off at the start. */
   hold(on: boolean): void;
   /** Gives everything back; may be called at any moment, and twice. */
   close(): void;

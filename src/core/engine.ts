@@ -28,7 +28,6 @@ export class Engine implements SenderHost, ReceiverHost {
   readonly #taps = new Set<(packet: Packet) => void>();
   #referenced = true;
   #waiting = false;
-  #sending = false;
   #held = false;
   #closed = false;
   #lastDropped: number | undefined;
@@ -53,7 +52,8 @@ export class Engine implements SenderHost, ReceiverHost {
 
   /** The next datagram of the inbox, which has one, cut to `bufsize` bytes. */
   take(bufsize: number, socket: Replier): Datagram {
-    const { data, source } = this.receiver.next();
+    const { data, source } = this.receiver;
+    this.receiver.pass();
     this.ledger.received(data.length);
     if (data.length <= bufsize) return new Datagram(data, source, data.length, socket);
     const datagram = new Datagram(data.subarray(0, bufsize), source, data.length, socket);
@@ -109,8 +109,7 @@ export class Engine implements SenderHost, ReceiverHost {
   }
 
   arrived(arrivals: readonly Arrival[]): void {
-    if (!this.tapped) return;
-    for (const { data, source } of [...arrivals]) this.#show("in", data, source);
+    for (const { data, source } of arrivals) this.#show("in", data, source);
   }
 
   refused(error: OSError): void {
@@ -119,11 +118,6 @@ export class Engine implements SenderHost, ReceiverHost {
 
   waiting(on: boolean): void {
     this.#waiting = on;
-    this.#updateHold();
-  }
-
-  sending(on: boolean): void {
-    this.#sending = on;
     this.#updateHold();
   }
 
@@ -158,7 +152,7 @@ export class Engine implements SenderHost, ReceiverHost {
   }
 
   #updateHold(): void {
-    const hold = this.#referenced && (this.#waiting || this.#sending);
+    const hold = this.#referenced && this.#waiting;
     if (hold === this.#held || this.#closed) return;
     this.#held = hold;
     this.driver.hold(hold);

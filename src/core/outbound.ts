@@ -36,6 +36,7 @@ export class Outbound {
   readonly #owners: (Completion | undefined)[] = [];
   readonly #tags: number[] = [];
   #errors: Map<number, OSError> | undefined;
+  #firstView: Buffer | undefined;
 
   /** An empty batch; `release` gives it back. */
   static take(): Outbound {
@@ -68,6 +69,14 @@ export class Outbound {
     return true;
   }
 
+  /** The payload that lies from `start` to `end` in the arena. Valid until the batch is released. */
+  view(start: number, end: number): Buffer {
+    if (start > 0) return this.arena.subarray(start, end);
+    // Datagrams sent one by one are mostly of one size, and a view costs more than the copy.
+    if (this.#firstView?.length !== end) this.#firstView = this.arena.subarray(0, end);
+    return this.#firstView;
+  }
+
   /** Bytes of payload `index`. */
   length(index: number): number {
     return this.lengths[index] ?? 0;
@@ -76,6 +85,11 @@ export class Outbound {
   /** Says that datagram `index` could not be sent; it is settled in its turn. */
   fail(index: number, error: OSError): void {
     (this.#errors ??= new Map()).set(index, error);
+  }
+
+  /** Whether `fail` was told of datagram `index`. */
+  failed(index: number): boolean {
+    return this.#errors?.has(index) === true;
   }
 
   /** Settles the next datagram and tells its owner. Gives back its error, `undefined` when it was sent. */

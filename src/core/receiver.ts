@@ -18,7 +18,9 @@ const clockEvery = 16;
 export interface ReceiverHost {
   readonly driver: Driver;
   readonly clock: Clock;
-  /** Datagrams were read, before any of them is handed out. */
+  /** Whether `arrived` wants to be told. */
+  readonly tapped: boolean;
+  /** Datagrams were read, and none of them is handed out yet. */
   arrived(arrivals: readonly Arrival[]): void;
   /** An ICMP error came in place of a datagram. */
   refused(error: OSError): void;
@@ -57,11 +59,15 @@ interface Waiter {
 export class Receiver implements Sink {
   readonly #host: ReceiverHost;
   readonly #waiters = new Set<Waiter>();
-  #inbox: Arrival[] = [];
+  /** The batch that was read ahead: what is left of it lies from `#taken` to `#count`. */
+  readonly #data: (Buffer | undefined)[] = [];
+  readonly #sources: (Endpoint | undefined)[] = [];
+  #count = 0;
   #taken = 0;
   #more = false;
   #credit = turnDatagrams;
-  #turnStarted: number;
+  /** `NaN` until the clock is looked at for the first time in a turn. */
+  #turnStarted = NaN;
   #turning = false;
   #timerAt = Infinity;
   #cancelTimer: (() => void) | undefined;
@@ -69,7 +75,6 @@ export class Receiver implements Sink {
 
   constructor(host: ReceiverHost) {
     this.#host = host;
-    this.#turnStarted = host.clock.now();
   }
 
   /**
@@ -99,20 +104,27 @@ export class Receiver implements Sink {
 
   /** Whether the inbox has a datagram. */
   get ready(): boolean {
-    return this.#taken < this.#inbox.length;
+    return this.#taken < this.#count;
   }
 
-  /** The next datagram of the inbox, which has one. */
-  next(): Arrival {
-    const arrival = this.#inbox[this.#taken++];
-    if (!arrival) throw new Error("next() of an empty inbox");
-    if (this.#taken === this.#inbox.length) {
-      this.#inbox = [];
-      this.#taken = 0;
-    }
-    if (--this.#credit % clockEvery === 0 && this.#host.clock.now() - this.#turnStarted > turnMs)
-      this.#credit = 0;
-    return arrival;
+  /** The payload of the next datagram of the inbox, which has one. */
+  get data(): Buffer {
+    return this.#data[this.#taken] as Buffer;
+  }
+
+  /** The sender of the next datagram of the inbox, which has one. */
+  get source(): Endpoint {
+    return this.#sources[this.#taken] as Endpoint;
+  }
+
+  /** The next datagram has been handed out. */
+  pass(): void {
+    this.#data[this.#taken] = this.#sources[this.#taken] = undefined;
+    if (++this.#taken === this.#count) this.#count = this.#taken = 0;
+    if (--this.#credit % clockEvery !== 0) return;
+    const now = this.#host.clock.now();
+    if (Number.isNaN(this.#turnStarted)) this.#turnStarted = now;
+    else if (now - this.#turnStarted > turnMs) this.#credit = 0;
   }
 
   /** Reads more into an empty inbox when there may be more. */
@@ -124,7 +136,8 @@ export class Receiver implements Sink {
   }
 
   push(data: Buffer, source: Endpoint): void {
-    this.#inbox.push({ data, source });
+    this.#data[this.#count] = data;
+    this.#sources[this.#count++] = source;
   }
 
   /** The driver says that something may be there. */
@@ -143,9 +156,8 @@ export class Receiver implements Sink {
       this.#dismiss(waiter);
       waiter.fail(closedWhileWaiting(waiter.wait.syscall));
     }
-    const unread = this.#inbox.slice(this.#taken);
-    this.#inbox = [];
-    this.#taken = 0;
+    const unread = this.#arrivals();
+    this.#data.length = this.#sources.length = this.#count = this.#taken = 0;
     return [unread.length, unread.reduce((bytes, { data }) => bytes + data.length, 0)];
   }
 
@@ -203,8 +215,16 @@ export class Receiver implements Sink {
       this.#host.refused(error);
       return error;
     }
-    if (this.ready) this.#host.arrived(this.#inbox);
+    if (this.ready && this.#host.tapped) this.#host.arrived(this.#arrivals());
     return undefined;
+  }
+
+  #arrivals(): Arrival[] {
+    const arrivals: Arrival[] = [];
+    for (let index = this.#taken; index < this.#count; index++) {
+      arrivals.push({ data: this.#data[index] as Buffer, source: this.#sources[index] as Endpoint });
+    }
+    return arrivals;
   }
 
   /** Lets the rest of the program run, then goes on. */
@@ -221,7 +241,7 @@ export class Receiver implements Sink {
 
   #renew(): void {
     this.#credit = turnDatagrams;
-    this.#turnStarted = this.#host.clock.now();
+    this.#turnStarted = NaN;
   }
 
   #setTimer(at: number): void {

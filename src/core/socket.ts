@@ -16,7 +16,7 @@ import {
 } from "./arguments.js";
 import * as c from "./constants.js";
 import type { Datagram } from "./datagram.js";
-import type { Capabilities, Clock, Stack } from "./driver.js";
+import type { Capabilities, Clock, Completion, Stack } from "./driver.js";
 import { Engine } from "./engine.js";
 import { OSError, wholeNumber, wrongType } from "./errors.js";
 import { type Packet, type SocketEvents, runListener } from "./events.js";
@@ -400,9 +400,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
       const to = address === null ? null : this.#destination(address, "sendto");
       const { sender } = this.#open(to ? "sendto" : "send");
       if (!to && !this.#connects) throw new OSError("EDESTADDRREQ", { syscall: "send" });
-      const settle = (bytes: number, error: OSError | undefined): void =>
-        error ? reject(error) : resolve(bytes);
-      const refused = sender.send(payload, to, { settle }, payload.length);
+      const refused = sender.send(payload, to, new Sending(resolve, reject), payload.length);
       if (refused) reject(refused);
     });
   }
@@ -457,5 +455,21 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     }
     const diagnostics = channel(`datagram:${event}`);
     if (diagnostics.hasSubscribers) diagnostics.publish({ socket: this, message });
+  }
+}
+
+/** A `sendto` or `send` under way: its tag is the bytes that it promises. */
+class Sending implements Completion {
+  readonly #resolve: (bytes: number) => void;
+  readonly #reject: (error: OSError) => void;
+
+  constructor(resolve: (bytes: number) => void, reject: (error: OSError) => void) {
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  settle(bytes: number, error: OSError | undefined): void {
+    if (error) this.#reject(error);
+    else this.#resolve(bytes);
   }
 }

@@ -1,5 +1,16 @@
-import { AF_INET, type Address, type Feature, type Family, type Socket, type SocketOptions, SOCK_DGRAM, socket } from "datagram";
-import { test } from "vitest";
+import {
+  AF_INET,
+  AF_INET6,
+  type Address,
+  type Family,
+  type Feature,
+  OSError,
+  SOCK_DGRAM,
+  type Socket,
+  type SocketOptions,
+  socket,
+} from "datagram";
+import { type TestContext, expect, test } from "vitest";
 
 /**
  * What a contract test may touch: sockets of the driver under test, and addresses at which they reach each other.
@@ -14,18 +25,40 @@ export interface World {
   nobody(family?: Family): Promise<Address>;
   /** This host, for `bind` and `sendto`. */
   readonly localhost: (family?: Family) => string;
+  /** The IPv4 broadcast address that reaches this host and no other. */
+  readonly broadcast: string;
+  /** The name of the interface that `localhost` is on. */
+  readonly loopback: string;
+  /** Settles as `call` does, and ends the test as skipped when this host has no route to where that goes. */
+  needsRoute(call: Promise<unknown>): Promise<void>;
+  /** An address that neither this host nor any other has (RFC 5737, RFC 3849). */
+  readonly elsewhere: (family?: Family) => string;
 }
 
-/** One thing that must hold for every driver, or for each that has the capability `needs`. */
-export function contract(name: string, body: (world: World) => Promise<void>, needs?: Feature): void {
+/** Both families, to say a thing of each. */
+export const families = [
+  ["IPv4", AF_INET],
+  ["IPv6", AF_INET6],
+] as const;
+
+/** How long a call may wait for what must come: long enough for the slowest machine, so that a loss has a clear error. */
+export const soon = { timeoutMs: 5_000 } as const;
+
+/**
+ * One thing that must hold for every driver.
+ *
+ * @param needs the feature that a driver must have for it, or must lack.
+ */
+export function contract(
+  name: string,
+  body: (world: World) => Promise<void> | void,
+  needs?: Feature | `no ${Feature}`,
+): void {
   test(name, async ({ skip }) => {
     const sockets: Socket[] = [];
-    const world = makeWorld(sockets);
-    if (needs) {
-      const capability = world.socket().capabilities[needs];
-      if (!capability.available) skip(capability.reason);
-    }
+    const world = makeWorld(sockets, skip);
     try {
+      if (needs) skipUnless(needs, world.socket(), skip);
       await body(world);
     } finally {
       await Promise.all(sockets.map((each) => each.close()));
@@ -33,7 +66,48 @@ export function contract(name: string, body: (world: World) => Promise<void>, ne
   });
 }
 
-function makeWorld(sockets: Socket[]): World {
+/** Resolves when everything that has arrived by now has had the chance to be noticed. */
+export function turn({ clock }: Socket): Promise<void> {
+  return new Promise((resolve) => clock.turn(resolve));
+}
+
+/** Resolves after `ms` milliseconds of the socket's time. */
+export function pause({ clock }: Socket, ms: number): Promise<void> {
+  return new Promise((resolve) => clock.after(ms, resolve));
+}
+
+/** The next `count` payloads, as text. */
+export async function texts(from: Socket, count: number): Promise<string[]> {
+  const found: string[] = [];
+  while (found.length < count) found.push((await from.recvmsg(soon)).data.toString());
+  return found;
+}
+
+/** The texts `<name>0`, `<name>1` and so on. */
+export function numbered(count: number, name = ""): string[] {
+  return Array.from({ length: count }, (_, index) => `${name}${index}`);
+}
+
+/** The error of a call that must fail with an `OSError`. */
+export async function failure(call: Promise<unknown>): Promise<OSError> {
+  const outcome: unknown = await call.then(
+    () => "it succeeded",
+    (error: unknown) => error,
+  );
+  expect(outcome).toBeInstanceOf(OSError);
+  return outcome as OSError;
+}
+
+type Skip = TestContext["skip"];
+
+function skipUnless(needs: Feature | `no ${Feature}`, { capabilities }: Socket, skip: Skip): void {
+  const without = needs.startsWith("no ");
+  const capability = capabilities[(without ? needs.slice(3) : needs) as Feature];
+  if (without && capability.available) skip("this driver has the feature");
+  if (!without && !capability.available) skip(capability.reason);
+}
+
+function makeWorld(sockets: Socket[], skip: Skip): World {
   const localhost = (family: Family = AF_INET): string => (family === AF_INET ? "127.0.0.1" : "::1");
   const open = (family: Family = AF_INET, options?: SocketOptions): Socket => {
     const opened = socket(family, SOCK_DGRAM, options);
@@ -42,13 +116,29 @@ function makeWorld(sockets: Socket[]): World {
   };
   const bound = async (family?: Family, options?: SocketOptions): Promise<Socket> => {
     const opened = open(family, options);
-    await opened.bind([localhost(family), 0]);
+    try {
+      await opened.bind([localhost(family), 0]);
+    } catch (error) {
+      if (family === AF_INET6 && (error as OSError).code === "EADDRNOTAVAIL") skip("this host has no IPv6");
+      throw error;
+    }
     return opened;
   };
   return {
     localhost,
+    broadcast: "127.255.255.255",
+    loopback: "lo",
+    elsewhere: (family = AF_INET) => (family === AF_INET ? "198.51.100.1" : "2001:db8::1"),
     socket: open,
     bound,
+    async needsRoute(call) {
+      try {
+        await call;
+      } catch (error) {
+        if ((error as OSError).code === "ENETUNREACH") skip("this host has no route there");
+        throw error;
+      }
+    },
     async nobody(family) {
       const gone = await bound(family);
       const address = gone.getsockname();

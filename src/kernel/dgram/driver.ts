@@ -31,19 +31,21 @@ interface Unread {
  * use and options are replayed; and it has no way to reconnect that keeps the port, so this one opens it again.
  */
 export class DgramDriver implements Driver {
+  readonly batches = false;
   readonly #family: Family;
   readonly #events: DriverEvents;
   readonly #options: DgramOptions;
   #socket: dgram.Socket | undefined;
   #peer: Endpoint | null = null;
-  #queue: Unread[] = [];
-  #read = 0;
-  #queued = 0;
+  /** What lies unread, from `#first` to `#end`. */
+  readonly #queue: (Unread | undefined)[] = [];
+  #first = 0;
+  #end = 0;
+  #queuedBytes = 0;
   #drained = true;
   #news: OSError | undefined;
   #batch: Outbound | undefined;
-  /** 1 for each datagram of the batch that Node has called back for. */
-  readonly #done = new Uint8Array(1024);
+  #next = 0;
   #keeper: NodeJS.Timeout | undefined;
 
   constructor(family: Family, events: DriverEvents) {
@@ -92,17 +94,14 @@ export class DgramDriver implements Driver {
 
   receive(sink: Sink, max: number): number {
     let count = 0;
-    for (; count < max; count++) {
-      const unread = this.#queue[this.#read];
-      if (!unread) break;
-      this.#read++;
-      this.#queued -= unread.data.length + overheadBytes;
-      sink.push(unread.data, unread.source);
+    while (count < max && this.#first < this.#end) {
+      const { data, source } = this.#queue[this.#first] as Unread;
+      this.#queue[this.#first++] = undefined;
+      this.#queuedBytes -= data.length + overheadBytes;
+      sink.push(data, source);
+      count++;
     }
-    if (this.#read === this.#queue.length) {
-      this.#queue = [];
-      this.#read = 0;
-    }
+    if (this.#first === this.#end) this.#first = this.#end = 0;
     this.#drained = count < max;
     const news = count === 0 ? this.#news : undefined;
     if (!news) return count;
@@ -123,20 +122,18 @@ export class DgramDriver implements Driver {
       for (let index = 0; index < batch.count; index++) batch.fail(index, reason);
       return batch.count;
     }
-    this.#done.fill(0, 0, batch.count);
     this.#batch = batch;
     let offset = 0;
     for (let index = 0; index < batch.count; index++) {
-      const length = batch.length(index);
-      const payload = batch.arena.subarray(offset, offset + length);
-      offset += length;
+      const start = offset;
+      offset += batch.length(index);
       const to = batch.peers[index] ?? null;
       const refused = this.#refuse(to);
-      if (refused) process.nextTick(() => this.#sent(batch, index, refused));
-      else if (this.#peer) socket.send(payload, (error) => this.#sent(batch, index, error));
-      else socket.send(payload, to?.port, to?.host, (error) => this.#sent(batch, index, error));
+      if (refused) batch.fail(index, refused);
+      else if (this.#peer) socket.send(batch.view(start, offset), this.#sent);
+      else socket.send(batch.view(start, offset), to?.port, to?.host, this.#sent);
     }
-    return 0;
+    return this.#settleRefused(batch);
   }
 
   dropped(): undefined {
@@ -223,16 +220,25 @@ export class DgramDriver implements Driver {
     );
   }
 
-  /** Node has called back for datagram `index`: settles what is done from the front. */
-  #sent(batch: Outbound, index: number, error: Error | null): void {
-    if (this.#batch !== batch) return;
-    if (error) batch.fail(index, toSendError(error, batch.peers[index] ?? null));
-    this.#done[index] = 1;
-    let next = batch.settled;
-    while (this.#done[next] === 1 && next < batch.count) next++;
-    const settled = next - batch.settled;
-    if (next === batch.count) this.#batch = undefined;
-    if (settled > 0) this.#events.settled(settled);
+  /** Node calls back in the order of the sends, since libuv sends in that order. */
+  readonly #sent = (error: Error | null): void => {
+    const batch = this.#batch;
+    if (!batch) return;
+    if (error) batch.fail(this.#next, toSendError(error, batch.peers[this.#next] ?? null));
+    this.#next++;
+    this.#events.settled(1 + this.#settleRefused(batch));
+  };
+
+  /** Passes over the datagrams at the front that Node was never given. Gives back how many. */
+  #settleRefused(batch: Outbound): number {
+    const before = this.#next;
+    while (this.#next < batch.count && batch.failed(this.#next)) this.#next++;
+    const count = this.#next - before;
+    if (this.#next === batch.count) {
+      this.#batch = undefined;
+      this.#next = 0;
+    }
+    return count;
   }
 
   #refused(error: Error): void {
@@ -242,18 +248,24 @@ export class DgramDriver implements Driver {
 
   #arrived(data: Buffer, host: string, port: number): void {
     const cost = data.length + overheadBytes;
-    if (this.#queued + cost > queueBytes) {
+    if (this.#queuedBytes + cost > queueBytes) {
       this.#events.ledger({ type: "droppedQueue", datagrams: 1, bytes: data.length });
       return;
     }
-    this.#queued += cost;
-    this.#queue.push({ data, source: sharedAddress(host, port) as Endpoint });
+    this.#queuedBytes += cost;
+    this.#queue[this.#end++] = { data, source: sharedAddress(host, port) as Endpoint };
     this.#tellReadable();
   }
 
+  /**
+   * Once for all that this pass of the loop reads. Later than Node's callback also because Node 20 aborts when a worker
+   * is terminated while the program runs inside that callback.
+   */
   #tellReadable(): void {
     if (!this.#drained) return;
     this.#drained = false;
-    this.#events.readable();
+    setImmediate(() => {
+      if (this.#socket) this.#events.readable();
+    });
   }
 }

@@ -26,6 +26,7 @@ const mostRetries = 36;
 
 /** A socket of the Linux kernel, through the addon. */
 export class NativeDriver implements Driver {
+  readonly batches = true;
   readonly #addon: Addon;
   readonly #names: Names;
   readonly #family: Family;
@@ -34,6 +35,7 @@ export class NativeDriver implements Driver {
   #boundTo: Endpoint;
   #connected = false;
   #wanted = 0;
+  #held = false;
   #batch: Outbound | undefined;
   #settled = 0;
   #settledBytes = 0;
@@ -129,7 +131,8 @@ export class NativeDriver implements Driver {
   }
 
   hold(on: boolean): void {
-    this.#handle.hold(on);
+    this.#held = on;
+    this.#handle.hold(on || (this.#wanted & writable) !== 0);
   }
 
   close(): void {
@@ -147,6 +150,7 @@ export class NativeDriver implements Driver {
 
   #want(events: number): void {
     if (events === this.#wanted || this.#closed) return;
+    if (((events ^ this.#wanted) & writable) !== 0) this.#handle.hold(this.#held || (events & writable) !== 0);
     this.#wanted = events;
     this.#check(this.#handle.poll(events), "poll");
   }

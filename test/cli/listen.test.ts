@@ -1,0 +1,361 @@
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+
+import { type TestContext, describe, expect, test } from "vitest";
+
+import { datagram, everyTestRequired, listen, python, pythonPeer, pythonSend, run } from "./program.js";
+
+/** What `listen` prints of a datagram: time, source, size, payload. */
+const shape = /^\d\d:\d\d:\d\d\.\d{3} (127\.0\.0\.1:\d+) (.*? bytes?) (.*)$/;
+
+describe("where it listens", () => {
+  test("a bare port is this machine's own, and it says so", async (t) => {
+    const listener = await listen(t);
+    expect(listener.address).toBe(`127.0.0.1:${listener.port}`);
+    expect(await listener.line("stderr")).toContain(`0.0.0.0:${listener.port} listens on every interface`);
+  });
+
+  test("every interface only when asked", async (t) => {
+    const listener = await listen(t, [], "0.0.0.0:0");
+    expect(listener.address).toBe(`0.0.0.0:${listener.port}`);
+    const { stderr } = await listener.stop();
+    expect(stderr).not.toContain("every interface");
+  });
+
+  test("a name, and IPv6 in brackets", async (t) => {
+    expect((await listen(t, [], "localhost:0")).address).toMatch(/^127\.0\.0\.1:/);
+    expect((await listen(t, [], "[::1]:0")).address).toMatch(/^\[::1\]:/);
+  });
+
+  test("a taken port is one line", async (t) => {
+    const { port } = await listen(t);
+    const { code, stdout, stderr } = await run(t, ["listen", String(port)]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toBe(
+      `datagram listen: bind 127.0.0.1:${port}: another socket has this address (EADDRINUSE)\n`,
+    );
+  });
+});
+
+describe("what it prints", () => {
+  test("time, source, size and payload of each datagram, from any number of peers", async (t) => {
+    const listener = await listen(t, ["--count", "3"]);
+    await pythonSend(t, listener.port, ["one"]);
+    await pythonSend(t, listener.port, ["héllo", ""]);
+    const { code, stdout } = await listener.ended;
+    const lines = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => shape.exec(line)!);
+    expect(code).toBe(0);
+    expect(lines.map(([, , size, payload]) => [size, payload])).toEqual([
+      ["3 bytes", '"one"'],
+      ["6 bytes", '"héllo"'],
+      ["0 bytes", '""'],
+    ]);
+    expect(new Set(lines.map(([, source]) => source)).size).toBe(2);
+  });
+
+  test("a line end at the close stands outside the quotes", async (t) => {
+    const payloads = ["unix\n", "dos\r\n", "\n", "x\\n", "two\nlines", "two\n\n", "old\r"];
+    expect(await printed(t, [], payloads)).toEqual([
+      '"unix"\\n',
+      '"dos"\\r\\n',
+      '""\\n',
+      '"x\\n"',
+      Buffer.from("two\nlines").toString("hex"),
+      Buffer.from("two\n\n").toString("hex"),
+      Buffer.from("old\r").toString("hex"),
+    ]);
+  });
+
+  test("--hex shows every payload as hex", async (t) => {
+    expect(await printed(t, ["--hex"], ["hi", ""])).toEqual(["6869", '""']);
+  });
+
+  test("--json is an object a line, with text or hex", async (t) => {
+    const listener = await listen(t, ["--json", "--count", "2"]);
+    const before = Date.now();
+    await pythonSend(t, listener.port, ['say "hi"\n', Buffer.from([0xff, 0])]);
+    const { stdout } = await listener.ended;
+    const [first, second, ...rest] = objects(stdout);
+    expect(rest).toEqual([]);
+    expect(first).toEqual({
+      time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:]+\.\d{3}Z$/) as string,
+      source: { host: "127.0.0.1", port: expect.any(Number) as number },
+      size: 9,
+      truncated: false,
+      text: 'say "hi"\n',
+    });
+    expect(second).toMatchObject({ size: 2, hex: "ff00" });
+    expect(Math.abs(Date.parse(first!.time as string) - before)).toBeLessThan(60_000);
+  });
+
+  test("--json with --hex has no text", async (t) => {
+    const listener = await listen(t, ["--json", "--hex", "--count", "1"]);
+    await pythonSend(t, listener.port, ["hi"]);
+    const [only] = objects((await listener.ended).stdout);
+    expect(only).toMatchObject({ hex: "6869" });
+    expect(only).not.toHaveProperty("text");
+  });
+
+  test("--recvfrom says what was cut", async (t) => {
+    const lines = await printed(t, ["--recvfrom", "4"], ["0123456789", "four"], (match) =>
+      match.slice(2).join(" "),
+    );
+    expect(lines).toEqual(['cut to 4 of 10 bytes "0123"', '4 bytes "four"']);
+  });
+
+  test("--recvfrom with --json has the size as sent, and the summary counts it", async (t) => {
+    const listener = await listen(t, ["--recvfrom", "4", "--json", "--count", "1"]);
+    await pythonSend(t, listener.port, ["0123456789"]);
+    const { stdout, stderr } = await listener.ended;
+    expect(objects(stdout)).toMatchObject([{ size: 10, truncated: true, text: "0123" }]);
+    expect(stderr).toContain("cut by --recvfrom: 1\n");
+  });
+});
+
+describe("hostile payloads", () => {
+  const hostile: Record<string, string | Buffer> = {
+    "a clear-screen sequence": "\u001b[2J\u001b[1;1H",
+    "a title sequence": "\u001b]0;owned\u0007",
+    "an 8-bit CSI": "\u009b31m",
+    "a backspace": "safe\b\b\b\bevil",
+    "a carriage return": "safe\revil",
+    "a delete": "x\u007f",
+    "a NUL": "x\0y",
+    "a bidi override": "\u202etxt.exe",
+    "a bidi isolate": "\u2066x\u2069",
+    "a zero-width joiner": "a\u200db",
+    "a soft hyphen": "a\u00adb",
+    "an invisible filler": "a\u3164b",
+    "a line separator": "a\u2028b",
+    "a byte order mark": "\ufeffx",
+    "a tag character": "a\u{e0041}",
+    "a private use character": "\ue0a0",
+    "invalid UTF-8": Buffer.from([0xc0, 0xaf]),
+    "a surrogate": Buffer.from([0xed, 0xa0, 0x80]),
+    "a cut character": Buffer.from([0xe2, 0x82]),
+  };
+  const payloads = Object.values(hostile).map((payload) => Buffer.from(payload as string));
+
+  test("are shown as hex, all of them", async (t) => {
+    expect(await printed(t, [], payloads)).toEqual(payloads.map((payload) => payload.toString("hex")));
+  });
+
+  test("reach nobody's terminal by --json either, and lose nothing", async (t) => {
+    const listener = await listen(t, ["--json", "--count", String(payloads.length)]);
+    await pythonSend(t, listener.port, payloads);
+    const { stdout } = await listener.ended;
+    expect(stdout).toMatch(/^[\x20-\x7e\n]*$/);
+    const back = objects(stdout).map(({ text, hex }) =>
+      text === undefined ? Buffer.from(hex as string, "hex") : Buffer.from(text as string),
+    );
+    expect(back).toEqual(payloads);
+  });
+});
+
+describe("when it ends", () => {
+  test.for(["SIGINT", "SIGTERM"] as const)("%s ends it with a summary and exit code 0", async (signal, t) => {
+    const listener = await listen(t);
+    await pythonSend(t, listener.port, ["12345"]);
+    await pythonSend(t, listener.port, ["123", "1"]);
+    for (let left = 3; left > 0; left--) await listener.line();
+    const ending = await listener.stop(signal);
+    expect(ending).toMatchObject({ code: 0, signal: null });
+    expect(ending.stderr).toContain("\n3 datagrams, 9 bytes from 2 peers\n");
+    expect(ending.stderr).toMatch(/dropped by the kernel: (0|unknown, .*)\n/);
+    expect(ending.stderr).toContain("dropped by this process: 0\n");
+    expect(ending.stderr).toContain("unread at the end: 0\n");
+  });
+
+  test("--count ends it after so many", async (t) => {
+    const listener = await listen(t, ["--count", "2"]);
+    await pythonSend(t, listener.port, ["1", "2", "3", "4"]);
+    const { code, stdout, stderr } = await listener.ended;
+    expect(code).toBe(0);
+    expect(stdout.split("\n")).toHaveLength(3);
+    expect(stderr).toContain("2 datagrams, 2 bytes from 1 peer\n");
+  });
+
+  test("--timeout without a datagram is exit code 3", async (t) => {
+    const { code, stdout, stderr } = await run(t, ["listen", "0", "--timeout", "50ms"]);
+    expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
+    expect(stderr).toMatch(/datagram listen: no datagram came in 50 ms\n$/);
+  });
+
+  test("--timeout with fewer than --count is exit code 3", async (t) => {
+    const listener = await listen(t, ["--timeout", "2s", "--count", "3"]);
+    sendNow(t, listener.port, ["1", "2"]);
+    const { code, stderr } = await listener.ended;
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/datagram listen: 2 of 3 datagrams came, and no more in 2 s\n$/);
+  });
+
+  test("--timeout after datagrams is exit code 0", async (t) => {
+    const listener = await listen(t, ["--timeout", "2s"]);
+    sendNow(t, listener.port, ["1"]);
+    expect(await listener.ended).toMatchObject({ code: 0 });
+  });
+
+  test("a reader that goes away ends it without a word", async (t) => {
+    const listener = await listen(t);
+    await pythonSend(t, listener.port, ["first"]);
+    await listener.line();
+    listener.child.stdout!.destroy();
+    await once(listener.child.stdout!, "close");
+    await pythonSend(t, listener.port, ["second"]);
+    const { code, stderr } = await listener.ended;
+    expect(code).toBe(0);
+    expect(stderr).not.toMatch(/EPIPE|Error|datagrams/);
+  });
+
+  test("under a flood with a slow reader, every line is whole and counted", async (t) => {
+    const listener = await listen(t);
+    listener.child.stdout!.pause();
+    const flood = ["send", listener.address, "x".repeat(100), "--repeat", "20000"];
+    expect(await run(t, flood)).toMatchObject({ code: 0 });
+    listener.child.stdout!.resume();
+    await listener.line();
+    const { code, stdout, stderr } = await listener.stop();
+    const lines = stdout.trimEnd().split("\n");
+    expect(code).toBe(0);
+    expect(lines.filter((line) => shape.exec(line)?.[3] !== `"${"x".repeat(100)}"`)).toEqual([]);
+    expect(stderr).toContain(`\n${lines.length} datagrams, ${lines.length * 100} bytes from 1 peer\n`);
+  });
+});
+
+describe("answers", () => {
+  const ask = (port: number, request: string): string => `
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(20)
+s.sendto(${request}, ("127.0.0.1", ${port}))
+say(s.recv(65535)[:100])`;
+
+  test.for([
+    ["--reply", "ack: {}", "b'ack: ping'"],
+    ["--reply", "{}{}", "b'pingping'"],
+    ["--reply", "no", "b'no'"],
+    ["--reply", "", "b''"],
+    ["--echo", undefined, "b'ping'"],
+  ] as const)("%s %s", async ([option, value, answer], t) => {
+    const { port } = await listen(t, value === undefined ? [option] : [option, value]);
+    expect(await python(t, ask(port, 'b"ping"')).line()).toBe(answer);
+  });
+
+  test("carry the request's bytes as they came", async (t) => {
+    const { port } = await listen(t, ["--echo"]);
+    expect(await python(t, ask(port, 'b"\\x00\\xff\\x1b"')).line()).toBe("b'\\x00\\xff\\x1b'");
+  });
+
+  test("hold what --recvfrom left", async (t) => {
+    const { port } = await listen(t, ["--reply", "<{}>", "--recvfrom", "2"]);
+    expect(await python(t, ask(port, 'b"ping"')).line()).toBe("b'<pi>'");
+  });
+
+  test("that cannot be sent are told and counted, and the others go on", async (t) => {
+    const listener = await listen(t, ["--reply", "ack: {}"]);
+    const script = `
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(20)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
+for request in (b"x" * 65507, b"y" * 65507, b"ping"): s.sendto(request, ("127.0.0.1", ${listener.port}))
+say(s.recv(65535))`;
+    expect(await python(t, script).line()).toBe("b'ack: ping'");
+    const { stderr } = await listener.stop();
+    expect(
+      stderr.match(/warning: an answer was not sent: .*65512 bytes is over the limit of 65507/g),
+    ).toHaveLength(1);
+    expect(stderr).toContain("answered: 1\n");
+    expect(stderr).toContain("answers not sent: 2, EMSGSIZE\n");
+  });
+
+  test("never go to our own address or to port 0", async (t) => {
+    const listener = await listen(t, ["--echo"]);
+    // A raw socket forges the source port; the kernel fills in 127.0.0.1.
+    const forge = `
+import struct
+try: raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+except PermissionError: sys.exit(77)
+for source in (${listener.port}, 0):
+    raw.sendto(struct.pack("!HHHH", source, ${listener.port}, 8 + 4, 0) + b"loop", ("127.0.0.1", 0))`;
+    const { code } = await python(t, forge).ended;
+    if (code === 77 && !everyTestRequired) t.skip("forging a source needs CAP_NET_RAW");
+    expect(code).toBe(0);
+    for (let left = 2; left > 0; left--) expect(await listener.line()).toContain('"loop"');
+    const { stderr } = await listener.stop();
+    expect(stderr).toContain("\n2 datagrams, 8 bytes from 2 peers\n");
+    expect(stderr).toContain("not answered: 2, from our own address or from port 0\n");
+  });
+
+  test("go to each of many peers its own", async (t) => {
+    const { port } = await listen(t, ["--reply", "to {}"]);
+    const script = `
+peers = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(50)]
+for n, peer in enumerate(peers): peer.settimeout(20); peer.sendto(b"%d" % n, ("127.0.0.1", ${port}))
+say(all(peer.recv(99) == b"to %d" % n for n, peer in enumerate(peers)))`;
+    expect(await python(t, script).line()).toBe("True");
+  });
+});
+
+test("--guide shows commands that install nothing and work", async (t) => {
+  const listener = await listen(t, ["--guide", "--reply", "ack: {}", "--count", "1"]);
+  await listener.line("stderr");
+  await listener.line("stderr");
+  const shown = await listener.line("stderr");
+  expect(shown).toBe(`  npm exec --no -- datagram send ${listener.address} hello`);
+  const command = /-- datagram (.*)/.exec(shown)![1]!.split(" ");
+  expect(await run(t, command)).toMatchObject({ code: 0 });
+  const { code, stdout, stderr } = await listener.ended;
+  expect(code).toBe(0);
+  expect(stdout).toContain('"hello"');
+  expect(stderr).toContain(`  npm exec --no -- datagram request ${listener.address} ping\n`);
+  expect(stderr).not.toContain("npx");
+});
+
+test("the line of Python that --guide shows works", async (t) => {
+  const listener = await listen(t, ["--guide", "--count", "1"]);
+  let line = "";
+  while (!line.includes("python3")) line = await listener.line("stderr");
+  const [, script] = /python3 -c '(.*)'$/.exec(line)!;
+  expect(await python(t, script!).ended).toMatchObject({ code: 0, stderr: "" });
+  expect((await listener.ended).stdout).toContain('"hello"');
+});
+
+test("datagrams of a Python peer and of the command arrive in one listener", async (t) => {
+  const listener = await listen(t, ["--count", "2"]);
+  await pythonPeer(t, `s.sendto(b"from Python", ("127.0.0.1", ${listener.port}))`);
+  expect(await listener.line()).toContain('"from Python"');
+  await datagram(t, ["send", listener.address, "from TypeScript"]).ended;
+  expect(await listener.line()).toContain('"from TypeScript"');
+});
+
+/** Sends payloads from here, without the time that a program takes to start. */
+function sendNow(test: TestContext, port: number, payloads: readonly string[]): void {
+  const s = createSocket("udp4");
+  test.onTestFinished(() => void s.close());
+  for (const payload of payloads) s.send(payload, port, "127.0.0.1");
+}
+
+/** What a listener with these options prints of each payload: its rendering, unless `part` takes something else. */
+async function printed(
+  test: TestContext,
+  args: readonly string[],
+  payloads: readonly (string | Buffer)[],
+  part: (match: RegExpExecArray) => string = (match) => match[3]!,
+): Promise<string[]> {
+  const listener = await listen(test, ["--count", String(payloads.length), ...args]);
+  await pythonSend(test, listener.port, payloads);
+  const { stdout } = await listener.ended;
+  return stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => part(shape.exec(line)!));
+}
+
+function objects(stdout: string): Record<string, unknown>[] {
+  return stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}

@@ -1,0 +1,167 @@
+/** The built command and its Python peers, run as a user would run them. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { EventEmitter, once } from "node:events";
+import { fileURLToPath } from "node:url";
+
+import { type TestContext, expect } from "vitest";
+
+/** The built command. */
+export const bin: string = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+
+/** How a program ended, and everything that it wrote. */
+export interface Ending {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface ProgramOptions {
+  /** What it reads on standard input, which then ends; `stayOpen` leaves it open. @default "" */
+  readonly input?: string | Buffer | typeof stayOpen;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** A standard input that the test writes to. */
+export const stayOpen: unique symbol = Symbol("stay open");
+
+/** A running program. It is killed when its test ends. */
+export class Program {
+  readonly child: ChildProcess;
+  /** Settles when the program has ended and all that it wrote was read. */
+  readonly ended: Promise<Ending>;
+  readonly #written = { stdout: "", stderr: "" };
+  readonly #read = { stdout: 0, stderr: 0 };
+  readonly #news = new EventEmitter();
+  #over = false;
+
+  constructor(test: TestContext, command: string, args: readonly string[], options: ProgramOptions = {}) {
+    const { input = "", env = {} } = options;
+    this.child = spawn(command, args, { env: { ...process.env, ...env } });
+    for (const name of ["stdout", "stderr"] as const) {
+      this.child[name]!.setEncoding("utf8").on("data", (text: string) => {
+        this.#written[name] += text;
+        this.#news.emit("news");
+      });
+    }
+    // A program that ends without reading its input is no failure of the test.
+    this.child.stdin!.on("error", () => undefined);
+    if (input !== stayOpen) this.child.stdin!.end(input);
+    this.ended = once(this.child, "close").then(([code, signal]) => {
+      this.#over = true;
+      this.#news.emit("news");
+      return { code: code as number | null, signal: signal as NodeJS.Signals | null, ...this.#written };
+    });
+    test.onTestFinished(async () => {
+      this.child.kill("SIGKILL");
+      await this.ended;
+    });
+  }
+
+  /** The next line that the program writes to `stream`. @throws when it ends without one. */
+  async line(stream: "stdout" | "stderr" = "stdout"): Promise<string> {
+    for (;;) {
+      const start = this.#read[stream];
+      const end = this.#written[stream].indexOf("\n", start);
+      if (end >= 0) {
+        this.#read[stream] = end + 1;
+        return this.#written[stream].slice(start, end);
+      }
+      if (this.#over)
+        throw new Error(`ended without another line of ${stream}:\n${JSON.stringify(this.#written)}`);
+      await once(this.#news, "news");
+    }
+  }
+
+  /** Writes to its standard input. */
+  type(text: string): void {
+    this.child.stdin!.write(text);
+  }
+
+  /** Sends a signal and waits for the end. */
+  async stop(signal: NodeJS.Signals = "SIGINT"): Promise<Ending> {
+    this.child.kill(signal);
+    return this.ended;
+  }
+}
+
+/** Starts the command. */
+export function datagram(test: TestContext, args: readonly string[], options?: ProgramOptions): Program {
+  return new Program(test, process.execPath, [bin, ...args], options);
+}
+
+/** Runs the command to its end. */
+export function run(test: TestContext, args: readonly string[], options?: ProgramOptions): Promise<Ending> {
+  return datagram(test, args, options).ended;
+}
+
+/** A `datagram listen` that has said where it listens. */
+export interface Listener extends Program {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Starts `datagram listen` on a free port of this machine alone, or at `at`. */
+export async function listen(test: TestContext, args: readonly string[] = [], at = "0"): Promise<Listener> {
+  const program = datagram(test, ["listen", at, ...args]);
+  const [, address, port] = /^listening on (.*:(\d+))$/.exec(await program.line("stderr")) ?? [];
+  expect(address).toBeDefined();
+  return Object.assign(program, { address: address!, port: Number(port) });
+}
+
+/** Starts a Python program that has `socket`, `sys` and an unbuffered `say`. */
+export function python(test: TestContext, script: string, args: readonly (string | number)[] = []): Program {
+  const head = "import socket, sys, time\ndef say(*words): print(*words, flush=True)\n";
+  return new Program(test, "python3", ["-c", head + script, ...args.map(String)]);
+}
+
+/** A Python socket bound to a free port. It says `<port>`, then runs `body`, in which it is `s`. */
+export async function pythonPeer(
+  test: TestContext,
+  body: string,
+  host = "127.0.0.1",
+): Promise<Program & { readonly port: number; readonly address: string }> {
+  const family = host.includes(":") ? "AF_INET6" : "AF_INET";
+  const open = `s = socket.socket(socket.${family}, socket.SOCK_DGRAM)\ns.settimeout(20)\ns.bind(("${host}", 0))\n`;
+  const peer = python(test, `${open}say(s.getsockname()[1])\n${body}`);
+  const port = Number(await peer.line());
+  return Object.assign(peer, { port, address: host.includes(":") ? `[${host}]:${port}` : `${host}:${port}` });
+}
+
+/** A Python receiver: a line of hex digits for each of `count` datagrams. */
+export function pythonReceiver(
+  test: TestContext,
+  count: number,
+  host?: string,
+): ReturnType<typeof pythonPeer> {
+  return pythonPeer(test, `for _ in range(${count}): say(s.recv(65535).hex() or "empty")`, host);
+}
+
+/** Sends payloads to a port of the loopback interface, from Python, in hex digits. */
+export async function pythonSend(
+  test: TestContext,
+  port: number,
+  payloads: readonly (string | Buffer)[],
+): Promise<void> {
+  const script = `
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for payload in sys.argv[2:]: s.sendto(bytes.fromhex(payload), ("127.0.0.1", int(sys.argv[1])))`;
+  const { code, stderr } = await python(test, script, [
+    port,
+    ...payloads.map((payload) => Buffer.from(payload as string).toString("hex")),
+  ]).ended;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+}
+
+/** Runs the command on a terminal (of Python's `pty`), which mixes both of its outputs. */
+export function onTerminal(test: TestContext, args: readonly string[], env: NodeJS.ProcessEnv = {}): Program {
+  const script = "import os, pty, sys\nsys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+  return new Program(test, "python3", ["-c", script, process.execPath, bin, ...args], {
+    input: stayOpen,
+    env: { TERM: "xterm-256color", NO_COLOR: undefined, FORCE_COLOR: undefined, ...env },
+  });
+}
+
+/** Whether a test that lacks a privilege fails instead of being skipped. */
+export const everyTestRequired: boolean = process.env.DATAGRAM_REQUIRE_ALL === "1";

@@ -1,0 +1,257 @@
+import { describe, expect, test } from "vitest";
+
+import { listen, onTerminal, pythonPeer, run } from "./program.js";
+
+/** Python's side of the page: an answer to each request. */
+const acknowledge = `
+while True:
+    request, source = s.recvfrom(65535)
+    s.sendto(b"ack: " + request, source)`;
+
+describe("one answer", () => {
+  test("goes to standard output alone, the time to standard error", async (t) => {
+    const { address } = await pythonPeer(t, acknowledge);
+    const { code, stdout, stderr } = await run(t, ["request", address, "ping"]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "ack: ping\n" });
+    expect(stderr).toMatch(new RegExp(`^9 bytes from ${address} in \\d+\\.\\d\\d ms\n$`));
+  });
+
+  test("of datagram listen", async (t) => {
+    const { address } = await listen(t, ["--reply", "ack: {}"], "[::1]:0");
+    expect(await run(t, ["request", address, "ping"])).toMatchObject({ code: 0, stdout: "ack: ping\n" });
+  });
+
+  test("to a request from standard input", async (t) => {
+    const { address } = await listen(t, ["--echo"]);
+    for (const args of [[], ["-"]]) {
+      const { code, stdout } = await run(t, ["request", address, ...args], { input: "typed\n" });
+      expect({ code, stdout }).toEqual({ code: 0, stdout: "typed\n" });
+    }
+  });
+
+  test("--hex is for both ways", async (t) => {
+    const { address } = await listen(t, ["--echo"]);
+    const { stdout, stderr } = await run(t, ["request", address, "--hex", "00 41"]);
+    expect(stdout).toBe("0041\n");
+    expect(stderr).not.toContain("printable");
+  });
+
+  test("--json is one object", async (t) => {
+    const { address, port } = await listen(t, ["--echo"]);
+    const { code, stdout } = await run(t, ["request", address, "ping", "--json"]);
+    expect(code).toBe(0);
+    expect(stdout.split("\n")).toHaveLength(2);
+    expect(JSON.parse(stdout)).toEqual({
+      source: { host: "127.0.0.1", port },
+      roundTripMs: expect.any(Number) as number,
+      size: 4,
+      text: "ping",
+    });
+  });
+
+  test("of nothing is an empty line", async (t) => {
+    const { address } = await listen(t, ["--reply", ""]);
+    const { code, stdout, stderr } = await run(t, ["request", address, "ping"]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "\n" });
+    expect(stderr).toContain("0 bytes from");
+  });
+
+  test.for(["\u001b[2J", "a\u202eb", "two\nlines", "\u0007"])(
+    "that is hostile comes as hex digits: %j",
+    async (text, t) => {
+      const { address } = await listen(t, ["--echo"]);
+      const request = ["request", address, "--hex", Buffer.from(text).toString("hex")];
+      const plain = await run(t, ["request", address, "-"], { input: text });
+      expect(plain).toMatchObject({ code: 0, stdout: `${Buffer.from(text).toString("hex")}\n` });
+      expect(plain.stderr).toContain("not printable text");
+      const { stdout } = await run(t, [...request, "--json"]);
+      expect(JSON.parse(stdout)).toMatchObject({ hex: Buffer.from(text).toString("hex") });
+    },
+  );
+
+  test("counts only from the address that was asked", async (t) => {
+    const stranger = `
+request, source = s.recvfrom(99)
+other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+other.sendto(b"forged", source)
+s.sendto(b"true", source)`;
+    const { address } = await pythonPeer(t, stranger);
+    expect(await run(t, ["request", address, "ping"])).toMatchObject({ code: 0, stdout: "true\n" });
+  });
+
+  test("a large one is whole", async (t) => {
+    const { address } = await listen(t, ["--echo"]);
+    const input = "x".repeat(65_507);
+    expect(await run(t, ["request", address, "-"], { input })).toMatchObject({
+      code: 0,
+      stdout: `${input}\n`,
+    });
+  });
+});
+
+describe("no answer", () => {
+  test("from a silent peer is exit code 3", async (t) => {
+    const { address } = await pythonPeer(t, "s.recvfrom(99); s.recvfrom(99)");
+    const { code, stdout, stderr } = await run(t, ["request", address, "ping", "--timeout", "50ms"]);
+    expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
+    expect(stderr).toBe(
+      `datagram request: no answer from ${address} in 50 ms (1 try): lost, or nobody is listening there\n`,
+    );
+  });
+
+  test("waits 2 s where it is not told how long", async (t) => {
+    const { address } = await pythonPeer(t, "s.recvfrom(99); s.recvfrom(99)");
+    const start = performance.now();
+    const { code, stderr } = await run(t, ["request", address, "ping"]);
+    expect(code).toBe(3);
+    expect(stderr).toContain("in 2 s (1 try)");
+    expect(performance.now() - start).toBeGreaterThanOrEqual(2000);
+  });
+
+  test("--retries asks again, so often and no more", async (t) => {
+    const body = `
+for _ in range(3): say(s.recvfrom(99)[0])
+s.settimeout(0.5)
+try: say(s.recvfrom(99))
+except TimeoutError: say("no more")`;
+    const peer = await pythonPeer(t, body);
+    const { code, stderr } = await run(t, [
+      "request",
+      peer.address,
+      "x",
+      "--timeout",
+      "60ms",
+      "--retries",
+      "2",
+    ]);
+    expect(code).toBe(3);
+    expect(stderr).toContain("in 180 ms (3 tries)");
+    expect((await peer.ended).stdout).toBe(`${peer.port}\n${"b'x'\n".repeat(3)}no more\n`);
+  });
+
+  test("where nobody listens, ICMP ends it at once with exit code 1", async (t) => {
+    const gone = await pythonPeer(t, "");
+    await gone.ended;
+    const { code, stdout, stderr } = await run(t, ["request", gone.address, "x", "--timeout", "10m"]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toBe(`datagram request: nobody is listening on ${gone.address}\n`);
+  });
+});
+
+test("--retries gets the answer that a lost datagram kept back", async (t) => {
+  const { address } = await pythonPeer(
+    t,
+    `
+s.recvfrom(99)
+request, source = s.recvfrom(99)
+s.sendto(b"at last", source)
+s.recvfrom(99)`,
+  );
+  const { code, stdout, stderr } = await run(t, [
+    "request",
+    address,
+    "x",
+    "--retries",
+    "5",
+    "--timeout",
+    "500ms",
+  ]);
+  expect({ code, stdout }).toEqual({ code: 0, stdout: "at last\n" });
+  expect(stderr).toMatch(/ms after try [2-6]\n$/);
+});
+
+describe("--all", () => {
+  test("collects every answer until the time is over", async (t) => {
+    const three = `
+request, source = s.recvfrom(99)
+for n in range(3):
+    other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    other.bind(("127.0.0.1", 0))
+    other.sendto(b"%d" % n, source)
+s.recvfrom(99)`;
+    const { address } = await pythonPeer(t, three);
+    const { code, stdout, stderr } = await run(t, ["request", address, "x", "--all", "--timeout", "2s"]);
+    expect(code).toBe(0);
+    const lines = stdout.trimEnd().split("\n");
+    const found = lines.map((line) => /^(127\.0\.0\.1:\d+) \d+\.\d\d ms 1 byte "(\d)"$/.exec(line)!);
+    expect(found.map(([, , text]) => text).sort()).toEqual(["0", "1", "2"]);
+    expect(new Set(found.map(([, source]) => source)).size).toBe(3);
+    expect(stderr).toBe("3 answers in 2 s\n");
+  });
+
+  test("without any answer is exit code 3", async (t) => {
+    const { address } = await pythonPeer(t, "s.recvfrom(99); s.recvfrom(99)");
+    const { code, stdout } = await run(t, ["request", address, "x", "--all", "--timeout", "50ms"]);
+    expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
+  });
+});
+
+describe("broadcast", () => {
+  const responder = (reuse: string): string => `
+s.close()
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(20)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.255.255.255", ${reuse}))
+say(s.getsockname()[1])
+request, source = s.recvfrom(99)
+s.sendto(b"here", source)
+s.recvfrom(99)`;
+
+  test("finds everybody who answers", async (t) => {
+    const first = await pythonPeer(t, responder("0"));
+    const port = await first.line();
+    const second = await pythonPeer(t, responder(port));
+    expect(await second.line()).toBe(port);
+    const discover = [
+      "request",
+      `127.255.255.255:${port}`,
+      "who?",
+      "--broadcast",
+      "--all",
+      "--timeout",
+      "2s",
+      "--json",
+    ];
+    const { code, stdout } = await run(t, discover);
+    expect(code).toBe(0);
+    const answers = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as unknown);
+    const answer = { source: { host: "127.0.0.1", port: Number(port) }, text: "here" };
+    expect(answers).toMatchObject([answer, answer]);
+  });
+
+  test("takes the first answer without --all, from whoever it is", async (t) => {
+    const peer = await pythonPeer(t, responder("0"));
+    const port = await peer.line();
+    const { code, stdout } = await run(t, ["request", `127.255.255.255:${port}`, "who?", "--broadcast"]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "here\n" });
+  });
+
+  test("needs its option", async (t) => {
+    const { code, stderr } = await run(t, ["request", "127.255.255.255:9", "x"]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /^datagram request: 127\.255\.255\.255:9 is a broadcast address: give --broadcast/,
+    );
+  });
+});
+
+test("what is too long is refused, and what may be cut into fragments is warned about", async (t) => {
+  const { address } = await listen(t, ["--reply", "ok"]);
+  const refused = await run(t, ["request", address, "-"], { input: "x".repeat(65_508) });
+  expect(refused).toMatchObject({ code: 1, stdout: "" });
+  expect(refused.stderr).toMatch(/over the limit of 65507/);
+  const warned = await run(t, ["request", address, "x".repeat(2000)]);
+  expect(warned).toMatchObject({ code: 0, stdout: "ok\n" });
+  expect(warned.stderr).toMatch(/^warning: 2000 bytes are over 1400/);
+});
+
+test("data that is missing on a terminal is asked for", async (t) => {
+  const terminal = onTerminal(t, ["request", "127.0.0.1:9"], { NO_COLOR: "1" });
+  const { code, stdout } = await terminal.ended;
+  expect(code).toBe(2);
+  expect(stdout).toMatch(/^datagram request: no data: /);
+});

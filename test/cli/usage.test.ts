@@ -1,0 +1,159 @@
+import { readFileSync } from "node:fs";
+
+import { describe, expect, test } from "vitest";
+
+import { Program, bin, listen, onTerminal, pythonSend, run } from "./program.js";
+
+const escape = "\u001b";
+
+describe("bad input is one line, and exit code 2", () => {
+  test.for<[readonly string[], RegExp]>([
+    [[], /give a command: listen, send, request or doctor/],
+    [["help", "nothing"], /give a command/],
+    [["lisen", "9000"], /unknown command 'lisen'.*listen/],
+    [["--nonsense"], /unknown option '--nonsense'/],
+    [["doctor", "extra"], /too many arguments/],
+
+    [["listen"], /missing required argument/],
+    [["listen", ""], /a port or host:port/],
+    [["listen", "host"], /a port or host:port/],
+    [["listen", "-1"], /a port or host:port/],
+    [["listen", "1.5"], /a port or host:port/],
+    [["listen", "0x50"], /a port or host:port/],
+    [["listen", "udp://127.0.0.1:9000"], /a port or host:port/],
+    [["listen", "::1:9000"], /\[::\]:9000/],
+    [["listen", "[127.0.0.1]:9000"], /a port or host:port/],
+    [["listen", "65536"], /0 to 65535, not "65536"/],
+    [["listen", "127.0.0.1:65536"], /0 to 65535/],
+    [["listen", "0", "extra"], /too many arguments/],
+    [["listen", "0", "--count"], /'--count <n>' argument missing/],
+    [["listen", "0", "--count", "0"], /--count takes a whole number from 1 to/],
+    [["listen", "0", "--count", "-1"], /--count takes a whole number/],
+    [["listen", "0", "--count", "1.5"], /--count takes a whole number/],
+    [["listen", "0", "--count", "1e3"], /--count takes a whole number/],
+    [["listen", "0", "--count", "9999999999999999999"], /--count takes a whole number/],
+    [["listen", "0", "--timeout", "10"], /100ms, 2s or 1m.*not "10"/],
+    [["listen", "0", "--timeout", "0s"], /from 1ms to 1440m/],
+    [["listen", "0", "--timeout", "-1s"], /100ms, 2s or 1m/],
+    [["listen", "0", "--timeout", "1441m"], /from 1ms to 1440m/],
+    [["listen", "0", "--timeout", "2 s"], /100ms, 2s or 1m/],
+    [["listen", "0", "--timeout", "1h"], /100ms, 2s or 1m/],
+    [["listen", "0", "--timeout", "Infinitys"], /100ms, 2s or 1m/],
+    [["listen", "0", "--recvfrom", "65536"], /--recvfrom takes a whole number from 0 to 65535/],
+    [["listen", "0", "--recvfrom", "x"], /--recvfrom takes a whole number/],
+    [["listen", "0", "--echo", "--reply", "x"], /cannot be used with/],
+
+    [["send"], /missing required argument/],
+    [["send", "hello"], /host:port or \[v6\]:port, not "hello"/],
+    [["send", "9000", "hello"], /host:port or \[v6\]:port, not "9000"/],
+    [["send", "127.0.0.1", "hello"], /host:port/],
+    [["send", ":9000", "hello"], /needs a host/],
+    [["send", "127.0.0.1:0", "hello"], /port 0 is no destination/],
+    [["send", "127.0.0.1:70000", "hello"], /0 to 65535/],
+    [["send", "127.0.0.1:9", "b", "hello"], /host:port or \[v6\]:port, not "b"/],
+    [["send", "127.0.0.1:9", "hello", "--file", "/dev/null"], /not "hello"/],
+    [["send", "127.0.0.1:9", "--hex", "abc"], /pairs of hex digits/],
+    [["send", "127.0.0.1:9", "--hex", "0xff"], /pairs of hex digits/],
+    [["send", "127.0.0.1:9", "-x"], /unknown option '-x'/],
+    [["send", "127.0.0.1:9", "x", "--repeat", "0"], /--repeat takes a whole number/],
+    [["send", "127.0.0.1:9", "x", "--every", "100"], /--every takes a time/],
+    [["send", "127.0.0.1:9", "--lines", "--repeat", "2"], /cannot be used with/],
+
+    [["request"], /missing required argument/],
+    [["request", "127.0.0.1", "x"], /host:port/],
+    [["request", "127.0.0.1:9", "x", "y"], /too many arguments/],
+    [["request", "127.0.0.1:9", "x", "--timeout", "2"], /--timeout takes a time/],
+    [["request", "127.0.0.1:9", "x", "--retries", "1001"], /--retries takes a whole number from 0 to 1000/],
+    [["request", "127.0.0.1:9", "--hex", "0"], /pairs of hex digits/],
+
+    [["send", `${escape}[31m`, "x"], /not "\\u001b\[31m"/],
+    [["listen", "0", `--${escape}[2J`], /unknown option/],
+    [["listen", "0", "--a\nb"], /unknown option/],
+    [["send", "127.0.0.1:9", "--hex", "\u202e"], /pairs of hex digits/],
+  ])("%j", async ([args, message], t) => {
+    const { code, stdout, stderr } = await run(t, args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toMatch(/^datagram(?: listen| send| request| doctor)?: [\x20-\x7e]+\n$/);
+    expect(stderr).toMatch(message);
+  });
+});
+
+describe("help", () => {
+  test("of the command lists commands, examples, exit codes and the environment", async (t) => {
+    const { code, stdout, stderr } = await run(t, ["--help"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    for (const part of ["listen", "send", "request", "doctor"])
+      expect(stdout).toMatch(new RegExp(`^ {2}${part} `, "m"));
+    for (const exit of ["0  done", "1  error", "2  usage", "3  no answer in time"])
+      expect(stdout).toContain(exit);
+    for (const part of ["Examples:", "DATAGRAM_DRIVER=native|dgram", "NO_COLOR"])
+      expect(stdout).toContain(part);
+  });
+
+  test.for(["listen", "send", "request", "doctor"])(
+    "of %s has examples, by either way to ask",
+    async (name, t) => {
+      const asked = await run(t, [name, "--help"]);
+      expect(asked).toMatchObject({ code: 0, stderr: "" });
+      expect(asked.stdout).toMatch(new RegExp(`^Examples:\n {2}datagram ${name}`, "m"));
+      expect((await run(t, ["help", name])).stdout).toBe(asked.stdout);
+    },
+  );
+
+  test.for(["listen", "send", "request", "doctor"])("of %s fits 80 columns", async (name, t) => {
+    const { stdout } = await run(t, [name, "--help"]);
+    expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+  });
+
+  test("--version is that of package.json", async (t) => {
+    const manifest = JSON.parse(
+      readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
+    ) as object;
+    const { code, stdout } = await run(t, ["--version"]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${(manifest as { version: string }).version}\n` });
+  });
+});
+
+describe("colours", () => {
+  test("stand on a terminal", async (t) => {
+    const { code, stdout } = await onTerminal(t, ["doctor"]).ended;
+    expect(code).toBe(0);
+    expect(stdout).toContain(`${escape}[1mdriver${escape}[22m`);
+  });
+
+  test.for([{ NO_COLOR: "1" }, { TERM: "dumb" }])("stay away with %j", async (env, t) => {
+    const { code, stdout } = await onTerminal(t, ["doctor"], env).ended;
+    expect(code).toBe(0);
+    expect(stdout).toContain("driver");
+    expect(stdout).not.toContain(escape);
+  });
+
+  test("of a listener on a terminal are its own, never the payload's", async (t) => {
+    const listener = onTerminal(t, ["listen", "0", "--count", "1"]);
+    const [, port] = /listening on 127\.0\.0\.1:(\d+)/.exec(await listener.line())!;
+    await pythonSend(t, Number(port), [`${escape}[31mred`]);
+    const { code, stdout } = await listener.ended;
+    expect(code).toBe(0);
+    expect(stdout).toContain(Buffer.from(`${escape}[31mred`).toString("hex"));
+    expect(stdout).not.toContain(`${escape}[31mred`);
+    expect(stdout).toContain(`${escape}[2m`);
+  });
+
+  test("stay away from pipes", async (t) => {
+    const listener = await listen(t, ["--count", "1"]);
+    await pythonSend(t, listener.port, ["x"]);
+    const { stdout, stderr } = await listener.ended;
+    expect(stdout + stderr).not.toContain(escape);
+  });
+});
+
+test("a full disk is an error in one line", async (t) => {
+  const { code, stderr } = await new Program(t, "sh", [
+    "-c",
+    '"$0" "$1" doctor >/dev/full',
+    process.execPath,
+    bin,
+  ]).ended;
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^datagram doctor: ENOSPC: [^\n]*\n$/);
+});

@@ -1,0 +1,115 @@
+import { AF_INET, AF_INET6, Address, type AddressLike, type Socket } from "datagram";
+import { expect } from "vitest";
+
+import { contract, failure, families, soon, texts } from "./world.js";
+
+/** Every call that takes an address. */
+const calls: readonly (readonly [
+  name: string,
+  call: (s: Socket, address: AddressLike) => Promise<unknown>,
+])[] = [
+  ["bind", (s, address) => s.bind(address)],
+  ["connect", (s, address) => s.connect(address)],
+  ["sendto", (s, address) => s.sendto("x", address)],
+  ["sendMany", (s, address) => s.sendMany(["x"], address)],
+  ["sendMany of records", (s, address) => s.sendMany([{ data: "x", address }])],
+];
+
+for (const [ip, family] of families) {
+  contract(`calls take an Address, a pair and { address, port } over ${ip}`, async ({ bound }) => {
+    const [sender, receiver] = [await bound(family), await bound(family)];
+    const { host, port } = receiver.getsockname();
+    await sender.sendto("Address", new Address(host, port));
+    await sender.sendto("pair", [host, port]);
+    await sender.sendto("record", { address: host, port });
+    await sender.sendMany(["parsed"], Address.parse(`${receiver.getsockname()}`));
+    await sender.connect({ address: host, port });
+    expect(await texts(receiver, 4)).toEqual(["Address", "pair", "record", "parsed"]);
+    expect(sender.getpeername().equals(receiver.getsockname())).toBe(true);
+  });
+
+  contract(`what comes out over ${ip} is a frozen Address`, async ({ bound }) => {
+    const [sender, receiver] = [await bound(family), await bound(family)];
+    await sender.sendto("hello", receiver.getsockname());
+    const [, source] = await receiver.recvfrom(64, soon);
+    await sender.connect(receiver.getsockname());
+    for (const address of [source, receiver.getsockname(), sender.getpeername()]) {
+      expect(address).toBeInstanceOf(Address);
+      expect(Object.isFrozen(address)).toBe(true);
+      expect(address.family).toBe(family);
+      expect([...address]).toEqual([address.host, address.port]);
+    }
+    const { host, port } = sender.getsockname();
+    expect([source.host, source.port]).toEqual([host, port]);
+    expect(String(source)).toBe(family === AF_INET ? `${host}:${port}` : `[${host}]:${port}`);
+  });
+}
+
+contract("IPv6 addresses may be written in any way, and come out in one", async ({ bound }) => {
+  const [sender, receiver] = [await bound(AF_INET6), await bound(AF_INET6)];
+  await sender.sendto("hello", ["0:0:0:0:0:0:0:1", receiver.getsockname().port]);
+  const [, source] = await receiver.recvfrom(64, soon);
+  expect(source.host).toBe("::1");
+});
+
+for (const [name, call] of calls) {
+  contract(`${name} refuses a port out of range before any system call`, async ({ localhost, socket }) => {
+    const s = socket();
+    for (const port of [-1, 65_536, 1.5, NaN, Infinity]) {
+      const refused = call(s, [localhost(), port]);
+      await expect(refused).rejects.toMatchObject({ name: "RangeError", code: "ERR_SOCKET_BAD_PORT" });
+    }
+    expect(s.getsockname().port).toBe(0);
+    expect(s.stats().sendErrors).toEqual({});
+  });
+
+  contract(`${name} refuses what is not an address with a TypeError`, async ({ localhost, socket }) => {
+    const s = socket();
+    const host = localhost();
+    const wrong = [
+      ["x", 9000, undefined, true, [], [host], [host, 9000, 0], [9000, host], {}, { host, port: 9000 }],
+      [[host, "9000"], [host, null], [null, 9000], { address: host }, { address: host, port: "9000" }],
+    ].flat();
+    // connect(null) dissolves, and sendMany's second argument may be left out.
+    for (const address of wrong.filter((each) => each !== undefined || !name.startsWith("sendMany"))) {
+      await expect(call(s, address as never), JSON.stringify(address)).rejects.toMatchObject({
+        name: "TypeError",
+        code: "ERR_INVALID_ARG_TYPE",
+      });
+    }
+    expect(s.getsockname().port).toBe(0);
+  });
+
+  contract(
+    `${name} refuses an address of the other family with EAFNOSUPPORT`,
+    async ({ localhost, socket }) => {
+      for (const [family, other] of [
+        [AF_INET, AF_INET6],
+        [AF_INET6, AF_INET],
+      ] as const) {
+        const host = localhost(other);
+        const error = await failure(call(socket(family), [host, 9000]));
+        expect(error).toMatchObject({ code: "EAFNOSUPPORT", address: host, port: 9000 });
+        expect(error.message).toContain(family === AF_INET ? "AF_INET" : `::ffff:${host}`);
+      }
+    },
+  );
+
+  contract(`${name} refuses what can be no host with ERR_OUT_OF_RANGE`, async ({ socket }) => {
+    const s = socket();
+    for (const host of ["two words", "nul\0", "127.0.0.1/8", "[::1]", "x".repeat(254), "%lo"]) {
+      await expect(call(s, [host, 9000]), host).rejects.toMatchObject({
+        name: "RangeError",
+        code: "ERR_OUT_OF_RANGE",
+      });
+    }
+  });
+}
+
+for (const [name, call] of calls.filter(([each]) => each !== "bind")) {
+  contract(`${name} refuses port 0 with EINVAL`, async ({ localhost, socket }) => {
+    const s = socket();
+    await expect(failure(call(s, [localhost(), 0]))).resolves.toMatchObject({ code: "EINVAL", port: 0 });
+    expect(s.getsockname().port).toBe(0);
+  });
+}

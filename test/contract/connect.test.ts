@@ -1,0 +1,182 @@
+import { AF_INET } from "datagram";
+import { expect } from "vitest";
+
+import { contract, failure, families, soon, texts, turn } from "./world.js";
+
+for (const [ip, family] of families) {
+  contract(`connect over ${ip}: send goes to the peer, getpeername names it`, async ({ bound, socket }) => {
+    const [client, server] = [socket(family), await bound(family)];
+    await client.connect(server.getsockname());
+    expect(client.getpeername().equals(server.getsockname())).toBe(true);
+    await expect(client.send("hello")).resolves.toBe(5);
+    const [data, source] = await server.recvfrom(64, soon);
+    expect(data.toString()).toBe("hello");
+    expect(source.equals(client.getsockname())).toBe(true);
+    expect(source.host).toBe(server.getsockname().host);
+  });
+
+  contract(`other senders' datagrams do not arrive at a connected socket over ${ip}`, async ({ bound }) => {
+    const [client, server, other] = [await bound(family), await bound(family), await bound(family)];
+    await client.connect(server.getsockname());
+    await other.sendto("stray", client.getsockname());
+    await server.sendto("answer", client.getsockname());
+    expect(await texts(client, 1)).toEqual(["answer"]);
+    await expect(failure(client.recvfrom(64, { timeoutMs: 0 }))).resolves.toMatchObject({ code: "EAGAIN" });
+  });
+
+  contract(`connect(null) over ${ip} keeps the address and receives from all again`, async ({ bound }) => {
+    const [client, server, other] = [await bound(family), await bound(family), await bound(family)];
+    const address = `${client.getsockname()}`;
+    await client.connect(server.getsockname());
+    await client.connect(null);
+    expect(`${client.getsockname()}`).toBe(address);
+    await server.sendto("one", client.getsockname());
+    await other.sendto("other", client.getsockname());
+    expect(await texts(client, 2)).toEqual(["one", "other"]);
+    await client.sendto("hello", other.getsockname());
+    const [, source] = await other.recvfrom(64, soon);
+    expect(`${source}`).toBe(address);
+  });
+}
+
+contract(
+  "connect gives an unbound socket a port, and connect(null) leaves it",
+  async ({ bound, localhost, socket }) => {
+    const [client, server] = [socket(), await bound()];
+    await client.connect(server.getsockname());
+    const { host, port } = client.getsockname();
+    expect(host).toBe(localhost());
+    expect(port).toBeGreaterThan(0);
+    await client.connect(null);
+    expect(`${client.getsockname()}`).toBe(`0.0.0.0:${port}`);
+    await server.sendto("hello", [host, port]);
+    expect(await texts(client, 1)).toEqual(["hello"]);
+  },
+);
+
+contract("datagrams that came before connect are still delivered, whoever sent them", async ({ bound }) => {
+  const [client, server, other] = [await bound(), await bound(), await bound()];
+  await other.sendto("from other", client.getsockname());
+  await server.sendto("from server", client.getsockname());
+  await turn(client);
+  await client.connect(server.getsockname());
+  await other.sendto("stray", client.getsockname());
+  await server.sendto("later", client.getsockname());
+  expect(await texts(client, 3)).toEqual(["from other", "from server", "later"]);
+});
+
+contract(
+  "datagrams that came before connect(null) and before reconnecting are still delivered",
+  async ({ bound }) => {
+    const [client, one, other] = [await bound(), await bound(), await bound()];
+    await client.connect(one.getsockname());
+    await one.sendto("1", client.getsockname());
+    await turn(client);
+    await client.connect(other.getsockname());
+    await other.sendto("2", client.getsockname());
+    await turn(client);
+    await client.connect(null);
+    await one.sendto("3", client.getsockname());
+    expect(await texts(client, 3)).toEqual(["1", "2", "3"]);
+  },
+);
+
+contract("connecting again moves to the new peer and keeps the port", async ({ bound }) => {
+  const [client, one, other] = [await bound(), await bound(), await bound()];
+  const { port } = client.getsockname();
+  await client.connect(one.getsockname());
+  await client.connect(other.getsockname());
+  expect(client.getpeername().equals(other.getsockname())).toBe(true);
+  expect(client.getsockname().port).toBe(port);
+  await client.send("hello");
+  const [, source] = await other.recvfrom(64, soon);
+  expect(source.port).toBe(port);
+  await one.sendto("stray", client.getsockname());
+  await other.sendto("answer", client.getsockname());
+  expect(await texts(client, 1)).toEqual(["answer"]);
+});
+
+contract("connecting to the same peer again changes nothing", async ({ bound }) => {
+  const [client, server] = [await bound(), await bound()];
+  for (let count = 0; count < 3; count++) await client.connect(server.getsockname());
+  await client.send("hello");
+  expect((await server.recvmsg(soon)).source.equals(client.getsockname())).toBe(true);
+});
+
+contract("sendto the peer itself is allowed while connected", async ({ bound }) => {
+  const [client, server] = [await bound(), await bound()];
+  await client.connect(server.getsockname());
+  await client.sendto("hello", server.getsockname());
+  expect(await texts(server, 1)).toEqual(["hello"]);
+});
+
+contract(
+  "sendto elsewhere is allowed while connected",
+  async ({ bound }) => {
+    const [client, server, other] = [await bound(), await bound(), await bound()];
+    await client.connect(server.getsockname());
+    await expect(client.sendto("aside", other.getsockname())).resolves.toBe(5);
+    await client.send("hello");
+    expect(await texts(other, 1)).toEqual(["aside"]);
+    expect(await texts(server, 1)).toEqual(["hello"]);
+  },
+  "sendtoWhileConnected",
+);
+
+contract(
+  "where sendto elsewhere is not to be had while connected, it is ENOTSUP that names the driver which has it",
+  async ({ bound }) => {
+    const [client, server, other] = [await bound(), await bound(), await bound()];
+    await client.connect(server.getsockname());
+    const { host, port } = other.getsockname();
+    const error = await failure(client.sendto("aside", [host, port]));
+    expect(error).toMatchObject({ code: "ENOTSUP", syscall: "sendto", address: host, port });
+    expect(error.message).toContain("native");
+    await client.send("hello");
+    expect(await texts(server, 1)).toEqual(["hello"]);
+  },
+  "no sendtoWhileConnected",
+);
+
+contract("send unconnected is EDESTADDRREQ, getpeername unconnected is ENOTCONN", async ({ bound }) => {
+  const [client, server] = [await bound(), await bound()];
+  const unconnected = async (): Promise<void> => {
+    await expect(failure(client.send("x"))).resolves.toMatchObject({ code: "EDESTADDRREQ", syscall: "send" });
+    await expect(failure(client.sendMany(["x"]))).resolves.toMatchObject({ code: "EDESTADDRREQ" });
+    const error = { name: "OSError", code: "ENOTCONN", syscall: "getpeername" };
+    expect(() => client.getpeername()).toThrow(expect.objectContaining(error));
+  };
+  await unconnected();
+  await client.connect(server.getsockname());
+  await client.connect(null);
+  await unconnected();
+});
+
+contract("connect(null) of a socket that is not connected does nothing", async ({ bound, socket }) => {
+  const [client, server, fresh] = [await bound(), await bound(), socket()];
+  const address = client.getsockname();
+  await client.connect(null);
+  await fresh.connect(null);
+  expect(client.getsockname().equals(address)).toBe(true);
+  await fresh.sendto("hello", server.getsockname());
+  expect(await texts(server, 1)).toEqual(["hello"]);
+});
+
+contract("a connect that fails leaves the peer as it was", async ({ bound, broadcast }) => {
+  const [client, server] = [await bound(), await bound()];
+  await client.connect(server.getsockname());
+  await expect(failure(client.connect([broadcast, 9000]))).resolves.toMatchObject({ code: "EACCES" });
+  expect(client.getpeername().equals(server.getsockname())).toBe(true);
+  await client.send("hello");
+  expect(await texts(server, 1)).toEqual(["hello"]);
+});
+
+contract("two sockets that are connected to each other talk with send and recv alone", async ({ bound }) => {
+  const [one, other] = [await bound(), await bound()];
+  await Promise.all([one.connect(other.getsockname()), other.connect(one.getsockname())]);
+  await one.send("ping");
+  expect((await other.recv(64, soon)).toString()).toBe("ping");
+  await other.send("pong");
+  expect((await one.recv(64, soon)).toString()).toBe("pong");
+  expect(one.family).toBe(AF_INET);
+});

@@ -1,0 +1,173 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+
+import type { Loss, Socket } from "datagram";
+import { expect } from "vitest";
+
+import { contract, failure, numbered, soon, texts, turn } from "./world.js";
+
+contract("stats() of a new socket counts nothing, and is frozen", ({ socket }) => {
+  const stats = socket().stats();
+  const none = { datagrams: 0, bytes: 0 };
+  expect(stats).toMatchObject({ sent: none, received: none, truncated: 0, droppedQueue: 0, tooBig: 0 });
+  expect(stats.sendErrors).toEqual({});
+  expect(stats.droppedKernel ?? 0).toBe(0);
+  expect([stats, stats.sent, stats.received, stats.sendErrors].every((each) => Object.isFrozen(each))).toBe(
+    true,
+  );
+});
+
+contract("sent and received count datagrams and bytes, empty ones too", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  const to = receiver.getsockname();
+  await sender.sendto("12345", to);
+  await sender.sendto("", to);
+  await sender.sendMany(["123", "1"], to);
+  await texts(receiver, 4);
+  expect(sender.stats().sent).toEqual({ datagrams: 4, bytes: 9 });
+  expect(receiver.stats().received).toEqual({ datagrams: 4, bytes: 9 });
+  expect(sender.stats().received).toEqual({ datagrams: 0, bytes: 0 });
+});
+
+contract("what was cut is counted, and an event that shows the datagram", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  const events: string[] = [];
+  receiver.on("truncated", ({ data, size, source }) =>
+    events.push(`${data.toString()} of ${size} from ${source}`),
+  );
+  for (const text of ["0123456789", "0123", "012345"]) await sender.sendto(text, receiver.getsockname());
+  for (let count = 0; count < 3; count++) await receiver.recv(4, soon);
+  expect(receiver.stats()).toMatchObject({ truncated: 2, received: { datagrams: 3 } });
+  const from = `from ${sender.getsockname()}`;
+  expect(events).toEqual([`0123 of 10 ${from}`, `0123 of 6 ${from}`]);
+});
+
+contract("the events are on node:diagnostics_channel too", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  const seen: [Socket, number][] = [];
+  const listener = (found: unknown): void => {
+    const { socket, message } = found as { socket: Socket; message: { size: number } };
+    seen.push([socket, message.size]);
+  };
+  subscribe("datagram:truncated", listener);
+  try {
+    await sender.sendto("0123456789", receiver.getsockname());
+    await receiver.recv(4, soon);
+  } finally {
+    unsubscribe("datagram:truncated", listener);
+  }
+  expect(seen).toEqual([[receiver, 10]]);
+});
+
+contract("sends that failed are counted by code, and what was too big as such", async (world) => {
+  const [sender, to] = [await world.bound(undefined, { sendQueue: 70_000 }), await world.nobody()];
+  const big = Buffer.alloc(65_508);
+  await failure(sender.sendto(big, to));
+  await failure(sender.sendMany([big, big], to));
+  await failure(sender.sendto("x", [world.broadcast, 9000]));
+  await failure(sender.sendto("x", ["nosuch-ledger.invalid", 9000]));
+  const waiting = sender.sendto(Buffer.alloc(60_000), to);
+  await failure(sender.sendto(Buffer.alloc(60_000), to));
+  await waiting;
+  const { ENOTFOUND = 0, EAI_AGAIN = 0, ...others } = sender.stats().sendErrors;
+  expect(others).toEqual({ EMSGSIZE: 3, EACCES: 1, ENOBUFS: 1 });
+  expect(ENOTFOUND + EAI_AGAIN).toBe(1);
+  expect(sender.stats()).toMatchObject({ tooBig: 3, sent: { datagrams: 1, bytes: 60_000 } });
+});
+
+contract("what close() canceled is counted as a send that failed", async ({ socket }) => {
+  const sender = socket();
+  const pending = failure(sender.sendto("x", ["localhost", 9000]));
+  await sender.close();
+  await pending;
+  expect(sender.stats()).toMatchObject({ sent: { datagrams: 0 }, sendErrors: { ECANCELED: 1 } });
+});
+
+contract(
+  "what was read ahead and never handed out is counted at close(), and an event",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound()];
+    const losses: Loss[] = [];
+    receiver.on("dropped", (loss) => losses.push(loss));
+    await sender.sendMany(numbered(5), receiver.getsockname());
+    await turn(receiver);
+    expect(await texts(receiver, 1)).toEqual(["0"]);
+    await receiver.close();
+    expect(receiver.stats()).toMatchObject({ received: { datagrams: 1 }, droppedQueue: 4 });
+    expect(losses).toEqual([{ datagrams: 4, bytes: 4 }]);
+  },
+);
+
+contract(
+  "where unread datagrams wait in the process, close() counts them",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound()];
+    const losses: Loss[] = [];
+    receiver.on("dropped", (loss) => losses.push(loss));
+    await sender.sendMany(numbered(5), receiver.getsockname());
+    await turn(receiver);
+    await receiver.close();
+    expect(receiver.stats().droppedQueue).toBe(5);
+    expect(losses).toEqual([{ datagrams: 5, bytes: 5 }]);
+  },
+  "no kernelQueue",
+);
+
+contract(
+  "where unread datagrams wait in the process, they are bounded: the newest are dropped, and counted",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound()];
+    const losses: Loss[] = [];
+    receiver.on("dropped", (loss) => losses.push(loss));
+    const payload = Buffer.alloc(60_000);
+    for (let count = 0; count < 100; count++) {
+      await sender.sendto(payload.fill(count), receiver.getsockname());
+      await turn(receiver);
+    }
+    const { droppedQueue } = receiver.stats();
+    expect(droppedQueue).toBeGreaterThan(0);
+    expect(losses).toHaveLength(droppedQueue);
+    expect(losses.every(({ datagrams, bytes }) => datagrams === 1 && bytes === 60_000)).toBe(true);
+    for (let count = 0; count < 100 - droppedQueue; count++)
+      expect((await receiver.recv(1, soon))[0]).toBe(count);
+    await expect(failure(receiver.recv(1, { timeoutMs: 0 }))).resolves.toMatchObject({ code: "EAGAIN" });
+  },
+  "no kernelQueue",
+);
+
+contract(
+  "what a full receive buffer dropped is counted: received and dropped are all that was sent",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound(undefined, { receiveBuffer: 65_536 })];
+    const payload = Buffer.alloc(10_000);
+    for (let count = 0; count < 100; count++)
+      await sender.sendto(payload.fill(count), receiver.getsockname());
+    const { droppedKernel = 0 } = receiver.stats();
+    expect(droppedKernel).toBeGreaterThan(0);
+    for (let count = 0; count < 100 - droppedKernel; count++)
+      expect((await receiver.recv(1, soon))[0]).toBe(count);
+    await expect(failure(receiver.recv(1, { timeoutMs: 0 }))).resolves.toMatchObject({ code: "EAGAIN" });
+    await receiver.close();
+    expect(receiver.stats().droppedKernel).toBe(droppedKernel);
+  },
+  "kernelDropCount",
+);
+
+contract(
+  "where nobody counts what the kernel drops, the answer is undefined and not 0",
+  async ({ bound }) => {
+    expect((await bound()).stats().droppedKernel).toBeUndefined();
+  },
+  "no kernelDropCount",
+);
+
+contract(
+  "unread datagrams wait in the kernel's buffer: they cost this process no queue",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound()];
+    await sender.sendMany(numbered(50), receiver.getsockname());
+    await turn(receiver);
+    await receiver.close();
+    expect(receiver.stats()).toMatchObject({ received: { datagrams: 0 }, droppedQueue: 0 });
+  },
+  "kernelQueue",
+);

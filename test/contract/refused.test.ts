@@ -1,0 +1,87 @@
+import { expect } from "vitest";
+
+import { contract, failure, families, soon, texts } from "./world.js";
+
+for (const [ip, family] of families) {
+  contract(
+    `a connected socket whose peer is gone over ${ip}: the receive call is ECONNREFUSED`,
+    async (world) => {
+      const [client, gone] = [await world.bound(family), await world.nobody(family)];
+      await client.connect(gone);
+      await client.send("anybody?");
+      await expect(failure(client.recvfrom(64, soon))).resolves.toMatchObject({ code: "ECONNREFUSED" });
+    },
+  );
+}
+
+contract("ECONNREFUSED ends a receive call that waits, and only one", async ({ bound, nobody }) => {
+  const [client, gone] = [await bound(), await nobody()];
+  await client.connect(gone);
+  const [first, second] = [client.recvfrom(64, soon), client.recvfrom(64, { timeoutMs: 200 })];
+  await client.send("anybody?");
+  const [refused, late] = await Promise.all([failure(first), failure(second)]);
+  expect(refused).toMatchObject({ code: "ECONNREFUSED" });
+  expect(refused.message).toContain(`${gone}`);
+  expect(late).toMatchObject({ code: "ETIMEDOUT" });
+});
+
+contract(
+  "a refused socket stays usable: it talks to its peer once that is there",
+  async ({ bound, nobody, socket }) => {
+    const [client, gone, peer] = [await bound(), await nobody(), socket()];
+    await client.connect(gone);
+    await client.send("anybody?");
+    await expect(failure(client.recv(64, soon))).resolves.toMatchObject({ code: "ECONNREFUSED" });
+    await peer.bind(gone);
+    await client.send("hello");
+    const request = await peer.recvmsg(soon);
+    await request.reply("here");
+    expect(await texts(client, 1)).toEqual(["here"]);
+  },
+);
+
+contract("ICMP never ends an iteration", async ({ bound, nobody, socket }) => {
+  const [client, gone, peer] = [await bound(), await nobody(), socket()];
+  await client.connect(gone);
+  const refused = new Promise((resolve) => client.once("unreachable", resolve));
+  const found: string[] = [];
+  const reading = (async () => {
+    for await (const { data } of client) if (found.push(data.toString()) === 2) break;
+  })();
+  await client.send("anybody?");
+  await refused;
+  await peer.bind(gone);
+  await peer.sendto("1", client.getsockname());
+  await peer.sendto("2", client.getsockname());
+  await reading;
+  expect(found).toEqual(["1", "2"]);
+});
+
+contract(
+  "what ICMP said is in the ledger and an event, with its destination and code",
+  async ({ bound, nobody }) => {
+    const [client, gone] = [await bound(), await nobody()];
+    await client.connect(gone);
+    expect(client.stats().unreachable).toEqual({});
+    const reports: string[] = [];
+    client.on("unreachable", ({ destination, code }) => reports.push(`${destination} ${code}`));
+    await client.send("anybody?");
+    await failure(client.recv(64, soon));
+    expect(reports).toEqual([`${gone} ECONNREFUSED`]);
+    expect(client.stats().unreachable).toEqual({ ECONNREFUSED: 1 });
+  },
+);
+
+contract("connecting to another peer forgets what ICMP said of the last", async ({ bound, nobody }) => {
+  const [client, gone, peer] = [await bound(), await nobody(), await bound()];
+  await client.connect(gone);
+  const refused = new Promise((resolve) => client.once("unreachable", resolve));
+  const waiting = failure(client.recv(64, soon));
+  await client.send("anybody?");
+  await Promise.all([refused, waiting]);
+  await client.connect(peer.getsockname());
+  await peer.sendto("hello", client.getsockname());
+  expect(await texts(client, 1)).toEqual(["hello"]);
+  await expect(client.send("answer")).resolves.toBe(6);
+  expect(await texts(peer, 1)).toEqual(["answer"]);
+});

@@ -1,0 +1,169 @@
+import { SOL_SOCKET, SO_BROADCAST } from "datagram";
+import { expect } from "vitest";
+
+import { contract, failure, numbered, soon, texts } from "./world.js";
+
+const tooBig = Buffer.alloc(65_508);
+
+contract("sendMany(payloads, address) gives the number sent, and they arrive in order", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  await expect(sender.sendMany(numbered(300), receiver.getsockname())).resolves.toBe(300);
+  expect(await texts(receiver, 300)).toEqual(numbered(300));
+  expect(sender.stats().sent.datagrams).toBe(300);
+});
+
+contract("sendMany(records) sends each to its own address", async ({ bound }) => {
+  const sender = await bound();
+  const receivers = await Promise.all(numbered(3).map(() => bound()));
+  const records = numbered(30).flatMap((data) =>
+    receivers.map((receiver) => ({ data, address: receiver.getsockname() })),
+  );
+  await expect(sender.sendMany(records)).resolves.toBe(90);
+  for (const receiver of receivers) expect(await texts(receiver, 30)).toEqual(numbered(30));
+});
+
+contract("sendMany without an address sends to the connected peer", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  await sender.connect(receiver.getsockname());
+  await expect(sender.sendMany(["a", "b"])).resolves.toBe(2);
+  await expect(sender.sendMany([{ data: "c" }])).resolves.toBe(1);
+  expect(await texts(receiver, 3)).toEqual(["a", "b", "c"]);
+});
+
+contract("sendMany takes more datagrams and more bytes than one batch holds", async ({ bound }) => {
+  const sender = await bound();
+  const receivers = await Promise.all(numbered(8).map(() => bound()));
+  const payloads = numbered(200).map((text) => text.padEnd(400));
+  const records = payloads.flatMap((data) =>
+    receivers.map((receiver) => ({ data, address: receiver.getsockname() })),
+  );
+  await expect(sender.sendMany(records)).resolves.toBe(1600);
+  for (const receiver of receivers) expect(await texts(receiver, 200)).toEqual(payloads);
+});
+
+contract("sendMany takes any iterable, and nothing at all", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  const to = receiver.getsockname();
+  const generate = function* (): Generator<string> {
+    yield "a";
+    yield "b";
+  };
+  await expect(sender.sendMany(generate(), to)).resolves.toBe(2);
+  await expect(sender.sendMany(new Set(["c"]), to)).resolves.toBe(1);
+  await expect(sender.sendMany([], to)).resolves.toBe(0);
+  await expect(sender.sendMany([])).resolves.toBe(0);
+  expect(await texts(receiver, 3)).toEqual(["a", "b", "c"]);
+});
+
+contract(
+  "sendMany borrows payloads until it settles: one buffer may stand in it twice",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound()];
+    const payload = Buffer.from("same");
+    await sender.sendMany([payload, payload, payload.subarray(1)], receiver.getsockname());
+    payload.fill("x");
+    expect(await texts(receiver, 3)).toEqual(["same", "same", "ame"]);
+  },
+);
+
+contract(
+  "a failure of sendMany has the index of the first and the number sent; the rest are sent",
+  async (world) => {
+    const [sender, receiver] = [await world.bound(), await world.bound()];
+    const to = receiver.getsockname();
+    const error = await failure(sender.sendMany(["a", tooBig, "b", tooBig, "c"], to));
+    expect(error).toMatchObject({ code: "EMSGSIZE", limit: 65_507, index: 1, sent: 3 });
+    expect(error).toMatchObject({ address: to.host, port: to.port });
+    expect(await texts(receiver, 3)).toEqual(["a", "b", "c"]);
+  },
+);
+
+contract("a refusal by the system in the middle of sendMany costs the others nothing", async (world) => {
+  const [sender, receiver] = [await world.bound(), await world.bound()];
+  const address = receiver.getsockname();
+  const forbidden = [world.broadcast, 9000] as const;
+  const error = await failure(
+    sender.sendMany([
+      { data: "a", address },
+      { data: "x", address: forbidden },
+      { data: "b", address },
+      { data: "x", address: forbidden },
+      { data: "c", address },
+    ]),
+  );
+  expect(error).toMatchObject({ code: "EACCES", address: world.broadcast, port: 9000, index: 1, sent: 3 });
+  expect(await texts(receiver, 3)).toEqual(["a", "b", "c"]);
+  sender.setsockopt(SOL_SOCKET, SO_BROADCAST, true);
+  await expect(sender.sendMany([{ data: "x", address: forbidden }])).resolves.toBe(1);
+});
+
+contract(
+  "where every datagram of sendMany fails, the first has the index 0 and none is sent",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound()];
+    const error = await failure(sender.sendMany([tooBig, tooBig], receiver.getsockname()));
+    expect(error).toMatchObject({ code: "EMSGSIZE", index: 0, sent: 0 });
+    expect(sender.stats()).toMatchObject({ sent: { datagrams: 0 }, tooBig: 2 });
+  },
+);
+
+contract("a name that does not resolve fails its own datagrams of sendMany alone", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  const address = receiver.getsockname();
+  const error = await failure(
+    sender.sendMany([
+      { data: "a", address },
+      { data: "x", address: ["nosuch.invalid", 9000] },
+      { data: "b", address },
+    ]),
+  );
+  expect(["ENOTFOUND", "EAI_AGAIN"]).toContain(error.code);
+  expect(error).toMatchObject({ address: "nosuch.invalid", port: 9000, index: 1, sent: 2 });
+  expect(await texts(receiver, 2)).toEqual(["a", "b"]);
+});
+
+contract("a bad item of sendMany is refused with its index before anything is sent", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  const to = receiver.getsockname();
+  await expect(sender.sendMany(["a", 5 as never], to)).rejects.toMatchObject({
+    name: "TypeError",
+    code: "ERR_INVALID_ARG_TYPE",
+    index: 1,
+    sent: 0,
+  });
+  const badPort = [
+    { data: "a", address: to },
+    { data: "b", address: to },
+    { data: "c", address: [to.host, 65_536] as const },
+  ];
+  await expect(sender.sendMany(badPort)).rejects.toMatchObject({
+    name: "RangeError",
+    code: "ERR_SOCKET_BAD_PORT",
+    index: 2,
+    sent: 0,
+  });
+  await sender.sendto("marker", to);
+  expect(await texts(receiver, 1)).toEqual(["marker"]);
+});
+
+contract("sendMany of what is no iterable is refused with a TypeError", async ({ bound }) => {
+  const sender = await bound();
+  for (const items of ["text", 5, null, undefined, {}, { data: "x" }, true]) {
+    await expect(sender.sendMany(items as never, sender.getsockname())).rejects.toMatchObject({
+      name: "TypeError",
+      code: "ERR_INVALID_ARG_TYPE",
+    });
+  }
+});
+
+contract(
+  "sendMany without a destination is EDESTADDRREQ with the index, and sends nothing",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound()];
+    const address = receiver.getsockname();
+    const error = await failure(sender.sendMany([{ data: "a", address }, { data: "b" }]));
+    expect(error).toMatchObject({ code: "EDESTADDRREQ", syscall: "sendMany", index: 1, sent: 0 });
+    await sender.sendto("marker", address);
+    expect((await receiver.recv(64, soon)).toString()).toBe("marker");
+  },
+);

@@ -1,0 +1,178 @@
+import { execFile } from "node:child_process";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+
+import { publint } from "publint";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+import { addonBuilt, home, whySkipped, withDriver } from "../process/programs.js";
+
+interface Manifest {
+  readonly version: string;
+  readonly scripts: Readonly<Record<string, string>>;
+}
+
+const require = createRequire(import.meta.url);
+const compiler = join(dirname(require.resolve("typescript/package.json")), "bin/tsc");
+const typesChecker = join(dirname(require.resolve("@arethetypeswrong/cli/package.json")), "dist/index.js");
+const addon = `prebuilds/${process.platform}-${process.arch}/datagram.node`;
+const noAddon = whySkipped("native");
+
+let folder: string;
+let tarball: string;
+let packed: readonly string[];
+/** A folder where the package is installed, as from the registry. */
+let app: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "datagram-package-"));
+  // Its scripts would build anew what the other tests are running.
+  const report = await run("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", folder], home);
+  const [pack] = JSON.parse(report) as [{ filename: string; files: { path: string }[] }];
+  tarball = join(folder, pack.filename);
+  packed = pack.files.map(({ path }) => path);
+  app = join(folder, "app");
+  await mkdir(app);
+  await writeFile(join(app, "package.json"), JSON.stringify({ name: "app", private: true, type: "module" }));
+  await writeFile(join(app, "main.js"), echoProgram);
+  await run(
+    "npm",
+    ["install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", tarball],
+    app,
+  );
+});
+
+afterAll(async () => {
+  await rm(folder, { recursive: true });
+});
+
+test("the tarball has what runs, and its sources", () => {
+  const papers = ["package.json", "README.md", "LICENSE", "CHANGELOG.md"];
+  const code = ["dist/index.js", "dist/index.d.ts", "dist/cli/main.js", "native/addon.cc"];
+  expect([...papers, ...code].filter((path) => !packed.includes(path))).toEqual([]);
+});
+
+test("the tarball has nothing else", () => {
+  const inside = /^(package[.]json|README[.]md|LICENSE|CHANGELOG[.]md|(dist|native|prebuilds)[/].+)$/;
+  const leftOver = /[.]test[.]|[.]map$|[.]tsbuildinfo$/;
+  expect(packed.filter((path) => !inside.test(path) || leftOver.test(path))).toEqual([]);
+});
+
+test.skipIf(noAddon !== undefined)("the tarball has the addon of this machine", () => {
+  expect(packed).toContain(addon);
+});
+
+test("nothing of it runs at installation", async () => {
+  const { scripts } = await manifestIn(join(app, "node_modules/datagram"));
+  expect(Object.keys(scripts)).toContain("prepare");
+  expect(Object.keys(scripts).filter((name) => /^(pre|post)?install$/.test(name))).toEqual([]);
+  // npm runs node-gyp for a package that has one.
+  expect(packed).not.toContain("binding.gyp");
+});
+
+test.skipIf(noAddon !== undefined)("it runs where it is installed, with the addon", async () => {
+  expect(await runEcho(app)).toBe("native hello");
+});
+
+test("it runs where it is installed, without the addon", async () => {
+  const bare = join(folder, "bare");
+  await cp(app, bare, { recursive: true, verbatimSymlinks: true });
+  await rm(join(bare, "node_modules/datagram/prebuilds"), { recursive: addonBuilt, force: !addonBuilt });
+  expect(await runEcho(bare)).toBe("dgram hello");
+});
+
+test("strict TypeScript compiles against its types", async () => {
+  const consumer = join(folder, "consumer");
+  await cp(app, consumer, { recursive: true, verbatimSymlinks: true });
+  await writeFile(join(consumer, "main.ts"), typedProgram);
+  await writeFile(
+    join(consumer, "tsconfig.json"),
+    JSON.stringify({
+      compilerOptions: {
+        ...{ module: "nodenext", target: "es2022", types: ["node"] },
+        ...{ strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, noEmit: true },
+      },
+      files: ["main.ts"],
+    }),
+  );
+  expect(await runNode([compiler, "--project", consumer], consumer)).toBe("");
+});
+
+test("the command is installed and knows its version", async () => {
+  const { version } = await manifestIn(home);
+  expect(await run(join(app, "node_modules/.bin/datagram"), ["--version"], app)).toBe(`${version}\n`);
+});
+
+test("publint has nothing to say", async () => {
+  const bytes = await readFile(tarball);
+  const archive = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+  const { messages } = await publint({ strict: true, pack: { tarball: archive } });
+  expect(messages).toEqual([]);
+});
+
+test("attw finds the types right for ESM", async () => {
+  // It fails, and so rejects, when there is a problem.
+  const report = await runNode([typesChecker, tarball, "--profile", "esm-only", "--no-emoji"], folder);
+  expect(report).toContain("OK (ESM)");
+});
+
+const echoProgram = `
+import { AF_INET, SOCK_DGRAM, socket } from "datagram";
+
+const s = socket(AF_INET, SOCK_DGRAM);
+await s.bind(["127.0.0.1", 0]);
+await s.sendto("hello", s.getsockname());
+const [data] = await s.recvfrom(64);
+console.log(s.driver, data.toString());
+await s.close();
+`;
+
+const typedProgram = `
+import { AF_INET, type Address, type Datagram, OSError, SOCK_DGRAM, type SocketOptions, socket } from "datagram";
+
+const options: SocketOptions = { receiveBuffer: undefined };
+await using s = socket(AF_INET, SOCK_DGRAM, options);
+s.settimeout(2.0);
+const sent: number = await s.sendto(new Uint8Array(4), ["127.0.0.1", 9000]);
+const signal: AbortSignal | undefined = sent > 4 ? AbortSignal.abort() : undefined;
+try {
+  const [data, source]: [Buffer, Address] = await s.recvfrom(64, { signal, timeoutMs: undefined });
+  console.log(data.toString(), source.host, source.port);
+  for await (const datagram of s) await answer(datagram);
+} catch (error) {
+  if (!(error instanceof OSError)) throw error;
+  const port: number | undefined = error.port;
+  console.log(error.code, error.errno, port);
+}
+
+async function answer({ data, reply }: Datagram): Promise<void> {
+  await reply(data);
+}
+
+// @ts-expect-error -- a port is a number
+await s.sendto("hello", ["127.0.0.1", "9000"]);
+`;
+
+/** What the program prints, over the driver that the package chooses. */
+async function runEcho(where: string): Promise<string> {
+  return (await runNode([join(where, "main.js")], where)).trim();
+}
+
+function runNode(args: readonly string[], cwd: string): Promise<string> {
+  return run(process.execPath, args, cwd);
+}
+
+/** What a command prints; rejects, with what it had to say, when it fails. A program of Node's may not warn. */
+async function run(command: string, args: readonly string[], cwd: string): Promise<string> {
+  const options = { cwd, env: withDriver(undefined), maxBuffer: 64 << 20 };
+  const { stdout, stderr } = await promisify(execFile)(command, args, options);
+  if (command === process.execPath) expect(stderr).toBe("");
+  return stdout;
+}
+
+async function manifestIn(where: string): Promise<Manifest> {
+  return JSON.parse(await readFile(join(where, "package.json"), "utf8")) as Manifest;
+}

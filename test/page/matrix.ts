@@ -1,0 +1,106 @@
+/** The page's programs in both languages, and every pairing of them. */
+
+import dgram from "node:dgram";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+
+import { type TestContext, test } from "vitest";
+
+import { type DriverName, Program, home, whySkipped, withDriver } from "../process/programs.js";
+
+/** Where all programs meet. */
+export const host = "127.0.0.1";
+
+/** One of the ends: a language, and for TypeScript the driver. */
+export interface Side {
+  readonly name: string;
+  readonly skipped: string | undefined;
+  /** Starts the program of that name. */
+  start(test: TestContext, program: string, ...args: (string | number)[]): Program;
+}
+
+const python: Side = {
+  name: "Python",
+  skipped: undefined,
+  start: (test, program, ...args) =>
+    new Program(test, ["python3", "-u", `${home}test/page/python/${program}.py`, ...args.map(String)]),
+};
+
+const sides: readonly Side[] = [typescript("native"), typescript("dgram"), python];
+
+/** Declares a test for each side. */
+export function eachSide(what: string, body: (side: Side, test: TestContext) => Promise<void>): void {
+  for (const side of sides) {
+    test(`${what}: ${side.name}`, async (context) => {
+      if (side.skipped !== undefined) context.skip(side.skipped);
+      await body(side, context);
+    });
+  }
+}
+
+/** Declares a test for each pair of a client and a server. */
+export function eachPairing(
+  what: string,
+  body: (client: Side, server: Side, test: TestContext) => Promise<void>,
+): void {
+  for (const client of sides) {
+    for (const server of sides) {
+      test(`${what}: ${client.name} to ${server.name}`, async (context) => {
+        const skipped = client.skipped ?? server.skipped;
+        if (skipped !== undefined) context.skip(skipped);
+        await body(client, server, context);
+      });
+    }
+  }
+}
+
+/** Starts a receiver on a free port and waits until it is bound. */
+export async function startServer(
+  side: Side,
+  test: TestContext,
+  program: string,
+): Promise<{ server: Program; port: number }> {
+  const port = await freePort();
+  const server = side.start(test, program, host, port);
+  await bound(port, server);
+  return { server, port };
+}
+
+/** A port where nobody listens. */
+export async function freePort(): Promise<number> {
+  const probe = dgram.createSocket("udp4").bind(0, host);
+  await once(probe, "listening");
+  const { port } = probe.address();
+  await new Promise<void>((resolve) => probe.close(resolve));
+  return port;
+}
+
+/** A line in one form for both languages: Python prints `('127.0.0.1', 9000)` and `b'hello'`. */
+export function plain(line: string): string {
+  return line.replace(/\('([^']*)', (\d+)\)/, "$1:$2").replace(/b'([^']*)'/, "$1");
+}
+
+function typescript(driver: DriverName): Side {
+  return {
+    name: `TypeScript over ${driver}`,
+    skipped: whySkipped(driver),
+    start(test, program, ...args) {
+      const example = `${home}build/examples/${program}.js`;
+      const path = existsSync(example) ? example : `${home}build/test/page/typescript/${program}.js`;
+      return new Program(test, [process.execPath, path, ...args.map(String)], withDriver(driver));
+    },
+  };
+}
+
+/** The page's receivers do not say when they are bound, but the kernel does. */
+async function bound(port: number, server: Program): Promise<void> {
+  const entry = new RegExp(`^ *\\d+: [0-9A-F]{8}:${port.toString(16).toUpperCase().padStart(4, "0")} `, "m");
+  for (let look = 0; look < 1500; look++) {
+    if (entry.test(await readFile("/proc/net/udp", "latin1"))) return;
+    server.assertRunning("before it was bound");
+    await delay(20);
+  }
+  throw new Error(`port ${port} was never bound`);
+}

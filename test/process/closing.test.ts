@@ -1,0 +1,36 @@
+/** `close()` in the middle of things: no rejection without an owner, no crash, and every call has its outcome. */
+
+import { expect, test } from "vitest";
+
+import { cleanEnding, overDrivers, start } from "./programs.js";
+
+overDrivers((driver) => {
+  test("close() in the middle of things settles every call and leaves no rejection to nobody", async (context) => {
+    const { lines, ...ending } = await start(context, driver, "closing").ended;
+    // An unhandled rejection would have ended it with 1.
+    expect(ending).toEqual(cleanEnding);
+    expect(JSON.parse(lines[0]!)).toEqual({
+      recvfrom: "ECANCELED ECANCELED",
+      recv: "ECANCELED",
+      recvmsg: "ECANCELED",
+      recvMany: "ECANCELED",
+      "recvfrom with a timeout": "ECANCELED ECANCELED",
+      "recvfrom with a signal": "ECANCELED",
+      iteration: "done",
+      sendto: "done",
+      "sendto by name": "ECANCELED",
+      sendMany: "done",
+      bind: "done",
+      "bind by name": "ECANCELED",
+      connect: "done",
+      "connect by name": "ECANCELED",
+      "sendto behind connect by name": "ECANCELED done",
+      "close twice": "done done",
+      "inside an iteration": "done",
+      "inside a tap": "ECANCELED ECANCELED ECANCELED",
+      "inside a listener": "done",
+      "after that": "EBADF",
+      dispose: "ECANCELED",
+    });
+  });
+});

@@ -1,0 +1,40 @@
+/** What the program's own listeners see, and what becomes of what they throw. */
+
+import { expect, test } from "vitest";
+
+import { cleanEnding, overDrivers, start } from "./programs.js";
+
+overDrivers((driver) => {
+  test("what a tap or a listener throws is an uncaught exception, and the socket works on", async (context) => {
+    const { lines, ...ending } = await start(context, driver, "listeners", ["caught"]).ended;
+    expect(ending).toEqual(cleanEnding);
+    expect(lines.filter((line) => line.startsWith("uncaught"))).toEqual([
+      "uncaught: a tap of what goes out",
+      "uncaught: a tap of what goes in",
+      "uncaught: a listener",
+    ]);
+    expect(lines.filter((line) => !line.startsWith("uncaught"))).toEqual([
+      "tapped: hello",
+      "cut: hell",
+      "iterated: again",
+    ]);
+  });
+
+  test("what a tap throws ends a program that catches nothing, with the tap's own error", async (context) => {
+    const { code, stderr, lines } = await start(context, driver, "listeners").ended;
+    expect({ code, lines }).toEqual({ code: 1, lines: [] });
+    expect(stderr).toContain("Error: a tap of what goes out");
+  });
+
+  test("every event is a message of a diagnostics channel, with its socket", async (context) => {
+    expect(await start(context, driver, "diagnostics").ended).toEqual({
+      ...cleanEnding,
+      lines: [
+        "truncated receiver hell of 5",
+        "dropped receiver 2 of 10 bytes",
+        "unreachable client ECONNREFUSED 127.0.0.1",
+        "recvfrom ECONNREFUSED",
+      ],
+    });
+  });
+});

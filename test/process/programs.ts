@@ -1,0 +1,157 @@
+/** Programs as real child processes, for what only a process can show. */
+
+import { spawn, spawnSync } from "node:child_process";
+import { EventEmitter, once } from "node:events";
+import { existsSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+import { type TestContext, describe } from "vitest";
+
+/** The repository, with a slash at its end. */
+export const home: string = fileURLToPath(new URL("../..", import.meta.url));
+
+/** What the end of a program looks like. */
+export interface Ending {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly lines: string[];
+  readonly stderr: string;
+}
+
+/** How a program ends where nothing went wrong. */
+export const cleanEnding = { code: 0, signal: null, stderr: "" } as const;
+
+/** A running program. It is killed when its test ends. */
+export class Program {
+  /** Settles when the program has ended and all that it printed was read. */
+  readonly ended: Promise<Ending>;
+  readonly #command: string;
+  readonly #printed: string[] = [];
+  readonly #news = new EventEmitter();
+  #read = 0;
+  #ending: Ending | undefined;
+  #failure: Error | undefined;
+
+  constructor(test: TestContext, command: readonly string[], env: NodeJS.ProcessEnv = process.env) {
+    this.#command = command.join(" ");
+    const [file = "", ...args] = command;
+    const child = spawn(file, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+    test.onTestFinished(async () => {
+      child.kill("SIGKILL");
+      await this.ended.catch(() => undefined);
+    });
+    let stderr = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      this.#printed.push(line);
+      this.#news.emit("news");
+    });
+    this.ended = once(child, "close").then(([code, signal]) => {
+      this.#ending = {
+        code: code as number | null,
+        signal: signal as NodeJS.Signals | null,
+        lines: this.#printed,
+        stderr,
+      };
+      this.#news.emit("news");
+      return this.#ending;
+    });
+    // Such as a command that is not to be had.
+    this.ended.catch((error: unknown) => {
+      this.#failure = error as Error;
+      this.#news.emit("news");
+    });
+  }
+
+  /** The next line that the program prints. @throws when it ends without one. */
+  async line(): Promise<string> {
+    while (this.#read === this.#printed.length) {
+      this.assertRunning("without another line");
+      await once(this.#news, "news");
+    }
+    return this.#printed[this.#read++]!;
+  }
+
+  /** @throws when the program has ended, with what it said. */
+  assertRunning(what: string): void {
+    if (this.#failure) throw this.#failure;
+    if (!this.#ending) return;
+    const { code, signal, stderr } = this.#ending;
+    throw new Error(`${this.#command}\nended (${signal ?? String(code)}) ${what}\n${stderr}`);
+  }
+}
+
+/** Starts a fixture over a driver, or without `DATAGRAM_DRIVER`. */
+export function start(
+  test: TestContext,
+  driver: string | undefined,
+  fixture: string,
+  args: readonly string[] = [],
+  how: { node?: readonly string[]; within?: readonly string[] } = {},
+): Program {
+  const { node = [], within = [] } = how;
+  const path = `${home}build/test/process/fixtures/${fixture}.js`;
+  return new Program(test, [...within, process.execPath, ...node, path, ...args], withDriver(driver));
+}
+
+/** The command that prepares a shell, then becomes what follows it. */
+export function prepared(preparation: string): readonly string[] {
+  return ["sh", "-c", `${preparation} && exec "$@"`, "sh"];
+}
+
+/** The start of a command that runs in a network whose one neighbour, 10.77.0.2, never answers. */
+export const inEmptyNetwork: readonly string[] = [
+  "unshare",
+  "-rn",
+  ...prepared(
+    [
+      "ip link set lo up",
+      "ip link add v0 type veth peer name v1",
+      "ip addr add 10.77.0.1/24 dev v0",
+      "ip link set v0 up",
+      "ip link set v1 up",
+    ].join(" && "),
+  ),
+];
+
+/** Skips a test where no network can be made, but where every test is required. */
+export function needNamespaces(test: TestContext): void {
+  const [command, ...args] = [...inEmptyNetwork, "true"];
+  if (!requireAll && spawnSync(command, args, { stdio: "ignore" }).status !== 0) {
+    test.skip("skipped: no network namespace can be made here (unshare -rn, ip)");
+  }
+}
+
+/** The environment with `DATAGRAM_DRIVER` set to `driver`, or not set. */
+export function withDriver(driver: string | undefined): NodeJS.ProcessEnv {
+  const { DATAGRAM_DRIVER: _outer, ...rest } = process.env;
+  return driver === undefined ? rest : { ...rest, DATAGRAM_DRIVER: driver };
+}
+
+export type DriverName = "native" | "dgram";
+
+/** Where a package has its addon for this platform. */
+export const addonPath = `prebuilds/${process.platform}-${process.arch}/datagram.node`;
+
+/** Whether this clone has the addon. */
+export const addonBuilt: boolean = existsSync(home + addonPath);
+
+/** Whether a test that cannot run here must fail rather than be skipped. */
+export const requireAll: boolean = process.env.DATAGRAM_REQUIRE_ALL === "1";
+
+/** Why the tests over a driver are skipped; never where every test is required. */
+export function whySkipped(driver: DriverName): string | undefined {
+  if (driver === "dgram" || requireAll || addonBuilt) return undefined;
+  return "skipped: the addon is not there, npm run build:addon makes it";
+}
+
+/** Declares the same tests for each driver. */
+export function overDrivers(declare: (driver: DriverName) => void): void {
+  for (const driver of ["native", "dgram"] as const) {
+    const why = whySkipped(driver);
+    describe.skipIf(why !== undefined)(`over ${driver}${why === undefined ? "" : ` (${why})`}`, () =>
+      declare(driver),
+    );
+  }
+}

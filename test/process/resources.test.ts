@@ -1,0 +1,38 @@
+/** What sockets take of the process they give back. */
+
+import { expect, test } from "vitest";
+
+import { cleanEnding, overDrivers, prepared, start } from "./programs.js";
+
+overDrivers((driver) => {
+  test("a thousand sockets, opened and closed time after time, leave no descriptor and no memory behind", async (context) => {
+    const program = start(context, driver, "many-sockets", [], { node: ["--expose-gc"] });
+    const { lines, ...ending } = await program.ended;
+    expect(ending).toEqual(cleanEnding);
+    const left = JSON.parse(lines[0]!) as Record<string, number>;
+    expect(left).toMatchObject({ open: 1000, socketsLeft: 0, descriptorsMore: 0 });
+    expect(left.heapPerSocket).toBeLessThan(200);
+    // Pages that the allocators keep are among these.
+    expect(left.residentPerSocket).toBeLessThan(2500);
+  });
+
+  test("a closed socket can be collected, however it was used", async (context) => {
+    const program = start(context, driver, "collectable", [], { node: ["--expose-gc"] });
+    expect(await program.ended).toEqual({ ...cleanEnding, lines: ["[]"] });
+  });
+
+  test("a process without descriptors gets EMFILE, and goes on once there are some", async (context) => {
+    const program = start(context, driver, "exhausted", [], { within: prepared("ulimit -n 64") });
+    const { lines, ...ending } = await program.ended;
+    expect(ending).toEqual(cleanEnding);
+    expect(lines.pop()).toBe("works again");
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual(
+      ["bind", "sendto", "connect"].map((call) => ({
+        call,
+        code: "EMFILE",
+        errno: 24,
+        message: expect.stringContaining("no descriptor left (EMFILE)") as unknown,
+      })),
+    );
+  });
+});

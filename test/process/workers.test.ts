@@ -1,0 +1,58 @@
+/** Sockets in worker threads, which end in more ways than a process does. */
+
+import { type TestContext, expect, test } from "vitest";
+
+import {
+  type DriverName,
+  cleanEnding,
+  inEmptyNetwork,
+  needNamespaces,
+  overDrivers,
+  start,
+} from "./programs.js";
+
+/** Ends workers that are at it several times over, each in its own way, and expects `ending` of all of them. */
+async function endWorkers(
+  context: TestContext,
+  driver: DriverName,
+  doing: string,
+  by: "terminate" | "itself",
+  ending: string,
+  within: readonly string[] = [],
+): Promise<void> {
+  const { lines, ...rest } = await start(context, driver, "workers", [doing, by], { within }).ended;
+  expect(rest).toEqual(cleanEnding);
+  expect(JSON.parse(lines[0]!)).toEqual({ endings: [ending], descriptorsMore: 0, then: "hello" });
+}
+
+overDrivers((driver) => {
+  const busy = ["idle", "waiting", "sending", "sending by name", "closing", "in a listener"];
+  // `node:dgram` itself aborts the process when a thread is terminated between two datagrams of a burst
+  // (`AddressToJS` in `UDPWrap::OnRecv`, seen on Node 20.20).
+  if (driver === "native") busy.push("receiving");
+
+  test.for(busy)("a worker is terminated: %s", async (doing, context) => {
+    await endWorkers(context, driver, doing, "terminate", "1");
+  });
+
+  test("a worker is terminated: waiting for room", async (context) => {
+    needNamespaces(context);
+    await endWorkers(context, driver, "waiting for room", "terminate", "1", inEmptyNetwork);
+  });
+
+  test.for([
+    ["calls process.exit", "3"],
+    ["throws", "1 the worker's own"],
+    ["throws in a tap", "1 the worker's own"],
+    ["ends", "0"],
+    ["ends, unreferenced", "0"],
+  ] as const)("a worker ends: %s", async ([doing, ending], context) => {
+    await endWorkers(context, driver, doing, "itself", ending);
+  });
+
+  test("many sockets in many workers reach each other and are gone with them", async (context) => {
+    const { lines, ...ending } = await start(context, driver, "crowd").ended;
+    expect(ending).toEqual(cleanEnding);
+    expect(JSON.parse(lines[0]!)).toEqual({ counts: Array<number>(6).fill(100), descriptorsMore: 0 });
+  });
+});

@@ -1,0 +1,111 @@
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+const home = fileURLToPath(new URL("../..", import.meta.url));
+const rules = join(home, ".dependency-cruiser.mjs");
+const cruiser = join(home, "node_modules/dependency-cruiser/bin/dependency-cruise.mjs");
+
+/** The files of a tree, each with the imports that it consists of. */
+type Tree = Readonly<Record<string, readonly string[]>>;
+
+const allowed: Tree = {
+  "src/index.ts": ["./core/socket.js", "./kernel/choice.js"],
+  "src/core/socket.ts": ["./address.js", "node:buffer", "node:events", "node:diagnostics_channel"],
+  "src/core/address.ts": [],
+  "src/wire/frame.ts": ["./layout.js"],
+  "src/wire/layout.ts": [],
+  "src/kernel/choice.ts": ["../core/socket.js", "node:dgram", "node:dns/promises", "node:os"],
+  "src/sim/network.ts": ["../core/socket.js", "../wire/frame.js"],
+  "src/message/request.ts": ["../core/socket.js", "../wire/frame.js"],
+  "src/capture/record.ts": ["../core/socket.js", "../wire/frame.js", "node:fs"],
+  "src/watch/server/watch.ts": [
+    "../../core/socket.js",
+    "../../capture/record.js",
+    "../../message/request.js",
+  ],
+  "src/cli/main.ts": ["../index.js", "../kernel/choice.js", "../sim/network.js", "../watch/server/watch.js"],
+};
+
+/** One import for each way of leaving a floor, and the rule that must reject it. */
+const forbidden = [
+  ["floors-core", "src/core/above.ts", "../kernel/choice.js"],
+  ["floors-core", "src/core/beside.ts", "../wire/frame.js"],
+  ["floors-wire", "src/wire/beside.ts", "../core/address.js"],
+  ["floors-kernel", "src/kernel/beside.ts", "../sim/network.js"],
+  ["floors-kernel", "src/kernel/command.ts", "../cli/main.js"],
+  ["floors-sim", "src/sim/beside.ts", "../kernel/choice.js"],
+  ["floors-message", "src/message/beside.ts", "../capture/record.js"],
+  ["floors-capture", "src/capture/below.ts", "../kernel/choice.js"],
+  ["floors-watch", "src/watch/server/face.ts", "../../index.js"],
+  ["floors-index.ts", "src/index.ts", "./message/request.js"],
+  ["rooms-are-known", "src/attic/chest.ts", "../core/socket.js"],
+  ["core-knows-no-system", "src/core/system.ts", "node:dgram"],
+  ["core-knows-no-system", "src/core/timers.ts", "node:timers"],
+  ["core-knows-no-system", "src/core/package.ts", "commander"],
+  ["wire-imports-nothing", "src/wire/bytes.ts", "node:buffer"],
+  ["system-calls-in-kernel", "src/message/system.ts", "node:dgram"],
+  ["no-cycles", "src/core/address.ts", "./socket.js"],
+  ["imports-resolve", "src/core/lost.ts", "./nowhere.js"],
+  ["dependencies-are-declared", "src/cli/package.ts", "vitest"],
+] as const;
+
+let folder: string;
+let rejected: readonly string[];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "datagram-imports-"));
+  const tree: Record<string, readonly string[]> = { ...allowed, "src/core/left-over.ts": [] };
+  for (const [, from, to] of forbidden) tree[from] = [...(tree[from] ?? []), to];
+  rejected = await violations(await plant("forbidden", tree));
+});
+
+afterAll(async () => {
+  await rm(folder, { recursive: true });
+});
+
+test("the sources keep to the floors", async () => {
+  expect(await violations(home)).toEqual([]);
+});
+
+test("imports from the floors below are accepted", async () => {
+  expect(await violations(await plant("allowed", allowed))).toEqual([]);
+});
+
+test.for(forbidden)("%s: %s may not import %s", ([rule, from]) => {
+  expect(rejected).toContain(`${rule}: ${from}`);
+});
+
+test("a module that stands alone is rejected", () => {
+  expect(rejected).toContain("no-orphans: src/core/left-over.ts");
+});
+
+async function plant(name: string, files: Tree): Promise<string> {
+  const tree = join(folder, name);
+  for (const [path, imports] of Object.entries(files)) {
+    await mkdir(dirname(join(tree, path)), { recursive: true });
+    const lines = imports.map((each) => `import ${JSON.stringify(each)};\n`);
+    await writeFile(join(tree, path), `${lines.join("")}export {};\n`);
+  }
+  await writeFile(join(tree, "package.json"), JSON.stringify({ name: "tree", type: "module" }));
+  return tree;
+}
+
+/** What the project's rules have against the `src` of a tree, as `rule: file`. */
+async function violations(tree: string): Promise<string[]> {
+  const options = ["--config", rules, "--output-type", "json", "src"];
+  const { stdout } = await promisify(execFile)(process.execPath, [cruiser, ...options], {
+    cwd: tree,
+    maxBuffer: 64 << 20,
+  });
+  const { summary } = JSON.parse(stdout) as {
+    summary: { totalCruised: number; violations: { from: string; rule: { name: string } }[] };
+  };
+  expect(summary.totalCruised).toBeGreaterThan(0);
+  return summary.violations.map(({ from, rule }) => `${rule.name}: ${from}`);
+}

@@ -1,0 +1,218 @@
+import dns from "node:dns";
+
+import { AF_INET, AF_INET6, type Family, OSError, SOCK_DGRAM, type Socket, socket } from "datagram";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+
+import { resolve } from "../../src/kernel/resolver.js";
+
+type Answer = readonly string[] | Error;
+
+/** Every question to the system, as `<host> <family>`. */
+let asked: string[] = [];
+/** What the system answers; names that are missing here wait for ever. */
+let known = new Map<string, Answer | Promise<Answer>>();
+let sockets: Socket[] = [];
+let serial = 0;
+
+beforeEach(() => {
+  asked = [];
+  known = new Map();
+  sockets = [];
+  vi.spyOn(dns, "lookup").mockImplementation(lookup as unknown as typeof dns.lookup);
+});
+
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await Promise.all(sockets.map((each) => each.close()));
+});
+
+test("many sends to one name are one question, over all sockets", async () => {
+  const [name, receiver] = [freshName(["127.0.0.1"]), await bound()];
+  const { port } = receiver.getsockname();
+  const senders = [open(), open()];
+  await Promise.all(
+    senders.flatMap((sender) => Array.from({ length: 100 }, () => sender.sendto("x", [name, port]))),
+  );
+  await senders[0]?.sendMany(["x", "x"], [name, port]);
+  await senders[1]?.connect([name, port]);
+  expect(asked).toEqual([`${name} 4`]);
+  for (let count = 0; count < 202; count++) await receiver.recv(8, { timeoutMs: 5000 });
+});
+
+test("literals never meet the resolver", async () => {
+  const [sender, receiver] = [open(), await bound()];
+  await sender.bind(["", 0]);
+  await sender.sendto("x", receiver.getsockname());
+  await sender.connect(["127.0.0.1", receiver.getsockname().port]);
+  await open(AF_INET6).bind(["::1", 0]);
+  await expect(sender.connect(["<broadcast>", 9])).rejects.toBeInstanceOf(OSError);
+  expect(asked).toEqual([]);
+});
+
+test("a name being resolved holds up its own destination alone", async () => {
+  const [receiver, sender] = [await bound(), open()];
+  const { host, port } = receiver.getsockname();
+  let answer!: (addresses: Answer) => void;
+  const slow = freshName(new Promise<Answer>((give) => (answer = give)));
+  const quick = freshName([host]);
+  const held = ["1", "2"].map((text) => sender.sendto(`slow ${text}`, [slow, port]));
+  const many = sender.sendMany([{ data: "slow 3", address: [slow, port] }]);
+  await sender.sendto("literal", [host, port]);
+  await sender.sendto("quick", [quick, port]);
+  expect(await texts(receiver, 2)).toEqual(["literal", "quick"]);
+  answer([host]);
+  await Promise.all([...held, many]);
+  expect(await texts(receiver, 3)).toEqual(["slow 1", "slow 2", "slow 3"]);
+});
+
+test("connect waits for the name of a send before it, and a send behind connect for the name of connect", async () => {
+  const [one, other, sender] = [await bound(), await bound(), open()];
+  let answer!: (addresses: Answer) => void;
+  const slow = freshName(new Promise<Answer>((give) => (answer = give)));
+  const before = sender.sendto("before", [slow, one.getsockname().port]);
+  const connecting = sender.connect([freshName(["127.0.0.1"]), other.getsockname().port]);
+  const behind = sender.send("behind");
+  expect(sender.getsockname().port).toBe(0);
+  answer(["127.0.0.1"]);
+  await Promise.all([before, connecting, behind]);
+  expect(await texts(one, 1)).toEqual(["before"]);
+  expect(await texts(other, 1)).toEqual(["behind"]);
+});
+
+test("close() ends what waits for a name, and the answer that comes after it harms nobody", async () => {
+  let answer!: (addresses: Answer) => void;
+  const slow = freshName(new Promise<Answer>((give) => (answer = give)));
+  const calls = [
+    (s: Socket) => s.sendto("x", [slow, 9]),
+    (s: Socket) => s.bind([slow, 0]),
+    (s: Socket) => s.connect([slow, 9]),
+  ];
+  for (const call of calls) {
+    const s = open();
+    const refused = expect(call(s)).rejects.toMatchObject({ code: "ECANCELED" });
+    await s.close();
+    await refused;
+  }
+  answer(["127.0.0.1"]);
+  await expect(resolve(slow, AF_INET)).resolves.toHaveLength(1);
+});
+
+test("each family is asked for by itself, and the best address comes first", async () => {
+  const name = freshName(["127.0.0.1", "127.0.0.2"]);
+  expect((await resolve(name, AF_INET)).map(String)).toEqual(["127.0.0.1:0", "127.0.0.2:0"]);
+  known.set(name, ["::1"]);
+  expect((await resolve(name, AF_INET6)).map(String)).toEqual(["[::1]:0"]);
+  expect(asked).toEqual([`${name} 4`, `${name} 6`]);
+});
+
+test("an answer is believed for 10 s", async () => {
+  const name = freshName(["127.0.0.1"]);
+  await resolve(name, AF_INET);
+  advance(9_000);
+  await resolve(name, AF_INET);
+  expect(asked).toHaveLength(1);
+  advance(2_000);
+  await resolve(name, AF_INET);
+  expect(asked).toHaveLength(2);
+});
+
+test("a failure is believed for 1 s", async () => {
+  const name = freshName(systemError("ENOTFOUND"));
+  const fails = async (): Promise<void> => {
+    await expect(resolve(name, AF_INET)).rejects.toMatchObject({ code: "ENOTFOUND", address: name });
+  };
+  await fails();
+  await fails();
+  expect(asked).toHaveLength(1);
+  known.set(name, ["127.0.0.1"]);
+  advance(1_100);
+  await expect(resolve(name, AF_INET)).resolves.toHaveLength(1);
+  expect(asked).toHaveLength(2);
+});
+
+test("the memory is bounded: of very many names, the one asked for longest ago is asked for again", async () => {
+  const names = Array.from({ length: 300 }, () => freshName(["127.0.0.1"]));
+  for (const name of names) {
+    await resolve(name, AF_INET);
+    await resolve(names[0] ?? "", AF_INET);
+  }
+  expect(asked).toHaveLength(300);
+  await resolve(names[299] ?? "", AF_INET);
+  expect(asked).toHaveLength(300);
+  await resolve(names[1] ?? "", AF_INET);
+  expect(asked).toHaveLength(301);
+});
+
+test("a name without an address of the family is ENOTFOUND that says so", async () => {
+  for (const answer of [[], systemError("ENOTFOUND"), systemError("ENODATA"), systemError("EAI_FAIL")]) {
+    const name = freshName(answer);
+    await expect(resolve(name, AF_INET6)).rejects.toMatchObject({
+      name: "OSError",
+      code: "ENOTFOUND",
+      syscall: "getaddrinfo",
+      address: name,
+      message: expect.stringContaining("IPv6") as string,
+    });
+  }
+});
+
+test("a name server that does not answer is EAI_AGAIN, with what the system said as the cause", async () => {
+  const cause = systemError("EAI_AGAIN");
+  const name = freshName(cause);
+  await expect(resolve(name, AF_INET)).rejects.toMatchObject({ code: "EAI_AGAIN", address: name, cause });
+  await expect(open().sendto("x", [name, 9])).rejects.toMatchObject({
+    code: "EAI_AGAIN",
+    syscall: "sendto",
+    address: name,
+    port: 9,
+  });
+});
+
+type Reply = (error: Error | null, found?: dns.LookupAddress[]) => void;
+
+function lookup(host: string, { family }: { family: 4 | 6 }, reply: Reply): void {
+  asked.push(`${host} ${family}`);
+  void Promise.resolve(known.get(host) ?? new Promise<Answer>(() => undefined)).then((answer) => {
+    if (answer instanceof Error) reply(answer);
+    else
+      reply(
+        null,
+        answer.map((address) => ({ address, family })),
+      );
+  });
+}
+
+/** A name that no test has asked for yet. */
+function freshName(answer: Answer | Promise<Answer>): string {
+  const name = `host-${serial++}.test`;
+  known.set(name, answer);
+  return name;
+}
+
+function systemError(code: string): Error {
+  return Object.assign(new Error(`getaddrinfo ${code}`), { code });
+}
+
+/** Moves the clock that answers are dated by. */
+function advance(ms: number): void {
+  const now = performance.now() + ms;
+  vi.spyOn(performance, "now").mockImplementation(() => now);
+}
+
+function open(family: Family = AF_INET): Socket {
+  const opened = socket(family, SOCK_DGRAM);
+  sockets.push(opened);
+  return opened;
+}
+
+async function bound(): Promise<Socket> {
+  const opened = open();
+  await opened.bind(["127.0.0.1", 0]);
+  return opened;
+}
+
+async function texts(from: Socket, count: number): Promise<string[]> {
+  const found: string[] = [];
+  while (found.length < count) found.push((await from.recv(64, { timeoutMs: 5000 })).toString());
+  return found;
+}
