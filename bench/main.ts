@@ -27,7 +27,8 @@ const { values } = parseArgs({
   },
 });
 const rounds = values.quick ? 3 : Number(values.rounds);
-if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) throw new Error("--rounds takes a whole number from 1 to 100");
+if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100)
+  throw new Error("--rounds takes a whole number from 1 to 100");
 
 const measured = new Map<string, Map<Name, Figures[]>>();
 for (const { name, amount } of new Map(workloads.map((each) => [each.name, each])).values()) {
@@ -35,7 +36,8 @@ for (const { name, amount } of new Map(workloads.map((each) => [each.name, each]
   measured.set(name, byContender);
   for (let round = 0; round < rounds; round++) {
     for (const contender of contenders) {
-      if (!values.json) process.stderr.write(`\r${name}: round ${round + 1} of ${rounds}, ${contender}          `);
+      if (!values.json)
+        process.stderr.write(`\r${name}: round ${round + 1} of ${rounds}, ${contender}          `);
       byContender.get(contender)?.push(await measure(name, contender, values.quick ? amount / 4 : amount));
     }
   }
@@ -47,7 +49,9 @@ const rows = workloads.map(({ name, figure, unit, better }) => {
   const medians = Object.fromEntries(
     contenders.map((contender) => [contender, median(measured.get(name)?.get(contender) ?? [], figure)]),
   ) as Record<Name, number>;
-  const lost = Math.max(...contenders.map((contender) => median(measured.get(name)?.get(contender) ?? [], "lost") || 0));
+  const lost = Math.max(
+    ...contenders.map((contender) => median(measured.get(name)?.get(contender) ?? [], "lost") || 0),
+  );
   return { workload: name, unit, better, rounds, medians, lost };
 });
 if (values.json) console.log(JSON.stringify({ machine, rows }, null, 2));
@@ -58,17 +62,23 @@ else {
       const ratio = medians[contender] / medians["node:dgram"];
       return `${contender} ${medians[contender].toFixed(medians[contender] > 1000 ? 0 : 1)} (${ratio.toFixed(2)})`;
     });
-    console.log(`${workload}, ${unit} (${better} is better): ${cells.join(", ")}${lost > 0 ? `, ${lost} LOST` : ""}`);
+    console.log(
+      `${workload}, ${unit} (${better} is better): ${cells.join(", ")}${lost > 0 ? `, ${lost} LOST` : ""}`,
+    );
   }
 }
 
 async function measure(workload: string, contender: Name, amount: number): Promise<Figures> {
   const worker = fileURLToPath(new URL("worker.js", import.meta.url));
   const env = { ...process.env, ...(contender === "node:dgram" ? {} : { DATAGRAM_DRIVER: contender }) };
-  const { stdout } = await promisify(execFile)(process.execPath, [worker, workload, contender, String(amount)], {
-    env,
-    timeout: 120_000,
-  });
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    [worker, workload, contender, String(amount)],
+    {
+      env,
+      timeout: 120_000,
+    },
+  );
   return JSON.parse(stdout) as Figures;
 }
 

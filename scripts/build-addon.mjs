@@ -22,7 +22,9 @@ const output = join(root, "prebuilds", target, "datagram.node");
 const started = performance.now();
 const failure = build();
 if (!failure) {
-  console.log(`datagram: built the native addon for ${target} in ${Math.round(performance.now() - started)} ms`);
+  console.log(
+    `datagram: built the native addon for ${target} in ${Math.round(performance.now() - started)} ms`,
+  );
 } else {
   console.log(`datagram: no native addon, sockets use node:dgram: ${failure}`);
   if (!wanted.optional) process.exitCode = 1;
@@ -32,20 +34,36 @@ if (!failure) {
 function build() {
   if (process.platform !== "linux") return `it is for Linux, and this is ${process.platform}`;
   const headers = findHeaders();
-  if (!headers) return "Node's headers (node_api.h, uv.h) were not found: set npm_config_nodedir to their prefix";
+  if (!headers)
+    return "Node's headers (node_api.h, uv.h) were not found: set npm_config_nodedir to their prefix";
   const compilers = process.env.CXX ? [process.env.CXX] : ["c++", "g++", "clang++"];
   const compiler = compilers.find((name) => spawnSync(name, ["--version"]).status === 0);
   if (!compiler) return `there is no C++ compiler (looked for ${compilers.join(", ")})`;
   const sources = readdirSync(join(root, "native")).filter((name) => name.endsWith(".cc"));
   const checked = wanted.sanitize
-    ? ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+    ? [
+        "-O1",
+        "-g",
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=undefined",
+        "-fno-omit-frame-pointer",
+      ]
     : ["-O2", "-static-libstdc++", "-static-libgcc", "-s"];
   mkdirSync(dirname(output), { recursive: true });
   const unfinished = `${output}.${process.pid}`;
   const { status, stderr } = spawnSync(
     compiler,
     [
-      ...["-std=c++17", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti", "-Wall", "-Wextra"],
+      ...[
+        "-std=c++17",
+        "-fPIC",
+        "-shared",
+        "-fvisibility=hidden",
+        "-fno-exceptions",
+        "-fno-rtti",
+        "-Wall",
+        "-Wextra",
+      ],
       ...["-DNAPI_VERSION=8", "-D_FORTIFY_SOURCE=2", `-I${headers}`, ...checked],
       ...sources.map((name) => join(root, "native", name)),
       ...["-o", unfinished],

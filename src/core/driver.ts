@@ -3,7 +3,7 @@
 import type { Buffer } from "node:buffer";
 
 import type { Endpoint, Family } from "./address.js";
-import type { OSError } from "./errors.js";
+import type { Loss } from "./events.js";
 import type { Option, OptionValue } from "./options.js";
 import type { Outbound } from "./outbound.js";
 
@@ -52,8 +52,7 @@ export interface DriverEvents {
 /** A loss that a driver knows of. */
 export interface LedgerEvent {
   readonly type: "droppedQueue";
-  readonly datagrams: number;
-  readonly bytes: number;
+  readonly loss: Loss;
 }
 
 /** Where received datagrams go. */
@@ -67,7 +66,7 @@ export interface Driver {
   /** Whether many datagrams in one `send` are cheaper than one at a time, so that it pays to wait for the end of a tick. */
   readonly batches: boolean;
   bind(at: Endpoint): Promise<void>;
-  /** With `null`, dissolves the association; the local port stays. */
+  /** With `null`, dissolves the association; the local address stays. When it fails there is no peer. */
   connect(to: Endpoint | null): Promise<void>;
   /** The local address; `0.0.0.0:0` or `[::]:0` until there is one. */
   local(): Endpoint;
@@ -95,8 +94,12 @@ export interface Driver {
   dropped(): number | undefined;
   /** Whether a call waits that keeps the process alive. Off at the start. */
   hold(on: boolean): void;
-  /** Gives everything back; may be called at any moment, and twice. */
-  close(): void;
+  /**
+   * Gives everything back; may be called at any moment, and twice.
+   *
+   * @returns what had been queued in this process and was never received.
+   */
+  close(): Loss;
 }
 
 /** Whether a driver can do a thing here, and why not where it can't. */
@@ -128,10 +131,4 @@ export const available: Capability = Object.freeze({ available: true });
 /** For a driver's table of capabilities: what is missing, and who has it. */
 export function unavailable(reason: string): Capability {
   return Object.freeze({ available: false, reason });
-}
-
-/** Tells the owner of a datagram in an `Outbound` what became of it. */
-export interface Completion {
-  /** @param tag what was given along with the datagram. */
-  settle(tag: number, error: OSError | undefined): void;
 }

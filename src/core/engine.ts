@@ -4,7 +4,7 @@ import { type Address, type Endpoint, type Family, isEndpoint } from "./address.
 import { Datagram, type Replier } from "./datagram.js";
 import type { Clock, Driver, Stack } from "./driver.js";
 import { OSError } from "./errors.js";
-import { type Packet, type Tell, runListener } from "./events.js";
+import { type Loss, type Packet, type Tell, runListener } from "./events.js";
 import { type Arrival, Receiver, type ReceiverHost } from "./receiver.js";
 import { Sender, type SenderHost } from "./sender.js";
 import { Ledger, type Stats } from "./stats.js";
@@ -44,7 +44,7 @@ export class Engine implements SenderHost, ReceiverHost {
         this.receiver.readable();
       },
       settled: (count) => this.sender.settled(count),
-      ledger: ({ datagrams, bytes }) => this.#lost(datagrams, bytes),
+      ledger: ({ loss }) => this.#lost(loss),
     });
     this.sender = new Sender(this, mostQueuedBytes);
     this.receiver = new Receiver(this);
@@ -60,6 +60,18 @@ export class Engine implements SenderHost, ReceiverHost {
     this.ledger.truncated();
     this.#tell("truncated", datagram);
     return datagram;
+  }
+
+  /** Chooses the peer. When that fails, the one before stays. */
+  async connect(to: Endpoint | null): Promise<void> {
+    try {
+      await this.driver.connect(to);
+    } catch (error) {
+      if (this.peer) await this.driver.connect(this.peer);
+      throw error;
+    }
+    this.peer = to;
+    if (to) this.ledger.watchUnreachable();
   }
 
   /** The endpoint of an address that may be a name; `ECANCELED` when the socket is closed first. */
@@ -133,22 +145,22 @@ export class Engine implements SenderHost, ReceiverHost {
 
   /** Ends what waits, lets what was sent go out, gives the driver back, then calls `done`. */
   close(done: () => void): void {
-    this.#lost(...this.receiver.close());
-    for (const cancel of this.#lookups)
+    this.#lost(this.receiver.close());
+    for (const cancel of this.#lookups) {
       cancel(new OSError("ECANCELED", { text: "the socket was closed first" }));
+    }
     let cancelLinger: (() => void) | undefined;
     const finish = (): void => {
       if (this.#closed) return;
       this.#closed = true;
       cancelLinger?.();
       this.#lastDropped = this.driver.dropped();
-      this.driver.close();
+      this.#lost(this.driver.close());
       this.sender.cancel();
       done();
     };
     this.sender.drain(finish);
-    // `finish` may have run by now, which the compiler cannot see.
-    if (!(this.#closed as boolean)) cancelLinger = this.clock.after(lingerMs, finish);
+    if (!this.#closed) cancelLinger = this.clock.after(lingerMs, finish);
   }
 
   #updateHold(): void {
@@ -158,10 +170,10 @@ export class Engine implements SenderHost, ReceiverHost {
     this.driver.hold(hold);
   }
 
-  #lost(datagrams: number, bytes: number): void {
-    if (datagrams === 0) return;
-    this.ledger.droppedQueue(datagrams);
-    this.#tell("dropped", { datagrams, bytes });
+  #lost(loss: Loss): void {
+    if (loss.datagrams === 0) return;
+    this.ledger.droppedQueue(loss.datagrams);
+    this.#tell("dropped", loss);
   }
 
   #unreachable({ code }: OSError): void {
@@ -170,6 +182,8 @@ export class Engine implements SenderHost, ReceiverHost {
   }
 
   #show(direction: Packet["direction"], data: Buffer, other: Endpoint): void {
+    // A listener may have closed the socket.
+    if (this.#closed) return;
     const local = this.driver.local();
     const [source, destination] = direction === "in" ? [other, local] : [local, other];
     const packet: Packet = { direction, data, source, destination, timestamp: this.clock.wall() };

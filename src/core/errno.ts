@@ -43,13 +43,27 @@ const meanings: Readonly<Record<string, Meaning>> = {
   ENOTFOUND: { errno: 3008, text: "this name does not resolve" },
 };
 
+const needsBroadcast = "permission denied: a broadcast address needs SO_BROADCAST";
+
+/** What a code means of one call, where that says more. */
+const meaningsOfCalls: Readonly<Record<string, string>> = {
+  "bind EACCES": "permission denied: this port is for the privileged",
+  "bind EINVAL": "the socket has an address already, or this one needs its interface (fe80::1%eth0)",
+  "connect EACCES": needsBroadcast,
+  "send EACCES": needsBroadcast,
+  "sendto EACCES": needsBroadcast,
+  "addMembership EADDRINUSE": "this group was joined already",
+  "dropMembership EADDRNOTAVAIL": "this group was not joined",
+};
+
 const codes: ReadonlyMap<number, string> = new Map(
   Object.entries(meanings).map(([code, { errno }]) => [errno, code]),
 );
 
-/** What `code` means; a code that the table lacks keeps its name and has the number 0. */
-export function meaningOf(code: string): Meaning {
-  return meanings[code] ?? { errno: 0, text: "failed" };
+/** What `code` means of `syscall`; a code that the table lacks has the number 0. */
+export function meaningOf(code: string, syscall = ""): Meaning {
+  const { errno, text } = meanings[code] ?? { errno: 0, text: "failed" };
+  return { errno, text: meaningsOfCalls[`${syscall} ${code}`] ?? text };
 }
 
 /** The code of a number as Linux gives it, such as `"EINVAL"` for 22. */

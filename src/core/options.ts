@@ -131,7 +131,7 @@ export function checkInterface(name: string, value: unknown): string {
 type Limits = Pick<Option, "least" | "most" | "readOnly">;
 
 function row(level: number, family?: Family) {
-  return (name: keyof typeof c & string, kind: Option["kind"], limits: Limits = {}): Option => ({
+  return (name: keyof typeof c, kind: Option["kind"], limits: Limits = {}): Option => ({
     name,
     level,
     option: c[name] as number,

@@ -1,7 +1,6 @@
 import { Buffer } from "node:buffer";
 
 import type { Endpoint } from "./address.js";
-import type { Completion } from "./driver.js";
 import type { OSError } from "./errors.js";
 
 /** Bytes of payload that one batch holds: any one datagram fits, and so does what one GSO send can carry. */
@@ -10,6 +9,12 @@ const capacityBytes = 65_536;
 const capacityDatagrams = 1024;
 /** Batches that wait to be used again by the sockets of this thread; more are left to the collector. */
 const mostIdle = 16;
+
+/** Tells the owner of a datagram what became of it. */
+export interface Completion {
+  /** @param tag what was given along with the datagram. */
+  settle(tag: number, error: OSError | undefined): void;
+}
 
 const idle: Outbound[] = [];
 

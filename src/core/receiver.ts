@@ -4,6 +4,7 @@ import { onAbort } from "./abort.js";
 import type { Endpoint } from "./address.js";
 import type { Clock, Driver, Sink } from "./driver.js";
 import { OSError, TimeoutError } from "./errors.js";
+import type { Loss } from "./events.js";
 
 /** Datagrams that one look at the driver asks for: what is read ahead at most. */
 const batchDatagrams = 64;
@@ -148,8 +149,8 @@ export class Receiver implements Sink {
     else this.#pump();
   }
 
-  /** Rejects the calls that wait. Gives back how many datagrams, of how many bytes, were read and never handed out. */
-  close(): [datagrams: number, bytes: number] {
+  /** Ends the calls that wait. Gives back what was read and never handed out. */
+  close(): Loss {
     this.#closed = true;
     this.#cancelTimer?.();
     for (const waiter of this.#waiters) {
@@ -158,7 +159,7 @@ export class Receiver implements Sink {
     }
     const unread = this.#arrivals();
     this.#data.length = this.#sources.length = this.#count = this.#taken = 0;
-    return [unread.length, unread.reduce((bytes, { data }) => bytes + data.length, 0)];
+    return { datagrams: unread.length, bytes: unread.reduce((bytes, { data }) => bytes + data.length, 0) };
   }
 
   #enlist(wait: Wait, serve: () => void, fail: (reason: unknown) => void): void {

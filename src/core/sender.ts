@@ -1,9 +1,9 @@
 import { type Address, type Endpoint, type Family, isEndpoint } from "./address.js";
 import { AF_INET } from "./constants.js";
-import type { Clock, Completion, Driver } from "./driver.js";
+import type { Clock, Driver } from "./driver.js";
 import { OSError } from "./errors.js";
 import { isMapped, parseLiteral } from "./ip.js";
-import { Outbound } from "./outbound.js";
+import { type Completion, Outbound } from "./outbound.js";
 
 /** Datagrams sent between two looks at the clock. */
 const clockEvery = 64;
@@ -159,8 +159,10 @@ export class Sender {
   /** Fails what waits for a name; calls `done` when all the rest has left, at once where that is so already. */
   drain(done: () => void): void {
     for (const epoch of this.#epochs) {
-      for (const held of epoch.names.values()) this.#failHeld(held, "ECANCELED");
-      epoch.names.clear();
+      for (const name of epoch.names.keys()) {
+        const text = "the socket was closed before the name resolved";
+        this.#failHeld(takeFrom(epoch.names, name), new OSError("ECANCELED", { address: name, text }), text);
+      }
     }
     this.#drained = done;
     this.#flush();
@@ -222,15 +224,9 @@ export class Sender {
     );
   }
 
-  #failHeld(held: readonly Held[], reason: OSError | "ECANCELED"): void {
+  #failHeld(held: readonly Held[], cause: OSError, text?: string): void {
     for (const { payload, port, owner, tag } of held) {
-      const error =
-        reason === "ECANCELED"
-          ? new OSError("ECANCELED", {
-              syscall: "sendto",
-              text: "the socket was closed before the name resolved",
-            })
-          : new OSError(reason.code, { syscall: "sendto", address: reason.address, port, cause: reason });
+      const error = new OSError(cause.code, { syscall: "sendto", address: cause.address, port, cause, text });
       this.#queuedBytes -= payload.length;
       this.#host.failed(error);
       owner.settle(tag, error);
@@ -350,8 +346,7 @@ export function failure(code: string, to: Address | null, text?: string, limit?:
     syscall: to ? "sendto" : "send",
     address: to?.host,
     port: to?.port,
-    text:
-      text ?? (code === "EACCES" ? "permission denied: a broadcast address needs SO_BROADCAST" : undefined),
+    text,
   });
 }
 

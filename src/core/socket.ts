@@ -2,7 +2,7 @@ import type { Buffer } from "node:buffer";
 import { channel } from "node:diagnostics_channel";
 import { EventEmitter } from "node:events";
 
-import { Address, type AddressLike, type Endpoint, type Family, forFamily } from "./address.js";
+import { type Address, type AddressLike, type Endpoint, type Family, forFamily } from "./address.js";
 import { knownAddress } from "./address-cache.js";
 import {
   type MessageOptions,
@@ -16,13 +16,14 @@ import {
 } from "./arguments.js";
 import * as c from "./constants.js";
 import type { Datagram } from "./datagram.js";
-import type { Capabilities, Clock, Completion, Stack } from "./driver.js";
+import type { Capabilities, Clock, Stack } from "./driver.js";
 import { Engine } from "./engine.js";
 import { OSError, wholeNumber, wrongType } from "./errors.js";
 import { type Packet, type SocketEvents, runListener } from "./events.js";
 import { isMulticast, parseLiteral } from "./ip.js";
 import { Iteration } from "./iteration.js";
 import { type OptionValue, checkInterface, checkValue, findOption } from "./options.js";
+import type { Completion } from "./outbound.js";
 import { type Data, toBytes } from "./payload.js";
 import type { Stats } from "./stats.js";
 
@@ -33,7 +34,9 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   readonly #stack: Stack;
   readonly #engine: Engine;
   #timeoutMs: number | null = null;
+  /** Whether the last `connect` named a peer, done or not: what `send` may count on. */
   #connects = false;
+  #connectTurn = 0;
   #reader: string | undefined;
   #closing: Promise<void> | undefined;
 
@@ -75,16 +78,13 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   async connect(address: AddressLike | null): Promise<void> {
     const to = address === null ? null : this.#destination(address, "connect");
     const engine = this.#open("connect");
+    const turn = ++this.#connectTurn;
     this.#connects = to !== null;
     try {
-      await engine.sender.barrier(async () => {
-        const peer = to && (await engine.endpoint(to, "connect"));
-        await engine.driver.connect(peer);
-        engine.peer = peer;
-        if (peer) engine.ledger.watchUnreachable();
-      });
+      await engine.sender.barrier(async () => engine.connect(to && (await engine.endpoint(to, "connect"))));
     } catch (error) {
-      this.#connects = engine.peer !== null;
+      // A later call may be waiting behind this one.
+      if (turn === this.#connectTurn) this.#connects = engine.peer !== null;
       throw error;
     }
   }
@@ -127,8 +127,9 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
       const shared = address === undefined ? null : this.#destination(address, "sendMany");
       const letters = checkLetters(items, shared, (each) => this.#destination(each, "sendMany"));
       const { sender } = this.#open("sendMany");
-      if (!this.#connects && letters.some(({ to }) => to === null)) {
-        throw new OSError("EDESTADDRREQ", { syscall: "sendMany" });
+      const lost = this.#connects ? -1 : letters.findIndex(({ to }) => to === null);
+      if (lost >= 0) {
+        throw Object.assign(new OSError("EDESTADDRREQ", { syscall: "sendMany" }), { index: lost, sent: 0 });
       }
       if (letters.length === 0) {
         resolve(0);
@@ -283,7 +284,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    */
   getsockopt(
     level: typeof c.SOL_SOCKET | typeof c.IPPROTO_IP | typeof c.IPPROTO_IPV6,
-    option: typeof c.SO_BINDTODEVICE | typeof c.IP_MULTICAST_IF,
+    option: typeof c.SO_BINDTODEVICE | typeof c.IP_MULTICAST_IF | typeof c.IPV6_MULTICAST_IF,
   ): string;
   getsockopt(level: number, option: number): number;
   getsockopt(level: number, option: number): OptionValue {

@@ -70,7 +70,7 @@ export class Ledger {
   }
 
   unreachable(code: string): void {
-    increase((this.#unreachable ??= new Map()), code);
+    increase((this.#unreachable ??= new Map<string, number>()), code);
   }
 
   /** The counts now, frozen. */

@@ -1,7 +1,7 @@
 import type { Stack } from "../core/driver.js";
 import { OSError } from "../core/errors.js";
 import { dgramStack } from "./dgram/stack.js";
-import { type NativeSupport, nativeSupport } from "./native/stack.js";
+import { nativeSupport } from "./native/stack.js";
 
 /** The environment variable that forces a driver: `native` or `dgram`. */
 export const driverVariable = "DATAGRAM_DRIVER";
@@ -15,21 +15,23 @@ let chosen: Stack | undefined;
  * @throws `OSError` `ENOTSUP` when the variable names a driver that is not to be had here; `EINVAL` for another word.
  */
 export function kernelStack(): Stack {
-  return (chosen ??= choose(process.env[driverVariable] ?? "", nativeSupport()));
+  return (chosen ??= choose(process.env[driverVariable] ?? ""));
 }
 
-function choose(forced: string, native: NativeSupport): Stack {
+function choose(forced: string): Stack {
   switch (forced) {
     case "":
-      return native.stack ?? dgramStack;
+      return nativeSupport().stack ?? dgramStack;
     case "dgram":
       return dgramStack;
-    case "native":
+    case "native": {
+      const native = nativeSupport();
       if (native.stack) return native.stack;
       throw new OSError("ENOTSUP", {
         syscall: "socket",
         text: `${driverVariable} asks for the native driver, which is not to be had: ${native.reason}`,
       });
+    }
     default:
       throw new OSError("EINVAL", {
         syscall: "socket",

@@ -6,6 +6,7 @@ import { sharedAddress } from "../../core/address-cache.js";
 import { AF_INET } from "../../core/constants.js";
 import type { Driver, DriverEvents, Sink } from "../../core/driver.js";
 import { OSError } from "../../core/errors.js";
+import type { Loss } from "../../core/events.js";
 import type { Option, OptionValue } from "../../core/options.js";
 import type { Outbound } from "../../core/outbound.js";
 import { failure } from "../../core/sender.js";
@@ -36,6 +37,7 @@ export class DgramDriver implements Driver {
   readonly #events: DriverEvents;
   readonly #options: DgramOptions;
   #socket: dgram.Socket | undefined;
+  #boundTo: Endpoint;
   #peer: Endpoint | null = null;
   /** What lies unread, from `#first` to `#end`. */
   readonly #queue: (Unread | undefined)[] = [];
@@ -52,20 +54,16 @@ export class DgramDriver implements Driver {
     this.#family = family;
     this.#events = events;
     this.#options = new DgramOptions(family);
+    this.#boundTo = anyAddress(family);
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
   async bind(at: Endpoint): Promise<void> {
     if (this.#socket) {
-      const { host: address, port } = at;
-      throw new OSError("EINVAL", {
-        syscall: "bind",
-        address,
-        port,
-        text: "the socket has an address already",
-      });
+      throw new OSError("EINVAL", { syscall: "bind", address: at.host, port: at.port });
     }
     this.#socket = this.#open(at);
+    this.#boundTo = at;
   }
 
   async connect(to: Endpoint | null): Promise<void> {
@@ -147,11 +145,15 @@ export class DgramDriver implements Driver {
     else this.#keeper.unref();
   }
 
-  close(): void {
+  close(): Loss {
     this.#batch = undefined;
     clearInterval(this.#keeper);
     this.#socket?.removeAllListeners().close();
     this.#socket = undefined;
+    const datagrams = this.#end - this.#first;
+    const unread = { datagrams, bytes: this.#queuedBytes - datagrams * overheadBytes };
+    this.#queue.length = this.#first = this.#end = this.#queuedBytes = 0;
+    return unread;
   }
 
   /** Opens a socket of Node's, bound to `at`. It binds within the call, since no address here needs the resolver. */
@@ -204,7 +206,7 @@ export class DgramDriver implements Driver {
     this.#peer = null;
     this.#news = undefined;
     if (socket.address().port === port) return;
-    this.#socket = this.#open(anyAddress(this.#family, port));
+    this.#socket = this.#open(this.#boundTo.withPort(port) as Endpoint);
     // What the old one had received may not have been read yet.
     realClock.turn(() => socket.removeAllListeners().close());
   }
@@ -249,7 +251,7 @@ export class DgramDriver implements Driver {
   #arrived(data: Buffer, host: string, port: number): void {
     const cost = data.length + overheadBytes;
     if (this.#queuedBytes + cost > queueBytes) {
-      this.#events.ledger({ type: "droppedQueue", datagrams: 1, bytes: data.length });
+      this.#events.ledger({ type: "droppedQueue", loss: { datagrams: 1, bytes: data.length } });
       return;
     }
     this.#queuedBytes += cost;

@@ -98,17 +98,12 @@ export class DgramOptions {
     const where = at === undefined ? undefined : interfaceAddress(at, this.#family, syscall);
     const key = `${group.host} ${where ?? ""}`;
     if (change === "add") {
-      if (this.#groups.has(key))
-        throw new OSError("EADDRINUSE", { syscall, address: group.host, text: "joined already" });
+      if (this.#groups.has(key)) throw new OSError("EADDRINUSE", { syscall, address: group.host });
       if (socket) attempt(syscall, () => socket.addMembership(group.host, where), group);
       this.#groups.set(key, { group: group.host, at: where });
     } else {
       if (!this.#groups.has(key)) {
-        throw new OSError("EADDRNOTAVAIL", {
-          syscall,
-          address: group.host,
-          text: "this group was not joined",
-        });
+        throw new OSError("EADDRNOTAVAIL", { syscall, address: group.host });
       }
       if (socket) attempt(syscall, () => socket.dropMembership(group.host, where), group);
       this.#groups.delete(key);

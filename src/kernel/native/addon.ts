@@ -66,7 +66,13 @@ interface Binary {
   readonly version: number;
   readonly methods: Handle;
   open(self: object, family: number, callback: (events: number) => void): number;
-  share(slab: Uint8Array, lengths: Int32Array, sources: Uint8Array, peers: Int32Array, names: Uint8Array): number;
+  share(
+    slab: Uint8Array,
+    lengths: Int32Array,
+    sources: Uint8Array,
+    peers: Int32Array,
+    names: Uint8Array,
+  ): number;
   interfaceIndex(name: string): number;
   interfaceName(index: number): string;
 }
@@ -74,12 +80,13 @@ interface Binary {
 /** Loads the addon that the package brings for this platform; gives why it can't where it can't. */
 export function loadAddon(): Addon | string {
   // An addon that calls libuv crashes them, so it must not even be tried.
-  if (process.versions["bun"] !== undefined) return "Bun has no libuv for addons";
+  if (process.versions.bun !== undefined) return "Bun has no libuv for addons";
   if ("Deno" in globalThis) return "Deno has no libuv for addons";
   const target = `${process.platform}-${process.arch}`;
   if (process.platform !== "linux") return `the addon is for Linux, and this is ${target}`;
   const file = fileURLToPath(new URL(`../../../prebuilds/${target}/datagram.node`, import.meta.url));
-  if (!existsSync(file)) return `the package has no addon for ${target}: in a clone, npm run build:addon builds it`;
+  if (!existsSync(file))
+    return `the package has no addon for ${target}: in a clone, npm run build:addon builds it`;
   let binary: Binary;
   try {
     binary = createRequire(import.meta.url)(file) as Binary;
@@ -101,7 +108,8 @@ function share(binary: Binary): Addon {
   const peers = new Int32Array(mostMessages);
   const names = new Uint8Array(mostMessages * nameBytes);
   // The addon keeps the addresses of these arrays: they must stay where they are.
-  for (const { buffer } of [inbox.slab, inbox.lengths, inbox.names, peers, names]) markAsUntransferable(buffer);
+  for (const { buffer } of [inbox.slab, inbox.lengths, inbox.names, peers, names])
+    markAsUntransferable(buffer);
   const refused = binary.share(inbox.slab, inbox.lengths, inbox.names, peers, names);
   if (refused !== 0) throw new Error(`the addon refused the shared arrays: ${refused}`);
   return {

@@ -5,7 +5,8 @@ import { type Endpoint, type Family, anyAddress } from "../../core/address.js";
 import { SOL_SOCKET } from "../../core/constants.js";
 import type { Driver, DriverEvents, Sink } from "../../core/driver.js";
 import { codeOf } from "../../core/errno.js";
-import { OSError, fromErrno } from "../../core/errors.js";
+import { type OSError, fromErrno } from "../../core/errors.js";
+import type { Loss } from "../../core/events.js";
 import type { Option, OptionValue } from "../../core/options.js";
 import type { Outbound } from "../../core/outbound.js";
 import { failure } from "../../core/sender.js";
@@ -33,7 +34,7 @@ export class NativeDriver implements Driver {
   readonly #events: DriverEvents;
   readonly #handle: Handle;
   #boundTo: Endpoint;
-  #connected = false;
+  #peer: Endpoint | undefined;
   #wanted = 0;
   #held = false;
   #batch: Outbound | undefined;
@@ -62,10 +63,10 @@ export class NativeDriver implements Driver {
 
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
   async connect(to: Endpoint | null): Promise<void> {
-    if (this.#connected) this.#disconnect();
+    if (this.#peer) this.#disconnect();
     if (!to) return;
     this.#check(this.#handle.connect(this.#names.write(to)), "connect", to);
-    this.#connected = true;
+    this.#peer = to;
   }
 
   local(): Endpoint {
@@ -89,19 +90,18 @@ export class NativeDriver implements Driver {
       undefined,
       text,
     );
-    return decodeOption(option, bytes.subarray(0, length), this.#family);
+    return decodeOption(option, bytes.subarray(0, length), this.#family, this.#names);
   }
 
   membership(change: "add" | "drop", group: Endpoint, at: string | undefined): void {
     const { level, option, value } = encodeMembership(change, group, at, this.#names);
     const syscall = change === "add" ? "addMembership" : "dropMembership";
-    const result = this.#handle.setOption(level, option, value);
-    if (result < 0) throw fromErrno(-result, { syscall, address: group.host });
+    this.#check(this.#handle.setOption(level, option, value), syscall, group);
   }
 
   receive(sink: Sink, max: number): number {
     const count = this.#handle.receive(max);
-    if (count < 0) throw fromErrno(-count, { syscall: "recvfrom" });
+    this.#check(count, "recvfrom", this.#peer);
     const { slab, lengths, names } = this.#addon.inbox;
     for (let index = 0; index < count; index++) {
       const length = lengths[index] ?? 0;
@@ -135,11 +135,12 @@ export class NativeDriver implements Driver {
     this.#handle.hold(on || (this.#wanted & writable) !== 0);
   }
 
-  close(): void {
+  close(): Loss {
     this.#closed = true;
     this.#batch = undefined;
     clearTimeout(this.#retry);
     this.#handle.close();
+    return { datagrams: 0, bytes: 0 };
   }
 
   #told(events: number): void {
@@ -150,7 +151,8 @@ export class NativeDriver implements Driver {
 
   #want(events: number): void {
     if (events === this.#wanted || this.#closed) return;
-    if (((events ^ this.#wanted) & writable) !== 0) this.#handle.hold(this.#held || (events & writable) !== 0);
+    if (((events ^ this.#wanted) & writable) !== 0)
+      this.#handle.hold(this.#held || (events & writable) !== 0);
     this.#wanted = events;
     this.#check(this.#handle.poll(events), "poll");
   }
@@ -234,7 +236,7 @@ export class NativeDriver implements Driver {
   #disconnect(): void {
     const { port } = this.local();
     this.#check(this.#handle.connect(null), "connect");
-    this.#connected = false;
+    this.#peer = undefined;
     if (this.local().port === port) return;
     const again = this.#boundTo.withPort(port) as Endpoint;
     this.#check(this.#handle.bind(this.#names.write(again)), "bind", again);
@@ -242,6 +244,12 @@ export class NativeDriver implements Driver {
 
   #check(result: number, syscall: string, at?: Endpoint, text?: string): number {
     if (result >= 0) return result;
-    throw fromErrno(-result, { syscall, address: at?.host, port: at?.port, text });
+    // The port of a multicast group means nothing.
+    throw fromErrno(-result, {
+      syscall,
+      address: at?.host,
+      port: at?.port === 0 ? undefined : at?.port,
+      text,
+    });
   }
 }

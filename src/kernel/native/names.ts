@@ -64,6 +64,11 @@ export class Names {
     return index;
   }
 
+  /** The name of an interface; `""` of 0, its number where it is gone. */
+  interfaceName(index: number): string {
+    return index === 0 ? "" : this.#addon.interfaceName(index) || String(index);
+  }
+
   #remember(key: string, endpoint: Endpoint): Endpoint {
     if (this.#known.size === mostKnown) this.#known = new Map();
     this.#known.set(key, endpoint);
@@ -87,10 +92,11 @@ export class Names {
     const view = new DataView(names.buffer, names.byteOffset + start, nameBytes);
     const port = view.getUint16(2);
     const family = view.getUint16(0, littleEndian) as Family;
-    if (family !== AF_INET6) return sharedAddress(formatLiteral(names.subarray(start + 4, start + 8)), port) as Endpoint;
+    if (family !== AF_INET6)
+      return sharedAddress(formatLiteral(names.subarray(start + 4, start + 8)), port) as Endpoint;
     const index = view.getUint32(24, littleEndian);
-    const zone = index === 0 ? "" : `%${this.#addon.interfaceName(index) || index}`;
-    return sharedAddress(formatLiteral(names.subarray(start + 8, start + 24)) + zone, port) as Endpoint;
+    const literal = formatLiteral(names.subarray(start + 8, start + 24));
+    return sharedAddress(index === 0 ? literal : `${literal}%${this.interfaceName(index)}`, port) as Endpoint;
   }
 }
 

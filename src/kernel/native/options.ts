@@ -29,11 +29,12 @@ export function encodeOption(option: Option, value: OptionValue, family: Family,
 }
 
 /** The value of the bytes that the kernel gave for an option. */
-export function decodeOption(option: Option, bytes: Buffer, family: Family): OptionValue {
+export function decodeOption(option: Option, bytes: Buffer, family: Family, names: Names): OptionValue {
   if (option.kind === "device") return bytes.toString("latin1").replace(/\0.*$/s, "");
   if (option.kind === "interface" && family === AF_INET) return formatLiteral(bytes.subarray(0, 4));
   if (bytes.length === 1) return bytes.readUInt8();
-  return littleEndian ? bytes.readInt32LE() : bytes.readInt32BE();
+  const value = littleEndian ? bytes.readInt32LE() : bytes.readInt32BE();
+  return option.kind === "interface" ? names.interfaceName(value) : value;
 }
 
 /** Room for the value of any option. */
@@ -51,7 +52,8 @@ export function encodeMembership(
   const syscall = change === "add" ? "addMembership" : "dropMembership";
   const option = membershipOptions[group.family][change];
   const bytes = parseLiteral(group.host)?.bytes ?? new Uint8Array();
-  if (group.family === AF_INET) return { level: IPPROTO_IP, option, value: ipMreqn(bytes, at, names, syscall) };
+  if (group.family === AF_INET)
+    return { level: IPPROTO_IP, option, value: ipMreqn(bytes, at, names, syscall) };
   // struct ipv6_mreq: the group, the index of the interface.
   const value = new Uint8Array(20);
   value.set(bytes);
@@ -61,7 +63,12 @@ export function encodeMembership(
 }
 
 /** `struct ip_mreqn` (ip(7)): the group, the interface's address, or its index. */
-function ipMreqn(group: Uint8Array | undefined, at: string | undefined, names: Names, syscall: string): Uint8Array {
+function ipMreqn(
+  group: Uint8Array | undefined,
+  at: string | undefined,
+  names: Names,
+  syscall: string,
+): Uint8Array {
   const value = new Uint8Array(12);
   if (group) value.set(group);
   if (at === undefined) return value;
@@ -75,7 +82,11 @@ function ipMreqn(group: Uint8Array | undefined, at: string | undefined, names: N
 function zoneIndex(given: string, names: Names, syscall: string): number {
   const zone = parseLiteral(given)?.zone ?? given;
   if (zone === "") {
-    throw new OSError("EINVAL", { syscall, address: given, text: "an IPv6 interface is given by its name or number" });
+    throw new OSError("EINVAL", {
+      syscall,
+      address: given,
+      text: "an IPv6 interface is given by its name or number",
+    });
   }
   return names.interfaceIndex(zone, syscall);
 }
