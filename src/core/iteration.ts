@@ -5,6 +5,8 @@ import { OSError } from "./errors.js";
 export interface IterationHost {
   /** Makes this iteration the only reader. @returns what gives that up. @throws `OSError` `EBUSY` or `EBADF`. */
   claim(): () => void;
+  /** The next datagram where one is there already: most are, in a flood. */
+  take(): Datagram | undefined;
   /** Waits for a datagram, as `recvmsg()` does. */
   receive(serve: (datagram: Datagram) => void, fail: (reason: unknown) => void): void;
   closed(): boolean;
@@ -26,6 +28,8 @@ export class Iteration implements AsyncIterableIterator<Datagram, undefined> {
 
   next(): Promise<Step> {
     if (this.#ended) return Promise.resolve(end);
+    const value = this.#release && this.#host.take();
+    if (value) return Promise.resolve({ done: false, value });
     return new Promise((resolve, reject) => {
       this.#release ??= this.#host.claim();
       this.#step(resolve, reject);

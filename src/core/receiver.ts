@@ -108,6 +108,11 @@ export class Receiver implements Sink {
     return this.#taken < this.#count;
   }
 
+  /** Whether a call that comes now is served at once, and needs none of what waiting takes. */
+  get immediate(): boolean {
+    return this.ready && this.#waiters.size === 0 && this.#credit > 0;
+  }
+
   /** The payload of the next datagram of the inbox, which has one. */
   get data(): Buffer {
     return this.#data[this.#taken] as Buffer;

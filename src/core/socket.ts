@@ -218,6 +218,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   [Symbol.asyncIterator](): Iteration {
     return new Iteration({
       claim: () => this.#claim("an iteration"),
+      take: () => (this.#engine.receiver.immediate ? this.#take(Infinity) : undefined),
       receive: (serve, fail) => {
         const wait = checkWait("recvmsg", undefined, this.#timeoutMs);
         this.#engine.receiver.receive(wait, () => serve(this.#take(Infinity)), fail);
@@ -418,7 +419,8 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
       const wait = checkWait(syscall, options, this.#timeoutMs);
       const { receiver } = this.#open(syscall);
       this.#assertUnclaimed(syscall);
-      receiver.receive(wait, () => resolve(take(most)), reject);
+      if (options === undefined && receiver.immediate) resolve(take(most));
+      else receiver.receive(wait, () => resolve(take(most)), reject);
     });
   }
 

@@ -167,6 +167,20 @@ contract("what waits in the process to be sent is bounded: ENOBUFS above sendQue
   await expect(sender.sendto(Buffer.alloc(600), to)).resolves.toBe(600);
 });
 
+contract("what failed leaves its room in sendQueue", async ({ bound, broadcast }) => {
+  const [sender, receiver] = [await bound(undefined, { sendQueue: 1000 }), await bound()];
+  for (const address of [
+    ["nosuch-queue.invalid", 9],
+    [broadcast, 9],
+  ] as const) {
+    for (let count = 0; count < 3; count++) {
+      const { code } = await failure(sender.sendto(Buffer.alloc(600), address));
+      expect(["ENOTFOUND", "EAI_AGAIN", "EACCES"]).toContain(code);
+    }
+  }
+  await expect(sender.sendto(Buffer.alloc(1000), receiver.getsockname())).resolves.toBe(1000);
+});
+
 contract("broadcast without SO_BROADCAST is EACCES that names the option", async ({ bound, broadcast }) => {
   const sender = await bound();
   const error = await failure(sender.sendto("hello", [broadcast, 9000]));

@@ -1,0 +1,80 @@
+import type { OSError, Socket } from "datagram";
+import { expect } from "vitest";
+
+import { contract, numbered, pause, soon } from "./world.js";
+
+contract("a polling loop with settimeout(0) starves neither timers nor what arrives", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  receiver.setblocking(false);
+  let sent = false;
+  const sending = pause(sender, 20).then(() => {
+    sent = true;
+    return sender.sendto("hello", receiver.getsockname());
+  });
+  let found = "";
+  for (let polls = 0; polls < 2_000_000 && found === ""; polls++) {
+    found = await receiver
+      .recv(64)
+      .then(String, (error: OSError) => (error.code === "EAGAIN" ? "" : error.code));
+  }
+  expect([sent, found]).toEqual([true, "hello"]);
+  await sending;
+});
+
+/** Ways to read datagrams one after the other; each tells of each, and stops where it is told to. */
+const readers: readonly (readonly [
+  name: string,
+  read: (from: Socket, done: () => boolean) => Promise<void>,
+])[] = [
+  [
+    "for await",
+    async (from, done) => {
+      for await (const datagram of from) if (done() || datagram.truncated) break;
+    },
+  ],
+  [
+    "recvfrom",
+    async (from, done) => {
+      do await from.recvfrom(64, soon);
+      while (!done());
+    },
+  ],
+  [
+    "recvMany(1)",
+    async (from, done) => {
+      do await from.recvMany(1, soon);
+      while (!done());
+    },
+  ],
+];
+
+for (const [name, read] of readers) {
+  contract(
+    `unread datagrams read by ${name} let the rest of the program run after a bounded batch`,
+    async (world) => {
+      const [sender, flooded] = [await world.bound(), await world.bound()];
+      for (const text of numbered(500)) await sender.sendto(text, flooded.getsockname());
+      let [count, ran] = [0, false];
+      await read(flooded, () => {
+        if (++count === 1) setImmediate(() => (ran = true));
+        return ran || count === 500;
+      });
+      expect(ran).toBe(true);
+      expect(count).toBeLessThan(500);
+    },
+  );
+
+  contract(`a flood read by ${name} lets a timer fire`, async ({ bound }) => {
+    const flooded = await bound();
+    const [own, sends] = [flooded.getsockname(), [] as Promise<number>[]];
+    let fired = false;
+    for (let count = 0; count < 100; count++) await flooded.sendto("x", own);
+    const timer = pause(flooded, 10).then(() => (fired = true));
+    await read(flooded, () => {
+      sends.push(flooded.sendto("x", own));
+      return fired || sends.length === 500_000;
+    });
+    expect(fired).toBe(true);
+    await Promise.all([...sends, timer]);
+  });
+}
