@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /** UDP sockets: the calls of BSD and Python for TypeScript on Node.js. */
 
 import type { Family } from "./core/address.js";

@@ -12,6 +12,9 @@ import { Ledger, type Stats } from "./stats.js";
 /** How long `close()` waits for room for what was sent before it, in milliseconds. */
 const lingerMs = 5000;
 
+/** How long a process is kept alive after the last call that waited, in milliseconds. */
+const letGoMs = 20;
+
 /** What runs beneath one socket: its driver, the ways in and out, the ledger, the taps. */
 export class Engine implements SenderHost, ReceiverHost {
   readonly family: Family;
@@ -29,6 +32,7 @@ export class Engine implements SenderHost, ReceiverHost {
   #referenced = true;
   #waiting = false;
   #held = false;
+  #cancelLetGo: (() => void) | undefined;
   #closed = false;
   #lastDropped: number | undefined;
 
@@ -154,6 +158,7 @@ export class Engine implements SenderHost, ReceiverHost {
       if (this.#closed) return;
       this.#closed = true;
       cancelLinger?.();
+      this.#cancelLetGo?.();
       this.#lastDropped = this.driver.dropped();
       this.#lost(this.driver.close());
       this.sender.cancel();
@@ -163,11 +168,23 @@ export class Engine implements SenderHost, ReceiverHost {
     if (!this.#closed) cancelLinger = this.clock.after(lingerMs, finish);
   }
 
+  /** Lets go a moment late: in a loop of receive calls, nearly each let-go would be taken back at once. */
   #updateHold(): void {
     const hold = this.#referenced && this.#waiting;
     if (hold === this.#held || this.#closed) return;
-    this.#held = hold;
-    this.driver.hold(hold);
+    if (hold) {
+      this.#held = true;
+      this.driver.hold(true);
+    } else {
+      this.#cancelLetGo ??= this.clock.after(letGoMs, () => this.#letGo());
+    }
+  }
+
+  #letGo(): void {
+    this.#cancelLetGo = undefined;
+    if (this.#closed || (this.#referenced && this.#waiting)) return;
+    this.#held = false;
+    this.driver.hold(false);
   }
 
   #lost(loss: Loss): void {
