@@ -86,7 +86,7 @@ async function measure(workload: Workload, contender: Name): Promise<Figures> {
   const worker = fileURLToPath(new URL("worker.js", import.meta.url));
   const amount = options.quick ? amounts[workload] / 4 : amounts[workload];
   const pinned = workload === "round-trip" ? oneCpu : [];
-  const [file = "", ...rest] = [...pinned, process.execPath, worker, workload, contender, String(amount)];
+  const [file, ...rest] = [...pinned, process.execPath, worker, workload, contender, String(amount)];
   const env = { ...process.env, DATAGRAM_DRIVER: contender === "node:dgram" ? "dgram" : contender };
   const { stdout } = await promisify(execFile)(file, rest, { env, timeout: 120_000 });
   return JSON.parse(stdout) as Figures;

@@ -12,7 +12,10 @@ export interface SocketOptions {
   readonly receiveBuffer?: number | undefined;
   /** Bytes to ask of the kernel for datagrams on their way out. @default 4194304 */
   readonly sendBuffer?: number | undefined;
-  /** Bytes of payload that may wait in this process to be sent; a send above it fails with `ENOBUFS`. @default 67108864 */
+  /**
+   * Bytes that may wait in this process to be sent, each datagram counting 64 more than its payload; a send above it
+   * fails with `ENOBUFS`. @default 67108864
+   */
   readonly sendQueue?: number | undefined;
 }
 

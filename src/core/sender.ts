@@ -10,6 +10,8 @@ const clockEvery = 64;
 /** Milliseconds of sending before the rest of the program has its chance: awaited sends never leave the microtasks. */
 const turnMs = 4;
 
+/** Bytes that a waiting datagram counts for beside its payload, so that empty ones are bounded too. */
+const overheadBytes = 64;
 /** Half the cost of `queueMicrotask`, which makes an async resource each time. */
 const resolved = Promise.resolve();
 
@@ -99,13 +101,14 @@ export class Sender {
   send(payload: Uint8Array, to: Address | null, owner: Completion, tag: number): OSError | undefined {
     const tooBig = this.#tooBig(payload.length, to);
     if (tooBig) return tooBig;
-    if (this.#queuedBytes + payload.length > this.#mostBytes) {
+    const cost = payload.length + overheadBytes;
+    if (this.#queuedBytes + cost > this.#mostBytes) {
       const text = `${this.#queuedBytes} bytes wait to be sent already: await the sends`;
       const full = failure("ENOBUFS", to, text);
       this.#host.failed(full);
       return full;
     }
-    this.#queuedBytes += payload.length;
+    this.#queuedBytes += cost;
     if (to !== null && !isEndpoint(to)) {
       this.#hold(to.host, { payload: Uint8Array.from(payload), port: to.port, owner, tag });
     } else {
@@ -212,7 +215,7 @@ export class Sender {
           const to = found.withPort(port) as Endpoint;
           const tooBig = this.#tooBig(payload.length, to);
           if (tooBig) {
-            this.#queuedBytes -= payload.length;
+            this.#queuedBytes -= payload.length + overheadBytes;
             owner.settle(tag, tooBig);
           } else this.#append(epoch, payload, to, owner, tag);
         }
@@ -228,7 +231,7 @@ export class Sender {
   #failHeld(held: readonly Held[], cause: OSError, text?: string): void {
     for (const { payload, port, owner, tag } of held) {
       const error = new OSError(cause.code, { syscall: "sendto", address: cause.address, port, cause, text });
-      this.#queuedBytes -= payload.length;
+      this.#queuedBytes -= payload.length + overheadBytes;
       this.#host.failed(error);
       owner.settle(tag, error);
     }
@@ -314,7 +317,7 @@ export class Sender {
     }
     if (batch.settled < batch.count) return;
     this.#inFlight = undefined;
-    this.#queuedBytes -= batch.bytes;
+    this.#queuedBytes -= batch.bytes + batch.count * overheadBytes;
     batch.release();
   }
 
@@ -332,7 +335,7 @@ export class Sender {
     while ((item = head.items[head.next]) && batch.add(item.payload, item.peer, head.owner, item.tag))
       head.next++;
     if (item === undefined) queue.shift();
-    this.#queuedBytes += batch.bytes;
+    this.#queuedBytes += batch.bytes + batch.count * overheadBytes;
     return batch;
   }
 }

@@ -66,3 +66,19 @@ for (const [name, read] of Object.entries(readers)) {
     await Promise.all([...sends, timer]);
   });
 }
+
+contract(
+  "calls that wait, served all at once, let the rest of the program run in between",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound()];
+    let [served, servedThen] = [0, 0];
+    const waiting = numbered(500).map(async (text) => {
+      expect((await receiver.recv(64, soon)).toString()).toBe(text);
+      if (++served === 1) setImmediate(() => (servedThen = served));
+    });
+    await sender.sendMany(numbered(500), receiver.getsockname());
+    await Promise.all(waiting);
+    expect(servedThen).toBeGreaterThan(0);
+    expect(servedThen).toBeLessThan(500);
+  },
+);

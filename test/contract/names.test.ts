@@ -67,6 +67,16 @@ contract("connect to a name is a barrier: a send behind it waits for the name", 
   expect(await texts(receiver, 1)).toEqual(["hello"]);
 });
 
+contract("what was sent to a name before connect goes out before it", async ({ bound }) => {
+  const [sender, one, other] = [await bound(), await bound(), await bound()];
+  const before = sender.sendto("before", ["localhost", one.getsockname().port]);
+  const connecting = sender.connect(other.getsockname());
+  const behind = sender.send("behind");
+  await Promise.all([before, connecting, behind]);
+  expect(await texts(one, 1)).toEqual(["before"]);
+  expect(await texts(other, 1)).toEqual(["behind"]);
+});
+
 contract("a datagram above the limit to a name is EMSGSIZE, as to a literal", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const to = ["localhost", receiver.getsockname().port] as const;

@@ -178,7 +178,18 @@ contract("what failed leaves its room in sendQueue", async ({ bound, broadcast }
       expect(["ENOTFOUND", "EAI_AGAIN", "EACCES"]).toContain(code);
     }
   }
-  await expect(sender.sendto(Buffer.alloc(1000), receiver.getsockname())).resolves.toBe(1000);
+  // Each datagram counts 64 bytes more than its payload.
+  await expect(sender.sendto(Buffer.alloc(936), receiver.getsockname())).resolves.toBe(936);
+  await expect(sender.sendto(Buffer.alloc(937), receiver.getsockname())).rejects.toMatchObject({
+    code: "ENOBUFS",
+  });
+});
+
+contract("empty datagrams count for sendQueue too", async ({ bound }) => {
+  const [sender, receiver] = [await bound(undefined, { sendQueue: 640 }), await bound()];
+  const sends = Array.from({ length: 11 }, () => sender.sendto("", receiver.getsockname()));
+  const ends = await Promise.allSettled(sends);
+  expect(ends.map(({ status }) => status)).toEqual([...Array<string>(10).fill("fulfilled"), "rejected"]);
 });
 
 contract("broadcast without SO_BROADCAST is EACCES that names the option", async ({ bound, broadcast }) => {

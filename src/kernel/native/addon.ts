@@ -12,7 +12,7 @@ export const slotBytes = 65_536;
 /** Bytes from one socket name to the next, a `sockaddr_in6`: `kNameBytes`. */
 export const nameBytes = 28;
 /** Datagrams that one send takes at most: `kMostMessages`. */
-export const mostMessages = 1024;
+const mostMessages = 1024;
 
 /** What the callback of a handle is told, and what `poll` asks for. */
 export const readable = 1;
