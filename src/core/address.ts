@@ -152,7 +152,7 @@ function checkName(host: string): string {
   if (host.length > longestName) {
     throw outOfRange("host", `a name of at most ${longestName} characters`, host);
   }
-  // A NUL would end the name early in the resolver, and white space and brackets are in no name.
-  if (/[\0\s[\]%/]/.test(host)) throw outOfRange("host", "a name or an IP address", host);
+  // A NUL would end the name early in the resolver; colons, brackets and white space are in no name.
+  if (/[\0\s[\]%/:]/.test(host)) throw outOfRange("host", "a name or an IP address", host);
   return host;
 }
