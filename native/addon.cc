@@ -11,7 +11,7 @@ namespace datagram {
 namespace {
 
 // To be raised with every change of what JavaScript calls, so that a stale build is refused and not called.
-constexpr int kInterfaceVersion = 1;
+constexpr int kInterfaceVersion = 2;
 
 // What the sockets of one thread share. The arrays belong to JavaScript, which never lets go of them.
 struct Shared {
@@ -102,6 +102,14 @@ napi_value Local(napi_env env, napi_callback_info info) {
   if (!call.handle) return Number(env, -EBADF);
   uint8_t* name = Bytes(env, call.arguments[0], kNameBytes);
   return Number(env, name ? LocalName(call.handle->fd(), name) : -EFAULT);
+}
+
+// remote(name: Uint8Array): number, the bytes of the name
+napi_value Remote(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  if (!call.handle) return Number(env, -EBADF);
+  uint8_t* name = Bytes(env, call.arguments[0], kNameBytes);
+  return Number(env, name ? RemoteName(call.handle->fd(), name) : -EFAULT);
 }
 
 // setOption(level: number, option: number, value: Uint8Array): number
@@ -276,6 +284,9 @@ napi_value Init(napi_env env, napi_value exports) {
   }
   auto end = [](napi_env env, void* data, void*) {
     Shared* shared = static_cast<Shared*>(data);
+    for (napi_ref array : shared->arrays) {
+      if (array) napi_delete_reference(env, array);
+    }
     napi_async_destroy(env, shared->context);
     delete shared->inbox;
     delete shared;
@@ -296,6 +307,7 @@ napi_value Init(napi_env env, napi_value exports) {
   const napi_property_descriptor calls[] = {
       {"bind", nullptr, Bind, nullptr, nullptr, nullptr, fixed, nullptr},
       {"connect", nullptr, Connect, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"remote", nullptr, Remote, nullptr, nullptr, nullptr, fixed, nullptr},
       {"local", nullptr, Local, nullptr, nullptr, nullptr, fixed, nullptr},
       {"setOption", nullptr, SetOptionCall, nullptr, nullptr, nullptr, fixed, nullptr},
       {"getOption", nullptr, GetOptionCall, nullptr, nullptr, nullptr, fixed, nullptr},

@@ -8,8 +8,7 @@ Handle::Handle(napi_env env, napi_async_context context, int fd) : env_(env), co
 
 int Handle::Start(napi_value callback) {
   uv_loop_t* loop = nullptr;
-  if (napi_get_uv_event_loop(env_, &loop) != napi_ok) return UV_EINVAL;
-  int error = uv_poll_init(loop, &poll_, fd_);
+  int error = napi_get_uv_event_loop(env_, &loop) == napi_ok ? uv_poll_init(loop, &poll_, fd_) : UV_EINVAL;
   if (error < 0) {
     CloseSocket(fd_);
     fd_ = -1;
@@ -18,9 +17,9 @@ int Handle::Start(napi_value callback) {
   poll_.data = this;
   owners_++;
   uv_unref(reinterpret_cast<uv_handle_t*>(&poll_));
-  napi_create_reference(env_, callback, 1, &callback_);
-  napi_add_async_cleanup_hook(env_, OnCleanup, this, &hook_);
-  return 0;
+  bool kept = napi_create_reference(env_, callback, 1, &callback_) == napi_ok &&
+              napi_add_async_cleanup_hook(env_, OnCleanup, this, &hook_) == napi_ok;
+  return kept ? 0 : UV_ENOMEM;
 }
 
 int Handle::Poll(int events) {

@@ -19,7 +19,7 @@ class Handle {
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
 
-  // Takes over the descriptor and keeps `callback` until `Close`. Gives 0 or a negative errno, and then owns nothing.
+  // Keeps `callback` until `Close`. Gives 0 or a negative errno, after which only `Forget` may be called.
   int Start(napi_value callback);
   // 0 stops. Gives 0 or a negative errno.
   int Poll(int events);

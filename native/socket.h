@@ -48,6 +48,8 @@ int BindSocket(int fd, const uint8_t* name, size_t bytes);
 int ConnectSocket(int fd, const uint8_t* name, size_t bytes);
 // Gives the bytes of the local name, at most kNameBytes.
 int LocalName(int fd, uint8_t* name);
+// The same of the connected peer.
+int RemoteName(int fd, uint8_t* name);
 int SetOption(int fd, int level, int option, const uint8_t* value, size_t bytes);
 // Gives the bytes of the value, at most `bytes`.
 int GetOption(int fd, int level, int option, uint8_t* value, size_t bytes);

@@ -52,6 +52,12 @@ int LocalName(int fd, uint8_t* name) {
   return static_cast<int>(length);
 }
 
+int RemoteName(int fd, uint8_t* name) {
+  socklen_t length = kNameBytes;
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(name), &length) < 0) return -errno;
+  return static_cast<int>(length);
+}
+
 int SetOption(int fd, int level, int option, const uint8_t* value, size_t bytes) {
   return Result(setsockopt(fd, level, option, value, static_cast<socklen_t>(bytes)));
 }

@@ -24,6 +24,7 @@ export class Address implements Iterable<string | number> {
   readonly port: number;
   /** `AF_INET` or `AF_INET6` of a literal; `AF_UNSPEC` of a name. */
   readonly family: Family | typeof AF_UNSPEC;
+  readonly #checked = true;
 
   /**
    * @param host a literal or a name of up to 253 characters; `""` is every interface and `"<broadcast>"` is
@@ -65,9 +66,14 @@ export class Address implements Iterable<string | number> {
     return new Address(host, Number(match[3]));
   }
 
+  /** Whether `value` was made by the constructor, and so was checked: not only an object of this shape. */
+  static is(value: unknown): value is Address {
+    return typeof value === "object" && value !== null && #checked in value;
+  }
+
   /** The `Address` of any of the forms that calls take. Reads each part once. */
   static from(input: AddressLike): Address {
-    if (input instanceof Address) return input;
+    if (Address.is(input)) return input;
     if (Array.isArray(input)) {
       const pair = input as readonly unknown[];
       if (pair.length !== 2) throw wrongType("address", "a pair [host, port]", input);

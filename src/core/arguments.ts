@@ -86,7 +86,8 @@ export function checkLetters(
         letters.push({ payload: toBytes(data), to: address === undefined ? null : destination(address) });
       } else letters.push({ payload: toBytes(item), to: shared });
     } catch (error) {
-      throw Object.assign(error as Error, { index: letters.length, sent: 0 });
+      if (!(error instanceof Error) || !Object.isExtensible(error)) throw error;
+      throw Object.assign(error, { index: letters.length, sent: 0 });
     }
   }
   return letters;

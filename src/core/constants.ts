@@ -59,6 +59,14 @@ export const IP_TOS = 1;
 export const IP_TTL = 2;
 /** Integer: path MTU discovery, one of the `IP_PMTUDISC_…` values of `ip(7)`. */
 export const IP_MTU_DISCOVER = 10;
+/** For `IP_MTU_DISCOVER`: never forbid fragments. */
+export const IP_PMTUDISC_DONT = 0;
+/** For `IP_MTU_DISCOVER`: forbid fragments, and make them where the path needs it. The default. */
+export const IP_PMTUDISC_WANT = 1;
+/** For `IP_MTU_DISCOVER`: forbid fragments; what is over the path MTU fails with `EMSGSIZE`. */
+export const IP_PMTUDISC_DO = 2;
+/** For `IP_MTU_DISCOVER`: forbid fragments, and ignore what is known of the path. */
+export const IP_PMTUDISC_PROBE = 3;
 /** Integer, bytes, read only: the path MTU that is known to the connected peer. */
 export const IP_MTU = 14;
 /** Boolean: bind to an address that this host does not have yet. */

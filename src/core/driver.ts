@@ -70,6 +70,8 @@ export interface Driver {
   connect(to: Endpoint | null): Promise<void>;
   /** The local address; `0.0.0.0:0` or `[::]:0` until there is one. */
   local(): Endpoint;
+  /** The peer, once `connect` has named one: its address as the kernel has it. */
+  remote(): Endpoint;
   setOption(option: Option, value: OptionValue): void;
   getOption(option: Option): OptionValue;
   /** Joins or leaves a multicast group; without an interface, on the one that the system chooses. */

@@ -33,6 +33,7 @@ export class Engine implements SenderHost, ReceiverHost {
   #waiting = false;
   #held = false;
   #cancelLetGo: (() => void) | undefined;
+  #closing = false;
   #closed = false;
   #lastDropped: number | undefined;
 
@@ -74,7 +75,7 @@ export class Engine implements SenderHost, ReceiverHost {
       if (this.peer) await this.driver.connect(this.peer);
       throw error;
     }
-    this.peer = to;
+    this.peer = to && this.driver.remote();
     if (to) this.ledger.watchUnreachable();
   }
 
@@ -92,6 +93,7 @@ export class Engine implements SenderHost, ReceiverHost {
 
   resolve(host: string): Promise<Endpoint> {
     return new Promise((resolve, reject) => {
+      if (this.#closing) throw new OSError("ECANCELED", { text: "the socket was closed first" });
       this.#lookups.add(reject);
       this.#stack
         .resolve(host, this.family)
@@ -149,6 +151,7 @@ export class Engine implements SenderHost, ReceiverHost {
 
   /** Ends what waits, lets what was sent go out, gives the driver back, then calls `done`. */
   close(done: () => void): void {
+    this.#closing = true;
     this.#lost(this.receiver.close());
     for (const cancel of this.#lookups) {
       cancel(new OSError("ECANCELED", { text: "the socket was closed first" }));

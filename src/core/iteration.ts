@@ -8,7 +8,7 @@ export interface IterationHost {
   /** The next datagram where one is there already: most are, in a flood. */
   take(): Datagram | undefined;
   /** Waits for a datagram, as `recvmsg()` does. */
-  receive(serve: (datagram: Datagram) => void, fail: (reason: unknown) => void): void;
+  receive(serve: (datagram: Datagram) => void, fail: (reason: unknown) => void): (() => void) | undefined;
   closed(): boolean;
 }
 
@@ -20,6 +20,8 @@ const end: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: 
 export class Iteration implements AsyncIterableIterator<Datagram, undefined> {
   readonly #host: IterationHost;
   #release: (() => void) | undefined;
+  /** What ends the steps that wait. */
+  readonly #waiting = new Set<() => void>();
   #ended = false;
 
   constructor(host: IterationHost) {
@@ -46,9 +48,13 @@ export class Iteration implements AsyncIterableIterator<Datagram, undefined> {
   }
 
   #step(resolve: (step: Step) => void, reject: (reason: unknown) => void): void {
-    this.#host.receive(
-      (value) => resolve({ done: false, value }),
+    const withdraw = this.#host.receive(
+      (value) => {
+        this.#waiting.delete(leave);
+        resolve({ done: false, value });
+      },
       (reason) => {
+        this.#waiting.delete(leave);
         // ICMP news of the connected peer is in the ledger; it says nothing about the datagrams to come.
         if (isNetworkNews(reason) && !this.#host.closed()) {
           this.#step(resolve, reject);
@@ -59,10 +65,18 @@ export class Iteration implements AsyncIterableIterator<Datagram, undefined> {
         else reject(reason);
       },
     );
+    function leave(): void {
+      withdraw?.();
+      resolve(end);
+    }
+    if (withdraw) this.#waiting.add(leave);
   }
 
+  /** A step that still waited would take a datagram with it. */
   #finish(): void {
     this.#ended = true;
+    for (const leave of this.#waiting) leave();
+    this.#waiting.clear();
     this.#release?.();
     this.#release = undefined;
   }

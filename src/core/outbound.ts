@@ -64,7 +64,7 @@ export class Outbound {
     const { count, bytes } = this;
     const end = bytes + payload.length;
     if (count === capacityDatagrams || end > capacityBytes) return false;
-    this.arena.set(payload, bytes);
+    if (end > bytes) this.arena.set(payload, bytes);
     this.lengths[count] = payload.length;
     this.peers[count] = peer;
     this.#owners[count] = owner;

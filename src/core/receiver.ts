@@ -81,26 +81,29 @@ export class Receiver implements Sink {
   /**
    * Calls `serve` once when the inbox has a datagram, or `fail` with a `TimeoutError`; an `OSError`: `EAGAIN` with a
    * `timeoutMs` of 0, `ECANCELED` by `close()`, what ICMP said of the connected peer; or the signal's reason.
+   *
+   * @returns what withdraws the call while it waits.
    */
-  receive(wait: Wait, serve: () => void, fail: (reason: unknown) => void): void {
+  receive(wait: Wait, serve: () => void, fail: (reason: unknown) => void): (() => void) | undefined {
     const { signal, timeoutMs } = wait;
     if (signal?.aborted === true) {
       fail(signal.reason);
-      return;
+      return undefined;
     }
     if (this.#waiters.size === 0 && this.#credit > 0) {
       const error = !this.ready && (this.#more || timeoutMs === 0) ? this.#look() : undefined;
       if (error) {
         fail(error);
-        return;
+        return undefined;
       }
       if (this.ready) {
         serve();
-        return;
+        return undefined;
       }
     }
-    if (this.#closed) fail(closedWhileWaiting(wait.syscall));
-    else this.#enlist(wait, serve, fail);
+    if (!this.#closed) return this.#enlist(wait, serve, fail);
+    fail(closedWhileWaiting(wait.syscall));
+    return undefined;
   }
 
   /** Whether the inbox has a datagram. */
@@ -111,6 +114,11 @@ export class Receiver implements Sink {
   /** Whether a call that comes now is served at once, and needs none of what waiting takes. */
   get immediate(): boolean {
     return this.ready && this.#waiters.size === 0 && this.#credit > 0;
+  }
+
+  /** Whether this turn of the loop has handed out its share. */
+  get spent(): boolean {
+    return this.#credit <= 0;
   }
 
   /** The payload of the next datagram of the inbox, which has one. */
@@ -167,7 +175,7 @@ export class Receiver implements Sink {
     return { datagrams: unread.length, bytes: unread.reduce((bytes, { data }) => bytes + data.length, 0) };
   }
 
-  #enlist(wait: Wait, serve: () => void, fail: (reason: unknown) => void): void {
+  #enlist(wait: Wait, serve: () => void, fail: (reason: unknown) => void): () => void {
     const { signal, timeoutMs } = wait;
     const timed = timeoutMs !== null && timeoutMs > 0;
     const deadline = timed ? this.#host.clock.now() + timeoutMs : Infinity;
@@ -184,6 +192,7 @@ export class Receiver implements Sink {
     if (timeoutMs === 0) this.#lastChance([waiter]);
     else if (this.#credit > 0) this.#host.driver.wantReadable(true);
     else this.#yield();
+    return () => this.#dismiss(waiter);
   }
 
   #dismiss(waiter: Waiter): void {

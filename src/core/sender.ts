@@ -20,6 +20,7 @@ export interface SenderHost {
   readonly driver: Driver;
   readonly clock: Clock;
   readonly family: Family;
+  readonly peer: Endpoint | null;
   /** The addresses of a name. */
   resolve(host: string): Promise<Endpoint>;
   /** Whether `sent` wants to see payloads and peers. */
@@ -39,6 +40,8 @@ export interface Letter {
 /** One datagram of a bulk. */
 interface BulkItem {
   readonly payload: Uint8Array;
+  /** The length of the payload when it was lent. */
+  readonly bytes: number;
   readonly peer: Endpoint | null;
   readonly tag: number;
 }
@@ -110,7 +113,7 @@ export class Sender {
     }
     this.#queuedBytes += cost;
     if (to !== null && !isEndpoint(to)) {
-      this.#hold(to.host, { payload: Uint8Array.from(payload), port: to.port, owner, tag });
+      this.#hold(to.host, { payload: new Uint8Array(payload), port: to.port, owner, tag });
     } else {
       this.#append(this.#lastEpoch, payload, to, owner, tag);
       if (this.#host.driver.batches) this.#schedule();
@@ -130,7 +133,7 @@ export class Sender {
       }
       const tooBig = this.#tooBig(payload.length, to);
       if (tooBig) owner.settle(tag, tooBig);
-      else items.push({ payload, peer: to, tag });
+      else items.push({ payload, bytes: payload.length, peer: to, tag });
     }
     if (items.length === 0) return;
     this.#lastEpoch.queue.push({ items, owner, next: 0 });
@@ -239,7 +242,7 @@ export class Sender {
 
   #tooBig(bytes: number, to: Address | null): OSError | undefined {
     if (bytes <= 65_507) return undefined;
-    const limit = payloadLimit(to, this.#host.family);
+    const limit = payloadLimit(to ?? this.#host.peer, this.#host.family);
     if (bytes <= limit) return undefined;
     const error = failure("EMSGSIZE", to, `message of ${bytes} bytes is over the limit of ${limit}`, limit);
     this.#host.failed(error);
@@ -331,10 +334,19 @@ export class Sender {
       return head;
     }
     const batch = Outbound.take();
-    let item: BulkItem | undefined;
-    while ((item = head.items[head.next]) && batch.add(item.payload, item.peer, head.owner, item.tag))
-      head.next++;
-    if (item === undefined) queue.shift();
+    for (; head.next < head.items.length; head.next++) {
+      const { payload, bytes, peer, tag } = head.items[head.next] as BulkItem;
+      if (payload.length !== bytes) {
+        const error = failure(
+          "EFAULT",
+          peer,
+          "the payload was resized or transferred away before it was sent",
+        );
+        this.#host.failed(error);
+        head.owner.settle(tag, error);
+      } else if (!batch.add(payload, peer, head.owner, tag)) break;
+    }
+    if (head.next === head.items.length) queue.shift();
     this.#queuedBytes += batch.bytes + batch.count * overheadBytes;
     return batch;
   }

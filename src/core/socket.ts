@@ -33,6 +33,8 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   readonly type: typeof c.SOCK_DGRAM = c.SOCK_DGRAM;
   readonly #stack: Stack;
   readonly #engine: Engine;
+  /** As it was set, in seconds, and what that is in milliseconds. */
+  #timeout: number | null = null;
   #timeoutMs: number | null = null;
   /** Whether the last `connect` named a peer, done or not: what `send` may count on. */
   #connects = false;
@@ -97,7 +99,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    * @throws (rejects) `OSError` `EMSGSIZE` with `limit`, `ENOTFOUND`, `ENETUNREACH`, `EACCES`, `ENOBUFS`.
    */
   sendto(data: Data, address: AddressLike): Promise<number> {
-    return this.#send(data, address);
+    return this.#send("sendto", data, address);
   }
 
   /**
@@ -107,7 +109,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    *   the last call that nobody listens there.
    */
   send(data: Data): Promise<number> {
-    return this.#send(data, null);
+    return this.#send("send", data);
   }
 
   /**
@@ -202,7 +204,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     const { receiver } = this.#engine;
     return this.#receive("recvMany", most, options, (count) => {
       const datagrams = [this.#take(Infinity)];
-      while (datagrams.length < count) {
+      while (datagrams.length < count && !receiver.spent) {
         receiver.refill();
         if (!receiver.ready) break;
         datagrams.push(this.#take(Infinity));
@@ -221,7 +223,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
       take: () => (this.#engine.receiver.immediate ? this.#take(Infinity) : undefined),
       receive: (serve, fail) => {
         const wait = checkWait("recvmsg", undefined, this.#timeoutMs);
-        this.#engine.receiver.receive(wait, () => serve(this.#take(Infinity)), fail);
+        return this.#engine.receiver.receive(wait, () => serve(this.#take(Infinity)), fail);
       },
       closed: () => this.closed,
     });
@@ -235,16 +237,18 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    */
   settimeout(seconds: number | null): void {
     this.#timeoutMs = checkTimeout(seconds);
+    this.#timeout = seconds;
   }
 
   /** Seconds that receive calls wait; `null` for ever. */
   gettimeout(): number | null {
-    return this.#timeoutMs === null ? null : this.#timeoutMs / 1000;
+    return this.#timeout;
   }
 
-  /** `true` is `settimeout(null)`, `false` is `settimeout(0)`. */
-  setblocking(flag: boolean): void {
-    if (typeof flag !== "boolean") throw wrongType("flag", "a boolean", flag);
+  /** `true` or 1 is `settimeout(null)`, `false` or 0 is `settimeout(0)`. */
+  setblocking(flag: boolean | 0 | 1): void {
+    if (typeof flag === "number") wholeNumber("flag", flag, 0, 1);
+    else if (typeof flag !== "boolean") throw wrongType("flag", "a boolean, 0 or 1", flag);
     this.settimeout(flag ? null : 0);
   }
 
@@ -386,21 +390,22 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     return this.#engine;
   }
 
-  #address(input: AddressLike, syscall: string): Address {
-    return forFamily(knownAddress(input), this.family, syscall);
+  #address(input: AddressLike | undefined, syscall: string): Address {
+    return forFamily(knownAddress(input as AddressLike), this.family, syscall);
   }
 
-  #destination(input: AddressLike, syscall: string): Address {
+  #destination(input: AddressLike | undefined, syscall: string): Address {
     const to = this.#address(input, syscall);
     if (to.port > 0) return to;
     throw new OSError("EINVAL", { syscall, address: to.host, port: 0, text: "port 0 is no destination" });
   }
 
-  #send(data: Data, address: AddressLike | null): Promise<number> {
+  #send(syscall: "send" | "sendto", data: Data, address?: AddressLike): Promise<number> {
     return new Promise((resolve, reject) => {
+      const to = syscall === "send" ? null : this.#destination(address, syscall);
+      // Last, since reading the address may run code of the program's, and the memory is its own.
       const payload = toBytes(data);
-      const to = address === null ? null : this.#destination(address, "sendto");
-      const { sender } = this.#open(to ? "sendto" : "send");
+      const { sender } = this.#open(syscall);
       if (!to && !this.#connects) throw new OSError("EDESTADDRREQ", { syscall: "send" });
       const refused = sender.send(payload, to, new Sending(resolve, reject), payload.length);
       if (refused) reject(refused);

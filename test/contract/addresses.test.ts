@@ -113,3 +113,22 @@ for (const [name, call] of calls.filter(([each]) => each !== "bind")) {
     expect(s.getsockname().port).toBe(0);
   });
 }
+
+contract("sendto null is refused with a TypeError, connected or not", async ({ bound, socket }) => {
+  const [peer, client] = [await bound(), socket()];
+  for (let round = 0; round < 2; round++) {
+    await expect(client.sendto("x", null as never)).rejects.toMatchObject({ code: "ERR_INVALID_ARG_TYPE" });
+    await client.connect(peer.getsockname());
+  }
+});
+
+contract("a scope that is no interface here is ENODEV, never ignored", async ({ socket }) => {
+  for (const call of [
+    (s: Socket) => s.bind(["::1%nosuch", 0]),
+    (s: Socket) => s.sendto("x", ["::1%nosuch", 9]),
+    (s: Socket) => s.connect(["::1%nosuch", 9]),
+  ]) {
+    const error = await failure(call(socket(AF_INET6)));
+    expect(error).toMatchObject({ code: "ENODEV" });
+  }
+});

@@ -168,3 +168,43 @@ contract("many sockets open and close at once", async ({ bound }) => {
   const found = await texts(receiver, 100);
   expect(new Set(found)).toEqual(new Set(numbered(100)));
 });
+
+contract("close() from inside a getter of an argument: the call is EBADF", async ({ bound, localhost }) => {
+  const closing = <T>(s: Socket, value: T): T => {
+    void s.close();
+    return value;
+  };
+  const address = (s: Socket) => ({
+    get address() {
+      return closing(s, localhost());
+    },
+    port: 9000,
+  });
+  const options = (s: Socket) => ({
+    get timeoutMs() {
+      return closing(s, 5);
+    },
+  });
+  const calls = [
+    (s: Socket) => s.bind(address(s)),
+    (s: Socket) => s.connect(address(s)),
+    (s: Socket) => s.sendto("x", address(s)),
+    (s: Socket) => s.sendMany(["x"], address(s)),
+    (s: Socket) => s.recvfrom(64, options(s)),
+    (s: Socket) => s.recv(64, options(s)),
+    (s: Socket) => s.recvmsg(options(s)),
+    (s: Socket) => s.recvMany(4, options(s)),
+  ];
+  for (const call of calls) {
+    await expect(failure(call(await bound()))).resolves.toMatchObject({ code: "EBADF" });
+  }
+});
+
+contract("close() while calls by name wait behind one another: each is ECANCELED", async ({ socket }) => {
+  const s = socket();
+  const calls = [s.connect(["localhost", 9]), s.connect(["localhost", 10]), s.bind(["localhost", 0])].map(
+    failure,
+  );
+  await s.close();
+  expect((await Promise.all(calls)).map(({ code }) => code)).toEqual(["ECANCELED", "ECANCELED", "ECANCELED"]);
+});

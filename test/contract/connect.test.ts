@@ -1,4 +1,4 @@
-import { AF_INET } from "datagram";
+import { AF_INET, IPPROTO_IP, IP_TTL, SOL_SOCKET, SO_BROADCAST } from "datagram";
 import { expect } from "vitest";
 
 import { contract, failure, families, soon, texts, turn } from "./world.js";
@@ -179,4 +179,39 @@ contract("two sockets that are connected to each other talk with send and recv a
   await other.send("pong");
   expect((await one.recv(64, soon)).toString()).toBe("pong");
   expect(one.family).toBe(AF_INET);
+});
+
+contract("a receive call that waits goes on waiting while the peer changes", async ({ bound, socket }) => {
+  const [one, other, client] = [await bound(), await bound(), socket()];
+  await client.connect(one.getsockname());
+  const waiting = client.recv(64, soon);
+  await client.connect(other.getsockname());
+  await other.sendto("from the other", client.getsockname());
+  expect((await waiting).toString()).toBe("from the other");
+});
+
+contract("options outlive connect(null)", async ({ bound, socket }) => {
+  const [server, client] = [await bound(), socket()];
+  client.setsockopt(IPPROTO_IP, IP_TTL, 33);
+  client.setsockopt(SOL_SOCKET, SO_BROADCAST, true);
+  await client.connect(server.getsockname());
+  await client.connect(null);
+  expect(client.getsockopt(IPPROTO_IP, IP_TTL)).toBe(33);
+  expect(client.getsockopt(SOL_SOCKET, SO_BROADCAST)).toBe(1);
+});
+
+contract(
+  "getpeername names the address that the kernel chose for 0.0.0.0",
+  async ({ bound, localhost, socket }) => {
+    const [server, client] = [await bound(), socket()];
+    await client.connect(["", server.getsockname().port]);
+    expect(client.getpeername().host).toBe(localhost());
+  },
+);
+
+contract("connect(null) of an unbound socket does not bind it", async ({ localhost, socket }) => {
+  const s = socket();
+  await s.connect(null);
+  expect(s.getsockname().port).toBe(0);
+  await s.bind([localhost(), 0]);
 });

@@ -190,6 +190,34 @@ contract(
   },
 );
 
+contract("what a getter of an argument throws is what the call rejects with", async ({ bound }) => {
+  const [s, thrown] = [await bound(), new Error("thrown by the program")];
+  const throws = {
+    get address(): string {
+      throw thrown;
+    },
+    get signal(): AbortSignal {
+      throw thrown;
+    },
+    port: 9000,
+  };
+  const letter = {
+    get data(): string {
+      throw thrown;
+    },
+  };
+  const calls = [
+    s.bind(throws),
+    s.connect(throws),
+    s.sendto("x", throws),
+    s.sendMany(["x"], throws),
+    s.sendMany([letter]),
+    s.recv(64, throws),
+    s.recvmsg(throws),
+  ];
+  for (const call of calls) await expect(call).rejects.toBe(thrown);
+});
+
 /** What the socket emits as "error", which must be nothing; without a listener it would end the process. */
 function errorsOf(s: Socket): unknown[] {
   const emitted: unknown[] = [];

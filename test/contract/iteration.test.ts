@@ -154,3 +154,13 @@ contract("an iteration that starts after close() is EBADF", async ({ bound }) =>
   };
   await expect(failure(loop())).resolves.toMatchObject({ code: "EBADF" });
 });
+
+contract("return() while a step waits ends that step, and takes no datagram", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  const iteration = receiver[Symbol.asyncIterator]();
+  const step = iteration.next();
+  await iteration.return();
+  await sender.sendto("for the next reader", receiver.getsockname());
+  expect(await texts(receiver, 1)).toEqual(["for the next reader"]);
+  expect(await step).toEqual({ done: true, value: undefined });
+});

@@ -193,3 +193,13 @@ contract("a group or an interface of a wrong type is a TypeError", ({ socket }) 
   for (const group of [5, null, undefined, {}]) expect(() => s.addMembership(group as never)).toThrow(wrong);
   for (const at of [null, {}, true]) expect(() => s.addMembership("239.255.0.1", at as never)).toThrow(wrong);
 });
+
+contract(
+  "an interface address that is not here is refused at the call, before bind too",
+  async ({ elsewhere, socket }) => {
+    const s = socket();
+    expect(() => s.addMembership("239.255.7.7", elsewhere())).toThrow();
+    expect(() => s.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, "224.0.0.2")).toThrow();
+    await s.bind(["", 0]);
+  },
+);

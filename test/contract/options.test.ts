@@ -255,3 +255,10 @@ contract("IPV6_V6ONLY cannot change once the socket is bound", async ({ bound })
   const refused = await failure(Promise.resolve().then(() => s.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, true)));
   expect(["EINVAL", "ENOTSUP"]).toContain(refused.code);
 });
+
+contract("the smallest buffer that can be asked for is the kernel's least", async ({ bound }) => {
+  const s = await bound();
+  s.setsockopt(SOL_SOCKET, SO_RCVBUF, 10_000);
+  s.setsockopt(SOL_SOCKET, SO_RCVBUF, 0);
+  expect(s.getsockopt(SOL_SOCKET, SO_RCVBUF)).toBeLessThan(20_000);
+});

@@ -146,15 +146,20 @@ contract("close() after sendto: what was addressed goes out first", async ({ bou
 });
 
 contract(
-  "close() after connect and send that are not awaited: both are done first",
+  "close() after sends and connects that are not awaited: all are done first",
   async ({ bound, socket }) => {
-    const [sender, receiver] = [socket(), await bound()];
-    const connecting = sender.connect(receiver.getsockname());
-    const sending = sender.send("hello");
+    const [sender, one, other] = [socket(), await bound(), await bound()];
+    const calls = [
+      sender.sendto("first", one.getsockname()),
+      sender.connect(one.getsockname()),
+      sender.send("second"),
+      sender.connect(other.getsockname()),
+      sender.send("third"),
+    ];
     await sender.close();
-    await connecting;
-    await expect(sending).resolves.toBe(5);
-    expect(await texts(receiver, 1)).toEqual(["hello"]);
+    await expect(Promise.all(calls)).resolves.toEqual([5, undefined, 6, undefined, 5]);
+    expect(await texts(one, 2)).toEqual(["first", "second"]);
+    expect(await texts(other, 1)).toEqual(["third"]);
   },
 );
 

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 
-import { contract, failure, families, soon, texts } from "./world.js";
+import { contract, failure, families, soon, texts, pause } from "./world.js";
 
 for (const [ip, family] of families) {
   contract(
@@ -84,4 +84,12 @@ contract("connecting to another peer forgets what ICMP said of the last", async 
   expect(await texts(client, 1)).toEqual(["hello"]);
   await expect(client.send("answer")).resolves.toBe(6);
   expect(await texts(peer, 1)).toEqual(["answer"]);
+});
+
+contract("what ICMP said of the connected peer rejects the next send too", async ({ bound, nobody }) => {
+  const [client, gone] = [await bound(), await nobody()];
+  await client.connect(gone);
+  await client.send("anybody?");
+  await pause(client, 50);
+  await expect(failure(client.send("still nobody?"))).resolves.toMatchObject({ code: "ECONNREFUSED" });
 });

@@ -233,3 +233,13 @@ contract("on an unconnected socket a peer that is gone fails no other send and n
   await request.reply("pong");
   expect(await texts(s, 1)).toEqual(["pong"]);
 });
+
+contract("a view that lies about its length sends its own bytes and no other memory", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  await sender.sendto("a secret that went before", receiver.getsockname());
+  await texts(receiver, 1);
+  const liar = Object.defineProperty(Buffer.from("abc"), "length", { value: 20 });
+  await sender.sendto(liar, receiver.getsockname()).catch(() => 0);
+  await sender.sendto("abc", receiver.getsockname());
+  expect(await texts(receiver, 1)).toEqual(["abc"]);
+});

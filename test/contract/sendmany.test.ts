@@ -167,3 +167,32 @@ contract(
     expect((await receiver.recv(64, soon)).toString()).toBe("marker");
   },
 );
+
+contract(
+  "a payload of sendMany that is transferred away fails alone, and the socket goes on",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound()];
+    const gone = new Uint8Array(10);
+    const sending = sender.sendMany([gone, "kept"], receiver.getsockname()).catch((error: unknown) => error);
+    structuredClone(gone.buffer, { transfer: [gone.buffer] });
+    expect(await sending).toMatchObject({ index: 0, sent: 1 });
+    await sender.sendto("after", receiver.getsockname());
+    expect(await texts(receiver, 2)).toEqual(["kept", "after"]);
+  },
+);
+
+contract("a payload of sendMany that grows past a datagram fails alone", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  // Resizable memory is in Node 20, and not in the ES2022 types.
+  const Memory = ArrayBuffer as unknown as new (
+    bytes: number,
+    options: { maxByteLength: number },
+  ) => ArrayBuffer & { resize(bytes: number): void };
+  const memory = new Memory(10, { maxByteLength: 200_000 });
+  const sending = sender
+    .sendMany([new Uint8Array(memory), "kept"], receiver.getsockname())
+    .catch((error: unknown) => error);
+  memory.resize(100_000);
+  expect(await sending).toMatchObject({ index: 0, sent: 1, code: "EFAULT" });
+  expect(await texts(receiver, 1)).toEqual(["kept"]);
+});

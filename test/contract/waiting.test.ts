@@ -95,7 +95,7 @@ contract("settimeout refuses what is no time, and keeps the one it has", ({ sock
   for (const seconds of ["x", "1", true, undefined, {}, 1n]) {
     const wrong = expect.objectContaining({ name: "TypeError", code: "ERR_INVALID_ARG_TYPE" }) as Error;
     expect(() => s.settimeout(seconds as never)).toThrow(wrong);
-    expect(() => s.setblocking((seconds === true ? 1 : seconds) as never)).toThrow(wrong);
+    expect(() => s.setblocking((seconds === true ? null : seconds) as never)).toThrow(wrong);
   }
   expect(s.gettimeout()).toBe(3);
 });
@@ -141,4 +141,34 @@ contract("wait options of a wrong kind are refused at once, and cost no datagram
     expect(await refusal(options)).toMatchObject({ name: "TypeError", code: "ERR_INVALID_ARG_TYPE" });
   }
   expect(await texts(receiver, 1)).toEqual(["kept"]);
+});
+
+contract("a wait longer than any timer of Node's still waits", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  for (const timeoutMs of [2 ** 31 - 1, 2 ** 31, 2 ** 32, Number.MAX_VALUE, Infinity]) {
+    const waiting = receiver.recv(64, { timeoutMs });
+    await turn(receiver);
+    await sender.sendto(`${timeoutMs}`, receiver.getsockname());
+    expect((await waiting).toString()).toBe(`${timeoutMs}`);
+  }
+});
+
+contract(
+  "a datagram that came in time is given, though the program was too busy to look until late",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound()];
+    const waiting = receiver.recv(64, { timeoutMs: 5 });
+    await sender.sendto("in time", receiver.getsockname());
+    const late = performance.now() + 20;
+    while (performance.now() < late) continue;
+    expect((await waiting).toString()).toBe("in time");
+  },
+);
+
+contract("gettimeout gives what settimeout was given", ({ socket }) => {
+  const s = socket();
+  for (const seconds of [1e-9, 0.1, 0.29, 1 / 3, 4.35, 1e9]) {
+    s.settimeout(seconds);
+    expect(s.gettimeout()).toBe(seconds);
+  }
 });

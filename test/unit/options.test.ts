@@ -9,7 +9,7 @@ const { AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_IPV6, SOL_SOCKET } = datagram;
 /** The level of an option by the start of its name, and the family that it needs. */
 const levels = [
   [/^SO_/, SOL_SOCKET, AF_INET],
-  [/^IP_/, IPPROTO_IP, AF_INET],
+  [/^IP_(?!PMTUDISC)/, IPPROTO_IP, AF_INET],
   [/^IPV6_/, IPPROTO_IPV6, AF_INET6],
 ] as const;
 

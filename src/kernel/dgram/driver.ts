@@ -11,6 +11,7 @@ import type { Option, OptionValue } from "../../core/options.js";
 import type { Outbound } from "../../core/outbound.js";
 import { failure } from "../../core/sender.js";
 import { realClock } from "../clock.js";
+import { hostFor } from "../interfaces.js";
 import { toOSError, toSendError } from "./errors.js";
 import { DgramOptions } from "./options.js";
 
@@ -18,6 +19,8 @@ import { DgramOptions } from "./options.js";
 const queueBytes = 4 << 20;
 /** Bytes that an unread datagram costs beside its payload, about. */
 const overheadBytes = 256;
+/** Places at the front of the queue that may stay empty before it is made shorter. */
+const compactAfter = 1024;
 /** The longest interval of a timer, in milliseconds. */
 const everMs = 0x7fff_ffff;
 
@@ -49,6 +52,7 @@ export class DgramDriver implements Driver {
   #batch: Outbound | undefined;
   #next = 0;
   #keeper: NodeJS.Timeout | undefined;
+  #closed = false;
 
   constructor(family: Family, events: DriverEvents) {
     this.#family = family;
@@ -67,6 +71,7 @@ export class DgramDriver implements Driver {
   }
 
   async connect(to: Endpoint | null): Promise<void> {
+    if (!to && !this.#socket) return;
     this.#socket ??= this.#open(anyAddress(this.#family));
     if (this.#peer) this.#disconnect(this.#socket);
     if (to) await this.#connect(this.#socket, to);
@@ -75,6 +80,12 @@ export class DgramDriver implements Driver {
   local(): Endpoint {
     if (!this.#socket) return anyAddress(this.#family);
     const { address, port } = this.#socket.address();
+    return sharedAddress(address, port) as Endpoint;
+  }
+
+  remote(): Endpoint {
+    if (!this.#socket) throw new OSError("ENOTCONN", { syscall: "getpeername" });
+    const { address, port } = this.#socket.remoteAddress();
     return sharedAddress(address, port) as Endpoint;
   }
 
@@ -91,6 +102,12 @@ export class DgramDriver implements Driver {
   }
 
   receive(sink: Sink, max: number): number {
+    const news = this.#news;
+    if (news) {
+      // As the kernel does: an error that waits comes before the datagrams that wait.
+      this.#news = undefined;
+      throw news;
+    }
     let count = 0;
     while (count < max && this.#first < this.#end) {
       const { data, source } = this.#queue[this.#first] as Unread;
@@ -100,11 +117,13 @@ export class DgramDriver implements Driver {
       count++;
     }
     if (this.#first === this.#end) this.#first = this.#end = 0;
+    else if (this.#first >= compactAfter) {
+      this.#queue.splice(0, this.#first);
+      this.#end -= this.#first;
+      this.#first = 0;
+    }
     this.#drained = count < max;
-    const news = count === 0 ? this.#news : undefined;
-    if (!news) return count;
-    this.#news = undefined;
-    throw news;
+    return count;
   }
 
   wantReadable(): void {
@@ -121,15 +140,23 @@ export class DgramDriver implements Driver {
       return batch.count;
     }
     this.#batch = batch;
+    if (this.#news) {
+      // As the kernel does: what waited is the error of the next call, which sends nothing.
+      batch.fail(0, failure(this.#news.code, batch.peers[0] ?? null));
+      this.#news = undefined;
+    }
     let offset = 0;
     for (let index = 0; index < batch.count; index++) {
-      const start = offset;
-      offset += batch.length(index);
+      const payload = batch.view(offset, (offset += batch.length(index)));
       const to = batch.peers[index] ?? null;
-      const refused = this.#refuse(to);
-      if (refused) batch.fail(index, refused);
-      else if (this.#peer) socket.send(batch.view(start, offset), this.#sent);
-      else socket.send(batch.view(start, offset), to?.port, to?.host, this.#sent);
+      if (batch.failed(index)) continue;
+      try {
+        const host = this.#host(to);
+        if (host === undefined) socket.send(payload, this.#sent);
+        else socket.send(payload, to?.port, host, this.#sent);
+      } catch (error) {
+        batch.fail(index, toSendError(error as Error, to));
+      }
     }
     return this.#settleRefused(batch);
   }
@@ -146,6 +173,7 @@ export class DgramDriver implements Driver {
   }
 
   close(): Loss {
+    this.#closed = true;
     this.#batch = undefined;
     clearInterval(this.#keeper);
     this.#socket?.removeAllListeners().close();
@@ -158,6 +186,8 @@ export class DgramDriver implements Driver {
 
   /** Opens a socket of Node's, bound to `at`. It binds within the call, since no address here needs the resolver. */
   #open(at: Endpoint): dgram.Socket {
+    if (this.#closed) throw new OSError("EBADF", { syscall: "bind", address: at.host, port: at.port });
+    const host = hostFor(at, "bind");
     const socket = dgram.createSocket({
       type: this.#family === AF_INET ? "udp4" : "udp6",
       lookup: (host, _options, done) => done(null, host, this.#family === AF_INET ? 4 : 6),
@@ -165,7 +195,7 @@ export class DgramDriver implements Driver {
     });
     let failed: Error | undefined;
     socket.on("error", (error) => (failed = error));
-    socket.bind({ address: at.host, port: at.port, exclusive: true });
+    socket.bind({ address: host, port: at.port, exclusive: true });
     if (failed) {
       socket.close();
       throw toOSError(failed, "bind", at);
@@ -185,7 +215,7 @@ export class DgramDriver implements Driver {
 
   #connect(socket: dgram.Socket, to: Endpoint): Promise<void> {
     return new Promise((resolve, reject) => {
-      socket.connect(to.port, to.host, (error?: Error) => {
+      socket.connect(to.port, hostFor(to, "connect"), (error?: Error) => {
         if (error) {
           reject(toOSError(error, "connect", to));
           return;
@@ -211,11 +241,14 @@ export class DgramDriver implements Driver {
     realClock.turn(() => socket.removeAllListeners().close());
   }
 
-  /** Why `node:dgram` would not send to `to` now. */
-  #refuse(to: Endpoint | null): OSError | undefined {
-    if (!this.#peer) return to ? undefined : new OSError("EDESTADDRREQ", { syscall: "send" });
+  /** The host to send to; `undefined` for the connected peer. Throws where `node:dgram` would not send now. */
+  #host(to: Endpoint | null): string | undefined {
+    if (!this.#peer) {
+      if (!to) throw new OSError("EDESTADDRREQ", { syscall: "send" });
+      return to.scope === undefined ? to.host : hostFor(to, "sendto");
+    }
     if (!to || to.equals(this.#peer)) return undefined;
-    return failure(
+    throw failure(
       "ENOTSUP",
       to,
       "the dgram driver sends nowhere else while connected: the native driver does",

@@ -13,8 +13,9 @@ type Apply = (socket: dgram.Socket, value: OptionValue, family: Family) => void;
 /** The options that `node:dgram` has a call for. */
 const applied: Readonly<Record<string, Apply>> = {
   SO_BROADCAST: (socket, value) => socket.setBroadcast(value === 1),
-  SO_RCVBUF: (socket, value) => socket.setRecvBufferSize(value as number),
-  SO_SNDBUF: (socket, value) => socket.setSendBufferSize(value as number),
+  // To libuv 0 is a question; to the kernel 0 and 1 are both less than its least.
+  SO_RCVBUF: (socket, value) => socket.setRecvBufferSize(Math.max(1, value as number)),
+  SO_SNDBUF: (socket, value) => socket.setSendBufferSize(Math.max(1, value as number)),
   IP_TTL: (socket, value) => socket.setTTL(value as number),
   IPV6_UNICAST_HOPS: (socket, value) => socket.setTTL(value as number),
   IP_MULTICAST_TTL: (socket, value) => socket.setMulticastTTL(value as number),

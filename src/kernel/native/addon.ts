@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { markAsUntransferable } from "node:worker_threads";
 
 /** The interface of native/addon.cc that this file was written for. */
-const interfaceVersion = 1;
+const interfaceVersion = 2;
 /** Datagrams that one receive gives at most: `kReceiveBatch` of native/socket.h. */
 const receiveBatch = 64;
 /** Bytes of a slot that a datagram is received into: `kSlotBytes`. */
@@ -24,6 +24,8 @@ export interface Handle {
   connect(name: Uint8Array | null): number;
   /** @returns the bytes of the name. */
   local(name: Uint8Array): number;
+  /** The same of the connected peer. */
+  remote(name: Uint8Array): number;
   setOption(level: number, option: number, value: Uint8Array): number;
   /** @returns the bytes of the value. */
   getOption(level: number, option: number, value: Uint8Array): number;

@@ -57,7 +57,7 @@ export class NativeDriver implements Driver {
 
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
   async bind(at: Endpoint): Promise<void> {
-    this.#check(this.#handle.bind(this.#names.write(at)), "bind", at);
+    this.#check(this.#handle.bind(this.#names.write(at, "bind")), "bind", at);
     this.#boundTo = at;
   }
 
@@ -65,13 +65,19 @@ export class NativeDriver implements Driver {
   async connect(to: Endpoint | null): Promise<void> {
     if (this.#peer) this.#disconnect();
     if (!to) return;
-    this.#check(this.#handle.connect(this.#names.write(to)), "connect", to);
+    this.#check(this.#handle.connect(this.#names.write(to, "connect")), "connect", to);
     this.#peer = to;
   }
 
   local(): Endpoint {
     const name = Buffer.alloc(nameBytes);
     this.#check(this.#handle.local(name), "getsockname");
+    return this.#names.read(name);
+  }
+
+  remote(): Endpoint {
+    const name = Buffer.alloc(nameBytes);
+    this.#check(this.#handle.remote(name), "getpeername");
     return this.#names.read(name);
   }
 
@@ -220,7 +226,7 @@ export class NativeDriver implements Driver {
         last = peer;
         if (peer) {
           try {
-            names.set(this.#names.write(peer), ++slot * nameBytes);
+            names.set(this.#names.write(peer, "sendto"), ++slot * nameBytes);
           } catch (error) {
             batch.fail(index, error as OSError);
             return index;
@@ -239,7 +245,7 @@ export class NativeDriver implements Driver {
     this.#peer = undefined;
     if (this.local().port === port) return;
     const again = this.#boundTo.withPort(port) as Endpoint;
-    this.#check(this.#handle.bind(this.#names.write(again)), "bind", again);
+    this.#check(this.#handle.bind(this.#names.write(again, "bind")), "bind", again);
   }
 
   #check(result: number, syscall: string, at?: Endpoint, text?: string): number {

@@ -30,10 +30,10 @@ export class Names {
    *
    * @throws `OSError` `ENODEV` when no interface has the name of its scope.
    */
-  write(endpoint: Endpoint): Uint8Array {
+  write(endpoint: Endpoint, syscall: string): Uint8Array {
     const known = this.#written.get(endpoint);
     if (known) return known;
-    const name = this.#encode(endpoint);
+    const name = this.#encode(endpoint, syscall);
     // An interface may get another index, and scoped addresses are rare.
     if (endpoint.scope === undefined) this.#written.set(endpoint, name);
     return name;
@@ -75,7 +75,7 @@ export class Names {
     return endpoint;
   }
 
-  #encode(endpoint: Endpoint): Uint8Array {
+  #encode(endpoint: Endpoint, syscall: string): Uint8Array {
     const { host, port, family, scope } = endpoint;
     const bytes = parseLiteral(host)?.bytes;
     if (!bytes) throw new Error(`an endpoint's host is a literal, and ${host} is none`);
@@ -84,8 +84,14 @@ export class Names {
     view.setUint16(0, family, littleEndian);
     view.setUint16(2, port);
     name.set(bytes, family === AF_INET ? 4 : 8);
-    if (scope !== undefined) view.setUint32(24, this.interfaceIndex(scope, "sendto"), littleEndian);
+    if (scope !== undefined) view.setUint32(24, this.#scopeIndex(endpoint, scope, syscall), littleEndian);
     return name;
+  }
+
+  #scopeIndex({ host, port }: Endpoint, scope: string, syscall: string): number {
+    const index = /^\d+$/.test(scope) ? Number(scope) : this.#addon.interfaceIndex(scope);
+    if (index > 0) return index;
+    throw new OSError("ENODEV", { syscall, address: host, port });
   }
 
   #decode(names: Buffer, start: number): Endpoint {

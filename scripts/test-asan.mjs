@@ -1,0 +1,191 @@
+/**
+ * Tests the addon under AddressSanitizer (memory errors and leaks) and UndefinedBehaviorSanitizer: the contract over the
+ * native driver, and test/process. Works in a copy of the package, so that the ordinary addon stays where it is.
+ *
+ *   npm run test:asan                     the last line says what was found; exits with 0 or 1
+ *   npm run test:asan -- --report <file>  also writes vitest's JSON report there
+ */
+import { spawnSync } from "node:child_process";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const { values: wanted } = parseArgs({ options: { report: { type: "string" } } });
+const root = fileURLToPath(new URL("..", import.meta.url));
+/** clang's sanitizers come in other libraries. */
+const compiler = "g++";
+/** What the names of tests say which never load the addon. */
+const otherDriver = "over dgram";
+const tests = [
+  ...["test/contract", "test/process"],
+  ...["--project=contract over native", "--project=programs"],
+  `--testNamePattern=^(?!.*${otherDriver})`,
+];
+/** Far more than it takes. */
+const limitMs = 15 * 60_000;
+/** Lines of a finding that are shown: its title and the top of its stack. */
+const shownLines = 20;
+
+// Ctrl-C ends the tests, which have the same terminal, and then their copy is removed here.
+process.on("SIGINT", () => undefined);
+process.exitCode = main();
+
+/** @returns the exit code. */
+function main() {
+  const library = findLibrary();
+  if (!library) return fail("libasan is missing: on Debian, apt-get install g++ libasan8");
+  const copy = mkdtempSync(join(tmpdir(), "datagram-asan-"));
+  try {
+    copyPackage(copy);
+    return test(copy, library);
+  } finally {
+    rmSync(copy, { recursive: true });
+  }
+}
+
+function test(copy, library) {
+  if (run(copy, ["scripts/build-addon.mjs", "--sanitize"], { CXX: compiler }) !== 0)
+    return fail("the addon was not built");
+  const logs = join(copy, "sanitizer-logs");
+  mkdirSync(logs);
+  const reportFile = join(copy, "report.json");
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${reportFile}`];
+  // Leaks are looked for when a process ends by itself, and vitest kills the processes of its pool "forks".
+  const vitest = ["node_modules/vitest/vitest.mjs", "run", "--pool=threads", ...reporters, ...tests];
+  const status = run(copy, vitest, { LD_PRELOAD: library, ASAN_OPTIONS: sanitizerOptions(logs) });
+
+  const findings = readdirSync(logs).flatMap((name) => findingsIn(readFileSync(join(logs, name), "utf8")));
+  show(findings);
+  if (!existsSync(reportFile)) return fail(`vitest ended without a report; ${summary(findings)}`);
+  const report = askedFor(JSON.parse(readFileSync(reportFile, "utf8")));
+  if (wanted.report !== undefined) writeFileSync(wanted.report, JSON.stringify(report));
+  const { numPassedTests: passed, numFailedTests: failed, numPendingTests: skipped } = report;
+  console.log(`test:asan: ${passed} passed, ${failed} failed, ${skipped} skipped; ${summary(findings)}`);
+  return status === 0 && passed > 0 && findings.length === 0 ? 0 : 1;
+}
+
+/** @returns the path of the library that must be there before all others; undefined when there is none. */
+function findLibrary() {
+  const { stdout } = spawnSync(compiler, ["-print-file-name=libasan.so"], { encoding: "utf8" });
+  const path = stdout?.trim() ?? "";
+  // The name alone comes back where the compiler has no such file.
+  return path.startsWith("/") ? path : undefined;
+}
+
+function copyPackage(copy) {
+  const left = new Set([".ci", ".git", "node_modules", "prebuilds"]);
+  for (const name of readdirSync(root)) {
+    if (!left.has(name)) cpSync(join(root, name), join(copy, name), { recursive: true });
+  }
+  symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
+}
+
+/** Runs Node in the copy. @returns its exit code, null when it was killed. */
+function run(copy, args, env) {
+  return spawnSync(process.execPath, args, {
+    cwd: copy,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "inherit", "inherit"],
+    timeout: limitMs,
+    killSignal: "SIGKILL",
+  }).status;
+}
+
+function sanitizerOptions(logs) {
+  const options = {
+    log_path: join(logs, "asan"),
+    stack_trace_format: '"    #%n %f %S %M"',
+    abort_on_error: 1,
+    detect_leaks: 1,
+    // Node has leaks of its own: an exit code for any leak would fail every test that runs a program.
+    exitcode: 0,
+    // Undefined behaviour ends in an illegal instruction. 2 keeps Node from taking the other signal over.
+    handle_sigill: 1,
+    handle_segv: 2,
+    // What was freed is kept, to see its use. The default of 256 MiB fills for so long that the test which measures the
+    // memory of a process would take it for a leak.
+    quarantine_size_mb: 16,
+  };
+  return Object.entries(options)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(":");
+}
+
+/** What a log says against the addon: every error, and the leaks that are the addon's. */
+function findingsIn(log) {
+  const [, error, failure] =
+    /ERROR: AddressSanitizer: ([\w-]+)|(LeakSanitizer has encountered a fatal error)/.exec(log) ?? [];
+  const kind = error === "ILL" ? "undefined behaviour" : (error ?? failure);
+  const blocks = log.split("\n\n");
+  const leaks = blocks.filter((block) => /^(Direct|Indirect) leak of /.test(block) && isOfAddon(block));
+  return [...(kind ? [finding(kind, log)] : []), ...leaks.map((block) => finding("leak", block))];
+}
+
+/**
+ * Whether the addon asked for the memory that leaked. What it had V8 make is V8's own, who gives that back with the
+ * whole heap, and so never in a process that calls `process.exit`.
+ */
+function isOfAddon(leak) {
+  const frames = framesOf(leak);
+  const own = frames.findIndex(isOwn);
+  return own >= 0 && !frames.slice(0, own).some((frame) => /^\s+#\d+ (\w+ )?v8::/.test(frame));
+}
+
+function finding(kind, text) {
+  return { kind, at: framesOf(text).find(isOwn)?.trim() ?? "no frame of the addon", text };
+}
+
+function framesOf(text) {
+  return text.split("\n").filter((line) => /^\s+#\d+ /.test(line));
+}
+
+function isOwn(frame) {
+  return frame.includes("datagram.node");
+}
+
+/** Prints what was found, once for each place. */
+function show(findings) {
+  const times = new Map();
+  for (const { kind, at } of findings) times.set(`${kind} ${at}`, (times.get(`${kind} ${at}`) ?? 0) + 1);
+  for (const [place, count] of times) {
+    const { text } = findings.find(({ kind, at }) => `${kind} ${at}` === place);
+    console.log(`\n${place} (${count} times), the first:`);
+    console.log(text.trim().split("\n").slice(0, shownLines).join("\n"));
+  }
+}
+
+function summary(findings) {
+  const kinds = findings.map(({ kind }) => kind);
+  const counted = [...new Set(kinds)].map(
+    (kind) => `${kinds.filter((other) => other === kind).length} x ${kind}`,
+  );
+  return counted.length > 0 ? `found ${counted.join(", ")}` : "the sanitizers found no error and no leak";
+}
+
+/** A report without the tests that were left out by their name: they are not skipped, they are not meant. */
+function askedFor(report) {
+  for (const file of report.testResults) {
+    const meant = file.assertionResults.filter(({ fullName }) => !fullName.includes(otherDriver));
+    report.numPendingTests -= file.assertionResults.length - meant.length;
+    report.numTotalTests -= file.assertionResults.length - meant.length;
+    file.assertionResults = meant;
+  }
+  return report;
+}
+
+function fail(reason) {
+  console.log(`test:asan: ${reason}`);
+  return 1;
+}
