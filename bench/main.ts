@@ -101,7 +101,7 @@ function report(): void {
       Name,
       number
     >;
-    return { ...row, medians, lost: Math.max(...contenders.map((name) => of(name, "lost"))) };
+    return { ...row, medians, lost: mostLost(row.workload) };
   });
   if (options.json) {
     console.log(JSON.stringify({ machine, rounds, results }, null, 2));
@@ -117,6 +117,12 @@ function report(): void {
       `${workload.padEnd(11)} ${unit.padEnd(12)} ${cells.join("")} ${what}${lost > 0 ? `; ${lost} LOST` : ""}`,
     );
   }
+}
+
+/** The most that any round of any contender lost. */
+function mostLost(workload: Workload): number {
+  const figures = [...(measured.get(workload)?.values() ?? [])].flat();
+  return Math.max(0, ...figures.map(({ lost }) => lost ?? 0));
 }
 
 function median(figures: readonly number[]): number {

@@ -25,7 +25,7 @@ export type { Socket };
  * @param family `AF_INET` or `AF_INET6`. @default AF_INET
  * @param type `SOCK_DGRAM`. @default SOCK_DGRAM
  * @throws `OSError` `EAFNOSUPPORT`, `EPROTONOSUPPORT` for other types, `EMFILE` when the process has no descriptor left,
- *   `ENOTSUP` when `DATAGRAM_DRIVER` names a driver that is not to be had; `TypeError`, `RangeError` for bad options.
+ *   `ENOTSUP` when `DATAGRAM_DRIVER` names a driver that is not to be had, `EINVAL` for another word in it; `TypeError`, `RangeError` for bad options.
  */
 export function socket(
   family: Family = AF_INET,

@@ -184,7 +184,7 @@ function pacer(every: number | undefined, signal: AbortSignal): () => Promise<vo
     if (every === undefined) await setImmediate();
     else {
       next = Math.max(next + every, performance.now());
-      await setTimeout(next - performance.now(), undefined, { signal });
+      await setTimeout(Math.max(0, next - performance.now()), undefined, { signal });
     }
     signal.throwIfAborted();
   };

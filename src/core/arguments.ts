@@ -14,7 +14,7 @@ export interface SocketOptions {
   readonly sendBuffer?: number | undefined;
   /**
    * Bytes that may wait in this process to be sent, each datagram counting 64 more than its payload; a send above it
-   * fails with `ENOBUFS`. @default 67108864
+   * fails with `ENOBUFS`. What `sendMany` borrows does not count. @default 67108864
    */
   readonly sendQueue?: number | undefined;
 }

@@ -37,7 +37,7 @@ export class Engine implements SenderHost, ReceiverHost {
   #closed = false;
   #lastDropped: number | undefined;
 
-  /** @param mostQueuedBytes bytes of payload that may wait to be sent. */
+  /** @param mostQueuedBytes bytes that may wait to be sent, as `sendQueue` counts them. */
   constructor(stack: Stack, family: Family, mostQueuedBytes: number, tell: Tell) {
     this.family = family;
     this.clock = stack.clock;
@@ -67,16 +67,29 @@ export class Engine implements SenderHost, ReceiverHost {
     return datagram;
   }
 
-  /** Chooses the peer. When that fails, the one before stays. */
+  /** Chooses the peer. When that fails, the one before stays, where there is still a way to it. */
   async connect(to: Endpoint | null): Promise<void> {
     try {
       await this.driver.connect(to);
     } catch (error) {
-      if (this.peer) await this.driver.connect(this.peer);
+      await this.#reconnect();
       throw error;
     }
     this.peer = to && this.driver.remote();
     if (to) this.ledger.watchUnreachable();
+  }
+
+  /** Goes back to the peer that was; without a way there, the socket is unconnected and says so. */
+  async #reconnect(): Promise<void> {
+    const before = this.peer;
+    this.peer = null;
+    if (!before) return;
+    try {
+      await this.driver.connect(before);
+      this.peer = before;
+    } catch (error) {
+      if (!(error instanceof OSError)) throw error;
+    }
   }
 
   /** The endpoint of an address that may be a name; `ECANCELED` when the socket is closed first. */

@@ -20,11 +20,11 @@ const idle: Outbound[] = [];
 
 /**
  * A batch of datagrams on its way out: the payloads end to end in one arena, a length and a peer for each.
- * A driver reads it from `settled` on and never writes to it but through `fail`.
+ * A driver begins at `settled` and `settledBytes`, which move on as it tells, and writes to it through `fail` alone.
  */
 export class Outbound {
   /** The payloads, end to end. */
-  readonly arena: Buffer = Buffer.allocUnsafeSlow(capacityBytes);
+  readonly arena: Buffer;
   /** Bytes of each payload. */
   readonly lengths: Int32Array = new Int32Array(capacityDatagrams);
   /** Where each goes; `null` is the connected peer. */
@@ -43,6 +43,11 @@ export class Outbound {
   #errors: Map<number, OSError> | undefined;
   #firstView: Buffer | undefined;
 
+  /** @param bytes what the arena holds. */
+  constructor(bytes: number = capacityBytes) {
+    this.arena = Buffer.allocUnsafeSlow(bytes);
+  }
+
   /** An empty batch; `release` gives it back. */
   static take(): Outbound {
     return idle.pop() ?? new Outbound();
@@ -56,14 +61,14 @@ export class Outbound {
     }
     this.count = this.bytes = this.settled = this.settledBytes = 0;
     this.#errors = undefined;
-    if (idle.length < mostIdle) idle.push(this);
+    if (idle.length < mostIdle && this.arena.length === capacityBytes) idle.push(this);
   }
 
   /** Copies a payload in; `false` when there is no room for it. */
   add(payload: Uint8Array, peer: Endpoint | null, owner: Completion, tag: number): boolean {
     const { count, bytes } = this;
     const end = bytes + payload.length;
-    if (count === capacityDatagrams || end > capacityBytes) return false;
+    if (count === capacityDatagrams || end > this.arena.length) return false;
     if (end > bytes) this.arena.set(payload, bytes);
     this.lengths[count] = payload.length;
     this.peers[count] = peer;

@@ -90,7 +90,7 @@ export class Receiver implements Sink {
       fail(signal.reason);
       return undefined;
     }
-    if (this.#waiters.size === 0 && this.#credit > 0) {
+    if (this.#waiters.size === 0 && this.#credit > 0 && !this.#closed) {
       const error = !this.ready && (this.#more || timeoutMs === 0) ? this.#look() : undefined;
       if (error) {
         fail(error);
@@ -114,11 +114,6 @@ export class Receiver implements Sink {
   /** Whether a call that comes now is served at once, and needs none of what waiting takes. */
   get immediate(): boolean {
     return this.ready && this.#waiters.size === 0 && this.#credit > 0;
-  }
-
-  /** Whether this turn of the loop has handed out its share. */
-  get spent(): boolean {
-    return this.#credit <= 0;
   }
 
   /** The payload of the next datagram of the inbox, which has one. */

@@ -12,6 +12,8 @@ const turnMs = 4;
 
 /** Bytes that a waiting datagram counts for beside its payload, so that empty ones are bounded too. */
 const overheadBytes = 64;
+/** Room for more in the arena of a batch that begins behind a bulk or a barrier. */
+const spareBytes = 512;
 /** Half the cost of `queueMicrotask`, which makes an async resource each time. */
 const resolved = Promise.resolve();
 
@@ -199,7 +201,9 @@ export class Sender {
     const { queue } = epoch;
     const tail = queue[queue.length - 1];
     if (tail instanceof Outbound && tail.add(payload, to, owner, tag)) return;
-    const batch = Outbound.take();
+    // What stands alone between bulks and barriers gets a small arena: of full ones, a few thousand would be 300 MB.
+    const alone = tail ? !(tail instanceof Outbound) : epoch !== this.#firstEpoch;
+    const batch = alone ? new Outbound(payload.length + spareBytes) : Outbound.take();
     batch.add(payload, to, owner, tag);
     queue.push(batch);
   }

@@ -27,6 +27,9 @@ import type { Completion } from "./outbound.js";
 import { type Data, toBytes } from "./payload.js";
 import type { Stats } from "./stats.js";
 
+/** Milliseconds after which `recvMany` leaves what still comes to the next call: a flood could fill it for ever. */
+const mostMs = 4;
+
 /** A UDP socket: the calls of BSD and Python, with promises. Made by `socket()`. */
 export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<Datagram, undefined> {
   readonly family: Family;
@@ -63,7 +66,8 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    * Claims a local address. `bind(2)`.
    *
    * @param address port 0 lets the kernel choose; host `""` is every interface.
-   * @throws (rejects) `OSError` `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `EINVAL` when bound already, `ENOTFOUND`.
+   * @throws (rejects) `OSError` `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `EINVAL` when bound already, `EAFNOSUPPORT`,
+   *   `ENODEV` for a scope that is no interface, `ENOTFOUND`, `EBADF`, `ECANCELED` by `close()`.
    */
   async bind(address: AddressLike): Promise<void> {
     const at = this.#address(address, "bind");
@@ -75,7 +79,8 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    * Chooses one peer: `send` goes there, and only its datagrams arrive from now on. `connect(2)`.
    *
    * @param address `null` dissolves the association; the local port stays.
-   * @throws (rejects) `OSError` `ENETUNREACH`, `EACCES` for a broadcast address without `SO_BROADCAST`, `ENOTFOUND`.
+   * @throws (rejects) `OSError` `ENETUNREACH`, `EACCES` for a broadcast address without `SO_BROADCAST`, `EINVAL` for port
+   *   0, `EAFNOSUPPORT`, `ENODEV`, `ENOTFOUND`, `EBADF`, `ECANCELED`. The peer that was before stays.
    */
   async connect(address: AddressLike | null): Promise<void> {
     const to = address === null ? null : this.#destination(address, "connect");
@@ -96,7 +101,9 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    *
    * @param data at most 65,507 bytes over IPv4, 65,527 over IPv6; above about 1,400 it may travel in fragments.
    * @returns the bytes handed to the kernel. UDP does not tell whether they arrived.
-   * @throws (rejects) `OSError` `EMSGSIZE` with `limit`, `ENOTFOUND`, `ENETUNREACH`, `EACCES`, `ENOBUFS`.
+   * @throws (rejects) `OSError` `EMSGSIZE` with `limit`, `ENOTFOUND`, `ENETUNREACH`, `EHOSTUNREACH`, `EACCES` for a
+   *   broadcast address without `SO_BROADCAST`, `EPERM` by a firewall, `ENOBUFS`, `EINVAL` for port 0, `EAFNOSUPPORT`,
+   *   `ENODEV`, `ENOTSUP` elsewhere than to the peer on a connected `dgram` socket, `EBADF`, `ECANCELED`.
    */
   sendto(data: Data, address: AddressLike): Promise<number> {
     return this.#send("sendto", data, address);
@@ -204,7 +211,8 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     const { receiver } = this.#engine;
     return this.#receive("recvMany", most, options, (count) => {
       const datagrams = [this.#take(Infinity)];
-      while (datagrams.length < count && !receiver.spent) {
+      const until = this.clock.now() + mostMs;
+      while (datagrams.length < count && (datagrams.length % 64 > 0 || this.clock.now() < until)) {
         receiver.refill();
         if (!receiver.ready) break;
         datagrams.push(this.#take(Infinity));
@@ -245,7 +253,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     return this.#timeout;
   }
 
-  /** `true` or 1 is `settimeout(null)`, `false` or 0 is `settimeout(0)`. */
+  /** `true` or 1 is `settimeout(null)`, `false` or 0 is `settimeout(0)`. @throws `TypeError`, `RangeError`. */
   setblocking(flag: boolean | 0 | 1): void {
     if (typeof flag === "number") wholeNumber("flag", flag, 0, 1);
     else if (typeof flag !== "boolean") throw wrongType("flag", "a boolean, 0 or 1", flag);
@@ -274,7 +282,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    *
    * @param value a number; flags take booleans too; interfaces are a name, a number or an address.
    * @throws `OSError` `ENOPROTOOPT` for an unknown or read-only option or one of the other family, `ENOTSUP` where the
-   *   driver cannot; `TypeError`, `RangeError`.
+   *   driver cannot, `ENODEV`, `EPERM`, `EBADF`; `TypeError`, `RangeError`.
    */
   setsockopt(level: number, option: number, value: number | boolean | string): void {
     const found = findOption(level, option, this.family, "setsockopt");
@@ -286,6 +294,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    * Reads a socket option. `getsockopt(2)`.
    *
    * @returns what the kernel gave, which for buffer sizes is the double of what it was asked for; flags are 0 or 1.
+   * @throws `OSError` `ENOPROTOOPT`, `ENOTSUP`, `EBADF`, `ENOTCONN` for `IP_MTU` of an unconnected socket.
    */
   getsockopt(
     level: typeof c.SOL_SOCKET | typeof c.IPPROTO_IP | typeof c.IPPROTO_IPV6,
@@ -301,7 +310,8 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    * Joins a multicast group. `IP_ADD_MEMBERSHIP`, `IPV6_ADD_MEMBERSHIP`.
    *
    * @param at the interface: its name, its number, or for IPv4 its address; without one the kernel chooses by its routes.
-   * @throws `OSError` `EINVAL` when `group` is no multicast address, `ENODEV`, `EADDRINUSE` when joined already.
+   * @throws `OSError` `EINVAL` when `group` is no multicast address, `ENODEV`, `EADDRINUSE` when joined already,
+   *   `ENOTSUP` for a number on the `dgram` driver, `EAFNOSUPPORT`, `EBADF`.
    */
   addMembership(group: string, at?: string | number): void {
     this.#membership("add", "addMembership", group, at);
@@ -365,8 +375,9 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   }
 
   /**
-   * Closes the socket. Waiting receive calls reject with `ECANCELED`, iterations end, and what was sent before goes
-   * out first, except what still waits for the address of a name. May be called twice.
+   * Closes the socket. Waiting receive calls reject with `ECANCELED`, and iterations end. What was sent before goes out
+   * first, for at most 5 s: what still waits for room then is `ECANCELED`, as is at once what waits for the address of
+   * a name. May be called twice.
    */
   close(): Promise<void> {
     if (!this.#closing) {

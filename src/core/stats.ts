@@ -19,7 +19,10 @@ export interface Stats {
   readonly truncated: number;
   /** Dropped by the kernel because the socket's receive buffer was full: at least so many. */
   readonly droppedKernel: number | undefined;
-  /** Dropped by this process: the `dgram` driver's own queue was full, or they were unread at `close()`. */
+  /**
+   * Dropped by this process: the `dgram` driver's own queue was full, or they had been read ahead and were unread at
+   * `close()`. What lies in the kernel's buffer at `close()` is not counted.
+   */
   readonly droppedQueue: number;
   /** ICMP errors by code. Only a connected socket is told of them; `undefined` until then. */
   readonly unreachable: Readonly<Record<string, number>> | undefined;

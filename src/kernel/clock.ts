@@ -8,7 +8,7 @@ export const realClock: Clock = {
   now: () => performance.now(),
   wall: () => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) * 1000n,
   after(ms, run) {
-    const timer = setTimeout(run, Math.min(Math.ceil(ms), longestMs)).unref();
+    const timer = setTimeout(run, Math.min(Math.max(1, Math.ceil(ms)), longestMs)).unref();
     return () => clearTimeout(timer);
   },
   // Called while the loop polls, one immediate would run before it polls again: only after the second has all I/O

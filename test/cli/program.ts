@@ -159,7 +159,8 @@ export function onTerminal(test: TestContext, args: readonly string[], env: Node
   const script = "import os, pty, sys\nsys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
   return new Program(test, "python3", ["-c", script, process.execPath, bin, ...args], {
     input: stayOpen,
-    env: { TERM: "xterm-256color", NO_COLOR: undefined, FORCE_COLOR: undefined, ...env },
+    // Node takes a terminal of a CI service for one without colours.
+    env: { TERM: "xterm-256color", CI: undefined, NO_COLOR: undefined, FORCE_COLOR: undefined, ...env },
   });
 }
 

@@ -203,3 +203,10 @@ contract(
     await s.bind(["", 0]);
   },
 );
+
+contract("IP_MULTICAST_IF that was set by name is read back by name", ({ loopback, socket }) => {
+  const s = socket();
+  s.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, loopback);
+  expect(s.getsockopt(IPPROTO_IP, IP_MULTICAST_IF)).toBe(loopback);
+  return Promise.resolve();
+});

@@ -93,3 +93,15 @@ contract("what ICMP said of the connected peer rejects the next send too", async
   await pause(client, 50);
   await expect(failure(client.send("still nobody?"))).resolves.toMatchObject({ code: "ECONNREFUSED" });
 });
+
+contract("what ICMP said of one peer fails no call about the next", async ({ bound, nobody, socket }) => {
+  const [live, gone, client] = [await bound(), await nobody(), socket()];
+  await client.connect(gone);
+  await client.send("anybody?");
+  await client.connect(null);
+  await client.sendto("to the living", live.getsockname());
+  await client.connect(live.getsockname());
+  await client.send("to the living again");
+  expect(await texts(live, 2)).toEqual(["to the living", "to the living again"]);
+  await expect(failure(client.recv(1, { timeoutMs: 20 }))).resolves.toMatchObject({ code: "ETIMEDOUT" });
+});

@@ -73,7 +73,11 @@ export class DgramDriver implements Driver {
   async connect(to: Endpoint | null): Promise<void> {
     if (!to && !this.#socket) return;
     this.#socket ??= this.#open(anyAddress(this.#family));
-    if (this.#peer) this.#disconnect(this.#socket);
+    if (this.#peer) {
+      // Node hears of an ICMP error when it polls: before that, the error would be taken for the next peer's.
+      await new Promise<void>((resolve) => realClock.turn(resolve));
+      this.#disconnect(this.#socket);
+    }
     if (to) await this.#connect(this.#socket, to);
   }
 
@@ -139,6 +143,7 @@ export class DgramDriver implements Driver {
       for (let index = 0; index < batch.count; index++) batch.fail(index, reason);
       return batch.count;
     }
+    if (batch.count === 0) return 0;
     this.#batch = batch;
     if (this.#news) {
       // As the kernel does: what waited is the error of the next call, which sends nothing.
@@ -147,7 +152,9 @@ export class DgramDriver implements Driver {
     }
     let offset = 0;
     for (let index = 0; index < batch.count; index++) {
-      const payload = batch.view(offset, (offset += batch.length(index)));
+      const start = offset;
+      offset += batch.length(index);
+      const payload = batch.view(start, offset);
       const to = batch.peers[index] ?? null;
       if (batch.failed(index)) continue;
       try {

@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import { endianness } from "node:os";
 
 import { type Endpoint, type Family, anyAddress } from "../../core/address.js";
-import { SOL_SOCKET } from "../../core/constants.js";
+import { SOL_SOCKET, SO_ERROR } from "../../core/constants.js";
 import type { Driver, DriverEvents, Sink } from "../../core/driver.js";
 import { codeOf } from "../../core/errno.js";
 import { type OSError, fromErrno } from "../../core/errors.js";
@@ -37,9 +37,8 @@ export class NativeDriver implements Driver {
   #peer: Endpoint | undefined;
   #wanted = 0;
   #held = false;
+  #multicastInterface: OptionValue | undefined;
   #batch: Outbound | undefined;
-  #settled = 0;
-  #settledBytes = 0;
   #retries = 0;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
@@ -85,9 +84,13 @@ export class NativeDriver implements Driver {
     const bytes = encodeOption(option, value, this.#family, this.#names);
     const text = `${option.name} cannot be ${JSON.stringify(value)} here`;
     this.#check(this.#handle.setOption(option.level, option.option, bytes), "setsockopt", undefined, text);
+    if (option.kind === "interface") this.#multicastInterface = value;
   }
 
   getOption(option: Option): OptionValue {
+    // The kernel forgets the name, and gives no address of an interface that was named.
+    if (option.kind === "interface" && this.#multicastInterface !== undefined)
+      return this.#multicastInterface;
     const bytes = Buffer.alloc(optionRoom(option));
     const text = `${option.name} cannot be read now`;
     const length = this.#check(
@@ -125,8 +128,6 @@ export class NativeDriver implements Driver {
 
   send(batch: Outbound): number {
     this.#batch = batch;
-    this.#settled = 0;
-    this.#settledBytes = 0;
     return this.#advance();
   }
 
@@ -143,6 +144,7 @@ export class NativeDriver implements Driver {
 
   close(): Loss {
     this.#closed = true;
+    this.#wanted = 0;
     this.#batch = undefined;
     clearTimeout(this.#retry);
     this.#handle.close();
@@ -174,45 +176,38 @@ export class NativeDriver implements Driver {
   #advance(): number {
     const batch = this.#batch;
     if (!batch) return 0;
-    const before = this.#settled;
-    let ready = this.#address(batch, before);
-    while (this.#settled < batch.count) {
-      const from = this.#settled;
-      if (from === ready) {
-        // The one at the front could not be addressed, and has failed.
-        this.#pass(batch);
-        ready = this.#address(batch, this.#settled);
-        continue;
-      }
-      const sent = this.#handle.send(batch.arena, this.#settledBytes, batch.lengths, from, ready - from);
-      if (sent > 0) {
-        for (let left = sent; left > 0; left--) this.#pass(batch);
+    let { settled: from, settledBytes: offset } = batch;
+    let ready = this.#address(batch, from);
+    while (from < batch.count) {
+      let passed = 1; // The one at the front has failed, or could not be addressed.
+      if (from < ready) {
+        const sent = this.#handle.send(batch.arena, offset, batch.lengths, from, ready - from);
+        if (sent <= 0 && this.#waitsFor(codeOf(-sent))) break;
         this.#retries = 0;
-        continue;
+        if (sent > 0) passed = sent;
+        else batch.fail(from, failure(codeOf(-sent), batch.peers[from] ?? null));
       }
-      const code = codeOf(-sent);
-      if (code === "EAGAIN") {
-        this.#want(this.#wanted | writable);
-        break;
-      }
-      if (code === "ENOBUFS" && this.#retries < mostRetries) {
-        // The queue of the device is full. The socket is writable all the same, so there is no event to wait for.
-        const delay = Math.min(firstRetryMs << this.#retries, lastRetryMs);
-        this.#retries++;
-        this.#retry = setTimeout(() => this.#resume(), delay);
-        break;
-      }
-      this.#retries = 0;
-      batch.fail(from, failure(code, batch.peers[from] ?? null));
-      this.#pass(batch);
+      const past = from === ready;
+      for (; passed > 0; passed--) offset += batch.length(from++);
+      if (past) ready = this.#address(batch, from);
     }
-    if (this.#settled === batch.count) this.#batch = undefined;
-    return this.#settled - before;
+    if (from === batch.count) this.#batch = undefined;
+    return from - batch.settled;
   }
 
-  #pass(batch: Outbound): void {
-    this.#settledBytes += batch.length(this.#settled);
-    this.#settled++;
+  /** Whether a send that gave `code` is to be tried again, which is seen to. */
+  #waitsFor(code: string): boolean {
+    if (code === "EAGAIN") {
+      this.#want(this.#wanted | writable);
+      return true;
+    }
+    if (code !== "ENOBUFS" || this.#retries === mostRetries) return false;
+    // The queue of the device is full. The socket is writable all the same, so there is no event to wait for.
+    this.#retry = setTimeout(
+      () => this.#resume(),
+      Math.min(firstRetryMs * 2 ** this.#retries++, lastRetryMs),
+    );
+    return true;
   }
 
   /** Writes the peers of the batch from `from` on where the addon reads them. Gives the first that it could not. */
@@ -243,6 +238,8 @@ export class NativeDriver implements Driver {
     const { port } = this.local();
     this.#check(this.#handle.connect(null), "connect");
     this.#peer = undefined;
+    // Reading it clears it: what ICMP said of this peer must not fail a call about another.
+    this.#handle.getOption(SOL_SOCKET, SO_ERROR, Buffer.alloc(4));
     if (this.local().port === port) return;
     const again = this.#boundTo.withPort(port) as Endpoint;
     this.#check(this.#handle.bind(this.#names.write(again, "bind")), "bind", again);

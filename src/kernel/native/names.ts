@@ -9,6 +9,8 @@ import { type Addon, nameBytes } from "./addon.js";
 
 /** Senders that are remembered; past that many the memory starts anew. */
 const mostKnown = 4096;
+/** The kernel counts interfaces with an int. */
+const mostIndex = 0x7fff_ffff;
 const littleEndian = endianness() === "LE";
 
 /** Socket names as the kernel has them, `struct sockaddr_in` and `sockaddr_in6`, from and to endpoints. */
@@ -60,7 +62,8 @@ export class Names {
   interfaceIndex(given: string, syscall: string): number {
     const isNumber = /^\d+$/.test(given);
     const index = isNumber ? Number(given) : this.#addon.interfaceIndex(given);
-    if (index === 0 && !(isNumber && given === "0")) throw new OSError("ENODEV", { syscall, address: given });
+    if (index > mostIndex || (index === 0 && !isNumber))
+      throw new OSError("ENODEV", { syscall, address: given });
     return index;
   }
 
@@ -90,7 +93,7 @@ export class Names {
 
   #scopeIndex({ host, port }: Endpoint, scope: string, syscall: string): number {
     const index = /^\d+$/.test(scope) ? Number(scope) : this.#addon.interfaceIndex(scope);
-    if (index > 0) return index;
+    if (index > 0 && index <= mostIndex) return index;
     throw new OSError("ENODEV", { syscall, address: host, port });
   }
 
