@@ -83,6 +83,7 @@ export class Address implements Iterable<string | number> {
       throw wrongType("address", "an Address, [host, port] or { address, port }", input);
     }
     const { address, port } = input as { address: string; port: number };
+    if (typeof address !== "string") throw wrongType("address.address", "a string", address);
     return new Address(address, port);
   }
 

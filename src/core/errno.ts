@@ -40,7 +40,7 @@ const meanings: Readonly<Record<string, Meaning>> = {
   EHOSTUNREACH: { errno: 113, text: "no route to this host" },
   ECANCELED: { errno: 125, text: "canceled" },
   EAI_AGAIN: { errno: 3001, text: "the name server did not answer" },
-  ENOTFOUND: { errno: 3008, text: "this name does not resolve" },
+  ENOTFOUND: { errno: 3008, text: "this name has no address of the socket's family" },
 };
 
 const needsBroadcast = "permission denied: a broadcast address needs SO_BROADCAST";

@@ -109,7 +109,7 @@ export class Sender {
     const cost = payload.length + overheadBytes;
     if (this.#queuedBytes + cost > this.#mostBytes) {
       const text = `${this.#queuedBytes} bytes wait to be sent already: await the sends`;
-      const full = failure("ENOBUFS", to, text);
+      const full = failure("ENOBUFS", to, this.#host.peer, { text });
       this.#host.failed(full);
       return full;
     }
@@ -248,7 +248,10 @@ export class Sender {
     if (bytes <= 65_507) return undefined;
     const limit = payloadLimit(to ?? this.#host.peer, this.#host.family);
     if (bytes <= limit) return undefined;
-    const error = failure("EMSGSIZE", to, `message of ${bytes} bytes is over the limit of ${limit}`, limit);
+    const error = failure("EMSGSIZE", to, this.#host.peer, {
+      limit,
+      text: `message of ${bytes} bytes is over the limit of ${limit}`,
+    });
     this.#host.failed(error);
     return error;
   }
@@ -341,11 +344,8 @@ export class Sender {
     for (; head.next < head.items.length; head.next++) {
       const { payload, bytes, peer, tag } = head.items[head.next] as BulkItem;
       if (payload.length !== bytes) {
-        const error = failure(
-          "EFAULT",
-          peer,
-          "the payload was resized or transferred away before it was sent",
-        );
+        const text = "the payload was resized or transferred away before it was sent";
+        const error = failure("EFAULT", peer, this.#host.peer, { text });
         this.#host.failed(error);
         head.owner.settle(tag, error);
       } else if (!batch.add(payload, peer, head.owner, tag)) break;
@@ -357,18 +357,20 @@ export class Sender {
 }
 
 /**
- * The error of a datagram that could not be sent to `to`, where `null` is the connected peer.
+ * The error of a datagram that could not be sent.
  *
  * @param code such as `"EACCES"`, of the system call.
+ * @param to `null` for the connected peer.
+ * @param peer that peer, where there is one.
  */
-export function failure(code: string, to: Address | null, text?: string, limit?: number): OSError {
-  return new OSError(code, {
-    limit,
-    syscall: to ? "sendto" : "send",
-    address: to?.host,
-    port: to?.port,
-    text,
-  });
+export function failure(
+  code: string,
+  to: Address | null,
+  peer: Address | null,
+  details: { text?: string; limit?: number } = {},
+): OSError {
+  const { host: address, port } = to ?? peer ?? {};
+  return new OSError(code, { ...details, syscall: to ? "sendto" : "send", address, port });
 }
 
 /**

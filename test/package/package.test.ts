@@ -51,12 +51,19 @@ afterAll(async () => {
 
 test("the tarball has what runs, and its sources", () => {
   const papers = ["package.json", "README.md", "LICENSE", "CHANGELOG.md"];
-  const code = ["dist/index.js", "dist/index.d.ts", "dist/cli/main.js", "native/addon.cc"];
+  const code = [
+    "dist/index.js",
+    "dist/index.d.ts",
+    "dist/cli/main.js",
+    "native/addon.cc",
+    "scripts/build-addon.mjs",
+  ];
   expect([...papers, ...code].filter((path) => !packed.includes(path))).toEqual([]);
 });
 
 test("the tarball has nothing else", () => {
-  const inside = /^(package[.]json|README[.]md|LICENSE|CHANGELOG[.]md|(dist|native|prebuilds)[/].+)$/;
+  const inside =
+    /^(package[.]json|README[.]md|LICENSE|CHANGELOG[.]md|CONTRIBUTING[.]md|(dist|docs|examples|native|prebuilds)[/].+|scripts[/]build-addon[.]mjs)$/;
   const leftOver = /[.]test[.]|[.]map$|[.]tsbuildinfo$/;
   expect(packed.filter((path) => !inside.test(path) || leftOver.test(path))).toEqual([]);
 });

@@ -147,7 +147,7 @@ export class DgramDriver implements Driver {
     this.#batch = batch;
     if (this.#news) {
       // As the kernel does: what waited is the error of the next call, which sends nothing.
-      batch.fail(0, failure(this.#news.code, batch.peers[0] ?? null));
+      batch.fail(0, failure(this.#news.code, batch.peers[0] ?? null, this.#peer));
       this.#news = undefined;
     }
     let offset = 0;
@@ -162,7 +162,7 @@ export class DgramDriver implements Driver {
         if (host === undefined) socket.send(payload, this.#sent);
         else socket.send(payload, to?.port, host, this.#sent);
       } catch (error) {
-        batch.fail(index, toSendError(error as Error, to));
+        batch.fail(index, toSendError(error as Error, to, this.#peer));
       }
     }
     return this.#settleRefused(batch);
@@ -255,18 +255,15 @@ export class DgramDriver implements Driver {
       return to.scope === undefined ? to.host : hostFor(to, "sendto");
     }
     if (!to || to.equals(this.#peer)) return undefined;
-    throw failure(
-      "ENOTSUP",
-      to,
-      "the dgram driver sends nowhere else while connected: the native driver does",
-    );
+    const text = "the dgram driver sends nowhere else while connected: the native driver does";
+    throw failure("ENOTSUP", to, this.#peer, { text });
   }
 
   /** Node calls back in the order of the sends, since libuv sends in that order. */
   readonly #sent = (error: Error | null): void => {
     const batch = this.#batch;
     if (!batch) return;
-    if (error) batch.fail(this.#next, toSendError(error, batch.peers[this.#next] ?? null));
+    if (error) batch.fail(this.#next, toSendError(error, batch.peers[this.#next] ?? null, this.#peer));
     this.#next++;
     this.#events.settled(1 + this.#settleRefused(batch));
   };

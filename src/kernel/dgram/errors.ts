@@ -19,8 +19,8 @@ export function toOSError(error: unknown, syscall: string, at?: Address): OSErro
 }
 
 /** An error of Node's as that of a datagram to `to`, where `null` is the connected peer. */
-export function toSendError(error: Error, to: Address | null): OSError {
-  return error instanceof OSError ? error : failure(codeOfError(error), to);
+export function toSendError(error: Error, to: Address | null, peer: Address | null): OSError {
+  return error instanceof OSError ? error : failure(codeOfError(error), to, peer);
 }
 
 function codeOfError(error: unknown): string {

@@ -105,7 +105,8 @@ export class NativeDriver implements Driver {
   membership(change: "add" | "drop", group: Endpoint, at: string | undefined): void {
     const { level, option, value } = encodeMembership(change, group, at, this.#names);
     const syscall = change === "add" ? "addMembership" : "dropMembership";
-    this.#check(this.#handle.setOption(level, option, value), syscall, group);
+    const result = this.#handle.setOption(level, option, value);
+    if (result < 0) throw fromErrno(-result, { syscall, address: group.host });
   }
 
   receive(sink: Sink, max: number): number {
@@ -185,7 +186,7 @@ export class NativeDriver implements Driver {
         if (sent <= 0 && this.#waitsFor(codeOf(-sent))) break;
         this.#retries = 0;
         if (sent > 0) passed = sent;
-        else batch.fail(from, failure(codeOf(-sent), batch.peers[from] ?? null));
+        else batch.fail(from, failure(codeOf(-sent), batch.peers[from] ?? null, this.#peer ?? null));
       }
       const past = from === ready;
       for (; passed > 0; passed--) offset += batch.length(from++);
@@ -247,12 +248,6 @@ export class NativeDriver implements Driver {
 
   #check(result: number, syscall: string, at?: Endpoint, text?: string): number {
     if (result >= 0) return result;
-    // The port of a multicast group means nothing.
-    throw fromErrno(-result, {
-      syscall,
-      address: at?.host,
-      port: at?.port === 0 ? undefined : at?.port,
-      text,
-    });
+    throw fromErrno(-result, { syscall, address: at?.host, port: at?.port, text });
   }
 }
