@@ -12,7 +12,6 @@ let last: Address | undefined;
  * reads and freezes it once. Addresses are immutable: all sockets of a thread share them.
  */
 export function knownAddress(input: AddressLike): Address {
-  if (Address.is(input)) return input;
   if (!Array.isArray(input) || input.length !== 2) return Address.from(input);
   const pair = input as readonly [string, number];
   return sharedAddress(pair[0], pair[1]);

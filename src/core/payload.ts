@@ -46,13 +46,10 @@ function pieceToBytes(piece: DataPiece): Uint8Array {
 
 /** Whether `piece` is a view of bytes whose `length` can be believed, and not one of detached memory. */
 function isPlain(piece: unknown): piece is Uint8Array {
-  if (!(piece instanceof Uint8Array)) return false;
+  if (!ArrayBuffer.isView(piece)) return false;
   const prototype: unknown = Object.getPrototypeOf(piece);
-  return (
-    (prototype === Buffer.prototype || prototype === Uint8Array.prototype) &&
-    !Object.hasOwn(piece, "length") &&
-    piece.length > 0
-  );
+  if (prototype !== Buffer.prototype && prototype !== Uint8Array.prototype) return false;
+  return !Object.hasOwn(piece, "length") && (piece as Uint8Array).length > 0;
 }
 
 /** Throws when the memory is detached: such a buffer only looks empty, and must not be sent as if it were. */

@@ -252,7 +252,7 @@ export class DgramDriver implements Driver {
   #host(to: Endpoint | null): string | undefined {
     if (!this.#peer) {
       if (!to) throw new OSError("EDESTADDRREQ", { syscall: "send" });
-      return to.scope === undefined ? to.host : hostFor(to, "sendto");
+      return this.#family === AF_INET ? to.host : hostFor(to, "sendto");
     }
     if (!to || to.equals(this.#peer)) return undefined;
     const text = "the dgram driver sends nowhere else while connected: the native driver does";
