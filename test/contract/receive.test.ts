@@ -123,10 +123,11 @@ contract("recvMany waits for one, then gives what is there up to max", async ({ 
 
 contract("recvMany gives in one call what has come before it", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
-  await sender.sendMany(numbered(200), receiver.getsockname());
+  // Few enough that a slow machine's time for one call does not run out.
+  await sender.sendMany(numbered(60), receiver.getsockname());
   await pause(receiver, 50);
   const datagrams = await receiver.recvMany(1000, soon);
-  expect(datagrams.map(({ data }) => data.toString())).toEqual(numbered(200));
+  expect(datagrams.map(({ data }) => data.toString())).toEqual(numbered(60));
 });
 
 contract("2,000 datagrams lie unread, then are read in order", async ({ bound }) => {
