@@ -60,10 +60,8 @@ export class Names {
    * @throws `OSError` `ENODEV`.
    */
   interfaceIndex(given: string, syscall: string): number {
-    const isNumber = /^\d+$/.test(given);
-    const index = isNumber ? Number(given) : this.#addon.interfaceIndex(given);
-    if (index > mostIndex || (index === 0 && !isNumber))
-      throw new OSError("ENODEV", { syscall, address: given });
+    const index = this.#indexOf(given);
+    if (index === undefined) throw new OSError("ENODEV", { syscall, address: given });
     return index;
   }
 
@@ -92,9 +90,16 @@ export class Names {
   }
 
   #scopeIndex({ host, port }: Endpoint, scope: string, syscall: string): number {
-    const index = /^\d+$/.test(scope) ? Number(scope) : this.#addon.interfaceIndex(scope);
-    if (index > 0 && index <= mostIndex) return index;
+    const index = this.#indexOf(scope);
+    if (index !== undefined && index > 0) return index;
     throw new OSError("ENODEV", { syscall, address: host, port });
+  }
+
+  /** The index of an interface by its name or number; 0 of the number 0 alone. */
+  #indexOf(given: string): number | undefined {
+    if (!/^\d+$/.test(given)) return this.#addon.interfaceIndex(given) || undefined;
+    const index = Number(given);
+    return index <= mostIndex ? index : undefined;
   }
 
   #decode(names: Buffer, start: number): Endpoint {
