@@ -5,21 +5,23 @@
 #include <new>
 
 #include "handle.h"
+#include "inbox.h"
+#include "outbox.h"
 #include "socket.h"
 
 namespace datagram {
 namespace {
 
 // To be raised with every change of what JavaScript calls, so that a stale build is refused and not called.
-constexpr int kInterfaceVersion = 2;
+constexpr int kInterfaceVersion = 3;
 
 // What the sockets of one thread share. The arrays belong to JavaScript, which never lets go of them.
 struct Shared {
   napi_async_context context = nullptr;
   Inbox* inbox = nullptr;
-  int32_t* peers = nullptr;  // kMostMessages
-  uint8_t* names = nullptr;  // kMostMessages, kNameBytes apart
-  napi_ref arrays[5] = {};
+  Outbox* outbox = nullptr;
+  const Letter* letters = nullptr;  // kMostMessages
+  napi_ref arrays[6] = {};
 };
 
 // A typed array's memory; null when `value` is none or has less than `least` elements.
@@ -93,6 +95,7 @@ napi_value Connect(napi_env env, napi_callback_info info) {
   if (!call.handle) return Number(env, -EBADF);
   size_t length = 0;
   const uint8_t* name = Bytes(env, call.arguments[0], 1, &length);
+  call.handle->segmentation().ForgetPeer();
   return Number(env, ConnectSocket(call.handle->fd(), name, length));
 }
 
@@ -136,41 +139,42 @@ napi_value GetOptionCall(napi_env env, napi_callback_info info) {
   return Number(env, value ? GetOption(call.handle->fd(), level, option, value, length) : -EFAULT);
 }
 
-// receive(most: number): number, the datagrams that the shared inbox has now
+// receive(): number, the messages that the shared inbox has now
 napi_value Receive(napi_env env, napi_callback_info info) {
-  Call<1> call(env, info);
+  Call<0> call(env, info);
   if (!call.handle) return Number(env, -EBADF);
-  int32_t most;
   Shared* shared = SharedOf(env);
-  if (!call.Integer(env, 0, &most) || most < 1 || !shared->inbox) return Number(env, -EINVAL);
-  return Number(env, shared->inbox->Receive(call.handle->fd(), most));
+  return Number(env, shared->inbox ? shared->inbox->Receive(call.handle->fd()) : -EFAULT);
 }
 
-// send(payloads: Uint8Array, offset: number, lengths: Int32Array, from: number, count: number): number, how many went.
-// Datagram i of the call has lengths[from + i] bytes and goes to the shared peers[from + i].
+// send(payloads: Uint8Array, count: number): number. Sends the first `count` of the shared letters, whose payloads lie in
+// `payloads`. Gives how many went, plus 65,536 times the error that a segmented send was refused with.
 napi_value Send(napi_env env, napi_callback_info info) {
-  Call<5> call(env, info);
+  Call<2> call(env, info);
   if (!call.handle) return Number(env, -EBADF);
-  int32_t offset;
-  int32_t from;
   int32_t count;
   size_t room = 0;
   uint8_t* payloads = Bytes(env, call.arguments[0], 0, &room);
-  const int32_t* lengths = Numbers(env, call.arguments[2], kMostMessages);
-  const Shared* shared = SharedOf(env);
-  if (!payloads || !lengths || !shared->peers) return Number(env, -EFAULT);
-  if (!call.Integer(env, 1, &offset) || !call.Integer(env, 3, &from) || !call.Integer(env, 4, &count) || offset < 0 ||
-      from < 0 || count < 1 || from > kMostMessages - count) {
-    return Number(env, -EINVAL);
+  Shared* shared = SharedOf(env);
+  if (!payloads || !shared->outbox) return Number(env, -EFAULT);
+  if (!call.Integer(env, 1, &count) || count < 1 || count > kMostMessages) return Number(env, -EINVAL);
+  for (int i = 0; i < count; i++) {
+    const Letter& letter = shared->letters[i];
+    if (letter.start < 0 || letter.length < 0 || letter.peer < -1 || letter.peer >= kMostMessages ||
+        static_cast<size_t>(letter.start) + static_cast<size_t>(letter.length) > room) {
+      return Number(env, -EINVAL);
+    }
   }
-  size_t end = static_cast<size_t>(offset);
-  for (int i = from; i < from + count; i++) {
-    if (lengths[i] < 0 || shared->peers[i] < -1 || shared->peers[i] >= kMostMessages) return Number(env, -EINVAL);
-    end += static_cast<size_t>(lengths[i]);
-  }
-  if (end > room) return Number(env, -EINVAL);
-  Outbox outbox{payloads + offset, lengths + from, shared->peers + from, shared->names, count};
-  return Number(env, SendBatch(call.handle->fd(), outbox));
+  int sent = shared->outbox->Send(call.handle->fd(), payloads, count, call.handle->segmentation());
+  return Number(env, sent < 0 ? sent : sent | shared->outbox->refused() << 16);
+}
+
+// segment(on: boolean): void. Whether runs of equal datagrams may leave as one segmented send.
+napi_value Segment(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  bool on = false;
+  if (call.handle && napi_get_value_bool(env, call.arguments[0], &on) == napi_ok) call.handle->segmentation().Allow(on);
+  return nullptr;
 }
 
 // poll(events: number): number
@@ -221,28 +225,45 @@ napi_value Open(napi_env env, napi_callback_info info) {
   return Number(env, error);
 }
 
-// share(slab: Uint8Array, lengths: Int32Array, sources: Uint8Array, peers: Int32Array, names: Uint8Array): number
+// share(slab: Uint8Array, lengths: Int32Array, segments: Int32Array, sources: Uint8Array, letters: Int32Array,
+//       names: Uint8Array): number
 napi_value Share(napi_env env, napi_callback_info info) {
-  napi_value arguments[5];
-  size_t count = 5;
+  napi_value arguments[6];
+  size_t count = 6;
   Shared* shared = SharedOf(env);
-  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count < 5 || shared->arrays[0]) {
+  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count < 6 || shared->arrays[0]) {
     return Number(env, -EINVAL);
   }
   uint8_t* slab = Bytes(env, arguments[0], kReceiveBatch * kSlotBytes);
   int32_t* lengths = Numbers(env, arguments[1], kReceiveBatch);
-  uint8_t* sources = Bytes(env, arguments[2], kReceiveBatch * kNameBytes);
-  int32_t* peers = Numbers(env, arguments[3], kMostMessages);
-  uint8_t* names = Bytes(env, arguments[4], kMostMessages * kNameBytes);
-  if (!slab || !lengths || !sources || !peers || !names) return Number(env, -EFAULT);
-  for (size_t i = 0; i < 5; i++) {
+  int32_t* segments = Numbers(env, arguments[2], kReceiveBatch);
+  uint8_t* sources = Bytes(env, arguments[3], kReceiveBatch * kNameBytes);
+  int32_t* letters = Numbers(env, arguments[4], kMostMessages * (sizeof(Letter) / sizeof(int32_t)));
+  uint8_t* names = Bytes(env, arguments[5], kMostMessages * kNameBytes);
+  if (!slab || !lengths || !segments || !sources || !letters || !names) return Number(env, -EFAULT);
+  for (size_t i = 0; i < count; i++) {
     if (napi_create_reference(env, arguments[i], 1, &shared->arrays[i]) != napi_ok) return Number(env, -ENOMEM);
   }
-  shared->inbox = new (std::nothrow) Inbox(slab, lengths, sources);
-  if (!shared->inbox) return Number(env, -ENOMEM);
-  shared->peers = peers;
-  shared->names = names;
-  return Number(env, 0);
+  shared->letters = reinterpret_cast<const Letter*>(letters);
+  shared->inbox = new (std::nothrow) Inbox(slab, lengths, segments, sources);
+  shared->outbox = new (std::nothrow) Outbox(shared->letters, names);
+  return Number(env, shared->inbox && shared->outbox ? 0 : -ENOMEM);
+}
+
+// faults(outcomes: Int32Array): number. Plans the outcomes of the system calls by which this thread sends next, as Faults
+// has it; gives how many of those planned before were never met. For tests.
+napi_value PlanFaults(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  size_t count = 1;
+  size_t outcomes = 0;
+  Shared* shared = SharedOf(env);
+  if (napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr) != napi_ok || count < 1 || !shared->outbox) {
+    return Number(env, -EINVAL);
+  }
+  const int32_t* plan = Numbers(env, argument, 0, &outcomes);
+  // An empty array may have no memory.
+  if (outcomes > Faults::kMost || (outcomes > 0 && !plan)) return Number(env, -EINVAL);
+  return Number(env, shared->outbox->faults().Plan(plan, static_cast<int>(outcomes)));
 }
 
 // interfaceIndex(name: string): number, 0 when there is none
@@ -289,6 +310,7 @@ napi_value Init(napi_env env, napi_value exports) {
     }
     napi_async_destroy(env, shared->context);
     delete shared->inbox;
+    delete shared->outbox;
     delete shared;
   };
   napi_set_instance_data(env, shared, end, nullptr);
@@ -297,6 +319,7 @@ napi_value Init(napi_env env, napi_value exports) {
   const napi_property_descriptor functions[] = {
       {"open", nullptr, Open, nullptr, nullptr, nullptr, fixed, nullptr},
       {"share", nullptr, Share, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"faults", nullptr, PlanFaults, nullptr, nullptr, nullptr, fixed, nullptr},
       {"interfaceIndex", nullptr, InterfaceIndexCall, nullptr, nullptr, nullptr, fixed, nullptr},
       {"interfaceName", nullptr, InterfaceNameCall, nullptr, nullptr, nullptr, fixed, nullptr},
       {"version", nullptr, nullptr, nullptr, nullptr, Number(env, kInterfaceVersion), fixed, nullptr},
@@ -313,6 +336,7 @@ napi_value Init(napi_env env, napi_value exports) {
       {"getOption", nullptr, GetOptionCall, nullptr, nullptr, nullptr, fixed, nullptr},
       {"receive", nullptr, Receive, nullptr, nullptr, nullptr, fixed, nullptr},
       {"send", nullptr, Send, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"segment", nullptr, Segment, nullptr, nullptr, nullptr, fixed, nullptr},
       {"poll", nullptr, Poll, nullptr, nullptr, nullptr, fixed, nullptr},
       {"hold", nullptr, Hold, nullptr, nullptr, nullptr, fixed, nullptr},
       {"close", nullptr, Close, nullptr, nullptr, nullptr, fixed, nullptr},

@@ -4,6 +4,8 @@
 #include <node_api.h>
 #include <uv.h>
 
+#include "segmentation.h"
+
 namespace datagram {
 
 // What `poll` asks for and the callback tells.
@@ -31,6 +33,7 @@ class Handle {
 
   bool open() const { return fd_ >= 0; }
   int fd() const { return fd_; }
+  Segmentation& segmentation() { return segmentation_; }
 
  private:
   ~Handle() = default;
@@ -45,6 +48,7 @@ class Handle {
   napi_ref callback_ = nullptr;
   napi_async_cleanup_hook_handle hook_ = nullptr;
   uv_poll_t poll_;
+  Segmentation segmentation_;
   int fd_;
   int owners_ = 1;
 };

@@ -14,6 +14,9 @@ export type Endpoint = Address & { readonly family: Family };
 
 const longestName = 253;
 
+/** What all spellings of one destination share: its host without the scope, which has several names, and its port. */
+export let destinationKey: (address: Address) => string;
+
 /**
  * A host and a port. Frozen; iterable as `[host, port]`; `String(address)` is `host:port`, or `[host]:port` for IPv6.
  */
@@ -24,7 +27,7 @@ export class Address implements Iterable<string | number> {
   readonly port: number;
   /** `AF_INET` or `AF_INET6` of a literal; `AF_UNSPEC` of a name. */
   readonly family: Family | typeof AF_UNSPEC;
-  readonly #checked = true;
+  #key: string | undefined;
 
   /**
    * @param host a literal or a name of up to 253 characters; `""` is every interface and `"<broadcast>"` is
@@ -68,7 +71,7 @@ export class Address implements Iterable<string | number> {
 
   /** Whether `value` was made by the constructor, and so was checked: not only an object of this shape. */
   static is(value: unknown): value is Address {
-    return typeof value === "object" && value !== null && #checked in value;
+    return typeof value === "object" && value !== null && #key in value;
   }
 
   /** The `Address` of any of the forms that calls take. Reads each part once. */
@@ -91,6 +94,10 @@ export class Address implements Iterable<string | number> {
   get scope(): string | undefined {
     const percent = this.host.indexOf("%");
     return percent < 0 ? undefined : this.host.slice(percent + 1);
+  }
+
+  static {
+    destinationKey = (address) => (address.#key ??= `${address.host.replace(/%.*/, "")}:${address.port}`);
   }
 
   /** The same host at another port. */

@@ -1,10 +1,10 @@
 /** What the socket's calls take, and the checks of it. Nothing here looks at a socket. */
 
-import type { Address, AddressLike } from "./address.js";
+import { type Address, type AddressLike, isEndpoint } from "./address.js";
 import { outOfRange, wholeNumber, wrongType } from "./errors.js";
-import { type Data, toBytes } from "./payload.js";
+import { type Lent, anyLimit } from "./outbound.js";
+import { type Data, isFilledBytes, sizeOf, toBytes } from "./payload.js";
 import type { Wait } from "./receiver.js";
-import type { Letter } from "./sender.js";
 
 /** What `socket()` takes beside the family and the type. */
 export interface SocketOptions {
@@ -74,23 +74,50 @@ export function checkLetters(
   items: Iterable<Data | OutgoingDatagram>,
   shared: Address | null,
   destination: (address: AddressLike) => Address,
-): Letter[] {
+): Lent {
   if (typeof items !== "object" || items === null || !(Symbol.iterator in items)) {
     throw wrongType("the first argument", "an array of payloads or of { data, address }", items);
   }
-  const letters: Letter[] = [];
+  // Arrays that grow would cost more than all else here.
+  const likely = Array.isArray(items) ? items.length : 0;
+  const payloads = new Array<Uint8Array>(likely);
+  const tos = new Array<Address | null>(likely);
+  let lengths: Int32Array = new Int32Array(likely);
+  let [count, mixed, ready] = [0, false, true];
   for (const item of items) {
-    try {
-      if (isOutgoing(item)) {
-        const { data, address } = item;
-        letters.push({ payload: toBytes(data), to: address === undefined ? null : destination(address) });
-      } else letters.push({ payload: toBytes(item), to: shared });
-    } catch (error) {
-      if (!(error instanceof Error) || !Object.isExtensible(error)) throw error;
-      throw Object.assign(error, { index: letters.length, sent: 0 });
+    let payload: Uint8Array;
+    let to = shared;
+    if (isFilledBytes(item)) payload = item;
+    else {
+      try {
+        let data = item as Data;
+        if (isOutgoing(item)) {
+          const { address } = item;
+          data = item.data;
+          to = address === undefined ? null : destination(address);
+        }
+        payload = toBytes(data);
+      } catch (error) {
+        if (!(error instanceof Error) || !Object.isExtensible(error)) throw error;
+        throw Object.assign(error, { index: count, sent: 0 });
+      }
     }
+    const bytes = sizeOf(payload);
+    if (count === lengths.length) lengths = longer(lengths);
+    payloads[count] = payload;
+    tos[count] = to;
+    lengths[count] = bytes;
+    if (to !== tos[0]) mixed = true;
+    if (bytes > anyLimit || (to !== null && !isEndpoint(to))) ready = false;
+    count++;
   }
-  return letters;
+  return { count, payloads, tos, lengths, mixed, ready };
+}
+
+function longer(numbers: Int32Array): Int32Array {
+  const copy = new Int32Array(Math.max(64, numbers.length * 2));
+  copy.set(numbers);
+  return copy;
 }
 
 function checkTimeoutMs(timeoutMs: unknown): number | null {

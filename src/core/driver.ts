@@ -6,6 +6,7 @@ import type { Endpoint, Family } from "./address.js";
 import type { Loss } from "./events.js";
 import type { Option, OptionValue } from "./options.js";
 import type { Outbound } from "./outbound.js";
+import type { DriverCounts } from "./stats.js";
 
 /** What sockets of one driver share: one a process and thread, or one a simulated host. */
 export interface Stack {
@@ -42,9 +43,12 @@ export interface Clock {
 
 /** What a driver tells its socket. Never called from inside a call to the driver, nor after `close()`. */
 export interface DriverEvents {
-  /** Something may be there to receive, where `receive` last found less than it was asked for. */
+  /** Something may be there to receive, where `receive` last found all that was there. */
   readable(): void;
-  /** The next `count` datagrams of the batch are settled: sent, or failed as `Outbound.fail` was told. */
+  /**
+   * The next `count` datagrams of the batch are settled: sent, or failed as `Outbound.fail` was told. Where some are left,
+   * `send` is called again; `count` may be 0, when all that happened is that there may be room.
+   */
   settled(count: number): void;
   ledger(event: LedgerEvent): void;
 }
@@ -57,8 +61,13 @@ export interface LedgerEvent {
 
 /** Where received datagrams go. */
 export interface Sink {
-  /** One datagram, whole; `data` is the receiver's to keep. */
-  push(data: Buffer, source: Endpoint): void;
+  /**
+   * One datagram, whole, or a run of them, end to end.
+   *
+   * @param data the receiver's to keep.
+   * @param segment bytes of each datagram of a run but the last, which may be shorter; 0 for one datagram.
+   */
+  push(data: Buffer, source: Endpoint, segment: number): void;
 }
 
 /** One socket of an operating system or of a network in memory. Errors are `OSError`s, thrown or rejected. */
@@ -77,23 +86,26 @@ export interface Driver {
   /** Joins or leaves a multicast group; without an interface, on the one that the system chooses. */
   membership(change: "add" | "drop", group: Endpoint, at: string | undefined): void;
   /**
-   * Hands over what is there, at most `max` datagrams; never waits.
+   * Hands over what is there, as much of it as one system call gives; never waits.
    *
-   * @returns how many; less than `max` when nothing more is there.
+   * @returns whether more may be there.
    * @throws the error that waited on the socket in place of a datagram: an ICMP error of the connected peer.
    */
-  receive(sink: Sink, max: number): number;
+  receive(sink: Sink): boolean;
   /** Whether `readable()` is of use to anybody now. */
   wantReadable(on: boolean): void;
   /**
-   * Sends a batch, which is the driver's until all of it is settled; only then comes the next.
-   * A driver waits for room where a buffer is full, never drops in silence, and keeps the process alive meanwhile.
+   * Sends a batch, from `settled` on, as much of it as one system call takes. It is the driver's until all of it is
+   * settled; only then comes the next. A driver waits for room where a buffer is full, never drops in silence, and
+   * keeps the process alive meanwhile.
    *
-   * @returns how many datagrams from the front are settled now; `settled()` tells of the rest, in order.
+   * @returns how many datagrams from the front are settled now, where it is to be called again for the rest; 0 when it
+   *   waits, and `settled()` will tell.
    */
   send(batch: Outbound): number;
-  /** Datagrams that were dropped because the receive buffer was full, at least; `undefined` where nobody counts. */
-  dropped(): number | undefined;
+  /** What this socket can do now: less than the stack, where the system refused a thing. */
+  readonly capabilities: Capabilities;
+  counts(): DriverCounts;
   /** Whether a call waits that keeps the process alive. Off at the start. */
   hold(on: boolean): void;
   /**
@@ -112,6 +124,10 @@ export type Capability =
 export type Feature =
   /** Many datagrams in one system call. */
   | "batching"
+  /** Runs of equal datagrams to one peer leave as one segmented send: `UDP_SEGMENT`, udp(7). */
+  | "segmentation"
+  /** Runs of equal datagrams from one peer arrive merged, and are taken apart here: `UDP_GRO`, udp(7). */
+  | "coalescing"
   /** Unread datagrams wait in the kernel's buffer, so that reading slowly costs this process no memory. */
   | "kernelQueue"
   /** `stats().droppedKernel` counts what a full receive buffer dropped. */

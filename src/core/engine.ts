@@ -5,9 +5,10 @@ import { Datagram, type Replier } from "./datagram.js";
 import type { Clock, Driver, Stack } from "./driver.js";
 import { OSError } from "./errors.js";
 import { type Loss, type Packet, type Tell, runListener } from "./events.js";
-import { type Arrival, Receiver, type ReceiverHost } from "./receiver.js";
+import type { Arrival } from "./inbox.js";
+import { Receiver, type ReceiverHost } from "./receiver.js";
 import { Sender, type SenderHost } from "./sender.js";
-import { Ledger, type Stats } from "./stats.js";
+import { type DriverCounts, Ledger, type Stats } from "./stats.js";
 
 /** How long `close()` waits for room for what was sent before it, in milliseconds. */
 const lingerMs = 5000;
@@ -35,7 +36,7 @@ export class Engine implements SenderHost, ReceiverHost {
   #cancelLetGo: (() => void) | undefined;
   #closing = false;
   #closed = false;
-  #lastDropped: number | undefined;
+  #lastCounts: DriverCounts | undefined;
 
   /** @param mostQueuedBytes bytes that may wait to be sent, as `sendQueue` counts them. */
   constructor(stack: Stack, family: Family, mostQueuedBytes: number, tell: Tell) {
@@ -57,8 +58,10 @@ export class Engine implements SenderHost, ReceiverHost {
 
   /** The next datagram of the inbox, which has one, cut to `bufsize` bytes. */
   take(bufsize: number, socket: Replier): Datagram {
-    const { data, source } = this.receiver;
-    this.receiver.pass();
+    const { inbox } = this.receiver;
+    const { source } = inbox;
+    const data = inbox.next();
+    this.receiver.passed();
     this.ledger.received(data.length);
     if (data.length <= bufsize) return new Datagram(data, source, data.length, socket);
     const datagram = new Datagram(data.subarray(0, bufsize), source, data.length, socket);
@@ -128,10 +131,13 @@ export class Engine implements SenderHost, ReceiverHost {
     return this.#taps.size > 0;
   }
 
-  sent(bytes: number, payload?: Uint8Array, peer?: Endpoint | null): void {
-    this.ledger.sent(bytes);
+  sent(datagrams: number, bytes: number): void {
+    this.ledger.sent(datagrams, bytes);
+  }
+
+  showSent(payload: Uint8Array, peer: Endpoint | null): void {
     const destination = peer ?? this.peer;
-    if (payload && destination) this.#show("out", Buffer.from(payload), destination);
+    if (destination) this.#show("out", Buffer.from(payload), destination);
   }
 
   failed(error: OSError): void {
@@ -159,7 +165,7 @@ export class Engine implements SenderHost, ReceiverHost {
   }
 
   stats(): Stats {
-    return this.ledger.snapshot(this.#closed ? this.#lastDropped : this.driver.dropped());
+    return this.ledger.snapshot(this.#lastCounts ?? this.driver.counts());
   }
 
   /** Ends what waits, lets what was sent go out, gives the driver back, then calls `done`. */
@@ -175,7 +181,7 @@ export class Engine implements SenderHost, ReceiverHost {
       this.#closed = true;
       cancelLinger?.();
       this.#cancelLetGo?.();
-      this.#lastDropped = this.driver.dropped();
+      this.#lastCounts = this.driver.counts();
       this.#lost(this.driver.close());
       this.sender.cancel();
       done();

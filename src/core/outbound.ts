@@ -1,32 +1,61 @@
 import { Buffer } from "node:buffer";
 
-import type { Endpoint } from "./address.js";
+import { type Address, type Endpoint, destinationKey } from "./address.js";
 import type { OSError } from "./errors.js";
+import { sizeOf } from "./payload.js";
 
-/** Bytes of payload that one batch holds: any one datagram fits, and so does what one GSO send can carry. */
-const capacityBytes = 65_536;
-/** What one `sendmmsg` takes (`UIO_MAXIOV`, net/socket.c). */
-const capacityDatagrams = 1024;
-/** Batches that wait to be used again by the sockets of this thread; more are left to the collector. */
-const mostIdle = 16;
-
-/** Tells the owner of a datagram what became of it. */
-export interface Completion {
-  /** @param tag what was given along with the datagram. */
-  settle(tag: number, error: OSError | undefined): void;
+/** What one batch holds. */
+interface Capacity {
+  readonly bytes: number;
+  readonly datagrams: number;
 }
 
+/** Any one datagram fits, and so does what one system call takes of small ones. */
+const ordinary: Capacity = { bytes: 65_536, datagrams: 1024 };
+/** For many peers in turn: the more datagrams a batch holds, the more of them go to the same peer, and leave as one run. */
+const large: Capacity = { bytes: 1 << 20, datagrams: 16_384 };
+
+/** Tells the owner of datagrams what became of them. */
+export interface Completion {
+  /** @param tag what was given along with the datagram, or with the first of `count`. */
+  sent(tag: number, count: number): void;
+  failed(tag: number, error: OSError): void;
+}
+
+/** Bytes that a datagram to any destination may have: the limit of IPv4, 65,535 less the headers. */
+export const anyLimit = 65_507;
+
+/** Datagrams whose payloads are the caller's, until they are copied into batches. */
+export interface Lent {
+  readonly count: number;
+  readonly payloads: readonly Uint8Array[];
+  /** Where each goes; `null` is the connected peer. */
+  readonly tos: readonly (Address | null)[];
+  /** The length that each payload had; -1 of one that is not to be sent. */
+  readonly lengths: Int32Array;
+  /** Whether not all go to the same peer. */
+  readonly mixed: boolean;
+  /** Whether none is for a name, and none may be too big. */
+  readonly ready: boolean;
+}
+
+/** Batches that wait to be used again by the sockets of this thread, and how many; more are left to the collector. */
 const idle: Outbound[] = [];
+const mostIdle = 16;
+const idleLarge: Outbound[] = [];
+const mostIdleLarge = 2;
 
 /**
- * A batch of datagrams on its way out: the payloads end to end in one arena, a length and a peer for each.
- * A driver begins at `settled` and `settledBytes`, which move on as it tells, and writes to it through `fail` alone.
+ * A batch of datagrams on its way out: the payloads in one arena; a start, a length and a peer for each. A driver begins
+ * at `settled`, which moves on as it tells, and writes to it through `fail` alone.
  */
 export class Outbound {
-  /** The payloads, end to end. */
+  /** The payloads. */
   readonly arena: Buffer;
+  /** Where each payload begins in the arena. */
+  readonly starts: Int32Array;
   /** Bytes of each payload. */
-  readonly lengths: Int32Array = new Int32Array(capacityDatagrams);
+  readonly lengths: Int32Array;
   /** Where each goes; `null` is the connected peer. */
   readonly peers: (Endpoint | null)[] = [];
   /** Datagrams in the batch. */
@@ -35,17 +64,24 @@ export class Outbound {
   bytes = 0;
   /** Datagrams from the front that are sent or have failed. */
   settled = 0;
-  /** Bytes of the settled payloads: where the next one starts in the arena. */
-  settledBytes = 0;
+  /** Whether not all go to the same peer. */
+  mixed = false;
+  /** Who owns them all; `undefined` where they have several owners. */
+  owner: Completion | undefined;
 
+  readonly #capacity: Capacity;
+  /** The owner of each, where they are not all `owner`'s from the first on. */
   readonly #owners: (Completion | undefined)[] = [];
-  readonly #tags: number[] = [];
+  readonly #tags: Int32Array;
   #errors: Map<number, OSError> | undefined;
   #firstView: Buffer | undefined;
 
-  /** @param bytes what the arena holds. */
-  constructor(bytes: number = capacityBytes) {
-    this.arena = Buffer.allocUnsafeSlow(bytes);
+  constructor(capacity: Capacity = ordinary) {
+    this.#capacity = capacity;
+    this.arena = Buffer.allocUnsafeSlow(capacity.bytes);
+    this.starts = new Int32Array(capacity.datagrams);
+    this.lengths = new Int32Array(capacity.datagrams);
+    this.#tags = new Int32Array(capacity.datagrams);
   }
 
   /** An empty batch; `release` gives it back. */
@@ -53,34 +89,112 @@ export class Outbound {
     return idle.pop() ?? new Outbound();
   }
 
+  /** The same, for datagrams to many peers in turn. */
+  static takeLarge(): Outbound {
+    return idleLarge.pop() ?? new Outbound(large);
+  }
+
   release(): void {
     // Emptied one by one: cutting the arrays short would give their memory back each time.
     for (let index = 0; index < this.count; index++) {
       this.peers[index] = null;
-      this.#owners[index] = undefined;
+      if (index < this.#owners.length) this.#owners[index] = undefined;
     }
-    this.count = this.bytes = this.settled = this.settledBytes = 0;
-    this.#errors = undefined;
-    if (idle.length < mostIdle && this.arena.length === capacityBytes) idle.push(this);
+    this.count = this.bytes = this.settled = 0;
+    this.mixed = false;
+    this.owner = this.#errors = undefined;
+    if (this.#capacity === ordinary && idle.length < mostIdle) idle.push(this);
+    else if (this.#capacity === large && idleLarge.length < mostIdleLarge) idleLarge.push(this);
   }
 
   /** Copies a payload in; `false` when there is no room for it. */
   add(payload: Uint8Array, peer: Endpoint | null, owner: Completion, tag: number): boolean {
     const { count, bytes } = this;
-    const end = bytes + payload.length;
-    if (count === capacityDatagrams || end > this.arena.length) return false;
-    if (end > bytes) this.arena.set(payload, bytes);
-    this.lengths[count] = payload.length;
+    const length = sizeOf(payload);
+    const end = bytes + length;
+    if (count === this.#capacity.datagrams || end > this.#capacity.bytes) return false;
+    if (length > 0) this.arena.set(payload, bytes);
+    this.starts[count] = bytes;
+    this.lengths[count] = length;
     this.peers[count] = peer;
     this.#owners[count] = owner;
     this.#tags[count] = tag;
     this.bytes = end;
     this.count = count + 1;
+    if (count === 0) this.owner = owner;
+    else {
+      if (owner !== this.owner) this.owner = undefined;
+      if (peer !== this.peers[0]) this.mixed = true;
+    }
     return true;
   }
 
-  /** The payload that lies from `start` to `end` in the arena. Valid until the batch is released. */
-  view(start: number, end: number): Buffer {
+  /**
+   * Copies payloads into an empty batch, from index `from` on, until there is no room for one, or one has not the length
+   * that it should have. Each index is the tag.
+   *
+   * @returns the index of the first that was not taken.
+   */
+  fill(lent: Lent, from: number, owner: Completion): number {
+    const { payloads, lengths, tos } = lent;
+    const { arena, peers } = this;
+    const [ownStarts, ownLengths, tags] = [this.starts, this.lengths, this.#tags];
+    const { bytes: room, datagrams } = this.#capacity;
+    let [count, bytes, index] = [0, 0, from];
+    for (; index < lent.count && count < datagrams; index++) {
+      const length = lengths[index] as number;
+      if (length === -1) continue;
+      const payload = payloads[index] as Uint8Array;
+      if (bytes + length > room || sizeOf(payload) !== length) break;
+      if (length > 0) arena.set(payload, bytes);
+      ownStarts[count] = bytes;
+      ownLengths[count] = length;
+      tags[count] = index;
+      peers[count] = tos[index] as Endpoint | null;
+      bytes += length;
+      count++;
+    }
+    this.count = count;
+    this.bytes = bytes;
+    this.owner = owner;
+    this.mixed = lent.mixed;
+    return index;
+  }
+
+  /**
+   * Brings the datagrams to each peer together, those to one peer in the order that they have. To be called before any
+   * is settled.
+   *
+   * @param connected who `null` stands for.
+   */
+  group(connected: Endpoint | null): void {
+    const { count } = this;
+    const groups = new Map<string, number>();
+    const groupOf = new Int32Array(count);
+    const sizes: number[] = [];
+    let switches = 0;
+    let last: Endpoint | null | undefined;
+    let group = -1;
+    for (let index = 0; index < count; index++) {
+      const peer = this.peers[index] ?? connected;
+      if (peer !== last) {
+        last = peer;
+        const key = peer ? destinationKey(peer) : "";
+        const known = groups.get(key);
+        group = known ?? groups.size;
+        if (known === undefined) groups.set(key, group);
+        switches++;
+      }
+      groupOf[index] = group;
+      sizes[group] = (sizes[group] ?? 0) + 1;
+    }
+    if (switches > groups.size) this.#permute(placesOf(groupOf, sizes));
+  }
+
+  /** The payload of datagram `index`. Valid until the batch is released. */
+  view(index: number): Buffer {
+    const start = this.starts[index] ?? 0;
+    const end = start + this.length(index);
     if (start > 0) return this.arena.subarray(start, end);
     // Datagrams sent one by one are mostly of one size, and a view costs more than the copy.
     if (this.#firstView?.length !== end) this.#firstView = this.arena.subarray(0, end);
@@ -97,17 +211,60 @@ export class Outbound {
     (this.#errors ??= new Map()).set(index, error);
   }
 
-  /** Whether `fail` was told of datagram `index`. */
-  failed(index: number): boolean {
-    return this.#errors?.has(index) === true;
+  /** Whether `fail` was told of datagram `index`, or of any. */
+  failed(index?: number): boolean {
+    return index === undefined ? this.#errors !== undefined : this.#errors?.has(index) === true;
   }
 
   /** Settles the next datagram and tells its owner. Gives back its error, `undefined` when it was sent. */
   settleNext(forced?: OSError): OSError | undefined {
     const index = this.settled++;
-    this.settledBytes += this.length(index);
     const error = forced ?? this.#errors?.get(index);
-    this.#owners[index]?.settle(this.#tags[index] ?? 0, error);
+    const tag = this.#tags[index] ?? 0;
+    const owner = this.owner ?? this.#owners[index];
+    if (error) owner?.failed(tag, error);
+    else owner?.sent(tag, 1);
     return error;
   }
+
+  /** Settles the next `count` datagrams, which were sent and have one owner, and tells it. Gives back their bytes. */
+  settleSent(count: number): number {
+    const first = this.settled;
+    let bytes = count === this.count ? this.bytes : 0;
+    if (count < this.count) {
+      for (let index = first; index < first + count; index++) bytes += this.length(index);
+    }
+    this.settled = first + count;
+    this.owner?.sent(this.#tags[first] ?? 0, count);
+    return bytes;
+  }
+
+  #permute(places: Int32Array): void {
+    const starts = this.starts.slice(0, this.count);
+    const lengths = this.lengths.slice(0, this.count);
+    const [peers, owners, tags] = [this.peers.slice(), this.#owners.slice(), this.#tags.slice()];
+    for (let index = 0; index < this.count; index++) {
+      const place = places[index] ?? 0;
+      this.starts[place] = starts[index] ?? 0;
+      this.lengths[place] = lengths[index] ?? 0;
+      this.peers[place] = peers[index] ?? null;
+      this.#owners[place] = owners[index];
+      this.#tags[place] = tags[index] ?? 0;
+    }
+  }
+}
+
+/** Where each datagram goes when the groups follow each other. */
+function placesOf(groupOf: Int32Array, sizes: readonly number[]): Int32Array {
+  const next: number[] = [];
+  let start = 0;
+  for (const size of sizes) {
+    next.push(start);
+    start += size;
+  }
+  return groupOf.map((group) => {
+    const place = next[group] ?? 0;
+    next[group] = place + 1;
+    return place;
+  });
 }

@@ -9,26 +9,51 @@ export type DataPiece = string | ArrayBufferView | ArrayBufferLike;
 export type Data = DataPiece | readonly DataPiece[];
 
 /** The getters of the language itself: what an object says of its own length may be anything. */
+const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
 const intrinsic = {
-  buffer: getter(Object.getPrototypeOf(Uint8Array.prototype) as object, "buffer"),
-  byteOffset: getter(Object.getPrototypeOf(Uint8Array.prototype) as object, "byteOffset"),
-  byteLength: getter(Object.getPrototypeOf(Uint8Array.prototype) as object, "byteLength"),
+  kind: getter(typedArray, Symbol.toStringTag),
+  buffer: getter(typedArray, "buffer"),
+  byteOffset: getter(typedArray, "byteOffset"),
+  byteLength: getter(typedArray, "byteLength"),
   arrayBufferBytes: getter(ArrayBuffer.prototype, "byteLength"),
   sharedBufferBytes: getter(SharedArrayBuffer.prototype, "byteLength"),
-};
+} as const;
+const { kind: kindOf, byteLength: byteLengthOf } = intrinsic;
 
 /**
- * The bytes of `data`. Not a copy where one view suffices; reads each part of the input once.
+ * The bytes of `data`. Not a copy where one view suffices; reads each part of the input once. Its length is what `sizeOf`
+ * says: an array may be of a class of the program's own.
  *
  * @throws `TypeError` `ERR_INVALID_ARG_TYPE` for anything else, and for memory that was transferred away.
  */
 export function toBytes(data: Data): Uint8Array {
-  if (!Array.isArray(data)) return pieceToBytes(data as DataPiece);
-  return Buffer.concat(Array.from(data as readonly DataPiece[], pieceToBytes));
+  return Array.isArray(data) ? gather(data as readonly DataPiece[]) : pieceToBytes(data as DataPiece);
+}
+
+/** Bytes of a payload now: 0 once it was transferred away. */
+export function sizeOf(payload: Uint8Array): number {
+  return byteLengthOf.call(payload) as number;
+}
+
+/** Whether `data` is bytes, at least one: none may also be what is left of memory that was transferred away. */
+export function isFilledBytes(data: unknown): data is Uint8Array {
+  return kindOf.call(data) === "Uint8Array" && (byteLengthOf.call(data) as number) > 0;
+}
+
+function gather(pieces: readonly DataPiece[]): Uint8Array {
+  const parts = Array.from(pieces, pieceToBytes);
+  const whole = Buffer.allocUnsafe(parts.reduce((bytes, part) => bytes + sizeOf(part), 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += sizeOf(part);
+  }
+  return whole;
 }
 
 function pieceToBytes(piece: DataPiece): Uint8Array {
-  if (isPlain(piece)) return piece;
+  if (kindOf.call(piece) === "Uint8Array" && (byteLengthOf.call(piece) as number) > 0)
+    return piece as Uint8Array;
   if (typeof piece === "string") return Buffer.from(piece, "utf8");
   let bytes: Uint8Array | undefined;
   try {
@@ -44,29 +69,21 @@ function pieceToBytes(piece: DataPiece): Uint8Array {
   );
 }
 
-/** Whether `piece` is a view of bytes whose `length` can be believed, and not one of detached memory. */
-function isPlain(piece: unknown): piece is Uint8Array {
-  if (!ArrayBuffer.isView(piece)) return false;
-  const prototype: unknown = Object.getPrototypeOf(piece);
-  if (prototype !== Buffer.prototype && prototype !== Uint8Array.prototype) return false;
-  return !Object.hasOwn(piece, "length") && (piece as Uint8Array).length > 0;
-}
-
 /** Throws when the memory is detached: such a buffer only looks empty, and must not be sent as if it were. */
 function bytesOf(piece: unknown): Uint8Array | undefined {
   if (ArrayBuffer.isView(piece)) {
     if (piece instanceof DataView) return new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength);
-    const buffer = intrinsic.buffer(piece) as ArrayBufferLike;
+    const buffer = intrinsic.buffer.call(piece) as ArrayBufferLike;
     return new Uint8Array(
       buffer,
-      intrinsic.byteOffset(piece) as number,
-      intrinsic.byteLength(piece) as number,
+      intrinsic.byteOffset.call(piece) as number,
+      byteLengthOf.call(piece) as number,
     );
   }
   if (typeof piece !== "object" || piece === null) return undefined;
   for (const bytesIn of [intrinsic.arrayBufferBytes, intrinsic.sharedBufferBytes]) {
     try {
-      bytesIn(piece);
+      bytesIn.call(piece);
     } catch {
       continue;
     }
@@ -75,9 +92,9 @@ function bytesOf(piece: unknown): Uint8Array | undefined {
   return undefined;
 }
 
-function getter(prototype: object, name: string): (object: object) => unknown {
-  // eslint-disable-next-line @typescript-eslint/unbound-method -- it is bound to each object that it is asked of
+function getter(prototype: object, name: string | symbol): (this: unknown) => unknown {
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- it is called on each object that it is asked of
   const get = Object.getOwnPropertyDescriptor(prototype, name)?.get;
-  if (!get) throw new Error(`this JavaScript has no ${name}`);
-  return (object) => Reflect.apply(get, object, []) as unknown;
+  if (!get) throw new Error(`this JavaScript has no ${String(name)}`);
+  return get as (this: unknown) => unknown;
 }

@@ -1,15 +1,11 @@
-import type { Buffer } from "node:buffer";
-
 import { onAbort } from "./abort.js";
-import type { Endpoint } from "./address.js";
-import type { Clock, Driver, Sink } from "./driver.js";
+import type { Clock, Driver } from "./driver.js";
 import { OSError, TimeoutError } from "./errors.js";
 import type { Loss } from "./events.js";
+import { type Arrival, Inbox } from "./inbox.js";
 
-/** Datagrams that one look at the driver asks for: what is read ahead at most. */
-const batchDatagrams = 64;
 /** Datagrams handed out in one turn of the loop before the rest of the program has its chance. */
-const turnDatagrams = 256;
+const turnDatagrams = 1024;
 /** Milliseconds in one turn of the loop before the rest of the program has its chance. */
 const turnMs = 4;
 /** How many datagrams are handed out between two looks at the clock. */
@@ -27,12 +23,6 @@ export interface ReceiverHost {
   refused(error: OSError): void;
   /** Whether a call waits that should keep the process alive. */
   waiting(on: boolean): void;
-}
-
-/** A datagram as it was read, whole. */
-export interface Arrival {
-  readonly data: Buffer;
-  readonly source: Endpoint;
 }
 
 /** How a receive call waits. */
@@ -57,14 +47,11 @@ interface Waiter {
  * The way into a socket. Reads ahead one batch, and only while a call waits; calls are served in their order; a
  * flood is handed out in bounded turns.
  */
-export class Receiver implements Sink {
+export class Receiver {
+  /** What was read ahead. Who takes from it says so by `passed`. */
+  readonly inbox: Inbox = new Inbox();
   readonly #host: ReceiverHost;
   readonly #waiters = new Set<Waiter>();
-  /** The batch that was read ahead: what is left of it lies from `#taken` to `#count`. */
-  readonly #data: (Buffer | undefined)[] = [];
-  readonly #sources: (Endpoint | undefined)[] = [];
-  #count = 0;
-  #taken = 0;
   #more = false;
   #credit = turnDatagrams;
   /** `NaN` until the clock is looked at for the first time in a turn. */
@@ -91,12 +78,12 @@ export class Receiver implements Sink {
       return undefined;
     }
     if (this.#waiters.size === 0 && this.#credit > 0 && !this.#closed) {
-      const error = !this.ready && (this.#more || timeoutMs === 0) ? this.#look() : undefined;
+      const error = this.inbox.empty && (this.#more || timeoutMs === 0) ? this.#look() : undefined;
       if (error) {
         fail(error);
         return undefined;
       }
-      if (this.ready) {
+      if (!this.inbox.empty) {
         serve();
         return undefined;
       }
@@ -106,30 +93,13 @@ export class Receiver implements Sink {
     return undefined;
   }
 
-  /** Whether the inbox has a datagram. */
-  get ready(): boolean {
-    return this.#taken < this.#count;
-  }
-
   /** Whether a call that comes now is served at once, and needs none of what waiting takes. */
   get immediate(): boolean {
-    return this.ready && this.#waiters.size === 0 && this.#credit > 0;
+    return !this.inbox.empty && this.#waiters.size === 0 && this.#credit > 0;
   }
 
-  /** The payload of the next datagram of the inbox, which has one. */
-  get data(): Buffer {
-    return this.#data[this.#taken] as Buffer;
-  }
-
-  /** The sender of the next datagram of the inbox, which has one. */
-  get source(): Endpoint {
-    return this.#sources[this.#taken] as Endpoint;
-  }
-
-  /** The next datagram has been handed out. */
-  pass(): void {
-    this.#data[this.#taken] = this.#sources[this.#taken] = undefined;
-    if (++this.#taken === this.#count) this.#count = this.#taken = 0;
+  /** A datagram of the inbox has been handed out. */
+  passed(): void {
     if (--this.#credit % clockEvery !== 0) return;
     const now = this.#host.clock.now();
     if (Number.isNaN(this.#turnStarted)) this.#turnStarted = now;
@@ -138,15 +108,10 @@ export class Receiver implements Sink {
 
   /** Reads more into an empty inbox when there may be more. */
   refill(): void {
-    if (!this.ready && this.#more) {
+    if (this.inbox.empty && this.#more) {
       const error = this.#look();
       if (error) this.#host.refused(error);
     }
-  }
-
-  push(data: Buffer, source: Endpoint): void {
-    this.#data[this.#count] = data;
-    this.#sources[this.#count++] = source;
   }
 
   /** The driver says that something may be there. */
@@ -165,9 +130,13 @@ export class Receiver implements Sink {
       this.#dismiss(waiter);
       waiter.fail(closedWhileWaiting(waiter.wait.syscall));
     }
-    const unread = this.#arrivals();
-    this.#data.length = this.#sources.length = this.#count = this.#taken = 0;
-    return { datagrams: unread.length, bytes: unread.reduce((bytes, { data }) => bytes + data.length, 0) };
+    let [datagrams, bytes] = [0, 0];
+    for (const { data } of this.inbox.arrivals()) {
+      datagrams++;
+      bytes += data.length;
+    }
+    this.inbox.clear();
+    return { datagrams, bytes };
   }
 
   #enlist(wait: Wait, serve: () => void, fail: (reason: unknown) => void): () => void {
@@ -202,12 +171,12 @@ export class Receiver implements Sink {
         this.#yield();
         return;
       }
-      const error = this.ready || !this.#more ? undefined : this.#look();
+      const error = this.inbox.empty && this.#more ? this.#look() : undefined;
       if (this.#closed) return;
       if (error) {
         this.#dismiss(waiter);
         waiter.fail(error);
-      } else if (this.ready) {
+      } else if (!this.inbox.empty) {
         this.#dismiss(waiter);
         waiter.serve();
       } else break;
@@ -218,23 +187,16 @@ export class Receiver implements Sink {
   /** Reads a batch into the inbox, which is empty. Gives back the error that came instead. */
   #look(): OSError | undefined {
     try {
-      this.#more = this.#host.driver.receive(this, batchDatagrams) === batchDatagrams;
+      this.#more = this.#host.driver.receive(this.inbox);
     } catch (error) {
       if (!(error instanceof OSError)) throw error;
       this.#more = true;
       this.#host.refused(error);
       return error;
     }
-    if (this.ready && this.#host.tapped) this.#host.arrived(this.#arrivals());
+    // All at once: a listener may receive.
+    if (this.#host.tapped) this.#host.arrived([...this.inbox.arrivals()]);
     return undefined;
-  }
-
-  #arrivals(): Arrival[] {
-    const arrivals: Arrival[] = [];
-    for (let index = this.#taken; index < this.#count; index++) {
-      arrivals.push({ data: this.#data[index] as Buffer, source: this.#sources[index] as Endpoint });
-    }
-    return arrivals;
   }
 
   /** Lets the rest of the program run, then goes on. */

@@ -3,7 +3,8 @@ import { AF_INET } from "./constants.js";
 import type { Clock, Driver } from "./driver.js";
 import { OSError } from "./errors.js";
 import { isMapped, parseLiteral } from "./ip.js";
-import { type Completion, Outbound } from "./outbound.js";
+import { type Completion, type Lent, Outbound, anyLimit } from "./outbound.js";
+import { sizeOf } from "./payload.js";
 
 /** Datagrams sent between two looks at the clock. */
 const clockEvery = 64;
@@ -12,8 +13,8 @@ const turnMs = 4;
 
 /** Bytes that a waiting datagram counts for beside its payload, so that empty ones are bounded too. */
 const overheadBytes = 64;
-/** Room for more in the arena of a batch that begins behind a bulk or a barrier. */
-const spareBytes = 512;
+/** What the batch of a lone datagram has room for beside it. */
+const spare = { bytes: 512, datagrams: 16 } as const;
 /** Half the cost of `queueMicrotask`, which makes an async resource each time. */
 const resolved = Promise.resolve();
 
@@ -27,30 +28,16 @@ export interface SenderHost {
   resolve(host: string): Promise<Endpoint>;
   /** Whether `sent` wants to see payloads and peers. */
   readonly tapped: boolean;
-  /** A datagram left. The payload is the sender's: copy what is to be kept. */
-  sent(bytes: number, payload?: Uint8Array, peer?: Endpoint | null): void;
+  /** Datagrams left, with so many bytes of payload in all. */
+  sent(datagrams: number, bytes: number): void;
+  /** Told of each datagram that left while `tapped`. The payload is the sender's: copy what is to be kept. */
+  showSent(payload: Uint8Array, peer: Endpoint | null): void;
   failed(error: OSError): void;
-}
-
-/** One datagram of many. */
-export interface Letter {
-  readonly payload: Uint8Array;
-  /** `null` is the connected peer. */
-  readonly to: Address | null;
-}
-
-/** One datagram of a bulk. */
-interface BulkItem {
-  readonly payload: Uint8Array;
-  /** The length of the payload when it was lent. */
-  readonly bytes: number;
-  readonly peer: Endpoint | null;
-  readonly tag: number;
 }
 
 /** Many datagrams whose payloads are borrowed: copied into batches only as the driver takes them. */
 interface Bulk {
-  readonly items: readonly BulkItem[];
+  readonly lent: Lent;
   readonly owner: Completion;
   next: number;
 }
@@ -80,6 +67,9 @@ export class Sender {
   readonly #mostBytes: number;
   readonly #epochs: Epoch[] = [{ queue: [], names: new Map() }];
   #inFlight: Outbound | undefined;
+  /** Whether the driver will tell when to go on. */
+  #waiting = false;
+  #flushing = false;
   #atBarrier = false;
   readonly #flushSoon = (): void => this.#flush();
   #scheduled = false;
@@ -104,9 +94,10 @@ export class Sender {
    * @returns the error that keeps it from being taken at all; `undefined` when `owner` will be told.
    */
   send(payload: Uint8Array, to: Address | null, owner: Completion, tag: number): OSError | undefined {
-    const tooBig = this.#tooBig(payload.length, to);
+    const bytes = sizeOf(payload);
+    const tooBig = this.#tooBig(bytes, to);
     if (tooBig) return tooBig;
-    const cost = payload.length + overheadBytes;
+    const cost = bytes + overheadBytes;
     if (this.#queuedBytes + cost > this.#mostBytes) {
       const text = `${this.#queuedBytes} bytes wait to be sent already: await the sends`;
       const full = failure("ENOBUFS", to, this.#host.peer, { text });
@@ -124,21 +115,14 @@ export class Sender {
     return undefined;
   }
 
-  /** Sends many, in order, with payloads that stay the caller's; `owner` is told of each by its position. */
-  sendMany(letters: readonly Letter[], owner: Completion): void {
-    const items: BulkItem[] = [];
-    for (const [tag, { payload, to }] of letters.entries()) {
-      if (to !== null && !isEndpoint(to)) {
-        const refused = this.send(payload, to, owner, tag);
-        if (refused) owner.settle(tag, refused);
-        continue;
-      }
-      const tooBig = this.#tooBig(payload.length, to);
-      if (tooBig) owner.settle(tag, tooBig);
-      else items.push({ payload, bytes: payload.length, peer: to, tag });
+  /** Sends many, with payloads that stay the caller's; `owner` is told of each by its position. */
+  sendMany(lent: Lent, owner: Completion): void {
+    let left = lent.count;
+    if (!lent.ready) {
+      for (let index = 0; index < lent.count; index++) if (!this.#lend(lent, index, owner)) left--;
     }
-    if (items.length === 0) return;
-    this.#lastEpoch.queue.push({ items, owner, next: 0 });
+    if (left === 0) return;
+    this.#lastEpoch.queue.push({ lent, owner, next: 0 });
     this.#schedule();
   }
 
@@ -152,12 +136,10 @@ export class Sender {
     });
   }
 
-  /** The driver has settled `count` more of the batch that it holds. */
+  /** The driver has settled `count` more of the batch that it holds, and may go on with the rest. */
   settled(count: number): void {
-    const batch = this.#inFlight;
-    if (!batch) return;
-    this.#settle(batch, count);
-    this.#flush();
+    this.#waiting = false;
+    this.#flush(count);
   }
 
   /** The loop has turned. */
@@ -183,7 +165,10 @@ export class Sender {
     const inFlight = this.#inFlight;
     if (inFlight) this.#settle(inFlight, inFlight.count - inFlight.settled);
     for (const [index, epoch] of this.#epochs.entries()) {
-      while (epoch.queue.length > 0) this.#transmit(this.#nextBatch(epoch));
+      while (epoch.queue.length > 0) {
+        const batch = this.#nextBatch(epoch);
+        this.#settle(batch, batch.count);
+      }
       if (index > 0 || !this.#atBarrier) void epoch.barrier?.();
     }
   }
@@ -201,11 +186,29 @@ export class Sender {
     const { queue } = epoch;
     const tail = queue[queue.length - 1];
     if (tail instanceof Outbound && tail.add(payload, to, owner, tag)) return;
-    // What stands alone between bulks and barriers gets a small arena: of full ones, a few thousand would be 300 MB.
-    const alone = tail ? !(tail instanceof Outbound) : epoch !== this.#firstEpoch;
-    const batch = alone ? new Outbound(payload.length + spareBytes) : Outbound.take();
+    const batch = this.#batchAfter(tail, epoch, sizeOf(payload));
     batch.add(payload, to, owner, tag);
     queue.push(batch);
+  }
+
+  #batchAfter(tail: Outbound | Bulk | undefined, epoch: Epoch, bytes: number): Outbound {
+    if (tail instanceof Outbound) return tail.mixed ? Outbound.takeLarge() : Outbound.take();
+    // What stands alone between bulks and barriers gets a small arena: of full ones, a few thousand would be 300 MB.
+    if (tail || epoch !== this.#firstEpoch) return new Outbound({ ...spare, bytes: bytes + spare.bytes });
+    return Outbound.take();
+  }
+
+  /** Gives `false` where a datagram is settled, or goes its own way, by its name. */
+  #lend({ payloads, tos, lengths }: Lent, index: number, owner: Completion): boolean {
+    const [payload, to] = [payloads[index] as Uint8Array, tos[index] as Address | null];
+    const refused =
+      to === null || isEndpoint(to)
+        ? this.#tooBig(sizeOf(payload), to)
+        : this.send(payload, to, owner, index);
+    if (refused) owner.failed(index, refused);
+    if (!refused && (to === null || isEndpoint(to))) return true;
+    lengths[index] = -1;
+    return false;
   }
 
   #hold(name: string, held: Held): void {
@@ -223,7 +226,7 @@ export class Sender {
           const tooBig = this.#tooBig(payload.length, to);
           if (tooBig) {
             this.#queuedBytes -= payload.length + overheadBytes;
-            owner.settle(tag, tooBig);
+            owner.failed(tag, tooBig);
           } else this.#append(epoch, payload, to, owner, tag);
         }
         this.#flush();
@@ -240,12 +243,12 @@ export class Sender {
       const error = new OSError(cause.code, { syscall: "sendto", address: cause.address, port, cause, text });
       this.#queuedBytes -= payload.length + overheadBytes;
       this.#host.failed(error);
-      owner.settle(tag, error);
+      owner.failed(tag, error);
     }
   }
 
   #tooBig(bytes: number, to: Address | null): OSError | undefined {
-    if (bytes <= 65_507) return undefined;
+    if (bytes <= anyLimit) return undefined;
     const limit = payloadLimit(to ?? this.#host.peer, this.#host.family);
     if (bytes <= limit) return undefined;
     const error = failure("EMSGSIZE", to, this.#host.peer, {
@@ -263,15 +266,22 @@ export class Sender {
     void resolved.then(this.#flushSoon);
   }
 
-  #flush(): void {
+  /** Sends what can go now. The driver has settled `settled` datagrams since it was called last. */
+  #flush(settled = 0): void {
     this.#scheduled = false;
-    while (!this.#inFlight && !this.#atBarrier && !this.#resting) {
+    // A listener that is told of a failure may send, or close.
+    if (this.#flushing) return;
+    this.#flushing = true;
+    if (this.#inFlight) this.#settle(this.#inFlight, settled);
+    this.#advance();
+    this.#flushing = false;
+  }
+
+  #advance(): void {
+    while (!this.#waiting && !this.#atBarrier && !this.#resting) {
       const epoch = this.#firstEpoch;
-      if (epoch.queue.length > 0) {
-        const batch = this.#nextBatch(epoch);
-        this.#sinceClock += batch.count;
-        this.#transmit(batch);
-        if (this.#sinceClock >= clockEvery) this.#maybeRest();
+      if (this.#inFlight || epoch.queue.length > 0) {
+        this.#transmit((this.#inFlight ??= this.#nextBatch(epoch)));
         continue;
       }
       if (epoch.names.size > 0) return;
@@ -309,48 +319,64 @@ export class Sender {
   }
 
   #transmit(batch: Outbound): void {
-    this.#inFlight = batch;
-    const count = this.#canceled ? batch.count : this.#host.driver.send(batch);
+    const left = batch.count - batch.settled;
+    const count = this.#canceled || left === 0 ? left : this.#host.driver.send(batch);
+    this.#waiting = count === 0 && left > 0;
+    if (this.#waiting) return;
     this.#settle(batch, count);
+    this.#sinceClock += count;
+    if (this.#sinceClock >= clockEvery) this.#maybeRest();
   }
 
   /** Tells the owners of the next `count` datagrams, and lets go of the batch after its last. */
   #settle(batch: Outbound, count: number): void {
     const host = this.#host;
-    for (let left = count; left > 0; left--) {
-      const { settled: index, settledBytes: offset } = batch;
-      const length = batch.length(index);
-      const error = batch.settleNext(this.#canceled ? closedFirst() : undefined);
-      if (error) host.failed(error);
-      else if (!host.tapped) host.sent(length);
-      else host.sent(length, batch.arena.subarray(offset, offset + length), batch.peers[index]);
+    if (batch.owner && !batch.failed() && !this.#canceled && !host.tapped) {
+      host.sent(count, batch.settleSent(count));
+    } else {
+      for (let left = count; left > 0; left--) this.#settleNext(batch);
     }
     if (batch.settled < batch.count) return;
-    this.#inFlight = undefined;
+    if (batch === this.#inFlight) this.#inFlight = undefined;
     this.#queuedBytes -= batch.bytes + batch.count * overheadBytes;
     batch.release();
   }
 
+  #settleNext(batch: Outbound): void {
+    const host = this.#host;
+    const index = batch.settled;
+    const error = batch.settleNext(this.#canceled ? closedFirst() : undefined);
+    if (error) {
+      host.failed(error);
+      return;
+    }
+    host.sent(1, batch.length(index));
+    if (host.tapped) host.showSent(batch.view(index), batch.peers[index] ?? null);
+  }
+
   /** The next batch of an epoch, which has one; of a bulk, as much as one batch holds. */
-  #nextBatch(epoch: Epoch): Outbound {
-    const { queue } = epoch;
+  #nextBatch({ queue }: Epoch): Outbound {
     const head = queue[0] as Outbound | Bulk;
-    if (head instanceof Outbound) {
+    const batch = head instanceof Outbound ? head : this.#borrow(head);
+    if (head instanceof Outbound || head.next === head.lent.count) {
       if (queue.length === 1) queue.pop();
       else queue.shift();
-      return head;
     }
-    const batch = Outbound.take();
-    for (; head.next < head.items.length; head.next++) {
-      const { payload, bytes, peer, tag } = head.items[head.next] as BulkItem;
-      if (payload.length !== bytes) {
-        const text = "the payload was resized or transferred away before it was sent";
-        const error = failure("EFAULT", peer, this.#host.peer, { text });
-        this.#host.failed(error);
-        head.owner.settle(tag, error);
-      } else if (!batch.add(payload, peer, head.owner, tag)) break;
+    if (batch.mixed && this.#host.driver.batches) batch.group(this.#host.peer);
+    return batch;
+  }
+
+  #borrow(bulk: Bulk): Outbound {
+    const { lent, owner } = bulk;
+    const batch = lent.mixed ? Outbound.takeLarge() : Outbound.take();
+    bulk.next = batch.fill(lent, bulk.next, owner);
+    const [next, length] = [lent.payloads[bulk.next], lent.lengths[bulk.next]];
+    if (next && length !== -1 && sizeOf(next) !== length) {
+      const text = "the payload was resized or transferred away before it was sent";
+      const error = failure("EFAULT", lent.tos[bulk.next] ?? null, this.#host.peer, { text });
+      this.#host.failed(error);
+      owner.failed(bulk.next++, error);
     }
-    if (head.next === head.items.length) queue.shift();
     this.#queuedBytes += batch.bytes + batch.count * overheadBytes;
     return batch;
   }
@@ -378,9 +404,9 @@ export function failure(
  * (RFC 768, RFC 791; an IPv6 length does not count its own header, RFC 8200).
  */
 function payloadLimit(to: Address | null, family: Family): number {
-  if (family === AF_INET) return 65_507;
+  if (family === AF_INET) return anyLimit;
   const literal = to && parseLiteral(to.host);
-  return literal && isMapped(literal.bytes) ? 65_507 : 65_527;
+  return literal && isMapped(literal.bytes) ? anyLimit : 65_527;
 }
 
 function closedFirst(): OSError {

@@ -24,7 +24,7 @@ import { isMulticast, parseLiteral } from "./ip.js";
 import { Iteration } from "./iteration.js";
 import { type OptionValue, checkInterface, checkValue, findOption } from "./options.js";
 import type { Completion } from "./outbound.js";
-import { type Data, toBytes } from "./payload.js";
+import { type Data, sizeOf, toBytes } from "./payload.js";
 import type { Stats } from "./stats.js";
 
 /** Milliseconds after which `recvMany` leaves what still comes to the next call: a flood could fill it for ever. */
@@ -136,29 +136,12 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
       const shared = address === undefined ? null : this.#destination(address, "sendMany");
       const letters = checkLetters(items, shared, (each) => this.#destination(each, "sendMany"));
       const { sender } = this.#open("sendMany");
-      const lost = this.#connects ? -1 : letters.findIndex(({ to }) => to === null);
+      const lost = this.#connects ? -1 : letters.tos.indexOf(null);
       if (lost >= 0) {
         throw Object.assign(new OSError("EDESTADDRREQ", { syscall: "sendMany" }), { index: lost, sent: 0 });
       }
-      if (letters.length === 0) {
-        resolve(0);
-        return;
-      }
-      let left = letters.length;
-      let failed = 0;
-      let first: { index: number; error: OSError } | undefined;
-      sender.sendMany(letters, {
-        settle: (index, error) => {
-          if (error) {
-            failed++;
-            if (!first || index < first.index) first = { index, error };
-          }
-          if (--left > 0) return;
-          const sent = letters.length - failed;
-          if (first) reject(Object.assign(first.error, { index: first.index, sent }));
-          else resolve(sent);
-        },
-      });
+      if (letters.count === 0) resolve(0);
+      else sender.sendMany(letters, new SendingMany(letters.count, resolve, reject));
     });
   }
 
@@ -214,7 +197,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
       const until = this.clock.now() + mostMs;
       while (datagrams.length < count && (datagrams.length % 64 > 0 || this.clock.now() < until)) {
         receiver.refill();
-        if (!receiver.ready) break;
+        if (receiver.inbox.empty) break;
         datagrams.push(this.#take(Infinity));
       }
       return datagrams;
@@ -351,7 +334,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
 
   /** What the driver can do here, feature by feature, with the reason where it can't. */
   get capabilities(): Capabilities {
-    return this.#stack.capabilities;
+    return this.#engine.driver.capabilities;
   }
 
   /** Which driver carries this socket. */
@@ -418,7 +401,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
       const payload = toBytes(data);
       const { sender } = this.#open(syscall);
       if (!to && !this.#connects) throw new OSError("EDESTADDRREQ", { syscall: "send" });
-      const refused = sender.send(payload, to, new Sending(resolve, reject), payload.length);
+      const refused = sender.send(payload, to, new Sending(resolve, reject), sizeOf(payload));
       if (refused) reject(refused);
     });
   }
@@ -487,8 +470,45 @@ class Sending implements Completion {
     this.#reject = reject;
   }
 
-  settle(bytes: number, error: OSError | undefined): void {
-    if (error) this.#reject(error);
-    else this.#resolve(bytes);
+  sent(bytes: number): void {
+    this.#resolve(bytes);
+  }
+
+  failed(_bytes: number, error: OSError): void {
+    this.#reject(error);
+  }
+}
+
+/** A `sendMany` under way: its tags are the positions of its datagrams. */
+class SendingMany implements Completion {
+  readonly #count: number;
+  readonly #resolve: (sent: number) => void;
+  readonly #reject: (error: OSError) => void;
+  #sent = 0;
+  #failed = 0;
+  #first: { index: number; error: OSError } | undefined;
+
+  constructor(count: number, resolve: (sent: number) => void, reject: (error: OSError) => void) {
+    this.#count = count;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  sent(_index: number, count: number): void {
+    this.#sent += count;
+    this.#maybeEnd();
+  }
+
+  failed(index: number, error: OSError): void {
+    this.#failed++;
+    if (!this.#first || index < this.#first.index) this.#first = { index, error };
+    this.#maybeEnd();
+  }
+
+  #maybeEnd(): void {
+    if (this.#sent + this.#failed < this.#count) return;
+    if (this.#first)
+      this.#reject(Object.assign(this.#first.error, { index: this.#first.index, sent: this.#sent }));
+    else this.#resolve(this.#sent);
   }
 }

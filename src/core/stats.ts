@@ -6,6 +6,12 @@ export interface Traffic {
   readonly bytes: number;
 }
 
+/** System calls by which datagrams were sent and received, whether they found any or not. */
+export interface SystemCalls {
+  readonly send: number;
+  readonly receive: number;
+}
+
 /**
  * What became of the datagrams of a socket since it was opened, by cause.
  * A number counts what is known; `undefined` says that nobody here can tell, which is not 0.
@@ -30,9 +36,19 @@ export interface Stats {
   readonly tooBig: number;
   /** Sends that failed, by code: `tooBig` among them, as `EMSGSIZE`. */
   readonly sendErrors: Readonly<Record<string, number>>;
+  /** What it took: far fewer than datagrams, where runs of them travel together. */
+  readonly systemCalls: SystemCalls | undefined;
+  /**
+   * Segmented sends that the kernel refused, by code, and whose datagrams then went one by one: `EMSGSIZE` where the path
+   * to a destination is too narrow, `EIO` where the device on the way cannot, `EINVAL` where this socket cannot.
+   */
+  readonly segmentationRefused: Readonly<Record<string, number>> | undefined;
 }
 
-/** Keeps the counts of one socket. */
+/** The part of them that the driver keeps. */
+export type DriverCounts = Pick<Stats, "droppedKernel" | "systemCalls" | "segmentationRefused">;
+
+/** Keeps the rest. */
 export class Ledger {
   #sent = 0;
   #sentBytes = 0;
@@ -44,8 +60,8 @@ export class Ledger {
   #unreachable: Map<string, number> | undefined;
   readonly #sendErrors = new Map<string, number>();
 
-  sent(bytes: number): void {
-    this.#sent++;
+  sent(datagrams: number, bytes: number): void {
+    this.#sent += datagrams;
     this.#sentBytes += bytes;
   }
 
@@ -77,12 +93,12 @@ export class Ledger {
   }
 
   /** The counts now, frozen. */
-  snapshot(droppedKernel: number | undefined): Stats {
+  snapshot(counts: DriverCounts): Stats {
     return Object.freeze({
       sent: Object.freeze({ datagrams: this.#sent, bytes: this.#sentBytes }),
       received: Object.freeze({ datagrams: this.#received, bytes: this.#receivedBytes }),
       truncated: this.#truncated,
-      droppedKernel,
+      ...counts,
       droppedQueue: this.#droppedQueue,
       unreachable: this.#unreachable && Object.freeze(Object.fromEntries(this.#unreachable)),
       tooBig: this.#tooBig,

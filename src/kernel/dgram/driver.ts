@@ -4,12 +4,13 @@ import dgram from "node:dgram";
 import { type Endpoint, type Family, anyAddress } from "../../core/address.js";
 import { sharedAddress } from "../../core/address-cache.js";
 import { AF_INET } from "../../core/constants.js";
-import type { Driver, DriverEvents, Sink } from "../../core/driver.js";
+import type { Capabilities, Driver, DriverEvents, Sink } from "../../core/driver.js";
 import { OSError } from "../../core/errors.js";
 import type { Loss } from "../../core/events.js";
 import type { Option, OptionValue } from "../../core/options.js";
 import type { Outbound } from "../../core/outbound.js";
 import { failure } from "../../core/sender.js";
+import type { DriverCounts } from "../../core/stats.js";
 import { realClock } from "../clock.js";
 import { hostFor } from "../interfaces.js";
 import { toOSError, toSendError } from "./errors.js";
@@ -19,6 +20,8 @@ import { DgramOptions } from "./options.js";
 const queueBytes = 4 << 20;
 /** Bytes that an unread datagram costs beside its payload, about. */
 const overheadBytes = 256;
+/** Datagrams that one receive hands over at most. */
+const receiveBatch = 64;
 /** Places at the front of the queue that may stay empty before it is made shorter. */
 const compactAfter = 1024;
 /** The longest interval of a timer, in milliseconds. */
@@ -36,6 +39,7 @@ interface Unread {
  */
 export class DgramDriver implements Driver {
   readonly batches = false;
+  readonly capabilities: Capabilities;
   readonly #family: Family;
   readonly #events: DriverEvents;
   readonly #options: DgramOptions;
@@ -54,7 +58,8 @@ export class DgramDriver implements Driver {
   #keeper: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(family: Family, events: DriverEvents) {
+  constructor(capabilities: Capabilities, family: Family, events: DriverEvents) {
+    this.capabilities = capabilities;
     this.#family = family;
     this.#events = events;
     this.#options = new DgramOptions(family);
@@ -105,7 +110,7 @@ export class DgramDriver implements Driver {
     this.#options.membership(change, group, at, this.#socket);
   }
 
-  receive(sink: Sink, max: number): number {
+  receive(sink: Sink): boolean {
     const news = this.#news;
     if (news) {
       // As the kernel does: an error that waits comes before the datagrams that wait.
@@ -113,11 +118,11 @@ export class DgramDriver implements Driver {
       throw news;
     }
     let count = 0;
-    while (count < max && this.#first < this.#end) {
+    while (count < receiveBatch && this.#first < this.#end) {
       const { data, source } = this.#queue[this.#first] as Unread;
       this.#queue[this.#first++] = undefined;
       this.#queuedBytes -= data.length + overheadBytes;
-      sink.push(data, source);
+      sink.push(data, source, 0);
       count++;
     }
     if (this.#first === this.#end) this.#first = this.#end = 0;
@@ -126,8 +131,8 @@ export class DgramDriver implements Driver {
       this.#end -= this.#first;
       this.#first = 0;
     }
-    this.#drained = count < max;
-    return count;
+    this.#drained = count < receiveBatch;
+    return !this.#drained;
   }
 
   wantReadable(): void {
@@ -135,6 +140,7 @@ export class DgramDriver implements Driver {
   }
 
   send(batch: Outbound): number {
+    if (batch === this.#batch) return 0;
     let socket: dgram.Socket;
     try {
       socket = this.#socket ??= this.#open(anyAddress(this.#family));
@@ -143,18 +149,14 @@ export class DgramDriver implements Driver {
       for (let index = 0; index < batch.count; index++) batch.fail(index, reason);
       return batch.count;
     }
-    if (batch.count === 0) return 0;
     this.#batch = batch;
     if (this.#news) {
       // As the kernel does: what waited is the error of the next call, which sends nothing.
       batch.fail(0, failure(this.#news.code, batch.peers[0] ?? null, this.#peer));
       this.#news = undefined;
     }
-    let offset = 0;
     for (let index = 0; index < batch.count; index++) {
-      const start = offset;
-      offset += batch.length(index);
-      const payload = batch.view(start, offset);
+      const payload = batch.view(index);
       const to = batch.peers[index] ?? null;
       if (batch.failed(index)) continue;
       try {
@@ -168,8 +170,8 @@ export class DgramDriver implements Driver {
     return this.#settleRefused(batch);
   }
 
-  dropped(): undefined {
-    return undefined;
+  counts(): DriverCounts {
+    return { droppedKernel: undefined, systemCalls: undefined, segmentationRefused: undefined };
   }
 
   hold(on: boolean): void {

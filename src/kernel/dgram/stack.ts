@@ -9,6 +9,8 @@ const native = (what: string): string => `node:dgram ${what}: the native driver 
 
 const capabilities: Capabilities = Object.freeze({
   batching: unavailable(native("makes one system call a datagram, it does not batch")),
+  segmentation: unavailable(native("has no UDP_SEGMENT")),
+  coalescing: unavailable(native("has no UDP_GRO")),
   kernelQueue: unavailable(
     "node:dgram reads all the time: unread datagrams wait in this process, at most 4 MiB of them",
   ),
@@ -28,5 +30,5 @@ export const dgramStack: Stack = {
   capabilities,
   random: randomUint32,
   resolve,
-  open: (family, events) => new DgramDriver(family, events),
+  open: (family, events) => new DgramDriver(capabilities, family, events),
 };

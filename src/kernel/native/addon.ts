@@ -4,15 +4,17 @@ import { fileURLToPath } from "node:url";
 import { markAsUntransferable } from "node:worker_threads";
 
 /** The interface of native/addon.cc that this file was written for. */
-const interfaceVersion = 2;
-/** Datagrams that one receive gives at most: `kReceiveBatch` of native/socket.h. */
-const receiveBatch = 64;
-/** Bytes of a slot that a datagram is received into: `kSlotBytes`. */
+const interfaceVersion = 3;
+/** Messages that one receive gives at most: `kReceiveBatch` of native/inbox.h. */
+export const receiveBatch = 32;
+/** Bytes of a slot that a message is received into: `kSlotBytes`. */
 export const slotBytes = 65_536;
 /** Bytes from one socket name to the next, a `sockaddr_in6`: `kNameBytes`. */
 export const nameBytes = 28;
-/** Datagrams that one send takes at most: `kMostMessages`. */
-const mostMessages = 1024;
+/** Datagrams that one send takes at most: `kMostMessages` of native/outbox.h. */
+export const mostLetters = 1024;
+/** Numbers that describe a datagram to send, `Letter`: where its payload starts, its bytes, the index of its peer. */
+export const letterNumbers = 3;
 
 /** What the callback of a handle is told, and what `poll` asks for. */
 export const readable = 1;
@@ -29,15 +31,17 @@ export interface Handle {
   setOption(level: number, option: number, value: Uint8Array): number;
   /** @returns the bytes of the value. */
   getOption(level: number, option: number, value: Uint8Array): number;
-  /** @returns how many datagrams are in the shared inbox now. */
-  receive(most: number): number;
+  /** @returns how many messages are in the shared inbox now. */
+  receive(): number;
   /**
-   * Sends datagrams whose payloads lie end to end from `offset` on: datagram i has `lengths[from + i]` bytes and goes
-   * to `peers[from + i]`.
+   * Sends the first `count` of the shared letters, whose payloads lie in `payloads`.
    *
-   * @returns how many were sent, at least 1; the error is that of the first.
+   * @returns how many were sent, at least 1, plus 65,536 times the error that a segmented send was refused with; or the
+   *   error of the first.
    */
-  send(payloads: Uint8Array, offset: number, lengths: Int32Array, from: number, count: number): number;
+  send(payloads: Uint8Array, count: number): number;
+  /** Whether runs of equal datagrams may leave as one segmented send. */
+  segment(on: boolean): void;
   poll(events: number): number;
   hold(on: boolean): void;
   close(): void;
@@ -54,14 +58,19 @@ export interface Addon {
   readonly inbox: {
     /** Slots of `slotBytes`. */
     readonly slab: Buffer;
+    /** The bytes of each message. */
     readonly lengths: Int32Array;
-    /** The sender of each datagram, `nameBytes` apart. */
+    /** The bytes of each datagram of a merged run but the last; 0 where the message is one datagram. */
+    readonly segments: Int32Array;
+    /** The sender of each message, `nameBytes` apart. */
     readonly names: Buffer;
   };
-  /** For each datagram of a send, the index of its peer in `names`; -1 for the connected peer. */
-  readonly peers: Int32Array;
-  /** Socket names, `nameBytes` apart. */
-  readonly names: Uint8Array;
+  readonly outbox: {
+    /** For each datagram of a send `letterNumbers`; the peer is an index into `names`, -1 for the connected one. */
+    readonly letters: Int32Array;
+    /** Socket names, `nameBytes` apart. */
+    readonly names: Uint8Array;
+  };
 }
 
 interface Binary {
@@ -71,8 +80,9 @@ interface Binary {
   share(
     slab: Uint8Array,
     lengths: Int32Array,
+    segments: Int32Array,
     sources: Uint8Array,
-    peers: Int32Array,
+    letters: Int32Array,
     names: Uint8Array,
   ): number;
   interfaceIndex(name: string): number;
@@ -105,19 +115,22 @@ function share(binary: Binary): Addon {
   const inbox = {
     slab: Buffer.allocUnsafeSlow(receiveBatch * slotBytes),
     lengths: new Int32Array(receiveBatch),
+    segments: new Int32Array(receiveBatch),
     names: Buffer.allocUnsafeSlow(receiveBatch * nameBytes),
   };
-  const peers = new Int32Array(mostMessages);
-  const names = new Uint8Array(mostMessages * nameBytes);
+  const outbox = {
+    letters: new Int32Array(mostLetters * letterNumbers),
+    names: new Uint8Array(mostLetters * nameBytes),
+  };
+  const { slab, lengths, segments, names } = inbox;
+  const shared = [slab, lengths, segments, names, outbox.letters, outbox.names] as const;
   // The addon keeps the addresses of these arrays: they must stay where they are.
-  for (const { buffer } of [inbox.slab, inbox.lengths, inbox.names, peers, names])
-    markAsUntransferable(buffer);
-  const refused = binary.share(inbox.slab, inbox.lengths, inbox.names, peers, names);
+  for (const { buffer } of shared) markAsUntransferable(buffer);
+  const refused = binary.share(...shared);
   if (refused !== 0) throw new Error(`the addon refused the shared arrays: ${refused}`);
   return {
     inbox,
-    peers,
-    names,
+    outbox,
     open(family, callback) {
       const handle = Object.create(binary.methods) as Handle;
       const error = binary.open(handle, family, callback);

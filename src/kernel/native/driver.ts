@@ -3,15 +3,34 @@ import { endianness } from "node:os";
 
 import { type Endpoint, type Family, anyAddress } from "../../core/address.js";
 import { SOL_SOCKET, SO_ERROR } from "../../core/constants.js";
-import type { Driver, DriverEvents, Sink } from "../../core/driver.js";
+import {
+  type Capabilities,
+  type Driver,
+  type DriverEvents,
+  type Sink,
+  unavailable,
+} from "../../core/driver.js";
 import { codeOf } from "../../core/errno.js";
 import { type OSError, fromErrno } from "../../core/errors.js";
 import type { Loss } from "../../core/events.js";
 import type { Option, OptionValue } from "../../core/options.js";
 import type { Outbound } from "../../core/outbound.js";
 import { failure } from "../../core/sender.js";
-import { type Addon, type Handle, nameBytes, readable, slotBytes, writable } from "./addon.js";
+import type { DriverCounts } from "../../core/stats.js";
+import {
+  type Addon,
+  type Handle,
+  letterNumbers,
+  mostLetters,
+  nameBytes,
+  readable,
+  receiveBatch,
+  slotBytes,
+  writable,
+} from "./addon.js";
+import { Chunks, chunkBytes } from "./chunks.js";
 import type { Names } from "./names.js";
+import { SOL_UDP, UDP_GRO, on } from "./offload.js";
 import { decodeOption, encodeMembership, encodeOption, optionRoom } from "./options.js";
 
 const littleEndian = endianness() === "LE";
@@ -19,6 +38,8 @@ const littleEndian = endianness() === "LE";
 const soMeminfo = 55;
 const meminfoBytes = 36;
 const meminfoDrops = 32;
+/** Shared by the sockets of a thread. */
+const chunks = new Chunks();
 /** Milliseconds between two tries after `ENOBUFS`, doubled each time up to the second figure. */
 const firstRetryMs = 1;
 const lastRetryMs = 32;
@@ -28,6 +49,7 @@ const mostRetries = 36;
 /** A socket of the Linux kernel, through the addon. */
 export class NativeDriver implements Driver {
   readonly batches = true;
+  capabilities: Capabilities;
   readonly #addon: Addon;
   readonly #names: Names;
   readonly #family: Family;
@@ -37,13 +59,15 @@ export class NativeDriver implements Driver {
   #peer: Endpoint | undefined;
   #wanted = 0;
   #held = false;
+  readonly #calls = { send: 0, receive: 0 };
+  readonly #refusals = new Map<string, number>();
   #multicastInterface: OptionValue | undefined;
-  #batch: Outbound | undefined;
   #retries = 0;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(addon: Addon, names: Names, family: Family, events: DriverEvents) {
+  constructor(addon: Addon, names: Names, capabilities: Capabilities, family: Family, events: DriverEvents) {
+    this.capabilities = capabilities;
     this.#addon = addon;
     this.#names = names;
     this.#family = family;
@@ -52,6 +76,9 @@ export class NativeDriver implements Driver {
     const handle = addon.open(family, (told) => this.#told(told));
     if (typeof handle === "number") throw fromErrno(-handle, { syscall: "socket" });
     this.#handle = handle;
+    handle.segment(capabilities.segmentation.available);
+    // Never again: merged datagrams that wait would lose their boundaries.
+    if (capabilities.coalescing.available) this.#check(handle.setOption(SOL_UDP, UDP_GRO, on), "setsockopt");
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
@@ -109,44 +136,62 @@ export class NativeDriver implements Driver {
     if (result < 0) throw fromErrno(-result, { syscall, address: group.host });
   }
 
-  receive(sink: Sink, max: number): number {
-    const count = this.#handle.receive(max);
-    this.#check(count, "recvfrom", this.#peer);
-    const { slab, lengths, names } = this.#addon.inbox;
+  receive(sink: Sink): boolean {
+    this.#calls.receive++;
+    const count = this.#check(this.#handle.receive(), "recvfrom", this.#peer);
+    const { slab, lengths, segments, names } = this.#addon.inbox;
     for (let index = 0; index < count; index++) {
-      const length = lengths[index] ?? 0;
+      const source = this.#names.read(names, index * nameBytes);
+      const segment = segments[index] ?? 0;
       const start = index * slotBytes;
-      const data = Buffer.allocUnsafe(length);
-      slab.copy(data, 0, start, start + length);
-      sink.push(data, this.#names.read(names, index * nameBytes));
+      const end = start + (lengths[index] ?? 0);
+      if (segment > 0) this.#pushRun(sink, slab, start, end, source, segment);
+      else sink.push(copyOf(slab, start, end), source, 0);
     }
-    return count;
+    return count === receiveBatch;
   }
 
-  wantReadable(on: boolean): void {
-    this.#want(on ? this.#wanted | readable : this.#wanted & ~readable);
+  wantReadable(wanted: boolean): void {
+    this.#want(wanted ? this.#wanted | readable : this.#wanted & ~readable);
   }
 
   send(batch: Outbound): number {
-    this.#batch = batch;
-    return this.#advance();
+    const from = batch.settled;
+    const count = this.#address(batch, from);
+    if (count === 0) return 1;
+    this.#calls.send++;
+    const result = this.#handle.send(batch.arena, count);
+    if (result > 0) {
+      this.#retries = 0;
+      if (result > mostLetters) this.#segmentationRefused(codeOf(result >> 16));
+      return result & 0xffff;
+    }
+    const code = codeOf(-result);
+    if (this.#waitsFor(code)) return 0;
+    this.#retries = 0;
+    batch.fail(from, failure(code, batch.peers[from] ?? null, this.#peer ?? null));
+    return 1;
   }
 
-  dropped(): number | undefined {
+  counts(): DriverCounts {
     const bytes = Buffer.alloc(meminfoBytes);
-    if (this.#handle.getOption(SOL_SOCKET, soMeminfo, bytes) < meminfoBytes) return undefined;
-    return new DataView(bytes.buffer, bytes.byteOffset).getUint32(meminfoDrops, littleEndian);
+    const known = this.#handle.getOption(SOL_SOCKET, soMeminfo, bytes) >= meminfoBytes;
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    return {
+      droppedKernel: known ? view.getUint32(meminfoDrops, littleEndian) : undefined,
+      systemCalls: Object.freeze({ ...this.#calls }),
+      segmentationRefused: Object.freeze(Object.fromEntries(this.#refusals)),
+    };
   }
 
-  hold(on: boolean): void {
-    this.#held = on;
-    this.#handle.hold(on || (this.#wanted & writable) !== 0);
+  hold(held: boolean): void {
+    this.#held = held;
+    this.#handle.hold(held || (this.#wanted & writable) !== 0);
   }
 
   close(): Loss {
     this.#closed = true;
     this.#wanted = 0;
-    this.#batch = undefined;
     clearTimeout(this.#retry);
     this.#handle.close();
     return { datagrams: 0, bytes: 0 };
@@ -169,31 +214,7 @@ export class NativeDriver implements Driver {
   /** There may be room again. */
   #resume(): void {
     this.#want(this.#wanted & ~writable);
-    const count = this.#advance();
-    if (count > 0) this.#events.settled(count);
-  }
-
-  /** Sends what it can of the batch. Gives back how many datagrams more are settled. */
-  #advance(): number {
-    const batch = this.#batch;
-    if (!batch) return 0;
-    let { settled: from, settledBytes: offset } = batch;
-    let ready = this.#address(batch, from);
-    while (from < batch.count) {
-      let passed = 1; // The one at the front has failed, or could not be addressed.
-      if (from < ready) {
-        const sent = this.#handle.send(batch.arena, offset, batch.lengths, from, ready - from);
-        if (sent <= 0 && this.#waitsFor(codeOf(-sent))) break;
-        this.#retries = 0;
-        if (sent > 0) passed = sent;
-        else batch.fail(from, failure(codeOf(-sent), batch.peers[from] ?? null, this.#peer ?? null));
-      }
-      const past = from === ready;
-      for (; passed > 0; passed--) offset += batch.length(from++);
-      if (past) ready = this.#address(batch, from);
-    }
-    if (from === batch.count) this.#batch = undefined;
-    return from - batch.settled;
+    this.#events.settled(0);
   }
 
   /** Whether a send that gave `code` is to be tried again, which is seen to. */
@@ -211,27 +232,58 @@ export class NativeDriver implements Driver {
     return true;
   }
 
-  /** Writes the peers of the batch from `from` on where the addon reads them. Gives the first that it could not. */
+  /**
+   * Writes the datagrams of a batch from `from` on where the addon reads them, as many as one send takes.
+   *
+   * @returns how many; 0 when the first has failed, because its peer could not be written.
+   */
   #address(batch: Outbound, from: number): number {
-    const { peers, names } = this.#addon;
-    let last: Endpoint | null | undefined;
+    const { letters, names } = this.#addon.outbox;
+    const { starts, lengths, peers } = batch;
+    const count = Math.min(batch.count - from, mostLetters);
+    let last: Endpoint | null = null;
     let slot = -1;
-    for (let index = from; index < batch.count; index++) {
-      const peer = batch.peers[index] ?? null;
+    let slots = 0;
+    for (let index = 0; index < count; index++) {
+      const peer = peers[from + index] ?? null;
       if (peer !== last) {
         last = peer;
+        slot = peer ? slots++ : -1;
         if (peer) {
           try {
-            names.set(this.#names.write(peer, "sendto"), ++slot * nameBytes);
+            names.set(this.#names.write(peer, "sendto"), slot * nameBytes);
           } catch (error) {
-            batch.fail(index, error as OSError);
+            if (index === 0) batch.fail(from, error as OSError);
             return index;
           }
         }
       }
-      peers[index] = peer ? slot : -1;
+      const letter = index * letterNumbers;
+      letters[letter] = starts[from + index] ?? 0;
+      letters[letter + 1] = lengths[from + index] ?? 0;
+      letters[letter + 2] = slot;
     }
-    return batch.count;
+    return count;
+  }
+
+  /** Copies a merged run out of the slab before it is read into again, in pieces that fit a chunk. */
+  #pushRun(sink: Sink, slab: Buffer, start: number, end: number, source: Endpoint, segment: number): void {
+    const most = segment > chunkBytes ? segment : chunkBytes - (chunkBytes % segment);
+    for (let from = start; from < end; from += most) {
+      const until = Math.min(from + most, end);
+      const bytes = until - from;
+      const piece = bytes > chunkBytes ? Buffer.allocUnsafeSlow(bytes) : chunks.take(bytes);
+      slab.copy(piece, 0, from, until);
+      sink.push(piece, source, segment);
+    }
+  }
+
+  /** A segmented send was refused, and its datagrams went one by one. */
+  #segmentationRefused(code: string): void {
+    this.#refusals.set(code, (this.#refusals.get(code) ?? 0) + 1);
+    if (code !== "EINVAL") return;
+    const reason = "the kernel refused a segmented send of this socket: EINVAL";
+    this.capabilities = Object.freeze({ ...this.capabilities, segmentation: unavailable(reason) });
   }
 
   /** The kernel takes the port away from a socket that had not named it (`__udp_disconnect`, net/ipv4/udp.c). */
@@ -250,4 +302,10 @@ export class NativeDriver implements Driver {
     if (result >= 0) return result;
     throw fromErrno(-result, { syscall, address: at?.host, port: at?.port, text });
   }
+}
+
+function copyOf(slab: Buffer, start: number, end: number): Buffer {
+  const copy = Buffer.allocUnsafe(end - start);
+  slab.copy(copy, 0, start, end);
+  return copy;
 }

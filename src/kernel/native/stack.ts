@@ -5,21 +5,12 @@ import { resolve } from "../resolver.js";
 import { loadAddon } from "./addon.js";
 import { NativeDriver } from "./driver.js";
 import { Names } from "./names.js";
+import { offloads } from "./offload.js";
 
 /** The native driver where it is to be had, else why it isn't. */
 export type NativeSupport =
   | { readonly stack: Stack; readonly reason?: undefined }
   | { readonly stack?: undefined; readonly reason: string };
-
-const capabilities: Capabilities = Object.freeze({
-  batching: available,
-  kernelQueue: available,
-  kernelDropCount: available,
-  sendtoWhileConnected: available,
-  reusePort: available,
-  optionReadback: available,
-  allOptions: available,
-});
 
 let support: NativeSupport | undefined;
 
@@ -32,6 +23,16 @@ function load(): NativeSupport {
   const addon = loadAddon();
   if (typeof addon === "string") return { reason: addon };
   const names = new Names(addon);
+  const capabilities: Capabilities = Object.freeze({
+    batching: available,
+    ...offloads(addon),
+    kernelQueue: available,
+    kernelDropCount: available,
+    sendtoWhileConnected: available,
+    reusePort: available,
+    optionReadback: available,
+    allOptions: available,
+  });
   return {
     stack: {
       name: "native",
@@ -39,7 +40,7 @@ function load(): NativeSupport {
       capabilities,
       random: randomUint32,
       resolve,
-      open: (family, events) => new NativeDriver(addon, names, family, events),
+      open: (family, events) => new NativeDriver(addon, names, capabilities, family, events),
     },
   };
 }

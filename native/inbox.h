@@ -1,0 +1,38 @@
+// Receiving: many messages in one system call, each one datagram or a run of them that the kernel merged (UDP_GRO).
+#pragma once
+
+#include <sys/socket.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "socket.h"
+
+namespace datagram {
+
+// Messages that one receive asks for.
+constexpr int kReceiveBatch = 32;
+// A slot holds any message.
+constexpr size_t kSlotBytes = 65536;
+
+// Where receives put what they find: one slot of each array a message. The memory must outlive the inbox.
+class Inbox {
+ public:
+  // A slab of kReceiveBatch slots of kSlotBytes; the bytes of each message; the bytes of each datagram of a merged run
+  // but the last, 0 where the message is one datagram; the sender of each, kNameBytes apart.
+  Inbox(uint8_t* slab, int32_t* lengths, int32_t* segments, uint8_t* names);
+  // Gives how many messages there were, at most kReceiveBatch; 0 when nothing is there.
+  int Receive(int fd);
+
+ private:
+  static constexpr size_t kControlBytes = 256;
+
+  int32_t* lengths_;
+  int32_t* segments_;
+  // Written once: after a receive only what the kernel changed is set right.
+  mmsghdr messages_[kReceiveBatch];
+  iovec slots_[kReceiveBatch];
+  alignas(cmsghdr) uint8_t controls_[kReceiveBatch][kControlBytes];
+};
+
+}  // namespace datagram

@@ -1,0 +1,78 @@
+// Sending: many datagrams in one system call, runs of equal ones to one destination as one segmented send (UDP_SEGMENT).
+#pragma once
+
+#include <sys/socket.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "segmentation.h"
+#include "socket.h"
+
+namespace datagram {
+
+// What sendmmsg takes at once (UIO_MAXIOV, net/socket.c).
+constexpr int kMostMessages = 1024;
+
+// Datagrams that one segmented send carries at most: UDP_MAX_SEGMENTS (include/linux/udp.h), and what it was before
+// Linux 6.9.
+constexpr int kMostSegments = 128;
+constexpr int kSureSegments = 64;
+
+// One datagram to send.
+struct Letter {
+  int32_t start;   // where its payload lies
+  int32_t length;  // bytes of payload
+  int32_t peer;    // index into the names; -1 for the connected peer
+};
+
+// Outcomes for the system calls to come, in place of the kernel's, so that tests meet what no kernel does on demand.
+class Faults {
+ public:
+  static constexpr int kMost = 64;
+
+  // Each of `count` outcomes is for one call: 0 leaves it alone, a negative errno fails it, and of a call with more
+  // messages than a positive one only so many go. Gives how many of those before were never met.
+  int Plan(const int32_t* outcomes, int count);
+  int Next() { return next_ < count_ ? outcomes_[next_++] : 0; }
+
+ private:
+  int32_t outcomes_[kMost];
+  int next_ = 0;
+  int count_ = 0;
+};
+
+// The sends of one thread.
+class Outbox {
+ public:
+  // For each datagram of a send its Letter; the names that these point at, kNameBytes apart. kMostMessages of both; the
+  // memory must outlive the outbox.
+  Outbox(const Letter* letters, uint8_t* names) : letters_(letters), names_(names) {}
+  // Sends the first `count` letters, at most kMostMessages. Gives how many from the front were sent, at least 1; the
+  // error is that of the first. A run whose segmentation is refused goes plainly, within the same call.
+  int Send(int fd, uint8_t* payloads, int count, Segmentation& segmentation);
+  // The error that the last Send was refused a segmented send with; 0 when none was.
+  int refused() const { return refused_; }
+  Faults& faults() { return faults_; }
+
+ private:
+  static constexpr size_t kControlBytes = CMSG_SPACE(sizeof(uint16_t));
+
+  void Pack(uint8_t* payloads, int count, int plain, Segmentation& segmentation);
+  int RunFrom(int first, int count, Segmentation& segmentation);
+  int Transmit(int fd);
+  uint8_t* NameOf(int32_t peer) { return peer < 0 ? nullptr : names_ + kNameBytes * static_cast<size_t>(peer); }
+
+  const Letter* letters_;
+  uint8_t* names_;
+  Faults faults_;
+  int refused_ = 0;
+  int most_segments_ = kMostSegments;
+  int packed_ = 0;              // messages
+  int carried_[kMostMessages];  // datagrams of each message
+  mmsghdr messages_[kMostMessages];
+  iovec pieces_[kMostMessages];
+  alignas(cmsghdr) uint8_t controls_[kMostMessages][kControlBytes];
+};
+
+}  // namespace datagram

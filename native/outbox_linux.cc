@@ -1,0 +1,132 @@
+#include "outbox.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <string.h>
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+
+namespace datagram {
+namespace {
+
+// What one send carries at most: 65,535 less the headers of IPv4 and UDP.
+constexpr int kMostBytes = 65507;
+
+// Errors of a segmented send that the same datagrams, sent plainly, may not meet. ENOBUFS is among them because so large a
+// message may never fit where single datagrams do.
+bool MayPassPlainly(int error) {
+  return error == EMSGSIZE || error == EIO || error == EINVAL || error == ENOBUFS;
+}
+
+}  // namespace
+
+int Faults::Plan(const int32_t* outcomes, int count) {
+  int unmet = count_ - next_;
+  for (int i = 0; i < count; i++) outcomes_[i] = outcomes[i];
+  next_ = 0;
+  count_ = count;
+  return unmet;
+}
+
+int Outbox::Send(int fd, uint8_t* payloads, int count, Segmentation& segmentation) {
+  refused_ = 0;
+  int refusal = 0;
+  int plain = 0;
+  for (;;) {
+    Pack(payloads, count, plain, segmentation);
+    int sent = Transmit(fd);
+    if (sent > 0) {
+      if (refusal != 0 && refusal != ENOBUFS) {
+        segmentation.Refuse(refusal, NameOf(letters_[0].peer), letters_[0].length);
+        refused_ = refusal;
+      }
+      int datagrams = 0;
+      for (int i = 0; i < sent; i++) datagrams += carried_[i];
+      return datagrams;
+    }
+    if (carried_[0] == 1 || !MayPassPlainly(errno)) return -errno;
+    if (errno == EINVAL && carried_[0] > kSureSegments) {
+      most_segments_ = kSureSegments;
+      continue;
+    }
+    refusal = errno;
+    plain = carried_[0];
+  }
+}
+
+// Lays the letters out as messages. The first `plain` of them go by themselves.
+void Outbox::Pack(uint8_t* payloads, int count, int plain, Segmentation& segmentation) {
+  packed_ = 0;
+  int pieces = 0;
+  for (int first = 0, run; first < count; first += run) {
+    run = first < plain ? 1 : RunFrom(first, count, segmentation);
+    const Letter& letter = letters_[first];
+    msghdr& header = messages_[packed_].msg_hdr;
+    header = {};
+    header.msg_name = NameOf(letter.peer);
+    header.msg_namelen = header.msg_name ? NameLength(NameOf(letter.peer)) : 0;
+    header.msg_iov = &pieces_[pieces];
+    int32_t end = -1;
+    for (int i = first; i < first + run; i++) {
+      size_t length = static_cast<size_t>(letters_[i].length);
+      if (letters_[i].start == end) {
+        pieces_[pieces - 1].iov_len += length;
+      } else {
+        pieces_[pieces++] = {payloads + letters_[i].start, length};
+        header.msg_iovlen++;
+      }
+      end = letters_[i].start + letters_[i].length;
+    }
+    if (run > 1) {
+      header.msg_control = controls_[packed_];
+      header.msg_controllen = kControlBytes;
+      cmsghdr* control = CMSG_FIRSTHDR(&header);
+      control->cmsg_level = SOL_UDP;
+      control->cmsg_type = UDP_SEGMENT;
+      control->cmsg_len = CMSG_LEN(sizeof(uint16_t));
+      uint16_t segment = static_cast<uint16_t>(letter.length);
+      memcpy(CMSG_DATA(control), &segment, sizeof segment);
+    }
+    carried_[packed_++] = run;
+  }
+}
+
+// How many letters from `first` on can be one segmented send: all of the first one's length but the last, which may be
+// shorter. An empty one goes by itself: within a run it would vanish.
+int Outbox::RunFrom(int first, int count, Segmentation& segmentation) {
+  const Letter& letter = letters_[first];
+  int segment = letter.length;
+  int run = 1;
+  int bytes = segment;
+  while (first + run < count && run < most_segments_) {
+    const Letter& next = letters_[first + run];
+    if (next.peer != letter.peer || next.length == 0 || next.length > segment || bytes + next.length > kMostBytes) break;
+    run++;
+    bytes += next.length;
+    if (next.length < segment) break;
+  }
+  return run > 1 && segment <= segmentation.Limit(NameOf(letter.peer)) ? run : 1;
+}
+
+// Gives how many messages went, or -1 with errno.
+int Outbox::Transmit(int fd) {
+  int sent;
+  do {
+    int outcome = faults_.Next();
+    if (outcome < 0) {
+      errno = -outcome;
+      sent = -1;
+    } else if (packed_ == 1) {
+      sent = sendmsg(fd, &messages_[0].msg_hdr, MSG_NOSIGNAL) < 0 ? -1 : 1;
+    } else {
+      int most = outcome > 0 && outcome < packed_ ? outcome : packed_;
+      sent = sendmmsg(fd, messages_, static_cast<unsigned>(most), MSG_NOSIGNAL);
+    }
+  } while (sent < 0 && errno == EINTR);
+  return sent;
+}
+
+}  // namespace datagram

@@ -1,0 +1,50 @@
+#include "segmentation.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <time.h>
+
+#include "socket.h"
+
+namespace datagram {
+namespace {
+
+// What the kernel has learnt of a path expires after as long (net.ipv4.route.mtu_expires, ip-sysctl.rst).
+constexpr int64_t kForgetSeconds = 600;
+
+int64_t Seconds() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return now.tv_sec;
+}
+
+std::string KeyOf(const uint8_t* name) {
+  return name ? std::string(reinterpret_cast<const char*>(name), NameLength(name)) : std::string();
+}
+
+}  // namespace
+
+int Segmentation::Limit(const uint8_t* name) {
+  if (!allowed_) return 0;
+  if (limits_.empty()) return INT_MAX;
+  if (Seconds() - since_ > kForgetSeconds) {
+    limits_.clear();
+    return INT_MAX;
+  }
+  auto found = limits_.find(KeyOf(name));
+  return found == limits_.end() ? INT_MAX : found->second;
+}
+
+void Segmentation::Refuse(int error, const uint8_t* name, int segment) {
+  if (error == EINVAL) {
+    allowed_ = false;
+    return;
+  }
+  if (limits_.size() == kMostDestinations) limits_.clear();
+  if (limits_.empty()) since_ = Seconds();
+  limits_[KeyOf(name)] = error == EMSGSIZE ? segment - 1 : 0;
+}
+
+void Segmentation::ForgetPeer() { limits_.erase(std::string()); }
+
+}  // namespace datagram

@@ -1,0 +1,31 @@
+// What may leave as one segmented send (UDP_SEGMENT), and what was refused.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+
+namespace datagram {
+
+// Of one socket. A refusal goes as far as its cause: a path carries no datagrams above its MTU whole (EMSGSIZE), the
+// device on the way to a destination cannot segment (EIO), a kernel or a socket's options don't have it (EINVAL).
+class Segmentation {
+ public:
+  void Allow(bool on) { allowed_ = on; }
+  bool allowed() const { return allowed_; }
+  // Bytes of a datagram up to which runs to a destination may be segmented. Without a name, the connected peer.
+  int Limit(const uint8_t* name);
+  // A run of datagrams of `segment` bytes was refused, and went plainly.
+  void Refuse(int error, const uint8_t* name, int segment);
+  // The connected peer is another one.
+  void ForgetPeer();
+
+ private:
+  static constexpr size_t kMostDestinations = 1024;
+
+  bool allowed_ = true;
+  std::unordered_map<std::string, int> limits_;
+  int64_t since_ = 0;
+};
+
+}  // namespace datagram
