@@ -26,6 +26,8 @@ export const cleanEnding = { code: 0, signal: null, stderr: "" } as const;
 export class Program {
   /** Settles when the program has ended and all that it printed was read. */
   readonly ended: Promise<Ending>;
+  /** Sends it a signal. */
+  readonly kill: (signal: NodeJS.Signals) => void;
   readonly #command: string;
   readonly #printed: string[] = [];
   readonly #news = new EventEmitter();
@@ -37,6 +39,7 @@ export class Program {
     this.#command = command.join(" ");
     const [file = "", ...args] = command;
     const child = spawn(file, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+    this.kill = (signal) => void child.kill(signal);
     test.onTestFinished(async () => {
       child.kill("SIGKILL");
       await this.ended.catch(() => undefined);
