@@ -24,11 +24,11 @@ interface Gaps {
 }
 
 overDrivers((driver) => {
-  test.for([
+  test.for<[style: string, ended: string]>([
     ["for await", "done"],
     ["recvMany", "ECANCELED"],
     ["recvfrom", "ECANCELED"],
-  ] as const)(
+  ])(
     "a flood read by %s leaves timers, other sockets and close() their time",
     async ([style, ended], context) => {
       await expectPunctual(async () => {
