@@ -81,9 +81,10 @@ export function checkLetters(
   // Arrays that grow would cost more than all else here.
   const likely = Array.isArray(items) ? items.length : 0;
   const payloads = new Array<Uint8Array>(likely);
-  const tos = new Array<Address | null>(likely);
+  let tos: (Address | null)[] | undefined;
   let lengths: Int32Array = new Int32Array(likely);
-  let [count, mixed, ready] = [0, false, true];
+  let [count, ready] = [0, true];
+  let first: Address | null = shared;
   for (const item of items) {
     let payload: Uint8Array;
     let to = shared;
@@ -105,13 +106,14 @@ export function checkLetters(
     const bytes = sizeOf(payload);
     if (count === lengths.length) lengths = longer(lengths);
     payloads[count] = payload;
-    tos[count] = to;
+    if (count === 0) first = to;
+    if (tos) tos[count] = to;
+    else if (to !== first) tos = [...new Array<Address | null>(count).fill(first), to];
     lengths[count] = bytes;
-    if (to !== tos[0]) mixed = true;
     if (bytes > anyLimit || (to !== null && !isEndpoint(to))) ready = false;
     count++;
   }
-  return { count, payloads, tos, lengths, mixed, ready };
+  return { count, payloads, to: tos ?? first, lengths, ready };
 }
 
 function longer(numbers: Int32Array): Int32Array {

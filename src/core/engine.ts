@@ -16,6 +16,11 @@ const lingerMs = 5000;
 /** How long a process is kept alive after the last call that waited, in milliseconds. */
 const letGoMs = 20;
 
+/** Milliseconds after which `recvMany` leaves what still comes to the next call: a flood could fill it for ever. */
+const takeMs = 4;
+/** Datagrams that it takes between two looks at the clock. */
+const takeBatch = 256;
+
 /** What runs beneath one socket: its driver, the ways in and out, the ledger, the taps. */
 export class Engine implements SenderHost, ReceiverHost {
   readonly family: Family;
@@ -61,13 +66,35 @@ export class Engine implements SenderHost, ReceiverHost {
     const { inbox } = this.receiver;
     const { source } = inbox;
     const data = inbox.next();
-    this.receiver.passed();
-    this.ledger.received(data.length);
+    this.receiver.passed(1);
+    this.ledger.received(1, data.length);
     if (data.length <= bufsize) return new Datagram(data, source, data.length, socket);
     const datagram = new Datagram(data.subarray(0, bufsize), source, data.length, socket);
     this.ledger.truncated();
     this.#tell("truncated", datagram);
     return datagram;
+  }
+
+  /** What is there, whole, at most `most` datagrams. The inbox has one. */
+  takeMany(most: number, socket: Replier): Datagram[] {
+    const { inbox } = this.receiver;
+    const datagrams: Datagram[] = [];
+    const until = this.clock.now() + takeMs;
+    do {
+      const before = datagrams.length;
+      const end = Math.min(most, before + takeBatch);
+      let bytes = 0;
+      while (datagrams.length < end && !inbox.empty) {
+        const { source } = inbox;
+        const data = inbox.next();
+        bytes += data.length;
+        datagrams.push(new Datagram(data, source, data.length, socket));
+      }
+      this.receiver.passed(datagrams.length - before);
+      this.ledger.received(datagrams.length - before, bytes);
+      this.receiver.refill();
+    } while (datagrams.length < most && !inbox.empty && this.clock.now() < until);
+    return datagrams;
   }
 
   /** Chooses the peer. When that fails, the one before stays, where there is still a way to it. */

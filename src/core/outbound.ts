@@ -29,14 +29,17 @@ export const anyLimit = 65_507;
 export interface Lent {
   readonly count: number;
   readonly payloads: readonly Uint8Array[];
-  /** Where each goes; `null` is the connected peer. */
-  readonly tos: readonly (Address | null)[];
+  /** Where each goes, or the one address of all; `null` is the connected peer. */
+  readonly to: readonly (Address | null)[] | Address | null;
   /** The length that each payload had; -1 of one that is not to be sent. */
   readonly lengths: Int32Array;
-  /** Whether not all go to the same peer. */
-  readonly mixed: boolean;
   /** Whether none is for a name, and none may be too big. */
   readonly ready: boolean;
+}
+
+/** Where datagram `index` of those lent goes. */
+export function destinationOf({ to }: Lent, index: number): Address | null {
+  return Array.isArray(to) ? ((to as readonly (Address | null)[])[index] ?? null) : (to as Address | null);
 }
 
 /** Batches that wait to be used again by the sockets of this thread, and how many; more are left to the collector. */
@@ -56,8 +59,6 @@ export class Outbound {
   readonly starts: Int32Array;
   /** Bytes of each payload. */
   readonly lengths: Int32Array;
-  /** Where each goes; `null` is the connected peer. */
-  readonly peers: (Endpoint | null)[] = [];
   /** Datagrams in the batch. */
   count = 0;
   /** Bytes of all payloads. */
@@ -70,6 +71,8 @@ export class Outbound {
   owner: Completion | undefined;
 
   readonly #capacity: Capacity;
+  /** Where each goes; of one that is not mixed, where the first goes. */
+  readonly #peers: (Endpoint | null)[] = [];
   /** The owner of each, where they are not all `owner`'s from the first on. */
   readonly #owners: (Completion | undefined)[] = [];
   readonly #tags: Int32Array;
@@ -96,9 +99,10 @@ export class Outbound {
 
   release(): void {
     // Emptied one by one: cutting the arrays short would give their memory back each time.
-    for (let index = 0; index < this.count; index++) {
-      this.peers[index] = null;
-      if (index < this.#owners.length) this.#owners[index] = undefined;
+    const held = this.owner && !this.mixed ? Math.min(1, this.count) : this.count;
+    for (let index = 0; index < held; index++) {
+      this.#peers[index] = null;
+      this.#owners[index] = undefined;
     }
     this.count = this.bytes = this.settled = 0;
     this.mixed = false;
@@ -116,7 +120,7 @@ export class Outbound {
     if (length > 0) this.arena.set(payload, bytes);
     this.starts[count] = bytes;
     this.lengths[count] = length;
-    this.peers[count] = peer;
+    this.#peers[count] = peer;
     this.#owners[count] = owner;
     this.#tags[count] = tag;
     this.bytes = end;
@@ -124,7 +128,7 @@ export class Outbound {
     if (count === 0) this.owner = owner;
     else {
       if (owner !== this.owner) this.owner = undefined;
-      if (peer !== this.peers[0]) this.mixed = true;
+      if (peer !== this.#peers[0]) this.mixed = true;
     }
     return true;
   }
@@ -136,8 +140,10 @@ export class Outbound {
    * @returns the index of the first that was not taken.
    */
   fill(lent: Lent, from: number, owner: Completion): number {
-    const { payloads, lengths, tos } = lent;
-    const { arena, peers } = this;
+    const { payloads, lengths, to } = lent;
+    const tos = Array.isArray(to) ? (to as readonly (Endpoint | null)[]) : undefined;
+    const { arena } = this;
+    const peers = this.#peers;
     const [ownStarts, ownLengths, tags] = [this.starts, this.lengths, this.#tags];
     const { bytes: room, datagrams } = this.#capacity;
     let [count, bytes, index] = [0, 0, from];
@@ -150,14 +156,15 @@ export class Outbound {
       ownStarts[count] = bytes;
       ownLengths[count] = length;
       tags[count] = index;
-      peers[count] = tos[index] as Endpoint | null;
+      if (tos) peers[count] = tos[index] as Endpoint | null;
       bytes += length;
       count++;
     }
     this.count = count;
     this.bytes = bytes;
     this.owner = owner;
-    this.mixed = lent.mixed;
+    this.mixed = tos !== undefined;
+    if (!tos) peers[0] = to as Endpoint | null;
     return index;
   }
 
@@ -176,7 +183,7 @@ export class Outbound {
     let last: Endpoint | null | undefined;
     let group = -1;
     for (let index = 0; index < count; index++) {
-      const peer = this.peers[index] ?? connected;
+      const peer = this.#peers[index] ?? connected;
       if (peer !== last) {
         last = peer;
         const key = peer ? destinationKey(peer) : "";
@@ -189,6 +196,11 @@ export class Outbound {
       sizes[group] = (sizes[group] ?? 0) + 1;
     }
     if (switches > groups.size) this.#permute(placesOf(groupOf, sizes));
+  }
+
+  /** Where datagram `index` goes; `null` is the connected peer. */
+  peer(index: number): Endpoint | null {
+    return this.#peers[this.mixed ? index : 0] ?? null;
   }
 
   /** The payload of datagram `index`. Valid until the batch is released. */
@@ -242,12 +254,12 @@ export class Outbound {
   #permute(places: Int32Array): void {
     const starts = this.starts.slice(0, this.count);
     const lengths = this.lengths.slice(0, this.count);
-    const [peers, owners, tags] = [this.peers.slice(), this.#owners.slice(), this.#tags.slice()];
+    const [peers, owners, tags] = [this.#peers.slice(), this.#owners.slice(), this.#tags.slice()];
     for (let index = 0; index < this.count; index++) {
       const place = places[index] ?? 0;
       this.starts[place] = starts[index] ?? 0;
       this.lengths[place] = lengths[index] ?? 0;
-      this.peers[place] = peers[index] ?? null;
+      this.#peers[place] = peers[index] ?? null;
       this.#owners[place] = owners[index];
       this.#tags[place] = tags[index] ?? 0;
     }

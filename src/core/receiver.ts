@@ -9,7 +9,7 @@ const turnDatagrams = 1024;
 /** Milliseconds in one turn of the loop before the rest of the program has its chance. */
 const turnMs = 4;
 /** How many datagrams are handed out between two looks at the clock. */
-const clockEvery = 16;
+const clockEvery = 32;
 
 /** What the receiver needs of its socket. */
 export interface ReceiverHost {
@@ -54,6 +54,7 @@ export class Receiver {
   readonly #waiters = new Set<Waiter>();
   #more = false;
   #credit = turnDatagrams;
+  #sinceClock = 0;
   /** `NaN` until the clock is looked at for the first time in a turn. */
   #turnStarted = NaN;
   #turning = false;
@@ -98,9 +99,12 @@ export class Receiver {
     return !this.inbox.empty && this.#waiters.size === 0 && this.#credit > 0;
   }
 
-  /** A datagram of the inbox has been handed out. */
-  passed(): void {
-    if (--this.#credit % clockEvery !== 0) return;
+  /** So many datagrams of the inbox have been handed out. */
+  passed(count: number): void {
+    this.#credit -= count;
+    this.#sinceClock += count;
+    if (this.#sinceClock < clockEvery) return;
+    this.#sinceClock = 0;
     const now = this.#host.clock.now();
     if (Number.isNaN(this.#turnStarted)) this.#turnStarted = now;
     else if (now - this.#turnStarted > turnMs) this.#credit = 0;

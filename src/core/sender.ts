@@ -3,7 +3,7 @@ import { AF_INET } from "./constants.js";
 import type { Clock, Driver } from "./driver.js";
 import { OSError } from "./errors.js";
 import { isMapped, parseLiteral } from "./ip.js";
-import { type Completion, type Lent, Outbound, anyLimit } from "./outbound.js";
+import { type Completion, type Lent, Outbound, anyLimit, destinationOf } from "./outbound.js";
 import { sizeOf } from "./payload.js";
 
 /** Datagrams sent between two looks at the clock. */
@@ -199,15 +199,15 @@ export class Sender {
   }
 
   /** Gives `false` where a datagram is settled, or goes its own way, by its name. */
-  #lend({ payloads, tos, lengths }: Lent, index: number, owner: Completion): boolean {
-    const [payload, to] = [payloads[index] as Uint8Array, tos[index] as Address | null];
+  #lend(lent: Lent, index: number, owner: Completion): boolean {
+    const [payload, to] = [lent.payloads[index] as Uint8Array, destinationOf(lent, index)];
     const refused =
       to === null || isEndpoint(to)
         ? this.#tooBig(sizeOf(payload), to)
         : this.send(payload, to, owner, index);
     if (refused) owner.failed(index, refused);
     if (!refused && (to === null || isEndpoint(to))) return true;
-    lengths[index] = -1;
+    lent.lengths[index] = -1;
     return false;
   }
 
@@ -324,8 +324,6 @@ export class Sender {
     this.#waiting = count === 0 && left > 0;
     if (this.#waiting) return;
     this.#settle(batch, count);
-    this.#sinceClock += count;
-    if (this.#sinceClock >= clockEvery) this.#maybeRest();
   }
 
   /** Tells the owners of the next `count` datagrams, and lets go of the batch after its last. */
@@ -336,6 +334,8 @@ export class Sender {
     } else {
       for (let left = count; left > 0; left--) this.#settleNext(batch);
     }
+    this.#sinceClock += count;
+    if (this.#sinceClock >= clockEvery && !this.#canceled) this.#maybeRest();
     if (batch.settled < batch.count) return;
     if (batch === this.#inFlight) this.#inFlight = undefined;
     this.#queuedBytes -= batch.bytes + batch.count * overheadBytes;
@@ -351,7 +351,7 @@ export class Sender {
       return;
     }
     host.sent(1, batch.length(index));
-    if (host.tapped) host.showSent(batch.view(index), batch.peers[index] ?? null);
+    if (host.tapped) host.showSent(batch.view(index), batch.peer(index));
   }
 
   /** The next batch of an epoch, which has one; of a bulk, as much as one batch holds. */
@@ -368,12 +368,12 @@ export class Sender {
 
   #borrow(bulk: Bulk): Outbound {
     const { lent, owner } = bulk;
-    const batch = lent.mixed ? Outbound.takeLarge() : Outbound.take();
+    const batch = Array.isArray(lent.to) ? Outbound.takeLarge() : Outbound.take();
     bulk.next = batch.fill(lent, bulk.next, owner);
     const [next, length] = [lent.payloads[bulk.next], lent.lengths[bulk.next]];
     if (next && length !== -1 && sizeOf(next) !== length) {
       const text = "the payload was resized or transferred away before it was sent";
-      const error = failure("EFAULT", lent.tos[bulk.next] ?? null, this.#host.peer, { text });
+      const error = failure("EFAULT", destinationOf(lent, bulk.next), this.#host.peer, { text });
       this.#host.failed(error);
       owner.failed(bulk.next++, error);
     }

@@ -23,12 +23,9 @@ import { type Packet, type SocketEvents, runListener } from "./events.js";
 import { isMulticast, parseLiteral } from "./ip.js";
 import { Iteration } from "./iteration.js";
 import { type OptionValue, checkInterface, checkValue, findOption } from "./options.js";
-import type { Completion } from "./outbound.js";
+import type { Completion, Lent } from "./outbound.js";
 import { type Data, sizeOf, toBytes } from "./payload.js";
 import type { Stats } from "./stats.js";
-
-/** Milliseconds after which `recvMany` leaves what still comes to the next call: a flood could fill it for ever. */
-const mostMs = 4;
 
 /** A UDP socket: the calls of BSD and Python, with promises. Made by `socket()`. */
 export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<Datagram, undefined> {
@@ -136,7 +133,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
       const shared = address === undefined ? null : this.#destination(address, "sendMany");
       const letters = checkLetters(items, shared, (each) => this.#destination(each, "sendMany"));
       const { sender } = this.#open("sendMany");
-      const lost = this.#connects ? -1 : letters.tos.indexOf(null);
+      const lost = this.#connects ? -1 : indexWithoutAddress(letters);
       if (lost >= 0) {
         throw Object.assign(new OSError("EDESTADDRREQ", { syscall: "sendMany" }), { index: lost, sent: 0 });
       }
@@ -191,17 +188,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    */
   recvMany(max: number, options?: WaitOptions): Promise<Datagram[]> {
     const most = (): number => wholeNumber("max", max, 1, Number.MAX_SAFE_INTEGER);
-    const { receiver } = this.#engine;
-    return this.#receive("recvMany", most, options, (count) => {
-      const datagrams = [this.#take(Infinity)];
-      const until = this.clock.now() + mostMs;
-      while (datagrams.length < count && (datagrams.length % 64 > 0 || this.clock.now() < until)) {
-        receiver.refill();
-        if (receiver.inbox.empty) break;
-        datagrams.push(this.#take(Infinity));
-      }
-      return datagrams;
-    });
+    return this.#receive("recvMany", most, options, (count) => this.#engine.takeMany(count, this));
   }
 
   /**
@@ -458,6 +445,12 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     const diagnostics = channel(`datagram:${event}`);
     if (diagnostics.hasSubscribers) diagnostics.publish({ socket: this, message });
   }
+}
+
+/** The first that is for the connected peer; -1 where none is. */
+function indexWithoutAddress({ count, to }: Lent): number {
+  if (Array.isArray(to)) return to.indexOf(null);
+  return to === null && count > 0 ? 0 : -1;
 }
 
 /** A `sendto` or `send` under way: its tag is the bytes that it promises. */

@@ -65,8 +65,8 @@ export class Ledger {
     this.#sentBytes += bytes;
   }
 
-  received(bytes: number): void {
-    this.#received++;
+  received(datagrams: number, bytes: number): void {
+    this.#received += datagrams;
     this.#receivedBytes += bytes;
   }
 

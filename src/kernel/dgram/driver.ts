@@ -152,12 +152,12 @@ export class DgramDriver implements Driver {
     this.#batch = batch;
     if (this.#news) {
       // As the kernel does: what waited is the error of the next call, which sends nothing.
-      batch.fail(0, failure(this.#news.code, batch.peers[0] ?? null, this.#peer));
+      batch.fail(0, failure(this.#news.code, batch.peer(0), this.#peer));
       this.#news = undefined;
     }
     for (let index = 0; index < batch.count; index++) {
       const payload = batch.view(index);
-      const to = batch.peers[index] ?? null;
+      const to = batch.peer(index);
       if (batch.failed(index)) continue;
       try {
         const host = this.#host(to);
@@ -265,7 +265,7 @@ export class DgramDriver implements Driver {
   readonly #sent = (error: Error | null): void => {
     const batch = this.#batch;
     if (!batch) return;
-    if (error) batch.fail(this.#next, toSendError(error, batch.peers[this.#next] ?? null, this.#peer));
+    if (error) batch.fail(this.#next, toSendError(error, batch.peer(this.#next), this.#peer));
     this.#next++;
     this.#events.settled(1 + this.#settleRefused(batch));
   };

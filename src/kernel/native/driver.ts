@@ -169,7 +169,7 @@ export class NativeDriver implements Driver {
     const code = codeOf(-result);
     if (this.#waitsFor(code)) return 0;
     this.#retries = 0;
-    batch.fail(from, failure(code, batch.peers[from] ?? null, this.#peer ?? null));
+    batch.fail(from, failure(code, batch.peer(from), this.#peer ?? null));
     return 1;
   }
 
@@ -239,13 +239,13 @@ export class NativeDriver implements Driver {
    */
   #address(batch: Outbound, from: number): number {
     const { letters, names } = this.#addon.outbox;
-    const { starts, lengths, peers } = batch;
+    const { starts, lengths } = batch;
     const count = Math.min(batch.count - from, mostLetters);
     let last: Endpoint | null = null;
     let slot = -1;
     let slots = 0;
     for (let index = 0; index < count; index++) {
-      const peer = peers[from + index] ?? null;
+      const peer = batch.peer(from + index);
       if (peer !== last) {
         last = peer;
         slot = peer ? slots++ : -1;
