@@ -32,7 +32,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "programs",
-          include: ["test/{process,page,cli,package}/**/*.test.ts"],
+          include: ["test/{process,page,cli,package,netns}/**/*.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },

@@ -141,7 +141,7 @@ export const addonPath = `prebuilds/${process.platform}-${process.arch}/datagram
 export const addonBuilt: boolean = existsSync(home + addonPath);
 
 /** Whether a test that cannot run here must fail rather than be skipped. */
-const requireAll: boolean = process.env.DATAGRAM_REQUIRE_ALL === "1";
+export const requireAll: boolean = process.env.DATAGRAM_REQUIRE_ALL === "1";
 
 /** Why the tests over a driver are skipped; never where every test is required. */
 export function whySkipped(driver: DriverName): string | undefined {

@@ -1,0 +1,46 @@
+/** Over a plain cable, whose packets hold 1,500 bytes. */
+
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+import { overDrivers } from "../process/programs.js";
+import { exchange, expectInOrder, receiver, witness } from "./exchange.js";
+import { twoHosts } from "./network.js";
+
+/** Datagrams in a burst: what the smallest receive buffers hold. */
+const burst = 40;
+
+overDrivers((driver) => {
+  describe.each([
+    { family: "IPv4", host: "10.77.0.2", whole: 1472 },
+    { family: "IPv6", host: "fd00:77:0::2", whole: 1452 },
+  ])("over $family", ({ host, whole }) => {
+    for (const call of ["sendMany", "sendto"] as const) {
+      for (const size of [whole, whole + 1, 3000]) {
+        test(`bursts of ${size} bytes through ${call} arrive whole and in order`, async (t) => {
+          const [from, to] = await twoHosts(t);
+          const plan = { host, call, sizes: Array.from({ length: burst }, () => size), burst, rounds: 5 };
+          const { sent, came } = await exchange(t, driver, from, await witness(t, to, host), plan);
+          expectInOrder(came, sent);
+          expect(sent.stats).toMatchObject({ sendErrors: {}, tooBig: 0 });
+        });
+      }
+    }
+
+    for (const how of ["for await", "recvMany", "recvfrom"] as const) {
+      test(`sizes from 0 to 2,000 mixed in each burst come to ${how} as they were sent`, async (t) => {
+        const [from, to] = await twoHosts(t);
+        const sizes = fc.sample(fc.integer({ min: 0, max: 2000 }), { numRuns: 1000, seed: 1500 });
+        const plan = { host, call: "sendMany", sizes, burst } as const;
+        const { sent, came } = await exchange(
+          t,
+          driver,
+          from,
+          await receiver(t, driver, to, host, how),
+          plan,
+        );
+        expectInOrder(came, sent);
+      });
+    }
+  });
+});
