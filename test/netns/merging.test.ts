@@ -1,0 +1,70 @@
+/** Over a cable at whose far end the kernel merges packets into larger ones, as network cards do. */
+
+import { type TestContext, expect, test } from "vitest";
+
+import { home, whySkipped } from "../process/programs.js";
+import {
+  type Came,
+  type Reading,
+  exchange,
+  expectAll,
+  expectInOrder,
+  receiver,
+  witness,
+} from "./exchange.js";
+import { type Host, twoHosts } from "./network.js";
+
+const host = "10.77.0.2";
+
+/** Runs as they merge, runs that a shorter or a longer one ends, and empty ones among them. */
+const sizes: readonly number[] = [
+  ...run(10, 1000),
+  ...run(6, 1200),
+  ...run(1, 300),
+  ...run(5, 64),
+  ...run(1, 0),
+  ...run(5, 64),
+  ...run(2, 0),
+  ...run(1, 1),
+  ...run(4, 1472),
+  ...run(2, 1),
+];
+const plan = { host, call: "sendMany", sizes, burst: sizes.length, rounds: 25 } as const;
+
+const why = whySkipped("native");
+
+test("the cable merges what was sent one by one", async (t) => {
+  const [from, to] = await mergingHosts(t);
+  const { sent, came } = await exchange(t, "dgram", from, await witness(t, to, host, true), plan);
+  expect(came.merged).toBeGreaterThan(plan.rounds);
+  expectAsSent(came, sent);
+});
+
+test.skipIf(why !== undefined).for(["for await", "recvMany", "recvfrom"] satisfies Reading[])(
+  "what another kernel sent one by one and this one merged comes to %s as it was sent",
+  async (how, t) => {
+    const [from, to] = await mergingHosts(t);
+    const { sent, came } = await exchange(t, "dgram", from, await receiver(t, "native", to, host, how), plan);
+    expectAsSent(came, sent);
+  },
+);
+
+/** The kernel does not merge empty datagrams: they overtake those that wait to be merged with more. */
+function expectAsSent(came: Came, sent: Parameters<typeof expectAll>[1]): void {
+  expectAll(came, sent);
+  const full = (datagrams: readonly string[]): readonly string[] =>
+    datagrams.filter((each) => each !== "0:0");
+  expectInOrder({ datagrams: full(came.datagrams) }, { ...sent, datagrams: full(sent.datagrams) });
+}
+
+async function mergingHosts(test: TestContext): Promise<[Host, Host]> {
+  const [from, to] = await twoHosts(test);
+  const offload = `python3 ${home}test/netns/python/offload.py`;
+  from.run(`${offload} dg0a tso off`);
+  to.run(`${offload} dg0b gro on; echo 2000000 > /sys/class/net/dg0b/gro_flush_timeout`);
+  return [from, to];
+}
+
+function run(count: number, size: number): readonly number[] {
+  return Array.from({ length: count }, () => size);
+}
