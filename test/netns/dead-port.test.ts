@@ -1,0 +1,36 @@
+/** What ICMP says of one destination does no harm to another. */
+
+import fc from "fast-check";
+import { describe, test } from "vitest";
+
+import { overDrivers } from "../process/programs.js";
+import { exchange, expectInOrder, witness } from "./exchange.js";
+import { host as newHost, needNetworks } from "./network.js";
+
+/** Datagrams in a burst: what the smallest receive buffers hold. */
+const burst = 400;
+
+overDrivers((driver) => {
+  describe.each([
+    { family: "IPv4", host: "127.0.0.1" },
+    { family: "IPv6", host: "::1" },
+  ])("over $family", ({ host }) => {
+    test("of 200,000 datagrams a tenth goes where nobody listens: the others come once, whole and in order", async (t) => {
+      needNetworks(t);
+      const at = await newHost(t);
+      // Without it, the kernel answers a few times a second. Old kernels have the last one for the whole machine alone.
+      at.run(`
+        echo 0 > /proc/sys/net/ipv4/icmp_ratelimit
+        echo 0 > /proc/sys/net/ipv6/icmp/ratelimit
+        test ! -e /proc/sys/net/ipv4/icmp_msgs_per_sec || echo 1000000 > /proc/sys/net/ipv4/icmp_msgs_per_sec
+      `);
+      const sizes = [
+        ...Array.from({ length: burst / 2 }, () => 64),
+        ...fc.sample(fc.integer({ min: 0, max: 200 }), { numRuns: burst / 2, seed: 7 }),
+      ];
+      const plan = { host, call: "sendMany", sizes, burst, rounds: 500, deadPort: 9 } as const;
+      const { sent, came } = await exchange(t, driver, at, await witness(t, at, host), plan);
+      expectInOrder(came, sent);
+    });
+  });
+});
