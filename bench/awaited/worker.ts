@@ -1,32 +1,27 @@
 /**
- * Runs one workload with one contender and prints its figures as JSON: `node worker.js <workload> <contender> <amount>`.
- * What is not measured is the same for all: the sink and the source are `node:dgram` on a thread of their own.
+ * One datagram at a time: `node worker.js <workload> contender=… amount=…` prints its figures as JSON. What is not measured
+ * is the same for all: the sink and the source are `node:dgram` on a thread of their own.
  */
-import { fork } from "node:child_process";
+import dgram from "node:dgram";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 
-import { type Contender, nodeDgram, ours } from "./contenders.js";
-
-export type Figures = Readonly<Record<string, number>>;
+import { type Figures, type Task, host, play } from "../peers/protocol.js";
+import { type Contender, nodeDgram, ours } from "./ends.js";
 
 /** Datagrams that a receive buffer of 4 MiB holds for sure: neither side may lose what the other is measured by. */
 const burst = 1000;
 /** Datagrams before the measured ones, while the compiler is at work. */
 const warmUp = 50_000;
+/** Milliseconds after which what has not come of a burst is taken for lost. */
+const lateMs = 1000;
 const payload = Buffer.alloc(64, "x");
 
-const workloads: Readonly<Record<string, (contender: Contender, amount: number) => Promise<Figures>>> = {
-  send: sendEach,
-  receive: receiveEach,
-  "one-way": oneWay,
-  "round-trip": roundTrip,
-};
+await play({ "awaited-send": sendEach, "awaited-receive": receiveEach, "one-thread": oneThread });
 
 /** Datagrams a second that are sent one by one, each awaited, while nobody reads them. */
-async function sendEach(contender: Contender, amount: number): Promise<Figures> {
-  const sender = await contender.open();
+async function sendEach(task: Task): Promise<Figures> {
+  const [sender, amount] = [await contender(task).open(), task.number("amount")];
   const gate = new Int32Array(new SharedArrayBuffer(4));
   const sink = new Worker(new URL("threads.js", import.meta.url), {
     argv: ["sink"],
@@ -50,18 +45,19 @@ async function sendEach(contender: Contender, amount: number): Promise<Figures> 
   }
   await sender.close();
   await sink.terminate();
-  return { perSecond: amount / seconds, lost: amount - arrived };
+  return { perSecond: amount / seconds, lost: 1 - arrived / amount };
 }
 
-/** Datagrams a second that are received, when bursts of them lie in the kernel's buffer already. */
-async function receiveEach(contender: Contender, amount: number): Promise<Figures> {
-  const receiver = await contender.open();
+/** Datagrams a second that are received, each awaited, when bursts of them lie in the kernel's buffer already. */
+async function receiveEach(task: Task): Promise<Figures> {
+  const [receiver, amount] = [await contender(task).open(), task.number("amount")];
   const gate = new Int32Array(new SharedArrayBuffer(4));
   const source = new Worker(new URL("threads.js", import.meta.url), {
     argv: ["source"],
     workerData: { gate, burst, port: receiver.port },
   });
   await once(source, "online");
+  await using watch = await watchdog(receiver.port);
   let seconds = 0;
   let received = 0;
   for (let done = -warmUp; done < amount; done += burst) {
@@ -70,6 +66,7 @@ async function receiveEach(contender: Contender, amount: number): Promise<Figure
     // Nothing is read meanwhile, by a contender that reads all the time either.
     Atomics.wait(gate, 0, 0, 10_000);
     Atomics.store(gate, 0, 0);
+    watch.restart();
     const started = performance.now();
     const came = await counted;
     if (done < 0) continue;
@@ -78,52 +75,47 @@ async function receiveEach(contender: Contender, amount: number): Promise<Figure
   }
   await receiver.close();
   await source.terminate();
-  return { perSecond: received / seconds, lost: amount - received };
+  return { perSecond: received / seconds, lost: 1 - received / amount };
 }
 
 /** Datagrams a second that are sent one by one, each awaited, and received in the same thread. */
-async function oneWay(contender: Contender, amount: number): Promise<Figures> {
-  const [sender, receiver] = [await contender.open(), await contender.open()];
+async function oneThread(task: Task): Promise<Figures> {
+  const of = contender(task);
+  const [sender, receiver, amount] = [await of.open(), await of.open(), task.number("amount")];
+  await using watch = await watchdog(receiver.port);
   let received = 0;
   let started = 0;
   for (let sent = -warmUp; sent < amount; sent += burst) {
     if (sent === 0) [received, started] = [0, performance.now()];
     const counted = receiver.count(burst);
+    watch.restart();
     for (let each = 0; each < burst; each++) await sender.send(payload, receiver.port);
     received += await counted;
   }
   const seconds = (performance.now() - started) / 1000;
   await Promise.all([sender.close(), receiver.close()]);
-  return { perSecond: received / seconds, lost: amount - received };
+  return { perSecond: received / seconds, lost: 1 - received / amount };
 }
 
-/** Microseconds from a send to the echo of another process, one at a time. */
-async function roundTrip(contender: Contender, amount: number): Promise<Figures> {
-  const echo = fork(fileURLToPath(import.meta.url), ["echo", process.argv[3] ?? ""]);
-  const [port] = (await once(echo, "message")) as [number];
-  const client = await contender.open();
-  const times = new Float64Array(amount);
-  for (let index = -amount / 10; index < amount; index++) {
-    const started = performance.now();
-    const answer = client.receive();
-    await client.send(payload, port);
-    await answer;
-    if (index >= 0) times[Math.floor(index)] = (performance.now() - started) * 1000;
-  }
-  await client.close();
-  echo.kill();
-  times.sort();
-  return { p50: times[Math.floor(amount * 0.5)] ?? NaN, p99: times[Math.floor(amount * 0.99)] ?? NaN };
+/** Ends the count of a burst that stays incomplete, by an empty datagram: no wait that is measured needs a timer. */
+async function watchdog(port: number): Promise<{ restart(): void } & AsyncDisposable> {
+  const s = dgram.createSocket("udp4");
+  s.bind(0, host);
+  await once(s, "listening");
+  const timer = setTimeout(() => {
+    s.send("", port, host);
+    timer.refresh();
+  }, lateMs);
+  return {
+    restart: () => void timer.refresh(),
+    async [Symbol.asyncDispose]() {
+      clearTimeout(timer);
+      s.close();
+      await once(s, "close");
+    },
+  };
 }
 
-const [, , name = "", who = "", amount = "0"] = process.argv;
-const contender = who === "node:dgram" ? nodeDgram : ours;
-if (name === "echo") {
-  const peer = await contender.open();
-  peer.echo();
-  process.send?.(peer.port);
-} else {
-  const workload = workloads[name];
-  if (!workload) throw new Error(`no workload ${name}`);
-  console.log(JSON.stringify(await workload(contender, Number(amount))));
+function contender(task: Task): Contender {
+  return task.text("contender") === "node:dgram" ? nodeDgram : ours;
 }

@@ -1,0 +1,45 @@
+import { cpus, release, type as systemName } from "node:os";
+
+import type { Options } from "./options.js";
+import { pins } from "./peer.js";
+import type { Found, ProgramName } from "./programs.js";
+
+/** Where and how it was measured: without it, no figure means anything. */
+export interface Machine {
+  readonly cpu: string;
+  readonly cpus: number;
+  readonly kernel: string;
+  readonly pinned: boolean;
+  readonly versions: Readonly<Record<string, string>>;
+  /** The programs that are not to be had here, with the reason. */
+  readonly missing: Readonly<Record<string, string>>;
+  readonly date: string;
+  readonly command: string;
+  readonly rounds: number;
+  readonly quick: boolean;
+}
+
+export function describeMachine(
+  { rounds, quick }: Options,
+  programs: ReadonlyMap<ProgramName, Found>,
+): Machine {
+  const versions: Record<string, string> = {};
+  const missing: Record<string, string> = {};
+  for (const [name, program] of programs) {
+    if ("missing" in program) missing[name] = program.missing;
+    else versions[name] = program.version;
+  }
+  const args = process.argv.slice(2);
+  return {
+    cpu: cpus()[0]?.model.trim() ?? "unknown CPU",
+    cpus: cpus().length,
+    kernel: `${systemName()} ${release()}`,
+    pinned: pins,
+    versions,
+    missing,
+    date: new Date().toISOString().slice(0, 10),
+    command: ["npm run bench", ...(args.length > 0 ? ["--", ...args] : [])].join(" "),
+    rounds,
+    quick,
+  };
+}

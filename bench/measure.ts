@@ -1,0 +1,85 @@
+/** Runs the rounds: every contender in turn, so that a machine whose speed drifts harms all alike. */
+import type { Options } from "./options.js";
+import type { Outcome, Results } from "./results.js";
+import { type Bench, type Figures, memory, missing } from "./runs.js";
+import { type Workload, workloads } from "./workloads.js";
+
+export type MemoryOutcome =
+  | { readonly received: number; readonly firstRssBytes: number; readonly lastRssBytes: number }
+  | { readonly missing: string }
+  | { readonly failed: string };
+
+export type Progress = (text: string) => void;
+
+export async function measureAll(bench: Bench, options: Options, progress: Progress): Promise<Results> {
+  const chosen = workloads.filter(({ name }) => options.only.includes(name));
+  const results = new Map<string, ReadonlyMap<string, Outcome>>();
+  for (const [index, workload] of chosen.entries()) {
+    results.set(
+      workload.name,
+      await measure(bench, workload, options.rounds, (text) =>
+        progress(`${index + 1} of ${chosen.length}, ${workload.name}: ${text}`),
+      ),
+    );
+  }
+  return results;
+}
+
+/** The longest that the datagrams of `--memory` may take. */
+const memoryLimitMs = 600_000;
+
+export async function measureMemory(
+  bench: Bench,
+  options: Options,
+  progress: Progress,
+): Promise<MemoryOutcome> {
+  const why = missing(bench, ["native"], false);
+  if (why !== undefined) return { missing: why };
+  progress(`memory: ${options.millions} million datagrams`);
+  try {
+    const limitMs = options.quick ? memoryLimitMs / 20 : memoryLimitMs;
+    const {
+      received = 0,
+      firstRssBytes = 0,
+      lastRssBytes = 0,
+    } = await memory(bench, "native", options.millions, limitMs);
+    if (received < 1e6) return { failed: `only ${received} datagrams came within ${limitMs / 1000} s` };
+    return { received, firstRssBytes, lastRssBytes };
+  } catch (error) {
+    return { failed: (error as Error).message };
+  }
+}
+
+async function measure(
+  bench: Bench,
+  { cases, parks }: Workload,
+  rounds: number,
+  progress: Progress,
+): Promise<Map<string, Outcome>> {
+  const measured = new Map<string, Figures[]>();
+  const outcomes = new Map<string, Outcome>();
+  for (const { name, needs } of cases) {
+    const why = missing(bench, needs, parks);
+    outcomes.set(name, why === undefined ? { rounds: list(measured, name) } : { missing: why });
+  }
+  for (let round = 0; round < rounds; round++) {
+    // Whoever comes first in one round comes last in the next but few: no place is anybody's.
+    for (let turn = 0; turn < cases.length; turn++) {
+      const each = cases[(round + turn) % cases.length];
+      if (!each || !("rounds" in (outcomes.get(each.name) ?? {}))) continue;
+      progress(`round ${round + 1} of ${rounds}, ${each.name}`);
+      try {
+        list(measured, each.name).push(await each.run(bench));
+      } catch (error) {
+        outcomes.set(each.name, { failed: (error as Error).message });
+      }
+    }
+  }
+  return outcomes;
+}
+
+function list(of: Map<string, Figures[]>, name: string): Figures[] {
+  const known = of.get(name) ?? [];
+  of.set(name, known);
+  return known;
+}

@@ -1,0 +1,90 @@
+import { parseArgs } from "node:util";
+
+import { workloads } from "./workloads.js";
+
+export interface Options {
+  readonly rounds: number;
+  readonly quick: boolean;
+  readonly json: boolean;
+  readonly write: boolean;
+  readonly memory: boolean;
+  /** Millions of datagrams that `memory` receives. */
+  readonly millions: number;
+  readonly only: readonly string[];
+}
+
+const help = `Usage: npm run bench -- [options]
+
+Measures this package beside node:dgram, Bun, CPython and C: every contender in processes of its own, in turn, several
+rounds. It takes about twenty minutes. What each workload does is in bench/README.md.
+
+  --rounds <n>      rounds of each workload, 1 to 100, of which the median is told (5)
+  --quick           one short round, about a minute in all: to see that it runs, not to quote
+  --only <a,b,…>    these workloads; a name may end in * (deliver-*)
+  --list            the workloads, with what each measures
+  --memory          also resident memory after the first million datagrams and after many more (up to ten minutes)
+  --millions <n>    how many millions --memory receives, 2 to 10000 (100; with --quick 5)
+  --json            one JSON object instead of tables
+  --write           puts the tables into docs/performance.md, too
+  --help
+`;
+
+/** The options of the command line. Ends the process after `--help` and `--list`, and with 2 when they make no sense. */
+export function readOptions(): Options {
+  try {
+    const { values } = parseArgs({
+      options: {
+        rounds: { type: "string" },
+        quick: { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+        write: { type: "boolean", default: false },
+        memory: { type: "boolean", default: false },
+        millions: { type: "string" },
+        only: { type: "string", default: "*" },
+        list: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+      },
+    });
+    if (values.help) end(help);
+    if (values.list) end(workloads.map(({ name, title }) => `${name.padEnd(20)} ${title}\n`).join(""));
+    return {
+      ...values,
+      rounds: whole("rounds", values.rounds, values.quick ? 1 : 5, 1, 100),
+      millions: whole("millions", values.millions, values.quick ? 5 : 100, 2, 10_000),
+      only: chosen(values.only),
+    };
+  } catch (error) {
+    process.stderr.write(`bench: ${(error as Error).message}\n\n${help}`);
+    process.exit(2);
+  }
+}
+
+function end(text: string): never {
+  process.stdout.write(text);
+  process.exit(0);
+}
+
+function whole(
+  name: string,
+  text: string | undefined,
+  otherwise: number,
+  least: number,
+  most: number,
+): number {
+  const value = text === undefined ? otherwise : Number(text);
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  throw new Error(`--${name} is a whole number from ${least} to ${most}, not ${text ?? ""}`);
+}
+
+/** The names of the workloads that the patterns mean. */
+function chosen(patterns: string): string[] {
+  const names = workloads.map(({ name }) => name);
+  const wanted = patterns.split(",").flatMap((pattern) => {
+    const means = (name: string): boolean =>
+      pattern.endsWith("*") ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
+    const found = names.filter(means);
+    if (found.length > 0) return found;
+    throw new Error(`no workload is called ${pattern}; there are ${names.join(", ")}`);
+  });
+  return names.filter((name) => wanted.includes(name));
+}

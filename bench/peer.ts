@@ -1,0 +1,90 @@
+/** Runs one peer: a process that prints lines of JSON. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { availableParallelism } from "node:os";
+import { basename } from "node:path";
+import { createInterface } from "node:readline";
+
+import type { Program } from "./programs.js";
+
+export type Settings = Readonly<Record<string, string | number>>;
+export type Line = Readonly<Record<string, number>> & { readonly ports?: readonly number[] };
+
+/** Whether processes can be held to a CPU each: which CPU wakes which is chance, and outweighs much else. */
+export const pins = availableParallelism() > 1 && spawnSync("taskset", ["-c", "1", "true"]).status === 0;
+const running = new Set<ChildProcess>();
+const limitMs = 60_000;
+
+export function killAll(): void {
+  for (const child of running) child.kill("SIGKILL");
+}
+
+export class Peer implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+  readonly #title: string;
+  readonly #closed: Promise<void>;
+  #errors = "";
+  #failure: string | undefined;
+
+  constructor(program: Program, role: string, settings: Settings, cpu: 0 | 1, mostMs = limitMs) {
+    const pairs = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
+    const pinned = pins ? ["taskset", "-c", String(cpu)] : [];
+    const [file = "", ...rest] = [...pinned, ...program.command, role, ...pairs];
+    this.#title = [...program.command.map((each) => basename(each)), role].join(" ");
+    const child = spawn(file, rest, { env: program.env, stdio: ["ignore", "pipe", "pipe"] });
+    this.#child = child;
+    running.add(child);
+    const limit = setTimeout(() => {
+      this.#failure = `did not end within ${mostMs / 1000} s`;
+      child.kill("SIGKILL");
+    }, mostMs);
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (this.#errors += text));
+    this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    this.#closed = new Promise((resolve) => {
+      child.on("error", (error) => (this.#failure = error.message));
+      child.on("close", (code, signal) => {
+        running.delete(child);
+        clearTimeout(limit);
+        if (code !== 0) this.#failure ??= signal ? `was killed by ${signal}` : `ended with ${code ?? "?"}`;
+        resolve();
+      });
+    });
+  }
+
+  /** Its ports, once its sockets are bound. */
+  async ports(): Promise<string> {
+    const { ports } = await this.#line();
+    if (!ports) throw new Error(`${this.#title} told no ports`);
+    return ports.join(",");
+  }
+
+  /** Its figures: the last line of a process that then ended well. */
+  async result(): Promise<Line> {
+    const line = await this.#line();
+    await this.#closed;
+    if (this.#failure !== undefined) throw this.#crashed();
+    return line;
+  }
+
+  /** Rejects when it ends, for one that should not end by itself. */
+  async end(): Promise<never> {
+    await this.#closed;
+    throw this.#crashed();
+  }
+
+  /** Nobody outlives its workload. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#closed;
+  }
+
+  async #line(): Promise<Line> {
+    const next = await this.#lines.next();
+    if (next.done !== true) return JSON.parse(next.value) as Line;
+    return await this.end();
+  }
+
+  #crashed(): Error {
+    return new Error(`${this.#title} ${this.#failure ?? "ended early"}\n${this.#errors.trimEnd()}`);
+  }
+}

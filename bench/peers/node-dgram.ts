@@ -1,0 +1,88 @@
+/** `node:dgram` as its documentation uses it. */
+import dgram from "node:dgram";
+import { once } from "node:events";
+
+import {
+  type Figures,
+  ReceiveMeter,
+  SendMeter,
+  type Task,
+  host,
+  play,
+  roundTrips,
+  tell,
+} from "./protocol.js";
+
+await play({ about, receive, send, echo, client });
+
+function about(): Figures {
+  return { version: `Node ${process.versions.node}` };
+}
+
+async function receive(task: Task): Promise<Figures> {
+  const sockets = await Promise.all(Array.from({ length: task.number("sockets", 1) }, () => bound(task)));
+  tell({ ports: sockets.map((s) => s.address().port) });
+  const meter = new ReceiveMeter(task);
+  for (const s of sockets) {
+    s.on("message", (data) => {
+      meter.add(data.length);
+    });
+  }
+  const figures = await meter.finished;
+  for (const s of sockets) s.close();
+  return figures;
+}
+
+/** Batches of sends with a callback each. The next batch starts when the last callback of this one has run. */
+async function send(task: Task): Promise<Figures> {
+  const s = await bound(task);
+  const { destinations } = task;
+  const payloads = task.payloads(destinations.length);
+  const batch = (): Promise<number> =>
+    new Promise((resolve, reject) => {
+      let left = payloads.length;
+      const sent = (error: Error | null): void => {
+        if (error) reject(error);
+        else if (--left === 0) resolve(payloads.length);
+      };
+      payloads.forEach((payload, index) => s.send(payload, destinations[index] ?? 0, host, sent));
+    });
+  const meter = new SendMeter(task);
+  while (meter.more(await batch()));
+  s.close();
+  return meter.figures;
+}
+
+async function echo(task: Task): Promise<Figures> {
+  const s = await bound(task);
+  s.on("message", (data, { address, port }) => s.send(data, port, address));
+  tell({ ports: [s.address().port] });
+  await once(s, "close");
+  return {};
+}
+
+async function client(task: Task): Promise<Figures> {
+  const s = await bound(task);
+  const [payload = Buffer.alloc(0)] = task.payloads(1);
+  const port = task.ports[0] ?? 0;
+  let answered = (): void => undefined;
+  s.on("message", () => answered());
+  const figures = await roundTrips(
+    task,
+    () =>
+      new Promise<void>((resolve) => {
+        answered = resolve;
+        s.send(payload, port, host);
+      }),
+  );
+  s.close();
+  return figures;
+}
+
+async function bound(task: Task): Promise<dgram.Socket> {
+  const buffer = task.number("buffer");
+  const s = dgram.createSocket({ type: "udp4", recvBufferSize: buffer, sendBufferSize: buffer });
+  s.bind(0, host);
+  await once(s, "listening");
+  return s;
+}

@@ -1,0 +1,196 @@
+/**
+ * What the peers that run JavaScript share. A peer is called `<program> <role> key=value …`, prints one line of JSON when
+ * its sockets are bound, if others need their ports, and one line with its figures at the end.
+ */
+import { type PerformanceEntry, PerformanceObserver } from "node:perf_hooks";
+
+export type Figures = Readonly<Record<string, number | string | readonly number[]>>;
+
+export const host = "127.0.0.1";
+
+/** Whatever goes wrong, no peer stays longer than the longest workload. */
+const longestMs = 120_000;
+const tickMs = 10;
+
+/** Runs the role that the command line names, and prints what it gives. */
+export async function play(
+  roles: Readonly<Record<string, (task: Task) => Figures | Promise<Figures>>>,
+): Promise<void> {
+  const [, , name = "", ...settings] = process.argv;
+  const role = roles[name];
+  if (!role) throw new Error(`no role ${name}`);
+  tell(await role(new Task(settings)));
+}
+
+export function tell(figures: Figures): void {
+  console.log(JSON.stringify(figures));
+}
+
+/** The settings of the command line. */
+export class Task {
+  readonly #settings: ReadonlyMap<string, string>;
+
+  constructor(settings: readonly string[]) {
+    this.#settings = new Map(settings.map((each) => each.split("=", 2) as [string, string]));
+    setTimeout(
+      () => {
+        console.error("took too long");
+        process.exit(1);
+      },
+      this.number("limitMs", longestMs),
+    ).unref();
+  }
+
+  text(name: string, otherwise?: string): string {
+    const value = this.#settings.get(name) ?? otherwise;
+    if (value === undefined) throw new Error(`${name}= is missing`);
+    return value;
+  }
+
+  number(name: string, otherwise?: number): number {
+    return Number(this.text(name, otherwise?.toString()));
+  }
+
+  /** The ports of `to=`. */
+  get ports(): readonly number[] {
+    return this.text("to").split(",").map(Number);
+  }
+
+  /** `count` payloads of `size` bytes, each a buffer of its own, as a program has them. */
+  payloads(count: number): Buffer[] {
+    const size = this.number("size");
+    return Array.from({ length: count }, (_, index) => Buffer.alloc(size, index));
+  }
+
+  /** The ports that the datagrams of one batch go to, in their order: `each` to one peer at a time, in turns or grouped. */
+  get destinations(): number[] {
+    const { ports } = this;
+    const turns = Math.max(1, Math.ceil(this.number("batch") / ports.length));
+    return this.text("order", "turns") === "turns"
+      ? Array.from({ length: turns }, () => ports).flat()
+      : ports.flatMap((port) => Array.from({ length: turns }, () => port));
+  }
+}
+
+/** Counts what a receiver gets in a window, which opens a while after the first datagram came. */
+export class ReceiveMeter {
+  #count = 0;
+  #bytes = 0;
+  readonly #collections = new Collections();
+  readonly #warmUpMs: number;
+  readonly #windowMs: number;
+  #first: number | undefined;
+  #start: { at: number; count: number } | undefined;
+  #window: Figures | undefined;
+  /** The figures, once the window is over and nothing has come for a while. */
+  readonly finished: Promise<Figures>;
+
+  constructor(task: Task) {
+    this.#warmUpMs = task.number("warmUpMs");
+    this.#windowMs = task.number("windowMs");
+    const quietMs = task.number("quietMs");
+    let last = { at: 0, count: 0 };
+    this.finished = new Promise((resolve) => {
+      const timer = setInterval(() => {
+        const at = performance.now();
+        this.#look(at);
+        if (this.#count !== last.count) last = { at, count: this.#count };
+        if (!this.#window || at - last.at < quietMs) return;
+        clearInterval(timer);
+        resolve({ ...this.#window, total: this.#count, bytes: this.#bytes });
+      }, tickMs);
+    });
+  }
+
+  /** The receiver calls it for each datagram. */
+  add(size: number): void {
+    this.#bytes += size;
+    // A runtime that is flooded may not come to its timers.
+    if (++this.#count % 256 === 0) this.#look(performance.now());
+  }
+
+  #look(at: number): void {
+    if (this.#count === 0 || this.#window) return;
+    this.#first ??= at;
+    if (!this.#start) {
+      if (at - this.#first >= this.#warmUpMs) this.#start = { at, count: this.#count };
+    } else if (at - this.#start.at >= this.#windowMs) {
+      const [received, seconds] = [this.#count - this.#start.count, (at - this.#start.at) / 1000];
+      this.#window = { received, seconds, ...memory(), ...this.#collections.between(this.#start.at, at) };
+    }
+  }
+}
+
+/** Times a sender: it goes on while `more` says so, through a warm-up, a window that is measured, and a tail. */
+export class SendMeter {
+  readonly #began = performance.now();
+  readonly #collections = new Collections();
+  readonly #warmUpMs: number;
+  readonly #windowMs: number;
+  readonly #tailMs: number;
+  #total = 0;
+  #start: { at: number; count: number } | undefined;
+  #window: Figures | undefined;
+
+  constructor(task: Task) {
+    this.#warmUpMs = task.number("warmUpMs");
+    this.#windowMs = task.number("windowMs");
+    this.#tailMs = task.number("tailMs", 0);
+  }
+
+  /** Call it after each batch, with the count of datagrams that the kernel took. */
+  more(sent: number): boolean {
+    this.#total += sent;
+    const at = performance.now();
+    if (!this.#start) {
+      if (at - this.#began >= this.#warmUpMs) this.#start = { at, count: this.#total };
+    } else if (!this.#window && at - this.#start.at >= this.#windowMs) {
+      const [count, seconds] = [this.#total - this.#start.count, (at - this.#start.at) / 1000];
+      this.#window = { sent: count, seconds, ...memory(), ...this.#collections.between(this.#start.at, at) };
+    }
+    return !this.#window || at - this.#began < this.#warmUpMs + this.#windowMs + this.#tailMs;
+  }
+
+  get figures(): Figures {
+    return { ...this.#window, total: this.#total };
+  }
+}
+
+/** Microseconds of round trips: the median, and what one in a hundred is above. */
+export async function roundTrips(task: Task, once: () => Promise<unknown>): Promise<Figures> {
+  const count = task.number("count");
+  const times = new Float64Array(count);
+  for (let index = -Math.ceil(count / 5); index < count; index++) {
+    const started = performance.now();
+    await once();
+    if (index >= 0) times[index] = (performance.now() - started) * 1000;
+  }
+  times.sort();
+  return { p50: times[Math.floor(count * 0.5)] ?? NaN, p99: times[Math.floor(count * 0.99)] ?? NaN };
+}
+
+function memory(): Figures {
+  return { rssBytes: process.memoryUsage.rss() };
+}
+
+/** The garbage collector's pauses. Bun tells of none. */
+class Collections {
+  readonly #pauses: PerformanceEntry[] = [];
+  readonly #observer: PerformanceObserver | undefined;
+
+  constructor() {
+    if (process.versions.bun !== undefined) return;
+    this.#observer = new PerformanceObserver((list) => void this.#pauses.push(...list.getEntries()));
+    this.#observer.observe({ entryTypes: ["gc"] });
+  }
+
+  between(start: number, end: number): Figures {
+    if (!this.#observer) return {};
+    this.#pauses.push(...this.#observer.takeRecords());
+    const within = this.#pauses.filter(({ startTime }) => startTime >= start && startTime < end);
+    return {
+      gcMs: within.reduce((sum, { duration }) => sum + duration, 0),
+      gcCount: within.length,
+    };
+  }
+}

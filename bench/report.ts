@@ -1,0 +1,208 @@
+/** The tables that people read: on the terminal and, as they are, in docs/performance.md. */
+import { type Outcome, type Results, type Spread, absence, ratioOf, spreadOf } from "./results.js";
+import { type Target, memoryTargetBytes, targets } from "./targets.js";
+import { type Figure, type Workload, workloads } from "./workloads.js";
+import type { Machine } from "./machine.js";
+import type { MemoryOutcome } from "./measure.js";
+
+export interface Report {
+  readonly machine: Machine;
+  readonly results: Results;
+  readonly memory: MemoryOutcome | undefined;
+}
+
+/** Everything, as Markdown. */
+export function render({ machine, results, memory }: Report): string {
+  const measured = workloads.filter(({ name }) => results.has(name));
+  return [
+    machineLines(machine),
+    "### Targets",
+    targetTable(results, memory),
+    ...measured.flatMap((workload) => workloadLines(workload, results.get(workload.name) ?? new Map())),
+    "### Memory and garbage collection",
+    resourceTable(measured, results),
+    memory ? memoryLine(memory) : undefined,
+  ]
+    .filter((each) => each !== undefined)
+    .join("\n\n");
+}
+
+function machineLines({
+  cpu,
+  cpus,
+  kernel,
+  pinned,
+  versions,
+  missing,
+  date,
+  command,
+  rounds,
+  quick,
+}: Machine): string {
+  const lines = [
+    `${cpu}, ${cpus} CPUs, ${kernel}; ${date}; \`${command}\``,
+    `${Object.entries(versions)
+      .map(([name, version]) => `${name}: ${version}`)
+      .join("; ")}.`,
+    `Medians of ${rounds} round${rounds > 1 ? "s" : ""}, the contenders in turn, and the range in brackets. Ratios are medians of the ratios within a round. ${
+      pinned
+        ? "Each process is held to one CPU."
+        : "`taskset` or a second CPU is missing: the processes wander between CPUs."
+    }`,
+    ...Object.entries(missing).map(([name, why]) => `Left out: ${name} (${why}).`),
+  ];
+  if (quick) lines.push("**`--quick`: too short to quote.**");
+  return lines.join("\n\n");
+}
+
+/** For each target the ratio, its range, and whether it is reached. */
+function targetTable(results: Results, memory: MemoryOutcome | undefined): string {
+  const rows = targets
+    .filter(({ workload }) => results.has(workload))
+    .map((target) => {
+      const outcomes = results.get(target.workload);
+      const [one, other] = [outcomes?.get(target.of), outcomes?.get(target.against)];
+      const ratio = ratioOf(one, other, target.figure);
+      const wanted =
+        target.atLeast === undefined
+          ? `at most ${times(target.atMost ?? 0)}`
+          : `at least ${times(target.atLeast)}`;
+      const measured = ratio ? `${times(ratio.median)} (${times(ratio.least)} to ${times(ratio.most)})` : "";
+      return [
+        target.work,
+        target.against,
+        wanted,
+        measured,
+        ratio ? verdict(target, ratio) : (absence(one) ?? absence(other) ?? ""),
+      ];
+    });
+  rows.push([
+    "memory of a receiver after many millions of datagrams",
+    "after the first million",
+    `within ${mebibytes(memoryTargetBytes)}`,
+    memory && "received" in memory
+      ? `${mebibytes(memory.lastRssBytes - memory.firstRssBytes)} more after ${millions(memory.received)}`
+      : "",
+    memory ? memoryVerdict(memory) : "not measured: --memory",
+  ]);
+  return table(["work", "against", "target", "measured", "reached"], rows, [3]);
+}
+
+function verdict({ atLeast, atMost }: Target, { median }: Spread): string {
+  return (atLeast === undefined || median >= atLeast) && (atMost === undefined || median <= atMost)
+    ? "yes"
+    : "no";
+}
+
+function memoryVerdict(memory: MemoryOutcome): string {
+  if (!("received" in memory)) return absence(memory) ?? "";
+  return memory.lastRssBytes - memory.firstRssBytes <= memoryTargetBytes ? "yes" : "no";
+}
+
+function workloadLines(workload: Workload, outcomes: ReadonlyMap<string, Outcome>): string[] {
+  const tables = workload.figures.map((figure) => figureTable(workload, figure, outcomes));
+  return [`### ${workload.name}: ${workload.title}`, ...tables];
+}
+
+/** One figure of every contender, with its ratios to the references and, where it is known, what was lost. */
+function figureTable(
+  { cases, references }: Workload,
+  { key, unit }: Figure,
+  outcomes: ReadonlyMap<string, Outcome>,
+): string {
+  const losses = key === "perSecond" && [...outcomes.values()].some((each) => spreadOf(each, "lost"));
+  const rows = cases.map(({ name }) => {
+    const outcome = outcomes.get(name);
+    const figure = spreadOf(outcome, key);
+    if (!figure) return [name, absence(outcome) ?? ""];
+    const ratios = references.map((reference) => ratioOf(outcome, outcomes.get(reference), key));
+    const lost = spreadOf(outcome, "lost");
+    return [
+      name,
+      amount(figure.median, unit),
+      `${amount(figure.least, unit)} to ${amount(figure.most, unit)}`,
+      ...ratios.map((ratio) => (ratio ? times(ratio.median) : "–")),
+      ...(losses ? [lost ? percent(lost.median) : "–"] : []),
+    ];
+  });
+  return table(
+    ["contender", unit, "range", ...references.map((name) => `to ${name}`), ...(losses ? ["lost"] : [])],
+    rows,
+  );
+}
+
+/** What the ends of each delivery held and spent, where the runtime tells. */
+function resourceTable(measured: readonly Workload[], results: Results): string {
+  const rows = measured.flatMap(({ name: workload, cases }) =>
+    cases.flatMap(({ name }) => {
+      const outcome = results.get(workload)?.get(name);
+      const of = (figure: string): number | undefined => spreadOf(outcome, figure)?.median;
+      const ends = ["receiver", "sender"].map((end) => [
+        of(`${end}RssBytes`),
+        of(`${end}GcMs`),
+        of(`${end}GcMsPerMillion`),
+      ]);
+      if (ends.flat().every((each) => each === undefined)) return [];
+      const cells = ends.flatMap(([rss, gc, gcEach]) => [
+        rss === undefined ? "–" : mebibytes(rss),
+        gc === undefined ? "–" : gc.toFixed(1),
+        gcEach === undefined ? "–" : gcEach.toFixed(2),
+      ]);
+      return [[workload, name, ...cells]];
+    }),
+  );
+  const columns = ["receiver", "sender"].flatMap((end) => [
+    `${end} resident`,
+    `${end} GC ms`,
+    `GC ms a million`,
+  ]);
+  return rows.length === 0
+    ? "None of these workloads tells."
+    : table(["workload", "contender", ...columns], rows, [0, 1]);
+}
+
+function memoryLine(memory: MemoryOutcome): string | undefined {
+  if (!("received" in memory)) return undefined;
+  const { received, firstRssBytes, lastRssBytes } = memory;
+  return `Resident memory of the native receiver: ${mebibytes(firstRssBytes)} after the first million datagrams, ${mebibytes(lastRssBytes)} after ${millions(received)}.`;
+}
+
+/** A Markdown table whose columns stand in line, as Prettier would have them. The first column is text, so are those of `texts`. */
+function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  texts: readonly number[] = [0],
+): string {
+  const left = new Set([0, ...texts]);
+  const full = rows.map((row) => head.map((_, column) => row[column] ?? ""));
+  const widths = head.map((name, column) =>
+    Math.max(3, ...[name, ...full.map((row) => row[column] ?? "")].map((each) => each.length)),
+  );
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell, column) => (left.has(column) ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join(" | ")} |`;
+  const rule = widths.map((width, column) =>
+    left.has(column) ? "-".repeat(width) : `${"-".repeat(width - 1)}:`,
+  );
+  return [line(head), line(rule), ...full.map(line)].join("\n");
+}
+
+function amount(value: number, unit: string): string {
+  if (unit.startsWith("µs")) return value.toFixed(1);
+  return Math.round(value).toLocaleString("en");
+}
+
+function times(ratio: number): string {
+  return `${ratio.toFixed(ratio < 10 ? 2 : 1)}×`;
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(1)}%`;
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}
+
+function millions(count: number): string {
+  return `${(count / 1e6).toFixed(1)} million`;
+}

@@ -1,0 +1,55 @@
+/** What was measured, and what it comes to. */
+import type { Figures } from "./runs.js";
+
+/** The rounds of one case, why it could not be run here, or how it failed. */
+export type Outcome =
+  { readonly rounds: readonly Figures[] } | { readonly missing: string } | { readonly failed: string };
+
+/** By workload, then by case. */
+export type Results = ReadonlyMap<string, ReadonlyMap<string, Outcome>>;
+
+export interface Spread {
+  readonly median: number;
+  readonly least: number;
+  readonly most: number;
+}
+
+/** One figure over the rounds, if it was measured. */
+export function spreadOf(outcome: Outcome | undefined, figure: string): Spread | undefined {
+  return spread(roundsOf(outcome).map((round) => round[figure]));
+}
+
+/** The ratio of one case to another, round by round: what slows the machine for a while slows both. */
+export function ratioOf(
+  outcome: Outcome | undefined,
+  against: Outcome | undefined,
+  figure: string,
+): Spread | undefined {
+  const others = roundsOf(against);
+  return spread(
+    roundsOf(outcome).map((round, index) => {
+      const [one, other] = [round[figure], others[index]?.[figure]];
+      return one === undefined || other === undefined ? undefined : one / other;
+    }),
+  );
+}
+
+/** Why a case has no figures. */
+export function absence(outcome: Outcome | undefined): string | undefined {
+  if (!outcome) return "not measured";
+  if ("missing" in outcome) return outcome.missing;
+  return "failed" in outcome ? "failed" : undefined;
+}
+
+function roundsOf(outcome: Outcome | undefined): readonly Figures[] {
+  return outcome && "rounds" in outcome ? outcome.rounds : [];
+}
+
+function spread(figures: readonly (number | undefined)[]): Spread | undefined {
+  const sorted = figures.filter((each) => each !== undefined).sort((a, b) => a - b);
+  const [least, most] = [sorted[0], sorted.at(-1)];
+  if (least === undefined || most === undefined) return undefined;
+  const middle = (sorted.length - 1) / 2;
+  const [below = least, above = most] = [sorted[Math.floor(middle)], sorted[Math.ceil(middle)]];
+  return { median: (below + above) / 2, least, most };
+}

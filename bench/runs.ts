@@ -1,0 +1,157 @@
+/** How a case of each kind is run once: which peers, on which CPU, with which settings. */
+import { join } from "node:path";
+
+import { type Line, Peer, type Settings } from "./peer.js";
+import { type Found, type Program, type ProgramName, root } from "./programs.js";
+
+/** What one round of one case gives. Rates are a second, `lost` is a share of what was sent. */
+export type Figures = Readonly<Record<string, number>>;
+
+export interface Bench {
+  readonly programs: ReadonlyMap<ProgramName, Found>;
+  readonly quick: boolean;
+}
+
+/** One end of a delivery: a program, and the mode that it is in. */
+export interface End {
+  readonly program: ProgramName;
+  readonly settings?: Settings;
+}
+
+const buffer = 4 << 20;
+/** What many sockets in one process have each: a thousand of 4 MiB could take the machine's memory. */
+const smallBuffer = 256 << 10;
+/** Sockets that nobody reads are full after a few datagrams. */
+const parkedBuffer = 16 << 10;
+const awaitedWorker = join(root, "build", "bench", "awaited", "worker.js");
+
+/** From one process to another: what arrives in the window, and what share of all that was sent never did. */
+export async function deliver(bench: Bench, from: End, to: End, size: number, sockets = 1): Promise<Figures> {
+  const times = windows(bench);
+  const shared = { ...times, size, buffer: sockets > 1 ? smallBuffer : buffer };
+  await using receiver = new Peer(
+    found(bench, to.program),
+    "receive",
+    { ...shared, sockets, ...to.settings },
+    1,
+  );
+  const ports = await receiver.ports();
+  const tailMs = times.quietMs;
+  const sending = { ...shared, buffer, to: ports, batch: 1024, tailMs, ...from.settings };
+  await using sender = new Peer(found(bench, from.program), "send", sending, 0);
+  const [got, gave] = await Promise.all([receiver.result(), sender.result()]);
+  const [received, sent] = [value(got, "total"), value(gave, "total")];
+  if (value(got, "bytes") !== received * size)
+    throw new Error(`${to.program} received datagrams that nobody sent`);
+  return {
+    perSecond: value(got, "received") / value(got, "seconds"),
+    lost: 1 - received / sent,
+    ...resources("receiver", got, value(got, "received")),
+    ...resources("sender", gave, value(gave, "sent")),
+  };
+}
+
+/** Sending alone: what the kernel takes in the window, for sockets that nobody reads. */
+export async function sendAlone(bench: Bench, from: End, size: number, peers = 1): Promise<Figures> {
+  await using parked = new Peer(parker(bench), "park", { sockets: peers, buffer: parkedBuffer }, 1);
+  const settings = {
+    ...windows(bench),
+    size,
+    buffer,
+    to: await parked.ports(),
+    batch: 1024,
+    ...from.settings,
+  };
+  await using sender = new Peer(found(bench, from.program), "send", settings, 0);
+  const gave = await sender.result();
+  return { perSecond: value(gave, "sent") / value(gave, "seconds") };
+}
+
+/** Round trips one at a time, both processes on one CPU. */
+export async function roundTrip(bench: Bench, client: ProgramName, echo: ProgramName): Promise<Figures> {
+  const shared = { size: 64, buffer };
+  await using far = new Peer(found(bench, echo), "echo", shared, 0);
+  const settings = { ...shared, to: await far.ports(), count: bench.quick ? 10_000 : 40_000 };
+  await using near = new Peer(found(bench, client), "client", settings, 0);
+  return await near.result();
+}
+
+/** One datagram at a time, both ends in one process. */
+export async function awaited(bench: Bench, workload: string, contender: ProgramName): Promise<Figures> {
+  const worker = { ...found(bench, contender), command: [process.execPath, awaitedWorker] };
+  await using peer = new Peer(worker, workload, { contender, amount: bench.quick ? 50_000 : 200_000 }, 0);
+  return await peer.result();
+}
+
+/** The memory of a receiver after its first million datagrams, and after `millions` or `limitMs`. */
+export async function memory(
+  bench: Bench,
+  program: ProgramName,
+  millions: number,
+  limitMs: number,
+): Promise<Figures> {
+  const settings = {
+    buffer,
+    size: 64,
+    first: 1e6,
+    count: millions * 1e6,
+    windowMs: limitMs,
+    limitMs: limitMs + 30_000,
+  };
+  await using receiver = new Peer(found(bench, program), "memory", settings, 1, limitMs + 30_000);
+  const sending = { ...settings, to: await receiver.ports(), batch: 1024, by: "sendMany", warmUpMs: 0 };
+  await using sender = new Peer(found(bench, program), "send", sending, 0, limitMs + 30_000);
+  return await Promise.race([receiver.result(), sender.end()]);
+}
+
+/** Why a case cannot be run here, if so. */
+export function missing(bench: Bench, needs: readonly ProgramName[], parks: boolean): string | undefined {
+  for (const name of needs) {
+    const program = bench.programs.get(name);
+    if (!program || "missing" in program) return `no ${name}: ${program?.missing ?? "not looked for"}`;
+  }
+  if (parks && !parkers.some((name) => isThere(bench.programs.get(name)))) {
+    return "no C and no Python to hold the sockets that nobody reads";
+  }
+  return undefined;
+}
+
+/** Which programs can hold sockets that nobody reads: `node:dgram` reads whatever it has bound. */
+export const parkers: readonly ProgramName[] = ["c", "python"];
+
+function parker(bench: Bench): Program {
+  return found(bench, parkers.find((name) => isThere(bench.programs.get(name))) ?? "c");
+}
+
+function isThere(program: Found | undefined): program is Program {
+  return program !== undefined && !("missing" in program);
+}
+
+function found(bench: Bench, name: ProgramName): Program {
+  const program = bench.programs.get(name);
+  if (!isThere(program)) throw new Error(`no ${name}`);
+  return program;
+}
+
+function windows({ quick }: Bench): { warmUpMs: number; windowMs: number; quietMs: number } {
+  return quick
+    ? { warmUpMs: 150, windowMs: 200, quietMs: 50 }
+    : { warmUpMs: 600, windowMs: 800, quietMs: 100 };
+}
+
+/** Resident memory, and the garbage collector's time in the window, where the peer tells them. */
+function resources(side: string, line: Line, datagrams: number): Figures {
+  const { rssBytes, gcMs } = line;
+  return {
+    ...(rssBytes === undefined ? {} : { [`${side}RssBytes`]: rssBytes }),
+    ...(gcMs === undefined
+      ? {}
+      : { [`${side}GcMs`]: gcMs, [`${side}GcMsPerMillion`]: (gcMs / datagrams) * 1e6 }),
+  };
+}
+
+function value(line: Line, name: string): number {
+  const figure = line[name];
+  if (typeof figure !== "number") throw new Error(`a peer did not tell ${name}`);
+  return figure;
+}

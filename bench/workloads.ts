@@ -1,0 +1,217 @@
+/** What is measured, with whom: data, but for the calls that run a case. */
+import type { ProgramName } from "./programs.js";
+import { type Bench, type End, type Figures, awaited, deliver, roundTrip, sendAlone } from "./runs.js";
+
+export interface Workload {
+  readonly name: string;
+  readonly title: string;
+  readonly cases: readonly Case[];
+  /** The figures that are compared, the first of them as the main one. */
+  readonly figures: readonly Figure[];
+  /** The cases that the others are compared with. */
+  readonly references: readonly string[];
+  /** Whether it needs sockets that nobody reads. */
+  readonly parks: boolean;
+}
+
+/** A contender in a workload. */
+export interface Case {
+  readonly name: string;
+  readonly needs: readonly ProgramName[];
+  run(bench: Bench): Promise<Figures>;
+}
+
+export interface Figure {
+  readonly key: string;
+  readonly unit: string;
+}
+
+const rate: readonly Figure[] = [{ key: "perSecond", unit: "datagrams/s" }];
+const latency: readonly Figure[] = [
+  { key: "p50", unit: "µs p50" },
+  { key: "p99", unit: "µs p99" },
+];
+
+/** The names of cases that the targets are about. */
+export const names = {
+  nodeDgram: "node:dgram",
+  bun: "Bun sendMany",
+  offload: "C, GSO and GRO",
+  batches: "C, sendmmsg and recvmmsg",
+  gso: "C, GSO",
+  sendmmsg: "C, sendmmsg",
+} as const;
+
+const offload = { offload: 1 } as const;
+const forAwait = (program: ProgramName): End => ({ program, settings: { by: "for-await" } });
+const recvMany = (program: ProgramName): End => ({ program, settings: { by: "recvMany" } });
+const sendMany = (program: ProgramName): End => ({ program, settings: { by: "sendMany" } });
+const sendto = (program: ProgramName): End => ({ program, settings: { by: "sendto" } });
+
+function delivery(name: string, size: number, from: End, to: End, sockets = 1): Case {
+  return {
+    name,
+    needs: [...new Set([from.program, to.program])],
+    run: (bench) => deliver(bench, from, to, size, sockets),
+  };
+}
+
+function sending(name: string, from: End, peers = 1): Case {
+  return { name, needs: [from.program], run: (bench) => sendAlone(bench, from, 64, peers) };
+}
+
+const delivered = [64, 512, 1400].map((size): Workload => ({
+  name: `deliver-${size}`,
+  title: `delivered from one process to another, ${size} bytes`,
+  figures: rate,
+  references: [names.nodeDgram, names.bun, names.offload],
+  parks: false,
+  cases: [
+    delivery("native, sendMany to for await", size, sendMany("native"), forAwait("native")),
+    delivery("native, sendMany to recvMany", size, sendMany("native"), recvMany("native")),
+    delivery("dgram, sendMany to for await", size, sendMany("dgram"), forAwait("dgram")),
+    delivery("dgram, sendMany to recvMany", size, sendMany("dgram"), recvMany("dgram")),
+    delivery(names.nodeDgram, size, { program: "node:dgram" }, { program: "node:dgram" }),
+    delivery(names.bun, size, { program: "bun" }, { program: "bun" }),
+    delivery(names.offload, size, { program: "c", settings: offload }, { program: "c", settings: offload }),
+    delivery(names.batches, size, { program: "c" }, { program: "c" }),
+    delivery("CPython sendto and recvfrom_into", size, { program: "python" }, { program: "python" }),
+  ],
+}));
+
+const single: readonly Workload[] = [
+  {
+    name: "deliver-promises",
+    title: "delivered, 64 bytes, one sendto() promise per datagram, 1,024 in a tick, to for await",
+    figures: rate,
+    references: [names.nodeDgram],
+    parks: false,
+    cases: [
+      delivery("native", 64, sendto("native"), forAwait("native")),
+      delivery("dgram", 64, sendto("dgram"), forAwait("dgram")),
+      delivery(names.nodeDgram, 64, { program: "node:dgram" }, { program: "node:dgram" }),
+    ],
+  },
+  {
+    name: "send",
+    title: "sending alone, 64 bytes, in batches of 1,024, to one socket that nobody reads",
+    figures: rate,
+    references: [names.nodeDgram, names.bun, names.gso],
+    parks: true,
+    cases: [
+      sending("native, sendMany", sendMany("native")),
+      sending("native, sendto promises", sendto("native")),
+      sending("dgram, sendMany", sendMany("dgram")),
+      sending("dgram, sendto promises", sendto("dgram")),
+      sending(names.nodeDgram, { program: "node:dgram" }),
+      sending(names.bun, { program: "bun" }),
+      sending(names.gso, { program: "c", settings: offload }),
+      sending(names.sendmmsg, { program: "c" }),
+      sending("CPython sendto", { program: "python" }),
+    ],
+  },
+];
+
+/** Batches of about 1,000 datagrams or, with eight to each of 1,000 peers, of 8,000. */
+const fanOut = [
+  { name: "fan-out-1", peers: 1, batch: 1000, order: "turns", what: "to 1 peer" },
+  { name: "fan-out-10", peers: 10, batch: 1000, order: "turns", what: "to 10 peers in turn" },
+  { name: "fan-out-1000", peers: 1000, batch: 1000, order: "turns", what: "one to each of 1,000 peers" },
+  {
+    name: "fan-out-1000x8",
+    peers: 1000,
+    batch: 8000,
+    order: "turns",
+    what: "eight to each of 1,000 peers, in turns",
+  },
+  {
+    name: "fan-out-1000x8-runs",
+    peers: 1000,
+    batch: 8000,
+    order: "runs",
+    what: "eight to each of 1,000 peers, in runs",
+  },
+].map(({ name, peers, batch, order, what }): Workload => {
+  const to = (program: ProgramName, by = "datagrams"): End => ({ program, settings: { by, batch, order } });
+  return {
+    name,
+    title: `sent ${what} that nobody reads, 64 bytes, ${batch.toLocaleString("en")} a batch`,
+    figures: rate,
+    references: [names.nodeDgram, names.sendmmsg, names.gso],
+    parks: true,
+    cases: [
+      sending("native, sendMany(datagrams)", to("native"), peers),
+      sending("dgram, sendMany(datagrams)", to("dgram"), peers),
+      sending(names.nodeDgram, to("node:dgram"), peers),
+      sending(names.bun, to("bun"), peers),
+      sending(names.sendmmsg, to("c"), peers),
+      sending(names.gso, { program: "c", settings: { ...offload, batch } }, peers),
+    ],
+  };
+});
+
+const oneAtATime = [
+  { name: "awaited-send", title: "sent one by one, each awaited" },
+  { name: "awaited-receive", title: "received from a full buffer by recvfrom() in a loop, each awaited" },
+  { name: "one-thread", title: "sent one by one, each awaited, and received in the same thread" },
+].map(({ name, title }): Workload => ({
+  name,
+  title: `${title}, 64 bytes`,
+  figures: rate,
+  references: [names.nodeDgram],
+  parks: false,
+  cases: (["native", "dgram", "node:dgram"] as const).map((program) => ({
+    name: program,
+    needs: [program],
+    run: (bench) => awaited(bench, name, program),
+  })),
+}));
+
+const trips: Workload = {
+  name: "round-trip",
+  title: "a datagram of 64 bytes and its echo, one at a time, two processes on one CPU",
+  figures: latency,
+  references: ["C and C echo", "node:dgram both"],
+  parks: false,
+  cases: (
+    [
+      ["native and C echo", "native", "c"],
+      ["C and C echo", "c", "c"],
+      ["native both", "native", "native"],
+      ["dgram both", "dgram", "dgram"],
+      ["node:dgram both", "node:dgram", "node:dgram"],
+    ] as const
+  ).map(([name, client, echo]) => ({
+    name,
+    needs: [...new Set([client, echo])],
+    run: (bench) => roundTrip(bench, client, echo),
+  })),
+};
+
+/** The same sender for all, so that it is the receiving that is compared. */
+const openSockets = [1, 100, 1000].map((sockets): Workload => {
+  const from: End = { program: "c", settings: { batch: Math.max(1000, sockets * 8), order: "runs" } };
+  return {
+    name: `sockets-${sockets}`,
+    title: `delivered to ${sockets.toLocaleString("en")} open socket${sockets > 1 ? "s" : ""} of one process, 64 bytes, from C sendmmsg`,
+    figures: rate,
+    references: [names.nodeDgram, "C, epoll and GRO"],
+    parks: false,
+    cases: [
+      delivery("native, for await", 64, from, forAwait("native"), sockets),
+      delivery("dgram, for await", 64, from, forAwait("dgram"), sockets),
+      delivery(names.nodeDgram, 64, from, { program: "node:dgram" }, sockets),
+      delivery("Bun", 64, from, { program: "bun" }, sockets),
+      delivery("C, epoll and GRO", 64, from, { program: "c", settings: offload }, sockets),
+    ],
+  };
+});
+
+export const workloads: readonly Workload[] = [
+  ...delivered,
+  ...single,
+  ...fanOut,
+  ...oneAtATime,
+  trips,
+  ...openSockets,
+];
