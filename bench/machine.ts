@@ -1,4 +1,4 @@
-import { cpus, release, type as systemName } from "node:os";
+import { cpus, loadavg, release, type as systemName } from "node:os";
 
 import type { Options } from "./options.js";
 import { pins } from "./peer.js";
@@ -9,6 +9,8 @@ export interface Machine {
   readonly cpu: string;
   readonly cpus: number;
   readonly kernel: string;
+  /** The load average of the last minute, before the bench added to it. */
+  readonly load: number;
   readonly pinned: boolean;
   readonly versions: Readonly<Record<string, string>>;
   /** The programs that are not to be had here, with the reason. */
@@ -34,6 +36,7 @@ export function describeMachine(
     cpu: cpus()[0]?.model.trim() ?? "unknown CPU",
     cpus: cpus().length,
     kernel: `${systemName()} ${release()}`,
+    load: loadavg()[0] ?? 0,
     pinned: pins,
     versions,
     missing,

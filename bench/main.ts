@@ -1,12 +1,12 @@
 /** Measures this package beside others, and says what of its targets it reaches. See README.md. */
 import { writeDocument } from "./document.js";
 import { describeMachine } from "./machine.js";
-import { type MemoryOutcome, measureAll, measureMemory } from "./measure.js";
+import { measureAll, measureMemory } from "./measure.js";
 import { readOptions } from "./options.js";
 import { killAll } from "./peer.js";
 import { type ProgramName, findPrograms } from "./programs.js";
 import { render } from "./report.js";
-import { type Results, ratioOf } from "./results.js";
+import { type MemoryOutcome, type Results, ratioOf } from "./results.js";
 import { parkers } from "./runs.js";
 import { targets } from "./targets.js";
 import { workloads } from "./workloads.js";
@@ -20,10 +20,11 @@ for (const [name, program] of programs) {
   if ("missing" in program) say(`bench: without ${name}: ${program.missing}`);
 }
 const bench = { programs, quick: options.quick };
+const machine = describeMachine(options, programs);
 const results = await measureAll(bench, options, progress);
 const memory = options.memory ? await measureMemory(bench, options, progress) : undefined;
 progress("");
-const report = { machine: describeMachine(options, programs), results, memory };
+const report = { machine, results, memory };
 if (options.json)
   console.log(JSON.stringify({ ...report.machine, ...forMachines(results), memory }, null, 2));
 else console.log(render(report));

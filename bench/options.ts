@@ -2,6 +2,12 @@ import { parseArgs } from "node:util";
 
 import { workloads } from "./workloads.js";
 
+/** Takes so long that it is run only when asked for. */
+const memory = {
+  name: "memory",
+  title: "resident memory of a native receiver after its first million datagrams, and after many",
+} as const;
+
 export interface Options {
   readonly rounds: number;
   readonly quick: boolean;
@@ -22,7 +28,7 @@ rounds. It takes about twenty minutes. What each workload does is in bench/READM
   --quick           one short round, about a minute in all: to see that it runs, not to quote
   --only <a,b,…>    these workloads; a name may end in * (deliver-*)
   --list            the workloads, with what each measures
-  --memory          also resident memory after the first million datagrams and after many more (up to ten minutes)
+  --memory          also the workload memory, which takes up to ten minutes
   --millions <n>    how many millions --memory receives, 2 to 10000 (100; with --quick 5)
   --json            one JSON object instead of tables
   --write           puts the tables into docs/performance.md, too
@@ -40,18 +46,21 @@ export function readOptions(): Options {
         write: { type: "boolean", default: false },
         memory: { type: "boolean", default: false },
         millions: { type: "string" },
-        only: { type: "string", default: "*" },
+        only: { type: "string" },
         list: { type: "boolean", default: false },
         help: { type: "boolean", default: false },
       },
     });
     if (values.help) end(help);
-    if (values.list) end(workloads.map(({ name, title }) => `${name.padEnd(20)} ${title}\n`).join(""));
+    if (values.list)
+      end([...workloads, memory].map(({ name, title }) => `${name.padEnd(20)} ${title}\n`).join(""));
+    const only = chosen(values.only ?? workloads.map(({ name }) => name).join(","));
     return {
       ...values,
       rounds: whole("rounds", values.rounds, values.quick ? 1 : 5, 1, 100),
       millions: whole("millions", values.millions, values.quick ? 5 : 100, 2, 10_000),
-      only: chosen(values.only),
+      memory: only.includes(memory.name) || values.memory,
+      only,
     };
   } catch (error) {
     process.stderr.write(`bench: ${(error as Error).message}\n\n${help}`);
@@ -78,7 +87,7 @@ function whole(
 
 /** The names of the workloads that the patterns mean. */
 function chosen(patterns: string): string[] {
-  const names = workloads.map(({ name }) => name);
+  const names = [...workloads, memory].map(({ name }) => name);
   const wanted = patterns.split(",").flatMap((pattern) => {
     const means = (name: string): boolean =>
       pattern.endsWith("*") ? name.startsWith(pattern.slice(0, -1)) : name === pattern;

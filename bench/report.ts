@@ -1,9 +1,18 @@
 /** The tables that people read: on the terminal and, as they are, in docs/performance.md. */
-import { type Outcome, type Results, type Spread, absence, ratioOf, spreadOf } from "./results.js";
+import {
+  type MemoryOutcome,
+  type Outcome,
+  type Results,
+  type Spread,
+  absence,
+  isDisturbed,
+  ratioOf,
+  roundsOf,
+  spreadOf,
+} from "./results.js";
 import { type Target, memoryTargetBytes, targets } from "./targets.js";
 import { type Figure, type Workload, workloads } from "./workloads.js";
 import type { Machine } from "./machine.js";
-import type { MemoryOutcome } from "./measure.js";
 
 export interface Report {
   readonly machine: Machine;
@@ -15,7 +24,7 @@ export interface Report {
 export function render({ machine, results, memory }: Report): string {
   const measured = workloads.filter(({ name }) => results.has(name));
   return [
-    machineLines(machine),
+    machineLines(machine, results),
     "### Targets",
     targetTable(results, memory),
     ...measured.flatMap((workload) => workloadLines(workload, results.get(workload.name) ?? new Map())),
@@ -27,30 +36,25 @@ export function render({ machine, results, memory }: Report): string {
     .join("\n\n");
 }
 
-function machineLines({
-  cpu,
-  cpus,
-  kernel,
-  pinned,
-  versions,
-  missing,
-  date,
-  command,
-  rounds,
-  quick,
-}: Machine): string {
+function machineLines(machine: Machine, results: Results): string {
+  const { rounds, load, quick } = machine;
+  const versions = Object.entries(machine.versions).map(([name, version]) => `${name}: ${version}`);
   const lines = [
-    `${cpu}, ${cpus} CPUs, ${kernel}; ${date}; \`${command}\``,
-    `${Object.entries(versions)
-      .map(([name, version]) => `${name}: ${version}`)
-      .join("; ")}.`,
-    `Medians of ${rounds} round${rounds > 1 ? "s" : ""}, the contenders in turn, and the range in brackets. Ratios are medians of the ratios within a round. ${
-      pinned
-        ? "Each process is held to one CPU."
-        : "`taskset` or a second CPU is missing: the processes wander between CPUs."
-    }`,
-    ...Object.entries(missing).map(([name, why]) => `Left out: ${name} (${why}).`),
+    `${machine.cpu}, ${machine.cpus} CPUs, ${machine.kernel}; ${machine.date}; \`${machine.command}\``,
+    `${versions.join("; ")}.`,
+    `Medians of ${rounds} round${rounds > 1 ? "s" : ""}, the contenders in turn. A ratio is the median of the ratios within the rounds.`,
+    machine.pinned
+      ? "Senders are held to CPU 0 and receivers to CPU 1; round trips and what is in one process, to CPU 0."
+      : "There is no `taskset` or no second CPU: the processes wander.",
+    ...Object.entries(machine.missing).map(([name, why]) => `Left out: ${name} (${why}).`),
   ];
+  const outcomes = [...results.values()].flatMap((each) => [...each.values()]);
+  const disturbed = outcomes.flatMap(roundsOf).filter(isDisturbed).length;
+  if (disturbed > 0) {
+    lines.push(
+      `The machine was busy (load ${load.toFixed(1)} before): in ${disturbed} rounds another process took the CPU from a contender for a while.`,
+    );
+  }
   if (quick) lines.push("**`--quick`: too short to quote.**");
   return lines.join("\n\n");
 }

@@ -5,6 +5,12 @@ import type { Figures } from "./runs.js";
 export type Outcome =
   { readonly rounds: readonly Figures[] } | { readonly missing: string } | { readonly failed: string };
 
+/** What a receiver held after its first million datagrams, and at the end. */
+export type MemoryOutcome =
+  | { readonly received: number; readonly firstRssBytes: number; readonly lastRssBytes: number }
+  | { readonly missing: string }
+  | { readonly failed: string };
+
 /** By workload, then by case. */
 export type Results = ReadonlyMap<string, ReadonlyMap<string, Outcome>>;
 
@@ -34,14 +40,19 @@ export function ratioOf(
   );
 }
 
+/** Whether a peer could have run for much of its window and had no CPU. Its runtime's own threads take some of it. */
+export function isDisturbed({ waited = 0 }: Figures): boolean {
+  return waited > 0.15;
+}
+
 /** Why a case has no figures. */
-export function absence(outcome: Outcome | undefined): string | undefined {
+export function absence(outcome: Outcome | MemoryOutcome | undefined): string | undefined {
   if (!outcome) return "not measured";
   if ("missing" in outcome) return outcome.missing;
   return "failed" in outcome ? "failed" : undefined;
 }
 
-function roundsOf(outcome: Outcome | undefined): readonly Figures[] {
+export function roundsOf(outcome: Outcome | undefined): readonly Figures[] {
   return outcome && "rounds" in outcome ? outcome.rounds : [];
 }
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type Line, Peer, type Settings } from "./peer.js";
 import { type Found, type Program, type ProgramName, root } from "./programs.js";
 
-/** What one round of one case gives. Rates are a second, `lost` is a share of what was sent. */
+/** What one round of one case gives. `lost` is a share of what was sent, `waited` one of the time. */
 export type Figures = Readonly<Record<string, number>>;
 
 export interface Bench {
@@ -44,10 +44,11 @@ export async function deliver(bench: Bench, from: End, to: End, size: number, so
   if (value(got, "bytes") !== received * size)
     throw new Error(`${to.program} received datagrams that nobody sent`);
   return {
-    perSecond: value(got, "received") / value(got, "seconds"),
+    perSecond: perSecond(got),
     lost: 1 - received / sent,
-    ...resources("receiver", got, value(got, "received")),
-    ...resources("sender", gave, value(gave, "sent")),
+    waited: Math.max(waited(got), waited(gave)),
+    ...resources("receiver", got),
+    ...resources("sender", gave),
   };
 }
 
@@ -64,7 +65,7 @@ export async function sendAlone(bench: Bench, from: End, size: number, peers = 1
   };
   await using sender = new Peer(found(bench, from.program), "send", settings, 0);
   const gave = await sender.result();
-  return { perSecond: value(gave, "sent") / value(gave, "seconds") };
+  return { perSecond: perSecond(gave), waited: waited(gave) };
 }
 
 /** Round trips one at a time, both processes on one CPU. */
@@ -139,12 +140,21 @@ function windows({ quick }: Bench): { warmUpMs: number; windowMs: number; quietM
     : { warmUpMs: 600, windowMs: 800, quietMs: 100 };
 }
 
+function perSecond(line: Line): number {
+  return value(line, "datagrams") / value(line, "seconds");
+}
+
+/** The share of the window in which a peer could have run and had no CPU. */
+function waited(line: Line): number {
+  return value(line, "waitedMs") / 1000 / value(line, "seconds");
+}
+
 /** Resident memory, and the garbage collector's time in the window, where the peer tells them. */
-function resources(side: string, line: Line, datagrams: number): Figures {
-  const { rssBytes, gcMs } = line;
+function resources(side: string, line: Line): Figures {
+  const { rssBytes, gcMs, datagrams = 0 } = line;
   return {
     ...(rssBytes === undefined ? {} : { [`${side}RssBytes`]: rssBytes }),
-    ...(gcMs === undefined
+    ...(gcMs === undefined || datagrams === 0
       ? {}
       : { [`${side}GcMs`]: gcMs, [`${side}GcMsPerMillion`]: (gcMs / datagrams) * 1e6 }),
   };

@@ -18,7 +18,7 @@ export interface Workload {
 export interface Case {
   readonly name: string;
   readonly needs: readonly ProgramName[];
-  run(bench: Bench): Promise<Figures>;
+  readonly run: (bench: Bench) => Promise<Figures>;
 }
 
 export interface Figure {
@@ -62,7 +62,7 @@ function sending(name: string, from: End, peers = 1): Case {
 
 const delivered = [64, 512, 1400].map((size): Workload => ({
   name: `deliver-${size}`,
-  title: `delivered from one process to another, ${size} bytes`,
+  title: `delivered from one process to another, ${size.toLocaleString("en")} bytes`,
   figures: rate,
   references: [names.nodeDgram, names.bun, names.offload],
   parks: false,
@@ -135,7 +135,7 @@ const fanOut = [
   const to = (program: ProgramName, by = "datagrams"): End => ({ program, settings: { by, batch, order } });
   return {
     name,
-    title: `sent ${what} that nobody reads, 64 bytes, ${batch.toLocaleString("en")} a batch`,
+    title: `sent ${what}, which nobody reads, 64 bytes, ${batch.toLocaleString("en")} a batch`,
     figures: rate,
     references: [names.nodeDgram, names.sendmmsg, names.gso],
     parks: true,

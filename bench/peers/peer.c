@@ -17,13 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifndef UDP_SEGMENT
-#define UDP_SEGMENT 103
-#endif
-#ifndef UDP_GRO
-#define UDP_GRO 104
-#endif
-
 enum {
   most_segments = 64, /* of one send: what kernels before 6.9 allow */
   most_payload = 65507,
@@ -61,7 +54,7 @@ static int bound(int *port);
 static void tell_ports(int count);
 static struct sockaddr_in address_of(int port);
 static double now(void);
-static long resident(void);
+static long proc(const char *file, int field);
 static void check(int ok, const char *what);
 
 int main(int argc, char **argv) {
@@ -77,7 +70,48 @@ int main(int argc, char **argv) {
   return 1;
 }
 
-static void about(void) { printf("{\"version\":\"C, compiler %s\"}\n", __VERSION__); }
+static void about(void) {
+  /* Clang names itself in its version; GCC gives the number alone. */
+  printf("{\"version\":\"%s%s\"}\n", strchr(__VERSION__, 'C') ? "" : "GCC ", __VERSION__);
+}
+
+/* ---- the time that is measured: a while after the first look ---- */
+
+struct window {
+  double warm_up, length, first, start, seconds;
+  long before, datagrams, waited_ns, rss_bytes;
+};
+
+static struct window new_window(void) {
+  return (struct window){.warm_up = seconds_of("warmUpMs"), .length = seconds_of("windowMs")};
+}
+
+/* How long this thread could have run and had no CPU. */
+static long waited_ns(void) { return proc("/proc/thread-self/schedstat", 1); }
+
+/* Opens and closes it when it is time, with the count of datagrams until now. Gives the time. */
+static double look(struct window *window, long count) {
+  double at = now();
+  if (window->first == 0) window->first = at;
+  if (window->start == 0) {
+    if (at - window->first < window->warm_up) return at;
+    window->start = at;
+    window->before = count;
+    window->waited_ns = waited_ns();
+  } else if (window->seconds == 0 && at - window->start >= window->length) {
+    window->seconds = at - window->start;
+    window->datagrams = count - window->before;
+    window->waited_ns = waited_ns() - window->waited_ns;
+    window->rss_bytes = proc("/proc/self/statm", 1) * sysconf(_SC_PAGESIZE);
+  }
+  return at;
+}
+
+/* The figures, as the beginning of a JSON object. */
+static void tell_window(const struct window *window) {
+  printf("{\"datagrams\":%ld,\"seconds\":%f,\"waitedMs\":%f,\"rssBytes\":%ld", window->datagrams, window->seconds,
+         (double)window->waited_ns / 1e6, window->rss_bytes);
+}
 
 /* ---- receive ---- */
 
@@ -140,7 +174,7 @@ static int receive_some(int socket_count, int poll, double quiet, struct count *
 
 static void receive_role(void) {
   int socket_count = (int)number("sockets", 1);
-  double warm_up = seconds_of("warmUpMs"), length = seconds_of("windowMs"), quiet = seconds_of("quietMs");
+  double quiet = seconds_of("quietMs");
   int poll = epoll_create1(EPOLL_CLOEXEC), gro = number("offload", 0) != 0;
   check(poll >= 0 && socket_count <= most_sockets, "epoll_create1");
   open_inbox();
@@ -155,24 +189,14 @@ static void receive_role(void) {
   tell_ports(socket_count);
 
   struct count count = {0, 0};
-  double first = 0, start = 0, seconds = 0;
-  long before = 0, received = 0;
+  struct window window = new_window();
   for (;;) {
     int came = receive_some(socket_count, poll, quiet, &count);
-    if (!came && seconds > 0) break;
-    if (count.datagrams == 0 || seconds > 0) continue;
-    double at = now();
-    if (first == 0) {
-      first = at;
-    } else if (start == 0) {
-      if (at - first >= warm_up) start = at, before = count.datagrams;
-    } else if (at - start >= length) {
-      seconds = at - start;
-      received = count.datagrams - before;
-    }
+    if (!came && window.seconds > 0) break;
+    if (count.datagrams > 0) look(&window, count.datagrams);
   }
-  printf("{\"received\":%ld,\"seconds\":%f,\"total\":%ld,\"bytes\":%ld,\"rssBytes\":%ld}\n", received, seconds,
-         count.datagrams, count.bytes, resident());
+  tell_window(&window);
+  printf(",\"total\":%ld,\"bytes\":%ld}\n", count.datagrams, count.bytes);
 }
 
 /* ---- send ---- */
@@ -216,8 +240,8 @@ static void fill_outbox(void) {
   long batch = number("batch", 1024), size = number("size", 64);
   int turns = (int)((batch + peer_count - 1) / peer_count);
   char *payload = calloc(1, most_payload + 1);
-  outbox = calloc((size_t)turns * (size_t)peer_count, sizeof *outbox);
-  check(payload != NULL && outbox != NULL, "calloc");
+  outbox = calloc((size_t)(turns * peer_count), sizeof *outbox);
+  check(payload && outbox, "calloc");
   if (number("offload", 0) != 0) {
     int most = (int)(most_payload / size < most_segments ? most_payload / size : most_segments);
     for (int peer = 0; peer < peer_count; peer++) {
@@ -244,23 +268,18 @@ static void send_batch(int fd) {
 }
 
 static void send_role(void) {
-  double warm_up = seconds_of("warmUpMs"), length = seconds_of("windowMs"), tail = seconds_of("tailMs");
+  double least = seconds_of("warmUpMs") + seconds_of("windowMs") + seconds_of("tailMs");
   int fd = bound(NULL);
   fill_outbox();
-  double began = now(), start = 0, seconds = 0;
-  long total = 0, before = 0, sent = 0;
-  while (seconds == 0 || now() - began < warm_up + length + tail) {
+  struct window window = new_window();
+  double began = now();
+  long total = 0;
+  while (look(&window, total) - began < least || window.seconds == 0) {
     send_batch(fd);
     total += outbox_datagrams;
-    double at = now();
-    if (start == 0) {
-      if (at - began >= warm_up) start = at, before = total;
-    } else if (seconds == 0 && at - start >= length) {
-      seconds = at - start;
-      sent = total - before;
-    }
   }
-  printf("{\"sent\":%ld,\"seconds\":%f,\"total\":%ld,\"rssBytes\":%ld}\n", sent, seconds, total, resident());
+  tell_window(&window);
+  printf(",\"total\":%ld}\n", total);
 }
 
 /* ---- round trips ---- */
@@ -361,12 +380,14 @@ static double now(void) {
   return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-static long resident(void) {
-  long total = 0, pages = 0;
-  FILE *file = fopen("/proc/self/statm", "r");
-  check(file && fscanf(file, "%ld %ld", &total, &pages) == 2, "/proc/self/statm");
+/* One number of a line of numbers. */
+static long proc(const char *name, int field) {
+  long value = 0;
+  FILE *file = fopen(name, "r");
+  check(file != NULL, name);
+  for (int index = 0; index <= field; index++) check(fscanf(file, "%ld", &value) == 1, name);
   fclose(file);
-  return pages * sysconf(_SC_PAGESIZE);
+  return value;
 }
 
 static void check(int ok, const char *what) {

@@ -20,56 +20,39 @@ def about(task):
 def receive(task):
     s = bound(int(task["buffer"]))
     tell({"ports": [s.getsockname()[1]]})
-    warm_up, window, quiet = (int(task[name]) / 1000 for name in ("warmUpMs", "windowMs", "quietMs"))
+    # settimeout() would call poll() before each datagram; the kernel's own timeout costs nothing.
+    quiet = int(task["quietMs"]) * 1000
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", *divmod(quiet, 1_000_000)))
     buffer = bytearray(65536)
+    window = Window(task)
     count = size = 0
-    size += s.recv_into(buffer)
-    count += 1
-    # settimeout() would ask poll() before each call; the kernel's own timeout costs nothing.
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(quiet), int(quiet % 1 * 1e6)))
-    first = time.perf_counter()
-    start = figures = None
     while True:
         try:
-            got, _ = s.recvfrom_into(buffer)
+            size += s.recvfrom_into(buffer)[0]
         except BlockingIOError:
-            if figures is not None:
-                break
-            got = None
-        if got is not None:
-            count += 1
-            size += got
-            if count % 64 or figures is not None:
-                continue
-        now = time.perf_counter()
-        if start is None:
-            if now - first >= warm_up:
-                start = (now, count)
-        elif figures is None and now - start[0] >= window:
-            figures = {"received": count - start[1], "seconds": now - start[0], "rssBytes": resident()}
-    return {**figures, "total": count, "bytes": size}
+            if window.figures is not None:
+                return {**window.figures, "total": count, "bytes": size}
+            if count > 0:
+                window.look(count)
+            continue
+        count += 1
+        if count % 64 == 0:
+            window.look(count)
 
 
 def send(task):
     s = bound(int(task["buffer"]))
     to = (HOST, int(task["to"].split(",")[0]))
-    warm_up, window, tail = (int(task.get(name, 0)) / 1000 for name in ("warmUpMs", "windowMs", "tailMs"))
+    least = sum(int(task.get(name, 0)) for name in ("warmUpMs", "windowMs", "tailMs")) / 1000
     payloads = [bytes([index % 256]) * int(task["size"]) for index in range(int(task["batch"]))]
-    total = 0
+    window = Window(task)
     began = time.perf_counter()
-    start = figures = None
-    while True:
+    total = 0
+    while window.look(total) - began < least or window.figures is None:
         for payload in payloads:
             s.sendto(payload, to)
         total += len(payloads)
-        now = time.perf_counter()
-        if start is None:
-            if now - began >= warm_up:
-                start = (now, total)
-        elif figures is None and now - start[0] >= window:
-            figures = {"sent": total - start[1], "seconds": now - start[0], "rssBytes": resident()}
-        if figures is not None and now - began >= warm_up + window + tail:
-            return {**figures, "total": total}
+    return {**window.figures, "total": total}
 
 
 def park(task):
@@ -81,12 +64,43 @@ def park(task):
     signal.pause()
 
 
+class Window:
+    """The time that is measured: a while after the first look."""
+
+    def __init__(self, task):
+        self.warm_up, self.length = (int(task[name]) / 1000 for name in ("warmUpMs", "windowMs"))
+        self.first = self.start = self.figures = None
+
+    def look(self, count):
+        """Opens and closes it when it is time, with the count of datagrams until now. Gives the time."""
+        now = time.perf_counter()
+        if self.first is None:
+            self.first = now
+        if self.start is None:
+            if now - self.first >= self.warm_up:
+                self.start = (now, count, waited())
+        elif self.figures is None and now - self.start[0] >= self.length:
+            self.figures = {
+                "datagrams": count - self.start[1],
+                "seconds": now - self.start[0],
+                "waitedMs": waited() - self.start[2],
+                "rssBytes": resident(),
+            }
+        return now
+
+
 def bound(buffer):
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
     s.bind((HOST, 0))
     return s
+
+
+def waited():
+    """Milliseconds that this thread could have run and had no CPU."""
+    with open("/proc/thread-self/schedstat") as file:
+        return int(file.read().split()[1]) / 1e6
 
 
 def resident():

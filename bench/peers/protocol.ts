@@ -2,6 +2,7 @@
  * What the peers that run JavaScript share. A peer is called `<program> <role> key=value …`, prints one line of JSON when
  * its sockets are bound, if others need their ports, and one line with its figures at the end.
  */
+import { readFileSync } from "node:fs";
 import { type PerformanceEntry, PerformanceObserver } from "node:perf_hooks";
 
 export type Figures = Readonly<Record<string, number | string | readonly number[]>>;
@@ -72,32 +73,26 @@ export class Task {
   }
 }
 
-/** Counts what a receiver gets in a window, which opens a while after the first datagram came. */
+/** Counts what a receiver gets, and measures in a window that opens a while after the first datagram came. */
 export class ReceiveMeter {
+  readonly #window: Window;
   #count = 0;
   #bytes = 0;
-  readonly #collections = new Collections();
-  readonly #warmUpMs: number;
-  readonly #windowMs: number;
-  #first: number | undefined;
-  #start: { at: number; count: number } | undefined;
-  #window: Figures | undefined;
   /** The figures, once the window is over and nothing has come for a while. */
   readonly finished: Promise<Figures>;
 
   constructor(task: Task) {
-    this.#warmUpMs = task.number("warmUpMs");
-    this.#windowMs = task.number("windowMs");
+    this.#window = new Window(task);
     const quietMs = task.number("quietMs");
     let last = { at: 0, count: 0 };
     this.finished = new Promise((resolve) => {
       const timer = setInterval(() => {
-        const at = performance.now();
-        this.#look(at);
+        if (this.#count === 0) return;
+        const at = this.#window.look(this.#count);
         if (this.#count !== last.count) last = { at, count: this.#count };
-        if (!this.#window || at - last.at < quietMs) return;
+        if (!this.#window.figures || at - last.at < quietMs) return;
         clearInterval(timer);
-        resolve({ ...this.#window, total: this.#count, bytes: this.#bytes });
+        resolve({ ...this.#window.figures, total: this.#count, bytes: this.#bytes });
       }, tickMs);
     });
   }
@@ -106,53 +101,65 @@ export class ReceiveMeter {
   add(size: number): void {
     this.#bytes += size;
     // A runtime that is flooded may not come to its timers.
-    if (++this.#count % 256 === 0) this.#look(performance.now());
-  }
-
-  #look(at: number): void {
-    if (this.#count === 0 || this.#window) return;
-    this.#first ??= at;
-    if (!this.#start) {
-      if (at - this.#first >= this.#warmUpMs) this.#start = { at, count: this.#count };
-    } else if (at - this.#start.at >= this.#windowMs) {
-      const [received, seconds] = [this.#count - this.#start.count, (at - this.#start.at) / 1000];
-      this.#window = { received, seconds, ...memory(), ...this.#collections.between(this.#start.at, at) };
-    }
+    if (++this.#count % 256 === 0) this.#window.look(this.#count);
   }
 }
 
-/** Times a sender: it goes on while `more` says so, through a warm-up, a window that is measured, and a tail. */
+/** Times a sender: it goes on while `more` says so, through a warm-up, the window that is measured, and a tail. */
 export class SendMeter {
   readonly #began = performance.now();
-  readonly #collections = new Collections();
+  readonly #window: Window;
+  readonly #leastMs: number;
+  #total = 0;
+
+  constructor(task: Task) {
+    this.#window = new Window(task);
+    this.#leastMs = task.number("warmUpMs") + task.number("windowMs") + task.number("tailMs", 0);
+  }
+
+  /** Call it before each batch, with the count of datagrams that the kernel took of the last one. */
+  more(sent: number): boolean {
+    this.#total += sent;
+    const at = this.#window.look(this.#total);
+    return !this.#window.figures || at - this.#began < this.#leastMs;
+  }
+
+  get figures(): Figures {
+    return { ...this.#window.figures, total: this.#total };
+  }
+}
+
+/** The time that is measured: a while after the first look, when the compiler has seen all that is hot. */
+class Window {
   readonly #warmUpMs: number;
   readonly #windowMs: number;
-  readonly #tailMs: number;
-  #total = 0;
-  #start: { at: number; count: number } | undefined;
-  #window: Figures | undefined;
+  readonly #collections = new Collections();
+  #first: number | undefined;
+  #start: { at: number; count: number; waitedMs: number } | undefined;
+  /** Once it is over. */
+  figures: Figures | undefined;
 
   constructor(task: Task) {
     this.#warmUpMs = task.number("warmUpMs");
     this.#windowMs = task.number("windowMs");
-    this.#tailMs = task.number("tailMs", 0);
   }
 
-  /** Call it after each batch, with the count of datagrams that the kernel took. */
-  more(sent: number): boolean {
-    this.#total += sent;
+  /** Opens and closes it when it is time, with the count of datagrams until now. Gives the time. */
+  look(count: number): number {
     const at = performance.now();
+    this.#first ??= at;
     if (!this.#start) {
-      if (at - this.#began >= this.#warmUpMs) this.#start = { at, count: this.#total };
-    } else if (!this.#window && at - this.#start.at >= this.#windowMs) {
-      const [count, seconds] = [this.#total - this.#start.count, (at - this.#start.at) / 1000];
-      this.#window = { sent: count, seconds, ...memory(), ...this.#collections.between(this.#start.at, at) };
+      if (at - this.#first >= this.#warmUpMs) this.#start = { at, count, waitedMs: waitedMs() };
+    } else if (!this.figures && at - this.#start.at >= this.#windowMs) {
+      this.figures = {
+        datagrams: count - this.#start.count,
+        seconds: (at - this.#start.at) / 1000,
+        waitedMs: waitedMs() - this.#start.waitedMs,
+        rssBytes: process.memoryUsage.rss(),
+        ...this.#collections.between(this.#start.at, at),
+      };
     }
-    return !this.#window || at - this.#began < this.#warmUpMs + this.#windowMs + this.#tailMs;
-  }
-
-  get figures(): Figures {
-    return { ...this.#window, total: this.#total };
+    return at;
   }
 }
 
@@ -169,8 +176,10 @@ export async function roundTrips(task: Task, once: () => Promise<unknown>): Prom
   return { p50: times[Math.floor(count * 0.5)] ?? NaN, p99: times[Math.floor(count * 0.99)] ?? NaN };
 }
 
-function memory(): Figures {
-  return { rssBytes: process.memoryUsage.rss() };
+/** How long this thread could have run and had no CPU: what other work on the machine took from it. */
+function waitedMs(): number {
+  const [, waitedNs] = readFileSync("/proc/thread-self/schedstat", "utf8").split(" ");
+  return Number(waitedNs) / 1e6;
 }
 
 /** The garbage collector's pauses. Bun tells of none. */
