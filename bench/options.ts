@@ -22,7 +22,8 @@ export interface Options {
 const help = `Usage: npm run bench -- [options]
 
 Measures this package beside node:dgram, Bun, CPython and C: every contender in processes of its own, in turn, several
-rounds. It takes about twenty minutes. What each workload does is in bench/README.md.
+rounds. It takes a quarter of an hour, in which the machine should have nothing else to do: rounds that other processes
+disturb are repeated. What each workload does is in bench/README.md.
 
   --rounds <n>      rounds of each workload, 1 to 100, of which the median is told (5)
   --quick           one short round, about a minute in all: to see that it runs, not to quote

@@ -10,7 +10,8 @@ export type Settings = Readonly<Record<string, string | number>>;
 export type Line = Readonly<Record<string, number>> & { readonly ports?: readonly number[] };
 
 /** Whether processes can be held to a CPU each: which CPU wakes which is chance, and outweighs much else. */
-export const pins = availableParallelism() > 1 && spawnSync("taskset", ["-c", "1", "true"]).status === 0;
+export const pins =
+  availableParallelism() > 1 && spawnSync("taskset", ["-c", "1", process.execPath, "--version"]).status === 0;
 const running = new Set<ChildProcess>();
 const limitMs = 60_000;
 

@@ -46,7 +46,7 @@ export async function deliver(bench: Bench, from: End, to: End, size: number, so
   return {
     perSecond: perSecond(got),
     lost: 1 - received / sent,
-    waited: Math.max(waited(got), waited(gave)),
+    waited: Math.max(value(got, "waited"), value(gave, "waited")),
     ...resources("receiver", got),
     ...resources("sender", gave),
   };
@@ -65,7 +65,7 @@ export async function sendAlone(bench: Bench, from: End, size: number, peers = 1
   };
   await using sender = new Peer(found(bench, from.program), "send", settings, 0);
   const gave = await sender.result();
-  return { perSecond: perSecond(gave), waited: waited(gave) };
+  return { perSecond: perSecond(gave), waited: value(gave, "waited") };
 }
 
 /** Round trips one at a time, both processes on one CPU. */
@@ -142,11 +142,6 @@ function windows({ quick }: Bench): { warmUpMs: number; windowMs: number; quietM
 
 function perSecond(line: Line): number {
   return value(line, "datagrams") / value(line, "seconds");
-}
-
-/** The share of the window in which a peer could have run and had no CPU. */
-function waited(line: Line): number {
-  return value(line, "waitedMs") / 1000 / value(line, "seconds");
 }
 
 /** Resident memory, and the garbage collector's time in the window, where the peer tells them. */

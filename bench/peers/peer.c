@@ -78,16 +78,16 @@ static void about(void) {
 /* ---- the time that is measured: a while after the first look ---- */
 
 struct window {
-  double warm_up, length, first, start, seconds;
-  long before, datagrams, waited_ns, rss_bytes;
+  double warm_up, length, waited_before, first, start, seconds, waited;
+  long before, datagrams, rss_bytes;
 };
 
-static struct window new_window(void) {
-  return (struct window){.warm_up = seconds_of("warmUpMs"), .length = seconds_of("windowMs")};
-}
+/* Seconds that this thread could have run and had no CPU. */
+static double waited(void) { return (double)proc("/proc/thread-self/schedstat", 1) / 1e9; }
 
-/* How long this thread could have run and had no CPU. */
-static long waited_ns(void) { return proc("/proc/thread-self/schedstat", 1); }
+static struct window new_window(void) {
+  return (struct window){.waited_before = waited(), .warm_up = seconds_of("warmUpMs"), .length = seconds_of("windowMs")};
+}
 
 /* Opens and closes it when it is time, with the count of datagrams until now. Gives the time. */
 static double look(struct window *window, long count) {
@@ -97,11 +97,10 @@ static double look(struct window *window, long count) {
     if (at - window->first < window->warm_up) return at;
     window->start = at;
     window->before = count;
-    window->waited_ns = waited_ns();
   } else if (window->seconds == 0 && at - window->start >= window->length) {
     window->seconds = at - window->start;
     window->datagrams = count - window->before;
-    window->waited_ns = waited_ns() - window->waited_ns;
+    window->waited = (waited() - window->waited_before) / (at - window->first);
     window->rss_bytes = proc("/proc/self/statm", 1) * sysconf(_SC_PAGESIZE);
   }
   return at;
@@ -109,8 +108,8 @@ static double look(struct window *window, long count) {
 
 /* The figures, as the beginning of a JSON object. */
 static void tell_window(const struct window *window) {
-  printf("{\"datagrams\":%ld,\"seconds\":%f,\"waitedMs\":%f,\"rssBytes\":%ld", window->datagrams, window->seconds,
-         (double)window->waited_ns / 1e6, window->rss_bytes);
+  printf("{\"datagrams\":%ld,\"seconds\":%f,\"waited\":%f,\"rssBytes\":%ld", window->datagrams, window->seconds,
+         window->waited, window->rss_bytes);
 }
 
 /* ---- receive ---- */

@@ -69,6 +69,7 @@ class Window:
 
     def __init__(self, task):
         self.warm_up, self.length = (int(task[name]) / 1000 for name in ("warmUpMs", "windowMs"))
+        self.waited_before = waited()
         self.first = self.start = self.figures = None
 
     def look(self, count):
@@ -78,12 +79,12 @@ class Window:
             self.first = now
         if self.start is None:
             if now - self.first >= self.warm_up:
-                self.start = (now, count, waited())
+                self.start = (now, count)
         elif self.figures is None and now - self.start[0] >= self.length:
             self.figures = {
                 "datagrams": count - self.start[1],
                 "seconds": now - self.start[0],
-                "waitedMs": waited() - self.start[2],
+                "waited": (waited() - self.waited_before) / (now - self.first),
                 "rssBytes": resident(),
             }
         return now
@@ -98,9 +99,9 @@ def bound(buffer):
 
 
 def waited():
-    """Milliseconds that this thread could have run and had no CPU."""
+    """Seconds that this thread could have run and had no CPU."""
     with open("/proc/thread-self/schedstat") as file:
-        return int(file.read().split()[1]) / 1e6
+        return int(file.read().split()[1]) / 1e9
 
 
 def resident():

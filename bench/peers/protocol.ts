@@ -134,8 +134,9 @@ class Window {
   readonly #warmUpMs: number;
   readonly #windowMs: number;
   readonly #collections = new Collections();
+  readonly #waitedBeforeMs = waitedMs();
   #first: number | undefined;
-  #start: { at: number; count: number; waitedMs: number } | undefined;
+  #start: { at: number; count: number } | undefined;
   /** Once it is over. */
   figures: Figures | undefined;
 
@@ -149,12 +150,13 @@ class Window {
     const at = performance.now();
     this.#first ??= at;
     if (!this.#start) {
-      if (at - this.#first >= this.#warmUpMs) this.#start = { at, count, waitedMs: waitedMs() };
+      if (at - this.#first >= this.#warmUpMs) this.#start = { at, count };
     } else if (!this.figures && at - this.#start.at >= this.#windowMs) {
       this.figures = {
         datagrams: count - this.#start.count,
         seconds: (at - this.#start.at) / 1000,
-        waitedMs: waitedMs() - this.#start.waitedMs,
+        // Of the warm-up too: who stands still there begins late, and measures when the others are gone.
+        waited: (waitedMs() - this.#waitedBeforeMs) / (at - this.#first),
         rssBytes: process.memoryUsage.rss(),
         ...this.#collections.between(this.#start.at, at),
       };

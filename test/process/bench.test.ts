@@ -1,0 +1,77 @@
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { type TestContext, expect, test } from "vitest";
+
+import { Program, home } from "./programs.js";
+
+interface Report {
+  readonly workloads: Readonly<Record<string, Readonly<Record<string, Outcome>>>>;
+  readonly targets: readonly { readonly work: string; readonly ratio: { readonly median: number } | null }[];
+}
+
+interface Outcome {
+  readonly rounds?: readonly Readonly<Record<string, number>>[];
+  readonly missing?: string;
+  readonly failed?: string;
+}
+
+const bench = [process.execPath, `${home}build/bench/main.js`];
+
+test("the bench gives every round of every contender, or says why there is none", async (context) => {
+  const options = ["--quick", "--rounds", "2", "--only", "awaited-send,round-trip", "--json"];
+  const { code, lines } = await run(context, options);
+  expect(code).toBe(0);
+  const { workloads } = JSON.parse(lines.join("\n")) as Report;
+  expect(Object.keys(workloads)).toEqual(["awaited-send", "round-trip"]);
+  for (const outcome of Object.values(workloads).flatMap((each) => Object.values(each))) {
+    if (outcome.rounds) expect(outcome.rounds).toHaveLength(2);
+    else expect(outcome.missing).toMatch(/^no (native|c): ./);
+  }
+  expect(workloads["awaited-send"]?.["node:dgram"]?.rounds?.[0]?.perSecond).toBeGreaterThan(0);
+  expect(workloads["round-trip"]?.["node:dgram both"]?.rounds?.[0]?.p50).toBeGreaterThan(0);
+});
+
+test("the ratio of a target is the median of the ratios within the rounds", async (context) => {
+  const { lines } = await run(context, ["--quick", "--rounds", "3", "--only", "awaited-send", "--json"]);
+  const { workloads, targets } = JSON.parse(lines.join("\n")) as Report;
+  const rates = (name: string): number[] =>
+    workloads["awaited-send"]?.[name]?.rounds?.map(({ perSecond = NaN }) => perSecond) ?? [];
+  const others = rates("node:dgram");
+  const ratios = rates("dgram").map((rate, round) => rate / others[round]!);
+  const target = targets.find(({ work }) => work === "the fallback, awaited-send");
+  expect(target?.ratio?.median).toBe(ratios.sort((a, b) => a - b)[1]);
+});
+
+test("a contender that fails is named with its reason, the others are measured, and the bench ends with 1", async (context) => {
+  if (availableParallelism() < 2) context.skip("skipped: with one CPU, no contender is started by taskset");
+  const folder = await mkdtemp(join(tmpdir(), "datagram-bench-"));
+  context.onTestFinished(() => rm(folder, { recursive: true }));
+  const taskset = join(folder, "taskset");
+  const fails = 'case "$*" in *contender=dgram*) echo out of luck >&2; exit 7;; esac';
+  await writeFile(taskset, `#!/bin/sh\nshift 2\n${fails}\nexec "$@"\n`);
+  await chmod(taskset, 0o755);
+  const env = { ...process.env, PATH: `${folder}:${process.env.PATH ?? ""}` };
+  const { code, lines, stderr } = await run(context, ["--quick", "--only", "awaited-send", "--json"], env);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^bench: awaited-send, dgram: .*ended with 7\nout of luck$/m);
+  const { "node:dgram": other, dgram } = (JSON.parse(lines.join("\n")) as Report).workloads["awaited-send"]!;
+  expect(dgram?.failed).toContain("out of luck");
+  expect(other?.rounds).toHaveLength(1);
+});
+
+test.for([
+  { options: ["--only", "nix"], says: "no workload is called nix; there are deliver-64, " },
+  { options: ["--rounds", "0"], says: "--rounds is a whole number from 1 to 100, not 0" },
+  { options: ["--nix"], says: "Unknown option '--nix'" },
+])("the bench refuses $options and says what there is", async ({ options, says }, context) => {
+  const { code, stderr } = await run(context, options);
+  expect(code).toBe(2);
+  expect(stderr).toContain(says);
+  expect(stderr).toContain("Usage: npm run bench");
+});
+
+function run(context: TestContext, options: readonly string[], env = process.env): Program["ended"] {
+  return new Program(context, [...bench, ...options], env).ended;
+}
