@@ -8,7 +8,7 @@ import { type ProgramName, findPrograms } from "./programs.js";
 import { render } from "./report.js";
 import { type MemoryOutcome, type Results, ratioOf } from "./results.js";
 import { parkers } from "./runs.js";
-import { targets } from "./targets.js";
+import { isReached, targets } from "./targets.js";
 import { workloads } from "./workloads.js";
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
@@ -48,10 +48,8 @@ function forMachines(of: Results): object {
       .filter(({ workload }) => of.has(workload))
       .map((target) => {
         const outcomes = of.get(target.workload);
-        return {
-          ...target,
-          ratio: ratioOf(outcomes?.get(target.of), outcomes?.get(target.against), target.figure) ?? null,
-        };
+        const ratio = ratioOf(outcomes?.get(target.of), outcomes?.get(target.against), target.figure);
+        return { ...target, ratio: ratio ?? null, reached: ratio ? isReached(target, ratio.median) : null };
       }),
   };
 }

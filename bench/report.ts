@@ -3,14 +3,13 @@ import {
   type MemoryOutcome,
   type Outcome,
   type Results,
-  type Spread,
   absence,
   isDisturbed,
   ratioOf,
   roundsOf,
   spreadOf,
 } from "./results.js";
-import { type Target, memoryTargetBytes, targets } from "./targets.js";
+import { isMemoryReached, isReached, memoryTargetBytes, targets } from "./targets.js";
 import { type Figure, type Workload, workloads } from "./workloads.js";
 import type { Machine } from "./machine.js";
 
@@ -77,7 +76,7 @@ function targetTable(results: Results, memory: MemoryOutcome | undefined): strin
         target.against,
         wanted,
         measured,
-        ratio ? verdict(target, ratio) : (absence(one) ?? absence(other) ?? ""),
+        ratio ? yesOrNo(isReached(target, ratio.median)) : (absence(one) ?? absence(other) ?? ""),
       ];
     });
   rows.push([
@@ -92,15 +91,9 @@ function targetTable(results: Results, memory: MemoryOutcome | undefined): strin
   return table(["work", "against", "target", "measured", "reached"], rows, [3]);
 }
 
-function verdict({ atLeast, atMost }: Target, { median }: Spread): string {
-  return (atLeast === undefined || median >= atLeast) && (atMost === undefined || median <= atMost)
-    ? "yes"
-    : "no";
-}
-
 function memoryVerdict(memory: MemoryOutcome): string {
   if (!("received" in memory)) return absence(memory) ?? "";
-  return memory.lastRssBytes - memory.firstRssBytes <= memoryTargetBytes ? "yes" : "no";
+  return yesOrNo(isMemoryReached(memory));
 }
 
 function workloadLines(workload: Workload, outcomes: ReadonlyMap<string, Outcome>): string[] {
@@ -188,6 +181,10 @@ function table(
     left.has(column) ? "-".repeat(width) : `${"-".repeat(width - 1)}:`,
   );
   return [line(head), line(rule), ...full.map(line)].join("\n");
+}
+
+function yesOrNo(is: boolean): string {
+  return is ? "yes" : "no";
 }
 
 function amount(value: number, unit: string): string {

@@ -49,7 +49,7 @@ export function isDisturbed({ waited = 0 }: Figures): boolean {
 export function absence(outcome: Outcome | MemoryOutcome | undefined): string | undefined {
   if (!outcome) return "not measured";
   if ("missing" in outcome) return outcome.missing;
-  return "failed" in outcome ? "failed" : undefined;
+  return "failed" in outcome ? `failed: ${outcome.failed.split("\n", 1)[0] ?? ""}` : undefined;
 }
 
 export function roundsOf(outcome: Outcome | undefined): readonly Figures[] {

@@ -16,6 +16,14 @@ export interface Target {
 /** What the resident memory of a receiver may grow between its first million datagrams and the last. */
 export const memoryTargetBytes = 16 << 20;
 
+export function isReached({ atLeast = 0, atMost = Infinity }: Target, ratio: number): boolean {
+  return ratio >= atLeast && ratio <= atMost;
+}
+
+export function isMemoryReached(memory: { firstRssBytes: number; lastRssBytes: number }): boolean {
+  return memory.lastRssBytes - memory.firstRssBytes <= memoryTargetBytes;
+}
+
 const nativeForAwait = "native, sendMany to for await";
 const perSecond = "perSecond";
 const p50 = "p50";
