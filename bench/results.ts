@@ -35,7 +35,8 @@ export function ratioOf(
   return spread(
     roundsOf(outcome).map((round, index) => {
       const [one, other] = [round[figure], others[index]?.[figure]];
-      return one === undefined || other === undefined ? undefined : one / other;
+      // To nothing, nothing compares.
+      return one === undefined || !other ? undefined : one / other;
     }),
   );
 }
