@@ -46,7 +46,7 @@ export async function measureMemory(
 }
 
 /** How often a round is tried that other work disturbs. A quick run takes it as it is. */
-const mostAttempts = 3;
+const mostAttempts = 2;
 
 async function measure(
   bench: Bench,

@@ -1,5 +1,5 @@
 /** Runs one peer: a process that prints lines of JSON. */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
 import { createInterface } from "node:readline";
@@ -14,13 +14,15 @@ export const pins =
   availableParallelism() > 1 && spawnSync("taskset", ["-c", "1", process.execPath, "--version"]).status === 0;
 const running = new Set<ChildProcess>();
 const limitMs = 60_000;
+/** Characters of its standard error that are kept: the first say most. */
+const mostErrors = 2000;
 
 export function killAll(): void {
   for (const child of running) child.kill("SIGKILL");
 }
 
 export class Peer implements AsyncDisposable {
-  readonly #child: ChildProcess;
+  readonly #child: ChildProcessWithoutNullStreams;
   readonly #lines: AsyncIterator<string>;
   readonly #title: string;
   readonly #closed: Promise<void>;
@@ -32,14 +34,16 @@ export class Peer implements AsyncDisposable {
     const pinned = pins ? ["taskset", "-c", String(cpu)] : [];
     const [file = "", ...rest] = [...pinned, ...program.command, role, ...pairs];
     this.#title = [...program.command.map((each) => basename(each)), role].join(" ");
-    const child = spawn(file, rest, { env: program.env, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(file, rest, { env: program.env, stdio: ["pipe", "pipe", "pipe"] });
     this.#child = child;
     running.add(child);
     const limit = setTimeout(() => {
       this.#failure = `did not end within ${mostMs / 1000} s`;
       child.kill("SIGKILL");
     }, mostMs);
-    child.stderr.setEncoding("utf8").on("data", (text: string) => (this.#errors += text));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.#errors = (this.#errors + text).slice(0, mostErrors);
+    });
     this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     this.#closed = new Promise((resolve) => {
       child.on("error", (error) => (this.#failure = error.message));
@@ -57,6 +61,11 @@ export class Peer implements AsyncDisposable {
     const { ports } = await this.#line();
     if (!ports) throw new Error(`${this.#title} told no ports`);
     return ports.join(",");
+  }
+
+  /** Tells it that nothing is sent any more. */
+  finish(): void {
+    this.#child.stdin.end();
   }
 
   /** Its figures: the last line of a process that then ended well. */

@@ -39,13 +39,15 @@ export async function deliver(bench: Bench, from: End, to: End, size: number, so
   const tailMs = times.quietMs;
   const sending = { ...shared, buffer, to: ports, batch: 1024, tailMs, ...from.settings };
   await using sender = new Peer(found(bench, from.program), "send", sending, 0);
-  const [got, gave] = await Promise.all([receiver.result(), sender.result()]);
-  const [received, sent] = [value(got, "total"), value(gave, "total")];
+  // A sender may stand still for a while, so quiet alone does not end a receiver.
+  const sent = sender.result().finally(() => receiver.finish());
+  const [got, gave] = await Promise.all([receiver.result(), sent]);
+  const received = value(got, "total");
   if (value(got, "bytes") !== received * size)
     throw new Error(`${to.program} received datagrams that nobody sent`);
   return {
     perSecond: perSecond(got),
-    lost: 1 - received / sent,
+    lost: 1 - received / value(gave, "total"),
     waited: Math.max(value(got, "waited"), value(gave, "waited")),
     ...resources("receiver", got),
     ...resources("sender", gave),

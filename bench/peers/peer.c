@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,20 +163,23 @@ static int receive_batch(int fd, struct count *count) {
 }
 
 /* One socket blocks in recvmmsg; many are watched by epoll. Gives 0 after `quiet` seconds without a datagram. */
-static int receive_some(int socket_count, int poll, double quiet, struct count *count) {
+static int receive_some(int socket_count, int epoll, double quiet, struct count *count) {
   if (socket_count == 1) return receive_batch(sockets[0], count);
   struct epoll_event events[256];
-  int ready = epoll_wait(poll, events, 256, (int)(quiet * 1000));
+  int ready = epoll_wait(epoll, events, 256, (int)(quiet * 1000));
   check(ready >= 0, "epoll_wait");
   for (int index = 0; index < ready; index++) receive_batch(events[index].data.fd, count);
   return ready > 0;
 }
 
+/* Whether standard input has ended: the sender has. */
+static int nothing_more(void) { return poll(&(struct pollfd){.fd = STDIN_FILENO, .events = POLLIN}, 1, 0) > 0; }
+
 static void receive_role(void) {
   int socket_count = (int)number("sockets", 1);
   double quiet = seconds_of("quietMs");
-  int poll = epoll_create1(EPOLL_CLOEXEC), gro = number("offload", 0) != 0;
-  check(poll >= 0 && socket_count <= most_sockets, "epoll_create1");
+  int epoll = epoll_create1(EPOLL_CLOEXEC), gro = number("offload", 0) != 0;
+  check(epoll >= 0 && socket_count <= most_sockets, "epoll_create1");
   open_inbox();
   for (int index = 0; index < socket_count; index++) {
     int fd = sockets[index] = bound(&ports[index]);
@@ -183,16 +187,16 @@ static void receive_role(void) {
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
     check(setsockopt(fd, IPPROTO_UDP, UDP_GRO, &gro, sizeof gro) == 0, "UDP_GRO");
     check(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout) == 0, "SO_RCVTIMEO");
-    check(epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl");
+    check(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl");
   }
   tell_ports(socket_count);
 
   struct count count = {0, 0};
   struct window window = new_window();
   for (;;) {
-    int came = receive_some(socket_count, poll, quiet, &count);
-    if (!came && window.seconds > 0) break;
+    int came = receive_some(socket_count, epoll, quiet, &count);
     if (count.datagrams > 0) look(&window, count.datagrams);
+    if (!came && window.seconds > 0 && nothing_more()) break;
   }
   tell_window(&window);
   printf(",\"total\":%ld,\"bytes\":%ld}\n", count.datagrams, count.bytes);
@@ -297,8 +301,8 @@ static void echo_role(void) {
 }
 
 static int ascending(const void *one, const void *other) {
-  double difference = *(const double *)one - *(const double *)other;
-  return (difference > 0) - (difference < 0);
+  double a = *(const double *)one, b = *(const double *)other;
+  return (a > b) - (a < b);
 }
 
 static void client_role(void) {
@@ -327,7 +331,7 @@ static void park_role(void) {
     check(setsockopt(sockets[index], IPPROTO_UDP, UDP_GRO, &on, sizeof on) == 0, "UDP_GRO");
   }
   tell_ports(socket_count);
-  pause();
+  while (getchar() != EOF) continue;
 }
 
 /* ---- what the roles share ---- */

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import select
 import signal
 import socket
 import struct
@@ -30,10 +31,10 @@ def receive(task):
         try:
             size += s.recvfrom_into(buffer)[0]
         except BlockingIOError:
-            if window.figures is not None:
-                return {**window.figures, "total": count, "bytes": size}
             if count > 0:
                 window.look(count)
+            if window.figures is not None and nothing_more():
+                return {**window.figures, "total": count, "bytes": size}
             continue
         count += 1
         if count % 64 == 0:
@@ -61,7 +62,8 @@ def park(task):
     for s in sockets:
         s.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
     tell({"ports": [s.getsockname()[1] for s in sockets]})
-    signal.pause()
+    sys.stdin.read()
+    return {}
 
 
 class Window:
@@ -88,6 +90,11 @@ class Window:
                 "rssBytes": resident(),
             }
         return now
+
+
+def nothing_more():
+    """Whether standard input has ended: the sender has."""
+    return bool(select.select([sys.stdin], [], [], 0)[0])
 
 
 def bound(buffer):

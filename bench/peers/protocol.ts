@@ -78,19 +78,21 @@ export class ReceiveMeter {
   readonly #window: Window;
   #count = 0;
   #bytes = 0;
-  /** The figures, once the window is over and nothing has come for a while. */
+  /** The figures, once the window is over, standard input has ended, and nothing has come for a while. */
   readonly finished: Promise<Figures>;
 
   constructor(task: Task) {
     this.#window = new Window(task);
     const quietMs = task.number("quietMs");
     let last = { at: 0, count: 0 };
+    let ended = false;
+    process.stdin.resume().once("end", () => (ended = true));
     this.finished = new Promise((resolve) => {
       const timer = setInterval(() => {
         if (this.#count === 0) return;
         const at = this.#window.look(this.#count);
         if (this.#count !== last.count) last = { at, count: this.#count };
-        if (!this.#window.figures || at - last.at < quietMs) return;
+        if (!this.#window.figures || !ended || at - last.at < quietMs) return;
         clearInterval(timer);
         resolve({ ...this.#window.figures, total: this.#count, bytes: this.#bytes });
       }, tickMs);
