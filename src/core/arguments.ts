@@ -3,7 +3,7 @@
 import { type Address, type AddressLike, isEndpoint } from "./address.js";
 import { outOfRange, wholeNumber, wrongType } from "./errors.js";
 import { type Lent, anyLimit } from "./outbound.js";
-import { type Data, isFilledBytes, sizeOf, toBytes } from "./payload.js";
+import { type Data, filledBytes, sizeOf, toBytes } from "./payload.js";
 import type { Wait } from "./receiver.js";
 
 /** What `socket()` takes beside the family and the type. */
@@ -86,10 +86,10 @@ export function checkLetters(
   let [count, ready] = [0, true];
   let first: Address | null = shared;
   for (const item of items) {
-    let payload: Uint8Array;
+    let bytes = filledBytes(item);
+    let payload = item as Uint8Array;
     let to = shared;
-    if (isFilledBytes(item)) payload = item;
-    else {
+    if (bytes === 0) {
       try {
         let data = item as Data;
         if (isOutgoing(item)) {
@@ -98,12 +98,12 @@ export function checkLetters(
           to = address === undefined ? null : destination(address);
         }
         payload = toBytes(data);
+        bytes = sizeOf(payload);
       } catch (error) {
         if (!(error instanceof Error) || !Object.isExtensible(error)) throw error;
         throw Object.assign(error, { index: count, sent: 0 });
       }
     }
-    const bytes = sizeOf(payload);
     if (count === lengths.length) lengths = longer(lengths);
     payloads[count] = payload;
     if (count === 0) first = to;

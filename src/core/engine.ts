@@ -66,10 +66,11 @@ export class Engine implements SenderHost, ReceiverHost {
     const { inbox } = this.receiver;
     const { source } = inbox;
     const data = inbox.next();
+    const { bytes } = inbox;
     this.receiver.passed(1);
-    this.ledger.received(1, data.length);
-    if (data.length <= bufsize) return new Datagram(data, source, data.length, socket);
-    const datagram = new Datagram(data.subarray(0, bufsize), source, data.length, socket);
+    this.ledger.received(1, bytes);
+    if (bytes <= bufsize) return new Datagram(data, source, bytes, socket);
+    const datagram = new Datagram(data.subarray(0, bufsize), source, bytes, socket);
     this.ledger.truncated();
     this.#tell("truncated", datagram);
     return datagram;
@@ -87,8 +88,8 @@ export class Engine implements SenderHost, ReceiverHost {
       while (datagrams.length < end && !inbox.empty) {
         const { source } = inbox;
         const data = inbox.next();
-        bytes += data.length;
-        datagrams.push(new Datagram(data, source, data.length, socket));
+        bytes += inbox.bytes;
+        datagrams.push(new Datagram(data, source, inbox.bytes, socket));
       }
       this.receiver.passed(datagrams.length - before);
       this.ledger.received(datagrams.length - before, bytes);

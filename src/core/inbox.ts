@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 
 import type { Endpoint } from "./address.js";
 import type { Sink } from "./driver.js";
+import { sizeOf } from "./payload.js";
 
 /** A datagram as it was read, whole. */
 export interface Arrival {
@@ -22,6 +23,8 @@ export class Inbox implements Sink {
   readonly #data: (Buffer | undefined)[] = [];
   readonly #sources: (Endpoint | undefined)[] = [];
   readonly #segments: number[] = [];
+  /** Bytes of the datagram that was handed out last. */
+  bytes = 0;
   #first = 0;
   #end = 0;
   /** The run at the front: its memory, where its next datagram starts there, where the last one ends, the bytes of each. */
@@ -53,6 +56,7 @@ export class Inbox implements Sink {
       const segment = this.#segments[this.#first] as number;
       if (segment === 0) {
         this.#drop();
+        this.bytes = sizeOf(data);
         return data;
       }
       this.#memory = data.buffer;
@@ -61,7 +65,8 @@ export class Inbox implements Sink {
       this.#segment = segment;
     }
     const start = this.#at;
-    const view = new View(this.#memory, start, Math.min(this.#segment, this.#until - start));
+    this.bytes = Math.min(this.#segment, this.#until - start);
+    const view = new View(this.#memory, start, this.bytes);
     this.#at = start + this.#segment;
     if (this.#at >= this.#until) this.#drop();
     return view;

@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 
 import { type Address, type Endpoint, destinationKey } from "./address.js";
 import type { OSError } from "./errors.js";
-import { sizeOf } from "./payload.js";
+import { copyTo, sizeOf } from "./payload.js";
 
 /** What one batch holds. */
 interface Capacity {
@@ -117,7 +117,7 @@ export class Outbound {
     const length = sizeOf(payload);
     const end = bytes + length;
     if (count === this.#capacity.datagrams || end > this.#capacity.bytes) return false;
-    if (length > 0) this.arena.set(payload, bytes);
+    if (length > 0) copyTo(this.arena, payload, bytes);
     this.starts[count] = bytes;
     this.lengths[count] = length;
     this.#peers[count] = peer;
@@ -137,9 +137,10 @@ export class Outbound {
    * Copies payloads into an empty batch, from index `from` on, until there is no room for one, or one has not the length
    * that it should have. Each index is the tag.
    *
+   * @param fresh whether the lengths are sure to be right still.
    * @returns the index of the first that was not taken.
    */
-  fill(lent: Lent, from: number, owner: Completion): number {
+  fill(lent: Lent, from: number, owner: Completion, fresh: boolean): number {
     const { payloads, lengths, to } = lent;
     const tos = Array.isArray(to) ? (to as readonly (Endpoint | null)[]) : undefined;
     const { arena } = this;
@@ -151,8 +152,8 @@ export class Outbound {
       const length = lengths[index] as number;
       if (length === -1) continue;
       const payload = payloads[index] as Uint8Array;
-      if (bytes + length > room || sizeOf(payload) !== length) break;
-      if (length > 0) arena.set(payload, bytes);
+      if (bytes + length > room || (!fresh && sizeOf(payload) !== length)) break;
+      if (length > 0) copyTo(arena, payload, bytes);
       ownStarts[count] = bytes;
       ownLengths[count] = length;
       tags[count] = index;

@@ -19,6 +19,8 @@ const intrinsic = {
   sharedBufferBytes: getter(SharedArrayBuffer.prototype, "byteLength"),
 } as const;
 const { kind: kindOf, byteLength: byteLengthOf } = intrinsic;
+// eslint-disable-next-line @typescript-eslint/unbound-method -- it is called on each array that is written to
+const { set } = Uint8Array.prototype;
 
 /**
  * The bytes of `data`. Not a copy where one view suffices; reads each part of the input once. Its length is what `sizeOf`
@@ -35,9 +37,14 @@ export function sizeOf(payload: Uint8Array): number {
   return byteLengthOf.call(payload) as number;
 }
 
-/** Whether `data` is bytes, at least one: none may also be what is left of memory that was transferred away. */
-export function isFilledBytes(data: unknown): data is Uint8Array {
-  return kindOf.call(data) === "Uint8Array" && (byteLengthOf.call(data) as number) > 0;
+/** `memory.set(payload, at)`, without the look-up of `set`, which is dear on a Buffer. */
+export function copyTo(memory: Uint8Array, payload: Uint8Array, at: number): void {
+  set.call(memory, payload, at);
+}
+
+/** How many bytes `data` is; 0 where it is none, is something else, or was transferred away. */
+export function filledBytes(data: unknown): number {
+  return kindOf.call(data) === "Uint8Array" ? (byteLengthOf.call(data) as number) : 0;
 }
 
 function gather(pieces: readonly DataPiece[]): Uint8Array {
@@ -45,7 +52,7 @@ function gather(pieces: readonly DataPiece[]): Uint8Array {
   const whole = Buffer.allocUnsafe(parts.reduce((bytes, part) => bytes + sizeOf(part), 0));
   let at = 0;
   for (const part of parts) {
-    whole.set(part, at);
+    copyTo(whole, part, at);
     at += sizeOf(part);
   }
   return whole;

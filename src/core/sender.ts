@@ -122,7 +122,11 @@ export class Sender {
       for (let index = 0; index < lent.count; index++) if (!this.#lend(lent, index, owner)) left--;
     }
     if (left === 0) return;
-    this.#lastEpoch.queue.push({ lent, owner, next: 0 });
+    const bulk: Bulk = { lent, owner, next: 0 };
+    const { queue } = this.#lastEpoch;
+    // Where nothing else waits, the first batch is copied at once: its payloads need no second look.
+    if (queue.length === 0) queue.push(this.#borrow(bulk, true));
+    if (bulk.next < lent.count) queue.push(bulk);
     this.#schedule();
   }
 
@@ -357,7 +361,7 @@ export class Sender {
   /** The next batch of an epoch, which has one; of a bulk, as much as one batch holds. */
   #nextBatch({ queue }: Epoch): Outbound {
     const head = queue[0] as Outbound | Bulk;
-    const batch = head instanceof Outbound ? head : this.#borrow(head);
+    const batch = head instanceof Outbound ? head : this.#borrow(head, false);
     if (head instanceof Outbound || head.next === head.lent.count) {
       if (queue.length === 1) queue.pop();
       else queue.shift();
@@ -366,10 +370,10 @@ export class Sender {
     return batch;
   }
 
-  #borrow(bulk: Bulk): Outbound {
+  #borrow(bulk: Bulk, fresh: boolean): Outbound {
     const { lent, owner } = bulk;
     const batch = Array.isArray(lent.to) ? Outbound.takeLarge() : Outbound.take();
-    bulk.next = batch.fill(lent, bulk.next, owner);
+    bulk.next = batch.fill(lent, bulk.next, owner, fresh);
     const [next, length] = [lent.payloads[bulk.next], lent.lengths[bulk.next]];
     if (next && length !== -1 && sizeOf(next) !== length) {
       const text = "the payload was resized or transferred away before it was sent";

@@ -241,11 +241,13 @@ export class NativeDriver implements Driver {
     const { letters, names } = this.#addon.outbox;
     const { starts, lengths } = batch;
     const count = Math.min(batch.count - from, mostLetters);
+    const { mixed } = batch;
+    let peer = batch.peer(from);
     let last: Endpoint | null = null;
     let slot = -1;
     let slots = 0;
     for (let index = 0; index < count; index++) {
-      const peer = batch.peer(from + index);
+      if (mixed) peer = batch.peer(from + index);
       if (peer !== last) {
         last = peer;
         slot = peer ? slots++ : -1;
