@@ -139,12 +139,14 @@ napi_value GetOptionCall(napi_env env, napi_callback_info info) {
   return Number(env, value ? GetOption(call.handle->fd(), level, option, value, length) : -EFAULT);
 }
 
-// receive(): number, the messages that the shared inbox has now
+// receive(): number, the messages that the shared inbox has now, plus 65,536 when more may be there
 napi_value Receive(napi_env env, napi_callback_info info) {
   Call<0> call(env, info);
   if (!call.handle) return Number(env, -EBADF);
   Shared* shared = SharedOf(env);
-  return Number(env, shared->inbox ? shared->inbox->Receive(call.handle->fd()) : -EFAULT);
+  if (!shared->inbox) return Number(env, -EFAULT);
+  int count = shared->inbox->Receive(call.handle->fd());
+  return Number(env, shared->inbox->more() ? count | 1 << 16 : count);
 }
 
 // send(payloads: Uint8Array, count: number): number. Sends the first `count` of the shared letters, whose payloads lie in

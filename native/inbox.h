@@ -10,8 +10,10 @@
 
 namespace datagram {
 
-// Messages that one receive asks for.
+// Messages that one receive asks for; fewer while they are large, so that they stay in the cache until they are copied.
 constexpr int kReceiveBatch = 32;
+constexpr int kLargeBatch = 8;
+constexpr int kLargeBytes = 16384;
 // A slot holds any message.
 constexpr size_t kSlotBytes = 65536;
 
@@ -21,12 +23,16 @@ class Inbox {
   // A slab of kReceiveBatch slots of kSlotBytes; the bytes of each message; the bytes of each datagram of a merged run
   // but the last, 0 where the message is one datagram; the sender of each, kNameBytes apart.
   Inbox(uint8_t* slab, int32_t* lengths, int32_t* segments, uint8_t* names);
-  // Gives how many messages there were, at most kReceiveBatch; 0 when nothing is there.
+  // Gives how many messages there were; 0 when nothing is there.
   int Receive(int fd);
+  // Whether the last Receive got all that it asked for, so that more may be there.
+  bool more() const { return more_; }
 
  private:
   static constexpr size_t kControlBytes = 256;
 
+  bool more_ = false;
+  int batch_ = kReceiveBatch;
   int32_t* lengths_;
   int32_t* segments_;
   // Written once: after a receive only what the kernel changed is set right.

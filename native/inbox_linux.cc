@@ -43,18 +43,22 @@ Inbox::Inbox(uint8_t* slab, int32_t* lengths, int32_t* segments, uint8_t* names)
 int Inbox::Receive(int fd) {
   int count;
   do {
-    count = recvmmsg(fd, messages_, kReceiveBatch, MSG_DONTWAIT, nullptr);
+    count = recvmmsg(fd, messages_, static_cast<unsigned>(batch_), MSG_DONTWAIT, nullptr);
   } while (count < 0 && errno == EINTR);
+  more_ = count == batch_;
   if (count < 0) return errno == EAGAIN ? 0 : -errno;
+  bool large = false;
   for (int i = 0; i < count; i++) {
     msghdr& header = messages_[i].msg_hdr;
     int length = static_cast<int>(messages_[i].msg_len);
     int segment = SegmentOf(&header);
     lengths_[i] = length;
     segments_[i] = segment < length ? segment : 0;
+    if (length > kLargeBytes) large = true;
     header.msg_namelen = kNameBytes;
     header.msg_controllen = kControlBytes;
   }
+  batch_ = large ? kLargeBatch : kReceiveBatch;
   return count;
 }
 

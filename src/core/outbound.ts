@@ -76,6 +76,8 @@ export class Outbound {
   /** The owner of each, where they are not all `owner`'s from the first on. */
   readonly #owners: (Completion | undefined)[] = [];
   readonly #tags: Int32Array;
+  /** Whether it was filled at once, so that what comes later goes into another. */
+  #filled = false;
   #errors: Map<number, OSError> | undefined;
   #firstView: Buffer | undefined;
 
@@ -105,18 +107,18 @@ export class Outbound {
       this.#owners[index] = undefined;
     }
     this.count = this.bytes = this.settled = 0;
-    this.mixed = false;
+    this.mixed = this.#filled = false;
     this.owner = this.#errors = undefined;
     if (this.#capacity === ordinary && idle.length < mostIdle) idle.push(this);
     else if (this.#capacity === large && idleLarge.length < mostIdleLarge) idleLarge.push(this);
   }
 
-  /** Copies a payload in; `false` when there is no room for it. */
+  /** Copies a payload in; `false` when there is no room for it, or it was filled at once. */
   add(payload: Uint8Array, peer: Endpoint | null, owner: Completion, tag: number): boolean {
     const { count, bytes } = this;
     const length = sizeOf(payload);
     const end = bytes + length;
-    if (count === this.#capacity.datagrams || end > this.#capacity.bytes) return false;
+    if (this.#filled || count === this.#capacity.datagrams || end > this.#capacity.bytes) return false;
     if (length > 0) copyTo(this.arena, payload, bytes);
     this.starts[count] = bytes;
     this.lengths[count] = length;
@@ -161,6 +163,7 @@ export class Outbound {
       bytes += length;
       count++;
     }
+    this.#filled = true;
     this.count = count;
     this.bytes = bytes;
     this.owner = owner;

@@ -6,7 +6,7 @@ import { markAsUntransferable } from "node:worker_threads";
 /** The interface of native/addon.cc that this file was written for. */
 const interfaceVersion = 3;
 /** Messages that one receive gives at most: `kReceiveBatch` of native/inbox.h. */
-export const receiveBatch = 32;
+const receiveBatch = 32;
 /** Bytes of a slot that a message is received into: `kSlotBytes`. */
 export const slotBytes = 65_536;
 /** Bytes from one socket name to the next, a `sockaddr_in6`: `kNameBytes`. */
@@ -31,7 +31,7 @@ export interface Handle {
   setOption(level: number, option: number, value: Uint8Array): number;
   /** @returns the bytes of the value. */
   getOption(level: number, option: number, value: Uint8Array): number;
-  /** @returns how many messages are in the shared inbox now. */
+  /** @returns how many messages are in the shared inbox now, plus 65,536 when more may be there. */
   receive(): number;
   /**
    * Sends the first `count` of the shared letters, whose payloads lie in `payloads`.

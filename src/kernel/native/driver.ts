@@ -24,7 +24,6 @@ import {
   mostLetters,
   nameBytes,
   readable,
-  receiveBatch,
   slotBytes,
   writable,
 } from "./addon.js";
@@ -138,7 +137,8 @@ export class NativeDriver implements Driver {
 
   receive(sink: Sink): boolean {
     this.#calls.receive++;
-    const count = this.#check(this.#handle.receive(), "recvfrom", this.#peer);
+    const result = this.#check(this.#handle.receive(), "recvfrom", this.#peer);
+    const count = result & 0xffff;
     const { slab, lengths, segments, names } = this.#addon.inbox;
     for (let index = 0; index < count; index++) {
       const source = this.#names.read(names, index * nameBytes);
@@ -148,7 +148,7 @@ export class NativeDriver implements Driver {
       if (segment > 0) this.#pushRun(sink, slab, start, end, source, segment);
       else sink.push(copyOf(slab, start, end), source, 0);
     }
-    return count === receiveBatch;
+    return result > count;
   }
 
   wantReadable(wanted: boolean): void {
