@@ -228,7 +228,7 @@ napi_value Open(napi_env env, napi_callback_info info) {
 }
 
 // share(slab: Uint8Array, lengths: Int32Array, segments: Int32Array, sources: Uint8Array, letters: Int32Array,
-//       names: Uint8Array): number
+//       names: Int32Array): number
 napi_value Share(napi_env env, napi_callback_info info) {
   napi_value arguments[6];
   size_t count = 6;
@@ -241,14 +241,14 @@ napi_value Share(napi_env env, napi_callback_info info) {
   int32_t* segments = Numbers(env, arguments[2], kReceiveBatch);
   uint8_t* sources = Bytes(env, arguments[3], kReceiveBatch * kNameBytes);
   int32_t* letters = Numbers(env, arguments[4], kMostMessages * (sizeof(Letter) / sizeof(int32_t)));
-  uint8_t* names = Bytes(env, arguments[5], kMostMessages * kNameBytes);
+  int32_t* names = Numbers(env, arguments[5], kMostMessages * kNameBytes / sizeof(int32_t));
   if (!slab || !lengths || !segments || !sources || !letters || !names) return Number(env, -EFAULT);
   for (size_t i = 0; i < count; i++) {
     if (napi_create_reference(env, arguments[i], 1, &shared->arrays[i]) != napi_ok) return Number(env, -ENOMEM);
   }
   shared->letters = reinterpret_cast<const Letter*>(letters);
   shared->inbox = new (std::nothrow) Inbox(slab, lengths, segments, sources);
-  shared->outbox = new (std::nothrow) Outbox(shared->letters, names);
+  shared->outbox = new (std::nothrow) Outbox(shared->letters, reinterpret_cast<uint8_t*>(names));
   return Number(env, shared->inbox && shared->outbox ? 0 : -ENOMEM);
 }
 

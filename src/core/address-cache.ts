@@ -6,6 +6,9 @@ const most = 4096;
 let count = 0;
 let byHost = new Map<string, Map<number, Address>>();
 let last: Address | undefined;
+/** The entry of `byHost` that was looked up last. */
+let lastHost = "";
+let lastPorts: Map<number, Address> | undefined;
 
 /**
  * `Address.from`, remembering what `[host, port]` pairs gave, so that a loop which writes the pair out at every call
@@ -20,8 +23,12 @@ export function knownAddress(input: AddressLike): Address {
 /** `new Address(host, port)`, or the one that was made before. */
 export function sharedAddress(host: string, port: number): Address {
   if (last?.host === host && last.port === port) return last;
+  if (host !== lastHost || !lastPorts) {
+    lastPorts = byHost.get(host);
+    lastHost = host;
+  }
   // Anything else than a string and a number is for the constructor to refuse.
-  last = byHost.get(host)?.get(port) ?? remember(host, port);
+  last = lastPorts?.get(port) ?? remember(host, port);
   return last;
 }
 
@@ -29,6 +36,7 @@ function remember(host: string, port: number): Address {
   const address = new Address(host, port);
   if (count === most) {
     byHost = new Map();
+    lastPorts = undefined;
     count = 0;
   }
   count++;

@@ -14,8 +14,18 @@ export type Endpoint = Address & { readonly family: Family };
 
 const longestName = 253;
 
-/** What all spellings of one destination share: its host without the scope, which has several names, and its port. */
-export let destinationKey: (address: Address) => string;
+/** The destinations of one batch, numbered from 0 on. */
+export interface Numbering {
+  /** No other numbering has it. */
+  readonly serial: number;
+  readonly known: Map<string, number>;
+}
+
+/**
+ * The number of a destination. All spellings of one have the same, and so have the scopes of a host, since an interface
+ * has several names.
+ */
+export let numberDestination: (address: Address, numbering: Numbering) => number;
 
 /**
  * A host and a port. Frozen; iterable as `[host, port]`; `String(address)` is `host:port`, or `[host]:port` for IPv6.
@@ -27,7 +37,10 @@ export class Address implements Iterable<string | number> {
   readonly port: number;
   /** `AF_INET` or `AF_INET6` of a literal; `AF_UNSPEC` of a name. */
   readonly family: Family | typeof AF_UNSPEC;
+  /** For `numberDestination`: what all spellings share, and the number that was given last. */
   #key: string | undefined;
+  #serial = 0;
+  #number = 0;
 
   /**
    * @param host a literal or a name of up to 253 characters; `""` is every interface and `"<broadcast>"` is
@@ -97,7 +110,14 @@ export class Address implements Iterable<string | number> {
   }
 
   static {
-    destinationKey = (address) => (address.#key ??= `${address.host.replace(/%.*/, "")}:${address.port}`);
+    numberDestination = (address, { serial, known }) => {
+      if (address.#serial === serial) return address.#number;
+      address.#key ??= `${address.host.replace(/%.*/, "")}:${address.port}`;
+      address.#number = known.get(address.#key) ?? known.size;
+      if (address.#number === known.size) known.set(address.#key, address.#number);
+      address.#serial = serial;
+      return address.#number;
+    };
   }
 
   /** The same host at another port. */

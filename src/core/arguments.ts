@@ -108,7 +108,10 @@ export function checkLetters(
     payloads[count] = payload;
     if (count === 0) first = to;
     if (tos) tos[count] = to;
-    else if (to !== first) tos = [...new Array<Address | null>(count).fill(first), to];
+    else if (to !== first) {
+      tos = new Array<Address | null>(likely).fill(first, 0, count);
+      tos[count] = to;
+    }
     lengths[count] = bytes;
     if (bytes > anyLimit || (to !== null && !isEndpoint(to))) ready = false;
     count++;

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 
-import { type Address, type Endpoint, destinationKey } from "./address.js";
+import { type Address, type Endpoint, numberDestination } from "./address.js";
 import type { OSError } from "./errors.js";
 import { copyTo, sizeOf } from "./payload.js";
 
@@ -41,6 +41,8 @@ export interface Lent {
 export function destinationOf({ to }: Lent, index: number): Address | null {
   return Array.isArray(to) ? ((to as readonly (Address | null)[])[index] ?? null) : (to as Address | null);
 }
+
+let groupings = 0;
 
 /** Batches that wait to be used again by the sockets of this thread, and how many; more are left to the collector. */
 const idle: Outbound[] = [];
@@ -180,26 +182,16 @@ export class Outbound {
    */
   group(connected: Endpoint | null): void {
     const { count } = this;
-    const groups = new Map<string, number>();
+    const numbering = { serial: ++groupings, known: new Map<string, number>() };
     const groupOf = new Int32Array(count);
-    const sizes: number[] = [];
     let switches = 0;
-    let last: Endpoint | null | undefined;
-    let group = -1;
     for (let index = 0; index < count; index++) {
       const peer = this.#peers[index] ?? connected;
-      if (peer !== last) {
-        last = peer;
-        const key = peer ? destinationKey(peer) : "";
-        const known = groups.get(key);
-        group = known ?? groups.size;
-        if (known === undefined) groups.set(key, group);
-        switches++;
-      }
+      const group = peer ? numberDestination(peer, numbering) : 0;
       groupOf[index] = group;
-      sizes[group] = (sizes[group] ?? 0) + 1;
+      if (index > 0 && group !== groupOf[index - 1]) switches++;
     }
-    if (switches > groups.size) this.#permute(placesOf(groupOf, sizes));
+    if (switches >= numbering.known.size) this.#permute(placesOf(groupOf, numbering.known.size));
   }
 
   /** Where datagram `index` goes; `null` is the connected peer. */
@@ -271,16 +263,16 @@ export class Outbound {
 }
 
 /** Where each datagram goes when the groups follow each other. */
-function placesOf(groupOf: Int32Array, sizes: readonly number[]): Int32Array {
-  const next: number[] = [];
-  let start = 0;
-  for (const size of sizes) {
-    next.push(start);
-    start += size;
-  }
-  return groupOf.map((group) => {
+function placesOf(groupOf: Int32Array, groups: number): Int32Array {
+  const next = new Int32Array(groups + 1);
+  for (const group of groupOf) next[group + 1] = (next[group + 1] ?? 0) + 1;
+  for (let group = 1; group < groups; group++) next[group] = (next[group] ?? 0) + (next[group - 1] ?? 0);
+  const places = new Int32Array(groupOf.length);
+  for (let index = 0; index < places.length; index++) {
+    const group = groupOf[index] ?? 0;
     const place = next[group] ?? 0;
+    places[index] = place;
     next[group] = place + 1;
-    return place;
-  });
+  }
+  return places;
 }

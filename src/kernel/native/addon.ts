@@ -68,8 +68,8 @@ export interface Addon {
   readonly outbox: {
     /** For each datagram of a send `letterNumbers`; the peer is an index into `names`, -1 for the connected one. */
     readonly letters: Int32Array;
-    /** Socket names, `nameBytes` apart. */
-    readonly names: Uint8Array;
+    /** Socket names, `nameBytes` apart, in words of 4 bytes. */
+    readonly names: Int32Array;
   };
 }
 
@@ -83,7 +83,7 @@ interface Binary {
     segments: Int32Array,
     sources: Uint8Array,
     letters: Int32Array,
-    names: Uint8Array,
+    names: Int32Array,
   ): number;
   interfaceIndex(name: string): number;
   interfaceName(index: number): string;
@@ -120,7 +120,7 @@ function share(binary: Binary): Addon {
   };
   const outbox = {
     letters: new Int32Array(mostLetters * letterNumbers),
-    names: new Uint8Array(mostLetters * nameBytes),
+    names: new Int32Array((mostLetters * nameBytes) / 4),
   };
   const { slab, lengths, segments, names } = inbox;
   const shared = [slab, lengths, segments, names, outbox.letters, outbox.names] as const;

@@ -253,7 +253,7 @@ export class NativeDriver implements Driver {
         slot = peer ? slots++ : -1;
         if (peer) {
           try {
-            names.set(this.#names.write(peer, "sendto"), slot * nameBytes);
+            this.#names.writeTo(names, slot, peer, "sendto");
           } catch (error) {
             if (index === 0) batch.fail(from, error as OSError);
             return index;

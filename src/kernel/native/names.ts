@@ -13,10 +13,16 @@ const mostKnown = 4096;
 const mostIndex = 0x7fff_ffff;
 const littleEndian = endianness() === "LE";
 
+/** A socket name, and the same memory as words, which are faster to copy. */
+interface Name {
+  readonly bytes: Uint8Array;
+  readonly words: Int32Array;
+}
+
 /** Socket names as the kernel has them, `struct sockaddr_in` and `sockaddr_in6`, from and to endpoints. */
 export class Names {
   readonly #addon: Addon;
-  readonly #written = new WeakMap<Endpoint, Uint8Array>();
+  readonly #written = new WeakMap<Endpoint, Name>();
   #known = new Map<string, Endpoint>();
   /** The first 8 bytes of the IPv4 name that was read last: family, port and address. */
   #lastHigh = 0;
@@ -33,12 +39,14 @@ export class Names {
    * @throws `OSError` `ENODEV` when no interface has the name of its scope.
    */
   write(endpoint: Endpoint, syscall: string): Uint8Array {
-    const known = this.#written.get(endpoint);
-    if (known) return known;
-    const name = this.#encode(endpoint, syscall);
-    // An interface may get another index, and scoped addresses are rare.
-    if (endpoint.scope === undefined) this.#written.set(endpoint, name);
-    return name;
+    return this.#name(endpoint, syscall).bytes;
+  }
+
+  /** Writes the name of an endpoint into `words`, where the names of a send are, at place `slot`; fails as `write` does. */
+  writeTo(words: Int32Array, slot: number, endpoint: Endpoint, syscall: string): void {
+    const name = this.#name(endpoint, syscall).words;
+    const start = (slot * nameBytes) / 4;
+    for (let index = 0; index < name.length; index++) words[start + index] = name[index] ?? 0;
   }
 
   /** The endpoint of the socket name that starts at `start`: the same object for the same peer, mostly. */
@@ -76,7 +84,17 @@ export class Names {
     return endpoint;
   }
 
-  #encode(endpoint: Endpoint, syscall: string): Uint8Array {
+  #name(endpoint: Endpoint, syscall: string): Name {
+    const known = this.#written.get(endpoint);
+    if (known) return known;
+    const bytes = this.#encode(endpoint, syscall);
+    const name = { bytes, words: new Int32Array(bytes.buffer) };
+    // An interface may get another index, and scoped addresses are rare.
+    if (endpoint.scope === undefined) this.#written.set(endpoint, name);
+    return name;
+  }
+
+  #encode(endpoint: Endpoint, syscall: string): Uint8Array<ArrayBuffer> {
     const { host, port, family, scope } = endpoint;
     const bytes = parseLiteral(host)?.bytes;
     if (!bytes) throw new Error(`an endpoint's host is a literal, and ${host} is none`);
