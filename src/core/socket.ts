@@ -9,11 +9,11 @@ import {
   type OutgoingDatagram,
   type SocketOptions,
   type WaitOptions,
-  checkBufsize,
   checkLetters,
   checkTimeout,
   checkWait,
 } from "./arguments.js";
+import { type ReceiveCall, Sending, SendingMany, recv, recvMany, recvfrom, recvmsg } from "./calls.js";
 import * as c from "./constants.js";
 import type { Datagram } from "./datagram.js";
 import type { Capabilities, Clock, Stack } from "./driver.js";
@@ -23,7 +23,7 @@ import { type Packet, type SocketEvents, runListener } from "./events.js";
 import { isMulticast, parseLiteral } from "./ip.js";
 import { Iteration } from "./iteration.js";
 import { type OptionValue, checkInterface, checkValue, findOption } from "./options.js";
-import type { Completion, Lent } from "./outbound.js";
+import type { Lent } from "./outbound.js";
 import { type Data, sizeOf, toBytes } from "./payload.js";
 import type { Stats } from "./stats.js";
 
@@ -151,34 +151,17 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    *   when connected; `RangeError` `ERR_OUT_OF_RANGE`; `signal.reason`.
    */
   recvfrom(bufsize: number, options?: WaitOptions): Promise<[Buffer, Endpoint]> {
-    return this.#receive(
-      "recvfrom",
-      () => checkBufsize(bufsize),
-      options,
-      (most) => {
-        const { data, source } = this.#take(most);
-        return [data, source];
-      },
-    );
+    return this.#receive(recvfrom, bufsize, options);
   }
 
   /** Waits for a datagram and gives its first `bufsize` bytes. `recv(2)`; fails as `recvfrom` does. */
   recv(bufsize: number, options?: WaitOptions): Promise<Buffer> {
-    return this.#receive(
-      "recv",
-      () => checkBufsize(bufsize),
-      options,
-      (most) => this.#take(most).data,
-    );
+    return this.#receive(recv, bufsize, options);
   }
 
   /** Waits for a datagram and gives everything that is known of it. `recvmsg(2)`; fails as `recvfrom` does. */
   recvmsg(options?: MessageOptions): Promise<Datagram> {
-    const most = (): number => {
-      const bufsize = options?.bufsize;
-      return bufsize === undefined ? Infinity : checkBufsize(bufsize);
-    };
-    return this.#receive("recvmsg", most, options, (bufsize) => this.#take(bufsize));
+    return this.#receive(recvmsg, options, options);
   }
 
   /**
@@ -187,8 +170,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    * @param max the most datagrams to give, 1 or more.
    */
   recvMany(max: number, options?: WaitOptions): Promise<Datagram[]> {
-    const most = (): number => wholeNumber("max", max, 1, Number.MAX_SAFE_INTEGER);
-    return this.#receive("recvMany", most, options, (count) => this.#engine.takeMany(count, this));
+    return this.#receive(recvMany, max, options);
   }
 
   /**
@@ -394,20 +376,25 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   }
 
   /** One receive call: checks first, so that bad arguments cost no datagram, then waits its turn. */
-  #receive<T>(
-    syscall: string,
-    check: () => number,
+  #receive<A, T>(
+    { syscall, check, take }: ReceiveCall<A, T>,
+    most: A,
     options: WaitOptions | undefined,
-    take: (most: number) => T,
   ): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const most = check();
-      const wait = checkWait(syscall, options, this.#timeoutMs);
+    try {
+      const checked = check(most);
+      const wait = options === undefined ? undefined : checkWait(syscall, options, this.#timeoutMs);
       const { receiver } = this.#open(syscall);
       this.#assertUnclaimed(syscall);
-      if (options === undefined && receiver.immediate) resolve(take(most));
-      else receiver.receive(wait, () => resolve(take(most)), reject);
-    });
+      const engine = this.#engine;
+      if (!wait && receiver.immediate) return Promise.resolve(take(engine, checked, this));
+      return new Promise((resolve, reject) => {
+        const how = wait ?? checkWait(syscall, undefined, this.#timeoutMs);
+        receiver.receive(how, () => resolve(take(engine, checked, this)), reject);
+      });
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   #take(bufsize: number): Datagram {
@@ -451,57 +438,4 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
 function indexWithoutAddress({ count, to }: Lent): number {
   if (Array.isArray(to)) return to.indexOf(null);
   return to === null && count > 0 ? 0 : -1;
-}
-
-/** A `sendto` or `send` under way: its tag is the bytes that it promises. */
-class Sending implements Completion {
-  readonly #resolve: (bytes: number) => void;
-  readonly #reject: (error: OSError) => void;
-
-  constructor(resolve: (bytes: number) => void, reject: (error: OSError) => void) {
-    this.#resolve = resolve;
-    this.#reject = reject;
-  }
-
-  sent(bytes: number): void {
-    this.#resolve(bytes);
-  }
-
-  failed(_bytes: number, error: OSError): void {
-    this.#reject(error);
-  }
-}
-
-/** A `sendMany` under way: its tags are the positions of its datagrams. */
-class SendingMany implements Completion {
-  readonly #count: number;
-  readonly #resolve: (sent: number) => void;
-  readonly #reject: (error: OSError) => void;
-  #sent = 0;
-  #failed = 0;
-  #first: { index: number; error: OSError } | undefined;
-
-  constructor(count: number, resolve: (sent: number) => void, reject: (error: OSError) => void) {
-    this.#count = count;
-    this.#resolve = resolve;
-    this.#reject = reject;
-  }
-
-  sent(_index: number, count: number): void {
-    this.#sent += count;
-    this.#maybeEnd();
-  }
-
-  failed(index: number, error: OSError): void {
-    this.#failed++;
-    if (!this.#first || index < this.#first.index) this.#first = { index, error };
-    this.#maybeEnd();
-  }
-
-  #maybeEnd(): void {
-    if (this.#sent + this.#failed < this.#count) return;
-    if (this.#first)
-      this.#reject(Object.assign(this.#first.error, { index: this.#first.index, sent: this.#sent }));
-    else this.#resolve(this.#sent);
-  }
 }
