@@ -21,6 +21,12 @@ bool MayPassPlainly(int error) {
   return error == EMSGSIZE || error == EIO || error == EINVAL || error == ENOBUFS;
 }
 
+int PendingError(int fd) {
+  int error = 0;
+  socklen_t length = sizeof error;
+  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : 0;
+}
+
 }  // namespace
 
 int Faults::Plan(const int32_t* outcomes, int count) {
@@ -33,6 +39,12 @@ int Faults::Plan(const int32_t* outcomes, int count) {
 
 int Outbox::Send(int fd, uint8_t* payloads, int count, Segmentation& segmentation) {
   refused_ = 0;
+  // What ICMP said of the connected peer is the error of the next call. Of many messages it would be taken for the
+  // refusal of a segmented one, or be lost: sendmmsg gives a count and drops the error that ended it.
+  if (count > 1 && letters_[0].peer < 0) {
+    int error = PendingError(fd);
+    if (error != 0) return -error;
+  }
   int refusal = 0;
   int plain = 0;
   for (;;) {
