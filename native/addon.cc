@@ -14,13 +14,15 @@ namespace {
 
 // To be raised with every change of what JavaScript calls, so that a stale build is refused and not called.
 constexpr int kInterfaceVersion = 3;
+// Calls that give a count and one more figure have the count in as many bits, and the other above it.
+constexpr int kCountBits = 16;
 
 // What the sockets of one thread share. The arrays belong to JavaScript, which never lets go of them.
 struct Shared {
   napi_async_context context = nullptr;
   Inbox* inbox = nullptr;
   Outbox* outbox = nullptr;
-  const Letter* letters = nullptr;  // kMostMessages
+  const Datagram* datagrams = nullptr;  // kMostMessages
   napi_ref arrays[6] = {};
 };
 
@@ -95,8 +97,9 @@ napi_value Connect(napi_env env, napi_callback_info info) {
   if (!call.handle) return Number(env, -EBADF);
   size_t length = 0;
   const uint8_t* name = Bytes(env, call.arguments[0], 1, &length);
-  call.handle->segmentation().ForgetPeer();
-  return Number(env, ConnectSocket(call.handle->fd(), name, length));
+  int result = ConnectSocket(call.handle->fd(), name, length);
+  call.handle->segmentation().Connect(name != nullptr && result == 0);
+  return Number(env, result);
 }
 
 // local(name: Uint8Array): number, the bytes of the name
@@ -139,18 +142,18 @@ napi_value GetOptionCall(napi_env env, napi_callback_info info) {
   return Number(env, value ? GetOption(call.handle->fd(), level, option, value, length) : -EFAULT);
 }
 
-// receive(): number, the messages that the shared inbox has now, plus 65,536 when more may be there
+// receive(): number, the messages that the shared inbox has now, with 1 above the count when more may be there
 napi_value Receive(napi_env env, napi_callback_info info) {
   Call<0> call(env, info);
   if (!call.handle) return Number(env, -EBADF);
   Shared* shared = SharedOf(env);
   if (!shared->inbox) return Number(env, -EFAULT);
   int count = shared->inbox->Receive(call.handle->fd());
-  return Number(env, shared->inbox->more() ? count | 1 << 16 : count);
+  return Number(env, shared->inbox->more() ? count | 1 << kCountBits : count);
 }
 
-// send(payloads: Uint8Array, count: number): number. Sends the first `count` of the shared letters, whose payloads lie in
-// `payloads`. Gives how many went, plus 65,536 times the error that a segmented send was refused with.
+// send(payloads: Uint8Array, count: number): number. Sends the first `count` of the shared datagrams, whose payloads lie in
+// `payloads`. Gives how many went; above the count, the error that a segmented send was refused with.
 napi_value Send(napi_env env, napi_callback_info info) {
   Call<2> call(env, info);
   if (!call.handle) return Number(env, -EBADF);
@@ -161,14 +164,14 @@ napi_value Send(napi_env env, napi_callback_info info) {
   if (!payloads || !shared->outbox) return Number(env, -EFAULT);
   if (!call.Integer(env, 1, &count) || count < 1 || count > kMostMessages) return Number(env, -EINVAL);
   for (int i = 0; i < count; i++) {
-    const Letter& letter = shared->letters[i];
-    if (letter.start < 0 || letter.length < 0 || letter.peer < -1 || letter.peer >= kMostMessages ||
-        static_cast<size_t>(letter.start) + static_cast<size_t>(letter.length) > room) {
+    const Datagram& datagram = shared->datagrams[i];
+    if (datagram.start < 0 || datagram.length < 0 || datagram.peer < -1 || datagram.peer >= kMostMessages ||
+        static_cast<size_t>(datagram.start) + static_cast<size_t>(datagram.length) > room) {
       return Number(env, -EINVAL);
     }
   }
   int sent = shared->outbox->Send(call.handle->fd(), payloads, count, call.handle->segmentation());
-  return Number(env, sent < 0 ? sent : sent | shared->outbox->refused() << 16);
+  return Number(env, sent < 0 ? sent : sent | shared->outbox->refused() << kCountBits);
 }
 
 // segment(on: boolean): void. Whether runs of equal datagrams may leave as one segmented send.
@@ -227,7 +230,7 @@ napi_value Open(napi_env env, napi_callback_info info) {
   return Number(env, error);
 }
 
-// share(slab: Uint8Array, lengths: Int32Array, segments: Int32Array, sources: Uint8Array, letters: Int32Array,
+// share(slab: Uint8Array, lengths: Int32Array, segments: Int32Array, sources: Uint8Array, datagrams: Int32Array,
 //       names: Int32Array): number
 napi_value Share(napi_env env, napi_callback_info info) {
   napi_value arguments[6];
@@ -240,15 +243,15 @@ napi_value Share(napi_env env, napi_callback_info info) {
   int32_t* lengths = Numbers(env, arguments[1], kReceiveBatch);
   int32_t* segments = Numbers(env, arguments[2], kReceiveBatch);
   uint8_t* sources = Bytes(env, arguments[3], kReceiveBatch * kNameBytes);
-  int32_t* letters = Numbers(env, arguments[4], kMostMessages * (sizeof(Letter) / sizeof(int32_t)));
+  int32_t* datagrams = Numbers(env, arguments[4], kMostMessages * (sizeof(Datagram) / sizeof(int32_t)));
   int32_t* names = Numbers(env, arguments[5], kMostMessages * kNameBytes / sizeof(int32_t));
-  if (!slab || !lengths || !segments || !sources || !letters || !names) return Number(env, -EFAULT);
+  if (!slab || !lengths || !segments || !sources || !datagrams || !names) return Number(env, -EFAULT);
   for (size_t i = 0; i < count; i++) {
     if (napi_create_reference(env, arguments[i], 1, &shared->arrays[i]) != napi_ok) return Number(env, -ENOMEM);
   }
-  shared->letters = reinterpret_cast<const Letter*>(letters);
+  shared->datagrams = reinterpret_cast<const Datagram*>(datagrams);
   shared->inbox = new (std::nothrow) Inbox(slab, lengths, segments, sources);
-  shared->outbox = new (std::nothrow) Outbox(shared->letters, reinterpret_cast<uint8_t*>(names));
+  shared->outbox = new (std::nothrow) Outbox(shared->datagrams, reinterpret_cast<uint8_t*>(names));
   return Number(env, shared->inbox && shared->outbox ? 0 : -ENOMEM);
 }
 

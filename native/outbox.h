@@ -20,7 +20,7 @@ constexpr int kMostSegments = 128;
 constexpr int kSureSegments = 64;
 
 // One datagram to send.
-struct Letter {
+struct Datagram {
   int32_t start;   // where its payload lies
   int32_t length;  // bytes of payload
   int32_t peer;    // index into the names; -1 for the connected peer
@@ -45,10 +45,10 @@ class Faults {
 // The sends of one thread.
 class Outbox {
  public:
-  // For each datagram of a send its Letter; the names that these point at, kNameBytes apart. kMostMessages of both; the
+  // For each datagram of a send its Datagram; the names that these point at, kNameBytes apart. kMostMessages of both; the
   // memory must outlive the outbox.
-  Outbox(const Letter* letters, uint8_t* names) : letters_(letters), names_(names) {}
-  // Sends the first `count` letters, at most kMostMessages. Gives how many from the front were sent, at least 1; the
+  Outbox(const Datagram* datagrams, uint8_t* names) : datagrams_(datagrams), names_(names) {}
+  // Sends the first `count` datagrams, at most kMostMessages. Gives how many from the front were sent, at least 1; the
   // error is that of the first. A run whose segmentation is refused goes plainly, within the same call.
   int Send(int fd, uint8_t* payloads, int count, Segmentation& segmentation);
   // The error that the last Send was refused a segmented send with; 0 when none was.
@@ -58,12 +58,12 @@ class Outbox {
  private:
   static constexpr size_t kControlBytes = CMSG_SPACE(sizeof(uint16_t));
 
-  void Pack(uint8_t* payloads, int count, int plain, Segmentation& segmentation);
-  int RunFrom(int first, int count, Segmentation& segmentation);
+  void Pack(uint8_t* payloads, int count, int plain, int most_segments, Segmentation& segmentation);
+  int RunFrom(int first, int count, int most_segments, Segmentation& segmentation);
   int Transmit(int fd);
   uint8_t* NameOf(int32_t peer) { return peer < 0 ? nullptr : names_ + kNameBytes * static_cast<size_t>(peer); }
 
-  const Letter* letters_;
+  const Datagram* datagrams_;
   uint8_t* names_;
   Faults faults_;
   int refused_ = 0;

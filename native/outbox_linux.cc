@@ -41,19 +41,21 @@ int Outbox::Send(int fd, uint8_t* payloads, int count, Segmentation& segmentatio
   refused_ = 0;
   // What ICMP said of the connected peer is the error of the next call. Of many messages it would be taken for the
   // refusal of a segmented one, or be lost: sendmmsg gives a count and drops the error that ended it.
-  if (count > 1 && letters_[0].peer < 0) {
+  if (count > 1 && segmentation.connected()) {
     int error = PendingError(fd);
     if (error != 0) return -error;
   }
   int refusal = 0;
   int plain = 0;
+  int most_segments = most_segments_;
   for (;;) {
-    Pack(payloads, count, plain, segmentation);
+    Pack(payloads, count, plain, most_segments, segmentation);
     int sent = Transmit(fd);
     if (sent > 0) {
       if (refusal != 0 && refusal != ENOBUFS) {
-        segmentation.Refuse(refusal, NameOf(letters_[0].peer), letters_[0].length);
-        refused_ = refusal;
+        refused_ = segmentation.Refuse(refusal, NameOf(datagrams_[0].peer), datagrams_[0].length);
+      } else if (carried_[0] > 1) {
+        most_segments_ = most_segments;
       }
       int datagrams = 0;
       for (int i = 0; i < sent; i++) datagrams += carried_[i];
@@ -61,7 +63,7 @@ int Outbox::Send(int fd, uint8_t* payloads, int count, Segmentation& segmentatio
     }
     if (carried_[0] == 1 || !MayPassPlainly(errno)) return -errno;
     if (errno == EINVAL && carried_[0] > kSureSegments) {
-      most_segments_ = kSureSegments;
+      most_segments = kSureSegments;
       continue;
     }
     refusal = errno;
@@ -69,28 +71,28 @@ int Outbox::Send(int fd, uint8_t* payloads, int count, Segmentation& segmentatio
   }
 }
 
-// Lays the letters out as messages. The first `plain` of them go by themselves.
-void Outbox::Pack(uint8_t* payloads, int count, int plain, Segmentation& segmentation) {
+// Lays the datagrams out as messages. The first `plain` of them go by themselves.
+void Outbox::Pack(uint8_t* payloads, int count, int plain, int most_segments, Segmentation& segmentation) {
   packed_ = 0;
   int pieces = 0;
   for (int first = 0, run; first < count; first += run) {
-    run = first < plain ? 1 : RunFrom(first, count, segmentation);
-    const Letter& letter = letters_[first];
+    run = first < plain ? 1 : RunFrom(first, count, most_segments, segmentation);
+    const Datagram& front = datagrams_[first];
     msghdr& header = messages_[packed_].msg_hdr;
     header = {};
-    header.msg_name = NameOf(letter.peer);
-    header.msg_namelen = header.msg_name ? NameLength(NameOf(letter.peer)) : 0;
+    header.msg_name = NameOf(front.peer);
+    header.msg_namelen = header.msg_name ? NameLength(NameOf(front.peer)) : 0;
     header.msg_iov = &pieces_[pieces];
     int32_t end = -1;
     for (int i = first; i < first + run; i++) {
-      size_t length = static_cast<size_t>(letters_[i].length);
-      if (letters_[i].start == end) {
+      size_t length = static_cast<size_t>(datagrams_[i].length);
+      if (datagrams_[i].start == end) {
         pieces_[pieces - 1].iov_len += length;
       } else {
-        pieces_[pieces++] = {payloads + letters_[i].start, length};
+        pieces_[pieces++] = {payloads + datagrams_[i].start, length};
         header.msg_iovlen++;
       }
-      end = letters_[i].start + letters_[i].length;
+      end = datagrams_[i].start + datagrams_[i].length;
     }
     if (run > 1) {
       header.msg_control = controls_[packed_];
@@ -99,28 +101,29 @@ void Outbox::Pack(uint8_t* payloads, int count, int plain, Segmentation& segment
       control->cmsg_level = SOL_UDP;
       control->cmsg_type = UDP_SEGMENT;
       control->cmsg_len = CMSG_LEN(sizeof(uint16_t));
-      uint16_t segment = static_cast<uint16_t>(letter.length);
+      uint16_t segment = static_cast<uint16_t>(front.length);
       memcpy(CMSG_DATA(control), &segment, sizeof segment);
     }
     carried_[packed_++] = run;
   }
 }
 
-// How many letters from `first` on can be one segmented send: all of the first one's length but the last, which may be
+// How many datagrams from `first` on can be one segmented send: all of the first one's length but the last, which may be
 // shorter. An empty one goes by itself: within a run it would vanish.
-int Outbox::RunFrom(int first, int count, Segmentation& segmentation) {
-  const Letter& letter = letters_[first];
-  int segment = letter.length;
+int Outbox::RunFrom(int first, int count, int most_segments, Segmentation& segmentation) {
+  const Datagram& front = datagrams_[first];
+  int segment = front.length;
+  if (segment == 0 || segment > segmentation.Limit(NameOf(front.peer))) return 1;
   int run = 1;
   int bytes = segment;
-  while (first + run < count && run < most_segments_) {
-    const Letter& next = letters_[first + run];
-    if (next.peer != letter.peer || next.length == 0 || next.length > segment || bytes + next.length > kMostBytes) break;
+  while (first + run < count && run < most_segments) {
+    const Datagram& next = datagrams_[first + run];
+    if (next.peer != front.peer || next.length == 0 || next.length > segment || bytes + next.length > kMostBytes) break;
     run++;
     bytes += next.length;
     if (next.length < segment) break;
   }
-  return run > 1 && segment <= segmentation.Limit(NameOf(letter.peer)) ? run : 1;
+  return run;
 }
 
 // Gives how many messages went, or -1 with errno.

@@ -35,16 +35,20 @@ int Segmentation::Limit(const uint8_t* name) {
   return found == limits_.end() ? INT_MAX : found->second;
 }
 
-void Segmentation::Refuse(int error, const uint8_t* name, int segment) {
-  if (error == EINVAL) {
+int Segmentation::Refuse(int error, const uint8_t* name, int segment) {
+  if (error == EINVAL && segment <= kSureBytes) {
     allowed_ = false;
-    return;
+    return EINVAL;
   }
   if (limits_.size() == kMostDestinations) limits_.clear();
   if (limits_.empty()) since_ = Seconds();
-  limits_[KeyOf(name)] = error == EMSGSIZE ? segment - 1 : 0;
+  limits_[KeyOf(name)] = error == EIO ? 0 : segment - 1;
+  return error == EIO ? EIO : EMSGSIZE;
 }
 
-void Segmentation::ForgetPeer() { limits_.erase(std::string()); }
+void Segmentation::Connect(bool connected) {
+  connected_ = connected;
+  limits_.erase(std::string());
+}
 
 }  // namespace datagram

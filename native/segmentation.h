@@ -7,23 +7,28 @@
 
 namespace datagram {
 
-// Of one socket. A refusal goes as far as its cause: a path carries no datagrams above its MTU whole (EMSGSIZE), the
-// device on the way to a destination cannot segment (EIO), a kernel or a socket's options don't have it (EINVAL).
+// Of one socket. A refusal goes as far as its cause: a path carries no datagrams above its MTU whole (EMSGSIZE, of
+// older kernels EINVAL), the device on the way to a destination cannot segment (EIO), this socket's options forbid it (EINVAL
+// of datagrams that any path carries).
 class Segmentation {
  public:
   void Allow(bool on) { allowed_ = on; }
-  bool allowed() const { return allowed_; }
   // Bytes of a datagram up to which runs to a destination may be segmented. Without a name, the connected peer.
   int Limit(const uint8_t* name);
-  // A run of datagrams of `segment` bytes was refused, and went plainly.
-  void Refuse(int error, const uint8_t* name, int segment);
-  // The connected peer is another one.
-  void ForgetPeer();
+  // A run of datagrams of `segment` bytes was refused, and went plainly. Gives the error as it is understood.
+  int Refuse(int error, const uint8_t* name, int segment);
+  // The socket has another peer, or none.
+  void Connect(bool connected);
+  bool connected() const { return connected_; }
 
  private:
   static constexpr size_t kMostDestinations = 1024;
 
+  // What every IPv6 link carries of payload (RFC 8200), and IPv4 paths in use do.
+  static constexpr int kSureBytes = 1200;
+
   bool allowed_ = true;
+  bool connected_ = false;
   std::unordered_map<std::string, int> limits_;
   int64_t since_ = 0;
 };

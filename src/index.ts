@@ -16,7 +16,7 @@ export type { Capabilities, Capability, Clock, Feature } from "./core/driver.js"
 export { OSError, type OSErrorDetails, TimeoutError } from "./core/errors.js";
 export type { Loss, Packet, SocketEvents, Unreachable } from "./core/events.js";
 export type { Data, DataPiece } from "./core/payload.js";
-export type { Stats, Traffic } from "./core/stats.js";
+export type { SystemCalls, Stats, Traffic } from "./core/stats.js";
 export type { Socket };
 
 /**

@@ -2,7 +2,8 @@
 
 import { type Address, type AddressLike, isEndpoint } from "./address.js";
 import { outOfRange, wholeNumber, wrongType } from "./errors.js";
-import { type Lent, anyLimit } from "./outbound.js";
+import { anyLimit } from "./failure.js";
+import type { Borrowed } from "./outbound.js";
 import { type Data, filledBytes, sizeOf, toBytes } from "./payload.js";
 import type { Wait } from "./receiver.js";
 
@@ -70,11 +71,11 @@ export function checkWait(syscall: string, options: WaitOptions | undefined, tim
  * @param destination checks an address of the list.
  * @throws what the first bad item throws, with its `index`.
  */
-export function checkLetters(
+export function checkOutgoing(
   items: Iterable<Data | OutgoingDatagram>,
   shared: Address | null,
   destination: (address: AddressLike) => Address,
-): Lent {
+): Borrowed {
   if (typeof items !== "object" || items === null || !(Symbol.iterator in items)) {
     throw wrongType("the first argument", "an array of payloads or of { data, address }", items);
   }
@@ -109,14 +110,14 @@ export function checkLetters(
     if (count === 0) first = to;
     if (tos) tos[count] = to;
     else if (to !== first) {
-      tos = new Array<Address | null>(likely).fill(first, 0, count);
+      tos = new Array<Address | null>(Math.max(likely, count)).fill(first, 0, count);
       tos[count] = to;
     }
     lengths[count] = bytes;
     if (bytes > anyLimit || (to !== null && !isEndpoint(to))) ready = false;
     count++;
   }
-  return { count, payloads, to: tos ?? first, lengths, ready };
+  return { count, payloads, peer: first, peers: tos, lengths, ready };
 }
 
 function longer(numbers: Int32Array): Int32Array {

@@ -11,7 +11,7 @@ interface Capacity {
 }
 
 /** Any one datagram fits, and so does what one system call takes of small ones. */
-const ordinary: Capacity = { bytes: 65_536, datagrams: 1024 };
+export const ordinary: Capacity = { bytes: 65_536, datagrams: 1024 };
 /** For many peers in turn: the more datagrams a batch holds, the more of them go to the same peer, and leave as one run. */
 const large: Capacity = { bytes: 1 << 20, datagrams: 16_384 };
 
@@ -22,24 +22,28 @@ export interface Completion {
   failed(tag: number, error: OSError): void;
 }
 
-/** Bytes that a datagram to any destination may have: the limit of IPv4, 65,535 less the headers. */
-export const anyLimit = 65_507;
-
 /** Datagrams whose payloads are the caller's, until they are copied into batches. */
-export interface Lent {
+export interface Borrowed {
   readonly count: number;
   readonly payloads: readonly Uint8Array[];
-  /** Where each goes, or the one address of all; `null` is the connected peer. */
-  readonly to: readonly (Address | null)[] | Address | null;
+  /** Where each goes; `null` is the connected peer. Without it, all go to `peer`. */
+  readonly peers: readonly (Address | null)[] | undefined;
+  readonly peer: Address | null;
   /** The length that each payload had; -1 of one that is not to be sent. */
   readonly lengths: Int32Array;
   /** Whether none is for a name, and none may be too big. */
   readonly ready: boolean;
 }
 
-/** Where datagram `index` of those lent goes. */
-export function destinationOf({ to }: Lent, index: number): Address | null {
-  return Array.isArray(to) ? ((to as readonly (Address | null)[])[index] ?? null) : (to as Address | null);
+/** Where datagram `index` of those borrowed goes. */
+export function destinationOf({ peers, peer }: Borrowed, index: number): Address | null {
+  return peers ? (peers[index] ?? null) : peer;
+}
+
+/** The first of those borrowed that is for the connected peer; -1 where none is. */
+export function indexWithoutAddress({ count, peers, peer }: Borrowed): number {
+  if (peers) return peers.indexOf(null);
+  return peer === null && count > 0 ? 0 : -1;
 }
 
 let groupings = 0;
@@ -103,7 +107,8 @@ export class Outbound {
 
   release(): void {
     // Emptied one by one: cutting the arrays short would give their memory back each time.
-    const held = this.owner && !this.mixed ? Math.min(1, this.count) : this.count;
+    // One that was filled has the owner and the peer of all in the first place, unless it is mixed.
+    const held = this.#filled && !this.mixed ? Math.min(1, this.count) : this.count;
     for (let index = 0; index < held; index++) {
       this.#peers[index] = null;
       this.#owners[index] = undefined;
@@ -115,10 +120,9 @@ export class Outbound {
     else if (this.#capacity === large && idleLarge.length < mostIdleLarge) idleLarge.push(this);
   }
 
-  /** Copies a payload in; `false` when there is no room for it, or it was filled at once. */
-  add(payload: Uint8Array, peer: Endpoint | null, owner: Completion, tag: number): boolean {
+  /** Copies a payload of `length` bytes in; `false` when there is no room for it, or the batch was filled at once. */
+  add(payload: Uint8Array, length: number, peer: Endpoint | null, owner: Completion, tag: number): boolean {
     const { count, bytes } = this;
-    const length = sizeOf(payload);
     const end = bytes + length;
     if (this.#filled || count === this.#capacity.datagrams || end > this.#capacity.bytes) return false;
     if (length > 0) copyTo(this.arena, payload, bytes);
@@ -141,27 +145,25 @@ export class Outbound {
    * Copies payloads into an empty batch, from index `from` on, until there is no room for one, or one has not the length
    * that it should have. Each index is the tag.
    *
-   * @param fresh whether the lengths are sure to be right still.
    * @returns the index of the first that was not taken.
    */
-  fill(lent: Lent, from: number, owner: Completion, fresh: boolean): number {
-    const { payloads, lengths, to } = lent;
-    const tos = Array.isArray(to) ? (to as readonly (Endpoint | null)[]) : undefined;
+  fill(borrowed: Borrowed, from: number, owner: Completion): number {
+    const { payloads, lengths, peers } = borrowed;
     const { arena } = this;
-    const peers = this.#peers;
+    const ownPeers = this.#peers;
     const [ownStarts, ownLengths, tags] = [this.starts, this.lengths, this.#tags];
     const { bytes: room, datagrams } = this.#capacity;
     let [count, bytes, index] = [0, 0, from];
-    for (; index < lent.count && count < datagrams; index++) {
+    for (; index < borrowed.count && count < datagrams; index++) {
       const length = lengths[index] as number;
       if (length === -1) continue;
       const payload = payloads[index] as Uint8Array;
-      if (bytes + length > room || (!fresh && sizeOf(payload) !== length)) break;
+      if (bytes + length > room || sizeOf(payload) !== length) break;
       if (length > 0) copyTo(arena, payload, bytes);
       ownStarts[count] = bytes;
       ownLengths[count] = length;
       tags[count] = index;
-      if (tos) peers[count] = tos[index] as Endpoint | null;
+      if (peers) ownPeers[count] = peers[index] as Endpoint | null;
       bytes += length;
       count++;
     }
@@ -169,8 +171,8 @@ export class Outbound {
     this.count = count;
     this.bytes = bytes;
     this.owner = owner;
-    this.mixed = tos !== undefined;
-    if (!tos) peers[0] = to as Endpoint | null;
+    this.mixed = peers !== undefined;
+    if (!peers) ownPeers[0] = borrowed.peer as Endpoint | null;
     return index;
   }
 
@@ -219,9 +221,14 @@ export class Outbound {
     (this.#errors ??= new Map()).set(index, error);
   }
 
-  /** Whether `fail` was told of datagram `index`, or of any. */
-  failed(index?: number): boolean {
-    return index === undefined ? this.#errors !== undefined : this.#errors?.has(index) === true;
+  /** Whether `fail` was told of datagram `index`. */
+  failed(index: number): boolean {
+    return this.#errors?.has(index) === true;
+  }
+
+  /** Whether `fail` was told of any. */
+  get anyFailed(): boolean {
+    return this.#errors !== undefined;
   }
 
   /** Settles the next datagram and tells its owner. Gives back its error, `undefined` when it was sent. */
@@ -248,16 +255,20 @@ export class Outbound {
   }
 
   #permute(places: Int32Array): void {
-    const starts = this.starts.slice(0, this.count);
-    const lengths = this.lengths.slice(0, this.count);
-    const [peers, owners, tags] = [this.#peers.slice(), this.#owners.slice(), this.#tags.slice()];
-    for (let index = 0; index < this.count; index++) {
+    const { count } = this;
+    const [starts, lengths, tags] = [
+      this.starts.slice(0, count),
+      this.lengths.slice(0, count),
+      this.#tags.slice(0, count),
+    ];
+    const [peers, owners] = [this.#peers.slice(0, count), this.#owners.slice(0, count)];
+    for (let index = 0; index < count; index++) {
       const place = places[index] ?? 0;
       this.starts[place] = starts[index] ?? 0;
       this.lengths[place] = lengths[index] ?? 0;
+      this.#tags[place] = tags[index] ?? 0;
       this.#peers[place] = peers[index] ?? null;
       this.#owners[place] = owners[index];
-      this.#tags[place] = tags[index] ?? 0;
     }
   }
 }

@@ -1,9 +1,8 @@
 import { type Address, type Endpoint, type Family, isEndpoint } from "./address.js";
-import { AF_INET } from "./constants.js";
 import type { Clock, Driver } from "./driver.js";
 import { OSError } from "./errors.js";
-import { isMapped, parseLiteral } from "./ip.js";
-import { type Completion, type Lent, Outbound, anyLimit, destinationOf } from "./outbound.js";
+import { anyLimit, closedFirst, failure, payloadLimit } from "./failure.js";
+import { type Borrowed, type Completion, Outbound, destinationOf, ordinary } from "./outbound.js";
 import { sizeOf } from "./payload.js";
 
 /** Datagrams sent between two looks at the clock. */
@@ -26,7 +25,7 @@ export interface SenderHost {
   readonly peer: Endpoint | null;
   /** The addresses of a name. */
   resolve(host: string): Promise<Endpoint>;
-  /** Whether `sent` wants to see payloads and peers. */
+  /** Whether `showSent` wants to be told. */
   readonly tapped: boolean;
   /** Datagrams left, with so many bytes of payload in all. */
   sent(datagrams: number, bytes: number): void;
@@ -37,7 +36,7 @@ export interface SenderHost {
 
 /** Many datagrams whose payloads are borrowed: copied into batches only as the driver takes them. */
 interface Bulk {
-  readonly lent: Lent;
+  readonly borrowed: Borrowed;
   readonly owner: Completion;
   next: number;
 }
@@ -108,7 +107,7 @@ export class Sender {
     if (to !== null && !isEndpoint(to)) {
       this.#hold(to.host, { payload: new Uint8Array(payload), port: to.port, owner, tag });
     } else {
-      this.#append(this.#lastEpoch, payload, to, owner, tag);
+      this.#append(this.#lastEpoch, payload, bytes, to, owner, tag);
       if (this.#host.driver.batches) this.#schedule();
       else this.#flush();
     }
@@ -116,17 +115,13 @@ export class Sender {
   }
 
   /** Sends many, with payloads that stay the caller's; `owner` is told of each by its position. */
-  sendMany(lent: Lent, owner: Completion): void {
-    let left = lent.count;
-    if (!lent.ready) {
-      for (let index = 0; index < lent.count; index++) if (!this.#lend(lent, index, owner)) left--;
+  sendMany(borrowed: Borrowed, owner: Completion): void {
+    let left = borrowed.count;
+    if (!borrowed.ready) {
+      for (let index = 0; index < borrowed.count; index++) if (!this.#lend(borrowed, index, owner)) left--;
     }
     if (left === 0) return;
-    const bulk: Bulk = { lent, owner, next: 0 };
-    const { queue } = this.#lastEpoch;
-    // Where nothing else waits, the first batch is copied at once: its payloads need no second look.
-    if (queue.length === 0) queue.push(this.#borrow(bulk, true));
-    if (bulk.next < lent.count) queue.push(bulk);
+    this.#lastEpoch.queue.push({ borrowed, owner, next: 0 });
     this.#schedule();
   }
 
@@ -186,32 +181,39 @@ export class Sender {
     return this.#epochs[this.#epochs.length - 1] as Epoch;
   }
 
-  #append(epoch: Epoch, payload: Uint8Array, to: Endpoint | null, owner: Completion, tag: number): void {
+  #append(
+    epoch: Epoch,
+    payload: Uint8Array,
+    bytes: number,
+    to: Endpoint | null,
+    owner: Completion,
+    tag: number,
+  ): void {
     const { queue } = epoch;
     const tail = queue[queue.length - 1];
-    if (tail instanceof Outbound && tail.add(payload, to, owner, tag)) return;
-    const batch = this.#batchAfter(tail, epoch, sizeOf(payload));
-    batch.add(payload, to, owner, tag);
+    if (tail instanceof Outbound && tail.add(payload, bytes, to, owner, tag)) return;
+    const batch = this.#batchAfter(tail, epoch, bytes);
+    batch.add(payload, bytes, to, owner, tag);
     queue.push(batch);
   }
 
   #batchAfter(tail: Outbound | Bulk | undefined, epoch: Epoch, bytes: number): Outbound {
-    if (tail instanceof Outbound) return tail.mixed ? Outbound.takeLarge() : Outbound.take();
+    if (tail instanceof Outbound) return this.#batchFor(tail.mixed);
     // What stands alone between bulks and barriers gets a small arena: of full ones, a few thousand would be 300 MB.
     if (tail || epoch !== this.#firstEpoch) return new Outbound({ ...spare, bytes: bytes + spare.bytes });
     return Outbound.take();
   }
 
   /** Gives `false` where a datagram is settled, or goes its own way, by its name. */
-  #lend(lent: Lent, index: number, owner: Completion): boolean {
-    const [payload, to] = [lent.payloads[index] as Uint8Array, destinationOf(lent, index)];
+  #lend(borrowed: Borrowed, index: number, owner: Completion): boolean {
+    const [payload, to] = [borrowed.payloads[index] as Uint8Array, destinationOf(borrowed, index)];
     const refused =
       to === null || isEndpoint(to)
         ? this.#tooBig(sizeOf(payload), to)
         : this.send(payload, to, owner, index);
     if (refused) owner.failed(index, refused);
     if (!refused && (to === null || isEndpoint(to))) return true;
-    lent.lengths[index] = -1;
+    borrowed.lengths[index] = -1;
     return false;
   }
 
@@ -231,7 +233,7 @@ export class Sender {
           if (tooBig) {
             this.#queuedBytes -= payload.length + overheadBytes;
             owner.failed(tag, tooBig);
-          } else this.#append(epoch, payload, to, owner, tag);
+          } else this.#append(epoch, payload, payload.length, to, owner, tag);
         }
         this.#flush();
       },
@@ -276,7 +278,7 @@ export class Sender {
     // A listener that is told of a failure may send, or close.
     if (this.#flushing) return;
     this.#flushing = true;
-    if (this.#inFlight) this.#settle(this.#inFlight, settled);
+    if (this.#inFlight && settled > 0) this.#settle(this.#inFlight, settled);
     this.#advance();
     this.#flushing = false;
   }
@@ -333,7 +335,7 @@ export class Sender {
   /** Tells the owners of the next `count` datagrams, and lets go of the batch after its last. */
   #settle(batch: Outbound, count: number): void {
     const host = this.#host;
-    if (batch.owner && !batch.failed() && !this.#canceled && !host.tapped) {
+    if (batch.owner && !batch.anyFailed && !this.#canceled && !host.tapped) {
       host.sent(count, batch.settleSent(count));
     } else {
       for (let left = count; left > 0; left--) this.#settleNext(batch);
@@ -361,8 +363,8 @@ export class Sender {
   /** The next batch of an epoch, which has one; of a bulk, as much as one batch holds. */
   #nextBatch({ queue }: Epoch): Outbound {
     const head = queue[0] as Outbound | Bulk;
-    const batch = head instanceof Outbound ? head : this.#borrow(head, false);
-    if (head instanceof Outbound || head.next === head.lent.count) {
+    const batch = head instanceof Outbound ? head : this.#borrow(head);
+    if (head instanceof Outbound || head.next === head.borrowed.count) {
       if (queue.length === 1) queue.pop();
       else queue.shift();
     }
@@ -370,51 +372,26 @@ export class Sender {
     return batch;
   }
 
-  #borrow(bulk: Bulk, fresh: boolean): Outbound {
-    const { lent, owner } = bulk;
-    const batch = Array.isArray(lent.to) ? Outbound.takeLarge() : Outbound.take();
-    bulk.next = batch.fill(lent, bulk.next, owner, fresh);
-    const [next, length] = [lent.payloads[bulk.next], lent.lengths[bulk.next]];
+  /** An empty batch; a large one where many are left for several peers, and it pays to bring them together. */
+  #batchFor(many: boolean): Outbound {
+    return many && this.#host.driver.batches ? Outbound.takeLarge() : Outbound.take();
+  }
+
+  #borrow(bulk: Bulk): Outbound {
+    const { borrowed, owner } = bulk;
+    const left = borrowed.count - bulk.next;
+    const batch = this.#batchFor(borrowed.peers !== undefined && left > ordinary.datagrams);
+    bulk.next = batch.fill(borrowed, bulk.next, owner);
+    const [next, length] = [borrowed.payloads[bulk.next], borrowed.lengths[bulk.next]];
     if (next && length !== -1 && sizeOf(next) !== length) {
       const text = "the payload was resized or transferred away before it was sent";
-      const error = failure("EFAULT", destinationOf(lent, bulk.next), this.#host.peer, { text });
+      const error = failure("EFAULT", destinationOf(borrowed, bulk.next), this.#host.peer, { text });
       this.#host.failed(error);
       owner.failed(bulk.next++, error);
     }
     this.#queuedBytes += batch.bytes + batch.count * overheadBytes;
     return batch;
   }
-}
-
-/**
- * The error of a datagram that could not be sent.
- *
- * @param code such as `"EACCES"`, of the system call.
- * @param to `null` for the connected peer.
- * @param peer that peer, where there is one.
- */
-export function failure(
-  code: string,
-  to: Address | null,
-  peer: Address | null,
-  details: { text?: string; limit?: number } = {},
-): OSError {
-  const { host: address, port } = to ?? peer ?? {};
-  return new OSError(code, { ...details, syscall: to ? "sendto" : "send", address, port });
-}
-
-/**
- * The most payload bytes of a datagram: 65,535 less the UDP header, and less the IPv4 header where there is one
- * (RFC 768, RFC 791; an IPv6 length does not count its own header, RFC 8200).
- */
-function payloadLimit(to: Address | null, family: Family): number {
-  if (family === AF_INET) return anyLimit;
-  const literal = to && parseLiteral(to.host);
-  return literal && isMapped(literal.bytes) ? anyLimit : 65_527;
-}
-
-function closedFirst(): OSError {
-  return new OSError("ECANCELED", { syscall: "sendto", text: "the socket was closed first" });
 }
 
 function takeFrom(names: Map<string, Held[]>, name: string): readonly Held[] {

@@ -9,7 +9,7 @@ import {
   type OutgoingDatagram,
   type SocketOptions,
   type WaitOptions,
-  checkLetters,
+  checkOutgoing,
   checkTimeout,
   checkWait,
 } from "./arguments.js";
@@ -23,7 +23,7 @@ import { type Packet, type SocketEvents, runListener } from "./events.js";
 import { isMulticast, parseLiteral } from "./ip.js";
 import { Iteration } from "./iteration.js";
 import { type OptionValue, checkInterface, checkValue, findOption } from "./options.js";
-import type { Lent } from "./outbound.js";
+import { indexWithoutAddress } from "./outbound.js";
 import { type Data, sizeOf, toBytes } from "./payload.js";
 import type { Stats } from "./stats.js";
 
@@ -131,14 +131,14 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   sendMany(items: Iterable<Data | OutgoingDatagram>, address?: AddressLike): Promise<number> {
     return new Promise((resolve, reject) => {
       const shared = address === undefined ? null : this.#destination(address, "sendMany");
-      const letters = checkLetters(items, shared, (each) => this.#destination(each, "sendMany"));
+      const outgoing = checkOutgoing(items, shared, (each) => this.#destination(each, "sendMany"));
       const { sender } = this.#open("sendMany");
-      const lost = this.#connects ? -1 : indexWithoutAddress(letters);
+      const lost = this.#connects ? -1 : indexWithoutAddress(outgoing);
       if (lost >= 0) {
         throw Object.assign(new OSError("EDESTADDRREQ", { syscall: "sendMany" }), { index: lost, sent: 0 });
       }
-      if (letters.count === 0) resolve(0);
-      else sender.sendMany(letters, new SendingMany(letters.count, resolve, reject));
+      if (outgoing.count === 0) resolve(0);
+      else sender.sendMany(outgoing, new SendingMany(outgoing.count, resolve, reject));
     });
   }
 
@@ -432,10 +432,4 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     const diagnostics = channel(`datagram:${event}`);
     if (diagnostics.hasSubscribers) diagnostics.publish({ socket: this, message });
   }
-}
-
-/** The first that is for the connected peer; -1 where none is. */
-function indexWithoutAddress({ count, to }: Lent): number {
-  if (Array.isArray(to)) return to.indexOf(null);
-  return to === null && count > 0 ? 0 : -1;
 }

@@ -6,7 +6,10 @@ export interface Traffic {
   readonly bytes: number;
 }
 
-/** System calls by which datagrams were sent and received, whether they found any or not. */
+/**
+ * System calls by which datagrams were sent and received, whether they found any or not. One that was refused a segmented
+ * send counts with what repeated it as one.
+ */
 export interface SystemCalls {
   readonly send: number;
   readonly receive: number;
@@ -40,7 +43,7 @@ export interface Stats {
   readonly systemCalls: SystemCalls | undefined;
   /**
    * Segmented sends that the kernel refused, by code, and whose datagrams then went one by one: `EMSGSIZE` where the path
-   * to a destination is too narrow, `EIO` where the device on the way cannot, `EINVAL` where this socket cannot.
+   * to a destination is too narrow, `EIO` where the device on the way cannot, `EINVAL` where this socket must not.
    */
   readonly segmentationRefused: Readonly<Record<string, number>> | undefined;
 }

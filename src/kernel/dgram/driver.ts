@@ -9,7 +9,7 @@ import { OSError } from "../../core/errors.js";
 import type { Loss } from "../../core/events.js";
 import type { Option, OptionValue } from "../../core/options.js";
 import type { Outbound } from "../../core/outbound.js";
-import { failure } from "../../core/sender.js";
+import { failure } from "../../core/failure.js";
 import type { DriverCounts } from "../../core/stats.js";
 import { realClock } from "../clock.js";
 import { hostFor } from "../interfaces.js";

@@ -1,6 +1,6 @@
 import type { Address } from "../../core/address.js";
 import { OSError } from "../../core/errors.js";
-import { failure } from "../../core/sender.js";
+import { failure } from "../../core/failure.js";
 
 /** What Node's errors of its own making stand for. */
 const meant: Readonly<Record<string, string>> = {

@@ -12,9 +12,13 @@ export const slotBytes = 65_536;
 /** Bytes from one socket name to the next, a `sockaddr_in6`: `kNameBytes`. */
 export const nameBytes = 28;
 /** Datagrams that one send takes at most: `kMostMessages` of native/outbox.h. */
-export const mostLetters = 1024;
-/** Numbers that describe a datagram to send, `Letter`: where its payload starts, its bytes, the index of its peer. */
-export const letterNumbers = 3;
+export const mostDatagrams = 1024;
+/** Numbers that describe a datagram to send, `Datagram`: where its payload starts, its bytes, the index of its peer. */
+export const datagramNumbers = 3;
+
+/** Calls that give a count and one more figure have the count in as many bits, `kCountBits`, and the other above it. */
+export const countBits = 16;
+export const countMask: number = (1 << countBits) - 1;
 
 /** What the callback of a handle is told, and what `poll` asks for. */
 export const readable = 1;
@@ -31,12 +35,12 @@ export interface Handle {
   setOption(level: number, option: number, value: Uint8Array): number;
   /** @returns the bytes of the value. */
   getOption(level: number, option: number, value: Uint8Array): number;
-  /** @returns how many messages are in the shared inbox now, plus 65,536 when more may be there. */
+  /** @returns how many messages are in the shared inbox now, with 1 above the count when more may be there. */
   receive(): number;
   /**
-   * Sends the first `count` of the shared letters, whose payloads lie in `payloads`.
+   * Sends the first `count` of the shared datagrams, whose payloads lie in `payloads`.
    *
-   * @returns how many were sent, at least 1, plus 65,536 times the error that a segmented send was refused with; or the
+   * @returns how many were sent, at least 1, and above the count the error that a segmented send was refused with; or the
    *   error of the first.
    */
   send(payloads: Uint8Array, count: number): number;
@@ -66,8 +70,8 @@ export interface Addon {
     readonly names: Buffer;
   };
   readonly outbox: {
-    /** For each datagram of a send `letterNumbers`; the peer is an index into `names`, -1 for the connected one. */
-    readonly letters: Int32Array;
+    /** For each datagram of a send `datagramNumbers`; the peer is an index into `names`, -1 for the connected one. */
+    readonly datagrams: Int32Array;
     /** Socket names, `nameBytes` apart, in words of 4 bytes. */
     readonly names: Int32Array;
   };
@@ -82,7 +86,7 @@ interface Binary {
     lengths: Int32Array,
     segments: Int32Array,
     sources: Uint8Array,
-    letters: Int32Array,
+    datagrams: Int32Array,
     names: Int32Array,
   ): number;
   interfaceIndex(name: string): number;
@@ -119,11 +123,11 @@ function share(binary: Binary): Addon {
     names: Buffer.allocUnsafeSlow(receiveBatch * nameBytes),
   };
   const outbox = {
-    letters: new Int32Array(mostLetters * letterNumbers),
-    names: new Int32Array((mostLetters * nameBytes) / 4),
+    datagrams: new Int32Array(mostDatagrams * datagramNumbers),
+    names: new Int32Array((mostDatagrams * nameBytes) / 4),
   };
   const { slab, lengths, segments, names } = inbox;
-  const shared = [slab, lengths, segments, names, outbox.letters, outbox.names] as const;
+  const shared = [slab, lengths, segments, names, outbox.datagrams, outbox.names] as const;
   // The addon keeps the addresses of these arrays: they must stay where they are.
   for (const { buffer } of shared) markAsUntransferable(buffer);
   const refused = binary.share(...shared);

@@ -15,13 +15,15 @@ import { type OSError, fromErrno } from "../../core/errors.js";
 import type { Loss } from "../../core/events.js";
 import type { Option, OptionValue } from "../../core/options.js";
 import type { Outbound } from "../../core/outbound.js";
-import { failure } from "../../core/sender.js";
+import { failure } from "../../core/failure.js";
 import type { DriverCounts } from "../../core/stats.js";
 import {
   type Addon,
   type Handle,
-  letterNumbers,
-  mostLetters,
+  countBits,
+  countMask,
+  datagramNumbers,
+  mostDatagrams,
   nameBytes,
   readable,
   slotBytes,
@@ -48,7 +50,7 @@ const mostRetries = 36;
 /** A socket of the Linux kernel, through the addon. */
 export class NativeDriver implements Driver {
   readonly batches = true;
-  capabilities: Capabilities;
+  #capabilities: Capabilities;
   readonly #addon: Addon;
   readonly #names: Names;
   readonly #family: Family;
@@ -66,7 +68,7 @@ export class NativeDriver implements Driver {
   #closed = false;
 
   constructor(addon: Addon, names: Names, capabilities: Capabilities, family: Family, events: DriverEvents) {
-    this.capabilities = capabilities;
+    this.#capabilities = capabilities;
     this.#addon = addon;
     this.#names = names;
     this.#family = family;
@@ -77,7 +79,15 @@ export class NativeDriver implements Driver {
     this.#handle = handle;
     handle.segment(capabilities.segmentation.available);
     // Never again: merged datagrams that wait would lose their boundaries.
-    if (capabilities.coalescing.available) this.#check(handle.setOption(SOL_UDP, UDP_GRO, on), "setsockopt");
+    if (!capabilities.coalescing.available) return;
+    const result = handle.setOption(SOL_UDP, UDP_GRO, on);
+    if (result === 0) return;
+    handle.close();
+    throw fromErrno(-result, { syscall: "socket" });
+  }
+
+  get capabilities(): Capabilities {
+    return this.#capabilities;
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
@@ -138,7 +148,7 @@ export class NativeDriver implements Driver {
   receive(sink: Sink): boolean {
     this.#calls.receive++;
     const result = this.#check(this.#handle.receive(), "recvfrom", this.#peer);
-    const count = result & 0xffff;
+    const count = result & countMask;
     const { slab, lengths, segments, names } = this.#addon.inbox;
     for (let index = 0; index < count; index++) {
       const source = this.#names.read(names, index * nameBytes);
@@ -148,7 +158,7 @@ export class NativeDriver implements Driver {
       if (segment > 0) this.#pushRun(sink, slab, start, end, source, segment);
       else sink.push(copyOf(slab, start, end), source, 0);
     }
-    return result > count;
+    return result >> countBits > 0;
   }
 
   wantReadable(wanted: boolean): void {
@@ -157,14 +167,15 @@ export class NativeDriver implements Driver {
 
   send(batch: Outbound): number {
     const from = batch.settled;
-    const count = this.#address(batch, from);
+    const count = this.#describe(batch, from);
     if (count === 0) return 1;
     this.#calls.send++;
     const result = this.#handle.send(batch.arena, count);
     if (result > 0) {
       this.#retries = 0;
-      if (result > mostLetters) this.#segmentationRefused(codeOf(result >> 16));
-      return result & 0xffff;
+      const refused = result >> countBits;
+      if (refused > 0) this.#segmentationRefused(codeOf(refused));
+      return result & countMask;
     }
     const code = codeOf(-result);
     if (this.#waitsFor(code)) return 0;
@@ -237,10 +248,10 @@ export class NativeDriver implements Driver {
    *
    * @returns how many; 0 when the first has failed, because its peer could not be written.
    */
-  #address(batch: Outbound, from: number): number {
-    const { letters, names } = this.#addon.outbox;
+  #describe(batch: Outbound, from: number): number {
+    const { datagrams, names } = this.#addon.outbox;
     const { starts, lengths } = batch;
-    const count = Math.min(batch.count - from, mostLetters);
+    const count = Math.min(batch.count - from, mostDatagrams);
     const { mixed } = batch;
     let peer = batch.peer(from);
     let last: Endpoint | null = null;
@@ -248,7 +259,7 @@ export class NativeDriver implements Driver {
     let slots = 0;
     for (let index = 0; index < count; index++) {
       if (mixed) peer = batch.peer(from + index);
-      if (peer !== last) {
+      if (peer !== last && !(peer && last?.equals(peer))) {
         last = peer;
         slot = peer ? slots++ : -1;
         if (peer) {
@@ -260,10 +271,10 @@ export class NativeDriver implements Driver {
           }
         }
       }
-      const letter = index * letterNumbers;
-      letters[letter] = starts[from + index] ?? 0;
-      letters[letter + 1] = lengths[from + index] ?? 0;
-      letters[letter + 2] = slot;
+      const at = index * datagramNumbers;
+      datagrams[at] = starts[from + index] ?? 0;
+      datagrams[at + 1] = lengths[from + index] ?? 0;
+      datagrams[at + 2] = slot;
     }
     return count;
   }
@@ -285,7 +296,7 @@ export class NativeDriver implements Driver {
     this.#refusals.set(code, (this.#refusals.get(code) ?? 0) + 1);
     if (code !== "EINVAL") return;
     const reason = "the kernel refused a segmented send of this socket: EINVAL";
-    this.capabilities = Object.freeze({ ...this.capabilities, segmentation: unavailable(reason) });
+    this.#capabilities = Object.freeze({ ...this.#capabilities, segmentation: unavailable(reason) });
   }
 
   /** The kernel takes the port away from a socket that had not named it (`__udp_disconnect`, net/ipv4/udp.c). */

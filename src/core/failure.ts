@@ -1,0 +1,40 @@
+/** What can go wrong with a datagram that is to be sent. */
+
+import type { Address, Family } from "./address.js";
+import { AF_INET } from "./constants.js";
+import { OSError } from "./errors.js";
+import { isMapped, parseLiteral } from "./ip.js";
+
+/** Bytes that a datagram to any destination may have: the limit of IPv4, 65,535 less the headers. */
+export const anyLimit = 65_507;
+
+/**
+ * The error of a datagram that could not be sent.
+ *
+ * @param code such as `"EACCES"`, of the system call.
+ * @param to `null` for the connected peer.
+ * @param peer that peer, where there is one.
+ */
+export function failure(
+  code: string,
+  to: Address | null,
+  peer: Address | null,
+  details: { text?: string; limit?: number } = {},
+): OSError {
+  const { host: address, port } = to ?? peer ?? {};
+  return new OSError(code, { ...details, syscall: to ? "sendto" : "send", address, port });
+}
+
+/**
+ * The most payload bytes of a datagram: 65,535 less the UDP header, and less the IPv4 header where there is one
+ * (RFC 768, RFC 791; an IPv6 length does not count its own header, RFC 8200).
+ */
+export function payloadLimit(to: Address | null, family: Family): number {
+  if (family === AF_INET) return anyLimit;
+  const literal = to && parseLiteral(to.host);
+  return literal && isMapped(literal.bytes) ? anyLimit : 65_527;
+}
+
+export function closedFirst(): OSError {
+  return new OSError("ECANCELED", { syscall: "sendto", text: "the socket was closed first" });
+}
