@@ -196,3 +196,76 @@ contract("a payload of sendMany that grows past a datagram fails alone", async (
   expect(await sending).toMatchObject({ index: 0, sent: 1, code: "EFAULT" });
   expect(await texts(receiver, 1)).toEqual(["kept"]);
 });
+
+contract("a generator of datagrams to several peers sends each to its own", async ({ bound }) => {
+  const [sender, a, b, peer] = [await bound(), await bound(), await bound(), await bound()];
+  function* items(): Generator<{ data: string; address: ReturnType<typeof a.getsockname> }> {
+    for (const data of ["0", "1"]) yield { data, address: a.getsockname() };
+    for (const data of ["2", "3"]) yield { data, address: b.getsockname() };
+    yield { data: "4", address: a.getsockname() };
+  }
+  expect(await sender.sendMany(items())).toBe(5);
+  expect(await texts(a, 3)).toEqual(["0", "1", "4"]);
+  expect(await texts(b, 2)).toEqual(["2", "3"]);
+  await sender.connect(peer.getsockname());
+  if (sender.capabilities.sendtoWhileConnected.available) {
+    expect(await sender.sendMany(items())).toBe(5);
+    expect(await texts(a, 3)).toEqual(["0", "1", "4"]);
+  }
+  await sender.send("marker");
+  expect(await texts(peer, 1)).toEqual(["marker"]);
+});
+
+contract("a payload that shrinks while sendMany still reads the others fails alone", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  // Resizable memory is in Node 20, and not in the ES2022 types.
+  const Memory = ArrayBuffer as unknown as new (
+    bytes: number,
+    options: { maxByteLength: number },
+  ) => ArrayBuffer & { resize(bytes: number): void };
+  const memory = new Memory(60, { maxByteLength: 60 });
+  function* items(): Generator<Uint8Array | string> {
+    yield new Uint8Array(memory);
+    memory.resize(5);
+    yield "kept";
+  }
+  const error: unknown = await sender
+    .sendMany(items(), receiver.getsockname())
+    .catch((reason: unknown) => reason);
+  expect(error).toMatchObject({ index: 0, sent: 1, code: "EFAULT" });
+  expect(await texts(receiver, 1)).toEqual(["kept"]);
+});
+
+contract("of two sends in one tick, the one that fails rejects, and the other does not", async (world) => {
+  const [sender, receiver] = [await world.bound(), await world.bound()];
+  const outcomes = await Promise.allSettled([
+    sender.sendto("refused", [world.broadcast, 9000]),
+    sender.sendto("ok", receiver.getsockname()),
+    sender.sendto("refused too", [world.broadcast, 9000]),
+  ]);
+  expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "fulfilled", "rejected"]);
+  expect(sender.stats().sendErrors).toEqual({ EACCES: 2 });
+  expect(await texts(receiver, 1)).toEqual(["ok"]);
+});
+
+contract(
+  "records with an address object each leave in as few system calls as pairs do",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound()];
+    const { host, port } = receiver.getsockname();
+    const items = numbered(1000).map((data) => ({
+      data: data.padStart(8),
+      address: { address: host, port },
+    }));
+    const before = sender.stats().systemCalls?.send ?? 0;
+    await sender.sendMany(items);
+    expect((sender.stats().systemCalls?.send ?? Infinity) - before).toBe(1);
+    const reads = receiver.stats().systemCalls?.receive ?? 0;
+    const found: string[] = [];
+    while (found.length < 1000)
+      found.push(...(await receiver.recvMany(1000, soon)).map(({ data }) => data.toString().trim()));
+    expect(found).toEqual(numbered(1000));
+    expect((receiver.stats().systemCalls?.receive ?? Infinity) - reads).toBeLessThanOrEqual(4);
+  },
+  "coalescing",
+);
