@@ -1,0 +1,57 @@
+/** The environment switches segmentation offload off, one direction at a time, and nothing in it passes unseen. */
+
+import { type TestContext, describe, expect, test } from "vitest";
+
+import { cleanEnding, start, whySkipped } from "./programs.js";
+
+const on = { available: true };
+
+async function said(test: TestContext, driver: string | undefined, settings: string[]): Promise<unknown> {
+  const { lines, ...ending } = await start(test, driver, "offload", [], { within: ["env", ...settings] })
+    .ended;
+  expect(ending).toEqual(cleanEnding);
+  return JSON.parse(lines[0]!);
+}
+
+const why = whySkipped("native");
+
+describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${why})`}`, () => {
+  test.for([
+    ["DATAGRAM_GSO=off", off("DATAGRAM_GSO"), on],
+    ["DATAGRAM_GRO=off", on, off("DATAGRAM_GRO")],
+    ["DATAGRAM_GSO=off DATAGRAM_GRO=off", off("DATAGRAM_GSO"), off("DATAGRAM_GRO")],
+    ["DATAGRAM_GSO=on DATAGRAM_GRO=", on, on],
+  ] as const)(
+    "%s: offload is off where it says so, and the capabilities name the variable",
+    async ([settings, segmentation, coalescing], context) => {
+      expect(await said(context, "native", settings.split(" "))).toEqual({ segmentation, coalescing });
+    },
+  );
+
+  test.for(["DATAGRAM_GSO", "DATAGRAM_GRO"])(
+    "%s with another word is an error that names it, also where no driver is asked for",
+    async (variable, context) => {
+      for (const driver of ["native", undefined]) {
+        for (const word of ["x", "OFF", "0", "off "]) {
+          expect(await said(context, driver, [`${variable}=${word}`])).toEqual({
+            code: "EINVAL",
+            errno: 22,
+            syscall: "socket",
+            message: `socket: ${variable} must be on or off, not ${JSON.stringify(word)} (EINVAL)`,
+          });
+        }
+      }
+    },
+  );
+});
+
+test("over dgram there is no offload whatever the variables say, and the capabilities name the driver that has it", async (context) => {
+  expect(await said(context, "dgram", ["DATAGRAM_GSO=on", "DATAGRAM_GRO=on"])).toEqual({
+    segmentation: { available: false, reason: "node:dgram has no UDP_SEGMENT: the native driver does" },
+    coalescing: { available: false, reason: "node:dgram has no UDP_GRO: the native driver does" },
+  });
+});
+
+function off(variable: string): { available: false; reason: string } {
+  return { available: false, reason: `${variable}=off switches it off` };
+}
