@@ -1,0 +1,203 @@
+/** Whatever the kernel answers to a batch, each datagram is sent once and in order, or fails with an error of its own. */
+
+import { AF_INET, AF_INET6 } from "datagram";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+import { type Outcome, mostOutcomes } from "./faults.js";
+import { type Letter, Net, type Way, letter, ways } from "./faulty.js";
+import { whySkipped } from "./programs.js";
+
+const seed = 20_240_719;
+const runs = 150;
+
+const families = [
+  ["IPv4", AF_INET],
+  ["IPv6", AF_INET6],
+] as const;
+
+/** Bytes of the datagrams to one peer, by message: runs that leave as one, and what goes by itself between them. */
+const messages = [many(20, 200), [300], [0], [...many(10, 100), 60], [0], many(5, 1400)];
+/** Errors after which the same datagrams go again. */
+const passing = ["EINTR", "EAGAIN", "ENOBUFS"] as const;
+/** Errors that a run may meet where its datagrams, sent plainly, do not. */
+const ofRuns = ["EIO", "EINVAL", "EMSGSIZE"] as const;
+/** Errors of the datagram that was to be sent. */
+const own = ["ECONNREFUSED", "EPERM"] as const;
+
+/** Bytes of a receive buffer that may be in use: Linux gives 416 KiB at least. */
+const mostUnread = 400_000;
+const peers = 6;
+
+const why = whySkipped("native");
+
+describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${why})`}`, () => {
+  for (const [ip, family] of families) {
+    test.for(ways)(
+      `one error, at any message of a batch, is no other datagram's: %s over ${ip}`,
+      async (way, t) => {
+        const net = await Net.open(t, family, destinations(way));
+        const letters = inTurn(destinations(way));
+        for (let at = 0; at < messages.length * destinations(way); at++) {
+          const first = firstOf(at, destinations(way));
+          const run = messages[at % messages.length]!.length > 1;
+          for (const code of [...passing, ...ofRuns, ...own]) {
+            const refused = run && isOneOf(ofRuns, code);
+            const { failed, stats, capabilities, unmet } = await net.exchange(way, letters, [
+              ...upTo(at),
+              code,
+            ]);
+            const hit = refused || isOneOf(passing, code) ? [] : [{ index: first, code }];
+            expect({ at, code, failed, unmet }).toEqual({ at, code, failed: hit, unmet: 0 });
+            expect(stats.segmentationRefused).toEqual(refused ? { [code]: 1 } : {});
+            expect(capabilities.segmentation.available).toBe(!refused || code !== "EINVAL");
+          }
+        }
+      },
+    );
+
+    test.for(ways)(
+      `a run that is refused for what its datagrams are: the first fails alone: %s over ${ip}`,
+      async (way, t) => {
+        const net = await Net.open(t, family, destinations(way));
+        const letters = inTurn(destinations(way));
+        for (const code of ofRuns) {
+          for (const again of [...ofRuns, ...own]) {
+            const { failed, stats, unmet } = await net.exchange(way, letters, [code, again]);
+            expect({ code, failed, unmet }).toEqual({ code, failed: [{ index: 0, code: again }], unmet: 0 });
+            expect(stats.segmentationRefused).toEqual({});
+          }
+        }
+      },
+    );
+
+    test.for(ways)(
+      `a call that sends fewer messages than it was given is carried on: %s over ${ip}`,
+      async (way, t) => {
+        const net = await Net.open(t, family, destinations(way));
+        const count = messages.length * destinations(way);
+        for (let most = 1; most <= count; most++) {
+          const { failed, stats } = await net.exchange(
+            way,
+            inTurn(destinations(way)),
+            many(mostOutcomes, most),
+          );
+          expect({ most, failed }).toEqual({ most, failed: [] });
+          expect(stats.systemCalls?.send).toBe(Math.ceil(count / most));
+        }
+      },
+    );
+
+    test(`whatever is answered, nothing is lost, doubled or overtaken (${runs} runs, seed ${seed}), over ${ip}`, async (t) => {
+      const net = await Net.open(t, family, peers);
+      let [checked, failures, refusals] = [0, 0, 0];
+      const property = fc.asyncProperty(
+        fc.constantFrom(...ways),
+        groups,
+        plans,
+        async (way, groups, outcomes) => {
+          const letters = lettersOf(groups, destinations(way) === 1);
+          const { stats, capabilities } = await net.exchange(way, letters, outcomes);
+          const planned = (code: string): number => outcomes.filter((each) => each === code).length;
+          for (const [code, count] of Object.entries(stats.sendErrors)) {
+            failures += count;
+            expect(isOneOf([...ofRuns, ...own], code), code).toBe(true);
+            expect(count, code).toBeLessThanOrEqual(planned(code));
+          }
+          for (const [code, count] of Object.entries(stats.segmentationRefused ?? {})) {
+            expect(isOneOf(ofRuns, code), code).toBe(true);
+            expect(count, code).toBeLessThanOrEqual(planned(code));
+            refusals += count;
+          }
+          expect(capabilities.segmentation.available).toBe(stats.segmentationRefused?.EINVAL === undefined);
+          checked += letters.length;
+        },
+      );
+      await fc.assert(property, { seed, numRuns: runs, endOnFailure: true });
+      // It had something to say.
+      expect(checked).toBeGreaterThan(runs * 100);
+      expect(failures).toBeGreaterThan(runs);
+      expect(refusals).toBeGreaterThan(runs / 2);
+    });
+  }
+});
+
+/** Datagrams of one size to these peers in turn, and a shorter one to each at the end. */
+interface Group {
+  readonly size: number;
+  readonly count: number;
+  readonly to: readonly number[];
+  readonly last: number;
+}
+
+const groups = fc.array(
+  fc.record<Group>({
+    size: fc.oneof(fc.nat(300), fc.constantFrom(0, 1, 64, 1400), fc.nat(2000)),
+    count: fc.oneof(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 20, max: 400 })),
+    to: fc.uniqueArray(fc.nat(peers - 1), { minLength: 1, maxLength: peers }),
+    last: fc.nat(300),
+  }),
+  { minLength: 1, maxLength: 8, size: "max" },
+);
+
+/** So many messages at most, or as many as there are. */
+const short = fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 0, max: 12 }));
+
+const plans = fc
+  .array(
+    fc.oneof(
+      short.map((most): Outcome[] => [most]),
+      fc.constantFrom<Outcome[]>(["EINTR"], ["EAGAIN"], ["ENOBUFS"], ["ECONNREFUSED"], ["EPERM"]),
+      // What is refused as a run goes plainly, or fails all the same.
+      fc.tuple(
+        fc.constantFrom<Outcome>(...ofRuns),
+        fc.oneof(short, fc.constantFrom<Outcome>(...ofRuns, ...own)),
+      ),
+    ),
+    { maxLength: mostOutcomes / 2, size: "max" },
+  )
+  .map((steps) => steps.flat());
+
+/** The letters of groups, as many as receive buffers have room for. */
+function lettersOf(groups: readonly Group[], one: boolean): Letter[] {
+  const letters: Letter[] = [];
+  const unread = many(peers, 0);
+  for (const { size, count, to, last } of groups) {
+    for (let at = 0; at <= count * to.length; at++) {
+      const peer = one ? 0 : to[at % to.length]!;
+      const bytes = at < count * to.length ? size : last;
+      // What the kernel counts for a datagram, at most: its buffer, a power of two, and what describes it.
+      unread[peer]! += 1024 + 2 * bytes;
+      if (unread[peer]! <= mostUnread) letters.push(letter(bytes, peer));
+    }
+  }
+  return letters;
+}
+
+/** The datagrams of `messages` to each of so many peers in turn. */
+function inTurn(count: number): Letter[] {
+  return messages.flat().flatMap((bytes) => Array.from({ length: count }, (_, to) => letter(bytes, to)));
+}
+
+/** The index of the first datagram of a message among those of `inTurn`, which leave peer by peer. */
+function firstOf(message: number, count: number): number {
+  const before = messages.slice(0, message % messages.length).flat().length;
+  return before * count + Math.floor(message / messages.length);
+}
+
+/** The outcome of a call that sends the messages before one. */
+function upTo(message: number): number[] {
+  return message > 0 ? [message] : [];
+}
+
+function destinations(way: Way): number {
+  return way === "sendMany" || way === "send in one tick" ? 1 : 2;
+}
+
+function isOneOf(codes: readonly string[], code: string): boolean {
+  return codes.includes(code);
+}
+
+function many(count: number, value: number): number[] {
+  return Array<number>(count).fill(value);
+}
