@@ -2,10 +2,10 @@
 
 import { setImmediate as turn } from "node:timers/promises";
 
-import { AF_INET, type Address, type Socket } from "datagram";
+import { AF_INET, type Address, type OSError, type Socket } from "datagram";
 import { type TestContext, describe, expect, test } from "vitest";
 
-import { mostOutcomes, plan } from "./faults.js";
+import { type Outcome, mostOutcomes, plan } from "./faults.js";
 import { Net, letter } from "./faulty.js";
 import { whySkipped } from "./programs.js";
 
@@ -101,13 +101,11 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
       [10, 10, 10, 10],
     ]) {
       let first: unknown;
-      plan(Array(mostOutcomes).fill("ENOBUFS"));
-      const again = setInterval(() => plan(Array(mostOutcomes).fill("ENOBUFS")), 5);
+      const empty = stayFull(t);
       const sends = sizes.map((size) => sender.sendto(Buffer.alloc(size), net.addresses[0]!));
       sends[0]!.catch((error: unknown) => {
         first = error;
-        clearInterval(again);
-        plan([]);
+        empty();
       });
       const outcomes = await Promise.allSettled(sends);
       expect(first).toMatchObject({ code: "ENOBUFS", syscall: "sendto", address: "127.0.0.1" });
@@ -151,6 +149,24 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     },
   );
 
+  test("close() does not wait for ever: what finds no room within 5 s is ECANCELED, and not sent", async (t) => {
+    const net = await Net.open(t, AF_INET, 1);
+    const sender = net.sender();
+    await sender.bind(["127.0.0.1", 0]);
+    stayFull(t);
+    // Each takes about a second until it fails.
+    const sends = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((size) =>
+      sender.sendto(Buffer.alloc(size), net.addresses[0]!),
+    );
+    const outcomes = Promise.allSettled(sends);
+    await sender.close();
+    const codes = (await outcomes).map((each) => each.status === "rejected" && (each.reason as OSError).code);
+    expect(codes[0]).toBe("ENOBUFS");
+    expect(codes.at(-1)).toBe("ECANCELED");
+    expect(codes).not.toContain(false);
+    expect(sender.stats().sent.datagrams).toBe(0);
+  });
+
   // The last: the limit stays lowered in this thread.
   test("EINVAL of a run of more than 64 halves it, as kernels before Linux 6.9 want it, and refuses nothing", async (t) => {
     const { sender, here } = await twoPeers(t);
@@ -163,6 +179,19 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     expect(sender.capabilities.segmentation).toEqual({ available: true });
   });
 });
+
+/** From now on the queue of the device is full, until the test ends or calls what it gets. */
+function stayFull(t: TestContext): () => void {
+  const full = (): number => plan(Array<Outcome>(mostOutcomes).fill("ENOBUFS"));
+  full();
+  const again = setInterval(full, 5);
+  const empty = (): void => {
+    clearInterval(again);
+    plan([]);
+  };
+  t.onTestFinished(empty);
+  return empty;
+}
 
 interface Peers {
   readonly net: Net;
