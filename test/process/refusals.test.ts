@@ -42,7 +42,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
 
   test("EINVAL of a run switches segmentation off for its socket, which says so, and for no other socket", async (t) => {
     const { net, sender, other, here, there } = await twoPeers(t);
-    await refuse(sender, "EINVAL", 1400, here);
+    await refuse(sender, "EINVAL", 1200, here);
     expect(await packets(sender, 1400, here)).toBe(burst);
     expect(await packets(sender, 10, there)).toBe(burst);
     expect(sender.capabilities.segmentation).toEqual({
@@ -54,6 +54,16 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
       expect(each.capabilities.segmentation).toEqual({ available: true });
       expect(await packets(each, 1400, here)).toBe(1);
     }
+  });
+
+  test("EINVAL of a run of more than 1,200 bytes each is taken for EMSGSIZE, as older kernels mean it", async (t) => {
+    const { sender, here, there } = await twoPeers(t);
+    await refuse(sender, "EINVAL", 1300, here);
+    expect(await packets(sender, 1300, here)).toBe(burst);
+    expect(await packets(sender, 1299, here)).toBe(1);
+    expect(await packets(sender, 1300, there)).toBe(1);
+    expect(sender.capabilities.segmentation).toEqual({ available: true });
+    expect(sender.stats()).toMatchObject({ segmentationRefused: { EMSGSIZE: 1 }, sendErrors: {} });
   });
 
   test("what was refused of a connected peer is forgotten with the peer", async (t) => {
