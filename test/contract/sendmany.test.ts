@@ -265,7 +265,9 @@ contract(
     while (found.length < 1000)
       found.push(...(await receiver.recvMany(1000, soon)).map(({ data }) => data.toString().trim()));
     expect(found).toEqual(numbered(1000));
-    expect((receiver.stats().systemCalls?.receive ?? Infinity) - reads).toBeLessThanOrEqual(4);
+    // What did not leave as runs is not merged on this host.
+    const most = sender.capabilities.segmentation.available ? 4 : 1000 / 8;
+    expect((receiver.stats().systemCalls?.receive ?? Infinity) - reads).toBeLessThanOrEqual(most);
   },
   "coalescing",
 );
