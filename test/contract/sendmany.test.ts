@@ -5,6 +5,12 @@ import { contract, failure, numbered, soon, texts } from "./world.js";
 
 const tooBig = Buffer.alloc(65_508);
 
+/** Memory that can be resized: in Node 20, and not in the ES2022 types. */
+const ResizableMemory = ArrayBuffer as unknown as new (
+  bytes: number,
+  options: { maxByteLength: number },
+) => ArrayBuffer & { resize(bytes: number): void };
+
 contract("sendMany(payloads, address) gives the number sent, and they arrive in order", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   await expect(sender.sendMany(numbered(300), receiver.getsockname())).resolves.toBe(300);
@@ -183,12 +189,7 @@ contract(
 
 contract("a payload of sendMany that grows past a datagram fails alone", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
-  // Resizable memory is in Node 20, and not in the ES2022 types.
-  const Memory = ArrayBuffer as unknown as new (
-    bytes: number,
-    options: { maxByteLength: number },
-  ) => ArrayBuffer & { resize(bytes: number): void };
-  const memory = new Memory(10, { maxByteLength: 200_000 });
+  const memory = new ResizableMemory(10, { maxByteLength: 200_000 });
   const sending = sender
     .sendMany([new Uint8Array(memory), "kept"], receiver.getsockname())
     .catch((error: unknown) => error);
@@ -218,12 +219,7 @@ contract("a generator of datagrams to several peers sends each to its own", asyn
 
 contract("a payload that shrinks while sendMany still reads the others fails alone", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
-  // Resizable memory is in Node 20, and not in the ES2022 types.
-  const Memory = ArrayBuffer as unknown as new (
-    bytes: number,
-    options: { maxByteLength: number },
-  ) => ArrayBuffer & { resize(bytes: number): void };
-  const memory = new Memory(60, { maxByteLength: 60 });
+  const memory = new ResizableMemory(60, { maxByteLength: 60 });
   function* items(): Generator<Uint8Array | string> {
     yield new Uint8Array(memory);
     memory.resize(5);
