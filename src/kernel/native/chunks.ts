@@ -1,22 +1,22 @@
 import { Buffer } from "node:buffer";
 import { markAsUntransferable } from "node:worker_threads";
 
-/** Bytes of memory that the datagrams of merged runs share: what one of them, kept for long, keeps with it. */
-export const chunkBytes = 32_768;
-/** What is left of a chunk may be wasted up to here. */
-const crumbBytes = 4096;
-
 /** Memory for what was received, in pieces that lie in shared chunks. */
 export class Chunks {
+  readonly #size: number;
   #chunk: Buffer = Buffer.alloc(0);
   #used = 0;
 
-  /** @param bytes at most `chunkBytes`. */
+  /** @param size bytes of a chunk: what one small piece, kept for long, keeps with it. */
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  /** A piece of memory; of its own where a chunk would not hold two of them. */
   take(bytes: number): Buffer {
-    const left = this.#chunk.length - this.#used;
-    if (bytes > left) {
-      if (left > crumbBytes) return fresh(bytes);
-      this.#chunk = fresh(chunkBytes);
+    if (bytes * 2 > this.#size) return fresh(bytes);
+    if (this.#used + bytes > this.#chunk.length) {
+      this.#chunk = fresh(this.#size);
       this.#used = 0;
     }
     const start = this.#used;

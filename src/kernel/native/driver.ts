@@ -29,7 +29,7 @@ import {
   slotBytes,
   writable,
 } from "./addon.js";
-import { Chunks, chunkBytes } from "./chunks.js";
+import { Chunks } from "./chunks.js";
 import type { Names } from "./names.js";
 import { SOL_UDP, UDP_GRO, on } from "./offload.js";
 import { decodeOption, encodeMembership, encodeOption, optionRoom } from "./options.js";
@@ -39,8 +39,14 @@ const littleEndian = endianness() === "LE";
 const soMeminfo = 55;
 const meminfoBytes = 36;
 const meminfoDrops = 32;
-/** Shared by the sockets of a thread. */
-const chunks = new Chunks();
+/** Bytes of memory that the datagrams of merged runs share. */
+const runChunkBytes = 32_768;
+/**
+ * Memory for what the sockets of this thread receive. Single datagrams share less: they come slowly, and one that is kept
+ * would keep what came minutes before and after. Not from Node's own pool, whose size depends on the version.
+ */
+const runs = new Chunks(runChunkBytes);
+const singles = new Chunks(8192);
 /** Milliseconds between two tries after `ENOBUFS`, doubled each time up to the second figure. */
 const firstRetryMs = 1;
 const lastRetryMs = 32;
@@ -156,7 +162,7 @@ export class NativeDriver implements Driver {
       const start = index * slotBytes;
       const end = start + (lengths[index] ?? 0);
       if (segment > 0) this.#pushRun(sink, slab, start, end, source, segment);
-      else sink.push(copyOf(slab, start, end), source, 0);
+      else sink.push(copyOf(slab, start, end, singles), source, 0);
     }
     return result >> countBits > 0;
   }
@@ -281,13 +287,9 @@ export class NativeDriver implements Driver {
 
   /** Copies a merged run out of the slab before it is read into again, in pieces that fit a chunk. */
   #pushRun(sink: Sink, slab: Buffer, start: number, end: number, source: Endpoint, segment: number): void {
-    const most = segment > chunkBytes ? segment : chunkBytes - (chunkBytes % segment);
+    const most = segment > runChunkBytes ? segment : runChunkBytes - (runChunkBytes % segment);
     for (let from = start; from < end; from += most) {
-      const until = Math.min(from + most, end);
-      const bytes = until - from;
-      const piece = bytes > chunkBytes ? Buffer.allocUnsafeSlow(bytes) : chunks.take(bytes);
-      slab.copy(piece, 0, from, until);
-      sink.push(piece, source, segment);
+      sink.push(copyOf(slab, from, Math.min(from + most, end), runs), source, segment);
     }
   }
 
@@ -317,8 +319,8 @@ export class NativeDriver implements Driver {
   }
 }
 
-function copyOf(slab: Buffer, start: number, end: number): Buffer {
-  const copy = Buffer.allocUnsafe(end - start);
+function copyOf(slab: Buffer, start: number, end: number, memory: Chunks): Buffer {
+  const copy = memory.take(end - start);
   slab.copy(copy, 0, start, end);
   return copy;
 }
