@@ -98,7 +98,7 @@ napi_value Connect(napi_env env, napi_callback_info info) {
   size_t length = 0;
   const uint8_t* name = Bytes(env, call.arguments[0], 1, &length);
   int result = ConnectSocket(call.handle->fd(), name, length);
-  call.handle->segmentation().Connect(name != nullptr && result == 0);
+  call.handle->Connected(name != nullptr && result == 0);
   return Number(env, result);
 }
 
@@ -170,7 +170,8 @@ napi_value Send(napi_env env, napi_callback_info info) {
       return Number(env, -EINVAL);
     }
   }
-  int sent = shared->outbox->Send(call.handle->fd(), payloads, count, call.handle->segmentation());
+  Handle& handle = *call.handle;
+  int sent = shared->outbox->Send(handle.fd(), payloads, count, handle.connected(), handle.segmentation());
   return Number(env, sent < 0 ? sent : sent | shared->outbox->refused() << kCountBits);
 }
 

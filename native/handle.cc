@@ -31,6 +31,11 @@ int Handle::Poll(int events) {
   return uv_poll_start(&poll_, wanted, OnPoll);
 }
 
+void Handle::Connected(bool connected) {
+  connected_ = connected;
+  segmentation_.ForgetPeer();
+}
+
 void Handle::Hold(bool on) {
   uv_handle_t* handle = reinterpret_cast<uv_handle_t*>(&poll_);
   if (on) {

@@ -34,6 +34,9 @@ class Handle {
   bool open() const { return fd_ >= 0; }
   int fd() const { return fd_; }
   Segmentation& segmentation() { return segmentation_; }
+  // The socket has another peer now, or none.
+  void Connected(bool connected);
+  bool connected() const { return connected_; }
 
  private:
   ~Handle() = default;
@@ -49,6 +52,7 @@ class Handle {
   napi_async_cleanup_hook_handle hook_ = nullptr;
   uv_poll_t poll_;
   Segmentation segmentation_;
+  bool connected_ = false;
   int fd_;
   int owners_ = 1;
 };

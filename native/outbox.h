@@ -49,8 +49,9 @@ class Outbox {
   // memory must outlive the outbox.
   Outbox(const Datagram* datagrams, uint8_t* names) : datagrams_(datagrams), names_(names) {}
   // Sends the first `count` datagrams, at most kMostMessages. Gives how many from the front were sent, at least 1; the
-  // error is that of the first. A run whose segmentation is refused goes plainly, within the same call.
-  int Send(int fd, uint8_t* payloads, int count, Segmentation& segmentation);
+  // error is that of the first, or what waited on a connected socket. A run whose segmentation is refused goes plainly,
+  // within the same call.
+  int Send(int fd, uint8_t* payloads, int count, bool connected, Segmentation& segmentation);
   // The error that the last Send was refused a segmented send with; 0 when none was.
   int refused() const { return refused_; }
   Faults& faults() { return faults_; }

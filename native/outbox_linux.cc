@@ -37,11 +37,11 @@ int Faults::Plan(const int32_t* outcomes, int count) {
   return unmet;
 }
 
-int Outbox::Send(int fd, uint8_t* payloads, int count, Segmentation& segmentation) {
+int Outbox::Send(int fd, uint8_t* payloads, int count, bool connected, Segmentation& segmentation) {
   refused_ = 0;
   // What ICMP said of the connected peer is the error of the next call. Of many messages it would be taken for the
   // refusal of a segmented one, or be lost: sendmmsg gives a count and drops the error that ended it.
-  if (count > 1 && segmentation.connected()) {
+  if (count > 1 && connected) {
     int error = PendingError(fd);
     if (error != 0) return -error;
   }

@@ -46,9 +46,6 @@ int Segmentation::Refuse(int error, const uint8_t* name, int segment) {
   return error == EIO ? EIO : EMSGSIZE;
 }
 
-void Segmentation::Connect(bool connected) {
-  connected_ = connected;
-  limits_.erase(std::string());
-}
+void Segmentation::ForgetPeer() { limits_.erase(std::string()); }
 
 }  // namespace datagram

@@ -17,9 +17,8 @@ class Segmentation {
   int Limit(const uint8_t* name);
   // A run of datagrams of `segment` bytes was refused, and went plainly. Gives the error as it is understood.
   int Refuse(int error, const uint8_t* name, int segment);
-  // The socket has another peer, or none.
-  void Connect(bool connected);
-  bool connected() const { return connected_; }
+  // The connected peer is another one.
+  void ForgetPeer();
 
  private:
   static constexpr size_t kMostDestinations = 1024;
@@ -28,7 +27,6 @@ class Segmentation {
   static constexpr int kSureBytes = 1200;
 
   bool allowed_ = true;
-  bool connected_ = false;
   std::unordered_map<std::string, int> limits_;
   int64_t since_ = 0;
 };

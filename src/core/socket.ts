@@ -382,15 +382,15 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     options: WaitOptions | undefined,
   ): Promise<T> {
     try {
+      const engine = this.#engine;
       const checked = check(most);
-      const wait = options === undefined ? undefined : checkWait(syscall, options, this.#timeoutMs);
+      const served = options === undefined && engine.receiver.immediate;
+      const wait = served ? undefined : checkWait(syscall, options, this.#timeoutMs);
       const { receiver } = this.#open(syscall);
       this.#assertUnclaimed(syscall);
-      const engine = this.#engine;
-      if (!wait && receiver.immediate) return Promise.resolve(take(engine, checked, this));
+      if (!wait) return Promise.resolve(take(engine, checked, this));
       return new Promise((resolve, reject) => {
-        const how = wait ?? checkWait(syscall, undefined, this.#timeoutMs);
-        receiver.receive(how, () => resolve(take(engine, checked, this)), reject);
+        receiver.receive(wait, () => resolve(take(engine, checked, this)), reject);
       });
     } catch (error) {
       return Promise.reject(error);

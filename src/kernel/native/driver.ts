@@ -1,5 +1,4 @@
 import { Buffer } from "node:buffer";
-import { endianness } from "node:os";
 
 import { type Endpoint, type Family, anyAddress } from "../../core/address.js";
 import { SOL_SOCKET, SO_ERROR } from "../../core/constants.js";
@@ -29,12 +28,12 @@ import {
   slotBytes,
   writable,
 } from "./addon.js";
+import { int32, littleEndian } from "./bytes.js";
 import { Chunks } from "./chunks.js";
 import type { Names } from "./names.js";
-import { SOL_UDP, UDP_GRO, on } from "./offload.js";
+import { SOL_UDP, UDP_GRO } from "./offload.js";
 import { decodeOption, encodeMembership, encodeOption, optionRoom } from "./options.js";
 
-const littleEndian = endianness() === "LE";
 /** `SO_MEMINFO` (asm-generic/socket.h): nine uint32s, of which the last counts the drops of the receive buffer. */
 const soMeminfo = 55;
 const meminfoBytes = 36;
@@ -86,7 +85,7 @@ export class NativeDriver implements Driver {
     handle.segment(capabilities.segmentation.available);
     // Never again: merged datagrams that wait would lose their boundaries.
     if (!capabilities.coalescing.available) return;
-    const result = handle.setOption(SOL_UDP, UDP_GRO, on);
+    const result = handle.setOption(SOL_UDP, UDP_GRO, int32(1));
     if (result === 0) return;
     handle.close();
     throw fromErrno(-result, { syscall: "socket" });

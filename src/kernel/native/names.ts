@@ -1,17 +1,15 @@
-import { endianness } from "node:os";
-
 import type { Endpoint, Family } from "../../core/address.js";
 import { sharedAddress } from "../../core/address-cache.js";
 import { AF_INET, AF_INET6 } from "../../core/constants.js";
 import { OSError } from "../../core/errors.js";
 import { formatLiteral, parseLiteral } from "../../core/ip.js";
 import { type Addon, nameBytes } from "./addon.js";
+import { littleEndian } from "./bytes.js";
 
 /** Senders that are remembered; past that many the memory starts anew. */
 const mostKnown = 4096;
 /** The kernel counts interfaces with an int. */
 const mostIndex = 0x7fff_ffff;
-const littleEndian = endianness() === "LE";
 
 /** A socket name, and the same memory as words, which are faster to copy. */
 interface Name {

@@ -3,14 +3,13 @@ import { type Capability, available, unavailable } from "../../core/driver.js";
 import { codeOf } from "../../core/errno.js";
 import { OSError } from "../../core/errors.js";
 import type { Addon } from "./addon.js";
+import { int32 } from "./bytes.js";
 
 /** udp(7), linux/udp.h. */
 export const SOL_UDP = 17;
 const UDP_SEGMENT = 103;
-/** The socket option by which runs arrive merged; takes the value `on`. */
+/** The socket option by which runs arrive merged: an int, 0 or 1. */
 export const UDP_GRO = 104;
-/** The value of an option that is on: an int. */
-export const on: Uint8Array = new Uint8Array(new Int32Array([1]).buffer);
 
 /** The environment variables that switch it off, one for each direction. */
 const variables = { segmentation: "DATAGRAM_GSO", coalescing: "DATAGRAM_GRO" } as const;
@@ -23,7 +22,7 @@ const variables = { segmentation: "DATAGRAM_GSO", coalescing: "DATAGRAM_GRO" } a
 export function offloads(addon: Addon): { segmentation: Capability; coalescing: Capability } {
   const probe = addon.open(AF_INET, () => undefined);
   const answerOf = (option: number): number =>
-    typeof probe === "number" ? 0 : probe.setOption(SOL_UDP, option, new Uint8Array(on.length));
+    typeof probe === "number" ? 0 : probe.setOption(SOL_UDP, option, int32(0));
   const answers = { segmentation: answerOf(UDP_SEGMENT), coalescing: answerOf(UDP_GRO) };
   if (typeof probe !== "number") probe.close();
   return {

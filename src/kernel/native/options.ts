@@ -1,17 +1,15 @@
-import { endianness } from "node:os";
-
 import type { Endpoint, Family } from "../../core/address.js";
 import { AF_INET, IPPROTO_IP, IPPROTO_IPV6 } from "../../core/constants.js";
 import { OSError } from "../../core/errors.js";
 import { formatLiteral, parseLiteral } from "../../core/ip.js";
 import type { Option, OptionValue } from "../../core/options.js";
+import { int32, littleEndian } from "./bytes.js";
 import type { Names } from "./names.js";
 
 /** `IP_ADD_MEMBERSHIP`, `IP_DROP_MEMBERSHIP` (linux/in.h); `IPV6_JOIN_GROUP`, `IPV6_LEAVE_GROUP` (linux/in6.h). */
 const membershipOptions = { 2: { add: 35, drop: 36 }, 10: { add: 20, drop: 21 } } as const;
 /** The longest name of an interface, with its NUL: `IFNAMSIZ` (linux/if.h). */
 const interfaceNameBytes = 16;
-const littleEndian = endianness() === "LE";
 
 /** The bytes of an option's value as the kernel takes them. */
 export function encodeOption(option: Option, value: OptionValue, family: Family, names: Names): Uint8Array {
@@ -89,10 +87,4 @@ function zoneIndex(given: string, names: Names, syscall: string): number {
     });
   }
   return names.interfaceIndex(zone, syscall);
-}
-
-function int32(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setInt32(0, value, littleEndian);
-  return bytes;
 }
