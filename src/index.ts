@@ -6,17 +6,20 @@ import type { SocketOptions } from "./core/arguments.js";
 import { AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM } from "./core/constants.js";
 import { OSError, wrongType } from "./core/errors.js";
 import { Socket } from "./core/socket.js";
+import type { Totals } from "./core/stats.js";
 import { kernelStack } from "./kernel/choice.js";
 
 export { Address, type AddressLike, type Endpoint, type Family } from "./core/address.js";
 export type { MessageOptions, OutgoingDatagram, SocketOptions, WaitOptions } from "./core/arguments.js";
 export * from "./core/constants.js";
 export type { Datagram } from "./core/datagram.js";
-export type { Capabilities, Capability, Clock, Feature } from "./core/driver.js";
+export type { Capabilities, Capability, Feature } from "./core/capabilities.js";
+export type { Clock } from "./core/driver.js";
 export { OSError, type OSErrorDetails, TimeoutError } from "./core/errors.js";
-export type { Loss, Packet, SocketEvents, Unreachable } from "./core/events.js";
+export type { Loss, Packet, PathMtuChange, SocketEvents, Unreachable } from "./core/events.js";
 export type { Data, DataPiece } from "./core/payload.js";
-export type { SystemCalls, Stats, Traffic } from "./core/stats.js";
+export type { BufferSize, Stats, SystemCalls, Totals, Traffic } from "./core/stats.js";
+export { TruncatedError } from "./core/truncated-error.js";
 export type { Socket };
 
 /**
@@ -48,4 +51,13 @@ export function socket(
     });
   }
   return new Socket(kernelStack(), family, options);
+}
+
+/**
+ * What became of the datagrams of all sockets of this thread, closed ones included, by cause.
+ *
+ * @throws `OSError` `ENOTSUP`, `EINVAL` where `DATAGRAM_DRIVER` names a driver that is not to be had.
+ */
+export function stats(): Totals {
+  return kernelStack().ledger.totals();
 }

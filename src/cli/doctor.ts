@@ -1,5 +1,3 @@
-import { readFileSync } from "node:fs";
-
 import type { Command } from "commander";
 
 import type { Family } from "../core/address.js";
@@ -12,9 +10,9 @@ import {
   SOL_SOCKET,
   SO_RCVBUF,
   SO_SNDBUF,
-  type Socket,
   socket,
 } from "../index.js";
+import { type BufferName, bufferLimit, bufferSize } from "../kernel/buffers.js";
 import { driverVariable, kernelStack } from "../kernel/choice.js";
 import { nativeSupport } from "../kernel/native/stack.js";
 import { Failure, exitCodes } from "./exit.js";
@@ -70,7 +68,7 @@ interface Findings {
 }
 
 interface BufferFinding {
-  readonly name: "receive" | "send";
+  readonly name: BufferName;
   readonly askedBytes: number;
   /** 0 where no socket was to be had. */
   readonly givenBytes: number;
@@ -105,10 +103,7 @@ async function examine(): Promise<Findings> {
     arch: process.arch,
     driver: { name, why: whyDriver() },
     capabilities,
-    buffers: [
-      bufferFinding("receive", given?.receive, "net.core.rmem_max"),
-      bufferFinding("send", given?.send, "net.core.wmem_max"),
-    ],
+    buffers: [bufferFinding("receive", given?.receive), bufferFinding("send", given?.send)],
     families,
   };
 }
@@ -124,7 +119,7 @@ function whyDriver(): string {
 /** What a socket of a family showed. */
 interface Trial {
   readonly finding: FamilyFinding;
-  /** The sizes of its buffers, in bytes, where it could be bound. */
+  /** The sizes of its buffers as the kernel has them, where it could be bound. */
   readonly given?: { readonly receive: number; readonly send: number };
 }
 
@@ -134,7 +129,7 @@ async function tryFamily(name: FamilyFinding["name"], family: Family, host: stri
   try {
     await using s = socket(family, SOCK_DGRAM, { receiveBuffer: askedBytes, sendBuffer: askedBytes });
     await s.bind([host, 0]);
-    given = { receive: bufferBytes(s, SO_RCVBUF), send: bufferBytes(s, SO_SNDBUF) };
+    given = { receive: s.getsockopt(SOL_SOCKET, SO_RCVBUF), send: s.getsockopt(SOL_SOCKET, SO_SNDBUF) };
     const token = String(s.random());
     const sentAt = s.clock.now();
     await s.sendto(token, s.getsockname());
@@ -149,25 +144,8 @@ async function tryFamily(name: FamilyFinding["name"], family: Family, host: stri
   }
 }
 
-function bufferBytes(s: Socket, option: number): number {
-  const bytes = s.getsockopt(SOL_SOCKET, option);
-  // Linux gives back the double of what it gave (socket(7)).
-  return process.platform === "linux" ? bytes / 2 : bytes;
-}
-
-function bufferFinding(name: BufferFinding["name"], givenBytes = 0, setting: string): BufferFinding {
-  const finding = { name, askedBytes, givenBytes, setting, settingBytes: readSetting(setting) };
-  if (givenBytes >= askedBytes || finding.settingBytes === null) return finding;
-  return { ...finding, advice: `sudo sysctl -w ${setting}=${askedBytes}` };
-}
-
-function readSetting(name: string): number | null {
-  try {
-    return Number(readFileSync(`/proc/sys/${name.replaceAll(".", "/")}`, "utf8"));
-  } catch {
-    // Other systems have no such file, and some containers hide it.
-    return null;
-  }
+function bufferFinding(name: BufferName, readBytes = 0): BufferFinding {
+  return { name, ...bufferSize(name, askedBytes, readBytes), ...bufferLimit(name) };
 }
 
 function describe(findings: Findings): string {

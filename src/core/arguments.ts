@@ -1,10 +1,13 @@
 /** What the socket's calls take, and the checks of it. Nothing here looks at a socket. */
 
-import { type Address, type AddressLike, isEndpoint } from "./address.js";
+import { Address, type AddressLike, type Endpoint, type Family, forFamily, isEndpoint } from "./address.js";
+import type { Ancillary } from "./ancillary.js";
+import type { EngineOptions } from "./engine.js";
 import { outOfRange, wholeNumber, wrongType } from "./errors.js";
 import { anyLimit } from "./failure.js";
 import type { Borrowed } from "./outbound.js";
 import { type Data, filledBytes, sizeOf, toBytes } from "./payload.js";
+import { checkInterface } from "./options.js";
 import type { Wait } from "./receiver.js";
 
 /** What `socket()` takes beside the family and the type. */
@@ -18,6 +21,22 @@ export interface SocketOptions {
    * fails with `ENOBUFS`. What `sendMany` borrows does not count. @default 67108864
    */
   readonly sendQueue?: number | undefined;
+  /**
+   * A receive call whose datagram is longer than it asked for rejects with `EMSGSIZE` instead of cutting it in silence;
+   * the error carries the `datagram`. @default false
+   */
+  readonly strict?: boolean | undefined;
+  /**
+   * Nothing leaves in fragments: a datagram above the path MTU fails with `EMSGSIZE` and its `limit`, and routers drop
+   * what they would have to cut, and say so (`IP_PMTUDISC_DO`, ip(7)). Needs the feature `pathMtu`. @default false
+   */
+  readonly dontFragment?: boolean | undefined;
+  /**
+   * Whether the kernel is asked for destination, interface, TTL, TOS, time and losses of each datagram. Without it they
+   * are `undefined`, `reply` leaves its way to the kernel, and datagrams that come one by one cost about a third of a
+   * microsecond less. @default true
+   */
+  readonly metadata?: boolean | undefined;
 }
 
 /** How one receive call waits. */
@@ -34,11 +53,36 @@ export interface MessageOptions extends WaitOptions {
   readonly bufsize?: number | undefined;
 }
 
-/** One datagram for `sendMany`. */
+/** One datagram for `sendMany` and `sendmsg`. What it does not name is as the socket's options have it. */
 export interface OutgoingDatagram {
   readonly data: Data;
   /** Where it goes; the connected peer without one. */
   readonly address?: AddressLike | undefined;
+  /** The address of this host that it comes from, as an IP literal such as `"10.0.0.2"`. The port stays. `IP_PKTINFO`. */
+  readonly source?: string | undefined;
+  /** The network interface that it leaves by: its name or number. `IP_PKTINFO`. */
+  readonly interface?: string | number | undefined;
+  /** 1 to 255. `IP_TTL`, `IPV6_HOPLIMIT`. */
+  readonly ttl?: number | undefined;
+  /** 0 to 255: DSCP in the upper six bits, ECN in the lower two. `IP_TOS`, `IPV6_TCLASS`. */
+  readonly tos?: number | undefined;
+  /** 0 to 3: the lower two bits of `tos` alone (RFC 3168). */
+  readonly ecn?: number | undefined;
+  /**
+   * Sends it whole whatever is known of the path, to find out: it fails with `EMSGSIZE` only above the MTU of the first
+   * link, and is lost where a later one is too narrow. `IP_PMTUDISC_PROBE`. @default false
+   */
+  readonly probe?: boolean | undefined;
+}
+
+/** What an engine takes of the options. */
+export function checkOptions(options: SocketOptions): EngineOptions {
+  const { sendQueue = 64 << 20, strict = false, dontFragment = false, metadata = true } = options;
+  wholeNumber("sendQueue", sendQueue, 0, Number.MAX_SAFE_INTEGER);
+  for (const [name, value] of Object.entries({ strict, dontFragment, metadata })) {
+    if (typeof value !== "boolean") throw wrongType(name, "a boolean", value);
+  }
+  return { sendQueue, strict, dontFragment, metadata };
 }
 
 /** Gives back the most bytes that a receive call may give. */
@@ -69,12 +113,14 @@ export function checkWait(syscall: string, options: WaitOptions | undefined, tim
  *
  * @param shared where payloads go that come without an address; `null` is the connected peer.
  * @param destination checks an address of the list.
+ * @param ancillary checks how an item of the list leaves.
  * @throws what the first bad item throws, with its `index`.
  */
 export function checkOutgoing(
   items: Iterable<Data | OutgoingDatagram>,
   shared: Address | null,
   destination: (address: AddressLike) => Address,
+  ancillary: (item: OutgoingDatagram) => Ancillary | undefined,
 ): Borrowed {
   if (typeof items !== "object" || items === null || !(Symbol.iterator in items)) {
     throw wrongType("the first argument", "an array of payloads or of { data, address }", items);
@@ -83,6 +129,7 @@ export function checkOutgoing(
   const likely = Array.isArray(items) ? items.length : 0;
   const payloads = new Array<Uint8Array>(likely);
   let tos: (Address | null)[] | undefined;
+  let hows: (Ancillary | undefined)[] | undefined;
   let lengths: Int32Array = new Int32Array(likely);
   let [count, ready] = [0, true];
   let first: Address | null = shared;
@@ -97,6 +144,8 @@ export function checkOutgoing(
           const { address } = item;
           data = item.data;
           to = address === undefined ? null : destination(address);
+          const how = ancillary(item);
+          if (how) (hows ??= [])[count] = how;
         }
         payload = toBytes(data);
         bytes = sizeOf(payload);
@@ -117,7 +166,45 @@ export function checkOutgoing(
     if (bytes > anyLimit || (to !== null && !isEndpoint(to))) ready = false;
     count++;
   }
-  return { count, payloads, peer: first, peers: tos, lengths, ready };
+  return { count, payloads, peer: first, peers: tos, hows, lengths, ready };
+}
+
+/**
+ * How an outgoing datagram leaves; `undefined` where it names nothing of its own. Reads each field once.
+ *
+ * @param socketTos reads what the socket has, for a datagram that names ECN alone.
+ */
+export function checkAncillary(
+  item: OutgoingDatagram,
+  family: Family,
+  syscall: string,
+  socketTos: () => number,
+): Ancillary | undefined {
+  const { source, interface: at, ttl, tos, ecn, probe = false } = item;
+  if (typeof probe !== "boolean") throw wrongType("probe", "a boolean", probe);
+  const how: Ancillary = {
+    source: source === undefined ? undefined : checkSource(source, family, syscall),
+    interface: at === undefined ? undefined : checkInterface("interface", at),
+    ttl: ttl === undefined ? undefined : wholeNumber("ttl", ttl, 1, 255),
+    tos: checkTos(tos, ecn, socketTos),
+    probe,
+  };
+  const { source: from, interface: by, ttl: hops, tos: service } = how;
+  return (from ?? by ?? hops ?? service) === undefined && !probe ? undefined : how;
+}
+
+function checkTos(tos: unknown, ecn: unknown, socketTos: () => number): number | undefined {
+  const whole = tos === undefined ? undefined : wholeNumber("tos", tos, 0, 255);
+  if (ecn === undefined) return whole;
+  const bits = wholeNumber("ecn", ecn, 0, 3);
+  return ((whole ?? socketTos()) & 0xfc) | bits;
+}
+
+function checkSource(source: unknown, family: Family, syscall: string): Endpoint {
+  if (typeof source !== "string") throw wrongType("source", "an IP address of this host", source);
+  const address = forFamily(new Address(source, 0), family, syscall);
+  if (source === "" || !isEndpoint(address)) throw outOfRange("source", "an IP address of this host", source);
+  return address;
 }
 
 function longer(numbers: Int32Array): Int32Array {

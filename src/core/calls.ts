@@ -15,14 +15,14 @@ export interface ReceiveCall<A, T> {
   /** How much the call wants at most: bytes of a datagram, or datagrams. */
   readonly check: (most: A) => number;
   /** Takes that of the inbox, which has a datagram. */
-  readonly take: (engine: Engine, most: number, socket: Replier) => T;
+  readonly take: (engine: Engine, most: number, replier: Replier) => T;
 }
 
 export const recvfrom: ReceiveCall<number, [Buffer, Endpoint]> = {
   syscall: "recvfrom",
   check: checkBufsize,
-  take(engine, most, socket) {
-    const { data, source } = engine.take(most, socket);
+  take(engine, most, replier) {
+    const { data, source } = engine.take(most, replier, "recvfrom");
     return [data, source];
   },
 };
@@ -30,7 +30,7 @@ export const recvfrom: ReceiveCall<number, [Buffer, Endpoint]> = {
 export const recv: ReceiveCall<number, Buffer> = {
   syscall: "recv",
   check: checkBufsize,
-  take: (engine, most, socket) => engine.take(most, socket).data,
+  take: (engine, most, replier) => engine.take(most, replier, "recv").data,
 };
 
 export const recvmsg: ReceiveCall<MessageOptions | undefined, Datagram> = {
@@ -39,13 +39,13 @@ export const recvmsg: ReceiveCall<MessageOptions | undefined, Datagram> = {
     const bufsize = options?.bufsize;
     return bufsize === undefined ? Infinity : checkBufsize(bufsize);
   },
-  take: (engine, most, socket) => engine.take(most, socket),
+  take: (engine, most, replier) => engine.take(most, replier, "recvmsg"),
 };
 
 export const recvMany: ReceiveCall<number, Datagram[]> = {
   syscall: "recvMany",
   check: (max) => wholeNumber("max", max, 1, Number.MAX_SAFE_INTEGER),
-  take: (engine, most, socket) => engine.takeMany(most, socket),
+  take: (engine, most, replier) => engine.takeMany(most, replier),
 };
 
 /** A `sendto` or `send` under way: its tag is the bytes that it promises. */

@@ -1,14 +1,20 @@
 import type { Buffer } from "node:buffer";
 
-import type { AddressLike, Endpoint } from "./address.js";
+import type { Endpoint } from "./address.js";
+import type { Ancillary } from "./ancillary.js";
+import type { Delivery } from "./delivery.js";
 import type { Data } from "./payload.js";
 
 /** What a datagram answers through. */
 export interface Replier {
-  sendto(data: Data, address: AddressLike): Promise<number>;
+  /** @param how as `sendmsg` has it; `undefined` leaves everything to the system. */
+  answer(data: Data, to: Endpoint, how: Ancillary | undefined): Promise<number>;
 }
 
-/** One datagram that arrived. */
+/**
+ * One datagram that arrived. What the system did not tell of it is `undefined`: `socket.capabilities.packetInfo` says
+ * whether it could, and the option `metadata` whether it was asked.
+ */
 export class Datagram {
   /** The payload; its first `bufsize` bytes when it was longer. The program's own. */
   readonly data: Buffer;
@@ -16,14 +22,22 @@ export class Datagram {
   readonly source: Endpoint;
   /** Payload bytes as they were sent. */
   readonly size: number;
-  readonly #socket: Replier;
+  readonly #replier: Replier;
+  readonly #delivery: Delivery | undefined;
 
   /** Made by the socket. */
-  constructor(data: Buffer, source: Endpoint, size: number, socket: Replier) {
+  constructor(
+    data: Buffer,
+    source: Endpoint,
+    size: number,
+    replier: Replier,
+    delivery: Delivery | undefined,
+  ) {
     this.data = data;
     this.source = source;
     this.size = size;
-    this.#socket = socket;
+    this.#replier = replier;
+    this.#delivery = delivery;
   }
 
   /** Whether `data` lacks the end of what was sent. */
@@ -31,8 +45,47 @@ export class Datagram {
     return this.data.length < this.size;
   }
 
-  /** Sends `data` to who sent this datagram. Gives what `sendto` gives. */
+  /** The local address and port that it came to: one of this host's, or a multicast or broadcast address. */
+  get destination(): Endpoint | undefined {
+    return this.#delivery?.destination;
+  }
+
+  /** The name of the network interface that it came by, such as `"eth0"`. */
+  get interface(): string | undefined {
+    return this.#delivery?.interface;
+  }
+
+  /** 0 to 255: how many routers it could still have passed. RFC 791; the hop limit of RFC 8200. */
+  get ttl(): number | undefined {
+    return this.#delivery?.ttl;
+  }
+
+  /** 0 to 255: type of service, or traffic class: DSCP in the upper six bits and ECN in the lower two (RFC 2474). */
+  get tos(): number | undefined {
+    return this.#delivery?.tos;
+  }
+
+  /** 0 to 3: explicit congestion notification (RFC 3168); 3 says that a router on the way was congested. */
+  get ecn(): number | undefined {
+    const tos = this.tos;
+    return tos === undefined ? undefined : tos & 3;
+  }
+
+  /** When the kernel had it, in nanoseconds since the epoch. Datagrams that came merged share it. */
+  get timestamp(): bigint | undefined {
+    return this.#delivery?.timestamp;
+  }
+
+  /** How many the kernel is known to have dropped just before it, because the receive buffer was full: at least so many. */
+  get lostBefore(): number | undefined {
+    return this.#delivery?.lostBefore;
+  }
+
+  /**
+   * Sends `data` to who sent this datagram, from the address and by the interface that it came to, where these are
+   * known. Gives what `sendto` gives.
+   */
   reply(data: Data): Promise<number> {
-    return this.#socket.sendto(data, this.source);
+    return this.#replier.answer(data, this.source, this.#delivery?.answer);
   }
 }

@@ -3,16 +3,20 @@
 import type { Buffer } from "node:buffer";
 
 import type { Endpoint, Family } from "./address.js";
-import type { Loss } from "./events.js";
+import type { Capabilities } from "./capabilities.js";
+import type { Delivery } from "./delivery.js";
+import type { Loss, Unreachable } from "./events.js";
 import type { Option, OptionValue } from "./options.js";
 import type { Outbound } from "./outbound.js";
-import type { DriverCounts } from "./stats.js";
+import type { DriverCounts, Ledger, Traffic } from "./stats.js";
 
 /** What sockets of one driver share: one a process and thread, or one a simulated host. */
 export interface Stack {
   readonly name: "native" | "dgram" | "sim";
   readonly clock: Clock;
   readonly capabilities: Capabilities;
+  /** What became of the datagrams of all its sockets. */
+  readonly ledger: Ledger;
   /** A uniformly random uint32. */
   random(): number;
   /**
@@ -22,7 +26,15 @@ export interface Stack {
    */
   resolve(host: string, family: Family): Promise<readonly Endpoint[]>;
   /** @throws `OSError` such as `EMFILE` or `EAFNOSUPPORT`. */
-  open(family: Family, events: DriverEvents): Driver;
+  open(family: Family, options: DriverOptions, events: DriverEvents): Driver;
+}
+
+/** What a driver must know of a socket from the start. */
+export interface DriverOptions {
+  /** Nothing leaves in fragments. */
+  readonly dontFragment: boolean;
+  /** How datagrams came is to be told. */
+  readonly metadata: boolean;
 }
 
 /** Time, so that nothing above a driver reads the real one. */
@@ -53,11 +65,14 @@ export interface DriverEvents {
   ledger(event: LedgerEvent): void;
 }
 
-/** A loss that a driver knows of. */
-export interface LedgerEvent {
-  readonly type: "droppedQueue";
-  readonly loss: Loss;
-}
+/** What a driver comes to know of. */
+export type LedgerEvent =
+  | { readonly type: "dropped"; readonly loss: Loss }
+  /** The system has dropped so many for lack of room, since the socket was opened. */
+  | { readonly type: "droppedKernel"; readonly total: number }
+  | { readonly type: "unreachable"; readonly report: Unreachable }
+  /** A router has no way on for a packet so large. The driver's `pathMtu` knows by now. */
+  | { readonly type: "tooBig"; readonly destination: Endpoint; readonly from: string };
 
 /** Where received datagrams go. */
 export interface Sink {
@@ -66,8 +81,9 @@ export interface Sink {
    *
    * @param data the receiver's to keep.
    * @param segment bytes of each datagram of a run but the last, which may be shorter; 0 for one datagram.
+   * @param delivery what else is known of all of them, where something is.
    */
-  push(data: Buffer, source: Endpoint, segment: number): void;
+  push(data: Buffer, source: Endpoint, segment: number, delivery?: Delivery): void;
 }
 
 /** One socket of an operating system or of a network in memory. Errors are `OSError`s, thrown or rejected. */
@@ -103,6 +119,8 @@ export interface Driver {
    *   waits, and `settled()` will tell.
    */
   send(batch: Outbound): number;
+  /** Bytes of the largest packet that goes whole to a destination, as far as is known now; `undefined` where it is not. */
+  pathMtu(to: Endpoint): number | undefined;
   /** What this socket can do now: less than the stack, where the system refused a thing. */
   readonly capabilities: Capabilities;
   counts(): DriverCounts;
@@ -111,42 +129,7 @@ export interface Driver {
   /**
    * Gives everything back; may be called at any moment, and twice.
    *
-   * @returns what had been queued in this process and was never received.
+   * @returns how much had been queued in this process and was never received.
    */
-  close(): Loss;
-}
-
-/** Whether a driver can do a thing here, and why not where it can't. */
-export type Capability =
-  { readonly available: true } | { readonly available: false; readonly reason: string };
-
-/** What drivers differ in. */
-export type Feature =
-  /** Many datagrams in one system call. */
-  | "batching"
-  /** Runs of equal datagrams to one peer leave as one segmented send: `UDP_SEGMENT`, udp(7). */
-  | "segmentation"
-  /** Runs of equal datagrams from one peer arrive merged, and are taken apart here: `UDP_GRO`, udp(7). */
-  | "coalescing"
-  /** Unread datagrams wait in the kernel's buffer, so that reading slowly costs this process no memory. */
-  | "kernelQueue"
-  /** `stats().droppedKernel` counts what a full receive buffer dropped. */
-  | "kernelDropCount"
-  /** `sendto` elsewhere on a connected socket. */
-  | "sendtoWhileConnected"
-  /** `SO_REUSEPORT`. */
-  | "reusePort"
-  /** `getsockopt` asks the kernel; without it, it knows what was set and what is sure by default. */
-  | "optionReadback"
-  /** Options beyond address reuse, broadcast, buffer sizes, TTL and multicast: `IP_TOS`, `SO_PRIORITY`, … */
-  | "allOptions";
-
-export type Capabilities = Readonly<Record<Feature, Capability>>;
-
-/** For a driver's table of capabilities. */
-export const available: Capability = Object.freeze({ available: true });
-
-/** For a driver's table of capabilities: what is missing, and who has it. */
-export function unavailable(reason: string): Capability {
-  return Object.freeze({ available: false, reason });
+  close(): Traffic;
 }

@@ -2,13 +2,15 @@ import { Buffer } from "node:buffer";
 
 import { type Address, type Endpoint, type Family, isEndpoint } from "./address.js";
 import { Datagram, type Replier } from "./datagram.js";
-import type { Clock, Driver, Stack } from "./driver.js";
+import type { Clock, Driver, DriverOptions, LedgerEvent, Stack } from "./driver.js";
 import { OSError } from "./errors.js";
-import { type Loss, type Packet, type Tell, runListener } from "./events.js";
+import { type Loss, type Packet, type Tell, type Unreachable, runListener } from "./events.js";
 import type { Arrival } from "./inbox.js";
+import { PathMtus } from "./path-mtu.js";
 import { Receiver, type ReceiverHost } from "./receiver.js";
 import { Sender, type SenderHost } from "./sender.js";
 import { type DriverCounts, Ledger, type Stats } from "./stats.js";
+import { TruncatedError } from "./truncated-error.js";
 
 /** How long `close()` waits for room for what was sent before it, in milliseconds. */
 const lingerMs = 5000;
@@ -21,6 +23,14 @@ const takeMs = 4;
 /** Datagrams that it takes between two looks at the clock. */
 const takeBatch = 256;
 
+/** What an engine must know of its socket from the start. */
+export interface EngineOptions extends DriverOptions {
+  /** Bytes that may wait to be sent. */
+  readonly sendQueue: number;
+  /** A datagram that is cut fails the call. */
+  readonly strict: boolean;
+}
+
 /** What runs beneath one socket: its driver, the ways in and out, the ledger, the taps. */
 export class Engine implements SenderHost, ReceiverHost {
   readonly family: Family;
@@ -28,10 +38,12 @@ export class Engine implements SenderHost, ReceiverHost {
   readonly driver: Driver;
   readonly sender: Sender;
   readonly receiver: Receiver;
-  readonly ledger: Ledger = new Ledger();
+  readonly ledger: Ledger;
+  readonly paths: PathMtus;
   peer: Endpoint | null = null;
 
   readonly #stack: Stack;
+  readonly #options: EngineOptions;
   readonly #tell: Tell;
   readonly #lookups = new Set<(reason: OSError) => void>();
   readonly #taps = new Set<(packet: Packet) => void>();
@@ -43,41 +55,52 @@ export class Engine implements SenderHost, ReceiverHost {
   #closed = false;
   #lastCounts: DriverCounts | undefined;
 
-  /** @param mostQueuedBytes bytes that may wait to be sent, as `sendQueue` counts them. */
-  constructor(stack: Stack, family: Family, mostQueuedBytes: number, tell: Tell) {
+  constructor(stack: Stack, family: Family, options: EngineOptions, tell: Tell) {
     this.family = family;
     this.clock = stack.clock;
     this.#stack = stack;
+    this.#options = options;
     this.#tell = tell;
-    this.driver = stack.open(family, {
+    this.ledger = new Ledger(stack.capabilities, stack.ledger);
+    this.driver = stack.open(family, options, {
       readable: () => {
         this.sender.turned();
         this.receiver.readable();
       },
       settled: (count) => this.sender.settled(count),
-      ledger: ({ loss }) => this.#lost(loss),
+      ledger: (event) => this.#enter(event),
     });
-    this.sender = new Sender(this, mostQueuedBytes);
+    this.paths = new PathMtus(
+      (to) => this.driver.pathMtu(to),
+      stack.clock,
+      (change) => tell("pathMtu", change),
+    );
+    this.sender = new Sender(this, options.sendQueue);
     this.receiver = new Receiver(this);
   }
 
-  /** The next datagram of the inbox, which has one, cut to `bufsize` bytes. */
-  take(bufsize: number, socket: Replier): Datagram {
+  /**
+   * The next datagram of the inbox, which has one, cut to `bufsize` bytes.
+   *
+   * @throws `TruncatedError` where it was cut, and the socket is strict.
+   */
+  take(bufsize: number, replier: Replier, syscall: string): Datagram {
     const { inbox } = this.receiver;
-    const { source } = inbox;
+    const { source, delivery } = inbox;
     const data = inbox.next();
     const { bytes } = inbox;
     this.receiver.passed(1);
     this.ledger.received(1, bytes);
-    if (bytes <= bufsize) return new Datagram(data, source, bytes, socket);
-    const datagram = new Datagram(data.subarray(0, bufsize), source, bytes, socket);
+    if (bytes <= bufsize) return new Datagram(data, source, bytes, replier, delivery);
+    const datagram = new Datagram(data.subarray(0, bufsize), source, bytes, replier, delivery);
     this.ledger.truncated();
     this.#tell("truncated", datagram);
+    if (this.#options.strict) throw new TruncatedError(datagram, syscall);
     return datagram;
   }
 
   /** What is there, whole, at most `most` datagrams. The inbox has one. */
-  takeMany(most: number, socket: Replier): Datagram[] {
+  takeMany(most: number, replier: Replier): Datagram[] {
     const { inbox } = this.receiver;
     const datagrams: Datagram[] = [];
     const until = this.clock.now() + takeMs;
@@ -86,10 +109,10 @@ export class Engine implements SenderHost, ReceiverHost {
       const end = Math.min(most, before + takeBatch);
       let bytes = 0;
       while (datagrams.length < end && !inbox.empty) {
-        const { source } = inbox;
+        const { source, delivery } = inbox;
         const data = inbox.next();
         bytes += inbox.bytes;
-        datagrams.push(new Datagram(data, source, inbox.bytes, socket));
+        datagrams.push(new Datagram(data, source, inbox.bytes, replier, delivery));
       }
       this.receiver.passed(datagrams.length - before);
       this.ledger.received(datagrams.length - before, bytes);
@@ -107,6 +130,7 @@ export class Engine implements SenderHost, ReceiverHost {
       throw error;
     }
     this.peer = to && this.driver.remote();
+    // Where the driver tells of none, what fails a call on the connected socket is all that is seen of ICMP.
     if (to) this.ledger.watchUnreachable();
   }
 
@@ -168,17 +192,27 @@ export class Engine implements SenderHost, ReceiverHost {
     if (destination) this.#show("out", Buffer.from(payload), destination);
   }
 
+  wholeTo(to: Endpoint): number {
+    const counted = this.#stack.capabilities.pathMtu.available && !this.#options.dontFragment;
+    return counted ? this.paths.maxPayload(to) : Infinity;
+  }
+
+  fragmented(datagrams: number): void {
+    this.ledger.fragmented(datagrams);
+  }
+
   failed(error: OSError): void {
     this.ledger.sendFailed(error);
-    if (this.peer && error.code === "ECONNREFUSED") this.#unreachable(error);
+    if (error.code === "ECONNREFUSED") this.refused(error);
   }
 
   arrived(arrivals: readonly Arrival[]): void {
     for (const { data, source } of arrivals) this.#show("in", data, source);
   }
 
-  refused(error: OSError): void {
-    this.#unreachable(error);
+  refused({ code }: OSError): void {
+    if (!this.peer || this.#stack.capabilities.icmpErrors.available) return;
+    this.#unreachable({ destination: this.peer, code, kind: undefined, from: undefined });
   }
 
   waiting(on: boolean): void {
@@ -193,13 +227,13 @@ export class Engine implements SenderHost, ReceiverHost {
   }
 
   stats(): Stats {
-    return this.ledger.snapshot(this.#lastCounts ?? this.driver.counts());
+    return this.ledger.snapshot(this.#lastCounts ?? this.#count());
   }
 
   /** Ends what waits, lets what was sent go out, gives the driver back, then calls `done`. */
   close(done: () => void): void {
     this.#closing = true;
-    this.#lost(this.receiver.close());
+    this.#lost({ cause: "close", ...this.receiver.close() });
     for (const cancel of this.#lookups) {
       cancel(new OSError("ECANCELED", { text: "the socket was closed first" }));
     }
@@ -209,8 +243,8 @@ export class Engine implements SenderHost, ReceiverHost {
       this.#closed = true;
       cancelLinger?.();
       this.#cancelLetGo?.();
-      this.#lastCounts = this.driver.counts();
-      this.#lost(this.driver.close());
+      this.#lastCounts = this.#count();
+      this.#lost({ cause: "close", ...this.driver.close() });
       this.sender.cancel();
       done();
     };
@@ -237,15 +271,44 @@ export class Engine implements SenderHost, ReceiverHost {
     this.driver.hold(false);
   }
 
+  /** What the driver has come to know. */
+  #enter(event: LedgerEvent): void {
+    switch (event.type) {
+      case "dropped":
+        this.#lost(event.loss);
+        return;
+      case "droppedKernel":
+        this.#lostInKernel(event.total);
+        return;
+      case "unreachable":
+        this.#unreachable(event.report);
+        return;
+      case "tooBig":
+        this.ledger.tooBig();
+        this.paths.narrowed(event.destination, event.from);
+    }
+  }
+
+  #count(): DriverCounts {
+    const counts = this.driver.counts();
+    this.#lostInKernel(counts.droppedKernel ?? 0);
+    return counts;
+  }
+
+  #lostInKernel(total: number): void {
+    const datagrams = total - this.ledger.droppedKernel;
+    this.#lost({ cause: "receiveBuffer", datagrams, bytes: undefined });
+  }
+
   #lost(loss: Loss): void {
-    if (loss.datagrams === 0) return;
-    this.ledger.droppedQueue(loss.datagrams);
+    if (loss.datagrams <= 0) return;
+    this.ledger.dropped(loss);
     this.#tell("dropped", loss);
   }
 
-  #unreachable({ code }: OSError): void {
-    this.ledger.unreachable(code);
-    if (this.peer) this.#tell("unreachable", { destination: this.peer, code });
+  #unreachable(report: Unreachable): void {
+    this.ledger.unreachable(report.code);
+    this.#tell("unreachable", report);
   }
 
   #show(direction: Packet["direction"], data: Buffer, other: Endpoint): void {

@@ -31,7 +31,7 @@ export class OSError extends Error {
   declare readonly address?: string;
   /** The port that the call was about. */
   declare readonly port?: number;
-  /** With `EMSGSIZE`: the most payload bytes that would have been taken. */
+  /** With `EMSGSIZE`: the most payload bytes that would have been taken, or were. */
   declare readonly limit?: number;
   /** From `sendMany`: the position of the first datagram that failed. */
   declare readonly index?: number;

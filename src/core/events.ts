@@ -1,28 +1,56 @@
-import type { Address } from "./address.js";
+import type { Address, Endpoint } from "./address.js";
 import type { Datagram } from "./datagram.js";
 import type { Buffer } from "node:buffer";
 
-/** The events of a socket. There is no `"error"`: a failure is a rejected promise. */
+/**
+ * The events of a socket. There is no `"error"`: a failure is a rejected promise. Each is a message on the
+ * `node:diagnostics_channel` named `datagram:<event>` too, as `{ socket, message }`.
+ */
 export interface SocketEvents {
   /** A datagram was longer than the receive call asked for. */
   truncated: [datagram: Datagram];
-  /** Datagrams were dropped inside this process. */
+  /** Datagrams that had arrived were dropped before the program had them. */
   dropped: [loss: Loss];
-  /** ICMP said that datagrams to the connected peer do not arrive. */
+  /** ICMP said that a datagram did not arrive. */
   unreachable: [report: Unreachable];
+  /** The path to a destination carries packets of another size than was known. */
+  pathMtu: [change: PathMtuChange];
 }
 
-/** Datagrams that were dropped, and their payload bytes. */
+/** Datagrams that had arrived and were dropped. */
 export interface Loss {
+  /**
+   * `"receiveBuffer"`: the kernel's receive buffer was full; `"queue"`: the queue that the `dgram` driver keeps was;
+   * `"close"`: they had been read ahead and were unread at `close()`.
+   */
+  readonly cause: "receiveBuffer" | "queue" | "close";
+  /** How many; of `"receiveBuffer"` at least so many, since the kernel counts merged ones as one. */
   readonly datagrams: number;
-  readonly bytes: number;
+  /** Their payload bytes, where this process saw them. */
+  readonly bytes: number | undefined;
 }
 
-/** What ICMP said. */
+/** What ICMP said. One report stands for one datagram or for many: hosts limit how many they send. */
 export interface Unreachable {
-  readonly destination: Address;
+  /** Where the datagram was going; `undefined` where the kernel had no room to keep it. */
+  readonly destination: Endpoint | undefined;
   /** Such as `"ECONNREFUSED"`: nobody is listening there. */
   readonly code: string;
+  /** Such as `"port unreachable"`, where the driver can tell (`icmpErrors`). */
+  readonly kind: string | undefined;
+  /** The host that said so, where the driver can tell: the destination itself, or a router on the way. */
+  readonly from: string | undefined;
+}
+
+/** What is newly known of a path. */
+export interface PathMtuChange {
+  readonly destination: Endpoint;
+  /** Bytes of the largest packet that the path is known to carry whole, IP header and all. */
+  readonly mtu: number;
+  /** Bytes of payload that a datagram may have there and go in one packet. */
+  readonly maxPayload: number;
+  /** The router that said so; `undefined` where the routes of this host have changed. */
+  readonly from: string | undefined;
 }
 
 /** What a `tap` sees. */

@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 
 import type { Endpoint } from "./address.js";
+import type { Delivery } from "./delivery.js";
 import type { Sink } from "./driver.js";
 import { sizeOf } from "./payload.js";
 
@@ -23,6 +24,7 @@ export class Inbox implements Sink {
   readonly #data: (Buffer | undefined)[] = [];
   readonly #sources: (Endpoint | undefined)[] = [];
   readonly #segments: number[] = [];
+  readonly #deliveries: (Delivery | undefined)[] = [];
   /** Bytes of the datagram that was handed out last. */
   bytes = 0;
   #first = 0;
@@ -33,9 +35,10 @@ export class Inbox implements Sink {
   #until = 0;
   #segment = 0;
 
-  push(data: Buffer, source: Endpoint, segment: number): void {
+  push(data: Buffer, source: Endpoint, segment: number, delivery?: Delivery): void {
     this.#data[this.#end] = data;
     this.#sources[this.#end] = source;
+    this.#deliveries[this.#end] = delivery;
     this.#segments[this.#end++] = segment;
   }
 
@@ -47,6 +50,11 @@ export class Inbox implements Sink {
   /** The sender of the next datagram, which there is. */
   get source(): Endpoint {
     return this.#sources[this.#first] as Endpoint;
+  }
+
+  /** How the next datagram came, which there is. To be asked before it is handed out. */
+  get delivery(): Delivery | undefined {
+    return this.#deliveries[this.#first];
   }
 
   /** Hands out the payload of the next datagram, which there is. */
@@ -63,6 +71,7 @@ export class Inbox implements Sink {
       this.#at = data.byteOffset;
       this.#until = data.byteOffset + data.length;
       this.#segment = segment;
+      this.#deliveries[this.#first] = this.delivery?.following;
     }
     const start = this.#at;
     this.bytes = Math.min(this.#segment, this.#until - start);
@@ -87,13 +96,14 @@ export class Inbox implements Sink {
   }
 
   clear(): void {
-    this.#data.length = this.#sources.length = this.#segments.length = this.#first = this.#end = 0;
+    this.#data.length = this.#sources.length = this.#segments.length = this.#deliveries.length = 0;
+    this.#first = this.#end = 0;
     this.#memory = undefined;
   }
 
   #drop(): void {
     this.#memory = undefined;
-    this.#data[this.#first] = this.#sources[this.#first] = undefined;
+    this.#data[this.#first] = this.#sources[this.#first] = this.#deliveries[this.#first] = undefined;
     if (++this.#first === this.#end) this.#first = this.#end = 0;
   }
 }

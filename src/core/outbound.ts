@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 
 import { type Address, type Endpoint, numberDestination } from "./address.js";
+import type { Ancillary } from "./ancillary.js";
 import type { OSError } from "./errors.js";
 import { copyTo, sizeOf } from "./payload.js";
 
@@ -29,6 +30,8 @@ export interface Borrowed {
   /** Where each goes; `null` is the connected peer. Without it, all go to `peer`. */
   readonly peers: readonly (Address | null)[] | undefined;
   readonly peer: Address | null;
+  /** How each leaves, where one does not as the socket has it. */
+  readonly hows: readonly (Ancillary | undefined)[] | undefined;
   /** The length that each payload had; -1 of one that is not to be sent. */
   readonly lengths: Int32Array;
   /** Whether none is for a name, and none may be too big. */
@@ -71,6 +74,8 @@ export class Outbound {
   bytes = 0;
   /** Datagrams from the front that are sent or have failed. */
   settled = 0;
+  /** Bytes of the longest payload. */
+  longest = 0;
   /** Whether not all go to the same peer. */
   mixed = false;
   /** Who owns them all; `undefined` where they have several owners. */
@@ -79,6 +84,8 @@ export class Outbound {
   readonly #capacity: Capacity;
   /** Where each goes; of one that is not mixed, where the first goes. */
   readonly #peers: (Endpoint | null)[] = [];
+  /** How each leaves, where one does not as the socket has it. */
+  #hows: (Ancillary | undefined)[] | undefined;
   /** The owner of each, where they are not all `owner`'s from the first on. */
   readonly #owners: (Completion | undefined)[] = [];
   readonly #tags: Int32Array;
@@ -113,15 +120,22 @@ export class Outbound {
       this.#peers[index] = null;
       this.#owners[index] = undefined;
     }
-    this.count = this.bytes = this.settled = 0;
+    this.count = this.bytes = this.settled = this.longest = 0;
     this.mixed = this.#filled = false;
-    this.owner = this.#errors = undefined;
+    this.owner = this.#errors = this.#hows = undefined;
     if (this.#capacity === ordinary && idle.length < mostIdle) idle.push(this);
     else if (this.#capacity === large && idleLarge.length < mostIdleLarge) idleLarge.push(this);
   }
 
   /** Copies a payload of `length` bytes in; `false` when there is no room for it, or the batch was filled at once. */
-  add(payload: Uint8Array, length: number, peer: Endpoint | null, owner: Completion, tag: number): boolean {
+  add(
+    payload: Uint8Array,
+    length: number,
+    peer: Endpoint | null,
+    owner: Completion,
+    tag: number,
+    how?: Ancillary,
+  ): boolean {
     const { count, bytes } = this;
     const end = bytes + length;
     if (this.#filled || count === this.#capacity.datagrams || end > this.#capacity.bytes) return false;
@@ -131,6 +145,8 @@ export class Outbound {
     this.#peers[count] = peer;
     this.#owners[count] = owner;
     this.#tags[count] = tag;
+    if (how) (this.#hows ??= [])[count] = how;
+    if (length > this.longest) this.longest = length;
     this.bytes = end;
     this.count = count + 1;
     if (count === 0) this.owner = owner;
@@ -148,12 +164,12 @@ export class Outbound {
    * @returns the index of the first that was not taken.
    */
   fill(borrowed: Borrowed, from: number, owner: Completion): number {
-    const { payloads, lengths, peers } = borrowed;
+    const { payloads, lengths, peers, hows } = borrowed;
     const { arena } = this;
     const ownPeers = this.#peers;
     const [ownStarts, ownLengths, tags] = [this.starts, this.lengths, this.#tags];
     const { bytes: room, datagrams } = this.#capacity;
-    let [count, bytes, index] = [0, 0, from];
+    let [count, bytes, longest, index] = [0, 0, 0, from];
     for (; index < borrowed.count && count < datagrams; index++) {
       const length = lengths[index] as number;
       if (length === -1) continue;
@@ -164,12 +180,15 @@ export class Outbound {
       ownLengths[count] = length;
       tags[count] = index;
       if (peers) ownPeers[count] = peers[index] as Endpoint | null;
+      if (hows?.[index]) (this.#hows ??= [])[count] = hows[index];
+      if (length > longest) longest = length;
       bytes += length;
       count++;
     }
     this.#filled = true;
     this.count = count;
     this.bytes = bytes;
+    this.longest = longest;
     this.owner = owner;
     this.mixed = peers !== undefined;
     if (!peers) ownPeers[0] = borrowed.peer as Endpoint | null;
@@ -199,6 +218,16 @@ export class Outbound {
   /** Where datagram `index` goes; `null` is the connected peer. */
   peer(index: number): Endpoint | null {
     return this.#peers[this.mixed ? index : 0] ?? null;
+  }
+
+  /** How datagram `index` leaves; `undefined` is as the socket has it. */
+  how(index: number): Ancillary | undefined {
+    return this.#hows?.[index];
+  }
+
+  /** Whether `how` is `undefined` of all. */
+  get plain(): boolean {
+    return this.#hows === undefined;
   }
 
   /** The payload of datagram `index`. Valid until the batch is released. */
@@ -262,6 +291,7 @@ export class Outbound {
       this.#tags.slice(0, count),
     ];
     const [peers, owners] = [this.#peers.slice(0, count), this.#owners.slice(0, count)];
+    const hows = this.#hows?.slice(0, count);
     for (let index = 0; index < count; index++) {
       const place = places[index] ?? 0;
       this.starts[place] = starts[index] ?? 0;
@@ -269,6 +299,7 @@ export class Outbound {
       this.#tags[place] = tags[index] ?? 0;
       this.#peers[place] = peers[index] ?? null;
       this.#owners[place] = owners[index];
+      if (this.#hows) this.#hows[place] = hows?.[index];
     }
   }
 }

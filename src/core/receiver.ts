@@ -1,8 +1,8 @@
 import { onAbort } from "./abort.js";
 import type { Clock, Driver } from "./driver.js";
 import { OSError, TimeoutError } from "./errors.js";
-import type { Loss } from "./events.js";
 import { type Arrival, Inbox } from "./inbox.js";
+import type { Traffic } from "./stats.js";
 
 /** Datagrams handed out in one turn of the loop before the rest of the program has its chance. */
 const turnDatagrams = 1024;
@@ -127,7 +127,7 @@ export class Receiver {
   }
 
   /** Ends the calls that wait. Gives back what was read and never handed out. */
-  close(): Loss {
+  close(): Traffic {
     this.#closed = true;
     this.#cancelTimer?.();
     for (const waiter of this.#waiters) {

@@ -1,4 +1,5 @@
 import { type Address, type Endpoint, type Family, isEndpoint } from "./address.js";
+import type { Ancillary } from "./ancillary.js";
 import type { Clock, Driver } from "./driver.js";
 import { OSError } from "./errors.js";
 import { anyLimit, closedFirst, failure, payloadLimit } from "./failure.js";
@@ -14,6 +15,8 @@ const turnMs = 4;
 const overheadBytes = 64;
 /** What the batch of a lone datagram has room for beside it. */
 const spare = { bytes: 512, datagrams: 16 } as const;
+/** Bytes of payload that no path has to cut: 576 less the longest headers (RFC 791). */
+const wholeBytes = 508;
 /** Half the cost of `queueMicrotask`, which makes an async resource each time. */
 const resolved = Promise.resolve();
 
@@ -29,6 +32,10 @@ export interface SenderHost {
   readonly tapped: boolean;
   /** Datagrams left, with so many bytes of payload in all. */
   sent(datagrams: number, bytes: number): void;
+  /** Bytes of payload that go to `to` in one packet; `Infinity` where that is unknown, or nothing leaves otherwise. */
+  wholeTo(to: Endpoint): number;
+  /** Of those that left, so many did in fragments. */
+  fragmented(datagrams: number): void;
   /** Told of each datagram that left while `tapped`. The payload is the sender's: copy what is to be kept. */
   showSent(payload: Uint8Array, peer: Endpoint | null): void;
   failed(error: OSError): void;
@@ -55,6 +62,7 @@ interface Held {
   readonly port: number;
   readonly owner: Completion;
   readonly tag: number;
+  readonly how: Ancillary | undefined;
 }
 
 /**
@@ -90,9 +98,16 @@ export class Sender {
    * Copies a payload and sends it in its turn.
    *
    * @param to `null` is the connected peer.
+   * @param how `undefined` is as the socket has it.
    * @returns the error that keeps it from being taken at all; `undefined` when `owner` will be told.
    */
-  send(payload: Uint8Array, to: Address | null, owner: Completion, tag: number): OSError | undefined {
+  send(
+    payload: Uint8Array,
+    to: Address | null,
+    owner: Completion,
+    tag: number,
+    how?: Ancillary,
+  ): OSError | undefined {
     const bytes = sizeOf(payload);
     const tooBig = this.#tooBig(bytes, to);
     if (tooBig) return tooBig;
@@ -105,9 +120,9 @@ export class Sender {
     }
     this.#queuedBytes += cost;
     if (to !== null && !isEndpoint(to)) {
-      this.#hold(to.host, { payload: new Uint8Array(payload), port: to.port, owner, tag });
+      this.#hold(to.host, { payload: new Uint8Array(payload), port: to.port, owner, tag, how });
     } else {
-      this.#append(this.#lastEpoch, payload, bytes, to, owner, tag);
+      this.#append(this.#lastEpoch, payload, bytes, to, owner, tag, how);
       if (this.#host.driver.batches) this.#schedule();
       else this.#flush();
     }
@@ -188,12 +203,13 @@ export class Sender {
     to: Endpoint | null,
     owner: Completion,
     tag: number,
+    how: Ancillary | undefined,
   ): void {
     const { queue } = epoch;
     const tail = queue[queue.length - 1];
-    if (tail instanceof Outbound && tail.add(payload, bytes, to, owner, tag)) return;
+    if (tail instanceof Outbound && tail.add(payload, bytes, to, owner, tag, how)) return;
     const batch = this.#batchAfter(tail, epoch, bytes);
-    batch.add(payload, bytes, to, owner, tag);
+    batch.add(payload, bytes, to, owner, tag, how);
     queue.push(batch);
   }
 
@@ -210,7 +226,7 @@ export class Sender {
     const refused =
       to === null || isEndpoint(to)
         ? this.#tooBig(sizeOf(payload), to)
-        : this.send(payload, to, owner, index);
+        : this.send(payload, to, owner, index, borrowed.hows?.[index]);
     if (refused) owner.failed(index, refused);
     if (!refused && (to === null || isEndpoint(to))) return true;
     borrowed.lengths[index] = -1;
@@ -227,13 +243,13 @@ export class Sender {
     epoch.names.set(name, [held]);
     this.#host.resolve(name).then(
       (found) => {
-        for (const { payload, port, owner, tag } of takeFrom(epoch.names, name)) {
+        for (const { payload, port, owner, tag, how } of takeFrom(epoch.names, name)) {
           const to = found.withPort(port) as Endpoint;
           const tooBig = this.#tooBig(payload.length, to);
           if (tooBig) {
             this.#queuedBytes -= payload.length + overheadBytes;
             owner.failed(tag, tooBig);
-          } else this.#append(epoch, payload, payload.length, to, owner, tag);
+          } else this.#append(epoch, payload, payload.length, to, owner, tag, how);
         }
         this.#flush();
       },
@@ -335,6 +351,7 @@ export class Sender {
   /** Tells the owners of the next `count` datagrams, and lets go of the batch after its last. */
   #settle(batch: Outbound, count: number): void {
     const host = this.#host;
+    if (batch.longest > wholeBytes && !this.#canceled) this.#countFragmented(batch, count);
     if (batch.owner && !batch.anyFailed && !this.#canceled && !host.tapped) {
       host.sent(count, batch.settleSent(count));
     } else {
@@ -346,6 +363,21 @@ export class Sender {
     if (batch === this.#inFlight) this.#inFlight = undefined;
     this.#queuedBytes -= batch.bytes + batch.count * overheadBytes;
     batch.release();
+  }
+
+  #countFragmented(batch: Outbound, count: number): void {
+    const host = this.#host;
+    let fragmented = 0;
+    let last: Endpoint | null | undefined;
+    let whole = Infinity;
+    for (let index = batch.settled; index < batch.settled + count; index++) {
+      if (batch.length(index) <= wholeBytes || batch.failed(index)) continue;
+      const peer = batch.peer(index) ?? host.peer;
+      if (peer !== last) whole = peer ? host.wholeTo(peer) : Infinity;
+      last = peer;
+      if (batch.length(index) > whole) fragmented++;
+    }
+    if (fragmented > 0) host.fragmented(fragmented);
   }
 
   #settleNext(batch: Outbound): void {

@@ -2,21 +2,32 @@ import type { Buffer } from "node:buffer";
 import { channel } from "node:diagnostics_channel";
 import { EventEmitter } from "node:events";
 
-import { type Address, type AddressLike, type Endpoint, type Family, forFamily } from "./address.js";
+import {
+  type Address,
+  type AddressLike,
+  type Endpoint,
+  type Family,
+  forFamily,
+  isEndpoint,
+} from "./address.js";
 import { knownAddress } from "./address-cache.js";
+import type { Ancillary } from "./ancillary.js";
 import {
   type MessageOptions,
   type OutgoingDatagram,
   type SocketOptions,
   type WaitOptions,
+  checkAncillary,
+  checkOptions,
   checkOutgoing,
   checkTimeout,
   checkWait,
 } from "./arguments.js";
 import { type ReceiveCall, Sending, SendingMany, recv, recvMany, recvfrom, recvmsg } from "./calls.js";
 import * as c from "./constants.js";
-import type { Datagram } from "./datagram.js";
-import type { Capabilities, Clock, Stack } from "./driver.js";
+import type { Datagram, Replier } from "./datagram.js";
+import type { Capabilities } from "./capabilities.js";
+import type { Clock, Stack } from "./driver.js";
 import { Engine } from "./engine.js";
 import { OSError, wholeNumber, wrongType } from "./errors.js";
 import { type Packet, type SocketEvents, runListener } from "./events.js";
@@ -24,6 +35,7 @@ import { isMulticast, parseLiteral } from "./ip.js";
 import { Iteration } from "./iteration.js";
 import { type OptionValue, checkInterface, checkValue, findOption } from "./options.js";
 import { indexWithoutAddress } from "./outbound.js";
+import { payloadWithin } from "./path-mtu.js";
 import { type Data, sizeOf, toBytes } from "./payload.js";
 import type { Stats } from "./stats.js";
 
@@ -41,15 +53,19 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   #connectTurn = 0;
   #reader: string | undefined;
   #closing: Promise<void> | undefined;
+  readonly #replier: Replier = {
+    answer: (data, to, how) => this.#send("sendto", data, to, how),
+  };
 
   /** Made by `socket()`, and by the hosts of a simulated network. */
   constructor(stack: Stack, family: Family, options: SocketOptions = {}) {
     super();
-    const { receiveBuffer = 4 << 20, sendBuffer = 4 << 20, sendQueue = 64 << 20 } = options;
-    wholeNumber("sendQueue", sendQueue, 0, Number.MAX_SAFE_INTEGER);
+    const { receiveBuffer = 4 << 20, sendBuffer = 4 << 20 } = options;
     this.family = family;
     this.#stack = stack;
-    this.#engine = new Engine(stack, family, sendQueue, (event, message) => this.#tell(event, message));
+    this.#engine = new Engine(stack, family, checkOptions(options), (event, message) =>
+      this.#tell(event, message),
+    );
     try {
       this.setsockopt(c.SOL_SOCKET, c.SO_RCVBUF, receiveBuffer);
       this.setsockopt(c.SOL_SOCKET, c.SO_SNDBUF, sendBuffer);
@@ -117,6 +133,25 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   }
 
   /**
+   * Sends one datagram from an address, by an interface, with a TTL or a TOS of its own. `sendmsg(2)`, `ip(7)`, `ipv6(7)`.
+   *
+   * @param message the payload, copied at the call, and where it goes: the connected peer without an `address`.
+   * @throws (rejects) as `sendto` and `send`, and `OSError` `EINVAL` for a `source` that is not this host's, `ENODEV` for
+   *   an interface that is not there, `ENOTSUP` where the driver lacks the feature `packetInfo`, or `pathMtu` for `probe`.
+   */
+  sendmsg(message: OutgoingDatagram): Promise<number> {
+    try {
+      if (typeof (message as unknown) !== "object" || (message as unknown) === null)
+        throw wrongType("message", "an object", message);
+      const { data, address } = message;
+      const how = this.#ancillary(message, "sendmsg");
+      return this.#send(address === undefined ? "send" : "sendto", data, address, how);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
    * Sends many datagrams in as few system calls as can be. Each is tried; what fails does not stop the others.
    * The payloads are the socket's until the promise settles.
    *
@@ -131,7 +166,12 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   sendMany(items: Iterable<Data | OutgoingDatagram>, address?: AddressLike): Promise<number> {
     return new Promise((resolve, reject) => {
       const shared = address === undefined ? null : this.#destination(address, "sendMany");
-      const outgoing = checkOutgoing(items, shared, (each) => this.#destination(each, "sendMany"));
+      const outgoing = checkOutgoing(
+        items,
+        shared,
+        (each) => this.#destination(each, "sendMany"),
+        (each) => this.#ancillary(each, "sendMany"),
+      );
       const { sender } = this.#open("sendMany");
       const lost = this.#connects ? -1 : indexWithoutAddress(outgoing);
       if (lost >= 0) {
@@ -296,6 +336,28 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     return this.#engine.tap(listener);
   }
 
+  /**
+   * The path MTU to a destination as the kernel has it now, from its routes and from what routers have told it.
+   *
+   * @param address an IP literal; the port does not matter.
+   * @returns bytes of the largest packet that goes whole, IP header and all; `undefined` without the feature `pathMtu`,
+   *   and where there is no route.
+   * @throws `OSError` `EINVAL` for a name, `EAFNOSUPPORT`, `ENODEV`, `EBADF`; `TypeError`, `RangeError`.
+   */
+  pathMtu(address: AddressLike): number | undefined {
+    return this.#open("pathMtu").paths.mtu(this.#literal(address, "pathMtu"));
+  }
+
+  /**
+   * Bytes of payload that a datagram to a destination may have and go in one packet: the path MTU less 28 bytes of headers
+   * over IPv4, 48 over IPv6, and never above what a datagram can carry. Takes, gives and fails as `pathMtu` does.
+   */
+  maxPayload(address: AddressLike): number | undefined {
+    const to = this.#literal(address, "maxPayload");
+    const mtu = this.#open("maxPayload").paths.mtu(to);
+    return mtu === undefined ? undefined : payloadWithin(mtu, to);
+  }
+
   /** What became of the datagrams so far, by cause. */
   stats(): Stats {
     return this.#engine.stats();
@@ -363,14 +425,29 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     throw new OSError("EINVAL", { syscall, address: to.host, port: 0, text: "port 0 is no destination" });
   }
 
-  #send(syscall: "send" | "sendto", data: Data, address?: AddressLike): Promise<number> {
+  #literal(input: AddressLike, syscall: string): Endpoint {
+    const to = this.#address(input, syscall);
+    if (isEndpoint(to)) return to;
+    const text = "this takes an IP address, not a name: resolve it first";
+    throw new OSError("EINVAL", { syscall, address: to.host, port: to.port, text });
+  }
+
+  #ancillary(item: OutgoingDatagram, syscall: string): Ancillary | undefined {
+    return checkAncillary(item, this.family, syscall, () =>
+      this.family === c.AF_INET
+        ? this.getsockopt(c.IPPROTO_IP, c.IP_TOS)
+        : this.getsockopt(c.IPPROTO_IPV6, c.IPV6_TCLASS),
+    );
+  }
+
+  #send(syscall: "send" | "sendto", data: Data, address?: AddressLike, how?: Ancillary): Promise<number> {
     return new Promise((resolve, reject) => {
       const to = syscall === "send" ? null : this.#destination(address, syscall);
       // Last, since reading the address may run code of the program's, and the memory is its own.
       const payload = toBytes(data);
       const { sender } = this.#open(syscall);
       if (!to && !this.#connects) throw new OSError("EDESTADDRREQ", { syscall: "send" });
-      const refused = sender.send(payload, to, new Sending(resolve, reject), sizeOf(payload));
+      const refused = sender.send(payload, to, new Sending(resolve, reject), sizeOf(payload), how);
       if (refused) reject(refused);
     });
   }
@@ -388,9 +465,16 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
       const wait = served ? undefined : checkWait(syscall, options, this.#timeoutMs);
       const { receiver } = this.#open(syscall);
       this.#assertUnclaimed(syscall);
-      if (!wait) return Promise.resolve(take(engine, checked, this));
+      if (!wait) return Promise.resolve(take(engine, checked, this.#replier));
       return new Promise((resolve, reject) => {
-        receiver.receive(wait, () => resolve(take(engine, checked, this)), reject);
+        const serve = (): void => {
+          try {
+            resolve(take(engine, checked, this.#replier));
+          } catch (error) {
+            reject(error);
+          }
+        };
+        receiver.receive(wait, serve, reject);
       });
     } catch (error) {
       return Promise.reject(error);
@@ -398,7 +482,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   }
 
   #take(bufsize: number): Datagram {
-    return this.#engine.take(bufsize, this);
+    return this.#engine.take(bufsize, this.#replier, "recvmsg");
   }
 
   #claim(who: string): () => void {

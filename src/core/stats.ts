@@ -1,4 +1,6 @@
+import type { Capabilities } from "./capabilities.js";
 import type { OSError } from "./errors.js";
+import type { Loss } from "./events.js";
 
 /** A count of datagrams and of their payload bytes. */
 export interface Traffic {
@@ -26,17 +28,31 @@ export interface Stats {
   readonly received: Traffic;
   /** Of those received: cut to the size that the program asked for. */
   readonly truncated: number;
-  /** Dropped by the kernel because the socket's receive buffer was full: at least so many. */
+  /**
+   * Dropped by the kernel because the socket's receive buffer was full: at least so many, since it counts merged ones as
+   * one. Of all sockets together: as far as a datagram behind the gap, `stats()` or `close()` of the socket has told.
+   */
   readonly droppedKernel: number | undefined;
   /**
    * Dropped by this process: the `dgram` driver's own queue was full, or they had been read ahead and were unread at
    * `close()`. What lies in the kernel's buffer at `close()` is not counted.
    */
   readonly droppedQueue: number;
-  /** ICMP errors by code. Only a connected socket is told of them; `undefined` until then. */
+  /**
+   * ICMP errors by code, `{ ECONNREFUSED: 2 }`: at least so many datagrams did not arrive. Without the feature
+   * `icmpErrors` only a connected socket is told of them; `undefined` until then.
+   */
   readonly unreachable: Readonly<Record<string, number>> | undefined;
-  /** Refused because they were longer than a datagram, or than the path, can carry. */
+  /**
+   * Refused because they were longer than a datagram, or than the path, can carry; and reports of routers that dropped
+   * one for that, each of which stands for one or more.
+   */
   readonly tooBig: number;
+  /**
+   * Of those sent: went in fragments, being longer than the path is known to carry whole. Those of up to 508 bytes, which
+   * every host takes whole (RFC 791), are not looked at.
+   */
+  readonly fragmented: number | undefined;
   /** Sends that failed, by code: `tooBig` among them, as `EMSGSIZE`. */
   readonly sendErrors: Readonly<Record<string, number>>;
   /** What it took: far fewer than datagrams, where runs of them travel together. */
@@ -46,13 +62,39 @@ export interface Stats {
    * to a destination is too narrow, `EIO` where the device on the way cannot, `EINVAL` where this socket must not.
    */
   readonly segmentationRefused: Readonly<Record<string, number>> | undefined;
+  /** The room for unread datagrams, where there is a socket to ask yet. */
+  readonly receiveBuffer: BufferSize | undefined;
 }
 
-/** The part of them that the driver keeps. */
-export type DriverCounts = Pick<Stats, "droppedKernel" | "systemCalls" | "segmentationRefused">;
+/** What was asked of the kernel for a buffer, and what it gave. */
+export interface BufferSize {
+  readonly askedBytes: number;
+  /** Payloads take less of it than this: the kernel counts its own overhead too, about 800 bytes a small datagram. */
+  readonly givenBytes: number;
+  /** What would lift the limit that it met: `"sudo sysctl -w net.core.rmem_max=4194304"`. */
+  readonly advice?: string;
+}
 
-/** Keeps the rest. */
+/** What became of the datagrams of many sockets. */
+export type Totals = Omit<Stats, "systemCalls" | "segmentationRefused" | "receiveBuffer">;
+
+/** The part of them that the driver keeps. */
+export type DriverCounts = Pick<
+  Stats,
+  "droppedKernel" | "systemCalls" | "segmentationRefused" | "receiveBuffer"
+>;
+
+/** What a driver counts that counts nothing. */
+export const noCounts: DriverCounts = Object.freeze({
+  droppedKernel: undefined,
+  systemCalls: undefined,
+  segmentationRefused: undefined,
+  receiveBuffer: undefined,
+});
+
+/** Keeps the rest. What it counts, the ledger above it counts too. */
 export class Ledger {
+  readonly #above: Ledger | undefined;
   #sent = 0;
   #sentBytes = 0;
   #received = 0;
@@ -60,53 +102,93 @@ export class Ledger {
   #truncated = 0;
   #droppedQueue = 0;
   #tooBig = 0;
+  #droppedKernel: number | undefined;
+  #fragmented: number | undefined;
   #unreachable: Map<string, number> | undefined;
   readonly #sendErrors = new Map<string, number>();
+
+  /** @param capabilities of the driver: what it cannot tell stays `undefined`. */
+  constructor(capabilities: Capabilities, above?: Ledger) {
+    this.#above = above;
+    if (capabilities.kernelDropCount.available) this.#droppedKernel = 0;
+    if (capabilities.pathMtu.available) this.#fragmented = 0;
+    if (capabilities.icmpErrors.available) this.#unreachable = new Map();
+  }
 
   sent(datagrams: number, bytes: number): void {
     this.#sent += datagrams;
     this.#sentBytes += bytes;
+    this.#above?.sent(datagrams, bytes);
   }
 
   received(datagrams: number, bytes: number): void {
     this.#received += datagrams;
     this.#receivedBytes += bytes;
+    this.#above?.received(datagrams, bytes);
   }
 
   truncated(): void {
     this.#truncated++;
+    this.#above?.truncated();
   }
 
-  droppedQueue(datagrams: number): void {
-    this.#droppedQueue += datagrams;
+  /** How many the kernel is known to have dropped so far. */
+  get droppedKernel(): number {
+    return this.#droppedKernel ?? 0;
   }
 
-  sendFailed({ code }: OSError): void {
-    if (code === "EMSGSIZE") this.#tooBig++;
-    increase(this.#sendErrors, code);
+  dropped({ cause, datagrams }: Loss): void {
+    if (cause === "receiveBuffer") this.#droppedKernel = this.droppedKernel + datagrams;
+    else this.#droppedQueue += datagrams;
+    this.#above?.dropped({ cause, datagrams, bytes: undefined });
+  }
+
+  fragmented(datagrams: number): void {
+    this.#fragmented = (this.#fragmented ?? 0) + datagrams;
+    this.#above?.fragmented(datagrams);
+  }
+
+  tooBig(): void {
+    this.#tooBig++;
+    this.#above?.tooBig();
+  }
+
+  sendFailed(error: OSError): void {
+    if (error.code === "EMSGSIZE") this.#tooBig++;
+    increase(this.#sendErrors, error.code);
+    this.#above?.sendFailed(error);
   }
 
   /** From now on, ICMP errors would be seen. */
   watchUnreachable(): void {
     this.#unreachable ??= new Map();
+    this.#above?.watchUnreachable();
   }
 
   unreachable(code: string): void {
-    increase((this.#unreachable ??= new Map<string, number>()), code);
+    this.watchUnreachable();
+    increase(this.#unreachable as Map<string, number>, code);
+    this.#above?.unreachable(code);
   }
 
   /** The counts now, frozen. */
-  snapshot(counts: DriverCounts): Stats {
+  totals(): Totals {
     return Object.freeze({
       sent: Object.freeze({ datagrams: this.#sent, bytes: this.#sentBytes }),
       received: Object.freeze({ datagrams: this.#received, bytes: this.#receivedBytes }),
       truncated: this.#truncated,
-      ...counts,
+      droppedKernel: this.#droppedKernel,
       droppedQueue: this.#droppedQueue,
       unreachable: this.#unreachable && Object.freeze(Object.fromEntries(this.#unreachable)),
       tooBig: this.#tooBig,
+      fragmented: this.#fragmented,
       sendErrors: Object.freeze(Object.fromEntries(this.#sendErrors)),
     });
+  }
+
+  /** The same of one socket, with what its driver counts. */
+  snapshot(counts: DriverCounts): Stats {
+    return Object.freeze({ ...this.totals(), ...counts });
   }
 }
 

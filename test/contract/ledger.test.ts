@@ -93,7 +93,7 @@ contract(
     expect(await texts(receiver, 1)).toEqual(["0"]);
     await receiver.close();
     expect(receiver.stats()).toMatchObject({ received: { datagrams: 1 }, droppedQueue: 4 });
-    expect(losses).toEqual([{ datagrams: 4, bytes: 4 }]);
+    expect(losses).toEqual([{ cause: "close", datagrams: 4, bytes: 4 }]);
   },
 );
 
@@ -107,7 +107,7 @@ contract(
     await turn(receiver);
     await receiver.close();
     expect(receiver.stats().droppedQueue).toBe(5);
-    expect(losses).toEqual([{ datagrams: 5, bytes: 5 }]);
+    expect(losses).toEqual([{ cause: "close", datagrams: 5, bytes: 5 }]);
   },
   "no kernelQueue",
 );

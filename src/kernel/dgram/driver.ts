@@ -4,14 +4,15 @@ import dgram from "node:dgram";
 import { type Endpoint, type Family, anyAddress } from "../../core/address.js";
 import { sharedAddress } from "../../core/address-cache.js";
 import { AF_INET } from "../../core/constants.js";
-import type { Capabilities, Driver, DriverEvents, Sink } from "../../core/driver.js";
+import type { Capabilities } from "../../core/capabilities.js";
+import type { Driver, DriverEvents, Sink } from "../../core/driver.js";
 import { OSError } from "../../core/errors.js";
-import type { Loss } from "../../core/events.js";
 import type { Option, OptionValue } from "../../core/options.js";
 import type { Outbound } from "../../core/outbound.js";
 import { failure } from "../../core/failure.js";
-import type { DriverCounts } from "../../core/stats.js";
+import { type DriverCounts, type Traffic, noCounts } from "../../core/stats.js";
 import { realClock } from "../clock.js";
+import { bufferSize } from "../buffers.js";
 import { hostFor } from "../interfaces.js";
 import { toOSError, toSendError } from "./errors.js";
 import { DgramOptions } from "./options.js";
@@ -159,6 +160,11 @@ export class DgramDriver implements Driver {
       const payload = batch.view(index);
       const to = batch.peer(index);
       if (batch.failed(index)) continue;
+      if (batch.how(index)) {
+        const text = "the dgram driver sends as the socket's options say: the native driver can do otherwise";
+        batch.fail(index, failure("ENOTSUP", to, this.#peer, { text }));
+        continue;
+      }
       try {
         const host = this.#host(to);
         if (host === undefined) socket.send(payload, this.#sent);
@@ -171,7 +177,9 @@ export class DgramDriver implements Driver {
   }
 
   counts(): DriverCounts {
-    return { droppedKernel: undefined, systemCalls: undefined, segmentationRefused: undefined };
+    if (!this.#socket) return noCounts;
+    const readBytes = this.#socket.getRecvBufferSize();
+    return { ...noCounts, receiveBuffer: bufferSize("receive", this.#options.askedBytes, readBytes) };
   }
 
   hold(on: boolean): void {
@@ -181,7 +189,11 @@ export class DgramDriver implements Driver {
     else this.#keeper.unref();
   }
 
-  close(): Loss {
+  pathMtu(): undefined {
+    return undefined;
+  }
+
+  close(): Traffic {
     this.#closed = true;
     this.#batch = undefined;
     clearInterval(this.#keeper);
@@ -290,7 +302,8 @@ export class DgramDriver implements Driver {
   #arrived(data: Buffer, host: string, port: number): void {
     const cost = data.length + overheadBytes;
     if (this.#queuedBytes + cost > queueBytes) {
-      this.#events.ledger({ type: "droppedQueue", loss: { datagrams: 1, bytes: data.length } });
+      const loss = { cause: "queue", datagrams: 1, bytes: data.length } as const;
+      this.#events.ledger({ type: "dropped", loss });
       return;
     }
     this.#queuedBytes += cost;

@@ -56,6 +56,11 @@ export class DgramOptions {
     this.#family = family;
   }
 
+  /** Bytes that were asked for unread datagrams. */
+  get askedBytes(): number {
+    return Number(this.#values.get("SO_RCVBUF") ?? 0);
+  }
+
   /** What `dgram.createSocket` takes of them. */
   get atOpening(): { reuseAddr?: boolean; reusePort?: boolean; ipv6Only?: boolean } {
     return Object.fromEntries(

@@ -1,4 +1,7 @@
-import { type Capabilities, type Stack, available, unavailable } from "../../core/driver.js";
+import { type Capabilities, available, unavailable } from "../../core/capabilities.js";
+import type { Stack } from "../../core/driver.js";
+import { OSError } from "../../core/errors.js";
+import { Ledger } from "../../core/stats.js";
 import { realClock } from "../clock.js";
 import { randomUint32 } from "../random.js";
 import { resolve } from "../resolver.js";
@@ -15,6 +18,9 @@ const capabilities: Capabilities = Object.freeze({
     "node:dgram reads all the time: unread datagrams wait in this process, at most 4 MiB of them",
   ),
   kernelDropCount: unavailable(native("does not tell what the kernel dropped")),
+  icmpErrors: unavailable(native("tells a connected socket alone, and not what ICMP said")),
+  packetInfo: unavailable(native("tells of a datagram only its payload and its sender")),
+  pathMtu: unavailable(native("has no path MTU discovery")),
   sendtoWhileConnected: unavailable(native("sends to nobody else while connected")),
   reusePort: hasReusePort
     ? available
@@ -28,7 +34,12 @@ export const dgramStack: Stack = {
   name: "dgram",
   clock: realClock,
   capabilities,
+  ledger: new Ledger(capabilities),
   random: randomUint32,
   resolve,
-  open: (family, events) => new DgramDriver(capabilities, family, events),
+  open(family, { dontFragment }, events) {
+    if (!dontFragment) return new DgramDriver(capabilities, family, events);
+    const text = "the dgram driver cannot forbid fragments (dontFragment): the native driver can";
+    throw new OSError("ENOTSUP", { syscall: "socket", text });
+  },
 };

@@ -2,20 +2,15 @@ import { Buffer } from "node:buffer";
 
 import { type Endpoint, type Family, anyAddress } from "../../core/address.js";
 import { SOL_SOCKET, SO_ERROR } from "../../core/constants.js";
-import {
-  type Capabilities,
-  type Driver,
-  type DriverEvents,
-  type Sink,
-  unavailable,
-} from "../../core/driver.js";
+import { type Capabilities, unavailable } from "../../core/capabilities.js";
+import type { Driver, DriverEvents, DriverOptions, Sink } from "../../core/driver.js";
 import { codeOf } from "../../core/errno.js";
 import { type OSError, fromErrno } from "../../core/errors.js";
-import type { Loss } from "../../core/events.js";
 import type { Option, OptionValue } from "../../core/options.js";
 import type { Outbound } from "../../core/outbound.js";
 import { failure } from "../../core/failure.js";
-import type { DriverCounts } from "../../core/stats.js";
+import type { DriverCounts, Traffic } from "../../core/stats.js";
+import { bufferSize } from "../buffers.js";
 import {
   type Addon,
   type Handle,
@@ -34,9 +29,13 @@ import type { Names } from "./names.js";
 import { SOL_UDP, UDP_GRO } from "./offload.js";
 import { decodeOption, encodeMembership, encodeOption, optionRoom } from "./options.js";
 
-/** `SO_MEMINFO` (asm-generic/socket.h): nine uint32s, of which the last counts the drops of the receive buffer. */
+/**
+ * `SO_MEMINFO` (asm-generic/socket.h): nine uint32s, of which the second is the size of the receive buffer and the last
+ * counts its drops (linux/sock_diag.h).
+ */
 const soMeminfo = 55;
 const meminfoBytes = 36;
+const meminfoBuffer = 4;
 const meminfoDrops = 32;
 /** Bytes of memory that the datagrams of merged runs share. */
 const runChunkBytes = 32_768;
@@ -68,11 +67,21 @@ export class NativeDriver implements Driver {
   readonly #calls = { send: 0, receive: 0 };
   readonly #refusals = new Map<string, number>();
   #multicastInterface: OptionValue | undefined;
+  /** What was asked for unread datagrams. */
+  #askedBytes = 0;
   #retries = 0;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(addon: Addon, names: Names, capabilities: Capabilities, family: Family, events: DriverEvents) {
+  constructor(
+    addon: Addon,
+    names: Names,
+    capabilities: Capabilities,
+    family: Family,
+    options: DriverOptions,
+    events: DriverEvents,
+  ) {
+    options;
     this.#capabilities = capabilities;
     this.#addon = addon;
     this.#names = names;
@@ -126,6 +135,7 @@ export class NativeDriver implements Driver {
     const text = `${option.name} cannot be ${JSON.stringify(value)} here`;
     this.#check(this.#handle.setOption(option.level, option.option, bytes), "setsockopt", undefined, text);
     if (option.kind === "interface") this.#multicastInterface = value;
+    if (option.name === "SO_RCVBUF") this.#askedBytes = value as number;
   }
 
   getOption(option: Option): OptionValue {
@@ -193,8 +203,10 @@ export class NativeDriver implements Driver {
     const bytes = Buffer.alloc(meminfoBytes);
     const known = this.#handle.getOption(SOL_SOCKET, soMeminfo, bytes) >= meminfoBytes;
     const view = new DataView(bytes.buffer, bytes.byteOffset);
+    const readBytes = view.getUint32(meminfoBuffer, littleEndian);
     return {
       droppedKernel: known ? view.getUint32(meminfoDrops, littleEndian) : undefined,
+      receiveBuffer: known ? bufferSize("receive", this.#askedBytes, readBytes) : undefined,
       systemCalls: Object.freeze({ ...this.#calls }),
       segmentationRefused: Object.freeze(Object.fromEntries(this.#refusals)),
     };
@@ -205,7 +217,12 @@ export class NativeDriver implements Driver {
     this.#handle.hold(held || (this.#wanted & writable) !== 0);
   }
 
-  close(): Loss {
+  pathMtu(to: Endpoint): number | undefined {
+    to;
+    return undefined;
+  }
+
+  close(): Traffic {
     this.#closed = true;
     this.#wanted = 0;
     clearTimeout(this.#retry);

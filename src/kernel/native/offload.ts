@@ -1,5 +1,5 @@
 import { AF_INET } from "../../core/constants.js";
-import { type Capability, available, unavailable } from "../../core/driver.js";
+import { type Capability, available, unavailable } from "../../core/capabilities.js";
 import { codeOf } from "../../core/errno.js";
 import { OSError } from "../../core/errors.js";
 import type { Addon } from "./addon.js";

@@ -1,4 +1,6 @@
-import { type Capabilities, type Stack, available } from "../../core/driver.js";
+import { type Capabilities, available } from "../../core/capabilities.js";
+import type { Stack } from "../../core/driver.js";
+import { Ledger } from "../../core/stats.js";
 import { realClock } from "../clock.js";
 import { randomUint32 } from "../random.js";
 import { resolve } from "../resolver.js";
@@ -28,6 +30,9 @@ function load(): NativeSupport {
     ...offloads(addon),
     kernelQueue: available,
     kernelDropCount: available,
+    icmpErrors: available,
+    packetInfo: available,
+    pathMtu: available,
     sendtoWhileConnected: available,
     reusePort: available,
     optionReadback: available,
@@ -38,9 +43,11 @@ function load(): NativeSupport {
       name: "native",
       clock: realClock,
       capabilities,
+      ledger: new Ledger(capabilities),
       random: randomUint32,
       resolve,
-      open: (family, events) => new NativeDriver(addon, names, capabilities, family, events),
+      open: (family, options, events) =>
+        new NativeDriver(addon, names, capabilities, family, options, events),
     },
   };
 }

@@ -1,0 +1,44 @@
+/** What ICMP errors are called (RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1; RFC 4443 section 3). */
+
+const ipv4: Readonly<Record<number, readonly string[]>> = {
+  3: [
+    "network unreachable",
+    "host unreachable",
+    "protocol unreachable",
+    "port unreachable",
+    "fragmentation needed",
+    "source route failed",
+    "network unknown",
+    "host unknown",
+    "host isolated",
+    "network prohibited",
+    "host prohibited",
+    "network unreachable for this TOS",
+    "host unreachable for this TOS",
+    "communication prohibited",
+    "host precedence violation",
+    "precedence cutoff",
+  ],
+  11: ["TTL exceeded in transit", "fragment reassembly time exceeded"],
+  12: ["parameter problem", "parameter problem", "parameter problem"],
+};
+
+const ipv6: Readonly<Record<number, readonly string[]>> = {
+  1: [
+    "no route to destination",
+    "communication prohibited",
+    "beyond scope of source address",
+    "address unreachable",
+    "port unreachable",
+    "source address failed policy",
+    "route rejected",
+  ],
+  2: ["packet too big"],
+  3: ["hop limit exceeded in transit", "fragment reassembly time exceeded"],
+  4: ["parameter problem", "parameter problem", "parameter problem"],
+};
+
+/** The name of an ICMP error of IP version 4 or 6, such as `"port unreachable"`. */
+export function icmpKind(version: 4 | 6, type: number, code: number): string {
+  return (version === 4 ? ipv4 : ipv6)[type]?.[code] ?? `ICMP type ${type} code ${code}`;
+}

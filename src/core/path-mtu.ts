@@ -1,0 +1,82 @@
+import type { Endpoint } from "./address.js";
+import { AF_INET } from "./constants.js";
+import type { Clock } from "./driver.js";
+import type { PathMtuChange } from "./events.js";
+import { payloadLimit } from "./failure.js";
+import { isMapped, parseLiteral } from "./ip.js";
+
+/** Bytes of the IP and UDP headers in front of a payload (RFC 791 without options, RFC 8200, RFC 768). */
+const headerBytes = { ipv4: 28, ipv6: 48 } as const;
+/** Milliseconds for which the kernel is not asked again: routes change without a word. */
+const believedMs = 10_000;
+/** Hosts that are remembered; past that many the memory starts anew. */
+const mostHosts = 4096;
+
+/** What is known of the path to a host. */
+interface Path {
+  readonly mtu: number | undefined;
+  readonly maxPayload: number;
+  readonly until: number;
+}
+
+/** Bytes of payload that a datagram may have to go in one packet of `mtu` bytes. */
+export function payloadWithin(mtu: number, to: Endpoint): number {
+  return Math.min(mtu - headersTo(to), payloadLimit(to, to.family));
+}
+
+/** Bytes of the IP and UDP headers of a datagram to `to`. */
+export function headersTo(to: Endpoint): number {
+  if (to.family === AF_INET) return headerBytes.ipv4;
+  const literal = parseLiteral(to.host);
+  return literal && isMapped(literal.bytes) ? headerBytes.ipv4 : headerBytes.ipv6;
+}
+
+/** What one socket knows of the paths to its peers. */
+export class PathMtus {
+  readonly #ask: (to: Endpoint) => number | undefined;
+  readonly #clock: Clock;
+  readonly #changed: (change: PathMtuChange) => void;
+  #paths = new Map<string, Path>();
+
+  /**
+   * @param ask what the system knows now.
+   * @param changed is told where that is another size than before, or where a router has told of it.
+   */
+  constructor(
+    ask: (to: Endpoint) => number | undefined,
+    clock: Clock,
+    changed: (change: PathMtuChange) => void,
+  ) {
+    this.#ask = ask;
+    this.#clock = clock;
+    this.#changed = changed;
+  }
+
+  /** The path MTU to `to`, as the system has it now; `undefined` where it does not tell. */
+  mtu(to: Endpoint): number | undefined {
+    return this.#look(to).mtu;
+  }
+
+  /** Bytes of payload that go whole to `to`, as far as was known a few seconds ago; `Infinity` where that is unknown. */
+  maxPayload(to: Endpoint): number {
+    const known = this.#paths.get(to.host);
+    return known && known.until > this.#clock.now() ? known.maxPayload : this.#look(to).maxPayload;
+  }
+
+  /** A router has told of a narrow path; the system knows by now. */
+  narrowed(to: Endpoint, from: string): void {
+    this.#look(to, from);
+  }
+
+  #look(to: Endpoint, from?: string): Path {
+    const before = this.#paths.get(to.host);
+    const mtu = this.#ask(to);
+    const maxPayload = mtu === undefined ? Infinity : payloadWithin(mtu, to);
+    const path = { mtu, maxPayload, until: this.#clock.now() + believedMs };
+    if (!before && this.#paths.size === mostHosts) this.#paths = new Map();
+    this.#paths.set(to.host, path);
+    const isNews = before ? before.mtu !== mtu : from !== undefined;
+    if (isNews && mtu !== undefined) this.#changed({ destination: to, mtu, maxPayload, from });
+    return path;
+  }
+}
