@@ -7,13 +7,14 @@
 #include "handle.h"
 #include "inbox.h"
 #include "outbox.h"
+#include "reports.h"
 #include "socket.h"
 
 namespace datagram {
 namespace {
 
 // To be raised with every change of what JavaScript calls, so that a stale build is refused and not called.
-constexpr int kInterfaceVersion = 3;
+constexpr int kInterfaceVersion = 4;
 // Calls that give a count and one more figure have the count in as many bits, and the other above it.
 constexpr int kCountBits = 16;
 
@@ -22,8 +23,10 @@ struct Shared {
   napi_async_context context = nullptr;
   Inbox* inbox = nullptr;
   Outbox* outbox = nullptr;
+  Reports* reports = nullptr;
   const Datagram* datagrams = nullptr;  // kMostMessages
-  napi_ref arrays[6] = {};
+  static constexpr size_t kArrays = 10;
+  napi_ref arrays[kArrays] = {};
 };
 
 // A typed array's memory; null when `value` is none or has less than `least` elements.
@@ -148,7 +151,7 @@ napi_value Receive(napi_env env, napi_callback_info info) {
   if (!call.handle) return Number(env, -EBADF);
   Shared* shared = SharedOf(env);
   if (!shared->inbox) return Number(env, -EFAULT);
-  int count = shared->inbox->Receive(call.handle->fd());
+  int count = shared->inbox->Receive(call.handle->fd(), call.handle->peer(), *shared->reports);
   return Number(env, shared->inbox->more() ? count | 1 << kCountBits : count);
 }
 
@@ -171,8 +174,29 @@ napi_value Send(napi_env env, napi_callback_info info) {
     }
   }
   Handle& handle = *call.handle;
-  int sent = shared->outbox->Send(handle.fd(), payloads, count, handle.connected(), handle.segmentation());
+  handle.Watch();
+  int sent = shared->outbox->Send(handle.fd(), payloads, count, handle.peer(), handle.segmentation(), *shared->reports);
   return Number(env, sent < 0 ? sent : sent | shared->outbox->refused() << kCountBits);
+}
+
+// errors(): number. Reads into the shared reports what waits in the socket's error queue; gives the errno of the last
+// report about the connected peer, 0 where there is none.
+napi_value Errors(napi_env env, napi_callback_info info) {
+  Call<0> call(env, info);
+  if (!call.handle) return Number(env, -EBADF);
+  Shared* shared = SharedOf(env);
+  if (!shared->reports) return Number(env, -EFAULT);
+  return Number(env, shared->reports->Look(call.handle->fd(), call.handle->peer()).peer_error);
+}
+
+// pathMtu(name: Uint8Array): number
+napi_value PathMtuCall(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  if (!call.handle) return Number(env, -EBADF);
+  size_t length = 0;
+  const uint8_t* name = Bytes(env, call.arguments[0], sizeof(sockaddr), &length);
+  if (!name) return Number(env, -EFAULT);
+  return Number(env, length < NameLength(name) ? -EINVAL : PathMtu(call.handle->fd(), name, length));
 }
 
 // segment(on: boolean): void. Whether runs of equal datagrams may leave as one segmented send.
@@ -231,29 +255,39 @@ napi_value Open(napi_env env, napi_callback_info info) {
   return Number(env, error);
 }
 
-// share(slab: Uint8Array, lengths: Int32Array, segments: Int32Array, sources: Uint8Array, datagrams: Int32Array,
-//       names: Int32Array): number
+// share(slab: Uint8Array, lengths: Int32Array, segments: Int32Array, sources: Uint8Array, abouts: Int32Array,
+//       datagrams: Int32Array, names: Int32Array, hows: Int32Array, reports: Int32Array, reported: Uint8Array): number
 napi_value Share(napi_env env, napi_callback_info info) {
-  napi_value arguments[6];
-  size_t count = 6;
+  constexpr size_t kNumber = sizeof(int32_t);
+  napi_value arguments[Shared::kArrays];
+  size_t count = Shared::kArrays;
   Shared* shared = SharedOf(env);
-  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count < 6 || shared->arrays[0]) {
+  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count < Shared::kArrays ||
+      shared->arrays[0]) {
     return Number(env, -EINVAL);
   }
   uint8_t* slab = Bytes(env, arguments[0], kReceiveBatch * kSlotBytes);
   int32_t* lengths = Numbers(env, arguments[1], kReceiveBatch);
   int32_t* segments = Numbers(env, arguments[2], kReceiveBatch);
   uint8_t* sources = Bytes(env, arguments[3], kReceiveBatch * kNameBytes);
-  int32_t* datagrams = Numbers(env, arguments[4], kMostMessages * (sizeof(Datagram) / sizeof(int32_t)));
-  int32_t* names = Numbers(env, arguments[5], kMostMessages * kNameBytes / sizeof(int32_t));
-  if (!slab || !lengths || !segments || !sources || !datagrams || !names) return Number(env, -EFAULT);
+  int32_t* abouts = Numbers(env, arguments[4], kReceiveBatch * sizeof(About) / kNumber);
+  int32_t* datagrams = Numbers(env, arguments[5], kMostMessages * sizeof(Datagram) / kNumber);
+  int32_t* names = Numbers(env, arguments[6], kMostMessages * kNameBytes / kNumber);
+  int32_t* hows = Numbers(env, arguments[7], kMostMessages * sizeof(How) / kNumber);
+  int32_t* reports = Numbers(env, arguments[8], (sizeof(ReportsHead) + kMostReports * sizeof(Report)) / kNumber);
+  uint8_t* reported = Bytes(env, arguments[9], 2 * kMostReports * kNameBytes);
+  if (!slab || !lengths || !segments || !sources || !abouts || !datagrams || !names || !hows || !reports || !reported) {
+    return Number(env, -EFAULT);
+  }
   for (size_t i = 0; i < count; i++) {
     if (napi_create_reference(env, arguments[i], 1, &shared->arrays[i]) != napi_ok) return Number(env, -ENOMEM);
   }
   shared->datagrams = reinterpret_cast<const Datagram*>(datagrams);
-  shared->inbox = new (std::nothrow) Inbox(slab, lengths, segments, sources);
-  shared->outbox = new (std::nothrow) Outbox(shared->datagrams, reinterpret_cast<uint8_t*>(names));
-  return Number(env, shared->inbox && shared->outbox ? 0 : -ENOMEM);
+  shared->inbox = new (std::nothrow) Inbox(slab, lengths, segments, sources, reinterpret_cast<About*>(abouts));
+  shared->outbox = new (std::nothrow)
+      Outbox(shared->datagrams, reinterpret_cast<uint8_t*>(names), reinterpret_cast<const How*>(hows));
+  shared->reports = new (std::nothrow) Reports(reports, reported);
+  return Number(env, shared->inbox && shared->outbox && shared->reports ? 0 : -ENOMEM);
 }
 
 // faults(outcomes: Int32Array): number. Plans the outcomes of the system calls by which this thread sends next, as Faults
@@ -317,6 +351,7 @@ napi_value Init(napi_env env, napi_value exports) {
     napi_async_destroy(env, shared->context);
     delete shared->inbox;
     delete shared->outbox;
+    delete shared->reports;
     delete shared;
   };
   napi_set_instance_data(env, shared, end, nullptr);
@@ -342,6 +377,8 @@ napi_value Init(napi_env env, napi_value exports) {
       {"getOption", nullptr, GetOptionCall, nullptr, nullptr, nullptr, fixed, nullptr},
       {"receive", nullptr, Receive, nullptr, nullptr, nullptr, fixed, nullptr},
       {"send", nullptr, Send, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"errors", nullptr, Errors, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"pathMtu", nullptr, PathMtuCall, nullptr, nullptr, nullptr, fixed, nullptr},
       {"segment", nullptr, Segment, nullptr, nullptr, nullptr, fixed, nullptr},
       {"poll", nullptr, Poll, nullptr, nullptr, nullptr, fixed, nullptr},
       {"hold", nullptr, Hold, nullptr, nullptr, nullptr, fixed, nullptr},

@@ -1,7 +1,5 @@
 #include "handle.h"
 
-#include "socket.h"
-
 namespace datagram {
 
 Handle::Handle(napi_env env, napi_async_context context, int fd) : env_(env), context_(context), fd_(fd) {}
@@ -23,16 +21,27 @@ int Handle::Start(napi_value callback) {
 }
 
 int Handle::Poll(int events) {
-  if (events == 0) return uv_poll_stop(&poll_);
+  wanted_ = events;
+  if (events == 0 && !watching_) return uv_poll_stop(&poll_);
+  return Start();
+}
+
+void Handle::Watch() {
+  if (watching_) return;
+  watching_ = true;
+  if (wanted_ == 0) Start();
+}
+
+int Handle::Start() {
   // Errors that wait come as UV_PRIORITIZED; without it libuv would stop the handle over them.
   int wanted = UV_PRIORITIZED;
-  if (events & kReadable) wanted |= UV_READABLE;
-  if (events & kWritable) wanted |= UV_WRITABLE;
+  if (wanted_ & kReadable) wanted |= UV_READABLE;
+  if (wanted_ & kWritable) wanted |= UV_WRITABLE;
   return uv_poll_start(&poll_, wanted, OnPoll);
 }
 
 void Handle::Connected(bool connected) {
-  connected_ = connected;
+  connected_ = connected && RemoteName(fd_, peer_) > 0;
   segmentation_.ForgetPeer();
 }
 
@@ -84,9 +93,8 @@ void Handle::Tell(int events) {
 
 void Handle::OnPoll(uv_poll_t* poll, int status, int events) {
   Handle* self = static_cast<Handle*>(poll->data);
-  int told = 0;
-  // An error that waits is read by the next receive or send, whichever is wanted.
-  if (status < 0 || (events & UV_PRIORITIZED)) told = kReadable | kWritable;
+  int told = status < 0 ? kReadable | kWritable | kFailing : 0;
+  if (events & UV_PRIORITIZED) told |= kFailing;
   if (events & UV_READABLE) told |= kReadable;
   if (events & UV_WRITABLE) told |= kWritable;
   if (told != 0) self->Tell(told);

@@ -5,12 +5,15 @@
 #include <uv.h>
 
 #include "segmentation.h"
+#include "socket.h"
 
 namespace datagram {
 
 // What `poll` asks for and the callback tells.
 constexpr int kReadable = 1;
 constexpr int kWritable = 2;
+// Told alone: an error waits. It is watched for from the first send on.
+constexpr int kFailing = 4;
 
 // One socket. Two things own it: the JavaScript object, until it is collected, and libuv, from `Start` until the poll
 // handle's close callback. An environment that ends closes it through the cleanup hook; the finalizer of the object
@@ -23,8 +26,11 @@ class Handle {
 
   // Keeps `callback` until `Close`. Gives 0 or a negative errno, after which only `Forget` may be called.
   int Start(napi_value callback);
-  // 0 stops. Gives 0 or a negative errno.
+  // What the callback is told of, beside errors. Gives 0 or a negative errno.
   int Poll(int events);
+  // From now on the callback is told of errors, whether it is told of anything else or not: unread ones would fill the
+  // receive buffer.
+  void Watch();
   void Hold(bool on);
   // Gives everything back; may be called twice.
   void Close();
@@ -36,11 +42,13 @@ class Handle {
   Segmentation& segmentation() { return segmentation_; }
   // The socket has another peer now, or none.
   void Connected(bool connected);
-  bool connected() const { return connected_; }
+  // The name of the connected peer; null where there is none.
+  const uint8_t* peer() const { return connected_ ? peer_ : nullptr; }
 
  private:
   ~Handle() = default;
   void Release();
+  int Start();
   void Tell(int events);
   static void OnPoll(uv_poll_t* poll, int status, int events);
   static void OnClosed(uv_handle_t* handle);
@@ -53,6 +61,9 @@ class Handle {
   uv_poll_t poll_;
   Segmentation segmentation_;
   bool connected_ = false;
+  uint8_t peer_[kNameBytes] = {};
+  int wanted_ = 0;
+  bool watching_ = false;
   int fd_;
   int owners_ = 1;
 };

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "reports.h"
 #include "socket.h"
 
 namespace datagram {
@@ -17,24 +18,41 @@ constexpr int kLargeBytes = 16384;
 // A slot holds any message.
 constexpr size_t kSlotBytes = 65536;
 
+// How a message came, where the socket asks for it: 0 is unknown, but of the TTL and the TOS, where -1 is.
+struct About {
+  int32_t interface;       // its index
+  int32_t ttl;             // 0 to 255
+  int32_t tos;             // 0 to 255
+  int32_t family;          // of the address that it came to
+  uint8_t destination[16];  // 4 bytes of AF_INET
+  uint8_t source[4];       // AF_INET alone: what an answer comes from
+  uint32_t drops;          // dropped since the socket was opened, as it was put into the buffer
+  uint32_t seconds;        // since the epoch
+  int32_t nanoseconds;
+};
+
 // Where receives put what they find: one slot of each array a message. The memory must outlive the inbox.
 class Inbox {
  public:
   // A slab of kReceiveBatch slots of kSlotBytes; the bytes of each message; the bytes of each datagram of a merged run
-  // but the last, 0 where the message is one datagram; the sender of each, kNameBytes apart.
-  Inbox(uint8_t* slab, int32_t* lengths, int32_t* segments, uint8_t* names);
-  // Gives how many messages there were; 0 when nothing is there.
-  int Receive(int fd);
+  // but the last, 0 where the message is one datagram; the sender of each, kNameBytes apart; how each came.
+  Inbox(uint8_t* slab, int32_t* lengths, int32_t* segments, uint8_t* names, About* abouts);
+  // Gives how many messages there were; 0 when nothing is there. Fails with what ICMP said of the connected peer, `peer`;
+  // what it said of others is in the reports alone.
+  int Receive(int fd, const uint8_t* peer, Reports& reports);
   // Whether the last Receive got all that it asked for, so that more may be there.
   bool more() const { return more_; }
 
  private:
   static constexpr size_t kControlBytes = 256;
 
+  int ReadMessages(int fd);
+
   bool more_ = false;
   int batch_ = kReceiveBatch;
   int32_t* lengths_;
   int32_t* segments_;
+  About* abouts_;
   // Written once: after a receive only what the kernel changed is set right.
   mmsghdr messages_[kReceiveBatch];
   iovec slots_[kReceiveBatch];

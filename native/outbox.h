@@ -1,11 +1,13 @@
 // Sending: many datagrams in one system call, runs of equal ones to one destination as one segmented send (UDP_SEGMENT).
 #pragma once
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <cstddef>
 #include <cstdint>
 
+#include "reports.h"
 #include "segmentation.h"
 #include "socket.h"
 
@@ -26,6 +28,18 @@ struct Datagram {
   int32_t peer;    // index into the names; -1 for the connected peer
 };
 
+// How datagrams to one of the names leave. What is unnamed is as the socket has it.
+struct How {
+  int32_t names;      // of the following: kHowSource, kHowTtl, kHowTos
+  int32_t interface;  // its index; 0 leaves it to the routes
+  int32_t ttl;
+  int32_t tos;
+  uint8_t source[16];  // 4 bytes to a peer of AF_INET; zero leaves it to the kernel
+};
+constexpr int kHowSource = 1;
+constexpr int kHowTtl = 2;
+constexpr int kHowTos = 4;
+
 // Outcomes for the system calls to come, in place of the kernel's, so that tests meet what no kernel does on demand.
 class Faults {
  public:
@@ -45,27 +59,32 @@ class Faults {
 // The sends of one thread.
 class Outbox {
  public:
-  // For each datagram of a send its Datagram; the names that these point at, kNameBytes apart. kMostMessages of both; the
-  // memory must outlive the outbox.
-  Outbox(const Datagram* datagrams, uint8_t* names) : datagrams_(datagrams), names_(names) {}
+  // For each datagram of a send its Datagram; the names that these point at, kNameBytes apart, and how those datagrams
+  // leave. A name of family 0 is the connected peer. kMostMessages of each; the memory must outlive the outbox.
+  Outbox(const Datagram* datagrams, uint8_t* names, const How* hows)
+      : datagrams_(datagrams), names_(names), hows_(hows) {}
   // Sends the first `count` datagrams, at most kMostMessages. Gives how many from the front were sent, at least 1; the
-  // error is that of the first, or what waited on a connected socket. A run whose segmentation is refused goes plainly,
-  // within the same call.
-  int Send(int fd, uint8_t* payloads, int count, bool connected, Segmentation& segmentation);
+  // error is that of the first, or what ICMP said of the connected peer, `peer`. What it said of others is in the reports
+  // alone. A run whose segmentation is refused goes plainly, within the same call.
+  int Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segmentation& segmentation, Reports& reports);
   // The error that the last Send was refused a segmented send with; 0 when none was.
   int refused() const { return refused_; }
   Faults& faults() { return faults_; }
 
  private:
-  static constexpr size_t kControlBytes = CMSG_SPACE(sizeof(uint16_t));
+  // A segment size, and all that a How can name.
+  static constexpr size_t kControlBytes = CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int));
 
-  void Pack(uint8_t* payloads, int count, int plain, int most_segments, Segmentation& segmentation);
+  bool IsNobodys(int fd, int error, const uint8_t* peer, Reports& reports, int* peer_error);
+  void Pack(uint8_t* payloads, int count, int plain, int most_segments, const uint8_t* peer, Segmentation& segmentation);
   int RunFrom(int first, int count, int most_segments, Segmentation& segmentation);
   int Transmit(int fd);
-  uint8_t* NameOf(int32_t peer) { return peer < 0 ? nullptr : names_ + kNameBytes * static_cast<size_t>(peer); }
+  const uint8_t* NameOf(int32_t peer) const;
 
   const Datagram* datagrams_;
   uint8_t* names_;
+  const How* hows_;
+  int unexplained_ = 0;  // the error of the last call, where nothing says whose it was
   Faults faults_;
   int refused_ = 0;
   int most_segments_ = kMostSegments;

@@ -21,10 +21,51 @@ bool MayPassPlainly(int error) {
   return error == EMSGSIZE || error == EIO || error == EINVAL || error == ENOBUFS;
 }
 
-int PendingError(int fd) {
-  int error = 0;
-  socklen_t length = sizeof error;
-  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : 0;
+// Calls that one Send makes because of errors that were about other datagrams, after which the loop has its turn.
+constexpr int kMostRounds = 16;
+
+// Adds control messages to a header, in memory of its own.
+class Controls {
+ public:
+  Controls(msghdr* header, uint8_t* memory) : header_(header) { header_->msg_control = memory; }
+
+  template <typename T>
+  void Add(int level, int type, const T& value) {
+    cmsghdr* control = reinterpret_cast<cmsghdr*>(static_cast<uint8_t*>(header_->msg_control) + header_->msg_controllen);
+    control->cmsg_level = level;
+    control->cmsg_type = type;
+    control->cmsg_len = CMSG_LEN(sizeof value);
+    memcpy(CMSG_DATA(control), &value, sizeof value);
+    header_->msg_controllen += CMSG_SPACE(sizeof value);
+  }
+
+ private:
+  msghdr* header_;
+};
+
+void AddIPv4(const How& how, Controls* controls) {
+  if (how.names & kHowSource) {
+    in_pktinfo info = {};
+    info.ipi_ifindex = how.interface;
+    memcpy(&info.ipi_spec_dst, how.source, sizeof info.ipi_spec_dst);
+    controls->Add(SOL_IP, IP_PKTINFO, info);
+  }
+  if (how.names & kHowTtl) controls->Add(SOL_IP, IP_TTL, how.ttl);
+  if (how.names & kHowTos) controls->Add(SOL_IP, IP_TOS, how.tos);
+}
+
+// To a mapped peer the kernel sends over IPv4, and takes of IPv6 only the address that it comes from (ip_cmsg_send,
+// net/ipv4/ip_sockglue.c).
+void AddIPv6(const How& how, bool mapped, Controls* controls) {
+  if (how.names & kHowSource) {
+    in6_pktinfo info = {};
+    info.ipi6_ifindex = static_cast<unsigned>(how.interface);
+    memcpy(&info.ipi6_addr, how.source, sizeof info.ipi6_addr);
+    if (mapped) info.ipi6_addr.s6_addr[10] = info.ipi6_addr.s6_addr[11] = 0xff;
+    controls->Add(SOL_IPV6, IPV6_PKTINFO, info);
+  }
+  if (how.names & kHowTtl) controls->Add(mapped ? SOL_IP : SOL_IPV6, mapped ? IP_TTL : IPV6_HOPLIMIT, how.ttl);
+  if (how.names & kHowTos) controls->Add(mapped ? SOL_IP : SOL_IPV6, mapped ? IP_TOS : IPV6_TCLASS, how.tos);
 }
 
 }  // namespace
@@ -37,21 +78,18 @@ int Faults::Plan(const int32_t* outcomes, int count) {
   return unmet;
 }
 
-int Outbox::Send(int fd, uint8_t* payloads, int count, bool connected, Segmentation& segmentation) {
+int Outbox::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segmentation& segmentation, Reports& reports) {
   refused_ = 0;
-  // What ICMP said of the connected peer is the error of the next call. Of many messages it would be taken for the
-  // refusal of a segmented one, or be lost: sendmmsg gives a count and drops the error that ended it.
-  if (count > 1 && connected) {
-    int error = PendingError(fd);
-    if (error != 0) return -error;
-  }
+  unexplained_ = 0;
   int refusal = 0;
   int plain = 0;
   int most_segments = most_segments_;
+  int rounds = 0;
   for (;;) {
-    Pack(payloads, count, plain, most_segments, segmentation);
+    Pack(payloads, count, plain, most_segments, peer, segmentation);
     int sent = Transmit(fd);
     if (sent > 0) {
+      if (unexplained_ != 0 && unexplained_ != EMSGSIZE) reports.AddUnknown(unexplained_);
       if (refusal != 0 && refusal != ENOBUFS) {
         refused_ = segmentation.Refuse(refusal, NameOf(datagrams_[0].peer), datagrams_[0].length);
       } else if (carried_[0] > 1) {
@@ -61,18 +99,58 @@ int Outbox::Send(int fd, uint8_t* payloads, int count, bool connected, Segmentat
       for (int i = 0; i < sent; i++) datagrams += carried_[i];
       return datagrams;
     }
-    if (carried_[0] == 1 || !MayPassPlainly(errno)) return -errno;
-    if (errno == EINVAL && carried_[0] > kSureSegments) {
+    int error = errno;
+    int peer_error = 0;
+    if (MayBeIcmp(error) && IsNobodys(fd, error, peer, reports, &peer_error)) {
+      if (++rounds == kMostRounds) return -EAGAIN;
+      continue;
+    }
+    if (peer_error != 0) return -peer_error;
+    if (carried_[0] == 1 || !MayPassPlainly(error)) return -error;
+    if (error == EINVAL && carried_[0] > kSureSegments) {
       most_segments = kSureSegments;
       continue;
     }
-    refusal = errno;
+    refusal = error;
     plain = carried_[0];
+    unexplained_ = 0;
   }
 }
 
+// Whether a send that failed is to be tried again, since the error was about another datagram: what ICMP says fails whatever
+// call comes next. Where its entry found no room in the queue, the error is the send's own only when it comes twice.
+// `*peer_error` is what was said of the connected peer, which is for this call to give.
+bool Outbox::IsNobodys(int fd, int error, const uint8_t* peer, Reports& reports, int* peer_error) {
+  Reports::Found found = reports.Drain(fd, peer);
+  *peer_error = found.peer_error;
+  if (found.peer_error != 0) return false;
+  if (found.icmp > 0) {
+    unexplained_ = 0;
+    return true;
+  }
+  if (unexplained_ == error) {
+    unexplained_ = 0;
+    return false;
+  }
+  if (peer && error == ECONNREFUSED) {
+    reports.AddUnknown(error);
+    return false;
+  }
+  unexplained_ = error;
+  return true;
+}
+
+const uint8_t* Outbox::NameOf(int32_t peer) const {
+  if (peer < 0) return nullptr;
+  const uint8_t* name = names_ + kNameBytes * static_cast<size_t>(peer);
+  sa_family_t family;
+  memcpy(&family, name, sizeof family);
+  return family == 0 ? nullptr : name;
+}
+
 // Lays the datagrams out as messages. The first `plain` of them go by themselves.
-void Outbox::Pack(uint8_t* payloads, int count, int plain, int most_segments, Segmentation& segmentation) {
+void Outbox::Pack(uint8_t* payloads, int count, int plain, int most_segments, const uint8_t* peer,
+                  Segmentation& segmentation) {
   packed_ = 0;
   int pieces = 0;
   for (int first = 0, run; first < count; first += run) {
@@ -80,8 +158,9 @@ void Outbox::Pack(uint8_t* payloads, int count, int plain, int most_segments, Se
     const Datagram& front = datagrams_[first];
     msghdr& header = messages_[packed_].msg_hdr;
     header = {};
-    header.msg_name = NameOf(front.peer);
-    header.msg_namelen = header.msg_name ? NameLength(NameOf(front.peer)) : 0;
+    const uint8_t* name = NameOf(front.peer);
+    header.msg_name = const_cast<uint8_t*>(name);
+    header.msg_namelen = name ? NameLength(name) : 0;
     header.msg_iov = &pieces_[pieces];
     int32_t end = -1;
     for (int i = first; i < first + run; i++) {
@@ -94,15 +173,17 @@ void Outbox::Pack(uint8_t* payloads, int count, int plain, int most_segments, Se
       }
       end = datagrams_[i].start + datagrams_[i].length;
     }
-    if (run > 1) {
-      header.msg_control = controls_[packed_];
-      header.msg_controllen = kControlBytes;
-      cmsghdr* control = CMSG_FIRSTHDR(&header);
-      control->cmsg_level = SOL_UDP;
-      control->cmsg_type = UDP_SEGMENT;
-      control->cmsg_len = CMSG_LEN(sizeof(uint16_t));
-      uint16_t segment = static_cast<uint16_t>(front.length);
-      memcpy(CMSG_DATA(control), &segment, sizeof segment);
+    bool named = front.peer >= 0 && hows_[front.peer].names != 0;
+    if (run > 1 || named) {
+      Controls controls(&header, controls_[packed_]);
+      if (run > 1) controls.Add(SOL_UDP, UDP_SEGMENT, static_cast<uint16_t>(front.length));
+      const uint8_t* to = name ? name : peer;
+      if (named && to) {
+        sa_family_t family;
+        memcpy(&family, to, sizeof family);
+        if (family == AF_INET) AddIPv4(hows_[front.peer], &controls);
+        if (family == AF_INET6) AddIPv6(hows_[front.peer], IsMapped(to), &controls);
+      }
     }
     carried_[packed_++] = run;
   }

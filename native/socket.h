@@ -13,6 +13,8 @@ constexpr size_t kNameBytes = 28;
 
 // The bytes of a name, by its family.
 socklen_t NameLength(const uint8_t* name);
+// Whether a name of AF_INET6 is an IPv4 address inside IPv6, which the kernel sends over IPv4.
+bool IsMapped(const uint8_t* name);
 
 int OpenSocket(int family);
 void CloseSocket(int fd);
@@ -23,6 +25,8 @@ int ConnectSocket(int fd, const uint8_t* name, size_t bytes);
 int LocalName(int fd, uint8_t* name);
 // The same of the connected peer.
 int RemoteName(int fd, uint8_t* name);
+// Bytes of the largest packet that goes whole to a destination, as the kernel has it for this socket now.
+int PathMtu(int fd, const uint8_t* name, size_t bytes);
 int SetOption(int fd, int level, int option, const uint8_t* value, size_t bytes);
 // Gives the bytes of the value, at most `bytes`.
 int GetOption(int fd, int level, int option, uint8_t* value, size_t bytes);

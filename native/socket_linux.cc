@@ -15,12 +15,41 @@ constexpr int kSelectErrQueue = 45;
 
 int Result(int result) { return result < 0 ? -errno : result; }
 
+// Has datagrams of `other` take the routes that those of `fd` take: by its mark, its device and its address. What cannot be
+// had is left: then the answer is that of a plain socket.
+void LeaveAs(int other, int fd) {
+  int on = 1;
+  int mark = 0;
+  char device[IFNAMSIZ] = "";
+  socklen_t length = sizeof mark;
+  setsockopt(other, SOL_SOCKET, SO_BROADCAST, &on, sizeof on);
+  if (getsockopt(fd, SOL_SOCKET, SO_MARK, &mark, &length) == 0 && mark != 0) {
+    setsockopt(other, SOL_SOCKET, SO_MARK, &mark, sizeof mark);
+  }
+  length = sizeof device;
+  if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &length) == 0 && device[0] != '\0') {
+    setsockopt(other, SOL_SOCKET, SO_BINDTODEVICE, device, length);
+  }
+  sockaddr_in6 local;
+  length = sizeof local;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&local), &length) != 0) return;
+  // At the same place of both kinds of names.
+  local.sin6_port = 0;
+  (void)bind(other, reinterpret_cast<const sockaddr*>(&local), length);
+}
+
 }  // namespace
 
 socklen_t NameLength(const uint8_t* name) {
   sa_family_t family;
   memcpy(&family, name, sizeof family);
   return family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+}
+
+bool IsMapped(const uint8_t* name) {
+  sockaddr_in6 address;
+  memcpy(&address, name, sizeof address);
+  return address.sin6_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address.sin6_addr);
 }
 
 int OpenSocket(int family) {
@@ -56,6 +85,23 @@ int RemoteName(int fd, uint8_t* name) {
   socklen_t length = kNameBytes;
   if (getpeername(fd, reinterpret_cast<sockaddr*>(name), &length) < 0) return -errno;
   return static_cast<int>(length);
+}
+
+// A socket of its own, so that no peer changes: connecting it asks the routes, and what ICMP has told of them.
+int PathMtu(int fd, const uint8_t* name, size_t bytes) {
+  sa_family_t family;
+  memcpy(&family, name, sizeof family);
+  int probe = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+  if (probe < 0) return -errno;
+  LeaveAs(probe, fd);
+  int mtu = 0;
+  socklen_t length = sizeof mtu;
+  bool ipv4 = family == AF_INET || IsMapped(name);
+  int result = connect(probe, reinterpret_cast<const sockaddr*>(name), static_cast<socklen_t>(bytes));
+  if (result == 0) result = getsockopt(probe, ipv4 ? SOL_IP : SOL_IPV6, ipv4 ? IP_MTU : IPV6_MTU, &mtu, &length);
+  int error = errno;
+  close(probe);
+  return result < 0 ? -error : mtu;
 }
 
 int SetOption(int fd, int level, int option, const uint8_t* value, size_t bytes) {

@@ -72,7 +72,11 @@ export type LedgerEvent =
   | { readonly type: "droppedKernel"; readonly total: number }
   | { readonly type: "unreachable"; readonly report: Unreachable }
   /** A router has no way on for a packet so large. The driver's `pathMtu` knows by now. */
-  | { readonly type: "tooBig"; readonly destination: Endpoint; readonly from: string };
+  | {
+      readonly type: "tooBig";
+      readonly destination: Endpoint | undefined;
+      readonly from: string | undefined;
+    };
 
 /** Where received datagrams go. */
 export interface Sink {

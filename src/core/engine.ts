@@ -285,7 +285,7 @@ export class Engine implements SenderHost, ReceiverHost {
         return;
       case "tooBig":
         this.ledger.tooBig();
-        this.paths.narrowed(event.destination, event.from);
+        if (event.destination) this.paths.narrowed(event.destination, event.from);
     }
   }
 

@@ -19,6 +19,7 @@ const meanings: Readonly<Record<string, Meaning>> = {
   EINVAL: { errno: 22, text: "invalid argument" },
   ENFILE: { errno: 23, text: "the system has no descriptor left" },
   EMFILE: { errno: 24, text: "this process has no descriptor left" },
+  ENONET: { errno: 64, text: "the host is not on the network" },
   EPROTO: { errno: 71, text: "protocol error" },
   ENOTSOCK: { errno: 88, text: "not a socket" },
   EDESTADDRREQ: { errno: 89, text: "no destination: the socket is not connected" },

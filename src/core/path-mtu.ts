@@ -64,19 +64,19 @@ export class PathMtus {
   }
 
   /** A router has told of a narrow path; the system knows by now. */
-  narrowed(to: Endpoint, from: string): void {
-    this.#look(to, from);
+  narrowed(to: Endpoint, from: string | undefined): void {
+    this.#look(to, { from });
   }
 
-  #look(to: Endpoint, from?: string): Path {
+  #look(to: Endpoint, told?: { readonly from: string | undefined }): Path {
     const before = this.#paths.get(to.host);
     const mtu = this.#ask(to);
     const maxPayload = mtu === undefined ? Infinity : payloadWithin(mtu, to);
     const path = { mtu, maxPayload, until: this.#clock.now() + believedMs };
     if (!before && this.#paths.size === mostHosts) this.#paths = new Map();
     this.#paths.set(to.host, path);
-    const isNews = before ? before.mtu !== mtu : from !== undefined;
-    if (isNews && mtu !== undefined) this.#changed({ destination: to, mtu, maxPayload, from });
+    const isNews = before ? before.mtu !== mtu : told !== undefined;
+    if (isNews && mtu !== undefined) this.#changed({ destination: to, mtu, maxPayload, from: told?.from });
     return path;
   }
 }

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { markAsUntransferable } from "node:worker_threads";
 
 /** The interface of native/addon.cc that this file was written for. */
-const interfaceVersion = 3;
+const interfaceVersion = 4;
 /** Messages that one receive gives at most: `kReceiveBatch` of native/inbox.h. */
 const receiveBatch = 32;
 /** Bytes of a slot that a message is received into: `kSlotBytes`. */
@@ -15,6 +15,15 @@ export const nameBytes = 28;
 export const mostDatagrams = 1024;
 /** Numbers that describe a datagram to send, `Datagram`: where its payload starts, its bytes, the index of its peer. */
 export const datagramNumbers = 3;
+/** Numbers that say how a message came, `About` of native/inbox.h. */
+export const aboutNumbers = 12;
+/** Numbers that say how datagrams leave, `How` of native/outbox.h. */
+export const howNumbers = 8;
+/** Reports that the addon holds at most: `kMostReports` of native/reports.h. */
+const mostReports = 256;
+/** Numbers before the reports, `ReportsHead`, and of each, `Report`. */
+export const reportsHeadNumbers = 2;
+export const reportNumbers = 4;
 
 /** Calls that give a count and one more figure have the count in as many bits, `kCountBits`, and the other above it. */
 export const countBits = 16;
@@ -23,8 +32,10 @@ export const countMask: number = (1 << countBits) - 1;
 /** What the callback of a handle is told, and what `poll` asks for. */
 export const readable = 1;
 export const writable = 2;
+/** Told alone: an error waits to be read by `errors`. */
+export const failing = 4;
 
-/** A socket of the addon. Calls give 0 or a count, or a negative errno. */
+/** A socket of the addon. Calls give 0 or a count, or a negative errno. `receive`, `send` and `errors` may fill the reports. */
 export interface Handle {
   bind(name: Uint8Array): number;
   connect(name: Uint8Array | null): number;
@@ -44,6 +55,10 @@ export interface Handle {
    *   error of the first.
    */
   send(payloads: Uint8Array, count: number): number;
+  /** Reads what the error queue has into the reports. @returns the errno of the last about the connected peer, or 0. */
+  errors(): number;
+  /** @returns bytes of the largest packet that goes whole to a destination. */
+  pathMtu(name: Uint8Array): number;
   /** Whether runs of equal datagrams may leave as one segmented send. */
   segment(on: boolean): void;
   poll(events: number): number;
@@ -68,12 +83,22 @@ export interface Addon {
     readonly segments: Int32Array;
     /** The sender of each message, `nameBytes` apart. */
     readonly names: Buffer;
+    /** How each message came, `aboutNumbers` apart. */
+    readonly abouts: Int32Array;
   };
   readonly outbox: {
     /** For each datagram of a send `datagramNumbers`; the peer is an index into `names`, -1 for the connected one. */
     readonly datagrams: Int32Array;
-    /** Socket names, `nameBytes` apart, in words of 4 bytes. */
+    /** Socket names, `nameBytes` apart, in words of 4 bytes; one of family 0 is the connected peer. */
     readonly names: Int32Array;
+    /** How datagrams to each name leave, `howNumbers` apart. */
+    readonly hows: Int32Array;
+  };
+  readonly reports: {
+    /** Their count, to be set to 0 once they are read; the MTU over which a send was refused here, the same; the reports. */
+    readonly numbers: Int32Array;
+    /** Of each the destination and the sender, `nameBytes` apart; family 0 where it is unknown. */
+    readonly names: Buffer;
   };
 }
 
@@ -86,8 +111,12 @@ interface Binary {
     lengths: Int32Array,
     segments: Int32Array,
     sources: Uint8Array,
+    abouts: Int32Array,
     datagrams: Int32Array,
     names: Int32Array,
+    hows: Int32Array,
+    reports: Int32Array,
+    reported: Uint8Array,
   ): number;
   interfaceIndex(name: string): number;
   interfaceName(index: number): string;
@@ -121,13 +150,29 @@ function share(binary: Binary): Addon {
     lengths: new Int32Array(receiveBatch),
     segments: new Int32Array(receiveBatch),
     names: Buffer.allocUnsafeSlow(receiveBatch * nameBytes),
+    abouts: new Int32Array(receiveBatch * aboutNumbers),
   };
   const outbox = {
     datagrams: new Int32Array(mostDatagrams * datagramNumbers),
     names: new Int32Array((mostDatagrams * nameBytes) / 4),
+    hows: new Int32Array(mostDatagrams * howNumbers),
   };
-  const { slab, lengths, segments, names } = inbox;
-  const shared = [slab, lengths, segments, names, outbox.datagrams, outbox.names] as const;
+  const reports = {
+    numbers: new Int32Array(reportsHeadNumbers + mostReports * reportNumbers),
+    names: Buffer.alloc(2 * mostReports * nameBytes),
+  };
+  const shared = [
+    inbox.slab,
+    inbox.lengths,
+    inbox.segments,
+    inbox.names,
+    inbox.abouts,
+    outbox.datagrams,
+    outbox.names,
+    outbox.hows,
+    reports.numbers,
+    reports.names,
+  ] as const;
   // The addon keeps the addresses of these arrays: they must stay where they are.
   for (const { buffer } of shared) markAsUntransferable(buffer);
   const refused = binary.share(...shared);
@@ -135,6 +180,7 @@ function share(binary: Binary): Addon {
   return {
     inbox,
     outbox,
+    reports,
     open(family, callback) {
       const handle = Object.create(binary.methods) as Handle;
       const error = binary.open(handle, family, callback);

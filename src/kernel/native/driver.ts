@@ -1,14 +1,17 @@
 import { Buffer } from "node:buffer";
 
 import { type Endpoint, type Family, anyAddress } from "../../core/address.js";
-import { SOL_SOCKET, SO_ERROR } from "../../core/constants.js";
+import { SOL_SOCKET } from "../../core/constants.js";
+import { type Ancillary, leaveAlike } from "../../core/ancillary.js";
 import { type Capabilities, unavailable } from "../../core/capabilities.js";
-import type { Driver, DriverEvents, DriverOptions, Sink } from "../../core/driver.js";
+import type { Driver, DriverEvents, DriverOptions, LedgerEvent, Sink } from "../../core/driver.js";
 import { codeOf } from "../../core/errno.js";
 import { type OSError, fromErrno } from "../../core/errors.js";
+import type { Delivery } from "../../core/delivery.js";
+import { failure } from "../../core/failure.js";
 import type { Option, OptionValue } from "../../core/options.js";
 import type { Outbound } from "../../core/outbound.js";
-import { failure } from "../../core/failure.js";
+import { payloadWithin } from "../../core/path-mtu.js";
 import type { DriverCounts, Traffic } from "../../core/stats.js";
 import { bufferSize } from "../buffers.js";
 import {
@@ -17,6 +20,8 @@ import {
   countBits,
   countMask,
   datagramNumbers,
+  failing,
+  howNumbers,
   mostDatagrams,
   nameBytes,
   readable,
@@ -25,9 +30,13 @@ import {
 } from "./addon.js";
 import { int32, littleEndian } from "./bytes.js";
 import { Chunks } from "./chunks.js";
+import { Deliveries } from "./delivery.js";
+import { howOf } from "./hows.js";
+import { askForErrors, askForMetadata, forbidFragments, withProbing } from "./knowing.js";
 import type { Names } from "./names.js";
 import { SOL_UDP, UDP_GRO } from "./offload.js";
 import { decodeOption, encodeMembership, encodeOption, optionRoom } from "./options.js";
+import { takeRefusedMtu, takeReports } from "./reports.js";
 
 /**
  * `SO_MEMINFO` (asm-generic/socket.h): nine uint32s, of which the second is the size of the receive buffer and the last
@@ -60,8 +69,13 @@ export class NativeDriver implements Driver {
   readonly #family: Family;
   readonly #events: DriverEvents;
   readonly #handle: Handle;
+  readonly #deliveries: Deliveries | undefined;
   #boundTo: Endpoint;
   #peer: Endpoint | undefined;
+  /** What ICMP said of the peer, for the next call to fail with. */
+  #news: OSError | undefined;
+  /** What is to be told once the call to this driver has returned. */
+  #untold: LedgerEvent[] = [];
   #wanted = 0;
   #held = false;
   readonly #calls = { send: 0, receive: 0 };
@@ -81,7 +95,6 @@ export class NativeDriver implements Driver {
     options: DriverOptions,
     events: DriverEvents,
   ) {
-    options;
     this.#capabilities = capabilities;
     this.#addon = addon;
     this.#names = names;
@@ -92,12 +105,19 @@ export class NativeDriver implements Driver {
     if (typeof handle === "number") throw fromErrno(-handle, { syscall: "socket" });
     this.#handle = handle;
     handle.segment(capabilities.segmentation.available);
-    // Never again: merged datagrams that wait would lose their boundaries.
-    if (!capabilities.coalescing.available) return;
-    const result = handle.setOption(SOL_UDP, UDP_GRO, int32(1));
-    if (result === 0) return;
-    handle.close();
-    throw fromErrno(-result, { syscall: "socket" });
+    try {
+      // Never again: merged datagrams that wait would lose their boundaries.
+      if (capabilities.coalescing.available)
+        this.#check(handle.setOption(SOL_UDP, UDP_GRO, int32(1)), "socket");
+      if (capabilities.icmpErrors.available) this.#check(askForErrors(handle, family), "socket");
+      if (options.dontFragment) this.#check(forbidFragments(handle, family), "socket");
+      if (!options.metadata || !capabilities.packetInfo.available) return;
+      this.#check(askForMetadata(handle, family), "socket");
+      this.#deliveries = new Deliveries({ names, family, localPort: () => this.local().port });
+    } catch (error) {
+      handle.close();
+      throw error;
+    }
   }
 
   get capabilities(): Capabilities {
@@ -139,6 +159,7 @@ export class NativeDriver implements Driver {
   }
 
   getOption(option: Option): OptionValue {
+    if (option.name === "SO_ERROR" && this.#news) return this.#takeNews().errno;
     // The kernel forgets the name, and gives no address of an interface that was named.
     if (option.kind === "interface" && this.#multicastInterface !== undefined)
       return this.#multicastInterface;
@@ -161,18 +182,25 @@ export class NativeDriver implements Driver {
   }
 
   receive(sink: Sink): boolean {
+    if (this.#news) throw this.#takeNews();
     this.#calls.receive++;
-    const result = this.#check(this.#handle.receive(), "recvfrom", this.#peer);
+    const received = this.#handle.receive();
+    this.#takeReports();
+    const result = this.#check(received, "recvfrom", this.#peer);
     const count = result & countMask;
-    const { slab, lengths, segments, names } = this.#addon.inbox;
+    const { slab, lengths, segments, names, abouts } = this.#addon.inbox;
+    const before = this.#deliveries?.drops;
     for (let index = 0; index < count; index++) {
       const source = this.#names.read(names, index * nameBytes);
       const segment = segments[index] ?? 0;
       const start = index * slotBytes;
       const end = start + (lengths[index] ?? 0);
-      if (segment > 0) this.#pushRun(sink, slab, start, end, source, segment);
-      else sink.push(copyOf(slab, start, end, singles), source, 0);
+      const delivery = this.#deliveries?.read(abouts, index);
+      if (segment > 0) this.#pushRun(sink, slab, start, end, source, segment, delivery);
+      else sink.push(copyOf(slab, start, end, singles), source, 0, delivery);
     }
+    if (this.#deliveries && this.#deliveries.drops !== before)
+      this.#tell({ type: "droppedKernel", total: this.#deliveries.drops });
     return result >> countBits > 0;
   }
 
@@ -182,10 +210,18 @@ export class NativeDriver implements Driver {
 
   send(batch: Outbound): number {
     const from = batch.settled;
+    if (this.#news) {
+      // As the kernel does: what waited is the error of the next call, which sends nothing.
+      batch.fail(from, failure(this.#takeNews().code, batch.peer(from), this.#peer ?? null));
+      return 1;
+    }
     const count = this.#describe(batch, from);
     if (count === 0) return 1;
     this.#calls.send++;
-    const result = this.#handle.send(batch.arena, count);
+    const result = batch.how(from)?.probe
+      ? withProbing(this.#handle, this.#family, () => this.#handle.send(batch.arena, count))
+      : this.#handle.send(batch.arena, count);
+    this.#takeReports();
     if (result > 0) {
       this.#retries = 0;
       const refused = result >> countBits;
@@ -195,7 +231,7 @@ export class NativeDriver implements Driver {
     const code = codeOf(-result);
     if (this.#waitsFor(code)) return 0;
     this.#retries = 0;
-    batch.fail(from, failure(code, batch.peer(from), this.#peer ?? null));
+    batch.fail(from, this.#refusal(code, batch, from));
     return 1;
   }
 
@@ -218,8 +254,8 @@ export class NativeDriver implements Driver {
   }
 
   pathMtu(to: Endpoint): number | undefined {
-    to;
-    return undefined;
+    const mtu = this.#handle.pathMtu(this.#names.write(to, "pathMtu"));
+    return mtu > 0 ? mtu : undefined;
   }
 
   close(): Traffic {
@@ -232,6 +268,7 @@ export class NativeDriver implements Driver {
 
   #told(events: number): void {
     if (this.#closed) return;
+    if ((events & failing) !== 0) this.#readErrors();
     if ((events & writable) !== 0 && (this.#wanted & writable) !== 0) this.#resume();
     if ((events & readable) !== 0 && (this.#wanted & readable) !== 0) this.#events.readable();
   }
@@ -265,28 +302,80 @@ export class NativeDriver implements Driver {
     return true;
   }
 
+  /** Reads what waits in the error queue. What ICMP said of the peer is the error of the next call, or of one that waits. */
+  #readErrors(): void {
+    const error = this.#handle.errors();
+    this.#takeReports();
+    if (error <= 0 || !this.#peer) return;
+    this.#news = fromErrno(error, { syscall: "recvfrom", address: this.#peer.host, port: this.#peer.port });
+    if ((this.#wanted & readable) !== 0) this.#events.readable();
+  }
+
+  #takeNews(): OSError {
+    const news = this.#news as OSError;
+    this.#news = undefined;
+    return news;
+  }
+
+  #takeReports(): void {
+    if (this.#addon.reports.numbers[0] === 0) return;
+    for (const event of takeReports(this.#addon, this.#names, this.#peer)) this.#tell(event);
+  }
+
+  #tell(event: LedgerEvent): void {
+    if (this.#untold.push(event) > 1) return;
+    queueMicrotask(() => {
+      const events = this.#untold;
+      this.#untold = [];
+      for (const each of events) if (!this.#closed) this.#events.ledger(each);
+    });
+  }
+
+  /** The error of a datagram that the kernel refused with `code`. */
+  #refusal(code: string, batch: Outbound, index: number): OSError {
+    const [to, peer] = [batch.peer(index), this.#peer ?? null];
+    const destination = to ?? peer;
+    const source = batch.how(index)?.source;
+    if (code === "EMSGSIZE" && destination) {
+      const mtu = takeRefusedMtu(this.#addon) ?? this.pathMtu(destination);
+      if (mtu === undefined) return failure(code, to, peer);
+      const limit = payloadWithin(mtu, destination);
+      const text = `message of ${batch.length(index)} bytes is over the limit of ${limit} of a path MTU of ${mtu}`;
+      return failure(code, to, peer, { limit, text });
+    }
+    if (code !== "EINVAL" || !source) return failure(code, to, peer);
+    return failure(code, to, peer, { text: `${source.host} may be no address of this host` });
+  }
+
   /**
    * Writes the datagrams of a batch from `from` on where the addon reads them, as many as one send takes.
    *
    * @returns how many; 0 when the first has failed, because its peer could not be written.
    */
   #describe(batch: Outbound, from: number): number {
-    const { datagrams, names } = this.#addon.outbox;
-    const { starts, lengths } = batch;
+    const { datagrams, names, hows } = this.#addon.outbox;
+    const { starts, lengths, mixed, plain } = batch;
     const count = Math.min(batch.count - from, mostDatagrams);
-    const { mixed } = batch;
     let peer = batch.peer(from);
     let last: Endpoint | null = null;
+    let lastHow: Ancillary | undefined;
     let slot = -1;
     let slots = 0;
     for (let index = 0; index < count; index++) {
       if (mixed) peer = batch.peer(from + index);
-      if (peer !== last && !(peer && last?.equals(peer))) {
+      const how = plain ? undefined : batch.how(from + index);
+      // A search of the path MTU changes the socket for as long as it takes to send one datagram.
+      if (index > 0 && (how ?? lastHow)?.probe) return index;
+      if (!leaveAlike(how, lastHow) || (peer !== last && !(peer && last?.equals(peer)))) {
         last = peer;
-        slot = peer ? slots++ : -1;
-        if (peer) {
+        lastHow = how;
+        slot = peer || how ? slots++ : -1;
+        if (slot >= 0) {
           try {
-            this.#names.writeTo(names, slot, peer, "sendto");
+            if (peer) this.#names.writeTo(names, slot, peer, "sendto");
+            else names[(slot * nameBytes) / 4] = 0;
+            if (how) hows.set(howOf(how, this.#names, "sendmsg"), slot * howNumbers);
+            else hows[slot * howNumbers] = 0;
           } catch (error) {
             if (index === 0) batch.fail(from, error as OSError);
             return index;
@@ -302,10 +391,19 @@ export class NativeDriver implements Driver {
   }
 
   /** Copies a merged run out of the slab before it is read into again, in pieces that fit a chunk. */
-  #pushRun(sink: Sink, slab: Buffer, start: number, end: number, source: Endpoint, segment: number): void {
+  #pushRun(
+    sink: Sink,
+    slab: Buffer,
+    start: number,
+    end: number,
+    source: Endpoint,
+    segment: number,
+    delivery: Delivery | undefined,
+  ): void {
     const most = segment > runChunkBytes ? segment : runChunkBytes - (runChunkBytes % segment);
     for (let from = start; from < end; from += most) {
-      sink.push(copyOf(slab, from, Math.min(from + most, end), runs), source, segment);
+      const how = from === start ? delivery : delivery?.following;
+      sink.push(copyOf(slab, from, Math.min(from + most, end), runs), source, segment, how);
     }
   }
 
@@ -321,9 +419,10 @@ export class NativeDriver implements Driver {
   #disconnect(): void {
     const { port } = this.local();
     this.#check(this.#handle.connect(null), "connect");
-    this.#peer = undefined;
-    // Reading it clears it: what ICMP said of this peer must not fail a call about another.
-    this.#handle.getOption(SOL_SOCKET, SO_ERROR, Buffer.alloc(4));
+    // What ICMP said of this peer must not fail a call about another.
+    this.#handle.errors();
+    this.#takeReports();
+    this.#news = this.#peer = undefined;
     if (this.local().port === port) return;
     const again = this.#boundTo.withPort(port) as Endpoint;
     this.#check(this.#handle.bind(this.#names.write(again, "bind")), "bind", again);

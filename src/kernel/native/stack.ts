@@ -6,6 +6,7 @@ import { randomUint32 } from "../random.js";
 import { resolve } from "../resolver.js";
 import { loadAddon } from "./addon.js";
 import { NativeDriver } from "./driver.js";
+import { knowledge } from "./knowing.js";
 import { Names } from "./names.js";
 import { offloads } from "./offload.js";
 
@@ -30,8 +31,7 @@ function load(): NativeSupport {
     ...offloads(addon),
     kernelQueue: available,
     kernelDropCount: available,
-    icmpErrors: available,
-    packetInfo: available,
+    ...knowledge(addon),
     pathMtu: available,
     sendtoWhileConnected: available,
     reusePort: available,

@@ -1,0 +1,62 @@
+// What the error queue of a socket tells: ICMP errors, and sends that this host refused for their size (ip(7), IP_RECVERR).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "socket.h"
+
+namespace datagram {
+
+// Reports that are held until JavaScript has read them.
+constexpr int kMostReports = 256;
+
+// One ICMP error.
+struct Report {
+  int32_t error;    // its errno
+  int32_t version;  // 4 or 6, of ICMP; 0 where the kernel kept nothing but the errno
+  int32_t type;
+  int32_t code;
+};
+
+// What JavaScript reads, and sets to zero.
+struct ReportsHead {
+  int32_t count;
+  int32_t refused_mtu;  // the MTU over which this host refused a send; 0 where it did not
+};
+
+// What the sockets of one thread were told. Read by JavaScript after each call that may fill it.
+class Reports {
+ public:
+  // What a look into the queue of one socket found.
+  struct Found {
+    int icmp = 0;        // reports of ICMP
+    int peer_error = 0;  // the errno of the last that said that the connected peer is not reached
+    bool all = false;    // nothing is left
+  };
+
+  // A head and kMostReports reports; for each the names of destination and sender, kNameBytes apart. The memory must outlive
+  // the reports. A name of family 0 is unknown.
+  Reports(int32_t* numbers, uint8_t* names)
+      : head_(reinterpret_cast<ReportsHead*>(numbers)), reports_(reinterpret_cast<Report*>(head_ + 1)), names_(names) {}
+  // Empties the queue of a socket, as far as there is room. `peer` is its connected peer, null where there is none.
+  Found Drain(int fd, const uint8_t* peer);
+  // The same when no call has failed yet: takes the error that waits without an entry in the queue, too.
+  Found Look(int fd, const uint8_t* peer);
+  // An ICMP error of which the kernel kept only the errno: its entry found no room in the receive buffer.
+  void AddUnknown(int error);
+
+ private:
+  bool Read(int fd, const uint8_t* peer, Found* found);
+  uint8_t* NameOf(int report, int which) { return names_ + kNameBytes * static_cast<size_t>(report * 2 + which); }
+
+  ReportsHead* head_;
+  Report* reports_;
+  uint8_t* names_;
+};
+
+// Whether an errno of a send or a receive can be what ICMP said of an earlier send (icmp_err_convert, net/ipv4/icmp.c;
+// tab_unreach, net/ipv6/icmp.c).
+bool MayBeIcmp(int error);
+
+}  // namespace datagram

@@ -1,0 +1,165 @@
+import type { Endpoint } from "../../core/address.js";
+import { sharedAddress } from "../../core/address-cache.js";
+import type { Ancillary } from "../../core/ancillary.js";
+import { AF_INET, AF_INET6 } from "../../core/constants.js";
+import type { Delivery } from "../../core/delivery.js";
+import { formatLiteral, isMulticast } from "../../core/ip.js";
+import { aboutNumbers } from "./addon.js";
+import type { Names } from "./names.js";
+
+/** Where the parts of an `About` lie, in numbers of 4 bytes. Messages that came alike have all of `way` alike. */
+const at = { interface: 0, ttl: 1, tos: 2, family: 3, destination: 4, source: 8, way: 9 } as const;
+const behind = { drops: 9, seconds: 10, nanoseconds: 11 } as const;
+
+/** What a delivery needs of its socket. */
+interface Host {
+  readonly names: Names;
+  readonly family: number;
+  localPort(): number;
+}
+
+/** Reads how the messages of one socket came. */
+export class Deliveries {
+  readonly #host: Host;
+  #way: Way | undefined;
+  /** Dropped since the socket was opened, as far as messages have told. */
+  drops = 0;
+
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  /** How message `index` came. */
+  read(abouts: Int32Array, index: number): Delivery {
+    const start = index * aboutNumbers;
+    const way = (this.#way = this.#way?.matches(abouts, start)
+      ? this.#way
+      : new Way(this.#host, abouts, start));
+    const drops = (abouts[start + behind.drops] ?? 0) >>> 0;
+    const lostBefore = drops > this.drops ? drops - this.drops : 0;
+    if (lostBefore > 0) this.drops = drops;
+    const seconds = (abouts[start + behind.seconds] ?? 0) >>> 0;
+    return new NativeDelivery(way, seconds, abouts[start + behind.nanoseconds] ?? 0, lostBefore);
+  }
+}
+
+/** What is shared by the messages that came alike, taken apart when it is asked for. */
+class Way {
+  readonly #host: Host;
+  readonly #numbers: Int32Array;
+  #destination: Endpoint | undefined;
+  #interface: string | undefined;
+  #answer: Ancillary | undefined;
+
+  constructor(host: Host, abouts: Int32Array, start: number) {
+    this.#host = host;
+    this.#numbers = abouts.slice(start, start + at.way);
+  }
+
+  matches(abouts: Int32Array, start: number): boolean {
+    const own = this.#numbers;
+    for (let index = 0; index < at.way; index++) if (own[index] !== abouts[start + index]) return false;
+    return true;
+  }
+
+  get ttl(): number | undefined {
+    return known(this.#numbers[at.ttl]);
+  }
+
+  get tos(): number | undefined {
+    return known(this.#numbers[at.tos]);
+  }
+
+  get interface(): string | undefined {
+    const index = this.#numbers[at.interface] ?? 0;
+    if (index === 0) return undefined;
+    return (this.#interface ??= this.#host.names.interfaceName(index));
+  }
+
+  get destination(): Endpoint | undefined {
+    const bytes = this.#bytes(at.destination);
+    return bytes && (this.#destination ??= this.#endpoint(bytes, this.#host.localPort()));
+  }
+
+  get answer(): Ancillary | undefined {
+    const index = this.#numbers[at.interface] ?? 0;
+    if (index === 0) return undefined;
+    return (this.#answer ??= {
+      source: this.#source(),
+      interface: String(index),
+      ttl: undefined,
+      tos: undefined,
+      probe: false,
+    });
+  }
+
+  /** What came to a group or to everybody is answered from an address of this host, which over IPv4 the kernel names. */
+  #source(): Endpoint | undefined {
+    const bytes = this.#bytes(this.#numbers[at.family] === AF_INET ? at.source : at.destination);
+    return bytes && !isMulticast(bytes) ? this.#endpoint(bytes, 0) : undefined;
+  }
+
+  #bytes(from: number): Uint8Array | undefined {
+    const family = this.#numbers[at.family];
+    if (family === 0) return undefined;
+    const { buffer } = this.#numbers;
+    return new Uint8Array(buffer as ArrayBuffer, from * 4, family === AF_INET ? 4 : 16);
+  }
+
+  #endpoint(bytes: Uint8Array, port: number): Endpoint {
+    const literal = formatLiteral(bytes);
+    if (bytes.length === 4 && this.#host.family === AF_INET6) {
+      return sharedAddress(`::ffff:${literal}`, port) as Endpoint;
+    }
+    const isLinkLocal = bytes.length === 16 && bytes[0] === 0xfe && ((bytes[1] ?? 0) & 0xc0) === 0x80;
+    return sharedAddress(isLinkLocal ? `${literal}%${this.interface}` : literal, port) as Endpoint;
+  }
+}
+
+class NativeDelivery implements Delivery {
+  readonly #way: Way;
+  readonly #seconds: number;
+  readonly #nanoseconds: number;
+  readonly lostBefore: number;
+
+  constructor(way: Way, seconds: number, nanoseconds: number, lostBefore: number) {
+    this.#way = way;
+    this.#seconds = seconds;
+    this.#nanoseconds = nanoseconds;
+    this.lostBefore = lostBefore;
+  }
+
+  get destination(): Endpoint | undefined {
+    return this.#way.destination;
+  }
+
+  get interface(): string | undefined {
+    return this.#way.interface;
+  }
+
+  get ttl(): number | undefined {
+    return this.#way.ttl;
+  }
+
+  get tos(): number | undefined {
+    return this.#way.tos;
+  }
+
+  get timestamp(): bigint | undefined {
+    return this.#seconds === 0
+      ? undefined
+      : BigInt(this.#seconds) * 1_000_000_000n + BigInt(this.#nanoseconds);
+  }
+
+  get answer(): Ancillary | undefined {
+    return this.#way.answer;
+  }
+
+  get following(): Delivery {
+    return this.lostBefore === 0 ? this : new NativeDelivery(this.#way, this.#seconds, this.#nanoseconds, 0);
+  }
+}
+
+function known(value = -1): number | undefined {
+  return value < 0 ? undefined : value;
+}

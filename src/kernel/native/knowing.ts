@@ -1,0 +1,96 @@
+/** The options by which the kernel tells what it knows, and forbids fragments: ip(7), ipv6(7), socket(7). */
+
+import type { Family } from "../../core/address.js";
+import { type Capability, available, unavailable } from "../../core/capabilities.js";
+import {
+  AF_INET,
+  AF_INET6,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_MTU_DISCOVER,
+  IP_MTU_DISCOVER,
+  IP_PMTUDISC_DO,
+  IP_PMTUDISC_PROBE,
+  SOL_SOCKET,
+} from "../../core/constants.js";
+import { codeOf } from "../../core/errno.js";
+import type { Addon, Handle } from "./addon.js";
+import { int32 } from "./bytes.js";
+
+type Place = readonly [level: number, option: number];
+
+/** Their numbers (linux/in.h, linux/in6.h, asm-generic/socket.h). */
+const IP_RECVERR: Place = [IPPROTO_IP, 11];
+const IPV6_RECVERR: Place = [IPPROTO_IPV6, 25];
+const IP_PKTINFO: Place = [IPPROTO_IP, 8];
+const IP_RECVTTL: Place = [IPPROTO_IP, 12];
+const IP_RECVTOS: Place = [IPPROTO_IP, 13];
+const IPV6_RECVPKTINFO: Place = [IPPROTO_IPV6, 49];
+const IPV6_RECVHOPLIMIT: Place = [IPPROTO_IPV6, 51];
+const IPV6_RECVTCLASS: Place = [IPPROTO_IPV6, 66];
+const SO_TIMESTAMPNS: Place = [SOL_SOCKET, 35];
+const SO_RXQ_OVFL: Place = [SOL_SOCKET, 40];
+
+const ipv4Metadata = [IP_PKTINFO, IP_RECVTTL, IP_RECVTOS, SO_TIMESTAMPNS, SO_RXQ_OVFL];
+const ipv6Metadata = [IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS];
+
+/** Has ICMP errors kept in the error queue. An IPv6 socket has IPv4 peers too (`::ffff:`), and theirs want an option of their own. */
+export function askForErrors(handle: Handle, family: Family): number {
+  return setAll(handle, family === AF_INET ? [IP_RECVERR] : [IP_RECVERR, IPV6_RECVERR], 1);
+}
+
+/** Has each message say how it came. */
+export function askForMetadata(handle: Handle, family: Family): number {
+  return setAll(handle, family === AF_INET ? ipv4Metadata : [...ipv4Metadata, ...ipv6Metadata], 1);
+}
+
+/** Has nothing leave in fragments. */
+export function forbidFragments(handle: Handle, family: Family): number {
+  return setAll(handle, discovery(family), IP_PMTUDISC_DO);
+}
+
+/** Sends without fragments, whatever is known of the path, and leaves the socket as it was. */
+export function withProbing(handle: Handle, family: Family, send: () => number): number {
+  const places = discovery(family);
+  const before = places.map(([level, option]) => {
+    const value = new Uint8Array(4);
+    handle.getOption(level, option, value);
+    return value;
+  });
+  setAll(handle, places, IP_PMTUDISC_PROBE);
+  const result = send();
+  for (const [index, [level, option]] of places.entries()) {
+    handle.setOption(level, option, before[index] as Uint8Array);
+  }
+  return result;
+}
+
+/** What this kernel can tell. */
+export function knowledge(addon: Addon): { icmpErrors: Capability; packetInfo: Capability } {
+  const probe = addon.open(AF_INET, () => undefined);
+  if (typeof probe === "number") return { icmpErrors: available, packetInfo: available };
+  const found = {
+    icmpErrors: judge(askForErrors(probe, AF_INET)),
+    packetInfo: judge(askForMetadata(probe, AF_INET)),
+  };
+  probe.close();
+  return found;
+}
+
+function judge(answer: number): Capability {
+  return answer < 0 ? unavailable(`this kernel has no such option: ${codeOf(-answer)}`) : available;
+}
+
+function discovery(family: Family): readonly Place[] {
+  const ipv4: Place = [IPPROTO_IP, IP_MTU_DISCOVER];
+  return family === AF_INET6 ? [ipv4, [IPPROTO_IPV6, IPV6_MTU_DISCOVER]] : [ipv4];
+}
+
+/** Gives 0, or the first error. */
+function setAll(handle: Handle, places: readonly Place[], value: number): number {
+  for (const [level, option] of places) {
+    const result = handle.setOption(level, option, int32(value));
+    if (result < 0) return result;
+  }
+  return 0;
+}

@@ -1,0 +1,36 @@
+import type { Endpoint } from "../../core/address.js";
+import type { LedgerEvent } from "../../core/driver.js";
+import { codeOf } from "../../core/errno.js";
+import { icmpKind } from "../../core/icmp.js";
+import { type Addon, nameBytes, reportNumbers, reportsHeadNumbers } from "./addon.js";
+import type { Names } from "./names.js";
+
+/** Takes what the addon was told by ICMP since it was asked last. `peer` is who is meant where the kernel kept no address. */
+export function takeReports({ reports }: Addon, names: Names, peer: Endpoint | undefined): LedgerEvent[] {
+  const { numbers, names: reported } = reports;
+  const count = numbers[0] ?? 0;
+  numbers[0] = 0;
+  const events: LedgerEvent[] = [];
+  for (let index = 0; index < count; index++) {
+    const start = reportsHeadNumbers + index * reportNumbers;
+    const [error = 0, version = 0, type = 0, code = 0] = numbers.subarray(start, start + reportNumbers);
+    const destination = endpointAt(reported, names, index * 2) ?? peer;
+    const from = endpointAt(reported, names, index * 2 + 1)?.host;
+    const kind = version === 0 ? undefined : icmpKind(version === 4 ? 4 : 6, type, code);
+    if (codeOf(error) === "EMSGSIZE") events.push({ type: "tooBig", destination, from });
+    else events.push({ type: "unreachable", report: { destination, code: codeOf(error), kind, from } });
+  }
+  return events;
+}
+
+/** Takes the MTU over which this host refused a send since it was asked last; `undefined` where it said none. */
+export function takeRefusedMtu({ reports }: Addon): number | undefined {
+  const mtu = reports.numbers[1] ?? 0;
+  reports.numbers[1] = 0;
+  return mtu === 0 ? undefined : mtu;
+}
+
+function endpointAt(reported: Buffer, names: Names, index: number): Endpoint | undefined {
+  const start = index * nameBytes;
+  return reported.readUInt16LE(start) === 0 ? undefined : names.read(reported, start);
+}
