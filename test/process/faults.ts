@@ -24,6 +24,14 @@ export function plan(outcomes: readonly Outcome[]): number {
   return unmet;
 }
 
+/**
+ * The outcomes that make an error one of the datagrams at hand: twice where it may have been ICMP's about another, which a
+ * second try tells.
+ */
+export function lasting(code: keyof typeof constants.errno): readonly Outcome[] {
+  return code === "EMSGSIZE" || code === "EHOSTUNREACH" ? [code, code] : [code];
+}
+
 interface Addon {
   faults(outcomes: Int32Array): number;
 }
