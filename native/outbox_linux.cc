@@ -81,6 +81,7 @@ int Faults::Plan(const int32_t* outcomes, int count) {
 int Outbox::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segmentation& segmentation, Reports& reports) {
   refused_ = 0;
   unexplained_ = 0;
+  reports.ForgetRefusedMtu();
   int refusal = 0;
   int plain = 0;
   int most_segments = most_segments_;

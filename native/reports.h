@@ -19,10 +19,9 @@ struct Report {
   int32_t code;
 };
 
-// What JavaScript reads, and sets to zero.
 struct ReportsHead {
-  int32_t count;
-  int32_t refused_mtu;  // the MTU over which this host refused a send; 0 where it did not
+  int32_t count;        // set to 0 by JavaScript, once it has read the reports
+  int32_t refused_mtu;  // the MTU over which this host refused the last send; 0 where it did not
 };
 
 // What the sockets of one thread were told. Read by JavaScript after each call that may fill it.
@@ -43,6 +42,8 @@ class Reports {
   Found Drain(int fd, const uint8_t* peer);
   // The same when no call has failed yet: takes the error that waits without an entry in the queue, too.
   Found Look(int fd, const uint8_t* peer);
+  // What is read from now on is about a send to come.
+  void ForgetRefusedMtu() { head_->refused_mtu = 0; }
   // An ICMP error of which the kernel kept only the errno: its entry found no room in the receive buffer.
   void AddUnknown(int error);
 

@@ -180,17 +180,17 @@ export function checkAncillary(
   syscall: string,
   socketTos: () => number,
 ): Ancillary | undefined {
-  const { source, interface: at, ttl, tos, ecn, probe = false } = item;
-  if (typeof probe !== "boolean") throw wrongType("probe", "a boolean", probe);
-  const how: Ancillary = {
+  const { source, interface: at, ttl, tos, ecn, probe } = item;
+  // Most datagrams name nothing.
+  if ((source ?? at ?? ttl ?? tos ?? ecn ?? probe) === undefined) return undefined;
+  if (probe !== undefined && typeof probe !== "boolean") throw wrongType("probe", "a boolean", probe);
+  return {
     source: source === undefined ? undefined : checkSource(source, family, syscall),
     interface: at === undefined ? undefined : checkInterface("interface", at),
     ttl: ttl === undefined ? undefined : wholeNumber("ttl", ttl, 1, 255),
     tos: checkTos(tos, ecn, socketTos),
-    probe,
+    probe: probe === true,
   };
-  const { source: from, interface: by, ttl: hops, tos: service } = how;
-  return (from ?? by ?? hops ?? service) === undefined && !probe ? undefined : how;
 }
 
 function checkTos(tos: unknown, ecn: unknown, socketTos: () => number): number | undefined {

@@ -95,7 +95,7 @@ export interface Addon {
     readonly hows: Int32Array;
   };
   readonly reports: {
-    /** Their count, to be set to 0 once they are read; the MTU over which a send was refused here, the same; the reports. */
+    /** Their count, to be set to 0 once they are read; the MTU over which the last send was refused, or 0; the reports. */
     readonly numbers: Int32Array;
     /** Of each the destination and the sender, `nameBytes` apart; family 0 where it is unknown. */
     readonly names: Buffer;

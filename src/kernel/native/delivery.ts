@@ -11,35 +11,40 @@ import type { Names } from "./names.js";
 const at = { interface: 0, ttl: 1, tos: 2, family: 3, destination: 4, source: 8, way: 9 } as const;
 const behind = { drops: 9, seconds: 10, nanoseconds: 11 } as const;
 
-/** What a delivery needs of its socket. */
+/** What a delivery needs of its socket, which may be closed by then. */
 interface Host {
   readonly names: Names;
   readonly family: number;
-  localPort(): number;
+  readonly port: number;
 }
 
 /** Reads how the messages of one socket came. */
 export class Deliveries {
-  readonly #host: Host;
+  readonly #names: Names;
+  readonly #family: number;
+  readonly #localPort: () => number;
+  #host: Host | undefined;
   #way: Way | undefined;
   /** Dropped since the socket was opened, as far as messages have told. */
   drops = 0;
 
-  constructor(host: Host) {
-    this.#host = host;
+  /** @param localPort asks for the socket's port, which it has once something came. */
+  constructor(names: Names, family: number, localPort: () => number) {
+    this.#names = names;
+    this.#family = family;
+    this.#localPort = localPort;
   }
 
   /** How message `index` came. */
   read(abouts: Int32Array, index: number): Delivery {
     const start = index * aboutNumbers;
-    const way = (this.#way = this.#way?.matches(abouts, start)
-      ? this.#way
-      : new Way(this.#host, abouts, start));
+    this.#host ??= { names: this.#names, family: this.#family, port: this.#localPort() };
+    if (!this.#way?.matches(abouts, start)) this.#way = new Way(this.#host, abouts, start);
     const drops = (abouts[start + behind.drops] ?? 0) >>> 0;
     const lostBefore = drops > this.drops ? drops - this.drops : 0;
     if (lostBefore > 0) this.drops = drops;
     const seconds = (abouts[start + behind.seconds] ?? 0) >>> 0;
-    return new NativeDelivery(way, seconds, abouts[start + behind.nanoseconds] ?? 0, lostBefore);
+    return new NativeDelivery(this.#way, seconds, abouts[start + behind.nanoseconds] ?? 0, lostBefore);
   }
 }
 
@@ -78,7 +83,7 @@ class Way {
 
   get destination(): Endpoint | undefined {
     const bytes = this.#bytes(at.destination);
-    return bytes && (this.#destination ??= this.#endpoint(bytes, this.#host.localPort()));
+    return bytes && (this.#destination ??= this.#endpoint(bytes, this.#host.port));
   }
 
   get answer(): Ancillary | undefined {

@@ -5,9 +5,10 @@ import { SOL_SOCKET } from "../../core/constants.js";
 import { type Ancillary, leaveAlike } from "../../core/ancillary.js";
 import { type Capabilities, unavailable } from "../../core/capabilities.js";
 import type { Driver, DriverEvents, DriverOptions, LedgerEvent, Sink } from "../../core/driver.js";
-import { codeOf } from "../../core/errno.js";
+import { codeOf, meaningOf } from "../../core/errno.js";
 import { type OSError, fromErrno } from "../../core/errors.js";
 import type { Delivery } from "../../core/delivery.js";
+import type { Unreachable } from "../../core/events.js";
 import { failure } from "../../core/failure.js";
 import type { Option, OptionValue } from "../../core/options.js";
 import type { Outbound } from "../../core/outbound.js";
@@ -36,7 +37,7 @@ import { askForErrors, askForMetadata, forbidFragments, withProbing } from "./kn
 import type { Names } from "./names.js";
 import { SOL_UDP, UDP_GRO } from "./offload.js";
 import { decodeOption, encodeMembership, encodeOption, optionRoom } from "./options.js";
-import { takeRefusedMtu, takeReports } from "./reports.js";
+import { refusedMtu, takeReports } from "./reports.js";
 
 /**
  * `SO_MEMINFO` (asm-generic/socket.h): nine uint32s, of which the second is the size of the receive buffer and the last
@@ -74,6 +75,8 @@ export class NativeDriver implements Driver {
   #peer: Endpoint | undefined;
   /** What ICMP said of the peer, for the next call to fail with. */
   #news: OSError | undefined;
+  /** The report that the error is of. */
+  #said: Unreachable | undefined;
   /** What is to be told once the call to this driver has returned. */
   #untold: LedgerEvent[] = [];
   #wanted = 0;
@@ -113,7 +116,7 @@ export class NativeDriver implements Driver {
       if (options.dontFragment) this.#check(forbidFragments(handle, family), "socket");
       if (!options.metadata || !capabilities.packetInfo.available) return;
       this.#check(askForMetadata(handle, family), "socket");
-      this.#deliveries = new Deliveries({ names, family, localPort: () => this.local().port });
+      this.#deliveries = new Deliveries(names, family, () => this.local().port);
     } catch (error) {
       handle.close();
       throw error;
@@ -186,7 +189,7 @@ export class NativeDriver implements Driver {
     this.#calls.receive++;
     const received = this.#handle.receive();
     this.#takeReports();
-    const result = this.#check(received, "recvfrom", this.#peer);
+    const result = this.#check(received, "recvfrom", this.#peer, this.#refusalText());
     const count = result & countMask;
     const { slab, lengths, segments, names, abouts } = this.#addon.inbox;
     const before = this.#deliveries?.drops;
@@ -212,7 +215,7 @@ export class NativeDriver implements Driver {
     const from = batch.settled;
     if (this.#news) {
       // As the kernel does: what waited is the error of the next call, which sends nothing.
-      batch.fail(from, failure(this.#takeNews().code, batch.peer(from), this.#peer ?? null));
+      batch.fail(from, this.#refusal(this.#takeNews().code, batch, from));
       return 1;
     }
     const count = this.#describe(batch, from);
@@ -307,7 +310,8 @@ export class NativeDriver implements Driver {
     const error = this.#handle.errors();
     this.#takeReports();
     if (error <= 0 || !this.#peer) return;
-    this.#news = fromErrno(error, { syscall: "recvfrom", address: this.#peer.host, port: this.#peer.port });
+    const { host: address, port } = this.#peer;
+    this.#news = fromErrno(error, { syscall: "recvfrom", address, port, text: this.#refusalText() });
     if ((this.#wanted & readable) !== 0) this.#events.readable();
   }
 
@@ -319,7 +323,19 @@ export class NativeDriver implements Driver {
 
   #takeReports(): void {
     if (this.#addon.reports.numbers[0] === 0) return;
-    for (const event of takeReports(this.#addon, this.#names, this.#peer)) this.#tell(event);
+    for (const event of takeReports(this.#addon, this.#names, this.#peer)) {
+      if (event.type === "unreachable" && this.#peer && event.report.destination?.equals(this.#peer))
+        this.#said = event.report;
+      this.#tell(event);
+    }
+  }
+
+  /** What the error of the connected peer is called, once. */
+  #refusalText(): string | undefined {
+    const said = this.#said;
+    this.#said = undefined;
+    if (said?.kind === undefined) return undefined;
+    return `${meaningOf(said.code).text}: ${said.kind}, from ${said.from ?? "somewhere"}`;
   }
 
   #tell(event: LedgerEvent): void {
@@ -337,13 +353,13 @@ export class NativeDriver implements Driver {
     const destination = to ?? peer;
     const source = batch.how(index)?.source;
     if (code === "EMSGSIZE" && destination) {
-      const mtu = takeRefusedMtu(this.#addon) ?? this.pathMtu(destination);
+      const mtu = refusedMtu(this.#addon) ?? this.pathMtu(destination);
       if (mtu === undefined) return failure(code, to, peer);
       const limit = payloadWithin(mtu, destination);
       const text = `message of ${batch.length(index)} bytes is over the limit of ${limit} of a path MTU of ${mtu}`;
       return failure(code, to, peer, { limit, text });
     }
-    if (code !== "EINVAL" || !source) return failure(code, to, peer);
+    if (code !== "EINVAL" || !source) return failure(code, to, peer, { text: this.#refusalText() });
     return failure(code, to, peer, { text: `${source.host} may be no address of this host` });
   }
 

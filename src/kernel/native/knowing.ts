@@ -14,7 +14,7 @@ import {
   SOL_SOCKET,
 } from "../../core/constants.js";
 import { codeOf } from "../../core/errno.js";
-import type { Addon, Handle } from "./addon.js";
+import type { Handle } from "./addon.js";
 import { int32 } from "./bytes.js";
 
 type Place = readonly [level: number, option: number];
@@ -65,16 +65,12 @@ export function withProbing(handle: Handle, family: Family, send: () => number):
   return result;
 }
 
-/** What this kernel can tell. */
-export function knowledge(addon: Addon): { icmpErrors: Capability; packetInfo: Capability } {
-  const probe = addon.open(AF_INET, () => undefined);
-  if (typeof probe === "number") return { icmpErrors: available, packetInfo: available };
-  const found = {
+/** What this kernel can tell, as a socket shows that is not used for anything else. */
+export function knowledge(probe: Handle): { icmpErrors: Capability; packetInfo: Capability } {
+  return {
     icmpErrors: judge(askForErrors(probe, AF_INET)),
     packetInfo: judge(askForMetadata(probe, AF_INET)),
   };
-  probe.close();
-  return found;
 }
 
 function judge(answer: number): Capability {

@@ -1,8 +1,7 @@
-import { AF_INET } from "../../core/constants.js";
 import { type Capability, available, unavailable } from "../../core/capabilities.js";
 import { codeOf } from "../../core/errno.js";
 import { OSError } from "../../core/errors.js";
-import type { Addon } from "./addon.js";
+import type { Handle } from "./addon.js";
 import { int32 } from "./bytes.js";
 
 /** udp(7), linux/udp.h. */
@@ -15,19 +14,14 @@ export const UDP_GRO = 104;
 const variables = { segmentation: "DATAGRAM_GSO", coalescing: "DATAGRAM_GRO" } as const;
 
 /**
- * What this kernel and the environment allow of segmentation offload.
+ * What this kernel and the environment allow of segmentation offload, as a socket shows that is not used for anything else.
  *
  * @throws `OSError` `EINVAL` where a variable is neither `on` nor `off`.
  */
-export function offloads(addon: Addon): { segmentation: Capability; coalescing: Capability } {
-  const probe = addon.open(AF_INET, () => undefined);
-  const answerOf = (option: number): number =>
-    typeof probe === "number" ? 0 : probe.setOption(SOL_UDP, option, int32(0));
-  const answers = { segmentation: answerOf(UDP_SEGMENT), coalescing: answerOf(UDP_GRO) };
-  if (typeof probe !== "number") probe.close();
+export function offloads(probe: Handle): { segmentation: Capability; coalescing: Capability } {
   return {
-    segmentation: judge("segmentation", answers.segmentation),
-    coalescing: judge("coalescing", answers.coalescing),
+    segmentation: judge("segmentation", probe.setOption(SOL_UDP, UDP_SEGMENT, int32(0))),
+    coalescing: judge("coalescing", probe.setOption(SOL_UDP, UDP_GRO, int32(0))),
   };
 }
 

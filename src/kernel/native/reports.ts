@@ -23,10 +23,9 @@ export function takeReports({ reports }: Addon, names: Names, peer: Endpoint | u
   return events;
 }
 
-/** Takes the MTU over which this host refused a send since it was asked last; `undefined` where it said none. */
-export function takeRefusedMtu({ reports }: Addon): number | undefined {
-  const mtu = reports.numbers[1] ?? 0;
-  reports.numbers[1] = 0;
+/** The MTU over which this host refused the last send; `undefined` where it said none. */
+export function refusedMtu({ reports }: Addon): number | undefined {
+  const mtu = reports.numbers[1];
   return mtu === 0 ? undefined : mtu;
 }
 

@@ -1,5 +1,8 @@
 import { type Capabilities, available } from "../../core/capabilities.js";
+import { AF_INET } from "../../core/constants.js";
 import type { Stack } from "../../core/driver.js";
+import { codeOf } from "../../core/errno.js";
+import { fromErrno } from "../../core/errors.js";
 import { Ledger } from "../../core/stats.js";
 import { realClock } from "../clock.js";
 import { randomUint32 } from "../random.js";
@@ -17,7 +20,7 @@ export type NativeSupport =
 
 let support: NativeSupport | undefined;
 
-/** Loads the addon at the first call. */
+/** Loads the addon at the first call. @throws `OSError` `EMFILE`, where there is no socket to try it with. */
 export function nativeSupport(): NativeSupport {
   return (support ??= load());
 }
@@ -26,18 +29,26 @@ function load(): NativeSupport {
   const addon = loadAddon();
   if (typeof addon === "string") return { reason: addon };
   const names = new Names(addon);
+  const probe = addon.open(AF_INET, () => undefined);
+  if (typeof probe === "number") {
+    const code = codeOf(-probe);
+    // Anything else may be otherwise at the next try.
+    if (code !== "ENOPROTOOPT" && code !== "EAFNOSUPPORT") throw fromErrno(-probe, { syscall: "socket" });
+    return { reason: `the kernel refused the addon a socket: ${code}` };
+  }
   const capabilities: Capabilities = Object.freeze({
     batching: available,
-    ...offloads(addon),
+    ...offloads(probe),
     kernelQueue: available,
     kernelDropCount: available,
-    ...knowledge(addon),
+    ...knowledge(probe),
     pathMtu: available,
     sendtoWhileConnected: available,
     reusePort: available,
     optionReadback: available,
     allOptions: available,
   });
+  probe.close();
   return {
     stack: {
       name: "native",
