@@ -2,13 +2,11 @@ import { Buffer } from "node:buffer";
 
 import { type Endpoint, type Family, anyAddress } from "../../core/address.js";
 import { SOL_SOCKET } from "../../core/constants.js";
-import { type Ancillary, leaveAlike } from "../../core/ancillary.js";
 import { type Capabilities, unavailable } from "../../core/capabilities.js";
 import type { Driver, DriverEvents, DriverOptions, LedgerEvent, Sink } from "../../core/driver.js";
-import { codeOf, meaningOf } from "../../core/errno.js";
+import { codeOf } from "../../core/errno.js";
 import { type OSError, fromErrno } from "../../core/errors.js";
 import type { Delivery } from "../../core/delivery.js";
-import type { Unreachable } from "../../core/events.js";
 import { failure } from "../../core/failure.js";
 import type { Option, OptionValue } from "../../core/options.js";
 import type { Outbound } from "../../core/outbound.js";
@@ -20,10 +18,7 @@ import {
   type Handle,
   countBits,
   countMask,
-  datagramNumbers,
   failing,
-  howNumbers,
-  mostDatagrams,
   nameBytes,
   readable,
   slotBytes,
@@ -32,12 +27,13 @@ import {
 import { int32, littleEndian } from "./bytes.js";
 import { Chunks } from "./chunks.js";
 import { Deliveries } from "./delivery.js";
-import { howOf } from "./hows.js";
 import { askForErrors, askForMetadata, forbidFragments, withProbing } from "./knowing.js";
 import type { Names } from "./names.js";
+import { News } from "./news.js";
 import { SOL_UDP, UDP_GRO } from "./offload.js";
 import { decodeOption, encodeMembership, encodeOption, optionRoom } from "./options.js";
-import { refusedMtu, takeReports } from "./reports.js";
+import { describe } from "./outgoing.js";
+import { refusedMtu } from "./reports.js";
 
 /**
  * `SO_MEMINFO` (asm-generic/socket.h): nine uint32s, of which the second is the size of the receive buffer and the last
@@ -73,10 +69,7 @@ export class NativeDriver implements Driver {
   readonly #deliveries: Deliveries | undefined;
   #boundTo: Endpoint;
   #peer: Endpoint | undefined;
-  /** What ICMP said of the peer, for the next call to fail with. */
-  #news: OSError | undefined;
-  /** The report that the error is of. */
-  #said: Unreachable | undefined;
+  readonly #news: News;
   /** What is to be told once the call to this driver has returned. */
   #untold: LedgerEvent[] = [];
   #wanted = 0;
@@ -107,6 +100,7 @@ export class NativeDriver implements Driver {
     const handle = addon.open(family, (told) => this.#told(told));
     if (typeof handle === "number") throw fromErrno(-handle, { syscall: "socket" });
     this.#handle = handle;
+    this.#news = new News(addon, names, (event) => this.#tell(event));
     handle.segment(capabilities.segmentation.available);
     try {
       // Never again: merged datagrams that wait would lose their boundaries.
@@ -162,7 +156,8 @@ export class NativeDriver implements Driver {
   }
 
   getOption(option: Option): OptionValue {
-    if (option.name === "SO_ERROR" && this.#news) return this.#takeNews().errno;
+    const news = option.name === "SO_ERROR" ? this.#news.takeRefusal() : undefined;
+    if (news) return news.errno;
     // The kernel forgets the name, and gives no address of an interface that was named.
     if (option.kind === "interface" && this.#multicastInterface !== undefined)
       return this.#multicastInterface;
@@ -185,11 +180,12 @@ export class NativeDriver implements Driver {
   }
 
   receive(sink: Sink): boolean {
-    if (this.#news) throw this.#takeNews();
+    const news = this.#news.takeRefusal();
+    if (news) this.#check(-news.errno, "recvfrom", this.#peer, news.text);
     this.#calls.receive++;
     const received = this.#handle.receive();
-    this.#takeReports();
-    const result = this.#check(received, "recvfrom", this.#peer, this.#refusalText());
+    this.#news.take(this.#peer);
+    const result = received < 0 ? this.#check(received, "recvfrom", this.#peer, this.#news.text()) : received;
     const count = result & countMask;
     const { slab, lengths, segments, names, abouts } = this.#addon.inbox;
     const before = this.#deliveries?.drops;
@@ -213,18 +209,19 @@ export class NativeDriver implements Driver {
 
   send(batch: Outbound): number {
     const from = batch.settled;
-    if (this.#news) {
+    const news = this.#news.takeRefusal();
+    if (news) {
       // As the kernel does: what waited is the error of the next call, which sends nothing.
-      batch.fail(from, this.#refusal(this.#takeNews().code, batch, from));
+      batch.fail(from, failure(news.code, batch.peer(from), this.#peer ?? null, { text: news.text }));
       return 1;
     }
-    const count = this.#describe(batch, from);
+    const count = describe(batch, from, this.#addon, this.#names);
     if (count === 0) return 1;
     this.#calls.send++;
     const result = batch.how(from)?.probe
       ? withProbing(this.#handle, this.#family, () => this.#handle.send(batch.arena, count))
       : this.#handle.send(batch.arena, count);
-    this.#takeReports();
+    this.#news.take(this.#peer);
     if (result > 0) {
       this.#retries = 0;
       const refused = result >> countBits;
@@ -308,34 +305,11 @@ export class NativeDriver implements Driver {
   /** Reads what waits in the error queue. What ICMP said of the peer is the error of the next call, or of one that waits. */
   #readErrors(): void {
     const error = this.#handle.errors();
-    this.#takeReports();
+    this.#news.take(this.#peer);
     if (error <= 0 || !this.#peer) return;
-    const { host: address, port } = this.#peer;
-    this.#news = fromErrno(error, { syscall: "recvfrom", address, port, text: this.#refusalText() });
-    if ((this.#wanted & readable) !== 0) this.#events.readable();
-  }
-
-  #takeNews(): OSError {
-    const news = this.#news as OSError;
-    this.#news = undefined;
-    return news;
-  }
-
-  #takeReports(): void {
-    if (this.#addon.reports.numbers[0] === 0) return;
-    for (const event of takeReports(this.#addon, this.#names, this.#peer)) {
-      if (event.type === "unreachable" && this.#peer && event.report.destination?.equals(this.#peer))
-        this.#said = event.report;
-      this.#tell(event);
-    }
-  }
-
-  /** What the error of the connected peer is called, once. */
-  #refusalText(): string | undefined {
-    const said = this.#said;
-    this.#said = undefined;
-    if (said?.kind === undefined) return undefined;
-    return `${meaningOf(said.code).text}: ${said.kind}, from ${said.from ?? "somewhere"}`;
+    this.#news.keep(error);
+    // Also where no call waits: the next one is to look, although the kernel has nothing for it.
+    this.#events.readable();
   }
 
   #tell(event: LedgerEvent): void {
@@ -359,51 +333,8 @@ export class NativeDriver implements Driver {
       const text = `message of ${batch.length(index)} bytes is over the limit of ${limit} of a path MTU of ${mtu}`;
       return failure(code, to, peer, { limit, text });
     }
-    if (code !== "EINVAL" || !source) return failure(code, to, peer, { text: this.#refusalText() });
+    if (code !== "EINVAL" || !source) return failure(code, to, peer, { text: this.#news.text() });
     return failure(code, to, peer, { text: `${source.host} may be no address of this host` });
-  }
-
-  /**
-   * Writes the datagrams of a batch from `from` on where the addon reads them, as many as one send takes.
-   *
-   * @returns how many; 0 when the first has failed, because its peer could not be written.
-   */
-  #describe(batch: Outbound, from: number): number {
-    const { datagrams, names, hows } = this.#addon.outbox;
-    const { starts, lengths, mixed, plain } = batch;
-    const count = Math.min(batch.count - from, mostDatagrams);
-    let peer = batch.peer(from);
-    let last: Endpoint | null = null;
-    let lastHow: Ancillary | undefined;
-    let slot = -1;
-    let slots = 0;
-    for (let index = 0; index < count; index++) {
-      if (mixed) peer = batch.peer(from + index);
-      const how = plain ? undefined : batch.how(from + index);
-      // A search of the path MTU changes the socket for as long as it takes to send one datagram.
-      if (index > 0 && (how ?? lastHow)?.probe) return index;
-      if (!leaveAlike(how, lastHow) || (peer !== last && !(peer && last?.equals(peer)))) {
-        last = peer;
-        lastHow = how;
-        slot = peer || how ? slots++ : -1;
-        if (slot >= 0) {
-          try {
-            if (peer) this.#names.writeTo(names, slot, peer, "sendto");
-            else names[(slot * nameBytes) / 4] = 0;
-            if (how) hows.set(howOf(how, this.#names, "sendmsg"), slot * howNumbers);
-            else hows[slot * howNumbers] = 0;
-          } catch (error) {
-            if (index === 0) batch.fail(from, error as OSError);
-            return index;
-          }
-        }
-      }
-      const at = index * datagramNumbers;
-      datagrams[at] = starts[from + index] ?? 0;
-      datagrams[at + 1] = lengths[from + index] ?? 0;
-      datagrams[at + 2] = slot;
-    }
-    return count;
   }
 
   /** Copies a merged run out of the slab before it is read into again, in pieces that fit a chunk. */
@@ -437,8 +368,9 @@ export class NativeDriver implements Driver {
     this.#check(this.#handle.connect(null), "connect");
     // What ICMP said of this peer must not fail a call about another.
     this.#handle.errors();
-    this.#takeReports();
-    this.#news = this.#peer = undefined;
+    this.#news.take(this.#peer);
+    this.#news.forgetPeer();
+    this.#peer = undefined;
     if (this.local().port === port) return;
     const again = this.#boundTo.withPort(port) as Endpoint;
     this.#check(this.#handle.bind(this.#names.write(again, "bind")), "bind", again);

@@ -1,0 +1,67 @@
+import type { Endpoint } from "../../core/address.js";
+import type { LedgerEvent } from "../../core/driver.js";
+import { codeOf, meaningOf } from "../../core/errno.js";
+import type { Unreachable } from "../../core/events.js";
+import type { Addon } from "./addon.js";
+import type { Names } from "./names.js";
+import { takeReports } from "./reports.js";
+
+/** What the next call fails with. */
+export interface Refusal {
+  readonly errno: number;
+  readonly code: string;
+  /** What ICMP said; `undefined` where that is not known. */
+  readonly text: string | undefined;
+}
+
+/** What ICMP told one socket: told on as events, and kept where it is the error of the next call. */
+export class News {
+  readonly #addon: Addon;
+  readonly #names: Names;
+  readonly #tell: (event: LedgerEvent) => void;
+  #refusal: Refusal | undefined;
+  /** The last report about the connected peer, until an error is made of it. */
+  #said: Unreachable | undefined;
+
+  constructor(addon: Addon, names: Names, tell: (event: LedgerEvent) => void) {
+    this.#addon = addon;
+    this.#names = names;
+    this.#tell = tell;
+  }
+
+  /** Tells on what the last call to the addon was told. `peer` is the connected one. */
+  take(peer: Endpoint | undefined): void {
+    if (this.#addon.reports.numbers[0] === 0) return;
+    for (const event of takeReports(this.#addon, this.#names, peer)) {
+      if (event.type === "unreachable" && peer && event.report.destination?.equals(peer))
+        this.#said = event.report;
+      this.#tell(event);
+    }
+  }
+
+  /** The next call fails with `errno`, which is about the connected peer. */
+  keep(errno: number): void {
+    this.#refusal = { errno, code: codeOf(errno), text: this.text() };
+  }
+
+  /** What this call fails with, and no later one; `undefined` where it does not. */
+  takeRefusal(): Refusal | undefined {
+    const refusal = this.#refusal;
+    this.#refusal = undefined;
+    return refusal;
+  }
+
+  /** What an error of the connected peer is called, where ICMP said it. */
+  text(): string | undefined {
+    const said = this.#said;
+    this.#said = undefined;
+    if (said?.kind === undefined) return undefined;
+    const from = said.from === undefined ? "" : `, from ${said.from}`;
+    return `${meaningOf(said.code).text}: ${said.kind}${from}`;
+  }
+
+  /** There is another peer now, or none: what was said of the one before fails no call. */
+  forgetPeer(): void {
+    this.#refusal = this.#said = undefined;
+  }
+}

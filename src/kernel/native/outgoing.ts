@@ -1,0 +1,50 @@
+import type { Endpoint } from "../../core/address.js";
+import { type Ancillary, leaveAlike } from "../../core/ancillary.js";
+import type { OSError } from "../../core/errors.js";
+import type { Outbound } from "../../core/outbound.js";
+import { type Addon, datagramNumbers, howNumbers, mostDatagrams, nameBytes } from "./addon.js";
+import { howOf } from "./hows.js";
+import type { Names } from "./names.js";
+
+/**
+ * Writes the datagrams of a batch from `from` on where the addon reads them, as many as one send takes.
+ *
+ * @returns how many; 0 when the first has failed, because its peer could not be written.
+ */
+export function describe(batch: Outbound, from: number, { outbox }: Addon, known: Names): number {
+  const { datagrams, names, hows } = outbox;
+  const { starts, lengths, mixed, plain } = batch;
+  const count = Math.min(batch.count - from, mostDatagrams);
+  let peer = batch.peer(from);
+  let last: Endpoint | null = null;
+  let lastHow: Ancillary | undefined;
+  let slot = -1;
+  let slots = 0;
+  for (let index = 0; index < count; index++) {
+    if (mixed) peer = batch.peer(from + index);
+    const how = plain ? undefined : batch.how(from + index);
+    // A search of the path MTU changes the socket for as long as it takes to send one datagram.
+    if (index > 0 && (how ?? lastHow)?.probe) return index;
+    if (!leaveAlike(how, lastHow) || (peer !== last && !(peer && last?.equals(peer)))) {
+      last = peer;
+      lastHow = how;
+      slot = peer || how ? slots++ : -1;
+      if (slot >= 0) {
+        try {
+          if (peer) known.writeTo(names, slot, peer, "sendto");
+          else names[(slot * nameBytes) / 4] = 0;
+          if (how) hows.set(howOf(how, known, "sendmsg"), slot * howNumbers);
+          else hows[slot * howNumbers] = 0;
+        } catch (error) {
+          if (index === 0) batch.fail(from, error as OSError);
+          return index;
+        }
+      }
+    }
+    const at = index * datagramNumbers;
+    datagrams[at] = starts[from + index] ?? 0;
+    datagrams[at + 1] = lengths[from + index] ?? 0;
+    datagrams[at + 2] = slot;
+  }
+  return count;
+}
