@@ -1,5 +1,5 @@
 /** How the command ends. Scripts rely on these numbers: `datagram --help` lists them. */
-export const exitCodes = { done: 0, error: 1, usage: 2, noAnswer: 3 } as const;
+export const exitCodes = { done: 0, error: 1, usage: 2, noAnswer: 3, refused: 4 } as const;
 
 /** An end of the command that is not `done`, told in one line. */
 export class Failure extends Error {

@@ -27,6 +27,7 @@ Exit codes:
   1  error
   2  usage: what was typed makes no sense
   3  no answer in time
+  4  refused: nobody is listening there, or it cannot be reached
 
 Environment:
   DATAGRAM_DRIVER=native|dgram   use this driver, or fail where there is none

@@ -2,12 +2,13 @@ import { type Command, Option } from "commander";
 
 import type { Endpoint } from "../core/address.js";
 import { isMulticast, parseLiteral } from "../core/ip.js";
-import { type Address, type Datagram, OSError, type Socket, TimeoutError } from "../index.js";
+import { type Address, type Datagram, type Socket, TimeoutError } from "../index.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { readPayload } from "./input.js";
 import { jsonLine, payloadFields, printableText, showPayload, splitLineEnd } from "./payload.js";
 import { explained, sendingSocket } from "./sockets.js";
 import { count, notice, onOutput, print } from "./terminal.js";
+import { refusalSignal } from "./unreachable.js";
 import { destination, duration, formatDuration, resolved, wholeNumber } from "./values.js";
 
 /** Answers that are read and printed together. */
@@ -20,9 +21,12 @@ each answer is one line: source, milliseconds, size, payload, with text in
 double quotes. With --json an answer is an object with source, roundTripMs,
 size, and text (valid UTF-8) or hex.
 
-Only an answer from that very address counts, and when ICMP says that nobody
-listens there, that ends it at once. With --all, with --broadcast, and to a
-multicast group, an answer may come from anywhere.
+Only an answer from that very address counts. With --all, with --broadcast, and
+to a multicast group, an answer may come from anywhere.
+
+When ICMP says that nobody is listening there, or that there is no way there,
+that ends it at once with exit code 4. The dgram driver hears hosts but no
+routers, and nobody where an answer may come from anywhere.
 
 The exit code is 3 when no answer came in time. The datagram can get lost, and
 so can the answer: with --retries the other side may see it more than once.
@@ -77,11 +81,13 @@ async function request(who: Address, text: string | undefined, options: RequestO
   const payload = await readPayload({ text, hex: options.hex === true }, [to]);
   const broadcast = options.broadcast === true;
   await using s = sendingSocket(to.family, broadcast);
+  const signal = refusalSignal(s, to);
   try {
-    if (await ask(s, to, payload, options)) return;
+    if (await ask(s, to, payload, options, signal)) return;
   } catch (error) {
-    if (!(error instanceof OSError && error.code === "ECONNREFUSED")) throw explained(error, broadcast);
-    throw new Failure(exitCodes.error, `nobody is listening on ${to}`);
+    // Of what fails a call on a connected socket, its report says more.
+    signal.throwIfAborted();
+    throw explained(error, broadcast);
   }
   const tries = options.retries + 1;
   throw new Failure(
@@ -91,8 +97,14 @@ async function request(who: Address, text: string | undefined, options: RequestO
   );
 }
 
-/** Sends until an answer comes, as often as `--retries` allows. Gives back whether one came. */
-async function ask(s: Socket, to: Endpoint, payload: Buffer, options: RequestOptions): Promise<boolean> {
+/** Sends until an answer comes, as often as `--retries` allows. Gives back whether one came. @throws the signal's reason. */
+async function ask(
+  s: Socket,
+  to: Endpoint,
+  payload: Buffer,
+  options: RequestOptions,
+  signal: AbortSignal,
+): Promise<boolean> {
   // A connected socket takes the datagrams of its peer alone, and is told of its ICMP errors.
   const connected = !options.all && !options.broadcast && !isGroup(to);
   if (connected) await s.connect(to);
@@ -100,8 +112,8 @@ async function ask(s: Socket, to: Endpoint, payload: Buffer, options: RequestOpt
     const sentAt = s.clock.now();
     await (connected ? s.send(payload) : s.sendto(payload, to));
     const done = options.all
-      ? await printAll(s, sentAt, options)
-      : await printFirst(s, sentAt, tries, options);
+      ? await printAll(s, sentAt, options, signal)
+      : await printFirst(s, sentAt, tries, options, signal);
     if (done) return true;
   }
   return false;
@@ -112,8 +124,9 @@ async function printFirst(
   sentAt: number,
   tries: number,
   options: RequestOptions,
+  signal: AbortSignal,
 ): Promise<boolean> {
-  const [answer] = await receive(s, 1, options.timeout);
+  const [answer] = await receive(s, 1, options.timeout, signal);
   if (!answer) return false;
   const { data, source, size } = answer;
   const ms = s.clock.now() - sentAt;
@@ -131,11 +144,16 @@ async function printFirst(
   return true;
 }
 
-async function printAll(s: Socket, sentAt: number, options: RequestOptions): Promise<boolean> {
+async function printAll(
+  s: Socket,
+  sentAt: number,
+  options: RequestOptions,
+  signal: AbortSignal,
+): Promise<boolean> {
   const { timeout, hex = false } = options;
   let answers = 0;
   for (let left = timeout; left > 0; left = sentAt + timeout - s.clock.now()) {
-    const batch = await receive(s, batchDatagrams, left);
+    const batch = await receive(s, batchDatagrams, left, signal);
     const ms = s.clock.now() - sentAt;
     answers += batch.length;
     const lines = batch.map((answer) => {
@@ -151,9 +169,9 @@ async function printAll(s: Socket, sentAt: number, options: RequestOptions): Pro
 }
 
 /** What comes in time; nothing where nothing does. */
-async function receive(s: Socket, most: number, timeoutMs: number): Promise<Datagram[]> {
+async function receive(s: Socket, most: number, timeoutMs: number, signal: AbortSignal): Promise<Datagram[]> {
   try {
-    return await s.recvMany(most, { timeoutMs });
+    return await s.recvMany(most, { timeoutMs, signal });
   } catch (error) {
     if (error instanceof TimeoutError) return [];
     throw error;

@@ -1,6 +1,7 @@
 import type { Family } from "../core/address.js";
-import { OSError, SOCK_DGRAM, SOL_SOCKET, SO_BROADCAST, type Socket, socket } from "../index.js";
+import { Address, OSError, SOCK_DGRAM, SOL_SOCKET, SO_BROADCAST, type Socket, socket } from "../index.js";
 import { Failure, exitCodes } from "./exit.js";
+import { refused } from "./unreachable.js";
 
 /** A socket to send with. */
 export function sendingSocket(family: Family, broadcast: boolean): Socket {
@@ -11,9 +12,9 @@ export function sendingSocket(family: Family, broadcast: boolean): Socket {
 
 /** An error of sending, in words of the command line. */
 export function explained(error: unknown, broadcast: boolean): unknown {
-  if (!(error instanceof OSError) || error.code !== "EACCES" || broadcast) return error;
-  return new Failure(
-    exitCodes.error,
-    `${error.address}:${error.port} is a broadcast address: give --broadcast to send there`,
-  );
+  if (!(error instanceof OSError)) return error;
+  const to = new Address(error.address ?? "", error.port ?? 0);
+  if (error.code === "ECONNREFUSED") return refused(error, to);
+  if (error.code !== "EACCES" || broadcast) return error;
+  return new Failure(exitCodes.error, `${to} is a broadcast address: give --broadcast to send there`);
 }

@@ -103,8 +103,13 @@ export interface Listener extends Program {
 }
 
 /** Starts `datagram listen` on a free port of this machine alone, or at `at`. */
-export async function listen(test: TestContext, args: readonly string[] = [], at = "0"): Promise<Listener> {
-  const program = datagram(test, ["listen", at, ...args]);
+export async function listen(
+  test: TestContext,
+  args: readonly string[] = [],
+  at = "0",
+  options?: ProgramOptions,
+): Promise<Listener> {
+  const program = datagram(test, ["listen", at, ...args], options);
   const [, address, port] = /^listening on (.*:(\d+))$/.exec(await program.line("stderr")) ?? [];
   expect(address).toBeDefined();
   return Object.assign(program, { address: address!, port: Number(port) });
@@ -136,6 +141,13 @@ export function pythonReceiver(
   host?: string,
 ): ReturnType<typeof pythonPeer> {
   return pythonPeer(test, `for _ in range(${count}): say(s.recv(65535).hex() or "empty")`, host);
+}
+
+/** An address of this machine where nobody is listening: somebody did a moment ago. */
+export async function deadAddress(test: TestContext, host?: string): Promise<string> {
+  const peer = await pythonPeer(test, "", host);
+  await peer.ended;
+  return peer.address;
 }
 
 /** Sends payloads to a port of the loopback interface, from Python, in hex digits. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 
-import { listen, onTerminal, pythonPeer, run } from "./program.js";
+import { overDrivers } from "../process/programs.js";
+import { deadAddress, listen, onTerminal, pythonPeer, run } from "./program.js";
 
 /** Python's side of the page: an answer to each request. */
 const acknowledge = `
@@ -128,13 +129,35 @@ except TimeoutError: say("no more")`;
     expect(stderr).toContain("in 180 ms (3 tries)");
     expect((await peer.ended).stdout).toBe(`${peer.port}\n${"b'x'\n".repeat(3)}no more\n`);
   });
+});
 
-  test("where nobody listens, ICMP ends it at once with exit code 1", async (t) => {
-    const gone = await pythonPeer(t, "");
-    await gone.ended;
-    const { code, stdout, stderr } = await run(t, ["request", gone.address, "x", "--timeout", "10m"]);
-    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-    expect(stderr).toBe(`datagram request: nobody is listening on ${gone.address}\n`);
+overDrivers((driver) => {
+  const env = { DATAGRAM_DRIVER: driver };
+
+  describe("where nobody listens", () => {
+    test.for(["127.0.0.1", "::1"])("ICMP of %s ends it at once with exit code 4", async (host, t) => {
+      const address = await deadAddress(t, host);
+      const said = driver === "native" ? ` (port unreachable, from ${host})` : "";
+      expect(await run(t, ["request", address, "x", "--timeout", "10m"], { env })).toEqual({
+        code: 4,
+        signal: null,
+        stdout: "",
+        stderr: `datagram request: nobody is listening on ${address}${said}\n`,
+      });
+    });
+
+    test("a request with --all hears of it too, where the driver can tell", async (t) => {
+      const address = await deadAddress(t);
+      const [timeout, exit, text] =
+        driver === "native"
+          ? ["10m", 4, `nobody is listening on ${address} (port unreachable, from 127.0.0.1)\n`]
+          : ["50ms", 3, `no answer from ${address} in 50 ms`];
+      const { code, stderr } = await run(t, ["request", address, "x", "--all", "--timeout", timeout], {
+        env,
+      });
+      expect(code).toBe(exit);
+      expect(stderr).toContain(`datagram request: ${text}`);
+    });
   });
 });
 

@@ -1,0 +1,29 @@
+/** What ICMP says of datagrams that did not arrive, in words. */
+
+import type { Address, Socket, Unreachable } from "../index.js";
+import { Failure, exitCodes } from "./exit.js";
+
+/** What is told of a report. */
+export type Refusal = Pick<Unreachable, "code"> & Partial<Pick<Unreachable, "kind" | "from">>;
+
+/** Such as `nobody is listening on 127.0.0.1:9000 (port unreachable, from 127.0.0.1)`. */
+export function refusalText({ code, kind, from }: Refusal, to: Address | undefined): string {
+  const nobody = code === "ECONNREFUSED";
+  // Of other codes there is always something to say.
+  const said = kind ?? (nobody ? undefined : code);
+  const why = said === undefined ? "" : ` (${said}${from === undefined ? "" : `, from ${from}`})`;
+  const where = to ?? "one of the destinations";
+  return nobody ? `nobody is listening on ${where}${why}` : `${where} cannot be reached${why}`;
+}
+
+/** The end of the command, where what was sent to `to` did not arrive. */
+export function refused(refusal: Refusal, to: Address): Failure {
+  return new Failure(exitCodes.refused, refusalText(refusal, to));
+}
+
+/** Aborts with that failure when ICMP says so of a socket that sends to `to` alone. */
+export function refusalSignal(s: Socket, to: Address): AbortSignal {
+  const stop = new AbortController();
+  s.on("unreachable", (report) => stop.abort(refused(report, to)));
+  return stop.signal;
+}
