@@ -1,17 +1,16 @@
 import { setImmediate, setTimeout } from "node:timers/promises";
 
-import { type Command, Option } from "commander";
+import { Command, Option } from "commander";
 
-import type { Endpoint } from "../core/address.js";
-import type { Socket } from "../index.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { type Source, readLines, readPayload } from "./input.js";
-import { explained, sendingSocket } from "./sockets.js";
-import { count, notice, stopSignal, wasStopped } from "./terminal.js";
+import { Outlet } from "./outlet.js";
+import { explained } from "./sockets.js";
+import { stopSignal, wasStopped } from "./terminal.js";
 import { destination, duration, resolved, wholeNumber } from "./values.js";
 
-/** Datagrams that are handed to the sockets together, about. */
-const batchDatagrams = 512;
+/** How long `--confirm` waits where it is not told how long. */
+const confirmTime = "1s";
 
 const help = `
 The last argument is the data, those before it are the destinations. With
@@ -21,13 +20,22 @@ begins with a dash stands behind --. Standard input and files are sent to the
 byte, with the line end at their close.
 
 Over about 1400 bytes a datagram may travel in fragments. What was sent may not
-arrive, and UDP does not tell.
+arrive, and UDP does not tell. But where nobody is listening the host there says
+so by ICMP, as does a router that knows no way there: a warning tells of it
+while datagrams are being sent (not with the dgram driver).
+
+With --confirm the command waits for such news, 1s or the time behind it. It
+ends the sending, and the exit code is 4. Without any the exit code is 0, which
+proves nothing: firewalls drop it, broadcast and multicast cause none, and the
+dgram driver hears hosts but no routers. Only an answer proves that a datagram
+arrived: datagram request.
 
 Examples:
   datagram send 127.0.0.1:9000 hello
   datagram send 192.168.1.20:9000 192.168.1.21:9000 camera.local:9000 hello
   datagram send 127.0.0.1:9000 --hex "00 ff 10"
   datagram send 127.0.0.1:9000 tick --every 1s
+  datagram send 127.0.0.1:9000 hello --confirm 500ms
   datagram send 255.255.255.255:9000 "who is there?" --broadcast
   tail -f log.txt | datagram send "[::1]:9000" --lines`;
 
@@ -38,12 +46,14 @@ interface SendOptions {
   readonly repeat?: number;
   readonly every?: number;
   readonly broadcast?: boolean;
+  readonly confirm?: number;
 }
 
 /** Adds `datagram send`. */
 export function addSend(program: Command): void {
-  program
-    .command("send")
+  const command = new SendCommand("send").copyInheritedSettings(program);
+  program.addCommand(command);
+  command
     .summary("send datagrams to one or many destinations")
     .description("Sends datagrams to one or many destinations, and waits for no answer.")
     .usage("[options] <host:port...> [data]")
@@ -56,26 +66,59 @@ export function addSend(program: Command): void {
     )
     .option("--every <time>", "wait so long between two; without --repeat, until Ctrl-C", duration("--every"))
     .option("--broadcast", "allow broadcast addresses")
+    .option("--confirm [time]", "wait for news that nobody is listening there", duration("--confirm"))
     .addHelpText("after", help)
     .action(send);
+}
+
+/** Takes for the time of `--confirm` only what looks like one: a destination or the data may stand behind it. */
+class SendCommand extends Command {
+  override parseOptions(args: string[]): ReturnType<Command["parseOptions"]> {
+    const at = args.indexOf("--confirm");
+    const end = args.indexOf("--");
+    if (at < 0 || (end >= 0 && end < at) || /^\d[\d.]*[a-z]*$/i.test(args[at + 1] ?? "")) {
+      return super.parseOptions(args);
+    }
+    return super.parseOptions([...args.slice(0, at), `--confirm=${confirmTime}`, ...args.slice(at + 1)]);
+  }
 }
 
 async function send(args: readonly string[], options: SendOptions): Promise<void> {
   const { destinations, source } = splitArguments(args, options);
   const to = await Promise.all(destinations.map(destination).map(resolved));
   const payload = options.lines ? undefined : await readPayload(source, to);
-  const signal = stopSignal();
-  await using outlet = new Outlet(to, options.broadcast === true);
+  const broadcast = options.broadcast === true;
+  const stop = stopSignal();
   try {
-    if (payload) await sendRepeatedly(outlet, payload, options, signal);
-    else await sendLines(outlet, source, options, signal);
+    await using outlet =
+      options.confirm === undefined ? Outlet.open(to, broadcast) : await Outlet.connect(to, broadcast);
+    await sendAll(outlet, payload ?? source, options, stop);
+  } catch (error) {
+    throw explained(error, broadcast);
+  }
+}
+
+/** Sends one payload as often as asked, or the lines of a source, and waits for refusals where asked to. */
+async function sendAll(
+  outlet: Outlet,
+  what: Buffer | Source,
+  options: SendOptions,
+  stop: AbortSignal,
+): Promise<void> {
+  const { confirm, repeat } = options;
+  const signal = AbortSignal.any([stop, outlet.refused]);
+  try {
+    if (Buffer.isBuffer(what)) await sendRepeatedly(outlet, what, options, signal);
+    else await sendLines(outlet, what, options, signal);
   } catch (error) {
     if (outlet.datagrams > 0) outlet.summary();
-    if (!wasStopped(error)) throw explained(error, options.broadcast === true);
-    if (options.repeat !== undefined) throw new Failure(exitCodes.error, "interrupted before all was sent");
+    if (confirm !== undefined && outlet.refused.aborted) await outlet.confirm(confirm, stop);
+    if (!wasStopped(error)) throw error;
+    if (repeat !== undefined) throw new Failure(exitCodes.error, "interrupted before all was sent");
     return;
   }
   outlet.summary();
+  if (confirm !== undefined) await outlet.confirm(confirm, stop);
 }
 
 /** Which arguments are destinations, and where the data is. */
@@ -92,53 +135,6 @@ function splitArguments(
     throw usage("no data: it is the last argument, or - to type it, with Ctrl-D at the end");
   }
   return { destinations: [...args], source: { hex } };
-}
-
-/** The sockets, one a family, and where they send. */
-class Outlet {
-  readonly destinations: readonly Endpoint[];
-  readonly #routes: readonly { socket: Socket; to: readonly Endpoint[] }[];
-
-  constructor(to: readonly Endpoint[], broadcast: boolean) {
-    const families = new Set(to.map(({ family }) => family));
-    this.#routes = [...families].map((family) => ({
-      socket: sendingSocket(family, broadcast),
-      to: to.filter((each) => each.family === family),
-    }));
-    this.destinations = to;
-  }
-
-  /** How many payloads to give to one `send`. */
-  get batch(): number {
-    return Math.ceil(batchDatagrams / this.destinations.length);
-  }
-
-  /** Datagrams that were sent so far. */
-  get datagrams(): number {
-    return this.#sent("datagrams");
-  }
-
-  /** Sends each payload to every destination. What fails does not keep the others from being sent. */
-  async send(payloads: readonly Buffer[]): Promise<void> {
-    const sending = this.#routes.map(({ socket, to }) =>
-      socket.sendMany(payloads.flatMap((data) => to.map((address) => ({ data, address })))),
-    );
-    const outcomes = await Promise.allSettled(sending);
-    for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
-  }
-
-  summary(): void {
-    const traffic = `${count(this.datagrams, "datagram")}, ${count(this.#sent("bytes"), "byte")}`;
-    notice(`sent ${traffic} to ${count(this.destinations.length, "destination")}`);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#routes.map(({ socket }) => socket.close()));
-  }
-
-  #sent(what: "datagrams" | "bytes"): number {
-    return this.#routes.reduce((sum, { socket }) => sum + socket.stats().sent[what], 0);
-  }
 }
 
 async function sendRepeatedly(
