@@ -3,10 +3,11 @@ import { type Command, Option } from "commander";
 import type { Endpoint } from "../core/address.js";
 import { AF_INET, Address, type Datagram, SOCK_DGRAM, type Socket, TimeoutError, socket } from "../index.js";
 import { Failure, exitCodes } from "./exit.js";
+import { Losses } from "./losses.js";
 import { jsonLine, payloadFields, showPayload } from "./payload.js";
 import { Replies } from "./replies.js";
 import { count, notice, onOutput, print, stopSignal, wasStopped } from "./terminal.js";
-import { duration, formatDuration, listeningAddress, resolved, wholeNumber } from "./values.js";
+import { byteSize, duration, formatDuration, listeningAddress, resolved, wholeNumber } from "./values.js";
 
 /** Datagrams that are read, answered and printed together. */
 const batchDatagrams = 256;
@@ -22,8 +23,19 @@ Where to listen:
 Each datagram is one line on standard output: time, source, size, payload.
 Printable UTF-8 stands in double quotes, with a line end at its close shown
 behind them as \\n; everything else is hex digits. With --json a line is an
-object with time, source, size, truncated, and text (valid UTF-8) or hex.
-Ctrl-C ends it with a summary on standard error.
+object with time, source, size, truncated, and text (valid UTF-8) or hex; and
+where the system tells, with destination, interface, ttl, tos, timestamp (when
+the kernel had it, to the nanosecond) and lostBefore (how many were lost just
+before it, at least).
+
+Losses are told on standard error as they happen, at most a line a second of
+each kind: what a full buffer dropped, and answers of which ICMP says that they
+did not arrive. With --json these lines are objects too, with time, event
+("dropped" or "unreachable"), and what is known of it. Ctrl-C ends the command
+with a summary on standard error, which counts all of them.
+
+--buffer says how much may lie unread in the kernel: more holds a larger burst,
+as far as net.core.rmem_max allows it.
 
 With --timeout the exit code is 3 when no datagram came, or fewer than --count.
 
@@ -34,6 +46,7 @@ answer each other; datagrams from our own address get no answer.
 Examples:
   datagram listen 9000
   datagram listen 0.0.0.0:9000 --reply "ack: {}"
+  datagram listen 0.0.0.0:9000 --buffer 16m
   datagram listen 9000 --json --count 1 --timeout 10s`;
 
 interface ListenOptions {
@@ -44,6 +57,7 @@ interface ListenOptions {
   readonly echo?: boolean;
   readonly reply?: string;
   readonly recvfrom?: number;
+  readonly buffer?: number;
   readonly guide?: boolean;
 }
 
@@ -65,6 +79,7 @@ export function addListen(program: Command): void {
       "cut each datagram to n bytes, as recvfrom(n) does",
       wholeNumber("--recvfrom", 0, 65_535),
     )
+    .option("--buffer <bytes>", "ask for a receive buffer of that size (default: 4m)", byteSize("--buffer"))
     .option("--guide", "show what to type next in another terminal")
     .addHelpText("after", help)
     .action(listen);
@@ -72,7 +87,7 @@ export function addListen(program: Command): void {
 
 async function listen(where: Address, options: ListenOptions): Promise<void> {
   const at = await resolved(where);
-  await using s = socket(at.family, SOCK_DGRAM);
+  await using s = socket(at.family, SOCK_DGRAM, { receiveBuffer: options.buffer });
   const signal = stopSignal();
   await s.bind(at);
   notice(`listening on ${s.getsockname()}`);
@@ -105,6 +120,7 @@ class Session {
   readonly #socket: Socket;
   readonly #options: ListenOptions;
   readonly #replies: Replies | undefined;
+  readonly #losses: Losses;
   readonly #peers = new Set<string>();
   #bytes = 0;
   #cut = 0;
@@ -114,6 +130,7 @@ class Session {
     this.#options = options;
     const template = options.echo ? "{}" : options.reply;
     if (template !== undefined) this.#replies = new Replies(s, template);
+    this.#losses = new Losses(s, options.json === true);
   }
 
   /** Reads, answers and prints until there were enough. @throws `TimeoutError`; the signal's reason. */
@@ -131,6 +148,7 @@ class Session {
 
   /** Closes the socket and tells what became of everything. */
   async end(): Promise<void> {
+    this.#losses.end();
     const { droppedQueue } = this.#socket.stats();
     await this.#socket.close();
     const stats = this.#socket.stats();
@@ -139,6 +157,11 @@ class Session {
     notice(`${count(this.datagrams, "datagram")}, ${count(this.#bytes, "byte")} from ${peers}`);
     if (this.#options.recvfrom !== undefined) notice(`  cut by --recvfrom: ${this.#cut}`);
     notice(`  dropped by the kernel: ${this.#droppedByKernel(stats.droppedKernel)}`);
+    const { askedBytes = 0, givenBytes = 0, advice } = stats.receiveBuffer ?? {};
+    if (givenBytes < askedBytes) {
+      const more = advice === undefined ? "" : `: ${advice}`;
+      notice(`  the receive buffer has ${givenBytes} of ${askedBytes} bytes asked for${more}`);
+    }
     notice(`  dropped by this process: ${droppedQueue}`);
     notice(`  unread at the end: ${stats.droppedQueue - droppedQueue}`);
     this.#replies?.summary();
@@ -150,22 +173,24 @@ class Session {
     return kernelDropCount.available ? "unknown" : `unknown, ${kernelDropCount.reason}`;
   }
 
-  #receive({ data, source, size }: Datagram): Received {
+  #receive(datagram: Datagram): Received {
     const { recvfrom = Infinity } = this.#options;
+    const { data, source, size } = datagram;
     const from = String(source);
     this.datagrams++;
     this.#bytes += size;
     if (size > recvfrom) this.#cut++;
     if (this.#peers.size < mostPeers) this.#peers.add(from);
-    return { data: data.length > recvfrom ? data.subarray(0, recvfrom) : data, source, from, size };
+    return { datagram, data: data.length > recvfrom ? data.subarray(0, recvfrom) : data, from };
   }
 
-  #line({ data, source, from, size }: Received, time: Date): string {
+  #line({ datagram, data, from }: Received, time: Date): string {
     const hex = this.#options.hex === true;
+    const { source, size } = datagram;
     const truncated = data.length < size;
     if (this.#options.json) {
-      const fields = payloadFields(data, hex);
-      return jsonLine({ time: time.toISOString(), source, size, truncated, ...fields });
+      const fields = { source, size, truncated, ...payloadFields(data, hex), ...deliveryFields(datagram) };
+      return jsonLine({ time: time.toISOString(), ...fields });
     }
     const bytes = truncated ? `cut to ${data.length} of ${count(size, "byte")}` : count(size, "byte");
     const start = `${onOutput("dim", clockTime(time))} ${onOutput("cyan", from)}`;
@@ -173,12 +198,23 @@ class Session {
   }
 }
 
-/** A datagram as the program asked for it. */
-export interface Received {
+/** A datagram, what of its payload was asked for, and its source as text. */
+interface Received {
+  readonly datagram: Datagram;
   readonly data: Buffer;
-  readonly source: Endpoint;
   readonly from: string;
-  readonly size: number;
+}
+
+/** How a datagram came, as the fields of a JSON object: what is not known is left out. */
+function deliveryFields(datagram: Datagram): object {
+  const { destination, interface: by, ttl, tos, timestamp, lostBefore } = datagram;
+  return { destination, interface: by, ttl, tos, timestamp: timestamp && isoTime(timestamp), lostBefore };
+}
+
+/** Nanoseconds since the epoch as RFC 3339 has them. */
+function isoTime(ns: bigint): string {
+  const seconds = new Date(Number(ns / 1_000_000_000n) * 1000).toISOString().slice(0, -".000Z".length);
+  return `${seconds}.${String(ns % 1_000_000_000n).padStart(9, "0")}Z`;
 }
 
 /** Hours to milliseconds, where the machine is. */

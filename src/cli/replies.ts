@@ -2,13 +2,14 @@ import { Buffer } from "node:buffer";
 import { networkInterfaces } from "node:os";
 
 import type { Endpoint } from "../core/address.js";
-import { OSError, type Socket } from "../index.js";
+import { type Datagram, OSError, type Socket } from "../index.js";
 import { notice, warn } from "./terminal.js";
 
 /** A datagram that may get an answer. */
 interface Request {
+  readonly datagram: Datagram;
+  /** What of its payload was asked for. */
   readonly data: Buffer;
-  readonly source: Endpoint;
 }
 
 /** The answers to datagrams: a text in which `{}` is the datagram. */
@@ -26,27 +27,31 @@ export class Replies {
   /** Answers each where it came from. What fails is counted, told once a kind, and stops nothing. */
   async send(requests: readonly Request[]): Promise<void> {
     const isOwn = this.#ownAddresses();
-    const answered = requests.filter(({ source }) => source.port !== 0 && !isOwn(source));
+    const answered = requests.filter(({ datagram: { source } }) => source.port !== 0 && !isOwn(source));
     this.#unanswered += requests.length - answered.length;
-    try {
-      await this.#socket.sendMany(
-        answered.map(({ data, source }) => ({ data: this.#fill(data), address: source })),
-      );
-    } catch (error) {
-      if (!(error instanceof OSError)) throw error;
-      if (this.#warned.has(error.code)) return;
-      this.#warned.add(error.code);
-      warn(`an answer was not sent: ${error.message}`);
+    const sending = answered.map(({ datagram, data }) => datagram.reply(this.#fill(data)));
+    for (const outcome of await Promise.allSettled(sending)) {
+      if (outcome.status === "rejected") this.#failed(outcome.reason);
     }
   }
 
   /** Tells what became of them. */
   summary(): void {
-    const { sent, sendErrors } = this.#socket.stats();
+    const { sent, sendErrors, fragmented = 0, unreachable } = this.#socket.stats();
     notice(`  answered: ${sent.datagrams}`);
     for (const [code, times] of Object.entries(sendErrors)) notice(`  answers not sent: ${times}, ${code}`);
+    if (fragmented > 0) notice(`  answers in fragments: ${fragmented}`);
+    for (const back of cameBack(unreachable, this.#socket))
+      notice(`  answers that came back unreachable: ${back}`);
     if (this.#unanswered > 0)
       notice(`  not answered: ${this.#unanswered}, from our own address or from port 0`);
+  }
+
+  #failed(error: unknown): void {
+    if (!(error instanceof OSError)) throw error;
+    if (this.#warned.has(error.code)) return;
+    this.#warned.add(error.code);
+    warn(`an answer was not sent: ${error.message}`);
   }
 
   #fill(request: Buffer): Buffer {
@@ -68,4 +73,12 @@ export class Replies {
       return hosts.has(plain);
     };
   }
+}
+
+/** How many answers came back, by code. */
+function cameBack(codes: Readonly<Record<string, number>> | undefined, { capabilities }: Socket): string[] {
+  const { icmpErrors } = capabilities;
+  if (!codes) return [icmpErrors.available ? "unknown" : `unknown, ${icmpErrors.reason}`];
+  const counts = Object.entries(codes).map(([code, times]) => `${times} at least, ${code}`);
+  return counts.length > 0 ? counts : ["0"];
 }

@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import type { WriteStream } from "node:tty";
 
-import { printable } from "./payload.js";
+import { jsonLine, printable } from "./payload.js";
 
 /** Escape sequences that begin and end a style. */
 const styles = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], cyan: [36, 39] } as const;
@@ -22,6 +22,11 @@ export async function print(text: string, signal?: AbortSignal): Promise<void> {
 /** Writes a line for people. */
 export function notice(text: string): void {
   process.stderr.write(`${printable(text)}\n`);
+}
+
+/** Writes an object for programs. */
+export function noticeObject(value: object): void {
+  process.stderr.write(jsonLine(value));
 }
 
 /** Writes a line about something that may go otherwise than was meant. */

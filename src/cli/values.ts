@@ -9,6 +9,8 @@ import { usage } from "./exit.js";
 
 /** The longest time that an option takes, in milliseconds: a day. */
 const longestMs = 24 * 60 * 60 * 1000;
+/** The most bytes that an option takes: Linux counts a buffer of twice as many in an int. */
+const mostBytes = 1023 << 20;
 /** The most times that an option takes. */
 const mostTimes = 1_000_000_000;
 
@@ -35,6 +37,16 @@ export function wholeNumber(name: string, least: number, most: number = mostTime
     const value = /^\d{1,10}$/.test(text) ? Number(text) : NaN;
     if (value >= least && value <= most) return value;
     throw usage(`${name} takes a whole number from ${least} to ${most}, not ${quote(text)}`);
+  };
+}
+
+/** Reads `65536`, `64k` or `4m` for the option `name`, as bytes. */
+export function byteSize(name: string): (text: string) => number {
+  return (text) => {
+    const [, digits, unit] = /^(\d{1,10})([km]?)$/.exec(text.toLowerCase()) ?? [];
+    const bytes = Number(digits) * (unit === "m" ? 1 << 20 : unit === "k" ? 1024 : 1);
+    if (bytes >= 1 && bytes <= mostBytes) return bytes;
+    throw usage(`${name} takes bytes, such as 65536, 64k or 4m, from 1 to 1023m, not ${quote(text)}`);
   };
 }
 

@@ -3,7 +3,17 @@ import { once } from "node:events";
 
 import { type TestContext, describe, expect, test } from "vitest";
 
-import { datagram, everyTestRequired, listen, python, pythonPeer, pythonSend, run } from "./program.js";
+import { overDrivers } from "../process/programs.js";
+import {
+  type Listener,
+  datagram,
+  everyTestRequired,
+  listen,
+  python,
+  pythonPeer,
+  pythonSend,
+  run,
+} from "./program.js";
 
 /** What `listen` prints of a datagram: time, source, size, payload. */
 const shape = /^\d\d:\d\d:\d\d\.\d{3} (127\.0\.0\.1:\d+) (.*? bytes?) (.*)$/;
@@ -74,7 +84,7 @@ describe("what it prints", () => {
   });
 
   test("--json is an object a line, with text or hex", async (t) => {
-    const listener = await listen(t, ["--json", "--count", "2"]);
+    const listener = await listen(t, ["--json", "--count", "2"], "0", { env: { DATAGRAM_DRIVER: "dgram" } });
     const before = Date.now();
     await pythonSend(t, listener.port, ['say "hi"\n', Buffer.from([0xff, 0])]);
     const { stdout } = await listener.ended;
@@ -298,6 +308,125 @@ say(all(peer.recv(99) == b"to %d" % n for n, peer in enumerate(peers)))`;
   });
 });
 
+overDrivers((driver) => {
+  const env = { DATAGRAM_DRIVER: driver };
+  const native = driver === "native";
+
+  test("--json says of each datagram how it came, where the driver can tell", async (t) => {
+    const listener = await listen(t, ["--json", "--count", "1"], "0", { env });
+    const before = Date.now();
+    await pythonSend(t, listener.port, ["x"]);
+    const [{ time: _time, ...rest } = {}] = objects((await listener.ended).stdout);
+    const source = { host: "127.0.0.1", port: expect.any(Number) as number };
+    const always = { source, size: 1, truncated: false, text: "x" };
+    const destination = { host: "127.0.0.1", port: listener.port };
+    const timestamp = expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:]{8}\.\d{9}Z$/) as string;
+    const known = { destination, interface: "lo", ttl: 64, tos: 0, timestamp, lostBefore: 0 };
+    expect(rest).toEqual(native ? { ...always, ...known } : always);
+    const arrived = Date.parse((rest.timestamp as string | undefined) ?? new Date().toISOString());
+    expect(Math.abs(arrived - before)).toBeLessThan(60_000);
+  });
+
+  test("what a full receive buffer dropped is told while it runs, and none is missing from the counts", async (t) => {
+    const listener = await listen(t, ["--buffer", "8k", "--json"], "0", { env });
+    await overflow(t, listener, 500);
+    if (!native) {
+      await listener.line();
+      const { stderr } = await listener.stop();
+      expect(stderr).toContain("  dropped by the kernel: unknown, node:dgram does not tell");
+      expect(stderr).not.toContain('"dropped"');
+      return;
+    }
+    const [first] = objects(await lineWith(listener, '"event"'));
+    expect(first).toMatchObject({ event: "dropped", cause: "receiveBuffer" });
+    await pythonSend(t, listener.port, ["behind the gap"]);
+    await lineWith(listener, "behind the gap", "stdout");
+    const { stdout, stderr } = await listener.stop();
+    const lost = objects(
+      stderr
+        .split("\n")
+        .filter((line) => line.startsWith("{"))
+        .join("\n"),
+    );
+    const sum = total(lost, "datagrams");
+    const received = objects(stdout);
+    expect(received.length + sum).toBe(501);
+    expect(total(received, "lostBefore")).toBe(sum);
+    expect(stderr).toContain(`\n  dropped by the kernel: ${sum} at least\n`);
+  });
+
+  test("under a flood that nobody reads, losses are told a line a second", async (t) => {
+    const listener = await listen(t, [], "0", { env });
+    listener.child.stdout!.pause();
+    const flood = datagram(t, ["send", listener.address, "x".repeat(1000), "--repeat", "1000000000"]);
+    const told = native
+      ? /^lost (\d+) datagrams at least: the receive buffer was full$/
+      : /^lost (\d+) datagrams: the queue of this process was full$/;
+    const lines = [await lineWith(listener, "lost "), await listener.line("stderr")];
+    await flood.stop();
+    listener.child.stdout!.resume();
+    const { stderr } = await listener.stop();
+    for (const line of lines) expect(line).toMatch(told);
+    const counts = stderr.split("\n").flatMap((line) => told.exec(line)?.slice(1).map(Number) ?? []);
+    const [, total] = (native ? /by the kernel: (\d+)/ : /by this process: (\d+)/).exec(stderr)!;
+    expect(counts.reduce((all, each) => all + each, 0)).toBe(Number(total));
+  });
+
+  test("an answer that comes back unreachable is told while it runs, and counted", async (t) => {
+    const listener = await listen(t, ["--reply", "ack"], "0", { env });
+    const port = await askAndGo(t, listener);
+    const unreachable = `nobody is listening on 127.0.0.1:${port} (port unreachable, from 127.0.0.1)`;
+    if (native) expect(await lineWith(listener, "nobody")).toBe(`${unreachable}: an answer did not arrive`);
+    else await listener.line();
+    const { stderr } = await listener.stop();
+    expect(stderr).toContain("\n  answered: 1\n");
+    const count = native
+      ? "1 at least, ECONNREFUSED\n"
+      : "unknown, node:dgram tells a connected socket alone";
+    expect(stderr).toContain(`\n  answers that came back unreachable: ${count}`);
+  });
+
+  test("an answer that comes back unreachable is an object with --json, where the driver can tell", async (t) => {
+    const listener = await listen(t, ["--echo", "--json"], "0", { env });
+    const port = await askAndGo(t, listener);
+    await listener.line();
+    if (native) {
+      expect(objects(await lineWith(listener, '"event"'))).toEqual([
+        {
+          time: expect.stringMatching(/Z$/) as string,
+          event: "unreachable",
+          reports: 1,
+          destination: { host: "127.0.0.1", port },
+          code: "ECONNREFUSED",
+          kind: "port unreachable",
+          from: "127.0.0.1",
+        },
+      ]);
+    }
+    expect((await listener.stop()).stderr.includes('"unreachable"')).toBe(native);
+  });
+
+  test("an answer leaves from the address that was asked, where the driver can have it so", async (t) => {
+    const { port } = await listen(t, ["--reply", "from here"], "0.0.0.0:0", { env });
+    // The kernel would answer from 127.0.0.1, which a connected peer does not hear.
+    const { code, stdout } = await run(t, ["request", `127.0.0.2:${port}`, "x", "--timeout", "1s"]);
+    expect({ code, stdout }).toEqual(native ? { code: 0, stdout: "from here\n" } : { code: 3, stdout: "" });
+  });
+
+  test("a receive buffer that is smaller than asked for is told, with what would give more", async (t) => {
+    const listener = await listen(t, ["--buffer", "1000m"], "0", { env });
+    const { stderr } = await listener.stop();
+    expect(stderr).toMatch(
+      /\n {2}the receive buffer has \d+ of 1048576000 bytes asked for: sudo sysctl -w net\.core\.rmem_max=1048576000\n/,
+    );
+  });
+});
+
+test("a receive buffer as large as asked for is no news", async (t) => {
+  const { stderr } = await (await listen(t, ["--buffer", "64K"])).stop();
+  expect(stderr).not.toContain("the receive buffer has");
+});
+
 test("--guide shows commands that install nothing and work", async (t) => {
   const listener = await listen(t, ["--guide", "--reply", "ack: {}", "--count", "1"]);
   await listener.line("stderr");
@@ -337,6 +466,38 @@ function sendNow(test: TestContext, port: number, payloads: readonly string[]): 
   for (const payload of payloads) s.send(payload, port, "127.0.0.1");
 }
 
+/** Sends more than fits the listener's receive buffer, while it stands still. */
+async function overflow(test: TestContext, listener: Listener, datagrams: number): Promise<void> {
+  listener.child.kill("SIGSTOP");
+  await pythonSend(
+    test,
+    listener.port,
+    Array.from({ length: datagrams }, () => "x".repeat(100)),
+  );
+  listener.child.kill("SIGCONT");
+}
+
+/** Asks the listener for an answer and is gone before it comes. Gives back the port. */
+async function askAndGo(test: TestContext, listener: Listener): Promise<number> {
+  listener.child.kill("SIGSTOP");
+  const peer = await pythonPeer(test, `s.sendto(b"x", ("127.0.0.1", ${listener.port}))`);
+  expect(await peer.ended).toMatchObject({ code: 0 });
+  listener.child.kill("SIGCONT");
+  return peer.port;
+}
+
+/** The next line that has `part`. */
+async function lineWith(
+  listener: Listener,
+  part: string,
+  stream: "stdout" | "stderr" = "stderr",
+): Promise<string> {
+  for (;;) {
+    const line = await listener.line(stream);
+    if (line.includes(part)) return line;
+  }
+}
+
 /** What a listener with these options prints of each payload: its rendering, unless `part` takes something else. */
 async function printed(
   test: TestContext,
@@ -358,4 +519,8 @@ function objects(stdout: string): Record<string, unknown>[] {
     .trimEnd()
     .split("\n")
     .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+function total(all: readonly Record<string, unknown>[], name: string): number {
+  return all.reduce((sum, each) => sum + (each[name] as number), 0);
 }

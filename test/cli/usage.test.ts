@@ -41,6 +41,10 @@ describe("bad input is one line, and exit code 2", () => {
     [["listen", "0", "--timeout", "Infinitys"], /100ms, 2s or 1m/],
     [["listen", "0", "--recvfrom", "65536"], /--recvfrom takes a whole number from 0 to 65535/],
     [["listen", "0", "--recvfrom", "x"], /--recvfrom takes a whole number/],
+    [["listen", "0", "--buffer", "0"], /--buffer takes bytes, such as 65536, 64k or 4m/],
+    [["listen", "0", "--buffer", "1g"], /--buffer takes bytes.*not "1g"/],
+    [["listen", "0", "--buffer", "1024m"], /from 1 to 1023m/],
+    [["listen", "0", "--buffer", "1.5k"], /--buffer takes bytes/],
     [["listen", "0", "--echo", "--reply", "x"], /cannot be used with/],
 
     [["send"], /missing required argument/],
@@ -57,6 +61,9 @@ describe("bad input is one line, and exit code 2", () => {
     [["send", "127.0.0.1:9", "-x"], /unknown option '-x'/],
     [["send", "127.0.0.1:9", "x", "--repeat", "0"], /--repeat takes a whole number/],
     [["send", "127.0.0.1:9", "x", "--every", "100"], /--every takes a time/],
+    [["send", "127.0.0.1:9", "x", "--confirm", "10"], /--confirm takes a time with its unit.*not "10"/],
+    [["send", "--confirm", "5x", "127.0.0.1:9", "x"], /--confirm takes a time/],
+    [["send", "127.0.0.1:9", "x", "--confirm=soon"], /--confirm takes a time/],
     [["send", "127.0.0.1:9", "--lines", "--repeat", "2"], /cannot be used with/],
 
     [["request"], /missing required argument/],
@@ -84,7 +91,7 @@ describe("help", () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     for (const part of ["listen", "send", "request", "doctor"])
       expect(stdout).toMatch(new RegExp(`^ {2}${part} `, "m"));
-    for (const exit of ["0  done", "1  error", "2  usage", "3  no answer in time"])
+    for (const exit of ["0  done", "1  error", "2  usage", "3  no answer in time", "4  refused"])
       expect(stdout).toContain(exit);
     for (const part of ["Examples:", "DATAGRAM_DRIVER=native|dgram", "NO_COLOR"])
       expect(stdout).toContain(part);

@@ -1,0 +1,74 @@
+import type { Loss, Socket, Unreachable } from "../index.js";
+import { count, notice, noticeObject } from "./terminal.js";
+import { refusalText } from "./unreachable.js";
+
+/** Milliseconds between two lines about one cause. */
+const everyMs = 1000;
+
+/** What each cause is called. `"close"` is not told: what is unread at the end is in the summary. */
+const causes = {
+  receiveBuffer: " at least: the receive buffer was full",
+  queue: ": the queue of this process was full",
+} as const;
+
+/** Tells of losses on standard error as they happen: at most a line a second and cause, with all since the last one. */
+export class Losses {
+  readonly #socket: Socket;
+  readonly #json: boolean;
+  readonly #dropped = { receiveBuffer: 0, queue: 0 };
+  #unreachable: { readonly last: Unreachable; readonly reports: number } | undefined;
+  readonly #timer: NodeJS.Timeout;
+
+  /** @param json whether each line is an object. */
+  constructor(s: Socket, json: boolean) {
+    this.#socket = s;
+    this.#json = json;
+    s.on("dropped", this.#onDropped).on("unreachable", this.#onUnreachable);
+    this.#timer = setInterval(() => this.#tell(), everyMs).unref();
+  }
+
+  /** Tells of the last ones, before the socket is closed. */
+  end(): void {
+    clearInterval(this.#timer);
+    this.#tell();
+    this.#socket.off("dropped", this.#onDropped).off("unreachable", this.#onUnreachable);
+  }
+
+  readonly #onDropped = ({ cause, datagrams }: Loss): void => {
+    if (cause !== "close") this.#dropped[cause] += datagrams;
+  };
+
+  readonly #onUnreachable = (last: Unreachable): void => {
+    this.#unreachable = { last, reports: (this.#unreachable?.reports ?? 0) + 1 };
+  };
+
+  #tell(): void {
+    // Asks the kernel, which would tell of its last drops with the next datagram alone.
+    this.#socket.stats();
+    for (const cause of ["receiveBuffer", "queue"] as const) {
+      const datagrams = this.#dropped[cause];
+      this.#dropped[cause] = 0;
+      if (datagrams > 0) this.#tellDropped(cause, datagrams);
+    }
+    const unreachable = this.#unreachable;
+    this.#unreachable = undefined;
+    if (unreachable) this.#tellUnreachable(unreachable.last, unreachable.reports);
+  }
+
+  #tellDropped(cause: keyof typeof causes, datagrams: number): void {
+    if (this.#json) noticeObject({ time: now(), event: "dropped", cause, datagrams });
+    else notice(`lost ${count(datagrams, "datagram")}${causes[cause]}`);
+  }
+
+  #tellUnreachable(report: Unreachable, reports: number): void {
+    if (this.#json) noticeObject({ time: now(), event: "unreachable", reports, ...report });
+    else {
+      const what = reports === 1 ? "an answer" : `the last of at least ${reports} answers that`;
+      notice(`${refusalText(report, report.destination)}: ${what} did not arrive`);
+    }
+  }
+}
+
+function now(): string {
+  return new Date().toISOString();
+}
