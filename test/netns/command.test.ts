@@ -1,0 +1,61 @@
+/** What the command says where a router has no way on, and of answers that are longer than a packet. */
+
+import { type TestContext, expect, test } from "vitest";
+
+import { Program, bin } from "../cli/program.js";
+import { overDrivers } from "../process/programs.js";
+import { type Host, host, join, needNetworks, twoHosts } from "./network.js";
+
+overDrivers((driver) => {
+  const native = driver === "native";
+
+  test.for([
+    { to: "10.99.0.1:9", said: "host unreachable, from 10.77.0.2" },
+    { to: "[fd00:99::1]:9", said: "no route to destination, from fd00:77:0::2" },
+  ])(
+    "what a router says of $to ends the command with exit code 4, where the driver hears routers",
+    async ({ to, said }, t) => {
+      const at = await behindRouter(t);
+      const refusal = `${to} cannot be reached (${said.replace(":0::", "::")})\n`;
+      const asked = await command(t, driver, at, ["request", to, "x", "--timeout", native ? "10m" : "100ms"])
+        .ended;
+      expect(asked.code).toBe(native ? 4 : 3);
+      expect(asked.stderr).toContain(native ? `datagram request: ${refusal}` : `no answer from ${to}`);
+      const sent = await command(t, driver, at, ["send", to, "x", "--confirm", native ? "10m" : "100ms"])
+        .ended;
+      expect(sent.code).toBe(native ? 4 : 0);
+      expect(sent.stderr).toContain(native ? `datagram send: ${refusal}` : "no refusal came in 100 ms");
+    },
+  );
+
+  test("answers in fragments are counted, where the driver knows", async (t) => {
+    const [at, other] = await twoHosts(t);
+    const listener = command(t, driver, at, ["listen", "10.77.0.1:9000", "--echo", "--count", "2"]);
+    expect(await listener.line("stderr")).toBe("listening on 10.77.0.1:9000");
+    for (const bytes of [1472, 1473]) {
+      const asked = command(t, driver, other, ["request", "10.77.0.1:9000", "x".repeat(bytes)]);
+      expect((await asked.ended).stdout).toBe(`${"x".repeat(bytes)}\n`);
+    }
+    const { stderr } = await listener.ended;
+    expect(stderr).toContain("\n  answered: 2\n");
+    expect(/answers in fragments: (\d+)\n/.exec(stderr)?.[1]).toBe(native ? "1" : undefined);
+  });
+});
+
+/** A host with a router that knows that there is no way to 10.99.0.0/16 and fd00:99::/32. */
+async function behindRouter(test: TestContext): Promise<Host> {
+  needNetworks(test);
+  const [at, router] = await Promise.all([host(test), host(test)]);
+  router.run("echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
+  join(at, router, 0);
+  router.run("ip route add unreachable 10.99.0.0/16; ip -6 route add unreachable fd00:99::/32");
+  at.run("ip route add default via 10.77.0.2; ip -6 route add default via fd00:77:0::2");
+  return at;
+}
+
+/** Starts the command on a host. */
+function command(test: TestContext, driver: string, { within }: Host, args: readonly string[]): Program {
+  const [nsenter = "", ...rest] = within;
+  const env = { DATAGRAM_DRIVER: driver };
+  return new Program(test, nsenter, [...rest, process.execPath, bin, ...args], { env });
+}
