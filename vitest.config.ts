@@ -2,11 +2,16 @@ import { fileURLToPath } from "node:url";
 
 import { defineConfig } from "vitest/config";
 
-const face = fileURLToPath(new URL("src/index.ts", import.meta.url));
+const source = (path: string): string => fileURLToPath(new URL(`src/${path}`, import.meta.url));
 /** For tests that import the sources by the package's name. Only what extends the settings below has them. */
 const datagram = {
   extends: true as const,
-  resolve: { alias: { datagram: face } },
+  resolve: {
+    alias: [
+      { find: /^datagram$/, replacement: source("index.ts") },
+      { find: /^datagram\/message$/, replacement: source("message/index.ts") },
+    ],
+  },
   oxc: { target: "es2022" },
 };
 

@@ -54,6 +54,8 @@ test("the tarball has what runs, and its sources", () => {
   const code = [
     "dist/index.js",
     "dist/index.d.ts",
+    "dist/message/index.js",
+    "dist/message/index.d.ts",
     "dist/cli/main.js",
     "native/addon.cc",
     "scripts/build-addon.mjs",
@@ -128,9 +130,12 @@ test("attw finds the types right for ESM", async () => {
 
 const echoProgram = `
 import { AF_INET, SOCK_DGRAM, socket } from "datagram";
+import { probePathMtu } from "datagram/message";
 
 const s = socket(AF_INET, SOCK_DGRAM);
 await s.bind(["127.0.0.1", 0]);
+const refusal = await probePathMtu(s, ["localhost", 9]).catch((error) => error);
+if (refusal.code !== "EINVAL") throw refusal;
 await s.sendto("hello", s.getsockname());
 const [data] = await s.recvfrom(64);
 console.log(s.driver, data.toString());
@@ -139,6 +144,7 @@ await s.close();
 
 const typedProgram = `
 import { AF_INET, type Address, type Datagram, OSError, SOCK_DGRAM, type SocketOptions, socket } from "datagram";
+import { type PathMtuResult, probePathMtu } from "datagram/message";
 
 const options: SocketOptions = { receiveBuffer: undefined };
 await using s = socket(AF_INET, SOCK_DGRAM, options);
@@ -148,6 +154,8 @@ const signal: AbortSignal | undefined = sent > 4 ? AbortSignal.abort() : undefin
 try {
   const [data, source]: [Buffer, Address] = await s.recvfrom(64, { signal, timeoutMs: undefined });
   console.log(data.toString(), source.host, source.port);
+  const found: PathMtuResult = await probePathMtu(s, source, { signal, onProbe: ({ size, outcome }) => console.log(size, outcome) });
+  console.log(found.maxPayload);
   for await (const datagram of s) await answer(datagram);
 } catch (error) {
   if (!(error instanceof OSError)) throw error;

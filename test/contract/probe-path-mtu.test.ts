@@ -1,0 +1,361 @@
+import { AF_INET, type Family, type Socket, TimeoutError } from "datagram";
+import { type PathMtuProbe, probePathMtu } from "datagram/message";
+import { expect } from "vitest";
+
+import { type World, contract, failure, families, pause } from "./world.js";
+
+/** Long enough for an answer on this host, and short for the many probes that get none. */
+const quick = { timeoutMs: 50 } as const;
+/** So long that a search which waited for its end would fail its test. */
+const patient = { timeoutMs: 60_000 } as const;
+
+/** A peer that does with each datagram what `hear` says, until its socket is closed. */
+async function peer(
+  world: World,
+  hear: (data: Buffer, peer: Peer) => void,
+  family: Family = AF_INET,
+): Promise<Peer> {
+  const s = await world.bound(family);
+  const self: Peer = { s, answer: () => undefined };
+  void (async () => {
+    for await (const datagram of s) {
+      self.answer = (data) => void datagram.reply(data).catch(() => undefined);
+      hear(datagram.data, self);
+    }
+  })();
+  return self;
+}
+
+interface Peer {
+  readonly s: Socket;
+  /** Answers the datagram that came last. */
+  answer: (data: Buffer | string) => void;
+}
+
+/** A peer beyond a black hole: it hears of datagrams up to a size, and answers these. */
+function beyond(world: World, mostBytes: () => number, text?: string): Promise<Peer> {
+  return peer(world, (data, { answer }) => {
+    if (data.length <= mostBytes()) answer(text ?? data);
+  });
+}
+
+for (const [name, family] of families) {
+  for (const [kind, text] of [
+    ["echoes", undefined],
+    ["answers", "ok"],
+  ] as const) {
+    contract(
+      `a peer on this host that ${kind}, over ${name}, gets what the kernel says`,
+      async (world) => {
+        const { s: at } = await peer(world, (data, { answer }) => answer(text ?? data), family);
+        const s = world.socket(family);
+        const result = await probePathMtu(s, at.getsockname());
+        expect(result).toMatchObject({
+          maxPayload: s.maxPayload(at.getsockname()),
+          overhead: name === "IPv4" ? 28 : 48,
+          mtu: result.maxPayload + result.overhead,
+          probes: 3,
+          lost: 0,
+          blackHole: false,
+          ignored: 0,
+        });
+        expect(result.rttMs).toBeGreaterThan(0);
+      },
+      "pathMtu",
+    );
+  }
+}
+
+for (const mostBytes of [1471, 1391, 700]) {
+  for (const [kind, text] of [
+    ["echoes", undefined],
+    ["answers", "ok"],
+  ] as const) {
+    contract(
+      `behind a black hole of ${mostBytes} bytes, a peer that ${kind} gets these, to the byte, in 3 probes a size at most`,
+      async (world) => {
+        const { s: at } = await beyond(world, () => mostBytes, text);
+        const probes: PathMtuProbe[] = [];
+        const onProbe = (probe: PathMtuProbe): void => void probes.push(probe);
+        const result = await probePathMtu(world.socket(), at.getsockname(), { ...quick, onProbe });
+        expect(result).toMatchObject({ maxPayload: mostBytes, blackHole: true });
+        expect(result.probes).toBe(probes.filter((probe) => !("late" in probe && probe.late)).length);
+        expect(Math.max(...probes.map(({ attempt }) => attempt))).toBe(3);
+        expect(probes.filter(({ size, outcome }) => size > mostBytes && outcome === "answered")).toEqual([]);
+      },
+      "pathMtu",
+    );
+  }
+}
+
+contract(
+  "what no longer comes through at the end is searched for anew, and called a black hole",
+  async (world) => {
+    let refused = 0;
+    const { s: at } = await peer(world, (data, { answer }) => {
+      if (data.length === 1392) refused++;
+      if (data.length <= (refused < 3 ? 1391 : 1300)) answer(data);
+    });
+    const result = await probePathMtu(world.socket(), at.getsockname(), quick);
+    expect(result).toMatchObject({ maxPayload: 1300, mtu: 1328, blackHole: true });
+  },
+  "pathMtu",
+);
+
+contract(
+  "a path that carries each large size once only ends with the base, after a bounded search",
+  async (world) => {
+    const before = new Set<number>();
+    const { s: at } = await peer(world, (data, { answer }) => {
+      if (data.length <= 1200 || (data.length <= 1300 && !before.has(data.length))) answer(data);
+      before.add(data.length);
+    });
+    const bases: number[] = [];
+    const onProbe = ({ size }: PathMtuProbe): void => {
+      if (size === 1200) bases.push(size);
+    };
+    const result = await probePathMtu(world.socket(), at.getsockname(), { ...quick, onProbe });
+    expect(result).toMatchObject({ maxPayload: 1200, blackHole: true });
+    // The first search, and three that begin anew.
+    expect(bases).toHaveLength(4);
+  },
+  "pathMtu",
+);
+
+contract(
+  "two lost probes of each size change nothing",
+  async (world) => {
+    const times = new Map<number, number>();
+    const { s: at } = await peer(world, (data, { answer }) => {
+      const count = (times.get(data.length) ?? 0) + 1;
+      times.set(data.length, count);
+      if (count % 3 === 0) answer(data);
+    });
+    const result = await probePathMtu(world.socket(), at.getsockname(), quick);
+    expect(result).toMatchObject({ maxPayload: 65_507, probes: 9, lost: 6, blackHole: false });
+  },
+  "pathMtu",
+);
+
+contract(
+  "an echo that comes late is no loss, and is told of twice",
+  async (world) => {
+    const { s: at } = await peer(world, (data, { s: each, answer }) => {
+      void pause(each, 150).then(() => answer(data));
+    });
+    const probes: PathMtuProbe[] = [];
+    const onProbe = (probe: PathMtuProbe): void => void probes.push(probe);
+    const result = await probePathMtu(world.socket(), at.getsockname(), { timeoutMs: 50, onProbe });
+    expect(result).toMatchObject({ maxPayload: 65_507, blackHole: false });
+    expect(result.rttMs).toBeGreaterThanOrEqual(145);
+    expect(probes[0]).toEqual({ size: 1200, attempt: 1, outcome: "lost" });
+    const late = probes.filter((probe) => probe.outcome === "answered" && probe.late);
+    expect(late[0]).toMatchObject({ size: 1200, attempt: 1 });
+  },
+  "pathMtu",
+);
+
+contract(
+  "late answers of a peer that does not echo confirm no larger size",
+  async (world) => {
+    let heard = 0;
+    const { s: at } = await peer(world, (data, { s: each, answer }) => {
+      if (data.length > 1391) return;
+      if (++heard > 2) answer("ok");
+      else void pause(each, 150).then(() => answer("late"));
+    });
+    const sizes: number[] = [];
+    const onProbe = ({ size, outcome }: PathMtuProbe): void => {
+      if (outcome === "answered") sizes.push(size);
+    };
+    const result = await probePathMtu(world.socket(), at.getsockname(), { timeoutMs: 100, onProbe });
+    expect(Math.max(...sizes)).toBe(1391);
+    expect(result).toMatchObject({ maxPayload: 1391 });
+  },
+  "pathMtu",
+);
+
+contract(
+  "what others send meanwhile is ignored and counted, be it an echo of the probe",
+  async (world) => {
+    const s = world.socket();
+    const stranger = await world.bound();
+    const heard: Promise<unknown>[] = [];
+    const { s: at } = await peer(world, (data, { answer }) => {
+      if (data.length > 1300) {
+        heard.push(stranger.sendto(data.subarray(0, 64), ["127.0.0.1", s.getsockname().port]));
+      } else answer(data);
+    });
+    const result = await probePathMtu(s, at.getsockname(), quick);
+    expect(result).toMatchObject({ maxPayload: 1300, blackHole: true, ignored: heard.length });
+    expect(heard.length).toBeGreaterThanOrEqual(3);
+  },
+  "pathMtu",
+);
+
+contract(
+  "a datagram of the peer that was there before is no answer",
+  async (world) => {
+    const s = await world.bound();
+    const silent = await world.bound();
+    await silent.sendto("long ago", s.getsockname());
+    const outcomes: string[] = [];
+    const onProbe = ({ outcome }: PathMtuProbe): void => void outcomes.push(outcome);
+    const error = await failure(probePathMtu(s, silent.getsockname(), { timeoutMs: 20, onProbe }));
+    expect(error.code).toBe("ETIMEDOUT");
+    expect(new Set(outcomes)).toEqual(new Set(["lost"]));
+  },
+  "pathMtu",
+);
+
+for (const [name, family] of families) {
+  contract(
+    `where nobody listens over ${name}, it ends at once with what ICMP said`,
+    async (world) => {
+      const { host, port } = await world.nobody(family);
+      const s = world.socket(family);
+      const error = await failure(probePathMtu(s, [host, port], patient));
+      expect(error).toMatchObject({ code: "ECONNREFUSED", syscall: "probePathMtu", address: host, port });
+      expect(error.message).toContain(`nobody is listening there (port unreachable, from ${host})`);
+      expect(s.listenerCount("unreachable") + s.listenerCount("pathMtu")).toBe(0);
+    },
+    "pathMtu",
+  );
+}
+
+contract(
+  "news of another destination does not end a search",
+  async (world) => {
+    const s = world.socket();
+    const nobody = await world.nobody();
+    const { s: at } = await peer(world, (data, { answer }) => {
+      void s.sendto("anybody?", nobody).then(() => answer(data));
+    });
+    const result = await probePathMtu(s, at.getsockname());
+    expect(result).toMatchObject({ maxPayload: 65_507, lost: 0 });
+  },
+  "pathMtu",
+);
+
+contract(
+  "a connected socket searches too, and is told at once that nobody listens",
+  async (world) => {
+    const { s: at } = await peer(world, (data, { answer }) => answer(data));
+    const s = world.socket();
+    const to = at.getsockname();
+    await s.connect(to);
+    expect(await probePathMtu(s, to)).toMatchObject({ maxPayload: 65_507 });
+    await at.close();
+    const error = await failure(probePathMtu(s, to, patient));
+    expect(error.code).toBe("ECONNREFUSED");
+  },
+  "pathMtu",
+);
+
+contract(
+  "where nobody answers it says so, after 3 probes of the base and 3 of 64 bytes",
+  async (world) => {
+    const silent = await world.bound();
+    const sizes: number[] = [];
+    const onProbe = ({ size }: PathMtuProbe): void => void sizes.push(size);
+    const s = world.socket();
+    const error = await failure(probePathMtu(s, silent.getsockname(), { timeoutMs: 20, onProbe }));
+    expect(error).toBeInstanceOf(TimeoutError);
+    expect(error.message).toContain("no answer to 6 probes");
+    expect(sizes).toEqual([1200, 1200, 1200, 64, 64, 64]);
+    expect(s.listenerCount("unreachable") + s.listenerCount("pathMtu")).toBe(0);
+  },
+  "pathMtu",
+);
+
+contract(
+  "settimeout of the socket is neither used nor changed",
+  async (world) => {
+    const { s: at } = await peer(world, (data, { answer }) => answer(data));
+    const s = world.socket();
+    s.settimeout(0);
+    expect(await probePathMtu(s, at.getsockname())).toMatchObject({ maxPayload: 65_507, lost: 0 });
+    expect(s.gettimeout()).toBe(0);
+  },
+  "pathMtu",
+);
+
+contract(
+  "a signal ends it at once with its reason",
+  async (world) => {
+    const silent = await world.bound();
+    const s = world.socket();
+    const reason = new Error("enough");
+    const stop = new AbortController();
+    const search = probePathMtu(s, silent.getsockname(), { ...patient, signal: stop.signal });
+    await silent.recvfrom(64, { timeoutMs: 5000 });
+    stop.abort(reason);
+    await expect(search).rejects.toBe(reason);
+    await expect(probePathMtu(s, silent.getsockname(), { signal: stop.signal })).rejects.toBe(reason);
+    expect(s.listenerCount("unreachable") + s.listenerCount("pathMtu")).toBe(0);
+  },
+  "pathMtu",
+);
+
+contract(
+  "close() ends it with ECANCELED, what onProbe throws with that, and another reader keeps it from beginning",
+  async (world) => {
+    const { s: at } = await peer(world, (data, { answer }) => answer(data));
+    const thrown = new Error("a listener's own");
+    const onProbe = (): void => {
+      throw thrown;
+    };
+    await expect(probePathMtu(world.socket(), at.getsockname(), { onProbe })).rejects.toBe(thrown);
+
+    const read = await world.bound();
+    const step = read[Symbol.asyncIterator]().next();
+    expect(await failure(probePathMtu(read, at.getsockname()))).toMatchObject({ code: "EBUSY" });
+    await read.close();
+    await step;
+
+    const silent = await world.bound();
+    const closed = world.socket();
+    const search = failure(probePathMtu(closed, silent.getsockname(), patient));
+    await silent.recvfrom(64, { timeoutMs: 5000 });
+    await closed.close();
+    expect(await search).toMatchObject({ code: "ECANCELED" });
+    expect(await failure(probePathMtu(closed, silent.getsockname()))).toMatchObject({ code: "EBADF" });
+  },
+  "pathMtu",
+);
+
+contract("bad arguments are refused before anything is sent", async (world) => {
+  const s = await world.bound();
+  const to = s.getsockname();
+  const call = probePathMtu as (...args: unknown[]) => Promise<unknown>;
+  for (const [args, code] of [
+    [[{}, to], "ERR_INVALID_ARG_TYPE"],
+    [[s, "127.0.0.1:9"], "ERR_INVALID_ARG_TYPE"],
+    [[s, to, null], "ERR_INVALID_ARG_TYPE"],
+    [[s, to, { signal: {} }], "ERR_INVALID_ARG_TYPE"],
+    [[s, to, { timeoutMs: "1" }], "ERR_INVALID_ARG_TYPE"],
+    [[s, to, { onProbe: 1 }], "ERR_INVALID_ARG_TYPE"],
+    [[s, to, { timeoutMs: 0 }], "ERR_OUT_OF_RANGE"],
+    [[s, to, { timeoutMs: NaN }], "ERR_OUT_OF_RANGE"],
+    [[s, to, { timeoutMs: Infinity }], "ERR_OUT_OF_RANGE"],
+    [[s, ["127.0.0.1", -1]], "ERR_SOCKET_BAD_PORT"],
+    [[s, ["127.0.0.1", 0]], "EINVAL"],
+    [[s, ["localhost", 9]], "EINVAL"],
+    [[s, ["::1", 9]], "EAFNOSUPPORT"],
+  ] as const) {
+    await expect(call(...args), code).rejects.toMatchObject({ code });
+  }
+  expect(s.stats().sent.datagrams).toBe(0);
+});
+
+contract(
+  "without path MTU discovery it is ENOTSUP, with the reason",
+  async (world) => {
+    const s = await world.bound();
+    const { pathMtu } = s.capabilities;
+    const error = await failure(probePathMtu(s, s.getsockname()));
+    expect(error.code).toBe("ENOTSUP");
+    expect(error.message).toContain(pathMtu.available ? "never" : pathMtu.reason);
+  },
+  "no pathMtu",
+);
