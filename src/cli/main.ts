@@ -6,6 +6,7 @@ import { Command, CommanderError } from "commander";
 import { addDoctor } from "./doctor.js";
 import { Failure, exitCodes } from "./exit.js";
 import { addListen } from "./listen.js";
+import { addMtu } from "./mtu.js";
 import { printable } from "./payload.js";
 import { addRequest } from "./request.js";
 import { addSend } from "./send.js";
@@ -20,6 +21,7 @@ Examples:
   datagram listen 9000 --reply "ack: {}"   answer whoever sends, on this machine
   datagram send 127.0.0.1:9000 hello       one datagram, and away
   datagram request 127.0.0.1:9000 ping     send, and wait for the answer
+  datagram mtu 127.0.0.1:9000              how large a datagram gets there whole
   datagram doctor                          what this machine can do
 
 Exit codes:
@@ -36,7 +38,9 @@ Environment:
 let name = "datagram";
 watchOutput(end);
 const program = new Command(name)
-  .description("UDP datagrams from the command line: listen, send, ask, and see what this machine can do.")
+  .description(
+    "UDP datagrams from the command line: listen, send, ask, measure the path, see what this machine can do.",
+  )
   .version(version)
   // Errors are told below, in one line, and with exit codes of our own.
   .exitOverride()
@@ -45,7 +49,7 @@ const program = new Command(name)
   .hook("preSubcommand", (_, command) => {
     name = `datagram ${command.name()}`;
   });
-for (const add of [addListen, addSend, addRequest, addDoctor]) add(program);
+for (const add of [addListen, addSend, addRequest, addMtu, addDoctor]) add(program);
 
 try {
   await program.parseAsync();
@@ -75,7 +79,7 @@ function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   // Without a command, or asked for help with an unknown one, commander would show its help as an error.
   if (error instanceof CommanderError && error.code === "commander.help") {
-    return "give a command: listen, send, request or doctor; datagram --help tells about them";
+    return "give a command: listen, send, request, mtu or doctor; datagram --help tells about them";
   }
   return error.message.replace(/^error: /, "").replaceAll("\n", " ");
 }

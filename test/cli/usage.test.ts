@@ -8,7 +8,7 @@ const escape = "\u001b";
 
 describe("bad input is one line, and exit code 2", () => {
   test.for<[readonly string[], RegExp]>([
-    [[], /give a command: listen, send, request or doctor/],
+    [[], /give a command: listen, send, request, mtu or doctor/],
     [["help", "nothing"], /give a command/],
     [["lisen", "9000"], /unknown command 'lisen'.*listen/],
     [["--nonsense"], /unknown option '--nonsense'/],
@@ -73,6 +73,11 @@ describe("bad input is one line, and exit code 2", () => {
     [["request", "127.0.0.1:9", "x", "--retries", "1001"], /--retries takes a whole number from 0 to 1000/],
     [["request", "127.0.0.1:9", "--hex", "0"], /pairs of hex digits/],
 
+    [["mtu"], /missing required argument/],
+    [["mtu", "127.0.0.1"], /host:port/],
+    [["mtu", "127.0.0.1:9", "x"], /too many arguments/],
+    [["mtu", "127.0.0.1:9", "--timeout", "1"], /--timeout takes a time/],
+
     [["send", `${escape}[31m`, "x"], /not "\\u001b\[31m"/],
     [["listen", "0", `--${escape}[2J`], /unknown option/],
     [["listen", "0", "--a\nb"], /unknown option/],
@@ -80,7 +85,7 @@ describe("bad input is one line, and exit code 2", () => {
   ])("%j", async ([args, message], t) => {
     const { code, stdout, stderr } = await run(t, args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-    expect(stderr).toMatch(/^datagram(?: listen| send| request| doctor)?: [\x20-\x7e]+\n$/);
+    expect(stderr).toMatch(/^datagram(?: listen| send| request| mtu| doctor)?: [\x20-\x7e]+\n$/);
     expect(stderr).toMatch(message);
   });
 });
@@ -89,7 +94,7 @@ describe("help", () => {
   test("of the command lists commands, examples, exit codes and the environment", async (t) => {
     const { code, stdout, stderr } = await run(t, ["--help"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    for (const part of ["listen", "send", "request", "doctor"])
+    for (const part of ["listen", "send", "request", "mtu", "doctor"])
       expect(stdout).toMatch(new RegExp(`^ {2}${part} `, "m"));
     for (const exit of ["0  done", "1  error", "2  usage", "3  no answer in time", "4  refused"])
       expect(stdout).toContain(exit);
@@ -97,7 +102,7 @@ describe("help", () => {
       expect(stdout).toContain(part);
   });
 
-  test.for(["listen", "send", "request", "doctor"])(
+  test.for(["listen", "send", "request", "mtu", "doctor"])(
     "of %s has examples, by either way to ask",
     async (name, t) => {
       const asked = await run(t, [name, "--help"]);
@@ -107,7 +112,7 @@ describe("help", () => {
     },
   );
 
-  test.for(["listen", "send", "request", "doctor"])("of %s fits 80 columns", async (name, t) => {
+  test.for(["listen", "send", "request", "mtu", "doctor"])("of %s fits 80 columns", async (name, t) => {
     const { stdout } = await run(t, [name, "--help"]);
     expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
   });

@@ -1,0 +1,130 @@
+import { type Command, Option } from "commander";
+
+import type { Endpoint } from "../core/address.js";
+import { type Address, OSError, SOCK_DGRAM, type Unreachable, socket } from "../index.js";
+import { type PathMtuProbe, type PathMtuResult, probePathMtu } from "../message/index.js";
+import { Failure, exitCodes } from "./exit.js";
+import { jsonLine } from "./payload.js";
+import { count, notice, onOutput, print, warn } from "./terminal.js";
+import { destination, duration, formatDuration, resolved } from "./values.js";
+
+/** What programs often have to send in pieces. */
+const exampleBytes = 64 * 1024;
+/** Probes of one size before it is held too big. */
+const mostProbes = 3;
+/** Digits of the largest size. */
+const sizeWidth = 5;
+
+const help = `
+Finds the largest datagram that arrives there in one packet, and so the path
+MTU, by probes that no router may fragment (RFC 8899, DPLPMTUD). It needs
+nothing of the routers: where their ICMP messages are filtered, so that large
+datagrams vanish without a word, it finds the size all the same, and says so.
+
+The other side must echo each datagram, or answer it, for instance with:
+  datagram listen 0.0.0.0:9000 --echo
+
+Each probe is a line on standard error: its payload in bytes, and whether it
+was answered, was lost (3 probes a size), was refused by this machine, or met a
+router that told its MTU. The result goes to standard output; with --json as
+an object with destination, maxPayload, mtu, overhead, probes, lost, rttMs,
+blackHole, ignored and chunksOf64KiB.
+
+The exit code is 3 when no answer came, and 4 when nobody is listening there.
+
+Examples:
+  datagram mtu 192.168.1.20:9000
+  datagram mtu [2001:db8::7]:9000 --json
+  datagram mtu 192.168.1.20:9000 --timeout 5s`;
+
+interface MtuOptions {
+  readonly timeout: number;
+  readonly json?: boolean;
+}
+
+/** Adds `datagram mtu`. */
+export function addMtu(program: Command): void {
+  program
+    .command("mtu")
+    .summary("find the largest datagram that arrives in one packet")
+    .description("Finds the largest datagram that arrives somewhere in one packet, and the path MTU.")
+    .argument("<host:port>", "who answers the probes", destination)
+    .addOption(
+      new Option("--timeout <time>", "how long the first probes wait for an answer")
+        .argParser(duration("--timeout"))
+        .default(1000, formatDuration(1000)),
+    )
+    .option("--json", "print the result as a JSON object on one line")
+    .addHelpText("after", help)
+    .action(mtu);
+}
+
+async function mtu(where: Address, { timeout: timeoutMs, json }: MtuOptions): Promise<void> {
+  const to = await resolved(where);
+  await using s = socket(to.family, SOCK_DGRAM);
+  let report: Unreachable | undefined;
+  s.on("unreachable", (each) => (report = each));
+  try {
+    const result = await probePathMtu(s, to, { timeoutMs, onProbe: tell });
+    const chunksOf64KiB = Math.ceil(exampleBytes / result.maxPayload);
+    await print(
+      json
+        ? jsonLine({ destination: to, ...result, rttMs: Number(result.rttMs.toFixed(3)), chunksOf64KiB })
+        : describe(to, result, chunksOf64KiB),
+    );
+    if (result.blackHole) warnOfBlackHole(result);
+  } catch (error) {
+    throw explained(error, to, report);
+  }
+}
+
+/** One probe as a line. */
+function tell(probe: PathMtuProbe): void {
+  notice(`${String(probe.size).padStart(sizeWidth)} bytes  ${outcomeOf(probe)}`);
+}
+
+function outcomeOf(probe: PathMtuProbe): string {
+  switch (probe.outcome) {
+    case "answered":
+      return `answered in ${probe.rttMs.toFixed(2)} ms${probe.late ? ", which is late" : ""}`;
+    case "lost":
+      return `lost (${probe.attempt} of ${mostProbes})`;
+    case "refused":
+      return `refused here: over ${probe.limit}, which is what the first link takes`;
+    case "tooBig":
+      return `dropped: ${probe.from ?? "a router"} says that the MTU is ${probe.mtu}, so ${probe.limit} bytes`;
+  }
+}
+
+function describe(to: Endpoint, result: PathMtuResult, chunks: number): string {
+  const { maxPayload, mtu, overhead, rttMs, probes, lost } = result;
+  const ip = overhead === 28 ? "IPv4" : "IPv6";
+  const rows = [
+    ["payload", `${maxPayload} bytes: the largest datagram that arrives at ${to} in one packet`],
+    ["overhead", `${overhead} bytes of ${ip} and UDP headers`],
+    ["path MTU", `${mtu} bytes`],
+    ["round trip", `${rttMs.toFixed(2)} ms, the shortest of ${count(probes, "probe")}, ${lost} lost`],
+    ["64 KiB", `${count(chunks, "datagram")} of that size`],
+  ];
+  return rows.map(([name = "", value]) => `${onOutput("bold", name.padEnd(10))}  ${value}\n`).join("");
+}
+
+function warnOfBlackHole({ maxPayload }: PathMtuResult): void {
+  warn(
+    `a black hole: datagrams above ${maxPayload} bytes vanish and no router says so, or its ICMP does not come through. The ` +
+      'kernel does not know: send none above that. Who runs the network should let ICMP "fragmentation needed" and ' +
+      '"packet too big" pass. A peer that takes no longer datagrams looks the same',
+  );
+}
+
+/** An error of the search, in words of the command line. */
+function explained(error: unknown, to: Endpoint, report: Unreachable | undefined): unknown {
+  if (!(error instanceof OSError)) return error;
+  if (error.code === "ECONNREFUSED") {
+    const said = report?.kind && report.from ? ` (${report.kind}, from ${report.from})` : "";
+    return new Failure(exitCodes.refused, `nobody is listening on ${to}${said}`);
+  }
+  if (error.code !== "ETIMEDOUT") return error;
+  const text = `no answer from ${to}: all probes were lost, or nobody there echoes or answers (datagram listen --echo does)`;
+  return new Failure(exitCodes.noAnswer, text);
+}
