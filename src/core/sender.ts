@@ -375,7 +375,7 @@ export class Sender {
       const peer = batch.peer(index) ?? host.peer;
       if (peer !== last) whole = peer ? host.wholeTo(peer) : Infinity;
       last = peer;
-      if (batch.length(index) > whole) fragmented++;
+      if (batch.length(index) > whole && !batch.how(index)?.probe) fragmented++;
     }
     if (fragmented > 0) host.fragmented(fragmented);
   }
