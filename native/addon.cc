@@ -179,14 +179,14 @@ napi_value Send(napi_env env, napi_callback_info info) {
   return Number(env, sent < 0 ? sent : sent | shared->outbox->refused() << kCountBits);
 }
 
-// errors(): number. Reads into the shared reports what waits in the socket's error queue; gives the errno of the last
-// report about the connected peer, 0 where there is none.
+// errors(): number. Reads into the shared reports what waits in the socket's error queue.
 napi_value Errors(napi_env env, napi_callback_info info) {
   Call<0> call(env, info);
   if (!call.handle) return Number(env, -EBADF);
   Shared* shared = SharedOf(env);
   if (!shared->reports) return Number(env, -EFAULT);
-  return Number(env, shared->reports->Look(call.handle->fd(), call.handle->peer()).peer_error);
+  shared->reports->Look(call.handle->fd(), call.handle->peer());
+  return Number(env, 0);
 }
 
 // pathMtu(name: Uint8Array): number

@@ -117,6 +117,7 @@ int Inbox::Receive(int fd, const uint8_t* peer, Reports& reports) {
     if (!MayBeIcmp(error)) return -error;
     Reports::Found found = reports.Drain(fd, peer);
     if (found.peer_error != 0) return -found.peer_error;
+    if (!found.all) break;
     if (found.icmp > 0) continue;
     reports.AddUnknown(error);
     if (peer) return -error;

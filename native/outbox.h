@@ -76,6 +76,7 @@ class Outbox {
   static constexpr size_t kControlBytes = CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int));
 
   bool IsNobodys(int fd, int error, const uint8_t* peer, Reports& reports, int* peer_error);
+  bool IsForPeer(const uint8_t* peer) const;
   void Pack(uint8_t* payloads, int count, int plain, int most_segments, const uint8_t* peer, Segmentation& segmentation);
   int RunFrom(int first, int count, int most_segments, Segmentation& segmentation);
   int Transmit(int fd);
@@ -84,7 +85,8 @@ class Outbox {
   const Datagram* datagrams_;
   uint8_t* names_;
   const How* hows_;
-  int unexplained_ = 0;  // the error of the last call, where nothing says whose it was
+  int unexplained_ = 0;  // the error of the last calls, where nothing says whose it was, and how often it came
+  int repeats_ = 0;
   Faults faults_;
   int refused_ = 0;
   int most_segments_ = kMostSegments;

@@ -24,6 +24,9 @@ bool MayPassPlainly(int error) {
 // Calls that one Send makes because of errors that were about other datagrams, after which the loop has its turn.
 constexpr int kMostRounds = 16;
 
+// How often in a row an error that ICMP can cause must come to be the send's own.
+constexpr int kOwnAfter = 3;
+
 // Adds control messages to a header, in memory of its own.
 class Controls {
  public:
@@ -80,7 +83,7 @@ int Faults::Plan(const int32_t* outcomes, int count) {
 
 int Outbox::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segmentation& segmentation, Reports& reports) {
   refused_ = 0;
-  unexplained_ = 0;
+  unexplained_ = repeats_ = 0;
   reports.ForgetRefusedMtu();
   int refusal = 0;
   int plain = 0;
@@ -107,38 +110,54 @@ int Outbox::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segm
       continue;
     }
     if (peer_error != 0) return -peer_error;
-    if (carried_[0] == 1 || !MayPassPlainly(error)) return -error;
+    if (carried_[0] == 1 || !MayPassPlainly(error)) {
+      // Those behind the first need not be refused as a run before they are refused.
+      if (refusal == EMSGSIZE && error == EMSGSIZE) {
+        segmentation.Refuse(refusal, NameOf(datagrams_[0].peer), datagrams_[0].length);
+      }
+      return -error;
+    }
     if (error == EINVAL && carried_[0] > kSureSegments) {
       most_segments = kSureSegments;
       continue;
     }
     refusal = error;
     plain = carried_[0];
-    unexplained_ = 0;
+    unexplained_ = repeats_ = 0;
   }
 }
 
 // Whether a send that failed is to be tried again, since the error was about another datagram: what ICMP says fails whatever
-// call comes next. Where its entry found no room in the queue, the error is the send's own only when it comes twice.
-// `*peer_error` is what was said of the connected peer, which is for this call to give.
+// call comes next. Where its entry found no room in the queue, the error is the send's own only when it comes again and
+// again. `*peer_error` is what was said of the connected peer, where this send is to that one.
 bool Outbox::IsNobodys(int fd, int error, const uint8_t* peer, Reports& reports, int* peer_error) {
   Reports::Found found = reports.Drain(fd, peer);
-  *peer_error = found.peer_error;
-  if (found.peer_error != 0) return false;
-  if (found.icmp > 0) {
+  if (found.peer_error != 0 && IsForPeer(peer)) {
+    *peer_error = found.peer_error;
+    return false;
+  }
+  if (found.peer_error != 0) reports.KeepForPeer(found.peer_error);
+  if (found.icmp > 0 || !found.all) {
     unexplained_ = 0;
     return true;
   }
-  if (unexplained_ == error) {
-    unexplained_ = 0;
-    return false;
+  // Of what is sent, nothing but ICMP is refused so.
+  if (error == ECONNREFUSED) {
+    if (peer) reports.AddUnknown(error);
+    if (peer && IsForPeer(peer)) return false;
+    if (peer) reports.KeepForPeer(error);
+    unexplained_ = peer ? 0 : error;
+    return true;
   }
-  if (peer && error == ECONNREFUSED) {
-    reports.AddUnknown(error);
-    return false;
-  }
+  repeats_ = unexplained_ == error ? repeats_ + 1 : 1;
   unexplained_ = error;
-  return true;
+  return repeats_ < kOwnAfter;
+}
+
+// Whether the first datagram goes to the connected peer.
+bool Outbox::IsForPeer(const uint8_t* peer) const {
+  const uint8_t* name = NameOf(datagrams_[0].peer);
+  return peer && (!name || IsPeer(name, peer));
 }
 
 const uint8_t* Outbox::NameOf(int32_t peer) const {

@@ -22,6 +22,7 @@ struct Report {
 struct ReportsHead {
   int32_t count;        // set to 0 by JavaScript, once it has read the reports
   int32_t refused_mtu;  // the MTU over which this host refused the last send; 0 where it did not
+  int32_t peer_error;   // what the next call about the connected peer fails with; set to 0 by JavaScript
 };
 
 // What the sockets of one thread were told. Read by JavaScript after each call that may fill it.
@@ -41,7 +42,9 @@ class Reports {
   // Empties the queue of a socket, as far as there is room. `peer` is its connected peer, null where there is none.
   Found Drain(int fd, const uint8_t* peer);
   // The same when no call has failed yet: takes the error that waits without an entry in the queue, too.
-  Found Look(int fd, const uint8_t* peer);
+  void Look(int fd, const uint8_t* peer);
+  // What ICMP said of the connected peer is for a later call to fail with.
+  void KeepForPeer(int error) { head_->peer_error = error; }
   // What is read from now on is about a send to come.
   void ForgetRefusedMtu() { head_->refused_mtu = 0; }
   // An ICMP error of which the kernel kept only the errno: its entry found no room in the receive buffer.
@@ -55,6 +58,9 @@ class Reports {
   Report* reports_;
   uint8_t* names_;
 };
+
+// Whether a name is that of the peer.
+bool IsPeer(const uint8_t* name, const uint8_t* peer);
 
 // Whether an errno of a send or a receive can be what ICMP said of an earlier send (icmp_err_convert, net/ipv4/icmp.c;
 // tab_unreach, net/ipv6/icmp.c).

@@ -13,16 +13,6 @@ namespace {
 // The extended error with the address behind it, and what the socket's options add.
 constexpr size_t kControlBytes = 512;
 
-bool IsPeer(const uint8_t* name, const uint8_t* peer) {
-  sa_family_t family;
-  memcpy(&family, name, sizeof family);
-  if (memcmp(name, peer, sizeof family) != 0) return false;
-  if (family == AF_INET) return memcmp(name, peer, offsetof(sockaddr_in, sin_zero)) == 0;
-  constexpr size_t kAddress = offsetof(sockaddr_in6, sin6_addr);
-  return memcmp(name + offsetof(sockaddr_in6, sin6_port), peer + offsetof(sockaddr_in6, sin6_port), sizeof(in_port_t)) == 0 &&
-         memcmp(name + kAddress, peer + kAddress, sizeof(in6_addr)) == 0;
-}
-
 const sock_extended_err* ErrorOf(msghdr* header) {
   for (cmsghdr* each = CMSG_FIRSTHDR(header); each != nullptr; each = CMSG_NXTHDR(header, each)) {
     bool ipv4 = each->cmsg_level == SOL_IP && each->cmsg_type == IP_RECVERR;
@@ -35,6 +25,16 @@ const sock_extended_err* ErrorOf(msghdr* header) {
 }
 
 }  // namespace
+
+bool IsPeer(const uint8_t* name, const uint8_t* peer) {
+  sa_family_t family;
+  memcpy(&family, name, sizeof family);
+  if (memcmp(name, peer, sizeof family) != 0) return false;
+  if (family == AF_INET) return memcmp(name, peer, offsetof(sockaddr_in, sin_zero)) == 0;
+  constexpr size_t kAddress = offsetof(sockaddr_in6, sin6_addr);
+  return memcmp(name + offsetof(sockaddr_in6, sin6_port), peer + offsetof(sockaddr_in6, sin6_port), sizeof(in_port_t)) == 0 &&
+         memcmp(name + kAddress, peer + kAddress, sizeof(in6_addr)) == 0;
+}
 
 bool MayBeIcmp(int error) {
   switch (error) {
@@ -60,20 +60,21 @@ Reports::Found Reports::Drain(int fd, const uint8_t* peer) {
   return found;
 }
 
-Reports::Found Reports::Look(int fd, const uint8_t* peer) {
+void Reports::Look(int fd, const uint8_t* peer) {
   Found found = Drain(fd, peer);
-  if (!found.all) return found;
-  int error = 0;
-  socklen_t length = sizeof error;
-  if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0 || error == 0) return found;
-  // A report that came meanwhile leaves its error and its entry.
-  int before = found.icmp;
-  while (Read(fd, peer, &found)) continue;
-  if (found.icmp > before) return found;
-  AddUnknown(error);
-  found.icmp++;
-  if (peer && error != EMSGSIZE) found.peer_error = error;
-  return found;
+  if (found.all) {
+    int error = 0;
+    socklen_t length = sizeof error;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = 0;
+    // A report that came meanwhile leaves its error and its entry.
+    int before = found.icmp;
+    while (error != 0 && Read(fd, peer, &found)) continue;
+    if (error != 0 && found.icmp == before) {
+      AddUnknown(error);
+      if (peer && error != EMSGSIZE) found.peer_error = error;
+    }
+  }
+  if (found.peer_error != 0) KeepForPeer(found.peer_error);
 }
 
 void Reports::AddUnknown(int error) {

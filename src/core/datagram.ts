@@ -82,8 +82,8 @@ export class Datagram {
   }
 
   /**
-   * Sends `data` to who sent this datagram, from the address and by the interface that it came to, where these are
-   * known. Gives what `sendto` gives.
+   * Sends `data` to who sent this datagram, from the address that it came to, where that is known: of a group or a
+   * broadcast, from an address of that interface. Gives what `sendto` gives.
    */
   reply(data: Data): Promise<number> {
     return this.#replier.answer(data, this.source, this.#delivery?.answer);

@@ -65,6 +65,14 @@ export interface DriverEvents {
   ledger(event: LedgerEvent): void;
 }
 
+/** What a driver leaves behind. */
+export interface Closing {
+  /** What had been queued in this process and was never received. */
+  readonly unread: Traffic;
+  /** What it knows and has not told yet. */
+  readonly untold: readonly LedgerEvent[];
+}
+
 /** What a driver comes to know of. */
 export type LedgerEvent =
   | { readonly type: "dropped"; readonly loss: Loss }
@@ -132,8 +140,6 @@ export interface Driver {
   hold(on: boolean): void;
   /**
    * Gives everything back; may be called at any moment, and twice.
-   *
-   * @returns how much had been queued in this process and was never received.
    */
-  close(): Traffic;
+  close(): Closing;
 }

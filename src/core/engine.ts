@@ -244,7 +244,9 @@ export class Engine implements SenderHost, ReceiverHost {
       cancelLinger?.();
       this.#cancelLetGo?.();
       this.#lastCounts = this.#count();
-      this.#lost({ cause: "close", ...this.driver.close() });
+      const { unread, untold } = this.driver.close();
+      for (const event of untold) this.#enter(event);
+      this.#lost({ cause: "close", ...unread });
       this.sender.cancel();
       done();
     };

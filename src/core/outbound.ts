@@ -215,6 +215,26 @@ export class Outbound {
     if (switches >= numbering.known.size) this.#permute(placesOf(groupOf, numbering.known.size));
   }
 
+  /**
+   * Moves what goes to the same destination as the next datagram behind what goes to others.
+   *
+   * @param connected who `null` stands for.
+   * @returns whether there are others.
+   */
+  postpone(connected: Endpoint | null): boolean {
+    const { count, settled } = this;
+    if (!this.mixed) return false;
+    const destination = this.peer(settled) ?? connected;
+    const groupOf = new Int32Array(count);
+    for (let index = settled; index < count; index++) {
+      const peer = this.peer(index) ?? connected;
+      groupOf[index] = peer === destination || (peer && destination?.equals(peer)) ? 2 : 1;
+    }
+    if (!groupOf.includes(1)) return false;
+    this.#permute(placesOf(groupOf, 3));
+    return true;
+  }
+
   /** Where datagram `index` goes; `null` is the connected peer. */
   peer(index: number): Endpoint | null {
     return this.#peers[this.mixed ? index : 0] ?? null;

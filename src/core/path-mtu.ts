@@ -9,8 +9,8 @@ import { isMapped, parseLiteral } from "./ip.js";
 const headerBytes = { ipv4: 28, ipv6: 48 } as const;
 /** Milliseconds for which the kernel is not asked again: routes change without a word. */
 const believedMs = 10_000;
-/** Hosts that are remembered; past that many the memory starts anew. */
-const mostHosts = 4096;
+/** Hosts that are remembered; past that many, the one that was met first is forgotten. */
+const mostHosts = 16_384;
 
 /** What is known of the path to a host. */
 interface Path {
@@ -36,7 +36,7 @@ export class PathMtus {
   readonly #ask: (to: Endpoint) => number | undefined;
   readonly #clock: Clock;
   readonly #changed: (change: PathMtuChange) => void;
-  #paths = new Map<string, Path>();
+  readonly #paths = new Map<string, Path>();
 
   /**
    * @param ask what the system knows now.
@@ -73,7 +73,10 @@ export class PathMtus {
     const mtu = this.#ask(to);
     const maxPayload = mtu === undefined ? Infinity : payloadWithin(mtu, to);
     const path = { mtu, maxPayload, until: this.#clock.now() + believedMs };
-    if (!before && this.#paths.size === mostHosts) this.#paths = new Map();
+    if (!before && this.#paths.size === mostHosts) {
+      const [first = ""] = this.#paths.keys();
+      this.#paths.delete(first);
+    }
     this.#paths.set(to.host, path);
     const isNews = before ? before.mtu !== mtu : told !== undefined;
     if (isNews && mtu !== undefined) this.#changed({ destination: to, mtu, maxPayload, from: told?.from });

@@ -342,6 +342,7 @@ export class Sender {
 
   #transmit(batch: Outbound): void {
     const left = batch.count - batch.settled;
+    if (batch.longest > wholeBytes && batch.settled === 0 && !this.#canceled) this.#lookAhead(batch);
     const count = this.#canceled || left === 0 ? left : this.#host.driver.send(batch);
     this.#waiting = count === 0 && left > 0;
     if (this.#waiting) return;
@@ -363,6 +364,18 @@ export class Sender {
     if (batch === this.#inFlight) this.#inFlight = undefined;
     this.#queuedBytes -= batch.bytes + batch.count * overheadBytes;
     batch.release();
+  }
+
+  /** What counts as a fragment is what was known of the paths before: a send may bring news of them. */
+  #lookAhead(batch: Outbound): void {
+    const host = this.#host;
+    let last: Endpoint | null | undefined;
+    for (let index = 0; index < batch.count; index++) {
+      const peer = batch.peer(index) ?? host.peer;
+      if (peer && peer !== last) host.wholeTo(peer);
+      last = peer;
+      if (!batch.mixed) return;
+    }
   }
 
   #countFragmented(batch: Outbound, count: number): void {

@@ -136,8 +136,8 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    * Sends one datagram from an address, by an interface, with a TTL or a TOS of its own. `sendmsg(2)`, `ip(7)`, `ipv6(7)`.
    *
    * @param message the payload, copied at the call, and where it goes: the connected peer without an `address`.
-   * @throws (rejects) as `sendto` and `send`, and `OSError` `EINVAL` for a `source` that is not this host's, `ENODEV` for
-   *   an interface that is not there, `ENOTSUP` where the driver lacks the feature `packetInfo`, or `pathMtu` for `probe`.
+   * @throws (rejects) as `sendto` and `send`, and `OSError` `EINVAL` or, over IPv4, `ENETUNREACH` for a `source` that is
+   *   not this host's, `ENODEV` for an interface that is not there, `ENOTSUP` where the driver lacks the feature `packetInfo`, or `pathMtu` for `probe`.
    */
   sendmsg(message: OutgoingDatagram): Promise<number> {
     try {
@@ -342,7 +342,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    * @param address an IP literal; the port does not matter.
    * @returns bytes of the largest packet that goes whole, IP header and all; `undefined` without the feature `pathMtu`,
    *   and where there is no route.
-   * @throws `OSError` `EINVAL` for a name, `EAFNOSUPPORT`, `ENODEV`, `EBADF`; `TypeError`, `RangeError`.
+   * @throws `OSError` `EINVAL` for a name, `EAFNOSUPPORT`, `EBADF`; `TypeError`, `RangeError`.
    */
   pathMtu(address: AddressLike): number | undefined {
     return this.#open("pathMtu").paths.mtu(this.#literal(address, "pathMtu"));

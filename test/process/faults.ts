@@ -25,11 +25,11 @@ export function plan(outcomes: readonly Outcome[]): number {
 }
 
 /**
- * The outcomes that make an error one of the datagrams at hand: twice where it may have been ICMP's about another, which a
- * second try tells.
+ * The outcomes that make an error one of the datagrams at hand: again and again where it may have been ICMP's about
+ * another, which more tries tell.
  */
 export function lasting(code: keyof typeof constants.errno): readonly Outcome[] {
-  return code === "EMSGSIZE" || code === "EHOSTUNREACH" ? [code, code] : [code];
+  return code === "EMSGSIZE" || code === "EHOSTUNREACH" ? [code, code, code] : [code];
 }
 
 interface Addon {

@@ -164,9 +164,9 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     const sender = net.sender();
     await sender.bind(["127.0.0.1", 0]);
     stayFull(t);
-    // Each takes about a second until it fails.
-    const sends = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((size) =>
-      sender.sendto(Buffer.alloc(size), net.addresses[0]!),
+    // The first takes about a second until it fails, each of those behind it about 32 ms.
+    const sends = Array.from({ length: 400 }, (_, size) =>
+      sender.sendto(Buffer.alloc(size + 1), net.addresses[0]!),
     );
     const outcomes = Promise.allSettled(sends);
     await sender.close();

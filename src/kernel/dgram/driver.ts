@@ -5,12 +5,12 @@ import { type Endpoint, type Family, anyAddress } from "../../core/address.js";
 import { sharedAddress } from "../../core/address-cache.js";
 import { AF_INET } from "../../core/constants.js";
 import type { Capabilities } from "../../core/capabilities.js";
-import type { Driver, DriverEvents, Sink } from "../../core/driver.js";
+import type { Closing, Driver, DriverEvents, Sink } from "../../core/driver.js";
 import { OSError } from "../../core/errors.js";
 import type { Option, OptionValue } from "../../core/options.js";
 import type { Outbound } from "../../core/outbound.js";
 import { failure } from "../../core/failure.js";
-import { type DriverCounts, type Traffic, noCounts } from "../../core/stats.js";
+import { type DriverCounts, noCounts } from "../../core/stats.js";
 import { realClock } from "../clock.js";
 import { bufferSize } from "../buffers.js";
 import { hostFor } from "../interfaces.js";
@@ -193,7 +193,7 @@ export class DgramDriver implements Driver {
     return undefined;
   }
 
-  close(): Traffic {
+  close(): Closing {
     this.#closed = true;
     this.#batch = undefined;
     clearInterval(this.#keeper);
@@ -202,7 +202,7 @@ export class DgramDriver implements Driver {
     const datagrams = this.#end - this.#first;
     const unread = { datagrams, bytes: this.#queuedBytes - datagrams * overheadBytes };
     this.#queue.length = this.#first = this.#end = this.#queuedBytes = 0;
-    return unread;
+    return { unread, untold: [] };
   }
 
   /** Opens a socket of Node's, bound to `at`. It binds within the call, since no address here needs the resolver. */

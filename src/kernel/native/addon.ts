@@ -22,7 +22,7 @@ export const howNumbers = 8;
 /** Reports that the addon holds at most: `kMostReports` of native/reports.h. */
 const mostReports = 256;
 /** Numbers before the reports, `ReportsHead`, and of each, `Report`. */
-export const reportsHeadNumbers = 2;
+export const reportsHeadNumbers = 3;
 export const reportNumbers = 4;
 
 /** Calls that give a count and one more figure have the count in as many bits, `kCountBits`, and the other above it. */
@@ -55,7 +55,7 @@ export interface Handle {
    *   error of the first.
    */
   send(payloads: Uint8Array, count: number): number;
-  /** Reads what the error queue has into the reports. @returns the errno of the last about the connected peer, or 0. */
+  /** Reads what the error queue has into the reports. */
   errors(): number;
   /** @returns bytes of the largest packet that goes whole to a destination. */
   pathMtu(name: Uint8Array): number;
@@ -95,7 +95,10 @@ export interface Addon {
     readonly hows: Int32Array;
   };
   readonly reports: {
-    /** Their count, to be set to 0 once they are read; the MTU over which the last send was refused, or 0; the reports. */
+    /**
+     * Their count, to be set to 0 once they are read; the MTU over which the last send was refused, or 0; the errno that
+     * the next call about the connected peer fails with, to be set to 0, or 0; the reports.
+     */
     readonly numbers: Int32Array;
     /** Of each the destination and the sender, `nameBytes` apart; family 0 where it is unknown. */
     readonly names: Buffer;

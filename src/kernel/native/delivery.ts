@@ -89,13 +89,11 @@ class Way {
   get answer(): Ancillary | undefined {
     const index = this.#numbers[at.interface] ?? 0;
     if (index === 0) return undefined;
-    return (this.#answer ??= {
-      source: this.#source(),
-      interface: String(index),
-      ttl: undefined,
-      tos: undefined,
-      probe: false,
-    });
+    if (this.#answer) return this.#answer;
+    const source = this.#source();
+    // Elsewhere the routes know better: an answer to an address of this host leaves by no interface that it came by.
+    const by = source && !isLinkLocal(source) ? undefined : String(index);
+    return (this.#answer = { source, interface: by, ttl: undefined, tos: undefined, probe: false });
   }
 
   /** What came to a group or to everybody is answered from an address of this host, which over IPv4 the kernel names. */
@@ -116,8 +114,8 @@ class Way {
     if (bytes.length === 4 && this.#host.family === AF_INET6) {
       return sharedAddress(`::ffff:${literal}`, port) as Endpoint;
     }
-    const isLinkLocal = bytes.length === 16 && bytes[0] === 0xfe && ((bytes[1] ?? 0) & 0xc0) === 0x80;
-    return sharedAddress(isLinkLocal ? `${literal}%${this.interface}` : literal, port) as Endpoint;
+    const scoped = bytes.length === 16 && bytes[0] === 0xfe && ((bytes[1] ?? 0) & 0xc0) === 0x80;
+    return sharedAddress(scoped ? `${literal}%${this.interface}` : literal, port) as Endpoint;
   }
 }
 
@@ -163,6 +161,11 @@ class NativeDelivery implements Delivery {
   get following(): Delivery {
     return this.lostBefore === 0 ? this : new NativeDelivery(this.#way, this.#seconds, this.#nanoseconds, 0);
   }
+}
+
+/** Whether an address means something on one interface alone, which it then names. */
+function isLinkLocal({ scope }: Endpoint): boolean {
+  return scope !== undefined;
 }
 
 function known(value = -1): number | undefined {

@@ -3,15 +3,15 @@ import { Buffer } from "node:buffer";
 import { type Endpoint, type Family, anyAddress } from "../../core/address.js";
 import { SOL_SOCKET } from "../../core/constants.js";
 import { type Capabilities, unavailable } from "../../core/capabilities.js";
-import type { Driver, DriverEvents, DriverOptions, LedgerEvent, Sink } from "../../core/driver.js";
+import type { Closing, Driver, DriverEvents, DriverOptions, LedgerEvent, Sink } from "../../core/driver.js";
 import { codeOf } from "../../core/errno.js";
-import { type OSError, fromErrno } from "../../core/errors.js";
+import { OSError, fromErrno } from "../../core/errors.js";
 import type { Delivery } from "../../core/delivery.js";
 import { failure } from "../../core/failure.js";
 import type { Option, OptionValue } from "../../core/options.js";
 import type { Outbound } from "../../core/outbound.js";
 import { payloadWithin } from "../../core/path-mtu.js";
-import type { DriverCounts, Traffic } from "../../core/stats.js";
+import type { DriverCounts } from "../../core/stats.js";
 import { bufferSize } from "../buffers.js";
 import {
   type Addon,
@@ -54,6 +54,8 @@ const singles = new Chunks(8192);
 /** Milliseconds between two tries after `ENOBUFS`, doubled each time up to the second figure. */
 const firstRetryMs = 1;
 const lastRetryMs = 32;
+/** Destinations without room that are passed over at a time. */
+const mostFull = 16;
 /** Tries before `ENOBUFS` is the datagram's: about a second. */
 const mostRetries = 36;
 
@@ -71,7 +73,7 @@ export class NativeDriver implements Driver {
   #peer: Endpoint | undefined;
   readonly #news: News;
   /** What is to be told once the call to this driver has returned. */
-  #untold: LedgerEvent[] = [];
+  readonly #untold: LedgerEvent[] = [];
   #wanted = 0;
   #held = false;
   readonly #calls = { send: 0, receive: 0 };
@@ -80,6 +82,8 @@ export class NativeDriver implements Driver {
   /** What was asked for unread datagrams. */
   #askedBytes = 0;
   #retries = 0;
+  /** Destinations for which there was no room since the last try. */
+  readonly #full = new Set<string>();
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -184,7 +188,7 @@ export class NativeDriver implements Driver {
     if (news) this.#check(-news.errno, "recvfrom", this.#peer, news.text);
     this.#calls.receive++;
     const received = this.#handle.receive();
-    this.#news.take(this.#peer);
+    this.#takeNews();
     const result = received < 0 ? this.#check(received, "recvfrom", this.#peer, this.#news.text()) : received;
     const count = result & countMask;
     const { slab, lengths, segments, names, abouts } = this.#addon.inbox;
@@ -209,7 +213,8 @@ export class NativeDriver implements Driver {
 
   send(batch: Outbound): number {
     const from = batch.settled;
-    const news = this.#news.takeRefusal();
+    const to = batch.peer(from);
+    const news = to && this.#peer && !to.equals(this.#peer) ? undefined : this.#news.takeRefusal();
     if (news) {
       // As the kernel does: what waited is the error of the next call, which sends nothing.
       batch.fail(from, failure(news.code, batch.peer(from), this.#peer ?? null, { text: news.text }));
@@ -221,7 +226,7 @@ export class NativeDriver implements Driver {
     const result = batch.how(from)?.probe
       ? withProbing(this.#handle, this.#family, () => this.#handle.send(batch.arena, count))
       : this.#handle.send(batch.arena, count);
-    this.#news.take(this.#peer);
+    this.#takeNews();
     if (result > 0) {
       this.#retries = 0;
       const refused = result >> countBits;
@@ -229,8 +234,10 @@ export class NativeDriver implements Driver {
       return result & countMask;
     }
     const code = codeOf(-result);
+    if (code === "ENOBUFS" && this.#passesOver(batch)) return this.send(batch);
     if (this.#waitsFor(code)) return 0;
-    this.#retries = 0;
+    // Where the queue stays full, those behind this one wait a moment, not as long as it did.
+    this.#retries = code === "ENOBUFS" ? mostRetries - 1 : 0;
     batch.fail(from, this.#refusal(code, batch, from));
     return 1;
   }
@@ -254,16 +261,24 @@ export class NativeDriver implements Driver {
   }
 
   pathMtu(to: Endpoint): number | undefined {
-    const mtu = this.#handle.pathMtu(this.#names.write(to, "pathMtu"));
-    return mtu > 0 ? mtu : undefined;
+    try {
+      const mtu = this.#handle.pathMtu(this.#names.write(to, "pathMtu"));
+      return mtu > 0 ? mtu : undefined;
+    } catch (error) {
+      // Its interface is gone.
+      if (error instanceof OSError) return undefined;
+      throw error;
+    }
   }
 
-  close(): Traffic {
+  close(): Closing {
+    if (this.#closed) return { unread: { datagrams: 0, bytes: 0 }, untold: [] };
+    this.#readErrors();
     this.#closed = true;
     this.#wanted = 0;
     clearTimeout(this.#retry);
     this.#handle.close();
-    return { datagrams: 0, bytes: 0 };
+    return { unread: { datagrams: 0, bytes: 0 }, untold: this.#untold };
   }
 
   #told(events: number): void {
@@ -287,6 +302,14 @@ export class NativeDriver implements Driver {
     this.#events.settled(0);
   }
 
+  /** The queue of one device may be full, and that of another not: whether there are datagrams to others to go first. */
+  #passesOver(batch: Outbound): boolean {
+    const peer = batch.peer(batch.settled) ?? this.#peer;
+    if (!peer || this.#full.size === mostFull || this.#full.has(String(peer))) return false;
+    this.#full.add(String(peer));
+    return batch.postpone(this.#peer ?? null);
+  }
+
   /** Whether a send that gave `code` is to be tried again, which is seen to. */
   #waitsFor(code: string): boolean {
     if (code === "EAGAIN") {
@@ -294,6 +317,7 @@ export class NativeDriver implements Driver {
       return true;
     }
     if (code !== "ENOBUFS" || this.#retries === mostRetries) return false;
+    this.#full.clear();
     // The queue of the device is full. The socket is writable all the same, so there is no event to wait for.
     this.#retry = setTimeout(
       () => this.#resume(),
@@ -302,23 +326,30 @@ export class NativeDriver implements Driver {
     return true;
   }
 
-  /** Reads what waits in the error queue. What ICMP said of the peer is the error of the next call, or of one that waits. */
+  /** Reads what waits in the error queue. */
   #readErrors(): void {
-    const error = this.#handle.errors();
-    this.#news.take(this.#peer);
-    if (error <= 0 || !this.#peer) return;
-    this.#news.keep(error);
-    // Also where no call waits: the next one is to look, although the kernel has nothing for it.
-    this.#events.readable();
+    this.#handle.errors();
+    this.#takeNews();
+  }
+
+  /** What ICMP said of the peer is the error of the next call, also where none waits: it is to look. */
+  #takeNews(): void {
+    if (!this.#news.take(this.#peer)) return;
+    queueMicrotask(() => {
+      if (!this.#closed) this.#events.readable();
+    });
   }
 
   #tell(event: LedgerEvent): void {
     if (this.#untold.push(event) > 1) return;
     queueMicrotask(() => {
-      const events = this.#untold;
-      this.#untold = [];
-      for (const each of events) if (!this.#closed) this.#events.ledger(each);
+      // What a listener leaves untold by closing the socket, `close` gives.
+      for (let event = this.#next(); event; event = this.#next()) this.#events.ledger(event);
     });
+  }
+
+  #next(): LedgerEvent | undefined {
+    return this.#closed ? undefined : this.#untold.shift();
   }
 
   /** The error of a datagram that the kernel refused with `code`. */
@@ -333,7 +364,9 @@ export class NativeDriver implements Driver {
       const text = `message of ${batch.length(index)} bytes is over the limit of ${limit} of a path MTU of ${mtu}`;
       return failure(code, to, peer, { limit, text });
     }
-    if (code !== "EINVAL" || !source) return failure(code, to, peer, { text: this.#news.text() });
+    // Of a source that is not this host's, IPv4 and IPv6 say different things.
+    if (!source || (code !== "EINVAL" && code !== "ENETUNREACH"))
+      return failure(code, to, peer, { text: this.#news.text() });
     return failure(code, to, peer, { text: `${source.host} may be no address of this host` });
   }
 

@@ -4,7 +4,7 @@ import { codeOf, meaningOf } from "../../core/errno.js";
 import type { Unreachable } from "../../core/events.js";
 import type { Addon } from "./addon.js";
 import type { Names } from "./names.js";
-import { takeReports } from "./reports.js";
+import { takePeerError, takeReports } from "./reports.js";
 
 /** What the next call fails with. */
 export interface Refusal {
@@ -29,19 +29,22 @@ export class News {
     this.#tell = tell;
   }
 
-  /** Tells on what the last call to the addon was told. `peer` is the connected one. */
-  take(peer: Endpoint | undefined): void {
-    if (this.#addon.reports.numbers[0] === 0) return;
+  /**
+   * Tells on what the last call to the addon was told. `peer` is the connected one.
+   *
+   * @returns whether the next call about the peer is to fail now.
+   */
+  take(peer: Endpoint | undefined): boolean {
+    if (this.#addon.reports.numbers[0] === 0) return false;
     for (const event of takeReports(this.#addon, this.#names, peer)) {
       if (event.type === "unreachable" && peer && event.report.destination?.equals(peer))
         this.#said = event.report;
       this.#tell(event);
     }
-  }
-
-  /** The next call fails with `errno`, which is about the connected peer. */
-  keep(errno: number): void {
+    const errno = takePeerError(this.#addon);
+    if (errno === 0) return false;
     this.#refusal = { errno, code: codeOf(errno), text: this.text() };
+    return true;
   }
 
   /** What this call fails with, and no later one; `undefined` where it does not. */

@@ -24,7 +24,7 @@ export function describe(batch: Outbound, from: number, { outbox }: Addon, known
     if (mixed) peer = batch.peer(from + index);
     const how = plain ? undefined : batch.how(from + index);
     // A search of the path MTU changes the socket for as long as it takes to send one datagram.
-    if (index > 0 && (how ?? lastHow)?.probe) return index;
+    if (index > 0 && (how?.probe === true || lastHow?.probe === true)) return index;
     if (!leaveAlike(how, lastHow) || (peer !== last && !(peer && last?.equals(peer)))) {
       last = peer;
       lastHow = how;

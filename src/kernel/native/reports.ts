@@ -29,6 +29,13 @@ export function refusedMtu({ reports }: Addon): number | undefined {
   return mtu === 0 ? undefined : mtu;
 }
 
+/** Takes the errno that the next call about the connected peer is to fail with; 0 where there is none. */
+export function takePeerError({ reports }: Addon): number {
+  const errno = reports.numbers[2] ?? 0;
+  reports.numbers[2] = 0;
+  return errno;
+}
+
 function endpointAt(reported: Buffer, names: Names, index: number): Endpoint | undefined {
   const start = index * nameBytes;
   return reported.readUInt16LE(start) === 0 ? undefined : names.read(reported, start);
