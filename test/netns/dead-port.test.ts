@@ -5,7 +5,7 @@ import { describe, test } from "vitest";
 
 import { overDrivers } from "../process/programs.js";
 import { exchange, expectInOrder, witness } from "./exchange.js";
-import { host as newHost, needNetworks } from "./network.js";
+import { host as newHost, needNetworks, outspoken } from "./network.js";
 
 /** Datagrams in a burst: what the smallest receive buffers hold. */
 const burst = 400;
@@ -18,12 +18,7 @@ overDrivers((driver) => {
     test("of 200,000 datagrams a tenth goes where nobody listens: the others come once, whole and in order", async (t) => {
       needNetworks(t);
       const at = await newHost(t);
-      // Without it, the kernel answers a few times a second. Old kernels have the last one for the whole machine alone.
-      at.run(`
-        echo 0 > /proc/sys/net/ipv4/icmp_ratelimit
-        echo 0 > /proc/sys/net/ipv6/icmp/ratelimit
-        test ! -e /proc/sys/net/ipv4/icmp_msgs_per_sec || echo 1000000 > /proc/sys/net/ipv4/icmp_msgs_per_sec
-      `);
+      outspoken(at);
       const sizes = [
         ...Array.from({ length: burst / 2 }, () => 64),
         ...fc.sample(fc.integer({ min: 0, max: 200 }), { numRuns: burst / 2, seed: 7 }),

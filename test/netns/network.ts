@@ -63,9 +63,13 @@ export function join(first: Host, second: Host, number: number, mtu = 1500): voi
     { at: first, end: `dg${number}a`, last: 1 },
     { at: second, end: `dg${number}b`, last: 2 },
   ];
-  // An IPv6 address is of use at once where no duplicate is looked for, on an interface that is up already.
+  // An IPv6 address is of use at once where no duplicate is looked for, on an interface that is up already. It stays when
+  // that goes down, as an IPv4 address does.
   for (const { at, end } of ends) {
-    at.run(`echo 0 > /proc/sys/net/ipv6/conf/${end}/accept_dad; ip link set ${end} mtu ${mtu} up`);
+    at.run(`
+      cd /proc/sys/net/ipv6/conf/${end}; echo 0 > accept_dad; echo 1 > keep_addr_on_down
+      ip link set ${end} mtu ${mtu} up
+    `);
   }
   for (const { at, end, last } of ends) {
     at.run(`
@@ -83,6 +87,105 @@ export async function twoHosts(test: TestContext): Promise<[Host, Host]> {
   return pair;
 }
 
+/** A host, a router next to it, and another host behind that. */
+export interface Row {
+  readonly from: Host;
+  readonly router: Host;
+  readonly to: Host;
+}
+
+export type Addresses = (typeof families)[number];
+
+/** Where hosts are, in tests that are the same over IPv4 and over IPv6. */
+export const families = [
+  {
+    family: "IPv4",
+    /** Bytes of a packet before the payload of a datagram. */
+    headerBytes: 28,
+    /** The first host, and at the other end of its cable the second one or the router. */
+    from: "10.77.0.1",
+    next: "10.77.0.2",
+    /** Behind the router. */
+    to: "10.77.1.2",
+    /** On the first cable, where no host has it. */
+    nobody: "10.77.0.9",
+    any: "0.0.0.0",
+  },
+  {
+    family: "IPv6",
+    headerBytes: 48,
+    from: "fd00:77::1",
+    next: "fd00:77::2",
+    to: "fd00:77:1::2",
+    nobody: "fd00:77::9",
+    any: "::",
+  },
+] as const;
+
+/** Two hosts with a router between them, behind which packets hold `mtu` bytes. */
+export async function acrossRouter(test: TestContext, mtu = 1500): Promise<Row> {
+  needNetworks(test);
+  const [from, router, to] = await Promise.all([host(test), host(test), host(test)]);
+  router.run("echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
+  join(from, router, 0);
+  join(router, to, 1, mtu);
+  from.run("ip route add default via 10.77.0.2; ip -6 route add default via fd00:77:0::2");
+  to.run("ip route add default via 10.77.1.1; ip -6 route add default via fd00:77:1::1");
+  return { from, router, to };
+}
+
+/** Has a host say by ICMP all that there is to say, which it does a few times a second otherwise. */
+export function outspoken(at: Host): void {
+  // Old kernels have the last one for the whole machine alone.
+  at.run(`
+    echo 0 > /proc/sys/net/ipv4/icmp_ratelimit
+    echo 0 > /proc/sys/net/ipv6/icmp/ratelimit
+    test ! -e /proc/sys/net/ipv4/icmp_msgs_per_sec || echo 1000000 > /proc/sys/net/ipv4/icmp_msgs_per_sec
+  `);
+}
+
+/** Has a host give a neighbour up that is silent after a tenth of a second, not after three. */
+export function impatient(at: Host, end: string): void {
+  for (const family of ["ipv4", "ipv6"]) {
+    at.run(`cd /proc/sys/net/${family}/neigh/${end}; echo 1 > mcast_solicit; echo 100 > retrans_time_ms`);
+  }
+}
+
+/**
+ * Has a host drop packets as they come in at an end of a cable, before it joins fragments.
+ *
+ * @param which packets, as nft(8) has it.
+ * @param percent of them that are dropped, by chance.
+ * @returns what reads how many of these packets have come, and how many of them were dropped.
+ */
+export function dropping(
+  at: Host,
+  end: string,
+  which: string,
+  percent: number,
+): () => { came: number; dropped: number } {
+  at.run(`nft -f - <<'RULES'
+    table netdev dg {
+      counter came { }
+      counter dropped { }
+      chain arriving {
+        type filter hook ingress device "${end}" priority 0
+        ${which} counter name "came" numgen random mod 100 <= ${percent - 1} counter name "dropped" drop
+      }
+    }\nRULES`);
+  return () => {
+    const [came, dropped] = ["came", "dropped"].map((name) =>
+      Number(/packets (\d+)/.exec(at.run(`nft list counter netdev dg ${name}`))?.[1]),
+    );
+    return { came: came!, dropped: dropped! };
+  };
+}
+
+/** What the kernel of a host has counted since the host is there, such as `"UdpSndbufErrors"`. nstat(8). */
+export function kernelCount(at: Host, name: string): number {
+  return Number(new RegExp(`^${name} +(\\d+)`, "m").exec(at.run(`nstat -asz ${name}`))?.[1]);
+}
+
 /**
  * Has an end of a cable take all that arrives in one queue, that of the CPU that `withinOneCpu` names. A queueing
  * discipline at the other end sends from whichever CPU finds its time come.
@@ -97,11 +200,15 @@ export function inOneQueue(at: Host, end: string): void {
 export function needNetworks(test: TestContext): void {
   const [command, ...args] = [
     ...inNamespace,
-    ...prepared("ip link add dg0a type veth peer name dg0b"),
-    ..."tc qdisc add dev dg0a root tbf rate 20mbit burst 20kb limit 1mb".split(" "),
+    ...prepared(
+      `ip link add dg0a type veth peer name dg0b &&
+      tc qdisc add dev dg0a root tbf rate 20mbit burst 20kb limit 1mb &&
+      nft 'add table netdev dg; add chain netdev dg in { type filter hook ingress device dg0a priority 0; }'`,
+    ),
+    "true",
   ];
-  if (!requireAll && spawnSync(command!, args, { stdio: "ignore" }).status !== 0) {
-    test.skip("skipped: no hosts and cables can be made here (root, unshare, ip, tc)");
+  if (!requireAll && spawnSync(command, args, { stdio: "ignore" }).status !== 0) {
+    test.skip("skipped: no hosts and cables can be made here (root, unshare, ip, tc, nft)");
   }
 }
 

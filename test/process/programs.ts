@@ -1,9 +1,10 @@
 /** Programs as real child processes, for what only a process can show. */
 
-import { spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { EventEmitter, once } from "node:events";
 import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
+import type { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
 import { type TestContext, describe } from "vitest";
@@ -28,6 +29,8 @@ export class Program {
   readonly ended: Promise<Ending>;
   /** Sends it a signal. */
   readonly kill: (signal: NodeJS.Signals) => void;
+  /** What it reads, where its input was left open. */
+  readonly #input: Writable | null;
   readonly #command: string;
   readonly #printed: string[] = [];
   readonly #news = new EventEmitter();
@@ -35,18 +38,27 @@ export class Program {
   #ending: Ending | undefined;
   #failure: Error | undefined;
 
-  constructor(test: TestContext, command: readonly string[], env: NodeJS.ProcessEnv = process.env) {
+  /** @param input whether it reads what `write` gives it, or nothing. */
+  constructor(
+    test: TestContext,
+    command: readonly string[],
+    env: NodeJS.ProcessEnv = process.env,
+    input: "pipe" | "ignore" = "ignore",
+  ) {
     this.#command = command.join(" ");
     const [file = "", ...args] = command;
-    const child = spawn(file, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+    const child: ChildProcess = spawn(file, args, { env, stdio: [input, "pipe", "pipe"] });
+    this.#input = child.stdin;
+    // A program that ends without reading its input is told of by what reads its lines.
+    this.#input?.on("error", () => undefined);
     this.kill = (signal) => void child.kill(signal);
     test.onTestFinished(async () => {
       child.kill("SIGKILL");
       await this.ended.catch(() => undefined);
     });
     let stderr = "";
-    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-    createInterface({ input: child.stdout }).on("line", (line) => {
+    child.stderr!.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+    createInterface({ input: child.stdout! }).on("line", (line) => {
       this.#printed.push(line);
       this.#news.emit("news");
     });
@@ -65,6 +77,16 @@ export class Program {
       this.#failure = error as Error;
       this.#news.emit("news");
     });
+  }
+
+  /** Gives the program a line to read. */
+  write(line: string): void {
+    this.#input!.write(`${line}\n`);
+  }
+
+  /** Tells the program that nothing more comes. */
+  endInput(): void {
+    this.#input!.end();
   }
 
   /** The next line that the program prints. @throws when it ends without one. */
