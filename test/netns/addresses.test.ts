@@ -1,0 +1,89 @@
+/** Hosts with more than one address: where datagrams come to and from, and what else is known of how they came. */
+
+import { type TestContext, describe, expect, test } from "vitest";
+
+import { Program, cleanEnding, home, overDrivers, whySkipped } from "../process/programs.js";
+import { type Host, acrossRouter, families, join, twoHosts } from "./network.js";
+import { RemoteSocket } from "./remote.js";
+
+const why = whySkipped("native");
+/** The other address of the second host on the first cable, and its address on the second one. */
+const others = {
+  IPv4: { second: "10.77.0.3", elsewhere: "10.77.1.2" },
+  IPv6: { second: "fd00:77::3", elsewhere: "fd00:77:1::2" },
+} as const;
+
+describe.each(families)("over $family", (at) => {
+  const { second, elsewhere } = others[at.family];
+
+  overDrivers((driver) => {
+    test("a server of all addresses answers from the one that was asked, where datagrams tell it which", async (t) => {
+      const [from, to] = await twoCables(t);
+      const server = await RemoteSocket.open(t, driver, to, at.any);
+      const [, port] = server.address;
+      const { available } = (await server.capabilities()).packetInfo;
+      const asked = [at.next, second, elsewhere, second, at.next];
+      const ask = ["python3", `${home}test/netns/python/ask.py`, String(port), ...asked];
+      const client = new Program(t, [...from.within, ...ask]);
+      for (const host of asked) {
+        const datagram = await server.answer("me");
+        expect(datagram.data).toBe("who are you?");
+        expect(datagram.destination).toEqual(available ? { host, port } : undefined);
+        const cable = host === elsewhere ? "dg1b" : "dg0b";
+        expect(datagram.interface).toBe(available ? cable : undefined);
+      }
+      const answers = JSON.parse(await client.line()) as [host: string, port: number][];
+      if (available) expect(answers).toEqual(asked.map((host) => [host, port]));
+      // Left to itself, the kernel takes one of the addresses of the cable for both that are there.
+      else expect(new Set(answers.map(([host]) => host)).size).toBe(2);
+      expect(await client.ended).toMatchObject(cleanEnding);
+      await server.close();
+    });
+  });
+
+  describe.skipIf(why !== undefined)("over native", () => {
+    test("sendmsg sends from the address that it names, and rejects one that is not this host's", async (t) => {
+      const [from, to] = await twoCables(t);
+      const s = await RemoteSocket.open(t, "native", to, at.any);
+      const peer = await RemoteSocket.open(t, "dgram", from, at.any);
+      const address = [at.from, peer.address[1]] as const;
+      for (const source of [second, at.next, second]) {
+        await s.sendmsg({ data: source, address, source });
+        const came = await peer.recvmsg();
+        expect({ said: came.data, source: came.source.host }).toEqual({ said: source, source });
+      }
+      // Linux has the second code over IPv4 alone, and not in every release.
+      await expect(s.sendmsg({ data: "not me", address, source: at.nobody })).rejects.toMatchObject({
+        code: expect.stringMatching(at.family === "IPv4" ? /^(EINVAL|ENETUNREACH)$/ : /^EINVAL$/) as string,
+      });
+      await s.sendmsg({ data: "me", address, source: second });
+      expect((await peer.recvmsg()).data).toBe("me");
+      await s.close();
+    });
+
+    test("TTL, TOS and ECN arrive across a router as sendmsg named them, with one hop less", async (t) => {
+      const { from, to } = await acrossRouter(t);
+      const s = await RemoteSocket.open(t, "native", from, at.any);
+      const peer = await RemoteSocket.open(t, "native", to, at.to);
+      const [host, port] = peer.address;
+      await s.sendmsg({ data: "marked", address: peer.address, ttl: 5, tos: 0xb8, ecn: 1 });
+      await s.sendto("plain", peer.address);
+      const came = await peer.receive(2);
+      const known = { destination: { host, port }, interface: "dg1b" };
+      expect(came).toMatchObject([
+        { data: "marked", ttl: 4, tos: 0xb9, ecn: 1, ...known },
+        { data: "plain", ttl: 63, tos: 0, ecn: 0, ...known },
+      ]);
+      await peer.close();
+      await s.close();
+    });
+  });
+});
+
+/** Two hosts on two cables, of which the second one has two addresses on the first cable. */
+async function twoCables(test: TestContext): Promise<[Host, Host]> {
+  const [from, to] = await twoHosts(test);
+  join(from, to, 1);
+  to.run("ip addr add 10.77.0.3/24 dev dg0b; ip addr add fd00:77::3/64 dev dg0b");
+  return [from, to];
+}
