@@ -4,7 +4,7 @@ import { type TestContext, expect, test } from "vitest";
 
 import { Program, bin } from "../cli/program.js";
 import { overDrivers } from "../process/programs.js";
-import { type Host, host, join, needNetworks, twoHosts } from "./network.js";
+import { type Host, acrossRouter, twoHosts } from "./network.js";
 
 overDrivers((driver) => {
   const native = driver === "native";
@@ -15,7 +15,8 @@ overDrivers((driver) => {
   ])(
     "what a router says of $to ends the command with exit code 4, where the driver hears routers",
     async ({ to, said }, t) => {
-      const at = await behindRouter(t);
+      const { from: at, router } = await acrossRouter(t);
+      router.run("ip route add unreachable 10.99.0.0/16; ip -6 route add unreachable fd00:99::/32");
       const refusal = `${to} cannot be reached (${said.replace(":0::", "::")})\n`;
       const asked = await command(t, driver, at, ["request", to, "x", "--timeout", native ? "10m" : "100ms"])
         .ended;
@@ -41,17 +42,6 @@ overDrivers((driver) => {
     expect(/answers in fragments: (\d+)\n/.exec(stderr)?.[1]).toBe(native ? "1" : undefined);
   });
 });
-
-/** A host with a router that knows that there is no way to 10.99.0.0/16 and fd00:99::/32. */
-async function behindRouter(test: TestContext): Promise<Host> {
-  needNetworks(test);
-  const [at, router] = await Promise.all([host(test), host(test)]);
-  router.run("echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
-  join(at, router, 0);
-  router.run("ip route add unreachable 10.99.0.0/16; ip -6 route add unreachable fd00:99::/32");
-  at.run("ip route add default via 10.77.0.2; ip -6 route add default via fd00:77:0::2");
-  return at;
-}
 
 /** Starts the command on a host. */
 function command(test: TestContext, driver: string, { within }: Host, args: readonly string[]): Program {

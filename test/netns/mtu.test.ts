@@ -4,7 +4,7 @@ import { type TestContext, describe, expect, test } from "vitest";
 
 import type { PathMtuResult } from "../../src/message/index.js";
 import { Program, home, whySkipped, withDriver } from "../process/programs.js";
-import { type Host, host, join, needNetworks, twoHosts } from "./network.js";
+import { type Host, acrossRouter, twoHosts } from "./network.js";
 
 const families = [
   {
@@ -48,7 +48,7 @@ for (const { version, address, overhead, most, router } of families) {
     });
 
     test("a router that tells of its narrow link is believed, and no probe is waited for", async (t) => {
-      const { from, to } = await acrossRouter(t);
+      const { from, to } = await acrossRouter(t, 1280);
       const { result, lines } = await search(t, from, to, address(1));
       expect(result).toMatchObject({ mtu: 1280, maxPayload: 1280 - overhead, lost: 0, blackHole: false });
       const told = lines.filter((line) => line.includes(`${router} says that the MTU is 1280`));
@@ -56,14 +56,14 @@ for (const { version, address, overhead, most, router } of families) {
     });
 
     test("a router that tells what the kernel knew already is believed as well", async (t) => {
-      const { from, to } = await acrossRouter(t);
+      const { from, to } = await acrossRouter(t, 1280);
       await search(t, from, to, address(1));
       const { result } = await search(t, from, to, address(1));
       expect(result).toMatchObject({ mtu: 1280, maxPayload: 1280 - overhead, lost: 0, blackHole: false });
     });
 
     test("what the kernel knows of the path is tried early, and one byte more, where nobody tells", async (t) => {
-      const { from, router: filtering, to } = await acrossRouter(t);
+      const { from, router: filtering, to } = await acrossRouter(t, 1280);
       await search(t, from, to, address(1));
       filtering.run(filterIcmp("output"));
       const { result, lines } = await search(t, from, to, address(1));
@@ -96,7 +96,7 @@ for (const { version, address, overhead, most, router } of families) {
     });
 
     test("where nobody listens behind a router, that ends it at once, with exit code 4", async (t) => {
-      const { from } = await acrossRouter(t);
+      const { from } = await acrossRouter(t, 1280);
       const { code, stderr } = await mtu(t, from, [destination(address(1), "9"), "--timeout", "10m"]).ended;
       expect({ code, stderr }).toEqual({
         code: 4,
@@ -107,7 +107,7 @@ for (const { version, address, overhead, most, router } of families) {
 }
 
 test.skipIf(skipped !== undefined)("a path narrower than the base is found too, over IPv4", async (t) => {
-  const { from, router, to } = await acrossRouter(t);
+  const { from, router, to } = await acrossRouter(t, 1280);
   router.run(`ip link set dg1a mtu 600; ${filterIcmp("output")}`);
   to.run("ip link set dg1b mtu 600");
   const { result } = await search(t, from, to, "10.77.1.2");
@@ -139,16 +139,4 @@ function mtu(test: TestContext, at: Host, args: readonly string[]): Program {
 
 function destination(address: string, port: string): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
-/** Two hosts with a router between them, whose second link carries packets of `mtu` bytes. */
-async function acrossRouter(test: TestContext, mtu = 1280): Promise<{ from: Host; router: Host; to: Host }> {
-  needNetworks(test);
-  const [from, router, to] = await Promise.all([host(test), host(test), host(test)]);
-  router.run("echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
-  join(from, router, 0);
-  join(router, to, 1, mtu);
-  from.run("ip route add default via 10.77.0.2; ip -6 route add default via fd00:77:0::2");
-  to.run("ip route add default via 10.77.1.1; ip -6 route add default via fd00:77:1::1");
-  return { from, router, to };
 }
