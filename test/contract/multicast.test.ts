@@ -1,5 +1,4 @@
 import {
-  AF_INET,
   AF_INET6,
   IPPROTO_IP,
   IPPROTO_IPV6,
@@ -9,32 +8,11 @@ import {
   IP_MULTICAST_IF,
   IP_MULTICAST_LOOP,
   IP_MULTICAST_TTL,
-  type Socket,
 } from "datagram";
 import { expect } from "vitest";
 
-import { type World, contract, soon, texts } from "./world.js";
-
-/** A socket on every interface, one that sends multicast over loopback, and a group that nobody else uses. */
-interface Party {
-  readonly receiver: Socket;
-  readonly sender: Socket;
-  readonly group: string;
-  readonly port: number;
-}
-
-async function meet({ bound, loopback, socket }: World): Promise<Party> {
-  const [receiver, sender] = [socket(), await bound()];
-  await receiver.bind(["", 0]);
-  sender.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, loopback);
-  return { receiver, sender, group: freshGroup(receiver), port: receiver.getsockname().port };
-}
-
-/** A group of this host's site (RFC 2365), or for IPv6 of this host alone: nothing sent there leaves (RFC 4291). */
-function freshGroup(s: Socket): string {
-  const [high, low] = [s.random() % 256, 1 + (s.random() % 254)];
-  return s.family === AF_INET ? `239.255.${high}.${low}` : `ff01::${high.toString(16)}:${low.toString(16)}`;
-}
+import { freshGroup, meet } from "./groups.js";
+import { contract, soon, texts } from "./world.js";
 
 for (const by of ["address", "name"] as const) {
   contract(`a group joined on an interface given by its ${by} is heard`, async (world) => {

@@ -57,6 +57,12 @@ contract("socket() refuses arguments of a wrong type with ERR_INVALID_ARG_TYPE",
     const options = { [option]: "1024" } as never;
     expect(() => socket(AF_INET, SOCK_DGRAM, options)).toThrow(expect.objectContaining(wrong));
   }
+  for (const option of ["strict", "dontFragment", "metadata"]) {
+    for (const value of [1, "yes", null, {}]) {
+      const options = { [option]: value } as never;
+      expect(() => socket(AF_INET, SOCK_DGRAM, options), option).toThrow(expect.objectContaining(wrong));
+    }
+  }
 });
 
 contract("socket() refuses sizes out of range with ERR_OUT_OF_RANGE", () => {

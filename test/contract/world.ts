@@ -7,6 +7,7 @@ import {
   OSError,
   SOCK_DGRAM,
   type Socket,
+  type SocketEvents,
   type SocketOptions,
   socket,
 } from "datagram";
@@ -25,6 +26,8 @@ export interface World {
   nobody(family?: Family): Promise<Address>;
   /** This host, for `bind` and `sendto`. */
   readonly localhost: (family?: Family) => string;
+  /** Two more IPv4 addresses of this host, on `loopback`. */
+  readonly moreHosts: readonly [string, string];
   /** The IPv4 broadcast address that reaches this host and no other. */
   readonly broadcast: string;
   /** The name of the interface that `localhost` is on. */
@@ -40,6 +43,11 @@ export const families = [
   ["IPv4", AF_INET],
   ["IPv6", AF_INET6],
 ] as const;
+
+/** An IPv4 address as IPv6 sockets have it (RFC 4291, section 2.5.5.2). */
+export function mapped(host: string): string {
+  return `::ffff:${host}`;
+}
 
 /** How long a call may wait for what must come: long enough for the slowest machine, so that a loss has a clear error. */
 export const soon = { timeoutMs: 5_000 } as const;
@@ -89,6 +97,18 @@ export function turn({ clock }: Socket): Promise<void> {
 /** Resolves after `ms` milliseconds of the socket's time. */
 export function pause({ clock }: Socket, ms: number): Promise<void> {
   return new Promise((resolve) => clock.after(ms, resolve));
+}
+
+/** The next event of a kind, which must come soon. */
+export function event<E extends keyof SocketEvents>(of: Socket, name: E): Promise<SocketEvents[E][0]> {
+  return new Promise((resolve, reject) => {
+    const none = new Error(`no event "${name}" in ${soon.timeoutMs} ms`);
+    const cancel = of.clock.after(soon.timeoutMs, () => reject(none));
+    of.once(name, ((message: SocketEvents[E][0]) => {
+      cancel();
+      resolve(message);
+    }) as never);
+  });
 }
 
 /** The next `count` payloads, as text. */
@@ -141,6 +161,7 @@ function makeWorld(sockets: Socket[], skip: Skip): World {
   };
   return {
     localhost,
+    moreHosts: ["127.0.0.2", "127.0.0.3"],
     broadcast: "127.255.255.255",
     loopback: "lo",
     elsewhere: (family = AF_INET) => (family === AF_INET ? "198.51.100.1" : "2001:db8::1"),

@@ -1,0 +1,339 @@
+import {
+  AF_INET,
+  AF_INET6,
+  type Address,
+  type Datagram,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_TCLASS,
+  IP_TOS,
+  IP_TTL,
+  type OutgoingDatagram,
+  type Socket,
+} from "datagram";
+import { expect } from "vitest";
+
+import { type World, contract, failure, families, mapped, soon, texts } from "./world.js";
+
+async function received(from: Socket, count: number): Promise<Datagram[]> {
+  const found: Datagram[] = [];
+  while (found.length < count) found.push(...(await from.recvMany(count - found.length, soon)));
+  return found;
+}
+
+/** Sends one datagram and gives what came. */
+async function pass(
+  sender: Socket,
+  receiver: Socket,
+  how: Omit<OutgoingDatagram, "data">,
+): Promise<Datagram> {
+  await expect(sender.sendmsg({ data: "hello", address: receiver.getsockname(), ...how })).resolves.toBe(5);
+  return receiver.recvmsg(soon);
+}
+
+contract("sendmsg without more than data and address is sendto", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  const plain = await pass(sender, receiver, {});
+  expect(plain.source.equals(sender.getsockname())).toBe(true);
+  const fields = ["source", "interface", "ttl", "tos", "ecn", "probe"];
+  const unset = Object.fromEntries(fields.map((field) => [field, undefined]));
+  expect((await pass(sender, receiver, unset)).data.toString()).toBe("hello");
+});
+
+contract("sendmsg without an address is send", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  const error = await failure(sender.sendmsg({ data: "hello" }));
+  expect(error).toMatchObject({ code: "EDESTADDRREQ", syscall: "send" });
+  await sender.connect(receiver.getsockname());
+  await expect(sender.sendmsg({ data: "hello" })).resolves.toBe(5);
+  expect(await texts(receiver, 1)).toEqual(["hello"]);
+});
+
+contract("sendmsg refuses what is no message with a TypeError", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  const wrong = { name: "TypeError", code: "ERR_INVALID_ARG_TYPE" };
+  for (const message of [undefined, null, "hello", 5, () => 0, { address: receiver.getsockname() }])
+    await expect(sender.sendmsg(message as never)).rejects.toMatchObject(wrong);
+});
+
+contract("sendmsg copies its data at the call", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  const data = Buffer.from("before");
+  const sending = sender.sendmsg({ data, address: receiver.getsockname() });
+  data.fill("x");
+  await sending;
+  expect(await texts(receiver, 1)).toEqual(["before"]);
+});
+
+contract(
+  "sendmsg and sendto to one destination arrive in the order of the calls",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound()];
+    const address = receiver.getsockname();
+    const sends = Array.from({ length: 40 }, (_, index) =>
+      index % 2 === 0
+        ? sender.sendto(String(index), address)
+        : sender.sendmsg({ data: String(index), address, ttl: 1 + index }),
+    );
+    await Promise.all(sends);
+    const found = await received(receiver, 40);
+    expect(found.map(({ data }) => Number(data.toString()))).toEqual(sends.map((_, index) => index));
+    expect(found.map(({ ttl }) => ttl)).toEqual(
+      sends.map((_, index) => (index % 2 === 0 ? found[0]!.ttl : 1 + index)),
+    );
+  },
+  "packetInfo",
+);
+
+contract(
+  "sendmsg has the TTL, the TOS and the interface of the datagram, and changes none for the next",
+  async ({ bound, loopback }) => {
+    for (const [, family] of families) {
+      const [sender, receiver] = [await bound(family), await bound(family)];
+      const { ttl, tos } = await pass(sender, receiver, {});
+      expect(await pass(sender, receiver, { ttl: 7 })).toMatchObject({ ttl: 7, tos });
+      expect(await pass(sender, receiver, { tos: 0x28 })).toMatchObject({ ttl, tos: 0x28 });
+      const all = await pass(sender, receiver, { ttl: 255, tos: 0xff, interface: loopback });
+      expect(all).toMatchObject({ ttl: 255, tos: 0xff, interface: loopback });
+      expect(await pass(sender, receiver, {})).toMatchObject({ ttl, tos });
+    }
+  },
+  "packetInfo",
+);
+
+for (const [ip, family] of families) {
+  contract(
+    `sendmsg with ecn alone over ${ip} keeps the DSCP of the socket`,
+    async ({ bound }) => {
+      const [sender, receiver] = [await bound(family), await bound(family)];
+      expect(await pass(sender, receiver, { ecn: 2 })).toMatchObject({ tos: 2, ecn: 2 });
+      const [level, option] = family === AF_INET ? [IPPROTO_IP, IP_TOS] : [IPPROTO_IPV6, IPV6_TCLASS];
+      sender.setsockopt(level, option, 0xb9);
+      expect(await pass(sender, receiver, { ecn: 3 })).toMatchObject({ tos: 0xbb, ecn: 3 });
+      expect(await pass(sender, receiver, { ecn: 0 })).toMatchObject({ tos: 0xb8, ecn: 0 });
+      expect(await pass(sender, receiver, { tos: 0x28, ecn: 1 })).toMatchObject({ tos: 0x29, ecn: 1 });
+      expect(await pass(sender, receiver, {})).toMatchObject({ tos: 0xb9 });
+    },
+    "packetInfo",
+  );
+}
+
+contract(
+  "sendmsg leaves from the address that it names, with the port of the socket",
+  async ({ bound, localhost, moreHosts, socket }) => {
+    const [sender, receiver] = [socket(), await bound()];
+    for (const source of [...moreHosts, localhost()]) {
+      const datagram = await pass(sender, receiver, { source });
+      expect(datagram.source).toMatchObject({ host: source, port: sender.getsockname().port });
+    }
+    // The socket's own address does not bind its datagrams.
+    const bounded = await bound();
+    expect((await pass(bounded, receiver, { source: moreHosts[0] })).source).toMatchObject({
+      host: moreHosts[0],
+      port: bounded.getsockname().port,
+    });
+  },
+  "packetInfo",
+);
+
+contract(
+  "sendmsg over IPv6 leaves from the address that it names",
+  async ({ bound, localhost, socket }) => {
+    const [sender, receiver] = [socket(AF_INET6), await bound(AF_INET6)];
+    const datagram = await pass(sender, receiver, { source: localhost(AF_INET6), ttl: 9 });
+    expect(datagram.source.host).toBe(localhost(AF_INET6));
+    expect(datagram.ttl).toBe(9);
+  },
+  "packetInfo",
+);
+
+contract(
+  "sendmsg through an IPv6 socket to an IPv4 peer has its source, TTL, TOS and interface",
+  async ({ bound, loopback, moreHosts, socket }) => {
+    const [sender, receiver] = [socket(AF_INET6), await bound()];
+    const { host, port } = receiver.getsockname();
+    const address = [mapped(host), port] as const;
+    const how = { ttl: 9, tos: 0x29, interface: loopback };
+    const datagram = await pass(sender, receiver, { address, source: mapped(moreHosts[1]), ...how });
+    expect(datagram).toMatchObject(how);
+    expect(datagram.source.host).toBe(moreHosts[1]);
+    expect(await pass(sender, receiver, { address, ecn: 1 })).toMatchObject({ tos: 1, ecn: 1 });
+  },
+  "packetInfo",
+);
+
+contract(
+  "sendmsg to the connected peer has its source and TTL too",
+  async ({ bound, moreHosts, socket }) => {
+    const [sender, receiver] = [socket(), await bound()];
+    await sender.connect(receiver.getsockname());
+    await expect(sender.sendmsg({ data: "hello", source: moreHosts[0], ttl: 5 })).resolves.toBe(5);
+    const datagram = await receiver.recvmsg(soon);
+    expect([datagram.source.host, datagram.ttl]).toEqual([moreHosts[0], 5]);
+    await sender.send("plain");
+    expect((await receiver.recvmsg(soon)).source.equals(sender.getsockname())).toBe(true);
+  },
+  "packetInfo",
+);
+
+contract(
+  "sendmsg to a name has its TTL when the name is known",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound()];
+    const address = ["localhost", receiver.getsockname().port] as const;
+    expect(await pass(sender, receiver, { address, ttl: 5 })).toMatchObject({ ttl: 5 });
+  },
+  "packetInfo",
+);
+
+/** Every third is plain; the others differ from their neighbours in one thing or in several. */
+function mixed(
+  count: number,
+  address: Address,
+  sources: readonly string[],
+): (OutgoingDatagram & { data: string })[] {
+  return Array.from({ length: count }, (_, index) => ({
+    data: String(index).padStart(8),
+    address,
+    ...(index % 3 === 1 ? { ttl: 1 + (Math.floor(index / 6) % 4) } : {}),
+    ...(index % 3 === 2 ? { tos: 4 * (Math.floor(index / 12) % 3) } : {}),
+    ...(index % 5 === 2 ? { source: sources[index % 2]! } : {}),
+  }));
+}
+
+contract(
+  "datagrams of one sendMany with fields of their own, and plain ones, each leave with their own, in order",
+  async ({ bound, localhost, moreHosts, socket }) => {
+    const sender = socket();
+    sender.setsockopt(IPPROTO_IP, IP_TTL, 77);
+    sender.setsockopt(IPPROTO_IP, IP_TOS, 0x40);
+    const receivers = [await bound(), await bound()];
+    const letters = receivers.map((receiver) => mixed(300, receiver.getsockname(), moreHosts));
+    // First one after the other, then in turn.
+    for (const items of [letters.flat(), letters[0]!.flatMap((each, index) => [each, letters[1]![index]!])]) {
+      await expect(sender.sendMany(items)).resolves.toBe(600);
+      for (const [index, receiver] of receivers.entries()) {
+        const found = await received(receiver, 300);
+        expect(
+          found.map(({ data, ttl, tos, source }) => ({ data: String(data), ttl, tos, from: source.host })),
+        ).toEqual(
+          letters[index]!.map(({ data, ttl = 77, tos = 0x40, source }) => {
+            return { data, ttl, tos, from: source ?? localhost() };
+          }),
+        );
+      }
+    }
+  },
+  "packetInfo",
+);
+
+contract(
+  "equal datagrams that leave alike still leave in a few system calls",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound()];
+    const address = receiver.getsockname();
+    const items = Array.from({ length: 600 }, (_, index) => ({
+      data: String(index).padStart(8),
+      address,
+      ttl: index < 300 ? 5 : 6,
+    }));
+    const before = sender.stats().systemCalls?.send ?? 0;
+    await sender.sendMany(items);
+    expect((sender.stats().systemCalls?.send ?? Infinity) - before).toBeLessThanOrEqual(2);
+    const found = await received(receiver, 600);
+    expect(found.map(({ ttl }) => ttl)).toEqual(items.map(({ ttl }) => ttl));
+    expect(found.map(({ data }) => data.toString())).toEqual(items.map(({ data }) => data));
+  },
+  "packetInfo",
+);
+
+/** Fields that no datagram can have, and the error of each. */
+const bad: readonly (readonly [fields: object, error: object])[] = [
+  ...[5, {}, ["127.0.0.1"]].map((source) => [{ source }, { name: "TypeError" }] as const),
+  ...["", "localhost", "127.0.0.1:80"].map((source) => [{ source }, { name: "RangeError" }] as const),
+  [{ source: "::1" }, { name: "OSError", code: "EAFNOSUPPORT" }],
+  ...[0, 256, -1, 1.5, NaN].map((ttl) => [{ ttl }, { name: "RangeError" }] as const),
+  ...[256, -1, 1.5].map((tos) => [{ tos }, { name: "RangeError" }] as const),
+  ...[4, -1].map((ecn) => [{ ecn }, { name: "RangeError" }] as const),
+  ...["ttl", "tos", "ecn"].map((field) => [{ [field]: "1" }, { name: "TypeError" }] as const),
+  ...[1, "yes"].map((probe) => [{ probe }, { name: "TypeError" }] as const),
+  [{ interface: {} }, { name: "TypeError" }],
+  [{ interface: "" }, { name: "RangeError" }],
+];
+
+contract("bad fields of a datagram are refused before anything is sent", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  const address = receiver.getsockname();
+  for (const [fields, error] of bad) {
+    const name = JSON.stringify(fields);
+    const letter = { data: "bad", address, ...fields } as OutgoingDatagram;
+    await expect(sender.sendmsg(letter), name).rejects.toMatchObject(error);
+    const items = [{ data: "good", address }, letter, { data: "good", address }];
+    await expect(sender.sendMany(items), name).rejects.toMatchObject({ ...error, index: 1, sent: 0 });
+  }
+  await sender.sendto("marker", address);
+  expect(await texts(receiver, 1)).toEqual(["marker"]);
+  expect(sender.stats().sent.datagrams).toBe(1);
+});
+
+contract(
+  "a source that this host does not have is refused, and costs the others nothing",
+  async ({ bound, elsewhere }) => {
+    for (const [, family] of families) {
+      const [sender, receiver] = [await bound(family), await bound(family)];
+      const address = receiver.getsockname();
+      const stranger = { data: "refused", address, source: elsewhere(family) };
+      const error = await failure(sender.sendmsg(stranger));
+      // Linux says ENETUNREACH of IPv4, and of IPv6 EINVAL (ip_route_output_key, net/ipv4/route.c; ip6_datagram_send_ctl).
+      expect(error).toMatchObject({ syscall: "sendto", port: address.port });
+      expect(["EINVAL", "ENETUNREACH"]).toContain(error.code);
+      const items = [{ data: "1", address }, { data: "2", address }, stranger, { data: "3", address }];
+      const many = await failure(sender.sendMany(items));
+      expect(many).toMatchObject({ code: error.code, index: 2, sent: 3 });
+      expect(await texts(receiver, 3)).toEqual(["1", "2", "3"]);
+      expect(sender.stats()).toMatchObject({ sendErrors: { [error.code]: 2 }, sent: { datagrams: 3 } });
+    }
+  },
+  "packetInfo",
+);
+
+contract(
+  "an interface that is not here is ENODEV, and costs the others nothing",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound()];
+    const address = receiver.getsockname();
+    const astray = { data: "refused", address, interface: "nosuch0" };
+    await expect(failure(sender.sendmsg(astray))).resolves.toMatchObject({ code: "ENODEV" });
+    const many = await failure(sender.sendMany([{ data: "1", address }, astray, { data: "2", address }]));
+    expect(many).toMatchObject({ code: "ENODEV", index: 1, sent: 2 });
+    expect(await texts(receiver, 2)).toEqual(["1", "2"]);
+  },
+  "packetInfo",
+);
+
+/** One field each, of those that a driver may lack. */
+const single: readonly Omit<OutgoingDatagram, "data">[] = [
+  { source: "127.0.0.1" },
+  { interface: "lo" },
+  { ttl: 5 },
+  { tos: 4 },
+  { probe: true },
+];
+
+contract(
+  "where a driver cannot send as a datagram says, that datagram alone is ENOTSUP which names the driver that can",
+  async (world: World) => {
+    const [sender, receiver] = [await world.bound(), await world.bound()];
+    const address = receiver.getsockname();
+    for (const how of single) {
+      const letter = { data: "refused", address, ...how };
+      const error = await failure(sender.sendmsg(letter));
+      expect(error, JSON.stringify(how)).toMatchObject({ code: "ENOTSUP" });
+      expect(error.message).toContain("native");
+      const many = await failure(sender.sendMany([{ data: "1", address }, letter, { data: "2", address }]));
+      expect(many, JSON.stringify(how)).toMatchObject({ code: "ENOTSUP", index: 1, sent: 2 });
+      expect(await texts(receiver, 2)).toEqual(["1", "2"]);
+    }
+  },
+  "no packetInfo",
+);

@@ -1,0 +1,99 @@
+import { type Socket, type Totals, stats } from "datagram";
+import { expect } from "vitest";
+
+import { contract, failure, numbered, soon, texts } from "./world.js";
+
+/** The counts of a ledger as numbers by name: `sent.datagrams`, `sendErrors.EMSGSIZE` and so on. */
+function flat(totals: Totals): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const [name, value] of Object.entries(totals)) {
+    if (typeof value === "number") found.set(name, value);
+    else for (const [key, count] of Object.entries(value ?? {})) found.set(`${name}.${key}`, Number(count));
+  }
+  return found;
+}
+
+/** What came to `before` since, by name; what did not change is left out. */
+function difference(before: Totals): Record<string, number> {
+  const earlier = flat(before);
+  const more = Array.from(
+    flat(stats()),
+    ([name, count]) => [name, count - (earlier.get(name) ?? 0)] as const,
+  );
+  return Object.fromEntries(more.filter(([, count]) => count !== 0));
+}
+
+/** The sum of what sockets count, as far as `stats()` of all has it too. */
+function sum(sockets: readonly Socket[]): Record<string, number> {
+  const found: Record<string, number> = {};
+  for (const s of sockets) {
+    const {
+      systemCalls: _calls,
+      segmentationRefused: _refused,
+      receiveBuffer: _buffer,
+      ...totals
+    } = s.stats();
+    for (const [name, count] of flat(totals)) if (count !== 0) found[name] = (found[name] ?? 0) + count;
+  }
+  return found;
+}
+
+contract("stats() of all sockets is the sum of theirs, of those that are closed too", async (world) => {
+  const before = stats();
+  const [one, other] = [await world.bound(), await world.bound(undefined, { receiveBuffer: 65_536 })];
+  const connected = await world.bound();
+  await one.sendMany(["0123456789", "01", ""], other.getsockname());
+  await other.recv(4, soon);
+  await other.sendto("answer", one.getsockname());
+  expect(await texts(one, 1)).toEqual(["answer"]);
+  await failure(one.sendto(Buffer.alloc(70_000), other.getsockname()));
+  await failure(one.sendMany([Buffer.alloc(70_000), "x"], [world.broadcast, 9]));
+  await connected.connect(await world.nobody());
+  await connected.send("anybody?");
+  await failure(connected.recv(64, soon));
+  for (let count = 0; count < 50; count++) await one.sendto(Buffer.alloc(10_000), other.getsockname());
+  await other.close();
+  const sockets = [one, other, connected];
+  const counted = sum(sockets);
+  expect(difference(before)).toEqual(counted);
+  expect(counted).toMatchObject({ truncated: 1, tooBig: 2, "sendErrors.EACCES": 1 });
+  expect(counted["unreachable.ECONNREFUSED"]).toBe(1);
+  await Promise.all(sockets.map((s) => s.close()));
+  expect(difference(before)).toEqual(sum(sockets));
+});
+
+contract("stats() of all sockets is frozen, and a picture of its moment", async ({ bound }) => {
+  const [s, before] = [await bound(), stats()];
+  const { datagrams } = before.sent;
+  await s.sendMany(numbered(3), s.getsockname());
+  expect(before.sent.datagrams).toBe(datagrams);
+  expect(stats().sent.datagrams).toBe(datagrams + 3);
+  expect(
+    [before, before.sent, before.received, before.sendErrors].every((each) => Object.isFrozen(each)),
+  ).toBe(true);
+});
+
+contract(
+  "stats() of all sockets says undefined of what the driver cannot tell",
+  async ({ bound }) => {
+    const s = await bound();
+    await s.sendto("x", s.getsockname());
+    expect([stats().droppedKernel, stats().fragmented]).toEqual([undefined, undefined]);
+  },
+  "no kernelDropCount",
+);
+
+contract(
+  "stats() of all sockets counts from 0 what the driver can tell",
+  async ({ bound }) => {
+    const s = await bound();
+    await s.sendto("x", s.getsockname());
+    const { droppedKernel, fragmented, unreachable } = stats();
+    expect([typeof droppedKernel, typeof fragmented, typeof unreachable]).toEqual([
+      "number",
+      "number",
+      "object",
+    ]);
+  },
+  "kernelDropCount",
+);
