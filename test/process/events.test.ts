@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 
-import { cleanEnding, overDrivers, start } from "./programs.js";
+import { cleanEnding, inOpenNetwork, needNamespaces, overDrivers, start, whySkipped } from "./programs.js";
 
 overDrivers((driver) => {
   test("what a tap or a listener throws is an uncaught exception, and the socket works on", async (context) => {
@@ -38,3 +38,28 @@ overDrivers((driver) => {
     });
   });
 });
+
+const why = whySkipped("native");
+
+test.skipIf(why !== undefined)(
+  "of the native driver all four events tell all that they can, and the channels have the same messages",
+  async (context) => {
+    needNamespaces(context);
+    expect(await start(context, "native", "news", [], { within: inOpenNetwork }).ended).toEqual({
+      ...cleanEnding,
+      lines: [
+        "truncated hell of 5",
+        "channel: truncated",
+        "dropped by receiveBuffer: some, undefined",
+        "channel: dropped",
+        "unreachable ECONNREFUSED: port unreachable, 127.0.0.1 of 127.0.0.1",
+        "channel: unreachable",
+        // The route of this host has changed, of which no router tells.
+        "pathMtu 127.0.0.1 1500 1472 undefined",
+        "channel: pathMtu",
+        "65535 65507 then 1500 1472",
+        "in fragments: 1",
+      ],
+    });
+  },
+);

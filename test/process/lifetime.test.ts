@@ -29,8 +29,10 @@ overDrivers((driver) => {
     "idle",
     "idle after a datagram",
     "idle and connected",
+    "idle after a send to nobody",
     "unref, then recvfrom",
     "recvfrom, then unref",
+    "unref, recvfrom, then a send to nobody",
   ])("a process ends: %s", async (name, context) => {
     const program = start(context, driver, "lifetime", [name]);
     expect(await program.ended).toEqual({ ...cleanEnding, lines: [self] });

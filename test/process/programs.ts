@@ -140,6 +140,32 @@ export const inEmptyNetwork: readonly string[] = [
   ),
 ];
 
+/** The start of a command that runs in a network of its own, with nothing but loopback, where hosts send every ICMP error. */
+export const inOpenNetwork: readonly string[] = [
+  "unshare",
+  "-rn",
+  ...prepared(
+    [
+      "ip link set lo up",
+      "cd /proc/sys/net",
+      "echo 0 > ipv4/icmp_ratelimit",
+      "echo 0 > ipv6/icmp/ratelimit",
+      // Older kernels have these for the whole machine alone.
+      "for each in ipv4/icmp_msgs_per_sec ipv4/icmp_msgs_burst; do [ ! -e $each ] || echo 1000000 > $each; done",
+      "cd /",
+    ].join(" && "),
+  ),
+];
+
+/** Skips a test where the machine as a whole limits its ICMP errors, as older kernels do, but where every test is required. */
+export function needStorms(test: TestContext): void {
+  needNamespaces(test);
+  const [command, ...args] = [...inOpenNetwork, "test", "-e", "/proc/sys/net/ipv4/icmp_msgs_per_sec"];
+  if (!requireAll && spawnSync(command, args, { stdio: "ignore" }).status !== 0) {
+    test.skip("skipped: this kernel limits ICMP errors for the whole machine");
+  }
+}
+
 /** Skips a test where no network can be made, but where every test is required. */
 export function needNamespaces(test: TestContext): void {
   const [command, ...args] = [...inEmptyNetwork, "true"];

@@ -6,6 +6,7 @@ import {
   type DriverName,
   cleanEnding,
   inEmptyNetwork,
+  inOpenNetwork,
   needNamespaces,
   overDrivers,
   start,
@@ -40,6 +41,14 @@ overDrivers((driver) => {
     needNamespaces(context);
     await endWorkers(context, driver, "waiting for room", "terminate", "1", inEmptyNetwork);
   });
+
+  // An unconnected socket of `node:dgram` is told of no ICMP error.
+  if (driver === "native") {
+    test("a worker is terminated: sending to nobody", async (context) => {
+      needNamespaces(context);
+      await endWorkers(context, driver, "sending to nobody", "terminate", "1", inOpenNetwork);
+    });
+  }
 
   test.for([
     ["calls process.exit", "3"],
