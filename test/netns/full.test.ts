@@ -1,6 +1,6 @@
-/** Where more is sent than a slow cable takes, from a socket with a small send buffer. */
+/** Where more is sent than a slow cable takes: the send buffer is full, or the queue of the network device is. */
 
-import { type TestContext, expect, test } from "vitest";
+import { type TestContext, describe, expect, test } from "vitest";
 
 import { overDrivers, whySkipped } from "../process/programs.js";
 import { exchange, expectInOrder, witness } from "./exchange.js";
@@ -50,9 +50,30 @@ test.skipIf(why !== undefined)(
   },
 );
 
-async function slowCable(test: TestContext): Promise<[Host, Host]> {
+describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${why})`}`, () => {
+  for (const { family, host, refusals } of [
+    { family: "IPv4", host: "10.77.0.2", refusals: "UdpSndbufErrors" },
+    { family: "IPv6", host: "fd00:77:0::2", refusals: "Udp6SndbufErrors" },
+  ]) {
+    for (const call of ["sendMany", "sendto"] as const) {
+      test(`what the queue of the device has no room for is sent again over ${family}: none through ${call} is lost, doubled or reordered`, async (t) => {
+        const [from, to] = await slowCable(t, "20kb");
+        // Each is longer than the one before, so that no two leave as one packet, of which the queue could drop a part.
+        const sizes = Array.from({ length: 500 }, (_, index) => 900 + index);
+        const plan = { host, call, sizes, burst: 500 };
+        const { sent, came } = await exchange(t, "native", from, await witness(t, to, host), plan);
+        expectInOrder(came, sent);
+        expect(kernelCount(from, refusals)).toBeGreaterThan(0);
+        expect(sent.turns).toBeGreaterThan(5);
+      });
+    }
+  }
+});
+
+/** @param limit bytes that wait for the cable before the kernel drops what comes. */
+async function slowCable(test: TestContext, limit = "10mb"): Promise<[Host, Host]> {
   const hosts = await twoHosts(test);
-  hosts[0].run(`tc qdisc add dev dg0a root tbf rate ${rate}kbit burst 20kb limit 10mb`);
+  hosts[0].run(`tc qdisc add dev dg0a root tbf rate ${rate}kbit burst 20kb limit ${limit}`);
   inOneQueue(hosts[1], "dg0b");
   return hosts;
 }
