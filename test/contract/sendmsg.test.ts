@@ -119,6 +119,28 @@ for (const [ip, family] of families) {
 }
 
 contract(
+  "sendmsg with ecn alone to an IPv4 peer of an IPv6 socket keeps the DSCP that its other datagrams there have",
+  async ({ bound, socket }) => {
+    const [sender, receiver] = [socket(AF_INET6), await bound()];
+    const { host, port } = receiver.getsockname();
+    const address = [mapped(host), port] as const;
+    sender.setsockopt(IPPROTO_IPV6, IPV6_TCLASS, 0xb8);
+    const { tos = NaN } = await pass(sender, receiver, { address });
+    expect((await pass(sender, receiver, { address, ecn: 1 })).tos).toBe((tos & 0xfc) | 1);
+  },
+  "packetInfo",
+);
+
+contract("sendmsg after close() is EBADF, whatever the datagram names", async ({ bound, nobody }) => {
+  const [sender, address] = [await bound(), await nobody()];
+  await sender.close();
+  for (const how of [{}, { ttl: 5 }, { ecn: 1 }]) {
+    const error = await failure(sender.sendmsg({ data: "late", address, ...how }));
+    expect(error, JSON.stringify(how)).toMatchObject({ code: "EBADF", syscall: "sendto" });
+  }
+});
+
+contract(
   "sendmsg leaves from the address that it names, with the port of the socket",
   async ({ bound, localhost, moreHosts, socket }) => {
     const [sender, receiver] = [socket(), await bound()];
@@ -249,14 +271,15 @@ contract(
 
 /** Fields that no datagram can have, and the error of each. */
 const bad: readonly (readonly [fields: object, error: object])[] = [
-  ...[5, {}, ["127.0.0.1"]].map((source) => [{ source }, { name: "TypeError" }] as const),
+  ...[null, 5, {}, ["127.0.0.1"]].map((source) => [{ source }, { name: "TypeError" }] as const),
   ...["", "localhost", "127.0.0.1:80"].map((source) => [{ source }, { name: "RangeError" }] as const),
   [{ source: "::1" }, { name: "OSError", code: "EAFNOSUPPORT" }],
   ...[0, 256, -1, 1.5, NaN].map((ttl) => [{ ttl }, { name: "RangeError" }] as const),
   ...[256, -1, 1.5].map((tos) => [{ tos }, { name: "RangeError" }] as const),
   ...[4, -1].map((ecn) => [{ ecn }, { name: "RangeError" }] as const),
   ...["ttl", "tos", "ecn"].map((field) => [{ [field]: "1" }, { name: "TypeError" }] as const),
-  ...[1, "yes"].map((probe) => [{ probe }, { name: "TypeError" }] as const),
+  ...["ttl", "tos", "ecn"].map((field) => [{ [field]: null }, { name: "TypeError" }] as const),
+  ...[1, "yes", null].map((probe) => [{ probe }, { name: "TypeError" }] as const),
   [{ interface: {} }, { name: "TypeError" }],
   [{ interface: "" }, { name: "RangeError" }],
 ];
@@ -287,6 +310,7 @@ contract(
       // Linux says ENETUNREACH of IPv4, and of IPv6 EINVAL (ip_route_output_key, net/ipv4/route.c; ip6_datagram_send_ctl).
       expect(error).toMatchObject({ syscall: "sendto", port: address.port });
       expect(["EINVAL", "ENETUNREACH"]).toContain(error.code);
+      expect(error.message).toContain(elsewhere(family));
       const items = [{ data: "1", address }, { data: "2", address }, stranger, { data: "3", address }];
       const many = await failure(sender.sendMany(items));
       expect(many).toMatchObject({ code: error.code, index: 2, sent: 3 });
@@ -317,6 +341,7 @@ const single: readonly Omit<OutgoingDatagram, "data">[] = [
   { interface: "lo" },
   { ttl: 5 },
   { tos: 4 },
+  { ecn: 1 },
   { probe: true },
 ];
 

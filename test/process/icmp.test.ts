@@ -95,6 +95,13 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
       });
     });
 
+    test("what ICMP said of the connected peer fails no sendto elsewhere", async (t) => {
+      expect(await ask(t, "a connected socket: sendto elsewhere")).toEqual({
+        outcomes: times(2, "5", "2", "ECONNREFUSED", "EAGAIN"),
+        arrived: times(6, "aside"),
+      });
+    });
+
     test("on a connected socket, nobody at another address fails no call about the peer", async (t) => {
       expect(await ask(t, "a connected socket: an error about another")).toEqual({
         outcomes: times(2, "5", "5", "hello"),
