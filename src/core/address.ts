@@ -1,6 +1,6 @@
 import { AF_INET, AF_INET6, AF_UNSPEC, INADDR_BROADCAST } from "./constants.js";
 import { OSError, outOfRange, wholeNumber, wrongType } from "./errors.js";
-import { formatLiteral, parseLiteral } from "./ip.js";
+import { formatLiteral, isMapped, parseLiteral } from "./ip.js";
 
 /** `AF_INET` or `AF_INET6`. */
 export type Family = typeof AF_INET | typeof AF_INET6;
@@ -171,6 +171,13 @@ export function forFamily(address: Address, family: Family, syscall: string): Ad
 /** Whether the host of `address` is a literal, so that it needs no resolver. */
 export function isEndpoint(address: Address): address is Endpoint {
   return address.family !== AF_UNSPEC;
+}
+
+/** Whether datagrams there are packets of IPv4, also from an IPv6 socket (`::ffff:a.b.c.d`). */
+export function isOverIPv4({ host, family }: Address): boolean {
+  if (family !== AF_INET6) return family === AF_INET;
+  const literal = parseLiteral(host);
+  return literal !== undefined && isMapped(literal.bytes);
 }
 
 function checkPort(port: unknown): number {

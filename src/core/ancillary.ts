@@ -10,6 +10,8 @@ export interface Ancillary {
   readonly ttl: number | undefined;
   /** The whole byte: DSCP and ECN. */
   readonly tos: number | undefined;
+  /** The lower two bits of it alone, where the byte is not named. */
+  readonly ecn: number | undefined;
   /** Never in fragments, whatever is known of the path. */
   readonly probe: boolean;
 }
@@ -22,6 +24,7 @@ export function leaveAlike(one: Ancillary | undefined, other: Ancillary | undefi
     one.source?.host === other.source?.host &&
     one.interface === other.interface &&
     one.ttl === other.ttl &&
-    one.tos === other.tos
+    one.tos === other.tos &&
+    one.ecn === other.ecn
   );
 }

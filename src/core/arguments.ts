@@ -169,35 +169,32 @@ export function checkOutgoing(
   return { count, payloads, peer: first, peers: tos, hows, lengths, ready };
 }
 
-/**
- * How an outgoing datagram leaves; `undefined` where it names nothing of its own. Reads each field once.
- *
- * @param socketTos reads what the socket has, for a datagram that names ECN alone.
- */
+/** How an outgoing datagram leaves; `undefined` where it names nothing of its own. Reads each field once. */
 export function checkAncillary(
   item: OutgoingDatagram,
   family: Family,
   syscall: string,
-  socketTos: () => number,
 ): Ancillary | undefined {
-  const { source, interface: at, ttl, tos, ecn, probe } = item;
-  // Most datagrams name nothing.
-  if ((source ?? at ?? ttl ?? tos ?? ecn ?? probe) === undefined) return undefined;
+  const { source, interface: at, ttl, tos: byte, ecn: bits, probe } = item;
+  const named =
+    source !== undefined ||
+    at !== undefined ||
+    ttl !== undefined ||
+    byte !== undefined ||
+    bits !== undefined ||
+    probe !== undefined;
+  if (!named) return undefined;
+  const tos = byte === undefined ? undefined : wholeNumber("tos", byte, 0, 255);
+  const ecn = bits === undefined ? undefined : wholeNumber("ecn", bits, 0, 3);
   if (probe !== undefined && typeof probe !== "boolean") throw wrongType("probe", "a boolean", probe);
   return {
     source: source === undefined ? undefined : checkSource(source, family, syscall),
     interface: at === undefined ? undefined : checkInterface("interface", at),
     ttl: ttl === undefined ? undefined : wholeNumber("ttl", ttl, 1, 255),
-    tos: checkTos(tos, ecn, socketTos),
+    tos: tos === undefined || ecn === undefined ? tos : (tos & 0xfc) | ecn,
+    ecn: tos === undefined ? ecn : undefined,
     probe: probe === true,
   };
-}
-
-function checkTos(tos: unknown, ecn: unknown, socketTos: () => number): number | undefined {
-  const whole = tos === undefined ? undefined : wholeNumber("tos", tos, 0, 255);
-  if (ecn === undefined) return whole;
-  const bits = wholeNumber("ecn", ecn, 0, 3);
-  return ((whole ?? socketTos()) & 0xfc) | bits;
 }
 
 function checkSource(source: unknown, family: Family, syscall: string): Endpoint {

@@ -1,9 +1,8 @@
 /** What can go wrong with a datagram that is to be sent. */
 
-import type { Address, Family } from "./address.js";
+import { type Address, type Family, isOverIPv4 } from "./address.js";
 import { AF_INET } from "./constants.js";
 import { OSError } from "./errors.js";
-import { isMapped, parseLiteral } from "./ip.js";
 
 /** Bytes that a datagram to any destination may have: the limit of IPv4, 65,535 less the headers. */
 export const anyLimit = 65_507;
@@ -30,9 +29,7 @@ export function failure(
  * (RFC 768, RFC 791; an IPv6 length does not count its own header, RFC 8200).
  */
 export function payloadLimit(to: Address | null, family: Family): number {
-  if (family === AF_INET) return anyLimit;
-  const literal = to && parseLiteral(to.host);
-  return literal && isMapped(literal.bytes) ? anyLimit : 65_527;
+  return family === AF_INET || (to && isOverIPv4(to)) ? anyLimit : 65_527;
 }
 
 export function closedFirst(): OSError {

@@ -1,9 +1,7 @@
-import type { Endpoint } from "./address.js";
-import { AF_INET } from "./constants.js";
+import { type Endpoint, isOverIPv4 } from "./address.js";
 import type { Clock } from "./driver.js";
 import type { PathMtuChange } from "./events.js";
 import { payloadLimit } from "./failure.js";
-import { isMapped, parseLiteral } from "./ip.js";
 
 /** Bytes of the IP and UDP headers in front of a payload (RFC 791 without options, RFC 8200, RFC 768). */
 const headerBytes = { ipv4: 28, ipv6: 48 } as const;
@@ -26,9 +24,7 @@ export function payloadWithin(mtu: number, to: Endpoint): number {
 
 /** Bytes of the IP and UDP headers of a datagram to `to`. */
 export function headersTo(to: Endpoint): number {
-  if (to.family === AF_INET) return headerBytes.ipv4;
-  const literal = parseLiteral(to.host);
-  return literal && isMapped(literal.bytes) ? headerBytes.ipv4 : headerBytes.ipv6;
+  return isOverIPv4(to) ? headerBytes.ipv4 : headerBytes.ipv6;
 }
 
 /** What one socket knows of the paths to its peers. */

@@ -144,7 +144,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
       if (typeof (message as unknown) !== "object" || (message as unknown) === null)
         throw wrongType("message", "an object", message);
       const { data, address } = message;
-      const how = this.#ancillary(message, "sendmsg");
+      const how = checkAncillary(message, this.family, "sendmsg");
       return this.#send(address === undefined ? "send" : "sendto", data, address, how);
     } catch (error) {
       return Promise.reject(error);
@@ -170,7 +170,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
         items,
         shared,
         (each) => this.#destination(each, "sendMany"),
-        (each) => this.#ancillary(each, "sendMany"),
+        (each) => checkAncillary(each, this.family, "sendMany"),
       );
       const { sender } = this.#open("sendMany");
       const lost = this.#connects ? -1 : indexWithoutAddress(outgoing);
@@ -430,14 +430,6 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     if (isEndpoint(to)) return to;
     const text = "this takes an IP address, not a name: resolve it first";
     throw new OSError("EINVAL", { syscall, address: to.host, port: to.port, text });
-  }
-
-  #ancillary(item: OutgoingDatagram, syscall: string): Ancillary | undefined {
-    return checkAncillary(item, this.family, syscall, () =>
-      this.family === c.AF_INET
-        ? this.getsockopt(c.IPPROTO_IP, c.IP_TOS)
-        : this.getsockopt(c.IPPROTO_IPV6, c.IPV6_TCLASS),
-    );
   }
 
   #send(syscall: "send" | "sendto", data: Data, address?: AddressLike, how?: Ancillary): Promise<number> {

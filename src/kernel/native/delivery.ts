@@ -93,7 +93,14 @@ class Way {
     const source = this.#source();
     // Elsewhere the routes know better: an answer to an address of this host leaves by no interface that it came by.
     const by = source && !isLinkLocal(source) ? undefined : String(index);
-    return (this.#answer = { source, interface: by, ttl: undefined, tos: undefined, probe: false });
+    return (this.#answer = {
+      source,
+      interface: by,
+      ttl: undefined,
+      tos: undefined,
+      ecn: undefined,
+      probe: false,
+    });
   }
 
   /** What came to a group or to everybody is answered from an address of this host, which over IPv4 the kernel names. */

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 
-import { type Endpoint, type Family, anyAddress } from "../../core/address.js";
-import { SOL_SOCKET } from "../../core/constants.js";
+import { type Endpoint, type Family, anyAddress, isOverIPv4 } from "../../core/address.js";
+import { AF_INET, IPPROTO_IP, IPPROTO_IPV6, IPV6_TCLASS, IP_TOS, SOL_SOCKET } from "../../core/constants.js";
 import { type Capabilities, unavailable } from "../../core/capabilities.js";
 import type { Closing, Driver, DriverEvents, DriverOptions, LedgerEvent, Sink } from "../../core/driver.js";
 import { codeOf } from "../../core/errno.js";
@@ -220,7 +220,7 @@ export class NativeDriver implements Driver {
       batch.fail(from, failure(news.code, batch.peer(from), this.#peer ?? null, { text: news.text }));
       return 1;
     }
-    const count = describe(batch, from, this.#addon, this.#names);
+    const count = describe(batch, from, this.#addon, this.#names, (to) => this.#tosTo(to));
     if (count === 0) return 1;
     this.#calls.send++;
     const result = batch.how(from)?.probe
@@ -346,6 +346,15 @@ export class NativeDriver implements Driver {
       // What a listener leaves untold by closing the socket, `close` gives.
       for (let event = this.#next(); event; event = this.#next()) this.#events.ledger(event);
     });
+  }
+
+  /** The TOS of datagrams to a peer, which over IPv4 is another option than over IPv6, also on an IPv6 socket. */
+  #tosTo(to: Endpoint | null): number {
+    const peer = to ?? this.#peer;
+    const ipv4 = peer ? isOverIPv4(peer) : this.#family === AF_INET;
+    const value = Buffer.alloc(4);
+    this.#handle.getOption(ipv4 ? IPPROTO_IP : IPPROTO_IPV6, ipv4 ? IP_TOS : IPV6_TCLASS, value);
+    return value.readUInt8(littleEndian ? 0 : 3);
   }
 
   #next(): LedgerEvent | undefined {

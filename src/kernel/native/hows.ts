@@ -13,12 +13,19 @@ const cache = new WeakMap<Ancillary, Int32Array>();
 /**
  * How datagrams leave, as the addon takes it.
  *
+ * @param socketTos reads what other datagrams there have, for one that names ECN alone.
  * @throws `OSError` `ENODEV` when no interface has the name that is given.
  */
-export function howOf(ancillary: Ancillary, known: Names, syscall: string): Int32Array {
+export function howOf(
+  ancillary: Ancillary,
+  known: Names,
+  syscall: string,
+  socketTos: () => number,
+): Int32Array {
   const made = cache.get(ancillary);
   if (made) return made;
-  const { source, interface: at, ttl, tos } = ancillary;
+  const { source, interface: at, ttl, ecn } = ancillary;
+  const tos = ecn === undefined ? ancillary.tos : (socketTos() & 0xfc) | ecn;
   const how = new Int32Array(howNumbers);
   if (source !== undefined || at !== undefined) how[0] = names.source;
   if (at !== undefined) how[1] = known.interfaceIndex(at, syscall);

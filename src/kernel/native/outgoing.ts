@@ -9,9 +9,16 @@ import type { Names } from "./names.js";
 /**
  * Writes the datagrams of a batch from `from` on where the addon reads them, as many as one send takes.
  *
+ * @param tosTo what datagrams to a peer have for their TOS, where they do not name it.
  * @returns how many; 0 when the first has failed, because its peer could not be written.
  */
-export function describe(batch: Outbound, from: number, { outbox }: Addon, known: Names): number {
+export function describe(
+  batch: Outbound,
+  from: number,
+  { outbox }: Addon,
+  known: Names,
+  tosTo: (peer: Endpoint | null) => number,
+): number {
   const { datagrams, names, hows } = outbox;
   const { starts, lengths, mixed, plain } = batch;
   const count = Math.min(batch.count - from, mostDatagrams);
@@ -33,7 +40,11 @@ export function describe(batch: Outbound, from: number, { outbox }: Addon, known
         try {
           if (peer) known.writeTo(names, slot, peer, "sendto");
           else names[(slot * nameBytes) / 4] = 0;
-          if (how) hows.set(howOf(how, known, "sendmsg"), slot * howNumbers);
+          if (how)
+            hows.set(
+              howOf(how, known, "sendmsg", () => tosTo(peer)),
+              slot * howNumbers,
+            );
           else hows[slot * howNumbers] = 0;
         } catch (error) {
           if (index === 0) batch.fail(from, error as OSError);
