@@ -127,6 +127,24 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     expect(sender.stats().sendErrors).toEqual({ ENOBUFS: 2 });
   });
 
+  test("ENOBUFS for one destination lets those to others of the same tick go first; each keeps its order", async (t) => {
+    const net = await Net.open(t, AF_INET, 3);
+    const sender = net.sender();
+    // The first two have no room, then the third has, then all have.
+    plan(["ENOBUFS", "ENOBUFS", 1]);
+    const left: string[] = [];
+    await Promise.all(
+      [0, 0, 1, 0, 2, 1].map(async (to, index) => {
+        await sender.sendto(Buffer.alloc(10 + index), net.addresses[to]!);
+        left.push(`${to}.${index}`);
+      }),
+    );
+    expect(left[0]).toBe("2.4");
+    expect(left.filter((each) => each.startsWith("0"))).toEqual(["0.0", "0.1", "0.3"]);
+    expect(left.filter((each) => each.startsWith("1"))).toEqual(["1.2", "1.5"]);
+    expect(sender.stats()).toMatchObject({ sent: { datagrams: 6 }, sendErrors: {} });
+  });
+
   test("EAGAIN waits for the socket to be writable: the program has its turns in between", async (t) => {
     const { sender, here } = await twoPeers(t);
     plan(Array(20).fill("EAGAIN"));
