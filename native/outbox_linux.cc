@@ -105,6 +105,7 @@ int Outbox::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segm
     }
     int error = errno;
     int peer_error = 0;
+    if (error == ENOBUFS) segmentation.Full();
     if (MayBeIcmp(error) && IsNobodys(fd, error, peer, reports, &peer_error)) {
       if (++rounds == kMostRounds) return -EAGAIN;
       continue;

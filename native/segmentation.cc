@@ -26,6 +26,9 @@ std::string KeyOf(const uint8_t* name) {
 
 int Segmentation::Limit(const uint8_t* name) {
   if (!allowed_) return 0;
+  // In whole seconds: for one to two of them.
+  if (full_ && Seconds() - full_since_ > kFullSeconds) full_ = false;
+  if (full_) return 0;
   if (limits_.empty()) return INT_MAX;
   if (Seconds() - since_ > kForgetSeconds) {
     limits_.clear();
@@ -44,6 +47,11 @@ int Segmentation::Refuse(int error, const uint8_t* name, int segment) {
   if (limits_.empty()) since_ = Seconds();
   limits_[KeyOf(name)] = error == EIO ? 0 : segment - 1;
   return error == EIO ? EIO : EMSGSIZE;
+}
+
+void Segmentation::Full() {
+  full_ = true;
+  full_since_ = Seconds();
 }
 
 void Segmentation::ForgetPeer() { limits_.erase(std::string()); }

@@ -17,6 +17,8 @@ class Segmentation {
   int Limit(const uint8_t* name);
   // A run of datagrams of `segment` bytes was refused, and went plainly. Gives the error as it is understood.
   int Refuse(int error, const uint8_t* name, int segment);
+  // A queue on the way is full: of a run it may drop a part without a word, so that for a while there are none.
+  void Full();
   // The connected peer is another one.
   void ForgetPeer();
 
@@ -26,9 +28,13 @@ class Segmentation {
   // What every IPv6 link carries of payload (RFC 8200), and IPv4 paths in use do.
   static constexpr int kSureBytes = 1200;
 
+  static constexpr int64_t kFullSeconds = 1;
+
   bool allowed_ = true;
+  bool full_ = false;
   std::unordered_map<std::string, int> limits_;
   int64_t since_ = 0;
+  int64_t full_since_ = 0;
 };
 
 }  // namespace datagram
