@@ -82,8 +82,7 @@ class Way {
   }
 
   get destination(): Endpoint | undefined {
-    const bytes = this.#bytes(at.destination);
-    return bytes && (this.#destination ??= this.#endpoint(bytes, this.#host.port));
+    return (this.#destination ??= this.#readDestination());
   }
 
   get answer(): Ancillary | undefined {
@@ -101,6 +100,11 @@ class Way {
       ecn: undefined,
       probe: false,
     });
+  }
+
+  #readDestination(): Endpoint | undefined {
+    const bytes = this.#bytes(at.destination);
+    return bytes && this.#endpoint(bytes, this.#host.port);
   }
 
   /** What came to a group or to everybody is answered from an address of this host, which over IPv4 the kernel names. */
@@ -131,6 +135,7 @@ class NativeDelivery implements Delivery {
   readonly #seconds: number;
   readonly #nanoseconds: number;
   readonly lostBefore: number;
+  #timestamp: bigint | undefined;
 
   constructor(way: Way, seconds: number, nanoseconds: number, lostBefore: number) {
     this.#way = way;
@@ -156,9 +161,8 @@ class NativeDelivery implements Delivery {
   }
 
   get timestamp(): bigint | undefined {
-    return this.#seconds === 0
-      ? undefined
-      : BigInt(this.#seconds) * 1_000_000_000n + BigInt(this.#nanoseconds);
+    if (this.#seconds === 0) return undefined;
+    return (this.#timestamp ??= BigInt(this.#seconds) * 1_000_000_000n + BigInt(this.#nanoseconds));
   }
 
   get answer(): Ancillary | undefined {
