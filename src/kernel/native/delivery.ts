@@ -7,9 +7,18 @@ import { formatLiteral, isMulticast } from "../../core/ip.js";
 import { aboutNumbers } from "./addon.js";
 import type { Names } from "./names.js";
 
-/** Where the parts of an `About` lie, in numbers of 4 bytes. Messages that came alike have all of `way` alike. */
-const at = { interface: 0, ttl: 1, tos: 2, family: 3, destination: 4, source: 8, way: 9 } as const;
-const behind = { drops: 9, seconds: 10, nanoseconds: 11 } as const;
+/** Where the parts of an `About` lie, in numbers of 4 bytes. */
+const at = {
+  interface: 0,
+  ttl: 1,
+  tos: 2,
+  family: 3,
+  destination: 4,
+  source: 8,
+  drops: 9,
+  seconds: 10,
+  nanoseconds: 11,
+};
 
 /** What a delivery needs of its socket, which may be closed by then. */
 interface Host {
@@ -40,15 +49,21 @@ export class Deliveries {
     const start = index * aboutNumbers;
     this.#host ??= { names: this.#names, family: this.#family, port: this.#localPort() };
     if (!this.#way?.matches(abouts, start)) this.#way = new Way(this.#host, abouts, start);
-    const drops = (abouts[start + behind.drops] ?? 0) >>> 0;
+    const drops = (abouts[start + at.drops] ?? 0) >>> 0;
     const lostBefore = drops > this.drops ? drops - this.drops : 0;
     if (lostBefore > 0) this.drops = drops;
-    const seconds = (abouts[start + behind.seconds] ?? 0) >>> 0;
-    return new NativeDelivery(this.#way, seconds, abouts[start + behind.nanoseconds] ?? 0, lostBefore);
+    return new NativeDelivery(
+      this.#way,
+      abouts[start + at.ttl] ?? -1,
+      abouts[start + at.tos] ?? -1,
+      (abouts[start + at.seconds] ?? 0) >>> 0,
+      abouts[start + at.nanoseconds] ?? 0,
+      lostBefore,
+    );
   }
 }
 
-/** What is shared by the messages that came alike, taken apart when it is asked for. */
+/** What the messages share that came to the same address by the same interface, taken apart when it is asked for. */
 class Way {
   readonly #host: Host;
   readonly #numbers: Int32Array;
@@ -58,21 +73,15 @@ class Way {
 
   constructor(host: Host, abouts: Int32Array, start: number) {
     this.#host = host;
-    this.#numbers = abouts.slice(start, start + at.way);
+    this.#numbers = abouts.slice(start, start + at.drops);
   }
 
   matches(abouts: Int32Array, start: number): boolean {
     const own = this.#numbers;
-    for (let index = 0; index < at.way; index++) if (own[index] !== abouts[start + index]) return false;
+    if (own[at.interface] !== abouts[start + at.interface]) return false;
+    for (let index = at.family; index < at.drops; index++)
+      if (own[index] !== abouts[start + index]) return false;
     return true;
-  }
-
-  get ttl(): number | undefined {
-    return known(this.#numbers[at.ttl]);
-  }
-
-  get tos(): number | undefined {
-    return known(this.#numbers[at.tos]);
   }
 
   get interface(): string | undefined {
@@ -132,13 +141,17 @@ class Way {
 
 class NativeDelivery implements Delivery {
   readonly #way: Way;
+  readonly #ttl: number;
+  readonly #tos: number;
   readonly #seconds: number;
   readonly #nanoseconds: number;
   readonly lostBefore: number;
   #timestamp: bigint | undefined;
 
-  constructor(way: Way, seconds: number, nanoseconds: number, lostBefore: number) {
+  constructor(way: Way, ttl: number, tos: number, seconds: number, nanoseconds: number, lostBefore: number) {
     this.#way = way;
+    this.#ttl = ttl;
+    this.#tos = tos;
     this.#seconds = seconds;
     this.#nanoseconds = nanoseconds;
     this.lostBefore = lostBefore;
@@ -153,11 +166,11 @@ class NativeDelivery implements Delivery {
   }
 
   get ttl(): number | undefined {
-    return this.#way.ttl;
+    return known(this.#ttl);
   }
 
   get tos(): number | undefined {
-    return this.#way.tos;
+    return known(this.#tos);
   }
 
   get timestamp(): bigint | undefined {
@@ -170,7 +183,9 @@ class NativeDelivery implements Delivery {
   }
 
   get following(): Delivery {
-    return this.lostBefore === 0 ? this : new NativeDelivery(this.#way, this.#seconds, this.#nanoseconds, 0);
+    return this.lostBefore === 0
+      ? this
+      : new NativeDelivery(this.#way, this.#ttl, this.#tos, this.#seconds, this.#nanoseconds, 0);
   }
 }
 
@@ -179,6 +194,6 @@ function isLinkLocal({ scope }: Endpoint): boolean {
   return scope !== undefined;
 }
 
-function known(value = -1): number | undefined {
+function known(value: number): number | undefined {
   return value < 0 ? undefined : value;
 }
