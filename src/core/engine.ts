@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 
 import { type Address, type Endpoint, type Family, isEndpoint } from "./address.js";
 import { Datagram, type Replier } from "./datagram.js";
+import type { Delivery } from "./delivery.js";
 import type { Clock, Driver, DriverOptions, LedgerEvent, Stack } from "./driver.js";
 import { OSError } from "./errors.js";
 import { type Loss, type Packet, type Tell, type Unreachable, runListener } from "./events.js";
@@ -207,7 +208,7 @@ export class Engine implements SenderHost, ReceiverHost {
   }
 
   arrived(arrivals: readonly Arrival[]): void {
-    for (const { data, source } of arrivals) this.#show("in", data, source);
+    for (const { data, source, delivery } of arrivals) this.#show("in", data, source, delivery);
   }
 
   refused({ code }: OSError): void {
@@ -313,12 +314,13 @@ export class Engine implements SenderHost, ReceiverHost {
     this.#tell("unreachable", report);
   }
 
-  #show(direction: Packet["direction"], data: Buffer, other: Endpoint): void {
+  #show(direction: Packet["direction"], data: Buffer, other: Endpoint, delivery?: Delivery): void {
     // A listener may have closed the socket.
     if (this.#closed) return;
-    const local = this.driver.local();
+    const local = delivery?.destination ?? this.driver.local();
     const [source, destination] = direction === "in" ? [other, local] : [local, other];
-    const packet: Packet = { direction, data, source, destination, timestamp: this.clock.wall() };
+    const timestamp = delivery?.timestamp ?? this.clock.wall();
+    const packet: Packet = { direction, data, source, destination, timestamp };
     for (const listener of this.#taps) runListener(() => listener(packet));
   }
 }

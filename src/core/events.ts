@@ -60,7 +60,7 @@ export interface Packet {
   readonly data: Buffer;
   readonly source: Address;
   readonly destination: Address;
-  /** Nanoseconds since the epoch. */
+  /** Nanoseconds since the epoch: when the kernel had what came in, where that is known, else when it was read. */
   readonly timestamp: bigint;
 }
 

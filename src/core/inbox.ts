@@ -9,6 +9,7 @@ import { sizeOf } from "./payload.js";
 export interface Arrival {
   readonly data: Buffer;
   readonly source: Endpoint;
+  readonly delivery: Delivery | undefined;
 }
 
 /** Makes a view of memory as `Buffer.from` does, in less time. */
@@ -90,7 +91,8 @@ export class Inbox implements Sink {
       const segment = run === 0 ? data.length : run;
       const begun = index === this.#first && this.#memory !== undefined;
       let start = begun ? this.#at - data.byteOffset : 0;
-      do yield { data: data.subarray(start, start + segment), source };
+      const delivery = this.#deliveries[index];
+      do yield { data: data.subarray(start, start + segment), source, delivery };
       while ((start += segment) < data.length);
     }
   }

@@ -24,6 +24,23 @@ for (const [ip, family] of families) {
   });
 }
 
+contract(
+  "a tap of a socket on every interface names the address that a datagram came to, and when the kernel had it",
+  async ({ bound, socket, localhost }) => {
+    const [s, peer] = [socket(), await bound()];
+    await s.bind(["", 0]);
+    const seen: Packet[] = [];
+    s.tap((packet) => seen.push(packet));
+    await peer.sendto("ping", [localhost(), s.getsockname().port]);
+    const { destination, timestamp } = await s.recvmsg(soon);
+    expect(seen.map((packet) => [`${packet.destination}`, packet.timestamp])).toEqual([
+      [`${localhost()}:${s.getsockname().port}`, timestamp],
+    ]);
+    expect(`${destination}`).toBe(`${localhost()}:${s.getsockname().port}`);
+  },
+  "packetInfo",
+);
+
 contract("a tap sees every kind of send, in order, and the peer of a connected socket", async ({ bound }) => {
   const [s, peer] = [await bound(), await bound()];
   const seen: string[] = [];
