@@ -29,10 +29,12 @@ the kernel had it, to the nanosecond) and lostBefore (how many were lost just
 before it, at least).
 
 Losses are told on standard error as they happen, at most a line a second of
-each kind: what a full buffer dropped, and answers of which ICMP says that they
-did not arrive. With --json these lines are objects too, with time, event
-("dropped" or "unreachable"), and what is known of it. Ctrl-C ends the command
-with a summary on standard error, which counts all of them.
+each kind: what a full buffer dropped, at least, since the kernel counts what
+came merged as one (with DATAGRAM_GRO=off it counts each); and answers of which
+ICMP says that they did not arrive. With --json these lines are objects too,
+with time, event ("dropped", "unreachable" or "pathMtu"), and what is known of
+it. Ctrl-C ends the command with a summary on standard error, which counts all
+of them.
 
 --buffer says how much may lie unread in the kernel: more holds a larger burst,
 as far as net.core.rmem_max allows it.
@@ -157,6 +159,7 @@ class Session {
     notice(`${count(this.datagrams, "datagram")}, ${count(this.#bytes, "byte")} from ${peers}`);
     if (this.#options.recvfrom !== undefined) notice(`  cut by --recvfrom: ${this.#cut}`);
     notice(`  dropped by the kernel: ${this.#droppedByKernel(stats.droppedKernel)}`);
+    if (stats.droppedKernel) notice("    what came merged counts as one: with DATAGRAM_GRO=off each counts");
     const { askedBytes = 0, givenBytes = 0, advice } = stats.receiveBuffer ?? {};
     if (givenBytes < askedBytes) {
       const more = advice === undefined ? "" : `: ${advice}`;

@@ -1,6 +1,6 @@
-import type { Loss, Socket, Unreachable } from "../index.js";
+import type { Loss, PathMtuChange, Socket, Unreachable } from "../index.js";
 import { count, notice, noticeObject } from "./terminal.js";
-import { refusalText } from "./unreachable.js";
+import { narrowText, refusalText } from "./unreachable.js";
 
 /** Milliseconds between two lines about one cause. */
 const everyMs = 1000;
@@ -17,13 +17,14 @@ export class Losses {
   readonly #json: boolean;
   readonly #dropped = { receiveBuffer: 0, queue: 0 };
   #unreachable: { readonly last: Unreachable; readonly reports: number } | undefined;
+  #narrowed: { readonly last: PathMtuChange; readonly paths: number } | undefined;
   readonly #timer: NodeJS.Timeout;
 
   /** @param json whether each line is an object. */
   constructor(s: Socket, json: boolean) {
     this.#socket = s;
     this.#json = json;
-    s.on("dropped", this.#onDropped).on("unreachable", this.#onUnreachable);
+    s.on("dropped", this.#onDropped).on("unreachable", this.#onUnreachable).on("pathMtu", this.#onPathMtu);
     this.#timer = setInterval(() => this.#tell(), everyMs).unref();
   }
 
@@ -31,7 +32,10 @@ export class Losses {
   end(): void {
     clearInterval(this.#timer);
     this.#tell();
-    this.#socket.off("dropped", this.#onDropped).off("unreachable", this.#onUnreachable);
+    this.#socket
+      .off("dropped", this.#onDropped)
+      .off("unreachable", this.#onUnreachable)
+      .off("pathMtu", this.#onPathMtu);
   }
 
   readonly #onDropped = ({ cause, datagrams }: Loss): void => {
@@ -40,6 +44,10 @@ export class Losses {
 
   readonly #onUnreachable = (last: Unreachable): void => {
     this.#unreachable = { last, reports: (this.#unreachable?.reports ?? 0) + 1 };
+  };
+
+  readonly #onPathMtu = (last: PathMtuChange): void => {
+    this.#narrowed = { last, paths: (this.#narrowed?.paths ?? 0) + 1 };
   };
 
   #tell(): void {
@@ -53,10 +61,14 @@ export class Losses {
     const unreachable = this.#unreachable;
     this.#unreachable = undefined;
     if (unreachable) this.#tellUnreachable(unreachable.last, unreachable.reports);
+    const narrowed = this.#narrowed;
+    this.#narrowed = undefined;
+    if (narrowed) this.#tellNarrowed(narrowed.last, narrowed.paths);
   }
 
   #tellDropped(cause: keyof typeof causes, datagrams: number): void {
-    if (this.#json) noticeObject({ time: now(), event: "dropped", cause, datagrams });
+    const atLeast = cause === "receiveBuffer";
+    if (this.#json) noticeObject({ time: now(), event: "dropped", cause, datagrams, atLeast });
     else notice(`lost ${count(datagrams, "datagram")}${causes[cause]}`);
   }
 
@@ -66,6 +78,11 @@ export class Losses {
       const what = reports === 1 ? "an answer" : `the last of at least ${reports} answers that`;
       notice(`${refusalText(report, report.destination)}: ${what} did not arrive`);
     }
+  }
+
+  #tellNarrowed(change: PathMtuChange, paths: number): void {
+    if (this.#json) noticeObject({ time: now(), event: "pathMtu", paths, ...change });
+    else notice(`${narrowText(change)}${paths === 1 ? "" : ` (the last of ${paths} paths)`}`);
   }
 }
 

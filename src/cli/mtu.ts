@@ -6,6 +6,7 @@ import { type PathMtuProbe, type PathMtuResult, probePathMtu } from "../message/
 import { Failure, exitCodes } from "./exit.js";
 import { jsonLine } from "./payload.js";
 import { count, notice, onOutput, print, warn } from "./terminal.js";
+import { refused } from "./unreachable.js";
 import { destination, duration, formatDuration, resolved } from "./values.js";
 
 /** What programs often have to send in pieces. */
@@ -113,17 +114,15 @@ function warnOfBlackHole({ maxPayload }: PathMtuResult): void {
   warn(
     `a black hole: datagrams above ${maxPayload} bytes vanish and no router says so, or its ICMP does not come through. The ` +
       'kernel does not know: send none above that. Who runs the network should let ICMP "fragmentation needed" and ' +
-      '"packet too big" pass. A peer that takes no longer datagrams looks the same',
+      '"packet too big" pass. A peer that takes no longer datagrams looks the same, and so may a path that loses many at ' +
+      "random: then another search finds more",
   );
 }
 
 /** An error of the search, in words of the command line. */
 function explained(error: unknown, to: Endpoint, report: Unreachable | undefined): unknown {
   if (!(error instanceof OSError)) return error;
-  if (error.code === "ECONNREFUSED") {
-    const said = report?.kind && report.from ? ` (${report.kind}, from ${report.from})` : "";
-    return new Failure(exitCodes.refused, `nobody is listening on ${to}${said}`);
-  }
+  if (report) return refused(report, to);
   if (error.code !== "ETIMEDOUT") return error;
   const text = `no answer from ${to}: all probes were lost, or nobody there echoes or answers (datagram listen --echo does)`;
   return new Failure(exitCodes.noAnswer, text);

@@ -37,9 +37,11 @@ export class Replies {
 
   /** Tells what became of them. */
   summary(): void {
-    const { sent, sendErrors, fragmented = 0, unreachable } = this.#socket.stats();
+    const { sent, sendErrors, fragmented = 0, tooBig, unreachable } = this.#socket.stats();
     notice(`  answered: ${sent.datagrams}`);
     for (const [code, times] of Object.entries(sendErrors)) notice(`  answers not sent: ${times}, ${code}`);
+    const dropped = tooBig - (sendErrors.EMSGSIZE ?? 0);
+    if (dropped > 0) notice(`  answers that routers dropped as too big: ${dropped} at least`);
     if (fragmented > 0) notice(`  answers in fragments: ${fragmented}`);
     for (const back of cameBack(unreachable, this.#socket))
       notice(`  answers that came back unreachable: ${back}`);

@@ -90,10 +90,11 @@ async function request(who: Address, text: string | undefined, options: RequestO
     throw explained(error, broadcast);
   }
   const tries = options.retries + 1;
+  const elsewhere = options.all ? "" : ", or it came from another address, which --all shows";
   throw new Failure(
     exitCodes.noAnswer,
     `no answer from ${to} in ${formatDuration(options.timeout * tries)} (${tries} ${tries === 1 ? "try" : "tries"}): ` +
-      "lost, or nobody is listening there",
+      `lost, or nobody there answers${elsewhere}`,
   );
 }
 

@@ -1,12 +1,14 @@
 import type { Family } from "../core/address.js";
 import { Address, OSError, SOCK_DGRAM, SOL_SOCKET, SO_BROADCAST, type Socket, socket } from "../index.js";
 import { Failure, exitCodes } from "./exit.js";
-import { refused } from "./unreachable.js";
+import { warn } from "./terminal.js";
+import { narrowText, refused } from "./unreachable.js";
 
-/** A socket to send with. */
+/** A socket to send with, which warns of what does not fit the path. */
 export function sendingSocket(family: Family, broadcast: boolean): Socket {
   const s = socket(family, SOCK_DGRAM);
   if (broadcast) s.setsockopt(SOL_SOCKET, SO_BROADCAST, true);
+  s.on("pathMtu", (change) => warn(narrowText(change)));
   return s;
 }
 

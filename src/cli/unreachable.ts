@@ -1,6 +1,6 @@
 /** What ICMP says of datagrams that did not arrive, in words. */
 
-import type { Address, Socket, Unreachable } from "../index.js";
+import type { Address, PathMtuChange, Socket, Unreachable } from "../index.js";
 import { Failure, exitCodes } from "./exit.js";
 
 /** What is told of a report. */
@@ -14,6 +14,15 @@ export function refusalText({ code, kind, from }: Refusal, to: Address | undefin
   const why = said === undefined ? "" : ` (${said}${from === undefined ? "" : `, from ${from}`})`;
   const where = to ?? "one of the destinations";
   return nobody ? `nobody is listening on ${where}${why}` : `${where} cannot be reached${why}`;
+}
+
+/** Such as `10.0.0.1 dropped a datagram to 10.0.1.2:9000 that is too big: …`. */
+export function narrowText({ destination, mtu, maxPayload, from }: PathMtuChange): string {
+  const what =
+    from === undefined
+      ? `the path to ${destination} has changed`
+      : `${from} dropped a datagram to ${destination} that is too big`;
+  return `${what}: the MTU there is ${mtu}, ${maxPayload} bytes go in one packet, and more goes in fragments from now on`;
 }
 
 /** The end of the command, where what was sent to `to` did not arrive. */

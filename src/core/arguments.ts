@@ -198,7 +198,9 @@ export function checkAncillary(
 }
 
 function checkSource(source: unknown, family: Family, syscall: string): Endpoint {
-  if (typeof source !== "string") throw wrongType("source", "an IP address of this host", source);
+  if (typeof source !== "string") {
+    throw wrongType("source", "an IP address of this host as a string (the host of an Address)", source);
+  }
   const address = forFamily(new Address(source, 0), family, syscall);
   if (source === "" || !isEndpoint(address)) throw outOfRange("source", "an IP address of this host", source);
   return address;

@@ -213,6 +213,10 @@ export class Engine implements SenderHost, ReceiverHost {
 
   refused({ code }: OSError): void {
     if (!this.peer || this.#stack.capabilities.icmpErrors.available) return;
+    if (code === "EMSGSIZE") {
+      this.ledger.tooBig();
+      return;
+    }
     this.#unreachable({ destination: this.peer, code, kind: undefined, from: undefined });
   }
 

@@ -96,7 +96,7 @@ describe("no answer", () => {
     const { code, stdout, stderr } = await run(t, ["request", address, "ping", "--timeout", "50ms"]);
     expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
     expect(stderr).toBe(
-      `datagram request: no answer from ${address} in 50 ms (1 try): lost, or nobody is listening there\n`,
+      `datagram request: no answer from ${address} in 50 ms (1 try): lost, or nobody there answers, or it came from another address, which --all shows\n`,
     );
   });
 

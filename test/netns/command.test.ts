@@ -29,6 +29,24 @@ overDrivers((driver) => {
     },
   );
 
+  test.for([
+    { to: "10.77.1.2", router: "10.77.0.2", most: 1252 },
+    { to: "fd00:77:1::2", router: "fd00:77::2", most: 1232 },
+  ])(
+    "what a router on the way to $to drops as too big is told, where the driver hears routers",
+    async ({ to, router, most }, t) => {
+      const { from: at, to: far } = await acrossRouter(t, 1280);
+      const where = to.includes(":") ? `[${to}]:9000` : `${to}:9000`;
+      const listener = command(t, driver, far, ["listen", where, "--echo"]);
+      expect(await listener.line("stderr")).toBe(`listening on ${where}`);
+      const told = `warning: ${router} dropped a datagram to ${where} that is too big: the MTU there is 1280, ${most} bytes`;
+      const sent = await command(t, driver, at, ["send", where, "x".repeat(1400), "--confirm", "300ms"])
+        .ended;
+      expect(sent.stderr.includes(told)).toBe(native);
+      expect(sent.stderr).toContain("no refusal came in 300 ms");
+    },
+  );
+
   test("answers in fragments are counted, where the driver knows", async (t) => {
     const [at, other] = await twoHosts(t);
     const listener = command(t, driver, at, ["listen", "10.77.0.1:9000", "--echo", "--count", "2"]);
