@@ -1,4 +1,5 @@
 /** Measures this package beside others, and says what of its targets it reaches. See README.md. */
+import { measureCost } from "./cost.js";
 import { writeDocument } from "./document.js";
 import { describeMachine } from "./machine.js";
 import { measureAll, measureMemory } from "./measure.js";
@@ -6,7 +7,7 @@ import { readOptions } from "./options.js";
 import { killAll } from "./peer.js";
 import { type ProgramName, findPrograms } from "./programs.js";
 import { render } from "./report.js";
-import { type MemoryOutcome, type Results, ratioOf } from "./results.js";
+import { type CostOutcome, type MemoryOutcome, type Results, ratioOf } from "./results.js";
 import { parkers } from "./runs.js";
 import { isReached, targets } from "./targets.js";
 import { workloads } from "./workloads.js";
@@ -22,14 +23,15 @@ for (const [name, program] of programs) {
 const bench = { programs, quick: options.quick };
 const machine = describeMachine(options, programs);
 const results = await measureAll(bench, options, progress);
+const cost = options.cost ? await measureCost(bench, options, progress) : undefined;
 const memory = options.memory ? await measureMemory(bench, options, progress) : undefined;
 progress("");
-const report = { machine, results, memory };
+const report = { machine, results, cost, memory };
 if (options.json)
-  console.log(JSON.stringify({ ...report.machine, ...forMachines(results), memory }, null, 2));
+  console.log(JSON.stringify({ ...report.machine, ...forMachines(results), cost, memory }, null, 2));
 else console.log(render(report));
 if (options.write) writeDocument(render(report));
-tellFailures(results, memory);
+tellFailures(results, cost, memory);
 
 /** The programs that the chosen workloads are about. */
 function wantedPrograms(): Set<ProgramName> {
@@ -37,7 +39,7 @@ function wantedPrograms(): Set<ProgramName> {
   return new Set<ProgramName>([
     ...chosen.flatMap(({ cases }) => cases.flatMap(({ needs }) => needs)),
     ...(chosen.some(({ parks }) => parks) ? parkers : []),
-    ...(options.memory ? (["native"] as const) : []),
+    ...(options.cost || options.memory ? (["native"] as const) : []),
   ]);
 }
 
@@ -55,11 +57,16 @@ function forMachines(of: Results): object {
 }
 
 /** A figure that is missed is a measurement. A contender that fails is a failure of the bench. */
-function tellFailures(of: Results, memoryOutcome: MemoryOutcome | undefined): void {
+function tellFailures(
+  of: Results,
+  costOutcome: CostOutcome | undefined,
+  memoryOutcome: MemoryOutcome | undefined,
+): void {
   const outcomes = [...of].flatMap(([workload, cases]) =>
     [...cases].map(([name, outcome]) => [`${workload}, ${name}`, outcome] as const),
   );
-  for (const [title, outcome] of [...outcomes, ["memory", memoryOutcome] as const]) {
+  const others = [["cost", costOutcome] as const, ["memory", memoryOutcome] as const];
+  for (const [title, outcome] of [...outcomes, ...others]) {
     if (!outcome || !("failed" in outcome)) continue;
     say(`bench: ${title}: ${outcome.failed}`);
     process.exitCode = 1;

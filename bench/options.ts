@@ -2,11 +2,16 @@ import { parseArgs } from "node:util";
 
 import { workloads } from "./workloads.js";
 
-/** Takes so long that it is run only when asked for. */
+/** What is run only when asked for: it takes long, or compares the package with itself. */
 const memory = {
   name: "memory",
   title: "resident memory of a native receiver after its first million datagrams, and after many",
 } as const;
+const cost = {
+  name: "cost",
+  title: "CPU time of draining a full receive buffer, with metadata and without",
+} as const;
+const all = [...workloads, cost, memory];
 
 export interface Options {
   readonly rounds: number;
@@ -14,6 +19,7 @@ export interface Options {
   readonly json: boolean;
   readonly write: boolean;
   readonly memory: boolean;
+  readonly cost: boolean;
   /** Millions of datagrams that `memory` receives. */
   readonly millions: number;
   readonly only: readonly string[];
@@ -29,6 +35,7 @@ disturb are repeated. What each workload does is in bench/README.md.
   --quick           one short round, about a minute in all: to see that it runs, not to quote
   --only <a,b,…>    these workloads; a name may end in * (deliver-*)
   --list            the workloads, with what each measures
+  --cost            also the workload cost, which takes 40 seconds a round
   --memory          also the workload memory, which takes up to ten minutes
   --millions <n>    how many millions --memory receives, 2 to 10000 (100; with --quick 5)
   --json            one JSON object instead of tables
@@ -46,6 +53,7 @@ export function readOptions(): Options {
         json: { type: "boolean", default: false },
         write: { type: "boolean", default: false },
         memory: { type: "boolean", default: false },
+        cost: { type: "boolean", default: false },
         millions: { type: "string" },
         only: { type: "string" },
         list: { type: "boolean", default: false },
@@ -53,14 +61,14 @@ export function readOptions(): Options {
       },
     });
     if (values.help) end(help);
-    if (values.list)
-      end([...workloads, memory].map(({ name, title }) => `${name.padEnd(20)} ${title}\n`).join(""));
+    if (values.list) end(all.map(({ name, title }) => `${name.padEnd(20)} ${title}\n`).join(""));
     const only = chosen(values.only ?? workloads.map(({ name }) => name).join(","));
     return {
       ...values,
       rounds: whole("rounds", values.rounds, values.quick ? 1 : 5, 1, 100),
       millions: whole("millions", values.millions, values.quick ? 5 : 100, 2, 10_000),
       memory: only.includes(memory.name) || values.memory,
+      cost: only.includes(cost.name) || values.cost,
       only,
     };
   } catch (error) {
@@ -88,7 +96,7 @@ function whole(
 
 /** The names of the workloads that the patterns mean. */
 function chosen(patterns: string): string[] {
-  const names = [...workloads, memory].map(({ name }) => name);
+  const names = all.map(({ name }) => name);
   const wanted = patterns.split(",").flatMap((pattern) => {
     const means = (name: string): boolean =>
       pattern.endsWith("*") ? name.startsWith(pattern.slice(0, -1)) : name === pattern;

@@ -63,6 +63,12 @@ export class Peer implements AsyncDisposable {
     return ports.join(",");
   }
 
+  /** Writes it a line, and gives the one that it answers with. */
+  async ask(line: string): Promise<Line> {
+    this.#child.stdin.write(`${line}\n`);
+    return await this.#line();
+  }
+
   /** Tells it that nothing is sent any more. */
   finish(): void {
     this.#child.stdin.end();

@@ -1,32 +1,36 @@
 /** The tables that people read: on the terminal and, as they are, in docs/performance.md. */
 import {
+  type CostOutcome,
   type MemoryOutcome,
   type Outcome,
   type Results,
+  type Spread,
   absence,
   isDisturbed,
   ratioOf,
   roundsOf,
   spreadOf,
 } from "./results.js";
-import { isMemoryReached, isReached, memoryTargetBytes, targets } from "./targets.js";
+import { costTarget, isMemoryReached, isReached, memoryTargetBytes, targets } from "./targets.js";
 import { type Figure, type Workload, workloads } from "./workloads.js";
 import type { Machine } from "./machine.js";
 
 export interface Report {
   readonly machine: Machine;
   readonly results: Results;
+  readonly cost: CostOutcome | undefined;
   readonly memory: MemoryOutcome | undefined;
 }
 
 /** Everything, as Markdown. */
-export function render({ machine, results, memory }: Report): string {
+export function render({ machine, results, cost, memory }: Report): string {
   const measured = workloads.filter(({ name }) => results.has(name));
   return [
     machineLines(machine, results),
     "### Targets",
-    targetTable(results, memory),
+    targetTable(results, cost, memory),
     ...measured.flatMap((workload) => workloadLines(workload, results.get(workload.name) ?? new Map())),
+    ...costLines(cost),
     "### Memory and garbage collection",
     resourceTable(measured, results),
     memory ? memoryLine(memory) : undefined,
@@ -43,7 +47,7 @@ function machineLines(machine: Machine, results: Results): string {
     `${versions.join("; ")}.`,
     `Medians of ${rounds} round${rounds > 1 ? "s" : ""}, the contenders in turn. A ratio is the median of the ratios within the rounds.`,
     machine.pinned
-      ? "Senders are held to CPU 0 and receivers to CPU 1; round trips and what is in one process, to CPU 0."
+      ? "Senders are held to CPU 0 and receivers to CPU 1; round trips, drains and what is in one process, to CPU 0."
       : "There is no `taskset` or no second CPU: the processes wander.",
     ...Object.entries(machine.missing).map(([name, why]) => `Left out: ${name} (${why}).`),
   ];
@@ -59,7 +63,11 @@ function machineLines(machine: Machine, results: Results): string {
 }
 
 /** For each target the ratio, its range, and whether it is reached. */
-function targetTable(results: Results, memory: MemoryOutcome | undefined): string {
+function targetTable(
+  results: Results,
+  cost: CostOutcome | undefined,
+  memory: MemoryOutcome | undefined,
+): string {
   const rows = targets
     .filter(({ workload }) => results.has(workload))
     .map((target) => {
@@ -70,16 +78,15 @@ function targetTable(results: Results, memory: MemoryOutcome | undefined): strin
         target.atLeast === undefined
           ? `at most ${times(target.atMost ?? 0)}`
           : `at least ${times(target.atLeast)}`;
-      const measured = ratio ? `${times(ratio.median)} (${times(ratio.least)} to ${times(ratio.most)})` : "";
       return [
         target.work,
         target.against,
         wanted,
-        measured,
+        ratio ? timesOf(ratio) : "",
         ratio ? yesOrNo(isReached(target, ratio.median)) : (absence(one) ?? absence(other) ?? ""),
       ];
     });
-  rows.push([
+  rows.push(...costTargets(cost), [
     "memory of a receiver after many millions of datagrams",
     "after the first million",
     `within ${mebibytes(memoryTargetBytes)}`,
@@ -89,6 +96,22 @@ function targetTable(results: Results, memory: MemoryOutcome | undefined): strin
     memory ? memoryVerdict(memory) : "not measured: --memory",
   ]);
   return table(["work", "against", "target", "measured", "reached"], rows, [3]);
+}
+
+function costTargets(cost: CostOutcome | undefined): string[][] {
+  const common = ["without metadata", `at most ${times(costTarget)}`];
+  const work = "CPU time of a drain with metadata";
+  if (!cost || !("costs" in cost)) {
+    return [[work, ...common, "", cost ? (absence(cost) ?? "") : "not measured: --cost"]];
+  }
+  return cost.costs
+    .filter(({ judged }) => judged)
+    .map(({ drain, ratio }) => [
+      `${work}, ${drain}`,
+      ...common,
+      timesOf(ratio),
+      yesOrNo(ratio.median <= costTarget),
+    ]);
 }
 
 function memoryVerdict(memory: MemoryOutcome): string {
@@ -126,6 +149,20 @@ function figureTable(
     ["contender", unit, "range", ...references.map((name) => `to ${name}`), ...(losses ? ["lost"] : [])],
     rows,
   );
+}
+
+/** What knowing how datagrams came costs their receiver. */
+function costLines(cost: CostOutcome | undefined): string[] {
+  if (!cost || !("costs" in cost)) return [];
+  const rows = cost.costs.map(({ drain, off, on, ratio }) => [
+    drain,
+    off.median.toFixed(0),
+    on.median.toFixed(0),
+    times(ratio.median),
+    `${times(ratio.least)} to ${times(ratio.most)}`,
+  ]);
+  const head = ["drained", "ns a datagram, metadata off", "on", "on to off", "range"];
+  return ["### cost: CPU time of draining a full receive buffer", table(head, rows)];
 }
 
 /** What the ends of each delivery held and spent, where the runtime tells. */
@@ -194,6 +231,10 @@ function amount(value: number, unit: string): string {
 
 function times(ratio: number): string {
   return `${ratio.toFixed(ratio < 10 ? 2 : 1)}×`;
+}
+
+function timesOf({ median, least, most }: Spread): string {
+  return `${times(median)} (${times(least)} to ${times(most)})`;
 }
 
 function percent(share: number): string {

@@ -11,6 +11,22 @@ export type MemoryOutcome =
   | { readonly missing: string }
   | { readonly failed: string };
 
+/** What drains took, each beside the same without metadata. */
+export type CostOutcome =
+  { readonly costs: readonly Cost[] } | { readonly missing: string } | { readonly failed: string };
+
+/** Nanoseconds of CPU time a datagram. */
+export interface Cost {
+  /** What was drained, and how. */
+  readonly drain: string;
+  /** Whether it has a target. */
+  readonly judged: boolean;
+  readonly off: Spread;
+  readonly on: Spread;
+  /** Round by round. */
+  readonly ratio: Spread;
+}
+
 /** By workload, then by case. */
 export type Results = ReadonlyMap<string, ReadonlyMap<string, Outcome>>;
 
@@ -47,7 +63,7 @@ export function isDisturbed({ waited = 0 }: Figures): boolean {
 }
 
 /** Why a case has no figures. */
-export function absence(outcome: Outcome | MemoryOutcome | undefined): string | undefined {
+export function absence(outcome: Outcome | MemoryOutcome | CostOutcome | undefined): string | undefined {
   if (!outcome) return "not measured";
   if ("missing" in outcome) return outcome.missing;
   return "failed" in outcome ? `failed: ${outcome.failed.split("\n", 1)[0] ?? ""}` : undefined;
@@ -57,7 +73,7 @@ export function roundsOf(outcome: Outcome | undefined): readonly Figures[] {
   return outcome && "rounds" in outcome ? outcome.rounds : [];
 }
 
-function spread(figures: readonly (number | undefined)[]): Spread | undefined {
+export function spread(figures: readonly (number | undefined)[]): Spread | undefined {
   const sorted = figures.filter((each) => each !== undefined).sort((a, b) => a - b);
   const [least, most] = [sorted[0], sorted.at(-1)];
   if (least === undefined || most === undefined) return undefined;

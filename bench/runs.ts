@@ -18,7 +18,7 @@ export interface End {
   readonly settings?: Settings;
 }
 
-const buffer = 4 << 20;
+export const buffer = 4 << 20;
 /** What many sockets in one process have each: a thousand of 4 MiB could take the machine's memory. */
 const smallBuffer = 256 << 10;
 /** Sockets that nobody reads are full after a few datagrams. */
@@ -130,7 +130,7 @@ function isThere(program: Found | undefined): program is Program {
   return program !== undefined && !("missing" in program);
 }
 
-function found(bench: Bench, name: ProgramName): Program {
+export function found(bench: Bench, name: ProgramName): Program {
   const program = bench.programs.get(name);
   if (!isThere(program)) throw new Error(`no ${name}`);
   return program;

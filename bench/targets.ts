@@ -16,6 +16,9 @@ export interface Target {
 /** What the resident memory of a receiver may grow between its first million datagrams and the last. */
 export const memoryTargetBytes = 16 << 20;
 
+/** What a drain with metadata may take, as a ratio to the same without. */
+export const costTarget = 1.05;
+
 export function isReached({ atLeast = 0, atMost = Infinity }: Target, ratio: number): boolean {
   return ratio >= atLeast && ratio <= atMost;
 }

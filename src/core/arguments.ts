@@ -33,8 +33,8 @@ export interface SocketOptions {
   readonly dontFragment?: boolean | undefined;
   /**
    * Whether the kernel is asked for destination, interface, TTL, TOS, time and losses of each datagram. Without it they
-   * are `undefined`, `reply` leaves its way to the kernel, and datagrams that come one by one cost about a third of a
-   * microsecond less. @default true
+   * are `undefined`, `reply` leaves its way to the kernel, and datagrams that come one by one cost less CPU time
+   * (docs/performance.md). @default true
    */
   readonly metadata?: boolean | undefined;
 }
