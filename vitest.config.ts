@@ -24,7 +24,8 @@ const contract = (over: string, env: Record<string, string>) => ({
 /** The native driver without segmentation offload. Its files share their modules, which halves the time. */
 const contractWithout = (what: string, off: Record<string, string>) => {
   const { test, ...rest } = contract(`native without ${what}`, { DATAGRAM_DRIVER: "native", ...off });
-  return { ...rest, test: { ...test, isolate: false } };
+  // A search of the path MTU waits for what is lost, and sends one datagram at a time: nothing of it is offloaded.
+  return { ...rest, test: { ...test, isolate: false, exclude: ["**/probe-path-mtu.test.ts"] } };
 };
 
 export default defineConfig({
