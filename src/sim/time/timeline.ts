@@ -1,0 +1,19 @@
+/** Something that happens at an instant of virtual time. */
+export interface Happening {
+  /** Nanoseconds since the network began, whole. */
+  readonly time: number;
+  /** Orders what happens at one instant: links and hosts have ranks of their own, so that no run depends on who asked first. */
+  readonly rank: number;
+  /** Orders what has one rank. */
+  readonly order: number;
+  /** @returns whether a program was told of something, so that it must have its chance before time goes on. */
+  happen(): boolean;
+}
+
+/** What the network schedules on. */
+export interface Timeline {
+  /** Nanoseconds since the network began, whole. */
+  readonly now: number;
+  /** Lets it happen at its time, which is not past. */
+  schedule(happening: Happening): void;
+}
