@@ -1,6 +1,25 @@
+/** Links of everyday life: {@link profiles} says what each is, and where its numbers come from. */
+export type ProfileName = "lan" | "wifi-busy" | "lte" | "satellite" | "broken-firewall" | "iot-lossy";
+
+/** A link: the same both ways, as a profile has it, or each direction by itself. */
+export type LinkInput = LinkSettings | ProfileName | LinkDirections;
+
+/** Each direction of a link by itself; nothing happens to packets of the one that is not named. */
+export interface LinkDirections {
+  /** From the device to the network: from the side of a link that is named first, or from a proxy's clients. */
+  readonly up?: LinkSettings | ProfileName | undefined;
+  /** Back. */
+  readonly down?: LinkSettings | ProfileName | undefined;
+}
+
 /** What one direction of a link does to packets. Everything is off where it is not named. */
 export interface LinkSettings {
-  /** Milliseconds that every packet travels. @default 0 */
+  /**
+   * Begins with what this profile has for the direction; the fields beside it override its fields. `lossRatio` and
+   * `gilbertElliott` replace all that it says of losses, their bursts too.
+   */
+  readonly profile?: ProfileName | undefined;
+  /** Milliseconds that every packet travels, up to a day (86,400,000). @default 0 */
   readonly latencyMs?: number | undefined;
   /**
    * Up to so many milliseconds more, uniformly drawn for each packet. Order is kept, as in a queue: a packet never
@@ -10,11 +29,14 @@ export interface LinkSettings {
   /** Share of packets that are lost, 0 to 1. @default 0 */
   readonly lossRatio?: number | undefined;
   /**
-   * Mean number of packets that are lost in a row, 1 or more: losses come in bursts (Gilbert's model) and their share
-   * stays `lossRatio`. Without it each packet is lost independently of others.
+   * Mean number of packets that are lost in a row, 1 to 10,000: losses come in bursts (Gilbert's model) and their share
+   * stays `lossRatio`, which is at most length / (length + 1). Without it each packet is lost independently of others.
    */
   readonly lossBurstLength?: number | undefined;
-  /** Most packets that are lost in a row; the next one passes. The share that is lost falls below `lossRatio`. */
+  /**
+   * Most packets that are lost in a row, each with the chance `lossRatio`; the next one passes, so that the share that is
+   * lost falls below `lossRatio`. Not together with `lossBurstLength`.
+   */
   readonly lossBurstMost?: number | undefined;
   /** Losses by the model of Gilbert and Elliott, in place of `lossRatio`. */
   readonly gilbertElliott?: GilbertElliott | undefined;
@@ -28,15 +50,21 @@ export interface LinkSettings {
   readonly corruptRatio?: number | undefined;
   /** Hands corrupted datagrams on, as where the checksum is off, in place of dropping them by it. @default false */
   readonly corruptPasses?: boolean | undefined;
-  /** Bits a second, IP headers counted, that leave one packet after another. @default Infinity */
+  /** Bits a second, IP headers counted, that leave one packet after another: whole, 100 to 10^12. @default Infinity */
   readonly rateBps?: number | undefined;
-  /** Bytes that may wait to leave at that rate; a packet that finds no room is dropped. @default 150,000, about 100 full packets */
+  /**
+   * Bytes that may be there at once and have not left yet at that rate, up to 2^30 and a day's worth. A packet that finds
+   * no room is dropped; one that finds nothing there always has room. @default 150,000, about 100 full packets
+   */
   readonly queueBytes?: number | undefined;
   /** Bytes of the largest packet that fits, IP header and all: 68 to 65,536, and at least 1280 for IPv6. @default 1500 */
   readonly mtuBytes?: number | undefined;
 }
 
-/** Two states, good and bad, each with a loss of its own (Elliott 1963; `gemodel` of tc-netem(8)). Ratios are 0 to 1. */
+/**
+ * Two states, good and bad, each with a loss of its own (Elliott 1963; `gemodel` of tc-netem(8)). Ratios are 0 to 1.
+ * A link begins in either state, with the share of time that it spends there in the long run.
+ */
 export interface GilbertElliott {
   /** Chance of each packet to find that the state turns bad. */
   readonly toBadRatio: number;

@@ -1,0 +1,273 @@
+import { outOfRange, wholeNumber, wrongType } from "../../core/errors.js";
+import { type Firewall, type Profile, profiles } from "./profiles.js";
+import type { GilbertElliott, LinkDirections, LinkInput, LinkSettings, ProfileName } from "./settings.js";
+
+/** Settings of one direction, whole and within their ranges: times are whole nanoseconds. */
+export interface CheckedSettings {
+  readonly latencyNs: number;
+  readonly jitterNs: number;
+  /** Chance of each packet to be lost; not asked where there are `lossStates`. */
+  readonly lossRatio: number;
+  /** Infinity where bursts have no limit. */
+  readonly lossBurstMost: number;
+  /** Of `gilbertElliott`, or what `lossRatio` and `lossBurstLength` come to. */
+  readonly lossStates: CheckedStates | undefined;
+  readonly duplicateRatio: number;
+  readonly reorderRatio: number;
+  readonly reorderNs: number;
+  readonly corruptRatio: number;
+  readonly corruptPasses: boolean;
+  readonly rateBps: number;
+  readonly queueBytes: number;
+  readonly mtuBytes: number;
+  /** What the profile's firewall drops. */
+  readonly firewall: Required<Firewall>;
+}
+
+/** The model of Gilbert and Elliott with nothing left out. */
+export interface CheckedStates {
+  readonly toBadRatio: number;
+  readonly toGoodRatio: number;
+  readonly goodLossRatio: number;
+  readonly badLossRatio: number;
+}
+
+/** Both directions of a link, checked. */
+export interface CheckedLink {
+  readonly up: CheckedSettings;
+  readonly down: CheckedSettings;
+}
+
+/**
+ * Checks what a link does to packets.
+ *
+ * @param where begins each error, such as `"link camera–desk"`.
+ * @throws as `checkSettings` does.
+ */
+export function checkLink(link: LinkInput, where: string): CheckedLink {
+  if (!hasDirections(link)) {
+    return { up: checkSettings(link, where, "up"), down: checkSettings(link, where, "down") };
+  }
+  refuseUnknown(link, ["up", "down"], `${where}: a field beside up and down`);
+  const { up = {}, down = {} } = link;
+  return {
+    up: checkSettings(up, `${where}, up`, "up"),
+    down: checkSettings(down, `${where}, down`, "down"),
+  };
+}
+
+/**
+ * Checks what one direction of a link does to packets, and fills in what is not named.
+ *
+ * @param where begins each error, such as `"link camera–desk"`.
+ * @param direction of a profile that is meant.
+ * @throws `TypeError` `ERR_INVALID_ARG_TYPE` for values of another type; `RangeError` `ERR_OUT_OF_RANGE` for values out
+ *   of range, fields and profiles that there are not, and fields that contradict each other.
+ */
+export function checkSettings(
+  settings: LinkSettings | ProfileName,
+  where: string,
+  direction: "up" | "down",
+): CheckedSettings {
+  const { given, firewall } = withProfile(settings, where, direction);
+  const ratio = (field: string): number => read(given, field, where, ratios, 0);
+  const nanoseconds = (field: string, fallback: number): number =>
+    Math.round(read(given, field, where, milliseconds, fallback) * 1e6);
+  const rateBps = checkRate(given.rateBps, `${where}: rateBps`);
+  return {
+    latencyNs: nanoseconds("latencyMs", 0),
+    jitterNs: nanoseconds("jitterMs", 0),
+    ...checkLoss(given, where),
+    duplicateRatio: ratio("duplicateRatio"),
+    reorderRatio: ratio("reorderRatio"),
+    reorderNs: nanoseconds("reorderMs", 10),
+    corruptRatio: ratio("corruptRatio"),
+    corruptPasses: checkFlag(given.corruptPasses, `${where}: corruptPasses`),
+    rateBps,
+    queueBytes: checkQueue(given.queueBytes, `${where}: queueBytes`, rateBps),
+    mtuBytes: wholeNumber(`${where}: mtuBytes`, given.mtuBytes ?? 1500, 68, 65_536),
+    firewall: { dropFragments: firewall?.dropFragments ?? false, dropIcmp: firewall?.dropIcmp ?? false },
+  };
+}
+
+function hasDirections(link: LinkInput): link is LinkDirections {
+  return isRecord(link) && ("up" in link || "down" in link);
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Numbers that a field takes, and how an error puts them. */
+interface Range {
+  readonly least: number;
+  readonly most: number;
+  readonly text: string;
+}
+
+const ratios: Range = { least: 0, most: 1, text: "a ratio from 0 to 1" };
+const milliseconds: Range = { least: 0, most: 86_400_000, text: "milliseconds from 0 to 86400000" };
+const meanPackets: Range = { least: 1, most: 10_000, text: "a mean number of packets from 1 to 10000" };
+
+const queueSecondsMost = 86_400;
+
+const linkFields: Readonly<Record<keyof LinkSettings, true>> = {
+  profile: true,
+  latencyMs: true,
+  jitterMs: true,
+  lossRatio: true,
+  lossBurstLength: true,
+  lossBurstMost: true,
+  gilbertElliott: true,
+  duplicateRatio: true,
+  reorderRatio: true,
+  reorderMs: true,
+  corruptRatio: true,
+  corruptPasses: true,
+  rateBps: true,
+  queueBytes: true,
+  mtuBytes: true,
+};
+
+const stateFields: Readonly<Record<keyof GilbertElliott, true>> = {
+  toBadRatio: true,
+  toGoodRatio: true,
+  goodLossRatio: true,
+  badLossRatio: true,
+};
+
+/** The fields that apply: those that are named, and those of the profile that they leave as they are. */
+function withProfile(
+  settings: unknown,
+  where: string,
+  direction: "up" | "down",
+): { given: Fields; firewall: Firewall | undefined } {
+  if (typeof settings === "string") return withProfile({ profile: settings }, where, direction);
+  if (!isRecord(settings)) throw wrongType(where, "settings of a link or the name of a profile", settings);
+  refuseUnknown(settings, Object.keys(linkFields), `${where}: a field`);
+  const own: Fields = Object.fromEntries(
+    Object.entries(settings).filter(([field, value]) => field !== "profile" && value !== undefined),
+  );
+  if (settings.profile === undefined) return { given: own, firewall: undefined };
+  const profile = findProfile(settings.profile, `${where}: profile`);
+  const base: LinkSettings = profile[direction];
+  const ownLoss = "lossRatio" in own || "gilbertElliott" in own;
+  const { lossRatio, lossBurstLength, lossBurstMost, gilbertElliott, ...rest } = base;
+  return {
+    given: ownLoss ? { ...rest, ...own } : { ...base, ...own },
+    firewall: profile.firewall,
+  };
+}
+
+function findProfile(name: unknown, what: string): Profile {
+  const names = Object.keys(profiles);
+  if (typeof name !== "string") throw wrongType(what, `one of ${names.join(", ")}`, name);
+  if (!names.includes(name)) throw outOfRange(what, `one of ${names.join(", ")}`, name);
+  return profiles[name as ProfileName];
+}
+
+function checkLoss(
+  given: Fields,
+  where: string,
+): Pick<CheckedSettings, "lossRatio" | "lossBurstMost" | "lossStates"> {
+  const { gilbertElliott, lossBurstLength, lossBurstMost } = given;
+  const refuse = (field: string, beside: string): void => {
+    if (given[field] === undefined || given[beside] === undefined) return;
+    throw outOfRange(`${where}: ${field}`, `left out beside ${beside}`, given[field]);
+  };
+  refuse("lossRatio", "gilbertElliott");
+  refuse("lossBurstLength", "gilbertElliott");
+  refuse("lossBurstMost", "gilbertElliott");
+  refuse("lossBurstLength", "lossBurstMost");
+  if (gilbertElliott !== undefined) {
+    return { lossRatio: 0, lossBurstMost: Infinity, lossStates: checkStates(gilbertElliott, where) };
+  }
+  const bursts = lossBurstLength !== undefined || lossBurstMost !== undefined;
+  const lossRatio = read(given, "lossRatio", where, ratios, bursts ? undefined : 0);
+  if (lossBurstLength !== undefined) {
+    const length = read(given, "lossBurstLength", where, meanPackets, undefined);
+    const most = length / (length + 1);
+    if (lossRatio > most) {
+      throw outOfRange(
+        `${where}: lossRatio`,
+        `at most ${most} with a lossBurstLength of ${length}`,
+        lossRatio,
+      );
+    }
+    return { lossRatio, lossBurstMost: Infinity, lossStates: gilbert(lossRatio, length) };
+  }
+  if (lossBurstMost === undefined) return { lossRatio, lossBurstMost: Infinity, lossStates: undefined };
+  return {
+    lossRatio,
+    lossBurstMost: wholeNumber(`${where}: lossBurstMost`, lossBurstMost, 1, 10_000),
+    lossStates: undefined,
+  };
+}
+
+/** Gilbert (1960): all is lost in the bad state, nothing in the good one. */
+function gilbert(lossRatio: number, length: number): CheckedStates {
+  const toGoodRatio = 1 / length;
+  // At the most that the length allows, rounding may end above 1.
+  const toBadRatio = Math.min(1, (toGoodRatio * lossRatio) / (1 - lossRatio));
+  return { toBadRatio, toGoodRatio, goodLossRatio: 0, badLossRatio: 1 };
+}
+
+function checkStates(states: unknown, where: string): CheckedStates {
+  const what = `${where}: gilbertElliott`;
+  if (!isRecord(states)) throw wrongType(what, "an object", states);
+  refuseUnknown(states, Object.keys(stateFields), `${what}: a field`);
+  return {
+    toBadRatio: read(states, "toBadRatio", what, ratios, undefined),
+    toGoodRatio: read(states, "toGoodRatio", what, ratios, undefined),
+    goodLossRatio: read(states, "goodLossRatio", what, ratios, 0),
+    badLossRatio: read(states, "badLossRatio", what, ratios, 1),
+  };
+}
+
+function checkRate(rateBps: unknown, what: string): number {
+  const [least, most] = [100, 1e12];
+  const text = `a whole number from ${least} to ${most}, or Infinity`;
+  if (rateBps === undefined || rateBps === Infinity) return Infinity;
+  if (typeof rateBps !== "number") throw wrongType(what, text, rateBps);
+  if (!Number.isInteger(rateBps) || rateBps < least || rateBps > most) throw outOfRange(what, text, rateBps);
+  return rateBps;
+}
+
+function checkQueue(queueBytes: unknown, what: string, rateBps: number): number {
+  const bytes = wholeNumber(what, queueBytes ?? 150_000, 0, 2 ** 30);
+  const most = (rateBps / 8) * queueSecondsMost;
+  if (bytes > most) {
+    throw outOfRange(what, `at most ${Math.floor(most)} at ${rateBps} bit/s, which wait for a day`, bytes);
+  }
+  return bytes;
+}
+
+function checkFlag(flag: unknown, what: string): boolean {
+  if (flag === undefined) return false;
+  if (typeof flag !== "boolean") throw wrongType(what, "a boolean", flag);
+  return flag;
+}
+
+/** @param fallback without one, the field must be there. */
+function read(
+  fields: Fields,
+  field: string,
+  where: string,
+  range: Range,
+  fallback: number | undefined,
+): number {
+  const value = fields[field] === undefined ? fallback : fields[field];
+  const what = `${where}: ${field}`;
+  if (typeof value !== "number") throw wrongType(what, range.text, value);
+  // NaN is in no range.
+  if (!(value >= range.least && value <= range.most)) throw outOfRange(what, range.text, value);
+  return value;
+}
+
+function refuseUnknown(fields: object, known: readonly string[], what: string): void {
+  for (const field of Object.keys(fields)) {
+    if (!known.includes(field)) throw outOfRange(what, `one of ${known.join(", ")}`, field);
+  }
+}
+
+function isRecord(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
