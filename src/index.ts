@@ -3,9 +3,9 @@
 
 import type { Family } from "./core/address.js";
 import type { SocketOptions } from "./core/arguments.js";
-import { AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM } from "./core/constants.js";
-import { OSError, wrongType } from "./core/errors.js";
-import { Socket } from "./core/socket.js";
+import { AF_INET, SOCK_DGRAM } from "./core/constants.js";
+import { openSocket } from "./core/open.js";
+import type { Socket } from "./core/socket.js";
 import type { Totals } from "./core/stats.js";
 import { kernelStack } from "./kernel/choice.js";
 
@@ -35,22 +35,7 @@ export function socket(
   type: typeof SOCK_DGRAM = SOCK_DGRAM,
   options: SocketOptions = {},
 ): Socket {
-  if (typeof family !== "number") throw wrongType("family", "a number", family);
-  if (typeof type !== "number") throw wrongType("type", "a number", type);
-  if (typeof options !== "object" || options === null) throw wrongType("options", "an object", options);
-  if (family !== AF_INET && family !== AF_INET6) {
-    throw new OSError("EAFNOSUPPORT", { syscall: "socket", text: "the family must be AF_INET or AF_INET6" });
-  }
-  if (type !== SOCK_DGRAM) {
-    throw new OSError("EPROTONOSUPPORT", {
-      syscall: "socket",
-      text:
-        (type as number) === SOCK_STREAM
-          ? "SOCK_STREAM is TCP, which node:net has: this package is UDP"
-          : "the type must be SOCK_DGRAM",
-    });
-  }
-  return new Socket(kernelStack(), family, options);
+  return openSocket(kernelStack, family, type, options);
 }
 
 /**

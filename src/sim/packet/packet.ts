@@ -23,7 +23,7 @@ export interface IcmpError {
 
 /** An IP packet, or a fragment of one. Immutable, but for the fields that routers change. */
 export interface Packet {
-  /** Counts from 1 in the order in which packets were made. A duplicate and fragments have numbers of their own. */
+  /** Counts from 1 in the order in which packets were made. Fragments have numbers of their own, a duplicate has not. */
   readonly number: number;
   readonly version: 4 | 6;
   /** Literals as `Address` spells them, IPv4 also where the socket was AF_INET6. */

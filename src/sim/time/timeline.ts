@@ -17,3 +17,6 @@ export interface Timeline {
   /** Lets it happen at its time, which is not past. */
   schedule(happening: Happening): void;
 }
+
+/** When the network began, in nanoseconds since the epoch: 1 January 2026, UTC, in every run. */
+export const epochNs = 1_767_225_600_000_000_000n;

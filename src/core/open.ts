@@ -1,0 +1,35 @@
+import type { Family } from "./address.js";
+import type { SocketOptions } from "./arguments.js";
+import { AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM } from "./constants.js";
+import type { Stack } from "./driver.js";
+import { OSError, wrongType } from "./errors.js";
+import { Socket } from "./socket.js";
+
+/**
+ * A socket of a stack, once what it is asked for is checked. `socket(2)`.
+ *
+ * @throws `OSError` `EAFNOSUPPORT`, `EPROTONOSUPPORT`, and what the stack says; `TypeError`, `RangeError` for bad options.
+ */
+export function openSocket(
+  stack: () => Stack,
+  family: Family,
+  type: typeof SOCK_DGRAM,
+  options: SocketOptions,
+): Socket {
+  if (typeof family !== "number") throw wrongType("family", "a number", family);
+  if (typeof type !== "number") throw wrongType("type", "a number", type);
+  if (typeof options !== "object" || options === null) throw wrongType("options", "an object", options);
+  if (family !== AF_INET && family !== AF_INET6) {
+    throw new OSError("EAFNOSUPPORT", { syscall: "socket", text: "the family must be AF_INET or AF_INET6" });
+  }
+  if (type !== SOCK_DGRAM) {
+    throw new OSError("EPROTONOSUPPORT", {
+      syscall: "socket",
+      text:
+        (type as number) === SOCK_STREAM
+          ? "SOCK_STREAM is TCP, which node:net has: this package is UDP"
+          : "the type must be SOCK_DGRAM",
+    });
+  }
+  return new Socket(stack(), family, options);
+}

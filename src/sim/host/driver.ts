@@ -1,0 +1,444 @@
+import { Buffer } from "node:buffer";
+
+import { type Endpoint, type Family, anyAddress } from "../../core/address.js";
+import { sharedAddress } from "../../core/address-cache.js";
+import type { Ancillary } from "../../core/ancillary.js";
+import type { Capabilities } from "../../core/capabilities.js";
+import { AF_INET, AF_INET6 } from "../../core/constants.js";
+import type { Closing, Driver, DriverEvents, DriverOptions, LedgerEvent, Sink } from "../../core/driver.js";
+import { OSError } from "../../core/errors.js";
+import { failure } from "../../core/failure.js";
+import { icmpKind } from "../../core/icmp.js";
+import { isMulticast } from "../../core/ip.js";
+import type { Option, OptionValue } from "../../core/options.js";
+import type { Outbound } from "../../core/outbound.js";
+import { payloadWithin } from "../../core/path-mtu.js";
+import type { DriverCounts } from "../../core/stats.js";
+import { bytesOf, forSocket, isLoopback, onTheWire } from "../node/addresses.js";
+import type { Fabric } from "../node/fabric.js";
+import type { Interface } from "../node/node.js";
+import type { IcmpError, Packet, UdpDatagram } from "../packet/packet.js";
+import { Unread } from "./delivery.js";
+import { codeOfIcmp } from "./icmp-codes.js";
+import type { Ip, Way } from "./ip.js";
+import { SimOptions } from "./options.js";
+
+/** Datagrams that one receive hands over at most. */
+const receiveBatch = 64;
+/** Places at the front of the queue that may stay empty before it is made shorter. */
+const compactAfter = 1024;
+
+/** What a driver is opened with. */
+export interface SimParts {
+  readonly fabric: Fabric;
+  readonly ip: Ip;
+  readonly rank: number;
+  readonly capabilities: Capabilities;
+  readonly family: Family;
+  readonly options: DriverOptions;
+  readonly events: DriverEvents;
+  /** The socket is closed. */
+  readonly closed: (driver: SimDriver) => void;
+}
+
+/** A socket of a simulated host: what Linux does, on the packets of the network in memory. */
+export class SimDriver implements Driver {
+  readonly batches = false;
+  readonly capabilities: Capabilities;
+  readonly options: SimOptions;
+  /** 0 until it is bound. */
+  port = 0;
+  readonly #parts: SimParts;
+  readonly #family: Family;
+  readonly #ip: Ip;
+  readonly #events: DriverEvents;
+  /** As it was bound, in the spelling of its family; then as a connect chose it. */
+  #boundTo: Endpoint;
+  #local: Endpoint;
+  #peer: Endpoint | null = null;
+  /** The peer as it is in packets. */
+  #peerHost = "";
+  #refusal: OSError | undefined;
+  /** What lies unread, from `#first` on. */
+  #queue: (Unread | undefined)[] = [];
+  #first = 0;
+  #queuedBytes = 0;
+  #dropped = 0;
+  #toldDropped = 0;
+  /** Dropped since the last datagram that was let in. */
+  #lostBefore = 0;
+  #lastSource: Endpoint | undefined;
+  #wanted = false;
+  #held = false;
+  #soon = false;
+  #order = 0;
+  #closed = false;
+  readonly #calls = { send: 0, receive: 0 };
+
+  constructor(parts: SimParts) {
+    this.#parts = parts;
+    this.capabilities = parts.capabilities;
+    this.#family = parts.family;
+    this.#ip = parts.ip;
+    this.#events = parts.events;
+    this.#boundTo = this.#local = anyAddress(parts.family);
+    this.options = new SimOptions(parts.family, parts.options.dontFragment);
+  }
+
+  /** For people: who waits for what; `undefined` where nobody does. */
+  get waiting(): string | undefined {
+    if (!this.#held || this.#closed) return undefined;
+    return this.port === 0 ? "a datagram on a socket that is not bound" : `a datagram on ${this.#local}`;
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
+  async bind(at: Endpoint): Promise<void> {
+    const about = { syscall: "bind", address: at.host, port: at.port };
+    if (this.port !== 0) throw new OSError("EINVAL", about);
+    const host = onTheWire(at.host);
+    if (at.scope !== undefined && !this.#ip.interface(at.scope)) throw new OSError("ENODEV", about);
+    if (!this.#mayBind(host)) throw new OSError("EADDRNOTAVAIL", about);
+    this.#take(host, at.port, about);
+    this.#boundTo = this.#local = at.withPort(this.port) as Endpoint;
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
+  async connect(to: Endpoint | null): Promise<void> {
+    if (this.#peer) {
+      this.#peer = null;
+      this.#peerHost = "";
+      this.#refusal = undefined;
+      this.#local = this.#boundTo;
+    }
+    if (!to) return;
+    const about = { syscall: "connect", address: to.host, port: to.port };
+    const way = this.#way(to, undefined);
+    if (typeof way === "string") throw new OSError(way, about);
+    if (way.kind === "broadcast" && !this.options.broadcast) throw new OSError("EACCES", about);
+    this.#bindAtNeed();
+    const host = forSocket(way.destination, this.#family);
+    this.#peer = sharedAddress(host, to.port) as Endpoint;
+    this.#peerHost = way.destination;
+    if (isAny(this.#boundTo.host)) {
+      this.#local = sharedAddress(forSocket(way.source, this.#family), this.port) as Endpoint;
+    }
+  }
+
+  local(): Endpoint {
+    return this.#local;
+  }
+
+  remote(): Endpoint {
+    if (!this.#peer) throw new OSError("ENOTCONN", { syscall: "getpeername" });
+    return this.#peer;
+  }
+
+  setOption(option: Option, value: OptionValue): void {
+    const { name, kind } = option;
+    const about = { syscall: "setsockopt" };
+    if (name === "IPV6_V6ONLY" && this.port !== 0) throw new OSError("EINVAL", about);
+    if (kind === "interface" && !isAny(String(value)) && !this.#ip.interface(String(value))) {
+      throw new OSError("ENODEV", { ...about, text: `${name} cannot be ${JSON.stringify(value)} here` });
+    }
+    if (kind === "device" && value !== "" && !this.#ip.interfaces.some((each) => each.name === value)) {
+      throw new OSError("ENODEV", about);
+    }
+    this.options.set(option, value);
+  }
+
+  getOption(option: Option): OptionValue {
+    if (option.name === "SO_ERROR") {
+      const errno = this.#refusal?.errno ?? 0;
+      this.#refusal = undefined;
+      return errno;
+    }
+    if (option.name !== "IP_MTU" && option.name !== "IPV6_MTU") return this.options.get(option);
+    const mtu = this.#peer ? this.pathMtu(this.#peer) : undefined;
+    if (mtu === undefined) throw new OSError("ENOTCONN", { syscall: "getsockopt" });
+    return mtu;
+  }
+
+  membership(change: "add" | "drop", group: Endpoint, at: string | undefined): void {
+    const syscall = change === "add" ? "addMembership" : "dropMembership";
+    const about = { syscall, address: group.host };
+    const { groups, usual } = this.#ip;
+    const given = at ?? group.scope;
+    const by = given === undefined ? usual : this.#ip.interface(given);
+    if (!by) throw new OSError("ENODEV", about);
+    const host = onTheWire(group.host);
+    if (change === "add" && !groups.join(this, host, by)) throw new OSError("EADDRINUSE", about);
+    if (change === "drop" && !groups.leave(this, host, by)) throw new OSError("EADDRNOTAVAIL", about);
+  }
+
+  receive(sink: Sink): boolean {
+    const refusal = this.#refusal;
+    if (refusal) {
+      this.#refusal = undefined;
+      throw refusal;
+    }
+    this.#calls.receive++;
+    const { metadata } = this.#parts.options;
+    const end = Math.min(this.#queue.length, this.#first + receiveBatch);
+    while (this.#first < end) {
+      const unread = this.#queue[this.#first] as Unread;
+      this.#queue[this.#first++] = undefined;
+      this.#queuedBytes -= trueSize(unread.data.length);
+      // Its own: a duplicate, another member of the group and the trace have the same bytes.
+      sink.push(Buffer.from(unread.data), unread.source, 0, metadata ? unread : undefined);
+      if (metadata && unread.lostBefore > 0) this.#tellDropped(unread.lostBefore);
+    }
+    const more = this.#first < this.#queue.length;
+    if (!more || this.#first >= compactAfter) {
+      this.#queue = more ? this.#queue.slice(this.#first) : [];
+      this.#first = 0;
+    }
+    return more;
+  }
+
+  wantReadable(on: boolean): void {
+    this.#wanted = on;
+    if (on && (this.#refusal || this.#first < this.#queue.length)) this.#tellSoon();
+  }
+
+  send(batch: Outbound): number {
+    const from = batch.settled;
+    this.#calls.send++;
+    const first = batch.peer(from);
+    if (this.#refusal && (!first || !this.#peer || first.equals(this.#peer))) {
+      // As the kernel does: what waited is the error of the next call, which sends nothing.
+      batch.fail(from, failure(this.#refusal.code, first, this.#peer));
+      this.#refusal = undefined;
+      return 1;
+    }
+    for (let index = from; index < batch.count; index++) {
+      const error = this.#send(batch, index);
+      if (error) batch.fail(index, error);
+    }
+    return batch.count - from;
+  }
+
+  pathMtu(to: Endpoint): number | undefined {
+    const way = this.#way(to, undefined);
+    return typeof way === "string" ? undefined : this.#ip.mtu(way);
+  }
+
+  counts(): DriverCounts {
+    const { askedBytes } = this.options;
+    return {
+      droppedKernel: this.#dropped,
+      systemCalls: Object.freeze({ ...this.#calls }),
+      segmentationRefused: undefined,
+      receiveBuffer: { askedBytes, givenBytes: askedBytes },
+    };
+  }
+
+  hold(on: boolean): void {
+    this.#held = on;
+  }
+
+  close(): Closing {
+    const nothing = { unread: { datagrams: 0, bytes: 0 }, untold: [] };
+    if (this.#closed) return nothing;
+    this.#closed = true;
+    this.#wanted = false;
+    this.#queue = [];
+    this.#first = 0;
+    if (this.port !== 0) this.#ip.ports.remove(this, this.port);
+    this.#ip.groups.leaveAll(this);
+    this.#parts.closed(this);
+    return nothing;
+  }
+
+  /** How well a datagram fits this socket, which is bound to its port: -1 not at all. */
+  score({ version, source, destination }: Packet, sourcePort: number): number {
+    const bound = onTheWire(this.#boundTo.host);
+    const any = isAny(bound);
+    if (version === 4 ? !this.#hearsIPv4 : this.#family === AF_INET) return -1;
+    if (!any && bound !== destination) return -1;
+    if (!this.#peer) return any ? 0 : 1;
+    if (this.#peer.port !== sourcePort || this.#peerHost !== source) return -1;
+    return any ? 2 : 3;
+  }
+
+  /** Whether another socket may be bound beside this one, to `host` at the same port. */
+  sharesWith(other: SimDriver, host: string): boolean {
+    const own = onTheWire(this.#boundTo.host);
+    const bothHear =
+      (this.#hearsIPv4 && other.#mayHearIPv4(host)) || (this.#hearsIPv6 && other.#mayHearIPv6(host));
+    if (!bothHear || (own !== host && !isAny(own) && !isAny(host))) return true;
+    return (
+      (this.options.reuseAddress && other.options.reuseAddress) || (this.options.reusePort && other.options.reusePort)
+    );
+  }
+
+  /** A datagram has come. Gives whether the program was told, `undefined` where there was no room. */
+  arrive(packet: Packet, { payload, sourcePort }: UdpDatagram, time: number, at: Interface): boolean | undefined {
+    const cost = trueSize(payload.length);
+    if (this.#queuedBytes + cost > this.options.receiveBytes) {
+      this.#dropped++;
+      this.#lostBefore++;
+      return undefined;
+    }
+    this.#queuedBytes += cost;
+    const host = forSocket(packet.source, this.#family);
+    if (this.#lastSource?.port !== sourcePort || this.#lastSource.host !== host) {
+      this.#lastSource = sharedAddress(host, sourcePort) as Endpoint;
+    }
+    const came = { host: forSocket(packet.destination, this.#family), port: this.port, interface: at.name };
+    this.#queue.push(
+      new Unread(payload, this.#lastSource, came, packet.ttl, packet.tos, time, this.#lostBefore),
+    );
+    this.#lostBefore = 0;
+    return this.#tellReadable();
+  }
+
+  /** Whether a packet, of which ICMP tells, may have come from this socket. */
+  sentFrom({ version, source, destination, content }: Packet): boolean {
+    if (version === 4 ? !this.#hearsIPv4 : this.#family === AF_INET) return false;
+    const bound = onTheWire(this.#boundTo.host);
+    if (!isAny(bound) && bound !== source && !this.#ip.isOwn(source)) return false;
+    const port = content.protocol === "udp" ? content.destinationPort : 0;
+    return !this.#peer || (this.#peerHost === destination && this.#peer.port === port) || !isAny(bound);
+  }
+
+  /** ICMP has told of a datagram of this socket. */
+  hear({ type, code, mtu, about }: IcmpError, port: number, from: string): void {
+    const destination = sharedAddress(forSocket(about.destination, this.#family), port) as Endpoint;
+    const said = forSocket(from, this.#family);
+    if (mtu > 0) {
+      this.#events.ledger({ type: "tooBig", destination, from: said });
+      return;
+    }
+    const name = codeOfIcmp(about.version, type, code);
+    const report = { destination, code: name, kind: icmpKind(about.version, type, code), from: said };
+    this.#events.ledger({ type: "unreachable", report });
+    if (this.#closed || !this.#peer?.equals(destination)) return;
+    const text = `${report.kind}, from ${said}`;
+    this.#refusal = failure(name, null, this.#peer, name === "ECONNREFUSED" ? {} : { text });
+    this.#tellReadable();
+  }
+
+  #send(batch: Outbound, index: number): OSError | undefined {
+    const to = batch.peer(index) ?? this.#peer;
+    const how = batch.how(index);
+    if (!to) return failure("EDESTADDRREQ", null, null);
+    const way = this.#way(to, how);
+    if (typeof way === "string") return failure(way, batch.peer(index), this.#peer);
+    const refuse = (code: string, text?: string): OSError =>
+      failure(code, batch.peer(index), this.#peer, { text });
+    if (way.kind === "broadcast" && !this.options.broadcast) return refuse("EACCES");
+    const source = how?.source ? onTheWire(how.source.host) : this.#sourceOf(way);
+    if (how?.source && !this.#ip.isOwn(source)) {
+      const code = way.version === 4 ? "ENETUNREACH" : "EINVAL";
+      return refuse(code, `${how.source.host} may be no address of this host`);
+    }
+    if (way.by !== this.#ip.lo && isLoopback(bytesOf(source))) return refuse("EINVAL");
+    try {
+      this.#bindAtNeed();
+    } catch (error) {
+      return refuse((error as OSError).code);
+    }
+    const start = batch.starts[index] as number;
+    const payload = Buffer.allocUnsafe(batch.length(index));
+    batch.arena.copy(payload, 0, start, start + payload.length);
+    const code = this.#ip.send(this, way, to.port, payload, source, how);
+    if (code === undefined) return undefined;
+    if (code !== "EMSGSIZE") return refuse(code);
+    const mtu = this.#ip.mtu(way, how?.probe);
+    const limit = payloadWithin(mtu, to);
+    const text = `message of ${payload.length} bytes is over the limit of ${limit} of a path MTU of ${mtu}`;
+    return failure(code, batch.peer(index), this.#peer, { limit, text });
+  }
+
+  #way(to: Endpoint, how: Ancillary | undefined): Way | string {
+    const host = onTheWire(to.host);
+    const { device, multicastInterface } = this.options;
+    let by = how?.interface ?? to.scope ?? (device === "" ? undefined : device);
+    if (by === undefined && multicastInterface !== undefined && isMulticast(bytesOf(host))) by = multicastInterface;
+    if (by === undefined || isAny(by)) return this.#ip.way(host);
+    const found = this.#ip.interface(by);
+    return found ? this.#ip.way(host, found) : "ENODEV";
+  }
+
+  #sourceOf(way: Way): string {
+    const bound = onTheWire(this.#local.host);
+    const own = isAny(bound) || isMulticast(bytesOf(bound)) || this.#ip.isBroadcast(bound) ? way.source : bound;
+    // A connected socket that sends elsewhere does so from where the way there begins.
+    return this.#peer && isAny(this.#boundTo.host) && way.destination !== this.#peerHost ? way.source : own;
+  }
+
+  #mayBind(host: string): boolean {
+    return this.options.freebind || isAny(host) || this.#ip.isOwn(host) || isMulticast(bytesOf(host)) || this.#ip.isBroadcast(host);
+  }
+
+  #bindAtNeed(): void {
+    if (this.port !== 0) return;
+    const about = { syscall: "bind" };
+    this.#take(this.#boundTo.host, 0, about);
+    this.#boundTo = this.#local = this.#boundTo.withPort(this.port) as Endpoint;
+  }
+
+  #take(host: string, asked: number, about: { syscall: string }): void {
+    const { ports } = this.#ip;
+    const port = asked === 0 ? ports.free() : asked;
+    if (port === undefined || !ports.allows(this, host, port)) throw new OSError("EADDRINUSE", about);
+    this.port = port;
+    ports.add(this, port);
+  }
+
+  get #hearsIPv4(): boolean {
+    return this.#mayHearIPv4(this.#boundTo.host);
+  }
+
+  get #hearsIPv6(): boolean {
+    return this.#mayHearIPv6(this.#boundTo.host);
+  }
+
+  #mayHearIPv4(host: string): boolean {
+    if (this.#family === AF_INET) return true;
+    return host === "::" ? !this.options.v6only : !onTheWire(host).includes(":");
+  }
+
+  #mayHearIPv6(host: string): boolean {
+    return this.#family === AF_INET6 && onTheWire(host).includes(":");
+  }
+
+  #tellReadable(): boolean {
+    if (!this.#wanted || this.#closed) return false;
+    this.#events.readable();
+    return true;
+  }
+
+  /** Not from inside the call that asks for it. */
+  #tellSoon(): void {
+    if (this.#soon) return;
+    this.#soon = true;
+    const { timeline } = this.#parts.fabric;
+    timeline.schedule({
+      time: timeline.now,
+      rank: this.#parts.rank,
+      order: this.#order++,
+      happen: () => {
+        this.#soon = false;
+        return this.#tellReadable();
+      },
+    });
+  }
+
+  #tellDropped(more: number): void {
+    this.#toldDropped += more;
+    const event: LedgerEvent = { type: "droppedKernel", total: this.#toldDropped };
+    queueMicrotask(() => {
+      if (!this.#closed) this.#events.ledger(event);
+    });
+  }
+}
+
+/** Bytes of the receive buffer that a datagram takes, about as Linux counts them (`skb->truesize`). */
+function trueSize(bytes: number): number {
+  return 256 + Math.max(512, 2 ** Math.ceil(Math.log2(bytes + 384)));
+}
+
+function isAny(host: string): boolean {
+  return host === "0.0.0.0" || host === "::" || host === "";
+}

@@ -1,0 +1,348 @@
+import type { Buffer } from "node:buffer";
+
+import type { Ancillary } from "../../core/ancillary.js";
+import { IP_PMTUDISC_DO, IP_PMTUDISC_PROBE, IP_PMTUDISC_WANT } from "../../core/constants.js";
+import { Channel } from "../link/channel.js";
+import { checkSettings } from "../link/check.js";
+import type { Flight } from "../link/flight.js";
+import {
+  type HostAddress,
+  bytesOf,
+  commonBits,
+  isGroup,
+  isLoopback,
+  limitedBroadcast,
+  onTheWire,
+} from "../node/addresses.js";
+import type { Fabric } from "../node/fabric.js";
+import type { Interface, Node } from "../node/node.js";
+import { Routes } from "../node/routes.js";
+import { fragments } from "../packet/fragments.js";
+import { type Complaint, icmpAbout } from "../packet/icmp.js";
+import { type IcmpError, type Packet, type UdpDatagram, isFragment } from "../packet/packet.js";
+import { Reassembly } from "../packet/reassembly.js";
+import type { Random } from "../random.js";
+import type { Fate } from "../trace/passage.js";
+import type { SimDriver } from "./driver.js";
+import { Groups } from "./groups.js";
+import { Ports } from "./ports.js";
+
+/** The loopback interface: as Linux has it, but that what leaves does so one after another, so that each has a time of its own. */
+const loopback = checkSettings({ mtuBytes: 65_536, rateBps: 100e9, queueBytes: 1 << 30 }, "lo", "up");
+/** How long a path MTU that ICMP told is believed, in nanoseconds: `net.ipv4.route.mtu_expires`. */
+const pathMtuNs = 600e9;
+/** Destinations whose path MTU, and whose way, one host remembers. */
+const mostPaths = 16_384;
+/** The least that a path may be said to carry (`net.ipv4.route.min_pmtu`; RFC 8200, section 5). */
+const leastPathMtu = { 4: 552, 6: 1280 } as const;
+/** The longest IPv4 packet (RFC 791), and the longest content of one of IPv6 (RFC 8200). */
+const longest = 65_535;
+
+/** The way to a destination. */
+export interface Way {
+  readonly version: 4 | 6;
+  /** As it is in packets. */
+  readonly destination: string;
+  readonly kind: "unicast" | "multicast" | "broadcast";
+  readonly by: Interface;
+  /** The address that a datagram comes from which names none. */
+  readonly source: string;
+}
+
+/** The Internet protocol of one host: ways out, ways in, fragments, ICMP. */
+export class Ip {
+  readonly ports: Ports;
+  readonly groups: Groups = new Groups();
+  readonly interfaces: Interface[] = [];
+  isUp = true;
+  readonly #fabric: Fabric;
+  readonly #node: Node;
+  readonly #addresses: readonly HostAddress[];
+  readonly #own: ReadonlySet<string>;
+  readonly #broadcasts: ReadonlySet<string>;
+  readonly #routes: Routes;
+  readonly #reassembly: Reassembly<Flight>;
+  readonly #ways = new Map<string, Way>();
+  #generation = -1;
+  readonly #pathMtus = new Map<string, { readonly mtu: number; readonly until: number }>();
+  /** Lead back to the interface that multicast left by. */
+  readonly #loops = new Map<Interface, Channel>();
+  #identification: number;
+
+  constructor(fabric: Fabric, node: Node, addresses: readonly HostAddress[], random: Random) {
+    this.#fabric = fabric;
+    this.#node = node;
+    this.#addresses = addresses;
+    this.#own = new Set(addresses.map(({ host }) => host));
+    this.#broadcasts = new Set(addresses.flatMap(({ broadcast }) => (broadcast === undefined ? [] : [broadcast])));
+    this.#routes = new Routes(fabric, node);
+    this.ports = new Ports(random);
+    this.#identification = random.uint32();
+    this.#reassembly = new Reassembly<Flight>(
+      fabric.timeline,
+      fabric.rank(),
+      (flight, fate) => fabric.trace.settle(flight, fate),
+      (first) => this.#complain(first, "reassemblyTimedOut"),
+    );
+    this.attach(new Channel(fabric, `${node.name} lo`, loopback), "lo");
+  }
+
+  /** The loopback interface is the first. */
+  get lo(): Interface {
+    return this.interfaces[0] as Interface;
+  }
+
+  attach(out: Channel, name = `eth${this.interfaces.length - 1}`): Interface {
+    const made = { node: this.#node, name, index: this.interfaces.length + 1, out };
+    this.interfaces.push(made);
+    if (name === "lo") out.lead(made);
+    return made;
+  }
+
+  /** Whether this host has an address, as it is in packets. */
+  isOwn(host: string): boolean {
+    return this.#own.has(host) || isLoopback(bytesOf(host));
+  }
+
+  /** Whether a destination means everybody on a network of this host. */
+  isBroadcast(host: string): boolean {
+    return host === limitedBroadcast || host === "127.255.255.255" || this.#broadcasts.has(host);
+  }
+
+  /** The interface of a name, a number, or an address of this host; `undefined` where there is none. */
+  interface(given: string): Interface | undefined {
+    const named = this.interfaces.find(({ name, index }) => name === given || String(index) === given);
+    if (named) return named;
+    const host = onTheWire(given);
+    if (this.#own.has(host)) return this.interfaces[1] ?? this.lo;
+    return host !== "" && isLoopback(bytesOf(host)) ? this.lo : undefined;
+  }
+
+  /** The interface that groups are met on which name none. */
+  get usual(): Interface {
+    return this.interfaces[1] ?? this.lo;
+  }
+
+  /**
+   * The way to a host.
+   *
+   * @param host as it is in packets; `0.0.0.0` and `::` are this host.
+   * @param by the interface that it must leave by.
+   * @returns the code of an error, where there is no way.
+   */
+  way(host: string, by?: Interface): Way | string {
+    if (this.#generation !== this.#fabric.generation || this.#ways.size >= mostPaths) {
+      this.#ways.clear();
+      this.#generation = this.#fabric.generation;
+    }
+    const key = by ? `${host}%${by.index}` : host;
+    const known = this.#ways.get(key);
+    if (known) return known;
+    const found = this.#find(host, by);
+    if (typeof found === "object") this.#ways.set(key, found);
+    return found;
+  }
+
+  /** Bytes of the largest packet that goes whole along a way, as far as is known. @param firstLink looks no further. */
+  mtu({ version, destination, by }: Way, firstLink = false): number {
+    const most = version === 4 ? Math.min(by.out.mtu, longest) : by.out.mtu;
+    const told = firstLink ? undefined : this.#pathMtus.get(destination);
+    if (!told) return most;
+    if (told.until > this.#fabric.timeline.now) return Math.min(told.mtu, most);
+    this.#pathMtus.delete(destination);
+    return most;
+  }
+
+  /**
+   * Sends a datagram.
+   *
+   * @param source the address that it comes from, where that is not the way's own.
+   * @returns the code of an error, `undefined` where it left.
+   */
+  send(socket: SimDriver, way: Way, port: number, payload: Buffer, source: string, how: Ancillary | undefined): string | undefined {
+    const { options } = socket;
+    const { version, destination, kind } = way;
+    const length = 8 + payload.length;
+    const header = version === 4 ? 20 : 40;
+    if (length + (version === 4 ? header : 0) > longest) return "EMSGSIZE";
+    const probe = how?.probe === true || options.discovery === IP_PMTUDISC_PROBE;
+    const mtu = this.mtu(way, probe);
+    const whole = header + length <= mtu;
+    const discovery = probe ? IP_PMTUDISC_PROBE : options.discovery;
+    const forbidden = discovery === IP_PMTUDISC_DO || discovery === IP_PMTUDISC_PROBE;
+    if (!whole && forbidden) return "EMSGSIZE";
+    const { number } = this.#fabric;
+    this.#identification = (this.#identification + 1) >>> 0;
+    const packet: Packet = {
+      number: number(),
+      version,
+      source,
+      destination,
+      ttl: how?.ttl ?? (kind === "multicast" ? options.multicastTtl : options.ttlOver(version)),
+      tos: tosOf(options.tosOver(version), how),
+      identification: version === 4 ? this.#identification & 0xffff : this.#identification,
+      dontFragment: version === 6 || forbidden || (discovery === IP_PMTUDISC_WANT && whole),
+      content: { protocol: "udp", sourcePort: socket.port, destinationPort: port, payload, intact: undefined },
+      offset: 0,
+      length,
+      moreFragments: false,
+    };
+    if (whole) this.#transmit(packet, way, options.loop);
+    else for (const part of fragments(packet, mtu, number)) this.#transmit(part, way, options.loop);
+    return undefined;
+  }
+
+  /** A packet has come. */
+  arrive(flight: Flight, at: Interface): boolean {
+    const { packet } = flight;
+    const { trace } = this.#fabric;
+    const { destination } = packet;
+    if (!this.isUp) {
+      trace.settle(flight, "host is down");
+      return false;
+    }
+    const toAll = isGroup(destination) || this.isBroadcast(destination);
+    if (!toAll && !this.#own.has(destination) && !(at === this.lo && this.isOwn(destination))) {
+      trace.settle(flight, "not for this host");
+      return false;
+    }
+    const whole = isFragment(packet) ? this.#reassembly.add(flight) : packet;
+    if (!whole) return false;
+    const { content } = whole;
+    if (content.protocol === "icmp") return this.#hear(content, whole, flight);
+    if (content.intact) {
+      trace.settle(flight, "wrong checksum");
+      return false;
+    }
+    return toAll ? this.#deliverToAll(whole, content, flight, at) : this.#deliver(whole, content, flight, at);
+  }
+
+  /** Forgets what it has learnt, as a host does that crashes. */
+  clear(): void {
+    this.#reassembly.clear();
+    this.#pathMtus.clear();
+  }
+
+  #find(host: string, by: Interface | undefined): Way | string {
+    const version = host.includes(":") ? 6 : 4;
+    const any = host === "0.0.0.0" || host === "::";
+    const destination = any ? (version === 4 ? "127.0.0.1" : "::1") : host;
+    const broadcast = version === 4 && this.isBroadcast(destination);
+    if (broadcast || isGroup(destination)) {
+      const loops = destination === "127.255.255.255";
+      const chosen = loops ? this.lo : (by ?? this.usual);
+      const kind = broadcast ? "broadcast" : "multicast";
+      const source = this.#sourceTo(destination, version, chosen);
+      return source === undefined ? "ENETUNREACH" : { version, destination, kind, by: chosen, source };
+    }
+    if (this.isOwn(destination)) {
+      const source = this.#own.has(destination) ? destination : version === 4 ? "127.0.0.1" : "::1";
+      return { version, destination, kind: "unicast", by: this.lo, source };
+    }
+    const source = this.#sourceTo(destination, version, this.usual);
+    const owner = this.#fabric.owner(destination);
+    // Where nobody has the address, a router is the one to say so.
+    const route = owner ? this.#routes.to(owner) : this.interfaces.find(({ out }) => out.to.node.kind === "router");
+    if (source === undefined || !route) return "ENETUNREACH";
+    return { version, destination, kind: "unicast", by: by ?? route, source };
+  }
+
+  /** The address of this host that has most in common with a destination (RFC 6724, rule 8). */
+  #sourceTo(destination: string, version: 4 | 6, by: Interface): string | undefined {
+    if (by === this.lo) return version === 4 ? "127.0.0.1" : "::1";
+    const bytes = bytesOf(destination);
+    let best: HostAddress | undefined;
+    for (const address of this.#addresses) {
+      if (address.version !== version) continue;
+      if (!best || commonBits(address.bytes, bytes) > commonBits(best.bytes, bytes)) best = address;
+    }
+    return best?.host;
+  }
+
+  #transmit(packet: Packet, { kind, by }: Way, loop: boolean): void {
+    if (kind === "unicast") {
+      by.out.transmit(packet);
+      return;
+    }
+    const staysHere = by === this.lo || packet.ttl === 0 || packet.destination.startsWith("ff01:");
+    if (!staysHere) by.out.transmit(packet);
+    if (loop || kind === "broadcast") this.#loopOf(by).transmit(packet);
+  }
+
+  #loopOf(by: Interface): Channel {
+    if (by === this.lo) return by.out;
+    let loop = this.#loops.get(by);
+    if (!loop) {
+      loop = new Channel(this.#fabric, `${this.#node.name} ${by.name} loop`, loopback);
+      loop.lead(by);
+      this.#loops.set(by, loop);
+    }
+    return loop;
+  }
+
+  #deliver(packet: Packet, datagram: UdpDatagram, flight: Flight, at: Interface): boolean {
+    const { trace } = this.#fabric;
+    const socket = this.ports.receiver(packet, datagram.sourcePort, datagram.destinationPort);
+    if (!socket) {
+      trace.settle(flight, "nobody listens");
+      this.#complain(packet, "portUnreachable");
+      return false;
+    }
+    const told = socket.arrive(packet, datagram, flight.time, at);
+    trace.settle(flight, told === undefined ? "receive buffer full" : "delivered");
+    return told ?? false;
+  }
+
+  #deliverToAll(packet: Packet, datagram: UdpDatagram, flight: Flight, at: Interface): boolean {
+    const { destination } = packet;
+    const member = this.isBroadcast(destination) || this.groups.has(destination, at);
+    let fate: Fate = "nobody listens";
+    let anyTold = false;
+    for (const socket of member ? this.ports.at(datagram.destinationPort) : []) {
+      if (socket.score(packet, datagram.sourcePort) < 0) continue;
+      const told = socket.arrive(packet, datagram, flight.time, at);
+      if (told !== undefined) fate = "delivered";
+      else if (fate === "nobody listens") fate = "receive buffer full";
+      anyTold = told === true || anyTold;
+    }
+    this.#fabric.trace.settle(flight, fate);
+    return anyTold;
+  }
+
+  /** What ICMP says of a datagram of one of the sockets here. */
+  #hear(error: IcmpError, packet: Packet, flight: Flight): boolean {
+    const { about, mtu } = error;
+    const original = about.content;
+    const { trace, timeline } = this.#fabric;
+    const sockets = original.protocol === "udp" ? this.ports.at(original.sourcePort) : [];
+    const asked = sockets.filter((socket) => socket.sentFrom(about));
+    if (original.protocol !== "udp" || asked.length === 0) {
+      trace.settle(flight, "nobody asked");
+      return false;
+    }
+    trace.settle(flight, "noted");
+    const least = leastPathMtu[about.version];
+    if (mtu > 0) {
+      const until = timeline.now + pathMtuNs;
+      const [oldest] = this.#pathMtus.keys();
+      if (this.#pathMtus.size >= mostPaths && oldest !== undefined) this.#pathMtus.delete(oldest);
+      this.#pathMtus.set(about.destination, { mtu: Math.max(mtu, least), until });
+    }
+    for (const socket of asked) socket.hear(error, original.destinationPort, packet.source);
+    return true;
+  }
+
+  #complain(about: Packet, complaint: Complaint): void {
+    if (isGroup(about.destination) || this.isBroadcast(about.destination)) return;
+    const { number } = this.#fabric;
+    const error = icmpAbout(about, complaint, about.destination, number);
+    const way = this.way(about.source);
+    if (error && typeof way === "object") way.by.out.transmit(error);
+  }
+}
+
+/** The whole byte that a datagram leaves with. */
+function tosOf(own: number, how: Ancillary | undefined): number {
+  if (how?.tos !== undefined) return how.tos;
+  return how?.ecn === undefined ? own : (own & 0xfc) | how.ecn;
+}

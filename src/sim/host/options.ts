@@ -1,0 +1,142 @@
+import type { Family } from "../../core/address.js";
+import {
+  AF_INET,
+  IPPROTO_UDP,
+  IP_PMTUDISC_DO,
+  IP_PMTUDISC_WANT,
+  SOCK_DGRAM,
+} from "../../core/constants.js";
+import type { Option, OptionValue } from "../../core/options.js";
+
+/** The least that Linux gives a buffer: `SOCK_MIN_RCVBUF`, `SOCK_MIN_SNDBUF` (include/net/sock.h). */
+const leastReceiveBuffer = 2304;
+const leastSendBuffer = 4608;
+
+/** What the options of a socket hold that nobody has set, where that is not 0. */
+const defaults: Readonly<Record<string, OptionValue>> = {
+  SO_TYPE: SOCK_DGRAM,
+  SO_PROTOCOL: IPPROTO_UDP,
+  SO_BINDTODEVICE: "",
+  IP_TTL: 64,
+  IP_MULTICAST_TTL: 1,
+  IP_MULTICAST_LOOP: 1,
+  IP_MULTICAST_IF: "0.0.0.0",
+  IP_MTU_DISCOVER: IP_PMTUDISC_WANT,
+  IPV6_UNICAST_HOPS: 64,
+  IPV6_MULTICAST_HOPS: 1,
+  IPV6_MULTICAST_LOOP: 1,
+  IPV6_MULTICAST_IF: "",
+  IPV6_MTU_DISCOVER: IP_PMTUDISC_WANT,
+};
+
+/** The options of one socket, as Linux has them. */
+export class SimOptions {
+  readonly #family: Family;
+  readonly #set = new Map<string, OptionValue>();
+  /** Read for every datagram, so not by name. */
+  #ttl = 64;
+  #tos = 0;
+  multicastTtl = 1;
+  discovery: number = IP_PMTUDISC_WANT;
+  broadcast = false;
+  loop = true;
+  v6only = false;
+  freebind = false;
+  reuseAddress = false;
+  reusePort = false;
+  /** Bytes that unread datagrams may take, overhead and all: the double of what was asked for. */
+  receiveBytes = 212_992;
+  /** The interface that the socket is bound to; `""` for any. */
+  device = "";
+  /** What was set for multicast: an interface's name or number, or one of its addresses. */
+  multicastInterface: string | undefined;
+
+  constructor(family: Family, dontFragment: boolean) {
+    this.#family = family;
+    if (dontFragment) this.#apply(family === AF_INET ? "IP_MTU_DISCOVER" : "IPV6_MTU_DISCOVER", IP_PMTUDISC_DO);
+  }
+
+  /** Bytes of payload and overhead that were asked for unread datagrams. */
+  get askedBytes(): number {
+    return this.receiveBytes / 2;
+  }
+
+  /** TTL of unicast over a version of IP: the options of an IPv6 socket do not say it of its IPv4 peers. */
+  ttlOver(version: 4 | 6): number {
+    return this.#isOver(version) ? this.#ttl : 64;
+  }
+
+  /** TOS, or traffic class. */
+  tosOver(version: 4 | 6): number {
+    return this.#isOver(version) ? this.#tos : 0;
+  }
+
+  set({ name }: Option, value: OptionValue): void {
+    this.#apply(name, value);
+  }
+
+  /** Of those that do not need the socket. */
+  get({ name }: Option): OptionValue {
+    if (name === "SO_DOMAIN") return this.#family;
+    return this.#set.get(name) ?? defaults[name] ?? 0;
+  }
+
+  #isOver(version: 4 | 6): boolean {
+    return (this.#family === AF_INET) === (version === 4);
+  }
+
+  #apply(name: string, value: OptionValue): void {
+    let kept = value;
+    const number = value as number;
+    switch (name) {
+      case "IP_TTL":
+      case "IPV6_UNICAST_HOPS":
+        this.#ttl = number;
+        break;
+      case "IP_MULTICAST_TTL":
+      case "IPV6_MULTICAST_HOPS":
+        this.multicastTtl = number;
+        break;
+      case "IP_TOS":
+      case "IPV6_TCLASS":
+        this.#tos = number;
+        break;
+      case "IP_MTU_DISCOVER":
+      case "IPV6_MTU_DISCOVER":
+        this.discovery = number;
+        break;
+      case "IP_MULTICAST_LOOP":
+      case "IPV6_MULTICAST_LOOP":
+        this.loop = number === 1;
+        break;
+      case "IP_MULTICAST_IF":
+      case "IPV6_MULTICAST_IF":
+        this.multicastInterface = String(value);
+        break;
+      case "SO_BINDTODEVICE":
+        this.device = String(value);
+        break;
+      case "SO_BROADCAST":
+        this.broadcast = number === 1;
+        break;
+      case "SO_REUSEADDR":
+        this.reuseAddress = number === 1;
+        break;
+      case "SO_REUSEPORT":
+        this.reusePort = number === 1;
+        break;
+      case "IP_FREEBIND":
+        this.freebind = number === 1;
+        break;
+      case "IPV6_V6ONLY":
+        this.v6only = number === 1;
+        break;
+      case "SO_RCVBUF":
+        kept = this.receiveBytes = Math.max(leastReceiveBuffer, 2 * number);
+        break;
+      case "SO_SNDBUF":
+        kept = Math.max(leastSendBuffer, 2 * number);
+    }
+    this.#set.set(name, kept);
+  }
+}

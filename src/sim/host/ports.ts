@@ -1,0 +1,79 @@
+import type { Packet } from "../packet/packet.js";
+import type { Random } from "../random.js";
+import type { SimDriver } from "./driver.js";
+
+/** Ports that are given to sockets which name none: `net.ipv4.ip_local_port_range`. */
+const firstEphemeral = 32_768;
+const ephemeralPorts = 28_232;
+
+/** Where sockets are bound on one host. */
+export class Ports {
+  /** In the order in which they were bound. */
+  readonly #byPort = new Map<number, SimDriver[]>();
+  #next: number;
+
+  constructor(random: Random) {
+    this.#next = random.below(ephemeralPorts);
+  }
+
+  /** A port at which no socket is bound; `undefined` where there is none left. */
+  free(): number | undefined {
+    for (let tries = 0; tries < ephemeralPorts; tries++) {
+      const port = firstEphemeral + this.#next;
+      this.#next = (this.#next + 1) % ephemeralPorts;
+      if (!this.#byPort.has(port)) return port;
+    }
+    return undefined;
+  }
+
+  /** Whether a socket may be bound there beside those that are. */
+  allows(socket: SimDriver, host: string, port: number): boolean {
+    return (this.#byPort.get(port) ?? []).every((other) => other === socket || other.sharesWith(socket, host));
+  }
+
+  add(socket: SimDriver, port: number): void {
+    const sockets = this.#byPort.get(port);
+    if (sockets) sockets.push(socket);
+    else this.#byPort.set(port, [socket]);
+  }
+
+  remove(socket: SimDriver, port: number): void {
+    const sockets = this.#byPort.get(port)?.filter((each) => each !== socket) ?? [];
+    if (sockets.length > 0) this.#byPort.set(port, sockets);
+    else this.#byPort.delete(port);
+  }
+
+  /** All sockets at a port, in the order in which they were bound. */
+  at(port: number): readonly SimDriver[] {
+    return this.#byPort.get(port) ?? [];
+  }
+
+  /**
+   * Who gets a unicast datagram: the most particular socket, and of equal ones the one that was bound last; of a group
+   * that shares its port by `SO_REUSEPORT`, the one that the peer's address and port choose (`udp4_lib_lookup2`,
+   * net/ipv4/udp.c).
+   */
+  receiver(packet: Packet, sourcePort: number, destinationPort: number): SimDriver | undefined {
+    const sockets = this.#byPort.get(destinationPort);
+    if (!sockets) return undefined;
+    let best: SimDriver | undefined;
+    let bestScore = -1;
+    let equal: SimDriver[] | undefined;
+    for (const socket of sockets) {
+      const score = socket.score(packet, sourcePort);
+      if (score < 0 || score < bestScore) continue;
+      if (score > bestScore) equal = undefined;
+      else if (best) (equal ??= [best]).push(socket);
+      best = socket;
+      bestScore = score;
+    }
+    if (!equal || !best?.options.reusePort) return best;
+    return equal[hash(packet.source, sourcePort) % equal.length];
+  }
+}
+
+function hash(host: string, port: number): number {
+  let value = port;
+  for (let index = 0; index < host.length; index++) value = Math.imul(value ^ host.charCodeAt(index), 0x0100_0193);
+  return (value ^ (value >>> 15)) >>> 0;
+}

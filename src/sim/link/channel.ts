@@ -1,0 +1,121 @@
+import { corrupt } from "../packet/corrupt.js";
+import { type Packet, isFragment, packetBytes } from "../packet/packet.js";
+import type { Fabric } from "../node/fabric.js";
+import type { Interface } from "../node/node.js";
+import type { Fate } from "../trace/passage.js";
+import type { CheckedSettings } from "./check.js";
+import { Flight } from "./flight.js";
+import { Impairment, emptyVerdict } from "./impairment.js";
+
+/** Says of a packet whether it is dropped. */
+export type Rule = (packet: Packet) => boolean;
+
+const verdict = emptyVerdict();
+
+/** One direction of a link. */
+export class Channel {
+  /** Such as `"camera→desk"`. */
+  readonly name: string;
+  readonly rank: number;
+  readonly rules: Set<Rule> = new Set();
+  /** Nothing passes. */
+  isCut = false;
+  readonly #fabric: Fabric;
+  readonly #impairment: Impairment;
+  #to: Interface | undefined;
+  #hole: Hole | undefined;
+  #order = 0;
+
+  constructor(fabric: Fabric, name: string, settings: CheckedSettings) {
+    this.name = name;
+    this.rank = fabric.rank();
+    this.#fabric = fabric;
+    this.#impairment = new Impairment(settings, fabric.random(`link ${name}`));
+  }
+
+  /** The interface at the far end. */
+  get to(): Interface {
+    return this.#to as Interface;
+  }
+
+  /** Names the far end, once. */
+  lead(to: Interface): void {
+    this.#to = to;
+  }
+
+  get settings(): CheckedSettings {
+    return this.#impairment.settings;
+  }
+
+  /** Bytes of the largest packet that fits. */
+  get mtu(): number {
+    return this.settings.mtuBytes;
+  }
+
+  set(settings: CheckedSettings): void {
+    this.#impairment.set(settings);
+  }
+
+  /** `undefined` ends it. */
+  swallow(hole: Hole | undefined): void {
+    this.#hole = hole;
+  }
+
+  /** Sends a packet on its way, which may be its end. */
+  transmit(packet: Packet): void {
+    const { timeline, trace } = this.#fabric;
+    const { now } = timeline;
+    const flight = new Flight(packet, this, now, this.#order++);
+    trace.add(flight);
+    const obstacle = this.#obstacle(packet, now);
+    if (obstacle) {
+      trace.settle(flight, obstacle);
+      return;
+    }
+    this.#impairment.pass(now, packetBytes(packet), verdict);
+    if (verdict.fate !== "passed") {
+      trace.settle(flight, verdict.fate === "queue" ? "queue full" : "lost");
+      return;
+    }
+    const { at, duplicateAt, corruptBit, reordered } = verdict;
+    if (corruptBit >= 0) {
+      flight.packet = corrupt(packet, corruptBit, this.settings.corruptPasses);
+      flight.corrupted = flight.packet !== packet;
+    }
+    flight.reordered = reordered;
+    flight.time = at;
+    timeline.schedule(flight);
+    if (duplicateAt < 0) return;
+    const second = new Flight(flight.packet, this, now, this.#order++);
+    second.corrupted = flight.corrupted;
+    second.duplicated = true;
+    second.time = duplicateAt;
+    trace.add(second);
+    timeline.schedule(second);
+  }
+
+  #obstacle(packet: Packet, now: number): Fate | undefined {
+    if (this.isCut || this.#fabric.parted(packet)) return "cut";
+    if (this.#hole && inHole(this.#hole, now)) return "black hole";
+    const { dropFragments, dropIcmp } = this.settings.firewall;
+    if (dropFragments && isFragment(packet)) return "dropped by a firewall";
+    if (dropIcmp && packet.content.protocol === "icmp") return "dropped by a firewall";
+    // A rule is the test's: all of them see each packet.
+    let dropped = false;
+    for (const rule of this.rules) dropped = rule(packet) || dropped;
+    if (dropped) return "dropped by a rule";
+    return packetBytes(packet) > this.mtu ? "too big" : undefined;
+  }
+}
+
+/** A time during which a link swallows everything, over and over; whole nanoseconds. */
+export interface Hole {
+  readonly first: number;
+  readonly on: number;
+  readonly off: number;
+}
+
+function inHole({ first, on, off }: Hole, now: number): boolean {
+  if (now < first) return false;
+  return on === Infinity || (now - first) % (on + off) < on;
+}

@@ -1,0 +1,108 @@
+import { Address } from "../../core/address.js";
+import { AF_INET } from "../../core/constants.js";
+import { outOfRange, wrongType } from "../../core/errors.js";
+import { formatLiteral, isMapped, isMulticast, parseLiteral } from "../../core/ip.js";
+
+/** An address of a host, with the network that it is in. */
+export interface HostAddress {
+  /** As `Address` spells it. */
+  readonly host: string;
+  readonly version: 4 | 6;
+  readonly bytes: Uint8Array;
+  /** Bits of the network's prefix. */
+  readonly prefix: number;
+  /** Where everybody on the network is reached; IPv4 alone has one. */
+  readonly broadcast: string | undefined;
+}
+
+/** What every IPv4 host takes for everybody on the link (RFC 919). */
+export const limitedBroadcast = "255.255.255.255";
+
+/**
+ * Reads `"10.0.0.2"`, `"10.0.0.2/24"`, `"fd00::2"` or `"fd00::2/64"`.
+ *
+ * @param text without a prefix length, that is 24 bits for IPv4 and 64 for IPv6.
+ * @throws `TypeError`, `RangeError` naming `where`: for names, scoped addresses, and those that no single host has.
+ */
+export function readHostAddress(text: unknown, where: string): HostAddress {
+  const { bytes, prefix } = readPrefix(text, where);
+  const unusable = isMulticast(bytes) || isLoopback(bytes) || bytes.every((byte) => byte === 0) || isMapped(bytes);
+  const broadcast = bytes.length === 4 ? broadcastOf(bytes, prefix) : undefined;
+  const host = formatLiteral(bytes);
+  if (unusable || host === limitedBroadcast || (prefix < 31 && host === broadcast)) {
+    throw outOfRange(where, "the address of one host", text);
+  }
+  return { host, version: bytes.length === 4 ? 4 : 6, bytes, prefix, broadcast };
+}
+
+/** A network, such as `"192.168.0.0/16"`. */
+export interface Network {
+  readonly bytes: Uint8Array;
+  readonly prefix: number;
+}
+
+/** Reads `"192.168.0.0/16"`; a lone address is a network of the usual size. @throws `TypeError`, `RangeError` naming `where`. */
+export function readPrefix(text: unknown, where: string): Network {
+  if (typeof text !== "string") throw wrongType(where, "an IP address such as 10.0.0.2 or 10.0.0.2/24", text);
+  const [literal = "", length, ...rest] = text.split("/");
+  const found = parseLiteral(literal);
+  if (!found || found.zone !== "" || rest.length > 0) {
+    throw outOfRange(where, "an IP address such as 10.0.0.2 or 10.0.0.2/24", text);
+  }
+  const most = found.bytes.length * 8;
+  const prefix = length === undefined ? (most === 32 ? 24 : 64) : Number(length);
+  if (length !== undefined && (!/^\d{1,3}$/.test(length) || prefix > most)) {
+    throw outOfRange(where, `a prefix of 0 to ${most} bits`, text);
+  }
+  return { bytes: found.bytes, prefix };
+}
+
+/** How many bits two addresses have in common at the front; -1 where they are of two families. */
+export function commonBits(one: Uint8Array, other: Uint8Array): number {
+  if (one.length !== other.length) return -1;
+  for (let index = 0; index < one.length; index++) {
+    const difference = (one[index] ?? 0) ^ (other[index] ?? 0);
+    if (difference !== 0) return index * 8 + Math.clz32(difference) - 24;
+  }
+  return one.length * 8;
+}
+
+/** Whether an address is in a network. */
+export function isWithin(address: Uint8Array, { bytes, prefix }: Network): boolean {
+  return commonBits(address, bytes) >= prefix;
+}
+
+/** The bytes of a literal that is one. */
+export function bytesOf(host: string): Uint8Array {
+  return parseLiteral(host)?.bytes ?? new Uint8Array();
+}
+
+/** 127.0.0.0/8 or `::1`. */
+export function isLoopback(bytes: Uint8Array): boolean {
+  if (bytes.length === 4) return bytes[0] === 127;
+  return bytes.every((byte, index) => byte === (index === 15 ? 1 : 0));
+}
+
+/** Whether a destination is a multicast group, or everybody. */
+export function isGroup(host: string): boolean {
+  if (host === limitedBroadcast) return true;
+  const first = host.includes(":") ? (host.startsWith("ff") ? 0xff : 0) : Number.parseInt(host, 10);
+  return host.includes(":") ? first === 0xff : first >= 224 && first <= 239;
+}
+
+/** The address as it is in packets, of one that a socket of either family uses (`::ffff:a.b.c.d`, scopes). */
+export function onTheWire(host: string): string {
+  if (host.startsWith("::ffff:") && host.includes(".")) return host.slice(7);
+  const percent = host.indexOf("%");
+  return percent < 0 ? host : host.slice(0, percent);
+}
+
+/** The address of a packet as a socket of a family spells it. */
+export function forSocket(host: string, family: number): string {
+  return family === AF_INET || host.includes(":") ? host : `::ffff:${host}`;
+}
+
+function broadcastOf(bytes: Uint8Array, prefix: number): string {
+  const last = bytes.map((byte, index) => byte | (0xff >> Math.min(8, Math.max(0, prefix - index * 8))));
+  return new Address(formatLiteral(last), 0).host;
+}

@@ -1,0 +1,25 @@
+import type { Packet } from "../packet/packet.js";
+import type { Random } from "../random.js";
+import type { Timeline } from "../time/timeline.js";
+import type { Trace } from "../trace/trace.js";
+import type { Node } from "./node.js";
+
+/** What all parts of one network share. */
+export interface Fabric {
+  readonly timeline: Timeline;
+  readonly trace: Trace;
+  /** Changes whenever a node, a link or an address is added: what is known of routes is void then. */
+  readonly generation: number;
+  /** Who has an address, IPv4 or IPv6, as `Address` spells it. */
+  owner(address: string): Node | undefined;
+  /** Gives a node one more address. @throws `RangeError` where another has it. */
+  claim(address: string, node: Node): void;
+  /** A rank on the timeline that nobody else has. */
+  rank(): number;
+  /** The number of the next packet. */
+  number(): number;
+  /** A stream of random numbers of that name. */
+  random(name: string): Random;
+  /** Whether the network is partitioned between the two ends of a packet. */
+  parted(packet: Packet): boolean;
+}

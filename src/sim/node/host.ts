@@ -1,0 +1,114 @@
+import type { Family } from "../../core/address.js";
+import type { SocketOptions } from "../../core/arguments.js";
+import { AF_INET, SOCK_DGRAM } from "../../core/constants.js";
+import type { Stack } from "../../core/driver.js";
+import { OSError } from "../../core/errors.js";
+import { openSocket } from "../../core/open.js";
+import type { Socket } from "../../core/socket.js";
+import type { Totals } from "../../core/stats.js";
+import { Ip } from "../host/ip.js";
+import { simStack } from "../host/stack.js";
+import type { Channel } from "../link/channel.js";
+import type { Flight } from "../link/flight.js";
+import type { VirtualTime } from "../time/virtual-time.js";
+import type { HostAddress } from "./addresses.js";
+import type { Fabric } from "./fabric.js";
+import type { Interface, Node } from "./node.js";
+
+/** A host of a simulated network. Its sockets are the ones of `datagram`, on a network in memory. */
+export class Host implements Node {
+  readonly kind = "host";
+  readonly name: string;
+  /** Its addresses, as `Address` spells them, in the order in which they were given. */
+  readonly addresses: readonly string[];
+  readonly #ip: Ip;
+  readonly #stack: Stack;
+  /** Open ones, in the order in which they were opened. */
+  readonly #sockets = new Set<Socket>();
+  readonly #waiting: () => readonly string[];
+
+  /** Made by `network.host()`. */
+  constructor(fabric: Fabric, time: VirtualTime, name: string, addresses: readonly HostAddress[], resolve: Stack["resolve"]) {
+    this.name = name;
+    this.addresses = addresses.map(({ host }) => host);
+    const random = fabric.random(`host ${name}`);
+    this.#ip = new Ip(fabric, this, addresses, random);
+    const { stack, waiting } = simStack({ fabric, time, ip: this.#ip, random, resolve });
+    this.#stack = stack;
+    this.#waiting = waiting;
+  }
+
+  /** The first of its addresses. */
+  get address(): string {
+    return this.addresses[0] as string;
+  }
+
+  /**
+   * Opens a UDP socket on this host. `socket(2)`; takes and gives what `socket()` of `datagram` does.
+   *
+   * @throws as that, and `OSError` `ENETDOWN` while the host is down.
+   */
+  socket(
+    family: Family = AF_INET,
+    type: typeof SOCK_DGRAM = SOCK_DGRAM,
+    options: SocketOptions = {},
+  ): Socket {
+    const opened = openSocket(() => this.#up(), family, type, options);
+    this.#sockets.add(opened);
+    return opened;
+  }
+
+  /** Whether it runs: not from `crash()` to `restart()`. */
+  get isUp(): boolean {
+    return this.#ip.isUp;
+  }
+
+  /** What became of the datagrams of all its sockets, closed ones included, by cause. */
+  stats(): Totals {
+    return this.#stack.ledger.totals();
+  }
+
+  /**
+   * Ends the host as a power cut does: its sockets are gone, with what lay unread, what waited on them fails with
+   * `ECANCELED`, and what comes meanwhile is lost without an answer. The program's own memory is the program's to forget.
+   */
+  crash(): void {
+    this.#ip.isUp = false;
+    this.#ip.clear();
+    void this.closeSockets();
+  }
+
+  /** Lets the host run again, without any socket. */
+  restart(): void {
+    this.#ip.isUp = true;
+  }
+
+  /** Closes what is open. */
+  async closeSockets(): Promise<void> {
+    const sockets = [...this.#sockets];
+    this.#sockets.clear();
+    await Promise.all(sockets.map((socket) => socket.close()));
+  }
+
+  /** For people: who waits on this host for what. */
+  waiting(): readonly string[] {
+    return this.#waiting().map((what) => `${this.name} waits for ${what}`);
+  }
+
+  attach(out: Channel): Interface {
+    return this.#ip.attach(out);
+  }
+
+  get interfaces(): readonly Interface[] {
+    return this.#ip.interfaces;
+  }
+
+  arrive(flight: Flight, at: Interface): boolean {
+    return this.#ip.arrive(flight, at);
+  }
+
+  #up(): Stack {
+    if (this.isUp) return this.#stack;
+    throw new OSError("ENETDOWN", { syscall: "socket", text: `the host ${this.name} is down` });
+  }
+}

@@ -1,0 +1,148 @@
+import type { Packet } from "../packet/packet.js";
+import type { Random } from "../random.js";
+import type { Timeline } from "../time/timeline.js";
+import { type Network, bytesOf, isWithin } from "./addresses.js";
+
+/** Whom a NAT lets in through a mapping (RFC 4787, section 5). */
+export type Filtering = "endpoint-independent" | "address-dependent" | "address-and-port-dependent";
+
+/** What a NAT is made of. */
+export interface NatParts {
+  /** Its outside address, IPv4. */
+  readonly address: string;
+  readonly inside: readonly Network[];
+  /** Nanoseconds without traffic after which a mapping is forgotten. */
+  readonly timeout: number;
+  readonly filtering: Filtering;
+}
+
+/** The ports that it hands out, and so the most mappings that it has. */
+const firstPort = 1024;
+const ports = 64_512;
+/** Peers that one mapping remembers; past that many, the oldest is forgotten. */
+const mostPeers = 1024;
+
+interface Mapping {
+  readonly host: string;
+  readonly port: number;
+  readonly outsidePort: number;
+  until: number;
+  /** Whom the inside has sent to, in the order of the first time. */
+  readonly peers: Set<string>;
+}
+
+/** Translates between inside hosts and one outside address (RFC 4787): one outside port for each inside host and port. */
+export class Nat {
+  readonly #timeline: Timeline;
+  readonly #parts: NatParts;
+  readonly #random: Random;
+  #address: string;
+  #next: number;
+  readonly #byInside = new Map<string, Mapping>();
+  readonly #byPort = new Map<number, Mapping>();
+
+  constructor(timeline: Timeline, random: Random, parts: NatParts) {
+    this.#timeline = timeline;
+    this.#random = random;
+    this.#parts = parts;
+    this.#address = parts.address;
+    this.#next = random.below(ports);
+  }
+
+  /** The outside address. */
+  get address(): string {
+    return this.#address;
+  }
+
+  isInside(host: string): boolean {
+    const bytes = bytesOf(host);
+    return this.#parts.inside.some((network) => isWithin(bytes, network));
+  }
+
+  /** Forgets every mapping, as a router does that restarts. */
+  rebind(address = this.#address): void {
+    this.#address = address;
+    this.#byInside.clear();
+    this.#byPort.clear();
+    this.#next = this.#random.below(ports);
+  }
+
+  /** A whole packet from inside, as it goes on outside; `undefined` where there is no mapping for it, and no port left. */
+  outward(packet: Packet): Packet | undefined {
+    const { content, source, destination } = packet;
+    if (content.protocol === "icmp") {
+      // It is about a packet from outside, which that side knows with the outside address.
+      const { about } = content;
+      if (about.content.protocol === "icmp") return undefined;
+      const mapping = this.#live(this.#byInside.get(`${about.destination} ${about.content.destinationPort}`));
+      if (!mapping) return undefined;
+      const original = { ...about.content, destinationPort: mapping.outsidePort };
+      const quoted = { ...about, destination: this.#address, content: original };
+      return { ...packet, source: this.#address, content: { ...content, about: quoted } };
+    }
+    const mapping = this.#map(source, content.sourcePort);
+    if (!mapping) return undefined;
+    this.#remember(mapping, destination, content.destinationPort);
+    return { ...packet, source: this.#address, content: { ...content, sourcePort: mapping.outsidePort } };
+  }
+
+  /** A whole packet to the outside address, as it goes on inside; `undefined` where nobody inside may have it. */
+  inward(packet: Packet): Packet | undefined {
+    const { content, source } = packet;
+    if (content.protocol === "icmp") {
+      const { about } = content;
+      if (about.content.protocol === "icmp") return undefined;
+      const mapping = this.#live(this.#byPort.get(about.content.sourcePort));
+      if (!mapping) return undefined;
+      const original = { ...about.content, sourcePort: mapping.port };
+      const quoted = { ...about, source: mapping.host, content: original };
+      return { ...packet, destination: mapping.host, content: { ...content, about: quoted } };
+    }
+    const mapping = this.#live(this.#byPort.get(content.destinationPort));
+    if (!mapping || !this.#lets(mapping, source, content.sourcePort)) return undefined;
+    mapping.until = this.#timeline.now + this.#parts.timeout;
+    return { ...packet, destination: mapping.host, content: { ...content, destinationPort: mapping.port } };
+  }
+
+  #map(host: string, port: number): Mapping | undefined {
+    const key = `${host} ${port}`;
+    const known = this.#live(this.#byInside.get(key));
+    if (known) return known;
+    const outsidePort = this.#freePort();
+    if (outsidePort === undefined) return undefined;
+    const mapping: Mapping = { host, port, outsidePort, until: 0, peers: new Set() };
+    this.#byInside.set(key, mapping);
+    this.#byPort.set(outsidePort, mapping);
+    return mapping;
+  }
+
+  #freePort(): number | undefined {
+    for (let tries = 0; tries < ports; tries++) {
+      const port = firstPort + this.#next;
+      this.#next = (this.#next + 1) % ports;
+      if (!this.#live(this.#byPort.get(port))) return port;
+    }
+    return undefined;
+  }
+
+  #live(mapping: Mapping | undefined): Mapping | undefined {
+    if (!mapping || mapping.until === 0 || mapping.until > this.#timeline.now) return mapping;
+    this.#byInside.delete(`${mapping.host} ${mapping.port}`);
+    this.#byPort.delete(mapping.outsidePort);
+    return undefined;
+  }
+
+  #remember(mapping: Mapping, host: string, port: number): void {
+    mapping.until = this.#timeline.now + this.#parts.timeout;
+    const { peers } = mapping;
+    for (const peer of [host, `${host} ${port}`]) peers.add(peer);
+    const [oldest] = peers;
+    if (peers.size > 2 * mostPeers && oldest !== undefined) peers.delete(oldest);
+  }
+
+  #lets({ peers }: Mapping, host: string, port: number): boolean {
+    const { filtering } = this.#parts;
+    if (filtering === "endpoint-independent") return true;
+    return peers.has(filtering === "address-dependent" ? host : `${host} ${port}`);
+  }
+}

@@ -1,0 +1,46 @@
+import type { Channel } from "../link/channel.js";
+import type { Flight } from "../link/flight.js";
+import type { Fabric } from "./fabric.js";
+import type { Interface, Node } from "./node.js";
+import { Routes } from "./routes.js";
+
+/**
+ * A segment of Ethernet: what comes in goes out to its destination, broadcasts and multicast to everybody else. It
+ * changes nothing, and drops what is too big for the next link.
+ */
+export class Switch implements Node {
+  readonly kind = "switch";
+  readonly name: string;
+  readonly interfaces: Interface[] = [];
+  readonly #fabric: Fabric;
+  readonly #routes: Routes;
+
+  /** Made by `network.switch()`. */
+  constructor(fabric: Fabric, name: string) {
+    this.name = name;
+    this.#fabric = fabric;
+    this.#routes = new Routes(fabric, this);
+  }
+
+  attach(out: Channel): Interface {
+    const index = this.interfaces.length + 1;
+    const made = { node: this, name: `port${index}`, index, out };
+    this.interfaces.push(made);
+    return made;
+  }
+
+  arrive(flight: Flight, at: Interface): boolean {
+    const { trace } = this.#fabric;
+    const { packet } = flight;
+    const owner = this.#fabric.owner(packet.destination);
+    const next = owner && this.#routes.to(owner);
+    if (owner && (!next || next === at)) {
+      trace.settle(flight, "no route");
+      return false;
+    }
+    trace.settle(flight, "forwarded");
+    if (next) next.out.transmit(packet);
+    else for (const each of this.interfaces) if (each !== at) each.out.transmit(packet);
+    return false;
+  }
+}

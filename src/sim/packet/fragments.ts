@@ -1,0 +1,24 @@
+import { type Packet, headerBytes, packetBytes } from "./packet.js";
+
+/** Bytes of an IPv6 header with the fragment header behind it (RFC 8200, section 4.5). */
+const ipv6FragmentHeaderBytes = 48;
+
+/**
+ * Takes a packet, or a fragment, apart so that each part fits a link (RFC 791, section 3.2; RFC 8200, section 4.5).
+ *
+ * @param mtu bytes of the largest packet that fits, IP header and all; at least 68, or 1280 for IPv6.
+ * @param number gives each part a number of its own.
+ * @returns the parts in order; the packet itself, where it fits.
+ */
+export function fragments(packet: Packet, mtu: number, number: () => number): readonly Packet[] {
+  if (packetBytes(packet) <= mtu) return [packet];
+  const header = packet.version === 4 ? headerBytes(packet) : ipv6FragmentHeaderBytes;
+  const most = (mtu - header) & ~7;
+  const parts: Packet[] = [];
+  for (let at = 0; at < packet.length; at += most) {
+    const length = Math.min(most, packet.length - at);
+    const moreFragments = packet.moreFragments || at + length < packet.length;
+    parts.push({ ...packet, number: number(), offset: packet.offset + at, length, moreFragments });
+  }
+  return parts;
+}

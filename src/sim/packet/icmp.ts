@@ -1,0 +1,50 @@
+import { type IcmpError, type Packet, contentBytes, isFragment } from "./packet.js";
+
+/** TOS of ICMP errors over IPv4: internetwork control (RFC 1812, section 4.3.2.5). */
+const internetworkControl = 0xc0;
+
+/** What ICMP can say of a packet, by version of IP. */
+const kinds = {
+  portUnreachable: { 4: [3, 3], 6: [1, 4] },
+  noRoute: { 4: [3, 0], 6: [1, 0] },
+  tooBig: { 4: [3, 4], 6: [2, 0] },
+  ttlExceeded: { 4: [11, 0], 6: [3, 0] },
+  reassemblyTimedOut: { 4: [11, 1], 6: [3, 1] },
+} as const;
+
+/** What is wrong with a packet. */
+export type Complaint = keyof typeof kinds;
+
+/**
+ * The ICMP error about a packet, back to its source.
+ *
+ * @param from the address of who sends it.
+ * @param mtu of the next link, of "too big".
+ * @returns `undefined` of packets about which none may be sent: other errors, later fragments (RFC 1122, section 3.2.2).
+ */
+export function icmpAbout(
+  about: Packet,
+  complaint: Complaint,
+  from: string,
+  number: () => number,
+  mtu = 0,
+): Packet | undefined {
+  const { version, source } = about;
+  if (about.content.protocol === "icmp" || (isFragment(about) && about.offset > 0)) return undefined;
+  const [type, code] = kinds[complaint][version];
+  const content: IcmpError = { protocol: "icmp", type, code, mtu, about };
+  return {
+    number: number(),
+    version,
+    source: from,
+    destination: source,
+    ttl: 64,
+    tos: version === 4 ? internetworkControl : 0,
+    identification: 0,
+    dontFragment: version === 6,
+    content,
+    offset: 0,
+    length: contentBytes(version, content),
+    moreFragments: false,
+  };
+}

@@ -1,0 +1,187 @@
+import { Buffer } from "node:buffer";
+
+import type { Happening, Timeline } from "../time/timeline.js";
+import type { Fate } from "../trace/passage.js";
+import type { Packet, UdpDatagram } from "./packet.js";
+
+/** Bytes of fragments that may wait on one host (`net.ipv4.ipfrag_high_thresh`), and what each costs beside its data. */
+const mostBytes = 4 << 20;
+const overheadBytes = 256;
+/** How long fragments wait for the rest, in nanoseconds: `net.ipv4.ipfrag_time` of 30 s; RFC 8200, section 4.5. */
+const waitNs = { 4: 30e9, 6: 60e9 } as const;
+/** Bytes of the UDP header, which the first fragment has. */
+const udpHeaderBytes = 8;
+
+/** Something that carries a fragment. */
+interface Carrier {
+  readonly packet: Packet;
+}
+
+/** A datagram that is not whole yet. */
+interface Partial<Part extends Carrier> {
+  readonly key: string;
+  readonly deadline: number;
+  /** In the order of their offsets, without overlap. */
+  readonly parts: Part[];
+  /** Bytes of the whole content, once its last fragment came. */
+  total: number;
+  /** Bytes of content that came. */
+  bytes: number;
+  cost: number;
+  /** A fragment overlapped: what still comes is refused too (RFC 5722, section 4). */
+  poisoned: boolean;
+}
+
+/**
+ * Puts the fragments that come to one host together (RFC 791 section 3.2, RFC 8200 section 4.5). Overlapping ones end the
+ * whole datagram, as an attack (RFC 5722); exact repetitions are ignored. Those that wait are bounded in time and memory.
+ */
+export class Reassembly<Part extends Carrier> {
+  readonly #timeline: Timeline;
+  readonly #rank: number;
+  readonly #settle: (part: Part, fate: Fate) => void;
+  readonly #timedOut: (first: Packet) => void;
+  /** In the order in which they came, for each version of IP. */
+  readonly #waiting: Record<4 | 6, Map<string, Partial<Part>>> = { 4: new Map(), 6: new Map() };
+  readonly #armed: Record<4 | 6, boolean> = { 4: false, 6: false };
+  #bytes = 0;
+  #order = 0;
+
+  /**
+   * @param rank of the host, on the timeline.
+   * @param settle is told what becomes of each fragment, but of the one that makes a datagram whole.
+   * @param timedOut is told of the first fragment of a datagram whose rest did not come in time, where that had come.
+   */
+  constructor(
+    timeline: Timeline,
+    rank: number,
+    settle: (part: Part, fate: Fate) => void,
+    timedOut: (first: Packet) => void,
+  ) {
+    this.#timeline = timeline;
+    this.#rank = rank;
+    this.#settle = settle;
+    this.#timedOut = timedOut;
+  }
+
+  /** Takes a fragment. Gives the whole packet when this was the last that was missing. */
+  add(part: Part): Packet | undefined {
+    const fragment = part.packet;
+    const { version, source, destination, identification, content } = fragment;
+    const key = `${source} ${destination} ${identification} ${content.protocol}`;
+    const waiting = this.#waiting[version];
+    let partial = waiting.get(key);
+    if (!partial) {
+      const deadline = this.#timeline.now + waitNs[version];
+      partial = { key, deadline, parts: [], total: Infinity, bytes: 0, cost: 0, poisoned: false };
+      waiting.set(key, partial);
+      this.#arm(version, deadline);
+    }
+    const place = partial.poisoned ? "overlapping fragments" : placeOf(fragment, partial);
+    const cost = fragment.length + overheadBytes;
+    const refusal = typeof place === "string" ? place : this.#bytes + cost > mostBytes ? "no memory for fragments" : undefined;
+    if (typeof place === "string" || refusal) {
+      if (place === "overlapping fragments") this.#poison(partial);
+      this.#settle(part, refusal as Fate);
+      return undefined;
+    }
+    partial.parts.splice(place, 0, part);
+    partial.bytes += fragment.length;
+    partial.cost += cost;
+    this.#bytes += cost;
+    if (!fragment.moreFragments) partial.total = fragment.offset + fragment.length;
+    if (partial.bytes < partial.total) {
+      this.#settle(part, "waits for fragments");
+      return undefined;
+    }
+    this.#forget(version, partial);
+    for (const each of partial.parts) if (each !== part) this.#settle(each, "reassembled");
+    return whole(partial.parts.map(({ packet }) => packet), partial.total);
+  }
+
+  /** Forgets everything, as a host does that crashes. */
+  clear(): void {
+    this.#waiting[4].clear();
+    this.#waiting[6].clear();
+    this.#bytes = 0;
+  }
+
+  #poison(partial: Partial<Part>): void {
+    this.#bytes -= partial.cost;
+    partial.cost = 0;
+    partial.poisoned = true;
+    for (const part of partial.parts.splice(0)) this.#settle(part, "overlapping fragments");
+  }
+
+  #forget(version: 4 | 6, partial: Partial<Part>): void {
+    this.#waiting[version].delete(partial.key);
+    this.#bytes -= partial.cost;
+  }
+
+  /** One timer for the oldest of each version: all wait equally long. */
+  #arm(version: 4 | 6, time: number): void {
+    if (this.#armed[version]) return;
+    this.#armed[version] = true;
+    const happening: Happening = {
+      time,
+      rank: this.#rank,
+      order: this.#order++,
+      happen: () => {
+        this.#armed[version] = false;
+        for (const partial of this.#waiting[version].values()) {
+          if (partial.deadline > time) {
+            this.#arm(version, partial.deadline);
+            break;
+          }
+          this.#forget(version, partial);
+          const [first] = partial.parts;
+          for (const part of partial.parts) this.#settle(part, "reassembly timed out");
+          if (first?.packet.offset === 0) this.#timedOut(first.packet);
+        }
+        return false;
+      },
+    };
+    this.#timeline.schedule(happening);
+  }
+}
+
+/** Where a fragment belongs among the parts. */
+function placeOf(
+  { offset, length, moreFragments }: Packet,
+  { parts, total }: Partial<Carrier>,
+): number | "overlapping fragments" | "duplicate fragment" {
+  const end = offset + length;
+  // Another end than the one that is known, or nothing at all where more must follow.
+  if (end > total || (!moreFragments && total !== Infinity && end !== total) || length === 0) return "overlapping fragments";
+  let place = parts.length;
+  while (place > 0 && (parts[place - 1] as Carrier).packet.offset >= offset) place--;
+  const [before, after] = [parts[place - 1]?.packet, parts[place]?.packet];
+  if (after?.offset === offset && after.length === length) return "duplicate fragment";
+  if (before && before.offset + before.length > offset) return "overlapping fragments";
+  if (after && end > after.offset) return "overlapping fragments";
+  if (!moreFragments && after) return "overlapping fragments";
+  return place;
+}
+
+/** The packet that the parts are of, as its first fragment has it. */
+function whole(parts: readonly Packet[], length: number): Packet {
+  const first = parts[0] as Packet;
+  const content = parts.every((part) => part.content === first.content) ? first.content : joined(parts, length);
+  return { ...first, content, offset: 0, length, moreFragments: false };
+}
+
+/** Fragments that were not all cut from one thing: one was corrupted, or a stranger made it. */
+function joined(parts: readonly Packet[], length: number): UdpDatagram {
+  const first = parts[0]?.content as UdpDatagram;
+  const bytes = length - udpHeaderBytes;
+  const [payload, intact] = [Buffer.alloc(bytes), Buffer.alloc(bytes)];
+  for (const { content, offset, length } of parts) {
+    const from = Math.max(0, offset - udpHeaderBytes);
+    const to = offset + length - udpHeaderBytes;
+    const { payload: own, intact: original } = content as UdpDatagram;
+    own.copy(payload, from, from, to);
+    (original ?? own).copy(intact, from, from, to);
+  }
+  return { ...first, payload, intact: payload.equals(intact) ? undefined : intact };
+}
+

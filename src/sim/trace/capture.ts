@@ -1,0 +1,36 @@
+import { Buffer } from "node:buffer";
+
+import { LINKTYPE_RAW, enhancedPacket, interfaceDescription, sectionHeader } from "../../wire/pcapng.js";
+import { epochNs } from "../time/timeline.js";
+import { frameOf } from "./frame.js";
+import type { Passage } from "./passage.js";
+
+/** Longest packet that a capture holds whole: the longest that there is. */
+const snapLength = 0x4_0000;
+
+/** Packets as a capture file: an interface for each direction of a link, and what became of each packet as its comment. */
+export function capture(passages: readonly Passage[]): Buffer {
+  const interfaces = new Map<string, number>();
+  const descriptions: Uint8Array[] = [];
+  const packets: Uint8Array[] = [];
+  for (const { link, packet, sentMs, fate, duplicated, corrupted, reordered } of passages) {
+    let interfaceId = interfaces.get(link);
+    if (interfaceId === undefined) {
+      interfaceId = interfaces.size;
+      interfaces.set(link, interfaceId);
+      descriptions.push(interfaceDescription({ linkType: LINKTYPE_RAW, snapLength, name: link }));
+    }
+    const data = frameOf(packet);
+    const marks = Object.entries({ duplicated, corrupted, reordered }).flatMap(([mark, on]) => (on ? [mark] : []));
+    packets.push(
+      enhancedPacket({
+        interfaceId,
+        timestamp: epochNs + BigInt(Math.round(sentMs * 1e6)),
+        originalLength: data.length,
+        data,
+        comment: [fate, ...marks].join(", "),
+      }),
+    );
+  }
+  return Buffer.concat([sectionHeader("datagram/sim"), ...descriptions, ...packets]);
+}

@@ -1,0 +1,95 @@
+import type { Buffer } from "node:buffer";
+
+import { wholeNumber } from "../../core/errors.js";
+import { capture } from "./capture.js";
+import { describePassage } from "./describe.js";
+import { TraceHash } from "./hash.js";
+import type { Fate, Passage } from "./passage.js";
+
+/** What a trace keeps of a passage while its fate is open. */
+interface Kept extends Passage {
+  fate: Fate;
+  /** Whole nanoseconds. */
+  readonly sent: number;
+  readonly time: number;
+  readonly rank: number;
+}
+
+/** How much of a run is kept: past either, the oldest packets are forgotten. The hash covers all. */
+export interface TraceLimits {
+  /** @default 100,000 */
+  readonly packets?: number | undefined;
+  /** Of payloads and headers. @default 67,108,864 */
+  readonly bytes?: number | undefined;
+}
+
+/** Every packet of a run on every link that it took, and its fate. */
+export class Trace {
+  readonly #mostPackets: number;
+  readonly #mostBytes: number;
+  readonly #hash = new TraceHash();
+  /** From `#first` on. */
+  #kept: (Kept | undefined)[] = [];
+  #first = 0;
+  #bytes = 0;
+  #forgotten = 0;
+
+  constructor(limits: TraceLimits = {}) {
+    this.#mostPackets = wholeNumber("trace.packets", limits.packets ?? 100_000, 0, 10_000_000);
+    this.#mostBytes = wholeNumber("trace.bytes", limits.bytes ?? 64 << 20, 0, Number.MAX_SAFE_INTEGER);
+  }
+
+  /** What is kept, in the order in which it was sent. A copy of the list; the fates of what travels go on. */
+  get packets(): readonly Passage[] {
+    return this.#kept.slice(this.#first) as Passage[];
+  }
+
+  /** How many were forgotten, to stay within the limits. */
+  get forgotten(): number {
+    return this.#forgotten;
+  }
+
+  /** 16 hexadecimal digits, the same for two runs whose packets and fates were the same, to the nanosecond. */
+  get hash(): string {
+    return this.#hash.toString();
+  }
+
+  /** The run as a capture file, which Wireshark and tshark open: pcapng (draft-ietf-opsawg-pcapng), a comment for each fate. */
+  toPcapng(): Buffer {
+    return capture(this.packets);
+  }
+
+  /** A line for each packet. */
+  toString(): string {
+    return this.packets.map((passage) => describePassage(passage)).join("\n");
+  }
+
+  /** A link was given a packet. For the links. */
+  add(passage: Kept): void {
+    this.#kept.push(passage);
+    this.#bytes += passage.packet.length;
+    while (this.#kept.length - this.#first > this.#mostPackets || this.#bytes > this.#mostBytes) {
+      this.#bytes -= this.#kept[this.#first]?.packet.length ?? 0;
+      this.#kept[this.#first++] = undefined;
+      this.#forgotten++;
+    }
+    if (this.#first > compactAfter && this.#first * 2 > this.#kept.length) {
+      this.#kept = this.#kept.slice(this.#first);
+      this.#first = 0;
+    }
+  }
+
+  /** What became of it is known, or known better. For the links and what lies behind them. */
+  settle(passage: Kept, fate: Fate): void {
+    passage.fate = fate;
+    const hash = this.#hash;
+    hash.number(passage.sent);
+    hash.number(passage.time);
+    hash.number(passage.rank);
+    hash.text(fate);
+    hash.packet(passage.packet);
+  }
+}
+
+/** Places at the front of the list that may stay empty before it is made shorter. */
+const compactAfter = 4096;
