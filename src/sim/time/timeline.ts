@@ -6,6 +6,10 @@ export interface Happening {
   readonly rank: number;
   /** Orders what has one rank. */
   readonly order: number;
+  /** Whose it is, as an error names it when it never ends. */
+  readonly who?: string;
+  /** Called off: it is passed over, and time does not go on for its sake. */
+  readonly cancelled?: boolean;
   /** @returns whether a program was told of something, so that it must have its chance before time goes on. */
   happen(): boolean;
 }

@@ -1,0 +1,50 @@
+import { outOfRange, wrongType } from "../../core/errors.js";
+import type { Clock } from "../../core/driver.js";
+
+/** How long and how often `eventually` tries. */
+export interface EventuallyOptions {
+  /** Virtual milliseconds until it fails. @default 10_000 */
+  readonly timeoutMs?: number;
+  /** Virtual milliseconds between tries. @default 10 */
+  readonly everyMs?: number;
+}
+
+/** See `VirtualTime.eventually`. */
+export async function eventually(
+  clock: Clock,
+  check: () => unknown,
+  { timeoutMs = 10_000, everyMs = 10 }: EventuallyOptions = {},
+): Promise<void> {
+  if (typeof check !== "function") throw wrongType("check", "a function", check);
+  if (!(timeoutMs >= 0 && timeoutMs < Infinity)) throw outOfRange("timeoutMs", "0 or more", timeoutMs);
+  if (!(everyMs > 0 && everyMs < Infinity)) throw outOfRange("everyMs", "more than 0", everyMs);
+  const start = clock.now();
+  let failure: unknown = new Error("the check has not settled");
+  let cancel: (() => void) | undefined;
+  const timeout = new Promise<"timeout">((resolve) => {
+    cancel = clock.after(timeoutMs, () => resolve("timeout"));
+  });
+  const trial = async (): Promise<boolean> => {
+    try {
+      if ((await check()) !== false) return true;
+      failure = new Error("the check gave false");
+    } catch (error) {
+      failure = error;
+    }
+    return false;
+  };
+  try {
+    for (;;) {
+      const passed = await Promise.race([trial(), timeout]);
+      if (passed === true) return;
+      if (passed === "timeout" || clock.now() - start >= timeoutMs) break;
+      const left = timeoutMs - (clock.now() - start);
+      await new Promise<void>((resolve) => clock.after(Math.min(everyMs, left), resolve));
+    }
+  } finally {
+    cancel?.();
+  }
+  const text = failure instanceof Error ? failure.message : String(failure);
+  const waited = `${clock.now() - start} ms of virtual time`;
+  throw new Error(`still not so after ${waited}: ${text}`, { cause: failure });
+}

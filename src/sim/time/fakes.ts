@@ -1,0 +1,131 @@
+import { syncBuiltinESMExports } from "node:module";
+import timersPromises from "node:timers/promises";
+import { promisify } from "node:util";
+
+import { install, type Clock as FakeClock } from "@sinonjs/fake-timers";
+
+import { wholeNumber } from "../../core/errors.js";
+import { programTimers, runTimersOn, Timeout } from "./program-timers.js";
+import { NS_PER_MS, type Schedule } from "./schedule.js";
+
+/** Virtual time begins at 2026-01-01T00:00:00Z, so that no run depends on today. Milliseconds since 1970. */
+export const EPOCH_MS = 1_767_225_600_000;
+
+/**
+ * What the program under test reads and sets its time by, for as long as a run lasts.
+ *
+ * `@sinonjs/fake-timers` puts fakes in place of the globals, of `node:timers`, `node:timers/promises` and
+ * `node:perf_hooks`, and takes them off again; its own are `Date`, `Intl`, `performance` and `process.hrtime`. Timers are
+ * ours: its clock has whole milliseconds, fires a delay of 0 at the same instant, so that a loop that polls never ends, and
+ * runs all the timers of an instant without a break, where Node runs promises and ticks after each.
+ *
+ * `process.nextTick` and `queueMicrotask` stay real. `AbortSignal.timeout`, `util.promisify(setTimeout)` and
+ * `scheduler.wait` of `node:timers/promises` are virtual too. What Node itself has taken before, such as the timeouts of
+ * `node:net` and `node:http`, keeps to real time.
+ */
+export class Fakes {
+  readonly #schedule: Schedule;
+  readonly #clock: FakeClock;
+  /** Takes off what fake-timers knows nothing of. */
+  readonly #restore: readonly (() => void)[];
+  /** The instant that the fake clock shows. */
+  #shown = 0;
+
+  /** @throws `Error` when other fake timers are in place. */
+  constructor(schedule: Schedule) {
+    refuseOthers();
+    this.#schedule = schedule;
+    runTimersOn(schedule);
+    this.#clock = install({
+      now: EPOCH_MS,
+      // What browsers have and Node has not runs on the library's own timers, which nobody fires here.
+      toNotFake: [
+        "nextTick",
+        "queueMicrotask",
+        "requestAnimationFrame",
+        "cancelAnimationFrame",
+        "requestIdleCallback",
+        "cancelIdleCallback",
+        "scheduler",
+      ],
+    });
+    const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate, clearImmediate } =
+      this.#clock;
+    const its = { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate, clearImmediate };
+    Object.assign(this.#clock, programTimers);
+    // Its own know how to put Node's back.
+    this.#restore = [() => Object.assign(this.#clock, its), ...replaceOthers()];
+    syncBuiltinESMExports();
+    this.show();
+    this.#check();
+  }
+
+  /** Lets the program see the present instant. */
+  show(): void {
+    const ns = this.#schedule.now - this.#shown;
+    if (ns === 0) return;
+    this.#shown = this.#schedule.now;
+    // It cuts off what is less than a nanosecond, which the half makes sure is not a whole one.
+    this.#clock.tick((ns + 0.5) / NS_PER_MS);
+  }
+
+  uninstall(): void {
+    for (const restore of this.#restore) restore();
+    this.#clock.uninstall();
+    syncBuiltinESMExports();
+    runTimersOn(undefined);
+  }
+
+  /** That the fakes still ask the clock object for what they do, so that our timers are theirs. */
+  #check(): void {
+    const timer: unknown = globalThis.setTimeout(() => undefined, 1);
+    globalThis.clearTimeout(timer as NodeJS.Timeout);
+    if (timer instanceof Timeout) return;
+    this.uninstall();
+    throw new Error(
+      "this version of @sinonjs/fake-timers has its timers elsewhere: datagram was made for 15.5",
+    );
+  }
+}
+
+function refuseOthers(): void {
+  const { Date, performance, setImmediate, setInterval, setTimeout } = globalThis;
+  const suspects: object[] = [Date, performance, setImmediate, setInterval, setTimeout];
+  if (!suspects.some((suspect) => ["clock", "isFake", "isMock"].some((mark) => mark in suspect))) return;
+  throw new Error(
+    "other fake timers are in place (vi.useFakeTimers(), or another run): take them off, virtual time has its own",
+  );
+}
+
+/** @returns what undoes it. */
+function replaceOthers(): (() => void)[] {
+  const wait = (delayMs?: number, options?: object): Promise<void> =>
+    timersPromises.setTimeout(delayMs, undefined, options ?? {});
+  for (const name of ["setTimeout", "setImmediate"] as const) {
+    Object.defineProperty(globalThis[name], promisify.custom, { value: timersPromises[name] });
+  }
+  return [
+    replace(AbortSignal, "timeout", abortAfter),
+    replace(timersPromises.scheduler, "wait", wait),
+    replace(timersPromises.scheduler, "yield", () => timersPromises.setImmediate()),
+  ];
+}
+
+function replace<T extends object>(target: T, name: keyof T, value: unknown): () => void {
+  const before = Object.getOwnPropertyDescriptor(target, name);
+  Object.defineProperty(target, name, { value, configurable: true, writable: true });
+  return () => {
+    if (before === undefined) Reflect.deleteProperty(target, name);
+    else Object.defineProperty(target, name, before);
+  };
+}
+
+/** `AbortSignal.timeout`, whose own timer is inside Node. */
+function abortAfter(delayMs: unknown): AbortSignal {
+  const ms = wholeNumber("delay", delayMs, 0, Number.MAX_SAFE_INTEGER);
+  const controller = new AbortController();
+  programTimers.setTimeout(() => {
+    controller.abort(new DOMException("The operation was aborted due to timeout", "TimeoutError"));
+  }, ms);
+  return controller.signal;
+}

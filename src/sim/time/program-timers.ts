@@ -1,0 +1,174 @@
+import { wrongType } from "../../core/errors.js";
+import { real } from "./real-timers.js";
+import { NS_PER_MS, TURN_NS, type Schedule, type Timer } from "./schedule.js";
+
+type Callback = (...args: unknown[]) => void;
+
+/** Node's greatest delay: `TIMEOUT_MAX` of lib/internal/timers.js. */
+const MOST_MS = 0x7fff_ffff;
+
+/**
+ * What the timers of programs run on. One for all, since a module that was loaded in one run may keep its `setTimeout` for
+ * the next; and what it has kept is Node's own between runs.
+ */
+let schedule: Schedule | undefined;
+
+/** Timers that a program knows by number. */
+const byId = new Map<number, Timeout>();
+let ids = 0;
+
+/** Has the timers of programs virtual, or Node's own again. */
+export function runTimersOn(next: Schedule | undefined): void {
+  schedule = next;
+  byId.clear();
+}
+
+/** Node's timers in virtual time. A delay is in whole milliseconds, 1 at the least, as Node has it. */
+export const programTimers = {
+  setTimeout(run: Callback, delayMs?: unknown, ...args: unknown[]): Timeout | NodeJS.Timeout {
+    if (schedule === undefined) return real.setTimeout(run, Number(delayMs), ...args);
+    return new Timeout(schedule, callback(run), args, delayMs, false);
+  },
+
+  setInterval(run: Callback, delayMs?: unknown, ...args: unknown[]): Timeout | NodeJS.Timeout {
+    if (schedule === undefined) return real.setInterval(run, Number(delayMs), ...args);
+    return new Timeout(schedule, callback(run), args, delayMs, true);
+  },
+
+  /** Comes a turn later, which costs virtual time, so that a chain of them does not stand still. */
+  setImmediate(run: Callback, ...args: unknown[]): Immediate | NodeJS.Immediate {
+    if (schedule === undefined) return real.setImmediate(run, ...args);
+    return new Immediate(schedule, callback(run), args);
+  },
+
+  clearTimeout(timer?: unknown): void {
+    if (!close(timer)) real.clearTimeout(timer as NodeJS.Timeout | undefined);
+  },
+
+  clearInterval(timer?: unknown): void {
+    if (!close(timer)) real.clearInterval(timer as NodeJS.Timeout | undefined);
+  },
+
+  clearImmediate(immediate?: unknown): void {
+    if (immediate instanceof Immediate) immediate[Symbol.dispose]();
+    else real.clearImmediate(immediate as NodeJS.Immediate | undefined);
+  },
+};
+
+/** What `setTimeout` and `setInterval` give, with the methods of Node's. */
+export class Timeout {
+  readonly #schedule: Schedule;
+  readonly #run: Callback;
+  readonly #args: unknown[];
+  readonly #delayNs: number;
+  readonly #repeats: boolean;
+  #timer: Timer;
+  #open = true;
+  #refed = true;
+  #id: number | undefined;
+
+  constructor(on: Schedule, run: Callback, args: unknown[], delayMs: unknown, repeats: boolean) {
+    this.#schedule = on;
+    this.#run = run;
+    this.#args = args;
+    const ms = Number(delayMs);
+    this.#delayNs = (ms >= 1 && ms <= MOST_MS ? Math.trunc(ms) : 1) * NS_PER_MS;
+    this.#repeats = repeats;
+    this.#timer = this.#start();
+  }
+
+  /** Virtual time goes on for a timer whether it would keep a process alive or not. */
+  hasRef(): boolean {
+    return this.#refed;
+  }
+
+  ref(): this {
+    this.#refed = true;
+    return this;
+  }
+
+  unref(): this {
+    this.#refed = false;
+    return this;
+  }
+
+  /** Starts again from now, also when it has fired; not when it was cleared. */
+  refresh(): this {
+    if (this.#open) {
+      this.#schedule.cancel(this.#timer);
+      this.#timer = this.#start();
+    }
+    return this;
+  }
+
+  close(): this {
+    this.#open = false;
+    this.#schedule.cancel(this.#timer);
+    if (this.#id !== undefined) byId.delete(this.#id);
+    return this;
+  }
+
+  [Symbol.toPrimitive](): number {
+    this.#id ??= ++ids;
+    if (this.#open) byId.set(this.#id, this);
+    return this.#id;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #start(): Timer {
+    return this.#schedule.after(this.#delayNs, this.#fire, true);
+  }
+
+  readonly #fire = (): void => {
+    const fired = this.#timer;
+    Reflect.apply(this.#run, this, this.#args);
+    // Unless the callback has cleared it, or started it again.
+    if (this.#repeats && this.#open && this.#timer === fired) this.#timer = this.#start();
+  };
+}
+
+/** What `setImmediate` gives, with the methods of Node's. */
+export class Immediate {
+  readonly #schedule: Schedule;
+  readonly #timer: Timer;
+  #refed = true;
+
+  constructor(on: Schedule, run: Callback, args: unknown[]) {
+    this.#schedule = on;
+    this.#timer = on.after(TURN_NS, () => run(...args), true);
+  }
+
+  hasRef(): boolean {
+    return this.#refed;
+  }
+
+  ref(): this {
+    this.#refed = true;
+    return this;
+  }
+
+  unref(): this {
+    this.#refed = false;
+    return this;
+  }
+
+  [Symbol.dispose](): void {
+    this.#schedule.cancel(this.#timer);
+  }
+}
+
+function callback(run: unknown): Callback {
+  if (typeof run !== "function") throw wrongType("callback", "a function", run);
+  return run as Callback;
+}
+
+/** Closes a timer of virtual time, if it is one. */
+function close(timer: unknown): boolean {
+  const known = typeof timer === "number" || typeof timer === "string" ? byId.get(Number(timer)) : timer;
+  if (!(known instanceof Timeout)) return false;
+  known.close();
+  return true;
+}

@@ -1,0 +1,114 @@
+import { EventQueue } from "./event-queue.js";
+import type { Happening, Timeline } from "./timeline.js";
+
+export const NS_PER_MS = 1_000_000;
+
+/** What a turn of the event loop costs: a loop that polls takes time, and so comes to its end. */
+export const TURN_NS: number = NS_PER_MS / 10;
+
+/** After all that the network does at an instant, whose ranks are lower. */
+const TIMER_RANK = 0x3fff_ffff;
+
+/** So many cancelled timers may wait for their time before it is asked whether they are the greater part. */
+const PRUNE_FROM = 1_000;
+
+/** The present instant, and all that is to come. */
+export class Schedule implements Timeline {
+  #now = 0;
+  readonly #queue = new EventQueue();
+  /** Timers so far, which orders those of one instant. */
+  #timers = 0;
+  #cancelled = 0;
+
+  get now(): number {
+    return this.#now;
+  }
+
+  schedule(happening: Happening): void {
+    if (!(happening.time >= this.#now)) {
+      throw new Error(`${happening.time} ns is past: it is ${this.#now} ns`);
+    }
+    this.#queue.push(happening);
+  }
+
+  /**
+   * A timer that runs once, in whole nanoseconds from now, a turn at the least.
+   *
+   * @param ofRun whether it ends with the run that is under way.
+   */
+  after(ns: number, run: () => void, ofRun: boolean): Timer {
+    const timer = new Timer(this.#now + Math.max(ns, TURN_NS), this.#timers++, run, ofRun);
+    this.#queue.push(timer);
+    return timer;
+  }
+
+  /** A cancelled timer lets go of what it would have run at once, and of its place before long. */
+  cancel(timer: Timer): void {
+    if (!timer.cancel()) return;
+    this.#cancelled++;
+    if (this.#cancelled > PRUNE_FROM && this.#cancelled * 2 > this.#queue.size) this.#prune();
+  }
+
+  /** Cancels the timers that end with a run. */
+  endRun(): void {
+    this.#prune((happening) => !(happening instanceof Timer && happening.ofRun));
+  }
+
+  /** What happens next, however long that takes. */
+  next(): Happening | undefined {
+    for (;;) {
+      const next = this.#queue.peek();
+      if (next?.cancelled !== true) return next;
+      this.#queue.pop();
+      if (next instanceof Timer) this.#cancelled--;
+    }
+  }
+
+  /** Takes what `next()` gave. */
+  take(): void {
+    this.#queue.pop();
+  }
+
+  jump(to: number): void {
+    this.#now = to;
+  }
+
+  #prune(keep: (happening: Happening) => boolean = () => true): void {
+    this.#queue.prune((happening) => happening.cancelled !== true && keep(happening));
+    this.#cancelled = 0;
+  }
+}
+
+/** A timer of a socket or of a program. */
+export class Timer implements Happening {
+  readonly rank: number = TIMER_RANK;
+  readonly who: string = "a timer";
+  #run: (() => void) | undefined;
+
+  constructor(
+    readonly time: number,
+    readonly order: number,
+    run: () => void,
+    readonly ofRun: boolean,
+  ) {
+    this.#run = run;
+  }
+
+  get cancelled(): boolean {
+    return this.#run === undefined;
+  }
+
+  happen(): boolean {
+    const run = this.#run;
+    this.#run = undefined;
+    run?.();
+    return true;
+  }
+
+  /** @returns whether it still waited. */
+  cancel(): boolean {
+    const waited = this.#run !== undefined;
+    this.#run = undefined;
+    return waited;
+  }
+}

@@ -1,0 +1,38 @@
+/** Why a run in virtual time could not go on. */
+export type StuckCode =
+  /** Nothing can happen any more. */
+  | "ERR_SIM_DEADLOCK"
+  /** More than a million things happened at one instant. */
+  | "ERR_SIM_LIVELOCK"
+  /** The run took more virtual time than it may. */
+  | "ERR_SIM_TIME_LIMIT"
+  /** Work outside virtual time took more real time than it may. */
+  | "ERR_SIM_REAL_WORK";
+
+/** A run in virtual time that did not end: its message says when, why, and who waits for what. */
+export class StuckError extends Error {
+  readonly code: StuckCode;
+  /** Who waits for what, all of them. */
+  readonly waiting: readonly string[];
+
+  /** @param why a sentence without its full stop. */
+  constructor(code: StuckCode, why: string, waiting: readonly string[]) {
+    super(`${why}, and the program still waits: ${list(waiting)}`);
+    this.code = code;
+    this.waiting = waiting;
+  }
+
+  static {
+    this.prototype.name = "StuckError";
+  }
+}
+
+/** As many names as one reads in a message. */
+const NAMED = 20;
+
+function list(waiting: readonly string[]): string {
+  if (waiting.length === 0)
+    return "for nothing of this network (what is outside it, real(promise) waits for)";
+  const more = waiting.length - NAMED;
+  return [...waiting.slice(0, NAMED), ...(more > 0 ? [`and ${more} more`] : [])].join("; ");
+}

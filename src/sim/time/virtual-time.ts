@@ -1,0 +1,90 @@
+import type { Clock } from "../../core/driver.js";
+import { outOfRange } from "../../core/errors.js";
+import { eventually, type EventuallyOptions } from "./eventually.js";
+import { EPOCH_MS } from "./fakes.js";
+import { Run, type RunHooks, type RunLimits } from "./run.js";
+import { NS_PER_MS, Schedule, TURN_NS } from "./schedule.js";
+import type { Happening, Timeline } from "./timeline.js";
+
+/** Whether a network runs in this thread: the fakes are the thread's. */
+let running = false;
+
+/** The time of a network in memory: it passes only within runs, and jumps to whatever happens next. */
+export class VirtualTime implements Timeline {
+  readonly #schedule = new Schedule();
+  #run: Run | undefined;
+
+  /** For sockets and for programs. A timer of less than 0.1 ms takes 0.1 ms, as does a turn. */
+  readonly clock: Clock = {
+    now: () => this.now / NS_PER_MS,
+    wall: () => BigInt(EPOCH_MS) * BigInt(NS_PER_MS) + BigInt(this.now),
+    after: (ms, run) => {
+      const timer = this.#schedule.after(Math.round(ms * NS_PER_MS), run, false);
+      return () => this.#schedule.cancel(timer);
+    },
+    turn: (run) => {
+      this.#schedule.after(TURN_NS, run, false);
+    },
+  };
+
+  get now(): number {
+    return this.#schedule.now;
+  }
+
+  /** @throws `RangeError` when ten million happenings wait. */
+  schedule(happening: Happening): void {
+    this.#schedule.schedule(happening);
+  }
+
+  /**
+   * Executes a program in virtual time: as fast as it can, with all waiting skipped. Time goes on from where the last run
+   * left it. While it lasts, `setTimeout` and the like, `Date`, `performance` and `process.hrtime` are virtual throughout
+   * the thread; then they are what they were, and the program's timers that are left are gone.
+   *
+   * What a timer or a happening throws ends the run, since it is the run that has called it; promises that reject
+   * unhandled, and what a tick or a microtask throws, are Node's affair. A microtask or a tick that goes on for ever is not
+   * noticed, here as elsewhere.
+   *
+   * @param limitMs virtual milliseconds that it may take. @default 3_600_000, an hour
+   * @param realLimitMs real milliseconds, about, that real work may hold the clock without a break. @default 60_000
+   * @returns what `body` gives.
+   * @throws what `body` throws, or a `StuckError`, after `hooks.failure`; `RangeError` for limits that are none; `Error` when
+   *   a run is under way in this thread, or other fake timers are in place.
+   */
+  async run<T>(
+    body: () => Promise<T> | T,
+    hooks: RunHooks,
+    { limitMs = 3_600_000, realLimitMs = 60_000 }: Partial<RunLimits> = {},
+  ): Promise<T> {
+    for (const [name, limit] of Object.entries({ limitMs, realLimitMs })) {
+      if (!(limit > 0 && limit <= MOST_MS)) throw outOfRange(name, `from above 0 to ${MOST_MS}`, limit);
+    }
+    if (running)
+      throw new Error("a run is under way in this thread, which has one at a time: await it first");
+    running = true;
+    this.#run = new Run(this.#schedule, hooks, { limitMs, realLimitMs });
+    try {
+      return await this.#run.execute(body);
+    } finally {
+      running = false;
+      this.#run = undefined;
+    }
+  }
+
+  /** Holds the clock until a promise has settled that virtual time cannot see: crypto, zlib, WebAssembly, `import()`. */
+  real<T>(promise: Promise<T>): Promise<T> {
+    return this.#run?.hold(promise) ?? promise;
+  }
+
+  /**
+   * Tries again and again, in virtual time, until a check passes: until it neither throws or rejects nor gives `false`.
+   *
+   * @throws `Error` when it has not by then, whose `cause` is the last failure; `RangeError` for times that are none.
+   */
+  eventually(check: () => unknown, options?: EventuallyOptions): Promise<void> {
+    return eventually(this.clock, check, options);
+  }
+}
+
+/** A month: time is exact in nanoseconds up to 104 days. */
+const MOST_MS = 31 * 24 * 3_600_000;
