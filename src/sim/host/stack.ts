@@ -31,17 +31,15 @@ export interface SimStackParts {
   readonly ip: Ip;
   readonly random: Random;
   readonly resolve: Stack["resolve"];
+  readonly opened: (driver: SimDriver) => void;
+  readonly closed: (driver: SimDriver) => void;
 }
 
-/** The stack of one host, and who waits on it for what. */
-export function simStack({ fabric, time, ip, random, resolve }: SimStackParts): {
-  stack: Stack;
-  waiting: () => readonly string[];
-} {
-  const open = new Set<SimDriver>();
+/** The stack of one host. */
+export function simStack(parts: SimStackParts): Stack {
+  const { fabric, time, ip, random, resolve, opened, closed } = parts;
   const rank = fabric.rank();
-  const closed = (driver: SimDriver): void => void open.delete(driver);
-  const stack: Stack = {
+  return {
     name: "sim",
     clock: time.clock,
     capabilities,
@@ -50,10 +48,8 @@ export function simStack({ fabric, time, ip, random, resolve }: SimStackParts): 
     resolve,
     open(family, options, events) {
       const driver = new SimDriver({ fabric, ip, rank, capabilities, family, options, events, closed });
-      open.add(driver);
+      opened(driver);
       return driver;
     },
   };
-  const waiting = (): string[] => [...open].flatMap(({ waiting }) => (waiting === undefined ? [] : [waiting]));
-  return { stack, waiting };
 }

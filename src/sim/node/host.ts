@@ -6,6 +6,7 @@ import { OSError } from "../../core/errors.js";
 import { openSocket } from "../../core/open.js";
 import type { Socket } from "../../core/socket.js";
 import type { Totals } from "../../core/stats.js";
+import type { SimDriver } from "../host/driver.js";
 import { Ip } from "../host/ip.js";
 import { simStack } from "../host/stack.js";
 import type { Channel } from "../link/channel.js";
@@ -23,9 +24,9 @@ export class Host implements Node {
   readonly addresses: readonly string[];
   readonly #ip: Ip;
   readonly #stack: Stack;
-  /** Open ones, in the order in which they were opened. */
-  readonly #sockets = new Set<Socket>();
-  readonly #waiting: () => readonly string[];
+  /** Those of the sockets that are open, in the order in which they were opened. */
+  readonly #sockets = new Map<SimDriver, Socket>();
+  #latest: SimDriver | undefined;
 
   /** Made by `network.host()`. */
   constructor(fabric: Fabric, time: VirtualTime, name: string, addresses: readonly HostAddress[], resolve: Stack["resolve"]) {
@@ -33,9 +34,15 @@ export class Host implements Node {
     this.addresses = addresses.map(({ host }) => host);
     const random = fabric.random(`host ${name}`);
     this.#ip = new Ip(fabric, this, addresses, random);
-    const { stack, waiting } = simStack({ fabric, time, ip: this.#ip, random, resolve });
-    this.#stack = stack;
-    this.#waiting = waiting;
+    this.#stack = simStack({
+      fabric,
+      time,
+      ip: this.#ip,
+      random,
+      resolve,
+      opened: (driver) => (this.#latest = driver),
+      closed: (driver) => this.#sockets.delete(driver),
+    });
   }
 
   /** The first of its addresses. */
@@ -54,7 +61,7 @@ export class Host implements Node {
     options: SocketOptions = {},
   ): Socket {
     const opened = openSocket(() => this.#up(), family, type, options);
-    this.#sockets.add(opened);
+    this.#sockets.set(this.#latest as SimDriver, opened);
     return opened;
   }
 
@@ -85,14 +92,14 @@ export class Host implements Node {
 
   /** Closes what is open. */
   async closeSockets(): Promise<void> {
-    const sockets = [...this.#sockets];
-    this.#sockets.clear();
-    await Promise.all(sockets.map((socket) => socket.close()));
+    await Promise.all([...this.#sockets.values()].map((socket) => socket.close()));
   }
 
   /** For people: who waits on this host for what. */
   waiting(): readonly string[] {
-    return this.#waiting().map((what) => `${this.name} waits for ${what}`);
+    return [...this.#sockets.keys()].flatMap(({ waiting }) =>
+      waiting === undefined ? [] : [`${this.name} waits for ${waiting}`],
+    );
   }
 
   attach(out: Channel): Interface {

@@ -1,0 +1,30 @@
+/// <reference types="node" preserve="true" />
+/** A network in memory: hosts, links and routers, with virtual time, for the sockets of `datagram`. */
+
+export type { Rule } from "./link/channel.js";
+export type { BlackHole, Link } from "./link/link.js";
+export { type Firewall, type Profile, profiles } from "./link/profiles.js";
+export type {
+  GilbertElliott,
+  LinkDirections,
+  LinkInput,
+  LinkSettings,
+  ProfileName,
+} from "./link/settings.js";
+export {
+  Network,
+  type NatOptions,
+  type NetworkOptions,
+  type NodeOptions,
+  type RouterOptions,
+  type RunOptions,
+} from "./network.js";
+export type { Host } from "./node/host.js";
+export type { Filtering } from "./node/nat.js";
+export type { Router } from "./node/router.js";
+export type { Switch } from "./node/switch.js";
+export type { IcmpError, Packet, UdpDatagram } from "./packet/packet.js";
+export type { EventuallyOptions } from "./time/eventually.js";
+export { StuckError } from "./time/stuck-error.js";
+export type { Fate, Passage } from "./trace/passage.js";
+export type { Trace, TraceLimits } from "./trace/trace.js";

@@ -1,0 +1,92 @@
+import { outOfRange } from "../../core/errors.js";
+import type { Channel, Rule } from "./channel.js";
+import { type CheckedLink, checkLink } from "./check.js";
+import type { LinkInput } from "./settings.js";
+
+/** When a link swallows everything, over and over. */
+export interface BlackHole {
+  /** Milliseconds that it swallows for. */
+  readonly onMs: number;
+  /** Milliseconds that it then passes for. */
+  readonly offMs: number;
+  /** Milliseconds from now until it begins. @default 0 */
+  readonly firstMs?: number | undefined;
+}
+
+/** A link between two nodes: up from the one that was named first, down back to it. */
+export class Link {
+  /** Such as `"camera–desk"`. */
+  readonly name: string;
+  readonly #up: Channel;
+  readonly #down: Channel;
+  readonly #check: (settings: CheckedLink) => void;
+  readonly #now: () => number;
+
+  /** Made by `network.link()`. */
+  constructor(name: string, up: Channel, down: Channel, check: (settings: CheckedLink) => void, now: () => number) {
+    this.name = name;
+    this.#up = up;
+    this.#down = down;
+    this.#check = check;
+    this.#now = now;
+  }
+
+  /**
+   * Changes what it does to packets from now on; those that travel are not touched. What is not named is off.
+   *
+   * @throws `TypeError`, `RangeError` naming the link and the field.
+   */
+  set(settings: LinkInput): void {
+    const checked = checkLink(settings, `link ${this.name}`);
+    this.#check(checked);
+    this.#up.set(checked.up);
+    this.#down.set(checked.down);
+  }
+
+  /** Lets nothing pass, either way, until `mend()`. */
+  cut(): void {
+    this.#both((channel) => (channel.isCut = true));
+  }
+
+  /** Ends `cut()` and `blackHole()`. */
+  mend(): void {
+    this.#both((channel) => {
+      channel.isCut = false;
+      channel.swallow(undefined);
+    });
+  }
+
+  /** Swallows everything without a word, either way: for ever, or for a while, over and over. @throws `RangeError`. */
+  blackHole({ onMs, offMs, firstMs = 0 }: BlackHole = { onMs: Infinity, offMs: 0 }): void {
+    for (const [name, ms] of Object.entries({ onMs, offMs, firstMs })) {
+      const endless = name === "onMs" && ms === Infinity;
+      if (!endless && !(ms >= 0 && ms <= mostMs)) throw outOfRange(name, `milliseconds from 0 to ${mostMs}`, ms);
+    }
+    if (onMs === 0) throw outOfRange("onMs", "more than 0", onMs);
+    const first = this.#now() + Math.round(firstMs * 1e6);
+    this.#both((channel) => channel.swallow({ first, on: Math.round(onMs * 1e6), off: Math.round(offMs * 1e6) }));
+  }
+
+  /**
+   * Drops the packets that a rule says `true` of, such as the third datagram, or all ICMP.
+   *
+   * @param direction `"up"` is from the node that was named first. Without it, both.
+   * @returns the call that ends it.
+   */
+  drop(rule: Rule, direction?: "up" | "down"): () => void {
+    const channels = [direction === "down" ? [] : [this.#up], direction === "up" ? [] : [this.#down]].flat();
+    const own: Rule = (packet) => rule(packet);
+    for (const { rules } of channels) rules.add(own);
+    return () => {
+      for (const { rules } of channels) rules.delete(own);
+    };
+  }
+
+  #both(change: (channel: Channel) => void): void {
+    change(this.#up);
+    change(this.#down);
+  }
+}
+
+/** A month: time is exact in nanoseconds up to 104 days. */
+const mostMs = 31 * 24 * 3_600_000;

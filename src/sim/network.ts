@@ -1,0 +1,338 @@
+import type { Family } from "../core/address.js";
+import { Address, type Endpoint } from "../core/address.js";
+import { AF_INET } from "../core/constants.js";
+import type { Clock } from "../core/driver.js";
+import { OSError, outOfRange, wholeNumber, wrongType } from "../core/errors.js";
+import { Channel, type Rule } from "./link/channel.js";
+import { type CheckedLink, checkLink } from "./link/check.js";
+import { Link } from "./link/link.js";
+import type { Firewall } from "./link/profiles.js";
+import type { LinkInput } from "./link/settings.js";
+import { type HostAddress, readHostAddress, readPrefix } from "./node/addresses.js";
+import type { Fabric } from "./node/fabric.js";
+import { Host } from "./node/host.js";
+import { type Filtering, Nat } from "./node/nat.js";
+import type { Node } from "./node/node.js";
+import { Router } from "./node/router.js";
+import { Switch } from "./node/switch.js";
+import { Random } from "./random.js";
+import type { EventuallyOptions } from "./time/eventually.js";
+import { VirtualTime } from "./time/virtual-time.js";
+import { Trace, type TraceLimits } from "./trace/trace.js";
+
+/** What a network is made with. */
+export interface NetworkOptions {
+  /** A uint32: another seed is another run, the same seed the same run. @default 1 */
+  readonly seed?: number | undefined;
+  /** How much of the packets is kept to look at. */
+  readonly trace?: TraceLimits | undefined;
+}
+
+/** The addresses of a host or a router: at least one, each with the bits of its network behind a slash, or 24 and 64. */
+export interface NodeOptions {
+  /** Such as `"10.0.0.2"` or `"fd00::2/64"`. */
+  readonly address?: string | undefined;
+  /** Several, in place of one. */
+  readonly addresses?: readonly string[] | undefined;
+}
+
+/** What a router is made with. */
+export interface RouterOptions extends NodeOptions {
+  /** What it drops. */
+  readonly firewall?: Firewall | undefined;
+  /** Passes on what comes from inside in the name of its first IPv4 address. */
+  readonly nat?: NatOptions | true | undefined;
+}
+
+/** How a router translates addresses (RFC 4787). */
+export interface NatOptions {
+  /** The networks behind it. @default those for private use: 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 (RFC 1918) */
+  readonly inside?: readonly string[] | undefined;
+  /** Milliseconds without traffic after which a mapping is forgotten. @default 30,000, as Linux does where no answer came */
+  readonly mappingTimeoutMs?: number | undefined;
+  /** Whom it lets in through a mapping. @default "address-and-port-dependent" */
+  readonly filtering?: Filtering | undefined;
+}
+
+/** How long one run may take. */
+export interface RunOptions {
+  /** Virtual milliseconds. @default 3,600,000: an hour */
+  readonly limitMs?: number | undefined;
+}
+
+/**
+ * A network in memory: hosts whose sockets are those of `datagram`, joined by links that lose, delay and narrow, in time
+ * that jumps over all waiting. One seed gives one run, to the last datagram.
+ */
+export class Network {
+  /** What its random numbers come from. */
+  readonly seed: number;
+  /** Every packet and its fate. */
+  readonly trace: Trace;
+  readonly #time = new VirtualTime();
+  readonly #nodes = new Map<string, Node>();
+  readonly #hosts: Host[] = [];
+  readonly #owners = new Map<string, Node>();
+  readonly #links = new Map<string, Link>();
+  readonly #partitions = new Set<Partition>();
+  readonly #fabric: Fabric;
+  #generation = 0;
+  #ranks = 0;
+  #numbers = 0;
+  #routerAddresses = 0;
+
+  /** @throws `TypeError`, `RangeError` for a seed that is no uint32, and limits that are none. */
+  constructor(options: NetworkOptions = {}) {
+    if (typeof options !== "object" || options === null) throw wrongType("options", "an object", options);
+    this.seed = wholeNumber("seed", options.seed ?? 1, 0, 0xffff_ffff);
+    this.trace = new Trace(options.trace);
+    this.#fabric = this.#makeFabric();
+  }
+
+  /** Virtual time, for programs and their timers: it passes only within `run`. */
+  get clock(): Clock {
+    return this.#time.clock;
+  }
+
+  /**
+   * Adds a host.
+   *
+   * @param name which other hosts resolve to its addresses.
+   * @throws `TypeError`, `RangeError` for a name or an address that another has, or that is none.
+   */
+  host(name: string, options: NodeOptions): Host {
+    const where = `host ${this.#newName(name, "host")}`;
+    const addresses = this.#addresses(options, where);
+    if (addresses.length === 0) throw outOfRange(`${where}: address`, "an IP address such as 10.0.0.2", undefined);
+    const made = new Host(this.#fabric, this.#time, name, addresses, (host, family) => this.#resolve(host, family));
+    this.#hosts.push(made);
+    this.#add(made, addresses);
+    return made;
+  }
+
+  /** Adds a router, which passes packets on between its links. @throws as `host`. */
+  router(name: string, options: RouterOptions = {}): Router {
+    const where = `router ${this.#newName(name, "router")}`;
+    const { nat, firewall = {} } = options;
+    let addresses = this.#addresses(options, where);
+    // It needs one to say in ICMP who says so: of those for networks that are measured (RFC 2544, RFC 5180).
+    const index = ++this.#routerAddresses;
+    if (!addresses.some(({ version }) => version === 4)) {
+      addresses = [...addresses, readHostAddress(`198.18.${index >> 8}.${index & 255}`, where)];
+    }
+    if (!addresses.some(({ version }) => version === 6)) {
+      addresses = [...addresses, readHostAddress(`2001:2::${index.toString(16)}`, where)];
+    }
+    const hosts = addresses.map(({ host }) => host);
+    const translator = nat === undefined ? undefined : this.#nat(nat === true ? {} : nat, hosts, where);
+    const made = new Router(this.#fabric, name, { addresses: hosts, firewall, nat: translator });
+    this.#add(made, addresses);
+    return made;
+  }
+
+  /** Adds a switch: what hangs on it is one segment, where broadcasts and multicast reach everybody. @throws as `host`. */
+  switch(name: string): Switch {
+    this.#newName(name, "switch");
+    const made = new Switch(this.#fabric, name);
+    this.#add(made, []);
+    return made;
+  }
+
+  /**
+   * Joins two nodes.
+   *
+   * @param from up is from here, down is back.
+   * @param settings both ways alike, `{ up, down }`, or the name of a profile. @default nothing is lost and no time passes
+   * @throws `TypeError`, `RangeError` naming the link for nodes of another network, two links between the same two nodes,
+   *   a node with itself, bad settings, and an MTU below 1280 at a host that has an IPv6 address (RFC 8200, section 5).
+   */
+  link(from: Node, to: Node, settings: LinkInput = {}): Link {
+    for (const [which, node] of Object.entries({ from, to })) {
+      if (typeof node !== "object" || this.#nodes.get((node as Node | null)?.name ?? "") !== node) {
+        throw wrongType(which, "a host, a router or a switch of this network", (node as Node | null)?.name ?? node);
+      }
+    }
+    const name = `${from.name}–${to.name}`;
+    if (from === to || this.#links.has(name) || this.#links.has(`${to.name}–${from.name}`)) {
+      throw outOfRange(`link ${name}`, "the only link between two nodes", name);
+    }
+    const checkMtu = (checked: CheckedLink): void => this.#checkMtu(from, to, checked, name);
+    const checked = checkLink(settings, `link ${name}`);
+    checkMtu(checked);
+    const up = new Channel(this.#fabric, `${from.name}→${to.name}`, checked.up);
+    const down = new Channel(this.#fabric, `${to.name}→${from.name}`, checked.down);
+    const [near, far] = [from.attach(up), to.attach(down)];
+    up.lead(far);
+    down.lead(near);
+    const made = new Link(name, up, down, checkMtu, () => this.#time.now);
+    this.#links.set(name, made);
+    this.#generation++;
+    return made;
+  }
+
+  /**
+   * Parts the network: packets between hosts of different groups are lost, without a word. Hosts of no group reach all.
+   *
+   * @returns the call that heals it.
+   */
+  partition(...groups: readonly (readonly Host[])[]): () => void {
+    const partition: Partition = new Map();
+    for (const [index, group] of groups.entries()) {
+      for (const host of group) {
+        if (this.#nodes.get(host.name) !== host) throw wrongType("partition", "hosts of this network", host);
+        if (partition.has(host)) throw outOfRange("partition", "each host in one group", host.name);
+        partition.set(host, index);
+      }
+    }
+    this.#partitions.add(partition);
+    return () => {
+      this.#partitions.delete(partition);
+    };
+  }
+
+  /**
+   * Executes a program in virtual time: at once, over all waiting. `setTimeout`, `Date` and their kin are virtual meanwhile,
+   * in the whole thread. When it has settled, all sockets are closed and time stops.
+   *
+   * @param program what runs on all the hosts.
+   * @returns what it gives.
+   * @throws what it throws, with the seed and the line that repeats the run in the message; `StuckError` where nothing can
+   *   happen any more, naming who waits for what.
+   */
+  run<T>(program: () => Promise<T> | T, options: RunOptions = {}): Promise<T> {
+    if (typeof program !== "function") return Promise.reject(wrongType("program", "a function", program));
+    const hooks = {
+      waiting: () => this.#hosts.flatMap((host) => host.waiting()),
+      failure: (error: unknown) => withSeed(error, this.seed, this.#time.clock.now()),
+      ended: () => this.#close(),
+    };
+    return this.#time.run(program, hooks, options.limitMs === undefined ? {} : { limitMs: options.limitMs });
+  }
+
+  /** Holds the clock until a promise has settled that virtual time cannot see: crypto, zlib, WebAssembly, `import()`. */
+  real<T>(promise: Promise<T>): Promise<T> {
+    return this.#time.real(promise);
+  }
+
+  /**
+   * Waits, in virtual time, until a check passes: until it neither throws nor gives `false`.
+   *
+   * @throws `Error` after `timeoutMs` (10,000), whose `cause` is the last failure.
+   */
+  eventually(check: () => unknown, options?: EventuallyOptions): Promise<void> {
+    return this.#time.eventually(check, options);
+  }
+
+  #makeFabric(): Fabric {
+    const generation = (): number => this.#generation;
+    return {
+      timeline: this.#time,
+      trace: this.trace,
+      get generation() {
+        return generation();
+      },
+      owner: (address) => this.#owners.get(address),
+      claim: (address, node) => {
+        this.#claim(readHostAddress(address, `address of ${node.name}`).host, node, node.name);
+        this.#generation++;
+      },
+      rank: () => ++this.#ranks,
+      number: () => ++this.#numbers,
+      random: (name) => new Random(this.seed, name),
+      parted: ({ source, destination }) => {
+        if (this.#partitions.size === 0) return false;
+        const [one, other] = [this.#owners.get(source), this.#owners.get(destination)];
+        return [...this.#partitions].some((groups) => {
+          const [here, there] = [one && groups.get(one), other && groups.get(other)];
+          return here !== undefined && there !== undefined && here !== there;
+        });
+      },
+    };
+  }
+
+  #newName(name: unknown, what: string): string {
+    if (typeof name !== "string") throw wrongType(`name of a ${what}`, "a string", name);
+    if (!/^[^\s:/%[\]]{1,63}$/.test(name)) {
+      throw outOfRange(`name of a ${what}`, "1 to 63 characters without spaces, colons, slashes or brackets", name);
+    }
+    if (this.#nodes.has(name) || name === "localhost") throw outOfRange(`name of a ${what}`, "one that nobody has", name);
+    return name;
+  }
+
+  #addresses({ address, addresses }: NodeOptions, where: string): HostAddress[] {
+    if (address !== undefined && addresses !== undefined) {
+      throw outOfRange(`${where}: address`, "left out beside addresses", address);
+    }
+    const given: unknown = addresses ?? (address === undefined ? [] : [address]);
+    if (!Array.isArray(given)) throw wrongType(`${where}: addresses`, "an array of IP addresses", given);
+    const read = given.map((each) => readHostAddress(each, `${where}: address`));
+    for (const [index, { host }] of read.entries()) {
+      const owner = this.#owners.get(host)?.name ?? (read.findIndex((each) => each.host === host) < index ? "it" : undefined);
+      if (owner !== undefined) throw outOfRange(`${where}: address`, `one that nobody has (${owner} has it)`, host);
+    }
+    return read;
+  }
+
+  #add(node: Node, addresses: readonly HostAddress[]): void {
+    this.#nodes.set(node.name, node);
+    for (const { host } of addresses) this.#claim(host, node, node.name);
+    this.#generation++;
+  }
+
+  #claim(host: string, node: Node, name: string): void {
+    const owner = this.#owners.get(host);
+    if (owner && owner !== node) throw outOfRange(`address of ${name}`, `one that nobody has (${owner.name} has it)`, host);
+    this.#owners.set(host, node);
+  }
+
+  #nat(options: NatOptions, addresses: readonly string[], where: string): Nat {
+    const { inside = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"], mappingTimeoutMs = 30_000 } = options;
+    const { filtering = "address-and-port-dependent" } = options;
+    const filters = ["endpoint-independent", "address-dependent", "address-and-port-dependent"];
+    if (!filters.includes(filtering)) throw outOfRange(`${where}: nat.filtering`, `one of ${filters.join(", ")}`, filtering);
+    if (!(mappingTimeoutMs > 0 && mappingTimeoutMs <= 1e9)) {
+      throw outOfRange(`${where}: nat.mappingTimeoutMs`, "milliseconds above 0, up to 10^9", mappingTimeoutMs);
+    }
+    return new Nat(this.#time, new Random(this.seed, `nat ${where}`), {
+      address: addresses.find((address) => !address.includes(":")) as string,
+      inside: inside.map((each) => readPrefix(each, `${where}: nat.inside`)),
+      timeout: Math.round(mappingTimeoutMs * 1e6),
+      filtering,
+    });
+  }
+
+  #checkMtu(from: Node, to: Node, { up, down }: CheckedLink, name: string): void {
+    const ipv6 = [from, to].find((node) => node instanceof Host && node.addresses.some((each) => each.includes(":")));
+    const least = Math.min(up.mtuBytes, down.mtuBytes);
+    if (!ipv6 || least >= 1280) return;
+    throw outOfRange(`link ${name}: mtuBytes`, `at least 1280, since ${ipv6.name} has an IPv6 address`, least);
+  }
+
+  #resolve(name: string, family: Family): Promise<readonly Endpoint[]> {
+    const node = this.#nodes.get(name);
+    const own = name === "localhost" ? ["127.0.0.1", "::1"] : node instanceof Host ? node.addresses : [];
+    const found = own.filter((each) => each.includes(":") === (family !== AF_INET));
+    if (found.length > 0) return Promise.resolve(found.map((host) => new Address(host, 0) as Endpoint));
+    return Promise.reject(new OSError("ENOTFOUND", { address: name, text: "no host of this network has that name" }));
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all(this.#hosts.map((host) => host.closeSockets()));
+  }
+}
+
+export type { Rule };
+
+/** In which group each host is. */
+type Partition = Map<Node, number>;
+
+/** The error with what repeats the run at the end of its message. */
+function withSeed(error: unknown, seed: number, nowMs: number): unknown {
+  if (!(error instanceof Error)) return error;
+  const line = `(at ${nowMs} ms of virtual time; seed ${seed}: new Network({ seed: ${seed} }) repeats this run)`;
+  if (error.message.includes(line)) return error;
+  const { message, stack } = error;
+  error.message = `${message}\n${line}`;
+  if (stack?.includes(message) === true) error.stack = stack.replace(message, error.message);
+  return error;
+}
