@@ -103,8 +103,11 @@ export class Network {
   host(name: string, options: NodeOptions): Host {
     const where = `host ${this.#newName(name, "host")}`;
     const addresses = this.#addresses(options, where);
-    if (addresses.length === 0) throw outOfRange(`${where}: address`, "an IP address such as 10.0.0.2", undefined);
-    const made = new Host(this.#fabric, this.#time, name, addresses, (host, family) => this.#resolve(host, family));
+    if (addresses.length === 0)
+      throw outOfRange(`${where}: address`, "an IP address such as 10.0.0.2", undefined);
+    const made = new Host(this.#fabric, this.#time, name, addresses, (host, family) =>
+      this.#resolve(host, family),
+    );
     this.#hosts.push(made);
     this.#add(made, addresses);
     return made;
@@ -149,7 +152,11 @@ export class Network {
   link(from: Node, to: Node, settings: LinkInput = {}): Link {
     for (const [which, node] of Object.entries({ from, to })) {
       if (typeof node !== "object" || this.#nodes.get((node as Node | null)?.name ?? "") !== node) {
-        throw wrongType(which, "a host, a router or a switch of this network", (node as Node | null)?.name ?? node);
+        throw wrongType(
+          which,
+          "a host, a router or a switch of this network",
+          (node as Node | null)?.name ?? node,
+        );
       }
     }
     const name = `${from.name}–${to.name}`;
@@ -253,9 +260,14 @@ export class Network {
   #newName(name: unknown, what: string): string {
     if (typeof name !== "string") throw wrongType(`name of a ${what}`, "a string", name);
     if (!/^[^\s:/%[\]]{1,63}$/.test(name)) {
-      throw outOfRange(`name of a ${what}`, "1 to 63 characters without spaces, colons, slashes or brackets", name);
+      throw outOfRange(
+        `name of a ${what}`,
+        "1 to 63 characters without spaces, colons, slashes or brackets",
+        name,
+      );
     }
-    if (this.#nodes.has(name) || name === "localhost") throw outOfRange(`name of a ${what}`, "one that nobody has", name);
+    if (this.#nodes.has(name) || name === "localhost")
+      throw outOfRange(`name of a ${what}`, "one that nobody has", name);
     return name;
   }
 
@@ -267,8 +279,11 @@ export class Network {
     if (!Array.isArray(given)) throw wrongType(`${where}: addresses`, "an array of IP addresses", given);
     const read = given.map((each) => readHostAddress(each, `${where}: address`));
     for (const [index, { host }] of read.entries()) {
-      const owner = this.#owners.get(host)?.name ?? (read.findIndex((each) => each.host === host) < index ? "it" : undefined);
-      if (owner !== undefined) throw outOfRange(`${where}: address`, `one that nobody has (${owner} has it)`, host);
+      const owner =
+        this.#owners.get(host)?.name ??
+        (read.findIndex((each) => each.host === host) < index ? "it" : undefined);
+      if (owner !== undefined)
+        throw outOfRange(`${where}: address`, `one that nobody has (${owner} has it)`, host);
     }
     return read;
   }
@@ -281,7 +296,8 @@ export class Network {
 
   #claim(host: string, node: Node, name: string): void {
     const owner = this.#owners.get(host);
-    if (owner && owner !== node) throw outOfRange(`address of ${name}`, `one that nobody has (${owner.name} has it)`, host);
+    if (owner && owner !== node)
+      throw outOfRange(`address of ${name}`, `one that nobody has (${owner.name} has it)`, host);
     this.#owners.set(host, node);
   }
 
@@ -289,9 +305,14 @@ export class Network {
     const { inside = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"], mappingTimeoutMs = 30_000 } = options;
     const { filtering = "address-and-port-dependent" } = options;
     const filters = ["endpoint-independent", "address-dependent", "address-and-port-dependent"];
-    if (!filters.includes(filtering)) throw outOfRange(`${where}: nat.filtering`, `one of ${filters.join(", ")}`, filtering);
+    if (!filters.includes(filtering))
+      throw outOfRange(`${where}: nat.filtering`, `one of ${filters.join(", ")}`, filtering);
     if (!(mappingTimeoutMs > 0 && mappingTimeoutMs <= 1e9)) {
-      throw outOfRange(`${where}: nat.mappingTimeoutMs`, "milliseconds above 0, up to 10^9", mappingTimeoutMs);
+      throw outOfRange(
+        `${where}: nat.mappingTimeoutMs`,
+        "milliseconds above 0, up to 10^9",
+        mappingTimeoutMs,
+      );
     }
     return new Nat(this.#time, new Random(this.seed, `nat ${where}`), {
       address: addresses.find((address) => !address.includes(":")) as string,
@@ -302,10 +323,16 @@ export class Network {
   }
 
   #checkMtu(from: Node, to: Node, { up, down }: CheckedLink, name: string): void {
-    const ipv6 = [from, to].find((node) => node instanceof Host && node.addresses.some((each) => each.includes(":")));
+    const ipv6 = [from, to].find(
+      (node) => node instanceof Host && node.addresses.some((each) => each.includes(":")),
+    );
     const least = Math.min(up.mtuBytes, down.mtuBytes);
     if (!ipv6 || least >= 1280) return;
-    throw outOfRange(`link ${name}: mtuBytes`, `at least 1280, since ${ipv6.name} has an IPv6 address`, least);
+    throw outOfRange(
+      `link ${name}: mtuBytes`,
+      `at least 1280, since ${ipv6.name} has an IPv6 address`,
+      least,
+    );
   }
 
   #resolve(name: string, family: Family): Promise<readonly Endpoint[]> {
@@ -313,7 +340,9 @@ export class Network {
     const own = name === "localhost" ? ["127.0.0.1", "::1"] : node instanceof Host ? node.addresses : [];
     const found = own.filter((each) => each.includes(":") === (family !== AF_INET));
     if (found.length > 0) return Promise.resolve(found.map((host) => new Address(host, 0) as Endpoint));
-    return Promise.reject(new OSError("ENOTFOUND", { address: name, text: "no host of this network has that name" }));
+    return Promise.reject(
+      new OSError("ENOTFOUND", { address: name, text: "no host of this network has that name" }),
+    );
   }
 
   async #close(): Promise<void> {

@@ -267,12 +267,18 @@ export class SimDriver implements Driver {
       (this.#hearsIPv4 && other.#mayHearIPv4(host)) || (this.#hearsIPv6 && other.#mayHearIPv6(host));
     if (!bothHear || (own !== host && !isAny(own) && !isAny(host))) return true;
     return (
-      (this.options.reuseAddress && other.options.reuseAddress) || (this.options.reusePort && other.options.reusePort)
+      (this.options.reuseAddress && other.options.reuseAddress) ||
+      (this.options.reusePort && other.options.reusePort)
     );
   }
 
   /** A datagram has come. Gives whether the program was told, `undefined` where there was no room. */
-  arrive(packet: Packet, { payload, sourcePort }: UdpDatagram, time: number, at: Interface): boolean | undefined {
+  arrive(
+    packet: Packet,
+    { payload, sourcePort }: UdpDatagram,
+    time: number,
+    at: Interface,
+  ): boolean | undefined {
     const cost = trueSize(payload.length);
     if (this.#queuedBytes + cost > this.options.receiveBytes) {
       this.#dropped++;
@@ -354,7 +360,8 @@ export class SimDriver implements Driver {
     const host = onTheWire(to.host);
     const { device, multicastInterface } = this.options;
     let by = how?.interface ?? to.scope ?? (device === "" ? undefined : device);
-    if (by === undefined && multicastInterface !== undefined && isMulticast(bytesOf(host))) by = multicastInterface;
+    if (by === undefined && multicastInterface !== undefined && isMulticast(bytesOf(host)))
+      by = multicastInterface;
     if (by === undefined || isAny(by)) return this.#ip.way(host);
     const found = this.#ip.interface(by);
     return found ? this.#ip.way(host, found) : "ENODEV";
@@ -362,13 +369,20 @@ export class SimDriver implements Driver {
 
   #sourceOf(way: Way): string {
     const bound = onTheWire(this.#local.host);
-    const own = isAny(bound) || isMulticast(bytesOf(bound)) || this.#ip.isBroadcast(bound) ? way.source : bound;
+    const own =
+      isAny(bound) || isMulticast(bytesOf(bound)) || this.#ip.isBroadcast(bound) ? way.source : bound;
     // A connected socket that sends elsewhere does so from where the way there begins.
     return this.#peer && isAny(this.#boundTo.host) && way.destination !== this.#peerHost ? way.source : own;
   }
 
   #mayBind(host: string): boolean {
-    return this.options.freebind || isAny(host) || this.#ip.isOwn(host) || isMulticast(bytesOf(host)) || this.#ip.isBroadcast(host);
+    return (
+      this.options.freebind ||
+      isAny(host) ||
+      this.#ip.isOwn(host) ||
+      isMulticast(bytesOf(host)) ||
+      this.#ip.isBroadcast(host)
+    );
   }
 
   #bindAtNeed(): void {

@@ -74,7 +74,9 @@ export class Ip {
     this.#node = node;
     this.#addresses = addresses;
     this.#own = new Set(addresses.map(({ host }) => host));
-    this.#broadcasts = new Set(addresses.flatMap(({ broadcast }) => (broadcast === undefined ? [] : [broadcast])));
+    this.#broadcasts = new Set(
+      addresses.flatMap(({ broadcast }) => (broadcast === undefined ? [] : [broadcast])),
+    );
     this.#routes = new Routes(fabric, node);
     this.ports = new Ports(random);
     this.#identification = random.uint32();
@@ -159,7 +161,14 @@ export class Ip {
    * @param source the address that it comes from, where that is not the way's own.
    * @returns the code of an error, `undefined` where it left.
    */
-  send(socket: SimDriver, way: Way, port: number, payload: Buffer, source: string, how: Ancillary | undefined): string | undefined {
+  send(
+    socket: SimDriver,
+    way: Way,
+    port: number,
+    payload: Buffer,
+    source: string,
+    how: Ancillary | undefined,
+  ): string | undefined {
     const { options } = socket;
     const { version, destination, kind } = way;
     const length = 8 + payload.length;
@@ -182,7 +191,13 @@ export class Ip {
       tos: tosOf(options.tosOver(version), how),
       identification: version === 4 ? this.#identification & 0xffff : this.#identification,
       dontFragment: version === 6 || forbidden || (discovery === IP_PMTUDISC_WANT && whole),
-      content: { protocol: "udp", sourcePort: socket.port, destinationPort: port, payload, intact: undefined },
+      content: {
+        protocol: "udp",
+        sourcePort: socket.port,
+        destinationPort: port,
+        payload,
+        intact: undefined,
+      },
       offset: 0,
       length,
       moreFragments: false,
@@ -242,7 +257,9 @@ export class Ip {
     const source = this.#sourceTo(destination, version, this.usual);
     const owner = this.#fabric.owner(destination);
     // Where nobody has the address, a router is the one to say so.
-    const route = owner ? this.#routes.to(owner) : this.interfaces.find(({ out }) => out.to.node.kind === "router");
+    const route = owner
+      ? this.#routes.to(owner)
+      : this.interfaces.find(({ out }) => out.to.node.kind === "router");
     if (source === undefined || !route) return "ENETUNREACH";
     return { version, destination, kind: "unicast", by: by ?? route, source };
   }

@@ -1,11 +1,5 @@
 import type { Family } from "../../core/address.js";
-import {
-  AF_INET,
-  IPPROTO_UDP,
-  IP_PMTUDISC_DO,
-  IP_PMTUDISC_WANT,
-  SOCK_DGRAM,
-} from "../../core/constants.js";
+import { AF_INET, IPPROTO_UDP, IP_PMTUDISC_DO, IP_PMTUDISC_WANT, SOCK_DGRAM } from "../../core/constants.js";
 import type { Option, OptionValue } from "../../core/options.js";
 
 /** The least that Linux gives a buffer: `SOCK_MIN_RCVBUF`, `SOCK_MIN_SNDBUF` (include/net/sock.h). */
@@ -53,7 +47,8 @@ export class SimOptions {
 
   constructor(family: Family, dontFragment: boolean) {
     this.#family = family;
-    if (dontFragment) this.#apply(family === AF_INET ? "IP_MTU_DISCOVER" : "IPV6_MTU_DISCOVER", IP_PMTUDISC_DO);
+    if (dontFragment)
+      this.#apply(family === AF_INET ? "IP_MTU_DISCOVER" : "IPV6_MTU_DISCOVER", IP_PMTUDISC_DO);
   }
 
   /** Bytes of payload and overhead that were asked for unread datagrams. */

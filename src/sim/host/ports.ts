@@ -28,7 +28,9 @@ export class Ports {
 
   /** Whether a socket may be bound there beside those that are. */
   allows(socket: SimDriver, host: string, port: number): boolean {
-    return (this.#byPort.get(port) ?? []).every((other) => other === socket || other.sharesWith(socket, host));
+    return (this.#byPort.get(port) ?? []).every(
+      (other) => other === socket || other.sharesWith(socket, host),
+    );
   }
 
   add(socket: SimDriver, port: number): void {
@@ -74,6 +76,7 @@ export class Ports {
 
 function hash(host: string, port: number): number {
   let value = port;
-  for (let index = 0; index < host.length; index++) value = Math.imul(value ^ host.charCodeAt(index), 0x0100_0193);
+  for (let index = 0; index < host.length; index++)
+    value = Math.imul(value ^ host.charCodeAt(index), 0x0100_0193);
   return (value ^ (value >>> 15)) >>> 0;
 }

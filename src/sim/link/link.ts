@@ -23,7 +23,13 @@ export class Link {
   readonly #now: () => number;
 
   /** Made by `network.link()`. */
-  constructor(name: string, up: Channel, down: Channel, check: (settings: CheckedLink) => void, now: () => number) {
+  constructor(
+    name: string,
+    up: Channel,
+    down: Channel,
+    check: (settings: CheckedLink) => void,
+    now: () => number,
+  ) {
     this.name = name;
     this.#up = up;
     this.#down = down;
@@ -60,11 +66,14 @@ export class Link {
   blackHole({ onMs, offMs, firstMs = 0 }: BlackHole = { onMs: Infinity, offMs: 0 }): void {
     for (const [name, ms] of Object.entries({ onMs, offMs, firstMs })) {
       const endless = name === "onMs" && ms === Infinity;
-      if (!endless && !(ms >= 0 && ms <= mostMs)) throw outOfRange(name, `milliseconds from 0 to ${mostMs}`, ms);
+      if (!endless && !(ms >= 0 && ms <= mostMs))
+        throw outOfRange(name, `milliseconds from 0 to ${mostMs}`, ms);
     }
     if (onMs === 0) throw outOfRange("onMs", "more than 0", onMs);
     const first = this.#now() + Math.round(firstMs * 1e6);
-    this.#both((channel) => channel.swallow({ first, on: Math.round(onMs * 1e6), off: Math.round(offMs * 1e6) }));
+    this.#both((channel) =>
+      channel.swallow({ first, on: Math.round(onMs * 1e6), off: Math.round(offMs * 1e6) }),
+    );
   }
 
   /**

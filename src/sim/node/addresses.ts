@@ -26,7 +26,8 @@ export const limitedBroadcast = "255.255.255.255";
  */
 export function readHostAddress(text: unknown, where: string): HostAddress {
   const { bytes, prefix } = readPrefix(text, where);
-  const unusable = isMulticast(bytes) || isLoopback(bytes) || bytes.every((byte) => byte === 0) || isMapped(bytes);
+  const unusable =
+    isMulticast(bytes) || isLoopback(bytes) || bytes.every((byte) => byte === 0) || isMapped(bytes);
   const broadcast = bytes.length === 4 ? broadcastOf(bytes, prefix) : undefined;
   const host = formatLiteral(bytes);
   if (unusable || host === limitedBroadcast || (prefix < 31 && host === broadcast)) {

@@ -29,7 +29,13 @@ export class Host implements Node {
   #latest: SimDriver | undefined;
 
   /** Made by `network.host()`. */
-  constructor(fabric: Fabric, time: VirtualTime, name: string, addresses: readonly HostAddress[], resolve: Stack["resolve"]) {
+  constructor(
+    fabric: Fabric,
+    time: VirtualTime,
+    name: string,
+    addresses: readonly HostAddress[],
+    resolve: Stack["resolve"],
+  ) {
     this.name = name;
     this.addresses = addresses.map(({ host }) => host);
     const random = fabric.random(`host ${name}`);

@@ -60,7 +60,7 @@ export class Nat {
   }
 
   /** Forgets every mapping, as a router does that restarts. */
-  rebind(address = this.#address): void {
+  rebind(address: string = this.#address): void {
     this.#address = address;
     this.#byInside.clear();
     this.#byPort.clear();

@@ -117,7 +117,9 @@ export class Router implements Node {
 
   /** Routers run no programs. */
   #receive(packet: Packet): Fate {
-    return packet.content.protocol === "icmp" ? "noted" : this.#refuse(packet, "portUnreachable", "nobody listens");
+    return packet.content.protocol === "icmp"
+      ? "noted"
+      : this.#refuse(packet, "portUnreachable", "nobody listens");
   }
 
   #refuse(packet: Packet, complaint: Complaint, fate: Fate, mtu = 0): Fate {

@@ -79,7 +79,12 @@ export class Reassembly<Part extends Carrier> {
     }
     const place = partial.poisoned ? "overlapping fragments" : placeOf(fragment, partial);
     const cost = fragment.length + overheadBytes;
-    const refusal = typeof place === "string" ? place : this.#bytes + cost > mostBytes ? "no memory for fragments" : undefined;
+    const refusal =
+      typeof place === "string"
+        ? place
+        : this.#bytes + cost > mostBytes
+          ? "no memory for fragments"
+          : undefined;
     if (typeof place === "string" || refusal) {
       if (place === "overlapping fragments") this.#poison(partial);
       this.#settle(part, refusal as Fate);
@@ -96,7 +101,10 @@ export class Reassembly<Part extends Carrier> {
     }
     this.#forget(version, partial);
     for (const each of partial.parts) if (each !== part) this.#settle(each, "reassembled");
-    return whole(partial.parts.map(({ packet }) => packet), partial.total);
+    return whole(
+      partial.parts.map(({ packet }) => packet),
+      partial.total,
+    );
   }
 
   /** Forgets everything, as a host does that crashes. */
@@ -152,7 +160,8 @@ function placeOf(
 ): number | "overlapping fragments" | "duplicate fragment" {
   const end = offset + length;
   // Another end than the one that is known, or nothing at all where more must follow.
-  if (end > total || (!moreFragments && total !== Infinity && end !== total) || length === 0) return "overlapping fragments";
+  if (end > total || (!moreFragments && total !== Infinity && end !== total) || length === 0)
+    return "overlapping fragments";
   let place = parts.length;
   while (place > 0 && (parts[place - 1] as Carrier).packet.offset >= offset) place--;
   const [before, after] = [parts[place - 1]?.packet, parts[place]?.packet];
@@ -166,7 +175,9 @@ function placeOf(
 /** The packet that the parts are of, as its first fragment has it. */
 function whole(parts: readonly Packet[], length: number): Packet {
   const first = parts[0] as Packet;
-  const content = parts.every((part) => part.content === first.content) ? first.content : joined(parts, length);
+  const content = parts.every((part) => part.content === first.content)
+    ? first.content
+    : joined(parts, length);
   return { ...first, content, offset: 0, length, moreFragments: false };
 }
 
@@ -184,4 +195,3 @@ function joined(parts: readonly Packet[], length: number): UdpDatagram {
   }
   return { ...first, payload, intact: payload.equals(intact) ? undefined : intact };
 }
-

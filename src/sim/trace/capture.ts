@@ -21,7 +21,9 @@ export function capture(passages: readonly Passage[]): Buffer {
       descriptions.push(interfaceDescription({ linkType: LINKTYPE_RAW, snapLength, name: link }));
     }
     const data = frameOf(packet);
-    const marks = Object.entries({ duplicated, corrupted, reordered }).flatMap(([mark, on]) => (on ? [mark] : []));
+    const marks = Object.entries({ duplicated, corrupted, reordered }).flatMap(([mark, on]) =>
+      on ? [mark] : [],
+    );
     packets.push(
       enhancedPacket({
         interfaceId,

@@ -7,9 +7,10 @@ export function describePassage(passage: Passage): string {
   const { packet, link, sentMs, arrivedMs, fate } = passage;
   const marks = (["duplicated", "corrupted", "reordered"] as const).filter((mark) => passage[mark]);
   const travelled = arrivedMs === undefined ? "" : ` after ${milliseconds(arrivedMs - sentMs)}`;
-  return [`${milliseconds(sentMs).padStart(14)}  ${link}  ${describePacket(packet)}: ${fate}${travelled}`, ...marks].join(
-    ", ",
-  );
+  return [
+    `${milliseconds(sentMs).padStart(14)}  ${link}  ${describePacket(packet)}: ${fate}${travelled}`,
+    ...marks,
+  ].join(", ");
 }
 
 /** Such as `#12 10.0.0.1:5000 > 10.0.0.2:9000 UDP 4 bytes`. */

@@ -29,7 +29,9 @@ export class TraceHash {
   packet(packet: Packet): void {
     this.text(packet.source);
     this.text(packet.destination);
-    this.#word((packet.ttl << 16) | (packet.tos << 8) | (packet.dontFragment ? 2 : 0) | (packet.moreFragments ? 1 : 0));
+    this.#word(
+      (packet.ttl << 16) | (packet.tos << 8) | (packet.dontFragment ? 2 : 0) | (packet.moreFragments ? 1 : 0),
+    );
     this.#word(packet.identification);
     this.#word((packet.offset << 16) ^ packet.length);
     const { content } = packet;
@@ -62,7 +64,8 @@ const mostTexts = 65_536;
 
 function ofText(text: string): number {
   let hash = 0x811c_9dc5;
-  for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x0100_0193);
+  for (let index = 0; index < text.length; index++)
+    hash = Math.imul(hash ^ text.charCodeAt(index), 0x0100_0193);
   return hash;
 }
 
