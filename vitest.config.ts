@@ -2,16 +2,16 @@ import { fileURLToPath } from "node:url";
 
 import { defineConfig } from "vitest/config";
 
-const source = (path: string): string => fileURLToPath(new URL(`src/${path}`, import.meta.url));
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const source = (path: string): string => here(`src/${path}`);
+const subpaths = [
+  { find: /^datagram\/message$/, replacement: source("message/index.ts") },
+  { find: /^datagram\/sim$/, replacement: source("sim/index.ts") },
+];
 /** For tests that import the sources by the package's name. Only what extends the settings below has them. */
 const datagram = {
   extends: true as const,
-  resolve: {
-    alias: [
-      { find: /^datagram$/, replacement: source("index.ts") },
-      { find: /^datagram\/message$/, replacement: source("message/index.ts") },
-    ],
-  },
+  resolve: { alias: [{ find: /^datagram$/, replacement: source("index.ts") }, ...subpaths] },
   oxc: { target: "es2022" },
 };
 
@@ -28,6 +28,19 @@ const contractWithout = (what: string, off: Record<string, string>) => {
   return { ...rest, test: { ...test, isolate: false, exclude: ["**/probe-path-mtu.test.ts"] } };
 };
 
+/** The simulated network: what tests import as the package is a host of one, and each runs in virtual time. */
+const contractOverSim = {
+  extends: true as const,
+  resolve: { alias: [{ find: /^datagram$/, replacement: here("test/contract/sim/index.ts") }, ...subpaths] },
+  oxc: datagram.oxc,
+  test: {
+    name: "contract over sim",
+    include: ["test/contract/**/*.test.ts"],
+    setupFiles: ["test/contract/sim/setup.ts"],
+    isolate: false,
+  },
+};
+
 export default defineConfig({
   test: {
     testTimeout: 20_000,
@@ -38,7 +51,8 @@ export default defineConfig({
       contractWithout("GSO", { DATAGRAM_GSO: "off" }),
       contractWithout("GRO", { DATAGRAM_GRO: "off" }),
       contractWithout("GSO and GRO", { DATAGRAM_GSO: "off", DATAGRAM_GRO: "off" }),
-      { ...datagram, test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
+      contractOverSim,
+      { ...datagram, test: { name: "unit", include: ["test/{unit,sim}/**/*.test.ts"] } },
       {
         extends: true,
         test: {

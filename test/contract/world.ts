@@ -64,15 +64,24 @@ export function contract(
 ): void {
   test(name, async ({ skip }) => {
     if (missing !== undefined) skip(missing);
-    const sockets: Socket[] = [];
-    const world = makeWorld(sockets, skip);
-    try {
-      if (needs) skipUnless(needs, world.socket(), skip);
-      await body(world);
-    } finally {
-      await Promise.all(sockets.map((each) => each.close()));
-    }
+    await around(async () => {
+      const sockets: Socket[] = [];
+      const world = makeWorld(sockets, skip);
+      try {
+        if (needs) skipUnless(needs, world.socket(), skip);
+        await body(world);
+      } finally {
+        await Promise.all(sockets.map((each) => each.close()));
+      }
+    });
   });
+}
+
+let around = (run: () => Promise<void>): Promise<void> => run();
+
+/** Has each test run within `wrapper`. For a driver that needs more around it than a process. */
+export function runWithin(wrapper: typeof around): void {
+  around = wrapper;
 }
 
 /** Why the driver under test is not to be had here: without a compiler, the native one. Where it must be, tests fail. */

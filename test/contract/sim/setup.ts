@@ -1,0 +1,4 @@
+import { runWithin } from "../world.js";
+import { runContract } from "./host.js";
+
+runWithin(runContract);
