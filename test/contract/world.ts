@@ -108,6 +108,13 @@ export function pause({ clock }: Socket, ms: number): Promise<void> {
   return new Promise((resolve) => clock.after(ms, resolve));
 }
 
+/** Keeps the program busy for `ms` milliseconds of the socket's time; in virtual time, where computing takes none, not at all. */
+export function compute({ clock }: Socket, ms: number): void {
+  const until = clock.now() + ms;
+  const [before, real] = [clock.now(), 100_000];
+  for (let looks = 0; clock.now() < until && (looks < real || clock.now() > before); looks++) continue;
+}
+
 /** The next event of a kind, which must come soon. */
 export function event<E extends keyof SocketEvents>(of: Socket, name: E): Promise<SocketEvents[E][0]> {
   return new Promise((resolve, reject) => {
