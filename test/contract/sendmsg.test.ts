@@ -266,7 +266,7 @@ contract(
     expect(found.map(({ ttl }) => ttl)).toEqual(items.map(({ ttl }) => ttl));
     expect(found.map(({ data }) => data.toString())).toEqual(items.map(({ data }) => data));
   },
-  "packetInfo",
+  "batching",
 );
 
 /** Fields that no datagram can have, and the error of each. */

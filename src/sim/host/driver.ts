@@ -28,6 +28,9 @@ const receiveBatch = 64;
 /** Places at the front of the queue that may stay empty before it is made shorter. */
 const compactAfter = 1024;
 
+/** Calls to drivers that are under way: over loopback, what they send arrives within them. */
+let calls = 0;
+
 /** What a driver is opened with. */
 export interface SimParts {
   readonly fabric: Fabric;
@@ -67,13 +70,13 @@ export class SimDriver implements Driver {
   #toldDropped = 0;
   /** Dropped since the last datagram that was let in. */
   #lostBefore = 0;
+  readonly #untold: LedgerEvent[] = [];
   #lastSource: Endpoint | undefined;
   #wanted = false;
   #held = false;
   #soon = false;
   #order = 0;
   #closed = false;
-  readonly #calls = { send: 0, receive: 0 };
 
   constructor(parts: SimParts) {
     this.#parts = parts;
@@ -176,7 +179,6 @@ export class SimDriver implements Driver {
       this.#refusal = undefined;
       throw refusal;
     }
-    this.#calls.receive++;
     const { metadata } = this.#parts.options;
     const end = Math.min(this.#queue.length, this.#first + receiveBatch);
     while (this.#first < end) {
@@ -202,7 +204,6 @@ export class SimDriver implements Driver {
 
   send(batch: Outbound): number {
     const from = batch.settled;
-    this.#calls.send++;
     const first = batch.peer(from);
     if (this.#refusal && (!first || !this.#peer || first.equals(this.#peer))) {
       // As the kernel does: what waited is the error of the next call, which sends nothing.
@@ -210,10 +211,12 @@ export class SimDriver implements Driver {
       this.#refusal = undefined;
       return 1;
     }
+    calls++;
     for (let index = from; index < batch.count; index++) {
       const error = this.#send(batch, index);
       if (error) batch.fail(index, error);
     }
+    calls--;
     return batch.count - from;
   }
 
@@ -226,7 +229,7 @@ export class SimDriver implements Driver {
     const { askedBytes } = this.options;
     return {
       droppedKernel: this.#dropped,
-      systemCalls: Object.freeze({ ...this.#calls }),
+      systemCalls: undefined,
       segmentationRefused: undefined,
       receiveBuffer: { askedBytes, givenBytes: askedBytes },
     };
@@ -237,8 +240,8 @@ export class SimDriver implements Driver {
   }
 
   close(): Closing {
-    const nothing = { unread: { datagrams: 0, bytes: 0 }, untold: [] };
-    if (this.#closed) return nothing;
+    const unread = { datagrams: 0, bytes: 0 };
+    if (this.#closed) return { unread, untold: [] };
     this.#closed = true;
     this.#wanted = false;
     this.#queue = [];
@@ -246,7 +249,7 @@ export class SimDriver implements Driver {
     if (this.port !== 0) this.#ip.ports.remove(this, this.port);
     this.#ip.groups.leaveAll(this);
     this.#parts.closed(this);
-    return nothing;
+    return { unread, untold: this.#untold };
   }
 
   /** How well a datagram fits this socket, which is bound to its port: -1 not at all. */
@@ -312,15 +315,16 @@ export class SimDriver implements Driver {
     const destination = sharedAddress(forSocket(about.destination, this.#family), port) as Endpoint;
     const said = forSocket(from, this.#family);
     if (mtu > 0) {
-      this.#events.ledger({ type: "tooBig", destination, from: said });
+      this.#tell({ type: "tooBig", destination, from: said });
       return;
     }
     const name = codeOfIcmp(about.version, type, code);
-    const report = { destination, code: name, kind: icmpKind(about.version, type, code), from: said };
-    this.#events.ledger({ type: "unreachable", report });
-    if (this.#closed || !this.#peer?.equals(destination)) return;
-    const text = `${report.kind}, from ${said}`;
-    this.#refusal = failure(name, null, this.#peer, name === "ECONNREFUSED" ? {} : { text });
+    const kind = icmpKind(about.version, type, code);
+    this.#tell({ type: "unreachable", report: { destination, code: name, kind, from: said } });
+    if (!this.#peer?.equals(destination)) return;
+    const { host: address, port: at } = this.#peer;
+    const text = name === "ECONNREFUSED" ? undefined : `${kind}, from ${said}`;
+    this.#refusal = new OSError(name, { syscall: "recvfrom", address, port: at, text });
     this.#tellReadable();
   }
 
@@ -417,8 +421,13 @@ export class SimDriver implements Driver {
     return this.#family === AF_INET6 && onTheWire(host).includes(":");
   }
 
+  /** Gives whether the program was told. */
   #tellReadable(): boolean {
     if (!this.#wanted || this.#closed) return false;
+    if (calls > 0) {
+      this.#tellSoon();
+      return false;
+    }
     this.#events.readable();
     return true;
   }
@@ -441,9 +450,15 @@ export class SimDriver implements Driver {
 
   #tellDropped(more: number): void {
     this.#toldDropped += more;
-    const event: LedgerEvent = { type: "droppedKernel", total: this.#toldDropped };
+    this.#tell({ type: "droppedKernel", total: this.#toldDropped });
+  }
+
+  /** Not from inside a call. What is untold when the socket is closed, `close` gives. */
+  #tell(event: LedgerEvent): void {
+    if (this.#untold.push(event) > 1) return;
     queueMicrotask(() => {
-      if (!this.#closed) this.#events.ledger(event);
+      while (!this.#closed && this.#untold.length > 0)
+        this.#events.ledger(this.#untold.shift() as LedgerEvent);
     });
   }
 }

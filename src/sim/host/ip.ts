@@ -27,8 +27,8 @@ import type { SimDriver } from "./driver.js";
 import { Groups } from "./groups.js";
 import { Ports } from "./ports.js";
 
-/** The loopback interface: as Linux has it, but that what leaves does so one after another, so that each has a time of its own. */
-const loopback = checkSettings({ mtuBytes: 65_536, rateBps: 100e9, queueBytes: 1 << 30 }, "lo", "up");
+/** The loopback interface, as Linux has it. The rate gives each datagram a time of its own. */
+const loopback = checkSettings({ mtuBytes: 65_536, rateBps: 1e12, queueBytes: 2 ** 30 }, "lo", "up");
 /** How long a path MTU that ICMP told is believed, in nanoseconds: `net.ipv4.route.mtu_expires`. */
 const pathMtuNs = 600e9;
 /** Destinations whose path MTU, and whose way, one host remembers. */
@@ -86,7 +86,7 @@ export class Ip {
       (flight, fate) => fabric.trace.settle(flight, fate),
       (first) => this.#complain(first, "reassemblyTimedOut"),
     );
-    this.attach(new Channel(fabric, `${node.name} lo`, loopback), "lo");
+    this.attach(new Channel(fabric, `${node.name} lo`, loopback, true), "lo");
   }
 
   /** The loopback interface is the first. */
@@ -290,7 +290,7 @@ export class Ip {
     if (by === this.lo) return by.out;
     let loop = this.#loops.get(by);
     if (!loop) {
-      loop = new Channel(this.#fabric, `${this.#node.name} ${by.name} loop`, loopback);
+      loop = new Channel(this.#fabric, `${this.#node.name} ${by.name} loop`, loopback, true);
       loop.lead(by);
       this.#loops.set(by, loop);
     }

@@ -20,13 +20,16 @@ export class Channel {
   readonly rules: Set<Rule> = new Set();
   /** Nothing passes. */
   isCut = false;
+  readonly #immediate: boolean;
   readonly #fabric: Fabric;
   readonly #impairment: Impairment;
   #to: Interface | undefined;
   #hole: Hole | undefined;
   #order = 0;
 
-  constructor(fabric: Fabric, name: string, settings: CheckedSettings) {
+  /** @param immediate whether packets arrive within the call that sends them, as over loopback. */
+  constructor(fabric: Fabric, name: string, settings: CheckedSettings, immediate: boolean = false) {
+    this.#immediate = immediate;
     this.name = name;
     this.rank = fabric.rank();
     this.#fabric = fabric;
@@ -84,7 +87,8 @@ export class Channel {
     }
     flight.reordered = reordered;
     flight.time = at;
-    timeline.schedule(flight);
+    if (this.#immediate) flight.happen();
+    else timeline.schedule(flight);
     if (duplicateAt < 0) return;
     const second = new Flight(flight.packet, this, now, this.#order++);
     second.corrupted = flight.corrupted;

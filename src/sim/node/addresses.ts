@@ -81,7 +81,7 @@ export function bytesOf(host: string): Uint8Array {
 /** 127.0.0.0/8 or `::1`. */
 export function isLoopback(bytes: Uint8Array): boolean {
   if (bytes.length === 4) return bytes[0] === 127;
-  return bytes.every((byte, index) => byte === (index === 15 ? 1 : 0));
+  return bytes.length === 16 && bytes.every((byte, index) => byte === (index === 15 ? 1 : 0));
 }
 
 /** Whether a destination is a multicast group, or everybody. */

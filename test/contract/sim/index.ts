@@ -1,6 +1,6 @@
 /** The package as the contract suite imports it over the simulated network: `socket()` is a host's. */
 
-import type { Family, Socket, SocketOptions } from "../../../src/index.js";
+import type { Family, Socket, SocketOptions, Totals } from "../../../src/index.js";
 import { theHost } from "./host.js";
 
 export * from "../../../src/index.js";
@@ -8,4 +8,8 @@ export * from "../../../src/index.js";
 /** Takes and gives what the package's does. */
 export function socket(family?: Family, type?: 2, options?: SocketOptions): Socket {
   return theHost().socket(family, type, options);
+}
+
+export function stats(): Totals {
+  return theHost().stats();
 }
