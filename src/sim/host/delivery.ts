@@ -4,27 +4,34 @@ import type { Endpoint } from "../../core/address.js";
 import { sharedAddress } from "../../core/address-cache.js";
 import type { Ancillary } from "../../core/ancillary.js";
 import type { Delivery } from "../../core/delivery.js";
-import { isGroup, onTheWire } from "../node/addresses.js";
 import { epochNs } from "../time/timeline.js";
+
+/** Where a datagram came to. */
+interface Came {
+  /** The local address, as the socket spells it. */
+  readonly host: string;
+  readonly port: number;
+  /** The name of the interface. */
+  readonly interface: string;
+  /** A group, or everybody. */
+  readonly toAll: boolean;
+}
 
 /** A datagram that lies unread, and how it came. */
 export class Unread implements Delivery {
   readonly data: Buffer;
   readonly source: Endpoint;
-  readonly interface: string;
   readonly ttl: number;
   readonly tos: number;
   readonly lostBefore: number;
-  /** The local address, as the socket spells it, and the port. */
-  readonly #host: string;
-  readonly #port: number;
+  readonly #came: Came;
   /** Whole nanoseconds of virtual time. */
   readonly #time: number;
 
   constructor(
     data: Buffer,
     source: Endpoint,
-    at: { readonly host: string; readonly port: number; readonly interface: string },
+    at: Came,
     ttl: number,
     tos: number,
     time: number,
@@ -32,9 +39,7 @@ export class Unread implements Delivery {
   ) {
     this.data = data;
     this.source = source;
-    this.#host = at.host;
-    this.#port = at.port;
-    this.interface = at.interface;
+    this.#came = at;
     this.ttl = ttl;
     this.tos = tos;
     this.#time = time;
@@ -42,7 +47,11 @@ export class Unread implements Delivery {
   }
 
   get destination(): Endpoint {
-    return sharedAddress(this.#host, this.#port) as Endpoint;
+    return sharedAddress(this.#came.host, this.#came.port) as Endpoint;
+  }
+
+  get interface(): string {
+    return this.#came.interface;
   }
 
   get timestamp(): bigint {
@@ -50,11 +59,10 @@ export class Unread implements Delivery {
   }
 
   get answer(): Ancillary | undefined {
-    // What came to a group is answered from an address of this host, as the routes say.
-    const { destination } = this;
-    if (isGroup(onTheWire(destination.host))) return undefined;
+    // What came to a group or to everybody is answered from an address of this host, as the routes say.
+    if (this.#came.toAll) return undefined;
     const how = { interface: undefined, ttl: undefined, tos: undefined, ecn: undefined, probe: false };
-    return { source: destination, ...how };
+    return { source: this.destination, ...how };
   }
 
   /** Datagrams are never merged here. */

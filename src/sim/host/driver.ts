@@ -28,6 +28,9 @@ const receiveBatch = 64;
 /** Places at the front of the queue that may stay empty before it is made shorter. */
 const compactAfter = 1024;
 
+/** What it takes until a program is woken that finds something there already, in nanoseconds: else polling takes no time. */
+const wakeNs = 50_000;
+
 /** Calls to drivers that are under way: over loopback, what they send arrives within them. */
 let calls = 0;
 
@@ -46,7 +49,7 @@ export interface SimParts {
 
 /** A socket of a simulated host: what Linux does, on the packets of the network in memory. */
 export class SimDriver implements Driver {
-  readonly batches = false;
+  readonly batches = true;
   readonly capabilities: Capabilities;
   readonly options: SimOptions;
   /** 0 until it is bound. */
@@ -275,12 +278,13 @@ export class SimDriver implements Driver {
     );
   }
 
-  /** A datagram has come. Gives whether the program was told, `undefined` where there was no room. */
+  /** A datagram has come, for this host alone or for all that listen. Gives whether the program was told, `undefined` where there was no room. */
   arrive(
     packet: Packet,
     { payload, sourcePort }: UdpDatagram,
     time: number,
     at: Interface,
+    toAll: boolean,
   ): boolean | undefined {
     const cost = trueSize(payload.length);
     if (this.#queuedBytes + cost > this.options.receiveBytes) {
@@ -289,11 +293,12 @@ export class SimDriver implements Driver {
       return undefined;
     }
     this.#queuedBytes += cost;
-    const host = forSocket(packet.source, this.#family);
-    if (this.#lastSource?.port !== sourcePort || this.#lastSource.host !== host) {
-      this.#lastSource = sharedAddress(host, sourcePort) as Endpoint;
+    const from = forSocket(packet.source, this.#family);
+    if (this.#lastSource?.port !== sourcePort || this.#lastSource.host !== from) {
+      this.#lastSource = sharedAddress(from, sourcePort) as Endpoint;
     }
-    const came = { host: forSocket(packet.destination, this.#family), port: this.port, interface: at.name };
+    const host = forSocket(packet.destination, this.#family);
+    const came = { host, port: this.port, interface: at.name, toAll };
     this.#queue.push(
       new Unread(payload, this.#lastSource, came, packet.ttl, packet.tos, time, this.#lostBefore),
     );
@@ -438,7 +443,7 @@ export class SimDriver implements Driver {
     this.#soon = true;
     const { timeline } = this.#parts.fabric;
     timeline.schedule({
-      time: timeline.now,
+      time: timeline.now + wakeNs,
       rank: this.#parts.rank,
       order: this.#order++,
       happen: () => {

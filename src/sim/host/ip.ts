@@ -305,7 +305,7 @@ export class Ip {
       this.#complain(packet, "portUnreachable");
       return false;
     }
-    const told = socket.arrive(packet, datagram, flight.time, at);
+    const told = socket.arrive(packet, datagram, flight.time, at, false);
     trace.settle(flight, told === undefined ? "receive buffer full" : "delivered");
     return told ?? false;
   }
@@ -317,7 +317,7 @@ export class Ip {
     let anyTold = false;
     for (const socket of member ? this.ports.at(datagram.destinationPort) : []) {
       if (socket.score(packet, datagram.sourcePort) < 0) continue;
-      const told = socket.arrive(packet, datagram, flight.time, at);
+      const told = socket.arrive(packet, datagram, flight.time, at, true);
       if (told !== undefined) fate = "delivered";
       else if (fate === "nobody listens") fate = "receive buffer full";
       anyTold = told === true || anyTold;
