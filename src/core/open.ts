@@ -1,5 +1,3 @@
-import type { Family } from "./address.js";
-import type { SocketOptions } from "./arguments.js";
 import { AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM } from "./constants.js";
 import type { Stack } from "./driver.js";
 import { OSError, wrongType } from "./errors.js";
@@ -10,12 +8,7 @@ import { Socket } from "./socket.js";
  *
  * @throws `OSError` `EAFNOSUPPORT`, `EPROTONOSUPPORT`, and what the stack says; `TypeError`, `RangeError` for bad options.
  */
-export function openSocket(
-  stack: () => Stack,
-  family: Family,
-  type: typeof SOCK_DGRAM,
-  options: SocketOptions,
-): Socket {
+export function openSocket(stack: () => Stack, family: unknown, type: unknown, options: unknown): Socket {
   if (typeof family !== "number") throw wrongType("family", "a number", family);
   if (typeof type !== "number") throw wrongType("type", "a number", type);
   if (typeof options !== "object" || options === null) throw wrongType("options", "an object", options);
@@ -26,7 +19,7 @@ export function openSocket(
     throw new OSError("EPROTONOSUPPORT", {
       syscall: "socket",
       text:
-        (type as number) === SOCK_STREAM
+        type === SOCK_STREAM
           ? "SOCK_STREAM is TCP, which node:net has: this package is UDP"
           : "the type must be SOCK_DGRAM",
     });

@@ -3,7 +3,7 @@ import { Address, type Endpoint } from "../core/address.js";
 import { AF_INET } from "../core/constants.js";
 import type { Clock } from "../core/driver.js";
 import { OSError, outOfRange, wholeNumber, wrongType } from "../core/errors.js";
-import { Channel, type Rule } from "./link/channel.js";
+import { Channel } from "./link/channel.js";
 import { type CheckedLink, checkLink } from "./link/check.js";
 import { Link } from "./link/link.js";
 import type { Firewall } from "./link/profiles.js";
@@ -83,7 +83,8 @@ export class Network {
 
   /** @throws `TypeError`, `RangeError` for a seed that is no uint32, and limits that are none. */
   constructor(options: NetworkOptions = {}) {
-    if (typeof options !== "object" || options === null) throw wrongType("options", "an object", options);
+    if (typeof (options as unknown) !== "object" || (options as unknown) === null)
+      throw wrongType("options", "an object", options);
     this.seed = wholeNumber("seed", options.seed ?? 1, 0, 0xffff_ffff);
     this.trace = new Trace(options.trace);
     this.#fabric = this.#makeFabric();
@@ -349,8 +350,6 @@ export class Network {
     await Promise.all(this.#hosts.map((host) => host.closeSockets()));
   }
 }
-
-export type { Rule };
 
 /** In which group each host is. */
 type Partition = Map<Node, number>;

@@ -4,7 +4,7 @@ import { type Endpoint, type Family, anyAddress } from "../../core/address.js";
 import { sharedAddress } from "../../core/address-cache.js";
 import type { Ancillary } from "../../core/ancillary.js";
 import type { Capabilities } from "../../core/capabilities.js";
-import { AF_INET, AF_INET6 } from "../../core/constants.js";
+import { AF_INET } from "../../core/constants.js";
 import type { Closing, Driver, DriverEvents, DriverOptions, LedgerEvent, Sink } from "../../core/driver.js";
 import { OSError } from "../../core/errors.js";
 import { failure } from "../../core/failure.js";
@@ -22,6 +22,7 @@ import { Unread } from "./delivery.js";
 import { codeOfIcmp } from "./icmp-codes.js";
 import type { Ip, Way } from "./ip.js";
 import { SimOptions } from "./options.js";
+import type { BoundSocket } from "./ports.js";
 
 /** Datagrams that one receive hands over at most. */
 const receiveBatch = 64;
@@ -48,7 +49,7 @@ export interface SimParts {
 }
 
 /** A socket of a simulated host: what Linux does, on the packets of the network in memory. */
-export class SimDriver implements Driver {
+export class SimDriver implements Driver, BoundSocket {
   readonly batches = true;
   readonly capabilities: Capabilities;
   readonly options: SimOptions;
@@ -255,22 +256,25 @@ export class SimDriver implements Driver {
     return { unread, untold: this.#untold };
   }
 
-  /** How well a datagram fits this socket, which is bound to its port: -1 not at all. */
   score({ version, source, destination }: Packet, sourcePort: number): number {
     const bound = onTheWire(this.#boundTo.host);
     const any = isAny(bound);
-    if (version === 4 ? !this.#hearsIPv4 : this.#family === AF_INET) return -1;
+    if (!this.hears(version)) return -1;
     if (!any && bound !== destination) return -1;
     if (!this.#peer) return any ? 0 : 1;
     if (this.#peer.port !== sourcePort || this.#peerHost !== source) return -1;
     return any ? 2 : 3;
   }
 
-  /** Whether another socket may be bound beside this one, to `host` at the same port. */
-  sharesWith(other: SimDriver, host: string): boolean {
+  hears(version: 4 | 6, host: string = onTheWire(this.#boundTo.host)): boolean {
+    if (this.#family === AF_INET) return version === 4;
+    if (version === 6) return host.includes(":");
+    return host === "::" ? !this.options.v6only : !host.includes(":");
+  }
+
+  sharesWith(other: BoundSocket, host: string): boolean {
     const own = onTheWire(this.#boundTo.host);
-    const bothHear =
-      (this.#hearsIPv4 && other.#mayHearIPv4(host)) || (this.#hearsIPv6 && other.#mayHearIPv6(host));
+    const bothHear = (this.hears(4) && other.hears(4, host)) || (this.hears(6) && other.hears(6, host));
     if (!bothHear || (own !== host && !isAny(own) && !isAny(host))) return true;
     return (
       (this.options.reuseAddress && other.options.reuseAddress) ||
@@ -278,7 +282,6 @@ export class SimDriver implements Driver {
     );
   }
 
-  /** A datagram has come, for this host alone or for all that listen. Gives whether the program was told, `undefined` where there was no room. */
   arrive(
     packet: Packet,
     { payload, sourcePort }: UdpDatagram,
@@ -306,16 +309,14 @@ export class SimDriver implements Driver {
     return this.#tellReadable();
   }
 
-  /** Whether a packet, of which ICMP tells, may have come from this socket. */
   sentFrom({ version, source, destination, content }: Packet): boolean {
-    if (version === 4 ? !this.#hearsIPv4 : this.#family === AF_INET) return false;
+    if (!this.hears(version)) return false;
     const bound = onTheWire(this.#boundTo.host);
     if (!isAny(bound) && bound !== source && !this.#ip.isOwn(source)) return false;
     const port = content.protocol === "udp" ? content.destinationPort : 0;
     return !this.#peer || (this.#peerHost === destination && this.#peer.port === port) || !isAny(bound);
   }
 
-  /** ICMP has told of a datagram of this socket. */
   hear({ type, code, mtu, about }: IcmpError, port: number, from: string): void {
     const destination = sharedAddress(forSocket(about.destination, this.#family), port) as Endpoint;
     const said = forSocket(from, this.#family);
@@ -407,23 +408,6 @@ export class SimDriver implements Driver {
     if (port === undefined || !ports.allows(this, host, port)) throw new OSError("EADDRINUSE", about);
     this.port = port;
     ports.add(this, port);
-  }
-
-  get #hearsIPv4(): boolean {
-    return this.#mayHearIPv4(this.#boundTo.host);
-  }
-
-  get #hearsIPv6(): boolean {
-    return this.#mayHearIPv6(this.#boundTo.host);
-  }
-
-  #mayHearIPv4(host: string): boolean {
-    if (this.#family === AF_INET) return true;
-    return host === "::" ? !this.options.v6only : !onTheWire(host).includes(":");
-  }
-
-  #mayHearIPv6(host: string): boolean {
-    return this.#family === AF_INET6 && onTheWire(host).includes(":");
   }
 
   /** Gives whether the program was told. */

@@ -15,7 +15,7 @@ import {
   onTheWire,
 } from "../node/addresses.js";
 import type { Fabric } from "../node/fabric.js";
-import type { Interface, Node } from "../node/node.js";
+import type { Exit, Interface, Node } from "../node/node.js";
 import { Routes } from "../node/routes.js";
 import { fragments } from "../packet/fragments.js";
 import { type Complaint, icmpAbout } from "../packet/icmp.js";
@@ -23,9 +23,8 @@ import { type IcmpError, type Packet, type UdpDatagram, isFragment } from "../pa
 import { Reassembly } from "../packet/reassembly.js";
 import type { Random } from "../random.js";
 import type { Fate } from "../trace/passage.js";
-import type { SimDriver } from "./driver.js";
 import { Groups } from "./groups.js";
-import { Ports } from "./ports.js";
+import { type BoundSocket, Ports } from "./ports.js";
 
 /** The loopback interface, as Linux has it. The rate gives each datagram a time of its own. */
 const loopback = checkSettings({ mtuBytes: 65_536, rateBps: 1e12, queueBytes: 2 ** 30 }, "lo", "up");
@@ -68,6 +67,7 @@ export class Ip {
   /** Lead back to the interface that multicast left by. */
   readonly #loops = new Map<Interface, Channel>();
   #identification: number;
+  readonly #number = (): number => this.#fabric.number();
 
   constructor(fabric: Fabric, node: Node, addresses: readonly HostAddress[], random: Random) {
     this.#fabric = fabric;
@@ -86,7 +86,8 @@ export class Ip {
       (flight, fate) => fabric.trace.settle(flight, fate),
       (first) => this.#complain(first, "reassemblyTimedOut"),
     );
-    this.attach(new Channel(fabric, `${node.name} lo`, loopback, true), "lo");
+    const lo = new Channel(fabric, `${node.name} lo`, loopback, true);
+    lo.lead(this.attach(lo, "lo"));
   }
 
   /** The loopback interface is the first. */
@@ -94,10 +95,9 @@ export class Ip {
     return this.interfaces[0] as Interface;
   }
 
-  attach(out: Channel, name = `eth${this.interfaces.length - 1}`): Interface {
+  attach(out: Exit, name = `eth${this.interfaces.length - 1}`): Interface {
     const made = { node: this.#node, name, index: this.interfaces.length + 1, out };
     this.interfaces.push(made);
-    if (name === "lo") out.lead(made);
     return made;
   }
 
@@ -162,7 +162,7 @@ export class Ip {
    * @returns the code of an error, `undefined` where it left.
    */
   send(
-    socket: SimDriver,
+    socket: BoundSocket,
     way: Way,
     port: number,
     payload: Buffer,
@@ -180,7 +180,7 @@ export class Ip {
     const discovery = probe ? IP_PMTUDISC_PROBE : options.discovery;
     const forbidden = discovery === IP_PMTUDISC_DO || discovery === IP_PMTUDISC_PROBE;
     if (!whole && forbidden) return "EMSGSIZE";
-    const { number } = this.#fabric;
+    const number = this.#number;
     this.#identification = (this.#identification + 1) >>> 0;
     const packet: Packet = {
       number: number(),
@@ -286,7 +286,7 @@ export class Ip {
     if (loop || kind === "broadcast") this.#loopOf(by).transmit(packet);
   }
 
-  #loopOf(by: Interface): Channel {
+  #loopOf(by: Interface): Exit {
     if (by === this.lo) return by.out;
     let loop = this.#loops.get(by);
     if (!loop) {
@@ -351,8 +351,7 @@ export class Ip {
 
   #complain(about: Packet, complaint: Complaint): void {
     if (isGroup(about.destination) || this.isBroadcast(about.destination)) return;
-    const { number } = this.#fabric;
-    const error = icmpAbout(about, complaint, about.destination, number);
+    const error = icmpAbout(about, complaint, about.destination, this.#number);
     const way = this.way(about.source);
     if (error && typeof way === "object") way.by.out.transmit(error);
   }

@@ -1,15 +1,43 @@
-import type { Packet } from "../packet/packet.js";
+import type { Interface } from "../node/node.js";
+import type { IcmpError, Packet, UdpDatagram } from "../packet/packet.js";
 import type { Random } from "../random.js";
-import type { SimDriver } from "./driver.js";
+import type { SimOptions } from "./options.js";
 
 /** Ports that are given to sockets which name none: `net.ipv4.ip_local_port_range`. */
 const firstEphemeral = 32_768;
 const ephemeralPorts = 28_232;
 
+/** What the protocols below a socket need of it. */
+export interface BoundSocket {
+  readonly options: SimOptions;
+  readonly port: number;
+  /** How well a datagram fits this socket, which is bound to its port: -1 not at all. */
+  score(packet: Packet, sourcePort: number): number;
+  /** Whether it would hear of packets of a version of IP, bound to a host as it is in packets; without one, where it is bound. */
+  hears(version: 4 | 6, host?: string): boolean;
+  /** Whether another socket may be bound beside this one, to `host` at the same port. */
+  sharesWith(other: BoundSocket, host: string): boolean;
+  /**
+   * A datagram has come, for this host alone or for all that listen. Gives whether the program was told, `undefined` where
+   * there was no room.
+   */
+  arrive(
+    packet: Packet,
+    datagram: UdpDatagram,
+    time: number,
+    at: Interface,
+    toAll: boolean,
+  ): boolean | undefined;
+  /** Whether a packet, of which ICMP tells, may have come from this socket. */
+  sentFrom(packet: Packet): boolean;
+  /** ICMP has told of a datagram of this socket to a port; `from` has said so. */
+  hear(error: IcmpError, port: number, from: string): void;
+}
+
 /** Where sockets are bound on one host. */
 export class Ports {
   /** In the order in which they were bound. */
-  readonly #byPort = new Map<number, SimDriver[]>();
+  readonly #byPort = new Map<number, BoundSocket[]>();
   #next: number;
 
   constructor(random: Random) {
@@ -27,26 +55,26 @@ export class Ports {
   }
 
   /** Whether a socket may be bound there beside those that are. */
-  allows(socket: SimDriver, host: string, port: number): boolean {
+  allows(socket: BoundSocket, host: string, port: number): boolean {
     return (this.#byPort.get(port) ?? []).every(
       (other) => other === socket || other.sharesWith(socket, host),
     );
   }
 
-  add(socket: SimDriver, port: number): void {
+  add(socket: BoundSocket, port: number): void {
     const sockets = this.#byPort.get(port);
     if (sockets) sockets.push(socket);
     else this.#byPort.set(port, [socket]);
   }
 
-  remove(socket: SimDriver, port: number): void {
+  remove(socket: BoundSocket, port: number): void {
     const sockets = this.#byPort.get(port)?.filter((each) => each !== socket) ?? [];
     if (sockets.length > 0) this.#byPort.set(port, sockets);
     else this.#byPort.delete(port);
   }
 
   /** All sockets at a port, in the order in which they were bound. */
-  at(port: number): readonly SimDriver[] {
+  at(port: number): readonly BoundSocket[] {
     return this.#byPort.get(port) ?? [];
   }
 
@@ -55,12 +83,12 @@ export class Ports {
    * that shares its port by `SO_REUSEPORT`, the one that the peer's address and port choose (`udp4_lib_lookup2`,
    * net/ipv4/udp.c).
    */
-  receiver(packet: Packet, sourcePort: number, destinationPort: number): SimDriver | undefined {
+  receiver(packet: Packet, sourcePort: number, destinationPort: number): BoundSocket | undefined {
     const sockets = this.#byPort.get(destinationPort);
     if (!sockets) return undefined;
-    let best: SimDriver | undefined;
+    let best: BoundSocket | undefined;
     let bestScore = -1;
-    let equal: SimDriver[] | undefined;
+    let equal: BoundSocket[] | undefined;
     for (const socket of sockets) {
       const score = socket.score(packet, sourcePort);
       if (score < 0 || score < bestScore) continue;

@@ -1,7 +1,7 @@
 import { corrupt } from "../packet/corrupt.js";
 import { type Packet, isFragment, packetBytes } from "../packet/packet.js";
 import type { Fabric } from "../node/fabric.js";
-import type { Interface } from "../node/node.js";
+import type { Exit, Interface } from "../node/node.js";
 import type { Fate } from "../trace/passage.js";
 import type { CheckedSettings } from "./check.js";
 import { Flight } from "./flight.js";
@@ -13,11 +13,11 @@ export type Rule = (packet: Packet) => boolean;
 const verdict = emptyVerdict();
 
 /** One direction of a link. */
-export class Channel {
+export class Channel implements Exit {
   /** Such as `"camera→desk"`. */
   readonly name: string;
   readonly rank: number;
-  readonly rules: Set<Rule> = new Set();
+  readonly rules: Set<Rule> = new Set<Rule>();
   /** Nothing passes. */
   isCut = false;
   readonly #immediate: boolean;
@@ -28,7 +28,7 @@ export class Channel {
   #order = 0;
 
   /** @param immediate whether packets arrive within the call that sends them, as over loopback. */
-  constructor(fabric: Fabric, name: string, settings: CheckedSettings, immediate: boolean = false) {
+  constructor(fabric: Fabric, name: string, settings: CheckedSettings, immediate = false) {
     this.#immediate = immediate;
     this.name = name;
     this.rank = fabric.rank();
@@ -36,7 +36,6 @@ export class Channel {
     this.#impairment = new Impairment(settings, fabric.random(`link ${name}`));
   }
 
-  /** The interface at the far end. */
   get to(): Interface {
     return this.#to as Interface;
   }
@@ -50,7 +49,6 @@ export class Channel {
     return this.#impairment.settings;
   }
 
-  /** Bytes of the largest packet that fits. */
   get mtu(): number {
     return this.settings.mtuBytes;
   }
@@ -64,7 +62,6 @@ export class Channel {
     this.#hole = hole;
   }
 
-  /** Sends a packet on its way, which may be its end. */
   transmit(packet: Packet): void {
     const { timeline, trace } = this.#fabric;
     const { now } = timeline;
@@ -96,6 +93,10 @@ export class Channel {
     second.time = duplicateAt;
     trace.add(second);
     timeline.schedule(second);
+  }
+
+  land(flight: Flight): boolean {
+    return this.to.node.arrive(flight, this.to);
   }
 
   #obstacle(packet: Packet, now: number): Fate | undefined {

@@ -1,13 +1,20 @@
 import type { Packet } from "../packet/packet.js";
 import type { Happening } from "../time/timeline.js";
 import type { Fate, Passage } from "../trace/passage.js";
-import type { Channel } from "./channel.js";
+
+/** The direction of a link that a packet is on. */
+interface Lane {
+  readonly name: string;
+  readonly rank: number;
+  /** Hands over what has arrived. Gives whether a program was told of something. */
+  land(flight: Flight): boolean;
+}
 
 /** A packet on one link: what the trace keeps, and what happens when it arrives. */
 export class Flight implements Happening, Passage {
   /** As it left; with a bit flipped, once the link has done that. */
   packet: Packet;
-  readonly channel: Channel;
+  readonly lane: Lane;
   readonly order: number;
   readonly sent: number;
   /** When it arrives; -1 where it never entered the link. */
@@ -17,19 +24,19 @@ export class Flight implements Happening, Passage {
   corrupted = false;
   reordered = false;
 
-  constructor(packet: Packet, channel: Channel, sent: number, order: number) {
+  constructor(packet: Packet, lane: Lane, sent: number, order: number) {
     this.packet = packet;
-    this.channel = channel;
+    this.lane = lane;
     this.sent = sent;
     this.order = order;
   }
 
   get rank(): number {
-    return this.channel.rank;
+    return this.lane.rank;
   }
 
   get link(): string {
-    return this.channel.name;
+    return this.lane.name;
   }
 
   get sentMs(): number {
@@ -41,6 +48,6 @@ export class Flight implements Happening, Passage {
   }
 
   happen(): boolean {
-    return this.channel.to.node.arrive(this, this.channel.to);
+    return this.lane.land(this);
   }
 }

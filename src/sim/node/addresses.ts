@@ -47,7 +47,7 @@ export function readPrefix(text: unknown, where: string): Network {
   if (typeof text !== "string") throw wrongType(where, "an IP address such as 10.0.0.2 or 10.0.0.2/24", text);
   const [literal = "", length, ...rest] = text.split("/");
   const found = parseLiteral(literal);
-  if (!found || found.zone !== "" || rest.length > 0) {
+  if (found?.zone !== "" || rest.length > 0) {
     throw outOfRange(where, "an IP address such as 10.0.0.2 or 10.0.0.2/24", text);
   }
   const most = found.bytes.length * 8;

@@ -9,12 +9,11 @@ import type { Totals } from "../../core/stats.js";
 import type { SimDriver } from "../host/driver.js";
 import { Ip } from "../host/ip.js";
 import { simStack } from "../host/stack.js";
-import type { Channel } from "../link/channel.js";
 import type { Flight } from "../link/flight.js";
 import type { VirtualTime } from "../time/virtual-time.js";
 import type { HostAddress } from "./addresses.js";
 import type { Fabric } from "./fabric.js";
-import type { Interface, Node } from "./node.js";
+import type { Exit, Interface, Node } from "./node.js";
 
 /** A host of a simulated network. Its sockets are the ones of `datagram`, on a network in memory. */
 export class Host implements Node {
@@ -108,7 +107,7 @@ export class Host implements Node {
     );
   }
 
-  attach(out: Channel): Interface {
+  attach(out: Exit): Interface {
     return this.#ip.attach(out);
   }
 

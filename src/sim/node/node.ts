@@ -1,5 +1,15 @@
 import type { Flight } from "../link/flight.js";
-import type { Channel } from "../link/channel.js";
+import type { Packet } from "../packet/packet.js";
+
+/** The way out of a node: one direction of a link. */
+export interface Exit {
+  /** The interface at the far end. */
+  readonly to: Interface;
+  /** Bytes of the largest packet that fits. */
+  readonly mtu: number;
+  /** Sends a packet on its way, which may be its end. */
+  transmit(packet: Packet): void;
+}
 
 /** A node's end of a link, named as Linux would: `"eth0"`; `"lo"` is the one that leads back. */
 export interface Interface {
@@ -7,8 +17,7 @@ export interface Interface {
   readonly name: string;
   /** From 1 on, in the order of the links; `lo` is 1 on hosts. */
   readonly index: number;
-  /** The way out. */
-  readonly out: Channel;
+  readonly out: Exit;
 }
 
 /** Something that links lead to. */
@@ -23,5 +32,5 @@ export interface Node {
    */
   arrive(flight: Flight, at: Interface): boolean;
   /** A link was attached. */
-  attach(out: Channel): Interface;
+  attach(out: Exit): Interface;
 }

@@ -1,4 +1,3 @@
-import type { Channel } from "../link/channel.js";
 import type { Flight } from "../link/flight.js";
 import type { Firewall } from "../link/profiles.js";
 import { fragments } from "../packet/fragments.js";
@@ -9,7 +8,7 @@ import type { Fate } from "../trace/passage.js";
 import { isGroup } from "./addresses.js";
 import type { Fabric } from "./fabric.js";
 import type { Nat } from "./nat.js";
-import type { Interface, Node } from "./node.js";
+import type { Exit, Interface, Node } from "./node.js";
 import { Routes } from "./routes.js";
 
 /** What a router is made of. */
@@ -63,7 +62,7 @@ export class Router implements Node {
     this.#nat?.rebind(address);
   }
 
-  attach(out: Channel): Interface {
+  attach(out: Exit): Interface {
     const index = this.interfaces.length + 1;
     const made = { node: this, name: `eth${index - 1}`, index, out };
     this.interfaces.push(made);

@@ -1,7 +1,6 @@
-import type { Channel } from "../link/channel.js";
 import type { Flight } from "../link/flight.js";
 import type { Fabric } from "./fabric.js";
-import type { Interface, Node } from "./node.js";
+import type { Exit, Interface, Node } from "./node.js";
 import { Routes } from "./routes.js";
 
 /**
@@ -22,7 +21,7 @@ export class Switch implements Node {
     this.#routes = new Routes(fabric, this);
   }
 
-  attach(out: Channel): Interface {
+  attach(out: Exit): Interface {
     const index = this.interfaces.length + 1;
     const made = { node: this, name: `port${index}`, index, out };
     this.interfaces.push(made);

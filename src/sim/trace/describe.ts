@@ -14,7 +14,7 @@ export function describePassage(passage: Passage): string {
 }
 
 /** Such as `#12 10.0.0.1:5000 > 10.0.0.2:9000 UDP 4 bytes`. */
-export function describePacket(packet: Packet): string {
+function describePacket(packet: Packet): string {
   const { content, number, offset, length, source, destination } = packet;
   const part = isFragment(packet) ? `, fragment of ${length} at ${offset}` : "";
   if (content.protocol === "icmp") {
