@@ -48,6 +48,14 @@ export interface Way {
   readonly source: string;
 }
 
+/** What ICMP has told of a path. */
+interface PathMtu {
+  readonly mtu: number;
+  readonly until: number;
+  /** It told less than is believed: what goes there may be taken apart on the way (`ip_dont_fragment`, include/net/ip.h). */
+  readonly locked: boolean;
+}
+
 /** The Internet protocol of one host: ways out, ways in, fragments, ICMP. */
 export class Ip {
   readonly ports: Ports;
@@ -63,7 +71,7 @@ export class Ip {
   readonly #reassembly: Reassembly<Flight>;
   readonly #ways = new Map<string, Way>();
   #generation = -1;
-  readonly #pathMtus = new Map<string, { readonly mtu: number; readonly until: number }>();
+  readonly #pathMtus = new Map<string, PathMtu>();
   /** Lead back to the interface that multicast left by. */
   readonly #loops = new Map<Interface, Channel>();
   #identification: number;
@@ -190,7 +198,10 @@ export class Ip {
       ttl: how?.ttl ?? (kind === "multicast" ? options.multicastTtl : options.ttlOver(version)),
       tos: tosOf(options.tosOver(version), how),
       identification: version === 4 ? this.#identification & 0xffff : this.#identification,
-      dontFragment: version === 6 || forbidden || (discovery === IP_PMTUDISC_WANT && whole),
+      dontFragment:
+        version === 6 ||
+        forbidden ||
+        (discovery === IP_PMTUDISC_WANT && whole && !this.#isLocked(destination)),
       content: {
         protocol: "udp",
         sourcePort: socket.port,
@@ -236,6 +247,10 @@ export class Ip {
   clear(): void {
     this.#reassembly.clear();
     this.#pathMtus.clear();
+  }
+
+  #isLocked(destination: string): boolean {
+    return this.#pathMtus.size > 0 && this.#pathMtus.get(destination)?.locked === true;
   }
 
   #find(host: string, by: Interface | undefined): Way | string {
@@ -343,7 +358,7 @@ export class Ip {
       const until = timeline.now + pathMtuNs;
       const [oldest] = this.#pathMtus.keys();
       if (this.#pathMtus.size >= mostPaths && oldest !== undefined) this.#pathMtus.delete(oldest);
-      this.#pathMtus.set(about.destination, { mtu: Math.max(mtu, least), until });
+      this.#pathMtus.set(about.destination, { mtu: Math.max(mtu, least), until, locked: mtu < least });
     }
     for (const socket of asked) socket.hear(error, original.destinationPort, packet.source);
     return true;
