@@ -85,7 +85,7 @@ export function checkSettings(
     corruptPasses: checkFlag(given.corruptPasses, `${where}: corruptPasses`),
     rateBps,
     queueBytes: checkQueue(given.queueBytes, `${where}: queueBytes`, rateBps),
-    mtuBytes: wholeNumber(`${where}: mtuBytes`, given.mtuBytes ?? 1500, 68, 65_536),
+    mtuBytes: checkBytes(given.mtuBytes, `${where}: mtuBytes`, 1500, 68, 65_536),
     firewall: { dropFragments: firewall?.dropFragments ?? false, dropIcmp: firewall?.dropIcmp ?? false },
   };
 }
@@ -232,12 +232,16 @@ function checkRate(rateBps: unknown, what: string): number {
 }
 
 function checkQueue(queueBytes: unknown, what: string, rateBps: number): number {
-  const bytes = wholeNumber(what, queueBytes ?? 150_000, 0, 2 ** 30);
+  const bytes = checkBytes(queueBytes, what, 150_000, 0, 2 ** 30);
   const most = (rateBps / 8) * queueSecondsMost;
   if (bytes > most) {
     throw outOfRange(what, `at most ${Math.floor(most)} at ${rateBps} bit/s, which wait for a day`, bytes);
   }
   return bytes;
+}
+
+function checkBytes(bytes: unknown, what: string, fallback: number, least: number, most: number): number {
+  return bytes === undefined ? fallback : wholeNumber(what, bytes, least, most);
 }
 
 function checkFlag(flag: unknown, what: string): boolean {
