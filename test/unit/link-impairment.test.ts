@@ -364,9 +364,40 @@ describe("settings that change while it runs", () => {
     send(link, 2, {}, ({ at }) => seen.push(at));
     link.set(checked({ rateBps: 16_000 }));
     send(link, 1, {}, ({ at }) => seen.push(at));
-    link.set(checked({}));
+    link.set(checked({ latencyMs: 1 }));
     send(link, 1, {}, ({ at }) => seen.push(at));
-    expect(seen).toEqual([1e9, 2e9, 2.5e9, 2.5e9]);
+    expect(seen).toEqual([1e9, 2e9, 2.5e9, 2.501e9]);
+  });
+
+  test.each([
+    [80_000_000, "queue", 3999, 3499],
+    [80_000_000, "passed", 4000, 4500],
+    [800, "queue", 3999, 3499],
+    [800, "passed", 4000, 4500],
+  ])(
+    "count what waits in bytes: set to %i bit/s, %s where %i fit, later %i",
+    (rateBps, expected, first, later) => {
+      const link = impairment({ rateBps: 8_000, queueBytes: 3000 });
+      send(link, 3, {}, ({ fate }) => expect(fate).toBe("passed"));
+      for (const rate of [Infinity, 123_456, rateBps])
+        link.set(checked({ rateBps: rate, queueBytes: first }));
+      send(link, 1, {}, ({ fate }) => expect(fate).toBe(expected));
+      // In half a second, 500 bytes leave at the old rate.
+      link.set(checked({ rateBps, queueBytes: later }));
+      send(link, 1, { from: 0.5e9 }, ({ fate }) => expect(fate).toBe(expected));
+    },
+  );
+
+  test("never let more in than there is room for, however often the rate changes", () => {
+    const link = impairment({ rateBps: 8_000, queueBytes: 3000 });
+    let passed = 0;
+    for (let index = 0; index < 100; index++) {
+      link.set(checked({ rateBps: index % 2 === 0 ? 8_000 : 9_000, queueBytes: 3000 }));
+      send(link, 10, {}, ({ fate }) => {
+        if (fate === "passed") passed++;
+      });
+    }
+    expect(passed).toBe(3);
   });
 
   test("keep a burst of losses where its model stays", () => {

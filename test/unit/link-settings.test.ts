@@ -200,6 +200,7 @@ test("a profile stands in place of settings, each direction by itself", () => {
 test("fields beside a profile override its fields, and a loss its whole model of losses", () => {
   const wifi = link("wifi-busy").up;
   expect(wifi.lossStates).toBeDefined();
+  expect(link({ profile: "wifi-busy", lossRatio: undefined, latencyMs: undefined }).up).toEqual(wifi);
   expect(link({ profile: "wifi-busy", latencyMs: 7 }).up).toEqual({ ...wifi, latencyNs: 7e6 });
   expect(link({ profile: "wifi-busy", lossRatio: 1 }).up).toEqual({
     ...wifi,

@@ -34,6 +34,11 @@ export class Impairment {
   #freeAt = 0;
   /** What rounding took off, in units of 1/rateBps ns, so that the rate is exact in the long run. */
   #remainder = 0;
+  /** When what was let in before the rate changed will have left, and the bits a second at which it does on average. */
+  #oldUntil = 0;
+  #oldBps = 0;
+  /** When a packet last came to the queue. */
+  #seenAt = 0;
   #bad: boolean;
   #lostInRow = 0;
   /** The latest that anything which keeps its place arrives. */
@@ -55,8 +60,8 @@ export class Impairment {
    */
   set(settings: CheckedSettings): void {
     const before = this.#settings;
+    if (settings.rateBps !== before.rateBps) this.#closeQueue();
     this.#settings = settings;
-    if (settings.rateBps !== before.rateBps) this.#remainder = 0;
     if (!sameStates(settings.lossStates, before.lossStates)) this.#bad = this.#drawState();
     if (settings.latencyNs !== before.latencyNs || settings.jitterNs !== before.jitterNs) this.#lastAt = 0;
   }
@@ -96,19 +101,34 @@ export class Impairment {
   #enqueue(now: number, bytes: number): boolean {
     const { rateBps, queueBytes } = this.#settings;
     if (rateBps === Infinity) return true;
+    this.#seenAt = now;
     // Bits times 10^9: divided by bits a second, that is nanoseconds. Whole numbers below 2^53.
     const work = bytes * 8e9;
     if (now > this.#freeAt) {
       this.#freeAt = now;
       this.#remainder = 0;
     }
-    const waiting = (this.#freeAt - now) * rateBps + this.#remainder;
-    if (this.#freeAt > now && waiting + work > queueBytes * 8e9) return false;
+    if (this.#freeAt > now && this.#waiting(now) + work > queueBytes * 8e9) return false;
     const total = work + this.#remainder;
     const whole = Math.floor(total / rateBps);
     this.#freeAt += whole;
     this.#remainder = total - whole * rateBps;
     return true;
+  }
+
+  /** Bits times 10^9 that have not left yet. */
+  #waiting(now: number): number {
+    const old = Math.max(0, this.#oldUntil - now) * this.#oldBps;
+    const since = this.#freeAt - Math.max(now, this.#oldUntil);
+    return since > 0 ? old + since * this.#settings.rateBps + this.#remainder : old;
+  }
+
+  /** What waits now leaves as it would have, and goes on to take room. */
+  #closeQueue(): void {
+    const ns = this.#freeAt - this.#seenAt;
+    if (ns > 0) this.#oldBps = this.#waiting(this.#seenAt) / ns;
+    this.#oldUntil = this.#freeAt;
+    this.#remainder = 0;
   }
 
   #loses(): boolean {

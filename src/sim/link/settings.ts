@@ -1,4 +1,4 @@
-/** Links of everyday life: {@link profiles} says what each is, and where its numbers come from. */
+/** Links of everyday life: `profiles` says what each is, and where its numbers come from. */
 export type ProfileName = "lan" | "wifi-busy" | "lte" | "satellite" | "broken-firewall" | "iot-lossy";
 
 /** A link: the same both ways, as a profile has it, or each direction by itself. */
