@@ -69,7 +69,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
   "broken-firewall": {
     description: "A path that drops fragments and ICMP: what is too large for it vanishes without a word.",
     source:
-      "RFC 8900, section 3 (black holes by the loss of ICMP and by filters), and RFC 2923, section 2.1. " +
+      "RFC 8900, section 3 (black holes by the loss of ICMP and by filters), and RFC 2923. " +
       "Its 10 ms of latency are our choice.",
     ...bothWays({ latencyMs: 10 }),
     firewall: { dropFragments: true, dropIcmp: true },
