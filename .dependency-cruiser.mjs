@@ -9,8 +9,9 @@ const rooms = {
   sim: ["core", "wire"],
   message: ["core", "wire"],
   capture: ["core", "wire"],
+  proxy: ["core", "sim", "index.ts"],
   watch: ["core", "capture", "message"],
-  cli: ["core", "wire", "kernel", "sim", "message", "capture", "watch", "index.ts"],
+  cli: ["core", "wire", "kernel", "sim", "message", "capture", "proxy", "watch", "index.ts"],
   "index.ts": ["core", "kernel"],
 };
 

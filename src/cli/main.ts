@@ -8,6 +8,7 @@ import { Failure, exitCodes } from "./exit.js";
 import { addListen } from "./listen.js";
 import { addMtu } from "./mtu.js";
 import { printable } from "./payload.js";
+import { addProxy } from "./proxy.js";
 import { addRequest } from "./request.js";
 import { addSend } from "./send.js";
 import { onNotices, watchOutput } from "./terminal.js";
@@ -22,6 +23,7 @@ Examples:
   datagram send 127.0.0.1:9000 hello       one datagram, and away
   datagram request 127.0.0.1:9000 ping     send, and wait for the answer
   datagram mtu 127.0.0.1:9000              how large a datagram gets there whole
+  datagram proxy 0 [::1]:9000 --loss 5%    a bad network in between
   datagram doctor                          what this machine can do
 
 Exit codes:
@@ -39,7 +41,7 @@ let name = "datagram";
 watchOutput(end);
 const program = new Command(name)
   .description(
-    "UDP datagrams from the command line: listen, send, ask, measure the path, see what this machine can do.",
+    "UDP datagrams from the command line: listen, send, ask, measure the path, make it worse, see what this machine can do.",
   )
   .version(version)
   // Errors are told below, in one line, and with exit codes of our own.
@@ -49,7 +51,7 @@ const program = new Command(name)
   .hook("preSubcommand", (_, command) => {
     name = `datagram ${command.name()}`;
   });
-for (const add of [addListen, addSend, addRequest, addMtu, addDoctor]) add(program);
+for (const add of [addListen, addSend, addRequest, addMtu, addProxy, addDoctor]) add(program);
 
 try {
   await program.parseAsync();
@@ -79,7 +81,7 @@ function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   // Without a command, or asked for help with an unknown one, commander would show its help as an error.
   if (error instanceof CommanderError && error.code === "commander.help") {
-    return "give a command: listen, send, request, mtu or doctor; datagram --help tells about them";
+    return "give a command: listen, send, request, mtu, proxy or doctor; datagram --help tells about them";
   }
   return error.message.replace(/^error: /, "").replaceAll("\n", " ");
 }

@@ -21,7 +21,23 @@ export async function print(text: string, signal?: AbortSignal): Promise<void> {
 
 /** Writes a line for people. */
 export function notice(text: string): void {
+  live("");
   process.stderr.write(`${printable(text)}\n`);
+}
+
+/** Whether notices go to a terminal, where a line can be written over. */
+export const noticesLive: boolean = isTerminal(process.stderr);
+
+/** Columns of the live line, on a terminal. */
+let liveColumns = 0;
+
+/** On a terminal, writes a line in place of the one that the last call wrote; `""` takes it away. */
+export function live(text: string): void {
+  if (!noticesLive || (text === "" && liveColumns === 0)) return;
+  // The last column stays free: a cursor behind it would be on the next line. A terminal may not tell its width.
+  const line = printable(text).slice(0, (process.stderr.columns || 80) - 1);
+  process.stderr.write(`\r${line.padEnd(liveColumns)}${text === "" ? "\r" : ""}`);
+  liveColumns = line.length;
 }
 
 /** Writes an object for programs. */
@@ -31,6 +47,7 @@ export function noticeObject(value: object): void {
 
 /** Writes a line about something that may go otherwise than was meant. */
 export function warn(text: string): void {
+  live("");
   process.stderr.write(`${onNotices("bold", "warning:")} ${printable(text)}\n`);
 }
 
@@ -70,10 +87,15 @@ export function count(many: number, noun: string): string {
 }
 
 function painter(stream: WriteStream): Paint {
-  // Of a pipe or a file `isTTY` is undefined, whatever the type says, and `hasColors` is not there.
-  const colours = (stream.isTTY as boolean | undefined) === true && stream.hasColors();
+  // Of a pipe or a file `hasColors` is not there.
+  const colours = isTerminal(stream) && stream.hasColors();
   return (style, text) => {
     const [begin, end] = styles[style];
     return colours ? `\u001b[${begin}m${text}\u001b[${end}m` : text;
   };
+}
+
+function isTerminal(stream: WriteStream): boolean {
+  // Of a pipe or a file it is undefined, whatever the type says.
+  return (stream.isTTY as boolean | undefined) === true;
 }

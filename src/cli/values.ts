@@ -15,13 +15,13 @@ const mostBytes = 1023 << 20;
 const mostTimes = 1_000_000_000;
 
 /** Reads `100ms`, `2s` or `1m` for the option `name`, as milliseconds. */
-export function duration(name: string): (text: string) => number {
+export function duration(name: string, leastMs = 1): (text: string) => number {
   return (text) => {
     const [, digits, unit] = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m)$/.exec(text) ?? [];
     const ms = Number(digits) * (unit === "ms" ? 1 : unit === "s" ? 1000 : 60_000);
-    if (ms >= 1 && ms <= longestMs) return ms;
+    if (ms >= leastMs && ms <= longestMs) return ms;
     throw usage(
-      `${name} takes a time with its unit, such as 100ms, 2s or 1m, from 1ms to 1440m, not ${quote(text)}`,
+      `${name} takes a time with its unit, such as 100ms, 2s or 1m, from ${leastMs}ms to 1440m, not ${quote(text)}`,
     );
   };
 }
@@ -48,6 +48,48 @@ export function byteSize(name: string): (text: string) => number {
     if (bytes >= 1 && bytes <= mostBytes) return bytes;
     throw usage(`${name} takes bytes, such as 65536, 64k or 4m, from 1 to 1023m, not ${quote(text)}`);
   };
+}
+
+/** Reads `10%` or `0.1` for the option `name`, as a ratio. */
+export function share(name: string): (text: string) => number {
+  return (text) => {
+    const [, digits, percent] = /^(\d{1,3}(?:\.\d{1,9})?|\.\d{1,9})(%?)$/.exec(text) ?? [];
+    const ratio = digits ? Number(digits) / (percent ? 100 : 1) : NaN;
+    if (ratio >= 0 && ratio <= 1) return ratio;
+    throw usage(`${name} takes a share, such as 10% or 0.1, from 0 to 100%, not ${quote(text)}`);
+  };
+}
+
+/** A ratio as people write it: `10%`. */
+export function formatShare(ratio: number): string {
+  return `${Number((ratio * 100).toPrecision(3))}%`;
+}
+
+/** What a bit rate is counted in, as tc(8) has it. */
+const rateUnits = { bit: 1, kbit: 1e3, mbit: 1e6, gbit: 1e9 } as const;
+
+/** Reads `1mbit`, `500kbit` or bare bits a second for the option `name`, as tc(8) does. */
+export function bitRate(name: string): (text: string) => number {
+  return (text) => {
+    const [, digits, unit = "bit"] = /^(\d{1,13}(?:\.\d{1,3})?)([kmg]?bit)?$/.exec(text.toLowerCase()) ?? [];
+    const rateBps = Math.round(Number(digits) * rateUnits[unit as keyof typeof rateUnits]);
+    if (rateBps >= 100 && rateBps <= 1e12) return rateBps;
+    const units = "such as 1mbit, 500kbit or bare bits a second";
+    throw usage(`${name} takes a rate, ${units}, from 100bit to 1000gbit, not ${quote(text)}`);
+  };
+}
+
+/** Bits a second as people write them: `1 Mbit/s`. */
+export function formatRate(rateBps: number): string {
+  const [unit, size] =
+    rateBps >= 1e9
+      ? ["Gbit", 1e9]
+      : rateBps >= 1e6
+        ? ["Mbit", 1e6]
+        : rateBps >= 1e3
+          ? ["kbit", 1e3]
+          : ["bit", 1];
+  return `${rateBps / size} ${unit}/s`;
 }
 
 /** Reads where to listen: a port alone is this machine's own, `:port` every interface. */

@@ -1,0 +1,174 @@
+/** What `datagram proxy` does to datagrams, as it is typed and as it is told. */
+
+import { type Command, Option } from "commander";
+
+import { type Faults, checkFaults } from "../proxy/options.js";
+import type { CheckedStates } from "../sim/link/check.js";
+import { profiles } from "../sim/link/profiles.js";
+import type { LinkInput, LinkSettings, ProfileName } from "../sim/link/settings.js";
+import { usage } from "./exit.js";
+import {
+  bitRate,
+  byteSize,
+  duration,
+  formatDuration,
+  formatRate,
+  formatShare,
+  share,
+  wholeNumber,
+} from "./values.js";
+
+/** A setting of a link that has an option: for both directions, and for each by itself with `up-` or `down-` before its name. */
+interface Fault {
+  readonly field: keyof LinkSettings;
+  readonly name: string;
+  readonly argument: string;
+  readonly text: string;
+  readonly parse: (name: string) => (text: string) => number;
+}
+
+const faults: readonly Fault[] = [
+  { field: "lossRatio", name: "loss", argument: "share", text: "lose so many", parse: share },
+  {
+    ...{ field: "lossBurstLength", name: "loss-burst", argument: "n" },
+    text: "lose n in a row, on average, instead of each by itself",
+    parse: (name) => wholeNumber(name, 1, 10_000),
+  },
+  { field: "latencyMs", name: "delay", argument: "time", text: "deliver so much later", parse: delay },
+  { field: "jitterMs", name: "jitter", argument: "time", text: "up to so much later still", parse: delay },
+  {
+    field: "duplicateRatio",
+    name: "duplicate",
+    argument: "share",
+    text: "deliver so many twice",
+    parse: share,
+  },
+  {
+    ...{ field: "reorderRatio", name: "reorder", argument: "share" },
+    text: "let so many be overtaken",
+    parse: share,
+  },
+  {
+    ...{ field: "reorderMs", name: "reorder-delay", argument: "time" },
+    text: "by how much those come later (default: 10ms)",
+    parse: delay,
+  },
+  {
+    ...{ field: "corruptRatio", name: "corrupt", argument: "share" },
+    text: "flip a bit of so many",
+    parse: share,
+  },
+  {
+    ...{ field: "rateBps", name: "rate", argument: "rate" },
+    text: "bits a second, with IP and UDP headers",
+    parse: bitRate,
+  },
+  {
+    ...{ field: "queueBytes", name: "queue", argument: "bytes" },
+    text: "how much may wait because of the rate (default: 150000)",
+    parse: byteSize,
+  },
+  {
+    ...{ field: "mtuBytes", name: "mtu", argument: "bytes" },
+    text: "drop what is larger, with IP and UDP headers",
+    parse: (name) => wholeNumber(name, 68, 65_536),
+  },
+];
+
+const directions = ["up", "down"] as const;
+
+/** The values of the options that `addFaults` adds, by their names in camel case. */
+export type FaultOptions = Readonly<Record<string, unknown>>;
+
+/** Adds the options to a command; its help shows those for both directions. */
+export function addFaults(command: Command): Command {
+  const names = Object.keys(profiles).join(", ");
+  command.option("--profile <name>", `begin with a network that is known: ${names}`, profileName);
+  for (const { name, argument, text, parse } of faults) {
+    command.option(`--${name} <${argument}>`, text, parse(`--${name}`));
+  }
+  for (const direction of directions) {
+    for (const { name, argument, parse } of faults) {
+      const long = `--${direction}-${name}`;
+      command.addOption(new Option(`${long} <${argument}>`).argParser(parse(long)).hideHelp());
+    }
+  }
+  return command;
+}
+
+/** The link that the options describe, for clients over IPv4 or IPv6. @throws `Failure` where they contradict each other. */
+export function linkOf(options: FaultOptions, overIPv4: boolean): LinkInput {
+  const profile = options.profile as ProfileName | undefined;
+  const [up, down] = directions.map((direction): LinkSettings => {
+    const own = faults.map(({ field, name }) => [
+      field,
+      options[camelCase(`${direction}-${name}`)] ?? options[camelCase(name)],
+    ]);
+    const settings = { profile, ...(Object.fromEntries(own) as LinkSettings) };
+    if (settings.lossBurstLength !== undefined && settings.lossRatio === undefined) {
+      throw usage("--loss-burst says how losses come, and needs --loss to say how many there are");
+    }
+    return settings;
+  });
+  const link = { up, down };
+  try {
+    checkFaults(link, overIPv4);
+  } catch (error) {
+    throw usage(inOptions((error as Error).message));
+  }
+  return link;
+}
+
+/** What a link does in each direction, a line each. */
+export function describeLink(link: LinkInput, overIPv4: boolean): [up: string, down: string] {
+  const { up, down } = checkFaults(link, overIPv4);
+  return [describe(up), describe(down)];
+}
+
+function describe({ settings, mtuBytes }: Faults): string {
+  const { latencyNs, jitterNs, lossRatio, lossBurstMost, lossStates } = settings;
+  const { duplicateRatio, reorderRatio, corruptRatio, rateBps } = settings;
+  const most = lossBurstMost < Infinity ? `, ${lossBurstMost} in a row at most` : "";
+  const parts = [
+    lossStates
+      ? `${formatShare(meanLoss(lossStates))} lost in bursts`
+      : lossRatio > 0 && `${formatShare(lossRatio)} lost${most}`,
+    latencyNs > 0 && `${formatDuration(latencyNs / 1e6)} late`,
+    jitterNs > 0 && `up to ${formatDuration(jitterNs / 1e6)} of jitter`,
+    duplicateRatio > 0 && `${formatShare(duplicateRatio)} twice`,
+    reorderRatio > 0 && `${formatShare(reorderRatio)} reordered`,
+    corruptRatio > 0 && `${formatShare(corruptRatio)} corrupted`,
+    rateBps < Infinity && formatRate(rateBps),
+    mtuBytes < Infinity && `packets up to ${mtuBytes} bytes`,
+  ].filter((part) => typeof part === "string");
+  return parts.length === 0 ? "as it comes" : parts.join(", ");
+}
+
+/** Share that is lost in the long run. */
+function meanLoss({ toBadRatio, toGoodRatio, goodLossRatio, badLossRatio }: CheckedStates): number {
+  if (toBadRatio + toGoodRatio === 0) return goodLossRatio;
+  const bad = toBadRatio / (toBadRatio + toGoodRatio);
+  return bad * badLossRatio + (1 - bad) * goodLossRatio;
+}
+
+/** An error about fields of a link, in the names of the options. */
+function inOptions(message: string): string {
+  const named = faults.map(({ field, name }) => [field, `--${name}`] as const);
+  return message
+    .replace(/^link, (up|down): /, "$1: ")
+    .replaceAll(/\b[a-z]+[A-Z]\w*/g, (word) => new Map<string, string>(named).get(word) ?? word);
+}
+
+function delay(name: string): (text: string) => number {
+  return duration(name, 0);
+}
+
+function profileName(text: string): string {
+  const names = Object.keys(profiles);
+  if (names.includes(text)) return text;
+  throw usage(`--profile takes one of ${names.join(", ")}, not ${JSON.stringify(text)}`);
+}
+
+function camelCase(name: string): string {
+  return name.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}

@@ -1,0 +1,125 @@
+import { setTimeout } from "node:timers/promises";
+
+import { OSError } from "../index.js";
+import type { DirectionStats, Relay, RelayStats } from "../proxy/index.js";
+import { jsonLine } from "./payload.js";
+import { count, live, notice, noticesLive, print, warn, wasStopped } from "./terminal.js";
+import { refusalText } from "./unreachable.js";
+
+/** Milliseconds between two looks at what passed. */
+const everyMs = 1000;
+/** Looks between two lines where no line can be written over. */
+const looksPerLine = 10;
+
+/** What became of datagrams beside being received and delivered, and how it is called. */
+const fates: readonly (readonly [keyof DirectionStats & keyof Plain, string])[] = [
+  ["lost", "lost"],
+  ["queueFull", "queue full"],
+  ["tooBig", "too big"],
+  ["duplicated", "twice"],
+  ["reordered", "reordered"],
+  ["corrupted", "corrupted"],
+  ["overflowed", "beyond what may be on its way"],
+  ["refused", "of clients that were refused"],
+  ["unsent", "not sent"],
+  ["overrun", "or more that came too fast to be read"],
+];
+
+/** The fields of a direction that are plain numbers. */
+type Plain = {
+  [Field in keyof DirectionStats as DirectionStats[Field] extends number | undefined ? Field : never]: number;
+};
+
+/** Tells what a relay does while it runs and at the end. */
+export class RelayReport {
+  readonly #relay: Relay;
+  readonly #json: boolean;
+  #told = "";
+  readonly #warned = new Set<string>();
+
+  /** @param json whether it is told in objects, on standard output. */
+  constructor(relay: Relay, json: boolean) {
+    this.#relay = relay;
+    this.#json = json;
+  }
+
+  /** Tells now and then, until `signal` aborts or so many milliseconds have passed. */
+  async run(signal: AbortSignal, durationMs: number | undefined): Promise<void> {
+    const end = performance.now() + (durationMs ?? Infinity);
+    try {
+      for (let look = 1; performance.now() < end; look++) {
+        await setTimeout(Math.min(everyMs, end - performance.now()), undefined, { signal });
+        const stats = this.#relay.stats();
+        this.#warn(stats);
+        if (this.#json) await this.#tellObject(stats, signal);
+        else if (noticesLive) live(lineOf(stats));
+        else if (look % looksPerLine === 0) this.#tellLine(stats);
+      }
+    } catch (error) {
+      if (!wasStopped(error)) throw error;
+    }
+  }
+
+  /** Tells of everything, once the relay is closed. */
+  async end(): Promise<void> {
+    const stats = this.#relay.stats();
+    this.#warn(stats);
+    if (this.#json) await this.#tellObject(stats);
+    const { ever, expired } = stats.clients;
+    notice(`${count(ever, "client")}${expired > 0 ? `, ${expired} of them idle for too long` : ""}`);
+    notice(`  up:   ${directionText(stats.up)}`);
+    notice(`  down: ${directionText(stats.down)}`);
+    for (const [code, times] of Object.entries(stats.errors)) notice(`  errors: ${times}, ${code}`);
+  }
+
+  #tellLine(stats: RelayStats): void {
+    const line = lineOf(stats);
+    if (line !== this.#told) notice(line);
+    this.#told = line;
+  }
+
+  async #tellObject(stats: RelayStats, signal?: AbortSignal): Promise<void> {
+    const told = JSON.stringify(stats);
+    if (told === this.#told) return;
+    this.#told = told;
+    await print(jsonLine({ time: new Date().toISOString(), ...stats }), signal);
+  }
+
+  /** Warns of what the relay was not asked to do, once of each kind. */
+  #warn({ up, down, errors }: RelayStats): void {
+    for (const code of Object.keys(up.unreachable)) {
+      this.#warnOnce(`up ${code}`, refusalText({ code }, this.#relay.target));
+    }
+    for (const code of Object.keys(down.unreachable)) {
+      this.#warnOnce(`down ${code}`, `a client cannot be reached: ${new OSError(code).message}`);
+    }
+    for (const code of Object.keys(errors)) this.#warnOnce(code, new OSError(code).message);
+    if (up.refused > 0) {
+      this.#warnOnce(
+        "refused",
+        "some clients are refused: there are as many as --clients allows, or as there are sockets for",
+      );
+    }
+  }
+
+  #warnOnce(what: string, text: string): void {
+    if (this.#warned.has(what)) return;
+    this.#warned.add(what);
+    warn(text);
+  }
+}
+
+function lineOf({ up, down, clients }: RelayStats): string {
+  return `${count(clients.now, "client")} | up ${directionText(up)} | down ${directionText(down)}`;
+}
+
+/** Such as `1000 in, 903 out, 97 lost`. */
+function directionText(stats: DirectionStats): string {
+  const { received, delivered, unreachable } = stats;
+  const others = fates
+    .filter(([field]) => (stats[field] ?? 0) > 0)
+    .map(([field, name]) => `${stats[field]} ${name}`);
+  const reports = Object.values(unreachable).reduce((sum, times) => sum + times, 0);
+  if (reports > 0) others.push(`${reports} or more unreachable`);
+  return [`${received.datagrams} in`, `${delivered.datagrams} out`, ...others].join(", ");
+}

@@ -1,0 +1,111 @@
+import { Address, type AddressLike } from "../index.js";
+import { outOfRange, wholeNumber, wrongType } from "../core/errors.js";
+import { type CheckedSettings, checkLink } from "../sim/link/check.js";
+import { profiles } from "../sim/link/profiles.js";
+import type { LinkInput, LinkSettings, ProfileName } from "../sim/link/settings.js";
+
+/** What `proxy()` takes. */
+export interface ProxyOptions {
+  /** Where datagrams of clients go. A name is resolved once, at the start; of several addresses an IPv4 one is taken. */
+  readonly target: AddressLike;
+  /** Where clients send to. Port 0 lets the kernel choose; host `""` is every IPv4 interface. @default ["127.0.0.1", 0] */
+  readonly listen?: AddressLike | undefined;
+  /**
+   * What happens on the way, as for the links of `datagram/sim`: settings for both directions, `{ up, down }` for each by
+   * itself, where "up" is from clients to the target, or the name of a profile. Two fields mean something else here: a
+   * `mtuBytes` that is named drops what is larger without a word, and without one every size passes; what is corrupted is
+   * passed on, whatever `corruptPasses` says. @default nothing happens
+   */
+  readonly link?: LinkInput | undefined;
+  /** Uint32 that the draws follow from: one seed, one sequence of fates. @default a random one, which `Relay.seed` tells */
+  readonly seed?: number | undefined;
+  /** The most clients at one time, 1 to 60,000, each of which takes a socket. @default 1024 */
+  readonly maxClients?: number | undefined;
+  /** Milliseconds without a datagram in either direction after which a client is forgotten, 1 to a day. @default 60,000 */
+  readonly idleMs?: number | undefined;
+  /** The most datagrams that may be on their way, in each direction, 1 to 10,000,000. @default 65,536 */
+  readonly maxInFlight?: number | undefined;
+  /** Bytes that they may have in all, in each direction, 65,536 to 2^32. @default 67,108,864 */
+  readonly maxInFlightBytes?: number | undefined;
+}
+
+/** What happens to the datagrams of one direction. */
+export interface Faults {
+  readonly settings: CheckedSettings;
+  /** Bytes of the largest packet that passes. */
+  readonly mtuBytes: number;
+}
+
+/** The options with their defaults. */
+export interface CheckedOptions {
+  readonly target: Address;
+  readonly listen: Address;
+  readonly link: LinkInput;
+  readonly seed: number | undefined;
+  readonly maxClients: number;
+  readonly idleMs: number;
+  readonly maxInFlight: number;
+  readonly maxInFlightBytes: number;
+}
+
+/** @throws `TypeError`, `RangeError` that name the option. */
+export function checkOptions(options: ProxyOptions): CheckedOptions {
+  if (typeof (options as unknown) !== "object" || (options as unknown) === null) {
+    throw wrongType("options", "an object with a target", options);
+  }
+  const { target, listen = ["127.0.0.1", 0], link = {}, seed, idleMs = 60_000 } = options;
+  const { maxClients = 1024, maxInFlight = 65_536, maxInFlightBytes = 64 << 20 } = options;
+  const checked = {
+    target: Address.from(target),
+    listen: Address.from(listen),
+    link,
+    seed: seed === undefined ? undefined : wholeNumber("seed", seed, 0, 0xffff_ffff),
+    maxClients: wholeNumber("maxClients", maxClients, 1, 60_000),
+    idleMs: wholeNumber("idleMs", idleMs, 1, 86_400_000),
+    maxInFlight: wholeNumber("maxInFlight", maxInFlight, 1, 10_000_000),
+    maxInFlightBytes: wholeNumber("maxInFlightBytes", maxInFlightBytes, 65_536, 2 ** 32),
+  };
+  if (checked.target.port === 0) throw outOfRange("target", "an address with a port from 1 to 65535", 0);
+  return checked;
+}
+
+/**
+ * What a link does to each direction of a relay whose clients send over IPv4, or over IPv6.
+ *
+ * @throws `TypeError`, `RangeError` that name the field.
+ */
+export function checkFaults(
+  link: LinkInput,
+  overIPv4: boolean,
+): { readonly up: Faults; readonly down: Faults } {
+  const { up, down } = checkLink(link, "link");
+  return {
+    up: withMtu(up, namedMtu(link, "up"), "up", overIPv4),
+    down: withMtu(down, namedMtu(link, "down"), "down", overIPv4),
+  };
+}
+
+function withMtu(
+  settings: CheckedSettings,
+  named: number | undefined,
+  direction: string,
+  overIPv4: boolean,
+): Faults {
+  if (named !== undefined && named < 1280 && !overIPv4) {
+    throw outOfRange(`link, ${direction}: mtuBytes`, "1280 or more over IPv6", named);
+  }
+  // Where fragments do not pass, what would have to travel in them does not.
+  const bounded = named !== undefined || settings.firewall.dropFragments;
+  return { settings, mtuBytes: bounded ? settings.mtuBytes : Infinity };
+}
+
+/** The MTU that a link, which was checked, or its profile names for a direction: a relay does not have the default. */
+function namedMtu(link: LinkInput, direction: "up" | "down"): number | undefined {
+  const own = isDirections(link) ? (link[direction] ?? {}) : link;
+  const { profile, mtuBytes }: LinkSettings = typeof own === "string" ? { profile: own } : own;
+  return mtuBytes ?? (profile && profiles[profile][direction].mtuBytes);
+}
+
+function isDirections(link: LinkInput): link is Exclude<LinkInput, LinkSettings | ProfileName> {
+  return typeof link === "object" && ("up" in link || "down" in link);
+}

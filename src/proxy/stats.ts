@@ -1,0 +1,99 @@
+import type { Stats, Traffic } from "../index.js";
+
+/** What became of the datagrams of one direction since the start. All but `received` and `delivered` are datagrams. */
+export interface DirectionStats {
+  /** Read from the sender's side. */
+  readonly received: Traffic;
+  /** Handed to the kernel for the other side, duplicates among them. */
+  readonly delivered: Traffic;
+  /** Lost by `lossRatio` or `gilbertElliott`. */
+  readonly lost: number;
+  /** Dropped because the queue of `queueBytes` before the rate was full. */
+  readonly queueFull: number;
+  /** Dropped because their packets would be larger than `mtuBytes`. */
+  readonly tooBig: number;
+  /** Second copies that were made. */
+  readonly duplicated: number;
+  /** Held back, so that those behind them overtake. */
+  readonly reordered: number;
+  /** Passed on with a bit flipped. */
+  readonly corrupted: number;
+  /** On their way now. */
+  readonly inFlight: number;
+  /** Dropped because as many as may be were on their way: `maxInFlight`, `maxInFlightBytes`. */
+  readonly overflowed: number;
+  /** Came from clients above `maxClients`, or for whom no socket could be opened; of the direction "up" alone. */
+  readonly refused: number;
+  /** Not sent: the kernel refused them, which `RelayStats.errors` tells by code, or `close()` came first. */
+  readonly unsent: number;
+  /**
+   * Came faster than they were read, and were dropped before the relay had them: at least so many, none of them in
+   * `received`. `undefined` where the driver cannot tell.
+   */
+  readonly overrun: number | undefined;
+  /** ICMP errors by code, `{ ECONNREFUSED: 2 }`: at least so many of those delivered did not arrive. */
+  readonly unreachable: Readonly<Record<string, number>>;
+}
+
+/** What a relay has done so far. */
+export interface RelayStats {
+  /** From clients to the target. */
+  readonly up: DirectionStats;
+  /** From the target to clients. */
+  readonly down: DirectionStats;
+  readonly clients: ClientStats;
+  /** Calls that the system refused, by code, such as `EMFILE` where no socket was left for a new client. */
+  readonly errors: Readonly<Record<string, number>>;
+}
+
+/** How many clients there are and were. */
+export interface ClientStats {
+  readonly now: number;
+  /** Since the start, those who came back after they had expired counted again. */
+  readonly ever: number;
+  /** Forgotten because nothing passed for `idleMs`. */
+  readonly expired: number;
+}
+
+/** Counts by name. */
+export class Counts {
+  readonly #counts = new Map<string, number>();
+
+  add(name: string, times = 1): void {
+    this.#counts.set(name, (this.#counts.get(name) ?? 0) + times);
+  }
+
+  /** The counts now, frozen. */
+  snapshot(): Readonly<Record<string, number>> {
+    return Object.freeze(Object.fromEntries(this.#counts));
+  }
+}
+
+/** What several sockets have received and sent. */
+export class Tally {
+  received: Traffic = { datagrams: 0, bytes: 0 };
+  sent: Traffic = { datagrams: 0, bytes: 0 };
+  overrun: number | undefined;
+
+  /** @param counted whether what the kernel drops is counted. */
+  constructor(counted: boolean) {
+    if (counted) this.overrun = 0;
+  }
+
+  add({ received, sent, droppedKernel, droppedQueue }: Stats): void {
+    this.received = together(this.received, received);
+    this.sent = together(this.sent, sent);
+    // A driver that does not hear of the kernel's drops may know of its own.
+    if (droppedKernel !== undefined || droppedQueue > 0) {
+      this.overrun = (this.overrun ?? 0) + (droppedKernel ?? 0) + droppedQueue;
+    }
+  }
+
+  copy(): Tally {
+    return Object.assign(new Tally(false), this);
+  }
+}
+
+function together(one: Traffic, other: Traffic): Traffic {
+  return Object.freeze({ datagrams: one.datagrams + other.datagrams, bytes: one.bytes + other.bytes });
+}
