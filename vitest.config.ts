@@ -6,6 +6,7 @@ const here = (path: string): string => fileURLToPath(new URL(path, import.meta.u
 const source = (path: string): string => here(`src/${path}`);
 const subpaths = [
   { find: /^datagram\/message$/, replacement: source("message/index.ts") },
+  { find: /^datagram\/proxy$/, replacement: source("proxy/index.ts") },
   { find: /^datagram\/sim$/, replacement: source("sim/index.ts") },
 ];
 /** For tests that import the sources by the package's name. Only what extends the settings below has them. */
@@ -53,6 +54,15 @@ export default defineConfig({
       contractWithout("GRO", { DATAGRAM_GRO: "off" }),
       contractWithout("GSO and GRO", { DATAGRAM_GSO: "off", DATAGRAM_GRO: "off" }),
       contractOverSim(),
+      { ...datagram, test: { name: "proxy", include: ["test/proxy/**/*.test.ts"] } },
+      {
+        ...datagram,
+        test: {
+          name: "proxy over dgram",
+          include: ["test/proxy/**/*.test.ts"],
+          env: { DATAGRAM_DRIVER: "dgram" },
+        },
+      },
       { ...datagram, test: { name: "unit", include: ["test/{unit,sim}/**/*.test.ts"] } },
       {
         extends: true,

@@ -8,7 +8,7 @@ const escape = "\u001b";
 
 describe("bad input is one line, and exit code 2", () => {
   test.for<[readonly string[], RegExp]>([
-    [[], /give a command: listen, send, request, mtu or doctor/],
+    [[], /give a command: listen, send, request, mtu, proxy or doctor/],
     [["help", "nothing"], /give a command/],
     [["lisen", "9000"], /unknown command 'lisen'.*listen/],
     [["--nonsense"], /unknown option '--nonsense'/],
@@ -78,6 +78,23 @@ describe("bad input is one line, and exit code 2", () => {
     [["mtu", "127.0.0.1:9", "x"], /too many arguments/],
     [["mtu", "127.0.0.1:9", "--timeout", "1"], /--timeout takes a time/],
 
+    [["proxy"], /missing required argument/],
+    [["proxy", "0"], /missing required argument/],
+    [["proxy", "0", "9"], /host:port/],
+    [["proxy", "0", "127.0.0.1:0"], /port 0 is no destination/],
+    [["proxy", "0", "127.0.0.1:9", "--loss", "10"], /--loss takes a share, such as 10% or 0\.1.*not "10"/],
+    [["proxy", "0", "127.0.0.1:9", "--delay", "50"], /--delay takes a time with its unit.*from 0ms/],
+    [["proxy", "0", "127.0.0.1:9", "--rate", "1mbps"], /--rate takes a rate, such as 1mbit/],
+    [["proxy", "0", "127.0.0.1:9", "--mtu", "67"], /--mtu takes a whole number from 68 to 65536/],
+    [["proxy", "[::1]:0", "127.0.0.1:9", "--mtu", "1279"], /up: --mtu must be 1280 or more over IPv6/],
+    [["proxy", "0", "127.0.0.1:9", "--loss-burst", "3"], /--loss-burst .* needs --loss/],
+    [
+      ["proxy", "0", "127.0.0.1:9", "--loss-burst", "3", "--down-loss", "90%", "--loss", "1%"],
+      /down: --loss must be at most 0\.75 with a --loss-burst of 3/,
+    ],
+    [["proxy", "0", "127.0.0.1:9", "--profile", "dialup"], /--profile takes one of lan, .*not "dialup"/],
+    [["proxy", "0", "127.0.0.1:9", "--seed", "-1"], /--seed takes a whole number from 0 to 4294967295/],
+
     [["send", `${escape}[31m`, "x"], /not "\\u001b\[31m"/],
     [["listen", "0", `--${escape}[2J`], /unknown option/],
     [["listen", "0", "--a\nb"], /unknown option/],
@@ -85,7 +102,7 @@ describe("bad input is one line, and exit code 2", () => {
   ])("%j", async ([args, message], t) => {
     const { code, stdout, stderr } = await run(t, args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-    expect(stderr).toMatch(/^datagram(?: listen| send| request| mtu| doctor)?: [\x20-\x7e]+\n$/);
+    expect(stderr).toMatch(/^datagram(?: listen| send| request| mtu| proxy| doctor)?: [\x20-\x7e]+\n$/);
     expect(stderr).toMatch(message);
   });
 });
@@ -94,7 +111,7 @@ describe("help", () => {
   test("of the command lists commands, examples, exit codes and the environment", async (t) => {
     const { code, stdout, stderr } = await run(t, ["--help"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    for (const part of ["listen", "send", "request", "mtu", "doctor"])
+    for (const part of ["listen", "send", "request", "mtu", "proxy", "doctor"])
       expect(stdout).toMatch(new RegExp(`^ {2}${part} `, "m"));
     for (const exit of ["0  done", "1  error", "2  usage", "3  no answer in time", "4  refused"])
       expect(stdout).toContain(exit);
@@ -102,7 +119,7 @@ describe("help", () => {
       expect(stdout).toContain(part);
   });
 
-  test.for(["listen", "send", "request", "mtu", "doctor"])(
+  test.for(["listen", "send", "request", "mtu", "proxy", "doctor"])(
     "of %s has examples, by either way to ask",
     async (name, t) => {
       const asked = await run(t, [name, "--help"]);
@@ -112,10 +129,13 @@ describe("help", () => {
     },
   );
 
-  test.for(["listen", "send", "request", "mtu", "doctor"])("of %s fits 80 columns", async (name, t) => {
-    const { stdout } = await run(t, [name, "--help"]);
-    expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
-  });
+  test.for(["listen", "send", "request", "mtu", "proxy", "doctor"])(
+    "of %s fits 80 columns",
+    async (name, t) => {
+      const { stdout } = await run(t, [name, "--help"]);
+      expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    },
+  );
 
   test("--version is that of package.json", async (t) => {
     const manifest = JSON.parse(

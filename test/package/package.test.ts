@@ -56,6 +56,8 @@ test("the tarball has what runs, and its sources", () => {
     "dist/index.d.ts",
     "dist/message/index.js",
     "dist/message/index.d.ts",
+    "dist/proxy/index.js",
+    "dist/proxy/index.d.ts",
     "dist/cli/main.js",
     "native/addon.cc",
     "scripts/build-addon.mjs",
@@ -131,13 +133,16 @@ test("attw finds the types right for ESM", async () => {
 const echoProgram = `
 import { AF_INET, SOCK_DGRAM, socket } from "datagram";
 import { probePathMtu } from "datagram/message";
+import { proxy } from "datagram/proxy";
 
 const s = socket(AF_INET, SOCK_DGRAM);
 await s.bind(["127.0.0.1", 0]);
 const refusal = await probePathMtu(s, ["localhost", 9]).catch((error) => error);
 if (refusal.code !== "EINVAL") throw refusal;
-await s.sendto("hello", s.getsockname());
+const relay = await proxy({ target: s.getsockname() });
+await s.sendto("hello", relay.address);
 const [data] = await s.recvfrom(64);
+await relay.close();
 console.log(s.driver, data.toString());
 await s.close();
 `;
@@ -145,6 +150,7 @@ await s.close();
 const typedProgram = `
 import { AF_INET, type Address, type Datagram, OSError, SOCK_DGRAM, type SocketOptions, socket } from "datagram";
 import { type PathMtuResult, probePathMtu } from "datagram/message";
+import { type Relay, type RelayStats, proxy } from "datagram/proxy";
 
 const options: SocketOptions = { receiveBuffer: undefined };
 await using s = socket(AF_INET, SOCK_DGRAM, options);
@@ -156,6 +162,10 @@ try {
   console.log(data.toString(), source.host, source.port);
   const found: PathMtuResult = await probePathMtu(s, source, { signal, onProbe: ({ size, outcome }) => console.log(size, outcome) });
   console.log(found.maxPayload);
+  const relay: Relay = await proxy({ target: source, link: { profile: "lte", lossRatio: 0.2 }, seed: undefined });
+  relay.set({ up: "lan", down: { lossRatio: 0.5 } });
+  const { up }: RelayStats = relay.stats();
+  console.log(up.lost, relay.address.port);
   for await (const datagram of s) await answer(datagram);
 } catch (error) {
   if (!(error instanceof OSError)) throw error;

@@ -24,12 +24,19 @@ const allowed: Tree = {
   "src/sim/network.ts": ["../core/socket.js", "../wire/frame.js"],
   "src/message/request.ts": ["../core/socket.js", "../wire/frame.js"],
   "src/capture/record.ts": ["../core/socket.js", "../wire/frame.js", "node:fs"],
+  "src/proxy/relay.ts": ["../index.js", "../core/socket.js", "../sim/network.js"],
   "src/watch/server/watch.ts": [
     "../../core/socket.js",
     "../../capture/record.js",
     "../../message/request.js",
   ],
-  "src/cli/main.ts": ["../index.js", "../kernel/choice.js", "../sim/network.js", "../watch/server/watch.js"],
+  "src/cli/main.ts": [
+    "../index.js",
+    "../kernel/choice.js",
+    "../sim/network.js",
+    "../watch/server/watch.js",
+    "../proxy/relay.js",
+  ],
 };
 
 /** One import for each way of leaving a floor, and the rule that must reject it. */
@@ -42,6 +49,8 @@ const forbidden = [
   ["floors-sim", "src/sim/beside.ts", "../kernel/choice.js"],
   ["floors-message", "src/message/beside.ts", "../capture/record.js"],
   ["floors-capture", "src/capture/below.ts", "../kernel/choice.js"],
+  ["floors-proxy", "src/proxy/below.ts", "../kernel/choice.js"],
+  ["floors-sim", "src/sim/above.ts", "../proxy/relay.js"],
   ["floors-watch", "src/watch/server/face.ts", "../../index.js"],
   ["floors-index.ts", "src/index.ts", "./message/request.js"],
   ["rooms-are-known", "src/attic/chest.ts", "../core/socket.js"],

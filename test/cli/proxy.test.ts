@@ -1,0 +1,157 @@
+import { type TestContext, describe, expect, test } from "vitest";
+
+import {
+  type Program,
+  datagram,
+  deadAddress,
+  onTerminal,
+  python,
+  pythonPeer,
+  pythonReceiver,
+  pythonSend,
+  run,
+} from "./program.js";
+
+/** Answers whoever sends, until nothing has come for a while. */
+const answering = `
+while True:
+    data, source = s.recvfrom(65535)
+    s.sendto(b"%d:" % source[1] + data, source)`;
+
+/** Asks a number of things from a socket each, all at once, and says each answer. */
+const asking = `
+sockets = [socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM) for _ in range(5)]
+for index, s in enumerate(sockets):
+    s.settimeout(20)
+    s.connect((sys.argv[1], int(sys.argv[2])))
+    s.send(b"from %d" % index)
+for s in sockets: say(s.recv(65535).decode())`;
+
+interface Running {
+  readonly program: Program;
+  readonly port: number;
+}
+
+/** Starts `datagram proxy` on a free port, and gives it once it says where it listens and what it does. */
+async function relay(
+  t: TestContext,
+  target: string,
+  args: readonly string[] = [],
+  at = "0",
+): Promise<Running> {
+  const program = datagram(t, ["proxy", at, target, ...args]);
+  const [, port, to] = /^listening on .*:(\d+) for (.*)$/.exec(await program.line("stderr")) ?? [];
+  expect(to).toBe(target);
+  expect(await program.line("stderr")).toMatch(/^ {2}up: {3}/);
+  expect(await program.line("stderr")).toMatch(/^ {2}down: /);
+  expect(await program.line("stderr")).toMatch(/^ {2}seed \d+$/);
+  return { program, port: Number(port) };
+}
+
+test.for(["127.0.0.1", "::1"])("over %s, each of several clients has its own answers", async (host, t) => {
+  const peer = await pythonPeer(t, answering, host);
+  const { program, port } = await relay(t, peer.address, [], host === "::1" ? "[::1]:0" : "0");
+  const { stdout, stderr } = await python(t, asking, [host, port]).ended;
+  expect(stderr).toBe("");
+  const answers = stdout.trim().split("\n");
+  expect(answers.map((answer) => answer.replace(/^\d+:/, ""))).toEqual(
+    [0, 1, 2, 3, 4].map((index) => `from ${index}`),
+  );
+  expect(new Set(answers.map((answer) => answer.split(":")[0])).size).toBe(5);
+  const ending = await program.stop();
+  expect(ending).toMatchObject({ code: 0, signal: null, stdout: "" });
+  expect(ending.stderr).toContain("\n5 clients\n  up:   5 in, 5 out\n  down: 5 in, 5 out\n");
+});
+
+test("Ctrl-C ends it with a summary of what it did", async (t) => {
+  const peer = await pythonReceiver(t, 1);
+  const faults = ["--up-loss", "50%", "--down-loss", "100%", "--seed", "1"];
+  const { program, port } = await relay(t, peer.address, [...faults, "--json"]);
+  await pythonSend(
+    t,
+    port,
+    Array.from({ length: 100 }, (_, index) => `${index}`),
+  );
+  expect(await peer.line()).not.toBe("");
+  const { code, stdout, stderr } = await program.stop("SIGINT");
+  expect(code).toBe(0);
+  const objects = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { time: string; up: Record<string, number> });
+  const { time, up } = objects.at(-1)!;
+  expect(time).toMatch(/^\d{4}-\d\d-\d\dT/);
+  expect(up).toMatchObject({ received: { datagrams: 100 } });
+  expect(up.lost).toBeGreaterThan(20);
+  expect(up.lost).toBeLessThan(80);
+  expect(stderr).toContain("  up:   50% lost\n  down: 100% lost\n  seed 1\n");
+  expect(stderr).toContain(`\n1 client\n  up:   100 in, ${100 - up.lost!} out, ${up.lost} lost`);
+});
+
+test("options of one direction go before those of both, and those before the profile", async (t) => {
+  const args = ["--profile", "iot-lossy", "--delay", "5ms", "--down-delay", "7ms", "--up-rate", "1mbit"];
+  const { stderr } = await run(t, ["proxy", "0", "127.0.0.1:9", ...args, "--loss", "0", "--duration", "1ms"]);
+  expect(stderr).toMatch(
+    /\n {2}up: {3}5 ms late, up to 30 ms of jitter, 1 Mbit\/s, packets up to 1280 bytes\n {2}down: 7 ms late, up to 30 ms of jitter, 100 kbit\/s, packets up to 1280 bytes\n/,
+  );
+});
+
+test("every fault has its option", async (t) => {
+  const args =
+    "--loss 10% --loss-burst 3 --delay 50ms --jitter 20ms --duplicate 1% --reorder 2% --reorder-delay 5ms " +
+    "--corrupt 3% --rate 1mbit --queue 64k --mtu 1280 --seed 7 --clients 10 --idle 10s --duration 1ms";
+  const { code, stderr } = await run(t, ["proxy", "0", "127.0.0.1:9", ...args.split(" ")]);
+  expect(code).toBe(0);
+  const said =
+    "10% lost in bursts, 50 ms late, up to 20 ms of jitter, 1% twice, 2% reordered, 3% corrupted, 1 Mbit/s, " +
+    "packets up to 1280 bytes";
+  expect(stderr).toContain(`\n  up:   ${said}\n  down: ${said}\n  seed 7\n`);
+});
+
+test("a target where nobody is listening, and clients above the bound, are told of once and counted", async (t) => {
+  const { program, port } = await relay(t, await deadAddress(t), ["--clients", "1"]);
+  await pythonSend(t, port, ["1"]);
+  await pythonSend(t, port, ["2"]);
+  await pythonSend(t, port, ["3"]);
+  expect(await program.line("stderr")).toMatch(/^warning: nobody is listening on 127\.0\.0\.1:\d+$/);
+  expect(await program.line("stderr")).toMatch(/^warning: some clients are refused: .* --clients allows/);
+  const { code, stderr } = await program.stop();
+  expect(code).toBe(0);
+  expect(stderr.match(/warning/g)).toHaveLength(2);
+  expect(stderr).toMatch(
+    /\n1 client\n {2}up: {3}3 in, 1 out, 2 of clients that were refused, 1 or more unreachable\n/,
+  );
+});
+
+test("--duration ends it", async (t) => {
+  const { code, stdout, stderr } = await run(t, ["proxy", "0", "127.0.0.1:9", "--duration", "50ms"]);
+  expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
+  expect(stderr).toMatch(/\n0 clients\n {2}up: {3}0 in, 0 out\n {2}down: 0 in, 0 out\n$/);
+});
+
+test("on a terminal a line says what passed, in one place", async (t) => {
+  const program = onTerminal(t, ["proxy", "0", "127.0.0.1:9", "--duration", "1500ms"], { TERM: "dumb" });
+  const { code, stdout } = await program.ended;
+  expect(code).toBe(0);
+  // Written twice over itself, then taken away for the summary.
+  expect(stdout).toMatch(
+    /\r0 clients \| up 0 in, 0 out \| down 0 in, 0 out\r0 clients \| up 0 in, 0 out \| down 0 in, 0 out\r +\r0 clients\r\n/,
+  );
+});
+
+describe("it refuses", () => {
+  test("itself as its target, in one line", async (t) => {
+    const peer = await pythonPeer(t, "");
+    await peer.ended;
+    const { code, stderr } = await run(t, ["proxy", `0.0.0.0:${peer.port}`, `127.0.0.1:${peer.port}`]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^datagram proxy: proxy 127\.0\.0\.1:\d+: the target is the proxy itself, .*\n$/);
+  });
+
+  test("a taken port, in one line", async (t) => {
+    const peer = await pythonPeer(t, "time.sleep(20)");
+    const { code, stderr } = await run(t, ["proxy", String(peer.port), "127.0.0.1:9"]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^datagram proxy: bind 127\.0\.0\.1:\d+: another socket has this address .*\n$/);
+  });
+});

@@ -1,0 +1,70 @@
+import { describe, expect, test } from "vitest";
+
+import { bitRate, duration, formatRate, formatShare, share } from "../../src/cli/values.js";
+
+describe("shares", () => {
+  test.for([
+    ["10%", 0.1],
+    ["0.1", 0.1],
+    [".1", 0.1],
+    ["0", 0],
+    ["0%", 0],
+    ["1", 1],
+    ["100%", 1],
+    ["2.5%", 0.025],
+    ["0.0001%", 0.000001],
+  ] as const)("%s is %s", ([text, ratio]) => {
+    expect(share("--loss")(text)).toBeCloseTo(ratio, 12);
+  });
+
+  test.for(["", "%", "10", "1.1", "101%", "-1%", "1e-3", "0,1", "10 %", "ten", ".", "1.%", "NaN", "0x1"])(
+    "%j is none",
+    (text) => {
+      expect(() => share("--up-loss")(text)).toThrow(/^--up-loss takes a share, such as 10% or 0\.1, /);
+    },
+  );
+
+  test("are written in percent", () => {
+    expect([0.1, 0.025, 1 / 3, 1].map(formatShare)).toEqual(["10%", "2.5%", "33.3%", "100%"]);
+  });
+});
+
+describe("rates", () => {
+  test.for([
+    ["1mbit", 1_000_000],
+    ["500kbit", 500_000],
+    ["1.5Mbit", 1_500_000],
+    ["2gbit", 2_000_000_000],
+    ["9600bit", 9600],
+    ["8000", 8000],
+    ["1000gbit", 1e12],
+  ] as const)("%s is %s bits a second", ([text, rateBps]) => {
+    expect(bitRate("--rate")(text)).toBe(rateBps);
+  });
+
+  test.for(["", "mbit", "1mb", "1mbps", "1mibit", "99", "1001gbit", "-1mbit", "1 mbit", "Infinity", "1e6"])(
+    "%j is none",
+    (text) => {
+      expect(() => bitRate("--down-rate")(text)).toThrow(/^--down-rate takes a rate, such as 1mbit, /);
+    },
+  );
+
+  test("are written with their unit", () => {
+    expect([100, 8000, 1_500_000, 2e9].map(formatRate)).toEqual([
+      "100 bit/s",
+      "8 kbit/s",
+      "1.5 Mbit/s",
+      "2 Gbit/s",
+    ]);
+  });
+});
+
+describe("times", () => {
+  test("may be 0 where that means something", () => {
+    expect(duration("--delay", 0)("0ms")).toBe(0);
+    expect(duration("--delay", 0)("0.05s")).toBe(50);
+    expect(duration("--delay", 0)("1.5ms")).toBe(1.5);
+    expect(() => duration("--timeout")("0ms")).toThrow(/from 1ms to 1440m/);
+    expect(() => duration("--delay", 0)("50")).toThrow(/^--delay takes a time with its unit/);
+  });
+});
