@@ -26,6 +26,8 @@ export const EPOCH_MS = 1_767_225_600_000;
 export class Fakes {
   readonly #schedule: Schedule;
   readonly #clock: FakeClock;
+  /** The timers of the fake clock that ours are in place of. */
+  readonly #its: object;
   /** Takes off what fake-timers knows nothing of. */
   readonly #restore: readonly (() => void)[];
   /** The instant that the fake clock shows. */
@@ -53,8 +55,8 @@ export class Fakes {
       this.#clock;
     const its = { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate, clearImmediate };
     Object.assign(this.#clock, programTimers);
-    // Its own know how to put Node's back.
-    this.#restore = [() => Object.assign(this.#clock, its), ...replaceOthers()];
+    this.#its = its;
+    this.#restore = replaceOthers();
     syncBuiltinESMExports();
     this.show();
     this.#check();
@@ -71,7 +73,11 @@ export class Fakes {
 
   uninstall(): void {
     for (const restore of this.#restore) restore();
+    // Its own know how to put Node's back.
+    Object.assign(this.#clock, this.#its);
     this.#clock.uninstall();
+    // What a module has kept of the fakes comes here for ever.
+    Object.assign(this.#clock, programTimers);
     syncBuiltinESMExports();
     runTimersOn(undefined);
   }

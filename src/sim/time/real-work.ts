@@ -29,7 +29,7 @@ export class RealWork {
   pending(): readonly string[] {
     const resources = process.getActiveResourcesInfo();
     let count = 0;
-    for (const name of resources) if (WORK.has(name)) count++;
+    for (const name of resources) if (name !== "Immediate" && WORK.has(name)) count++;
     // What ends of the work that was there before makes no room for new work to hide in.
     if (count < this.#before) this.#before = count;
     return count === this.#before ? NONE : resources.filter((name) => WORK.has(name));

@@ -208,7 +208,7 @@ export class Run {
 
   #jump(to: number, drive: Drive): void {
     if (to > drive.deadline) {
-      const why = `${drive.limitNs / NS_PER_MS} ms have passed, as many as may ${this.#when()}`;
+      const why = `the run has taken all of its ${drive.limitNs / NS_PER_MS} ms ${this.#when()}`;
       throw new StuckError("ERR_SIM_TIME_LIMIT", why, this.#hooks.waiting());
     }
     this.#schedule.jump(to);

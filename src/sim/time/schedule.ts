@@ -24,6 +24,11 @@ export class Schedule implements Timeline {
     return this.#now;
   }
 
+  /** How many wait, cancelled timers among them. */
+  get size(): number {
+    return this.#queue.size;
+  }
+
   schedule(happening: Happening): void {
     if (!(happening.time >= this.#now)) {
       throw new Error(`${happening.time} ns is past: it is ${this.#now} ns`);

@@ -1,0 +1,353 @@
+import dns from "node:dns";
+import { once } from "node:events";
+import { readFile } from "node:fs";
+import { readFile as readFilePromise } from "node:fs/promises";
+import { mock } from "node:test";
+import timers, { clearTimeout as clearOfModule, setTimeout as setOfModule } from "node:timers";
+import timersPromises, {
+  scheduler,
+  setImmediate as turn,
+  setInterval,
+  setTimeout as sleep,
+} from "node:timers/promises";
+import { performance as hooksPerformance } from "node:perf_hooks";
+import { promisify } from "node:util";
+
+import { describe, expect, test, vi } from "vitest";
+
+import { VirtualTime } from "../../src/sim/time/virtual-time.js";
+
+const EPOCH_MS = Date.UTC(2026, 0, 1);
+const hooks = {
+  waiting: () => [],
+  failure: (error: unknown) => error,
+  ended: () => undefined,
+};
+
+describe("what is virtual while a run lasts", () => {
+  const waits: Record<string, [number, () => Promise<unknown>]> = {
+    setTimeout: [50, () => new Promise((resolve) => globalThis.setTimeout(resolve, 50))],
+    "setTimeout of node:timers, imported before": [
+      50,
+      () => new Promise((resolve) => setOfModule(resolve, 50)),
+    ],
+    "setTimeout of the default export of node:timers": [
+      50,
+      () => new Promise((resolve) => timers.setTimeout(resolve, 50)),
+    ],
+    "setTimeout of node:timers/promises, imported before": [50, () => sleep(50)],
+    "setImmediate of node:timers/promises": [0.1, () => turn()],
+    "scheduler.wait of node:timers/promises": [50, () => scheduler.wait(50)],
+    "scheduler.yield of node:timers/promises": [0.1, () => scheduler.yield()],
+    "util.promisify(setTimeout)": [50, () => promisify(globalThis.setTimeout)(50)],
+    "util.promisify(setImmediate)": [0.1, () => promisify(globalThis.setImmediate)()],
+    "AbortSignal.timeout": [50, () => once(AbortSignal.timeout(50), "abort")],
+    "a delay of 0, which is 1 as on Node": [1, () => sleep(0)],
+    "a delay that is no number": [1, () => new Promise((resolve) => globalThis.setTimeout(resolve, NaN))],
+    "a delay beyond 2^31 ms, which is 1 as on Node": [
+      1,
+      () => new Promise((resolve) => globalThis.setTimeout(resolve, 2 ** 31)),
+    ],
+    "a delay with a fraction, which is cut off as on Node": [
+      2,
+      () => new Promise((resolve) => globalThis.setTimeout(resolve, 2.9)),
+    ],
+    setImmediate: [0.1, () => new Promise((resolve) => globalThis.setImmediate(resolve))],
+  };
+  for (const [name, [ms, wait]] of Object.entries(waits)) {
+    test(name, async () => {
+      const time = new VirtualTime();
+      await time.run(wait, hooks);
+      expect(time.clock.now()).toBe(ms);
+    });
+  }
+
+  test("the interval of node:timers/promises, whose loop may break off", async () => {
+    const time = new VirtualTime();
+    const at: number[] = [];
+    await time.run(async () => {
+      for await (const value of setInterval(20, "tick")) {
+        expect(value).toBe("tick");
+        if (at.push(time.clock.now()) === 3) break;
+      }
+    }, hooks);
+    expect(at).toEqual([20, 40, 60]);
+  });
+
+  test("a wait of node:timers/promises ends when its signal is aborted", async () => {
+    const time = new VirtualTime();
+    const run = time.run(() => sleep(1_000, undefined, { signal: AbortSignal.timeout(30) }), hooks);
+    await expect(run).rejects.toMatchObject({ name: "TimeoutError" });
+    expect(time.clock.now()).toBe(30);
+  });
+
+  test("all clocks agree, to the nanosecond where they have one", async () => {
+    const time = new VirtualTime();
+    const read = (): unknown => {
+      const ns = BigInt(time.now);
+      expect(time.clock.wall()).toBe(BigInt(EPOCH_MS) * 1_000_000n + ns);
+      expect(Date.now()).toBe(EPOCH_MS + Number(ns / 1_000_000n));
+      expect(new Date().getTime()).toBe(Date.now());
+      expect(performance.now()).toBe(time.clock.now());
+      expect(hooksPerformance.now()).toBe(time.clock.now());
+      expect(process.hrtime.bigint()).toBe(ns);
+      expect(process.hrtime()).toEqual([Number(ns / 1_000_000_000n), Number(ns % 1_000_000_000n)]);
+      return ns;
+    };
+    const seen = await time.run(async () => {
+      const all = [read()];
+      for (const ns of [1, 999_999, 123_456_789, 7, 3_000_000_001]) {
+        await happens(time, ns);
+        all.push(read());
+      }
+      return all;
+    }, hooks);
+    // Another run goes on from there.
+    seen.push(await time.run(read, hooks));
+    expect(seen).toEqual([0n, 1n, 1_000_000n, 124_456_789n, 124_456_796n, 3_124_456_797n, 3_124_456_797n]);
+  });
+
+  test("a date without a time of its own is virtual in Intl too", async () => {
+    const format = (): string =>
+      new Intl.DateTimeFormat("en", { dateStyle: "short", timeZone: "UTC" }).format();
+    await expect(new VirtualTime().run(format, hooks)).resolves.toBe("1/1/26");
+    expect(format()).not.toBe("1/1/26");
+  });
+});
+
+describe("timers of programs behave as Node's", () => {
+  test("promises and ticks that a timer sets off run before the next timer", async () => {
+    const program = async (): Promise<string[]> => {
+      const log: string[] = [];
+      globalThis.setTimeout(() => {
+        log.push("first");
+        void Promise.resolve().then(() => {
+          log.push("promise");
+          process.nextTick(() => {
+            log.push("tick");
+            void Promise.resolve().then(() => log.push("promise of the tick"));
+          });
+        });
+      }, 5);
+      globalThis.setTimeout(() => log.push("second"), 5);
+      await sleep(20);
+      return log;
+    };
+    const real = await program();
+    expect(real).toEqual(["first", "promise", "tick", "promise of the tick", "second"]);
+    await expect(new VirtualTime().run(program, hooks)).resolves.toEqual(real);
+  });
+
+  test("they take arguments, are cleared, refreshed, closed and disposed of, also by number", async () => {
+    const time = new VirtualTime();
+    const log = await time.run(async () => {
+      const seen: unknown[] = [];
+      const note = (...what: unknown[]): unknown => seen.push([time.clock.now(), ...what]);
+      globalThis.setTimeout(note, 10, "one", 2);
+      globalThis.clearTimeout(globalThis.setTimeout(note, 10, "cleared"));
+      clearOfModule(Number(globalThis.setTimeout(note, 10, "cleared by number")));
+      globalThis.clearTimeout(String(Number(globalThis.setTimeout(note, 10, "cleared by text"))));
+      globalThis.clearTimeout(undefined);
+      globalThis.setTimeout(note, 10, "closed").close();
+      globalThis.setTimeout(note, 10, "disposed of")[Symbol.dispose]();
+      globalThis.clearImmediate(globalThis.setImmediate(note, "cleared"));
+      globalThis.setImmediate(note, "immediate");
+      const refreshed = globalThis.setTimeout(note, 10, "refreshed").unref();
+      expect([refreshed.hasRef(), refreshed.ref().hasRef()]).toEqual([false, true]);
+      await sleep(6);
+      refreshed.refresh();
+      await sleep(20);
+      return seen;
+    }, hooks);
+    expect(log).toEqual([
+      [0.1, "immediate"],
+      [10, "one", 2],
+      [16, "refreshed"],
+    ]);
+  });
+
+  test("an interval comes again until it is cleared, from within too, and one of 0 ms is one of 1", async () => {
+    const time = new VirtualTime();
+    const at = await time.run(async () => {
+      const seen: number[] = [];
+      const interval = globalThis.setInterval(() => {
+        if (seen.push(time.clock.now()) === 4) globalThis.clearInterval(interval);
+      }, 0);
+      await sleep(50);
+      return seen;
+    }, hooks);
+    expect(at).toEqual([1, 2, 3, 4]);
+  });
+
+  test("`this` is the timer", async () => {
+    const same = await new VirtualTime().run(
+      () =>
+        new Promise((resolve) => {
+          const timer = globalThis.setTimeout(function (this: unknown) {
+            resolve(this === timer);
+          }, 1);
+        }),
+      hooks,
+    );
+    expect(same).toBe(true);
+  });
+
+  test("what is no function is refused", async () => {
+    const run = new VirtualTime().run(() => void Reflect.apply(globalThis.setTimeout, undefined, [7, 1]), hooks);
+    await expect(run).rejects.toMatchObject({ code: "ERR_INVALID_ARG_TYPE", name: "TypeError" });
+  });
+
+  test("a timer from before the run can be cleared in it", async () => {
+    const before = globalThis.setTimeout(() => undefined, 60_000);
+    await new VirtualTime().run(() => globalThis.clearTimeout(before), hooks);
+    expect(before).toHaveProperty("_destroyed", true);
+  });
+});
+
+describe("after a run", () => {
+  const globals = (): unknown[] => [
+    globalThis.setTimeout,
+    globalThis.clearTimeout,
+    globalThis.setInterval,
+    globalThis.clearInterval,
+    globalThis.setImmediate,
+    globalThis.clearImmediate,
+    globalThis.Date,
+    globalThis.Intl,
+    globalThis.performance,
+    globalThis.queueMicrotask,
+    process.nextTick,
+    process.hrtime,
+    process.hrtime.bigint,
+    hooksPerformance.now,
+    AbortSignal.timeout,
+    timers.setTimeout,
+    timers.clearTimeout,
+    timers.setInterval,
+    timers.setImmediate,
+    setOfModule,
+    clearOfModule,
+    timersPromises.setTimeout,
+    timersPromises.setInterval,
+    timersPromises.setImmediate,
+    sleep,
+    turn,
+    setInterval,
+    scheduler.wait,
+    scheduler.yield,
+  ];
+  const ends: Record<string, () => unknown> = {
+    "that succeeded": () => sleep(5),
+    "whose body threw": () => {
+      throw new Error("boo");
+    },
+    "whose body rejected": () => Promise.reject(new Error("boo")),
+    "whose timer threw": () =>
+      new Promise(() => {
+        globalThis.setTimeout(() => {
+          throw new Error("boo");
+        }, 5);
+      }),
+    "that waited in vain": () => new Promise(() => undefined),
+  };
+  for (const [name, body] of Object.entries(ends)) {
+    test(`${name}, everything is what it was`, async () => {
+      const before = globals();
+      let during: unknown[] = [];
+      const run = new VirtualTime().run(() => {
+        during = globals();
+        return body();
+      }, hooks);
+      await run.catch(() => undefined);
+      expect(globals().map((now, index) => now === before[index])).toEqual(before.map(() => true));
+      expect(during.filter((fake, index) => fake === before[index])).toEqual([
+        queueMicrotask,
+        process.nextTick,
+      ]);
+    });
+  }
+
+  test("a setTimeout that a module has kept is Node's again, and virtual in the next run", async () => {
+    const time = new VirtualTime();
+    const kept = await time.run(() => globalThis.setTimeout, hooks);
+    await new Promise((resolve) => kept(resolve, 1));
+    expect(time.clock.now()).toBe(0);
+    await time.run(() => new Promise((resolve) => kept(resolve, 40)), hooks);
+    expect(time.clock.now()).toBe(40);
+  });
+
+  test("the program's timers are gone, in the next run too", async () => {
+    const time = new VirtualTime();
+    let fired = 0;
+    await time.run(() => globalThis.setInterval(() => fired++, 5), hooks);
+    await time.run(() => sleep(50), hooks);
+    expect(fired).toBe(0);
+  });
+});
+
+describe("other fake timers", () => {
+  test("vitest's are refused", async () => {
+    vi.useFakeTimers();
+    try {
+      await expect(new VirtualTime().run(() => 1, hooks)).rejects.toThrow("other fake timers are in place");
+    } finally {
+      vi.useRealTimers();
+    }
+    await expect(new VirtualTime().run(() => 1, hooks)).resolves.toBe(1);
+  });
+
+  test("vitest's are refused without a fake Date too", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout"] });
+    try {
+      await expect(new VirtualTime().run(() => 1, hooks)).rejects.toThrow("other fake timers are in place");
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test("those of node:test are refused", async () => {
+    mock.timers.enable();
+    try {
+      await expect(new VirtualTime().run(() => 1, hooks)).rejects.toThrow("other fake timers are in place");
+    } finally {
+      mock.timers.reset();
+    }
+  });
+});
+
+describe("work of Node's that time waits for", () => {
+  const works: Record<string, () => Promise<unknown>> = {
+    "fs.readFile": () => promisify(readFile)("/etc/hosts"),
+    "readFile of node:fs/promises": () => readFilePromise("/etc/hosts"),
+    "dns.lookup": () => promisify(dns.lookup)("localhost"),
+  };
+  for (const [name, work] of Object.entries(works)) {
+    test(name, async () => {
+      const time = new VirtualTime();
+      const at = await time.run(async () => {
+        // Something else goes on, that time could jump to.
+        const other = globalThis.setInterval(() => undefined, 10);
+        await sleep(25);
+        for (let count = 0; count < 3; count++) await work();
+        globalThis.clearInterval(other);
+        return time.clock.now();
+      }, hooks);
+      expect(at).toBe(25);
+    });
+  }
+});
+
+/** Waits for something that happens so many nanoseconds from now. */
+function happens(time: VirtualTime, ns: number): Promise<void> {
+  return new Promise((resolve) => {
+    time.schedule({
+      time: time.now + ns,
+      rank: 0,
+      order: 0,
+      happen: () => {
+        resolve();
+        return true;
+      },
+    });
+  });
+}

@@ -1,0 +1,518 @@
+import { execFile } from "node:child_process";
+import { pbkdf2 } from "node:crypto";
+import { createServer } from "node:net";
+import { setInterval as realInterval } from "node:timers/promises";
+import { promisify } from "node:util";
+import { Worker } from "node:worker_threads";
+import { gzip } from "node:zlib";
+
+import { describe, expect, test } from "vitest";
+
+import { StuckError } from "../../src/sim/time/stuck-error.js";
+import type { Happening } from "../../src/sim/time/timeline.js";
+import { VirtualTime } from "../../src/sim/time/virtual-time.js";
+
+const never = new Promise<never>(() => undefined);
+const hooks = {
+  waiting: () => ["desk waits for a datagram on 10.0.0.1:9000"],
+  failure: (error: unknown) => error,
+  ended: (): Promise<void> | void => undefined,
+};
+
+describe("what a run comes to", () => {
+  test("the value of the body, whether it is a promise's or not", async () => {
+    const time = new VirtualTime();
+    await expect(time.run(() => 1, hooks)).resolves.toBe(1);
+    await expect(time.run(() => Promise.resolve(2), hooks)).resolves.toBe(2);
+    await expect(time.run(() => sleep(time, 3).then(() => 3), hooks)).resolves.toBe(3);
+  });
+
+  test("the error of the body, thrown or rejected, as failure() has it", async () => {
+    const time = new VirtualTime();
+    const failure = (error: unknown): unknown => new Error("with the seed", { cause: error });
+    const thrown = new Error("thrown");
+    const throws = (): never => {
+      throw thrown;
+    };
+    await expect(time.run(throws, { ...hooks, failure })).rejects.toMatchObject({
+      message: "with the seed",
+      cause: thrown,
+    });
+    await expect(time.run(() => Promise.reject(thrown), { ...hooks, failure })).rejects.toMatchObject({
+      message: "with the seed",
+      cause: thrown,
+    });
+  });
+
+  test("what a timer or a happening throws", async () => {
+    const time = new VirtualTime();
+    const boo = (): never => {
+      throw new Error("boo");
+    };
+    await expect(time.run(() => (time.clock.after(5, boo), never), hooks)).rejects.toThrow("boo");
+    await expect(
+      time.run(() => (time.schedule(happening(time.now + 5, { happen: boo })), never), hooks),
+    ).rejects.toThrow("boo");
+  });
+
+  test("runs one after another continue the same time", async () => {
+    const time = new VirtualTime();
+    await time.run(() => sleep(time, 7), hooks);
+    expect(time.clock.now()).toBe(7);
+    await time.run(() => sleep(time, 7), hooks);
+    expect([time.clock.now(), time.now]).toEqual([14, 14_000_000]);
+  });
+
+  test("what is left to happen waits for the next run", async () => {
+    const time = new VirtualTime();
+    let happened = 0;
+    await time.run(() => {
+      time.schedule(happening(5_000_000, { happen: () => ++happened > 0 }));
+      time.clock.after(6, () => happened++);
+    }, hooks);
+    expect(happened).toBe(0);
+    await time.run(() => sleep(time, 10), hooks);
+    expect(happened).toBe(2);
+  });
+
+  test("a second run is refused while one is under way, also of another network, and does it no harm", async () => {
+    const time = new VirtualTime();
+    const run = time.run(async () => {
+      await sleep(time, 5);
+      await expect(time.run(() => 1, hooks)).rejects.toThrow("one at a time");
+      await expect(new VirtualTime().run(() => 1, hooks)).rejects.toThrow("one at a time");
+      await sleep(time, 5);
+      return "unharmed";
+    }, hooks);
+    await expect(new VirtualTime().run(() => 1, hooks)).rejects.toThrow("one at a time");
+    await expect(run).resolves.toBe("unharmed");
+    expect(time.clock.now()).toBe(10);
+  });
+
+  test("limits that are none are refused", async () => {
+    for (const limits of [{ limitMs: 0 }, { limitMs: NaN }, { limitMs: Infinity }, { realLimitMs: -1 }]) {
+      await expect(new VirtualTime().run(() => 1, hooks, limits)).rejects.toMatchObject({
+        code: "ERR_OUT_OF_RANGE",
+      });
+    }
+  });
+});
+
+describe("the end", () => {
+  test("is called when the body has settled, in virtual time, which goes on for it", async () => {
+    const time = new VirtualTime();
+    const log: string[] = [];
+    const ended = async (): Promise<void> => {
+      log.push("ended");
+      await new Promise((resolve) => globalThis.setTimeout(resolve, 20));
+      log.push(`closed at ${time.clock.now()}`);
+    };
+    await time.run(() => log.push("body"), { ...hooks, ended });
+    expect(log).toEqual(["body", "ended", "closed at 20"]);
+  });
+
+  test("comes after failures too, which it does not cover up", async () => {
+    const time = new VirtualTime();
+    let ends = 0;
+    const ended = (): void => {
+      ends++;
+      throw new Error("of the end");
+    };
+    await expect(
+      time.run(() => Promise.reject(new Error("of the body")), { ...hooks, ended }),
+    ).rejects.toThrow("of the body");
+    await expect(time.run(() => never, { ...hooks, ended })).rejects.toThrow("nothing can happen any more");
+    await expect(time.run(() => 1, { ...hooks, ended })).rejects.toThrow("of the end");
+    expect(ends).toBe(3);
+  });
+
+  test("has its bounds", async () => {
+    const time = new VirtualTime();
+    await expect(time.run(() => 1, { ...hooks, ended: () => never })).rejects.toThrow(
+      "nothing can happen any more",
+    );
+    const ended = async (): Promise<void> => {
+      for (;;) await sleep(time, 1_000);
+    };
+    await expect(time.run(() => 1, { ...hooks, ended })).rejects.toMatchObject({
+      code: "ERR_SIM_TIME_LIMIT",
+    });
+    expect(time.clock.now()).toBe(60_000);
+  });
+
+  test("lets a body that waited in vain settle, unheard", async () => {
+    const time = new VirtualTime();
+    let close: (error: Error) => void = () => undefined;
+    const body = new Promise<never>((_, reject) => (close = reject));
+    const ended = async (): Promise<void> => {
+      close(new Error("closed"));
+      await sleep(time, 5);
+    };
+    await expect(time.run(() => body, { ...hooks, ended })).rejects.toThrow("nothing can happen any more");
+    expect(time.clock.now()).toBe(5);
+  });
+});
+
+describe("a run that cannot end", () => {
+  test("names who waits for what when nothing can happen any more", async () => {
+    const time = new VirtualTime();
+    const failure: unknown = await time
+      .run(() => sleep(time, 12.3).then(() => never), hooks)
+      .catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(StuckError);
+    expect(failure).toMatchObject({
+      name: "StuckError",
+      code: "ERR_SIM_DEADLOCK",
+      message:
+        "nothing can happen any more at 12.3 ms of virtual time, and the program still waits: desk waits for a datagram on 10.0.0.1:9000",
+      waiting: ["desk waits for a datagram on 10.0.0.1:9000"],
+    });
+  });
+
+  test("names twenty, and says how many more there are", async () => {
+    const waiting = (): string[] => Array.from({ length: 23 }, (_, index) => `host ${index}`);
+    const failure: unknown = await new VirtualTime()
+      .run(() => never, { ...hooks, waiting })
+      .catch((error: unknown) => error);
+    expect(failure).toHaveProperty(
+      "message",
+      expect.stringMatching(/: host 0; host 1; .*; host 19; and 3 more$/),
+    );
+    expect(failure).toHaveProperty("waiting.length", 23);
+  });
+
+  test("points to real(promise) where nobody waits in the network", async () => {
+    const run = new VirtualTime().run(() => never, { ...hooks, waiting: () => [] });
+    await expect(run).rejects.toThrow("real(promise)");
+  });
+
+  test("what was called off does not keep it going", async () => {
+    const time = new VirtualTime();
+    const run = time.run(() => {
+      time.clock.after(5, () => undefined)();
+      globalThis.clearInterval(globalThis.setInterval(() => undefined, 5));
+      time.schedule(happening(5, { cancelled: true }));
+      return never;
+    }, hooks);
+    await expect(run).rejects.toMatchObject({ code: "ERR_SIM_DEADLOCK" });
+    expect(time.now).toBe(0);
+  });
+
+  test("an interval alone keeps it going to the limit of its time", async () => {
+    const time = new VirtualTime();
+    const body = (): Promise<never> => {
+      globalThis.setInterval(() => undefined, 300).unref();
+      return never;
+    };
+    await expect(time.run(body, hooks, { limitMs: 1_000 })).rejects.toMatchObject({
+      code: "ERR_SIM_TIME_LIMIT",
+      message:
+        "the run has taken all of its 1000 ms at 900 ms of virtual time, and the program still waits: desk waits for a datagram on 10.0.0.1:9000",
+    });
+    // The limit is the run's own.
+    await time.run(() => sleep(time, 1_000), hooks, { limitMs: 1_000 });
+    expect(time.clock.now()).toBe(1_900);
+  });
+
+  test("more than a million happenings at one instant name who it is", async () => {
+    const time = new VirtualTime();
+    const echo = (who: string): Happening =>
+      happening(5_000_000, { who, happen: () => (time.schedule(echo(who)), false) });
+    const run = time.run(() => {
+      time.schedule(echo("link camera-desk"));
+      time.schedule(echo("host desk"));
+      return never;
+    }, hooks);
+    await expect(run).rejects.toMatchObject({
+      code: "ERR_SIM_LIVELOCK",
+      message: expect.stringMatching(
+        /^more than 1000000 things happened at 5 ms of virtual time \(link camera-desk, host desk\), and the program still waits: desk/,
+      ) as unknown,
+    });
+  });
+
+  test("loops that poll take time, and so come to their ends", async () => {
+    const time = new VirtualTime();
+    const loops: Record<string, () => Promise<unknown>> = {
+      immediates: () => new Promise((resolve) => globalThis.setImmediate(resolve)),
+      turns: () => new Promise<void>((resolve) => time.clock.turn(resolve)),
+      "timers of 0 ms": () => new Promise((resolve) => globalThis.setTimeout(resolve, 0)),
+      "clock timers of 0 ms": () => sleep(time, 0),
+    };
+    const reached: string[] = [];
+    for (const [name, wait] of Object.entries(loops)) {
+      let done = false;
+      await time.run(async () => {
+        time.clock.after(50, () => (done = true));
+        while (!done) await wait();
+      }, hooks);
+      reached.push(name);
+    }
+    expect(reached).toEqual(Object.keys(loops));
+    expect(time.clock.now()).toBe(200);
+  });
+
+  test("real work that never ends is given up, by its name", async () => {
+    const time = new VirtualTime();
+    const run = time.run(() => time.real(never), hooks, { realLimitMs: 20 });
+    await expect(run).rejects.toMatchObject({
+      code: "ERR_SIM_REAL_WORK",
+      message: expect.stringMatching(
+        /^real work has held the clock for 0.02 s \(real\(…\), 1 of them\) at 0 ms/,
+      ) as unknown,
+    });
+  });
+});
+
+describe("the order of things", () => {
+  test("what is due at one instant happens by rank and order, also what is scheduled for it meanwhile", async () => {
+    const time = new VirtualTime();
+    const log: string[] = [];
+    const add = (name: string, rank: number, order: number, and?: () => void): void => {
+      time.schedule(happening(5_000, { rank, order, happen: () => (log.push(name), and?.(), false) }));
+    };
+    await time.run(async () => {
+      time.clock.after(0.005, () => log.push("timer"));
+      add("late", 3, 0, () => add("after late", 4, 0));
+      add("second", 1, 1, () => add("before late", 2, 0));
+      add("first", 1, 0);
+      await sleep(time, 1);
+    }, hooks);
+    expect(log).toEqual(["first", "second", "before late", "late", "after late", "timer"]);
+  });
+
+  test("a program deals with what it was told before time goes on, however long its chain of promises and ticks", async () => {
+    const time = new VirtualTime();
+    const dealtWith = await time.run(async () => {
+      const told = new Promise<void>((resolve) => {
+        time.schedule(happening(5_000, { happen: () => (resolve(), true) }));
+      });
+      time.schedule(happening(5_001));
+      await told;
+      for (let count = 0; count < 500; count++) {
+        await new Promise<void>((resolve) => process.nextTick(resolve));
+        for (let more = 0; more < 5; more++) await Promise.resolve();
+      }
+      return time.now;
+    }, hooks);
+    expect(dealtWith).toBe(5_000);
+  });
+
+  test("and before the timers of the same instant", async () => {
+    const time = new VirtualTime();
+    const log: string[] = [];
+    await time.run(async () => {
+      time.schedule(
+        happening(1_000_000, {
+          happen: () => {
+            void Promise.resolve().then(() => log.push("told"));
+            return true;
+          },
+        }),
+      );
+      time.clock.after(1, () => log.push("timer"));
+      await sleep(time, 2);
+    }, hooks);
+    expect(log).toEqual(["told", "timer"]);
+  });
+
+  test("is the same whatever the real event loop does meanwhile", async () => {
+    const program = async (): Promise<string[]> => {
+      const time = new VirtualTime();
+      const log: string[] = [];
+      await time.run(async () => {
+        const work = async (name: string, everyMs: number): Promise<void> => {
+          for (let count = 0; count < 40; count++) {
+            await (count % 7 === 0 ? time.real(crypt()) : sleep(time, everyMs));
+            log.push(`${name} ${time.now}`);
+          }
+        };
+        await Promise.all([work("a", 3), work("b", 0.7), work("c", 2.1)]);
+      }, hooks);
+      return log.sort();
+    };
+    const quiet = await program();
+    const busy = new AbortController();
+    const noise = (async () => {
+      for await (const _ of realInterval(0, undefined, { signal: busy.signal })) await crypt();
+    })().catch(() => undefined);
+    const disturbed = await program();
+    busy.abort();
+    await noise;
+    expect(quiet).toHaveLength(120);
+    expect(disturbed).toEqual(quiet);
+  });
+});
+
+describe("real work", () => {
+  test("holds the clock while real(promise) has not settled, and gives what the promise gives", async () => {
+    const time = new VirtualTime();
+    await time.run(async () => {
+      const other = globalThis.setInterval(() => undefined, 1);
+      const packed = await time.real(promisify(gzip)("x".repeat(1_000_000)));
+      expect(packed.length).toBeGreaterThan(100);
+      await expect(time.real(crypt())).resolves.toHaveLength(20);
+      await expect(time.real(Promise.reject(new Error("boo")))).rejects.toThrow("boo");
+      await time.real(realSleepOf(10));
+      globalThis.clearInterval(other);
+    }, hooks);
+    expect(time.now).toBe(0);
+  });
+
+  test("several are waited for, until the last", async () => {
+    const time = new VirtualTime();
+    await time.run(
+      () => Promise.all([time.real(realSleepOf(3)), time.real(realSleepOf(9)), sleep(time, 5)]),
+      hooks,
+    );
+    expect(time.clock.now()).toBe(5);
+  });
+
+  test("outside a run is the promise itself", async () => {
+    await expect(new VirtualTime().real(Promise.resolve(3))).resolves.toBe(3);
+  });
+
+  test("a child process is waited for", async () => {
+    const time = new VirtualTime();
+    const { stdout } = await time.run(() => promisify(execFile)(process.execPath, ["-p", "6 * 7"]), hooks);
+    expect([stdout, time.now]).toEqual(["42\n", 0]);
+  });
+
+  test("servers and workers, which may stay for ever, do not hold the clock", async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const worker = new Worker("require('node:worker_threads').parentPort.on('message', () => undefined)", {
+      eval: true,
+    });
+    await new Promise((resolve) => worker.once("online", resolve));
+    try {
+      const time = new VirtualTime();
+      await time.run(() => sleep(time, 5_000), hooks);
+      expect(time.clock.now()).toBe(5_000);
+    } finally {
+      server.close();
+      await worker.terminate();
+    }
+  });
+});
+
+describe("eventually", () => {
+  test("passes when a check neither throws, rejects nor gives false", async () => {
+    const time = new VirtualTime();
+    const at = await time.run(async () => {
+      const after = (ms: number): boolean => time.clock.now() >= ms;
+      const seen: number[] = [];
+      for (const check of [
+        () => undefined,
+        () => after(35),
+        () => {
+          if (!after(52)) throw new Error("not yet");
+        },
+        async () => {
+          await sleep(time, 1);
+          if (!after(80)) throw new Error("not yet");
+        },
+      ]) {
+        await time.eventually(check);
+        seen.push(time.clock.now());
+      }
+      return seen;
+    }, hooks);
+    // Every 10 ms; the last check takes one of its own.
+    expect(at).toEqual([0, 40, 60, 83]);
+  });
+
+  test("fails with the last failure as its cause, and says how long was waited", async () => {
+    const time = new VirtualTime();
+    let tries = 0;
+    const check = (): never => {
+      throw new Error(`try ${++tries}`);
+    };
+    const run = time.run(() => time.eventually(check, { timeoutMs: 95, everyMs: 20 }), hooks);
+    const failure: unknown = await run.catch((error: unknown) => error);
+    expect(failure).toMatchObject({
+      message: "still not so after 95 ms of virtual time: try 6",
+      cause: { message: "try 6" },
+    });
+    expect(time.clock.now()).toBe(95);
+  });
+
+  test("tries once more at the very end, also a check that is asynchronous", async () => {
+    const time = new VirtualTime();
+    const check = async (): Promise<boolean> => {
+      for (let count = 0; count < 20; count++) await Promise.resolve();
+      return time.clock.now() >= 95;
+    };
+    await time.run(() => time.eventually(check, { timeoutMs: 95, everyMs: 20 }), hooks);
+    expect(time.clock.now()).toBe(95);
+  });
+
+  test("takes 10 s where nothing else is said, and names a check that gives false or never settles", async () => {
+    const time = new VirtualTime();
+    await expect(time.run(() => time.eventually(() => false), hooks)).rejects.toThrow(
+      "still not so after 10000 ms of virtual time: the check gave false",
+    );
+    await expect(time.run(() => time.eventually(() => never), hooks)).rejects.toThrow(
+      "still not so after 10000 ms of virtual time: the check has not settled",
+    );
+  });
+
+  test("refuses what is no check, and times that are none", async () => {
+    const time = new VirtualTime();
+    await expect(time.eventually(5 as never)).rejects.toMatchObject({ code: "ERR_INVALID_ARG_TYPE" });
+    for (const options of [{ timeoutMs: -1 }, { timeoutMs: NaN }, { everyMs: 0 }, { everyMs: Infinity }]) {
+      await expect(time.eventually(() => true, options)).rejects.toMatchObject({ code: "ERR_OUT_OF_RANGE" });
+    }
+  });
+});
+
+describe("speed", () => {
+  test("an instant that tells no program of anything is much cheaper than one that does", async () => {
+    const time = new VirtualTime();
+    const each = async (told: boolean): Promise<number> => {
+      const started = process.hrtime.bigint();
+      await time.run(
+        () =>
+          new Promise<void>((resolve) => {
+            let left = 20_000;
+            const next = (): void => {
+              time.schedule(
+                happening(time.now + 1_000, {
+                  happen: () => {
+                    if (--left > 0) next();
+                    else resolve();
+                    return told || left === 0;
+                  },
+                }),
+              );
+            };
+            next();
+          }),
+        hooks,
+      );
+      return Number(process.hrtime.bigint() - started);
+    };
+    await each(true);
+    await each(false);
+    expect(await each(false)).toBeLessThan(await each(true));
+  });
+});
+
+/** What `node:timers/promises` gave before any run. */
+const realTimeout = globalThis.setTimeout;
+
+function realSleepOf(ms: number): Promise<void> {
+  return new Promise((resolve) => realTimeout(resolve, ms));
+}
+
+function sleep(time: VirtualTime, ms: number): Promise<void> {
+  return new Promise((resolve) => time.clock.after(ms, resolve));
+}
+
+function crypt(): Promise<Buffer> {
+  return promisify(pbkdf2)("secret", "salt", 500, 20, "sha1");
+}
+
+function happening(time: number, rest: Partial<Happening> = {}): Happening {
+  return { time, rank: 0, order: 0, happen: () => false, ...rest };
+}
