@@ -74,11 +74,56 @@ describe("what is virtual while a run lasts", () => {
     expect(at).toEqual([20, 40, 60]);
   });
 
-  test("a wait of node:timers/promises ends when its signal is aborted", async () => {
+  const aborted: Record<string, (signal: AbortSignal) => Promise<unknown>> = {
+    setTimeout: (signal) => sleep(1_000, undefined, { signal }),
+    "scheduler.wait": (signal) => scheduler.wait(1_000, { signal }),
+    setInterval: async (signal) => {
+      for await (const _ of setInterval(20, undefined, { signal }));
+    },
+  };
+  for (const [name, wait] of Object.entries(aborted)) {
+    test(`${name} of node:timers/promises ends when its signal is aborted, as Node's`, async () => {
+      const time = new VirtualTime();
+      const late = await time.run(() => failure(wait(AbortSignal.timeout(30))), hooks);
+      expect(late).toMatchObject({
+        name: "AbortError",
+        code: "ABORT_ERR",
+        message: "The operation was aborted",
+        cause: { name: "TimeoutError" },
+      });
+      expect(time.clock.now()).toBe(30);
+      const reason = new Error("boo");
+      const early = await time.run(() => failure(wait(AbortSignal.abort(reason))), hooks);
+      expect(early).toMatchObject({ name: "AbortError", cause: reason });
+      expect(time.clock.now()).toBe(30);
+      const real = await failure(wait(AbortSignal.abort(reason)));
+      expect(real).toMatchObject({
+        name: early.name,
+        code: early.code,
+        message: early.message,
+        cause: reason,
+      });
+    });
+  }
+
+  test("a wait of node:timers/promises gives its value", async () => {
+    const values = (): Promise<unknown> =>
+      Promise.all([sleep(5, "a"), turn("b"), scheduler.wait(5), promisify(globalThis.setTimeout)(5, "c")]);
+    const virtual = await new VirtualTime().run(values, hooks);
+    expect(virtual).toEqual(["a", "b", undefined, "c"]);
+    await expect(values()).resolves.toEqual(virtual);
+  });
+
+  test("an interval of node:timers/promises gives what came due meanwhile, one by one", async () => {
     const time = new VirtualTime();
-    const run = time.run(() => sleep(1_000, undefined, { signal: AbortSignal.timeout(30) }), hooks);
-    await expect(run).rejects.toMatchObject({ name: "TimeoutError" });
-    expect(time.clock.now()).toBe(30);
+    const at: number[] = [];
+    await time.run(async () => {
+      for await (const _ of setInterval(10)) {
+        if (at.push(time.clock.now()) === 1) await sleep(35);
+        if (at.length === 6) break;
+      }
+    }, hooks);
+    expect(at).toEqual([10, 45, 45, 45, 50, 60]);
   });
 
   test("all clocks agree, to the nanosecond where they have one", async () => {
@@ -193,7 +238,10 @@ describe("timers of programs behave as Node's", () => {
   });
 
   test("what is no function is refused", async () => {
-    const run = new VirtualTime().run(() => void Reflect.apply(globalThis.setTimeout, undefined, [7, 1]), hooks);
+    const run = new VirtualTime().run(
+      () => void Reflect.apply(globalThis.setTimeout, undefined, [7, 1]),
+      hooks,
+    );
     await expect(run).rejects.toMatchObject({ code: "ERR_INVALID_ARG_TYPE", name: "TypeError" });
   });
 
@@ -336,6 +384,15 @@ describe("work of Node's that time waits for", () => {
     });
   }
 });
+
+async function failure(promise: Promise<unknown>): Promise<Error & { code?: unknown }> {
+  try {
+    await promise;
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error("it did not fail");
+}
 
 /** Waits for something that happens so many nanoseconds from now. */
 function happens(time: VirtualTime, ns: number): Promise<void> {

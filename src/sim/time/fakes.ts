@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { install, type Clock as FakeClock } from "@sinonjs/fake-timers";
 
 import { wholeNumber } from "../../core/errors.js";
+import { abortAfter, everyInterval, nextTurn, sleep } from "./program-promises.js";
 import { programTimers, runTimersOn, Timeout } from "./program-timers.js";
 import { NS_PER_MS, type Schedule } from "./schedule.js";
 
@@ -14,14 +15,14 @@ export const EPOCH_MS = 1_767_225_600_000;
 /**
  * What the program under test reads and sets its time by, for as long as a run lasts.
  *
- * `@sinonjs/fake-timers` puts fakes in place of the globals, of `node:timers`, `node:timers/promises` and
- * `node:perf_hooks`, and takes them off again; its own are `Date`, `Intl`, `performance` and `process.hrtime`. Timers are
- * ours: its clock has whole milliseconds, fires a delay of 0 at the same instant, so that a loop that polls never ends, and
- * runs all the timers of an instant without a break, where Node runs promises and ticks after each.
+ * `@sinonjs/fake-timers` puts fakes in place of the globals and of what `node:timers` and `node:perf_hooks` export, and
+ * takes them off again; its own are `Date`, `Intl`, `performance` and `process.hrtime`. The timers are ours: its clock has
+ * whole milliseconds, fires a delay of 0 at the same instant, so that a loop that polls never ends, and runs all the timers
+ * of an instant without a break, where Node runs promises and ticks after each. Ours are those of `node:timers/promises`
+ * too, `scheduler.wait` among them, and `AbortSignal.timeout` and `util.promisify(setTimeout)`.
  *
- * `process.nextTick` and `queueMicrotask` stay real. `AbortSignal.timeout`, `util.promisify(setTimeout)` and
- * `scheduler.wait` of `node:timers/promises` are virtual too. What Node itself has taken before, such as the timeouts of
- * `node:net` and `node:http`, keeps to real time.
+ * `process.nextTick` and `queueMicrotask` stay real, and so does what Node's own modules have taken before, such as the
+ * timeouts of `node:net` and `node:http`.
  */
 export class Fakes {
   readonly #schedule: Schedule;
@@ -105,33 +106,26 @@ function refuseOthers(): void {
 
 /** @returns what undoes it. */
 function replaceOthers(): (() => void)[] {
-  const wait = (delayMs?: number, options?: object): Promise<void> =>
-    timersPromises.setTimeout(delayMs, undefined, options ?? {});
-  for (const name of ["setTimeout", "setImmediate"] as const) {
-    Object.defineProperty(globalThis[name], promisify.custom, { value: timersPromises[name] });
-  }
+  Object.defineProperty(globalThis.setTimeout, promisify.custom, { value: sleep });
+  Object.defineProperty(globalThis.setImmediate, promisify.custom, { value: nextTurn });
+  const { scheduler } = timersPromises;
   return [
-    replace(AbortSignal, "timeout", abortAfter),
-    replace(timersPromises.scheduler, "wait", wait),
-    replace(timersPromises.scheduler, "yield", () => timersPromises.setImmediate()),
+    replace(timersPromises, "setTimeout", sleep),
+    replace(timersPromises, "setImmediate", nextTurn),
+    replace(timersPromises, "setInterval", everyInterval),
+    replace(scheduler, "wait", (delayMs: unknown, options?: object) => sleep(delayMs, undefined, options)),
+    replace(scheduler, "yield", () => nextTurn()),
+    replace(AbortSignal, "timeout", (delayMs: unknown) =>
+      abortAfter(wholeNumber("delay", delayMs, 0, Number.MAX_SAFE_INTEGER)),
+    ),
   ];
 }
 
 function replace<T extends object>(target: T, name: keyof T, value: unknown): () => void {
   const before = Object.getOwnPropertyDescriptor(target, name);
-  Object.defineProperty(target, name, { value, configurable: true, writable: true });
+  Object.defineProperty(target, name, { value, configurable: true, enumerable: true, writable: true });
   return () => {
     if (before === undefined) Reflect.deleteProperty(target, name);
     else Object.defineProperty(target, name, before);
   };
-}
-
-/** `AbortSignal.timeout`, whose own timer is inside Node. */
-function abortAfter(delayMs: unknown): AbortSignal {
-  const ms = wholeNumber("delay", delayMs, 0, Number.MAX_SAFE_INTEGER);
-  const controller = new AbortController();
-  programTimers.setTimeout(() => {
-    controller.abort(new DOMException("The operation was aborted due to timeout", "TimeoutError"));
-  }, ms);
-  return controller.signal;
 }
