@@ -16,14 +16,9 @@ import { promisify } from "node:util";
 import { describe, expect, test, vi } from "vitest";
 
 import { VirtualTime } from "../../src/sim/time/virtual-time.js";
+import { happening, hooks } from "./fixtures/virtual-time.js";
 
 const EPOCH_MS = Date.UTC(2026, 0, 1);
-const hooks = {
-  waiting: () => [],
-  failure: (error: unknown) => error,
-  ended: () => undefined,
-};
-
 describe("what is virtual while a run lasts", () => {
   const waits: Record<string, [number, () => Promise<unknown>]> = {
     setTimeout: [50, () => new Promise((resolve) => globalThis.setTimeout(resolve, 50))],
@@ -397,14 +392,6 @@ async function failure(promise: Promise<unknown>): Promise<Error & { code?: unkn
 /** Waits for something that happens so many nanoseconds from now. */
 function happens(time: VirtualTime, ns: number): Promise<void> {
   return new Promise((resolve) => {
-    time.schedule({
-      time: time.now + ns,
-      rank: 0,
-      order: 0,
-      happen: () => {
-        resolve();
-        return true;
-      },
-    });
+    time.schedule(happening(time.now + ns, { happen: () => (resolve(), true) }));
   });
 }

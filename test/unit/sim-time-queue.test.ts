@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { EventQueue } from "../../src/sim/time/event-queue.js";
 import { Schedule } from "../../src/sim/time/schedule.js";
 import type { Happening } from "../../src/sim/time/timeline.js";
+import { happening } from "./fixtures/virtual-time.js";
 
 describe("the queue of what is to happen", () => {
   const keys = fc.array(fc.tuple(fc.nat(20), fc.nat(3)), { maxLength: 200 });
@@ -12,7 +13,7 @@ describe("the queue of what is to happen", () => {
   test("gives the soonest first, by time, then rank, then order", () => {
     fc.assert(
       fc.property(keys, (list) => {
-        const happenings = list.map(([time, rank], order) => happening(time, rank, order));
+        const happenings = list.map(([time, rank], order) => keyed(time, rank, order));
         const queue = new EventQueue();
         for (const one of happenings) queue.push(one);
         expect(drain(queue)).toEqual([...happenings].sort(byKeys));
@@ -26,7 +27,7 @@ describe("the queue of what is to happen", () => {
         const queue = new EventQueue();
         let model: Happening[] = [];
         for (const [order, [time, rank, choice]] of list.entries()) {
-          const one = happening(time, rank, order);
+          const one = keyed(time, rank, order);
           queue.push(one);
           model = [...model, one].sort(byKeys);
           if (choice < 4) {
@@ -47,7 +48,7 @@ describe("the queue of what is to happen", () => {
     const queue = new EventQueue();
     expect(queue.peek()).toBeUndefined();
     queue.pop();
-    queue.push(happening(1, 0, 0));
+    queue.push(keyed(1, 0, 0));
     queue.pop();
     expect([queue.peek(), queue.size]).toEqual([undefined, 0]);
   });
@@ -55,13 +56,13 @@ describe("the queue of what is to happen", () => {
   test("holds a million, and what comes and goes costs about as much as among a thousand", () => {
     const each = (waiting: number): number => {
       const queue = new EventQueue();
-      for (let order = 0; order < waiting; order++) queue.push(happening(order, 0, order));
+      for (let order = 0; order < waiting; order++) queue.push(keyed(order, 0, order));
       expect(queue.size).toBe(waiting);
       const started = performance.now();
       for (let order = 0; order < 50_000; order++) {
         const next = queue.peek()!;
         queue.pop();
-        queue.push(happening(next.time + ((order * 7919) % waiting), 0, waiting + order));
+        queue.push(keyed(next.time + ((order * 7919) % waiting), 0, waiting + order));
       }
       return performance.now() - started;
     };
@@ -75,15 +76,15 @@ describe("the schedule", () => {
   test("refuses what is past", () => {
     const schedule = new Schedule();
     schedule.jump(10);
-    expect(() => schedule.schedule(happening(9, 0, 0))).toThrow("9 ns is past: it is 10 ns");
-    expect(() => schedule.schedule(happening(NaN, 0, 0))).toThrow("NaN ns is past");
+    expect(() => schedule.schedule(keyed(9, 0, 0))).toThrow("9 ns is past: it is 10 ns");
+    expect(() => schedule.schedule(keyed(NaN, 0, 0))).toThrow("NaN ns is past");
   });
 
   test("passes over what was called off", () => {
     const schedule = new Schedule();
-    schedule.schedule({ ...happening(5, 0, 0), cancelled: true });
+    schedule.schedule({ ...keyed(5, 0, 0), cancelled: true });
     const timer = schedule.after(100_000, () => undefined, false);
-    const later = happening(200_000, 0, 1);
+    const later = keyed(200_000, 0, 1);
     schedule.schedule(later);
     schedule.cancel(timer);
     expect(schedule.next()).toBe(later);
@@ -113,8 +114,8 @@ describe("the schedule", () => {
   });
 });
 
-function happening(time: number, rank: number, order: number): Happening {
-  return { time, rank, order, happen: () => false };
+function keyed(time: number, rank: number, order: number): Happening {
+  return happening(time, { rank, order });
 }
 
 function byKeys(one: Happening, other: Happening): number {

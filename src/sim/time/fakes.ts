@@ -8,9 +8,7 @@ import { wholeNumber } from "../../core/errors.js";
 import { abortAfter, everyInterval, nextTurn, sleep } from "./program-promises.js";
 import { programTimers, runTimersOn, Timeout } from "./program-timers.js";
 import { NS_PER_MS, type Schedule } from "./schedule.js";
-
-/** Virtual time begins at 2026-01-01T00:00:00Z, so that no run depends on today. Milliseconds since 1970. */
-export const EPOCH_MS = 1_767_225_600_000;
+import { epochNs } from "./timeline.js";
 
 /**
  * What the program under test reads and sets its time by, for as long as a run lasts.
@@ -22,7 +20,7 @@ export const EPOCH_MS = 1_767_225_600_000;
  * too, `scheduler.wait` among them, and `AbortSignal.timeout` and `util.promisify(setTimeout)`.
  *
  * `process.nextTick` and `queueMicrotask` stay real, and so does what Node's own modules have taken before, such as the
- * timeouts of `node:net` and `node:http`.
+ * timeouts of `node:net` and `node:http`. A `Date` that a module keeps from a run shows the time that the run ended at.
  */
 export class Fakes {
   readonly #schedule: Schedule;
@@ -40,7 +38,7 @@ export class Fakes {
     this.#schedule = schedule;
     runTimersOn(schedule);
     this.#clock = install({
-      now: EPOCH_MS,
+      now: Number(epochNs) / NS_PER_MS,
       // What browsers have and Node has not runs on the library's own timers, which nobody fires here.
       toNotFake: [
         "nextTick",

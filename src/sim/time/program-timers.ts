@@ -13,9 +13,9 @@ const MOST_MS = 0x7fff_ffff;
  */
 let schedule: Schedule | undefined;
 
-/** Timers that a program knows by number. */
+/** Timers that a program knows by number: none that one of Node's could have. */
 const byId = new Map<number, Timeout>();
-let ids = 0;
+let ids = 2 ** 40;
 
 /** Has the timers of programs virtual, or Node's own again. */
 export function runTimersOn(next: Schedule | undefined): void {

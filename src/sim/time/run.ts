@@ -218,6 +218,7 @@ export class Run {
 
   /** Notes who it is that does not let time go on. */
   #watch(next: Happening): void {
+    if (this.#atInstant === INSTANT_LIMIT - NAMED + 1) this.#busy.clear();
     this.#busy.add(next.who ?? `rank ${next.rank}`);
     if (this.#atInstant <= INSTANT_LIMIT) return;
     const why = `more than ${INSTANT_LIMIT} things happened ${this.#when()} (${[...this.#busy].join(", ")})`;

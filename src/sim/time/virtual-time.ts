@@ -1,10 +1,9 @@
 import type { Clock } from "../../core/driver.js";
 import { outOfRange } from "../../core/errors.js";
 import { eventually, type EventuallyOptions } from "./eventually.js";
-import { EPOCH_MS } from "./fakes.js";
 import { Run, type RunHooks, type RunLimits } from "./run.js";
 import { NS_PER_MS, Schedule, TURN_NS } from "./schedule.js";
-import type { Happening, Timeline } from "./timeline.js";
+import { epochNs, type Happening, type Timeline } from "./timeline.js";
 
 /** Whether a network runs in this thread: the fakes are the thread's. */
 let running = false;
@@ -17,7 +16,7 @@ export class VirtualTime implements Timeline {
   /** For sockets and for programs. A timer of less than 0.1 ms takes 0.1 ms, as does a turn. */
   readonly clock: Clock = {
     now: () => this.now / NS_PER_MS,
-    wall: () => BigInt(EPOCH_MS) * BigInt(NS_PER_MS) + BigInt(this.now),
+    wall: () => epochNs + BigInt(this.now),
     after: (ms, run) => {
       const timer = this.#schedule.after(Math.round(ms * NS_PER_MS), run, false);
       return () => this.#schedule.cancel(timer);
