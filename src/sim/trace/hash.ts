@@ -34,10 +34,11 @@ export class TraceHash {
     );
     this.#word(packet.identification);
     this.#word((packet.offset << 16) ^ packet.length);
-    const { content } = packet;
+    const { content, offset, length } = packet;
     if (content.protocol === "udp") {
       this.#word((content.sourcePort << 16) ^ content.destinationPort);
-      this.#word(ofBytes(content.payload));
+      // The part that is in this packet, or a datagram of many fragments would be read as many times over.
+      this.#word(ofBytes(content.payload, Math.max(0, offset - 8), offset + length - 8));
     } else {
       this.#word((content.type << 24) ^ (content.code << 16) ^ content.mtu);
       this.#word(content.about.number);
@@ -69,15 +70,15 @@ function ofText(text: string): number {
   return hash;
 }
 
-function ofBytes(bytes: Buffer): number {
-  let hash = bytes.length;
-  const words = bytes.length & ~3;
-  for (let at = 0; at < words; at += 4) {
+function ofBytes(bytes: Buffer, start: number, end: number): number {
+  let hash = end - start;
+  const words = start + (hash & ~3);
+  for (let at = start; at < words; at += 4) {
     const mixed = Math.imul(bytes.readInt32LE(at), 0xcc9e_2d51);
     hash ^= Math.imul((mixed << 15) | (mixed >>> 17), 0x1b87_3593);
     hash = (Math.imul((hash << 13) | (hash >>> 19), 5) + 0xe654_6b64) | 0;
   }
-  for (let at = words; at < bytes.length; at++) hash = Math.imul(hash ^ (bytes[at] as number), 0x0100_0193);
+  for (let at = words; at < end; at++) hash = Math.imul(hash ^ (bytes[at] as number), 0x0100_0193);
   return hash;
 }
 
