@@ -163,6 +163,12 @@ contract(
   "no kernelDropCount",
 );
 
+contract("a datagram longer than the receive buffer arrives where nothing lies unread", async (world) => {
+  const [sender, receiver] = [await world.bound(), await world.bound(undefined, { receiveBuffer: 4096 })];
+  await sender.sendto(Buffer.alloc(20_000), receiver.getsockname());
+  expect((await receiver.recvmsg(soon)).size).toBe(20_000);
+});
+
 contract("stats() has the receive buffer that was asked for, and the one that was given", async (world) => {
   const receiver = await world.bound(undefined, small);
   const read = receiver.getsockopt(SOL_SOCKET, SO_RCVBUF);
