@@ -368,7 +368,8 @@ export class Ip {
     if (isGroup(about.destination) || this.isBroadcast(about.destination)) return;
     const error = icmpAbout(about, complaint, about.destination, this.#number);
     const way = this.way(about.source);
-    if (error && typeof way === "object") way.by.out.transmit(error);
+    if (!error || typeof way === "string") return;
+    for (const part of fragments(error, way.by.out.mtu, this.#number)) way.by.out.transmit(part);
   }
 }
 

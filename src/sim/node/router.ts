@@ -125,8 +125,9 @@ export class Router implements Node {
     const from = this.#addresses.find((address) => address.includes(":") === (packet.version === 6));
     const owner = this.#fabric.owner(packet.source);
     const back = owner && this.#routes.to(owner);
-    const error = from && icmpAbout(packet, complaint, from, () => this.#fabric.number(), mtu);
-    if (error && back) back.out.transmit(error);
+    const number = (): number => this.#fabric.number();
+    const error = from && icmpAbout(packet, complaint, from, number, mtu);
+    if (error && back) for (const part of fragments(error, back.out.mtu, number)) back.out.transmit(part);
     return fate;
   }
 }

@@ -33,14 +33,15 @@ export function icmpAbout(
   if (about.content.protocol === "icmp" || (isFragment(about) && about.offset > 0)) return undefined;
   const [type, code] = kinds[complaint][version];
   const content: IcmpError = { protocol: "icmp", type, code, mtu, about };
+  const made = number();
   return {
-    number: number(),
+    number: made,
     version,
     source: from,
     destination: source,
     ttl: 64,
     tos: version === 4 ? internetworkControl : 0,
-    identification: 0,
+    identification: version === 4 ? made & 0xffff : made,
     dontFragment: version === 6,
     content,
     offset: 0,
