@@ -109,8 +109,10 @@ export class Reassembly<Part extends Carrier> {
 
   /** Forgets everything, as a host does that crashes. */
   clear(): void {
-    this.#waiting[4].clear();
-    this.#waiting[6].clear();
+    for (const waiting of [this.#waiting[4], this.#waiting[6]]) {
+      for (const { parts } of waiting.values()) for (const part of parts) this.#settle(part, "host is down");
+      waiting.clear();
+    }
     this.#bytes = 0;
   }
 
