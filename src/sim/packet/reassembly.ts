@@ -11,6 +11,8 @@ const overheadBytes = 256;
 const waitNs = { 4: 30e9, 6: 60e9 } as const;
 /** Bytes of the UDP header, which the first fragment has. */
 const udpHeaderBytes = 8;
+/** The longest content: of a packet of 65,535 bytes, with an IPv4 header of 20 (RFC 791, section 3.1; RFC 8200, section 3). */
+const mostContent = { 4: 65_515, 6: 65_535 } as const;
 
 /** Something that carries a fragment. */
 interface Carrier {
@@ -70,30 +72,18 @@ export class Reassembly<Part extends Carrier> {
     const { version, source, destination, identification, content } = fragment;
     const key = `${source} ${destination} ${identification} ${content.protocol}`;
     const waiting = this.#waiting[version];
-    let partial = waiting.get(key);
-    if (!partial) {
-      const deadline = this.#timeline.now + waitNs[version];
-      partial = { key, deadline, parts: [], total: Infinity, bytes: 0, cost: 0, poisoned: false };
-      waiting.set(key, partial);
-      this.#arm(version, deadline);
-    }
-    const place = partial.poisoned ? "overlapping fragments" : placeOf(fragment, partial);
     const cost = fragment.length + overheadBytes;
-    const refusal =
-      typeof place === "string"
-        ? place
-        : this.#bytes + cost > mostBytes
-          ? "no memory for fragments"
-          : undefined;
-    if (typeof place === "string" || refusal) {
-      if (place === "overlapping fragments") this.#poison(partial);
-      this.#settle(part, refusal as Fate);
+    const full = this.#bytes + cost > mostBytes;
+    const partial = waiting.get(key) ?? (full ? undefined : this.#begin(version, key));
+    const place = partial ? placeOf(fragment, partial) : "no memory for fragments";
+    if (partial === undefined || typeof place === "string" || full) {
+      if (partial && place === "overlapping fragments") this.#poison(partial);
+      this.#settle(part, typeof place === "string" ? place : "no memory for fragments");
       return undefined;
     }
     partial.parts.splice(place, 0, part);
     partial.bytes += fragment.length;
-    partial.cost += cost;
-    this.#bytes += cost;
+    this.#charge(partial, cost);
     if (!fragment.moreFragments) partial.total = fragment.offset + fragment.length;
     if (partial.bytes < partial.total) {
       this.#settle(part, "waits for fragments");
@@ -116,9 +106,22 @@ export class Reassembly<Part extends Carrier> {
     this.#bytes = 0;
   }
 
+  #begin(version: 4 | 6, key: string): Partial<Part> {
+    const deadline = this.#timeline.now + waitNs[version];
+    const partial = { key, deadline, parts: [], total: Infinity, bytes: 0, cost: 0, poisoned: false };
+    this.#waiting[version].set(key, partial);
+    this.#arm(version, deadline);
+    return partial;
+  }
+
+  #charge(partial: Partial<Part>, cost: number): void {
+    partial.cost += cost;
+    this.#bytes += cost;
+  }
+
   #poison(partial: Partial<Part>): void {
-    this.#bytes -= partial.cost;
-    partial.cost = 0;
+    // It is remembered, and so still costs something, until its time has passed.
+    this.#charge(partial, overheadBytes - partial.cost);
     partial.poisoned = true;
     for (const part of partial.parts.splice(0)) this.#settle(part, "overlapping fragments");
   }
@@ -157,17 +160,22 @@ export class Reassembly<Part extends Carrier> {
 
 /** Where a fragment belongs among the parts. */
 function placeOf(
-  { offset, length, moreFragments }: Packet,
-  { parts, total }: Partial<Carrier>,
+  { version, offset, length, moreFragments }: Packet,
+  { parts, total, poisoned }: Partial<Carrier>,
 ): number | "overlapping fragments" | "duplicate fragment" {
   const end = offset + length;
-  // Another end than the one that is known, or nothing at all where more must follow.
-  if (end > total || (!moreFragments && total !== Infinity && end !== total) || length === 0)
+  // Another end than the one that is known.
+  if (poisoned || end > total || (!moreFragments && total !== Infinity && end !== total))
+    return "overlapping fragments";
+  // What no packet can be cut into: nothing, more than there is, or a part behind which none can begin.
+  if (length === 0 || end > mostContent[version] || (moreFragments && end % 8 !== 0))
     return "overlapping fragments";
   let place = parts.length;
   while (place > 0 && (parts[place - 1] as Carrier).packet.offset >= offset) place--;
   const [before, after] = [parts[place - 1]?.packet, parts[place]?.packet];
-  if (after?.offset === offset && after.length === length) return "duplicate fragment";
+  if (after?.offset === offset && after.length === length) {
+    return after.moreFragments === moreFragments ? "duplicate fragment" : "overlapping fragments";
+  }
   if (before && before.offset + before.length > offset) return "overlapping fragments";
   if (after && end > after.offset) return "overlapping fragments";
   if (!moreFragments && after) return "overlapping fragments";
@@ -177,9 +185,8 @@ function placeOf(
 /** The packet that the parts are of, as its first fragment has it. */
 function whole(parts: readonly Packet[], length: number): Packet {
   const first = parts[0] as Packet;
-  const content = parts.every((part) => part.content === first.content)
-    ? first.content
-    : joined(parts, length);
+  const same = first.content.protocol === "icmp" || parts.every((part) => part.content === first.content);
+  const content = same ? first.content : joined(parts, length);
   return { ...first, content, offset: 0, length, moreFragments: false };
 }
 

@@ -46,7 +46,7 @@ export type Fate =
   | "receive buffer full"
   /** The rest of its fragments did not come in time. */
   | "reassembly timed out"
-  /** The fragments of its datagram overlapped, or contradicted each other. */
+  /** The fragments of its datagram overlapped, contradicted each other, or were such as no packet has. */
   | "overlapping fragments"
   /** This fragment had come before. */
   | "duplicate fragment"
