@@ -25,6 +25,7 @@ import type { Random } from "../random.js";
 import type { Fate } from "../trace/passage.js";
 import { Groups } from "./groups.js";
 import { type BoundSocket, Ports } from "./ports.js";
+import { Segments } from "./segments.js";
 
 /** The loopback interface, as Linux has it. The rate gives each datagram a time of its own. */
 const loopback = checkSettings({ mtuBytes: 65_536, rateBps: 1e12, queueBytes: 2 ** 30 }, "lo", "up");
@@ -48,12 +49,12 @@ export interface Way {
   readonly source: string;
 }
 
-/** What ICMP has told of a path. */
+/** What ICMP told of a path. */
 interface PathMtu {
   readonly mtu: number;
   readonly until: number;
-  /** It told less than is believed: what goes there may be taken apart on the way (`ip_dont_fragment`, include/net/ip.h). */
-  readonly locked: boolean;
+  /** It carries less than may be believed: routers may cut what goes there (`RTAX_MTU` locked, `__ip_rt_update_pmtu`). */
+  readonly narrower: boolean;
 }
 
 /** The Internet protocol of one host: ways out, ways in, fragments, ICMP. */
@@ -68,6 +69,7 @@ export class Ip {
   readonly #own: ReadonlySet<string>;
   readonly #broadcasts: ReadonlySet<string>;
   readonly #routes: Routes;
+  readonly #segments: Segments;
   readonly #reassembly: Reassembly<Flight>;
   readonly #ways = new Map<string, Way>();
   #generation = -1;
@@ -86,6 +88,7 @@ export class Ip {
       addresses.flatMap(({ broadcast }) => (broadcast === undefined ? [] : [broadcast])),
     );
     this.#routes = new Routes(fabric, node);
+    this.#segments = new Segments(fabric, this.interfaces);
     this.ports = new Ports(random);
     this.#identification = random.uint32();
     this.#reassembly = new Reassembly<Flight>(
@@ -124,7 +127,8 @@ export class Ip {
     const named = this.interfaces.find(({ name, index }) => name === given || String(index) === given);
     if (named) return named;
     const host = onTheWire(given);
-    if (this.#own.has(host)) return this.interfaces[1] ?? this.lo;
+    const own = this.#addresses.find((address) => address.host === host);
+    if (own) return this.#segments.of(own) ?? this.lo;
     return host !== "" && isLoopback(bytesOf(host)) ? this.lo : undefined;
   }
 
@@ -156,11 +160,8 @@ export class Ip {
   /** Bytes of the largest packet that goes whole along a way, as far as is known. @param firstLink looks no further. */
   mtu({ version, destination, by }: Way, firstLink = false): number {
     const most = version === 4 ? Math.min(by.out.mtu, longest) : by.out.mtu;
-    const told = firstLink ? undefined : this.#pathMtus.get(destination);
-    if (!told) return most;
-    if (told.until > this.#fabric.timeline.now) return Math.min(told.mtu, most);
-    this.#pathMtus.delete(destination);
-    return most;
+    const told = firstLink ? undefined : this.#told(destination);
+    return told ? Math.min(told.mtu, most) : most;
   }
 
   /**
@@ -201,7 +202,7 @@ export class Ip {
       dontFragment:
         version === 6 ||
         forbidden ||
-        (discovery === IP_PMTUDISC_WANT && whole && !this.#isLocked(destination)),
+        (discovery === IP_PMTUDISC_WANT && whole && this.#told(destination)?.narrower !== true),
       content: {
         protocol: "udp",
         sourcePort: socket.port,
@@ -249,8 +250,11 @@ export class Ip {
     this.#pathMtus.clear();
   }
 
-  #isLocked(destination: string): boolean {
-    return this.#pathMtus.size > 0 && this.#pathMtus.get(destination)?.locked === true;
+  #told(destination: string): PathMtu | undefined {
+    const told = this.#pathMtus.get(destination);
+    if (!told || told.until > this.#fabric.timeline.now) return told;
+    this.#pathMtus.delete(destination);
+    return undefined;
   }
 
   #find(host: string, by: Interface | undefined): Way | string {
@@ -260,7 +264,8 @@ export class Ip {
     const broadcast = version === 4 && this.isBroadcast(destination);
     if (broadcast || isGroup(destination)) {
       const loops = destination === "127.255.255.255";
-      const chosen = loops ? this.lo : (by ?? this.usual);
+      const network = this.#addresses.find((address) => address.broadcast === destination);
+      const chosen = loops ? this.lo : (by ?? (network && this.#segments.of(network)) ?? this.usual);
       const kind = broadcast ? "broadcast" : "multicast";
       const source = this.#sourceTo(destination, version, chosen);
       return source === undefined ? "ENETUNREACH" : { version, destination, kind, by: chosen, source };
@@ -269,23 +274,26 @@ export class Ip {
       const source = this.#own.has(destination) ? destination : version === 4 ? "127.0.0.1" : "::1";
       return { version, destination, kind: "unicast", by: this.lo, source };
     }
-    const source = this.#sourceTo(destination, version, this.usual);
     const owner = this.#fabric.owner(destination);
     // Where nobody has the address, a router is the one to say so.
     const route = owner
       ? this.#routes.to(owner)
       : this.interfaces.find(({ out }) => out.to.node.kind === "router");
-    if (source === undefined || !route) return "ENETUNREACH";
+    if (!route) return "ENETUNREACH";
+    const source = this.#sourceTo(destination, version, by ?? route);
+    if (source === undefined) return "ENETUNREACH";
     return { version, destination, kind: "unicast", by: by ?? route, source };
   }
 
-  /** The address of this host that has most in common with a destination (RFC 6724, rule 8). */
+  /** The address of this host that has most in common with a destination (RFC 6724, section 5, rule 8). */
   #sourceTo(destination: string, version: 4 | 6, by: Interface): string | undefined {
     if (by === this.lo) return version === 4 ? "127.0.0.1" : "::1";
     const bytes = bytesOf(destination);
+    const own = this.#addresses.filter((address) => address.version === version);
+    // Rule 5 comes first: an address of the interface that it leaves by.
+    const there = this.interfaces.length > 2 ? own.filter((each) => this.#segments.of(each) === by) : own;
     let best: HostAddress | undefined;
-    for (const address of this.#addresses) {
-      if (address.version !== version) continue;
+    for (const address of there.length > 0 ? there : own) {
       if (!best || commonBits(address.bytes, bytes) > commonBits(best.bytes, bytes)) best = address;
     }
     return best?.host;
@@ -358,7 +366,8 @@ export class Ip {
       const until = timeline.now + pathMtuNs;
       const [oldest] = this.#pathMtus.keys();
       if (this.#pathMtus.size >= mostPaths && oldest !== undefined) this.#pathMtus.delete(oldest);
-      this.#pathMtus.set(about.destination, { mtu: Math.max(mtu, least), until, locked: mtu < least });
+      const narrower = mtu < least;
+      this.#pathMtus.set(about.destination, { mtu: Math.max(mtu, least), until, narrower });
     }
     for (const socket of asked) socket.hear(error, original.destinationPort, packet.source);
     return true;

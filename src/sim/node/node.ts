@@ -25,6 +25,8 @@ export interface Node {
   readonly name: string;
   readonly kind: "host" | "router" | "switch";
   readonly interfaces: readonly Interface[];
+  /** Its own, as `Address` spells them; a switch has none. */
+  readonly addresses: readonly string[];
   /**
    * A packet has come by an interface. Sees to it that its fate is settled.
    *

@@ -11,6 +11,7 @@ export class Switch implements Node {
   readonly kind = "switch";
   readonly name: string;
   readonly interfaces: Interface[] = [];
+  readonly addresses: readonly string[] = [];
   readonly #fabric: Fabric;
   readonly #routes: Routes;
 
