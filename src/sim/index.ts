@@ -13,7 +13,6 @@ export type {
 } from "./link/settings.js";
 export {
   Network,
-  type NatOptions,
   type NetworkOptions,
   type NodeOptions,
   type RouterOptions,
@@ -21,6 +20,7 @@ export {
 } from "./network.js";
 export type { Host } from "./node/host.js";
 export type { Filtering } from "./node/nat.js";
+export type { NatOptions } from "./node/nat-options.js";
 export type { Router } from "./node/router.js";
 export type { Switch } from "./node/switch.js";
 export type { IcmpError, Packet, UdpDatagram } from "./packet/packet.js";

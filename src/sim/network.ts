@@ -8,11 +8,13 @@ import { type CheckedLink, checkLink } from "./link/check.js";
 import { Link } from "./link/link.js";
 import type { Firewall } from "./link/profiles.js";
 import type { LinkInput } from "./link/settings.js";
-import { type HostAddress, readHostAddress, readPrefix } from "./node/addresses.js";
+import { type HostAddress, readHostAddress } from "./node/addresses.js";
 import type { Fabric } from "./node/fabric.js";
 import { Host } from "./node/host.js";
-import { type Filtering, Nat } from "./node/nat.js";
+import { Nat } from "./node/nat.js";
+import { type NatOptions, readNat } from "./node/nat-options.js";
 import type { Node } from "./node/node.js";
+import { Partitions, nameOf } from "./node/partitions.js";
 import { Router } from "./node/router.js";
 import { Switch } from "./node/switch.js";
 import { Random } from "./random.js";
@@ -44,16 +46,6 @@ export interface RouterOptions extends NodeOptions {
   readonly nat?: NatOptions | true | undefined;
 }
 
-/** How a router translates addresses (RFC 4787). */
-export interface NatOptions {
-  /** The networks behind it. @default those for private use: 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 (RFC 1918) */
-  readonly inside?: readonly string[] | undefined;
-  /** Milliseconds without traffic after which a mapping is forgotten. @default 30,000, as Linux does where no answer came */
-  readonly mappingTimeoutMs?: number | undefined;
-  /** Whom it lets in through a mapping. @default "address-and-port-dependent" */
-  readonly filtering?: Filtering | undefined;
-}
-
 /** How long one run may take. */
 export interface RunOptions {
   /** Virtual milliseconds. @default 3,600,000: an hour */
@@ -74,7 +66,9 @@ export class Network {
   readonly #hosts: Host[] = [];
   readonly #owners = new Map<string, Node>();
   readonly #links = new Map<string, Link>();
-  readonly #partitions = new Set<Partition>();
+  readonly #partitions = new Partitions();
+  /** Directed broadcasts of all networks that some node is in. */
+  readonly #broadcasts = new Set<string>();
   readonly #fabric: Fabric;
   #generation = 0;
   #ranks = 0;
@@ -117,18 +111,17 @@ export class Network {
   /** Adds a router, which passes packets on between its links. @throws as `host`. */
   router(name: string, options: RouterOptions = {}): Router {
     const where = `router ${this.#newName(name, "router")}`;
-    const { nat, firewall = {} } = options;
-    let addresses = this.#addresses(options, where);
-    // It needs one to say in ICMP who says so: of those for networks that are measured (RFC 2544, RFC 5180).
-    const index = ++this.#routerAddresses;
-    if (!addresses.some(({ version }) => version === 4)) {
-      addresses = [...addresses, readHostAddress(`198.18.${index >> 8}.${index & 255}`, where)];
-    }
-    if (!addresses.some(({ version }) => version === 6)) {
-      addresses = [...addresses, readHostAddress(`2001:2::${index.toString(16)}`, where)];
-    }
+    const given = this.#addresses(options, where);
+    const { nat, firewall } = options;
+    const addresses = [...given, ...this.#missingAddresses(given, where)];
     const hosts = addresses.map(({ host }) => host);
-    const translator = nat === undefined ? undefined : this.#nat(nat === true ? {} : nat, hosts, where);
+    const translator =
+      nat === undefined
+        ? undefined
+        : new Nat(this.#time, new Random(this.seed, `nat ${where}`), {
+            ...readNat(nat, where),
+            address: hosts.find((address) => !address.includes(":")) as string,
+          });
     const made = new Router(this.#fabric, name, { addresses: hosts, firewall, nat: translator });
     this.#add(made, addresses);
     return made;
@@ -151,13 +144,10 @@ export class Network {
    *   a node with itself, bad settings, and an MTU below 1280 at a host that has an IPv6 address (RFC 8200, section 5).
    */
   link(from: Node, to: Node, settings: LinkInput = {}): Link {
-    for (const [which, node] of Object.entries({ from, to })) {
-      if (typeof node !== "object" || this.#nodes.get((node as Node | null)?.name ?? "") !== node) {
-        throw wrongType(
-          which,
-          "a host, a router or a switch of this network",
-          (node as Node | null)?.name ?? node,
-        );
+    for (const [which, node] of Object.entries({ from, to }) as [string, unknown][]) {
+      const name = nameOf(node);
+      if (typeof name !== "string" || this.#nodes.get(name) !== node) {
+        throw wrongType(`link: ${which}`, "a host, a router or a switch of this network", name);
       }
     }
     const name = `${from.name}–${to.name}`;
@@ -182,20 +172,13 @@ export class Network {
    * Parts the network: packets between hosts of different groups are lost, without a word. Hosts of no group reach all.
    *
    * @returns the call that heals it.
+   * @throws `TypeError`, `RangeError` for what are no groups of hosts of this network, each host in one.
    */
   partition(...groups: readonly (readonly Host[])[]): () => void {
-    const partition: Partition = new Map();
-    for (const [index, group] of groups.entries()) {
-      for (const host of group) {
-        if (this.#nodes.get(host.name) !== host) throw wrongType("partition", "hosts of this network", host);
-        if (partition.has(host)) throw outOfRange("partition", "each host in one group", host.name);
-        partition.set(host, index);
-      }
-    }
-    this.#partitions.add(partition);
-    return () => {
-      this.#partitions.delete(partition);
-    };
+    return this.#partitions.add(
+      groups,
+      (given): given is Host => given instanceof Host && this.#nodes.get(given.name) === given,
+    );
   }
 
   /**
@@ -241,20 +224,16 @@ export class Network {
       },
       owner: (address) => this.#owners.get(address),
       claim: (address, node) => {
-        this.#claim(readHostAddress(address, `address of ${node.name}`).host, node, node.name);
+        this.#claim(address, node, node.name);
         this.#generation++;
       },
       rank: () => ++this.#ranks,
       number: () => ++this.#numbers,
       random: (name) => new Random(this.seed, name),
-      parted: ({ source, destination }) => {
-        if (this.#partitions.size === 0) return false;
-        const [one, other] = [this.#owners.get(source), this.#owners.get(destination)];
-        return [...this.#partitions].some((groups) => {
-          const [here, there] = [one && groups.get(one), other && groups.get(other)];
-          return here !== undefined && there !== undefined && here !== there;
-        });
-      },
+      isBroadcast: (address) => this.#broadcasts.has(address) && !this.#owners.has(address),
+      parted: ({ source, destination }, next) =>
+        !this.#partitions.isEmpty &&
+        this.#partitions.part(this.#owners.get(source), this.#owners.get(destination) ?? next),
     };
   }
 
@@ -272,7 +251,10 @@ export class Network {
     return name;
   }
 
-  #addresses({ address, addresses }: NodeOptions, where: string): HostAddress[] {
+  #addresses(options: unknown, where: string): HostAddress[] {
+    if (typeof options !== "object" || options === null)
+      throw wrongType(`${where}: options`, "an object", options);
+    const { address, addresses } = options as NodeOptions;
     if (address !== undefined && addresses !== undefined) {
       throw outOfRange(`${where}: address`, "left out beside addresses", address);
     }
@@ -289,9 +271,26 @@ export class Network {
     return read;
   }
 
+  /** A router needs one of each family, to say in ICMP who says so: of networks that are for measuring (RFC 2544, RFC 5180). */
+  #missingAddresses(given: readonly HostAddress[], where: string): HostAddress[] {
+    for (;;) {
+      const index = ++this.#routerAddresses;
+      const texts = [
+        `198.${18 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}/15`,
+        `2001:2::${index.toString(16)}/48`,
+      ];
+      const made = texts.map((text) => readHostAddress(text, where));
+      if (made.some(({ host }) => this.#owners.has(host))) continue;
+      return made.filter(({ version }) => !given.some((each) => each.version === version));
+    }
+  }
+
   #add(node: Node, addresses: readonly HostAddress[]): void {
     this.#nodes.set(node.name, node);
-    for (const { host } of addresses) this.#claim(host, node, node.name);
+    for (const { host, broadcast } of addresses) {
+      this.#claim(host, node, node.name);
+      if (broadcast !== undefined) this.#broadcasts.add(broadcast);
+    }
     this.#generation++;
   }
 
@@ -300,27 +299,6 @@ export class Network {
     if (owner && owner !== node)
       throw outOfRange(`address of ${name}`, `one that nobody has (${owner.name} has it)`, host);
     this.#owners.set(host, node);
-  }
-
-  #nat(options: NatOptions, addresses: readonly string[], where: string): Nat {
-    const { inside = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"], mappingTimeoutMs = 30_000 } = options;
-    const { filtering = "address-and-port-dependent" } = options;
-    const filters = ["endpoint-independent", "address-dependent", "address-and-port-dependent"];
-    if (!filters.includes(filtering))
-      throw outOfRange(`${where}: nat.filtering`, `one of ${filters.join(", ")}`, filtering);
-    if (!(mappingTimeoutMs > 0 && mappingTimeoutMs <= 1e9)) {
-      throw outOfRange(
-        `${where}: nat.mappingTimeoutMs`,
-        "milliseconds above 0, up to 10^9",
-        mappingTimeoutMs,
-      );
-    }
-    return new Nat(this.#time, new Random(this.seed, `nat ${where}`), {
-      address: addresses.find((address) => !address.includes(":")) as string,
-      inside: inside.map((each) => readPrefix(each, `${where}: nat.inside`)),
-      timeout: Math.round(mappingTimeoutMs * 1e6),
-      filtering,
-    });
   }
 
   #checkMtu(from: Node, to: Node, { up, down }: CheckedLink, name: string): void {
@@ -351,16 +329,21 @@ export class Network {
   }
 }
 
-/** In which group each host is. */
-type Partition = Map<Node, number>;
-
 /** The error with what repeats the run at the end of its message. */
 function withSeed(error: unknown, seed: number, nowMs: number): unknown {
   if (!(error instanceof Error)) return error;
   const line = `(at ${nowMs} ms of virtual time; seed ${seed}: new Network({ seed: ${seed} }) repeats this run)`;
   if (error.message.includes(line)) return error;
   const { message, stack } = error;
-  error.message = `${message}\n${line}`;
-  if (stack?.includes(message) === true) error.stack = stack.replace(message, error.message);
+  const said = `${message}\n${line}`;
+  // Not by assignment: a `DOMException`, which aborted signals give, has getters alone.
+  const set = (name: "message" | "stack", value: string): boolean =>
+    Reflect.defineProperty(error, name, { value, configurable: true, writable: true });
+  if (set("message", said) && stack?.includes(message) === true) {
+    set(
+      "stack",
+      stack.replace(message, () => said),
+    );
+  }
   return error;
 }

@@ -100,7 +100,7 @@ export class Channel implements Exit {
   }
 
   #obstacle(packet: Packet, now: number): Fate | undefined {
-    if (this.isCut || this.#fabric.parted(packet)) return "cut";
+    if (this.isCut || this.#fabric.parted(packet, this.to.node)) return "cut";
     if (this.#hole && inHole(this.#hole, now)) return "black hole";
     const { dropFragments, dropIcmp } = this.settings.firewall;
     if (dropFragments && isFragment(packet)) return "dropped by a firewall";

@@ -90,6 +90,20 @@ export function checkSettings(
   };
 }
 
+/**
+ * Checks what a firewall drops.
+ *
+ * @throws `TypeError`, `RangeError` naming `where`, for values of another type and fields that there are not.
+ */
+export function checkFirewall(firewall: unknown, where: string): Required<Firewall> {
+  if (!isRecord(firewall)) throw wrongType(where, "an object", firewall);
+  refuseUnknown(firewall, ["dropFragments", "dropIcmp"], `${where}: a field`);
+  return {
+    dropFragments: checkFlag(firewall.dropFragments, `${where}: dropFragments`),
+    dropIcmp: checkFlag(firewall.dropIcmp, `${where}: dropIcmp`),
+  };
+}
+
 function hasDirections(link: LinkInput): link is LinkDirections {
   return isRecord(link) && ("up" in link || "down" in link);
 }

@@ -1,4 +1,4 @@
-import { outOfRange } from "../../core/errors.js";
+import { outOfRange, wrongType } from "../../core/errors.js";
 import type { Channel, Rule } from "./channel.js";
 import { type CheckedLink, checkLink } from "./check.js";
 import type { LinkInput } from "./settings.js";
@@ -62,18 +62,25 @@ export class Link {
     });
   }
 
-  /** Swallows everything without a word, either way: for ever, or for a while, over and over. @throws `RangeError`. */
-  blackHole({ onMs, offMs, firstMs = 0 }: BlackHole = { onMs: Infinity, offMs: 0 }): void {
+  /**
+   * Swallows everything without a word, either way: for ever, or for a while, over and over.
+   *
+   * @throws `TypeError`, `RangeError` naming the link and the field.
+   */
+  blackHole(hole: BlackHole = { onMs: Infinity, offMs: 0 }): void {
+    const where = `link ${this.name}: blackHole`;
+    if (typeof hole !== "object" || (hole as unknown) === null) throw wrongType(where, "an object", hole);
+    const { onMs, offMs, firstMs = 0 } = hole;
     for (const [name, ms] of Object.entries({ onMs, offMs, firstMs })) {
       const endless = name === "onMs" && ms === Infinity;
+      if (typeof ms !== "number") throw wrongType(`${where}: ${name}`, "milliseconds", ms);
       if (!endless && !(ms >= 0 && ms <= mostMs))
-        throw outOfRange(name, `milliseconds from 0 to ${mostMs}`, ms);
+        throw outOfRange(`${where}: ${name}`, `milliseconds from 0 to ${mostMs}`, ms);
     }
-    if (onMs === 0) throw outOfRange("onMs", "more than 0", onMs);
+    const [on, off] = [Math.round(onMs * 1e6), Math.round(offMs * 1e6)];
+    if (on === 0) throw outOfRange(`${where}: onMs`, "more than 0", onMs);
     const first = this.#now() + Math.round(firstMs * 1e6);
-    this.#both((channel) =>
-      channel.swallow({ first, on: Math.round(onMs * 1e6), off: Math.round(offMs * 1e6) }),
-    );
+    this.#both((channel) => channel.swallow({ first, on, off }));
   }
 
   /**
@@ -81,8 +88,13 @@ export class Link {
    *
    * @param direction `"up"` is from the node that was named first. Without it, both.
    * @returns the call that ends it.
+   * @throws `TypeError`, `RangeError` for what is no rule and no direction.
    */
   drop(rule: Rule, direction?: "up" | "down"): () => void {
+    const where = `link ${this.name}: drop`;
+    if (typeof rule !== "function") throw wrongType(where, "a function", rule);
+    if (direction !== undefined && !["up", "down"].includes(direction))
+      throw outOfRange(`${where}: direction`, "up or down", direction);
     const channels = [direction === "down" ? [] : [this.#up], direction === "up" ? [] : [this.#down]].flat();
     const own: Rule = (packet) => rule(packet);
     for (const { rules } of channels) rules.add(own);

@@ -11,7 +11,7 @@ export interface HostAddress {
   readonly bytes: Uint8Array;
   /** Bits of the network's prefix. */
   readonly prefix: number;
-  /** Where everybody on the network is reached; IPv4 alone has one. */
+  /** Where everybody on the network is reached: of IPv4 alone, and where it has more than two addresses (RFC 3021). */
   readonly broadcast: string | undefined;
 }
 
@@ -28,9 +28,9 @@ export function readHostAddress(text: unknown, where: string): HostAddress {
   const { bytes, prefix } = readPrefix(text, where);
   const unusable =
     isMulticast(bytes) || isLoopback(bytes) || bytes.every((byte) => byte === 0) || isMapped(bytes);
-  const broadcast = bytes.length === 4 ? broadcastOf(bytes, prefix) : undefined;
+  const broadcast = bytes.length === 4 && prefix < 31 ? broadcastOf(bytes, prefix) : undefined;
   const host = formatLiteral(bytes);
-  if (unusable || host === limitedBroadcast || (prefix < 31 && host === broadcast)) {
+  if (unusable || host === limitedBroadcast || host === broadcast) {
     throw outOfRange(where, "the address of one host", text);
   }
   return { host, version: bytes.length === 4 ? 4 : 6, bytes, prefix, broadcast };

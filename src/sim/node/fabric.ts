@@ -12,6 +12,8 @@ export interface Fabric {
   readonly generation: number;
   /** Who has an address, IPv4 or IPv6, as `Address` spells it. */
   owner(address: string): Node | undefined;
+  /** Whether a destination is everybody on the network of some node: its directed broadcast (RFC 919). */
+  isBroadcast(address: string): boolean;
   /** Gives a node one more address. @throws `RangeError` where another has it. */
   claim(address: string, node: Node): void;
   /** A rank on the timeline that nobody else has. */
@@ -20,6 +22,6 @@ export interface Fabric {
   number(): number;
   /** A stream of random numbers of that name. */
   random(name: string): Random;
-  /** Whether the network is partitioned between the two ends of a packet. */
-  parted(packet: Packet): boolean;
+  /** Whether the network is partitioned between the source of a packet and its destination, or `next` of one to everybody. */
+  parted(packet: Packet, next: Node): boolean;
 }

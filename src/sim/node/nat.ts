@@ -59,6 +59,12 @@ export class Nat {
     return this.#parts.inside.some((network) => isWithin(bytes, network));
   }
 
+  /** Whether a packet comes from inside; of an ICMP error, whether what it tells of did not arrive there. */
+  isFromInside({ source, content }: Packet): boolean {
+    // Routers inside speak from addresses of their own, which may be any.
+    return this.isInside(content.protocol === "icmp" ? content.about.destination : source);
+  }
+
   /** Forgets every mapping, as a router does that restarts. */
   rebind(address: string = this.#address): void {
     this.#address = address;

@@ -1,3 +1,5 @@
+import { outOfRange } from "../../core/errors.js";
+import { checkFirewall } from "../link/check.js";
 import type { Flight } from "../link/flight.js";
 import type { Firewall } from "../link/profiles.js";
 import { fragments } from "../packet/fragments.js";
@@ -5,7 +7,7 @@ import { type Complaint, icmpAbout } from "../packet/icmp.js";
 import { type Packet, isFragment, packetBytes } from "../packet/packet.js";
 import { Reassembly } from "../packet/reassembly.js";
 import type { Fate } from "../trace/passage.js";
-import { isGroup } from "./addresses.js";
+import { isGroup, readHostAddress } from "./addresses.js";
 import type { Fabric } from "./fabric.js";
 import type { Nat } from "./nat.js";
 import type { Exit, Interface, Node } from "./node.js";
@@ -15,7 +17,7 @@ import { Routes } from "./routes.js";
 export interface RouterParts {
   /** Its own, of either family or both: where its ICMP errors come from. */
   readonly addresses: readonly string[];
-  readonly firewall: Firewall;
+  readonly firewall: Firewall | undefined;
   readonly nat: Nat | undefined;
 }
 
@@ -27,8 +29,7 @@ export class Router implements Node {
   readonly kind = "router";
   readonly name: string;
   readonly interfaces: Interface[] = [];
-  /** What it drops; may be changed at any time. */
-  firewall: Firewall;
+  #firewall: Firewall = {};
   readonly #fabric: Fabric;
   readonly #addresses: readonly string[];
   readonly #nat: Nat | undefined;
@@ -38,7 +39,7 @@ export class Router implements Node {
   /** Made by `network.router()`. */
   constructor(fabric: Fabric, name: string, { addresses, firewall, nat }: RouterParts) {
     this.name = name;
-    this.firewall = firewall;
+    this.firewall = firewall ?? {};
     this.#fabric = fabric;
     this.#addresses = addresses;
     this.#nat = nat;
@@ -56,10 +57,32 @@ export class Router implements Node {
     return this.#addresses;
   }
 
-  /** Forgets every mapping of the NAT, so that what comes from inside has another port from now on, or another address. */
+  /** What it drops; may be changed at any time. @throws `TypeError`, `RangeError` for fields that there are not. */
+  get firewall(): Firewall {
+    return this.#firewall;
+  }
+
+  set firewall(firewall: Firewall) {
+    this.#firewall = checkFirewall(firewall, `router ${this.name}: firewall`);
+  }
+
+  /**
+   * Forgets every mapping of the NAT, so that what comes from inside has another port from now on, or another address.
+   *
+   * @param address of IPv4, which nobody else has. What it had before stays its own. @default the one that it has
+   * @throws `TypeError`, `RangeError` for what is no such address, and for a router without a NAT.
+   */
   rebind(address?: string): void {
-    if (address !== undefined && address !== this.#nat?.address) this.#fabric.claim(address, this);
-    this.#nat?.rebind(address);
+    const where = `router ${this.name}: rebind`;
+    if (!this.#nat) throw outOfRange(where, "asked of a router with a NAT", address);
+    if (address === undefined) {
+      this.#nat.rebind();
+      return;
+    }
+    const { host, version } = readHostAddress(address, where);
+    if (version !== 4) throw outOfRange(where, "an IPv4 address", address);
+    this.#fabric.claim(host, this);
+    this.#nat.rebind(host);
   }
 
   attach(out: Exit): Interface {
@@ -78,39 +101,44 @@ export class Router implements Node {
   /** Gives the fate of a packet, but of a fragment that the reassembly has. */
   #pass(flight: Flight, at: Interface): Fate | undefined {
     const { packet } = flight;
-    if (this.firewall.dropFragments === true && isFragment(packet)) return "dropped by a firewall";
-    if (this.firewall.dropIcmp === true && packet.content.protocol === "icmp") return "dropped by a firewall";
-    if (isGroup(packet.destination)) return "no route";
+    if (this.#firewall.dropFragments === true && isFragment(packet)) return "dropped by a firewall";
+    if (this.#firewall.dropIcmp === true && packet.content.protocol === "icmp")
+      return "dropped by a firewall";
+    // Those to everybody do not pass (RFC 2644), and no ICMP tells of them (RFC 1812, section 4.3.2.7).
+    if (isGroup(packet.destination) || this.#fabric.isBroadcast(packet.destination)) return "no route";
     const nat = this.#nat;
-    const [from, to] = [nat?.isInside(packet.source), nat?.isInside(packet.destination)];
-    const inward = packet.destination === nat?.address;
-    if (!nat || (!inward && from === to)) return this.#forward(packet, at);
-    if (!inward && to === true) return "no NAT mapping";
+    if (!nat) return this.#forward(packet, packet, at);
+    const [from, to] = [nat.isFromInside(packet), nat.isInside(packet.destination)];
+    const inward = packet.destination === nat.address;
+    if (!inward && from === to) return this.#forward(packet, packet, at);
+    // It offers no way back in to those that are inside already ("hairpinning", RFC 4787, section 6).
+    if (inward ? from : to) return "no NAT mapping";
     // A NAT needs the ports, which the first fragment alone has.
     const whole = isFragment(packet) ? this.#reassembly.add(flight) : packet;
     if (!whole) return undefined;
-    const inner = inward ? nat.inward(whole) : whole;
-    if (!inner) return packet.content.protocol === "icmp" ? "nobody asked" : "no NAT mapping";
-    return this.#forward(inner, at, from === true && !inward ? nat : undefined);
+    if (!inward) return this.#forward(whole, whole, at, nat);
+    const inner = nat.inward(whole);
+    if (inner) return this.#forward(inner, whole, at);
+    return packet.content.protocol === "icmp" ? "nobody asked" : "no NAT mapping";
   }
 
-  /** @param nat in whose name it goes on. */
-  #forward(packet: Packet, at: Interface, nat?: Nat): Fate {
-    if (this.#addresses.includes(packet.destination)) return this.#receive(packet);
-    if (packet.ttl <= 1) return this.#refuse(packet, "ttlExceeded", "TTL exceeded");
+  /**
+   * @param came as its source knows it: what ICMP tells of.
+   * @param nat in whose name it goes on.
+   */
+  #forward(packet: Packet, came: Packet, at: Interface, nat?: Nat): Fate {
     const owner = this.#fabric.owner(packet.destination);
+    if (owner === this) return this.#receive(packet);
+    if (packet.ttl <= 1) return this.#refuse(came, "ttlExceeded", "TTL exceeded");
     const next = owner && this.#routes.to(owner);
-    if (!next || next === at) return this.#refuse(packet, "noRoute", "no route");
+    if (!next || next === at) return this.#refuse(came, "noRoute", "no route");
     const translated = nat ? nat.outward(packet) : packet;
     if (!translated) return "no NAT mapping";
     const onward = { ...translated, ttl: packet.ttl - 1 };
     const { out } = next;
-    if (packetBytes(onward) <= out.mtu) {
-      out.transmit(onward);
-      return "forwarded";
-    }
-    if (onward.dontFragment) return this.#refuse(packet, "tooBig", "too big", out.mtu);
-    for (const part of fragments(onward, out.mtu, () => this.#fabric.number())) out.transmit(part);
+    if (onward.dontFragment && packetBytes(onward) > out.mtu)
+      return this.#refuse(came, "tooBig", "too big", out.mtu);
+    this.#transmit(onward, out);
     return "forwarded";
   }
 
@@ -125,9 +153,12 @@ export class Router implements Node {
     const from = this.#addresses.find((address) => address.includes(":") === (packet.version === 6));
     const owner = this.#fabric.owner(packet.source);
     const back = owner && this.#routes.to(owner);
-    const number = (): number => this.#fabric.number();
-    const error = from && icmpAbout(packet, complaint, from, number, mtu);
-    if (error && back) for (const part of fragments(error, back.out.mtu, number)) back.out.transmit(part);
+    const error = from && icmpAbout(packet, complaint, from, () => this.#fabric.number(), mtu);
+    if (error && back) this.#transmit(error, back.out);
     return fate;
+  }
+
+  #transmit(packet: Packet, out: Exit): void {
+    for (const part of fragments(packet, out.mtu, () => this.#fabric.number())) out.transmit(part);
   }
 }

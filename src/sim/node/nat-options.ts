@@ -1,0 +1,44 @@
+import { outOfRange, wrongType } from "../../core/errors.js";
+import { readPrefix } from "./addresses.js";
+import type { Filtering, NatParts } from "./nat.js";
+
+/** How a router translates addresses (RFC 4787). */
+export interface NatOptions {
+  /** The IPv4 networks behind it. @default those for private use: 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 (RFC 1918) */
+  readonly inside?: readonly string[] | undefined;
+  /** Milliseconds without traffic after which a mapping is forgotten. @default 30,000, as Linux does where no answer came */
+  readonly mappingTimeoutMs?: number | undefined;
+  /** Whom it lets in through a mapping. @default "address-and-port-dependent" */
+  readonly filtering?: Filtering | undefined;
+}
+
+const filters: readonly Filtering[] = [
+  "endpoint-independent",
+  "address-dependent",
+  "address-and-port-dependent",
+];
+
+/** Checks the options of a NAT. @throws `TypeError`, `RangeError` naming `where` and the field. */
+export function readNat(given: unknown, where: string): Omit<NatParts, "address"> {
+  if (given !== true && (typeof given !== "object" || given === null)) {
+    throw wrongType(`${where}: nat`, "true or an object", given);
+  }
+  const options: NatOptions = given === true ? {} : given;
+  const { inside = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"], mappingTimeoutMs = 30_000 } = options;
+  const { filtering = "address-and-port-dependent" } = options;
+  if (!Array.isArray(inside)) throw wrongType(`${where}: nat.inside`, "an array of networks", inside);
+  if (typeof mappingTimeoutMs !== "number") {
+    throw wrongType(`${where}: nat.mappingTimeoutMs`, "milliseconds", mappingTimeoutMs);
+  }
+  if (!(mappingTimeoutMs > 0 && mappingTimeoutMs <= 1e9)) {
+    throw outOfRange(`${where}: nat.mappingTimeoutMs`, "milliseconds above 0, up to 10^9", mappingTimeoutMs);
+  }
+  if (!filters.includes(filtering)) {
+    throw outOfRange(`${where}: nat.filtering`, `one of ${filters.join(", ")}`, filtering);
+  }
+  const networks = inside.map((each) => readPrefix(each, `${where}: nat.inside`));
+  for (const [index, { bytes }] of networks.entries()) {
+    if (bytes.length !== 4) throw outOfRange(`${where}: nat.inside`, "networks of IPv4", inside[index]);
+  }
+  return { inside: networks, timeout: Math.round(mappingTimeoutMs * 1e6), filtering };
+}
