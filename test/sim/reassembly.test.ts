@@ -1,0 +1,316 @@
+import { Buffer } from "node:buffer";
+
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+import { fragments } from "../../src/sim/packet/fragments.js";
+import type { IcmpError, Packet, UdpDatagram } from "../../src/sim/packet/packet.js";
+import { Reassembly } from "../../src/sim/packet/reassembly.js";
+import type { Happening } from "../../src/sim/time/timeline.js";
+
+/** 30 s, in nanoseconds. */
+const patience = 30e9;
+
+describe("fragments by hand", () => {
+  test("come together in any order, once the last that was missing is there", () => {
+    const cut = fragments(whole(1000), 300, () => 0);
+    fc.assert(
+      fc.property(fc.shuffledSubarray([...cut], { minLength: cut.length }), (parts) => {
+        const bench = new Bench();
+        const results = parts.map((part) => bench.add(part));
+        const last = results.pop();
+        expect(results.every((each) => each === undefined)).toBe(true);
+        expect(last).toMatchObject({
+          offset: 0,
+          length: 1008,
+          moreFragments: false,
+          content: whole(1000).content,
+        });
+        expect(bench.fates()).toEqual(parts.slice(0, -1).map(() => "reassembled"));
+      }),
+      { seed: 791, numRuns: 100 },
+    );
+  });
+
+  test("fragments of fragments are fragments of the whole", () => {
+    let number = 0;
+    const cut = fragments(whole(3000), 1500, () => ++number).flatMap((part) =>
+      fragments(part, 576, () => ++number),
+    );
+    const bench = new Bench();
+    const results = cut.map((part) => bench.add(part));
+    expect(cut.length).toBe(7);
+    expect(results.at(-1)).toMatchObject({ length: 3008, content: whole(3000).content });
+    expect(
+      cut.every(
+        ({ offset, length, moreFragments }) => offset % 8 === 0 && (!moreFragments || length % 8 === 0),
+      ),
+    ).toBe(true);
+  });
+
+  test("a fragment that comes again is a duplicate, and the datagram comes together all the same", () => {
+    const bench = new Bench();
+    for (const each of [part(0, 16), part(0, 16), part(24, 8, false), part(24, 8, false)]) bench.add(each);
+    expect(bench.add(part(16, 8))).toMatchObject({ length: 32 });
+    expect(bench.fates()).toEqual(["reassembled", "duplicate fragment", "reassembled", "duplicate fragment"]);
+  });
+
+  for (const [name, parts] of [
+    ["the second begins within the first (teardrop)", [part(0, 24), part(16, 8, false)]],
+    ["the second lies within the first", [part(0, 32), part(8, 8)]],
+    ["the second covers the first", [part(8, 8), part(0, 32)]],
+    ["the second ends within the first, which came before", [part(8, 16), part(0, 16)]],
+    ["the second has the place of the first but another length", [part(0, 16), part(0, 24)]],
+    ["there are two ends, the second nearer", [part(16, 16, false), part(8, 8, false)]],
+    ["there are two ends, the second further", [part(16, 16, false), part(32, 8, false)]],
+    ["something lies behind the end", [part(16, 16, false), part(40, 8)]],
+    ["the end comes after something behind it", [part(40, 8), part(16, 16, false)]],
+    ["the end comes again, as if more followed", [part(16, 8, false), part(16, 8)]],
+    ["a part comes again, as if it were the end", [part(16, 8), part(16, 8, false)]],
+  ] as const) {
+    test(`the datagram is refused where ${name}, and what still comes of it`, () => {
+      const bench = new Bench();
+      for (const each of [...parts, part(0, 8), part(8, 8), part(16, 8), part(24, 8, false)]) {
+        expect(bench.add(each)).toBeUndefined();
+      }
+      expect(new Set(bench.fates())).toEqual(new Set(["overlapping fragments"]));
+      expect(bench.after(patience)).toEqual([]);
+    });
+  }
+
+  for (const [name, bad] of [
+    ["nothing, with more behind it", part(8, 0)],
+    ["nothing, at the end", part(8, 0, false)],
+    ["a length that no other can follow", part(0, 13)],
+    ["an end above 65,535 bytes of packet (ping of death)", part(65_512, 8, false)],
+  ] as const) {
+    test(`a fragment of ${name} is refused`, () => {
+      const bench = new Bench();
+      expect(bench.add(bad)).toBeUndefined();
+      expect(bench.add(part(0, 8))).toBeUndefined();
+      expect(bench.fates()).toEqual(["overlapping fragments", "overlapping fragments"]);
+    });
+  }
+
+  test("the longest datagram of either version comes together", () => {
+    for (const [version, payload] of [
+      [4, 65_507],
+      [6, 65_527],
+    ] as const) {
+      const bench = new Bench();
+      const cut = fragments(whole(payload, version), 1500, () => 0);
+      const results = cut.map((each) => bench.add(each));
+      expect(results.at(-1)).toMatchObject({ length: payload + 8 });
+    }
+  });
+
+  test("datagrams of other hosts, identifications and versions are kept apart", () => {
+    const bench = new Bench();
+    const first = part(0, 8);
+    for (const other of [
+      part(8, 8, false, { identification: 2 }),
+      part(8, 8, false, { source: "10.0.0.9" }),
+      part(8, 8, false, { destination: "10.0.0.9" }),
+      part(8, 8, false, { content: icmp() }),
+    ]) {
+      expect(bench.add(first)).toBeUndefined();
+      expect(bench.add(other)).toBeUndefined();
+    }
+    expect(bench.add(part(8, 8, false))).toMatchObject({ length: 16 });
+  });
+
+  test("the parts of an ICMP error come together as the error", () => {
+    const bench = new Bench();
+    const [one, other] = [icmp(), icmp()];
+    bench.add(part(0, 8, true, { content: one }));
+    expect(bench.add(part(8, 8, false, { content: other }))?.content).toBe(one);
+  });
+
+  test("a corrupted part leaves the whole corrupted, with the checksum of what was sent", () => {
+    const sent = whole(80);
+    const original = sent.content as UdpDatagram;
+    const flipped = Buffer.from(original.payload);
+    flipped[20] = (flipped[20] ?? 0) ^ 1;
+    const corrupted = { ...original, payload: flipped, intact: original.payload };
+    const bench = new Bench();
+    const results = fragments(sent, 68, () => 0).map((each) =>
+      bench.add(each.offset === 0 ? { ...each, content: corrupted } : each),
+    );
+    expect(results.at(-1)?.content).toEqual(corrupted);
+  });
+});
+
+describe("time", () => {
+  test("runs out 30 s after the first fragment that came, and the first of the datagram is complained about", () => {
+    const bench = new Bench();
+    bench.add(part(8, 8));
+    bench.now += 10e9;
+    const first = part(0, 8);
+    bench.add(first);
+    expect(bench.after(patience - 10e9 - 1)).toEqual([]);
+    expect(bench.fates()).toEqual(["waits for fragments", "waits for fragments"]);
+    expect(bench.after(1)).toEqual([first]);
+    expect(bench.fates()).toEqual(["reassembly timed out", "reassembly timed out"]);
+    expect(bench.add(part(16, 8, false))).toBeUndefined();
+  });
+
+  test("without the first fragment nobody is told", () => {
+    const bench = new Bench();
+    bench.add(part(8, 8));
+    expect(bench.after(patience)).toEqual([]);
+    expect(bench.fates()).toEqual(["reassembly timed out"]);
+  });
+
+  test("IPv6 waits 60 s", () => {
+    const bench = new Bench();
+    const six = { version: 6, source: "fd00::1", destination: "fd00::2" } as const;
+    bench.add(part(0, 8, true, six));
+    expect(bench.after(60e9 - 1)).toEqual([]);
+    expect(bench.after(1)).toHaveLength(1);
+  });
+
+  test("each datagram has its own deadline, and those that came together have none", () => {
+    const bench = new Bench();
+    for (let id = 0; id < 10; id++) {
+      bench.add(part(0, 8, true, { identification: id }));
+      bench.now += 1e9;
+    }
+    for (const id of [0, 4, 9]) expect(bench.add(part(8, 8, false, { identification: id }))).toBeDefined();
+    const complaints: [id: number, second: number][] = [];
+    for (let second = 11; second < 60; second++) {
+      for (const { identification } of bench.after(1e9)) complaints.push([identification, second]);
+    }
+    expect(complaints).toEqual([1, 2, 3, 5, 6, 7, 8].map((id) => [id, id + 30]));
+  });
+});
+
+describe("memory", () => {
+  const most = 4 << 20;
+
+  test("holds 4 MiB of fragments and their overhead, whole datagrams pass, and time frees it", () => {
+    const bench = new Bench();
+    const cost = 1480 + 256;
+    const fit = Math.floor(most / cost);
+    for (let id = 0; id < fit + 100; id++) bench.add(part(0, 1480, true, { identification: id }));
+    expect(bench.fates().filter((fate) => fate === "waits for fragments")).toHaveLength(fit);
+    expect(bench.fates().filter((fate) => fate === "no memory for fragments")).toHaveLength(100);
+    expect(bench.after(patience)).toHaveLength(fit);
+    bench.add(part(0, 8));
+    expect(bench.add(part(8, 8, false))).toMatchObject({ length: 16 });
+  });
+
+  for (const [name, bad] of [
+    ["empty", part(8, 0)],
+    ["overlapping", part(8, 16)],
+  ] as const) {
+    test(`what is remembered of ${name} fragments is bounded as well`, () => {
+      const bench = new Bench();
+      const count = most / 256 + 1000;
+      for (let identification = 0; identification < count; identification++) {
+        bench.add({ ...bad, identification });
+        bench.add({ ...part(0, 13), identification });
+      }
+      expect(bench.fates()).toContain("no memory for fragments");
+      bench.after(patience);
+      bench.add(part(0, 8));
+      expect(bench.add(part(8, 8, false))).toMatchObject({ length: 16 });
+    });
+  }
+
+  test("what is forgotten at a crash costs nothing, and is told", () => {
+    const bench = new Bench();
+    for (let id = 0; id < 2000; id++) bench.add(part(0, 1480, true, { identification: id }));
+    bench.reassembly.clear();
+    expect(bench.fates()).toContain("host is down");
+    expect(bench.fates()).not.toContain("waits for fragments");
+    expect(bench.after(patience)).toEqual([]);
+    bench.add(part(0, 8));
+    expect(bench.add(part(8, 8, false))).toMatchObject({ length: 16 });
+  });
+});
+
+/** A reassembly with a clock that a test moves by hand. */
+class Bench {
+  now = 0;
+  readonly reassembly: Reassembly<{ packet: Packet }>;
+  readonly #parts: { packet: Packet; fate?: string }[] = [];
+  readonly #complaints: Packet[] = [];
+  #waiting: Happening[] = [];
+
+  constructor() {
+    const now = (): number => this.now;
+    const timeline = {
+      get now() {
+        return now();
+      },
+      schedule: (happening: Happening) => void this.#waiting.push(happening),
+    };
+    this.reassembly = new Reassembly(
+      timeline,
+      1,
+      (settled: { packet: Packet; fate?: string }, fate) => (settled.fate = fate),
+      (first) => this.#complaints.push(first),
+    );
+  }
+
+  add(packet: Packet): Packet | undefined {
+    const carrier = { packet };
+    this.#parts.push(carrier);
+    return this.reassembly.add(carrier);
+  }
+
+  /** Of all fragments but those that made something whole. */
+  fates(): string[] {
+    return this.#parts.flatMap(({ fate }) => fate ?? []);
+  }
+
+  /** Lets time pass. Gives the first fragments that were complained about meanwhile. */
+  after(ns: number): Packet[] {
+    const until = this.now + ns;
+    for (;;) {
+      const next = this.#waiting
+        .filter(({ time }) => time <= until)
+        .sort((one, other) => one.time - other.time)[0];
+      if (!next) break;
+      this.#waiting = this.#waiting.filter((each) => each !== next);
+      this.now = next.time;
+      next.happen();
+    }
+    this.now = until;
+    return this.#complaints.splice(0);
+  }
+}
+
+/** A fragment of a datagram of which the rest does not matter. */
+function part(offset: number, length: number, moreFragments = true, more: Partial<Packet> = {}): Packet {
+  return { ...whole(65_507), offset, length, moreFragments, ...more };
+}
+
+const payloads = new Map<number, Buffer>();
+
+function whole(payloadBytes: number, version: 4 | 6 = 4): Packet {
+  const payload = payloads.get(payloadBytes) ?? Buffer.alloc(payloadBytes, "datagram");
+  payloads.set(payloadBytes, payload);
+  return {
+    number: 1,
+    version,
+    source: version === 4 ? "10.0.0.1" : "fd00::1",
+    destination: version === 4 ? "10.0.0.2" : "fd00::2",
+    ttl: 64,
+    tos: 0,
+    identification: 1,
+    dontFragment: false,
+    content: udp(payload),
+    offset: 0,
+    length: 8 + payloadBytes,
+    moreFragments: false,
+  };
+}
+
+function udp(payload: Buffer): UdpDatagram {
+  return { protocol: "udp", sourcePort: 5000, destinationPort: 9000, payload, intact: undefined };
+}
+
+function icmp(): IcmpError {
+  return { protocol: "icmp", type: 3, code: 3, mtu: 0, about: whole(8) };
+}
