@@ -88,7 +88,7 @@ export class Ip {
       addresses.flatMap(({ broadcast }) => (broadcast === undefined ? [] : [broadcast])),
     );
     this.#routes = new Routes(fabric, node);
-    this.#segments = new Segments(fabric, this.interfaces);
+    this.#segments = new Segments(fabric, this.interfaces, addresses);
     this.ports = new Ports(random);
     this.#identification = random.uint32();
     this.#reassembly = new Reassembly<Flight>(

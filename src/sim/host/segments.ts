@@ -2,46 +2,56 @@ import { type HostAddress, bytesOf, isWithin } from "../node/addresses.js";
 import type { Fabric } from "../node/fabric.js";
 import type { Interface, Node } from "../node/node.js";
 
-/** Which address of a host belongs to which of its links: the first behind which a neighbour is in the same network. */
+/**
+ * Which address of a host belongs to which of its links: the one behind which most neighbours are in the same network;
+ * of equal ones the second link for the second address of a family, and so on.
+ */
 export class Segments {
   readonly #fabric: Fabric;
-  readonly #links: readonly Interface[];
-  readonly #known = new Map<string, Interface | undefined>();
+  readonly #interfaces: readonly Interface[];
+  readonly #addresses: readonly HostAddress[];
+  readonly #known = new Map<HostAddress, Interface>();
   #generation = -1;
 
   /** @param interfaces of the host, the loopback interface first. */
-  constructor(fabric: Fabric, interfaces: readonly Interface[]) {
+  constructor(fabric: Fabric, interfaces: readonly Interface[], addresses: readonly HostAddress[]) {
     this.#fabric = fabric;
-    this.#links = interfaces;
+    this.#interfaces = interfaces;
+    this.#addresses = addresses;
   }
 
-  /** The link of an address; the first one, where no neighbour tells. */
+  /** The link of an address of this host; `undefined` where there are no links. */
   of(address: HostAddress): Interface | undefined {
-    const links = this.#links.slice(1);
-    if (links.length < 2) return links[0];
+    if (this.#interfaces.length <= 2) return this.#interfaces[1];
     if (this.#generation !== this.#fabric.generation) this.#known.clear();
     this.#generation = this.#fabric.generation;
-    let found = this.#known.get(address.host);
+    let found = this.#known.get(address);
     if (!found) {
-      found = links.find((each) => leadsInto(each, address)) ?? links[0];
-      this.#known.set(address.host, found);
+      found = this.#search(address);
+      this.#known.set(address, found);
     }
     return found;
   }
+
+  #search(address: HostAddress): Interface {
+    const [, first, ...others] = this.#interfaces as [Interface, Interface, ...Interface[]];
+    const place = this.#addresses.filter(({ version }) => version === address.version).indexOf(address);
+    const score = (link: Interface): number =>
+      2 * neighbours(link, address) + (link === this.#interfaces[1 + place] ? 1 : 0);
+    return others.reduce((best, each) => (score(each) > score(best) ? each : best), first);
+  }
 }
 
-/** Whether a neighbour behind a link, with nothing but switches between, is in the network of an address. */
-function leadsInto({ node: self, out }: Interface, address: HostAddress): boolean {
+/** How many nodes behind a link, with nothing but switches between, are in the network of an address. */
+function neighbours({ node: self, out }: Interface, address: HostAddress): number {
+  let found = 0;
   const seen = new Set<Node>([self]);
   const nodes: Node[] = [out.to.node];
   for (const node of nodes) {
     if (seen.has(node)) continue;
     seen.add(node);
-    if (node.kind !== "switch") {
-      if (node.addresses.some((each) => isWithin(bytesOf(each), address))) return true;
-    } else {
-      nodes.push(...node.interfaces.map((each) => each.out.to.node));
-    }
+    if (node.addresses.some((each) => isWithin(bytesOf(each), address))) found++;
+    if (node.kind === "switch") nodes.push(...node.interfaces.map((each) => each.out.to.node));
   }
-  return false;
+  return found;
 }

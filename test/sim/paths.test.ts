@@ -1,0 +1,206 @@
+import {
+  AF_INET,
+  AF_INET6,
+  IPPROTO_IP,
+  IP_MTU_DISCOVER,
+  IP_PMTUDISC_DONT,
+  SOCK_DGRAM,
+  type PathMtuChange,
+  type Socket,
+} from "datagram";
+import { probePathMtu } from "datagram/message";
+import { describe, expect, test } from "vitest";
+
+import { type Chain, bytes, chain, failure, fates, heard, icmpOn, packetsOn, pause } from "./tools.js";
+
+const camera = ["10.9.0.2", 9000] as const;
+const camera6 = ["fd00:9::2", 9000] as const;
+
+/** A socket that echoes what comes to it. */
+async function echo({ camera: host }: Chain, version: 4 | 6 = 4): Promise<Socket> {
+  const s = host.socket(version === 4 ? AF_INET : AF_INET6);
+  await s.bind([version === 4 ? "0.0.0.0" : "::", 9000]);
+  void (async () => {
+    for await (const datagram of s) await datagram.reply(datagram.data);
+  })();
+  return s;
+}
+
+function changes(s: Socket): PathMtuChange[] {
+  const list: PathMtuChange[] = [];
+  s.on("pathMtu", (change) => list.push(change));
+  return list;
+}
+
+describe("path MTU discovery", () => {
+  test("loses the first datagram that is too large, hears of the limit, and cuts what comes after", async () => {
+    const world = chain(4, { latencyMs: 5 }, { mtuBytes: 1000, latencyMs: 5 });
+    const { network, desk, camera: host, routers } = world;
+    await network.run(async () => {
+      const [s, r] = [desk.socket(), host.socket()];
+      await r.bind(["0.0.0.0", 9000]);
+      const [all, told] = [heard(r), changes(s)];
+      expect(s.pathMtu(camera)).toBe(1500);
+      await s.sendto(bytes(1200), camera);
+      await pause(100);
+      expect(told).toEqual([expect.objectContaining({ mtu: 1000 })]);
+      expect(`${told[0]?.destination.host}:${told[0]?.destination.port}`).toBe(camera.join(":"));
+      expect([s.pathMtu(camera), s.maxPayload(camera), s.stats().tooBig]).toEqual([1000, 972, 1]);
+      await s.sendto(bytes(1200), camera);
+      await s.sendto(bytes(972), camera);
+      await pause(100);
+      expect(all.map(({ size }) => size)).toEqual([1200, 972]);
+      expect(desk.socket().pathMtu(camera)).toBe(1000);
+      expect(s.pathMtu(["10.9.0.3", 9000])).toBe(1500);
+    });
+    expect(icmpOn(network, "r1→desk")).toEqual([[3, 4, routers[0]?.addresses[0]]]);
+    expect(fates(network, "desk→r1")).toEqual({ "too big": 1, forwarded: 3 });
+  });
+
+  test("is believed for ten minutes", async () => {
+    const { network, desk, camera: host } = chain(4, {}, { mtuBytes: 1000 });
+    await network.run(async () => {
+      const [s, r] = [desk.socket(), host.socket()];
+      await r.bind(["0.0.0.0", 9000]);
+      await s.sendto(bytes(1200), camera);
+      await pause(599_000);
+      expect(s.pathMtu(camera)).toBe(1000);
+      await pause(2_000);
+      expect(s.pathMtu(camera)).toBe(1500);
+    });
+  });
+
+  test("with dontFragment fails with EMSGSIZE and the limit, by the first link and by what ICMP told", async () => {
+    const { network, desk, camera: host } = chain(4, { mtuBytes: 1400 }, { mtuBytes: 1000 });
+    await network.run(async () => {
+      const s = desk.socket(AF_INET, SOCK_DGRAM, { dontFragment: true });
+      const r = host.socket();
+      await r.bind(["0.0.0.0", 9000]);
+      const told = changes(s);
+      expect(await failure(s.sendto(bytes(1373), camera))).toMatchObject({ code: "EMSGSIZE", limit: 1372 });
+      await s.sendto(bytes(1372), camera);
+      await pause(10);
+      expect(told).toMatchObject([{ mtu: 1000 }]);
+      expect(await failure(s.sendto(bytes(973), camera))).toMatchObject({ code: "EMSGSIZE", limit: 972 });
+      await s.sendto(bytes(972), camera);
+      expect((await r.recvmsg()).size).toBe(972);
+    });
+    expect(packetsOn(network).every(({ packet }) => !packet.moreFragments)).toBe(true);
+  });
+
+  test("that is off lets routers cut, and nothing is lost or learnt", async () => {
+    const { network, desk, camera: host } = chain(4, {}, { mtuBytes: 1000 });
+    await network.run(async () => {
+      const [s, r] = [desk.socket(), host.socket()];
+      await r.bind(["0.0.0.0", 9000]);
+      s.setsockopt(IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+      await s.sendto(bytes(1200), camera);
+      expect((await r.recvmsg()).size).toBe(1200);
+      expect(s.pathMtu(camera)).toBe(1500);
+    });
+    expect(fates(network, "r1→camera")).toEqual({ reassembled: 1, delivered: 1 });
+    expect(icmpOn(network)).toEqual([]);
+  });
+
+  test("believes no less than 552 bytes over IPv4, and lets routers cut there what is less", async () => {
+    const { network, desk, camera: host } = chain(4, {}, { mtuBytes: 300 });
+    await network.run(async () => {
+      const [s, r] = [desk.socket(), host.socket()];
+      await r.bind(["0.0.0.0", 9000]);
+      const all = heard(r);
+      for (const length of [1200, 1200, 500, 524, 200]) {
+        await s.sendto(bytes(length), camera);
+        await pause(10);
+      }
+      expect(s.pathMtu(camera)).toBe(552);
+      expect(all.map(({ size }) => size)).toEqual([1200, 500, 524, 200]);
+    });
+  });
+
+  test("finds the narrowest of several links, one after another", async () => {
+    const {
+      network,
+      desk,
+      camera: host,
+    } = chain(4, {}, { mtuBytes: 1400 }, { mtuBytes: 1300 }, { mtuBytes: 1200 });
+    await network.run(async () => {
+      const [s, r] = [desk.socket(), host.socket()];
+      await r.bind(["0.0.0.0", 9000]);
+      const [told, all] = [changes(s), heard(r)];
+      // Whole, at the limit that is known, so that the next link has something to refuse.
+      for (let round = 0; round < 4; round++) {
+        await s.sendto(bytes(s.maxPayload(camera) ?? 0), camera);
+        await pause(10);
+      }
+      expect(told.map(({ mtu }) => mtu)).toEqual([1400, 1300, 1200]);
+      expect(all.map(({ size }) => size)).toEqual([1172]);
+    });
+  });
+
+  test("over IPv6 is told by packet too big, and the sender cuts", async () => {
+    const { network, desk, camera: host, routers } = chain(6, {}, { mtuBytes: 1280 });
+    await network.run(async () => {
+      const [s, r] = [desk.socket(AF_INET6), host.socket(AF_INET6)];
+      await r.bind(["::", 9000]);
+      const told = changes(s);
+      await s.sendto(bytes(1400), camera6);
+      await pause(10);
+      expect(told).toMatchObject([{ mtu: 1280 }]);
+      await s.sendto(bytes(1400), camera6);
+      expect((await r.recvmsg()).size).toBe(1400);
+    });
+    expect(icmpOn(network)).toEqual([[2, 0, routers[0]?.addresses.find((each) => each.includes(":"))]]);
+    expect(fates(network, "r1→camera")).toEqual({ reassembled: 1, delivered: 1 });
+  });
+});
+
+describe("a black hole", () => {
+  test("behind a router that drops ICMP swallows what is too large for ever, and a probe finds the size", async () => {
+    const world = chain(4, { latencyMs: 20 }, { latencyMs: 20 }, { mtuBytes: 1000, latencyMs: 20 });
+    const { network, desk, routers } = world;
+    routers[0]!.firewall = { dropIcmp: true };
+    await network.run(async () => {
+      await echo(world);
+      const s = desk.socket();
+      const told = changes(s);
+      for (let round = 0; round < 10; round++) {
+        await s.sendto(bytes(1200), camera);
+        expect(await failure(s.recvmsg({ timeoutMs: 1000 }))).toMatchObject({ code: "ETIMEDOUT" });
+      }
+      expect([told, s.pathMtu(camera)]).toEqual([[], 1500]);
+      const started = network.clock.now();
+      expect(await probePathMtu(s, camera)).toMatchObject({ maxPayload: 972, mtu: 1000, blackHole: true });
+      expect(network.clock.now() - started).toBeGreaterThan(1000);
+    });
+    expect(icmpOn(network, "r1→desk")).toEqual([]);
+    expect(fates(network, "r2→r1")["dropped by a firewall"]).toBeGreaterThan(9);
+  });
+
+  test("of a router that drops fragments swallows what is cut, first part and all, and nothing else", async () => {
+    const world = chain(4, {}, {});
+    world.routers[0]!.firewall = { dropFragments: true };
+    const { network, desk } = world;
+    await network.run(async () => {
+      await echo(world);
+      const s = desk.socket();
+      await s.sendto(bytes(1473), camera);
+      await s.sendto(bytes(1472), camera);
+      expect((await s.recvmsg()).size).toBe(1472);
+      expect(await failure(s.recvmsg({ timeoutMs: 60_000 }))).toMatchObject({ code: "ETIMEDOUT" });
+      world.routers[0]!.firewall = {};
+      await s.sendto(bytes(1473), camera);
+      expect((await s.recvmsg()).size).toBe(1473);
+    });
+    expect(fates(network)["dropped by a firewall"]).toBe(2);
+  });
+});
+
+test("a firewall is changed only to what there is", () => {
+  const { routers } = chain(4, {}, {});
+  const set = (firewall: unknown) => () => (routers[0]!.firewall = firewall as never);
+  expect(set({ dropFragment: true })).toThrow(
+    /^router r1: firewall: a field must be one of dropFragments, dropIcmp/,
+  );
+  expect(set({ dropIcmp: 1 })).toThrow(/^router r1: firewall: dropIcmp must be a boolean/);
+  expect(set(null)).toThrow(/^router r1: firewall must be an object/);
+});
