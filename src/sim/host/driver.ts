@@ -9,12 +9,12 @@ import type { Closing, Driver, DriverEvents, DriverOptions, LedgerEvent, Sink } 
 import { OSError } from "../../core/errors.js";
 import { failure } from "../../core/failure.js";
 import { icmpKind } from "../../core/icmp.js";
-import { isMulticast } from "../../core/ip.js";
 import type { Option, OptionValue } from "../../core/options.js";
 import type { Outbound } from "../../core/outbound.js";
 import { payloadWithin } from "../../core/path-mtu.js";
+import { copyTo } from "../../core/payload.js";
 import type { DriverCounts } from "../../core/stats.js";
-import { bytesOf, forSocket, isLoopback, onTheWire } from "../node/addresses.js";
+import { forSocket, isGroup, isLoopback, limitedBroadcast, onTheWire } from "../node/addresses.js";
 import type { Fabric } from "../node/fabric.js";
 import type { Interface } from "../node/node.js";
 import type { IcmpError, Packet, UdpDatagram } from "../packet/packet.js";
@@ -48,6 +48,21 @@ export interface SimParts {
   readonly closed: (driver: SimDriver) => void;
 }
 
+/** How datagrams leave that name nothing but a destination. */
+interface Route {
+  readonly to: Endpoint;
+  readonly way: Way;
+  readonly source: string;
+  /** Of the network, whose changes make it void. */
+  readonly generation: number;
+}
+
+/** Why a datagram does not leave. */
+interface Refusal {
+  readonly code: string;
+  readonly text?: string;
+}
+
 /** A socket of a simulated host: what Linux does, on the packets of the network in memory. */
 export class SimDriver implements Driver, BoundSocket {
   readonly batches = true;
@@ -65,6 +80,8 @@ export class SimDriver implements Driver, BoundSocket {
   #peer: Endpoint | null = null;
   /** The peer as it is in packets. */
   #peerHost = "";
+  /** Of the last datagram; void whenever a setting changes. */
+  #route: Route | undefined;
   #refusal: OSError | undefined;
   /** What lies unread, from `#first` on. */
   #queue: (Unread | undefined)[] = [];
@@ -107,10 +124,12 @@ export class SimDriver implements Driver, BoundSocket {
     if (!this.#mayBind(host)) throw new OSError("EADDRNOTAVAIL", about);
     this.#take(host, at.port, about);
     this.#boundTo = this.#local = at.withPort(this.port) as Endpoint;
+    this.#route = undefined;
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
   async connect(to: Endpoint | null): Promise<void> {
+    this.#route = undefined;
     if (this.#peer) {
       this.#peer = null;
       this.#peerHost = "";
@@ -151,6 +170,7 @@ export class SimDriver implements Driver, BoundSocket {
       throw new OSError("ENODEV", about);
     }
     this.options.set(option, value);
+    this.#route = undefined;
   }
 
   getOption(option: Option): OptionValue {
@@ -190,7 +210,9 @@ export class SimDriver implements Driver, BoundSocket {
       this.#queue[this.#first++] = undefined;
       this.#queuedBytes -= trueSize(unread.data.length);
       // Its own: a duplicate, another member of the group and the trace have the same bytes.
-      sink.push(Buffer.from(unread.data), unread.source, 0, metadata ? unread : undefined);
+      const data = Buffer.allocUnsafe(unread.data.length);
+      copyTo(data, unread.data, 0);
+      sink.push(data, unread.source, 0, metadata ? unread : undefined);
       if (metadata && unread.lostBefore > 0) this.#tellDropped(unread.lostBefore);
     }
     const more = this.#first < this.#queue.length;
@@ -216,8 +238,10 @@ export class SimDriver implements Driver, BoundSocket {
       return 1;
     }
     calls++;
+    const payloads = Buffer.allocUnsafe(batch.bytes);
+    copyTo(payloads, batch.arena.subarray(0, batch.bytes), 0);
     for (let index = from; index < batch.count; index++) {
-      const error = this.#send(batch, index);
+      const error = this.#send(batch, index, payloads);
       if (error) batch.fail(index, error);
     }
     calls--;
@@ -335,43 +359,54 @@ export class SimDriver implements Driver, BoundSocket {
     this.#tellReadable();
   }
 
-  #send(batch: Outbound, index: number): OSError | undefined {
-    const to = batch.peer(index) ?? this.#peer;
-    const how = batch.how(index);
+  /** @param payloads those of the batch, as they lie in its arena. */
+  #send(batch: Outbound, index: number, payloads: Buffer): OSError | undefined {
+    const peer = batch.peer(index);
+    const to = peer ?? this.#peer;
     if (!to) return failure("EDESTADDRREQ", null, null);
-    const way = this.#way(to, how);
-    if (typeof way === "string") return failure(way, batch.peer(index), this.#peer);
-    const refuse = (code: string, text?: string): OSError =>
-      failure(code, batch.peer(index), this.#peer, { text });
-    if (way.kind === "broadcast" && !this.options.broadcast) return refuse("EACCES");
-    const source = how?.source ? onTheWire(how.source.host) : this.#sourceOf(way);
-    if (how?.source && !this.#ip.isOwn(source)) {
-      const code = way.version === 4 ? "ENETUNREACH" : "EINVAL";
-      return refuse(code, `${how.source.host} may be no address of this host`);
-    }
-    if (way.by !== this.#ip.lo && isLoopback(bytesOf(source))) return refuse("EINVAL");
-    try {
-      this.#bindAtNeed();
-    } catch (error) {
-      return refuse((error as OSError).code);
-    }
+    const how = batch.how(index);
+    const route = this.#routeTo(to, how);
+    if ("code" in route) return failure(route.code, peer, this.#peer, { text: route.text });
+    const { way, source } = route;
     const start = batch.starts[index] as number;
-    const payload = Buffer.allocUnsafe(batch.length(index));
-    batch.arena.copy(payload, 0, start, start + payload.length);
+    const payload = payloads.subarray(start, start + batch.length(index));
     const code = this.#ip.send(this, way, to.port, payload, source, how);
     if (code === undefined) return undefined;
-    if (code !== "EMSGSIZE") return refuse(code);
+    if (code !== "EMSGSIZE") return failure(code, peer, this.#peer);
     const mtu = this.#ip.mtu(way, how?.probe);
     const limit = payloadWithin(mtu, to);
     const text = `message of ${payload.length} bytes is over the limit of ${limit} of a path MTU of ${mtu}`;
-    return failure(code, batch.peer(index), this.#peer, { limit, text });
+    return failure(code, peer, this.#peer, { limit, text });
+  }
+
+  #routeTo(to: Endpoint, how: Ancillary | undefined): Route | Refusal {
+    const { generation } = this.#parts.fabric;
+    const last = this.#route;
+    if (how === undefined && last?.to === to && last.generation === generation) return last;
+    const way = this.#way(to, how);
+    if (typeof way === "string") return { code: way };
+    if (way.kind === "broadcast" && !this.options.broadcast) return { code: "EACCES" };
+    const source = how?.source ? onTheWire(how.source.host) : this.#sourceOf(way);
+    if (how?.source && !this.#ip.isOwn(source)) {
+      const code = way.version === 4 ? "ENETUNREACH" : "EINVAL";
+      return { code, text: `${how.source.host} may be no address of this host` };
+    }
+    if (way.by !== this.#ip.lo && isLoopback(source)) return { code: "EINVAL" };
+    try {
+      this.#bindAtNeed();
+    } catch (error) {
+      return { code: (error as OSError).code };
+    }
+    const route = { to, way, source, generation };
+    if (how === undefined) this.#route = route;
+    return route;
   }
 
   #way(to: Endpoint, how: Ancillary | undefined): Way | string {
     const host = onTheWire(to.host);
     const { device, multicastInterface } = this.options;
     let by = how?.interface ?? to.scope ?? (device === "" ? undefined : device);
-    if (by === undefined && multicastInterface !== undefined && isMulticast(bytesOf(host)))
+    if (by === undefined && multicastInterface !== undefined && isGroup(host) && host !== limitedBroadcast)
       by = multicastInterface;
     if (by === undefined || isAny(by)) return this.#ip.way(host);
     const found = this.#ip.interface(by);
@@ -380,8 +415,7 @@ export class SimDriver implements Driver, BoundSocket {
 
   #sourceOf(way: Way): string {
     const bound = onTheWire(this.#local.host);
-    const own =
-      isAny(bound) || isMulticast(bytesOf(bound)) || this.#ip.isBroadcast(bound) ? way.source : bound;
+    const own = isAny(bound) || isGroup(bound) || this.#ip.isBroadcast(bound) ? way.source : bound;
     // A connected socket that sends elsewhere does so from where the way there begins.
     return this.#peer && isAny(this.#boundTo.host) && way.destination !== this.#peerHost ? way.source : own;
   }
@@ -391,7 +425,7 @@ export class SimDriver implements Driver, BoundSocket {
       this.options.freebind ||
       isAny(host) ||
       this.#ip.isOwn(host) ||
-      isMulticast(bytesOf(host)) ||
+      isGroup(host) ||
       this.#ip.isBroadcast(host)
     );
   }
@@ -455,7 +489,7 @@ export class SimDriver implements Driver, BoundSocket {
 
 /** Bytes of the receive buffer that a datagram takes, about as Linux counts them (`skb->truesize`). */
 function trueSize(bytes: number): number {
-  return 256 + Math.max(512, 2 ** Math.ceil(Math.log2(bytes + 384)));
+  return 256 + Math.max(512, 1 << (32 - Math.clz32(bytes + 383)));
 }
 
 function isAny(host: string): boolean {

@@ -2,6 +2,7 @@ import type { Buffer } from "node:buffer";
 
 import type { Ancillary } from "../../core/ancillary.js";
 import { IP_PMTUDISC_DO, IP_PMTUDISC_PROBE, IP_PMTUDISC_WANT } from "../../core/constants.js";
+import { formatLiteral, parseLiteral } from "../../core/ip.js";
 import { Channel } from "../link/channel.js";
 import { checkSettings } from "../link/check.js";
 import type { Flight } from "../link/flight.js";
@@ -114,7 +115,7 @@ export class Ip {
 
   /** Whether this host has an address, as it is in packets. */
   isOwn(host: string): boolean {
-    return this.#own.has(host) || isLoopback(bytesOf(host));
+    return this.#own.has(host) || isLoopback(host);
   }
 
   /** Whether a destination means everybody on a network of this host. */
@@ -129,7 +130,8 @@ export class Ip {
     const host = onTheWire(given);
     const own = this.#addresses.find((address) => address.host === host);
     if (own) return this.#segments.of(own) ?? this.lo;
-    return host !== "" && isLoopback(bytesOf(host)) ? this.lo : undefined;
+    const literal = parseLiteral(host);
+    return literal && isLoopback(formatLiteral(literal.bytes)) ? this.lo : undefined;
   }
 
   /** The interface that groups are met on which name none. */
@@ -228,8 +230,9 @@ export class Ip {
       trace.settle(flight, "host is down");
       return false;
     }
-    const toAll = isGroup(destination) || this.isBroadcast(destination);
-    if (!toAll && !this.#own.has(destination) && !(at === this.lo && this.isOwn(destination))) {
+    const own = this.#own.has(destination);
+    const toAll = !own && (isGroup(destination) || this.isBroadcast(destination));
+    if (!own && !toAll && !(at === this.lo && this.isOwn(destination))) {
       trace.settle(flight, "not for this host");
       return false;
     }

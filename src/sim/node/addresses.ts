@@ -26,10 +26,10 @@ export const limitedBroadcast = "255.255.255.255";
  */
 export function readHostAddress(text: unknown, where: string): HostAddress {
   const { bytes, prefix } = readPrefix(text, where);
-  const unusable =
-    isMulticast(bytes) || isLoopback(bytes) || bytes.every((byte) => byte === 0) || isMapped(bytes);
-  const broadcast = bytes.length === 4 && prefix < 31 ? broadcastOf(bytes, prefix) : undefined;
   const host = formatLiteral(bytes);
+  const unusable =
+    isMulticast(bytes) || isLoopback(host) || bytes.every((byte) => byte === 0) || isMapped(bytes);
+  const broadcast = bytes.length === 4 && prefix < 31 ? broadcastOf(bytes, prefix) : undefined;
   if (unusable || host === limitedBroadcast || host === broadcast) {
     throw outOfRange(where, "the address of one host", text);
   }
@@ -78,17 +78,18 @@ export function bytesOf(host: string): Uint8Array {
   return parseLiteral(host)?.bytes ?? new Uint8Array();
 }
 
-/** 127.0.0.0/8 or `::1`. */
-export function isLoopback(bytes: Uint8Array): boolean {
-  if (bytes.length === 4) return bytes[0] === 127;
-  return bytes.length === 16 && bytes.every((byte, index) => byte === (index === 15 ? 1 : 0));
+/** 127.0.0.0/8 or `::1`, of a literal as it is in packets. */
+export function isLoopback(host: string): boolean {
+  return host.startsWith("127.") || host === "::1";
 }
 
 /** Whether a destination is a multicast group, or everybody. */
 export function isGroup(host: string): boolean {
   if (host === limitedBroadcast) return true;
-  const first = host.includes(":") ? (host.startsWith("ff") ? 0xff : 0) : Number.parseInt(host, 10);
-  return host.includes(":") ? first === 0xff : first >= 224 && first <= 239;
+  // `ff::1` is 00ff::1.
+  if (host.includes(":")) return host.startsWith("ff") && host[4] === ":";
+  const first = Number.parseInt(host, 10);
+  return first >= 224 && first <= 239;
 }
 
 /** The address as it is in packets, of one that a socket of either family uses (`::ffff:a.b.c.d`, scopes). */
