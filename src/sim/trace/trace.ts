@@ -28,9 +28,10 @@ export class Trace {
   readonly #mostPackets: number;
   readonly #mostBytes: number;
   readonly #hash = new TraceHash();
-  /** From `#first` on. */
-  #kept: (Kept | undefined)[] = [];
+  /** A ring of `#count` from `#first` on, which grows to `#mostPackets`. */
+  readonly #kept: (Kept | undefined)[] = [];
   #first = 0;
+  #count = 0;
   #bytes = 0;
   #forgotten = 0;
 
@@ -41,7 +42,7 @@ export class Trace {
 
   /** What is kept, in the order in which it was sent. A copy of the list; the fates of what travels go on. */
   get packets(): readonly Passage[] {
-    return this.#kept.slice(this.#first) as Passage[];
+    return Array.from({ length: this.#count }, (_, index) => this.#kept[this.#at(index)] as Passage);
   }
 
   /** How many were forgotten, to stay within the limits. */
@@ -66,17 +67,14 @@ export class Trace {
 
   /** A link was given a packet. For the links. */
   add(passage: Kept): void {
-    this.#kept.push(passage);
-    this.#bytes += passage.packet.length;
-    while (this.#kept.length - this.#first > this.#mostPackets || this.#bytes > this.#mostBytes) {
-      this.#bytes -= this.#kept[this.#first]?.packet.length ?? 0;
-      this.#kept[this.#first++] = undefined;
+    const { length } = passage.packet;
+    while (this.#count > 0 && !this.#hasRoom(length)) this.#forgetOldest();
+    if (!this.#hasRoom(length)) {
       this.#forgotten++;
+      return;
     }
-    if (this.#first > compactAfter && this.#first * 2 > this.#kept.length) {
-      this.#kept = this.#kept.slice(this.#first);
-      this.#first = 0;
-    }
+    this.#kept[this.#at(this.#count++)] = passage;
+    this.#bytes += length;
   }
 
   /** What became of it is known, or known better. For the links and what lies behind them. */
@@ -89,7 +87,23 @@ export class Trace {
     hash.text(fate);
     hash.packet(passage.packet);
   }
-}
 
-/** Places at the front of the list that may stay empty before it is made shorter. */
-const compactAfter = 4096;
+  #hasRoom(bytes: number): boolean {
+    return this.#count < this.#mostPackets && this.#bytes + bytes <= this.#mostBytes;
+  }
+
+  #forgetOldest(): void {
+    // A bit of it may have been flipped since, which does not change its length.
+    this.#bytes -= this.#kept[this.#first]?.packet.length ?? 0;
+    this.#kept[this.#first] = undefined;
+    this.#first = this.#at(1);
+    this.#count--;
+    this.#forgotten++;
+  }
+
+  /** The place of what is `index` behind the oldest. */
+  #at(index: number): number {
+    const place = this.#first + index;
+    return place < this.#mostPackets ? place : place - this.#mostPackets;
+  }
+}
