@@ -4,6 +4,7 @@
 export type { Rule } from "./link/channel.js";
 export type { BlackHole, Link } from "./link/link.js";
 export { type Firewall, type Profile, profiles } from "./link/profiles.js";
+export { type Scenario, type ScenarioName, scenarios } from "./link/scenarios.js";
 export type {
   GilbertElliott,
   LinkDirections,
@@ -24,6 +25,7 @@ export type { NatOptions } from "./node/nat-options.js";
 export type { Router } from "./node/router.js";
 export type { Switch } from "./node/switch.js";
 export type { IcmpError, Packet, UdpDatagram } from "./packet/packet.js";
+export { type ScenarioOptions, applyScenario } from "./scenario.js";
 export type { EventuallyOptions } from "./time/eventually.js";
 export { StuckError } from "./time/stuck-error.js";
 export type { Fate, Passage } from "./trace/passage.js";
