@@ -35,6 +35,10 @@ export class Flight implements Happening, Passage {
     return this.lane.rank;
   }
 
+  get who(): string {
+    return `a packet on ${this.link}`;
+  }
+
   get link(): string {
     return this.lane.name;
   }
