@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
@@ -6,6 +7,7 @@ import { gzip } from "node:zlib";
 
 import { describe, expect, test } from "vitest";
 
+import { RealWork } from "../../src/sim/time/real-work.js";
 import { VirtualTime } from "../../src/sim/time/virtual-time.js";
 import { crypt, hooks, never, sleep } from "./fixtures/virtual-time.js";
 
@@ -44,6 +46,15 @@ describe("real work", () => {
     const time = new VirtualTime();
     const { stdout } = await time.run(() => promisify(execFile)(process.execPath, ["-p", "6 * 7"]), hooks);
     expect([stdout, time.now]).toEqual(["42\n", 0]);
+  });
+
+  test("what was being read when a run begins hides nothing that is read in it", async () => {
+    const before = readFile("package-lock.json");
+    const work = new RealWork();
+    await before;
+    const during = readFile("package-lock.json");
+    expect(work.pending()).toContain("FSReqPromise");
+    await during;
   });
 
   test("servers and workers, which may stay for ever, do not hold the clock", async () => {

@@ -14,12 +14,13 @@ const WORK: ReadonlySet<string> = new Set([
   "CloseReq",
   "GetAddrInfoReqWrap",
   "GetNameInfoReqWrap",
-  "ProcessWrap",
 ]);
+const CHILD = "ProcessWrap";
 
-/** Whether files, names or child processes are being worked on, beyond what was when it was made. */
+/** Whether files or names are being worked on, or child processes run beyond those that did when it was made. */
 export class RealWork {
-  #before = Infinity;
+  /** May stay for as long as they like, unlike other work that began before: that is waited for. */
+  #childrenBefore = Infinity;
 
   constructor() {
     this.pending();
@@ -28,11 +29,17 @@ export class RealWork {
   /** The names of the work under way, one each; empty when there is none. Costs about 0.12 µs. */
   pending(): readonly string[] {
     const resources = process.getActiveResourcesInfo();
-    let count = 0;
-    for (const name of resources) if (name !== "Immediate" && WORK.has(name)) count++;
-    // What ends of the work that was there before makes no room for new work to hide in.
-    if (count < this.#before) this.#before = count;
-    return count === this.#before ? NONE : resources.filter((name) => WORK.has(name));
+    let working = 0;
+    let children = 0;
+    for (const name of resources) {
+      if (name === "Immediate") continue;
+      if (name === CHILD) children++;
+      else if (WORK.has(name)) working++;
+    }
+    // What ends of those that were there before makes no room for new ones to hide in.
+    if (children < this.#childrenBefore) this.#childrenBefore = children;
+    if (working === 0 && children === this.#childrenBefore) return NONE;
+    return resources.filter((name) => name === CHILD || WORK.has(name));
   }
 }
 
