@@ -64,6 +64,7 @@ export default defineConfig({
         },
       },
       { ...datagram, test: { name: "unit", include: ["test/{unit,sim}/**/*.test.ts"] } },
+      { ...datagram, test: { name: "examples", include: ["examples/**/*.test.ts"] } },
       {
         extends: true,
         test: {
