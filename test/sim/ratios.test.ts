@@ -2,7 +2,9 @@
 
 import { AF_INET, SOCK_DGRAM, type Socket } from "datagram";
 import { type Host, type LinkInput, Network } from "datagram/sim";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const million = 1_000_000;
 /** Of the normal distribution: 99.9% of it lies within so many standard deviations of its mean. */
