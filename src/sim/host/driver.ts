@@ -238,13 +238,16 @@ export class SimDriver implements Driver, BoundSocket {
       return 1;
     }
     calls++;
-    const payloads = Buffer.allocUnsafe(batch.bytes);
-    copyTo(payloads, batch.arena.subarray(0, batch.bytes), 0);
-    for (let index = from; index < batch.count; index++) {
-      const error = this.#send(batch, index, payloads);
-      if (error) batch.fail(index, error);
+    try {
+      const payloads = Buffer.allocUnsafe(batch.bytes);
+      copyTo(payloads, batch.arena.subarray(0, batch.bytes), 0);
+      for (let index = from; index < batch.count; index++) {
+        const error = this.#send(batch, index, payloads);
+        if (error) batch.fail(index, error);
+      }
+    } finally {
+      calls--;
     }
-    calls--;
     return batch.count - from;
   }
 

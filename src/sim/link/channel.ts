@@ -105,11 +105,25 @@ export class Channel implements Exit {
     const { dropFragments, dropIcmp } = this.settings.firewall;
     if (dropFragments && isFragment(packet)) return "dropped by a firewall";
     if (dropIcmp && packet.content.protocol === "icmp") return "dropped by a firewall";
-    // A rule is the test's: all of them see each packet.
+    // All of them see each packet.
     let dropped = false;
-    for (const rule of this.rules) dropped = rule(packet) || dropped;
+    for (const rule of this.rules) dropped = this.#drops(rule, packet, now) || dropped;
     if (dropped) return "dropped by a rule";
     return packetBytes(packet) > this.mtu ? "too big" : undefined;
+  }
+
+  /** A rule is the test's: what it throws ends the rule and the run, not the send that happens to ask. */
+  #drops(rule: Rule, packet: Packet, now: number): boolean {
+    try {
+      return rule(packet);
+    } catch (error) {
+      this.rules.delete(rule);
+      const happen = (): never => {
+        throw error;
+      };
+      this.#fabric.timeline.schedule({ time: now, rank: this.rank, order: this.#order++, happen });
+      return true;
+    }
   }
 }
 

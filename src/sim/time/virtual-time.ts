@@ -1,5 +1,5 @@
 import type { Clock } from "../../core/driver.js";
-import { outOfRange } from "../../core/errors.js";
+import { outOfRange, wrongType } from "../../core/errors.js";
 import { eventually, type EventuallyOptions } from "./eventually.js";
 import { Run, type RunHooks, type RunLimits } from "./run.js";
 import { NS_PER_MS, Schedule, TURN_NS } from "./schedule.js";
@@ -56,6 +56,7 @@ export class VirtualTime implements Timeline {
     { limitMs = 3_600_000, realLimitMs = 60_000 }: Partial<RunLimits> = {},
   ): Promise<T> {
     for (const [name, limit] of Object.entries({ limitMs, realLimitMs })) {
+      if (typeof limit !== "number") throw wrongType(name, "milliseconds", limit);
       if (!(limit > 0 && limit <= MOST_MS)) throw outOfRange(name, `from above 0 to ${MOST_MS}`, limit);
     }
     if (running)

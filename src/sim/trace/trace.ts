@@ -1,6 +1,6 @@
 import type { Buffer } from "node:buffer";
 
-import { wholeNumber } from "../../core/errors.js";
+import { wholeNumber, wrongType } from "../../core/errors.js";
 import { capture } from "./capture.js";
 import { describePassage } from "./describe.js";
 import { TraceHash } from "./hash.js";
@@ -35,7 +35,10 @@ export class Trace {
   #bytes = 0;
   #forgotten = 0;
 
+  /** @throws `TypeError`, `RangeError` for limits that are none. */
   constructor(limits: TraceLimits = {}) {
+    if (typeof limits !== "object" || (limits as unknown) === null)
+      throw wrongType("trace", "an object", limits);
     this.#mostPackets = wholeNumber("trace.packets", limits.packets ?? 100_000, 0, 10_000_000);
     this.#mostBytes = wholeNumber("trace.bytes", limits.bytes ?? 64 << 20, 0, Number.MAX_SAFE_INTEGER);
   }
