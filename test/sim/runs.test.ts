@@ -1,0 +1,202 @@
+import { gzip } from "node:zlib";
+import { promisify } from "node:util";
+
+import { AF_INET6, OSError } from "datagram";
+import { Network, StuckError } from "datagram/sim";
+import { describe, expect, test } from "vitest";
+
+import { chain, failure, heard, pause, textsOf } from "./tools.js";
+
+const camera = ["10.9.0.2", 9000] as const;
+
+describe("the error of a program that fails", () => {
+  const line = (ms: number): string =>
+    `(at ${ms} ms of virtual time; seed 815: new Network({ seed: 815 }) repeats this run)`;
+
+  for (const [what, error] of [
+    ["an Error", () => new Error("it went wrong")],
+    ["an OSError", () => new OSError("ECONNREFUSED", { text: "it went wrong" })],
+    ["a DOMException, which aborted signals give", () => new DOMException("it went wrong", "AbortError")],
+    ["an Error with an empty message", () => new Error("")],
+  ] as const) {
+    test(`${what} is the same one, with the seed and the line that repeats it in its message and its stack`, async () => {
+      const { network } = chain(4, {});
+      const thrown = error();
+      const { message } = thrown;
+      const caught = await failure(
+        network.run(async () => {
+          await pause(250);
+          throw thrown;
+        }),
+      );
+      expect(caught).toBe(thrown);
+      expect((caught as Error).message).toBe(`${message}\n${line(250)}`);
+      expect((caught as Error).stack).toContain(line(250));
+    });
+  }
+
+  test("is told once, however many runs it passes through, and what is no Error is left alone", async () => {
+    const { network } = chain(4, {});
+    const error = new Error("it went wrong");
+    for (let round = 0; round < 2; round++) await failure(network.run(() => Promise.reject(error)));
+    expect(error.message).toBe(`it went wrong\n${line(0)}`);
+    expect(await failure(network.run(() => Promise.reject("text" as never)))).toBe("text");
+    const frozen = Object.freeze(new Error("cold"));
+    expect(await failure(network.run(() => Promise.reject(frozen)))).toBe(frozen);
+  });
+
+  test("has the timeout of a receive call with what it waited for", async () => {
+    const { network, desk } = chain(4, {});
+    const caught = await failure(network.run(() => desk.socket().recv(10, { timeoutMs: 100 })));
+    expect(caught).toMatchObject({
+      code: "ETIMEDOUT",
+      message: expect.stringMatching(
+        /no datagram in 100 ms.*\n\(at 100(\.1)? ms of virtual time; seed 815/,
+      ) as string,
+    });
+  });
+});
+
+describe("a program that waits for what can never come", () => {
+  test("ends with an error that names each host and socket", async () => {
+    const { network, desk, camera: host } = chain(4, {});
+    const error = await failure(
+      network.run(async () => {
+        const r = host.socket();
+        await r.bind(["0.0.0.0", 9000]);
+        const s = desk.socket();
+        await s.connect(camera);
+        await Promise.all([r.recv(10), s.recv(10), desk.socket(AF_INET6).recv(10)]);
+      }),
+    );
+    expect(error).toBeInstanceOf(StuckError);
+    expect(error).toMatchObject({ code: "ERR_SIM_DEADLOCK" });
+    const { message, waiting } = error as StuckError;
+    expect(waiting).toEqual([
+      expect.stringMatching(/^desk waits for a datagram on 10\.0\.0\.1:\d+$/),
+      "desk waits for a datagram on a socket that is not bound",
+      "camera waits for a datagram on 0.0.0.0:9000",
+    ]);
+    for (const each of waiting) expect(message).toContain(each);
+    expect(message).toContain("seed 815");
+  });
+
+  test("is let off by a timeout, which is no such wait", async () => {
+    const { network, desk } = chain(4, {});
+    await network.run(async () => {
+      expect(await failure(desk.socket().recv(10, { timeoutMs: 3_500_000 }))).toMatchObject({
+        code: "ETIMEDOUT",
+      });
+    });
+    expect(Math.floor(network.clock.now())).toBe(3_500_000);
+  });
+
+  test("and sets timers for ever ends at the limit", async () => {
+    const { network, desk } = chain(4, {});
+    const error = await failure(
+      network.run(
+        async () => {
+          setInterval(() => undefined, 1000);
+          await desk.socket().recv(10);
+        },
+        { limitMs: 60_000 },
+      ),
+    );
+    expect(error).toMatchObject({
+      code: "ERR_SIM_TIME_LIMIT",
+      waiting: [expect.stringMatching(/^desk waits/)],
+    });
+  });
+});
+
+test("sockets are closed when the run settles, whether it failed or not, and can then do nothing", async () => {
+  for (const fails of [false, true]) {
+    const { network, desk } = chain(4, {});
+    const s = desk.socket();
+    let waiting: Promise<unknown> | undefined;
+    const run = network.run(async () => {
+      await s.bind(["0.0.0.0", 9000]);
+      waiting = failure(s.recv(10));
+      await pause(10);
+      if (fails) throw new Error("it went wrong");
+    });
+    await run.catch(() => undefined);
+    expect(await waiting).toMatchObject({ code: "ECANCELED" });
+    expect(await failure(s.recv(10))).toMatchObject({ code: "EBADF" });
+  }
+});
+
+test("two runs on one network, one after another: time goes on, ports are free again, the trace has both", async () => {
+  const { network, desk, camera: host } = chain(4, { latencyMs: 10 });
+  for (const round of [1, 2]) {
+    const got = await network.run(async () => {
+      const r = host.socket();
+      await r.bind(["0.0.0.0", 9000]);
+      await desk.socket().sendto(`round ${round}`, camera);
+      return (await r.recv(100)).toString();
+    });
+    expect([got, network.clock.now(), network.trace.packets.length]).toEqual([
+      `round ${round}`,
+      10 * round,
+      round,
+    ]);
+  }
+});
+
+test("what travels when a run ends arrives in the next", async () => {
+  const { network, desk, camera: host } = chain(4, { latencyMs: 10 });
+  await network.run(() => desk.socket().sendto("late", camera));
+  await network.run(async () => {
+    const r = host.socket();
+    await r.bind(["0.0.0.0", 9000]);
+    expect([(await r.recv(100)).toString(), network.clock.now()]).toEqual(["late", 10]);
+  });
+});
+
+test("network.real holds the clock for work that virtual time cannot see", async () => {
+  const { network } = chain(4, {});
+  await network.run(async () => {
+    const timeout = pause(1).then(() => "timer");
+    const work = network.real(promisify(gzip)(Buffer.alloc(1 << 20))).then(() => "work");
+    expect(await Promise.race([timeout, work])).toBe("work");
+    expect(network.clock.now()).toBe(0);
+    expect(await failure(network.real(Promise.reject(new Error("it went wrong"))))).toMatchObject({
+      message: "it went wrong",
+    });
+  });
+  expect(await network.real(Promise.resolve(5))).toBe(5);
+});
+
+test("network.eventually waits in virtual time until a check passes, or says what was still not so", async () => {
+  const { network, desk, camera: host } = chain(4, { latencyMs: 500 });
+  await network.run(async () => {
+    const r = host.socket();
+    await r.bind(["0.0.0.0", 9000]);
+    const all = heard(r);
+    await desk.socket().sendto("x", camera);
+    await network.eventually(() => expect(textsOf(all)).toEqual(["x"]));
+    expect(network.clock.now()).toBe(500);
+    await network.eventually(() => network.clock.now() >= 700);
+    const error = await failure(network.eventually(() => expect(all).toHaveLength(2), { timeoutMs: 300 }));
+    expect(error).toMatchObject({
+      message: expect.stringMatching(/^still not so after 300 ms of virtual time: /) as string,
+    });
+    expect((error as Error).cause).toMatchObject({ name: "AssertionError" });
+    expect(network.clock.now()).toBe(1000);
+  });
+});
+
+test("hosts know each other's names, in the family that is asked for", async () => {
+  const network = new Network();
+  const a = network.host("a", { address: "10.0.0.1" });
+  const b = network.host("b", { addresses: ["10.0.0.2", "fd00::2"] });
+  network.link(a, b);
+  await network.run(async () => {
+    const r = b.socket();
+    await r.bind(["b", 9000]);
+    expect(r.getsockname().host).toBe("10.0.0.2");
+    await a.socket().sendto("x", ["b", 9000]);
+    expect((await r.recvmsg()).source.host).toBe("10.0.0.1");
+    expect(await failure(b.socket(AF_INET6).sendto("x", ["a", 9000]))).toMatchObject({ code: "ENOTFOUND" });
+  });
+});
