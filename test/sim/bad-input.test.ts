@@ -324,7 +324,7 @@ describe("calls are refused", () => {
       [[[router]], type, /^partition: group 0 must be hosts of this network, not "r"/],
       [[[a, b], [a]], range, /^partition: group 1 must be hosts that no other group has, not "a"/],
     ] as const) {
-      expect(thrown(() => network.partition(...(groups as never)))).toEqual([
+      expect(thrown(() => network.partition(...(groups as readonly unknown[] as never[])))).toEqual([
         code,
         expect.stringMatching(message),
       ]);

@@ -215,7 +215,7 @@ describe("a host that crashes", () => {
       const iterated = world.camera.socket();
       await iterated.bind(["0.0.0.0", 9001]);
       const iteration = (async () => {
-        for await (const each of iterated) throw new Error(String(each));
+        for await (const each of iterated) throw new Error(`${each.size} bytes came`);
       })();
       const waits = [s.recvfrom(10), s.recvmsg(), s.recv(10, { timeoutMs: 5000 })];
       const failures = waits.map((each) => failure(each));

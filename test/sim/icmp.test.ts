@@ -65,7 +65,7 @@ for (const version of [4, 6] as const) {
       addresses.find((each) => each.includes(":") === (version === 6)),
     );
     expect(trace).toEqual([
-      ...ends.map((from, index) => [from, expect.stringMatching(/exceeded/), 2 * (index + 1)]),
+      ...ends.map((from, index) => [from, expect.stringMatching(/exceeded/) as string, 2 * (index + 1)]),
       [there, "port unreachable", 12],
     ]);
     expect(fates(network)).toMatchObject({ "TTL exceeded": 5, "nobody listens": 1, noted: 6 });

@@ -193,6 +193,34 @@ describe("a black hole", () => {
     });
     expect(fates(network)["dropped by a firewall"]).toBe(2);
   });
+
+  for (const [version, mtuBytes, maxPayload] of [
+    [4, 1000, 972],
+    [6, 1300, 1252],
+  ] as const) {
+    test(`as the profile "broken-firewall" has it lets nothing tell of a narrow link over IPv${version}`, async () => {
+      const world = chain(version, {}, "broken-firewall", { mtuBytes });
+      const { network, desk } = world;
+      const peer = version === 4 ? camera : camera6;
+      await network.run(async () => {
+        await echo(world, version);
+        const s = desk.socket(version === 4 ? AF_INET : AF_INET6);
+        for (const length of [1400, 3000]) {
+          await s.sendto(bytes(length), peer);
+          expect(await failure(s.recvmsg({ timeoutMs: 60_000 }))).toMatchObject({ code: "ETIMEDOUT" });
+        }
+        expect(s.pathMtu(peer)).toBe(1500);
+        const { host } = await s
+          .sendto("x", peer)
+          .then(() => s.recvmsg())
+          .then(({ source }) => source);
+        expect(host).toBe(peer[0]);
+        expect(await probePathMtu(s, peer)).toMatchObject({ maxPayload, blackHole: true });
+      });
+      expect(fates(network, "r1→r2")["dropped by a firewall"]).toBe(3);
+      expect(fates(network, "r2→r1")["dropped by a firewall"]).toBeGreaterThan(0);
+    });
+  }
 });
 
 test("a firewall is changed only to what there is", () => {
