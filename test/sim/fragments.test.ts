@@ -200,6 +200,27 @@ describe("IPv4", () => {
     }
   });
 
+  test("a corruption that the checksum tells is told after one that it does not tell as well", async () => {
+    for (const [first, second] of [
+      [false, true],
+      [true, false],
+    ] as const) {
+      const world = chain(
+        4,
+        { corruptRatio: 1, corruptPasses: first },
+        { corruptRatio: 1, corruptPasses: second },
+      );
+      await world.network.run(async () => {
+        const [s, r] = await ends(world);
+        const all = heard(r);
+        await s.sendto(bytes(1000), camera);
+        await pause(10);
+        expect(all).toEqual([]);
+      });
+      expect(fates(world.network, "r1→camera")).toEqual({ "wrong checksum": 1 });
+    }
+  });
+
   test("an ICMP error goes in fragments over a link that is narrower than it", async () => {
     const world = chain(4, { mtuBytes: 300 });
     await world.network.run(async () => {

@@ -131,12 +131,27 @@ describe("fragments by hand", () => {
     const original = sent.content as UdpDatagram;
     const flipped = Buffer.from(original.payload);
     flipped[20] = (flipped[20] ?? 0) ^ 1;
-    const corrupted = { ...original, payload: flipped, intact: original.payload };
+    const corrupted = { ...original, payload: flipped, intact: original.payload, sent: original.payload };
     const bench = new Bench();
     const results = fragments(sent, 68, () => 0).map((each) =>
       bench.add(each.offset === 0 ? { ...each, content: corrupted } : each),
     );
     expect(results.at(-1)?.content).toEqual(corrupted);
+  });
+
+  test("parts of two datagrams that have the same identification make one with a wrong checksum", () => {
+    const half = (text: string, offset: number): Packet =>
+      part(offset, 24, offset === 0, { content: udp(Buffer.alloc(40, text)) });
+    const bench = new Bench();
+    bench.add(half("two ", 24));
+    const payload = Buffer.concat([Buffer.alloc(16, "one "), Buffer.alloc(24, "two ")]);
+    expect(bench.add(half("one ", 0))?.content).toMatchObject({ payload, intact: Buffer.alloc(40, "one ") });
+    // Where both say the same, the checksum is right.
+    bench.add(half("same", 24));
+    expect(bench.add(half("same", 0))?.content).toMatchObject({
+      payload: Buffer.alloc(40, "same"),
+      intact: undefined,
+    });
   });
 });
 

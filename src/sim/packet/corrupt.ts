@@ -21,6 +21,7 @@ export function corrupt(packet: Packet, draw: number, passes: boolean): Packet {
   const bit = draw % bits;
   const at = from + (bit >> 3);
   payload[at] = (payload[at] as number) ^ (1 << (bit & 7));
-  const intact = passes ? undefined : (content.intact ?? content.payload);
-  return { ...packet, content: { ...content, payload, intact } };
+  // A flip that was told before is told after one that is not.
+  const intact = content.intact ?? (passes ? undefined : content.payload);
+  return { ...packet, content: { ...content, payload, intact, sent: content.sent ?? content.payload } };
 }

@@ -8,6 +8,8 @@ export interface UdpDatagram {
   readonly payload: Buffer;
   /** What the checksum was made of, where a bit of the payload was flipped since. */
   readonly intact: Buffer | undefined;
+  /** The payload as it left its socket, where a bit of it was flipped since, told by the checksum or not. */
+  readonly sent?: Buffer;
 }
 
 /** An ICMP or ICMPv6 error (RFC 792, RFC 4443). */

@@ -190,17 +190,27 @@ function whole(parts: readonly Packet[], length: number): Packet {
   return { ...first, content, offset: 0, length, moreFragments: false };
 }
 
-/** Fragments that were not all cut from one thing: one was corrupted, or a stranger made it. */
+/**
+ * Fragments that were not all cut from one thing: one was corrupted, or they are of several datagrams, since the
+ * identification came round again before the fragments of the older one had timed out (RFC 4963).
+ */
 function joined(parts: readonly Packet[], length: number): UdpDatagram {
   const first = parts[0]?.content as UdpDatagram;
   const bytes = length - udpHeaderBytes;
-  const [payload, intact] = [Buffer.alloc(bytes), Buffer.alloc(bytes)];
+  const [payload, checked] = [Buffer.alloc(bytes), Buffer.alloc(bytes)];
   for (const { content, offset, length } of parts) {
     const from = Math.max(0, offset - udpHeaderBytes);
     const to = offset + length - udpHeaderBytes;
     const { payload: own, intact: original } = content as UdpDatagram;
     own.copy(payload, from, from, to);
-    (original ?? own).copy(intact, from, from, to);
+    (original ?? own).copy(checked, from, from, to);
   }
-  return { ...first, payload, intact: payload.equals(intact) ? undefined : intact };
+  const sent = first.sent ?? first.payload;
+  const isOne = parts.every(({ content }) => {
+    const { sent: other, payload } = content as UdpDatagram;
+    return (other ?? payload) === sent;
+  });
+  // The checksum is in the first fragment: of the datagram that this one is of.
+  const intact = isOne ? checked : sent;
+  return { ...first, payload, intact: payload.equals(intact) ? undefined : intact, sent };
 }
