@@ -1,4 +1,12 @@
-import { AF_INET, AF_INET6, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT } from "datagram";
+import {
+  AF_INET,
+  AF_INET6,
+  IPPROTO_IP,
+  IP_MTU_DISCOVER,
+  IP_PMTUDISC_DONT,
+  SOL_SOCKET,
+  SO_BROADCAST,
+} from "datagram";
 import { Network } from "datagram/sim";
 import { describe, expect, test } from "vitest";
 
@@ -36,7 +44,7 @@ describe("partitions", () => {
         }),
       );
       const s = a.socket();
-      s.setsockopt(1, 6, 1);
+      s.setsockopt(SOL_SOCKET, SO_BROADCAST, 1);
       const reached = async (to: string): Promise<string[]> => {
         for (const list of lists) list.length = 0;
         await s.sendto("x", [to, 9000]);

@@ -1,7 +1,7 @@
 import { gzip } from "node:zlib";
 import { promisify } from "node:util";
 
-import { AF_INET6, OSError } from "datagram";
+import { AF_INET6, OSError, SOL_SOCKET, SO_BROADCAST } from "datagram";
 import { Network, StuckError } from "datagram/sim";
 import { describe, expect, test } from "vitest";
 
@@ -114,6 +114,30 @@ describe("a program that waits for what can never come", () => {
       waiting: [expect.stringMatching(/^desk waits/)],
     });
   });
+});
+
+test("a broadcast that goes round among switches for ever ends the run with an error that names the links", async () => {
+  const network = new Network();
+  const a = network.host("a", { address: "10.0.0.1" });
+  const [x, y, z] = [network.switch("x"), network.switch("y"), network.switch("z")];
+  network.link(a, x);
+  for (const [from, to] of [
+    [x, y],
+    [y, z],
+    [z, x],
+  ] as const) {
+    network.link(from, to);
+  }
+  const error = await failure(
+    network.run(async () => {
+      const s = a.socket();
+      s.setsockopt(SOL_SOCKET, SO_BROADCAST, 1);
+      await s.sendto("x", ["255.255.255.255", 9000]);
+      await pause(10);
+    }),
+  );
+  expect(error).toMatchObject({ code: "ERR_SIM_LIVELOCK" });
+  for (const name of ["x→y", "y→z", "z→x"]) expect((error as Error).message).toContain(`link ${name}`);
 });
 
 test("sockets are closed when the run settles, whether it failed or not, and can then do nothing", async () => {

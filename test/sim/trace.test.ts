@@ -3,7 +3,16 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { AF_INET, AF_INET6, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT } from "datagram";
+import {
+  AF_INET,
+  AF_INET6,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_UNICAST_HOPS,
+  IP_MTU_DISCOVER,
+  IP_PMTUDISC_DONT,
+  IP_TTL,
+} from "datagram";
 import { Network, type LinkSettings } from "datagram/sim";
 import { describe, expect, test } from "vitest";
 
@@ -44,7 +53,8 @@ async function busy(seed: number, limits = {}): Promise<Network> {
         await pause(round % 7);
       }
       await s.sendto("ttl", [to, 9000]);
-      s.setsockopt(family === AF_INET ? 0 : 41, family === AF_INET ? 2 : 16, 1);
+      if (family === AF_INET) s.setsockopt(IPPROTO_IP, IP_TTL, 1);
+      else s.setsockopt(IPPROTO_IPV6, IPV6_UNICAST_HOPS, 1);
       await s.sendto("ttl", [to, 9000]);
     }
     await pause(70_000);
