@@ -25,6 +25,11 @@ export interface Stack {
    * @throws `OSError` `ENOTFOUND` or `EAI_AGAIN` naming the host.
    */
   resolve(host: string, family: Family): Promise<readonly Endpoint[]>;
+  /**
+   * Whether the program has ended whose sockets are being closed: receive calls that wait are then left as they are, as at
+   * the end of a process. Without it, that is the process's.
+   */
+  ended?(): boolean;
   /** @throws `OSError` such as `EMFILE` or `EAFNOSUPPORT`. */
   open(family: Family, options: DriverOptions, events: DriverEvents): Driver;
 }

@@ -466,7 +466,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
             reject(error);
           }
         };
-        receiver.receive(wait, serve, reject);
+        receiver.receive(wait, serve, this.#stack.ended ? unlessEnded(this.#stack, reject) : reject);
       });
     } catch (error) {
       return Promise.reject(error);
@@ -508,4 +508,11 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     const diagnostics = channel(`datagram:${event}`);
     if (diagnostics.hasSubscribers) diagnostics.publish({ socket: this, message });
   }
+}
+
+/** Nothing is left to tell a program that has ended. */
+function unlessEnded(stack: Stack, reject: (reason: unknown) => void): (reason: unknown) => void {
+  return (reason) => {
+    if (stack.ended?.() !== true) reject(reason);
+  };
 }

@@ -71,6 +71,7 @@ export class Network {
   readonly #broadcasts = new Set<string>();
   readonly #fabric: Fabric;
   #generation = 0;
+  #ending = false;
   #ranks = 0;
   #numbers = 0;
   #routerAddresses = 0;
@@ -183,7 +184,8 @@ export class Network {
 
   /**
    * Executes a program in virtual time: at once, over all waiting. `setTimeout`, `Date` and their kin are virtual meanwhile,
-   * in the whole thread. When it has settled, all sockets are closed and time stops.
+   * in the whole thread. When it has settled, all sockets are closed and time stops: loops of `for await` end, other
+   * receive calls that wait are left as they are, as at the end of a process.
    *
    * @param program what runs on all the hosts.
    * @returns what it gives.
@@ -216,11 +218,15 @@ export class Network {
 
   #makeFabric(): Fabric {
     const generation = (): number => this.#generation;
+    const ending = (): boolean => this.#ending;
     return {
       timeline: this.#time,
       trace: this.trace,
       get generation() {
         return generation();
+      },
+      get ending() {
+        return ending();
       },
       owner: (address) => this.#owners.get(address),
       claim: (address, node) => {
@@ -325,7 +331,9 @@ export class Network {
   }
 
   async #close(): Promise<void> {
+    this.#ending = true;
     await Promise.all(this.#hosts.map((host) => host.closeSockets()));
+    this.#ending = false;
   }
 }
 

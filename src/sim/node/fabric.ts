@@ -10,6 +10,8 @@ export interface Fabric {
   readonly trace: Trace;
   /** Changes whenever a node, a link or an address is added: what is known of routes is void then. */
   readonly generation: number;
+  /** Whether a run has settled, and what is open is being closed. */
+  readonly ending: boolean;
   /** Who has an address, IPv4 or IPv6, as `Address` spells it. */
   owner(address: string): Node | undefined;
   /** Whether a destination is everybody on the network of some node: its directed broadcast (RFC 919). */
