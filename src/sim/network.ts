@@ -3,6 +3,7 @@ import { Address, type Endpoint } from "../core/address.js";
 import { AF_INET } from "../core/constants.js";
 import type { Clock } from "../core/driver.js";
 import { OSError, outOfRange, wholeNumber, wrongType } from "../core/errors.js";
+import { refuseUnknown } from "./fields.js";
 import { Channel } from "./link/channel.js";
 import { type CheckedLink, checkLink } from "./link/check.js";
 import { Link } from "./link/link.js";
@@ -46,10 +47,14 @@ export interface RouterOptions extends NodeOptions {
   readonly nat?: NatOptions | true | undefined;
 }
 
+const nodeFields = ["address", "addresses"];
+
 /** How long one run may take. */
 export interface RunOptions {
   /** Virtual milliseconds. @default 3,600,000: an hour */
   readonly limitMs?: number | undefined;
+  /** Real milliseconds, about, that work outside virtual time, such as files, may hold the clock at a time. @default 60,000 */
+  readonly realLimitMs?: number | undefined;
 }
 
 /**
@@ -80,6 +85,7 @@ export class Network {
   constructor(options: NetworkOptions = {}) {
     if (typeof (options as unknown) !== "object" || (options as unknown) === null)
       throw wrongType("options", "an object", options);
+    refuseUnknown(options, ["seed", "trace"], "options: a field");
     this.seed = wholeNumber("seed", options.seed ?? 1, 0, 0xffff_ffff);
     this.trace = new Trace(options.trace);
     this.#fabric = this.#makeFabric();
@@ -99,6 +105,7 @@ export class Network {
   host(name: string, options: NodeOptions): Host {
     const where = `host ${this.#newName(name, "host")}`;
     const addresses = this.#addresses(options, where);
+    refuseUnknown(options, nodeFields, `${where}: a field`);
     if (addresses.length === 0)
       throw outOfRange(`${where}: address`, "an IP address such as 10.0.0.2", undefined);
     const made = new Host(this.#fabric, this.#time, name, addresses, (host, family) =>
@@ -113,16 +120,15 @@ export class Network {
   router(name: string, options: RouterOptions = {}): Router {
     const where = `router ${this.#newName(name, "router")}`;
     const given = this.#addresses(options, where);
+    refuseUnknown(options, [...nodeFields, "firewall", "nat"], `${where}: a field`);
     const { nat, firewall } = options;
     const addresses = [...given, ...this.#missingAddresses(given, where)];
     const hosts = addresses.map(({ host }) => host);
+    const outside = hosts.find((address) => !address.includes(":")) as string;
     const translator =
       nat === undefined
         ? undefined
-        : new Nat(this.#time, new Random(this.seed, `nat ${where}`), {
-            ...readNat(nat, where),
-            address: hosts.find((address) => !address.includes(":")) as string,
-          });
+        : new Nat(this.#time, new Random(this.seed, `nat ${where}`), readNat(nat, outside, where));
     const made = new Router(this.#fabric, name, { addresses: hosts, firewall, nat: translator });
     this.#add(made, addresses);
     return made;
@@ -199,7 +205,7 @@ export class Network {
       failure: (error: unknown) => withSeed(error, this.seed, this.#time.clock.now()),
       ended: () => this.#close(),
     };
-    return this.#time.run(program, hooks, options.limitMs === undefined ? {} : { limitMs: options.limitMs });
+    return this.#time.run(program, hooks, options);
   }
 
   /** Holds the clock until a promise has settled that virtual time cannot see: crypto, zlib, WebAssembly, `import()`. */
@@ -245,10 +251,10 @@ export class Network {
 
   #newName(name: unknown, what: string): string {
     if (typeof name !== "string") throw wrongType(`name of a ${what}`, "a string", name);
-    if (!/^[^\s:/%[\]]{1,63}$/.test(name)) {
+    if (!/^[^\s:/%[\]–→]{1,63}$/.test(name)) {
       throw outOfRange(
         `name of a ${what}`,
-        "1 to 63 characters without spaces, colons, slashes or brackets",
+        "1 to 63 characters without spaces, colons, slashes, brackets, – and →",
         name,
       );
     }

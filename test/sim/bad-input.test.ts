@@ -370,3 +370,25 @@ describe("calls are refused", () => {
     expect(await network.run(() => 1)).toBe(1);
   });
 });
+
+test("a field that nobody reads is refused, naming it and those that there are", () => {
+  const network = new Network();
+  const address = "10.0.0.1";
+  for (const [call, message] of [
+    [() => new Network({ sed: 7 } as never), /^options: a field must be one of seed, trace, not "sed"/],
+    [() => new Network({ trace: { packet: 1 } as never }), /^trace: a field .* "packet"/],
+    [() => network.host("a", { address, adress: address } as never), /^host a: a field .* "adress"/],
+    [() => network.router("r", { firewal: {} } as never), /^router r: a field .* "firewal"/],
+    [() => network.router("r", { nat: { outside: 1 } as never }), /^router r: nat: a field .* "outside"/],
+  ] as const) {
+    expect(thrown(call)).toEqual([range, expect.stringMatching(message)]);
+  }
+});
+
+test("a NAT whose own address is in the networks behind it is refused: it would translate nothing", () => {
+  const network = new Network();
+  expect(thrown(() => network.router("home", { address: "10.0.0.254", nat: true }))).toEqual([
+    range,
+    expect.stringMatching(/^router home: nat.inside must be networks without its own address 10\.0\.0\.254/),
+  ]);
+});

@@ -1,4 +1,5 @@
 import { outOfRange, wholeNumber, wrongType } from "../../core/errors.js";
+import { refuseUnknown } from "../fields.js";
 import { type Firewall, type Profile, profiles } from "./profiles.js";
 import type { GilbertElliott, LinkDirections, LinkInput, LinkSettings, ProfileName } from "./settings.js";
 
@@ -278,12 +279,6 @@ function read(
   // NaN is in no range.
   if (!(value >= range.least && value <= range.most)) throw outOfRange(what, range.text, value);
   return value;
-}
-
-function refuseUnknown(fields: object, known: readonly string[], what: string): void {
-  for (const field of Object.keys(fields)) {
-    if (!known.includes(field)) throw outOfRange(what, `one of ${known.join(", ")}`, field);
-  }
 }
 
 function isRecord(value: unknown): value is Fields {

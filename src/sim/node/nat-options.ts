@@ -1,10 +1,11 @@
 import { outOfRange, wrongType } from "../../core/errors.js";
-import { readPrefix } from "./addresses.js";
+import { refuseUnknown } from "../fields.js";
+import { bytesOf, isWithin, readPrefix } from "./addresses.js";
 import type { Filtering, NatParts } from "./nat.js";
 
 /** How a router translates addresses (RFC 4787). */
 export interface NatOptions {
-  /** The IPv4 networks behind it. @default those for private use: 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 (RFC 1918) */
+  /** The IPv4 networks behind it, which it translates for towards all others; its own address is in none of them. @default those for private use: 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 (RFC 1918) */
   readonly inside?: readonly string[] | undefined;
   /** Milliseconds without traffic after which a mapping is forgotten. @default 30,000, as Linux does where no answer came */
   readonly mappingTimeoutMs?: number | undefined;
@@ -18,12 +19,18 @@ const filters: readonly Filtering[] = [
   "address-and-port-dependent",
 ];
 
-/** Checks the options of a NAT. @throws `TypeError`, `RangeError` naming `where` and the field. */
-export function readNat(given: unknown, where: string): Omit<NatParts, "address"> {
+/**
+ * Checks the options of a NAT.
+ *
+ * @param address its outside address.
+ * @throws `TypeError`, `RangeError` naming `where` and the field.
+ */
+export function readNat(given: unknown, address: string, where: string): NatParts {
   if (given !== true && (typeof given !== "object" || given === null)) {
     throw wrongType(`${where}: nat`, "true or an object", given);
   }
   const options: NatOptions = given === true ? {} : given;
+  refuseUnknown(options, ["inside", "mappingTimeoutMs", "filtering"], `${where}: nat: a field`);
   const { inside = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"], mappingTimeoutMs = 30_000 } = options;
   const { filtering = "address-and-port-dependent" } = options;
   if (!Array.isArray(inside)) throw wrongType(`${where}: nat.inside`, "an array of networks", inside);
@@ -40,5 +47,9 @@ export function readNat(given: unknown, where: string): Omit<NatParts, "address"
   for (const [index, { bytes }] of networks.entries()) {
     if (bytes.length !== 4) throw outOfRange(`${where}: nat.inside`, "networks of IPv4", inside[index]);
   }
-  return { inside: networks, timeout: Math.round(mappingTimeoutMs * 1e6), filtering };
+  if (networks.some((network) => isWithin(bytesOf(address), network))) {
+    const outside = `networks without its own address ${address}, which is what the outside sees`;
+    throw outOfRange(`${where}: nat.inside`, outside, inside.join(", "));
+  }
+  return { address, inside: networks, timeout: Math.round(mappingTimeoutMs * 1e6), filtering };
 }

@@ -208,7 +208,7 @@ export class Run {
 
   #jump(to: number, drive: Drive): void {
     if (to > drive.deadline) {
-      const why = `the run has taken all of its ${drive.limitNs / NS_PER_MS} ms ${this.#when()}`;
+      const why = `the run has taken all of its ${drive.limitNs / NS_PER_MS} ms (limitMs) ${this.#when()}`;
       throw new StuckError("ERR_SIM_TIME_LIMIT", why, this.#hooks.waiting());
     }
     this.#schedule.jump(to);

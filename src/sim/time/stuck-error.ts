@@ -17,7 +17,7 @@ export class StuckError extends Error {
 
   /** @param why a sentence without its full stop. */
   constructor(code: StuckCode, why: string, waiting: readonly string[]) {
-    super(`${why}, and the program still waits: ${list(waiting)}`);
+    super(`${why}, and the program still waits${list(waiting)}`);
     this.code = code;
     this.waiting = waiting;
   }
@@ -32,7 +32,7 @@ const NAMED = 20;
 
 function list(waiting: readonly string[]): string {
   if (waiting.length === 0)
-    return "for nothing of this network (what is outside it, real(promise) waits for)";
+    return ", but on no socket of this network: for what is outside of it, real(promise) holds the clock";
   const more = waiting.length - NAMED;
-  return [...waiting.slice(0, NAMED), ...(more > 0 ? [`and ${more} more`] : [])].join("; ");
+  return `: ${[...waiting.slice(0, NAMED), ...(more > 0 ? [`and ${more} more`] : [])].join("; ")}`;
 }

@@ -53,7 +53,7 @@ export class VirtualTime implements Timeline {
   async run<T>(
     body: () => Promise<T> | T,
     hooks: RunHooks,
-    { limitMs = 3_600_000, realLimitMs = 60_000 }: Partial<RunLimits> = {},
+    { limitMs = 3_600_000, realLimitMs = 60_000 }: { [Limit in keyof RunLimits]?: number | undefined } = {},
   ): Promise<T> {
     for (const [name, limit] of Object.entries({ limitMs, realLimitMs })) {
       if (typeof limit !== "number") throw wrongType(name, "milliseconds", limit);

@@ -1,6 +1,7 @@
 import type { Buffer } from "node:buffer";
 
 import { wholeNumber, wrongType } from "../../core/errors.js";
+import { refuseUnknown } from "../fields.js";
 import { capture } from "./capture.js";
 import { describePassage } from "./describe.js";
 import { TraceHash } from "./hash.js";
@@ -39,6 +40,7 @@ export class Trace {
   constructor(limits: TraceLimits = {}) {
     if (typeof limits !== "object" || (limits as unknown) === null)
       throw wrongType("trace", "an object", limits);
+    refuseUnknown(limits, ["packets", "bytes"], "trace: a field");
     this.#mostPackets = wholeNumber("trace.packets", limits.packets ?? 100_000, 0, 10_000_000);
     this.#mostBytes = wholeNumber("trace.bytes", limits.bytes ?? 64 << 20, 0, Number.MAX_SAFE_INTEGER);
   }
