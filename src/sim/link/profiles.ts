@@ -17,9 +17,9 @@ export interface Profile {
 /** What a firewall drops without a word. */
 export interface Firewall {
   /** Fragments of IP packets, the first among them. @default false */
-  readonly dropFragments?: boolean;
+  readonly dropFragments?: boolean | undefined;
   /** ICMP errors. @default false */
-  readonly dropIcmp?: boolean;
+  readonly dropIcmp?: boolean | undefined;
 }
 
 /** Links by name. */

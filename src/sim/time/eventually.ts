@@ -4,9 +4,9 @@ import type { Clock } from "../../core/driver.js";
 /** How long and how often `eventually` tries. */
 export interface EventuallyOptions {
   /** Virtual milliseconds until it fails. @default 10_000 */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** Virtual milliseconds between tries. @default 10 */
-  readonly everyMs?: number;
+  readonly everyMs?: number | undefined;
 }
 
 /** See `VirtualTime.eventually`. */
