@@ -1,5 +1,6 @@
 import { Address, type AddressLike } from "../index.js";
 import { outOfRange, wholeNumber, wrongType } from "../core/errors.js";
+import { refuseUnknown } from "../sim/fields.js";
 import { type CheckedSettings, checkLink } from "../sim/link/check.js";
 import { profiles } from "../sim/link/profiles.js";
 import type { LinkInput, LinkSettings, ProfileName } from "../sim/link/settings.js";
@@ -53,11 +54,13 @@ export function checkOptions(options: ProxyOptions): CheckedOptions {
   if (typeof (options as unknown) !== "object" || (options as unknown) === null) {
     throw wrongType("options", "an object with a target", options);
   }
+  // A setting of a link that stands beside `link` would do nothing.
+  refuseUnknown(options, Object.keys(fields), "options: a field");
   const { target, listen = ["127.0.0.1", 0], link = {}, seed, idleMs = 60_000 } = options;
   const { maxClients = 1024, maxInFlight = 65_536, maxInFlightBytes = 64 << 20 } = options;
   const checked = {
-    target: Address.from(target),
-    listen: Address.from(listen),
+    target: readAddress("target", target),
+    listen: readAddress("listen", listen),
     link,
     seed: seed === undefined ? undefined : wholeNumber("seed", seed, 0, 0xffff_ffff),
     maxClients: wholeNumber("maxClients", maxClients, 1, 60_000),
@@ -83,6 +86,26 @@ export function checkFaults(
     up: withMtu(up, namedMtu(link, "up"), "up", overIPv4),
     down: withMtu(down, namedMtu(link, "down"), "down", overIPv4),
   };
+}
+
+const fields: Readonly<Record<keyof ProxyOptions, true>> = {
+  target: true,
+  listen: true,
+  link: true,
+  seed: true,
+  maxClients: true,
+  idleMs: true,
+  maxInFlight: true,
+  maxInFlightBytes: true,
+};
+
+function readAddress(option: "target" | "listen", given: AddressLike): Address {
+  try {
+    return Address.from(given);
+  } catch (error) {
+    if (error instanceof Error) error.message = `${option}: ${error.message}`;
+    throw error;
+  }
 }
 
 function withMtu(

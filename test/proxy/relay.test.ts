@@ -207,7 +207,13 @@ describe("what it refuses", () => {
 
   test.for<[string, unknown, RegExp]>([
     ["no options", undefined, /^options must be/],
-    ["no target", {}, /address must be/],
+    ["no target", {}, /^target: address must be/],
+    ["no address to listen at", { target: ["127.0.0.1", 9], listen: 9000 }, /^listen: address must be/],
+    [
+      "a setting of a link that is not in one",
+      { target: ["127.0.0.1", 9], lossRatio: 0.1 },
+      /^options: a field must be one of target, listen, link,.* not "lossRatio"/,
+    ],
     ["port 0 as a target", { target: ["127.0.0.1", 0] }, /^target must be/],
     ["a seed below 0", { target: ["127.0.0.1", 9], seed: -1 }, /^seed must be/],
     ["no clients", { target: ["127.0.0.1", 9], maxClients: 0 }, /^maxClients must be/],
