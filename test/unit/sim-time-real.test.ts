@@ -57,6 +57,14 @@ describe("real work", () => {
     await during;
   });
 
+  test("a child process is waited for in each of several runs: one that has exited hides none", async () => {
+    for (let run = 0; run < 5; run++) {
+      const time = new VirtualTime();
+      await time.run(() => promisify(execFile)("sleep", ["0.02"]), hooks);
+      expect(time.now).toBe(0);
+    }
+  });
+
   test("servers and workers, which may stay for ever, do not hold the clock", async () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

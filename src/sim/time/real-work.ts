@@ -1,5 +1,7 @@
 import process from "node:process";
 
+import { real } from "./real-timers.js";
+
 /**
  * Work that Node does outside JavaScript and that ends by itself, by its name in `process.getActiveResourcesInfo()`:
  * `node:fs` with callbacks, with promises, and the close of a `FileHandle`; `dns.lookup`, `dns.lookupService`; a child
@@ -17,6 +19,9 @@ const WORK: ReadonlySet<string> = new Set([
 ]);
 const CHILD = "ProcessWrap";
 
+/** Turns of the event loop, a millisecond or so, in which a child process that has exited goes from the list. */
+const TURNS_ALONE = 1_000;
+
 /** Whether files or names are being worked on, or child processes run beyond those that did when it was made. */
 export class RealWork {
   /** May stay for as long as they like, unlike other work that began before: that is waited for. */
@@ -24,6 +29,14 @@ export class RealWork {
 
   constructor() {
     this.pending();
+  }
+
+  /**
+   * Waits, for a few milliseconds at most, until no child processes are left from before; `undefined` where there are none.
+   * One that has exited is listed a little longer, and its end would hide a new one.
+   */
+  begin(): Promise<void> | undefined {
+    return this.#childrenBefore > 0 ? this.#untilAlone() : undefined;
   }
 
   /** The names of the work under way, one each; empty when there is none. Costs about 0.12 µs. */
@@ -40,6 +53,13 @@ export class RealWork {
     if (children < this.#childrenBefore) this.#childrenBefore = children;
     if (working === 0 && children === this.#childrenBefore) return NONE;
     return resources.filter((name) => name === CHILD || WORK.has(name));
+  }
+
+  async #untilAlone(): Promise<void> {
+    for (let turn = 0; turn < TURNS_ALONE && this.#childrenBefore > 0; turn++) {
+      await new Promise<void>((resolve) => void real.setImmediate(resolve));
+      this.pending();
+    }
   }
 }
 

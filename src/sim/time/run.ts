@@ -82,6 +82,8 @@ export class Run {
 
   /** @throws `Error` when the globals cannot be faked; else whatever `RunHooks.failure` makes of what went wrong. */
   async execute<T>(body: () => Promise<T> | T): Promise<T> {
+    const beginning = this.#realWork.begin();
+    if (beginning) await beginning;
     this.#fakes = new Fakes(this.#schedule);
     try {
       const outcome = await settled(this.#until(body, this.#limits.limitMs * NS_PER_MS));
