@@ -83,9 +83,10 @@ export class SimDriver implements Driver, BoundSocket {
   /** Of the last datagram; void whenever a setting changes. */
   #route: Route | undefined;
   #refusal: OSError | undefined;
-  /** What lies unread, from `#first` on. */
-  #queue: (Unread | undefined)[] = [];
+  /** What lies unread, from `#first` to `#end`. */
+  readonly #queue: (Unread | undefined)[] = [];
   #first = 0;
+  #end = 0;
   #queuedBytes = 0;
   #dropped = 0;
   #toldDropped = 0;
@@ -204,7 +205,7 @@ export class SimDriver implements Driver, BoundSocket {
       throw refusal;
     }
     const { metadata } = this.#parts.options;
-    const end = Math.min(this.#queue.length, this.#first + receiveBatch);
+    const end = Math.min(this.#end, this.#first + receiveBatch);
     while (this.#first < end) {
       const unread = this.#queue[this.#first] as Unread;
       this.#queue[this.#first++] = undefined;
@@ -215,17 +216,18 @@ export class SimDriver implements Driver, BoundSocket {
       sink.push(data, unread.source, 0, metadata ? unread : undefined);
       if (metadata && unread.lostBefore > 0) this.#tellDropped(unread.lostBefore);
     }
-    const more = this.#first < this.#queue.length;
-    if (!more || this.#first >= compactAfter) {
-      this.#queue = more ? this.#queue.slice(this.#first) : [];
+    if (this.#first === this.#end) this.#first = this.#end = 0;
+    else if (this.#first >= compactAfter) {
+      this.#queue.splice(0, this.#first);
+      this.#end -= this.#first;
       this.#first = 0;
     }
-    return more;
+    return this.#end > 0;
   }
 
   wantReadable(on: boolean): void {
     this.#wanted = on;
-    if (on && (this.#refusal || this.#first < this.#queue.length)) this.#tellSoon();
+    if (on && (this.#refusal || this.#end > 0)) this.#tellSoon();
   }
 
   send(batch: Outbound): number {
@@ -275,8 +277,7 @@ export class SimDriver implements Driver, BoundSocket {
     if (this.#closed) return { unread, untold: [] };
     this.#closed = true;
     this.#wanted = false;
-    this.#queue = [];
-    this.#first = 0;
+    this.#queue.length = this.#first = this.#end = 0;
     if (this.port !== 0) this.#ip.ports.remove(this, this.port);
     this.#ip.groups.leaveAll(this);
     this.#parts.closed(this);
@@ -330,9 +331,8 @@ export class SimDriver implements Driver, BoundSocket {
     }
     const host = forSocket(packet.destination, this.#family);
     const came = { host, port: this.port, interface: at.name, toAll };
-    this.#queue.push(
-      new Unread(payload, this.#lastSource, came, packet.ttl, packet.tos, time, this.#lostBefore),
-    );
+    const { ttl, tos } = packet;
+    this.#queue[this.#end++] = new Unread(payload, this.#lastSource, came, ttl, tos, time, this.#lostBefore);
     this.#lostBefore = 0;
     return this.#tellReadable();
   }

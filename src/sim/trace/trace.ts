@@ -31,6 +31,8 @@ export class Trace {
   readonly #hash = new TraceHash();
   /** A ring of `#count` from `#first` on, which grows to `#mostPackets`. */
   readonly #kept: (Kept | undefined)[] = [];
+  /** Of each, so that forgetting it reads nothing of what has not been touched for long. */
+  readonly #lengths: number[] = [];
   #first = 0;
   #count = 0;
   #bytes = 0;
@@ -78,7 +80,9 @@ export class Trace {
       this.#forgotten++;
       return;
     }
-    this.#kept[this.#at(this.#count++)] = passage;
+    const place = this.#at(this.#count++);
+    this.#kept[place] = passage;
+    this.#lengths[place] = length;
     this.#bytes += length;
   }
 
@@ -98,8 +102,7 @@ export class Trace {
   }
 
   #forgetOldest(): void {
-    // A bit of it may have been flipped since, which does not change its length.
-    this.#bytes -= this.#kept[this.#first]?.packet.length ?? 0;
+    this.#bytes -= this.#lengths[this.#first] as number;
     this.#kept[this.#first] = undefined;
     this.#first = this.#at(1);
     this.#count--;
