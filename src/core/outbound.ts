@@ -54,6 +54,9 @@ let groupings = 0;
 /** Batches that wait to be used again by the sockets of this thread, and how many; more are left to the collector. */
 const idle: Outbound[] = [];
 const mostIdle = 16;
+/** Of those that were taken, how many are not given back yet, and how many of them are no reason to be sparing. */
+let taken = 0;
+const plenty = 64;
 const idleLarge: Outbound[] = [];
 const mostIdleLarge = 2;
 
@@ -104,7 +107,13 @@ export class Outbound {
 
   /** An empty batch; `release` gives it back. */
   static take(): Outbound {
+    taken++;
     return idle.pop() ?? new Outbound();
+  }
+
+  /** Whether so many sockets have batches under way that each should take no more memory than it needs. */
+  static get scarce(): boolean {
+    return taken >= plenty;
   }
 
   /** The same, for datagrams to many peers in turn. */
@@ -123,8 +132,10 @@ export class Outbound {
     this.count = this.bytes = this.settled = this.longest = 0;
     this.mixed = this.#filled = false;
     this.owner = this.#errors = this.#hows = undefined;
-    if (this.#capacity === ordinary && idle.length < mostIdle) idle.push(this);
-    else if (this.#capacity === large && idleLarge.length < mostIdleLarge) idleLarge.push(this);
+    if (this.#capacity === ordinary) {
+      taken--;
+      if (idle.length < mostIdle) idle.push(this);
+    } else if (this.#capacity === large && idleLarge.length < mostIdleLarge) idleLarge.push(this);
   }
 
   /** Copies a payload of `length` bytes in; `false` when there is no room for it, or the batch was filled at once. */

@@ -215,8 +215,10 @@ export class Sender {
 
   #batchAfter(tail: Outbound | Bulk | undefined, epoch: Epoch, bytes: number): Outbound {
     if (tail instanceof Outbound) return this.#batchFor(tail.mixed);
-    // What stands alone between bulks and barriers gets a small arena: of full ones, a few thousand would be 300 MB.
-    if (tail || epoch !== this.#firstEpoch) return new Outbound({ ...spare, bytes: bytes + spare.bytes });
+    // What stands alone between bulks and barriers, or on one of very many sockets, gets a small arena: of full ones, a few
+    // thousand would be 300 MB.
+    if (tail || epoch !== this.#firstEpoch || Outbound.scarce)
+      return new Outbound({ ...spare, bytes: bytes + spare.bytes });
     return Outbound.take();
   }
 
