@@ -35,7 +35,7 @@ export class Routes {
   }
 
   #search(node: Node): Interface | undefined {
-    // What the destination hangs on: with that, the search looks at no host but those at its two ends.
+    // What the destination hangs on: with that, the search looks at no host.
     const nextTo = new Set(node.interfaces.map(({ out }) => out.to.node));
     const seen = new Set<Node>([this.#from]);
     let ring: { at: Node; first: Interface | undefined }[] = [{ at: this.#from, first: undefined }];
@@ -43,12 +43,12 @@ export class Routes {
       const next: typeof ring = [];
       for (const { at, first } of ring) {
         if (nextTo.has(at)) {
-          const last = at.interfaces.find(({ out }) => out.to.node === node);
-          return first ?? last;
+          // The way back from there, seen from this end.
+          return first ?? node.interfaces.find(({ out }) => out.to.node === at)?.out.to;
         }
-        for (const each of at.interfaces) {
+        for (const each of onward(at, this.#generation)) {
           const beyond = each.out.to.node;
-          if (beyond.kind === "host" || seen.has(beyond)) continue;
+          if (seen.has(beyond)) continue;
           seen.add(beyond);
           next.push({ at: beyond, first: first ?? each });
         }
@@ -57,4 +57,16 @@ export class Routes {
     }
     return undefined;
   }
+}
+
+/** What `onward` has found, and in which state of the network. */
+const found = new WeakMap<Node, { readonly generation: number; readonly interfaces: readonly Interface[] }>();
+
+/** The interfaces of a node that lead on, to a router or a switch: of those of a switch, few. */
+function onward(node: Node, generation: number): readonly Interface[] {
+  const known = found.get(node);
+  if (known?.generation === generation) return known.interfaces;
+  const interfaces = node.interfaces.filter(({ out }) => out.to.node.kind !== "host");
+  found.set(node, { generation, interfaces });
+  return interfaces;
 }
