@@ -22,7 +22,7 @@ export interface Machine {
 }
 
 export function describeMachine(
-  { rounds, quick }: Options,
+  { rounds, quick, sim }: Options,
   programs: ReadonlyMap<ProgramName, Found>,
 ): Machine {
   const versions: Record<string, string> = {};
@@ -31,6 +31,7 @@ export function describeMachine(
     if ("missing" in program) missing[name] = program.missing;
     else versions[name] = program.version;
   }
+  if (sim) versions.sim = `Node ${process.versions.node}`;
   const args = process.argv.slice(2);
   return {
     cpu: cpus()[0]?.model.trim() ?? "unknown CPU",

@@ -7,8 +7,9 @@ import { readOptions } from "./options.js";
 import { killAll } from "./peer.js";
 import { type ProgramName, findPrograms } from "./programs.js";
 import { render } from "./report.js";
-import { type CostOutcome, type MemoryOutcome, type Results, ratioOf } from "./results.js";
+import { type CostOutcome, type MemoryOutcome, type Results, type SimOutcome, ratioOf } from "./results.js";
 import { parkers } from "./runs.js";
+import { measureSim } from "./sim.js";
 import { isReached, targets } from "./targets.js";
 import { workloads } from "./workloads.js";
 
@@ -25,13 +26,14 @@ const machine = describeMachine(options, programs);
 const results = await measureAll(bench, options, progress);
 const cost = options.cost ? await measureCost(bench, options, progress) : undefined;
 const memory = options.memory ? await measureMemory(bench, options, progress) : undefined;
+const sim = options.sim ? await measureSim(options, progress) : undefined;
 progress("");
-const report = { machine, results, cost, memory };
+const report = { machine, results, cost, memory, sim };
 if (options.json)
-  console.log(JSON.stringify({ ...report.machine, ...forMachines(results), cost, memory }, null, 2));
+  console.log(JSON.stringify({ ...report.machine, ...forMachines(results), cost, memory, sim }, null, 2));
 else console.log(render(report));
 if (options.write) writeDocument(render(report));
-tellFailures(results, cost, memory);
+tellFailures(results, cost, memory, sim);
 
 /** The programs that the chosen workloads are about. */
 function wantedPrograms(): Set<ProgramName> {
@@ -61,11 +63,16 @@ function tellFailures(
   of: Results,
   costOutcome: CostOutcome | undefined,
   memoryOutcome: MemoryOutcome | undefined,
+  simOutcome: SimOutcome | undefined,
 ): void {
   const outcomes = [...of].flatMap(([workload, cases]) =>
     [...cases].map(([name, outcome]) => [`${workload}, ${name}`, outcome] as const),
   );
-  const others = [["cost", costOutcome] as const, ["memory", memoryOutcome] as const];
+  const others = [
+    ["cost", costOutcome] as const,
+    ["memory", memoryOutcome] as const,
+    ["sim", simOutcome] as const,
+  ];
   for (const [title, outcome] of [...outcomes, ...others]) {
     if (!outcome || !("failed" in outcome)) continue;
     say(`bench: ${title}: ${outcome.failed}`);

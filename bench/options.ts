@@ -11,7 +11,11 @@ const cost = {
   name: "cost",
   title: "CPU time of draining a full receive buffer, with metadata and without",
 } as const;
-const all = [...workloads, cost, memory];
+const sim = {
+  name: "sim",
+  title: "the simulated network: datagrams a second, idle hosts, memory, ten virtual minutes",
+} as const;
+const all = [...workloads, cost, memory, sim];
 
 export interface Options {
   readonly rounds: number;
@@ -20,6 +24,7 @@ export interface Options {
   readonly write: boolean;
   readonly memory: boolean;
   readonly cost: boolean;
+  readonly sim: boolean;
   /** Millions of datagrams that `memory` receives. */
   readonly millions: number;
   readonly only: readonly string[];
@@ -36,6 +41,7 @@ disturb are repeated. What each workload does is in bench/README.md.
   --only <a,b,…>    these workloads; a name may end in * (deliver-*)
   --list            the workloads, with what each measures
   --cost            also the workload cost, which takes 40 seconds a round
+  --sim             also the workload sim, the simulated network, which takes a minute a round
   --memory          also the workload memory, which takes up to ten minutes
   --millions <n>    how many millions --memory receives, 2 to 10000 (100; with --quick 5)
   --json            one JSON object instead of tables
@@ -54,6 +60,7 @@ export function readOptions(): Options {
         write: { type: "boolean", default: false },
         memory: { type: "boolean", default: false },
         cost: { type: "boolean", default: false },
+        sim: { type: "boolean", default: false },
         millions: { type: "string" },
         only: { type: "string" },
         list: { type: "boolean", default: false },
@@ -69,6 +76,7 @@ export function readOptions(): Options {
       millions: whole("millions", values.millions, values.quick ? 5 : 100, 2, 10_000),
       memory: only.includes(memory.name) || values.memory,
       cost: only.includes(cost.name) || values.cost,
+      sim: only.includes(sim.name) || values.sim,
       only,
     };
   } catch (error) {

@@ -4,6 +4,8 @@ import {
   type MemoryOutcome,
   type Outcome,
   type Results,
+  type SimFigure,
+  type SimOutcome,
   type Spread,
   absence,
   isDisturbed,
@@ -11,7 +13,7 @@ import {
   roundsOf,
   spreadOf,
 } from "./results.js";
-import { costTarget, isMemoryReached, isReached, memoryTargetBytes, targets } from "./targets.js";
+import { costTarget, isMemoryReached, isReached, memoryTargetBytes, simTargets, targets } from "./targets.js";
 import { type Figure, type Workload, workloads } from "./workloads.js";
 import type { Machine } from "./machine.js";
 
@@ -20,10 +22,11 @@ export interface Report {
   readonly results: Results;
   readonly cost: CostOutcome | undefined;
   readonly memory: MemoryOutcome | undefined;
+  readonly sim: SimOutcome | undefined;
 }
 
 /** Everything, as Markdown. */
-export function render({ machine, results, cost, memory }: Report): string {
+export function render({ machine, results, cost, memory, sim }: Report): string {
   const measured = workloads.filter(({ name }) => results.has(name));
   return [
     machineLines(machine, results),
@@ -31,6 +34,7 @@ export function render({ machine, results, cost, memory }: Report): string {
     targetTable(results, cost, memory),
     ...measured.flatMap((workload) => workloadLines(workload, results.get(workload.name) ?? new Map())),
     ...costLines(cost),
+    ...simLines(sim),
     "### Memory and garbage collection",
     resourceTable(measured, results),
     memory ? memoryLine(memory) : undefined,
@@ -163,6 +167,43 @@ function costLines(cost: CostOutcome | undefined): string[] {
   ]);
   const head = ["drained", "ns a datagram, metadata off", "on", "on to off", "range"];
   return ["### cost: CPU time of draining a full receive buffer", table(head, rows)];
+}
+
+/** The simulated network. */
+function simLines(sim: SimOutcome | undefined): string[] {
+  if (!sim || !("figures" in sim)) return [];
+  const rows = sim.figures.map((each) => {
+    const { figure, name, spread } = each;
+    if (!spread) return [name];
+    const [wanted, reached] = simTarget(figure, spread.median);
+    const range = `${simAmount(each, spread.least)} to ${simAmount(each, spread.most)}`;
+    return [name, simAmount(each, spread.median), range, wanted, reached];
+  });
+  if (sim.idleCost) {
+    const { median, least, most } = sim.idleCost;
+    const target = `at most ${times(simTargets.idleCost)}`;
+    const name = "cost of a datagram between two of 10,000 hosts, to two alone";
+    const range = `${times(least)} to ${times(most)}`;
+    rows.push([name, times(median), range, target, yesOrNo(median <= simTargets.idleCost)]);
+  }
+  return [
+    "### sim: the simulated network, 64 bytes, one process on one CPU, the trace at its default limits",
+    table(["work", "measured", "range", "target", "reached"], rows),
+  ];
+}
+
+function simTarget(figure: SimFigure["figure"], median: number): [wanted: string, reached: string] {
+  if (figure === "perSecond") {
+    const least = simTargets.perSecond;
+    return [`at least ${least.toLocaleString("en")}/s`, yesOrNo(median >= least)];
+  }
+  if (figure === "seconds") return [`under ${simTargets.seconds} s`, yesOrNo(median < simTargets.seconds)];
+  return [`under ${mebibytes(simTargets.rssBytes)}`, yesOrNo(median < simTargets.rssBytes)];
+}
+
+function simAmount({ figure }: SimFigure, value: number): string {
+  if (figure === "perSecond") return `${amount(value, "datagrams/s")}/s`;
+  return figure === "seconds" ? `${value.toFixed(2)} s` : mebibytes(value);
 }
 
 /** What the ends of each delivery held and spent, where the runtime tells. */

@@ -15,6 +15,22 @@ export type MemoryOutcome =
 export type CostOutcome =
   { readonly costs: readonly Cost[] } | { readonly missing: string } | { readonly failed: string };
 
+/** The simulated network. */
+export type SimOutcome =
+  | {
+      readonly figures: readonly SimFigure[];
+      /** What a datagram costs among ten thousand hosts, to what it costs between two, round by round. */
+      readonly idleCost: Spread | undefined;
+    }
+  | { readonly failed: string };
+
+/** Datagrams a second, seconds or bytes. */
+export interface SimFigure {
+  readonly name: string;
+  readonly figure: "perSecond" | "seconds" | "rssBytes";
+  readonly spread: Spread | undefined;
+}
+
 /** Nanoseconds of CPU time a datagram. */
 export interface Cost {
   /** What was drained, and how. */

@@ -19,6 +19,9 @@ export const memoryTargetBytes = 16 << 20;
 /** What a drain with metadata may take, as a ratio to the same without. */
 export const costTarget = 1.05;
 
+/** What the simulated network must reach: datagrams a second, memory of a crowd, ten virtual minutes, idle hosts. */
+export const simTargets = { perSecond: 300_000, rssBytes: 2 * 2 ** 30, seconds: 5, idleCost: 1.1 } as const;
+
 export function isReached({ atLeast = 0, atMost = Infinity }: Target, ratio: number): boolean {
   return ratio >= atLeast && ratio <= atMost;
 }

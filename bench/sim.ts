@@ -1,0 +1,93 @@
+/** The simulated network: datagrams a second, what idle hosts cost, the memory of very many, ten minutes of a hundred. */
+import { join } from "node:path";
+
+import type { Progress } from "./measure.js";
+import type { Options } from "./options.js";
+import { type Line, Peer, type Settings } from "./peer.js";
+import { type Program, root } from "./programs.js";
+import { type SimOutcome, spread } from "./results.js";
+
+interface Scene {
+  readonly name: string;
+  readonly role: string;
+  readonly settings: Settings;
+  readonly figure: "perSecond" | "seconds" | "rssBytes";
+}
+
+const amount = { full: 1_000_000, quick: 100_000 };
+const senders = [
+  { by: "promises", what: "1,024 sendto() promises in a tick" },
+  { by: "sendMany", what: "sendMany() of 1,024" },
+  { by: "awaited", what: "sendto(), one by one, each awaited" },
+];
+const readers = [
+  { reader: "for-await", what: "for await" },
+  { reader: "recvMany", what: "recvMany()" },
+];
+/** Two hosts, alone and among ten thousand. */
+const towns = [2, 10_000] as const;
+
+const scenes: readonly Scene[] = [
+  ...senders.flatMap(({ by, what }) =>
+    readers.map(({ reader, what: how }): Scene => ({
+      name: `${what}, to ${how}`,
+      role: "deliver",
+      settings: { by, reader },
+      figure: "perSecond",
+    })),
+  ),
+  ...towns.map((hosts): Scene => ({
+    name: `over a switch, by ${hosts === 2 ? "the only two hosts" : `two of ${hosts.toLocaleString("en")}`}`,
+    role: "beside",
+    settings: { by: "promises", reader: "for-await", hosts },
+    figure: "perSecond",
+  })),
+  {
+    name: "ten virtual minutes of 100 hosts on a switch, ten datagrams a second each",
+    role: "minutes",
+    settings: {},
+    figure: "seconds",
+  },
+  {
+    name: "resident memory of 10,000 hosts with 100,000 sockets, each of which has sent and received",
+    role: "crowd",
+    settings: { hosts: 10_000 },
+    figure: "rssBytes",
+  },
+];
+
+/** All in turn, round by round, each in a process of its own on CPU 0. */
+export async function measureSim({ rounds, quick }: Options, progress: Progress): Promise<SimOutcome> {
+  const measured = scenes.map((scene) => ({ scene, lines: [] as Line[] }));
+  try {
+    for (let round = 0; round < rounds; round++) {
+      for (const { scene, lines } of measured) {
+        progress(`sim: round ${round + 1} of ${rounds}, ${scene.name}`);
+        lines.push(await play(scene, quick));
+      }
+    }
+  } catch (error) {
+    return { failed: (error as Error).message };
+  }
+  const figures = measured.map(({ scene: { name, figure }, lines }) => ({
+    name,
+    figure,
+    spread: spread(lines.map((line) => line[figure])),
+  }));
+  const [few, many] = towns.map((hosts) => measured.find(({ scene }) => scene.settings.hosts === hosts));
+  const ratios = few?.lines.map(
+    (line, round) => (line.perSecond ?? NaN) / (many?.lines[round]?.perSecond ?? NaN),
+  );
+  return { figures, idleCost: spread(ratios ?? []) };
+}
+
+async function play({ role, settings }: Scene, quick: boolean): Promise<Line> {
+  const program: Program = {
+    command: [process.execPath, join(root, "build", "bench", "sim", "worker.js")],
+    env: process.env,
+    version: process.version,
+  };
+  const of = { amount: quick ? amount.quick : amount.full, ...settings };
+  await using peer = new Peer(program, role, of, 0);
+  return await peer.result();
+}

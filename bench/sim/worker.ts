@@ -1,0 +1,173 @@
+/**
+ * The simulated network at work: `node worker.js <role> key=value …` prints its figures as JSON. Time is virtual within a
+ * run, so what is measured is read from Node's own clock.
+ */
+import { AF_INET, SOCK_DGRAM, type Socket } from "datagram";
+import { type Host, Network } from "datagram/sim";
+
+import { type Figures, type Task, play } from "../peers/protocol.js";
+
+const port = 9000;
+const payload = Buffer.alloc(64, "x");
+/** Datagrams on their way at a time: a receive buffer holds them all. */
+const burst = 1024;
+const payloads = Array.from({ length: burst }, () => payload);
+/** Datagrams before the measured ones, while the compiler is at work. */
+const warmUp = 200_000;
+const hostsOnSwitch = 100;
+const socketsOnHost = 10;
+
+// Runs put a virtual one in its place.
+const realNow = performance.now.bind(performance);
+
+await play({ deliver, beside, crowd, minutes });
+
+/** Datagrams a second from one host to another over one link, to a program that reads them. */
+async function deliver(task: Task): Promise<Figures> {
+  const network = new Network();
+  const [from, to] = [
+    network.host("from", { address: "10.0.0.1" }),
+    network.host("to", { address: "10.0.0.2" }),
+  ];
+  network.link(from, to);
+  return await network.run(() => exchange(network, from, to, task));
+}
+
+/** The same between two hosts on a switch, among `hosts` that have sockets too. */
+async function beside(task: Task): Promise<Figures> {
+  const { network, hosts } = town(task.number("hosts"));
+  const [from, to] = hosts as [Host, Host];
+  return await network.run(async () => {
+    await settle(hosts);
+    return await exchange(network, from, to, task);
+  });
+}
+
+/** The memory of many hosts, each of whose sockets has sent a datagram to one of another host, which has read it. */
+async function crowd(task: Task): Promise<Figures> {
+  const began = realNow();
+  const { network, hosts } = town(task.number("hosts"));
+  return await network.run(async () => {
+    const homes = await settle(hosts);
+    let datagrams = 0;
+    await Promise.all(
+      homes.flatMap((sockets, home) =>
+        sockets.map(async (s, index) => {
+          // On another switch, where there is one.
+          const to = hosts[(home + hostsOnSwitch) % hosts.length] as Host;
+          const received = s.recvfrom(2048);
+          await s.sendto(payload, [to.address, port + index]);
+          await received;
+          datagrams++;
+        }),
+      ),
+    );
+    const sockets = homes.flat().length;
+    return {
+      datagrams,
+      sockets,
+      seconds: (realNow() - began) / 1000,
+      rssBytes: process.memoryUsage.rss(),
+    };
+  });
+}
+
+/** Seconds for ten virtual minutes of 100 hosts, each with a timer of its own that sends ten datagrams a second. */
+async function minutes(): Promise<Figures> {
+  const network = new Network();
+  const hosts = Array.from({ length: 100 }, (_, index) =>
+    network.host(`host-${index}`, { address: `10.0.0.${index + 1}` }),
+  );
+  const lan = network.switch("lan");
+  for (const host of hosts) network.link(host, lan, { latencyMs: 2, jitterMs: 1 });
+  const began = realNow();
+  let received = 0;
+  await network.run(async () => {
+    for (const [index, host] of hosts.entries()) {
+      const s = host.socket(AF_INET, SOCK_DGRAM);
+      await s.bind(["", port]);
+      void (async () => {
+        for await (const datagram of s) received += datagram.data.length / payload.length;
+      })();
+      const to = [(hosts[(index + 1) % hosts.length] as Host).address, port] as const;
+      // No two at the same instant.
+      setTimeout(() => {
+        setInterval(() => void s.sendto(payload, to), 100);
+      }, index);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 600_000));
+  });
+  return { datagrams: received, seconds: (realNow() - began) / 1000 };
+}
+
+/** Hosts by the hundred on switches, which a router joins. */
+function town(count: number): { network: Network; hosts: Host[] } {
+  const network = new Network();
+  const core = network.router("core");
+  const hosts: Host[] = [];
+  for (let street = 0; street * hostsOnSwitch < count; street++) {
+    const lan = network.switch(`switch-${street}`);
+    network.link(lan, core);
+    for (let house = 1; house <= hostsOnSwitch && hosts.length < count; house++) {
+      const host = network.host(`host-${hosts.length}`, { address: `10.0.${street}.${house}` });
+      network.link(host, lan);
+      hosts.push(host);
+    }
+  }
+  return { network, hosts };
+}
+
+/** Opens and binds the sockets of every host. */
+async function settle(hosts: readonly Host[]): Promise<Socket[][]> {
+  const homes: Socket[][] = [];
+  for (const host of hosts) {
+    const sockets = Array.from({ length: socketsOnHost }, () => host.socket(AF_INET, SOCK_DGRAM));
+    for (const [index, s] of sockets.entries()) await s.bind(["", port + index]);
+    homes.push(sockets);
+  }
+  return homes;
+}
+
+/** Sends bursts, each when the one before was read. */
+async function exchange(network: Network, from: Host, to: Host, task: Task): Promise<Figures> {
+  const [out, into] = [from.socket(AF_INET, SOCK_DGRAM), to.socket(AF_INET, SOCK_DGRAM)];
+  const [send, amount] = [sends(task.text("by")), task.number("amount")];
+  const destination = [to.address, port - 1] as const;
+  await into.bind(["", port - 1]);
+  const total = Math.ceil((warmUp + amount) / burst) * burst;
+  let received = 0;
+  void reads(task.text("reader"))(into, (count) => (received += count) < total);
+  let began = 0;
+  let measured = 0;
+  for (let sent = 0; sent < total; sent += burst) {
+    if (sent >= warmUp && began === 0) [began, measured] = [realNow(), received];
+    const expected = received + burst;
+    await send(out, destination);
+    while (received < expected) await new Promise<void>((done) => network.clock.turn(done));
+  }
+  return { perSecond: (received - measured) / ((realNow() - began) / 1000) };
+}
+
+type Send = (s: Socket, to: readonly [string, number]) => Promise<unknown>;
+
+function sends(by: string): Send {
+  if (by === "sendMany") return (s, to) => s.sendMany(payloads, to);
+  if (by === "promises") return (s, to) => Promise.all(payloads.map((data) => s.sendto(data, to)));
+  return async (s, to) => {
+    for (const data of payloads) await s.sendto(data, to);
+  };
+}
+
+/** Reads for as long as `more` says so, which is told how many came. */
+type Read = (s: Socket, more: (datagrams: number) => boolean) => Promise<void>;
+
+function reads(reader: string): Read {
+  if (reader === "recvMany") {
+    return async (s, more) => {
+      while (more((await s.recvMany(burst)).length));
+    };
+  }
+  return async (s, more) => {
+    for await (const { data } of s) if (!more(data.length / payload.length)) break;
+  };
+}
