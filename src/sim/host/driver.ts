@@ -242,7 +242,8 @@ export class SimDriver implements Driver, BoundSocket {
     calls++;
     try {
       const payloads = Buffer.allocUnsafe(batch.bytes);
-      copyTo(payloads, batch.arena.subarray(0, batch.bytes), 0);
+      // Of one alone, the batch has a view already.
+      copyTo(payloads, batch.count === 1 ? batch.view(0) : batch.arena.subarray(0, batch.bytes), 0);
       for (let index = from; index < batch.count; index++) {
         const error = this.#send(batch, index, payloads);
         if (error) batch.fail(index, error);
@@ -372,7 +373,7 @@ export class SimDriver implements Driver, BoundSocket {
     if ("code" in route) return failure(route.code, peer, this.#peer, { text: route.text });
     const { way, source } = route;
     const start = batch.starts[index] as number;
-    const payload = payloads.subarray(start, start + batch.length(index));
+    const payload = batch.count === 1 ? payloads : payloads.subarray(start, start + batch.length(index));
     const code = this.#ip.send(this, way, to.port, payload, source, how);
     if (code === undefined) return undefined;
     if (code !== "EMSGSIZE") return failure(code, peer, this.#peer);
