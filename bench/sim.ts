@@ -42,12 +42,17 @@ const scenes: readonly Scene[] = [
     settings: { by: "promises", reader: "for-await", hosts },
     figure: "perSecond",
   })),
-  {
-    name: "ten virtual minutes of 100 hosts on a switch, ten datagrams a second each",
-    role: "minutes",
-    settings: {},
-    figure: "seconds",
-  },
+  ...[
+    { over: "links", what: "each linked to the next" },
+    { over: "switch", what: "all on one switch" },
+  ].map(
+    ({ over, what }): Scene => ({
+      name: `ten virtual minutes of 100 hosts, ${what}, ten datagrams a second each`,
+      role: "minutes",
+      settings: { over },
+      figure: "seconds",
+    }),
+  ),
   {
     name: "resident memory of 10,000 hosts with 100,000 sockets, each of which has sent and received",
     role: "crowd",

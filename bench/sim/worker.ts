@@ -73,13 +73,15 @@ async function crowd(task: Task): Promise<Figures> {
 }
 
 /** Seconds for ten virtual minutes of 100 hosts, each with a timer of its own that sends ten datagrams a second. */
-async function minutes(): Promise<Figures> {
+async function minutes(task: Task): Promise<Figures> {
   const network = new Network();
   const hosts = Array.from({ length: 100 }, (_, index) =>
     network.host(`host-${index}`, { address: `10.0.0.${index + 1}` }),
   );
-  const lan = network.switch("lan");
-  for (const host of hosts) network.link(host, lan, { latencyMs: 2, jitterMs: 1 });
+  const lan = task.text("over") === "switch" ? network.switch("lan") : undefined;
+  for (const [index, host] of hosts.entries()) {
+    network.link(host, lan ?? (hosts[(index + 1) % hosts.length] as Host), { latencyMs: 2, jitterMs: 1 });
+  }
   const began = realNow();
   let received = 0;
   await network.run(async () => {
