@@ -12,13 +12,7 @@ export type {
   LinkSettings,
   ProfileName,
 } from "./link/settings.js";
-export {
-  Network,
-  type NetworkOptions,
-  type NodeOptions,
-  type RouterOptions,
-  type RunOptions,
-} from "./network.js";
+export { Network, type NetworkOptions, type NodeOptions, type RouterOptions } from "./network.js";
 export type { Host } from "./node/host.js";
 export type { Filtering } from "./node/nat.js";
 export type { NatOptions } from "./node/nat-options.js";
@@ -27,6 +21,7 @@ export type { Switch } from "./node/switch.js";
 export type { IcmpError, Packet, UdpDatagram } from "./packet/packet.js";
 export { type ScenarioOptions, applyScenario } from "./scenario.js";
 export type { EventuallyOptions } from "./time/eventually.js";
+export type { RunOptions } from "./time/virtual-time.js";
 export { StuckError } from "./time/stuck-error.js";
 export type { Fate, Passage } from "./trace/passage.js";
 export type { Trace, TraceLimits } from "./trace/trace.js";

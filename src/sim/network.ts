@@ -20,7 +20,7 @@ import { Router } from "./node/router.js";
 import { Switch } from "./node/switch.js";
 import { Random } from "./random.js";
 import type { EventuallyOptions } from "./time/eventually.js";
-import { VirtualTime } from "./time/virtual-time.js";
+import { type RunOptions, VirtualTime } from "./time/virtual-time.js";
 import { Trace, type TraceLimits } from "./trace/trace.js";
 
 /** What a network is made with. */
@@ -48,14 +48,6 @@ export interface RouterOptions extends NodeOptions {
 }
 
 const nodeFields = ["address", "addresses"];
-
-/** How long one run may take. */
-export interface RunOptions {
-  /** Virtual milliseconds. @default 3,600,000: an hour */
-  readonly limitMs?: number | undefined;
-  /** Real milliseconds, about, that work outside virtual time, such as files, may hold the clock at a time. @default 60,000 */
-  readonly realLimitMs?: number | undefined;
-}
 
 /**
  * A network in memory: hosts whose sockets are those of `datagram`, joined by links that lose, delay and narrow, in time

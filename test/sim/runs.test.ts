@@ -238,3 +238,42 @@ test("hosts know each other's names, in the family that is asked for", async () 
     expect(await failure(b.socket(AF_INET6).sendto("x", ["a", 9000]))).toMatchObject({ code: "ENOTFOUND" });
   });
 });
+
+test("a program that awaits one send after the other lets time go on, and the rest of it run", async () => {
+  const { network, desk } = chain(4, {});
+  await network.run(async () => {
+    const s = desk.socket();
+    let done = false;
+    setTimeout(() => (done = true), 5);
+    let sent = 0;
+    while (!done && sent < 1_000_000) sent += await s.sendto("x", camera);
+    expect(done).toBe(true);
+    // About ten million a second of virtual time.
+    expect(sent).toBeLessThan(100_000);
+  });
+});
+
+test("a signal ends a run with its reason, whatever the program does; the next one runs", async () => {
+  const { network } = chain(4, {});
+  const controller = new AbortController();
+  let ticks = 0;
+  const run = network.run(
+    async () => {
+      setInterval(() => {
+        if (++ticks === 100) controller.abort(new Error("the test's time is over"));
+      }, 1);
+      await new Promise(() => undefined);
+    },
+    { signal: controller.signal },
+  );
+  expect(await failure(run)).toMatchObject({ message: expect.stringMatching(/^the test's time is over\n/) });
+  expect(ticks).toBeLessThan(110);
+  expect(await network.run(() => "the next")).toBe("the next");
+});
+
+test("eventually() outside of a run is refused: time stands still there", async () => {
+  const { network } = chain(4, {});
+  expect(await failure(network.eventually(() => true))).toMatchObject({
+    message: expect.stringContaining("outside of run()"),
+  });
+});

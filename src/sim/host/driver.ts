@@ -32,6 +32,10 @@ const compactAfter = 1024;
 /** What it takes until a program is woken that finds something there already, in nanoseconds: else polling takes no time. */
 const wakeNs = 50_000;
 
+/** Datagrams that one socket sends at an instant before it rests, and for how long, in nanoseconds. */
+const instantDatagrams = 1024;
+const restNs = 100_000;
+
 /** Calls to drivers that are under way: over loopback, what they send arrives within them. */
 let calls = 0;
 
@@ -97,6 +101,9 @@ export class SimDriver implements Driver, BoundSocket {
   #wanted = false;
   #held = false;
   #soon = false;
+  /** When it sent last, and how many then. */
+  #instant = -1;
+  #sentThen = 0;
   #order = 0;
   #closed = false;
 
@@ -239,6 +246,7 @@ export class SimDriver implements Driver, BoundSocket {
       this.#refusal = undefined;
       return 1;
     }
+    if (this.#rests(batch.count - from)) return 0;
     calls++;
     try {
       const payloads = Buffer.allocUnsafe(batch.bytes);
@@ -285,7 +293,9 @@ export class SimDriver implements Driver, BoundSocket {
     return { unread, untold: this.#untold };
   }
 
-  score({ version, source, destination }: Packet, sourcePort: number): number {
+  score({ version, source, destination }: Packet, sourcePort: number, at: Interface): number {
+    const { device } = this.options;
+    if (device !== "" && device !== at.name) return -1;
     const bound = onTheWire(this.#boundTo.host);
     const any = isAny(bound);
     if (!this.hears(version)) return -1;
@@ -457,6 +467,29 @@ export class SimDriver implements Driver, BoundSocket {
       return false;
     }
     this.#events.readable();
+    return true;
+  }
+
+  /**
+   * Whether it has sent so much at this instant that it waits for the next: where sending takes no time, a program that
+   * awaits each send would never leave the microtasks.
+   */
+  #rests(more: number): boolean {
+    const { timeline } = this.#parts.fabric;
+    const { now } = timeline;
+    if (this.#instant !== now) {
+      this.#instant = now;
+      this.#sentThen = 0;
+    }
+    if (this.#sentThen < instantDatagrams) {
+      this.#sentThen += more;
+      return false;
+    }
+    const happen = (): boolean => {
+      if (!this.#closed) this.#events.settled(0);
+      return true;
+    };
+    timeline.schedule({ time: now + restNs, rank: this.#parts.rank, order: this.#order++, happen });
     return true;
   }
 

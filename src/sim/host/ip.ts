@@ -12,6 +12,7 @@ import {
   commonBits,
   isGroup,
   isLoopback,
+  isWithin,
   limitedBroadcast,
   onTheWire,
 } from "../node/addresses.js";
@@ -49,6 +50,9 @@ export interface Way {
   /** The address that a datagram comes from which names none. */
   readonly source: string;
 }
+
+/** `IP_PMTUDISC_INTERFACE` (linux/in.h): the MTU of the first link alone counts, and what is larger is refused. */
+const IP_PMTUDISC_INTERFACE = 4;
 
 /** What ICMP told of a path. */
 interface PathMtu {
@@ -185,12 +189,12 @@ export class Ip {
     const length = 8 + payload.length;
     const header = version === 4 ? 20 : 40;
     if (length + (version === 4 ? header : 0) > longest) return "EMSGSIZE";
-    const probe = how?.probe === true || options.discovery === IP_PMTUDISC_PROBE;
-    const mtu = this.mtu(way, probe);
+    const discovery = how?.probe === true ? IP_PMTUDISC_PROBE : options.discovery;
+    // The modes behind it look at the first link alone too, and forbid nothing (ip_sk_use_pmtu, include/net/ip.h).
+    const mtu = this.mtu(way, discovery >= IP_PMTUDISC_PROBE);
     const whole = header + length <= mtu;
-    const discovery = probe ? IP_PMTUDISC_PROBE : options.discovery;
     const forbidden = discovery === IP_PMTUDISC_DO || discovery === IP_PMTUDISC_PROBE;
-    if (!whole && forbidden) return "EMSGSIZE";
+    if (!whole && (forbidden || discovery === IP_PMTUDISC_INTERFACE)) return "EMSGSIZE";
     const number = this.#number;
     this.#identification = (this.#identification + 1) >>> 0;
     const packet: Packet = {
@@ -279,10 +283,9 @@ export class Ip {
     }
     const owner = this.#fabric.owner(destination);
     // Where nobody has the address, a router is the one to say so.
-    const route = owner
-      ? this.#routes.to(owner)
-      : this.interfaces.find(({ out }) => out.to.node.kind === "router");
-    if (!route) return "ENETUNREACH";
+    const route = owner ? this.#routes.to(owner) : this.#routes.toRouter();
+    if (!route)
+      return this.#addresses.some((own) => isWithin(bytesOf(host), own)) ? "EHOSTUNREACH" : "ENETUNREACH";
     const source = this.#sourceTo(destination, version, by ?? route);
     if (source === undefined) return "ENETUNREACH";
     return { version, destination, kind: "unicast", by: by ?? route, source };
@@ -325,7 +328,7 @@ export class Ip {
 
   #deliver(packet: Packet, datagram: UdpDatagram, flight: Flight, at: Interface): boolean {
     const { trace } = this.#fabric;
-    const socket = this.ports.receiver(packet, datagram.sourcePort, datagram.destinationPort);
+    const socket = this.ports.receiver(packet, datagram.sourcePort, datagram.destinationPort, at);
     if (!socket) {
       trace.settle(flight, "nobody listens");
       this.#complain(packet, "portUnreachable");
@@ -342,7 +345,7 @@ export class Ip {
     let fate: Fate = "nobody listens";
     let anyTold = false;
     for (const socket of member ? this.ports.at(datagram.destinationPort) : []) {
-      if (socket.score(packet, datagram.sourcePort) < 0) continue;
+      if (socket.score(packet, datagram.sourcePort, at) < 0) continue;
       const told = socket.arrive(packet, datagram, flight.time, at, true);
       if (told !== undefined) fate = "delivered";
       else if (fate === "nobody listens") fate = "receive buffer full";

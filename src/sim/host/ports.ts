@@ -12,7 +12,7 @@ export interface BoundSocket {
   readonly options: SimOptions;
   readonly port: number;
   /** How well a datagram fits this socket, which is bound to its port: -1 not at all. */
-  score(packet: Packet, sourcePort: number): number;
+  score(packet: Packet, sourcePort: number, at: Interface): number;
   /** Whether it would hear of packets of a version of IP, bound to a host as it is in packets; without one, where it is bound. */
   hears(version: 4 | 6, host?: string): boolean;
   /** Whether another socket may be bound beside this one, to `host` at the same port. */
@@ -83,14 +83,19 @@ export class Ports {
    * that shares its port by `SO_REUSEPORT`, the one that the peer's address and port choose (`udp4_lib_lookup2`,
    * net/ipv4/udp.c).
    */
-  receiver(packet: Packet, sourcePort: number, destinationPort: number): BoundSocket | undefined {
+  receiver(
+    packet: Packet,
+    sourcePort: number,
+    destinationPort: number,
+    at: Interface,
+  ): BoundSocket | undefined {
     const sockets = this.#byPort.get(destinationPort);
     if (!sockets) return undefined;
     let best: BoundSocket | undefined;
     let bestScore = -1;
     let equal: BoundSocket[] | undefined;
     for (const socket of sockets) {
-      const score = socket.score(packet, sourcePort);
+      const score = socket.score(packet, sourcePort, at);
       if (score < 0 || score < bestScore) continue;
       if (score > bestScore) equal = undefined;
       else if (best) (equal ??= [best]).push(socket);

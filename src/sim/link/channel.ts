@@ -1,4 +1,4 @@
-import { corrupt } from "../packet/corrupt.js";
+import { copiedBytes, corrupt } from "../packet/corrupt.js";
 import { type Packet, isFragment, packetBytes } from "../packet/packet.js";
 import type { Fabric } from "../node/fabric.js";
 import type { Exit, Interface } from "../node/node.js";
@@ -81,6 +81,7 @@ export class Channel implements Exit {
     if (corruptBit >= 0) {
       flight.packet = corrupt(packet, corruptBit, this.settings.corruptPasses);
       flight.corrupted = flight.packet !== packet;
+      trace.weigh(flight, copiedBytes(flight.packet));
     }
     flight.reordered = reordered;
     flight.time = at;

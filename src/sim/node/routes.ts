@@ -34,18 +34,31 @@ export class Routes {
     return found ?? undefined;
   }
 
+  /** The interface that leads to the nearest router. */
+  toRouter(): Interface | undefined {
+    this.#generation = this.#fabric.generation;
+    return this.#walk((at, first) => (at.kind === "router" && at !== this.#from ? first : undefined));
+  }
+
   #search(node: Node): Interface | undefined {
     // What the destination hangs on: with that, the search looks at no host.
     const nextTo = new Set(node.interfaces.map(({ out }) => out.to.node));
+    return this.#walk((at, first) => {
+      if (!nextTo.has(at)) return undefined;
+      // The way back from there, seen from this end.
+      return first ?? node.interfaces.find(({ out }) => out.to.node === at)?.out.to;
+    });
+  }
+
+  /** Goes from ring to ring, until `found` says that it was there, by the interface that led there. */
+  #walk(found: (at: Node, first: Interface | undefined) => Interface | undefined): Interface | undefined {
     const seen = new Set<Node>([this.#from]);
     let ring: { at: Node; first: Interface | undefined }[] = [{ at: this.#from, first: undefined }];
     while (ring.length > 0) {
       const next: typeof ring = [];
       for (const { at, first } of ring) {
-        if (nextTo.has(at)) {
-          // The way back from there, seen from this end.
-          return first ?? node.interfaces.find(({ out }) => out.to.node === at)?.out.to;
-        }
+        const end = found(at, first);
+        if (end) return end;
         for (const each of onward(at, this.#generation)) {
           const beyond = each.out.to.node;
           if (seen.has(beyond)) continue;

@@ -1,4 +1,5 @@
 import type { Flight } from "../link/flight.js";
+import { isGroup } from "./addresses.js";
 import type { Fabric } from "./fabric.js";
 import type { Exit, Interface, Node } from "./node.js";
 import { Routes } from "./routes.js";
@@ -32,14 +33,16 @@ export class Switch implements Node {
   arrive(flight: Flight, at: Interface): boolean {
     const { trace } = this.#fabric;
     const { packet } = flight;
+    const toAll = isGroup(packet.destination) || this.#fabric.isBroadcast(packet.destination);
     const owner = this.#fabric.owner(packet.destination);
-    const next = owner && this.#routes.to(owner);
-    if (owner && (!next || next === at)) {
+    // What nobody has is for the router that the sender counts on.
+    const next = owner ? this.#routes.to(owner) : this.#routes.toRouter();
+    if (!toAll && (!next || next === at)) {
       trace.settle(flight, "no route");
       return false;
     }
     trace.settle(flight, "forwarded");
-    if (next) next.out.transmit(packet);
+    if (!toAll) next?.out.transmit(packet);
     else for (const each of this.interfaces) if (each !== at) each.out.transmit(packet);
     return false;
   }

@@ -25,3 +25,8 @@ export function corrupt(packet: Packet, draw: number, passes: boolean): Packet {
   const intact = content.intact ?? (passes ? undefined : content.payload);
   return { ...packet, content: { ...content, payload, intact, sent: content.sent ?? content.payload } };
 }
+
+/** Bytes that a packet keeps alive in which a bit was flipped: of a fragment, those of the whole. */
+export function copiedBytes({ content }: Packet): number {
+  return content.protocol === "udp" && content.sent ? content.payload.length : 0;
+}

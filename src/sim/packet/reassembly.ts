@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 
 import type { Happening, Timeline } from "../time/timeline.js";
 import type { Fate } from "../trace/passage.js";
+import { copiedBytes } from "./corrupt.js";
 import type { Packet, UdpDatagram } from "./packet.js";
 
 /** Bytes of fragments that may wait on one host (`net.ipv4.ipfrag_high_thresh`), and what each costs beside its data. */
@@ -72,7 +73,7 @@ export class Reassembly<Part extends Carrier> {
     const { version, source, destination, identification, content } = fragment;
     const key = `${source} ${destination} ${identification} ${content.protocol}`;
     const waiting = this.#waiting[version];
-    const cost = fragment.length + overheadBytes;
+    const cost = fragment.length + overheadBytes + copiedBytes(fragment);
     const full = this.#bytes + cost > mostBytes;
     const partial = waiting.get(key) ?? (full ? undefined : this.#begin(version, key));
     const place = partial ? placeOf(fragment, partial) : "no memory for fragments";

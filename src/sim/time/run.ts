@@ -17,6 +17,8 @@ export interface RunHooks {
 
 /** How long a run may take. */
 export interface RunLimits {
+  /** Ends it with its reason. */
+  readonly signal: AbortSignal | undefined;
   /** Virtual milliseconds. */
   readonly limitMs: number;
   /** Real milliseconds, about, that work outside virtual time may hold the clock without a break. */
@@ -64,6 +66,8 @@ export class Run {
   #drive: Drive | undefined;
   /** Real immediates and timers that are under way, each of which is a `#step`. */
   #queued = 0;
+  /** Whether the program has settled. */
+  #closing = false;
   /** Promises that the clock is held for. */
   #held = 0;
   #idleTurns = IDLE_TURNS;
@@ -87,6 +91,7 @@ export class Run {
     this.#fakes = new Fakes(this.#schedule);
     try {
       const outcome = await settled(this.#until(body, this.#limits.limitMs * NS_PER_MS));
+      this.#closing = true;
       const closing = await settled(this.#until(() => this.#hooks.ended(), CLOSING_NS));
       if ("error" in outcome) throw this.#hooks.failure(outcome.error);
       if ("error" in closing) throw this.#hooks.failure(closing.error);
@@ -137,6 +142,7 @@ export class Run {
     this.#queued--;
     if (this.#drive === undefined) return;
     try {
+      if (this.#limits.signal?.aborted === true && !this.#closing) throw this.#limits.signal.reason;
       const pace = this.#goOn(this.#drive);
       if (pace === "nap" && this.#queued === 0) {
         this.#queued = 1;

@@ -1,9 +1,20 @@
 import type { Clock } from "../../core/driver.js";
+import { refuseUnknown } from "../fields.js";
 import { outOfRange, wrongType } from "../../core/errors.js";
 import { eventually, type EventuallyOptions } from "./eventually.js";
-import { Run, type RunHooks, type RunLimits } from "./run.js";
+import { Run, type RunHooks } from "./run.js";
 import { NS_PER_MS, Schedule, TURN_NS } from "./schedule.js";
 import { epochNs, type Happening, type Timeline } from "./timeline.js";
+
+/** How long one run may take. */
+export interface RunOptions {
+  /** Virtual milliseconds. @default 3,600,000: an hour */
+  readonly limitMs?: number | undefined;
+  /** Real milliseconds, about, that work outside virtual time, such as files, may hold the clock at a time. @default 60,000 */
+  readonly realLimitMs?: number | undefined;
+  /** Ends the run with its reason, such as the signal that vitest gives each test and aborts when its time is over. */
+  readonly signal?: AbortSignal | undefined;
+}
 
 /** Whether a network runs in this thread: the fakes are the thread's. */
 let running = false;
@@ -50,19 +61,23 @@ export class VirtualTime implements Timeline {
    * @throws what `body` throws, or a `StuckError`, after `hooks.failure`; `RangeError` for limits that are none; `Error` when
    *   a run is under way in this thread, or other fake timers are in place.
    */
-  async run<T>(
-    body: () => Promise<T> | T,
-    hooks: RunHooks,
-    { limitMs = 3_600_000, realLimitMs = 60_000 }: { [Limit in keyof RunLimits]?: number | undefined } = {},
-  ): Promise<T> {
+  async run<T>(body: () => Promise<T> | T, hooks: RunHooks, options: RunOptions = {}): Promise<T> {
+    if (typeof options !== "object" || (options as unknown) === null)
+      throw wrongType("options", "an object", options);
+    refuseUnknown(options, ["limitMs", "realLimitMs", "signal"], "options: a field");
+    const { limitMs = 3_600_000, realLimitMs = 60_000, signal } = options;
+    if (signal !== undefined && !(signal instanceof AbortSignal))
+      throw wrongType("signal", "an AbortSignal", signal);
     for (const [name, limit] of Object.entries({ limitMs, realLimitMs })) {
       if (typeof limit !== "number") throw wrongType(name, "milliseconds", limit);
       if (!(limit > 0 && limit <= MOST_MS)) throw outOfRange(name, `from above 0 to ${MOST_MS}`, limit);
     }
     if (running)
-      throw new Error("a run is under way in this thread, which has one at a time: await it first");
+      throw new Error(
+        "a run is under way in this thread, which has one at a time: await it first (where a test left it that timed out, give run() the signal of the test)",
+      );
     running = true;
-    this.#run = new Run(this.#schedule, hooks, { limitMs, realLimitMs });
+    this.#run = new Run(this.#schedule, hooks, { limitMs, realLimitMs, signal });
     try {
       return await this.#run.execute(body);
     } finally {
@@ -82,6 +97,8 @@ export class VirtualTime implements Timeline {
    * @throws `Error` when it has not by then, whose `cause` is the last failure; `RangeError` for times that are none.
    */
   eventually(check: () => unknown, options?: EventuallyOptions): Promise<void> {
+    if (!this.#run)
+      return Promise.reject(new Error("time stands still outside of run(): there is nothing to wait for"));
     return eventually(this.clock, check, options);
   }
 }

@@ -86,6 +86,15 @@ export class Trace {
     this.#bytes += length;
   }
 
+  /** What was added last keeps more bytes alive than its own: a copy, in which a bit is flipped. For the links. */
+  weigh(passage: Kept, bytes: number): void {
+    const place = this.#at(this.#count - 1);
+    if (this.#count === 0 || this.#kept[place] !== passage) return;
+    this.#lengths[place] = (this.#lengths[place] as number) + bytes;
+    this.#bytes += bytes;
+    while (this.#bytes > this.#mostBytes) this.#forgetOldest();
+  }
+
   /** What became of it is known, or known better. For the links and what lies behind them. */
   settle(passage: Kept, fate: Fate): void {
     passage.fate = fate;
