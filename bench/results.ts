@@ -19,7 +19,7 @@ export type CostOutcome =
 export type SimOutcome =
   | {
       readonly figures: readonly SimFigure[];
-      /** What a datagram costs among ten thousand hosts, to what it costs between two, round by round. */
+      /** What a datagram costs among ten thousand hosts, to what it costs between the only two, in one process. */
       readonly idleCost: Spread | undefined;
     }
   | { readonly failed: string };
