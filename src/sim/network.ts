@@ -9,7 +9,7 @@ import { type CheckedLink, checkLink } from "./link/check.js";
 import { Link } from "./link/link.js";
 import type { Firewall } from "./link/profiles.js";
 import type { LinkInput } from "./link/settings.js";
-import { type HostAddress, readHostAddress } from "./node/addresses.js";
+import { type HostAddress, bytesOf, isWithin, readHostAddress } from "./node/addresses.js";
 import type { Fabric } from "./node/fabric.js";
 import { Host } from "./node/host.js";
 import { Nat } from "./node/nat.js";
@@ -65,7 +65,7 @@ export class Network {
   readonly #links = new Map<string, Link>();
   readonly #partitions = new Partitions();
   /** Directed broadcasts of all networks that some node is in. */
-  readonly #broadcasts = new Set<string>();
+  readonly #broadcasts = new Map<string, HostAddress>();
   readonly #fabric: Fabric;
   #generation = 0;
   #ending = false;
@@ -234,7 +234,11 @@ export class Network {
       rank: () => ++this.#ranks,
       number: () => ++this.#numbers,
       random: (name) => new Random(this.seed, name),
-      isBroadcast: (address) => this.#broadcasts.has(address) && !this.#owners.has(address),
+      isBroadcast: (address, source) => {
+        const network = this.#broadcasts.get(address);
+        if (!network || this.#owners.has(address)) return false;
+        return source === undefined || isWithin(bytesOf(source), network);
+      },
       parted: ({ source, destination }, next) =>
         !this.#partitions.isEmpty &&
         this.#partitions.part(this.#owners.get(source), this.#owners.get(destination) ?? next),
@@ -291,9 +295,9 @@ export class Network {
 
   #add(node: Node, addresses: readonly HostAddress[]): void {
     this.#nodes.set(node.name, node);
-    for (const { host, broadcast } of addresses) {
-      this.#claim(host, node, node.name);
-      if (broadcast !== undefined) this.#broadcasts.add(broadcast);
+    for (const address of addresses) {
+      this.#claim(address.host, node, node.name);
+      if (address.broadcast !== undefined) this.#broadcasts.set(address.broadcast, address);
     }
     this.#generation++;
   }

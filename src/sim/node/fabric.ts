@@ -14,8 +14,8 @@ export interface Fabric {
   readonly ending: boolean;
   /** Who has an address, IPv4 or IPv6, as `Address` spells it. */
   owner(address: string): Node | undefined;
-  /** Whether a destination is everybody on the network of some node: its directed broadcast (RFC 919). */
-  isBroadcast(address: string): boolean;
+  /** Whether a destination is everybody on the network of some node, one that `source` is in: its directed broadcast (RFC 919). */
+  isBroadcast(address: string, source?: string): boolean;
   /** Gives a node one more address. @throws `RangeError` where another has it. */
   claim(address: string, node: Node): void;
   /** A rank on the timeline that nobody else has. */

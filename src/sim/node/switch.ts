@@ -33,7 +33,7 @@ export class Switch implements Node {
   arrive(flight: Flight, at: Interface): boolean {
     const { trace } = this.#fabric;
     const { packet } = flight;
-    const toAll = isGroup(packet.destination) || this.#fabric.isBroadcast(packet.destination);
+    const toAll = isGroup(packet.destination) || this.#fabric.isBroadcast(packet.destination, packet.source);
     const owner = this.#fabric.owner(packet.destination);
     // What nobody has is for the router that the sender counts on.
     const next = owner ? this.#routes.to(owner) : this.#routes.toRouter();

@@ -14,10 +14,12 @@ export async function eventually(
   clock: Clock,
   check: () => unknown,
   { timeoutMs = 10_000, everyMs = 10 }: EventuallyOptions = {},
+  running = true,
 ): Promise<void> {
   if (typeof check !== "function") throw wrongType("check", "a function", check);
   if (!(timeoutMs >= 0 && timeoutMs < Infinity)) throw outOfRange("timeoutMs", "0 or more", timeoutMs);
   if (!(everyMs > 0 && everyMs < Infinity)) throw outOfRange("everyMs", "more than 0", everyMs);
+  if (!running) throw new Error("time stands still outside of run(): there is nothing to wait for");
   const start = clock.now();
   let failure: unknown = new Error("the check has not settled");
   const trial = async (): Promise<boolean> => {

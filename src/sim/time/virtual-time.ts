@@ -97,9 +97,7 @@ export class VirtualTime implements Timeline {
    * @throws `Error` when it has not by then, whose `cause` is the last failure; `RangeError` for times that are none.
    */
   eventually(check: () => unknown, options?: EventuallyOptions): Promise<void> {
-    if (!this.#run)
-      return Promise.reject(new Error("time stands still outside of run(): there is nothing to wait for"));
-    return eventually(this.clock, check, options);
+    return eventually(this.clock, check, options, this.#run !== undefined);
   }
 }
 
