@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { networkInterfaces } from "node:os";
 
-import type { Endpoint } from "../core/address.js";
+import { type Endpoint, isWildcard } from "../core/address.js";
 import { type Datagram, OSError, type Socket } from "../index.js";
 import { notice, warn } from "./terminal.js";
 
@@ -63,7 +63,7 @@ export class Replies {
   /** Tells whether a datagram came from this very socket, whose answers would be answered without end. */
   #ownAddresses(): (source: Endpoint) => boolean {
     const own = this.#socket.getsockname();
-    if (own.host !== "0.0.0.0" && own.host !== "::") return (source) => source.equals(own);
+    if (!isWildcard(own.host)) return (source) => source.equals(own);
     let hosts: ReadonlySet<string> | undefined;
     return ({ host, port }) => {
       if (port !== own.port) return false;

@@ -144,6 +144,11 @@ export class Address implements Iterable<string | number> {
   }
 }
 
+/** Whether a host is every interface of a family: `0.0.0.0`, `::`, or `""` in place of either. */
+export function isWildcard(host: string): boolean {
+  return host === "0.0.0.0" || host === "::" || host === "";
+}
+
 /** `0.0.0.0` or `::`, every interface of a family, at `port`. */
 export function anyAddress(family: Family, port = 0): Endpoint {
   return new Address(family === AF_INET ? "0.0.0.0" : "::", port) as Endpoint;

@@ -1,10 +1,9 @@
 import type { Buffer } from "node:buffer";
 
-import { isOverIPv4 } from "../core/address.js";
+import { isOverIPv4, isWildcard } from "../core/address.js";
 import {
   AF_INET,
   AF_INET6,
-  type Address,
   type Datagram,
   type Endpoint,
   OSError,
@@ -35,7 +34,7 @@ export async function proxy(options: ProxyOptions): Promise<Relay> {
   const checked = checkOptions(options);
   const { listen } = checked;
   const family = listen.family === AF_INET6 ? AF_INET6 : AF_INET;
-  const listener = socket(family, SOCK_DGRAM, { metadata: isWildcard(listen) });
+  const listener = socket(family, SOCK_DGRAM, { metadata: isWildcard(listen.host) });
   try {
     await listener.bind(listen);
     const target = await reach(checked.target, listener.getsockname());
@@ -75,7 +74,7 @@ export class Relay implements AsyncDisposable {
     this.target = target;
     this.seed = options.seed ?? listener.random();
     this.#batch = Math.min(batchDatagrams, options.maxInFlight);
-    this.#replies = isWildcard(this.address);
+    this.#replies = isWildcard(this.address.host);
     this.#gone = new Tally(listener.capabilities.kernelDropCount.available);
     const { clock } = listener;
     const { maxInFlight, maxInFlightBytes, maxClients, idleMs } = options;
@@ -256,10 +255,6 @@ export class Relay implements AsyncDisposable {
   #turn(): Promise<void> {
     return new Promise((resolve) => this.#listener.clock.turn(resolve));
   }
-}
-
-function isWildcard({ host }: Address): boolean {
-  return host === "" || host === "0.0.0.0" || host === "::";
 }
 
 function sum(numbers: readonly number[]): number {

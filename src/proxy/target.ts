@@ -1,6 +1,6 @@
 import { networkInterfaces } from "node:os";
 
-import { isEndpoint } from "../core/address.js";
+import { isEndpoint, isWildcard } from "../core/address.js";
 import {
   AF_INET,
   AF_INET6,
@@ -20,8 +20,10 @@ import {
  */
 export async function reach(target: Address, own: Endpoint): Promise<Endpoint> {
   const found = await tryToConnect(target);
-  const wildcard = own.host === "0.0.0.0" || own.host === "::";
-  if (found.port === own.port && (found.host === own.host || (wildcard && isOwnHost(found.host)))) {
+  if (
+    found.port === own.port &&
+    (found.host === own.host || (isWildcard(own.host) && isOwnHost(found.host)))
+  ) {
     const text = "the target is the proxy itself, and what it sends there would never end";
     throw new OSError("EINVAL", { syscall: "proxy", address: found.host, port: found.port, text });
   }

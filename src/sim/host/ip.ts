@@ -1,5 +1,6 @@
 import type { Buffer } from "node:buffer";
 
+import { isWildcard } from "../../core/address.js";
 import type { Ancillary } from "../../core/ancillary.js";
 import { IP_PMTUDISC_DO, IP_PMTUDISC_PROBE, IP_PMTUDISC_WANT } from "../../core/constants.js";
 import { formatLiteral, parseLiteral } from "../../core/ip.js";
@@ -26,7 +27,7 @@ import { Reassembly } from "../packet/reassembly.js";
 import type { Random } from "../random.js";
 import type { Fate } from "../trace/passage.js";
 import { Groups } from "./groups.js";
-import { type BoundSocket, Ports } from "./ports.js";
+import { type Bound, Ports } from "./ports.js";
 import { Segments } from "./segments.js";
 
 /** The loopback interface, as Linux has it. The rate gives each datagram a time of its own. */
@@ -40,6 +41,9 @@ const leastPathMtu = { 4: 552, 6: 1280 } as const;
 /** The longest IPv4 packet (RFC 791), and the longest content of one of IPv6 (RFC 8200). */
 const longest = 65_535;
 
+/** `IP_PMTUDISC_INTERFACE` (linux/in.h): the MTU of the first link alone counts, and what is larger is refused. */
+const IP_PMTUDISC_INTERFACE = 4;
+
 /** The way to a destination. */
 export interface Way {
   readonly version: 4 | 6;
@@ -50,9 +54,6 @@ export interface Way {
   /** The address that a datagram comes from which names none. */
   readonly source: string;
 }
-
-/** `IP_PMTUDISC_INTERFACE` (linux/in.h): the MTU of the first link alone counts, and what is larger is refused. */
-const IP_PMTUDISC_INTERFACE = 4;
 
 /** What ICMP told of a path. */
 interface PathMtu {
@@ -173,18 +174,21 @@ export class Ip {
   /**
    * Sends a datagram.
    *
-   * @param source the address that it comes from, where that is not the way's own.
+   * @param from the socket that sends it.
+   * @param port of the destination.
+   * @param source the address that it comes from.
+   * @param how it leaves, where that differs from what the socket's options say.
    * @returns the code of an error, `undefined` where it left.
    */
   send(
-    socket: BoundSocket,
+    from: Bound,
     way: Way,
     port: number,
     payload: Buffer,
     source: string,
     how: Ancillary | undefined,
   ): string | undefined {
-    const { options } = socket;
+    const { options } = from;
     const { version, destination, kind } = way;
     const length = 8 + payload.length;
     const header = version === 4 ? 20 : 40;
@@ -211,7 +215,7 @@ export class Ip {
         (discovery === IP_PMTUDISC_WANT && whole && this.#told(destination)?.narrower !== true),
       content: {
         protocol: "udp",
-        sourcePort: socket.port,
+        sourcePort: from.port,
         destinationPort: port,
         payload,
         intact: undefined,
@@ -266,8 +270,7 @@ export class Ip {
 
   #find(host: string, by: Interface | undefined): Way | string {
     const version = host.includes(":") ? 6 : 4;
-    const any = host === "0.0.0.0" || host === "::";
-    const destination = any ? (version === 4 ? "127.0.0.1" : "::1") : host;
+    const destination = isWildcard(host) ? (version === 4 ? "127.0.0.1" : "::1") : host;
     const broadcast = version === 4 && this.isBroadcast(destination);
     if (broadcast || isGroup(destination)) {
       const loops = destination === "127.255.255.255";
@@ -345,7 +348,7 @@ export class Ip {
     let fate: Fate = "nobody listens";
     let anyTold = false;
     for (const socket of member ? this.ports.at(datagram.destinationPort) : []) {
-      if (socket.score(packet, datagram.sourcePort, at) < 0) continue;
+      if (socket.binding.score(packet, datagram.sourcePort, at) < 0) continue;
       const told = socket.arrive(packet, datagram, flight.time, at, true);
       if (told !== undefined) fate = "delivered";
       else if (fate === "nobody listens") fate = "receive buffer full";
@@ -361,7 +364,7 @@ export class Ip {
     const original = about.content;
     const { trace, timeline } = this.#fabric;
     const sockets = original.protocol === "udp" ? this.ports.at(original.sourcePort) : [];
-    const asked = sockets.filter((socket) => socket.sentFrom(about));
+    const asked = sockets.filter((socket) => socket.binding.sentFrom(about));
     if (original.protocol !== "udp" || asked.length === 0) {
       trace.settle(flight, "nobody asked");
       return false;

@@ -7,16 +7,24 @@ import type { SimOptions } from "./options.js";
 const firstEphemeral = 32_768;
 const ephemeralPorts = 28_232;
 
-/** What the protocols below a socket need of it. */
-export interface BoundSocket {
+/** Where a socket is bound and connected, and so what it hears. */
+export interface Bound {
   readonly options: SimOptions;
+  /** 0 until it is bound. */
   readonly port: number;
   /** How well a datagram fits this socket, which is bound to its port: -1 not at all. */
   score(packet: Packet, sourcePort: number, at: Interface): number;
   /** Whether it would hear of packets of a version of IP, bound to a host as it is in packets; without one, where it is bound. */
   hears(version: 4 | 6, host?: string): boolean;
   /** Whether another socket may be bound beside this one, to `host` at the same port. */
-  sharesWith(other: BoundSocket, host: string): boolean;
+  sharesWith(other: Bound, host: string): boolean;
+  /** Whether a packet, of which ICMP tells, may have come from this socket. */
+  sentFrom(packet: Packet): boolean;
+}
+
+/** What the protocols below a socket need of it. */
+export interface BoundSocket {
+  readonly binding: Bound;
   /**
    * A datagram has come, for this host alone or for all that listen. Gives whether the program was told, `undefined` where
    * there was no room.
@@ -28,8 +36,6 @@ export interface BoundSocket {
     at: Interface,
     toAll: boolean,
   ): boolean | undefined;
-  /** Whether a packet, of which ICMP tells, may have come from this socket. */
-  sentFrom(packet: Packet): boolean;
   /** ICMP has told of a datagram of this socket to a port; `from` has said so. */
   hear(error: IcmpError, port: number, from: string): void;
 }
@@ -57,7 +63,7 @@ export class Ports {
   /** Whether a socket may be bound there beside those that are. */
   allows(socket: BoundSocket, host: string, port: number): boolean {
     return (this.#byPort.get(port) ?? []).every(
-      (other) => other === socket || other.sharesWith(socket, host),
+      (other) => other === socket || other.binding.sharesWith(socket.binding, host),
     );
   }
 
@@ -95,14 +101,14 @@ export class Ports {
     let bestScore = -1;
     let equal: BoundSocket[] | undefined;
     for (const socket of sockets) {
-      const score = socket.score(packet, sourcePort, at);
+      const score = socket.binding.score(packet, sourcePort, at);
       if (score < 0 || score < bestScore) continue;
       if (score > bestScore) equal = undefined;
       else if (best) (equal ??= [best]).push(socket);
       best = socket;
       bestScore = score;
     }
-    if (!equal || !best?.options.reusePort) return best;
+    if (!equal || !best?.binding.options.reusePort) return best;
     return equal[hash(packet.source, sourcePort) % equal.length];
   }
 }

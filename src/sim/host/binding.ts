@@ -1,0 +1,222 @@
+import { type Endpoint, type Family, anyAddress, isWildcard } from "../../core/address.js";
+import { sharedAddress } from "../../core/address-cache.js";
+import type { Ancillary } from "../../core/ancillary.js";
+import { AF_INET } from "../../core/constants.js";
+import { OSError } from "../../core/errors.js";
+import { forSocket, isGroup, isLoopback, limitedBroadcast, onTheWire } from "../node/addresses.js";
+import type { Fabric } from "../node/fabric.js";
+import type { Interface } from "../node/node.js";
+import type { Packet } from "../packet/packet.js";
+import type { Ip, Way } from "./ip.js";
+import type { SimOptions } from "./options.js";
+import type { Bound, BoundSocket } from "./ports.js";
+
+/** What a binding is made of. */
+export interface BindingParts {
+  readonly fabric: Fabric;
+  readonly ip: Ip;
+  readonly family: Family;
+  readonly options: SimOptions;
+}
+
+/** How datagrams leave for a destination. */
+export interface Route {
+  readonly to: Endpoint;
+  readonly way: Way;
+  readonly source: string;
+  /** Of the network, whose changes make it void. */
+  readonly generation: number;
+}
+
+/** Why a datagram does not leave. */
+export interface Refusal {
+  readonly code: string;
+  readonly text?: string;
+}
+
+/** Where one socket is bound and connected: which datagrams it gets, and by what way and from where its own leave. */
+export class Binding implements Bound {
+  readonly options: SimOptions;
+  /** 0 until it is bound. */
+  port = 0;
+  readonly #socket: BoundSocket;
+  readonly #fabric: Fabric;
+  readonly #ip: Ip;
+  readonly #family: Family;
+  /** As it was bound, in the spelling of its family; then as a connect chose it. */
+  #boundTo: Endpoint;
+  #local: Endpoint;
+  #peer: Endpoint | null = null;
+  /** The peer as it is in packets. */
+  #peerHost = "";
+  /** Of the last datagram that named nothing but a destination. */
+  #route: Route | undefined;
+
+  constructor(socket: BoundSocket, { fabric, ip, family, options }: BindingParts) {
+    this.options = options;
+    this.#socket = socket;
+    this.#fabric = fabric;
+    this.#ip = ip;
+    this.#family = family;
+    this.#boundTo = this.#local = anyAddress(family);
+  }
+
+  /** The address that the socket has, as it tells it. */
+  get local(): Endpoint {
+    return this.#local;
+  }
+
+  /** Whom it is connected to. */
+  get peer(): Endpoint | null {
+    return this.#peer;
+  }
+
+  /** @throws `OSError` of bind(2): `EINVAL`, `ENODEV`, `EADDRNOTAVAIL`, `EADDRINUSE`. */
+  bind(at: Endpoint): void {
+    const about = { syscall: "bind", address: at.host, port: at.port };
+    if (this.port !== 0) throw new OSError("EINVAL", about);
+    const host = onTheWire(at.host);
+    if (at.scope !== undefined && !this.#ip.interface(at.scope)) throw new OSError("ENODEV", about);
+    if (!this.#mayBind(host)) throw new OSError("EADDRNOTAVAIL", about);
+    this.#take(host, at.port, about);
+    this.#boundTo = this.#local = at.withPort(this.port) as Endpoint;
+    this.#route = undefined;
+  }
+
+  /** @throws `OSError` of connect(2): `EACCES`, `ENETUNREACH`, `EHOSTUNREACH`, `ENODEV`; `EADDRINUSE` of bind(2). */
+  connect(to: Endpoint | null): void {
+    this.#route = undefined;
+    if (this.#peer) {
+      this.#peer = null;
+      this.#peerHost = "";
+      this.#local = this.#boundTo;
+    }
+    if (!to) return;
+    const about = { syscall: "connect", address: to.host, port: to.port };
+    const way = this.wayTo(to);
+    if (typeof way === "string") throw new OSError(way, about);
+    if (way.kind === "broadcast" && !this.options.broadcast) throw new OSError("EACCES", about);
+    this.#bindAtNeed();
+    const host = forSocket(way.destination, this.#family);
+    this.#peer = sharedAddress(host, to.port) as Endpoint;
+    this.#peerHost = way.destination;
+    if (isWildcard(this.#boundTo.host)) {
+      this.#local = sharedAddress(forSocket(way.source, this.#family), this.port) as Endpoint;
+    }
+  }
+
+  /** Gives the port back, once the socket is closed. */
+  release(): void {
+    if (this.port !== 0) this.#ip.ports.remove(this.#socket, this.port);
+  }
+
+  /** An option was set: it may change the way of the next datagram. */
+  forgetRoute(): void {
+    this.#route = undefined;
+  }
+
+  /** How a datagram leaves; binds the socket where it is not bound yet. */
+  routeTo(to: Endpoint, how: Ancillary | undefined): Route | Refusal {
+    const { generation } = this.#fabric;
+    const last = this.#route;
+    if (how === undefined && last?.to === to && last.generation === generation) return last;
+    const way = this.wayTo(to, how);
+    if (typeof way === "string") return { code: way };
+    if (way.kind === "broadcast" && !this.options.broadcast) return { code: "EACCES" };
+    const source = how?.source ? onTheWire(how.source.host) : this.#sourceOf(way);
+    if (how?.source && !this.#ip.isOwn(source)) {
+      const code = way.version === 4 ? "ENETUNREACH" : "EINVAL";
+      return { code, text: `${how.source.host} may be no address of this host` };
+    }
+    if (way.by !== this.#ip.lo && isLoopback(source)) return { code: "EINVAL" };
+    try {
+      this.#bindAtNeed();
+    } catch (error) {
+      return { code: (error as OSError).code };
+    }
+    const route = { to, way, source, generation };
+    if (how === undefined) this.#route = route;
+    return route;
+  }
+
+  /** The way to a destination by the interface that was chosen for it; the code of an error where there is none. */
+  wayTo(to: Endpoint, how?: Ancillary): Way | string {
+    const host = onTheWire(to.host);
+    const { device, multicastInterface } = this.options;
+    let by = how?.interface ?? to.scope ?? (device === "" ? undefined : device);
+    if (by === undefined && multicastInterface !== undefined && isGroup(host) && host !== limitedBroadcast)
+      by = multicastInterface;
+    if (by === undefined || isWildcard(by)) return this.#ip.way(host);
+    const found = this.#ip.interface(by);
+    return found ? this.#ip.way(host, found) : "ENODEV";
+  }
+
+  score({ version, source, destination }: Packet, sourcePort: number, at: Interface): number {
+    const { device } = this.options;
+    if (device !== "" && device !== at.name) return -1;
+    const bound = onTheWire(this.#boundTo.host);
+    const any = isWildcard(bound);
+    if (!this.hears(version)) return -1;
+    if (!any && bound !== destination) return -1;
+    if (!this.#peer) return any ? 0 : 1;
+    if (this.#peer.port !== sourcePort || this.#peerHost !== source) return -1;
+    return any ? 2 : 3;
+  }
+
+  hears(version: 4 | 6, host: string = onTheWire(this.#boundTo.host)): boolean {
+    if (this.#family === AF_INET) return version === 4;
+    if (version === 6) return host.includes(":");
+    return host === "::" ? !this.options.v6only : !host.includes(":");
+  }
+
+  sharesWith(other: Bound, host: string): boolean {
+    const own = onTheWire(this.#boundTo.host);
+    const bothHear = (this.hears(4) && other.hears(4, host)) || (this.hears(6) && other.hears(6, host));
+    if (!bothHear || (own !== host && !isWildcard(own) && !isWildcard(host))) return true;
+    return (
+      (this.options.reuseAddress && other.options.reuseAddress) ||
+      (this.options.reusePort && other.options.reusePort)
+    );
+  }
+
+  sentFrom({ version, source, destination, content }: Packet): boolean {
+    if (!this.hears(version)) return false;
+    const bound = onTheWire(this.#boundTo.host);
+    if (!isWildcard(bound) && bound !== source && !this.#ip.isOwn(source)) return false;
+    const port = content.protocol === "udp" ? content.destinationPort : 0;
+    return !this.#peer || (this.#peerHost === destination && this.#peer.port === port) || !isWildcard(bound);
+  }
+
+  #sourceOf(way: Way): string {
+    const bound = onTheWire(this.#local.host);
+    const own = isWildcard(bound) || isGroup(bound) || this.#ip.isBroadcast(bound) ? way.source : bound;
+    // A connected socket that sends elsewhere does so from where the way there begins.
+    return this.#peer && isWildcard(this.#boundTo.host) && way.destination !== this.#peerHost
+      ? way.source
+      : own;
+  }
+
+  #mayBind(host: string): boolean {
+    return (
+      this.options.freebind ||
+      isWildcard(host) ||
+      this.#ip.isOwn(host) ||
+      isGroup(host) ||
+      this.#ip.isBroadcast(host)
+    );
+  }
+
+  #bindAtNeed(): void {
+    if (this.port !== 0) return;
+    this.#take(this.#boundTo.host, 0, { syscall: "bind" });
+    this.#boundTo = this.#local = this.#boundTo.withPort(this.port) as Endpoint;
+  }
+
+  #take(host: string, asked: number, about: { syscall: string }): void {
+    const { ports } = this.#ip;
+    const port = asked === 0 ? ports.free() : asked;
+    if (port === undefined || !ports.allows(this.#socket, host, port)) throw new OSError("EADDRINUSE", about);
+    this.port = port;
+    ports.add(this.#socket, port);
+  }
+}
