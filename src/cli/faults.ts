@@ -6,6 +6,7 @@ import { type Faults, checkFaults } from "../proxy/options.js";
 import type { CheckedStates } from "../sim/link/check.js";
 import { profiles } from "../sim/link/profiles.js";
 import type { LinkInput, LinkSettings, ProfileName } from "../sim/link/settings.js";
+import { nsPerMs } from "../sim/time/timeline.js";
 import { usage } from "./exit.js";
 import {
   bitRate,
@@ -133,8 +134,8 @@ function describe({ settings, mtuBytes }: Faults): string {
     lossStates
       ? `${formatShare(meanLoss(lossStates))} lost in bursts`
       : lossRatio > 0 && `${formatShare(lossRatio)} lost${most}`,
-    latencyNs > 0 && `${formatDuration(latencyNs / 1e6)} late`,
-    jitterNs > 0 && `up to ${formatDuration(jitterNs / 1e6)} of jitter`,
+    latencyNs > 0 && `${formatDuration(latencyNs / nsPerMs)} late`,
+    jitterNs > 0 && `up to ${formatDuration(jitterNs / nsPerMs)} of jitter`,
     duplicateRatio > 0 && `${formatShare(duplicateRatio)} twice`,
     reorderRatio > 0 && `${formatShare(reorderRatio)} reordered`,
     corruptRatio > 0 && `${formatShare(corruptRatio)} corrupted`,

@@ -4,6 +4,7 @@ import type { Clock, Datagram } from "../index.js";
 import { Impairment, emptyVerdict } from "../sim/link/impairment.js";
 import type { Random } from "../sim/random.js";
 import { EventQueue } from "../sim/time/event-queue.js";
+import { nsPerMs } from "../sim/time/timeline.js";
 import { Departure } from "./departure.js";
 import type { Faults } from "./options.js";
 
@@ -164,7 +165,7 @@ export class Direction<To extends Party> {
     if (next >= this.#timerAt) return;
     this.#cancelTimer?.();
     this.#timerAt = next;
-    this.#cancelTimer = this.#host.clock.after((next - this.#now()) / 1e6, () => {
+    this.#cancelTimer = this.#host.clock.after((next - this.#now()) / nsPerMs, () => {
       this.#timerAt = Infinity;
       this.#release(this.#now());
       this.#arm();
@@ -173,7 +174,7 @@ export class Direction<To extends Party> {
   }
 
   #now(): number {
-    return Math.floor(this.#host.clock.now() * 1e6);
+    return Math.floor(this.#host.clock.now() * nsPerMs);
   }
 }
 

@@ -1,9 +1,9 @@
 import { Address, type AddressLike } from "../index.js";
 import { outOfRange, wholeNumber, wrongType } from "../core/errors.js";
 import { refuseUnknown } from "../sim/fields.js";
-import { type CheckedSettings, checkLink } from "../sim/link/check.js";
+import { type CheckedSettings, checkLink, hasDirections } from "../sim/link/check.js";
 import { profiles } from "../sim/link/profiles.js";
-import type { LinkInput, LinkSettings, ProfileName } from "../sim/link/settings.js";
+import type { LinkInput, LinkSettings } from "../sim/link/settings.js";
 
 /** What `proxy()` takes. */
 export interface ProxyOptions {
@@ -124,11 +124,7 @@ function withMtu(
 
 /** The MTU that a link, which was checked, or its profile names for a direction: a relay does not have the default. */
 function namedMtu(link: LinkInput, direction: "up" | "down"): number | undefined {
-  const own = isDirections(link) ? (link[direction] ?? {}) : link;
+  const own = hasDirections(link) ? (link[direction] ?? {}) : link;
   const { profile, mtuBytes }: LinkSettings = typeof own === "string" ? { profile: own } : own;
   return mtuBytes ?? (profile && profiles[profile][direction].mtuBytes);
-}
-
-function isDirections(link: LinkInput): link is Exclude<LinkInput, LinkSettings | ProfileName> {
-  return typeof link === "object" && ("up" in link || "down" in link);
 }

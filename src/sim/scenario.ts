@@ -3,6 +3,7 @@ import type { Link } from "./link/link.js";
 import { type ScenarioName, scenarios } from "./link/scenarios.js";
 import type { Network } from "./network.js";
 import type { Router } from "./node/router.js";
+import { longestMs } from "./time/timeline.js";
 
 /** What a scenario needs beside a link. */
 export interface ScenarioOptions {
@@ -30,7 +31,8 @@ export function applyScenario(
   const { up, down, blackHole, rebind } = scenarios[name];
   if (rebind && !nat) throw wrongType(`nat of the scenario ${name}`, "a router with a NAT", nat);
   link.set({ up, down });
-  if (blackHole) link.blackHole({ firstMs: blackHole.firstMs, onMs: blackHole.lengthMs, offMs: onceMs });
+  // As good as never again.
+  if (blackHole) link.blackHole({ firstMs: blackHole.firstMs, onMs: blackHole.lengthMs, offMs: longestMs });
   let cancel = (): void => undefined;
   let times = 0;
   const again = (afterMs: number, everyMs: number, toAddress: boolean): void => {
@@ -45,6 +47,3 @@ export function applyScenario(
     if (blackHole) link.mend();
   };
 }
-
-/** As good as never again: the longest that a link may pass for before it swallows once more, 31 days. */
-const onceMs = 31 * 24 * 3_600_000;

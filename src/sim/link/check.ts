@@ -1,5 +1,6 @@
 import { outOfRange, wholeNumber, wrongType } from "../../core/errors.js";
 import { refuseUnknown } from "../fields.js";
+import { nsPerMs } from "../time/timeline.js";
 import { type Firewall, type Profile, profiles } from "./profiles.js";
 import type { GilbertElliott, LinkDirections, LinkInput, LinkSettings, ProfileName } from "./settings.js";
 
@@ -73,7 +74,7 @@ export function checkSettings(
   const { given, firewall } = withProfile(settings, where, direction);
   const ratio = (field: string): number => read(given, field, where, ratios, 0);
   const nanoseconds = (field: string, fallback: number): number =>
-    Math.round(read(given, field, where, milliseconds, fallback) * 1e6);
+    Math.round(read(given, field, where, milliseconds, fallback) * nsPerMs);
   const rateBps = checkRate(given.rateBps, `${where}: rateBps`);
   return {
     latencyNs: nanoseconds("latencyMs", 0),
@@ -105,7 +106,8 @@ export function checkFirewall(firewall: unknown, where: string): Required<Firewa
   };
 }
 
-function hasDirections(link: LinkInput): link is LinkDirections {
+/** Whether a link has each direction by itself. */
+export function hasDirections(link: LinkInput): link is LinkDirections {
   return isRecord(link) && ("up" in link || "down" in link);
 }
 

@@ -1,5 +1,5 @@
 import type { Packet } from "../packet/packet.js";
-import type { Happening } from "../time/timeline.js";
+import { type Happening, nsPerMs } from "../time/timeline.js";
 import type { Fate, Passage } from "../trace/passage.js";
 
 /** The direction of a link that a packet is on. */
@@ -44,11 +44,11 @@ export class Flight implements Happening, Passage {
   }
 
   get sentMs(): number {
-    return this.sent / 1e6;
+    return this.sent / nsPerMs;
   }
 
   get arrivedMs(): number | undefined {
-    return this.time < 0 ? undefined : this.time / 1e6;
+    return this.time < 0 ? undefined : this.time / nsPerMs;
   }
 
   happen(): boolean {

@@ -1,15 +1,16 @@
 import { outOfRange, wrongType } from "../../core/errors.js";
+import { longestMs, nsPerMs } from "../time/timeline.js";
 import type { Channel, Rule } from "./channel.js";
 import { type CheckedLink, checkLink } from "./check.js";
 import type { LinkInput } from "./settings.js";
 
 /** When a link swallows everything, over and over. */
 export interface BlackHole {
-  /** Milliseconds that it swallows for. */
+  /** Milliseconds that it swallows for: above 0 and up to 31 days, or Infinity. */
   readonly onMs: number;
-  /** Milliseconds that it then passes for. */
+  /** Milliseconds that it then passes for: 0 to 31 days. */
   readonly offMs: number;
-  /** Milliseconds from now until it begins. @default 0 */
+  /** Milliseconds from now until it begins: 0 to 31 days. @default 0 */
   readonly firstMs?: number | undefined;
 }
 
@@ -74,12 +75,12 @@ export class Link {
     for (const [name, ms] of Object.entries({ onMs, offMs, firstMs })) {
       const endless = name === "onMs" && ms === Infinity;
       if (typeof ms !== "number") throw wrongType(`${where}: ${name}`, "milliseconds", ms);
-      if (!endless && !(ms >= 0 && ms <= mostMs))
-        throw outOfRange(`${where}: ${name}`, `milliseconds from 0 to ${mostMs}`, ms);
+      if (!endless && !(ms >= 0 && ms <= longestMs))
+        throw outOfRange(`${where}: ${name}`, `milliseconds from 0 to ${longestMs}`, ms);
     }
-    const [on, off] = [Math.round(onMs * 1e6), Math.round(offMs * 1e6)];
+    const [on, off] = [Math.round(onMs * nsPerMs), Math.round(offMs * nsPerMs)];
     if (on === 0) throw outOfRange(`${where}: onMs`, "more than 0", onMs);
-    const first = this.#now() + Math.round(firstMs * 1e6);
+    const first = this.#now() + Math.round(firstMs * nsPerMs);
     this.#both((channel) => channel.swallow({ first, on, off }));
   }
 
@@ -108,6 +109,3 @@ export class Link {
     change(this.#down);
   }
 }
-
-/** A month: time is exact in nanoseconds up to 104 days. */
-const mostMs = 31 * 24 * 3_600_000;

@@ -1,13 +1,20 @@
 import { outOfRange, wrongType } from "../../core/errors.js";
 import { refuseUnknown } from "../fields.js";
+import { nsPerMs } from "../time/timeline.js";
 import { bytesOf, isWithin, readPrefix } from "./addresses.js";
 import type { Filtering, NatParts } from "./nat.js";
 
 /** How a router translates addresses (RFC 4787). */
 export interface NatOptions {
-  /** The IPv4 networks behind it, which it translates for towards all others; its own address is in none of them. @default those for private use: 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 (RFC 1918) */
+  /**
+   * The IPv4 networks behind it, which it translates for towards all others; its own address is in none of them.
+   * @default those for private use: 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 (RFC 1918)
+   */
   readonly inside?: readonly string[] | undefined;
-  /** Milliseconds without traffic after which a mapping is forgotten. @default 30,000, as Linux does where no answer came */
+  /**
+   * Milliseconds without traffic, either way, after which a mapping is forgotten: above 0 and up to 10^9.
+   * @default 30,000, as Linux does where no answer came (`nf_conntrack_udp_timeout`)
+   */
   readonly mappingTimeoutMs?: number | undefined;
   /** Whom it lets in through a mapping. @default "address-and-port-dependent" */
   readonly filtering?: Filtering | undefined;
@@ -51,5 +58,5 @@ export function readNat(given: unknown, address: string, where: string): NatPart
     const outside = `networks without its own address ${address}, which is what the outside sees`;
     throw outOfRange(`${where}: nat.inside`, outside, inside.join(", "));
   }
-  return { address, inside: networks, timeout: Math.round(mappingTimeoutMs * 1e6), filtering };
+  return { address, inside: networks, timeout: Math.round(mappingTimeoutMs * nsPerMs), filtering };
 }

@@ -1,7 +1,7 @@
 import type { Happening } from "./timeline.js";
 
 /** Happenings may wait in numbers up to this, about 1 GiB of them. */
-const LIMIT = 10_000_000;
+const mostWaiting = 10_000_000;
 
 /** What is to happen, soonest first: a binary heap by (time, rank, order). What was called off stays until it is pruned. */
 export class EventQueue {
@@ -20,7 +20,8 @@ export class EventQueue {
 
   /** @throws `RangeError` when ten million wait. */
   push(happening: Happening): void {
-    if (this.size >= LIMIT) throw new RangeError(`more than ${LIMIT} happenings wait for their time`);
+    if (this.size >= mostWaiting)
+      throw new RangeError(`more than ${mostWaiting} happenings wait for their time`);
     // Grows both by one; what it was given moves to its place.
     this.#times.push(happening.time);
     this.#happenings.push(happening);

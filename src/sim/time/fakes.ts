@@ -7,8 +7,8 @@ import { install, type Clock as FakeClock } from "@sinonjs/fake-timers";
 import { wholeNumber } from "../../core/errors.js";
 import { abortAfter, everyInterval, nextTurn, sleep } from "./program-promises.js";
 import { programTimers, runTimersOn, Timeout } from "./program-timers.js";
-import { NS_PER_MS, type Schedule } from "./schedule.js";
-import { epochNs } from "./timeline.js";
+import type { Schedule } from "./schedule.js";
+import { epochNs, nsPerMs } from "./timeline.js";
 
 /**
  * What the program under test reads and sets its time by, for as long as a run lasts.
@@ -38,7 +38,7 @@ export class Fakes {
     this.#schedule = schedule;
     runTimersOn(schedule);
     this.#clock = install({
-      now: Number(epochNs) / NS_PER_MS,
+      now: Number(epochNs) / nsPerMs,
       // What browsers have and Node has not runs on the library's own timers, which nobody fires here.
       toNotFake: [
         "nextTick",
@@ -67,7 +67,7 @@ export class Fakes {
     if (ns === 0) return;
     this.#shown = this.#schedule.now;
     // It cuts off what is less than a nanosecond, which the half makes sure is not a whole one.
-    this.#clock.tick((ns + 0.5) / NS_PER_MS);
+    this.#clock.tick((ns + 0.5) / nsPerMs);
   }
 
   uninstall(): void {

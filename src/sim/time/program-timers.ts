@@ -1,11 +1,12 @@
 import { wrongType } from "../../core/errors.js";
 import { real } from "./real-timers.js";
-import { NS_PER_MS, TURN_NS, type Schedule, type Timer } from "./schedule.js";
+import { turnNs, type Schedule, type Timer } from "./schedule.js";
+import { nsPerMs } from "./timeline.js";
 
 type Callback = (...args: unknown[]) => void;
 
 /** Node's greatest delay: `TIMEOUT_MAX` of lib/internal/timers.js. */
-const MOST_MS = 0x7fff_ffff;
+const longestDelayMs = 0x7fff_ffff;
 
 /**
  * What the timers of programs run on. One for all, since a module that was loaded in one run may keep its `setTimeout` for
@@ -72,7 +73,7 @@ export class Timeout {
     this.#run = run;
     this.#args = args;
     const ms = Number(delayMs);
-    this.#delayNs = (ms >= 1 && ms <= MOST_MS ? Math.trunc(ms) : 1) * NS_PER_MS;
+    this.#delayNs = (ms >= 1 && ms <= longestDelayMs ? Math.trunc(ms) : 1) * nsPerMs;
     this.#repeats = repeats;
     this.#timer = this.#start();
   }
@@ -138,7 +139,7 @@ export class Immediate {
 
   constructor(on: Schedule, run: Callback, args: unknown[]) {
     this.#schedule = on;
-    this.#timer = on.after(TURN_NS, () => run(...args), true);
+    this.#timer = on.after(turnNs, () => run(...args), true);
   }
 
   hasRef(): boolean {

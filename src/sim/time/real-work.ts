@@ -10,17 +10,17 @@ import { real } from "./real-timers.js";
  * Node 20.20 does not list crypto, zlib, WebAssembly, `dns.resolve…`, and only parts of `import()`. Servers, sockets, pipes
  * and message ports it lists, but they may stay for ever.
  */
-const WORK: ReadonlySet<string> = new Set([
+const workNames: ReadonlySet<string> = new Set([
   "FSReqCallback",
   "FSReqPromise",
   "CloseReq",
   "GetAddrInfoReqWrap",
   "GetNameInfoReqWrap",
 ]);
-const CHILD = "ProcessWrap";
+const childName = "ProcessWrap";
 
 /** Turns of the event loop, a millisecond or so, in which a child process that has exited goes from the list. */
-const TURNS_ALONE = 1_000;
+const turnsAlone = 1_000;
 
 /** Whether files or names are being worked on, or child processes run beyond those that did when it was made. */
 export class RealWork {
@@ -46,21 +46,21 @@ export class RealWork {
     let children = 0;
     for (const name of resources) {
       if (name === "Immediate") continue;
-      if (name === CHILD) children++;
-      else if (WORK.has(name)) working++;
+      if (name === childName) children++;
+      else if (workNames.has(name)) working++;
     }
     // What ends of those that were there before makes no room for new ones to hide in.
     if (children < this.#childrenBefore) this.#childrenBefore = children;
-    if (working === 0 && children === this.#childrenBefore) return NONE;
-    return resources.filter((name) => name === CHILD || WORK.has(name));
+    if (working === 0 && children === this.#childrenBefore) return noWork;
+    return resources.filter((name) => name === childName || workNames.has(name));
   }
 
   async #untilAlone(): Promise<void> {
-    for (let turn = 0; turn < TURNS_ALONE && this.#childrenBefore > 0; turn++) {
+    for (let turn = 0; turn < turnsAlone && this.#childrenBefore > 0; turn++) {
       await new Promise<void>((resolve) => void real.setImmediate(resolve));
       this.pending();
     }
   }
 }
 
-const NONE: readonly string[] = [];
+const noWork: readonly string[] = [];

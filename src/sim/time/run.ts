@@ -1,9 +1,9 @@
 import { Fakes } from "./fakes.js";
 import { RealWork } from "./real-work.js";
 import { real } from "./real-timers.js";
-import { NS_PER_MS, Timer, type Schedule } from "./schedule.js";
+import { Timer, type Schedule } from "./schedule.js";
 import { StuckError } from "./stuck-error.js";
-import type { Happening } from "./timeline.js";
+import { type Happening, nsPerMs } from "./timeline.js";
 
 /** What a run asks of the network that it is of. */
 export interface RunHooks {
@@ -31,29 +31,29 @@ export interface RunLimits {
  * Node 20.20, with one question for real work each: queued one by one 625 ns, 4 at once 281 ns, 16 at once 201 ns, 64 at
  * once 212 ns (that question counts immediates).
  */
-const BATCH = 16;
+const batchSteps = 16;
 
 /**
  * One turn of the event loop does not show that nothing more comes of itself: a message of a worker, or what ends a piece
  * of real work, may take a few. So many are made before a run's first jump, after real work, and before it is said that
  * nothing can happen any more; before every jump they would cost 40 µs.
  */
-const IDLE_TURNS = 64;
+const idleTurns = 64;
 
 /** Happenings in a row, none of which told a program of anything, before real input and output have their chance. */
-const BREATH = 1_024;
+const mostInRow = 1_024;
 
 /** Turns that real work is waited for at full speed, a millisecond or two; after that once a millisecond. */
-const FAST_WAITS = 2_000;
+const fastWaits = 2_000;
 
 /** More happenings at one instant than any network that makes progress has. */
-const INSTANT_LIMIT = 1_000_000;
+const mostAtInstant = 1_000_000;
 
 /** The last ones of them, whose names tell who it is. */
-const NAMED = 100;
+const mostNamed = 100;
 
 /** What `RunHooks.ended` may take: sockets linger no longer. */
-const CLOSING_NS = 60_000 * NS_PER_MS;
+const closingNs = 60_000 * nsPerMs;
 
 /** One run of a program in virtual time. */
 export class Run {
@@ -70,7 +70,7 @@ export class Run {
   #closing = false;
   /** Promises that the clock is held for. */
   #held = 0;
-  #idleTurns = IDLE_TURNS;
+  #idleTurns = idleTurns;
   /** Whether nothing was left to happen, before the idle turns that are being made. */
   #exhausted = false;
   /** Steps in a row that found real work. */
@@ -90,9 +90,9 @@ export class Run {
     if (beginning) await beginning;
     this.#fakes = new Fakes(this.#schedule);
     try {
-      const outcome = await settled(this.#until(body, this.#limits.limitMs * NS_PER_MS));
+      const outcome = await settled(this.#until(body, this.#limits.limitMs * nsPerMs));
       this.#closing = true;
-      const closing = await settled(this.#until(() => this.#hooks.ended(), CLOSING_NS));
+      const closing = await settled(this.#until(() => this.#hooks.ended(), closingNs));
       if ("error" in outcome) throw this.#hooks.failure(outcome.error);
       if ("error" in closing) throw this.#hooks.failure(closing.error);
       return outcome.value;
@@ -148,7 +148,7 @@ export class Run {
         this.#queued = 1;
         real.setTimeout(this.#step, 1);
       } else {
-        this.#turn(pace === "batch" ? BATCH : 1);
+        this.#turn(pace === "batch" ? batchSteps : 1);
       }
     } catch (error) {
       const { reject } = this.#drive;
@@ -162,7 +162,7 @@ export class Run {
     const schedule = this.#schedule;
     let told = false;
     let idle = false;
-    for (let count = 0; count < BREATH; count++) {
+    for (let count = 0; count < mostInRow; count++) {
       const next = schedule.next();
       const due = next !== undefined && next.time <= schedule.now;
       // What was told is dealt with before time goes on, and before the timers of the same instant.
@@ -176,14 +176,14 @@ export class Run {
         if (next === undefined) {
           if (this.#exhausted) throw this.#deadlock();
           this.#exhausted = true;
-          this.#idleTurns = IDLE_TURNS;
+          this.#idleTurns = idleTurns;
           return "turn";
         }
         this.#jump(next.time, drive);
       }
       this.#exhausted = false;
       schedule.take();
-      if (++this.#atInstant > INSTANT_LIMIT - NAMED) this.#watch(next);
+      if (++this.#atInstant > mostAtInstant - mostNamed) this.#watch(next);
       if (next.happen()) told = true;
       // As Node has it: what a timer has set off ends before the next timer.
       if (next instanceof Timer) return "batch";
@@ -193,7 +193,7 @@ export class Run {
 
   /** @returns how to wait, where time must not go on yet. */
   #untilIdle(): Pace | undefined {
-    const work = this.#held > 0 ? HELD : this.#realWork.pending();
+    const work = this.#held > 0 ? heldWork : this.#realWork.pending();
     if (work.length > 0) return this.#wait(work);
     this.#waits = 0;
     if (this.#idleTurns === 0) return undefined;
@@ -203,11 +203,11 @@ export class Run {
   }
 
   #wait(work: readonly string[]): Pace {
-    this.#idleTurns = IDLE_TURNS;
-    const naps = ++this.#waits - FAST_WAITS;
+    this.#idleTurns = idleTurns;
+    const naps = ++this.#waits - fastWaits;
     // Counted, not measured: a nap is a millisecond at the least.
     if (naps > this.#limits.realLimitMs) {
-      const names = work === HELD ? `real(…), ${this.#held} of them` : work.join(", ");
+      const names = work === heldWork ? `real(…), ${this.#held} of them` : work.join(", ");
       const why = `real work has held the clock for ${this.#limits.realLimitMs / 1000} s (${names})`;
       throw new StuckError("ERR_SIM_REAL_WORK", `${why} ${this.#when()}`, this.#hooks.waiting());
     }
@@ -216,7 +216,7 @@ export class Run {
 
   #jump(to: number, drive: Drive): void {
     if (to > drive.deadline) {
-      const why = `the run has taken all of its ${drive.limitNs / NS_PER_MS} ms (limitMs) ${this.#when()}`;
+      const why = `the run has taken all of its ${drive.limitNs / nsPerMs} ms (limitMs) ${this.#when()}`;
       throw new StuckError("ERR_SIM_TIME_LIMIT", why, this.#hooks.waiting());
     }
     this.#schedule.jump(to);
@@ -226,10 +226,10 @@ export class Run {
 
   /** Notes who it is that does not let time go on. */
   #watch(next: Happening): void {
-    if (this.#atInstant === INSTANT_LIMIT - NAMED + 1) this.#busy.clear();
+    if (this.#atInstant === mostAtInstant - mostNamed + 1) this.#busy.clear();
     this.#busy.add(next.who ?? `rank ${next.rank}`);
-    if (this.#atInstant <= INSTANT_LIMIT) return;
-    const why = `more than ${INSTANT_LIMIT} things happened ${this.#when()} (${[...this.#busy].join(", ")})`;
+    if (this.#atInstant <= mostAtInstant) return;
+    const why = `more than ${mostAtInstant} things happened ${this.#when()} (${[...this.#busy].join(", ")})`;
     throw new StuckError("ERR_SIM_LIVELOCK", why, this.#hooks.waiting());
   }
 
@@ -239,7 +239,7 @@ export class Run {
   }
 
   #when(): string {
-    return `at ${this.#schedule.now / NS_PER_MS} ms of virtual time`;
+    return `at ${this.#schedule.now / nsPerMs} ms of virtual time`;
   }
 }
 
@@ -254,7 +254,7 @@ interface Drive {
 /** When to go on: at once after promises and ticks, after a turn of the event loop, or after a real millisecond. */
 type Pace = "batch" | "turn" | "nap";
 
-const HELD: readonly string[] = ["real"];
+const heldWork: readonly string[] = ["real"];
 
 async function settled<T>(promise: Promise<T>): Promise<{ value: T } | { error: unknown }> {
   try {

@@ -1,16 +1,14 @@
 import { EventQueue } from "./event-queue.js";
-import type { Happening, Timeline } from "./timeline.js";
-
-export const NS_PER_MS = 1_000_000;
+import { type Happening, type Timeline, nsPerMs } from "./timeline.js";
 
 /** What a turn of the event loop costs: a loop that polls takes time, and so comes to its end. */
-export const TURN_NS: number = NS_PER_MS / 10;
+export const turnNs: number = nsPerMs / 10;
 
 /** After all that the network does at an instant, whose ranks are lower. */
-const TIMER_RANK = 0x3fff_ffff;
+const timerRank = 0x3fff_ffff;
 
 /** So many cancelled timers may wait for their time before it is asked whether they are the greater part. */
-const PRUNE_FROM = 1_000;
+const pruneFrom = 1_000;
 
 /** The present instant, and all that is to come. */
 export class Schedule implements Timeline {
@@ -42,7 +40,7 @@ export class Schedule implements Timeline {
    * @param ofRun whether it ends with the run that is under way.
    */
   after(ns: number, run: () => void, ofRun: boolean): Timer {
-    const timer = new Timer(this.#now + Math.max(ns, TURN_NS), this.#timers++, run, ofRun);
+    const timer = new Timer(this.#now + Math.max(ns, turnNs), this.#timers++, run, ofRun);
     this.#queue.push(timer);
     return timer;
   }
@@ -51,7 +49,7 @@ export class Schedule implements Timeline {
   cancel(timer: Timer): void {
     if (!timer.cancel()) return;
     this.#cancelled++;
-    if (this.#cancelled > PRUNE_FROM && this.#cancelled * 2 > this.#queue.size) this.#prune();
+    if (this.#cancelled > pruneFrom && this.#cancelled * 2 > this.#queue.size) this.#prune();
   }
 
   /** Cancels the timers that end with a run. */
@@ -86,7 +84,7 @@ export class Schedule implements Timeline {
 
 /** A timer of a socket or of a program. */
 export class Timer implements Happening {
-  readonly rank: number = TIMER_RANK;
+  readonly rank: number = timerRank;
   readonly who: string = "a timer";
   #run: (() => void) | undefined;
 

@@ -28,11 +28,11 @@ export class StuckError extends Error {
 }
 
 /** As many names as one reads in a message. */
-const NAMED = 20;
+const mostNamed = 20;
 
 function list(waiting: readonly string[]): string {
   if (waiting.length === 0)
     return ", but on no socket of this network: for what is outside of it, real(promise) holds the clock";
-  const more = waiting.length - NAMED;
-  return `: ${[...waiting.slice(0, NAMED), ...(more > 0 ? [`and ${more} more`] : [])].join("; ")}`;
+  const more = waiting.length - mostNamed;
+  return `: ${[...waiting.slice(0, mostNamed), ...(more > 0 ? [`and ${more} more`] : [])].join("; ")}`;
 }

@@ -24,3 +24,9 @@ export interface Timeline {
 
 /** When the network began, in nanoseconds since the epoch: 1 January 2026, UTC, in every run. */
 export const epochNs = 1_767_225_600_000_000_000n;
+
+/** Nanoseconds of a millisecond: durations are in the one within, in the other before programs. */
+export const nsPerMs = 1_000_000;
+
+/** The longest duration that programs may ask for, a month in milliseconds: time is exact in nanoseconds up to 104 days. */
+export const longestMs: number = 31 * 24 * 3_600_000;

@@ -3,14 +3,17 @@ import { refuseUnknown } from "../fields.js";
 import { outOfRange, wrongType } from "../../core/errors.js";
 import { eventually, type EventuallyOptions } from "./eventually.js";
 import { Run, type RunHooks } from "./run.js";
-import { NS_PER_MS, Schedule, TURN_NS } from "./schedule.js";
-import { epochNs, type Happening, type Timeline } from "./timeline.js";
+import { Schedule, turnNs } from "./schedule.js";
+import { epochNs, type Happening, longestMs, nsPerMs, type Timeline } from "./timeline.js";
 
 /** How long one run may take. */
 export interface RunOptions {
-  /** Virtual milliseconds. @default 3,600,000: an hour */
+  /** Virtual milliseconds, above 0 and up to 31 days. @default 3,600,000: an hour */
   readonly limitMs?: number | undefined;
-  /** Real milliseconds, about, that work outside virtual time, such as files, may hold the clock at a time. @default 60,000 */
+  /**
+   * Real milliseconds, about, that work outside virtual time, such as files, may hold the clock at a time: above 0 and up to
+   * 31 days. @default 60,000
+   */
   readonly realLimitMs?: number | undefined;
   /** Ends the run with its reason, such as the signal that vitest gives each test and aborts when its time is over. */
   readonly signal?: AbortSignal | undefined;
@@ -26,14 +29,14 @@ export class VirtualTime implements Timeline {
 
   /** For sockets and for programs. A timer of less than 0.1 ms takes 0.1 ms, as does a turn. */
   readonly clock: Clock = {
-    now: () => this.now / NS_PER_MS,
+    now: () => this.now / nsPerMs,
     wall: () => epochNs + BigInt(this.now),
     after: (ms, run) => {
-      const timer = this.#schedule.after(Math.round(ms * NS_PER_MS), run, false);
+      const timer = this.#schedule.after(Math.round(ms * nsPerMs), run, false);
       return () => this.#schedule.cancel(timer);
     },
     turn: (run) => {
-      this.#schedule.after(TURN_NS, run, false);
+      this.#schedule.after(turnNs, run, false);
     },
   };
 
@@ -55,8 +58,6 @@ export class VirtualTime implements Timeline {
    * unhandled, and what a tick or a microtask throws, are Node's affair. A microtask or a tick that goes on for ever is not
    * noticed, here as elsewhere.
    *
-   * @param limitMs virtual milliseconds that it may take. @default 3_600_000, an hour
-   * @param realLimitMs real milliseconds, about, that real work may hold the clock without a break. @default 60_000
    * @returns what `body` gives.
    * @throws what `body` throws, or a `StuckError`, after `hooks.failure`; `RangeError` for limits that are none; `Error` when
    *   a run is under way in this thread, or other fake timers are in place.
@@ -70,7 +71,7 @@ export class VirtualTime implements Timeline {
       throw wrongType("signal", "an AbortSignal", signal);
     for (const [name, limit] of Object.entries({ limitMs, realLimitMs })) {
       if (typeof limit !== "number") throw wrongType(name, "milliseconds", limit);
-      if (!(limit > 0 && limit <= MOST_MS)) throw outOfRange(name, `from above 0 to ${MOST_MS}`, limit);
+      if (!(limit > 0 && limit <= longestMs)) throw outOfRange(name, `from above 0 to ${longestMs}`, limit);
     }
     if (running)
       throw new Error(
@@ -100,6 +101,3 @@ export class VirtualTime implements Timeline {
     return eventually(this.clock, check, options, this.#run !== undefined);
   }
 }
-
-/** A month: time is exact in nanoseconds up to 104 days. */
-const MOST_MS = 31 * 24 * 3_600_000;

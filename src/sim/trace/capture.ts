@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 
 import { LINKTYPE_RAW, enhancedPacket, interfaceDescription, sectionHeader } from "../../wire/pcapng.js";
-import { epochNs } from "../time/timeline.js";
+import { epochNs, nsPerMs } from "../time/timeline.js";
 import { frameOf } from "./frame.js";
 import type { Passage } from "./passage.js";
 
@@ -27,7 +27,7 @@ export function capture(passages: readonly Passage[]): Buffer {
     packets.push(
       enhancedPacket({
         interfaceId,
-        timestamp: epochNs + BigInt(Math.round(sentMs * 1e6)),
+        timestamp: epochNs + BigInt(Math.round(sentMs * nsPerMs)),
         originalLength: data.length,
         data,
         comment: [fate, ...marks].join(", "),
