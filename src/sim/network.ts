@@ -43,7 +43,7 @@ export interface NodeOptions {
 export interface RouterOptions extends NodeOptions {
   /** What it drops. */
   readonly firewall?: Firewall | undefined;
-  /** Passes on what comes from inside in the name of its first IPv4 address. */
+  /** Passes on what comes from inside in the name of its first IPv4 address; `true` is `{}`. */
   readonly nat?: NatOptions | true | undefined;
 }
 
@@ -187,8 +187,9 @@ export class Network {
    *
    * @param program what runs on all the hosts.
    * @returns what it gives.
-   * @throws what it throws, with the seed and the line that repeats the run in the message; `StuckError` where nothing can
-   *   happen any more, naming who waits for what.
+   * @throws (rejects) what it throws, with the seed and the line that repeats the run in the message; `StuckError` where it
+   *   cannot go on, naming who waits for what; `TypeError`, `RangeError` for options that are none; `Error` while another
+   *   run goes on in this thread, or other fake timers are in place.
    */
   run<T>(program: () => Promise<T> | T, options: RunOptions = {}): Promise<T> {
     if (typeof program !== "function") return Promise.reject(wrongType("program", "a function", program));
@@ -200,7 +201,11 @@ export class Network {
     return this.#time.run(program, hooks, options);
   }
 
-  /** Holds the clock until a promise has settled that virtual time cannot see: crypto, zlib, WebAssembly, `import()`. */
+  /**
+   * Holds the clock until a promise has settled that virtual time cannot see: crypto, zlib, WebAssembly, `import()`.
+   *
+   * @returns what it gives; outside of a run the promise itself.
+   */
   real<T>(promise: Promise<T>): Promise<T> {
     return this.#time.real(promise);
   }
@@ -208,7 +213,8 @@ export class Network {
   /**
    * Waits, in virtual time, until a check passes: until it neither throws nor gives `false`.
    *
-   * @throws `Error` after `timeoutMs` (10,000), whose `cause` is the last failure.
+   * @throws (rejects) `Error` after `timeoutMs` (10,000), whose `cause` is the last failure, and outside of a run;
+   *   `TypeError`, `RangeError` for what is no check, and times that are none.
    */
   eventually(check: () => unknown, options?: EventuallyOptions): Promise<void> {
     return this.#time.eventually(check, options);

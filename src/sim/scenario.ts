@@ -18,7 +18,7 @@ export interface ScenarioOptions {
  *
  * @param link from the client, or its NAT, to the server.
  * @returns the call that ends what happens in time; the settings stay.
- * @throws `RangeError` for a scenario that there is not; `TypeError` for one that rebinds, without `nat`.
+ * @throws `RangeError` for a scenario that there is not, and as `link.set()`; `TypeError` for one that rebinds, without `nat`.
  */
 export function applyScenario(
   network: Network,

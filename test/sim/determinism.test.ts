@@ -8,6 +8,7 @@ import { Network } from "datagram/sim";
 import { expect, test } from "vitest";
 
 import { runScenario } from "./fixtures/scenario.js";
+import { pause } from "./tools.js";
 
 test("requests over a bad link", async () => {
   const network = new Network({ seed: 7 });
@@ -55,7 +56,7 @@ test("long datagrams through a NAT, over a slow link in bursts of losses", async
     for (let sent = 0; sent < 100; sent++) {
       await from.sendto(Buffer.alloc(200 * sent, sent), [outside.address, 9000]);
       if (sent === 50) nat.rebind();
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await pause(20);
     }
   });
   expect(outside.stats().sent.datagrams + inside.stats().sent.datagrams).toBe(100);
@@ -78,7 +79,7 @@ test("IPv6 through routers, with what ICMP says", async () => {
       await s.sendto(Buffer.alloc(30 * sent), [other.address, 9000]);
       if (sent === 60) other.crash();
       if (sent === 80) other.restart();
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await pause(10);
     }
     expect(s.stats().unreachable?.ECONNREFUSED).toBeGreaterThan(10);
     expect(s.stats().tooBig).toBeGreaterThan(0);

@@ -7,7 +7,7 @@ import {
   SOL_SOCKET,
   SO_BROADCAST,
 } from "datagram";
-import { Network } from "datagram/sim";
+import { type Host, Network } from "datagram/sim";
 import { describe, expect, test } from "vitest";
 
 import { type Chain, bytes, chain, failure, fates, heard, packetsOn, pause, textsOf } from "./tools.js";
@@ -28,12 +28,7 @@ describe("partitions", () => {
       network.host(name, { address: `10.0.0.${index + 1}` }),
     );
     for (const host of hosts) network.link(host, segment);
-    const [a, b, c, free] = hosts as [
-      (typeof hosts)[0],
-      (typeof hosts)[0],
-      (typeof hosts)[0],
-      (typeof hosts)[0],
-    ];
+    const [a, b, c, free] = hosts as [Host, Host, Host, Host];
     await network.run(async () => {
       const lists = await Promise.all(
         hosts.map(async (host) => {

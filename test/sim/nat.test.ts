@@ -299,7 +299,7 @@ describe("ICMP through it", () => {
 
 test("64,512 mappings are the most; a new one then has no port until an old one has expired", () => {
   const timeline = { now: 1, schedule: () => undefined };
-  const parts = { address: outside, inside: [], timeout: 60e9, filtering: "endpoint-independent" as const };
+  const parts = { address: outside, inside: [], timeoutNs: 60e9, filtering: "endpoint-independent" as const };
   const nat = new Nat(timeline, new Random(1, "nat"), parts);
   const outward = (index: number): number | undefined => {
     const { content } = nat.outward(datagramFrom(`10.0.0.${index >> 15}`, 1 + (index & 32_767))) ?? {};

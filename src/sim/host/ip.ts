@@ -22,7 +22,14 @@ import type { Exit, Interface, Node } from "../node/node.js";
 import { Routes } from "../node/routes.js";
 import { fragments } from "../packet/fragments.js";
 import { type Complaint, icmpAbout } from "../packet/icmp.js";
-import { type IcmpError, type Packet, type UdpDatagram, isFragment } from "../packet/packet.js";
+import {
+  type IcmpError,
+  type Packet,
+  type UdpDatagram,
+  ipHeaderBytes,
+  isFragment,
+  udpHeaderBytes,
+} from "../packet/packet.js";
 import { Reassembly } from "../packet/reassembly.js";
 import type { Random } from "../random.js";
 import type { Fate } from "../trace/passage.js";
@@ -190,8 +197,8 @@ export class Ip {
   ): string | undefined {
     const { options } = from;
     const { version, destination, kind } = way;
-    const length = 8 + payload.length;
-    const header = version === 4 ? 20 : 40;
+    const length = udpHeaderBytes + payload.length;
+    const header = ipHeaderBytes[version];
     if (length + (version === 4 ? header : 0) > longest) return "EMSGSIZE";
     const discovery = how?.probe === true ? IP_PMTUDISC_PROBE : options.discovery;
     // The modes behind it look at the first link alone too, and forbid nothing (ip_sk_use_pmtu, include/net/ip.h).

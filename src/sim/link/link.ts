@@ -85,7 +85,8 @@ export class Link {
   }
 
   /**
-   * Drops the packets that a rule says `true` of, such as the third datagram, or all ICMP. What a rule throws ends the run, and the rule.
+   * Drops the packets that a rule says `true` of, such as the third datagram, or all ICMP. What a rule throws ends the run,
+   * and the rule.
    *
    * @param direction `"up"` is from the node that was named first. Without it, both.
    * @returns the call that ends it.

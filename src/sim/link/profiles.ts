@@ -100,6 +100,7 @@ function satellite(): LinkSettings {
   return { latencyMs: 300, lossRatio: 0.01, queueBytes: 25 * 1500 };
 }
 
-function bothWays(settings: LinkSettings): Pick<Profile, "up" | "down"> {
+/** The same both ways. */
+export function bothWays(settings: LinkSettings): Pick<Profile, "up" | "down"> {
   return { up: settings, down: settings };
 }

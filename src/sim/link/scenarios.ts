@@ -1,3 +1,4 @@
+import { bothWays } from "./profiles.js";
 import type { LinkSettings } from "./settings.js";
 
 export type ScenarioName =
@@ -113,8 +114,4 @@ function corruption(test: string, percent: number): string {
 function faults(percent: number): string {
   const rates = `--rate_to_server=${percent} --rate_to_client=${percent}`;
   return `${onBottleneck} ${rates} --burst_to_server=3 --burst_to_client=3`;
-}
-
-function bothWays(settings: LinkSettings): Pick<Scenario, "up" | "down"> {
-  return { up: settings, down: settings };
 }

@@ -22,29 +22,30 @@ export interface LinkSettings {
   /** Milliseconds that every packet travels, up to a day (86,400,000). @default 0 */
   readonly latencyMs?: number | undefined;
   /**
-   * Up to so many milliseconds more, uniformly drawn for each packet. Order is kept, as in a queue: a packet never
-   * overtakes the one before it. @default 0
+   * Up to so many milliseconds more, uniformly drawn for each packet: 0 to a day. Order is kept, as in a queue: a packet
+   * never overtakes the one before it. @default 0
    */
   readonly jitterMs?: number | undefined;
   /** Share of packets that are lost, 0 to 1. @default 0 */
   readonly lossRatio?: number | undefined;
   /**
    * Mean number of packets that are lost in a row, 1 to 10,000: losses come in bursts (Gilbert's model) and their share
-   * stays `lossRatio`, which is at most length / (length + 1). Without it each packet is lost independently of others.
+   * stays `lossRatio`, which must be there and is at most length / (length + 1). Without it each packet is lost
+   * independently of others.
    */
   readonly lossBurstLength?: number | undefined;
   /**
-   * Most packets that are lost in a row, each with the chance `lossRatio`; the next one passes, so that the share that is
-   * lost falls below `lossRatio`. Not together with `lossBurstLength`.
+   * Most packets that are lost in a row, 1 to 10,000, each with the chance `lossRatio`, which must be there; the next one
+   * passes, so that the share that is lost falls below `lossRatio`. Not together with `lossBurstLength`.
    */
   readonly lossBurstMost?: number | undefined;
-  /** Losses by the model of Gilbert and Elliott, in place of `lossRatio`. */
+  /** Losses by the model of Gilbert and Elliott, in place of `lossRatio` and bursts. */
   readonly gilbertElliott?: GilbertElliott | undefined;
   /** Share of packets that arrive twice, 0 to 1. @default 0 */
   readonly duplicateRatio?: number | undefined;
   /** Share of packets that are held back by `reorderMs`, 0 to 1, so that those behind them overtake. @default 0 */
   readonly reorderRatio?: number | undefined;
-  /** Milliseconds by which they are held back. @default 10 */
+  /** Milliseconds by which they are held back, up to a day. @default 10 */
   readonly reorderMs?: number | undefined;
   /** Share of packets of which a bit of the payload is flipped on the way, 0 to 1. @default 0 */
   readonly corruptRatio?: number | undefined;
@@ -53,7 +54,7 @@ export interface LinkSettings {
   /** Bits a second, IP headers counted, that leave one packet after another: whole, 100 to 10^12. @default Infinity */
   readonly rateBps?: number | undefined;
   /**
-   * Bytes that may be there at once and have not left yet at that rate, up to 2^30 and a day's worth. A packet that finds
+   * Bytes that may be there at once and have not left yet at that rate, 0 to 2^30, and a day's worth at most. A packet that finds
    * no room is dropped; one that finds nothing there always has room. @default 150,000, about 100 full packets
    */
   readonly queueBytes?: number | undefined;

@@ -58,5 +58,5 @@ export function readNat(given: unknown, address: string, where: string): NatPart
     const outside = `networks without its own address ${address}, which is what the outside sees`;
     throw outOfRange(`${where}: nat.inside`, outside, inside.join(", "));
   }
-  return { address, inside: networks, timeout: Math.round(mappingTimeoutMs * nsPerMs), filtering };
+  return { address, inside: networks, timeoutNs: Math.round(mappingTimeoutMs * nsPerMs), filtering };
 }

@@ -11,8 +11,8 @@ export interface NatParts {
   /** Its outside address, IPv4. */
   readonly address: string;
   readonly inside: readonly Network[];
-  /** Nanoseconds without traffic after which a mapping is forgotten. */
-  readonly timeout: number;
+  /** Whole nanoseconds without traffic after which a mapping is forgotten. */
+  readonly timeoutNs: number;
   readonly filtering: Filtering;
 }
 
@@ -106,7 +106,7 @@ export class Nat {
     }
     const mapping = this.#live(this.#byPort.get(content.destinationPort));
     if (!mapping || !this.#lets(mapping, source, content.sourcePort)) return undefined;
-    mapping.until = this.#timeline.now + this.#parts.timeout;
+    mapping.until = this.#timeline.now + this.#parts.timeoutNs;
     return { ...packet, destination: mapping.host, content: { ...content, destinationPort: mapping.port } };
   }
 
@@ -139,7 +139,7 @@ export class Nat {
   }
 
   #remember(mapping: Mapping, host: string, port: number): void {
-    mapping.until = this.#timeline.now + this.#parts.timeout;
+    mapping.until = this.#timeline.now + this.#parts.timeoutNs;
     const { peers } = mapping;
     for (const peer of [host, `${host} ${port}`]) peers.add(peer);
     const [oldest] = peers;

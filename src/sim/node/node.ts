@@ -11,7 +11,7 @@ export interface Exit {
   transmit(packet: Packet): void;
 }
 
-/** A node's end of a link, named as Linux would: `"eth0"`; `"lo"` is the one that leads back. */
+/** A node's end of a link, named as Linux would: `"eth0"`, on a switch `"port1"`; `"lo"` is the one of a host that leads back. */
 export interface Interface {
   readonly node: Node;
   readonly name: string;

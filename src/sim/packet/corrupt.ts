@@ -1,9 +1,6 @@
 import { Buffer } from "node:buffer";
 
-import type { Packet } from "./packet.js";
-
-/** Bytes of the UDP header. */
-const udpHeaderBytes = 8;
+import { type Packet, udpHeaderBytes } from "./packet.js";
 
 /**
  * The packet with one bit of the payload flipped that it carries; itself, where it carries none.

@@ -1,7 +1,4 @@
-import { type Packet, headerBytes, packetBytes } from "./packet.js";
-
-/** Bytes of an IPv6 header with the fragment header behind it (RFC 8200, section 4.5). */
-const ipv6FragmentHeaderBytes = 48;
+import { type Packet, headerBytes, ipv6FragmentHeaderBytes, packetBytes } from "./packet.js";
 
 /**
  * Takes a packet, or a fragment, apart so that each part fits a link (RFC 791, section 3.2; RFC 8200, section 4.5).

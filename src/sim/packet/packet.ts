@@ -1,14 +1,23 @@
 import type { Buffer } from "node:buffer";
 
+/** Bytes of a UDP header (RFC 768). */
+export const udpHeaderBytes = 8;
+/** Bytes of an ICMP error before what it quotes (RFC 792, RFC 4443). */
+const icmpHeaderBytes = 8;
+/** Bytes of an IP header, without options or extensions (RFC 791, RFC 8200). */
+export const ipHeaderBytes = { 4: 20, 6: 40 } as const;
+/** Bytes of an IPv6 header with the fragment header behind it (RFC 8200, section 4.5). */
+export const ipv6FragmentHeaderBytes = 48;
+
 /** A UDP datagram (RFC 768) as it left its socket. */
 export interface UdpDatagram {
   readonly protocol: "udp";
   readonly sourcePort: number;
   readonly destinationPort: number;
   readonly payload: Buffer;
-  /** What the checksum was made of, where a bit of the payload was flipped since. */
+  /** What the checksum was made of, where it tells of a bit of the payload that was flipped since. */
   readonly intact: Buffer | undefined;
-  /** The payload as it left its socket, where a bit of it was flipped since, told by the checksum or not. */
+  /** The payload as it left its socket, where a bit of it was flipped since, whether the checksum tells or not. */
   readonly sent?: Buffer;
 }
 
@@ -23,7 +32,7 @@ export interface IcmpError {
   readonly about: Packet;
 }
 
-/** An IP packet, or a fragment of one. Immutable, but for the fields that routers change. */
+/** An IP packet, or a fragment of one, as it is on one link. It never changes: routers and NATs send copies on. */
 export interface Packet {
   /** Counts from 1 in the order in which packets were made. Fragments have numbers of their own, a duplicate has not. */
   readonly number: number;
@@ -51,8 +60,8 @@ export interface Packet {
 
 /** Bytes of the IP header: 20 or 40, and 8 more where IPv6 has a fragment header. */
 export function headerBytes(packet: Packet): number {
-  if (packet.version === 4) return 20;
-  return isFragment(packet) ? 48 : 40;
+  const { version } = packet;
+  return version === 6 && isFragment(packet) ? ipv6FragmentHeaderBytes : ipHeaderBytes[version];
 }
 
 /** Bytes on the link, IP header and all. */
@@ -66,8 +75,8 @@ export function isFragment(packet: Packet): boolean {
 
 /** Bytes that the content has, UDP or ICMP header and all. */
 export function contentBytes(version: 4 | 6, content: UdpDatagram | IcmpError): number {
-  if (content.protocol === "udp") return 8 + content.payload.length;
+  if (content.protocol === "udp") return udpHeaderBytes + content.payload.length;
   // RFC 1812, section 4.3.2.3; RFC 4443, section 3: as much of the packet as keeps the error within what every link carries.
-  const [room, header] = version === 4 ? [576, 20] : [1280, 40];
-  return 8 + Math.min(packetBytes(content.about), room - header - 8);
+  const most = (version === 4 ? 576 : 1280) - ipHeaderBytes[version];
+  return Math.min(icmpHeaderBytes + packetBytes(content.about), most);
 }

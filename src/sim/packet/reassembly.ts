@@ -3,15 +3,13 @@ import { Buffer } from "node:buffer";
 import type { Happening, Timeline } from "../time/timeline.js";
 import type { Fate } from "../trace/passage.js";
 import { copiedBytes } from "./corrupt.js";
-import type { Packet, UdpDatagram } from "./packet.js";
+import { type Packet, type UdpDatagram, udpHeaderBytes } from "./packet.js";
 
 /** Bytes of fragments that may wait on one host (`net.ipv4.ipfrag_high_thresh`), and what each costs beside its data. */
 const mostBytes = 4 << 20;
 const overheadBytes = 256;
 /** How long fragments wait for the rest, in nanoseconds: `net.ipv4.ipfrag_time` of 30 s; RFC 8200, section 4.5. */
 const waitNs = { 4: 30e9, 6: 60e9 } as const;
-/** Bytes of the UDP header, which the first fragment has. */
-const udpHeaderBytes = 8;
 /** The longest content: of a packet of 65,535 bytes, with an IPv4 header of 20 (RFC 791, section 3.1; RFC 8200, section 3). */
 const mostContent = { 4: 65_515, 6: 65_535 } as const;
 

@@ -3,9 +3,9 @@ import type { Clock } from "../../core/driver.js";
 
 /** How long and how often `eventually` tries. */
 export interface EventuallyOptions {
-  /** Virtual milliseconds until it fails. @default 10_000 */
+  /** Virtual milliseconds until it fails, 0 or more. @default 10,000 */
   readonly timeoutMs?: number | undefined;
-  /** Virtual milliseconds between tries. @default 10 */
+  /** Virtual milliseconds between tries, above 0. @default 10 */
   readonly everyMs?: number | undefined;
 }
 

@@ -59,8 +59,8 @@ export class VirtualTime implements Timeline {
    * noticed, here as elsewhere.
    *
    * @returns what `body` gives.
-   * @throws what `body` throws, or a `StuckError`, after `hooks.failure`; `RangeError` for limits that are none; `Error` when
-   *   a run is under way in this thread, or other fake timers are in place.
+   * @throws (rejects) what `body` throws, or a `StuckError`, after `hooks.failure`; `TypeError`, `RangeError` for options that
+   *   are none; `Error` when a run is under way in this thread, or other fake timers are in place.
    */
   async run<T>(body: () => Promise<T> | T, hooks: RunHooks, options: RunOptions = {}): Promise<T> {
     if (typeof options !== "object" || (options as unknown) === null)
@@ -95,7 +95,8 @@ export class VirtualTime implements Timeline {
   /**
    * Tries again and again, in virtual time, until a check passes: until it neither throws or rejects nor gives `false`.
    *
-   * @throws `Error` when it has not by then, whose `cause` is the last failure; `RangeError` for times that are none.
+   * @throws (rejects) `Error` when it has not by then, whose `cause` is the last failure, and outside of a run;
+   *   `TypeError`, `RangeError` for what is no check, and times that are none.
    */
   eventually(check: () => unknown, options?: EventuallyOptions): Promise<void> {
     return eventually(this.clock, check, options, this.#run !== undefined);

@@ -3,7 +3,7 @@ import { icmpError, icmpProtocol, icmpv6Error, icmpv6Protocol } from "../../wire
 import { ipv4Header } from "../../wire/ipv4.js";
 import { ipv6Header } from "../../wire/ipv6.js";
 import { udpHeader, udpProtocol } from "../../wire/udp.js";
-import { contentBytes, isFragment, type Packet } from "../packet/packet.js";
+import { contentBytes, isFragment, type Packet, udpHeaderBytes } from "../packet/packet.js";
 
 /**
  * The bytes of a packet as they are on a link, from the IP header on. A datagram that was corrupted has the checksum that
@@ -48,8 +48,12 @@ function carried(packet: Packet, source: Uint8Array, destination: Uint8Array): U
   }
   // The UDP header, with the checksum of the whole, is in the first fragment alone.
   const { payload, intact } = content;
-  if (offset > 0) return payload.subarray(offset - 8, offset - 8 + length);
-  return joined(udpHeader(content, source, destination, intact ?? payload), payload.subarray(0, length - 8));
+  const from = offset - udpHeaderBytes;
+  if (offset > 0) return payload.subarray(from, from + length);
+  return joined(
+    udpHeader(content, source, destination, intact ?? payload),
+    payload.subarray(0, from + length),
+  );
 }
 
 function addressBytes(literal: string): Uint8Array {

@@ -1,6 +1,6 @@
 import type { Buffer } from "node:buffer";
 
-import type { Packet } from "../packet/packet.js";
+import { type Packet, udpHeaderBytes } from "../packet/packet.js";
 
 /**
  * A hash of everything that is put in, in its order: 64 bits, of two lanes of the mixer of MurmurHash3 (Appleby). It tells
@@ -38,7 +38,9 @@ export class TraceHash {
     if (content.protocol === "udp") {
       this.#word((content.sourcePort << 16) ^ content.destinationPort);
       // The part that is in this packet, or a datagram of many fragments would be read as many times over.
-      this.#word(ofBytes(content.payload, Math.max(0, offset - 8), offset + length - 8));
+      this.#word(
+        ofBytes(content.payload, Math.max(0, offset - udpHeaderBytes), offset + length - udpHeaderBytes),
+      );
     } else {
       this.#word((content.type << 24) ^ (content.code << 16) ^ content.mtu);
       this.#word(content.about.number);

@@ -16,11 +16,11 @@ interface Kept extends Passage {
   readonly rank: number;
 }
 
-/** How much of a run is kept: past either, the oldest packets are forgotten. The hash covers all. */
+/** How much of what passes is kept: past either, the oldest packets are forgotten. The hash covers all. */
 export interface TraceLimits {
-  /** @default 100,000 */
+  /** Packets, 0 to 10,000,000, each once for each link. @default 100,000 */
   readonly packets?: number | undefined;
-  /** Of payloads and headers. @default 67,108,864 */
+  /** Bytes of what IP carries, UDP and ICMP headers among them, 0 to 2^53 - 1. @default 67,108,864 */
   readonly bytes?: number | undefined;
 }
 
