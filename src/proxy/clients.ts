@@ -1,4 +1,4 @@
-import { isOverIPv4 } from "../core/address.js";
+import { headersTo } from "../core/path-mtu.js";
 import { type Clock, type Datagram, type Endpoint, OSError, type Socket } from "../index.js";
 import type { Party } from "./direction.js";
 import { socketFor } from "./target.js";
@@ -20,7 +20,7 @@ export class Client implements Party {
   constructor(address: Endpoint, upstream: Socket, nowMs: number) {
     this.address = address;
     this.upstream = upstream;
-    this.headerBytes = isOverIPv4(address) ? 28 : 48;
+    this.headerBytes = headersTo(address);
     this.activeMs = nowMs;
   }
 }

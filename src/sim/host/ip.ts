@@ -34,17 +34,14 @@ import { Reassembly } from "../packet/reassembly.js";
 import type { Random } from "../random.js";
 import type { Fate } from "../trace/passage.js";
 import { Groups } from "./groups.js";
+import { PathMtuCache } from "./path-mtu-cache.js";
 import { type Bound, Ports } from "./ports.js";
 import { Segments } from "./segments.js";
 
 /** The loopback interface, as Linux has it. The rate gives each datagram a time of its own. */
 const loopback = checkSettings({ mtuBytes: 65_536, rateBps: 1e12, queueBytes: 2 ** 30 }, "lo", "up");
-/** How long a path MTU that ICMP told is believed, in nanoseconds: `net.ipv4.route.mtu_expires`. */
-const pathMtuNs = 600e9;
-/** Destinations whose path MTU, and whose way, one host remembers. */
-const mostPaths = 16_384;
-/** The least that a path may be said to carry (`net.ipv4.route.min_pmtu`; RFC 8200, section 5). */
-const leastPathMtu = { 4: 552, 6: 1280 } as const;
+/** Destinations whose way one host remembers; past that many it starts anew. */
+const mostWays = 16_384;
 /** The longest IPv4 packet (RFC 791), and the longest content of one of IPv6 (RFC 8200). */
 const longest = 65_535;
 
@@ -60,14 +57,6 @@ export interface Way {
   readonly by: Interface;
   /** The address that a datagram comes from which names none. */
   readonly source: string;
-}
-
-/** What ICMP told of a path. */
-interface PathMtu {
-  readonly mtu: number;
-  readonly until: number;
-  /** It carries less than may be believed: routers may cut what goes there (`RTAX_MTU` locked, `__ip_rt_update_pmtu`). */
-  readonly narrower: boolean;
 }
 
 /** The Internet protocol of one host: ways out, ways in, fragments, ICMP. */
@@ -86,7 +75,7 @@ export class Ip {
   readonly #reassembly: Reassembly<Flight>;
   readonly #ways = new Map<string, Way>();
   #generation = -1;
-  readonly #pathMtus = new Map<string, PathMtu>();
+  readonly #pathMtus: PathMtuCache;
   /** Lead back to the interface that multicast left by. */
   readonly #loops = new Map<Interface, Channel>();
   #identification: number;
@@ -100,6 +89,7 @@ export class Ip {
     this.#broadcasts = new Set(
       addresses.flatMap(({ broadcast }) => (broadcast === undefined ? [] : [broadcast])),
     );
+    this.#pathMtus = new PathMtuCache(fabric.timeline);
     this.#routes = new Routes(fabric, node);
     this.#segments = new Segments(fabric, this.interfaces, addresses);
     this.ports = new Ports(random);
@@ -159,7 +149,7 @@ export class Ip {
    * @returns the code of an error, where there is no way.
    */
   way(host: string, by?: Interface): Way | string {
-    if (this.#generation !== this.#fabric.generation || this.#ways.size >= mostPaths) {
+    if (this.#generation !== this.#fabric.generation || this.#ways.size >= mostWays) {
       this.#ways.clear();
       this.#generation = this.#fabric.generation;
     }
@@ -174,7 +164,7 @@ export class Ip {
   /** Bytes of the largest packet that goes whole along a way, as far as is known. @param firstLink looks no further. */
   mtu({ version, destination, by }: Way, firstLink = false): number {
     const most = version === 4 ? Math.min(by.out.mtu, longest) : by.out.mtu;
-    const told = firstLink ? undefined : this.#told(destination);
+    const told = firstLink ? undefined : this.#pathMtus.of(destination);
     return told ? Math.min(told.mtu, most) : most;
   }
 
@@ -219,7 +209,7 @@ export class Ip {
       dontFragment:
         version === 6 ||
         forbidden ||
-        (discovery === IP_PMTUDISC_WANT && whole && this.#told(destination)?.narrower !== true),
+        (discovery === IP_PMTUDISC_WANT && whole && this.#pathMtus.of(destination)?.narrower !== true),
       content: {
         protocol: "udp",
         sourcePort: from.port,
@@ -266,13 +256,6 @@ export class Ip {
   clear(): void {
     this.#reassembly.clear();
     this.#pathMtus.clear();
-  }
-
-  #told(destination: string): PathMtu | undefined {
-    const told = this.#pathMtus.get(destination);
-    if (!told || told.until > this.#fabric.timeline.now) return told;
-    this.#pathMtus.delete(destination);
-    return undefined;
   }
 
   #find(host: string, by: Interface | undefined): Way | string {
@@ -367,9 +350,9 @@ export class Ip {
 
   /** What ICMP says of a datagram of one of the sockets here. */
   #hear(error: IcmpError, packet: Packet, flight: Flight): boolean {
-    const { about, mtu } = error;
+    const { about } = error;
     const original = about.content;
-    const { trace, timeline } = this.#fabric;
+    const { trace } = this.#fabric;
     const sockets = original.protocol === "udp" ? this.ports.at(original.sourcePort) : [];
     const asked = sockets.filter((socket) => socket.binding.sentFrom(about));
     if (original.protocol !== "udp" || asked.length === 0) {
@@ -377,14 +360,7 @@ export class Ip {
       return false;
     }
     trace.settle(flight, "noted");
-    const least = leastPathMtu[about.version];
-    if (mtu > 0) {
-      const until = timeline.now + pathMtuNs;
-      const [oldest] = this.#pathMtus.keys();
-      if (this.#pathMtus.size >= mostPaths && oldest !== undefined) this.#pathMtus.delete(oldest);
-      const narrower = mtu < least;
-      this.#pathMtus.set(about.destination, { mtu: Math.max(mtu, least), until, narrower });
-    }
+    this.#pathMtus.note(error);
     for (const socket of asked) socket.hear(error, original.destinationPort, packet.source);
     return true;
   }
