@@ -1,4 +1,6 @@
 import { Address, type AddressLike } from "../index.js";
+import { INADDR_BROADCAST } from "../core/constants.js";
+import { isMulticast, parseLiteral } from "../core/ip.js";
 import { outOfRange, wholeNumber, wrongType } from "../core/errors.js";
 import { refuseUnknown } from "../sim/fields.js";
 import { type CheckedSettings, checkLink, hasDirections } from "../sim/link/check.js";
@@ -68,6 +70,11 @@ export function checkOptions(options: ProxyOptions): CheckedOptions {
     maxInFlight: wholeNumber("maxInFlight", maxInFlight, 1, 10_000_000),
     maxInFlightBytes: wholeNumber("maxInFlightBytes", maxInFlightBytes, 65_536, 2 ** 32),
   };
+  const literal = parseLiteral(checked.target.host);
+  if (literal && (isMulticast(literal.bytes) || checked.target.host === INADDR_BROADCAST)) {
+    // Answers to these come from other addresses, and what does not come from the target passes to nobody.
+    throw outOfRange("target", "the address of one host", checked.target.host);
+  }
   if (checked.target.port === 0) throw outOfRange("target", "an address with a port from 1 to 65535", 0);
   return checked;
 }

@@ -198,6 +198,7 @@ export class Network {
       failure: (error: unknown) => withSeed(error, this.seed, this.#time.clock.now()),
       ended: () => this.#close(),
     };
+    this.#ending = false;
     return this.#time.run(program, hooks, options);
   }
 

@@ -214,6 +214,8 @@ describe("what it refuses", () => {
       { target: ["127.0.0.1", 9], lossRatio: 0.1 },
       /^options: a field must be one of target, listen, link,.* not "lossRatio"/,
     ],
+    ["a group as a target", { target: ["239.1.1.1", 9] }, /^target must be the address of one host/],
+    ["everybody as a target", { target: ["255.255.255.255", 9] }, /^target must be the address of one host/],
     ["port 0 as a target", { target: ["127.0.0.1", 0] }, /^target must be/],
     ["a seed below 0", { target: ["127.0.0.1", 9], seed: -1 }, /^seed must be/],
     ["no clients", { target: ["127.0.0.1", 9], maxClients: 0 }, /^maxClients must be/],

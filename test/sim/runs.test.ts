@@ -275,3 +275,20 @@ test("eventually() outside of a run is refused: time stands still there", async 
   const { network } = chain(4, {});
   expect(String(await failure(network.eventually(() => true)))).toContain("outside of run()");
 });
+
+const realSetImmediate = setImmediate;
+
+test("when a signal has ended a run, the thread is free at once: for the next run, and for real timers", async () => {
+  const { network } = chain(4, {});
+  const controller = new AbortController();
+  const run = failure(
+    network.run(() => network.real(new Promise(() => undefined)), { signal: controller.signal }),
+  );
+  while (setImmediate === realSetImmediate) await new Promise((resolve) => realSetImmediate(resolve));
+  // As a test framework does it, which goes on to the next test without a turn of the loop.
+  controller.abort(new Error("time is over"));
+  expect(Date.now()).toBeGreaterThan(Date.UTC(2026, 0, 2));
+  expect(setImmediate).toBe(realSetImmediate);
+  expect(await new Network().run(() => "the next")).toBe("the next");
+  expect(String(await run)).toMatch(/^Error: time is over\n/);
+});

@@ -195,7 +195,7 @@ describe("a run that cannot end", () => {
     await expect(time.run(body, hooks, { limitMs: 1_000 })).rejects.toMatchObject({
       code: "ERR_SIM_TIME_LIMIT",
       message:
-        "the run has taken all of its 1000 ms (limitMs) at 900 ms of virtual time, and the program still waits: desk waits for a datagram on 10.0.0.1:9000",
+        "the run is not over within its 1000 ms (limitMs) at 900 ms of virtual time, and the program still waits: desk waits for a datagram on 10.0.0.1:9000",
     });
     // The limit is the run's own.
     await time.run(() => sleep(time, 1_000), hooks, { limitMs: 1_000 });

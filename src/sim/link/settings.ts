@@ -31,7 +31,8 @@ export interface LinkSettings {
   /**
    * Mean number of packets that are lost in a row, 1 to 10,000: losses come in bursts (Gilbert's model) and their share
    * stays `lossRatio`, which must be there and is at most length / (length + 1). Without it each packet is lost
-   * independently of others.
+   * independently of others. Bursts are of packets, not of time: who sends one packet a minute meets the same ones as who
+   * sends a thousand a second, and waiting before a retry does not help.
    */
   readonly lossBurstLength?: number | undefined;
   /**

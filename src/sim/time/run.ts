@@ -60,14 +60,15 @@ export class Run {
   readonly #schedule: Schedule;
   readonly #hooks: RunHooks;
   readonly #limits: RunLimits;
+  readonly #done: () => void;
   readonly #realWork = new RealWork();
   #fakes: Fakes | undefined;
   /** What is awaited now: the body, then the end. */
   #drive: Drive | undefined;
   /** Real immediates and timers that are under way, each of which is a `#step`. */
   #queued = 0;
-  /** Whether the program has settled. */
-  #closing = false;
+  /** Whether the globals are what they were, and the thread is free for another run. */
+  #over = false;
   /** Promises that the clock is held for. */
   #held = 0;
   #idleTurns = idleTurns;
@@ -78,28 +79,51 @@ export class Run {
   #atInstant = 0;
   readonly #busy = new Set<string>();
 
-  constructor(schedule: Schedule, hooks: RunHooks, limits: RunLimits) {
+  /** @param done is told when the run is over, within the call that ends it. */
+  constructor(schedule: Schedule, hooks: RunHooks, limits: RunLimits, done: () => void) {
     this.#schedule = schedule;
     this.#hooks = hooks;
     this.#limits = limits;
+    this.#done = done;
   }
 
   /** @throws `Error` when the globals cannot be faked; else whatever `RunHooks.failure` makes of what went wrong. */
   async execute<T>(body: () => Promise<T> | T): Promise<T> {
-    const beginning = this.#realWork.begin();
-    if (beginning) await beginning;
-    this.#fakes = new Fakes(this.#schedule);
+    const { signal, limitMs } = this.#limits;
+    const abort = (): void => this.#abort(signal?.reason);
     try {
-      const outcome = await settled(this.#until(body, this.#limits.limitMs * nsPerMs));
-      this.#closing = true;
-      const closing = await settled(this.#until(() => this.#hooks.ended(), closingNs));
+      const beginning = this.#realWork.begin();
+      if (beginning) await beginning;
+      signal?.throwIfAborted();
+      this.#fakes = new Fakes(this.#schedule);
+      signal?.addEventListener("abort", abort);
+      const outcome = await settled(this.#until(body, limitMs * nsPerMs));
+      const closing = this.#over ? outcome : await settled(this.#until(() => this.#hooks.ended(), closingNs));
       if ("error" in outcome) throw this.#hooks.failure(outcome.error);
       if ("error" in closing) throw this.#hooks.failure(closing.error);
       return outcome.value;
     } finally {
-      this.#fakes.uninstall();
-      this.#schedule.endRun();
+      signal?.removeEventListener("abort", abort);
+      this.#end();
     }
+  }
+
+  /** Who aborts goes on at once, such as the next test: all is as it was when this returns. */
+  #abort(reason: unknown): void {
+    const drive = this.#drive;
+    if (!drive || this.#over) return;
+    this.#drive = undefined;
+    void settled(Promise.resolve(this.#hooks.ended()));
+    this.#end();
+    drive.reject(reason);
+  }
+
+  #end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#fakes?.uninstall();
+    this.#schedule.endRun();
+    this.#done();
   }
 
   /** Holds the clock until a promise has settled. */
@@ -142,7 +166,6 @@ export class Run {
     this.#queued--;
     if (this.#drive === undefined) return;
     try {
-      if (this.#limits.signal?.aborted === true && !this.#closing) throw this.#limits.signal.reason;
       const pace = this.#goOn(this.#drive);
       if (pace === "nap" && this.#queued === 0) {
         this.#queued = 1;
@@ -216,7 +239,7 @@ export class Run {
 
   #jump(to: number, drive: Drive): void {
     if (to > drive.deadline) {
-      const why = `the run has taken all of its ${drive.limitNs / nsPerMs} ms (limitMs) ${this.#when()}`;
+      const why = `the run is not over within its ${drive.limitNs / nsPerMs} ms (limitMs) ${this.#when()}`;
       throw new StuckError("ERR_SIM_TIME_LIMIT", why, this.#hooks.waiting());
     }
     this.#schedule.jump(to);

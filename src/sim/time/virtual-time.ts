@@ -19,8 +19,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Whether a network runs in this thread: the fakes are the thread's. */
-let running = false;
+/** The run of a network in this thread: the fakes are the thread's. */
+let running: Run | undefined;
 
 /** The time of a network in memory: it passes only within runs, and jumps to whatever happens next. */
 export class VirtualTime implements Timeline {
@@ -77,14 +77,11 @@ export class VirtualTime implements Timeline {
       throw new Error(
         "a run is under way in this thread, which has one at a time: await it first (where a test left it that timed out, give run() the signal of the test)",
       );
-    running = true;
-    this.#run = new Run(this.#schedule, hooks, { limitMs, realLimitMs, signal });
-    try {
-      return await this.#run.execute(body);
-    } finally {
-      running = false;
-      this.#run = undefined;
-    }
+    const run = new Run(this.#schedule, hooks, { limitMs, realLimitMs, signal }, () => {
+      running = this.#run = undefined;
+    });
+    running = this.#run = run;
+    return run.execute(body);
   }
 
   /** Holds the clock until a promise has settled that virtual time cannot see: crypto, zlib, WebAssembly, `import()`. */
