@@ -209,6 +209,11 @@ test("fields beside a profile override its fields, and a loss its whole model of
   });
   expect(link({ profile: "wifi-busy", gilbertElliott: states }).up.lossStates).toMatchObject(states);
   expect(link({ profile: "wifi-busy", lossBurstLength: 2 }).up.lossStates?.toGoodRatio).toBe(0.5);
+  expect(link({ profile: "wifi-busy", lossBurstMost: 3 }).up).toMatchObject({
+    lossRatio: 0.02,
+    lossBurstMost: 3,
+    lossStates: undefined,
+  });
 });
 
 test("a profile's firewall comes with it, whatever stands beside it", () => {

@@ -166,12 +166,14 @@ function withProfile(
   if (settings.profile === undefined) return { given: own, firewall: undefined };
   const profile = findProfile(settings.profile, `${where}: profile`);
   const base: LinkSettings = profile[direction];
-  const ownLoss = "lossRatio" in own || "gilbertElliott" in own;
   const { lossRatio, lossBurstLength, lossBurstMost, gilbertElliott, ...rest } = base;
-  return {
-    given: ownLoss ? { ...rest, ...own } : { ...base, ...own },
-    firewall: profile.firewall,
-  };
+  if ("lossRatio" in own || "gilbertElliott" in own) {
+    return { given: { ...rest, ...own }, firewall: profile.firewall };
+  }
+  // One kind of burst takes the place of the other.
+  const ownBursts = "lossBurstLength" in own || "lossBurstMost" in own;
+  const bursts = ownBursts ? {} : { lossBurstLength, lossBurstMost };
+  return { given: { ...rest, lossRatio, gilbertElliott, ...bursts, ...own }, firewall: profile.firewall };
 }
 
 function findProfile(name: unknown, what: string): Profile {
