@@ -1,8 +1,10 @@
 import { Buffer } from "node:buffer";
+import { markAsUntransferable } from "node:worker_threads";
 
 import { type Endpoint, type Family, anyAddress, isOverIPv4 } from "../../core/address.js";
 import { AF_INET, IPPROTO_IP, IPPROTO_IPV6, IPV6_TCLASS, IP_TOS, SOL_SOCKET } from "../../core/constants.js";
 import { type Capabilities, unavailable } from "../../core/capabilities.js";
+import { Chunks } from "../../core/chunks.js";
 import type { Closing, Driver, DriverEvents, DriverOptions, LedgerEvent, Sink } from "../../core/driver.js";
 import { codeOf } from "../../core/errno.js";
 import { OSError, fromErrno } from "../../core/errors.js";
@@ -25,7 +27,6 @@ import {
   writable,
 } from "./addon.js";
 import { int32, littleEndian } from "./bytes.js";
-import { Chunks } from "./chunks.js";
 import { Deliveries } from "./delivery.js";
 import { askForErrors, askForMetadata, forbidFragments, withProbing } from "./knowing.js";
 import type { Names } from "./names.js";
@@ -49,8 +50,8 @@ const runChunkBytes = 32_768;
  * Memory for what the sockets of this thread receive. Single datagrams share less: they come slowly, and one that is kept
  * would keep what came minutes before and after. Not from Node's own pool, whose size depends on the version.
  */
-const runs = new Chunks(runChunkBytes);
-const singles = new Chunks(8192);
+const runs = new Chunks(runChunkBytes, markAsUntransferable);
+const singles = new Chunks(8192, markAsUntransferable);
 /** Milliseconds between two tries after `ENOBUFS`, doubled each time up to the second figure. */
 const firstRetryMs = 1;
 const lastRetryMs = 32;

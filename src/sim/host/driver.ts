@@ -1,8 +1,10 @@
 import { Buffer } from "node:buffer";
+import { markAsUntransferable } from "node:worker_threads";
 
 import { type Endpoint, type Family, isWildcard } from "../../core/address.js";
 import { sharedAddress } from "../../core/address-cache.js";
 import type { Capabilities } from "../../core/capabilities.js";
+import { Chunks } from "../../core/chunks.js";
 import type { Closing, Driver, DriverEvents, DriverOptions, LedgerEvent, Sink } from "../../core/driver.js";
 import { OSError } from "../../core/errors.js";
 import { failure } from "../../core/failure.js";
@@ -24,6 +26,8 @@ import { SimOptions } from "./options.js";
 import type { BoundSocket } from "./ports.js";
 import { ReceiveBuffer } from "./receive-buffer.js";
 
+/** What programs have received. Not from Node's own pool, whose size depends on the version. */
+const received = new Chunks(8192, markAsUntransferable);
 /** Datagrams that one receive hands over at most. */
 const receiveBatch = 64;
 
@@ -163,7 +167,7 @@ export class SimDriver implements Driver, BoundSocket {
     for (let left = Math.min(this.#unread.size, receiveBatch); left > 0; left--) {
       const unread = this.#unread.take() as Unread;
       // Its own: a duplicate, another member of the group and the trace have the same bytes.
-      const data = Buffer.allocUnsafe(unread.data.length);
+      const data = received.take(unread.data.length);
       copyTo(data, unread.data, 0);
       sink.push(data, unread.source, 0, metadata ? unread : undefined);
       if (metadata && unread.lostBefore > 0) this.#tellDropped(unread.lostBefore);
