@@ -22,58 +22,83 @@ const datagram = {
  */
 const contract = (over: string, env: Record<string, string>) => ({
   ...datagram,
-  test: { name: `contract over ${over}`, include: ["test/contract/**/*.test.ts"], env, isolate: false },
+  test: {
+    name: `contract over ${over}`,
+    include: ["test/contract/**/*.test.ts"],
+    exclude: ["test/contract/links/**"],
+    env,
+    isolate: false,
+  },
+});
+
+/** The rows of the contract for a host on two links: test/netns/links.test.ts makes that host, and runs them there. */
+const onLinks = (over: string, env: Record<string, string>) => ({
+  ...datagram,
+  test: {
+    name: `two links over ${over}`,
+    include: ["test/contract/links/*.test.ts"],
+    env,
+    isolate: false,
+  },
 });
 
 /** The native driver without segmentation offload. */
 const contractWithout = (what: string, off: Record<string, string>) => {
   const { test, ...rest } = contract(`native without ${what}`, { DATAGRAM_DRIVER: "native", ...off });
   // A search of the path MTU waits for what is lost, and sends one datagram at a time: nothing of it is offloaded.
-  return { ...rest, test: { ...test, exclude: ["**/probe-path-mtu.test.ts"] } };
+  return { ...rest, test: { ...test, exclude: [...test.exclude, "**/probe-path-mtu.test.ts"] } };
 };
 
-/** The simulated network: what tests import as the package is a host of one, and each runs in virtual time. */
-const contractOverSim = () => {
-  const { test, ...rest } = contract("sim", {});
+/** A project whose tests import a host of the simulated network as the package, and run in virtual time. */
+const overSim = <T extends object>({ test, ...rest }: { test: T }, setup: string) => {
   const face = { find: /^datagram$/, replacement: here("test/contract/sim/index.ts") };
   return {
     ...rest,
     resolve: { alias: [face, ...subpaths] },
-    test: { ...test, setupFiles: ["test/contract/sim/setup.ts"] },
+    test: { ...test, setupFiles: [`test/contract/${setup}`] },
   };
 };
+
+const projects = [
+  contract("native", { DATAGRAM_DRIVER: "native" }),
+  contract("dgram", { DATAGRAM_DRIVER: "dgram" }),
+  contractWithout("GSO", { DATAGRAM_GSO: "off" }),
+  contractWithout("GRO", { DATAGRAM_GRO: "off" }),
+  contractWithout("GSO and GRO", { DATAGRAM_GSO: "off", DATAGRAM_GRO: "off" }),
+  overSim(contract("sim", {}), "sim/setup.ts"),
+  overSim(onLinks("sim", {}), "links/sim/setup.ts"),
+  { ...datagram, test: { name: "proxy", include: ["test/proxy/**/*.test.ts"] } },
+  {
+    ...datagram,
+    test: {
+      name: "proxy over dgram",
+      include: ["test/proxy/**/*.test.ts"],
+      env: { DATAGRAM_DRIVER: "dgram" },
+    },
+  },
+  { ...datagram, test: { name: "unit", include: ["test/{unit,sim}/**/*.test.ts"] } },
+  { ...datagram, test: { name: "examples", include: ["examples/**/*.test.ts"] } },
+  {
+    extends: true as const,
+    test: {
+      name: "programs",
+      include: ["test/{process,page,cli,package,netns}/**/*.test.ts"],
+      testTimeout: 60_000,
+      hookTimeout: 120_000,
+    },
+  },
+];
+
+/** What runs inside a host on two links, whose interfaces `DATAGRAM_LINKS` names. */
+const projectsOnLinks = [
+  onLinks("native", { DATAGRAM_DRIVER: "native" }),
+  onLinks("dgram", { DATAGRAM_DRIVER: "dgram" }),
+];
 
 export default defineConfig({
   test: {
     testTimeout: 20_000,
     expect: { requireAssertions: true },
-    projects: [
-      contract("native", { DATAGRAM_DRIVER: "native" }),
-      contract("dgram", { DATAGRAM_DRIVER: "dgram" }),
-      contractWithout("GSO", { DATAGRAM_GSO: "off" }),
-      contractWithout("GRO", { DATAGRAM_GRO: "off" }),
-      contractWithout("GSO and GRO", { DATAGRAM_GSO: "off", DATAGRAM_GRO: "off" }),
-      contractOverSim(),
-      { ...datagram, test: { name: "proxy", include: ["test/proxy/**/*.test.ts"] } },
-      {
-        ...datagram,
-        test: {
-          name: "proxy over dgram",
-          include: ["test/proxy/**/*.test.ts"],
-          env: { DATAGRAM_DRIVER: "dgram" },
-        },
-      },
-      { ...datagram, test: { name: "unit", include: ["test/{unit,sim}/**/*.test.ts"] } },
-      { ...datagram, test: { name: "examples", include: ["examples/**/*.test.ts"] } },
-      {
-        extends: true,
-        test: {
-          name: "programs",
-          include: ["test/{process,page,cli,package,netns}/**/*.test.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
-        },
-      },
-    ],
+    projects: process.env.DATAGRAM_LINKS === undefined ? projects : projectsOnLinks,
   },
 });

@@ -8,6 +8,11 @@ export function theHost(): Host {
   return (host ??= fresh());
 }
 
+/** Has a test run on a host of a network that it made itself. */
+export function theHostIs(made: Host): void {
+  host = made;
+}
+
 /** Runs a contract test in virtual time, on a network that is new. */
 export async function runContract(body: () => Promise<void>): Promise<void> {
   fresh();

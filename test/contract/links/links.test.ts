@@ -1,0 +1,59 @@
+import {
+  AF_INET,
+  AF_INET6,
+  Address,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_MULTICAST_IF,
+  IP_MULTICAST_IF,
+} from "datagram";
+import { expect } from "vitest";
+
+import { families, soon, texts } from "../world.js";
+import { answer, heardGroups, linkLocalGroup, links, linksContract, neighbourPort, say } from "./links.js";
+
+for (const [name, family] of families) {
+  linksContract(`the neighbour of each link answers over ${name}`, async ({ socket }) => {
+    const s = socket(family);
+    for (const { mark, neighbour } of links) {
+      await s.sendto("ping", neighbour(family));
+      const [data, source] = await s.recvfrom(64, soon);
+      expect([data.toString(), source.host]).toEqual([`${mark}ping`, neighbour(family).host]);
+    }
+  });
+
+  linksContract(
+    `multicast over ${name} leaves by the interface that was set, and by no other`,
+    async (world) => {
+      for (const { name, mark } of links) {
+        const s = world.socket(family);
+        if (family === AF_INET) s.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, name);
+        else s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF, name);
+        await s.sendto("who?", [heardGroups[family], neighbourPort]);
+        expect(await answer(s)).toBe(`${mark}who?`);
+        // The other neighbour would have answered before this.
+        for (const { neighbour } of links) await s.sendto("end", neighbour(family));
+        expect((await texts(s, 2)).sort()).toEqual(["link0 end", "link1 end"]);
+      }
+    },
+  );
+
+  linksContract(`a group joined on the second link over ${name} is heard from there`, async ({ socket }) => {
+    const [, { name, neighbour }] = links;
+    const s = socket(family);
+    await s.bind(["", 0]);
+    const group = new Address(family === AF_INET ? "239.77.8.8" : "ff05::8888", s.getsockname().port);
+    s.addMembership(group.host, name);
+    await say(s, links[1], group, "hello");
+    const { data, source } = await s.recvmsg(soon);
+    expect([data.toString(), source.host]).toEqual(["hello", neighbour(family).host]);
+  });
+}
+
+linksContract("a link-local group with a scope goes by the link of its scope", async ({ socket }) => {
+  for (const { name, mark } of links) {
+    const s = socket(AF_INET6);
+    await s.sendto("who?", [`${linkLocalGroup}%${name}`, neighbourPort]);
+    expect(await answer(s)).toBe(`${mark}who?`);
+  }
+});
