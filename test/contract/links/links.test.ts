@@ -9,11 +9,11 @@ import {
 } from "datagram";
 import { expect } from "vitest";
 
-import { families, soon, texts } from "../world.js";
-import { answer, heardGroups, linkLocalGroup, links, linksContract, neighbourPort, say } from "./links.js";
+import { contract, families, soon, texts } from "../world.js";
+import { answer, heardGroups, linkLocalGroup, links, neighbourPort, say } from "./links.js";
 
 for (const [name, family] of families) {
-  linksContract(`the neighbour of each link answers over ${name}`, async ({ socket }) => {
+  contract(`the neighbour of each link answers over ${name}`, async ({ socket }) => {
     const s = socket(family);
     for (const { mark, neighbour } of links) {
       await s.sendto("ping", neighbour(family));
@@ -22,23 +22,20 @@ for (const [name, family] of families) {
     }
   });
 
-  linksContract(
-    `multicast over ${name} leaves by the interface that was set, and by no other`,
-    async (world) => {
-      for (const { name, mark } of links) {
-        const s = world.socket(family);
-        if (family === AF_INET) s.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, name);
-        else s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF, name);
-        await s.sendto("who?", [heardGroups[family], neighbourPort]);
-        expect(await answer(s)).toBe(`${mark}who?`);
-        // The other neighbour would have answered before this.
-        for (const { neighbour } of links) await s.sendto("end", neighbour(family));
-        expect((await texts(s, 2)).sort()).toEqual(["link0 end", "link1 end"]);
-      }
-    },
-  );
+  contract(`multicast over ${name} leaves by the interface that was set, and by no other`, async (world) => {
+    for (const { name, mark } of links) {
+      const s = world.socket(family);
+      if (family === AF_INET) s.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, name);
+      else s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF, name);
+      await s.sendto("who?", [heardGroups[family], neighbourPort]);
+      expect(await answer(s)).toBe(`${mark}who?`);
+      // The other neighbour would have answered before this.
+      for (const { neighbour } of links) await s.sendto("end", neighbour(family));
+      expect((await texts(s, 2)).sort()).toEqual(["link0 end", "link1 end"]);
+    }
+  });
 
-  linksContract(`a group joined on the second link over ${name} is heard from there`, async ({ socket }) => {
+  contract(`a group joined on the second link over ${name} is heard from there`, async ({ socket }) => {
     const [, { name, neighbour }] = links;
     const s = socket(family);
     await s.bind(["", 0]);
@@ -50,7 +47,7 @@ for (const [name, family] of families) {
   });
 }
 
-linksContract("a link-local group with a scope goes by the link of its scope", async ({ socket }) => {
+contract("a link-local group with a scope goes by the link of its scope", async ({ socket }) => {
   for (const { name, mark } of links) {
     const s = socket(AF_INET6);
     await s.sendto("who?", [`${linkLocalGroup}%${name}`, neighbourPort]);

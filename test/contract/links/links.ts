@@ -3,9 +3,9 @@
  * namespace that test/netns/links.test.ts makes; over the simulated network they run like all others.
  */
 
-import { AF_INET, AF_INET6, Address, type Family, type Feature, type Socket } from "datagram";
+import { AF_INET, AF_INET6, Address, type Family, type Socket } from "datagram";
 
-import { type World, contract, soon } from "../world.js";
+import { soon } from "../world.js";
 
 /** One of the two links of the host under test. */
 export interface LinkEnd {
@@ -35,15 +35,6 @@ const names = (process.env.DATAGRAM_LINKS ?? "eth0 eth1").split(" ");
 
 /** Both links. In the order of their interfaces, so that the routes of a host to groups name the first. */
 export const links: readonly [LinkEnd, LinkEnd] = [linkEnd(0), linkEnd(1)];
-
-/** One thing that must hold for every driver, on a host with two links. Takes what `contract` takes. */
-export function linksContract(
-  name: string,
-  body: (world: World) => Promise<void> | void,
-  needs?: Feature | `no ${Feature}`,
-): void {
-  contract(name, body, needs);
-}
 
 /** Has the neighbour of a link send `text` to `group`, from its address on that link. */
 export async function say(from: Socket, { neighbour }: LinkEnd, group: Address, text: string): Promise<void> {
