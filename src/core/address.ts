@@ -173,6 +173,16 @@ export function forFamily(address: Address, family: Family, syscall: string): Ad
   });
 }
 
+/**
+ * The error of an address whose scope names one interface, where the call names another.
+ *
+ * @param named what the call names: its parameter, and the interface.
+ */
+export function scopeConflict(syscall: string, { host, port, scope = "" }: Address, named: string): OSError {
+  const text = `the address names the interface ${scope}, and ${named}: name one`;
+  return new OSError("EINVAL", { syscall, address: host, port: port === 0 ? undefined : port, text });
+}
+
 /** Whether the host of `address` is a literal, so that it needs no resolver. */
 export function isEndpoint(address: Address): address is Endpoint {
   return address.family !== AF_UNSPEC;
@@ -183,6 +193,13 @@ export function isOverIPv4({ host, family }: Address): boolean {
   if (family !== AF_INET6) return family === AF_INET;
   const literal = parseLiteral(host);
   return literal !== undefined && isMapped(literal.bytes);
+}
+
+/** The IPv4 address inside an IPv6 one (`::ffff:a.b.c.d`), at the same port; any other address as it is. */
+export function unmapped(address: Address): Address {
+  const literal = address.family === AF_INET6 ? parseLiteral(address.host) : undefined;
+  if (!literal || !isMapped(literal.bytes)) return address;
+  return new Address(formatLiteral(literal.bytes.subarray(12)), address.port);
 }
 
 function checkPort(port: unknown): number {

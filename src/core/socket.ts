@@ -9,6 +9,8 @@ import {
   type Family,
   forFamily,
   isEndpoint,
+  scopeConflict,
+  unmapped,
 } from "./address.js";
 import { knownAddress } from "./address-cache.js";
 import type { Ancillary } from "./ancillary.js";
@@ -301,9 +303,12 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   /**
    * Joins a multicast group. `IP_ADD_MEMBERSHIP`, `IPV6_ADD_MEMBERSHIP`.
    *
+   * @param group a multicast address; the scope of one, as in `ff02::1%eth0`, is the interface. An IPv6 socket takes IPv4
+   *   groups too (`239.1.1.1` or `::ffff:239.1.1.1`), unless it has `IPV6_V6ONLY`.
    * @param at the interface: its name, its number, or for IPv4 its address; without one the kernel chooses by its routes.
-   * @throws `OSError` `EINVAL` when `group` is no multicast address, `ENODEV`, `EADDRINUSE` when joined already,
-   *   `ENOTSUP` for a number on the `dgram` driver, `EAFNOSUPPORT`, `EBADF`.
+   * @throws `OSError` `EINVAL` when `group` is no multicast address, or its scope is another interface than `at`; `ENODEV`,
+   *   `EADDRINUSE` when joined already, `ENOPROTOOPT` for an IPv4 group under `IPV6_V6ONLY`, `ENOTSUP` for a number on the
+   *   `dgram` driver, `EAFNOSUPPORT`, `EBADF`.
    */
   addMembership(group: string, at?: string | number): void {
     this.#membership("add", "addMembership", group, at);
@@ -492,13 +497,37 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   }
 
   #membership(change: "add" | "drop", syscall: string, group: string, at: string | number | undefined): void {
-    const to = this.#address([group, 0], syscall);
+    const given = knownAddress([group, 0]);
+    // Of an IPv4 group drivers take its own spelling, also on an IPv6 socket.
+    const plain = unmapped(given);
+    const overIPv4 = this.family === c.AF_INET6 && plain.family === c.AF_INET;
+    const to = overIPv4 ? plain : forFamily(given, this.family, syscall);
     const literal = parseLiteral(to.host);
     if (!literal || !isMulticast(literal.bytes)) {
       throw new OSError("EINVAL", { syscall, address: group, text: "this is no multicast address" });
     }
     const where = at === undefined ? undefined : checkInterface("interface", at);
-    this.#open(syscall).driver.membership(change, to as Endpoint, where);
+    const { driver } = this.#open(syscall);
+    if (overIPv4) this.#assertIPv4(syscall, `the group ${plain.host}`);
+    if (!overIPv4 || given.scope === undefined) {
+      driver.membership(change, to as Endpoint, where);
+      return;
+    }
+    if (where !== undefined && where !== given.scope) {
+      throw scopeConflict(syscall, given, `the call names ${where}`);
+    }
+    driver.membership(change, to as Endpoint, given.scope);
+  }
+
+  /** An IPv6 socket carries IPv4 too, unless it was told not to. */
+  #assertIPv4(syscall: string, what: string): void {
+    if (this.family === c.AF_INET || !this.#isV6Only(syscall)) return;
+    const text = `${what} is for IPv4, which IPV6_V6ONLY keeps from this socket`;
+    throw new OSError("ENOPROTOOPT", { syscall, text });
+  }
+
+  #isV6Only(syscall: string): boolean {
+    return this.#open(syscall).driver.getOption(v6Only) === 1;
   }
 
   #tell<E extends keyof SocketEvents>(event: E, message: SocketEvents[E][0]): void {
@@ -509,6 +538,8 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     if (diagnostics.hasSubscribers) diagnostics.publish({ socket: this, message });
   }
 }
+
+const v6Only = findOption(c.IPPROTO_IPV6, c.IPV6_V6ONLY, c.AF_INET6, "getsockopt");
 
 /** Nothing is left to tell a program that has ended. */
 function unlessEnded(stack: Stack, reject: (reason: unknown) => void): (reason: unknown) => void {

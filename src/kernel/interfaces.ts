@@ -43,13 +43,19 @@ export function interfaceAddress(given: string, family: Family, syscall: string)
  */
 export function hostFor({ host, port, scope }: Endpoint, syscall: string): string {
   if (scope === undefined) return host;
+  const name = interfaceNamed(scope);
+  if (name === undefined) throw new OSError("ENODEV", { syscall, address: host, port });
+  return `${host.slice(0, host.indexOf("%"))}%${name}`;
+}
+
+/** The name of the interface that a scope gives by its name or its number; `undefined` where there is none. */
+export function interfaceNamed(scope: string): string | undefined {
   const interfaces = networkInterfaces();
-  if (interfaces[scope]) return host;
-  const named = Object.entries(interfaces).find(([, addresses]) =>
+  if (interfaces[scope]) return scope;
+  const found = Object.entries(interfaces).find(([, addresses]) =>
     addresses?.some(({ scopeid }) => scopeid !== undefined && scopeid > 0 && String(scopeid) === scope),
   );
-  if (!named) throw new OSError("ENODEV", { syscall, address: host, port });
-  return `${host.slice(0, host.indexOf("%"))}%${named[0]}`;
+  return found?.[0];
 }
 
 function hasAddress(addresses: NetworkInterfaceInfo[] | undefined, given: string): boolean {

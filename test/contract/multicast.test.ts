@@ -143,19 +143,21 @@ contract("joining twice is EADDRINUSE, leaving what was not joined is EADDRNOTAV
   expect(() => receiver.dropMembership(group, world.loopback)).toThrow(expect.objectContaining(leaving));
 });
 
-contract("a group that is no multicast address is EINVAL, of the other family EAFNOSUPPORT", (world) => {
-  const [v4, v6] = [world.socket(), world.socket(AF_INET6)];
-  for (const group of ["127.0.0.1", "", "localhost", "255.255.255.255"]) {
-    const error = { name: "OSError", code: "EINVAL", syscall: "addMembership" };
-    expect(() => v4.addMembership(group, world.localhost())).toThrow(expect.objectContaining(error));
-  }
-  expect(() => v6.addMembership("fe80::1", world.loopback)).toThrow(
-    expect.objectContaining({ code: "EINVAL" }),
-  );
-  const family = expect.objectContaining({ name: "OSError", code: "EAFNOSUPPORT" }) as Error;
-  expect(() => v6.addMembership("239.255.0.1", world.loopback)).toThrow(family);
-  expect(() => v4.dropMembership("ff02::1", world.loopback)).toThrow(family);
-});
+contract(
+  "a group that is no multicast address is EINVAL, an IPv6 one of an IPv4 socket EAFNOSUPPORT",
+  (world) => {
+    const [v4, v6] = [world.socket(), world.socket(AF_INET6)];
+    for (const group of ["127.0.0.1", "", "localhost", "255.255.255.255"]) {
+      const error = { name: "OSError", code: "EINVAL", syscall: "addMembership" };
+      expect(() => v4.addMembership(group, world.localhost())).toThrow(expect.objectContaining(error));
+    }
+    expect(() => v6.addMembership("fe80::1", world.loopback)).toThrow(
+      expect.objectContaining({ code: "EINVAL" }),
+    );
+    const family = expect.objectContaining({ name: "OSError", code: "EAFNOSUPPORT" }) as Error;
+    expect(() => v4.dropMembership("ff02::1", world.loopback)).toThrow(family);
+  },
+);
 
 contract("an interface that is not here is ENODEV", async (world) => {
   const { receiver, sender, group } = await meet(world);

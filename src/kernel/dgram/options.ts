@@ -1,10 +1,10 @@
 import type dgram from "node:dgram";
 
-import type { Endpoint, Family } from "../../core/address.js";
+import { type Endpoint, type Family, scopeConflict } from "../../core/address.js";
 import { IPPROTO_UDP, SOCK_DGRAM } from "../../core/constants.js";
 import { OSError } from "../../core/errors.js";
 import type { Option, OptionValue } from "../../core/options.js";
-import { interfaceAddress } from "../interfaces.js";
+import { interfaceAddress, interfaceNamed } from "../interfaces.js";
 import { toOSError } from "./errors.js";
 
 /** What an option does to an open socket of Node's. */
@@ -41,6 +41,8 @@ const defaults: Readonly<Record<string, number>> = {
   IP_MULTICAST_LOOP: 1,
   IPV6_MULTICAST_HOPS: 1,
   IPV6_MULTICAST_LOOP: 1,
+  // `net.ipv6.bindv6only` could say otherwise; no system does by default.
+  IPV6_V6ONLY: 0,
 };
 
 /** Whether this Node hands `reusePort` to the kernel: from 22.12 and 23.1 on. Node 20 ignores it. */
@@ -101,17 +103,19 @@ export class DgramOptions {
     socket: dgram.Socket | undefined,
   ): void {
     const syscall = change === "add" ? "addMembership" : "dropMembership";
-    const where = at === undefined ? undefined : interfaceAddress(at, this.#family, syscall);
-    const key = `${group.host} ${where ?? ""}`;
+    const where = groupInterface(group, at, syscall);
+    // Without its scope, which libuv does not read: the interface says it.
+    const host = group.host.replace(/%.*/, "");
+    const key = `${host} ${where ?? ""}`;
     if (change === "add") {
       if (this.#groups.has(key)) throw new OSError("EADDRINUSE", { syscall, address: group.host });
-      if (socket) attempt(syscall, () => socket.addMembership(group.host, where), group);
-      this.#groups.set(key, { group: group.host, at: where });
+      if (socket) attempt(syscall, () => socket.addMembership(host, where), group);
+      this.#groups.set(key, { group: host, at: where });
     } else {
       if (!this.#groups.has(key)) {
         throw new OSError("EADDRNOTAVAIL", { syscall, address: group.host });
       }
-      if (socket) attempt(syscall, () => socket.dropMembership(group.host, where), group);
+      if (socket) attempt(syscall, () => socket.dropMembership(host, where), group);
       this.#groups.delete(key);
     }
   }
@@ -126,6 +130,16 @@ export class DgramOptions {
       attempt("addMembership", () => socket.addMembership(group, at));
     }
   }
+}
+
+/** The interface on which a group is met: that of its scope, or `at`. */
+function groupInterface(group: Endpoint, at: string | undefined, syscall: string): string | undefined {
+  const { family, scope } = group;
+  const named = at === undefined ? undefined : interfaceAddress(at, family, syscall);
+  if (scope === undefined) return named;
+  const scoped = interfaceAddress(interfaceNamed(scope) ?? scope, family, syscall);
+  if (named !== undefined && named !== scoped) throw scopeConflict(syscall, group, `the call names ${at}`);
+  return scoped;
 }
 
 function setMulticastInterface(socket: dgram.Socket, value: OptionValue, family: Family): void {

@@ -1,4 +1,4 @@
-import type { Endpoint, Family } from "../../core/address.js";
+import { type Endpoint, type Family, scopeConflict } from "../../core/address.js";
 import { AF_INET, IPPROTO_IP, IPPROTO_IPV6 } from "../../core/constants.js";
 import { OSError } from "../../core/errors.js";
 import { formatLiteral, parseLiteral } from "../../core/ip.js";
@@ -55,8 +55,12 @@ export function encodeMembership(
   // struct ipv6_mreq: the group, the index of the interface.
   const value = new Uint8Array(20);
   value.set(bytes);
-  const zone = at ?? group.scope;
-  if (zone !== undefined) value.set(int32(zoneIndex(zone, names, syscall)), 16);
+  const named = at === undefined ? undefined : zoneIndex(at, names, syscall);
+  const scoped = group.scope === undefined ? undefined : zoneIndex(group.scope, names, syscall);
+  if (named !== undefined && scoped !== undefined && named !== scoped) {
+    throw scopeConflict(syscall, group, `the call names ${at}`);
+  }
+  value.set(int32(named ?? scoped ?? 0), 16);
   return { level: IPPROTO_IPV6, option, value };
 }
 

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { markAsUntransferable } from "node:worker_threads";
 
-import { type Endpoint, type Family, isWildcard } from "../../core/address.js";
+import { type Endpoint, type Family, isWildcard, scopeConflict } from "../../core/address.js";
 import { sharedAddress } from "../../core/address-cache.js";
 import type { Capabilities } from "../../core/capabilities.js";
 import { Chunks } from "../../core/chunks.js";
@@ -151,7 +151,9 @@ export class SimDriver implements Driver, BoundSocket {
     const { groups, usual } = this.#ip;
     const given = at ?? group.scope;
     const by = given === undefined ? usual : this.#ip.interface(given);
-    if (!by) throw new OSError("ENODEV", about);
+    const scoped = group.scope === undefined ? by : this.#ip.interface(group.scope);
+    if (!by || !scoped) throw new OSError("ENODEV", about);
+    if (by !== scoped) throw scopeConflict(syscall, group, `the call names ${at}`);
     const host = onTheWire(group.host);
     if (change === "add" && !groups.join(this, host, by)) throw new OSError("EADDRINUSE", about);
     if (change === "drop" && !groups.leave(this, host, by)) throw new OSError("EADDRNOTAVAIL", about);
