@@ -3,7 +3,7 @@
 import type { Buffer } from "node:buffer";
 
 import type { Endpoint } from "./address.js";
-import { type MessageOptions, checkBufsize } from "./arguments.js";
+import { type MessageOptions, checkBufsize, checkMessage } from "./arguments.js";
 import type { Datagram, Replier } from "./datagram.js";
 import type { Engine } from "./engine.js";
 import { type OSError, wholeNumber } from "./errors.js";
@@ -35,10 +35,7 @@ export const recv: ReceiveCall<number, Buffer> = {
 
 export const recvmsg: ReceiveCall<MessageOptions | undefined, Datagram> = {
   syscall: "recvmsg",
-  check(options) {
-    const bufsize = options?.bufsize;
-    return bufsize === undefined ? Infinity : checkBufsize(bufsize);
-  },
+  check: checkMessage,
   take: (engine, most, replier) => engine.take(most, replier, "recvmsg"),
 };
 

@@ -80,9 +80,10 @@ export function wrongType(name: string, expected: string, actual: unknown): Type
   );
 }
 
-/** A `RangeError` with the code `ERR_OUT_OF_RANGE`: `name` must be `expected`. */
-export function outOfRange(name: string, expected: string, actual: unknown): RangeError {
-  return withCode(new RangeError(`${name} must be ${expected}, not ${inspect(actual)}`), "ERR_OUT_OF_RANGE");
+/** A `RangeError` with the code `ERR_OUT_OF_RANGE`: `name` must be `expected`; `hint` ends its message. */
+export function outOfRange(name: string, expected: string, actual: unknown, hint = ""): RangeError {
+  const message = `${name} must be ${expected}, not ${inspect(actual)}${hint}`;
+  return withCode(new RangeError(message), "ERR_OUT_OF_RANGE");
 }
 
 /** Gives back `value` when it is a whole number from `least` to `most`. */

@@ -1,6 +1,7 @@
 import { Address, type AddressLike, type Endpoint, forFamily, isEndpoint } from "../core/address.js";
 import { OSError, TimeoutError, outOfRange, wrongType } from "../core/errors.js";
 import { payloadLimit } from "../core/failure.js";
+import { fieldsOf, refuseUnknown } from "../core/fields.js";
 import { headersTo } from "../core/path-mtu.js";
 import { Socket } from "../core/socket.js";
 import { type Probe, type ProbeOutcome, Prober } from "./probes.js";
@@ -54,6 +55,7 @@ export interface PathMtuResult {
 }
 
 const syscall = "probePathMtu";
+const fields = fieldsOf<PathMtuOptions>({ signal: true, timeoutMs: true, onProbe: true });
 /** Bytes of payload that nearly every path carries: BASE_PLPMTU of RFC 8899 section 5.1.2. */
 const baseBytes = 1200;
 /** Bytes of payload of a probe that tells a narrow path from one on which nobody answers. */
@@ -212,6 +214,7 @@ function checked(
 ): { to: Endpoint; timeoutMs: number } & Pick<PathMtuOptions, "signal" | "onProbe"> {
   if (!(socket instanceof Socket)) throw wrongType("socket", "a Socket", socket);
   if (typeof options !== "object" || options === null) throw wrongType("options", "an object", options);
+  refuseUnknown(options, fields, "options: a field");
   const { signal, timeoutMs = 1000, onProbe } = options;
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw wrongType("signal", "an AbortSignal", signal);

@@ -3,7 +3,7 @@ import { Address, type Endpoint } from "../core/address.js";
 import { AF_INET } from "../core/constants.js";
 import type { Clock } from "../core/driver.js";
 import { OSError, outOfRange, wholeNumber, wrongType } from "../core/errors.js";
-import { refuseUnknown } from "./fields.js";
+import { refuseUnknown } from "../core/fields.js";
 import { Channel } from "./link/channel.js";
 import { type CheckedLink, checkLink } from "./link/check.js";
 import { Link } from "./link/link.js";

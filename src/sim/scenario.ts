@@ -1,4 +1,5 @@
 import { outOfRange, wrongType } from "../core/errors.js";
+import { refuseUnknown } from "../core/fields.js";
 import type { Link } from "./link/link.js";
 import { type ScenarioName, scenarios } from "./link/scenarios.js";
 import type { Network } from "./network.js";
@@ -24,8 +25,12 @@ export function applyScenario(
   network: Network,
   link: Link,
   name: ScenarioName,
-  { nat, addresses = ["198.19.0.1", "198.19.0.2", "198.19.0.3", "198.19.0.4"] }: ScenarioOptions = {},
+  options: ScenarioOptions = {},
 ): () => void {
+  if (typeof options !== "object" || (options as unknown) === null)
+    throw wrongType("options", "an object", options);
+  refuseUnknown(options, ["nat", "addresses"], "options: a field");
+  const { nat, addresses = ["198.19.0.1", "198.19.0.2", "198.19.0.3", "198.19.0.4"] } = options;
   const names = Object.keys(scenarios);
   if (!names.includes(name)) throw outOfRange("scenario", `one of ${names.join(", ")}`, name);
   const { up, down, blackHole, rebind } = scenarios[name];

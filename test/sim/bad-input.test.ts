@@ -1,4 +1,4 @@
-import { Network } from "datagram/sim";
+import { Network, applyScenario } from "datagram/sim";
 import { describe, expect, test } from "vitest";
 
 import { failure } from "./tools.js";
@@ -373,6 +373,8 @@ describe("calls are refused", () => {
 
 test("a field that nobody reads is refused, naming it and those that there are", () => {
   const network = new Network();
+  const { network: other, a, b } = pair();
+  const link = other.link(a, b);
   const address = "10.0.0.1";
   for (const [call, message] of [
     [() => new Network({ sed: 7 } as never), /^options: a field must be one of seed, trace, not "sed"/],
@@ -380,9 +382,28 @@ test("a field that nobody reads is refused, naming it and those that there are",
     [() => network.host("a", { address, adress: address } as never), /^host a: a field .* "adress"/],
     [() => network.router("r", { firewal: {} } as never), /^router r: a field .* "firewal"/],
     [() => network.router("r", { nat: { outside: 1 } as never }), /^router r: nat: a field .* "outside"/],
+    [
+      () => link.blackHole({ onMs: 1, offMS: 1 } as never),
+      /blackHole: a field .* "offMS": did you mean offMs/,
+    ],
+    [
+      () => applyScenario(other, link, "transfer", { adresses: [] } as never),
+      /^options: a field .* "adresses": did you mean addresses/,
+    ],
   ] as const) {
     expect(thrown(call)).toEqual([range, expect.stringMatching(message)]);
   }
+});
+
+test("eventually() refuses an option that there is not, before its first try", async () => {
+  let tries = 0;
+  const network = new Network();
+  const trial = network.run(() => network.eventually(() => ++tries > 0, { timeoutMS: 5 } as never));
+  expect(await failure(trial)).toMatchObject({
+    code: range,
+    message: expect.stringMatching(/^options: a field .* "timeoutMS": did you mean timeoutMs/) as string,
+  });
+  expect(tries).toBe(0);
 });
 
 test("a NAT whose own address is in the networks behind it is refused: it would translate nothing", () => {

@@ -1,4 +1,5 @@
 import { outOfRange, wrongType } from "../../core/errors.js";
+import { refuseUnknown } from "../../core/fields.js";
 import { longestMs, nsPerMs } from "../time/timeline.js";
 import type { Channel, Rule } from "./channel.js";
 import { type CheckedLink, checkLink } from "./check.js";
@@ -71,6 +72,7 @@ export class Link {
   blackHole(hole: BlackHole = { onMs: Infinity, offMs: 0 }): void {
     const where = `link ${this.name}: blackHole`;
     if (typeof hole !== "object" || (hole as unknown) === null) throw wrongType(where, "an object", hole);
+    refuseUnknown(hole, ["onMs", "offMs", "firstMs"], `${where}: a field`);
     const { onMs, offMs, firstMs = 0 } = hole;
     for (const [name, ms] of Object.entries({ onMs, offMs, firstMs })) {
       const endless = name === "onMs" && ms === Infinity;

@@ -1,4 +1,5 @@
 import { outOfRange, wrongType } from "../../core/errors.js";
+import { refuseUnknown } from "../../core/fields.js";
 import type { Clock } from "../../core/driver.js";
 
 /** How long and how often `eventually` tries. */
@@ -13,9 +14,13 @@ export interface EventuallyOptions {
 export async function eventually(
   clock: Clock,
   check: () => unknown,
-  { timeoutMs = 10_000, everyMs = 10 }: EventuallyOptions = {},
+  options: EventuallyOptions = {},
   running = true,
 ): Promise<void> {
+  if (typeof options !== "object" || (options as unknown) === null)
+    throw wrongType("options", "an object", options);
+  refuseUnknown(options, ["timeoutMs", "everyMs"], "options: a field");
+  const { timeoutMs = 10_000, everyMs = 10 } = options;
   if (typeof check !== "function") throw wrongType("check", "a function", check);
   if (!(timeoutMs >= 0 && timeoutMs < Infinity)) throw outOfRange("timeoutMs", "0 or more", timeoutMs);
   if (!(everyMs > 0 && everyMs < Infinity)) throw outOfRange("everyMs", "more than 0", everyMs);

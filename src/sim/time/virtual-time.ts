@@ -1,5 +1,5 @@
 import type { Clock } from "../../core/driver.js";
-import { refuseUnknown } from "../fields.js";
+import { refuseUnknown } from "../../core/fields.js";
 import { outOfRange, wrongType } from "../../core/errors.js";
 import { eventually, type EventuallyOptions } from "./eventually.js";
 import { Run, type RunHooks } from "./run.js";

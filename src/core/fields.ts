@@ -1,0 +1,59 @@
+import { outOfRange } from "./errors.js";
+
+/**
+ * The names of all fields of `T`: TypeScript refuses a list that lacks one.
+ *
+ * @example fieldsOf<WaitOptions>({ signal: true, timeoutMs: true })
+ */
+export function fieldsOf<T>(fields: Readonly<Record<keyof T & string, true>>): readonly string[] {
+  return Object.keys(fields);
+}
+
+/**
+ * Refuses fields that nobody reads: they are mistypings. A field that is `undefined` counts too.
+ *
+ * @param what begins the error, such as `"options: a field"`.
+ * @throws `RangeError` `ERR_OUT_OF_RANGE` that names the field, those that there are, and the one that it is nearly.
+ */
+export function refuseUnknown(fields: object, known: readonly string[], what: string): void {
+  // Receive calls ask this of their options: `for in` makes no array.
+  for (const field in fields) {
+    if (known.includes(field) || !Object.hasOwn(fields, field)) continue;
+    const near = nearest(field, known);
+    const hint = near === undefined ? "" : `: did you mean ${near}?`;
+    throw outOfRange(what, `one of ${known.join(", ")}`, field, hint);
+  }
+}
+
+/** Names of fields are shorter: nothing that is longer is a mistyping of one. */
+const longest = 40;
+
+/** The known name that most of a mistyped one agrees with, whatever the case of its letters. */
+function nearest(field: string, known: readonly string[]): string | undefined {
+  if (field.length > longest) return undefined;
+  const given = field.toLowerCase();
+  let found: string | undefined;
+  // A third of the letters may be wrong, and two in a short name: letters that change places count as two.
+  let least = Math.max(2, Math.floor(field.length / 3)) + 1;
+  for (const name of known) {
+    const wrong = distance(given, name.toLowerCase());
+    if (wrong >= least || wrong >= name.length) continue;
+    found = name;
+    least = wrong;
+  }
+  return found;
+}
+
+/** Letters to insert, remove or replace that make one word of the other (Levenshtein). */
+function distance(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= one.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= other.length; j++) {
+      const replaced = (row[j - 1] ?? 0) + (one[i - 1] === other[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[other.length] ?? 0;
+}
