@@ -9,7 +9,7 @@ const rooms = {
   sim: ["core", "wire"],
   message: ["core", "wire"],
   capture: ["core", "wire"],
-  proxy: ["core", "sim", "index.ts"],
+  proxy: ["core", "kernel", "sim", "index.ts"],
   watch: ["core", "capture", "message"],
   cli: ["core", "wire", "kernel", "sim", "message", "capture", "proxy", "watch", "index.ts"],
   "index.ts": ["core", "kernel"],

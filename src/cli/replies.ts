@@ -1,8 +1,7 @@
 import { Buffer } from "node:buffer";
-import { networkInterfaces } from "node:os";
 
-import { type Endpoint, isWildcard } from "../core/address.js";
 import { type Datagram, OSError, type Socket } from "../index.js";
+import { ownAddresses } from "../kernel/own.js";
 import { notice, warn } from "./terminal.js";
 
 /** A datagram that may get an answer. */
@@ -26,7 +25,8 @@ export class Replies {
 
   /** Answers each where it came from. What fails is counted, told once a kind, and stops nothing. */
   async send(requests: readonly Request[]): Promise<void> {
-    const isOwn = this.#ownAddresses();
+    // Answers to this very socket would be answered without end.
+    const isOwn = ownAddresses(this.#socket.getsockname());
     const answered = requests.filter(({ datagram: { source } }) => source.port !== 0 && !isOwn(source));
     this.#unanswered += requests.length - answered.length;
     const sending = answered.map(({ datagram, data }) => datagram.reply(this.#fill(data)));
@@ -58,22 +58,6 @@ export class Replies {
 
   #fill(request: Buffer): Buffer {
     return Buffer.concat(this.#pieces.flatMap((piece, index) => (index === 0 ? [piece] : [request, piece])));
-  }
-
-  /** Tells whether a datagram came from this very socket, whose answers would be answered without end. */
-  #ownAddresses(): (source: Endpoint) => boolean {
-    const own = this.#socket.getsockname();
-    if (!isWildcard(own.host)) return (source) => source.equals(own);
-    let hosts: ReadonlySet<string> | undefined;
-    return ({ host, port }) => {
-      if (port !== own.port) return false;
-      const plain = host.replace(/^::ffff:/, "").replace(/%.*/, "");
-      if (plain.startsWith("127.")) return true;
-      hosts ??= new Set(
-        Object.values(networkInterfaces()).flatMap((all = []) => all.map(({ address }) => address)),
-      );
-      return hosts.has(plain);
-    };
   }
 }
 

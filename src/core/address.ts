@@ -1,5 +1,6 @@
 import { AF_INET, AF_INET6, AF_UNSPEC, INADDR_BROADCAST } from "./constants.js";
 import { OSError, outOfRange, wholeNumber, wrongType } from "./errors.js";
+import { sameHost } from "./hosts.js";
 import { formatLiteral, isMapped, parseLiteral } from "./ip.js";
 
 /** `AF_INET` or `AF_INET6`. */
@@ -13,6 +14,13 @@ export type AddressLike =
 export type Endpoint = Address & { readonly family: Family };
 
 const longestName = 253;
+
+/** The loopback addresses, each with the address of every interface that it stands for as a destination. */
+const loopbacks = [
+  ["127.0.0.1", "0.0.0.0"],
+  ["::ffff:127.0.0.1", "::ffff:0.0.0.0"],
+  ["::1", "::"],
+] as const;
 
 /** The destinations of one batch, numbered from 0 on. */
 export interface Numbering {
@@ -125,9 +133,12 @@ export class Address implements Iterable<string | number> {
     return new Address(this.host, port);
   }
 
-  /** Whether both have the same host, to the letter, and the same port. */
+  /**
+   * Whether both are the same port of the same host, however they are written: `::ffff:127.0.0.1` is `127.0.0.1`. The
+   * scopes of one interface by its name and by its number are the same, as far as can be told without asking the system.
+   */
   equals(other: Address): boolean {
-    return this.port === other.port && this.host === other.host;
+    return this.port === other.port && sameHost(this.host, other.host);
   }
 
   *[Symbol.iterator](): Generator<string | number, void, undefined> {
@@ -147,6 +158,12 @@ export class Address implements Iterable<string | number> {
 /** Whether a host is every interface of a family: `0.0.0.0`, `::`, or `""` in place of either. */
 export function isWildcard(host: string): boolean {
   return host === "0.0.0.0" || host === "::" || host === "";
+}
+
+/** Where datagrams to an address go: those to every interface go to this host's loopback address (Linux: ip(7), ipv6(7)). */
+export function destinationOf(to: Endpoint): Endpoint {
+  const [host] = loopbacks.find(([, every]) => every === to.host) ?? [];
+  return host === undefined ? to : (new Address(host, to.port) as Endpoint);
 }
 
 /** `0.0.0.0` or `::`, every interface of a family, at `port`. */

@@ -6,6 +6,7 @@ import type { Endpoint, Family } from "./address.js";
 import type { Capabilities } from "./capabilities.js";
 import type { Delivery } from "./delivery.js";
 import type { Loss, Unreachable } from "./events.js";
+import type { InterfaceNumber } from "./hosts.js";
 import type { Option, OptionValue } from "./options.js";
 import type { Outbound } from "./outbound.js";
 import type { DriverCounts, Ledger, Traffic } from "./stats.js";
@@ -25,6 +26,8 @@ export interface Stack {
    * @throws `OSError` `ENOTFOUND` or `EAI_AGAIN` naming the host.
    */
   resolve(host: string, family: Family): Promise<readonly Endpoint[]>;
+  /** The number of a network interface by its name; `undefined` where there is none. Without it, nobody can tell. */
+  readonly interfaceNumber?: InterfaceNumber;
   /**
    * Whether the program has ended whose sockets are being closed: receive calls that wait are then left as they are, as at
    * the end of a process. Without it, that is the process's.

@@ -42,6 +42,16 @@ export function isMapped(bytes: Uint8Array): boolean {
   );
 }
 
+/**
+ * Whether the scope of an IPv6 address is part of it: of link-local unicast and multicast addresses (RFC 4007 section 6).
+ * That of any other only says how to reach it.
+ */
+export function isScoped(bytes: Uint8Array): boolean {
+  return (
+    bytes.length === 16 && (bytes[0] === 0xff || (bytes[0] === 0xfe && ((bytes[1] ?? 0) & 0xc0) === 0x80))
+  );
+}
+
 function parseIPv4(text: string): Uint8Array | undefined {
   const parts = text.split(".");
   if (parts.length !== 4) return undefined;

@@ -33,6 +33,7 @@ import type { Clock, Stack } from "./driver.js";
 import { Engine } from "./engine.js";
 import { OSError, wholeNumber, wrongType } from "./errors.js";
 import { type Packet, type SocketEvents, runListener } from "./events.js";
+import type { InterfaceNumber } from "./hosts.js";
 import { isMulticast, parseLiteral } from "./ip.js";
 import { Iteration } from "./iteration.js";
 import { type OptionValue, checkInterface, checkValue, findOption } from "./options.js";
@@ -40,6 +41,9 @@ import { indexWithoutAddress } from "./outbound.js";
 import { payloadWithin } from "./path-mtu.js";
 import { type Data, sizeOf, toBytes } from "./payload.js";
 import type { Stats } from "./stats.js";
+
+/** How the host of a socket numbers its network interfaces, where that can be told. */
+export let interfaceNumberOf: (s: Socket) => InterfaceNumber | undefined;
 
 /** A UDP socket: the calls of BSD and Python, with promises. Made by `socket()`. */
 export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<Datagram, undefined> {
@@ -58,6 +62,10 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   readonly #replier: Replier = {
     answer: (data, to, how) => this.#send("sendto", data, to, how),
   };
+
+  static {
+    interfaceNumberOf = (s) => s.#stack.interfaceNumber;
+  }
 
   /** Made by `socket()`, and by the hosts of a simulated network. */
   constructor(stack: Stack, family: Family, options: SocketOptions = {}) {

@@ -58,6 +58,12 @@ export function interfaceNamed(scope: string): string | undefined {
   return found?.[0];
 }
 
+/** The number of an interface by its name, where it has a link-local address: Node tells of no others. */
+export function interfaceNumber(name: string): number | undefined {
+  const { [name]: addresses = [] } = networkInterfaces();
+  return addresses.map(({ scopeid = 0 }) => scopeid).find((scopeid) => scopeid > 0);
+}
+
 function hasAddress(addresses: NetworkInterfaceInfo[] | undefined, given: string): boolean {
   return addresses?.some(({ address }) => address === given) === true;
 }

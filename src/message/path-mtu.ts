@@ -1,4 +1,11 @@
-import { Address, type AddressLike, type Endpoint, forFamily, isEndpoint } from "../core/address.js";
+import {
+  Address,
+  type AddressLike,
+  type Endpoint,
+  destinationOf,
+  forFamily,
+  isEndpoint,
+} from "../core/address.js";
 import { OSError, TimeoutError, outOfRange, wrongType } from "../core/errors.js";
 import { payloadLimit } from "../core/failure.js";
 import { fieldsOf, refuseUnknown } from "../core/fields.js";
@@ -226,7 +233,8 @@ function checked(
   const to = forFamily(Address.from(address), socket.family, syscall);
   if (!isEndpoint(to)) throw failure("EINVAL", to, "this takes an IP address, not a name: resolve it first");
   if (to.port === 0) throw failure("EINVAL", to, "port 0 is no destination");
-  return { to, signal, timeoutMs, onProbe };
+  // Its answers come from there.
+  return { to: destinationOf(to), signal, timeoutMs, onProbe };
 }
 
 function failure(code: string, { host: address, port }: Address, text: string): OSError {

@@ -5,8 +5,9 @@ import type { Endpoint } from "../core/address.js";
 import type { Datagram } from "../core/datagram.js";
 import { OSError } from "../core/errors.js";
 import type { PathMtuChange, Unreachable } from "../core/events.js";
+import { sameHost } from "../core/hosts.js";
 import { payloadWithin } from "../core/path-mtu.js";
-import type { Socket } from "../core/socket.js";
+import { type Socket, interfaceNumberOf } from "../core/socket.js";
 
 /** What became of a probe. */
 export type ProbeOutcome =
@@ -171,7 +172,7 @@ export class Prober {
 
   /** Finds the probe that a datagram answers, where it answers one. */
   #match({ data, source }: Datagram, now: number): void {
-    const number = isSame(source, this.#to) ? this.#answered(data) : undefined;
+    const number = this.#isPeer(source) ? this.#answered(data) : undefined;
     const probe = number === undefined ? undefined : this.#unanswered.get(number);
     if (number === undefined || !probe) {
       this.ignored++;
@@ -231,7 +232,7 @@ export class Prober {
   /** RFC 8899 section 4.6.1: counts for this destination alone, for the probe under way, and with a size that can be. */
   #heardPathMtu({ destination, mtu, maxPayload: limit, from }: PathMtuChange): void {
     const size = this.#current?.size ?? 0;
-    if (from === undefined || !isSameHost(destination, this.#to)) return;
+    if (from === undefined || !this.#isPeerHost(destination)) return;
     if (limit >= size || limit < this.#options.leastBytes) return;
     this.#tooBig = { outcome: "tooBig", limit, mtu, from };
     this.#news.abort();
@@ -247,7 +248,7 @@ export class Prober {
   }
 
   #heardUnreachable({ destination, code, kind, from }: Unreachable): void {
-    if (!destination || !isSame(destination, this.#to)) return;
+    if (!destination || !this.#isPeer(destination)) return;
     const { host: address, port } = this.#to;
     const said = kind !== undefined && from !== undefined ? ` (${kind}, from ${from})` : "";
     const what = code === "ECONNREFUSED" ? "nobody is listening there" : "it cannot be reached";
@@ -263,19 +264,18 @@ export class Prober {
     if (this.#failure) throw this.#failure.reason;
   }
 
+  #isPeer(address: Endpoint): boolean {
+    return address.port === this.#to.port && this.#isPeerHost(address);
+  }
+
+  #isPeerHost({ host }: Endpoint): boolean {
+    return sameHost(host, this.#to.host, interfaceNumberOf(this.#socket));
+  }
+
   /** Text that tells a person at the other end what it is. */
   #payload(number: number, size: number): Buffer {
     const payload = Buffer.alloc(size, ".");
     payload.write(`datagram probe ${this.#token}-${number} ${size} `, "latin1");
     return payload;
   }
-}
-
-function isSame(one: Endpoint, other: Endpoint): boolean {
-  return one.port === other.port && isSameHost(one, other);
-}
-
-/** Whether both are the same host: an interface has several names, so that scopes do not tell. */
-function isSameHost(one: Endpoint, other: Endpoint): boolean {
-  return one.host.replace(/%.*/, "") === other.host.replace(/%.*/, "");
 }

@@ -1,6 +1,4 @@
-import { networkInterfaces } from "node:os";
-
-import { isEndpoint, isWildcard } from "../core/address.js";
+import { isEndpoint } from "../core/address.js";
 import {
   AF_INET,
   AF_INET6,
@@ -12,6 +10,7 @@ import {
   type Socket,
   socket,
 } from "../index.js";
+import { ownAddresses } from "../kernel/own.js";
 
 /**
  * The target with a literal for its host, once there is a way to it.
@@ -20,10 +19,7 @@ import {
  */
 export async function reach(target: Address, own: Endpoint): Promise<Endpoint> {
   const found = await tryToConnect(target);
-  if (
-    found.port === own.port &&
-    (found.host === own.host || (isWildcard(own.host) && isOwnHost(found.host)))
-  ) {
+  if (ownAddresses(own)(found)) {
     const text = "the target is the proxy itself, and what it sends there would never end";
     throw new OSError("EINVAL", { syscall: "proxy", address: found.host, port: found.port, text });
   }
@@ -50,10 +46,4 @@ async function tryToConnect(target: Address): Promise<Endpoint> {
     }
   }
   throw missing;
-}
-
-function isOwnHost(host: string): boolean {
-  const plain = host.replace(/^::ffff:/, "").replace(/%.*/, "");
-  if (plain.startsWith("127.")) return true;
-  return Object.values(networkInterfaces()).some((all = []) => all.some(({ address }) => address === plain));
 }

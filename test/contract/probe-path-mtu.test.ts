@@ -1,4 +1,4 @@
-import { AF_INET, type Family, type Socket, TimeoutError } from "datagram";
+import { AF_INET, AF_INET6, type Family, type Socket, TimeoutError } from "datagram";
 import { type PathMtuProbe, probePathMtu } from "datagram/message";
 import { expect } from "vitest";
 
@@ -64,6 +64,27 @@ for (const [name, family] of families) {
       "pathMtu",
     );
   }
+}
+
+for (const [family, host] of [
+  [AF_INET, "0.0.0.0"],
+  [AF_INET6, "::"],
+  [AF_INET6, "::ffff:0.0.0.0"],
+  [AF_INET6, "::ffff:127.0.0.1"],
+] as const) {
+  contract(
+    `the answers of a peer that is asked by ${host} count`,
+    async (world) => {
+      const at = world.socket(AF_INET6);
+      await at.bind(["", 0]);
+      void (async () => {
+        for await (const datagram of at) await datagram.reply(datagram.data);
+      })();
+      const { lost, ignored } = await probePathMtu(world.socket(family), [host, at.getsockname().port]);
+      expect({ lost, ignored }).toEqual({ lost: 0, ignored: 0 });
+    },
+    "pathMtu",
+  );
 }
 
 for (const mostBytes of [1471, 1391, 700]) {

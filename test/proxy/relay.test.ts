@@ -1,4 +1,5 @@
 import { readdirSync } from "node:fs";
+import { networkInterfaces } from "node:os";
 
 import { type Address, Address as At } from "datagram";
 import { proxy } from "datagram/proxy";
@@ -183,6 +184,16 @@ describe("what it refuses", () => {
     ["0.0.0.0", "127.0.0.1"],
     ["0.0.0.0", "localhost"],
     ["::1", "::1"],
+    ["::ffff:127.0.0.1", "127.0.0.1"],
+    ["127.0.0.1", "::ffff:127.0.0.1"],
+    ["127.0.0.1", "0.0.0.0"],
+    ["::1", "::"],
+    ["::1", "0::1"],
+    ["0.0.0.0", "127.8.9.1"],
+    ["0.0.0.0", "::ffff:127.0.0.1"],
+    ["::", "127.0.0.9"],
+    ["::", "::ffff:127.0.0.9"],
+    ["::ffff:0.0.0.0", "127.0.0.1"],
   ])("listening on %s, itself by %s as its target", async ([listen, target], t) => {
     const free = await bound(t, listen);
     const { port } = free.getsockname();
@@ -191,6 +202,30 @@ describe("what it refuses", () => {
     await expect(proxy(options)).rejects.toMatchObject({ code: "EINVAL", syscall: "proxy", port });
     // It has let go of the port.
     await bound(t, listen, port);
+  });
+
+  test("itself by any address of this host", async (t) => {
+    const free = await bound(t, "::");
+    const { port } = free.getsockname();
+    await free.close();
+    const hosts = Object.entries(networkInterfaces()).flatMap(([name, all = []]) =>
+      all.map(({ address, scopeid }) => (scopeid ? `${address}%${name}` : address)),
+    );
+    for (const host of hosts) {
+      await expect(proxy({ listen: ["::", port], target: [host, port] }), host).rejects.toMatchObject({
+        code: "EINVAL",
+        syscall: "proxy",
+      });
+    }
+  });
+
+  test("not another socket at its port: of another host, or of the other family", async (t) => {
+    const target = await bound(t, "::1");
+    const { port } = target.getsockname();
+    const relay = await relayTo(t, ["::1", port], { listen: ["127.0.0.1", port] });
+    await relayTo(t, ["127.0.0.3", port], { listen: ["127.0.0.2", port] });
+    await (await client(t, relay)).send("to the other family");
+    expect((await target.recvmsg(soon)).data.toString()).toBe("to the other family");
   });
 
   test("a taken port, a name that nobody has, an address that is not here", async (t) => {

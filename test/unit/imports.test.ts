@@ -24,7 +24,7 @@ const allowed: Tree = {
   "src/sim/network.ts": ["../core/socket.js", "../wire/frame.js"],
   "src/message/request.ts": ["../core/socket.js", "../wire/frame.js"],
   "src/capture/record.ts": ["../core/socket.js", "../wire/frame.js", "node:fs"],
-  "src/proxy/relay.ts": ["../index.js", "../core/socket.js", "../sim/network.js"],
+  "src/proxy/relay.ts": ["../index.js", "../core/socket.js", "../kernel/choice.js", "../sim/network.js"],
   "src/watch/server/watch.ts": [
     "../../core/socket.js",
     "../../capture/record.js",
@@ -49,7 +49,7 @@ const forbidden = [
   ["floors-sim", "src/sim/beside.ts", "../kernel/choice.js"],
   ["floors-message", "src/message/beside.ts", "../capture/record.js"],
   ["floors-capture", "src/capture/below.ts", "../kernel/choice.js"],
-  ["floors-proxy", "src/proxy/below.ts", "../kernel/choice.js"],
+  ["floors-proxy", "src/proxy/beside.ts", "../message/request.js"],
   ["floors-sim", "src/sim/above.ts", "../proxy/relay.js"],
   ["floors-watch", "src/watch/server/face.ts", "../../index.js"],
   ["floors-index.ts", "src/index.ts", "./message/request.js"],

@@ -3,6 +3,7 @@ import type { Stack } from "../../core/driver.js";
 import { OSError } from "../../core/errors.js";
 import { Ledger } from "../../core/stats.js";
 import { realClock } from "../clock.js";
+import { interfaceNumber } from "../interfaces.js";
 import { randomUint32 } from "../random.js";
 import { resolve } from "../resolver.js";
 import { DgramDriver } from "./driver.js";
@@ -37,6 +38,7 @@ export const dgramStack: Stack = {
   ledger: new Ledger(capabilities),
   random: randomUint32,
   resolve,
+  interfaceNumber,
   open(family, { dontFragment }, events) {
     if (!dontFragment) return new DgramDriver(capabilities, family, events);
     const text = "the dgram driver cannot forbid fragments (dontFragment): the native driver can";

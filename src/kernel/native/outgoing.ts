@@ -32,7 +32,7 @@ export function describe(
     const how = plain ? undefined : batch.how(from + index);
     // A search of the path MTU changes the socket for as long as it takes to send one datagram.
     if (index > 0 && (how?.probe === true || lastHow?.probe === true)) return index;
-    if (!leaveAlike(how, lastHow) || (peer !== last && !(peer && last?.equals(peer)))) {
+    if (!leaveAlike(how, lastHow) || !writtenAlike(peer, last)) {
       last = peer;
       lastHow = how;
       slot = peer || how ? slots++ : -1;
@@ -58,4 +58,9 @@ export function describe(
     datagrams[at + 2] = slot;
   }
   return count;
+}
+
+/** To the letter: scopes of one host may be different ways to it. */
+function writtenAlike(one: Endpoint | null, other: Endpoint | null): boolean {
+  return one === other || (one?.port === other?.port && one?.host === other?.host);
 }

@@ -57,6 +57,7 @@ function load(): NativeSupport {
       ledger: new Ledger(capabilities),
       random: randomUint32,
       resolve,
+      interfaceNumber: (name) => addon.interfaceIndex(name) || undefined,
       open: (family, options, events) =>
         new NativeDriver(addon, names, capabilities, family, options, events),
     },

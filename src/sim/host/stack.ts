@@ -46,6 +46,7 @@ export function simStack(parts: SimStackParts): Stack {
     ledger: new Ledger(capabilities),
     random: () => random.uint32(),
     resolve,
+    interfaceNumber: (name) => ip.interface(name)?.index,
     ended: () => fabric.ending,
     open(family, options, events) {
       const driver = new SimDriver({ fabric, ip, rank, capabilities, family, options, events, closed });

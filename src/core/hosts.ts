@@ -1,0 +1,44 @@
+/** Whether two texts name one host: the one comparison of hosts, for everything that asks who a peer is. */
+
+import { isMapped, isScoped, parseLiteral } from "./ip.js";
+
+/** The number of a network interface by its name; `undefined` if it is not known. */
+export type InterfaceNumber = (name: string) => number | undefined;
+
+/**
+ * Whether both are the same host. Spelling does not count: `0:0::1` is `::1`, an IPv4 address inside IPv6
+ * (`::ffff:a.b.c.d`) is that IPv4 address, and names have no case.
+ *
+ * A scope (`%eth0`) is part of a link-local unicast or a multicast address (RFC 4007 section 6), and only tells how to reach
+ * any other. An address without its scope is the same as one with any. The name and the number of one interface are the same
+ * scope; if `numberOf` does not know a name, a name and a number are not told apart.
+ *
+ * A name is not resolved: it is never the same as an address.
+ */
+export function sameHost(one: string, other: string, numberOf?: InterfaceNumber): boolean {
+  if (one === other) return true;
+  const [first, second] = [parseLiteral(one), parseLiteral(other)];
+  if (!first || !second) return !first && !second && plainName(one) === plainName(other);
+  const [bytes, others] = [withoutMapping(first.bytes), withoutMapping(second.bytes)];
+  if (bytes.length !== others.length || bytes.some((byte, index) => byte !== others[index])) return false;
+  return !isScoped(bytes) || sameScope(first.zone, second.zone, numberOf);
+}
+
+/** Whether both name one interface, as far as can be told. */
+function sameScope(one: string, other: string, numberOf: InterfaceNumber = () => undefined): boolean {
+  if (one === "" || other === "" || one === other) return true;
+  const number = (scope: string): number | undefined =>
+    /^\d+$/.test(scope) ? Number(scope) : numberOf(scope);
+  const [first, second] = [number(one), number(other)];
+  if (first === undefined && second === undefined) return false;
+  return first === undefined || second === undefined || first === second;
+}
+
+function withoutMapping(bytes: Uint8Array): Uint8Array {
+  return isMapped(bytes) ? bytes.subarray(12) : bytes;
+}
+
+/** A name as the resolver takes it: without regard to case, and to the dot at the end that makes it absolute. */
+function plainName(name: string): string {
+  return name.toLowerCase().replace(/\.$/, "");
+}
