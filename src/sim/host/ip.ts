@@ -361,6 +361,7 @@ export class Ip {
     }
     trace.settle(flight, "noted");
     this.#pathMtus.note(error);
+    if (!isTold(error)) return false;
     for (const socket of asked) socket.hear(error, original.destinationPort, packet.source);
     return true;
   }
@@ -372,6 +373,11 @@ export class Ip {
     if (!error || typeof way === "string") return;
     for (const part of fragments(error, way.by.out.mtu, this.#number)) way.by.out.transmit(part);
   }
+}
+
+/** Whether sockets hear of it: "reassembly time exceeded" ends in the kernel over IPv4 (`icmp_unreach`, net/ipv4/icmp.c). */
+function isTold({ type, code, about }: IcmpError): boolean {
+  return !(about.version === 4 && type === 11 && code === 1);
 }
 
 /** The whole byte that a datagram leaves with. */

@@ -2,7 +2,8 @@ import type { Endpoint, Family } from "../../core/address.js";
 import { sharedAddress } from "../../core/address-cache.js";
 import { forSocket } from "../node/addresses.js";
 import type { Interface } from "../node/node.js";
-import type { Packet, UdpDatagram } from "../packet/packet.js";
+import { type Packet, type UdpDatagram, ipHeaderBytes, udpHeaderBytes } from "../packet/packet.js";
+import { trueSize } from "../packet/true-size.js";
 import { Unread } from "./delivery.js";
 
 /** Places at the front of the queue that may stay empty before it is made shorter. */
@@ -48,7 +49,7 @@ export class ReceiveBuffer {
     at: Interface,
     toAll: boolean,
   ): boolean {
-    const cost = trueSize(payload.length);
+    const cost = costOf(payload.length);
     // One always has room, however long: `__udp_enqueue_schedule_skb`, net/ipv4/udp.c.
     if (this.#bytes > 0 && this.#bytes + cost > limitBytes) {
       this.dropped++;
@@ -72,7 +73,7 @@ export class ReceiveBuffer {
     if (this.#first === this.#end) return undefined;
     const unread = this.#queue[this.#first] as Unread;
     this.#queue[this.#first++] = undefined;
-    this.#bytes -= trueSize(unread.data.length);
+    this.#bytes -= costOf(unread.data.length);
     if (this.#first === this.#end) this.#first = this.#end = 0;
     else if (this.#first >= compactAfter) {
       this.#queue.splice(0, this.#first);
@@ -87,7 +88,7 @@ export class ReceiveBuffer {
   }
 }
 
-/** Bytes of the receive buffer that a datagram takes, about as Linux counts them (`skb->truesize`). */
-function trueSize(bytes: number): number {
-  return 256 + Math.max(512, 1 << (32 - Math.clz32(bytes + 383)));
+/** Bytes of the receive buffer that a datagram takes, whichever version of IP it came by. */
+function costOf(payloadBytes: number): number {
+  return trueSize(4, ipHeaderBytes[4] + udpHeaderBytes + payloadBytes);
 }

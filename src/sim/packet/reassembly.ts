@@ -3,13 +3,24 @@ import { Buffer } from "node:buffer";
 import type { Happening, Timeline } from "../time/timeline.js";
 import type { Fate } from "../trace/passage.js";
 import { copiedBytes } from "./corrupt.js";
-import { type Packet, type UdpDatagram, udpHeaderBytes } from "./packet.js";
+import { type Packet, type UdpDatagram, packetBytes, udpHeaderBytes } from "./packet.js";
+import { trueSize } from "./true-size.js";
 
-/** Bytes of fragments that may wait on one host (`net.ipv4.ipfrag_high_thresh`), and what each costs beside its data. */
+/**
+ * Bytes of memory past which one host takes no more fragments of a version of IP, be it that they make a datagram whole
+ * (`net.ipv4.ipfrag_high_thresh`, `net.ipv6.ip6frag_high_thresh`; `inet_frag_find`, net/ipv4/inet_fragment.c).
+ */
 const mostBytes = 4 << 20;
-const overheadBytes = 256;
+/** What each datagram costs beside its fragments: `struct ipq`, `struct frag_queue`. */
+const datagramBytes = { 4: 200, 6: 184 } as const;
 /** How long fragments wait for the rest, in nanoseconds: `net.ipv4.ipfrag_time` of 30 s; RFC 8200, section 4.5. */
 const waitNs = { 4: 30e9, 6: 60e9 } as const;
+/**
+ * They are given up at whole multiples of this, in nanoseconds, and so up to so much late: timers that far ahead lie in
+ * buckets of 512 ticks (kernel/time/timer.c), of which a kernel has 250 a second (`CONFIG_HZ` of Debian). A host that was
+ * full has room for two seconds' worth at once. With each given up alone, the next incomplete one takes its place for good.
+ */
+const bucketNs = 2_048_000_000;
 /** The longest content: of a packet of 65,535 bytes, with an IPv4 header of 20 (RFC 791, section 3.1; RFC 8200, section 3). */
 const mostContent = { 4: 65_515, 6: 65_535 } as const;
 
@@ -45,7 +56,7 @@ export class Reassembly<Part extends Carrier> {
   /** In the order in which they came, for each version of IP. */
   readonly #waiting: Record<4 | 6, Map<string, Partial<Part>>> = { 4: new Map(), 6: new Map() };
   readonly #armed: Record<4 | 6, boolean> = { 4: false, 6: false };
-  #bytes = 0;
+  readonly #bytes: Record<4 | 6, number> = { 4: 0, 6: 0 };
   #order = 0;
 
   /**
@@ -71,18 +82,21 @@ export class Reassembly<Part extends Carrier> {
     const { version, source, destination, identification, content } = fragment;
     const key = `${source} ${destination} ${identification} ${content.protocol}`;
     const waiting = this.#waiting[version];
-    const cost = fragment.length + overheadBytes + copiedBytes(fragment);
-    const full = this.#bytes + cost > mostBytes;
-    const partial = waiting.get(key) ?? (full ? undefined : this.#begin(version, key));
-    const place = partial ? placeOf(fragment, partial) : "no memory for fragments";
-    if (partial === undefined || typeof place === "string" || full) {
-      if (partial && place === "overlapping fragments") this.#poison(partial);
-      this.#settle(part, typeof place === "string" ? place : "no memory for fragments");
+    if (this.#bytes[version] > mostBytes) {
+      this.#settle(part, "no memory for fragments");
+      return undefined;
+    }
+    const partial = waiting.get(key) ?? this.#begin(version, key);
+    const place = placeOf(fragment, partial);
+    if (typeof place === "string") {
+      if (place === "overlapping fragments") this.#poison(version, partial);
+      this.#settle(part, place);
       return undefined;
     }
     partial.parts.splice(place, 0, part);
     partial.bytes += fragment.length;
-    this.#charge(partial, cost);
+    // The copy that a flipped bit makes is the simulator's own, and so bounded along with the rest.
+    this.#charge(version, partial, trueSize(version, packetBytes(fragment)) + copiedBytes(fragment));
     if (!fragment.moreFragments) partial.total = fragment.offset + fragment.length;
     if (partial.bytes < partial.total) {
       this.#settle(part, "waits for fragments");
@@ -102,32 +116,33 @@ export class Reassembly<Part extends Carrier> {
       for (const { parts } of waiting.values()) for (const part of parts) this.#settle(part, "host is down");
       waiting.clear();
     }
-    this.#bytes = 0;
+    this.#bytes[4] = this.#bytes[6] = 0;
   }
 
   #begin(version: 4 | 6, key: string): Partial<Part> {
-    const deadline = this.#timeline.now + waitNs[version];
+    const deadline = (Math.floor((this.#timeline.now + waitNs[version]) / bucketNs) + 1) * bucketNs;
     const partial = { key, deadline, parts: [], total: Infinity, bytes: 0, cost: 0, poisoned: false };
     this.#waiting[version].set(key, partial);
+    this.#charge(version, partial, datagramBytes[version]);
     this.#arm(version, deadline);
     return partial;
   }
 
-  #charge(partial: Partial<Part>, cost: number): void {
+  #charge(version: 4 | 6, partial: Partial<Part>, cost: number): void {
     partial.cost += cost;
-    this.#bytes += cost;
+    this.#bytes[version] += cost;
   }
 
-  #poison(partial: Partial<Part>): void {
+  #poison(version: 4 | 6, partial: Partial<Part>): void {
     // It is remembered, and so still costs something, until its time has passed.
-    this.#charge(partial, overheadBytes - partial.cost);
+    this.#charge(version, partial, datagramBytes[version] - partial.cost);
     partial.poisoned = true;
     for (const part of partial.parts.splice(0)) this.#settle(part, "overlapping fragments");
   }
 
   #forget(version: 4 | 6, partial: Partial<Part>): void {
     this.#waiting[version].delete(partial.key);
-    this.#bytes -= partial.cost;
+    this.#bytes[version] -= partial.cost;
   }
 
   /** One timer for the oldest of each version: all wait equally long. */
