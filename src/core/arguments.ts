@@ -139,6 +139,17 @@ export function checkWait(syscall: string, options: WaitOptions | undefined, tim
 }
 
 /**
+ * The delay of a clock's `after`.
+ *
+ * @throws `RangeError` `ERR_OUT_OF_RANGE` for a negative, endless or undefined one; `TypeError` for what is no number.
+ */
+export function checkDelay(name: string, ms: number): number {
+  if (typeof ms !== "number") throw wrongType(name, "milliseconds", ms);
+  if (!(ms >= 0 && ms < Infinity)) throw outOfRange(name, "0 or more, and finite", ms);
+  return ms;
+}
+
+/**
  * The datagrams of a `sendMany`.
  *
  * @param shared where payloads go that come without an address; `null` is the connected peer.

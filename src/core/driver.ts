@@ -49,12 +49,14 @@ export interface DriverOptions {
 export interface Clock {
   /** Milliseconds, monotonic, with fractions. */
   now(): number;
-  /** Nanoseconds since the epoch. */
+  /** Nanoseconds since the epoch, as the system's clock has it: where that is set, this one goes there too. */
   wall(): bigint;
   /**
-   * Runs once, `ms` milliseconds from now or later. A waiting timer does not keep a process alive.
+   * Runs once, `ms` milliseconds from now or later: 0 or more, with fractions, months too. A waiting timer does not keep a
+   * process alive.
    *
    * @returns what cancels it.
+   * @throws `RangeError` for a negative, endless or undefined `ms` (`NaN`); `TypeError` for what is no number.
    */
   after(ms: number, run: () => void): () => void;
   /** Runs once, when everything that had arrived by now has had the chance to be noticed. */

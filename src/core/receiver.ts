@@ -223,7 +223,8 @@ export class Receiver {
   #setTimer(at: number): void {
     this.#cancelTimer?.();
     this.#timerAt = at;
-    this.#cancelTimer = this.#host.clock.after(at - this.#host.clock.now(), () => this.#expire());
+    const leftMs = Math.max(0, at - this.#host.clock.now());
+    this.#cancelTimer = this.#host.clock.after(leftMs, () => this.#expire());
   }
 
   /** The timer is set for the earliest deadline and left alone when that call is served: most are. */

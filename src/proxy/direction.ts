@@ -165,7 +165,8 @@ export class Direction<To extends Party> {
     if (next >= this.#timerAt) return;
     this.#cancelTimer?.();
     this.#timerAt = next;
-    this.#cancelTimer = this.#host.clock.after((next - this.#now()) / nsPerMs, () => {
+    const leftMs = Math.max(0, next - this.#now()) / nsPerMs;
+    this.#cancelTimer = this.#host.clock.after(leftMs, () => {
       this.#timerAt = Infinity;
       this.#release(this.#now());
       this.#arm();

@@ -1,3 +1,4 @@
+import { checkDelay } from "../../core/arguments.js";
 import type { Clock } from "../../core/driver.js";
 import { refuseUnknown } from "../../core/fields.js";
 import { outOfRange, wrongType } from "../../core/errors.js";
@@ -32,7 +33,7 @@ export class VirtualTime implements Timeline {
     now: () => this.now / nsPerMs,
     wall: () => epochNs + BigInt(this.now),
     after: (ms, run) => {
-      const timer = this.#schedule.after(Math.round(ms * nsPerMs), run, false);
+      const timer = this.#schedule.after(Math.round(checkDelay("ms", ms) * nsPerMs), run, false);
       return () => this.#schedule.cancel(timer);
     },
     turn: (run) => {
