@@ -28,6 +28,8 @@ export type Feature =
   | "reusePort"
   /** `getsockopt` asks the kernel; without it, it knows what was set and what is sure by default. */
   | "optionReadback"
+  /** `blockSource`, `unblockSource`: a group without some of its senders. */
+  | "blockSource"
   /** Options beyond address reuse, broadcast, buffer sizes, TTL and multicast: `IP_TOS`, `SO_PRIORITY`, … */
   | "allOptions";
 

@@ -78,6 +78,9 @@ export const IP_MULTICAST_TTL = 33;
 /** Boolean: multicast that this socket sends comes back to this host. */
 export const IP_MULTICAST_LOOP = 34;
 
+/** Boolean, 1 at the start: hear the groups that any socket of this host joined; 0 is only those that this one joined. */
+export const IP_MULTICAST_ALL = 49;
+
 /** Integer 1 to 255: hop limit of unicast datagrams. */
 export const IPV6_UNICAST_HOPS = 16;
 /** String: the interface that multicast leaves by, as its name. */
@@ -90,6 +93,8 @@ export const IPV6_MULTICAST_LOOP = 19;
 export const IPV6_MTU_DISCOVER = 23;
 /** Integer, bytes, read only: the path MTU that is known to the connected peer. */
 export const IPV6_MTU = 24;
+/** Boolean, 1 at the start: hear the groups that any socket of this host joined; 0 is only those that this one joined. */
+export const IPV6_MULTICAST_ALL = 29;
 /** Boolean: no IPv4 through this IPv6 socket. Settable until the socket is bound. */
 export const IPV6_V6ONLY = 26;
 /** Integer 0 to 255: traffic class, the IPv6 twin of `IP_TOS`. */

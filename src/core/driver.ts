@@ -7,6 +7,7 @@ import type { Capabilities } from "./capabilities.js";
 import type { Delivery } from "./delivery.js";
 import type { Loss, Unreachable } from "./events.js";
 import type { InterfaceNumber } from "./hosts.js";
+import type { Membership } from "./membership.js";
 import type { Option, OptionValue } from "./options.js";
 import type { Outbound } from "./outbound.js";
 import type { DriverCounts, Ledger, Traffic } from "./stats.js";
@@ -121,8 +122,8 @@ export interface Driver {
   remote(): Endpoint;
   setOption(option: Option, value: OptionValue): void;
   getOption(option: Option): OptionValue;
-  /** Joins or leaves a multicast group; without an interface, on the one that the system chooses. */
-  membership(change: "add" | "drop", group: Endpoint, at: string | undefined): void;
+  /** Joins or leaves a multicast group, or chooses its senders; without an interface, on the one that the system chooses. */
+  membership(change: Membership): void;
   /**
    * Hands over what is there, as much of it as one system call gives; never waits.
    *

@@ -53,8 +53,6 @@ const meaningsOfCalls: Readonly<Record<string, string>> = {
   "connect EACCES": needsBroadcast,
   "send EACCES": needsBroadcast,
   "sendto EACCES": needsBroadcast,
-  "addMembership EADDRINUSE": "this group was joined already",
-  "dropMembership EADDRNOTAVAIL": "this group was not joined",
 };
 
 const codes: ReadonlyMap<number, string> = new Map(

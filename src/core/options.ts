@@ -1,4 +1,4 @@
-import type { Family } from "./address.js";
+import { type Family, isWildcard } from "./address.js";
 import * as c from "./constants.js";
 import { OSError, outOfRange, wholeNumber, wrongType } from "./errors.js";
 
@@ -54,10 +54,12 @@ const table: readonly Option[] = [
   ipv4("IP_MULTICAST_IF", "interface"),
   ipv4("IP_MULTICAST_TTL", "integer", octet),
   ipv4("IP_MULTICAST_LOOP", "flag"),
+  ipv4("IP_MULTICAST_ALL", "flag"),
   ipv6("IPV6_UNICAST_HOPS", "integer", hops),
   ipv6("IPV6_MULTICAST_IF", "interface"),
   ipv6("IPV6_MULTICAST_HOPS", "integer", octet),
   ipv6("IPV6_MULTICAST_LOOP", "flag"),
+  ipv6("IPV6_MULTICAST_ALL", "flag"),
   ipv6("IPV6_MTU_DISCOVER", "integer", { least: 0, most: 5 }),
   ipv6("IPV6_MTU", "integer", { readOnly: true }),
   ipv6("IPV6_V6ONLY", "flag"),
@@ -108,7 +110,8 @@ export function checkValue(option: Option, value: unknown): OptionValue {
     case "integer":
       return wholeNumber(option.name, value, option.least ?? int32.least, option.most ?? int32.most);
     case "interface":
-      return checkInterface(option.name, value);
+      // The system's choice is as `getsockopt` has it.
+      return chosenInterface(option.name, value) ?? (option.level === c.IPPROTO_IP ? c.INADDR_ANY : "");
     case "device":
       if (typeof value !== "string") throw wrongType(option.name, "the name of an interface", value);
       if (value !== "" && !/^[^\s%/\0]{1,15}$/.test(value)) {
@@ -116,6 +119,16 @@ export function checkValue(option: Option, value: unknown): OptionValue {
       }
       return value;
   }
+}
+
+/**
+ * An interface that a program chose, as a string; `undefined` where it leaves the choice to the system: `""`, 0, or an
+ * address of all zeros.
+ */
+export function chosenInterface(name: string, value: unknown): string | undefined {
+  if (value === "") return undefined;
+  const given = checkInterface(name, value);
+  return given === "0" || isWildcard(given) ? undefined : given;
 }
 
 /** Gives back an interface's name, number or address, as a string. */

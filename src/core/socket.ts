@@ -9,8 +9,6 @@ import {
   type Family,
   forFamily,
   isEndpoint,
-  scopeConflict,
-  unmapped,
 } from "./address.js";
 import { knownAddress } from "./address-cache.js";
 import type { Ancillary } from "./ancillary.js";
@@ -34,9 +32,9 @@ import { Engine } from "./engine.js";
 import { OSError, wholeNumber, wrongType } from "./errors.js";
 import { type Packet, type SocketEvents, runListener } from "./events.js";
 import type { InterfaceNumber } from "./hosts.js";
-import { isMulticast, parseLiteral } from "./ip.js";
 import { Iteration } from "./iteration.js";
-import { type OptionValue, checkInterface, checkValue, findOption } from "./options.js";
+import { type MembershipCall, checkMembership } from "./membership.js";
+import { type OptionValue, checkValue, findOption } from "./options.js";
 import { indexWithoutAddress } from "./outbound.js";
 import { payloadWithin } from "./path-mtu.js";
 import { type Data, sizeOf, toBytes } from "./payload.js";
@@ -314,17 +312,55 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    * @param group a multicast address; the scope of one, as in `ff02::1%eth0`, is the interface. An IPv6 socket takes IPv4
    *   groups too (`239.1.1.1` or `::ffff:239.1.1.1`), unless it has `IPV6_V6ONLY`.
    * @param at the interface: its name, its number, or for IPv4 its address; without one the kernel chooses by its routes.
-   * @throws `OSError` `EINVAL` when `group` is no multicast address, or its scope is another interface than `at`; `ENODEV`,
-   *   `EADDRINUSE` when joined already, `ENOPROTOOPT` for an IPv4 group under `IPV6_V6ONLY`, `ENOTSUP` for a number on the
-   *   `dgram` driver, `EAFNOSUPPORT`, `EBADF`.
+   * @throws `OSError` `EINVAL` when `group` is no multicast address, or its scope is another interface than `at`; `ENODEV`
+   *   without such an interface or a route for the group; `EADDRINUSE` when joined already, from all sources or from some;
+   *   `ENOBUFS` above the limit of the system, `ENOPROTOOPT` for an IPv4 group under `IPV6_V6ONLY`, `ENOTSUP` for a number
+   *   on the `dgram` driver, `EAFNOSUPPORT`, `EBADF`.
    */
   addMembership(group: string, at?: string | number): void {
-    this.#membership("add", "addMembership", group, at);
+    this.#membership("addMembership", group, at);
   }
 
   /** Leaves a multicast group, as it was joined. @throws `OSError` `EADDRNOTAVAIL` when it was not. */
   dropMembership(group: string, at?: string | number): void {
-    this.#membership("drop", "dropMembership", group, at);
+    this.#membership("dropMembership", group, at);
+  }
+
+  /**
+   * Joins a multicast group to hear one source alone; called again, one more. `MCAST_JOIN_SOURCE_GROUP`, RFC 3678, RFC 4607.
+   * A group that was joined from all sources before is from now on heard from this one alone.
+   *
+   * @param source the unicast address of a sender.
+   * @param at as `addMembership` takes it.
+   * @throws as `addMembership`, and `OSError` `EADDRNOTAVAIL` when this source was joined already, `EINVAL` when `source` is
+   *   no unicast address or a source of the group is blocked, `ENOBUFS` above 10 sources (`net.ipv4.igmp_max_msf`).
+   */
+  addSourceMembership(source: string, group: string, at?: string | number): void {
+    this.#membership("addSourceMembership", group, at, source);
+  }
+
+  /**
+   * Hears a source no longer, and leaves the group with the last one. `MCAST_LEAVE_SOURCE_GROUP`.
+   *
+   * @throws `OSError` `EADDRNOTAVAIL` when this source was not joined, `EINVAL` when the group was not.
+   */
+  dropSourceMembership(source: string, group: string, at?: string | number): void {
+    this.#membership("dropSourceMembership", group, at, source);
+  }
+
+  /**
+   * Hears all sources of a joined group but this one; called again, but one more. `MCAST_BLOCK_SOURCE`, RFC 3678.
+   *
+   * @throws `OSError` `EADDRNOTAVAIL` when it is blocked already, `EINVAL` when the group was not joined, or from some
+   *   sources alone, `ENOBUFS` above the limit of sources, `ENOTSUP` without the feature `blockSource`.
+   */
+  blockSource(source: string, group: string, at?: string | number): void {
+    this.#membership("blockSource", group, at, source);
+  }
+
+  /** Hears a blocked source again. `MCAST_UNBLOCK_SOURCE`. @throws `OSError` `EADDRNOTAVAIL` when it is not blocked. */
+  unblockSource(source: string, group: string, at?: string | number): void {
+    this.#membership("unblockSource", group, at, source);
   }
 
   /** Lets waiting calls keep the process alive, which is so at the start. */
@@ -504,27 +540,11 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     throw new OSError("EBUSY", { syscall, text: `${this.#reader} reads this socket` });
   }
 
-  #membership(change: "add" | "drop", syscall: string, group: string, at: string | number | undefined): void {
-    const given = knownAddress([group, 0]);
-    // Of an IPv4 group drivers take its own spelling, also on an IPv6 socket.
-    const plain = unmapped(given);
-    const overIPv4 = this.family === c.AF_INET6 && plain.family === c.AF_INET;
-    const to = overIPv4 ? plain : forFamily(given, this.family, syscall);
-    const literal = parseLiteral(to.host);
-    if (!literal || !isMulticast(literal.bytes)) {
-      throw new OSError("EINVAL", { syscall, address: group, text: "this is no multicast address" });
-    }
-    const where = at === undefined ? undefined : checkInterface("interface", at);
-    const { driver } = this.#open(syscall);
-    if (overIPv4) this.#assertIPv4(syscall, `the group ${plain.host}`);
-    if (!overIPv4 || given.scope === undefined) {
-      driver.membership(change, to as Endpoint, where);
-      return;
-    }
-    if (where !== undefined && where !== given.scope) {
-      throw scopeConflict(syscall, given, `the call names ${where}`);
-    }
-    driver.membership(change, to as Endpoint, given.scope);
+  #membership(call: MembershipCall, group: string, at: string | number | undefined, source?: string): void {
+    const change = checkMembership(call, this.family, group, at, source);
+    const { driver } = this.#open(call);
+    if (change.group.family === c.AF_INET) this.#assertIPv4(call, `the group ${change.group.host}`);
+    driver.membership(change);
   }
 
   /** An IPv6 socket carries IPv4 too, unless it was told not to. */

@@ -7,6 +7,7 @@ import { AF_INET } from "../../core/constants.js";
 import type { Capabilities } from "../../core/capabilities.js";
 import type { Closing, Driver, DriverEvents, Sink } from "../../core/driver.js";
 import { OSError } from "../../core/errors.js";
+import type { Membership } from "../../core/membership.js";
 import type { Option, OptionValue } from "../../core/options.js";
 import type { Outbound } from "../../core/outbound.js";
 import { failure } from "../../core/failure.js";
@@ -107,8 +108,8 @@ export class DgramDriver implements Driver {
     return this.#options.get(option, this.#socket);
   }
 
-  membership(change: "add" | "drop", group: Endpoint, at: string | undefined): void {
-    this.#options.membership(change, group, at, this.#socket);
+  membership(change: Membership): void {
+    this.#options.membership(change, this.#socket);
   }
 
   receive(sink: Sink): boolean {

@@ -23,7 +23,8 @@ export function toSendError(error: Error, to: Address | null, peer: Address | nu
   return error instanceof OSError ? error : failure(codeOfError(error), to, peer);
 }
 
-function codeOfError(error: unknown): string {
+/** The code of an error of Node's. */
+export function codeOfError(error: unknown): string {
   const { code } = error as { code?: unknown };
   return typeof code === "string" ? (meant[code] ?? code) : "EIO";
 }

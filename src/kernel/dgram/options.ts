@@ -1,11 +1,13 @@
 import type dgram from "node:dgram";
 
-import { type Endpoint, type Family, scopeConflict } from "../../core/address.js";
+import { type Family, anyAddress } from "../../core/address.js";
 import { IPPROTO_UDP, SOCK_DGRAM } from "../../core/constants.js";
 import { OSError } from "../../core/errors.js";
+import type { Membership } from "../../core/membership.js";
 import type { Option, OptionValue } from "../../core/options.js";
-import { interfaceAddress, interfaceNamed } from "../interfaces.js";
+import { interfaceAddress } from "../interfaces.js";
 import { toOSError } from "./errors.js";
+import { DgramMemberships } from "./memberships.js";
 
 /** What an option does to an open socket of Node's. */
 type Apply = (socket: dgram.Socket, value: OptionValue, family: Family) => void;
@@ -52,7 +54,7 @@ export const hasReusePort: boolean = knowsReusePort(process.versions.node);
 export class DgramOptions {
   readonly #family: Family;
   readonly #values = new Map<string, OptionValue>();
-  readonly #groups = new Map<string, { group: string; at: string | undefined }>();
+  readonly #memberships = new DgramMemberships();
 
   constructor(family: Family) {
     this.#family = family;
@@ -74,7 +76,7 @@ export class DgramOptions {
     const { name } = option;
     const apply = applied[name];
     if (apply) {
-      if (option.kind === "interface") interfaceAddress(String(value), this.#family, "setsockopt");
+      if (option.kind === "interface") multicastInterface(value, this.#family);
       if (socket) attempt("setsockopt", () => apply(socket, value, this.#family));
     } else if (!(name in atOpening)) {
       throw unsupported("setsockopt", `the dgram driver cannot set ${name}: the native driver can`);
@@ -96,28 +98,8 @@ export class DgramOptions {
     throw unsupported("getsockopt", `the dgram driver cannot read ${name}: the native driver can`);
   }
 
-  membership(
-    change: "add" | "drop",
-    group: Endpoint,
-    at: string | undefined,
-    socket: dgram.Socket | undefined,
-  ): void {
-    const syscall = change === "add" ? "addMembership" : "dropMembership";
-    const where = groupInterface(group, at, syscall);
-    // Without its scope, which libuv does not read: the interface says it.
-    const host = group.host.replace(/%.*/, "");
-    const key = `${host} ${where ?? ""}`;
-    if (change === "add") {
-      if (this.#groups.has(key)) throw new OSError("EADDRINUSE", { syscall, address: group.host });
-      if (socket) attempt(syscall, () => socket.addMembership(host, where), group);
-      this.#groups.set(key, { group: host, at: where });
-    } else {
-      if (!this.#groups.has(key)) {
-        throw new OSError("EADDRNOTAVAIL", { syscall, address: group.host });
-      }
-      if (socket) attempt(syscall, () => socket.dropMembership(host, where), group);
-      this.#groups.delete(key);
-    }
+  membership(change: Membership, socket: dgram.Socket | undefined): void {
+    this.#memberships.change(change, socket);
   }
 
   /** Sets everything on a socket that has just been bound. */
@@ -126,31 +108,24 @@ export class DgramOptions {
       const apply = applied[name];
       if (apply) attempt("setsockopt", () => apply(socket, value, this.#family));
     }
-    for (const { group, at } of this.#groups.values()) {
-      attempt("addMembership", () => socket.addMembership(group, at));
-    }
+    attempt("addMembership", () => this.#memberships.replay(socket));
   }
 }
 
-/** The interface on which a group is met: that of its scope, or `at`. */
-function groupInterface(group: Endpoint, at: string | undefined, syscall: string): string | undefined {
-  const { family, scope } = group;
-  const named = at === undefined ? undefined : interfaceAddress(at, family, syscall);
-  if (scope === undefined) return named;
-  const scoped = interfaceAddress(interfaceNamed(scope) ?? scope, family, syscall);
-  if (named !== undefined && named !== scoped) throw scopeConflict(syscall, group, `the call names ${at}`);
-  return scoped;
-}
-
 function setMulticastInterface(socket: dgram.Socket, value: OptionValue, family: Family): void {
-  socket.setMulticastInterface(interfaceAddress(String(value), family, "setsockopt"));
+  socket.setMulticastInterface(multicastInterface(value, family));
 }
 
-function attempt(syscall: string, act: () => void, at?: Endpoint): void {
+function multicastInterface(value: OptionValue, family: Family): string {
+  // `""` is the system's choice.
+  return value === "" ? anyAddress(family).host : interfaceAddress(String(value), family, "setsockopt");
+}
+
+function attempt(syscall: string, act: () => void): void {
   try {
     act();
   } catch (error) {
-    throw toOSError(error, syscall, at);
+    throw toOSError(error, syscall);
   }
 }
 

@@ -26,6 +26,7 @@ const capabilities: Capabilities = Object.freeze({
   reusePort: hasReusePort
     ? available
     : unavailable(`node:dgram of Node ${process.versions.node} ignores reusePort: the native driver has it`),
+  blockSource: unavailable(native("has no call that blocks a source")),
   optionReadback: unavailable(native("reads no option but the buffer sizes")),
   allOptions: unavailable(native("has no call for IP_TOS, SO_PRIORITY and others")),
 });

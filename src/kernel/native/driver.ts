@@ -10,11 +10,13 @@ import { codeOf } from "../../core/errno.js";
 import { OSError, fromErrno } from "../../core/errors.js";
 import type { Delivery } from "../../core/delivery.js";
 import { failure } from "../../core/failure.js";
+import type { Membership } from "../../core/membership.js";
 import type { Option, OptionValue } from "../../core/options.js";
 import type { Outbound } from "../../core/outbound.js";
 import { payloadWithin } from "../../core/path-mtu.js";
 import type { DriverCounts } from "../../core/stats.js";
 import { bufferSize } from "../buffers.js";
+import { membershipRefused } from "../memberships.js";
 import {
   type Addon,
   type Handle,
@@ -32,7 +34,8 @@ import { askForErrors, askForMetadata, forbidFragments, withProbing } from "./kn
 import type { Names } from "./names.js";
 import { News } from "./news.js";
 import { SOL_UDP, UDP_GRO } from "./offload.js";
-import { decodeOption, encodeMembership, encodeOption, optionRoom } from "./options.js";
+import { encodeMembership } from "./membership.js";
+import { decodeOption, encodeOption, optionRoom } from "./options.js";
 import { describe } from "./outgoing.js";
 import { refusedMtu } from "./reports.js";
 
@@ -177,11 +180,15 @@ export class NativeDriver implements Driver {
     return decodeOption(option, bytes.subarray(0, length), this.#family, this.#names);
   }
 
-  membership(change: "add" | "drop", group: Endpoint, at: string | undefined): void {
-    const { level, option, value } = encodeMembership(change, group, at, this.#names);
-    const syscall = change === "add" ? "addMembership" : "dropMembership";
-    const result = this.#handle.setOption(level, option, value);
-    if (result < 0) throw fromErrno(-result, { syscall, address: group.host });
+  membership(change: Membership): void {
+    const result = this.#change(change);
+    if (result >= 0) return;
+    const code = codeOf(-result);
+    // Where all sources were heard, the kernel has turned the filter into one of no source (`ip_mc_source`,
+    // net/ipv4/igmp.c), and the socket is deaf: this turns it back, and changes no other.
+    if (change.call === "dropSourceMembership" && code === "EADDRNOTAVAIL")
+      this.#change({ ...change, call: "unblockSource" });
+    throw membershipRefused(code, change);
   }
 
   receive(sink: Sink): boolean {
@@ -295,6 +302,11 @@ export class NativeDriver implements Driver {
       this.#handle.hold(this.#held || (events & writable) !== 0);
     this.#wanted = events;
     this.#check(this.#handle.poll(events), "poll");
+  }
+
+  #change(change: Membership): number {
+    const { level, option, value } = encodeMembership(change, this.#names);
+    return this.#handle.setOption(level, option, value);
   }
 
   /** There may be room again. */

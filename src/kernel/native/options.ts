@@ -1,13 +1,11 @@
-import { type Endpoint, type Family, scopeConflict } from "../../core/address.js";
-import { AF_INET, IPPROTO_IP, IPPROTO_IPV6 } from "../../core/constants.js";
+import type { Family } from "../../core/address.js";
+import { AF_INET } from "../../core/constants.js";
 import { OSError } from "../../core/errors.js";
 import { formatLiteral, parseLiteral } from "../../core/ip.js";
 import type { Option, OptionValue } from "../../core/options.js";
 import { int32, littleEndian } from "./bytes.js";
 import type { Names } from "./names.js";
 
-/** `IP_ADD_MEMBERSHIP`, `IP_DROP_MEMBERSHIP` (linux/in.h); `IPV6_JOIN_GROUP`, `IPV6_LEAVE_GROUP` (linux/in6.h). */
-const membershipOptions = { 2: { add: 35, drop: 36 }, 10: { add: 20, drop: 21 } } as const;
 /** The longest name of an interface, with its NUL: `IFNAMSIZ` (linux/if.h). */
 const interfaceNameBytes = 16;
 
@@ -21,7 +19,7 @@ export function encodeOption(option: Option, value: OptionValue, family: Family,
       return Buffer.from(`${value}\0`);
     case "interface":
       return family === AF_INET
-        ? ipMreqn(undefined, String(value), names, "setsockopt")
+        ? ipMreqn(String(value), names, "setsockopt")
         : int32(zoneIndex(String(value), names, "setsockopt"));
   }
 }
@@ -40,48 +38,18 @@ export function optionRoom(option: Option): number {
   return option.kind === "device" ? interfaceNameBytes : 4;
 }
 
-/** A change of membership as `setsockopt` takes it. */
-export function encodeMembership(
-  change: "add" | "drop",
-  group: Endpoint,
-  at: string | undefined,
-  names: Names,
-): { level: number; option: number; value: Uint8Array } {
-  const syscall = change === "add" ? "addMembership" : "dropMembership";
-  const option = membershipOptions[group.family][change];
-  const bytes = parseLiteral(group.host)?.bytes ?? new Uint8Array();
-  if (group.family === AF_INET)
-    return { level: IPPROTO_IP, option, value: ipMreqn(bytes, at, names, syscall) };
-  // struct ipv6_mreq: the group, the index of the interface.
-  const value = new Uint8Array(20);
-  value.set(bytes);
-  const named = at === undefined ? undefined : zoneIndex(at, names, syscall);
-  const scoped = group.scope === undefined ? undefined : zoneIndex(group.scope, names, syscall);
-  if (named !== undefined && scoped !== undefined && named !== scoped) {
-    throw scopeConflict(syscall, group, `the call names ${at}`);
-  }
-  value.set(int32(named ?? scoped ?? 0), 16);
-  return { level: IPPROTO_IPV6, option, value };
-}
-
-/** `struct ip_mreqn` (ip(7)): the group, the interface's address, or its index. */
-function ipMreqn(
-  group: Uint8Array | undefined,
-  at: string | undefined,
-  names: Names,
-  syscall: string,
-): Uint8Array {
+/** `struct ip_mreqn` (ip(7)): no group, the interface's address, or its index. */
+function ipMreqn(at: string, names: Names, syscall: string): Uint8Array {
   const value = new Uint8Array(12);
-  if (group) value.set(group);
-  if (at === undefined) return value;
   const literal = parseLiteral(at);
   if (literal?.bytes.length === 4) value.set(literal.bytes, 4);
   else value.set(int32(names.interfaceIndex(at, syscall)), 8);
   return value;
 }
 
-/** The index of an interface that is given by name, by number, or by an IPv6 address with a zone. */
-function zoneIndex(given: string, names: Names, syscall: string): number {
+/** The index of an interface that is given by name, by number, or by an IPv6 address with a zone; 0 of `""`. */
+export function zoneIndex(given: string, names: Names, syscall: string): number {
+  if (given === "") return 0;
   const zone = parseLiteral(given)?.zone ?? given;
   if (zone === "") {
     throw new OSError("EINVAL", {

@@ -45,6 +45,7 @@ function load(): NativeSupport {
     pathMtu: available,
     sendtoWhileConnected: available,
     reusePort: available,
+    blockSource: available,
     optionReadback: available,
     allOptions: available,
   });

@@ -3,23 +3,26 @@ import { markAsUntransferable } from "node:worker_threads";
 
 import { type Endpoint, type Family, isWildcard, scopeConflict } from "../../core/address.js";
 import { sharedAddress } from "../../core/address-cache.js";
+import { AF_INET } from "../../core/constants.js";
 import type { Capabilities } from "../../core/capabilities.js";
 import { Chunks } from "../../core/chunks.js";
 import type { Closing, Driver, DriverEvents, DriverOptions, LedgerEvent, Sink } from "../../core/driver.js";
 import { OSError } from "../../core/errors.js";
 import { failure } from "../../core/failure.js";
 import { icmpKind } from "../../core/icmp.js";
+import { type Membership, membershipError } from "../../core/membership.js";
 import type { Option, OptionValue } from "../../core/options.js";
 import type { Outbound } from "../../core/outbound.js";
 import { payloadWithin } from "../../core/path-mtu.js";
 import { copyTo } from "../../core/payload.js";
 import type { DriverCounts } from "../../core/stats.js";
-import { forSocket, onTheWire } from "../node/addresses.js";
+import { forSocket } from "../node/addresses.js";
 import type { Fabric } from "../node/fabric.js";
 import type { Interface } from "../node/node.js";
 import type { IcmpError, Packet, UdpDatagram } from "../packet/packet.js";
 import { Binding } from "./binding.js";
 import type { Unread } from "./delivery.js";
+import { membershipLimits } from "./groups.js";
 import { codeOfIcmp } from "./icmp-codes.js";
 import type { Ip } from "./ip.js";
 import { SimOptions } from "./options.js";
@@ -145,18 +148,16 @@ export class SimDriver implements Driver, BoundSocket {
     return mtu;
   }
 
-  membership(change: "add" | "drop", group: Endpoint, at: string | undefined): void {
-    const syscall = change === "add" ? "addMembership" : "dropMembership";
-    const about = { syscall, address: group.host };
+  membership(change: Membership): void {
     const { groups, usual } = this.#ip;
+    const { call, interface: at, group } = change;
     const given = at ?? group.scope;
     const by = given === undefined ? usual : this.#ip.interface(given);
     const scoped = group.scope === undefined ? by : this.#ip.interface(group.scope);
-    if (!by || !scoped) throw new OSError("ENODEV", about);
-    if (by !== scoped) throw scopeConflict(syscall, group, `the call names ${at}`);
-    const host = onTheWire(group.host);
-    if (change === "add" && !groups.join(this, host, by)) throw new OSError("EADDRINUSE", about);
-    if (change === "drop" && !groups.leave(this, host, by)) throw new OSError("EADDRNOTAVAIL", about);
+    if (by && scoped && by !== scoped) throw scopeConflict(call, group, `the call names ${at}`);
+    const refused = by && scoped ? groups.change(this, change, by) : "ENODEV";
+    if (refused !== undefined)
+      throw membershipError(refused, change, membershipLimits(group.family === AF_INET ? 4 : 6));
   }
 
   receive(sink: Sink): boolean {

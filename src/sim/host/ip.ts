@@ -333,12 +333,15 @@ export class Ip {
   }
 
   #deliverToAll(packet: Packet, datagram: UdpDatagram, flight: Flight, at: Interface): boolean {
-    const { destination } = packet;
-    const member = this.isBroadcast(destination) || this.groups.has(destination, at);
+    const { destination, source } = packet;
+    const broadcast = this.isBroadcast(destination);
+    const member = broadcast || this.groups.has(destination, source, at);
     let fate: Fate = "nobody listens";
     let anyTold = false;
     for (const socket of member ? this.ports.at(datagram.destinationPort) : []) {
       if (socket.binding.score(packet, datagram.sourcePort, at) < 0) continue;
+      const all = socket.binding.options.hearsAll(packet.version);
+      if (!broadcast && !this.groups.hears(socket, destination, source, at, all)) continue;
       const told = socket.arrive(packet, datagram, flight.time, at, true);
       if (told !== undefined) fate = "delivered";
       else if (fate === "nobody listens") fate = "receive buffer full";

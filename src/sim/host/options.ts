@@ -15,11 +15,13 @@ const defaults: Readonly<Record<string, OptionValue>> = {
   IP_MULTICAST_TTL: 1,
   IP_MULTICAST_LOOP: 1,
   IP_MULTICAST_IF: "0.0.0.0",
+  IP_MULTICAST_ALL: 1,
   IP_MTU_DISCOVER: IP_PMTUDISC_WANT,
   IPV6_UNICAST_HOPS: 64,
   IPV6_MULTICAST_HOPS: 1,
   IPV6_MULTICAST_LOOP: 1,
   IPV6_MULTICAST_IF: "",
+  IPV6_MULTICAST_ALL: 1,
   IPV6_MTU_DISCOVER: IP_PMTUDISC_WANT,
 };
 
@@ -30,6 +32,8 @@ export class SimOptions {
   /** Read for every datagram, so not by name. */
   #ttl = 64;
   #tos = 0;
+  #all4 = true;
+  #all6 = true;
   multicastTtl = 1;
   discovery: number = IP_PMTUDISC_WANT;
   broadcast = false;
@@ -64,6 +68,11 @@ export class SimOptions {
   /** TOS, or traffic class. */
   tosOver(version: 4 | 6): number {
     return this.#isOver(version) ? this.#tos : 0;
+  }
+
+  /** Whether groups are heard that other sockets of the host joined. */
+  hearsAll(version: 4 | 6): boolean {
+    return version === 4 ? this.#all4 : this.#all6;
   }
 
   set({ name }: Option, value: OptionValue): void {
@@ -107,6 +116,12 @@ export class SimOptions {
       case "IP_MULTICAST_IF":
       case "IPV6_MULTICAST_IF":
         this.multicastInterface = String(value);
+        break;
+      case "IP_MULTICAST_ALL":
+        this.#all4 = number === 1;
+        break;
+      case "IPV6_MULTICAST_ALL":
+        this.#all6 = number === 1;
         break;
       case "SO_BINDTODEVICE":
         this.device = String(value);

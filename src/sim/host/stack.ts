@@ -20,6 +20,7 @@ const capabilities: Capabilities = Object.freeze({
   pathMtu: available,
   sendtoWhileConnected: available,
   reusePort: available,
+  blockSource: available,
   optionReadback: available,
   allOptions: available,
 });

@@ -1,0 +1,107 @@
+import type dgram from "node:dgram";
+
+import { scopeConflict } from "../../core/address.js";
+import { OSError } from "../../core/errors.js";
+import type { Membership, MembershipCall } from "../../core/membership.js";
+import { type SourceFilter, changeFilter } from "../../core/source-filter.js";
+import { interfaceAddress, interfaceNamed } from "../interfaces.js";
+import { membershipLimits, membershipRefused } from "../memberships.js";
+import { codeOfError } from "./errors.js";
+
+/** A group that was joined, on an interface in the form that `node:dgram` takes. */
+interface Joined {
+  readonly group: string;
+  readonly at: string | undefined;
+  readonly filter: SourceFilter;
+}
+
+/**
+ * The groups of one socket of `node:dgram`. The kernel decides once the socket is open; the list is there for the time
+ * before that, and to join them again.
+ */
+export class DgramMemberships {
+  readonly #joined = new Map<string, Joined>();
+
+  change(change: Membership, socket: dgram.Socket | undefined): void {
+    const { call, group, source } = change;
+    if (call === "blockSource" || call === "unblockSource") {
+      const text = "node:dgram has no call that blocks a source: the native driver does";
+      throw new OSError("ENOTSUP", { syscall: call, address: group.host, text });
+    }
+    const at = groupInterface(change);
+    // Without its scope, which libuv does not read: the interface says it.
+    const host = group.host.replace(/%.*/, "");
+    const key = `${host} ${at ?? ""}`;
+    const before = this.#joined.get(key)?.filter;
+    const from = source?.host ?? "";
+    const after = changeFilter(call, before, from, membershipLimits(group.family).sources);
+    if (!socket) {
+      if (typeof after === "string") throw membershipRefused(after, change);
+      this.#keep(key, after && { group: host, at, filter: after });
+      return;
+    }
+    try {
+      apply(socket, call, host, source?.host ?? "", at);
+    } catch (error) {
+      const code = codeOfError(error);
+      if (call === "dropMembership" && code === "EADDRNOTAVAIL") this.#joined.delete(key);
+      // The kernel has turned the filter into one of no source, and the socket is deaf (`ip_mc_source`, net/ipv4/igmp.c).
+      if (call === "dropSourceMembership" && code === "EADDRNOTAVAIL" && before?.all === true)
+        joinAgain(socket, host, at);
+      throw membershipRefused(code, change, error);
+    }
+    // Where the list knew otherwise, an interface was made anew.
+    const known = typeof after === "string" ? changeFilter(call, undefined, from, 1) : after;
+    this.#keep(key, typeof known === "object" ? { group: host, at, filter: known } : undefined);
+  }
+
+  /** Joins everything on a socket that has just been opened. */
+  replay(socket: dgram.Socket): void {
+    for (const { group, at, filter } of this.#joined.values()) {
+      if (filter.all) socket.addMembership(group, at);
+      else for (const source of filter.sources) socket.addSourceSpecificMembership(source, group, at);
+    }
+  }
+
+  #keep(key: string, joined: Joined | undefined): void {
+    if (joined) this.#joined.set(key, joined);
+    else this.#joined.delete(key);
+  }
+}
+
+function apply(
+  socket: dgram.Socket,
+  call: Exclude<MembershipCall, "blockSource" | "unblockSource">,
+  group: string,
+  source: string,
+  at: string | undefined,
+): void {
+  switch (call) {
+    case "addMembership":
+      socket.addMembership(group, at);
+      break;
+    case "dropMembership":
+      socket.dropMembership(group, at);
+      break;
+    case "addSourceMembership":
+      socket.addSourceSpecificMembership(source, group, at);
+      break;
+    case "dropSourceMembership":
+      socket.dropSourceSpecificMembership(source, group, at);
+  }
+}
+
+/** The interface on which a group is met: that of its scope, or `at`. */
+function groupInterface({ call, group, interface: at }: Membership): string | undefined {
+  const { family, scope } = group;
+  const named = at === undefined ? undefined : interfaceAddress(at, family, call);
+  if (scope === undefined) return named;
+  const scoped = interfaceAddress(interfaceNamed(scope) ?? scope, family, call);
+  if (named !== undefined && named !== scoped) throw scopeConflict(call, group, `the call names ${at}`);
+  return scoped;
+}
+
+function joinAgain(socket: dgram.Socket, group: string, at: string | undefined): void {
+  socket.dropMembership(group, at);
+  socket.addMembership(group, at);
+}

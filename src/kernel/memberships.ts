@@ -1,0 +1,31 @@
+import { readFileSync } from "node:fs";
+
+import type { Family } from "../core/address.js";
+import { AF_INET } from "../core/constants.js";
+import type { OSError } from "../core/errors.js";
+import { type Membership, type MembershipLimits, membershipError } from "../core/membership.js";
+
+/**
+ * How many memberships the kernel allows one socket. Over IPv6 there is no limit of groups but memory.
+ *
+ * @returns Linux's defaults for what cannot be read here.
+ */
+export function membershipLimits(family: Family): MembershipLimits {
+  const groups = setting("ipv4/igmp_max_memberships") ?? 20;
+  if (family === AF_INET) return { groups, sources: setting("ipv4/igmp_max_msf") ?? 10 };
+  return { groups, sources: setting("ipv6/mld_max_msf") ?? 64 };
+}
+
+/** The error of a change that the kernel refused with `code`. */
+export function membershipRefused(code: string, change: Membership, cause?: unknown): OSError {
+  return membershipError(code, change, membershipLimits(change.group.family), cause);
+}
+
+function setting(path: string): number | undefined {
+  try {
+    return Number(readFileSync(`/proc/sys/net/${path}`, "utf8"));
+  } catch {
+    // Not Linux, or not of this network namespace.
+    return undefined;
+  }
+}
