@@ -22,6 +22,7 @@ import { Random } from "./random.js";
 import type { EventuallyOptions } from "./time/eventually.js";
 import { type RunOptions, VirtualTime } from "./time/virtual-time.js";
 import { Trace, type TraceLimits } from "./trace/trace.js";
+import { withSeed } from "./with-seed.js";
 
 /** What a network is made with. */
 export interface NetworkOptions {
@@ -63,6 +64,8 @@ export class Network {
   readonly #hosts: Host[] = [];
   readonly #owners = new Map<string, Node>();
   readonly #links = new Map<string, Link>();
+  /** The two directions of each link, up first. */
+  readonly #channels = new Map<Link, readonly [Channel, Channel]>();
   readonly #partitions = new Partitions();
   /** Directed broadcasts of all networks that some node is in. */
   readonly #broadcasts = new Map<string, HostAddress>();
@@ -163,6 +166,7 @@ export class Network {
     down.lead(near);
     const made = new Link(name, up, down, checkMtu, () => this.#time.now);
     this.#links.set(name, made);
+    this.#channels.set(made, [up, down]);
     this.#generation++;
     return made;
   }
@@ -174,10 +178,44 @@ export class Network {
    * @throws `TypeError`, `RangeError` for what are no groups of hosts of this network, each host in one.
    */
   partition(...groups: readonly (readonly Host[])[]): () => void {
-    return this.#partitions.add(
-      groups,
-      (given): given is Host => given instanceof Host && this.#nodes.get(given.name) === given,
-    );
+    return this.#partitions.add("partition", groups, this.#isHost);
+  }
+
+  /**
+   * Parts the network in one direction: packets from hosts of the first group to hosts of the second are lost, without a
+   * word, and the other way they pass.
+   *
+   * @returns the call that heals it.
+   * @throws as `partition`.
+   */
+  partitionOneWay(from: readonly Host[], to: readonly Host[]): () => void {
+    return this.#partitions.add("partitionOneWay", [from, to], this.#isHost);
+  }
+
+  /**
+   * Keeps the packets that come to the end of a link, those that travel already too, until they are released: 16,384 of
+   * them and 16 MiB for each direction, past which what comes is dropped (`"queue full"`).
+   *
+   * @param direction `"up"` is from the node that was named first. Without it, both.
+   * @returns the call that releases them.
+   * @throws `TypeError`, `RangeError` for what is no link of this network, and no direction.
+   */
+  hold(link: Link, direction?: "up" | "down"): () => void {
+    const channels = this.#channelsOf(link, direction, "hold");
+    for (const channel of channels) channel.hold();
+    return () => {
+      for (const channel of channels) channel.release();
+    };
+  }
+
+  /**
+   * Ends `hold()`: what was held arrives now, in the order in which it was sent, and what comes is not held any more.
+   *
+   * @param direction as for `hold`.
+   * @throws as `hold`.
+   */
+  release(link: Link, direction?: "up" | "down"): void {
+    for (const channel of this.#channelsOf(link, direction, "release")) channel.release();
   }
 
   /**
@@ -194,7 +232,7 @@ export class Network {
   run<T>(program: () => Promise<T> | T, options: RunOptions = {}): Promise<T> {
     if (typeof program !== "function") return Promise.reject(wrongType("program", "a function", program));
     const hooks = {
-      waiting: () => this.#hosts.flatMap((host) => host.waiting()),
+      waiting: () => [...this.#hosts.flatMap((host) => host.waiting()), ...this.#heldPackets()],
       failure: (error: unknown) => withSeed(error, this.seed, this.#time.clock.now()),
       ended: () => this.#close(),
     };
@@ -219,6 +257,27 @@ export class Network {
    */
   eventually(check: () => unknown, options?: EventuallyOptions): Promise<void> {
     return this.#time.eventually(check, options);
+  }
+
+  readonly #isHost = (given: unknown): given is Host =>
+    given instanceof Host && this.#nodes.get(given.name) === given;
+
+  #channelsOf(link: Link, direction: unknown, call: string): readonly Channel[] {
+    const channels = this.#channels.get(link);
+    if (!channels) throw wrongType(`${call}: link`, "a link of this network", nameOf(link));
+    const [up, down] = channels;
+    if (direction === undefined) return channels;
+    if (direction !== "up" && direction !== "down")
+      throw outOfRange(`${call}: direction`, "up or down", direction);
+    return [direction === "up" ? up : down];
+  }
+
+  /** For people: what waits for `release()`. */
+  #heldPackets(): string[] {
+    return [...this.#channels.values()].flat().flatMap(({ name, heldPackets }) => {
+      const packets = heldPackets === 1 ? "1 packet" : `${heldPackets} packets`;
+      return heldPackets === 0 ? [] : [`${packets} on ${name}: held until network.release()`];
+    });
   }
 
   #makeFabric(): Fabric {
@@ -344,23 +403,4 @@ export class Network {
     await Promise.all(this.#hosts.map((host) => host.closeSockets()));
     this.#ending = false;
   }
-}
-
-/** The error with what repeats the run at the end of its message. */
-function withSeed(error: unknown, seed: number, nowMs: number): unknown {
-  if (!(error instanceof Error)) return error;
-  const line = `(at ${nowMs} ms of virtual time; seed ${seed}: new Network({ seed: ${seed} }) repeats this run)`;
-  if (error.message.includes(line)) return error;
-  const { message, stack } = error;
-  const said = `${message}\n${line}`;
-  // Not by assignment: a `DOMException`, which aborted signals give, has getters alone.
-  const set = (name: "message" | "stack", value: string): boolean =>
-    Reflect.defineProperty(error, name, { value, configurable: true, writable: true });
-  if (set("message", said) && stack?.includes(message) === true) {
-    set(
-      "stack",
-      stack.replace(message, () => said),
-    );
-  }
-  return error;
 }

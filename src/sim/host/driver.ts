@@ -79,6 +79,9 @@ export class SimDriver implements Driver, BoundSocket {
   #instant = -1;
   #sentThen = 0;
   #order = 0;
+  /** Whether a batch waits until it may go on. */
+  #resting = false;
+  #crashed = false;
   #closed = false;
 
   constructor(parts: SimParts) {
@@ -102,11 +105,14 @@ export class SimDriver implements Driver, BoundSocket {
 
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
   async bind(at: Endpoint): Promise<void> {
+    // What was called before a crash may come here after it: it must take no port of the host that is restarted.
+    if (this.#crashed) throw this.#lost("bind", at);
     this.binding.bind(at);
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
   async connect(to: Endpoint | null): Promise<void> {
+    if (this.#crashed) throw this.#lost("connect", to);
     if (this.binding.peer) this.#refusal = undefined;
     this.binding.connect(to);
   }
@@ -193,7 +199,7 @@ export class SimDriver implements Driver, BoundSocket {
       this.#refusal = undefined;
       return 1;
     }
-    if (this.#rests(batch.count - from)) return 0;
+    if (!this.#crashed && this.#rests(batch.count - from)) return 0;
     calls++;
     try {
       const payloads = Buffer.allocUnsafe(batch.bytes);
@@ -232,12 +238,22 @@ export class SimDriver implements Driver, BoundSocket {
     const unread = { datagrams: 0, bytes: 0 };
     if (this.#closed) return { unread, untold: [] };
     this.#closed = true;
-    this.#wanted = false;
-    this.#unread.clear();
-    this.binding.release();
-    this.#ip.groups.leaveAll(this);
-    this.#parts.closed(this);
+    this.#giveBack();
     return { unread, untold: this.#untold };
+  }
+
+  /**
+   * The host has crashed: nothing leaves any more, what waits to be sent fails, and the port is free at once. The socket
+   * is to be closed then.
+   */
+  crash(): void {
+    if (this.#crashed || this.#closed) return;
+    this.#crashed = true;
+    this.#refusal = undefined;
+    this.#giveBack();
+    if (!this.#resting) return;
+    this.#resting = false;
+    this.#events.settled(0);
   }
 
   arrive(
@@ -247,6 +263,8 @@ export class SimDriver implements Driver, BoundSocket {
     at: Interface,
     toAll: boolean,
   ): boolean | undefined {
+    // One of several that a datagram comes to may have ended the host.
+    if (this.#crashed) return undefined;
     const { receiveBytes } = this.#options;
     const { port } = this.binding;
     if (!this.#unread.add(receiveBytes, port, packet, datagram, time, at, toAll)) return undefined;
@@ -254,6 +272,7 @@ export class SimDriver implements Driver, BoundSocket {
   }
 
   hear({ type, code, mtu, about }: IcmpError, port: number, from: string): void {
+    if (this.#crashed) return;
     const destination = sharedAddress(forSocket(about.destination, this.#family), port) as Endpoint;
     const said = forSocket(from, this.#family);
     if (mtu > 0) {
@@ -276,6 +295,7 @@ export class SimDriver implements Driver, BoundSocket {
     const peer = batch.peer(index);
     const connected = this.binding.peer;
     const to = peer ?? connected;
+    if (this.#crashed) return this.#lost(peer ? "sendto" : "send", to);
     if (!to) return failure("EDESTADDRREQ", null, null);
     const how = batch.how(index);
     const route = this.binding.routeTo(to, how);
@@ -290,6 +310,20 @@ export class SimDriver implements Driver, BoundSocket {
     const limit = payloadWithin(mtu, to);
     const text = `message of ${payload.length} bytes is over the limit of ${limit} of a path MTU of ${mtu}`;
     return failure(code, peer, connected, { limit, text });
+  }
+
+  #giveBack(): void {
+    this.#wanted = false;
+    this.#unread.clear();
+    this.binding.release();
+    this.#ip.groups.leaveAll(this);
+    this.#parts.closed(this);
+  }
+
+  /** What a call fails with that a crash has ended. */
+  #lost(syscall: string, to: Endpoint | null): OSError {
+    const text = "its host crashed first";
+    return new OSError("ECANCELED", { syscall, address: to?.host, port: to?.port, text });
   }
 
   /** Gives whether the program was told. */
@@ -318,8 +352,11 @@ export class SimDriver implements Driver, BoundSocket {
       this.#sentThen += more;
       return false;
     }
+    this.#resting = true;
     const happen = (): boolean => {
-      if (!this.#closed) this.#events.settled(0);
+      if (this.#closed || !this.#resting) return false;
+      this.#resting = false;
+      this.#events.settled(0);
       return true;
     };
     timeline.schedule({ time: now + restNs, rank: this.#parts.rank, order: this.#order++, happen });

@@ -64,7 +64,7 @@ export class Ip {
   readonly ports: Ports;
   readonly groups: Groups = new Groups();
   readonly interfaces: Interface[] = [];
-  isUp = true;
+  #isUp = true;
   readonly #fabric: Fabric;
   readonly #node: Node;
   readonly #addresses: readonly HostAddress[];
@@ -102,6 +102,11 @@ export class Ip {
     );
     const lo = new Channel(fabric, `${node.name} lo`, loopback, true);
     lo.lead(this.attach(lo, "lo"));
+  }
+
+  /** Whether the host runs: not from `crash()` to `restart()`. */
+  get isUp(): boolean {
+    return this.#isUp;
   }
 
   /** The loopback interface is the first. */
@@ -231,7 +236,7 @@ export class Ip {
     const { packet } = flight;
     const { trace } = this.#fabric;
     const { destination } = packet;
-    if (!this.isUp) {
+    if (!this.#isUp) {
       trace.settle(flight, "host is down");
       return false;
     }
@@ -252,10 +257,16 @@ export class Ip {
     return toAll ? this.#deliverToAll(whole, content, flight, at) : this.#deliver(whole, content, flight, at);
   }
 
-  /** Forgets what it has learnt, as a host does that crashes. */
-  clear(): void {
+  /** Lets nothing out or in until `restart()`; forgets what it has learnt, and what waits to leave by its links. */
+  crash(): void {
+    this.#isUp = false;
     this.#reassembly.clear();
     this.#pathMtus.clear();
+    for (const { out } of this.interfaces) out.discard();
+  }
+
+  restart(): void {
+    this.#isUp = true;
   }
 
   #find(host: string, by: Interface | undefined): Way | string {
@@ -300,12 +311,17 @@ export class Ip {
 
   #transmit(packet: Packet, { kind, by }: Way, loop: boolean): void {
     if (kind === "unicast") {
-      by.out.transmit(packet);
+      this.#leave(packet, by.out);
       return;
     }
     const staysHere = by === this.lo || packet.ttl === 0 || packet.destination.startsWith("ff01:");
-    if (!staysHere) by.out.transmit(packet);
-    if (loop || kind === "broadcast") this.#loopOf(by).transmit(packet);
+    if (!staysHere) this.#leave(packet, by.out);
+    if (loop || kind === "broadcast") this.#leave(packet, this.#loopOf(by));
+  }
+
+  /** A rule of a link may end the host between two fragments: nothing leaves from then on. */
+  #leave(packet: Packet, out: Exit): void {
+    if (this.#isUp) out.transmit(packet);
   }
 
   #loopOf(by: Interface): Exit {
@@ -374,7 +390,7 @@ export class Ip {
     const error = icmpAbout(about, complaint, about.destination, this.#number);
     const way = this.way(about.source);
     if (!error || typeof way === "string") return;
-    for (const part of fragments(error, way.by.out.mtu, this.#number)) way.by.out.transmit(part);
+    for (const part of fragments(error, way.by.out.mtu, this.#number)) this.#leave(part, way.by.out);
   }
 }
 

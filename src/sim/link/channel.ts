@@ -7,6 +7,10 @@ import type { CheckedSettings } from "./check.js";
 import { Flight } from "./flight.js";
 import { Impairment, emptyVerdict } from "./impairment.js";
 
+/** Packets that one direction holds, and their bytes; what comes past either is dropped. */
+const mostHeld = 16_384;
+const mostHeldBytes = 16 << 20;
+
 /** Says of a packet whether it is dropped. */
 export type Rule = (packet: Packet) => boolean;
 
@@ -25,6 +29,9 @@ export class Channel implements Exit {
   readonly #impairment: Impairment;
   #to: Interface | undefined;
   #hole: Hole | undefined;
+  /** What has come and waits for `release()`; `undefined` where nothing is held. */
+  #held: Flight[] | undefined;
+  #heldBytes = 0;
   #order = 0;
 
   /** @param immediate whether packets arrive within the call that sends them, as over loopback. */
@@ -62,6 +69,46 @@ export class Channel implements Exit {
     this.#hole = hole;
   }
 
+  /** Packets that are held. */
+  get heldPackets(): number {
+    return this.#held?.length ?? 0;
+  }
+
+  /** Keeps what comes to the far end from now on, until `release()`. */
+  hold(): void {
+    this.#held ??= [];
+  }
+
+  /** Lets what was held arrive now, in the order in which it was sent. */
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    this.#heldBytes = 0;
+    const { timeline } = this.#fabric;
+    for (const flight of held) {
+      flight.time = timeline.now;
+      timeline.schedule(flight);
+    }
+  }
+
+  discard(): void {
+    const { timeline, trace } = this.#fabric;
+    const { now } = timeline;
+    const waiting: Flight[] = [];
+    let lastAt = 0;
+    timeline.withdraw((happening) => {
+      if (!(happening instanceof Flight) || happening.lane !== this) return false;
+      if (happening.leftAt > now) waiting.push(happening);
+      else if (!happening.reordered) lastAt = Math.max(lastAt, happening.time);
+      return happening.leftAt > now;
+    });
+    this.#impairment.discardQueue(now, lastAt);
+    for (const flight of waiting.sort((one, other) => one.order - other.order)) {
+      flight.time = -1;
+      trace.settle(flight, "lost in a crash");
+    }
+  }
+
   transmit(packet: Packet): void {
     const { timeline, trace } = this.#fabric;
     const { now } = timeline;
@@ -77,7 +124,7 @@ export class Channel implements Exit {
       trace.settle(flight, verdict.fate === "queue" ? "queue full" : "lost");
       return;
     }
-    const { at, duplicateAt, corruptBit, reordered } = verdict;
+    const { at, leftAt, duplicateAt, corruptBit, reordered } = verdict;
     if (corruptBit >= 0) {
       flight.packet = corrupt(packet, corruptBit, this.settings.corruptPasses);
       flight.corrupted = flight.packet !== packet;
@@ -85,6 +132,7 @@ export class Channel implements Exit {
     }
     flight.reordered = reordered;
     flight.time = at;
+    flight.leftAt = leftAt;
     if (this.#immediate) flight.happen();
     else timeline.schedule(flight);
     if (duplicateAt < 0) return;
@@ -92,12 +140,24 @@ export class Channel implements Exit {
     second.corrupted = flight.corrupted;
     second.duplicated = true;
     second.time = duplicateAt;
+    second.leftAt = leftAt;
     trace.add(second);
     timeline.schedule(second);
   }
 
   land(flight: Flight): boolean {
-    return this.to.node.arrive(flight, this.to);
+    if (!this.#held) return this.to.node.arrive(flight, this.to);
+    const bytes = packetBytes(flight.packet);
+    const { trace } = this.#fabric;
+    if (this.#held.length >= mostHeld || this.#heldBytes + bytes > mostHeldBytes) {
+      trace.settle(flight, "queue full");
+      return false;
+    }
+    this.#held.push(flight);
+    this.#heldBytes += bytes;
+    flight.held = true;
+    trace.settle(flight, "held");
+    return false;
   }
 
   #obstacle(packet: Packet, now: number): Fate | undefined {

@@ -19,10 +19,13 @@ export class Flight implements Happening, Passage {
   readonly sent: number;
   /** When it arrives; -1 where it never entered the link. */
   time = -1;
+  /** When it has left at the link's rate; before, it waits in front of the link. */
+  leftAt = -1;
   fate: Fate = "travelling";
   duplicated = false;
   corrupted = false;
   reordered = false;
+  held = false;
 
   constructor(packet: Packet, lane: Lane, sent: number, order: number) {
     this.packet = packet;

@@ -7,6 +7,8 @@ export interface Verdict {
   fate: "passed" | "loss" | "queue";
   /** Whole nanoseconds at which it arrives, on the clock of `now`; -1 where it does not. */
   at: number;
+  /** When it has left at the link's rate, and travels. */
+  leftAt: number;
   /** When it arrives once more, which may be before `at` where that is held back; -1 where it does not. */
   duplicateAt: number;
   /** Whether it was held back, so that those behind it can overtake. */
@@ -17,7 +19,7 @@ export interface Verdict {
 
 /** A verdict to hand to `Impairment.pass`. */
 export function emptyVerdict(): Verdict {
-  return { fate: "passed", at: -1, duplicateAt: -1, reordered: false, corruptBit: -1 };
+  return { fate: "passed", at: -1, leftAt: -1, duplicateAt: -1, reordered: false, corruptBit: -1 };
 }
 
 /**
@@ -92,9 +94,22 @@ export class Impairment {
     if (random.happens(settings.corruptRatio)) verdict.corruptBit = random.uint32();
     const duplicated = random.happens(settings.duplicateRatio);
     verdict.reordered = random.happens(settings.reorderRatio);
+    verdict.leftAt = left;
     verdict.at = this.#arrival(left);
     if (duplicated) verdict.duplicateAt = this.#arrival(left);
     if (verdict.reordered) verdict.at += settings.reorderNs;
+  }
+
+  /**
+   * Forgets what has not left yet, as the caller does.
+   *
+   * @param now as in `pass`.
+   * @param lastAt when the last arrives of what has left.
+   */
+  discardQueue(now: number, lastAt: number): void {
+    this.#freeAt = this.#seenAt = now;
+    this.#remainder = this.#oldUntil = this.#oldBps = 0;
+    this.#lastAt = lastAt;
   }
 
   /** Lets a packet in to leave at the link's rate, unless it finds no room. */

@@ -1,12 +1,12 @@
 import type { Packet } from "../packet/packet.js";
 import type { Random } from "../random.js";
-import type { Timeline } from "../time/timeline.js";
+import type { RevocableTimeline } from "../time/timeline.js";
 import type { Trace } from "../trace/trace.js";
 import type { Node } from "./node.js";
 
 /** What all parts of one network share. */
 export interface Fabric {
-  readonly timeline: Timeline;
+  readonly timeline: RevocableTimeline;
   readonly trace: Trace;
   /** Changes whenever a node, a link or an address is added: what is known of routes is void then. */
   readonly generation: number;

@@ -81,18 +81,22 @@ export class Host implements Node {
   }
 
   /**
-   * Ends the host as a power cut does: its sockets are gone, with what lay unread, what waited on them fails with
-   * `ECANCELED`, and what comes meanwhile is lost without an answer. The program's own memory is the program's to forget.
+   * Ends the host as a power cut does, at once. Its sockets are closed, and their ports, memberships and unread datagrams
+   * are gone. What waited on them fails with `ECANCELED`, sends that have not left too; later calls fail with `EBADF`.
+   * Until `restart()` nothing leaves the host, not even what waits for the rate of its links, and what comes is lost
+   * without an answer. Timers and memory are the program's: what it goes on to do finds its sockets closed.
    */
   crash(): void {
-    this.#ip.isUp = false;
-    this.#ip.clear();
-    void this.closeSockets();
+    this.#ip.crash();
+    for (const [driver, socket] of [...this.#sockets]) {
+      driver.crash();
+      void socket.close();
+    }
   }
 
   /** Lets the host run again, without any socket. */
   restart(): void {
-    this.#ip.isUp = true;
+    this.#ip.restart();
   }
 
   /** Closes what is open. */

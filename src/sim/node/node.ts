@@ -9,6 +9,8 @@ export interface Exit {
   readonly mtu: number;
   /** Sends a packet on its way, which may be its end. */
   transmit(packet: Packet): void;
+  /** Forgets what still waits to leave, as a host does that crashes. */
+  discard(): void;
 }
 
 /** A node's end of a link, named as Linux would: `"eth0"`, on a switch `"port1"`; `"lo"` is the one of a host that leads back. */

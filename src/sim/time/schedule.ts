@@ -1,5 +1,5 @@
 import { EventQueue } from "./event-queue.js";
-import { type Happening, type Timeline, nsPerMs } from "./timeline.js";
+import { type Happening, type RevocableTimeline, nsPerMs } from "./timeline.js";
 
 /** What a turn of the event loop costs: a loop that polls takes time, and so comes to its end. */
 export const turnNs: number = nsPerMs / 10;
@@ -11,7 +11,7 @@ const timerRank = 0x3fff_ffff;
 const pruneFrom = 1_000;
 
 /** The present instant, and all that is to come. */
-export class Schedule implements Timeline {
+export class Schedule implements RevocableTimeline {
   #now = 0;
   readonly #queue = new EventQueue();
   /** Timers so far, which orders those of one instant. */
@@ -52,9 +52,13 @@ export class Schedule implements Timeline {
     if (this.#cancelled > pruneFrom && this.#cancelled * 2 > this.#queue.size) this.#prune();
   }
 
+  withdraw(chosen: (happening: Happening) => boolean): void {
+    this.#prune((happening) => !chosen(happening));
+  }
+
   /** Cancels the timers that end with a run. */
   endRun(): void {
-    this.#prune((happening) => !(happening instanceof Timer && happening.ofRun));
+    this.withdraw((happening) => happening instanceof Timer && happening.ofRun);
   }
 
   /** What happens next, however long that takes. */

@@ -22,6 +22,12 @@ export interface Timeline {
   schedule(happening: Happening): void;
 }
 
+/** One that lets things be called off. */
+export interface RevocableTimeline extends Timeline {
+  /** Calls off what `chosen` says `true` of. Asks about everything that waits, in no order. */
+  withdraw(chosen: (happening: Happening) => boolean): void;
+}
+
 /** When the network began, in nanoseconds since the epoch: 1 January 2026, UTC, in every run. */
 export const epochNs = 1_767_225_600_000_000_000n;
 

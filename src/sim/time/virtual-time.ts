@@ -5,7 +5,7 @@ import { outOfRange, wrongType } from "../../core/errors.js";
 import { eventually, type EventuallyOptions } from "./eventually.js";
 import { Run, type RunHooks } from "./run.js";
 import { Schedule, turnNs } from "./schedule.js";
-import { epochNs, type Happening, longestMs, nsPerMs, type Timeline } from "./timeline.js";
+import { epochNs, type Happening, longestMs, nsPerMs, type RevocableTimeline } from "./timeline.js";
 
 /** How long one run may take. */
 export interface RunOptions {
@@ -24,7 +24,7 @@ export interface RunOptions {
 let running: Run | undefined;
 
 /** The time of a network in memory: it passes only within runs, and jumps to whatever happens next. */
-export class VirtualTime implements Timeline {
+export class VirtualTime implements RevocableTimeline {
   readonly #schedule = new Schedule();
   #run: Run | undefined;
 
@@ -48,6 +48,10 @@ export class VirtualTime implements Timeline {
   /** @throws `RangeError` when ten million happenings wait. */
   schedule(happening: Happening): void {
     this.#schedule.schedule(happening);
+  }
+
+  withdraw(chosen: (happening: Happening) => boolean): void {
+    this.#schedule.withdraw(chosen);
   }
 
   /**

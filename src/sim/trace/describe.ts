@@ -5,7 +5,7 @@ import type { Passage } from "./passage.js";
 /** One line: when, where, what, and what became of it. */
 export function describePassage(passage: Passage): string {
   const { packet, link, sentMs, arrivedMs, fate } = passage;
-  const marks = (["duplicated", "corrupted", "reordered"] as const).filter((mark) => passage[mark]);
+  const marks = (["duplicated", "corrupted", "reordered", "held"] as const).filter((mark) => passage[mark]);
   const travelled = arrivedMs === undefined ? "" : ` after ${milliseconds(arrivedMs - sentMs)}`;
   return [
     `${milliseconds(sentMs).padStart(14)}  ${link}  ${describePacket(packet)}: ${fate}${travelled}`,

@@ -16,8 +16,12 @@ export type Fate =
   | "noted"
   /** The link lost it: `lossRatio` and its kin. */
   | "lost"
-  /** The queue in front of the link was full: `rateBps`, `queueBytes`. */
+  /** The queue in front of the link was full: `rateBps`, `queueBytes`; or too much is held already: `network.hold()`. */
   | "queue full"
+  /** It waited in front of the link for its turn, by `rateBps`, when the host crashed. */
+  | "lost in a crash"
+  /** It has come to the end of a link that is held, and waits for `network.release()`. */
+  | "held"
   /** The link was cut, or lies between parts of a partitioned network. */
   | "cut"
   /** The link swallowed it: `blackHole`. */
@@ -71,4 +75,6 @@ export interface Passage {
   readonly corrupted: boolean;
   /** The link held it back, so that others overtook it. */
   readonly reordered: boolean;
+  /** It waited for `network.release()`, or does so. */
+  readonly held: boolean;
 }
