@@ -1,7 +1,14 @@
 import { Buffer } from "node:buffer";
 
 import { AF_INET, SOCK_DGRAM, type Socket, type Unreachable } from "datagram";
-import { type LinkSettings, type NatOptions, Network, type Packet } from "datagram/sim";
+import {
+  type Filtering,
+  type LinkSettings,
+  type NatOptions,
+  Network,
+  type Packet,
+  type UdpDatagram,
+} from "datagram/sim";
 import { describe, expect, test } from "vitest";
 
 import { Nat } from "../../src/sim/node/nat.js";
@@ -287,6 +294,82 @@ describe("ICMP through it", () => {
       await pause(10);
     });
     expect(icmpOn(network)).toEqual([]);
+  });
+});
+
+describe("an ICMP error from outside", () => {
+  /** Whether it reaches the inside, when the inside has sent from 10.0.0.2:5000 to the server. */
+  function passes(
+    change: (quoted: Packet) => Packet,
+    filtering: Filtering = "endpoint-independent",
+  ): boolean {
+    const parts = { address: outside, inside: [], timeoutNs: 60e9, filtering };
+    const nat = new Nat({ now: 1, schedule: () => undefined }, new Random(1, "nat"), parts);
+    const sent = nat.outward(datagramFrom("10.0.0.2", 5000))!;
+    const content = { protocol: "icmp", type: 3, code: 3, mtu: 0, about: change(sent) } as const;
+    // From a router that nobody has spoken to, as it may be.
+    const error = { ...sent, source: "192.0.2.99", destination: outside, content };
+    const inner = nat.inward(error);
+    return inner?.destination === "10.0.0.2";
+  }
+  const quoting = (more: Partial<Packet>, ports: Partial<UdpDatagram> = {}) => {
+    return (sent: Packet): Packet => ({
+      ...sent,
+      ...more,
+      content: { ...(sent.content as UdpDatagram), ...ports },
+    });
+  };
+
+  test.each(["endpoint-independent", "address-dependent", "address-and-port-dependent"] as const)(
+    "passes in where it quotes what the inside has sent, and not otherwise: filtering %s",
+    (filtering) => {
+      expect(passes((sent) => sent, filtering)).toBe(true);
+      const others: ((sent: Packet) => Packet)[] = [
+        // Another destination, another port of it, another source, and a port that is no mapping's.
+        quoting({ destination: "198.51.100.2" }),
+        quoting({}, { destinationPort: server[1] + 1 }),
+        quoting({ source: "203.0.113.77" }),
+        quoting({}, { sourcePort: 1 }),
+      ];
+      expect(others.map((other) => passes(other, filtering))).toEqual([false, false, false, false]);
+    },
+  );
+});
+
+describe("the peers of a mapping", () => {
+  const parts = { address: outside, inside: [], timeoutNs: 60e9 };
+  const make = (filtering: Filtering): Nat =>
+    new Nat({ now: 1, schedule: () => undefined }, new Random(1, "nat"), { ...parts, filtering });
+  /** Sends out to a peer, and gives the packet that it sends back. */
+  const answerOf = (nat: Nat, destination: string, destinationPort: number): Packet => {
+    const sent = datagramFrom("10.0.0.2", 5000);
+    const content = { ...(sent.content as UdpDatagram), destinationPort };
+    const { sourcePort } = nat.outward({ ...sent, destination, content })!.content as UdpDatagram;
+    const back = { ...content, sourcePort: destinationPort, destinationPort: sourcePort };
+    return { ...sent, source: destination, destination: outside, content: back };
+  };
+
+  test("are 1,024: whom the inside sent to the longest ago is forgotten first", () => {
+    const nat = make("address-and-port-dependent");
+    const answers = Array.from({ length: 1024 }, (_, index) => answerOf(nat, "198.51.100.1", 1 + index));
+    // The first is spoken to again, so that the second is the oldest.
+    answerOf(nat, "198.51.100.1", 1);
+    answers.push(answerOf(nat, "198.51.100.2", 9000));
+    const passes = answers.map((answer) => nat.inward(answer) !== undefined);
+    expect(passes.flatMap((passed, index) => (passed ? [] : [index]))).toEqual([1]);
+  });
+
+  test("are 1,024 of 12,000 hosts, and a host counts as long as one of its ports does", () => {
+    const nat = make("address-dependent");
+    const host = (index: number): string => `198.51.${index >> 8}.${index & 255}`;
+    const answers = Array.from({ length: 12_000 }, (_, index) => answerOf(nat, host(index), 9000));
+    const passed = answers.filter((answer) => nat.inward(answer) !== undefined);
+    expect([passed.length, passed[0]]).toEqual([1024, answers[12_000 - 1024]]);
+    const [one, other] = [answerOf(nat, "192.0.2.1", 1), answerOf(nat, "192.0.2.1", 2)];
+    for (let index = 0; index < 1023; index++) answerOf(nat, host(index), 9000);
+    expect([nat.inward(one), nat.inward(other)]).not.toContain(undefined);
+    answerOf(nat, host(1023), 9000);
+    expect(nat.inward(other)).toBeUndefined();
   });
 });
 

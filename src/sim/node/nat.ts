@@ -2,6 +2,7 @@ import type { Packet } from "../packet/packet.js";
 import type { Random } from "../random.js";
 import type { Timeline } from "../time/timeline.js";
 import { type Network, bytesOf, isWithin } from "./addresses.js";
+import { NatPeers } from "./nat-peers.js";
 
 /** Whom a NAT lets in through a mapping (RFC 4787, section 5). */
 export type Filtering = "endpoint-independent" | "address-dependent" | "address-and-port-dependent";
@@ -19,16 +20,13 @@ export interface NatParts {
 /** The ports that it hands out, and so the most mappings that it has. */
 const firstPort = 1024;
 const ports = 64_512;
-/** Peers that one mapping remembers; past that many, the oldest is forgotten. */
-const mostPeers = 1024;
 
 interface Mapping {
   readonly host: string;
   readonly port: number;
   readonly outsidePort: number;
   until: number;
-  /** Whom the inside has sent to, in the order of the first time. */
-  readonly peers: Set<string>;
+  readonly peers: NatPeers;
 }
 
 /** Translates between inside hosts and one outside address (RFC 4787): one outside port for each inside host and port. */
@@ -80,15 +78,18 @@ export class Nat {
       // It is about a packet from outside, which that side knows with the outside address.
       const { about } = content;
       if (about.content.protocol === "icmp") return undefined;
-      const mapping = this.#live(this.#byInside.get(`${about.destination} ${about.content.destinationPort}`));
-      if (!mapping) return undefined;
+      const { sourcePort, destinationPort } = about.content;
+      const mapping = this.#live(this.#byInside.get(`${about.destination} ${destinationPort}`));
+      // What it tells of must be such as could have come in (RFC 5508, section 4.3).
+      if (!mapping || !this.#lets(mapping, about.source, sourcePort)) return undefined;
       const original = { ...about.content, destinationPort: mapping.outsidePort };
       const quoted = { ...about, destination: this.#address, content: original };
       return { ...packet, source: this.#address, content: { ...content, about: quoted } };
     }
     const mapping = this.#map(source, content.sourcePort);
     if (!mapping) return undefined;
-    this.#remember(mapping, destination, content.destinationPort);
+    mapping.until = this.#timeline.now + this.#parts.timeoutNs;
+    mapping.peers.add(destination, content.destinationPort);
     return { ...packet, source: this.#address, content: { ...content, sourcePort: mapping.outsidePort } };
   }
 
@@ -98,8 +99,13 @@ export class Nat {
     if (content.protocol === "icmp") {
       const { about } = content;
       if (about.content.protocol === "icmp") return undefined;
-      const mapping = this.#live(this.#byPort.get(about.content.sourcePort));
-      if (!mapping) return undefined;
+      const { sourcePort, destinationPort } = about.content;
+      const mapping = this.#live(this.#byPort.get(sourcePort));
+      // Whoever says it, it must quote what the inside has sent through the mapping (RFC 5508, section 4.2): whatever the
+      // filtering, a stranger could end the calls of a socket inside otherwise.
+      const wasSent =
+        about.source === this.#address && mapping?.peers.has(about.destination, destinationPort);
+      if (!mapping || wasSent !== true) return undefined;
       const original = { ...about.content, sourcePort: mapping.port };
       const quoted = { ...about, source: mapping.host, content: original };
       return { ...packet, destination: mapping.host, content: { ...content, about: quoted } };
@@ -116,7 +122,7 @@ export class Nat {
     if (known) return known;
     const outsidePort = this.#freePort();
     if (outsidePort === undefined) return undefined;
-    const mapping: Mapping = { host, port, outsidePort, until: 0, peers: new Set() };
+    const mapping: Mapping = { host, port, outsidePort, until: 0, peers: new NatPeers() };
     this.#byInside.set(key, mapping);
     this.#byPort.set(outsidePort, mapping);
     return mapping;
@@ -138,17 +144,9 @@ export class Nat {
     return undefined;
   }
 
-  #remember(mapping: Mapping, host: string, port: number): void {
-    mapping.until = this.#timeline.now + this.#parts.timeoutNs;
-    const { peers } = mapping;
-    for (const peer of [host, `${host} ${port}`]) peers.add(peer);
-    const [oldest] = peers;
-    if (peers.size > 2 * mostPeers && oldest !== undefined) peers.delete(oldest);
-  }
-
   #lets({ peers }: Mapping, host: string, port: number): boolean {
     const { filtering } = this.#parts;
     if (filtering === "endpoint-independent") return true;
-    return peers.has(filtering === "address-dependent" ? host : `${host} ${port}`);
+    return filtering === "address-dependent" ? peers.hasHost(host) : peers.has(host, port);
   }
 }

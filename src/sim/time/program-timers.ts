@@ -125,6 +125,8 @@ export class Timeout {
 
   readonly #fire = (): void => {
     const fired = this.#timer;
+    // As Node has it: a program that asks each timer for its number would fill the table else.
+    if (!this.#repeats && this.#id !== undefined) byId.delete(this.#id);
     Reflect.apply(this.#run, this, this.#args);
     // Unless the callback has cleared it, or started it again.
     if (this.#repeats && this.#open && this.#timer === fired) this.#timer = this.#start();
