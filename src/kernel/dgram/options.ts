@@ -32,7 +32,7 @@ const applied: Readonly<Record<string, Apply>> = {
 const atOpening = { SO_REUSEADDR: "reuseAddr", SO_REUSEPORT: "reusePort", IPV6_V6ONLY: "ipv6Only" } as const;
 
 /** What is sure of a socket to which nothing was set (`socket(7)`, `ip(7)`, `ipv6(7)`). */
-const defaults: Readonly<Record<string, number>> = {
+const defaults: Readonly<Record<string, OptionValue>> = {
   SO_BROADCAST: 0,
   SO_REUSEADDR: 0,
   SO_REUSEPORT: 0,
@@ -41,6 +41,8 @@ const defaults: Readonly<Record<string, number>> = {
   SO_PROTOCOL: IPPROTO_UDP,
   IP_MULTICAST_TTL: 1,
   IP_MULTICAST_LOOP: 1,
+  IP_MULTICAST_IF: "0.0.0.0",
+  IPV6_MULTICAST_IF: "",
   IPV6_MULTICAST_HOPS: 1,
   IPV6_MULTICAST_LOOP: 1,
   // `net.ipv6.bindv6only` could say otherwise; no system does by default.

@@ -154,10 +154,11 @@ export class Binding implements Bound {
   score({ version, source, destination }: Packet, sourcePort: number, at: Interface): number {
     const { device } = this.options;
     if (device !== "" && device !== at.name) return -1;
-    const bound = onTheWire(this.#boundTo.host);
-    const any = isWildcard(bound);
+    // Of a connected socket, the address that the connect chose, as Linux has it (`__ip4_datagram_connect`, net/ipv4/datagram.c).
+    const own = onTheWire(this.#local.host);
     if (!this.hears(version)) return -1;
-    if (!any && bound !== destination) return -1;
+    if (!isWildcard(own) && own !== destination) return -1;
+    const any = isWildcard(this.#boundTo.host);
     if (!this.#peer) return any ? 0 : 1;
     if (this.#peer.port !== sourcePort || this.#peerHost !== source) return -1;
     return any ? 2 : 3;

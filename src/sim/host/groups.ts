@@ -6,7 +6,7 @@ import type { Interface } from "../node/node.js";
 /** What every host is in (RFC 1112 section 4, RFC 4291 section 2.7.1). */
 const everybody: ReadonlySet<string> = new Set(["224.0.0.1", "ff01::1", "ff02::1"]);
 
-/** Linux's own: `igmp_max_memberships` and `igmp_max_msf` (ip(7)), `mld_max_msf` (net/ipv6/mcast.c). */
+/** Of one socket, as Linux has them: `igmp_max_memberships` and `igmp_max_msf` (ip(7)), `mld_max_msf` (net/ipv6/mcast.c). */
 const limits = { 4: { groups: 20, sources: 10 }, 6: { groups: Infinity, sources: 64 } } as const;
 
 /** The limits for groups of a version of IP. */
@@ -14,39 +14,42 @@ export function membershipLimits(version: 4 | 6): MembershipLimits {
   return limits[version];
 }
 
+/** A group that a socket is in, on one interface. */
+interface Joined {
+  readonly socket: object;
+  readonly at: Interface;
+  filter: SourceFilter;
+}
+
 /** The multicast groups that the sockets of one host are in, on which interfaces, and from which senders. */
 export class Groups {
-  readonly #filters = new Map<string, Map<object, SourceFilter>>();
+  /** By group; what was joined last comes first, as in Linux's lists. */
+  readonly #joined = new Map<string, Joined[]>();
 
   /** @returns the code of the error where it is refused. */
   change(socket: object, { call, group, source }: Membership, at: Interface): string | undefined {
     const host = onTheWire(group.host);
-    const key = keyOf(host, at);
-    const most = limits[host.includes(":") ? 6 : 4];
-    const filters = this.#filters.get(key) ?? new Map<object, SourceFilter>();
-    const before = filters.get(socket);
-    const after = changeFilter(call, before, source ? onTheWire(source.host) : "", most.sources);
+    const most = limits[versionOf(host)];
+    const before = this.#find(host, socket, at);
+    const after = changeFilter(call, before?.filter, source ? onTheWire(source.host) : "", most.sources);
     if (typeof after === "string") return after;
-    if (!after) {
-      this.#remove(key, socket);
-      return undefined;
-    }
-    if (!before && this.#count(socket) >= most.groups) return "ENOBUFS";
-    this.#filters.set(key, filters.set(socket, after));
+    if (!after) this.#leave(host, (each) => each === before);
+    else if (before) before.filter = after;
+    else if (this.#count(socket) >= most.groups) return "ENOBUFS";
+    else this.#joined.set(host, [{ socket, at, filter: after }, ...(this.#joined.get(host) ?? [])]);
     return undefined;
   }
 
   /** A socket was closed. */
   leaveAll(socket: object): void {
-    for (const key of [...this.#filters.keys()]) this.#remove(key, socket);
+    for (const group of [...this.#joined.keys()]) this.#leave(group, (each) => each.socket === socket);
   }
 
   /** Whether any socket of this host wants what a sender sends to a group: the interface takes nothing else. */
   has(group: string, source: string, at: Interface): boolean {
     if (everybody.has(group)) return true;
-    for (const filter of this.#filters.get(keyOf(group, at))?.values() ?? [])
-      if (passes(filter, source)) return true;
-    return false;
+    const joined = this.#joined.get(group);
+    return joined?.some((each) => each.at === at && passes(each.filter, source)) === true;
   }
 
   /**
@@ -55,23 +58,31 @@ export class Groups {
    * @param all what others joined too (`IP_MULTICAST_ALL`, ip(7)).
    */
   hears(socket: object, group: string, source: string, at: Interface, all: boolean): boolean {
-    const own = this.#filters.get(keyOf(group, at))?.get(socket);
-    return own ? passes(own, source) : all;
+    // Over IPv6 a group that was joined on one interface counts for all (`inet6_mc_check`, net/ipv6/mcast.c).
+    const own = this.#find(group, socket, versionOf(group) === 4 ? at : undefined);
+    return own ? passes(own.filter, source) : all;
   }
 
+  #find(group: string, socket: object, at: Interface | undefined): Joined | undefined {
+    return this.#joined.get(group)?.find((each) => each.socket === socket && (!at || each.at === at));
+  }
+
+  /** How many IPv4 groups a socket is in. */
   #count(socket: object): number {
     let count = 0;
-    for (const filters of this.#filters.values()) if (filters.has(socket)) count++;
+    for (const [group, joined] of this.#joined) {
+      if (versionOf(group) === 4) count += joined.filter((each) => each.socket === socket).length;
+    }
     return count;
   }
 
-  #remove(key: string, socket: object): void {
-    const filters = this.#filters.get(key);
-    filters?.delete(socket);
-    if (filters?.size === 0) this.#filters.delete(key);
+  #leave(group: string, which: (joined: Joined) => boolean): void {
+    const left = this.#joined.get(group)?.filter((each) => !which(each)) ?? [];
+    if (left.length > 0) this.#joined.set(group, left);
+    else this.#joined.delete(group);
   }
 }
 
-function keyOf(group: string, at: Interface): string {
-  return `${group}%${at.index}`;
+function versionOf(host: string): 4 | 6 {
+  return host.includes(":") ? 6 : 4;
 }

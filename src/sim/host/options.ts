@@ -15,7 +15,6 @@ const defaults: Readonly<Record<string, OptionValue>> = {
   IP_MULTICAST_TTL: 1,
   IP_MULTICAST_LOOP: 1,
   IP_MULTICAST_IF: "0.0.0.0",
-  IP_MULTICAST_ALL: 1,
   IP_MTU_DISCOVER: IP_PMTUDISC_WANT,
   IPV6_UNICAST_HOPS: 64,
   IPV6_MULTICAST_HOPS: 1,
@@ -32,7 +31,7 @@ export class SimOptions {
   /** Read for every datagram, so not by name. */
   #ttl = 64;
   #tos = 0;
-  #all4 = true;
+  #all4: boolean;
   #all6 = true;
   multicastTtl = 1;
   discovery: number = IP_PMTUDISC_WANT;
@@ -51,6 +50,8 @@ export class SimOptions {
 
   constructor(family: Family, dontFragment: boolean) {
     this.#family = family;
+    // Linux gives IPv6 sockets IPv6's alone (`inet6_create`, net/ipv6/af_inet6.c).
+    this.#all4 = family === AF_INET;
     if (dontFragment)
       this.#apply(family === AF_INET ? "IP_MTU_DISCOVER" : "IPV6_MTU_DISCOVER", IP_PMTUDISC_DO);
   }
@@ -82,6 +83,7 @@ export class SimOptions {
   /** Of those that do not need the socket. */
   get({ name }: Option): OptionValue {
     if (name === "SO_DOMAIN") return this.#family;
+    if (name === "IP_MULTICAST_ALL") return this.#all4 ? 1 : 0;
     return this.#set.get(name) ?? defaults[name] ?? 0;
   }
 

@@ -1,0 +1,157 @@
+import {
+  AF_INET,
+  AF_INET6,
+  Address,
+  type Family,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_MULTICAST_ALL,
+  IPV6_MULTICAST_IF,
+  IP_MULTICAST_ALL,
+  IP_MULTICAST_IF,
+  SO_REUSEADDR,
+  SOL_SOCKET,
+  type Socket,
+} from "datagram";
+import { expect } from "vitest";
+
+import { type World, contract, families, texts } from "../world.js";
+import { answer, heardGroups, links, neighbourPort, say } from "./links.js";
+
+const [first, second] = links;
+
+/** A socket on every interface, and a group at its port. */
+async function receiver({ socket }: World, family: Family): Promise<{ s: Socket; group: Address }> {
+  const s = socket(family);
+  await s.bind(["", 0]);
+  const host = family === AF_INET ? "239.77.9.9" : "ff05::9999";
+  return { s, group: new Address(host, s.getsockname().port) };
+}
+
+/** Has both neighbours send to a group, and then to the socket alone. Gives what it got before. */
+async function heard(from: Socket, to: Socket, group: Address): Promise<string[]> {
+  for (const link of links) await say(from, link, group, link.name);
+  for (const { own, neighbour } of links) {
+    const end = new Address(own(from.family), to.getsockname().port);
+    await from.sendto(`say ${end.host} ${end.port} end`, neighbour(from.family));
+  }
+  const found: string[] = [];
+  for (let ends = 0; ends < 2;) {
+    const [text = ""] = await texts(to, 1);
+    if (text === "end") ends++;
+    else found.push(text);
+  }
+  return found.sort();
+}
+
+for (const [name, family] of families) {
+  contract(
+    `a group over ${name} is heard from the link that it was joined on, and from no other`,
+    async (world) => {
+      const { s, group } = await receiver(world, family);
+      const control = world.socket(family);
+      s.addMembership(group.host, second.name);
+      expect(await heard(control, s, group)).toEqual([second.name]);
+      s.addMembership(group.host, first.name);
+      expect(await heard(control, s, group)).toEqual([first.name, second.name]);
+      s.dropMembership(group.host, second.name);
+      expect(await heard(control, s, group)).toEqual([first.name]);
+    },
+  );
+
+  contract(`a source over ${name} is heard on the link that it was joined on`, async (world) => {
+    const { s, group } = await receiver(world, family);
+    const control = world.socket(family);
+    const source = second.neighbour(family).host;
+    s.addSourceMembership(source, group.host, second.name);
+    expect(await heard(control, s, group)).toEqual([second.name]);
+    s.dropSourceMembership(source, group.host, second.name);
+    // Whom a link does not lead to.
+    s.addSourceMembership(source, group.host, first.name);
+    expect(await heard(control, s, group)).toEqual([]);
+  });
+
+  contract(
+    `the interface that multicast over ${name} leaves by is set back to the system's choice`,
+    async (world) => {
+      const s = world.socket(family);
+      const [level, option] =
+        family === AF_INET ? [IPPROTO_IP, IP_MULTICAST_IF] : [IPPROTO_IPV6, IPV6_MULTICAST_IF];
+      const none = family === AF_INET ? "0.0.0.0" : "";
+      expect(s.getsockopt(level, option)).toBe(none);
+      for (const choice of ["", 0, "0", family === AF_INET ? "0.0.0.0" : "::"]) {
+        s.setsockopt(level, option, second.name);
+        s.setsockopt(level, option, choice);
+        expect(s.getsockopt(level, option)).toBe(none);
+        // Over IPv4 no route of this host leads to groups.
+        if (family === AF_INET) continue;
+        s.addMembership(heardGroups[family], choice);
+        s.dropMembership(heardGroups[family]);
+        await s.sendto("who?", [heardGroups[family], neighbourPort]);
+        expect(await answer(s)).toBe(`${first.mark}who?`);
+      }
+    },
+  );
+}
+
+contract(
+  "without IP_MULTICAST_ALL a socket hears a group on the link alone that it joined it on",
+  async (world) => {
+    const { s, group } = await receiver(world, AF_INET);
+    const other = world.socket();
+    other.addMembership(group.host, first.name);
+    s.addMembership(group.host, second.name);
+    expect(await heard(world.socket(), s, group)).toEqual([first.name, second.name]);
+    s.setsockopt(IPPROTO_IP, IP_MULTICAST_ALL, 0);
+    expect(await heard(world.socket(), s, group)).toEqual([second.name]);
+  },
+  "allOptions",
+);
+
+contract(
+  "IPV6_MULTICAST_ALL knows groups, not links: one that was joined is heard from every link that any socket joined it on",
+  async (world) => {
+    const { s, group } = await receiver(world, AF_INET6);
+    const other = world.socket(AF_INET6);
+    other.addMembership(group.host, first.name);
+    s.addMembership(group.host, second.name);
+    s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0);
+    expect(await heard(world.socket(AF_INET6), s, group)).toEqual([first.name, second.name]);
+  },
+  "allOptions",
+);
+
+contract("an IPv6 socket hears only those IPv4 groups that it joined itself", async (world) => {
+  const s = world.socket(AF_INET6);
+  await s.bind(["", 0]);
+  const group = new Address("239.77.9.9", s.getsockname().port);
+  const control = world.socket();
+  world.socket().addMembership(group.host, second.name);
+  expect(await heard(control, s, group)).toEqual([]);
+  s.addMembership(group.host, second.name);
+  expect(await heard(control, s, group)).toEqual([second.name]);
+});
+
+contract("several sockets with SO_REUSEADDR hear one group at one port", async (world) => {
+  const { group } = await receiver(world, AF_INET);
+  const members = [world.socket(), world.socket()];
+  for (const each of members) {
+    each.setsockopt(SOL_SOCKET, SO_REUSEADDR, true);
+    await each.bind([group.host, neighbourPort + 1]);
+    each.addMembership(group.host, second.name);
+  }
+  await say(world.socket(), second, new Address(group.host, neighbourPort + 1), "all of you");
+  for (const each of members) expect(await texts(each, 1)).toEqual(["all of you"]);
+});
+
+contract(
+  "a connected socket does not hear the groups that it joined, not even from its peer",
+  async (world) => {
+    const { s, group } = await receiver(world, AF_INET);
+    s.addMembership(group.host, second.name);
+    await s.connect(second.neighbour());
+    await say(world.socket(), second, group, "from the peer");
+    await s.send("ping");
+    expect(await texts(s, 1)).toEqual([`${second.mark}ping`]);
+  },
+);
