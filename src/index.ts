@@ -8,6 +8,7 @@ import { openSocket } from "./core/open.js";
 import type { Socket } from "./core/socket.js";
 import type { Totals } from "./core/stats.js";
 import { kernelStack } from "./kernel/choice.js";
+import { hostCounts } from "./kernel/host-counts.js";
 
 export { Address, type AddressLike, type Endpoint, type Family } from "./core/address.js";
 export type { MessageOptions, OutgoingDatagram, SocketOptions, WaitOptions } from "./core/arguments.js";
@@ -18,7 +19,15 @@ export type { Clock } from "./core/driver.js";
 export { OSError, type OSErrorDetails, TimeoutError } from "./core/errors.js";
 export type { Loss, Packet, PathMtuChange, SocketEvents, Unreachable } from "./core/events.js";
 export type { Data, DataPiece } from "./core/payload.js";
-export type { BufferSize, Stats, SystemCalls, Totals, Traffic } from "./core/stats.js";
+export type {
+  BufferSize,
+  HostCounter,
+  HostCounts,
+  Stats,
+  SystemCalls,
+  Totals,
+  Traffic,
+} from "./core/stats.js";
 export { TruncatedError } from "./core/truncated-error.js";
 export type { Socket };
 
@@ -39,10 +48,11 @@ export function socket(
 }
 
 /**
- * What became of the datagrams of all sockets of this thread, closed ones included, by cause.
+ * What became of the datagrams of all sockets of this thread, closed ones included, by cause; and what the host has counted
+ * since the first of them was opened.
  *
  * @throws `OSError` `ENOTSUP`, `EINVAL` where `DATAGRAM_DRIVER` names a driver that is not to be had.
  */
 export function stats(): Totals {
-  return kernelStack().ledger.totals();
+  return Object.freeze({ ...kernelStack().ledger.totals(), host: hostCounts() });
 }

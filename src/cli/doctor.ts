@@ -5,6 +5,7 @@ import {
   AF_INET,
   AF_INET6,
   type Capabilities,
+  type HostCounts,
   OSError,
   SOCK_DGRAM,
   SOL_SOCKET,
@@ -14,6 +15,7 @@ import {
 } from "../index.js";
 import { type BufferName, bufferLimit, bufferSize } from "../kernel/buffers.js";
 import { driverVariable, kernelStack } from "../kernel/choice.js";
+import { readHostCounts } from "../kernel/host-counts.js";
 import { nativeSupport } from "../kernel/native/stack.js";
 import { Failure, exitCodes } from "./exit.js";
 import { jsonLine } from "./payload.js";
@@ -65,6 +67,8 @@ interface Findings {
   readonly capabilities: Capabilities;
   readonly buffers: readonly BufferFinding[];
   readonly families: readonly FamilyFinding[];
+  /** What the host has dropped of all sockets, since it was started; `null` where it cannot be read. */
+  readonly host: HostCounts | null;
 }
 
 interface BufferFinding {
@@ -105,6 +109,7 @@ async function examine(): Promise<Findings> {
     capabilities,
     buffers: [bufferFinding("receive", given?.receive), bufferFinding("send", given?.send)],
     families,
+    host: readHostCounts() ?? null,
   };
 }
 
@@ -149,7 +154,7 @@ function bufferFinding(name: BufferName, readBytes = 0): BufferFinding {
 }
 
 function describe(findings: Findings): string {
-  const { driver, capabilities, buffers, families } = findings;
+  const { driver, capabilities, buffers, families, host } = findings;
   const width = Math.max(...Object.keys(capabilities).map((name) => name.length));
   const lines = [
     `datagram ${findings.version} on Node.js ${findings.node}, ${findings.platform} ${findings.arch}`,
@@ -175,8 +180,34 @@ function describe(findings: Findings): string {
         loopbackMs === null ? (available ? "lost" : "not to be had") : `arrived in ${loopbackMs} ms`;
       return `  ${name}  ${yesOrNo(loopbackMs !== null)}  ${outcome}${reason === undefined ? "" : `: ${reason}`}`;
     }),
+    "",
+    onOutput("bold", "dropped on this host since it was started, of all sockets in this network namespace"),
+    ...(host
+      ? hostLines(host)
+      : ["  unknown: it is told by Linux alone, in /proc/net/snmp and /proc/net/snmp6"]),
   ];
   return `${lines.join("\n")}\n`;
+}
+
+function hostLines(counts: HostCounts): string[] {
+  const rows = [
+    [
+      counts.IpReasmFails,
+      counts.Ip6ReasmFails,
+      "IpReasmFails, Ip6ReasmFails",
+      "fragments that did not come together",
+    ],
+    [
+      counts.UdpRcvbufErrors,
+      counts.Udp6RcvbufErrors,
+      "UdpRcvbufErrors, Udp6RcvbufErrors",
+      "found a receive buffer full",
+    ],
+    [counts.UdpInErrors, counts.Udp6InErrors, "UdpInErrors, Udp6InErrors", "those, and wrong checksums"],
+  ] as const;
+  return rows.map(
+    ([four, six, names, what]) => `  IPv4 ${four ?? "unknown"}, IPv6 ${six ?? "unknown"}: ${what} (${names})`,
+  );
 }
 
 function yesOrNo(yes: boolean): string {

@@ -31,10 +31,14 @@ before it, at least).
 Losses are told on standard error as they happen, at most a line a second of
 each kind: what a full buffer dropped, at least, since the kernel counts what
 came merged as one (with DATAGRAM_GRO=off it counts each); and answers of which
-ICMP says that they did not arrive. With --json these lines are objects too,
-with time, event ("dropped", "unreachable" or "pathMtu"), and what is known of
-it. Ctrl-C ends the command with a summary on standard error, which counts all
-of them.
+ICMP says that they did not arrive. Some losses no socket is told of. On Linux
+the host counts them, for all sockets and programs of its network namespace:
+fragments that did not come together (IpReasmFails, Ip6ReasmFails), full receive
+buffers of others (UdpRcvbufErrors, Udp6RcvbufErrors), wrong checksums
+(UdpInErrors, Udp6InErrors). Lines that begin with "this host, all sockets" are
+of those. With --json all these lines are objects too, with time, event
+("dropped", "unreachable", "pathMtu" or "host"), and what is known of it. Ctrl-C
+ends the command with a summary on standard error, which counts all of them.
 
 --buffer says how much may lie unread in the kernel: more holds a larger burst,
 as far as net.core.rmem_max allows it.
@@ -167,6 +171,7 @@ class Session {
     }
     notice(`  dropped by this process: ${droppedQueue}`);
     notice(`  unread at the end: ${stats.droppedQueue - droppedQueue}`);
+    this.#losses.summary();
     this.#replies?.summary();
   }
 

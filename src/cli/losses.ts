@@ -1,4 +1,5 @@
 import type { Loss, PathMtuChange, Socket, Unreachable } from "../index.js";
+import { HostWatch } from "./host-watch.js";
 import { count, notice, noticeObject } from "./terminal.js";
 import { narrowText, refusalText } from "./unreachable.js";
 
@@ -18,12 +19,14 @@ export class Losses {
   readonly #dropped = { receiveBuffer: 0, queue: 0 };
   #unreachable: { readonly last: Unreachable; readonly reports: number } | undefined;
   #narrowed: { readonly last: PathMtuChange; readonly paths: number } | undefined;
+  readonly #host: HostWatch;
   readonly #timer: NodeJS.Timeout;
 
   /** @param json whether each line is an object. */
   constructor(s: Socket, json: boolean) {
     this.#socket = s;
     this.#json = json;
+    this.#host = new HostWatch(s, json);
     s.on("dropped", this.#onDropped).on("unreachable", this.#onUnreachable).on("pathMtu", this.#onPathMtu);
     this.#timer = setInterval(() => this.#tell(), everyMs).unref();
   }
@@ -36,6 +39,11 @@ export class Losses {
       .off("dropped", this.#onDropped)
       .off("unreachable", this.#onUnreachable)
       .off("pathMtu", this.#onPathMtu);
+  }
+
+  /** What the whole host counted, for the summary. */
+  summary(): void {
+    this.#host.summary();
   }
 
   readonly #onDropped = ({ cause, datagrams }: Loss): void => {
@@ -64,6 +72,7 @@ export class Losses {
     const narrowed = this.#narrowed;
     this.#narrowed = undefined;
     if (narrowed) this.#tellNarrowed(narrowed.last, narrowed.paths);
+    this.#host.tell();
   }
 
   #tellDropped(cause: keyof typeof causes, datagrams: number): void {

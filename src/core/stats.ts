@@ -75,8 +75,38 @@ export interface BufferSize {
   readonly advice?: string;
 }
 
+/** What the ledger counts, of one socket or of many. */
+type Counts = Omit<Stats, "systemCalls" | "segmentationRefused" | "receiveBuffer">;
+
 /** What became of the datagrams of many sockets. */
-export type Totals = Omit<Stats, "systemCalls" | "segmentationRefused" | "receiveBuffer">;
+export interface Totals extends Counts {
+  /**
+   * What the whole host has counted meanwhile, whoever's sockets they were for: losses of which no socket is told.
+   * `undefined` where that cannot be read: it needs Linux, and /proc.
+   */
+  readonly host: HostCounts | undefined;
+}
+
+/** The counters of a host that say that it dropped what came, by the names that `nstat` has for them. */
+export const hostCounters = [
+  "IpReasmFails",
+  "Ip6ReasmFails",
+  "UdpRcvbufErrors",
+  "Udp6RcvbufErrors",
+  "UdpInErrors",
+  "Udp6InErrors",
+] as const;
+export type HostCounter = (typeof hostCounters)[number];
+
+/**
+ * What a host has counted, of all programs in its network namespace; `undefined` of a counter that it does not have.
+ *
+ * - `IpReasmFails`, `Ip6ReasmFails`: fragments for which there was no memory, and datagrams in fragments that were given up
+ *   since the rest did not come. While memory for fragments is full, no datagram in fragments arrives, from anybody.
+ * - `UdpRcvbufErrors`, `Udp6RcvbufErrors`: datagrams that found a receive buffer full, by the version of IP that they came by.
+ * - `UdpInErrors`, `Udp6InErrors`: those, and what had a wrong checksum or was malformed.
+ */
+export type HostCounts = Readonly<Record<HostCounter, number | undefined>>;
 
 /** The part of them that the driver keeps. */
 export type DriverCounts = Pick<
@@ -172,7 +202,7 @@ export class Ledger {
   }
 
   /** The counts now, frozen. */
-  totals(): Totals {
+  totals(): Counts {
     return Object.freeze({
       sent: Object.freeze({ datagrams: this.#sent, bytes: this.#sentBytes }),
       received: Object.freeze({ datagrams: this.#received, bytes: this.#receivedBytes }),

@@ -1,6 +1,7 @@
 import type { Stack } from "../core/driver.js";
 import { OSError } from "../core/errors.js";
 import { dgramStack } from "./dgram/stack.js";
+import { beginHostCounts } from "./host-counts.js";
 import { nativeSupport } from "./native/stack.js";
 
 /** The environment variable that forces a driver: `native` or `dgram`. */
@@ -15,7 +16,11 @@ let chosen: Stack | undefined;
  * @throws `OSError` `ENOTSUP` when the variable names a driver that is not to be had here; `EINVAL` for another word.
  */
 export function kernelStack(): Stack {
-  return (chosen ??= choose(process.env[driverVariable] ?? ""));
+  if (!chosen) {
+    chosen = choose(process.env[driverVariable] ?? "");
+    beginHostCounts();
+  }
+  return chosen;
 }
 
 function choose(forced: string): Stack {

@@ -59,14 +59,20 @@ export class Program {
     });
   }
 
-  /** The next line that the program writes to `stream`. @throws when it ends without one. */
-  async line(stream: "stdout" | "stderr" = "stdout"): Promise<string> {
+  /**
+   * The next line that the program writes to `stream`. @throws when it ends without one.
+   *
+   * @param ofHost whether lines count too that say what other programs of this host, such as tests beside this one, lose.
+   */
+  async line(stream: "stdout" | "stderr" = "stdout", ofHost = false): Promise<string> {
     for (;;) {
       const start = this.#read[stream];
       const end = this.#written[stream].indexOf("\n", start);
       if (end >= 0) {
         this.#read[stream] = end + 1;
-        return this.#written[stream].slice(start, end);
+        const line = this.#written[stream].slice(start, end);
+        if (!ofHost && /^this host, all sockets|"event":"host"/.test(line)) continue;
+        return line;
       }
       if (this.#over)
         throw new Error(`ended without another line of ${stream}:\n${JSON.stringify(this.#written)}`);

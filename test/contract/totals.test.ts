@@ -1,12 +1,15 @@
-import { type Socket, type Totals, stats } from "datagram";
+import { existsSync } from "node:fs";
+
+import { type HostCounts, type Socket, type Totals, stats } from "datagram";
 import { expect } from "vitest";
 
 import { contract, failure, numbered, soon, texts } from "./world.js";
 
 /** The counts of a ledger as numbers by name: `sent.datagrams`, `sendErrors.EMSGSIZE` and so on. */
-function flat(totals: Totals): Map<string, number> {
+function flat(totals: Omit<Totals, "host">): Map<string, number> {
   const found = new Map<string, number>();
-  for (const [name, value] of Object.entries(totals)) {
+  // What the host counts is of other programs too.
+  for (const [name, value] of Object.entries({ ...totals, host: undefined })) {
     if (typeof value === "number") found.set(name, value);
     else for (const [key, count] of Object.entries(value ?? {})) found.set(`${name}.${key}`, Number(count));
   }
@@ -96,4 +99,22 @@ contract(
     ]);
   },
   "kernelDropCount",
+);
+
+contract(
+  "stats() of all sockets has what the host counted meanwhile, by the names that Linux has",
+  async (world) => {
+    const [s, small] = [await world.bound(), await world.bound(undefined, { receiveBuffer: 4608 })];
+    const before = stats().host;
+    expect(before === undefined).toBe(!existsSync("/proc/net/snmp"));
+    for (let count = 0; count < 50; count++) await s.sendto(Buffer.alloc(1000), small.getsockname());
+    const { host } = stats();
+    expect(Object.keys(host ?? {})).toEqual(Object.keys(before ?? {}));
+    expect(Object.isFrozen(host)).toBe(true);
+    const more = (name: keyof HostCounts): number => (host?.[name] ?? NaN) - (before?.[name] ?? NaN);
+    // Over node:dgram the datagrams are read as they come.
+    const dropped = small.stats().droppedKernel ?? 0;
+    expect(more("UdpRcvbufErrors")).toBeGreaterThanOrEqual(dropped);
+    expect(more("UdpInErrors")).toBeGreaterThanOrEqual(dropped);
+  },
 );

@@ -170,10 +170,13 @@ describe("IPv4", () => {
       const most = Math.floor((4 << 20) / (200 + 2304)) + 1;
       const first = { "waits for fragments": most, "no memory for fragments": 3002 - most };
       expect(fates(network)).toEqual({ ...first, "dropped by a rule": 3000, delivered: 1 });
+      expect(world.camera.stats().host).toMatchObject({ IpReasmFails: 3002 - most, Ip6ReasmFails: 0 });
       await pause(32_000);
       await s.sendto(bytes(2000), camera);
       await pause(1000);
       expect(all.map(({ size }) => size)).toEqual([5, 2000]);
+      // As on Linux, each that is given up counts once more.
+      expect(world.camera.stats().host).toMatchObject({ IpReasmFails: 3002, UdpInErrors: 0 });
     });
     expect(fates(network)["waits for fragments"]).toBeUndefined();
   });
@@ -192,6 +195,8 @@ describe("IPv4", () => {
         reassembled: 3,
         [corruptPasses ? "delivered" : "wrong checksum"]: 1,
       });
+      const host = { UdpInErrors: corruptPasses ? 0 : 1, UdpRcvbufErrors: 0, Udp6InErrors: 0 };
+      expect(world.camera.stats().host).toMatchObject(host);
       const wrong = got.flatMap(({ data }) => [...data].filter((byte, at) => byte !== bytes(1000)[at]));
       expect(wrong).toHaveLength(corruptPasses ? 4 : 0);
     }

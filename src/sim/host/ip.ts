@@ -4,6 +4,7 @@ import { isWildcard } from "../../core/address.js";
 import type { Ancillary } from "../../core/ancillary.js";
 import { IP_PMTUDISC_DO, IP_PMTUDISC_PROBE, IP_PMTUDISC_WANT } from "../../core/constants.js";
 import { formatLiteral, parseLiteral } from "../../core/ip.js";
+import type { HostCounts } from "../../core/stats.js";
 import { Channel } from "../link/channel.js";
 import { checkSettings } from "../link/check.js";
 import type { Flight } from "../link/flight.js";
@@ -79,6 +80,8 @@ export class Ip {
   /** Lead back to the interface that multicast left by. */
   readonly #loops = new Map<Interface, Channel>();
   #identification: number;
+  /** Datagrams that came and were dropped: for lack of room, one for each socket, or for a wrong checksum. */
+  readonly #received = { 4: { full: 0, damaged: 0 }, 6: { full: 0, damaged: 0 } };
   readonly #number = (): number => this.#fabric.number();
 
   constructor(fabric: Fabric, node: Node, addresses: readonly HostAddress[], random: Random) {
@@ -251,10 +254,25 @@ export class Ip {
     const { content } = whole;
     if (content.protocol === "icmp") return this.#hear(content, whole, flight);
     if (content.intact) {
+      this.#received[whole.version].damaged++;
       trace.settle(flight, "wrong checksum");
       return false;
     }
     return toAll ? this.#deliverToAll(whole, content, flight, at) : this.#deliver(whole, content, flight, at);
+  }
+
+  /** What this host has counted since it was made, as Linux names it. */
+  counts(): HostCounts {
+    const { failures } = this.#reassembly;
+    const [four, six] = [this.#received[4], this.#received[6]];
+    return Object.freeze({
+      IpReasmFails: failures[4],
+      Ip6ReasmFails: failures[6],
+      UdpRcvbufErrors: four.full,
+      Udp6RcvbufErrors: six.full,
+      UdpInErrors: four.full + four.damaged,
+      Udp6InErrors: six.full + six.damaged,
+    });
   }
 
   /** Lets nothing out or in until `restart()`; forgets what it has learnt, and what waits to leave by its links. */
@@ -344,6 +362,7 @@ export class Ip {
       return false;
     }
     const told = socket.arrive(packet, datagram, flight.time, at, false);
+    if (told === undefined) this.#received[packet.version].full++;
     trace.settle(flight, told === undefined ? "receive buffer full" : "delivered");
     return told ?? false;
   }
@@ -360,7 +379,10 @@ export class Ip {
       if (!broadcast && !this.groups.hears(socket, destination, source, at, all)) continue;
       const told = socket.arrive(packet, datagram, flight.time, at, true);
       if (told !== undefined) fate = "delivered";
-      else if (fate === "nobody listens") fate = "receive buffer full";
+      else {
+        this.#received[packet.version].full++;
+        if (fate === "nobody listens") fate = "receive buffer full";
+      }
       anyTold = told === true || anyTold;
     }
     this.#fabric.trace.settle(flight, fate);

@@ -75,9 +75,9 @@ export class Host implements Node {
     return this.#ip.isUp;
   }
 
-  /** What became of the datagrams of all its sockets, closed ones included, by cause. */
+  /** What became of the datagrams of all its sockets, closed ones included, by cause, and what the host itself has counted. */
   stats(): Totals {
-    return this.#stack.ledger.totals();
+    return Object.freeze({ ...this.#stack.ledger.totals(), host: this.#ip.counts() });
   }
 
   /**

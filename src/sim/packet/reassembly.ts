@@ -49,6 +49,8 @@ interface Partial<Part extends Carrier> {
  * whole datagram, as an attack (RFC 5722); exact repetitions are ignored. Those that wait are bounded in time and memory.
  */
 export class Reassembly<Part extends Carrier> {
+  /** Fragments that found no memory, and datagrams that were given up (`IpReasmFails`, `Ip6ReasmFails`). */
+  readonly failures: Record<4 | 6, number> = { 4: 0, 6: 0 };
   readonly #timeline: Timeline;
   readonly #rank: number;
   readonly #settle: (part: Part, fate: Fate) => void;
@@ -83,6 +85,7 @@ export class Reassembly<Part extends Carrier> {
     const key = `${source} ${destination} ${identification} ${content.protocol}`;
     const waiting = this.#waiting[version];
     if (this.#bytes[version] > mostBytes) {
+      this.failures[version]++;
       this.#settle(part, "no memory for fragments");
       return undefined;
     }
@@ -136,6 +139,7 @@ export class Reassembly<Part extends Carrier> {
   #poison(version: 4 | 6, partial: Partial<Part>): void {
     // It is remembered, and so still costs something, until its time has passed.
     this.#charge(version, partial, datagramBytes[version] - partial.cost);
+    if (!partial.poisoned) this.failures[version]++;
     partial.poisoned = true;
     for (const part of partial.parts.splice(0)) this.#settle(part, "overlapping fragments");
   }
@@ -161,6 +165,7 @@ export class Reassembly<Part extends Carrier> {
             break;
           }
           this.#forget(version, partial);
+          if (!partial.poisoned) this.failures[version]++;
           const [first] = partial.parts;
           for (const part of partial.parts) this.#settle(part, "reassembly timed out");
           if (first?.packet.offset === 0) this.#timedOut(first.packet);

@@ -1,0 +1,95 @@
+import type { HostCounter, HostCounts, Socket } from "../index.js";
+import { moreThan, readHostCounts } from "../kernel/host-counts.js";
+import { count, notice, noticeObject } from "./terminal.js";
+
+/** Why the host as a whole drops what comes, the counters that say so, and what helps. */
+const causes: readonly Cause[] = [
+  {
+    counters: ["IpReasmFails"],
+    what: (failures) => `${count(failures, "time")} fragments were given up over IPv4`,
+    help:
+      "the rest of their datagrams did not come, or memory for fragments is full, and then no datagram in fragments arrives. " +
+      "Send what fits in one packet, or: sudo sysctl -w net.ipv4.ipfrag_high_thresh=33554432 net.ipv4.ipfrag_time=5",
+  },
+  {
+    counters: ["Ip6ReasmFails"],
+    what: (failures) => `${count(failures, "time")} fragments were given up over IPv6`,
+    help:
+      "the rest of their datagrams did not come, or memory for fragments is full, and then no datagram in fragments arrives. " +
+      "Send what fits in one packet, or: sudo sysctl -w net.ipv6.ip6frag_high_thresh=33554432 net.ipv6.ip6frag_time=5",
+  },
+  {
+    counters: ["UdpRcvbufErrors", "Udp6RcvbufErrors"],
+    what: (failures) =>
+      `${count(failures, "datagram")} found a receive buffer full that is not known to be this one`,
+    help: "some program reads too slowly for its buffer",
+  },
+  {
+    counters: ["UdpInErrors", "Udp6InErrors"],
+    without: ["UdpRcvbufErrors", "Udp6RcvbufErrors"],
+    what: (failures) => `${count(failures, "datagram")} came with a wrong checksum, or malformed`,
+    help: "something on the way damages them",
+  },
+];
+
+interface Cause {
+  readonly counters: readonly HostCounter[];
+  /** What is counted there too, and is another cause. */
+  readonly without?: readonly HostCounter[];
+  readonly what: (failures: number) => string;
+  readonly help: string;
+}
+
+/** Tells on standard error what the counters of the whole host say, beside those of one socket. */
+export class HostWatch {
+  readonly #socket: Socket;
+  readonly #json: boolean;
+  readonly #begin = readHostCounts();
+  /** How often each cause was told. */
+  readonly #told = new Map<Cause, number>();
+
+  /** @param json whether each line is an object. */
+  constructor(s: Socket, json: boolean) {
+    this.#socket = s;
+    this.#json = json;
+  }
+
+  /** A line for each cause that there was since the last call. */
+  tell(): void {
+    const more = this.#more();
+    if (!more) return;
+    const own = this.#socket.stats().droppedKernel ?? 0;
+    for (const cause of causes) {
+      const ofThisSocket = cause.counters.includes("UdpRcvbufErrors") ? own : 0;
+      const total = sum(more, cause.counters) - sum(more, cause.without ?? []) - ofThisSocket;
+      const news = total - (this.#told.get(cause) ?? 0);
+      if (news <= 0) continue;
+      this.#told.set(cause, total);
+      this.#tellOne(cause, news);
+    }
+  }
+
+  /** The counters that have moved, on one line. */
+  summary(): void {
+    const more = this.#more();
+    const moved = Object.entries(more ?? {}).filter(([, failures]) => failures);
+    const said = moved.map(([counter, failures]) => `${counter} ${failures}`).join(", ");
+    notice(`  this host, all sockets, meanwhile: ${more ? said || "no failures" : "unknown"}`);
+  }
+
+  #more(): HostCounts | undefined {
+    const now = readHostCounts();
+    return now && this.#begin ? moreThan(this.#begin, now) : undefined;
+  }
+
+  #tellOne({ counters, what, help }: Cause, failures: number): void {
+    if (this.#json) {
+      const time = new Date().toISOString();
+      noticeObject({ time, event: "host", counters, failures, help });
+    } else notice(`this host, all sockets: ${what(failures)} (${counters.join(", ")}): ${help}`);
+  }
+}
+
+function sum(counts: HostCounts, counters: readonly HostCounter[]): number {
+  return counters.reduce((total, counter) => total + (counts[counter] ?? 0), 0);
+}
