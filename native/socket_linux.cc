@@ -38,6 +38,39 @@ void LeaveAs(int other, int fd) {
   (void)bind(other, reinterpret_cast<const sockaddr*>(&local), length);
 }
 
+// The index of the interface that the scope of a name is, where the kernel does not read it there: it does of link-local and
+// interface-local addresses alone (__ipv6_addr_needs_scope_id, include/net/ipv6.h). 0 where there is none.
+unsigned UnreadScope(const uint8_t* name, size_t bytes) {
+  sockaddr_in6 address;
+  if (bytes < sizeof address) return 0;
+  memcpy(&address, name, sizeof address);
+  const in6_addr& host = address.sin6_addr;
+  if (address.sin6_family != AF_INET6 || IN6_IS_ADDR_LINKLOCAL(&host) || IN6_IS_ADDR_MC_LINKLOCAL(&host) ||
+      IN6_IS_ADDR_MC_NODELOCAL(&host)) {
+    return 0;
+  }
+  return address.sin6_scope_id;
+}
+
+// Has the datagrams of an IPv6 socket that name no interface leave by this one; with 0, as the routes say.
+int LeaveBy(int fd, unsigned interface) {
+  in6_pktinfo info = {};
+  info.ipi6_ifindex = interface;
+  return setsockopt(fd, SOL_IPV6, IPV6_PKTINFO, &info, sizeof info);
+}
+
+// Connects by the interface of the name's scope: by it the kernel chooses the route and the address of this end.
+int ConnectByScope(int fd, const uint8_t* name, size_t bytes) {
+  unsigned by = UnreadScope(name, bytes);
+  if (by != 0 && LeaveBy(fd, by) != 0) return -1;
+  int result = connect(fd, reinterpret_cast<const sockaddr*>(name), static_cast<socklen_t>(bytes));
+  int error = errno;
+  // Each send names it: those to others must not leave by it.
+  if (by != 0) LeaveBy(fd, 0);
+  errno = error;
+  return result;
+}
+
 }  // namespace
 
 socklen_t NameLength(const uint8_t* name) {
@@ -72,7 +105,7 @@ int ConnectSocket(int fd, const uint8_t* name, size_t bytes) {
   sockaddr nobody{};
   nobody.sa_family = AF_UNSPEC;
   if (name == nullptr) return Result(connect(fd, &nobody, sizeof nobody));
-  return Result(connect(fd, reinterpret_cast<const sockaddr*>(name), static_cast<socklen_t>(bytes)));
+  return Result(ConnectByScope(fd, name, bytes));
 }
 
 int LocalName(int fd, uint8_t* name) {
@@ -97,7 +130,7 @@ int PathMtu(int fd, const uint8_t* name, size_t bytes) {
   int mtu = 0;
   socklen_t length = sizeof mtu;
   bool ipv4 = family == AF_INET || IsMapped(name);
-  int result = connect(probe, reinterpret_cast<const sockaddr*>(name), static_cast<socklen_t>(bytes));
+  int result = ConnectByScope(probe, name, bytes);
   if (result == 0) result = getsockopt(probe, ipv4 ? SOL_IP : SOL_IPV6, ipv4 ? IP_MTU : IPV6_MTU, &mtu, &length);
   int error = errno;
   close(probe);

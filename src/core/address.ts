@@ -190,16 +190,6 @@ export function forFamily(address: Address, family: Family, syscall: string): Ad
   });
 }
 
-/**
- * The error of an address whose scope names one interface, where the call names another.
- *
- * @param named what the call names: its parameter, and the interface.
- */
-export function scopeConflict(syscall: string, { host, port, scope = "" }: Address, named: string): OSError {
-  const text = `the address names the interface ${scope}, and ${named}: name one`;
-  return new OSError("EINVAL", { syscall, address: host, port: port === 0 ? undefined : port, text });
-}
-
 /** Whether the host of `address` is a literal, so that it needs no resolver. */
 export function isEndpoint(address: Address): address is Endpoint {
   return address.family !== AF_UNSPEC;

@@ -109,7 +109,12 @@ export interface Sink {
   push(data: Buffer, source: Endpoint, segment: number, delivery?: Delivery): void;
 }
 
-/** One socket of an operating system or of a network in memory. Errors are `OSError`s, thrown or rejected. */
+/**
+ * One socket of an operating system or of a network in memory. Errors are `OSError`s, thrown or rejected.
+ *
+ * The scope of a destination is the interface that datagrams to it leave by, of every kind of address (`wideScope`). A
+ * driver that cannot choose it refuses with `ENOTSUP`; a scope that is no interface is `ENODEV`.
+ */
 export interface Driver {
   /** Whether many datagrams in one `send` are cheaper than one at a time, so that it pays to wait for the end of a tick. */
   readonly batches: boolean;
@@ -118,7 +123,7 @@ export interface Driver {
   connect(to: Endpoint | null): Promise<void>;
   /** The local address; `0.0.0.0:0` or `[::]:0` until there is one. */
   local(): Endpoint;
-  /** The peer, once `connect` has named one: its address as the kernel has it. */
+  /** The peer, once `connect` has named one: its address as the kernel has it, with the scope that it was given. */
   remote(): Endpoint;
   setOption(option: Option, value: OptionValue): void;
   getOption(option: Option): OptionValue;
@@ -142,7 +147,11 @@ export interface Driver {
    *   waits, and `settled()` will tell.
    */
   send(batch: Outbound): number;
-  /** Bytes of the largest packet that goes whole to a destination, as far as is known now; `undefined` where it is not. */
+  /**
+   * Bytes of the largest packet that goes whole to a destination, as far as is known now; `undefined` where it is not.
+   *
+   * @throws `OSError` `ENODEV` for a scope that is no interface.
+   */
   pathMtu(to: Endpoint): number | undefined;
   /** What this socket can do now: less than the stack, where the system refused a thing. */
   readonly capabilities: Capabilities;

@@ -32,6 +32,17 @@ export function isMulticast(bytes: Uint8Array): boolean {
   return bytes.length === 4 ? first >= 224 && first <= 239 : first === 0xff;
 }
 
+/**
+ * Whether an IPv6 address means another host on each link: link-local ones, and multicast within an interface or a link. Of
+ * these alone the kernel reads the scope (`__ipv6_addr_needs_scope_id`, include/net/ipv6.h).
+ */
+export function isOfOneLink(bytes: Uint8Array): boolean {
+  const [first = 0, second = 0] = bytes;
+  if (bytes.length !== 16) return false;
+  if (first === 0xff) return (second & 0x0f) === 1 || (second & 0x0f) === 2;
+  return first === 0xfe && (second & 0xc0) === 0x80;
+}
+
 /** Whether 16 bytes are an IPv4 address inside IPv6 (`::ffff:a.b.c.d`, RFC 4291 section 2.5.5.2). */
 export function isMapped(bytes: Uint8Array): boolean {
   return (

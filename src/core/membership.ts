@@ -1,14 +1,7 @@
 /** Changes of multicast membership: what sockets take, and what their errors say. */
 
-import {
-  Address,
-  type Endpoint,
-  type Family,
-  forFamily,
-  isEndpoint,
-  scopeConflict,
-  unmapped,
-} from "./address.js";
+import { Address, type Endpoint, type Family, forFamily, isEndpoint, unmapped } from "./address.js";
+import { scopeConflict } from "./scopes.js";
 import { AF_INET, AF_INET6 } from "./constants.js";
 import { OSError, wrongType } from "./errors.js";
 import { isMulticast, parseLiteral } from "./ip.js";

@@ -1,6 +1,7 @@
 import { type Endpoint, isOverIPv4 } from "./address.js";
 import type { Clock } from "./driver.js";
 import type { PathMtuChange } from "./events.js";
+import { OSError } from "./errors.js";
 import { payloadLimit } from "./failure.js";
 
 /** Bytes of the IP and UDP headers in front of a payload (RFC 791 without options, RFC 8200, RFC 768). */
@@ -48,9 +49,13 @@ export class PathMtus {
     this.#changed = changed;
   }
 
-  /** The path MTU to `to`, as the system has it now; `undefined` where it does not tell. */
+  /**
+   * The path MTU to `to`, as the system has it now; `undefined` where it does not tell.
+   *
+   * @throws `OSError` `ENODEV` for a scope that is no interface.
+   */
   mtu(to: Endpoint): number | undefined {
-    return this.#look(to).mtu;
+    return this.#enter(to, this.#ask(to)).mtu;
   }
 
   /** Bytes of payload that go whole to `to`, as far as was known a few seconds ago; `Infinity` where that is unknown. */
@@ -65,8 +70,18 @@ export class PathMtus {
   }
 
   #look(to: Endpoint, told?: { readonly from: string | undefined }): Path {
+    let mtu: number | undefined;
+    try {
+      mtu = this.#ask(to);
+    } catch (error) {
+      // Its interface is gone.
+      if (!(error instanceof OSError)) throw error;
+    }
+    return this.#enter(to, mtu, told);
+  }
+
+  #enter(to: Endpoint, mtu: number | undefined, told?: { readonly from: string | undefined }): Path {
     const before = this.#paths.get(to.host);
-    const mtu = this.#ask(to);
     const maxPayload = mtu === undefined ? Infinity : payloadWithin(mtu, to);
     const path = { mtu, maxPayload, until: this.#clock.now() + believedMs };
     if (!before && this.#paths.size === mostHosts) {

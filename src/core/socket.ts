@@ -9,6 +9,7 @@ import {
   type Family,
   forFamily,
   isEndpoint,
+  isOverIPv4,
 } from "./address.js";
 import { knownAddress } from "./address-cache.js";
 import type { Ancillary } from "./ancillary.js";
@@ -88,7 +89,8 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    *
    * @param address port 0 lets the kernel choose; host `""` is every interface.
    * @throws (rejects) `OSError` `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `EINVAL` when bound already, `EAFNOSUPPORT`,
-   *   `ENODEV` for a scope that is no interface, `ENOTFOUND`, `EBADF`, `ECANCELED` by `close()`.
+   *   `ENODEV` for a scope that is no interface, `EADDRNOTAVAIL` for one that does not have the address, `EINVAL` for the
+   *   scope of a group or of every interface, `ENOTFOUND`, `EBADF`, `ECANCELED` by `close()`.
    */
   async bind(address: AddressLike): Promise<void> {
     const at = this.#address(address, "bind");
@@ -100,11 +102,13 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    * Chooses one peer: `send` goes there, and only its datagrams arrive from now on. `connect(2)`.
    *
    * @param address `null` dissolves the association; the local port stays.
+   *   A scope (`ff05::1%eth1`) is the interface that datagrams to the peer leave by.
    * @throws (rejects) `OSError` `ENETUNREACH`, `EACCES` for a broadcast address without `SO_BROADCAST`, `EINVAL` for port
-   *   0, `EAFNOSUPPORT`, `ENODEV`, `ENOTFOUND`, `EBADF`, `ECANCELED`. The peer that was before stays.
+   *   0 and for the scope of an IPv4 address, `EAFNOSUPPORT`, `ENODEV`, `ENOTFOUND`, `ENOTSUP` for a scope that the driver
+   *   cannot heed, `EBADF`, `ECANCELED`. The peer that was before stays.
    */
   async connect(address: AddressLike | null): Promise<void> {
-    const to = address === null ? null : this.#destination(address, "connect");
+    const to = address === null ? null : unscopedIPv4(this.#destination(address, "connect"), "connect");
     const engine = this.#open("connect");
     const turn = ++this.#connectTurn;
     this.#connects = to !== null;
@@ -121,10 +125,12 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    * Sends one datagram. `sendto(2)`. The first one binds a port, which then stays. `data` is copied at the call.
    *
    * @param data at most 65,507 bytes over IPv4, 65,527 over IPv6; above about 1,400 it may travel in fragments.
+   * @param address a scope is the interface that the datagram leaves by, also of addresses that are not link-local.
    * @returns the bytes handed to the kernel. UDP does not tell whether they arrived.
    * @throws (rejects) `OSError` `EMSGSIZE` with `limit`, `ENOTFOUND`, `ENETUNREACH`, `EHOSTUNREACH`, `EACCES` for a
    *   broadcast address without `SO_BROADCAST`, `EPERM` by a firewall, `ENOBUFS`, `EINVAL` for port 0, `EAFNOSUPPORT`,
-   *   `ENODEV`, `ENOTSUP` elsewhere than to the peer on a connected `dgram` socket, `EBADF`, `ECANCELED`.
+   *   `ENODEV`, `ENOTSUP` elsewhere than to the peer on a connected `dgram` socket, and for a scope that the driver cannot
+   *   heed, `EBADF`, `ECANCELED`.
    */
   sendto(data: Data, address: AddressLike): Promise<number> {
     return this.#send("sendto", data, address);
@@ -145,7 +151,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    *
    * @param message the payload, copied at the call, and where it goes: the connected peer without an `address`.
    * @throws (rejects) as `sendto` and `send`, and `OSError` `EINVAL` or, over IPv4, `ENETUNREACH` for a `source` that is
-   *   not this host's, `ENODEV` for an interface that is not there, `ENOTSUP` where the driver lacks the feature `packetInfo`, or `pathMtu` for `probe`.
+   *   not this host's, `EINVAL` for an `interface` that is not the scope of the address, `ENODEV` for an interface that is not there, `ENOTSUP` where the driver lacks the feature `packetInfo`, or `pathMtu` for `probe`.
    */
   sendmsg(message: OutgoingDatagram): Promise<number> {
     try {
@@ -391,7 +397,8 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    * @param address an IP literal; the port does not matter.
    * @returns bytes of the largest packet that goes whole, IP header and all; `undefined` without the feature `pathMtu`,
    *   and where there is no route.
-   * @throws `OSError` `EINVAL` for a name, `EAFNOSUPPORT`, `EBADF`; `TypeError`, `RangeError`.
+   * @throws `OSError` `EINVAL` for a name, `ENODEV` for a scope that is no interface, `EAFNOSUPPORT`, `EBADF`; `TypeError`,
+   *   `RangeError`.
    */
   pathMtu(address: AddressLike): number | undefined {
     return this.#open("pathMtu").paths.mtu(this.#literal(address, "pathMtu"));
@@ -476,7 +483,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
 
   #literal(input: AddressLike, syscall: string): Endpoint {
     const to = this.#address(input, syscall);
-    if (isEndpoint(to)) return to;
+    if (isEndpoint(to)) return unscopedIPv4(to, syscall);
     const text = "this takes an IP address, not a name: resolve it first";
     throw new OSError("EINVAL", { syscall, address: to.host, port: to.port, text });
   }
@@ -568,6 +575,14 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
 }
 
 const v6Only = findOption(c.IPPROTO_IPV6, c.IPV6_V6ONLY, c.AF_INET6, "getsockopt");
+
+/** The kernel has no way to look for a route to an IPv4 address by an interface: `::ffff:10.0.0.1%eth1`. */
+function unscopedIPv4<A extends Address>(address: A, syscall: string): A {
+  const { host, port, scope } = address;
+  if (scope === undefined || !isOverIPv4(address)) return address;
+  const text = `an IPv4 address has no scope: SO_BINDTODEVICE keeps the socket to ${scope}`;
+  throw new OSError("EINVAL", { syscall, address: host, port, text });
+}
 
 /** Nothing is left to tell a program that has ended. */
 function unlessEnded(stack: Stack, reject: (reason: unknown) => void): (reason: unknown) => void {

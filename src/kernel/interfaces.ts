@@ -1,9 +1,10 @@
 import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 
-import type { Endpoint, Family } from "../core/address.js";
+import { type Endpoint, type Family, isWildcard, unmapped } from "../core/address.js";
+import { bindsToAllText, lacksAddressText, wideScope, withoutWideScope } from "../core/scopes.js";
 import { AF_INET } from "../core/constants.js";
 import { OSError } from "../core/errors.js";
-import { parseLiteral } from "../core/ip.js";
+import { isMulticast, parseLiteral } from "../core/ip.js";
 
 /**
  * An interface in the form that `node:dgram` takes: an IPv4 address of its own, or `::%name`.
@@ -46,6 +47,46 @@ export function hostFor({ host, port, scope }: Endpoint, syscall: string): strin
   const name = interfaceNamed(scope);
   if (name === undefined) throw new OSError("ENODEV", { syscall, address: host, port });
   return `${host.slice(0, host.indexOf("%"))}%${name}`;
+}
+
+/**
+ * The host of a destination in the form that libuv takes.
+ *
+ * @throws `OSError` `ENODEV` as `hostFor` does; `ENOTSUP` for a scope that the kernel does not read in the address, since
+ *   libuv sends no packet info.
+ */
+export function destinationFor(to: Endpoint, syscall: string): string {
+  const host = hostFor(to, syscall);
+  const scope = wideScope(to);
+  if (scope === undefined) return host;
+  const name = interfaceNamed(scope) ?? "";
+  // By another interface it would not leave.
+  if (withoutWideScope(to).host === "::1" && networkInterfaces()[name]?.some(({ internal }) => internal))
+    return host;
+  const text = `the dgram driver cannot choose the interface ${name} for this address: the native driver can`;
+  throw new OSError("ENOTSUP", { syscall, address: to.host, port: to.port, text });
+}
+
+/**
+ * Checks that an interface has the address to bind to, where its scope names one and the kernel does not read it.
+ *
+ * @throws `OSError` `EADDRNOTAVAIL` where the interface does not have it, `ENODEV` where there is none, `EINVAL` for
+ *   groups and for every interface, which the kernel binds to on all of them.
+ */
+export function checkBindScope(at: Endpoint): void {
+  const scope = wideScope(at);
+  if (scope === undefined) return;
+  const plain = withoutWideScope(at);
+  const { host } = plain;
+  const about = { syscall: "bind", address: at.host, port: at.port };
+  const literal = parseLiteral(host);
+  if (isWildcard(host) || (literal && isMulticast(literal.bytes))) {
+    throw new OSError("EINVAL", { ...about, text: bindsToAllText(host) });
+  }
+  const name = interfaceNamed(scope);
+  if (name === undefined) throw new OSError("ENODEV", about);
+  if (hasAddress(networkInterfaces()[name], unmapped(plain).host)) return;
+  throw new OSError("EADDRNOTAVAIL", { ...about, text: lacksAddressText(name) });
 }
 
 /** The name of the interface that a scope gives by its name or its number; `undefined` where there is none. */

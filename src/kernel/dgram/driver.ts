@@ -14,7 +14,7 @@ import { failure } from "../../core/failure.js";
 import { type DriverCounts, noCounts } from "../../core/stats.js";
 import { realClock } from "../clock.js";
 import { bufferSize } from "../buffers.js";
-import { hostFor } from "../interfaces.js";
+import { checkBindScope, destinationFor, hostFor } from "../interfaces.js";
 import { toOSError, toSendError } from "./errors.js";
 import { DgramOptions } from "./options.js";
 
@@ -47,7 +47,9 @@ export class DgramDriver implements Driver {
   readonly #options: DgramOptions;
   #socket: dgram.Socket | undefined;
   #boundTo: Endpoint;
+  /** The connected peer as the kernel has it, and as it was given. */
   #peer: Endpoint | null = null;
+  #peerGiven: Endpoint | null = null;
   /** What lies unread, from `#first` to `#end`. */
   readonly #queue: (Unread | undefined)[] = [];
   #first = 0;
@@ -190,7 +192,8 @@ export class DgramDriver implements Driver {
     else this.#keeper.unref();
   }
 
-  pathMtu(): undefined {
+  pathMtu(to: Endpoint): undefined {
+    hostFor(to, "pathMtu");
     return undefined;
   }
 
@@ -210,6 +213,7 @@ export class DgramDriver implements Driver {
   #open(at: Endpoint): dgram.Socket {
     if (this.#closed) throw new OSError("EBADF", { syscall: "bind", address: at.host, port: at.port });
     const host = hostFor(at, "bind");
+    checkBindScope(at);
     const socket = dgram.createSocket({
       type: this.#family === AF_INET ? "udp4" : "udp6",
       lookup: (host, _options, done) => done(null, host, this.#family === AF_INET ? 4 : 6),
@@ -237,12 +241,14 @@ export class DgramDriver implements Driver {
 
   #connect(socket: dgram.Socket, to: Endpoint): Promise<void> {
     return new Promise((resolve, reject) => {
-      socket.connect(to.port, hostFor(to, "connect"), (error?: Error) => {
+      socket.connect(to.port, destinationFor(to, "connect"), (error?: Error) => {
         if (error) {
           reject(toOSError(error, "connect", to));
           return;
         }
-        this.#peer = to;
+        const { address, port } = socket.remoteAddress();
+        this.#peer = sharedAddress(address, port) as Endpoint;
+        this.#peerGiven = to;
         resolve();
       });
     });
@@ -267,9 +273,10 @@ export class DgramDriver implements Driver {
   #host(to: Endpoint | null): string | undefined {
     if (!this.#peer) {
       if (!to) throw new OSError("EDESTADDRREQ", { syscall: "send" });
-      return this.#family === AF_INET ? to.host : hostFor(to, "sendto");
+      return this.#family === AF_INET ? to.host : destinationFor(to, "sendto");
     }
-    if (!to || to.equals(this.#peer)) return undefined;
+    // However it is written: `0.0.0.0` is this host.
+    if (!to || to.equals(this.#peer) || this.#peerGiven?.equals(to) === true) return undefined;
     const text = "the dgram driver sends nowhere else while connected: the native driver does";
     throw failure("ENOTSUP", to, this.#peer, { text });
   }

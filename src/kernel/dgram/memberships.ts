@@ -1,6 +1,6 @@
 import type dgram from "node:dgram";
 
-import { scopeConflict } from "../../core/address.js";
+import { scopeConflict } from "../../core/scopes.js";
 import { OSError } from "../../core/errors.js";
 import type { Membership, MembershipCall } from "../../core/membership.js";
 import { type SourceFilter, changeFilter } from "../../core/source-filter.js";

@@ -2,12 +2,13 @@ import { Buffer } from "node:buffer";
 import { markAsUntransferable } from "node:worker_threads";
 
 import { type Endpoint, type Family, anyAddress, isOverIPv4 } from "../../core/address.js";
+import { boundElsewhereText, peerOf } from "../../core/scopes.js";
 import { AF_INET, IPPROTO_IP, IPPROTO_IPV6, IPV6_TCLASS, IP_TOS, SOL_SOCKET } from "../../core/constants.js";
 import { type Capabilities, unavailable } from "../../core/capabilities.js";
 import { Chunks } from "../../core/chunks.js";
 import type { Closing, Driver, DriverEvents, DriverOptions, LedgerEvent, Sink } from "../../core/driver.js";
 import { codeOf } from "../../core/errno.js";
-import { OSError, fromErrno } from "../../core/errors.js";
+import { type OSError, fromErrno } from "../../core/errors.js";
 import type { Delivery } from "../../core/delivery.js";
 import { failure } from "../../core/failure.js";
 import type { Membership } from "../../core/membership.js";
@@ -17,6 +18,7 @@ import { payloadWithin } from "../../core/path-mtu.js";
 import type { DriverCounts } from "../../core/stats.js";
 import { bufferSize } from "../buffers.js";
 import { membershipRefused } from "../memberships.js";
+import { checkBindScope } from "../interfaces.js";
 import {
   type Addon,
   type Handle,
@@ -74,7 +76,9 @@ export class NativeDriver implements Driver {
   readonly #handle: Handle;
   readonly #deliveries: Deliveries | undefined;
   #boundTo: Endpoint;
+  /** The connected peer as the kernel has it, with its scope; and as it was given. */
   #peer: Endpoint | undefined;
+  #peerGiven: Endpoint | undefined;
   readonly #news: News;
   /** What is to be told once the call to this driver has returned. */
   readonly #untold: LedgerEvent[] = [];
@@ -131,7 +135,9 @@ export class NativeDriver implements Driver {
 
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
   async bind(at: Endpoint): Promise<void> {
-    this.#check(this.#handle.bind(this.#names.write(at, "bind")), "bind", at);
+    const name = this.#names.write(at, "bind");
+    checkBindScope(at);
+    this.#check(this.#handle.bind(name), "bind", at);
     this.#boundTo = at;
   }
 
@@ -140,7 +146,8 @@ export class NativeDriver implements Driver {
     if (this.#peer) this.#disconnect();
     if (!to) return;
     this.#check(this.#handle.connect(this.#names.write(to, "connect")), "connect", to);
-    this.#peer = to;
+    this.#peer = peerOf(this.#remoteName(), to);
+    this.#peerGiven = to;
   }
 
   local(): Endpoint {
@@ -150,9 +157,7 @@ export class NativeDriver implements Driver {
   }
 
   remote(): Endpoint {
-    const name = Buffer.alloc(nameBytes);
-    this.#check(this.#handle.remote(name), "getpeername");
-    return this.#names.read(name);
+    return this.#peer ?? this.#remoteName();
   }
 
   setOption(option: Option, value: OptionValue): void {
@@ -222,13 +227,13 @@ export class NativeDriver implements Driver {
   send(batch: Outbound): number {
     const from = batch.settled;
     const to = batch.peer(from);
-    const news = to && this.#peer && !to.equals(this.#peer) ? undefined : this.#news.takeRefusal();
+    const news = this.#isForPeer(to) ? this.#news.takeRefusal() : undefined;
     if (news) {
       // As the kernel does: what waited is the error of the next call, which sends nothing.
       batch.fail(from, failure(news.code, batch.peer(from), this.#peer ?? null, { text: news.text }));
       return 1;
     }
-    const count = describe(batch, from, this.#addon, this.#names, (to) => this.#tosTo(to));
+    const count = describe(batch, from, this.#addon, this.#names, this.#peer, (to) => this.#tosTo(to));
     if (count === 0) return 1;
     this.#calls.send++;
     const result = batch.how(from)?.probe
@@ -269,14 +274,8 @@ export class NativeDriver implements Driver {
   }
 
   pathMtu(to: Endpoint): number | undefined {
-    try {
-      const mtu = this.#handle.pathMtu(this.#names.write(to, "pathMtu"));
-      return mtu > 0 ? mtu : undefined;
-    } catch (error) {
-      // Its interface is gone.
-      if (error instanceof OSError) return undefined;
-      throw error;
-    }
+    const mtu = this.#handle.pathMtu(this.#names.write(to, "pathMtu"));
+    return mtu > 0 ? mtu : undefined;
   }
 
   close(): Closing {
@@ -370,6 +369,17 @@ export class NativeDriver implements Driver {
     return value.readUInt8(littleEndian ? 0 : 3);
   }
 
+  #remoteName(): Endpoint {
+    const name = Buffer.alloc(nameBytes);
+    this.#check(this.#handle.remote(name), "getpeername");
+    return this.#names.read(name);
+  }
+
+  /** Whether a datagram goes to the connected peer, however that is written: `0.0.0.0` is this host. */
+  #isForPeer(to: Endpoint | null): boolean {
+    return !to || !this.#peer || to.equals(this.#peer) || this.#peerGiven?.equals(to) === true;
+  }
+
   #next(): LedgerEvent | undefined {
     return this.#closed ? undefined : this.#untold.shift();
   }
@@ -386,6 +396,9 @@ export class NativeDriver implements Driver {
       const text = `message of ${batch.length(index)} bytes is over the limit of ${limit} of a path MTU of ${mtu}`;
       return failure(code, to, peer, { limit, text });
     }
+    const by = batch.how(index)?.interface ?? destination?.scope;
+    if (code === "EINVAL" && by !== undefined && !source)
+      return failure(code, to, peer, { text: boundElsewhereText(by) });
     // Of a source that is not this host's, IPv4 and IPv6 say different things.
     if (!source || (code !== "EINVAL" && code !== "ENETUNREACH"))
       return failure(code, to, peer, { text: this.#news.text() });

@@ -1,4 +1,4 @@
-import { scopeConflict } from "../../core/address.js";
+import { scopeConflict } from "../../core/scopes.js";
 import { AF_INET, IPPROTO_IP, IPPROTO_IPV6 } from "../../core/constants.js";
 import { parseLiteral } from "../../core/ip.js";
 import type { Membership, MembershipCall } from "../../core/membership.js";

@@ -37,7 +37,7 @@ export class News {
   take(peer: Endpoint | undefined): boolean {
     if (this.#addon.reports.numbers[0] === 0) return false;
     for (const event of takeReports(this.#addon, this.#names, peer)) {
-      if (event.type === "unreachable" && peer && event.report.destination?.equals(peer))
+      if (event.type === "unreachable" && peer && event.report.destination === peer)
         this.#said = event.report;
       this.#tell(event);
     }

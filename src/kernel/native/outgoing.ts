@@ -1,4 +1,5 @@
 import type { Endpoint } from "../../core/address.js";
+import { scopeConflict, wideScope } from "../../core/scopes.js";
 import { type Ancillary, leaveAlike } from "../../core/ancillary.js";
 import type { OSError } from "../../core/errors.js";
 import type { Outbound } from "../../core/outbound.js";
@@ -6,9 +7,20 @@ import { type Addon, datagramNumbers, howNumbers, mostDatagrams, nameBytes } fro
 import { howOf } from "./hows.js";
 import type { Names } from "./names.js";
 
+/** Names nothing. */
+const asTheSocket: Ancillary = {
+  source: undefined,
+  interface: undefined,
+  ttl: undefined,
+  tos: undefined,
+  ecn: undefined,
+  probe: false,
+};
+
 /**
  * Writes the datagrams of a batch from `from` on where the addon reads them, as many as one send takes.
  *
+ * @param connected the connected peer.
  * @param tosTo what datagrams to a peer have for their TOS, where they do not name it.
  * @returns how many; 0 when the first has failed, because its peer could not be written.
  */
@@ -17,6 +29,7 @@ export function describe(
   from: number,
   { outbox }: Addon,
   known: Names,
+  connected: Endpoint | undefined,
   tosTo: (peer: Endpoint | null) => number,
 ): number {
   const { datagrams, names, hows } = outbox;
@@ -32,24 +45,26 @@ export function describe(
     const how = plain ? undefined : batch.how(from + index);
     // A search of the path MTU changes the socket for as long as it takes to send one datagram.
     if (index > 0 && (how?.probe === true || lastHow?.probe === true)) return index;
-    if (!leaveAlike(how, lastHow) || !writtenAlike(peer, last)) {
+    if (index === 0 || !leaveAlike(how, lastHow) || !writtenAlike(peer, last)) {
       last = peer;
       lastHow = how;
-      slot = peer || how ? slots++ : -1;
-      if (slot >= 0) {
-        try {
+      try {
+        const to = peer ?? connected;
+        const leaving = to ? withScope(to, how, known) : how;
+        slot = peer || leaving ? slots++ : -1;
+        if (slot >= 0) {
           if (peer) known.writeTo(names, slot, peer, "sendto");
           else names[(slot * nameBytes) / 4] = 0;
-          if (how)
+          if (leaving)
             hows.set(
-              howOf(how, known, "sendmsg", () => tosTo(peer)),
+              howOf(leaving, known, "sendmsg", () => tosTo(peer)),
               slot * howNumbers,
             );
           else hows[slot * howNumbers] = 0;
-        } catch (error) {
-          if (index === 0) batch.fail(from, error as OSError);
-          return index;
         }
+      } catch (error) {
+        if (index === 0) batch.fail(from, error as OSError);
+        return index;
       }
     }
     const at = index * datagramNumbers;
@@ -63,4 +78,21 @@ export function describe(
 /** To the letter: scopes of one host may be different ways to it. */
 function writtenAlike(one: Endpoint | null, other: Endpoint | null): boolean {
   return one === other || (one?.port === other?.port && one?.host === other?.host);
+}
+
+/**
+ * How datagrams to `to` leave: as they name it, and by the interface of a scope that the kernel does not read.
+ *
+ * @throws `OSError` `ENODEV` for a scope that is no interface; `EINVAL` where the datagrams name another interface.
+ */
+function withScope(to: Endpoint, how: Ancillary | undefined, known: Names): Ancillary | undefined {
+  const { scope } = to;
+  if (scope === undefined) return how;
+  known.write(to, "sendto");
+  if (how?.interface !== undefined) {
+    if (known.interfaceIndex(how.interface, "sendmsg") === known.interfaceIndex(scope, "sendmsg")) return how;
+    throw scopeConflict("sendmsg", to, `interface is ${how.interface}`);
+  }
+  const by = wideScope(to);
+  return by === undefined ? how : { ...(how ?? asTheSocket), interface: by };
 }

@@ -14,7 +14,8 @@ export function takeReports({ reports }: Addon, names: Names, peer: Endpoint | u
   for (let index = 0; index < count; index++) {
     const start = reportsHeadNumbers + index * reportNumbers;
     const [error = 0, version = 0, type = 0, code = 0] = numbers.subarray(start, start + reportNumbers);
-    const destination = endpointAt(reported, names, index * 2) ?? peer;
+    const about = endpointAt(reported, names, index * 2);
+    const destination = !about || peer?.equals(about) === true ? peer : about;
     const from = endpointAt(reported, names, index * 2 + 1)?.host;
     const kind = version === 0 ? undefined : icmpKind(version === 4 ? 4 : 6, type, code);
     if (codeOf(error) === "EMSGSIZE") events.push({ type: "tooBig", destination, from });

@@ -1,4 +1,12 @@
 import { type Endpoint, type Family, anyAddress, isWildcard } from "../../core/address.js";
+import {
+  bindsToAllText,
+  boundElsewhereText,
+  lacksAddressText,
+  scopeConflictText,
+  wideScope,
+  withoutWideScope,
+} from "../../core/scopes.js";
 import { sharedAddress } from "../../core/address-cache.js";
 import type { Ancillary } from "../../core/ancillary.js";
 import { AF_INET } from "../../core/constants.js";
@@ -71,6 +79,12 @@ export class Binding implements Bound {
     return this.#peer;
   }
 
+  /** The endpoint of a host as it is in packets: the peer itself where that is meant. */
+  known(host: string, port: number): Endpoint {
+    if (this.#peer?.port === port && this.#peerHost === host) return this.#peer;
+    return sharedAddress(forSocket(host, this.#family), port) as Endpoint;
+  }
+
   /** @throws `OSError` of bind(2): `EINVAL`, `ENODEV`, `EADDRNOTAVAIL`, `EADDRINUSE`. */
   bind(at: Endpoint): void {
     const about = { syscall: "bind", address: at.host, port: at.port };
@@ -78,8 +92,9 @@ export class Binding implements Bound {
     const host = onTheWire(at.host);
     if (at.scope !== undefined && !this.#ip.interface(at.scope)) throw new OSError("ENODEV", about);
     if (!this.#mayBind(host)) throw new OSError("EADDRNOTAVAIL", about);
+    this.#checkScope(at, host);
     this.#take(host, at.port, about);
-    this.#boundTo = this.#local = at.withPort(this.port) as Endpoint;
+    this.#boundTo = this.#local = withoutWideScope(at).withPort(this.port) as Endpoint;
     this.#route = undefined;
   }
 
@@ -98,7 +113,8 @@ export class Binding implements Bound {
     if (way.kind === "broadcast" && !this.options.broadcast) throw new OSError("EACCES", about);
     this.#bindAtNeed();
     const host = forSocket(way.destination, this.#family);
-    this.#peer = sharedAddress(host, to.port) as Endpoint;
+    const scope = to.scope === undefined || isLoopback(way.destination) ? "" : `%${to.scope}`;
+    this.#peer = sharedAddress(host + scope, to.port) as Endpoint;
     this.#peerHost = way.destination;
     if (isWildcard(this.#boundTo.host)) {
       this.#local = sharedAddress(forSocket(way.source, this.#family), this.port) as Endpoint;
@@ -121,7 +137,7 @@ export class Binding implements Bound {
     const last = this.#route;
     if (how === undefined && last?.to === to && last.generation === generation) return last;
     const way = this.wayTo(to, how);
-    if (typeof way === "string") return { code: way };
+    if (typeof way === "string") return { code: way, ...this.#whyNot(way, to, how) };
     if (way.kind === "broadcast" && !this.options.broadcast) return { code: "EACCES" };
     const source = how?.source ? onTheWire(how.source.host) : this.#sourceOf(way);
     if (how?.source && !this.#ip.isOwn(source)) {
@@ -143,12 +159,19 @@ export class Binding implements Bound {
   wayTo(to: Endpoint, how?: Ancillary): Way | string {
     const host = onTheWire(to.host);
     const { device, multicastInterface } = this.options;
-    let by = how?.interface ?? to.scope ?? (device === "" ? undefined : device);
+    const bound = device === "" ? undefined : device;
+    let by = how?.interface ?? to.scope ?? bound;
     if (by === undefined && multicastInterface !== undefined && isGroup(host) && host !== limitedBroadcast)
       by = multicastInterface;
     if (by === undefined || isWildcard(by)) return this.#ip.way(host);
     const found = this.#ip.interface(by);
-    return found ? this.#ip.way(host, found) : "ENODEV";
+    if (!found) return "ENODEV";
+    for (const other of [to.scope, bound]) {
+      if (other === undefined || other === by) continue;
+      const same = this.#ip.interface(other);
+      if (same !== found) return same ? "EINVAL" : "ENODEV";
+    }
+    return this.#ip.way(host, found);
   }
 
   score({ version, source, destination }: Packet, sourcePort: number, at: Interface): number {
@@ -186,6 +209,25 @@ export class Binding implements Bound {
     if (!isWildcard(bound) && bound !== source && !this.#ip.isOwn(source)) return false;
     const port = content.protocol === "udp" ? content.destinationPort : 0;
     return !this.#peer || (this.#peerHost === destination && this.#peer.port === port) || !isWildcard(bound);
+  }
+
+  /** Why datagrams cannot leave by what names an interface, where two of them differ. */
+  #whyNot(code: string, to: Endpoint, how: Ancillary | undefined): { text?: string } {
+    if (code !== "EINVAL") return {};
+    const named = how?.interface === undefined ? undefined : `interface is ${how.interface}`;
+    if (to.scope !== undefined && named !== undefined) return { text: scopeConflictText(to, named) };
+    return { text: boundElsewhereText(how?.interface ?? to.scope ?? "") };
+  }
+
+  /** @throws `OSError` where the scope of an address to bind to is of another interface, or of none (bind(2) reads no such). */
+  #checkScope(at: Endpoint, host: string): void {
+    const scope = wideScope(at);
+    if (scope === undefined) return;
+    const about = { syscall: "bind", address: at.host, port: at.port };
+    if (isWildcard(host) || isGroup(host))
+      throw new OSError("EINVAL", { ...about, text: bindsToAllText(host) });
+    if (this.#ip.interface(host) === this.#ip.interface(scope)) return;
+    throw new OSError("EADDRNOTAVAIL", { ...about, text: lacksAddressText(scope) });
   }
 
   #sourceOf(way: Way): string {

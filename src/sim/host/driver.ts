@@ -1,8 +1,8 @@
 import { Buffer } from "node:buffer";
 import { markAsUntransferable } from "node:worker_threads";
 
-import { type Endpoint, type Family, isWildcard, scopeConflict } from "../../core/address.js";
-import { sharedAddress } from "../../core/address-cache.js";
+import { type Endpoint, type Family, isWildcard } from "../../core/address.js";
+import { scopeConflict } from "../../core/scopes.js";
 import { AF_INET } from "../../core/constants.js";
 import type { Capabilities } from "../../core/capabilities.js";
 import { Chunks } from "../../core/chunks.js";
@@ -217,6 +217,7 @@ export class SimDriver implements Driver, BoundSocket {
 
   pathMtu(to: Endpoint): number | undefined {
     const way = this.binding.wayTo(to);
+    if (way === "ENODEV") throw new OSError(way, { syscall: "pathMtu", address: to.host, port: to.port });
     return typeof way === "string" ? undefined : this.#ip.mtu(way);
   }
 
@@ -273,7 +274,7 @@ export class SimDriver implements Driver, BoundSocket {
 
   hear({ type, code, mtu, about }: IcmpError, port: number, from: string): void {
     if (this.#crashed) return;
-    const destination = sharedAddress(forSocket(about.destination, this.#family), port) as Endpoint;
+    const destination = this.binding.known(about.destination, port);
     const said = forSocket(from, this.#family);
     if (mtu > 0) {
       this.#tell({ type: "tooBig", destination, from: said });
@@ -283,7 +284,7 @@ export class SimDriver implements Driver, BoundSocket {
     const kind = icmpKind(about.version, type, code);
     this.#tell({ type: "unreachable", report: { destination, code: name, kind, from: said } });
     const { peer } = this.binding;
-    if (!peer?.equals(destination)) return;
+    if (peer !== destination) return;
     const { host: address, port: at } = peer;
     const text = name === "ECONNREFUSED" ? undefined : `${kind}, from ${said}`;
     this.#refusal = new OSError(name, { syscall: "recvfrom", address, port: at, text });

@@ -300,6 +300,8 @@ export class Ip {
       return source === undefined ? "ENETUNREACH" : { version, destination, kind, by: chosen, source };
     }
     if (this.isOwn(destination)) {
+      // Linux looks for an IPv6 address of its own on the interface that was named alone.
+      if (by && version === 6 && by !== this.interface(destination)) return "ENETUNREACH";
       const source = this.#own.has(destination) ? destination : version === 4 ? "127.0.0.1" : "::1";
       return { version, destination, kind: "unicast", by: this.lo, source };
     }

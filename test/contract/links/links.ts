@@ -52,7 +52,7 @@ function linkEnd(index: 0 | 1): LinkEnd {
   return {
     name: names[index] ?? "",
     mark: `link${index} `,
-    own: (family = AF_INET) => at(family, 1),
+    own: (family = AF_INET) => new Address(at(family, 1), 0).host,
     neighbour: (family = AF_INET) => new Address(at(family, 2), neighbourPort),
   };
 }

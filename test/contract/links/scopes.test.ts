@@ -1,0 +1,258 @@
+import {
+  AF_INET6,
+  Address,
+  IPPROTO_IPV6,
+  IPV6_MULTICAST_IF,
+  SOL_SOCKET,
+  SO_REUSEADDR,
+  type Socket,
+} from "datagram";
+import { expect } from "vitest";
+
+import { contract, failure, soon, texts } from "../world.js";
+import { answer, heardGroups, type LinkEnd, linkLocalGroup, links, neighbourPort } from "./links.js";
+
+const group = heardGroups[AF_INET6];
+
+/** The group that both neighbours are in, by one link. */
+function groupBy({ name }: LinkEnd): Address {
+  return new Address(`${group}%${name}`, neighbourPort);
+}
+
+/** The neighbour of a link, with the scope of it or of the other. */
+function neighbourBy(link: LinkEnd, { name }: LinkEnd): Address {
+  return new Address(`${link.neighbour(AF_INET6).host}%${name}`, neighbourPort);
+}
+
+/** What the neighbours answered that were reached, in the order of their links. The socket has sent all by now. */
+async function reached(s: Socket, datagrams: number): Promise<string[]> {
+  return (await texts(s, datagrams)).sort();
+}
+
+contract(
+  "a group with a scope that is not link-local leaves by the link of its scope",
+  async ({ socket }) => {
+    for (const link of links) {
+      const s = socket(AF_INET6);
+      await s.sendto("who?", groupBy(link));
+      expect(await answer(s)).toBe(`${link.mark}who?`);
+      // Also where the socket says otherwise.
+      for (const { name } of links) {
+        s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF, name);
+        await s.sendto(name, groupBy(link));
+        expect(await answer(s)).toBe(`${link.mark}${name}`);
+      }
+      for (const { neighbour } of links) await s.sendto("end", neighbour(AF_INET6));
+      expect(await reached(s, 2)).toEqual(["link0 end", "link1 end"]);
+    }
+  },
+  "packetInfo",
+);
+
+contract(
+  "two scopes of one group in one batch leave each by its own link",
+  async ({ socket }) => {
+    const s = socket(AF_INET6);
+    const [first, second] = links.map(groupBy) as [Address, Address];
+    const items = Array.from({ length: 40 }, (_, index) => ({
+      data: "x",
+      address: index % 2 === 0 ? first : second,
+    }));
+    await s.sendMany(items);
+    await s.sendMany(["y", "y"], second);
+    await Promise.all([first, second, first].map((to) => s.sendto("z", to)));
+    const counts: Record<string, number> = {};
+    for (const text of await texts(s, 45)) counts[text] = (counts[text] ?? 0) + 1;
+    expect(counts).toEqual({ "link0 x": 20, "link1 x": 20, "link1 y": 2, "link0 z": 2, "link1 z": 1 });
+  },
+  "packetInfo",
+);
+
+contract(
+  "sendmsg to a scope may name the same interface, by name or number, and a TTL",
+  async ({ socket }) => {
+    for (const link of links) {
+      const s = socket(AF_INET6);
+      for (const at of [link.name, undefined]) {
+        await s.sendmsg({ data: "hello", address: groupBy(link), interface: at, ttl: 7 });
+        expect(await answer(s)).toBe(`${link.mark}hello`);
+      }
+    }
+  },
+  "packetInfo",
+);
+
+contract(
+  "an interface that is not the scope of the address is EINVAL, and both are named",
+  async ({ socket }) => {
+    const [{ name: one }, { name: other }] = links;
+    const s = socket(AF_INET6);
+    for (const host of [group, linkLocalGroup, links[0].neighbour(AF_INET6).host]) {
+      const refused = await failure(
+        s.sendmsg({ data: "x", address: [`${host}%${one}`, neighbourPort], interface: other }),
+      );
+      expect(refused).toMatchObject({ code: "EINVAL", address: `${host}%${one}` });
+      expect(refused.message).toContain(`names the interface ${one}`);
+      expect(refused.message).toContain(other);
+    }
+    expect(s.stats().sent.datagrams).toBe(0);
+  },
+  "packetInfo",
+);
+
+contract(
+  "a unicast address with a scope leaves by that link",
+  async ({ socket }) => {
+    const s = socket(AF_INET6);
+    for (const link of links) {
+      await s.sendto("hello", neighbourBy(link, link));
+      expect(await answer(s)).toBe(`${link.mark}hello`);
+    }
+    const [first, second] = links;
+    // By the other link there is no route to it, or nobody who has the address.
+    await s.sendto("astray", neighbourBy(second, first)).catch(() => undefined);
+    await s.sendto("end", first.neighbour(AF_INET6));
+    expect(await answer(s)).toBe("link0 end");
+  },
+  "packetInfo",
+);
+
+contract(
+  "connect to a scope that is not link-local keeps it, and each send leaves by its link",
+  async ({ socket }) => {
+    for (const link of links) {
+      const s = socket(AF_INET6);
+      await s.connect(groupBy(link));
+      expect(`${s.getpeername()}`).toBe(`${groupBy(link)}`);
+      expect(s.getsockname().host).toBe(link.own(AF_INET6));
+      await s.connect(neighbourBy(link, link));
+      expect(`${s.getpeername()}`).toBe(`${neighbourBy(link, link)}`);
+      await s.send("one");
+      await s.sendMany(["two", "three"]);
+      await s.sendmsg({ data: "four", ttl: 9 });
+      await s.sendto("five", s.getpeername());
+      const all = ["one", "two", "three", "four", "five"].map((text) => `${link.mark}${text}`);
+      expect(await texts(s, 5)).toEqual(all);
+    }
+  },
+  "packetInfo",
+);
+
+contract(
+  "what is sent to a group that was connected to with a scope leaves by its link",
+  async ({ socket }) => {
+    for (const link of links) {
+      // A group answers from another address than its own, which a connected socket does not hear.
+      const [ears, s] = [socket(AF_INET6), socket(AF_INET6)];
+      for (const each of [ears, s]) each.setsockopt(SOL_SOCKET, SO_REUSEADDR, true);
+      await ears.bind(["", 0]);
+      await s.bind(["", ears.getsockname().port]);
+      await s.connect(groupBy(link));
+      expect(s.getsockname().host).toBe(link.own(AF_INET6));
+      await s.send("who?");
+      await s.sendMany(["and", "who?"]);
+      const all = ["who?", "and", "who?"].map((text) => `${link.mark}${text}`);
+      expect(await texts(ears, 3)).toEqual(all);
+    }
+  },
+  "packetInfo",
+);
+
+contract(
+  "an ICMP error about a connected peer with a scope fails the next call, and says what ICMP said",
+  async ({ socket }) => {
+    const [, link] = links;
+    const s = socket(AF_INET6);
+    await s.connect(neighbourBy(link, link).withPort(9));
+    await s.send("anybody?");
+    const refused = await failure(s.recvfrom(64, soon));
+    expect(refused).toMatchObject({ code: "ECONNREFUSED", address: s.getpeername().host });
+    const event = s.stats();
+    expect(event.unreachable).toEqual({ ECONNREFUSED: 1 });
+  },
+  "packetInfo",
+);
+
+contract(
+  "a scope that the driver cannot heed is ENOTSUP, which names the driver that can",
+  async ({ socket }) => {
+    const [, link] = links;
+    const s = socket(AF_INET6);
+    for (const to of [groupBy(link), neighbourBy(link, link)]) {
+      for (const call of [s.sendto("x", to), s.connect(to), s.sendMany(["x"], to)]) {
+        const refused = await failure(call);
+        expect(refused).toMatchObject({ code: "ENOTSUP", address: to.host });
+        expect(refused.message).toContain("native");
+      }
+    }
+    await s.sendto("hello", link.neighbour(AF_INET6));
+    expect(await answer(s)).toBe(`${link.mark}hello`);
+  },
+  "no packetInfo",
+);
+
+contract("a scope that is no interface is ENODEV, whatever the address and the call", async ({ socket }) => {
+  const s = socket(AF_INET6);
+  for (const host of [group, linkLocalGroup, "fe80::1", "fd00:77:1::2", "::1"]) {
+    const to: [string, number] = [`${host}%nosuch0`, neighbourPort];
+    const calls = [s.sendto("x", to), s.connect(to), s.sendMany(["x"], to)];
+    for (const call of calls) expect(await failure(call)).toMatchObject({ code: "ENODEV", address: to[0] });
+    const none = expect.objectContaining({ name: "OSError", code: "ENODEV" }) as Error;
+    expect(() => s.pathMtu(to)).toThrow(none);
+    expect(() => s.maxPayload(to)).toThrow(none);
+  }
+  for (const host of ["fe80::1", links[1].own(AF_INET6)]) {
+    expect(await failure(socket(AF_INET6).bind([`${host}%nosuch0`, 0]))).toMatchObject({ code: "ENODEV" });
+  }
+  expect(s.stats().sent.datagrams).toBe(0);
+});
+
+contract("bind to an address with a scope checks that the interface has it", async ({ socket }) => {
+  for (const [index, link] of links.entries()) {
+    const other = links[1 - index] as LinkEnd;
+    const s = socket(AF_INET6);
+    const refused = await failure(s.bind([`${link.own(AF_INET6)}%${other.name}`, 0]));
+    expect(refused).toMatchObject({ code: "EADDRNOTAVAIL", address: `${link.own(AF_INET6)}%${other.name}` });
+    expect(refused.message).toContain(`the interface ${other.name} does not have this address`);
+    await s.bind([`${link.own(AF_INET6)}%${link.name}`, 0]);
+    expect(s.getsockname().host).toBe(link.own(AF_INET6));
+    await s.sendto("hello", link.neighbour(AF_INET6));
+    expect(await answer(s)).toBe(`${link.mark}hello`);
+  }
+});
+
+contract("bind to a group or to every interface with a scope is EINVAL", async ({ socket }) => {
+  const s = socket(AF_INET6);
+  for (const host of [group, "::"]) {
+    const refused = await failure(s.bind([`${host}%${links[1].name}`, 0]));
+    expect(refused).toMatchObject({ code: "EINVAL" });
+    expect(refused.message).toContain("SO_BINDTODEVICE");
+  }
+});
+
+contract(
+  "the path MTU to an address with a scope is that of its link",
+  ({ socket }) => {
+    const s = socket(AF_INET6);
+    for (const link of links) {
+      expect(s.pathMtu(groupBy(link))).toBe(1500);
+      expect(s.maxPayload(neighbourBy(link, link))).toBe(1452);
+    }
+  },
+  "pathMtu",
+);
+
+contract("a group whose scope is one interface is not joined on another", async ({ socket }) => {
+  const s = socket(AF_INET6);
+  await s.bind(["", 0]);
+  const [{ name: one }, { name: other }] = links;
+  const refused = expect.objectContaining({
+    code: "EINVAL",
+    message: expect.stringContaining(other) as string,
+  }) as Error;
+  expect(() => s.addMembership(`ff02::8888%${one}`, other)).toThrow(refused);
+  s.addMembership(`ff02::8888%${one}`, one);
+  s.addMembership(`ff02::8888%${other}`);
+  const twice = expect.objectContaining({ code: "EADDRINUSE" }) as Error;
+  expect(() => s.addMembership("ff02::8888", other)).toThrow(twice);
+});
