@@ -27,6 +27,8 @@ int LocalName(int fd, uint8_t* name);
 int RemoteName(int fd, uint8_t* name);
 // Bytes of the largest packet that goes whole to a destination, as the kernel has it for this socket now.
 int PathMtu(int fd, const uint8_t* name, size_t bytes);
+// Bytes of the longest value that an option is set to or read as.
+constexpr size_t kMaxOptionBytes = 4096;
 int SetOption(int fd, int level, int option, const uint8_t* value, size_t bytes);
 // Gives the bytes of the value, at most `bytes`.
 int GetOption(int fd, int level, int option, uint8_t* value, size_t bytes);

@@ -138,12 +138,19 @@ int PathMtu(int fd, const uint8_t* name, size_t bytes) {
 }
 
 int SetOption(int fd, int level, int option, const uint8_t* value, size_t bytes) {
+  if (bytes > kMaxOptionBytes) return -EINVAL;
   return Result(setsockopt(fd, level, option, value, static_cast<socklen_t>(bytes)));
 }
 
 int GetOption(int fd, int level, int option, uint8_t* value, size_t bytes) {
+  if (bytes > kMaxOptionBytes) return -EINVAL;
+  // Some options count the room in units of 8 bytes (sk_get_filter, net/core/filter.c), others by what the room itself says
+  // (ip_mc_msfget, net/ipv4/igmp.c): so there is more of it than is told, and it is zero.
+  alignas(8) uint8_t room[kMaxOptionBytes * 8] = {};
   socklen_t length = static_cast<socklen_t>(bytes);
-  if (getsockopt(fd, level, option, value, &length) < 0) return -errno;
+  if (getsockopt(fd, level, option, room, &length) < 0) return -errno;
+  if (length > bytes) length = static_cast<socklen_t>(bytes);
+  memcpy(value, room, length);
   return static_cast<int>(length);
 }
 

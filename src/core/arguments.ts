@@ -131,8 +131,8 @@ export function checkTimeout(seconds: unknown): number | null {
 export function checkWait(syscall: string, options: WaitOptions | undefined, timeoutMs: number | null): Wait {
   if (options === undefined) return { syscall, timeoutMs, signal: undefined };
   if (typeof options !== "object" || options === null) throw wrongType("options", "an object", options);
-  refuseUnknown(options, syscall === "recvmsg" ? messageFields : waitFields, "options: a field");
   const { signal, timeoutMs: own } = options;
+  refuseUnknown(options, syscall === "recvmsg" ? messageFields : waitFields, "options: a field");
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw wrongType("signal", "an AbortSignal", signal);
   return { syscall, timeoutMs: own === undefined ? timeoutMs : checkTimeoutMs(own), signal };

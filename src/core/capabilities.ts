@@ -31,7 +31,9 @@ export type Feature =
   /** `blockSource`, `unblockSource`: a group without some of its senders. */
   | "blockSource"
   /** Options beyond address reuse, broadcast, buffer sizes, TTL and multicast: `IP_TOS`, `SO_PRIORITY`, … */
-  | "allOptions";
+  | "allOptions"
+  /** Options that have no name here, by their numbers and bytes, and those of real kernels: `SO_MAX_PACING_RATE`, … */
+  | "kernelOptions";
 
 export type Capabilities = Readonly<Record<Feature, Capability>>;
 

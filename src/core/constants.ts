@@ -42,16 +42,36 @@ export const SO_RCVBUF = 8;
 export const SO_PRIORITY = 12;
 /** Boolean: several sockets share one port and the kernel spreads the peers over them. */
 export const SO_REUSEPORT = 15;
-/** String: use this network interface alone. Needs a privilege. */
+/**
+ * Bytes, set only: as `SO_SNDBUF`, beyond `net.core.wmem_max` too. Needs CAP_NET_ADMIN. `SO_SNDBUF` reads what came of it.
+ */
+export const SO_SNDBUFFORCE = 32;
+/**
+ * Bytes, set only: as `SO_RCVBUF`, beyond `net.core.rmem_max` too. Needs CAP_NET_ADMIN. `SO_RCVBUF` reads what came of it.
+ */
+export const SO_RCVBUFFORCE = 33;
+/** Boolean: IPv4 datagrams are sent without a UDP checksum; over IPv6 it does nothing. They do not leave in segmented sends. */
+export const SO_NO_CHECK = 11;
+/** String: use this network interface alone. Changing it needs CAP_NET_RAW. */
 export const SO_BINDTODEVICE = 25;
-/** Integer: the firewall mark of what is sent. Needs a privilege. */
+/** Integer: the firewall mark of what is sent. Needs CAP_NET_ADMIN or CAP_NET_RAW. */
 export const SO_MARK = 36;
 /** Integer, read only: the protocol, `IPPROTO_UDP`. */
 export const SO_PROTOCOL = 38;
 /** Integer, read only: the address family. */
 export const SO_DOMAIN = 39;
-/** Integer, microseconds: how long a read polls the device. */
+/** Integer, microseconds: how long a read polls the device. Raising it needs CAP_NET_ADMIN. */
 export const SO_BUSY_POLL = 46;
+/**
+ * Bytes a second, 1 or more: how fast what is sent may leave, as the `fq` queueing discipline of its interface paces it;
+ * without `fq` it does nothing. `Infinity`, the default, is no limit (tc-fq(8)).
+ */
+export const SO_MAX_PACING_RATE = 47;
+/**
+ * Integer: the CPU on which datagrams of this socket are received; -1 until the first. Once set, sockets that share a port by
+ * `SO_REUSEPORT` are each given what arrives on their CPU.
+ */
+export const SO_INCOMING_CPU = 49;
 
 /** Integer 0 to 255: type of service, DSCP in the upper six bits and ECN in the lower two (RFC 2474, RFC 3168). */
 export const IP_TOS = 1;
@@ -71,12 +91,18 @@ export const IP_PMTUDISC_PROBE = 3;
 export const IP_MTU = 14;
 /** Boolean: bind to an address that this host does not have yet. */
 export const IP_FREEBIND = 15;
+/** Boolean: bind to and send from addresses of other hosts, for transparent proxies. Needs CAP_NET_ADMIN or CAP_NET_RAW. */
+export const IP_TRANSPARENT = 19;
+/** Boolean: `bind` to port 0 takes the address alone; the port comes with the first `connect` or send. */
+export const IP_BIND_ADDRESS_NO_PORT = 24;
 /** String: the interface that multicast leaves by, as its address or its name. */
 export const IP_MULTICAST_IF = 32;
 /** Integer 0 to 255: time to live of multicast datagrams. */
 export const IP_MULTICAST_TTL = 33;
 /** Boolean: multicast that this socket sends comes back to this host. */
 export const IP_MULTICAST_LOOP = 34;
+/** String: the interface that unicast leaves by where nothing else names one, as its name or number; `""` is none. */
+export const IP_UNICAST_IF = 50;
 
 /** Boolean, 1 at the start: hear the groups that any socket of this host joined; 0 is only those that this one joined. */
 export const IP_MULTICAST_ALL = 49;
@@ -99,6 +125,12 @@ export const IPV6_MULTICAST_ALL = 29;
 export const IPV6_V6ONLY = 26;
 /** Integer 0 to 255: traffic class, the IPv6 twin of `IP_TOS`. */
 export const IPV6_TCLASS = 67;
+/** Boolean: the IPv6 twin of `IP_TRANSPARENT`. */
+export const IPV6_TRANSPARENT = 75;
+/** String: the IPv6 twin of `IP_UNICAST_IF`. */
+export const IPV6_UNICAST_IF = 76;
+/** Boolean: the IPv6 twin of `IP_FREEBIND`. */
+export const IPV6_FREEBIND = 78;
 
 /** Every interface, as a host for `bind`. */
 export const INADDR_ANY = "0.0.0.0";

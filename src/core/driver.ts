@@ -127,6 +127,10 @@ export interface Driver {
   remote(): Endpoint;
   setOption(option: Option, value: OptionValue): void;
   getOption(option: Option): OptionValue;
+  /** Sets an option by its numbers to 1 to 4096 bytes, as they are. @throws `OSError` `ENOTSUP` where it cannot. */
+  setBytes(level: number, option: number, value: Uint8Array): void;
+  /** Reads an option by its numbers: at most `length` bytes, 1 to 4096. @throws `OSError` `ENOTSUP` where it cannot. */
+  getBytes(level: number, option: number, length: number): Buffer;
   /** Joins or leaves a multicast group, or chooses its senders; without an interface, on the one that the system chooses. */
   membership(change: Membership): void;
   /**

@@ -1,4 +1,4 @@
-import type { Buffer } from "node:buffer";
+import { Buffer } from "node:buffer";
 import { channel } from "node:diagnostics_channel";
 import { EventEmitter } from "node:events";
 
@@ -24,6 +24,7 @@ import {
   checkTimeout,
   checkWait,
 } from "./arguments.js";
+import { fromInt32 } from "./bytes.js";
 import { type ReceiveCall, Sending, SendingMany, recv, recvMany, recvfrom, recvmsg } from "./calls.js";
 import * as c from "./constants.js";
 import type { Datagram, Replier } from "./datagram.js";
@@ -35,7 +36,16 @@ import { type Packet, type SocketEvents, runListener } from "./events.js";
 import type { InterfaceNumber } from "./hosts.js";
 import { Iteration } from "./iteration.js";
 import { type MembershipCall, checkMembership } from "./membership.js";
-import { type OptionValue, checkValue, findOption } from "./options.js";
+import {
+  type OptionValue,
+  bytesOfValue,
+  checkBytes,
+  checkLength,
+  checkReadable,
+  checkValue,
+  findOption,
+  isUnlisted,
+} from "./options.js";
 import { indexWithoutAddress } from "./outbound.js";
 import { payloadWithin } from "./path-mtu.js";
 import { type Data, sizeOf, toBytes } from "./payload.js";
@@ -286,11 +296,20 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   /**
    * Sets a socket option. `setsockopt(2)`, `ip(7)`, `ipv6(7)`.
    *
-   * @param value a number; flags take booleans too; interfaces are a name, a number or an address.
-   * @throws `OSError` `ENOPROTOOPT` for an unknown or read-only option or one of the other family, `ENOTSUP` where the
-   *   driver cannot, `ENODEV`, `EPERM`, `EBADF`; `TypeError`, `RangeError`.
+   * An option that has no name here goes to the kernel by its numbers (feature `kernelOptions`). Options that the package
+   * itself needs, such as `UDP_GRO`, are `EPERM` then.
+   *
+   * @param value a number; flags take booleans too; interfaces are a name, a number or an address. A `Buffer` holds the bytes
+   *   that the kernel takes, 1 to 4096: of an option that has a name and a number for its value, those of that number.
+   * @throws `OSError` `ENOPROTOOPT` for an option that the kernel does not know, a read-only one or one of the other family,
+   *   `ENOTSUP` where the driver cannot, `ENODEV`, `EPERM` naming the privilege, `EBADF`; `TypeError`, `RangeError`.
    */
-  setsockopt(level: number, option: number, value: number | boolean | string): void {
+  setsockopt(level: number, option: number, value: number | boolean | string | Uint8Array): void {
+    if (isUnlisted(level, option)) {
+      const bytes = checkBytes(value);
+      this.#open("setsockopt").driver.setBytes(level, option, bytes);
+      return;
+    }
     const found = findOption(level, option, this.family, "setsockopt");
     const checked = checkValue(found, value);
     this.#open("setsockopt").driver.setOption(found, checked);
@@ -299,17 +318,32 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   /**
    * Reads a socket option. `getsockopt(2)`.
    *
-   * @returns what the kernel gave, which for buffer sizes is the double of what it was asked for; flags are 0 or 1.
+   * @param length 1 to 4096: gives the value as at most so many bytes, as the kernel has them, whatever the option.
+   * @returns what the kernel gave, which for buffer sizes is the double of what it was asked for; flags are 0 or 1. Of an
+   *   option that has no name here, the number of the C `int` (feature `kernelOptions`).
    * @throws `OSError` `ENOPROTOOPT`, `ENOTSUP`, `EBADF`, `ENOTCONN` for `IP_MTU` of an unconnected socket.
    */
+  getsockopt(level: typeof c.SOL_SOCKET, option: typeof c.SO_BINDTODEVICE): string;
+  getsockopt(level: typeof c.IPPROTO_IP, option: typeof c.IP_MULTICAST_IF | typeof c.IP_UNICAST_IF): string;
   getsockopt(
-    level: typeof c.SOL_SOCKET | typeof c.IPPROTO_IP | typeof c.IPPROTO_IPV6,
-    option: typeof c.SO_BINDTODEVICE | typeof c.IP_MULTICAST_IF | typeof c.IPV6_MULTICAST_IF,
+    level: typeof c.IPPROTO_IPV6,
+    option: typeof c.IPV6_MULTICAST_IF | typeof c.IPV6_UNICAST_IF,
   ): string;
   getsockopt(level: number, option: number): number;
-  getsockopt(level: number, option: number): OptionValue {
+  getsockopt(level: number, option: number, length: number): Buffer;
+  getsockopt(level: number, option: number, length?: number): OptionValue | Buffer {
+    const most = length === undefined ? undefined : checkLength(length);
+    if (isUnlisted(level, option)) {
+      const bytes = this.#open("getsockopt").driver.getBytes(level, option, most ?? 4);
+      return most === undefined ? numberOf(bytes) : bytes;
+    }
     const found = findOption(level, option, this.family, "getsockopt");
-    return this.#open("getsockopt").driver.getOption(found);
+    checkReadable(found);
+    const { driver } = this.#open("getsockopt");
+    const value = driver.getOption(found);
+    if (most === undefined) return value;
+    const bytes = bytesOfValue(found, value);
+    return bytes ? Buffer.from(bytes.subarray(0, most)) : driver.getBytes(level, option, most);
   }
 
   /**
@@ -572,6 +606,14 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     const diagnostics = channel(`datagram:${event}`);
     if (diagnostics.hasSubscribers) diagnostics.publish({ socket: this, message });
   }
+}
+
+/** The number of what the kernel gave for a C `int`: of some options one byte alone. */
+function numberOf(bytes: Buffer): number {
+  if (bytes.length === 4) return fromInt32(bytes);
+  if (bytes.length === 1) return bytes.readUInt8();
+  const text = `the value has ${bytes.length} bytes and is no number: name a length to read them`;
+  throw new OSError("EINVAL", { syscall: "getsockopt", text });
 }
 
 const v6Only = findOption(c.IPPROTO_IPV6, c.IPV6_V6ONLY, c.AF_INET6, "getsockopt");

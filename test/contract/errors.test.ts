@@ -1,4 +1,4 @@
-import { AF_INET6, IPPROTO_IP, type Socket } from "datagram";
+import { AF_INET6, SOL_SOCKET, SO_TYPE, type Socket } from "datagram";
 import { expect } from "vitest";
 
 import { type World, contract, failure, numbered, turn } from "./world.js";
@@ -105,8 +105,8 @@ const failing: Readonly<Record<string, Failing>> = {
     return Promise.resolve([call, { ...told, message: /^sendto \[::1\]:9000: .*IPv6.*AF_INET/ }]);
   },
   ENOPROTOOPT: ({ socket }) => {
-    const call = attempt(() => socket().setsockopt(IPPROTO_IP, 12_345, 1));
-    const message = /^setsockopt: .*12345/;
+    const call = attempt(() => socket().setsockopt(SOL_SOCKET, SO_TYPE, 1));
+    const message = /^setsockopt: .*SO_TYPE/;
     return Promise.resolve([call, { code: "ENOPROTOOPT", errno: 92, syscall: "setsockopt", message }]);
   },
   ECONNREFUSED: async ({ bound, nobody }) => {

@@ -110,6 +110,14 @@ export class DgramDriver implements Driver {
     return this.#options.get(option, this.#socket);
   }
 
+  setBytes(level: number, option: number): void {
+    throw noNumbers("setsockopt", level, option);
+  }
+
+  getBytes(level: number, option: number): Buffer {
+    throw noNumbers("getsockopt", level, option);
+  }
+
   membership(change: Membership): void {
     this.#options.membership(change, this.#socket);
   }
@@ -330,4 +338,9 @@ export class DgramDriver implements Driver {
       if (this.#socket) this.#events.readable();
     });
   }
+}
+
+function noNumbers(syscall: string, level: number, option: number): OSError {
+  const text = `the dgram driver cannot reach option ${option} at level ${level}: the native driver can`;
+  return new OSError("ENOTSUP", { syscall, text });
 }

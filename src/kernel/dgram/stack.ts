@@ -29,6 +29,7 @@ const capabilities: Capabilities = Object.freeze({
   blockSource: unavailable(native("has no call that blocks a source")),
   optionReadback: unavailable(native("reads no option but the buffer sizes")),
   allOptions: unavailable(native("has no call for IP_TOS, SO_PRIORITY and others")),
+  kernelOptions: unavailable(native("passes no option to the kernel by its number")),
 });
 
 /** Sockets of `node:dgram`: everywhere, and without the addon. */

@@ -30,15 +30,16 @@ import {
   slotBytes,
   writable,
 } from "./addon.js";
-import { int32, littleEndian } from "./bytes.js";
+import { int32, littleEndian } from "../../core/bytes.js";
 import { Deliveries } from "./delivery.js";
 import { askForErrors, askForMetadata, forbidFragments, withProbing } from "./knowing.js";
 import type { Names } from "./names.js";
 import { News } from "./news.js";
 import { SOL_UDP, UDP_GRO } from "./offload.js";
 import { encodeMembership } from "./membership.js";
-import { decodeOption, encodeOption, optionRoom } from "./options.js";
+import { decodeOption, encodeOption, optionRefusal, optionRoom } from "./options.js";
 import { describe } from "./outgoing.js";
+import { checkGettable, checkSettable } from "./raw-options.js";
 import { refusedMtu } from "./reports.js";
 
 /**
@@ -162,17 +163,17 @@ export class NativeDriver implements Driver {
 
   setOption(option: Option, value: OptionValue): void {
     const bytes = encodeOption(option, value, this.#family, this.#names);
-    const text = `${option.name} cannot be ${JSON.stringify(value)} here`;
-    this.#check(this.#handle.setOption(option.level, option.option, bytes), "setsockopt", undefined, text);
-    if (option.kind === "interface") this.#multicastInterface = value;
-    if (option.name === "SO_RCVBUF") this.#askedBytes = value as number;
+    const result = this.#handle.setOption(option.level, option.option, bytes);
+    if (result < 0) throw optionRefusal(option, value, codeOf(-result));
+    if (option.kind === "interface" && option.networkIndex !== true) this.#multicastInterface = value;
+    if (option.name.startsWith("SO_RCVBUF")) this.#askedBytes = value as number;
   }
 
   getOption(option: Option): OptionValue {
     const news = option.name === "SO_ERROR" ? this.#news.takeRefusal() : undefined;
     if (news) return news.errno;
     // The kernel forgets the name, and gives no address of an interface that was named.
-    if (option.kind === "interface" && this.#multicastInterface !== undefined)
+    if (option.kind === "interface" && option.networkIndex !== true && this.#multicastInterface !== undefined)
       return this.#multicastInterface;
     const bytes = Buffer.alloc(optionRoom(option));
     const text = `${option.name} cannot be read now`;
@@ -183,6 +184,20 @@ export class NativeDriver implements Driver {
       text,
     );
     return decodeOption(option, bytes.subarray(0, length), this.#family, this.#names);
+  }
+
+  setBytes(level: number, option: number, value: Uint8Array): void {
+    checkSettable(level, option);
+    const text = `the kernel does not take ${value.length} bytes for option ${option} at level ${level}`;
+    this.#check(this.#handle.setOption(level, option, value), "setsockopt", undefined, text);
+  }
+
+  getBytes(level: number, option: number, length: number): Buffer {
+    checkGettable(level, option);
+    const bytes = Buffer.alloc(length);
+    const text = `the kernel does not give option ${option} at level ${level} as ${length} bytes`;
+    const result = this.#handle.getOption(level, option, bytes);
+    return bytes.subarray(0, this.#check(result, "getsockopt", undefined, text));
   }
 
   membership(change: Membership): void {

@@ -15,7 +15,7 @@ import {
 } from "../../core/constants.js";
 import { codeOf } from "../../core/errno.js";
 import type { Handle } from "./addon.js";
-import { int32 } from "./bytes.js";
+import { int32 } from "../../core/bytes.js";
 
 type Place = readonly [level: number, option: number];
 

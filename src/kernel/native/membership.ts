@@ -2,7 +2,7 @@ import { scopeConflict } from "../../core/scopes.js";
 import { AF_INET, IPPROTO_IP, IPPROTO_IPV6 } from "../../core/constants.js";
 import { parseLiteral } from "../../core/ip.js";
 import type { Membership, MembershipCall } from "../../core/membership.js";
-import { int32 } from "./bytes.js";
+import { int32 } from "../../core/bytes.js";
 import type { Names } from "./names.js";
 import { zoneIndex } from "./options.js";
 

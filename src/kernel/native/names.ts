@@ -4,7 +4,7 @@ import { AF_INET, AF_INET6 } from "../../core/constants.js";
 import { OSError } from "../../core/errors.js";
 import { formatLiteral, parseLiteral } from "../../core/ip.js";
 import { type Addon, nameBytes } from "./addon.js";
-import { littleEndian } from "./bytes.js";
+import { littleEndian } from "../../core/bytes.js";
 
 /** Senders that are remembered; past that many the memory starts anew. */
 const mostKnown = 4096;

@@ -2,7 +2,7 @@ import { type Capability, available, unavailable } from "../../core/capabilities
 import { codeOf } from "../../core/errno.js";
 import { OSError } from "../../core/errors.js";
 import type { Handle } from "./addon.js";
-import { int32 } from "./bytes.js";
+import { int32 } from "../../core/bytes.js";
 
 /** udp(7), linux/udp.h. */
 export const SOL_UDP = 17;

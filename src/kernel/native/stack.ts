@@ -48,6 +48,7 @@ function load(): NativeSupport {
     blockSource: available,
     optionReadback: available,
     allOptions: available,
+    kernelOptions: available,
   });
   probe.close();
   return {

@@ -93,7 +93,7 @@ export class Binding implements Bound {
     if (at.scope !== undefined && !this.#ip.interface(at.scope)) throw new OSError("ENODEV", about);
     if (!this.#mayBind(host)) throw new OSError("EADDRNOTAVAIL", about);
     this.#checkScope(at, host);
-    this.#take(host, at.port, about);
+    if (at.port > 0 || !this.options.bindAddressNoPort) this.#take(host, at.port, about);
     this.#boundTo = this.#local = withoutWideScope(at).withPort(this.port) as Endpoint;
     this.#route = undefined;
   }
@@ -158,11 +158,10 @@ export class Binding implements Bound {
   /** The way to a destination by the interface that was chosen for it; the code of an error where there is none. */
   wayTo(to: Endpoint, how?: Ancillary): Way | string {
     const host = onTheWire(to.host);
-    const { device, multicastInterface } = this.options;
+    const { device, multicastInterface, unicastInterface } = this.options;
     const bound = device === "" ? undefined : device;
-    let by = how?.interface ?? to.scope ?? bound;
-    if (by === undefined && multicastInterface !== undefined && isGroup(host) && host !== limitedBroadcast)
-      by = multicastInterface;
+    const group = isGroup(host) && host !== limitedBroadcast;
+    const by = how?.interface ?? to.scope ?? bound ?? (group ? multicastInterface : unicastInterface);
     if (by === undefined || isWildcard(by)) return this.#ip.way(host);
     const found = this.#ip.interface(by);
     if (!found) return "ENODEV";

@@ -130,18 +130,28 @@ export class SimDriver implements Driver, BoundSocket {
   setOption(option: Option, value: OptionValue): void {
     const { name, kind } = option;
     const about = { syscall: "setsockopt" };
+    if (option.kernelOnly === true) throw notSimulated("setsockopt", name);
     if (name === "IPV6_V6ONLY" && this.binding.port !== 0) throw new OSError("EINVAL", about);
-    if (kind === "interface" && !isWildcard(String(value)) && !this.#ip.interface(String(value))) {
+    if (
+      kind === "interface" &&
+      option.networkIndex !== true &&
+      !isWildcard(String(value)) &&
+      !this.#ip.interface(String(value))
+    ) {
       throw new OSError("ENODEV", { ...about, text: `${name} cannot be ${JSON.stringify(value)} here` });
     }
     if (kind === "device" && value !== "" && !this.#ip.interfaces.some((each) => each.name === value)) {
       throw new OSError("ENODEV", about);
     }
-    this.#options.set(option, value);
+    this.#options.set(
+      option,
+      option.networkIndex === true ? this.#interfaceName(String(value), name) : value,
+    );
     this.binding.forgetRoute();
   }
 
   getOption(option: Option): OptionValue {
+    if (option.kernelOnly === true) throw notSimulated("getsockopt", option.name);
     if (option.name === "SO_ERROR") {
       const errno = this.#refusal?.errno ?? 0;
       this.#refusal = undefined;
@@ -152,6 +162,14 @@ export class SimDriver implements Driver, BoundSocket {
     const mtu = peer ? this.pathMtu(peer) : undefined;
     if (mtu === undefined) throw new OSError("ENOTCONN", { syscall: "getsockopt" });
     return mtu;
+  }
+
+  setBytes(level: number, option: number): void {
+    throw notSimulated("setsockopt", `option ${option} at level ${level}`);
+  }
+
+  getBytes(level: number, option: number): Buffer {
+    throw notSimulated("getsockopt", `option ${option} at level ${level}`);
   }
 
   membership(change: Membership): void {
@@ -291,6 +309,17 @@ export class SimDriver implements Driver, BoundSocket {
     this.#tellReadable();
   }
 
+  /** The name of an interface that is given by its name or number; `""` for none. */
+  #interfaceName(given: string, option: string): string {
+    if (given === "" || given === "0") return "";
+    const found = this.#ip.interfaces.find(({ name, index }) => name === given || String(index) === given);
+    if (found) return found.name;
+    throw new OSError("ENODEV", {
+      syscall: "setsockopt",
+      text: `${option} cannot be ${JSON.stringify(given)} here`,
+    });
+  }
+
   /** @param payloads those of the batch, as they lie in its arena. */
   #send(batch: Outbound, index: number, payloads: Buffer): OSError | undefined {
     const peer = batch.peer(index);
@@ -393,4 +422,11 @@ export class SimDriver implements Driver, BoundSocket {
         this.#events.ledger(this.#untold.shift() as LedgerEvent);
     });
   }
+}
+
+function notSimulated(syscall: string, what: string): OSError {
+  return new OSError("ENOTSUP", {
+    syscall,
+    text: `the simulated network has no ${what}: the native driver has`,
+  });
 }

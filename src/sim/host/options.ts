@@ -22,6 +22,8 @@ const defaults: Readonly<Record<string, OptionValue>> = {
   IPV6_MULTICAST_IF: "",
   IPV6_MULTICAST_ALL: 1,
   IPV6_MTU_DISCOVER: IP_PMTUDISC_WANT,
+  IP_UNICAST_IF: "",
+  IPV6_UNICAST_IF: "",
 };
 
 /** The options of one socket, as Linux has them. */
@@ -45,6 +47,10 @@ export class SimOptions {
   receiveBytes = 212_992;
   /** The interface that the socket is bound to; `""` for any. */
   device = "";
+  /** `bind` to port 0 takes the address alone. */
+  bindAddressNoPort = false;
+  /** What unicast leaves by where nothing else says so: an interface's name or number. */
+  unicastInterface: string | undefined;
   /** What was set for multicast: an interface's name or number, or one of its addresses. */
   multicastInterface: string | undefined;
 
@@ -77,7 +83,8 @@ export class SimOptions {
   }
 
   set({ name }: Option, value: OptionValue): void {
-    this.#apply(name, value);
+    // No limit of a system is to be exceeded here.
+    this.#apply(name.replace(/FORCE$/, ""), value);
   }
 
   /** Of those that do not need the socket. */
@@ -137,7 +144,15 @@ export class SimOptions {
       case "SO_REUSEPORT":
         this.reusePort = number === 1;
         break;
+      case "IP_UNICAST_IF":
+      case "IPV6_UNICAST_IF":
+        this.unicastInterface = value === "" ? undefined : String(value);
+        break;
+      case "IP_BIND_ADDRESS_NO_PORT":
+        this.bindAddressNoPort = number === 1;
+        break;
       case "IP_FREEBIND":
+      case "IPV6_FREEBIND":
         this.freebind = number === 1;
         break;
       case "IPV6_V6ONLY":

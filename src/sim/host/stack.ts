@@ -23,6 +23,9 @@ const capabilities: Capabilities = Object.freeze({
   blockSource: available,
   optionReadback: available,
   allOptions: available,
+  kernelOptions: unavailable(
+    "the simulated network has no kernel to pass options to: the native driver does",
+  ),
 });
 
 /** What the sockets of one host run on. */

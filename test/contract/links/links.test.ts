@@ -5,7 +5,9 @@ import {
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPV6_MULTICAST_IF,
+  IPV6_UNICAST_IF,
   IP_MULTICAST_IF,
+  IP_UNICAST_IF,
 } from "datagram";
 import { expect } from "vitest";
 
@@ -45,6 +47,30 @@ for (const [name, family] of families) {
     const { data, source } = await s.recvmsg(soon);
     expect([data.toString(), source.host]).toEqual(["hello", neighbour(family).host]);
   });
+}
+
+for (const [name, family] of families) {
+  contract(
+    `UNICAST_IF over ${name}: unicast leaves by the interface that was set, and groups do not mind it`,
+    async ({ socket }) => {
+      const [level, option] =
+        family === AF_INET ? [IPPROTO_IP, IP_UNICAST_IF] : [IPPROTO_IPV6, IPV6_UNICAST_IF];
+      const [one, other] = links;
+      const s = socket(family);
+      s.setsockopt(level, option, other.name);
+      s.setsockopt(level, family === AF_INET ? IP_MULTICAST_IF : IPV6_MULTICAST_IF, one.name);
+      await s.sendto("there", other.neighbour(family));
+      expect(await answer(s)).toBe(`${other.mark}there`);
+      await s.sendto("who?", [heardGroups[family], neighbourPort]);
+      expect(await answer(s)).toBe(`${one.mark}who?`);
+      // Nobody on the other link has the address of this neighbour.
+      await s.sendto("lost", one.neighbour(family)).catch(() => undefined);
+      s.setsockopt(level, option, "");
+      await s.sendto("here", one.neighbour(family));
+      expect(await answer(s)).toBe(`${one.mark}here`);
+    },
+    "allOptions",
+  );
 }
 
 contract("a link-local group with a scope goes by the link of its scope", async ({ socket }) => {

@@ -1,0 +1,73 @@
+/** Options that programs may not touch by their numbers: what this package set for itself, and what is unsafe as plain bytes. */
+
+import { IPPROTO_IP, IPPROTO_IPV6, SOL_SOCKET } from "../../core/constants.js";
+import { OSError } from "../../core/errors.js";
+import { SOL_UDP } from "./offload.js";
+
+const timestamps = "it reads when datagrams came by SO_TIMESTAMPNS, which this would change";
+const errorQueue = "it reads ICMP errors from the error queue";
+const metadata = "it reads how datagrams came (metadata: false switches that off)";
+
+/** Why an option is the package's own, by level and number (asm-generic/socket.h, linux/in.h, linux/in6.h, linux/udp.h). */
+const own: Readonly<Record<number, Readonly<Record<number, readonly [name: string, why: string]>>>> = {
+  [SOL_SOCKET]: {
+    29: ["SO_TIMESTAMP", timestamps],
+    35: ["SO_TIMESTAMPNS", timestamps],
+    37: ["SO_TIMESTAMPING", timestamps],
+    40: ["SO_RXQ_OVFL", "it counts by it what a full receive buffer dropped"],
+    45: ["SO_SELECT_ERR_QUEUE", "without it an ICMP error would end all reading"],
+    63: ["SO_TIMESTAMP_NEW", timestamps],
+    64: ["SO_TIMESTAMPNS_NEW", timestamps],
+    65: ["SO_TIMESTAMPING_NEW", timestamps],
+  },
+  [IPPROTO_IP]: {
+    8: ["IP_PKTINFO", metadata],
+    11: ["IP_RECVERR", errorQueue],
+    12: ["IP_RECVTTL", metadata],
+    13: ["IP_RECVTOS", metadata],
+  },
+  [IPPROTO_IPV6]: {
+    1: ["IPV6_ADDRFORM", "a socket keeps its family"],
+    25: ["IPV6_RECVERR", errorQueue],
+    49: ["IPV6_RECVPKTINFO", metadata],
+    51: ["IPV6_RECVHOPLIMIT", metadata],
+    66: ["IPV6_RECVTCLASS", metadata],
+  },
+  [SOL_UDP]: {
+    1: ["UDP_CORK", "datagrams of several calls would leave as one"],
+    103: ["UDP_SEGMENT", "it sends runs of datagrams by it, and all others would be cut"],
+    104: ["UDP_GRO", "merged datagrams that wait would lose their boundaries"],
+  },
+};
+
+/** `SO_GET_FILTER`, whose length counts instructions and not bytes (sk_get_filter, net/core/filter.c). */
+const soGetFilter = 26;
+/** Netfilter's own, which hold addresses of memory: `IPT_BASE_CTL` up, and `IP6T_SO_…` (linux/netfilter_ipv4/ip_tables.h). */
+const netfilter = 64;
+
+/** @throws `OSError` `EPERM` for an option that a program may not set, saying why. */
+export function checkSettable(level: number, option: number): void {
+  const [name, why] = own[level]?.[option] ?? [];
+  if (name !== undefined) throw refusal("setsockopt", `${name} is set by this package itself: ${why}`);
+  checkPlain("setsockopt", level, option);
+}
+
+/** @throws `OSError` `EPERM` for an option that cannot be read as bytes. */
+export function checkGettable(level: number, option: number): void {
+  if (level === SOL_SOCKET && option === soGetFilter)
+    throw refusal("getsockopt", "SO_GET_FILTER counts instructions, not bytes");
+  checkPlain("getsockopt", level, option);
+}
+
+function checkPlain(syscall: string, level: number, option: number): void {
+  const tables =
+    (level === IPPROTO_IP && option >= netfilter && option < 2048) ||
+    (level === IPPROTO_IPV6 && (option === netfilter || option === netfilter + 1));
+  if (!tables) return;
+  const text = `option ${option} at level ${level} is netfilter's, and holds addresses of memory: iptables and nft set it`;
+  throw refusal(syscall, text);
+}
+
+function refusal(syscall: string, text: string): OSError {
+  return new OSError("EPERM", { syscall, text });
+}
