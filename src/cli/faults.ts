@@ -5,7 +5,7 @@ import { type Command, Option } from "commander";
 import { type Faults, checkFaults } from "../proxy/options.js";
 import type { CheckedStates } from "../sim/link/check.js";
 import { profiles } from "../sim/link/profiles.js";
-import type { LinkInput, LinkSettings, ProfileName } from "../sim/link/settings.js";
+import type { GilbertElliott, LinkInput, LinkSettings, ProfileName } from "../sim/link/settings.js";
 import { nsPerMs } from "../sim/time/timeline.js";
 import { usage } from "./exit.js";
 import {
@@ -16,6 +16,7 @@ import {
   formatRate,
   formatShare,
   share,
+  shares,
   wholeNumber,
 } from "./values.js";
 
@@ -25,7 +26,7 @@ interface Fault {
   readonly name: string;
   readonly argument: string;
   readonly text: string;
-  readonly parse: (name: string) => (text: string) => number;
+  readonly parse: (name: string) => (text: string) => number | GilbertElliott;
 }
 
 const faults: readonly Fault[] = [
@@ -34,6 +35,16 @@ const faults: readonly Fault[] = [
     ...{ field: "lossBurstLength", name: "loss-burst", argument: "n" },
     text: "lose n in a row, on average, instead of each by itself",
     parse: (name) => wholeNumber(name, 1, 10_000),
+  },
+  {
+    ...{ field: "lossBurstMost", name: "loss-burst-most", argument: "n" },
+    text: "lose n in a row at most, each by itself",
+    parse: (name) => wholeNumber(name, 1, 10_000),
+  },
+  {
+    ...{ field: "gilbertElliott", name: "gilbert-elliott", argument: "shares" },
+    text: "lose by a model of two states: to bad, to good [, lost in bad [, in good]]",
+    parse: gilbertElliott,
   },
   { field: "latencyMs", name: "delay", argument: "time", text: "deliver so much later", parse: delay },
   { field: "jitterMs", name: "jitter", argument: "time", text: "up to so much later still", parse: delay },
@@ -106,8 +117,10 @@ export function linkOf(options: FaultOptions, overIPv4: boolean): LinkInput {
       options[camelCase(`${direction}-${name}`)] ?? options[camelCase(name)],
     ]);
     const settings = { profile, ...(Object.fromEntries(own) as LinkSettings) };
-    if (settings.lossBurstLength !== undefined && settings.lossRatio === undefined) {
-      throw usage("--loss-burst says how losses come, and needs --loss to say how many there are");
+    for (const { field, name } of faults.filter(({ name }) => name.startsWith("loss-burst"))) {
+      if (settings[field] === undefined || settings.lossRatio !== undefined || profile !== undefined)
+        continue;
+      throw usage(`--${name} says how losses come, and needs --loss to say how many there are`);
     }
     return settings;
   });
@@ -158,6 +171,14 @@ function inOptions(message: string): string {
   return message
     .replace(/^link, (up|down): /, "$1: ")
     .replaceAll(/\b[a-z]+[A-Z]\w*/g, (word) => new Map<string, string>(named).get(word) ?? word);
+}
+
+/** Reads the four chances of the model in the order of tc-netem(8), `gemodel`. */
+function gilbertElliott(name: string): (text: string) => GilbertElliott {
+  return (text) => {
+    const [toBadRatio = 0, toGoodRatio = 0, badLossRatio, goodLossRatio] = shares(name, 2, 4)(text);
+    return { toBadRatio, toGoodRatio, badLossRatio, goodLossRatio };
+  };
 }
 
 function delay(name: string): (text: string) => number {

@@ -50,13 +50,21 @@ export function byteSize(name: string): (text: string) => number {
   };
 }
 
-/** Reads `10%` or `0.1` for the option `name`, as a ratio. */
+/**
+ * Reads `10%` or the fraction `1/10` for the option `name`, as a ratio. A bare number is refused: `1` is 1% to some and all
+ * to others, as `0.5` is.
+ */
 export function share(name: string): (text: string) => number {
   return (text) => {
-    const [, digits, percent] = /^(\d{1,3}(?:\.\d{1,9})?|\.\d{1,9})(%?)$/.exec(text) ?? [];
-    const ratio = digits ? Number(digits) / (percent ? 100 : 1) : NaN;
+    if (/^0(?:\.0{1,9})?$/.test(text)) return 0;
+    const [, percent, part, whole] =
+      /^(?:(\d{1,3}(?:\.\d{1,9})?|\.\d{1,9})%|(\d{1,9})\/(\d{1,9}))$/.exec(text) ?? [];
+    const ratio = percent ? Number(percent) / 100 : Number(part) / Number(whole);
     if (ratio >= 0 && ratio <= 1) return ratio;
-    throw usage(`${name} takes a share, such as 10% or 0.1, from 0 to 100%, not ${quote(text)}`);
+    const bare = /^[\d.]+$/.test(text) ? ": a bare number may be percent or a ratio" : "";
+    throw usage(
+      `${name} takes a share in percent, such as 10%, or as a fraction, such as 1/10, from 0% to 100%, not ${quote(text)}${bare}`,
+    );
   };
 }
 
@@ -125,15 +133,24 @@ export async function resolved(address: Address): Promise<Endpoint> {
   throw new OSError("ENOTFOUND", { address: address.host });
 }
 
-/** Reads pairs of hex digits, with or without spaces between the bytes. */
-export function hexBytes(text: string): Buffer {
+/** Reads several shares with commas between them, such as `1%,25%`, for the option `name`: `least` to `most` of them. */
+export function shares(name: string, least: number, most: number): (text: string) => number[] {
+  return (text) => {
+    const parts = text.split(",");
+    if (parts.length >= least && parts.length <= most) return parts.map(share(name));
+    throw usage(`${name} takes ${least} to ${most} shares such as 1%,25%, not ${quote(text)}`);
+  };
+}
+
+/** Reads pairs of hex digits, with or without spaces between the bytes, for the option `name`. */
+export function hexBytes(text: string, name = "--hex"): Buffer {
   const digits = text.replaceAll(/\s+/g, "");
   if (/^(?:[0-9a-f]{2})*$/i.test(digits)) return Buffer.from(digits, "hex");
-  throw usage(`--hex takes pairs of hex digits such as 00ff or "00 ff", not ${quote(text)}`);
+  throw usage(`${name} takes pairs of hex digits such as 00ff or "00 ff", not ${quote(text)}`);
 }
 
 /** The beginning of what was typed, in quotes. */
-function quote(text: string): string {
+export function quote(text: string): string {
   return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text);
 }
 

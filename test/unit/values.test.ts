@@ -1,28 +1,63 @@
 import { describe, expect, test } from "vitest";
 
-import { bitRate, duration, formatRate, formatShare, share } from "../../src/cli/values.js";
+import { bitRate, duration, formatRate, formatShare, share, shares } from "../../src/cli/values.js";
 
 describe("shares", () => {
   test.for([
     ["10%", 0.1],
-    ["0.1", 0.1],
-    [".1", 0.1],
+    ["1%", 0.01],
     ["0", 0],
     ["0%", 0],
-    ["1", 1],
     ["100%", 1],
     ["2.5%", 0.025],
+    [".5%", 0.005],
     ["0.0001%", 0.000001],
+    ["1/10", 0.1],
+    ["1/1", 1],
+    ["0/5", 0],
   ] as const)("%s is %s", ([text, ratio]) => {
     expect(share("--loss")(text)).toBeCloseTo(ratio, 12);
   });
 
-  test.for(["", "%", "10", "1.1", "101%", "-1%", "1e-3", "0,1", "10 %", "ten", ".", "1.%", "NaN", "0x1"])(
-    "%j is none",
+  test.for([
+    "",
+    "%",
+    "101%",
+    "-1%",
+    "1e-3",
+    "0,1",
+    "10 %",
+    "ten",
+    ".",
+    "1.%",
+    "NaN",
+    "0x1",
+    "2/1",
+    "1/0",
+    "0/0",
+    "1/",
+    "/2",
+  ])("%j is none", (text) => {
+    expect(() => share("--up-loss")(text)).toThrow(
+      /^--up-loss takes a share in percent, such as 10%, or as a fraction, such as 1\/10, /,
+    );
+  });
+
+  test.for(["1", "5", "10", "0.1", ".5", "1.0", "100"])(
+    "the bare number %s is refused, with both ways",
     (text) => {
-      expect(() => share("--up-loss")(text)).toThrow(/^--up-loss takes a share, such as 10% or 0\.1, /);
+      expect(() => share("--loss")(text)).toThrow(
+        /such as 10%.*such as 1\/10.*: a bare number may be percent or a ratio$/,
+      );
     },
   );
+
+  test("several stand with commas between them", () => {
+    expect(shares("--x", 2, 4)("1%,25%,1/2")).toEqual([0.01, 0.25, 0.5]);
+    for (const text of ["1%", "1%,2%,3%,4%,5%", ""])
+      expect(() => shares("--x", 2, 4)(text)).toThrow(/^--x takes 2 to 4/);
+    expect(() => shares("--x", 2, 4)("1%,2")).toThrow(/^--x takes a share in percent/);
+  });
 
   test("are written in percent", () => {
     expect([0.1, 0.025, 1 / 3, 1].map(formatShare)).toEqual(["10%", "2.5%", "33.3%", "100%"]);
