@@ -1,10 +1,12 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 
 import { isOverIPv4 } from "../core/address.js";
 import type { Address } from "../index.js";
-import { proxy } from "../proxy/index.js";
+import { type Relay, type ProxyOptions as RelayOptions, type ProxyRule, proxy } from "../proxy/index.js";
+import { usage } from "./exit.js";
 import { type FaultOptions, addFaults, describeLink, linkOf } from "./faults.js";
 import { RelayReport } from "./relay-report.js";
+import { readRules } from "./rules.js";
 import { notice, stopSignal } from "./terminal.js";
 import { destination, duration, listeningAddress, resolved, wholeNumber } from "./values.js";
 
@@ -14,7 +16,7 @@ Each option of what happens on the way has a form for one direction alone:
 and so on for the way back. These go before those for both, and those before
 what --profile says.
 
-  shares  10% or 0.1
+  shares  10%, or as a fraction 1/10; a bare number is refused
   times   50ms, 0.05s
   rates   1mbit, 500kbit, 8000 (bits a second, as tc(8) has it)
 
@@ -25,6 +27,19 @@ of the kernel's.
 
 Each client has a socket of its own before the target, and gets what comes back
 to it. Nobody else's datagrams pass. Times are met to a millisecond or two.
+
+Several targets get a copy of each datagram. Answers of the first one pass to
+clients, or of all with --answers all. A name is looked up for each new client,
+and again when nobody is at its address any more: then clients move.
+
+--rule does something to certain datagrams before all else, and may stand there
+up to 64 times. It says what to do, and which datagrams are meant:
+  drop, corrupt or delay=200ms
+  up or down            one direction alone
+  client=10.0.0.7       of one client, or client=10.0.0.7:5000 of one port
+  text=GET@0            contain that text, at an offset or anywhere
+  hex=00ff@4            contain these bytes
+  numbers=1-2,7,100-    which of those, counted from 1 in each direction
 
 Where to listen:
   9000           for this machine alone (127.0.0.1)
@@ -43,9 +58,14 @@ Examples:
   datagram proxy 9001 127.0.0.1:9000 --loss 10% --delay 50ms --jitter 20ms
   datagram proxy 9001 camera.local:9000 --profile lte --seed 7
   datagram proxy 9001 127.0.0.1:9000 --up-loss 30% --down-rate 500kbit
+  datagram proxy 9001 127.0.0.1:9000 --rule "drop up numbers=1-2"
+  datagram proxy 9001 127.0.0.1:9000 --rule "delay=200ms down hex=0001@4"
+  datagram proxy 9001 127.0.0.1:9000 192.168.1.20:9000 --answers all
   datagram proxy 0.0.0.0:9001 192.168.1.20:9000 --mtu 1280 --duration 1m --json`;
 
 interface ProxyOptions extends FaultOptions {
+  readonly rule?: readonly ProxyRule[];
+  readonly answers?: "first" | "all";
   readonly seed?: number;
   readonly clients?: number;
   readonly idle?: number;
@@ -60,8 +80,12 @@ export function addProxy(program: Command): void {
     .summary("relay datagrams, and do to them what a bad network does")
     .description("Relays datagrams between clients and a target, and does to them what a bad network does.")
     .argument("<[host:]port>", "where clients send to", listeningAddress)
-    .argument("<host:port>", "the target", destination);
+    .argument("<host:port...>", "the target, or several", targetsSoFar);
   addFaults(command)
+    .option("--rule <rule>", "do something to certain datagrams, as below", readRules)
+    .addOption(
+      new Option("--answers <whose>", "of several targets, whose answers pass").choices(["first", "all"]),
+    )
     .option(
       "--seed <n>",
       "what the draws follow from (default: a random one)",
@@ -83,17 +107,23 @@ export function addProxy(program: Command): void {
     .action(relay);
 }
 
-async function relay(listen: Address, to: Address, options: ProxyOptions): Promise<void> {
-  const [at, target] = await Promise.all([resolved(listen), resolved(to)]);
+/** Reads one target more. */
+function targetsSoFar(text: string, before: readonly Address[] = []): Address[] {
+  return [...before, destination(text)];
+}
+
+async function relay(listen: Address, targets: readonly Address[], options: ProxyOptions): Promise<void> {
+  const at = await resolved(listen);
   const overIPv4 = isOverIPv4(at);
   const link = linkOf(options, overIPv4);
-  const { seed, clients: maxClients, idle: idleMs } = options;
+  const { rule: rules, answers, seed, clients: maxClients, idle: idleMs } = options;
   const signal = stopSignal();
-  await using running = await proxy({ listen: at, target, link, seed, maxClients, idleMs });
+  await using running = await start({ listen: at, targets, answers, link, rules, seed, maxClients, idleMs });
   const [up, down] = describeLink(link, overIPv4);
-  notice(`listening on ${running.address} for ${running.target}`);
+  notice(`listening on ${running.address} for ${running.targets.join(", ")}`);
   notice(`  up:   ${up}`);
   notice(`  down: ${down}`);
+  for (const { rule } of running.stats().rules) notice(`  rule: ${rule}`);
   notice(`  seed ${running.seed}`);
   const report = new RelayReport(running, options.json === true);
   try {
@@ -101,5 +131,15 @@ async function relay(listen: Address, to: Address, options: ProxyOptions): Promi
   } finally {
     await running.close();
     await report.end();
+  }
+}
+
+/** @throws `Failure` for options that only the relay can check. */
+async function start(options: RelayOptions): Promise<Relay> {
+  try {
+    return await proxy(options);
+  } catch (error) {
+    if (error instanceof RangeError) throw usage(error.message);
+    throw error;
   }
 }

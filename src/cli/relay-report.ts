@@ -1,7 +1,7 @@
 import { setTimeout } from "node:timers/promises";
 
 import { OSError } from "../index.js";
-import type { DirectionStats, Relay, RelayStats } from "../proxy/index.js";
+import type { DirectionStats, Relay, RelayStats, TargetStats } from "../proxy/index.js";
 import { jsonLine } from "./payload.js";
 import { count, live, notice, noticesLive, print, warn, wasStopped } from "./terminal.js";
 import { refusalText } from "./unreachable.js";
@@ -13,6 +13,8 @@ const looksPerLine = 10;
 
 /** What became of datagrams beside being received and delivered, and how it is called. */
 const fates: readonly (readonly [keyof DirectionStats & keyof Plain, string])[] = [
+  ["dropped", "dropped by rules"],
+  ["delayed", "held back by rules"],
   ["lost", "lost"],
   ["queueFull", "queue full"],
   ["tooBig", "too big"],
@@ -20,10 +22,16 @@ const fates: readonly (readonly [keyof DirectionStats & keyof Plain, string])[] 
   ["reordered", "reordered"],
   ["corrupted", "corrupted"],
   ["overflowed", "beyond what may be on its way"],
+  ["copied", "more for other targets"],
+  ["ignored", "of other targets"],
   ["refused", "of clients that were refused"],
+  ["looped", "of its own that came back"],
   ["unsent", "not sent"],
   ["overrun", "or more that came too fast to be read"],
 ];
+
+/** So many new clients in a row that begin alike, and get no answer, are told of. */
+const mostAlike = 32;
 
 /** The fields of a direction that are plain numbers. */
 type Plain = {
@@ -36,6 +44,8 @@ export class RelayReport {
   readonly #json: boolean;
   #told = "";
   readonly #warned = new Set<string>();
+  /** The moves of each target that were told of. */
+  readonly #moves = new Map<number, number>();
 
   /** @param json whether it is told in objects, on standard output. */
   constructor(relay: Relay, json: boolean) {
@@ -69,6 +79,13 @@ export class RelayReport {
     notice(`${count(ever, "client")}${expired > 0 ? `, ${expired} of them idle for too long` : ""}`);
     notice(`  up:   ${directionText(stats.up)}`);
     notice(`  down: ${directionText(stats.down)}`);
+    for (const { rule, up, down } of stats.rules) notice(`  rule ${rule}: ${up} up, ${down} down`);
+    for (const { target, address, moves, movedClients } of stats.targets) {
+      if (moves === 0) continue;
+      notice(
+        `  ${target} moved: ${count(moves, "time")}, to ${address} in the end, ${count(movedClients, "client")} with it`,
+      );
+    }
     for (const [code, times] of Object.entries(stats.errors)) notice(`  errors: ${times}, ${code}`);
   }
 
@@ -86,9 +103,10 @@ export class RelayReport {
   }
 
   /** Warns of what the relay was not asked to do, once of each kind. */
-  #warn({ up, down, errors }: RelayStats): void {
-    for (const code of Object.keys(up.unreachable)) {
-      this.#warnOnce(`up ${code}`, refusalText({ code }, this.#relay.target));
+  #warn({ up, down, errors, targets, rules, clients, alikeInRow }: RelayStats): void {
+    for (const [index, target] of targets.entries()) this.#warnOfTarget(target, index);
+    for (const { rule, error } of rules) {
+      if (error !== undefined) this.#warnOnce(`rule ${rule}`, `the rule ${rule} has ended: ${error}`);
     }
     for (const code of Object.keys(down.unreachable)) {
       this.#warnOnce(`down ${code}`, `a client cannot be reached: ${new OSError(code).message}`);
@@ -97,8 +115,38 @@ export class RelayReport {
     if (up.refused > 0) {
       this.#warnOnce(
         "refused",
-        "some clients are refused: there are as many as --clients allows, or as there are sockets for",
+        `some clients are refused: there are ${clients.now}, as many as --clients allows, or as there are sockets for; ` +
+          `${count(up.refused, "datagram")} of theirs went nowhere so far`,
       );
+    }
+    if (up.looped > 0) {
+      this.#warnOnce(
+        "looped",
+        "what the proxy sends to the target comes back to the proxy: a circle, by a NAT or by another relay. It is dropped",
+      );
+    }
+    if (alikeInRow >= mostAlike) {
+      this.#warnOnce(
+        "alike",
+        `${alikeInRow} new clients in a row began with the same datagram, and got no answer: if they are not many, the ` +
+          "proxy's own datagrams come back to it, in a circle of relays or by a NAT",
+      );
+    }
+  }
+
+  #warnOfTarget(
+    { target, address, unreachable, moves, movedClients, lastError }: TargetStats,
+    index: number,
+  ): void {
+    for (const code of Object.keys(unreachable)) {
+      this.#warnOnce(`up ${code} ${index}`, refusalText({ code }, address));
+    }
+    if (lastError !== undefined) {
+      this.#warnOnce(`failed ${index}`, `${target} stays ${address} for now: ${lastError}`);
+    }
+    if (moves > (this.#moves.get(index) ?? 0)) {
+      this.#moves.set(index, moves);
+      notice(`${target} is ${address} now: ${count(movedClients, "client")} moved so far`);
     }
   }
 

@@ -1,7 +1,7 @@
 import dns from "node:dns";
 
 import { Address, type Endpoint, type Family } from "../core/address.js";
-import { AF_INET } from "../core/constants.js";
+import { AF_INET, AF_INET6 } from "../core/constants.js";
 import { OSError } from "../core/errors.js";
 import { realClock } from "./clock.js";
 
@@ -34,6 +34,11 @@ export function resolve(host: string, family: Family): Promise<readonly Endpoint
   answers.set(key, answer);
   if (answers.size > mostNames) answers.delete(answers.keys().next().value as string);
   return answer.endpoints;
+}
+
+/** Forgets what is known of a name: whoever asks next asks the system. */
+export function forget(host: string): void {
+  for (const family of [AF_INET, AF_INET6]) answers.delete(`${family} ${host}`);
 }
 
 function ask(host: string, family: Family): Answer {

@@ -1,25 +1,29 @@
+import { Buffer } from "node:buffer";
+
 import { headersTo } from "../core/path-mtu.js";
-import { type Clock, type Datagram, type Endpoint, OSError, type Socket } from "../index.js";
+import { type Clock, type Datagram, type Endpoint, OSError } from "../index.js";
 import type { Party } from "./direction.js";
-import { socketFor } from "./target.js";
+import type { Upstream } from "./upstream.js";
 
 /** The part of `idleMs` between two looks for who is idle, so that a look has many to find. */
 const looksPerIdle = 16;
+/** Bytes at the start of a new client's first datagram that are remembered. */
+const rememberedBytes = 64;
 
-/** Who sends to the relay, with the socket that stands for it before the target. */
+/** Who sends to the relay, with what stands for it before each target. */
 export class Client implements Party {
   readonly address: Endpoint;
-  readonly upstream: Socket;
   readonly headerBytes: number;
+  upstreams: readonly Upstream[] = [];
+  ready: Promise<void> | undefined;
   /** Milliseconds on the clock. */
   activeMs: number;
   inFlight = 0;
   /** Its last datagram, where it is needed: an answer to that leaves from the address that it came to. */
   last: Datagram | undefined;
 
-  constructor(address: Endpoint, upstream: Socket, nowMs: number) {
+  constructor(address: Endpoint, nowMs: number) {
     this.address = address;
-    this.upstream = upstream;
     this.headerBytes = headersTo(address);
     this.activeMs = nowMs;
   }
@@ -28,14 +32,15 @@ export class Client implements Party {
 /** What the table of clients is given. */
 export interface ClientsHost {
   readonly clock: Clock;
-  readonly target: Endpoint;
   readonly maxClients: number;
   readonly idleMs: number;
   /** Whether the last datagram of each is needed: it holds the memory that others share with it. */
   readonly keepLast: boolean;
-  /** Somebody is new: its socket is connecting to the target. */
-  opened(client: Client): void;
-  /** Somebody is forgotten: its socket is closing. */
+  /** Whether what comes from there are the relay's own datagrams, which came back. */
+  comesBack(source: Endpoint): boolean;
+  /** Opens what stands for somebody new. @throws `OSError` `EMFILE`. */
+  open(client: Client): void;
+  /** Somebody is forgotten. */
   removed(client: Client): void;
   /** No socket was to be had for somebody new. */
   failed(error: OSError): void;
@@ -45,10 +50,20 @@ export interface ClientsHost {
 export class Clients {
   ever = 0;
   expired = 0;
+  /** Datagrams of those who found no room, or for whom no socket was to be had. */
+  refused = 0;
+  /** Datagrams of the relay itself. */
+  looped = 0;
+  /** The most new clients in a row that began with the same datagram, while nothing came back to any. */
+  alikeInRow = 0;
   readonly #host: ClientsHost;
   readonly #clients = new Map<string, Client>();
   #lastSource: Endpoint | undefined;
   #lastClient: Client | undefined;
+  /** How the last new client began, and how many before it did so too. */
+  #firstSize = -1;
+  #firstBytes: Buffer = Buffer.alloc(0);
+  #inRow = 0;
   #cancelTimer: (() => void) | undefined;
   #closed = false;
 
@@ -64,12 +79,12 @@ export class Clients {
     return this.#clients.values();
   }
 
-  /** Whose datagram this is; `undefined` where there is no room for somebody new. */
+  /** Whose datagram this is; `undefined` where there is no room for somebody new, which is counted. */
   of(datagram: Datagram, nowMs: number): Client | undefined {
     const { source } = datagram;
     // Datagrams that came together share their source.
     if (source !== this.#lastSource) {
-      this.#lastClient = this.#clients.get(String(source)) ?? this.#open(source, nowMs);
+      this.#lastClient = this.#clients.get(String(source)) ?? this.#enter(datagram, nowMs);
       this.#lastSource = this.#lastClient && source;
     }
     const client = this.#lastClient;
@@ -80,36 +95,63 @@ export class Clients {
     return client;
   }
 
-  /** Forgets one of them. */
-  remove(client: Client): void {
-    if (!this.#clients.delete(String(client.address))) return;
-    this.#lastSource = undefined;
-    this.#host.removed(client);
+  /** Something came back from a target: whoever sends alike, it is no circle. */
+  answered(): void {
+    this.#inRow = 0;
   }
 
-  /** Takes nobody new, and forgets all once their sockets are closed. */
+  /** Takes nobody new, and forgets all once what stands for them is closed. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelTimer?.();
     const clients = [...this.#clients.values()];
-    await Promise.all(clients.map(({ upstream }) => upstream.close()));
-    for (const client of clients) this.remove(client);
+    await Promise.all(clients.flatMap(({ upstreams }) => upstreams.map((each) => each.close())));
+    for (const client of clients) this.#remove(client);
+  }
+
+  #enter(datagram: Datagram, nowMs: number): Client | undefined {
+    const { source } = datagram;
+    if (this.#host.comesBack(source)) {
+      this.looped++;
+      return undefined;
+    }
+    const client = this.#open(source, nowMs);
+    if (client) this.#compare(datagram);
+    else this.refused++;
+    return client;
   }
 
   #open(source: Endpoint, nowMs: number): Client | undefined {
     if (this.#closed || this.#clients.size >= this.#host.maxClients) return undefined;
     try {
-      const client = new Client(source, socketFor(this.#host.target), nowMs);
+      const client = new Client(source, nowMs);
+      this.#host.open(client);
       this.#clients.set(String(source), client);
       this.ever++;
       this.#watch();
-      this.#host.opened(client);
       return client;
     } catch (error) {
       if (!(error instanceof OSError)) throw error;
       this.#host.failed(error);
       return undefined;
     }
+  }
+
+  #remove(client: Client): void {
+    this.#clients.delete(String(client.address));
+    this.#lastSource = undefined;
+    this.#host.removed(client);
+  }
+
+  /** Counts those who begin alike: in a circle of relays, each round is a new client that does. */
+  #compare({ data }: Datagram): void {
+    const start = data.subarray(0, rememberedBytes);
+    const same = data.length === this.#firstSize && start.equals(this.#firstBytes);
+    this.#inRow = same ? this.#inRow + 1 : 1;
+    this.alikeInRow = Math.max(this.alikeInRow, this.#inRow);
+    if (same) return;
+    this.#firstSize = data.length;
+    this.#firstBytes = Buffer.from(start);
   }
 
   /** Looks for who is idle now and then, while there is anybody. */
@@ -126,7 +168,7 @@ export class Clients {
     for (const client of this.#clients.values()) {
       if (client.activeMs > sinceMs || client.inFlight > 0) continue;
       this.expired++;
-      this.remove(client);
+      this.#remove(client);
     }
   }
 }

@@ -1,15 +1,20 @@
 import { Buffer } from "node:buffer";
 
-import type { Clock, Datagram } from "../index.js";
+import type { Clock, Datagram, Endpoint } from "../index.js";
 import { Impairment, emptyVerdict } from "../sim/link/impairment.js";
 import type { Random } from "../sim/random.js";
 import { EventQueue } from "../sim/time/event-queue.js";
 import { nsPerMs } from "../sim/time/timeline.js";
 import { Departure } from "./departure.js";
 import type { Faults } from "./options.js";
+import type { Rulebook, RuleVerdict } from "./rulebook.js";
 
 /** Who a datagram is from or for. */
 export interface Party {
+  /** The client that it is, or is for. */
+  readonly address: Endpoint;
+  /** Settles when it is known where its datagrams go; `undefined` when it is. */
+  readonly ready: Promise<void> | undefined;
   /** Bytes of IP and UDP headers of its packets. */
   readonly headerBytes: number;
   /** Its datagrams that are on their way. */
@@ -18,6 +23,10 @@ export interface Party {
 
 /** What one direction of a relay is given. */
 export interface DirectionHost<To> {
+  readonly name: "up" | "down";
+  readonly rules: Rulebook;
+  /** Which bits rules flip: drawn by itself, so that rules change no other draw. */
+  readonly ruleRandom: Random;
   readonly clock: Clock;
   /** The most datagrams, and bytes of payload, that may be on their way. */
   readonly maxInFlight: number;
@@ -28,6 +37,8 @@ export interface DirectionHost<To> {
 
 /** The datagrams of one direction, from when they were read until the kernel has them: what is lost, late or changed. */
 export class Direction<To extends Party> {
+  dropped = 0;
+  delayed = 0;
   lost = 0;
   queueFull = 0;
   tooBig = 0;
@@ -40,11 +51,14 @@ export class Direction<To extends Party> {
   readonly #host: DirectionHost<To>;
   readonly #impairment: Impairment;
   readonly #verdict = emptyVerdict();
+  readonly #ruled: RuleVerdict = { drop: false, corrupt: false, delayNs: 0 };
   readonly #waiting = new EventQueue();
   readonly #leave = (departure: Departure<To>): void => void this.#leaving.push(departure);
   #order = 0;
   #mtuBytes: number;
   #inFlightBytes = 0;
+  /** What has left the link, and waits until it is known where it goes. */
+  readonly #held = new Map<To, Departure<To>[]>();
   /** What leaves at once, until `flush`. */
   #leaving: Departure<To>[] = [];
   #timerAt = Infinity;
@@ -79,14 +93,13 @@ export class Direction<To extends Party> {
     this.#arm();
   }
 
-  /** Sends what leaves at once; settles when the kernel has it. */
+  /** Sends what leaves at once; settles when the kernel has it. Does not wait for those whose way is not known yet. */
   async flush(): Promise<void> {
     const departures = this.#leaving;
     if (departures.length === 0) return;
     this.#leaving = [];
-    const unsent = await this.#host.send(departures);
-    this.unsent += unsent;
-    for (const { data, to } of departures) this.#left(data, to);
+    const held = this.#held.size > 0 || departures.some(({ to }) => to.ready !== undefined);
+    await this.#send(held ? departures.filter((departure) => !this.#holds(departure)) : departures);
   }
 
   /** Gives up what still waits, and what comes. */
@@ -94,13 +107,47 @@ export class Direction<To extends Party> {
     this.#closed = true;
     this.#cancelTimer?.();
     this.#release(Infinity);
-    const departures = this.#leaving;
+    const departures = [this.#leaving, ...this.#held.values()].flat();
     this.#leaving = [];
+    this.#held.clear();
     this.unsent += departures.length;
     for (const { data, to } of departures) this.#left(data, to);
   }
 
+  async #send(departures: readonly Departure<To>[]): Promise<void> {
+    if (departures.length === 0) return;
+    const unsent = await this.#host.send(departures);
+    this.unsent += unsent;
+    for (const { data, to } of departures) this.#left(data, to);
+  }
+
+  /** Keeps a datagram back, behind those that are kept for the same party. @returns whether it has to. */
+  #holds(departure: Departure<To>): boolean {
+    const { to } = departure;
+    const others = this.#held.get(to);
+    others?.push(departure);
+    if (others || !to.ready) return others !== undefined;
+    this.#held.set(to, [departure]);
+    void to.ready.then(async () => {
+      const held = this.#held.get(to) ?? [];
+      this.#held.delete(to);
+      await this.#send(held);
+    });
+    return true;
+  }
+
   #pass(data: Buffer, to: To, now: number): void {
+    const ruled = this.#ruled;
+    if (this.#host.rules.empty) {
+      ruled.corrupt = false;
+      ruled.delayNs = 0;
+    } else {
+      this.#host.rules.decide(this.#host.name, data, to.address, ruled);
+      if (ruled.drop) {
+        this.dropped++;
+        return;
+      }
+    }
     const bytes = data.length + to.headerBytes;
     if (bytes > this.#mtuBytes) {
       this.tooBig++;
@@ -113,18 +160,21 @@ export class Direction<To extends Party> {
       else this.queueFull++;
       return;
     }
-    const { at, duplicateAt, corruptBit } = verdict;
+    const { duplicateAt, corruptBit } = verdict;
+    const at = verdict.at + ruled.delayNs;
+    const secondAt = duplicateAt < 0 ? -1 : duplicateAt + ruled.delayNs;
     if (verdict.reordered) this.reordered++;
-    if (corruptBit >= 0 && data.length > 0) {
+    if (ruled.delayNs > 0) this.delayed++;
+    if ((corruptBit >= 0 || ruled.corrupt) && data.length > 0) {
       this.corrupted++;
-      flip(data, corruptBit % (data.length * 8));
+      flip(data, (corruptBit >= 0 ? corruptBit : this.#host.ruleRandom.uint32()) % (data.length * 8));
     }
     // What was read with others shares their memory, and would keep it: what waits is copied.
-    const kept = at > now || duplicateAt > now ? Buffer.from(data) : data;
+    const kept = at > now || secondAt > now || to.ready ? Buffer.from(data) : data;
     this.#depart(kept, to, at, now);
-    if (duplicateAt < 0) return;
+    if (secondAt < 0) return;
     this.duplicated++;
-    this.#depart(kept, to, duplicateAt, now);
+    this.#depart(kept, to, secondAt, now);
   }
 
   #depart(data: Buffer, to: To, at: number, now: number): void {

@@ -9,5 +9,6 @@ export type {
   ProfileName,
 } from "../sim/link/settings.js";
 export type { ProxyOptions } from "./options.js";
+export type { ProxyRule, RelayRule, RelayedDatagram, RuleStats } from "./rules.js";
 export { type Relay, proxy } from "./relay.js";
-export type { ClientStats, DirectionStats, RelayStats } from "./stats.js";
+export type { ClientStats, DirectionStats, RelayStats, TargetStats } from "./stats.js";

@@ -6,11 +6,19 @@ import { refuseUnknown } from "../core/fields.js";
 import { type CheckedSettings, checkLink, hasDirections } from "../sim/link/check.js";
 import { profiles } from "../sim/link/profiles.js";
 import type { LinkInput, LinkSettings } from "../sim/link/settings.js";
+import type { ProxyRule } from "./rules.js";
 
 /** What `proxy()` takes. */
 export interface ProxyOptions {
-  /** Where datagrams of clients go. A name is resolved once, at the start; of several addresses an IPv4 one is taken. */
-  readonly target: AddressLike;
+  /**
+   * Where datagrams of clients go. A name is resolved at the start, for each new client (the resolver remembers for 10 s),
+   * and anew when ICMP says that nobody is there: then clients move to the new address. IPv4 addresses go first.
+   */
+  readonly target?: AddressLike | undefined;
+  /** In place of `target`: up to 16, each of which gets a copy of every datagram. */
+  readonly targets?: readonly AddressLike[] | undefined;
+  /** Of several targets, whose answers pass to clients: the first one's, or all. @default "first" */
+  readonly answers?: "first" | "all" | undefined;
   /** Where clients send to. Port 0 lets the kernel choose; host `""` is every IPv4 interface. @default ["127.0.0.1", 0] */
   readonly listen?: AddressLike | undefined;
   /**
@@ -20,9 +28,11 @@ export interface ProxyOptions {
    * passed on, whatever `corruptPasses` says. @default nothing happens
    */
   readonly link?: LinkInput | undefined;
+  /** Faults of certain datagrams, before the link: up to 64, in their order. `Relay.addRule` adds more. @default none */
+  readonly rules?: readonly ProxyRule[] | undefined;
   /** Uint32 that the draws follow from: one seed, one sequence of fates. @default a random one, which `Relay.seed` tells */
   readonly seed?: number | undefined;
-  /** The most clients at one time, 1 to 60,000, each of which takes a socket. @default 1024 */
+  /** The most clients at one time, 1 to 60,000, each of which takes a socket for each target. @default 1024 */
   readonly maxClients?: number | undefined;
   /** Milliseconds without a datagram in either direction after which a client is forgotten, 1 to a day. @default 60,000 */
   readonly idleMs?: number | undefined;
@@ -41,8 +51,10 @@ export interface Faults {
 
 /** The options with their defaults. */
 export interface CheckedOptions {
-  readonly target: Address;
+  readonly targets: readonly Address[];
+  readonly allAnswer: boolean;
   readonly listen: Address;
+  readonly rules: readonly ProxyRule[];
   readonly link: LinkInput;
   readonly seed: number | undefined;
   readonly maxClients: number;
@@ -58,25 +70,23 @@ export function checkOptions(options: ProxyOptions): CheckedOptions {
   }
   // A setting of a link that stands beside `link` would do nothing.
   refuseUnknown(options, Object.keys(fields), "options: a field");
-  const { target, listen = ["127.0.0.1", 0], link = {}, seed, idleMs = 60_000 } = options;
+  const { listen = ["127.0.0.1", 0], link = {}, rules = [], seed, idleMs = 60_000 } = options;
   const { maxClients = 1024, maxInFlight = 65_536, maxInFlightBytes = 64 << 20 } = options;
-  const checked = {
-    target: readAddress("target", target),
+  const { answers = "first" } = options;
+  if (!["first", "all"].includes(answers)) throw outOfRange("answers", "first or all", answers);
+  if (!Array.isArray(rules)) throw wrongType("rules", "an array", rules);
+  return {
+    targets: checkTargets(options),
+    allAnswer: answers === "all",
     listen: readAddress("listen", listen),
     link,
+    rules,
     seed: seed === undefined ? undefined : wholeNumber("seed", seed, 0, 0xffff_ffff),
     maxClients: wholeNumber("maxClients", maxClients, 1, 60_000),
     idleMs: wholeNumber("idleMs", idleMs, 1, 86_400_000),
     maxInFlight: wholeNumber("maxInFlight", maxInFlight, 1, 10_000_000),
     maxInFlightBytes: wholeNumber("maxInFlightBytes", maxInFlightBytes, 65_536, 2 ** 32),
   };
-  const literal = parseLiteral(checked.target.host);
-  if (literal && (isMulticast(literal.bytes) || checked.target.host === INADDR_BROADCAST)) {
-    // Answers to these come from other addresses, and what does not come from the target passes to nobody.
-    throw outOfRange("target", "the address of one host", checked.target.host);
-  }
-  if (checked.target.port === 0) throw outOfRange("target", "an address with a port from 1 to 65535", 0);
-  return checked;
 }
 
 /**
@@ -99,6 +109,9 @@ const fields: Readonly<Record<keyof ProxyOptions, true>> = {
   target: true,
   listen: true,
   link: true,
+  targets: true,
+  answers: true,
+  rules: true,
   seed: true,
   maxClients: true,
   idleMs: true,
@@ -106,7 +119,35 @@ const fields: Readonly<Record<keyof ProxyOptions, true>> = {
   maxInFlightBytes: true,
 };
 
-function readAddress(option: "target" | "listen", given: AddressLike): Address {
+/** The most targets: each datagram is copied to all of them. */
+const mostTargets = 16;
+
+function checkTargets({ target, targets }: ProxyOptions): readonly Address[] {
+  if (targets === undefined) return [checkTarget("target", target as AddressLike)];
+  if (target !== undefined) throw outOfRange("targets", "left out beside target", targets);
+  if (!Array.isArray(targets)) throw wrongType("targets", "an array of addresses", targets);
+  if (targets.length < 1 || targets.length > mostTargets)
+    throw outOfRange("targets", `1 to ${mostTargets} addresses`, targets.length);
+  const checked = targets.map((each: AddressLike, index) => checkTarget(`targets[${index}]`, each));
+  for (const [index, each] of checked.entries()) {
+    const twin = checked.findIndex((other) => other.equals(each));
+    if (twin < index) throw outOfRange(`targets[${index}]`, `another than targets[${twin}]`, String(each));
+  }
+  return checked;
+}
+
+function checkTarget(option: string, given: AddressLike): Address {
+  const target = readAddress(option, given);
+  const literal = parseLiteral(target.host);
+  if (literal && (isMulticast(literal.bytes) || target.host === INADDR_BROADCAST)) {
+    // Answers to these come from other addresses, and what does not come from the target passes to nobody.
+    throw outOfRange(option, "the address of one host", target.host);
+  }
+  if (target.port === 0) throw outOfRange(option, "an address with a port from 1 to 65535", 0);
+  return target;
+}
+
+function readAddress(option: string, given: AddressLike): Address {
   try {
     return Address.from(given);
   } catch (error) {

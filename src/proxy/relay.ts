@@ -11,21 +11,26 @@ import {
   type Socket,
   socket,
 } from "../index.js";
+import { ownAddresses } from "../kernel/own.js";
 import type { LinkInput } from "../sim/link/settings.js";
 import { Random } from "../sim/random.js";
+import { comesBack, stand, standDown } from "./circles.js";
 import { type Client, Clients } from "./clients.js";
 import type { Departure } from "./departure.js";
 import { Direction } from "./direction.js";
 import { type CheckedOptions, type ProxyOptions, checkFaults, checkOptions } from "./options.js";
+import { Rulebook } from "./rulebook.js";
+import type { ProxyRule, RelayRule } from "./rules.js";
 import { Counts, type DirectionStats, type RelayStats, Tally } from "./stats.js";
-import { reach } from "./target.js";
+import { Target } from "./target.js";
+import { Upstream } from "./upstream.js";
 
 /** Datagrams that are read and sent together. */
 const batchDatagrams = 512;
 
 /**
- * Starts a UDP relay that does to datagrams what a bad network does. Each client has a socket of its own before the target, and
- * gets the answers to that.
+ * Starts a UDP relay that does to datagrams what a bad network does. Each client has a socket of its own before each target,
+ * and gets the answers to that.
  *
  * @throws (rejects) `OSError` of `bind` and `connect`: `EADDRINUSE`, `EADDRNOTAVAIL`, `ENOTFOUND`, `ENETUNREACH`, …;
  *   `EINVAL` where the target is the relay itself; `TypeError`, `RangeError` that name the option.
@@ -37,8 +42,9 @@ export async function proxy(options: ProxyOptions): Promise<Relay> {
   const listener = socket(family, SOCK_DGRAM, { metadata: isWildcard(listen.host) });
   try {
     await listener.bind(listen);
-    const target = await reach(checked.target, listener.getsockname());
-    return new Relay(listener, target, checked);
+    const own = listener.getsockname();
+    const targets = await Promise.all(checked.targets.map((target) => Target.reach(target, own)));
+    return new Relay(listener, targets, checked);
   } catch (error) {
     await listener.close();
     throw error;
@@ -49,11 +55,12 @@ export async function proxy(options: ProxyOptions): Promise<Relay> {
 export class Relay implements AsyncDisposable {
   /** Where clients send to. */
   readonly address: Endpoint;
-  /** Where their datagrams go. */
-  readonly target: Endpoint;
   /** What the draws follow from. */
   readonly seed: number;
   readonly #listener: Socket;
+  readonly #targets: readonly Target[];
+  readonly #allAnswer: boolean;
+  readonly #rules = new Rulebook();
   readonly #clients: Clients;
   readonly #up: Direction<Client>;
   readonly #down: Direction<Client>;
@@ -64,14 +71,16 @@ export class Relay implements AsyncDisposable {
   readonly #gone: Tally;
   readonly #batch: number;
   readonly #replies: boolean;
-  #refused = 0;
+  #copied = 0;
+  #ignored = 0;
   #closing: Promise<void> | undefined;
 
   /** @param listener bound. */
-  constructor(listener: Socket, target: Endpoint, options: CheckedOptions) {
+  constructor(listener: Socket, targets: readonly Target[], options: CheckedOptions) {
     this.#listener = listener;
     this.address = listener.getsockname();
-    this.target = target;
+    this.#targets = targets;
+    this.#allAnswer = options.allAnswer;
     this.seed = options.seed ?? listener.random();
     this.#batch = Math.min(batchDatagrams, options.maxInFlight);
     this.#replies = isWildcard(this.address.host);
@@ -79,27 +88,46 @@ export class Relay implements AsyncDisposable {
     const { clock } = listener;
     const { maxInFlight, maxInFlightBytes, maxClients, idleMs } = options;
     const { up, down } = this.#check(options.link);
-    const bounds = { clock, maxInFlight, maxInFlightBytes };
+    for (const [index, rule] of options.rules.entries()) this.#rules.add(rule, `rules[${index}]`);
+    const shared = {
+      ...{ clock, maxInFlight, maxInFlightBytes, rules: this.#rules },
+      ruleRandom: new Random(this.seed, "rules"),
+    };
     this.#up = new Direction(up, new Random(this.seed, "up"), {
-      ...bounds,
+      ...shared,
+      name: "up",
       send: (departures) => this.#sendUp(departures),
     });
     this.#down = new Direction(down, new Random(this.seed, "down"), {
-      ...bounds,
+      ...shared,
+      name: "down",
       send: (departures) => this.#sendDown(departures),
     });
     this.#clients = new Clients({
-      ...{ clock, target, maxClients, idleMs },
+      ...{ clock, maxClients, idleMs },
       keepLast: this.#replies,
-      opened: (client) => this.#opened(client),
+      comesBack: (source) => ownAddresses(this.address)(source) || comesBack(source, this),
+      open: (client) => this.#open(client),
       removed: (client) => {
-        this.#gone.add(client.upstream.stats());
-        void client.upstream.close();
+        for (const upstream of client.upstreams) {
+          this.#gone.add(upstream.socket.stats());
+          void upstream.close();
+        }
       },
       failed: (error) => this.#errors.add(error.code),
     });
     listener.on("unreachable", ({ code }) => this.#downUnreachable.add(code));
     void this.#readClients();
+  }
+
+  /** Where datagrams of clients go: the address that the first target has now. */
+  get target(): Endpoint {
+    return this.targets[0] as Endpoint;
+  }
+
+  /** The addresses that the targets have now. */
+  get targets(): readonly Endpoint[] {
+    return this.#targets.map(({ current }) => current);
   }
 
   /**
@@ -114,20 +142,34 @@ export class Relay implements AsyncDisposable {
     this.#down.set(down);
   }
 
+  /**
+   * Does something to certain datagrams from now on, before the link does what it does. A rule comes after those that were
+   * there before, and is not asked about what these have dropped.
+   *
+   * @returns the rule, with what it has done, and to be removed.
+   * @throws `TypeError`, `RangeError` that name the field; `RangeError` where there are 64 already.
+   */
+  addRule(rule: ProxyRule): RelayRule {
+    return this.#rules.add(rule, "rule");
+  }
+
   /** What was done so far. */
   stats(): RelayStats {
     const upstream = this.#gone.copy();
-    for (const client of this.#clients) upstream.add(client.upstream.stats());
+    for (const client of this.#clients)
+      for (const each of client.upstreams) upstream.add(each.socket.stats());
     const listener = new Tally(false);
     listener.add(this.#listener.stats());
+    const { now, ever, expired, alikeInRow, refused, looped } = this.#clients;
+    const [copied, ignored] = [this.#copied, this.#ignored];
+    const none = { copied: 0, ignored: 0, refused: 0, looped: 0 };
     return Object.freeze({
-      up: this.#count(this.#up, listener, upstream, this.#upUnreachable, this.#refused),
-      down: this.#count(this.#down, upstream, listener, this.#downUnreachable, 0),
-      clients: Object.freeze({
-        now: this.#clients.now,
-        ever: this.#clients.ever,
-        expired: this.#clients.expired,
-      }),
+      up: count(this.#up, listener, upstream, this.#upUnreachable, { ...none, copied, refused, looped }),
+      down: count(this.#down, upstream, listener, this.#downUnreachable, { ...none, ignored }),
+      clients: Object.freeze({ now, ever, expired }),
+      alikeInRow,
+      targets: Object.freeze(this.#targets.map((target) => target.stats())),
+      rules: this.#rules.stats(),
       errors: this.#errors.snapshot(),
     });
   }
@@ -153,43 +195,65 @@ export class Relay implements AsyncDisposable {
     return checkFaults(link, isOverIPv4(this.address));
   }
 
-  #count(
-    direction: Direction<Client>,
-    from: Tally,
-    to: Tally,
-    unreachable: Counts,
-    refused: number,
-  ): DirectionStats {
-    const { lost, queueFull, tooBig, duplicated, reordered, corrupted } = direction;
-    const { inFlight, overflowed, unsent } = direction;
-    return Object.freeze({
-      received: from.received,
-      delivered: to.sent,
-      ...{ lost, queueFull, tooBig, duplicated, reordered, corrupted, inFlight, overflowed, unsent, refused },
-      overrun: from.overrun,
-      unreachable: unreachable.snapshot(),
-    });
-  }
-
   #readClients(): Promise<void> {
-    return this.#read(this.#listener, this.#up, (datagram) => {
-      const client = this.#clients.of(datagram, this.#listener.clock.now());
-      if (!client) this.#refused++;
-      return client;
+    return this.#read(this.#listener, this.#up, (datagram) =>
+      this.#clients.of(datagram, this.#listener.clock.now()),
+    );
+  }
+
+  /** Opens what stands for a client before each target. @throws `OSError` `EMFILE`; then nothing was opened. */
+  #open(client: Client): void {
+    const upstreams: Upstream[] = [];
+    try {
+      for (const target of this.#targets) upstreams.push(this.#upstream(client, target));
+    } catch (error) {
+      for (const each of upstreams) void each.close();
+      throw error;
+    }
+    client.upstreams = upstreams;
+    const starts = upstreams.map((each) => each.start()).filter((start) => start !== undefined);
+    if (starts.length === 0) return;
+    client.ready = Promise.all(starts).then(() => {
+      client.ready = undefined;
     });
   }
 
-  #opened(client: Client): void {
-    const { upstream } = client;
-    upstream.on("unreachable", ({ code }) => this.#upUnreachable.add(code));
-    upstream.connect(this.target).catch((error: unknown) => {
-      this.#failed(upstream, error);
-      this.#clients.remove(client);
+  #upstream(client: Client, target: Target): Upstream {
+    const passes = this.#allAnswer || target === this.#targets[0];
+    const upstream = new Upstream(target, {
+      opened: (s) => {
+        void this.#read(s, this.#down, () => {
+          client.activeMs = s.clock.now();
+          this.#clients.answered();
+          if (passes) return client;
+          this.#ignored++;
+          return undefined;
+        });
+      },
+      connected: (s) => stand(s, this, client.address),
+      closing: standDown,
+      replaced: (s) => this.#gone.add(s.stats()),
+      unreachable: (code) => {
+        this.#upUnreachable.add(code);
+        target.unreachable.add(code);
+        void this.#follow(target, upstream.at);
+      },
+      failed: (s, error) => this.#failed(s, error),
     });
-    void this.#read(upstream, this.#down, () => {
-      client.activeMs = upstream.clock.now();
-      return client;
-    });
+    return upstream;
+  }
+
+  /** Looks for a target that is gone from an address, and connects those anew who were connected to that. */
+  async #follow(target: Target, gone: Endpoint): Promise<void> {
+    const found = await target.findAgain(gone, this.#listener.clock.now());
+    if (!found) return;
+    for (const { upstreams } of this.#clients) {
+      for (const upstream of upstreams) {
+        if (upstream.target !== target || !upstream.at.equals(gone)) continue;
+        upstream.move(found);
+        target.movedClients++;
+      }
+    }
   }
 
   /** Takes what comes to a socket until it is closed. */
@@ -217,10 +281,11 @@ export class Relay implements AsyncDisposable {
       if (known) known.push(data);
       else payloads.set(to, [data]);
     }
-    const sends = Array.from(payloads, ([{ upstream }, each]) =>
-      this.#unsent(upstream, each.length, upstream.sendMany(each)),
-    );
-    return sum(await Promise.all(sends));
+    const sends = Array.from(payloads, ([{ upstreams }, each]) => {
+      this.#copied += (upstreams.length - 1) * each.length;
+      return upstreams.map((upstream) => upstream.send(each));
+    });
+    return sum(await Promise.all(sends.flat()));
   }
 
   async #sendDown(departures: readonly Departure<Client>[]): Promise<number> {
@@ -255,6 +320,26 @@ export class Relay implements AsyncDisposable {
   #turn(): Promise<void> {
     return new Promise((resolve) => this.#listener.clock.turn(resolve));
   }
+}
+
+/** What became of the datagrams of a direction, those included that did not enter it. */
+function count(
+  direction: Direction<Client>,
+  from: Tally,
+  to: Tally,
+  unreachable: Counts,
+  others: Pick<DirectionStats, "copied" | "ignored" | "refused" | "looped">,
+): DirectionStats {
+  const { dropped, delayed, lost, queueFull, tooBig, duplicated, reordered, corrupted } = direction;
+  const { inFlight, overflowed, unsent } = direction;
+  return Object.freeze({
+    received: from.received,
+    delivered: to.sent,
+    ...{ dropped, delayed, lost, queueFull, tooBig, duplicated, reordered, corrupted },
+    ...{ inFlight, overflowed, unsent, ...others },
+    overrun: from.overrun,
+    unreachable: unreachable.snapshot(),
+  });
 }
 
 function sum(numbers: readonly number[]): number {

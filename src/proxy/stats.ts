@@ -1,4 +1,5 @@
-import type { Stats, Traffic } from "../index.js";
+import type { Endpoint, Stats, Traffic } from "../index.js";
+import type { RuleStats } from "./rules.js";
 
 /** What became of the datagrams of one direction since the start. All but `received` and `delivered` are datagrams. */
 export interface DirectionStats {
@@ -6,6 +7,10 @@ export interface DirectionStats {
   readonly received: Traffic;
   /** Handed to the kernel for the other side, duplicates among them. */
   readonly delivered: Traffic;
+  /** Lost by a rule. */
+  readonly dropped: number;
+  /** Held back by a rule. */
+  readonly delayed: number;
   /** Lost by `lossRatio` or `gilbertElliott`. */
   readonly lost: number;
   /** Dropped because the queue of `queueBytes` before the rate was full. */
@@ -22,8 +27,17 @@ export interface DirectionStats {
   readonly inFlight: number;
   /** Dropped because as many as may be were on their way: `maxInFlight`, `maxInFlightBytes`. */
   readonly overflowed: number;
+  /** Further copies for the second target and those behind it; of the direction "up" alone. */
+  readonly copied: number;
+  /** Answers of the second target and those behind it, where the first one's alone pass; of the direction "down" alone. */
+  readonly ignored: number;
   /** Came from clients above `maxClients`, or for whom no socket could be opened; of the direction "up" alone. */
   readonly refused: number;
+  /**
+   * Were the relay's own: they came from a socket that stands for a client of its, as where a firewall leads them back, or
+   * through other relays of this process. They go nowhere. Of the direction "up" alone.
+   */
+  readonly looped: number;
   /** Not sent: the kernel refused them, which `RelayStats.errors` tells by code, or `close()` came first. */
   readonly unsent: number;
   /**
@@ -42,6 +56,14 @@ export interface RelayStats {
   /** From the target to clients. */
   readonly down: DirectionStats;
   readonly clients: ClientStats;
+  /**
+   * The most new clients in a row that began with the same datagram, while no target answered any. Many are what a circle
+   * looks like: relays of several processes, or a NAT, that lead back to this one.
+   */
+  readonly alikeInRow: number;
+  readonly targets: readonly TargetStats[];
+  /** Of each rule that has not been removed, in their order. */
+  readonly rules: readonly RuleStats[];
   /** Calls that the system refused, by code, such as `EMFILE` where no socket was left for a new client. */
   readonly errors: Readonly<Record<string, number>>;
 }
@@ -53,6 +75,24 @@ export interface ClientStats {
   readonly ever: number;
   /** Forgotten because nothing passed for `idleMs`. */
   readonly expired: number;
+}
+
+/** What became of a target. */
+export interface TargetStats {
+  /** As it was given: `camera.local:9000`. */
+  readonly target: string;
+  /** Where new clients are connected to. */
+  readonly address: Endpoint;
+  /** How often its name had another address than before. */
+  readonly moves: number;
+  /** Clients that were connected anew, because nobody was at the address of before. */
+  readonly movedClients: number;
+  /** Questions to the resolver without a usable answer: then the address of before is used. */
+  readonly failures: number;
+  /** What the last of them said. */
+  readonly lastError: string | undefined;
+  /** ICMP errors by code, as in `DirectionStats.unreachable`. */
+  readonly unreachable: Readonly<Record<string, number>>;
 }
 
 /** Counts by name. */

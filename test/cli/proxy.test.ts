@@ -27,6 +27,19 @@ for index, s in enumerate(sockets):
     s.send(b"from %d" % index)
 for s in sockets: say(s.recv(65535).decode())`;
 
+/** Asks once, and says two answers. */
+const askingTwice = `
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(20)
+s.connect((sys.argv[1], int(sys.argv[2])))
+s.send(b"x")
+for _ in range(2): say(s.recv(65535).decode())`;
+
+/** A port that was free a moment ago. */
+async function freePort(t: TestContext): Promise<number> {
+  return Number((await deadAddress(t)).split(":")[1]);
+}
+
 interface Running {
   readonly program: Program;
   readonly port: number;
@@ -106,6 +119,59 @@ test("every fault has its option", async (t) => {
     "10% lost in bursts, 50 ms late, up to 20 ms of jitter, 1% twice, 2% reordered, 3% corrupted, 1 Mbit/s, " +
     "packets up to 1280 bytes";
   expect(stderr).toContain(`\n  up:   ${said}\n  down: ${said}\n  seed 7\n`);
+});
+
+test("losses in bursts have two more options", async (t) => {
+  const args = "--up-loss 10% --up-loss-burst-most 2 --down-gilbert-elliott 1%,24%,1/2 --duration 1ms";
+  const { code, stderr } = await run(t, ["proxy", "0", "127.0.0.1:9", ...args.split(" ")]);
+  expect(code).toBe(0);
+  expect(stderr).toContain("\n  up:   10% lost, 2 in a row at most\n  down: 2% lost in bursts\n");
+});
+
+test("rules are told at the start, and what they did at the end", async (t) => {
+  const peer = await pythonReceiver(t, 1);
+  const rules = ["--rule", "drop up numbers=1-2", "--rule", 'drop text="b c"@0'];
+  const program = datagram(t, ["proxy", "0", peer.address, ...rules]);
+  const [, port] = /^listening on .*:(\d+) for /.exec(await program.line("stderr")) ?? [];
+  for (const line of ["  up:   as it comes", "  down: as it comes", "  rule: drop up numbers=1-2"])
+    expect(await program.line("stderr")).toBe(line);
+  expect(await program.line("stderr")).toBe('  rule: drop text="b c"@0');
+  await pythonSend(t, Number(port), ["a", "a", "b c", "d"]);
+  expect(await peer.line()).toBe("64");
+  const { stderr } = await program.stop();
+  expect(stderr).toContain("\n  up:   4 in, 1 out, 3 dropped by rules\n");
+  expect(stderr).toContain(
+    '\n  rule drop up numbers=1-2: 2 up, 0 down\n  rule drop text="b c"@0: 1 up, 0 down\n',
+  );
+});
+
+test("several targets get a copy each, and all may answer", async (t) => {
+  const peers = [await pythonPeer(t, answering), await pythonPeer(t, answering)];
+  const [first, second] = peers.map(({ address }) => address);
+  const program = datagram(t, ["proxy", "0", first!, second!, "--answers", "all"]);
+  const [, port, to] = /^listening on .*:(\d+) for (.*)$/.exec(await program.line("stderr")) ?? [];
+  expect(to).toBe(`${first}, ${second}`);
+  const { stdout } = await python(t, askingTwice, ["127.0.0.1", port!]).ended;
+  expect(
+    stdout
+      .trim()
+      .split("\n")
+      .map((line) => line.replace(/^\d+:/, "")),
+  ).toEqual(["x", "x"]);
+  const { stderr } = await program.stop();
+  expect(stderr).toContain("\n  up:   1 in, 2 out, 1 more for other targets\n  down: 2 in, 2 out\n");
+});
+
+test("a circle of two commands ends when their clients are as many as may be, and is told of", async (t) => {
+  const [one, other] = [await freePort(t), await freePort(t)];
+  const first = await relay(t, `127.0.0.1:${other}`, ["--clients", "40"], String(one));
+  await relay(t, `127.0.0.1:${one}`, ["--clients", "1000"], String(other));
+  await pythonSend(t, one, ["round and round"]);
+  const said = [await first.program.line("stderr"), await first.program.line("stderr")].join("\n");
+  expect(said).toMatch(/^warning: some clients are refused: there are 40, as many as --clients/m);
+  expect(said).toMatch(
+    /^warning: 40 new clients in a row began with the same datagram.* in a circle of relays/m,
+  );
 });
 
 test("a target where nobody is listening, and clients above the bound, are told of once and counted", async (t) => {

@@ -82,7 +82,10 @@ describe("bad input is one line, and exit code 2", () => {
     [["proxy", "0"], /missing required argument/],
     [["proxy", "0", "9"], /host:port/],
     [["proxy", "0", "127.0.0.1:0"], /port 0 is no destination/],
-    [["proxy", "0", "127.0.0.1:9", "--loss", "10"], /--loss takes a share, such as 10% or 0\.1.*not "10"/],
+    [
+      ["proxy", "0", "127.0.0.1:9", "--loss", "10"],
+      /--loss takes a share in percent, such as 10%, or .* 1\/10.*not "10": a bare number/,
+    ],
     [["proxy", "0", "127.0.0.1:9", "--delay", "50"], /--delay takes a time with its unit.*from 0ms/],
     [["proxy", "0", "127.0.0.1:9", "--rate", "1mbps"], /--rate takes a rate, such as 1mbit/],
     [["proxy", "0", "127.0.0.1:9", "--mtu", "67"], /--mtu takes a whole number from 68 to 65536/],
@@ -92,6 +95,15 @@ describe("bad input is one line, and exit code 2", () => {
       ["proxy", "0", "127.0.0.1:9", "--loss-burst", "3", "--down-loss", "90%", "--loss", "1%"],
       /down: --loss must be at most 0\.75 with a --loss-burst of 3/,
     ],
+    [["proxy", "0", "127.0.0.1:9", "--loss-burst-most", "3"], /--loss-burst-most .* needs --loss/],
+    [["proxy", "0", "127.0.0.1:9", "--gilbert-elliott", "1%"], /--gilbert-elliott takes 2 to 4 shares/],
+    [
+      ["proxy", "0", "127.0.0.1:9", "--gilbert-elliott", "1%,5%", "--loss", "1%"],
+      /--loss must be left out beside --gilbert-elliott/,
+    ],
+    [["proxy", "0", "127.0.0.1:9", "--rule", "up"], /--rule "up" does not say what to do: drop,/],
+    [["proxy", "0", "127.0.0.1:9", "127.0.0.1:9"], /targets\[1\] must be another than targets\[0\]/],
+    [["proxy", "0", "127.0.0.1:9", "--answers", "some"], /--answers <whose>.*first, all/],
     [["proxy", "0", "127.0.0.1:9", "--profile", "dialup"], /--profile takes one of lan, .*not "dialup"/],
     [["proxy", "0", "127.0.0.1:9", "--seed", "-1"], /--seed takes a whole number from 0 to 4294967295/],
 

@@ -96,9 +96,10 @@ export async function until(holds: () => boolean): Promise<void> {
 export function expectAccounted(relay: Relay): void {
   const { up, down } = relay.stats();
   for (const each of [up, down]) {
-    const { lost, queueFull, tooBig, overflowed, refused, unsent, inFlight } = each;
-    expect(each.received.datagrams + each.duplicated).toBe(
-      each.delivered.datagrams + lost + queueFull + tooBig + overflowed + refused + unsent + inFlight,
+    const { dropped, lost, queueFull, tooBig, overflowed, refused, looped, ignored, unsent, inFlight } = each;
+    const gone = dropped + lost + queueFull + tooBig + overflowed + refused + looped + ignored + unsent;
+    expect(each.received.datagrams + each.duplicated + each.copied).toBe(
+      each.delivered.datagrams + gone + inFlight,
     );
   }
 }

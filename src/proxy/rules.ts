@@ -1,0 +1,222 @@
+/** Faults of certain datagrams: of one client, by their number, by what is in them. */
+
+import { Buffer } from "node:buffer";
+
+import { refuseUnknown } from "../core/fields.js";
+import { sameHost } from "../core/hosts.js";
+import { parseLiteral } from "../core/ip.js";
+import { outOfRange, wholeNumber, wrongType } from "../core/errors.js";
+import { Address, type AddressLike, type Endpoint } from "../index.js";
+import { longestMs } from "../sim/time/timeline.js";
+
+/** What is done to datagrams that all conditions of a rule hold for; a condition that is left out holds for all. */
+export interface ProxyRule {
+  /** Loses them, flips a bit of them, or holds them back so many milliseconds (0 to 31 days) longer than the link does. */
+  readonly action: "drop" | "corrupt" | { readonly delayMs: number };
+  /** `"up"` is from clients to the targets. @default both, each counted by itself */
+  readonly direction?: "up" | "down" | undefined;
+  /** The client that they are from or for: an IP address, or one with a port as `"10.0.0.7:5000"`. */
+  readonly client?: string | AddressLike | undefined;
+  /** What their payload contains, 1 to 64 bytes; text as UTF-8. */
+  readonly bytes?: string | Uint8Array | undefined;
+  /** The offset at which it contains these, 0 to 65,506: 0 is where it starts. @default anywhere */
+  readonly at?: number | undefined;
+  /** Says of each whether it is meant, for what these fields cannot say. What it throws ends the rule. */
+  readonly when?: ((datagram: RelayedDatagram) => boolean) | undefined;
+  /**
+   * Which of those that the other conditions hold for, counted from 1 in each direction: numbers, or a text of numbers and
+   * ranges such as `"1-2"`, `"3,7"`, `"100-"`. @default all
+   */
+  readonly numbers?: string | readonly number[] | undefined;
+}
+
+/** What `ProxyRule.when` is asked about. */
+export interface RelayedDatagram {
+  /** Borrowed for the call. */
+  readonly data: Buffer;
+  readonly direction: "up" | "down";
+  readonly client: Endpoint;
+}
+
+/** What a rule has done so far. */
+export interface RuleStats {
+  /** The rule as the command line has it: `drop up numbers=1-2`. */
+  readonly rule: string;
+  /** Datagrams that it was applied to, from clients to the targets. */
+  readonly up: number;
+  /** And back. */
+  readonly down: number;
+  /** What its `when` threw, which has ended it. */
+  readonly error: string | undefined;
+}
+
+/** A rule of a running relay. */
+export interface RelayRule {
+  stats(): RuleStats;
+  /** Ends it: nothing happens by it from now on. May be called twice. */
+  remove(): void;
+}
+
+/** The most rules that a relay has at one time: each is asked about each datagram. */
+export const mostRules = 64;
+/** Bytes of the longest pattern: looking for it costs as much as this times the datagram, at worst. */
+const mostPatternBytes = 64;
+const mostOffset = 65_506;
+const mostNumber = 1_000_000_000;
+/** Numbers and ranges of one rule. */
+const mostRanges = 256;
+
+/** From, and up to and with. */
+type Range = readonly [from: number, to: number];
+
+/** A rule with its fields read, checked and in the form that is quick to ask. */
+export interface CheckedRule {
+  readonly action: "drop" | "corrupt" | "delay";
+  readonly delayMs: number;
+  readonly direction: "up" | "down" | undefined;
+  readonly client: { readonly host: string; readonly port: number | undefined } | undefined;
+  readonly bytes: Buffer | undefined;
+  readonly at: number | undefined;
+  readonly when: ((datagram: RelayedDatagram) => boolean) | undefined;
+  readonly numbers: readonly Range[] | undefined;
+}
+
+/** @throws `TypeError`, `RangeError` that begin with `where` and name the field. */
+export function checkRule(rule: ProxyRule, where: string): CheckedRule {
+  if (typeof (rule as unknown) !== "object" || (rule as unknown) === null)
+    throw wrongType(where, "an object with an action", rule);
+  refuseUnknown(rule, Object.keys(ruleFields), `${where}: a field`);
+  const { direction, client, bytes, at, when, numbers } = rule;
+  if (direction !== undefined && !["up", "down"].includes(direction))
+    throw outOfRange(`${where}: direction`, "up or down", direction);
+  if (when !== undefined && typeof when !== "function") throw wrongType(`${where}: when`, "a function", when);
+  if (at !== undefined && bytes === undefined)
+    throw outOfRange(`${where}: at`, "left out without bytes, which it is the offset of", at);
+  return {
+    ...checkAction(rule.action, `${where}: action`),
+    direction,
+    client: client === undefined ? undefined : checkClient(client, `${where}: client`),
+    bytes: bytes === undefined ? undefined : checkBytes(bytes, `${where}: bytes`),
+    at: at === undefined ? undefined : wholeNumber(`${where}: at`, at, 0, mostOffset),
+    when,
+    numbers: numbers === undefined ? undefined : checkNumbers(numbers, `${where}: numbers`),
+  };
+}
+
+/** A rule as the command line has it. */
+export function formatRule({
+  action,
+  delayMs,
+  direction,
+  client,
+  bytes,
+  at,
+  when,
+  numbers,
+}: CheckedRule): string {
+  const ranges = numbers?.map(([from, to]) =>
+    from === to ? String(from) : `${from}-${to === Infinity ? "" : to}`,
+  );
+  return [
+    action === "delay" ? `delay=${delayMs}ms` : action,
+    direction,
+    client && `client=${client.port === undefined ? client.host : new Address(client.host, client.port)}`,
+    bytes && `${formatPattern(bytes)}${at === undefined ? "" : `@${at}`}`,
+    when && "when(…)",
+    ranges && `numbers=${ranges.join(",")}`,
+  ]
+    .filter((word) => word !== undefined)
+    .join(" ");
+}
+
+const ruleFields: Readonly<Record<keyof ProxyRule, true>> = {
+  action: true,
+  direction: true,
+  client: true,
+  bytes: true,
+  at: true,
+  when: true,
+  numbers: true,
+};
+
+function checkAction(action: unknown, what: string): Pick<CheckedRule, "action" | "delayMs"> {
+  if (action === "drop" || action === "corrupt") return { action, delayMs: 0 };
+  const expected = '"drop", "corrupt" or { delayMs }';
+  if (typeof action === "string") throw outOfRange(what, expected, action);
+  if (typeof action !== "object" || action === null) throw wrongType(what, expected, action);
+  refuseUnknown(action, ["delayMs"], `${what}: a field`);
+  const { delayMs } = action as { delayMs?: unknown };
+  const range = `milliseconds from 0 to ${longestMs}`;
+  if (typeof delayMs !== "number") throw wrongType(`${what}: delayMs`, range, delayMs);
+  if (!(delayMs >= 0 && delayMs <= longestMs)) throw outOfRange(`${what}: delayMs`, range, delayMs);
+  return { action: "delay", delayMs };
+}
+
+function checkClient(client: string | AddressLike, what: string): NonNullable<CheckedRule["client"]> {
+  const expected = "an IP address, or one with a port such as 10.0.0.7:5000 or [::1]:5000";
+  if (typeof client === "string" && parseLiteral(client)) return { host: client, port: undefined };
+  let address: Address;
+  try {
+    address = typeof client === "string" ? Address.parse(client) : Address.from(client);
+  } catch (error) {
+    if (error instanceof TypeError) throw wrongType(what, expected, client);
+    throw outOfRange(what, expected, client);
+  }
+  const { host, port } = address;
+  if (!parseLiteral(host) || port === 0) throw outOfRange(what, expected, client);
+  return { host, port };
+}
+
+function checkBytes(bytes: unknown, what: string): Buffer {
+  if (typeof bytes !== "string" && !(bytes instanceof Uint8Array))
+    throw wrongType(what, "a string or a Uint8Array", bytes);
+  // A copy: the caller may change its own.
+  const pattern = Buffer.from(bytes as string);
+  if (pattern.length >= 1 && pattern.length <= mostPatternBytes) return pattern;
+  throw outOfRange(what, `1 to ${mostPatternBytes} bytes`, pattern.length);
+}
+
+function checkNumbers(numbers: unknown, what: string): Range[] {
+  const expected = 'numbers from 1 on, or a text such as "1-2", "3,7" or "100-"';
+  if (typeof numbers !== "string" && !Array.isArray(numbers)) throw wrongType(what, expected, numbers);
+  const each: readonly unknown[] = typeof numbers === "string" ? numbers.split(",") : numbers;
+  if (each.length === 0 || each.length > mostRanges)
+    throw outOfRange(what, `1 to ${mostRanges} numbers or ranges`, each.length);
+  return each.map((one): Range => {
+    if (typeof one === "number") {
+      const number = wholeNumber(what, one, 1, mostNumber);
+      return [number, number];
+    }
+    if (typeof one !== "string") throw wrongType(what, expected, one);
+    const [, first, to] = /^(\d{1,10})(-\d{0,10})?$/.exec(one) ?? [];
+    const from = Number(first);
+    const last = to === undefined ? from : to === "-" ? Infinity : Number(to.slice(1));
+    if (!(from >= 1 && from <= mostNumber && last >= from)) throw outOfRange(what, expected, one);
+    return [from, last];
+  });
+}
+
+/** Printable ASCII as text, everything else in hex digits. */
+function formatPattern(bytes: Buffer): string {
+  const text = bytes.toString("latin1");
+  if (!/^[\x20-\x7e]+$/.test(text)) return `hex=${bytes.toString("hex")}`;
+  return `text=${/^[^\s"@]+$/.test(text) ? text : JSON.stringify(text)}`;
+}
+
+/** Whether a client is meant. */
+export function isClient({ client }: CheckedRule, address: Endpoint): boolean {
+  if (!client) return true;
+  return (client.port === undefined || client.port === address.port) && sameHost(client.host, address.host);
+}
+
+/** Whether a payload has what is looked for. */
+export function hasBytes({ bytes, at }: CheckedRule, data: Buffer): boolean {
+  if (!bytes) return true;
+  if (at === undefined) return data.includes(bytes);
+  return at + bytes.length <= data.length && bytes.compare(data, at, at + bytes.length) === 0;
+}
+
+/** Whether the datagram of this number is meant. */
+export function hasNumber({ numbers }: CheckedRule, number: number): boolean {
+  return !numbers || numbers.some(([from, to]) => number >= from && number <= to);
+}
