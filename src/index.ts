@@ -17,7 +17,7 @@ export type { Datagram } from "./core/datagram.js";
 export type { Capabilities, Capability, Feature } from "./core/capabilities.js";
 export type { Clock } from "./core/driver.js";
 export { OSError, type OSErrorDetails, TimeoutError } from "./core/errors.js";
-export type { Loss, Packet, PathMtuChange, SocketEvents, Unreachable } from "./core/events.js";
+export type { Loss, Packet, PathMtuChange, SocketEvents, Unreachable, Warning } from "./core/events.js";
 export type { Data, DataPiece } from "./core/payload.js";
 export type {
   BufferSize,

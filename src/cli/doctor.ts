@@ -16,6 +16,7 @@ import {
 import { type BufferName, bufferLimit, bufferSize } from "../kernel/buffers.js";
 import { driverVariable, kernelStack } from "../kernel/choice.js";
 import { readHostCounts } from "../kernel/host-counts.js";
+import { membershipLimits } from "../kernel/memberships.js";
 import { nativeSupport } from "../kernel/native/stack.js";
 import { Failure, exitCodes } from "./exit.js";
 import { jsonLine } from "./payload.js";
@@ -66,6 +67,7 @@ interface Findings {
   readonly driver: { readonly name: string; readonly why: string };
   readonly capabilities: Capabilities;
   readonly buffers: readonly BufferFinding[];
+  readonly multicast: readonly MulticastFinding[];
   readonly families: readonly FamilyFinding[];
   /** What the host has dropped of all sockets, since it was started; `null` where it cannot be read. */
   readonly host: HostCounts | null;
@@ -81,6 +83,14 @@ interface BufferFinding {
   readonly settingBytes: number | null;
   /** What would lift the limit. */
   readonly advice?: string;
+}
+
+/** How many memberships one socket may have. */
+interface MulticastFinding {
+  readonly name: string;
+  readonly most: number;
+  /** The kernel's setting that says so. */
+  readonly setting: string;
 }
 
 interface FamilyFinding {
@@ -108,6 +118,7 @@ async function examine(): Promise<Findings> {
     driver: { name, why: whyDriver() },
     capabilities,
     buffers: [bufferFinding("receive", given?.receive), bufferFinding("send", given?.send)],
+    multicast: multicastFindings(),
     families,
     host: readHostCounts() ?? null,
   };
@@ -153,8 +164,17 @@ function bufferFinding(name: BufferName, readBytes = 0): BufferFinding {
   return { name, ...bufferSize(name, askedBytes, readBytes), ...bufferLimit(name) };
 }
 
+function multicastFindings(): MulticastFinding[] {
+  const [ipv4, ipv6] = [membershipLimits(AF_INET), membershipLimits(AF_INET6)];
+  return [
+    { name: "IPv4 groups of a socket", most: ipv4.groups, setting: "net.ipv4.igmp_max_memberships" },
+    { name: "sources of an IPv4 group", most: ipv4.sources, setting: "net.ipv4.igmp_max_msf" },
+    { name: "sources of an IPv6 group", most: ipv6.sources, setting: "net.ipv6.mld_max_msf" },
+  ];
+}
+
 function describe(findings: Findings): string {
-  const { driver, capabilities, buffers, families, host } = findings;
+  const { driver, capabilities, buffers, multicast, families, host } = findings;
   const width = Math.max(...Object.keys(capabilities).map((name) => name.length));
   const lines = [
     `datagram ${findings.version} on Node.js ${findings.node}, ${findings.platform} ${findings.arch}`,
@@ -173,6 +193,12 @@ function describe(findings: Findings): string {
       `  ${name.padEnd(7)}  ${givenBytes} of ${askedBytes} bytes asked for (${setting} is ${settingBytes ?? "unknown"})`,
       ...(advice === undefined ? [] : [`    for more: ${advice}`]),
     ]),
+    "",
+    onOutput("bold", "multicast"),
+    ...multicast.map(
+      ({ name, most, setting }) =>
+        `  ${name.padEnd(24)}  at most ${most} (sudo sysctl -w ${setting}=${2 * most} for more)`,
+    ),
     "",
     onOutput("bold", "a datagram to this machine itself"),
     ...families.map(({ name, available, reason, loopbackMs }) => {

@@ -5,7 +5,7 @@ import type { Buffer } from "node:buffer";
 import type { Endpoint, Family } from "./address.js";
 import type { Capabilities } from "./capabilities.js";
 import type { Delivery } from "./delivery.js";
-import type { Loss, Unreachable } from "./events.js";
+import type { Loss, Unreachable, Warning } from "./events.js";
 import type { InterfaceNumber } from "./hosts.js";
 import type { Membership } from "./membership.js";
 import type { Option, OptionValue } from "./options.js";
@@ -34,6 +34,8 @@ export interface Stack {
    * the end of a process. Without it, that is the process's.
    */
   ended?(): boolean;
+  /** Tells the people who run the program of a warning that no listener hears. Without it, nobody is told. */
+  warn?(warning: Warning): void;
   /** @throws `OSError` such as `EMFILE` or `EAFNOSUPPORT`. */
   open(family: Family, options: DriverOptions, events: DriverEvents): Driver;
 }

@@ -5,8 +5,11 @@ import { Datagram, type Replier } from "./datagram.js";
 import type { Delivery } from "./delivery.js";
 import type { Clock, Driver, DriverOptions, LedgerEvent, Stack } from "./driver.js";
 import { OSError } from "./errors.js";
+import { portTaken } from "./failure.js";
+import { GroupWatch } from "./group-watch.js";
 import { type Loss, type Packet, type Tell, type Unreachable, runListener } from "./events.js";
 import type { Arrival } from "./inbox.js";
+import type { Membership } from "./membership.js";
 import { PathMtus } from "./path-mtu.js";
 import { Receiver, type ReceiverHost } from "./receiver.js";
 import { Sender, type SenderHost } from "./sender.js";
@@ -41,6 +44,7 @@ export class Engine implements SenderHost, ReceiverHost {
   readonly receiver: Receiver;
   readonly ledger: Ledger;
   readonly paths: PathMtus;
+  readonly groups: GroupWatch;
   peer: Endpoint | null = null;
 
   readonly #stack: Stack;
@@ -76,6 +80,10 @@ export class Engine implements SenderHost, ReceiverHost {
       stack.clock,
       (change) => tell("pathMtu", change),
     );
+    this.groups = new GroupWatch(this.driver, (warning) => {
+      // Not from inside the call.
+      queueMicrotask(() => tell("warning", warning));
+    });
     this.sender = new Sender(this, options.sendQueue);
     this.receiver = new Receiver(this);
   }
@@ -122,6 +130,21 @@ export class Engine implements SenderHost, ReceiverHost {
     return datagrams;
   }
 
+  async bind(at: Endpoint): Promise<void> {
+    try {
+      await this.driver.bind(at);
+    } catch (error) {
+      if (!(error instanceof OSError) || error.code !== "EADDRINUSE") throw error;
+      throw portTaken(at, this.#stack.capabilities.reusePort.available, error);
+    }
+    this.groups.bound();
+  }
+
+  membership(change: Membership): void {
+    this.driver.membership(change);
+    this.groups.changed(change);
+  }
+
   /** Chooses the peer. When that fails, the one before stays, where there is still a way to it. */
   async connect(to: Endpoint | null): Promise<void> {
     try {
@@ -133,6 +156,8 @@ export class Engine implements SenderHost, ReceiverHost {
     this.peer = to && this.driver.remote();
     // Where the driver tells of none, what fails a call on the connected socket is all that is seen of ICMP.
     if (to) this.ledger.watchUnreachable();
+    this.groups.connected(this.peer);
+    if (this.#waiting) this.groups.waits();
   }
 
   /** Goes back to the peer that was; without a way there, the socket is unconnected and says so. */
@@ -222,6 +247,7 @@ export class Engine implements SenderHost, ReceiverHost {
 
   waiting(on: boolean): void {
     this.#waiting = on;
+    if (on) this.groups.waits();
     this.#updateHold();
   }
 

@@ -15,6 +15,21 @@ export interface SocketEvents {
   unreachable: [report: Unreachable];
   /** The path to a destination carries packets of another size than was known. */
   pathMtu: [change: PathMtuChange];
+  /**
+   * What the program asked for can never arrive, and no call fails for it. Over a kernel, the first one of each `code` that
+   * no listener hears is a warning of the process (`process.emitWarning`).
+   */
+  warning: [warning: Warning];
+}
+
+/** What can never arrive, and what to do. */
+export interface Warning {
+  /**
+   * `"JOINED_BUT_BOUND"`: a group was joined, and the socket is bound to another address; `"JOINED_BUT_CONNECTED"`: and the
+   * socket is connected; `"CONNECTED_TO_GROUP"`: a call waits for answers of a group that the socket is connected to.
+   */
+  readonly code: "JOINED_BUT_BOUND" | "JOINED_BUT_CONNECTED" | "CONNECTED_TO_GROUP";
+  readonly message: string;
 }
 
 /** Datagrams that had arrived and were dropped. */

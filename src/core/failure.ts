@@ -32,6 +32,16 @@ export function payloadLimit(to: Address | null, family: Family): number {
   return family === AF_INET || (to && isOverIPv4(to)) ? anyLimit : 65_527;
 }
 
+/** The error of a bind to a port that is taken, with what shares a port. @param reusePort whether the driver has `SO_REUSEPORT`. */
+export function portTaken({ host: address, port }: Address, reusePort: boolean, cause: OSError): OSError {
+  const groups = "SO_REUSEADDR lets several sockets hear one group";
+  const shares = reusePort
+    ? `SO_REUSEPORT shares a port, ${groups}, set before bind on all of them`
+    : `${groups}, set before bind on all of them; the native driver shares a port by SO_REUSEPORT`;
+  const text = `another socket has this address: ${shares}`;
+  return new OSError("EADDRINUSE", { syscall: "bind", address, port, text, cause });
+}
+
 export function closedFirst(): OSError {
   return new OSError("ECANCELED", { syscall: "sendto", text: "the socket was closed first" });
 }

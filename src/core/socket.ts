@@ -32,7 +32,7 @@ import type { Capabilities } from "./capabilities.js";
 import type { Clock, Stack } from "./driver.js";
 import { Engine } from "./engine.js";
 import { OSError, wholeNumber, wrongType } from "./errors.js";
-import { type Packet, type SocketEvents, runListener } from "./events.js";
+import { type Packet, type SocketEvents, type Warning, runListener } from "./events.js";
 import type { InterfaceNumber } from "./hosts.js";
 import { Iteration } from "./iteration.js";
 import { type MembershipCall, checkMembership } from "./membership.js";
@@ -104,8 +104,8 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    */
   async bind(address: AddressLike): Promise<void> {
     const at = this.#address(address, "bind");
-    const { sender, driver } = this.#open("bind");
-    await sender.barrier(async () => driver.bind(await this.#engine.endpoint(at, "bind")));
+    const engine = this.#open("bind");
+    await engine.sender.barrier(async () => engine.bind(await engine.endpoint(at, "bind")));
   }
 
   /**
@@ -583,9 +583,9 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
 
   #membership(call: MembershipCall, group: string, at: string | number | undefined, source?: string): void {
     const change = checkMembership(call, this.family, group, at, source);
-    const { driver } = this.#open(call);
+    const engine = this.#open(call);
     if (change.group.family === c.AF_INET) this.#assertIPv4(call, `the group ${change.group.host}`);
-    driver.membership(change);
+    engine.membership(change);
   }
 
   /** An IPv6 socket carries IPv4 too, unless it was told not to. */
@@ -602,7 +602,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   #tell<E extends keyof SocketEvents>(event: E, message: SocketEvents[E][0]): void {
     if (this.listenerCount(event) > 0) {
       runListener(() => this.emit(event, ...([message] as unknown as never)));
-    }
+    } else if (event === "warning") this.#stack.warn?.(message as Warning);
     const diagnostics = channel(`datagram:${event}`);
     if (diagnostics.hasSubscribers) diagnostics.publish({ socket: this, message });
   }

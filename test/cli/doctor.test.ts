@@ -17,6 +17,7 @@ interface Findings {
     readonly settingBytes: number | null;
     readonly advice?: string;
   }[];
+  readonly multicast: readonly { readonly name: string; readonly most: number; readonly setting: string }[];
   readonly families: readonly {
     readonly name: string;
     readonly available: boolean;
@@ -61,6 +62,20 @@ describe("doctor", () => {
       expect(givenBytes).toBe(Math.min(most, askedBytes));
       expect(advice).toBe(givenBytes < askedBytes ? `sudo sysctl -w ${setting}=${askedBytes}` : undefined);
     }
+  });
+
+  test("says how many groups a socket may join, and what lifts that", async (t) => {
+    const { multicast } = JSON.parse((await run(t, ["doctor", "--json"])).stdout) as Findings;
+    expect(multicast.map(({ name }) => name)).toEqual([
+      "IPv4 groups of a socket",
+      "sources of an IPv4 group",
+      "sources of an IPv6 group",
+    ]);
+    for (const { most, setting } of multicast.slice(0, 2))
+      expect(most).toBe(Number(readFileSync(`/proc/sys/${setting.replaceAll(".", "/")}`, "utf8")));
+    const { stdout } = await run(t, ["doctor"]);
+    for (const { most, setting } of multicast)
+      expect(stdout).toContain(`at most ${most} (sudo sysctl -w ${setting}=${2 * most} for more)\n`);
   });
 
   test("says which driver runs without being told, and why", async (t) => {

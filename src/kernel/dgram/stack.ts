@@ -6,6 +6,7 @@ import { realClock } from "../clock.js";
 import { interfaceNumber } from "../interfaces.js";
 import { randomUint32 } from "../random.js";
 import { resolve } from "../resolver.js";
+import { warn } from "../warn.js";
 import { DgramDriver } from "./driver.js";
 import { hasReusePort } from "./options.js";
 
@@ -39,6 +40,7 @@ export const dgramStack: Stack = {
   capabilities,
   ledger: new Ledger(capabilities),
   random: randomUint32,
+  warn,
   resolve,
   interfaceNumber,
   open(family, { dontFragment }, events) {

@@ -7,6 +7,7 @@ import { Ledger } from "../../core/stats.js";
 import { realClock } from "../clock.js";
 import { randomUint32 } from "../random.js";
 import { resolve } from "../resolver.js";
+import { warn } from "../warn.js";
 import { loadAddon } from "./addon.js";
 import { NativeDriver } from "./driver.js";
 import { knowledge } from "./knowing.js";
@@ -58,6 +59,7 @@ function load(): NativeSupport {
       capabilities,
       ledger: new Ledger(capabilities),
       random: randomUint32,
+      warn,
       resolve,
       interfaceNumber: (name) => addon.interfaceIndex(name) || undefined,
       open: (family, options, events) =>

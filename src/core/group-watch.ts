@@ -1,0 +1,106 @@
+import { type Endpoint, isWildcard, unmapped } from "./address.js";
+import { INADDR_BROADCAST } from "./constants.js";
+import type { Driver } from "./driver.js";
+import { OSError } from "./errors.js";
+import type { Warning } from "./events.js";
+import { isMulticast, parseLiteral } from "./ip.js";
+import type { Membership } from "./membership.js";
+import { type SourceFilter, changeFilter } from "./source-filter.js";
+
+/**
+ * Notices what a socket can never receive: groups that it joined, where it is bound to another address or connected, and
+ * answers of the members of a group that it is connected to. The kernel drops these without a word.
+ */
+export class GroupWatch {
+  readonly #driver: Driver;
+  readonly #warn: (warning: Warning) => void;
+  /** By group and interface. */
+  readonly #joined = new Map<string, { group: string; filter: SourceFilter }>();
+  /** Of the peer, until it was told. */
+  #unanswered: Warning | undefined;
+  #connected = false;
+
+  constructor(driver: Driver, warn: (warning: Warning) => void) {
+    this.#driver = driver;
+    this.#warn = warn;
+  }
+
+  /** A membership has changed. */
+  changed({ call, group, source, interface: at }: Membership): void {
+    const host = group.host.replace(/%.*/, "");
+    const key = `${host}%${at ?? group.scope ?? ""}`;
+    const filter = changeFilter(call, this.#joined.get(key)?.filter, source?.host ?? "", Infinity);
+    if (filter === undefined) this.#joined.delete(key);
+    else if (typeof filter === "object") this.#joined.set(key, { group: host, filter });
+    if (call === "addMembership" || call === "addSourceMembership") this.#check(host);
+  }
+
+  /** The socket was bound. */
+  bound(): void {
+    this.#checkAll();
+  }
+
+  /** The socket was connected, or is no longer. */
+  connected(peer: Endpoint | null): void {
+    this.#connected = peer !== null;
+    this.#unanswered = peer && isForMany(peer) ? unanswered(peer) : undefined;
+    this.#checkAll();
+  }
+
+  /** A receive call waits. */
+  waits(): void {
+    if (!this.#unanswered) return;
+    this.#warn(this.#unanswered);
+    this.#unanswered = undefined;
+  }
+
+  #checkAll(): void {
+    for (const { group } of this.#joined.values()) if (this.#check(group)) return;
+  }
+
+  /** Warns where a group cannot be heard. Gives whether it did. */
+  #check(group: string): boolean {
+    const local = this.#local();
+    if (local === undefined || isWildcard(local) || local === group) return false;
+    this.#warn(this.#connected ? deafByPeer(group) : deafByAddress(group, local));
+    return true;
+  }
+
+  #local(): string | undefined {
+    try {
+      return unmapped(this.#driver.local()).host.replace(/%.*/, "");
+    } catch (error) {
+      // What a socket cannot tell must fail no other call.
+      if (error instanceof OSError) return undefined;
+      throw error;
+    }
+  }
+}
+
+function deafByAddress(group: string, local: string): Warning {
+  return {
+    code: "JOINED_BUT_BOUND",
+    message: `this socket is bound to ${local} and hears nothing that is sent to ${group}: bind it to "" or to ${group}`,
+  };
+}
+
+function deafByPeer(group: string): Warning {
+  const text = "this socket is connected, and hears its peer alone";
+  const message = `${text}, nothing that is sent to ${group}: join the group on another socket`;
+  return { code: "JOINED_BUT_CONNECTED", message };
+}
+
+function unanswered({ host }: Endpoint): Warning {
+  const text = `this socket is connected to ${host}, and answers come from addresses of single hosts, which it does not hear`;
+  return {
+    code: "CONNECTED_TO_GROUP",
+    message: `${text}: send with sendto() on a socket that is not connected`,
+  };
+}
+
+/** Whether datagrams to an address have many receivers, of which none answers from it. */
+function isForMany(address: Endpoint): boolean {
+  const { host } = unmapped(address);
+  const bytes = parseLiteral(host)?.bytes;
+  return host === INADDR_BROADCAST || (bytes !== undefined && isMulticast(bytes));
+}

@@ -1,0 +1,136 @@
+/** What a socket can never receive is a warning that says what to do. */
+
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+
+import { AF_INET, AF_INET6, type Socket, type Warning } from "datagram";
+import { expect } from "vitest";
+
+import { freshGroup, meet } from "./groups.js";
+import { contract, event, failure, families, texts, turn } from "./world.js";
+
+/** The warnings of a socket, as they come. */
+function warnings(s: Socket): Warning[] {
+  const found: Warning[] = [];
+  s.on("warning", (warning) => found.push(warning));
+  return found;
+}
+
+for (const [name, family] of families) {
+  contract(
+    `a group that is joined on a socket bound to one address over ${name} is a warning`,
+    async (world) => {
+      const s = await world.bound(family);
+      const group = freshGroup(s);
+      const warned = event(s, "warning");
+      s.addMembership(group, world.loopback);
+      const { code, message } = await warned;
+      expect(code).toBe("JOINED_BUT_BOUND");
+      expect(message).toBe(
+        `this socket is bound to ${world.localhost(family)} and hears nothing that is sent to ${group}: bind it to "" or to ${group}`,
+      );
+    },
+  );
+
+  contract(`binding to one address after joining over ${name} is a warning`, async (world) => {
+    const s = world.socket(family);
+    s.addMembership(freshGroup(s), world.loopback);
+    const warned = event(s, "warning");
+    await s.bind([world.localhost(family), 0]);
+    expect((await warned).code).toBe("JOINED_BUT_BOUND");
+  });
+}
+
+contract("joining from a source on a socket bound to one address is a warning", async (world) => {
+  const s = await world.bound();
+  const warned = event(s, "warning");
+  s.addSourceMembership(world.localhost(), freshGroup(s), world.loopback);
+  expect((await warned).code).toBe("JOINED_BUT_BOUND");
+});
+
+contract("connecting a socket that has joined a group is a warning, before and after", async (world) => {
+  const peer = await world.bound();
+  const [before, after] = [world.socket(), world.socket()];
+  const group = freshGroup(before);
+  before.addMembership(group, world.loopback);
+  const first = event(before, "warning");
+  await before.connect(peer.getsockname());
+  expect(await first).toEqual({
+    code: "JOINED_BUT_CONNECTED",
+    message: `this socket is connected, and hears its peer alone, nothing that is sent to ${group}: join the group on another socket`,
+  });
+  await after.connect(peer.getsockname());
+  const second = event(after, "warning");
+  after.addMembership(group, world.loopback);
+  expect((await second).code).toBe("JOINED_BUT_CONNECTED");
+});
+
+contract("waiting on a socket that is connected to a group is a warning, once", async (world) => {
+  const { sender, group, port } = await meet(world);
+  const found = warnings(sender);
+  await sender.connect([group, port]);
+  await sender.send("hello");
+  await turn(sender);
+  expect(found).toEqual([]);
+  for (let count = 0; count < 2; count++)
+    expect((await failure(sender.recv(64, { timeoutMs: 1 }))).code).toBe("ETIMEDOUT");
+  expect(found.map(({ code }) => code)).toEqual(["CONNECTED_TO_GROUP"]);
+  expect(found[0]?.message).toContain(group);
+  expect(found[0]?.message).toContain("sendto()");
+});
+
+contract("a call that waits already is warned of once the socket is connected to a group", async (world) => {
+  const { sender, group, port } = await meet(world);
+  const [warned, waiting] = [event(sender, "warning"), failure(sender.recv(64))];
+  await sender.connect([group, port]);
+  expect((await warned).code).toBe("CONNECTED_TO_GROUP");
+  await sender.close();
+  expect((await waiting).code).toBe("ECANCELED");
+});
+
+contract("what can be heard is no warning", async (world) => {
+  const { receiver, sender, group } = await meet(world);
+  const [onGroup, left] = [world.socket(), world.socket()];
+  const found = [receiver, sender, onGroup, left].map(warnings);
+  receiver.addMembership(group, world.loopback);
+  await onGroup.bind([group, 0]);
+  onGroup.addMembership(group, world.loopback);
+  left.addMembership(group, world.loopback);
+  left.addSourceMembership(world.localhost(), group, world.loopback);
+  left.dropSourceMembership(world.localhost(), group, world.loopback);
+  await left.bind([world.localhost(), 0]);
+  await sender.connect(left.getsockname());
+  await sender.send("to one host");
+  expect(await texts(left, 1)).toEqual(["to one host"]);
+  expect(found.flat()).toEqual([]);
+});
+
+contract("what is joined in vain is really not heard", async (world) => {
+  const { sender, group } = await meet(world);
+  for (const family of [AF_INET, AF_INET6] as const) {
+    const s = world.socket(family);
+    await s.bind([family === AF_INET ? world.localhost() : `::ffff:${world.localhost()}`, 0]);
+    const found = warnings(s);
+    s.addMembership(group, world.loopback);
+    const { port } = s.getsockname();
+    await sender.sendto("to the group", [group, port]);
+    await sender.sendto("to the host", [world.localhost(), port]);
+    expect(await texts(s, 1)).toEqual(["to the host"]);
+    expect(found.map(({ code }) => code)).toEqual(["JOINED_BUT_BOUND"]);
+  }
+});
+
+contract("a warning is a message of the channel datagram:warning, and fails no call", async (world) => {
+  const s = await world.bound();
+  const found: unknown[] = [];
+  const hear = (message: unknown): void => void found.push(message);
+  subscribe("datagram:warning", hear);
+  try {
+    const told = event(s, "warning");
+    s.addMembership(freshGroup(s), world.loopback);
+    const message = await told;
+    await turn(s);
+    expect(found).toEqual([{ socket: s, message }]);
+  } finally {
+    unsubscribe("datagram:warning", hear);
+  }
+});

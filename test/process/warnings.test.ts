@@ -1,0 +1,18 @@
+/** What a socket can never receive, where the program does not listen to "warning". */
+
+import { expect, test } from "vitest";
+
+import { overDrivers, start } from "./programs.js";
+
+overDrivers((driver) => {
+  test("a warning that nobody listens to is one of the process, once for each kind", async (context) => {
+    const { code, signal, lines, stderr } = await start(context, driver, "warnings").ended;
+    expect({ code, signal }).toEqual({ code: 0, signal: null });
+    expect(lines).toEqual([
+      'DatagramWarning JOINED_BUT_BOUND: this socket is bound to 127.0.0.1 and hears nothing that is sent to 239.255.7.7: bind it to "" or to 239.255.7.7',
+      "DatagramWarning JOINED_BUT_CONNECTED: this socket is connected, and hears its peer alone, nothing that is sent to 239.255.7.7: join the group on another socket",
+      "heard here alone: JOINED_BUT_BOUND",
+    ]);
+    expect(stderr).toMatch(/DatagramWarning: this socket is bound to 127\.0\.0\.1/);
+  });
+});
