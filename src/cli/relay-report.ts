@@ -135,11 +135,11 @@ export class RelayReport {
   }
 
   #warnOfTarget(
-    { target, address, unreachable, moves, movedClients, lastError }: TargetStats,
+    { target, address, unreachable, lastUnreachable, moves, movedClients, lastError }: TargetStats,
     index: number,
   ): void {
     for (const code of Object.keys(unreachable)) {
-      this.#warnOnce(`up ${code} ${index}`, refusalText({ code }, address));
+      this.#warnOnce(`up ${code} ${index}`, refusalText({ code }, lastUnreachable));
     }
     if (lastError !== undefined) {
       this.#warnOnce(`failed ${index}`, `${target} stays ${address} for now: ${lastError}`);

@@ -236,6 +236,7 @@ export class Relay implements AsyncDisposable {
       unreachable: (code) => {
         this.#upUnreachable.add(code);
         target.unreachable.add(code);
+        target.lastUnreachable = upstream.at;
         void this.#follow(target, upstream.at);
       },
       failed: (s, error) => this.#failed(s, error),

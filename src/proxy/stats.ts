@@ -93,6 +93,8 @@ export interface TargetStats {
   readonly lastError: string | undefined;
   /** ICMP errors by code, as in `DirectionStats.unreachable`. */
   readonly unreachable: Readonly<Record<string, number>>;
+  /** The address that the last of these were about. */
+  readonly lastUnreachable: Endpoint | undefined;
 }
 
 /** Counts by name. */

@@ -23,6 +23,8 @@ export class Target {
   readonly given: Address;
   /** What ICMP said of it, by code. */
   readonly unreachable: Counts = new Counts();
+  /** The address that this was last said of. */
+  lastUnreachable: Endpoint | undefined;
   moves = 0;
   movedClients = 0;
   failures = 0;
@@ -87,6 +89,7 @@ export class Target {
       ...{ target: String(given), address: this.#current, moves, movedClients, failures },
       lastError: this.#lastError,
       unreachable: this.unreachable.snapshot(),
+      lastUnreachable: this.lastUnreachable,
     });
   }
 

@@ -1,7 +1,13 @@
+import { spawnSync } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
 import { type TestContext, describe, expect, test } from "vitest";
 
 import {
-  type Program,
+  Program,
+  bin,
   datagram,
   deadAddress,
   onTerminal,
@@ -34,6 +40,21 @@ s.settimeout(20)
 s.connect((sys.argv[1], int(sys.argv[2])))
 s.send(b"x")
 for _ in range(2): say(s.recv(65535).decode())`;
+
+/** Sends through a relay until something arrives at 127.0.0.2: the first datagram ends who is at the old address. */
+const askingUntil = `
+at = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+at.bind(("127.0.0.2", int(sys.argv[3])))
+at.settimeout(0.1)
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for _ in range(100):
+    s.sendto(b"x", (sys.argv[1], int(sys.argv[2])))
+    try:
+        at.recvfrom(64)
+        say("moved")
+        break
+    except TimeoutError: pass
+time.sleep(20)`;
 
 /** A port that was free a moment ago. */
 async function freePort(t: TestContext): Promise<number> {
@@ -160,6 +181,40 @@ test("several targets get a copy each, and all may answer", async (t) => {
   ).toEqual(["x", "x"]);
   const { stderr } = await program.stop();
   expect(stderr).toContain("\n  up:   1 in, 2 out, 1 more for other targets\n  down: 2 in, 2 out\n");
+});
+
+test("a target by its name that has another address is told of, with its clients", async (t) => {
+  const why = spawnSync("unshare", ["-rm", "true"], { stdio: "ignore" }).status;
+  t.skip(why !== 0, "no mount namespace can be made here (unshare -rm)");
+  const folder = await mkdtemp(join(tmpdir(), "datagram-hosts-"));
+  t.onTestFinished(() => rm(folder, { recursive: true }));
+  const hosts = join(folder, "hosts");
+  await writeFile(hosts, "127.0.0.1 camera.example\n");
+  const before = await pythonPeer(t, "s.recvfrom(64)");
+  const inHosts = [
+    "-rm",
+    "sh",
+    "-c",
+    'mount --bind "$0" /etc/hosts && exec "$@"',
+    hosts,
+    process.execPath,
+    bin,
+  ];
+  const program = new Program(t, "unshare", [...inHosts, "proxy", "0", `camera.example:${before.port}`]);
+  const [, port] = /^listening on .*:(\d+) for 127\.0\.0\.1:/.exec(await program.line("stderr")) ?? [];
+  for (let line = 0; line < 3; line++) await program.line("stderr");
+  await writeFile(hosts, "127.0.0.2 camera.example\n");
+  const asker = python(t, askingUntil, ["127.0.0.1", port!, String(before.port)]);
+  expect(await asker.line()).toBe("moved");
+  const said = [await program.line("stderr"), await program.line("stderr")];
+  expect(said).toEqual([
+    `warning: nobody is listening on 127.0.0.1:${before.port}`,
+    `camera.example:${before.port} is 127.0.0.2:${before.port} now: 1 client moved so far`,
+  ]);
+  const { stderr } = await program.stop();
+  expect(stderr).toContain(
+    `\n  camera.example:${before.port} moved: 1 time, to 127.0.0.2:${before.port} in the end`,
+  );
 });
 
 test("a circle of two commands ends when their clients are as many as may be, and is told of", async (t) => {

@@ -102,6 +102,7 @@ describe("a target by its name", () => {
       expect((await c.recvmsg(soon)).data.toString()).toMatch(/:after$/);
     }
     expect(relay.target.host).toBe(after);
+    expect(relay.stats().targets[0]!.lastUnreachable?.host).toBe(before);
     expect(relay.stats()).toMatchObject({
       clients: { now: 2, ever: 2 },
       targets: [{ target: `${name}:${port}`, moves: 1, movedClients: 2, unreachable: { ECONNREFUSED: 1 } }],
