@@ -7,6 +7,7 @@ import {
   SO_REUSEADDR,
   type Socket,
 } from "datagram";
+import { probePathMtu } from "datagram/message";
 import { expect } from "vitest";
 
 import { contract, failure, soon, texts } from "../world.js";
@@ -256,3 +257,16 @@ contract("a group whose scope is one interface is not joined on another", async 
   const twice = expect.objectContaining({ code: "EADDRINUSE" }) as Error;
   expect(() => s.addMembership("ff02::8888", other)).toThrow(twice);
 });
+
+contract(
+  "a search of the path MTU to a scoped address counts the answers from there, which have no scope",
+  async ({ socket }) => {
+    for (const link of links) {
+      const s = socket(AF_INET6);
+      const { lost, ignored, maxPayload } = await probePathMtu(s, neighbourBy(link, link));
+      expect({ lost, ignored }).toEqual({ lost: 0, ignored: 0 });
+      expect(maxPayload).toBe(1452);
+    }
+  },
+  "pathMtu",
+);
