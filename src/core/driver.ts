@@ -127,6 +127,7 @@ export interface Driver {
   local(): Endpoint;
   /** The peer, once `connect` has named one: its address as the kernel has it, with the scope that it was given. */
   remote(): Endpoint;
+  /** On an IPv6 socket, sets the twin of an IPv6 option too (`twinOf`). */
   setOption(option: Option, value: OptionValue): void;
   getOption(option: Option): OptionValue;
   /** Sets an option by its numbers to 1 to 4096 bytes, as they are. @throws `OSError` `ENOTSUP` where it cannot. */

@@ -2,6 +2,7 @@ import { type Family, isWildcard } from "./address.js";
 import { fromInt32, fromUint, int32 as intBytes, uint64 } from "./bytes.js";
 import * as c from "./constants.js";
 import { OSError, outOfRange, wholeNumber, wrongType } from "./errors.js";
+import { parseLiteral } from "./ip.js";
 
 /** What an option holds: a number, with 0 and 1 for the booleans, or a string for the interfaces. */
 export type OptionValue = number | string;
@@ -16,7 +17,7 @@ export interface Option {
    * bytes a second, and Infinity is no limit.
    */
   readonly kind: "flag" | "integer" | "rate" | "interface" | "device";
-  /** The family that it belongs to; options without one are every socket's. */
+  /** The family that it belongs to; options without one are every socket's, and those of IPv4 IPv6 sockets' too. */
   readonly family?: Family;
   /** The least and the most that an integer may be. */
   readonly least?: number;
@@ -109,7 +110,7 @@ const byNumber: ReadonlyMap<string, Option> = new Map(
  * The option of a level and a number, for a socket of `family`.
  *
  * @throws `TypeError` for anything but numbers; `OSError` `ENOPROTOOPT` for an option that is not in the table or
- *   belongs to the other family.
+ *   belongs to IPv6, of an IPv4 socket.
  */
 export function findOption(level: unknown, option: unknown, family: Family, syscall: string): Option {
   if (typeof level !== "number") throw wrongType("level", "a number", level);
@@ -118,13 +119,34 @@ export function findOption(level: unknown, option: unknown, family: Family, sysc
   if (!found) {
     throw new OSError("ENOPROTOOPT", { syscall, text: `no option ${option} at level ${level}` });
   }
-  if (found.family !== undefined && found.family !== family) {
-    throw new OSError("ENOPROTOOPT", {
-      syscall,
-      text: `${found.name} belongs to ${found.family === c.AF_INET ? "AF_INET" : "AF_INET6"} sockets`,
-    });
+  // An IPv6 socket carries IPv4 too.
+  if (found.family === c.AF_INET6 && family === c.AF_INET) {
+    throw new OSError("ENOPROTOOPT", { syscall, text: `${found.name} belongs to AF_INET6 sockets` });
   }
   return found;
+}
+
+/** By the name of an IPv6 option, the one that says the same of the IPv4 peers and groups of an IPv6 socket. */
+const twins: Readonly<Record<string, Option | undefined>> = {
+  IPV6_TCLASS: byNumber.get(`${c.IPPROTO_IP}:${c.IP_TOS}`),
+  IPV6_UNICAST_HOPS: byNumber.get(`${c.IPPROTO_IP}:${c.IP_TTL}`),
+  IPV6_UNICAST_IF: byNumber.get(`${c.IPPROTO_IP}:${c.IP_UNICAST_IF}`),
+  IPV6_MULTICAST_HOPS: byNumber.get(`${c.IPPROTO_IP}:${c.IP_MULTICAST_TTL}`),
+  IPV6_MULTICAST_LOOP: byNumber.get(`${c.IPPROTO_IP}:${c.IP_MULTICAST_LOOP}`),
+  IPV6_MULTICAST_IF: byNumber.get(`${c.IPPROTO_IP}:${c.IP_MULTICAST_IF}`),
+};
+
+/** The IPv4 option that is to be set along with an IPv6 one, and its value; `undefined` where there is none. */
+export function twinOf(
+  { name, kind, networkIndex }: Option,
+  value: OptionValue,
+): { readonly option: Option; readonly value: OptionValue } | undefined {
+  const option = twins[name];
+  if (!option) return undefined;
+  if (kind !== "interface" || networkIndex === true) return { option, value };
+  // An IPv6 address of an interface names it by its scope alone.
+  const given = parseLiteral(String(value))?.zone ?? String(value);
+  return { option, value: given === "" ? c.INADDR_ANY : given };
 }
 
 /**

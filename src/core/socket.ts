@@ -296,13 +296,17 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   /**
    * Sets a socket option. `setsockopt(2)`, `ip(7)`, `ipv6(7)`.
    *
+   * On an IPv6 socket, `IPV6_TCLASS`, `IPV6_UNICAST_HOPS`, `IPV6_UNICAST_IF`, `IPV6_MULTICAST_HOPS`, `IPV6_MULTICAST_LOOP`
+   * and `IPV6_MULTICAST_IF` set the option of IPv4 too, for peers and groups in `::ffff:`; an option of IPv4 is for those
+   * alone.
+   *
    * An option that has no name here goes to the kernel by its numbers (feature `kernelOptions`). Options that the package
    * itself needs, such as `UDP_GRO`, are `EPERM` then.
    *
    * @param value a number; flags take booleans too; interfaces are a name, a number or an address. A `Buffer` holds the bytes
    *   that the kernel takes, 1 to 4096: of an option that has a name and a number for its value, those of that number.
-   * @throws `OSError` `ENOPROTOOPT` for an option that the kernel does not know, a read-only one or one of the other family,
-   *   `ENOTSUP` where the driver cannot, `ENODEV`, `EPERM` naming the privilege, `EBADF`; `TypeError`, `RangeError`.
+   * @throws `OSError` `ENOPROTOOPT` for an option that the kernel does not know, a read-only one, one of IPv6
+   *   on an IPv4 socket, or one of IPv4 under `IPV6_V6ONLY`; `ENOTSUP` where the driver cannot, `ENODEV`, `EPERM` naming the privilege, `EBADF`; `TypeError`, `RangeError`.
    */
   setsockopt(level: number, option: number, value: number | boolean | string | Uint8Array): void {
     if (isUnlisted(level, option)) {
@@ -312,7 +316,9 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     }
     const found = findOption(level, option, this.family, "setsockopt");
     const checked = checkValue(found, value);
-    this.#open("setsockopt").driver.setOption(found, checked);
+    const { driver } = this.#open("setsockopt");
+    if (found.family === c.AF_INET) this.#assertIPv4("setsockopt", found.name);
+    driver.setOption(found, checked);
   }
 
   /**
@@ -340,6 +346,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     const found = findOption(level, option, this.family, "getsockopt");
     checkReadable(found);
     const { driver } = this.#open("getsockopt");
+    if (found.family === c.AF_INET) this.#assertIPv4("getsockopt", found.name);
     const value = driver.getOption(found);
     if (most === undefined) return value;
     const bytes = bytesOfValue(found, value);

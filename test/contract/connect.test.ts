@@ -1,7 +1,7 @@
-import { AF_INET, IPPROTO_IP, IP_TTL, SOL_SOCKET, SO_BROADCAST } from "datagram";
+import { AF_INET, AF_INET6, IPPROTO_IP, IP_TTL, SOL_SOCKET, SO_BROADCAST } from "datagram";
 import { expect } from "vitest";
 
-import { contract, failure, families, soon, texts, turn } from "./world.js";
+import { contract, event, failure, families, soon, texts, turn } from "./world.js";
 
 for (const [ip, family] of families) {
   contract(`connect over ${ip}: send goes to the peer, getpeername names it`, async ({ bound, socket }) => {
@@ -215,3 +215,40 @@ contract("connect(null) of an unbound socket does not bind it", async ({ localho
   expect(s.getsockname().port).toBe(0);
   await s.bind([localhost(), 0]);
 });
+
+for (const [given, family, told] of [
+  ["0.0.0.0", AF_INET, "127.0.0.1"],
+  ["", AF_INET, "127.0.0.1"],
+  ["::", AF_INET6, "::1"],
+  ["::1%lo", AF_INET6, "::1"],
+  ["::ffff:0.0.0.0", AF_INET6, "::ffff:127.0.0.1"],
+] as const) {
+  contract(`the peer of connect to "${given}" is the one that the kernel names`, async (world) => {
+    const [{ port }, s] = [await world.nobody(), world.socket(family)];
+    await s.connect([given, port]);
+    const peer = s.getpeername();
+    expect(peer).toMatchObject({ host: told, port });
+    await s.send("anybody?");
+    const refused = await failure(s.recvfrom(64, soon));
+    expect(refused).toMatchObject({ code: "ECONNREFUSED", address: told, port });
+    for (const to of [peer, [given, port] as const]) {
+      await s.sendto("again", to);
+      await turn(s);
+      expect(await failure(s.sendto("and again", to))).toMatchObject({ code: "ECONNREFUSED" });
+    }
+  });
+}
+
+contract(
+  "what ICMP said of a peer that was given as every interface is in the error, and in the event",
+  async ({ nobody, socket }) => {
+    const [{ port }, s] = [await nobody(), socket()];
+    await s.connect(["0.0.0.0", port]);
+    const heard = event(s, "unreachable");
+    await s.send("anybody?");
+    expect((await heard).destination?.equals(s.getpeername())).toBe(true);
+    const refused = await failure(s.recvfrom(64, soon));
+    expect(refused.message).toContain("127.0.0.1");
+  },
+  "icmpErrors",
+);

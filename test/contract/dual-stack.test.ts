@@ -1,8 +1,24 @@
-import { AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_IPV6, IPV6_V6ONLY, IP_MULTICAST_IF } from "datagram";
+import {
+  AF_INET,
+  AF_INET6,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_MULTICAST_HOPS,
+  IPV6_MULTICAST_IF,
+  IPV6_MULTICAST_LOOP,
+  IPV6_TCLASS,
+  IPV6_UNICAST_HOPS,
+  IPV6_V6ONLY,
+  IP_MULTICAST_IF,
+  IP_MULTICAST_LOOP,
+  IP_MULTICAST_TTL,
+  IP_TOS,
+  IP_TTL,
+} from "datagram";
 import { expect } from "vitest";
 
 import { freshGroup } from "./groups.js";
-import { contract, mapped, texts } from "./world.js";
+import { contract, failure, mapped, soon, texts } from "./world.js";
 
 for (const spelling of ["its own spelling", "the spelling ::ffff:"] as const) {
   contract(`an IPv6 socket joins, hears and leaves an IPv4 group in ${spelling}`, async (world) => {
@@ -64,3 +80,144 @@ contract("the scope of an IPv6 group is its interface", async ({ loopback, socke
   expect(() => receiver.dropMembership(`${group}%${loopback}`, loopback)).toThrow(code("EADDRNOTAVAIL"));
   expect(() => receiver.addMembership(`${group}%nosuch0`)).toThrow(code("ENODEV"));
 });
+
+contract(
+  "TTL and TOS that are set once on an IPv6 socket serve peers of both families",
+  async ({ bound, socket }) => {
+    const s = socket(AF_INET6);
+    s.setsockopt(IPPROTO_IPV6, IPV6_UNICAST_HOPS, 7);
+    s.setsockopt(IPPROTO_IPV6, IPV6_TCLASS, 0x28);
+    for (const family of [AF_INET, AF_INET6] as const) {
+      const receiver = await bound(family);
+      const { host, port } = receiver.getsockname();
+      await s.sendto("hello", [family === AF_INET ? mapped(host) : host, port]);
+      expect(await receiver.recvmsg(soon)).toMatchObject({ ttl: 7, tos: 0x28 });
+    }
+  },
+  "packetInfo",
+);
+
+contract(
+  "options of IPv4 on an IPv6 socket are for its IPv4 peers alone",
+  async ({ bound, socket }) => {
+    const s = socket(AF_INET6);
+    s.setsockopt(IPPROTO_IPV6, IPV6_UNICAST_HOPS, 7);
+    s.setsockopt(IPPROTO_IPV6, IPV6_TCLASS, 0x28);
+    s.setsockopt(IPPROTO_IP, IP_TTL, 9);
+    s.setsockopt(IPPROTO_IP, IP_TOS, 0x48);
+    for (const [family, expected] of [
+      [AF_INET, { ttl: 9, tos: 0x48 }],
+      [AF_INET6, { ttl: 7, tos: 0x28 }],
+    ] as const) {
+      const receiver = await bound(family);
+      const { host, port } = receiver.getsockname();
+      await s.sendto("hello", [family === AF_INET ? mapped(host) : host, port]);
+      expect(await receiver.recvmsg(soon)).toMatchObject(expected);
+    }
+  },
+  "packetInfo",
+);
+
+contract(
+  "an IPv6 option that is set is read back as its IPv4 twin, and not the reverse",
+  ({ loopback, socket }) => {
+    const s = socket(AF_INET6);
+    const pairs = [
+      [IPV6_TCLASS, IP_TOS, 0x28, 0x48],
+      [IPV6_UNICAST_HOPS, IP_TTL, 7, 9],
+      [IPV6_MULTICAST_HOPS, IP_MULTICAST_TTL, 3, 4],
+      [IPV6_MULTICAST_LOOP, IP_MULTICAST_LOOP, 0, 1],
+    ] as const;
+    for (const [ipv6, ipv4, both, own] of pairs) {
+      s.setsockopt(IPPROTO_IPV6, ipv6, both);
+      expect([s.getsockopt(IPPROTO_IPV6, ipv6), s.getsockopt(IPPROTO_IP, ipv4)]).toEqual([both, both]);
+      s.setsockopt(IPPROTO_IP, ipv4, own);
+      expect([s.getsockopt(IPPROTO_IPV6, ipv6), s.getsockopt(IPPROTO_IP, ipv4)]).toEqual([both, own]);
+    }
+    s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF, loopback);
+    expect(s.getsockopt(IPPROTO_IP, IP_MULTICAST_IF)).toBe(loopback);
+    s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF, "");
+    expect(s.getsockopt(IPPROTO_IP, IP_MULTICAST_IF)).toBe("0.0.0.0");
+    expect(s.getsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF)).toBe("");
+  },
+  "optionReadback",
+);
+
+contract(
+  "IPV6_MULTICAST_IF and IPV6_MULTICAST_HOPS serve IPv4 groups too",
+  async ({ loopback, socket }) => {
+    const [s, receiver] = [socket(AF_INET6), socket()];
+    await receiver.bind(["", 0]);
+    const [group, { port }] = [freshGroup(receiver), receiver.getsockname()];
+    receiver.addMembership(group, loopback);
+    s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF, loopback);
+    s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 5);
+    await s.sendto("hello", [mapped(group), port]);
+    const { data, ttl } = await receiver.recvmsg(soon);
+    expect([data.toString(), ttl]).toEqual(["hello", 5]);
+  },
+  "packetInfo",
+);
+
+contract(
+  "an option that the driver sets for IPv6 alone makes datagrams to IPv4 ENOTSUP, which names another driver",
+  async ({ bound, socket }) => {
+    const [receiver, both] = [await bound(), await bound(AF_INET6)];
+    const { host, port } = receiver.getsockname();
+    const cases = [
+      [IPV6_UNICAST_HOPS, mapped(host)],
+      [IPV6_MULTICAST_HOPS, mapped(freshGroup(receiver))],
+    ] as const;
+    for (const [option, to] of cases) {
+      const s = socket(AF_INET6);
+      s.setsockopt(IPPROTO_IPV6, option, 7);
+      const refused = await failure(s.sendto("hello", [to, port]));
+      expect(refused).toMatchObject({ code: "ENOTSUP", address: to });
+      expect(refused.message).toContain("native");
+      await s.sendto("IPv6", both.getsockname());
+      expect(await texts(both, 1)).toEqual(["IPv6"]);
+    }
+  },
+  "no allOptions",
+);
+
+contract(
+  "an option of IPv4 that the driver cannot set on an IPv6 socket is ENOTSUP, which names another driver",
+  ({ socket }) => {
+    const s = socket(AF_INET6);
+    const refused = expect.objectContaining({
+      code: "ENOTSUP",
+      message: expect.stringContaining("native") as string,
+    }) as Error;
+    for (const option of [IP_TTL, IP_TOS, IP_MULTICAST_TTL, IP_MULTICAST_LOOP])
+      expect(() => s.setsockopt(IPPROTO_IP, option, 1)).toThrow(refused);
+  },
+  "no allOptions",
+);
+
+contract("options of IPv4 are refused under IPV6_V6ONLY, which the message names", ({ socket }) => {
+  const s = socket(AF_INET6);
+  s.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, true);
+  const refused = expect.objectContaining({
+    code: "ENOPROTOOPT",
+    message: expect.stringContaining("IPV6_V6ONLY") as string,
+  }) as Error;
+  for (const option of [IP_TTL, IP_TOS, IP_MULTICAST_TTL, IP_MULTICAST_LOOP]) {
+    expect(() => s.setsockopt(IPPROTO_IP, option, 1)).toThrow(refused);
+    expect(() => s.getsockopt(IPPROTO_IP, option)).toThrow(refused);
+  }
+  expect(() => s.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, "lo")).toThrow(refused);
+});
+
+contract(
+  "sendmsg to an IPv4 peer of an IPv6 socket names its source, interface, TTL and TOS",
+  async ({ bound, loopback, moreHosts, socket }) => {
+    const [s, receiver] = [socket(AF_INET6), await bound()];
+    const { host, port } = receiver.getsockname();
+    const own = { source: mapped(moreHosts[0]), interface: loopback, ttl: 9, tos: 0x28 };
+    await s.sendmsg({ data: "hello", address: [mapped(host), port], ...own });
+    const { source, interface: by, ttl, tos } = await receiver.recvmsg(soon);
+    expect({ source: mapped(source.host), interface: by, ttl, tos }).toEqual(own);
+  },
+  "packetInfo",
+);

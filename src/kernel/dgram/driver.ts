@@ -279,6 +279,12 @@ export class DgramDriver implements Driver {
 
   /** The host to send to; `undefined` for the connected peer. Throws where `node:dgram` would not send now. */
   #host(to: Endpoint | null): string | undefined {
+    const destination = to ?? this.#peer;
+    const lacked = destination && this.#options.lackedBy(destination);
+    if (lacked) {
+      const text = `node:dgram sets ${lacked} for IPv6 peers alone: the native driver sets it for IPv4 peers too`;
+      throw failure("ENOTSUP", to, this.#peer, { text });
+    }
     if (!this.#peer) {
       if (!to) throw new OSError("EDESTADDRREQ", { syscall: "send" });
       return this.#family === AF_INET ? to.host : destinationFor(to, "sendto");

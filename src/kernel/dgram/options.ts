@@ -1,16 +1,17 @@
 import type dgram from "node:dgram";
 
-import { type Family, anyAddress } from "../../core/address.js";
-import { IPPROTO_UDP, SOCK_DGRAM } from "../../core/constants.js";
+import { type Endpoint, type Family, anyAddress, isOverIPv4, unmapped } from "../../core/address.js";
+import { AF_INET, AF_INET6, IPPROTO_UDP, SOCK_DGRAM } from "../../core/constants.js";
 import { OSError } from "../../core/errors.js";
 import type { Membership } from "../../core/membership.js";
-import type { Option, OptionValue } from "../../core/options.js";
+import { isMulticast, parseLiteral } from "../../core/ip.js";
+import { type Option, type OptionValue, twinOf } from "../../core/options.js";
 import { interfaceAddress } from "../interfaces.js";
 import { toOSError } from "./errors.js";
 import { DgramMemberships } from "./memberships.js";
 
 /** What an option does to an open socket of Node's. */
-type Apply = (socket: dgram.Socket, value: OptionValue, family: Family) => void;
+type Apply = (socket: dgram.Socket, value: OptionValue) => void;
 
 /** The options that `node:dgram` has a call for. */
 const applied: Readonly<Record<string, Apply>> = {
@@ -24,12 +25,20 @@ const applied: Readonly<Record<string, Apply>> = {
   IPV6_MULTICAST_HOPS: (socket, value) => socket.setMulticastTTL(value as number),
   IP_MULTICAST_LOOP: (socket, value) => socket.setMulticastLoopback(value === 1),
   IPV6_MULTICAST_LOOP: (socket, value) => socket.setMulticastLoopback(value === 1),
-  IP_MULTICAST_IF: setMulticastInterface,
-  IPV6_MULTICAST_IF: setMulticastInterface,
+  // libuv goes by the family of the address.
+  IP_MULTICAST_IF: (socket, value) => socket.setMulticastInterface(multicastInterface(value, AF_INET)),
+  IPV6_MULTICAST_IF: (socket, value) => socket.setMulticastInterface(multicastInterface(value, AF_INET6)),
 };
 
 /** The options that `node:dgram` takes when a socket is made, by its names for them. */
 const atOpening = { SO_REUSEADDR: "reuseAddr", SO_REUSEPORT: "reusePort", IPV6_V6ONLY: "ipv6Only" } as const;
+
+/**
+ * The IPv6 options that datagrams to IPv4 need too. Not `IPV6_MULTICAST_LOOP`: on an IPv6 socket the kernel goes by it for
+ * IPv4 groups as well (`sk_mc_loop`, net/core/sock.c).
+ */
+const unicastTwins = ["IPV6_UNICAST_HOPS"] as const;
+const multicastTwins = ["IPV6_MULTICAST_HOPS", "IPV6_MULTICAST_IF"] as const;
 
 /** What is sure of a socket to which nothing was set (`socket(7)`, `ip(7)`, `ipv6(7)`). */
 const defaults: Readonly<Record<string, OptionValue>> = {
@@ -57,6 +66,8 @@ export class DgramOptions {
   readonly #family: Family;
   readonly #values = new Map<string, OptionValue>();
   readonly #memberships = new DgramMemberships();
+  /** The options that were set for IPv6 alone, where they should hold for IPv4 too. */
+  readonly #lacking = new Set<string>();
 
   constructor(family: Family) {
     this.#family = family;
@@ -77,9 +88,16 @@ export class DgramOptions {
   set(option: Option, value: OptionValue, socket: dgram.Socket | undefined): void {
     const { name } = option;
     const apply = applied[name];
+    if (option.family === AF_INET && this.#family === AF_INET6 && option.kind !== "interface") {
+      throw unsupported(
+        "setsockopt",
+        `node:dgram cannot set ${name} of an IPv6 socket: the native driver can`,
+      );
+    }
     if (apply) {
-      if (option.kind === "interface") multicastInterface(value, this.#family);
-      if (socket) attempt("setsockopt", () => apply(socket, value, this.#family));
+      if (option.kind === "interface") multicastInterface(value, option.family ?? this.#family);
+      if (socket) attempt("setsockopt", () => apply(socket, value));
+      this.#setTwin(option, value, socket);
     } else if (!(name in atOpening)) {
       throw unsupported("setsockopt", `the dgram driver cannot set ${name}: the native driver can`);
     } else if (socket) {
@@ -88,6 +106,14 @@ export class DgramOptions {
       throw unsupported("setsockopt", `node:dgram of Node ${process.versions.node} has no SO_REUSEPORT`);
     }
     this.#values.set(name, value);
+  }
+
+  /** The option that was set for IPv6 and would not hold for datagrams to `to`, which are IPv4; mostly `undefined`. */
+  lackedBy(to: Endpoint): string | undefined {
+    if (this.#lacking.size === 0 || !isOverIPv4(to)) return undefined;
+    const bytes = parseLiteral(unmapped(to).host)?.bytes;
+    const needed = bytes && isMulticast(bytes) ? multicastTwins : unicastTwins;
+    return needed.find((name) => this.#lacking.has(name));
   }
 
   get(option: Option, socket: dgram.Socket | undefined): OptionValue {
@@ -104,18 +130,28 @@ export class DgramOptions {
     this.#memberships.change(change, socket);
   }
 
+  /** `node:dgram` sets the options of IPv4 on an IPv6 socket only where they name an interface, by its IPv4 address. */
+  #setTwin(option: Option, value: OptionValue, socket: dgram.Socket | undefined): void {
+    const twin = twinOf(option, value);
+    if (!twin) return;
+    this.#lacking.add(option.name);
+    if (twin.option.kind !== "interface") return;
+    try {
+      this.set(twin.option, twin.value, socket);
+      this.#lacking.delete(option.name);
+    } catch (error) {
+      if (!(error instanceof OSError)) throw error;
+    }
+  }
+
   /** Sets everything on a socket that has just been bound. */
   replay(socket: dgram.Socket): void {
     for (const [name, value] of this.#values) {
       const apply = applied[name];
-      if (apply) attempt("setsockopt", () => apply(socket, value, this.#family));
+      if (apply) attempt("setsockopt", () => apply(socket, value));
     }
     attempt("addMembership", () => this.#memberships.replay(socket));
   }
-}
-
-function setMulticastInterface(socket: dgram.Socket, value: OptionValue, family: Family): void {
-  socket.setMulticastInterface(multicastInterface(value, family));
 }
 
 function multicastInterface(value: OptionValue, family: Family): string {

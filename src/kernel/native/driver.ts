@@ -12,7 +12,7 @@ import { type OSError, fromErrno } from "../../core/errors.js";
 import type { Delivery } from "../../core/delivery.js";
 import { failure } from "../../core/failure.js";
 import type { Membership } from "../../core/membership.js";
-import type { Option, OptionValue } from "../../core/options.js";
+import { type Option, type OptionValue, twinOf } from "../../core/options.js";
 import type { Outbound } from "../../core/outbound.js";
 import { payloadWithin } from "../../core/path-mtu.js";
 import type { DriverCounts } from "../../core/stats.js";
@@ -87,7 +87,8 @@ export class NativeDriver implements Driver {
   #held = false;
   readonly #calls = { send: 0, receive: 0 };
   readonly #refusals = new Map<string, number>();
-  #multicastInterface: OptionValue | undefined;
+  /** What was set, by the name of the option. */
+  readonly #multicastInterfaces = new Map<string, OptionValue>();
   /** What was asked for unread datagrams. */
   #askedBytes = 0;
   #retries = 0;
@@ -162,19 +163,17 @@ export class NativeDriver implements Driver {
   }
 
   setOption(option: Option, value: OptionValue): void {
-    const bytes = encodeOption(option, value, this.#family, this.#names);
-    const result = this.#handle.setOption(option.level, option.option, bytes);
-    if (result < 0) throw optionRefusal(option, value, codeOf(-result));
-    if (option.kind === "interface" && option.networkIndex !== true) this.#multicastInterface = value;
-    if (option.name.startsWith("SO_RCVBUF")) this.#askedBytes = value as number;
+    this.#setOne(option, value);
+    const twin = twinOf(option, value);
+    if (twin) this.#setOne(twin.option, twin.value);
   }
 
   getOption(option: Option): OptionValue {
     const news = option.name === "SO_ERROR" ? this.#news.takeRefusal() : undefined;
     if (news) return news.errno;
     // The kernel forgets the name, and gives no address of an interface that was named.
-    if (option.kind === "interface" && option.networkIndex !== true && this.#multicastInterface !== undefined)
-      return this.#multicastInterface;
+    const named = this.#multicastInterfaces.get(option.name);
+    if (named !== undefined) return named;
     const bytes = Buffer.alloc(optionRoom(option));
     const text = `${option.name} cannot be read now`;
     const length = this.#check(
@@ -183,7 +182,7 @@ export class NativeDriver implements Driver {
       undefined,
       text,
     );
-    return decodeOption(option, bytes.subarray(0, length), this.#family, this.#names);
+    return decodeOption(option, bytes.subarray(0, length), this.#names);
   }
 
   setBytes(level: number, option: number, value: Uint8Array): void {
@@ -382,6 +381,15 @@ export class NativeDriver implements Driver {
     const value = Buffer.alloc(4);
     this.#handle.getOption(ipv4 ? IPPROTO_IP : IPPROTO_IPV6, ipv4 ? IP_TOS : IPV6_TCLASS, value);
     return value.readUInt8(littleEndian ? 0 : 3);
+  }
+
+  #setOne(option: Option, value: OptionValue): void {
+    const bytes = encodeOption(option, value, this.#names);
+    const result = this.#handle.setOption(option.level, option.option, bytes);
+    if (result < 0) throw optionRefusal(option, value, codeOf(-result));
+    if (option.kind === "interface" && option.networkIndex !== true)
+      this.#multicastInterfaces.set(option.name, value);
+    if (option.name.startsWith("SO_RCVBUF")) this.#askedBytes = value as number;
   }
 
   #remoteName(): Endpoint {

@@ -1,4 +1,3 @@
-import type { Family } from "../../core/address.js";
 import { AF_INET } from "../../core/constants.js";
 import { OSError } from "../../core/errors.js";
 import { formatLiteral, parseLiteral } from "../../core/ip.js";
@@ -10,7 +9,7 @@ import type { Names } from "./names.js";
 const interfaceNameBytes = 16;
 
 /** The bytes of an option's value as the kernel takes them. */
-export function encodeOption(option: Option, value: OptionValue, family: Family, names: Names): Uint8Array {
+export function encodeOption(option: Option, value: OptionValue, names: Names): Uint8Array {
   switch (option.kind) {
     case "flag":
     case "integer":
@@ -21,18 +20,18 @@ export function encodeOption(option: Option, value: OptionValue, family: Family,
       return Buffer.from(`${value}\0`);
     case "interface":
       if (option.networkIndex === true) return networkIndex(String(value), names);
-      return family === AF_INET
+      return option.family === AF_INET
         ? ipMreqn(String(value), names, "setsockopt")
         : int32(zoneIndex(String(value), names, "setsockopt"));
   }
 }
 
 /** The value of the bytes that the kernel gave for an option. */
-export function decodeOption(option: Option, bytes: Buffer, family: Family, names: Names): OptionValue {
+export function decodeOption(option: Option, bytes: Buffer, names: Names): OptionValue {
   if (option.kind === "device") return bytes.toString("latin1").replace(/\0.*$/s, "");
   if (option.kind === "rate") return fromUint(bytes);
   if (option.networkIndex === true) return names.interfaceName(bytes.readInt32BE());
-  if (option.kind === "interface" && family === AF_INET) return formatLiteral(bytes.subarray(0, 4));
+  if (option.kind === "interface" && option.family === AF_INET) return formatLiteral(bytes.subarray(0, 4));
   if (bytes.length === 1) return bytes.readUInt8();
   const value = fromInt32(bytes);
   return option.kind === "interface" ? names.interfaceName(value) : value;

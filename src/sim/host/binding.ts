@@ -55,6 +55,7 @@ export class Binding implements Bound {
   #boundTo: Endpoint;
   #local: Endpoint;
   #peer: Endpoint | null = null;
+  #peerGiven: Endpoint | undefined;
   /** The peer as it is in packets. */
   #peerHost = "";
   /** Of the last datagram that named nothing but a destination. */
@@ -77,6 +78,11 @@ export class Binding implements Bound {
   /** Whom it is connected to. */
   get peer(): Endpoint | null {
     return this.#peer;
+  }
+
+  /** Whether a datagram goes to the connected peer, however that is written; also where there is none. */
+  isForPeer(to: Endpoint | null): boolean {
+    return !to || !this.#peer || to.equals(this.#peer) || this.#peerGiven?.equals(to) === true;
   }
 
   /** The endpoint of a host as it is in packets: the peer itself where that is meant. */
@@ -116,6 +122,7 @@ export class Binding implements Bound {
     const scope = to.scope === undefined || isLoopback(way.destination) ? "" : `%${to.scope}`;
     this.#peer = sharedAddress(host + scope, to.port) as Endpoint;
     this.#peerHost = way.destination;
+    this.#peerGiven = to;
     if (isWildcard(this.#boundTo.host)) {
       this.#local = sharedAddress(forSocket(way.source, this.#family), this.port) as Endpoint;
     }
@@ -158,7 +165,8 @@ export class Binding implements Bound {
   /** The way to a destination by the interface that was chosen for it; the code of an error where there is none. */
   wayTo(to: Endpoint, how?: Ancillary): Way | string {
     const host = onTheWire(to.host);
-    const { device, multicastInterface, unicastInterface } = this.options;
+    const { device } = this.options;
+    const { multicastInterface, unicastInterface } = this.options.over(host.includes(":") ? 6 : 4);
     const bound = device === "" ? undefined : device;
     const group = isGroup(host) && host !== limitedBroadcast;
     const by = how?.interface ?? to.scope ?? bound ?? (group ? multicastInterface : unicastInterface);

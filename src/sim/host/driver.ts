@@ -211,7 +211,7 @@ export class SimDriver implements Driver, BoundSocket {
     const from = batch.settled;
     const first = batch.peer(from);
     const { peer } = this.binding;
-    if (this.#refusal && (!first || !peer || first.equals(peer))) {
+    if (this.#refusal && this.binding.isForPeer(first)) {
       // As the kernel does: what waited is the error of the next call, which sends nothing.
       batch.fail(from, failure(this.#refusal.code, first, peer));
       this.#refusal = undefined;

@@ -197,8 +197,9 @@ export class Ip {
     const { version, destination, kind } = way;
     const length = udpHeaderBytes + payload.length;
     const header = ipHeaderBytes[version];
+    const over = options.over(version);
     if (length + (version === 4 ? header : 0) > longest) return "EMSGSIZE";
-    const discovery = how?.probe === true ? IP_PMTUDISC_PROBE : options.discovery;
+    const discovery = how?.probe === true ? IP_PMTUDISC_PROBE : over.discovery;
     // The modes behind it look at the first link alone too, and forbid nothing (ip_sk_use_pmtu, include/net/ip.h).
     const mtu = this.mtu(way, discovery >= IP_PMTUDISC_PROBE);
     const whole = header + length <= mtu;
@@ -211,8 +212,8 @@ export class Ip {
       version,
       source,
       destination,
-      ttl: how?.ttl ?? (kind === "multicast" ? options.multicastTtl : options.ttlOver(version)),
-      tos: tosOf(options.tosOver(version), how),
+      ttl: how?.ttl ?? (kind === "multicast" ? over.multicastTtl : over.ttl),
+      tos: tosOf(over.tos, how),
       identification: version === 4 ? this.#identification & 0xffff : this.#identification,
       dontFragment:
         version === 6 ||

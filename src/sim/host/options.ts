@@ -1,6 +1,6 @@
 import type { Family } from "../../core/address.js";
 import { AF_INET, IPPROTO_UDP, IP_PMTUDISC_DO, IP_PMTUDISC_WANT, SOCK_DGRAM } from "../../core/constants.js";
-import type { Option, OptionValue } from "../../core/options.js";
+import { type Option, type OptionValue, twinOf } from "../../core/options.js";
 
 /** The least that Linux gives a buffer: `SOCK_MIN_RCVBUF`, `SOCK_MIN_SNDBUF` (include/net/sock.h). */
 const leastReceiveBuffer = 2304;
@@ -26,19 +26,28 @@ const defaults: Readonly<Record<string, OptionValue>> = {
   IPV6_UNICAST_IF: "",
 };
 
+/** What holds for packets of one version of IP. */
+class Over {
+  ttl = 64;
+  tos = 0;
+  multicastTtl = 1;
+  discovery: number = IP_PMTUDISC_WANT;
+  loop = true;
+  /** What unicast leaves by where nothing else says so: an interface's name or number. */
+  unicastInterface: string | undefined;
+  /** What was set for multicast: an interface's name or number, or one of its addresses. */
+  multicastInterface: string | undefined;
+}
+
 /** The options of one socket, as Linux has them. */
 export class SimOptions {
   readonly #family: Family;
   readonly #set = new Map<string, OptionValue>();
   /** Read for every datagram, so not by name. */
-  #ttl = 64;
-  #tos = 0;
+  readonly #over: Readonly<Record<4 | 6, Over>> = { 4: new Over(), 6: new Over() };
   #all4: boolean;
   #all6 = true;
-  multicastTtl = 1;
-  discovery: number = IP_PMTUDISC_WANT;
   broadcast = false;
-  loop = true;
   v6only = false;
   freebind = false;
   reuseAddress = false;
@@ -49,17 +58,14 @@ export class SimOptions {
   device = "";
   /** `bind` to port 0 takes the address alone. */
   bindAddressNoPort = false;
-  /** What unicast leaves by where nothing else says so: an interface's name or number. */
-  unicastInterface: string | undefined;
-  /** What was set for multicast: an interface's name or number, or one of its addresses. */
-  multicastInterface: string | undefined;
 
   constructor(family: Family, dontFragment: boolean) {
     this.#family = family;
     // Linux gives IPv6 sockets IPv6's alone (`inet6_create`, net/ipv6/af_inet6.c).
     this.#all4 = family === AF_INET;
-    if (dontFragment)
-      this.#apply(family === AF_INET ? "IP_MTU_DISCOVER" : "IPV6_MTU_DISCOVER", IP_PMTUDISC_DO);
+    if (!dontFragment) return;
+    this.#apply("IP_MTU_DISCOVER", IP_PMTUDISC_DO);
+    this.#apply("IPV6_MTU_DISCOVER", IP_PMTUDISC_DO);
   }
 
   /** Bytes of payload and overhead that were asked for unread datagrams. */
@@ -67,14 +73,14 @@ export class SimOptions {
     return this.receiveBytes / 2;
   }
 
-  /** TTL of unicast over a version of IP: the options of an IPv6 socket do not say it of its IPv4 peers. */
-  ttlOver(version: 4 | 6): number {
-    return this.#isOver(version) ? this.#ttl : 64;
+  /** What holds for packets of a version of IP: an IPv6 socket has IPv4 peers too. */
+  over(version: 4 | 6): Readonly<Over> {
+    return this.#over[version];
   }
 
-  /** TOS, or traffic class. */
-  tosOver(version: 4 | 6): number {
-    return this.#isOver(version) ? this.#tos : 0;
+  /** Whether multicast comes back to this host. Linux asks the options of the socket's family (`sk_mc_loop`, net/core/sock.c). */
+  get loop(): boolean {
+    return this.#over[this.#family === AF_INET ? 4 : 6].loop;
   }
 
   /** Whether groups are heard that other sockets of the host joined. */
@@ -82,9 +88,11 @@ export class SimOptions {
     return version === 4 ? this.#all4 : this.#all6;
   }
 
-  set({ name }: Option, value: OptionValue): void {
+  set(option: Option, value: OptionValue): void {
     // No limit of a system is to be exceeded here.
-    this.#apply(name.replace(/FORCE$/, ""), value);
+    this.#apply(option.name.replace(/FORCE$/, ""), value);
+    const twin = twinOf(option, value);
+    if (twin) this.#apply(twin.option.name, twin.value);
   }
 
   /** Of those that do not need the socket. */
@@ -94,37 +102,34 @@ export class SimOptions {
     return this.#set.get(name) ?? defaults[name] ?? 0;
   }
 
-  #isOver(version: 4 | 6): boolean {
-    return (this.#family === AF_INET) === (version === 4);
-  }
-
   #apply(name: string, value: OptionValue): void {
     let kept = value;
     const number = value as number;
+    const over = this.#over[name.startsWith("IPV6_") ? 6 : 4];
     switch (name) {
       case "IP_TTL":
       case "IPV6_UNICAST_HOPS":
-        this.#ttl = number;
+        over.ttl = number;
         break;
       case "IP_MULTICAST_TTL":
       case "IPV6_MULTICAST_HOPS":
-        this.multicastTtl = number;
+        over.multicastTtl = number;
         break;
       case "IP_TOS":
       case "IPV6_TCLASS":
-        this.#tos = number;
+        over.tos = number;
         break;
       case "IP_MTU_DISCOVER":
       case "IPV6_MTU_DISCOVER":
-        this.discovery = number;
+        over.discovery = number;
         break;
       case "IP_MULTICAST_LOOP":
       case "IPV6_MULTICAST_LOOP":
-        this.loop = number === 1;
+        over.loop = number === 1;
         break;
       case "IP_MULTICAST_IF":
       case "IPV6_MULTICAST_IF":
-        this.multicastInterface = String(value);
+        over.multicastInterface = String(value);
         break;
       case "IP_MULTICAST_ALL":
         this.#all4 = number === 1;
@@ -146,7 +151,7 @@ export class SimOptions {
         break;
       case "IP_UNICAST_IF":
       case "IPV6_UNICAST_IF":
-        this.unicastInterface = value === "" ? undefined : String(value);
+        over.unicastInterface = value === "" ? undefined : String(value);
         break;
       case "IP_BIND_ADDRESS_NO_PORT":
         this.bindAddressNoPort = number === 1;
