@@ -1,9 +1,10 @@
 import { Buffer } from "node:buffer";
 
-import { type Address, type Endpoint, type Family, isEndpoint } from "./address.js";
+import { type Address, type Endpoint, type Family, anyAddress, isEndpoint } from "./address.js";
 import { Datagram, type Replier } from "./datagram.js";
 import type { Delivery } from "./delivery.js";
 import type { Clock, Driver, DriverOptions, LedgerEvent, Stack } from "./driver.js";
+import { brokenContract, toOSError } from "./driver-fault.js";
 import { OSError } from "./errors.js";
 import { portTaken } from "./failure.js";
 import { GroupWatch } from "./group-watch.js";
@@ -13,7 +14,7 @@ import type { Membership } from "./membership.js";
 import { PathMtus } from "./path-mtu.js";
 import { Receiver, type ReceiverHost } from "./receiver.js";
 import { Sender, type SenderHost } from "./sender.js";
-import { type DriverCounts, Ledger, type Stats } from "./stats.js";
+import { type DriverCounts, Ledger, type Stats, noCounts } from "./stats.js";
 import { TruncatedError } from "./truncated-error.js";
 
 /** How long `close()` waits for room for what was sent before it, in milliseconds. */
@@ -67,23 +68,28 @@ export class Engine implements SenderHost, ReceiverHost {
     this.#options = options;
     this.#tell = tell;
     this.ledger = new Ledger(stack.capabilities, stack.ledger);
+    let opened = false;
+    // What a driver tells of a socket that is closed is of use to nobody.
+    const heard = (tell: () => void): void => {
+      if (!opened) throw brokenContract("it told of something before it was open");
+      if (!this.#closed) tell();
+    };
     this.driver = stack.open(family, options, {
-      readable: () => {
-        this.sender.turned();
-        this.receiver.readable();
-      },
-      settled: (count) => this.sender.settled(count),
-      ledger: (event) => this.#enter(event),
+      readable: () =>
+        heard(() => {
+          this.sender.turned();
+          this.receiver.readable();
+        }),
+      settled: (count) => heard(() => this.sender.settled(count)),
+      ledger: (event) => heard(() => this.#enter(event)),
     });
+    opened = true;
     this.paths = new PathMtus(
       (to) => this.driver.pathMtu(to),
       stack.clock,
       (change) => tell("pathMtu", change),
     );
-    this.groups = new GroupWatch(this.driver, (warning) => {
-      // Not from inside the call.
-      queueMicrotask(() => tell("warning", warning));
-    });
+    this.groups = new GroupWatch(this.driver, (warning) => tell("warning", warning));
     this.sender = new Sender(this, options.sendQueue);
     this.receiver = new Receiver(this);
   }
@@ -149,11 +155,11 @@ export class Engine implements SenderHost, ReceiverHost {
   async connect(to: Endpoint | null): Promise<void> {
     try {
       await this.driver.connect(to);
+      this.peer = to && this.driver.remote();
     } catch (error) {
       await this.#reconnect();
       throw error;
     }
-    this.peer = to && this.driver.remote();
     // Where the driver tells of none, what fails a call on the connected socket is all that is seen of ICMP.
     if (to) this.ledger.watchUnreachable();
     this.groups.connected(this.peer);
@@ -168,8 +174,8 @@ export class Engine implements SenderHost, ReceiverHost {
     try {
       await this.driver.connect(before);
       this.peer = before;
-    } catch (error) {
-      if (!(error instanceof OSError)) throw error;
+    } catch {
+      // The call fails with what went wrong first.
     }
   }
 
@@ -178,8 +184,8 @@ export class Engine implements SenderHost, ReceiverHost {
     if (isEndpoint(address)) return Promise.resolve(address);
     return this.resolve(address.host).then(
       (found) => found.withPort(address.port) as Endpoint,
-      (error: unknown) => {
-        if (!(error instanceof OSError)) throw error;
+      (thrown: unknown) => {
+        const error = toOSError(thrown, syscall);
         throw new OSError(error.code, { syscall, address: address.host, port: address.port, cause: error });
       },
     );
@@ -189,11 +195,16 @@ export class Engine implements SenderHost, ReceiverHost {
     return new Promise((resolve, reject) => {
       if (this.#closing) throw new OSError("ECANCELED", { text: "the socket was closed first" });
       this.#lookups.add(reject);
-      this.#stack
-        .resolve(host, this.family)
-        .then((found) => resolve(found[0] as Endpoint), reject)
+      this.#resolved(host)
+        .then(resolve, reject)
         .finally(() => this.#lookups.delete(reject));
     });
+  }
+
+  async #resolved(host: string): Promise<Endpoint> {
+    const [first] = await this.#stack.resolve(host, this.family);
+    if (first) return first;
+    throw brokenContract(`resolve() found no address of ${host}, and did not say so`);
   }
 
   /** Shows `listener` what passes; gives back the call that ends it. */
@@ -274,10 +285,15 @@ export class Engine implements SenderHost, ReceiverHost {
       this.#closed = true;
       cancelLinger?.();
       this.#cancelLetGo?.();
-      this.#lastCounts = this.#count();
-      const { unread, untold } = this.driver.close();
-      for (const event of untold) this.#enter(event);
-      this.#lost({ cause: "close", ...unread });
+      this.#lastCounts = noCounts;
+      attempt(() => {
+        this.#lastCounts = this.#count();
+      });
+      attempt(() => {
+        const { unread, untold } = this.driver.close();
+        for (const event of untold) this.#enter(event);
+        this.#lost({ cause: "close", ...unread });
+      });
       this.sender.cancel();
       done();
     };
@@ -290,8 +306,8 @@ export class Engine implements SenderHost, ReceiverHost {
     const hold = this.#referenced && this.#waiting;
     if (hold === this.#held || this.#closed) return;
     if (hold) {
-      this.#held = true;
       this.driver.hold(true);
+      this.#held = true;
     } else {
       this.#cancelLetGo ??= this.clock.after(letGoMs, () => this.#letGo());
     }
@@ -300,8 +316,11 @@ export class Engine implements SenderHost, ReceiverHost {
   #letGo(): void {
     this.#cancelLetGo = undefined;
     if (this.#closed || (this.#referenced && this.#waiting)) return;
-    this.#held = false;
-    this.driver.hold(false);
+    // Where that fails, the process is kept alive until `close()`.
+    attempt(() => {
+      this.driver.hold(false);
+      this.#held = false;
+    });
   }
 
   /** What the driver has come to know. */
@@ -347,10 +366,28 @@ export class Engine implements SenderHost, ReceiverHost {
   #show(direction: Packet["direction"], data: Buffer, other: Endpoint, delivery?: Delivery): void {
     // A listener may have closed the socket.
     if (this.#closed) return;
-    const local = delivery?.destination ?? this.driver.local();
+    const local = delivery?.destination ?? this.#local();
     const [source, destination] = direction === "in" ? [other, local] : [local, other];
     const timestamp = delivery?.timestamp ?? this.clock.wall();
     const packet: Packet = { direction, data, source, destination, timestamp };
     for (const listener of this.#taps) runListener(() => listener(packet));
+  }
+
+  /** The local address as far as the driver tells: what passes is shown all the same. */
+  #local(): Endpoint {
+    try {
+      return this.driver.local();
+    } catch {
+      return anyAddress(this.family);
+    }
+  }
+}
+
+/** Runs what may fail while a driver is let go of: nobody is left who could do anything about it, and the rest must be done. */
+function attempt(run: () => void): void {
+  try {
+    run();
+  } catch {
+    // See above.
   }
 }

@@ -18,7 +18,7 @@ export function failure(
   code: string,
   to: Address | null,
   peer: Address | null,
-  details: { text?: string | undefined; limit?: number } = {},
+  details: { text?: string | undefined; limit?: number; cause?: unknown } = {},
 ): OSError {
   const { host: address, port } = to ?? peer ?? {};
   return new OSError(code, { ...details, syscall: to ? "sendto" : "send", address, port });

@@ -1,7 +1,6 @@
 import { type Endpoint, isWildcard, unmapped } from "./address.js";
 import { INADDR_BROADCAST } from "./constants.js";
 import type { Driver } from "./driver.js";
-import { OSError } from "./errors.js";
 import type { Warning } from "./events.js";
 import { isMulticast, parseLiteral } from "./ip.js";
 import type { Membership } from "./membership.js";
@@ -69,10 +68,9 @@ export class GroupWatch {
   #local(): string | undefined {
     try {
       return unmapped(this.#driver.local()).host.replace(/%.*/, "");
-    } catch (error) {
+    } catch {
       // What a socket cannot tell must fail no other call.
-      if (error instanceof OSError) return undefined;
-      throw error;
+      return undefined;
     }
   }
 }

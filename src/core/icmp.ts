@@ -1,4 +1,4 @@
-/** What ICMP errors are called (RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1; RFC 4443 section 3). */
+/** What ICMP errors are called, and what becomes of them (RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1; RFC 4443 section 3). */
 
 const ipv4: Readonly<Record<number, readonly string[]>> = {
   3: [
@@ -37,6 +37,28 @@ const ipv6: Readonly<Record<number, readonly string[]>> = {
   3: ["hop limit exceeded in transit", "fragment reassembly time exceeded"],
   4: ["parameter problem", "parameter problem", "parameter problem"],
 };
+
+/**
+ * What Linux makes of ICMP errors (`icmp_err_convert`, net/ipv4/icmp.c; `tab_unreach`, net/ipv6/icmp.c), and a packet that was
+ * too big.
+ */
+const errorCodes: ReadonlySet<string> = new Set([
+  "ECONNREFUSED",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "EHOSTDOWN",
+  "ENONET",
+  "EPROTO",
+  "ENOPROTOOPT",
+  "ENOTSUP",
+  "EMSGSIZE",
+  "EACCES",
+]);
+
+/** Whether the error of a receive call can be what ICMP said of an earlier send. */
+export function mayBeIcmp(code: string): boolean {
+  return errorCodes.has(code);
+}
 
 /** The name of an ICMP error of IP version 4 or 6, such as `"port unreachable"`. */
 export function icmpKind(version: 4 | 6, type: number, code: number): string {

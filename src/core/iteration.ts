@@ -1,5 +1,6 @@
 import type { Datagram } from "./datagram.js";
 import { OSError } from "./errors.js";
+import { mayBeIcmp } from "./icmp.js";
 
 /** What an iteration needs of its socket. */
 export interface IterationHost {
@@ -14,6 +15,7 @@ export interface IterationHost {
 
 type Step = IteratorResult<Datagram, undefined>;
 
+const resolved = Promise.resolve();
 const end: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
 
 /** The datagrams of a socket, one `recvmsg()` a step, until it is closed. */
@@ -57,7 +59,11 @@ export class Iteration implements AsyncIterableIterator<Datagram, undefined> {
         this.#waiting.delete(leave);
         // ICMP news of the connected peer is in the ledger; it says nothing about the datagrams to come.
         if (isNetworkNews(reason) && !this.#host.closed()) {
-          this.#step(resolve, reject);
+          this.#waiting.add(leave);
+          // Not from inside: however many errors come in a row, the calls are not as many deep.
+          void resolved.then(() => {
+            if (this.#waiting.delete(leave)) this.#step(resolve, reject);
+          });
           return;
         }
         this.#finish();
@@ -83,5 +89,5 @@ export class Iteration implements AsyncIterableIterator<Datagram, undefined> {
 }
 
 function isNetworkNews(error: unknown): boolean {
-  return error instanceof OSError && !["ETIMEDOUT", "EAGAIN"].includes(error.code);
+  return error instanceof OSError && mayBeIcmp(error.code);
 }

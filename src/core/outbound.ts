@@ -121,7 +121,8 @@ export class Outbound {
     return idleLarge.pop() ?? new Outbound(large);
   }
 
-  release(): void {
+  /** @param reusable `false` where a driver may still have it. */
+  release(reusable = true): void {
     // Emptied one by one: cutting the arrays short would give their memory back each time.
     // One that was filled has the owner and the peer of all in the first place, unless it is mixed.
     const held = this.#filled && !this.mixed ? Math.min(1, this.count) : this.count;
@@ -134,8 +135,8 @@ export class Outbound {
     this.owner = this.#errors = this.#hows = undefined;
     if (this.#capacity === ordinary) {
       taken--;
-      if (idle.length < mostIdle) idle.push(this);
-    } else if (this.#capacity === large && idleLarge.length < mostIdleLarge) idleLarge.push(this);
+      if (reusable && idle.length < mostIdle) idle.push(this);
+    } else if (reusable && this.#capacity === large && idleLarge.length < mostIdleLarge) idleLarge.push(this);
   }
 
   /** Copies a payload of `length` bytes in; `false` when there is no room for it, or the batch was filled at once. */

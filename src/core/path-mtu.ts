@@ -61,12 +61,23 @@ export class PathMtus {
   /** Bytes of payload that go whole to `to`, as far as was known a few seconds ago; `Infinity` where that is unknown. */
   maxPayload(to: Endpoint): number {
     const known = this.#paths.get(to.host);
-    return known && known.until > this.#clock.now() ? known.maxPayload : this.#look(to).maxPayload;
+    return known && known.until > this.#clock.now()
+      ? known.maxPayload
+      : (this.#learn(to)?.maxPayload ?? Infinity);
   }
 
   /** A router has told of a narrow path; the system knows by now. */
   narrowed(to: Endpoint, from: string | undefined): void {
-    this.#look(to, { from });
+    this.#learn(to, { from });
+  }
+
+  /** What nobody has asked for, and may fail without anybody's harm: then nothing is known. */
+  #learn(to: Endpoint, told?: { readonly from: string | undefined }): Path | undefined {
+    try {
+      return this.#look(to, told);
+    } catch {
+      return undefined;
+    }
   }
 
   #look(to: Endpoint, told?: { readonly from: string | undefined }): Path {

@@ -1,5 +1,6 @@
 import { onAbort } from "./abort.js";
 import type { Clock, Driver } from "./driver.js";
+import { brokenContract, toOSError } from "./driver-fault.js";
 import { OSError, TimeoutError } from "./errors.js";
 import { type Arrival, Inbox } from "./inbox.js";
 import type { Traffic } from "./stats.js";
@@ -60,6 +61,10 @@ export class Receiver {
   #turning = false;
   #timerAt = Infinity;
   #cancelTimer: (() => void) | undefined;
+  /** Whether the driver has been called and has not returned yet. */
+  #calling = false;
+  /** What came in place of datagrams while a call was served: the error of the next one. */
+  #kept: OSError | undefined;
   #closed = false;
 
   constructor(host: ReceiverHost) {
@@ -112,17 +117,15 @@ export class Receiver {
 
   /** Reads more into an empty inbox when there may be more. */
   refill(): void {
-    if (this.inbox.empty && this.#more) {
-      const error = this.#look();
-      if (error) this.#host.refused(error);
-    }
+    if (this.inbox.empty && this.#more) this.#kept = this.#look();
   }
 
-  /** The driver says that something may be there. */
+  /** The driver says that something may be there. @throws `Error` where it has been called and not returned yet. */
   readable(): void {
+    if (this.#calling) throw brokenContract("it told of something to receive from inside a call");
     this.#more = true;
     this.#renew();
-    if (this.#waiters.size === 0) this.#host.driver.wantReadable(false);
+    if (this.#waiters.size === 0) this.#want(false);
     else this.#pump();
   }
 
@@ -143,7 +146,7 @@ export class Receiver {
     return { datagrams, bytes };
   }
 
-  #enlist(wait: Wait, serve: () => void, fail: (reason: unknown) => void): () => void {
+  #enlist(wait: Wait, serve: () => void, fail: (reason: unknown) => void): (() => void) | undefined {
     const { signal, timeoutMs } = wait;
     const timed = timeoutMs !== null && timeoutMs > 0;
     const deadline = timed ? this.#host.clock.now() + timeoutMs : Infinity;
@@ -155,10 +158,15 @@ export class Receiver {
       });
     }
     this.#waiters.add(waiter);
-    if (this.#waiters.size === 1) this.#host.waiting(true);
+    try {
+      if (this.#waiters.size === 1) this.#host.waiting(true);
+    } catch (thrown) {
+      this.#failAll(thrown);
+      return undefined;
+    }
     if (deadline < this.#timerAt) this.#setTimer(deadline);
     if (timeoutMs === 0) this.#lastChance([waiter]);
-    else if (this.#credit > 0) this.#host.driver.wantReadable(true);
+    else if (this.#credit > 0) this.#want(true);
     else this.#yield();
     return () => this.#dismiss(waiter);
   }
@@ -185,22 +193,51 @@ export class Receiver {
         waiter.serve();
       } else break;
     }
-    if (this.#waiters.size > 0) this.#host.driver.wantReadable(true);
+    if (this.#waiters.size > 0) this.#want(true);
+  }
+
+  /** Has the driver tell when something is there, or not. Where that fails, so do the calls that wait for it. */
+  #want(on: boolean): void {
+    this.#calling = true;
+    try {
+      this.#host.driver.wantReadable(on);
+    } catch (thrown) {
+      this.#failAll(thrown);
+    } finally {
+      this.#calling = false;
+    }
+  }
+
+  /** What a driver throws is the error of every call that waits. */
+  #failAll(thrown: unknown): void {
+    // A loop of calls that fail at once never leaves the microtasks: they count, so that the loop turns.
+    this.passed(1);
+    for (const waiter of this.#waiters) {
+      this.#dismiss(waiter);
+      waiter.fail(toOSError(thrown, waiter.wait.syscall));
+    }
   }
 
   /** Reads a batch into the inbox, which is empty. Gives back the error that came instead. */
   #look(): OSError | undefined {
+    let error = this.#kept;
+    this.#kept = undefined;
+    if (error) return error;
+    this.#calling = true;
     try {
       this.#more = this.#host.driver.receive(this.inbox);
-    } catch (error) {
-      if (!(error instanceof OSError)) throw error;
+    } catch (thrown) {
+      error = toOSError(thrown, "recvfrom");
       this.#more = true;
+      // As in `#failAll`.
+      this.passed(1);
       this.#host.refused(error);
-      return error;
+    } finally {
+      this.#calling = false;
     }
     // All at once: a listener may receive.
     if (this.#host.tapped) this.#host.arrived([...this.inbox.arrivals()]);
-    return undefined;
+    return error;
   }
 
   /** Lets the rest of the program run, then goes on. */

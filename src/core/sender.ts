@@ -1,6 +1,7 @@
 import { type Address, type Endpoint, type Family, isEndpoint } from "./address.js";
 import type { Ancillary } from "./ancillary.js";
 import type { Clock, Driver } from "./driver.js";
+import { brokenContract, toOSError } from "./driver-fault.js";
 import { OSError } from "./errors.js";
 import { anyLimit, closedFirst, failure, payloadLimit } from "./failure.js";
 import { type Borrowed, type Completion, Outbound, destinationOf, ordinary } from "./outbound.js";
@@ -53,7 +54,15 @@ interface Epoch {
   readonly queue: (Outbound | Bulk)[];
   /** Names whose addresses are still being looked up, by host. */
   readonly names: Map<string, Held[]>;
-  barrier?: (() => Promise<void>) | undefined;
+  barrier?: Barrier | undefined;
+}
+
+/** A `bind`, `connect` or the like: what comes after it waits until it is done. */
+interface Barrier {
+  /** Settles the call; never rejects. */
+  readonly run: () => Promise<void>;
+  /** Fails the call with `ECANCELED`, where it is not settled yet. */
+  readonly cancel: () => void;
 }
 
 /** A datagram that waits for the address of its name. */
@@ -143,15 +152,24 @@ export class Sender {
   /** Runs `act` when everything before it has left, and holds back what comes after until it is done. */
   barrier<T>(act: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      this.#lastEpoch.barrier = () =>
-        (this.#canceled ? Promise.reject(closedFirst()) : act()).then(resolve, reject);
+      this.#lastEpoch.barrier = {
+        run: () => act().then(resolve, reject),
+        cancel: () => reject(closedFirst()),
+      };
       this.#epochs.push({ queue: [], names: new Map() });
       this.#flush();
     });
   }
 
-  /** The driver has settled `count` more of the batch that it holds, and may go on with the rest. */
+  /**
+   * The driver has settled `count` more of the batch that it holds, and may go on with the rest.
+   *
+   * @throws `Error` where it holds no such number, or has been called and not returned yet.
+   */
   settled(count: number): void {
+    const left = this.#inFlight ? this.#inFlight.count - this.#inFlight.settled : 0;
+    if (!isCount(count, left)) throw brokenContract(`it settled ${count} datagrams, and has ${left}`);
+    if (this.#flushing) throw brokenContract("it settled datagrams from inside a call");
     this.#waiting = false;
     this.#flush(count);
   }
@@ -178,12 +196,13 @@ export class Sender {
     this.#canceled = true;
     const inFlight = this.#inFlight;
     if (inFlight) this.#settle(inFlight, inFlight.count - inFlight.settled);
-    for (const [index, epoch] of this.#epochs.entries()) {
+    for (const epoch of this.#epochs) {
       while (epoch.queue.length > 0) {
         const batch = this.#nextBatch(epoch);
         this.#settle(batch, batch.count);
       }
-      if (index > 0 || !this.#atBarrier) void epoch.barrier?.();
+      // One that is under way too: a driver may never come to its end.
+      epoch.barrier?.cancel();
     }
   }
 
@@ -256,7 +275,7 @@ export class Sender {
         this.#flush();
       },
       (error: unknown) => {
-        this.#failHeld(takeFrom(epoch.names, name), error as OSError);
+        this.#failHeld(takeFrom(epoch.names, name), toOSError(error, "sendto"));
         this.#flush();
       },
     );
@@ -296,9 +315,12 @@ export class Sender {
     // A listener that is told of a failure may send, or close.
     if (this.#flushing) return;
     this.#flushing = true;
-    if (this.#inFlight && settled > 0) this.#settle(this.#inFlight, settled);
-    this.#advance();
-    this.#flushing = false;
+    try {
+      if (this.#inFlight && settled > 0) this.#settle(this.#inFlight, settled);
+      this.#advance();
+    } finally {
+      this.#flushing = false;
+    }
   }
 
   #advance(): void {
@@ -333,9 +355,9 @@ export class Sender {
     } else if (clock.now() - this.#busySince >= turnMs) this.#resting = true;
   }
 
-  #run(barrier: () => Promise<void>): void {
+  #run(barrier: Barrier): void {
     this.#atBarrier = true;
-    void barrier().then(() => {
+    void barrier.run().then(() => {
       this.#atBarrier = false;
       this.#epochs.shift();
       this.#flush();
@@ -345,10 +367,23 @@ export class Sender {
   #transmit(batch: Outbound): void {
     const left = batch.count - batch.settled;
     if (batch.longest > wholeBytes && batch.settled === 0 && !this.#canceled) this.#lookAhead(batch);
-    const count = this.#canceled || left === 0 ? left : this.#host.driver.send(batch);
+    const count = this.#canceled || left === 0 ? left : this.#hand(batch, left);
     this.#waiting = count === 0 && left > 0;
     if (this.#waiting) return;
     this.#settle(batch, count);
+  }
+
+  /** Gives the driver what is left of a batch. What it throws is the error of the first of them, and the rest has its turn. */
+  #hand(batch: Outbound, left: number): number {
+    try {
+      const count = this.#host.driver.send(batch);
+      if (isCount(count, left)) return count;
+      throw brokenContract(`send() settled ${String(count)} datagrams, and had ${left}`);
+    } catch (thrown) {
+      const to = batch.peer(batch.settled);
+      batch.fail(batch.settled, toOSError(thrown, to ? "sendto" : "send", to ?? this.#host.peer));
+      return 1;
+    }
   }
 
   /** Tells the owners of the next `count` datagrams, and lets go of the batch after its last. */
@@ -363,9 +398,10 @@ export class Sender {
     this.#sinceClock += count;
     if (this.#sinceClock >= clockEvery && !this.#canceled) this.#maybeRest();
     if (batch.settled < batch.count) return;
-    if (batch === this.#inFlight) this.#inFlight = undefined;
+    const inFlight = batch === this.#inFlight;
+    if (inFlight) this.#inFlight = undefined;
     this.#queuedBytes -= batch.bytes + batch.count * overheadBytes;
-    batch.release();
+    batch.release(!inFlight || !this.#canceled);
   }
 
   /** What counts as a fragment is what was known of the paths before: a send may bring news of them. */
@@ -439,6 +475,11 @@ export class Sender {
     this.#queuedBytes += batch.bytes + batch.count * overheadBytes;
     return batch;
   }
+}
+
+/** Whether a driver can have settled so many of the datagrams that it has. */
+function isCount(count: number, left: number): boolean {
+  return Number.isInteger(count) && count >= 0 && count <= left;
 }
 
 function takeFrom(names: Map<string, Held[]>, name: string): readonly Held[] {

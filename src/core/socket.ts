@@ -68,6 +68,8 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   #connectTurn = 0;
   #reader: string | undefined;
   #closing: Promise<void> | undefined;
+  /** What is to be told once the program's call has returned that it became known in. */
+  #untold: (() => void)[] = [];
   readonly #replier: Replier = {
     answer: (data, to, how) => this.#send("sendto", data, to, how),
   };
@@ -89,7 +91,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
       this.setsockopt(c.SOL_SOCKET, c.SO_RCVBUF, receiveBuffer);
       this.setsockopt(c.SOL_SOCKET, c.SO_SNDBUF, sendBuffer);
     } catch (error) {
-      this.#engine.driver.close();
+      this.#engine.close(() => undefined);
       throw error;
     }
   }
@@ -606,12 +608,22 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     return this.#open(syscall).driver.getOption(v6Only) === 1;
   }
 
+  /** Tells who listens, in a microtask: not from inside a call of the program's. */
   #tell<E extends keyof SocketEvents>(event: E, message: SocketEvents[E][0]): void {
-    if (this.listenerCount(event) > 0) {
-      runListener(() => this.emit(event, ...([message] as unknown as never)));
-    } else if (event === "warning") this.#stack.warn?.(message as Warning);
     const diagnostics = channel(`datagram:${event}`);
-    if (diagnostics.hasSubscribers) diagnostics.publish({ socket: this, message });
+    if (this.listenerCount(event) === 0 && !diagnostics.hasSubscribers && event !== "warning") return;
+    const untold = this.#untold;
+    untold.push(() => {
+      if (this.listenerCount(event) > 0) {
+        runListener(() => this.emit(event, ...([message] as unknown as never)));
+      } else if (event === "warning") warnBy(this.#stack, message as Warning);
+      if (diagnostics.hasSubscribers) diagnostics.publish({ socket: this, message });
+    });
+    if (untold.length > 1) return;
+    queueMicrotask(() => {
+      this.#untold = [];
+      for (const tell of untold) tell();
+    });
   }
 }
 
@@ -636,6 +648,24 @@ function unscopedIPv4<A extends Address>(address: A, syscall: string): A {
 /** Nothing is left to tell a program that has ended. */
 function unlessEnded(stack: Stack, reject: (reason: unknown) => void): (reason: unknown) => void {
   return (reason) => {
-    if (stack.ended?.() !== true) reject(reason);
+    if (!hasEnded(stack)) reject(reason);
   };
+}
+
+function hasEnded(stack: Stack): boolean {
+  try {
+    return stack.ended?.() === true;
+  } catch {
+    // Who waits is told rather than left.
+    return false;
+  }
+}
+
+/** A warning that a stack fails to give is no reason to fail anything. */
+function warnBy(stack: Stack, warning: Warning): void {
+  try {
+    stack.warn?.(warning);
+  } catch {
+    // See above.
+  }
 }

@@ -97,6 +97,37 @@ contract(
   },
 );
 
+contract("events come when the program's call has returned, never from inside it", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  let calling = "";
+  const told: [event: string, calling: string][] = [];
+  receiver.on("truncated", () => told.push(["truncated", calling]));
+  receiver.on("dropped", () => told.push(["dropped", calling]));
+  const noted = (): void => void told.push(["channel", calling]);
+  subscribe("datagram:dropped", noted);
+  const call = <T>(name: string, run: () => T): T => {
+    calling = name;
+    const value = run();
+    calling = "";
+    return value;
+  };
+  try {
+    await sender.sendMany(["ab", "cd", "ef"], receiver.getsockname());
+    await turn(receiver);
+    expect(await texts(receiver, 1)).toEqual(["ab"]);
+    // The others have been read ahead, so that the call has its datagram at once.
+    expect((await call("recv", () => receiver.recv(1))).toString()).toBe("c");
+    await call("close", () => receiver.close());
+  } finally {
+    unsubscribe("datagram:dropped", noted);
+  }
+  expect(told).toEqual([
+    ["truncated", ""],
+    ["dropped", ""],
+    ["channel", ""],
+  ]);
+});
+
 contract(
   "where unread datagrams wait in the process, close() counts them",
   async ({ bound }) => {

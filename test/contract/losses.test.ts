@@ -82,6 +82,19 @@ contract(
   "kernelDropCount",
 );
 
+contract(
+  "a loss that stats() comes to know of is told when stats() has returned",
+  async (world) => {
+    const { receiver, losses, overflow } = await pair(world);
+    await overflow();
+    expect(receiver.stats().droppedKernel).toBeGreaterThan(0);
+    expect(losses).toEqual([]);
+    await Promise.resolve();
+    expect(losses).toHaveLength(1);
+  },
+  "kernelDropCount",
+);
+
 for (const way of ["recvMany", "for await"] as const) {
   contract(
     `over gap after gap, what was read by ${way} and what it says was lost are all that was sent`,

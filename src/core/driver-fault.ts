@@ -1,0 +1,17 @@
+/** What becomes of a driver's own failures: the driver may be anybody's, and the socket above it must go on. */
+
+import type { Address } from "./address.js";
+import { OSError } from "./errors.js";
+
+/** The error of a driver that does what the contract in `driver.ts` forbids. */
+export function brokenContract(what: string): Error {
+  return new Error(`the driver broke its contract: ${what}`);
+}
+
+/** What a driver threw or rejected with, as the `OSError` of a call: what is none is an `EIO` with its cause. */
+export function toOSError(thrown: unknown, syscall: string, at?: Address | null): OSError {
+  if (thrown instanceof OSError) return thrown;
+  const why = thrown instanceof Error ? thrown.message : "it threw no error";
+  const text = `the driver failed: ${why}`;
+  return new OSError("EIO", { syscall, address: at?.host, port: at?.port, text, cause: thrown });
+}
