@@ -14,9 +14,13 @@ namespace datagram {
 namespace {
 
 // To be raised with every change of what JavaScript calls, so that a stale build is refused and not called.
-constexpr int kInterfaceVersion = 4;
+constexpr int kInterfaceVersion = 5;
 // Calls that give a count and one more figure have the count in as many bits, and the other above it.
 constexpr int kCountBits = 16;
+// What send gives: in the lowest bits how many went, or negative an errno; above them the error that a segmented send was
+// refused with; above that how many datagrams a local rule rejected.
+constexpr int kSentBits = 12;
+constexpr int kRefusedBits = 8;
 
 // What the sockets of one thread share. The arrays belong to JavaScript, which never lets go of them.
 struct Shared {
@@ -156,7 +160,7 @@ napi_value Receive(napi_env env, napi_callback_info info) {
 }
 
 // send(payloads: Uint8Array, count: number): number. Sends the first `count` of the shared datagrams, whose payloads lie in
-// `payloads`. Gives how many went; above the count, the error that a segmented send was refused with.
+// `payloads`. Gives how many went, and what kSentBits says.
 napi_value Send(napi_env env, napi_callback_info info) {
   Call<2> call(env, info);
   if (!call.handle) return Number(env, -EBADF);
@@ -175,8 +179,10 @@ napi_value Send(napi_env env, napi_callback_info info) {
   }
   Handle& handle = *call.handle;
   handle.Watch();
-  int sent = shared->outbox->Send(handle.fd(), payloads, count, handle.peer(), handle.segmentation(), *shared->reports);
-  return Number(env, sent < 0 ? sent : sent | shared->outbox->refused() << kCountBits);
+  int sent = shared->outbox->Send(handle.fd(), payloads, count, handle.peer(), handle.segmentation(), handle.rejections(),
+                                  *shared->reports);
+  int above = shared->outbox->refused() << kSentBits | shared->outbox->rejected() << (kSentBits + kRefusedBits);
+  return Number(env, sent < 0 ? sent - above : sent + above);
 }
 
 // errors(): number. Reads into the shared reports what waits in the socket's error queue.

@@ -4,6 +4,7 @@
 #include <node_api.h>
 #include <uv.h>
 
+#include "rejections.h"
 #include "segmentation.h"
 #include "socket.h"
 
@@ -40,6 +41,7 @@ class Handle {
   bool open() const { return fd_ >= 0; }
   int fd() const { return fd_; }
   Segmentation& segmentation() { return segmentation_; }
+  Rejections& rejections() { return rejections_; }
   // The socket has another peer now, or none.
   void Connected(bool connected);
   // The name of the connected peer; null where there is none.
@@ -60,6 +62,7 @@ class Handle {
   napi_async_cleanup_hook_handle hook_ = nullptr;
   uv_poll_t poll_;
   Segmentation segmentation_;
+  Rejections rejections_;
   bool connected_ = false;
   uint8_t peer_[kNameBytes] = {};
   int wanted_ = 0;

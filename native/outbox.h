@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "rejections.h"
 #include "reports.h"
 #include "segmentation.h"
 #include "socket.h"
@@ -66,9 +67,13 @@ class Outbox {
   // Sends the first `count` datagrams, at most kMostMessages. Gives how many from the front were sent, at least 1; the
   // error is that of the first, or what ICMP said of the connected peer, `peer`. What it said of others is in the reports
   // alone. A run whose segmentation is refused goes plainly, within the same call.
-  int Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segmentation& segmentation, Reports& reports);
+  int Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segmentation& segmentation, Rejections& rejections,
+           Reports& reports);
   // The error that the last Send was refused a segmented send with; 0 when none was.
   int refused() const { return refused_; }
+  // How many datagrams a local rule has rejected: behind those that the last Send sent, or where it failed with EPERM, from
+  // the first on. A rule sees a run as the one packet that it is.
+  int rejected() const { return rejected_; }
   Faults& faults() { return faults_; }
 
  private:
@@ -79,7 +84,9 @@ class Outbox {
   bool IsForPeer(const uint8_t* peer) const;
   void Pack(uint8_t* payloads, int count, int plain, int most_segments, const uint8_t* peer, Segmentation& segmentation);
   int RunFrom(int first, int count, int most_segments, Segmentation& segmentation);
-  int Transmit(int fd);
+  int Transmit(int fd, Rejections& rejections);
+  int TransmitOneByOne(int fd, Rejections& rejections);
+  bool IsRejected(int fd, int at, const uint8_t* peer, Rejections& rejections, Reports& reports);
   const uint8_t* NameOf(int32_t peer) const;
 
   const Datagram* datagrams_;
@@ -89,6 +96,10 @@ class Outbox {
   int repeats_ = 0;
   Faults faults_;
   int refused_ = 0;
+  int rejected_ = 0;
+  FullBuffers full_buffers_;
+  int asked_ = 0;    // messages that the last call was to send
+  int stopped_ = 0;  // the error that ended it behind the first message, where it is known
   int most_segments_ = kMostSegments;
   int packed_ = 0;              // messages
   int carried_[kMostMessages];  // datagrams of each message

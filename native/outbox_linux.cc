@@ -8,6 +8,10 @@
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
 #endif
+// Looks for the way to a destination and sends nothing (include/linux/socket.h).
+#ifndef MSG_PROBE
+#define MSG_PROBE 0x10
+#endif
 
 namespace datagram {
 namespace {
@@ -81,8 +85,9 @@ int Faults::Plan(const int32_t* outcomes, int count) {
   return unmet;
 }
 
-int Outbox::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segmentation& segmentation, Reports& reports) {
-  refused_ = 0;
+int Outbox::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segmentation& segmentation,
+                 Rejections& rejections, Reports& reports) {
+  refused_ = rejected_ = 0;
   unexplained_ = repeats_ = 0;
   reports.ForgetRefusedMtu();
   int refusal = 0;
@@ -91,7 +96,7 @@ int Outbox::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segm
   int rounds = 0;
   for (;;) {
     Pack(payloads, count, plain, most_segments, peer, segmentation);
-    int sent = Transmit(fd);
+    int sent = Transmit(fd, rejections);
     if (sent > 0) {
       if (unexplained_ != 0 && unexplained_ != EMSGSIZE) reports.AddUnknown(unexplained_);
       if (refusal != 0 && refusal != ENOBUFS) {
@@ -101,9 +106,15 @@ int Outbox::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segm
       }
       int datagrams = 0;
       for (int i = 0; i < sent; i++) datagrams += carried_[i];
+      if (sent < asked_ && IsRejected(fd, sent, peer, rejections, reports)) rejected_ = carried_[sent];
       return datagrams;
     }
     int error = errno;
+    if (error == EPERM) {
+      rejections.Met();
+      rejected_ = carried_[0];
+      return -error;
+    }
     int peer_error = 0;
     if (error == ENOBUFS) segmentation.Full();
     if (MayBeIcmp(error) && IsNobodys(fd, error, peer, reports, &peer_error)) {
@@ -153,6 +164,31 @@ bool Outbox::IsNobodys(int fd, int error, const uint8_t* peer, Reports& reports,
   repeats_ = unexplained_ == error ? repeats_ + 1 : 1;
   unexplained_ = error;
   return repeats_ < kOwnAfter;
+}
+
+// Whether a local rule rejected message `at`, on which a call stopped that had sent those before.
+bool Outbox::IsRejected(int fd, int at, const uint8_t* peer, Rejections& rejections, Reports& reports) {
+  if (stopped_ != 0) return stopped_ == EPERM;
+  Reports::Found found = reports.Drain(fd, peer);
+  if (found.peer_error != 0) reports.KeepForPeer(found.peer_error);
+  if (found.icmp > 0 || !found.all) return false;
+  int first = 0;
+  for (int i = 0; i < at; i++) first += carried_[i];
+  const Datagram& failed = datagrams_[first];
+  const Datagram& before = datagrams_[first - carried_[at - 1]];
+  // What ICMP did not cause, nor a full buffer, was a rule.
+  bool explained = !full_buffers_.Moved() && HasRoom(fd);
+  if (explained) {
+    rejections.Met();
+  } else {
+    rejections.MayBeMet();
+  }
+  if (!explained || reports.refused_mtu() != 0) return false;
+  // It may be refused for what it is: a run where it is not like one that went, and one datagram where it has no route.
+  if (carried_[at] > 1) {
+    return failed.peer == before.peer && failed.length <= before.length && carried_[at] <= carried_[at - 1];
+  }
+  return sendmsg(fd, &messages_[at].msg_hdr, MSG_PROBE | MSG_NOSIGNAL) >= 0;
 }
 
 // Whether the first datagram goes to the connected peer.
@@ -229,7 +265,11 @@ int Outbox::RunFrom(int first, int count, int most_segments, Segmentation& segme
 }
 
 // Gives how many messages went, or -1 with errno.
-int Outbox::Transmit(int fd) {
+int Outbox::Transmit(int fd, Rejections& rejections) {
+  asked_ = packed_;
+  stopped_ = 0;
+  if (packed_ > 1 && rejections.one_by_one()) return TransmitOneByOne(fd, rejections);
+  if (packed_ > 1) full_buffers_.Prepare();
   int sent;
   do {
     int outcome = faults_.Next();
@@ -239,11 +279,32 @@ int Outbox::Transmit(int fd) {
     } else if (packed_ == 1) {
       sent = sendmsg(fd, &messages_[0].msg_hdr, MSG_NOSIGNAL) < 0 ? -1 : 1;
     } else {
-      int most = outcome > 0 && outcome < packed_ ? outcome : packed_;
-      sent = sendmmsg(fd, messages_, static_cast<unsigned>(most), MSG_NOSIGNAL);
+      if (outcome > 0 && outcome < packed_) asked_ = outcome;
+      sent = sendmmsg(fd, messages_, static_cast<unsigned>(asked_), MSG_NOSIGNAL);
     }
   } while (sent < 0 && errno == EINTR);
   return sent;
+}
+
+// The same with a call for each message, so that the error of each is seen.
+int Outbox::TransmitOneByOne(int fd, Rejections& rejections) {
+  for (int i = 0; i < packed_; i++) {
+    int outcome = faults_.Next();
+    if (outcome < 0) errno = -outcome;
+    ssize_t result = outcome < 0 ? -1 : sendmsg(fd, &messages_[i].msg_hdr, MSG_NOSIGNAL);
+    if (result < 0 && errno == EINTR) {
+      i--;
+      continue;
+    }
+    if (result < 0 && errno == EPERM) rejections.Met();
+    if (result < 0 && i == 0) return -1;
+    if (result < 0) {
+      stopped_ = errno;
+      return i;
+    }
+    rejections.Passed();
+  }
+  return packed_;
 }
 
 }  // namespace datagram

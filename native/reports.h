@@ -47,6 +47,7 @@ class Reports {
   void KeepForPeer(int error) { head_->peer_error = error; }
   // What is read from now on is about a send to come.
   void ForgetRefusedMtu() { head_->refused_mtu = 0; }
+  int32_t refused_mtu() const { return head_->refused_mtu; }
   // An ICMP error of which the kernel kept only the errno: its entry found no room in the receive buffer.
   void AddUnknown(int error);
 

@@ -44,6 +44,8 @@ const meanings: Readonly<Record<string, Meaning>> = {
   ENOTFOUND: { errno: 3008, text: "this name has no address of the socket's family" },
 };
 
+const byFirewall =
+  "this host's own firewall drops it: a rule of nftables or iptables in the output chain (`nft list ruleset`, `iptables -L OUTPUT`)";
 const needsBroadcast = "permission denied: a broadcast address needs SO_BROADCAST";
 
 /** What a code means of one call, where that says more. */
@@ -51,6 +53,8 @@ const meaningsOfCalls: Readonly<Record<string, string>> = {
   "bind EACCES": "permission denied: this port is for the privileged",
   "bind EINVAL": "the socket has an address already, or this one needs its interface (fe80::1%eth0)",
   "connect EACCES": needsBroadcast,
+  "send EPERM": byFirewall,
+  "sendto EPERM": byFirewall,
   "send EACCES": needsBroadcast,
   "sendto EACCES": needsBroadcast,
 };

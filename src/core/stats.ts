@@ -10,7 +10,7 @@ export interface Traffic {
 
 /**
  * System calls by which datagrams were sent and received, whether they found any or not. One that was refused a segmented
- * send counts with what repeated it as one.
+ * send counts with what repeated it as one, and so do those that go one by one since a local firewall drops some of them.
  */
 export interface SystemCalls {
   readonly send: number;

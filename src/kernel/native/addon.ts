@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { markAsUntransferable } from "node:worker_threads";
 
 /** The interface of native/addon.cc that this file was written for. */
-const interfaceVersion = 4;
+const interfaceVersion = 5;
 /** Messages that one receive gives at most: `kReceiveBatch` of native/inbox.h. */
 const receiveBatch = 32;
 /** Bytes of a slot that a message is received into: `kSlotBytes`. */
@@ -28,6 +28,9 @@ export const reportNumbers = 4;
 /** Calls that give a count and one more figure have the count in as many bits, `kCountBits`, and the other above it. */
 export const countBits = 16;
 export const countMask: number = (1 << countBits) - 1;
+/** What `send` gives has the number sent, or negative the errno, in so many bits, and as many for the refusal: `kSentBits`. */
+const sentBits = 12;
+const refusedBits = 8;
 
 /** What the callback of a handle is told, and what `poll` asks for. */
 export const readable = 1;
@@ -51,8 +54,7 @@ export interface Handle {
   /**
    * Sends the first `count` of the shared datagrams, whose payloads lie in `payloads`.
    *
-   * @returns how many were sent, at least 1, and above the count the error that a segmented send was refused with; or the
-   *   error of the first.
+   * @returns for `readSent`.
    */
   send(payloads: Uint8Array, count: number): number;
   /** Reads what the error queue has into the reports. */
@@ -64,6 +66,30 @@ export interface Handle {
   poll(events: number): number;
   hold(on: boolean): void;
   close(): void;
+}
+
+/** What became of a send. */
+export interface SendResult {
+  /** How many were sent from the front on. */
+  readonly sent: number;
+  /** Where none were, the errno of the first; else 0. */
+  readonly errno: number;
+  /** How many a local rule rejected (`EPERM`): behind those sent, or from the first on. */
+  readonly rejected: number;
+  /** The errno that a segmented send was refused with, whose datagrams went one by one; 0 where none was. */
+  readonly refused: number;
+}
+
+/** Reads what `Handle.send` gave. */
+export function readSent(result: number): SendResult {
+  const figures = Math.abs(result);
+  const low = figures & ((1 << sentBits) - 1);
+  return {
+    sent: result > 0 ? low : 0,
+    errno: result > 0 ? 0 : low,
+    refused: (figures >> sentBits) & ((1 << refusedBits) - 1),
+    rejected: figures >> (sentBits + refusedBits),
+  };
 }
 
 /** The addon, and the arrays that the sockets of this thread share with it. */

@@ -26,6 +26,7 @@ import {
   countMask,
   failing,
   nameBytes,
+  readSent,
   readable,
   slotBytes,
   writable,
@@ -254,13 +255,16 @@ export class NativeDriver implements Driver {
       ? withProbing(this.#handle, this.#family, () => this.#handle.send(batch.arena, count))
       : this.#handle.send(batch.arena, count);
     this.#takeNews();
-    if (result > 0) {
-      this.#retries = 0;
-      const refused = result >> countBits;
-      if (refused > 0) this.#segmentationRefused(codeOf(refused));
-      return result & countMask;
+    const { sent, errno, refused, rejected } = readSent(result);
+    for (let index = from + sent; index < from + sent + rejected; index++) {
+      batch.fail(index, failure("EPERM", batch.peer(index), this.#peer ?? null));
     }
-    const code = codeOf(-result);
+    if (sent > 0) {
+      this.#retries = 0;
+      if (refused > 0) this.#segmentationRefused(codeOf(refused));
+    }
+    if (sent + rejected > 0) return sent + rejected;
+    const code = codeOf(errno);
     if (code === "ENOBUFS" && this.#passesOver(batch)) return this.send(batch);
     if (this.#waitsFor(code)) return 0;
     // Where the queue stays full, those behind this one wait a moment, not as long as it did.

@@ -1,0 +1,83 @@
+/** A rule in the output chain of the sending host drops some datagrams: the sender is told of each. */
+
+import { describe, expect, test } from "vitest";
+
+import { overDrivers } from "../process/programs.js";
+import { exchange, witness } from "./exchange.js";
+import { type Host, host as newHost, needNetworks } from "./network.js";
+import { RemoteSocket } from "./remote.js";
+
+/** Datagrams in a burst: what a receive buffer holds. */
+const burst = 1000;
+const bursts = 3;
+/** One in so many packets is dropped: what is tried again passes. */
+const oneIn = 7;
+/** What one packet of the kernel carries at most: 65,507 bytes, and 128 segments (include/linux/udp.h). */
+const mostSegments = 128;
+
+overDrivers((driver) => {
+  describe.each([
+    { family: "IPv4", address: "127.0.0.1" },
+    { family: "IPv6", address: "::1" },
+  ])("over $family", ({ address }) => {
+    test("each that a local firewall drops is EPERM, once; all others arrive, and no other", async (t) => {
+      needNetworks(t);
+      const at = await newHost(t);
+      const dropped = droppingOwn(at);
+      for (const { call, sizes, runs } of [
+        { call: "sendMany", sizes: alike(400), runs: true },
+        { call: "sendMany", sizes: growing(400), runs: false },
+        { call: "sendto", sizes: growing(400), runs: false },
+      ] as const) {
+        const before = dropped();
+        const plan = { host: address, call, sizes, burst, rounds: bursts } as const;
+        const { sent, came } = await exchange(t, driver, at, await witness(t, at, address), plan);
+        const decisions = dropped() - before;
+        const { EPERM: failed = 0, ...others } = sent.stats.sendErrors;
+        const about = { call, runs, decisions, failed };
+        expect(others, JSON.stringify(about)).toEqual({});
+        expect(failed, JSON.stringify(about)).toBeGreaterThan(0);
+        expect(sent.reported + failed, JSON.stringify(about)).toBe(burst * bursts);
+        expect(came.datagrams.length, JSON.stringify(about)).toBe(sent.reported);
+        // A run is one packet to the rule, and fails as a whole.
+        if (runs) expect(failed).toBeGreaterThanOrEqual(decisions);
+        expect(failed, JSON.stringify(about)).toBeLessThanOrEqual(decisions * (runs ? mostSegments : 1));
+        if (!runs) expect(failed).toBe(decisions);
+      }
+      const s = await RemoteSocket.open(t, driver, at, address);
+      const send = async (): Promise<void> => {
+        for (let tries = 0; tries < 1000; tries++) await s.sendto("x".repeat(400), s.address);
+      };
+      await expect(send()).rejects.toThrow(
+        /^sendto .+: this host's own firewall drops it: .+ output chain .+ \(EPERM\)$/,
+      );
+      await s.close();
+    });
+  });
+});
+
+function alike(size: number): readonly number[] {
+  return Array<number>(burst).fill(size);
+}
+
+/** Each is longer than the one before, so that none leaves with another as a run. */
+function growing(from: number): readonly number[] {
+  return Array.from({ length: burst }, (_, index) => from + index);
+}
+
+/**
+ * Has a host drop some of the larger datagrams that it sends.
+ *
+ * @returns what reads how many packets it has dropped.
+ */
+function droppingOwn(at: Host): () => number {
+  at.run(`nft -f - <<'RULES'
+    table inet dg {
+      counter dropped { }
+      chain leaving {
+        type filter hook output priority 0
+        meta l4proto udp meta length >= 300 numgen inc mod ${oneIn} == 3 counter name "dropped" drop
+      }
+    }\nRULES`);
+  return () => Number(/packets (\d+)/.exec(at.run("nft list counter inet dg dropped"))?.[1]);
+}
