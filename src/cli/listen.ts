@@ -2,12 +2,24 @@ import { type Command, Option } from "commander";
 
 import type { Endpoint } from "../core/address.js";
 import { AF_INET, Address, type Datagram, SOCK_DGRAM, type Socket, TimeoutError, socket } from "../index.js";
-import { Failure, exitCodes } from "./exit.js";
+import { answererFor } from "./answerer.js";
+import { Failure, exitCodes, usage } from "./exit.js";
+import {
+  type Hearing,
+  type HearingOptions,
+  type Where,
+  hear,
+  hearingAt,
+  listeningPlace,
+  tellHearing,
+} from "./hearing.js";
 import { Losses } from "./losses.js";
 import { jsonLine, payloadFields, showPayload } from "./payload.js";
 import { Replies } from "./replies.js";
+import { addRouteOptions, hostFor, isGroup, listed } from "./route-options.js";
+import { applyOptions } from "./sockets.js";
 import { count, notice, onOutput, print, stopSignal, wasStopped } from "./terminal.js";
-import { byteSize, duration, formatDuration, listeningAddress, resolved, wholeNumber } from "./values.js";
+import { byteSize, duration, formatDuration, wholeNumber } from "./values.js";
 
 /** Datagrams that are read, answered and printed together. */
 const batchDatagrams = 256;
@@ -19,6 +31,15 @@ Where to listen:
   9000           for this machine alone (127.0.0.1)
   0.0.0.0:9000   on every IPv4 interface; [::]:9000 is every interface
   0              on a free port, which the line "listening on ..." tells
+  239.7.7.7:9420 what is sent to that multicast group, which is joined
+
+A group is heard on each --interface, else on the one that the routes name, as
+the lines below "listening on ..." tell; [ff02::4242%eth0]:9420 names it too.
+--join adds groups to a port on every interface, which a bare port then is.
+--from hears one sender of them alone (source-specific multicast), as groups of
+232.0.0.0/8 and ff3x::/32 want it. Several programs may hear one group. Without
+a group, --interface eth0 hears what comes by eth0 alone. Answers to what came
+to a group come from an address of this machine, with --ttl and --tos.
 
 Each datagram is one line on standard output: time, source, size, payload.
 Printable UTF-8 stands in double quotes, with a line end at its close shown
@@ -53,9 +74,11 @@ Examples:
   datagram listen 9000
   datagram listen 0.0.0.0:9000 --reply "ack: {}"
   datagram listen 0.0.0.0:9000 --buffer 16m
+  datagram listen 239.7.7.7:9420 --interface eth0
+  datagram listen 9420 --join 239.7.7.7 --join 239.7.7.8 --interface eth0
   datagram listen 9000 --json --count 1 --timeout 10s`;
 
-interface ListenOptions {
+interface ListenOptions extends HearingOptions {
   readonly hex?: boolean;
   readonly json?: boolean;
   readonly count?: number;
@@ -67,13 +90,20 @@ interface ListenOptions {
   readonly guide?: boolean;
 }
 
+/** What the shared options mean here. */
+const meanings = {
+  interface: "hear the groups on this interface: its name, number or address; may be repeated",
+  join: "hear this multicast group too",
+  source: "answer from this local address, port or both: [host][:port]",
+};
+
 /** Adds `datagram listen`. */
 export function addListen(program: Command): void {
-  program
+  const command = program
     .command("listen")
     .summary("print each datagram as it comes, and answer it")
     .description("Prints each datagram as it comes, from any number of peers, and answers where asked to.")
-    .argument("<[host:]port>", "where to listen", listeningAddress)
+    .argument("<[host:]port>", "where to listen", listeningPlace)
     .option("--hex", "show every payload as hex")
     .option("--json", "print one JSON object a line")
     .option("--count <n>", "end after n datagrams", wholeNumber("--count", 1))
@@ -86,23 +116,34 @@ export function addListen(program: Command): void {
       wholeNumber("--recvfrom", 0, 65_535),
     )
     .option("--buffer <bytes>", "ask for a receive buffer of that size (default: 4m)", byteSize("--buffer"))
-    .option("--guide", "show what to type next in another terminal")
+    .option("--guide", "show what to type next in another terminal");
+  addRouteOptions(command, meanings)
+    .option(
+      "--from <host>",
+      "hear this sender of the groups alone; may be repeated",
+      listed(hostFor("--from")),
+    )
     .addHelpText("after", help)
     .action(listen);
 }
 
-async function listen(where: Address, options: ListenOptions): Promise<void> {
-  const at = await resolved(where);
-  await using s = socket(at.family, SOCK_DGRAM, { receiveBuffer: options.buffer });
+async function listen(where: Where, options: ListenOptions): Promise<void> {
+  const { source, echo, reply } = options;
+  const template = echo ? "{}" : reply;
+  if (source && template === undefined)
+    throw usage("--source is where answers come from: give --reply or --echo");
+  const hearing = await hearingAt(where, options);
+  await using s = socket(hearing.at.family, SOCK_DGRAM, { receiveBuffer: options.buffer });
+  applyOptions(s, options);
+  const answerer = await answererFor(s, options);
+  await using _answering = answerer.socket;
   const signal = stopSignal();
-  await s.bind(at);
-  notice(`listening on ${s.getsockname()}`);
-  if (at.host === "127.0.0.1") {
-    notice(`  for this machine alone: 0.0.0.0:${s.getsockname().port} listens on every interface`);
-  }
-  if (options.guide) guide(s.getsockname(), options);
+  await hear(s, hearing);
+  tellHearing(s, hearing);
+  if (options.guide) guide(s.getsockname(), hearing, options);
 
-  const session = new Session(s, options);
+  const replies = template === undefined ? undefined : new Replies(s, answerer, template);
+  const session = new Session(s, replies, new Losses(s, answerer.socket, options.json === true), options);
   let timedOut = false;
   try {
     await session.run(signal);
@@ -131,12 +172,11 @@ class Session {
   #bytes = 0;
   #cut = 0;
 
-  constructor(s: Socket, options: ListenOptions) {
+  constructor(s: Socket, replies: Replies | undefined, losses: Losses, options: ListenOptions) {
     this.#socket = s;
     this.#options = options;
-    const template = options.echo ? "{}" : options.reply;
-    if (template !== undefined) this.#replies = new Replies(s, template);
-    this.#losses = new Losses(s, options.json === true);
+    this.#replies = replies;
+    this.#losses = losses;
   }
 
   /** Reads, answers and prints until there were enough. @throws `TimeoutError`; the signal's reason. */
@@ -233,20 +273,22 @@ function clockTime(time: Date): string {
 }
 
 /** What to type next. `--no` keeps npm from asking a registry for a package of this name. */
-function guide(at: Endpoint, { echo, reply }: ListenOptions): void {
+function guide(at: Endpoint, { memberships }: Hearing, { echo, reply }: ListenOptions): void {
   const run = "npm exec --no -- datagram";
   const host = { "0.0.0.0": "127.0.0.1", "::": "::1" }[at.host] ?? at.host;
   const to = new Address(host, at.port);
   const family = to.family === AF_INET ? "AF_INET" : "AF_INET6";
   const answers = echo === true || reply !== undefined;
+  const by = isGroup(at) ? ` --interface ${memberships[0]?.by}` : "";
+  const python = `python3 -c 'from socket import *; socket(${family}, SOCK_DGRAM).sendto(b"hello", ("${host}", ${at.port}))'`;
   const lines = [
     "Now, in this folder in another terminal:",
-    `  ${run} send ${to} hello`,
-    `  python3 -c 'from socket import *; socket(${family}, SOCK_DGRAM).sendto(b"hello", ("${host}", ${at.port}))'`,
+    `  ${run} send ${to} hello${by}`,
+    ...(by === "" ? [`  ${python}`] : []),
     answers
       ? "and for an answer:"
       : 'Ctrl-C ends this. Started by npm start -- --reply "ack: {}" it also answers:',
-    `  ${run} request ${to} ping`,
+    `  ${run} request ${to} ping${by}`,
   ];
   for (const line of lines) notice(line);
 }

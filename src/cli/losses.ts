@@ -15,6 +15,7 @@ const causes = {
 /** Tells of losses on standard error as they happen: at most a line a second and cause, with all since the last one. */
 export class Losses {
   readonly #socket: Socket;
+  readonly #answering: Socket;
   readonly #json: boolean;
   readonly #dropped = { receiveBuffer: 0, queue: 0 };
   #unreachable: { readonly last: Unreachable; readonly reports: number } | undefined;
@@ -22,12 +23,17 @@ export class Losses {
   readonly #host: HostWatch;
   readonly #timer: NodeJS.Timeout;
 
-  /** @param json whether each line is an object. */
-  constructor(s: Socket, json: boolean) {
+  /**
+   * @param answering what its answers leave by: `s` itself, or another socket.
+   * @param json whether each line is an object.
+   */
+  constructor(s: Socket, answering: Socket, json: boolean) {
     this.#socket = s;
+    this.#answering = answering;
     this.#json = json;
     this.#host = new HostWatch(s, json);
-    s.on("dropped", this.#onDropped).on("unreachable", this.#onUnreachable).on("pathMtu", this.#onPathMtu);
+    s.on("dropped", this.#onDropped);
+    answering.on("unreachable", this.#onUnreachable).on("pathMtu", this.#onPathMtu);
     this.#timer = setInterval(() => this.#tell(), everyMs).unref();
   }
 
@@ -35,10 +41,8 @@ export class Losses {
   end(): void {
     clearInterval(this.#timer);
     this.#tell();
-    this.#socket
-      .off("dropped", this.#onDropped)
-      .off("unreachable", this.#onUnreachable)
-      .off("pathMtu", this.#onPathMtu);
+    this.#socket.off("dropped", this.#onDropped);
+    this.#answering.off("unreachable", this.#onUnreachable).off("pathMtu", this.#onPathMtu);
   }
 
   /** What the whole host counted, for the summary. */

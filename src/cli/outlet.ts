@@ -3,7 +3,8 @@ import { setTimeout } from "node:timers/promises";
 import type { Endpoint } from "../core/address.js";
 import type { Socket, Unreachable } from "../index.js";
 import { Failure, exitCodes } from "./exit.js";
-import { sendingSocket } from "./sockets.js";
+import { isGroup } from "./route-options.js";
+import { type Sender, type SendingOptions, closeAll, namingInterface, openSenders } from "./sockets.js";
 import { count, notice, warn, wasStopped } from "./terminal.js";
 import { refusalText } from "./unreachable.js";
 import { formatDuration } from "./values.js";
@@ -11,16 +12,10 @@ import { formatDuration } from "./values.js";
 /** Datagrams that are handed to the sockets together, about. */
 const batchDatagrams = 512;
 
-/** A socket and where it sends. */
-interface Route {
-  readonly socket: Socket;
-  readonly to: readonly Endpoint[];
-}
-
 /** The sockets of `datagram send`, and what ICMP says of what they send. */
 export class Outlet {
   readonly destinations: readonly Endpoint[];
-  readonly #routes: readonly Route[];
+  readonly #senders: readonly Sender[];
   /** What was told, by destination. */
   readonly #warned = new Set<string>();
   /** What ICMP said of the sockets that have one destination each. */
@@ -28,38 +23,30 @@ export class Outlet {
   readonly #anyRefused = new AbortController();
   readonly #allRefused = new AbortController();
 
-  /** One socket a family, which warns of what ICMP says, where the driver can tell. */
-  static open(to: readonly Endpoint[], broadcast: boolean): Outlet {
-    const families = [...new Set(to.map(({ family }) => family))];
-    const outlet = new Outlet(
-      to,
-      families.map((family) => ({
-        socket: sendingSocket(family, broadcast),
-        to: to.filter((each) => each.family === family),
-      })),
-    );
-    for (const { socket } of outlet.#routes) socket.on("unreachable", (report) => outlet.#warn(report));
+  /** One socket a family and interface, which warns of what ICMP says, where the driver can tell. */
+  static async open(to: readonly Endpoint[], options: SendingOptions): Promise<Outlet> {
+    const outlet = new Outlet(to, await openSenders(to, options));
+    for (const { socket } of outlet.#senders) socket.on("unreachable", (report) => outlet.#warn(report));
     return outlet;
   }
 
-  /** One connected socket a destination, which every driver tells of what ICMP says. */
-  static async connect(to: readonly Endpoint[], broadcast: boolean): Promise<Outlet> {
-    const outlet = new Outlet(
-      to,
-      to.map((each) => ({ socket: sendingSocket(each.family, broadcast), to: [each] })),
-    );
+  /** One connected socket a destination and interface, which every driver tells of what ICMP says. */
+  static async connect(to: readonly Endpoint[], options: SendingOptions): Promise<Outlet> {
+    const senders: Sender[] = [];
     try {
-      await Promise.all(outlet.#routes.map((route) => outlet.#watch(route)));
+      for (const each of to) senders.push(...(await openSenders([each], options, to.length > 1)));
+      const outlet = new Outlet(to, senders);
+      await Promise.all(senders.map((sender) => outlet.#watch(sender)));
+      return outlet;
     } catch (error) {
-      await outlet.close();
+      await closeAll(senders);
       throw error;
     }
-    return outlet;
   }
 
-  private constructor(destinations: readonly Endpoint[], routes: readonly Route[]) {
+  private constructor(destinations: readonly Endpoint[], senders: readonly Sender[]) {
     this.destinations = destinations;
-    this.#routes = routes;
+    this.#senders = senders;
   }
 
   /** How many payloads to give to one `send`. */
@@ -79,11 +66,13 @@ export class Outlet {
 
   /** Sends each payload to every destination. What fails does not keep the others from being sent. */
   async send(payloads: readonly Buffer[]): Promise<void> {
-    const sending = this.#routes.map(({ socket, to }) =>
-      socket.sendMany(payloads.flatMap((data) => to.map((address) => ({ data, address })))),
+    const sending = this.#senders.map(({ socket, to, how }) =>
+      socket.sendMany(payloads.flatMap((data) => to.map((address) => ({ data, address, ...how })))),
     );
     const outcomes = await Promise.allSettled(sending);
-    for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+    for (const [index, outcome] of outcomes.entries()) {
+      if (outcome.status === "rejected") throw namingInterface(outcome.reason, this.#senders[index]?.by);
+    }
   }
 
   /**
@@ -107,23 +96,27 @@ export class Outlet {
 
   summary(): void {
     const traffic = `${count(this.datagrams, "datagram")}, ${count(this.#sent("bytes"), "byte")}`;
-    notice(`sent ${traffic} to ${count(this.destinations.length, "destination")}`);
+    const by = new Set(this.#senders.flatMap((sender) => sender.by ?? []));
+    const interfaces = by.size > 0 ? ` by ${[...by].join(", ")}` : "";
+    notice(`sent ${traffic} to ${count(this.destinations.length, "destination")}${interfaces}`);
   }
 
-  async close(): Promise<void> {
-    await Promise.all(this.#routes.map(({ socket }) => socket.close()));
+  close(): Promise<void> {
+    return closeAll(this.#senders);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  async #watch({ socket, to: [to] }: Route): Promise<void> {
-    await socket.connect(to ?? null);
+  async #watch({ socket, to: [to], by }: Sender): Promise<void> {
+    // The routes would give a connected socket the address of their own choice, to which nothing comes by the interface.
+    // A group never answers, and no ICMP error is sent for it.
+    if (by === undefined && to && !isGroup(to)) await socket.connect(to);
     socket.on("unreachable", (report) => {
       this.#refusals.set(socket, refusalText(report, to));
       this.#anyRefused.abort();
-      if (this.#refusals.size === this.#routes.length) this.#allRefused.abort();
+      if (this.#refusals.size === this.#senders.length) this.#allRefused.abort();
     });
     void readOn(socket);
   }
@@ -136,7 +129,7 @@ export class Outlet {
   }
 
   #sent(what: "datagrams" | "bytes"): number {
-    return this.#routes.reduce((sum, { socket }) => sum + socket.stats().sent[what], 0);
+    return this.#senders.reduce((sum, { socket }) => sum + socket.stats().sent[what], 0);
   }
 }
 

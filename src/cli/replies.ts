@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 
 import { type Datagram, OSError, type Socket } from "../index.js";
 import { ownAddresses } from "../kernel/own.js";
+import type { Answerer } from "./answerer.js";
 import { notice, warn } from "./terminal.js";
 
 /** A datagram that may get an answer. */
@@ -14,12 +15,15 @@ interface Request {
 /** The answers to datagrams: a text in which `{}` is the datagram. */
 export class Replies {
   readonly #socket: Socket;
+  readonly #answerer: Answerer;
   readonly #pieces: readonly Buffer[];
   readonly #warned = new Set<string>();
   #unanswered = 0;
 
-  constructor(s: Socket, template: string) {
+  /** @param s the socket that they are answers of. */
+  constructor(s: Socket, answerer: Answerer, template: string) {
     this.#socket = s;
+    this.#answerer = answerer;
     this.#pieces = template.split("{}").map((piece) => Buffer.from(piece));
   }
 
@@ -29,7 +33,7 @@ export class Replies {
     const isOwn = ownAddresses(this.#socket.getsockname());
     const answered = requests.filter(({ datagram: { source } }) => source.port !== 0 && !isOwn(source));
     this.#unanswered += requests.length - answered.length;
-    const sending = answered.map(({ datagram, data }) => datagram.reply(this.#fill(data)));
+    const sending = answered.map(({ datagram, data }) => this.#answerer.answer(datagram, this.#fill(data)));
     for (const outcome of await Promise.allSettled(sending)) {
       if (outcome.status === "rejected") this.#failed(outcome.reason);
     }
@@ -37,13 +41,13 @@ export class Replies {
 
   /** Tells what became of them. */
   summary(): void {
-    const { sent, sendErrors, fragmented = 0, tooBig, unreachable } = this.#socket.stats();
+    const { sent, sendErrors, fragmented = 0, tooBig, unreachable } = this.#answerer.socket.stats();
     notice(`  answered: ${sent.datagrams}`);
     for (const [code, times] of Object.entries(sendErrors)) notice(`  answers not sent: ${times}, ${code}`);
     const dropped = tooBig - (sendErrors.EMSGSIZE ?? 0);
     if (dropped > 0) notice(`  answers that routers dropped as too big: ${dropped} at least`);
     if (fragmented > 0) notice(`  answers in fragments: ${fragmented}`);
-    for (const back of cameBack(unreachable, this.#socket))
+    for (const back of cameBack(unreachable, this.#answerer.socket))
       notice(`  answers that came back unreachable: ${back}`);
     if (this.#unanswered > 0)
       notice(`  not answered: ${this.#unanswered}, from our own address or from port 0`);

@@ -1,12 +1,22 @@
 import { type Command, Option } from "commander";
 
-import type { Endpoint } from "../core/address.js";
-import { isMulticast, parseLiteral } from "../core/ip.js";
-import { type Address, type Datagram, type Socket, TimeoutError } from "../index.js";
+import { type Endpoint, anyAddress } from "../core/address.js";
+import { sameHost } from "../core/hosts.js";
+import { type Address, type Datagram, TimeoutError } from "../index.js";
+import { kernelStack } from "../kernel/choice.js";
+import { ownAddresses } from "../kernel/own.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { readPayload } from "./input.js";
 import { jsonLine, payloadFields, printableText, showPayload, splitLineEnd } from "./payload.js";
-import { explained, sendingSocket } from "./sockets.js";
+import { addRouteOptions, everyInterfaceOption, isGroup, sendersMeanings } from "./route-options.js";
+import {
+  type Sender,
+  type SendingOptions,
+  closeAll,
+  explained,
+  namingInterface,
+  openSenders,
+} from "./sockets.js";
 import { count, notice, onOutput, print } from "./terminal.js";
 import { refusalSignal } from "./unreachable.js";
 import { destination, duration, formatDuration, resolved, wholeNumber } from "./values.js";
@@ -17,38 +27,45 @@ const batchDatagrams = 256;
 const help = `
 The answer goes to standard output, and how long it took to standard error.
 Printable UTF-8 is printed as it is, everything else as hex digits. With --all
-each answer is one line: source, milliseconds, size, payload, with text in
-double quotes. With --json an answer is an object with source, roundTripMs,
-size, and text (valid UTF-8) or hex.
+and --count each answer is one line: source, milliseconds, size, payload, with
+text in double quotes. With --json an answer is an object with source,
+roundTripMs, size, and text (valid UTF-8) or hex.
 
-Only an answer from that very address counts. With --all, with --broadcast, and
-to a multicast group, an answer may come from anywhere.
+Only an answer from that very address counts. To a multicast group, with
+--broadcast or --every-interface, with --all, --count or --join, an answer may
+come from anywhere.
+
+Which interface the request leaves by is decided by the routes, or by
+--interface. Answers come to the address and port of --source; to a group they
+come where that is --join'ed, as in multicast DNS.
 
 When ICMP says that nobody is listening there, or that there is no way there,
 that ends it at once with exit code 4. The dgram driver hears hosts but no
 routers, and nobody where an answer may come from anywhere.
 
 The exit code is 3 when no answer came in time. The datagram can get lost, and
-so can the answer: with --retries the other side may see it more than once.
+so can the answer: with --retries the other side may see it more than once. It
+is 3 as well where fewer than --count came.
 
 Examples:
   datagram request 127.0.0.1:9000 ping
   datagram request 192.168.1.20:9000 ping --timeout 500ms --retries 3
-  datagram request 255.255.255.255:9000 "who is there?" --broadcast --all
+  datagram request 255.255.255.255:9000 "who is there?" --every-interface --all
+  datagram request 239.7.7.7:9420 ping --interface eth0
   datagram request 127.0.0.1:9000 --hex 0001ff`;
 
-interface RequestOptions {
+interface RequestOptions extends SendingOptions {
   readonly timeout: number;
   readonly retries: number;
   readonly all?: boolean;
   readonly hex?: boolean;
   readonly json?: boolean;
-  readonly broadcast?: boolean;
+  readonly count?: number;
 }
 
 /** Adds `datagram request`. */
 export function addRequest(program: Command): void {
-  program
+  const command = program
     .command("request")
     .summary("send a datagram and wait for the answer")
     .description("Sends a datagram, waits for the answer, and prints it.")
@@ -66,9 +83,12 @@ export function addRequest(program: Command): void {
       0,
     )
     .option("--all", "collect every answer until the time is over")
+    .option("--count <n>", "collect n answers, and end with the last", wholeNumber("--count", 1))
     .option("--hex", "the data is written in hex digits, and the answer is shown so")
     .option("--json", "print each answer as a JSON object on one line")
-    .option("--broadcast", "allow broadcast addresses")
+    .option("--broadcast", "allow broadcast addresses");
+  addRouteOptions(command, { ...sendersMeanings, join: "hear answers to this multicast group" })
+    .addOption(everyInterfaceOption())
     .addHelpText("after", help)
     .action(request);
 }
@@ -79,111 +99,182 @@ async function request(who: Address, text: string | undefined, options: RequestO
   }
   const to = await resolved(who);
   const payload = await readPayload({ text, hex: options.hex === true }, [to]);
-  const broadcast = options.broadcast === true;
-  await using s = sendingSocket(to.family, broadcast);
-  const signal = refusalSignal(s, to);
   try {
-    if (await ask(s, to, payload, options, signal)) return;
+    const senders = await openSenders([to], options);
+    const question = new Question(senders, to, payload, options);
+    try {
+      if (await question.ask()) return;
+    } finally {
+      await closeAll(senders);
+    }
+    throw question.unanswered();
   } catch (error) {
-    // Of what fails a call on a connected socket, its report says more.
-    signal.throwIfAborted();
-    throw explained(error, broadcast);
+    throw explained(error, options);
   }
-  const tries = options.retries + 1;
-  const elsewhere = options.all ? "" : ", or it came from another address, which --all shows";
-  throw new Failure(
-    exitCodes.noAnswer,
-    `no answer from ${to} in ${formatDuration(options.timeout * tries)} (${tries} ${tries === 1 ? "try" : "tries"}): ` +
-      `lost, or nobody there answers${elsewhere}`,
-  );
 }
 
-/** Sends until an answer comes, as often as `--retries` allows. Gives back whether one came. @throws the signal's reason. */
-async function ask(
-  s: Socket,
-  to: Endpoint,
-  payload: Buffer,
-  options: RequestOptions,
+/** One request, and the answers to it. */
+class Question {
+  readonly #senders: readonly Sender[];
+  readonly #to: Endpoint;
+  readonly #payload: Buffer;
+  readonly #options: RequestOptions;
+  /** Whether an answer may come from anywhere. */
+  readonly #fromAnyone: boolean;
+  readonly #refused: AbortSignal;
+  #sentAt = 0;
+  #answers = 0;
+
+  constructor(senders: readonly Sender[], to: Endpoint, payload: Buffer, options: RequestOptions) {
+    const { all, count, broadcast, everyInterface, join = [] } = options;
+    this.#senders = senders;
+    this.#to = to;
+    this.#payload = payload;
+    this.#options = options;
+    this.#fromAnyone =
+      isGroup(to) || join.length > 0 || [all, count, broadcast, everyInterface].some(Boolean);
+    this.#refused = AbortSignal.any(senders.map(({ socket }) => refusalSignal(socket, to)));
+  }
+
+  /** Sends until an answer comes, as often as `--retries` allows. Gives back whether there were enough. @throws `Failure`. */
+  async ask(): Promise<boolean> {
+    const { all, count: wanted = Infinity, retries } = this.#options;
+    const many = all === true || wanted < Infinity;
+    // A connected socket takes the datagrams of its peer alone, and is told of its ICMP errors. The routes would give it
+    // the address of their own choice, to which no answer comes by another interface.
+    const connected = !this.#fromAnyone && this.#senders.every(({ by }) => by === undefined);
+    try {
+      if (connected) for (const { socket } of this.#senders) await socket.connect(this.#to);
+      for (let tries = 1; tries <= retries + 1 && this.#answers === 0; tries++) {
+        await this.#send(connected);
+        await (many ? this.#printMany(wanted) : this.#printFirst(tries));
+      }
+    } catch (error) {
+      // Of what fails a call on a connected socket, its report says more.
+      this.#refused.throwIfAborted();
+      throw error;
+    }
+    return this.#answers >= (wanted < Infinity ? wanted : 1);
+  }
+
+  /** Says that there were no answers, or too few. */
+  unanswered(): Failure {
+    const { count: wanted, timeout, retries } = this.#options;
+    if (this.#answers > 0) {
+      const got = `${this.#answers} of ${wanted} answers came`;
+      return new Failure(exitCodes.noAnswer, `${got}, and no more in ${formatDuration(timeout)}`);
+    }
+    const tries = retries + 1;
+    const by = this.#senders.flatMap((sender) => sender.by ?? []).join(", ");
+    const elsewhere = this.#fromAnyone ? "" : ", or it came from another address, which --all shows";
+    return new Failure(
+      exitCodes.noAnswer,
+      `no answer from ${this.#to}${by && ` by ${by}`} in ${formatDuration(timeout * tries)} ` +
+        `(${tries} ${tries === 1 ? "try" : "tries"}): lost, or nobody there answers${elsewhere}`,
+    );
+  }
+
+  async #send(connected: boolean): Promise<void> {
+    this.#sentAt = this.#senders[0]?.socket.clock.now() ?? 0;
+    const sending = this.#senders.map(({ socket, to: [address], by, how }) =>
+      (connected
+        ? socket.send(this.#payload)
+        : socket.sendmsg({ data: this.#payload, address, ...how })
+      ).catch((error: unknown) => {
+        throw namingInterface(error, by);
+      }),
+    );
+    await Promise.all(sending);
+  }
+
+  async #printFirst(tries: number): Promise<void> {
+    const { hex = false, json } = this.#options;
+    const [answer] = await this.#receive(1);
+    if (!answer) return;
+    this.#answers++;
+    const { data, source, size } = answer;
+    const ms = this.#elapsedMs();
+    if (json) await print(answerObject(answer, ms, hex));
+    else {
+      const [body] = splitLineEnd(data);
+      const text = hex ? undefined : printableText(body);
+      if (text === undefined && !hex) notice("the answer is not printable text: here it is in hex digits");
+      await print(`${text ?? data.toString("hex")}\n`);
+    }
+    // An answer to an earlier try may come late: then the time since the last one is no round trip.
+    const time = tries === 1 ? `in ${ms.toFixed(2)} ms` : `${ms.toFixed(2)} ms after try ${tries}`;
+    notice(`${count(size, "byte")} from ${source} ${time}`);
+  }
+
+  async #printMany(wanted: number): Promise<void> {
+    const { timeout, hex = false, json } = this.#options;
+    while (this.#answers < wanted) {
+      const left = wanted - this.#answers;
+      const batch = (await this.#receive(Math.min(batchDatagrams, left))).slice(0, left);
+      if (batch.length === 0) break;
+      const ms = this.#elapsedMs();
+      const lines = batch.map((answer) => {
+        if (json) return answerObject(answer, ms, hex);
+        const { data, source, size } = answer;
+        const start = `${onOutput("cyan", String(source))} ${onOutput("dim", `${ms.toFixed(2)} ms`)}`;
+        return `${start} ${count(size, "byte")} ${showPayload(data, hex)}\n`;
+      });
+      await print(lines.join(""));
+      this.#answers += batch.length;
+    }
+    const time = this.#answers < wanted ? timeout : this.#elapsedMs();
+    if (this.#answers > 0) notice(`${count(this.#answers, "answer")} in ${formatDuration(Math.round(time))}`);
+  }
+
+  /** At most so many answers of each socket, as soon as there is one; none where the time is over. */
+  async #receive(most: number): Promise<Datagram[]> {
+    for (;;) {
+      const leftMs = this.#options.timeout - this.#elapsedMs();
+      if (leftMs <= 0) return [];
+      const came = await receiveAny(this.#senders, most, leftMs, this.#refused);
+      const answers = came.filter((datagram) => this.#isAnswer(datagram));
+      if (answers.length > 0) return answers;
+    }
+  }
+
+  #isAnswer({ source, data }: Datagram): boolean {
+    const { host, port } = this.#to;
+    if (!this.#fromAnyone)
+      return source.port === port && sameHost(source.host, host, kernelStack().interfaceNumber);
+    // A socket that hears the group or the broadcasts which it sends to hears its own.
+    const isOwn = ({ socket }: Sender): boolean =>
+      ownAddresses(anyAddress(socket.family, socket.getsockname().port))(source);
+    return !(data.equals(this.#payload) && this.#senders.some(isOwn));
+  }
+
+  #elapsedMs(): number {
+    return (this.#senders[0]?.socket.clock.now() ?? 0) - this.#sentAt;
+  }
+}
+
+/** What comes in time to one of the sockets; nothing where nothing does. */
+async function receiveAny(
+  senders: readonly Sender[],
+  most: number,
+  timeoutMs: number,
   signal: AbortSignal,
-): Promise<boolean> {
-  // A connected socket takes the datagrams of its peer alone, and is told of its ICMP errors.
-  const connected = !options.all && !options.broadcast && !isGroup(to);
-  if (connected) await s.connect(to);
-  for (let tries = 1; tries <= options.retries + 1; tries++) {
-    const sentAt = s.clock.now();
-    await (connected ? s.send(payload) : s.sendto(payload, to));
-    const done = options.all
-      ? await printAll(s, sentAt, options, signal)
-      : await printFirst(s, sentAt, tries, options, signal);
-    if (done) return true;
-  }
-  return false;
-}
-
-async function printFirst(
-  s: Socket,
-  sentAt: number,
-  tries: number,
-  options: RequestOptions,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const [answer] = await receive(s, 1, options.timeout, signal);
-  if (!answer) return false;
-  const { data, source, size } = answer;
-  const ms = s.clock.now() - sentAt;
-  if (options.json) await print(answerObject(answer, ms, options));
-  else {
-    const [body] = splitLineEnd(data);
-    const text = options.hex ? undefined : printableText(body);
-    if (text === undefined && !options.hex)
-      notice("the answer is not printable text: here it is in hex digits");
-    await print(`${text ?? data.toString("hex")}\n`);
-  }
-  // An answer to an earlier try may come late: then the time since the last one is no round trip.
-  const time = tries === 1 ? `in ${ms.toFixed(2)} ms` : `${ms.toFixed(2)} ms after try ${tries}`;
-  notice(`${count(size, "byte")} from ${source} ${time}`);
-  return true;
-}
-
-async function printAll(
-  s: Socket,
-  sentAt: number,
-  options: RequestOptions,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const { timeout, hex = false } = options;
-  let answers = 0;
-  for (let left = timeout; left > 0; left = sentAt + timeout - s.clock.now()) {
-    const batch = await receive(s, batchDatagrams, left, signal);
-    const ms = s.clock.now() - sentAt;
-    answers += batch.length;
-    const lines = batch.map((answer) => {
-      if (options.json) return answerObject(answer, ms, options);
-      const { data, source, size } = answer;
-      const start = `${onOutput("cyan", String(source))} ${onOutput("dim", `${ms.toFixed(2)} ms`)}`;
-      return `${start} ${count(size, "byte")} ${showPayload(data, hex)}\n`;
-    });
-    await print(lines.join(""));
-  }
-  if (answers > 0) notice(`${count(answers, "answer")} in ${formatDuration(timeout)}`);
-  return answers > 0;
-}
-
-/** What comes in time; nothing where nothing does. */
-async function receive(s: Socket, most: number, timeoutMs: number, signal: AbortSignal): Promise<Datagram[]> {
+): Promise<Datagram[]> {
+  const stop = new AbortController();
+  const either = AbortSignal.any([signal, stop.signal]);
+  const waits = senders.map(({ socket }) => socket.recvMany(most, { timeoutMs, signal: either }));
   try {
-    return await s.recvMany(most, { timeoutMs, signal });
+    await Promise.race(waits);
   } catch (error) {
     if (error instanceof TimeoutError) return [];
     throw error;
+  } finally {
+    stop.abort();
+    await Promise.allSettled(waits);
   }
+  const outcomes = await Promise.allSettled(waits);
+  return outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? outcome.value : []));
 }
 
-function answerObject({ data, source, size }: Datagram, ms: number, { hex = false }: RequestOptions): string {
+function answerObject({ data, source, size }: Datagram, ms: number, hex: boolean): string {
   return jsonLine({ source, roundTripMs: Number(ms.toFixed(3)), size, ...payloadFields(data, hex) });
-}
-
-function isGroup({ host }: Endpoint): boolean {
-  const literal = parseLiteral(host);
-  return literal !== undefined && isMulticast(literal.bytes);
 }

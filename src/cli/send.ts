@@ -5,7 +5,8 @@ import { Command, Option } from "commander";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { type Source, readLines, readPayload } from "./input.js";
 import { Outlet } from "./outlet.js";
-import { explained } from "./sockets.js";
+import { addRouteOptions, everyInterfaceOption, sendersMeanings } from "./route-options.js";
+import { type SendingOptions, explained } from "./sockets.js";
 import { stopSignal, wasStopped } from "./terminal.js";
 import { destination, duration, resolved, wholeNumber } from "./values.js";
 
@@ -18,6 +19,12 @@ The last argument is the data, those before it are the destinations. With
 standard input, and so it is where there is one argument alone. Data that
 begins with a dash stands behind --. Standard input and files are sent to the
 byte, with the line end at their close.
+
+Which interface a datagram leaves by is decided by the routes, or by
+--interface; link-local addresses may name it, as [fe80::1%eth0]:9000 does.
+Broadcasts and multicast leave by one interface too: --every-interface sends by
+each that is up, loopback apart. --source is where they come from, so that
+answers go there. --ttl matters to multicast, which passes no router without it.
 
 Over about 1400 bytes a datagram may travel in fragments. What was sent may not
 arrive, and UDP does not tell. But where nobody is listening the host there says
@@ -36,16 +43,16 @@ Examples:
   datagram send 127.0.0.1:9000 --hex "00 ff 10"
   datagram send 127.0.0.1:9000 tick --every 1s
   datagram send 127.0.0.1:9000 hello --confirm 500ms
-  datagram send 255.255.255.255:9000 "who is there?" --broadcast
+  datagram send 255.255.255.255:9000 "who is there?" --every-interface
+  datagram send 239.7.7.7:9420 hello --interface eth0 --ttl 4
   tail -f log.txt | datagram send "[::1]:9000" --lines`;
 
-interface SendOptions {
+interface SendOptions extends SendingOptions {
   readonly file?: string;
   readonly hex?: boolean;
   readonly lines?: boolean;
   readonly repeat?: number;
   readonly every?: number;
-  readonly broadcast?: boolean;
   readonly confirm?: number;
 }
 
@@ -66,7 +73,9 @@ export function addSend(program: Command): void {
     )
     .option("--every <time>", "wait so long between two; without --repeat, until Ctrl-C", duration("--every"))
     .option("--broadcast", "allow broadcast addresses")
-    .option("--confirm [time]", "wait for news that nobody is listening there", duration("--confirm"))
+    .option("--confirm [time]", "wait for news that nobody is listening there", duration("--confirm"));
+  addRouteOptions(command, { ...sendersMeanings, join: "be in this multicast group while sending" })
+    .addOption(everyInterfaceOption())
     .addHelpText("after", help)
     .action(send);
 }
@@ -87,14 +96,14 @@ async function send(args: readonly string[], options: SendOptions): Promise<void
   const { destinations, source } = splitArguments(args, options);
   const to = await Promise.all(destinations.map(destination).map(resolved));
   const payload = options.lines ? undefined : await readPayload(source, to);
-  const broadcast = options.broadcast === true;
   const stop = stopSignal();
   try {
-    await using outlet =
-      options.confirm === undefined ? Outlet.open(to, broadcast) : await Outlet.connect(to, broadcast);
+    await using outlet = await (options.confirm === undefined
+      ? Outlet.open(to, options)
+      : Outlet.connect(to, options));
     await sendAll(outlet, payload ?? source, options, stop);
   } catch (error) {
-    throw explained(error, broadcast);
+    throw explained(error, options);
   }
 }
 

@@ -1,22 +1,252 @@
-import type { Family } from "../core/address.js";
-import { Address, OSError, SOCK_DGRAM, SOL_SOCKET, SO_BROADCAST, type Socket, socket } from "../index.js";
-import { Failure, exitCodes } from "./exit.js";
+/** The sockets that commands send with, and by which way their datagrams leave. */
+
+import { type Endpoint, type Family, anyAddress, isWildcard } from "../core/address.js";
+import {
+  AF_INET,
+  Address,
+  INADDR_BROADCAST,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_MULTICAST_HOPS,
+  IPV6_MULTICAST_IF,
+  IPV6_TCLASS,
+  IPV6_UNICAST_HOPS,
+  IP_MULTICAST_IF,
+  IP_MULTICAST_TTL,
+  IP_TOS,
+  IP_TTL,
+  OSError,
+  type OutgoingDatagram,
+  SOCK_DGRAM,
+  SOL_SOCKET,
+  SO_BROADCAST,
+  SO_REUSEADDR,
+  type Socket,
+  socket,
+} from "../index.js";
+import { Failure, exitCodes, usage } from "./exit.js";
+import { joinAll, membershipsOf } from "./groups.js";
+import { type NetworkInterface, interfacesUp, namesOf, ownIPv4 } from "./interfaces.js";
+import { type RouteOptions, heeding, isGroup, needsScope, scopedBy } from "./route-options.js";
 import { warn } from "./terminal.js";
 import { narrowText, refused } from "./unreachable.js";
+import { resolved } from "./values.js";
 
-/** A socket to send with, which warns of what does not fit the path. */
-export function sendingSocket(family: Family, broadcast: boolean): Socket {
-  const s = socket(family, SOCK_DGRAM);
-  if (broadcast) s.setsockopt(SOL_SOCKET, SO_BROADCAST, true);
+/** How a command sends. */
+export interface SendingOptions extends RouteOptions {
+  readonly broadcast?: boolean;
+  readonly everyInterface?: boolean;
+}
+
+/** A socket, where it sends, and by which way. */
+export interface Sender {
+  readonly socket: Socket;
+  /** The destinations; one that needs a scope has that of the interface. */
+  readonly to: readonly Endpoint[];
+  /** The name of the interface that was asked for. */
+  readonly by: string | undefined;
+  /** What each datagram says of its way. */
+  readonly how: Pick<OutgoingDatagram, "interface" | "source">;
+}
+
+/**
+ * Opens a socket for each family of the destinations and each interface that they are sent by.
+ *
+ * @throws `Failure` where the options contradict the destinations; `OSError` `ENOTSUP` where the driver cannot.
+ */
+export async function openSenders(
+  to: readonly Endpoint[],
+  options: SendingOptions,
+  shared = false,
+): Promise<Sender[]> {
+  if (options.everyInterface) for (const each of to) checkEverywhere(each);
+  const families = new Set(to.map(({ family }) => family));
+  const stray = options.join?.find(({ family }) => !families.has(family));
+  if (stray) throw usage(`--join ${stray.host} is of another family than the destination`);
+  if (!options.interface && !options.everyInterface) for (const each of to) warnOfChoice(each);
+  const ways = [...families].flatMap((family) =>
+    interfacesFor(family, options).map((by) => ({
+      by,
+      to: to.filter((each) => each.family === family).map((each) => scopedBy(each, by)),
+    })),
+  );
+  const senders: Sender[] = [];
+  try {
+    for (const way of ways) senders.push(await open(way.to, way.by, options, shared || ways.length > 1));
+  } catch (error) {
+    await closeAll(senders);
+    throw error;
+  }
+  return senders;
+}
+
+export async function closeAll(senders: readonly Sender[]): Promise<void> {
+  await Promise.all(senders.map(({ socket }) => socket.close()));
+}
+
+/** Tells what goes otherwise than was meant, in words of the command line. */
+export function tellOf(s: Socket): void {
   s.on("pathMtu", (change) => warn(narrowText(change)));
-  return s;
+  s.on("warning", ({ message }) => warn(message));
+}
+
+/** Sets the options that are the socket's, whatever it is for. */
+export function applyOptions(s: Socket, { ttl, tos }: RouteOptions): void {
+  const [level, unicast, multicast, service] =
+    s.family === AF_INET
+      ? [IPPROTO_IP, IP_TTL, IP_MULTICAST_TTL, IP_TOS]
+      : [IPPROTO_IPV6, IPV6_UNICAST_HOPS, IPV6_MULTICAST_HOPS, IPV6_TCLASS];
+  heeding("--ttl", () => {
+    if (ttl === undefined) return;
+    s.setsockopt(level, unicast, ttl);
+    s.setsockopt(level, multicast, ttl);
+  });
+  heeding("--tos", () => {
+    if (tos !== undefined) s.setsockopt(level, service, tos);
+  });
+}
+
+/**
+ * The local address of `--source` for a socket of a family.
+ *
+ * @throws `Failure` where it is of the other family.
+ */
+export async function sourceFor(source: Address, family: Family): Promise<Endpoint> {
+  if (source.host === "") return anyAddress(family, source.port);
+  const found = await resolved(source);
+  if (found.family === family) return found;
+  throw usage(`--source ${found.host} is of another family than where it sends`);
 }
 
 /** An error of sending, in words of the command line. */
-export function explained(error: unknown, broadcast: boolean): unknown {
+export function explained(error: unknown, { broadcast, everyInterface }: SendingOptions): unknown {
   if (!(error instanceof OSError)) return error;
   const to = new Address(error.address ?? "", error.port ?? 0);
   if (error.code === "ECONNREFUSED") return refused(error, to);
-  if (error.code !== "EACCES" || broadcast) return error;
+  if (error.code !== "EACCES" || broadcast || everyInterface) return error;
   return new Failure(exitCodes.error, `${to} is a broadcast address: give --broadcast to send there`);
+}
+
+/** An error of what was sent by an interface names it. */
+export function namingInterface(error: unknown, by: string | undefined): unknown {
+  const named = by !== undefined && error instanceof OSError && error.code !== "EACCES";
+  return named ? new Failure(exitCodes.error, `by ${by}: ${error.message}`) : error;
+}
+
+async function open(
+  to: readonly Endpoint[],
+  by: NetworkInterface | undefined,
+  options: SendingOptions,
+  shared: boolean,
+): Promise<Sender> {
+  const [{ family }] = to as [Endpoint];
+  const source = options.source && (await sourceFor(options.source, family));
+  const groups = options.join?.filter((group) => group.family === family) ?? [];
+  const memberships = await membershipsOf(groups, by && [by]);
+  const s = socket(family, SOCK_DGRAM);
+  try {
+    tellOf(s);
+    if (options.broadcast || options.everyInterface) s.setsockopt(SOL_SOCKET, SO_BROADCAST, true);
+    applyOptions(s, options);
+    const named = by && s.capabilities.packetInfo.available;
+    const at = by && !named ? directed(s, to, by, source) : source;
+    if (at) {
+      // A port that was asked for, by more than one socket.
+      if (at.port > 0 && shared) s.setsockopt(SOL_SOCKET, SO_REUSEADDR, true);
+      await s.bind(at);
+    }
+    joinAll(s, memberships);
+    // Packet info without a source would take the place of the one that the socket is bound to.
+    const from = source && !isWildcard(source.host) ? { source: source.host } : {};
+    return { socket: s, to, by: by?.name, how: named ? { interface: by.name, ...from } : {} };
+  } catch (error) {
+    await s.close();
+    throw error;
+  }
+}
+
+/**
+ * Directs what a socket sends by an interface, for a driver without packet info.
+ *
+ * @returns where to bind: to 255.255.255.255 the kernel sends by the interface that has the source address (ip(7) has no
+ *   word of it: `ip_route_output_key_hash_rcu`, net/ipv4/route.c).
+ * @throws `OSError` `ENOTSUP` for destinations of which the routes alone decide.
+ */
+function directed(
+  s: Socket,
+  to: readonly Endpoint[],
+  by: NetworkInterface,
+  source: Endpoint | undefined,
+): Endpoint | undefined {
+  let at = source;
+  for (const each of to) {
+    if (each.host === INADDR_BROADCAST) at = broadcastSource(s, each, by, source);
+    else if (isGroup(each)) {
+      if (each.family === AF_INET) s.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, by.name);
+      else s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF, by.name);
+    } else if (each.scope === undefined) {
+      throw unsupported(each, `the ${s.driver} driver cannot choose the interface ${by.name} for it`);
+    }
+  }
+  return at;
+}
+
+function broadcastSource(
+  s: Socket,
+  to: Endpoint,
+  by: NetworkInterface,
+  source: Endpoint | undefined,
+): Endpoint {
+  if (source && !isWildcard(source.host)) {
+    if (by.addresses.some(({ address }) => address === source.host)) return source;
+    throw unsupported(
+      to,
+      `the ${s.driver} driver sends it by the interface of --source, which ${by.name} is not`,
+    );
+  }
+  const own = ownIPv4(by);
+  if (own !== undefined) return new Address(own, source?.port ?? 0) as Endpoint;
+  throw unsupported(to, `the ${s.driver} driver sends it by an address of ${by.name}, which has none`);
+}
+
+function unsupported({ host, port }: Endpoint, why: string): OSError {
+  return new OSError("ENOTSUP", {
+    syscall: "sendto",
+    address: host,
+    port,
+    text: `${why}: the native driver can`,
+  });
+}
+
+function interfacesFor(
+  family: Family,
+  { interface: given = [], everyInterface }: SendingOptions,
+): readonly (NetworkInterface | undefined)[] {
+  if (!everyInterface) return given.length > 0 ? given : [undefined];
+  const up = interfacesUp(family);
+  if (up.length > 0) return up;
+  const kind = family === AF_INET ? "IPv4" : "IPv6";
+  throw new Failure(
+    exitCodes.error,
+    `--every-interface: none is up and has an ${kind} address, beside the loopback: there are ${namesOf()}`,
+  );
+}
+
+/** Warns where the kernel takes one of several interfaces, each of which may have another host of that address. */
+function warnOfChoice(to: Endpoint): void {
+  if (!needsScope(to) || to.scope !== undefined) return;
+  const up = interfacesUp(to.family);
+  if (up.length < 2) return;
+  const every = isGroup(to) ? ", or --every-interface" : "";
+  warn(
+    `${to} names no interface, and the kernel takes one of ${up.length}: give --interface, one of ${namesOf(up)}${every}`,
+  );
+}
+
+/** @throws `Failure` for a destination that one interface leads to. */
+function checkEverywhere(to: Endpoint): void {
+  if (to.scope !== undefined)
+    throw usage(`--every-interface contradicts ${to}, which names the interface ${to.scope}`);
+  if (to.host === INADDR_BROADCAST || isGroup(to)) return;
+  throw usage(`--every-interface is for 255.255.255.255 and multicast groups, and ${to} is neither`);
 }

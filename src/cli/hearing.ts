@@ -1,0 +1,153 @@
+/** Where `datagram listen` binds, and which groups it hears there. */
+
+import { type Endpoint, type Family, anyAddress, isWildcard } from "../core/address.js";
+import { parseLiteral } from "../core/ip.js";
+import {
+  AF_INET,
+  AF_INET6,
+  Address,
+  SOL_SOCKET,
+  SO_BINDTODEVICE,
+  SO_REUSEADDR,
+  type Socket,
+} from "../index.js";
+import { usage } from "./exit.js";
+import { type Membership, hearsOwnGroupsAlone, joinAll, membershipsOf } from "./groups.js";
+import type { NetworkInterface } from "./interfaces.js";
+import { type RouteOptions, heeding, isGroup, needsScope, scopedBy } from "./route-options.js";
+import { notice, warn } from "./terminal.js";
+import { listeningAddress, resolved } from "./values.js";
+
+/** Where to listen, as it was typed. */
+export interface Where {
+  readonly address: Address;
+  /** A port without a host. */
+  readonly portAlone: boolean;
+}
+
+/** Where a socket is bound, and what it hears there. */
+export interface Hearing {
+  readonly at: Endpoint;
+  readonly memberships: readonly Membership[];
+  /** The senders of the groups that are heard; empty: all of them. */
+  readonly from: readonly Endpoint[];
+  /** The one interface by which anything is heard, where it is not all of them. */
+  readonly device: string | undefined;
+}
+
+/** What `listen` takes beside the shared options. */
+export interface HearingOptions extends RouteOptions {
+  readonly from?: readonly string[];
+}
+
+/** Reads where to listen. */
+export function listeningPlace(text: string): Where {
+  return { address: listeningAddress(text), portAlone: /^\d+$/.test(text) };
+}
+
+/**
+ * What `listen` does with an address and the options: a group is joined; a port alone is this machine's own, and that of
+ * every interface where a group or an interface is named.
+ *
+ * @throws `Failure` for options that contradict each other or the address.
+ */
+export async function hearingAt(
+  { address, portAlone }: Where,
+  { interface: interfaces = [], join = [], from = [] }: HearingOptions,
+): Promise<Hearing> {
+  const where = await resolved(address);
+  const groups = isGroup(where) ? [where, ...join] : join;
+  if (groups.length === 0) {
+    if (from.length > 0) throw usage("--from is for multicast groups: listen on one, or --join one");
+    return plainHearing(where, portAlone, interfaces);
+  }
+  const memberships = await membershipsOf(groups, interfaces);
+  const family = groups.every((group) => group.family === AF_INET) ? AF_INET : AF_INET6;
+  const at = isGroup(where)
+    ? groupAddress(where.port, memberships, family)
+    : portAlone
+      ? anyAddress(family, where.port)
+      : where;
+  const stray = groups.find((group) => at.family === AF_INET && group.family === AF_INET6);
+  if (stray)
+    throw usage(`${at} is IPv4 and hears no IPv6 group: listen on [::]:${at.port} to join ${stray.host}`);
+  const senders = await Promise.all(from.map((host) => sender(host, groups)));
+  return { at, memberships, from: senders, device: undefined };
+}
+
+/** Binds a socket there and joins the groups. */
+export async function hear(s: Socket, { at, memberships, from, device }: Hearing): Promise<void> {
+  if (device !== undefined) {
+    heeding(`--interface ${device}`, () => s.setsockopt(SOL_SOCKET, SO_BINDTODEVICE, device));
+  }
+  s.on("warning", ({ code, message }) => {
+    // Told below "listening on ...", in words of the command line.
+    if (code !== "JOINED_BUT_BOUND") warn(message);
+  });
+  // Any number of programs may hear one group.
+  if (memberships.length > 0) s.setsockopt(SOL_SOCKET, SO_REUSEADDR, true);
+  await s.bind(at);
+  joinAll(s, memberships, from);
+}
+
+/** Says where a socket listens, and which groups it hears by which interfaces. */
+export function tellHearing(s: Socket, { at, memberships, from, device }: Hearing): void {
+  const { port } = s.getsockname();
+  notice(`listening on ${at.withPort(port)}`);
+  for (const group of new Set(memberships.map((each) => each.group))) {
+    const by = memberships.filter((each) => each.group === group).map((each) => each.by);
+    const senders = from.length > 0 ? `, from ${from.map(({ host }) => host).join(", ")} alone` : "";
+    notice(`  group ${group} on ${by.join(", ")}${senders}`);
+  }
+  if (memberships.length > 0 && !hearsOwnGroupsAlone(s)) {
+    notice(`  and where other programs of this host joined (the ${s.driver} driver)`);
+  }
+  if (memberships.length > 0 && !isWildcard(at.host) && !isGroup(at)) {
+    const [first] = memberships as [Membership];
+    warn(
+      `what is bound to ${at.host} hears nothing that is sent to a group: listen on ${anyAddress(at.family, port)}, ` +
+        `or on ${new Address(first.group, port)}`,
+    );
+  }
+  if (device !== undefined) notice(`  what comes by ${device} alone`);
+  if (at.host === "127.0.0.1") notice(`  for this machine alone: 0.0.0.0:${port} listens on every interface`);
+}
+
+function plainHearing(
+  where: Endpoint,
+  portAlone: boolean,
+  [by, ...more]: readonly NetworkInterface[],
+): Hearing {
+  if (!by) return { at: where, memberships: [], from: [], device: undefined };
+  if (more.length > 0) throw usage("--interface is given once where no group is joined");
+  const at = portAlone ? anyAddress(AF_INET, where.port) : scopedBy(where, by);
+  if (isLoopback(at) && !by.loopback) throw usage(`nothing comes to ${at.host} by ${by.name}`);
+  return { at, memberships: [], from: [], device: by.name };
+}
+
+/**
+ * Where to bind for groups: to the one group, so that nothing else is heard; to every address for several of them, and for
+ * a link-local one on several interfaces, since a socket that is bound to it has one of them.
+ */
+function groupAddress(port: number, memberships: readonly Membership[], family: Family): Endpoint {
+  const [first, ...more] = memberships as [Membership, ...Membership[]];
+  const group = new Address(first.group, port) as Endpoint;
+  if (more.some((each) => each.group !== first.group)) return anyAddress(family, port);
+  if (!needsScope(group)) return group;
+  return more.length > 0
+    ? anyAddress(family, port)
+    : (new Address(`${first.group}%${first.by}`, port) as Endpoint);
+}
+
+/** A sender of the groups, which are of its family. */
+async function sender(host: string, groups: readonly Endpoint[]): Promise<Endpoint> {
+  const found = await resolved(new Address(host, 0));
+  if (isGroup(found)) throw usage(`--from takes a sender, and ${host} is a multicast group`);
+  const stray = groups.find(({ family }) => family !== found.family);
+  if (stray) throw usage(`--from ${host} is of another family than the group ${stray.host}`);
+  return found;
+}
+
+function isLoopback({ host, family }: Endpoint): boolean {
+  return host === "::1" || (family === AF_INET && parseLiteral(host)?.bytes[0] === 127);
+}

@@ -1,0 +1,137 @@
+/** The options that say by which way datagrams leave and what is heard, on the loopback interface. */
+
+import { type TestContext, expect, test } from "vitest";
+
+import { overDrivers } from "../process/programs.js";
+import { type Listener, datagram, listen, pythonPeer, run } from "./program.js";
+
+/** Says of each datagram its payload, source, TTL and TOS. */
+const witness = `
+for option in (12, 13): s.setsockopt(0, option, 1)
+while True:
+    data, control, _, source = s.recvmsg(99, 999)
+    known = {kind: int.from_bytes(value, "little") for _, kind, value in control}
+    say(data.decode(), *source, known[2], known[1])`;
+
+overDrivers((driver) => {
+  const native = driver === "native";
+  const env = { DATAGRAM_DRIVER: driver };
+  const start = (t: TestContext, at: string, ...args: string[]): Promise<Listener> =>
+    listen(t, ["--interface", "lo", ...args], at, { env });
+
+  test("--source, --ttl and --tos are of the datagram that arrives", async (t) => {
+    const peer = await pythonPeer(t, witness);
+    const send = (...args: string[]) => run(t, ["send", peer.address, "x", ...args], { env });
+    expect(await send("--source", "127.0.0.2:9421", "--ttl", "7")).toMatchObject({ code: 0 });
+    expect(await peer.line()).toBe("x 127.0.0.2 9421 7 0");
+    await send("--source", ":9421");
+    expect(await peer.line()).toBe("x 127.0.0.1 9421 64 0");
+    await send("--source", "localhost");
+    expect(await peer.line()).toMatch(/^x 127\.0\.0\.1 \d+ 64 0$/);
+    for (const [name, byte] of [
+      ["ef", 0xb8],
+      ["AF41", 0x88],
+      ["cs1", 0x20],
+      ["0x29", 0x29],
+    ] as const) {
+      const sent = await send("--tos", name);
+      if (native) expect(await peer.line()).toMatch(new RegExp(`^x 127\\.0\\.0\\.1 \\d+ 64 ${byte}$`));
+      else {
+        expect(sent.code).toBe(1);
+        expect(sent.stderr).toMatch(/^datagram send: --tos: .*: the native driver can \(ENOTSUP\)\n$/);
+      }
+    }
+  });
+
+  test("--source of an address that is not here is one line", async (t) => {
+    const { code, stderr } = await run(t, ["request", "127.0.0.1:9", "x", "--source", "192.0.2.1"], { env });
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(
+        /^datagram request: bind 192\.0\.2\.1:0: .*\(EADDRNOTAVAIL\)\n$/,
+      ) as string,
+    });
+  });
+
+  test("a group is joined, several listeners hear it, and the first answer counts", async (t) => {
+    const first = await start(t, "239.7.7.7:0", "--reply", "first");
+    expect(first.address).toBe(`239.7.7.7:${first.port}`);
+    expect(await first.line("stderr")).toBe("  group 239.7.7.7 on lo");
+    const second = await start(t, first.address, "--count", "2");
+    const asked = await run(t, ["request", first.address, "ping", "--interface", "lo"], { env });
+    expect(asked).toMatchObject({ code: 0, stdout: "first\n" });
+    expect(asked.stderr).toMatch(new RegExp(`^5 bytes from (?!239)[\\d.]+:${first.port} in `));
+    const sent = await run(t, ["send", first.address, "pong", "--interface", "127.0.0.1"], { env });
+    expect(sent.stderr).toBe("sent 1 datagram, 4 bytes to 1 destination by lo\n");
+    const { stdout } = await second.ended;
+    expect(stdout.match(/"p.ng"/g)).toEqual(['"ping"', '"pong"']);
+    expect((await first.stop()).stderr).toContain("\n  answered: 2\n");
+  });
+
+  test("--join adds groups to a port on every interface, and tells of each", async (t) => {
+    const listener = await start(t, "0", "--join", "239.7.7.7", "--join", "239.7.7.8", "--count", "3");
+    expect(listener.address).toBe(`0.0.0.0:${listener.port}`);
+    expect(await listener.line("stderr")).toBe("  group 239.7.7.7 on lo");
+    expect(await listener.line("stderr")).toBe("  group 239.7.7.8 on lo");
+    for (const host of ["239.7.7.7", "239.7.7.8"])
+      await run(t, ["send", `${host}:${listener.port}`, host, "--interface", "lo"], { env });
+    await run(t, ["send", `127.0.0.1:${listener.port}`, "host"], { env });
+    const { stdout } = await listener.ended;
+    expect(stdout.match(/"[\d.host]+"/g)).toEqual(['"239.7.7.7"', '"239.7.7.8"', '"host"']);
+  });
+
+  test("on an address of a host, --join warns that no group is heard there", async (t) => {
+    const listener = await start(t, "127.0.0.1:0", "--join", "239.7.7.7");
+    const warning = new RegExp(`\nwarning: .*0\\.0\\.0\\.0:${listener.port}`);
+    expect((await listener.stop()).stderr).toMatch(warning);
+  });
+
+  test("--source is where the answers of a listener come from", async (t) => {
+    const listener = await listen(t, ["--echo", "--source", "127.0.0.2:9422"], "0", { env });
+    const asked = await run(t, ["request", listener.address, "x", "--count", "1"], { env });
+    expect(asked).toMatchObject({ code: 0, stdout: expect.stringMatching(/^127\.0\.0\.2:9422 /) as string });
+    const alone = datagram(t, ["listen", "0.0.0.0:0", "--echo", "--source", "127.0.0.3"], { env });
+    if (native) {
+      const [, port] = /:(\d+)$/.exec(await alone.line("stderr"))!;
+      const answered = await run(t, ["request", `127.0.0.1:${port}`, "x", "--count", "1"], { env });
+      expect(answered.stdout).toMatch(new RegExp(`^127\\.0\\.0\\.3:${port} `));
+    } else {
+      const { code, stderr } = await alone.ended;
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/--source 127\.0\.0\.3: .*: the native driver can \(ENOTSUP\)\n$/);
+    }
+  });
+
+  test("answers to a group come to a request that joined it, which hears not itself", async (t) => {
+    const peer = await pythonPeer(
+      t,
+      `
+import struct
+s.setsockopt(0, 35, socket.inet_aton("239.7.7.9") + struct.pack("@ii", 0, 1))
+s.setsockopt(0, 32, socket.inet_aton("127.0.0.1"))
+data, source = s.recvfrom(99)
+s.sendto(b"to all", ("239.7.7.9", source[1]))`,
+      "0.0.0.0",
+    );
+    const to = `239.7.7.9:${peer.port}`;
+    const options = ["--interface", "lo", "--join", "239.7.7.9", "--source", ":9423"];
+    expect(await run(t, ["request", to, "who?", ...options], { env })).toMatchObject({
+      code: 0,
+      stdout: "to all\n",
+    });
+    // Nobody but itself is at that port.
+    const own = ["request", "239.7.7.9:9423", "who?", ...options, "--timeout", "200ms"];
+    expect(await run(t, own, { env })).toMatchObject({ code: 3, stdout: "" });
+  });
+
+  test("fewer answers than --count are exit code 3", async (t) => {
+    const { address } = await listen(t, ["--echo"], "0", { env });
+    const { code, stdout, stderr } = await run(
+      t,
+      ["request", address, "x", "--count", "2", "--timeout", "200ms"],
+      { env },
+    );
+    expect({ code, lines: stdout.trimEnd().split("\n").length }).toEqual({ code: 3, lines: 1 });
+    expect(stderr).toContain("1 of 2 answers came, and no more in 200 ms");
+  });
+});
