@@ -91,6 +91,14 @@ export class RemoteSocket {
     return this.#call("connect", address);
   }
 
+  addMembership(group: string, at: string): Promise<void> {
+    return this.#call("addMembership", group, at);
+  }
+
+  dropMembership(group: string, at: string): Promise<void> {
+    return this.#call("dropMembership", group, at);
+  }
+
   sendto(data: string, address: Pair): Promise<number> {
     return this.#call("sendto", data, address);
   }
