@@ -1,3 +1,5 @@
+import { isMapped, isMulticast, parseLiteral } from "./ip.js";
+
 /** What a code means: Linux's number and a text that a person can act on. */
 interface Meaning {
   readonly errno: number;
@@ -44,6 +46,9 @@ const meanings: Readonly<Record<string, Meaning>> = {
   ENOTFOUND: { errno: 3008, text: "this name has no address of the socket's family" },
 };
 
+/** The calls that need a route. */
+const routed: ReadonlySet<string> = new Set(["connect", "send", "sendto", "sendmsg", "sendMany"]);
+
 const byFirewall =
   "this host's own firewall drops it: a rule of nftables or iptables in the output chain (`nft list ruleset`, `iptables -L OUTPUT`)";
 const needsBroadcast = "permission denied: a broadcast address needs SO_BROADCAST";
@@ -63,10 +68,29 @@ const codes: ReadonlyMap<number, string> = new Map(
   Object.entries(meanings).map(([code, { errno }]) => [errno, code]),
 );
 
-/** What `code` means of `syscall`; a code that the table lacks has the number 0. */
-export function meaningOf(code: string, syscall = ""): Meaning {
+/** What `code` means of `syscall` about `address`; a code that the table lacks has the number 0. */
+export function meaningOf(code: string, syscall = "", address = ""): Meaning {
   const { errno, text } = meanings[code] ?? { errno: 0, text: "failed" };
-  return { errno, text: meaningsOfCalls[`${syscall} ${code}`] ?? text };
+  // Of IPv6 the kernel says the second where it finds no address to send from.
+  const isUnrouted = (code === "ENETUNREACH" || code === "EADDRNOTAVAIL") && routed.has(syscall);
+  const unrouted = isUnrouted ? withoutRoute(address) : undefined;
+  return { errno, text: unrouted ?? meaningsOfCalls[`${syscall} ${code}`] ?? text };
+}
+
+/** What is said where nothing tells which of the interfaces a group or every host is to be reached by. */
+function withoutRoute(address: string): string | undefined {
+  const literal = parseLiteral(address);
+  if (!literal) return undefined;
+  const { bytes } = literal;
+  const ipv4 = bytes.length === 4 || isMapped(bytes);
+  const target = ipv4 ? bytes.subarray(-4) : bytes;
+  if (target.length === 4 && target.every((byte) => byte === 255)) {
+    return "no route to this broadcast address: name the interface (`interface` of sendmsg, or SO_BINDTODEVICE), or send to the broadcast address of its network";
+  }
+  if (!isMulticast(target)) return undefined;
+  return ipv4
+    ? "no route to this group: name the interface (IP_MULTICAST_IF, or `interface` of sendmsg)"
+    : "no route to this group: name the interface (IPV6_MULTICAST_IF, `interface` of sendmsg, or a scope, as in ff05::1%eth0)";
 }
 
 /** The code of a number as Linux gives it, such as `"EINVAL"` for 22. */

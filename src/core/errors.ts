@@ -39,7 +39,7 @@ export class OSError extends Error {
   declare readonly sent?: number;
 
   constructor(code: string, details: OSErrorDetails = {}) {
-    const { errno, text } = meaningOf(code, details.syscall);
+    const { errno, text } = meaningOf(code, details.syscall, details.address);
     super(
       describe(code, details.text ?? text, details),
       details.cause === undefined ? undefined : { cause: details.cause },

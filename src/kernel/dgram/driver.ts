@@ -14,8 +14,9 @@ import { failure } from "../../core/failure.js";
 import { type DriverCounts, noCounts } from "../../core/stats.js";
 import { realClock } from "../clock.js";
 import { bufferSize } from "../buffers.js";
+import { cannotReturn, goneText } from "../local-address.js";
 import { checkBindScope, destinationFor, hostFor } from "../interfaces.js";
-import { toOSError, toSendError } from "./errors.js";
+import { codeOfError, toOSError } from "./errors.js";
 import { DgramOptions } from "./options.js";
 
 /** Bytes of payload that may lie unread in this process: what the native driver asks of the kernel. */
@@ -85,7 +86,11 @@ export class DgramDriver implements Driver {
     if (this.#peer) {
       // Node hears of an ICMP error when it polls: before that, the error would be taken for the next peer's.
       await new Promise<void>((resolve) => realClock.turn(resolve));
-      this.#disconnect(this.#socket);
+      try {
+        this.#disconnect(this.#socket);
+      } catch (error) {
+        throw cannotReturn(error, this.#boundTo, to);
+      }
     }
     if (to) await this.#connect(this.#socket, to);
   }
@@ -181,7 +186,7 @@ export class DgramDriver implements Driver {
         if (host === undefined) socket.send(payload, this.#sent);
         else socket.send(payload, to?.port, host, this.#sent);
       } catch (error) {
-        batch.fail(index, toSendError(error as Error, to, this.#peer));
+        batch.fail(index, this.#sendError(error, to));
       }
     }
     return this.#settleRefused(batch);
@@ -277,6 +282,13 @@ export class DgramDriver implements Driver {
     realClock.turn(() => socket.removeAllListeners().close());
   }
 
+  /** An error of Node's as that of a datagram to `to`, where `null` is the connected peer. */
+  #sendError(error: unknown, to: Endpoint | null): OSError {
+    if (error instanceof OSError) return error;
+    const code = codeOfError(error);
+    return failure(code, to, this.#peer, { text: goneText(code, this.local(), this.#boundTo) });
+  }
+
   /** The host to send to; `undefined` for the connected peer. Throws where `node:dgram` would not send now. */
   #host(to: Endpoint | null): string | undefined {
     const destination = to ?? this.#peer;
@@ -299,7 +311,7 @@ export class DgramDriver implements Driver {
   readonly #sent = (error: Error | null): void => {
     const batch = this.#batch;
     if (!batch) return;
-    if (error) batch.fail(this.#next, toSendError(error, batch.peer(this.#next), this.#peer));
+    if (error) batch.fail(this.#next, this.#sendError(error, batch.peer(this.#next)));
     this.#next++;
     this.#events.settled(1 + this.#settleRefused(batch));
   };

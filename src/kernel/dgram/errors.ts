@@ -1,6 +1,5 @@
 import type { Address } from "../../core/address.js";
 import { OSError } from "../../core/errors.js";
-import { failure } from "../../core/failure.js";
 
 /** What Node's errors of its own making stand for. */
 const meant: Readonly<Record<string, string>> = {
@@ -16,11 +15,6 @@ export function toOSError(error: unknown, syscall: string, at?: Address): OSErro
   if (error instanceof OSError) return error;
   const code = codeOfError(error);
   return new OSError(code, { syscall, address: at?.host, port: at?.port, cause: error });
-}
-
-/** An error of Node's as that of a datagram to `to`, where `null` is the connected peer. */
-export function toSendError(error: Error, to: Address | null, peer: Address | null): OSError {
-  return error instanceof OSError ? error : failure(codeOfError(error), to, peer);
 }
 
 /** The code of an error of Node's. */

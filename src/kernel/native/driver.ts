@@ -17,6 +17,7 @@ import type { Outbound } from "../../core/outbound.js";
 import { payloadWithin } from "../../core/path-mtu.js";
 import type { DriverCounts } from "../../core/stats.js";
 import { bufferSize } from "../buffers.js";
+import { cannotReturn, goneText } from "../local-address.js";
 import { membershipRefused } from "../memberships.js";
 import { checkBindScope } from "../interfaces.js";
 import {
@@ -146,7 +147,11 @@ export class NativeDriver implements Driver {
 
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
   async connect(to: Endpoint | null): Promise<void> {
-    if (this.#peer) this.#disconnect();
+    try {
+      if (this.#peer) this.#disconnect();
+    } catch (error) {
+      throw cannotReturn(error, this.#boundTo, to);
+    }
     if (!to) return;
     this.#check(this.#handle.connect(this.#names.write(to, "connect")), "connect", to);
     this.#peer = peerOf(this.#remoteName(), to);
@@ -427,8 +432,10 @@ export class NativeDriver implements Driver {
     if (code === "EINVAL" && by !== undefined && !source)
       return failure(code, to, peer, { text: boundElsewhereText(by) });
     // Of a source that is not this host's, IPv4 and IPv6 say different things.
-    if (!source || (code !== "EINVAL" && code !== "ENETUNREACH"))
-      return failure(code, to, peer, { text: this.#news.text() });
+    if (!source || (code !== "EINVAL" && code !== "ENETUNREACH")) {
+      const text = this.#news.text() ?? goneText(code, this.local(), this.#boundTo);
+      return failure(code, to, peer, { text });
+    }
     return failure(code, to, peer, { text: `${source.host} may be no address of this host` });
   }
 

@@ -1,0 +1,42 @@
+import { networkInterfaces } from "node:os";
+
+import { type Endpoint, isWildcard, unmapped } from "../core/address.js";
+import { OSError } from "../core/errors.js";
+
+/** What the kernel says where a socket's own address is no longer this host's: that there is no way, to anywhere. */
+const codes: readonly string[] = ["ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EADDRNOTAVAIL"];
+
+/**
+ * What a send that failed with `code` is to say where the socket's own address is gone; `undefined` where it is not. To be
+ * asked where a send has failed alone: it asks the system for its interfaces.
+ *
+ * @param boundTo the address that the program has bound, which the socket keeps.
+ */
+export function goneText(code: string, local: Endpoint, boundTo: Endpoint): string | undefined {
+  if (!codes.includes(code)) return undefined;
+  const host = unmapped(local).host.replace(/%.*/, "");
+  if (isWildcard(host) || isHere(host)) return undefined;
+  const gone = `the local address ${host} is gone from this host, or its interface is down`;
+  return isWildcard(boundTo.host)
+    ? `${gone}: connect again`
+    : `${gone}, and this socket is bound to it: open another`;
+}
+
+/** The error of a `connect` whose socket cannot keep the address that it was bound to. */
+export function cannotReturn(error: unknown, boundTo: Endpoint, to: Endpoint | null): unknown {
+  if (!(error instanceof OSError) || error.code !== "EADDRNOTAVAIL") return error;
+  const text = goneText(error.code, boundTo, boundTo);
+  return new OSError(error.code, {
+    syscall: "connect",
+    address: to?.host,
+    port: to?.port,
+    text,
+    cause: error,
+  });
+}
+
+/** Whether an interface that is up has an address, as all of 127.0.0.0/8 (RFC 1122, section 3.2.1.3). */
+function isHere(host: string): boolean {
+  if (host.startsWith("127.")) return true;
+  return Object.values(networkInterfaces()).some((each) => each?.some(({ address }) => address === host));
+}

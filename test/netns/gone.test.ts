@@ -1,0 +1,58 @@
+/** What a send has no route for: the socket's own address is gone, or nobody named the interface of a group. */
+
+import { describe, expect, test } from "vitest";
+
+import { overDrivers } from "../process/programs.js";
+import { families, twoHosts } from "./network.js";
+import { RemoteSocket } from "./remote.js";
+
+overDrivers((driver) => {
+  describe.each(families)("over $family", ({ family, any, from: own, next }) => {
+    const [bits, other, group, interfaceOption] =
+      family === "IPv4"
+        ? [24, "10.77.0.5", "239.1.1.1", "IP_MULTICAST_IF"]
+        : [64, "fd00:77::5", "ff05::4242", "IPV6_MULTICAST_IF"];
+
+    test("a connected socket whose own address goes away says so, and connects again", async (t) => {
+      const [from] = await twoHosts(t);
+      const s = await RemoteSocket.open(t, driver, from, any);
+      await s.connect([next, 9]);
+      from.run(`ip addr del ${own}/${bits} dev dg0a`);
+      for (let times = 0; times < 2; times++) {
+        await expect(s.send("lost")).rejects.toThrow(
+          `the local address ${own} is gone from this host, or its interface is down: connect again (ENETUNREACH)`,
+        );
+      }
+      from.run(`ip addr add ${other}/${bits} dev dg0a`);
+      await s.connect([next, 9]);
+      await expect(s.send("back")).resolves.toBe(4);
+      await s.close();
+    });
+
+    test("a socket bound to an address that goes away says that it needs another socket", async (t) => {
+      const [from] = await twoHosts(t);
+      const s = await RemoteSocket.open(t, driver, from, own);
+      await s.connect([next, 9]);
+      from.run(`ip addr del ${own}/${bits} dev dg0a`);
+      const gone = `the local address ${own} is gone from this host, or its interface is down, and this socket is bound to it: open another`;
+      await expect(s.send("lost")).rejects.toThrow(`${gone} (ENETUNREACH)`);
+      await expect(s.connect([next, 9])).rejects.toThrow(`${gone} (EADDRNOTAVAIL)`);
+      await s.close();
+    });
+
+    test("a group without a route: the error says how the interface is named", async (t) => {
+      const [from] = await twoHosts(t);
+      from.run("ip link set dg0a down; ip link set lo down");
+      const s = await RemoteSocket.open(t, driver, from, any);
+      const text = `no route to this group: name the interface (${interfaceOption}, `;
+      await expect(s.sendto("x", [group, 9])).rejects.toThrow(text);
+      await expect(s.connect([group, 9])).rejects.toThrow(text);
+      if (family === "IPv4") {
+        await expect(s.sendto("x", ["255.255.255.255", 9])).rejects.toThrow(
+          "no route to this broadcast address: name the interface (`interface` of sendmsg, ",
+        );
+      }
+      await s.close();
+    });
+  });
+});
