@@ -120,6 +120,25 @@ overDrivers((driver) => {
     },
   );
 
+  test("listen --from hears one sender alone, and other programs' groups where the driver cannot tell", async (t) => {
+    const [host, far] = await twoCables(t);
+    far.run("ip addr add 10.77.1.9/24 dev dg1b");
+    const group = "239.7.7.7:9420";
+    const other = command(t, driver, host, ["listen", group, "--interface", "dg0a"]);
+    expect(await other.line("stderr")).toBe(`listening on ${group}`);
+    const from = ["--interface", "dg1a", "--from", "10.77.1.2"];
+    const listener = command(t, driver, host, ["listen", group, ...from]);
+    expect(await listener.line("stderr")).toBe(`listening on ${group}`);
+    expect(await listener.line("stderr")).toBe("  group 239.7.7.7 on dg1a, from 10.77.1.2 alone");
+    const send = (...args: string[]) => command(t, driver, far, ["send", group, ...args]).ended;
+    await send("wrong", "--interface", "dg1b", "--source", "10.77.1.9");
+    await send("right", "--every-interface");
+    const lines = [await listener.line()];
+    if (!native) lines.push(await listener.line());
+    const heard = lines.map((line) => /(10\S+):\d+ .* "(.*)"$/.exec(line)!.slice(1).join(" ")).sort();
+    expect(heard).toEqual(native ? ["10.77.1.2 right"] : ["10.77.0.2 right", "10.77.1.2 right"]);
+  });
+
   test("a request by every interface collects the answers of each", async (t) => {
     const [host, far] = await twoCables(t);
     const listener = command(t, driver, host, [
