@@ -44,6 +44,21 @@ test.skipIf(whySkipped("native") !== undefined)(
     printed.push(await hearing.line());
     expect(printed.join("\n").replaceAll("dg1a", "eth1")).toBe(output);
 
+    // The same by the commands that are shown.
+    const [, listen = "", send = ""] =
+      /```sh\ndatagram (listen .*)\ndatagram (send .*)\n```/.exec(document) ?? [];
+    const command = (at: Host, words: string, end: string): Program => {
+      const args = words.split(" ").map((word) => (word.startsWith("eth") ? end : word));
+      return new Program(t, [...at.within, process.execPath, `${home}dist/cli/main.js`, ...args], env);
+    };
+    const listening = command(own, `${listen} --count 1 --timeout 20s`, "dg1a");
+    await expect
+      .poll(() => own.run("ss -uan"), { timeout: 10_000 })
+      .toMatch(/239\.7\.7\.7(?:%dg1a)?:9420.*\n.*239\.7\.7\.7(?:%dg1a)?:9420/s);
+    expect((await command(right, send, "dg1b").ended).code).toBe(0);
+    expect((await listening.ended).lines.join("\n")).toContain('"hello"');
+    expect(await hearing.line()).toBe("10.77.1.2 by dg1a, TTL 8: hello");
+
     // A sender whose address no route of this host leads to.
     right.run("ip -4 addr flush dev dg1b; ip addr add 192.0.2.9/24 dev dg1b");
     for (const mode of [1, 2]) {
