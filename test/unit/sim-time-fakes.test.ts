@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import dns from "node:dns";
 import { once } from "node:events";
 import { readFile } from "node:fs";
@@ -156,6 +157,66 @@ describe("what is virtual while a run lasts", () => {
 });
 
 describe("timers of programs behave as Node's", () => {
+  test("they run in the AsyncLocalStorage of the call that set them, and what they set goes on in it", async () => {
+    const storage = new AsyncLocalStorage<string>();
+    const program = async (): Promise<unknown[]> => {
+      const seen: unknown[] = [];
+      const note = (what: string): unknown => seen.push([what, storage.getStore()]);
+      const refreshed = storage.run("refreshed", () => globalThis.setTimeout(() => note("refreshed"), 300));
+      let times = 0;
+      storage.run("one", () => {
+        globalThis.setImmediate(() => note("immediate"));
+        globalThis.setTimeout(() => {
+          note("timeout");
+          storage.enterWith("entered");
+          globalThis.setTimeout(() => note("nested"), 50);
+        }, 50);
+        void sleep(150).then(() => note("promise"));
+        setOfModule(() => note("of the module"), 200);
+        const interval = globalThis.setInterval(() => {
+          note("interval");
+          if (++times === 2) globalThis.clearInterval(interval);
+        }, 225);
+      });
+      globalThis.setTimeout(() => note("none"), 350);
+      await storage.run("two", async () => {
+        refreshed.refresh();
+        await sleep(500);
+        note("awaited");
+      });
+      note("after");
+      return seen;
+    };
+    // What Node 20.20 gives, run in real time.
+    const expected = [
+      ["immediate", "one"],
+      ["timeout", "one"],
+      ["nested", "entered"],
+      ["promise", "one"],
+      ["of the module", "one"],
+      ["interval", "one"],
+      ["refreshed", "refreshed"],
+      ["none", undefined],
+      ["interval", "one"],
+      ["awaited", "two"],
+      ["after", undefined],
+    ];
+    await expect(new VirtualTime().run(program, hooks)).resolves.toEqual(expected);
+  });
+
+  test("timers of the network's clock run in it too", async () => {
+    const storage = new AsyncLocalStorage<string>();
+    const time = new VirtualTime();
+    const seen = await time.run(
+      () =>
+        new Promise((resolve) => {
+          storage.run("one", () => time.clock.after(5, () => resolve(storage.getStore())));
+        }),
+      hooks,
+    );
+    expect(seen).toBe("one");
+  });
+
   test("promises and ticks that a timer sets off run before the next timer", async () => {
     const program = async (): Promise<string[]> => {
       const log: string[] = [];

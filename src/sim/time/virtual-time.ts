@@ -1,3 +1,5 @@
+import { AsyncResource } from "node:async_hooks";
+
 import { checkDelay } from "../../core/arguments.js";
 import type { Clock } from "../../core/driver.js";
 import { refuseUnknown } from "../../core/fields.js";
@@ -33,7 +35,9 @@ export class VirtualTime implements RevocableTimeline {
     now: () => this.now / nsPerMs,
     wall: () => epochNs + BigInt(this.now),
     after: (ms, run) => {
-      const timer = this.#schedule.after(Math.round(checkDelay("ms", ms) * nsPerMs), run, false);
+      const ns = Math.round(checkDelay("ms", ms) * nsPerMs);
+      const context = new AsyncResource("Timeout");
+      const timer = this.#schedule.after(ns, () => context.runInAsyncScope(run), false);
       return () => this.#schedule.cancel(timer);
     },
     turn: (run) => {
