@@ -28,6 +28,12 @@ import { withSeed } from "./with-seed.js";
 export interface NetworkOptions {
   /** A uint32: another seed is another run, the same seed the same run. @default 1 */
   readonly seed?: number | undefined;
+  /**
+   * What the program draws in a run comes from the seed too: `Math.random`, and of `node:crypto` and `globalThis.crypto`
+   * `randomBytes`, `randomFill`, `randomFillSync`, `randomInt`, `randomUUID` and `getRandomValues`. In the whole thread, and
+   * what they were after it. Keys and primes are Node's own. @default false
+   */
+  readonly seedProgram?: boolean | undefined;
   /** How much of the packets is kept to look at. */
   readonly trace?: TraceLimits | undefined;
 }
@@ -70,6 +76,8 @@ export class Network {
   /** Directed broadcasts of all networks that some node is in. */
   readonly #broadcasts = new Map<string, HostAddress>();
   readonly #fabric: Fabric;
+  /** What the program draws from, where that is seeded. */
+  readonly #programRandom: Random | undefined;
   #generation = 0;
   #ending = false;
   #ranks = 0;
@@ -80,8 +88,11 @@ export class Network {
   constructor(options: NetworkOptions = {}) {
     if (typeof (options as unknown) !== "object" || (options as unknown) === null)
       throw wrongType("options", "an object", options);
-    refuseUnknown(options, ["seed", "trace"], "options: a field");
+    refuseUnknown(options, ["seed", "seedProgram", "trace"], "options: a field");
     this.seed = wholeNumber("seed", options.seed ?? 1, 0, 0xffff_ffff);
+    const { seedProgram = false } = options;
+    if (typeof seedProgram !== "boolean") throw wrongType("seedProgram", "true or false", seedProgram);
+    if (seedProgram) this.#programRandom = new Random(this.seed, "program");
     this.trace = new Trace(options.trace);
     this.#fabric = this.#makeFabric();
   }
@@ -232,6 +243,7 @@ export class Network {
   run<T>(program: () => Promise<T> | T, options: RunOptions = {}): Promise<T> {
     if (typeof program !== "function") return Promise.reject(wrongType("program", "a function", program));
     const hooks = {
+      random: this.#programRandom,
       waiting: () => [...this.#hosts.flatMap((host) => host.waiting()), ...this.#heldPackets()],
       failure: (error: unknown) => withSeed(error, this.seed, this.#time.clock.now()),
       ended: () => this.#close(),
@@ -241,7 +253,7 @@ export class Network {
   }
 
   /**
-   * Holds the clock until a promise has settled that virtual time cannot see: crypto, zlib, WebAssembly, `import()`.
+   * Holds the clock until a promise has settled that virtual time cannot see: of workers, real sockets, `import()`.
    *
    * @returns what it gives; outside of a run the promise itself.
    */

@@ -377,7 +377,10 @@ test("a field that nobody reads is refused, naming it and those that there are",
   const link = other.link(a, b);
   const address = "10.0.0.1";
   for (const [call, message] of [
-    [() => new Network({ sed: 7 } as never), /^options: a field must be one of seed, trace, not "sed"/],
+    [
+      () => new Network({ sed: 7 } as never),
+      /^options: a field must be one of seed, seedProgram, trace, not "sed"/,
+    ],
     [() => new Network({ trace: { packet: 1 } as never }), /^trace: a field .* "packet"/],
     [() => network.host("a", { address, adress: address } as never), /^host a: a field .* "adress"/],
     [() => network.router("r", { firewal: {} } as never), /^router r: a field .* "firewal"/],

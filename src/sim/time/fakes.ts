@@ -5,8 +5,12 @@ import { promisify } from "node:util";
 import { install, type Clock as FakeClock } from "@sinonjs/fake-timers";
 
 import { wholeNumber } from "../../core/errors.js";
+import type { Random } from "../random.js";
 import { abortAfter, everyInterval, nextTurn, sleep } from "./program-promises.js";
 import { programTimers, runTimersOn, Timeout } from "./program-timers.js";
+import { seedProgram } from "./program-random.js";
+import { type CallCounter, countCalls } from "./real-calls.js";
+import { replace } from "./replace.js";
 import type { Schedule } from "./schedule.js";
 import { epochNs, nsPerMs } from "./timeline.js";
 
@@ -32,8 +36,12 @@ export class Fakes {
   /** The instant that the fake clock shows. */
   #shown = 0;
 
-  /** @throws `Error` when other fake timers are in place. */
-  constructor(schedule: Schedule) {
+  /**
+   * @param random what the program draws comes from it; Node's own without it.
+   * @param calls is told of the program's calls that Node works on outside JavaScript.
+   * @throws `Error` when other fake timers are in place.
+   */
+  constructor(schedule: Schedule, calls: CallCounter, random: Random | undefined) {
     refuseOthers();
     this.#schedule = schedule;
     runTimersOn(schedule);
@@ -55,7 +63,7 @@ export class Fakes {
     const its = { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate, clearImmediate };
     Object.assign(this.#clock, programTimers);
     this.#its = its;
-    this.#restore = replaceOthers();
+    this.#restore = [...replaceOthers(), ...(random ? [seedProgram(random)] : []), countCalls(calls)];
     syncBuiltinESMExports();
     this.show();
     this.#check();
@@ -71,7 +79,7 @@ export class Fakes {
   }
 
   uninstall(): void {
-    for (const restore of this.#restore) restore();
+    for (const restore of [...this.#restore].reverse()) restore();
     // Its own know how to put Node's back.
     Object.assign(this.#clock, this.#its);
     this.#clock.uninstall();
@@ -117,13 +125,4 @@ function replaceOthers(): (() => void)[] {
       abortAfter(wholeNumber("delay", delayMs, 0, Number.MAX_SAFE_INTEGER)),
     ),
   ];
-}
-
-function replace<T extends object>(target: T, name: keyof T, value: unknown): () => void {
-  const before = Object.getOwnPropertyDescriptor(target, name);
-  Object.defineProperty(target, name, { value, configurable: true, enumerable: true, writable: true });
-  return () => {
-    if (before === undefined) Reflect.deleteProperty(target, name);
-    else Object.defineProperty(target, name, before);
-  };
 }

@@ -1,3 +1,4 @@
+import type { Random } from "../random.js";
 import { Fakes } from "./fakes.js";
 import { RealWork } from "./real-work.js";
 import { real } from "./real-timers.js";
@@ -7,6 +8,8 @@ import { type Happening, nsPerMs } from "./timeline.js";
 
 /** What a run asks of the network that it is of. */
 export interface RunHooks {
+  /** What the program draws at random comes from it; from Node's own without it. */
+  readonly random?: Random | undefined;
   /** Who waits for what, one line each. */
   waiting(): readonly string[];
   /** What the run rejects with, given what went wrong. */
@@ -92,10 +95,10 @@ export class Run {
     const { signal, limitMs } = this.#limits;
     const abort = (): void => this.#abort(signal?.reason);
     try {
-      const beginning = this.#realWork.begin();
+      const beginning = this.#realWork.settle();
       if (beginning) await beginning;
       signal?.throwIfAborted();
-      this.#fakes = new Fakes(this.#schedule);
+      this.#fakes = new Fakes(this.#schedule, this.#realWork, this.#hooks.random);
       signal?.addEventListener("abort", abort);
       const outcome = await settled(this.#until(body, limitMs * nsPerMs));
       const closing = this.#over ? outcome : await settled(this.#until(() => this.#hooks.ended(), closingNs));
@@ -190,6 +193,8 @@ export class Run {
       const due = next !== undefined && next.time <= schedule.now;
       // What was told is dealt with before time goes on, and before the timers of the same instant.
       if (told && (!due || next instanceof Timer)) return "batch";
+      // What the program waits for comes first: else it would depend on real time what of this instant comes before it.
+      if (due && this.#isWorking) return this.#wait(this.#work());
       if (!due) {
         if (!idle) {
           const pace = this.#untilIdle();
@@ -216,7 +221,7 @@ export class Run {
 
   /** @returns how to wait, where time must not go on yet. */
   #untilIdle(): Pace | undefined {
-    const work = this.#held > 0 ? heldWork : this.#realWork.pending();
+    const work = this.#work();
     if (work.length > 0) return this.#wait(work);
     this.#waits = 0;
     if (this.#idleTurns === 0) return undefined;
@@ -225,8 +230,19 @@ export class Run {
     return "turn";
   }
 
+  /** Whether real work is under way that is known without asking Node. */
+  get #isWorking(): boolean {
+    return this.#held > 0 || this.#realWork.isCalled;
+  }
+
+  /** The names of the real work that is under way. */
+  #work(): readonly string[] {
+    return this.#held > 0 ? heldWork : this.#realWork.pending();
+  }
+
   #wait(work: readonly string[]): Pace {
-    this.#idleTurns = idleTurns;
+    // What a call that is counted leads to has run when the next step does.
+    if (this.#held > 0 || !this.#realWork.isCalled) this.#idleTurns = idleTurns;
     const naps = ++this.#waits - fastWaits;
     // Counted, not measured: a nap is a millisecond at the least.
     if (naps > this.#limits.realLimitMs) {

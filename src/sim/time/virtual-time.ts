@@ -93,7 +93,7 @@ export class VirtualTime implements RevocableTimeline {
     return run.execute(body);
   }
 
-  /** Holds the clock until a promise has settled that virtual time cannot see: crypto, zlib, WebAssembly, `import()`. */
+  /** Holds the clock until a promise has settled that virtual time cannot see: of workers, real sockets, `import()`. */
   real<T>(promise: Promise<T>): Promise<T> {
     return this.#run?.hold(promise) ?? promise;
   }

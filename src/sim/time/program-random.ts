@@ -1,0 +1,125 @@
+/** What a program draws at random, from a seed: for as long as a run lasts, where the network was made with `seedProgram`. */
+
+import crypto from "node:crypto";
+import process from "node:process";
+
+import type { Random } from "../random.js";
+import { replace } from "./replace.js";
+
+type Done = (error: Error | null, result: unknown) => void;
+type Call = (this: unknown, ...args: unknown[]) => unknown;
+
+/**
+ * Has `Math.random` and what `node:crypto` and `globalThis.crypto` draw come from `random`, until what it gives is called.
+ * Arguments are checked by Node's own, which are called first. Keys and primes stay Node's: they are drawn in OpenSSL.
+ */
+export function seedProgram(random: Random): () => void {
+  const { webcrypto } = crypto;
+  const prototype = Object.getPrototypeOf(webcrypto) as typeof webcrypto;
+  const own = {
+    randomBytes: crypto.randomBytes as Call,
+    randomFill: crypto.randomFill as Call,
+    randomFillSync: crypto.randomFillSync as Call,
+    randomInt: crypto.randomInt as Call,
+    randomUUID: crypto.randomUUID as Call,
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its own `this`
+    getRandomValues: prototype.getRandomValues as Call,
+  };
+
+  const randomBytes: Call = (size, done) => {
+    // With what is no callback, it is Node's to say so.
+    if (done !== undefined && typeof done !== "function") return own.randomBytes(size, done);
+    return answer(fill(random, own.randomBytes(size) as Uint8Array), done);
+  };
+  const randomFillSync: Call = (target, offset, size) => {
+    own.randomFillSync(...[target, offset, size].slice(0, lengthOf(offset, size)));
+    fill(random, part(target as ArrayBufferView | ArrayBuffer, offset, size));
+    return target;
+  };
+  const randomFill: Call = (target, ...rest) => {
+    const done = rest.at(-1);
+    if (typeof done !== "function") return own.randomFill(target, ...rest);
+    const [offset, size] = rest.slice(0, -1);
+    return answer(randomFillSync(target, offset, size), done);
+  };
+  const randomInt: Call = (...args) => {
+    const done = typeof args.at(-1) === "function" ? args.pop() : undefined;
+    own.randomInt(...args);
+    const [min, max] = (args.length < 2 || args[1] === undefined ? [0, args[0]] : args) as [number, number];
+    return answer(min + below(random, max - min), done);
+  };
+  const randomUUID: Call = (...args) => {
+    own.randomUUID(...args);
+    return uuid(random);
+  };
+  const getRandomValues: Call = function (target) {
+    Reflect.apply(own.getRandomValues, this, [target]);
+    fill(random, part(target as ArrayBufferView, undefined, undefined));
+    return target;
+  };
+
+  const restore = [
+    replace(Math, "random", () => random.fraction()),
+    replace(crypto, "randomBytes", like(own.randomBytes, randomBytes)),
+    replace(crypto, "randomFillSync", like(own.randomFillSync, randomFillSync)),
+    replace(crypto, "randomFill", like(own.randomFill, randomFill)),
+    replace(crypto, "randomInt", like(own.randomInt, randomInt)),
+    replace(crypto, "randomUUID", like(own.randomUUID, randomUUID)),
+    replace(prototype, "getRandomValues", like(own.getRandomValues, getRandomValues)),
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- its name and length alone are taken
+    replace(prototype, "randomUUID", like(prototype.randomUUID as Call, randomUUID)),
+  ];
+  return () => {
+    for (const each of restore) each();
+  };
+}
+
+/** Gives a result, or calls back with it once the caller is done. */
+function answer(result: unknown, done: unknown): unknown {
+  if (done === undefined) return result;
+  process.nextTick(done as Done, null, result);
+  return undefined;
+}
+
+function fill(random: Random, bytes: Uint8Array): Uint8Array {
+  for (let at = 0; at < bytes.length; at++) bytes[at] = random.uint32() >>> 24;
+  return bytes;
+}
+
+/** The bytes that `randomFillSync` fills: offset and size are in elements of the array. */
+function part(target: ArrayBufferView | ArrayBufferLike, offset: unknown, size: unknown): Uint8Array {
+  const view = ArrayBuffer.isView(target) ? target : new Uint8Array(target);
+  const each = "BYTES_PER_ELEMENT" in view ? Number(view.BYTES_PER_ELEMENT) : 1;
+  const from = ((offset as number | undefined) ?? 0) * each;
+  const length = size === undefined ? view.byteLength - from : (size as number) * each;
+  return new Uint8Array(view.buffer, view.byteOffset + from, length);
+}
+
+/** How many of the two are given: Node takes `undefined` for none, and a size without an offset is none. */
+function lengthOf(offset: unknown, size: unknown): number {
+  return size !== undefined ? 3 : offset !== undefined ? 2 : 1;
+}
+
+/** A uniformly random whole number below a limit of 2^48 - 1 at most: what lies above the last whole multiple is drawn again. */
+function below(random: Random, limit: number): number {
+  const range = 2 ** 48;
+  const most = range - (range % limit);
+  for (;;) {
+    const drawn = (random.uint32() >>> 16) * 2 ** 32 + random.uint32();
+    if (drawn < most) return drawn % limit;
+  }
+}
+
+/** Version 4 (RFC 9562, section 5.4). */
+function uuid(random: Random): string {
+  const bytes = fill(random, new Uint8Array(16));
+  bytes[6] = ((bytes[6] as number) & 0x0f) | 0x40;
+  bytes[8] = ((bytes[8] as number) & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+}
+
+/** With the name, the length and the symbols of another. */
+function like(original: Call, made: Call): Call {
+  return Object.defineProperties(made, Object.getOwnPropertyDescriptors(original));
+}
