@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 
 import type { TestContext } from "vitest";
 
-import { Program, prepared, requireAll } from "../process/programs.js";
+import { type Lifetime, Program, prepared, requireAll } from "../process/programs.js";
 
 /** Seconds after which a host ends by itself, should its test not have lived to end it. */
 const mostSeconds = 120;
@@ -48,7 +48,7 @@ export class Host {
 }
 
 /** A new host, with nothing but its loopback. It is gone when its test ends. */
-export async function host(test: TestContext): Promise<Host> {
+export async function host(test: Lifetime): Promise<Host> {
   const script = `echo $$; exec sleep ${mostSeconds}`;
   return new Host(Number(await new Program(test, [...inNamespace, "sh", "-c", script]).line()));
 }
@@ -198,6 +198,12 @@ export function inOneQueue(at: Host, end: string): void {
 
 /** Skips a test where no host can be made, but where every test is required. */
 export function needNetworks(test: TestContext): void {
+  const why = whyNoNetworks();
+  if (why !== undefined) test.skip(why);
+}
+
+/** Why no host can be made here; never where every test is required. */
+export function whyNoNetworks(): string | undefined {
   const [command, ...args] = [
     ...inNamespace,
     ...prepared(
@@ -207,9 +213,8 @@ export function needNetworks(test: TestContext): void {
     ),
     "true",
   ];
-  if (!requireAll && spawnSync(command, args, { stdio: "ignore" }).status !== 0) {
-    test.skip("skipped: no hosts and cables can be made here (root, unshare, ip, tc, nft)");
-  }
+  if (requireAll || spawnSync(command, args, { stdio: "ignore" }).status === 0) return undefined;
+  return "skipped: no hosts and cables can be made here (root, unshare, ip, tc, nft)";
 }
 
 /** The first CPU that this process may run on. */

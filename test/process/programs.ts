@@ -23,6 +23,9 @@ export interface Ending {
 /** How a program ends where nothing went wrong. */
 export const cleanEnding = { code: 0, signal: null, stderr: "" } as const;
 
+/** What a program lives as long as: a test, or what has a list of its own of what to end. */
+export type Lifetime = Pick<TestContext, "onTestFinished">;
+
 /** A running program. It is killed when its test ends. */
 export class Program {
   /** Settles when the program has ended and all that it printed was read. */
@@ -40,7 +43,7 @@ export class Program {
 
   /** @param input whether it reads what `write` gives it, or nothing. */
   constructor(
-    test: TestContext,
+    test: Lifetime,
     command: readonly string[],
     env: NodeJS.ProcessEnv = process.env,
     input: "pipe" | "ignore" = "ignore",

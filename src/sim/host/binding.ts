@@ -165,7 +165,9 @@ export class Binding implements Bound {
   /** The way to a destination by the interface that was chosen for it; the code of an error where there is none. */
   wayTo(to: Endpoint, how?: Ancillary): Way | string {
     const host = onTheWire(to.host);
-    const { device } = this.options;
+    const { device, v6only } = this.options;
+    // udpv6_sendmsg, net/ipv6/udp.c.
+    if (v6only && !host.includes(":")) return "ENETUNREACH";
     const { multicastInterface, unicastInterface } = this.options.over(host.includes(":") ? 6 : 4);
     const bound = device === "" ? undefined : device;
     const group = isGroup(host) && host !== limitedBroadcast;

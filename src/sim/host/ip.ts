@@ -259,7 +259,10 @@ export class Ip {
       trace.settle(flight, "wrong checksum");
       return false;
     }
-    return toAll ? this.#deliverToAll(whole, content, flight, at) : this.#deliver(whole, content, flight, at);
+    if (toAll) return this.#deliverToAll(whole, content, flight, at);
+    // What a host sends to itself is said to have come by the interface of the address (`rt_iif`, net/ipv4/route.c).
+    const by = own && at === this.lo ? (this.interface(destination) ?? at) : at;
+    return this.#deliver(whole, content, flight, by);
   }
 
   /** What this host has counted since it was made, as Linux names it. */

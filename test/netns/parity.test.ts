@@ -1,0 +1,40 @@
+/** The simulated network does what the kernel does: the same calls on the same hosts, event for event. */
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { type Lifetime, whySkipped } from "../process/programs.js";
+import { whyNoNetworks } from "./network.js";
+import { Kernel } from "./parity/kernel.js";
+import { Memory } from "./parity/memory.js";
+import { situations } from "./parity/situations.js";
+import { World } from "./parity/world.js";
+
+const why = whySkipped("native") ?? whyNoNetworks();
+
+describe.skipIf(why !== undefined)(
+  `the same in namespaces and in memory${why === undefined ? "" : ` (${why})`}`,
+  () => {
+    const endings: Parameters<Lifetime["onTestFinished"]>[0][] = [];
+    let kernel: Kernel;
+
+    beforeAll(async () => {
+      kernel = await Kernel.make({ onTestFinished: (ending) => void endings.push(ending) });
+    });
+
+    afterAll(async () => {
+      await Promise.all(endings.map((end) => (end as () => unknown)()));
+    });
+
+    test("there are thirty situations at least", () => {
+      expect(Object.keys(situations).length).toBeGreaterThanOrEqual(30);
+    });
+
+    test.each(Object.entries(situations))("%s", async (name, play) => {
+      const memory = new Memory();
+      const [real, simulated] = [new World(kernel, name), new World(memory, name)];
+      await play(real);
+      await memory.network.run(() => play(simulated));
+      expect(simulated.events).toEqual(real.events);
+    });
+  },
+);
