@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 
-import { type Address, type Endpoint, type Family, anyAddress, isEndpoint } from "./address.js";
+import { Address, type Endpoint, type Family, anyAddress, isEndpoint } from "./address.js";
+import { AF_INET, AF_INET6 } from "./constants.js";
 import { Datagram, type Replier } from "./datagram.js";
 import type { Delivery } from "./delivery.js";
 import type { Clock, Driver, DriverOptions, LedgerEvent, Stack } from "./driver.js";
@@ -11,6 +12,7 @@ import { GroupWatch } from "./group-watch.js";
 import { type Loss, type Packet, type Tell, type Unreachable, runListener } from "./events.js";
 import type { Arrival } from "./inbox.js";
 import type { Membership } from "./membership.js";
+import { v6OnlyOption } from "./options.js";
 import { PathMtus } from "./path-mtu.js";
 import { Receiver, type ReceiverHost } from "./receiver.js";
 import { Sender, type SenderHost } from "./sender.js";
@@ -202,9 +204,21 @@ export class Engine implements SenderHost, ReceiverHost {
   }
 
   async #resolved(host: string): Promise<Endpoint> {
-    const [first] = await this.#stack.resolve(host, this.family);
+    const [first] = await this.#lookUp(host);
     if (first) return first;
     throw brokenContract(`resolve() found no address of ${host}, and did not say so`);
+  }
+
+  /** An IPv6 socket reaches a name that has IPv4 addresses alone by them, as `::ffff:a.b.c.d` (`AI_V4MAPPED`, getaddrinfo(3)). */
+  async #lookUp(host: string): Promise<readonly Endpoint[]> {
+    const falls = this.family === AF_INET6 && this.driver.getOption(v6OnlyOption) !== 1;
+    try {
+      return await this.#stack.resolve(host, this.family);
+    } catch (error) {
+      if (!falls || !(error instanceof OSError) || error.code !== "ENOTFOUND") throw error;
+      const found = await this.#stack.resolve(host, AF_INET);
+      return found.map((each) => new Address(`::ffff:${each.host}`, each.port) as Endpoint);
+    }
   }
 
   /** Shows `listener` what passes; gives back the call that ends it. */

@@ -126,6 +126,9 @@ export function findOption(level: unknown, option: unknown, family: Family, sysc
   return found;
 }
 
+/** `IPV6_V6ONLY`. */
+export const v6OnlyOption: Option = findOption(c.IPPROTO_IPV6, c.IPV6_V6ONLY, c.AF_INET6, "getsockopt");
+
 /** By the name of an IPv6 option, the one that says the same of the IPv4 peers and groups of an IPv6 socket. */
 const twins: Readonly<Record<string, Option | undefined>> = {
   IPV6_TCLASS: byNumber.get(`${c.IPPROTO_IP}:${c.IP_TOS}`),

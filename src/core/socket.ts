@@ -45,6 +45,7 @@ import {
   checkValue,
   findOption,
   isUnlisted,
+  v6OnlyOption,
 } from "./options.js";
 import { indexWithoutAddress } from "./outbound.js";
 import { payloadWithin } from "./path-mtu.js";
@@ -605,7 +606,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   }
 
   #isV6Only(syscall: string): boolean {
-    return this.#open(syscall).driver.getOption(v6Only) === 1;
+    return this.#open(syscall).driver.getOption(v6OnlyOption) === 1;
   }
 
   /** Tells who listens, in a microtask: not from inside a call of the program's. */
@@ -634,8 +635,6 @@ function numberOf(bytes: Buffer): number {
   const text = `the value has ${bytes.length} bytes and is no number: name a length to read them`;
   throw new OSError("EINVAL", { syscall: "getsockopt", text });
 }
-
-const v6Only = findOption(c.IPPROTO_IPV6, c.IPV6_V6ONLY, c.AF_INET6, "getsockopt");
 
 /** The kernel has no way to look for a route to an IPv4 address by an interface: `::ffff:10.0.0.1%eth1`. */
 function unscopedIPv4<A extends Address>(address: A, syscall: string): A {

@@ -1,11 +1,22 @@
 import dns from "node:dns";
 
-import { AF_INET, AF_INET6, type Family, OSError, SOCK_DGRAM, type Socket, socket } from "datagram";
+import {
+  AF_INET,
+  AF_INET6,
+  type Family,
+  IPPROTO_IPV6,
+  IPV6_V6ONLY,
+  OSError,
+  SOCK_DGRAM,
+  type Socket,
+  socket,
+} from "datagram";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import { resolve } from "../../src/kernel/resolver.js";
 
-type Answer = readonly string[] | Error;
+/** Addresses, where they differ by family. */
+type Answer = readonly string[] | ReadonlyMap<4 | 6, readonly string[]> | Error;
 
 /** Every question to the system, as `<host> <family>`. */
 let asked: string[] = [];
@@ -168,16 +179,42 @@ test("a name server that does not answer is EAI_AGAIN, with what the system said
   });
 });
 
+test("an IPv6 socket reaches a name that has IPv4 addresses alone as ::ffff:, not under IPV6_V6ONLY", async () => {
+  const [name, receiver] = [freshName(new Map([[4 as const, ["127.0.0.1"]]])), await bound()];
+  const { port } = receiver.getsockname();
+  const [dual, alone] = [open(AF_INET6), open(AF_INET6)];
+  await dual.sendto("sent", [name, port]);
+  await dual.connect([name, port]);
+  expect(dual.getpeername().host).toBe("::ffff:127.0.0.1");
+  expect(await texts(receiver, 1)).toEqual(["sent"]);
+  alone.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, true);
+  await expect(alone.sendto("x", [name, port])).rejects.toMatchObject({ code: "ENOTFOUND", address: name });
+});
+
+test("an IPv6 socket takes the IPv6 address of a name that has addresses of both families", async () => {
+  const name = freshName(
+    new Map<4 | 6, readonly string[]>([
+      [4, ["127.0.0.1"]],
+      [6, ["::1"]],
+    ]),
+  );
+  const s = open(AF_INET6);
+  await s.connect([name, 9]);
+  expect(s.getpeername().host).toBe("::1");
+  expect(asked).toEqual([`${name} 6`]);
+});
+
 type Reply = (error: Error | null, found?: dns.LookupAddress[]) => void;
 
 function lookup(host: string, { family }: { family: 4 | 6 }, reply: Reply): void {
   asked.push(`${host} ${family}`);
   void Promise.resolve(known.get(host) ?? new Promise<Answer>(() => undefined)).then((answer) => {
-    if (answer instanceof Error) reply(answer);
+    const found = "get" in answer ? (answer.get(family) ?? systemError("ENOTFOUND")) : answer;
+    if (found instanceof Error) reply(found);
     else
       reply(
         null,
-        answer.map((address) => ({ address, family })),
+        found.map((address) => ({ address, family })),
       );
   });
 }
