@@ -236,25 +236,34 @@ napi_value Close(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// open(self: object, family: number, callback: (events: number) => void): number. Makes `self` the socket.
+// open(self: object, family: number, callback: (events: number) => void, fd: number): number. Makes `self` the socket: that
+// of a descriptor, or where it is negative a new one.
 napi_value Open(napi_env env, napi_callback_info info) {
-  napi_value arguments[3];
-  size_t count = 3;
+  napi_value arguments[4];
+  size_t count = 4;
   int32_t family;
+  int32_t given;
   napi_valuetype type;
-  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count < 3 ||
+  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count < 4 ||
       napi_get_value_int32(env, arguments[1], &family) != napi_ok ||
-      napi_typeof(env, arguments[2], &type) != napi_ok || type != napi_function) {
+      napi_typeof(env, arguments[2], &type) != napi_ok || type != napi_function ||
+      napi_get_value_int32(env, arguments[3], &given) != napi_ok) {
     return Number(env, -EINVAL);
   }
-  int fd = OpenSocket(family);
+  int fd = given < 0 ? OpenSocket(family) : AdoptSocket(given, family);
   if (fd < 0) return Number(env, fd);
+  // A descriptor that was given stays the program's when it cannot be adopted.
+  auto give_back = given < 0 ? CloseSocket : DisownSocket;
   Handle* handle = new (std::nothrow) Handle(env, SharedOf(env)->context, fd);
   if (!handle) {
-    CloseSocket(fd);
+    give_back(fd);
     return Number(env, -ENOMEM);
   }
   int error = handle->Start(arguments[2]);
+  if (!handle->open()) give_back(fd);
+  // Node has the descriptor in a handle of its own.
+  if (error == UV_EEXIST) error = -EBUSY;
+  if (error == 0 && given >= 0) handle->Connected(true);
   auto forget = [](napi_env, void* data, void*) { static_cast<Handle*>(data)->Forget(); };
   if (error == 0 && napi_wrap(env, arguments[0], handle, forget, nullptr, nullptr) != napi_ok) error = -EINVAL;
   if (error != 0) handle->Forget();
@@ -312,6 +321,18 @@ napi_value PlanFaults(napi_env env, napi_callback_info info) {
   return Number(env, shared->outbox->faults().Plan(plan, static_cast<int>(outcomes)));
 }
 
+// familyOf(fd: number): number. The family of a UDP socket; a negative errno says what else the descriptor is.
+napi_value FamilyOf(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  size_t count = 1;
+  int32_t fd;
+  if (napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr) != napi_ok || count < 1 ||
+      napi_get_value_int32(env, argument, &fd) != napi_ok) {
+    return Number(env, -EINVAL);
+  }
+  return Number(env, SocketFamily(fd));
+}
+
 // interfaceIndex(name: string): number, 0 when there is none
 napi_value InterfaceIndexCall(napi_env env, napi_callback_info info) {
   napi_value argument;
@@ -367,6 +388,7 @@ napi_value Init(napi_env env, napi_value exports) {
       {"open", nullptr, Open, nullptr, nullptr, nullptr, fixed, nullptr},
       {"share", nullptr, Share, nullptr, nullptr, nullptr, fixed, nullptr},
       {"faults", nullptr, PlanFaults, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"familyOf", nullptr, FamilyOf, nullptr, nullptr, nullptr, fixed, nullptr},
       {"interfaceIndex", nullptr, InterfaceIndexCall, nullptr, nullptr, nullptr, fixed, nullptr},
       {"interfaceName", nullptr, InterfaceNameCall, nullptr, nullptr, nullptr, fixed, nullptr},
       {"version", nullptr, nullptr, nullptr, nullptr, Number(env, kInterfaceVersion), fixed, nullptr},

@@ -8,7 +8,7 @@ int Handle::Start(napi_value callback) {
   uv_loop_t* loop = nullptr;
   int error = napi_get_uv_event_loop(env_, &loop) == napi_ok ? uv_poll_init(loop, &poll_, fd_) : UV_EINVAL;
   if (error < 0) {
-    CloseSocket(fd_);
+    // Whoever opened the descriptor has it back.
     fd_ = -1;
     return error;
   }

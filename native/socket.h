@@ -17,7 +17,15 @@ socklen_t NameLength(const uint8_t* name);
 bool IsMapped(const uint8_t* name);
 
 int OpenSocket(int family);
+// Takes over a descriptor that another has opened: non-blocking from now on, and not inherited. Gives it back, or an error: that
+// of SocketFamily, or EAFNOSUPPORT for a socket of another family.
+int AdoptSocket(int fd, int family);
+// Gives the family of a UDP socket over IP. EBADF: not open; ENOTSOCK: no socket; EPROTO: no datagram socket;
+// EAFNOSUPPORT: not over IP; EPROTONOSUPPORT: not UDP; EBUSY: a socket that OpenSocket or AdoptSocket gave.
+int SocketFamily(int fd);
 void CloseSocket(int fd);
+// Gives up a socket and leaves it open.
+void DisownSocket(int fd);
 int BindSocket(int fd, const uint8_t* name, size_t bytes);
 // Without a name, dissolves the association.
 int ConnectSocket(int fd, const uint8_t* name, size_t bytes);

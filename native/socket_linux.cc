@@ -1,8 +1,12 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <mutex>
+#include <set>
 
 #include "socket.h"
 
@@ -12,6 +16,21 @@ namespace {
 // With it, an error that waits makes the descriptor EPOLLPRI as well as EPOLLERR (datagram_poll, net/core/datagram.c).
 // libuv stops a poll handle on EPOLLERR alone (uv__poll_io, src/unix/poll.c).
 constexpr int kSelectErrQueue = 45;
+
+// The sockets of all threads of the process: a descriptor has one owner. Never destroyed: threads may outlive main().
+std::mutex& owned_lock = *new std::mutex;
+std::set<int>& owned = *new std::set<int>;
+
+// Whether the descriptor had no owner.
+bool Own(int fd) {
+  std::lock_guard<std::mutex> lock(owned_lock);
+  return owned.insert(fd).second;
+}
+
+int SelectErrors(int fd) {
+  int on = 1;
+  return setsockopt(fd, SOL_SOCKET, kSelectErrQueue, &on, sizeof on) == 0 ? 0 : -errno;
+}
 
 int Result(int result) { return result < 0 ? -errno : result; }
 
@@ -88,14 +107,55 @@ bool IsMapped(const uint8_t* name) {
 int OpenSocket(int family) {
   int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
   if (fd < 0) return -errno;
-  int on = 1;
-  if (setsockopt(fd, SOL_SOCKET, kSelectErrQueue, &on, sizeof on) == 0) return fd;
-  int error = errno;
-  close(fd);
-  return -error;
+  int error = SelectErrors(fd);
+  if (error != 0) {
+    close(fd);
+    return error;
+  }
+  Own(fd);
+  return fd;
 }
 
-void CloseSocket(int fd) { close(fd); }
+int AdoptSocket(int fd, int family) {
+  int found = SocketFamily(fd);
+  if (found < 0) return found;
+  if (found != family) return -EAFNOSUPPORT;
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return -errno;
+  int error = SelectErrors(fd);
+  if (error != 0) return error;
+  // Another thread may have been faster.
+  return Own(fd) ? fd : -EBUSY;
+}
+
+int SocketFamily(int fd) {
+  if (fcntl(fd, F_GETFD) < 0) return -errno;
+  int type = 0;
+  int family = 0;
+  int protocol = 0;
+  socklen_t length = sizeof type;
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0) return -errno;
+  if (type != SOCK_DGRAM) return -EPROTO;
+  length = sizeof family;
+  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0) return -errno;
+  if (family != AF_INET && family != AF_INET6) return -EAFNOSUPPORT;
+  length = sizeof protocol;
+  if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) < 0) return -errno;
+  if (protocol != IPPROTO_UDP) return -EPROTONOSUPPORT;
+  std::lock_guard<std::mutex> lock(owned_lock);
+  return owned.count(fd) == 0 ? family : -EBUSY;
+}
+
+void CloseSocket(int fd) {
+  // Before its number is another's.
+  DisownSocket(fd);
+  close(fd);
+}
+
+void DisownSocket(int fd) {
+  std::lock_guard<std::mutex> lock(owned_lock);
+  owned.erase(fd);
+}
 
 int BindSocket(int fd, const uint8_t* name, size_t bytes) {
   return Result(bind(fd, reinterpret_cast<const sockaddr*>(name), static_cast<socklen_t>(bytes)));

@@ -29,6 +29,7 @@ export type {
   Traffic,
 } from "./core/stats.js";
 export { TruncatedError } from "./core/truncated-error.js";
+export { type SystemdOptions, type SystemdSocket, socketsFromSystemd } from "./kernel/systemd.js";
 export type { Socket };
 
 /**
@@ -37,7 +38,7 @@ export type { Socket };
  * @param family `AF_INET` or `AF_INET6`. @default AF_INET
  * @param type `SOCK_DGRAM`. @default SOCK_DGRAM
  * @throws `OSError` `EAFNOSUPPORT`, `EPROTONOSUPPORT` for other types, `EMFILE` when the process has no descriptor left,
- *   `ENOTSUP` when `DATAGRAM_DRIVER` names a driver that is not to be had, `EINVAL` for another word in it; `TypeError`, `RangeError` for bad options.
+ *   `EBADF`, `ENOTSOCK`, `EINVAL`, `EBUSY` for an `fd` that cannot be adopted, `ENOTSUP` when `DATAGRAM_DRIVER` names a driver that is not to be had, `EINVAL` for another word in it; `TypeError`, `RangeError` for bad options.
  */
 export function socket(
   family: Family = AF_INET,

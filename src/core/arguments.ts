@@ -38,6 +38,14 @@ export interface SocketOptions {
    * (docs/performance.md). @default true
    */
   readonly metadata?: boolean | undefined;
+  /**
+   * A descriptor of this process that is a UDP socket of the family already, as a supervisor passes it (`socketsFromSystemd`
+   * finds those of systemd). It keeps its address and its peer, becomes non-blocking and is not inherited any more; closing
+   * the socket closes it. What it was set to stays, and what this socket sets stays with all who share it. Buffers are asked
+   * for as always, but one that was made larger than the system's default is left as it is, unless a size is named here.
+   * Needs the feature `descriptors`. @default a new socket
+   */
+  readonly fd?: number | undefined;
 }
 
 /** How one receive call waits. */
@@ -83,6 +91,7 @@ const socketFields = fieldsOf<SocketOptions>({
   strict: true,
   dontFragment: true,
   metadata: true,
+  fd: true,
 });
 const waitFields = fieldsOf<WaitOptions>({ signal: true, timeoutMs: true });
 const messageFields = fieldsOf<MessageOptions>({ signal: true, timeoutMs: true, bufsize: true });
@@ -100,12 +109,13 @@ const outgoingFields = fieldsOf<OutgoingDatagram>({
 /** What an engine takes of the options. */
 export function checkOptions(options: SocketOptions): EngineOptions {
   refuseUnknown(options, socketFields, "options: a field");
-  const { sendQueue = 64 << 20, strict = false, dontFragment = false, metadata = true } = options;
+  const { sendQueue = 64 << 20, strict = false, dontFragment = false, metadata = true, fd } = options;
   wholeNumber("sendQueue", sendQueue, 0, Number.MAX_SAFE_INTEGER);
   for (const [name, value] of Object.entries({ strict, dontFragment, metadata })) {
     if (typeof value !== "boolean") throw wrongType(name, "a boolean", value);
   }
-  return { sendQueue, strict, dontFragment, metadata };
+  if (fd !== undefined) wholeNumber("fd", fd, 0, 0x7fff_ffff);
+  return { sendQueue, strict, dontFragment, metadata, fd };
 }
 
 /** Gives back the most bytes that `recvmsg` may give. */

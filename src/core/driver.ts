@@ -36,7 +36,13 @@ export interface Stack {
   ended?(): boolean;
   /** Tells the people who run the program of a warning that no listener hears. Without it, nobody is told. */
   warn?(warning: Warning): void;
-  /** @throws `OSError` such as `EMFILE` or `EAFNOSUPPORT`. */
+  /**
+   * The family of a UDP socket that another has opened.
+   *
+   * @throws `OSError` `EBADF`, `ENOTSOCK`, `EINVAL` for what is no UDP socket, `EBUSY` for one of this package; `ENOTSUP`.
+   */
+  familyOf(fd: number): Family;
+  /** @throws `OSError` such as `EMFILE` or `EAFNOSUPPORT`, and as `familyOf` where the options have a descriptor. */
   open(family: Family, options: DriverOptions, events: DriverEvents): Driver;
 }
 
@@ -46,6 +52,8 @@ export interface DriverOptions {
   readonly dontFragment: boolean;
   /** How datagrams came is to be told. */
   readonly metadata: boolean;
+  /** The descriptor of the socket, where another has opened it: it may be bound, and connected. */
+  readonly fd: number | undefined;
 }
 
 /** Time, so that nothing above a driver reads the real one. */

@@ -91,6 +91,7 @@ export class Engine implements SenderHost, ReceiverHost {
       stack.clock,
       (change) => tell("pathMtu", change),
     );
+    if (options.fd !== undefined) this.#adoptPeer();
     this.groups = new GroupWatch(this.driver, (warning) => tell("warning", warning));
     this.sender = new Sender(this, options.sendQueue);
     this.receiver = new Receiver(this);
@@ -166,6 +167,17 @@ export class Engine implements SenderHost, ReceiverHost {
     if (to) this.ledger.watchUnreachable();
     this.groups.connected(this.peer);
     if (this.#waiting) this.groups.waits();
+  }
+
+  /** The peer of a socket that another has opened, and may have connected. */
+  #adoptPeer(): void {
+    try {
+      this.peer = this.driver.remote();
+    } catch (error) {
+      if (!(error instanceof OSError) || error.code !== "ENOTCONN") throw error;
+      return;
+    }
+    this.ledger.watchUnreachable();
   }
 
   /** Goes back to the peer that was; without a way there, the socket is unconnected and says so. */

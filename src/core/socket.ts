@@ -82,15 +82,22 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   /** Made by `socket()`, and by the hosts of a simulated network. */
   constructor(stack: Stack, family: Family, options: SocketOptions = {}) {
     super();
-    const { receiveBuffer = 4 << 20, sendBuffer = 4 << 20 } = options;
     this.family = family;
     this.#stack = stack;
     this.#engine = new Engine(stack, family, checkOptions(options), (event, message) =>
       this.#tell(event, message),
     );
+    this.#connects = this.#engine.peer !== null;
+    const adopted = options.fd !== undefined;
     try {
-      this.setsockopt(c.SOL_SOCKET, c.SO_RCVBUF, receiveBuffer);
-      this.setsockopt(c.SOL_SOCKET, c.SO_SNDBUF, sendBuffer);
+      for (const [option, bytes] of [
+        [c.SO_RCVBUF, options.receiveBuffer],
+        [c.SO_SNDBUF, options.sendBuffer],
+      ] as const) {
+        // A supervisor may give a socket more than this process could ask for.
+        if (adopted && bytes === undefined && this.getsockopt(c.SOL_SOCKET, option) > usualBuffer) continue;
+        this.setsockopt(c.SOL_SOCKET, option, bytes ?? 4 << 20);
+      }
     } catch (error) {
       this.#engine.close(() => undefined);
       throw error;
@@ -627,6 +634,9 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     });
   }
 }
+
+/** What `SO_RCVBUF` and `SO_SNDBUF` read at most where nobody made them larger: twice Linux's default limit. */
+const usualBuffer = 2 * 212_992;
 
 /** The number of what the kernel gave for a C `int`: of some options one byte alone. */
 function numberOf(bytes: Buffer): number {

@@ -16,6 +16,7 @@ import { realClock } from "../clock.js";
 import { bufferSize } from "../buffers.js";
 import { cannotReturn, goneText } from "../local-address.js";
 import { checkBindScope, destinationFor, hostFor } from "../interfaces.js";
+import { claimDescriptor, releaseDescriptor } from "./adoption.js";
 import { codeOfError, toOSError } from "./errors.js";
 import { DgramOptions } from "./options.js";
 
@@ -62,13 +63,25 @@ export class DgramDriver implements Driver {
   #next = 0;
   #keeper: NodeJS.Timeout | undefined;
   #closed = false;
+  readonly #fd: number | undefined;
 
-  constructor(capabilities: Capabilities, family: Family, events: DriverEvents) {
+  /** @param fd the descriptor of a socket that another has opened and bound. */
+  constructor(capabilities: Capabilities, family: Family, fd: number | undefined, events: DriverEvents) {
     this.capabilities = capabilities;
     this.#family = family;
     this.#events = events;
     this.#options = new DgramOptions(family);
     this.#boundTo = anyAddress(family);
+    this.#fd = fd;
+    if (fd === undefined) return;
+    claimDescriptor(fd, family);
+    try {
+      this.#socket = this.#make((socket) => socket.bind({ fd, exclusive: true }));
+      this.#boundTo = this.local();
+    } catch (error) {
+      releaseDescriptor(fd);
+      throw toOSError(error, "socket");
+    }
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
@@ -102,7 +115,7 @@ export class DgramDriver implements Driver {
   }
 
   remote(): Endpoint {
-    if (!this.#socket) throw new OSError("ENOTCONN", { syscall: "getpeername" });
+    if (!this.#socket || !this.#peer) throw new OSError("ENOTCONN", { syscall: "getpeername" });
     const { address, port } = this.#socket.remoteAddress();
     return sharedAddress(address, port) as Endpoint;
   }
@@ -216,6 +229,7 @@ export class DgramDriver implements Driver {
     clearInterval(this.#keeper);
     this.#socket?.removeAllListeners().close();
     this.#socket = undefined;
+    if (this.#fd !== undefined) releaseDescriptor(this.#fd);
     const datagrams = this.#end - this.#first;
     const unread = { datagrams, bytes: this.#queuedBytes - datagrams * overheadBytes };
     this.#queue.length = this.#first = this.#end = this.#queuedBytes = 0;
@@ -227,6 +241,13 @@ export class DgramDriver implements Driver {
     if (this.#closed) throw new OSError("EBADF", { syscall: "bind", address: at.host, port: at.port });
     const host = hostFor(at, "bind");
     checkBindScope(at);
+    const bind = (socket: dgram.Socket): void =>
+      void socket.bind({ address: host, port: at.port, exclusive: true });
+    return this.#make(bind, at);
+  }
+
+  /** A socket of Node's, once `bind` has given it an address; `at` is that, where an error is to tell it. */
+  #make(bind: (socket: dgram.Socket) => void, at?: Endpoint): dgram.Socket {
     const socket = dgram.createSocket({
       type: this.#family === AF_INET ? "udp4" : "udp6",
       lookup: (host, _options, done) => done(null, host, this.#family === AF_INET ? 4 : 6),
@@ -234,7 +255,7 @@ export class DgramDriver implements Driver {
     });
     let failed: Error | undefined;
     socket.on("error", (error) => (failed = error));
-    socket.bind({ address: host, port: at.port, exclusive: true });
+    bind(socket);
     if (failed) {
       socket.close();
       throw toOSError(failed, "bind", at);

@@ -7,6 +7,7 @@ import { interfaceNumber } from "../interfaces.js";
 import { randomUint32 } from "../random.js";
 import { resolve } from "../resolver.js";
 import { warn } from "../warn.js";
+import { familyOfDescriptor } from "./adoption.js";
 import { DgramDriver } from "./driver.js";
 import { hasReusePort } from "./options.js";
 
@@ -30,6 +31,7 @@ const capabilities: Capabilities = Object.freeze({
   blockSource: unavailable(native("has no call that blocks a source")),
   optionReadback: unavailable(native("reads no option but the buffer sizes")),
   allOptions: unavailable(native("has no call for IP_TOS, SO_PRIORITY and others")),
+  descriptors: available,
   kernelOptions: unavailable(native("passes no option to the kernel by its number")),
 });
 
@@ -43,8 +45,9 @@ export const dgramStack: Stack = {
   warn,
   resolve,
   interfaceNumber,
-  open(family, { dontFragment }, events) {
-    if (!dontFragment) return new DgramDriver(capabilities, family, events);
+  familyOf: familyOfDescriptor,
+  open(family, { dontFragment, fd }, events) {
+    if (!dontFragment) return new DgramDriver(capabilities, family, fd, events);
     const text = "the dgram driver cannot forbid fragments (dontFragment): the native driver can";
     throw new OSError("ENOTSUP", { syscall: "socket", text });
   },

@@ -94,8 +94,13 @@ export function readSent(result: number): SendResult {
 
 /** The addon, and the arrays that the sockets of this thread share with it. */
 export interface Addon {
-  /** @returns the handle, or a negative errno. */
-  open(family: number, callback: (events: number) => void): Handle | number;
+  /**
+   * @param fd the descriptor of a socket that another has opened.
+   * @returns the handle, or a negative errno.
+   */
+  open(family: number, callback: (events: number) => void, fd?: number): Handle | number;
+  /** @returns the family of a UDP socket, or a negative errno that says what the descriptor is. */
+  familyOf(fd: number): number;
   /** @returns 0 when no interface has this name. */
   interfaceIndex(name: string): number;
   /** @returns `""` when no interface has this index. */
@@ -134,7 +139,8 @@ export interface Addon {
 interface Binary {
   readonly version: number;
   readonly methods: Handle;
-  open(self: object, family: number, callback: (events: number) => void): number;
+  open(self: object, family: number, callback: (events: number) => void, fd: number): number;
+  familyOf(fd: number): number;
   share(
     slab: Uint8Array,
     lengths: Int32Array,
@@ -210,11 +216,12 @@ function share(binary: Binary): Addon {
     inbox,
     outbox,
     reports,
-    open(family, callback) {
+    open(family, callback, fd = -1) {
       const handle = Object.create(binary.methods) as Handle;
-      const error = binary.open(handle, family, callback);
+      const error = binary.open(handle, family, callback, fd);
       return error === 0 ? handle : error;
     },
+    familyOf: (fd) => binary.familyOf(fd),
     interfaceIndex: (name) => binary.interfaceIndex(name),
     interfaceName: (index) => binary.interfaceName(index),
   };

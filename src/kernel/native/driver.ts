@@ -3,7 +3,15 @@ import { markAsUntransferable } from "node:worker_threads";
 
 import { type Endpoint, type Family, anyAddress, isOverIPv4 } from "../../core/address.js";
 import { boundElsewhereText, peerOf } from "../../core/scopes.js";
-import { AF_INET, IPPROTO_IP, IPPROTO_IPV6, IPV6_TCLASS, IP_TOS, SOL_SOCKET } from "../../core/constants.js";
+import {
+  AF_INET,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_TCLASS,
+  IP_TOS,
+  SO_RCVBUF,
+  SOL_SOCKET,
+} from "../../core/constants.js";
 import { type Capabilities, unavailable } from "../../core/capabilities.js";
 import { Chunks } from "../../core/chunks.js";
 import type { Closing, Driver, DriverEvents, DriverOptions, LedgerEvent, Sink } from "../../core/driver.js";
@@ -32,7 +40,8 @@ import {
   slotBytes,
   writable,
 } from "./addon.js";
-import { int32, littleEndian } from "../../core/bytes.js";
+import { adoptionRefused } from "./adoption.js";
+import { fromInt32, int32, littleEndian } from "../../core/bytes.js";
 import { Deliveries } from "./delivery.js";
 import { askForErrors, askForMetadata, forbidFragments, withProbing } from "./knowing.js";
 import type { Names } from "./names.js";
@@ -113,12 +122,18 @@ export class NativeDriver implements Driver {
     this.#family = family;
     this.#events = events;
     this.#boundTo = anyAddress(family);
-    const handle = addon.open(family, (told) => this.#told(told));
-    if (typeof handle === "number") throw fromErrno(-handle, { syscall: "socket" });
+    const { fd } = options;
+    const handle = addon.open(family, (told) => this.#told(told), fd);
+    if (typeof handle === "number") {
+      throw fd === undefined
+        ? fromErrno(-handle, { syscall: "socket" })
+        : adoptionRefused(fd, -handle, family);
+    }
     this.#handle = handle;
     this.#news = new News(addon, names, (event) => this.#tell(event));
     handle.segment(capabilities.segmentation.available);
     try {
+      if (fd !== undefined) this.#adopt();
       // Never again: merged datagrams that wait would lose their boundaries.
       if (capabilities.coalescing.available)
         this.#check(handle.setOption(SOL_UDP, UDP_GRO, int32(1)), "socket");
@@ -131,6 +146,16 @@ export class NativeDriver implements Driver {
       handle.close();
       throw error;
     }
+  }
+
+  /** Takes over what the socket has from whoever opened it. */
+  #adopt(): void {
+    this.#boundTo = this.local();
+    const name = Buffer.alloc(nameBytes);
+    if (this.#handle.remote(name) > 0) this.#peer = this.#names.read(name);
+    const size = Buffer.alloc(4);
+    this.#check(this.#handle.getOption(SOL_SOCKET, SO_RCVBUF, size), "socket");
+    this.#askedBytes = fromInt32(size) / 2;
   }
 
   get capabilities(): Capabilities {

@@ -1,4 +1,5 @@
 import { type Capabilities, available } from "../../core/capabilities.js";
+import type { Family } from "../../core/address.js";
 import { AF_INET } from "../../core/constants.js";
 import type { Stack } from "../../core/driver.js";
 import { codeOf } from "../../core/errno.js";
@@ -9,6 +10,7 @@ import { randomUint32 } from "../random.js";
 import { resolve } from "../resolver.js";
 import { warn } from "../warn.js";
 import { loadAddon } from "./addon.js";
+import { adoptionRefused } from "./adoption.js";
 import { NativeDriver } from "./driver.js";
 import { knowledge } from "./knowing.js";
 import { Names } from "./names.js";
@@ -49,6 +51,7 @@ function load(): NativeSupport {
     blockSource: available,
     optionReadback: available,
     allOptions: available,
+    descriptors: available,
     kernelOptions: available,
   });
   probe.close();
@@ -62,6 +65,11 @@ function load(): NativeSupport {
       warn,
       resolve,
       interfaceNumber: (name) => addon.interfaceIndex(name) || undefined,
+      familyOf(fd) {
+        const family = addon.familyOf(fd);
+        if (family < 0) throw adoptionRefused(fd, -family);
+        return family as Family;
+      },
       open: (family, options, events) =>
         new NativeDriver(addon, names, capabilities, family, options, events),
     },

@@ -1,5 +1,6 @@
 import { type Capabilities, available, unavailable } from "../../core/capabilities.js";
 import type { Stack } from "../../core/driver.js";
+import { OSError } from "../../core/errors.js";
 import { Ledger } from "../../core/stats.js";
 import type { Fabric } from "../node/fabric.js";
 import type { Random } from "../random.js";
@@ -8,6 +9,12 @@ import { SimDriver } from "./driver.js";
 import type { Ip } from "./ip.js";
 
 const alone = unavailable("the simulated network takes datagrams one by one: this is of real kernels");
+
+const noDescriptors = "the simulated network has no descriptors: the native driver adopts them";
+
+function refuseDescriptor(): never {
+  throw new OSError("ENOTSUP", { syscall: "socket", text: noDescriptors });
+}
 
 const capabilities: Capabilities = Object.freeze({
   batching: alone,
@@ -23,6 +30,7 @@ const capabilities: Capabilities = Object.freeze({
   blockSource: available,
   optionReadback: available,
   allOptions: available,
+  descriptors: unavailable(noDescriptors),
   kernelOptions: unavailable(
     "the simulated network has no kernel to pass options to: the native driver does",
   ),
@@ -52,7 +60,9 @@ export function simStack(parts: SimStackParts): Stack {
     resolve,
     interfaceNumber: (name) => ip.interface(name)?.index,
     ended: () => fabric.ending,
+    familyOf: refuseDescriptor,
     open(family, options, events) {
+      if (options.fd !== undefined) refuseDescriptor();
       const driver = new SimDriver({ fabric, ip, rank, capabilities, family, options, events, closed });
       opened(driver);
       return driver;

@@ -1,0 +1,13 @@
+/** Answers each datagram with itself, on the sockets that systemd passes. */
+import { type Socket, socketsFromSystemd } from "datagram";
+
+async function serve(socket: Socket): Promise<void> {
+  for await (const datagram of socket) await datagram.reply(datagram.data);
+}
+
+const passed = socketsFromSystemd();
+if (passed.length === 0) throw new Error("systemd passed no socket: start datagram-echo.socket");
+for (const { name, socket } of passed) console.log(`${name} at ${socket.getsockname()}`);
+// systemd keeps the sockets: what comes until the next start waits in them.
+process.once("SIGTERM", () => passed.forEach(({ socket }) => void socket.close()));
+await Promise.all(passed.map(({ socket }) => serve(socket)));

@@ -1,0 +1,82 @@
+import { fstatSync, readFileSync, readlinkSync } from "node:fs";
+
+import type { Family } from "../../core/address.js";
+import { AF_INET, AF_INET6 } from "../../core/constants.js";
+import { OSError } from "../../core/errors.js";
+
+/** The descriptors that sockets of this thread have. */
+const adopted = new Set<number>();
+
+/**
+ * Claims a descriptor for a socket, once it is known to be a UDP socket of `family` that is bound and not connected.
+ *
+ * @throws `OSError` `EBADF`, `ENOTSOCK`, `EINVAL`, `EBUSY`, and `ENOTSUP` for what the native driver alone can adopt.
+ */
+export function claimDescriptor(fd: number, family: Family): void {
+  const found = familyOfDescriptor(fd);
+  if (found !== family)
+    throw refusal("EINVAL", fd, `is no ${family === AF_INET ? "AF_INET" : "AF_INET6"} socket`);
+  adopted.add(fd);
+}
+
+/** A socket that had a descriptor is closed, and the descriptor with it. */
+export function releaseDescriptor(fd: number): void {
+  adopted.delete(fd);
+}
+
+/** The family of a UDP socket that a descriptor names; fails as `claimDescriptor` does. */
+export function familyOfDescriptor(fd: number): Family {
+  if (adopted.has(fd)) throw refusal("EBUSY", fd, "is a socket of this package already");
+  let isSocket: boolean;
+  try {
+    isSocket = fstatSync(fd).isSocket();
+  } catch {
+    throw refusal("EBADF", fd, "is not open in this process");
+  }
+  if (!isSocket) throw refusal("ENOTSOCK", fd, "is no socket");
+  if (fd === 0) throw refusal("ENOTSUP", fd, "cannot be adopted by the dgram driver: the native driver can");
+  const found = lookUp(fd);
+  if (!found) {
+    throw refusal(
+      "EINVAL",
+      fd,
+      "is no bound UDP socket (node:net adopts stream sockets, with listen({ fd }))",
+    );
+  }
+  if (found.connected) {
+    throw refusal(
+      "ENOTSUP",
+      fd,
+      "is connected, and the dgram driver does not see its peer: the native driver does",
+    );
+  }
+  return found.family;
+}
+
+/** What the system's tables of UDP sockets say of one (proc_net(5)): `node:dgram` cannot be asked. */
+function lookUp(fd: number): { family: Family; connected: boolean } | undefined {
+  for (const [family, table] of [
+    [AF_INET, "udp"],
+    [AF_INET6, "udp6"],
+  ] as const) {
+    let inode: string | undefined;
+    let rows: string[];
+    try {
+      inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
+      rows = readFileSync(`/proc/self/net/${table}`, "utf8").split("\n").slice(1);
+    } catch (error) {
+      const text = "cannot be looked at: the dgram driver adopts on Linux, with /proc";
+      throw refusal("ENOTSUP", fd, text, error);
+    }
+    for (const row of rows) {
+      const fields = row.trim().split(/\s+/);
+      if (inode !== undefined && fields[9] === inode)
+        return { family, connected: fields[2]?.endsWith(":0000") !== true };
+    }
+  }
+  return undefined;
+}
+
+function refusal(code: string, fd: number, text: string, cause?: unknown): OSError {
+  return new OSError(code, { syscall: "socket", text: `descriptor ${fd} ${text}`, cause });
+}

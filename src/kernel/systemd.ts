@@ -1,0 +1,110 @@
+import type { SocketOptions } from "../core/arguments.js";
+import { SOCK_DGRAM } from "../core/constants.js";
+import type { Stack } from "../core/driver.js";
+import { OSError, wrongType } from "../core/errors.js";
+import { fieldsOf, refuseUnknown } from "../core/fields.js";
+import { openSocket } from "../core/open.js";
+import type { Socket } from "../core/socket.js";
+import { kernelStack } from "./choice.js";
+
+/** What `socketsFromSystemd` takes: which sockets, and the options of each as `socket()` has them. */
+export interface SystemdOptions extends Omit<SocketOptions, "fd"> {
+  /** Names of the sockets to adopt (`FileDescriptorName=`); others stay as they are. @default all */
+  readonly names?: readonly string[] | undefined;
+}
+
+/** A socket that systemd passed. */
+export interface SystemdSocket {
+  /** `FileDescriptorName=` of its unit, which is the name of the unit by default; `"unknown"` where nobody named it. */
+  readonly name: string;
+  readonly fd: number;
+  readonly socket: Socket;
+}
+
+/** The first descriptor that is passed: `SD_LISTEN_FDS_START`. */
+const first = 3;
+/** Descriptors that are believed to have been passed at most. */
+const most = 65_536;
+const variables = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] as const;
+const optionFields = fieldsOf<SystemdOptions>({
+  names: true,
+  receiveBuffer: true,
+  sendBuffer: true,
+  sendQueue: true,
+  strict: true,
+  dontFragment: true,
+  metadata: true,
+});
+const syscall = "socketsFromSystemd";
+
+/**
+ * The datagram sockets that systemd, or a supervisor that does as systemd, passed to this process (`sd_listen_fds(3)`): bound
+ * already, with what came before the process was there waiting in them. The environment variables are removed, so that a
+ * second call gives none, and child processes take none for theirs.
+ *
+ * @returns them in their order; none where nothing was passed, or to another process.
+ * @throws `OSError` `EINVAL` for variables that make no sense, for a descriptor that is no UDP socket (take those that are by
+ *   `names`), and for a name that was not passed; `EBADF`, `ENOTSOCK`, `EBUSY`, `ENOTSUP` as `socket()` with `fd`;
+ *   `TypeError`, `RangeError` for bad options.
+ */
+export function socketsFromSystemd(options: SystemdOptions = {}): SystemdSocket[] {
+  if (typeof options !== "object" || (options as unknown) === null)
+    throw wrongType("options", "an object", options);
+  refuseUnknown(options, optionFields, "options: a field");
+  const { names: wanted, ...rest } = options;
+  if (wanted !== undefined && !(Array.isArray(wanted) && wanted.every((name) => typeof name === "string")))
+    throw wrongType("names", "an array of strings", wanted);
+  const passed = readEnvironment();
+  const missing =
+    passed.length > 0 ? wanted?.find((name) => !passed.some((each) => each.name === name)) : undefined;
+  if (missing !== undefined) {
+    const others = passed.map(({ name }) => name).join(", ");
+    throw invalid(`no socket ${JSON.stringify(missing)} was passed, but ${others}`);
+  }
+  const stack = kernelStack();
+  // All are looked at before the first is adopted.
+  const taken = passed
+    .filter(({ name }) => wanted === undefined || wanted.includes(name))
+    .map(({ name, fd }) => ({ name, fd, family: familyOf(stack, fd, name) }));
+  return taken.map(({ name, fd, family }) => {
+    const socket = openSocket(() => stack, family, SOCK_DGRAM, { ...rest, fd });
+    return { name, fd, socket };
+  });
+}
+
+/** What was passed to this process, by the environment, which forgets it. */
+function readEnvironment(): { name: string; fd: number }[] {
+  const [pid, count, names] = variables.map((name) => process.env[name]);
+  for (const name of variables) Reflect.deleteProperty(process.env, name);
+  if (pid === undefined || count === undefined) return [];
+  if (positive("LISTEN_PID", pid) !== process.pid) return [];
+  const passed = count === "0" ? 0 : positive("LISTEN_FDS", count);
+  if (passed > most) throw invalid(`LISTEN_FDS is ${count}, above ${most}`);
+  const named = names?.split(":");
+  if (named && named.length !== passed && !(passed === 0 && names === "")) {
+    throw invalid(`LISTEN_FDNAMES has ${named.length} names for ${passed} descriptors`);
+  }
+  return Array.from({ length: passed }, (_, index) => ({
+    name: named?.[index] ?? "unknown",
+    fd: first + index,
+  }));
+}
+
+function positive(variable: string, text: string): number {
+  if (/^[1-9]\d{0,9}$/.test(text)) return Number(text);
+  throw invalid(`${variable} must be a whole number above 0, not ${JSON.stringify(text.slice(0, 40))}`);
+}
+
+function familyOf(stack: Stack, fd: number, name: string): number {
+  try {
+    return stack.familyOf(fd);
+  } catch (error) {
+    if (!(error instanceof OSError)) throw error;
+    const text = `the socket ${JSON.stringify(name)} that systemd passed cannot be adopted: ${error.message}. Name those that can in names`;
+    throw new OSError(error.code, { syscall, text, cause: error });
+  }
+}
+
+function invalid(text: string): OSError {
+  return new OSError("EINVAL", { syscall, text });
+}

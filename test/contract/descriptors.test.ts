@@ -1,0 +1,33 @@
+import { AF_INET, SOCK_DGRAM, socket } from "datagram";
+import { expect } from "vitest";
+
+import { contract } from "./world.js";
+
+const open = (fd: unknown): void => void socket(AF_INET, SOCK_DGRAM, { fd: fd as number }).close();
+
+contract("a descriptor that is no number that one can have is refused", () => {
+  for (const fd of [-1, 1.5, NaN, 2 ** 31])
+    expect(() => open(fd)).toThrow(expect.objectContaining({ code: "ERR_OUT_OF_RANGE" }));
+  for (const fd of ["3", null, {}])
+    expect(() => open(fd)).toThrow(expect.objectContaining({ code: "ERR_INVALID_ARG_TYPE" }));
+});
+
+contract(
+  "a descriptor that is not open is EBADF that names it",
+  () => {
+    const told = { name: "OSError", code: "EBADF", syscall: "socket" };
+    expect(() => open(1_000_000)).toThrow(expect.objectContaining(told));
+    expect(() => open(1_000_000)).toThrow(/descriptor 1000000 is not open/);
+  },
+  "descriptors",
+);
+
+contract(
+  "without the feature, a descriptor is ENOTSUP that names the driver which adopts it",
+  () => {
+    const told = { name: "OSError", code: "ENOTSUP", syscall: "socket" };
+    expect(() => open(3)).toThrow(expect.objectContaining(told));
+    expect(() => open(3)).toThrow(/native/);
+  },
+  "no descriptors",
+);
