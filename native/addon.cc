@@ -14,7 +14,7 @@ namespace datagram {
 namespace {
 
 // To be raised with every change of what JavaScript calls, so that a stale build is refused and not called.
-constexpr int kInterfaceVersion = 5;
+constexpr int kInterfaceVersion = 6;
 // Calls that give a count and one more figure have the count in as many bits, and the other above it.
 constexpr int kCountBits = 16;
 // What send gives: in the lowest bits how many went, or negative an errno; above them the error that a segmented send was

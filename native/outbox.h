@@ -28,6 +28,8 @@ struct Datagram {
   int32_t length;  // bytes of payload
   int32_t peer;    // index into the names; -1 for the connected peer
 };
+// As src/kernel/native/outgoing.ts writes it.
+static_assert(sizeof(Datagram) == 3 * sizeof(int32_t));
 
 // How datagrams to one of the names leave. What is unnamed is as the socket has it.
 struct How {
@@ -37,6 +39,8 @@ struct How {
   int32_t tos;
   uint8_t source[16];  // 4 bytes to a peer of AF_INET; zero leaves it to the kernel
 };
+// As src/kernel/native/hows.ts writes it.
+static_assert(sizeof(How) == 8 * sizeof(int32_t) && offsetof(How, source) == 16);
 constexpr int kHowSource = 1;
 constexpr int kHowTtl = 2;
 constexpr int kHowTos = 4;

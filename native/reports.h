@@ -18,12 +18,15 @@ struct Report {
   int32_t type;
   int32_t code;
 };
+// As src/kernel/native/reports.ts reads them.
+static_assert(sizeof(Report) == 4 * sizeof(int32_t));
 
 struct ReportsHead {
   int32_t count;        // set to 0 by JavaScript, once it has read the reports
   int32_t refused_mtu;  // the MTU over which this host refused the last send; 0 where it did not
   int32_t peer_error;   // what the next call about the connected peer fails with; set to 0 by JavaScript
 };
+static_assert(sizeof(ReportsHead) == 3 * sizeof(int32_t));
 
 // What the sockets of one thread were told. Read by JavaScript after each call that may fill it.
 class Reports {

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { markAsUntransferable } from "node:worker_threads";
 
 /** The interface of native/addon.cc that this file was written for. */
-const interfaceVersion = 5;
+const interfaceVersion = 6;
 /** Messages that one receive gives at most: `kReceiveBatch` of native/inbox.h. */
 const receiveBatch = 32;
 /** Bytes of a slot that a message is received into: `kSlotBytes`. */
