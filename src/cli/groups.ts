@@ -3,7 +3,6 @@
 import type { Endpoint } from "../core/address.js";
 import { formatLiteral, parseLiteral } from "../core/ip.js";
 import {
-  AF_INET,
   AF_INET6,
   IPPROTO_IP,
   IPPROTO_IPV6,
@@ -57,8 +56,10 @@ export async function membershipsOf(
  */
 export function joinAll(s: Socket, memberships: readonly Membership[], from: readonly Endpoint[] = []): void {
   if (memberships.length > 0 && hearsOwnGroupsAlone(s)) {
-    if (s.family === AF_INET) s.setsockopt(IPPROTO_IP, IP_MULTICAST_ALL, false);
-    else s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_ALL, false);
+    // An IPv6 socket may be in groups of both.
+    if (memberships.some(({ group }) => !group.includes(":")))
+      s.setsockopt(IPPROTO_IP, IP_MULTICAST_ALL, false);
+    if (s.family === AF_INET6) s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_ALL, false);
   }
   for (const { group, by } of memberships) {
     if (from.length === 0) s.addMembership(group, by);
