@@ -6,6 +6,7 @@ import type { EngineOptions } from "./engine.js";
 import { outOfRange, wholeNumber, wrongType } from "./errors.js";
 import { anyLimit } from "./failure.js";
 import { fieldsOf, refuseUnknown } from "./fields.js";
+import { parseLiteral } from "./ip.js";
 import type { Borrowed } from "./outbound.js";
 import { type Data, filledBytes, sizeOf, toBytes } from "./payload.js";
 import { checkInterface } from "./options.js";
@@ -247,7 +248,7 @@ export function checkAncillary(
   if (probe !== undefined && typeof probe !== "boolean") throw wrongType("probe", "a boolean", probe);
   return {
     source: source === undefined ? undefined : checkSource(source, family, syscall),
-    interface: at === undefined ? undefined : checkInterface("interface", at),
+    interface: at === undefined ? undefined : checkWay(at),
     ttl: ttl === undefined ? undefined : wholeNumber("ttl", ttl, 1, 255),
     tos: tos === undefined || ecn === undefined ? tos : (tos & 0xfc) | ecn,
     ecn: tos === undefined ? ecn : undefined,
@@ -270,6 +271,14 @@ function isOutgoingField(field: string): boolean {
     default:
       return false;
   }
+}
+
+/** The interface of packet info, which is an index: an address of it would have to be looked up for each datagram. */
+function checkWay(at: unknown): string {
+  const given = checkInterface("interface", at);
+  if (parseLiteral(given))
+    throw outOfRange("interface", "the name or number of an interface (source is the address)", given);
+  return given;
 }
 
 function checkSource(source: unknown, family: Family, syscall: string): Endpoint {

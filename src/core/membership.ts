@@ -1,7 +1,7 @@
 /** Changes of multicast membership: what sockets take, and what their errors say. */
 
 import { Address, type Endpoint, type Family, forFamily, isEndpoint, unmapped } from "./address.js";
-import { scopeConflict } from "./scopes.js";
+import { noInterfaceText, scopeConflict } from "./scopes.js";
 import { AF_INET, AF_INET6 } from "./constants.js";
 import { OSError, wrongType } from "./errors.js";
 import { isMulticast, parseLiteral } from "./ip.js";
@@ -59,7 +59,7 @@ export function checkMembership(
   }
   const from =
     call === "addMembership" || call === "dropMembership" ? undefined : checkSource(call, to, source);
-  const named = at === undefined ? undefined : chosenInterface("interface", at);
+  const named = at === undefined ? undefined : chosenInterface("interface", at, to, call);
   if (to.scope !== undefined || given.scope === undefined)
     return { call, group: to, source: from, interface: named };
   // The scope of a mapped group.
@@ -101,8 +101,7 @@ const texts: Readonly<Record<string, string>> = {
 
 function noInterface({ host }: Endpoint, at: string | undefined): string {
   if (at === undefined) return `no route for ${host}: name the interface`;
-  const kind = parseLiteral(at) ? "has the address" : "is named";
-  return `no network interface here ${kind} ${at}`;
+  return noInterfaceText(at);
 }
 
 function outOfRoom(

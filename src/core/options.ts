@@ -213,7 +213,7 @@ export function checkValue(option: Option, given: unknown): OptionValue {
     case "interface":
       // The system's choice is as `getsockopt` has it.
       return (
-        chosenInterface(option.name, value) ??
+        chosenInterface(option.name, value, option, "setsockopt") ??
         (option.level === c.IPPROTO_IP && option.networkIndex !== true ? c.INADDR_ANY : "")
       );
     case "device":
@@ -228,11 +228,25 @@ export function checkValue(option: Option, given: unknown): OptionValue {
 /**
  * An interface that a program chose, as a string; `undefined` where it leaves the choice to the system: `""`, 0, or an
  * address of all zeros.
+ *
+ * @throws `OSError` `EINVAL` for an address that names no interface of this family; `TypeError`, `RangeError`.
  */
-export function chosenInterface(name: string, value: unknown): string | undefined {
+export function chosenInterface(
+  name: string,
+  value: unknown,
+  { family }: { readonly family?: Family },
+  syscall: string,
+): string | undefined {
   if (value === "") return undefined;
   const given = checkInterface(name, value);
-  return given === "0" || isWildcard(given) ? undefined : given;
+  if (given === "0" || isWildcard(given)) return undefined;
+  const literal = parseLiteral(given);
+  if (literal?.zone !== "" || (family === c.AF_INET && literal.bytes.length === 4)) return given;
+  const text =
+    family === c.AF_INET
+      ? "an interface for IPv4 is given by its name, its number or its IPv4 address"
+      : "an interface for IPv6 is given by its name or number: several may have one address";
+  throw new OSError("EINVAL", { syscall, address: given, text });
 }
 
 /** Gives back an interface's name, number or address, as a string. */

@@ -52,6 +52,12 @@ export function scopeConflictText({ scope = "" }: Address, named: string): strin
   return `the address names the interface ${scope}, and ${named}: name one`;
 }
 
+/** Why there is no interface of a name, a number or an address. */
+export function noInterfaceText(given: string): string {
+  const kind = /^\d+$/.test(given) ? "has the number" : parseLiteral(given) ? "has the address" : "is named";
+  return `no network interface here ${kind} ${given}`;
+}
+
 /** Why a datagram does not leave by the interface that was named, of a socket that is bound to another. */
 export function boundElsewhereText(name: string): string {
   return `the socket may not leave by ${name}: SO_BINDTODEVICE binds it to another interface`;

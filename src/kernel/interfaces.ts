@@ -1,7 +1,13 @@
 import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 
 import { type Endpoint, type Family, isWildcard, unmapped } from "../core/address.js";
-import { bindsToAllText, lacksAddressText, wideScope, withoutWideScope } from "../core/scopes.js";
+import {
+  bindsToAllText,
+  lacksAddressText,
+  noInterfaceText,
+  wideScope,
+  withoutWideScope,
+} from "../core/scopes.js";
 import { AF_INET } from "../core/constants.js";
 import { OSError } from "../core/errors.js";
 import { isMulticast, parseLiteral } from "../core/ip.js";
@@ -10,29 +16,31 @@ import { isMulticast, parseLiteral } from "../core/ip.js";
  * An interface in the form that `node:dgram` takes: an IPv4 address of its own, or `::%name`.
  *
  * @param given the interface's name, or an address: its own one, or an IPv6 one whose zone names it.
+ * @param address what the call is about, for its errors.
  * @throws `OSError` `ENODEV` where there is no such interface; `ENOTSUP` for a number.
  */
-export function interfaceAddress(given: string, family: Family, syscall: string): string {
+export function interfaceAddress(given: string, family: Family, syscall: string, address?: string): string {
   const literal = parseLiteral(given);
   if (family === AF_INET && literal?.bytes.length === 4) {
     if (given === "0.0.0.0" || Object.values(networkInterfaces()).some((each) => hasAddress(each, given)))
       return given;
-    throw new OSError("ENODEV", { syscall, address: given, text: "no interface has this address" });
+    throw new OSError("ENODEV", { syscall, address, text: noInterfaceText(given) });
   }
   // eslint-disable-next-line @typescript-eslint/prefer-nullish-coalescing -- a literal without a zone has an empty one
   const name = literal?.zone || given;
   if (/^\d+$/.test(name)) {
     throw new OSError("ENOTSUP", {
       syscall,
+      address,
       text: `the dgram driver takes an interface's name, not its number ${name}: the native driver takes both`,
     });
   }
   const addresses = networkInterfaces()[name];
-  if (!addresses) throw new OSError("ENODEV", { syscall, address: given });
+  if (!addresses) throw new OSError("ENODEV", { syscall, address, text: noInterfaceText(name) });
   if (family !== AF_INET) return `::%${name}`;
-  const own = addresses.find((address) => address.family === "IPv4");
+  const own = addresses.find((each) => each.family === "IPv4");
   if (!own)
-    throw new OSError("ENODEV", { syscall, address: given, text: "this interface has no IPv4 address" });
+    throw new OSError("ENODEV", { syscall, address, text: `the interface ${name} has no IPv4 address` });
   return own.address;
 }
 
@@ -45,7 +53,8 @@ export function interfaceAddress(given: string, family: Family, syscall: string)
 export function hostFor({ host, port, scope }: Endpoint, syscall: string): string {
   if (scope === undefined) return host;
   const name = interfaceNamed(scope);
-  if (name === undefined) throw new OSError("ENODEV", { syscall, address: host, port });
+  if (name === undefined)
+    throw new OSError("ENODEV", { syscall, address: host, port, text: unknownText(scope) });
   return `${host.slice(0, host.indexOf("%"))}%${name}`;
 }
 
@@ -84,7 +93,7 @@ export function checkBindScope(at: Endpoint): void {
     throw new OSError("EINVAL", { ...about, text: bindsToAllText(host) });
   }
   const name = interfaceNamed(scope);
-  if (name === undefined) throw new OSError("ENODEV", about);
+  if (name === undefined) throw new OSError("ENODEV", { ...about, text: unknownText(scope) });
   if (hasAddress(networkInterfaces()[name], unmapped(plain).host)) return;
   throw new OSError("EADDRNOTAVAIL", { ...about, text: lacksAddressText(name) });
 }
@@ -97,6 +106,13 @@ export function interfaceNamed(scope: string): string | undefined {
     addresses?.some(({ scopeid }) => scopeid !== undefined && scopeid > 0 && String(scopeid) === scope),
   );
   return found?.[0];
+}
+
+/** Of one without an IPv6 address of its link, Node does not tell the number. */
+function unknownText(scope: string): string {
+  return /^\d+$/.test(scope)
+    ? `node:dgram knows no interface by the number ${scope}: give its name`
+    : noInterfaceText(scope);
 }
 
 /** The number of an interface by its name, where it has a link-local address: Node tells of no others. */

@@ -1,4 +1,12 @@
-import { AF_INET6, IPPROTO_IP, IP_MULTICAST_IF, type OSError, type Socket } from "datagram";
+import {
+  AF_INET6,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_MULTICAST_IF,
+  IP_MULTICAST_IF,
+  type OSError,
+  type Socket,
+} from "datagram";
 import { expect } from "vitest";
 
 import { freshGroup } from "./groups.js";
@@ -35,9 +43,45 @@ const open = async ({ socket }: World): Promise<Socket> => {
   return s;
 };
 
+const group = (count: number): string => `239.255.${1 + (count >> 7)}.${1 + (count & 127)}`;
+
+contract("a group above the limit is refused before the socket is bound, too", async (world) => {
+  const early = world.socket();
+  const { most, error } = upToLimit((count) => early.addMembership(group(count), world.loopback));
+  const late = await open(world);
+  expect(upToLimit((count) => late.addMembership(group(count), world.loopback)).most).toBe(most);
+  expect(error.message).toContain(`net.ipv4.igmp_max_memberships allows ${most} groups`);
+  await early.bind(["", 0]);
+});
+
+contract("an interface is given by an address over IPv4 alone, and by one of IPv4", (world) => {
+  const [s, v6] = [world.socket(), world.socket(AF_INET6)];
+  const calls = [
+    () => s.addMembership(group(0), "::1"),
+    () => s.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, "::1"),
+    () => v6.addMembership("ff05::8484", "::1"),
+    () => v6.addMembership("ff05::8484", "127.0.0.1"),
+    () => v6.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF, "::1"),
+  ];
+  for (const call of calls) {
+    const error = errorOf(call);
+    expect(error.code).toBe("EINVAL");
+    expect(error.message).toMatch(/an interface for IPv[46] is given by its name/);
+  }
+});
+
+contract("the interface of one datagram is no address", async ({ socket }) => {
+  const s = socket();
+  const address = ["127.0.0.1", 9] as const;
+  for (const call of [
+    s.sendmsg({ data: "x", address, interface: "127.0.0.1" }),
+    s.sendMany([{ data: "x", address, interface: "::1" }]),
+  ])
+    await expect(call).rejects.toThrow(/^interface must be the name or number of an interface/);
+});
+
 contract("a group above the limit of a socket is ENOBUFS, with the setting and its value", async (world) => {
   const s = await open(world);
-  const group = (count: number): string => `239.255.${1 + (count >> 7)}.${1 + (count & 127)}`;
   const { most, error } = upToLimit((count) => s.addMembership(group(count), world.loopback));
   expect(error).toMatchObject({ code: "ENOBUFS", syscall: "addMembership", address: group(most) });
   expect(error.message).toBe(
@@ -53,9 +97,9 @@ contract("a group above the limit of a socket is ENOBUFS, with the setting and i
 contract("a source above the limit of a group is ENOBUFS, with the setting and its value", async (world) => {
   const [s, v6] = [await open(world), world.socket(AF_INET6)];
   await v6.bind(["", 0]);
-  const [group, group6] = [freshGroup(s), freshGroup(v6)];
-  const v4 = upToLimit((count) => s.addSourceMembership(`10.0.0.${1 + count}`, group, world.loopback));
-  expect(v4.error).toMatchObject({ code: "ENOBUFS", syscall: "addSourceMembership", address: group });
+  const [group4, group6] = [freshGroup(s), freshGroup(v6)];
+  const v4 = upToLimit((count) => s.addSourceMembership(`10.0.0.${1 + count}`, group4, world.loopback));
+  expect(v4.error).toMatchObject({ code: "ENOBUFS", syscall: "addSourceMembership", address: group4 });
   expect(v4.error.message).toContain(`net.ipv4.igmp_max_msf allows ${v4.most} sources of one group`);
   const late = upToLimit((count) =>
     v6.addSourceMembership(`2001:db8::${(1 + count).toString(16)}`, group6, world.loopback),
@@ -67,18 +111,19 @@ contract("a source above the limit of a group is ENOBUFS, with the setting and i
 contract("no message of a membership has a port, and each names what to do", async (world) => {
   const [early, late] = [world.socket(), await open(world)];
   for (const s of [early, late]) {
-    const group = freshGroup(s);
-    s.addMembership(group, world.loopback);
-    expect(errorOf(() => s.addMembership(group, world.loopback)).message).toBe(
-      `addMembership ${group}: this group was joined already (EADDRINUSE)`,
+    const fresh = freshGroup(s);
+    s.addMembership(fresh, world.loopback);
+    expect(errorOf(() => s.addMembership(fresh, world.loopback)).message).toBe(
+      `addMembership ${fresh}: this group was joined already (EADDRINUSE)`,
     );
-    s.dropMembership(group, world.loopback);
-    expect(errorOf(() => s.dropMembership(group, world.loopback)).message).toBe(
-      `dropMembership ${group}: this group was not joined (EADDRNOTAVAIL)`,
+    s.dropMembership(fresh, world.loopback);
+    expect(errorOf(() => s.dropMembership(fresh, world.loopback)).message).toBe(
+      `dropMembership ${fresh}: this group was not joined (EADDRNOTAVAIL)`,
     );
-    expect(errorOf(() => s.addMembership(group, "nosuch0"))).toMatchObject({ code: "ENODEV" });
-    expect(errorOf(() => s.addMembership(group, "nosuch0")).message).toMatch(/nosuch0/);
-    expect(errorOf(() => s.addMembership(group, world.elsewhere())).message).toContain(world.elsewhere());
+    expect(errorOf(() => s.addMembership(fresh, "nosuch0")).message).toBe(
+      `addMembership ${fresh}: no network interface here is named nosuch0 (ENODEV)`,
+    );
+    expect(errorOf(() => s.addMembership(fresh, world.elsewhere())).message).toContain(world.elsewhere());
   }
   const sender = world.socket();
   const unknown = errorOf(() => sender.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, "nosuch0"));

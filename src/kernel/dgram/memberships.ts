@@ -1,6 +1,8 @@
 import type dgram from "node:dgram";
 
 import { scopeConflict } from "../../core/scopes.js";
+import type { Family } from "../../core/address.js";
+import { AF_INET } from "../../core/constants.js";
 import { OSError } from "../../core/errors.js";
 import type { Membership, MembershipCall } from "../../core/membership.js";
 import { type SourceFilter, changeFilter } from "../../core/source-filter.js";
@@ -10,6 +12,8 @@ import { codeOfError } from "./errors.js";
 
 /** A group that was joined, on an interface in the form that `node:dgram` takes. */
 interface Joined {
+  /** The call that joined it. */
+  readonly change: Membership;
   readonly group: string;
   readonly at: string | undefined;
   readonly filter: SourceFilter;
@@ -36,8 +40,10 @@ export class DgramMemberships {
     const from = source?.host ?? "";
     const after = changeFilter(call, before, from, membershipLimits(group.family).sources);
     if (!socket) {
+      if (before === undefined && typeof after === "object" && this.#isFull(group.family))
+        throw membershipRefused("ENOBUFS", change);
       if (typeof after === "string") throw membershipRefused(after, change);
-      this.#keep(key, after && { group: host, at, filter: after });
+      this.#keep(key, after && { change, group: host, at, filter: after });
       return;
     }
     try {
@@ -52,15 +58,26 @@ export class DgramMemberships {
     }
     // Where the list knew otherwise, an interface was made anew.
     const known = typeof after === "string" ? changeFilter(call, undefined, from, 1) : after;
-    this.#keep(key, typeof known === "object" ? { group: host, at, filter: known } : undefined);
+    this.#keep(key, typeof known === "object" ? { change, group: host, at, filter: known } : undefined);
   }
 
-  /** Joins everything on a socket that has just been opened. */
+  /** Joins everything on a socket that has just been opened. @throws `OSError` of the first that the kernel refuses. */
   replay(socket: dgram.Socket): void {
-    for (const { group, at, filter } of this.#joined.values()) {
-      if (filter.all) socket.addMembership(group, at);
-      else for (const source of filter.sources) socket.addSourceSpecificMembership(source, group, at);
+    for (const { change, group, at, filter } of this.#joined.values()) {
+      try {
+        if (filter.all) socket.addMembership(group, at);
+        else for (const source of filter.sources) socket.addSourceSpecificMembership(source, group, at);
+      } catch (error) {
+        throw membershipRefused(codeOfError(error), change, error);
+      }
     }
+  }
+
+  /** Whether the kernel would take no more groups of this family, as far as its settings tell. */
+  #isFull(family: Family): boolean {
+    if (family !== AF_INET) return false;
+    const joined = [...this.#joined.values()].filter(({ change }) => change.group.family === family);
+    return joined.length >= membershipLimits(family).groups;
   }
 
   #keep(key: string, joined: Joined | undefined): void {
@@ -94,9 +111,9 @@ function apply(
 /** The interface on which a group is met: that of its scope, or `at`. */
 function groupInterface({ call, group, interface: at }: Membership): string | undefined {
   const { family, scope } = group;
-  const named = at === undefined ? undefined : interfaceAddress(at, family, call);
+  const named = at === undefined ? undefined : interfaceAddress(at, family, call, group.host);
   if (scope === undefined) return named;
-  const scoped = interfaceAddress(interfaceNamed(scope) ?? scope, family, call);
+  const scoped = interfaceAddress(interfaceNamed(scope) ?? scope, family, call, group.host);
   if (named !== undefined && named !== scoped) throw scopeConflict(call, group, `the call names ${at}`);
   return scoped;
 }

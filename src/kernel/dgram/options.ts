@@ -150,7 +150,7 @@ export class DgramOptions {
       const apply = applied[name];
       if (apply) attempt("setsockopt", () => apply(socket, value));
     }
-    attempt("addMembership", () => this.#memberships.replay(socket));
+    this.#memberships.replay(socket);
   }
 }
 

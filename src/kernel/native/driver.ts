@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import { markAsUntransferable } from "node:worker_threads";
 
 import { type Endpoint, type Family, anyAddress, isOverIPv4 } from "../../core/address.js";
-import { boundElsewhereText, peerOf } from "../../core/scopes.js";
+import { boundElsewhereText, noInterfaceText, peerOf } from "../../core/scopes.js";
 import {
   AF_INET,
   IPPROTO_IP,
@@ -456,6 +456,7 @@ export class NativeDriver implements Driver {
     const by = batch.how(index)?.interface ?? destination?.scope;
     if (code === "EINVAL" && by !== undefined && !source)
       return failure(code, to, peer, { text: boundElsewhereText(by) });
+    if (code === "ENODEV" && by !== undefined) return failure(code, to, peer, { text: noInterfaceText(by) });
     // Of a source that is not this host's, IPv4 and IPv6 say different things.
     if (!source || (code !== "EINVAL" && code !== "ENETUNREACH")) {
       const text = this.#news.text() ?? goneText(code, this.local(), this.#boundTo);

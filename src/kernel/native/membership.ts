@@ -44,8 +44,8 @@ export function encodeMembership(
   }
   // struct group_req, or group_source_req: the interface, the group, the source.
   const value = new Uint8Array(firstStorage + (source ? 2 : 1) * storageBytes);
-  const named = at === undefined ? undefined : zoneIndex(at, names, call);
-  const scoped = group.scope === undefined ? undefined : zoneIndex(group.scope, names, call);
+  const named = at === undefined ? undefined : zoneIndex(at, names, call, group.host);
+  const scoped = group.scope === undefined ? undefined : zoneIndex(group.scope, names, call, group.host);
   if (named !== undefined && scoped !== undefined && named !== scoped)
     throw scopeConflict(call, group, `the call names ${at}`);
   value.set(int32(named ?? scoped ?? 0));

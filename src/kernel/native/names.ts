@@ -1,8 +1,9 @@
 import type { Endpoint, Family } from "../../core/address.js";
 import { sharedAddress } from "../../core/address-cache.js";
 import { AF_INET, AF_INET6 } from "../../core/constants.js";
-import { OSError } from "../../core/errors.js";
+import { OSError, type OSErrorDetails } from "../../core/errors.js";
 import { formatLiteral, parseLiteral } from "../../core/ip.js";
+import { noInterfaceText } from "../../core/scopes.js";
 import { type Addon, nameBytes } from "./addon.js";
 import { littleEndian } from "../../core/bytes.js";
 
@@ -63,11 +64,12 @@ export class Names {
   /**
    * The index of an interface that is given by its name or number.
    *
+   * @param address what the call is about, for its error.
    * @throws `OSError` `ENODEV`.
    */
-  interfaceIndex(given: string, syscall: string): number {
+  interfaceIndex(given: string, syscall: string, address?: string): number {
     const index = this.#indexOf(given);
-    if (index === undefined) throw new OSError("ENODEV", { syscall, address: given });
+    if (index === undefined) throw noInterface(given, { syscall, address });
     return index;
   }
 
@@ -108,7 +110,7 @@ export class Names {
   #scopeIndex({ host, port }: Endpoint, scope: string, syscall: string): number {
     const index = this.#indexOf(scope);
     if (index !== undefined && index > 0) return index;
-    throw new OSError("ENODEV", { syscall, address: host, port });
+    throw noInterface(scope, { syscall, address: host, port });
   }
 
   /** The index of an interface by its name or number; 0 of the number 0 alone. */
@@ -128,6 +130,10 @@ export class Names {
     const literal = formatLiteral(names.subarray(start + 8, start + 24));
     return sharedAddress(index === 0 ? literal : `${literal}%${this.interfaceName(index)}`, port) as Endpoint;
   }
+}
+
+function noInterface(given: string, about: OSErrorDetails): OSError {
+  return new OSError("ENODEV", { ...about, text: noInterfaceText(given) });
 }
 
 function nameLength(names: Uint8Array, start: number): number {

@@ -64,20 +64,12 @@ function ipMreqn(at: string, names: Names, syscall: string): Uint8Array {
   const value = new Uint8Array(12);
   const literal = parseLiteral(at);
   if (literal?.bytes.length === 4) value.set(literal.bytes, 4);
-  else value.set(int32(names.interfaceIndex(at, syscall)), 8);
+  else value.set(int32(names.interfaceIndex(literal?.zone ?? at, syscall)), 8);
   return value;
 }
 
 /** The index of an interface that is given by name, by number, or by an IPv6 address with a zone; 0 of `""`. */
-export function zoneIndex(given: string, names: Names, syscall: string): number {
+export function zoneIndex(given: string, names: Names, syscall: string, address?: string): number {
   if (given === "") return 0;
-  const zone = parseLiteral(given)?.zone ?? given;
-  if (zone === "") {
-    throw new OSError("EINVAL", {
-      syscall,
-      address: given,
-      text: "an IPv6 interface is given by its name or number",
-    });
-  }
-  return names.interfaceIndex(zone, syscall);
+  return names.interfaceIndex(parseLiteral(given)?.zone ?? given, syscall, address);
 }

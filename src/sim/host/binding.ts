@@ -3,6 +3,7 @@ import {
   bindsToAllText,
   boundElsewhereText,
   lacksAddressText,
+  noInterfaceText,
   scopeConflictText,
   wideScope,
   withoutWideScope,
@@ -96,7 +97,8 @@ export class Binding implements Bound {
     const about = { syscall: "bind", address: at.host, port: at.port };
     if (this.port !== 0) throw new OSError("EINVAL", about);
     const host = onTheWire(at.host);
-    if (at.scope !== undefined && !this.#ip.interface(at.scope)) throw new OSError("ENODEV", about);
+    if (at.scope !== undefined && !this.#ip.interface(at.scope))
+      throw new OSError("ENODEV", { ...about, text: noInterfaceText(at.scope) });
     if (!this.#mayBind(host)) throw new OSError("EADDRNOTAVAIL", about);
     this.#checkScope(at, host);
     if (at.port > 0 || !this.options.bindAddressNoPort) this.#take(host, at.port, about);
@@ -115,7 +117,7 @@ export class Binding implements Bound {
     if (!to) return;
     const about = { syscall: "connect", address: to.host, port: to.port };
     const way = this.wayTo(to);
-    if (typeof way === "string") throw new OSError(way, about);
+    if (typeof way === "string") throw new OSError(way, { ...about, ...this.#whyNot(way, to, undefined) });
     if (way.kind === "broadcast" && !this.options.broadcast) throw new OSError("EACCES", about);
     this.#bindAtNeed();
     const host = forSocket(way.destination, this.#family);
@@ -222,6 +224,7 @@ export class Binding implements Bound {
 
   /** Why datagrams cannot leave by what names an interface, where two of them differ. */
   #whyNot(code: string, to: Endpoint, how: Ancillary | undefined): { text?: string } {
+    if (code === "ENODEV") return { text: noInterfaceText(how?.interface ?? to.scope ?? "") };
     if (code !== "EINVAL") return {};
     const named = how?.interface === undefined ? undefined : `interface is ${how.interface}`;
     if (to.scope !== undefined && named !== undefined) return { text: scopeConflictText(to, named) };

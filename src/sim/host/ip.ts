@@ -135,13 +135,16 @@ export class Ip {
 
   /** The interface of a name, a number, or an address of this host; `undefined` where there is none. */
   interface(given: string): Interface | undefined {
-    const named = this.interfaces.find(({ name, index }) => name === given || String(index) === given);
+    const literal = parseLiteral(given);
+    // eslint-disable-next-line @typescript-eslint/prefer-nullish-coalescing -- a literal without a zone has an empty one
+    const called = literal?.zone || given;
+    const named = this.interfaces.find(({ name, index }) => name === called || String(index) === called);
     if (named) return named;
+    if (literal?.zone !== "") return undefined;
     const host = onTheWire(given);
     const own = this.#addresses.find((address) => address.host === host);
     if (own) return this.#segments.of(own) ?? this.lo;
-    const literal = parseLiteral(host);
-    return literal && isLoopback(formatLiteral(literal.bytes)) ? this.lo : undefined;
+    return isLoopback(formatLiteral(literal.bytes)) ? this.lo : undefined;
   }
 
   /** The interface that groups are met on which name none. */
@@ -314,6 +317,8 @@ export class Ip {
     const route = owner ? this.#routes.to(owner) : this.#routes.toRouter();
     if (!route)
       return this.#addresses.some((own) => isWithin(bytesOf(host), own)) ? "EHOSTUNREACH" : "ENETUNREACH";
+    // Where IPv6 has no route by the interface that was named, it sends nothing; IPv4 asks that link for the host all the same.
+    if (by && by !== route && version === 6 && by.out.to.node.kind === "host") return "ENETUNREACH";
     const source = this.#sourceTo(destination, version, by ?? route);
     if (source === undefined) return "ENETUNREACH";
     return { version, destination, kind: "unicast", by: by ?? route, source };

@@ -94,9 +94,9 @@ export function isGroup(host: string): boolean {
 
 /** The address as it is in packets, of one that a socket of either family uses (`::ffff:a.b.c.d`, scopes). */
 export function onTheWire(host: string): string {
-  if (host.startsWith("::ffff:") && host.includes(".")) return host.slice(7);
   const percent = host.indexOf("%");
-  return percent < 0 ? host : host.slice(0, percent);
+  const plain = percent < 0 ? host : host.slice(0, percent);
+  return plain.startsWith("::ffff:") && plain.includes(".") ? plain.slice(7) : plain;
 }
 
 /** The address of a packet as a socket of a family spells it. */

@@ -1,4 +1,5 @@
 import {
+  AF_INET,
   AF_INET6,
   Address,
   IPPROTO_IPV6,
@@ -45,6 +46,18 @@ contract(
       }
       for (const { neighbour } of links) await s.sendto("end", neighbour(AF_INET6));
       expect(await reached(s, 2)).toEqual(["link0 end", "link1 end"]);
+    }
+  },
+  "packetInfo",
+);
+
+contract(
+  "an IPv4 group with a scope, on an IPv6 socket, leaves by the link of its scope",
+  async ({ socket }) => {
+    const s = socket(AF_INET6);
+    for (const link of links) {
+      await s.sendto("who?", [`::ffff:${heardGroups[AF_INET]}%${link.name}`, neighbourPort]);
+      expect(await answer(s)).toBe(`${link.mark}who?`);
     }
   },
   "packetInfo",
@@ -110,8 +123,10 @@ contract(
       expect(await answer(s)).toBe(`${link.mark}hello`);
     }
     const [first, second] = links;
-    // By the other link there is no route to it, or nobody who has the address.
-    await s.sendto("astray", neighbourBy(second, first)).catch(() => undefined);
+    // By the other link there is no route to it.
+    const astray = neighbourBy(second, first);
+    for (const call of [s.sendto("astray", astray), socket(AF_INET6).connect(astray)])
+      expect(await failure(call)).toMatchObject({ code: "ENETUNREACH", address: astray.host });
     await s.sendto("end", first.neighbour(AF_INET6));
     expect(await answer(s)).toBe("link0 end");
   },
@@ -197,7 +212,11 @@ contract("a scope that is no interface is ENODEV, whatever the address and the c
   for (const host of [group, linkLocalGroup, "fe80::1", "fd00:77:1::2", "::1"]) {
     const to: [string, number] = [`${host}%nosuch0`, neighbourPort];
     const calls = [s.sendto("x", to), s.connect(to), s.sendMany(["x"], to)];
-    for (const call of calls) expect(await failure(call)).toMatchObject({ code: "ENODEV", address: to[0] });
+    for (const call of calls) {
+      const refused = await failure(call);
+      expect(refused).toMatchObject({ code: "ENODEV", address: to[0] });
+      expect(refused.message).toContain("no network interface here is named nosuch0");
+    }
     const none = expect.objectContaining({ name: "OSError", code: "ENODEV" }) as Error;
     expect(() => s.pathMtu(to)).toThrow(none);
     expect(() => s.maxPayload(to)).toThrow(none);
