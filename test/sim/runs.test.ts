@@ -235,7 +235,11 @@ test("hosts know each other's names, in the family that is asked for", async () 
     expect(r.getsockname().host).toBe("10.0.0.2");
     await a.socket().sendto("x", ["b", 9000]);
     expect((await r.recvmsg()).source.host).toBe("10.0.0.1");
-    expect(await failure(b.socket(AF_INET6).sendto("x", ["a", 9000]))).toMatchObject({ code: "ENOTFOUND" });
+    // A name with an IPv4 address alone, on an IPv6 socket.
+    const v6 = b.socket(AF_INET6);
+    await v6.connect(["a", 9000]);
+    expect(v6.getpeername().host).toBe("::ffff:10.0.0.1");
+    expect(await failure(v6.sendto("x", ["nobody", 9000]))).toMatchObject({ code: "ENOTFOUND" });
   });
 });
 
