@@ -6,6 +6,7 @@
 
 #include "handle.h"
 #include "inbox.h"
+#include "layout.h"
 #include "outbox.h"
 #include "reports.h"
 #include "socket.h"
@@ -13,14 +14,9 @@
 namespace datagram {
 namespace {
 
-// To be raised with every change of what JavaScript calls, so that a stale build is refused and not called.
+// To be raised with every change of what JavaScript calls, so that a stale build is refused and not called. The numbers that
+// it reads and writes guard themselves: layout.h.
 constexpr int kInterfaceVersion = 6;
-// Calls that give a count and one more figure have the count in as many bits, and the other above it.
-constexpr int kCountBits = 16;
-// What send gives: in the lowest bits how many went, or negative an errno; above them the error that a segmented send was
-// refused with; above that how many datagrams a local rule rejected.
-constexpr int kSentBits = 12;
-constexpr int kRefusedBits = 8;
 
 // What the sockets of one thread share. The arrays belong to JavaScript, which never lets go of them.
 struct Shared {
@@ -415,6 +411,8 @@ napi_value Init(napi_env env, napi_value exports) {
   napi_create_object(env, &methods);
   napi_define_properties(env, methods, sizeof calls / sizeof *calls, calls);
   napi_set_named_property(env, exports, "methods", methods);
+  // One that is not there is refused by name.
+  if (napi_value layout = LayoutOf(env)) napi_set_named_property(env, exports, "layout", layout);
   return exports;
 }
 

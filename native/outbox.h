@@ -28,7 +28,7 @@ struct Datagram {
   int32_t length;  // bytes of payload
   int32_t peer;    // index into the names; -1 for the connected peer
 };
-// As src/kernel/native/outgoing.ts writes it.
+// JavaScript writes it as an Int32Array: layout.cc.
 static_assert(sizeof(Datagram) == 3 * sizeof(int32_t));
 
 // How datagrams to one of the names leave. What is unnamed is as the socket has it.
@@ -39,8 +39,8 @@ struct How {
   int32_t tos;
   uint8_t source[16];  // 4 bytes to a peer of AF_INET; zero leaves it to the kernel
 };
-// As src/kernel/native/hows.ts writes it.
-static_assert(sizeof(How) == 8 * sizeof(int32_t) && offsetof(How, source) == 16);
+// JavaScript writes it as an Int32Array: layout.cc.
+static_assert(sizeof(How) == 8 * sizeof(int32_t));
 constexpr int kHowSource = 1;
 constexpr int kHowTtl = 2;
 constexpr int kHowTos = 4;

@@ -18,7 +18,7 @@ struct Report {
   int32_t type;
   int32_t code;
 };
-// As src/kernel/native/reports.ts reads them.
+// JavaScript reads both as an Int32Array: layout.cc.
 static_assert(sizeof(Report) == 4 * sizeof(int32_t));
 
 struct ReportsHead {

@@ -3,40 +3,10 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { markAsUntransferable } from "node:worker_threads";
 
-/** The interface of native/addon.cc that this file was written for. */
+import { type Layout, layout, layoutDifference } from "./layout.js";
+
+/** The calls of native/addon.cc that this file was written for; `layout` guards the numbers. */
 const interfaceVersion = 6;
-/** Messages that one receive gives at most: `kReceiveBatch` of native/inbox.h. */
-const receiveBatch = 32;
-/** Bytes of a slot that a message is received into: `kSlotBytes`. */
-export const slotBytes = 65_536;
-/** Bytes from one socket name to the next, a `sockaddr_in6`: `kNameBytes`. */
-export const nameBytes = 28;
-/** Datagrams that one send takes at most: `kMostMessages` of native/outbox.h. */
-export const mostDatagrams = 1024;
-/** Numbers that describe a datagram to send, `Datagram`: where its payload starts, its bytes, the index of its peer. */
-export const datagramNumbers = 3;
-/** Numbers that say how a message came, `About` of native/inbox.h. */
-export const aboutNumbers = 12;
-/** Numbers that say how datagrams leave, `How` of native/outbox.h. */
-export const howNumbers = 8;
-/** Reports that the addon holds at most: `kMostReports` of native/reports.h. */
-const mostReports = 256;
-/** Numbers before the reports, `ReportsHead`, and of each, `Report`. */
-export const reportsHeadNumbers = 3;
-export const reportNumbers = 4;
-
-/** Calls that give a count and one more figure have the count in as many bits, `kCountBits`, and the other above it. */
-export const countBits = 16;
-export const countMask: number = (1 << countBits) - 1;
-/** What `send` gives has the number sent, or negative the errno, in so many bits, and as many for the refusal: `kSentBits`. */
-const sentBits = 12;
-const refusedBits = 8;
-
-/** What the callback of a handle is told, and what `poll` asks for. */
-export const readable = 1;
-export const writable = 2;
-/** Told alone: an error waits to be read by `errors`. */
-export const failing = 4;
 
 /** A socket of the addon. Calls give 0 or a count, or a negative errno. `receive`, `send` and `errors` may fill the reports. */
 export interface Handle {
@@ -82,6 +52,7 @@ export interface SendResult {
 
 /** Reads what `Handle.send` gave. */
 export function readSent(result: number): SendResult {
+  const { sentBits, refusedBits } = layout.sendResult;
   const figures = Math.abs(result);
   const low = figures & ((1 << sentBits) - 1);
   return {
@@ -106,38 +77,40 @@ export interface Addon {
   /** @returns `""` when no interface has this index. */
   interfaceName(index: number): string;
   readonly inbox: {
-    /** Slots of `slotBytes`. */
+    /** Slots of `layout.arrays.slotBytes`. */
     readonly slab: Buffer;
     /** The bytes of each message. */
     readonly lengths: Int32Array;
     /** The bytes of each datagram of a merged run but the last; 0 where the message is one datagram. */
     readonly segments: Int32Array;
-    /** The sender of each message, `nameBytes` apart. */
+    /** The sender of each message: a `layout.name` each. */
     readonly names: Buffer;
-    /** How each message came, `aboutNumbers` apart. */
+    /** How each message came: a `layout.about` each. */
     readonly abouts: Int32Array;
   };
   readonly outbox: {
-    /** For each datagram of a send `datagramNumbers`; the peer is an index into `names`, -1 for the connected one. */
+    /** For each datagram of a send a `layout.datagram`; the peer is an index into `names`, -1 for the connected one. */
     readonly datagrams: Int32Array;
-    /** Socket names, `nameBytes` apart, in words of 4 bytes; one of family 0 is the connected peer. */
+    /** Socket names, a `layout.name` each, in words of 4 bytes; one of family 0 is the connected peer. */
     readonly names: Int32Array;
-    /** How datagrams to each name leave, `howNumbers` apart. */
+    /** How datagrams to each name leave: a `layout.how` each. */
     readonly hows: Int32Array;
   };
   readonly reports: {
     /**
-     * Their count, to be set to 0 once they are read; the MTU over which the last send was refused, or 0; the errno that
-     * the next call about the connected peer fails with, to be set to 0, or 0; the reports.
+     * A `layout.reportsHead`: their count, to be set to 0 once they are read; the MTU over which the last send was refused,
+     * or 0; the errno that the next call about the connected peer fails with, to be set to 0, or 0. Then a `layout.report`
+     * each.
      */
     readonly numbers: Int32Array;
-    /** Of each the destination and the sender, `nameBytes` apart; family 0 where it is unknown. */
+    /** Of each the destination and the sender, a `layout.name` each; family 0 where it is unknown. */
     readonly names: Buffer;
   };
 }
 
 interface Binary {
   readonly version: number;
+  readonly layout?: Layout;
   readonly methods: Handle;
   open(self: object, family: number, callback: (events: number) => void, fd: number): number;
   familyOf(fd: number): number;
@@ -176,25 +149,30 @@ export function loadAddon(): Addon | string {
   if (binary.version !== interfaceVersion) {
     return `the addon is of another version of this package (${binary.version}, not ${interfaceVersion}): npm run build:addon`;
   }
+  const difference = layoutDifference(binary.layout);
+  if (difference !== undefined) {
+    return `the addon is of another build of this package (${difference}): npm run build:addon`;
+  }
   return share(binary);
 }
 
 function share(binary: Binary): Addon {
+  const { arrays, name, about, datagram, how, reportsHead, report } = layout;
   const inbox = {
-    slab: Buffer.allocUnsafeSlow(receiveBatch * slotBytes),
-    lengths: new Int32Array(receiveBatch),
-    segments: new Int32Array(receiveBatch),
-    names: Buffer.allocUnsafeSlow(receiveBatch * nameBytes),
-    abouts: new Int32Array(receiveBatch * aboutNumbers),
+    slab: Buffer.allocUnsafeSlow(arrays.received * arrays.slotBytes),
+    lengths: new Int32Array(arrays.received),
+    segments: new Int32Array(arrays.received),
+    names: Buffer.allocUnsafeSlow(arrays.received * name.bytes),
+    abouts: new Int32Array(arrays.received * about.words),
   };
   const outbox = {
-    datagrams: new Int32Array(mostDatagrams * datagramNumbers),
-    names: new Int32Array((mostDatagrams * nameBytes) / 4),
-    hows: new Int32Array(mostDatagrams * howNumbers),
+    datagrams: new Int32Array(arrays.datagrams * datagram.words),
+    names: new Int32Array((arrays.datagrams * name.bytes) / 4),
+    hows: new Int32Array(arrays.datagrams * how.words),
   };
   const reports = {
-    numbers: new Int32Array(reportsHeadNumbers + mostReports * reportNumbers),
-    names: Buffer.alloc(2 * mostReports * nameBytes),
+    numbers: new Int32Array(reportsHead.words + arrays.reports * report.words),
+    names: Buffer.alloc(2 * arrays.reports * name.bytes),
   };
   const shared = [
     inbox.slab,

@@ -4,21 +4,10 @@ import type { Ancillary } from "../../core/ancillary.js";
 import { AF_INET, AF_INET6 } from "../../core/constants.js";
 import type { Delivery } from "../../core/delivery.js";
 import { formatLiteral, isMulticast } from "../../core/ip.js";
-import { aboutNumbers } from "./addon.js";
+import { layout } from "./layout.js";
 import type { Names } from "./names.js";
 
-/** Where the parts of an `About` lie, in numbers of 4 bytes. */
-const at = {
-  interface: 0,
-  ttl: 1,
-  tos: 2,
-  family: 3,
-  destination: 4,
-  source: 8,
-  drops: 9,
-  seconds: 10,
-  nanoseconds: 11,
-};
+const { about: at } = layout;
 
 /** What a delivery needs of its socket, which may be closed by then. */
 interface Host {
@@ -46,7 +35,7 @@ export class Deliveries {
 
   /** How message `index` came. */
   read(abouts: Int32Array, index: number): Delivery {
-    const start = index * aboutNumbers;
+    const start = index * at.words;
     this.#host ??= { names: this.#names, family: this.#family, port: this.#localPort() };
     if (!this.#way?.matches(abouts, start)) this.#way = new Way(this.#host, abouts, start);
     const drops = (abouts[start + at.drops] ?? 0) >>> 0;
@@ -79,7 +68,7 @@ class Way {
   matches(abouts: Int32Array, start: number): boolean {
     const own = this.#numbers;
     if (own[at.interface] !== abouts[start + at.interface]) return false;
-    for (let index = at.family; index < at.drops; index++)
+    for (let index: number = at.family; index < at.drops; index++)
       if (own[index] !== abouts[start + index]) return false;
     return true;
   }

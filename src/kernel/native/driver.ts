@@ -28,22 +28,12 @@ import { bufferSize } from "../buffers.js";
 import { cannotReturn, goneText } from "../local-address.js";
 import { membershipRefused } from "../memberships.js";
 import { checkBindScope } from "../interfaces.js";
-import {
-  type Addon,
-  type Handle,
-  countBits,
-  countMask,
-  failing,
-  nameBytes,
-  readSent,
-  readable,
-  slotBytes,
-  writable,
-} from "./addon.js";
+import { type Addon, type Handle, readSent } from "./addon.js";
 import { adoptionRefused } from "./adoption.js";
 import { fromInt32, int32, littleEndian } from "../../core/bytes.js";
 import { Deliveries } from "./delivery.js";
 import { askForErrors, askForMetadata, forbidFragments, withProbing } from "./knowing.js";
+import { layout } from "./layout.js";
 import type { Names } from "./names.js";
 import { News } from "./news.js";
 import { SOL_UDP, UDP_GRO } from "./offload.js";
@@ -53,6 +43,11 @@ import { describe } from "./outgoing.js";
 import { checkGettable, checkSettable } from "./raw-options.js";
 import { refusedMtu } from "./reports.js";
 
+const { bytes: nameBytes } = layout.name;
+const { slotBytes } = layout.arrays;
+const { readable, writable, failing } = layout.events;
+const { countBits } = layout.receiveResult;
+const countMask = (1 << countBits) - 1;
 /**
  * `SO_MEMINFO` (asm-generic/socket.h): nine uint32s, of which the second is the size of the receive buffer and the last
  * counts its drops (linux/sock_diag.h).

@@ -1,12 +1,9 @@
 import type { Ancillary } from "../../core/ancillary.js";
 import { parseLiteral } from "../../core/ip.js";
-import { howNumbers } from "./addon.js";
+import { layout } from "./layout.js";
 import type { Names } from "./names.js";
 
-/** What a `How` of native/outbox.h names. */
-const names = { source: 1, ttl: 2, tos: 4 } as const;
-/** Where its source address lies, in bytes. */
-const sourceBytes = 16;
+const { how: at, howNames: names } = layout;
 
 const cache = new WeakMap<Ancillary, Int32Array>();
 
@@ -24,22 +21,19 @@ export function howOf(
 ): Int32Array {
   const made = cache.get(ancillary);
   if (made) return made;
-  const { source, interface: at, ttl, ecn } = ancillary;
+  const { source, interface: by, ttl, ecn } = ancillary;
   const tos = ecn === undefined ? ancillary.tos : (socketTos() & 0xfc) | ecn;
-  const how = new Int32Array(howNumbers);
-  if (source !== undefined || at !== undefined) how[0] = names.source;
-  if (at !== undefined) how[1] = known.interfaceIndex(at, syscall);
-  if (ttl !== undefined) {
-    how[0] = (how[0] ?? 0) | names.ttl;
-    how[2] = ttl;
-  }
-  if (tos !== undefined) {
-    how[0] = (how[0] ?? 0) | names.tos;
-    how[3] = tos;
-  }
+  const how = new Int32Array(at.words);
+  how[at.names] =
+    (source !== undefined || by !== undefined ? names.source : 0) |
+    (ttl !== undefined ? names.ttl : 0) |
+    (tos !== undefined ? names.tos : 0);
+  if (by !== undefined) how[at.interface] = known.interfaceIndex(by, syscall);
+  if (ttl !== undefined) how[at.ttl] = ttl;
+  if (tos !== undefined) how[at.tos] = tos;
   if (source !== undefined) {
     const bytes = parseLiteral(source.host)?.bytes ?? new Uint8Array();
-    new Uint8Array(how.buffer).set(bytes, sourceBytes);
+    new Uint8Array(how.buffer).set(bytes, at.source * 4);
   }
   cache.set(ancillary, how);
   return how;

@@ -4,9 +4,11 @@ import { AF_INET, AF_INET6 } from "../../core/constants.js";
 import { OSError, type OSErrorDetails } from "../../core/errors.js";
 import { formatLiteral, parseLiteral } from "../../core/ip.js";
 import { noInterfaceText } from "../../core/scopes.js";
-import { type Addon, nameBytes } from "./addon.js";
+import type { Addon } from "./addon.js";
+import { layout } from "./layout.js";
 import { littleEndian } from "../../core/bytes.js";
 
+const { name: at } = layout;
 /** Senders that are remembered; past that many the memory starts anew. */
 const mostKnown = 4096;
 /** The kernel counts interfaces with an int. */
@@ -44,14 +46,14 @@ export class Names {
   /** Writes the name of an endpoint into `words`, where the names of a send are, at place `slot`; fails as `write` does. */
   writeTo(words: Int32Array, slot: number, endpoint: Endpoint, syscall: string): void {
     const name = this.#name(endpoint, syscall).words;
-    const start = (slot * nameBytes) / 4;
+    const start = (slot * at.bytes) / 4;
     for (let index = 0; index < name.length; index++) words[start + index] = name[index] ?? 0;
   }
 
   /** The endpoint of the socket name that starts at `start`: the same object for the same peer, mostly. */
   read(names: Buffer, start = 0): Endpoint {
-    const high = names.readInt32LE(start);
-    const low = names.readInt32LE(start + 4);
+    const high = names.readInt32LE(start + at.family);
+    const low = names.readInt32LE(start + at.ipv4Address);
     if (this.#last && high === this.#lastHigh && low === this.#lastLow) return this.#last;
     const key = names.toString("latin1", start, start + nameLength(names, start));
     const endpoint = this.#known.get(key) ?? this.#remember(key, this.#decode(names, start));
@@ -98,12 +100,13 @@ export class Names {
     const { host, port, family, scope } = endpoint;
     const bytes = parseLiteral(host)?.bytes;
     if (!bytes) throw new Error(`an endpoint's host is a literal, and ${host} is none`);
-    const name = new Uint8Array(family === AF_INET ? 16 : nameBytes);
+    const name = new Uint8Array(family === AF_INET ? at.ipv4Bytes : at.bytes);
     const view = new DataView(name.buffer);
-    view.setUint16(0, family, littleEndian);
-    view.setUint16(2, port);
-    name.set(bytes, family === AF_INET ? 4 : 8);
-    if (scope !== undefined) view.setUint32(24, this.#scopeIndex(endpoint, scope, syscall), littleEndian);
+    view.setUint16(at.family, family, littleEndian);
+    view.setUint16(at.port, port);
+    name.set(bytes, family === AF_INET ? at.ipv4Address : at.ipv6Address);
+    if (scope !== undefined)
+      view.setUint32(at.scope, this.#scopeIndex(endpoint, scope, syscall), littleEndian);
     return name;
   }
 
@@ -121,13 +124,13 @@ export class Names {
   }
 
   #decode(names: Buffer, start: number): Endpoint {
-    const view = new DataView(names.buffer, names.byteOffset + start, nameBytes);
-    const port = view.getUint16(2);
-    const family = view.getUint16(0, littleEndian) as Family;
-    if (family !== AF_INET6)
-      return sharedAddress(formatLiteral(names.subarray(start + 4, start + 8)), port) as Endpoint;
-    const index = view.getUint32(24, littleEndian);
-    const literal = formatLiteral(names.subarray(start + 8, start + 24));
+    const view = new DataView(names.buffer, names.byteOffset + start, at.bytes);
+    const port = view.getUint16(at.port);
+    const family = view.getUint16(at.family, littleEndian) as Family;
+    const address = start + (family === AF_INET6 ? at.ipv6Address : at.ipv4Address);
+    const literal = formatLiteral(names.subarray(address, address + (family === AF_INET6 ? 16 : 4)));
+    if (family !== AF_INET6) return sharedAddress(literal, port) as Endpoint;
+    const index = view.getUint32(at.scope, littleEndian);
     return sharedAddress(index === 0 ? literal : `${literal}%${this.interfaceName(index)}`, port) as Endpoint;
   }
 }
@@ -137,7 +140,7 @@ function noInterface(given: string, about: OSErrorDetails): OSError {
 }
 
 function nameLength(names: Uint8Array, start: number): number {
-  const family = littleEndian ? names[start] : names[start + 1];
+  const family = names[start + at.family + (littleEndian ? 0 : 1)];
   // The last 8 bytes of a sockaddr_in mean nothing.
-  return family === AF_INET6 ? nameBytes : 8;
+  return family === AF_INET6 ? at.bytes : at.ipv4Address + 4;
 }

@@ -3,6 +3,7 @@ import type { LedgerEvent } from "../../core/driver.js";
 import { codeOf, meaningOf } from "../../core/errno.js";
 import type { Unreachable } from "../../core/events.js";
 import type { Addon } from "./addon.js";
+import { layout } from "./layout.js";
 import type { Names } from "./names.js";
 import { takePeerError, takeReports } from "./reports.js";
 
@@ -35,7 +36,7 @@ export class News {
    * @returns whether the next call about the peer is to fail now.
    */
   take(peer: Endpoint | undefined): boolean {
-    if (this.#addon.reports.numbers[0] === 0) return false;
+    if (this.#addon.reports.numbers[layout.reportsHead.count] === 0) return false;
     for (const event of takeReports(this.#addon, this.#names, peer)) {
       if (event.type === "unreachable" && peer && event.report.destination === peer)
         this.#said = event.report;

@@ -3,9 +3,14 @@ import { scopeConflict, wideScope } from "../../core/scopes.js";
 import { type Ancillary, leaveAlike } from "../../core/ancillary.js";
 import type { OSError } from "../../core/errors.js";
 import type { Outbound } from "../../core/outbound.js";
-import { type Addon, datagramNumbers, howNumbers, mostDatagrams, nameBytes } from "./addon.js";
+import type { Addon } from "./addon.js";
 import { howOf } from "./hows.js";
+import { layout } from "./layout.js";
 import type { Names } from "./names.js";
+
+const { datagrams: mostDatagrams } = layout.arrays;
+const { bytes: nameBytes } = layout.name;
+const { how: howAt, datagram: at } = layout;
 
 /** Names nothing. */
 const asTheSocket: Ancillary = {
@@ -58,19 +63,19 @@ export function describe(
           if (leaving)
             hows.set(
               howOf(leaving, known, "sendmsg", () => tosTo(peer)),
-              slot * howNumbers,
+              slot * howAt.words,
             );
-          else hows[slot * howNumbers] = 0;
+          else hows[slot * howAt.words + howAt.names] = 0;
         }
       } catch (error) {
         if (index === 0) batch.fail(from, error as OSError);
         return index;
       }
     }
-    const at = index * datagramNumbers;
-    datagrams[at] = starts[from + index] ?? 0;
-    datagrams[at + 1] = lengths[from + index] ?? 0;
-    datagrams[at + 2] = slot;
+    const start = index * at.words;
+    datagrams[start + at.start] = starts[from + index] ?? 0;
+    datagrams[start + at.length] = lengths[from + index] ?? 0;
+    datagrams[start + at.peer] = slot;
   }
   return count;
 }

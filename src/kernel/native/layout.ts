@@ -1,0 +1,87 @@
+/**
+ * The memory that TypeScript shares with native/, in numbers, and nowhere else on this side. native/layout.cc has the same
+ * names, with what the compiler says; an addon that differs in one of them is not used. Offsets and sizes of records of
+ * `int32` are in words of 4 bytes.
+ */
+export const layout = {
+  /** What one call takes and fills at most: native/inbox.h, native/outbox.h and native/reports.h. */
+  arrays: {
+    /** Messages of a receive. */
+    received: 32,
+    /** Bytes of the slot that a message is received into. */
+    slotBytes: 65_536,
+    /** Datagrams of a send. */
+    datagrams: 1024,
+    /** Reports that wait until they are read. */
+    reports: 256,
+  },
+  /** A socket name, `sockaddr_in` or `sockaddr_in6`, in bytes. */
+  name: {
+    /** From one name to the next. */
+    bytes: 28,
+    ipv4Bytes: 16,
+    family: 0,
+    port: 2,
+    ipv4Address: 4,
+    ipv6Address: 8,
+    scope: 24,
+  },
+  /** How a message came: `About`. */
+  about: {
+    words: 12,
+    interface: 0,
+    ttl: 1,
+    tos: 2,
+    family: 3,
+    destination: 4,
+    source: 8,
+    drops: 9,
+    seconds: 10,
+    nanoseconds: 11,
+  },
+  /** A datagram to send: `Datagram`. */
+  datagram: { words: 3, start: 0, length: 1, peer: 2 },
+  /** How datagrams leave: `How`. */
+  how: { words: 8, names: 0, interface: 1, ttl: 2, tos: 3, source: 4 },
+  /** The bits of `How.names`. */
+  howNames: { source: 1, ttl: 2, tos: 4 },
+  /** What is before the reports: `ReportsHead`. */
+  reportsHead: { words: 3, count: 0, refusedMtu: 1, peerError: 2 },
+  /** An ICMP error: `Report`. */
+  report: { words: 4, error: 0, version: 1, type: 2, code: 3 },
+  /** The bits of the events that a handle is polled for and told of. */
+  events: {
+    readable: 1,
+    writable: 2,
+    /** Told alone: an error waits to be read by `errors`. */
+    failing: 4,
+  },
+  /** The bits of what `receive` gives: the count, and 1 above it where more may be there. */
+  receiveResult: { countBits: 16 },
+  /** The bits of what `send` gives, from the lowest: the number sent or the errno, the refusal; above them those rejected. */
+  sendResult: { sentBits: 12, refusedBits: 8 },
+} as const;
+
+/** The layout in this form, as an addon exports it or a test alters it. */
+export type Layout = Readonly<Record<string, Readonly<Record<string, number>>>>;
+
+/**
+ * The first number in which an addon's layout is another than this one, as text; `undefined` where all are the same.
+ *
+ * @param exported the addon's, `undefined` of one that exports none.
+ */
+export function layoutDifference(exported: Layout | undefined): string | undefined {
+  const [theirs, ours] = [flat(exported ?? {}), flat(layout)];
+  for (const name of new Set([...ours.keys(), ...theirs.keys()])) {
+    const [there, here] = [theirs.get(name) ?? "missing", ours.get(name) ?? "missing"];
+    if (there !== here) return `${name} is ${there} in the addon, ${here} in this package`;
+  }
+  return undefined;
+}
+
+function flat(groups: Layout): Map<string, number> {
+  const numbers = new Map<string, number>();
+  for (const [group, members] of Object.entries(groups))
+    for (const [name, value] of Object.entries(members)) numbers.set(`${group}.${name}`, value);
+  return numbers;
+}

@@ -1,0 +1,65 @@
+/** What C++ and TypeScript have of the memory they share: an addon that lays it out in another way is not used. */
+
+import { createRequire } from "node:module";
+
+import { describe, expect, test } from "vitest";
+
+import { loadAddon } from "../../src/kernel/native/addon.js";
+import { type Layout, layout, layoutDifference } from "../../src/kernel/native/layout.js";
+import { addonPath, whySkipped } from "../process/programs.js";
+
+const numbers = Object.entries(layout as Layout).flatMap(([group, members]) =>
+  Object.entries(members).map(([name, value]) => ({ group, name, value })),
+);
+
+test("the same numbers are no difference", () => {
+  expect(layoutDifference(structuredClone<Layout>(layout))).toBeUndefined();
+});
+
+test.each(numbers)("another $group.$name is named, with both numbers", ({ group, name, value }) => {
+  const other = { ...layout, [group]: { ...(layout as Layout)[group], [name]: value + 1 } };
+  expect(layoutDifference(other)).toBe(
+    `${group}.${name} is ${value + 1} in the addon, ${value} in this package`,
+  );
+});
+
+test("of two that differ the first is named", () => {
+  const other = { ...layout, datagram: { ...layout.datagram, peer: 3, length: 2 } };
+  expect(layoutDifference(other)).toBe("datagram.length is 2 in the addon, 1 in this package");
+});
+
+test("a number that one of them lacks is a difference", () => {
+  const { words, start, length } = layout.datagram;
+  expect(layoutDifference({ ...layout, datagram: { words, start, length } })).toBe(
+    "datagram.peer is missing in the addon, 2 in this package",
+  );
+  expect(layoutDifference({ ...layout, report: { ...layout.report, info: 4 } })).toBe(
+    "report.info is 4 in the addon, missing in this package",
+  );
+});
+
+test("an addon that exports no layout is one that lacks the first number", () => {
+  expect(layoutDifference(undefined)).toBe("arrays.received is missing in the addon, 32 in this package");
+});
+
+const why = whySkipped("native");
+
+describe.skipIf(why !== undefined)(`the addon${why === undefined ? "" : ` (${why})`}`, () => {
+  const load = () => createRequire(import.meta.url)(`../../${addonPath}`) as { layout: Layout };
+
+  test("exports what the compiler made of each record, which is what TypeScript has", () => {
+    expect(load().layout).toEqual(layout);
+  });
+
+  test("is not used when it differs, and the reason names the number and what to do", (context) => {
+    const addon = load();
+    const own = addon.layout;
+    context.onTestFinished(() => {
+      addon.layout = own;
+    });
+    addon.layout = { ...own, name: { ...own.name, scope: 20 } };
+    expect(loadAddon()).toBe(
+      "the addon is of another build of this package (name.scope is 20 in the addon, 24 in this package): npm run build:addon",
+    );
+  });
+});
