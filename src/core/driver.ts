@@ -84,6 +84,8 @@ export interface DriverEvents {
    */
   settled(count: number): void;
   ledger(event: LedgerEvent): void;
+  /** What the program asked for can never arrive. */
+  warning(warning: Warning): void;
 }
 
 /** What a driver leaves behind. */

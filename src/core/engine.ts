@@ -84,6 +84,7 @@ export class Engine implements SenderHost, ReceiverHost {
         }),
       settled: (count) => heard(() => this.sender.settled(count)),
       ledger: (event) => heard(() => this.#enter(event)),
+      warning: (warning) => heard(() => tell("warning", warning)),
     });
     opened = true;
     this.paths = new PathMtus(
@@ -189,7 +190,8 @@ export class Engine implements SenderHost, ReceiverHost {
       await this.driver.connect(before);
       this.peer = before;
     } catch {
-      // The call fails with what went wrong first.
+      // The call fails with what went wrong first. A driver may have more to do for a socket that stays unconnected.
+      await this.driver.connect(null).catch(() => undefined);
     }
   }
 

@@ -26,9 +26,11 @@ export interface SocketEvents {
 export interface Warning {
   /**
    * `"JOINED_BUT_BOUND"`: a group was joined, and the socket is bound to another address; `"JOINED_BUT_CONNECTED"`: and the
-   * socket is connected; `"CONNECTED_TO_GROUP"`: a call waits for answers of a group that the socket is connected to.
+   * socket is connected; `"CONNECTED_TO_GROUP"`: a call waits for answers of a group that the socket is connected to;
+   * `"DISSOLVED_HEARS_FORMER_PEER"`: an IPv6 socket is connected no more, and Linux has it hear that peer's host alone.
    */
-  readonly code: "JOINED_BUT_BOUND" | "JOINED_BUT_CONNECTED" | "CONNECTED_TO_GROUP";
+  readonly code:
+    "JOINED_BUT_BOUND" | "JOINED_BUT_CONNECTED" | "CONNECTED_TO_GROUP" | "DISSOLVED_HEARS_FORMER_PEER";
   readonly message: string;
 }
 

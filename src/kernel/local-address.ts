@@ -2,6 +2,7 @@ import { networkInterfaces } from "node:os";
 
 import { type Endpoint, isWildcard, unmapped } from "../core/address.js";
 import { OSError } from "../core/errors.js";
+import type { Warning } from "../core/events.js";
 
 /** What the kernel says where a socket's own address is no longer this host's: that there is no way, to anywhere. */
 const codes: readonly string[] = ["ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EADDRNOTAVAIL"];
@@ -33,6 +34,13 @@ export function cannotReturn(error: unknown, boundTo: Endpoint, to: Endpoint | n
     text,
     cause: error,
   });
+}
+
+/** The warning of an IPv6 socket that is dissolved and that no other could take the place of. */
+export function hearsFormerPeer(former: Endpoint, why: string): Warning {
+  const text = `this socket is connected no more, and still hears ${former.host} alone`;
+  const message = `${text}: Linux keeps that address, and another socket cannot take its place: ${why}. Open another`;
+  return { code: "DISSOLVED_HEARS_FORMER_PEER", message };
 }
 
 /** Whether an interface that is up has an address, as all of 127.0.0.0/8 (RFC 1122, section 3.2.1.3). */

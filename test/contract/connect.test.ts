@@ -1,7 +1,18 @@
-import { AF_INET, AF_INET6, IPPROTO_IP, IP_TTL, SOL_SOCKET, SO_BROADCAST } from "datagram";
+import {
+  AF_INET,
+  AF_INET6,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_UNICAST_HOPS,
+  IP_TTL,
+  SOL_SOCKET,
+  SO_BROADCAST,
+  SO_REUSEADDR,
+} from "datagram";
 import { expect } from "vitest";
 
-import { contract, event, failure, families, soon, texts, turn } from "./world.js";
+import { freshGroup } from "./groups.js";
+import { contract, event, failure, families, numbered, soon, texts, turn } from "./world.js";
 
 for (const [ip, family] of families) {
   contract(`connect over ${ip}: send goes to the peer, getpeername names it`, async ({ bound, socket }) => {
@@ -251,4 +262,96 @@ contract(
     expect(refused.message).toContain("127.0.0.1");
   },
   "icmpErrors",
+);
+
+contract("a receive call that waits on an IPv6 socket goes on waiting after connect(null)", async (world) => {
+  const [peer, other, s] = [await world.bound(AF_INET6), await world.bound(AF_INET6), world.socket(AF_INET6)];
+  await s.connect(peer.getsockname());
+  const waiting = s.recv(64, soon);
+  await turn(s);
+  await s.connect(null);
+  await other.sendto("to who waits", [world.localhost(AF_INET6), s.getsockname().port]);
+  expect((await waiting).toString()).toBe("to who waits");
+});
+
+contract(
+  "after connect(null) an IPv6 socket is connected and dissolved again, with its options",
+  async (world) => {
+    const [one, other, s] = [
+      await world.bound(AF_INET6),
+      await world.bound(AF_INET6),
+      world.socket(AF_INET6),
+    ];
+    s.setsockopt(IPPROTO_IPV6, IPV6_UNICAST_HOPS, 33);
+    await s.connect(one.getsockname());
+    const address = [world.localhost(AF_INET6), s.getsockname().port] as const;
+    for (let round = 0; round < 3; round++) {
+      await s.connect(null);
+      await one.sendto("one", address);
+      await other.sendto("other", address);
+      expect(await texts(s, 2)).toEqual(["one", "other"]);
+      expect(s.getsockopt(IPPROTO_IPV6, IPV6_UNICAST_HOPS)).toBe(33);
+      expect(s.getsockopt(SOL_SOCKET, SO_REUSEADDR)).toBe(0);
+      await s.connect(other.getsockname());
+      await s.send("hello");
+      expect(await texts(other, 1)).toEqual(["hello"]);
+    }
+  },
+);
+
+contract("what came before connect(null) and was never read is counted at close", async ({ bound }) => {
+  const [s, peer] = [await bound(AF_INET6), await bound(AF_INET6)];
+  await s.connect(peer.getsockname());
+  await peer.sendMany(numbered(10), s.getsockname());
+  await turn(s);
+  await s.connect(null);
+  expect(await texts(s, 1)).toEqual(["0"]);
+  await s.close();
+  expect(s.stats().droppedQueue).toBe(9);
+});
+
+contract(
+  "what the kernel dropped before connect(null) is still counted, and what it drops later is added",
+  async ({ bound }) => {
+    const [s, peer] = [await bound(AF_INET6, { receiveBuffer: 65_536 }), await bound(AF_INET6)];
+    const flood = async (): Promise<number> => {
+      for (let count = 0; count < 100; count++) await peer.sendto(Buffer.alloc(10_000), s.getsockname());
+      return s.stats().droppedKernel ?? 0;
+    };
+    await s.connect(peer.getsockname());
+    const first = await flood();
+    expect(first).toBeGreaterThan(0);
+    await s.connect(null);
+    expect(s.stats().droppedKernel).toBe(first);
+    expect(await flood()).toBeGreaterThan(first);
+    const received = (): number => s.stats().received.datagrams;
+    while (received() + (s.stats().droppedKernel ?? 0) < 200) await s.recvMany(100, soon);
+    expect(received() + (s.stats().droppedKernel ?? 0)).toBe(200);
+  },
+  "kernelDropCount",
+);
+
+contract(
+  "an IPv6 socket that still hears its former peer alone after connect(null) warns, and says why",
+  async ({ bound, localhost }) => {
+    const [s, peer] = [await bound(AF_INET6), await bound(AF_INET6)];
+    // A group that was joined by the number of its option cannot be joined again for the program.
+    const request = Buffer.alloc(20);
+    const [, high = "", low = ""] = /::(.+):(.+)/.exec(freshGroup(s)) ?? [];
+    request.writeUInt16BE(0xff01, 0);
+    request.writeUInt16BE(parseInt(high, 16), 12);
+    request.writeUInt16BE(parseInt(low, 16), 14);
+    new Uint32Array(request.buffer, request.byteOffset + 16, 1)[0] = 1;
+    s.setsockopt(IPPROTO_IPV6, 20, request);
+    await s.connect(peer.getsockname());
+    const warned = event(s, "warning");
+    await s.connect(null);
+    const { code, message } = await warned;
+    expect(code).toBe("DISSOLVED_HEARS_FORMER_PEER");
+    expect(message).toMatch(`hears ${localhost(AF_INET6)} alone`);
+    expect(message).toMatch("option 20 at level 41");
+    await peer.sendto("still", [localhost(AF_INET6), s.getsockname().port]);
+    expect(await texts(s, 1)).toEqual(["still"]);
+  },
+  "kernelOptions",
 );

@@ -158,6 +158,14 @@ overDrivers((driver) => {
   });
 });
 
+test("an adopted IPv6 socket that is dissolved warns that it hears its former peer alone", async (context) => {
+  const { python } = await supervisor(context, "native", "udp6", [fixture, "dissolved"]);
+  python.write("start");
+  const [told] = (await values(python, 1)) as [string, string][];
+  expect(told?.[0]).toBe("DISSOLVED_HEARS_FORMER_PEER");
+  expect(told?.[1]).toMatch(/still hears ::1 alone.*the descriptor is of the program that opened it/);
+});
+
 test("a connected descriptor has its peer; the dgram driver, which does not see it, says so", async (context) => {
   const s = await outside(context);
   const { port } = s.address();

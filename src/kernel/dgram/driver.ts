@@ -3,7 +3,7 @@ import dgram from "node:dgram";
 
 import { type Endpoint, type Family, anyAddress } from "../../core/address.js";
 import { sharedAddress } from "../../core/address-cache.js";
-import { AF_INET } from "../../core/constants.js";
+import { AF_INET, AF_INET6 } from "../../core/constants.js";
 import type { Capabilities } from "../../core/capabilities.js";
 import type { Closing, Driver, DriverEvents, Sink } from "../../core/driver.js";
 import { OSError } from "../../core/errors.js";
@@ -14,7 +14,7 @@ import { failure } from "../../core/failure.js";
 import { type DriverCounts, noCounts } from "../../core/stats.js";
 import { realClock } from "../clock.js";
 import { bufferSize } from "../buffers.js";
-import { cannotReturn, goneText } from "../local-address.js";
+import { cannotReturn, goneText, hearsFormerPeer } from "../local-address.js";
 import { checkBindScope, destinationFor, hostFor } from "../interfaces.js";
 import { claimDescriptor, releaseDescriptor } from "./adoption.js";
 import { codeOfError, toOSError } from "./errors.js";
@@ -28,6 +28,8 @@ const overheadBytes = 256;
 const receiveBatch = 64;
 /** Places at the front of the queue that may stay empty before it is made shorter. */
 const compactAfter = 1024;
+/** Turns of the loop in which the rest of a socket's receive buffer is read: Node reads 32 datagrams in each. */
+const mostTurns = 512;
 /** The longest interval of a timer, in milliseconds. */
 const everMs = 0x7fff_ffff;
 
@@ -52,6 +54,8 @@ export class DgramDriver implements Driver {
   /** The connected peer as the kernel has it, and as it was given. */
   #peer: Endpoint | null = null;
   #peerGiven: Endpoint | null = null;
+  /** The peer of an IPv6 socket that is not connected any more, where the kernel keeps its address (`#replace`). */
+  #former: Endpoint | null = null;
   /** What lies unread, from `#first` to `#end`. */
   readonly #queue: (Unread | undefined)[] = [];
   #first = 0;
@@ -96,11 +100,11 @@ export class DgramDriver implements Driver {
   async connect(to: Endpoint | null): Promise<void> {
     if (!to && !this.#socket) return;
     this.#socket ??= this.#open(anyAddress(this.#family));
-    if (this.#peer) {
-      // Node hears of an ICMP error when it polls: before that, the error would be taken for the next peer's.
-      await new Promise<void>((resolve) => realClock.turn(resolve));
+    const former = this.#peer ?? this.#former;
+    if (former && (this.#peer || !to)) {
+      await this.#readRest(this.#socket, !to && this.#family === AF_INET6 ? mostTurns : 1);
       try {
-        this.#disconnect(this.#socket);
+        this.#disconnect(former, to);
       } catch (error) {
         throw cannotReturn(error, this.#boundTo, to);
       }
@@ -283,24 +287,83 @@ export class DgramDriver implements Driver {
         const { address, port } = socket.remoteAddress();
         this.#peer = sharedAddress(address, port) as Endpoint;
         this.#peerGiven = to;
+        this.#former = null;
         resolve();
       });
     });
   }
 
   /**
+   * Reads what waits, for as long as a turn brings anything. At least one: Node hears of an ICMP error when it polls, and
+   * later the error would be taken for the next peer's.
+   */
+  async #readRest(socket: dgram.Socket, most: number): Promise<void> {
+    let arrived = true;
+    const note = (): boolean => (arrived = true);
+    socket.on("message", note);
+    for (let turns = 0; arrived && turns < most; turns++) {
+      arrived = false;
+      await new Promise<void>((resolve) => realClock.turn(resolve));
+    }
+    socket.off("message", note);
+  }
+
+  /**
    * The kernel takes the port away from a socket that had not named it (`__udp_disconnect`, net/ipv4/udp.c), and
    * Node binds a socket once: so another one takes over the port.
    */
-  #disconnect(socket: dgram.Socket): void {
+  #disconnect(former: Endpoint, to: Endpoint | null): void {
+    const socket = this.#socket;
+    if (!socket) throw new OSError("EBADF", { syscall: "connect", address: to?.host, port: to?.port });
     const { port } = socket.address();
-    socket.disconnect();
+    if (this.#peer) socket.disconnect();
     this.#peer = null;
     this.#news = undefined;
-    if (socket.address().port === port) return;
-    this.#socket = this.#open(this.#boundTo.withPort(port) as Endpoint);
-    // What the old one had received may not have been read yet.
-    realClock.turn(() => socket.removeAllListeners().close());
+    const at = this.#boundTo.withPort(port) as Endpoint;
+    if (socket.address().port !== port) this.#takeOver(socket, this.#open(at));
+    else if (this.#family === AF_INET6) {
+      this.#former = former;
+      if (!to) this.#replace(socket, former, at);
+    }
+  }
+
+  /**
+   * Linux keeps the address of the peer of a dissolved IPv6 socket, which hears that host alone for as long as it is open
+   * (`__udp_disconnect` leaves `sk_v6_daddr`): another one takes its place.
+   */
+  #replace(socket: dgram.Socket, former: Endpoint, at: Endpoint): void {
+    if (this.#fd !== undefined) {
+      this.#warn(former, "the descriptor is of the program that opened it");
+      return;
+    }
+    try {
+      this.#takeOver(socket, this.#open(at));
+      return;
+    } catch (error) {
+      const { code, message } = toOSError(error, "bind", at);
+      if (code !== "EADDRINUSE") {
+        this.#warn(former, message);
+        return;
+      }
+    }
+    // What keeps the port is the old one, which shares it with nobody.
+    socket.removeAllListeners().close();
+    this.#socket = undefined;
+    this.#socket = this.#open(at);
+    this.#former = null;
+  }
+
+  /** The old one is closed a turn later: what it had received may not have been read yet. */
+  #takeOver(old: dgram.Socket, fresh: dgram.Socket): void {
+    this.#socket = fresh;
+    this.#former = null;
+    realClock.turn(() => old.removeAllListeners().close());
+  }
+
+  #warn(former: Endpoint, why: string): void {
+    queueMicrotask(() => {
+      if (!this.#closed) this.#events.warning(hearsFormerPeer(former, why));
+    });
   }
 
   /** An error of Node's as that of a datagram to `to`, where `null` is the connected peer. */

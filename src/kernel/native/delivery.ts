@@ -25,6 +25,8 @@ export class Deliveries {
   #way: Way | undefined;
   /** Dropped since the socket was opened, as far as messages have told. */
   drops = 0;
+  /** Dropped by the sockets before this one, whose counts start again. */
+  #before = 0;
 
   /** @param localPort asks for the socket's port, which it has once something came. */
   constructor(names: Names, family: number, localPort: () => number) {
@@ -33,12 +35,17 @@ export class Deliveries {
     this.#localPort = localPort;
   }
 
+  /** Another socket takes the place of this one, which has dropped `drops`. */
+  startAgain(drops: number): void {
+    this.#before = drops;
+  }
+
   /** How message `index` came. */
   read(abouts: Int32Array, index: number): Delivery {
     const start = index * at.words;
     this.#host ??= { names: this.#names, family: this.#family, port: this.#localPort() };
     if (!this.#way?.matches(abouts, start)) this.#way = new Way(this.#host, abouts, start);
-    const drops = (abouts[start + at.drops] ?? 0) >>> 0;
+    const drops = this.#before + ((abouts[start + at.drops] ?? 0) >>> 0);
     const lostBefore = drops > this.drops ? drops - this.drops : 0;
     if (lostBefore > 0) this.drops = drops;
     return new NativeDelivery(

@@ -5,6 +5,7 @@ import { type Endpoint, type Family, anyAddress, isOverIPv4 } from "../../core/a
 import { boundElsewhereText, noInterfaceText, peerOf } from "../../core/scopes.js";
 import {
   AF_INET,
+  AF_INET6,
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPV6_TCLASS,
@@ -16,7 +17,7 @@ import { type Capabilities, unavailable } from "../../core/capabilities.js";
 import { Chunks } from "../../core/chunks.js";
 import type { Closing, Driver, DriverEvents, DriverOptions, LedgerEvent, Sink } from "../../core/driver.js";
 import { codeOf } from "../../core/errno.js";
-import { type OSError, fromErrno } from "../../core/errors.js";
+import { OSError, fromErrno } from "../../core/errors.js";
 import type { Delivery } from "../../core/delivery.js";
 import { failure } from "../../core/failure.js";
 import type { Membership } from "../../core/membership.js";
@@ -25,7 +26,7 @@ import type { Outbound } from "../../core/outbound.js";
 import { payloadWithin } from "../../core/path-mtu.js";
 import type { DriverCounts } from "../../core/stats.js";
 import { bufferSize } from "../buffers.js";
-import { cannotReturn, goneText } from "../local-address.js";
+import { cannotReturn, goneText, hearsFormerPeer } from "../local-address.js";
 import { membershipRefused } from "../memberships.js";
 import { checkBindScope } from "../interfaces.js";
 import { type Addon, type Handle, readSent } from "./addon.js";
@@ -41,7 +42,9 @@ import { encodeMembership } from "./membership.js";
 import { decodeOption, encodeOption, optionRefusal, optionRoom } from "./options.js";
 import { describe } from "./outgoing.js";
 import { checkGettable, checkSettable } from "./raw-options.js";
+import { Leftovers, bindBeside } from "./reopen.js";
 import { refusedMtu } from "./reports.js";
+import { Settings } from "./settings.js";
 
 const { bytes: nameBytes } = layout.name;
 const { slotBytes } = layout.arrays;
@@ -80,12 +83,19 @@ export class NativeDriver implements Driver {
   readonly #names: Names;
   readonly #family: Family;
   readonly #events: DriverEvents;
-  readonly #handle: Handle;
+  #handle: Handle;
+  readonly #options: DriverOptions;
+  readonly #settings: Settings;
   readonly #deliveries: Deliveries | undefined;
   #boundTo: Endpoint;
   /** The connected peer as the kernel has it, with its scope; and as it was given. */
   #peer: Endpoint | undefined;
   #peerGiven: Endpoint | undefined;
+  /** The peer of an IPv6 socket that is not connected any more, where the kernel keeps its address (`#dissolve`). */
+  #former: Endpoint | undefined;
+  /** What the socket before this one had received, and what it had dropped. */
+  #leftovers: Leftovers | undefined;
+  #droppedBefore = 0;
   readonly #news: News;
   /** What is to be told once the call to this driver has returned. */
   readonly #untold: LedgerEvent[] = [];
@@ -125,22 +135,29 @@ export class NativeDriver implements Driver {
         : adoptionRefused(fd, -handle, family);
     }
     this.#handle = handle;
+    this.#options = options;
+    this.#settings = new Settings(names);
     this.#news = new News(addon, names, (event) => this.#tell(event));
-    handle.segment(capabilities.segmentation.available);
+    if (options.metadata && capabilities.packetInfo.available)
+      this.#deliveries = new Deliveries(names, family, () => this.local().port);
     try {
       if (fd !== undefined) this.#adopt();
-      // Never again: merged datagrams that wait would lose their boundaries.
-      if (capabilities.coalescing.available)
-        this.#check(handle.setOption(SOL_UDP, UDP_GRO, int32(1)), "socket");
-      if (capabilities.icmpErrors.available) this.#check(askForErrors(handle, family), "socket");
-      if (options.dontFragment) this.#check(forbidFragments(handle, family), "socket");
-      if (!options.metadata || !capabilities.packetInfo.available) return;
-      this.#check(askForMetadata(handle, family), "socket");
-      this.#deliveries = new Deliveries(names, family, () => this.local().port);
+      this.#prepare(handle);
     } catch (error) {
       handle.close();
       throw error;
     }
+  }
+
+  /** Sets what this driver needs on a socket that has just been opened. */
+  #prepare(handle: Handle): void {
+    const [family, { segmentation, coalescing, icmpErrors }] = [this.#family, this.#capabilities];
+    handle.segment(segmentation.available);
+    // Never again: merged datagrams that wait would lose their boundaries.
+    if (coalescing.available) this.#check(handle.setOption(SOL_UDP, UDP_GRO, int32(1)), "socket");
+    if (icmpErrors.available) this.#check(askForErrors(handle, family), "socket");
+    if (this.#options.dontFragment) this.#check(forbidFragments(handle, family), "socket");
+    if (this.#deliveries) this.#check(askForMetadata(handle, family), "socket");
   }
 
   /** Takes over what the socket has from whoever opened it. */
@@ -168,12 +185,15 @@ export class NativeDriver implements Driver {
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
   async connect(to: Endpoint | null): Promise<void> {
     try {
-      if (this.#peer) this.#disconnect();
+      const former = this.#family === AF_INET6 ? (this.#peer ?? this.#former) : undefined;
+      if (!to && former) this.#dissolve(former);
+      else if (this.#peer) this.#disconnect();
     } catch (error) {
       throw cannotReturn(error, this.#boundTo, to);
     }
     if (!to) return;
     this.#check(this.#handle.connect(this.#names.write(to, "connect")), "connect", to);
+    this.#former = undefined;
     this.#peer = peerOf(this.#remoteName(), to);
     this.#peerGiven = to;
   }
@@ -215,6 +235,7 @@ export class NativeDriver implements Driver {
     checkSettable(level, option);
     const text = `the kernel does not take ${value.length} bytes for option ${option} at level ${level}`;
     this.#check(this.#handle.setOption(level, option, value), "setsockopt", undefined, text);
+    this.#settings.set(level, option, value);
   }
 
   getBytes(level: number, option: number, length: number): Buffer {
@@ -227,7 +248,10 @@ export class NativeDriver implements Driver {
 
   membership(change: Membership): void {
     const result = this.#change(change);
-    if (result >= 0) return;
+    if (result >= 0) {
+      this.#settings.changed(change);
+      return;
+    }
     const code = codeOf(-result);
     // Where all sources were heard, the kernel has turned the filter into one of no source (`ip_mc_source`,
     // net/ipv4/igmp.c), and the socket is deaf: this turns it back, and changes no other.
@@ -239,25 +263,12 @@ export class NativeDriver implements Driver {
   receive(sink: Sink): boolean {
     const news = this.#news.takeRefusal();
     if (news) this.#check(-news.errno, "recvfrom", this.#peer, news.text);
-    this.#calls.receive++;
-    const received = this.#handle.receive();
-    this.#takeNews();
-    const result = received < 0 ? this.#check(received, "recvfrom", this.#peer, this.#news.text()) : received;
-    const count = result & countMask;
-    const { slab, lengths, segments, names, abouts } = this.#addon.inbox;
-    const before = this.#deliveries?.drops;
-    for (let index = 0; index < count; index++) {
-      const source = this.#names.read(names, index * nameBytes);
-      const segment = segments[index] ?? 0;
-      const start = index * slotBytes;
-      const end = start + (lengths[index] ?? 0);
-      const delivery = this.#deliveries?.read(abouts, index);
-      if (segment > 0) this.#pushRun(sink, slab, start, end, source, segment, delivery);
-      else sink.push(copyOf(slab, start, end, singles), source, 0, delivery);
+    if (this.#leftovers) {
+      this.#leftovers.handOver(sink);
+      this.#leftovers = undefined;
+      return true;
     }
-    if (this.#deliveries && this.#deliveries.drops !== before)
-      this.#tell({ type: "droppedKernel", total: this.#deliveries.drops });
-    return result >> countBits > 0;
+    return this.#read(sink);
   }
 
   wantReadable(wanted: boolean): void {
@@ -304,7 +315,7 @@ export class NativeDriver implements Driver {
     const view = new DataView(bytes.buffer, bytes.byteOffset);
     const readBytes = view.getUint32(meminfoBuffer, littleEndian);
     return {
-      droppedKernel: known ? view.getUint32(meminfoDrops, littleEndian) : undefined,
+      droppedKernel: known ? this.#droppedBefore + view.getUint32(meminfoDrops, littleEndian) : undefined,
       receiveBuffer: known ? bufferSize("receive", this.#askedBytes, readBytes) : undefined,
       systemCalls: Object.freeze({ ...this.#calls }),
       segmentationRefused: Object.freeze(Object.fromEntries(this.#refusals)),
@@ -328,7 +339,30 @@ export class NativeDriver implements Driver {
     this.#wanted = 0;
     clearTimeout(this.#retry);
     this.#handle.close();
-    return { unread: { datagrams: 0, bytes: 0 }, untold: this.#untold };
+    return { unread: this.#leftovers?.unread ?? { datagrams: 0, bytes: 0 }, untold: this.#untold };
+  }
+
+  /** Hands over what one system call gives; whether there may be more. */
+  #read(sink: Sink): boolean {
+    this.#calls.receive++;
+    const received = this.#handle.receive();
+    this.#takeNews();
+    const result = received < 0 ? this.#check(received, "recvfrom", this.#peer, this.#news.text()) : received;
+    const count = result & countMask;
+    const { slab, lengths, segments, names, abouts } = this.#addon.inbox;
+    const before = this.#deliveries?.drops;
+    for (let index = 0; index < count; index++) {
+      const source = this.#names.read(names, index * nameBytes);
+      const segment = segments[index] ?? 0;
+      const start = index * slotBytes;
+      const end = start + (lengths[index] ?? 0);
+      const delivery = this.#deliveries?.read(abouts, index);
+      if (segment > 0) this.#pushRun(sink, slab, start, end, source, segment, delivery);
+      else sink.push(copyOf(slab, start, end, singles), source, 0, delivery);
+    }
+    if (this.#deliveries && this.#deliveries.drops !== before)
+      this.#tell({ type: "droppedKernel", total: this.#deliveries.drops });
+    return result >> countBits > 0;
   }
 
   #told(events: number): void {
@@ -416,6 +450,7 @@ export class NativeDriver implements Driver {
     const bytes = encodeOption(option, value, this.#names);
     const result = this.#handle.setOption(option.level, option.option, bytes);
     if (result < 0) throw optionRefusal(option, value, codeOf(-result));
+    this.#settings.set(option.level, option.option, bytes);
     if (option.kind === "interface" && option.networkIndex !== true)
       this.#multicastInterfaces.set(option.name, value);
     if (option.name.startsWith("SO_RCVBUF")) this.#askedBytes = value as number;
@@ -485,6 +520,75 @@ export class NativeDriver implements Driver {
     this.#capabilities = Object.freeze({ ...this.#capabilities, segmentation: unavailable(reason) });
   }
 
+  /**
+   * Linux keeps the address of the peer of a dissolved IPv6 socket, which hears that host alone for as long as it is open
+   * (`__udp_disconnect`, net/ipv4/udp.c, leaves `sk_v6_daddr`): another socket takes its place.
+   */
+  #dissolve(former: Endpoint): void {
+    const obstacle = this.#reopen(former);
+    if (obstacle === undefined) return;
+    if (this.#peer) this.#disconnect();
+    queueMicrotask(() => {
+      if (!this.#closed) this.#events.warning(hearsFormerPeer(former, obstacle));
+    });
+  }
+
+  /** Gives why no other socket can take the place of this one; `undefined` where one did. */
+  #reopen(former: Endpoint): string | undefined {
+    if (this.#options.fd !== undefined) return "the descriptor is of the program that opened it";
+    const [old, { port }] = [this.#handle, this.local()];
+    const fresh = this.#addon.open(this.#family, (told) => this.#told(told));
+    if (typeof fresh === "number") return `no other socket can be opened: ${codeOf(-fresh)}`;
+    const obstacle = this.#replaceBy(fresh, port);
+    if (obstacle !== undefined) {
+      fresh.close();
+      return obstacle;
+    }
+    this.#silence(old, former);
+    const leftovers = this.#leftovers ?? new Leftovers();
+    leftovers.drain((sink) => this.#read(sink));
+    this.#readErrors();
+    this.#droppedBefore = this.counts().droppedKernel ?? this.#droppedBefore;
+    this.#deliveries?.startAgain(this.#droppedBefore);
+    old.close();
+    this.#handle = fresh;
+    this.#news.forgetPeer();
+    this.#peer = this.#former = undefined;
+    fresh.hold(this.#held || (this.#wanted & writable) !== 0);
+    if (this.#wanted !== 0) this.#check(fresh.poll(this.#wanted), "poll");
+    if (leftovers.empty) return undefined;
+    this.#leftovers = leftovers;
+    queueMicrotask(() => {
+      if (!this.#closed) this.#events.readable();
+    });
+    return undefined;
+  }
+
+  /** What arrives from now on is for the new socket: the old one hears a port of the peer's that sends nothing. */
+  #silence(old: Handle, former: Endpoint): void {
+    try {
+      old.connect(this.#names.write(former.withPort(former.port === 1 ? 2 : 1) as Endpoint, "connect"));
+    } catch (error) {
+      // The interface of a scope is gone, and nothing comes from there.
+      if (!(error instanceof OSError)) throw error;
+    }
+  }
+
+  /** Makes another socket like this one, at the same address. Gives why it cannot. */
+  #replaceBy(fresh: Handle, port: number): string | undefined {
+    try {
+      this.#prepare(fresh);
+      const at = this.#boundTo.withPort(port) as Endpoint;
+      const obstacle = this.#settings.replay(fresh);
+      if (obstacle !== undefined) return obstacle;
+      this.#check(bindBeside(this.#handle, fresh, this.#names.write(at, "bind")), "bind", at);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof OSError)) throw error;
+      return error.message;
+    }
+  }
+
   /** The kernel takes the port away from a socket that had not named it (`__udp_disconnect`, net/ipv4/udp.c). */
   #disconnect(): void {
     const { port } = this.local();
@@ -493,6 +597,7 @@ export class NativeDriver implements Driver {
     this.#handle.errors();
     this.#news.take(this.#peer);
     this.#news.forgetPeer();
+    if (this.#family === AF_INET6) this.#former = this.#peer;
     this.#peer = undefined;
     if (this.local().port === port) return;
     const again = this.#boundTo.withPort(port) as Endpoint;

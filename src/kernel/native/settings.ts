@@ -1,0 +1,110 @@
+import type { Endpoint } from "../../core/address.js";
+import { sharedAddress } from "../../core/address-cache.js";
+import { IPPROTO_IP, IPPROTO_IPV6, SOL_SOCKET } from "../../core/constants.js";
+import { codeOf } from "../../core/errno.js";
+import { OSError } from "../../core/errors.js";
+import type { Membership, MembershipCall } from "../../core/membership.js";
+import { type SourceFilter, changeFilter } from "../../core/source-filter.js";
+import type { Handle } from "./addon.js";
+import { encodeMembership } from "./membership.js";
+import type { Names } from "./names.js";
+
+interface Value {
+  readonly level: number;
+  readonly option: number;
+  readonly bytes: Uint8Array;
+}
+
+interface Joined {
+  /** The change that joined the group. */
+  readonly by: Membership;
+  readonly filter: SourceFilter;
+}
+
+/**
+ * Options that are more than their last value: their bytes hold an address or a descriptor, or they add to what is there
+ * (asm-generic/socket.h, linux/in.h, linux/in6.h).
+ */
+const unrepeatable: Readonly<Record<number, readonly number[]>> = {
+  // SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_CBPF, SO_ATTACH_REUSEPORT_EBPF.
+  [SOL_SOCKET]: [26, 50, 51, 52],
+  // Groups, from IP_ADD_MEMBERSHIP to IP_MSFILTER and from MCAST_JOIN_GROUP to MCAST_MSFILTER.
+  [IPPROTO_IP]: [35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48],
+  // The same, and anycast: IPV6_JOIN_ANYCAST, IPV6_LEAVE_ANYCAST.
+  [IPPROTO_IPV6]: [20, 21, 27, 28, 42, 43, 44, 45, 46, 47, 48],
+};
+
+/** What a program has set on a socket, to be set on another one that takes its place. */
+export class Settings {
+  readonly #names: Names;
+  /** By level and option, in the order in which they were last set. */
+  readonly #values = new Map<string, Value>();
+  /** By group and interface. */
+  readonly #joined = new Map<string, Joined>();
+  #obstacle: string | undefined;
+
+  constructor(names: Names) {
+    this.#names = names;
+  }
+
+  /** The kernel has taken an option. */
+  set(level: number, option: number, value: Uint8Array): void {
+    if (unrepeatable[level]?.includes(option) === true)
+      this.#obstacle ??= `option ${option} at level ${level} cannot be set on another socket`;
+    const key = `${level} ${option}`;
+    this.#values.delete(key);
+    this.#values.set(key, { level, option, bytes: Uint8Array.from(value) });
+  }
+
+  /** The kernel has taken a change of membership. */
+  changed(change: Membership): void {
+    const { call, group, source, interface: at } = change;
+    const key = `${group.host.replace(/%.*/, "")}%${at ?? group.scope ?? ""}`;
+    const before = this.#joined.get(key);
+    const from = source?.host ?? "";
+    let filter = changeFilter(call, before?.filter, from, Infinity);
+    // Where the list knew otherwise, the interface was made anew, or it was named in another way than before.
+    if (typeof filter === "string") filter = changeFilter(call, undefined, from, 1);
+    if (typeof filter === "string")
+      this.#obstacle ??= `${group.host} was left or filtered by another name of its interface`;
+    else if (filter === undefined) this.#joined.delete(key);
+    else this.#joined.set(key, { by: before?.by ?? change, filter });
+  }
+
+  /**
+   * Sets everything on a socket that is not bound yet.
+   *
+   * @returns why not all of it can be set; `undefined` where it was.
+   */
+  replay(handle: Handle): string | undefined {
+    if (this.#obstacle !== undefined) return this.#obstacle;
+    for (const { level, option, bytes } of this.#values.values()) {
+      const result = handle.setOption(level, option, bytes);
+      if (result < 0) return `option ${option} at level ${level} is refused now: ${codeOf(-result)}`;
+    }
+    for (const { by, filter } of this.#joined.values()) {
+      const code = this.#join(handle, by, filter);
+      // What was joined on an interface that is gone is heard no more by any socket.
+      if (code !== undefined && code !== "ENODEV") return `${by.group.host} cannot be joined now: ${code}`;
+    }
+    return undefined;
+  }
+
+  /** Gives the code of an error. */
+  #join(handle: Handle, by: Membership, { all, sources }: SourceFilter): string | undefined {
+    const calls: Membership[] = all ? [{ ...by, call: "addMembership", source: undefined }] : [];
+    const each: MembershipCall = all ? "blockSource" : "addSourceMembership";
+    for (const host of sources) calls.push({ ...by, call: each, source: sharedAddress(host, 0) as Endpoint });
+    try {
+      for (const change of calls) {
+        const { level, option, value } = encodeMembership(change, this.#names);
+        const result = handle.setOption(level, option, value);
+        if (result < 0) return codeOf(-result);
+      }
+    } catch (error) {
+      if (error instanceof OSError) return error.code;
+      throw error;
+    }
+    return undefined;
+  }
+}
