@@ -37,7 +37,7 @@ export async function answererFor(s: Socket, options: RouteOptions): Promise<Ans
   }
   if (isWildcard(at.host)) return { socket: s, answer: (datagram, data) => datagram.reply(data) };
   if (!s.capabilities.packetInfo.available) {
-    const why = `the ${s.driver} driver answers from ${at.host} on a port of its own alone, such as ${at.withPort(5000)}`;
+    const why = `the ${s.driver} driver answers from ${at.host} only on another port, such as ${at.withPort(5000)}`;
     throw new Failure(exitCodes.error, `--source ${at.host}: ${why}: the native driver can (ENOTSUP)`);
   }
   const answer = ({ source: address }: Datagram, data: Buffer): Promise<number> =>

@@ -207,10 +207,8 @@ function describe(findings: Findings): string {
       return `  ${name}  ${yesOrNo(loopbackMs !== null)}  ${outcome}${reason === undefined ? "" : `: ${reason}`}`;
     }),
     "",
-    onOutput("bold", "dropped on this host since it was started, of all sockets in this network namespace"),
-    ...(host
-      ? hostLines(host)
-      : ["  unknown: it is told by Linux alone, in /proc/net/snmp and /proc/net/snmp6"]),
+    onOutput("bold", "dropped by this host since its start, for all sockets in this network namespace"),
+    ...(host ? hostLines(host) : ["  unknown: only Linux counts it, in /proc/net/snmp and /proc/net/snmp6"]),
   ];
   return `${lines.join("\n")}\n`;
 }
@@ -221,13 +219,13 @@ function hostLines(counts: HostCounts): string[] {
       counts.IpReasmFails,
       counts.Ip6ReasmFails,
       "IpReasmFails, Ip6ReasmFails",
-      "fragments that did not come together",
+      "fragments that were not reassembled",
     ],
     [
       counts.UdpRcvbufErrors,
       counts.Udp6RcvbufErrors,
       "UdpRcvbufErrors, Udp6RcvbufErrors",
-      "found a receive buffer full",
+      "dropped at a full receive buffer",
     ],
     [counts.UdpInErrors, counts.Udp6InErrors, "UdpInErrors, Udp6InErrors", "those, and wrong checksums"],
   ] as const;

@@ -38,12 +38,12 @@ const faults: readonly Fault[] = [
   },
   {
     ...{ field: "lossBurstMost", name: "loss-burst-most", argument: "n" },
-    text: "lose n in a row at most, each by itself",
+    text: "lose at most n in a row, each independently",
     parse: (name) => wholeNumber(name, 1, 10_000),
   },
   {
     ...{ field: "gilbertElliott", name: "gilbert-elliott", argument: "shares" },
-    text: "lose by a model of two states: to bad, to good [, lost in bad [, in good]]",
+    text: "Gilbert-Elliott model: to bad, to good [, loss in bad [, loss in good]]",
     parse: gilbertElliott,
   },
   { field: "latencyMs", name: "delay", argument: "time", text: "deliver so much later", parse: delay },
@@ -120,7 +120,7 @@ export function linkOf(options: FaultOptions, overIPv4: boolean): LinkInput {
     for (const { field, name } of faults.filter(({ name }) => name.startsWith("loss-burst"))) {
       if (settings[field] === undefined || settings.lossRatio !== undefined || profile !== undefined)
         continue;
-      throw usage(`--${name} says how losses come, and needs --loss to say how many there are`);
+      throw usage(`--${name} sets the pattern of losses, and needs --loss for their share`);
     }
     return settings;
   });

@@ -79,14 +79,14 @@ async function kernelsChoice(group: Endpoint): Promise<string> {
     await s.connect([routed(group), 9]);
   } catch (error) {
     if (!(error instanceof OSError)) throw error;
-    throw new Failure(exitCodes.error, `no route says by which interface to hear ${group.host}: ${choose()}`);
+    throw new Failure(exitCodes.error, `no route leads to ${group.host}: ${choose()}`);
   }
   const { host } = s.getsockname();
   const found = interfaceWith(host);
   if (found) return found.name;
   throw new Failure(
     exitCodes.error,
-    `no interface has ${host}, from where datagrams to ${group.host} come: ${choose()}`,
+    `no interface has ${host}, the source of datagrams to ${group.host}: ${choose()}`,
   );
 }
 

@@ -70,7 +70,9 @@ export async function hearingAt(
       : where;
   const stray = groups.find((group) => at.family === AF_INET && group.family === AF_INET6);
   if (stray)
-    throw usage(`${at} is IPv4 and hears no IPv6 group: listen on [::]:${at.port} to join ${stray.host}`);
+    throw usage(
+      `${at} is IPv4 and cannot receive an IPv6 group: listen on [::]:${at.port} to join ${stray.host}`,
+    );
   const senders = await Promise.all(from.map((host) => sender(host, groups)));
   return { at, memberships, from: senders, device: undefined };
 }
@@ -96,20 +98,20 @@ export function tellHearing(s: Socket, { at, memberships, from, device }: Hearin
   notice(`listening on ${at.withPort(port)}`);
   for (const group of new Set(memberships.map((each) => each.group))) {
     const by = memberships.filter((each) => each.group === group).map((each) => each.by);
-    const senders = from.length > 0 ? `, from ${from.map(({ host }) => host).join(", ")} alone` : "";
+    const senders = from.length > 0 ? `, from ${from.map(({ host }) => host).join(", ")} only` : "";
     notice(`  group ${group} on ${by.join(", ")}${senders}`);
   }
   if (memberships.length > 0 && !hearsOwnGroupsAlone(s)) {
-    notice(`  and where other programs of this host joined (the ${s.driver} driver)`);
+    notice(`  and on every interface on which another program joined it (the ${s.driver} driver)`);
   }
   if (memberships.length > 0 && !isWildcard(at.host) && !isGroup(at)) {
     const [first] = memberships as [Membership];
     warn(
-      `what is bound to ${at.host} hears nothing that is sent to a group: listen on ${anyAddress(at.family, port)}, ` +
+      `a socket bound to ${at.host} receives nothing that is sent to a group: listen on ${anyAddress(at.family, port)}, ` +
         `or on ${new Address(first.group, port)}`,
     );
   }
-  if (device !== undefined) notice(`  what comes by ${device} alone`);
+  if (device !== undefined) notice(`  only what arrives on ${device}`);
   if (at.host === "127.0.0.1") notice(`  for this machine alone: 0.0.0.0:${port} listens on every interface`);
 }
 
@@ -119,9 +121,9 @@ function plainHearing(
   [by, ...more]: readonly NetworkInterface[],
 ): Hearing {
   if (!by) return { at: where, memberships: [], from: [], device: undefined };
-  if (more.length > 0) throw usage("--interface is given once where no group is joined");
+  if (more.length > 0) throw usage("only one --interface is possible if no group is joined");
   const at = portAlone ? anyAddress(AF_INET, where.port) : scopedBy(where, by);
-  if (isLoopback(at) && !by.loopback) throw usage(`nothing comes to ${at.host} by ${by.name}`);
+  if (isLoopback(at) && !by.loopback) throw usage(`nothing sent to ${at.host} arrives on ${by.name}`);
   return { at, memberships: [], from: [], device: by.name };
 }
 

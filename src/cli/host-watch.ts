@@ -6,29 +6,29 @@ import { count, notice, noticeObject } from "./terminal.js";
 const causes: readonly Cause[] = [
   {
     counters: ["IpReasmFails"],
-    what: (failures) => `${count(failures, "time")} fragments were given up over IPv4`,
+    what: (failures) => `reassembly of fragments failed ${count(failures, "time")} over IPv4`,
     help:
-      "the rest of their datagrams did not come, or memory for fragments is full, and then no datagram in fragments arrives. " +
-      "Send what fits in one packet, or: sudo sysctl -w net.ipv4.ipfrag_high_thresh=33554432 net.ipv4.ipfrag_time=5",
+      "fragments were lost, or the memory for fragments is full: then no fragmented datagram arrives. " +
+      "Send datagrams that fit in one packet, or: sudo sysctl -w net.ipv4.ipfrag_high_thresh=33554432 net.ipv4.ipfrag_time=5",
   },
   {
     counters: ["Ip6ReasmFails"],
-    what: (failures) => `${count(failures, "time")} fragments were given up over IPv6`,
+    what: (failures) => `reassembly of fragments failed ${count(failures, "time")} over IPv6`,
     help:
-      "the rest of their datagrams did not come, or memory for fragments is full, and then no datagram in fragments arrives. " +
-      "Send what fits in one packet, or: sudo sysctl -w net.ipv6.ip6frag_high_thresh=33554432 net.ipv6.ip6frag_time=5",
+      "fragments were lost, or the memory for fragments is full: then no fragmented datagram arrives. " +
+      "Send datagrams that fit in one packet, or: sudo sysctl -w net.ipv6.ip6frag_high_thresh=33554432 net.ipv6.ip6frag_time=5",
   },
   {
     counters: ["UdpRcvbufErrors", "Udp6RcvbufErrors"],
     what: (failures) =>
-      `${count(failures, "datagram")} found a receive buffer full that is not known to be this one`,
+      `${count(failures, "datagram")} found a full receive buffer, probably that of another socket`,
     help: "some program reads too slowly for its buffer",
   },
   {
     counters: ["UdpInErrors", "Udp6InErrors"],
     without: ["UdpRcvbufErrors", "Udp6RcvbufErrors"],
-    what: (failures) => `${count(failures, "datagram")} came with a wrong checksum, or malformed`,
-    help: "something on the way damages them",
+    what: (failures) => `${count(failures, "datagram")} arrived with a wrong checksum, or malformed`,
+    help: "something on the path damages them",
   },
 ];
 

@@ -31,15 +31,16 @@ Where to listen:
   9000           for this machine alone (127.0.0.1)
   0.0.0.0:9000   on every IPv4 interface; [::]:9000 is every interface
   0              on a free port, which the line "listening on ..." tells
-  239.7.7.7:9420 what is sent to that multicast group, which is joined
+  239.7.7.7:9420 joins that multicast group, and receives what is sent to it
 
-A group is heard on each --interface, else on the one that the routes name, as
-the lines below "listening on ..." tell; [ff02::4242%eth0]:9420 names it too.
---join adds groups to a port on every interface, which a bare port then is.
---from hears one sender of them alone (source-specific multicast), as groups of
-232.0.0.0/8 and ff3x::/32 want it. Several programs may hear one group. Without
-a group, --interface eth0 hears what comes by eth0 alone. Answers to what came
-to a group come from an address of this machine, with --ttl and --tos.
+A group is joined on each --interface, or on the interface that the routes
+choose. The lines below "listening on ..." show which. [ff02::4242%eth0]:9420
+names the interface too. --join joins more groups; a bare port is then a port on
+every interface. --from receives from one sender only (source-specific
+multicast), as the groups 232.0.0.0/8 and ff3x::/32 require. Several programs
+may join one group. Without a group, --interface eth0 receives only what arrives
+on eth0. Answers to datagrams of a group are sent from an address of this
+machine, with --ttl and --tos.
 
 Each datagram is one line on standard output: time, source, size, payload.
 Printable UTF-8 stands in double quotes, with a line end at its close shown
@@ -52,12 +53,12 @@ before it, at least).
 Losses are told on standard error as they happen, at most a line a second of
 each kind: what a full buffer dropped, at least, since the kernel counts what
 came merged as one (with DATAGRAM_GRO=off it counts each); and answers of which
-ICMP says that they did not arrive. Some losses no socket is told of. On Linux
-the host counts them, for all sockets and programs of its network namespace:
-fragments that did not come together (IpReasmFails, Ip6ReasmFails), full receive
+ICMP says that they did not arrive. The kernel tells no socket of some losses.
+Linux counts them for the host, for all programs of its network namespace:
+fragments that were not reassembled (IpReasmFails, Ip6ReasmFails), full receive
 buffers of others (UdpRcvbufErrors, Udp6RcvbufErrors), wrong checksums
-(UdpInErrors, Udp6InErrors). Lines that begin with "this host, all sockets" are
-of those. With --json all these lines are objects too, with time, event
+(UdpInErrors, Udp6InErrors). Lines that begin with "this host, all sockets" show
+them. With --json all these lines are objects too, with time, event
 ("dropped", "unreachable", "pathMtu" or "host"), and what is known of it. Ctrl-C
 ends the command with a summary on standard error, which counts all of them.
 
@@ -92,8 +93,8 @@ interface ListenOptions extends HearingOptions {
 
 /** What the shared options mean here. */
 const meanings = {
-  interface: "hear the groups on this interface: its name, number or address; may be repeated",
-  join: "hear this multicast group too",
+  interface: "receive the groups on this interface: its name, number or address; may be repeated",
+  join: "join this multicast group too",
   source: "answer from this local address, port or both: [host][:port]",
 };
 
@@ -120,7 +121,7 @@ export function addListen(program: Command): void {
   addRouteOptions(command, meanings)
     .option(
       "--from <host>",
-      "hear this sender of the groups alone; may be repeated",
+      "receive groups from this sender only; may be repeated",
       listed(hostFor("--from")),
     )
     .addHelpText("after", help)
@@ -131,7 +132,7 @@ async function listen(where: Where, options: ListenOptions): Promise<void> {
   const { source, echo, reply } = options;
   const template = echo ? "{}" : reply;
   if (source && template === undefined)
-    throw usage("--source is where answers come from: give --reply or --echo");
+    throw usage("--source is the address of answers: give --reply or --echo");
   const hearing = await hearingAt(where, options);
   await using s = socket(hearing.at.family, SOCK_DGRAM, { receiveBuffer: options.buffer });
   applyOptions(s, options);

@@ -28,18 +28,19 @@ of the kernel's.
 Each client has a socket of its own before the target, and gets what comes back
 to it. Nobody else's datagrams pass. Times are met to a millisecond or two.
 
-Several targets get a copy of each datagram. Answers of the first one pass to
-clients, or of all with --answers all. A name is looked up for each new client,
-and again when nobody is at its address any more: then clients move.
+Each of several targets gets a copy of each datagram. Clients get the answers of
+the first target, or of all with --answers all. A name is looked up for each new
+client. If ICMP says that its address is gone, it is looked up again, and the
+clients move to the new address.
 
---rule does something to certain datagrams before all else, and may stand there
-up to 64 times. It says what to do, and which datagrams are meant:
+--rule applies to certain datagrams, before the link does. There may be up to 64
+rules. A rule says what to do, and to which datagrams:
   drop, corrupt or delay=200ms
-  up or down            one direction alone
+  up or down            only that direction
   client=10.0.0.7       of one client, or client=10.0.0.7:5000 of one port
-  text=GET@0            contain that text, at an offset or anywhere
-  hex=00ff@4            contain these bytes
-  numbers=1-2,7,100-    which of those, counted from 1 in each direction
+  text=GET@0            that contain this text, at an offset or anywhere
+  hex=00ff@4            that contain these bytes
+  numbers=1-2,7,100-    which of those datagrams, counted from 1 in each direction
 
 Where to listen:
   9000           for this machine alone (127.0.0.1)
@@ -82,9 +83,12 @@ export function addProxy(program: Command): void {
     .argument("<[host:]port>", "where clients send to", listeningAddress)
     .argument("<host:port...>", "the target, or several", targetsSoFar);
   addFaults(command)
-    .option("--rule <rule>", "do something to certain datagrams, as below", readRules)
+    .option("--rule <rule>", "drop, corrupt or delay certain datagrams, see below", readRules)
     .addOption(
-      new Option("--answers <whose>", "of several targets, whose answers pass").choices(["first", "all"]),
+      new Option("--answers <whose>", "which of several targets may answer clients").choices([
+        "first",
+        "all",
+      ]),
     )
     .option(
       "--seed <n>",

@@ -14,7 +14,7 @@ const looksPerLine = 10;
 /** What became of datagrams beside being received and delivered, and how it is called. */
 const fates: readonly (readonly [keyof DirectionStats & keyof Plain, string])[] = [
   ["dropped", "dropped by rules"],
-  ["delayed", "held back by rules"],
+  ["delayed", "delayed by rules"],
   ["lost", "lost"],
   ["queueFull", "queue full"],
   ["tooBig", "too big"],
@@ -22,10 +22,10 @@ const fates: readonly (readonly [keyof DirectionStats & keyof Plain, string])[] 
   ["reordered", "reordered"],
   ["corrupted", "corrupted"],
   ["overflowed", "beyond what may be on its way"],
-  ["copied", "more for other targets"],
-  ["ignored", "of other targets"],
+  ["copied", "copied to other targets"],
+  ["ignored", "from other targets"],
   ["refused", "of clients that were refused"],
-  ["looped", "of its own that came back"],
+  ["looped", "sent by itself before"],
   ["unsent", "not sent"],
   ["overrun", "or more that came too fast to be read"],
 ];
@@ -83,7 +83,7 @@ export class RelayReport {
     for (const { target, address, moves, movedClients } of stats.targets) {
       if (moves === 0) continue;
       notice(
-        `  ${target} moved: ${count(moves, "time")}, to ${address} in the end, ${count(movedClients, "client")} with it`,
+        `  ${target} moved ${count(moves, "time")}, the last time to ${address}, with ${count(movedClients, "client")}`,
       );
     }
     for (const [code, times] of Object.entries(stats.errors)) notice(`  errors: ${times}, ${code}`);
@@ -115,14 +115,14 @@ export class RelayReport {
     if (up.refused > 0) {
       this.#warnOnce(
         "refused",
-        `some clients are refused: there are ${clients.now}, as many as --clients allows, or as there are sockets for; ` +
-          `${count(up.refused, "datagram")} of theirs went nowhere so far`,
+        `some clients are refused: there are ${clients.now}, the limit of --clients or of open sockets; ` +
+          `${count(up.refused, "datagram")} of refused clients dropped so far`,
       );
     }
     if (up.looped > 0) {
       this.#warnOnce(
         "looped",
-        "what the proxy sends to the target comes back to the proxy: a circle, by a NAT or by another relay. It is dropped",
+        "what the proxy sends to the target comes back to it, through another relay or a NAT: it is dropped",
       );
     }
     if (alikeInRow >= mostAlike) {

@@ -31,13 +31,13 @@ and --count each answer is one line: source, milliseconds, size, payload, with
 text in double quotes. With --json an answer is an object with source,
 roundTripMs, size, and text (valid UTF-8) or hex.
 
-Only an answer from that very address counts. To a multicast group, with
---broadcast or --every-interface, with --all, --count or --join, an answer may
-come from anywhere.
+Only an answer from that address counts. With --broadcast, --every-interface,
+--all, --count or --join, or to a multicast group, an answer may come from any
+address.
 
-Which interface the request leaves by is decided by the routes, or by
---interface. Answers come to the address and port of --source; to a group they
-come where that is --join'ed, as in multicast DNS.
+The routes choose the interface of the request, or --interface does. Answers
+come to the address and port of --source. With --join they may also be sent to
+a multicast group, as in multicast DNS.
 
 When ICMP says that nobody is listening there, or that there is no way there,
 that ends it at once with exit code 4. The dgram driver hears hosts but no
@@ -45,7 +45,7 @@ routers, and nobody where an answer may come from anywhere.
 
 The exit code is 3 when no answer came in time. The datagram can get lost, and
 so can the answer: with --retries the other side may see it more than once. It
-is 3 as well where fewer than --count came.
+is also 3 if fewer answers than --count came.
 
 Examples:
   datagram request 127.0.0.1:9000 ping
@@ -87,7 +87,7 @@ export function addRequest(program: Command): void {
     .option("--hex", "the data is written in hex digits, and the answer is shown so")
     .option("--json", "print each answer as a JSON object on one line")
     .option("--broadcast", "allow broadcast addresses");
-  addRouteOptions(command, { ...sendersMeanings, join: "hear answers to this multicast group" })
+  addRouteOptions(command, { ...sendersMeanings, join: "also receive answers sent to this multicast group" })
     .addOption(everyInterfaceOption())
     .addHelpText("after", help)
     .action(request);

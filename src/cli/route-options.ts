@@ -29,7 +29,7 @@ interface Meanings {
 
 /** For `send` and `request`. */
 export const sendersMeanings = {
-  interface: "leave by this interface: its name, number or address; may be repeated",
+  interface: "send on this interface: its name, number or address; may be repeated",
   source: "send from this local address, port or both: [host][:port]",
 } as const;
 
@@ -39,7 +39,7 @@ export function addRouteOptions(command: Command, meanings: Meanings): Command {
     .option("--interface <which>", meanings.interface, listed(interfaceFor("--interface")))
     .option("--join <group>", `${meanings.join}; may be repeated`, listed(groupFor("--join")))
     .option("--source <address>", meanings.source, sourceAddress)
-    .option("--ttl <n>", "hops that a datagram may take, of any kind: 1 to 255", wholeNumber("--ttl", 1, 255))
+    .option("--ttl <n>", "TTL (hop limit) of unicast and multicast: 1 to 255", wholeNumber("--ttl", 1, 255))
     .option("--tos <byte>", "type of service: 0 to 255, or a name such as ef", typeOfService("--tos"));
 }
 
@@ -59,7 +59,7 @@ export function heeding(option: string, act: () => void): void {
 
 /** `--every-interface`, of commands that send. */
 export function everyInterfaceOption(): Option {
-  const meaning = "send broadcasts and multicast by every interface that is up";
+  const meaning = "send broadcasts and multicast on every interface that is up";
   return new Option("--every-interface", meaning).conflicts("interface");
 }
 

@@ -74,7 +74,7 @@ export function addSend(program: Command): void {
     .option("--every <time>", "wait so long between two; without --repeat, until Ctrl-C", duration("--every"))
     .option("--broadcast", "allow broadcast addresses")
     .option("--confirm [time]", "wait for news that nobody is listening there", duration("--confirm"));
-  addRouteOptions(command, { ...sendersMeanings, join: "be in this multicast group while sending" })
+  addRouteOptions(command, { ...sendersMeanings, join: "join this multicast group while sending" })
     .addOption(everyInterfaceOption())
     .addHelpText("after", help)
     .action(send);

@@ -115,7 +115,7 @@ export async function sourceFor(source: Address, family: Family): Promise<Endpoi
   if (source.host === "") return anyAddress(family, source.port);
   const found = await resolved(source);
   if (found.family === family) return found;
-  throw usage(`--source ${found.host} is of another family than where it sends`);
+  throw usage(`--source ${found.host} is of another family than the destination`);
 }
 
 /** An error of sending, in words of the command line. */
@@ -201,12 +201,15 @@ function broadcastSource(
     if (by.addresses.some(({ address }) => address === source.host)) return source;
     throw unsupported(
       to,
-      `the ${s.driver} driver sends it by the interface of --source, which ${by.name} is not`,
+      `the ${s.driver} driver sends it on the interface of --source, which is not ${by.name}`,
     );
   }
   const own = ownIPv4(by);
   if (own !== undefined) return new Address(own, source?.port ?? 0) as Endpoint;
-  throw unsupported(to, `the ${s.driver} driver sends it by an address of ${by.name}, which has none`);
+  throw unsupported(
+    to,
+    `the ${s.driver} driver needs an address of ${by.name} to send it, and there is none`,
+  );
 }
 
 function unsupported({ host, port }: Endpoint, why: string): OSError {
@@ -239,7 +242,7 @@ function warnOfChoice(to: Endpoint): void {
   if (up.length < 2) return;
   const every = isGroup(to) ? ", or --every-interface" : "";
   warn(
-    `${to} names no interface, and the kernel takes one of ${up.length}: give --interface, one of ${namesOf(up)}${every}`,
+    `${to} names no interface, and this host has ${up.length}: give --interface, one of ${namesOf(up)}${every}`,
   );
 }
 

@@ -73,7 +73,7 @@ export class Engine implements SenderHost, ReceiverHost {
     let opened = false;
     // What a driver tells of a socket that is closed is of use to nobody.
     const heard = (tell: () => void): void => {
-      if (!opened) throw brokenContract("it told of something before it was open");
+      if (!opened) throw brokenContract("it reported something before it was open");
       if (!this.#closed) tell();
     };
     this.driver = stack.open(family, options, {

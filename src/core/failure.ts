@@ -34,7 +34,7 @@ export function payloadLimit(to: Address | null, family: Family): number {
 
 /** The error of a bind to a port that is taken, with what shares a port. @param reusePort whether the driver has `SO_REUSEPORT`. */
 export function portTaken({ host: address, port }: Address, reusePort: boolean, cause: OSError): OSError {
-  const groups = "SO_REUSEADDR lets several sockets hear one group";
+  const groups = "SO_REUSEADDR lets several sockets receive one group";
   const shares = reusePort
     ? `SO_REUSEPORT shares a port, ${groups}, set before bind on all of them`
     : `${groups}, set before bind on all of them; the native driver shares a port by SO_REUSEPORT`;

@@ -78,18 +78,18 @@ export class GroupWatch {
 function deafByAddress(group: string, local: string): Warning {
   return {
     code: "JOINED_BUT_BOUND",
-    message: `this socket is bound to ${local} and hears nothing that is sent to ${group}: bind it to "" or to ${group}`,
+    message: `this socket is bound to ${local} and receives nothing that is sent to ${group}: bind it to "" or to ${group}`,
   };
 }
 
 function deafByPeer(group: string): Warning {
-  const text = "this socket is connected, and hears its peer alone";
-  const message = `${text}, nothing that is sent to ${group}: join the group on another socket`;
+  const text = "this socket is connected, and receives from its peer only";
+  const message = `${text}, nothing sent to ${group}: join the group on another socket`;
   return { code: "JOINED_BUT_CONNECTED", message };
 }
 
 function unanswered({ host }: Endpoint): Warning {
-  const text = `this socket is connected to ${host}, and answers come from addresses of single hosts, which it does not hear`;
+  const text = `this socket is connected to ${host}, and does not receive answers, which come from unicast addresses`;
   return {
     code: "CONNECTED_TO_GROUP",
     message: `${text}: send with sendto() on a socket that is not connected`,

@@ -81,7 +81,7 @@ export function membershipError(
   return new OSError(code, { syscall: call, address: group.host, text, cause });
 }
 
-const fromSources = "this group was joined from some sources alone, or not at all: addMembership comes first";
+const fromSources = "this group was joined from some sources only, or not at all: call addMembership first";
 
 const texts: Readonly<Record<string, string>> = {
   "addMembership EADDRINUSE": "this group was joined already",
@@ -90,9 +90,9 @@ const texts: Readonly<Record<string, string>> = {
   "dropMembership EADDRNOTAVAIL": "this group was not joined",
   "addSourceMembership EADDRNOTAVAIL": "this source of the group was joined already",
   "addSourceMembership EINVAL":
-    "this group was joined from all sources but some (blockSource): dropMembership comes first",
+    "this group was joined from all sources but some (blockSource): call dropMembership first",
   "dropSourceMembership EADDRNOTAVAIL": "this source of the group was not joined",
-  "dropSourceMembership EINVAL": "this group was not joined from a source: addSourceMembership comes first",
+  "dropSourceMembership EINVAL": "this group was not joined from a source: call addSourceMembership first",
   "blockSource EADDRNOTAVAIL": "this source is blocked already",
   "blockSource EINVAL": fromSources,
   "unblockSource EADDRNOTAVAIL": "this source is not blocked",

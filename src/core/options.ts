@@ -186,7 +186,7 @@ export function bytesOfValue({ kind }: Option, value: OptionValue): Uint8Array |
 /** @throws `OSError` `ENOPROTOOPT` for an option that is for setting alone. */
 export function checkReadable({ name, readBy }: Option): void {
   if (readBy === undefined) return;
-  const text = `${name} can be set alone: ${readBy} reads what came of it`;
+  const text = `${name} can only be set: ${readBy} reads the result`;
   throw new OSError("ENOPROTOOPT", { syscall: "getsockopt", text });
 }
 

@@ -122,7 +122,7 @@ export class Receiver {
 
   /** The driver says that something may be there. @throws `Error` where it has been called and not returned yet. */
   readable(): void {
-    if (this.#calling) throw brokenContract("it told of something to receive from inside a call");
+    if (this.#calling) throw brokenContract("it reported something to receive during a call");
     this.#more = true;
     this.#renew();
     if (this.#waiters.size === 0) this.#want(false);

@@ -169,7 +169,7 @@ export class Sender {
   settled(count: number): void {
     const left = this.#inFlight ? this.#inFlight.count - this.#inFlight.settled : 0;
     if (!isCount(count, left)) throw brokenContract(`it settled ${count} datagrams, and has ${left}`);
-    if (this.#flushing) throw brokenContract("it settled datagrams from inside a call");
+    if (this.#flushing) throw brokenContract("it settled datagrams during a call");
     this.#waiting = false;
     this.#flush(count);
   }

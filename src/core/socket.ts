@@ -608,7 +608,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   /** An IPv6 socket carries IPv4 too, unless it was told not to. */
   #assertIPv4(syscall: string, what: string): void {
     if (this.family === c.AF_INET || !this.#isV6Only(syscall)) return;
-    const text = `${what} is for IPv4, which IPV6_V6ONLY keeps from this socket`;
+    const text = `${what} is for IPv4, and this socket has IPV6_V6ONLY`;
     throw new OSError("ENOPROTOOPT", { syscall, text });
   }
 

@@ -138,6 +138,6 @@ async function resolveTarget(given: Address): Promise<readonly [Endpoint, ...End
 
 function refuseItself(found: Endpoint, own: Endpoint): void {
   if (!ownAddresses(own)(found)) return;
-  const text = "the target is the proxy itself, and what it sends there would never end";
+  const text = "the target is the proxy itself: its datagrams would go round without end";
   throw new OSError("EINVAL", { syscall: "proxy", address: found.host, port: found.port, text });
 }

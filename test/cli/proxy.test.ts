@@ -180,7 +180,7 @@ test("several targets get a copy each, and all may answer", async (t) => {
       .map((line) => line.replace(/^\d+:/, "")),
   ).toEqual(["x", "x"]);
   const { stderr } = await program.stop();
-  expect(stderr).toContain("\n  up:   1 in, 2 out, 1 more for other targets\n  down: 2 in, 2 out\n");
+  expect(stderr).toContain("\n  up:   1 in, 2 out, 1 copied to other targets\n  down: 2 in, 2 out\n");
 });
 
 test("a target by its name that has another address is told of, with its clients", async (t) => {
@@ -223,7 +223,7 @@ test("a circle of two commands ends when their clients are as many as may be, an
   await relay(t, `127.0.0.1:${one}`, ["--clients", "1000"], String(other));
   await pythonSend(t, one, ["round and round"]);
   const said = [await first.program.line("stderr"), await first.program.line("stderr")].join("\n");
-  expect(said).toMatch(/^warning: some clients are refused: there are 40, as many as --clients/m);
+  expect(said).toMatch(/^warning: some clients are refused: there are 40, the limit of --clients/m);
   expect(said).toMatch(
     /^warning: 40 new clients in a row began with the same datagram.* in a circle of relays/m,
   );
@@ -235,7 +235,7 @@ test("a target where nobody is listening, and clients above the bound, are told 
   await pythonSend(t, port, ["2"]);
   await pythonSend(t, port, ["3"]);
   expect(await program.line("stderr")).toMatch(/^warning: nobody is listening on 127\.0\.0\.1:\d+$/);
-  expect(await program.line("stderr")).toMatch(/^warning: some clients are refused: .* --clients allows/);
+  expect(await program.line("stderr")).toMatch(/^warning: some clients are refused: .* limit of --clients/);
   const { code, stderr } = await program.stop();
   expect(code).toBe(0);
   expect(stderr.match(/warning/g)).toHaveLength(2);

@@ -106,7 +106,7 @@ describe("bad input is one line, and exit code 2", () => {
     [["send", "127.0.0.1:9", "x", "--source", "127.0.0.1:70000"], /--source takes/],
     [["send", "127.0.0.1:9", "x", "--source", "239.1.1.1"], /--source takes an address of this machine/],
     [["send", "127.0.0.1:9", "x", "--source", "[::1]:5000"], /--source ::1 is of another family/],
-    [["listen", "0", "--source", ":5000"], /--source is where answers come from: give --reply or --echo/],
+    [["listen", "0", "--source", ":5000"], /--source is the address of answers: give --reply or --echo/],
     [["send", "127.0.0.1:9", "x", "--ttl", "0"], /--ttl takes a whole number from 1 to 255/],
     [["request", "127.0.0.1:9", "x", "--ttl", "256"], /--ttl takes a whole number from 1 to 255/],
     [["send", "127.0.0.1:9", "x", "--tos", "256"], /--tos takes 0 to 255.*not "256"/],

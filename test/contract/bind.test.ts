@@ -51,7 +51,7 @@ for (const [ip, family] of families) {
     expect(error.message).toContain(host);
     expect(error.message).toContain(String(port));
     expect(error.message).toContain("SO_REUSEPORT");
-    expect(error.message).toContain("SO_REUSEADDR lets several sockets hear one group");
+    expect(error.message).toContain("SO_REUSEADDR lets several sockets receive one group");
   });
 
   contract(`bind to an address that is not here over ${ip} is EADDRNOTAVAIL, naming it`, async (world) => {

@@ -121,7 +121,7 @@ for (const [name, forced, plain] of [
         if (plain === datagram.SO_RCVBUF)
           expect(s.stats().receiveBuffer).toEqual({ askedBytes: bytes, givenBytes: bytes });
       }
-      const told = { code: "ENOPROTOOPT", message: expect.stringMatching(/can be set alone: SO_/) as string };
+      const told = { code: "ENOPROTOOPT", message: expect.stringMatching(/can only be set: SO_/) as string };
       expect(() => s.getsockopt(SOL_SOCKET, forced)).toThrow(expect.objectContaining(told));
     },
     "allOptions",

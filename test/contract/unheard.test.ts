@@ -26,7 +26,7 @@ for (const [name, family] of families) {
       const { code, message } = await warned;
       expect(code).toBe("JOINED_BUT_BOUND");
       expect(message).toBe(
-        `this socket is bound to ${world.localhost(family)} and hears nothing that is sent to ${group}: bind it to "" or to ${group}`,
+        `this socket is bound to ${world.localhost(family)} and receives nothing that is sent to ${group}: bind it to "" or to ${group}`,
       );
     },
   );
@@ -56,7 +56,7 @@ contract("connecting a socket that has joined a group is a warning, before and a
   await before.connect(peer.getsockname());
   expect(await first).toEqual({
     code: "JOINED_BUT_CONNECTED",
-    message: `this socket is connected, and hears its peer alone, nothing that is sent to ${group}: join the group on another socket`,
+    message: `this socket is connected, and receives from its peer only, nothing sent to ${group}: join the group on another socket`,
   });
   await after.connect(peer.getsockname());
   const second = event(after, "warning");

@@ -56,7 +56,7 @@ for count in range(230): s.sendto(bytes(14000), ("10.77.0.2", 9000))\nPYTHON`);
     const [said, object] = await Promise.all([people.line("stderr", true), programs.line("stderr", true)]);
     expect(said).toMatch(
       new RegExp(
-        `^this host, all sockets: \\d+ times fragments were given up over IPv4 \\(IpReasmFails\\): .* net\\.ipv4\\.ipfrag_high_thresh=`,
+        `^this host, all sockets: reassembly of fragments failed \\d+ times over IPv4 \\(IpReasmFails\\): .* net\\.ipv4\\.ipfrag_high_thresh=`,
       ),
     );
     expect(JSON.parse(object)).toMatchObject({ event: "host", counters: ["IpReasmFails"] });
@@ -70,7 +70,7 @@ for count in range(230): s.sendto(bytes(14000), ("10.77.0.2", 9000))\nPYTHON`);
       new Program(t, [...to.within, process.execPath, bin, "doctor", ...args]).ended;
     const [shown, json] = await Promise.all([doctor(), doctor("--json")]);
     expect(shown.lines).toContain(
-      `  IPv4 ${IpReasmFails}, IPv6 0: fragments that did not come together (IpReasmFails, Ip6ReasmFails)`,
+      `  IPv4 ${IpReasmFails}, IPv6 0: fragments that were not reassembled (IpReasmFails, Ip6ReasmFails)`,
     );
     expect((JSON.parse(json.lines[0] ?? "") as { host: object }).host).toMatchObject({ IpReasmFails });
   },

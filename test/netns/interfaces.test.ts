@@ -88,7 +88,7 @@ overDrivers((driver) => {
       send("[ff02::7]:9420", "unclear"),
     ]);
     expect(every.stderr).toBe("sent 2 datagrams, 10 bytes to 1 destination by dg0a, dg1a\n");
-    expect(unclear.stderr).toContain("names no interface, and the kernel takes one of 2: give --interface");
+    expect(unclear.stderr).toContain("names no interface, and this host has 2: give --interface");
     await expectLines(seen, [
       /^named dg1b (?:fe80|fd00:77:1)::\S* \d+ 3 0$/,
       /^every dg0b fe80::\S* \d+ 1 0$/,

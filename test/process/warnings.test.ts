@@ -9,8 +9,8 @@ overDrivers((driver) => {
     const { code, signal, lines, stderr } = await start(context, driver, "warnings").ended;
     expect({ code, signal }).toEqual({ code: 0, signal: null });
     expect(lines).toEqual([
-      'DatagramWarning JOINED_BUT_BOUND: this socket is bound to 127.0.0.1 and hears nothing that is sent to 239.255.7.7: bind it to "" or to 239.255.7.7',
-      "DatagramWarning JOINED_BUT_CONNECTED: this socket is connected, and hears its peer alone, nothing that is sent to 239.255.7.7: join the group on another socket",
+      'DatagramWarning JOINED_BUT_BOUND: this socket is bound to 127.0.0.1 and receives nothing that is sent to 239.255.7.7: bind it to "" or to 239.255.7.7',
+      "DatagramWarning JOINED_BUT_CONNECTED: this socket is connected, and receives from its peer only, nothing sent to 239.255.7.7: join the group on another socket",
       "heard here alone: JOINED_BUT_BOUND",
     ]);
     expect(stderr).toMatch(/DatagramWarning: this socket is bound to 127\.0\.0\.1/);

@@ -57,7 +57,7 @@ test("the text of such a failure says that the host crashed", async () => {
     desk.crash();
     expect(await last).toMatchObject({
       code: "ECANCELED",
-      message: "sendto 10.9.0.2:9000: its host crashed first (ECANCELED)",
+      message: "sendto 10.9.0.2:9000: its host crashed (ECANCELED)",
     });
   });
 });

@@ -184,7 +184,7 @@ test.each(sendings)("a driver that settles: %s", async (how) => {
     const said = stack.objections.map((each) => (each as Error).message);
     const wanted = {
       "too many": /^the driver broke its contract: it settled \d+ datagrams, and has \d+$/,
-      "from inside": /^the driver broke its contract: it settled datagrams from inside a call$/,
+      "from inside": /^the driver broke its contract: it settled datagrams during a call$/,
     }[how as string];
     if (!wanted) expect(said).toEqual([]);
     else expect(said.filter((each) => !wanted.test(each))).toEqual([]);

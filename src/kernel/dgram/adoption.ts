@@ -65,7 +65,7 @@ function lookUp(fd: number): { family: Family; connected: boolean } | undefined 
       inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
       rows = readFileSync(`/proc/self/net/${table}`, "utf8").split("\n").slice(1);
     } catch (error) {
-      const text = "cannot be looked at: the dgram driver adopts on Linux, with /proc";
+      const text = "cannot be checked: the dgram driver adopts descriptors on Linux only, with /proc";
       throw refusal("ENOTSUP", fd, text, error);
     }
     for (const row of rows) {

@@ -352,7 +352,7 @@ export class SimDriver implements Driver, BoundSocket {
 
   /** What a call fails with that a crash has ended. */
   #lost(syscall: string, to: Endpoint | null): OSError {
-    const text = "its host crashed first";
+    const text = "its host crashed";
     return new OSError("ECANCELED", { syscall, address: to?.host, port: to?.port, text });
   }
 
