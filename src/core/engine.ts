@@ -8,7 +8,7 @@ import type { Clock, Driver, DriverOptions, LedgerEvent, Stack } from "./driver.
 import { brokenContract, toOSError } from "./driver-fault.js";
 import { OSError } from "./errors.js";
 import { portTaken } from "./failure.js";
-import { GroupWatch } from "./group-watch.js";
+import { MembershipWarnings } from "./membership-warnings.js";
 import { type Loss, type Packet, type Tell, type Unreachable, runListener } from "./events.js";
 import type { Arrival } from "./inbox.js";
 import type { Membership } from "./membership.js";
@@ -47,7 +47,7 @@ export class Engine implements SenderHost, ReceiverHost {
   readonly receiver: Receiver;
   readonly ledger: Ledger;
   readonly paths: PathMtus;
-  readonly groups: GroupWatch;
+  readonly groups: MembershipWarnings;
   peer: Endpoint | null = null;
 
   readonly #stack: Stack;
@@ -93,7 +93,7 @@ export class Engine implements SenderHost, ReceiverHost {
       (change) => tell("pathMtu", change),
     );
     if (options.fd !== undefined) this.#adoptPeer();
-    this.groups = new GroupWatch(this.driver, (warning) => tell("warning", warning));
+    this.groups = new MembershipWarnings(this.driver, (warning) => tell("warning", warning));
     this.sender = new Sender(this, options.sendQueue);
     this.receiver = new Receiver(this);
   }

@@ -10,13 +10,13 @@ import { type SourceFilter, changeFilter } from "./source-filter.js";
  * Notices what a socket can never receive: groups that it joined, where it is bound to another address or connected, and
  * answers of the members of a group that it is connected to. The kernel drops these without a word.
  */
-export class GroupWatch {
+export class MembershipWarnings {
   readonly #driver: Driver;
   readonly #warn: (warning: Warning) => void;
   /** By group and interface. */
   readonly #joined = new Map<string, { group: string; filter: SourceFilter }>();
   /** Of the peer, until it was told. */
-  #unanswered: Warning | undefined;
+  #noAnswers: Warning | undefined;
   #connected = false;
 
   constructor(driver: Driver, warn: (warning: Warning) => void) {
@@ -42,15 +42,15 @@ export class GroupWatch {
   /** The socket was connected, or is no longer. */
   connected(peer: Endpoint | null): void {
     this.#connected = peer !== null;
-    this.#unanswered = peer && isForMany(peer) ? unanswered(peer) : undefined;
+    this.#noAnswers = peer && isForMany(peer) ? noAnswers(peer) : undefined;
     this.#checkAll();
   }
 
   /** A receive call waits. */
   waits(): void {
-    if (!this.#unanswered) return;
-    this.#warn(this.#unanswered);
-    this.#unanswered = undefined;
+    if (!this.#noAnswers) return;
+    this.#warn(this.#noAnswers);
+    this.#noAnswers = undefined;
   }
 
   #checkAll(): void {
@@ -61,7 +61,7 @@ export class GroupWatch {
   #check(group: string): boolean {
     const local = this.#local();
     if (local === undefined || isWildcard(local) || local === group) return false;
-    this.#warn(this.#connected ? deafByPeer(group) : deafByAddress(group, local));
+    this.#warn(this.#connected ? connectedElsewhere(group) : boundElsewhere(group, local));
     return true;
   }
 
@@ -75,20 +75,20 @@ export class GroupWatch {
   }
 }
 
-function deafByAddress(group: string, local: string): Warning {
+function boundElsewhere(group: string, local: string): Warning {
   return {
     code: "JOINED_BUT_BOUND",
     message: `this socket is bound to ${local} and receives nothing that is sent to ${group}: bind it to "" or to ${group}`,
   };
 }
 
-function deafByPeer(group: string): Warning {
+function connectedElsewhere(group: string): Warning {
   const text = "this socket is connected, and receives from its peer only";
   const message = `${text}, nothing sent to ${group}: join the group on another socket`;
   return { code: "JOINED_BUT_CONNECTED", message };
 }
 
-function unanswered({ host }: Endpoint): Warning {
+function noAnswers({ host }: Endpoint): Warning {
   const text = `this socket is connected to ${host}, and does not receive answers, which come from unicast addresses`;
   return {
     code: "CONNECTED_TO_GROUP",
