@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 
 import { type Datagram, OSError, type Socket } from "../index.js";
-import { ownAddresses } from "../kernel/own.js";
+import { ownAddresses } from "../kernel/own-addresses.js";
 import type { Answerer } from "./answerer.js";
 import { notice, warn } from "./terminal.js";
 

@@ -4,7 +4,7 @@ import { type Endpoint, anyAddress } from "../core/address.js";
 import { sameHost } from "../core/hosts.js";
 import { type Address, type Datagram, TimeoutError } from "../index.js";
 import { kernelStack } from "../kernel/choice.js";
-import { ownAddresses } from "../kernel/own.js";
+import { ownAddresses } from "../kernel/own-addresses.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { readPayload } from "./input.js";
 import { jsonLine, payloadFields, printableText, showPayload, splitLineEnd } from "./payload.js";

@@ -11,7 +11,7 @@ import {
   type Socket,
   socket,
 } from "../index.js";
-import { ownAddresses } from "../kernel/own.js";
+import { ownAddresses } from "../kernel/own-addresses.js";
 import type { LinkInput } from "../sim/link/settings.js";
 import { Random } from "../sim/random.js";
 import { comesBack, stand, standDown } from "./circles.js";

@@ -10,7 +10,7 @@ import {
   socket,
 } from "../index.js";
 import { kernelStack } from "../kernel/choice.js";
-import { ownAddresses } from "../kernel/own.js";
+import { ownAddresses } from "../kernel/own-addresses.js";
 import { forget } from "../kernel/resolver.js";
 import { Counts, type TargetStats } from "./stats.js";
 
