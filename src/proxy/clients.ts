@@ -37,7 +37,7 @@ export interface ClientsHost {
   /** Whether the last datagram of each is needed: it holds the memory that others share with it. */
   readonly keepLast: boolean;
   /** Whether what comes from there are the relay's own datagrams, which came back. */
-  comesBack(source: Endpoint): boolean;
+  isLooped(source: Endpoint): boolean;
   /** Opens what stands for somebody new. @throws `OSError` `EMFILE`. */
   open(client: Client): void;
   /** Somebody is forgotten. */
@@ -111,7 +111,7 @@ export class Clients {
 
   #enter(datagram: Datagram, nowMs: number): Client | undefined {
     const { source } = datagram;
-    if (this.#host.comesBack(source)) {
+    if (this.#host.isLooped(source)) {
       this.looped++;
       return undefined;
     }

@@ -14,7 +14,7 @@ import {
 import { ownAddresses } from "../kernel/own-addresses.js";
 import type { LinkInput } from "../sim/link/settings.js";
 import { Random } from "../sim/random.js";
-import { comesBack, stand, standDown } from "./circles.js";
+import { isLooped, rememberSocket, forgetSocket } from "./loops.js";
 import { type Client, Clients } from "./clients.js";
 import type { Departure } from "./departure.js";
 import { Direction } from "./direction.js";
@@ -106,7 +106,7 @@ export class Relay implements AsyncDisposable {
     this.#clients = new Clients({
       ...{ clock, maxClients, idleMs },
       keepLast: this.#replies,
-      comesBack: (source) => ownAddresses(this.address)(source) || comesBack(source, this),
+      isLooped: (source) => ownAddresses(this.address)(source) || isLooped(source, this),
       open: (client) => this.#open(client),
       removed: (client) => {
         for (const upstream of client.upstreams) {
@@ -230,8 +230,8 @@ export class Relay implements AsyncDisposable {
           return undefined;
         });
       },
-      connected: (s) => stand(s, this, client.address),
-      closing: standDown,
+      connected: (s) => rememberSocket(s, this, client.address),
+      closing: forgetSocket,
       replaced: (s) => this.#gone.add(s.stats()),
       unreachable: (code) => {
         this.#upUnreachable.add(code);
