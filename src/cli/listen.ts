@@ -5,14 +5,14 @@ import { AF_INET, Address, type Datagram, SOCK_DGRAM, type Socket, TimeoutError,
 import { answererFor } from "./answerer.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import {
-  type Hearing,
-  type HearingOptions,
-  type Where,
-  hear,
-  hearingAt,
+  type ListenTarget,
+  type ListenTargetOptions,
+  type ListenAddress,
+  bindAndJoin,
+  listenTarget,
   listeningPlace,
-  tellHearing,
-} from "./hearing.js";
+  showListenTarget,
+} from "./listen-target.js";
 import { Losses } from "./losses.js";
 import { jsonLine, payloadFields, showPayload } from "./payload.js";
 import { Replies } from "./replies.js";
@@ -79,7 +79,7 @@ Examples:
   datagram listen 9420 --join 239.7.7.7 --join 239.7.7.8 --interface eth0
   datagram listen 9000 --json --count 1 --timeout 10s`;
 
-interface ListenOptions extends HearingOptions {
+interface ListenOptions extends ListenTargetOptions {
   readonly hex?: boolean;
   readonly json?: boolean;
   readonly count?: number;
@@ -128,19 +128,19 @@ export function addListen(program: Command): void {
     .action(listen);
 }
 
-async function listen(where: Where, options: ListenOptions): Promise<void> {
+async function listen(where: ListenAddress, options: ListenOptions): Promise<void> {
   const { source, echo, reply } = options;
   const template = echo ? "{}" : reply;
   if (source && template === undefined)
     throw usage("--source is the address of answers: give --reply or --echo");
-  const hearing = await hearingAt(where, options);
+  const hearing = await listenTarget(where, options);
   await using s = socket(hearing.at.family, SOCK_DGRAM, { receiveBuffer: options.buffer });
   applyOptions(s, options);
   const answerer = await answererFor(s, options);
   await using _answering = answerer.socket;
   const signal = stopSignal();
-  await hear(s, hearing);
-  tellHearing(s, hearing);
+  await bindAndJoin(s, hearing);
+  showListenTarget(s, hearing);
   if (options.guide) guide(s.getsockname(), hearing, options);
 
   const replies = template === undefined ? undefined : new Replies(s, answerer, template);
@@ -274,7 +274,7 @@ function clockTime(time: Date): string {
 }
 
 /** What to type next. `--no` keeps npm from asking a registry for a package of this name. */
-function guide(at: Endpoint, { memberships }: Hearing, { echo, reply }: ListenOptions): void {
+function guide(at: Endpoint, { memberships }: ListenTarget, { echo, reply }: ListenOptions): void {
   const run = "npm exec --no -- datagram";
   const host = { "0.0.0.0": "127.0.0.1", "::": "::1" }[at.host] ?? at.host;
   const to = new Address(host, at.port);

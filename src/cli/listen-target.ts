@@ -19,14 +19,14 @@ import { notice, warn } from "./terminal.js";
 import { listeningAddress, resolved } from "./values.js";
 
 /** Where to listen, as it was typed. */
-export interface Where {
+export interface ListenAddress {
   readonly address: Address;
   /** A port without a host. */
   readonly portAlone: boolean;
 }
 
 /** Where a socket is bound, and what it hears there. */
-export interface Hearing {
+export interface ListenTarget {
   readonly at: Endpoint;
   readonly memberships: readonly Membership[];
   /** The senders of the groups that are heard; empty: all of them. */
@@ -36,12 +36,12 @@ export interface Hearing {
 }
 
 /** What `listen` takes beside the shared options. */
-export interface HearingOptions extends RouteOptions {
+export interface ListenTargetOptions extends RouteOptions {
   readonly from?: readonly string[];
 }
 
 /** Reads where to listen. */
-export function listeningPlace(text: string): Where {
+export function listeningPlace(text: string): ListenAddress {
   return { address: listeningAddress(text), portAlone: /^\d+$/.test(text) };
 }
 
@@ -51,10 +51,10 @@ export function listeningPlace(text: string): Where {
  *
  * @throws `Failure` for options that contradict each other or the address.
  */
-export async function hearingAt(
-  { address, portAlone }: Where,
-  { interface: interfaces = [], join = [], from = [] }: HearingOptions,
-): Promise<Hearing> {
+export async function listenTarget(
+  { address, portAlone }: ListenAddress,
+  { interface: interfaces = [], join = [], from = [] }: ListenTargetOptions,
+): Promise<ListenTarget> {
   const where = await resolved(address);
   const groups = isGroup(where) ? [where, ...join] : join;
   if (groups.length === 0) {
@@ -78,7 +78,7 @@ export async function hearingAt(
 }
 
 /** Binds a socket there and joins the groups. */
-export async function hear(s: Socket, { at, memberships, from, device }: Hearing): Promise<void> {
+export async function bindAndJoin(s: Socket, { at, memberships, from, device }: ListenTarget): Promise<void> {
   if (device !== undefined) {
     heeding(`--interface ${device}`, () => s.setsockopt(SOL_SOCKET, SO_BINDTODEVICE, device));
   }
@@ -93,7 +93,7 @@ export async function hear(s: Socket, { at, memberships, from, device }: Hearing
 }
 
 /** Says where a socket listens, and which groups it hears by which interfaces. */
-export function tellHearing(s: Socket, { at, memberships, from, device }: Hearing): void {
+export function showListenTarget(s: Socket, { at, memberships, from, device }: ListenTarget): void {
   const { port } = s.getsockname();
   notice(`listening on ${at.withPort(port)}`);
   for (const group of new Set(memberships.map((each) => each.group))) {
@@ -119,7 +119,7 @@ function plainHearing(
   where: Endpoint,
   portAlone: boolean,
   [by, ...more]: readonly NetworkInterface[],
-): Hearing {
+): ListenTarget {
   if (!by) return { at: where, memberships: [], from: [], device: undefined };
   if (more.length > 0) throw usage("only one --interface is possible if no group is joined");
   const at = portAlone ? anyAddress(AF_INET, where.port) : scopedBy(where, by);
