@@ -14,7 +14,7 @@ import {
 import { usage } from "./exit.js";
 import { type Membership, hearsOwnGroupsAlone, joinAll, membershipsOf } from "./groups.js";
 import type { NetworkInterface } from "./interfaces.js";
-import { type RouteOptions, heeding, isGroup, needsScope, scopedBy } from "./route-options.js";
+import { type RouteOptions, namingOption, isGroup, needsScope, scopedBy } from "./route-options.js";
 import { notice, warn } from "./terminal.js";
 import { listeningAddress, resolved } from "./values.js";
 
@@ -80,7 +80,7 @@ export async function listenTarget(
 /** Binds a socket there and joins the groups. */
 export async function bindAndJoin(s: Socket, { at, memberships, from, device }: ListenTarget): Promise<void> {
   if (device !== undefined) {
-    heeding(`--interface ${device}`, () => s.setsockopt(SOL_SOCKET, SO_BINDTODEVICE, device));
+    namingOption(`--interface ${device}`, () => s.setsockopt(SOL_SOCKET, SO_BINDTODEVICE, device));
   }
   s.on("warning", ({ code, message }) => {
     // Told below "listening on ...", in words of the command line.

@@ -1,5 +1,5 @@
 import type { Loss, PathMtuChange, Socket, Unreachable } from "../index.js";
-import { HostWatch } from "./host-watch.js";
+import { HostLosses } from "./host-losses.js";
 import { count, notice, noticeObject } from "./terminal.js";
 import { narrowText, refusalText } from "./unreachable.js";
 
@@ -20,7 +20,7 @@ export class Losses {
   readonly #dropped = { receiveBuffer: 0, queue: 0 };
   #unreachable: { readonly last: Unreachable; readonly reports: number } | undefined;
   #narrowed: { readonly last: PathMtuChange; readonly paths: number } | undefined;
-  readonly #host: HostWatch;
+  readonly #host: HostLosses;
   readonly #timer: NodeJS.Timeout;
 
   /**
@@ -31,7 +31,7 @@ export class Losses {
     this.#socket = s;
     this.#answering = answering;
     this.#json = json;
-    this.#host = new HostWatch(s, json);
+    this.#host = new HostLosses(s, json);
     s.on("dropped", this.#onDropped);
     answering.on("unreachable", this.#onUnreachable).on("pathMtu", this.#onPathMtu);
     this.#timer = setInterval(() => this.#tell(), everyMs).unref();

@@ -7,7 +7,7 @@ import { isMulticast, parseLiteral } from "../core/ip.js";
 import { Address, OSError } from "../index.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { type NetworkInterface, interfaceFor, isCalled } from "./interfaces.js";
-import { typeOfService } from "./service.js";
+import { typeOfService } from "./type-of-service.js";
 import { quote, wholeNumber } from "./values.js";
 
 /** What was given of them. Lists are in the order in which they were given. */
@@ -48,7 +48,7 @@ export function addRouteOptions(command: Command, meanings: Meanings): Command {
  *
  * @throws `Failure` that names the option, where the system or the driver refuses.
  */
-export function heeding(option: string, act: () => void): void {
+export function namingOption(option: string, act: () => void): void {
   try {
     act();
   } catch (error) {

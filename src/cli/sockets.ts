@@ -27,7 +27,7 @@ import {
 import { Failure, exitCodes, usage } from "./exit.js";
 import { joinAll, membershipsOf } from "./groups.js";
 import { type NetworkInterface, interfacesUp, namesOf, ownIPv4 } from "./interfaces.js";
-import { type RouteOptions, heeding, isGroup, needsScope, scopedBy } from "./route-options.js";
+import { type RouteOptions, namingOption, isGroup, needsScope, scopedBy } from "./route-options.js";
 import { warn } from "./terminal.js";
 import { narrowText, refused } from "./unreachable.js";
 import { resolved } from "./values.js";
@@ -96,12 +96,12 @@ export function applyOptions(s: Socket, { ttl, tos }: RouteOptions): void {
     s.family === AF_INET
       ? [IPPROTO_IP, IP_TTL, IP_MULTICAST_TTL, IP_TOS]
       : [IPPROTO_IPV6, IPV6_UNICAST_HOPS, IPV6_MULTICAST_HOPS, IPV6_TCLASS];
-  heeding("--ttl", () => {
+  namingOption("--ttl", () => {
     if (ttl === undefined) return;
     s.setsockopt(level, unicast, ttl);
     s.setsockopt(level, multicast, ttl);
   });
-  heeding("--tos", () => {
+  namingOption("--tos", () => {
     if (tos !== undefined) s.setsockopt(level, service, tos);
   });
 }

@@ -41,7 +41,7 @@ interface Cause {
 }
 
 /** Tells on standard error what the counters of the whole host say, beside those of one socket. */
-export class HostWatch {
+export class HostLosses {
   readonly #socket: Socket;
   readonly #json: boolean;
   readonly #begin = readHostCounts();
