@@ -13,6 +13,18 @@ async function listen(host: Host) {
   return heard(s);
 }
 
+/** Listens on both hosts; `exchange` sends a text each way. */
+async function talk(desk: Host, host: Host) {
+  const [there, here] = [await listen(host), await listen(desk)];
+  const [s, back] = [desk.socket(), host.socket()];
+  const exchange = async (text: string): Promise<void> => {
+    await s.sendto(text, camera);
+    await back.sendto(text, [desk.address, 9000]);
+    await pause(10);
+  };
+  return { there, here, exchange };
+}
+
 describe("a link that is held", () => {
   test("keeps what comes, what travels too, until it is released; then it arrives in the order in which it was sent", async () => {
     const { network, desk, camera: host, links } = chain(4, { latencyMs: 10 });
@@ -55,13 +67,7 @@ describe("a link that is held", () => {
   test("may be held in one direction, and the returned call releases what it held", async () => {
     const { network, desk, camera: host, links } = chain(4, {});
     await network.run(async () => {
-      const [there, here] = [await listen(host), await listen(desk)];
-      const [s, back] = [desk.socket(), host.socket()];
-      const exchange = async (text: string): Promise<void> => {
-        await s.sendto(text, camera);
-        await back.sendto(text, [desk.address, 9000]);
-        await pause(10);
-      };
+      const { there, here, exchange } = await talk(desk, host);
       const release = network.hold(links[0]!, "up");
       network.hold(links[0]!, "up");
       await exchange("1");
@@ -167,13 +173,7 @@ describe("a partition of one direction", () => {
   test("loses what goes from the first hosts to the second, through a router too, until it is healed", async () => {
     const { network, desk, camera: host } = chain(4, {}, {});
     await network.run(async () => {
-      const [there, here] = [await listen(host), await listen(desk)];
-      const [s, back] = [desk.socket(), host.socket()];
-      const exchange = async (text: string): Promise<void> => {
-        await s.sendto(text, camera);
-        await back.sendto(text, [desk.address, 9000]);
-        await pause(10);
-      };
+      const { there, here, exchange } = await talk(desk, host);
       const heal = network.partitionOneWay([desk], [host]);
       await exchange("1");
       expect([textsOf(there), textsOf(here)]).toEqual([[], ["1"]]);
