@@ -40,7 +40,7 @@ interface Cause {
   readonly help: string;
 }
 
-/** Tells on standard error what the counters of the whole host say, beside those of one socket. */
+/** Reports on standard error the losses that the host counted, except those of one socket. */
 export class HostLosses {
   readonly #socket: Socket;
   readonly #json: boolean;

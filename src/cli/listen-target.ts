@@ -1,4 +1,4 @@
-/** Where `datagram listen` binds, and which groups it hears there. */
+/** Where `datagram listen` binds, and which groups it joins. */
 
 import { type Endpoint, type Family, anyAddress, isWildcard } from "../core/address.js";
 import { parseLiteral } from "../core/ip.js";
@@ -25,13 +25,13 @@ export interface ListenAddress {
   readonly portAlone: boolean;
 }
 
-/** Where a socket is bound, and what it hears there. */
+/** The address that a socket binds to, and the groups that it joins. */
 export interface ListenTarget {
   readonly at: Endpoint;
   readonly memberships: readonly Membership[];
-  /** The senders of the groups that are heard; empty: all of them. */
+  /** Accepted senders of the groups; empty: all. */
   readonly from: readonly Endpoint[];
-  /** The one interface by which anything is heard, where it is not all of them. */
+  /** The interface that the socket is limited to; `undefined`: none. */
   readonly device: string | undefined;
 }
 
@@ -46,8 +46,8 @@ export function listeningPlace(text: string): ListenAddress {
 }
 
 /**
- * What `listen` does with an address and the options: a group is joined; a port alone is this machine's own, and that of
- * every interface where a group or an interface is named.
+ * The target of an address and the options. An address that is a group is joined. A bare port is one of the loopback
+ * interface, or of every interface if a group or an interface is named.
  *
  * @throws `Failure` for options that contradict each other or the address.
  */
@@ -86,13 +86,13 @@ export async function bindAndJoin(s: Socket, { at, memberships, from, device }: 
     // Told below "listening on ...", in words of the command line.
     if (code !== "JOINED_BUT_BOUND") warn(message);
   });
-  // Any number of programs may hear one group.
+  // Any number of programs may join one group.
   if (memberships.length > 0) s.setsockopt(SOL_SOCKET, SO_REUSEADDR, true);
   await s.bind(at);
   joinAll(s, memberships, from);
 }
 
-/** Says where a socket listens, and which groups it hears by which interfaces. */
+/** Shows where a socket listens, and which groups it joined on which interfaces. */
 export function showListenTarget(s: Socket, { at, memberships, from, device }: ListenTarget): void {
   const { port } = s.getsockname();
   notice(`listening on ${at.withPort(port)}`);
@@ -128,8 +128,8 @@ function plainHearing(
 }
 
 /**
- * Where to bind for groups: to the one group, so that nothing else is heard; to every address for several of them, and for
- * a link-local one on several interfaces, since a socket that is bound to it has one of them.
+ * The address to bind to for groups. For one group it is the group, so that nothing else is received. For several groups it
+ * is every address; also for a link-local group on several interfaces, since binding to it chooses one interface.
  */
 function groupAddress(port: number, memberships: readonly Membership[], family: Family): Endpoint {
   const [first, ...more] = memberships as [Membership, ...Membership[]];

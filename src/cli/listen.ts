@@ -5,9 +5,9 @@ import { AF_INET, Address, type Datagram, SOCK_DGRAM, type Socket, TimeoutError,
 import { answererFor } from "./answerer.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import {
+  type ListenAddress,
   type ListenTarget,
   type ListenTargetOptions,
-  type ListenAddress,
   bindAndJoin,
   listenTarget,
   listeningPlace,
@@ -133,15 +133,15 @@ async function listen(where: ListenAddress, options: ListenOptions): Promise<voi
   const template = echo ? "{}" : reply;
   if (source && template === undefined)
     throw usage("--source is the address of answers: give --reply or --echo");
-  const hearing = await listenTarget(where, options);
-  await using s = socket(hearing.at.family, SOCK_DGRAM, { receiveBuffer: options.buffer });
+  const target = await listenTarget(where, options);
+  await using s = socket(target.at.family, SOCK_DGRAM, { receiveBuffer: options.buffer });
   applyOptions(s, options);
   const answerer = await answererFor(s, options);
   await using _answering = answerer.socket;
   const signal = stopSignal();
-  await bindAndJoin(s, hearing);
-  showListenTarget(s, hearing);
-  if (options.guide) guide(s.getsockname(), hearing, options);
+  await bindAndJoin(s, target);
+  showListenTarget(s, target);
+  if (options.guide) guide(s.getsockname(), target, options);
 
   const replies = template === undefined ? undefined : new Replies(s, answerer, template);
   const session = new Session(s, replies, new Losses(s, answerer.socket, options.json === true), options);

@@ -40,10 +40,10 @@ export interface SocketOptions {
    */
   readonly metadata?: boolean | undefined;
   /**
-   * A descriptor of this process that is a UDP socket of the family already, as a supervisor passes it (`socketsFromSystemd`
-   * finds those of systemd). It keeps its address and its peer, becomes non-blocking and is not inherited any more; closing
-   * the socket closes it. What it was set to stays, and what this socket sets stays with all who share it. Buffers are asked
-   * for as always, but one that was made larger than the system's default is left as it is, unless a size is named here.
+   * A descriptor of this process that is a UDP socket of the family, passed by a supervisor (`socketsFromSystemd` finds those
+   * of systemd). It keeps its address, its peer and its options, becomes non-blocking, and child processes do not inherit
+   * it. Options that this socket sets also change it for other processes that share it. A buffer that is larger than the
+   * system's default keeps its size, unless a size is given here. `close()` closes the descriptor.
    * Needs the feature `descriptors`. @default a new socket
    */
   readonly fd?: number | undefined;

@@ -1,4 +1,4 @@
-/** What becomes of a driver's own failures: the driver may be anybody's, and the socket above it must go on. */
+/** Errors for faults of a driver. A driver may be anybody's, and the socket above it must keep working. */
 
 import type { Address } from "./address.js";
 import { OSError } from "./errors.js";
@@ -8,7 +8,7 @@ export function brokenContract(what: string): Error {
   return new Error(`the driver broke its contract: ${what}`);
 }
 
-/** What a driver threw or rejected with, as the `OSError` of a call: what is none is an `EIO` with its cause. */
+/** What a driver threw or rejected with, as an `OSError`: any other value becomes the cause of an `EIO`. */
 export function toOSError(thrown: unknown, syscall: string, at?: Address | null): OSError {
   if (thrown instanceof OSError) return thrown;
   const why = thrown instanceof Error ? thrown.message : "it threw no error";

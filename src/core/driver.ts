@@ -27,14 +27,14 @@ export interface Stack {
    * @throws `OSError` `ENOTFOUND` or `EAI_AGAIN` naming the host.
    */
   resolve(host: string, family: Family): Promise<readonly Endpoint[]>;
-  /** The number of a network interface by its name; `undefined` where there is none. Without it, nobody can tell. */
+  /** The number of a network interface by its name; `undefined` where there is none. Without this method, numbers are unknown. */
   readonly interfaceNumber?: InterfaceNumber;
   /**
    * Whether the program has ended whose sockets are being closed: receive calls that wait are then left as they are, as at
    * the end of a process. Without it, that is the process's.
    */
   ended?(): boolean;
-  /** Tells the people who run the program of a warning that no listener hears. Without it, nobody is told. */
+  /** Shows a warning that has no listener. Without this method, such warnings are dropped. */
   warn?(warning: Warning): void;
   /**
    * The family of a UDP socket that another has opened.
@@ -60,7 +60,7 @@ export interface DriverOptions {
 export interface Clock {
   /** Milliseconds, monotonic, with fractions. */
   now(): number;
-  /** Nanoseconds since the epoch, as the system's clock has it: where that is set, this one goes there too. */
+  /** Nanoseconds since the epoch by the system's clock. If that clock is set, this value changes too. */
   wall(): bigint;
   /**
    * Runs once, `ms` milliseconds from now or later: 0 or more, with fractions, months too. A waiting timer does not keep a

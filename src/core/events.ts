@@ -16,8 +16,8 @@ export interface SocketEvents {
   /** The path to a destination carries packets of another size than was known. */
   pathMtu: [change: PathMtuChange];
   /**
-   * What the program asked for can never arrive, and no call fails for it. Over a kernel, the first one of each `code` that
-   * no listener hears is a warning of the process (`process.emitWarning`).
+   * What the program waits for can never arrive, and no call fails. If there is no listener, the first warning of each `code`
+   * is a warning of the process (`process.emitWarning`), except on simulated hosts.
    */
   warning: [warning: Warning];
 }

@@ -10,10 +10,10 @@ export function fieldsOf<T>(fields: Readonly<Record<keyof T & string, true>>): r
 }
 
 /**
- * Refuses fields that nobody reads: they are mistypings. A field that is `undefined` counts too.
+ * Refuses unknown fields, which are typing errors. A field that is `undefined` counts too.
  *
  * @param what begins the error, such as `"options: a field"`.
- * @throws `RangeError` `ERR_OUT_OF_RANGE` that names the field, those that there are, and the one that it is nearly.
+ * @throws `RangeError` `ERR_OUT_OF_RANGE` that names the field, the known ones, and the nearest of them.
  */
 export function refuseUnknown(fields: object, known: readonly string[], what: string): void {
   // Receive calls ask this of their options: `for in` makes no array.
@@ -25,10 +25,10 @@ export function refuseUnknown(fields: object, known: readonly string[], what: st
   }
 }
 
-/** Names of fields are shorter: nothing that is longer is a mistyping of one. */
+/** No field has a longer name: a longer text is not compared. */
 const longest = 40;
 
-/** The known name that most of a mistyped one agrees with, whatever the case of its letters. */
+/** The known name that is nearest to a mistyped one, without regard to case. */
 function nearest(field: string, known: readonly string[]): string | undefined {
   if (field.length > longest) return undefined;
   const given = field.toLowerCase();
@@ -44,7 +44,7 @@ function nearest(field: string, known: readonly string[]): string | undefined {
   return found;
 }
 
-/** Letters to insert, remove or replace that make one word of the other (Levenshtein). */
+/** The edit distance of two words: letters to insert, remove or replace (Levenshtein). */
 function distance(one: string, other: string): number {
   let row = Array.from({ length: other.length + 1 }, (_, index) => index);
   for (let i = 1; i <= one.length; i++) {

@@ -1,4 +1,4 @@
-/** Whether two texts name one host: the one comparison of hosts, for everything that asks who a peer is. */
+/** Compares hosts. Everything that compares peers uses this. */
 
 import { isMapped, isScoped, parseLiteral } from "./ip.js";
 

@@ -7,15 +7,15 @@ import type { Membership } from "./membership.js";
 import { type SourceFilter, changeFilter } from "./source-filter.js";
 
 /**
- * Notices what a socket can never receive: groups that it joined, where it is bound to another address or connected, and
- * answers of the members of a group that it is connected to. The kernel drops these without a word.
+ * Warns of datagrams that a socket can never receive, which the kernel drops silently: those of a group that it joined, if
+ * it is connected or bound to another address; answers, if it is connected to a group.
  */
 export class MembershipWarnings {
   readonly #driver: Driver;
   readonly #warn: (warning: Warning) => void;
   /** By group and interface. */
   readonly #joined = new Map<string, { group: string; filter: SourceFilter }>();
-  /** Of the peer, until it was told. */
+  /** The warning of a peer that is a group, until it was emitted. */
   #noAnswers: Warning | undefined;
   #connected = false;
 
@@ -57,7 +57,7 @@ export class MembershipWarnings {
     for (const { group } of this.#joined.values()) if (this.#check(group)) return;
   }
 
-  /** Warns where a group cannot be heard. Gives whether it did. */
+  /** Warns if a group cannot be received. Returns whether it warned. */
   #check(group: string): boolean {
     const local = this.#local();
     if (local === undefined || isWildcard(local) || local === group) return false;
@@ -69,7 +69,7 @@ export class MembershipWarnings {
     try {
       return unmapped(this.#driver.local()).host.replace(/%.*/, "");
     } catch {
-      // What a socket cannot tell must fail no other call.
+      // An unknown local address must not fail the call that is made.
       return undefined;
     }
   }
@@ -96,7 +96,7 @@ function noAnswers({ host }: Endpoint): Warning {
   };
 }
 
-/** Whether datagrams to an address have many receivers, of which none answers from it. */
+/** Whether an address is a group or the broadcast address: answers come from other addresses. */
 function isForMany(address: Endpoint): boolean {
   const { host } = unmapped(address);
   const bytes = parseLiteral(host)?.bytes;

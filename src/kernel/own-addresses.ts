@@ -6,8 +6,8 @@ import { parseLiteral } from "../core/ip.js";
 import { kernelStack } from "./choice.js";
 
 /**
- * What tells whether datagrams to an address come to the socket of this machine that is bound to `own`. The addresses of
- * this machine are asked for once, if they are needed: use it for one check, or for one batch.
+ * Returns a function that says whether datagrams to an address reach the socket of this machine that is bound to `own`. It
+ * reads the addresses of this machine at most once: use it for one check or one batch.
  */
 export function ownAddresses(own: Endpoint): (to: Endpoint) => boolean {
   const { interfaceNumber } = kernelStack();
@@ -17,7 +17,7 @@ export function ownAddresses(own: Endpoint): (to: Endpoint) => boolean {
     const { host } = destinationOf(to);
     const everyIPv4 = sameHost(own.host, "0.0.0.0");
     if (!everyIPv4 && own.host !== "::") return sameHost(host, own.host, interfaceNumber);
-    // A socket on every IPv6 interface hears IPv4 too, and one on every IPv4 interface hears nothing else.
+    // A socket on every IPv6 interface receives IPv4 too; one on every IPv4 interface receives only IPv4.
     if (everyIPv4 && !isOverIPv4(to)) return false;
     if (isLoopback(host)) return true;
     hosts ??= Object.values(networkInterfaces()).flatMap((all = []) => all.map(({ address }) => address));

@@ -2,7 +2,7 @@ import type { Warning } from "../core/events.js";
 
 const told = new Set<Warning["code"]>();
 
-/** Tells of a warning that nobody listens to as Node tells of its own, once for each kind. */
+/** Emits a warning without a listener as a warning of the process, once for each code. */
 export function warn({ code, message }: Warning): void {
   if (told.has(code)) return;
   told.add(code);

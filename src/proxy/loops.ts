@@ -1,4 +1,4 @@
-/** Datagrams of a relay that come back to it, as far as this process can tell. */
+/** Finds datagrams of a relay that come back to it through relays of this process. */
 
 import { sameHost } from "../core/hosts.js";
 import type { Endpoint, Socket } from "../index.js";
@@ -14,12 +14,12 @@ interface RelaySocket {
 
 /** The sockets of all relays of this process. */
 const sockets = new Map<Socket, RelaySocket>();
-/** The same by port, so that a flood of new clients looks at few; the port of two hosts is two sockets'. */
+/** The same sockets by port, so that a lookup compares few addresses. Two addresses may have one port. */
 const byPort = new Map<number, Set<Socket>>();
-/** The most relays in a row that are looked through. */
+/** How many relays in a row are followed. */
 const mostHops = 64;
 
-/** Remembers on whose behalf a connected socket sends from now on. */
+/** Registers a connected socket, and the client that it sends for. */
 export function rememberSocket(s: Socket, relay: object, source: Endpoint): void {
   forgetSocket(s);
   const own = s.getsockname();
@@ -38,7 +38,7 @@ export function forgetSocket(s: Socket): void {
   if (others?.delete(s) === true && others.size === 0) byPort.delete(own.port);
 }
 
-/** Whether what comes from `source` was sent by this relay before, itself or through others of this process. */
+/** Whether datagrams from `source` were sent by `relay` before, directly or through other relays of this process. */
 export function isLooped(source: Endpoint, relay: object): boolean {
   let from = source;
   for (let hop = 0; hop < mostHops; hop++) {

@@ -14,7 +14,7 @@ import {
 import { ownAddresses } from "../kernel/own-addresses.js";
 import type { LinkInput } from "../sim/link/settings.js";
 import { Random } from "../sim/random.js";
-import { isLooped, rememberSocket, forgetSocket } from "./loops.js";
+import { forgetSocket, isLooped, rememberSocket } from "./loops.js";
 import { type Client, Clients } from "./clients.js";
 import type { Departure } from "./departure.js";
 import { Direction } from "./direction.js";
