@@ -40,7 +40,7 @@ rules. A rule says what to do, and to which datagrams:
   client=10.0.0.7       of one client, or client=10.0.0.7:5000 of one port
   text=GET@0            that contain this text, at an offset or anywhere
   hex=00ff@4            that contain these bytes
-  numbers=1-2,7,100-    which of those datagrams, counted from 1 in each direction
+  numbers=1-2,7,100-    which of these, counted from 1 in each direction
 
 Where to listen:
   9000           for this machine alone (127.0.0.1)

@@ -128,8 +128,8 @@ export class RelayReport {
     if (alikeInRow >= mostAlike) {
       this.#warnOnce(
         "alike",
-        `${alikeInRow} new clients in a row began with the same datagram, and got no answer: if they are not many, the ` +
-          "proxy's own datagrams come back to it, in a circle of relays or by a NAT",
+        `${alikeInRow} new clients in a row began with the same datagram, and got no answer: if they are no real clients, the ` +
+          "proxy's own datagrams come back to it, through a loop of relays or a NAT",
       );
     }
   }

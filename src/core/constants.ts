@@ -43,16 +43,16 @@ export const SO_PRIORITY = 12;
 /** Boolean: several sockets share one port and the kernel spreads the peers over them. */
 export const SO_REUSEPORT = 15;
 /**
- * Bytes, set only: as `SO_SNDBUF`, beyond `net.core.wmem_max` too. Needs CAP_NET_ADMIN. `SO_SNDBUF` reads what came of it.
+ * Bytes, set only: as `SO_SNDBUF`, beyond `net.core.wmem_max` too. Needs CAP_NET_ADMIN. `SO_SNDBUF` reads the result.
  */
 export const SO_SNDBUFFORCE = 32;
 /**
- * Bytes, set only: as `SO_RCVBUF`, beyond `net.core.rmem_max` too. Needs CAP_NET_ADMIN. `SO_RCVBUF` reads what came of it.
+ * Bytes, set only: as `SO_RCVBUF`, beyond `net.core.rmem_max` too. Needs CAP_NET_ADMIN. `SO_RCVBUF` reads the result.
  */
 export const SO_RCVBUFFORCE = 33;
-/** Boolean: IPv4 datagrams are sent without a UDP checksum; over IPv6 it does nothing. They do not leave in segmented sends. */
+/** Boolean: IPv4 datagrams are sent without a UDP checksum; over IPv6 it does nothing. It ends segmented sends. */
 export const SO_NO_CHECK = 11;
-/** String: use this network interface alone. Changing it needs CAP_NET_RAW. */
+/** String: use only this network interface. Changing it needs CAP_NET_RAW. */
 export const SO_BINDTODEVICE = 25;
 /** Integer: the firewall mark of what is sent. Needs CAP_NET_ADMIN or CAP_NET_RAW. */
 export const SO_MARK = 36;
@@ -68,8 +68,8 @@ export const SO_BUSY_POLL = 46;
  */
 export const SO_MAX_PACING_RATE = 47;
 /**
- * Integer: the CPU on which datagrams of this socket are received; -1 until the first. Once set, sockets that share a port by
- * `SO_REUSEPORT` are each given what arrives on their CPU.
+ * Integer: the CPU on which datagrams of this socket are received; -1 until the first. If it is set on sockets that share a port
+ * by `SO_REUSEPORT`, each receives what arrives on its CPU.
  */
 export const SO_INCOMING_CPU = 49;
 
@@ -93,7 +93,7 @@ export const IP_MTU = 14;
 export const IP_FREEBIND = 15;
 /** Boolean: bind to and send from addresses of other hosts, for transparent proxies. Needs CAP_NET_ADMIN or CAP_NET_RAW. */
 export const IP_TRANSPARENT = 19;
-/** Boolean: `bind` to port 0 takes the address alone; the port comes with the first `connect` or send. */
+/** Boolean: `bind` to port 0 sets only the address; the first `connect` or send chooses the port. */
 export const IP_BIND_ADDRESS_NO_PORT = 24;
 /** String: the interface that multicast leaves by, as its address or its name. */
 export const IP_MULTICAST_IF = 32;
@@ -101,10 +101,10 @@ export const IP_MULTICAST_IF = 32;
 export const IP_MULTICAST_TTL = 33;
 /** Boolean: multicast that this socket sends comes back to this host. */
 export const IP_MULTICAST_LOOP = 34;
-/** String: the interface that unicast leaves by where nothing else names one, as its name or number; `""` is none. */
+/** String: the interface that unicast leaves by if nothing else names one: its name or number; `""` is none. */
 export const IP_UNICAST_IF = 50;
 
-/** Boolean, 1 at the start: hear the groups that any socket of this host joined; 0 is only those that this one joined. */
+/** Boolean, initially 1: receive the groups that any socket of this host joined; 0: only those that this one joined. */
 export const IP_MULTICAST_ALL = 49;
 
 /** Integer 1 to 255: hop limit of unicast datagrams. */
@@ -119,7 +119,7 @@ export const IPV6_MULTICAST_LOOP = 19;
 export const IPV6_MTU_DISCOVER = 23;
 /** Integer, bytes, read only: the path MTU that is known to the connected peer. */
 export const IPV6_MTU = 24;
-/** Boolean, 1 at the start: hear the groups that any socket of this host joined; 0 is only those that this one joined. */
+/** Boolean, initially 1: receive the groups that any socket of this host joined; 0: only those that this one joined. */
 export const IPV6_MULTICAST_ALL = 29;
 /** Boolean: no IPv4 through this IPv6 socket. Settable until the socket is bound. */
 export const IPV6_V6ONLY = 26;

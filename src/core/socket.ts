@@ -69,7 +69,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   #connectTurn = 0;
   #reader: string | undefined;
   #closing: Promise<void> | undefined;
-  /** What is to be told once the program's call has returned that it became known in. */
+  /** Events that wait for the program's call to return. */
   #untold: (() => void)[] = [];
   readonly #replier: Replier = {
     answer: (data, to, how) => this.#send("sendto", data, to, how),
@@ -384,8 +384,8 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   }
 
   /**
-   * Joins a multicast group to hear one source alone; called again, one more. `MCAST_JOIN_SOURCE_GROUP`, RFC 3678, RFC 4607.
-   * A group that was joined from all sources before is from now on heard from this one alone.
+   * Joins a multicast group from one source only; another call adds a source. `MCAST_JOIN_SOURCE_GROUP`, RFC 3678, RFC 4607.
+   * If the group was joined from all sources before, it is now received from this source only.
    *
    * @param source the unicast address of a sender.
    * @param at as `addMembership` takes it.
@@ -397,7 +397,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   }
 
   /**
-   * Hears a source no longer, and leaves the group with the last one. `MCAST_LEAVE_SOURCE_GROUP`.
+   * Removes a source; removing the last one leaves the group. `MCAST_LEAVE_SOURCE_GROUP`.
    *
    * @throws `OSError` `EADDRNOTAVAIL` when this source was not joined, `EINVAL` when the group was not.
    */
@@ -406,7 +406,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   }
 
   /**
-   * Hears all sources of a joined group but this one; called again, but one more. `MCAST_BLOCK_SOURCE`, RFC 3678.
+   * Blocks a source of a group that was joined from all sources; another call blocks one more. `MCAST_BLOCK_SOURCE`, RFC 3678.
    *
    * @throws `OSError` `EADDRNOTAVAIL` when it is blocked already, `EINVAL` when the group was not joined, or from some
    *   sources alone, `ENOBUFS` above the limit of sources, `ENOTSUP` without the feature `blockSource`.
@@ -415,7 +415,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     this.#membership("blockSource", group, at, source);
   }
 
-  /** Hears a blocked source again. `MCAST_UNBLOCK_SOURCE`. @throws `OSError` `EADDRNOTAVAIL` when it is not blocked. */
+  /** Ends `blockSource` for a source. `MCAST_UNBLOCK_SOURCE`. @throws `OSError` `EADDRNOTAVAIL` when it is not blocked. */
   unblockSource(source: string, group: string, at?: string | number): void {
     this.#membership("unblockSource", group, at, source);
   }
@@ -616,7 +616,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     return this.#open(syscall).driver.getOption(v6OnlyOption) === 1;
   }
 
-  /** Tells who listens, in a microtask: not from inside a call of the program's. */
+  /** Emits events in a microtask, never during a call of the program. */
   #tell<E extends keyof SocketEvents>(event: E, message: SocketEvents[E][0]): void {
     const diagnostics = channel(`datagram:${event}`);
     if (this.listenerCount(event) === 0 && !diagnostics.hasSubscribers && event !== "warning") return;
@@ -670,7 +670,7 @@ function hasEnded(stack: Stack): boolean {
   }
 }
 
-/** A warning that a stack fails to give is no reason to fail anything. */
+/** A stack that fails to show a warning fails no call. */
 function warnBy(stack: Stack, warning: Warning): void {
   try {
     stack.warn?.(warning);

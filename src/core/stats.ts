@@ -81,8 +81,8 @@ type Counts = Omit<Stats, "systemCalls" | "segmentationRefused" | "receiveBuffer
 /** What became of the datagrams of many sockets. */
 export interface Totals extends Counts {
   /**
-   * What the whole host has counted meanwhile, whoever's sockets they were for: losses of which no socket is told.
-   * `undefined` where that cannot be read: it needs Linux, and /proc.
+   * Losses that the host counted since this thread's first socket, for all its sockets; the kernel tells no socket of them.
+   * `undefined` if they cannot be read: this needs Linux and /proc.
    */
   readonly host: HostCounts | undefined;
 }
@@ -101,9 +101,9 @@ export type HostCounter = (typeof hostCounters)[number];
 /**
  * What a host has counted, of all programs in its network namespace; `undefined` of a counter that it does not have.
  *
- * - `IpReasmFails`, `Ip6ReasmFails`: fragments for which there was no memory, and datagrams in fragments that were given up
- *   since the rest did not come. While memory for fragments is full, no datagram in fragments arrives, from anybody.
- * - `UdpRcvbufErrors`, `Udp6RcvbufErrors`: datagrams that found a receive buffer full, by the version of IP that they came by.
+ * - `IpReasmFails`, `Ip6ReasmFails`: fragments for which there was no memory, and fragmented datagrams that were
+ *   discarded because a fragment was missing. While the memory for fragments is full, no fragmented datagram arrives.
+ * - `UdpRcvbufErrors`, `Udp6RcvbufErrors`: datagrams dropped at a full receive buffer, by IP version.
  * - `UdpInErrors`, `Udp6InErrors`: those, and what had a wrong checksum or was malformed.
  */
 export type HostCounts = Readonly<Record<HostCounter, number | undefined>>;

@@ -38,9 +38,9 @@ const optionFields = fieldsOf<SystemdOptions>({
 const syscall = "socketsFromSystemd";
 
 /**
- * The datagram sockets that systemd, or a supervisor that does as systemd, passed to this process (`sd_listen_fds(3)`): bound
- * already, with what came before the process was there waiting in them. The environment variables are removed, so that a
- * second call gives none, and child processes take none for theirs.
+ * Returns the datagram sockets that systemd or a similar supervisor passed to this process (`sd_listen_fds(3)`). They are
+ * bound, and datagrams that arrived before the process started wait in them. The environment variables are removed: a
+ * second call and child processes find none.
  *
  * @returns them in their order; none where nothing was passed, or to another process.
  * @throws `OSError` `EINVAL` for variables that make no sense, for a descriptor that is no UDP socket (take those that are by

@@ -38,9 +38,9 @@ export interface ClientsHost {
   readonly keepLast: boolean;
   /** Whether what comes from there are the relay's own datagrams, which came back. */
   isLooped(source: Endpoint): boolean;
-  /** Opens what stands for somebody new. @throws `OSError` `EMFILE`. */
+  /** Opens the sockets of a new client. @throws `OSError` `EMFILE`. */
   open(client: Client): void;
-  /** Somebody is forgotten. */
+  /** A client was removed. */
   removed(client: Client): void;
   /** No socket was to be had for somebody new. */
   failed(error: OSError): void;
@@ -79,7 +79,7 @@ export class Clients {
     return this.#clients.values();
   }
 
-  /** Whose datagram this is; `undefined` where there is no room for somebody new, which is counted. */
+  /** The client of a datagram; `undefined`, and counted, if there is no room for a new one. */
   of(datagram: Datagram, nowMs: number): Client | undefined {
     const { source } = datagram;
     // Datagrams that came together share their source.
@@ -95,7 +95,7 @@ export class Clients {
     return client;
   }
 
-  /** Something came back from a target: whoever sends alike, it is no circle. */
+  /** A target answered: the clients that began alike are no loop. */
   answered(): void {
     this.#inRow = 0;
   }
@@ -143,7 +143,7 @@ export class Clients {
     this.#host.removed(client);
   }
 
-  /** Counts those who begin alike: in a circle of relays, each round is a new client that does. */
+  /** Counts clients that begin alike: in a loop of relays, each round adds one. */
   #compare({ data }: Datagram): void {
     const start = data.subarray(0, rememberedBytes);
     const same = data.length === this.#firstSize && start.equals(this.#firstBytes);

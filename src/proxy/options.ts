@@ -11,13 +11,13 @@ import type { ProxyRule } from "./rules.js";
 /** What `proxy()` takes. */
 export interface ProxyOptions {
   /**
-   * Where datagrams of clients go. A name is resolved at the start, for each new client (the resolver remembers for 10 s),
-   * and anew when ICMP says that nobody is there: then clients move to the new address. IPv4 addresses go first.
+   * Where datagrams of clients go. A name is resolved at the start and for each new client (the resolver caches for 10 s).
+   * If ICMP says that its address is gone, it is resolved again, and clients move to the new address. IPv4 is preferred.
    */
   readonly target?: AddressLike | undefined;
-  /** In place of `target`: up to 16, each of which gets a copy of every datagram. */
+  /** Instead of `target`: up to 16 targets. Each gets a copy of every datagram. */
   readonly targets?: readonly AddressLike[] | undefined;
-  /** Of several targets, whose answers pass to clients: the first one's, or all. @default "first" */
+  /** Which of several targets may answer clients. @default "first" */
   readonly answers?: "first" | "all" | undefined;
   /** Where clients send to. Port 0 lets the kernel choose; host `""` is every IPv4 interface. @default ["127.0.0.1", 0] */
   readonly listen?: AddressLike | undefined;
@@ -28,7 +28,7 @@ export interface ProxyOptions {
    * passed on, whatever `corruptPasses` says. @default nothing happens
    */
   readonly link?: LinkInput | undefined;
-  /** Faults of certain datagrams, before the link: up to 64, in their order. `Relay.addRule` adds more. @default none */
+  /** Rules for certain datagrams, applied before the link: up to 64, in their order. `Relay.addRule` adds more. @default none */
   readonly rules?: readonly ProxyRule[] | undefined;
   /** Uint32 that the draws follow from: one seed, one sequence of fates. @default a random one, which `Relay.seed` tells */
   readonly seed?: number | undefined;

@@ -1,4 +1,4 @@
-/** Faults of certain datagrams: of one client, by their number, by what is in them. */
+/** Rules for certain datagrams: of one client, by number, by payload. */
 
 import { Buffer } from "node:buffer";
 
@@ -9,9 +9,9 @@ import { outOfRange, wholeNumber, wrongType } from "../core/errors.js";
 import { Address, type AddressLike, type Endpoint } from "../index.js";
 import { longestMs } from "../sim/time/timeline.js";
 
-/** What is done to datagrams that all conditions of a rule hold for; a condition that is left out holds for all. */
+/** An action, and the conditions that a datagram must all match. A condition that is left out matches all. */
 export interface ProxyRule {
-  /** Loses them, flips a bit of them, or holds them back so many milliseconds (0 to 31 days) longer than the link does. */
+  /** Drops them, flips one bit of them, or delays them for so many milliseconds (0 to 31 days) more than the link does. */
   readonly action: "drop" | "corrupt" | { readonly delayMs: number };
   /** `"up"` is from clients to the targets. @default both, each counted by itself */
   readonly direction?: "up" | "down" | undefined;
@@ -21,11 +21,11 @@ export interface ProxyRule {
   readonly bytes?: string | Uint8Array | undefined;
   /** The offset at which it contains these, 0 to 65,506: 0 is where it starts. @default anywhere */
   readonly at?: number | undefined;
-  /** Says of each whether it is meant, for what these fields cannot say. What it throws ends the rule. */
+  /** Returns whether a datagram matches, for other conditions. If it throws, the rule ends. */
   readonly when?: ((datagram: RelayedDatagram) => boolean) | undefined;
   /**
-   * Which of those that the other conditions hold for, counted from 1 in each direction: numbers, or a text of numbers and
-   * ranges such as `"1-2"`, `"3,7"`, `"100-"`. @default all
+   * Which of the datagrams that match the other conditions, counted from 1 in each direction: numbers, or a text of numbers
+   * and ranges such as `"1-2"`, `"3,7"`, `"100-"`. @default all
    */
   readonly numbers?: string | readonly number[] | undefined;
 }
@@ -53,7 +53,7 @@ export interface RuleStats {
 /** A rule of a running relay. */
 export interface RelayRule {
   stats(): RuleStats;
-  /** Ends it: nothing happens by it from now on. May be called twice. */
+  /** Ends the rule. May be called twice. */
   remove(): void;
 }
 

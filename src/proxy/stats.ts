@@ -27,15 +27,15 @@ export interface DirectionStats {
   readonly inFlight: number;
   /** Dropped because as many as may be were on their way: `maxInFlight`, `maxInFlightBytes`. */
   readonly overflowed: number;
-  /** Further copies for the second target and those behind it; of the direction "up" alone. */
+  /** Copies for the second and later targets; only in the direction "up". */
   readonly copied: number;
-  /** Answers of the second target and those behind it, where the first one's alone pass; of the direction "down" alone. */
+  /** Answers of the second and later targets, if only the first may answer; only in the direction "down". */
   readonly ignored: number;
   /** Came from clients above `maxClients`, or for whom no socket could be opened; of the direction "up" alone. */
   readonly refused: number;
   /**
-   * Were the relay's own: they came from a socket that stands for a client of its, as where a firewall leads them back, or
-   * through other relays of this process. They go nowhere. Of the direction "up" alone.
+   * Dropped because the relay itself had sent them: they came back from one of its own sockets, or through other relays of
+   * this process. Only in the direction "up".
    */
   readonly looped: number;
   /** Not sent: the kernel refused them, which `RelayStats.errors` tells by code, or `close()` came first. */
@@ -57,8 +57,8 @@ export interface RelayStats {
   readonly down: DirectionStats;
   readonly clients: ClientStats;
   /**
-   * The most new clients in a row that began with the same datagram, while no target answered any. Many are what a circle
-   * looks like: relays of several processes, or a NAT, that lead back to this one.
+   * The most new clients in a row that began with the same datagram, while no target answered any. Many are the sign of
+   * a loop: relays of other processes, or a NAT, that lead back to this one.
    */
   readonly alikeInRow: number;
   readonly targets: readonly TargetStats[];
@@ -85,9 +85,9 @@ export interface TargetStats {
   readonly address: Endpoint;
   /** How often its name had another address than before. */
   readonly moves: number;
-  /** Clients that were connected anew, because nobody was at the address of before. */
+  /** Clients that moved, because the old address was gone. */
   readonly movedClients: number;
-  /** Questions to the resolver without a usable answer: then the address of before is used. */
+  /** Lookups without a usable answer: the old address stays. */
   readonly failures: number;
   /** What the last of them said. */
   readonly lastError: string | undefined;

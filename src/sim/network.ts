@@ -29,9 +29,9 @@ export interface NetworkOptions {
   /** A uint32: another seed is another run, the same seed the same run. @default 1 */
   readonly seed?: number | undefined;
   /**
-   * What the program draws in a run comes from the seed too: `Math.random`, and of `node:crypto` and `globalThis.crypto`
-   * `randomBytes`, `randomFill`, `randomFillSync`, `randomInt`, `randomUUID` and `getRandomValues`. In the whole thread, and
-   * what they were after it. Keys and primes are Node's own. @default false
+   * Random numbers of the program come from the seed during a run, in the whole thread: `Math.random`, and `randomBytes`,
+   * `randomFill`, `randomFillSync`, `randomInt`, `randomUUID` and `getRandomValues` of `node:crypto` and
+   * `globalThis.crypto`. Keys and primes still come from Node. @default false
    */
   readonly seedProgram?: boolean | undefined;
   /** How much of the packets is kept to look at. */
@@ -193,10 +193,9 @@ export class Network {
   }
 
   /**
-   * Parts the network in one direction: packets from hosts of the first group to hosts of the second are lost, without a
-   * word, and the other way they pass.
+   * Partitions the network in one direction: packets from hosts of the first group to hosts of the second are lost silently.
    *
-   * @returns the call that heals it.
+   * @returns a function that ends the partition.
    * @throws as `partition`.
    */
   partitionOneWay(from: readonly Host[], to: readonly Host[]): () => void {
@@ -204,11 +203,11 @@ export class Network {
   }
 
   /**
-   * Keeps the packets that come to the end of a link, those that travel already too, until they are released: 16,384 of
-   * them and 16 MiB for each direction, past which what comes is dropped (`"queue full"`).
+   * Holds packets at the end of a link, including those on their way, until they are released. Each direction holds 16,384
+   * packets and 16 MiB; more are dropped (`"queue full"`).
    *
    * @param direction `"up"` is from the node that was named first. Without it, both.
-   * @returns the call that releases them.
+   * @returns a function that releases them.
    * @throws `TypeError`, `RangeError` for what is no link of this network, and no direction.
    */
   hold(link: Link, direction?: "up" | "down"): () => void {
@@ -220,7 +219,7 @@ export class Network {
   }
 
   /**
-   * Ends `hold()`: what was held arrives now, in the order in which it was sent, and what comes is not held any more.
+   * Ends `hold()`: held packets arrive now, in the order in which they were sent.
    *
    * @param direction as for `hold`.
    * @throws as `hold`.

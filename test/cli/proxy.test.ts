@@ -225,7 +225,7 @@ test("a circle of two commands ends when their clients are as many as may be, an
   const said = [await first.program.line("stderr"), await first.program.line("stderr")].join("\n");
   expect(said).toMatch(/^warning: some clients are refused: there are 40, the limit of --clients/m);
   expect(said).toMatch(
-    /^warning: 40 new clients in a row began with the same datagram.* in a circle of relays/m,
+    /^warning: 40 new clients in a row began with the same datagram.* through a loop of relays/m,
   );
 });
 

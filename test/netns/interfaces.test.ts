@@ -129,7 +129,7 @@ overDrivers((driver) => {
     const from = ["--interface", "dg1a", "--from", "10.77.1.2"];
     const listener = command(t, driver, host, ["listen", group, ...from]);
     expect(await listener.line("stderr")).toBe(`listening on ${group}`);
-    expect(await listener.line("stderr")).toBe("  group 239.7.7.7 on dg1a, from 10.77.1.2 alone");
+    expect(await listener.line("stderr")).toBe("  group 239.7.7.7 on dg1a, from 10.77.1.2 only");
     const send = (...args: string[]) => command(t, driver, far, ["send", group, ...args]).ended;
     await send("wrong", "--interface", "dg1b", "--source", "10.77.1.9");
     await send("right", "--every-interface");
