@@ -83,5 +83,7 @@ function messageOf(error: unknown): string {
   if (error instanceof CommanderError && error.code === "commander.help") {
     return "give a command: listen, send, request, mtu, proxy or doctor; datagram --help tells about them";
   }
-  return error.message.replace(/^error: /, "").replaceAll("\n", " ");
+  // What the library advises is a call; here it is an option.
+  const option = error.message.includes("name the interface (") ? "; here: --interface <name>" : "";
+  return error.message.replace(/^error: /, "").replaceAll("\n", " ") + option;
 }

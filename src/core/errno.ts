@@ -77,7 +77,7 @@ export function meaningOf(code: string, syscall = "", address = ""): Meaning {
   return { errno, text: unrouted ?? meaningsOfCalls[`${syscall} ${code}`] ?? text };
 }
 
-/** What is said where nothing tells which of the interfaces a group or every host is to be reached by. */
+/** What is said of an address without a route, if that says more than that there is none. */
 function withoutRoute(address: string): string | undefined {
   const literal = parseLiteral(address);
   if (!literal) return undefined;
@@ -87,7 +87,11 @@ function withoutRoute(address: string): string | undefined {
   if (target.length === 4 && target.every((byte) => byte === 255)) {
     return "no route to this broadcast address: name the interface (`interface` of sendmsg, or SO_BINDTODEVICE), or send to the broadcast address of its network";
   }
-  if (!isMulticast(target)) return undefined;
+  if (!isMulticast(target)) {
+    return isMapped(bytes)
+      ? "no route to this network, or IPV6_V6ONLY keeps IPv4 from this socket"
+      : undefined;
+  }
   return ipv4
     ? "no route to this group: name the interface (IP_MULTICAST_IF, or `interface` of sendmsg)"
     : "no route to this group: name the interface (IPV6_MULTICAST_IF, `interface` of sendmsg, or a scope, as in ff05::1%eth0)";

@@ -62,6 +62,17 @@ contract("the scope of a mapped group is its interface", async (world) => {
   await receiver.close();
 });
 
+contract("no IPv4 address is reached under IPV6_V6ONLY, which the message names", async ({ socket }) => {
+  const s = socket(AF_INET6);
+  s.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, true);
+  const refused = {
+    code: "ENETUNREACH",
+    message: expect.stringContaining("IPV6_V6ONLY keeps IPv4 from this socket") as string,
+  };
+  expect(await failure(s.sendto("x", ["::ffff:127.0.0.1", 9]))).toMatchObject(refused);
+  expect(await failure(s.connect(["::ffff:127.0.0.1", 9]))).toMatchObject(refused);
+});
+
 contract("an IPv4 group is refused under IPV6_V6ONLY, which the message names", ({ socket, loopback }) => {
   const s = socket(AF_INET6);
   s.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, true);

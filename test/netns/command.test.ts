@@ -4,7 +4,7 @@ import { type TestContext, expect, test } from "vitest";
 
 import { Program, bin } from "../cli/program.js";
 import { overDrivers } from "../process/programs.js";
-import { type Host, acrossRouter, twoHosts } from "./network.js";
+import { type Host, acrossRouter, host, needNetworks, twoHosts } from "./network.js";
 
 overDrivers((driver) => {
   const native = driver === "native";
@@ -28,6 +28,14 @@ overDrivers((driver) => {
       expect(sent.stderr).toContain(native ? `datagram send: ${refusal}` : "no refusal came in 100 ms");
     },
   );
+
+  test("a group without a route ends the command, which names its option for the interface", async (t) => {
+    needNetworks(t);
+    const sent = await command(t, driver, await host(t), ["send", "239.9.8.7:7100", "hi"]).ended;
+    expect(sent.code).toBe(1);
+    expect(sent.stderr).toContain("no route to this group: name the interface");
+    expect(sent.stderr).toContain("--interface <name>");
+  });
 
   test.for([
     { to: "10.77.1.2", router: "10.77.0.2", most: 1252 },
