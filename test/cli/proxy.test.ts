@@ -213,7 +213,7 @@ test("a target by its name that has another address is told of, with its clients
   ]);
   const { stderr } = await program.stop();
   expect(stderr).toContain(
-    `\n  camera.example:${before.port} moved: 1 time, to 127.0.0.2:${before.port} in the end`,
+    `\n  camera.example:${before.port} moved 1 time, the last time to 127.0.0.2:${before.port}`,
   );
 });
 
@@ -266,7 +266,7 @@ describe("it refuses", () => {
     await peer.ended;
     const { code, stderr } = await run(t, ["proxy", `0.0.0.0:${peer.port}`, `127.0.0.1:${peer.port}`]);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^datagram proxy: proxy 127\.0\.0\.1:\d+: the target is the proxy itself, .*\n$/);
+    expect(stderr).toMatch(/^datagram proxy: proxy 127\.0\.0\.1:\d+: the target is the proxy itself: .*\n$/);
   });
 
   test("a taken port, in one line", async (t) => {
