@@ -20,7 +20,7 @@ export interface NetworkInterface {
 }
 
 /** All interfaces of this machine: on Linux those that are down or have no address too. */
-export function listInterfaces(): readonly NetworkInterface[] {
+function listInterfaces(): readonly NetworkInterface[] {
   const up = networkInterfaces();
   const numbers = interfaceNumbers();
   const names = new Set([...devices(), ...Object.keys(up)]);

@@ -85,7 +85,7 @@ export async function closeAll(senders: readonly Sender[]): Promise<void> {
 }
 
 /** Tells what goes otherwise than was meant, in words of the command line. */
-export function tellOf(s: Socket): void {
+function tellOf(s: Socket): void {
   s.on("pathMtu", (change) => warn(narrowText(change)));
   s.on("warning", ({ message }) => warn(message));
 }
