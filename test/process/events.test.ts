@@ -54,10 +54,10 @@ test.skipIf(why !== undefined)(
         "channel: dropped",
         "unreachable ECONNREFUSED: port unreachable, 127.0.0.1 of 127.0.0.1",
         "channel: unreachable",
-        // The route of this host has changed, of which no router tells.
+        // The route of this host has changed, of which no router tells: the event follows the call that found out.
+        "65535 65507 then 1500 1472",
         "pathMtu 127.0.0.1 1500 1472 undefined",
         "channel: pathMtu",
-        "65535 65507 then 1500 1472",
         "in fragments: 1",
       ],
     });
