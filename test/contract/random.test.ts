@@ -1,6 +1,6 @@
 import { AF_INET, AF_INET6, OSError, type Socket, socket } from "datagram";
 import fc from "fast-check";
-import { expect } from "vitest";
+import { afterAll, expect, vi } from "vitest";
 
 import { type World, contract, turn } from "./world.js";
 
@@ -73,6 +73,10 @@ const items = fc.oneof(
 const group = fc.oneof(fc.constantFrom("239.255.0.1", "ff01::1234"), junk);
 /** Never left out: the kernel would choose an interface to the world. */
 const at = fc.oneof(fc.constantFrom("lo", "127.0.0.1", "nosuch0", "", -1, 1.5, 2 ** 40, null, true, {}));
+
+// Each of the calls has a socket of its own, which on a busy machine is more than the usual time.
+vi.setConfig({ testTimeout: 60_000 });
+afterAll(() => vi.resetConfig());
 
 /** What is called, on a socket in some state; most argument lists are wrong somewhere. */
 type Call = readonly [method: string, args: readonly unknown[]];
