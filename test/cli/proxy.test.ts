@@ -273,6 +273,8 @@ describe("it refuses", () => {
     const peer = await pythonPeer(t, "time.sleep(20)");
     const { code, stderr } = await run(t, ["proxy", String(peer.port), "127.0.0.1:9"]);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^datagram proxy: bind 127\.0\.0\.1:\d+: another socket has this address .*\n$/);
+    expect(stderr).toMatch(
+      /^datagram proxy: bind 127\.0\.0\.1:\d+: another socket has this address.*\(EADDRINUSE\)\n$/,
+    );
   });
 });
