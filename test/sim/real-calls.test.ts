@@ -145,16 +145,19 @@ test("a call that takes too long is named", async () => {
 
 test("a stream of zlib whose reader is slow lets time go on", async () => {
   const network = new Network();
-  let read = 0;
+  let [read, chunks] = [0, 0];
   await network.run(async () => {
     const slow = Readable.from([zlib.gzipSync(some)]).pipe(zlib.createGunzip({ chunkSize: 1024 }));
     for await (const chunk of slow) {
       read += (chunk as Buffer).length;
+      chunks++;
       await pause(1);
     }
   });
   expect(read).toBe(some.length);
-  expect(network.clock.now()).toBeGreaterThanOrEqual(10);
+  // How many there are depends on the release of Node.
+  expect(chunks).toBeGreaterThan(1);
+  expect(network.clock.now()).toBeGreaterThanOrEqual(chunks);
 });
 
 test("a stream of zlib that is destroyed while it works holds nothing any more", async () => {
