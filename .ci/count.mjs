@@ -1,4 +1,7 @@
-/** Prints what vitest's JSON reports in a folder come to, as one line: `N passed, N failed, N skipped`. */
+/**
+ * Prints what vitest's JSON reports in a folder come to: the name of each test that failed, and as the last line
+ * `N passed, N failed, N skipped`.
+ */
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
@@ -9,9 +12,19 @@ for (const name of readdirSync(folder)) {
   counts.passed += report.numPassedTests;
   counts.failed += report.numFailedTests;
   counts.skipped += report.numPendingTests + report.numTodoTests;
-  // A file that does not even load has no test that could fail.
-  counts.failed += report.testResults.filter(
-    ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
-  ).length;
+  for (const { name: file, status, message, assertionResults } of report.testResults) {
+    for (const { status, fullName, failureMessages } of assertionResults) {
+      if (status === "failed") tellFailed(`${name}: ${file}: ${fullName}`, failureMessages.join("\n"));
+    }
+    // A file that does not even load has no test that could fail.
+    if (status !== "failed" || assertionResults.length > 0) continue;
+    counts.failed++;
+    tellFailed(`${name}: ${file}`, message);
+  }
 }
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+
+/** @param why is cut to its first lines: the whole text stands where the test ran. */
+function tellFailed(test, why) {
+  console.log(`failed: ${test}\n${why.split("\n").slice(0, 12).join("\n")}\n`);
+}

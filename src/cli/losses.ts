@@ -1,4 +1,4 @@
-import type { Loss, PathMtuChange, Socket, Unreachable } from "../index.js";
+import type { PathMtuChange, Socket, Unreachable } from "../index.js";
 import { HostLosses } from "./host-losses.js";
 import { count, notice, noticeObject } from "./terminal.js";
 import { narrowText, refusalText } from "./unreachable.js";
@@ -6,7 +6,7 @@ import { narrowText, refusalText } from "./unreachable.js";
 /** Milliseconds between two lines about one cause. */
 const everyMs = 1000;
 
-/** What each cause is called. `"close"` is not told: what is unread at the end is in the summary. */
+/** What each cause is called. */
 const causes = {
   receiveBuffer: " at least: the receive buffer was full",
   queue: ": the queue of this process was full",
@@ -17,7 +17,8 @@ export class Losses {
   readonly #socket: Socket;
   readonly #answering: Socket;
   readonly #json: boolean;
-  readonly #dropped = { receiveBuffer: 0, queue: 0 };
+  /** How many of each cause were told. */
+  readonly #told = { receiveBuffer: 0, queue: 0 };
   #unreachable: { readonly last: Unreachable; readonly reports: number } | undefined;
   #narrowed: { readonly last: PathMtuChange; readonly paths: number } | undefined;
   readonly #host: HostLosses;
@@ -32,7 +33,6 @@ export class Losses {
     this.#answering = answering;
     this.#json = json;
     this.#host = new HostLosses(s, json);
-    s.on("dropped", this.#onDropped);
     answering.on("unreachable", this.#onUnreachable).on("pathMtu", this.#onPathMtu);
     this.#timer = setInterval(() => this.#tell(), everyMs).unref();
   }
@@ -41,7 +41,6 @@ export class Losses {
   end(): void {
     clearInterval(this.#timer);
     this.#tell();
-    this.#socket.off("dropped", this.#onDropped);
     this.#answering.off("unreachable", this.#onUnreachable).off("pathMtu", this.#onPathMtu);
   }
 
@@ -49,10 +48,6 @@ export class Losses {
   summary(): void {
     this.#host.summary();
   }
-
-  readonly #onDropped = ({ cause, datagrams }: Loss): void => {
-    if (cause !== "close") this.#dropped[cause] += datagrams;
-  };
 
   readonly #onUnreachable = (last: Unreachable): void => {
     this.#unreachable = { last, reports: (this.#unreachable?.reports ?? 0) + 1 };
@@ -63,13 +58,10 @@ export class Losses {
   };
 
   #tell(): void {
-    // Asks the kernel, which would tell of its last drops with the next datagram alone.
-    this.#socket.stats();
-    for (const cause of ["receiveBuffer", "queue"] as const) {
-      const datagrams = this.#dropped[cause];
-      this.#dropped[cause] = 0;
-      if (datagrams > 0) this.#tellDropped(cause, datagrams);
-    }
+    // Asks the kernel, and before close(): nothing is lost by cause of that yet. Events would come after this call.
+    const { droppedKernel = 0, droppedQueue } = this.#socket.stats();
+    this.#tellDropped("receiveBuffer", droppedKernel);
+    this.#tellDropped("queue", droppedQueue);
     const unreachable = this.#unreachable;
     this.#unreachable = undefined;
     if (unreachable) this.#tellUnreachable(unreachable.last, unreachable.reports);
@@ -79,7 +71,10 @@ export class Losses {
     this.#host.tell();
   }
 
-  #tellDropped(cause: keyof typeof causes, datagrams: number): void {
+  #tellDropped(cause: keyof typeof causes, total: number): void {
+    const datagrams = total - this.#told[cause];
+    this.#told[cause] = total;
+    if (datagrams <= 0) return;
     const atLeast = cause === "receiveBuffer";
     if (this.#json) noticeObject({ time: now(), event: "dropped", cause, datagrams, atLeast });
     else notice(`lost ${count(datagrams, "datagram")}${causes[cause]}`);

@@ -362,7 +362,7 @@ overDrivers((driver) => {
     const told = native
       ? /^lost (\d+) datagrams at least: the receive buffer was full$/
       : /^lost (\d+) datagrams: the queue of this process was full$/;
-    const lines = [await lineWith(listener, "lost "), await listener.line("stderr")];
+    const lines = [await lineWith(listener, "lost "), await lineWith(listener, "lost ")];
     await flood.stop();
     listener.child.stdout!.resume();
     const { stderr } = await listener.stop();
