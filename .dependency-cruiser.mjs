@@ -8,11 +8,23 @@ const rooms = {
   kernel: ["core"],
   sim: ["core", "wire"],
   message: ["core", "wire"],
-  capture: ["core", "wire"],
   proxy: ["core", "kernel", "sim", "index.ts"],
-  watch: ["core", "capture", "message"],
-  cli: ["core", "wire", "kernel", "sim", "message", "capture", "proxy", "watch", "index.ts"],
+  cli: ["core", "wire", "kernel", "sim", "message", "proxy", "index.ts"],
   "index.ts": ["core", "kernel"],
+};
+
+/**
+ * The folders of src/core: what each may import of the others, beside itself and the files of src/core itself, which
+ * every folder may import and which import each other alone.
+ */
+const coreFolders = {
+  errors: [],
+  address: ["errors"],
+  ledger: ["errors", "address"],
+  driver: ["errors", "address", "ledger"],
+  send: ["errors", "address", "ledger", "driver"],
+  receive: ["errors", "address", "ledger", "driver"],
+  socket: ["errors", "address", "ledger", "driver", "send", "receive"],
 };
 
 /** What `core` may import of Node. */
@@ -28,6 +40,28 @@ export default {
       from: { path: at(room) },
       to: { path: "^src/", pathNot: [room, ...below].map(at) },
     })),
+    ...Object.entries(coreFolders).map(([folder, below]) => ({
+      name: `core-${folder}`,
+      comment: `src/core/${folder} imports of src/core/ only ${["its own files", ...below, folder].join(", ")}.`,
+      severity: "error",
+      from: { path: inCore(folder) },
+      to: { path: "^src/core/", pathNot: ["^src/core/[^/]+$", ...[folder, ...below].map(inCore)] },
+    })),
+    {
+      name: "core-files",
+      comment: "The files of src/core itself are below its folders.",
+      severity: "error",
+      from: { path: "^src/core/[^/]+$" },
+      to: { path: "^src/core/[^/]+/" },
+    },
+    {
+      name: "core-folders-are-known",
+      comment:
+        "A new folder of src/core needs its row in .dependency-cruiser.mjs, which says what it may import.",
+      severity: "error",
+      from: { path: "^src/core/[^/]+/", pathNot: Object.keys(coreFolders).map(inCore) },
+      to: {},
+    },
     {
       name: "rooms-are-known",
       comment: "A new room of src/ needs its row in .dependency-cruiser.mjs, which says what it may import.",
@@ -92,6 +126,11 @@ export default {
     tsPreCompilationDeps: true,
   },
 };
+
+/** A pattern for the files of a folder of src/core. */
+function inCore(folder) {
+  return `^src/core/${folder}/`;
+}
 
 /** A pattern for the files of a room: a folder of src/, or a file there. */
 function at(room) {

@@ -8,7 +8,12 @@ const clock = "time comes from the stack's Clock";
 const chance = "chance comes from the stack's random()";
 
 /** Where callers in plain JavaScript come in: what the types promise is checked there once more. */
-const boundary = ["src/index.ts", "src/core/address.ts", "src/core/arguments.ts", "src/message/path-mtu.ts"];
+const boundary = [
+  "src/index.ts",
+  "src/core/address/address.ts",
+  "src/core/socket/arguments.ts",
+  "src/message/path-mtu.ts",
+];
 
 /** What scripts take from Node without an import. */
 const nodeGlobals = ["Buffer", "URL", "console", "performance", "process"];

@@ -1,24 +1,30 @@
 /// <reference types="node" preserve="true" />
 /** UDP sockets: the calls of BSD and Python for TypeScript on Node.js. */
 
-import type { Family } from "./core/address.js";
-import type { SocketOptions } from "./core/arguments.js";
+import type { Family } from "./core/address/address.js";
+import type { SocketOptions } from "./core/socket/arguments.js";
 import { AF_INET, SOCK_DGRAM } from "./core/constants.js";
-import { openSocket } from "./core/open.js";
-import type { Socket } from "./core/socket.js";
-import type { Totals } from "./core/stats.js";
+import { openSocket } from "./core/socket/open.js";
+import type { Socket } from "./core/socket/socket.js";
+import type { Totals } from "./core/ledger/ledger.js";
 import { kernelStack } from "./kernel/choice.js";
 import { hostCounts } from "./kernel/host-counts.js";
 
-export { Address, type AddressLike, type Endpoint, type Family } from "./core/address.js";
-export type { MessageOptions, OutgoingDatagram, SocketOptions, WaitOptions } from "./core/arguments.js";
+export { Address, type AddressLike, type Endpoint, type Family } from "./core/address/address.js";
+export type {
+  MessageOptions,
+  OutgoingDatagram,
+  SocketOptions,
+  WaitOptions,
+} from "./core/socket/arguments.js";
 export * from "./core/constants.js";
-export type { Datagram } from "./core/datagram.js";
+export type { Datagram } from "./core/receive/datagram.js";
 export type { Capabilities, Capability, Feature } from "./core/capabilities.js";
-export type { Clock } from "./core/driver.js";
-export { OSError, type OSErrorDetails, TimeoutError } from "./core/errors.js";
-export type { Loss, Packet, PathMtuChange, SocketEvents, Unreachable, Warning } from "./core/events.js";
-export type { Data, DataPiece } from "./core/payload.js";
+export type { Clock } from "./core/driver/driver.js";
+export { OSError, type OSErrorDetails, TimeoutError } from "./core/errors/errors.js";
+export type { Packet, SocketEvents } from "./core/socket/events.js";
+export type { Loss, PathMtuChange, Unreachable, Warning } from "./core/ledger/reports.js";
+export type { Data, DataPiece } from "./core/driver/payload.js";
 export type {
   BufferSize,
   HostCounter,
@@ -27,8 +33,8 @@ export type {
   SystemCalls,
   Totals,
   Traffic,
-} from "./core/stats.js";
-export { TruncatedError } from "./core/truncated-error.js";
+} from "./core/ledger/ledger.js";
+export { TruncatedError } from "./core/receive/datagram.js";
 export { type SystemdOptions, type SystemdSocket, socketsFromSystemd } from "./kernel/systemd.js";
 export type { Socket };
 

@@ -2,7 +2,7 @@
 
 import type { Buffer } from "node:buffer";
 
-import { isWildcard } from "../core/address.js";
+import { isWildcard } from "../core/address/address.js";
 import { type Datagram, SOCK_DGRAM, type Socket, socket } from "../index.js";
 import { Failure, exitCodes } from "./exit.js";
 import type { RouteOptions } from "./route-options.js";

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 
-import type { Family } from "../core/address.js";
+import type { Family } from "../core/address/address.js";
 import {
   AF_INET,
   AF_INET6,

@@ -1,6 +1,6 @@
 /** Multicast groups on the command line: on which interface each is joined, and joining them. */
 
-import type { Endpoint } from "../core/address.js";
+import type { Endpoint } from "../core/address/address.js";
 import { formatLiteral, parseLiteral } from "../core/ip.js";
 import {
   AF_INET6,

@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import { createReadStream } from "node:fs";
 import { type Readable, addAbortSignal } from "node:stream";
 
-import type { Endpoint } from "../core/address.js";
+import type { Endpoint } from "../core/address/address.js";
 import { AF_INET } from "../index.js";
 import { Failure, exitCodes } from "./exit.js";
 import { warn } from "./terminal.js";

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 
-import type { Endpoint, Family } from "../core/address.js";
+import type { Endpoint, Family } from "../core/address/address.js";
 import { parseLiteral } from "../core/ip.js";
 import { AF_INET, Address } from "../index.js";
 import { usage } from "./exit.js";

@@ -1,6 +1,6 @@
 /** Where `datagram listen` binds, and which groups it joins. */
 
-import { type Endpoint, type Family, anyAddress, isWildcard } from "../core/address.js";
+import { type Endpoint, type Family, anyAddress, isWildcard } from "../core/address/address.js";
 import { parseLiteral } from "../core/ip.js";
 import {
   AF_INET,

@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 
-import type { Endpoint } from "../core/address.js";
+import type { Endpoint } from "../core/address/address.js";
 import { AF_INET, Address, type Datagram, SOCK_DGRAM, type Socket, TimeoutError, socket } from "../index.js";
 import { answererFor } from "./answerer.js";
 import { Failure, exitCodes, usage } from "./exit.js";

@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 
-import type { Endpoint } from "../core/address.js";
+import type { Endpoint } from "../core/address/address.js";
 import { type Address, OSError, SOCK_DGRAM, type Unreachable, socket } from "../index.js";
 import { type PathMtuProbe, type PathMtuResult, probePathMtu } from "../message/index.js";
 import { Failure, exitCodes } from "./exit.js";

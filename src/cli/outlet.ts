@@ -1,6 +1,6 @@
 import { setTimeout } from "node:timers/promises";
 
-import type { Endpoint } from "../core/address.js";
+import type { Endpoint } from "../core/address/address.js";
 import type { Socket, Unreachable } from "../index.js";
 import { Failure, exitCodes } from "./exit.js";
 import { isGroup } from "./route-options.js";

@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 
-import { isOverIPv4 } from "../core/address.js";
+import { isOverIPv4 } from "../core/address/address.js";
 import type { Address } from "../index.js";
 import { type Relay, type ProxyOptions as RelayOptions, type ProxyRule, proxy } from "../proxy/index.js";
 import { usage } from "./exit.js";

@@ -2,7 +2,7 @@
 
 import { type Command, Option } from "commander";
 
-import type { Endpoint } from "../core/address.js";
+import type { Endpoint } from "../core/address/address.js";
 import { isMulticast, parseLiteral } from "../core/ip.js";
 import { Address, OSError } from "../index.js";
 import { Failure, exitCodes, usage } from "./exit.js";

@@ -1,6 +1,6 @@
 /** The sockets that commands send with, and by which way their datagrams leave. */
 
-import { type Endpoint, type Family, anyAddress, isWildcard } from "../core/address.js";
+import { type Endpoint, type Family, anyAddress, isWildcard } from "../core/address/address.js";
 import {
   AF_INET,
   Address,

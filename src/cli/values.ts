@@ -2,7 +2,7 @@
 
 import { Buffer } from "node:buffer";
 
-import { type Endpoint, anyAddress, isEndpoint } from "../core/address.js";
+import { type Endpoint, anyAddress, isEndpoint } from "../core/address/address.js";
 import { AF_INET, AF_INET6, Address, OSError } from "../index.js";
 import { kernelStack } from "../kernel/choice.js";
 import { usage } from "./exit.js";

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 
-import type { BufferSize } from "../core/stats.js";
+import type { BufferSize } from "../core/ledger/ledger.js";
 
 /** The kernel's settings that limit what a socket may ask for (socket(7)). */
 const settings = { receive: "net.core.rmem_max", send: "net.core.wmem_max" } as const;

@@ -1,5 +1,5 @@
-import type { Stack } from "../core/driver.js";
-import { OSError } from "../core/errors.js";
+import type { Stack } from "../core/driver/driver.js";
+import { OSError } from "../core/errors/errors.js";
 import { dgramStack } from "./dgram/stack.js";
 import { beginHostCounts } from "./host-counts.js";
 import { nativeSupport } from "./native/stack.js";

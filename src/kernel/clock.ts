@@ -1,5 +1,5 @@
-import { checkDelay } from "../core/arguments.js";
-import type { Clock } from "../core/driver.js";
+import { checkDelay } from "../core/socket/arguments.js";
+import type { Clock } from "../core/driver/driver.js";
 
 /** The longest that a timer of Node's can wait, in milliseconds: about 24.8 days. */
 const longestMs = 0x7fff_ffff;

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync } from "node:fs";
 
-import { type HostCounter, type HostCounts, hostCounters } from "../core/stats.js";
+import { type HostCounter, type HostCounts, hostCounters } from "../core/ledger/ledger.js";
 
 /** Bytes of a file that are read at most: Linux writes two to five thousand. */
 const mostBytes = 65_536;

@@ -1,15 +1,15 @@
 import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 
-import { type Endpoint, type Family, isWildcard, unmapped } from "../core/address.js";
+import { type Endpoint, type Family, isWildcard, unmapped } from "../core/address/address.js";
 import {
   bindsToAllText,
   lacksAddressText,
   noInterfaceText,
   wideScope,
   withoutWideScope,
-} from "../core/scopes.js";
+} from "../core/address/scopes.js";
 import { AF_INET } from "../core/constants.js";
-import { OSError } from "../core/errors.js";
+import { OSError } from "../core/errors/errors.js";
 import { isMulticast, parseLiteral } from "../core/ip.js";
 
 /**

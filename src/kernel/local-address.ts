@@ -1,8 +1,8 @@
 import { networkInterfaces } from "node:os";
 
-import { type Endpoint, isWildcard, unmapped } from "../core/address.js";
-import { OSError } from "../core/errors.js";
-import type { Warning } from "../core/events.js";
+import { type Endpoint, isWildcard, unmapped } from "../core/address/address.js";
+import { OSError } from "../core/errors/errors.js";
+import type { Warning } from "../core/ledger/reports.js";
 
 /** What the kernel says where a socket's own address is no longer this host's: that there is no way, to anywhere. */
 const codes: readonly string[] = ["ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EADDRNOTAVAIL"];

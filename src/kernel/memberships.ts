@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 
-import type { Family } from "../core/address.js";
+import type { Family } from "../core/address/address.js";
 import { AF_INET } from "../core/constants.js";
-import type { OSError } from "../core/errors.js";
-import { type Membership, type MembershipLimits, membershipError } from "../core/membership.js";
+import type { OSError } from "../core/errors/errors.js";
+import { type Membership, type MembershipLimits, membershipError } from "../core/driver/membership.js";
 
 /**
  * How many memberships the kernel allows one socket. Over IPv6 there is no limit of groups but memory.

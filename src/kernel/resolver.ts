@@ -1,8 +1,8 @@
 import dns from "node:dns";
 
-import { Address, type Endpoint, type Family } from "../core/address.js";
+import { Address, type Endpoint, type Family } from "../core/address/address.js";
 import { AF_INET, AF_INET6 } from "../core/constants.js";
-import { OSError } from "../core/errors.js";
+import { OSError } from "../core/errors/errors.js";
 import { realClock } from "./clock.js";
 
 /** Names that are remembered; the one asked for longest ago makes room. */

@@ -1,4 +1,4 @@
-import type { Warning } from "../core/events.js";
+import type { Warning } from "../core/ledger/reports.js";
 
 const told = new Set<Warning["code"]>();
 

@@ -5,12 +5,12 @@ import {
   destinationOf,
   forFamily,
   isEndpoint,
-} from "../core/address.js";
-import { OSError, TimeoutError, outOfRange, wrongType } from "../core/errors.js";
-import { payloadLimit } from "../core/failure.js";
-import { fieldsOf, refuseUnknown } from "../core/fields.js";
-import { headersTo } from "../core/path-mtu.js";
-import { Socket } from "../core/socket.js";
+} from "../core/address/address.js";
+import { OSError, TimeoutError, outOfRange, wrongType } from "../core/errors/errors.js";
+import { payloadLimit } from "../core/send/failure.js";
+import { fieldsOf, refuseUnknown } from "../core/errors/fields.js";
+import { headersTo } from "../core/send/path-mtu.js";
+import { Socket } from "../core/socket/socket.js";
 import { type Probe, type ProbeOutcome, Prober } from "./probes.js";
 
 export type { ProbeOutcome } from "./probes.js";

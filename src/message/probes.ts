@@ -1,13 +1,13 @@
 import { Buffer } from "node:buffer";
 
-import { onAbort } from "../core/abort.js";
-import type { Endpoint } from "../core/address.js";
-import type { Datagram } from "../core/datagram.js";
-import { OSError } from "../core/errors.js";
-import type { PathMtuChange, Unreachable } from "../core/events.js";
-import { sameHost } from "../core/hosts.js";
-import { payloadWithin } from "../core/path-mtu.js";
-import { type Socket, interfaceNumberOf } from "../core/socket.js";
+import { onAbort } from "../core/receive/abort.js";
+import type { Endpoint } from "../core/address/address.js";
+import type { Datagram } from "../core/receive/datagram.js";
+import { OSError } from "../core/errors/errors.js";
+import type { PathMtuChange, Unreachable } from "../core/ledger/reports.js";
+import { sameHost } from "../core/address/hosts.js";
+import { payloadWithin } from "../core/send/path-mtu.js";
+import { type Socket, interfaceNumberOf } from "../core/socket/socket.js";
 
 /** What became of a probe. */
 export type ProbeOutcome =

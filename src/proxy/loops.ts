@@ -1,6 +1,6 @@
 /** Finds datagrams of a relay that come back to it through relays of this process. */
 
-import { sameHost } from "../core/hosts.js";
+import { sameHost } from "../core/address/hosts.js";
 import type { Endpoint, Socket } from "../index.js";
 
 /** A socket that sends on behalf of a client of a relay. */

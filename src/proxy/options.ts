@@ -1,8 +1,8 @@
 import { Address, type AddressLike } from "../index.js";
 import { INADDR_BROADCAST } from "../core/constants.js";
 import { isMulticast, parseLiteral } from "../core/ip.js";
-import { outOfRange, wholeNumber, wrongType } from "../core/errors.js";
-import { refuseUnknown } from "../core/fields.js";
+import { outOfRange, wholeNumber, wrongType } from "../core/errors/errors.js";
+import { refuseUnknown } from "../core/errors/fields.js";
 import { type CheckedSettings, checkLink, hasDirections } from "../sim/link/check.js";
 import { profiles } from "../sim/link/profiles.js";
 import type { LinkInput, LinkSettings } from "../sim/link/settings.js";

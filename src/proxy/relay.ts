@@ -1,6 +1,6 @@
 import type { Buffer } from "node:buffer";
 
-import { isOverIPv4, isWildcard } from "../core/address.js";
+import { isOverIPv4, isWildcard } from "../core/address/address.js";
 import {
   AF_INET,
   AF_INET6,

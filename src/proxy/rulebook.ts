@@ -1,6 +1,6 @@
 import type { Buffer } from "node:buffer";
 
-import { outOfRange } from "../core/errors.js";
+import { outOfRange } from "../core/errors/errors.js";
 import type { Endpoint } from "../index.js";
 import { nsPerMs } from "../sim/time/timeline.js";
 import {

@@ -2,10 +2,10 @@
 
 import { Buffer } from "node:buffer";
 
-import { refuseUnknown } from "../core/fields.js";
-import { sameHost } from "../core/hosts.js";
+import { refuseUnknown } from "../core/errors/fields.js";
+import { sameHost } from "../core/address/hosts.js";
 import { parseLiteral } from "../core/ip.js";
-import { outOfRange, wholeNumber, wrongType } from "../core/errors.js";
+import { outOfRange, wholeNumber, wrongType } from "../core/errors/errors.js";
 import { Address, type AddressLike, type Endpoint } from "../index.js";
 import { longestMs } from "../sim/time/timeline.js";
 

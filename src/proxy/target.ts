@@ -1,4 +1,4 @@
-import { isEndpoint } from "../core/address.js";
+import { isEndpoint } from "../core/address/address.js";
 import {
   AF_INET,
   AF_INET6,

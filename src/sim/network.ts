@@ -1,9 +1,9 @@
-import type { Family } from "../core/address.js";
-import { Address, type Endpoint } from "../core/address.js";
+import type { Family } from "../core/address/address.js";
+import { Address, type Endpoint } from "../core/address/address.js";
 import { AF_INET } from "../core/constants.js";
-import type { Clock } from "../core/driver.js";
-import { OSError, outOfRange, wholeNumber, wrongType } from "../core/errors.js";
-import { refuseUnknown } from "../core/fields.js";
+import type { Clock } from "../core/driver/driver.js";
+import { OSError, outOfRange, wholeNumber, wrongType } from "../core/errors/errors.js";
+import { refuseUnknown } from "../core/errors/fields.js";
 import { Channel } from "./link/channel.js";
 import { type CheckedLink, checkLink } from "./link/check.js";
 import { Link } from "./link/link.js";

@@ -1,5 +1,5 @@
-import { outOfRange, wrongType } from "../core/errors.js";
-import { refuseUnknown } from "../core/fields.js";
+import { outOfRange, wrongType } from "../core/errors/errors.js";
+import { refuseUnknown } from "../core/errors/fields.js";
 import type { Link } from "./link/link.js";
 import { type ScenarioName, scenarios } from "./link/scenarios.js";
 import type { Network } from "./network.js";

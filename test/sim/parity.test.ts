@@ -4,8 +4,8 @@ import { AF_INET, OSError, SOCK_DGRAM, type Socket, type socket } from "datagram
 import { Network } from "datagram/sim";
 import { describe, expect, test } from "vitest";
 
-import { openSocket } from "../../src/core/open.js";
-import type { Stack } from "../../src/core/driver.js";
+import { openSocket } from "../../src/core/socket/open.js";
+import type { Stack } from "../../src/core/driver/driver.js";
 import { dgramStack } from "../../src/kernel/dgram/stack.js";
 import { nativeSupport } from "../../src/kernel/native/stack.js";
 import * as page from "./fixtures/page-programs.js";

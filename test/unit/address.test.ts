@@ -2,8 +2,8 @@ import { AF_INET, AF_INET6, AF_UNSPEC, Address } from "datagram";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
-import { knownAddress, sharedAddress } from "../../src/core/address-cache.js";
-import { forFamily, isEndpoint } from "../../src/core/address.js";
+import { knownAddress, sharedAddress } from "../../src/core/address/cache.js";
+import { forFamily, isEndpoint } from "../../src/core/address/address.js";
 
 const runs = { seed: 5952, numRuns: 2_000 };
 const port = fc.integer({ min: 0, max: 65_535 });

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 
-import type { Clock } from "../../src/core/driver.js";
+import type { Clock } from "../../src/core/driver/driver.js";
 import { followingWall, realClock } from "../../src/kernel/clock.js";
 import { VirtualTime } from "../../src/sim/time/virtual-time.js";
 

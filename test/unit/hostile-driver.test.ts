@@ -3,8 +3,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { AF_INET, SOL_SOCKET, SO_RCVBUF } from "../../src/core/constants.js";
-import { OSError } from "../../src/core/errors.js";
-import { Socket } from "../../src/core/socket.js";
+import { OSError } from "../../src/core/errors/errors.js";
+import { Socket } from "../../src/core/socket/socket.js";
 import { Random } from "../../src/sim/random.js";
 import { HostileStack, type Method, type Mood, type Sending, methods } from "./fixtures/hostile.js";
 

@@ -2,7 +2,7 @@ import * as datagram from "datagram";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
-import { checkInterface, checkValue, findOption } from "../../src/core/options.js";
+import { checkInterface, checkValue, findOption } from "../../src/core/driver/options.js";
 
 const { AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_IPV6, SOL_SOCKET } = datagram;
 

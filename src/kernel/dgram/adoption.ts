@@ -1,8 +1,8 @@
 import { fstatSync, readFileSync, readlinkSync } from "node:fs";
 
-import type { Family } from "../../core/address.js";
+import type { Family } from "../../core/address/address.js";
 import { AF_INET, AF_INET6 } from "../../core/constants.js";
-import { OSError } from "../../core/errors.js";
+import { OSError } from "../../core/errors/errors.js";
 
 /** The descriptors that sockets of this thread have. */
 const adopted = new Set<number>();

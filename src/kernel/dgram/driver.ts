@@ -1,17 +1,17 @@
 import type { Buffer } from "node:buffer";
 import dgram from "node:dgram";
 
-import { type Endpoint, type Family, anyAddress } from "../../core/address.js";
-import { sharedAddress } from "../../core/address-cache.js";
+import { type Endpoint, type Family, anyAddress } from "../../core/address/address.js";
+import { sharedAddress } from "../../core/address/cache.js";
 import { AF_INET, AF_INET6 } from "../../core/constants.js";
 import type { Capabilities } from "../../core/capabilities.js";
-import type { Closing, Driver, DriverEvents, Sink } from "../../core/driver.js";
-import { OSError } from "../../core/errors.js";
-import type { Membership } from "../../core/membership.js";
-import type { Option, OptionValue } from "../../core/options.js";
-import type { Outbound } from "../../core/outbound.js";
-import { failure } from "../../core/failure.js";
-import { type DriverCounts, noCounts } from "../../core/stats.js";
+import type { Closing, Driver, DriverEvents, Sink } from "../../core/driver/driver.js";
+import { OSError } from "../../core/errors/errors.js";
+import type { Membership } from "../../core/driver/membership.js";
+import type { Option, OptionValue } from "../../core/driver/options.js";
+import type { Outbound } from "../../core/driver/outbound.js";
+import { failure } from "../../core/send/failure.js";
+import { type DriverCounts, noCounts } from "../../core/ledger/ledger.js";
 import { realClock } from "../clock.js";
 import { bufferSize } from "../buffers.js";
 import { cannotReturn, goneText, hearsFormerPeer } from "../local-address.js";

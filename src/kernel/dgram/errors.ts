@@ -1,5 +1,5 @@
-import type { Address } from "../../core/address.js";
-import { OSError } from "../../core/errors.js";
+import type { Address } from "../../core/address/address.js";
+import { OSError } from "../../core/errors/errors.js";
 
 /** What Node's errors of its own making stand for. */
 const meant: Readonly<Record<string, string>> = {

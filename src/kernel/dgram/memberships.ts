@@ -1,11 +1,11 @@
 import type dgram from "node:dgram";
 
-import { scopeConflict } from "../../core/scopes.js";
-import type { Family } from "../../core/address.js";
+import { scopeConflict } from "../../core/address/scopes.js";
+import type { Family } from "../../core/address/address.js";
 import { AF_INET } from "../../core/constants.js";
-import { OSError } from "../../core/errors.js";
-import type { Membership, MembershipCall } from "../../core/membership.js";
-import { type SourceFilter, changeFilter } from "../../core/source-filter.js";
+import { OSError } from "../../core/errors/errors.js";
+import type { Membership, MembershipCall } from "../../core/driver/membership.js";
+import { type SourceFilter, changeFilter } from "../../core/driver/source-filter.js";
 import { interfaceAddress, interfaceNamed } from "../interfaces.js";
 import { membershipLimits, membershipRefused } from "../memberships.js";
 import { codeOfError } from "./errors.js";

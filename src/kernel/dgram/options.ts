@@ -1,11 +1,11 @@
 import type dgram from "node:dgram";
 
-import { type Endpoint, type Family, anyAddress, isOverIPv4, unmapped } from "../../core/address.js";
+import { type Endpoint, type Family, anyAddress, isOverIPv4, unmapped } from "../../core/address/address.js";
 import { AF_INET, AF_INET6, IPPROTO_UDP, SOCK_DGRAM } from "../../core/constants.js";
-import { OSError } from "../../core/errors.js";
-import type { Membership } from "../../core/membership.js";
+import { OSError } from "../../core/errors/errors.js";
+import type { Membership } from "../../core/driver/membership.js";
 import { isMulticast, parseLiteral } from "../../core/ip.js";
-import { type Option, type OptionValue, twinOf } from "../../core/options.js";
+import { type Option, type OptionValue, twinOf } from "../../core/driver/options.js";
 import { interfaceAddress } from "../interfaces.js";
 import { toOSError } from "./errors.js";
 import { DgramMemberships } from "./memberships.js";

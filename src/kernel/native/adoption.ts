@@ -1,6 +1,6 @@
 import { AF_INET } from "../../core/constants.js";
-import { codeOf } from "../../core/errno.js";
-import { OSError } from "../../core/errors.js";
+import { codeOf } from "../../core/errors/errno.js";
+import { OSError } from "../../core/errors/errors.js";
 
 /** Why a descriptor cannot be a socket of this package, by what the addon says of it. */
 const reasons: Readonly<Record<string, readonly [code: string, text: string]>> = {

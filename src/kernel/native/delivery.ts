@@ -1,8 +1,8 @@
-import type { Endpoint } from "../../core/address.js";
-import { sharedAddress } from "../../core/address-cache.js";
-import type { Ancillary } from "../../core/ancillary.js";
+import type { Endpoint } from "../../core/address/address.js";
+import { sharedAddress } from "../../core/address/cache.js";
+import type { Ancillary } from "../../core/driver/ancillary.js";
 import { AF_INET, AF_INET6 } from "../../core/constants.js";
-import type { Delivery } from "../../core/delivery.js";
+import type { Delivery } from "../../core/driver/metadata.js";
 import { formatLiteral, isMulticast } from "../../core/ip.js";
 import { layout } from "./layout.js";
 import type { Names } from "./names.js";

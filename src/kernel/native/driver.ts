@@ -1,8 +1,8 @@
 import { Buffer } from "node:buffer";
 import { markAsUntransferable } from "node:worker_threads";
 
-import { type Endpoint, type Family, anyAddress, isOverIPv4 } from "../../core/address.js";
-import { boundElsewhereText, noInterfaceText, peerOf } from "../../core/scopes.js";
+import { type Endpoint, type Family, anyAddress, isOverIPv4 } from "../../core/address/address.js";
+import { boundElsewhereText, noInterfaceText, peerOf } from "../../core/address/scopes.js";
 import {
   AF_INET,
   AF_INET6,
@@ -14,24 +14,31 @@ import {
   SOL_SOCKET,
 } from "../../core/constants.js";
 import { type Capabilities, unavailable } from "../../core/capabilities.js";
-import { Chunks } from "../../core/chunks.js";
-import type { Closing, Driver, DriverEvents, DriverOptions, LedgerEvent, Sink } from "../../core/driver.js";
-import { codeOf } from "../../core/errno.js";
-import { OSError, fromErrno } from "../../core/errors.js";
-import type { Delivery } from "../../core/delivery.js";
-import { failure } from "../../core/failure.js";
-import type { Membership } from "../../core/membership.js";
-import { type Option, type OptionValue, twinOf } from "../../core/options.js";
-import type { Outbound } from "../../core/outbound.js";
-import { payloadWithin } from "../../core/path-mtu.js";
-import type { DriverCounts } from "../../core/stats.js";
+import { Chunks } from "../../core/driver/chunks.js";
+import type {
+  Closing,
+  Driver,
+  DriverEvents,
+  DriverOptions,
+  LedgerEvent,
+  Sink,
+} from "../../core/driver/driver.js";
+import { codeOf } from "../../core/errors/errno.js";
+import { OSError, fromErrno } from "../../core/errors/errors.js";
+import type { Delivery } from "../../core/driver/metadata.js";
+import { failure } from "../../core/send/failure.js";
+import type { Membership } from "../../core/driver/membership.js";
+import { type Option, type OptionValue, twinOf } from "../../core/driver/options.js";
+import type { Outbound } from "../../core/driver/outbound.js";
+import { payloadWithin } from "../../core/send/path-mtu.js";
+import type { DriverCounts } from "../../core/ledger/ledger.js";
 import { bufferSize } from "../buffers.js";
 import { cannotReturn, goneText, hearsFormerPeer } from "../local-address.js";
 import { membershipRefused } from "../memberships.js";
 import { checkBindScope } from "../interfaces.js";
 import { type Addon, type Handle, readSent } from "./addon.js";
 import { adoptionRefused } from "./adoption.js";
-import { fromInt32, int32, littleEndian } from "../../core/bytes.js";
+import { fromInt32, int32, littleEndian } from "../../core/driver/bytes.js";
 import { Deliveries } from "./delivery.js";
 import { askForErrors, askForMetadata, forbidFragments, withProbing } from "./knowing.js";
 import { layout } from "./layout.js";

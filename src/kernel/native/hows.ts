@@ -1,4 +1,4 @@
-import type { Ancillary } from "../../core/ancillary.js";
+import type { Ancillary } from "../../core/driver/ancillary.js";
 import { parseLiteral } from "../../core/ip.js";
 import { layout } from "./layout.js";
 import type { Names } from "./names.js";

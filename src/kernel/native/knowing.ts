@@ -1,6 +1,6 @@
 /** The options by which the kernel tells what it knows, and forbids fragments: ip(7), ipv6(7), socket(7). */
 
-import type { Family } from "../../core/address.js";
+import type { Family } from "../../core/address/address.js";
 import { type Capability, available, unavailable } from "../../core/capabilities.js";
 import {
   AF_INET,
@@ -13,9 +13,9 @@ import {
   IP_PMTUDISC_PROBE,
   SOL_SOCKET,
 } from "../../core/constants.js";
-import { codeOf } from "../../core/errno.js";
+import { codeOf } from "../../core/errors/errno.js";
 import type { Handle } from "./addon.js";
-import { int32 } from "../../core/bytes.js";
+import { int32 } from "../../core/driver/bytes.js";
 
 type Place = readonly [level: number, option: number];
 

@@ -1,8 +1,8 @@
-import { scopeConflict } from "../../core/scopes.js";
+import { scopeConflict } from "../../core/address/scopes.js";
 import { AF_INET, IPPROTO_IP, IPPROTO_IPV6 } from "../../core/constants.js";
 import { parseLiteral } from "../../core/ip.js";
-import type { Membership, MembershipCall } from "../../core/membership.js";
-import { int32 } from "../../core/bytes.js";
+import type { Membership, MembershipCall } from "../../core/driver/membership.js";
+import { int32 } from "../../core/driver/bytes.js";
 import type { Names } from "./names.js";
 import { zoneIndex } from "./options.js";
 

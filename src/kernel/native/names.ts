@@ -1,12 +1,12 @@
-import type { Endpoint, Family } from "../../core/address.js";
-import { sharedAddress } from "../../core/address-cache.js";
+import type { Endpoint, Family } from "../../core/address/address.js";
+import { sharedAddress } from "../../core/address/cache.js";
 import { AF_INET, AF_INET6 } from "../../core/constants.js";
-import { OSError, type OSErrorDetails } from "../../core/errors.js";
+import { OSError, type OSErrorDetails } from "../../core/errors/errors.js";
 import { formatLiteral, parseLiteral } from "../../core/ip.js";
-import { noInterfaceText } from "../../core/scopes.js";
+import { noInterfaceText } from "../../core/address/scopes.js";
 import type { Addon } from "./addon.js";
 import { layout } from "./layout.js";
-import { littleEndian } from "../../core/bytes.js";
+import { littleEndian } from "../../core/driver/bytes.js";
 
 const { name: at } = layout;
 /** Senders that are remembered; past that many the memory starts anew. */

@@ -1,7 +1,7 @@
-import type { Endpoint } from "../../core/address.js";
-import type { LedgerEvent } from "../../core/driver.js";
-import { codeOf, meaningOf } from "../../core/errno.js";
-import type { Unreachable } from "../../core/events.js";
+import type { Endpoint } from "../../core/address/address.js";
+import type { LedgerEvent } from "../../core/driver/driver.js";
+import { codeOf, meaningOf } from "../../core/errors/errno.js";
+import type { Unreachable } from "../../core/ledger/reports.js";
 import type { Addon } from "./addon.js";
 import { layout } from "./layout.js";
 import type { Names } from "./names.js";

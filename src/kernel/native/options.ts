@@ -1,8 +1,8 @@
 import { AF_INET } from "../../core/constants.js";
-import { OSError } from "../../core/errors.js";
+import { OSError } from "../../core/errors/errors.js";
 import { formatLiteral, parseLiteral } from "../../core/ip.js";
-import type { Option, OptionValue } from "../../core/options.js";
-import { fromInt32, fromUint, int32, uint64 } from "../../core/bytes.js";
+import type { Option, OptionValue } from "../../core/driver/options.js";
+import { fromInt32, fromUint, int32, uint64 } from "../../core/driver/bytes.js";
 import type { Names } from "./names.js";
 
 /** The longest name of an interface, with its NUL: `IFNAMSIZ` (linux/if.h). */

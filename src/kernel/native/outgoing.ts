@@ -1,8 +1,8 @@
-import type { Endpoint } from "../../core/address.js";
-import { scopeConflict, wideScope } from "../../core/scopes.js";
-import { type Ancillary, leaveAlike } from "../../core/ancillary.js";
-import type { OSError } from "../../core/errors.js";
-import type { Outbound } from "../../core/outbound.js";
+import type { Endpoint } from "../../core/address/address.js";
+import { scopeConflict, wideScope } from "../../core/address/scopes.js";
+import { type Ancillary, leaveAlike } from "../../core/driver/ancillary.js";
+import type { OSError } from "../../core/errors/errors.js";
+import type { Outbound } from "../../core/driver/outbound.js";
 import type { Addon } from "./addon.js";
 import { howOf } from "./hows.js";
 import { layout } from "./layout.js";

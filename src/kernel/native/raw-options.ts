@@ -1,7 +1,7 @@
 /** Options that programs may not touch by their numbers: what this package set for itself, and what is unsafe as plain bytes. */
 
 import { IPPROTO_IP, IPPROTO_IPV6, SOL_SOCKET } from "../../core/constants.js";
-import { OSError } from "../../core/errors.js";
+import { OSError } from "../../core/errors/errors.js";
 import { SOL_UDP } from "./offload.js";
 
 const timestamps = "it reads when datagrams came by SO_TIMESTAMPNS, which this would change";

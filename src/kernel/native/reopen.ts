@@ -2,12 +2,12 @@
 
 import type { Buffer } from "node:buffer";
 
-import type { Endpoint } from "../../core/address.js";
-import { int32 } from "../../core/bytes.js";
+import type { Endpoint } from "../../core/address/address.js";
+import { int32 } from "../../core/driver/bytes.js";
 import { SOL_SOCKET, SO_REUSEADDR } from "../../core/constants.js";
-import type { Delivery } from "../../core/delivery.js";
-import type { Sink } from "../../core/driver.js";
-import type { Traffic } from "../../core/stats.js";
+import type { Delivery } from "../../core/driver/metadata.js";
+import type { Sink } from "../../core/driver/driver.js";
+import type { Traffic } from "../../core/ledger/ledger.js";
 import type { Handle } from "./addon.js";
 
 /** Calls that may fail while a socket is drained: each reports one error that waited. */

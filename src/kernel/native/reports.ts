@@ -1,7 +1,7 @@
-import type { Endpoint } from "../../core/address.js";
-import type { LedgerEvent } from "../../core/driver.js";
-import { codeOf } from "../../core/errno.js";
-import { icmpKind } from "../../core/icmp.js";
+import type { Endpoint } from "../../core/address/address.js";
+import type { LedgerEvent } from "../../core/driver/driver.js";
+import { codeOf } from "../../core/errors/errno.js";
+import { icmpKind } from "../../core/driver/icmp.js";
 import type { Addon } from "./addon.js";
 import { layout } from "./layout.js";
 import type { Names } from "./names.js";

@@ -1,10 +1,10 @@
-import type { Endpoint } from "../../core/address.js";
-import { sharedAddress } from "../../core/address-cache.js";
+import type { Endpoint } from "../../core/address/address.js";
+import { sharedAddress } from "../../core/address/cache.js";
 import { IPPROTO_IP, IPPROTO_IPV6, SOL_SOCKET } from "../../core/constants.js";
-import { codeOf } from "../../core/errno.js";
-import { OSError } from "../../core/errors.js";
-import type { Membership, MembershipCall } from "../../core/membership.js";
-import { type SourceFilter, changeFilter } from "../../core/source-filter.js";
+import { codeOf } from "../../core/errors/errno.js";
+import { OSError } from "../../core/errors/errors.js";
+import type { Membership, MembershipCall } from "../../core/driver/membership.js";
+import { type SourceFilter, changeFilter } from "../../core/driver/source-filter.js";
 import type { Handle } from "./addon.js";
 import { encodeMembership } from "./membership.js";
 import type { Names } from "./names.js";

@@ -1,10 +1,10 @@
 import { type Capabilities, available } from "../../core/capabilities.js";
-import type { Family } from "../../core/address.js";
+import type { Family } from "../../core/address/address.js";
 import { AF_INET } from "../../core/constants.js";
-import type { Stack } from "../../core/driver.js";
-import { codeOf } from "../../core/errno.js";
-import { fromErrno } from "../../core/errors.js";
-import { Ledger } from "../../core/stats.js";
+import type { Stack } from "../../core/driver/driver.js";
+import { codeOf } from "../../core/errors/errno.js";
+import { fromErrno } from "../../core/errors/errors.js";
+import { Ledger } from "../../core/ledger/ledger.js";
 import { realClock } from "../clock.js";
 import { randomUint32 } from "../random.js";
 import { resolve } from "../resolver.js";

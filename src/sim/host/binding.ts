@@ -1,4 +1,4 @@
-import { type Endpoint, type Family, anyAddress, isWildcard } from "../../core/address.js";
+import { type Endpoint, type Family, anyAddress, isWildcard } from "../../core/address/address.js";
 import {
   bindsToAllText,
   boundElsewhereText,
@@ -7,11 +7,11 @@ import {
   scopeConflictText,
   wideScope,
   withoutWideScope,
-} from "../../core/scopes.js";
-import { sharedAddress } from "../../core/address-cache.js";
-import type { Ancillary } from "../../core/ancillary.js";
+} from "../../core/address/scopes.js";
+import { sharedAddress } from "../../core/address/cache.js";
+import type { Ancillary } from "../../core/driver/ancillary.js";
 import { AF_INET } from "../../core/constants.js";
-import { OSError } from "../../core/errors.js";
+import { OSError } from "../../core/errors/errors.js";
 import { forSocket, isGroup, isLoopback, limitedBroadcast, onTheWire } from "../node/addresses.js";
 import type { Fabric } from "../node/fabric.js";
 import type { Interface } from "../node/node.js";

@@ -1,9 +1,9 @@
 import type { Buffer } from "node:buffer";
 
-import type { Endpoint } from "../../core/address.js";
-import { sharedAddress } from "../../core/address-cache.js";
-import type { Ancillary } from "../../core/ancillary.js";
-import type { Delivery } from "../../core/delivery.js";
+import type { Endpoint } from "../../core/address/address.js";
+import { sharedAddress } from "../../core/address/cache.js";
+import type { Ancillary } from "../../core/driver/ancillary.js";
+import type { Delivery } from "../../core/driver/metadata.js";
 import { epochNs } from "../time/timeline.js";
 
 /** Where a datagram came to. */

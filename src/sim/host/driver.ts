@@ -1,21 +1,28 @@
 import { Buffer } from "node:buffer";
 import { markAsUntransferable } from "node:worker_threads";
 
-import { type Endpoint, type Family, isWildcard } from "../../core/address.js";
-import { scopeConflict } from "../../core/scopes.js";
+import { type Endpoint, type Family, isWildcard } from "../../core/address/address.js";
+import { scopeConflict } from "../../core/address/scopes.js";
 import { AF_INET } from "../../core/constants.js";
 import type { Capabilities } from "../../core/capabilities.js";
-import { Chunks } from "../../core/chunks.js";
-import type { Closing, Driver, DriverEvents, DriverOptions, LedgerEvent, Sink } from "../../core/driver.js";
-import { OSError } from "../../core/errors.js";
-import { failure } from "../../core/failure.js";
-import { icmpKind } from "../../core/icmp.js";
-import { type Membership, membershipError } from "../../core/membership.js";
-import type { Option, OptionValue } from "../../core/options.js";
-import type { Outbound } from "../../core/outbound.js";
-import { payloadWithin } from "../../core/path-mtu.js";
-import { copyTo } from "../../core/payload.js";
-import type { DriverCounts } from "../../core/stats.js";
+import { Chunks } from "../../core/driver/chunks.js";
+import type {
+  Closing,
+  Driver,
+  DriverEvents,
+  DriverOptions,
+  LedgerEvent,
+  Sink,
+} from "../../core/driver/driver.js";
+import { OSError } from "../../core/errors/errors.js";
+import { failure } from "../../core/send/failure.js";
+import { icmpKind } from "../../core/driver/icmp.js";
+import { type Membership, membershipError } from "../../core/driver/membership.js";
+import type { Option, OptionValue } from "../../core/driver/options.js";
+import type { Outbound } from "../../core/driver/outbound.js";
+import { payloadWithin } from "../../core/send/path-mtu.js";
+import { copyTo } from "../../core/driver/payload.js";
+import type { DriverCounts } from "../../core/ledger/ledger.js";
 import { forSocket } from "../node/addresses.js";
 import type { Fabric } from "../node/fabric.js";
 import type { Interface } from "../node/node.js";

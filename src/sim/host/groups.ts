@@ -1,5 +1,5 @@
-import type { Membership, MembershipLimits } from "../../core/membership.js";
-import { type SourceFilter, changeFilter, passes } from "../../core/source-filter.js";
+import type { Membership, MembershipLimits } from "../../core/driver/membership.js";
+import { type SourceFilter, changeFilter, passes } from "../../core/driver/source-filter.js";
 import { onTheWire } from "../node/addresses.js";
 import type { Interface } from "../node/node.js";
 

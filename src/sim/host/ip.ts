@@ -1,10 +1,10 @@
 import type { Buffer } from "node:buffer";
 
-import { isWildcard } from "../../core/address.js";
-import type { Ancillary } from "../../core/ancillary.js";
+import { isWildcard } from "../../core/address/address.js";
+import type { Ancillary } from "../../core/driver/ancillary.js";
 import { IP_PMTUDISC_DO, IP_PMTUDISC_PROBE, IP_PMTUDISC_WANT } from "../../core/constants.js";
 import { formatLiteral, parseLiteral } from "../../core/ip.js";
-import type { HostCounts } from "../../core/stats.js";
+import type { HostCounts } from "../../core/ledger/ledger.js";
 import { Channel } from "../link/channel.js";
 import { checkSettings } from "../link/check.js";
 import type { Flight } from "../link/flight.js";

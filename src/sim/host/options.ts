@@ -1,6 +1,6 @@
-import type { Family } from "../../core/address.js";
+import type { Family } from "../../core/address/address.js";
 import { AF_INET, IPPROTO_UDP, IP_PMTUDISC_DO, IP_PMTUDISC_WANT, SOCK_DGRAM } from "../../core/constants.js";
-import { type Option, type OptionValue, twinOf } from "../../core/options.js";
+import { type Option, type OptionValue, twinOf } from "../../core/driver/options.js";
 
 /** The least that Linux gives a buffer: `SOCK_MIN_RCVBUF`, `SOCK_MIN_SNDBUF` (include/net/sock.h). */
 const leastReceiveBuffer = 2304;

@@ -1,7 +1,7 @@
 import { type Capabilities, available, unavailable } from "../../core/capabilities.js";
-import type { Stack } from "../../core/driver.js";
-import { OSError } from "../../core/errors.js";
-import { Ledger } from "../../core/stats.js";
+import type { Stack } from "../../core/driver/driver.js";
+import { OSError } from "../../core/errors/errors.js";
+import { Ledger } from "../../core/ledger/ledger.js";
 import type { Fabric } from "../node/fabric.js";
 import type { Random } from "../random.js";
 import type { VirtualTime } from "../time/virtual-time.js";

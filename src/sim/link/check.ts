@@ -1,5 +1,5 @@
-import { outOfRange, wholeNumber, wrongType } from "../../core/errors.js";
-import { refuseUnknown } from "../../core/fields.js";
+import { outOfRange, wholeNumber, wrongType } from "../../core/errors/errors.js";
+import { refuseUnknown } from "../../core/errors/fields.js";
 import { nsPerMs } from "../time/timeline.js";
 import { type Firewall, type Profile, profiles } from "./profiles.js";
 import type { GilbertElliott, LinkDirections, LinkInput, LinkSettings, ProfileName } from "./settings.js";

@@ -1,5 +1,5 @@
-import { outOfRange, wrongType } from "../../core/errors.js";
-import { refuseUnknown } from "../../core/fields.js";
+import { outOfRange, wrongType } from "../../core/errors/errors.js";
+import { refuseUnknown } from "../../core/errors/fields.js";
 import { longestMs, nsPerMs } from "../time/timeline.js";
 import type { Channel, Rule } from "./channel.js";
 import { type CheckedLink, checkLink } from "./check.js";

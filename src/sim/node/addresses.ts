@@ -1,6 +1,6 @@
-import { Address } from "../../core/address.js";
+import { Address } from "../../core/address/address.js";
 import { AF_INET } from "../../core/constants.js";
-import { outOfRange, wrongType } from "../../core/errors.js";
+import { outOfRange, wrongType } from "../../core/errors/errors.js";
 import { formatLiteral, isMapped, isMulticast, parseLiteral } from "../../core/ip.js";
 
 /** An address of a host, with the network that it is in. */

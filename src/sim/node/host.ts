@@ -1,11 +1,11 @@
-import type { Family } from "../../core/address.js";
-import type { SocketOptions } from "../../core/arguments.js";
+import type { Family } from "../../core/address/address.js";
+import type { SocketOptions } from "../../core/socket/arguments.js";
 import { AF_INET, SOCK_DGRAM } from "../../core/constants.js";
-import type { Stack } from "../../core/driver.js";
-import { OSError } from "../../core/errors.js";
-import { openSocket } from "../../core/open.js";
-import type { Socket } from "../../core/socket.js";
-import type { Totals } from "../../core/stats.js";
+import type { Stack } from "../../core/driver/driver.js";
+import { OSError } from "../../core/errors/errors.js";
+import { openSocket } from "../../core/socket/open.js";
+import type { Socket } from "../../core/socket/socket.js";
+import type { Totals } from "../../core/ledger/ledger.js";
 import type { SimDriver } from "../host/driver.js";
 import { Ip } from "../host/ip.js";
 import { simStack } from "../host/stack.js";

@@ -1,5 +1,5 @@
-import { outOfRange, wrongType } from "../../core/errors.js";
-import { refuseUnknown } from "../../core/fields.js";
+import { outOfRange, wrongType } from "../../core/errors/errors.js";
+import { refuseUnknown } from "../../core/errors/fields.js";
 import { nsPerMs } from "../time/timeline.js";
 import { bytesOf, isWithin, readPrefix } from "./addresses.js";
 import type { Filtering, NatParts } from "./nat.js";

@@ -1,4 +1,4 @@
-import { outOfRange, wrongType } from "../../core/errors.js";
+import { outOfRange, wrongType } from "../../core/errors/errors.js";
 import type { Node } from "./node.js";
 
 interface Partition {

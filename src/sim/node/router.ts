@@ -1,4 +1,4 @@
-import { outOfRange } from "../../core/errors.js";
+import { outOfRange } from "../../core/errors/errors.js";
 import { checkFirewall } from "../link/check.js";
 import type { Flight } from "../link/flight.js";
 import type { Firewall } from "../link/profiles.js";

@@ -1,6 +1,6 @@
-import { outOfRange, wrongType } from "../../core/errors.js";
-import { refuseUnknown } from "../../core/fields.js";
-import type { Clock } from "../../core/driver.js";
+import { outOfRange, wrongType } from "../../core/errors/errors.js";
+import { refuseUnknown } from "../../core/errors/fields.js";
+import type { Clock } from "../../core/driver/driver.js";
 
 /** How long and how often `eventually` tries. */
 export interface EventuallyOptions {

@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 
 import { install, type Clock as FakeClock } from "@sinonjs/fake-timers";
 
-import { wholeNumber } from "../../core/errors.js";
+import { wholeNumber } from "../../core/errors/errors.js";
 import type { Random } from "../random.js";
 import { abortAfter, everyInterval, nextTurn, sleep } from "./program-promises.js";
 import { programTimers, runTimersOn, Timeout } from "./program-timers.js";

@@ -1,6 +1,6 @@
 /** What of Node gives promises or signals that a timer settles, in virtual time. */
 
-import { onAbort } from "../../core/abort.js";
+import { onAbort } from "../../core/receive/abort.js";
 import { programTimers } from "./program-timers.js";
 
 /** What they take; whether a wait keeps the process alive makes no difference in virtual time. */

@@ -1,6 +1,6 @@
 import { AsyncResource } from "node:async_hooks";
 
-import { wrongType } from "../../core/errors.js";
+import { wrongType } from "../../core/errors/errors.js";
 import { real } from "./real-timers.js";
 import { turnNs, type Schedule, type Timer } from "./schedule.js";
 import { nsPerMs } from "./timeline.js";

@@ -1,9 +1,9 @@
 import { AsyncResource } from "node:async_hooks";
 
-import { checkDelay } from "../../core/arguments.js";
-import type { Clock } from "../../core/driver.js";
-import { refuseUnknown } from "../../core/fields.js";
-import { outOfRange, wrongType } from "../../core/errors.js";
+import { checkDelay } from "../../core/socket/arguments.js";
+import type { Clock } from "../../core/driver/driver.js";
+import { refuseUnknown } from "../../core/errors/fields.js";
+import { outOfRange, wrongType } from "../../core/errors/errors.js";
 import { eventually, type EventuallyOptions } from "./eventually.js";
 import { Run, type RunHooks } from "./run.js";
 import { Schedule, turnNs } from "./schedule.js";

@@ -1,4 +1,4 @@
-import { icmpKind } from "../../core/icmp.js";
+import { icmpKind } from "../../core/driver/icmp.js";
 import { type Packet, isFragment, packetBytes } from "../packet/packet.js";
 import type { Passage } from "./passage.js";
 

@@ -1,7 +1,7 @@
 import type { Buffer } from "node:buffer";
 
-import { wholeNumber, wrongType } from "../../core/errors.js";
-import { refuseUnknown } from "../../core/fields.js";
+import { wholeNumber, wrongType } from "../../core/errors/errors.js";
+import { refuseUnknown } from "../../core/errors/fields.js";
 import { capture } from "./capture.js";
 import { describePassage } from "./describe.js";
 import { TraceHash } from "./hash.js";

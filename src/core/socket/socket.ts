@@ -10,9 +10,9 @@ import {
   forFamily,
   isEndpoint,
   isOverIPv4,
-} from "./address.js";
-import { knownAddress } from "./address-cache.js";
-import type { Ancillary } from "./ancillary.js";
+} from "../address/address.js";
+import { knownAddress } from "../address/cache.js";
+import type { Ancillary } from "../driver/ancillary.js";
 import {
   type MessageOptions,
   type OutgoingDatagram,
@@ -24,18 +24,19 @@ import {
   checkTimeout,
   checkWait,
 } from "./arguments.js";
-import { fromInt32 } from "./bytes.js";
+import { fromInt32 } from "../driver/bytes.js";
 import { type ReceiveCall, Sending, SendingMany, recv, recvMany, recvfrom, recvmsg } from "./calls.js";
-import * as c from "./constants.js";
-import type { Datagram, Replier } from "./datagram.js";
-import type { Capabilities } from "./capabilities.js";
-import type { Clock, Stack } from "./driver.js";
+import * as c from "../constants.js";
+import type { Datagram, Replier } from "../receive/datagram.js";
+import type { Capabilities } from "../capabilities.js";
+import type { Clock, Stack } from "../driver/driver.js";
 import { Engine } from "./engine.js";
-import { OSError, wholeNumber, wrongType } from "./errors.js";
-import { type Packet, type SocketEvents, type Warning, runListener } from "./events.js";
-import type { InterfaceNumber } from "./hosts.js";
-import { Iteration } from "./iteration.js";
-import { type MembershipCall, checkMembership } from "./membership.js";
+import { OSError, wholeNumber, wrongType } from "../errors/errors.js";
+import { type Packet, type SocketEvents, runListener } from "./events.js";
+import type { Warning } from "../ledger/reports.js";
+import type { InterfaceNumber } from "../address/hosts.js";
+import { Iteration } from "../receive/iteration.js";
+import { type MembershipCall, checkMembership } from "../driver/membership.js";
 import {
   type OptionValue,
   bytesOfValue,
@@ -46,11 +47,11 @@ import {
   findOption,
   isUnlisted,
   v6OnlyOption,
-} from "./options.js";
-import { indexWithoutAddress } from "./outbound.js";
-import { payloadWithin } from "./path-mtu.js";
-import { type Data, sizeOf, toBytes } from "./payload.js";
-import type { Stats } from "./stats.js";
+} from "../driver/options.js";
+import { indexWithoutAddress } from "../driver/outbound.js";
+import { payloadWithin } from "../send/path-mtu.js";
+import { type Data, sizeOf, toBytes } from "../driver/payload.js";
+import type { Stats } from "../ledger/ledger.js";
 
 /** How the host of a socket numbers its network interfaces, where that can be told. */
 export let interfaceNumberOf: (s: Socket) => InterfaceNumber | undefined;

@@ -1,8 +1,8 @@
 import { Buffer } from "node:buffer";
 
-import { type Address, type Endpoint, numberDestination } from "./address.js";
+import { type Address, type Endpoint, numberDestination } from "../address/address.js";
 import type { Ancillary } from "./ancillary.js";
-import type { OSError } from "./errors.js";
+import type { OSError } from "../errors/errors.js";
 import { copyTo, sizeOf } from "./payload.js";
 
 /** What one batch holds. */

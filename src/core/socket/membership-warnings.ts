@@ -1,10 +1,10 @@
-import { type Endpoint, isWildcard, unmapped } from "./address.js";
-import { INADDR_BROADCAST } from "./constants.js";
-import type { Driver } from "./driver.js";
-import type { Warning } from "./events.js";
-import { isMulticast, parseLiteral } from "./ip.js";
-import type { Membership } from "./membership.js";
-import { type SourceFilter, changeFilter } from "./source-filter.js";
+import { type Endpoint, isWildcard, unmapped } from "../address/address.js";
+import { INADDR_BROADCAST } from "../constants.js";
+import type { Driver } from "../driver/driver.js";
+import type { Warning } from "../ledger/reports.js";
+import { isMulticast, parseLiteral } from "../ip.js";
+import type { Membership } from "../driver/membership.js";
+import { type SourceFilter, changeFilter } from "../driver/source-filter.js";
 
 /**
  * Warns of datagrams that a socket can never receive, which the kernel drops silently: those of a group that it joined, if

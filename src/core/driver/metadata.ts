@@ -1,4 +1,4 @@
-import type { Endpoint } from "./address.js";
+import type { Endpoint } from "../address/address.js";
 import type { Ancillary } from "./ancillary.js";
 
 /** How datagrams came. What is `undefined` the system did not tell. */

@@ -1,4 +1,4 @@
-import type { Endpoint } from "./address.js";
+import type { Endpoint } from "../address/address.js";
 
 /** How one datagram leaves, where that is not as its socket has it. */
 export interface Ancillary {

@@ -1,8 +1,8 @@
 /** What can go wrong with a datagram that is to be sent. */
 
-import { type Address, type Family, isOverIPv4 } from "./address.js";
-import { AF_INET } from "./constants.js";
-import { OSError } from "./errors.js";
+import { type Address, type Family, isOverIPv4 } from "../address/address.js";
+import { AF_INET } from "../constants.js";
+import { OSError } from "../errors/errors.js";
 
 /** Bytes that a datagram to any destination may have: the limit of IPv4, 65,535 less the headers. */
 export const anyLimit = 65_507;

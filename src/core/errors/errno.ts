@@ -1,4 +1,4 @@
-import { isMapped, isMulticast, parseLiteral } from "./ip.js";
+import { isMapped, isMulticast, parseLiteral } from "../ip.js";
 
 /** What a code means: Linux's number and a text that a person can act on. */
 interface Meaning {

@@ -2,12 +2,12 @@
 
 import type { Buffer } from "node:buffer";
 
-import type { Endpoint } from "./address.js";
+import type { Endpoint } from "../address/address.js";
 import { type MessageOptions, checkBufsize, checkMessage } from "./arguments.js";
-import type { Datagram, Replier } from "./datagram.js";
+import type { Datagram, Replier } from "../receive/datagram.js";
 import type { Engine } from "./engine.js";
-import { type OSError, wholeNumber } from "./errors.js";
-import type { Completion } from "./outbound.js";
+import { type OSError, wholeNumber } from "../errors/errors.js";
+import type { Completion } from "../driver/outbound.js";
 
 /** What sets one kind of receive call apart. */
 export interface ReceiveCall<A, T> {

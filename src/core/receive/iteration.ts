@@ -1,6 +1,6 @@
 import type { Datagram } from "./datagram.js";
-import { OSError } from "./errors.js";
-import { mayBeIcmp } from "./icmp.js";
+import { OSError } from "../errors/errors.js";
+import { mayBeIcmp } from "../driver/icmp.js";
 
 /** What an iteration needs of its socket. */
 export interface IterationHost {

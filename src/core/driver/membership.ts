@@ -1,10 +1,10 @@
 /** Changes of multicast membership: what sockets take, and what their errors say. */
 
-import { Address, type Endpoint, type Family, forFamily, isEndpoint, unmapped } from "./address.js";
-import { noInterfaceText, scopeConflict } from "./scopes.js";
-import { AF_INET, AF_INET6 } from "./constants.js";
-import { OSError, wrongType } from "./errors.js";
-import { isMulticast, parseLiteral } from "./ip.js";
+import { Address, type Endpoint, type Family, forFamily, isEndpoint, unmapped } from "../address/address.js";
+import { noInterfaceText, scopeConflict } from "../address/scopes.js";
+import { AF_INET, AF_INET6 } from "../constants.js";
+import { OSError, wrongType } from "../errors/errors.js";
+import { isMulticast, parseLiteral } from "../ip.js";
 import { chosenInterface } from "./options.js";
 
 /** The call that makes a change. */

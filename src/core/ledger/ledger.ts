@@ -1,6 +1,6 @@
-import type { Capabilities } from "./capabilities.js";
-import type { OSError } from "./errors.js";
-import type { Loss } from "./events.js";
+import type { Capabilities } from "../capabilities.js";
+import type { OSError } from "../errors/errors.js";
+import type { Loss } from "../ledger/reports.js";
 
 /** A count of datagrams and of their payload bytes. */
 export interface Traffic {

@@ -1,9 +1,9 @@
 import { Buffer } from "node:buffer";
 
-import type { Endpoint } from "./address.js";
-import type { Delivery } from "./delivery.js";
-import type { Sink } from "./driver.js";
-import { sizeOf } from "./payload.js";
+import type { Endpoint } from "../address/address.js";
+import type { Delivery } from "../driver/metadata.js";
+import type { Sink } from "../driver/driver.js";
+import { sizeOf } from "../driver/payload.js";
 
 /** A datagram as it was read, whole. */
 export interface Arrival {

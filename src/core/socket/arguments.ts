@@ -1,16 +1,23 @@
 /** What the socket's calls take, and the checks of it. Nothing here looks at a socket. */
 
-import { Address, type AddressLike, type Endpoint, type Family, forFamily, isEndpoint } from "./address.js";
-import type { Ancillary } from "./ancillary.js";
+import {
+  Address,
+  type AddressLike,
+  type Endpoint,
+  type Family,
+  forFamily,
+  isEndpoint,
+} from "../address/address.js";
+import type { Ancillary } from "../driver/ancillary.js";
 import type { EngineOptions } from "./engine.js";
-import { outOfRange, wholeNumber, wrongType } from "./errors.js";
-import { anyLimit } from "./failure.js";
-import { fieldsOf, refuseUnknown } from "./fields.js";
-import { parseLiteral } from "./ip.js";
-import type { Borrowed } from "./outbound.js";
-import { type Data, filledBytes, sizeOf, toBytes } from "./payload.js";
-import { checkInterface } from "./options.js";
-import type { Wait } from "./receiver.js";
+import { outOfRange, wholeNumber, wrongType } from "../errors/errors.js";
+import { anyLimit } from "../send/failure.js";
+import { fieldsOf, refuseUnknown } from "../errors/fields.js";
+import { parseLiteral } from "../ip.js";
+import type { Borrowed } from "../driver/outbound.js";
+import { type Data, filledBytes, sizeOf, toBytes } from "../driver/payload.js";
+import { checkInterface } from "../driver/options.js";
+import type { Wait } from "../receive/receiver.js";
 
 /** What `socket()` takes beside the family and the type. */
 export interface SocketOptions {

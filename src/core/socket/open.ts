@@ -1,6 +1,6 @@
-import { AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM } from "./constants.js";
-import type { Stack } from "./driver.js";
-import { OSError, wrongType } from "./errors.js";
+import { AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM } from "../constants.js";
+import type { Stack } from "../driver/driver.js";
+import { OSError, wrongType } from "../errors/errors.js";
 import { Socket } from "./socket.js";
 
 /**

@@ -1,7 +1,7 @@
-import { AF_INET, AF_INET6, AF_UNSPEC, INADDR_BROADCAST } from "./constants.js";
-import { OSError, outOfRange, wholeNumber, wrongType } from "./errors.js";
+import { AF_INET, AF_INET6, AF_UNSPEC, INADDR_BROADCAST } from "../constants.js";
+import { OSError, outOfRange, wholeNumber, wrongType } from "../errors/errors.js";
 import { sameHost } from "./hosts.js";
-import { formatLiteral, isMapped, parseLiteral } from "./ip.js";
+import { formatLiteral, isMapped, parseLiteral } from "../ip.js";
 
 /** `AF_INET` or `AF_INET6`. */
 export type Family = typeof AF_INET | typeof AF_INET6;

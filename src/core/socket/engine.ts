@@ -1,23 +1,23 @@
 import { Buffer } from "node:buffer";
 
-import { Address, type Endpoint, type Family, anyAddress, isEndpoint } from "./address.js";
-import { AF_INET, AF_INET6 } from "./constants.js";
-import { Datagram, type Replier } from "./datagram.js";
-import type { Delivery } from "./delivery.js";
-import type { Clock, Driver, DriverOptions, LedgerEvent, Stack } from "./driver.js";
-import { brokenContract, toOSError } from "./driver-fault.js";
-import { OSError } from "./errors.js";
-import { portTaken } from "./failure.js";
+import { Address, type Endpoint, type Family, anyAddress, isEndpoint } from "../address/address.js";
+import { AF_INET, AF_INET6 } from "../constants.js";
+import { Datagram, type Replier, TruncatedError } from "../receive/datagram.js";
+import type { Delivery } from "../driver/metadata.js";
+import type { Clock, Driver, DriverOptions, LedgerEvent, Stack } from "../driver/driver.js";
+import { brokenContract, toOSError } from "../driver/driver-fault.js";
+import { OSError } from "../errors/errors.js";
+import { portTaken } from "../send/failure.js";
 import { MembershipWarnings } from "./membership-warnings.js";
-import { type Loss, type Packet, type Tell, type Unreachable, runListener } from "./events.js";
-import type { Arrival } from "./inbox.js";
-import type { Membership } from "./membership.js";
-import { v6OnlyOption } from "./options.js";
-import { PathMtus } from "./path-mtu.js";
-import { Receiver, type ReceiverHost } from "./receiver.js";
-import { Sender, type SenderHost } from "./sender.js";
-import { type DriverCounts, Ledger, type Stats, noCounts } from "./stats.js";
-import { TruncatedError } from "./truncated-error.js";
+import { type Packet, type Tell, runListener } from "./events.js";
+import type { Loss, Unreachable } from "../ledger/reports.js";
+import type { Arrival } from "../receive/inbox.js";
+import type { Membership } from "../driver/membership.js";
+import { v6OnlyOption } from "../driver/options.js";
+import { PathMtus } from "../send/path-mtu.js";
+import { Receiver, type ReceiverHost } from "../receive/receiver.js";
+import { Sender, type SenderHost } from "../send/sender.js";
+import { type DriverCounts, Ledger, type Stats, noCounts } from "../ledger/ledger.js";
 
 /** How long `close()` waits for room for what was sent before it, in milliseconds. */
 const lingerMs = 5000;

@@ -2,15 +2,15 @@
 
 import type { Buffer } from "node:buffer";
 
-import type { Endpoint, Family } from "./address.js";
-import type { Capabilities } from "./capabilities.js";
-import type { Delivery } from "./delivery.js";
-import type { Loss, Unreachable, Warning } from "./events.js";
-import type { InterfaceNumber } from "./hosts.js";
+import type { Endpoint, Family } from "../address/address.js";
+import type { Capabilities } from "../capabilities.js";
+import type { Delivery } from "./metadata.js";
+import type { Loss, Unreachable, Warning } from "../ledger/reports.js";
+import type { InterfaceNumber } from "../address/hosts.js";
 import type { Membership } from "./membership.js";
 import type { Option, OptionValue } from "./options.js";
 import type { Outbound } from "./outbound.js";
-import type { DriverCounts, Ledger, Traffic } from "./stats.js";
+import type { DriverCounts, Ledger, Traffic } from "../ledger/ledger.js";
 
 /** What sockets of one driver share: one a process and thread, or one a simulated host. */
 export interface Stack {

@@ -1,8 +1,8 @@
-import { type Family, isWildcard } from "./address.js";
+import { type Family, isWildcard } from "../address/address.js";
 import { fromInt32, fromUint, int32 as intBytes, uint64 } from "./bytes.js";
-import * as c from "./constants.js";
-import { OSError, outOfRange, wholeNumber, wrongType } from "./errors.js";
-import { parseLiteral } from "./ip.js";
+import * as c from "../constants.js";
+import { OSError, outOfRange, wholeNumber, wrongType } from "../errors/errors.js";
+import { parseLiteral } from "../ip.js";
 
 /** What an option holds: a number, with 0 and 1 for the booleans, or a string for the interfaces. */
 export type OptionValue = number | string;

@@ -1,9 +1,9 @@
 /** Scopes of IPv6 addresses: the interface behind the `%` (RFC 4007), which the kernel reads in few addresses. */
 
 import { Address, type Endpoint } from "./address.js";
-import { AF_INET6 } from "./constants.js";
-import { OSError } from "./errors.js";
-import { isOfOneLink, parseLiteral } from "./ip.js";
+import { AF_INET6 } from "../constants.js";
+import { OSError } from "../errors/errors.js";
+import { isOfOneLink, parseLiteral } from "../ip.js";
 
 /**
  * The interface that the scope of an address names, where the kernel does not read it in the address: it leaves it alone

@@ -1,11 +1,11 @@
-import { type Address, type Endpoint, type Family, isEndpoint } from "./address.js";
-import type { Ancillary } from "./ancillary.js";
-import type { Clock, Driver } from "./driver.js";
-import { brokenContract, toOSError } from "./driver-fault.js";
-import { OSError } from "./errors.js";
+import { type Address, type Endpoint, type Family, isEndpoint } from "../address/address.js";
+import type { Ancillary } from "../driver/ancillary.js";
+import type { Clock, Driver } from "../driver/driver.js";
+import { brokenContract, toOSError } from "../driver/driver-fault.js";
+import { OSError } from "../errors/errors.js";
 import { anyLimit, closedFirst, failure, payloadLimit } from "./failure.js";
-import { type Borrowed, type Completion, Outbound, destinationOf, ordinary } from "./outbound.js";
-import { sizeOf } from "./payload.js";
+import { type Borrowed, type Completion, Outbound, destinationOf, ordinary } from "../driver/outbound.js";
+import { sizeOf } from "../driver/payload.js";
 
 /** Datagrams sent between two looks at the clock. */
 const clockEvery = 64;

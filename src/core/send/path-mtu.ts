@@ -1,7 +1,7 @@
-import { type Endpoint, isOverIPv4 } from "./address.js";
-import type { Clock } from "./driver.js";
-import type { PathMtuChange } from "./events.js";
-import { OSError } from "./errors.js";
+import { type Endpoint, isOverIPv4 } from "../address/address.js";
+import type { Clock } from "../driver/driver.js";
+import type { PathMtuChange } from "../ledger/reports.js";
+import { OSError } from "../errors/errors.js";
 import { payloadLimit } from "./failure.js";
 
 /** Bytes of the IP and UDP headers in front of a payload (RFC 791 without options, RFC 8200, RFC 768). */

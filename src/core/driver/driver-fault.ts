@@ -1,7 +1,7 @@
 /** Errors for faults of a driver. A driver may be anybody's, and the socket above it must keep working. */
 
-import type { Address } from "./address.js";
-import { OSError } from "./errors.js";
+import type { Address } from "../address/address.js";
+import { OSError } from "../errors/errors.js";
 
 /** The error of a driver that does what the contract in `driver.ts` forbids. */
 export function brokenContract(what: string): Error {

@@ -1,9 +1,9 @@
 import { onAbort } from "./abort.js";
-import type { Clock, Driver } from "./driver.js";
-import { brokenContract, toOSError } from "./driver-fault.js";
-import { OSError, TimeoutError } from "./errors.js";
+import type { Clock, Driver } from "../driver/driver.js";
+import { brokenContract, toOSError } from "../driver/driver-fault.js";
+import { OSError, TimeoutError } from "../errors/errors.js";
 import { type Arrival, Inbox } from "./inbox.js";
-import type { Traffic } from "./stats.js";
+import type { Traffic } from "../ledger/ledger.js";
 
 /** Datagrams handed out in one turn of the loop before the rest of the program has its chance. */
 const turnDatagrams = 1024;

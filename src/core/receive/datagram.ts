@@ -1,9 +1,10 @@
+import { OSError } from "../errors/errors.js";
 import type { Buffer } from "node:buffer";
 
-import type { Endpoint } from "./address.js";
-import type { Ancillary } from "./ancillary.js";
-import type { Delivery } from "./delivery.js";
-import type { Data } from "./payload.js";
+import type { Endpoint } from "../address/address.js";
+import type { Ancillary } from "../driver/ancillary.js";
+import type { Delivery } from "../driver/metadata.js";
+import type { Data } from "../driver/payload.js";
 
 /** What a datagram answers through. */
 export interface Replier {
@@ -87,5 +88,27 @@ export class Datagram {
    */
   reply(data: Data): Promise<number> {
     return this.#replier.answer(data, this.source, this.#delivery?.answer);
+  }
+}
+
+/** A receive call of a `strict` socket whose datagram was longer than it asked for: an `OSError` `EMSGSIZE`. */
+export class TruncatedError extends OSError {
+  /** The datagram as it was cut. It is consumed: the next call gives the next one. */
+  readonly datagram: Datagram;
+
+  constructor(datagram: Datagram, syscall: string) {
+    const { data, size, source } = datagram;
+    super("EMSGSIZE", {
+      syscall,
+      address: source.host,
+      port: source.port,
+      limit: data.length,
+      text: `a datagram of ${size} bytes was cut to ${data.length}`,
+    });
+    this.datagram = datagram;
+  }
+
+  static {
+    this.prototype.name = "TruncatedError";
   }
 }

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 
-import { wrongType } from "./errors.js";
+import { wrongType } from "../errors/errors.js";
 
 /** One piece of a payload: a string is sent as UTF-8. */
 export type DataPiece = string | ArrayBufferView | ArrayBufferLike;

@@ -1,6 +1,6 @@
 /** Compares hosts. Everything that compares peers uses this. */
 
-import { isMapped, isScoped, parseLiteral } from "./ip.js";
+import { isMapped, isScoped, parseLiteral } from "../ip.js";
 
 /** The number of a network interface by its name; `undefined` if it is not known. */
 export type InterfaceNumber = (name: string) => number | undefined;
