@@ -4,7 +4,7 @@ import type { Buffer } from "node:buffer";
 
 import type { Endpoint, Family } from "../address/address.js";
 import type { Capabilities } from "../capabilities.js";
-import type { Delivery } from "./metadata.js";
+import type { Metadata } from "./metadata.js";
 import type { Loss, Unreachable, Warning } from "../ledger/reports.js";
 import type { InterfaceNumber } from "../address/hosts.js";
 import type { Membership } from "./membership.js";
@@ -116,9 +116,9 @@ export interface Sink {
    *
    * @param data the receiver's to keep.
    * @param segment bytes of each datagram of a run but the last, which may be shorter; 0 for one datagram.
-   * @param delivery what else is known of all of them, where something is.
+   * @param metadata what else is known of all of them, where something is.
    */
-  push(data: Buffer, source: Endpoint, segment: number, delivery?: Delivery): void;
+  push(data: Buffer, source: Endpoint, segment: number, metadata?: Metadata): void;
 }
 
 /**
@@ -174,7 +174,7 @@ export interface Driver {
   readonly capabilities: Capabilities;
   counts(): DriverCounts;
   /** Whether a call waits that keeps the process alive. Off at the start. */
-  hold(on: boolean): void;
+  keepAlive(on: boolean): void;
   /**
    * Gives everything back; may be called at any moment, and twice.
    */

@@ -2,7 +2,7 @@ import type { Endpoint } from "../address/address.js";
 import type { Ancillary } from "./ancillary.js";
 
 /** How datagrams came. What is `undefined` the system did not tell. */
-export interface Delivery {
+export interface Metadata {
   /** The local address that they came to. */
   readonly destination: Endpoint | undefined;
   /** The name of the network interface. */
@@ -17,5 +17,5 @@ export interface Delivery {
   /** How an answer leaves from where they came to. */
   readonly answer: Ancillary | undefined;
   /** The same of those behind the first of a run: nothing was lost between them. */
-  readonly following: Delivery;
+  readonly following: Metadata;
 }

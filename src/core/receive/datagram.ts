@@ -3,7 +3,7 @@ import type { Buffer } from "node:buffer";
 
 import type { Endpoint } from "../address/address.js";
 import type { Ancillary } from "../driver/ancillary.js";
-import type { Delivery } from "../driver/metadata.js";
+import type { Metadata } from "../driver/metadata.js";
 import type { Data } from "../driver/payload.js";
 
 /** What a datagram answers through. */
@@ -24,7 +24,7 @@ export class Datagram {
   /** Payload bytes as they were sent. */
   readonly size: number;
   readonly #replier: Replier;
-  readonly #delivery: Delivery | undefined;
+  readonly #metadata: Metadata | undefined;
 
   /** Made by the socket. */
   constructor(
@@ -32,13 +32,13 @@ export class Datagram {
     source: Endpoint,
     size: number,
     replier: Replier,
-    delivery: Delivery | undefined,
+    metadata: Metadata | undefined,
   ) {
     this.data = data;
     this.source = source;
     this.size = size;
     this.#replier = replier;
-    this.#delivery = delivery;
+    this.#metadata = metadata;
   }
 
   /** Whether `data` lacks the end of what was sent. */
@@ -48,22 +48,22 @@ export class Datagram {
 
   /** The local address and port that it came to: one of this host's, or a multicast or broadcast address. */
   get destination(): Endpoint | undefined {
-    return this.#delivery?.destination;
+    return this.#metadata?.destination;
   }
 
   /** The name of the network interface that it came by, such as `"eth0"`. */
   get interface(): string | undefined {
-    return this.#delivery?.interface;
+    return this.#metadata?.interface;
   }
 
   /** 0 to 255: how many routers it could still have passed. RFC 791; the hop limit of RFC 8200. */
   get ttl(): number | undefined {
-    return this.#delivery?.ttl;
+    return this.#metadata?.ttl;
   }
 
   /** 0 to 255: type of service, or traffic class: DSCP in the upper six bits and ECN in the lower two (RFC 2474). */
   get tos(): number | undefined {
-    return this.#delivery?.tos;
+    return this.#metadata?.tos;
   }
 
   /** 0 to 3: explicit congestion notification (RFC 3168); 3 says that a router on the way was congested. */
@@ -74,12 +74,12 @@ export class Datagram {
 
   /** When the kernel had it, in nanoseconds since the epoch. Datagrams that came merged share it. */
   get timestamp(): bigint | undefined {
-    return this.#delivery?.timestamp;
+    return this.#metadata?.timestamp;
   }
 
   /** How many the kernel is known to have dropped just before it, because the receive buffer was full: at least so many. */
   get lostBefore(): number | undefined {
-    return this.#delivery?.lostBefore;
+    return this.#metadata?.lostBefore;
   }
 
   /**
@@ -87,7 +87,7 @@ export class Datagram {
    * broadcast, from an address of that interface. Gives what `sendto` gives.
    */
   reply(data: Data): Promise<number> {
-    return this.#replier.answer(data, this.source, this.#delivery?.answer);
+    return this.#replier.answer(data, this.source, this.#metadata?.answer);
   }
 }
 

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 
 import type { Endpoint } from "../address/address.js";
-import type { Delivery } from "../driver/metadata.js";
+import type { Metadata } from "../driver/metadata.js";
 import type { Sink } from "../driver/driver.js";
 import { sizeOf } from "../driver/payload.js";
 
@@ -9,7 +9,7 @@ import { sizeOf } from "../driver/payload.js";
 export interface Arrival {
   readonly data: Buffer;
   readonly source: Endpoint;
-  readonly delivery: Delivery | undefined;
+  readonly metadata: Metadata | undefined;
 }
 
 /** Makes a view of memory as `Buffer.from` does, in less time. */
@@ -25,7 +25,7 @@ export class Inbox implements Sink {
   readonly #data: (Buffer | undefined)[] = [];
   readonly #sources: (Endpoint | undefined)[] = [];
   readonly #segments: number[] = [];
-  readonly #deliveries: (Delivery | undefined)[] = [];
+  readonly #metadata: (Metadata | undefined)[] = [];
   /** Bytes of the datagram that was handed out last. */
   bytes = 0;
   #first = 0;
@@ -36,10 +36,10 @@ export class Inbox implements Sink {
   #until = 0;
   #segment = 0;
 
-  push(data: Buffer, source: Endpoint, segment: number, delivery?: Delivery): void {
+  push(data: Buffer, source: Endpoint, segment: number, metadata?: Metadata): void {
     this.#data[this.#end] = data;
     this.#sources[this.#end] = source;
-    this.#deliveries[this.#end] = delivery;
+    this.#metadata[this.#end] = metadata;
     this.#segments[this.#end++] = segment;
   }
 
@@ -54,8 +54,8 @@ export class Inbox implements Sink {
   }
 
   /** How the next datagram came, which there is. To be asked before it is handed out. */
-  get delivery(): Delivery | undefined {
-    return this.#deliveries[this.#first];
+  get metadata(): Metadata | undefined {
+    return this.#metadata[this.#first];
   }
 
   /** Hands out the payload of the next datagram, which there is. */
@@ -72,7 +72,7 @@ export class Inbox implements Sink {
       this.#at = data.byteOffset;
       this.#until = data.byteOffset + data.length;
       this.#segment = segment;
-      this.#deliveries[this.#first] = this.delivery?.following;
+      this.#metadata[this.#first] = this.metadata?.following;
     }
     const start = this.#at;
     this.bytes = Math.min(this.#segment, this.#until - start);
@@ -91,21 +91,21 @@ export class Inbox implements Sink {
       const segment = run === 0 ? data.length : run;
       const begun = index === this.#first && this.#memory !== undefined;
       let start = begun ? this.#at - data.byteOffset : 0;
-      const delivery = this.#deliveries[index];
-      do yield { data: data.subarray(start, start + segment), source, delivery };
+      const metadata = this.#metadata[index];
+      do yield { data: data.subarray(start, start + segment), source, metadata };
       while ((start += segment) < data.length);
     }
   }
 
   clear(): void {
-    this.#data.length = this.#sources.length = this.#segments.length = this.#deliveries.length = 0;
+    this.#data.length = this.#sources.length = this.#segments.length = this.#metadata.length = 0;
     this.#first = this.#end = 0;
     this.#memory = undefined;
   }
 
   #drop(): void {
     this.#memory = undefined;
-    this.#data[this.#first] = this.#sources[this.#first] = this.#deliveries[this.#first] = undefined;
+    this.#data[this.#first] = this.#sources[this.#first] = this.#metadata[this.#first] = undefined;
     if (++this.#first === this.#end) this.#first = this.#end = 0;
   }
 }

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { Address, type Endpoint, type Family, anyAddress, isEndpoint } from "../address/address.js";
 import { AF_INET, AF_INET6 } from "../constants.js";
 import { Datagram, type Replier, TruncatedError } from "../receive/datagram.js";
-import type { Delivery } from "../driver/metadata.js";
+import type { Metadata } from "../driver/metadata.js";
 import type { Clock, Driver, DriverOptions, LedgerEvent, Stack } from "../driver/driver.js";
 import { brokenContract, toOSError } from "../driver/driver-fault.js";
 import { OSError } from "../errors/errors.js";
@@ -105,13 +105,13 @@ export class Engine implements SenderHost, ReceiverHost {
    */
   take(bufsize: number, replier: Replier, syscall: string): Datagram {
     const { inbox } = this.receiver;
-    const { source, delivery } = inbox;
+    const { source, metadata } = inbox;
     const data = inbox.next();
     const { bytes } = inbox;
     this.receiver.passed(1);
     this.ledger.received(1, bytes);
-    if (bytes <= bufsize) return new Datagram(data, source, bytes, replier, delivery);
-    const datagram = new Datagram(data.subarray(0, bufsize), source, bytes, replier, delivery);
+    if (bytes <= bufsize) return new Datagram(data, source, bytes, replier, metadata);
+    const datagram = new Datagram(data.subarray(0, bufsize), source, bytes, replier, metadata);
     this.ledger.truncated();
     this.#tell("truncated", datagram);
     if (this.#options.strict) throw new TruncatedError(datagram, syscall);
@@ -128,10 +128,10 @@ export class Engine implements SenderHost, ReceiverHost {
       const end = Math.min(most, before + takeBatch);
       let bytes = 0;
       while (datagrams.length < end && !inbox.empty) {
-        const { source, delivery } = inbox;
+        const { source, metadata } = inbox;
         const data = inbox.next();
         bytes += inbox.bytes;
-        datagrams.push(new Datagram(data, source, inbox.bytes, replier, delivery));
+        datagrams.push(new Datagram(data, source, inbox.bytes, replier, metadata));
       }
       this.receiver.passed(datagrams.length - before);
       this.ledger.received(datagrams.length - before, bytes);
@@ -272,7 +272,7 @@ export class Engine implements SenderHost, ReceiverHost {
   }
 
   arrived(arrivals: readonly Arrival[]): void {
-    for (const { data, source, delivery } of arrivals) this.#show("in", data, source, delivery);
+    for (const { data, source, metadata } of arrivals) this.#show("in", data, source, metadata);
   }
 
   refused({ code }: OSError): void {
@@ -334,7 +334,7 @@ export class Engine implements SenderHost, ReceiverHost {
     const hold = this.#referenced && this.#waiting;
     if (hold === this.#held || this.#closed) return;
     if (hold) {
-      this.driver.hold(true);
+      this.driver.keepAlive(true);
       this.#held = true;
     } else {
       this.#cancelLetGo ??= this.clock.after(letGoMs, () => this.#letGo());
@@ -346,7 +346,7 @@ export class Engine implements SenderHost, ReceiverHost {
     if (this.#closed || (this.#referenced && this.#waiting)) return;
     // Where that fails, the process is kept alive until `close()`.
     attempt(() => {
-      this.driver.hold(false);
+      this.driver.keepAlive(false);
       this.#held = false;
     });
   }
@@ -391,12 +391,12 @@ export class Engine implements SenderHost, ReceiverHost {
     this.#tell("unreachable", report);
   }
 
-  #show(direction: Packet["direction"], data: Buffer, other: Endpoint, delivery?: Delivery): void {
+  #show(direction: Packet["direction"], data: Buffer, other: Endpoint, metadata?: Metadata): void {
     // A listener may have closed the socket.
     if (this.#closed) return;
-    const local = delivery?.destination ?? this.#local();
+    const local = metadata?.destination ?? this.#local();
     const [source, destination] = direction === "in" ? [other, local] : [local, other];
-    const timestamp = delivery?.timestamp ?? this.clock.wall();
+    const timestamp = metadata?.timestamp ?? this.clock.wall();
     const packet: Packet = { direction, data, source, destination, timestamp };
     for (const listener of this.#taps) runListener(() => listener(packet));
   }

@@ -215,7 +215,7 @@ export class DgramDriver implements Driver {
     return { ...noCounts, receiveBuffer: bufferSize("receive", this.#options.askedBytes, readBytes) };
   }
 
-  hold(on: boolean): void {
+  keepAlive(on: boolean): void {
     // Node's own `ref` works only once the handle reads: a waiting call on an unbound socket needs this.
     this.#keeper ??= setInterval(() => undefined, everMs).unref();
     if (on) this.#keeper.ref();

@@ -2,7 +2,7 @@ import type { Endpoint } from "../../core/address/address.js";
 import { sharedAddress } from "../../core/address/cache.js";
 import type { Ancillary } from "../../core/driver/ancillary.js";
 import { AF_INET, AF_INET6 } from "../../core/constants.js";
-import type { Delivery } from "../../core/driver/metadata.js";
+import type { Metadata } from "../../core/driver/metadata.js";
 import { formatLiteral, isMulticast } from "../../core/ip.js";
 import { layout } from "./layout.js";
 import type { Names } from "./names.js";
@@ -41,7 +41,7 @@ export class Deliveries {
   }
 
   /** How message `index` came. */
-  read(abouts: Int32Array, index: number): Delivery {
+  read(abouts: Int32Array, index: number): Metadata {
     const start = index * at.words;
     this.#host ??= { names: this.#names, family: this.#family, port: this.#localPort() };
     if (!this.#way?.matches(abouts, start)) this.#way = new Way(this.#host, abouts, start);
@@ -135,7 +135,7 @@ class Way {
   }
 }
 
-class NativeDelivery implements Delivery {
+class NativeDelivery implements Metadata {
   readonly #way: Way;
   readonly #ttl: number;
   readonly #tos: number;
@@ -178,7 +178,7 @@ class NativeDelivery implements Delivery {
     return this.#way.answer;
   }
 
-  get following(): Delivery {
+  get following(): Metadata {
     return this.lostBefore === 0
       ? this
       : new NativeDelivery(this.#way, this.#ttl, this.#tos, this.#seconds, this.#nanoseconds, 0);

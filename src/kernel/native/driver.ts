@@ -25,7 +25,7 @@ import type {
 } from "../../core/driver/driver.js";
 import { codeOf } from "../../core/errors/errno.js";
 import { OSError, fromErrno } from "../../core/errors/errors.js";
-import type { Delivery } from "../../core/driver/metadata.js";
+import type { Metadata } from "../../core/driver/metadata.js";
 import { failure } from "../../core/send/failure.js";
 import type { Membership } from "../../core/driver/membership.js";
 import { type Option, type OptionValue, twinOf } from "../../core/driver/options.js";
@@ -329,7 +329,7 @@ export class NativeDriver implements Driver {
     };
   }
 
-  hold(held: boolean): void {
+  keepAlive(held: boolean): void {
     this.#held = held;
     this.#handle.hold(held || (this.#wanted & writable) !== 0);
   }
@@ -363,9 +363,9 @@ export class NativeDriver implements Driver {
       const segment = segments[index] ?? 0;
       const start = index * slotBytes;
       const end = start + (lengths[index] ?? 0);
-      const delivery = this.#deliveries?.read(abouts, index);
-      if (segment > 0) this.#pushRun(sink, slab, start, end, source, segment, delivery);
-      else sink.push(copyOf(slab, start, end, singles), source, 0, delivery);
+      const metadata = this.#deliveries?.read(abouts, index);
+      if (segment > 0) this.#pushRun(sink, slab, start, end, source, segment, metadata);
+      else sink.push(copyOf(slab, start, end, singles), source, 0, metadata);
     }
     if (this.#deliveries && this.#deliveries.drops !== before)
       this.#tell({ type: "droppedKernel", total: this.#deliveries.drops });
@@ -510,11 +510,11 @@ export class NativeDriver implements Driver {
     end: number,
     source: Endpoint,
     segment: number,
-    delivery: Delivery | undefined,
+    metadata: Metadata | undefined,
   ): void {
     const most = segment > runChunkBytes ? segment : runChunkBytes - (runChunkBytes % segment);
     for (let from = start; from < end; from += most) {
-      const how = from === start ? delivery : delivery?.following;
+      const how = from === start ? metadata : metadata?.following;
       sink.push(copyOf(slab, from, Math.min(from + most, end), runs), source, segment, how);
     }
   }

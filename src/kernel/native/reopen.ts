@@ -5,7 +5,7 @@ import type { Buffer } from "node:buffer";
 import type { Endpoint } from "../../core/address/address.js";
 import { int32 } from "../../core/driver/bytes.js";
 import { SOL_SOCKET, SO_REUSEADDR } from "../../core/constants.js";
-import type { Delivery } from "../../core/driver/metadata.js";
+import type { Metadata } from "../../core/driver/metadata.js";
 import type { Sink } from "../../core/driver/driver.js";
 import type { Traffic } from "../../core/ledger/ledger.js";
 import type { Handle } from "./addon.js";
@@ -31,7 +31,7 @@ export function bindBeside(old: Handle, fresh: Handle, name: Uint8Array): number
 
 /** What a socket had received when it was closed, to be handed over first. */
 export class Leftovers implements Sink {
-  readonly #runs: (readonly [Buffer, Endpoint, number, Delivery | undefined])[] = [];
+  readonly #runs: (readonly [Buffer, Endpoint, number, Metadata | undefined])[] = [];
 
   /** Takes all that waits: `receive` says whether there is more. The socket must hear nothing new. */
   drain(receive: (sink: Sink) => boolean): void {
@@ -45,8 +45,8 @@ export class Leftovers implements Sink {
     }
   }
 
-  push(data: Buffer, source: Endpoint, segment: number, delivery?: Delivery): void {
-    this.#runs.push([data, source, segment, delivery]);
+  push(data: Buffer, source: Endpoint, segment: number, metadata?: Metadata): void {
+    this.#runs.push([data, source, segment, metadata]);
   }
 
   get empty(): boolean {

@@ -3,7 +3,7 @@ import type { Buffer } from "node:buffer";
 import type { Endpoint } from "../../core/address/address.js";
 import { sharedAddress } from "../../core/address/cache.js";
 import type { Ancillary } from "../../core/driver/ancillary.js";
-import type { Delivery } from "../../core/driver/metadata.js";
+import type { Metadata } from "../../core/driver/metadata.js";
 import { epochNs } from "../time/timeline.js";
 
 /** Where a datagram came to. */
@@ -18,7 +18,7 @@ interface Came {
 }
 
 /** A datagram that lies unread, and how it came. */
-export class Unread implements Delivery {
+export class Unread implements Metadata {
   readonly data: Buffer;
   readonly source: Endpoint;
   readonly ttl: number;
@@ -66,7 +66,7 @@ export class Unread implements Delivery {
   }
 
   /** Datagrams are never merged here. */
-  get following(): Delivery {
+  get following(): Metadata {
     return this;
   }
 }

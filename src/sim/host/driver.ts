@@ -256,7 +256,7 @@ export class SimDriver implements Driver, BoundSocket {
     };
   }
 
-  hold(on: boolean): void {
+  keepAlive(on: boolean): void {
     this.#held = on;
   }
 
