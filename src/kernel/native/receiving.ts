@@ -1,0 +1,132 @@
+/** The receive side of the native driver. */
+
+import type { Buffer } from "node:buffer";
+import { markAsUntransferable } from "node:worker_threads";
+
+import type { Endpoint } from "../../core/address/address.js";
+import { Chunks } from "../../core/driver/chunks.js";
+import type { Sink } from "../../core/driver/driver.js";
+import type { Metadata } from "../../core/driver/metadata.js";
+import type { Traffic } from "../../core/ledger/ledger.js";
+import { Deliveries } from "./delivery.js";
+import { layout } from "./layout.js";
+import { Leftovers } from "./reopen.js";
+import type { KernelSocket } from "./socket.js";
+
+const { bytes: nameBytes } = layout.name;
+const { slotBytes } = layout.arrays;
+const { countBits } = layout.receiveResult;
+const countMask = (1 << countBits) - 1;
+/** Bytes of memory that the datagrams of merged runs share. */
+const runChunkBytes = 32_768;
+/**
+ * Memory for what the sockets of this thread receive. Single datagrams share less: they come slowly, and one that is kept
+ * would keep what came minutes before and after. Not from Node's own pool, whose size depends on the version.
+ */
+const runs = new Chunks(runChunkBytes, markAsUntransferable);
+const singles = new Chunks(8192, markAsUntransferable);
+
+/** Receives the datagrams of one socket. */
+export class Receiving {
+  readonly #socket: KernelSocket;
+  readonly #deliveries: Deliveries | undefined;
+  /** What the kernel sockets before this one had received. */
+  #leftovers: Leftovers | undefined;
+  /** Datagrams that the kernel sockets before this one dropped. */
+  #droppedBefore = 0;
+  #calls = 0;
+
+  constructor(socket: KernelSocket) {
+    this.#socket = socket;
+    if (socket.options.metadata && socket.capabilities.packetInfo.available)
+      this.#deliveries = new Deliveries(socket.names, socket.family, () => socket.local().port);
+  }
+
+  /** System calls that were made to receive. */
+  get calls(): number {
+    return this.#calls;
+  }
+
+  get droppedBefore(): number {
+    return this.#droppedBefore;
+  }
+
+  /** What was read from the kernel and never handed over. */
+  get unread(): Traffic {
+    return this.#leftovers?.unread ?? { datagrams: 0, bytes: 0 };
+  }
+
+  /** As `Driver.receive`. */
+  receive(sink: Sink): boolean {
+    const socket = this.#socket;
+    const news = socket.news.takeRefusal();
+    if (news) socket.check(-news.errno, "recvfrom", socket.peer, news.text);
+    if (this.#leftovers) {
+      this.#leftovers.handOver(sink);
+      this.#leftovers = undefined;
+      return true;
+    }
+    return this.#read(sink);
+  }
+
+  /** Reads all that the kernel socket has, before another one takes its place, and keeps it for the next `receive`. */
+  drain(): void {
+    const leftovers = this.#leftovers ?? new Leftovers();
+    leftovers.drain((sink) => this.#read(sink));
+    this.#socket.readErrors();
+    this.#droppedBefore += this.#socket.memory()?.drops ?? 0;
+    this.#deliveries?.startAgain(this.#droppedBefore);
+    if (leftovers.empty) return;
+    this.#leftovers = leftovers;
+    this.#socket.readableSoon();
+  }
+
+  /** Hands over what one system call gives; whether there may be more. */
+  #read(sink: Sink): boolean {
+    this.#calls++;
+    const received = this.#socket.handle.receive();
+    this.#socket.takeNews();
+    const result =
+      received < 0
+        ? this.#socket.check(received, "recvfrom", this.#socket.peer, this.#socket.news.text())
+        : received;
+    const count = result & countMask;
+    const { slab, lengths, segments, names, abouts } = this.#socket.addon.inbox;
+    const before = this.#deliveries?.drops;
+    for (let index = 0; index < count; index++) {
+      const source = this.#socket.names.read(names, index * nameBytes);
+      const segment = segments[index] ?? 0;
+      const start = index * slotBytes;
+      const end = start + (lengths[index] ?? 0);
+      const metadata = this.#deliveries?.read(abouts, index);
+      if (segment > 0) this.#pushRun(sink, slab, start, end, source, segment, metadata);
+      else sink.push(copyOf(slab, start, end, singles), source, 0, metadata);
+    }
+    if (this.#deliveries && this.#deliveries.drops !== before)
+      this.#socket.report({ type: "droppedKernel", total: this.#deliveries.drops });
+    return result >> countBits > 0;
+  }
+
+  /** Copies a merged run out of the slab before it is read into again, in pieces that fit a chunk. */
+  #pushRun(
+    sink: Sink,
+    slab: Buffer,
+    start: number,
+    end: number,
+    source: Endpoint,
+    segment: number,
+    metadata: Metadata | undefined,
+  ): void {
+    const most = segment > runChunkBytes ? segment : runChunkBytes - (runChunkBytes % segment);
+    for (let from = start; from < end; from += most) {
+      const how = from === start ? metadata : metadata?.following;
+      sink.push(copyOf(slab, from, Math.min(from + most, end), runs), source, segment, how);
+    }
+  }
+}
+
+function copyOf(slab: Buffer, start: number, end: number, memory: Chunks): Buffer {
+  const copy = memory.take(end - start);
+  slab.copy(copy, 0, start, end);
+  return copy;
+}

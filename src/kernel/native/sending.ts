@@ -1,0 +1,179 @@
+/** The send side of the native driver. */
+
+import { Buffer } from "node:buffer";
+
+import { type Endpoint, isOverIPv4 } from "../../core/address/address.js";
+import { boundElsewhereText, noInterfaceText } from "../../core/address/scopes.js";
+import { unavailable } from "../../core/capabilities.js";
+import { AF_INET, IPPROTO_IP, IPPROTO_IPV6, IPV6_TCLASS, IP_TOS } from "../../core/constants.js";
+import { littleEndian } from "../../core/driver/bytes.js";
+import type { Outbound } from "../../core/driver/outbound.js";
+import { codeOf } from "../../core/errors/errno.js";
+import type { OSError } from "../../core/errors/errors.js";
+import { failure } from "../../core/send/failure.js";
+import { payloadWithin } from "../../core/send/path-mtu.js";
+import { goneText } from "../local-address.js";
+import { readSent } from "./addon.js";
+import { withProbing } from "./knowing.js";
+import { describe } from "./outgoing.js";
+import { refusedMtu } from "./reports.js";
+import type { KernelSocket } from "./socket.js";
+
+/** Milliseconds between two tries after `ENOBUFS`, doubled each time up to the second figure. */
+const firstRetryMs = 1;
+const lastRetryMs = 32;
+/** Destinations without room that are passed over at a time. */
+const mostFull = 16;
+/** Tries before `ENOBUFS` is the datagram's: about a second. */
+const mostRetries = 36;
+
+/** Sends the batches of one socket. */
+export class Sending {
+  readonly #socket: KernelSocket;
+  readonly #refusals = new Map<string, number>();
+  #calls = 0;
+  #retries = 0;
+  /** Destinations for which there was no room since the last try. */
+  readonly #full = new Set<string>();
+  #retry: NodeJS.Timeout | undefined;
+
+  constructor(socket: KernelSocket) {
+    this.#socket = socket;
+    socket.onWritable = () => this.#resume();
+  }
+
+  /** System calls that were made to send. */
+  get calls(): number {
+    return this.#calls;
+  }
+
+  /** Segmented sends that the kernel refused, by error code. */
+  get segmentationRefused(): Record<string, number> {
+    return Object.fromEntries(this.#refusals);
+  }
+
+  /** As `Driver.send`. */
+  send(batch: Outbound): number {
+    const from = batch.settled;
+    const to = batch.peer(from);
+    const news = this.#isForPeer(to) ? this.#socket.news.takeRefusal() : undefined;
+    if (news) {
+      // As the kernel does: what waited is the error of the next call, which sends nothing.
+      batch.fail(from, failure(news.code, batch.peer(from), this.#socket.peer ?? null, { text: news.text }));
+      return 1;
+    }
+    const count = describe(batch, from, this.#socket.addon, this.#socket.names, this.#socket.peer, (to) =>
+      this.#tosTo(to),
+    );
+    if (count === 0) return 1;
+    this.#calls++;
+    const result = batch.how(from)?.probe
+      ? withProbing(this.#socket.handle, this.#socket.family, () =>
+          this.#socket.handle.send(batch.arena, count),
+        )
+      : this.#socket.handle.send(batch.arena, count);
+    this.#socket.takeNews();
+    const { sent, errno, refused, rejected } = readSent(result);
+    for (let index = from + sent; index < from + sent + rejected; index++) {
+      batch.fail(index, failure("EPERM", batch.peer(index), this.#socket.peer ?? null));
+    }
+    if (sent > 0) {
+      this.#retries = 0;
+      if (refused > 0) this.#segmentationRefused(codeOf(refused));
+    }
+    if (sent + rejected > 0) return sent + rejected;
+    const code = codeOf(errno);
+    if (code === "ENOBUFS" && this.#passesOver(batch)) return this.send(batch);
+    if (this.#waitsFor(code)) return 0;
+    // Where the queue stays full, those behind this one wait a moment, not as long as it did.
+    this.#retries = code === "ENOBUFS" ? mostRetries - 1 : 0;
+    batch.fail(from, this.#refusal(code, batch, from));
+    return 1;
+  }
+
+  /** The socket is closed: nothing is tried again. */
+  close(): void {
+    clearTimeout(this.#retry);
+  }
+
+  /** There may be room again. */
+  #resume(): void {
+    this.#socket.wantWritable(false);
+    this.#socket.events.settled(0);
+  }
+
+  /** The queue of one device may be full, and that of another not: whether there are datagrams to others to go first. */
+  #passesOver(batch: Outbound): boolean {
+    const peer = batch.peer(batch.settled) ?? this.#socket.peer;
+    if (!peer || this.#full.size === mostFull || this.#full.has(String(peer))) return false;
+    this.#full.add(String(peer));
+    return batch.postpone(this.#socket.peer ?? null);
+  }
+
+  /** Whether a send that gave `code` is to be tried again, which is seen to. */
+  #waitsFor(code: string): boolean {
+    if (code === "EAGAIN") {
+      this.#socket.wantWritable(true);
+      return true;
+    }
+    if (code !== "ENOBUFS" || this.#retries === mostRetries) return false;
+    this.#full.clear();
+    // The queue of the device is full. The socket is writable all the same, so there is no event to wait for.
+    this.#retry = setTimeout(
+      () => this.#resume(),
+      Math.min(firstRetryMs * 2 ** this.#retries++, lastRetryMs),
+    );
+    return true;
+  }
+
+  /** The TOS of datagrams to a peer, which over IPv4 is another option than over IPv6, also on an IPv6 socket. */
+  #tosTo(to: Endpoint | null): number {
+    const peer = to ?? this.#socket.peer;
+    const ipv4 = peer ? isOverIPv4(peer) : this.#socket.family === AF_INET;
+    const value = Buffer.alloc(4);
+    this.#socket.handle.getOption(ipv4 ? IPPROTO_IP : IPPROTO_IPV6, ipv4 ? IP_TOS : IPV6_TCLASS, value);
+    return value.readUInt8(littleEndian ? 0 : 3);
+  }
+
+  /** Whether a datagram goes to the connected peer, however that is written: `0.0.0.0` is this host. */
+  #isForPeer(to: Endpoint | null): boolean {
+    return (
+      !to || !this.#socket.peer || to.equals(this.#socket.peer) || this.#socket.peerGiven?.equals(to) === true
+    );
+  }
+
+  /** The error of a datagram that the kernel refused with `code`. */
+  #refusal(code: string, batch: Outbound, index: number): OSError {
+    const [to, peer] = [batch.peer(index), this.#socket.peer ?? null];
+    const destination = to ?? peer;
+    const source = batch.how(index)?.source;
+    if (code === "EMSGSIZE" && destination) {
+      const mtu = refusedMtu(this.#socket.addon) ?? this.#socket.pathMtu(destination);
+      if (mtu === undefined) return failure(code, to, peer);
+      const limit = payloadWithin(mtu, destination);
+      const text = `message of ${batch.length(index)} bytes is over the limit of ${limit} of a path MTU of ${mtu}`;
+      return failure(code, to, peer, { limit, text });
+    }
+    const by = batch.how(index)?.interface ?? destination?.scope;
+    if (code === "EINVAL" && by !== undefined && !source)
+      return failure(code, to, peer, { text: boundElsewhereText(by) });
+    if (code === "ENODEV" && by !== undefined) return failure(code, to, peer, { text: noInterfaceText(by) });
+    // Of a source that is not this host's, IPv4 and IPv6 say different things.
+    if (!source || (code !== "EINVAL" && code !== "ENETUNREACH")) {
+      const text = this.#socket.news.text() ?? goneText(code, this.#socket.local(), this.#socket.boundTo);
+      return failure(code, to, peer, { text });
+    }
+    return failure(code, to, peer, { text: `${source.host} may be no address of this host` });
+  }
+
+  /** A segmented send was refused, and its datagrams went one by one. */
+  #segmentationRefused(code: string): void {
+    this.#refusals.set(code, (this.#refusals.get(code) ?? 0) + 1);
+    if (code !== "EINVAL") return;
+    const reason = "the kernel refused a segmented send of this socket: EINVAL";
+    this.#socket.capabilities = Object.freeze({
+      ...this.#socket.capabilities,
+      segmentation: unavailable(reason),
+    });
+  }
+}
