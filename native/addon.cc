@@ -4,11 +4,11 @@
 
 #include <new>
 
+#include "error_queue.h"
 #include "handle.h"
-#include "inbox.h"
 #include "layout.h"
 #include "outbox.h"
-#include "reports.h"
+#include "receive_batch.h"
 #include "socket.h"
 
 namespace datagram {
@@ -21,9 +21,9 @@ constexpr int kInterfaceVersion = 6;
 // What the sockets of one thread share. The arrays belong to JavaScript, which never lets go of them.
 struct Shared {
   napi_async_context context = nullptr;
-  Inbox* inbox = nullptr;
+  ReceiveBatch* receive_batch = nullptr;
   Outbox* outbox = nullptr;
-  Reports* reports = nullptr;
+  ErrorQueue* error_queue = nullptr;
   const Datagram* datagrams = nullptr;  // kMostMessages
   static constexpr size_t kArrays = 10;
   napi_ref arrays[kArrays] = {};
@@ -145,14 +145,14 @@ napi_value GetOptionCall(napi_env env, napi_callback_info info) {
   return Number(env, value ? GetOption(call.handle->fd(), level, option, value, length) : -EFAULT);
 }
 
-// receive(): number, the messages that the shared inbox has now, with 1 above the count when more may be there
+// receive(): number, the messages that the shared receive batch has now, with 1 above the count when more may be there
 napi_value Receive(napi_env env, napi_callback_info info) {
   Call<0> call(env, info);
   if (!call.handle) return Number(env, -EBADF);
   Shared* shared = SharedOf(env);
-  if (!shared->inbox) return Number(env, -EFAULT);
-  int count = shared->inbox->Receive(call.handle->fd(), call.handle->peer(), *shared->reports);
-  return Number(env, shared->inbox->more() ? count | 1 << kCountBits : count);
+  if (!shared->receive_batch) return Number(env, -EFAULT);
+  int count = shared->receive_batch->Receive(call.handle->fd(), call.handle->peer(), *shared->error_queue);
+  return Number(env, shared->receive_batch->more() ? count | 1 << kCountBits : count);
 }
 
 // send(payloads: Uint8Array, count: number): number. Sends the first `count` of the shared datagrams, whose payloads lie in
@@ -176,18 +176,18 @@ napi_value Send(napi_env env, napi_callback_info info) {
   Handle& handle = *call.handle;
   handle.Watch();
   int sent = shared->outbox->Send(handle.fd(), payloads, count, handle.peer(), handle.segmentation(), handle.rejections(),
-                                  *shared->reports);
+                                  *shared->error_queue);
   int above = shared->outbox->refused() << kSentBits | shared->outbox->rejected() << (kSentBits + kRefusedBits);
   return Number(env, sent < 0 ? sent - above : sent + above);
 }
 
-// errors(): number. Reads into the shared reports what waits in the socket's error queue.
+// errors(): number. Reads into the shared error queue what waits in the socket's error queue.
 napi_value Errors(napi_env env, napi_callback_info info) {
   Call<0> call(env, info);
   if (!call.handle) return Number(env, -EBADF);
   Shared* shared = SharedOf(env);
-  if (!shared->reports) return Number(env, -EFAULT);
-  shared->reports->Look(call.handle->fd(), call.handle->peer());
+  if (!shared->error_queue) return Number(env, -EFAULT);
+  shared->error_queue->Look(call.handle->fd(), call.handle->peer());
   return Number(env, 0);
 }
 
@@ -266,8 +266,8 @@ napi_value Open(napi_env env, napi_callback_info info) {
   return Number(env, error);
 }
 
-// share(slab: Uint8Array, lengths: Int32Array, segments: Int32Array, sources: Uint8Array, abouts: Int32Array,
-//       datagrams: Int32Array, names: Int32Array, hows: Int32Array, reports: Int32Array, reported: Uint8Array): number
+// share(slab: Uint8Array, lengths: Int32Array, segments: Int32Array, sources: Uint8Array, metadata: Int32Array,
+//       datagrams: Int32Array, names: Int32Array, hows: Int32Array, errors: Int32Array, errorNames: Uint8Array): number
 napi_value Share(napi_env env, napi_callback_info info) {
   constexpr size_t kNumber = sizeof(int32_t);
   napi_value arguments[Shared::kArrays];
@@ -277,28 +277,29 @@ napi_value Share(napi_env env, napi_callback_info info) {
       shared->arrays[0]) {
     return Number(env, -EINVAL);
   }
-  uint8_t* slab = Bytes(env, arguments[0], kReceiveBatch * kSlotBytes);
-  int32_t* lengths = Numbers(env, arguments[1], kReceiveBatch);
-  int32_t* segments = Numbers(env, arguments[2], kReceiveBatch);
-  uint8_t* sources = Bytes(env, arguments[3], kReceiveBatch * kNameBytes);
-  int32_t* abouts = Numbers(env, arguments[4], kReceiveBatch * sizeof(About) / kNumber);
+  uint8_t* slab = Bytes(env, arguments[0], kMaxReceived * kSlotBytes);
+  int32_t* lengths = Numbers(env, arguments[1], kMaxReceived);
+  int32_t* segments = Numbers(env, arguments[2], kMaxReceived);
+  uint8_t* sources = Bytes(env, arguments[3], kMaxReceived * kNameBytes);
+  int32_t* metadata = Numbers(env, arguments[4], kMaxReceived * sizeof(MessageMetadata) / kNumber);
   int32_t* datagrams = Numbers(env, arguments[5], kMostMessages * sizeof(Datagram) / kNumber);
   int32_t* names = Numbers(env, arguments[6], kMostMessages * kNameBytes / kNumber);
   int32_t* hows = Numbers(env, arguments[7], kMostMessages * sizeof(How) / kNumber);
-  int32_t* reports = Numbers(env, arguments[8], (sizeof(ReportsHead) + kMostReports * sizeof(Report)) / kNumber);
-  uint8_t* reported = Bytes(env, arguments[9], 2 * kMostReports * kNameBytes);
-  if (!slab || !lengths || !segments || !sources || !abouts || !datagrams || !names || !hows || !reports || !reported) {
+  int32_t* errors = Numbers(env, arguments[8], (sizeof(ErrorQueueHead) + kMaxIcmpErrors * sizeof(IcmpError)) / kNumber);
+  uint8_t* error_names = Bytes(env, arguments[9], 2 * kMaxIcmpErrors * kNameBytes);
+  if (!slab || !lengths || !segments || !sources || !metadata || !datagrams || !names || !hows || !errors || !error_names) {
     return Number(env, -EFAULT);
   }
   for (size_t i = 0; i < count; i++) {
     if (napi_create_reference(env, arguments[i], 1, &shared->arrays[i]) != napi_ok) return Number(env, -ENOMEM);
   }
   shared->datagrams = reinterpret_cast<const Datagram*>(datagrams);
-  shared->inbox = new (std::nothrow) Inbox(slab, lengths, segments, sources, reinterpret_cast<About*>(abouts));
+  shared->receive_batch =
+      new (std::nothrow) ReceiveBatch(slab, lengths, segments, sources, reinterpret_cast<MessageMetadata*>(metadata));
   shared->outbox = new (std::nothrow)
       Outbox(shared->datagrams, reinterpret_cast<uint8_t*>(names), reinterpret_cast<const How*>(hows));
-  shared->reports = new (std::nothrow) Reports(reports, reported);
-  return Number(env, shared->inbox && shared->outbox && shared->reports ? 0 : -ENOMEM);
+  shared->error_queue = new (std::nothrow) ErrorQueue(errors, error_names);
+  return Number(env, shared->receive_batch && shared->outbox && shared->error_queue ? 0 : -ENOMEM);
 }
 
 // faults(outcomes: Int32Array): number. Plans the outcomes of the system calls by which this thread sends next, as Faults
@@ -372,9 +373,9 @@ napi_value Init(napi_env env, napi_value exports) {
       if (array) napi_delete_reference(env, array);
     }
     napi_async_destroy(env, shared->context);
-    delete shared->inbox;
+    delete shared->receive_batch;
     delete shared->outbox;
-    delete shared->reports;
+    delete shared->error_queue;
     delete shared;
   };
   napi_set_instance_data(env, shared, end, nullptr);

@@ -5,10 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "error_queue.h"
 #include "handle.h"
-#include "inbox.h"
 #include "outbox.h"
-#include "reports.h"
+#include "receive_batch.h"
 #include "socket.h"
 
 namespace datagram {
@@ -28,10 +28,10 @@ constexpr int Word(size_t bytes) { return Words(bytes) / (bytes % sizeof(int32_t
 
 constexpr Entry kEntries[] = {
     {"arrays", kGroup},
-    {"received", kReceiveBatch},
+    {"received", kMaxReceived},
     {"slotBytes", kSlotBytes},
     {"datagrams", kMostMessages},
-    {"reports", kMostReports},
+    {"icmpErrors", kMaxIcmpErrors},
 
     {"name", kGroup},
     {"bytes", kNameBytes},
@@ -42,17 +42,17 @@ constexpr Entry kEntries[] = {
     {"ipv6Address", offsetof(sockaddr_in6, sin6_addr)},
     {"scope", offsetof(sockaddr_in6, sin6_scope_id)},
 
-    {"about", kGroup},
-    {"words", Words(sizeof(About))},
-    {"interface", Word(offsetof(About, interface))},
-    {"ttl", Word(offsetof(About, ttl))},
-    {"tos", Word(offsetof(About, tos))},
-    {"family", Word(offsetof(About, family))},
-    {"destination", Word(offsetof(About, destination))},
-    {"source", Word(offsetof(About, source))},
-    {"drops", Word(offsetof(About, drops))},
-    {"seconds", Word(offsetof(About, seconds))},
-    {"nanoseconds", Word(offsetof(About, nanoseconds))},
+    {"metadata", kGroup},
+    {"words", Words(sizeof(MessageMetadata))},
+    {"interface", Word(offsetof(MessageMetadata, interface))},
+    {"ttl", Word(offsetof(MessageMetadata, ttl))},
+    {"tos", Word(offsetof(MessageMetadata, tos))},
+    {"family", Word(offsetof(MessageMetadata, family))},
+    {"destination", Word(offsetof(MessageMetadata, destination))},
+    {"source", Word(offsetof(MessageMetadata, source))},
+    {"drops", Word(offsetof(MessageMetadata, drops))},
+    {"seconds", Word(offsetof(MessageMetadata, seconds))},
+    {"nanoseconds", Word(offsetof(MessageMetadata, nanoseconds))},
 
     {"datagram", kGroup},
     {"words", Words(sizeof(Datagram))},
@@ -73,18 +73,18 @@ constexpr Entry kEntries[] = {
     {"ttl", kHowTtl},
     {"tos", kHowTos},
 
-    {"reportsHead", kGroup},
-    {"words", Words(sizeof(ReportsHead))},
-    {"count", Word(offsetof(ReportsHead, count))},
-    {"refusedMtu", Word(offsetof(ReportsHead, refused_mtu))},
-    {"peerError", Word(offsetof(ReportsHead, peer_error))},
+    {"errorQueueHead", kGroup},
+    {"words", Words(sizeof(ErrorQueueHead))},
+    {"count", Word(offsetof(ErrorQueueHead, count))},
+    {"refusedMtu", Word(offsetof(ErrorQueueHead, refused_mtu))},
+    {"peerError", Word(offsetof(ErrorQueueHead, peer_error))},
 
-    {"report", kGroup},
-    {"words", Words(sizeof(Report))},
-    {"error", Word(offsetof(Report, error))},
-    {"version", Word(offsetof(Report, version))},
-    {"type", Word(offsetof(Report, type))},
-    {"code", Word(offsetof(Report, code))},
+    {"icmpError", kGroup},
+    {"words", Words(sizeof(IcmpError))},
+    {"error", Word(offsetof(IcmpError, error))},
+    {"version", Word(offsetof(IcmpError, version))},
+    {"type", Word(offsetof(IcmpError, type))},
+    {"code", Word(offsetof(IcmpError, code))},
 
     {"events", kGroup},
     {"readable", kReadable},
@@ -104,7 +104,7 @@ static_assert(offsetof(sockaddr_in, sin_family) == offsetof(sockaddr_in6, sin6_f
 static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
 static_assert(sizeof(sockaddr_in6) == kNameBytes && kNameBytes % sizeof(int32_t) == 0);
 // What the results carry fits their bits.
-static_assert(kReceiveBatch < 1 << kCountBits && kMostMessages < 1 << kSentBits);
+static_assert(kMaxReceived < 1 << kCountBits && kMostMessages < 1 << kSentBits);
 static_assert(kMostMessages <= INT32_MAX >> (kSentBits + kRefusedBits));
 
 }  // namespace

@@ -7,8 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "error_queue.h"
 #include "rejections.h"
-#include "reports.h"
 #include "segmentation.h"
 #include "socket.h"
 
@@ -69,10 +69,10 @@ class Outbox {
   Outbox(const Datagram* datagrams, uint8_t* names, const How* hows)
       : datagrams_(datagrams), names_(names), hows_(hows) {}
   // Sends the first `count` datagrams, at most kMostMessages. Gives how many from the front were sent, at least 1; the
-  // error is that of the first, or what ICMP said of the connected peer, `peer`. What it said of others is in the reports
+  // error is that of the first, or what ICMP said of the connected peer, `peer`. What it said of others is in the error queue
   // alone. A run whose segmentation is refused goes plainly, within the same call.
   int Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segmentation& segmentation, Rejections& rejections,
-           Reports& reports);
+           ErrorQueue& error_queue);
   // The error that the last Send was refused a segmented send with; 0 when none was.
   int refused() const { return refused_; }
   // How many datagrams a local rule has rejected: behind those that the last Send sent, or where it failed with EPERM, from
@@ -84,13 +84,13 @@ class Outbox {
   // A segment size, and all that a How can name.
   static constexpr size_t kControlBytes = CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int));
 
-  bool IsNobodys(int fd, int error, const uint8_t* peer, Reports& reports, int* peer_error);
+  bool IsNobodys(int fd, int error, const uint8_t* peer, ErrorQueue& error_queue, int* peer_error);
   bool IsForPeer(const uint8_t* peer) const;
   void Pack(uint8_t* payloads, int count, int plain, int most_segments, const uint8_t* peer, Segmentation& segmentation);
   int RunFrom(int first, int count, int most_segments, Segmentation& segmentation);
   int Transmit(int fd, Rejections& rejections);
   int TransmitOneByOne(int fd, Rejections& rejections);
-  bool IsRejected(int fd, int at, const uint8_t* peer, Rejections& rejections, Reports& reports);
+  bool IsRejected(int fd, int at, const uint8_t* peer, Rejections& rejections, ErrorQueue& error_queue);
   const uint8_t* NameOf(int32_t peer) const;
 
   const Datagram* datagrams_;

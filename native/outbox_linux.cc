@@ -86,10 +86,10 @@ int Faults::Plan(const int32_t* outcomes, int count) {
 }
 
 int Outbox::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segmentation& segmentation,
-                 Rejections& rejections, Reports& reports) {
+                 Rejections& rejections, ErrorQueue& error_queue) {
   refused_ = rejected_ = 0;
   unexplained_ = repeats_ = 0;
-  reports.ForgetRefusedMtu();
+  error_queue.ForgetRefusedMtu();
   int refusal = 0;
   int plain = 0;
   int most_segments = most_segments_;
@@ -98,7 +98,7 @@ int Outbox::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segm
     Pack(payloads, count, plain, most_segments, peer, segmentation);
     int sent = Transmit(fd, rejections);
     if (sent > 0) {
-      if (unexplained_ != 0 && unexplained_ != EMSGSIZE) reports.AddUnknown(unexplained_);
+      if (unexplained_ != 0 && unexplained_ != EMSGSIZE) error_queue.AddUnknown(unexplained_);
       if (refusal != 0 && refusal != ENOBUFS) {
         refused_ = segmentation.Refuse(refusal, NameOf(datagrams_[0].peer), datagrams_[0].length);
       } else if (carried_[0] > 1) {
@@ -106,7 +106,7 @@ int Outbox::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segm
       }
       int datagrams = 0;
       for (int i = 0; i < sent; i++) datagrams += carried_[i];
-      if (sent < asked_ && IsRejected(fd, sent, peer, rejections, reports)) rejected_ = carried_[sent];
+      if (sent < asked_ && IsRejected(fd, sent, peer, rejections, error_queue)) rejected_ = carried_[sent];
       return datagrams;
     }
     int error = errno;
@@ -117,7 +117,7 @@ int Outbox::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segm
     }
     int peer_error = 0;
     if (error == ENOBUFS) segmentation.Full();
-    if (MayBeIcmp(error) && IsNobodys(fd, error, peer, reports, &peer_error)) {
+    if (MayBeIcmp(error) && IsNobodys(fd, error, peer, error_queue, &peer_error)) {
       if (++rounds == kMostRounds) return -EAGAIN;
       continue;
     }
@@ -142,22 +142,22 @@ int Outbox::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segm
 // Whether a send that failed is to be tried again, since the error was about another datagram: what ICMP says fails whatever
 // call comes next. Where its entry found no room in the queue, the error is the send's own only when it comes again and
 // again. `*peer_error` is what was said of the connected peer, where this send is to that one.
-bool Outbox::IsNobodys(int fd, int error, const uint8_t* peer, Reports& reports, int* peer_error) {
-  Reports::Found found = reports.Drain(fd, peer);
+bool Outbox::IsNobodys(int fd, int error, const uint8_t* peer, ErrorQueue& error_queue, int* peer_error) {
+  ErrorQueue::Found found = error_queue.Drain(fd, peer);
   if (found.peer_error != 0 && IsForPeer(peer)) {
     *peer_error = found.peer_error;
     return false;
   }
-  if (found.peer_error != 0) reports.KeepForPeer(found.peer_error);
+  if (found.peer_error != 0) error_queue.KeepForPeer(found.peer_error);
   if (found.icmp > 0 || !found.all) {
     unexplained_ = 0;
     return true;
   }
   // Of what is sent, nothing but ICMP is refused so.
   if (error == ECONNREFUSED) {
-    if (peer) reports.AddUnknown(error);
+    if (peer) error_queue.AddUnknown(error);
     if (peer && IsForPeer(peer)) return false;
-    if (peer) reports.KeepForPeer(error);
+    if (peer) error_queue.KeepForPeer(error);
     unexplained_ = peer ? 0 : error;
     return true;
   }
@@ -167,10 +167,10 @@ bool Outbox::IsNobodys(int fd, int error, const uint8_t* peer, Reports& reports,
 }
 
 // Whether a local rule rejected message `at`, on which a call stopped that had sent those before.
-bool Outbox::IsRejected(int fd, int at, const uint8_t* peer, Rejections& rejections, Reports& reports) {
+bool Outbox::IsRejected(int fd, int at, const uint8_t* peer, Rejections& rejections, ErrorQueue& error_queue) {
   if (stopped_ != 0) return stopped_ == EPERM;
-  Reports::Found found = reports.Drain(fd, peer);
-  if (found.peer_error != 0) reports.KeepForPeer(found.peer_error);
+  ErrorQueue::Found found = error_queue.Drain(fd, peer);
+  if (found.peer_error != 0) error_queue.KeepForPeer(found.peer_error);
   if (found.icmp > 0 || !found.all) return false;
   int first = 0;
   for (int i = 0; i < at; i++) first += carried_[i];
@@ -183,7 +183,7 @@ bool Outbox::IsRejected(int fd, int at, const uint8_t* peer, Rejections& rejecti
   } else {
     rejections.MayBeMet();
   }
-  if (!explained || reports.refused_mtu() != 0) return false;
+  if (!explained || error_queue.refused_mtu() != 0) return false;
   // It may be refused for what it is: a run where it is not like one that went, and one datagram where it has no route.
   if (carried_[at] > 1) {
     return failed.peer == before.peer && failed.length <= before.length && carried_[at] <= carried_[at - 1];

@@ -33,8 +33,8 @@ test("a number that one of them lacks is a difference", () => {
   expect(layoutDifference({ ...layout, datagram: { words, start, length } })).toBe(
     "datagram.peer is missing in the addon, 2 in this package",
   );
-  expect(layoutDifference({ ...layout, report: { ...layout.report, info: 4 } })).toBe(
-    "report.info is 4 in the addon, missing in this package",
+  expect(layoutDifference({ ...layout, icmpError: { ...layout.icmpError, info: 4 } })).toBe(
+    "icmpError.info is 4 in the addon, missing in this package",
   );
 });
 

@@ -17,5 +17,5 @@ export interface Metadata {
   /** How an answer leaves from where they came to. */
   readonly answer: Ancillary | undefined;
   /** The same of those behind the first of a run: nothing was lost between them. */
-  readonly following: Metadata;
+  readonly withoutLoss: Metadata;
 }

@@ -72,7 +72,7 @@ export class Inbox implements Sink {
       this.#at = data.byteOffset;
       this.#until = data.byteOffset + data.length;
       this.#segment = segment;
-      this.#metadata[this.#first] = this.metadata?.following;
+      this.#metadata[this.#first] = this.metadata?.withoutLoss;
     }
     const start = this.#at;
     this.bytes = Math.min(this.#segment, this.#until - start);

@@ -8,7 +8,7 @@ import { type Layout, layout, layoutDifference } from "./layout.js";
 /** The calls of native/addon.cc that this file was written for; `layout` guards the numbers. */
 const interfaceVersion = 6;
 
-/** A socket of the addon. Calls give 0 or a count, or a negative errno. `receive`, `send` and `errors` may fill the reports. */
+/** A socket of the addon. Calls give 0 or a count, or a negative errno. `receive`, `send` and `errors` may fill `Addon.errorQueue`. */
 export interface Handle {
   bind(name: Uint8Array): number;
   connect(name: Uint8Array | null): number;
@@ -19,7 +19,7 @@ export interface Handle {
   setOption(level: number, option: number, value: Uint8Array): number;
   /** @returns the bytes of the value. */
   getOption(level: number, option: number, value: Uint8Array): number;
-  /** @returns how many messages are in the shared inbox now, with 1 above the count when more may be there. */
+  /** @returns how many messages are in `Addon.receiveBatch`, with 1 above the count when more may be there. */
   receive(): number;
   /**
    * Sends the first `count` of the shared datagrams, whose payloads lie in `payloads`.
@@ -27,7 +27,7 @@ export interface Handle {
    * @returns for `readSent`.
    */
   send(payloads: Uint8Array, count: number): number;
-  /** Reads what the error queue has into the reports. */
+  /** Reads the socket's error queue into `Addon.errorQueue`. */
   errors(): number;
   /** @returns bytes of the largest packet that goes whole to a destination. */
   pathMtu(name: Uint8Array): number;
@@ -76,7 +76,7 @@ export interface Addon {
   interfaceIndex(name: string): number;
   /** @returns `""` when no interface has this index. */
   interfaceName(index: number): string;
-  readonly inbox: {
+  readonly receiveBatch: {
     /** Slots of `layout.arrays.slotBytes`. */
     readonly slab: Buffer;
     /** The bytes of each message. */
@@ -85,8 +85,8 @@ export interface Addon {
     readonly segments: Int32Array;
     /** The sender of each message: a `layout.name` each. */
     readonly names: Buffer;
-    /** How each message came: a `layout.about` each. */
-    readonly abouts: Int32Array;
+    /** The metadata of each message: a `layout.metadata` each. */
+    readonly metadata: Int32Array;
   };
   readonly outbox: {
     /** For each datagram of a send a `layout.datagram`; the peer is an index into `names`, -1 for the connected one. */
@@ -96,11 +96,11 @@ export interface Addon {
     /** How datagrams to each name leave: a `layout.how` each. */
     readonly hows: Int32Array;
   };
-  readonly reports: {
+  readonly errorQueue: {
     /**
-     * A `layout.reportsHead`: their count, to be set to 0 once they are read; the MTU over which the last send was refused,
-     * or 0; the errno that the next call about the connected peer fails with, to be set to 0, or 0. Then a `layout.report`
-     * each.
+     * A `layout.errorQueueHead`: their count, to be set to 0 once they are read; the MTU over which the last send was refused,
+     * or 0; the errno that the next call about the connected peer fails with, to be set to 0, or 0. Then a
+     * `layout.icmpError` each.
      */
     readonly numbers: Int32Array;
     /** Of each the destination and the sender, a `layout.name` each; family 0 where it is unknown. */
@@ -119,12 +119,12 @@ interface Binary {
     lengths: Int32Array,
     segments: Int32Array,
     sources: Uint8Array,
-    abouts: Int32Array,
+    metadata: Int32Array,
     datagrams: Int32Array,
     names: Int32Array,
     hows: Int32Array,
-    reports: Int32Array,
-    reported: Uint8Array,
+    errors: Int32Array,
+    errorNames: Uint8Array,
   ): number;
   interfaceIndex(name: string): number;
   interfaceName(index: number): string;
@@ -157,43 +157,43 @@ export function loadAddon(): Addon | string {
 }
 
 function share(binary: Binary): Addon {
-  const { arrays, name, about, datagram, how, reportsHead, report } = layout;
-  const inbox = {
+  const { arrays, name, metadata, datagram, how, errorQueueHead, icmpError } = layout;
+  const receiveBatch = {
     slab: Buffer.allocUnsafeSlow(arrays.received * arrays.slotBytes),
     lengths: new Int32Array(arrays.received),
     segments: new Int32Array(arrays.received),
     names: Buffer.allocUnsafeSlow(arrays.received * name.bytes),
-    abouts: new Int32Array(arrays.received * about.words),
+    metadata: new Int32Array(arrays.received * metadata.words),
   };
   const outbox = {
     datagrams: new Int32Array(arrays.datagrams * datagram.words),
     names: new Int32Array((arrays.datagrams * name.bytes) / 4),
     hows: new Int32Array(arrays.datagrams * how.words),
   };
-  const reports = {
-    numbers: new Int32Array(reportsHead.words + arrays.reports * report.words),
-    names: Buffer.alloc(2 * arrays.reports * name.bytes),
+  const errorQueue = {
+    numbers: new Int32Array(errorQueueHead.words + arrays.icmpErrors * icmpError.words),
+    names: Buffer.alloc(2 * arrays.icmpErrors * name.bytes),
   };
   const shared = [
-    inbox.slab,
-    inbox.lengths,
-    inbox.segments,
-    inbox.names,
-    inbox.abouts,
+    receiveBatch.slab,
+    receiveBatch.lengths,
+    receiveBatch.segments,
+    receiveBatch.names,
+    receiveBatch.metadata,
     outbox.datagrams,
     outbox.names,
     outbox.hows,
-    reports.numbers,
-    reports.names,
+    errorQueue.numbers,
+    errorQueue.names,
   ] as const;
   // The addon keeps the addresses of these arrays: they must stay where they are.
   for (const { buffer } of shared) markAsUntransferable(buffer);
   const refused = binary.share(...shared);
   if (refused !== 0) throw new Error(`the addon refused the shared arrays: ${refused}`);
   return {
-    inbox,
+    receiveBatch,
     outbox,
-    reports,
+    errorQueue,
     open(family, callback, fd = -1) {
       const handle = Object.create(binary.methods) as Handle;
       const error = binary.open(handle, family, callback, fd);

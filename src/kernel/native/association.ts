@@ -72,7 +72,7 @@ export class Association {
     this.#silence(former);
     this.#receiving.drain();
     socket.replaceHandle(fresh);
-    socket.news.forgetPeer();
+    socket.icmpErrors.forgetPeer();
     socket.peer = this.#former = undefined;
     return undefined;
   }
@@ -111,8 +111,8 @@ export class Association {
     socket.check(socket.handle.connect(null), "connect");
     // ICMP errors about this peer must not fail a call about another.
     socket.handle.errors();
-    socket.news.take(socket.peer);
-    socket.news.forgetPeer();
+    socket.icmpErrors.take(socket.peer);
+    socket.icmpErrors.forgetPeer();
     if (socket.family === AF_INET6) this.#former = socket.peer;
     socket.peer = undefined;
     if (socket.local().port === port) return;

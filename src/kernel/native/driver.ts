@@ -81,8 +81,8 @@ export class NativeDriver implements Driver {
   }
 
   getOption(option: Option): OptionValue {
-    const news = option.name === "SO_ERROR" ? this.#socket.news.takeRefusal() : undefined;
-    if (news) return news.errno;
+    const pending = option.name === "SO_ERROR" ? this.#socket.icmpErrors.takePendingError() : undefined;
+    if (pending) return pending.errno;
     // The kernel forgets the name, and gives no address of an interface that was named.
     const named = this.#multicastInterfaces.get(option.name);
     if (named !== undefined) return named;

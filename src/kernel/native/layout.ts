@@ -4,7 +4,7 @@
  * `int32` are in words of 4 bytes.
  */
 export const layout = {
-  /** What one call takes and fills at most: native/inbox.h, native/outbox.h and native/reports.h. */
+  /** What one call takes and fills at most: native/receive_batch.h, native/outbox.h and native/error_queue.h. */
   arrays: {
     /** Messages of a receive. */
     received: 32,
@@ -12,8 +12,8 @@ export const layout = {
     slotBytes: 65_536,
     /** Datagrams of a send. */
     datagrams: 1024,
-    /** Reports that wait until they are read. */
-    reports: 256,
+    /** ICMP errors that wait until they are read. */
+    icmpErrors: 256,
   },
   /** A socket name, `sockaddr_in` or `sockaddr_in6`, in bytes. */
   name: {
@@ -26,8 +26,8 @@ export const layout = {
     ipv6Address: 8,
     scope: 24,
   },
-  /** How a message came: `About`. */
-  about: {
+  /** The metadata of a received message: `MessageMetadata`. */
+  metadata: {
     words: 12,
     interface: 0,
     ttl: 1,
@@ -45,10 +45,10 @@ export const layout = {
   how: { words: 8, names: 0, interface: 1, ttl: 2, tos: 3, source: 4 },
   /** The bits of `How.names`. */
   howNames: { source: 1, ttl: 2, tos: 4 },
-  /** What is before the reports: `ReportsHead`. */
-  reportsHead: { words: 3, count: 0, refusedMtu: 1, peerError: 2 },
-  /** An ICMP error: `Report`. */
-  report: { words: 4, error: 0, version: 1, type: 2, code: 3 },
+  /** What is before the ICMP errors: `ErrorQueueHead`. */
+  errorQueueHead: { words: 3, count: 0, refusedMtu: 1, peerError: 2 },
+  /** An ICMP error: `IcmpError`. */
+  icmpError: { words: 4, error: 0, version: 1, type: 2, code: 3 },
   /** The bits of the events that a handle is polled for and told of. */
   events: {
     readable: 1,

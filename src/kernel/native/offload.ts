@@ -18,7 +18,7 @@ const variables = { segmentation: "DATAGRAM_GSO", coalescing: "DATAGRAM_GRO" } a
  *
  * @throws `OSError` `EINVAL` where a variable is neither `on` nor `off`.
  */
-export function offloads(probe: Handle): { segmentation: Capability; coalescing: Capability } {
+export function offloadCapabilities(probe: Handle): { segmentation: Capability; coalescing: Capability } {
   return {
     segmentation: judge("segmentation", probe.setOption(SOL_UDP, UDP_SEGMENT, int32(0))),
     coalescing: judge("coalescing", probe.setOption(SOL_UDP, UDP_GRO, int32(0))),

@@ -8,7 +8,7 @@ import { Chunks } from "../../core/driver/chunks.js";
 import type { Sink } from "../../core/driver/driver.js";
 import type { Metadata } from "../../core/driver/metadata.js";
 import type { Traffic } from "../../core/ledger/ledger.js";
-import { Deliveries } from "./delivery.js";
+import { MetadataReader } from "./message-metadata.js";
 import { layout } from "./layout.js";
 import { Leftovers } from "./reopen.js";
 import type { KernelSocket } from "./socket.js";
@@ -29,7 +29,7 @@ const singles = new Chunks(8192, markAsUntransferable);
 /** Receives the datagrams of one socket. */
 export class Receiving {
   readonly #socket: KernelSocket;
-  readonly #deliveries: Deliveries | undefined;
+  readonly #metadataReader: MetadataReader | undefined;
   /** What the kernel sockets before this one had received. */
   #leftovers: Leftovers | undefined;
   /** Datagrams that the kernel sockets before this one dropped. */
@@ -39,7 +39,7 @@ export class Receiving {
   constructor(socket: KernelSocket) {
     this.#socket = socket;
     if (socket.options.metadata && socket.capabilities.packetInfo.available)
-      this.#deliveries = new Deliveries(socket.names, socket.family, () => socket.local().port);
+      this.#metadataReader = new MetadataReader(socket.names, socket.family, () => socket.local().port);
   }
 
   /** System calls that were made to receive. */
@@ -59,8 +59,8 @@ export class Receiving {
   /** As `Driver.receive`. */
   receive(sink: Sink): boolean {
     const socket = this.#socket;
-    const news = socket.news.takeRefusal();
-    if (news) socket.check(-news.errno, "recvfrom", socket.peer, news.text);
+    const pending = socket.icmpErrors.takePendingError();
+    if (pending) socket.check(-pending.errno, "recvfrom", socket.peer, pending.text);
     if (this.#leftovers) {
       this.#leftovers.handOver(sink);
       this.#leftovers = undefined;
@@ -75,7 +75,7 @@ export class Receiving {
     leftovers.drain((sink) => this.#read(sink));
     this.#socket.readErrors();
     this.#droppedBefore += this.#socket.memory()?.drops ?? 0;
-    this.#deliveries?.startAgain(this.#droppedBefore);
+    this.#metadataReader?.startAgain(this.#droppedBefore);
     if (leftovers.empty) return;
     this.#leftovers = leftovers;
     this.#socket.readableSoon();
@@ -85,25 +85,25 @@ export class Receiving {
   #read(sink: Sink): boolean {
     this.#calls++;
     const received = this.#socket.handle.receive();
-    this.#socket.takeNews();
+    this.#socket.reportIcmpErrors();
     const result =
       received < 0
-        ? this.#socket.check(received, "recvfrom", this.#socket.peer, this.#socket.news.text())
+        ? this.#socket.check(received, "recvfrom", this.#socket.peer, this.#socket.icmpErrors.text())
         : received;
     const count = result & countMask;
-    const { slab, lengths, segments, names, abouts } = this.#socket.addon.inbox;
-    const before = this.#deliveries?.drops;
+    const { slab, lengths, segments, names, metadata: allMetadata } = this.#socket.addon.receiveBatch;
+    const before = this.#metadataReader?.drops;
     for (let index = 0; index < count; index++) {
       const source = this.#socket.names.read(names, index * nameBytes);
       const segment = segments[index] ?? 0;
       const start = index * slotBytes;
       const end = start + (lengths[index] ?? 0);
-      const metadata = this.#deliveries?.read(abouts, index);
+      const metadata = this.#metadataReader?.read(allMetadata, index);
       if (segment > 0) this.#pushRun(sink, slab, start, end, source, segment, metadata);
       else sink.push(copyOf(slab, start, end, singles), source, 0, metadata);
     }
-    if (this.#deliveries && this.#deliveries.drops !== before)
-      this.#socket.report({ type: "droppedKernel", total: this.#deliveries.drops });
+    if (this.#metadataReader && this.#metadataReader.drops !== before)
+      this.#socket.report({ type: "droppedKernel", total: this.#metadataReader.drops });
     return result >> countBits > 0;
   }
 
@@ -119,7 +119,7 @@ export class Receiving {
   ): void {
     const most = segment > runChunkBytes ? segment : runChunkBytes - (runChunkBytes % segment);
     for (let from = start; from < end; from += most) {
-      const how = from === start ? metadata : metadata?.following;
+      const how = from === start ? metadata : metadata?.withoutLoss;
       sink.push(copyOf(slab, from, Math.min(from + most, end), runs), source, segment, how);
     }
   }

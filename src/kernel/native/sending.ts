@@ -14,9 +14,9 @@ import { failure } from "../../core/send/failure.js";
 import { payloadWithin } from "../../core/send/path-mtu.js";
 import { goneText } from "../local-address.js";
 import { readSent } from "./addon.js";
-import { withProbing } from "./knowing.js";
+import { withProbing } from "./kernel-options.js";
 import { describe } from "./outgoing.js";
-import { refusedMtu } from "./reports.js";
+import { refusedMtu } from "./error-queue.js";
 import type { KernelSocket } from "./socket.js";
 
 /** Milliseconds between two tries after `ENOBUFS`, doubled each time up to the second figure. */
@@ -56,10 +56,13 @@ export class Sending {
   send(batch: Outbound): number {
     const from = batch.settled;
     const to = batch.peer(from);
-    const news = this.#isForPeer(to) ? this.#socket.news.takeRefusal() : undefined;
-    if (news) {
+    const pending = this.#isForPeer(to) ? this.#socket.icmpErrors.takePendingError() : undefined;
+    if (pending) {
       // As the kernel does: what waited is the error of the next call, which sends nothing.
-      batch.fail(from, failure(news.code, batch.peer(from), this.#socket.peer ?? null, { text: news.text }));
+      batch.fail(
+        from,
+        failure(pending.code, batch.peer(from), this.#socket.peer ?? null, { text: pending.text }),
+      );
       return 1;
     }
     const count = describe(batch, from, this.#socket.addon, this.#socket.names, this.#socket.peer, (to) =>
@@ -72,7 +75,7 @@ export class Sending {
           this.#socket.handle.send(batch.arena, count),
         )
       : this.#socket.handle.send(batch.arena, count);
-    this.#socket.takeNews();
+    this.#socket.reportIcmpErrors();
     const { sent, errno, refused, rejected } = readSent(result);
     for (let index = from + sent; index < from + sent + rejected; index++) {
       batch.fail(index, failure("EPERM", batch.peer(index), this.#socket.peer ?? null));
@@ -160,7 +163,8 @@ export class Sending {
     if (code === "ENODEV" && by !== undefined) return failure(code, to, peer, { text: noInterfaceText(by) });
     // Of a source that is not this host's, IPv4 and IPv6 say different things.
     if (!source || (code !== "EINVAL" && code !== "ENETUNREACH")) {
-      const text = this.#socket.news.text() ?? goneText(code, this.#socket.local(), this.#socket.boundTo);
+      const text =
+        this.#socket.icmpErrors.text() ?? goneText(code, this.#socket.local(), this.#socket.boundTo);
       return failure(code, to, peer, { text });
     }
     return failure(code, to, peer, { text: `${source.host} may be no address of this host` });

@@ -10,10 +10,10 @@ import type { DriverEvents, DriverOptions, LedgerEvent } from "../../core/driver
 import { fromErrno } from "../../core/errors/errors.js";
 import type { Addon, Handle } from "./addon.js";
 import { adoptionRefused } from "./adoption.js";
-import { askForErrors, askForMetadata, forbidFragments } from "./knowing.js";
+import { enableErrorQueue, enableMetadata, forbidFragments } from "./kernel-options.js";
 import { layout } from "./layout.js";
 import type { Names } from "./names.js";
-import { News } from "./news.js";
+import { IcmpErrors } from "./icmp-errors.js";
 import { SOL_UDP, UDP_GRO } from "./offload.js";
 
 const { bytes: nameBytes } = layout.name;
@@ -35,7 +35,7 @@ export class KernelSocket {
   readonly family: Family;
   readonly options: DriverOptions;
   readonly events: DriverEvents;
-  readonly news: News;
+  readonly icmpErrors: IcmpErrors;
   /** What this socket can do now. */
   capabilities: Capabilities;
   handle: Handle;
@@ -71,7 +71,7 @@ export class KernelSocket {
     this.options = options;
     this.events = events;
     this.boundTo = anyAddress(family);
-    this.news = new News(addon, names, (event) => this.report(event));
+    this.icmpErrors = new IcmpErrors(addon, names, (event) => this.report(event));
     const { fd } = options;
     const handle = this.openHandle(fd);
     if (typeof handle === "number") {
@@ -100,10 +100,10 @@ export class KernelSocket {
     handle.segment(segmentation.available);
     // It is never switched off again: merged datagrams that wait would lose their boundaries.
     if (coalescing.available) this.check(handle.setOption(SOL_UDP, UDP_GRO, int32(1)), "socket");
-    if (icmpErrors.available) this.check(askForErrors(handle, this.family), "socket");
+    if (icmpErrors.available) this.check(enableErrorQueue(handle, this.family), "socket");
     if (this.options.dontFragment) this.check(forbidFragments(handle, this.family), "socket");
     if (this.options.metadata && packetInfo.available)
-      this.check(askForMetadata(handle, this.family), "socket");
+      this.check(enableMetadata(handle, this.family), "socket");
   }
 
   /** The local address; throws if the socket is closed. */
@@ -167,13 +167,13 @@ export class KernelSocket {
   /** Reads the kernel's error queue. */
   readErrors(): void {
     this.handle.errors();
-    this.takeNews();
+    this.reportIcmpErrors();
   }
 
   /** Takes the ICMP errors that the last call to the addon read. */
-  takeNews(): void {
+  reportIcmpErrors(): void {
     // An error of the peer fails the next receive call: one that waits must look for it.
-    if (this.news.take(this.peer)) this.readableSoon();
+    if (this.icmpErrors.take(this.peer)) this.readableSoon();
   }
 
   /** Has the socket look for arrivals once the call to the driver has returned. */

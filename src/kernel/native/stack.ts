@@ -12,9 +12,9 @@ import { warn } from "../warn.js";
 import { loadAddon } from "./addon.js";
 import { adoptionRefused } from "./adoption.js";
 import { NativeDriver } from "./driver.js";
-import { knowledge } from "./knowing.js";
+import { reportingCapabilities } from "./kernel-options.js";
 import { Names } from "./names.js";
-import { offloads } from "./offload.js";
+import { offloadCapabilities } from "./offload.js";
 
 /** The native driver where it is to be had, else why it isn't. */
 export type NativeSupport =
@@ -41,10 +41,10 @@ function load(): NativeSupport {
   }
   const capabilities: Capabilities = Object.freeze({
     batching: available,
-    ...offloads(probe),
+    ...offloadCapabilities(probe),
     kernelQueue: available,
     kernelDropCount: available,
-    ...knowledge(probe),
+    ...reportingCapabilities(probe),
     pathMtu: available,
     sendtoWhileConnected: available,
     reusePort: available,

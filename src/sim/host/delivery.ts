@@ -66,7 +66,7 @@ export class Unread implements Metadata {
   }
 
   /** Datagrams are never merged here. */
-  get following(): Metadata {
+  get withoutLoss(): Metadata {
     return this;
   }
 }

@@ -6,11 +6,15 @@ import type { Addon } from "./addon.js";
 import { layout } from "./layout.js";
 import type { Names } from "./names.js";
 
-const { reportsHead: head, report: at, name } = layout;
+const { errorQueueHead: head, icmpError: at, name } = layout;
 
 /** Takes what the addon was told by ICMP since it was asked last. `peer` is who is meant where the kernel kept no address. */
-export function takeReports({ reports }: Addon, names: Names, peer: Endpoint | undefined): LedgerEvent[] {
-  const { numbers, names: reported } = reports;
+export function readErrorQueue(
+  { errorQueue }: Addon,
+  names: Names,
+  peer: Endpoint | undefined,
+): LedgerEvent[] {
+  const { numbers, names: reported } = errorQueue;
   const count = numbers[head.count] ?? 0;
   numbers[head.count] = 0;
   const events: LedgerEvent[] = [];
@@ -32,15 +36,15 @@ export function takeReports({ reports }: Addon, names: Names, peer: Endpoint | u
 }
 
 /** The MTU over which this host refused the last send; `undefined` where it said none. */
-export function refusedMtu({ reports }: Addon): number | undefined {
-  const mtu = reports.numbers[head.refusedMtu];
+export function refusedMtu({ errorQueue }: Addon): number | undefined {
+  const mtu = errorQueue.numbers[head.refusedMtu];
   return mtu === 0 ? undefined : mtu;
 }
 
 /** Takes the errno that the next call about the connected peer is to fail with; 0 where there is none. */
-export function takePeerError({ reports }: Addon): number {
-  const errno = reports.numbers[head.peerError] ?? 0;
-  reports.numbers[head.peerError] = 0;
+export function takePeerError({ errorQueue }: Addon): number {
+  const errno = errorQueue.numbers[head.peerError] ?? 0;
+  errorQueue.numbers[head.peerError] = 0;
   return errno;
 }
 

@@ -7,7 +7,7 @@ import { formatLiteral, isMulticast } from "../../core/ip.js";
 import { layout } from "./layout.js";
 import type { Names } from "./names.js";
 
-const { about: at } = layout;
+const { metadata: at } = layout;
 
 /** What a delivery needs of its socket, which may be closed by then. */
 interface Host {
@@ -17,12 +17,12 @@ interface Host {
 }
 
 /** Reads how the messages of one socket came. */
-export class Deliveries {
+export class MetadataReader {
   readonly #names: Names;
   readonly #family: number;
   readonly #localPort: () => number;
   #host: Host | undefined;
-  #way: Way | undefined;
+  #packetInfo: PacketInfo | undefined;
   /** Dropped since the socket was opened, as far as messages have told. */
   drops = 0;
   /** Dropped by the sockets before this one, whose counts start again. */
@@ -41,42 +41,43 @@ export class Deliveries {
   }
 
   /** How message `index` came. */
-  read(abouts: Int32Array, index: number): Metadata {
+  read(metadata: Int32Array, index: number): Metadata {
     const start = index * at.words;
     this.#host ??= { names: this.#names, family: this.#family, port: this.#localPort() };
-    if (!this.#way?.matches(abouts, start)) this.#way = new Way(this.#host, abouts, start);
-    const drops = this.#before + ((abouts[start + at.drops] ?? 0) >>> 0);
+    if (!this.#packetInfo?.matches(metadata, start))
+      this.#packetInfo = new PacketInfo(this.#host, metadata, start);
+    const drops = this.#before + ((metadata[start + at.drops] ?? 0) >>> 0);
     const lostBefore = drops > this.drops ? drops - this.drops : 0;
     if (lostBefore > 0) this.drops = drops;
-    return new NativeDelivery(
-      this.#way,
-      abouts[start + at.ttl] ?? -1,
-      abouts[start + at.tos] ?? -1,
-      (abouts[start + at.seconds] ?? 0) >>> 0,
-      abouts[start + at.nanoseconds] ?? 0,
+    return new MessageMetadata(
+      this.#packetInfo,
+      metadata[start + at.ttl] ?? -1,
+      metadata[start + at.tos] ?? -1,
+      (metadata[start + at.seconds] ?? 0) >>> 0,
+      metadata[start + at.nanoseconds] ?? 0,
       lostBefore,
     );
   }
 }
 
 /** What the messages share that came to the same address by the same interface, taken apart when it is asked for. */
-class Way {
+class PacketInfo {
   readonly #host: Host;
   readonly #numbers: Int32Array;
   #destination: Endpoint | undefined;
   #interface: string | undefined;
   #answer: Ancillary | undefined;
 
-  constructor(host: Host, abouts: Int32Array, start: number) {
+  constructor(host: Host, metadata: Int32Array, start: number) {
     this.#host = host;
-    this.#numbers = abouts.slice(start, start + at.drops);
+    this.#numbers = metadata.slice(start, start + at.drops);
   }
 
-  matches(abouts: Int32Array, start: number): boolean {
+  matches(metadata: Int32Array, start: number): boolean {
     const own = this.#numbers;
-    if (own[at.interface] !== abouts[start + at.interface]) return false;
+    if (own[at.interface] !== metadata[start + at.interface]) return false;
     for (let index: number = at.family; index < at.drops; index++)
-      if (own[index] !== abouts[start + index]) return false;
+      if (own[index] !== metadata[start + index]) return false;
     return true;
   }
 
@@ -135,8 +136,8 @@ class Way {
   }
 }
 
-class NativeDelivery implements Metadata {
-  readonly #way: Way;
+class MessageMetadata implements Metadata {
+  readonly #packetInfo: PacketInfo;
   readonly #ttl: number;
   readonly #tos: number;
   readonly #seconds: number;
@@ -144,8 +145,15 @@ class NativeDelivery implements Metadata {
   readonly lostBefore: number;
   #timestamp: bigint | undefined;
 
-  constructor(way: Way, ttl: number, tos: number, seconds: number, nanoseconds: number, lostBefore: number) {
-    this.#way = way;
+  constructor(
+    packetInfo: PacketInfo,
+    ttl: number,
+    tos: number,
+    seconds: number,
+    nanoseconds: number,
+    lostBefore: number,
+  ) {
+    this.#packetInfo = packetInfo;
     this.#ttl = ttl;
     this.#tos = tos;
     this.#seconds = seconds;
@@ -154,11 +162,11 @@ class NativeDelivery implements Metadata {
   }
 
   get destination(): Endpoint | undefined {
-    return this.#way.destination;
+    return this.#packetInfo.destination;
   }
 
   get interface(): string | undefined {
-    return this.#way.interface;
+    return this.#packetInfo.interface;
   }
 
   get ttl(): number | undefined {
@@ -175,13 +183,13 @@ class NativeDelivery implements Metadata {
   }
 
   get answer(): Ancillary | undefined {
-    return this.#way.answer;
+    return this.#packetInfo.answer;
   }
 
-  get following(): Metadata {
+  get withoutLoss(): Metadata {
     return this.lostBefore === 0
       ? this
-      : new NativeDelivery(this.#way, this.#ttl, this.#tos, this.#seconds, this.#nanoseconds, 0);
+      : new MessageMetadata(this.#packetInfo, this.#ttl, this.#tos, this.#seconds, this.#nanoseconds, 0);
   }
 }
 

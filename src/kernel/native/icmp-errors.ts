@@ -5,10 +5,10 @@ import type { Unreachable } from "../../core/ledger/reports.js";
 import type { Addon } from "./addon.js";
 import { layout } from "./layout.js";
 import type { Names } from "./names.js";
-import { takePeerError, takeReports } from "./reports.js";
+import { takePeerError, readErrorQueue } from "./error-queue.js";
 
 /** What the next call fails with. */
-export interface Refusal {
+export interface PendingError {
   readonly errno: number;
   readonly code: string;
   /** What ICMP said; `undefined` where that is not known. */
@@ -16,11 +16,11 @@ export interface Refusal {
 }
 
 /** What ICMP told one socket: told on as events, and kept where it is the error of the next call. */
-export class News {
+export class IcmpErrors {
   readonly #addon: Addon;
   readonly #names: Names;
   readonly #tell: (event: LedgerEvent) => void;
-  #refusal: Refusal | undefined;
+  #pending: PendingError | undefined;
   /** The last report about the connected peer, until an error is made of it. */
   #said: Unreachable | undefined;
 
@@ -36,22 +36,22 @@ export class News {
    * @returns whether the next call about the peer is to fail now.
    */
   take(peer: Endpoint | undefined): boolean {
-    if (this.#addon.reports.numbers[layout.reportsHead.count] === 0) return false;
-    for (const event of takeReports(this.#addon, this.#names, peer)) {
+    if (this.#addon.errorQueue.numbers[layout.errorQueueHead.count] === 0) return false;
+    for (const event of readErrorQueue(this.#addon, this.#names, peer)) {
       if (event.type === "unreachable" && peer && event.report.destination === peer)
         this.#said = event.report;
       this.#tell(event);
     }
     const errno = takePeerError(this.#addon);
     if (errno === 0) return false;
-    this.#refusal = { errno, code: codeOf(errno), text: this.text() };
+    this.#pending = { errno, code: codeOf(errno), text: this.text() };
     return true;
   }
 
   /** What this call fails with, and no later one; `undefined` where it does not. */
-  takeRefusal(): Refusal | undefined {
-    const refusal = this.#refusal;
-    this.#refusal = undefined;
+  takePendingError(): PendingError | undefined {
+    const refusal = this.#pending;
+    this.#pending = undefined;
     return refusal;
   }
 
@@ -66,6 +66,6 @@ export class News {
 
   /** There is another peer now, or none: what was said of the one before fails no call. */
   forgetPeer(): void {
-    this.#refusal = this.#said = undefined;
+    this.#pending = this.#said = undefined;
   }
 }

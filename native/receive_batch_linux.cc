@@ -1,4 +1,4 @@
-#include "inbox.h"
+#include "receive_batch.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -25,77 +25,77 @@ int IntegerOf(const cmsghdr* control) {
   return value;
 }
 
-void ReadIPv4(const cmsghdr* control, About* about) {
+void ReadIPv4(const cmsghdr* control, MessageMetadata* metadata) {
   switch (control->cmsg_type) {
     case IP_PKTINFO: {
       in_pktinfo info;
       memcpy(&info, CMSG_DATA(control), sizeof info);
-      about->interface = info.ipi_ifindex;
-      about->family = AF_INET;
-      memcpy(about->destination, &info.ipi_addr, sizeof info.ipi_addr);
-      memcpy(about->source, &info.ipi_spec_dst, sizeof info.ipi_spec_dst);
+      metadata->interface = info.ipi_ifindex;
+      metadata->family = AF_INET;
+      memcpy(metadata->destination, &info.ipi_addr, sizeof info.ipi_addr);
+      memcpy(metadata->source, &info.ipi_spec_dst, sizeof info.ipi_spec_dst);
       return;
     }
     case IP_TTL:
-      about->ttl = IntegerOf(control);
+      metadata->ttl = IntegerOf(control);
       return;
     case IP_TOS:
-      about->tos = *CMSG_DATA(control);
+      metadata->tos = *CMSG_DATA(control);
       return;
   }
 }
 
-void ReadIPv6(const cmsghdr* control, About* about) {
+void ReadIPv6(const cmsghdr* control, MessageMetadata* metadata) {
   switch (control->cmsg_type) {
     case IPV6_PKTINFO: {
       in6_pktinfo info;
       memcpy(&info, CMSG_DATA(control), sizeof info);
       // What came over IPv4 says so itself, and what it says is more.
       if (IN6_IS_ADDR_V4MAPPED(&info.ipi6_addr)) return;
-      about->interface = static_cast<int32_t>(info.ipi6_ifindex);
-      about->family = AF_INET6;
-      memcpy(about->destination, &info.ipi6_addr, sizeof info.ipi6_addr);
+      metadata->interface = static_cast<int32_t>(info.ipi6_ifindex);
+      metadata->family = AF_INET6;
+      memcpy(metadata->destination, &info.ipi6_addr, sizeof info.ipi6_addr);
       return;
     }
     case IPV6_HOPLIMIT:
-      about->ttl = IntegerOf(control);
+      metadata->ttl = IntegerOf(control);
       return;
     case IPV6_TCLASS:
-      about->tos = IntegerOf(control);
+      metadata->tos = IntegerOf(control);
       return;
   }
 }
 
-void ReadSocket(const cmsghdr* control, About* about) {
-  if (control->cmsg_type == SO_RXQ_OVFL) memcpy(&about->drops, CMSG_DATA(control), sizeof about->drops);
+void ReadSocket(const cmsghdr* control, MessageMetadata* metadata) {
+  if (control->cmsg_type == SO_RXQ_OVFL) memcpy(&metadata->drops, CMSG_DATA(control), sizeof metadata->drops);
   if (control->cmsg_type == SCM_TIMESTAMPNS) {
     timespec time;
     memcpy(&time, CMSG_DATA(control), sizeof time);
-    about->seconds = static_cast<uint32_t>(time.tv_sec);
-    about->nanoseconds = static_cast<int32_t>(time.tv_nsec);
+    metadata->seconds = static_cast<uint32_t>(time.tv_sec);
+    metadata->nanoseconds = static_cast<int32_t>(time.tv_nsec);
   }
 }
 
 // Reads what the kernel says of a message. Gives the bytes of each datagram but the last; 0 where it merged nothing.
-int ReadControls(msghdr* header, About* about) {
-  *about = {};
-  about->ttl = about->tos = -1;
+int ReadControls(msghdr* header, MessageMetadata* metadata) {
+  *metadata = {};
+  metadata->ttl = metadata->tos = -1;
   int segment = 0;
   for (cmsghdr* each = CMSG_FIRSTHDR(header); each != nullptr; each = CMSG_NXTHDR(header, each)) {
     if (each->cmsg_level == SOL_UDP && each->cmsg_type == UDP_GRO) segment = IntegerOf(each);
-    if (each->cmsg_level == SOL_IP) ReadIPv4(each, about);
-    if (each->cmsg_level == SOL_IPV6) ReadIPv6(each, about);
-    if (each->cmsg_level == SOL_SOCKET) ReadSocket(each, about);
+    if (each->cmsg_level == SOL_IP) ReadIPv4(each, metadata);
+    if (each->cmsg_level == SOL_IPV6) ReadIPv6(each, metadata);
+    if (each->cmsg_level == SOL_SOCKET) ReadSocket(each, metadata);
   }
   return segment;
 }
 
 }  // namespace
 
-Inbox::Inbox(uint8_t* slab, int32_t* lengths, int32_t* segments, uint8_t* names, About* abouts)
-    : lengths_(lengths), segments_(segments), abouts_(abouts) {
+ReceiveBatch::ReceiveBatch(uint8_t* slab, int32_t* lengths, int32_t* segments, uint8_t* names, MessageMetadata* metadata)
+    : lengths_(lengths), segments_(segments), metadata_(metadata) {
   memset(messages_, 0, sizeof messages_);
-  for (size_t i = 0; i < kReceiveBatch; i++) {
+  for (size_t i = 0; i < kMaxReceived; i++) {
     slots_[i] = {slab + kSlotBytes * i, kSlotBytes};
     msghdr& header = messages_[i].msg_hdr;
     header.msg_name = names + kNameBytes * i;
@@ -107,7 +107,7 @@ Inbox::Inbox(uint8_t* slab, int32_t* lengths, int32_t* segments, uint8_t* names,
   }
 }
 
-int Inbox::Receive(int fd, const uint8_t* peer, Reports& reports) {
+int ReceiveBatch::Receive(int fd, const uint8_t* peer, ErrorQueue& error_queue) {
   more_ = false;
   for (int round = 0; round < kMostRounds; round++) {
     int count = ReadMessages(fd);
@@ -115,11 +115,11 @@ int Inbox::Receive(int fd, const uint8_t* peer, Reports& reports) {
     int error = errno;
     if (error == EAGAIN) return 0;
     if (!MayBeIcmp(error)) return -error;
-    Reports::Found found = reports.Drain(fd, peer);
+    ErrorQueue::Found found = error_queue.Drain(fd, peer);
     if (found.peer_error != 0) return -found.peer_error;
     if (!found.all) break;
     if (found.icmp > 0) continue;
-    reports.AddUnknown(error);
+    error_queue.AddUnknown(error);
     if (peer) return -error;
   }
   more_ = true;
@@ -127,7 +127,7 @@ int Inbox::Receive(int fd, const uint8_t* peer, Reports& reports) {
 }
 
 // Gives how many messages there were, or -1 with errno.
-int Inbox::ReadMessages(int fd) {
+int ReceiveBatch::ReadMessages(int fd) {
   int count;
   do {
     count = recvmmsg(fd, messages_, static_cast<unsigned>(batch_), MSG_DONTWAIT, nullptr);
@@ -138,14 +138,14 @@ int Inbox::ReadMessages(int fd) {
   for (int i = 0; i < count; i++) {
     msghdr& header = messages_[i].msg_hdr;
     int length = static_cast<int>(messages_[i].msg_len);
-    int segment = ReadControls(&header, &abouts_[i]);
+    int segment = ReadControls(&header, &metadata_[i]);
     lengths_[i] = length;
     segments_[i] = segment < length ? segment : 0;
     if (length > kLargeBytes) large = true;
     header.msg_namelen = kNameBytes;
     header.msg_controllen = kControlBytes;
   }
-  batch_ = large ? kLargeBatch : kReceiveBatch;
+  batch_ = large ? kLargeBatch : kMaxReceived;
   return count;
 }
 

@@ -8,40 +8,40 @@
 
 namespace datagram {
 
-// Reports that are held until JavaScript has read them.
-constexpr int kMostReports = 256;
+// ErrorQueue that are held until JavaScript has read them.
+constexpr int kMaxIcmpErrors = 256;
 
 // One ICMP error.
-struct Report {
+struct IcmpError {
   int32_t error;    // its errno
   int32_t version;  // 4 or 6, of ICMP; 0 where the kernel kept nothing but the errno
   int32_t type;
   int32_t code;
 };
 // JavaScript reads both as an Int32Array: layout.cc.
-static_assert(sizeof(Report) == 4 * sizeof(int32_t));
+static_assert(sizeof(IcmpError) == 4 * sizeof(int32_t));
 
-struct ReportsHead {
-  int32_t count;        // set to 0 by JavaScript, once it has read the reports
+struct ErrorQueueHead {
+  int32_t count;        // set to 0 by JavaScript after it has read the errors
   int32_t refused_mtu;  // the MTU over which this host refused the last send; 0 where it did not
   int32_t peer_error;   // what the next call about the connected peer fails with; set to 0 by JavaScript
 };
-static_assert(sizeof(ReportsHead) == 3 * sizeof(int32_t));
+static_assert(sizeof(ErrorQueueHead) == 3 * sizeof(int32_t));
 
 // What the sockets of one thread were told. Read by JavaScript after each call that may fill it.
-class Reports {
+class ErrorQueue {
  public:
   // What a look into the queue of one socket found.
   struct Found {
-    int icmp = 0;        // reports of ICMP
+    int icmp = 0;        // ICMP errors
     int peer_error = 0;  // the errno of the last that said that the connected peer is not reached
     bool all = false;    // nothing is left
   };
 
-  // A head and kMostReports reports; for each the names of destination and sender, kNameBytes apart. The memory must outlive
-  // the reports. A name of family 0 is unknown.
-  Reports(int32_t* numbers, uint8_t* names)
-      : head_(reinterpret_cast<ReportsHead*>(numbers)), reports_(reinterpret_cast<Report*>(head_ + 1)), names_(names) {}
+  // A head and kMaxIcmpErrors errors; for each the names of destination and sender, kNameBytes apart. The memory must outlive
+  // the queue. A name of family 0 is unknown.
+  ErrorQueue(int32_t* numbers, uint8_t* names)
+      : head_(reinterpret_cast<ErrorQueueHead*>(numbers)), icmp_errors_(reinterpret_cast<IcmpError*>(head_ + 1)), names_(names) {}
   // Empties the queue of a socket, as far as there is room. `peer` is its connected peer, null where there is none.
   Found Drain(int fd, const uint8_t* peer);
   // The same when no call has failed yet: takes the error that waits without an entry in the queue, too.
@@ -58,8 +58,8 @@ class Reports {
   bool Read(int fd, const uint8_t* peer, Found* found);
   uint8_t* NameOf(int report, int which) { return names_ + kNameBytes * static_cast<size_t>(report * 2 + which); }
 
-  ReportsHead* head_;
-  Report* reports_;
+  ErrorQueueHead* head_;
+  IcmpError* icmp_errors_;
   uint8_t* names_;
 };
 

@@ -35,12 +35,12 @@ const ipv4Metadata = [IP_PKTINFO, IP_RECVTTL, IP_RECVTOS, SO_TIMESTAMPNS, SO_RXQ
 const ipv6Metadata = [IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS];
 
 /** Has ICMP errors kept in the error queue. An IPv6 socket has IPv4 peers too (`::ffff:`), and theirs want an option of their own. */
-export function askForErrors(handle: Handle, family: Family): number {
+export function enableErrorQueue(handle: Handle, family: Family): number {
   return setAll(handle, family === AF_INET ? [IP_RECVERR] : [IP_RECVERR, IPV6_RECVERR], 1);
 }
 
 /** Has each message say how it came. */
-export function askForMetadata(handle: Handle, family: Family): number {
+export function enableMetadata(handle: Handle, family: Family): number {
   return setAll(handle, family === AF_INET ? ipv4Metadata : [...ipv4Metadata, ...ipv6Metadata], 1);
 }
 
@@ -66,10 +66,10 @@ export function withProbing(handle: Handle, family: Family, send: () => number):
 }
 
 /** What this kernel can tell, as a socket shows that is not used for anything else. */
-export function knowledge(probe: Handle): { icmpErrors: Capability; packetInfo: Capability } {
+export function reportingCapabilities(probe: Handle): { icmpErrors: Capability; packetInfo: Capability } {
   return {
-    icmpErrors: judge(askForErrors(probe, AF_INET)),
-    packetInfo: judge(askForMetadata(probe, AF_INET)),
+    icmpErrors: judge(enableErrorQueue(probe, AF_INET)),
+    packetInfo: judge(enableMetadata(probe, AF_INET)),
   };
 }
 

@@ -6,20 +6,20 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "reports.h"
+#include "error_queue.h"
 #include "socket.h"
 
 namespace datagram {
 
 // Messages that one receive asks for; fewer while they are large, so that they stay in the cache until they are copied.
-constexpr int kReceiveBatch = 32;
+constexpr int kMaxReceived = 32;
 constexpr int kLargeBatch = 8;
 constexpr int kLargeBytes = 16384;
 // A slot holds any message.
 constexpr size_t kSlotBytes = 65536;
 
 // How a message came, where the socket asks for it: 0 is unknown, but of the TTL and the TOS, where -1 is.
-struct About {
+struct MessageMetadata {
   int32_t interface;       // its index
   int32_t ttl;             // 0 to 255
   int32_t tos;             // 0 to 255
@@ -31,17 +31,17 @@ struct About {
   int32_t nanoseconds;
 };
 // JavaScript reads it as an Int32Array: layout.cc.
-static_assert(sizeof(About) == 12 * sizeof(int32_t));
+static_assert(sizeof(MessageMetadata) == 12 * sizeof(int32_t));
 
-// Where receives put what they find: one slot of each array a message. The memory must outlive the inbox.
-class Inbox {
+// Where receives put what they find: one slot of each array a message. The memory must outlive the batch.
+class ReceiveBatch {
  public:
-  // A slab of kReceiveBatch slots of kSlotBytes; the bytes of each message; the bytes of each datagram of a merged run
+  // A slab of kMaxReceived slots of kSlotBytes; the bytes of each message; the bytes of each datagram of a merged run
   // but the last, 0 where the message is one datagram; the sender of each, kNameBytes apart; how each came.
-  Inbox(uint8_t* slab, int32_t* lengths, int32_t* segments, uint8_t* names, About* abouts);
+  ReceiveBatch(uint8_t* slab, int32_t* lengths, int32_t* segments, uint8_t* names, MessageMetadata* metadata);
   // Gives how many messages there were; 0 when nothing is there. Fails with what ICMP said of the connected peer, `peer`;
-  // what it said of others is in the reports alone.
-  int Receive(int fd, const uint8_t* peer, Reports& reports);
+  // what it said of others is in the error queue alone.
+  int Receive(int fd, const uint8_t* peer, ErrorQueue& error_queue);
   // Whether the last Receive got all that it asked for, so that more may be there.
   bool more() const { return more_; }
 
@@ -51,14 +51,14 @@ class Inbox {
   int ReadMessages(int fd);
 
   bool more_ = false;
-  int batch_ = kReceiveBatch;
+  int batch_ = kMaxReceived;
   int32_t* lengths_;
   int32_t* segments_;
-  About* abouts_;
+  MessageMetadata* metadata_;
   // Written once: after a receive only what the kernel changed is set right.
-  mmsghdr messages_[kReceiveBatch];
-  iovec slots_[kReceiveBatch];
-  alignas(cmsghdr) uint8_t controls_[kReceiveBatch][kControlBytes];
+  mmsghdr messages_[kMaxReceived];
+  iovec slots_[kMaxReceived];
+  alignas(cmsghdr) uint8_t controls_[kMaxReceived][kControlBytes];
 };
 
 }  // namespace datagram

@@ -1,4 +1,4 @@
-#include "reports.h"
+#include "error_queue.h"
 
 #include <errno.h>
 // Before the kernel's header, which leaves out what it finds defined.
@@ -54,13 +54,13 @@ bool MayBeIcmp(int error) {
   }
 }
 
-Reports::Found Reports::Drain(int fd, const uint8_t* peer) {
+ErrorQueue::Found ErrorQueue::Drain(int fd, const uint8_t* peer) {
   Found found;
   while (Read(fd, peer, &found)) continue;
   return found;
 }
 
-void Reports::Look(int fd, const uint8_t* peer) {
+void ErrorQueue::Look(int fd, const uint8_t* peer) {
   Found found = Drain(fd, peer);
   if (found.all) {
     int error = 0;
@@ -77,15 +77,15 @@ void Reports::Look(int fd, const uint8_t* peer) {
   if (found.peer_error != 0) KeepForPeer(found.peer_error);
 }
 
-void Reports::AddUnknown(int error) {
-  if (head_->count == kMostReports) return;
+void ErrorQueue::AddUnknown(int error) {
+  if (head_->count == kMaxIcmpErrors) return;
   memset(NameOf(head_->count, 0), 0, 2 * kNameBytes);
-  reports_[head_->count++] = {error, 0, 0, 0};
+  icmp_errors_[head_->count++] = {error, 0, 0, 0};
 }
 
 // Reads one entry; false when there is none, or no room for it.
-bool Reports::Read(int fd, const uint8_t* peer, Found* found) {
-  if (head_->count == kMostReports) return false;
+bool ErrorQueue::Read(int fd, const uint8_t* peer, Found* found) {
+  if (head_->count == kMaxIcmpErrors) return false;
   uint8_t* destination = NameOf(head_->count, 0);
   uint8_t* from = NameOf(head_->count, 1);
   memset(destination, 0, 2 * kNameBytes);
@@ -117,7 +117,7 @@ bool Reports::Read(int fd, const uint8_t* peer, Found* found) {
   if (offender->sa_family == AF_INET6) memcpy(from, offender, sizeof(sockaddr_in6));
   int code = static_cast<int>(error->ee_errno);
   int version = error->ee_origin == SO_EE_ORIGIN_ICMP ? 4 : 6;
-  reports_[head_->count++] = {code, version, error->ee_type, error->ee_code};
+  icmp_errors_[head_->count++] = {code, version, error->ee_type, error->ee_code};
   found->icmp++;
   if (peer && code != EMSGSIZE && IsPeer(destination, peer)) found->peer_error = code;
   return true;
