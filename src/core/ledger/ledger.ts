@@ -162,6 +162,11 @@ export class Ledger {
     this.#above?.truncated();
   }
 
+  /** Datagrams sent so far. */
+  get sentDatagrams(): number {
+    return this.#sent;
+  }
+
   /** How many the kernel is known to have dropped so far. */
   get droppedKernel(): number {
     return this.#droppedKernel ?? 0;

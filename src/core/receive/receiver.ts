@@ -16,6 +16,8 @@ const clockEvery = 32;
 export interface ReceiverHost {
   readonly driver: Driver;
   readonly clock: Clock;
+  /** Datagrams that this socket has sent so far. */
+  readonly sentDatagrams: number;
   /** Whether `arrived` wants to be told. */
   readonly tapped: boolean;
   /** Datagrams were read, and none of them is handed out yet. */
@@ -54,6 +56,8 @@ export class Receiver {
   readonly #host: ReceiverHost;
   readonly #waiters = new Set<Waiter>();
   #more = false;
+  /** `sentDatagrams` when the driver was asked last. */
+  #sentBefore = 0;
   #credit = turnDatagrams;
   #sinceClock = 0;
   /** `NaN` until the clock is looked at for the first time in a turn. */
@@ -84,7 +88,7 @@ export class Receiver {
       return undefined;
     }
     if (this.#waiters.size === 0 && this.#credit > 0 && !this.#closed) {
-      const error = this.inbox.empty && (this.#more || timeoutMs === 0) ? this.#look() : undefined;
+      const error = this.inbox.empty && this.#mayFind(timeoutMs) ? this.#look() : undefined;
       if (error) {
         fail(error);
         return undefined;
@@ -97,6 +101,14 @@ export class Receiver {
     if (!this.#closed) return this.#enlist(wait, serve, fail);
     fail(closedWhileWaiting(wait.syscall));
     return undefined;
+  }
+
+  /**
+   * Whether a call looks before it waits. After a send it does: an answer is often there already, and one system call that
+   * finds nothing costs less than a turn of the event loop.
+   */
+  #mayFind(timeoutMs: number | null): boolean {
+    return this.#more || timeoutMs === 0 || this.#host.sentDatagrams !== this.#sentBefore;
   }
 
   /** Whether a call that comes now is served at once, and needs none of what waiting takes. */
@@ -224,6 +236,7 @@ export class Receiver {
     this.#kept = undefined;
     if (error) return error;
     this.#calling = true;
+    this.#sentBefore = this.#host.sentDatagrams;
     try {
       this.#more = this.#host.driver.receive(this.inbox);
     } catch (thrown) {

@@ -244,6 +244,10 @@ export class Engine implements SenderHost, ReceiverHost {
     };
   }
 
+  get sentDatagrams(): number {
+    return this.ledger.sentDatagrams;
+  }
+
   get tapped(): boolean {
     return this.#taps.size > 0;
   }
