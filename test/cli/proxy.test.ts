@@ -217,6 +217,7 @@ test("a target by its name that has another address is told of, with its clients
   );
 });
 
+// semantics: relay-circle-outside
 test("a circle of two commands ends when their clients are as many as may be, and is told of", async (t) => {
   const [one, other] = [await freePort(t), await freePort(t)];
   const first = await relay(t, `127.0.0.1:${other}`, ["--clients", "40"], String(one));

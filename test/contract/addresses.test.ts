@@ -16,6 +16,7 @@ const calls: readonly (readonly [
 ];
 
 for (const [ip, family] of families) {
+  // semantics: address-forms
   contract(`calls take an Address, a pair and { address, port } over ${ip}`, async ({ bound }) => {
     const [sender, receiver] = [await bound(family), await bound(family)];
     const { host, port } = receiver.getsockname();
@@ -28,6 +29,7 @@ for (const [ip, family] of families) {
     expect(sender.getpeername().equals(receiver.getsockname())).toBe(true);
   });
 
+  // semantics: address-out
   contract(`what comes out over ${ip} is a frozen Address`, async ({ bound }) => {
     const [sender, receiver] = [await bound(family), await bound(family)];
     await sender.sendto("hello", receiver.getsockname());
@@ -45,6 +47,7 @@ for (const [ip, family] of families) {
   });
 }
 
+// semantics: address-out
 contract("IPv6 addresses may be written in any way, and come out in one", async ({ bound }) => {
   const [sender, receiver] = [await bound(AF_INET6), await bound(AF_INET6)];
   await sender.sendto("hello", ["0:0:0:0:0:0:0:1", receiver.getsockname().port]);
@@ -53,6 +56,7 @@ contract("IPv6 addresses may be written in any way, and come out in one", async 
 });
 
 for (const [name, call] of calls) {
+  // semantics: bad-port
   contract(`${name} refuses a port out of range before any system call`, async ({ localhost, socket }) => {
     const s = socket();
     for (const port of [-1, 65_536, 1.5, NaN, Infinity]) {
@@ -63,6 +67,7 @@ for (const [name, call] of calls) {
     expect(s.stats().sendErrors).toEqual({});
   });
 
+  // semantics: bad-address
   contract(`${name} refuses what is not an address with a TypeError`, async ({ localhost, socket }) => {
     const s = socket();
     const host = localhost();
@@ -80,6 +85,7 @@ for (const [name, call] of calls) {
     expect(s.getsockname().port).toBe(0);
   });
 
+  // semantics: other-family
   contract(
     `${name} refuses an address of the other family with EAFNOSUPPORT`,
     async ({ localhost, socket }) => {
@@ -95,6 +101,7 @@ for (const [name, call] of calls) {
     },
   );
 
+  // semantics: bad-address
   contract(`${name} refuses what can be no host with ERR_OUT_OF_RANGE`, async ({ socket }) => {
     const s = socket();
     for (const host of ["two words", "nul\0", "127.0.0.1/8", "[::1]", "x".repeat(254), "%lo"]) {
@@ -107,6 +114,7 @@ for (const [name, call] of calls) {
 }
 
 for (const [name, call] of calls.filter(([each]) => each !== "bind")) {
+  // semantics: port-zero
   contract(`${name} refuses port 0 with EINVAL`, async ({ localhost, socket }) => {
     const s = socket();
     await expect(failure(call(s, [localhost(), 0]))).resolves.toMatchObject({ code: "EINVAL", port: 0 });
@@ -114,6 +122,7 @@ for (const [name, call] of calls.filter(([each]) => each !== "bind")) {
   });
 }
 
+// semantics: no-address
 contract("sendto null is refused with a TypeError, connected or not", async ({ bound, socket }) => {
   const [peer, client] = [await bound(), socket()];
   for (let round = 0; round < 2; round++) {
@@ -122,6 +131,7 @@ contract("sendto null is refused with a TypeError, connected or not", async ({ b
   }
 });
 
+// semantics: scope-unknown
 contract("a scope that is no interface here is ENODEV, never ignored", async ({ socket }) => {
   for (const call of [
     (s: Socket) => s.bind(["::1%nosuch", 0]),

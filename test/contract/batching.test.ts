@@ -11,6 +11,7 @@ const burst = 1024;
 /** Datagrams for which any receive buffer has room. */
 const unread = 400;
 
+// semantics: send-system-calls
 contract(
   "1,024 equal datagrams to one peer take a few system calls, by sendMany",
   async ({ bound }) => {
@@ -21,6 +22,7 @@ contract(
   "batching",
 );
 
+// semantics: send-system-calls
 contract(
   "1,024 equal datagrams to one peer take a few system calls, by sendto in one tick",
   async ({ bound }) => {
@@ -32,6 +34,7 @@ contract(
 );
 
 for (const call of ["sendMany", "sendto in one tick"] as const) {
+  // semantics: send-system-calls
   contract(
     `1,000 datagrams to 10 peers in turn take a few system calls, by ${call}`,
     async ({ bound }) => {
@@ -53,6 +56,7 @@ for (const [call, read] of [
   ["recvMany", readMany],
   ["for await", iterate],
 ] as const) {
+  // semantics: receive-system-calls
   contract(
     `400 datagrams sent at once are read in far fewer system calls, by ${call}`,
     async ({ bound }) => {
@@ -71,6 +75,7 @@ for (const [call, read] of [
   );
 }
 
+// semantics: send-system-calls
 contract(
   "a driver that makes one system call a datagram counts none of them: undefined, not 0",
   async ({ bound }) => {
@@ -84,6 +89,7 @@ contract(
   "no batching",
 );
 
+// semantics: send-system-calls
 contract(
   "system calls are counted from 0, and no segmented send was refused without a reason",
   async ({ bound }) => {

@@ -6,11 +6,13 @@ import { contract, failure, families, soon, texts } from "./world.js";
 for (const [ip, family] of families) {
   const any = family === AF_INET ? "0.0.0.0" : "::";
 
+  // semantics: name-before-bind
   contract(`getsockname() of an unbound socket is every interface at port 0 over ${ip}`, ({ socket }) => {
     const { host, port, family: of } = socket(family).getsockname();
     expect([host, port, of]).toEqual([any, 0, family]);
   });
 
+  // semantics: first-send-binds
   contract(
     `the first sendto over ${ip} binds an ephemeral port, which then stays`,
     async ({ bound, socket }) => {
@@ -28,6 +30,7 @@ for (const [ip, family] of families) {
     },
   );
 
+  // semantics: bind-port-zero
   contract(`bind to port 0 over ${ip} chooses a free one`, async ({ bound, localhost }) => {
     const [one, other] = [(await bound(family)).getsockname(), (await bound(family)).getsockname()];
     expect([one.host, other.host]).toEqual([localhost(family), localhost(family)]);
@@ -35,6 +38,7 @@ for (const [ip, family] of families) {
     expect(one.port).not.toBe(other.port);
   });
 
+  // semantics: bind-every-interface
   contract(`bind to host "" over ${ip} is every interface`, async ({ bound, localhost, socket }) => {
     const [receiver, sender] = [socket(family), await bound(family)];
     await receiver.bind(["", 0]);
@@ -44,6 +48,7 @@ for (const [ip, family] of families) {
     expect(await texts(receiver, 1)).toEqual(["hello"]);
   });
 
+  // semantics: port-taken
   contract(`bind to a taken port over ${ip} is EADDRINUSE, naming the address`, async ({ bound, socket }) => {
     const { host, port } = (await bound(family)).getsockname();
     const error = await failure(socket(family).bind([host, port]));
@@ -54,6 +59,7 @@ for (const [ip, family] of families) {
     expect(error.message).toContain("SO_REUSEADDR lets several sockets receive one group");
   });
 
+  // semantics: address-elsewhere
   contract(`bind to an address that is not here over ${ip} is EADDRNOTAVAIL, naming it`, async (world) => {
     const address = world.elsewhere(family);
     const error = await failure(world.socket(family).bind([address, 9000]));
@@ -62,6 +68,7 @@ for (const [ip, family] of families) {
   });
 }
 
+// semantics: receive-before-bind
 contract("recvfrom on an unbound socket waits, and the first send binds it", async ({ bound, socket }) => {
   const [server, client] = [await bound(), socket()];
   const answer = client.recvfrom(64, soon);
@@ -73,6 +80,7 @@ contract("recvfrom on an unbound socket waits, and the first send binds it", asy
   expect(source.equals(server.getsockname())).toBe(true);
 });
 
+// semantics: bind-twice
 contract("bind twice is EINVAL, and the first address stays", async ({ bound, localhost }) => {
   const twice = await bound();
   const first = twice.getsockname();
@@ -83,12 +91,14 @@ contract("bind twice is EINVAL, and the first address stays", async ({ bound, lo
   expect(twice.getsockname().equals(first)).toBe(true);
 });
 
+// semantics: bind-twice
 contract("bind after the first send is EINVAL", async ({ localhost, nobody, socket }) => {
   const sender = socket();
   await sender.sendto("hello", await nobody());
   await expect(failure(sender.bind([localhost(), 0]))).resolves.toMatchObject({ code: "EINVAL" });
 });
 
+// semantics: port-taken
 contract("a socket whose bind failed can be bound elsewhere", async ({ bound, localhost, socket }) => {
   const [taken, later] = [await bound(), socket()];
   await failure(later.bind(taken.getsockname()));
@@ -98,6 +108,7 @@ contract("a socket whose bind failed can be bound elsewhere", async ({ bound, lo
   expect(await texts(later, 1)).toEqual(["hello"]);
 });
 
+// semantics: close-frees-port
 contract("close() frees the port", async ({ bound, socket }) => {
   const first = await bound();
   const address = first.getsockname();

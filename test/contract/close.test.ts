@@ -25,6 +25,7 @@ const calls: readonly (readonly [name: string, call: (s: Socket) => unknown])[] 
 ];
 
 for (const [name, call] of calls) {
+  // semantics: closed
   contract(`${name} after close() is EBADF`, async ({ bound }) => {
     const closed = await bound();
     await closed.close();
@@ -35,6 +36,7 @@ for (const [name, call] of calls) {
   });
 }
 
+// semantics: closed
 contract("close() twice is fine, and closed tells of it", async ({ bound, socket }) => {
   for (const opened of [await bound(), socket()]) {
     expect(opened.closed).toBe(false);
@@ -45,6 +47,7 @@ contract("close() twice is fine, and closed tells of it", async ({ bound, socket
   }
 });
 
+// semantics: close-receives
 contract("close() while receives wait: each rejects with ECANCELED", async ({ bound, socket }) => {
   for (const receiver of [await bound(), socket()]) {
     const waits = [receiver.recvfrom(64), receiver.recv(64), receiver.recvmsg(), receiver.recvMany(4)];
@@ -61,6 +64,7 @@ contract("close() while receives wait: each rejects with ECANCELED", async ({ bo
   }
 });
 
+// semantics: close-receives
 contract("close() while receives wait with a time or a signal: ECANCELED too, once", async ({ bound }) => {
   const receiver = await bound();
   const abort = new AbortController();
@@ -71,6 +75,7 @@ contract("close() while receives wait with a time or a signal: ECANCELED too, on
   expect((await errors).map(({ code }) => code)).toEqual(["ECANCELED", "ECANCELED", "ECANCELED"]);
 });
 
+// semantics: close-anywhere
 contract("close() in the middle of a bind: the bind is done, or ECANCELED", async ({ localhost, socket }) => {
   const opened = socket();
   const binding = opened.bind([localhost(), 0]).then(
@@ -82,6 +87,7 @@ contract("close() in the middle of a bind: the bind is done, or ECANCELED", asyn
   await expect(failure(opened.bind([localhost(), 0]))).resolves.toMatchObject({ code: "EBADF" });
 });
 
+// semantics: close-anywhere
 contract(
   "close() in the middle of a bind, a connect or a send that waits for a name is ECANCELED",
   async (world) => {
@@ -100,6 +106,7 @@ contract(
   },
 );
 
+// semantics: close-sends
 contract(
   "close() in the middle of a batch: what is queued goes out, what waits for a name does not",
   async (world) => {
@@ -116,6 +123,7 @@ contract(
   },
 );
 
+// semantics: close-anywhere
 contract("close() from inside a receive, a tap or an event harms nobody", async ({ bound }) => {
   const sender = await bound();
   const closers = [
@@ -138,6 +146,7 @@ contract("close() from inside a receive, a tap or an event harms nobody", async 
   }
 });
 
+// semantics: close-anywhere
 contract("close() from inside an abort listener harms nobody", async ({ bound }) => {
   const receiver = await bound();
   const abort = new AbortController();
@@ -149,6 +158,7 @@ contract("close() from inside an abort listener harms nobody", async ({ bound })
   expect(other).toMatchObject({ status: "rejected", reason: { code: "ECANCELED" } });
 });
 
+// semantics: closed
 contract(
   "after close() the ledger can still be read, and the modes still be set",
   async ({ bound, socket }) => {
@@ -162,6 +172,7 @@ contract(
   },
 );
 
+// semantics: close-frees-port
 contract("many sockets open and close at once", async ({ bound }) => {
   const receiver = await bound();
   const senders = await Promise.all(numbered(100).map(() => bound()));
@@ -172,6 +183,7 @@ contract("many sockets open and close at once", async ({ bound }) => {
   expect(new Set(found)).toEqual(new Set(numbered(100)));
 });
 
+// semantics: close-anywhere
 contract("close() from inside a getter of an argument: the call is EBADF", async ({ bound, localhost }) => {
   const closing = <T>(s: Socket, value: T): T => {
     void s.close();
@@ -203,6 +215,7 @@ contract("close() from inside a getter of an argument: the call is EBADF", async
   }
 });
 
+// semantics: close-anywhere
 contract("close() while calls by name wait behind one another: each is ECANCELED", async ({ socket }) => {
   const s = socket();
   const calls = [s.connect(["localhost", 9]), s.connect(["localhost", 10]), s.bind(["localhost", 0])].map(

@@ -15,6 +15,7 @@ import { freshGroup } from "./groups.js";
 import { contract, event, failure, families, numbered, soon, texts, turn } from "./world.js";
 
 for (const [ip, family] of families) {
+  // semantics: connect
   contract(`connect over ${ip}: send goes to the peer, getpeername names it`, async ({ bound, socket }) => {
     const [client, server] = [socket(family), await bound(family)];
     await client.connect(server.getsockname());
@@ -26,6 +27,7 @@ for (const [ip, family] of families) {
     expect(source.host).toBe(server.getsockname().host);
   });
 
+  // semantics: connect-filter
   contract(`other senders' datagrams do not arrive at a connected socket over ${ip}`, async ({ bound }) => {
     const [client, server, other] = [await bound(family), await bound(family), await bound(family)];
     await client.connect(server.getsockname());
@@ -35,6 +37,7 @@ for (const [ip, family] of families) {
     await expect(failure(client.recvfrom(64, { timeoutMs: 0 }))).resolves.toMatchObject({ code: "EAGAIN" });
   });
 
+  // semantics: dissolve
   contract(`connect(null) over ${ip} keeps the address and receives from all again`, async ({ bound }) => {
     const [client, server, other] = [await bound(family), await bound(family), await bound(family)];
     const address = `${client.getsockname()}`;
@@ -50,6 +53,7 @@ for (const [ip, family] of families) {
   });
 }
 
+// semantics: connect-unbound
 contract(
   "connect gives an unbound socket a port, and connect(null) leaves it",
   async ({ bound, localhost, socket }) => {
@@ -65,6 +69,7 @@ contract(
   },
 );
 
+// semantics: connect-earlier
 contract("datagrams that came before connect are still delivered, whoever sent them", async ({ bound }) => {
   const [client, server, other] = [await bound(), await bound(), await bound()];
   await other.sendto("from other", client.getsockname());
@@ -76,6 +81,7 @@ contract("datagrams that came before connect are still delivered, whoever sent t
   expect(await texts(client, 3)).toEqual(["from other", "from server", "later"]);
 });
 
+// semantics: dissolve-earlier
 contract(
   "datagrams that came before connect(null) and before reconnecting are still delivered",
   async ({ bound }) => {
@@ -92,6 +98,7 @@ contract(
   },
 );
 
+// semantics: reconnect
 contract("connecting again moves to the new peer and keeps the port", async ({ bound }) => {
   const [client, one, other] = [await bound(), await bound(), await bound()];
   const { port } = client.getsockname();
@@ -107,6 +114,7 @@ contract("connecting again moves to the new peer and keeps the port", async ({ b
   expect(await texts(client, 1)).toEqual(["answer"]);
 });
 
+// semantics: reconnect
 contract("connecting to the same peer again changes nothing", async ({ bound }) => {
   const [client, server] = [await bound(), await bound()];
   for (let count = 0; count < 3; count++) await client.connect(server.getsockname());
@@ -114,6 +122,7 @@ contract("connecting to the same peer again changes nothing", async ({ bound }) 
   expect((await server.recvmsg(soon)).source.equals(client.getsockname())).toBe(true);
 });
 
+// semantics: connected-sendto
 contract("sendto the peer itself is allowed while connected", async ({ bound }) => {
   const [client, server] = [await bound(), await bound()];
   await client.connect(server.getsockname());
@@ -121,6 +130,7 @@ contract("sendto the peer itself is allowed while connected", async ({ bound }) 
   expect(await texts(server, 1)).toEqual(["hello"]);
 });
 
+// semantics: connected-sendto
 contract(
   "sendto elsewhere is allowed while connected",
   async ({ bound }) => {
@@ -134,6 +144,7 @@ contract(
   "sendtoWhileConnected",
 );
 
+// semantics: connected-sendto
 contract(
   "where sendto elsewhere is not to be had while connected, it is ENOTSUP that names the driver which has it",
   async ({ bound }) => {
@@ -149,6 +160,7 @@ contract(
   "no sendtoWhileConnected",
 );
 
+// semantics: not-connected
 contract("send unconnected is EDESTADDRREQ, getpeername unconnected is ENOTCONN", async ({ bound }) => {
   const [client, server] = [await bound(), await bound()];
   const unconnected = async (): Promise<void> => {
@@ -163,6 +175,7 @@ contract("send unconnected is EDESTADDRREQ, getpeername unconnected is ENOTCONN"
   await unconnected();
 });
 
+// semantics: dissolve-unconnected
 contract("connect(null) of a socket that is not connected does nothing", async ({ bound, socket }) => {
   const [client, server, fresh] = [await bound(), await bound(), socket()];
   const address = client.getsockname();
@@ -173,6 +186,7 @@ contract("connect(null) of a socket that is not connected does nothing", async (
   expect(await texts(server, 1)).toEqual(["hello"]);
 });
 
+// semantics: connect-failed
 contract("a connect that fails leaves the peer as it was", async ({ bound, broadcast }) => {
   const [client, server] = [await bound(), await bound()];
   await client.connect(server.getsockname());
@@ -182,6 +196,7 @@ contract("a connect that fails leaves the peer as it was", async ({ bound, broad
   expect(await texts(server, 1)).toEqual(["hello"]);
 });
 
+// semantics: connect
 contract("two sockets that are connected to each other talk with send and recv alone", async ({ bound }) => {
   const [one, other] = [await bound(), await bound()];
   await Promise.all([one.connect(other.getsockname()), other.connect(one.getsockname())]);
@@ -192,6 +207,7 @@ contract("two sockets that are connected to each other talk with send and recv a
   expect(one.family).toBe(AF_INET);
 });
 
+// semantics: connect-waiting
 contract("a receive call that waits goes on waiting while the peer changes", async ({ bound, socket }) => {
   const [one, other, client] = [await bound(), await bound(), socket()];
   await client.connect(one.getsockname());
@@ -201,6 +217,7 @@ contract("a receive call that waits goes on waiting while the peer changes", asy
   expect((await waiting).toString()).toBe("from the other");
 });
 
+// semantics: dissolve
 contract("options outlive connect(null)", async ({ bound, socket }) => {
   const [server, client] = [await bound(), socket()];
   client.setsockopt(IPPROTO_IP, IP_TTL, 33);
@@ -211,6 +228,7 @@ contract("options outlive connect(null)", async ({ bound, socket }) => {
   expect(client.getsockopt(SOL_SOCKET, SO_BROADCAST)).toBe(1);
 });
 
+// semantics: connect-any
 contract(
   "getpeername names the address that the kernel chose for 0.0.0.0",
   async ({ bound, localhost, socket }) => {
@@ -220,6 +238,7 @@ contract(
   },
 );
 
+// semantics: dissolve-unconnected
 contract("connect(null) of an unbound socket does not bind it", async ({ localhost, socket }) => {
   const s = socket();
   await s.connect(null);
@@ -234,6 +253,7 @@ for (const [given, family, told] of [
   ["::1%lo", AF_INET6, "::1"],
   ["::ffff:0.0.0.0", AF_INET6, "::ffff:127.0.0.1"],
 ] as const) {
+  // semantics: connect-any
   contract(`the peer of connect to "${given}" is the one that the kernel names`, async (world) => {
     const [{ port }, s] = [await world.nobody(), world.socket(family)];
     await s.connect([given, port]);
@@ -250,6 +270,7 @@ for (const [given, family, told] of [
   });
 }
 
+// semantics: connect-any
 contract(
   "what ICMP said of a peer that was given as every interface is in the error, and in the event",
   async ({ nobody, socket }) => {
@@ -264,6 +285,7 @@ contract(
   "icmpErrors",
 );
 
+// semantics: connect-waiting
 contract("a receive call that waits on an IPv6 socket goes on waiting after connect(null)", async (world) => {
   const [peer, other, s] = [await world.bound(AF_INET6), await world.bound(AF_INET6), world.socket(AF_INET6)];
   await s.connect(peer.getsockname());
@@ -274,6 +296,7 @@ contract("a receive call that waits on an IPv6 socket goes on waiting after conn
   expect((await waiting).toString()).toBe("to who waits");
 });
 
+// semantics: dissolve
 contract(
   "after connect(null) an IPv6 socket is connected and dissolved again, with its options",
   async (world) => {
@@ -299,6 +322,7 @@ contract(
   },
 );
 
+// semantics: close-counted
 contract("what came before connect(null) and was never read is counted at close", async ({ bound }) => {
   const [s, peer] = [await bound(AF_INET6), await bound(AF_INET6)];
   await s.connect(peer.getsockname());
@@ -310,6 +334,7 @@ contract("what came before connect(null) and was never read is counted at close"
   expect(s.stats().droppedQueue).toBe(9);
 });
 
+// semantics: dissolve-drops
 contract(
   "what the kernel dropped before connect(null) is still counted, and what it drops later is added",
   async ({ bound }) => {
@@ -331,6 +356,7 @@ contract(
   "kernelDropCount",
 );
 
+// semantics: dissolve-warning
 contract(
   "an IPv6 socket that still hears its former peer alone after connect(null) warns, and says why",
   async ({ bound, localhost }) => {

@@ -5,6 +5,7 @@ import { contract } from "./world.js";
 
 const open = (fd: unknown): void => void socket(AF_INET, SOCK_DGRAM, { fd: fd as number }).close();
 
+// semantics: bad-descriptor
 contract("a descriptor that is no number that one can have is refused", () => {
   for (const fd of [-1, 1.5, NaN, 2 ** 31])
     expect(() => open(fd)).toThrow(expect.objectContaining({ code: "ERR_OUT_OF_RANGE" }));
@@ -12,6 +13,7 @@ contract("a descriptor that is no number that one can have is refused", () => {
     expect(() => open(fd)).toThrow(expect.objectContaining({ code: "ERR_INVALID_ARG_TYPE" }));
 });
 
+// semantics: bad-descriptor
 contract(
   "a descriptor that is not open is EBADF that names it",
   () => {
@@ -22,6 +24,7 @@ contract(
   "descriptors",
 );
 
+// semantics: adopted-descriptor
 contract(
   "without the feature, a descriptor is ENOTSUP that names the driver which adopts it",
   () => {

@@ -27,6 +27,7 @@ const refusedByV6Only = expect.objectContaining({
 }) as Error;
 
 for (const spelling of ["its own spelling", "the spelling ::ffff:"] as const) {
+  // semantics: group-mapped
   contract(`an IPv6 socket joins, hears and leaves an IPv4 group in ${spelling}`, async (world) => {
     const { loopback } = world;
     const [receiver, sender] = [world.socket(AF_INET6), await world.bound()];
@@ -47,6 +48,7 @@ for (const spelling of ["its own spelling", "the spelling ::ffff:"] as const) {
   });
 }
 
+// semantics: group-scope
 contract("the scope of a mapped group is its interface", async (world) => {
   const receiver = world.socket(AF_INET6);
   const group = freshGroup(world.socket(AF_INET));
@@ -62,6 +64,7 @@ contract("the scope of a mapped group is its interface", async (world) => {
   await receiver.close();
 });
 
+// semantics: other-family
 contract("no IPv4 address is reached under IPV6_V6ONLY, which the message names", async ({ socket }) => {
   const s = socket(AF_INET6);
   s.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, true);
@@ -73,6 +76,7 @@ contract("no IPv4 address is reached under IPV6_V6ONLY, which the message names"
   expect(await failure(s.connect(["::ffff:127.0.0.1", 9]))).toMatchObject(refused);
 });
 
+// semantics: group-mapped
 contract("an IPv4 group is refused under IPV6_V6ONLY, which the message names", ({ socket, loopback }) => {
   const s = socket(AF_INET6);
   s.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, true);
@@ -82,6 +86,7 @@ contract("an IPv4 group is refused under IPV6_V6ONLY, which the message names", 
   }
 });
 
+// semantics: group-scope
 contract("the scope of an IPv6 group is its interface", async ({ loopback, socket }) => {
   const receiver = socket(AF_INET6);
   await receiver.bind(["", 0]);
@@ -94,6 +99,7 @@ contract("the scope of an IPv6 group is its interface", async ({ loopback, socke
   expect(() => receiver.addMembership(`${group}%nosuch0`)).toThrow(code("ENODEV"));
 });
 
+// semantics: dual-stack-ipv6-options
 contract(
   "TTL and TOS that are set once on an IPv6 socket serve peers of both families",
   async ({ bound, socket }) => {
@@ -110,6 +116,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: dual-stack-ipv4-options
 contract(
   "options of IPv4 on an IPv6 socket are for its IPv4 peers alone",
   async ({ bound, socket }) => {
@@ -131,6 +138,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: dual-stack-ipv6-options
 contract(
   "an IPv6 option that is set is read back as its IPv4 twin, and not the reverse",
   ({ loopback, socket }) => {
@@ -156,6 +164,7 @@ contract(
   "optionReadback",
 );
 
+// semantics: dual-stack-ipv6-options
 contract(
   "IPV6_MULTICAST_IF and IPV6_MULTICAST_HOPS serve IPv4 groups too",
   async ({ loopback, socket }) => {
@@ -172,6 +181,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: dual-stack-ipv6-options
 contract(
   "an option that the driver sets for IPv6 alone makes datagrams to IPv4 ENOTSUP, which names another driver",
   async ({ bound, socket }) => {
@@ -194,6 +204,7 @@ contract(
   "no allOptions",
 );
 
+// semantics: dual-stack-ipv4-options
 contract(
   "an option of IPv4 that the driver cannot set on an IPv6 socket is ENOTSUP, which names another driver",
   ({ socket }) => {
@@ -208,6 +219,7 @@ contract(
   "no allOptions",
 );
 
+// semantics: dual-stack-ipv4-options
 contract("options of IPv4 are refused under IPV6_V6ONLY, which the message names", ({ socket }) => {
   const s = socket(AF_INET6);
   s.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, true);
@@ -218,6 +230,7 @@ contract("options of IPv4 are refused under IPV6_V6ONLY, which the message names
   expect(() => s.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, "lo")).toThrow(refusedByV6Only);
 });
 
+// semantics: sendmsg-fields
 contract(
   "sendmsg to an IPv4 peer of an IPv6 socket names its source, interface, TTL and TOS",
   async ({ bound, loopback, moreHosts, socket }) => {

@@ -125,6 +125,7 @@ const failing: Readonly<Record<string, Failing>> = {
 };
 
 for (const [name, make] of Object.entries(failing)) {
+  // semantics: error-fields
   contract(`${name} tells its code, errno, syscall, address, port, and what happened`, async (world) => {
     const [call, { message, ...told }] = await make(world);
     const error = await failure(call);
@@ -137,6 +138,7 @@ for (const [name, make] of Object.entries(failing)) {
 }
 
 for (const syscall of ["bind", "connect", "sendto"] as const) {
+  // semantics: name-unknown
   contract(`a name that does not resolve: ${syscall} is ENOTFOUND naming the host`, async ({ socket }) => {
     const s = socket();
     const name = [`nosuch-${syscall}.invalid`, 9000] as const;
@@ -149,6 +151,7 @@ for (const syscall of ["bind", "connect", "sendto"] as const) {
   });
 }
 
+// semantics: rejections
 contract(
   "methods that return promises reject and never throw, and no socket emits an error",
   async ({ socket }) => {
@@ -176,6 +179,7 @@ contract(
   },
 );
 
+// semantics: rejections
 contract(
   "a failure that nobody listens for is no event either: not of a send, not of ICMP",
   async (world) => {
@@ -190,6 +194,7 @@ contract(
   },
 );
 
+// semantics: rejections
 contract("what a getter of an argument throws is what the call rejects with", async ({ bound }) => {
   const [s, thrown] = [await bound(), new Error("thrown by the program")];
   const throws = {

@@ -3,6 +3,7 @@ import { expect } from "vitest";
 
 import { contract, numbered, pause, soon } from "./world.js";
 
+// semantics: timeout-polling
 contract("a polling loop with settimeout(0) starves neither timers nor what arrives", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   receiver.setblocking(false);
@@ -37,6 +38,7 @@ const readers: Readonly<Record<string, Read>> = {
 };
 
 for (const [name, read] of Object.entries(readers)) {
+  // semantics: receive-fairness
   contract(
     `unread datagrams read by ${name} let the rest of the program run after a bounded batch`,
     async (world) => {
@@ -52,6 +54,7 @@ for (const [name, read] of Object.entries(readers)) {
     },
   );
 
+  // semantics: receive-fairness
   contract(`a flood read by ${name} lets a timer fire`, async ({ bound }) => {
     const flooded = await bound();
     const [own, sends] = [flooded.getsockname(), [] as Promise<number>[]];
@@ -67,6 +70,7 @@ for (const [name, read] of Object.entries(readers)) {
   });
 }
 
+// semantics: receive-fairness
 contract(
   "calls that wait, served all at once, let the rest of the program run in between",
   async ({ bound }) => {

@@ -19,6 +19,7 @@ const unknown = (field: string, meant?: string): Error =>
 const refused = (call: Promise<unknown>, field: string, meant?: string): Promise<void> =>
   expect(call).rejects.toEqual(unknown(field, meant));
 
+// semantics: unknown-option
 contract("socket() refuses an option that there is not, and names the one that was meant", () => {
   for (const [field, meant] of [
     ["recieveBuffer", "receiveBuffer"],
@@ -39,6 +40,7 @@ contract("socket() refuses an option that there is not, and names the one that w
   );
 });
 
+// semantics: unknown-option
 contract(
   "an option that is inherited is taken, and one that is inherited and unknown is not looked at",
   () => {
@@ -49,6 +51,7 @@ contract(
   },
 );
 
+// semantics: unknown-option
 contract(
   "receive calls refuse an option that there is not, and lose no datagram by it",
   async ({ bound }) => {
@@ -65,6 +68,7 @@ contract(
   },
 );
 
+// semantics: unknown-option
 contract(
   "sendmsg and sendMany refuse a field that there is not before anything is sent",
   async ({ bound }) => {
@@ -81,6 +85,7 @@ contract(
   },
 );
 
+// semantics: unknown-option
 contract("probePathMtu refuses an option that there is not", async ({ bound }) => {
   const s = await bound();
   const call = probePathMtu(s, s.getsockname(), { onprobe: () => undefined } as never);

@@ -2,6 +2,7 @@ import { expect } from "vitest";
 
 import { contract, failure, numbered, soon, texts, turn } from "./world.js";
 
+// semantics: iteration
 contract("for await gives each datagram with its source until close(), a clean end", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   await sender.sendMany(numbered(100), receiver.getsockname());
@@ -13,6 +14,7 @@ contract("for await gives each datagram with its source until close(), a clean e
   expect(found).toEqual(numbered(100));
 });
 
+// semantics: reply
 contract("an echo in one line answers everybody", async ({ bound }) => {
   const [server, clients] = [await bound(), [await bound(), await bound()]];
   const serving = (async () => {
@@ -26,6 +28,7 @@ contract("an echo in one line answers everybody", async ({ bound }) => {
   await expect(serving).resolves.toBeUndefined();
 });
 
+// semantics: iteration
 contract("close() ends an iteration that waits", async ({ bound }) => {
   const receiver = await bound();
   const step = receiver[Symbol.asyncIterator]().next();
@@ -34,6 +37,7 @@ contract("close() ends an iteration that waits", async ({ bound }) => {
   await expect(step).resolves.toEqual({ done: true, value: undefined });
 });
 
+// semantics: iteration
 contract("close() in the middle of a batch ends the iteration there", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   await sender.sendMany(numbered(50), receiver.getsockname());
@@ -44,6 +48,7 @@ contract("close() in the middle of a batch ends the iteration there", async ({ b
   expect(found).toEqual(numbered(10));
 });
 
+// semantics: iteration-break
 contract(
   "break neither closes nor loses: receive calls and iterations go on where it stopped",
   async ({ bound }) => {
@@ -58,6 +63,7 @@ contract(
   },
 );
 
+// semantics: iteration-break
 contract("an error thrown in the loop's body ends the loop, not the socket", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   await sender.sendMany(["1", "2"], receiver.getsockname());
@@ -68,6 +74,7 @@ contract("an error thrown in the loop's body ends the loop, not the socket", asy
   expect(await texts(receiver, 1)).toEqual(["2"]);
 });
 
+// semantics: iteration-busy
 contract("a second reader while an iteration reads is EBUSY, naming who reads", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   await sender.sendto("hello", receiver.getsockname());
@@ -93,6 +100,7 @@ contract("a second reader while an iteration reads is EBUSY, naming who reads", 
   expect(refused).toBe(5);
 });
 
+// semantics: iteration-busy
 contract(
   "while an iteration waits, another reader is refused and takes nothing from it",
   async ({ bound }) => {
@@ -108,6 +116,7 @@ contract(
   },
 );
 
+// semantics: iteration-timeout
 contract("settimeout applies to each step, and the socket can be read on after it", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   receiver.settimeout(0.05);
@@ -123,6 +132,7 @@ contract("settimeout applies to each step, and the socket can be read on after i
   expect(found).toEqual(["1", "2"]);
 });
 
+// semantics: iteration-timeout
 contract("settimeout(0) ends an iteration with EAGAIN when everything is read", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   receiver.settimeout(0);
@@ -135,6 +145,7 @@ contract("settimeout(0) ends an iteration with EAGAIN when everything is read", 
   expect(found).toEqual(numbered(10));
 });
 
+// semantics: iteration-steps
 contract("steps that are asked for together are served in their order", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const iteration = receiver[Symbol.asyncIterator]();
@@ -146,6 +157,7 @@ contract("steps that are asked for together are served in their order", async ({
   await expect(iteration.next()).resolves.toEqual({ done: true, value: undefined });
 });
 
+// semantics: closed
 contract("an iteration that starts after close() is EBADF", async ({ bound }) => {
   const receiver = await bound();
   await receiver.close();
@@ -155,6 +167,7 @@ contract("an iteration that starts after close() is EBADF", async ({ bound }) =>
   await expect(failure(loop())).resolves.toMatchObject({ code: "EBADF" });
 });
 
+// semantics: iteration-return
 contract("return() while a step waits ends that step, and takes no datagram", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const iteration = receiver[Symbol.asyncIterator]();

@@ -48,6 +48,7 @@ const payloads = [9000, 2000, 1400, 64, 1, 65, 0, 700, 64]
   .map((bytes, index) => Buffer.alloc(bytes, index));
 
 for (const [name, read] of Object.entries(reads)) {
+  // semantics: data-kept
   contract(
     `a datagram got by ${name} and kept holds back no more than 32 KiB, if it is smaller`,
     async (world) => {
@@ -62,6 +63,7 @@ for (const [name, read] of Object.entries(reads)) {
     },
   );
 
+  // semantics: data-owned
   contract(`what is written into a datagram got by ${name} changes no other`, async (world) => {
     const [sender, receiver] = [await world.bound(), await world.bound()];
     await sender.sendMany(payloads, receiver.getsockname());
@@ -80,6 +82,7 @@ for (const [name, read] of Object.entries(reads)) {
   });
 }
 
+// semantics: data-owned
 contract("datagrams that are kept stay as they are while 50,000 more arrive", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const to = receiver.getsockname();

@@ -51,6 +51,7 @@ function isSet(
 
 for (const [name, family, level, values, privilege] of kernelOnly) {
   const option = datagram[name] as number;
+  // semantics: option-kernel
   contract(
     `${name} is read back as it was set, or its EPERM names the privilege`,
     async ({ bound }) => {
@@ -64,6 +65,7 @@ for (const [name, family, level, values, privilege] of kernelOnly) {
     "kernelOptions",
   );
 
+  // semantics: option-kernel
   contract(
     `${name} is ENOTSUP that names it and the driver which has it`,
     ({ socket }) => {
@@ -78,6 +80,7 @@ for (const [name, family, level, values, privilege] of kernelOnly) {
   );
 }
 
+// semantics: option-kernel
 contract(
   "SO_MAX_PACING_RATE: without a limit at first; as bytes it is the kernel's unsigned long",
   ({ socket }) => {
@@ -95,6 +98,7 @@ contract(
   "kernelOptions",
 );
 
+// semantics: option-kernel
 contract(
   "SO_NO_CHECK: runs of datagrams arrive all the same, one by one",
   async ({ bound }) => {
@@ -111,6 +115,7 @@ for (const [name, forced, plain] of [
   ["SO_RCVBUFFORCE", datagram.SO_RCVBUFFORCE, datagram.SO_RCVBUF],
   ["SO_SNDBUFFORCE", datagram.SO_SNDBUFFORCE, datagram.SO_SNDBUF],
 ] as const) {
+  // semantics: option-buffer-force
   contract(
     `${name} gives what it is asked for, whatever the system's limit, and cannot be read`,
     ({ socket }) => {
@@ -132,6 +137,7 @@ for (const [name, family] of families) {
   const [level, freebind] =
     family === AF_INET ? [IPPROTO_IP, datagram.IP_FREEBIND] : [IPPROTO_IPV6, datagram.IPV6_FREEBIND];
 
+  // semantics: option-freebind
   contract(
     `FREEBIND over ${name} binds to an address that this host does not have`,
     async ({ elsewhere, socket }) => {
@@ -146,6 +152,7 @@ for (const [name, family] of families) {
   );
 }
 
+// semantics: option-no-port
 contract(
   "IP_BIND_ADDRESS_NO_PORT: bind takes the address, and the first send the port",
   async ({ bound, localhost, moreHosts: [host], socket }) => {
@@ -169,6 +176,7 @@ for (const [name, family] of families) {
   const [level, option] =
     family === AF_INET ? [IPPROTO_IP, datagram.IP_UNICAST_IF] : [IPPROTO_IPV6, datagram.IPV6_UNICAST_IF];
 
+  // semantics: option-unicast-interface
   contract(
     `UNICAST_IF over ${name} takes an interface by name and by number, reads as its name, and "" ends it`,
     ({ loopback, socket }) => {

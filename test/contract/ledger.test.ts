@@ -5,6 +5,7 @@ import { expect } from "vitest";
 
 import { contract, failure, numbered, soon, texts, turn } from "./world.js";
 
+// semantics: stats
 contract("stats() of a new socket counts nothing, and is frozen", ({ socket }) => {
   const stats = socket().stats();
   const none = { datagrams: 0, bytes: 0 };
@@ -16,6 +17,7 @@ contract("stats() of a new socket counts nothing, and is frozen", ({ socket }) =
   );
 });
 
+// semantics: stats
 contract("sent and received count datagrams and bytes, empty ones too", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const to = receiver.getsockname();
@@ -28,6 +30,7 @@ contract("sent and received count datagrams and bytes, empty ones too", async ({
   expect(sender.stats().received).toEqual({ datagrams: 0, bytes: 0 });
 });
 
+// semantics: stats
 contract("what was cut is counted, and an event that shows the datagram", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const events: string[] = [];
@@ -41,6 +44,7 @@ contract("what was cut is counted, and an event that shows the datagram", async 
   expect(events).toEqual([`0123 of 10 ${from}`, `0123 of 6 ${from}`]);
 });
 
+// semantics: diagnostics
 contract("the events are on node:diagnostics_channel too", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const seen: [Socket, number][] = [];
@@ -58,6 +62,7 @@ contract("the events are on node:diagnostics_channel too", async ({ bound }) => 
   expect(seen).toEqual([[receiver, 10]]);
 });
 
+// semantics: stats
 contract("sends that failed are counted by code, and what was too big as such", async (world) => {
   const [sender, to] = [await world.bound(undefined, { sendQueue: 70_000 }), await world.nobody()];
   const big = Buffer.alloc(65_508);
@@ -74,6 +79,7 @@ contract("sends that failed are counted by code, and what was too big as such", 
   expect(sender.stats()).toMatchObject({ tooBig: 3, sent: { datagrams: 1, bytes: 60_000 } });
 });
 
+// semantics: stats
 contract("what close() canceled is counted as a send that failed", async ({ socket }) => {
   const sender = socket();
   const pending = failure(sender.sendto("x", ["localhost", 9000]));
@@ -82,6 +88,7 @@ contract("what close() canceled is counted as a send that failed", async ({ sock
   expect(sender.stats()).toMatchObject({ sent: { datagrams: 0 }, sendErrors: { ECANCELED: 1 } });
 });
 
+// semantics: close-counted
 contract(
   "what was read ahead and never handed out is counted at close(), and an event",
   async ({ bound }) => {
@@ -97,6 +104,7 @@ contract(
   },
 );
 
+// semantics: events-later
 contract("events come when the program's call has returned, never from inside it", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   let calling = "";
@@ -128,6 +136,7 @@ contract("events come when the program's call has returned, never from inside it
   ]);
 });
 
+// semantics: close-counted
 contract(
   "where unread datagrams wait in the process, close() counts them",
   async ({ bound }) => {
@@ -143,6 +152,7 @@ contract(
   "no kernelQueue",
 );
 
+// semantics: unread
 contract(
   "where unread datagrams wait in the process, they are bounded: the newest are dropped, and counted",
   async ({ bound }) => {
@@ -165,6 +175,7 @@ contract(
   "no kernelQueue",
 );
 
+// semantics: stats-drops
 contract(
   "what a full receive buffer dropped is counted: received and dropped are all that was sent",
   async ({ bound }) => {
@@ -183,6 +194,7 @@ contract(
   "kernelDropCount",
 );
 
+// semantics: stats-drops
 contract(
   "where nobody counts what the kernel drops, the answer is undefined and not 0",
   async ({ bound }) => {
@@ -191,6 +203,7 @@ contract(
   "no kernelDropCount",
 );
 
+// semantics: unread
 contract(
   "unread datagrams wait in the kernel's buffer: they cost this process no queue",
   async ({ bound }) => {

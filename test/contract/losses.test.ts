@@ -41,6 +41,7 @@ function sum(losses: readonly Loss[]): number {
   return losses.reduce((total, { datagrams }) => total + datagrams, 0);
 }
 
+// semantics: lost-before
 contract(
   "the datagram behind a gap says how many the kernel dropped before it, and an event does",
   async (world) => {
@@ -60,6 +61,7 @@ contract(
   "kernelDropCount",
 );
 
+// semantics: loss-once
 contract(
   "a loss is told once, whoever tells of it first: a datagram, stats() or close()",
   async (world) => {
@@ -82,6 +84,7 @@ contract(
   "kernelDropCount",
 );
 
+// semantics: events-later
 contract(
   "a loss that stats() comes to know of is told when stats() has returned",
   async (world) => {
@@ -96,6 +99,7 @@ contract(
 );
 
 for (const way of ["recvMany", "for await"] as const) {
+  // semantics: lost-before
   contract(
     `over gap after gap, what was read by ${way} and what it says was lost are all that was sent`,
     async (world) => {
@@ -131,6 +135,7 @@ async function upToMarker(from: Socket): Promise<Datagram[]> {
   return found;
 }
 
+// semantics: loss-once
 contract(
   "without metadata no datagram tells of a loss, and stats() and close() do",
   async (world) => {
@@ -147,6 +152,7 @@ contract(
   "kernelDropCount",
 );
 
+// semantics: stats-drops
 contract(
   "where nothing was dropped, there is no event, and stats() says 0",
   async (world) => {
@@ -162,6 +168,7 @@ contract(
   "kernelDropCount",
 );
 
+// semantics: stats-drops
 contract(
   "a driver that cannot tell what the kernel dropped says undefined, and has no event of it",
   async (world) => {
@@ -176,12 +183,14 @@ contract(
   "no kernelDropCount",
 );
 
+// semantics: stats-drops
 contract("a datagram longer than the receive buffer arrives where nothing lies unread", async (world) => {
   const [sender, receiver] = [await world.bound(), await world.bound(undefined, { receiveBuffer: 4096 })];
   await sender.sendto(Buffer.alloc(20_000), receiver.getsockname());
   expect((await receiver.recvmsg(soon)).size).toBe(20_000);
 });
 
+// semantics: stats-buffer
 contract("stats() has the receive buffer that was asked for, and the one that was given", async (world) => {
   const receiver = await world.bound(undefined, small);
   const read = receiver.getsockopt(SOL_SOCKET, SO_RCVBUF);
@@ -195,6 +204,7 @@ contract("stats() has the receive buffer that was asked for, and the one that wa
   expect(receiver.stats().receiveBuffer).toMatchObject({ askedBytes: 30_000 });
 });
 
+// semantics: stats-buffer
 contract("a receive buffer that is less than was asked for comes with advice", async (world) => {
   const most = 0x3fff_ffff;
   const receiver = await world.bound(undefined, { receiveBuffer: most });
@@ -205,6 +215,7 @@ contract("a receive buffer that is less than was asked for comes with advice", a
   else expect(advice).toBe("");
 });
 
+// semantics: lost-before
 contract("datagrams that wait longer are not taken for lost", async (world) => {
   const { sender, receiver, losses } = await pair(world);
   await sender.sendto("early", receiver.getsockname());

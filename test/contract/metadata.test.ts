@@ -69,6 +69,7 @@ const nothing = Object.fromEntries(
 
 for (const [ip, family] of families) {
   for (const [way, receive] of Object.entries(ways)) {
+    // semantics: metadata
     contract(
       `each datagram over ${ip} by ${way} says where it came to, by which interface, its TTL, TOS and ECN`,
       async (world) => {
@@ -85,6 +86,7 @@ for (const [ip, family] of families) {
     );
   }
 
+  // semantics: metadata-timestamp
   contract(
     `each datagram over ${ip} has the time at which the kernel had it`,
     async ({ bound }) => {
@@ -105,6 +107,7 @@ for (const [ip, family] of families) {
     "packetInfo",
   );
 
+  // semantics: metadata-off
   contract(
     `with metadata off nothing of this is told over ${ip}, and reply works all the same`,
     async ({ bound }) => {
@@ -119,6 +122,7 @@ for (const [ip, family] of families) {
     },
   );
 
+  // semantics: metadata
   contract(
     `a driver that cannot tell how a datagram over ${ip} came says undefined of all of it`,
     async ({ bound }) => {
@@ -133,6 +137,7 @@ for (const [ip, family] of families) {
   );
 }
 
+// semantics: metadata-mapped
 contract(
   "IPv4 through an IPv6 socket tells all of it too, with the destination as ::ffff:",
   async (world) => {
@@ -150,6 +155,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: metadata-destination
 contract(
   "on a socket on every interface the destination is the address that was sent to",
   async (world) => {
@@ -164,6 +170,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: metadata-destination
 contract(
   "the destination of a datagram to a multicast group is the group",
   async (world) => {
@@ -176,6 +183,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: metadata-destination
 contract(
   "the destination of a datagram to an IPv6 multicast group is the group",
   async (world) => {
@@ -191,6 +199,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: metadata-destination
 contract(
   "the destination of a broadcast is the broadcast address",
   async (world) => {
@@ -205,6 +214,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: metadata
 contract(
   "a datagram that is cut tells all of it too",
   async (world) => {
@@ -216,6 +226,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: metadata
 contract(
   "datagrams of another TTL or TOS that come together each have their own",
   async ({ bound }) => {

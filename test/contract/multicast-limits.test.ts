@@ -45,6 +45,7 @@ const open = async ({ socket }: World): Promise<Socket> => {
 
 const group = (count: number): string => `239.255.${1 + (count >> 7)}.${1 + (count & 127)}`;
 
+// semantics: group-limit
 contract("a group above the limit is refused before the socket is bound, too", async (world) => {
   const early = world.socket();
   const { most, error } = upToLimit((count) => early.addMembership(group(count), world.loopback));
@@ -54,6 +55,7 @@ contract("a group above the limit is refused before the socket is bound, too", a
   await early.bind(["", 0]);
 });
 
+// semantics: interface-by-address
 contract("an interface is given by an address over IPv4 alone, and by one of IPv4", (world) => {
   const [s, v6] = [world.socket(), world.socket(AF_INET6)];
   const calls = [
@@ -70,6 +72,7 @@ contract("an interface is given by an address over IPv4 alone, and by one of IPv
   }
 });
 
+// semantics: interface-by-address
 contract("the interface of one datagram is no address", async ({ socket }) => {
   const s = socket();
   const address = ["127.0.0.1", 9] as const;
@@ -80,6 +83,7 @@ contract("the interface of one datagram is no address", async ({ socket }) => {
     await expect(call).rejects.toThrow(/^interface must be the name or number of an interface/);
 });
 
+// semantics: group-limit
 contract("a group above the limit of a socket is ENOBUFS, with the setting and its value", async (world) => {
   const s = await open(world);
   const { most, error } = upToLimit((count) => s.addMembership(group(count), world.loopback));
@@ -94,6 +98,7 @@ contract("a group above the limit of a socket is ENOBUFS, with the setting and i
   another.addMembership(group(most), world.loopback);
 });
 
+// semantics: group-limit
 contract("a source above the limit of a group is ENOBUFS, with the setting and its value", async (world) => {
   const [s, v6] = [await open(world), world.socket(AF_INET6)];
   await v6.bind(["", 0]);
@@ -108,6 +113,7 @@ contract("a source above the limit of a group is ENOBUFS, with the setting and i
   expect(late.error.message).toContain(`net.ipv6.mld_max_msf allows ${late.most} sources of one group`);
 });
 
+// semantics: group-message
 contract("no message of a membership has a port, and each names what to do", async (world) => {
   const [early, late] = [world.socket(), await open(world)];
   for (const s of [early, late]) {

@@ -35,6 +35,7 @@ function refused(code: string, syscall: string, address: string): Error {
   return expect.objectContaining({ name: "OSError", code, syscall, address }) as Error;
 }
 
+// semantics: source
 contract("a group that was joined from one source is heard from that one alone", async (world) => {
   const { receiver, group, say, end, first, second } = await twoSenders(world);
   receiver.addSourceMembership(first, group, world.loopback);
@@ -49,6 +50,7 @@ contract("a group that was joined from one source is heard from that one alone",
   expect(await texts(receiver, 5)).toEqual(["one 1", "both 1", "both 2", "other 2", "end"]);
 });
 
+// semantics: source-blocked
 contract(
   "a source that is blocked is not heard until it is unblocked",
   async (world) => {
@@ -64,6 +66,7 @@ contract(
   "blockSource",
 );
 
+// semantics: source-blocked
 contract(
   "a driver that cannot block a source says ENOTSUP, and who can",
   (world) => {
@@ -75,6 +78,7 @@ contract(
   "no blockSource",
 );
 
+// semantics: source
 contract("a group may be joined from a source before bind", async (world) => {
   const { sender, group } = await meet(world);
   const early = world.socket();
@@ -85,6 +89,7 @@ contract("a group may be joined from a source before bind", async (world) => {
 });
 
 for (const [name, family] of families) {
+  // semantics: source-errors
   contract(
     `what is wrong with a source is told by its code, as Linux has it, over ${name}`,
     async (world) => {
@@ -109,6 +114,7 @@ for (const [name, family] of families) {
     },
   );
 
+  // semantics: source-errors
   contract(
     `what is wrong with blocking a source is told by its code, as Linux has it, over ${name}`,
     (world) => {
@@ -133,6 +139,7 @@ for (const [name, family] of families) {
     "blockSource",
   );
 
+  // semantics: source-bad-address
   contract(`a source that is no address of one sender is refused over ${name}`, (world) => {
     const s = world.socket(family);
     const group = freshGroup(s);
@@ -149,6 +156,7 @@ for (const [name, family] of families) {
   });
 }
 
+// semantics: source-errors
 contract("dropping a source of a group that was joined from all leaves it joined from all", async (world) => {
   const { receiver, group, say, end, first } = await twoSenders(world);
   receiver.addMembership(group, world.loopback);
@@ -160,6 +168,7 @@ contract("dropping a source of a group that was joined from all leaves it joined
   expect(await texts(receiver, 3)).toEqual(["all 1", "all 2", "end"]);
 });
 
+// semantics: source
 contract("a group that was joined from all sources is heard from one once that is joined", async (world) => {
   const { receiver, group, say, end, first } = await twoSenders(world);
   receiver.addMembership(group, world.loopback);
@@ -169,6 +178,7 @@ contract("a group that was joined from all sources is heard from one once that i
   expect(await texts(receiver, 2)).toEqual(["narrowed 1", "end"]);
 });
 
+// semantics: multicast-all
 contract(
   "a socket hears the groups of every socket of its host, and without IP_MULTICAST_ALL only its own",
   async (world) => {
@@ -188,6 +198,7 @@ contract(
   "allOptions",
 );
 
+// semantics: multicast-all
 contract(
   "over IPv6 too, a socket without IPV6_MULTICAST_ALL hears only the groups that it joined",
   async (world) => {
@@ -218,6 +229,7 @@ for (const [option, family, group] of [
   ["IP_MULTICAST_ALL", IPPROTO_IP, IP_MULTICAST_ALL],
   ["IPV6_MULTICAST_ALL", IPPROTO_IPV6, IPV6_MULTICAST_ALL],
 ] as const) {
+  // semantics: multicast-all
   contract(
     `a driver without ${option} says ENOTSUP`,
     (world) => {

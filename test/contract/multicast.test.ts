@@ -15,6 +15,7 @@ import { freshGroup, meet } from "./groups.js";
 import { contract, soon, texts } from "./world.js";
 
 for (const by of ["address", "name"] as const) {
+  // semantics: group
   contract(`a group joined on an interface given by its ${by} is heard`, async (world) => {
     const { receiver, sender, group, port } = await meet(world);
     receiver.addMembership(group, by === "name" ? world.loopback : world.localhost());
@@ -27,6 +28,7 @@ for (const by of ["address", "name"] as const) {
   });
 }
 
+// semantics: multicast-interface
 contract("multicast leaves by the interface of IP_MULTICAST_IF, given by its address", async (world) => {
   const { receiver, sender, group, port } = await meet(world);
   sender.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, world.localhost());
@@ -36,6 +38,7 @@ contract("multicast leaves by the interface of IP_MULTICAST_IF, given by its add
   expect(await texts(receiver, 1)).toEqual(["hello"]);
 });
 
+// semantics: group
 contract("a group that was left, or never joined, is not heard", async (world) => {
   const { receiver, sender, group, port } = await meet(world);
   const other = freshGroup(receiver);
@@ -49,6 +52,7 @@ contract("a group that was left, or never joined, is not heard", async (world) =
   expect(await texts(receiver, 1)).toEqual(["marker"]);
 });
 
+// semantics: group
 contract("a group may be joined before bind", async (world) => {
   const { sender, group } = await meet(world);
   const early = world.socket();
@@ -58,6 +62,7 @@ contract("a group may be joined before bind", async (world) => {
   expect(await texts(early, 1)).toEqual(["hello"]);
 });
 
+// semantics: group
 contract("a socket may be in several groups, and several sockets in one", async (world) => {
   const { receiver, sender, group, port } = await meet(world);
   const [second, other] = [freshGroup(receiver), world.socket()];
@@ -71,6 +76,7 @@ contract("a socket may be in several groups, and several sockets in one", async 
   expect(await texts(other, 1)).toEqual(["to the other"]);
 });
 
+// semantics: multicast-defaults
 contract(
   "IP_MULTICAST_TTL and IP_MULTICAST_LOOP start as 1, and are set apart from unicast's",
   ({ socket }) => {
@@ -84,12 +90,14 @@ contract(
   },
 );
 
+// semantics: multicast-defaults
 contract("IPV6_MULTICAST_HOPS and IPV6_MULTICAST_LOOP start as 1", ({ socket }) => {
   const s = socket(AF_INET6);
   const options = [IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP];
   expect(options.map((each) => s.getsockopt(IPPROTO_IPV6, each))).toEqual([1, 1]);
 });
 
+// semantics: address-out
 contract(
   "an IPv6 group is heard until it is left, and its link-local sender can be answered",
   async (world) => {
@@ -111,6 +119,7 @@ contract(
   },
 );
 
+// semantics: group
 contract(
   "an IPv6 group is joined and left on an interface given by its name",
   async ({ loopback, socket }) => {
@@ -126,12 +135,14 @@ contract(
   },
 );
 
+// semantics: multicast-interface
 contract("IPV6_MULTICAST_IF takes the interface's name and gives it back", async ({ bound, loopback }) => {
   const s = await bound(AF_INET6);
   s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF, loopback);
   expect(s.getsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF)).toBe(loopback);
 });
 
+// semantics: group-errors
 contract("joining twice is EADDRINUSE, leaving what was not joined is EADDRNOTAVAIL", async (world) => {
   const { receiver, group } = await meet(world);
   const joining = { name: "OSError", code: "EADDRINUSE", syscall: "addMembership", address: group };
@@ -143,6 +154,7 @@ contract("joining twice is EADDRINUSE, leaving what was not joined is EADDRNOTAV
   expect(() => receiver.dropMembership(group, world.loopback)).toThrow(expect.objectContaining(leaving));
 });
 
+// semantics: group-errors
 contract(
   "a group that is no multicast address is EINVAL, an IPv6 one of an IPv4 socket EAFNOSUPPORT",
   (world) => {
@@ -159,6 +171,7 @@ contract(
   },
 );
 
+// semantics: group-errors
 contract("an interface that is not here is ENODEV", async (world) => {
   const { receiver, sender, group } = await meet(world);
   const error = expect.objectContaining({ name: "OSError", code: "ENODEV" }) as Error;
@@ -167,6 +180,7 @@ contract("an interface that is not here is ENODEV", async (world) => {
   expect(() => sender.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, "nosuch0")).toThrow(error);
 });
 
+// semantics: group-errors
 contract("a group or an interface of a wrong type is a TypeError", ({ socket }) => {
   const s = socket();
   const wrong = expect.objectContaining({ name: "TypeError", code: "ERR_INVALID_ARG_TYPE" }) as Error;
@@ -174,6 +188,7 @@ contract("a group or an interface of a wrong type is a TypeError", ({ socket }) 
   for (const at of [null, {}, true]) expect(() => s.addMembership("239.255.0.1", at as never)).toThrow(wrong);
 });
 
+// semantics: group-errors
 contract(
   "an interface address that is not here is refused at the call, before bind too",
   async ({ elsewhere, socket }) => {
@@ -184,6 +199,7 @@ contract(
   },
 );
 
+// semantics: multicast-interface
 contract("IP_MULTICAST_IF that was set by name is read back by name", ({ loopback, socket }) => {
   const s = socket();
   s.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, loopback);

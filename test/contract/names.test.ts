@@ -2,6 +2,7 @@ import { expect } from "vitest";
 
 import { contract, failure, numbered, soon, texts } from "./world.js";
 
+// semantics: name
 contract("sendto a name reaches the host that has it", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   await expect(sender.sendto("hello", ["localhost", receiver.getsockname().port])).resolves.toBe(5);
@@ -10,6 +11,7 @@ contract("sendto a name reaches the host that has it", async ({ bound }) => {
   expect(source.equals(sender.getsockname())).toBe(true);
 });
 
+// semantics: name
 contract("bind to a name and connect to a name resolve it", async ({ bound, localhost, socket }) => {
   const [server, client] = [socket(), await bound()];
   await server.bind(["localhost", 0]);
@@ -20,6 +22,7 @@ contract("bind to a name and connect to a name resolve it", async ({ bound, loca
   expect(await texts(server, 1)).toEqual(["hello"]);
 });
 
+// semantics: name-slow
 contract(
   "datagrams to one name arrive in the order of the calls, over all kinds of send",
   async ({ bound }) => {
@@ -34,6 +37,7 @@ contract(
   },
 );
 
+// semantics: data-copied
 contract("the buffer of a datagram that waits for a name is copied at the call too", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const reused = Buffer.from("right");
@@ -43,6 +47,7 @@ contract("the buffer of a datagram that waits for a name is copied at the call t
   expect(await texts(receiver, 1)).toEqual(["right"]);
 });
 
+// semantics: name-slow
 contract("a name being resolved holds up its own destination alone", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const settled: string[] = [];
@@ -59,6 +64,7 @@ contract("a name being resolved holds up its own destination alone", async ({ bo
   expect(settled).toEqual(["the others", "the name"]);
 });
 
+// semantics: order-barriers
 contract("connect to a name is a barrier: a send behind it waits for the name", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const connecting = sender.connect(["localhost", receiver.getsockname().port]);
@@ -67,6 +73,7 @@ contract("connect to a name is a barrier: a send behind it waits for the name", 
   expect(await texts(receiver, 1)).toEqual(["hello"]);
 });
 
+// semantics: order-barriers
 contract("what was sent to a name before connect goes out before it", async ({ bound }) => {
   const [sender, one, other] = [await bound(), await bound(), await bound()];
   const before = sender.sendto("before", ["localhost", one.getsockname().port]);
@@ -77,6 +84,7 @@ contract("what was sent to a name before connect goes out before it", async ({ b
   expect(await texts(other, 1)).toEqual(["behind"]);
 });
 
+// semantics: data-limit
 contract("a datagram above the limit to a name is EMSGSIZE, as to a literal", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const to = ["localhost", receiver.getsockname().port] as const;

@@ -13,6 +13,7 @@ import { expect } from "vitest";
 import { contract, families, soon, texts } from "./world.js";
 
 for (const [ip, family] of families) {
+  // semantics: boundaries
   contract(`a datagram arrives over ${ip} as it was sent, with its sender's address`, async ({ bound }) => {
     const [sender, receiver] = [await bound(family), await bound(family)];
     await expect(sender.sendto("hello", receiver.getsockname())).resolves.toBe(5);
@@ -22,6 +23,7 @@ for (const [ip, family] of families) {
   });
 }
 
+// semantics: default-socket
 contract("socket() alone is a datagram socket over IPv4, open and unbound", async () => {
   const plain = socket();
   expect([plain.family, plain.type, plain.closed]).toEqual([AF_INET, SOCK_DGRAM, false]);
@@ -29,6 +31,7 @@ contract("socket() alone is a datagram socket over IPv4, open and unbound", asyn
   await plain.close();
 });
 
+// semantics: stream-socket
 contract("SOCK_STREAM is refused with EPROTONOSUPPORT, and the message names node:net", () => {
   expect(() => socket(AF_INET, SOCK_STREAM as never)).toThrow(
     expect.objectContaining({
@@ -40,6 +43,7 @@ contract("SOCK_STREAM is refused with EPROTONOSUPPORT, and the message names nod
   );
 });
 
+// semantics: bad-socket-arguments
 contract("another type is refused with EPROTONOSUPPORT, another family with EAFNOSUPPORT", () => {
   expect(() => socket(AF_INET, 3 as never)).toThrow(expect.objectContaining({ code: "EPROTONOSUPPORT" }));
   for (const family of [0, 1, 17, -1, NaN]) {
@@ -48,6 +52,7 @@ contract("another type is refused with EPROTONOSUPPORT, another family with EAFN
   expect(() => socket(17 as Family)).toThrow(OSError);
 });
 
+// semantics: bad-socket-arguments
 contract("socket() refuses arguments of a wrong type with ERR_INVALID_ARG_TYPE", () => {
   const wrong = { name: "TypeError", code: "ERR_INVALID_ARG_TYPE" };
   expect(() => socket("udp4" as never)).toThrow(expect.objectContaining(wrong));
@@ -65,6 +70,7 @@ contract("socket() refuses arguments of a wrong type with ERR_INVALID_ARG_TYPE",
   }
 });
 
+// semantics: bad-socket-arguments
 contract("socket() refuses sizes out of range with ERR_OUT_OF_RANGE", () => {
   const wrong = { name: "RangeError", code: "ERR_OUT_OF_RANGE" };
   for (const option of ["receiveBuffer", "sendBuffer", "sendQueue"]) {
@@ -75,6 +81,7 @@ contract("socket() refuses sizes out of range with ERR_OUT_OF_RANGE", () => {
   }
 });
 
+// semantics: capabilities
 contract("every capability is there, or says why it is not", ({ socket }) => {
   const capabilities = Object.entries(socket().capabilities);
   expect(capabilities.map(([feature]) => feature)).toEqual(
@@ -86,6 +93,7 @@ contract("every capability is there, or says why it is not", ({ socket }) => {
   }
 });
 
+// semantics: process-lifetime
 contract(
   "ref() and unref() give back the socket, and change nothing about what arrives",
   async ({ bound }) => {
@@ -99,6 +107,7 @@ contract(
   },
 );
 
+// semantics: close-using
 contract(
   "await using closes the socket at the end of its block, also when the block throws",
   async ({ bound }) => {
@@ -113,6 +122,7 @@ contract(
   },
 );
 
+// semantics: close-using
 contract("using closes the socket too", async ({ bound }) => {
   const opened: Socket[] = [];
   for (let count = 0; count < 2; count++) {
@@ -122,6 +132,7 @@ contract("using closes the socket too", async ({ bound }) => {
   expect(opened.map(({ closed }) => closed)).toEqual([true, true]);
 });
 
+// semantics: clock-wall
 contract("a socket has the clock and the chance of its world", ({ socket }) => {
   const { clock } = socket();
   const [before, after] = [clock.now(), clock.now()];

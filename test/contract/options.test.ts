@@ -59,6 +59,7 @@ const rare: typeof settable = [
 ];
 
 for (const [name, family, level, option, value] of settable) {
+  // semantics: option
   contract(`${name} is read back as it was set, before bind and after`, async ({ localhost, socket }) => {
     const s = socket(family);
     s.setsockopt(level, option, value);
@@ -71,6 +72,7 @@ for (const [name, family, level, option, value] of settable) {
 }
 
 for (const [name, family, level, option, value] of settable.filter(([each]) => !/REUSE|V6ONLY/.test(each))) {
+  // semantics: option
   contract(`${name} can be set after bind`, async ({ bound }) => {
     const s = await bound(family);
     s.setsockopt(level, option, value);
@@ -81,6 +83,7 @@ for (const [name, family, level, option, value] of settable.filter(([each]) => !
 }
 
 for (const [name, family, level, option, value] of rare) {
+  // semantics: option-native
   contract(
     `${name} is read back as it was set`,
     async ({ bound }) => {
@@ -91,6 +94,7 @@ for (const [name, family, level, option, value] of rare) {
     "allOptions",
   );
 
+  // semantics: option-native
   contract(
     `${name} is ENOTSUP that names the option and the driver which has it`,
     async ({ bound }) => {
@@ -103,6 +107,7 @@ for (const [name, family, level, option, value] of rare) {
   );
 }
 
+// semantics: option
 contract("flags take booleans, 0 and 1, and read as 0 and 1", ({ socket }) => {
   const s = socket();
   for (const [given, read] of [
@@ -118,6 +123,7 @@ contract("flags take booleans, 0 and 1, and read as 0 and 1", ({ socket }) => {
   expect(() => s.setsockopt(SOL_SOCKET, SO_BROADCAST, 2)).toThrow(expect.objectContaining(wrong));
 });
 
+// semantics: option
 contract("what the socket is can be read, and not set", ({ socket }) => {
   for (const family of [AF_INET, AF_INET6] as const) {
     const s = socket(family);
@@ -134,6 +140,7 @@ for (const [name, option] of [
   ["SO_RCVBUF", SO_RCVBUF],
   ["SO_SNDBUF", SO_SNDBUF],
 ] as const) {
+  // semantics: option
   contract(
     `${name} reads back what the kernel gave, as it was asked when the socket was made and later`,
     async (world) => {
@@ -151,6 +158,7 @@ for (const [name, option] of [
   );
 }
 
+// semantics: option-unknown
 contract(
   "an option of IPv6 on an IPv4 socket is ENOPROTOOPT, and so are numbers that no option has",
   ({ socket }) => {
@@ -165,6 +173,7 @@ contract(
   },
 );
 
+// semantics: option-bad-value
 contract("values that an option cannot hold are refused before any system call", ({ socket }) => {
   const s = socket();
   const range = expect.objectContaining({ name: "RangeError", code: "ERR_OUT_OF_RANGE" }) as Error;
@@ -181,6 +190,7 @@ contract("values that an option cannot hold are refused before any system call",
   expect(() => s.getsockopt(SOL_SOCKET, null as never)).toThrow(type);
 });
 
+// semantics: option-reuse
 contract(
   "SO_REUSEADDR on both: two sockets bind one address; on one: EADDRINUSE",
   async ({ bound, localhost, socket }) => {
@@ -195,6 +205,7 @@ contract(
   },
 );
 
+// semantics: option-reuse
 contract(
   "SO_REUSEPORT: sockets share a port, and each datagram reaches one of them",
   async ({ bound, localhost, socket }) => {
@@ -215,6 +226,7 @@ contract(
   "reusePort",
 );
 
+// semantics: option-reuse
 contract(
   "where SO_REUSEPORT is not to be had, setting it is ENOTSUP",
   ({ socket }) => {
@@ -225,6 +237,7 @@ contract(
   "no reusePort",
 );
 
+// semantics: dual-stack-listen
 contract(
   "an IPv6 socket on every interface hears IPv4 too, as ::ffff:, and answers it",
   async ({ bound, localhost, socket }) => {
@@ -242,6 +255,7 @@ contract(
   },
 );
 
+// semantics: dual-stack-listen
 contract("IPV6_V6ONLY leaves the same port to an IPv4 socket", async ({ bound, localhost, socket }) => {
   const [v4, sender] = [socket(AF_INET), await bound(AF_INET)];
   const free = async (tries: number): Promise<Socket> => {
@@ -264,12 +278,14 @@ contract("IPV6_V6ONLY leaves the same port to an IPv4 socket", async ({ bound, l
   await expect(failure(v6.recv(64, { timeoutMs: 0 }))).resolves.toMatchObject({ code: "EAGAIN" });
 });
 
+// semantics: dual-stack-listen
 contract("IPV6_V6ONLY cannot change once the socket is bound", async ({ bound }) => {
   const s = await bound(AF_INET6);
   const refused = await failure(Promise.resolve().then(() => s.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, true)));
   expect(["EINVAL", "ENOTSUP"]).toContain(refused.code);
 });
 
+// semantics: option
 contract("the smallest buffer that can be asked for is the kernel's least", async ({ bound }) => {
   const s = await bound();
   s.setsockopt(SOL_SOCKET, SO_RCVBUF, 10_000);

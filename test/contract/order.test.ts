@@ -2,6 +2,7 @@ import { expect } from "vitest";
 
 import { contract, failure, numbered, soon, texts, turn } from "./world.js";
 
+// semantics: order
 contract("sendto and sendMany to one destination arrive in the order of the calls", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const to = receiver.getsockname();
@@ -13,6 +14,7 @@ contract("sendto and sendMany to one destination arrive in the order of the call
   expect(await texts(receiver, 300)).toEqual(numbered(300));
 });
 
+// semantics: order
 contract("send, sendto the peer and sendMany arrive in the order of the calls", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const to = receiver.getsockname();
@@ -25,6 +27,7 @@ contract("send, sendto the peer and sendMany arrive in the order of the calls", 
   expect(await texts(receiver, 300)).toEqual(numbered(300));
 });
 
+// semantics: order
 contract("sends in turn to many destinations keep the order of each", async ({ bound }) => {
   const sender = await bound();
   const receivers = await Promise.all(numbered(8).map(() => bound()));
@@ -35,6 +38,7 @@ contract("sends in turn to many destinations keep the order of each", async ({ b
   for (const receiver of receivers) expect(await texts(receiver, 40)).toEqual(numbered(40));
 });
 
+// semantics: boundaries
 contract(
   "runs of equal sizes with shorter, longer and empty ones between keep every boundary",
   async ({ bound }) => {
@@ -50,6 +54,7 @@ contract(
   },
 );
 
+// semantics: order
 contract("what arrives at one socket from many peers keeps each peer's order", async ({ bound }) => {
   const receiver = await bound();
   const senders = await Promise.all(numbered(4).map(() => bound()));
@@ -63,6 +68,7 @@ contract("what arrives at one socket from many peers keeps each peer's order", a
   expect([...byPort.values()]).toEqual(senders.map(() => numbered(50)));
 });
 
+// semantics: order-barriers
 contract(
   "a send after a bind that is not awaited leaves from the bound address",
   async ({ bound, localhost, socket }) => {
@@ -76,6 +82,7 @@ contract(
   },
 );
 
+// semantics: order-barriers
 contract(
   "a bind after a sendto that is not awaited comes second: EINVAL",
   async ({ bound, localhost, socket }) => {
@@ -87,6 +94,7 @@ contract(
   },
 );
 
+// semantics: order-barriers
 contract("each send goes to the peer of the connect before it, though none is awaited", async ({ bound }) => {
   const [sender, one, other] = [await bound(), await bound(), await bound()];
   await Promise.all([
@@ -103,6 +111,7 @@ contract("each send goes to the peer of the connect before it, though none is aw
   expect(await texts(other, 1)).toEqual(["fifth"]);
 });
 
+// semantics: order-barriers
 contract("a send after connect(null) that is not awaited is EDESTADDRREQ", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   await sender.connect(receiver.getsockname());
@@ -113,6 +122,7 @@ contract("a send after connect(null) that is not awaited is EDESTADDRREQ", async
   expect(await texts(receiver, 1)).toEqual(["last"]);
 });
 
+// semantics: order-after-failure
 contract("a barrier that fails holds up nothing behind it", async ({ bound, localhost }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const before = sender.sendto("before", receiver.getsockname());
@@ -123,6 +133,7 @@ contract("a barrier that fails holds up nothing behind it", async ({ bound, loca
   expect(await texts(receiver, 2)).toEqual(["before", "behind"]);
 });
 
+// semantics: order-after-failure
 contract("a connect that fails does not undo the one behind it", async ({ bound, broadcast }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const failing = failure(sender.connect([broadcast, 9000]));
@@ -134,6 +145,7 @@ contract("a connect that fails does not undo the one behind it", async ({ bound,
   expect(await texts(receiver, 2)).toEqual(["early", "late"]);
 });
 
+// semantics: close-sends
 contract("close() after sendto: what was addressed goes out first", async ({ bound, socket }) => {
   const [sender, receiver] = [socket(), await bound()];
   const to = receiver.getsockname();
@@ -145,6 +157,7 @@ contract("close() after sendto: what was addressed goes out first", async ({ bou
   expect(await texts(receiver, 200)).toEqual([...numbered(100), ...numbered(100, "m")]);
 });
 
+// semantics: order-barriers
 contract(
   "close() after sends and connects that are not awaited: all are done first",
   async ({ bound, socket }) => {
@@ -163,6 +176,7 @@ contract(
   },
 );
 
+// semantics: order
 contract("a reply overtakes nothing: answers arrive in the order of the calls", async ({ bound }) => {
   const [server, client] = [await bound(), await bound()];
   const serving = (async () => {

@@ -31,6 +31,7 @@ for (const { over, family, host, mtu, whole } of [
     whole: wholeIPv4,
   },
 ] as const) {
+  // semantics: path-mtu
   contract(
     `pathMtu and maxPayload over ${over} are those of the loopback interface`,
     ({ socket }) => {
@@ -48,6 +49,7 @@ for (const { over, family, host, mtu, whole } of [
     "pathMtu",
   );
 
+  // semantics: path-mtu
   contract(
     `pathMtu and maxPayload over ${over} are undefined where the driver cannot tell`,
     ({ socket }) => {
@@ -58,6 +60,7 @@ for (const { over, family, host, mtu, whole } of [
   );
 }
 
+// semantics: path-mtu-bad-address
 contract(
   "pathMtu and maxPayload of a name, of another family, of no address, and after close()",
   async (world) => {
@@ -74,6 +77,7 @@ contract(
   },
 );
 
+// semantics: path-mtu
 contract(
   "pathMtu asks without a trace: the socket stays unbound and unconnected, and nothing leaves",
   async (world) => {
@@ -89,6 +93,7 @@ contract(
   },
 );
 
+// semantics: fragmented
 contract(
   "what leaves in fragments is counted: longer than the path carries whole, and no other",
   async ({ bound }) => {
@@ -107,6 +112,7 @@ contract(
   "pathMtu",
 );
 
+// semantics: fragmented
 contract(
   "where the driver does not know the path, what leaves in fragments is undefined and not 0",
   async ({ bound }) => {
@@ -124,6 +130,7 @@ async function unfragmented({ bound }: World, family: Family) {
 }
 
 for (const [ip, family] of families) {
+  // semantics: dont-fragment
   contract(
     `dontFragment over ${ip}: what the path carries whole is sent`,
     async (world) => {
@@ -143,6 +150,7 @@ for (const [ip, family] of families) {
   );
 }
 
+// semantics: dont-fragment
 contract(
   "dontFragment: a byte more than the path carries whole is EMSGSIZE with the limit, and costs the others nothing",
   async (world) => {
@@ -161,6 +169,7 @@ contract(
   "pathMtu",
 );
 
+// semantics: dont-fragment-dgram
 contract(
   "dontFragment where the driver cannot forbid fragments: socket() is ENOTSUP that names the driver which can",
   () => {
@@ -178,6 +187,7 @@ contract(
   "no pathMtu",
 );
 
+// semantics: probe
 contract(
   "a probe goes whole, though the socket's own datagrams may go in fragments",
   async ({ bound }) => {

@@ -97,6 +97,7 @@ const reads: readonly Read[] = [
 ];
 
 for (const [ip, family] of families) {
+  // semantics: boundaries
   contract(
     `every payload received is the one sent, in the order of the calls (${runs} runs, seed ${seed}), over ${ip}`,
     async (world) => {
@@ -117,6 +118,7 @@ for (const [ip, family] of families) {
   );
 }
 
+// semantics: data-copied
 contract("one buffer, changed after each sendto of a tick, arrives as it was at each call", async (world) => {
   const [sender, receiver] = [await world.bound(), await world.bound()];
   await sender.connect(receiver.getsockname());
@@ -135,6 +137,7 @@ contract("one buffer, changed after each sendto of a tick, arrives as it was at 
   }
 });
 
+// semantics: order
 contract("a flood of equal datagrams to 10 peers in turn keeps the order of each", async ({ bound }) => {
   const sender = await bound();
   const peers = await Promise.all(Array.from({ length: 10 }, () => bound()));
@@ -160,6 +163,7 @@ contract("a flood of equal datagrams to 10 peers in turn keeps the order of each
 });
 
 for (const [ip, family] of families) {
+  // semantics: sendmany-failure
   contract(
     `sendMany whose items fail in the middle of a run of equal ones over ${ip} names the first; all others arrive`,
     async ({ bound, broadcast }) => {

@@ -44,6 +44,7 @@ for (const [name, family] of families) {
     ["echoes", undefined],
     ["answers", "ok"],
   ] as const) {
+    // semantics: search
     contract(
       `a peer on this host that ${kind}, over ${name}, gets what the kernel says`,
       async (world) => {
@@ -72,6 +73,7 @@ for (const [family, host] of [
   [AF_INET6, "::ffff:0.0.0.0"],
   [AF_INET6, "::ffff:127.0.0.1"],
 ] as const) {
+  // semantics: address-equality
   contract(
     `the answers of a peer that is asked by ${host} count`,
     async (world) => {
@@ -92,6 +94,7 @@ for (const mostBytes of [1471, 1391, 700]) {
     ["echoes", undefined],
     ["answers", "ok"],
   ] as const) {
+    // semantics: search
     contract(
       `behind a black hole of ${mostBytes} bytes, a peer that ${kind} gets these, to the byte, in 3 probes a size at most`,
       async (world) => {
@@ -109,6 +112,7 @@ for (const mostBytes of [1471, 1391, 700]) {
   }
 }
 
+// semantics: search-vanishes
 contract(
   "what no longer comes through at the end is searched for anew, and called a black hole",
   async (world) => {
@@ -123,6 +127,7 @@ contract(
   "pathMtu",
 );
 
+// semantics: search-vanishes
 contract(
   "a path that carries each large size once only ends with the base, after a bounded search",
   async (world) => {
@@ -143,6 +148,7 @@ contract(
   "pathMtu",
 );
 
+// semantics: search-lost
 contract(
   "two lost probes of each size change nothing",
   async (world) => {
@@ -158,6 +164,7 @@ contract(
   "pathMtu",
 );
 
+// semantics: search-lost
 contract(
   "an echo that comes late is no loss, and is told of twice",
   async (world) => {
@@ -176,6 +183,7 @@ contract(
   "pathMtu",
 );
 
+// semantics: search-lost
 contract(
   "late answers of a peer that does not echo confirm no larger size",
   async (world) => {
@@ -196,6 +204,7 @@ contract(
   "pathMtu",
 );
 
+// semantics: search-others
 contract(
   "what others send meanwhile is ignored and counted, be it an echo of the probe",
   async (world) => {
@@ -214,6 +223,7 @@ contract(
   "pathMtu",
 );
 
+// semantics: search-others
 contract(
   "a datagram of the peer that was there before is no answer",
   async (world) => {
@@ -230,6 +240,7 @@ contract(
 );
 
 for (const [name, family] of families) {
+  // semantics: search-nobody
   contract(
     `where nobody listens over ${name}, it ends at once with what ICMP said`,
     async (world) => {
@@ -244,6 +255,7 @@ for (const [name, family] of families) {
   );
 }
 
+// semantics: search-others
 contract(
   "news of another destination does not end a search",
   async (world) => {
@@ -258,6 +270,7 @@ contract(
   "pathMtu",
 );
 
+// semantics: search-nobody
 contract(
   "a connected socket searches too, and is told at once that nobody listens",
   async (world) => {
@@ -273,6 +286,7 @@ contract(
   "pathMtu",
 );
 
+// semantics: search-nobody
 contract(
   "where nobody answers it says so, after 3 probes of the base and 3 of 64 bytes",
   async (world) => {
@@ -289,6 +303,7 @@ contract(
   "pathMtu",
 );
 
+// semantics: search-ended
 contract(
   "settimeout of the socket is neither used nor changed",
   async (world) => {
@@ -301,6 +316,7 @@ contract(
   "pathMtu",
 );
 
+// semantics: search-ended
 contract(
   "a signal ends it at once with its reason",
   async (world) => {
@@ -318,6 +334,7 @@ contract(
   "pathMtu",
 );
 
+// semantics: search-ended
 contract(
   "close() ends it with ECANCELED, what onProbe throws with that, and another reader keeps it from beginning",
   async (world) => {
@@ -345,6 +362,7 @@ contract(
   "pathMtu",
 );
 
+// semantics: search-bad-arguments
 contract("bad arguments are refused before anything is sent", async (world) => {
   const s = await world.bound();
   const to = s.getsockname();
@@ -369,6 +387,7 @@ contract("bad arguments are refused before anything is sent", async (world) => {
   expect(s.stats().sent.datagrams).toBe(0);
 });
 
+// semantics: search-bad-arguments
 contract(
   "without path MTU discovery it is ENOTSUP, with the reason",
   async (world) => {

@@ -118,6 +118,7 @@ const states = {
   },
 } satisfies Record<string, (world: World, family: typeof AF_INET | typeof AF_INET6) => Promise<Socket>>;
 
+// semantics: error-codes
 contract(`${runs} random calls (seed ${seed}) succeed or fail with a code, and none hangs`, async (world) => {
   const outcomes = new Map<string, number>();
   const state = fc.constantFrom(...Object.values(states));

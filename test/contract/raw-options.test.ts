@@ -36,6 +36,7 @@ function timeval(seconds: bigint): Buffer {
   return little;
 }
 
+// semantics: option-raw
 contract(
   "an option without a name is set and read by its numbers, as a number or as bytes",
   async ({ bound }) => {
@@ -56,6 +57,7 @@ contract(
   "kernelOptions",
 );
 
+// semantics: option-raw
 contract(
   "what the kernel does not know is ENOPROTOOPT, and bytes that it does not take EINVAL, naming the option",
   ({ socket }) => {
@@ -78,6 +80,7 @@ contract(
   "kernelOptions",
 );
 
+// semantics: option-reserved
 contract(
   "what the package has set for itself cannot be changed by its numbers: EPERM says why, and it can be read",
   async ({ bound }) => {
@@ -113,6 +116,7 @@ contract(
   "kernelOptions",
 );
 
+// semantics: option-reserved
 contract(
   "options whose bytes hold addresses of memory, or that count otherwise, are refused",
   ({ socket }) => {
@@ -131,6 +135,7 @@ contract(
   "kernelOptions",
 );
 
+// semantics: option-raw
 contract(
   "without the feature, an option without a name is ENOTSUP that names its numbers and the driver which can",
   ({ socket }) => {
@@ -144,6 +149,7 @@ contract(
   "no kernelOptions",
 );
 
+// semantics: option-raw
 contract("values and lengths that no option has are refused before any system call", ({ socket }) => {
   const s = socket();
   for (const value of [1.5, NaN, Infinity, 2 ** 32, -(2 ** 31) - 1, new Uint8Array(0), new Uint8Array(4097)])
@@ -161,6 +167,7 @@ contract("values and lengths that no option has are refused before any system ca
     );
 });
 
+// semantics: option-bytes
 contract(
   "an option with a name takes and gives its number as bytes too, and means the same",
   async ({ bound }) => {
@@ -184,6 +191,7 @@ contract(
   },
 );
 
+// semantics: closed
 contract("after close(), options by numbers are EBADF", async ({ socket }) => {
   const s: Socket = socket(AF_INET);
   await s.close();

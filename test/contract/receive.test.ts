@@ -4,6 +4,7 @@ import { expect } from "vitest";
 import { contract, families, numbered, pause, soon, texts } from "./world.js";
 
 for (const [ip, family] of families) {
+  // semantics: cut-recvfrom
   contract(
     `recvfrom(n) of a longer datagram gives n bytes over ${ip}, the next call the next one`,
     async (world) => {
@@ -19,6 +20,7 @@ for (const [ip, family] of families) {
   );
 }
 
+// semantics: cut-recvmsg
 contract("recvmsg says when a datagram was cut, and how long it was", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const to = receiver.getsockname();
@@ -31,6 +33,7 @@ contract("recvmsg says when a datagram was cut, and how long it was", async ({ b
   expect([empty.data.length, empty.truncated, empty.size]).toEqual([0, false, 0]);
 });
 
+// semantics: recvmsg-whole
 contract("recvmsg() without a size gives the whole datagram and its source", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const payload = Buffer.alloc(65_507, "0123456789");
@@ -40,6 +43,7 @@ contract("recvmsg() without a size gives the whole datagram and its source", asy
   expect(source.equals(sender.getsockname())).toBe(true);
 });
 
+// semantics: recvfrom-zero
 contract("recvfrom(0) consumes one datagram", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   for (const text of ["first", "second"]) await sender.sendto(text, receiver.getsockname());
@@ -49,6 +53,7 @@ contract("recvfrom(0) consumes one datagram", async ({ bound }) => {
   expect(await texts(receiver, 1)).toEqual(["second"]);
 });
 
+// semantics: recvfrom-bad-size
 contract(
   "a size that is no whole number from 0 is a RangeError at once, and costs no datagram",
   async ({ bound }) => {
@@ -68,6 +73,7 @@ contract(
   },
 );
 
+// semantics: recvfrom-bad-size
 contract("a size that is no number is a TypeError at once", async ({ bound }) => {
   const receiver = await bound();
   const wrong = { name: "TypeError", code: "ERR_INVALID_ARG_TYPE" };
@@ -80,6 +86,7 @@ contract("a size that is no number is a TypeError at once", async ({ bound }) =>
   await expect(receiver.recvfrom(undefined as never)).rejects.toMatchObject(wrong);
 });
 
+// semantics: receive-order
 contract("two recvfrom are served in the order they were called", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const [first, second] = [receiver.recvfrom(64, soon), receiver.recvfrom(64, soon)];
@@ -89,6 +96,7 @@ contract("two recvfrom are served in the order they were called", async ({ bound
   expect((await first)[0].toString()).toBe("1");
 });
 
+// semantics: receive-order
 contract("all kinds of receive calls share one order", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const waiting: Promise<string>[] = [];
@@ -104,6 +112,7 @@ contract("all kinds of receive calls share one order", async ({ bound }) => {
   expect(await Promise.all(waiting)).toEqual(numbered(100));
 });
 
+// semantics: recvmany
 contract("recvMany waits for one, then gives what is there up to max", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const waiting = receiver.recvMany(10, soon);
@@ -121,6 +130,7 @@ contract("recvMany waits for one, then gives what is there up to max", async ({ 
   expect(found).toEqual(numbered(100));
 });
 
+// semantics: recvmany
 contract("recvMany gives in one call what has come before it", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   // Few enough that a slow machine's time for one call does not run out.
@@ -130,6 +140,7 @@ contract("recvMany gives in one call what has come before it", async ({ bound })
   expect(datagrams.map(({ data }) => data.toString())).toEqual(numbered(60));
 });
 
+// semantics: unread
 contract("2,000 datagrams lie unread, then are read in order", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   for (const text of numbered(2000)) await sender.sendto(text, receiver.getsockname());
@@ -147,6 +158,7 @@ contract("2,000 datagrams lie unread, then are read in order", async ({ bound })
   expect(droppedKernel ?? unknown).toBe(unknown);
 });
 
+// semantics: data-owned
 contract("the bytes of a datagram are the program's own", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   await sender.sendMany(numbered(100, "old"), receiver.getsockname());
@@ -159,6 +171,7 @@ contract("the bytes of a datagram are the program's own", async ({ bound }) => {
   expect([kept[49], kept[51]].map(String)).toEqual(["old49", "old51"]);
 });
 
+// semantics: reply
 contract("reply answers the sender", async ({ bound, socket }) => {
   const [server, client, other] = [await bound(), socket(), await bound()];
   await client.sendto("ping", server.getsockname());
@@ -170,6 +183,7 @@ contract("reply answers the sender", async ({ bound, socket }) => {
   expect(await texts(other, 1)).toEqual(["to other"]);
 });
 
+// semantics: recvmany
 contract("recvMany gives all that is there, up to max, however often it is called", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   await sender.sendMany(

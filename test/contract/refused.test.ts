@@ -3,6 +3,7 @@ import { expect } from "vitest";
 import { contract, failure, families, soon, texts, pause } from "./world.js";
 
 for (const [ip, family] of families) {
+  // semantics: refused, connect-refused
   contract(
     `a connected socket whose peer is gone over ${ip}: the receive call is ECONNREFUSED`,
     async (world) => {
@@ -14,6 +15,7 @@ for (const [ip, family] of families) {
   );
 }
 
+// semantics: refused
 contract("ECONNREFUSED ends a receive call that waits, and only one", async ({ bound, nobody }) => {
   const [client, gone] = [await bound(), await nobody()];
   await client.connect(gone);
@@ -25,6 +27,7 @@ contract("ECONNREFUSED ends a receive call that waits, and only one", async ({ b
   expect(late).toMatchObject({ code: "ETIMEDOUT" });
 });
 
+// semantics: refused
 contract(
   "a refused socket stays usable: it talks to its peer once that is there",
   async ({ bound, nobody, socket }) => {
@@ -40,6 +43,7 @@ contract(
   },
 );
 
+// semantics: iteration-icmp
 contract("ICMP never ends an iteration", async ({ bound, nobody, socket }) => {
   const [client, gone, peer] = [await bound(), await nobody(), socket()];
   await client.connect(gone);
@@ -57,6 +61,7 @@ contract("ICMP never ends an iteration", async ({ bound, nobody, socket }) => {
   expect(found).toEqual(["1", "2"]);
 });
 
+// semantics: stats
 contract(
   "what ICMP said is in the ledger and an event, with its destination and code",
   async ({ bound, nobody }) => {
@@ -72,6 +77,7 @@ contract(
   },
 );
 
+// semantics: refused-forgotten
 contract("connecting to another peer forgets what ICMP said of the last", async ({ bound, nobody }) => {
   const [client, gone, peer] = [await bound(), await nobody(), await bound()];
   await client.connect(gone);
@@ -86,6 +92,7 @@ contract("connecting to another peer forgets what ICMP said of the last", async 
   expect(await texts(peer, 1)).toEqual(["answer"]);
 });
 
+// semantics: refused
 contract("what ICMP said of the connected peer rejects the next send too", async ({ bound, nobody }) => {
   const [client, gone] = [await bound(), await nobody()];
   await client.connect(gone);
@@ -94,6 +101,7 @@ contract("what ICMP said of the connected peer rejects the next send too", async
   await expect(failure(client.send("still nobody?"))).resolves.toMatchObject({ code: "ECONNREFUSED" });
 });
 
+// semantics: refused-forgotten
 contract("what ICMP said of one peer fails no call about the next", async ({ bound, nobody, socket }) => {
   const [live, gone, client] = [await bound(), await nobody(), socket()];
   await client.connect(gone);

@@ -38,6 +38,7 @@ async function sourceOfNext(client: Socket): Promise<Address> {
 }
 
 for (const { over, server: family, client: clientFamily, name } of routes) {
+  // semantics: reply-address
   contract(
     `reply over ${over} answers from the address that was sent to`,
     async (world) => {
@@ -52,6 +53,7 @@ for (const { over, server: family, client: clientFamily, name } of routes) {
     "packetInfo",
   );
 
+  // semantics: reply-address
   contract(
     `a client over ${over} that is connected to one address of a host hears its replies`,
     async (world) => {
@@ -66,6 +68,7 @@ for (const { over, server: family, client: clientFamily, name } of routes) {
 }
 
 for (const way of ["recvMany", "for await"] as const) {
+  // semantics: reply-address
   contract(
     `replies to datagrams by ${way}, which came to several addresses in turn, each leave from its own`,
     async (world) => {
@@ -96,6 +99,7 @@ for (const way of ["recvMany", "for await"] as const) {
   );
 }
 
+// semantics: reply-group
 contract("a reply to what came to a multicast group leaves from an address of this host", async (world) => {
   const { receiver, sender, group, port } = await meet(world);
   receiver.addMembership(group, world.loopback);
@@ -104,6 +108,7 @@ contract("a reply to what came to a multicast group leaves from an address of th
   expect(await sourceOfNext(sender)).toMatchObject({ host: world.localhost(), port });
 });
 
+// semantics: reply-group
 contract(
   "a reply to what came to an IPv6 multicast group leaves from an address of this host",
   async (world) => {
@@ -118,6 +123,7 @@ contract(
   },
 );
 
+// semantics: reply-group
 contract("a reply to a broadcast leaves from an address of this host", async (world) => {
   const [server, client] = [await serverOn(world, AF_INET), await world.bound()];
   const { port } = server.getsockname();
@@ -127,6 +133,7 @@ contract("a reply to a broadcast leaves from an address of this host", async (wo
   expect(await sourceOfNext(client)).toMatchObject({ host: world.localhost(), port });
 });
 
+// semantics: reply-connected
 contract("a connected socket replies to its peer", async ({ bound }) => {
   const [one, other] = [await bound(), await bound()];
   await one.connect(other.getsockname());
@@ -135,6 +142,7 @@ contract("a connected socket replies to its peer", async ({ bound }) => {
   expect(await texts(other, 1)).toEqual(["answer"]);
 });
 
+// semantics: reply-connected
 contract(
   "a datagram from before connect can be answered after it, from where it came to",
   async (world) => {
@@ -149,6 +157,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: closed
 contract("a reply is cut off by close() as a send is: EBADF", async ({ bound }) => {
   const [server, client] = [await bound(), await bound()];
   await client.sendto("question", server.getsockname());
@@ -157,6 +166,7 @@ contract("a reply is cut off by close() as a send is: EBADF", async ({ bound }) 
   await expect(datagram.reply("answer")).rejects.toMatchObject({ code: "EBADF" });
 });
 
+// semantics: reply-address
 contract(
   "where a driver cannot choose, the system chooses the address that a reply leaves from",
   async (world) => {

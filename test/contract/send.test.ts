@@ -23,6 +23,7 @@ const kinds: readonly (readonly [kind: string, data: () => Data, expected: reado
 ];
 
 for (const [kind, data, expected] of kinds) {
+  // semantics: data-kinds
   contract(`data may be ${kind}`, async ({ bound }) => {
     const [sender, receiver] = [await bound(), await bound()];
     await expect(sender.sendto(data(), receiver.getsockname())).resolves.toBe(expected.length);
@@ -39,6 +40,7 @@ function shared(): Uint8Array<SharedArrayBuffer> {
   return view;
 }
 
+// semantics: data-bad
 contract("data of another kind is refused with a TypeError, and nothing is sent", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const to = receiver.getsockname();
@@ -65,6 +67,7 @@ contract("data of another kind is refused with a TypeError, and nothing is sent"
   expect(sender.stats().sent.datagrams).toBe(0);
 });
 
+// semantics: data-bad
 contract("a detached buffer is refused with a TypeError that has a code", async ({ bound, nobody }) => {
   const sender = await bound();
   const to = await nobody();
@@ -78,6 +81,7 @@ contract("a detached buffer is refused with a TypeError that has a code", async 
   }
 });
 
+// semantics: data-copied
 contract("the buffer given to sendto and to send is copied at the call", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   await sender.connect(receiver.getsockname());
@@ -94,6 +98,7 @@ contract("the buffer given to sendto and to send is copied at the call", async (
 for (const [ip, family] of families) {
   const limit = family === AF_INET6 ? 65_527 : 65_507;
 
+  // semantics: data-empty
   contract(`a zero-length datagram is sent and received as such over ${ip}`, async ({ bound }) => {
     const [sender, receiver] = [await bound(family), await bound(family)];
     const to = receiver.getsockname();
@@ -102,6 +107,7 @@ for (const [ip, family] of families) {
     expect(await texts(receiver, 3)).toEqual(["before", "", "after"]);
   });
 
+  // semantics: data-limit
   contract(`${limit} bytes go over ${ip}, one more is EMSGSIZE with the limit`, async ({ bound }) => {
     const [sender, receiver] = [await bound(family), await bound(family)];
     const to = receiver.getsockname();
@@ -127,6 +133,7 @@ for (const [ip, family] of families) {
   });
 }
 
+// semantics: data-limit
 contract("through an IPv6 socket the limit of an IPv4 peer is IPv4's", async ({ bound, socket }) => {
   const [receiver, sender] = [await bound(), socket(AF_INET6)];
   sender.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, false);
@@ -137,6 +144,7 @@ contract("through an IPv6 socket the limit of an IPv4 peer is IPv4's", async ({ 
   expect((await receiver.recvmsg(soon)).size).toBe(65_507);
 });
 
+// semantics: send-burst
 contract("a burst of 512 sends is complete", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const to = receiver.getsockname();
@@ -145,6 +153,7 @@ contract("a burst of 512 sends is complete", async ({ bound }) => {
   expect(await texts(receiver, 512)).toEqual(numbered(512));
 });
 
+// semantics: send-buffer-full
 contract("where the send buffer is small, sendto waits for room and drops nothing", async ({ bound }) => {
   const sender = await bound(undefined, { sendBuffer: 4096 });
   const receivers = await Promise.all(numbered(4).map(() => bound()));
@@ -156,6 +165,7 @@ contract("where the send buffer is small, sendto waits for room and drops nothin
   for (const receiver of receivers) expect(await texts(receiver, 100)).toHaveLength(100);
 });
 
+// semantics: send-queue
 contract("what waits in the process to be sent is bounded: ENOBUFS above sendQueue", async ({ bound }) => {
   const sender = await bound(undefined, { sendQueue: 1000 });
   const receiver = await bound();
@@ -167,6 +177,7 @@ contract("what waits in the process to be sent is bounded: ENOBUFS above sendQue
   await expect(sender.sendto(Buffer.alloc(600), to)).resolves.toBe(600);
 });
 
+// semantics: send-queue
 contract("what failed leaves its room in sendQueue", async ({ bound, broadcast }) => {
   const [sender, receiver] = [await bound(undefined, { sendQueue: 1000 }), await bound()];
   for (const address of [
@@ -185,6 +196,7 @@ contract("what failed leaves its room in sendQueue", async ({ bound, broadcast }
   });
 });
 
+// semantics: send-queue-empty
 contract("empty datagrams count for sendQueue too", async ({ bound }) => {
   const [sender, receiver] = [await bound(undefined, { sendQueue: 640 }), await bound()];
   const sends = Array.from({ length: 11 }, () => sender.sendto("", receiver.getsockname()));
@@ -192,6 +204,7 @@ contract("empty datagrams count for sendQueue too", async ({ bound }) => {
   expect(ends.map(({ status }) => status)).toEqual([...Array<string>(10).fill("fulfilled"), "rejected"]);
 });
 
+// semantics: broadcast-refused
 contract("broadcast without SO_BROADCAST is EACCES that names the option", async ({ bound, broadcast }) => {
   const sender = await bound();
   const error = await failure(sender.sendto("hello", [broadcast, 9000]));
@@ -199,6 +212,7 @@ contract("broadcast without SO_BROADCAST is EACCES that names the option", async
   expect(error.message).toContain("SO_BROADCAST");
 });
 
+// semantics: broadcast-refused
 contract(
   "connect to a broadcast address without SO_BROADCAST is EACCES that names the option",
   async (world) => {
@@ -208,6 +222,7 @@ contract(
   },
 );
 
+// semantics: broadcast-refused
 contract("broadcast with SO_BROADCAST arrives", async ({ broadcast, socket }) => {
   const [sender, receiver] = [socket(), socket()];
   await receiver.bind(["", 0]);
@@ -216,12 +231,14 @@ contract("broadcast with SO_BROADCAST arrives", async ({ broadcast, socket }) =>
   expect(await texts(receiver, 1)).toEqual(["hello"]);
 });
 
+// semantics: broadcast-host
 contract("<broadcast> is 255.255.255.255", async ({ socket }) => {
   const error = await failure(socket().sendto("hello", ["<broadcast>", 9000]));
   expect(error.address).toBe("255.255.255.255");
   expect(["EACCES", "ENETUNREACH"]).toContain(error.code);
 });
 
+// semantics: unreachable-others-sent
 contract("on an unconnected socket a peer that is gone fails no other send and no receive", async (world) => {
   const [s, receiver, gone] = [await world.bound(), await world.bound(), await world.nobody()];
   for (let count = 0; count < 5; count++) {
@@ -234,6 +251,7 @@ contract("on an unconnected socket a peer that is gone fails no other send and n
   expect(await texts(s, 1)).toEqual(["pong"]);
 });
 
+// semantics: data-false-length
 contract("a view that lies about its length sends its own bytes and no other memory", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   await sender.sendto("a secret that went before", receiver.getsockname());

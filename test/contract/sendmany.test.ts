@@ -11,6 +11,7 @@ const ResizableMemory = ArrayBuffer as unknown as new (
   options: { maxByteLength: number },
 ) => ArrayBuffer & { resize(bytes: number): void };
 
+// semantics: sendmany
 contract("sendMany(payloads, address) gives the number sent, and they arrive in order", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   await expect(sender.sendMany(numbered(300), receiver.getsockname())).resolves.toBe(300);
@@ -18,6 +19,7 @@ contract("sendMany(payloads, address) gives the number sent, and they arrive in 
   expect(sender.stats().sent.datagrams).toBe(300);
 });
 
+// semantics: sendmany
 contract("sendMany(records) sends each to its own address", async ({ bound }) => {
   const sender = await bound();
   const receivers = await Promise.all(numbered(3).map(() => bound()));
@@ -28,6 +30,7 @@ contract("sendMany(records) sends each to its own address", async ({ bound }) =>
   for (const receiver of receivers) expect(await texts(receiver, 30)).toEqual(numbered(30));
 });
 
+// semantics: sendmany
 contract("sendMany without an address sends to the connected peer", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   await sender.connect(receiver.getsockname());
@@ -36,6 +39,7 @@ contract("sendMany without an address sends to the connected peer", async ({ bou
   expect(await texts(receiver, 3)).toEqual(["a", "b", "c"]);
 });
 
+// semantics: sendmany
 contract("sendMany takes more datagrams and more bytes than one batch holds", async ({ bound }) => {
   const sender = await bound();
   const receivers = await Promise.all(numbered(8).map(() => bound()));
@@ -47,6 +51,7 @@ contract("sendMany takes more datagrams and more bytes than one batch holds", as
   for (const receiver of receivers) expect(await texts(receiver, 200)).toEqual(payloads);
 });
 
+// semantics: sendmany
 contract("sendMany takes any iterable, and nothing at all", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const to = receiver.getsockname();
@@ -61,6 +66,7 @@ contract("sendMany takes any iterable, and nothing at all", async ({ bound }) =>
   expect(await texts(receiver, 3)).toEqual(["a", "b", "c"]);
 });
 
+// semantics: data-borrowed
 contract(
   "sendMany borrows payloads until it settles: one buffer may stand in it twice",
   async ({ bound }) => {
@@ -72,6 +78,7 @@ contract(
   },
 );
 
+// semantics: sendmany-failure
 contract(
   "a failure of sendMany has the index of the first and the number sent; the rest are sent",
   async (world) => {
@@ -84,6 +91,7 @@ contract(
   },
 );
 
+// semantics: sendmany-failure
 contract("a refusal by the system in the middle of sendMany costs the others nothing", async (world) => {
   const [sender, receiver] = [await world.bound(), await world.bound()];
   const address = receiver.getsockname();
@@ -103,6 +111,7 @@ contract("a refusal by the system in the middle of sendMany costs the others not
   await expect(sender.sendMany([{ data: "x", address: forbidden }])).resolves.toBe(1);
 });
 
+// semantics: sendmany-failure
 contract(
   "where every datagram of sendMany fails, the first has the index 0 and none is sent",
   async ({ bound }) => {
@@ -113,6 +122,7 @@ contract(
   },
 );
 
+// semantics: sendmany-failure
 contract("a name that does not resolve fails its own datagrams of sendMany alone", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const address = receiver.getsockname();
@@ -128,6 +138,7 @@ contract("a name that does not resolve fails its own datagrams of sendMany alone
   expect(await texts(receiver, 2)).toEqual(["a", "b"]);
 });
 
+// semantics: sendmany-bad-item
 contract("a bad item of sendMany is refused with its index before anything is sent", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const to = receiver.getsockname();
@@ -152,6 +163,7 @@ contract("a bad item of sendMany is refused with its index before anything is se
   expect(await texts(receiver, 1)).toEqual(["marker"]);
 });
 
+// semantics: sendmany-bad-item
 contract("sendMany of what is no iterable is refused with a TypeError", async ({ bound }) => {
   const sender = await bound();
   for (const items of ["text", 5, null, undefined, {}, { data: "x" }, true]) {
@@ -162,6 +174,7 @@ contract("sendMany of what is no iterable is refused with a TypeError", async ({
   }
 });
 
+// semantics: sendmany-bad-item
 contract(
   "sendMany without a destination is EDESTADDRREQ with the index, and sends nothing",
   async ({ bound }) => {
@@ -174,6 +187,7 @@ contract(
   },
 );
 
+// semantics: data-moved
 contract(
   "a payload of sendMany that is transferred away fails alone, and the socket goes on",
   async ({ bound }) => {
@@ -187,6 +201,7 @@ contract(
   },
 );
 
+// semantics: data-moved
 contract("a payload of sendMany that grows past a datagram fails alone", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const memory = new ResizableMemory(10, { maxByteLength: 200_000 });
@@ -198,6 +213,7 @@ contract("a payload of sendMany that grows past a datagram fails alone", async (
   expect(await texts(receiver, 1)).toEqual(["kept"]);
 });
 
+// semantics: sendmany
 contract("a generator of datagrams to several peers sends each to its own", async ({ bound }) => {
   const [sender, a, b, peer] = [await bound(), await bound(), await bound(), await bound()];
   function* items(): Generator<{ data: string; address: ReturnType<typeof a.getsockname> }> {
@@ -217,6 +233,7 @@ contract("a generator of datagrams to several peers sends each to its own", asyn
   expect(await texts(peer, 1)).toEqual(["marker"]);
 });
 
+// semantics: data-moved
 contract("a payload that shrinks while sendMany still reads the others fails alone", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const memory = new ResizableMemory(60, { maxByteLength: 60 });
@@ -232,6 +249,7 @@ contract("a payload that shrinks while sendMany still reads the others fails alo
   expect(await texts(receiver, 1)).toEqual(["kept"]);
 });
 
+// semantics: sendmany-failure
 contract("of two sends in one tick, the one that fails rejects, and the other does not", async (world) => {
   const [sender, receiver] = [await world.bound(), await world.bound()];
   const outcomes = await Promise.allSettled([
@@ -244,6 +262,7 @@ contract("of two sends in one tick, the one that fails rejects, and the other do
   expect(await texts(receiver, 1)).toEqual(["ok"]);
 });
 
+// semantics: send-system-calls
 contract(
   "records with an address object each leave in as few system calls as pairs do",
   async ({ bound }) => {

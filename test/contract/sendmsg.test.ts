@@ -31,6 +31,7 @@ async function pass(
   return receiver.recvmsg(soon);
 }
 
+// semantics: sendmsg
 contract("sendmsg without more than data and address is sendto", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const plain = await pass(sender, receiver, {});
@@ -40,6 +41,7 @@ contract("sendmsg without more than data and address is sendto", async ({ bound 
   expect((await pass(sender, receiver, unset)).data.toString()).toBe("hello");
 });
 
+// semantics: sendmsg
 contract("sendmsg without an address is send", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const error = await failure(sender.sendmsg({ data: "hello" }));
@@ -49,6 +51,7 @@ contract("sendmsg without an address is send", async ({ bound }) => {
   expect(await texts(receiver, 1)).toEqual(["hello"]);
 });
 
+// semantics: sendmsg-bad-fields
 contract("sendmsg refuses what is no message with a TypeError", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const wrong = { name: "TypeError", code: "ERR_INVALID_ARG_TYPE" };
@@ -56,6 +59,7 @@ contract("sendmsg refuses what is no message with a TypeError", async ({ bound }
     await expect(sender.sendmsg(message as never)).rejects.toMatchObject(wrong);
 });
 
+// semantics: data-copied
 contract("sendmsg copies its data at the call", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const data = Buffer.from("before");
@@ -65,6 +69,7 @@ contract("sendmsg copies its data at the call", async ({ bound }) => {
   expect(await texts(receiver, 1)).toEqual(["before"]);
 });
 
+// semantics: order
 contract(
   "sendmsg and sendto to one destination arrive in the order of the calls",
   async ({ bound }) => {
@@ -85,6 +90,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: sendmsg-fields
 contract(
   "sendmsg has the TTL, the TOS and the interface of the datagram, and changes none for the next",
   async ({ bound, loopback }) => {
@@ -102,6 +108,7 @@ contract(
 );
 
 for (const [ip, family] of families) {
+  // semantics: sendmsg-ecn
   contract(
     `sendmsg with ecn alone over ${ip} keeps the DSCP of the socket`,
     async ({ bound }) => {
@@ -118,6 +125,7 @@ for (const [ip, family] of families) {
   );
 }
 
+// semantics: sendmsg-ecn
 contract(
   "sendmsg with ecn alone to an IPv4 peer of an IPv6 socket keeps the DSCP that its other datagrams there have",
   async ({ bound, socket }) => {
@@ -131,6 +139,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: closed
 contract("sendmsg after close() is EBADF, whatever the datagram names", async ({ bound, nobody }) => {
   const [sender, address] = [await bound(), await nobody()];
   await sender.close();
@@ -140,6 +149,7 @@ contract("sendmsg after close() is EBADF, whatever the datagram names", async ({
   }
 });
 
+// semantics: sendmsg-fields
 contract(
   "sendmsg leaves from the address that it names, with the port of the socket",
   async ({ bound, localhost, moreHosts, socket }) => {
@@ -158,6 +168,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: sendmsg-fields
 contract(
   "sendmsg over IPv6 leaves from the address that it names",
   async ({ bound, localhost, socket }) => {
@@ -169,6 +180,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: sendmsg-fields
 contract(
   "sendmsg through an IPv6 socket to an IPv4 peer has its source, TTL, TOS and interface",
   async ({ bound, loopback, moreHosts, socket }) => {
@@ -184,6 +196,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: sendmsg-fields
 contract(
   "sendmsg to the connected peer has its source and TTL too",
   async ({ bound, moreHosts, socket }) => {
@@ -198,6 +211,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: sendmsg-fields
 contract(
   "sendmsg to a name has its TTL when the name is known",
   async ({ bound }) => {
@@ -223,6 +237,7 @@ function mixed(
   }));
 }
 
+// semantics: sendmsg-mixed
 contract(
   "datagrams of one sendMany with fields of their own, and plain ones, each leave with their own, in order",
   async ({ bound, localhost, moreHosts, socket }) => {
@@ -249,6 +264,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: sendmsg-mixed
 contract(
   "equal datagrams that leave alike still leave in a few system calls",
   async ({ bound }) => {
@@ -284,6 +300,7 @@ const bad: readonly (readonly [fields: object, error: object])[] = [
   [{ interface: "" }, { name: "RangeError" }],
 ];
 
+// semantics: sendmsg-bad-fields
 contract("bad fields of a datagram are refused before anything is sent", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const address = receiver.getsockname();
@@ -299,6 +316,7 @@ contract("bad fields of a datagram are refused before anything is sent", async (
   expect(sender.stats().sent.datagrams).toBe(1);
 });
 
+// semantics: sendmsg-refused
 contract(
   "a source that this host does not have is refused, and costs the others nothing",
   async ({ bound, elsewhere }) => {
@@ -321,6 +339,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: sendmsg-refused
 contract(
   "an interface that is not here is ENODEV, and costs the others nothing",
   async ({ bound }) => {
@@ -345,6 +364,7 @@ const single: readonly Omit<OutgoingDatagram, "data">[] = [
   { probe: true },
 ];
 
+// semantics: sendmsg-dgram
 contract(
   "where a driver cannot send as a datagram says, that datagram alone is ENOTSUP which names the driver that can",
   async (world: World) => {

@@ -4,6 +4,7 @@ import { expect } from "vitest";
 
 import { contract, numbered, texts, turn } from "./world.js";
 
+// semantics: signal
 contract("a signal ends the wait with its reason", async ({ bound }) => {
   const receiver = await bound();
   const [plain, own] = [new AbortController(), new AbortController()];
@@ -19,6 +20,7 @@ contract("a signal ends the wait with its reason", async ({ bound }) => {
   expect(await second).toBe("enough");
 });
 
+// semantics: signal
 contract(
   "a signal that has fired before the call ends it at once, and no datagram is lost by it",
   async ({ bound }) => {
@@ -32,6 +34,7 @@ contract(
   },
 );
 
+// semantics: signal
 contract(
   "an abandoned recvfrom loses nothing, however the signal and the datagram meet",
   async ({ bound }) => {
@@ -54,6 +57,7 @@ contract(
   },
 );
 
+// semantics: signal-shared
 contract("a thousand waits on one signal add one listener", async ({ bound }) => {
   const [one, other] = [await bound(), await bound()];
   const stop = new AbortController();
@@ -67,6 +71,7 @@ contract("a thousand waits on one signal add one listener", async ({ bound }) =>
   expect(getEventListeners(signal, "abort")).toHaveLength(0);
 });
 
+// semantics: signal-shared
 contract(
   "a thousand waits on one signal, each served before the next, add one listener",
   async ({ bound }) => {
@@ -81,6 +86,7 @@ contract(
   },
 );
 
+// semantics: signal
 contract("a signal that fires after its call was served harms nobody", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const late = new AbortController();

@@ -19,6 +19,7 @@ async function cut(call: Promise<unknown>): Promise<TruncatedError> {
 
 for (const [syscall, call] of Object.entries(calls)) {
   for (const when of ["waited", "had it at once"]) {
+    // semantics: cut-strict
     contract(
       `strict: a ${syscall} that ${when} and would cut a datagram rejects with it, and the next call gives the next`,
       async ({ bound }) => {
@@ -41,6 +42,7 @@ for (const [syscall, call] of Object.entries(calls)) {
     );
   }
 
+  // semantics: strict-whole
   contract(`strict: a ${syscall} whose datagram fits gives it`, async ({ bound }) => {
     const [sender, receiver] = [await bound(), await bound(undefined, { strict: true })];
     receiver.settimeout(5);
@@ -51,6 +53,7 @@ for (const [syscall, call] of Object.entries(calls)) {
   });
 }
 
+// semantics: cut-strict
 contract(
   "strict: what was cut is counted as received and cut, and an event, as without it",
   async ({ bound }) => {
@@ -66,6 +69,7 @@ contract(
   },
 );
 
+// semantics: cut-strict
 contract("strict: a call behind one whose datagram is cut has its own", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound(undefined, { strict: true })];
   const first = failure(receiver.recv(4, soon));
@@ -75,6 +79,7 @@ contract("strict: a call behind one whose datagram is cut has its own", async ({
   expect((await second).toString()).toBe("second");
 });
 
+// semantics: strict-whole
 contract("strict: recvMany, for await and recvmsg without a size cut nothing", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound(undefined, { strict: true })];
   receiver.settimeout(5);
@@ -89,6 +94,7 @@ contract("strict: recvMany, for await and recvmsg without a size cut nothing", a
   expect(receiver.stats().truncated).toBe(0);
 });
 
+// semantics: cut-strict
 contract("strict: the datagram of the error can be answered", async ({ bound }) => {
   const [client, server] = [await bound(), await bound(undefined, { strict: true })];
   await client.sendto("a long question", server.getsockname());
@@ -97,6 +103,7 @@ contract("strict: the datagram of the error can be answered", async ({ bound }) 
   expect(await texts(client, 1)).toEqual(["too long"]);
 });
 
+// semantics: cut-recvfrom
 contract("without strict a datagram that is cut is no error", async ({ bound }) => {
   for (const options of [undefined, {}, { strict: false }, { strict: undefined }]) {
     const [sender, receiver] = [await bound(), await bound(undefined, options)];

@@ -9,6 +9,7 @@ function line({ direction, data, source, destination }: Packet): string {
 }
 
 for (const [ip, family] of families) {
+  // semantics: tap
   contract(`a tap over ${ip} sees what passes in both directions, with both addresses`, async ({ bound }) => {
     const [s, peer] = [await bound(family), await bound(family)];
     const seen: Packet[] = [];
@@ -24,6 +25,7 @@ for (const [ip, family] of families) {
   });
 }
 
+// semantics: tap
 contract(
   "a tap of a socket on every interface names the address that a datagram came to, and when the kernel had it",
   async ({ bound, socket, localhost }) => {
@@ -41,6 +43,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: tap
 contract("a tap sees every kind of send, in order, and the peer of a connected socket", async ({ bound }) => {
   const [s, peer] = [await bound(), await bound()];
   const seen: string[] = [];
@@ -50,6 +53,7 @@ contract("a tap sees every kind of send, in order, and the peer of a connected s
   expect(seen).toEqual(["1", "2", "3", ""].map((text) => `${text} > ${peer.getsockname()}`));
 });
 
+// semantics: tap
 contract("a tap sees a datagram whole that a receive call cuts", async ({ bound }) => {
   const [s, peer] = [await bound(), await bound()];
   const seen: string[] = [];
@@ -59,6 +63,7 @@ contract("a tap sees a datagram whole that a receive call cuts", async ({ bound 
   expect(seen).toEqual(["0123456789"]);
 });
 
+// semantics: tap
 contract(
   "what a tap sees going out stays as it was, though the program uses its buffer again",
   async ({ bound }) => {
@@ -74,6 +79,7 @@ contract(
   },
 );
 
+// semantics: tap
 contract("a tap sees no datagram that could not be sent", async ({ bound, broadcast }) => {
   const [s, peer] = [await bound(), await bound()];
   const seen: string[] = [];
@@ -84,6 +90,7 @@ contract("a tap sees no datagram that could not be sent", async ({ bound, broadc
   expect(seen).toEqual(["sent"]);
 });
 
+// semantics: tap-several
 contract(
   "several taps see the same; each ends by its own call, and twice does no harm",
   async ({ bound }) => {
@@ -104,6 +111,7 @@ contract(
   },
 );
 
+// semantics: tap
 contract("a tap changes nothing about what is received and counted", async ({ bound }) => {
   const [s, peer] = [await bound(), await bound()];
   let bytes = 0;
@@ -113,6 +121,7 @@ contract("a tap changes nothing about what is received and counted", async ({ bo
   expect(s.stats().received).toEqual({ datagrams: 100, bytes });
 });
 
+// semantics: tap-several
 contract("a tap that is no function is a TypeError", ({ socket }) => {
   const wrong = { name: "TypeError", code: "ERR_INVALID_ARG_TYPE" };
   for (const listener of [undefined, null, {}, "x"]) {

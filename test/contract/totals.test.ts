@@ -41,6 +41,7 @@ function sum(sockets: readonly Socket[]): Record<string, number> {
   return found;
 }
 
+// semantics: stats-package
 contract("stats() of all sockets is the sum of theirs, of those that are closed too", async (world) => {
   const before = stats();
   const [one, other] = [await world.bound(), await world.bound(undefined, { receiveBuffer: 65_536 })];
@@ -65,6 +66,7 @@ contract("stats() of all sockets is the sum of theirs, of those that are closed 
   expect(difference(before)).toEqual(sum(sockets));
 });
 
+// semantics: stats-package
 contract("stats() of all sockets is frozen, and a picture of its moment", async ({ bound }) => {
   const [s, before] = [await bound(), stats()];
   const { datagrams } = before.sent;
@@ -76,6 +78,7 @@ contract("stats() of all sockets is frozen, and a picture of its moment", async 
   ).toBe(true);
 });
 
+// semantics: stats-package
 contract(
   "stats() of all sockets says undefined of what the driver cannot tell",
   async ({ bound }) => {
@@ -86,6 +89,7 @@ contract(
   "no kernelDropCount",
 );
 
+// semantics: stats-package
 contract(
   "stats() of all sockets counts from 0 what the driver can tell",
   async ({ bound }) => {
@@ -101,6 +105,7 @@ contract(
   "kernelDropCount",
 );
 
+// semantics: stats-host
 contract(
   "stats() of all sockets has what the host counted meanwhile, by the names that Linux has",
   async (world) => {

@@ -16,6 +16,7 @@ function warnings(s: Socket): Warning[] {
 }
 
 for (const [name, family] of families) {
+  // semantics: warning-bound
   contract(
     `a group that is joined on a socket bound to one address over ${name} is a warning`,
     async (world) => {
@@ -31,6 +32,7 @@ for (const [name, family] of families) {
     },
   );
 
+  // semantics: warning-bound
   contract(`binding to one address after joining over ${name} is a warning`, async (world) => {
     const s = world.socket(family);
     s.addMembership(freshGroup(s), world.loopback);
@@ -40,6 +42,7 @@ for (const [name, family] of families) {
   });
 }
 
+// semantics: warning-bound
 contract("joining from a source on a socket bound to one address is a warning", async (world) => {
   const s = await world.bound();
   const warned = event(s, "warning");
@@ -47,6 +50,7 @@ contract("joining from a source on a socket bound to one address is a warning", 
   expect((await warned).code).toBe("JOINED_BUT_BOUND");
 });
 
+// semantics: warning-bound
 contract("connecting a socket that has joined a group is a warning, before and after", async (world) => {
   const peer = await world.bound();
   const [before, after] = [world.socket(), world.socket()];
@@ -64,6 +68,7 @@ contract("connecting a socket that has joined a group is a warning, before and a
   expect((await second).code).toBe("JOINED_BUT_CONNECTED");
 });
 
+// semantics: warning-connected
 contract("waiting on a socket that is connected to a group is a warning, once", async (world) => {
   const { sender, group, port } = await meet(world);
   const found = warnings(sender);
@@ -78,6 +83,7 @@ contract("waiting on a socket that is connected to a group is a warning, once", 
   expect(found[0]?.message).toContain("sendto()");
 });
 
+// semantics: warning-connected
 contract("a call that waits already is warned of once the socket is connected to a group", async (world) => {
   const { sender, group, port } = await meet(world);
   const [warned, waiting] = [event(sender, "warning"), failure(sender.recv(64))];
@@ -87,6 +93,7 @@ contract("a call that waits already is warned of once the socket is connected to
   expect((await waiting).code).toBe("ECANCELED");
 });
 
+// semantics: warning-bound
 contract("what can be heard is no warning", async (world) => {
   const { receiver, sender, group } = await meet(world);
   const [onGroup, left] = [world.socket(), world.socket()];
@@ -104,6 +111,7 @@ contract("what can be heard is no warning", async (world) => {
   expect(found.flat()).toEqual([]);
 });
 
+// semantics: warning-bound
 contract("what is joined in vain is really not heard", async (world) => {
   const { sender, group } = await meet(world);
   for (const family of [AF_INET, AF_INET6] as const) {
@@ -119,6 +127,7 @@ contract("what is joined in vain is really not heard", async (world) => {
   }
 });
 
+// semantics: warning-process
 contract("a warning is a message of the channel datagram:warning, and fails no call", async (world) => {
   const s = await world.bound();
   const found: unknown[] = [];

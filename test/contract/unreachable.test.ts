@@ -30,6 +30,7 @@ async function nobody({ name, target }: Route, world: World): Promise<[host: str
 }
 
 for (const route of routes) {
+  // semantics: unreachable
   contract(
     `nobody listens, over ${route.over}: an event names the destination, the code, the kind and who said so`,
     async (world) => {
@@ -48,6 +49,7 @@ for (const route of routes) {
     "icmpErrors",
   );
 
+  // semantics: unreachable-others-sent
   contract(
     `nobody listens at one peer, over ${route.over}: all sends to another go out, and all receives go on`,
     async (world) => {
@@ -77,6 +79,7 @@ for (const route of routes) {
   );
 }
 
+// semantics: unreachable-per-socket
 contract(
   "what ICMP said of one socket's datagrams is no other socket's",
   async (world) => {
@@ -92,6 +95,7 @@ contract(
   "icmpErrors",
 );
 
+// semantics: refused
 contract(
   "a connected socket tells the same, and once: the call that fails by it adds no second event",
   async (world) => {
@@ -109,6 +113,7 @@ contract(
   "icmpErrors",
 );
 
+// semantics: unreachable
 contract(
   "where only a connected socket hears of ICMP, others say undefined of it, and have no event",
   async (world) => {
@@ -124,6 +129,7 @@ contract(
   "no icmpErrors",
 );
 
+// semantics: unreachable
 contract(
   "where only a connected socket hears of ICMP, it tells the destination and the code, and undefined of the rest",
   async (world) => {

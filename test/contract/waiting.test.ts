@@ -3,6 +3,7 @@ import { expect } from "vitest";
 
 import { compute, contract, failure, numbered, soon, texts, turn } from "./world.js";
 
+// semantics: timeout
 contract(
   "a timeout is a TimeoutError ETIMEDOUT, and the datagram that comes later is not lost",
   async ({ bound }) => {
@@ -20,6 +21,7 @@ contract(
   },
 );
 
+// semantics: timeout
 contract("every receive call times out", async ({ bound }) => {
   const receiver = await bound();
   receiver.settimeout(0.01);
@@ -29,6 +31,7 @@ contract("every receive call times out", async ({ bound }) => {
   expect(errors.map(({ syscall }) => syscall)).toEqual(["recvfrom", "recv", "recvmsg", "recvMany"]);
 });
 
+// semantics: timeout
 contract("a short wait ends though a longer one was called before it", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const long = receiver.recv(64, { timeoutMs: 3_600_000 });
@@ -38,12 +41,14 @@ contract("a short wait ends though a longer one was called before it", async ({ 
   expect((await long).toString()).toBe("hello");
 });
 
+// semantics: timeout
 contract("every one of several waits with different times ends", async ({ bound }) => {
   const receiver = await bound();
   const waits = [50, 10, 30].map((timeoutMs) => failure(receiver.recv(64, { timeoutMs })));
   expect((await Promise.all(waits)).map(({ code }) => code)).toEqual(["ETIMEDOUT", "ETIMEDOUT", "ETIMEDOUT"]);
 });
 
+// semantics: timeout-zero
 contract("a call that does not wait takes nothing from one that waits", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const waiting = receiver.recv(64, soon);
@@ -54,6 +59,7 @@ contract("a call that does not wait takes nothing from one that waits", async ({
   expect(second).toMatchObject({ code: "EAGAIN" });
 });
 
+// semantics: timeout-zero
 contract("settimeout(0) with nothing there is EAGAIN", async ({ bound }) => {
   const receiver = await bound();
   receiver.settimeout(0);
@@ -62,6 +68,7 @@ contract("settimeout(0) with nothing there is EAGAIN", async ({ bound }) => {
   expect(error).toMatchObject({ code: "EAGAIN", syscall: "recvfrom" });
 });
 
+// semantics: timeout-zero
 contract("settimeout(0) gives what is there, one call after the other", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   receiver.settimeout(0);
@@ -72,6 +79,7 @@ contract("settimeout(0) gives what is there, one call after the other", async ({
   await expect(failure(receiver.recv(64))).resolves.toMatchObject({ code: "EAGAIN" });
 });
 
+// semantics: timeout-modes
 contract("gettimeout, setblocking and getblocking are Python's", ({ socket }) => {
   const s = socket();
   expect([s.gettimeout(), s.getblocking()]).toEqual([null, true]);
@@ -85,6 +93,7 @@ contract("gettimeout, setblocking and getblocking are Python's", ({ socket }) =>
   expect([s.gettimeout(), s.getblocking()]).toEqual([0, false]);
 });
 
+// semantics: timeout-bad
 contract("settimeout refuses what is no time, and keeps the one it has", ({ socket }) => {
   const s = socket();
   s.settimeout(3);
@@ -100,6 +109,7 @@ contract("settimeout refuses what is no time, and keeps the one it has", ({ sock
   expect(s.gettimeout()).toBe(3);
 });
 
+// semantics: timeout-of-call
 contract("timeoutMs goes before settimeout", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   await expect(failure(receiver.recvfrom(64, { timeoutMs: 0 }))).resolves.toMatchObject({ code: "EAGAIN" });
@@ -113,6 +123,7 @@ contract("timeoutMs goes before settimeout", async ({ bound }) => {
   expect((await waiting).data.toString()).toBe("hello");
 });
 
+// semantics: timeout-modes
 contract("settimeout is for the calls after it", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const waiting = receiver.recv(64);
@@ -122,6 +133,7 @@ contract("settimeout is for the calls after it", async ({ bound }) => {
   expect((await waiting).toString()).toBe("hello");
 });
 
+// semantics: timeout-bad
 contract("wait options of a wrong kind are refused at once, and cost no datagram", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   await sender.sendto("kept", receiver.getsockname());
@@ -143,6 +155,7 @@ contract("wait options of a wrong kind are refused at once, and cost no datagram
   expect(await texts(receiver, 1)).toEqual(["kept"]);
 });
 
+// semantics: timeout-of-call
 contract("a wait longer than any timer of Node's still waits", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   for (const timeoutMs of [2 ** 31 - 1, 2 ** 31, 2 ** 32, Number.MAX_VALUE, Infinity]) {
@@ -153,6 +166,7 @@ contract("a wait longer than any timer of Node's still waits", async ({ bound })
   }
 });
 
+// semantics: timeout-in-time
 contract(
   "a datagram that came in time is given, though the program was too busy to look until late",
   async ({ bound }) => {
@@ -164,6 +178,7 @@ contract(
   },
 );
 
+// semantics: timeout-modes
 contract("gettimeout gives what settimeout was given", ({ socket }) => {
   const s = socket();
   for (const seconds of [1e-9, 0.1, 0.29, 1 / 3, 4.35, 1e9]) {

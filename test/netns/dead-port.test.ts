@@ -15,6 +15,7 @@ overDrivers((driver) => {
     { family: "IPv4", host: "127.0.0.1" },
     { family: "IPv6", host: "::1" },
   ])("over $family", ({ host }) => {
+    // semantics: unreachable-others-sent
     test("of 200,000 datagrams a tenth goes where nobody listens: the others come once, whole and in order", async (t) => {
       needNetworks(t);
       const at = await newHost(t);

@@ -20,6 +20,7 @@ overDrivers((driver) => {
     { family: "IPv4", address: "127.0.0.1" },
     { family: "IPv6", address: "::1" },
   ])("over $family", ({ address }) => {
+    // semantics: firewall
     test("each that a local firewall drops is EPERM, once; all others arrive, and no other", async (t) => {
       needNetworks(t);
       const at = await newHost(t);

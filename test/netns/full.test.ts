@@ -58,6 +58,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     { family: "IPv6", host: "fd00:77:0::2", refusals: "Udp6SndbufErrors" },
   ]) {
     for (const call of ["sendMany", "sendto"] as const) {
+      // semantics: device-queue-full
       test(`what the queue of the device has no room for is sent again over ${family}: none through ${call} is lost, doubled or reordered`, async (t) => {
         const [from, to] = await slowCable(t, { limit: "20kb" });
         // Each is longer than the one before, so that no two leave as one packet, of which the queue could drop a part.

@@ -13,6 +13,7 @@ overDrivers((driver) => {
         ? [24, "10.77.0.5", "239.1.1.1", "IP_MULTICAST_IF"]
         : [64, "fd00:77::5", "ff05::4242", "IPV6_MULTICAST_IF"];
 
+    // semantics: own-address-gone
     test("a connected socket whose own address goes away says so, and connects again", async (t) => {
       const [from] = await twoHosts(t);
       const s = await RemoteSocket.open(t, driver, from, any);
@@ -29,6 +30,7 @@ overDrivers((driver) => {
       await s.close();
     });
 
+    // semantics: own-address-gone
     test("a socket bound to an address that goes away says that it needs another socket", async (t) => {
       const [from] = await twoHosts(t);
       const s = await RemoteSocket.open(t, driver, from, own);
@@ -40,6 +42,7 @@ overDrivers((driver) => {
       await s.close();
     });
 
+    // semantics: no-route
     test("a group without a route: the error says how the interface is named", async (t) => {
       const [from] = await twoHosts(t);
       from.run("ip link set dg0a down; ip link set lo down");

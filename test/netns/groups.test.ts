@@ -7,6 +7,7 @@ import { host, needNetworks } from "./network.js";
 import { RemoteSocket } from "./remote.js";
 
 overDrivers((driver) => {
+  // semantics: group-interface-gone
   test("a group is joined and left anew on an interface that was deleted and made again; without a route it has to be named", async (t) => {
     needNetworks(t);
     const at = await host(t);

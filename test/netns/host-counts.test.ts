@@ -18,6 +18,7 @@ process.stdin.once("data", () => {
 });
 `;
 
+// semantics: stats-host
 test.skipIf(whySkipped("native") !== undefined)(
   "what a lossy sender of fragments does to a host is told by stats() of the package, by listen and by doctor",
   async (t) => {

@@ -25,6 +25,7 @@ describe.skipIf(why !== undefined)(
       await Promise.all(endings.map((end) => (end as () => unknown)()));
     });
 
+    // semantics: metadata-own-host
     test("there are thirty situations at least", () => {
       expect(Object.keys(situations).length).toBeGreaterThanOrEqual(30);
     });

@@ -50,6 +50,7 @@ const sides = [
 type Side = (typeof sides)[number];
 
 for (const side of sides) {
+  // semantics: fragment-memory
   test(`over ${side.family} a host's memory for fragments is that of a simulated one`, async (t) => {
     const [from, to] = await twoHosts(t);
     const memory = (): number =>

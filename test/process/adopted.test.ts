@@ -50,6 +50,7 @@ async function outside({ onTestFinished }: TestContext): Promise<dgram.Socket> {
 const text = async (s: dgram.Socket): Promise<string> => String(((await once(s, "message")) as [Buffer])[0]);
 
 overDrivers((driver) => {
+  // semantics: systemd-waiting
   test("the example serves what systemd passed, and loses no datagram between two starts", async (context) => {
     const { python, ports } = await supervisor(context, driver, "udp4", [example]);
     const s = await outside(context);
@@ -73,6 +74,7 @@ overDrivers((driver) => {
     }
   });
 
+  // semantics: systemd-sockets
   test("sockets have their names and families; a second call and child processes find none", async (context) => {
     const { python } = await supervisor(context, driver, "udp4,udp6", [fixture, "list"]);
     const none = [[], []];
@@ -110,6 +112,7 @@ overDrivers((driver) => {
     }
   });
 
+  // semantics: systemd-sockets
   test("what is no UDP socket is refused with its name, unless others are asked for by name", async (context) => {
     const { python } = await supervisor(context, driver, "tcp4,udp4,unix", [fixture, "list"]);
     python.write(listening(3, "web:dns:log"));
@@ -123,6 +126,7 @@ overDrivers((driver) => {
     expect(missing).toMatch(/^EINVAL: .*no socket "dns" was passed, but web, other, log/);
   });
 
+  // semantics: adopted-descriptor
   test("an adopted socket has its address, is adopted once, and its descriptor ends with it", async (context) => {
     const { python, ports } = await supervisor(context, driver, "udp4", [fixture, "adopt"]);
     const s = await outside(context);
@@ -137,6 +141,7 @@ overDrivers((driver) => {
     expect(await answer).toBe("first");
   });
 
+  // semantics: bad-descriptor
   test("a descriptor that is no UDP socket of the family is refused, and stays open", async (context) => {
     const { python } = await supervisor(context, driver, "tcp4,udp6,unix", [
       fixture,
@@ -158,6 +163,7 @@ overDrivers((driver) => {
   });
 });
 
+// semantics: dissolve-warning
 test("an adopted IPv6 socket that is dissolved warns that it hears its former peer alone", async (context) => {
   const { python } = await supervisor(context, "native", "udp6", [fixture, "dissolved"]);
   python.write("start");
@@ -166,6 +172,7 @@ test("an adopted IPv6 socket that is dissolved warns that it hears its former pe
   expect(told?.[1]).toMatch(/still hears ::1 alone.*the descriptor is of the program that opened it/);
 });
 
+// semantics: adopted-descriptor
 test("a connected descriptor has its peer; the dgram driver, which does not see it, says so", async (context) => {
   const s = await outside(context);
   const { port } = s.address();

@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { cleanEnding, overDrivers, start } from "./programs.js";
 
 overDrivers((driver) => {
+  // semantics: close-anywhere
   test("close() in the middle of things settles every call and leaves no rejection to nobody", async (context) => {
     const { lines, ...ending } = await start(context, driver, "closing").ended;
     // An unhandled rejection would have ended it with 1.

@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { cleanEnding, inOpenNetwork, needNamespaces, overDrivers, start, whySkipped } from "./programs.js";
 
 overDrivers((driver) => {
+  // semantics: listener-throws
   test("what a tap or a listener throws is an uncaught exception, and the socket works on", async (context) => {
     const { lines, ...ending } = await start(context, driver, "listeners", ["caught"]).ended;
     expect(ending).toEqual(cleanEnding);
@@ -26,6 +27,7 @@ overDrivers((driver) => {
     expect(stderr).toContain("Error: a tap of what goes out");
   });
 
+  // semantics: diagnostics
   test("every event is a message of a diagnostics channel, with its socket", async (context) => {
     expect(await start(context, driver, "diagnostics").ended).toEqual({
       ...cleanEnding,
@@ -41,6 +43,7 @@ overDrivers((driver) => {
 
 const why = whySkipped("native");
 
+// semantics: path-mtu-event, diagnostics
 test.skipIf(why !== undefined)(
   "of the native driver all four events tell all that they can, and the channels have the same messages",
   async (context) => {

@@ -39,6 +39,7 @@ const why = whySkipped("native");
 
 describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${why})`}`, () => {
   for (const [ip, family] of families) {
+    // semantics: send-kernel-error
     test.for(ways)(
       `one error, at any message of a batch, is no other datagram's: %s over ${ip}`,
       async (way, t) => {
@@ -70,6 +71,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
       },
     );
 
+    // semantics: segmentation-refused
     test.for(ways)(
       `a run that is refused for what its datagrams are: the first fails alone: %s over ${ip}`,
       async (way, t) => {
@@ -88,6 +90,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
       },
     );
 
+    // semantics: send-kernel-error
     test.for(ways)(
       `a call that sends fewer messages than it was given is carried on: %s over ${ip}`,
       async (way, t) => {
@@ -105,6 +108,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
       },
     );
 
+    // semantics: send-kernel-error
     test(`whatever is answered, nothing is lost, doubled or overtaken (${runs} runs, seed ${seed}), over ${ip}`, async (t) => {
       const net = await Net.open(t, family, peers);
       let [largest, failures, refusals] = [0, 0, 0];

@@ -24,6 +24,7 @@ interface Gaps {
 }
 
 overDrivers((driver) => {
+  // semantics: receive-fairness
   test.for<[style: string, ended: string]>([
     ["for await", "done"],
     ["recvMany", "ECANCELED"],
@@ -42,6 +43,7 @@ overDrivers((driver) => {
     },
   );
 
+  // semantics: send-fairness
   test.for(["sendMany", "sendto"])(
     "%s all the time leaves timers, other sockets and close() their time",
     async (style, context) => {

@@ -40,6 +40,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
   describe.each(["IPv4", "IPv6", "mapped"])("over %s", (route) => {
     const ask = (context: TestContext, name: string) => run(context, "icmp", [name, route]);
 
+    // semantics: unreachable-others-sent
     test("what ICMP said of one peer fails no send to another, whether it was seen before or not", async (t) => {
       expect(await ask(t, "a send after an error")).toEqual({
         outcomes: times(26, "4"),
@@ -50,11 +51,13 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
       });
     });
 
+    // semantics: unreachable-receives, iteration-icmp
     test("what ICMP says ends no receive call and no iteration that waits", async (t) => {
       const found = times(3, "hello");
       expect(await ask(t, "a receive and an iteration that wait")).toEqual({ found, ...told });
     });
 
+    // semantics: unreachable-receives
     test("a receive call gives the datagrams that are there, though an error waits too", async (t) => {
       const four = ["1", "2", "3", "4"];
       expect(await ask(t, "receives with datagrams queued")).toEqual({
@@ -63,10 +66,12 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
       });
     });
 
+    // semantics: unreachable-flood
     test("errors that nobody asks for take no room from datagrams: after 20,000 of them, 100 of 100 arrive", async (t) => {
       expect(await ask(t, "a datagram after 20,000 errors")).toEqual([100, 100, 100, 100]);
     });
 
+    // semantics: unreachable-no-room
     test("where the receive buffer has no room for the error, it is told without a destination, and all goes on", async (t) => {
       const { cpuShare, ...rest } = (await ask(t, "no room for the error")) as { cpuShare: number };
       expect(rest).toEqual({
@@ -79,6 +84,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
       expect(cpuShare).toBeLessThan(busyShare);
     });
 
+    // semantics: refused
     test("on a connected socket the next send is ECONNREFUSED, once for each refusal, and sends nothing", async (t) => {
       expect(await ask(t, "a connected socket: send")).toEqual({
         outcomes: times(6, "4", "ECONNREFUSED"),
@@ -88,6 +94,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
       });
     });
 
+    // semantics: refused
     test("on a connected socket the next receive call is ECONNREFUSED, once, and then it hears its peer", async (t) => {
       expect(await ask(t, "a connected socket: receive")).toEqual({
         found: [...times(3, "ECONNREFUSED"), "EAGAIN", "here now", "5", "hello"],
@@ -95,6 +102,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
       });
     });
 
+    // semantics: refused-elsewhere
     test("what ICMP said of the connected peer fails no sendto elsewhere", async (t) => {
       expect(await ask(t, "a connected socket: sendto elsewhere")).toEqual({
         outcomes: times(2, "5", "2", "ECONNREFUSED", "EAGAIN"),
@@ -102,6 +110,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
       });
     });
 
+    // semantics: unreachable-elsewhere
     test("on a connected socket, nobody at another address fails no call about the peer", async (t) => {
       expect(await ask(t, "a connected socket: an error about another")).toEqual({
         outcomes: times(2, "5", "5", "hello"),
@@ -109,6 +118,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
       });
     });
 
+    // semantics: refused-forgotten
     test("connecting to another peer forgets what waited of the last", async (t) => {
       expect(await ask(t, "a connected socket: another peer")).toEqual({
         outcomes: times(2, "5", "hello", "EAGAIN"),
@@ -116,19 +126,23 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
       });
     });
 
+    // semantics: unreachable-unread
     test("an unreferenced socket is told all the same, while something else keeps the process", async (t) => {
       expect(await ask(t, "an unreferenced socket")).toEqual(told);
     });
 
+    // semantics: unreachable-close
     test("close() while errors wait: it tells them, and no event comes once it is done", async (t) => {
       expect(await ask(t, "close while errors wait")).toEqual({ silent: [], late: [] });
     });
 
+    // semantics: unreachable-close
     test("close() in a listener, while more errors wait: it tells them too, and no event comes once it is done", async (t) => {
       const after = ["EBADF", "1"];
       expect(await ask(t, "close in a listener")).toEqual({ told: 3, late: 0, after });
     });
 
+    // semantics: listener-throws
     test("what a listener throws is the program's uncaught exception, and costs nobody an event or a datagram", async (t) => {
       expect(await ask(t, "a listener that throws")).toEqual({
         uncaught: times(2, "a listener"),
@@ -138,12 +152,14 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
       });
     });
 
+    // semantics: unreachable-flood
     test("errors that were told leave the process asleep, whether somebody waits for datagrams or not", async (t) => {
       for (const share of (await ask(t, "idle after errors")) as number[])
         expect(share).toBeLessThan(busyShare);
     });
   });
 
+  // semantics: unreachable-flood
   test("10,000 errors in a second, time after time: told of, timers and other sockets go on, and then all is quiet", async (t) => {
     needStorms(t);
     const storm = (await run(t, "storm", [], ["--expose-gc"])) as Storm;

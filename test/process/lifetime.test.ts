@@ -25,6 +25,7 @@ async function outside({ onTestFinished }: TestContext): Promise<dgram.Socket> {
 }
 
 overDrivers((driver) => {
+  // semantics: unreachable-unread, process-lifetime
   test.for([
     "idle",
     "idle after a datagram",
@@ -43,6 +44,7 @@ overDrivers((driver) => {
     expect(await program.ended).toEqual({ ...cleanEnding, lines: ["AbortError", self] });
   });
 
+  // semantics: process-lifetime
   test.for(["waiting recvfrom", "waiting iteration", "unref, recvfrom, ref"])(
     "a process stays until a datagram comes: %s",
     async (name, context) => {
@@ -78,6 +80,7 @@ overDrivers((driver) => {
     },
   );
 
+  // semantics: send-buffer-full
   test("a process stays until a send has found room", async (context) => {
     needNamespaces(context);
     const program = start(context, driver, "lifetime", ["send that waits for room"], {

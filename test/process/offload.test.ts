@@ -16,6 +16,7 @@ async function said(test: TestContext, driver: string | undefined, settings: str
 const why = whySkipped("native");
 
 describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${why})`}`, () => {
+  // semantics: offload-switch
   test.for([
     ["DATAGRAM_GSO=off", off("DATAGRAM_GSO"), on],
     ["DATAGRAM_GRO=off", on, off("DATAGRAM_GRO")],
@@ -28,6 +29,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     },
   );
 
+  // semantics: offload-switch
   test.for(["DATAGRAM_GSO", "DATAGRAM_GRO"])(
     "%s with another word is an error that names it, also where no driver is asked for",
     async (variable, context) => {

@@ -15,6 +15,7 @@ const burst = 40;
 const why = whySkipped("native");
 
 describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${why})`}`, () => {
+  // semantics: segmentation-refused
   test("EIO of a run switches segmentation off for its destination, and for no other, nor for another socket", async (t) => {
     const { sender, other, here, there } = await twoPeers(t);
     expect(await packets(sender, 1400, here)).toBe(1);
@@ -28,6 +29,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     expect(other.stats().segmentationRefused).toEqual({});
   });
 
+  // semantics: segmentation-refused
   test("EMSGSIZE of a run switches segmentation off for datagrams of its size and above, to its destination alone", async (t) => {
     const { sender, other, here, there } = await twoPeers(t);
     await refuse(sender, "EMSGSIZE", 1300, here);
@@ -40,6 +42,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     expect(sender.stats()).toMatchObject({ segmentationRefused: { EMSGSIZE: 1 }, tooBig: 0, sendErrors: {} });
   });
 
+  // semantics: segmentation-refused
   test("EINVAL of a run switches segmentation off for its socket, which says so, and for no other socket", async (t) => {
     const { net, sender, other, here, there } = await twoPeers(t);
     await refuse(sender, "EINVAL", 1200, here);
@@ -56,6 +59,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     }
   });
 
+  // semantics: segmentation-refused
   test("EINVAL of a run of more than 1,200 bytes each is taken for EMSGSIZE, as older kernels mean it", async (t) => {
     const { sender, here, there } = await twoPeers(t);
     await refuse(sender, "EINVAL", 1300, here);
@@ -66,6 +70,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     expect(sender.stats()).toMatchObject({ segmentationRefused: { EMSGSIZE: 1 }, sendErrors: {} });
   });
 
+  // semantics: segmentation-refused
   test("what was refused of a connected peer is forgotten with the peer", async (t) => {
     const { sender, here, there } = await twoPeers(t);
     await sender.connect(here);
@@ -75,6 +80,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     expect(await packets(sender, 100, null)).toBe(1);
   });
 
+  // semantics: device-queue-full
   test("ENOBUFS of a run, whose datagrams then find room, has its socket send none for a moment, and counts nothing", async (t) => {
     const { sender, here } = await twoPeers(t);
     plan(["ENOBUFS"]);
@@ -92,6 +98,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     expect(sender.stats()).toMatchObject({ segmentationRefused: {}, sendErrors: {} });
   });
 
+  // semantics: send-kernel-error
   test("more than 1,024 datagrams of one sendMany arrive whatever a call in the middle is answered", async (t) => {
     const net = await Net.open(t, AF_INET, 1);
     if (net.room < 4 << 20) t.skip("skipped: receive buffers are too small here for so many datagrams");
@@ -112,6 +119,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     }
   });
 
+  // semantics: device-queue-full
   test("ENOBUFS for ever fails the datagram that meets it, after a while; those behind it are sent", async (t) => {
     const net = await Net.open(t, AF_INET, 1);
     const sender = net.sender();
@@ -136,6 +144,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     expect(sender.stats().sendErrors).toEqual({ ENOBUFS: 2 });
   });
 
+  // semantics: device-queue-full
   test("ENOBUFS for one destination lets those to others of the same tick go first; each keeps its order", async (t) => {
     const net = await Net.open(t, AF_INET, 3);
     const sender = net.sender();
@@ -166,6 +175,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     expect(plan([])).toBe(0);
   });
 
+  // semantics: close-while-sending
   test.for(["EAGAIN", "ENOBUFS"] as const)(
     "close() while sends wait after %s lets them go out first",
     async (code, t) => {
@@ -186,6 +196,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     },
   );
 
+  // semantics: close-sends
   test("close() does not wait for ever: what finds no room within 5 s is ECANCELED, and not sent", async (t) => {
     const net = await Net.open(t, AF_INET, 1);
     const sender = net.sender();

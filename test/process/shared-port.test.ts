@@ -25,6 +25,7 @@ async function shared(context: TestContext, how: "stay" | "terminate"): Promise<
 }
 
 describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${why})`}`, () => {
+  // semantics: shared-port
   test("workers that share a port receive every datagram once, those of one sender in one worker and in order", async (context) => {
     expect(await shared(context, "stay")).toEqual({
       ...orderly,
@@ -34,6 +35,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     });
   });
 
+  // semantics: shared-port-terminated
   test("a worker that is terminated under load takes with it what was under way, and nothing else", async (context) => {
     const { lostWithWorker, notArrived, ...rest } = await shared(context, "terminate");
     expect(rest).toEqual({ ...orderly, reachedWorkers: [1, 1, 1, 1] });

@@ -33,6 +33,7 @@ overDrivers((driver) => {
   // What makes a send back off at will is the addon's.
   if (driver === "native") busy.push("receiving", "backing off");
 
+  // semantics: close-while-sending
   test.for(busy)("a worker is terminated: %s", async (doing, context) => {
     await endWorkers(context, driver, doing, "terminate", "1");
   });
@@ -44,6 +45,7 @@ overDrivers((driver) => {
 
   // An unconnected socket of `node:dgram` is told of no ICMP error.
   if (driver === "native") {
+    // semantics: unreachable-close
     test("a worker is terminated: sending to nobody", async (context) => {
       needNamespaces(context);
       await endWorkers(context, driver, "sending to nobody", "terminate", "1", inOpenNetwork);

@@ -11,6 +11,7 @@ async function freePort(t: TestContext): Promise<number> {
   return port;
 }
 
+// semantics: relay-circle
 test.for([
   ["127.0.0.1", "127.0.0.1"],
   ["127.0.0.1", "::ffff:127.0.0.1"],
@@ -47,6 +48,7 @@ test("relays in a row are no circle", async (t) => {
   expect((await c.recvmsg(soon)).data.toString()).toMatch(/:through five$/);
 });
 
+// semantics: relay-circle-outside
 test("what brings the relay's datagrams back from other addresses fills its table and no more, and it shows", async (t) => {
   // As a NAT does that leads back here: each flow gets a socket of its own, which the relay cannot know.
   const nat = await bound(t);
@@ -78,6 +80,7 @@ test("clients that begin alike and get answers are no circle", async (t) => {
   expect(relay.stats().alikeInRow).toBe(1);
 });
 
+// semantics: relay-flood
 test("a flood of new clients is bounded, counted, and leaves those that were there alone", async (t) => {
   const target = await bound(t);
   void answerAll(target);

@@ -179,6 +179,7 @@ describe("the end", () => {
 });
 
 describe("what it refuses", () => {
+  // semantics: address-equality, relay-itself
   test.for([
     ["127.0.0.1", "127.0.0.1"],
     ["0.0.0.0", "127.0.0.1"],
@@ -204,6 +205,7 @@ describe("what it refuses", () => {
     await bound(t, listen, port);
   });
 
+  // semantics: relay-itself
   test("itself by any address of this host", async (t) => {
     const free = await bound(t, "::");
     const { port } = free.getsockname();

@@ -17,6 +17,7 @@ async function through(t: TestContext, rules: readonly ProxyRule[], payloads: re
 
 const five = ["GET one", "PUT two", "GET three", "ack", "PUT five"];
 
+// semantics: relay-rule
 test.for<[string, ProxyRule, readonly string[]]>([
   ["the first two", { action: "drop", numbers: "1-2" }, ["GET three", "ack", "PUT five"]],
   ["datagrams 3 and 5", { action: "drop", numbers: [3, 5] }, ["GET one", "PUT two", "ack"]],
@@ -51,6 +52,7 @@ test.for<[string, ProxyRule, readonly string[]]>([
   expect(relay.stats().rules).toMatchObject([{ up: lost, down: 0 }]);
 });
 
+// semantics: relay-rule
 test("each direction is counted by itself, and a rule that is removed does nothing more", async (t) => {
   const target = await bound(t);
   void answerAll(target);
@@ -139,6 +141,7 @@ test("what a function throws ends its rule, and nothing else", async (t) => {
   expect(relay.stats().rules).toEqual([{ rule: "drop when(…)", up: 0, down: 0, error: "boom" }]);
 });
 
+// semantics: relay-bad-rule
 test("what cannot be is refused, by its place, and so is one rule too many", async (t) => {
   const target = await bound(t);
   const at = target.getsockname();

@@ -53,6 +53,7 @@ async function texts(s: Socket, count: number): Promise<string[]> {
 }
 
 describe("a target by its name", () => {
+  // semantics: relay-name
   test("is looked up for new clients, through the memory of the resolver", async (t) => {
     const [port, one] = await atOnePort(t, "127.0.0.1");
     const name = named("127.0.0.1");
@@ -82,6 +83,7 @@ describe("a target by its name", () => {
     expect(relay.stats().targets).toMatchObject([{ moves: 1, movedClients: 0 }]);
   });
 
+  // semantics: relay-moves
   test.for([
     ["127.0.0.1", "127.0.0.2"],
     ["127.0.0.1", "::1"],
@@ -111,6 +113,7 @@ describe("a target by its name", () => {
     expectAccounted(relay);
   });
 
+  // semantics: relay-moves
   test("that is gone and has no other address keeps its clients, and a flood of ICMP is one question", async (t) => {
     const [port, one] = await atOnePort(t, "127.0.0.1");
     const name = named("127.0.0.1");
@@ -182,6 +185,7 @@ describe("a target by its name", () => {
 });
 
 describe("several targets", () => {
+  // semantics: relay-targets
   test("get a copy each, and the first one's answers pass", async (t) => {
     const targets = await Promise.all([bound(t), bound(t, "::1"), bound(t)]);
     const relay = await relayTo(t, targets[0], {
@@ -205,6 +209,7 @@ describe("several targets", () => {
     expectAccounted(relay);
   });
 
+  // semantics: relay-targets
   test("all answer, where that is asked for", async (t) => {
     const targets = await Promise.all([bound(t), bound(t)]);
     for (const each of targets) void answerAll(each);

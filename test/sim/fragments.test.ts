@@ -114,6 +114,7 @@ describe("IPv4", () => {
     expect(counts["waits for fragments"]).toBeUndefined();
   });
 
+  // semantics: reassembly-exceeded
   test("where a fragment is lost, the rest waits for 30 s, and then ICMP says so, but to no socket", async () => {
     const world = chain(4, { mtuBytes: 300, latencyMs: 10 }, { latencyMs: 10 });
     const { network, links, camera: host } = world;
@@ -236,6 +237,7 @@ describe("IPv4", () => {
 });
 
 describe("IPv6", () => {
+  // semantics: reassembly-exceeded
   test("where a fragment is lost, the rest waits for 60 s, and then the sender hears of it", async () => {
     const world = chain(6, { mtuBytes: 1280, latencyMs: 10 });
     const { network, links, camera: host, desk } = world;

@@ -2,6 +2,7 @@ import { AF_INET6, IPPROTO_IPV6, IPV6_V6ONLY } from "datagram";
 import { Network } from "datagram/sim";
 import { expect, test } from "vitest";
 
+// semantics: name-ipv4-only
 test("an IPv6 socket reaches a simulated host that has an IPv4 address alone as ::ffff:", async () => {
   const network = new Network();
   const desk = network.host("desk", { addresses: ["10.0.0.1", "fd00::1"] });

@@ -229,6 +229,7 @@ describe("memory", () => {
     [4, 200],
     [6, 184],
   ] as const) {
+    // semantics: fragment-memory
     test(`of 4 MiB holds fragments over IPv${version} and the datagrams that they are of, and time frees it`, () => {
       const bench = new Bench();
       const addressed = version === 6 ? six : {};

@@ -58,6 +58,7 @@ test("withPort and equals", () => {
   expect(new Address("::2", 9).equals(address)).toBe(false);
 });
 
+// semantics: address-forms
 test("Address.parse reads host:port and [v6]:port, and a port alone with a default host", () => {
   const read = (text: string, defaultHost?: string): string => String(Address.parse(text, defaultHost));
   expect(read("192.168.1.20:9000")).toBe("192.168.1.20:9000");

@@ -23,6 +23,7 @@ describe("the time of day", () => {
       () => machine.upMs,
     );
 
+  // semantics: clock-wall
   test("has fractions of a millisecond, and is never a millisecond away", () => {
     const wall = opened();
     const seen = new Set<number>();
@@ -35,6 +36,7 @@ describe("the time of day", () => {
     expect(seen.size).toBe(1000);
   });
 
+  // semantics: clock-wall
   test.each([
     ["forwards", 3_600_000],
     ["backwards", -3_600_000],
@@ -73,6 +75,7 @@ describe("the time of day", () => {
 });
 
 describe("what comes later", () => {
+  // semantics: clock-after
   test("may be months away, beyond what one timer of Node's can wait", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     const ran: string[] = [];
@@ -95,6 +98,7 @@ describe("what comes later", () => {
     ["real", realClock],
     ["virtual", new VirtualTime().clock],
   ];
+  // semantics: clock-after
   test.each(clocks)("takes a time that there is: the %s clock", (_name, clock) => {
     const never = vi.fn();
     for (const ms of [NaN, -1, -Infinity, Infinity]) {

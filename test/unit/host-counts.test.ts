@@ -41,6 +41,7 @@ describe("the counters of the host", () => {
     expect(parseHostCounts(snmp, snmp6)).toEqual(all);
   });
 
+  // semantics: stats-host
   test("are undefined where they are not there, and not 0", () => {
     expect(parseHostCounts("", "")).toEqual(none);
     expect(parseHostCounts(snmp, "")).toEqual({

@@ -141,6 +141,7 @@ const failures = {
 } as const;
 
 describe.each([true, false])("a driver that throws, where batches is %s", (batches) => {
+  // semantics: driver-fault
   test.each(methods)("from %s, once or always: every call settles, and close() returns", async (method) => {
     for (const [what, failure] of Object.entries(failures)) {
       for (const times of [1, Infinity]) {
@@ -156,6 +157,7 @@ describe.each([true, false])("a driver that throws, where batches is %s", (batch
   });
 });
 
+// semantics: driver-fault
 test("a send that the driver throws on fails alone, with the driver's error, and those behind it go", async () => {
   let left = 1;
   const before = (method: Method): void => {
@@ -235,6 +237,7 @@ describe("a driver whose receive fails again and again", () => {
     return { s: opened(stack)!, seen };
   }
 
+  // semantics: receive-failures
   test("an iteration goes on over 5,000 ICMP errors, with no calls nested, and the program has its turns", async () => {
     const { s, seen } = failing("ECONNREFUSED", 5000);
     let turned = 0;
@@ -254,6 +257,7 @@ describe("a driver whose receive fails again and again", () => {
     await s.close();
   });
 
+  // semantics: receive-failures
   test("an iteration ends with ENOMEM, and the socket can be read on", async () => {
     const { s } = failing("ENOMEM", 1);
     await s.sendto("still there", peer);

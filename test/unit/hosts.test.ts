@@ -7,6 +7,7 @@ import { sameHost } from "../../src/core/address/hosts.js";
 /** A machine with two links, one of which has two names. */
 const numberOf = (name: string): number | undefined => ({ eth0: 2, enp0s1: 2, eth1: 3 })[name];
 
+// semantics: address-equality
 test.for([
   ["127.0.0.1", "127.0.0.1"],
   ["127.0.0.1", "::ffff:127.0.0.1"],
@@ -27,6 +28,7 @@ test.for([
   expect(sameHost(other!, one!, numberOf)).toBe(true);
 });
 
+// semantics: address-equality
 test.for([
   ["127.0.0.1", "127.0.0.2"],
   ["127.0.0.1", "::1"],
@@ -49,6 +51,7 @@ test("if nobody knows interfaces, a name and a number are not told apart, and tw
   expect(sameHost("fe80::1%eth0", "fe80::1%enp0s1")).toBe(false);
 });
 
+// semantics: address-equality
 test("equals compares hosts and ports, not how they are written", () => {
   const [plain, inside] = [new Address("127.0.0.1", 9), new Address("::ffff:127.0.0.1", 9)];
   expect([plain.equals(inside), inside.equals(plain)]).toEqual([true, true]);

@@ -37,6 +37,7 @@ afterEach(async () => {
   await Promise.all(sockets.map((each) => each.close()));
 });
 
+// semantics: name-cache
 test("many sends to one name are one question, over all sockets", async () => {
   const [name, receiver] = [freshName(["127.0.0.1"]), await bound()];
   const { port } = receiver.getsockname();
@@ -50,6 +51,7 @@ test("many sends to one name are one question, over all sockets", async () => {
   for (let count = 0; count < 202; count++) await receiver.recv(8, { timeoutMs: 5000 });
 });
 
+// semantics: name-literal
 test("literals never meet the resolver", async () => {
   const [sender, receiver] = [open(), await bound()];
   await sender.bind(["", 0]);
@@ -116,6 +118,7 @@ test("each family is asked for by itself, and the best address comes first", asy
   expect(asked).toEqual([`${name} 4`, `${name} 6`]);
 });
 
+// semantics: name-cache
 test("an answer is believed for 10 s", async () => {
   const name = freshName(["127.0.0.1"]);
   await resolve(name, AF_INET);
@@ -127,6 +130,7 @@ test("an answer is believed for 10 s", async () => {
   expect(asked).toHaveLength(2);
 });
 
+// semantics: name-cache
 test("a failure is believed for 1 s", async () => {
   const name = freshName(systemError("ENOTFOUND"));
   const fails = async (): Promise<void> => {
@@ -141,6 +145,7 @@ test("a failure is believed for 1 s", async () => {
   expect(asked).toHaveLength(2);
 });
 
+// semantics: name-cache
 test("the memory is bounded: of very many names, the one asked for longest ago is asked for again", async () => {
   const names = Array.from({ length: 300 }, () => freshName(["127.0.0.1"]));
   for (const name of names) {
@@ -167,6 +172,7 @@ test("a name without an address of the family is ENOTFOUND that says so", async 
   }
 });
 
+// semantics: name-unknown
 test("a name server that does not answer is EAI_AGAIN, with what the system said as the cause", async () => {
   const cause = systemError("EAI_AGAIN");
   const name = freshName(cause);
@@ -179,6 +185,7 @@ test("a name server that does not answer is EAI_AGAIN, with what the system said
   });
 });
 
+// semantics: name-ipv4-only
 test("an IPv6 socket reaches a name that has IPv4 addresses alone as ::ffff:, not under IPV6_V6ONLY", async () => {
   const [name, receiver] = [freshName(new Map([[4 as const, ["127.0.0.1"]]])), await bound()];
   const { port } = receiver.getsockname();
@@ -191,6 +198,7 @@ test("an IPv6 socket reaches a name that has IPv4 addresses alone as ::ffff:, no
   await expect(alone.sendto("x", [name, port])).rejects.toMatchObject({ code: "ENOTFOUND", address: name });
 });
 
+// semantics: name-ipv4-only
 test("an IPv6 socket takes the IPv6 address of a name that has addresses of both families", async () => {
   const name = freshName(
     new Map<4 | 6, readonly string[]>([

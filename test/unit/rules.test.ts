@@ -24,6 +24,7 @@ test("rules add up", () => {
   expect(readRules("corrupt", readRules("drop"))).toEqual([{ action: "drop" }, { action: "corrupt" }]);
 });
 
+// semantics: relay-bad-rule
 test.for([
   ["", /does not say what to do/],
   ["up", /does not say what to do/],

@@ -43,6 +43,7 @@ describe("shares", () => {
     );
   });
 
+  // semantics: share
   test.for(["1", "5", "10", "0.1", ".5", "1.0", "100"])(
     "the bare number %s is refused, with both ways",
     (text) => {

@@ -69,6 +69,7 @@ const peers: readonly (readonly [
 ];
 
 for (const [index, [name, family, peer, over]] of peers.entries()) {
+  // semantics: dissolve
   contract(`a socket that was connected to ${name} and is dissolved hears all hosts`, async (world) => {
     // A port that the program names stays where it is; one that the system chose is taken away (udp_disconnect).
     for (const port of [7300 + index, 0]) {
@@ -89,6 +90,7 @@ for (const [index, [name, family, peer, over]] of peers.entries()) {
 }
 
 for (const [name, family] of families) {
+  // semantics: dissolve-earlier
   contract(`what waited on a socket over ${name} when it was dissolved is delivered`, async (world) => {
     const [from, s] = [await control(world, family), world.socket(family)];
     await s.bind(["", 7310]);
@@ -103,6 +105,7 @@ for (const [name, family] of families) {
     expect(s.stats().received.datagrams).toBe(sent.length + all.length);
   });
 
+  // semantics: dissolve-earlier
   contract(`what waited on a dissolved socket over ${name} may be read later`, async (world) => {
     const [from, s] = [await control(world, family), world.socket(family)];
     await s.bind(["", 7311]);
@@ -121,6 +124,7 @@ for (const [name, family] of families) {
     expect(await waiting).toEqual(["to who waited"]);
   });
 
+  // semantics: dissolve
   contract(`options and groups over ${name} outlive a peer that is dissolved`, async (world) => {
     const [from, s] = [await control(world, family), world.socket(family)];
     const [level, option] =
@@ -151,6 +155,7 @@ for (const [name, family] of families) {
     expect(heard.sort()).toEqual([`${group.host} ${second.name}`, `${chosen.host} ${first.name}`].sort());
   });
 
+  // semantics: connect-filter
   contract(
     `a socket over ${name} that is connected to another neighbour hears that one alone`,
     async (world) => {
@@ -168,6 +173,7 @@ for (const [name, family] of families) {
   );
 }
 
+// semantics: dissolve
 contract(
   "sources that were blocked stay blocked on an IPv6 socket that is dissolved",
   async (world) => {

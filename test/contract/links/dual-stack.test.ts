@@ -16,6 +16,7 @@ import { contract, mapped, soon, texts } from "../world.js";
 import { answer, heardGroups, links, neighbourPort, say } from "./links.js";
 
 for (const option of ["IPV6_MULTICAST_IF", "IP_MULTICAST_IF"] as const) {
+  // semantics: dual-stack-ipv6-options
   contract(`what an IPv6 socket sends to an IPv4 group leaves by the link of ${option}`, async (world) => {
     for (const { name, mark } of links) {
       const s = world.socket(AF_INET6);
@@ -29,6 +30,7 @@ for (const option of ["IPV6_MULTICAST_IF", "IP_MULTICAST_IF"] as const) {
   });
 }
 
+// semantics: group-mapped
 contract(
   "an IPv6 socket hears an IPv4 group on the link that it joined, and no other",
   async ({ socket }) => {
@@ -47,6 +49,7 @@ contract(
   },
 );
 
+// semantics: sendmsg-fields
 contract(
   "sendmsg to an IPv4 group leaves by the interface that it names, from an IPv6 socket too",
   async ({ socket }) => {
@@ -62,6 +65,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: dual-stack-loop
 contract(
   "on an IPv6 socket IPV6_MULTICAST_LOOP decides for IPv4 groups, and IP_MULTICAST_LOOP does not",
   async ({ socket }) => {

@@ -15,6 +15,7 @@ import { contract, families, soon, texts } from "../world.js";
 import { answer, heardGroups, linkLocalGroup, links, neighbourPort, say } from "./links.js";
 
 for (const [name, family] of families) {
+  // semantics: links
   contract(`the neighbour of each link answers over ${name}`, async ({ socket }) => {
     const s = socket(family);
     for (const { mark, neighbour } of links) {
@@ -24,6 +25,7 @@ for (const [name, family] of families) {
     }
   });
 
+  // semantics: multicast-interface
   contract(`multicast over ${name} leaves by the interface that was set, and by no other`, async (world) => {
     for (const { name, mark } of links) {
       const s = world.socket(family);
@@ -37,6 +39,7 @@ for (const [name, family] of families) {
     }
   });
 
+  // semantics: group-links
   contract(`a group joined on the second link over ${name} is heard from there`, async ({ socket }) => {
     const [, { name, neighbour }] = links;
     const s = socket(family);
@@ -50,6 +53,7 @@ for (const [name, family] of families) {
 }
 
 for (const [name, family] of families) {
+  // semantics: option-unicast-interface
   contract(
     `UNICAST_IF over ${name}: unicast leaves by the interface that was set, and groups do not mind it`,
     async ({ socket }) => {
@@ -73,6 +77,7 @@ for (const [name, family] of families) {
   );
 }
 
+// semantics: scope
 contract("a link-local group with a scope goes by the link of its scope", async ({ socket }) => {
   for (const { name, mark } of links) {
     const s = socket(AF_INET6);

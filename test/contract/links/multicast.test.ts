@@ -45,6 +45,7 @@ async function heard(from: Socket, to: Socket, group: Address): Promise<string[]
 }
 
 for (const [name, family] of families) {
+  // semantics: group-links
   contract(
     `a group over ${name} is heard from the link that it was joined on, and from no other`,
     async (world) => {
@@ -59,6 +60,7 @@ for (const [name, family] of families) {
     },
   );
 
+  // semantics: group-links
   contract(`a source over ${name} is heard on the link that it was joined on`, async (world) => {
     const { s, group } = await receiver(world, family);
     const control = world.socket(family);
@@ -71,6 +73,7 @@ for (const [name, family] of families) {
     expect(await heard(control, s, group)).toEqual([]);
   });
 
+  // semantics: multicast-interface-reset
   contract(
     `the interface that multicast over ${name} leaves by is set back to the system's choice`,
     async (world) => {
@@ -94,6 +97,7 @@ for (const [name, family] of families) {
   );
 }
 
+// semantics: group-links
 contract(
   "without IP_MULTICAST_ALL a socket hears a group on the link alone that it joined it on",
   async (world) => {
@@ -108,6 +112,7 @@ contract(
   "allOptions",
 );
 
+// semantics: group-links
 contract(
   "IPV6_MULTICAST_ALL knows groups, not links: one that was joined is heard from every link that any socket joined it on",
   async (world) => {
@@ -121,6 +126,7 @@ contract(
   "allOptions",
 );
 
+// semantics: group-mapped-others
 contract("an IPv6 socket hears only those IPv4 groups that it joined itself", async (world) => {
   const s = world.socket(AF_INET6);
   await s.bind(["", 0]);
@@ -132,6 +138,7 @@ contract("an IPv6 socket hears only those IPv4 groups that it joined itself", as
   expect(await heard(control, s, group)).toEqual([second.name]);
 });
 
+// semantics: group
 contract("several sockets with SO_REUSEADDR hear one group at one port", async (world) => {
   const { group } = await receiver(world, AF_INET);
   const members = [world.socket(), world.socket()];
@@ -144,6 +151,7 @@ contract("several sockets with SO_REUSEADDR hear one group at one port", async (
   for (const each of members) expect(await texts(each, 1)).toEqual(["all of you"]);
 });
 
+// semantics: group-connected
 contract(
   "a connected socket does not hear the groups that it joined, not even from its peer",
   async (world) => {

@@ -31,6 +31,7 @@ async function reached(s: Socket, datagrams: number): Promise<string[]> {
   return (await texts(s, datagrams)).sort();
 }
 
+// semantics: scope
 contract(
   "a group with a scope that is not link-local leaves by the link of its scope",
   async ({ socket }) => {
@@ -51,6 +52,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: scope
 contract(
   "an IPv4 group with a scope, on an IPv6 socket, leaves by the link of its scope",
   async ({ socket }) => {
@@ -63,6 +65,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: scope
 contract(
   "two scopes of one group in one batch leave each by its own link",
   async ({ socket }) => {
@@ -82,6 +85,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: scope-conflict
 contract(
   "sendmsg to a scope may name the same interface, by name or number, and a TTL",
   async ({ socket }) => {
@@ -96,6 +100,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: scope-conflict
 contract(
   "an interface that is not the scope of the address is EINVAL, and both are named",
   async ({ socket }) => {
@@ -114,6 +119,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: scope
 contract(
   "a unicast address with a scope leaves by that link",
   async ({ socket }) => {
@@ -133,6 +139,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: scope-connect
 contract(
   "connect to a scope that is not link-local keeps it, and each send leaves by its link",
   async ({ socket }) => {
@@ -154,6 +161,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: scope-connect
 contract(
   "what is sent to a group that was connected to with a scope leaves by its link",
   async ({ socket }) => {
@@ -174,6 +182,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: scope-connect
 contract(
   "an ICMP error about a connected peer with a scope fails the next call, and says what ICMP said",
   async ({ socket }) => {
@@ -189,6 +198,7 @@ contract(
   "packetInfo",
 );
 
+// semantics: scope
 contract(
   "a scope that the driver cannot heed is ENOTSUP, which names the driver that can",
   async ({ socket }) => {
@@ -207,6 +217,7 @@ contract(
   "no packetInfo",
 );
 
+// semantics: scope-unknown
 contract("a scope that is no interface is ENODEV, whatever the address and the call", async ({ socket }) => {
   const s = socket(AF_INET6);
   for (const host of [group, linkLocalGroup, "fe80::1", "fd00:77:1::2", "::1"]) {
@@ -227,6 +238,7 @@ contract("a scope that is no interface is ENODEV, whatever the address and the c
   expect(s.stats().sent.datagrams).toBe(0);
 });
 
+// semantics: scope-bind
 contract("bind to an address with a scope checks that the interface has it", async ({ socket }) => {
   for (const [index, link] of links.entries()) {
     const other = links[1 - index] as LinkEnd;
@@ -241,6 +253,7 @@ contract("bind to an address with a scope checks that the interface has it", asy
   }
 });
 
+// semantics: scope-bind
 contract("bind to a group or to every interface with a scope is EINVAL", async ({ socket }) => {
   const s = socket(AF_INET6);
   for (const host of [group, "::"]) {
@@ -250,6 +263,7 @@ contract("bind to a group or to every interface with a scope is EINVAL", async (
   }
 });
 
+// semantics: scope
 contract(
   "the path MTU to an address with a scope is that of its link",
   ({ socket }) => {
@@ -262,6 +276,7 @@ contract(
   "pathMtu",
 );
 
+// semantics: group-scope
 contract("a group whose scope is one interface is not joined on another", async ({ socket }) => {
   const s = socket(AF_INET6);
   await s.bind(["", 0]);
@@ -277,6 +292,7 @@ contract("a group whose scope is one interface is not joined on another", async 
   expect(() => s.addMembership("ff02::8888", other)).toThrow(twice);
 });
 
+// semantics: search-others
 contract(
   "a search of the path MTU to a scoped address counts the answers from there, which have no scope",
   async ({ socket }) => {
