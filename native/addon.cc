@@ -7,7 +7,7 @@
 #include "error_queue.h"
 #include "handle.h"
 #include "layout.h"
-#include "outbox.h"
+#include "send_batch.h"
 #include "receive_batch.h"
 #include "socket.h"
 
@@ -22,9 +22,9 @@ constexpr int kInterfaceVersion = 6;
 struct Shared {
   napi_async_context context = nullptr;
   ReceiveBatch* receive_batch = nullptr;
-  Outbox* outbox = nullptr;
+  SendBatch* send_batch = nullptr;
   ErrorQueue* error_queue = nullptr;
-  const Datagram* datagrams = nullptr;  // kMostMessages
+  const Datagram* datagrams = nullptr;  // kMaxMessages
   static constexpr size_t kArrays = 10;
   napi_ref arrays[kArrays] = {};
 };
@@ -164,20 +164,20 @@ napi_value Send(napi_env env, napi_callback_info info) {
   size_t room = 0;
   uint8_t* payloads = Bytes(env, call.arguments[0], 0, &room);
   Shared* shared = SharedOf(env);
-  if (!payloads || !shared->outbox) return Number(env, -EFAULT);
-  if (!call.Integer(env, 1, &count) || count < 1 || count > kMostMessages) return Number(env, -EINVAL);
+  if (!payloads || !shared->send_batch) return Number(env, -EFAULT);
+  if (!call.Integer(env, 1, &count) || count < 1 || count > kMaxMessages) return Number(env, -EINVAL);
   for (int i = 0; i < count; i++) {
     const Datagram& datagram = shared->datagrams[i];
-    if (datagram.start < 0 || datagram.length < 0 || datagram.peer < -1 || datagram.peer >= kMostMessages ||
+    if (datagram.start < 0 || datagram.length < 0 || datagram.peer < -1 || datagram.peer >= kMaxMessages ||
         static_cast<size_t>(datagram.start) + static_cast<size_t>(datagram.length) > room) {
       return Number(env, -EINVAL);
     }
   }
   Handle& handle = *call.handle;
   handle.Watch();
-  int sent = shared->outbox->Send(handle.fd(), payloads, count, handle.peer(), handle.segmentation(), handle.rejections(),
+  int sent = shared->send_batch->Send(handle.fd(), payloads, count, handle.peer(), handle.segmentation(), handle.rejections(),
                                   *shared->error_queue);
-  int above = shared->outbox->refused() << kSentBits | shared->outbox->rejected() << (kSentBits + kRefusedBits);
+  int above = shared->send_batch->refused() << kSentBits | shared->send_batch->rejected() << (kSentBits + kRefusedBits);
   return Number(env, sent < 0 ? sent - above : sent + above);
 }
 
@@ -267,7 +267,7 @@ napi_value Open(napi_env env, napi_callback_info info) {
 }
 
 // share(slab: Uint8Array, lengths: Int32Array, segments: Int32Array, sources: Uint8Array, metadata: Int32Array,
-//       datagrams: Int32Array, names: Int32Array, hows: Int32Array, errors: Int32Array, errorNames: Uint8Array): number
+//       datagrams: Int32Array, names: Int32Array, controls: Int32Array, errors: Int32Array, errorNames: Uint8Array): number
 napi_value Share(napi_env env, napi_callback_info info) {
   constexpr size_t kNumber = sizeof(int32_t);
   napi_value arguments[Shared::kArrays];
@@ -282,12 +282,12 @@ napi_value Share(napi_env env, napi_callback_info info) {
   int32_t* segments = Numbers(env, arguments[2], kMaxReceived);
   uint8_t* sources = Bytes(env, arguments[3], kMaxReceived * kNameBytes);
   int32_t* metadata = Numbers(env, arguments[4], kMaxReceived * sizeof(MessageMetadata) / kNumber);
-  int32_t* datagrams = Numbers(env, arguments[5], kMostMessages * sizeof(Datagram) / kNumber);
-  int32_t* names = Numbers(env, arguments[6], kMostMessages * kNameBytes / kNumber);
-  int32_t* hows = Numbers(env, arguments[7], kMostMessages * sizeof(How) / kNumber);
+  int32_t* datagrams = Numbers(env, arguments[5], kMaxMessages * sizeof(Datagram) / kNumber);
+  int32_t* names = Numbers(env, arguments[6], kMaxMessages * kNameBytes / kNumber);
+  int32_t* controls = Numbers(env, arguments[7], kMaxMessages * sizeof(Control) / kNumber);
   int32_t* errors = Numbers(env, arguments[8], (sizeof(ErrorQueueHead) + kMaxIcmpErrors * sizeof(IcmpError)) / kNumber);
   uint8_t* error_names = Bytes(env, arguments[9], 2 * kMaxIcmpErrors * kNameBytes);
-  if (!slab || !lengths || !segments || !sources || !metadata || !datagrams || !names || !hows || !errors || !error_names) {
+  if (!slab || !lengths || !segments || !sources || !metadata || !datagrams || !names || !controls || !errors || !error_names) {
     return Number(env, -EFAULT);
   }
   for (size_t i = 0; i < count; i++) {
@@ -296,10 +296,10 @@ napi_value Share(napi_env env, napi_callback_info info) {
   shared->datagrams = reinterpret_cast<const Datagram*>(datagrams);
   shared->receive_batch =
       new (std::nothrow) ReceiveBatch(slab, lengths, segments, sources, reinterpret_cast<MessageMetadata*>(metadata));
-  shared->outbox = new (std::nothrow)
-      Outbox(shared->datagrams, reinterpret_cast<uint8_t*>(names), reinterpret_cast<const How*>(hows));
+  shared->send_batch = new (std::nothrow)
+      SendBatch(shared->datagrams, reinterpret_cast<uint8_t*>(names), reinterpret_cast<const Control*>(controls));
   shared->error_queue = new (std::nothrow) ErrorQueue(errors, error_names);
-  return Number(env, shared->receive_batch && shared->outbox && shared->error_queue ? 0 : -ENOMEM);
+  return Number(env, shared->receive_batch && shared->send_batch && shared->error_queue ? 0 : -ENOMEM);
 }
 
 // faults(outcomes: Int32Array): number. Plans the outcomes of the system calls by which this thread sends next, as Faults
@@ -309,13 +309,13 @@ napi_value PlanFaults(napi_env env, napi_callback_info info) {
   size_t count = 1;
   size_t outcomes = 0;
   Shared* shared = SharedOf(env);
-  if (napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr) != napi_ok || count < 1 || !shared->outbox) {
+  if (napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr) != napi_ok || count < 1 || !shared->send_batch) {
     return Number(env, -EINVAL);
   }
   const int32_t* plan = Numbers(env, argument, 0, &outcomes);
   // An empty array may have no memory.
-  if (outcomes > Faults::kMost || (outcomes > 0 && !plan)) return Number(env, -EINVAL);
-  return Number(env, shared->outbox->faults().Plan(plan, static_cast<int>(outcomes)));
+  if (outcomes > Faults::kMaxOutcomes || (outcomes > 0 && !plan)) return Number(env, -EINVAL);
+  return Number(env, shared->send_batch->faults().Plan(plan, static_cast<int>(outcomes)));
 }
 
 // familyOf(fd: number): number. The family of a UDP socket; a negative errno says what else the descriptor is.
@@ -374,7 +374,7 @@ napi_value Init(napi_env env, napi_value exports) {
     }
     napi_async_destroy(env, shared->context);
     delete shared->receive_batch;
-    delete shared->outbox;
+    delete shared->send_batch;
     delete shared->error_queue;
     delete shared;
   };

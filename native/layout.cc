@@ -7,7 +7,7 @@
 
 #include "error_queue.h"
 #include "handle.h"
-#include "outbox.h"
+#include "send_batch.h"
 #include "receive_batch.h"
 #include "socket.h"
 
@@ -30,7 +30,7 @@ constexpr Entry kEntries[] = {
     {"arrays", kGroup},
     {"received", kMaxReceived},
     {"slotBytes", kSlotBytes},
-    {"datagrams", kMostMessages},
+    {"datagrams", kMaxMessages},
     {"icmpErrors", kMaxIcmpErrors},
 
     {"name", kGroup},
@@ -60,18 +60,18 @@ constexpr Entry kEntries[] = {
     {"length", Word(offsetof(Datagram, length))},
     {"peer", Word(offsetof(Datagram, peer))},
 
-    {"how", kGroup},
-    {"words", Words(sizeof(How))},
-    {"names", Word(offsetof(How, names))},
-    {"interface", Word(offsetof(How, interface))},
-    {"ttl", Word(offsetof(How, ttl))},
-    {"tos", Word(offsetof(How, tos))},
-    {"source", Word(offsetof(How, source))},
+    {"control", kGroup},
+    {"words", Words(sizeof(Control))},
+    {"fields", Word(offsetof(Control, fields))},
+    {"interface", Word(offsetof(Control, interface))},
+    {"ttl", Word(offsetof(Control, ttl))},
+    {"tos", Word(offsetof(Control, tos))},
+    {"source", Word(offsetof(Control, source))},
 
-    {"howNames", kGroup},
-    {"source", kHowSource},
-    {"ttl", kHowTtl},
-    {"tos", kHowTos},
+    {"controlFields", kGroup},
+    {"source", kControlSource},
+    {"ttl", kControlTtl},
+    {"tos", kControlTos},
 
     {"errorQueueHead", kGroup},
     {"words", Words(sizeof(ErrorQueueHead))},
@@ -104,8 +104,8 @@ static_assert(offsetof(sockaddr_in, sin_family) == offsetof(sockaddr_in6, sin6_f
 static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
 static_assert(sizeof(sockaddr_in6) == kNameBytes && kNameBytes % sizeof(int32_t) == 0);
 // What the results carry fits their bits.
-static_assert(kMaxReceived < 1 << kCountBits && kMostMessages < 1 << kSentBits);
-static_assert(kMostMessages <= INT32_MAX >> (kSentBits + kRefusedBits));
+static_assert(kMaxReceived < 1 << kCountBits && kMaxMessages < 1 << kSentBits);
+static_assert(kMaxMessages <= INT32_MAX >> (kSentBits + kRefusedBits));
 
 }  // namespace
 

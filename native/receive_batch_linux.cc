@@ -17,7 +17,7 @@ namespace datagram {
 namespace {
 
 // Rounds of reading errors in one receive, after which the loop has its turn.
-constexpr int kMostRounds = 16;
+constexpr int kMaxRounds = 16;
 
 int IntegerOf(const cmsghdr* control) {
   int value;
@@ -109,7 +109,7 @@ ReceiveBatch::ReceiveBatch(uint8_t* slab, int32_t* lengths, int32_t* segments, u
 
 int ReceiveBatch::Receive(int fd, const uint8_t* peer, ErrorQueue& error_queue) {
   more_ = false;
-  for (int round = 0; round < kMostRounds; round++) {
+  for (int round = 0; round < kMaxRounds; round++) {
     int count = ReadMessages(fd);
     if (count >= 0) return count;
     int error = errno;

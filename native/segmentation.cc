@@ -43,7 +43,7 @@ int Segmentation::Refuse(int error, const uint8_t* name, int segment) {
     allowed_ = false;
     return EINVAL;
   }
-  if (limits_.size() == kMostDestinations) limits_.clear();
+  if (limits_.size() == kMaxDestinations) limits_.clear();
   if (limits_.empty()) since_ = Seconds();
   limits_[KeyOf(name)] = error == EIO ? 0 : segment - 1;
   return error == EIO ? EIO : EMSGSIZE;

@@ -23,7 +23,7 @@ class Segmentation {
   void ForgetPeer();
 
  private:
-  static constexpr size_t kMostDestinations = 1024;
+  static constexpr size_t kMaxDestinations = 1024;
 
   // What every IPv6 link carries of payload (RFC 8200), and IPv4 paths in use do.
   static constexpr int kSureBytes = 1200;

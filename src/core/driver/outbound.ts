@@ -31,7 +31,7 @@ export interface Borrowed {
   readonly peers: readonly (Address | null)[] | undefined;
   readonly peer: Address | null;
   /** How each leaves, where one does not as the socket has it. */
-  readonly hows: readonly (Ancillary | undefined)[] | undefined;
+  readonly ancillaries: readonly (Ancillary | undefined)[] | undefined;
   /** The length that each payload had; -1 of one that is not to be sent. */
   readonly lengths: Int32Array;
   /** Whether none is for a name, and none may be too big. */
@@ -88,7 +88,7 @@ export class Outbound {
   /** Where each goes; of one that is not mixed, where the first goes. */
   readonly #peers: (Endpoint | null)[] = [];
   /** How each leaves, where one does not as the socket has it. */
-  #hows: (Ancillary | undefined)[] | undefined;
+  #ancillaries: (Ancillary | undefined)[] | undefined;
   /** The owner of each, where they are not all `owner`'s from the first on. */
   readonly #owners: (Completion | undefined)[] = [];
   readonly #tags: Int32Array;
@@ -132,7 +132,7 @@ export class Outbound {
     }
     this.count = this.bytes = this.settled = this.longest = 0;
     this.mixed = this.#filled = false;
-    this.owner = this.#errors = this.#hows = undefined;
+    this.owner = this.#errors = this.#ancillaries = undefined;
     if (this.#capacity === ordinary) {
       taken--;
       if (reusable && idle.length < mostIdle) idle.push(this);
@@ -146,7 +146,7 @@ export class Outbound {
     peer: Endpoint | null,
     owner: Completion,
     tag: number,
-    how?: Ancillary,
+    ancillary?: Ancillary,
   ): boolean {
     const { count, bytes } = this;
     const end = bytes + length;
@@ -157,7 +157,7 @@ export class Outbound {
     this.#peers[count] = peer;
     this.#owners[count] = owner;
     this.#tags[count] = tag;
-    if (how) (this.#hows ??= [])[count] = how;
+    if (ancillary) (this.#ancillaries ??= [])[count] = ancillary;
     if (length > this.longest) this.longest = length;
     this.bytes = end;
     this.count = count + 1;
@@ -176,7 +176,7 @@ export class Outbound {
    * @returns the index of the first that was not taken.
    */
   fill(borrowed: Borrowed, from: number, owner: Completion): number {
-    const { payloads, lengths, peers, hows } = borrowed;
+    const { payloads, lengths, peers, ancillaries } = borrowed;
     const { arena } = this;
     const ownPeers = this.#peers;
     const [ownStarts, ownLengths, tags] = [this.starts, this.lengths, this.#tags];
@@ -192,7 +192,7 @@ export class Outbound {
       ownLengths[count] = length;
       tags[count] = index;
       if (peers) ownPeers[count] = peers[index] as Endpoint | null;
-      if (hows?.[index]) (this.#hows ??= [])[count] = hows[index];
+      if (ancillaries?.[index]) (this.#ancillaries ??= [])[count] = ancillaries[index];
       if (length > longest) longest = length;
       bytes += length;
       count++;
@@ -253,13 +253,13 @@ export class Outbound {
   }
 
   /** How datagram `index` leaves; `undefined` is as the socket has it. */
-  how(index: number): Ancillary | undefined {
-    return this.#hows?.[index];
+  ancillary(index: number): Ancillary | undefined {
+    return this.#ancillaries?.[index];
   }
 
   /** Whether `how` is `undefined` of all. */
   get plain(): boolean {
-    return this.#hows === undefined;
+    return this.#ancillaries === undefined;
   }
 
   /** The payload of datagram `index`. Valid until the batch is released. */
@@ -323,7 +323,7 @@ export class Outbound {
       this.#tags.slice(0, count),
     ];
     const [peers, owners] = [this.#peers.slice(0, count), this.#owners.slice(0, count)];
-    const hows = this.#hows?.slice(0, count);
+    const ancillaries = this.#ancillaries?.slice(0, count);
     for (let index = 0; index < count; index++) {
       const place = places[index] ?? 0;
       this.starts[place] = starts[index] ?? 0;
@@ -331,7 +331,7 @@ export class Outbound {
       this.#tags[place] = tags[index] ?? 0;
       this.#peers[place] = peers[index] ?? null;
       this.#owners[place] = owners[index];
-      if (this.#hows) this.#hows[place] = hows?.[index];
+      if (this.#ancillaries) this.#ancillaries[place] = ancillaries?.[index];
     }
   }
 }

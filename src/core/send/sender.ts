@@ -71,7 +71,7 @@ interface Held {
   readonly port: number;
   readonly owner: Completion;
   readonly tag: number;
-  readonly how: Ancillary | undefined;
+  readonly ancillary: Ancillary | undefined;
 }
 
 /**
@@ -107,7 +107,7 @@ export class Sender {
    * Copies a payload and sends it in its turn.
    *
    * @param to `null` is the connected peer.
-   * @param how `undefined` is as the socket has it.
+   * @param ancillary `undefined` is as the socket has it.
    * @returns the error that keeps it from being taken at all; `undefined` when `owner` will be told.
    */
   send(
@@ -115,7 +115,7 @@ export class Sender {
     to: Address | null,
     owner: Completion,
     tag: number,
-    how?: Ancillary,
+    ancillary?: Ancillary,
   ): OSError | undefined {
     const bytes = sizeOf(payload);
     const tooBig = this.#tooBig(bytes, to);
@@ -129,9 +129,9 @@ export class Sender {
     }
     this.#queuedBytes += cost;
     if (to !== null && !isEndpoint(to)) {
-      this.#hold(to.host, { payload: new Uint8Array(payload), port: to.port, owner, tag, how });
+      this.#hold(to.host, { payload: new Uint8Array(payload), port: to.port, owner, tag, ancillary });
     } else {
-      this.#append(this.#lastEpoch, payload, bytes, to, owner, tag, how);
+      this.#append(this.#lastEpoch, payload, bytes, to, owner, tag, ancillary);
       if (this.#host.driver.batches) this.#schedule();
       else this.#flush();
     }
@@ -222,13 +222,13 @@ export class Sender {
     to: Endpoint | null,
     owner: Completion,
     tag: number,
-    how: Ancillary | undefined,
+    ancillary: Ancillary | undefined,
   ): void {
     const { queue } = epoch;
     const tail = queue[queue.length - 1];
-    if (tail instanceof Outbound && tail.add(payload, bytes, to, owner, tag, how)) return;
+    if (tail instanceof Outbound && tail.add(payload, bytes, to, owner, tag, ancillary)) return;
     const batch = this.#batchAfter(tail, epoch, bytes);
-    batch.add(payload, bytes, to, owner, tag, how);
+    batch.add(payload, bytes, to, owner, tag, ancillary);
     queue.push(batch);
   }
 
@@ -247,7 +247,7 @@ export class Sender {
     const refused =
       to === null || isEndpoint(to)
         ? this.#tooBig(sizeOf(payload), to)
-        : this.send(payload, to, owner, index, borrowed.hows?.[index]);
+        : this.send(payload, to, owner, index, borrowed.ancillaries?.[index]);
     if (refused) owner.failed(index, refused);
     if (!refused && (to === null || isEndpoint(to))) return true;
     borrowed.lengths[index] = -1;
@@ -264,13 +264,13 @@ export class Sender {
     epoch.names.set(name, [held]);
     this.#host.resolve(name).then(
       (found) => {
-        for (const { payload, port, owner, tag, how } of takeFrom(epoch.names, name)) {
+        for (const { payload, port, owner, tag, ancillary } of takeFrom(epoch.names, name)) {
           const to = found.withPort(port) as Endpoint;
           const tooBig = this.#tooBig(payload.length, to);
           if (tooBig) {
             this.#queuedBytes -= payload.length + overheadBytes;
             owner.failed(tag, tooBig);
-          } else this.#append(epoch, payload, payload.length, to, owner, tag, how);
+          } else this.#append(epoch, payload, payload.length, to, owner, tag, ancillary);
         }
         this.#flush();
       },
@@ -426,7 +426,7 @@ export class Sender {
       const peer = batch.peer(index) ?? host.peer;
       if (peer !== last) whole = peer ? host.wholeTo(peer) : Infinity;
       last = peer;
-      if (batch.length(index) > whole && !batch.how(index)?.probe) fragmented++;
+      if (batch.length(index) > whole && !batch.ancillary(index)?.probe) fragmented++;
     }
     if (fragmented > 0) host.fragmented(fragmented);
   }

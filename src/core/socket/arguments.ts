@@ -188,7 +188,7 @@ export function checkOutgoing(
   const likely = Array.isArray(items) ? items.length : 0;
   const payloads = new Array<Uint8Array>(likely);
   let tos: (Address | null)[] | undefined;
-  let hows: (Ancillary | undefined)[] | undefined;
+  let ancillaries: (Ancillary | undefined)[] | undefined;
   let lengths: Int32Array = new Int32Array(likely);
   let [count, ready] = [0, true];
   let first: Address | null = shared;
@@ -203,8 +203,8 @@ export function checkOutgoing(
           const { address } = item;
           data = item.data;
           to = address === undefined ? null : destination(address);
-          const how = ancillary(item);
-          if (how) (hows ??= [])[count] = how;
+          const own = ancillary(item);
+          if (own) (ancillaries ??= [])[count] = own;
         }
         payload = toBytes(data);
         bytes = sizeOf(payload);
@@ -225,7 +225,7 @@ export function checkOutgoing(
     if (bytes > anyLimit || (to !== null && !isEndpoint(to))) ready = false;
     count++;
   }
-  return { count, payloads, peer: first, peers: tos, hows, lengths, ready };
+  return { count, payloads, peer: first, peers: tos, ancillaries, lengths, ready };
 }
 
 /**

@@ -193,7 +193,7 @@ export class DgramDriver implements Driver {
       const payload = batch.view(index);
       const to = batch.peer(index);
       if (batch.failed(index)) continue;
-      if (batch.how(index)) {
+      if (batch.ancillary(index)) {
         const text = "the dgram driver sends as the socket's options say: the native driver can do otherwise";
         batch.fail(index, failure("ENOTSUP", to, this.#peer, { text }));
         continue;

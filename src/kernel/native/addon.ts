@@ -88,13 +88,13 @@ export interface Addon {
     /** The metadata of each message: a `layout.metadata` each. */
     readonly metadata: Int32Array;
   };
-  readonly outbox: {
+  readonly sendBatch: {
     /** For each datagram of a send a `layout.datagram`; the peer is an index into `names`, -1 for the connected one. */
     readonly datagrams: Int32Array;
     /** Socket names, a `layout.name` each, in words of 4 bytes; one of family 0 is the connected peer. */
     readonly names: Int32Array;
-    /** How datagrams to each name leave: a `layout.how` each. */
-    readonly hows: Int32Array;
+    /** How datagrams to each name leave: a `layout.control` each. */
+    readonly controls: Int32Array;
   };
   readonly errorQueue: {
     /**
@@ -122,7 +122,7 @@ interface Binary {
     metadata: Int32Array,
     datagrams: Int32Array,
     names: Int32Array,
-    hows: Int32Array,
+    controls: Int32Array,
     errors: Int32Array,
     errorNames: Uint8Array,
   ): number;
@@ -157,7 +157,7 @@ export function loadAddon(): Addon | string {
 }
 
 function share(binary: Binary): Addon {
-  const { arrays, name, metadata, datagram, how, errorQueueHead, icmpError } = layout;
+  const { arrays, name, metadata, datagram, control, errorQueueHead, icmpError } = layout;
   const receiveBatch = {
     slab: Buffer.allocUnsafeSlow(arrays.received * arrays.slotBytes),
     lengths: new Int32Array(arrays.received),
@@ -165,10 +165,10 @@ function share(binary: Binary): Addon {
     names: Buffer.allocUnsafeSlow(arrays.received * name.bytes),
     metadata: new Int32Array(arrays.received * metadata.words),
   };
-  const outbox = {
+  const sendBatch = {
     datagrams: new Int32Array(arrays.datagrams * datagram.words),
     names: new Int32Array((arrays.datagrams * name.bytes) / 4),
-    hows: new Int32Array(arrays.datagrams * how.words),
+    controls: new Int32Array(arrays.datagrams * control.words),
   };
   const errorQueue = {
     numbers: new Int32Array(errorQueueHead.words + arrays.icmpErrors * icmpError.words),
@@ -180,9 +180,9 @@ function share(binary: Binary): Addon {
     receiveBatch.segments,
     receiveBatch.names,
     receiveBatch.metadata,
-    outbox.datagrams,
-    outbox.names,
-    outbox.hows,
+    sendBatch.datagrams,
+    sendBatch.names,
+    sendBatch.controls,
     errorQueue.numbers,
     errorQueue.names,
   ] as const;
@@ -192,7 +192,7 @@ function share(binary: Binary): Addon {
   if (refused !== 0) throw new Error(`the addon refused the shared arrays: ${refused}`);
   return {
     receiveBatch,
-    outbox,
+    sendBatch,
     errorQueue,
     open(family, callback, fd = -1) {
       const handle = Object.create(binary.methods) as Handle;

@@ -4,7 +4,7 @@
  * `int32` are in words of 4 bytes.
  */
 export const layout = {
-  /** What one call takes and fills at most: native/receive_batch.h, native/outbox.h and native/error_queue.h. */
+  /** What one call takes and fills at most: native/receive_batch.h, native/send_batch.h and native/error_queue.h. */
   arrays: {
     /** Messages of a receive. */
     received: 32,
@@ -41,10 +41,10 @@ export const layout = {
   },
   /** A datagram to send: `Datagram`. */
   datagram: { words: 3, start: 0, length: 1, peer: 2 },
-  /** How datagrams leave: `How`. */
-  how: { words: 8, names: 0, interface: 1, ttl: 2, tos: 3, source: 4 },
-  /** The bits of `How.names`. */
-  howNames: { source: 1, ttl: 2, tos: 4 },
+  /** How datagrams leave: `Control`. */
+  control: { words: 8, fields: 0, interface: 1, ttl: 2, tos: 3, source: 4 },
+  /** The bits of `Control.fields`. */
+  controlFields: { source: 1, ttl: 2, tos: 4 },
   /** What is before the ICMP errors: `ErrorQueueHead`. */
   errorQueueHead: { words: 3, count: 0, refusedMtu: 1, peerError: 2 },
   /** An ICMP error: `IcmpError`. */

@@ -4,13 +4,13 @@ import { type Ancillary, leaveAlike } from "../../core/driver/ancillary.js";
 import type { OSError } from "../../core/errors/errors.js";
 import type { Outbound } from "../../core/driver/outbound.js";
 import type { Addon } from "./addon.js";
-import { howOf } from "./hows.js";
+import { controlOf } from "./control.js";
 import { layout } from "./layout.js";
 import type { Names } from "./names.js";
 
-const { datagrams: mostDatagrams } = layout.arrays;
+const { datagrams: maxDatagrams } = layout.arrays;
 const { bytes: nameBytes } = layout.name;
-const { how: howAt, datagram: at } = layout;
+const { control: controlAt, datagram: at } = layout;
 
 /** Names nothing. */
 const asTheSocket: Ancillary = {
@@ -32,40 +32,40 @@ const asTheSocket: Ancillary = {
 export function describe(
   batch: Outbound,
   from: number,
-  { outbox }: Addon,
+  { sendBatch }: Addon,
   known: Names,
   connected: Endpoint | undefined,
   tosTo: (peer: Endpoint | null) => number,
 ): number {
-  const { datagrams, names, hows } = outbox;
+  const { datagrams, names, controls } = sendBatch;
   const { starts, lengths, mixed, plain } = batch;
-  const count = Math.min(batch.count - from, mostDatagrams);
+  const count = Math.min(batch.count - from, maxDatagrams);
   let peer = batch.peer(from);
   let last: Endpoint | null = null;
-  let lastHow: Ancillary | undefined;
+  let lastAncillary: Ancillary | undefined;
   let slot = -1;
   let slots = 0;
   for (let index = 0; index < count; index++) {
     if (mixed) peer = batch.peer(from + index);
-    const how = plain ? undefined : batch.how(from + index);
+    const ancillary = plain ? undefined : batch.ancillary(from + index);
     // A search of the path MTU changes the socket for as long as it takes to send one datagram.
-    if (index > 0 && (how?.probe === true || lastHow?.probe === true)) return index;
-    if (index === 0 || !leaveAlike(how, lastHow) || !writtenAlike(peer, last)) {
+    if (index > 0 && (ancillary?.probe === true || lastAncillary?.probe === true)) return index;
+    if (index === 0 || !leaveAlike(ancillary, lastAncillary) || !writtenAlike(peer, last)) {
       last = peer;
-      lastHow = how;
+      lastAncillary = ancillary;
       try {
         const to = peer ?? connected;
-        const leaving = to ? withScope(to, how, known) : how;
+        const leaving = to ? withScope(to, ancillary, known) : ancillary;
         slot = peer || leaving ? slots++ : -1;
         if (slot >= 0) {
           if (peer) known.writeTo(names, slot, peer, "sendto");
           else names[(slot * nameBytes) / 4] = 0;
           if (leaving)
-            hows.set(
-              howOf(leaving, known, "sendmsg", () => tosTo(peer)),
-              slot * howAt.words,
+            controls.set(
+              controlOf(leaving, known, "sendmsg", () => tosTo(peer)),
+              slot * controlAt.words,
             );
-          else hows[slot * howAt.words + howAt.names] = 0;
+          else controls[slot * controlAt.words + controlAt.fields] = 0;
         }
       } catch (error) {
         if (index === 0) batch.fail(from, error as OSError);
@@ -90,14 +90,15 @@ function writtenAlike(one: Endpoint | null, other: Endpoint | null): boolean {
  *
  * @throws `OSError` `ENODEV` for a scope that is no interface; `EINVAL` where the datagrams name another interface.
  */
-function withScope(to: Endpoint, how: Ancillary | undefined, known: Names): Ancillary | undefined {
+function withScope(to: Endpoint, ancillary: Ancillary | undefined, known: Names): Ancillary | undefined {
   const { scope } = to;
-  if (scope === undefined) return how;
+  if (scope === undefined) return ancillary;
   known.write(to, "sendto");
-  if (how?.interface !== undefined) {
-    if (known.interfaceIndex(how.interface, "sendmsg") === known.interfaceIndex(scope, "sendmsg")) return how;
-    throw scopeConflict("sendmsg", to, `interface is ${how.interface}`);
+  if (ancillary?.interface !== undefined) {
+    if (known.interfaceIndex(ancillary.interface, "sendmsg") === known.interfaceIndex(scope, "sendmsg"))
+      return ancillary;
+    throw scopeConflict("sendmsg", to, `interface is ${ancillary.interface}`);
   }
   const by = wideScope(to);
-  return by === undefined ? how : { ...(how ?? asTheSocket), interface: by };
+  return by === undefined ? ancillary : { ...(ancillary ?? asTheSocket), interface: by };
 }

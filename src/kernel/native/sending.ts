@@ -23,9 +23,9 @@ import type { KernelSocket } from "./socket.js";
 const firstRetryMs = 1;
 const lastRetryMs = 32;
 /** Destinations without room that are passed over at a time. */
-const mostFull = 16;
+const maxFull = 16;
 /** Tries before `ENOBUFS` is the datagram's: about a second. */
-const mostRetries = 36;
+const maxRetries = 36;
 
 /** Sends the batches of one socket. */
 export class Sending {
@@ -70,7 +70,7 @@ export class Sending {
     );
     if (count === 0) return 1;
     this.#calls++;
-    const result = batch.how(from)?.probe
+    const result = batch.ancillary(from)?.probe
       ? withProbing(this.#socket.handle, this.#socket.family, () =>
           this.#socket.handle.send(batch.arena, count),
         )
@@ -89,7 +89,7 @@ export class Sending {
     if (code === "ENOBUFS" && this.#passesOver(batch)) return this.send(batch);
     if (this.#waitsFor(code)) return 0;
     // Where the queue stays full, those behind this one wait a moment, not as long as it did.
-    this.#retries = code === "ENOBUFS" ? mostRetries - 1 : 0;
+    this.#retries = code === "ENOBUFS" ? maxRetries - 1 : 0;
     batch.fail(from, this.#refusal(code, batch, from));
     return 1;
   }
@@ -108,7 +108,7 @@ export class Sending {
   /** The queue of one device may be full, and that of another not: whether there are datagrams to others to go first. */
   #passesOver(batch: Outbound): boolean {
     const peer = batch.peer(batch.settled) ?? this.#socket.peer;
-    if (!peer || this.#full.size === mostFull || this.#full.has(String(peer))) return false;
+    if (!peer || this.#full.size === maxFull || this.#full.has(String(peer))) return false;
     this.#full.add(String(peer));
     return batch.postpone(this.#socket.peer ?? null);
   }
@@ -119,7 +119,7 @@ export class Sending {
       this.#socket.wantWritable(true);
       return true;
     }
-    if (code !== "ENOBUFS" || this.#retries === mostRetries) return false;
+    if (code !== "ENOBUFS" || this.#retries === maxRetries) return false;
     this.#full.clear();
     // The queue of the device is full. The socket is writable all the same, so there is no event to wait for.
     this.#retry = setTimeout(
@@ -149,7 +149,7 @@ export class Sending {
   #refusal(code: string, batch: Outbound, index: number): OSError {
     const [to, peer] = [batch.peer(index), this.#socket.peer ?? null];
     const destination = to ?? peer;
-    const source = batch.how(index)?.source;
+    const source = batch.ancillary(index)?.source;
     if (code === "EMSGSIZE" && destination) {
       const mtu = refusedMtu(this.#socket.addon) ?? this.#socket.pathMtu(destination);
       if (mtu === undefined) return failure(code, to, peer);
@@ -157,7 +157,7 @@ export class Sending {
       const text = `message of ${batch.length(index)} bytes is over the limit of ${limit} of a path MTU of ${mtu}`;
       return failure(code, to, peer, { limit, text });
     }
-    const by = batch.how(index)?.interface ?? destination?.scope;
+    const by = batch.ancillary(index)?.interface ?? destination?.scope;
     if (code === "EINVAL" && by !== undefined && !source)
       return failure(code, to, peer, { text: boundElsewhereText(by) });
     if (code === "ENODEV" && by !== undefined) return failure(code, to, peer, { text: noInterfaceText(by) });

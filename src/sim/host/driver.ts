@@ -334,7 +334,7 @@ export class SimDriver implements Driver, BoundSocket {
     const to = peer ?? connected;
     if (this.#crashed) return this.#lost(peer ? "sendto" : "send", to);
     if (!to) return failure("EDESTADDRREQ", null, null);
-    const how = batch.how(index);
+    const how = batch.ancillary(index);
     const route = this.binding.routeTo(to, how);
     if ("code" in route) return failure(route.code, peer, connected, { text: route.text });
     const { way, source } = route;

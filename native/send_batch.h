@@ -15,11 +15,11 @@
 namespace datagram {
 
 // What sendmmsg takes at once (UIO_MAXIOV, net/socket.c).
-constexpr int kMostMessages = 1024;
+constexpr int kMaxMessages = 1024;
 
 // Datagrams that one segmented send carries at most: UDP_MAX_SEGMENTS (include/linux/udp.h), and what it was before
 // Linux 6.9.
-constexpr int kMostSegments = 128;
+constexpr int kMaxSegments = 128;
 constexpr int kSureSegments = 64;
 
 // One datagram to send.
@@ -31,24 +31,24 @@ struct Datagram {
 // JavaScript writes it as an Int32Array: layout.cc.
 static_assert(sizeof(Datagram) == 3 * sizeof(int32_t));
 
-// How datagrams to one of the names leave. What is unnamed is as the socket has it.
-struct How {
-  int32_t names;      // of the following: kHowSource, kHowTtl, kHowTos
+// The control messages of datagrams to one of the names. A field that is not set is as the socket has it.
+struct Control {
+  int32_t fields;     // of the following: kControlSource, kControlTtl, kControlTos
   int32_t interface;  // its index; 0 leaves it to the routes
   int32_t ttl;
   int32_t tos;
   uint8_t source[16];  // 4 bytes to a peer of AF_INET; zero leaves it to the kernel
 };
 // JavaScript writes it as an Int32Array: layout.cc.
-static_assert(sizeof(How) == 8 * sizeof(int32_t));
-constexpr int kHowSource = 1;
-constexpr int kHowTtl = 2;
-constexpr int kHowTos = 4;
+static_assert(sizeof(Control) == 8 * sizeof(int32_t));
+constexpr int kControlSource = 1;
+constexpr int kControlTtl = 2;
+constexpr int kControlTos = 4;
 
 // Outcomes for the system calls to come, in place of the kernel's, so that tests meet what no kernel does on demand.
 class Faults {
  public:
-  static constexpr int kMost = 64;
+  static constexpr int kMaxOutcomes = 64;
 
   // Each of `count` outcomes is for one call: 0 leaves it alone, a negative errno fails it, and of a call with more
   // messages than a positive one only so many go. Gives how many of those before were never met.
@@ -56,19 +56,19 @@ class Faults {
   int Next() { return next_ < count_ ? outcomes_[next_++] : 0; }
 
  private:
-  int32_t outcomes_[kMost];
+  int32_t outcomes_[kMaxOutcomes];
   int next_ = 0;
   int count_ = 0;
 };
 
 // The sends of one thread.
-class Outbox {
+class SendBatch {
  public:
   // For each datagram of a send its Datagram; the names that these point at, kNameBytes apart, and how those datagrams
-  // leave. A name of family 0 is the connected peer. kMostMessages of each; the memory must outlive the outbox.
-  Outbox(const Datagram* datagrams, uint8_t* names, const How* hows)
-      : datagrams_(datagrams), names_(names), hows_(hows) {}
-  // Sends the first `count` datagrams, at most kMostMessages. Gives how many from the front were sent, at least 1; the
+  // leave. A name of family 0 is the connected peer. kMaxMessages of each; the memory must outlive the send_batch.
+  SendBatch(const Datagram* datagrams, uint8_t* names, const Control* controls)
+      : datagrams_(datagrams), names_(names), controls_(controls) {}
+  // Sends the first `count` datagrams, at most kMaxMessages. Gives how many from the front were sent, at least 1; the
   // error is that of the first, or what ICMP said of the connected peer, `peer`. What it said of others is in the error queue
   // alone. A run whose segmentation is refused goes plainly, within the same call.
   int Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segmentation& segmentation, Rejections& rejections,
@@ -81,13 +81,13 @@ class Outbox {
   Faults& faults() { return faults_; }
 
  private:
-  // A segment size, and all that a How can name.
+  // A segment size, and all fields of a Control.
   static constexpr size_t kControlBytes = CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int));
 
   bool IsNobodys(int fd, int error, const uint8_t* peer, ErrorQueue& error_queue, int* peer_error);
   bool IsForPeer(const uint8_t* peer) const;
-  void Pack(uint8_t* payloads, int count, int plain, int most_segments, const uint8_t* peer, Segmentation& segmentation);
-  int RunFrom(int first, int count, int most_segments, Segmentation& segmentation);
+  void Pack(uint8_t* payloads, int count, int plain, int max_segments, const uint8_t* peer, Segmentation& segmentation);
+  int RunFrom(int first, int count, int max_segments, Segmentation& segmentation);
   int Transmit(int fd, Rejections& rejections);
   int TransmitOneByOne(int fd, Rejections& rejections);
   bool IsRejected(int fd, int at, const uint8_t* peer, Rejections& rejections, ErrorQueue& error_queue);
@@ -95,7 +95,7 @@ class Outbox {
 
   const Datagram* datagrams_;
   uint8_t* names_;
-  const How* hows_;
+  const Control* controls_;
   int unexplained_ = 0;  // the error of the last calls, where nothing says whose it was, and how often it came
   int repeats_ = 0;
   Faults faults_;
@@ -104,12 +104,12 @@ class Outbox {
   FullBuffers full_buffers_;
   int asked_ = 0;    // messages that the last call was to send
   int stopped_ = 0;  // the error that ended it behind the first message, where it is known
-  int most_segments_ = kMostSegments;
+  int max_segments_ = kMaxSegments;
   int packed_ = 0;              // messages
-  int carried_[kMostMessages];  // datagrams of each message
-  mmsghdr messages_[kMostMessages];
-  iovec pieces_[kMostMessages];
-  alignas(cmsghdr) uint8_t controls_[kMostMessages][kControlBytes];
+  int carried_[kMaxMessages];  // datagrams of each message
+  mmsghdr messages_[kMaxMessages];
+  iovec pieces_[kMaxMessages];
+  alignas(cmsghdr) uint8_t control_buffers_[kMaxMessages][kControlBytes];
 };
 
 }  // namespace datagram

@@ -1,4 +1,4 @@
-#include "outbox.h"
+#include "send_batch.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -17,7 +17,7 @@ namespace datagram {
 namespace {
 
 // What one send carries at most: 65,535 less the headers of IPv4 and UDP.
-constexpr int kMostBytes = 65507;
+constexpr int kMaxBytes = 65507;
 
 // Errors of a segmented send that the same datagrams, sent plainly, may not meet. ENOBUFS is among them because so large a
 // message may never fit where single datagrams do.
@@ -26,15 +26,15 @@ bool MayPassPlainly(int error) {
 }
 
 // Calls that one Send makes because of errors that were about other datagrams, after which the loop has its turn.
-constexpr int kMostRounds = 16;
+constexpr int kMaxRounds = 16;
 
 // How often in a row an error that ICMP can cause must come to be the send's own.
 constexpr int kOwnAfter = 3;
 
 // Adds control messages to a header, in memory of its own.
-class Controls {
+class ControlWriter {
  public:
-  Controls(msghdr* header, uint8_t* memory) : header_(header) { header_->msg_control = memory; }
+  ControlWriter(msghdr* header, uint8_t* memory) : header_(header) { header_->msg_control = memory; }
 
   template <typename T>
   void Add(int level, int type, const T& value) {
@@ -50,29 +50,29 @@ class Controls {
   msghdr* header_;
 };
 
-void AddIPv4(const How& how, Controls* controls) {
-  if (how.names & kHowSource) {
+void AddIPv4(const Control& control, ControlWriter* writer) {
+  if (control.fields & kControlSource) {
     in_pktinfo info = {};
-    info.ipi_ifindex = how.interface;
-    memcpy(&info.ipi_spec_dst, how.source, sizeof info.ipi_spec_dst);
-    controls->Add(SOL_IP, IP_PKTINFO, info);
+    info.ipi_ifindex = control.interface;
+    memcpy(&info.ipi_spec_dst, control.source, sizeof info.ipi_spec_dst);
+    writer->Add(SOL_IP, IP_PKTINFO, info);
   }
-  if (how.names & kHowTtl) controls->Add(SOL_IP, IP_TTL, how.ttl);
-  if (how.names & kHowTos) controls->Add(SOL_IP, IP_TOS, how.tos);
+  if (control.fields & kControlTtl) writer->Add(SOL_IP, IP_TTL, control.ttl);
+  if (control.fields & kControlTos) writer->Add(SOL_IP, IP_TOS, control.tos);
 }
 
 // To a mapped peer the kernel sends over IPv4, and takes of IPv6 only the address that it comes from (ip_cmsg_send,
 // net/ipv4/ip_sockglue.c).
-void AddIPv6(const How& how, bool mapped, Controls* controls) {
-  if (how.names & kHowSource) {
+void AddIPv6(const Control& control, bool mapped, ControlWriter* writer) {
+  if (control.fields & kControlSource) {
     in6_pktinfo info = {};
-    info.ipi6_ifindex = static_cast<unsigned>(how.interface);
-    memcpy(&info.ipi6_addr, how.source, sizeof info.ipi6_addr);
+    info.ipi6_ifindex = static_cast<unsigned>(control.interface);
+    memcpy(&info.ipi6_addr, control.source, sizeof info.ipi6_addr);
     if (mapped) info.ipi6_addr.s6_addr[10] = info.ipi6_addr.s6_addr[11] = 0xff;
-    controls->Add(SOL_IPV6, IPV6_PKTINFO, info);
+    writer->Add(SOL_IPV6, IPV6_PKTINFO, info);
   }
-  if (how.names & kHowTtl) controls->Add(mapped ? SOL_IP : SOL_IPV6, mapped ? IP_TTL : IPV6_HOPLIMIT, how.ttl);
-  if (how.names & kHowTos) controls->Add(mapped ? SOL_IP : SOL_IPV6, mapped ? IP_TOS : IPV6_TCLASS, how.tos);
+  if (control.fields & kControlTtl) writer->Add(mapped ? SOL_IP : SOL_IPV6, mapped ? IP_TTL : IPV6_HOPLIMIT, control.ttl);
+  if (control.fields & kControlTos) writer->Add(mapped ? SOL_IP : SOL_IPV6, mapped ? IP_TOS : IPV6_TCLASS, control.tos);
 }
 
 }  // namespace
@@ -85,24 +85,24 @@ int Faults::Plan(const int32_t* outcomes, int count) {
   return unmet;
 }
 
-int Outbox::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segmentation& segmentation,
+int SendBatch::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segmentation& segmentation,
                  Rejections& rejections, ErrorQueue& error_queue) {
   refused_ = rejected_ = 0;
   unexplained_ = repeats_ = 0;
   error_queue.ForgetRefusedMtu();
   int refusal = 0;
   int plain = 0;
-  int most_segments = most_segments_;
+  int max_segments = max_segments_;
   int rounds = 0;
   for (;;) {
-    Pack(payloads, count, plain, most_segments, peer, segmentation);
+    Pack(payloads, count, plain, max_segments, peer, segmentation);
     int sent = Transmit(fd, rejections);
     if (sent > 0) {
       if (unexplained_ != 0 && unexplained_ != EMSGSIZE) error_queue.AddUnknown(unexplained_);
       if (refusal != 0 && refusal != ENOBUFS) {
         refused_ = segmentation.Refuse(refusal, NameOf(datagrams_[0].peer), datagrams_[0].length);
       } else if (carried_[0] > 1) {
-        most_segments_ = most_segments;
+        max_segments_ = max_segments;
       }
       int datagrams = 0;
       for (int i = 0; i < sent; i++) datagrams += carried_[i];
@@ -118,7 +118,7 @@ int Outbox::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segm
     int peer_error = 0;
     if (error == ENOBUFS) segmentation.Full();
     if (MayBeIcmp(error) && IsNobodys(fd, error, peer, error_queue, &peer_error)) {
-      if (++rounds == kMostRounds) return -EAGAIN;
+      if (++rounds == kMaxRounds) return -EAGAIN;
       continue;
     }
     if (peer_error != 0) return -peer_error;
@@ -130,7 +130,7 @@ int Outbox::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segm
       return -error;
     }
     if (error == EINVAL && carried_[0] > kSureSegments) {
-      most_segments = kSureSegments;
+      max_segments = kSureSegments;
       continue;
     }
     refusal = error;
@@ -142,7 +142,7 @@ int Outbox::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segm
 // Whether a send that failed is to be tried again, since the error was about another datagram: what ICMP says fails whatever
 // call comes next. Where its entry found no room in the queue, the error is the send's own only when it comes again and
 // again. `*peer_error` is what was said of the connected peer, where this send is to that one.
-bool Outbox::IsNobodys(int fd, int error, const uint8_t* peer, ErrorQueue& error_queue, int* peer_error) {
+bool SendBatch::IsNobodys(int fd, int error, const uint8_t* peer, ErrorQueue& error_queue, int* peer_error) {
   ErrorQueue::Found found = error_queue.Drain(fd, peer);
   if (found.peer_error != 0 && IsForPeer(peer)) {
     *peer_error = found.peer_error;
@@ -167,7 +167,7 @@ bool Outbox::IsNobodys(int fd, int error, const uint8_t* peer, ErrorQueue& error
 }
 
 // Whether a local rule rejected message `at`, on which a call stopped that had sent those before.
-bool Outbox::IsRejected(int fd, int at, const uint8_t* peer, Rejections& rejections, ErrorQueue& error_queue) {
+bool SendBatch::IsRejected(int fd, int at, const uint8_t* peer, Rejections& rejections, ErrorQueue& error_queue) {
   if (stopped_ != 0) return stopped_ == EPERM;
   ErrorQueue::Found found = error_queue.Drain(fd, peer);
   if (found.peer_error != 0) error_queue.KeepForPeer(found.peer_error);
@@ -192,12 +192,12 @@ bool Outbox::IsRejected(int fd, int at, const uint8_t* peer, Rejections& rejecti
 }
 
 // Whether the first datagram goes to the connected peer.
-bool Outbox::IsForPeer(const uint8_t* peer) const {
+bool SendBatch::IsForPeer(const uint8_t* peer) const {
   const uint8_t* name = NameOf(datagrams_[0].peer);
   return peer && (!name || IsPeer(name, peer));
 }
 
-const uint8_t* Outbox::NameOf(int32_t peer) const {
+const uint8_t* SendBatch::NameOf(int32_t peer) const {
   if (peer < 0) return nullptr;
   const uint8_t* name = names_ + kNameBytes * static_cast<size_t>(peer);
   sa_family_t family;
@@ -206,12 +206,12 @@ const uint8_t* Outbox::NameOf(int32_t peer) const {
 }
 
 // Lays the datagrams out as messages. The first `plain` of them go by themselves.
-void Outbox::Pack(uint8_t* payloads, int count, int plain, int most_segments, const uint8_t* peer,
+void SendBatch::Pack(uint8_t* payloads, int count, int plain, int max_segments, const uint8_t* peer,
                   Segmentation& segmentation) {
   packed_ = 0;
   int pieces = 0;
   for (int first = 0, run; first < count; first += run) {
-    run = first < plain ? 1 : RunFrom(first, count, most_segments, segmentation);
+    run = first < plain ? 1 : RunFrom(first, count, max_segments, segmentation);
     const Datagram& front = datagrams_[first];
     msghdr& header = messages_[packed_].msg_hdr;
     header = {};
@@ -230,16 +230,16 @@ void Outbox::Pack(uint8_t* payloads, int count, int plain, int most_segments, co
       }
       end = datagrams_[i].start + datagrams_[i].length;
     }
-    bool named = front.peer >= 0 && hows_[front.peer].names != 0;
-    if (run > 1 || named) {
-      Controls controls(&header, controls_[packed_]);
-      if (run > 1) controls.Add(SOL_UDP, UDP_SEGMENT, static_cast<uint16_t>(front.length));
+    bool controlled = front.peer >= 0 && controls_[front.peer].fields != 0;
+    if (run > 1 || controlled) {
+      ControlWriter writer(&header, control_buffers_[packed_]);
+      if (run > 1) writer.Add(SOL_UDP, UDP_SEGMENT, static_cast<uint16_t>(front.length));
       const uint8_t* to = name ? name : peer;
-      if (named && to) {
+      if (controlled && to) {
         sa_family_t family;
         memcpy(&family, to, sizeof family);
-        if (family == AF_INET) AddIPv4(hows_[front.peer], &controls);
-        if (family == AF_INET6) AddIPv6(hows_[front.peer], IsMapped(to), &controls);
+        if (family == AF_INET) AddIPv4(controls_[front.peer], &writer);
+        if (family == AF_INET6) AddIPv6(controls_[front.peer], IsMapped(to), &writer);
       }
     }
     carried_[packed_++] = run;
@@ -248,15 +248,15 @@ void Outbox::Pack(uint8_t* payloads, int count, int plain, int most_segments, co
 
 // How many datagrams from `first` on can be one segmented send: all of the first one's length but the last, which may be
 // shorter. An empty one goes by itself: within a run it would vanish.
-int Outbox::RunFrom(int first, int count, int most_segments, Segmentation& segmentation) {
+int SendBatch::RunFrom(int first, int count, int max_segments, Segmentation& segmentation) {
   const Datagram& front = datagrams_[first];
   int segment = front.length;
   if (segment == 0 || segment > segmentation.Limit(NameOf(front.peer))) return 1;
   int run = 1;
   int bytes = segment;
-  while (first + run < count && run < most_segments) {
+  while (first + run < count && run < max_segments) {
     const Datagram& next = datagrams_[first + run];
-    if (next.peer != front.peer || next.length == 0 || next.length > segment || bytes + next.length > kMostBytes) break;
+    if (next.peer != front.peer || next.length == 0 || next.length > segment || bytes + next.length > kMaxBytes) break;
     run++;
     bytes += next.length;
     if (next.length < segment) break;
@@ -265,7 +265,7 @@ int Outbox::RunFrom(int first, int count, int most_segments, Segmentation& segme
 }
 
 // Gives how many messages went, or -1 with errno.
-int Outbox::Transmit(int fd, Rejections& rejections) {
+int SendBatch::Transmit(int fd, Rejections& rejections) {
   asked_ = packed_;
   stopped_ = 0;
   if (packed_ > 1 && rejections.one_by_one()) return TransmitOneByOne(fd, rejections);
@@ -287,7 +287,7 @@ int Outbox::Transmit(int fd, Rejections& rejections) {
 }
 
 // The same with a call for each message, so that the error of each is seen.
-int Outbox::TransmitOneByOne(int fd, Rejections& rejections) {
+int SendBatch::TransmitOneByOne(int fd, Rejections& rejections) {
   for (int i = 0; i < packed_; i++) {
     int outcome = faults_.Next();
     if (outcome < 0) errno = -outcome;
