@@ -6,7 +6,7 @@ import { type Faults, checkFaults } from "../proxy/options.js";
 import type { CheckedStates } from "../sim/link/check.js";
 import { profiles } from "../sim/link/profiles.js";
 import type { GilbertElliott, LinkInput, LinkSettings, ProfileName } from "../sim/link/settings.js";
-import { nsPerMs } from "../sim/time/timeline.js";
+import { nsPerMs } from "../sim/time/event.js";
 import { usage } from "./exit.js";
 import {
   bitRate,

@@ -1,9 +1,9 @@
 import type { Buffer } from "node:buffer";
 
-import type { Happening } from "../sim/time/timeline.js";
+import type { ScheduledEvent } from "../sim/time/event.js";
 
 /** A datagram that leaves at its time, and those of one time in their order. */
-export class Departure<To> implements Happening {
+export class Departure<To> implements ScheduledEvent {
   readonly time: number;
   readonly rank = 0;
   readonly order: number;
@@ -20,7 +20,7 @@ export class Departure<To> implements Happening {
     this.#leave = leave;
   }
 
-  happen(): boolean {
+  fire(): boolean {
     this.#leave(this);
     return false;
   }

@@ -4,7 +4,7 @@ import type { Clock, Datagram, Endpoint } from "../index.js";
 import { Impairment, emptyVerdict } from "../sim/link/impairment.js";
 import type { Random } from "../sim/random.js";
 import { EventQueue } from "../sim/time/event-queue.js";
-import { nsPerMs } from "../sim/time/timeline.js";
+import { nsPerMs } from "../sim/time/event.js";
 import { Departure } from "./departure.js";
 import type { Faults } from "./options.js";
 import type { Rulebook, RuleVerdict } from "./rulebook.js";
@@ -205,7 +205,7 @@ export class Direction<To extends Party> {
   #release(now: number): void {
     for (let next = this.#waiting.peek(); next && next.time <= now; next = this.#waiting.peek()) {
       this.#waiting.pop();
-      next.happen();
+      next.fire();
     }
   }
 

@@ -2,7 +2,7 @@ import type { Buffer } from "node:buffer";
 
 import { outOfRange } from "../core/errors/errors.js";
 import type { Endpoint } from "../index.js";
-import { nsPerMs } from "../sim/time/timeline.js";
+import { nsPerMs } from "../sim/time/event.js";
 import {
   type CheckedRule,
   type ProxyRule,

@@ -7,7 +7,7 @@ import { sameHost } from "../core/address/hosts.js";
 import { parseLiteral } from "../core/ip.js";
 import { outOfRange, wholeNumber, wrongType } from "../core/errors/errors.js";
 import { Address, type AddressLike, type Endpoint } from "../index.js";
-import { longestMs } from "../sim/time/timeline.js";
+import { maxDurationMs } from "../sim/time/event.js";
 
 /** An action, and the conditions that a datagram must all match. A condition that is left out matches all. */
 export interface ProxyRule {
@@ -146,9 +146,9 @@ function checkAction(action: unknown, what: string): Pick<CheckedRule, "action" 
   if (typeof action !== "object" || action === null) throw wrongType(what, expected, action);
   refuseUnknown(action, ["delayMs"], `${what}: a field`);
   const { delayMs } = action as { delayMs?: unknown };
-  const range = `milliseconds from 0 to ${longestMs}`;
+  const range = `milliseconds from 0 to ${maxDurationMs}`;
   if (typeof delayMs !== "number") throw wrongType(`${what}: delayMs`, range, delayMs);
-  if (!(delayMs >= 0 && delayMs <= longestMs)) throw outOfRange(`${what}: delayMs`, range, delayMs);
+  if (!(delayMs >= 0 && delayMs <= maxDurationMs)) throw outOfRange(`${what}: delayMs`, range, delayMs);
   return { action: "delay", delayMs };
 }
 

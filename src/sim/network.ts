@@ -4,14 +4,14 @@ import { AF_INET } from "../core/constants.js";
 import type { Clock } from "../core/driver/driver.js";
 import { OSError, outOfRange, wholeNumber, wrongType } from "../core/errors/errors.js";
 import { refuseUnknown } from "../core/errors/fields.js";
-import { Channel } from "./link/channel.js";
+import { LinkDirection } from "./link/direction.js";
 import { type CheckedLink, checkLink } from "./link/check.js";
 import { Link } from "./link/link.js";
 import type { Firewall } from "./link/profiles.js";
 import type { LinkInput } from "./link/settings.js";
 import { type HostAddress, bytesOf, isWithin, readHostAddress } from "./node/addresses.js";
-import type { Fabric } from "./node/fabric.js";
-import { Host } from "./node/host.js";
+import type { NetworkContext } from "./node/context.js";
+import { Host } from "./host/host.js";
 import { Nat } from "./node/nat.js";
 import { type NatOptions, readNat } from "./node/nat-options.js";
 import type { Node } from "./node/node.js";
@@ -71,11 +71,11 @@ export class Network {
   readonly #owners = new Map<string, Node>();
   readonly #links = new Map<string, Link>();
   /** The two directions of each link, up first. */
-  readonly #channels = new Map<Link, readonly [Channel, Channel]>();
+  readonly #directions = new Map<Link, readonly [LinkDirection, LinkDirection]>();
   readonly #partitions = new Partitions();
   /** Directed broadcasts of all networks that some node is in. */
   readonly #broadcasts = new Map<string, HostAddress>();
-  readonly #fabric: Fabric;
+  readonly #context: NetworkContext;
   /** What the program draws from, where that is seeded. */
   readonly #programRandom: Random | undefined;
   #generation = 0;
@@ -94,7 +94,7 @@ export class Network {
     if (typeof seedProgram !== "boolean") throw wrongType("seedProgram", "true or false", seedProgram);
     if (seedProgram) this.#programRandom = new Random(this.seed, "program");
     this.trace = new Trace(options.trace);
-    this.#fabric = this.#makeFabric();
+    this.#context = this.#makeContext();
   }
 
   /** Virtual time, for programs and their timers: it passes only within `run`. */
@@ -114,7 +114,7 @@ export class Network {
     refuseUnknown(options, nodeFields, `${where}: a field`);
     if (addresses.length === 0)
       throw outOfRange(`${where}: address`, "an IP address such as 10.0.0.2", undefined);
-    const made = new Host(this.#fabric, this.#time, name, addresses, (host, family) =>
+    const made = new Host(this.#context, this.#time, name, addresses, (host, family) =>
       this.#resolve(host, family),
     );
     this.#hosts.push(made);
@@ -135,7 +135,7 @@ export class Network {
       nat === undefined
         ? undefined
         : new Nat(this.#time, new Random(this.seed, `nat ${where}`), readNat(nat, outside, where));
-    const made = new Router(this.#fabric, name, { addresses: hosts, firewall, nat: translator });
+    const made = new Router(this.#context, name, { addresses: hosts, firewall, nat: translator });
     this.#add(made, addresses);
     return made;
   }
@@ -143,7 +143,7 @@ export class Network {
   /** Adds a switch: what hangs on it is one segment, where broadcasts and multicast reach everybody. @throws as `host`. */
   switch(name: string): Switch {
     this.#newName(name, "switch");
-    const made = new Switch(this.#fabric, name);
+    const made = new Switch(this.#context, name);
     this.#add(made, []);
     return made;
   }
@@ -170,14 +170,14 @@ export class Network {
     const checkMtu = (checked: CheckedLink): void => this.#checkMtu(from, to, checked, name);
     const checked = checkLink(settings, `link ${name}`);
     checkMtu(checked);
-    const up = new Channel(this.#fabric, `${from.name}→${to.name}`, checked.up);
-    const down = new Channel(this.#fabric, `${to.name}→${from.name}`, checked.down);
+    const up = new LinkDirection(this.#context, `${from.name}→${to.name}`, checked.up);
+    const down = new LinkDirection(this.#context, `${to.name}→${from.name}`, checked.down);
     const [near, far] = [from.attach(up), to.attach(down)];
-    up.lead(far);
-    down.lead(near);
+    up.setFarEnd(far);
+    down.setFarEnd(near);
     const made = new Link(name, up, down, checkMtu, () => this.#time.now);
     this.#links.set(name, made);
-    this.#channels.set(made, [up, down]);
+    this.#directions.set(made, [up, down]);
     this.#generation++;
     return made;
   }
@@ -211,10 +211,10 @@ export class Network {
    * @throws `TypeError`, `RangeError` for what is no link of this network, and no direction.
    */
   hold(link: Link, direction?: "up" | "down"): () => void {
-    const channels = this.#channelsOf(link, direction, "hold");
-    for (const channel of channels) channel.hold();
+    const directions = this.#directionsOf(link, direction, "hold");
+    for (const each of directions) each.hold();
     return () => {
-      for (const channel of channels) channel.release();
+      for (const each of directions) each.release();
     };
   }
 
@@ -225,7 +225,7 @@ export class Network {
    * @throws as `hold`.
    */
   release(link: Link, direction?: "up" | "down"): void {
-    for (const channel of this.#channelsOf(link, direction, "release")) channel.release();
+    for (const each of this.#directionsOf(link, direction, "release")) each.release();
   }
 
   /**
@@ -273,11 +273,11 @@ export class Network {
   readonly #isHost = (given: unknown): given is Host =>
     given instanceof Host && this.#nodes.get(given.name) === given;
 
-  #channelsOf(link: Link, direction: unknown, call: string): readonly Channel[] {
-    const channels = this.#channels.get(link);
-    if (!channels) throw wrongType(`${call}: link`, "a link of this network", nameOf(link));
-    const [up, down] = channels;
-    if (direction === undefined) return channels;
+  #directionsOf(link: Link, direction: unknown, call: string): readonly LinkDirection[] {
+    const directions = this.#directions.get(link);
+    if (!directions) throw wrongType(`${call}: link`, "a link of this network", nameOf(link));
+    const [up, down] = directions;
+    if (direction === undefined) return directions;
     if (direction !== "up" && direction !== "down")
       throw outOfRange(`${call}: direction`, "up or down", direction);
     return [direction === "up" ? up : down];
@@ -285,17 +285,17 @@ export class Network {
 
   /** For people: what waits for `release()`. */
   #heldPackets(): string[] {
-    return [...this.#channels.values()].flat().flatMap(({ name, heldPackets }) => {
+    return [...this.#directions.values()].flat().flatMap(({ name, heldPackets }) => {
       const packets = heldPackets === 1 ? "1 packet" : `${heldPackets} packets`;
       return heldPackets === 0 ? [] : [`${packets} on ${name}: held until network.release()`];
     });
   }
 
-  #makeFabric(): Fabric {
+  #makeContext(): NetworkContext {
     const generation = (): number => this.#generation;
     const ending = (): boolean => this.#ending;
     return {
-      timeline: this.#time,
+      scheduler: this.#time,
       trace: this.trace,
       get generation() {
         return generation();
@@ -308,17 +308,17 @@ export class Network {
         this.#claim(address, node, node.name);
         this.#generation++;
       },
-      rank: () => ++this.#ranks,
-      number: () => ++this.#numbers,
-      random: (name) => new Random(this.seed, name),
+      nextRank: () => ++this.#ranks,
+      nextPacketNumber: () => ++this.#numbers,
+      randomStream: (name) => new Random(this.seed, name),
       isBroadcast: (address, source) => {
         const network = this.#broadcasts.get(address);
         if (!network || this.#owners.has(address)) return false;
         return source === undefined || isWithin(bytesOf(source), network);
       },
-      parted: ({ source, destination }, next) =>
+      isPartitioned: ({ source, destination }, next) =>
         !this.#partitions.isEmpty &&
-        this.#partitions.part(this.#owners.get(source), this.#owners.get(destination) ?? next),
+        this.#partitions.separates(this.#owners.get(source), this.#owners.get(destination) ?? next),
     };
   }
 

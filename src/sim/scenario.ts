@@ -4,7 +4,7 @@ import type { Link } from "./link/link.js";
 import { type ScenarioName, scenarios } from "./link/scenarios.js";
 import type { Network } from "./network.js";
 import type { Router } from "./node/router.js";
-import { longestMs } from "./time/timeline.js";
+import { maxDurationMs } from "./time/event.js";
 
 /** What a scenario needs beside a link. */
 export interface ScenarioOptions {
@@ -37,7 +37,8 @@ export function applyScenario(
   if (rebind && !nat) throw wrongType(`nat of the scenario ${name}`, "a router with a NAT", nat);
   link.set({ up, down });
   // As good as never again.
-  if (blackHole) link.blackHole({ firstMs: blackHole.firstMs, onMs: blackHole.lengthMs, offMs: longestMs });
+  if (blackHole)
+    link.blackHole({ firstMs: blackHole.firstMs, onMs: blackHole.lengthMs, offMs: maxDurationMs });
   let cancel = (): void => undefined;
   let times = 0;
   const again = (afterMs: number, everyMs: number, toAddress: boolean): void => {

@@ -4,7 +4,7 @@ import { type TestContext, expect, test } from "vitest";
 
 import { AF_INET, AF_INET6, SOCK_DGRAM } from "../../src/index.js";
 import { Network } from "../../src/sim/index.js";
-import { trueSize } from "../../src/sim/packet/true-size.js";
+import { memoryBytes } from "../../src/sim/packet/memory.js";
 import { Program, cleanEnding } from "../process/programs.js";
 import { type Host, kernelCount, twoHosts } from "./network.js";
 
@@ -59,7 +59,9 @@ for (const side of sides) {
     // Of each datagram its second fragment alone, which has so many bytes.
     drop(to, side.firsts);
     const lengths = [60, 150, 400, 640, 700, 1000, side.part];
-    const costs = lengths.map((length) => side.datagramBytes + trueSize(side.version, side.headers + length));
+    const costs = lengths.map(
+      (length) => side.datagramBytes + memoryBytes(side.version, side.headers + length),
+    );
     const cost = costs.reduce((sum, each) => sum + each, 0);
     send(
       from,

@@ -305,11 +305,11 @@ describe("an ICMP error from outside", () => {
   ): boolean {
     const parts = { address: outside, inside: [], timeoutNs: 60e9, filtering };
     const nat = new Nat({ now: 1, schedule: () => undefined }, new Random(1, "nat"), parts);
-    const sent = nat.outward(datagramFrom("10.0.0.2", 5000))!;
+    const sent = nat.translateOut(datagramFrom("10.0.0.2", 5000))!;
     const content = { protocol: "icmp", type: 3, code: 3, mtu: 0, about: change(sent) } as const;
     // From a router that nobody has spoken to, as it may be.
     const error = { ...sent, source: "192.0.2.99", destination: outside, content };
-    const inner = nat.inward(error);
+    const inner = nat.translateIn(error);
     return inner?.destination === "10.0.0.2";
   }
   const quoting = (more: Partial<Packet>, ports: Partial<UdpDatagram> = {}) => {
@@ -344,7 +344,7 @@ describe("the peers of a mapping", () => {
   const answerOf = (nat: Nat, destination: string, destinationPort: number): Packet => {
     const sent = datagramFrom("10.0.0.2", 5000);
     const content = { ...(sent.content as UdpDatagram), destinationPort };
-    const { sourcePort } = nat.outward({ ...sent, destination, content })!.content as UdpDatagram;
+    const { sourcePort } = nat.translateOut({ ...sent, destination, content })!.content as UdpDatagram;
     const back = { ...content, sourcePort: destinationPort, destinationPort: sourcePort };
     return { ...sent, source: destination, destination: outside, content: back };
   };
@@ -355,7 +355,7 @@ describe("the peers of a mapping", () => {
     // The first is spoken to again, so that the second is the oldest.
     answerOf(nat, "198.51.100.1", 1);
     answers.push(answerOf(nat, "198.51.100.2", 9000));
-    const passes = answers.map((answer) => nat.inward(answer) !== undefined);
+    const passes = answers.map((answer) => nat.translateIn(answer) !== undefined);
     expect(passes.flatMap((passed, index) => (passed ? [] : [index]))).toEqual([1]);
   });
 
@@ -363,30 +363,30 @@ describe("the peers of a mapping", () => {
     const nat = make("address-dependent");
     const host = (index: number): string => `198.51.${index >> 8}.${index & 255}`;
     const answers = Array.from({ length: 12_000 }, (_, index) => answerOf(nat, host(index), 9000));
-    const passed = answers.filter((answer) => nat.inward(answer) !== undefined);
+    const passed = answers.filter((answer) => nat.translateIn(answer) !== undefined);
     expect([passed.length, passed[0]]).toEqual([1024, answers[12_000 - 1024]]);
     const [one, other] = [answerOf(nat, "192.0.2.1", 1), answerOf(nat, "192.0.2.1", 2)];
     for (let index = 0; index < 1023; index++) answerOf(nat, host(index), 9000);
-    expect([nat.inward(one), nat.inward(other)]).not.toContain(undefined);
+    expect([nat.translateIn(one), nat.translateIn(other)]).not.toContain(undefined);
     answerOf(nat, host(1023), 9000);
-    expect(nat.inward(other)).toBeUndefined();
+    expect(nat.translateIn(other)).toBeUndefined();
   });
 });
 
 test("64,512 mappings are the most; a new one then has no port until an old one has expired", () => {
-  const timeline = { now: 1, schedule: () => undefined };
+  const scheduler = { now: 1, schedule: () => undefined };
   const parts = { address: outside, inside: [], timeoutNs: 60e9, filtering: "endpoint-independent" as const };
-  const nat = new Nat(timeline, new Random(1, "nat"), parts);
+  const nat = new Nat(scheduler, new Random(1, "nat"), parts);
   const outward = (index: number): number | undefined => {
-    const { content } = nat.outward(datagramFrom(`10.0.0.${index >> 15}`, 1 + (index & 32_767))) ?? {};
+    const { content } = nat.translateOut(datagramFrom(`10.0.0.${index >> 15}`, 1 + (index & 32_767))) ?? {};
     return content?.protocol === "udp" ? content.sourcePort : undefined;
   };
   const used = new Set(Array.from({ length: 64_512 }, (_, index) => outward(index)));
   expect([used.size, used.has(undefined), Math.min(...(used as Set<number>))]).toEqual([64_512, false, 1024]);
   expect(outward(64_512)).toBeUndefined();
-  timeline.now += 59e9;
+  scheduler.now += 59e9;
   const kept = outward(5);
-  timeline.now += 2e9;
+  scheduler.now += 2e9;
   expect([outward(64_512) === undefined, outward(5)]).toEqual([false, kept]);
 });
 

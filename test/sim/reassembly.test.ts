@@ -6,8 +6,8 @@ import { describe, expect, test } from "vitest";
 import { fragments } from "../../src/sim/packet/fragments.js";
 import type { IcmpError, Packet, UdpDatagram } from "../../src/sim/packet/packet.js";
 import { Reassembly } from "../../src/sim/packet/reassembly.js";
-import { trueSize } from "../../src/sim/packet/true-size.js";
-import type { Happening } from "../../src/sim/time/timeline.js";
+import { memoryBytes } from "../../src/sim/packet/memory.js";
+import type { ScheduledEvent } from "../../src/sim/time/event.js";
 
 /** 30 s, in nanoseconds, and how much later than that fragments are given up at most. */
 const patience = 30e9;
@@ -158,7 +158,7 @@ describe("fragments by hand", () => {
 });
 
 describe("time", () => {
-  test("runs out 30 s after the first fragment that came, at the next whole 2.048 s, and the first of the datagram is complained about", () => {
+  test("runs out 30 s after the first fragment that came, at the next whole 2.048 s, and the first of the datagram is reported by ICMP", () => {
     const bench = new Bench();
     bench.add(part(8, 8));
     bench.now += 10e9;
@@ -192,11 +192,11 @@ describe("time", () => {
       bench.now += bucket;
     }
     for (const id of [0, 4, 9]) expect(bench.add(part(8, 8, false, { identification: id }))).toBeDefined();
-    const complaints: [id: number, bucket: number][] = [];
+    const icmpErrors: [id: number, bucket: number][] = [];
     for (let passed = 11; passed < 30; passed++) {
-      for (const { identification } of bench.after(bucket)) complaints.push([identification, passed]);
+      for (const { identification } of bench.after(bucket)) icmpErrors.push([identification, passed]);
     }
-    expect(complaints).toEqual([1, 2, 3, 5, 6, 7, 8].map((id) => [id, id + 15]));
+    expect(icmpErrors).toEqual([1, 2, 3, 5, 6, 7, 8].map((id) => [id, id + 15]));
   });
 });
 
@@ -222,7 +222,9 @@ describe("memory", () => {
       [6, 4352, 8448],
       [6, 16_000, 16_640],
     ] as const;
-    expect(measured.map(([version, bytes]) => [version, bytes, trueSize(version, bytes)])).toEqual(measured);
+    expect(measured.map(([version, bytes]) => [version, bytes, memoryBytes(version, bytes)])).toEqual(
+      measured,
+    );
   });
 
   for (const [version, datagramBytes] of [
@@ -285,22 +287,22 @@ class Bench {
   now = 0;
   readonly reassembly: Reassembly<{ packet: Packet }>;
   readonly #parts: { packet: Packet; fate?: string }[] = [];
-  readonly #complaints: Packet[] = [];
-  #waiting: Happening[] = [];
+  readonly #icmpErrors: Packet[] = [];
+  #waiting: ScheduledEvent[] = [];
 
   constructor() {
     const now = (): number => this.now;
-    const timeline = {
+    const scheduler = {
       get now() {
         return now();
       },
-      schedule: (happening: Happening) => void this.#waiting.push(happening),
+      schedule: (event: ScheduledEvent) => void this.#waiting.push(event),
     };
     this.reassembly = new Reassembly(
-      timeline,
+      scheduler,
       1,
       (settled: { packet: Packet; fate?: string }, fate) => (settled.fate = fate),
-      (first) => this.#complaints.push(first),
+      (first) => this.#icmpErrors.push(first),
     );
   }
 
@@ -325,10 +327,10 @@ class Bench {
       if (!next) break;
       this.#waiting = this.#waiting.filter((each) => each !== next);
       this.now = next.time;
-      next.happen();
+      next.fire();
     }
     this.now = until;
-    return this.#complaints.splice(0);
+    return this.#icmpErrors.splice(0);
   }
 }
 

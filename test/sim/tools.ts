@@ -9,7 +9,7 @@ import {
   type Link,
   type LinkInput,
   Network,
-  type Passage,
+  type TraceEntry,
   type Router,
 } from "datagram/sim";
 
@@ -70,8 +70,8 @@ export function fates(network: Network, link?: string): Partial<Record<Fate, num
   return counts;
 }
 
-export function packetsOn(network: Network, link?: string): Passage[] {
-  return network.trace.packets.filter((passage) => link === undefined || passage.link === link);
+export function packetsOn(network: Network, link?: string): TraceEntry[] {
+  return network.trace.packets.filter((entry) => link === undefined || entry.link === link);
 }
 
 /** The ICMP errors of the trace, each once for each link: type, code and who sent it. */

@@ -17,7 +17,7 @@ import { promisify } from "node:util";
 import { describe, expect, test, vi } from "vitest";
 
 import { VirtualTime } from "../../src/sim/time/virtual-time.js";
-import { happening, hooks } from "./fixtures/virtual-time.js";
+import { event, hooks } from "./fixtures/virtual-time.js";
 
 const EPOCH_MS = Date.UTC(2026, 0, 1);
 describe("what is virtual while a run lasts", () => {
@@ -453,6 +453,6 @@ async function failure(promise: Promise<unknown>): Promise<Error & { code?: unkn
 /** Waits for something that happens so many nanoseconds from now. */
 function happens(time: VirtualTime, ns: number): Promise<void> {
   return new Promise((resolve) => {
-    time.schedule(happening(time.now + ns, { happen: () => (resolve(), true) }));
+    time.schedule(event(time.now + ns, { fire: () => (resolve(), true) }));
   });
 }

@@ -3,8 +3,8 @@ import { describe, expect, test } from "vitest";
 
 import { EventQueue } from "../../src/sim/time/event-queue.js";
 import { Schedule } from "../../src/sim/time/schedule.js";
-import type { Happening } from "../../src/sim/time/timeline.js";
-import { happening } from "./fixtures/virtual-time.js";
+import type { ScheduledEvent } from "../../src/sim/time/event.js";
+import { event } from "./fixtures/virtual-time.js";
 
 describe("the queue of what is to happen", () => {
   const keys = fc.array(fc.tuple(fc.nat(20), fc.nat(3)), { maxLength: 200 });
@@ -13,10 +13,10 @@ describe("the queue of what is to happen", () => {
   test("gives the soonest first, by time, then rank, then order", () => {
     fc.assert(
       fc.property(keys, (list) => {
-        const happenings = list.map(([time, rank], order) => keyed(time, rank, order));
+        const events = list.map(([time, rank], order) => keyed(time, rank, order));
         const queue = new EventQueue();
-        for (const one of happenings) queue.push(one);
-        expect(drain(queue)).toEqual([...happenings].sort(byKeys));
+        for (const one of events) queue.push(one);
+        expect(drain(queue)).toEqual([...events].sort(byKeys));
       }),
     );
   });
@@ -25,7 +25,7 @@ describe("the queue of what is to happen", () => {
     fc.assert(
       fc.property(choices, (list) => {
         const queue = new EventQueue();
-        let model: Happening[] = [];
+        let model: ScheduledEvent[] = [];
         for (const [order, [time, rank, choice]] of list.entries()) {
           const one = keyed(time, rank, order);
           queue.push(one);
@@ -108,22 +108,22 @@ describe("the schedule", () => {
     let ran = 0;
     const timer = schedule.after(1, () => ran++, false);
     schedule.take();
-    expect(timer.happen()).toBe(true);
+    expect(timer.fire()).toBe(true);
     for (let count = 0; count < 5_000; count++) schedule.cancel(timer);
     expect([ran, schedule.size, timer.cancelled]).toEqual([1, 0, true]);
   });
 });
 
-function keyed(time: number, rank: number, order: number): Happening {
-  return happening(time, { rank, order });
+function keyed(time: number, rank: number, order: number): ScheduledEvent {
+  return event(time, { rank, order });
 }
 
-function byKeys(one: Happening, other: Happening): number {
+function byKeys(one: ScheduledEvent, other: ScheduledEvent): number {
   return one.time - other.time || one.rank - other.rank || one.order - other.order;
 }
 
-function drain(queue: EventQueue): Happening[] {
-  const all: Happening[] = [];
+function drain(queue: EventQueue): ScheduledEvent[] {
+  const all: ScheduledEvent[] = [];
   for (let next = queue.peek(); next !== undefined; next = queue.peek()) {
     all.push(next);
     queue.pop();

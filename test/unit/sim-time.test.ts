@@ -3,9 +3,9 @@ import { setInterval as realInterval } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 
 import { StuckError } from "../../src/sim/time/stuck-error.js";
-import type { Happening } from "../../src/sim/time/timeline.js";
+import type { ScheduledEvent } from "../../src/sim/time/event.js";
 import { VirtualTime } from "../../src/sim/time/virtual-time.js";
-import { crypt, happening, hooks, never, sleep } from "./fixtures/virtual-time.js";
+import { crypt, event, hooks, never, sleep } from "./fixtures/virtual-time.js";
 
 describe("what a run comes to", () => {
   test("the value of the body, whether it is a promise's or not", async () => {
@@ -32,14 +32,14 @@ describe("what a run comes to", () => {
     });
   });
 
-  test("what a timer or a happening throws", async () => {
+  test("what a timer or an event throws", async () => {
     const time = new VirtualTime();
     const boo = (): never => {
       throw new Error("boo");
     };
     await expect(time.run(() => (time.clock.after(5, boo), never), hooks)).rejects.toThrow("boo");
     await expect(
-      time.run(() => (time.schedule(happening(time.now + 5, { happen: boo })), never), hooks),
+      time.run(() => (time.schedule(event(time.now + 5, { fire: boo })), never), hooks),
     ).rejects.toThrow("boo");
   });
 
@@ -55,7 +55,7 @@ describe("what a run comes to", () => {
     const time = new VirtualTime();
     let happened = 0;
     await time.run(() => {
-      time.schedule(happening(5_000_000, { happen: () => ++happened > 0 }));
+      time.schedule(event(5_000_000, { fire: () => ++happened > 0 }));
       time.clock.after(6, () => happened++);
     }, hooks);
     expect(happened).toBe(0);
@@ -179,7 +179,7 @@ describe("a run that cannot end", () => {
     const run = time.run(() => {
       time.clock.after(5, () => undefined)();
       globalThis.clearInterval(globalThis.setInterval(() => undefined, 5));
-      time.schedule(happening(5, { cancelled: true }));
+      time.schedule(event(5, { cancelled: true }));
       return never;
     }, hooks);
     await expect(run).rejects.toMatchObject({ code: "ERR_SIM_DEADLOCK" });
@@ -202,10 +202,10 @@ describe("a run that cannot end", () => {
     expect(time.clock.now()).toBe(1_900);
   });
 
-  test("more than a million happenings at one instant name who it is", async () => {
+  test("more than a million events at one instant name who it is", async () => {
     const time = new VirtualTime();
-    const echo = (who: string): Happening =>
-      happening(5_000_000, { who, happen: () => (time.schedule(echo(who)), false) });
+    const echo = (who: string): ScheduledEvent =>
+      event(5_000_000, { owner: who, fire: () => (time.schedule(echo(who)), false) });
     const run = time.run(() => {
       time.schedule(echo("link camera-desk"));
       time.schedule(echo("host desk"));
@@ -257,7 +257,7 @@ describe("the order of things", () => {
     const time = new VirtualTime();
     const log: string[] = [];
     const add = (name: string, rank: number, order: number, and?: () => void): void => {
-      time.schedule(happening(5_000, { rank, order, happen: () => (log.push(name), and?.(), false) }));
+      time.schedule(event(5_000, { rank, order, fire: () => (log.push(name), and?.(), false) }));
     };
     await time.run(async () => {
       time.clock.after(0.005, () => log.push("timer"));
@@ -273,9 +273,9 @@ describe("the order of things", () => {
     const time = new VirtualTime();
     const dealtWith = await time.run(async () => {
       const told = new Promise<void>((resolve) => {
-        time.schedule(happening(5_000, { happen: () => (resolve(), true) }));
+        time.schedule(event(5_000, { fire: () => (resolve(), true) }));
       });
-      time.schedule(happening(5_001));
+      time.schedule(event(5_001));
       await told;
       for (let count = 0; count < 500; count++) {
         await new Promise<void>((resolve) => process.nextTick(resolve));
@@ -291,8 +291,8 @@ describe("the order of things", () => {
     const log: string[] = [];
     await time.run(async () => {
       time.schedule(
-        happening(1_000_000, {
-          happen: () => {
+        event(1_000_000, {
+          fire: () => {
             void Promise.resolve().then(() => log.push("told"));
             return true;
           },
@@ -343,8 +343,8 @@ describe("speed", () => {
             let left = 20_000;
             const next = (): void => {
               time.schedule(
-                happening(time.now + 1_000, {
-                  happen: () => {
+                event(time.now + 1_000, {
+                  fire: () => {
                     if (--left > 0) next();
                     else resolve();
                     return told || left === 0;

@@ -13,25 +13,25 @@ import type { Ancillary } from "../../core/driver/ancillary.js";
 import { AF_INET } from "../../core/constants.js";
 import { OSError } from "../../core/errors/errors.js";
 import { forSocket, isGroup, isLoopback, limitedBroadcast, onTheWire } from "../node/addresses.js";
-import type { Fabric } from "../node/fabric.js";
+import type { NetworkContext } from "../node/context.js";
 import type { Interface } from "../node/node.js";
 import type { Packet } from "../packet/packet.js";
-import type { Ip, Way } from "./ip.js";
+import type { Ip, Route } from "./ip.js";
 import type { SimOptions } from "./options.js";
-import type { Bound, BoundSocket } from "./ports.js";
+import type { SocketBinding, BoundSocket } from "./ports.js";
 
 /** What a binding is made of. */
-export interface BindingParts {
-  readonly fabric: Fabric;
+export interface BindingConfig {
+  readonly context: NetworkContext;
   readonly ip: Ip;
   readonly family: Family;
   readonly options: SimOptions;
 }
 
 /** How datagrams leave for a destination. */
-export interface Route {
+export interface SocketRoute {
   readonly to: Endpoint;
-  readonly way: Way;
+  readonly route: Route;
   readonly source: string;
   /** Of the network, whose changes make it void. */
   readonly generation: number;
@@ -44,12 +44,12 @@ export interface Refusal {
 }
 
 /** Where one socket is bound and connected: which datagrams it gets, and by what way and from where its own leave. */
-export class Binding implements Bound {
+export class Binding implements SocketBinding {
   readonly options: SimOptions;
   /** 0 until it is bound. */
   port = 0;
   readonly #socket: BoundSocket;
-  readonly #fabric: Fabric;
+  readonly #context: NetworkContext;
   readonly #ip: Ip;
   readonly #family: Family;
   /** As it was bound, in the spelling of its family; then as a connect chose it. */
@@ -60,12 +60,12 @@ export class Binding implements Bound {
   /** The peer as it is in packets. */
   #peerHost = "";
   /** Of the last datagram that named nothing but a destination. */
-  #route: Route | undefined;
+  #lastRoute: SocketRoute | undefined;
 
-  constructor(socket: BoundSocket, { fabric, ip, family, options }: BindingParts) {
+  constructor(socket: BoundSocket, { context, ip, family, options }: BindingConfig) {
     this.options = options;
     this.#socket = socket;
-    this.#fabric = fabric;
+    this.#context = context;
     this.#ip = ip;
     this.#family = family;
     this.#boundTo = this.#local = anyAddress(family);
@@ -87,7 +87,7 @@ export class Binding implements Bound {
   }
 
   /** The endpoint of a host as it is in packets: the peer itself where that is meant. */
-  known(host: string, port: number): Endpoint {
+  endpointOf(host: string, port: number): Endpoint {
     if (this.#peer?.port === port && this.#peerHost === host) return this.#peer;
     return sharedAddress(forSocket(host, this.#family), port) as Endpoint;
   }
@@ -103,12 +103,12 @@ export class Binding implements Bound {
     this.#checkScope(at, host);
     if (at.port > 0 || !this.options.bindAddressNoPort) this.#take(host, at.port, about);
     this.#boundTo = this.#local = withoutWideScope(at).withPort(this.port) as Endpoint;
-    this.#route = undefined;
+    this.#lastRoute = undefined;
   }
 
   /** @throws `OSError` of connect(2): `EACCES`, `ENETUNREACH`, `EHOSTUNREACH`, `ENODEV`; `EADDRINUSE` of bind(2). */
   connect(to: Endpoint | null): void {
-    this.#route = undefined;
+    this.#lastRoute = undefined;
     if (this.#peer) {
       this.#peer = null;
       this.#peerHost = "";
@@ -116,17 +116,18 @@ export class Binding implements Bound {
     }
     if (!to) return;
     const about = { syscall: "connect", address: to.host, port: to.port };
-    const way = this.wayTo(to);
-    if (typeof way === "string") throw new OSError(way, { ...about, ...this.#whyNot(way, to, undefined) });
-    if (way.kind === "broadcast" && !this.options.broadcast) throw new OSError("EACCES", about);
-    this.#bindAtNeed();
-    const host = forSocket(way.destination, this.#family);
-    const scope = to.scope === undefined || isLoopback(way.destination) ? "" : `%${to.scope}`;
+    const route = this.findRoute(to);
+    if (typeof route === "string")
+      throw new OSError(route, { ...about, ...this.#errorText(route, to, undefined) });
+    if (route.kind === "broadcast" && !this.options.broadcast) throw new OSError("EACCES", about);
+    this.#bindIfUnbound();
+    const host = forSocket(route.destination, this.#family);
+    const scope = to.scope === undefined || isLoopback(route.destination) ? "" : `%${to.scope}`;
     this.#peer = sharedAddress(host + scope, to.port) as Endpoint;
-    this.#peerHost = way.destination;
+    this.#peerHost = route.destination;
     this.#peerGiven = to;
     if (isWildcard(this.#boundTo.host)) {
-      this.#local = sharedAddress(forSocket(way.source, this.#family), this.port) as Endpoint;
+      this.#local = sharedAddress(forSocket(route.source, this.#family), this.port) as Endpoint;
     }
   }
 
@@ -137,44 +138,44 @@ export class Binding implements Bound {
 
   /** An option was set: it may change the way of the next datagram. */
   forgetRoute(): void {
-    this.#route = undefined;
+    this.#lastRoute = undefined;
   }
 
   /** How a datagram leaves; binds the socket where it is not bound yet. */
-  routeTo(to: Endpoint, how: Ancillary | undefined): Route | Refusal {
-    const { generation } = this.#fabric;
-    const last = this.#route;
-    if (how === undefined && last?.to === to && last.generation === generation) return last;
-    const way = this.wayTo(to, how);
-    if (typeof way === "string") return { code: way, ...this.#whyNot(way, to, how) };
-    if (way.kind === "broadcast" && !this.options.broadcast) return { code: "EACCES" };
-    const source = how?.source ? onTheWire(how.source.host) : this.#sourceOf(way);
-    if (how?.source && !this.#ip.isOwn(source)) {
-      const code = way.version === 4 ? "ENETUNREACH" : "EINVAL";
-      return { code, text: `${how.source.host} may be no address of this host` };
+  socketRoute(to: Endpoint, ancillary: Ancillary | undefined): SocketRoute | Refusal {
+    const { generation } = this.#context;
+    const last = this.#lastRoute;
+    if (ancillary === undefined && last?.to === to && last.generation === generation) return last;
+    const route = this.findRoute(to, ancillary);
+    if (typeof route === "string") return { code: route, ...this.#errorText(route, to, ancillary) };
+    if (route.kind === "broadcast" && !this.options.broadcast) return { code: "EACCES" };
+    const source = ancillary?.source ? onTheWire(ancillary.source.host) : this.#sourceOf(route);
+    if (ancillary?.source && !this.#ip.isOwn(source)) {
+      const code = route.version === 4 ? "ENETUNREACH" : "EINVAL";
+      return { code, text: `${ancillary.source.host} may be no address of this host` };
     }
-    if (way.by !== this.#ip.lo && isLoopback(source)) return { code: "EINVAL" };
+    if (route.outgoing !== this.#ip.lo && isLoopback(source)) return { code: "EINVAL" };
     try {
-      this.#bindAtNeed();
+      this.#bindIfUnbound();
     } catch (error) {
       return { code: (error as OSError).code };
     }
-    const route = { to, way, source, generation };
-    if (how === undefined) this.#route = route;
-    return route;
+    const found = { to, route, source, generation };
+    if (ancillary === undefined) this.#lastRoute = found;
+    return found;
   }
 
   /** The way to a destination by the interface that was chosen for it; the code of an error where there is none. */
-  wayTo(to: Endpoint, how?: Ancillary): Way | string {
+  findRoute(to: Endpoint, ancillary?: Ancillary): Route | string {
     const host = onTheWire(to.host);
     const { device, v6only } = this.options;
     // udpv6_sendmsg, net/ipv6/udp.c.
     if (v6only && !host.includes(":")) return "ENETUNREACH";
-    const { multicastInterface, unicastInterface } = this.options.over(host.includes(":") ? 6 : 4);
+    const { multicastInterface, unicastInterface } = this.options.forVersion(host.includes(":") ? 6 : 4);
     const bound = device === "" ? undefined : device;
     const group = isGroup(host) && host !== limitedBroadcast;
-    const by = how?.interface ?? to.scope ?? bound ?? (group ? multicastInterface : unicastInterface);
-    if (by === undefined || isWildcard(by)) return this.#ip.way(host);
+    const by = ancillary?.interface ?? to.scope ?? bound ?? (group ? multicastInterface : unicastInterface);
+    if (by === undefined || isWildcard(by)) return this.#ip.route(host);
     const found = this.#ip.interface(by);
     if (!found) return "ENODEV";
     for (const other of [to.scope, bound]) {
@@ -182,7 +183,7 @@ export class Binding implements Bound {
       const same = this.#ip.interface(other);
       if (same !== found) return same ? "EINVAL" : "ENODEV";
     }
-    return this.#ip.way(host, found);
+    return this.#ip.route(host, found);
   }
 
   score({ version, source, destination }: Packet, sourcePort: number, at: Interface): number {
@@ -190,7 +191,7 @@ export class Binding implements Bound {
     if (device !== "" && device !== at.name) return -1;
     // Of a connected socket, the address that the connect chose, as Linux has it (`__ip4_datagram_connect`, net/ipv4/datagram.c).
     const own = onTheWire(this.#local.host);
-    if (!this.hears(version)) return -1;
+    if (!this.acceptsVersion(version)) return -1;
     if (!isWildcard(own) && own !== destination) return -1;
     const any = isWildcard(this.#boundTo.host);
     if (!this.#peer) return any ? 0 : 1;
@@ -198,15 +199,17 @@ export class Binding implements Bound {
     return any ? 2 : 3;
   }
 
-  hears(version: 4 | 6, host: string = onTheWire(this.#boundTo.host)): boolean {
+  acceptsVersion(version: 4 | 6, host: string = onTheWire(this.#boundTo.host)): boolean {
     if (this.#family === AF_INET) return version === 4;
     if (version === 6) return host.includes(":");
     return host === "::" ? !this.options.v6only : !host.includes(":");
   }
 
-  sharesWith(other: Bound, host: string): boolean {
+  sharesWith(other: SocketBinding, host: string): boolean {
     const own = onTheWire(this.#boundTo.host);
-    const bothHear = (this.hears(4) && other.hears(4, host)) || (this.hears(6) && other.hears(6, host));
+    const bothHear =
+      (this.acceptsVersion(4) && other.acceptsVersion(4, host)) ||
+      (this.acceptsVersion(6) && other.acceptsVersion(6, host));
     if (!bothHear || (own !== host && !isWildcard(own) && !isWildcard(host))) return true;
     return (
       (this.options.reuseAddress && other.options.reuseAddress) ||
@@ -214,8 +217,8 @@ export class Binding implements Bound {
     );
   }
 
-  sentFrom({ version, source, destination, content }: Packet): boolean {
-    if (!this.hears(version)) return false;
+  mayHaveSent({ version, source, destination, content }: Packet): boolean {
+    if (!this.acceptsVersion(version)) return false;
     const bound = onTheWire(this.#boundTo.host);
     if (!isWildcard(bound) && bound !== source && !this.#ip.isOwn(source)) return false;
     const port = content.protocol === "udp" ? content.destinationPort : 0;
@@ -223,12 +226,12 @@ export class Binding implements Bound {
   }
 
   /** Why datagrams cannot leave by what names an interface, where two of them differ. */
-  #whyNot(code: string, to: Endpoint, how: Ancillary | undefined): { text?: string } {
-    if (code === "ENODEV") return { text: noInterfaceText(how?.interface ?? to.scope ?? "") };
+  #errorText(code: string, to: Endpoint, ancillary: Ancillary | undefined): { text?: string } {
+    if (code === "ENODEV") return { text: noInterfaceText(ancillary?.interface ?? to.scope ?? "") };
     if (code !== "EINVAL") return {};
-    const named = how?.interface === undefined ? undefined : `interface is ${how.interface}`;
+    const named = ancillary?.interface === undefined ? undefined : `interface is ${ancillary.interface}`;
     if (to.scope !== undefined && named !== undefined) return { text: scopeConflictText(to, named) };
-    return { text: boundElsewhereText(how?.interface ?? to.scope ?? "") };
+    return { text: boundElsewhereText(ancillary?.interface ?? to.scope ?? "") };
   }
 
   /** @throws `OSError` where the scope of an address to bind to is of another interface, or of none (bind(2) reads no such). */
@@ -242,12 +245,12 @@ export class Binding implements Bound {
     throw new OSError("EADDRNOTAVAIL", { ...about, text: lacksAddressText(scope) });
   }
 
-  #sourceOf(way: Way): string {
+  #sourceOf(route: Route): string {
     const bound = onTheWire(this.#local.host);
-    const own = isWildcard(bound) || isGroup(bound) || this.#ip.isBroadcast(bound) ? way.source : bound;
-    // A connected socket that sends elsewhere does so from where the way there begins.
-    return this.#peer && isWildcard(this.#boundTo.host) && way.destination !== this.#peerHost
-      ? way.source
+    const own = isWildcard(bound) || isGroup(bound) || this.#ip.isBroadcast(bound) ? route.source : bound;
+    // A connected socket that sends elsewhere does so from where the route there begins.
+    return this.#peer && isWildcard(this.#boundTo.host) && route.destination !== this.#peerHost
+      ? route.source
       : own;
   }
 
@@ -261,7 +264,7 @@ export class Binding implements Bound {
     );
   }
 
-  #bindAtNeed(): void {
+  #bindIfUnbound(): void {
     if (this.port !== 0) return;
     this.#take(this.#boundTo.host, 0, { syscall: "bind" });
     this.#boundTo = this.#local = this.#boundTo.withPort(this.port) as Endpoint;

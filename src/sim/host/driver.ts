@@ -24,11 +24,11 @@ import { payloadWithin } from "../../core/send/path-mtu.js";
 import { copyTo } from "../../core/driver/payload.js";
 import type { DriverCounts } from "../../core/ledger/ledger.js";
 import { forSocket } from "../node/addresses.js";
-import type { Fabric } from "../node/fabric.js";
+import type { NetworkContext } from "../node/context.js";
 import type { Interface } from "../node/node.js";
 import type { IcmpError, Packet, UdpDatagram } from "../packet/packet.js";
 import { Binding } from "./binding.js";
-import type { Unread } from "./delivery.js";
+import type { QueuedDatagram } from "./queued-datagram.js";
 import { membershipLimits } from "./groups.js";
 import { codeOfIcmp } from "./icmp-codes.js";
 import type { Ip } from "./ip.js";
@@ -37,7 +37,7 @@ import type { BoundSocket } from "./ports.js";
 import { ReceiveBuffer } from "./receive-buffer.js";
 
 /** What programs have received. Not from Node's own pool, whose size depends on the version. */
-const received = new Chunks(8192, markAsUntransferable);
+const receivedChunks = new Chunks(8192, markAsUntransferable);
 /** Datagrams that one receive hands over at most. */
 const receiveBatch = 64;
 
@@ -45,15 +45,15 @@ const receiveBatch = 64;
 const wakeNs = 50_000;
 
 /** Datagrams that one socket sends at an instant before it rests, and for how long, in nanoseconds. */
-const instantDatagrams = 1024;
-const restNs = 100_000;
+const maxInstantDatagrams = 1024;
+const pauseNs = 100_000;
 
 /** Calls to drivers that are under way: over loopback, what they send arrives within them. */
-let calls = 0;
+let activeCalls = 0;
 
 /** What a driver is opened with. */
-export interface SimParts {
-  readonly fabric: Fabric;
+export interface SimDriverConfig {
+  readonly context: NetworkContext;
   readonly ip: Ip;
   readonly rank: number;
   readonly capabilities: Capabilities;
@@ -69,43 +69,43 @@ export class SimDriver implements Driver, BoundSocket {
   readonly batches = true;
   readonly capabilities: Capabilities;
   readonly binding: Binding;
-  readonly #parts: SimParts;
+  readonly #config: SimDriverConfig;
   readonly #family: Family;
   readonly #ip: Ip;
   readonly #events: DriverEvents;
   readonly #options: SimOptions;
-  readonly #unread: ReceiveBuffer;
+  readonly #receiveBuffer: ReceiveBuffer;
   /** What waits to be the error of the next call (`SO_ERROR`). */
-  #refusal: OSError | undefined;
-  #toldDropped = 0;
-  readonly #untold: LedgerEvent[] = [];
+  #pendingError: OSError | undefined;
+  #reportedDropped = 0;
+  readonly #unreported: LedgerEvent[] = [];
   #wanted = false;
-  #held = false;
-  #soon = false;
+  #keepsAlive = false;
+  #wakeScheduled = false;
   /** When it sent last, and how many then. */
-  #instant = -1;
-  #sentThen = 0;
+  #lastSendTime = -1;
+  #sentAtInstant = 0;
   #order = 0;
   /** Whether a batch waits until it may go on. */
-  #resting = false;
+  #isPaused = false;
   #crashed = false;
   #closed = false;
 
-  constructor(parts: SimParts) {
-    this.#parts = parts;
-    this.capabilities = parts.capabilities;
-    this.#family = parts.family;
-    this.#ip = parts.ip;
-    this.#events = parts.events;
-    this.#options = new SimOptions(parts.family, parts.options.dontFragment);
-    this.#unread = new ReceiveBuffer(parts.family);
-    const { fabric, ip, family } = parts;
-    this.binding = new Binding(this, { fabric, ip, family, options: this.#options });
+  constructor(config: SimDriverConfig) {
+    this.#config = config;
+    this.capabilities = config.capabilities;
+    this.#family = config.family;
+    this.#ip = config.ip;
+    this.#events = config.events;
+    this.#options = new SimOptions(config.family, config.options.dontFragment);
+    this.#receiveBuffer = new ReceiveBuffer(config.family);
+    const { context, ip, family } = config;
+    this.binding = new Binding(this, { context, ip, family, options: this.#options });
   }
 
   /** For people: who waits for what; `undefined` where nobody does. */
   get waiting(): string | undefined {
-    if (!this.#held || this.#closed) return undefined;
+    if (!this.#keepsAlive || this.#closed) return undefined;
     const { port, local } = this.binding;
     return port === 0 ? "a datagram on a socket that is not bound" : `a datagram on ${local}`;
   }
@@ -113,14 +113,14 @@ export class SimDriver implements Driver, BoundSocket {
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
   async bind(at: Endpoint): Promise<void> {
     // What was called before a crash may come here after it: it must take no port of the host that is restarted.
-    if (this.#crashed) throw this.#lost("bind", at);
+    if (this.#crashed) throw this.#crashError("bind", at);
     this.binding.bind(at);
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
   async connect(to: Endpoint | null): Promise<void> {
-    if (this.#crashed) throw this.#lost("connect", to);
-    if (this.binding.peer) this.#refusal = undefined;
+    if (this.#crashed) throw this.#crashError("connect", to);
+    if (this.binding.peer) this.#pendingError = undefined;
     this.binding.connect(to);
   }
 
@@ -160,8 +160,8 @@ export class SimDriver implements Driver, BoundSocket {
   getOption(option: Option): OptionValue {
     if (option.kernelOnly === true) throw notSimulated("getsockopt", option.name);
     if (option.name === "SO_ERROR") {
-      const errno = this.#refusal?.errno ?? 0;
-      this.#refusal = undefined;
+      const errno = this.#pendingError?.errno ?? 0;
+      this.#pendingError = undefined;
       return errno;
     }
     if (option.name !== "IP_MTU" && option.name !== "IPV6_MTU") return this.#options.get(option);
@@ -180,10 +180,10 @@ export class SimDriver implements Driver, BoundSocket {
   }
 
   membership(change: Membership): void {
-    const { groups, usual } = this.#ip;
+    const { groups, defaultInterface } = this.#ip;
     const { call, interface: at, group } = change;
     const given = at ?? group.scope;
-    const by = given === undefined ? usual : this.#ip.interface(given);
+    const by = given === undefined ? defaultInterface : this.#ip.interface(given);
     const scoped = group.scope === undefined ? by : this.#ip.interface(group.scope);
     if (by && scoped && by !== scoped) throw scopeConflict(call, group, `the call names ${at}`);
     const refused = by && scoped ? groups.change(this, change, by) : "ENODEV";
@@ -192,40 +192,40 @@ export class SimDriver implements Driver, BoundSocket {
   }
 
   receive(sink: Sink): boolean {
-    const refusal = this.#refusal;
+    const refusal = this.#pendingError;
     if (refusal) {
-      this.#refusal = undefined;
+      this.#pendingError = undefined;
       throw refusal;
     }
-    const { metadata } = this.#parts.options;
-    for (let left = Math.min(this.#unread.size, receiveBatch); left > 0; left--) {
-      const unread = this.#unread.take() as Unread;
+    const { metadata } = this.#config.options;
+    for (let left = Math.min(this.#receiveBuffer.size, receiveBatch); left > 0; left--) {
+      const unread = this.#receiveBuffer.take() as QueuedDatagram;
       // Its own: a duplicate, another member of the group and the trace have the same bytes.
-      const data = received.take(unread.data.length);
+      const data = receivedChunks.take(unread.data.length);
       copyTo(data, unread.data, 0);
       sink.push(data, unread.source, 0, metadata ? unread : undefined);
-      if (metadata && unread.lostBefore > 0) this.#tellDropped(unread.lostBefore);
+      if (metadata && unread.lostBefore > 0) this.#reportDropped(unread.lostBefore);
     }
-    return this.#unread.size > 0;
+    return this.#receiveBuffer.size > 0;
   }
 
   wantReadable(on: boolean): void {
     this.#wanted = on;
-    if (on && (this.#refusal || this.#unread.size > 0)) this.#tellSoon();
+    if (on && (this.#pendingError || this.#receiveBuffer.size > 0)) this.#scheduleWake();
   }
 
   send(batch: Outbound): number {
     const from = batch.settled;
     const first = batch.peer(from);
     const { peer } = this.binding;
-    if (this.#refusal && this.binding.isForPeer(first)) {
+    if (this.#pendingError && this.binding.isForPeer(first)) {
       // As the kernel does: what waited is the error of the next call, which sends nothing.
-      batch.fail(from, failure(this.#refusal.code, first, peer));
-      this.#refusal = undefined;
+      batch.fail(from, failure(this.#pendingError.code, first, peer));
+      this.#pendingError = undefined;
       return 1;
     }
-    if (!this.#crashed && this.#rests(batch.count - from)) return 0;
-    calls++;
+    if (!this.#crashed && this.#mustPause(batch.count - from)) return 0;
+    activeCalls++;
     try {
       const payloads = Buffer.allocUnsafe(batch.bytes);
       // Of one alone, the batch has a view already.
@@ -235,21 +235,21 @@ export class SimDriver implements Driver, BoundSocket {
         if (error) batch.fail(index, error);
       }
     } finally {
-      calls--;
+      activeCalls--;
     }
     return batch.count - from;
   }
 
   pathMtu(to: Endpoint): number | undefined {
-    const way = this.binding.wayTo(to);
-    if (way === "ENODEV") throw new OSError(way, { syscall: "pathMtu", address: to.host, port: to.port });
-    return typeof way === "string" ? undefined : this.#ip.mtu(way);
+    const route = this.binding.findRoute(to);
+    if (route === "ENODEV") throw new OSError(route, { syscall: "pathMtu", address: to.host, port: to.port });
+    return typeof route === "string" ? undefined : this.#ip.mtu(route);
   }
 
   counts(): DriverCounts {
     const { askedBytes } = this.#options;
     return {
-      droppedKernel: this.#unread.dropped,
+      droppedKernel: this.#receiveBuffer.dropped,
       systemCalls: undefined,
       segmentationRefused: undefined,
       receiveBuffer: { askedBytes, givenBytes: askedBytes },
@@ -257,15 +257,15 @@ export class SimDriver implements Driver, BoundSocket {
   }
 
   keepAlive(on: boolean): void {
-    this.#held = on;
+    this.#keepsAlive = on;
   }
 
   close(): Closing {
     const unread = { datagrams: 0, bytes: 0 };
     if (this.#closed) return { unread, untold: [] };
     this.#closed = true;
-    this.#giveBack();
-    return { unread, untold: this.#untold };
+    this.#releaseResources();
+    return { unread, untold: this.#unreported };
   }
 
   /**
@@ -275,10 +275,10 @@ export class SimDriver implements Driver, BoundSocket {
   crash(): void {
     if (this.#crashed || this.#closed) return;
     this.#crashed = true;
-    this.#refusal = undefined;
-    this.#giveBack();
-    if (!this.#resting) return;
-    this.#resting = false;
+    this.#pendingError = undefined;
+    this.#releaseResources();
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
     this.#events.settled(0);
   }
 
@@ -293,27 +293,27 @@ export class SimDriver implements Driver, BoundSocket {
     if (this.#crashed) return undefined;
     const { receiveBytes } = this.#options;
     const { port } = this.binding;
-    if (!this.#unread.add(receiveBytes, port, packet, datagram, time, at, toAll)) return undefined;
-    return this.#tellReadable();
+    if (!this.#receiveBuffer.add(receiveBytes, port, packet, datagram, time, at, toAll)) return undefined;
+    return this.#reportReadable();
   }
 
-  hear({ type, code, mtu, about }: IcmpError, port: number, from: string): void {
+  icmpArrived({ type, code, mtu, about }: IcmpError, port: number, from: string): void {
     if (this.#crashed) return;
-    const destination = this.binding.known(about.destination, port);
+    const destination = this.binding.endpointOf(about.destination, port);
     const said = forSocket(from, this.#family);
     if (mtu > 0) {
-      this.#tell({ type: "tooBig", destination, from: said });
+      this.#report({ type: "tooBig", destination, from: said });
       return;
     }
     const name = codeOfIcmp(about.version, type, code);
     const kind = icmpKind(about.version, type, code);
-    this.#tell({ type: "unreachable", report: { destination, code: name, kind, from: said } });
+    this.#report({ type: "unreachable", report: { destination, code: name, kind, from: said } });
     const { peer } = this.binding;
     if (peer !== destination) return;
     const { host: address, port: at } = peer;
     const text = name === "ECONNREFUSED" ? undefined : `${kind}, from ${said}`;
-    this.#refusal = new OSError(name, { syscall: "recvfrom", address, port: at, text });
-    this.#tellReadable();
+    this.#pendingError = new OSError(name, { syscall: "recvfrom", address, port: at, text });
+    this.#reportReadable();
   }
 
   /** The name of an interface that is given by its name or number; `""` for none. */
@@ -332,42 +332,42 @@ export class SimDriver implements Driver, BoundSocket {
     const peer = batch.peer(index);
     const connected = this.binding.peer;
     const to = peer ?? connected;
-    if (this.#crashed) return this.#lost(peer ? "sendto" : "send", to);
+    if (this.#crashed) return this.#crashError(peer ? "sendto" : "send", to);
     if (!to) return failure("EDESTADDRREQ", null, null);
-    const how = batch.ancillary(index);
-    const route = this.binding.routeTo(to, how);
-    if ("code" in route) return failure(route.code, peer, connected, { text: route.text });
-    const { way, source } = route;
+    const ancillary = batch.ancillary(index);
+    const found = this.binding.socketRoute(to, ancillary);
+    if ("code" in found) return failure(found.code, peer, connected, { text: found.text });
+    const { route, source } = found;
     const start = batch.starts[index] as number;
     const payload = batch.count === 1 ? payloads : payloads.subarray(start, start + batch.length(index));
-    const code = this.#ip.send(this.binding, way, to.port, payload, source, how);
+    const code = this.#ip.send(this.binding, route, to.port, payload, source, ancillary);
     if (code === undefined) return undefined;
     if (code !== "EMSGSIZE") return failure(code, peer, connected);
-    const mtu = this.#ip.mtu(way, how?.probe);
+    const mtu = this.#ip.mtu(route, ancillary?.probe);
     const limit = payloadWithin(mtu, to);
     const text = `message of ${payload.length} bytes is over the limit of ${limit} of a path MTU of ${mtu}`;
     return failure(code, peer, connected, { limit, text });
   }
 
-  #giveBack(): void {
+  #releaseResources(): void {
     this.#wanted = false;
-    this.#unread.clear();
+    this.#receiveBuffer.clear();
     this.binding.release();
     this.#ip.groups.leaveAll(this);
-    this.#parts.closed(this);
+    this.#config.closed(this);
   }
 
   /** What a call fails with that a crash has ended. */
-  #lost(syscall: string, to: Endpoint | null): OSError {
+  #crashError(syscall: string, to: Endpoint | null): OSError {
     const text = "its host crashed";
     return new OSError("ECANCELED", { syscall, address: to?.host, port: to?.port, text });
   }
 
   /** Gives whether the program was told. */
-  #tellReadable(): boolean {
+  #reportReadable(): boolean {
     if (!this.#wanted || this.#closed) return false;
-    if (calls > 0) {
-      this.#tellSoon();
+    if (activeCalls > 0) {
+      this.#scheduleWake();
       return false;
     }
     this.#events.readable();
@@ -378,55 +378,55 @@ export class SimDriver implements Driver, BoundSocket {
    * Whether it has sent so much at this instant that it waits for the next: where sending takes no time, a program that
    * awaits each send would never leave the microtasks.
    */
-  #rests(more: number): boolean {
-    const { timeline } = this.#parts.fabric;
-    const { now } = timeline;
-    if (this.#instant !== now) {
-      this.#instant = now;
-      this.#sentThen = 0;
+  #mustPause(more: number): boolean {
+    const { scheduler } = this.#config.context;
+    const { now } = scheduler;
+    if (this.#lastSendTime !== now) {
+      this.#lastSendTime = now;
+      this.#sentAtInstant = 0;
     }
-    if (this.#sentThen < instantDatagrams) {
-      this.#sentThen += more;
+    if (this.#sentAtInstant < maxInstantDatagrams) {
+      this.#sentAtInstant += more;
       return false;
     }
-    this.#resting = true;
-    const happen = (): boolean => {
-      if (this.#closed || !this.#resting) return false;
-      this.#resting = false;
+    this.#isPaused = true;
+    const fire = (): boolean => {
+      if (this.#closed || !this.#isPaused) return false;
+      this.#isPaused = false;
       this.#events.settled(0);
       return true;
     };
-    timeline.schedule({ time: now + restNs, rank: this.#parts.rank, order: this.#order++, happen });
+    scheduler.schedule({ time: now + pauseNs, rank: this.#config.rank, order: this.#order++, fire });
     return true;
   }
 
   /** Not from inside the call that asks for it. */
-  #tellSoon(): void {
-    if (this.#soon) return;
-    this.#soon = true;
-    const { timeline } = this.#parts.fabric;
-    timeline.schedule({
-      time: timeline.now + wakeNs,
-      rank: this.#parts.rank,
+  #scheduleWake(): void {
+    if (this.#wakeScheduled) return;
+    this.#wakeScheduled = true;
+    const { scheduler } = this.#config.context;
+    scheduler.schedule({
+      time: scheduler.now + wakeNs,
+      rank: this.#config.rank,
       order: this.#order++,
-      happen: () => {
-        this.#soon = false;
-        return this.#tellReadable();
+      fire: () => {
+        this.#wakeScheduled = false;
+        return this.#reportReadable();
       },
     });
   }
 
-  #tellDropped(more: number): void {
-    this.#toldDropped += more;
-    this.#tell({ type: "droppedKernel", total: this.#toldDropped });
+  #reportDropped(more: number): void {
+    this.#reportedDropped += more;
+    this.#report({ type: "droppedKernel", total: this.#reportedDropped });
   }
 
   /** Not from inside a call. What is untold when the socket is closed, `close` gives. */
-  #tell(event: LedgerEvent): void {
-    if (this.#untold.push(event) > 1) return;
+  #report(event: LedgerEvent): void {
+    if (this.#unreported.push(event) > 1) return;
     queueMicrotask(() => {
-      while (!this.#closed && this.#untold.length > 0)
-        this.#events.ledger(this.#untold.shift() as LedgerEvent);
+      while (!this.#closed && this.#unreported.length > 0)
+        this.#events.ledger(this.#unreported.shift() as LedgerEvent);
     });
   }
 }

@@ -57,7 +57,7 @@ export class Groups {
    *
    * @param all what others joined too (`IP_MULTICAST_ALL`, ip(7)).
    */
-  hears(socket: object, group: string, source: string, at: Interface, all: boolean): boolean {
+  delivers(socket: object, group: string, source: string, at: Interface, all: boolean): boolean {
     // Over IPv6 a group that was joined on one interface counts for all (`inet6_mc_check`, net/ipv6/mcast.c).
     const own = this.#find(group, socket, versionOf(group) === 4 ? at : undefined);
     return own ? passes(own.filter, source) : all;

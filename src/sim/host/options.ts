@@ -3,8 +3,8 @@ import { AF_INET, IPPROTO_UDP, IP_PMTUDISC_DO, IP_PMTUDISC_WANT, SOCK_DGRAM } fr
 import { type Option, type OptionValue, twinOf } from "../../core/driver/options.js";
 
 /** The least that Linux gives a buffer: `SOCK_MIN_RCVBUF`, `SOCK_MIN_SNDBUF` (include/net/sock.h). */
-const leastReceiveBuffer = 2304;
-const leastSendBuffer = 4608;
+const minReceiveBuffer = 2304;
+const minSendBuffer = 4608;
 
 /** What the options of a socket hold that nobody has set, where that is not 0. */
 const defaults: Readonly<Record<string, OptionValue>> = {
@@ -27,7 +27,7 @@ const defaults: Readonly<Record<string, OptionValue>> = {
 };
 
 /** What holds for packets of one version of IP. */
-class Over {
+class VersionOptions {
   ttl = 64;
   tos = 0;
   multicastTtl = 1;
@@ -44,7 +44,10 @@ export class SimOptions {
   readonly #family: Family;
   readonly #set = new Map<string, OptionValue>();
   /** Read for every datagram, so not by name. */
-  readonly #over: Readonly<Record<4 | 6, Over>> = { 4: new Over(), 6: new Over() };
+  readonly #byVersion: Readonly<Record<4 | 6, VersionOptions>> = {
+    4: new VersionOptions(),
+    6: new VersionOptions(),
+  };
   #all4: boolean;
   #all6 = true;
   broadcast = false;
@@ -74,17 +77,17 @@ export class SimOptions {
   }
 
   /** What holds for packets of a version of IP: an IPv6 socket has IPv4 peers too. */
-  over(version: 4 | 6): Readonly<Over> {
-    return this.#over[version];
+  forVersion(version: 4 | 6): Readonly<VersionOptions> {
+    return this.#byVersion[version];
   }
 
   /** Whether multicast comes back to this host. Linux asks the options of the socket's family (`sk_mc_loop`, net/core/sock.c). */
   get loop(): boolean {
-    return this.#over[this.#family === AF_INET ? 4 : 6].loop;
+    return this.#byVersion[this.#family === AF_INET ? 4 : 6].loop;
   }
 
   /** Whether groups are heard that other sockets of the host joined. */
-  hearsAll(version: 4 | 6): boolean {
+  multicastAll(version: 4 | 6): boolean {
     return version === 4 ? this.#all4 : this.#all6;
   }
 
@@ -105,31 +108,31 @@ export class SimOptions {
   #apply(name: string, value: OptionValue): void {
     let kept = value;
     const number = value as number;
-    const over = this.#over[name.startsWith("IPV6_") ? 6 : 4];
+    const options = this.#byVersion[name.startsWith("IPV6_") ? 6 : 4];
     switch (name) {
       case "IP_TTL":
       case "IPV6_UNICAST_HOPS":
-        over.ttl = number;
+        options.ttl = number;
         break;
       case "IP_MULTICAST_TTL":
       case "IPV6_MULTICAST_HOPS":
-        over.multicastTtl = number;
+        options.multicastTtl = number;
         break;
       case "IP_TOS":
       case "IPV6_TCLASS":
-        over.tos = number;
+        options.tos = number;
         break;
       case "IP_MTU_DISCOVER":
       case "IPV6_MTU_DISCOVER":
-        over.discovery = number;
+        options.discovery = number;
         break;
       case "IP_MULTICAST_LOOP":
       case "IPV6_MULTICAST_LOOP":
-        over.loop = number === 1;
+        options.loop = number === 1;
         break;
       case "IP_MULTICAST_IF":
       case "IPV6_MULTICAST_IF":
-        over.multicastInterface = String(value);
+        options.multicastInterface = String(value);
         break;
       case "IP_MULTICAST_ALL":
         this.#all4 = number === 1;
@@ -151,7 +154,7 @@ export class SimOptions {
         break;
       case "IP_UNICAST_IF":
       case "IPV6_UNICAST_IF":
-        over.unicastInterface = value === "" ? undefined : String(value);
+        options.unicastInterface = value === "" ? undefined : String(value);
         break;
       case "IP_BIND_ADDRESS_NO_PORT":
         this.bindAddressNoPort = number === 1;
@@ -164,10 +167,10 @@ export class SimOptions {
         this.v6only = number === 1;
         break;
       case "SO_RCVBUF":
-        kept = this.receiveBytes = Math.max(leastReceiveBuffer, 2 * number);
+        kept = this.receiveBytes = Math.max(minReceiveBuffer, 2 * number);
         break;
       case "SO_SNDBUF":
-        kept = Math.max(leastSendBuffer, 2 * number);
+        kept = Math.max(minSendBuffer, 2 * number);
     }
     this.#set.set(name, kept);
   }

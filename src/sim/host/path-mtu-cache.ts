@@ -1,12 +1,12 @@
 import type { IcmpError } from "../packet/packet.js";
-import type { Timeline } from "../time/timeline.js";
+import type { Scheduler } from "../time/event.js";
 
 /** How long a path MTU that ICMP told is believed, in nanoseconds: `net.ipv4.route.mtu_expires`. */
 const pathMtuNs = 600e9;
 /** The least that a path may be said to carry (`net.ipv4.route.min_pmtu`; RFC 8200, section 5). */
-const leastPathMtu = { 4: 552, 6: 1280 } as const;
+const minPathMtu = { 4: 552, 6: 1280 } as const;
 /** Destinations that one host remembers; past that many, the oldest is forgotten. */
-const mostDestinations = 16_384;
+const maxDestinations = 16_384;
 
 /** What ICMP told of a path. */
 export interface PathMtu {
@@ -20,17 +20,17 @@ export interface PathMtu {
 
 /** What one host has learnt of the paths to others. */
 export class PathMtuCache {
-  readonly #timeline: Timeline;
+  readonly #scheduler: Scheduler;
   readonly #byDestination = new Map<string, PathMtu>();
 
-  constructor(timeline: Timeline) {
-    this.#timeline = timeline;
+  constructor(scheduler: Scheduler) {
+    this.#scheduler = scheduler;
   }
 
   /** What is believed of the path to a destination, as it is in packets; `undefined` where nothing was told. */
   of(destination: string): PathMtu | undefined {
     const told = this.#byDestination.get(destination);
-    if (!told || told.until > this.#timeline.now) return told;
+    if (!told || told.until > this.#scheduler.now) return told;
     this.#byDestination.delete(destination);
     return undefined;
   }
@@ -39,13 +39,13 @@ export class PathMtuCache {
   note({ about: { version, destination }, mtu }: IcmpError): void {
     if (mtu === 0) return;
     const [oldest] = this.#byDestination.keys();
-    if (this.#byDestination.size >= mostDestinations && oldest !== undefined)
+    if (this.#byDestination.size >= maxDestinations && oldest !== undefined)
       this.#byDestination.delete(oldest);
-    const least = leastPathMtu[version];
+    const least = minPathMtu[version];
     this.#byDestination.set(destination, {
       mtu: Math.max(mtu, least),
       narrower: mtu < least,
-      until: this.#timeline.now + pathMtuNs,
+      until: this.#scheduler.now + pathMtuNs,
     });
   }
 

@@ -8,23 +8,23 @@ const firstEphemeral = 32_768;
 const ephemeralPorts = 28_232;
 
 /** Where a socket is bound and connected, and so what it hears. */
-export interface Bound {
+export interface SocketBinding {
   readonly options: SimOptions;
   /** 0 until it is bound. */
   readonly port: number;
   /** How well a datagram fits this socket, which is bound to its port: -1 not at all. */
   score(packet: Packet, sourcePort: number, at: Interface): number;
   /** Whether it would hear of packets of a version of IP, bound to a host as it is in packets; without one, where it is bound. */
-  hears(version: 4 | 6, host?: string): boolean;
+  acceptsVersion(version: 4 | 6, host?: string): boolean;
   /** Whether another socket may be bound beside this one, to `host` at the same port. */
-  sharesWith(other: Bound, host: string): boolean;
+  sharesWith(other: SocketBinding, host: string): boolean;
   /** Whether a packet, of which ICMP tells, may have come from this socket. */
-  sentFrom(packet: Packet): boolean;
+  mayHaveSent(packet: Packet): boolean;
 }
 
 /** What the protocols below a socket need of it. */
 export interface BoundSocket {
-  readonly binding: Bound;
+  readonly binding: SocketBinding;
   /**
    * A datagram has come, for this host alone or for all that listen. Gives whether the program was told, `undefined` where
    * there was no room.
@@ -37,7 +37,7 @@ export interface BoundSocket {
     toAll: boolean,
   ): boolean | undefined;
   /** ICMP has told of a datagram of this socket to a port; `from` has said so. */
-  hear(error: IcmpError, port: number, from: string): void;
+  icmpArrived(error: IcmpError, port: number, from: string): void;
 }
 
 /** Where sockets are bound on one host. */

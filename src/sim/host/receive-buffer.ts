@@ -3,8 +3,8 @@ import { sharedAddress } from "../../core/address/cache.js";
 import { forSocket } from "../node/addresses.js";
 import type { Interface } from "../node/node.js";
 import { type Packet, type UdpDatagram, ipHeaderBytes, udpHeaderBytes } from "../packet/packet.js";
-import { trueSize } from "../packet/true-size.js";
-import { Unread } from "./delivery.js";
+import { memoryBytes } from "../packet/memory.js";
+import { QueuedDatagram } from "./queued-datagram.js";
 
 /** Places at the front of the queue that may stay empty before it is made shorter. */
 const compactAfter = 1024;
@@ -15,7 +15,7 @@ export class ReceiveBuffer {
   dropped = 0;
   readonly #family: Family;
   /** Holds what lies unread from `#first` to `#end`. */
-  readonly #queue: (Unread | undefined)[] = [];
+  readonly #queue: (QueuedDatagram | undefined)[] = [];
   #first = 0;
   #end = 0;
   #bytes = 0;
@@ -49,31 +49,39 @@ export class ReceiveBuffer {
     at: Interface,
     toAll: boolean,
   ): boolean {
-    const cost = costOf(payload.length);
+    const bytes = memoryOf(payload.length);
     // One always has room, however long: `__udp_enqueue_schedule_skb`, net/ipv4/udp.c.
-    if (this.#bytes > 0 && this.#bytes + cost > limitBytes) {
+    if (this.#bytes > 0 && this.#bytes + bytes > limitBytes) {
       this.dropped++;
       this.#lostBefore++;
       return false;
     }
-    this.#bytes += cost;
+    this.#bytes += bytes;
     const from = forSocket(packet.source, this.#family);
     if (this.#lastSource?.port !== sourcePort || this.#lastSource.host !== from) {
       this.#lastSource = sharedAddress(from, sourcePort) as Endpoint;
     }
-    const came = { host: forSocket(packet.destination, this.#family), port, interface: at.name, toAll };
+    const arrival = { host: forSocket(packet.destination, this.#family), port, interface: at.name, toAll };
     const { ttl, tos } = packet;
-    this.#queue[this.#end++] = new Unread(payload, this.#lastSource, came, ttl, tos, time, this.#lostBefore);
+    this.#queue[this.#end++] = new QueuedDatagram(
+      payload,
+      this.#lastSource,
+      arrival,
+      ttl,
+      tos,
+      time,
+      this.#lostBefore,
+    );
     this.#lostBefore = 0;
     return true;
   }
 
   /** Takes the oldest away; `undefined` where nothing lies unread. */
-  take(): Unread | undefined {
+  take(): QueuedDatagram | undefined {
     if (this.#first === this.#end) return undefined;
-    const unread = this.#queue[this.#first] as Unread;
+    const unread = this.#queue[this.#first] as QueuedDatagram;
     this.#queue[this.#first++] = undefined;
-    this.#bytes -= costOf(unread.data.length);
+    this.#bytes -= memoryOf(unread.data.length);
     if (this.#first === this.#end) this.#first = this.#end = 0;
     else if (this.#first >= compactAfter) {
       this.#queue.splice(0, this.#first);
@@ -89,6 +97,6 @@ export class ReceiveBuffer {
 }
 
 /** Bytes of the receive buffer that a datagram takes, whichever version of IP it came by. */
-function costOf(payloadBytes: number): number {
-  return trueSize(4, ipHeaderBytes[4] + udpHeaderBytes + payloadBytes);
+function memoryOf(payloadBytes: number): number {
+  return memoryBytes(4, ipHeaderBytes[4] + udpHeaderBytes + payloadBytes);
 }

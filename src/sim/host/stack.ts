@@ -2,7 +2,7 @@ import { type Capabilities, available, unavailable } from "../../core/capabiliti
 import type { Stack } from "../../core/driver/driver.js";
 import { OSError } from "../../core/errors/errors.js";
 import { Ledger } from "../../core/ledger/ledger.js";
-import type { Fabric } from "../node/fabric.js";
+import type { NetworkContext } from "../node/context.js";
 import type { Random } from "../random.js";
 import type { VirtualTime } from "../time/virtual-time.js";
 import { SimDriver } from "./driver.js";
@@ -37,8 +37,8 @@ const capabilities: Capabilities = Object.freeze({
 });
 
 /** What the sockets of one host run on. */
-export interface SimStackParts {
-  readonly fabric: Fabric;
+export interface SimStackConfig {
+  readonly context: NetworkContext;
   readonly time: VirtualTime;
   readonly ip: Ip;
   readonly random: Random;
@@ -48,9 +48,9 @@ export interface SimStackParts {
 }
 
 /** The stack of one host. */
-export function simStack(parts: SimStackParts): Stack {
-  const { fabric, time, ip, random, resolve, opened, closed } = parts;
-  const rank = fabric.rank();
+export function simStack(config: SimStackConfig): Stack {
+  const { context, time, ip, random, resolve, opened, closed } = config;
+  const rank = context.nextRank();
   return {
     name: "sim",
     clock: time.clock,
@@ -59,11 +59,11 @@ export function simStack(parts: SimStackParts): Stack {
     random: () => random.uint32(),
     resolve,
     interfaceNumber: (name) => ip.interface(name)?.index,
-    ended: () => fabric.ending,
+    ended: () => context.ending,
     familyOf: refuseDescriptor,
     open(family, options, events) {
       if (options.fd !== undefined) refuseDescriptor();
-      const driver = new SimDriver({ fabric, ip, rank, capabilities, family, options, events, closed });
+      const driver = new SimDriver({ context, ip, rank, capabilities, family, options, events, closed });
       opened(driver);
       return driver;
     },

@@ -1,6 +1,6 @@
 import { outOfRange, wholeNumber, wrongType } from "../../core/errors/errors.js";
 import { refuseUnknown } from "../../core/errors/fields.js";
-import { nsPerMs } from "../time/timeline.js";
+import { nsPerMs } from "../time/event.js";
 import { type Firewall, type Profile, profiles } from "./profiles.js";
 import type { GilbertElliott, LinkDirections, LinkInput, LinkSettings, ProfileName } from "./settings.js";
 
@@ -72,9 +72,9 @@ export function checkSettings(
   direction: "up" | "down",
 ): CheckedSettings {
   const { given, firewall } = withProfile(settings, where, direction);
-  const ratio = (field: string): number => read(given, field, where, ratios, 0);
+  const ratio = (field: string): number => read(given, field, where, ratioRange, 0);
   const nanoseconds = (field: string, fallback: number): number =>
-    Math.round(read(given, field, where, milliseconds, fallback) * nsPerMs);
+    Math.round(read(given, field, where, msRange, fallback) * nsPerMs);
   const rateBps = checkRate(given.rateBps, `${where}: rateBps`);
   return {
     latencyNs: nanoseconds("latencyMs", 0),
@@ -120,11 +120,11 @@ interface Range {
   readonly text: string;
 }
 
-const ratios: Range = { least: 0, most: 1, text: "a ratio from 0 to 1" };
-const milliseconds: Range = { least: 0, most: 86_400_000, text: "milliseconds from 0 to 86400000" };
-const meanPackets: Range = { least: 1, most: 10_000, text: "a mean number of packets from 1 to 10000" };
+const ratioRange: Range = { least: 0, most: 1, text: "a ratio from 0 to 1" };
+const msRange: Range = { least: 0, most: 86_400_000, text: "milliseconds from 0 to 86400000" };
+const meanPacketsRange: Range = { least: 1, most: 10_000, text: "a mean number of packets from 1 to 10000" };
 
-const queueSecondsMost = 86_400;
+const maxQueueSeconds = 86_400;
 
 const linkFields: Readonly<Record<keyof LinkSettings, true>> = {
   profile: true,
@@ -200,9 +200,9 @@ function checkLoss(
     return { lossRatio: 0, lossBurstMost: Infinity, lossStates: checkStates(gilbertElliott, where) };
   }
   const bursts = lossBurstLength !== undefined || lossBurstMost !== undefined;
-  const lossRatio = read(given, "lossRatio", where, ratios, bursts ? undefined : 0);
+  const lossRatio = read(given, "lossRatio", where, ratioRange, bursts ? undefined : 0);
   if (lossBurstLength !== undefined) {
-    const length = read(given, "lossBurstLength", where, meanPackets, undefined);
+    const length = read(given, "lossBurstLength", where, meanPacketsRange, undefined);
     const most = length / (length + 1);
     if (lossRatio > most) {
       throw outOfRange(
@@ -234,10 +234,10 @@ function checkStates(states: unknown, where: string): CheckedStates {
   if (!isRecord(states)) throw wrongType(what, "an object", states);
   refuseUnknown(states, Object.keys(stateFields), `${what}: a field`);
   return {
-    toBadRatio: read(states, "toBadRatio", what, ratios, undefined),
-    toGoodRatio: read(states, "toGoodRatio", what, ratios, undefined),
-    goodLossRatio: read(states, "goodLossRatio", what, ratios, 0),
-    badLossRatio: read(states, "badLossRatio", what, ratios, 1),
+    toBadRatio: read(states, "toBadRatio", what, ratioRange, undefined),
+    toGoodRatio: read(states, "toGoodRatio", what, ratioRange, undefined),
+    goodLossRatio: read(states, "goodLossRatio", what, ratioRange, 0),
+    badLossRatio: read(states, "badLossRatio", what, ratioRange, 1),
   };
 }
 
@@ -252,7 +252,7 @@ function checkRate(rateBps: unknown, what: string): number {
 
 function checkQueue(queueBytes: unknown, what: string, rateBps: number): number {
   const bytes = checkBytes(queueBytes, what, 150_000, 0, 2 ** 30);
-  const most = (rateBps / 8) * queueSecondsMost;
+  const most = (rateBps / 8) * maxQueueSeconds;
   if (bytes > most) {
     throw outOfRange(what, `at most ${Math.floor(most)} at ${rateBps} bit/s, which wait for a day`, bytes);
   }

@@ -41,7 +41,7 @@ export class Impairment {
   #oldBps = 0;
   /** When a packet last came to the queue. */
   #seenAt = 0;
-  #bad: boolean;
+  #isBad: boolean;
   #lostInRow = 0;
   /** The latest that anything which keeps its place arrives. */
   #lastAt = 0;
@@ -49,7 +49,7 @@ export class Impairment {
   constructor(settings: CheckedSettings, random: Random) {
     this.#settings = settings;
     this.#random = random;
-    this.#bad = this.#drawState();
+    this.#isBad = this.#drawState();
   }
 
   get settings(): CheckedSettings {
@@ -64,7 +64,7 @@ export class Impairment {
     const before = this.#settings;
     if (settings.rateBps !== before.rateBps) this.#closeQueue();
     this.#settings = settings;
-    if (!sameStates(settings.lossStates, before.lossStates)) this.#bad = this.#drawState();
+    if (!sameStates(settings.lossStates, before.lossStates)) this.#isBad = this.#drawState();
     if (settings.latencyNs !== before.latencyNs || settings.jitterNs !== before.jitterNs) this.#lastAt = 0;
   }
 
@@ -150,8 +150,9 @@ export class Impairment {
     const { lossStates, lossRatio, lossBurstMost } = this.#settings;
     const random = this.#random;
     if (lossStates !== undefined) {
-      if (random.happens(this.#bad ? lossStates.toGoodRatio : lossStates.toBadRatio)) this.#bad = !this.#bad;
-      return random.happens(this.#bad ? lossStates.badLossRatio : lossStates.goodLossRatio);
+      if (random.happens(this.#isBad ? lossStates.toGoodRatio : lossStates.toBadRatio))
+        this.#isBad = !this.#isBad;
+      return random.happens(this.#isBad ? lossStates.badLossRatio : lossStates.goodLossRatio);
     }
     const lost = random.happens(lossRatio) && this.#lostInRow < lossBurstMost;
     this.#lostInRow = lost ? this.#lostInRow + 1 : 0;

@@ -1,7 +1,7 @@
 import { outOfRange, wrongType } from "../../core/errors/errors.js";
 import { refuseUnknown } from "../../core/errors/fields.js";
-import { longestMs, nsPerMs } from "../time/timeline.js";
-import type { Channel, Rule } from "./channel.js";
+import { maxDurationMs, nsPerMs } from "../time/event.js";
+import type { LinkDirection, Rule } from "./direction.js";
 import { type CheckedLink, checkLink } from "./check.js";
 import type { LinkInput } from "./settings.js";
 
@@ -19,16 +19,16 @@ export interface BlackHole {
 export class Link {
   /** Such as `"camera–desk"`. */
   readonly name: string;
-  readonly #up: Channel;
-  readonly #down: Channel;
+  readonly #up: LinkDirection;
+  readonly #down: LinkDirection;
   readonly #check: (settings: CheckedLink) => void;
   readonly #now: () => number;
 
   /** Made by `network.link()`. */
   constructor(
     name: string,
-    up: Channel,
-    down: Channel,
+    up: LinkDirection,
+    down: LinkDirection,
     check: (settings: CheckedLink) => void,
     now: () => number,
   ) {
@@ -53,14 +53,14 @@ export class Link {
 
   /** Lets nothing pass, either way, until `mend()`. */
   cut(): void {
-    this.#both((channel) => (channel.isCut = true));
+    this.#changeBoth((each) => (each.isCut = true));
   }
 
   /** Ends `cut()` and `blackHole()`. */
   mend(): void {
-    this.#both((channel) => {
-      channel.isCut = false;
-      channel.swallow(undefined);
+    this.#changeBoth((each) => {
+      each.isCut = false;
+      each.setBlackHole(undefined);
     });
   }
 
@@ -77,13 +77,13 @@ export class Link {
     for (const [name, ms] of Object.entries({ onMs, offMs, firstMs })) {
       const endless = name === "onMs" && ms === Infinity;
       if (typeof ms !== "number") throw wrongType(`${where}: ${name}`, "milliseconds", ms);
-      if (!endless && !(ms >= 0 && ms <= longestMs))
-        throw outOfRange(`${where}: ${name}`, `milliseconds from 0 to ${longestMs}`, ms);
+      if (!endless && !(ms >= 0 && ms <= maxDurationMs))
+        throw outOfRange(`${where}: ${name}`, `milliseconds from 0 to ${maxDurationMs}`, ms);
     }
     const [on, off] = [Math.round(onMs * nsPerMs), Math.round(offMs * nsPerMs)];
     if (on === 0) throw outOfRange(`${where}: onMs`, "more than 0", onMs);
     const first = this.#now() + Math.round(firstMs * nsPerMs);
-    this.#both((channel) => channel.swallow({ first, on, off }));
+    this.#changeBoth((each) => each.setBlackHole({ first, on, off }));
   }
 
   /**
@@ -99,15 +99,18 @@ export class Link {
     if (typeof rule !== "function") throw wrongType(where, "a function", rule);
     if (direction !== undefined && !["up", "down"].includes(direction))
       throw outOfRange(`${where}: direction`, "up or down", direction);
-    const channels = [direction === "down" ? [] : [this.#up], direction === "up" ? [] : [this.#down]].flat();
+    const directions = [
+      direction === "down" ? [] : [this.#up],
+      direction === "up" ? [] : [this.#down],
+    ].flat();
     const own: Rule = (packet) => rule(packet);
-    for (const { rules } of channels) rules.add(own);
+    for (const { rules } of directions) rules.add(own);
     return () => {
-      for (const { rules } of channels) rules.delete(own);
+      for (const { rules } of directions) rules.delete(own);
     };
   }
 
-  #both(change: (channel: Channel) => void): void {
+  #changeBoth(change: (direction: LinkDirection) => void): void {
     change(this.#up);
     change(this.#down);
   }

@@ -1,8 +1,8 @@
 import { outOfRange, wrongType } from "../../core/errors/errors.js";
 import { refuseUnknown } from "../../core/errors/fields.js";
-import { nsPerMs } from "../time/timeline.js";
+import { nsPerMs } from "../time/event.js";
 import { bytesOf, isWithin, readPrefix } from "./addresses.js";
-import type { Filtering, NatParts } from "./nat.js";
+import type { Filtering, NatConfig } from "./nat.js";
 
 /** How a router translates addresses (RFC 4787). */
 export interface NatOptions {
@@ -32,7 +32,7 @@ const filters: readonly Filtering[] = [
  * @param address its outside address.
  * @throws `TypeError`, `RangeError` naming `where` and the field.
  */
-export function readNat(given: unknown, address: string, where: string): NatParts {
+export function readNat(given: unknown, address: string, where: string): NatConfig {
   if (given !== true && (typeof given !== "object" || given === null)) {
     throw wrongType(`${where}: nat`, "true or an object", given);
   }

@@ -1,5 +1,5 @@
 /** Peers that one mapping remembers; past that many, the one that was sent to the longest ago is forgotten. */
-const mostPeers = 1024;
+const maxPeers = 1024;
 
 /** Whom the inside has sent to through one mapping. */
 export class NatPeers {
@@ -17,7 +17,7 @@ export class NatPeers {
     }
     this.#peers.add(peer);
     this.#hosts.set(host, (this.#hosts.get(host) ?? 0) + 1);
-    if (this.#peers.size > mostPeers) this.#forgetOldest();
+    if (this.#peers.size > maxPeers) this.#forgetOldest();
   }
 
   has(host: string, port: number): boolean {

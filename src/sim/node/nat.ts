@@ -1,6 +1,6 @@
 import type { Packet } from "../packet/packet.js";
 import type { Random } from "../random.js";
-import type { Timeline } from "../time/timeline.js";
+import type { Scheduler } from "../time/event.js";
 import { type Network, bytesOf, isWithin } from "./addresses.js";
 import { NatPeers } from "./nat-peers.js";
 
@@ -8,7 +8,7 @@ import { NatPeers } from "./nat-peers.js";
 export type Filtering = "endpoint-independent" | "address-dependent" | "address-and-port-dependent";
 
 /** What a NAT is made of. */
-export interface NatParts {
+export interface NatConfig {
   /** Its outside address, IPv4. */
   readonly address: string;
   readonly inside: readonly Network[];
@@ -31,19 +31,19 @@ interface Mapping {
 
 /** Translates between inside hosts and one outside address (RFC 4787): one outside port for each inside host and port. */
 export class Nat {
-  readonly #timeline: Timeline;
-  readonly #parts: NatParts;
+  readonly #scheduler: Scheduler;
+  readonly #config: NatConfig;
   readonly #random: Random;
   #address: string;
   #next: number;
   readonly #byInside = new Map<string, Mapping>();
   readonly #byPort = new Map<number, Mapping>();
 
-  constructor(timeline: Timeline, random: Random, parts: NatParts) {
-    this.#timeline = timeline;
+  constructor(scheduler: Scheduler, random: Random, config: NatConfig) {
+    this.#scheduler = scheduler;
     this.#random = random;
-    this.#parts = parts;
-    this.#address = parts.address;
+    this.#config = config;
+    this.#address = config.address;
     this.#next = random.below(ports);
   }
 
@@ -54,7 +54,7 @@ export class Nat {
 
   isInside(host: string): boolean {
     const bytes = bytesOf(host);
-    return this.#parts.inside.some((network) => isWithin(bytes, network));
+    return this.#config.inside.some((network) => isWithin(bytes, network));
   }
 
   /** Whether a packet comes from inside; of an ICMP error, whether what it tells of did not arrive there. */
@@ -72,7 +72,7 @@ export class Nat {
   }
 
   /** A whole packet from inside, as it goes on outside; `undefined` where there is no mapping for it, and no port left. */
-  outward(packet: Packet): Packet | undefined {
+  translateOut(packet: Packet): Packet | undefined {
     const { content, source, destination } = packet;
     if (content.protocol === "icmp") {
       // It is about a packet from outside, which that side knows with the outside address.
@@ -81,20 +81,20 @@ export class Nat {
       const { sourcePort, destinationPort } = about.content;
       const mapping = this.#live(this.#byInside.get(`${about.destination} ${destinationPort}`));
       // What it tells of must be such as could have come in (RFC 5508, section 4.3).
-      if (!mapping || !this.#lets(mapping, about.source, sourcePort)) return undefined;
+      if (!mapping || !this.#admits(mapping, about.source, sourcePort)) return undefined;
       const original = { ...about.content, destinationPort: mapping.outsidePort };
       const quoted = { ...about, destination: this.#address, content: original };
       return { ...packet, source: this.#address, content: { ...content, about: quoted } };
     }
     const mapping = this.#map(source, content.sourcePort);
     if (!mapping) return undefined;
-    mapping.until = this.#timeline.now + this.#parts.timeoutNs;
+    mapping.until = this.#scheduler.now + this.#config.timeoutNs;
     mapping.peers.add(destination, content.destinationPort);
     return { ...packet, source: this.#address, content: { ...content, sourcePort: mapping.outsidePort } };
   }
 
   /** A whole packet to the outside address, as it goes on inside; `undefined` where nobody inside may have it. */
-  inward(packet: Packet): Packet | undefined {
+  translateIn(packet: Packet): Packet | undefined {
     const { content, source } = packet;
     if (content.protocol === "icmp") {
       const { about } = content;
@@ -111,8 +111,8 @@ export class Nat {
       return { ...packet, destination: mapping.host, content: { ...content, about: quoted } };
     }
     const mapping = this.#live(this.#byPort.get(content.destinationPort));
-    if (!mapping || !this.#lets(mapping, source, content.sourcePort)) return undefined;
-    mapping.until = this.#timeline.now + this.#parts.timeoutNs;
+    if (!mapping || !this.#admits(mapping, source, content.sourcePort)) return undefined;
+    mapping.until = this.#scheduler.now + this.#config.timeoutNs;
     return { ...packet, destination: mapping.host, content: { ...content, destinationPort: mapping.port } };
   }
 
@@ -138,14 +138,14 @@ export class Nat {
   }
 
   #live(mapping: Mapping | undefined): Mapping | undefined {
-    if (!mapping || mapping.until === 0 || mapping.until > this.#timeline.now) return mapping;
+    if (!mapping || mapping.until === 0 || mapping.until > this.#scheduler.now) return mapping;
     this.#byInside.delete(`${mapping.host} ${mapping.port}`);
     this.#byPort.delete(mapping.outsidePort);
     return undefined;
   }
 
-  #lets({ peers }: Mapping, host: string, port: number): boolean {
-    const { filtering } = this.#parts;
+  #admits({ peers }: Mapping, host: string, port: number): boolean {
+    const { filtering } = this.#config;
     if (filtering === "endpoint-independent") return true;
     return filtering === "address-dependent" ? peers.hasHost(host) : peers.has(host, port);
   }

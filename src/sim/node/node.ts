@@ -1,8 +1,8 @@
-import type { Flight } from "../link/flight.js";
+import type { Transit } from "../link/transit.js";
 import type { Packet } from "../packet/packet.js";
 
 /** The way out of a node: one direction of a link. */
-export interface Exit {
+export interface OutgoingLink {
   /** The interface at the far end. */
   readonly to: Interface;
   /** Bytes of the largest packet that fits. */
@@ -19,7 +19,7 @@ export interface Interface {
   readonly name: string;
   /** From 1 on, in the order of the links; `lo` is 1 on hosts. */
   readonly index: number;
-  readonly out: Exit;
+  readonly out: OutgoingLink;
 }
 
 /** Something that links lead to. */
@@ -34,7 +34,7 @@ export interface Node {
    *
    * @returns whether a program was told of something.
    */
-  arrive(flight: Flight, at: Interface): boolean;
+  arrive(transit: Transit, at: Interface): boolean;
   /** A link was attached. */
-  attach(out: Exit): Interface;
+  attach(out: OutgoingLink): Interface;
 }

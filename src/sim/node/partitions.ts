@@ -42,7 +42,7 @@ export class Partitions {
   }
 
   /** Whether nothing passes from one node to another. */
-  part(from: Node | undefined, to: Node | undefined): boolean {
+  separates(from: Node | undefined, to: Node | undefined): boolean {
     if (!from || !to) return false;
     for (const { groups, oneWay } of this.#partitions) {
       const [here, there] = [groups.get(from), groups.get(to)];

@@ -1,20 +1,20 @@
 import { outOfRange } from "../../core/errors/errors.js";
 import { checkFirewall } from "../link/check.js";
-import type { Flight } from "../link/flight.js";
+import type { Transit } from "../link/transit.js";
 import type { Firewall } from "../link/profiles.js";
 import { fragments } from "../packet/fragments.js";
-import { type Complaint, icmpAbout } from "../packet/icmp.js";
+import { type IcmpReason, icmpErrorFor } from "../packet/icmp.js";
 import { type Packet, isFragment, packetBytes } from "../packet/packet.js";
 import { Reassembly } from "../packet/reassembly.js";
-import type { Fate } from "../trace/passage.js";
+import type { Fate } from "../trace/entry.js";
 import { isGroup, readHostAddress } from "./addresses.js";
-import type { Fabric } from "./fabric.js";
+import type { NetworkContext } from "./context.js";
 import type { Nat } from "./nat.js";
-import type { Exit, Interface, Node } from "./node.js";
-import { Routes } from "./routes.js";
+import type { OutgoingLink, Interface, Node } from "./node.js";
+import { ShortestPaths } from "./shortest-paths.js";
 
 /** What a router is made of. */
-export interface RouterParts {
+export interface RouterConfig {
   /** Its own, of either family or both: where its ICMP errors come from. */
   readonly addresses: readonly string[];
   readonly firewall: Firewall | undefined;
@@ -30,24 +30,24 @@ export class Router implements Node {
   readonly name: string;
   readonly interfaces: Interface[] = [];
   #firewall: Firewall = {};
-  readonly #fabric: Fabric;
+  readonly #context: NetworkContext;
   readonly #addresses: readonly string[];
   readonly #nat: Nat | undefined;
-  readonly #routes: Routes;
-  readonly #reassembly: Reassembly<Flight>;
+  readonly #paths: ShortestPaths;
+  readonly #reassembly: Reassembly<Transit>;
 
   /** Made by `network.router()`. */
-  constructor(fabric: Fabric, name: string, { addresses, firewall, nat }: RouterParts) {
+  constructor(context: NetworkContext, name: string, { addresses, firewall, nat }: RouterConfig) {
     this.name = name;
     this.firewall = firewall ?? {};
-    this.#fabric = fabric;
+    this.#context = context;
     this.#addresses = addresses;
     this.#nat = nat;
-    this.#routes = new Routes(fabric, this);
+    this.#paths = new ShortestPaths(context, this);
     this.#reassembly = new Reassembly(
-      fabric.timeline,
-      fabric.rank(),
-      (flight, fate) => fabric.trace.settle(flight, fate),
+      context.scheduler,
+      context.nextRank(),
+      (transit, fate) => context.trace.setFate(transit, fate),
       (first) => this.#refuse(first, "reassemblyTimedOut", "reassembly timed out"),
     );
   }
@@ -81,31 +81,31 @@ export class Router implements Node {
     }
     const { host, version } = readHostAddress(address, where);
     if (version !== 4) throw outOfRange(where, "an IPv4 address", address);
-    this.#fabric.claim(host, this);
+    this.#context.claim(host, this);
     this.#nat.rebind(host);
   }
 
-  attach(out: Exit): Interface {
+  attach(out: OutgoingLink): Interface {
     const index = this.interfaces.length + 1;
     const made = { node: this, name: `eth${index - 1}`, index, out };
     this.interfaces.push(made);
     return made;
   }
 
-  arrive(flight: Flight, at: Interface): boolean {
-    const fate = this.#pass(flight, at);
-    if (fate) this.#fabric.trace.settle(flight, fate);
+  arrive(transit: Transit, at: Interface): boolean {
+    const fate = this.#pass(transit, at);
+    if (fate) this.#context.trace.setFate(transit, fate);
     return false;
   }
 
   /** Gives the fate of a packet, but of a fragment that the reassembly has. */
-  #pass(flight: Flight, at: Interface): Fate | undefined {
-    const { packet } = flight;
+  #pass(transit: Transit, at: Interface): Fate | undefined {
+    const { packet } = transit;
     if (this.#firewall.dropFragments === true && isFragment(packet)) return "dropped by a firewall";
     if (this.#firewall.dropIcmp === true && packet.content.protocol === "icmp")
       return "dropped by a firewall";
     // Those to everybody do not pass (RFC 2644), and no ICMP tells of them (RFC 1812, section 4.3.2.7).
-    if (isGroup(packet.destination) || this.#fabric.isBroadcast(packet.destination)) return "no route";
+    if (isGroup(packet.destination) || this.#context.isBroadcast(packet.destination)) return "no route";
     const nat = this.#nat;
     if (!nat) return this.#forward(packet, packet, at);
     const [from, to] = [nat.isFromInside(packet), nat.isInside(packet.destination)];
@@ -114,10 +114,10 @@ export class Router implements Node {
     // It offers no way back in to those that are inside already ("hairpinning", RFC 4787, section 6).
     if (inward ? from : to) return "no NAT mapping";
     // A NAT needs the ports, which the first fragment alone has.
-    const whole = isFragment(packet) ? this.#reassembly.add(flight) : packet;
+    const whole = isFragment(packet) ? this.#reassembly.add(transit) : packet;
     if (!whole) return undefined;
     if (!inward) return this.#forward(whole, whole, at, nat);
-    const inner = nat.inward(whole);
+    const inner = nat.translateIn(whole);
     if (inner) return this.#forward(inner, whole, at);
     return packet.content.protocol === "icmp" ? "nobody asked" : "no NAT mapping";
   }
@@ -127,12 +127,12 @@ export class Router implements Node {
    * @param nat in whose name it goes on.
    */
   #forward(packet: Packet, came: Packet, at: Interface, nat?: Nat): Fate {
-    const owner = this.#fabric.owner(packet.destination);
+    const owner = this.#context.owner(packet.destination);
     if (owner === this) return this.#receive(packet);
     if (packet.ttl <= 1) return this.#refuse(came, "ttlExceeded", "TTL exceeded");
-    const next = owner && this.#routes.to(owner);
+    const next = owner && this.#paths.to(owner);
     if (!next || next === at) return this.#refuse(came, "noRoute", "no route");
-    const translated = nat ? nat.outward(packet) : packet;
+    const translated = nat ? nat.translateOut(packet) : packet;
     if (!translated) return "no NAT mapping";
     const onward = { ...translated, ttl: packet.ttl - 1 };
     const { out } = next;
@@ -149,16 +149,16 @@ export class Router implements Node {
       : this.#refuse(packet, "portUnreachable", "nobody listens");
   }
 
-  #refuse(packet: Packet, complaint: Complaint, fate: Fate, mtu = 0): Fate {
+  #refuse(packet: Packet, reason: IcmpReason, fate: Fate, mtu = 0): Fate {
     const from = this.#addresses.find((address) => address.includes(":") === (packet.version === 6));
-    const owner = this.#fabric.owner(packet.source);
-    const back = owner && this.#routes.to(owner);
-    const error = from && icmpAbout(packet, complaint, from, () => this.#fabric.number(), mtu);
+    const owner = this.#context.owner(packet.source);
+    const back = owner && this.#paths.to(owner);
+    const error = from && icmpErrorFor(packet, reason, from, () => this.#context.nextPacketNumber(), mtu);
     if (error && back) this.#transmit(error, back.out);
     return fate;
   }
 
-  #transmit(packet: Packet, out: Exit): void {
-    for (const part of fragments(packet, out.mtu, () => this.#fabric.number())) out.transmit(part);
+  #transmit(packet: Packet, out: OutgoingLink): void {
+    for (const part of fragments(packet, out.mtu, () => this.#context.nextPacketNumber())) out.transmit(part);
   }
 }

@@ -1,8 +1,8 @@
-import type { Flight } from "../link/flight.js";
+import type { Transit } from "../link/transit.js";
 import { isGroup } from "./addresses.js";
-import type { Fabric } from "./fabric.js";
-import type { Exit, Interface, Node } from "./node.js";
-import { Routes } from "./routes.js";
+import type { NetworkContext } from "./context.js";
+import type { OutgoingLink, Interface, Node } from "./node.js";
+import { ShortestPaths } from "./shortest-paths.js";
 
 /**
  * A segment of Ethernet: what comes in goes out to its destination, broadcasts and multicast to everybody else. It
@@ -13,35 +13,35 @@ export class Switch implements Node {
   readonly name: string;
   readonly interfaces: Interface[] = [];
   readonly addresses: readonly string[] = [];
-  readonly #fabric: Fabric;
-  readonly #routes: Routes;
+  readonly #context: NetworkContext;
+  readonly #paths: ShortestPaths;
 
   /** Made by `network.switch()`. */
-  constructor(fabric: Fabric, name: string) {
+  constructor(context: NetworkContext, name: string) {
     this.name = name;
-    this.#fabric = fabric;
-    this.#routes = new Routes(fabric, this);
+    this.#context = context;
+    this.#paths = new ShortestPaths(context, this);
   }
 
-  attach(out: Exit): Interface {
+  attach(out: OutgoingLink): Interface {
     const index = this.interfaces.length + 1;
     const made = { node: this, name: `port${index}`, index, out };
     this.interfaces.push(made);
     return made;
   }
 
-  arrive(flight: Flight, at: Interface): boolean {
-    const { trace } = this.#fabric;
-    const { packet } = flight;
-    const toAll = isGroup(packet.destination) || this.#fabric.isBroadcast(packet.destination, packet.source);
-    const owner = this.#fabric.owner(packet.destination);
+  arrive(transit: Transit, at: Interface): boolean {
+    const { trace } = this.#context;
+    const { packet } = transit;
+    const toAll = isGroup(packet.destination) || this.#context.isBroadcast(packet.destination, packet.source);
+    const owner = this.#context.owner(packet.destination);
     // What nobody has is for the router that the sender counts on.
-    const next = owner ? this.#routes.to(owner) : this.#routes.toRouter();
+    const next = owner ? this.#paths.to(owner) : this.#paths.toRouter();
     if (!toAll && (!next || next === at)) {
-      trace.settle(flight, "no route");
+      trace.setFate(transit, "no route");
       return false;
     }
-    trace.settle(flight, "forwarded");
+    trace.setFate(transit, "forwarded");
     if (!toAll) next?.out.transmit(packet);
     else for (const each of this.interfaces) if (each !== at) each.out.transmit(packet);
     return false;

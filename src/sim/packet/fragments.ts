@@ -10,10 +10,10 @@ import { type Packet, headerBytes, ipv6FragmentHeaderBytes, packetBytes } from "
 export function fragments(packet: Packet, mtu: number, number: () => number): readonly Packet[] {
   if (packetBytes(packet) <= mtu) return [packet];
   const header = packet.version === 4 ? headerBytes(packet) : ipv6FragmentHeaderBytes;
-  const most = (mtu - header) & ~7;
+  const maxLength = (mtu - header) & ~7;
   const parts: Packet[] = [];
-  for (let at = 0; at < packet.length; at += most) {
-    const length = Math.min(most, packet.length - at);
+  for (let at = 0; at < packet.length; at += maxLength) {
+    const length = Math.min(maxLength, packet.length - at);
     const moreFragments = packet.moreFragments || at + length < packet.length;
     parts.push({ ...packet, number: number(), offset: packet.offset + at, length, moreFragments });
   }

@@ -4,7 +4,7 @@ import { type IcmpError, type Packet, contentBytes, isFragment } from "./packet.
 const internetworkControl = 0xc0;
 
 /** What ICMP can say of a packet, by version of IP. */
-const kinds = {
+const typesAndCodes = {
   portUnreachable: { 4: [3, 3], 6: [1, 4] },
   noRoute: { 4: [3, 0], 6: [1, 0] },
   tooBig: { 4: [3, 4], 6: [2, 0] },
@@ -13,7 +13,7 @@ const kinds = {
 } as const;
 
 /** What is wrong with a packet. */
-export type Complaint = keyof typeof kinds;
+export type IcmpReason = keyof typeof typesAndCodes;
 
 /**
  * The ICMP error about a packet, back to its source.
@@ -22,16 +22,16 @@ export type Complaint = keyof typeof kinds;
  * @param mtu of the next link, of "too big".
  * @returns `undefined` of packets about which none may be sent: other errors, later fragments (RFC 1122, section 3.2.2).
  */
-export function icmpAbout(
+export function icmpErrorFor(
   about: Packet,
-  complaint: Complaint,
+  reason: IcmpReason,
   from: string,
   number: () => number,
   mtu = 0,
 ): Packet | undefined {
   const { version, source } = about;
   if (about.content.protocol === "icmp" || (isFragment(about) && about.offset > 0)) return undefined;
-  const [type, code] = kinds[complaint][version];
+  const [type, code] = typesAndCodes[reason][version];
   const content: IcmpError = { protocol: "icmp", type, code, mtu, about };
   const made = number();
   return {

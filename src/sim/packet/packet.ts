@@ -77,6 +77,6 @@ export function isFragment(packet: Packet): boolean {
 export function contentBytes(version: 4 | 6, content: UdpDatagram | IcmpError): number {
   if (content.protocol === "udp") return udpHeaderBytes + content.payload.length;
   // RFC 1812, section 4.3.2.3; RFC 4443, section 3: as much of the packet as keeps the error within what every link carries.
-  const most = (version === 4 ? 576 : 1280) - ipHeaderBytes[version];
-  return Math.min(icmpHeaderBytes + packetBytes(content.about), most);
+  const maxBytes = (version === 4 ? 576 : 1280) - ipHeaderBytes[version];
+  return Math.min(icmpHeaderBytes + packetBytes(content.about), maxBytes);
 }

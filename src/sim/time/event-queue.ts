@@ -1,76 +1,76 @@
-import type { Happening } from "./timeline.js";
+import type { ScheduledEvent } from "./event.js";
 
 /** Happenings may wait in numbers up to this, about 1 GiB of them. */
-const mostWaiting = 10_000_000;
+const maxWaiting = 10_000_000;
 
 /** What is to happen, soonest first: a binary heap by (time, rank, order). What was called off stays until it is pruned. */
 export class EventQueue {
   /** Times stand beside what they order, so that most comparisons read no object. */
   readonly #times: number[] = [];
-  readonly #happenings: Happening[] = [];
+  readonly #events: ScheduledEvent[] = [];
 
   get size(): number {
     return this.#times.length;
   }
 
   /** The soonest. */
-  peek(): Happening | undefined {
-    return this.#happenings[0];
+  peek(): ScheduledEvent | undefined {
+    return this.#events[0];
   }
 
   /** @throws `RangeError` when ten million wait. */
-  push(happening: Happening): void {
-    if (this.size >= mostWaiting)
-      throw new RangeError(`more than ${mostWaiting} happenings wait for their time`);
+  push(event: ScheduledEvent): void {
+    if (this.size >= maxWaiting)
+      throw new RangeError(`more than ${maxWaiting} happenings wait for their time`);
     // Grows both by one; what it was given moves to its place.
-    this.#times.push(happening.time);
-    this.#happenings.push(happening);
-    this.#rise(this.size - 1, happening);
+    this.#times.push(event.time);
+    this.#events.push(event);
+    this.#rise(this.size - 1, event);
   }
 
   /** Takes the soonest away. */
   pop(): void {
-    const last = this.#happenings.pop();
+    const last = this.#events.pop();
     this.#times.pop();
     if (last !== undefined && this.size > 0) this.#sink(0, last);
   }
 
   /** Keeps only some of what waits, in the order it had. */
-  prune(keep: (happening: Happening) => boolean): void {
-    const kept = this.#happenings.filter(keep);
-    this.#happenings.length = 0;
+  prune(keep: (event: ScheduledEvent) => boolean): void {
+    const kept = this.#events.filter(keep);
+    this.#events.length = 0;
     this.#times.length = 0;
-    for (const happening of kept) {
-      this.#happenings.push(happening);
-      this.#times.push(happening.time);
+    for (const event of kept) {
+      this.#events.push(event);
+      this.#times.push(event.time);
     }
     for (let index = (kept.length >> 1) - 1; index >= 0; index--) this.#sink(index, at(kept, index));
   }
 
   /** Puts a happening at a position, or as far above it as it belongs. */
-  #rise(from: number, happening: Happening): void {
+  #rise(from: number, event: ScheduledEvent): void {
     const times = this.#times;
-    const happenings = this.#happenings;
-    const { time } = happening;
+    const events = this.#events;
+    const { time } = event;
     let index = from;
     while (index > 0) {
       const above = (index - 1) >> 1;
       const aboveTime = at(times, above);
-      if (time > aboveTime || (time === aboveTime && !precedes(happening, at(happenings, above)))) break;
+      if (time > aboveTime || (time === aboveTime && !precedes(event, at(events, above)))) break;
       times[index] = aboveTime;
-      happenings[index] = at(happenings, above);
+      events[index] = at(events, above);
       index = above;
     }
     times[index] = time;
-    happenings[index] = happening;
+    events[index] = event;
   }
 
   /** Puts a happening at a position, or as far below it as it belongs. */
-  #sink(from: number, happening: Happening): void {
+  #sink(from: number, event: ScheduledEvent): void {
     const times = this.#times;
-    const happenings = this.#happenings;
+    const events = this.#events;
     const { size } = this;
-    const { time } = happening;
+    const { time } = event;
     let index = from;
     for (;;) {
       let below = 2 * index + 1;
@@ -80,24 +80,24 @@ export class EventQueue {
         const other = at(times, below + 1);
         if (
           other < belowTime ||
-          (other === belowTime && precedes(at(happenings, below + 1), at(happenings, below)))
+          (other === belowTime && precedes(at(events, below + 1), at(events, below)))
         ) {
           below++;
           belowTime = other;
         }
       }
-      if (time < belowTime || (time === belowTime && precedes(happening, at(happenings, below)))) break;
+      if (time < belowTime || (time === belowTime && precedes(event, at(events, below)))) break;
       times[index] = belowTime;
-      happenings[index] = at(happenings, below);
+      events[index] = at(events, below);
       index = below;
     }
     times[index] = time;
-    happenings[index] = happening;
+    events[index] = event;
   }
 }
 
 /** Which of two at one instant comes first. */
-function precedes(one: Happening, other: Happening): boolean {
+function precedes(one: ScheduledEvent, other: ScheduledEvent): boolean {
   return one.rank === other.rank ? one.order < other.order : one.rank < other.rank;
 }
 

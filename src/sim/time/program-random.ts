@@ -103,10 +103,10 @@ function lengthOf(offset: unknown, size: unknown): number {
 /** A uniformly random whole number below a limit of 2^48 - 1 at most: what lies above the last whole multiple is drawn again. */
 function below(random: Random, limit: number): number {
   const range = 2 ** 48;
-  const most = range - (range % limit);
+  const usable = range - (range % limit);
   for (;;) {
     const drawn = (random.uint32() >>> 16) * 2 ** 32 + random.uint32();
-    if (drawn < most) return drawn % limit;
+    if (drawn < usable) return drawn % limit;
   }
 }
 

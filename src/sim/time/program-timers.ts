@@ -3,12 +3,12 @@ import { AsyncResource } from "node:async_hooks";
 import { wrongType } from "../../core/errors/errors.js";
 import { real } from "./real-timers.js";
 import { turnNs, type Schedule, type Timer } from "./schedule.js";
-import { nsPerMs } from "./timeline.js";
+import { nsPerMs } from "./event.js";
 
 type Callback = (...args: unknown[]) => void;
 
 /** Node's greatest delay: `TIMEOUT_MAX` of lib/internal/timers.js. */
-const longestDelayMs = 0x7fff_ffff;
+const maxDelayMs = 0x7fff_ffff;
 
 /**
  * What the timers of programs run on. One for all, since a module that was loaded in one run may keep its `setTimeout` for
@@ -17,13 +17,13 @@ const longestDelayMs = 0x7fff_ffff;
 let schedule: Schedule | undefined;
 
 /** Timers that a program knows by number: none that one of Node's could have. */
-const byId = new Map<number, Timeout>();
-let ids = 2 ** 40;
+const timersById = new Map<number, Timeout>();
+let lastId = 2 ** 40;
 
 /** Has the timers of programs virtual, or Node's own again. */
 export function runTimersOn(next: Schedule | undefined): void {
   schedule = next;
-  byId.clear();
+  timersById.clear();
 }
 
 /** Node's timers in virtual time. A delay is in whole milliseconds, 1 at the least, as Node has it. */
@@ -66,7 +66,7 @@ export class Timeout {
   readonly #delayNs: number;
   readonly #repeats: boolean;
   /** What `AsyncLocalStorage` goes by: that of the call that set it, as with Node's. `AsyncLocalStorage.bind` costs 400 times more. */
-  readonly #context = new AsyncResource("Timeout");
+  readonly #asyncResource = new AsyncResource("Timeout");
   #timer: Timer;
   #open = true;
   #refed = true;
@@ -77,7 +77,7 @@ export class Timeout {
     this.#run = run;
     this.#args = args;
     const ms = Number(delayMs);
-    this.#delayNs = (ms >= 1 && ms <= longestDelayMs ? Math.trunc(ms) : 1) * nsPerMs;
+    this.#delayNs = (ms >= 1 && ms <= maxDelayMs ? Math.trunc(ms) : 1) * nsPerMs;
     this.#repeats = repeats;
     this.#timer = this.#start();
   }
@@ -109,13 +109,13 @@ export class Timeout {
   close(): this {
     this.#open = false;
     this.#schedule.cancel(this.#timer);
-    if (this.#id !== undefined) byId.delete(this.#id);
+    if (this.#id !== undefined) timersById.delete(this.#id);
     return this;
   }
 
   [Symbol.toPrimitive](): number {
-    this.#id ??= ++ids;
-    if (this.#open) byId.set(this.#id, this);
+    this.#id ??= ++lastId;
+    if (this.#open) timersById.set(this.#id, this);
     return this.#id;
   }
 
@@ -130,8 +130,8 @@ export class Timeout {
   readonly #fire = (): void => {
     const fired = this.#timer;
     // As Node has it: a program that asks each timer for its number would fill the table else.
-    if (!this.#repeats && this.#id !== undefined) byId.delete(this.#id);
-    this.#context.runInAsyncScope(this.#run, this, ...this.#args);
+    if (!this.#repeats && this.#id !== undefined) timersById.delete(this.#id);
+    this.#asyncResource.runInAsyncScope(this.#run, this, ...this.#args);
     // Unless the callback has cleared it, or started it again.
     if (this.#repeats && this.#open && this.#timer === fired) this.#timer = this.#start();
   };
@@ -145,8 +145,8 @@ export class Immediate {
 
   constructor(on: Schedule, run: Callback, args: unknown[]) {
     this.#schedule = on;
-    const context = new AsyncResource("Immediate");
-    this.#timer = on.after(turnNs, () => context.runInAsyncScope(run, this, ...args), true);
+    const asyncResource = new AsyncResource("Immediate");
+    this.#timer = on.after(turnNs, () => asyncResource.runInAsyncScope(run, this, ...args), true);
   }
 
   hasRef(): boolean {
@@ -175,7 +175,8 @@ function callback(run: unknown): Callback {
 
 /** Closes a timer of virtual time, if it is one. */
 function close(timer: unknown): boolean {
-  const known = typeof timer === "number" || typeof timer === "string" ? byId.get(Number(timer)) : timer;
+  const known =
+    typeof timer === "number" || typeof timer === "string" ? timersById.get(Number(timer)) : timer;
   if (!(known instanceof Timeout)) return false;
   known.close();
   return true;

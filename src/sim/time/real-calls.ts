@@ -48,7 +48,7 @@ let counter: CallCounter | undefined;
 const wrappers = new WeakMap<Call, Call>();
 
 /** Streams of zlib, and what ends the call that is under way: one that fails never calls back. */
-const packing = new WeakMap<object, () => void>();
+const zlibCalls = new WeakMap<object, () => void>();
 
 /**
  * Has calls counted until what it gives is called.
@@ -91,7 +91,7 @@ function wrapZlib(): (() => void)[] {
   if (!base) return [];
   const { _destroy: destroy } = base as { _destroy: Call };
   const ended: Call = function (...args) {
-    packing.get(this as object)?.();
+    zlibCalls.get(this as object)?.();
     return Reflect.apply(destroy, this, args);
   };
   return [
@@ -102,7 +102,7 @@ function wrapZlib(): (() => void)[] {
 
 /** The same call, counted: until the callback that is its last argument, or what the promise gives. */
 function wrap(original: Call, name: string): Call {
-  const isPacking = name === "zlib._transform";
+  const isZlib = name === "zlib._transform";
   const wrapped: Call = function (...args) {
     const called = args.at(-1);
     if (!counter) return Reflect.apply(original, this, args);
@@ -110,8 +110,8 @@ function wrap(original: Call, name: string): Call {
       const result = Reflect.apply(original, this, args);
       return result instanceof Promise ? until(result, counter.begin(name)) : result;
     }
-    const end = isPacking ? counter.begin("zlib", () => !isPaused(this as Readable)) : counter.begin(name);
-    if (isPacking) packing.set(this as object, end);
+    const end = isZlib ? counter.begin("zlib", () => !isPaused(this as Readable)) : counter.begin(name);
+    if (isZlib) zlibCalls.set(this as object, end);
     args[args.length - 1] = function (this: unknown, ...results: unknown[]): unknown {
       end();
       return Reflect.apply(called as Call, this, results);

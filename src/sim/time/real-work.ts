@@ -22,7 +22,7 @@ const workNames: ReadonlySet<string> = new Set([
 const childName = "ProcessWrap";
 
 /** Turns of the event loop, a millisecond or so, in which a child process that has exited goes from the list. */
-const turnsAlone = 1_000;
+const maxSettleTurns = 1_000;
 
 /**
  * Whether files or names are being worked on, calls are under way that were counted, or child processes run beyond those
@@ -43,7 +43,7 @@ export class RealWork implements CallCounter {
    * One that has exited is listed a little longer, and its end would hide a new one.
    */
   settle(): Promise<void> | undefined {
-    return this.#childrenBefore > 0 ? this.#untilAlone() : undefined;
+    return this.#childrenBefore > 0 ? this.#waitForChildren() : undefined;
   }
 
   begin(name: string, isAtWork: () => boolean = atWork): () => void {
@@ -53,7 +53,7 @@ export class RealWork implements CallCounter {
   }
 
   /** Whether a call is under way that was counted. */
-  get isCalled(): boolean {
+  get hasCountedCall(): boolean {
     if (this.#calls.size === 0) return false;
     for (const { isAtWork } of this.#calls) if (isAtWork()) return true;
     return false;
@@ -71,13 +71,13 @@ export class RealWork implements CallCounter {
     }
     // What ends of those that were there before makes no room for new ones to hide in.
     if (children < this.#childrenBefore) this.#childrenBefore = children;
-    if (this.isCalled) return Array.from(this.#calls, ({ name }) => name);
+    if (this.hasCountedCall) return Array.from(this.#calls, ({ name }) => name);
     if (working === 0 && children === this.#childrenBefore) return noWork;
     return resources.filter((name) => name === childName || workNames.has(name));
   }
 
-  async #untilAlone(): Promise<void> {
-    for (let turn = 0; turn < turnsAlone && this.#childrenBefore > 0; turn++) {
+  async #waitForChildren(): Promise<void> {
+    for (let turn = 0; turn < maxSettleTurns && this.#childrenBefore > 0; turn++) {
       await new Promise<void>((resolve) => void real.setImmediate(resolve));
       this.pending();
     }

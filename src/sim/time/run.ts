@@ -1,10 +1,10 @@
 import type { Random } from "../random.js";
-import { Fakes } from "./fakes.js";
+import { FakeGlobals } from "./fake-globals.js";
 import { RealWork } from "./real-work.js";
 import { real } from "./real-timers.js";
 import { Timer, type Schedule } from "./schedule.js";
 import { StuckError } from "./stuck-error.js";
-import { type Happening, nsPerMs } from "./timeline.js";
+import { type ScheduledEvent, nsPerMs } from "./event.js";
 
 /** What a run asks of the network that it is of. */
 export interface RunHooks {
@@ -44,19 +44,19 @@ const batchSteps = 16;
 const idleTurns = 64;
 
 /** Happenings in a row, none of which told a program of anything, before real input and output have their chance. */
-const mostInRow = 1_024;
+const maxQuietEvents = 1_024;
 
 /** Turns that real work is waited for at full speed, a millisecond or two; after that once a millisecond. */
-const fastWaits = 2_000;
+const fastWaitTurns = 2_000;
 
 /** More happenings at one instant than any network that makes progress has. */
-const mostAtInstant = 1_000_000;
+const maxEventsAtInstant = 1_000_000;
 
 /** The last ones of them, whose names tell who it is. */
-const mostNamed = 100;
+const maxNamedOwners = 100;
 
 /** What `RunHooks.ended` may take: sockets linger no longer. */
-const closingNs = 60_000 * nsPerMs;
+const maxClosingNs = 60_000 * nsPerMs;
 
 /** One run of a program in virtual time. */
 export class Run {
@@ -65,22 +65,22 @@ export class Run {
   readonly #limits: RunLimits;
   readonly #done: () => void;
   readonly #realWork = new RealWork();
-  #fakes: Fakes | undefined;
+  #fakeGlobals: FakeGlobals | undefined;
   /** What is awaited now: the body, then the end. */
-  #drive: Drive | undefined;
+  #phase: Phase | undefined;
   /** Real immediates and timers that are under way, each of which is a `#step`. */
   #queued = 0;
   /** Whether the globals are what they were, and the thread is free for another run. */
   #over = false;
   /** Promises that the clock is held for. */
-  #held = 0;
+  #awaitedPromises = 0;
   #idleTurns = idleTurns;
   /** Whether nothing was left to happen, before the idle turns that are being made. */
   #exhausted = false;
   /** Steps in a row that found real work. */
   #waits = 0;
   #atInstant = 0;
-  readonly #busy = new Set<string>();
+  readonly #busyOwners = new Set<string>();
 
   /** @param done is told when the run is over, within the call that ends it. */
   constructor(schedule: Schedule, hooks: RunHooks, limits: RunLimits, done: () => void) {
@@ -98,10 +98,12 @@ export class Run {
       const beginning = this.#realWork.settle();
       if (beginning) await beginning;
       signal?.throwIfAborted();
-      this.#fakes = new Fakes(this.#schedule, this.#realWork, this.#hooks.random);
+      this.#fakeGlobals = new FakeGlobals(this.#schedule, this.#realWork, this.#hooks.random);
       signal?.addEventListener("abort", abort);
-      const outcome = await settled(this.#until(body, limitMs * nsPerMs));
-      const closing = this.#over ? outcome : await settled(this.#until(() => this.#hooks.ended(), closingNs));
+      const outcome = await settled(this.#runPhase(body, limitMs * nsPerMs));
+      const closing = this.#over
+        ? outcome
+        : await settled(this.#runPhase(() => this.#hooks.ended(), maxClosingNs));
       if ("error" in outcome) throw this.#hooks.failure(outcome.error);
       if ("error" in closing) throw this.#hooks.failure(closing.error);
       return outcome.value;
@@ -113,52 +115,52 @@ export class Run {
 
   /** Who aborts goes on at once, such as the next test: all is as it was when this returns. */
   #abort(reason: unknown): void {
-    const drive = this.#drive;
-    if (!drive || this.#over) return;
-    this.#drive = undefined;
+    const phase = this.#phase;
+    if (!phase || this.#over) return;
+    this.#phase = undefined;
     void settled(Promise.resolve(this.#hooks.ended()));
     this.#end();
-    drive.reject(reason);
+    phase.reject(reason);
   }
 
   #end(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#fakes?.uninstall();
+    this.#fakeGlobals?.uninstall();
     this.#schedule.endRun();
     this.#done();
   }
 
   /** Holds the clock until a promise has settled. */
-  async hold<T>(promise: Promise<T>): Promise<T> {
-    this.#held++;
+  async holdClock<T>(promise: Promise<T>): Promise<T> {
+    this.#awaitedPromises++;
     try {
       return await promise;
     } finally {
-      this.#held--;
+      this.#awaitedPromises--;
     }
   }
 
   /** Lets things happen until what `body` gives has settled, or it is clear that it never will. */
-  #until<T>(body: () => Promise<T> | T, limitNs: number): Promise<T> {
+  #runPhase<T>(body: () => Promise<T> | T, limitNs: number): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const from = this.#schedule.now;
-      const drive: Drive = { deadline: from + limitNs, limitNs, reject };
-      this.#drive = drive;
+      const phase: Phase = { deadline: from + limitNs, limitNs, reject };
+      this.#phase = phase;
       const stop = (): void => {
-        if (this.#drive === drive) this.#drive = undefined;
+        if (this.#phase === phase) this.#phase = undefined;
       };
       new Promise<T>((settle) => {
         settle(body());
       })
         .finally(stop)
         .then(resolve, reject);
-      this.#turn(1);
+      this.#queueSteps(1);
     });
   }
 
   /** Has `#step` run after what is under way, unless that is so already. */
-  #turn(steps: number): void {
+  #queueSteps(steps: number): void {
     if (this.#queued > 0) return;
     this.#queued = steps;
     for (let count = 0; count < steps; count++) real.setImmediate(this.#step);
@@ -167,38 +169,38 @@ export class Run {
   /** Runs where promises and ticks have run to their ends. */
   readonly #step = (): void => {
     this.#queued--;
-    if (this.#drive === undefined) return;
+    if (this.#phase === undefined) return;
     try {
-      const pace = this.#goOn(this.#drive);
-      if (pace === "nap" && this.#queued === 0) {
+      const nextStep = this.#fireEvents(this.#phase);
+      if (nextStep === "nap" && this.#queued === 0) {
         this.#queued = 1;
         real.setTimeout(this.#step, 1);
       } else {
-        this.#turn(pace === "batch" ? batchSteps : 1);
+        this.#queueSteps(nextStep === "batch" ? batchSteps : 1);
       }
     } catch (error) {
-      const { reject } = this.#drive;
-      this.#drive = undefined;
+      const { reject } = this.#phase;
+      this.#phase = undefined;
       reject(error);
     }
   };
 
   /** Lets things happen until a program was told of something. */
-  #goOn(drive: Drive): Pace {
+  #fireEvents(phase: Phase): NextStep {
     const schedule = this.#schedule;
-    let told = false;
+    let programCalled = false;
     let idle = false;
-    for (let count = 0; count < mostInRow; count++) {
+    for (let count = 0; count < maxQuietEvents; count++) {
       const next = schedule.next();
       const due = next !== undefined && next.time <= schedule.now;
       // What was told is dealt with before time goes on, and before the timers of the same instant.
-      if (told && (!due || next instanceof Timer)) return "batch";
+      if (programCalled && (!due || next instanceof Timer)) return "batch";
       // What the program waits for comes first: else it would depend on real time what of this instant comes before it.
       if (due && this.#isWorking) return this.#wait(this.#work());
       if (!due) {
         if (!idle) {
-          const pace = this.#untilIdle();
-          if (pace !== undefined) return pace;
+          const nextStep = this.#makeIdleTurns();
+          if (nextStep !== undefined) return nextStep;
           idle = true;
         }
         if (next === undefined) {
@@ -207,12 +209,12 @@ export class Run {
           this.#idleTurns = idleTurns;
           return "turn";
         }
-        this.#jump(next.time, drive);
+        this.#jump(next.time, phase);
       }
       this.#exhausted = false;
       schedule.take();
-      if (++this.#atInstant > mostAtInstant - mostNamed) this.#watch(next);
-      if (next.happen()) told = true;
+      if (++this.#atInstant > maxEventsAtInstant - maxNamedOwners) this.#noteOwner(next);
+      if (next.fire()) programCalled = true;
       // As Node has it: what a timer has set off ends before the next timer.
       if (next instanceof Timer) return "batch";
     }
@@ -220,7 +222,7 @@ export class Run {
   }
 
   /** @returns how to wait, where time must not go on yet. */
-  #untilIdle(): Pace | undefined {
+  #makeIdleTurns(): NextStep | undefined {
     const work = this.#work();
     if (work.length > 0) return this.#wait(work);
     this.#waits = 0;
@@ -232,43 +234,44 @@ export class Run {
 
   /** Whether real work is under way that is known without asking Node. */
   get #isWorking(): boolean {
-    return this.#held > 0 || this.#realWork.isCalled;
+    return this.#awaitedPromises > 0 || this.#realWork.hasCountedCall;
   }
 
   /** The names of the real work that is under way. */
   #work(): readonly string[] {
-    return this.#held > 0 ? heldWork : this.#realWork.pending();
+    return this.#awaitedPromises > 0 ? awaitedPromiseWork : this.#realWork.pending();
   }
 
-  #wait(work: readonly string[]): Pace {
+  #wait(work: readonly string[]): NextStep {
     // What a call that is counted leads to has run when the next step does.
-    if (this.#held > 0 || !this.#realWork.isCalled) this.#idleTurns = idleTurns;
-    const naps = ++this.#waits - fastWaits;
+    if (this.#awaitedPromises > 0 || !this.#realWork.hasCountedCall) this.#idleTurns = idleTurns;
+    const naps = ++this.#waits - fastWaitTurns;
     // Counted, not measured: a nap is a millisecond at the least.
     if (naps > this.#limits.realLimitMs) {
-      const names = work === heldWork ? `real(…), ${this.#held} of them` : work.join(", ");
+      const names =
+        work === awaitedPromiseWork ? `real(…), ${this.#awaitedPromises} of them` : work.join(", ");
       const why = `real work has held the clock for ${this.#limits.realLimitMs / 1000} s (${names})`;
       throw new StuckError("ERR_SIM_REAL_WORK", `${why} ${this.#when()}`, this.#hooks.waiting());
     }
     return naps > 0 ? "nap" : "turn";
   }
 
-  #jump(to: number, drive: Drive): void {
-    if (to > drive.deadline) {
-      const why = `the run is not over within its ${drive.limitNs / nsPerMs} ms (limitMs) ${this.#when()}`;
+  #jump(to: number, phase: Phase): void {
+    if (to > phase.deadline) {
+      const why = `the run is not over within its ${phase.limitNs / nsPerMs} ms (limitMs) ${this.#when()}`;
       throw new StuckError("ERR_SIM_TIME_LIMIT", why, this.#hooks.waiting());
     }
     this.#schedule.jump(to);
-    this.#fakes?.show();
+    this.#fakeGlobals?.show();
     this.#atInstant = 0;
   }
 
   /** Notes who it is that does not let time go on. */
-  #watch(next: Happening): void {
-    if (this.#atInstant === mostAtInstant - mostNamed + 1) this.#busy.clear();
-    this.#busy.add(next.who ?? `rank ${next.rank}`);
-    if (this.#atInstant <= mostAtInstant) return;
-    const why = `more than ${mostAtInstant} things happened ${this.#when()} (${[...this.#busy].join(", ")})`;
+  #noteOwner(next: ScheduledEvent): void {
+    if (this.#atInstant === maxEventsAtInstant - maxNamedOwners + 1) this.#busyOwners.clear();
+    this.#busyOwners.add(next.owner ?? `rank ${next.rank}`);
+    if (this.#atInstant <= maxEventsAtInstant) return;
+    const why = `more than ${maxEventsAtInstant} things happened ${this.#when()} (${[...this.#busyOwners].join(", ")})`;
     throw new StuckError("ERR_SIM_LIVELOCK", why, this.#hooks.waiting());
   }
 
@@ -283,7 +286,7 @@ export class Run {
 }
 
 /** What is awaited. */
-interface Drive {
+interface Phase {
   /** The last instant that it may take. */
   readonly deadline: number;
   readonly limitNs: number;
@@ -291,9 +294,9 @@ interface Drive {
 }
 
 /** When to go on: at once after promises and ticks, after a turn of the event loop, or after a real millisecond. */
-type Pace = "batch" | "turn" | "nap";
+type NextStep = "batch" | "turn" | "nap";
 
-const heldWork: readonly string[] = ["real"];
+const awaitedPromiseWork: readonly string[] = ["real"];
 
 async function settled<T>(promise: Promise<T>): Promise<{ value: T } | { error: unknown }> {
   try {

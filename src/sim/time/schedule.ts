@@ -1,5 +1,5 @@
 import { EventQueue } from "./event-queue.js";
-import { type Happening, type RevocableTimeline, nsPerMs } from "./timeline.js";
+import { type ScheduledEvent, type CancellableScheduler, nsPerMs } from "./event.js";
 
 /** What a turn of the event loop costs: a loop that polls takes time, and so comes to its end. */
 export const turnNs: number = nsPerMs / 10;
@@ -11,7 +11,7 @@ const timerRank = 0x3fff_ffff;
 const pruneFrom = 1_000;
 
 /** The present instant, and all that is to come. */
-export class Schedule implements RevocableTimeline {
+export class Schedule implements CancellableScheduler {
   #now = 0;
   readonly #queue = new EventQueue();
   /** Timers so far, which orders those of one instant. */
@@ -27,11 +27,11 @@ export class Schedule implements RevocableTimeline {
     return this.#queue.size;
   }
 
-  schedule(happening: Happening): void {
-    if (!(happening.time >= this.#now)) {
-      throw new Error(`${happening.time} ns is past: it is ${this.#now} ns`);
+  schedule(event: ScheduledEvent): void {
+    if (!(event.time >= this.#now)) {
+      throw new Error(`${event.time} ns is past: it is ${this.#now} ns`);
     }
-    this.#queue.push(happening);
+    this.#queue.push(event);
   }
 
   /**
@@ -52,17 +52,17 @@ export class Schedule implements RevocableTimeline {
     if (this.#cancelled > pruneFrom && this.#cancelled * 2 > this.#queue.size) this.#prune();
   }
 
-  withdraw(chosen: (happening: Happening) => boolean): void {
-    this.#prune((happening) => !chosen(happening));
+  cancelMatching(chosen: (event: ScheduledEvent) => boolean): void {
+    this.#prune((event) => !chosen(event));
   }
 
   /** Cancels the timers that end with a run. */
   endRun(): void {
-    this.withdraw((happening) => happening instanceof Timer && happening.ofRun);
+    this.cancelMatching((event) => event instanceof Timer && event.ofRun);
   }
 
   /** What happens next, however long that takes. */
-  next(): Happening | undefined {
+  next(): ScheduledEvent | undefined {
     for (;;) {
       const next = this.#queue.peek();
       if (next?.cancelled !== true) return next;
@@ -80,16 +80,16 @@ export class Schedule implements RevocableTimeline {
     this.#now = to;
   }
 
-  #prune(keep: (happening: Happening) => boolean = () => true): void {
-    this.#queue.prune((happening) => happening.cancelled !== true && keep(happening));
+  #prune(keep: (event: ScheduledEvent) => boolean = () => true): void {
+    this.#queue.prune((event) => event.cancelled !== true && keep(event));
     this.#cancelled = 0;
   }
 }
 
 /** A timer of a socket or of a program. */
-export class Timer implements Happening {
+export class Timer implements ScheduledEvent {
   readonly rank: number = timerRank;
-  readonly who: string = "a timer";
+  readonly owner: string = "a timer";
   #run: (() => void) | undefined;
 
   constructor(
@@ -105,7 +105,7 @@ export class Timer implements Happening {
     return this.#run === undefined;
   }
 
-  happen(): boolean {
+  fire(): boolean {
     const run = this.#run;
     this.#run = undefined;
     run?.();

@@ -28,11 +28,11 @@ export class StuckError extends Error {
 }
 
 /** As many names as one reads in a message. */
-const mostNamed = 20;
+const maxNamed = 20;
 
 function list(waiting: readonly string[]): string {
   if (waiting.length === 0)
     return ", but on no socket of this network: for what is outside of it, real(promise) holds the clock";
-  const more = waiting.length - mostNamed;
-  return `: ${[...waiting.slice(0, mostNamed), ...(more > 0 ? [`and ${more} more`] : [])].join("; ")}`;
+  const more = waiting.length - maxNamed;
+  return `: ${[...waiting.slice(0, maxNamed), ...(more > 0 ? [`and ${more} more`] : [])].join("; ")}`;
 }

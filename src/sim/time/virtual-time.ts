@@ -7,7 +7,7 @@ import { outOfRange, wrongType } from "../../core/errors/errors.js";
 import { eventually, type EventuallyOptions } from "./eventually.js";
 import { Run, type RunHooks } from "./run.js";
 import { Schedule, turnNs } from "./schedule.js";
-import { epochNs, type Happening, longestMs, nsPerMs, type RevocableTimeline } from "./timeline.js";
+import { epochNs, type ScheduledEvent, maxDurationMs, nsPerMs, type CancellableScheduler } from "./event.js";
 
 /** How long one run may take. */
 export interface RunOptions {
@@ -26,7 +26,7 @@ export interface RunOptions {
 let running: Run | undefined;
 
 /** The time of a network in memory: it passes only within runs, and jumps to whatever happens next. */
-export class VirtualTime implements RevocableTimeline {
+export class VirtualTime implements CancellableScheduler {
   readonly #schedule = new Schedule();
   #run: Run | undefined;
 
@@ -36,8 +36,8 @@ export class VirtualTime implements RevocableTimeline {
     wall: () => epochNs + BigInt(this.now),
     after: (ms, run) => {
       const ns = Math.round(checkDelay("ms", ms) * nsPerMs);
-      const context = new AsyncResource("Timeout");
-      const timer = this.#schedule.after(ns, () => context.runInAsyncScope(run), false);
+      const asyncResource = new AsyncResource("Timeout");
+      const timer = this.#schedule.after(ns, () => asyncResource.runInAsyncScope(run), false);
       return () => this.#schedule.cancel(timer);
     },
     turn: (run) => {
@@ -50,12 +50,12 @@ export class VirtualTime implements RevocableTimeline {
   }
 
   /** @throws `RangeError` when ten million happenings wait. */
-  schedule(happening: Happening): void {
-    this.#schedule.schedule(happening);
+  schedule(event: ScheduledEvent): void {
+    this.#schedule.schedule(event);
   }
 
-  withdraw(chosen: (happening: Happening) => boolean): void {
-    this.#schedule.withdraw(chosen);
+  cancelMatching(chosen: (event: ScheduledEvent) => boolean): void {
+    this.#schedule.cancelMatching(chosen);
   }
 
   /**
@@ -80,7 +80,8 @@ export class VirtualTime implements RevocableTimeline {
       throw wrongType("signal", "an AbortSignal", signal);
     for (const [name, limit] of Object.entries({ limitMs, realLimitMs })) {
       if (typeof limit !== "number") throw wrongType(name, "milliseconds", limit);
-      if (!(limit > 0 && limit <= longestMs)) throw outOfRange(name, `from above 0 to ${longestMs}`, limit);
+      if (!(limit > 0 && limit <= maxDurationMs))
+        throw outOfRange(name, `from above 0 to ${maxDurationMs}`, limit);
     }
     if (running)
       throw new Error(
@@ -95,7 +96,7 @@ export class VirtualTime implements RevocableTimeline {
 
   /** Holds the clock until a promise has settled that virtual time cannot see: of workers, real sockets, `import()`. */
   real<T>(promise: Promise<T>): Promise<T> {
-    return this.#run?.hold(promise) ?? promise;
+    return this.#run?.holdClock(promise) ?? promise;
   }
 
   /**

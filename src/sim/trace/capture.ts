@@ -1,19 +1,19 @@
 import { Buffer } from "node:buffer";
 
 import { LINKTYPE_RAW, enhancedPacket, interfaceDescription, sectionHeader } from "../../wire/pcapng.js";
-import { epochNs, nsPerMs } from "../time/timeline.js";
+import { epochNs, nsPerMs } from "../time/event.js";
 import { frameOf } from "./frame.js";
-import type { Passage } from "./passage.js";
+import type { TraceEntry } from "./entry.js";
 
 /** Longest packet that a capture holds whole: the longest that there is. */
 const snapLength = 0x4_0000;
 
 /** Packets as a capture file: an interface for each direction of a link, and what became of each packet as its comment. */
-export function capture(passages: readonly Passage[]): Buffer {
+export function capture(entries: readonly TraceEntry[]): Buffer {
   const interfaces = new Map<string, number>();
   const descriptions: Uint8Array[] = [];
   const packets: Uint8Array[] = [];
-  for (const { link, packet, sentMs, fate, duplicated, corrupted, reordered } of passages) {
+  for (const { link, packet, sentMs, fate, duplicated, corrupted, reordered } of entries) {
     let interfaceId = interfaces.get(link);
     if (interfaceId === undefined) {
       interfaceId = interfaces.size;

@@ -21,7 +21,7 @@ export class TraceHash {
     let known = this.#texts.get(value);
     if (known === undefined) {
       known = ofText(value);
-      if (this.#texts.size < mostTexts) this.#texts.set(value, known);
+      if (this.#texts.size < maxTexts) this.#texts.set(value, known);
     }
     this.#word(known);
   }
@@ -49,7 +49,7 @@ export class TraceHash {
 
   /** 16 hexadecimal digits. */
   toString(): string {
-    return [this.#one, this.#other].map((lane) => finish(lane).toString(16).padStart(8, "0")).join("");
+    return [this.#one, this.#other].map((half) => finish(half).toString(16).padStart(8, "0")).join("");
   }
 
   #word(value: number): void {
@@ -63,7 +63,7 @@ export class TraceHash {
 }
 
 /** Texts that are remembered. */
-const mostTexts = 65_536;
+const maxTexts = 65_536;
 
 function ofText(text: string): number {
   let hash = 0x811c_9dc5;
@@ -84,8 +84,8 @@ function ofBytes(bytes: Buffer, start: number, end: number): number {
   return hash;
 }
 
-function finish(lane: number): number {
-  let hash = lane ^ (lane >>> 16);
+function finish(half: number): number {
+  let hash = half ^ (half >>> 16);
   hash = Math.imul(hash, 0x85eb_ca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2_ae35);
   return (hash ^ (hash >>> 16)) >>> 0;

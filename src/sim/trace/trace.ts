@@ -3,12 +3,12 @@ import type { Buffer } from "node:buffer";
 import { wholeNumber, wrongType } from "../../core/errors/errors.js";
 import { refuseUnknown } from "../../core/errors/fields.js";
 import { capture } from "./capture.js";
-import { describePassage } from "./describe.js";
+import { formatEntry } from "./format.js";
 import { TraceHash } from "./hash.js";
-import type { Fate, Passage } from "./passage.js";
+import type { Fate, TraceEntry } from "./entry.js";
 
 /** What a trace keeps of a passage while its fate is open. */
-interface Kept extends Passage {
+interface KeptEntry extends TraceEntry {
   fate: Fate;
   /** Whole nanoseconds. */
   readonly sent: number;
@@ -26,11 +26,11 @@ export interface TraceLimits {
 
 /** Every packet of a run on every link that it took, and its fate. */
 export class Trace {
-  readonly #mostPackets: number;
-  readonly #mostBytes: number;
+  readonly #maxPackets: number;
+  readonly #maxBytes: number;
   readonly #hash = new TraceHash();
   /** A ring of `#count` from `#first` on, which grows to `#mostPackets`. */
-  readonly #kept: (Kept | undefined)[] = [];
+  readonly #entries: (KeptEntry | undefined)[] = [];
   /** Of each, so that forgetting it reads nothing of what has not been touched for long. */
   readonly #lengths: number[] = [];
   #first = 0;
@@ -43,13 +43,13 @@ export class Trace {
     if (typeof limits !== "object" || (limits as unknown) === null)
       throw wrongType("trace", "an object", limits);
     refuseUnknown(limits, ["packets", "bytes"], "trace: a field");
-    this.#mostPackets = wholeNumber("trace.packets", limits.packets ?? 100_000, 0, 10_000_000);
-    this.#mostBytes = wholeNumber("trace.bytes", limits.bytes ?? 64 << 20, 0, Number.MAX_SAFE_INTEGER);
+    this.#maxPackets = wholeNumber("trace.packets", limits.packets ?? 100_000, 0, 10_000_000);
+    this.#maxBytes = wholeNumber("trace.bytes", limits.bytes ?? 64 << 20, 0, Number.MAX_SAFE_INTEGER);
   }
 
   /** What is kept, in the order in which it was sent. A copy of the list; the fates of what travels go on. */
-  get packets(): readonly Passage[] {
-    return Array.from({ length: this.#count }, (_, index) => this.#kept[this.#at(index)] as Passage);
+  get packets(): readonly TraceEntry[] {
+    return Array.from({ length: this.#count }, (_, index) => this.#entries[this.#at(index)] as TraceEntry);
   }
 
   /** How many were forgotten, to stay within the limits. */
@@ -69,50 +69,50 @@ export class Trace {
 
   /** A line for each packet. */
   toString(): string {
-    return this.packets.map((passage) => describePassage(passage)).join("\n");
+    return this.packets.map((entry) => formatEntry(entry)).join("\n");
   }
 
   /** A link was given a packet. For the links. */
-  add(passage: Kept): void {
-    const { length } = passage.packet;
+  add(entry: KeptEntry): void {
+    const { length } = entry.packet;
     while (this.#count > 0 && !this.#hasRoom(length)) this.#forgetOldest();
     if (!this.#hasRoom(length)) {
       this.#forgotten++;
       return;
     }
     const place = this.#at(this.#count++);
-    this.#kept[place] = passage;
+    this.#entries[place] = entry;
     this.#lengths[place] = length;
     this.#bytes += length;
   }
 
   /** What was added last keeps more bytes alive than its own: a copy, in which a bit is flipped. For the links. */
-  weigh(passage: Kept, bytes: number): void {
+  addCopiedBytes(entry: KeptEntry, bytes: number): void {
     const place = this.#at(this.#count - 1);
-    if (this.#count === 0 || this.#kept[place] !== passage) return;
+    if (this.#count === 0 || this.#entries[place] !== entry) return;
     this.#lengths[place] = (this.#lengths[place] as number) + bytes;
     this.#bytes += bytes;
-    while (this.#bytes > this.#mostBytes) this.#forgetOldest();
+    while (this.#bytes > this.#maxBytes) this.#forgetOldest();
   }
 
   /** What became of it is known, or known better. For the links and what lies behind them. */
-  settle(passage: Kept, fate: Fate): void {
-    passage.fate = fate;
+  setFate(entry: KeptEntry, fate: Fate): void {
+    entry.fate = fate;
     const hash = this.#hash;
-    hash.number(passage.sent);
-    hash.number(passage.time);
-    hash.number(passage.rank);
+    hash.number(entry.sent);
+    hash.number(entry.time);
+    hash.number(entry.rank);
     hash.text(fate);
-    hash.packet(passage.packet);
+    hash.packet(entry.packet);
   }
 
   #hasRoom(bytes: number): boolean {
-    return this.#count < this.#mostPackets && this.#bytes + bytes <= this.#mostBytes;
+    return this.#count < this.#maxPackets && this.#bytes + bytes <= this.#maxBytes;
   }
 
   #forgetOldest(): void {
     this.#bytes -= this.#lengths[this.#first] as number;
-    this.#kept[this.#first] = undefined;
+    this.#entries[this.#first] = undefined;
     this.#first = this.#at(1);
     this.#count--;
     this.#forgotten++;
@@ -121,6 +121,6 @@ export class Trace {
   /** The place of what is `index` behind the oldest. */
   #at(index: number): number {
     const place = this.#first + index;
-    return place < this.#mostPackets ? place : place - this.#mostPackets;
+    return place < this.#maxPackets ? place : place - this.#maxPackets;
   }
 }

@@ -1,20 +1,20 @@
 import type { Packet } from "../packet/packet.js";
-import { type Happening, nsPerMs } from "../time/timeline.js";
-import type { Fate, Passage } from "../trace/passage.js";
+import { type ScheduledEvent, nsPerMs } from "../time/event.js";
+import type { Fate, TraceEntry } from "../trace/entry.js";
 
 /** The direction of a link that a packet is on. */
-interface Lane {
+interface TransitDirection {
   readonly name: string;
   readonly rank: number;
   /** Hands over what has arrived. Gives whether a program was told of something. */
-  land(flight: Flight): boolean;
+  arrive(transit: Transit): boolean;
 }
 
 /** A packet on one link: what the trace keeps, and what happens when it arrives. */
-export class Flight implements Happening, Passage {
+export class Transit implements ScheduledEvent, TraceEntry {
   /** As it left; with a bit flipped, once the link has done that. */
   packet: Packet;
-  readonly lane: Lane;
+  readonly direction: TransitDirection;
   readonly order: number;
   readonly sent: number;
   /** When it arrives; -1 where it never entered the link. */
@@ -27,23 +27,23 @@ export class Flight implements Happening, Passage {
   reordered = false;
   held = false;
 
-  constructor(packet: Packet, lane: Lane, sent: number, order: number) {
+  constructor(packet: Packet, direction: TransitDirection, sent: number, order: number) {
     this.packet = packet;
-    this.lane = lane;
+    this.direction = direction;
     this.sent = sent;
     this.order = order;
   }
 
   get rank(): number {
-    return this.lane.rank;
+    return this.direction.rank;
   }
 
-  get who(): string {
+  get owner(): string {
     return `a packet on ${this.link}`;
   }
 
   get link(): string {
-    return this.lane.name;
+    return this.direction.name;
   }
 
   get sentMs(): number {
@@ -54,7 +54,7 @@ export class Flight implements Happening, Passage {
     return this.time < 0 ? undefined : this.time / nsPerMs;
   }
 
-  happen(): boolean {
-    return this.lane.land(this);
+  fire(): boolean {
+    return this.direction.arrive(this);
   }
 }

@@ -4,10 +4,10 @@ import type { Endpoint } from "../../core/address/address.js";
 import { sharedAddress } from "../../core/address/cache.js";
 import type { Ancillary } from "../../core/driver/ancillary.js";
 import type { Metadata } from "../../core/driver/metadata.js";
-import { epochNs } from "../time/timeline.js";
+import { epochNs } from "../time/event.js";
 
 /** Where a datagram came to. */
-interface Came {
+interface Arrival {
   /** The local address, as the socket spells it. */
   readonly host: string;
   readonly port: number;
@@ -18,20 +18,20 @@ interface Came {
 }
 
 /** A datagram that lies unread, and how it came. */
-export class Unread implements Metadata {
+export class QueuedDatagram implements Metadata {
   readonly data: Buffer;
   readonly source: Endpoint;
   readonly ttl: number;
   readonly tos: number;
   readonly lostBefore: number;
-  readonly #came: Came;
+  readonly #arrival: Arrival;
   /** Whole nanoseconds of virtual time. */
   readonly #time: number;
 
   constructor(
     data: Buffer,
     source: Endpoint,
-    at: Came,
+    at: Arrival,
     ttl: number,
     tos: number,
     time: number,
@@ -39,7 +39,7 @@ export class Unread implements Metadata {
   ) {
     this.data = data;
     this.source = source;
-    this.#came = at;
+    this.#arrival = at;
     this.ttl = ttl;
     this.tos = tos;
     this.#time = time;
@@ -47,11 +47,11 @@ export class Unread implements Metadata {
   }
 
   get destination(): Endpoint {
-    return sharedAddress(this.#came.host, this.#came.port) as Endpoint;
+    return sharedAddress(this.#arrival.host, this.#arrival.port) as Endpoint;
   }
 
   get interface(): string {
-    return this.#came.interface;
+    return this.#arrival.interface;
   }
 
   get timestamp(): bigint {
@@ -60,7 +60,7 @@ export class Unread implements Metadata {
 
   get answer(): Ancillary | undefined {
     // What came to a group or to everybody is answered from an address of this host, as the routes say.
-    if (this.#came.toAll) return undefined;
+    if (this.#arrival.toAll) return undefined;
     const how = { interface: undefined, ttl: undefined, tos: undefined, ecn: undefined, probe: false };
     return { source: this.destination, ...how };
   }

@@ -1,20 +1,20 @@
 import { icmpKind } from "../../core/driver/icmp.js";
 import { type Packet, isFragment, packetBytes } from "../packet/packet.js";
-import type { Passage } from "./passage.js";
+import type { TraceEntry } from "./entry.js";
 
 /** One line: when, where, what, and what became of it. */
-export function describePassage(passage: Passage): string {
-  const { packet, link, sentMs, arrivedMs, fate } = passage;
-  const marks = (["duplicated", "corrupted", "reordered", "held"] as const).filter((mark) => passage[mark]);
+export function formatEntry(entry: TraceEntry): string {
+  const { packet, link, sentMs, arrivedMs, fate } = entry;
+  const marks = (["duplicated", "corrupted", "reordered", "held"] as const).filter((mark) => entry[mark]);
   const travelled = arrivedMs === undefined ? "" : ` after ${milliseconds(arrivedMs - sentMs)}`;
   return [
-    `${milliseconds(sentMs).padStart(14)}  ${link}  ${describePacket(packet)}: ${fate}${travelled}`,
+    `${milliseconds(sentMs).padStart(14)}  ${link}  ${formatPacket(packet)}: ${fate}${travelled}`,
     ...marks,
   ].join(", ");
 }
 
 /** Such as `#12 10.0.0.1:5000 > 10.0.0.2:9000 UDP 4 bytes`. */
-function describePacket(packet: Packet): string {
+function formatPacket(packet: Packet): string {
   const { content, number, offset, length, source, destination } = packet;
   const part = isFragment(packet) ? `, fragment of ${length} at ${offset}` : "";
   if (content.protocol === "icmp") {

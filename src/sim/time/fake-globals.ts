@@ -12,7 +12,7 @@ import { seedProgram } from "./program-random.js";
 import { type CallCounter, countCalls } from "./real-calls.js";
 import { replace } from "./replace.js";
 import type { Schedule } from "./schedule.js";
-import { epochNs, nsPerMs } from "./timeline.js";
+import { epochNs, nsPerMs } from "./event.js";
 
 /**
  * What the program under test reads and sets its time by, for as long as a run lasts.
@@ -26,15 +26,15 @@ import { epochNs, nsPerMs } from "./timeline.js";
  * `process.nextTick` and `queueMicrotask` stay real, and so does what Node's own modules have taken before, such as the
  * timeouts of `node:net` and `node:http`. A `Date` that a module keeps from a run shows the time that the run ended at.
  */
-export class Fakes {
+export class FakeGlobals {
   readonly #schedule: Schedule;
   readonly #clock: FakeClock;
   /** The timers of the fake clock that ours are in place of. */
-  readonly #its: object;
+  readonly #libraryTimers: object;
   /** Takes off what fake-timers knows nothing of. */
   readonly #restore: readonly (() => void)[];
   /** The instant that the fake clock shows. */
-  #shown = 0;
+  #shownNs = 0;
 
   /**
    * @param random what the program draws comes from it; Node's own without it.
@@ -60,9 +60,16 @@ export class Fakes {
     });
     const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate, clearImmediate } =
       this.#clock;
-    const its = { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate, clearImmediate };
+    const libraryTimers = {
+      setTimeout,
+      clearTimeout,
+      setInterval,
+      clearInterval,
+      setImmediate,
+      clearImmediate,
+    };
     Object.assign(this.#clock, programTimers);
-    this.#its = its;
+    this.#libraryTimers = libraryTimers;
     this.#restore = [...replaceOthers(), ...(random ? [seedProgram(random)] : []), countCalls(calls)];
     syncBuiltinESMExports();
     this.show();
@@ -71,9 +78,9 @@ export class Fakes {
 
   /** Lets the program see the present instant. */
   show(): void {
-    const ns = this.#schedule.now - this.#shown;
+    const ns = this.#schedule.now - this.#shownNs;
     if (ns === 0) return;
-    this.#shown = this.#schedule.now;
+    this.#shownNs = this.#schedule.now;
     // It cuts off what is less than a nanosecond, which the half makes sure is not a whole one.
     this.#clock.tick((ns + 0.5) / nsPerMs);
   }
@@ -81,7 +88,7 @@ export class Fakes {
   uninstall(): void {
     for (const restore of [...this.#restore].reverse()) restore();
     // Its own know how to put Node's back.
-    Object.assign(this.#clock, this.#its);
+    Object.assign(this.#clock, this.#libraryTimers);
     this.#clock.uninstall();
     // What a module has kept of the fakes comes here for ever.
     Object.assign(this.#clock, programTimers);

@@ -5,7 +5,7 @@ const cacheLineBytes = 64;
 /** What a small packet's memory comes from (`skbuff_small_head`, since Linux 6.3). */
 const smallHeadBytes = 576;
 /** From here on the data lies in pages, and only the headers in memory of that kind (`SKB_MAX_ALLOC`). */
-const mostLinearBytes = 16_384 - sharedInfoBytes;
+const maxLinearBytes = 16_384 - sharedInfoBytes;
 /** What a socket leaves room for beside a packet: the Ethernet header, and over IPv4 fifteen bytes to align it by. */
 const reservedBytes = { 4: 31, 6: 16 } as const;
 
@@ -21,9 +21,9 @@ const reservedBytes = { 4: 31, 6: 16 } as const;
  *
  * @param bytes of the packet, IP header and all.
  */
-export function trueSize(version: 4 | 6, bytes: number): number {
+export function memoryBytes(version: 4 | 6, bytes: number): number {
   const data = bytes + reservedBytes[version];
-  if (data >= mostLinearBytes) return smallHeadBytes + skbBytes + bytes;
+  if (data >= maxLinearBytes) return smallHeadBytes + skbBytes + bytes;
   const buffer = Math.ceil(data / cacheLineBytes) * cacheLineBytes + sharedInfoBytes;
   return skbBytes + (buffer <= smallHeadBytes ? smallHeadBytes : 1 << (32 - Math.clz32(buffer - 1)));
 }

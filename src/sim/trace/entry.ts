@@ -60,7 +60,7 @@ export type Fate =
   | "nobody asked";
 
 /** One packet on one link. */
-export interface Passage {
+export interface TraceEntry {
   readonly packet: Packet;
   /** The link's direction, such as `"camera→desk"`. */
   readonly link: string;

@@ -1,15 +1,15 @@
 import { copiedBytes, corrupt } from "../packet/corrupt.js";
 import { type Packet, isFragment, packetBytes } from "../packet/packet.js";
-import type { Fabric } from "../node/fabric.js";
-import type { Exit, Interface } from "../node/node.js";
-import type { Fate } from "../trace/passage.js";
+import type { NetworkContext } from "../node/context.js";
+import type { OutgoingLink, Interface } from "../node/node.js";
+import type { Fate } from "../trace/entry.js";
 import type { CheckedSettings } from "./check.js";
-import { Flight } from "./flight.js";
+import { Transit } from "./transit.js";
 import { Impairment, emptyVerdict } from "./impairment.js";
 
 /** Packets that one direction holds, and their bytes; what comes past either is dropped. */
-const mostHeld = 16_384;
-const mostHeldBytes = 16 << 20;
+const maxHeldPackets = 16_384;
+const maxHeldBytes = 16 << 20;
 
 /** Says of a packet whether it is dropped. */
 export type Rule = (packet: Packet) => boolean;
@@ -17,7 +17,7 @@ export type Rule = (packet: Packet) => boolean;
 const verdict = emptyVerdict();
 
 /** One direction of a link. */
-export class Channel implements Exit {
+export class LinkDirection implements OutgoingLink {
   /** Such as `"camera→desk"`. */
   readonly name: string;
   readonly rank: number;
@@ -25,22 +25,22 @@ export class Channel implements Exit {
   /** Nothing passes. */
   isCut = false;
   readonly #immediate: boolean;
-  readonly #fabric: Fabric;
+  readonly #context: NetworkContext;
   readonly #impairment: Impairment;
   #to: Interface | undefined;
-  #hole: Hole | undefined;
+  #blackHole: BlackHoleTimes | undefined;
   /** What has come and waits for `release()`; `undefined` where nothing is held. */
-  #held: Flight[] | undefined;
+  #held: Transit[] | undefined;
   #heldBytes = 0;
   #order = 0;
 
   /** @param immediate whether packets arrive within the call that sends them, as over loopback. */
-  constructor(fabric: Fabric, name: string, settings: CheckedSettings, immediate = false) {
+  constructor(context: NetworkContext, name: string, settings: CheckedSettings, immediate = false) {
     this.#immediate = immediate;
     this.name = name;
-    this.rank = fabric.rank();
-    this.#fabric = fabric;
-    this.#impairment = new Impairment(settings, fabric.random(`link ${name}`));
+    this.rank = context.nextRank();
+    this.#context = context;
+    this.#impairment = new Impairment(settings, context.randomStream(`link ${name}`));
   }
 
   get to(): Interface {
@@ -48,7 +48,7 @@ export class Channel implements Exit {
   }
 
   /** Names the far end, once. */
-  lead(to: Interface): void {
+  setFarEnd(to: Interface): void {
     this.#to = to;
   }
 
@@ -65,8 +65,8 @@ export class Channel implements Exit {
   }
 
   /** `undefined` ends it. */
-  swallow(hole: Hole | undefined): void {
-    this.#hole = hole;
+  setBlackHole(hole: BlackHoleTimes | undefined): void {
+    this.#blackHole = hole;
   }
 
   /** Packets that are held. */
@@ -84,85 +84,85 @@ export class Channel implements Exit {
     const held = this.#held ?? [];
     this.#held = undefined;
     this.#heldBytes = 0;
-    const { timeline } = this.#fabric;
-    for (const flight of held) {
-      flight.time = timeline.now;
-      timeline.schedule(flight);
+    const { scheduler } = this.#context;
+    for (const transit of held) {
+      transit.time = scheduler.now;
+      scheduler.schedule(transit);
     }
   }
 
   discard(): void {
-    const { timeline, trace } = this.#fabric;
-    const { now } = timeline;
-    const waiting: Flight[] = [];
+    const { scheduler, trace } = this.#context;
+    const { now } = scheduler;
+    const waiting: Transit[] = [];
     let lastAt = 0;
-    timeline.withdraw((happening) => {
-      if (!(happening instanceof Flight) || happening.lane !== this) return false;
-      if (happening.leftAt > now) waiting.push(happening);
-      else if (!happening.reordered) lastAt = Math.max(lastAt, happening.time);
-      return happening.leftAt > now;
+    scheduler.cancelMatching((event) => {
+      if (!(event instanceof Transit) || event.direction !== this) return false;
+      if (event.leftAt > now) waiting.push(event);
+      else if (!event.reordered) lastAt = Math.max(lastAt, event.time);
+      return event.leftAt > now;
     });
     this.#impairment.discardQueue(now, lastAt);
-    for (const flight of waiting.sort((one, other) => one.order - other.order)) {
-      flight.time = -1;
-      trace.settle(flight, "lost in a crash");
+    for (const transit of waiting.sort((one, other) => one.order - other.order)) {
+      transit.time = -1;
+      trace.setFate(transit, "lost in a crash");
     }
   }
 
   transmit(packet: Packet): void {
-    const { timeline, trace } = this.#fabric;
-    const { now } = timeline;
-    const flight = new Flight(packet, this, now, this.#order++);
-    trace.add(flight);
-    const obstacle = this.#obstacle(packet, now);
-    if (obstacle) {
-      trace.settle(flight, obstacle);
+    const { scheduler, trace } = this.#context;
+    const { now } = scheduler;
+    const transit = new Transit(packet, this, now, this.#order++);
+    trace.add(transit);
+    const reason = this.#reasonToDrop(packet, now);
+    if (reason) {
+      trace.setFate(transit, reason);
       return;
     }
     this.#impairment.pass(now, packetBytes(packet), verdict);
     if (verdict.fate !== "passed") {
-      trace.settle(flight, verdict.fate === "queue" ? "queue full" : "lost");
+      trace.setFate(transit, verdict.fate === "queue" ? "queue full" : "lost");
       return;
     }
     const { at, leftAt, duplicateAt, corruptBit, reordered } = verdict;
     if (corruptBit >= 0) {
-      flight.packet = corrupt(packet, corruptBit, this.settings.corruptPasses);
-      flight.corrupted = flight.packet !== packet;
-      trace.weigh(flight, copiedBytes(flight.packet));
+      transit.packet = corrupt(packet, corruptBit, this.settings.corruptPasses);
+      transit.corrupted = transit.packet !== packet;
+      trace.addCopiedBytes(transit, copiedBytes(transit.packet));
     }
-    flight.reordered = reordered;
-    flight.time = at;
-    flight.leftAt = leftAt;
-    if (this.#immediate) flight.happen();
-    else timeline.schedule(flight);
+    transit.reordered = reordered;
+    transit.time = at;
+    transit.leftAt = leftAt;
+    if (this.#immediate) transit.fire();
+    else scheduler.schedule(transit);
     if (duplicateAt < 0) return;
-    const second = new Flight(flight.packet, this, now, this.#order++);
-    second.corrupted = flight.corrupted;
+    const second = new Transit(transit.packet, this, now, this.#order++);
+    second.corrupted = transit.corrupted;
     second.duplicated = true;
     second.time = duplicateAt;
     second.leftAt = leftAt;
     trace.add(second);
-    timeline.schedule(second);
+    scheduler.schedule(second);
   }
 
-  land(flight: Flight): boolean {
-    if (!this.#held) return this.to.node.arrive(flight, this.to);
-    const bytes = packetBytes(flight.packet);
-    const { trace } = this.#fabric;
-    if (this.#held.length >= mostHeld || this.#heldBytes + bytes > mostHeldBytes) {
-      trace.settle(flight, "queue full");
+  arrive(transit: Transit): boolean {
+    if (!this.#held) return this.to.node.arrive(transit, this.to);
+    const bytes = packetBytes(transit.packet);
+    const { trace } = this.#context;
+    if (this.#held.length >= maxHeldPackets || this.#heldBytes + bytes > maxHeldBytes) {
+      trace.setFate(transit, "queue full");
       return false;
     }
-    this.#held.push(flight);
+    this.#held.push(transit);
     this.#heldBytes += bytes;
-    flight.held = true;
-    trace.settle(flight, "held");
+    transit.held = true;
+    trace.setFate(transit, "held");
     return false;
   }
 
-  #obstacle(packet: Packet, now: number): Fate | undefined {
-    if (this.isCut || this.#fabric.parted(packet, this.to.node)) return "cut";
-    if (this.#hole && inHole(this.#hole, now)) return "black hole";
+  #reasonToDrop(packet: Packet, now: number): Fate | undefined {
+    if (this.isCut || this.#context.isPartitioned(packet, this.to.node)) return "cut";
+    if (this.#blackHole && isInBlackHole(this.#blackHole, now)) return "black hole";
     const { dropFragments, dropIcmp } = this.settings.firewall;
     if (dropFragments && isFragment(packet)) return "dropped by a firewall";
     if (dropIcmp && packet.content.protocol === "icmp") return "dropped by a firewall";
@@ -179,23 +179,23 @@ export class Channel implements Exit {
       return rule(packet);
     } catch (error) {
       this.rules.delete(rule);
-      const happen = (): never => {
+      const fire = (): never => {
         throw error;
       };
-      this.#fabric.timeline.schedule({ time: now, rank: this.rank, order: this.#order++, happen });
+      this.#context.scheduler.schedule({ time: now, rank: this.rank, order: this.#order++, fire });
       return true;
     }
   }
 }
 
 /** A time during which a link swallows everything, over and over; whole nanoseconds. */
-export interface Hole {
+export interface BlackHoleTimes {
   readonly first: number;
   readonly on: number;
   readonly off: number;
 }
 
-function inHole({ first, on, off }: Hole, now: number): boolean {
+function isInBlackHole({ first, on, off }: BlackHoleTimes, now: number): boolean {
   if (now < first) return false;
   return on === Infinity || (now - first) % (on + off) < on;
 }

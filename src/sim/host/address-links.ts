@@ -1,21 +1,21 @@
 import { type HostAddress, bytesOf, isWithin } from "../node/addresses.js";
-import type { Fabric } from "../node/fabric.js";
+import type { NetworkContext } from "../node/context.js";
 import type { Interface, Node } from "../node/node.js";
 
 /**
  * Which address of a host belongs to which of its links: the one behind which most neighbours are in the same network;
  * of equal ones the second link for the second address of a family, and so on.
  */
-export class Segments {
-  readonly #fabric: Fabric;
+export class AddressLinks {
+  readonly #context: NetworkContext;
   readonly #interfaces: readonly Interface[];
   readonly #addresses: readonly HostAddress[];
   readonly #known = new Map<HostAddress, Interface>();
   #generation = -1;
 
   /** @param interfaces of the host, the loopback interface first. */
-  constructor(fabric: Fabric, interfaces: readonly Interface[], addresses: readonly HostAddress[]) {
-    this.#fabric = fabric;
+  constructor(context: NetworkContext, interfaces: readonly Interface[], addresses: readonly HostAddress[]) {
+    this.#context = context;
     this.#interfaces = interfaces;
     this.#addresses = addresses;
   }
@@ -23,8 +23,8 @@ export class Segments {
   /** The link of an address of this host; `undefined` where there are no links. */
   of(address: HostAddress): Interface | undefined {
     if (this.#interfaces.length <= 2) return this.#interfaces[1];
-    if (this.#generation !== this.#fabric.generation) this.#known.clear();
-    this.#generation = this.#fabric.generation;
+    if (this.#generation !== this.#context.generation) this.#known.clear();
+    this.#generation = this.#context.generation;
     let found = this.#known.get(address);
     if (!found) {
       found = this.#search(address);

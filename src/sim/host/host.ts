@@ -6,14 +6,14 @@ import { OSError } from "../../core/errors/errors.js";
 import { openSocket } from "../../core/socket/open.js";
 import type { Socket } from "../../core/socket/socket.js";
 import type { Totals } from "../../core/ledger/ledger.js";
-import type { SimDriver } from "../host/driver.js";
-import { Ip } from "../host/ip.js";
-import { simStack } from "../host/stack.js";
-import type { Flight } from "../link/flight.js";
+import type { SimDriver } from "./driver.js";
+import { Ip } from "./ip.js";
+import { simStack } from "./stack.js";
+import type { Transit } from "../link/transit.js";
 import type { VirtualTime } from "../time/virtual-time.js";
-import type { HostAddress } from "./addresses.js";
-import type { Fabric } from "./fabric.js";
-import type { Exit, Interface, Node } from "./node.js";
+import type { HostAddress } from "../node/addresses.js";
+import type { NetworkContext } from "../node/context.js";
+import type { OutgoingLink, Interface, Node } from "../node/node.js";
 
 /** A host of a simulated network. Its sockets are the ones of `datagram`, on a network in memory. */
 export class Host implements Node {
@@ -29,7 +29,7 @@ export class Host implements Node {
 
   /** Made by `network.host()`. */
   constructor(
-    fabric: Fabric,
+    context: NetworkContext,
     time: VirtualTime,
     name: string,
     addresses: readonly HostAddress[],
@@ -37,10 +37,10 @@ export class Host implements Node {
   ) {
     this.name = name;
     this.addresses = addresses.map(({ host }) => host);
-    const random = fabric.random(`host ${name}`);
-    this.#ip = new Ip(fabric, this, addresses, random);
+    const random = context.randomStream(`host ${name}`);
+    this.#ip = new Ip(context, this, addresses, random);
     this.#stack = simStack({
-      fabric,
+      context,
       time,
       ip: this.#ip,
       random,
@@ -111,7 +111,7 @@ export class Host implements Node {
     );
   }
 
-  attach(out: Exit): Interface {
+  attach(out: OutgoingLink): Interface {
     return this.#ip.attach(out);
   }
 
@@ -119,8 +119,8 @@ export class Host implements Node {
     return this.#ip.interfaces;
   }
 
-  arrive(flight: Flight, at: Interface): boolean {
-    return this.#ip.arrive(flight, at);
+  arrive(transit: Transit, at: Interface): boolean {
+    return this.#ip.arrive(transit, at);
   }
 
   #up(): Stack {

@@ -1,28 +1,28 @@
-import type { Fabric } from "./fabric.js";
+import type { NetworkContext } from "./context.js";
 import type { Interface, Node } from "./node.js";
 
 /** Destinations that one node remembers; past that many it starts anew. */
-const mostKnown = 16_384;
+const maxKnown = 16_384;
 
 /**
  * The way from one node to others, by the fewest links, and of these the one that was made first. Hosts pass nothing on.
  * Links that are cut count as if they were there: routes are static.
  */
-export class Routes {
-  readonly #fabric: Fabric;
+export class ShortestPaths {
+  readonly #context: NetworkContext;
   readonly #from: Node;
   #known = new Map<Node, Interface | null>();
   #generation = -1;
 
-  constructor(fabric: Fabric, from: Node) {
-    this.#fabric = fabric;
+  constructor(context: NetworkContext, from: Node) {
+    this.#context = context;
     this.#from = from;
   }
 
   /** The interface that leads to a node; `undefined` where none does. */
   to(node: Node): Interface | undefined {
-    const { generation } = this.#fabric;
-    if (generation !== this.#generation || this.#known.size >= mostKnown) {
+    const { generation } = this.#context;
+    if (generation !== this.#generation || this.#known.size >= maxKnown) {
       this.#known.clear();
       this.#generation = generation;
     }
@@ -36,7 +36,7 @@ export class Routes {
 
   /** The interface that leads to the nearest router. */
   toRouter(): Interface | undefined {
-    this.#generation = this.#fabric.generation;
+    this.#generation = this.#context.generation;
     return this.#walk((at, first) => (at.kind === "router" && at !== this.#from ? first : undefined));
   }
 

@@ -1,12 +1,12 @@
 import type { Packet } from "../packet/packet.js";
 import type { Random } from "../random.js";
-import type { RevocableTimeline } from "../time/timeline.js";
+import type { CancellableScheduler } from "../time/event.js";
 import type { Trace } from "../trace/trace.js";
 import type { Node } from "./node.js";
 
 /** What all parts of one network share. */
-export interface Fabric {
-  readonly timeline: RevocableTimeline;
+export interface NetworkContext {
+  readonly scheduler: CancellableScheduler;
   readonly trace: Trace;
   /** Changes whenever a node, a link or an address is added: what is known of routes is void then. */
   readonly generation: number;
@@ -19,11 +19,11 @@ export interface Fabric {
   /** Gives a node one more address. @throws `RangeError` where another has it. */
   claim(address: string, node: Node): void;
   /** A rank on the timeline that nobody else has. */
-  rank(): number;
+  nextRank(): number;
   /** The number of the next packet. */
-  number(): number;
+  nextPacketNumber(): number;
   /** A stream of random numbers of that name. */
-  random(name: string): Random;
+  randomStream(name: string): Random;
   /** Whether the network is partitioned between the source of a packet and its destination, or `next` of one to everybody. */
-  parted(packet: Packet, next: Node): boolean;
+  isPartitioned(packet: Packet, next: Node): boolean;
 }
