@@ -17,7 +17,7 @@ const calls: readonly (readonly [
 
 for (const [ip, family] of families) {
   // semantics: address-forms
-  contract(`calls take an Address, a pair and { address, port } over ${ip}`, async ({ bound }) => {
+  contract(`calls accept an Address, a pair and { address, port } over ${ip}`, async ({ bound }) => {
     const [sender, receiver] = [await bound(family), await bound(family)];
     const { host, port } = receiver.getsockname();
     await sender.sendto("Address", new Address(host, port));
@@ -30,7 +30,7 @@ for (const [ip, family] of families) {
   });
 
   // semantics: address-out
-  contract(`what comes out over ${ip} is a frozen Address`, async ({ bound }) => {
+  contract(`a returned address over ${ip} is a frozen Address`, async ({ bound }) => {
     const [sender, receiver] = [await bound(family), await bound(family)];
     await sender.sendto("hello", receiver.getsockname());
     const [, source] = await receiver.recvfrom(64, soon);
@@ -48,7 +48,7 @@ for (const [ip, family] of families) {
 }
 
 // semantics: address-out
-contract("IPv6 addresses may be written in any way, and come out in one", async ({ bound }) => {
+contract("IPv6 addresses may be written in any form, and are returned in one form", async ({ bound }) => {
   const [sender, receiver] = [await bound(AF_INET6), await bound(AF_INET6)];
   await sender.sendto("hello", ["0:0:0:0:0:0:0:1", receiver.getsockname().port]);
   const [, source] = await receiver.recvfrom(64, soon);
@@ -68,22 +68,25 @@ for (const [name, call] of calls) {
   });
 
   // semantics: bad-address
-  contract(`${name} refuses what is not an address with a TypeError`, async ({ localhost, socket }) => {
-    const s = socket();
-    const host = localhost();
-    const wrong = [
-      ["x", 9000, undefined, true, [], [host], [host, 9000, 0], [9000, host], {}, { host, port: 9000 }],
-      [[host, "9000"], [host, null], [null, 9000], { address: host }, { address: host, port: "9000" }],
-    ].flat();
-    // connect(null) dissolves, and sendMany's second argument may be left out.
-    for (const address of wrong.filter((each) => each !== undefined || !name.startsWith("sendMany"))) {
-      await expect(call(s, address as never), JSON.stringify(address)).rejects.toMatchObject({
-        name: "TypeError",
-        code: "ERR_INVALID_ARG_TYPE",
-      });
-    }
-    expect(s.getsockname().port).toBe(0);
-  });
+  contract(
+    `${name} refuses a value that is not an address with a TypeError`,
+    async ({ localhost, socket }) => {
+      const s = socket();
+      const host = localhost();
+      const wrong = [
+        ["x", 9000, undefined, true, [], [host], [host, 9000, 0], [9000, host], {}, { host, port: 9000 }],
+        [[host, "9000"], [host, null], [null, 9000], { address: host }, { address: host, port: "9000" }],
+      ].flat();
+      // connect(null) dissolves, and sendMany's second argument may be left out.
+      for (const address of wrong.filter((each) => each !== undefined || !name.startsWith("sendMany"))) {
+        await expect(call(s, address as never), JSON.stringify(address)).rejects.toMatchObject({
+          name: "TypeError",
+          code: "ERR_INVALID_ARG_TYPE",
+        });
+      }
+      expect(s.getsockname().port).toBe(0);
+    },
+  );
 
   // semantics: other-family
   contract(
@@ -102,7 +105,7 @@ for (const [name, call] of calls) {
   );
 
   // semantics: bad-address
-  contract(`${name} refuses what can be no host with ERR_OUT_OF_RANGE`, async ({ socket }) => {
+  contract(`${name} refuses text that cannot be a host with ERR_OUT_OF_RANGE`, async ({ socket }) => {
     const s = socket();
     for (const host of ["two words", "nul\0", "127.0.0.1/8", "[::1]", "x".repeat(254), "%lo"]) {
       await expect(call(s, [host, 9000]), host).rejects.toMatchObject({
@@ -132,7 +135,7 @@ contract("sendto null is refused with a TypeError, connected or not", async ({ b
 });
 
 // semantics: scope-unknown
-contract("a scope that is no interface here is ENODEV, never ignored", async ({ socket }) => {
+contract("a scope that is not an interface of this host is ENODEV, never ignored", async ({ socket }) => {
   for (const call of [
     (s: Socket) => s.bind(["::1%nosuch", 0]),
     (s: Socket) => s.sendto("x", ["::1%nosuch", 9]),

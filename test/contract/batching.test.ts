@@ -1,14 +1,14 @@
-/** What the batches of a driver save: system calls, as `stats()` counts them. */
+/** Batches of a driver save system calls, which `stats()` counts. */
 
 import type { Socket } from "datagram";
 import { expect } from "vitest";
 
 import { contract, soon } from "./world.js";
 
-/** System calls that a burst may take: more than it does, and far fewer than datagrams. */
+/** System calls that a burst may take: more than it takes, and far fewer than its datagrams. */
 const few = 4;
 const burst = 1024;
-/** Datagrams for which any receive buffer has room. */
+/** A number of datagrams that fits any receive buffer. */
 const unread = 400;
 
 // semantics: send-system-calls
@@ -61,7 +61,7 @@ for (const [call, read] of [
     `400 datagrams sent at once are read in far fewer system calls, by ${call}`,
     async ({ bound }) => {
       const [sender, receiver] = [await bound(), await bound()];
-      // Where they travel as runs, a few calls are enough; else each takes several datagrams.
+      // If datagrams arrive as merged runs, a few calls are enough. Otherwise each call reads several datagrams.
       const merged = [sender.capabilities.segmentation, receiver.capabilities.coalescing];
       const most = merged.every(({ available }) => available) ? few : unread / 8;
       await sender.sendMany(equal(unread), receiver.getsockname());
@@ -77,7 +77,7 @@ for (const [call, read] of [
 
 // semantics: send-system-calls
 contract(
-  "a driver that makes one system call a datagram counts none of them: undefined, not 0",
+  "a driver that makes one system call for each datagram does not count them: undefined, not 0",
   async ({ bound }) => {
     const s = await bound();
     await s.sendto("x", s.getsockname());

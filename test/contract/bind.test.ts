@@ -7,14 +7,17 @@ for (const [ip, family] of families) {
   const any = family === AF_INET ? "0.0.0.0" : "::";
 
   // semantics: name-before-bind
-  contract(`getsockname() of an unbound socket is every interface at port 0 over ${ip}`, ({ socket }) => {
-    const { host, port, family: of } = socket(family).getsockname();
-    expect([host, port, of]).toEqual([any, 0, family]);
-  });
+  contract(
+    `getsockname() of an unbound socket is the address of every interface, with port 0, over ${ip}`,
+    ({ socket }) => {
+      const { host, port, family: of } = socket(family).getsockname();
+      expect([host, port, of]).toEqual([any, 0, family]);
+    },
+  );
 
   // semantics: first-send-binds
   contract(
-    `the first sendto over ${ip} binds an ephemeral port, which then stays`,
+    `the first sendto over ${ip} binds an ephemeral port, which the socket keeps`,
     async ({ bound, socket }) => {
       const [receiver, sender] = [await bound(family), socket(family)];
       await sender.sendto("1", receiver.getsockname());
@@ -31,7 +34,7 @@ for (const [ip, family] of families) {
   );
 
   // semantics: bind-port-zero
-  contract(`bind to port 0 over ${ip} chooses a free one`, async ({ bound, localhost }) => {
+  contract(`bind to port 0 over ${ip} chooses a free port`, async ({ bound, localhost }) => {
     const [one, other] = [(await bound(family)).getsockname(), (await bound(family)).getsockname()];
     expect([one.host, other.host]).toEqual([localhost(family), localhost(family)]);
     expect(Math.min(one.port, other.port)).toBeGreaterThan(0);
@@ -49,23 +52,29 @@ for (const [ip, family] of families) {
   });
 
   // semantics: port-taken
-  contract(`bind to a taken port over ${ip} is EADDRINUSE, naming the address`, async ({ bound, socket }) => {
-    const { host, port } = (await bound(family)).getsockname();
-    const error = await failure(socket(family).bind([host, port]));
-    expect(error).toMatchObject({ code: "EADDRINUSE", syscall: "bind", address: host, port });
-    expect(error.message).toContain(host);
-    expect(error.message).toContain(String(port));
-    expect(error.message).toContain("SO_REUSEPORT");
-    expect(error.message).toContain("SO_REUSEADDR lets several sockets receive one group");
-  });
+  contract(
+    `bind to a used port over ${ip} is EADDRINUSE, and the error names the address`,
+    async ({ bound, socket }) => {
+      const { host, port } = (await bound(family)).getsockname();
+      const error = await failure(socket(family).bind([host, port]));
+      expect(error).toMatchObject({ code: "EADDRINUSE", syscall: "bind", address: host, port });
+      expect(error.message).toContain(host);
+      expect(error.message).toContain(String(port));
+      expect(error.message).toContain("SO_REUSEPORT");
+      expect(error.message).toContain("SO_REUSEADDR lets several sockets receive one group");
+    },
+  );
 
   // semantics: address-elsewhere
-  contract(`bind to an address that is not here over ${ip} is EADDRNOTAVAIL, naming it`, async (world) => {
-    const address = world.elsewhere(family);
-    const error = await failure(world.socket(family).bind([address, 9000]));
-    expect(error).toMatchObject({ code: "EADDRNOTAVAIL", syscall: "bind", address, port: 9000 });
-    expect(error.message).toContain(address);
-  });
+  contract(
+    `bind to an address that this host does not have, over ${ip}, is EADDRNOTAVAIL, and the error names it`,
+    async (world) => {
+      const address = world.elsewhere(family);
+      const error = await failure(world.socket(family).bind([address, 9000]));
+      expect(error).toMatchObject({ code: "EADDRNOTAVAIL", syscall: "bind", address, port: 9000 });
+      expect(error.message).toContain(address);
+    },
+  );
 }
 
 // semantics: receive-before-bind

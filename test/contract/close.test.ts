@@ -37,7 +37,7 @@ for (const [name, call] of calls) {
 }
 
 // semantics: closed
-contract("close() twice is fine, and closed tells of it", async ({ bound, socket }) => {
+contract("close() twice does no harm, and closed is true", async ({ bound, socket }) => {
   for (const opened of [await bound(), socket()]) {
     expect(opened.closed).toBe(false);
     const closing = [opened.close(), opened.close()];
@@ -48,7 +48,7 @@ contract("close() twice is fine, and closed tells of it", async ({ bound, socket
 });
 
 // semantics: close-receives
-contract("close() while receives wait: each rejects with ECANCELED", async ({ bound, socket }) => {
+contract("close() while receive calls wait: each rejects with ECANCELED", async ({ bound, socket }) => {
   for (const receiver of [await bound(), socket()]) {
     const waits = [receiver.recvfrom(64), receiver.recv(64), receiver.recvmsg(), receiver.recvMany(4)];
     const errors = Promise.all(waits.map((wait) => failure(wait)));
@@ -65,18 +65,21 @@ contract("close() while receives wait: each rejects with ECANCELED", async ({ bo
 });
 
 // semantics: close-receives
-contract("close() while receives wait with a time or a signal: ECANCELED too, once", async ({ bound }) => {
-  const receiver = await bound();
-  const abort = new AbortController();
-  const waits = [receiver.recv(64, { timeoutMs: 0 }), receiver.recv(64, soon), receiver.recv(64, abort)];
-  const errors = Promise.all(waits.map((wait) => failure(wait)));
-  await receiver.close();
-  abort.abort();
-  expect((await errors).map(({ code }) => code)).toEqual(["ECANCELED", "ECANCELED", "ECANCELED"]);
-});
+contract(
+  "close() while receive calls wait with a timeout or a signal: each rejects with ECANCELED, once",
+  async ({ bound }) => {
+    const receiver = await bound();
+    const abort = new AbortController();
+    const waits = [receiver.recv(64, { timeoutMs: 0 }), receiver.recv(64, soon), receiver.recv(64, abort)];
+    const errors = Promise.all(waits.map((wait) => failure(wait)));
+    await receiver.close();
+    abort.abort();
+    expect((await errors).map(({ code }) => code)).toEqual(["ECANCELED", "ECANCELED", "ECANCELED"]);
+  },
+);
 
 // semantics: close-anywhere
-contract("close() in the middle of a bind: the bind is done, or ECANCELED", async ({ localhost, socket }) => {
+contract("close() during a bind: the bind succeeds, or is ECANCELED", async ({ localhost, socket }) => {
   const opened = socket();
   const binding = opened.bind([localhost(), 0]).then(
     () => "bound",
@@ -88,27 +91,24 @@ contract("close() in the middle of a bind: the bind is done, or ECANCELED", asyn
 });
 
 // semantics: close-anywhere
-contract(
-  "close() in the middle of a bind, a connect or a send that waits for a name is ECANCELED",
-  async (world) => {
-    const calls = [
-      (s: Socket) => s.bind(["localhost", 0]),
-      (s: Socket) => s.connect(["localhost", 9000]),
-      (s: Socket) => s.sendto("x", ["localhost", 9000]),
-      (s: Socket) => s.sendMany(["x"], ["localhost", 9000]),
-    ];
-    for (const call of calls) {
-      const opened = world.socket();
-      const pending = failure(call(opened));
-      await opened.close();
-      await expect(pending).resolves.toMatchObject({ code: "ECANCELED" });
-    }
-  },
-);
+contract("close() cancels a bind, a connect or a send that waits for a name: ECANCELED", async (world) => {
+  const calls = [
+    (s: Socket) => s.bind(["localhost", 0]),
+    (s: Socket) => s.connect(["localhost", 9000]),
+    (s: Socket) => s.sendto("x", ["localhost", 9000]),
+    (s: Socket) => s.sendMany(["x"], ["localhost", 9000]),
+  ];
+  for (const call of calls) {
+    const opened = world.socket();
+    const pending = failure(call(opened));
+    await opened.close();
+    await expect(pending).resolves.toMatchObject({ code: "ECANCELED" });
+  }
+});
 
 // semantics: close-sends
 contract(
-  "close() in the middle of a batch: what is queued goes out, what waits for a name does not",
+  "close() during a batch: queued datagrams are sent, and those that wait for a name are not",
   async (world) => {
     const [sender, receiver] = [world.socket(), await world.bound()];
     const to = receiver.getsockname();
@@ -124,10 +124,10 @@ contract(
 );
 
 // semantics: close-anywhere
-contract("close() from inside a receive, a tap or an event harms nobody", async ({ bound }) => {
+contract("close() may be called from inside a receive call, a tap or an event", async ({ bound }) => {
   const sender = await bound();
   const closers = [
-    // A tap runs as the datagrams are read, before any call has one; an event comes when the calls have theirs.
+    // A tap runs while datagrams are read, before any call has its datagram. An event comes after the calls have theirs.
     { close: (s: Socket) => s.tap(() => void s.close()), others: "rejected" },
     { close: (s: Socket) => s.once("truncated", () => void s.close()), others: "fulfilled" },
   ];
@@ -147,7 +147,7 @@ contract("close() from inside a receive, a tap or an event harms nobody", async 
 });
 
 // semantics: close-anywhere
-contract("close() from inside an abort listener harms nobody", async ({ bound }) => {
+contract("close() may be called from inside an abort listener", async ({ bound }) => {
   const receiver = await bound();
   const abort = new AbortController();
   abort.signal.addEventListener("abort", () => void receiver.close());
@@ -160,7 +160,7 @@ contract("close() from inside an abort listener harms nobody", async ({ bound })
 
 // semantics: closed
 contract(
-  "after close() the ledger can still be read, and the modes still be set",
+  "after close() the ledger can still be read, and timeout and blocking can still be set",
   async ({ bound, socket }) => {
     const [sender, receiver] = [socket(), await bound()];
     await sender.sendto("hello", receiver.getsockname());
@@ -216,7 +216,7 @@ contract("close() from inside a getter of an argument: the call is EBADF", async
 });
 
 // semantics: close-anywhere
-contract("close() while calls by name wait behind one another: each is ECANCELED", async ({ socket }) => {
+contract("close() while calls with names wait for each other: each is ECANCELED", async ({ socket }) => {
   const s = socket();
   const calls = [s.connect(["localhost", 9]), s.connect(["localhost", 10]), s.bind(["localhost", 0])].map(
     failure,

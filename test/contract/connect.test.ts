@@ -16,16 +16,19 @@ import { contract, event, failure, families, numbered, soon, texts, turn } from 
 
 for (const [ip, family] of families) {
   // semantics: connect
-  contract(`connect over ${ip}: send goes to the peer, getpeername names it`, async ({ bound, socket }) => {
-    const [client, server] = [socket(family), await bound(family)];
-    await client.connect(server.getsockname());
-    expect(client.getpeername().equals(server.getsockname())).toBe(true);
-    await expect(client.send("hello")).resolves.toBe(5);
-    const [data, source] = await server.recvfrom(64, soon);
-    expect(data.toString()).toBe("hello");
-    expect(source.equals(client.getsockname())).toBe(true);
-    expect(source.host).toBe(server.getsockname().host);
-  });
+  contract(
+    `connect over ${ip}: send goes to the peer, and getpeername returns it`,
+    async ({ bound, socket }) => {
+      const [client, server] = [socket(family), await bound(family)];
+      await client.connect(server.getsockname());
+      expect(client.getpeername().equals(server.getsockname())).toBe(true);
+      await expect(client.send("hello")).resolves.toBe(5);
+      const [data, source] = await server.recvfrom(64, soon);
+      expect(data.toString()).toBe("hello");
+      expect(source.equals(client.getsockname())).toBe(true);
+      expect(source.host).toBe(server.getsockname().host);
+    },
+  );
 
   // semantics: connect-filter
   contract(`other senders' datagrams do not arrive at a connected socket over ${ip}`, async ({ bound }) => {
@@ -38,24 +41,27 @@ for (const [ip, family] of families) {
   });
 
   // semantics: dissolve
-  contract(`connect(null) over ${ip} keeps the address and receives from all again`, async ({ bound }) => {
-    const [client, server, other] = [await bound(family), await bound(family), await bound(family)];
-    const address = `${client.getsockname()}`;
-    await client.connect(server.getsockname());
-    await client.connect(null);
-    expect(`${client.getsockname()}`).toBe(address);
-    await server.sendto("one", client.getsockname());
-    await other.sendto("other", client.getsockname());
-    expect(await texts(client, 2)).toEqual(["one", "other"]);
-    await client.sendto("hello", other.getsockname());
-    const [, source] = await other.recvfrom(64, soon);
-    expect(`${source}`).toBe(address);
-  });
+  contract(
+    `connect(null) over ${ip} keeps the address and receives from all hosts again`,
+    async ({ bound }) => {
+      const [client, server, other] = [await bound(family), await bound(family), await bound(family)];
+      const address = `${client.getsockname()}`;
+      await client.connect(server.getsockname());
+      await client.connect(null);
+      expect(`${client.getsockname()}`).toBe(address);
+      await server.sendto("one", client.getsockname());
+      await other.sendto("other", client.getsockname());
+      expect(await texts(client, 2)).toEqual(["one", "other"]);
+      await client.sendto("hello", other.getsockname());
+      const [, source] = await other.recvfrom(64, soon);
+      expect(`${source}`).toBe(address);
+    },
+  );
 }
 
 // semantics: connect-unbound
 contract(
-  "connect gives an unbound socket a port, and connect(null) leaves it",
+  "connect binds an unbound socket to a port, and connect(null) keeps it",
   async ({ bound, localhost, socket }) => {
     const [client, server] = [socket(), await bound()];
     await client.connect(server.getsockname());
@@ -99,7 +105,7 @@ contract(
 );
 
 // semantics: reconnect
-contract("connecting again moves to the new peer and keeps the port", async ({ bound }) => {
+contract("connect again changes the peer and keeps the port", async ({ bound }) => {
   const [client, one, other] = [await bound(), await bound(), await bound()];
   const { port } = client.getsockname();
   await client.connect(one.getsockname());
@@ -115,7 +121,7 @@ contract("connecting again moves to the new peer and keeps the port", async ({ b
 });
 
 // semantics: reconnect
-contract("connecting to the same peer again changes nothing", async ({ bound }) => {
+contract("connect to the same peer again changes nothing", async ({ bound }) => {
   const [client, server] = [await bound(), await bound()];
   for (let count = 0; count < 3; count++) await client.connect(server.getsockname());
   await client.send("hello");
@@ -123,7 +129,7 @@ contract("connecting to the same peer again changes nothing", async ({ bound }) 
 });
 
 // semantics: connected-sendto
-contract("sendto the peer itself is allowed while connected", async ({ bound }) => {
+contract("sendto to the peer is allowed while connected", async ({ bound }) => {
   const [client, server] = [await bound(), await bound()];
   await client.connect(server.getsockname());
   await client.sendto("hello", server.getsockname());
@@ -132,7 +138,7 @@ contract("sendto the peer itself is allowed while connected", async ({ bound }) 
 
 // semantics: connected-sendto
 contract(
-  "sendto elsewhere is allowed while connected",
+  "sendto to another address is allowed while connected",
   async ({ bound }) => {
     const [client, server, other] = [await bound(), await bound(), await bound()];
     await client.connect(server.getsockname());
@@ -146,7 +152,7 @@ contract(
 
 // semantics: connected-sendto
 contract(
-  "where sendto elsewhere is not to be had while connected, it is ENOTSUP that names the driver which has it",
+  "without the feature, sendto to another address while connected is ENOTSUP, and the error names a driver that can",
   async ({ bound }) => {
     const [client, server, other] = [await bound(), await bound(), await bound()];
     await client.connect(server.getsockname());
@@ -208,7 +214,7 @@ contract("two sockets that are connected to each other talk with send and recv a
 });
 
 // semantics: connect-waiting
-contract("a receive call that waits goes on waiting while the peer changes", async ({ bound, socket }) => {
+contract("a waiting receive call goes on waiting while the peer changes", async ({ bound, socket }) => {
   const [one, other, client] = [await bound(), await bound(), socket()];
   await client.connect(one.getsockname());
   const waiting = client.recv(64, soon);
@@ -218,7 +224,7 @@ contract("a receive call that waits goes on waiting while the peer changes", asy
 });
 
 // semantics: dissolve
-contract("options outlive connect(null)", async ({ bound, socket }) => {
+contract("options stay set after connect(null)", async ({ bound, socket }) => {
   const [server, client] = [await bound(), socket()];
   client.setsockopt(IPPROTO_IP, IP_TTL, 33);
   client.setsockopt(SOL_SOCKET, SO_BROADCAST, true);
@@ -230,7 +236,7 @@ contract("options outlive connect(null)", async ({ bound, socket }) => {
 
 // semantics: connect-any
 contract(
-  "getpeername names the address that the kernel chose for 0.0.0.0",
+  "getpeername returns the address that the kernel chose for 0.0.0.0",
   async ({ bound, localhost, socket }) => {
     const [server, client] = [await bound(), socket()];
     await client.connect(["", server.getsockname().port]);
@@ -254,7 +260,7 @@ for (const [given, family, told] of [
   ["::ffff:0.0.0.0", AF_INET6, "::ffff:127.0.0.1"],
 ] as const) {
   // semantics: connect-any
-  contract(`the peer of connect to "${given}" is the one that the kernel names`, async (world) => {
+  contract(`after connect to "${given}", the peer is the address that the kernel reports`, async (world) => {
     const [{ port }, s] = [await world.nobody(), world.socket(family)];
     await s.connect([given, port]);
     const peer = s.getpeername();
@@ -272,7 +278,7 @@ for (const [given, family, told] of [
 
 // semantics: connect-any
 contract(
-  "what ICMP said of a peer that was given as every interface is in the error, and in the event",
+  "an ICMP error about a peer that was given as every interface is in the error and in the event",
   async ({ nobody, socket }) => {
     const [{ port }, s] = [await nobody(), socket()];
     await s.connect(["0.0.0.0", port]);
@@ -286,7 +292,7 @@ contract(
 );
 
 // semantics: connect-waiting
-contract("a receive call that waits on an IPv6 socket goes on waiting after connect(null)", async (world) => {
+contract("a waiting receive call of an IPv6 socket goes on waiting after connect(null)", async (world) => {
   const [peer, other, s] = [await world.bound(AF_INET6), await world.bound(AF_INET6), world.socket(AF_INET6)];
   await s.connect(peer.getsockname());
   const waiting = s.recv(64, soon);
@@ -298,7 +304,7 @@ contract("a receive call that waits on an IPv6 socket goes on waiting after conn
 
 // semantics: dissolve
 contract(
-  "after connect(null) an IPv6 socket is connected and dissolved again, with its options",
+  "after connect(null) an IPv6 socket can be connected and dissolved again, and keeps its options",
   async (world) => {
     const [one, other, s] = [
       await world.bound(AF_INET6),
@@ -323,20 +329,23 @@ contract(
 );
 
 // semantics: close-counted
-contract("what came before connect(null) and was never read is counted at close", async ({ bound }) => {
-  const [s, peer] = [await bound(AF_INET6), await bound(AF_INET6)];
-  await s.connect(peer.getsockname());
-  await peer.sendMany(numbered(10), s.getsockname());
-  await turn(s);
-  await s.connect(null);
-  expect(await texts(s, 1)).toEqual(["0"]);
-  await s.close();
-  expect(s.stats().droppedQueue).toBe(9);
-});
+contract(
+  "datagrams that came before connect(null) and were never read are counted at close",
+  async ({ bound }) => {
+    const [s, peer] = [await bound(AF_INET6), await bound(AF_INET6)];
+    await s.connect(peer.getsockname());
+    await peer.sendMany(numbered(10), s.getsockname());
+    await turn(s);
+    await s.connect(null);
+    expect(await texts(s, 1)).toEqual(["0"]);
+    await s.close();
+    expect(s.stats().droppedQueue).toBe(9);
+  },
+);
 
 // semantics: dissolve-drops
 contract(
-  "what the kernel dropped before connect(null) is still counted, and what it drops later is added",
+  "drops of the kernel before connect(null) stay counted, and later drops are added",
   async ({ bound }) => {
     const [s, peer] = [await bound(AF_INET6, { receiveBuffer: 65_536 }), await bound(AF_INET6)];
     const flood = async (): Promise<number> => {
@@ -358,10 +367,10 @@ contract(
 
 // semantics: dissolve-warning
 contract(
-  "an IPv6 socket that still hears its former peer alone after connect(null) warns, and says why",
+  "an IPv6 socket that still receives only from its former peer after connect(null) warns, and says why",
   async ({ bound, localhost }) => {
     const [s, peer] = [await bound(AF_INET6), await bound(AF_INET6)];
-    // A group that was joined by the number of its option cannot be joined again for the program.
+    // The package cannot repeat the join of a group that was joined with the number of its option.
     const request = Buffer.alloc(20);
     const [, high = "", low = ""] = /::(.+):(.+)/.exec(freshGroup(s)) ?? [];
     request.writeUInt16BE(0xff01, 0);

@@ -6,7 +6,7 @@ import { contract } from "./world.js";
 const open = (fd: unknown): void => void socket(AF_INET, SOCK_DGRAM, { fd: fd as number }).close();
 
 // semantics: bad-descriptor
-contract("a descriptor that is no number that one can have is refused", () => {
+contract("a number that cannot be a descriptor is refused", () => {
   for (const fd of [-1, 1.5, NaN, 2 ** 31])
     expect(() => open(fd)).toThrow(expect.objectContaining({ code: "ERR_OUT_OF_RANGE" }));
   for (const fd of ["3", null, {}])
@@ -15,7 +15,7 @@ contract("a descriptor that is no number that one can have is refused", () => {
 
 // semantics: bad-descriptor
 contract(
-  "a descriptor that is not open is EBADF that names it",
+  "a descriptor that is not open is EBADF, and the error names it",
   () => {
     const told = { name: "OSError", code: "EBADF", syscall: "socket" };
     expect(() => open(1_000_000)).toThrow(expect.objectContaining(told));
@@ -26,7 +26,7 @@ contract(
 
 // semantics: adopted-descriptor
 contract(
-  "without the feature, a descriptor is ENOTSUP that names the driver which adopts it",
+  "without the feature, a descriptor is ENOTSUP, and the error names a driver that adopts it",
   () => {
     const told = { name: "OSError", code: "ENOTSUP", syscall: "socket" };
     expect(() => open(3)).toThrow(expect.objectContaining(told));

@@ -20,7 +20,7 @@ import { expect } from "vitest";
 import { freshGroup } from "./groups.js";
 import { contract, failure, mapped, soon, texts } from "./world.js";
 
-/** The error of what is for IPv4, on a socket with `IPV6_V6ONLY`. */
+/** The error of an IPv4 operation on a socket with `IPV6_V6ONLY`. */
 const refusedByV6Only = expect.objectContaining({
   code: "ENOPROTOOPT",
   message: expect.stringContaining("IPV6_V6ONLY") as string,
@@ -28,7 +28,7 @@ const refusedByV6Only = expect.objectContaining({
 
 for (const spelling of ["its own spelling", "the spelling ::ffff:"] as const) {
   // semantics: group-mapped
-  contract(`an IPv6 socket joins, hears and leaves an IPv4 group in ${spelling}`, async (world) => {
+  contract(`an IPv6 socket joins, receives and leaves an IPv4 group in ${spelling}`, async (world) => {
     const { loopback } = world;
     const [receiver, sender] = [world.socket(AF_INET6), await world.bound()];
     await receiver.bind(["", 0]);
@@ -65,26 +65,32 @@ contract("the scope of a mapped group is its interface", async (world) => {
 });
 
 // semantics: other-family
-contract("no IPv4 address is reached under IPV6_V6ONLY, which the message names", async ({ socket }) => {
-  const s = socket(AF_INET6);
-  s.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, true);
-  const refused = {
-    code: "ENETUNREACH",
-    message: expect.stringContaining("IPV6_V6ONLY keeps IPv4 from this socket") as string,
-  };
-  expect(await failure(s.sendto("x", ["::ffff:127.0.0.1", 9]))).toMatchObject(refused);
-  expect(await failure(s.connect(["::ffff:127.0.0.1", 9]))).toMatchObject(refused);
-});
+contract(
+  "with IPV6_V6ONLY no IPv4 address can be reached, and the message names the option",
+  async ({ socket }) => {
+    const s = socket(AF_INET6);
+    s.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, true);
+    const refused = {
+      code: "ENETUNREACH",
+      message: expect.stringContaining("IPV6_V6ONLY keeps IPv4 from this socket") as string,
+    };
+    expect(await failure(s.sendto("x", ["::ffff:127.0.0.1", 9]))).toMatchObject(refused);
+    expect(await failure(s.connect(["::ffff:127.0.0.1", 9]))).toMatchObject(refused);
+  },
+);
 
 // semantics: group-mapped
-contract("an IPv4 group is refused under IPV6_V6ONLY, which the message names", ({ socket, loopback }) => {
-  const s = socket(AF_INET6);
-  s.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, true);
-  for (const group of ["239.255.0.1", mapped("239.255.0.1")]) {
-    expect(() => s.addMembership(group, loopback)).toThrow(refusedByV6Only);
-    expect(() => s.dropMembership(group, loopback)).toThrow(refusedByV6Only);
-  }
-});
+contract(
+  "with IPV6_V6ONLY an IPv4 group is refused, and the message names the option",
+  ({ socket, loopback }) => {
+    const s = socket(AF_INET6);
+    s.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, true);
+    for (const group of ["239.255.0.1", mapped("239.255.0.1")]) {
+      expect(() => s.addMembership(group, loopback)).toThrow(refusedByV6Only);
+      expect(() => s.dropMembership(group, loopback)).toThrow(refusedByV6Only);
+    }
+  },
+);
 
 // semantics: group-scope
 contract("the scope of an IPv6 group is its interface", async ({ loopback, socket }) => {
@@ -101,7 +107,7 @@ contract("the scope of an IPv6 group is its interface", async ({ loopback, socke
 
 // semantics: dual-stack-ipv6-options
 contract(
-  "TTL and TOS that are set once on an IPv6 socket serve peers of both families",
+  "TTL and TOS of an IPv6 socket apply to peers of both families",
   async ({ bound, socket }) => {
     const s = socket(AF_INET6);
     s.setsockopt(IPPROTO_IPV6, IPV6_UNICAST_HOPS, 7);
@@ -118,7 +124,7 @@ contract(
 
 // semantics: dual-stack-ipv4-options
 contract(
-  "options of IPv4 on an IPv6 socket are for its IPv4 peers alone",
+  "IPv4 options on an IPv6 socket apply to its IPv4 peers only",
   async ({ bound, socket }) => {
     const s = socket(AF_INET6);
     s.setsockopt(IPPROTO_IPV6, IPV6_UNICAST_HOPS, 7);
@@ -140,7 +146,7 @@ contract(
 
 // semantics: dual-stack-ipv6-options
 contract(
-  "an IPv6 option that is set is read back as its IPv4 twin, and not the reverse",
+  "an IPv6 option that is set can be read as the IPv4 option, and not the reverse",
   ({ loopback, socket }) => {
     const s = socket(AF_INET6);
     const pairs = [
@@ -166,7 +172,7 @@ contract(
 
 // semantics: dual-stack-ipv6-options
 contract(
-  "IPV6_MULTICAST_IF and IPV6_MULTICAST_HOPS serve IPv4 groups too",
+  "IPV6_MULTICAST_IF and IPV6_MULTICAST_HOPS apply to IPv4 groups too",
   async ({ loopback, socket }) => {
     const [s, receiver] = [socket(AF_INET6), socket()];
     await receiver.bind(["", 0]);
@@ -183,7 +189,7 @@ contract(
 
 // semantics: dual-stack-ipv6-options
 contract(
-  "an option that the driver sets for IPv6 alone makes datagrams to IPv4 ENOTSUP, which names another driver",
+  "if the driver sets an option for IPv6 only, datagrams to IPv4 are ENOTSUP, and the error names another driver",
   async ({ bound, socket }) => {
     const [receiver, both] = [await bound(), await bound(AF_INET6)];
     const { host, port } = receiver.getsockname();
@@ -206,7 +212,7 @@ contract(
 
 // semantics: dual-stack-ipv4-options
 contract(
-  "an option of IPv4 that the driver cannot set on an IPv6 socket is ENOTSUP, which names another driver",
+  "an IPv4 option that the driver cannot set on an IPv6 socket is ENOTSUP, and the error names another driver",
   ({ socket }) => {
     const s = socket(AF_INET6);
     const refused = expect.objectContaining({
@@ -220,7 +226,7 @@ contract(
 );
 
 // semantics: dual-stack-ipv4-options
-contract("options of IPv4 are refused under IPV6_V6ONLY, which the message names", ({ socket }) => {
+contract("with IPV6_V6ONLY IPv4 options are refused, and the message names the option", ({ socket }) => {
   const s = socket(AF_INET6);
   s.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, true);
   for (const option of [IP_TTL, IP_TOS, IP_MULTICAST_TTL, IP_MULTICAST_LOOP]) {
@@ -232,7 +238,7 @@ contract("options of IPv4 are refused under IPV6_V6ONLY, which the message names
 
 // semantics: sendmsg-fields
 contract(
-  "sendmsg to an IPv4 peer of an IPv6 socket names its source, interface, TTL and TOS",
+  "sendmsg from an IPv6 socket to an IPv4 peer applies source, interface, TTL and TOS",
   async ({ bound, loopback, moreHosts, socket }) => {
     const [s, receiver] = [socket(AF_INET6), await bound()];
     const { host, port } = receiver.getsockname();

@@ -3,18 +3,18 @@ import { expect } from "vitest";
 
 import { type World, contract, failure, numbered, turn } from "./world.js";
 
-/** What an error must tell. */
+/** The fields that an error must have. */
 interface Told {
   readonly code: string;
   readonly errno: number;
   readonly syscall: string;
   readonly address?: string;
   readonly port?: number;
-  /** What a person reads. */
+  /** The part of the message that a person reads. */
   readonly message: RegExp;
 }
 
-/** A call that fails, on a socket that it makes, and what its error must tell. */
+/** A call that fails, on a socket that it makes, and the fields of its error. */
 type Failing = (world: World) => Promise<readonly [call: Promise<unknown>, told: Told]>;
 
 const failing: Readonly<Record<string, Failing>> = {
@@ -126,29 +126,35 @@ const failing: Readonly<Record<string, Failing>> = {
 
 for (const [name, make] of Object.entries(failing)) {
   // semantics: error-fields
-  contract(`${name} tells its code, errno, syscall, address, port, and what happened`, async (world) => {
-    const [call, { message, ...told }] = await make(world);
-    const error = await failure(call);
-    expect(error).toMatchObject(told);
-    expect(error.message).toMatch(message);
-    expect(error.message.endsWith(`(${told.code})`)).toBe(true);
-    expect(error.stack).toContain(error.message);
-    expect(["address" in error, "port" in error]).toEqual(["address" in told, "port" in told]);
-  });
+  contract(
+    `${name} has its code, errno, syscall, address and port, and says what happened`,
+    async (world) => {
+      const [call, { message, ...told }] = await make(world);
+      const error = await failure(call);
+      expect(error).toMatchObject(told);
+      expect(error.message).toMatch(message);
+      expect(error.message.endsWith(`(${told.code})`)).toBe(true);
+      expect(error.stack).toContain(error.message);
+      expect(["address" in error, "port" in error]).toEqual(["address" in told, "port" in told]);
+    },
+  );
 }
 
 for (const syscall of ["bind", "connect", "sendto"] as const) {
   // semantics: name-unknown
-  contract(`a name that does not resolve: ${syscall} is ENOTFOUND naming the host`, async ({ socket }) => {
-    const s = socket();
-    const name = [`nosuch-${syscall}.invalid`, 9000] as const;
-    const error = await failure(syscall === "sendto" ? s.sendto("x", name) : s[syscall](name));
-    // A host that cannot reach its name server says "try again" instead.
-    expect(["ENOTFOUND", "EAI_AGAIN"]).toContain(error.code);
-    expect(error).toMatchObject({ syscall, address: name[0], port: 9000 });
-    expect(error.errno).toBeGreaterThan(0);
-    expect(error.message).toContain(`${syscall} ${name[0]}:9000`);
-  });
+  contract(
+    `a name that does not resolve: ${syscall} is ENOTFOUND, and the error names the host`,
+    async ({ socket }) => {
+      const s = socket();
+      const name = [`nosuch-${syscall}.invalid`, 9000] as const;
+      const error = await failure(syscall === "sendto" ? s.sendto("x", name) : s[syscall](name));
+      // A host that cannot reach its name server says "try again" instead.
+      expect(["ENOTFOUND", "EAI_AGAIN"]).toContain(error.code);
+      expect(error).toMatchObject({ syscall, address: name[0], port: 9000 });
+      expect(error.errno).toBeGreaterThan(0);
+      expect(error.message).toContain(`${syscall} ${name[0]}:9000`);
+    },
+  );
 }
 
 // semantics: rejections
@@ -180,22 +186,19 @@ contract(
 );
 
 // semantics: rejections
-contract(
-  "a failure that nobody listens for is no event either: not of a send, not of ICMP",
-  async (world) => {
-    const [s, gone] = [await world.bound(), await world.nobody()];
-    const emitted = errorsOf(s);
-    await failure(s.sendto(Buffer.alloc(70_000), gone));
-    await failure(s.sendto("x", [world.broadcast, 9000]));
-    await s.connect(gone);
-    for (const text of numbered(3)) await s.send(text).catch(() => 0);
-    await turn(s);
-    expect(emitted).toEqual([]);
-  },
-);
+contract("a failed send and an ICMP error emit no error event, also without a listener", async (world) => {
+  const [s, gone] = [await world.bound(), await world.nobody()];
+  const emitted = errorsOf(s);
+  await failure(s.sendto(Buffer.alloc(70_000), gone));
+  await failure(s.sendto("x", [world.broadcast, 9000]));
+  await s.connect(gone);
+  for (const text of numbered(3)) await s.send(text).catch(() => 0);
+  await turn(s);
+  expect(emitted).toEqual([]);
+});
 
 // semantics: rejections
-contract("what a getter of an argument throws is what the call rejects with", async ({ bound }) => {
+contract("a call rejects with the error that a getter of its argument throws", async ({ bound }) => {
   const [s, thrown] = [await bound(), new Error("thrown by the program")];
   const throws = {
     get address(): string {
@@ -223,7 +226,7 @@ contract("what a getter of an argument throws is what the call rejects with", as
   for (const call of calls) await expect(call).rejects.toBe(thrown);
 });
 
-/** What the socket emits as "error", which must be nothing; without a listener it would end the process. */
+/** Collects "error" events, of which there must be none: without a listener one would end the process. */
 function errorsOf(s: Socket): unknown[] {
   const emitted: unknown[] = [];
   s.on("error" as never, ((error: unknown) => emitted.push(error)) as never);

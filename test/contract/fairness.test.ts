@@ -4,25 +4,28 @@ import { expect } from "vitest";
 import { contract, numbered, pause, soon } from "./world.js";
 
 // semantics: timeout-polling
-contract("a polling loop with settimeout(0) starves neither timers nor what arrives", async ({ bound }) => {
-  const [sender, receiver] = [await bound(), await bound()];
-  receiver.setblocking(false);
-  let sent = false;
-  const sending = pause(sender, 20).then(() => {
-    sent = true;
-    return sender.sendto("hello", receiver.getsockname());
-  });
-  let found = "";
-  for (let polls = 0; polls < 2_000_000 && found === ""; polls++) {
-    found = await receiver
-      .recv(64)
-      .then(String, (error: OSError) => (error.code === "EAGAIN" ? "" : error.code));
-  }
-  expect([sent, found]).toEqual([true, "hello"]);
-  await sending;
-});
+contract(
+  "a polling loop with settimeout(0) blocks neither timers nor arriving datagrams",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound()];
+    receiver.setblocking(false);
+    let sent = false;
+    const sending = pause(sender, 20).then(() => {
+      sent = true;
+      return sender.sendto("hello", receiver.getsockname());
+    });
+    let found = "";
+    for (let polls = 0; polls < 2_000_000 && found === ""; polls++) {
+      found = await receiver
+        .recv(64)
+        .then(String, (error: OSError) => (error.code === "EAGAIN" ? "" : error.code));
+    }
+    expect([sent, found]).toEqual([true, "hello"]);
+    await sending;
+  },
+);
 
-/** Shows `done` each datagram that `from` receives, until that says so. */
+/** Passes each datagram that `from` receives to `done`, until `done` returns true. */
 type Read = (from: Socket, done: (data: Buffer) => boolean) => Promise<void>;
 
 const readers: Readonly<Record<string, Read>> = {
@@ -72,7 +75,7 @@ for (const [name, read] of Object.entries(readers)) {
 
 // semantics: receive-fairness
 contract(
-  "calls that wait, served all at once, let the rest of the program run in between",
+  "waiting calls that can all be served at once let the rest of the program run between them",
   async ({ bound }) => {
     const [sender, receiver] = [await bound(), await bound()];
     let [served, servedThen] = [0, 0];

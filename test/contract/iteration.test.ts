@@ -3,19 +3,22 @@ import { expect } from "vitest";
 import { contract, failure, numbered, soon, texts, turn } from "./world.js";
 
 // semantics: iteration
-contract("for await gives each datagram with its source until close(), a clean end", async ({ bound }) => {
-  const [sender, receiver] = [await bound(), await bound()];
-  await sender.sendMany(numbered(100), receiver.getsockname());
-  const found: string[] = [];
-  for await (const { data, source, size, truncated } of receiver) {
-    expect([source.equals(sender.getsockname()), size, truncated]).toEqual([true, data.length, false]);
-    if (found.push(data.toString()) === 100) await receiver.close();
-  }
-  expect(found).toEqual(numbered(100));
-});
+contract(
+  "for await returns each datagram with its source, and ends cleanly at close()",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound()];
+    await sender.sendMany(numbered(100), receiver.getsockname());
+    const found: string[] = [];
+    for await (const { data, source, size, truncated } of receiver) {
+      expect([source.equals(sender.getsockname()), size, truncated]).toEqual([true, data.length, false]);
+      if (found.push(data.toString()) === 100) await receiver.close();
+    }
+    expect(found).toEqual(numbered(100));
+  },
+);
 
 // semantics: reply
-contract("an echo in one line answers everybody", async ({ bound }) => {
+contract("an echo server in one line answers every sender", async ({ bound }) => {
   const [server, clients] = [await bound(), [await bound(), await bound()]];
   const serving = (async () => {
     for await (const datagram of server) await datagram.reply(datagram.data);
@@ -29,7 +32,7 @@ contract("an echo in one line answers everybody", async ({ bound }) => {
 });
 
 // semantics: iteration
-contract("close() ends an iteration that waits", async ({ bound }) => {
+contract("close() ends a waiting iteration", async ({ bound }) => {
   const receiver = await bound();
   const step = receiver[Symbol.asyncIterator]().next();
   await turn(receiver);
@@ -38,7 +41,7 @@ contract("close() ends an iteration that waits", async ({ bound }) => {
 });
 
 // semantics: iteration
-contract("close() in the middle of a batch ends the iteration there", async ({ bound }) => {
+contract("close() during a batch ends the iteration there", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   await sender.sendMany(numbered(50), receiver.getsockname());
   const found: string[] = [];
@@ -50,7 +53,7 @@ contract("close() in the middle of a batch ends the iteration there", async ({ b
 
 // semantics: iteration-break
 contract(
-  "break neither closes nor loses: receive calls and iterations go on where it stopped",
+  "break neither closes the socket nor loses a datagram: the next reader goes on from there",
   async ({ bound }) => {
     const [sender, receiver] = [await bound(), await bound()];
     await sender.sendMany(numbered(9), receiver.getsockname());
@@ -75,34 +78,37 @@ contract("an error thrown in the loop's body ends the loop, not the socket", asy
 });
 
 // semantics: iteration-busy
-contract("a second reader while an iteration reads is EBUSY, naming who reads", async ({ bound }) => {
-  const [sender, receiver] = [await bound(), await bound()];
-  await sender.sendto("hello", receiver.getsockname());
-  let refused = 0;
-  for await (const { data } of receiver) {
-    expect(data.toString()).toBe("hello");
-    const second = receiver[Symbol.asyncIterator]();
-    const readers = [
-      receiver.recvfrom(64),
-      receiver.recv(64),
-      receiver.recvmsg(),
-      receiver.recvMany(4),
-      second.next(),
-    ];
-    for (const reader of readers) {
-      const error = await failure(reader);
-      expect(error).toMatchObject({ code: "EBUSY" });
-      expect(error.message).toContain("iteration");
-      refused++;
+contract(
+  "a second reader during an iteration is EBUSY, and the error names the iteration",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound()];
+    await sender.sendto("hello", receiver.getsockname());
+    let refused = 0;
+    for await (const { data } of receiver) {
+      expect(data.toString()).toBe("hello");
+      const second = receiver[Symbol.asyncIterator]();
+      const readers = [
+        receiver.recvfrom(64),
+        receiver.recv(64),
+        receiver.recvmsg(),
+        receiver.recvMany(4),
+        second.next(),
+      ];
+      for (const reader of readers) {
+        const error = await failure(reader);
+        expect(error).toMatchObject({ code: "EBUSY" });
+        expect(error.message).toContain("iteration");
+        refused++;
+      }
+      break;
     }
-    break;
-  }
-  expect(refused).toBe(5);
-});
+    expect(refused).toBe(5);
+  },
+);
 
 // semantics: iteration-busy
 contract(
-  "while an iteration waits, another reader is refused and takes nothing from it",
+  "while an iteration waits, another reader is refused and takes no datagram from it",
   async ({ bound }) => {
     const [sender, receiver] = [await bound(), await bound()];
     const step = receiver[Symbol.asyncIterator]().next();
@@ -117,20 +123,23 @@ contract(
 );
 
 // semantics: iteration-timeout
-contract("settimeout applies to each step, and the socket can be read on after it", async ({ bound }) => {
-  const [sender, receiver] = [await bound(), await bound()];
-  receiver.settimeout(0.05);
-  await sender.sendto("1", receiver.getsockname());
-  const found: string[] = [];
-  const loop = async (): Promise<void> => {
-    for await (const { data } of receiver) found.push(data.toString());
-  };
-  await expect(failure(loop())).resolves.toMatchObject({ name: "TimeoutError", code: "ETIMEDOUT" });
-  await sender.sendto("2", receiver.getsockname());
-  receiver.settimeout(null);
-  found.push(...(await texts(receiver, 1)));
-  expect(found).toEqual(["1", "2"]);
-});
+contract(
+  "settimeout applies to each step, and the socket can still be read after a timeout",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound()];
+    receiver.settimeout(0.05);
+    await sender.sendto("1", receiver.getsockname());
+    const found: string[] = [];
+    const loop = async (): Promise<void> => {
+      for await (const { data } of receiver) found.push(data.toString());
+    };
+    await expect(failure(loop())).resolves.toMatchObject({ name: "TimeoutError", code: "ETIMEDOUT" });
+    await sender.sendto("2", receiver.getsockname());
+    receiver.settimeout(null);
+    found.push(...(await texts(receiver, 1)));
+    expect(found).toEqual(["1", "2"]);
+  },
+);
 
 // semantics: iteration-timeout
 contract("settimeout(0) ends an iteration with EAGAIN when everything is read", async ({ bound }) => {
@@ -146,7 +155,7 @@ contract("settimeout(0) ends an iteration with EAGAIN when everything is read", 
 });
 
 // semantics: iteration-steps
-contract("steps that are asked for together are served in their order", async ({ bound }) => {
+contract("several next() at once are served in order", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const iteration = receiver[Symbol.asyncIterator]();
   const steps = numbered(20).map(() => iteration.next());

@@ -1,20 +1,20 @@
-/** Datagrams that the program keeps: what they hold of its memory, and that nobody else writes there. */
+/** Datagrams that the program keeps: how much memory they keep, and that their bytes do not change. */
 
 import type { Socket } from "datagram";
 import { expect } from "vitest";
 
 import { contract, soon } from "./world.js";
 
-/** The most memory that a datagram may hold back, where it is not larger itself. */
+/** The largest amount of memory that a kept datagram may keep, if it is not larger itself. */
 const mostBytes = 32 << 10;
 
-/** What is kept of a datagram. */
+/** The part of a datagram that the test keeps. */
 interface Kept {
   readonly data: Buffer;
   readonly size: number;
 }
 
-/** The ways to get `count` datagrams. */
+/** The calls that receive `count` datagrams. */
 const reads: Readonly<Record<string, (from: Socket, count: number) => Promise<Kept[]>>> = {
   recvfrom: async (from, count) => {
     const found: Kept[] = [];
@@ -42,29 +42,26 @@ const reads: Readonly<Record<string, (from: Socket, count: number) => Promise<Ke
   },
 };
 
-/** Runs of equal sizes and some between, each filled with a byte of its own. */
+/** Runs of datagrams of equal size, with others between them. Each datagram is filled with a byte of its own. */
 const payloads = [9000, 2000, 1400, 64, 1, 65, 0, 700, 64]
   .flatMap((bytes, index) => Array<number>(3 + index * 2).fill(bytes))
   .map((bytes, index) => Buffer.alloc(bytes, index));
 
 for (const [name, read] of Object.entries(reads)) {
   // semantics: data-kept
-  contract(
-    `a datagram got by ${name} and kept holds back no more than 32 KiB, if it is smaller`,
-    async (world) => {
-      const [sender, receiver] = [await world.bound(), await world.bound()];
-      const all = [...payloads, Buffer.alloc(60_000)];
-      await sender.sendMany(all, receiver.getsockname());
-      const found = await read(receiver, all.length);
-      expect(found.map(({ size }) => size)).toEqual(all.map(({ length }) => length));
-      for (const { data, size } of found) {
-        expect(data.buffer.byteLength).toBeLessThanOrEqual(size > mostBytes ? 65_536 : mostBytes);
-      }
-    },
-  );
+  contract(`a kept datagram from ${name} keeps at most 32 KiB of memory, if it is smaller`, async (world) => {
+    const [sender, receiver] = [await world.bound(), await world.bound()];
+    const all = [...payloads, Buffer.alloc(60_000)];
+    await sender.sendMany(all, receiver.getsockname());
+    const found = await read(receiver, all.length);
+    expect(found.map(({ size }) => size)).toEqual(all.map(({ length }) => length));
+    for (const { data, size } of found) {
+      expect(data.buffer.byteLength).toBeLessThanOrEqual(size > mostBytes ? 65_536 : mostBytes);
+    }
+  });
 
   // semantics: data-owned
-  contract(`what is written into a datagram got by ${name} changes no other`, async (world) => {
+  contract(`writing into a datagram from ${name} changes no other datagram`, async (world) => {
     const [sender, receiver] = [await world.bound(), await world.bound()];
     await sender.sendMany(payloads, receiver.getsockname());
     const found = await read(receiver, payloads.length);
@@ -83,7 +80,7 @@ for (const [name, read] of Object.entries(reads)) {
 }
 
 // semantics: data-owned
-contract("datagrams that are kept stay as they are while 50,000 more arrive", async ({ bound }) => {
+contract("kept datagrams do not change while 50,000 more arrive", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const to = receiver.getsockname();
   await sender.sendMany(payloads, to);

@@ -31,7 +31,7 @@ const kernelOnly: readonly (readonly [
   ["IPV6_TRANSPARENT", AF_INET6, IPPROTO_IPV6, [1], /IPV6_TRANSPARENT.*CAP_NET_ADMIN/],
 ];
 
-/** Whether an option was set; where this process may not, the error says what it needs. */
+/** Whether an option was set. If this process may not set it, the error must say which privilege is missing. */
 function isSet(
   s: Socket,
   level: number,
@@ -67,7 +67,7 @@ for (const [name, family, level, values, privilege] of kernelOnly) {
 
   // semantics: option-kernel
   contract(
-    `${name} is ENOTSUP that names it and the driver which has it`,
+    `${name} is ENOTSUP, and the error names it and a driver that has it`,
     ({ socket }) => {
       const s = socket(family);
       const told = new RegExp(`${name}.*native`);
@@ -82,7 +82,7 @@ for (const [name, family, level, values, privilege] of kernelOnly) {
 
 // semantics: option-kernel
 contract(
-  "SO_MAX_PACING_RATE: without a limit at first; as bytes it is the kernel's unsigned long",
+  "SO_MAX_PACING_RATE is initially unlimited, and as bytes it is the kernel's unsigned long",
   ({ socket }) => {
     const s = socket();
     const { SO_MAX_PACING_RATE } = datagram;
@@ -100,7 +100,7 @@ contract(
 
 // semantics: option-kernel
 contract(
-  "SO_NO_CHECK: runs of datagrams arrive all the same, one by one",
+  "SO_NO_CHECK: runs of datagrams still arrive, one by one",
   async ({ bound }) => {
     const [sender, receiver] = [await bound(), await bound()];
     sender.setsockopt(SOL_SOCKET, datagram.SO_NO_CHECK, true);
@@ -117,7 +117,7 @@ for (const [name, forced, plain] of [
 ] as const) {
   // semantics: option-buffer-force
   contract(
-    `${name} gives what it is asked for, whatever the system's limit, and cannot be read`,
+    `${name} sets the requested size, also above the system's limit, and cannot be read`,
     ({ socket }) => {
       const s = socket();
       const bytes = 96 << 20;
@@ -154,7 +154,7 @@ for (const [name, family] of families) {
 
 // semantics: option-no-port
 contract(
-  "IP_BIND_ADDRESS_NO_PORT: bind takes the address, and the first send the port",
+  "IP_BIND_ADDRESS_NO_PORT: bind sets the address, and the first send chooses the port",
   async ({ bound, localhost, moreHosts: [host], socket }) => {
     const [s, receiver] = [socket(), await bound()];
     s.setsockopt(IPPROTO_IP, datagram.IP_BIND_ADDRESS_NO_PORT, true);
@@ -178,7 +178,7 @@ for (const [name, family] of families) {
 
   // semantics: option-unicast-interface
   contract(
-    `UNICAST_IF over ${name} takes an interface by name and by number, reads as its name, and "" ends it`,
+    `UNICAST_IF over ${name} accepts an interface by name or number, reads as its name, and "" resets it`,
     ({ loopback, socket }) => {
       const s = socket(family);
       const read = (): unknown =>
@@ -192,7 +192,7 @@ for (const [name, family] of families) {
       expect(read()).toBe(loopback);
       s.setsockopt(level, option, 0);
       expect(read()).toBe("");
-      // Over IPv6 an address names no interface.
+      // Over IPv6 an address does not name an interface.
       const ofAddress = family === AF_INET ? "ENODEV" : "EINVAL";
       for (const [wrong, code] of [
         ["nosuch0", "ENODEV"],

@@ -18,7 +18,7 @@ contract("stats() of a new socket counts nothing, and is frozen", ({ socket }) =
 });
 
 // semantics: stats
-contract("sent and received count datagrams and bytes, empty ones too", async ({ bound }) => {
+contract("sent and received count datagrams and bytes, also of empty datagrams", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const to = receiver.getsockname();
   await sender.sendto("12345", to);
@@ -31,7 +31,7 @@ contract("sent and received count datagrams and bytes, empty ones too", async ({
 });
 
 // semantics: stats
-contract("what was cut is counted, and an event that shows the datagram", async ({ bound }) => {
+contract("a cut datagram is counted, and an event has it", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const events: string[] = [];
   receiver.on("truncated", ({ data, size, source }) =>
@@ -45,7 +45,7 @@ contract("what was cut is counted, and an event that shows the datagram", async 
 });
 
 // semantics: diagnostics
-contract("the events are on node:diagnostics_channel too", async ({ bound }) => {
+contract("events are messages of node:diagnostics_channel too", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const seen: [Socket, number][] = [];
   const listener = (found: unknown): void => {
@@ -63,7 +63,7 @@ contract("the events are on node:diagnostics_channel too", async ({ bound }) => 
 });
 
 // semantics: stats
-contract("sends that failed are counted by code, and what was too big as such", async (world) => {
+contract("failed sends are counted by code, and too large datagrams separately", async (world) => {
   const [sender, to] = [await world.bound(undefined, { sendQueue: 70_000 }), await world.nobody()];
   const big = Buffer.alloc(65_508);
   await failure(sender.sendto(big, to));
@@ -80,7 +80,7 @@ contract("sends that failed are counted by code, and what was too big as such", 
 });
 
 // semantics: stats
-contract("what close() canceled is counted as a send that failed", async ({ socket }) => {
+contract("a send that close() canceled is counted as failed", async ({ socket }) => {
   const sender = socket();
   const pending = failure(sender.sendto("x", ["localhost", 9000]));
   await sender.close();
@@ -90,7 +90,7 @@ contract("what close() canceled is counted as a send that failed", async ({ sock
 
 // semantics: close-counted
 contract(
-  "what was read ahead and never handed out is counted at close(), and an event",
+  "datagrams that were read ahead and never returned are counted at close(), with an event",
   async ({ bound }) => {
     const [sender, receiver] = [await bound(), await bound()];
     const losses: Loss[] = [];
@@ -105,7 +105,7 @@ contract(
 );
 
 // semantics: events-later
-contract("events come when the program's call has returned, never from inside it", async ({ bound }) => {
+contract("events come after the program's call has returned, never during the call", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   let calling = "";
   const told: [event: string, calling: string][] = [];
@@ -123,7 +123,7 @@ contract("events come when the program's call has returned, never from inside it
     await sender.sendMany(["ab", "cd", "ef"], receiver.getsockname());
     await turn(receiver);
     expect(await texts(receiver, 1)).toEqual(["ab"]);
-    // The others have been read ahead, so that the call has its datagram at once.
+    // The other datagrams were read ahead, so the call has its datagram at once.
     expect((await call("recv", () => receiver.recv(1))).toString()).toBe("c");
     await call("close", () => receiver.close());
   } finally {
@@ -138,7 +138,7 @@ contract("events come when the program's call has returned, never from inside it
 
 // semantics: close-counted
 contract(
-  "where unread datagrams wait in the process, close() counts them",
+  "if unread datagrams wait in the process, close() counts them",
   async ({ bound }) => {
     const [sender, receiver] = [await bound(), await bound()];
     const losses: Loss[] = [];
@@ -154,7 +154,7 @@ contract(
 
 // semantics: unread
 contract(
-  "where unread datagrams wait in the process, they are bounded: the newest are dropped, and counted",
+  "if unread datagrams wait in the process, their memory is limited: the newest are dropped and counted",
   async ({ bound }) => {
     const [sender, receiver] = [await bound(), await bound()];
     const losses: Loss[] = [];
@@ -177,7 +177,7 @@ contract(
 
 // semantics: stats-drops
 contract(
-  "what a full receive buffer dropped is counted: received and dropped are all that was sent",
+  "drops of a full receive buffer are counted: received plus dropped is the number sent",
   async ({ bound }) => {
     const [sender, receiver] = [await bound(), await bound(undefined, { receiveBuffer: 65_536 })];
     const payload = Buffer.alloc(10_000);
@@ -196,7 +196,7 @@ contract(
 
 // semantics: stats-drops
 contract(
-  "where nobody counts what the kernel drops, the answer is undefined and not 0",
+  "if drops of the kernel cannot be counted, the count is undefined and not 0",
   async ({ bound }) => {
     expect((await bound()).stats().droppedKernel).toBeUndefined();
   },
@@ -205,7 +205,7 @@ contract(
 
 // semantics: unread
 contract(
-  "unread datagrams wait in the kernel's buffer: they cost this process no queue",
+  "unread datagrams wait in the kernel's buffer, not in this process",
   async ({ bound }) => {
     const [sender, receiver] = [await bound(), await bound()];
     await sender.sendMany(numbered(50), receiver.getsockname());

@@ -7,12 +7,12 @@ import { type World, contract, numbered, pause, soon, texts } from "./world.js";
 const small = { receiveBuffer: 65_536 } as const;
 const burst = 100;
 
-/** A sender, a receiver with little room, and what the receiver tells of losses. */
+/** A sender, a receiver with a small buffer, and the losses that the receiver reports. */
 interface Pair {
   readonly sender: Socket;
   readonly receiver: Socket;
   readonly losses: Loss[];
-  /** Sends more datagrams one by one than the receiver has room for. */
+  /** Sends more datagrams, one by one, than fit the receiver's buffer. */
   readonly overflow: () => Promise<void>;
 }
 
@@ -27,7 +27,7 @@ async function pair({ bound }: World, options: { metadata?: boolean } = {}): Pro
   return { sender, receiver, losses, overflow };
 }
 
-/** Everything that lies unread. */
+/** All unread datagrams. */
 async function unread(from: Socket): Promise<Datagram[]> {
   const found: Datagram[] = [];
   for (;;) {
@@ -43,7 +43,7 @@ function sum(losses: readonly Loss[]): number {
 
 // semantics: lost-before
 contract(
-  "the datagram behind a gap says how many the kernel dropped before it, and an event does",
+  "the first datagram after a gap has the number of dropped datagrams, and so has an event",
   async (world) => {
     const { sender, receiver, losses, overflow } = await pair(world);
     await overflow();
@@ -63,7 +63,7 @@ contract(
 
 // semantics: loss-once
 contract(
-  "a loss is told once, whoever tells of it first: a datagram, stats() or close()",
+  "a loss is reported once, by the first of a datagram, stats() and close()",
   async (world) => {
     for (const first of ["datagram", "stats", "close"] as const) {
       const { sender, receiver, losses, overflow } = await pair(world);
@@ -86,7 +86,7 @@ contract(
 
 // semantics: events-later
 contract(
-  "a loss that stats() comes to know of is told when stats() has returned",
+  "a loss that stats() notices is reported after stats() has returned",
   async (world) => {
     const { receiver, losses, overflow } = await pair(world);
     await overflow();
@@ -101,7 +101,7 @@ contract(
 for (const way of ["recvMany", "for await"] as const) {
   // semantics: lost-before
   contract(
-    `over gap after gap, what was read by ${way} and what it says was lost are all that was sent`,
+    `over many gaps, datagrams read by ${way} plus reported losses are the number sent`,
     async (world) => {
       const { sender, receiver, losses, overflow } = await pair(world);
       const rounds = 5;
@@ -110,7 +110,7 @@ for (const way of ["recvMany", "for await"] as const) {
         await overflow();
         const first = way === "recvMany" ? await unread(receiver) : [await receiver.recvmsg(soon)];
         const marked = sender.sendto("marker", receiver.getsockname());
-        // The marker finds room only where something was read.
+        // The marker finds room only after something was read.
         const rest = way === "recvMany" ? [await receiver.recvmsg(soon)] : await upToMarker(receiver);
         await marked;
         received += first.length + rest.length;
@@ -137,7 +137,7 @@ async function upToMarker(from: Socket): Promise<Datagram[]> {
 
 // semantics: loss-once
 contract(
-  "without metadata no datagram tells of a loss, and stats() and close() do",
+  "without metadata stats() and close() report losses, and datagrams do not",
   async (world) => {
     const { sender, receiver, losses, overflow } = await pair(world, { metadata: false });
     await overflow();
@@ -154,7 +154,7 @@ contract(
 
 // semantics: stats-drops
 contract(
-  "where nothing was dropped, there is no event, and stats() says 0",
+  "if nothing was dropped, there is no event, and stats() has 0",
   async (world) => {
     const { sender, receiver, losses } = await pair(world);
     for (let round = 0; round < 20; round++) {
@@ -170,7 +170,7 @@ contract(
 
 // semantics: stats-drops
 contract(
-  "a driver that cannot tell what the kernel dropped says undefined, and has no event of it",
+  "a driver that cannot count drops of the kernel returns undefined, and emits no event",
   async (world) => {
     const { sender, receiver, losses } = await pair(world);
     await sender.sendto("hello", receiver.getsockname());
@@ -184,14 +184,14 @@ contract(
 );
 
 // semantics: stats-drops
-contract("a datagram longer than the receive buffer arrives where nothing lies unread", async (world) => {
+contract("a datagram longer than the receive buffer arrives if no datagram is unread", async (world) => {
   const [sender, receiver] = [await world.bound(), await world.bound(undefined, { receiveBuffer: 4096 })];
   await sender.sendto(Buffer.alloc(20_000), receiver.getsockname());
   expect((await receiver.recvmsg(soon)).size).toBe(20_000);
 });
 
 // semantics: stats-buffer
-contract("stats() has the receive buffer that was asked for, and the one that was given", async (world) => {
+contract("stats() has the requested and the actual size of the receive buffer", async (world) => {
   const receiver = await world.bound(undefined, small);
   const read = receiver.getsockopt(SOL_SOCKET, SO_RCVBUF);
   const { askedBytes, givenBytes, advice } = receiver.stats().receiveBuffer!;
@@ -205,7 +205,7 @@ contract("stats() has the receive buffer that was asked for, and the one that wa
 });
 
 // semantics: stats-buffer
-contract("a receive buffer that is less than was asked for comes with advice", async (world) => {
+contract("stats() has advice if the receive buffer is smaller than requested", async (world) => {
   const most = 0x3fff_ffff;
   const receiver = await world.bound(undefined, { receiveBuffer: most });
   const { askedBytes, givenBytes, advice = "" } = receiver.stats().receiveBuffer!;
@@ -216,7 +216,7 @@ contract("a receive buffer that is less than was asked for comes with advice", a
 });
 
 // semantics: lost-before
-contract("datagrams that wait longer are not taken for lost", async (world) => {
+contract("datagrams that wait for long are not reported as lost", async (world) => {
   const { sender, receiver, losses } = await pair(world);
   await sender.sendto("early", receiver.getsockname());
   await pause(receiver, 50);

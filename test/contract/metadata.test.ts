@@ -21,10 +21,10 @@ import { type World, contract, families, mapped, numbered, soon, texts } from ".
 /** Expedited forwarding (RFC 3246), ECT(1). */
 const tos = 0xb9;
 const ttl = 33;
-/** Nanoseconds by which two clocks of one machine may differ, when one of them has been set. */
+/** Nanoseconds by which two clocks of one machine may differ after one of them was set. */
 const slack = 5_000_000_000n;
 
-/** How datagrams are received. */
+/** The calls that receive datagrams. */
 const ways: Readonly<Record<string, (from: Socket, count: number) => Promise<Datagram[]>>> = {
   async recvmsg(from, count) {
     const found: Datagram[] = [];
@@ -44,7 +44,7 @@ const ways: Readonly<Record<string, (from: Socket, count: number) => Promise<Dat
   },
 };
 
-/** A socket whose datagrams have a TTL and a TOS of their own. */
+/** A socket with a TTL and a TOS that are not the default. */
 async function marked({ bound }: World, family: Family): Promise<Socket> {
   const s = await bound(family);
   const level = family === AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
@@ -53,7 +53,7 @@ async function marked({ bound }: World, family: Family): Promise<Socket> {
   return s;
 }
 
-/** What is told of a datagram, but its time. */
+/** The metadata of a datagram, without its time. */
 function told({ destination, interface: name, ttl, tos, ecn, lostBefore }: Datagram): unknown {
   return { destination: destination && `${destination}`, interface: name, ttl, tos, ecn, lostBefore };
 }
@@ -62,7 +62,7 @@ function expected(destination: string, { loopback }: World): unknown {
   return { destination, interface: loopback, ttl, tos, ecn: 1, lostBefore: 0 };
 }
 
-/** What is told where nothing is. */
+/** The metadata of a driver that has none. */
 const nothing = Object.fromEntries(
   ["destination", "interface", "ttl", "tos", "ecn", "lostBefore"].map((name) => [name, undefined]),
 );
@@ -71,13 +71,13 @@ for (const [ip, family] of families) {
   for (const [way, receive] of Object.entries(ways)) {
     // semantics: metadata
     contract(
-      `each datagram over ${ip} by ${way} says where it came to, by which interface, its TTL, TOS and ECN`,
+      `each datagram over ${ip} by ${way} has its destination, interface, TTL, TOS and ECN`,
       async (world) => {
         const [sender, receiver] = [await marked(world, family), await world.bound(family)];
         const to = receiver.getsockname();
         await sender.sendto("alone", to);
         expect((await receive(receiver, 1)).map(told)).toEqual([expected(`${to}`, world)]);
-        // Equal ones may come merged.
+        // Equal datagrams may arrive merged.
         await sender.sendMany(Array<string>(200).fill("one of many"), to);
         const found = await receive(receiver, 200);
         expect(found.map(told)).toEqual(Array(200).fill(expected(`${to}`, world)));
@@ -88,7 +88,7 @@ for (const [ip, family] of families) {
 
   // semantics: metadata-timestamp
   contract(
-    `each datagram over ${ip} has the time at which the kernel had it`,
+    `each datagram over ${ip} has the time at which the kernel received it`,
     async ({ bound }) => {
       const [sender, receiver] = [await bound(family), await bound(family)];
       const before = receiver.clock.wall();
@@ -109,7 +109,7 @@ for (const [ip, family] of families) {
 
   // semantics: metadata-off
   contract(
-    `with metadata off nothing of this is told over ${ip}, and reply works all the same`,
+    `with metadata off all of it is undefined over ${ip}, and reply still works`,
     async ({ bound }) => {
       const [client, server] = [await bound(family), await bound(family, { metadata: false })];
       await client.sendMany(["question", "question"], server.getsockname());
@@ -124,7 +124,7 @@ for (const [ip, family] of families) {
 
   // semantics: metadata
   contract(
-    `a driver that cannot tell how a datagram over ${ip} came says undefined of all of it`,
+    `a driver without metadata returns undefined for all of it over ${ip}`,
     async ({ bound }) => {
       const [client, server] = [await bound(family), await bound(family, { metadata: true })];
       await client.sendto("question", server.getsockname());
@@ -139,7 +139,7 @@ for (const [ip, family] of families) {
 
 // semantics: metadata-mapped
 contract(
-  "IPv4 through an IPv6 socket tells all of it too, with the destination as ::ffff:",
+  "an IPv6 socket has all of it for IPv4 datagrams too, with the destination as ::ffff:",
   async (world) => {
     const [sender, receiver] = [await marked(world, AF_INET), world.socket(AF_INET6)];
     await receiver.bind(["", 0]);
@@ -157,7 +157,7 @@ contract(
 
 // semantics: metadata-destination
 contract(
-  "on a socket on every interface the destination is the address that was sent to",
+  "on a socket on every interface the destination is the address that the sender used",
   async (world) => {
     const [sender, receiver] = [await marked(world, AF_INET), world.socket()];
     await receiver.bind(["", 0]);
@@ -216,7 +216,7 @@ contract(
 
 // semantics: metadata
 contract(
-  "a datagram that is cut tells all of it too",
+  "a cut datagram has all of it too",
   async (world) => {
     const [sender, receiver] = [await marked(world, AF_INET), await world.bound()];
     const to = receiver.getsockname();
@@ -228,7 +228,7 @@ contract(
 
 // semantics: metadata
 contract(
-  "datagrams of another TTL or TOS that come together each have their own",
+  "datagrams that arrive together each have their own TTL and TOS",
   async ({ bound }) => {
     const [receiver, senders] = [await bound(), [await bound(), await bound()]];
     const to = receiver.getsockname();

@@ -12,7 +12,7 @@ import { expect } from "vitest";
 import { freshGroup } from "./groups.js";
 import { type World, contract } from "./world.js";
 
-/** More memberships than any system allows a socket here. */
+/** More memberships than any system allows for one socket. */
 const many = 2000;
 
 /** The error of a call. */
@@ -25,7 +25,7 @@ function errorOf(call: () => void): OSError {
   throw new Error("it did not fail");
 }
 
-/** Makes a change again and again, up to the one that fails. Gives how many did not, and its error. */
+/** Repeats a change until it fails. Returns how often it succeeded, and the error. */
 function upToLimit(change: (count: number) => void): { most: number; error: OSError } {
   for (let count = 0; count < many; count++) {
     try {
@@ -46,7 +46,7 @@ const open = async ({ socket }: World): Promise<Socket> => {
 const group = (count: number): string => `239.255.${1 + (count >> 7)}.${1 + (count & 127)}`;
 
 // semantics: group-limit
-contract("a group above the limit is refused before the socket is bound, too", async (world) => {
+contract("a group above the limit is also refused before the socket is bound", async (world) => {
   const early = world.socket();
   const { most, error } = upToLimit((count) => early.addMembership(group(count), world.loopback));
   const late = await open(world);
@@ -56,7 +56,7 @@ contract("a group above the limit is refused before the socket is bound, too", a
 });
 
 // semantics: interface-by-address
-contract("an interface is given by an address over IPv4 alone, and by one of IPv4", (world) => {
+contract("an interface is given by an address only over IPv4, and only by an IPv4 address", (world) => {
   const [s, v6] = [world.socket(), world.socket(AF_INET6)];
   const calls = [
     () => s.addMembership(group(0), "::1"),
@@ -73,7 +73,7 @@ contract("an interface is given by an address over IPv4 alone, and by one of IPv
 });
 
 // semantics: interface-by-address
-contract("the interface of one datagram is no address", async ({ socket }) => {
+contract("the interface of one datagram cannot be given by an address", async ({ socket }) => {
   const s = socket();
   const address = ["127.0.0.1", 9] as const;
   for (const call of [
@@ -114,7 +114,7 @@ contract("a source above the limit of a group is ENOBUFS, with the setting and i
 });
 
 // semantics: group-message
-contract("no message of a membership has a port, and each names what to do", async (world) => {
+contract("no message about a membership has a port, and each says what to do", async (world) => {
   const [early, late] = [world.socket(), await open(world)];
   for (const s of [early, late]) {
     const fresh = freshGroup(s);

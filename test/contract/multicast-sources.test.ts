@@ -12,7 +12,7 @@ import { expect } from "vitest";
 import { freshGroup, meet } from "./groups.js";
 import { type World, contract, families, texts } from "./world.js";
 
-/** Two senders with addresses of their own, and a receiver of a group that has not joined it. */
+/** Two senders with different addresses, a group, and a receiver that has not joined it yet. */
 async function twoSenders(world: World) {
   const { receiver, group, port } = await meet(world);
   const senders = world.moreHosts.map(async (host) => {
@@ -36,7 +36,7 @@ function refused(code: string, syscall: string, address: string): Error {
 }
 
 // semantics: source
-contract("a group that was joined from one source is heard from that one alone", async (world) => {
+contract("a group that was joined from one source is received from that source only", async (world) => {
   const { receiver, group, say, end, first, second } = await twoSenders(world);
   receiver.addSourceMembership(first, group, world.loopback);
   await say("one");
@@ -52,7 +52,7 @@ contract("a group that was joined from one source is heard from that one alone",
 
 // semantics: source-blocked
 contract(
-  "a source that is blocked is not heard until it is unblocked",
+  "a blocked source is not received until it is unblocked",
   async (world) => {
     const { receiver, group, say, end, first } = await twoSenders(world);
     receiver.addMembership(group, world.loopback);
@@ -68,7 +68,7 @@ contract(
 
 // semantics: source-blocked
 contract(
-  "a driver that cannot block a source says ENOTSUP, and who can",
+  "blocking a source without the feature is ENOTSUP, and the error names a driver that can",
   (world) => {
     const s = world.socket();
     const error = { name: "OSError", code: "ENOTSUP", message: expect.stringContaining("native") as string };
@@ -90,33 +90,30 @@ contract("a group may be joined from a source before bind", async (world) => {
 
 for (const [name, family] of families) {
   // semantics: source-errors
-  contract(
-    `what is wrong with a source is told by its code, as Linux has it, over ${name}`,
-    async (world) => {
-      const [early, late] = [world.socket(family), world.socket(family)];
-      await late.bind(["", 0]);
-      for (const s of [early, late]) {
-        const [group, at] = [freshGroup(s), world.loopback];
-        const [one, two] = [world.localhost(family), world.elsewhere(family)];
-        const fails = (code: string, call: "dropSourceMembership" | "addSourceMembership"): void => {
-          expect(() => s[call](one, group, at)).toThrow(refused(code, call, group));
-        };
-        fails("EINVAL", "dropSourceMembership");
-        s.addSourceMembership(one, group, at);
-        fails("EADDRNOTAVAIL", "addSourceMembership");
-        expect(() => s.addMembership(group, at)).toThrow(refused("EADDRINUSE", "addMembership", group));
-        s.addSourceMembership(two, group, at);
-        s.dropSourceMembership(one, group, at);
-        fails("EADDRNOTAVAIL", "dropSourceMembership");
-        s.dropMembership(group, at);
-        fails("EINVAL", "dropSourceMembership");
-      }
-    },
-  );
+  contract(`errors of source memberships have the codes of Linux, over ${name}`, async (world) => {
+    const [early, late] = [world.socket(family), world.socket(family)];
+    await late.bind(["", 0]);
+    for (const s of [early, late]) {
+      const [group, at] = [freshGroup(s), world.loopback];
+      const [one, two] = [world.localhost(family), world.elsewhere(family)];
+      const fails = (code: string, call: "dropSourceMembership" | "addSourceMembership"): void => {
+        expect(() => s[call](one, group, at)).toThrow(refused(code, call, group));
+      };
+      fails("EINVAL", "dropSourceMembership");
+      s.addSourceMembership(one, group, at);
+      fails("EADDRNOTAVAIL", "addSourceMembership");
+      expect(() => s.addMembership(group, at)).toThrow(refused("EADDRINUSE", "addMembership", group));
+      s.addSourceMembership(two, group, at);
+      s.dropSourceMembership(one, group, at);
+      fails("EADDRNOTAVAIL", "dropSourceMembership");
+      s.dropMembership(group, at);
+      fails("EINVAL", "dropSourceMembership");
+    }
+  });
 
   // semantics: source-errors
   contract(
-    `what is wrong with blocking a source is told by its code, as Linux has it, over ${name}`,
+    `errors of blocked sources have the codes of Linux, over ${name}`,
     (world) => {
       const s = world.socket(family);
       const [group, at, one] = [freshGroup(s), world.loopback, world.localhost(family)];
@@ -140,7 +137,7 @@ for (const [name, family] of families) {
   );
 
   // semantics: source-bad-address
-  contract(`a source that is no address of one sender is refused over ${name}`, (world) => {
+  contract(`a source that is not the address of one sender is refused over ${name}`, (world) => {
     const s = world.socket(family);
     const group = freshGroup(s);
     for (const source of [group, "", "camera", s.family === AF_INET6 ? "::" : "255.255.255.255"])
@@ -157,7 +154,7 @@ for (const [name, family] of families) {
 }
 
 // semantics: source-errors
-contract("dropping a source of a group that was joined from all leaves it joined from all", async (world) => {
+contract("dropping a source of a group that was joined from all sources changes nothing", async (world) => {
   const { receiver, group, say, end, first } = await twoSenders(world);
   receiver.addMembership(group, world.loopback);
   expect(() => receiver.dropSourceMembership(first, group, world.loopback)).toThrow(
@@ -169,18 +166,21 @@ contract("dropping a source of a group that was joined from all leaves it joined
 });
 
 // semantics: source
-contract("a group that was joined from all sources is heard from one once that is joined", async (world) => {
-  const { receiver, group, say, end, first } = await twoSenders(world);
-  receiver.addMembership(group, world.loopback);
-  receiver.addSourceMembership(first, group, world.loopback);
-  await say("narrowed");
-  await end();
-  expect(await texts(receiver, 2)).toEqual(["narrowed 1", "end"]);
-});
+contract(
+  "a group that was joined from all sources is received from one source after joining that source",
+  async (world) => {
+    const { receiver, group, say, end, first } = await twoSenders(world);
+    receiver.addMembership(group, world.loopback);
+    receiver.addSourceMembership(first, group, world.loopback);
+    await say("narrowed");
+    await end();
+    expect(await texts(receiver, 2)).toEqual(["narrowed 1", "end"]);
+  },
+);
 
 // semantics: multicast-all
 contract(
-  "a socket hears the groups of every socket of its host, and without IP_MULTICAST_ALL only its own",
+  "a socket receives the groups of all sockets of its host, and without IP_MULTICAST_ALL only its own",
   async (world) => {
     const { receiver, sender, group, port } = await meet(world);
     const [other, own] = [world.socket(), freshGroup(receiver)];
@@ -200,7 +200,7 @@ contract(
 
 // semantics: multicast-all
 contract(
-  "over IPv6 too, a socket without IPV6_MULTICAST_ALL hears only the groups that it joined",
+  "an IPv6 socket without IPV6_MULTICAST_ALL receives only the groups that it joined",
   async (world) => {
     const [receiver, other, sender] = [
       world.socket(AF_INET6),
@@ -231,7 +231,7 @@ for (const [option, family, group] of [
 ] as const) {
   // semantics: multicast-all
   contract(
-    `a driver without ${option} says ENOTSUP`,
+    `${option} is ENOTSUP for a driver without it`,
     (world) => {
       const s: Socket = world.socket(family === IPPROTO_IP ? undefined : AF_INET6);
       expect(() => s.setsockopt(family, group, 0)).toThrow(

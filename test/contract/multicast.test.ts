@@ -16,7 +16,7 @@ import { contract, soon, texts } from "./world.js";
 
 for (const by of ["address", "name"] as const) {
   // semantics: group
-  contract(`a group joined on an interface given by its ${by} is heard`, async (world) => {
+  contract(`a group joined on an interface given by its ${by} is received`, async (world) => {
     const { receiver, sender, group, port } = await meet(world);
     receiver.addMembership(group, by === "name" ? world.loopback : world.localhost());
     await sender.sendto("hello", [group, port]);
@@ -39,7 +39,7 @@ contract("multicast leaves by the interface of IP_MULTICAST_IF, given by its add
 });
 
 // semantics: group
-contract("a group that was left, or never joined, is not heard", async (world) => {
+contract("a group that was left, or never joined, is not received", async (world) => {
   const { receiver, sender, group, port } = await meet(world);
   const other = freshGroup(receiver);
   receiver.addMembership(group, world.loopback);
@@ -78,7 +78,7 @@ contract("a socket may be in several groups, and several sockets in one", async 
 
 // semantics: multicast-defaults
 contract(
-  "IP_MULTICAST_TTL and IP_MULTICAST_LOOP start as 1, and are set apart from unicast's",
+  "IP_MULTICAST_TTL and IP_MULTICAST_LOOP are initially 1, and independent of IP_TTL",
   ({ socket }) => {
     const s = socket();
     const read = (): number[] =>
@@ -91,7 +91,7 @@ contract(
 );
 
 // semantics: multicast-defaults
-contract("IPV6_MULTICAST_HOPS and IPV6_MULTICAST_LOOP start as 1", ({ socket }) => {
+contract("IPV6_MULTICAST_HOPS and IPV6_MULTICAST_LOOP are initially 1", ({ socket }) => {
   const s = socket(AF_INET6);
   const options = [IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP];
   expect(options.map((each) => s.getsockopt(IPPROTO_IPV6, each))).toEqual([1, 1]);
@@ -99,7 +99,7 @@ contract("IPV6_MULTICAST_HOPS and IPV6_MULTICAST_LOOP start as 1", ({ socket }) 
 
 // semantics: address-out
 contract(
-  "an IPv6 group is heard until it is left, and its link-local sender can be answered",
+  "an IPv6 group is received until it is left, and its link-local sender can be answered",
   async (world) => {
     const [receiver, sender] = [world.socket(AF_INET6), world.socket(AF_INET6)];
     await receiver.bind(["", 0]);
@@ -136,27 +136,30 @@ contract(
 );
 
 // semantics: multicast-interface
-contract("IPV6_MULTICAST_IF takes the interface's name and gives it back", async ({ bound, loopback }) => {
+contract("IPV6_MULTICAST_IF accepts the interface's name and returns it", async ({ bound, loopback }) => {
   const s = await bound(AF_INET6);
   s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF, loopback);
   expect(s.getsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF)).toBe(loopback);
 });
 
 // semantics: group-errors
-contract("joining twice is EADDRINUSE, leaving what was not joined is EADDRNOTAVAIL", async (world) => {
-  const { receiver, group } = await meet(world);
-  const joining = { name: "OSError", code: "EADDRINUSE", syscall: "addMembership", address: group };
-  const leaving = { name: "OSError", code: "EADDRNOTAVAIL", syscall: "dropMembership", address: group };
-  expect(() => receiver.dropMembership(group, world.loopback)).toThrow(expect.objectContaining(leaving));
-  receiver.addMembership(group, world.loopback);
-  expect(() => receiver.addMembership(group, world.loopback)).toThrow(expect.objectContaining(joining));
-  receiver.dropMembership(group, world.loopback);
-  expect(() => receiver.dropMembership(group, world.loopback)).toThrow(expect.objectContaining(leaving));
-});
+contract(
+  "joining twice is EADDRINUSE, and leaving a group that was not joined is EADDRNOTAVAIL",
+  async (world) => {
+    const { receiver, group } = await meet(world);
+    const joining = { name: "OSError", code: "EADDRINUSE", syscall: "addMembership", address: group };
+    const leaving = { name: "OSError", code: "EADDRNOTAVAIL", syscall: "dropMembership", address: group };
+    expect(() => receiver.dropMembership(group, world.loopback)).toThrow(expect.objectContaining(leaving));
+    receiver.addMembership(group, world.loopback);
+    expect(() => receiver.addMembership(group, world.loopback)).toThrow(expect.objectContaining(joining));
+    receiver.dropMembership(group, world.loopback);
+    expect(() => receiver.dropMembership(group, world.loopback)).toThrow(expect.objectContaining(leaving));
+  },
+);
 
 // semantics: group-errors
 contract(
-  "a group that is no multicast address is EINVAL, an IPv6 one of an IPv4 socket EAFNOSUPPORT",
+  "a group that is not a multicast address is EINVAL, and an IPv6 group on an IPv4 socket is EAFNOSUPPORT",
   (world) => {
     const [v4, v6] = [world.socket(), world.socket(AF_INET6)];
     for (const group of ["127.0.0.1", "", "localhost", "255.255.255.255"]) {
@@ -172,7 +175,7 @@ contract(
 );
 
 // semantics: group-errors
-contract("an interface that is not here is ENODEV", async (world) => {
+contract("an interface that this host does not have is ENODEV", async (world) => {
   const { receiver, sender, group } = await meet(world);
   const error = expect.objectContaining({ name: "OSError", code: "ENODEV" }) as Error;
   expect(() => receiver.addMembership(group, "nosuch0")).toThrow(error);
@@ -190,7 +193,7 @@ contract("a group or an interface of a wrong type is a TypeError", ({ socket }) 
 
 // semantics: group-errors
 contract(
-  "an interface address that is not here is refused at the call, before bind too",
+  "an interface address that this host does not have is refused at the call, also before bind",
   async ({ elsewhere, socket }) => {
     const s = socket();
     expect(() => s.addMembership("239.255.7.7", elsewhere())).toThrow();
@@ -200,7 +203,7 @@ contract(
 );
 
 // semantics: multicast-interface
-contract("IP_MULTICAST_IF that was set by name is read back by name", ({ loopback, socket }) => {
+contract("IP_MULTICAST_IF that was set by name is read as a name", ({ loopback, socket }) => {
   const s = socket();
   s.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, loopback);
   expect(s.getsockopt(IPPROTO_IP, IP_MULTICAST_IF)).toBe(loopback);

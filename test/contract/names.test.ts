@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import { contract, failure, numbered, soon, texts } from "./world.js";
 
 // semantics: name
-contract("sendto a name reaches the host that has it", async ({ bound }) => {
+contract("sendto a name reaches the host with that name", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   await expect(sender.sendto("hello", ["localhost", receiver.getsockname().port])).resolves.toBe(5);
   const [data, source] = await receiver.recvfrom(64, soon);
@@ -48,7 +48,7 @@ contract("the buffer of a datagram that waits for a name is copied at the call t
 });
 
 // semantics: name-slow
-contract("a name being resolved holds up its own destination alone", async ({ bound }) => {
+contract("a name that is being resolved delays only datagrams to its own destination", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const settled: string[] = [];
   const failing = failure(sender.sendto("x", ["nosuch-slow.invalid", 9000])).then(({ code }) => {
@@ -65,7 +65,7 @@ contract("a name being resolved holds up its own destination alone", async ({ bo
 });
 
 // semantics: order-barriers
-contract("connect to a name is a barrier: a send behind it waits for the name", async ({ bound }) => {
+contract("connect to a name is a barrier: a later send waits for the name", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const connecting = sender.connect(["localhost", receiver.getsockname().port]);
   const sending = sender.send("hello");
@@ -74,7 +74,7 @@ contract("connect to a name is a barrier: a send behind it waits for the name", 
 });
 
 // semantics: order-barriers
-contract("what was sent to a name before connect goes out before it", async ({ bound }) => {
+contract("datagrams to a name that were sent before connect leave before it", async ({ bound }) => {
   const [sender, one, other] = [await bound(), await bound(), await bound()];
   const before = sender.sendto("before", ["localhost", one.getsockname().port]);
   const connecting = sender.connect(other.getsockname());
@@ -85,7 +85,7 @@ contract("what was sent to a name before connect goes out before it", async ({ b
 });
 
 // semantics: data-limit
-contract("a datagram above the limit to a name is EMSGSIZE, as to a literal", async ({ bound }) => {
+contract("a too large datagram to a name is EMSGSIZE, as to a literal", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const to = ["localhost", receiver.getsockname().port] as const;
   await expect(failure(sender.sendto(Buffer.alloc(65_508), to))).resolves.toMatchObject({

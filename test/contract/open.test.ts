@@ -82,7 +82,7 @@ contract("socket() refuses sizes out of range with ERR_OUT_OF_RANGE", () => {
 });
 
 // semantics: capabilities
-contract("every capability is there, or says why it is not", ({ socket }) => {
+contract("every capability is available, or has a reason", ({ socket }) => {
   const capabilities = Object.entries(socket().capabilities);
   expect(capabilities.map(([feature]) => feature)).toEqual(
     expect.arrayContaining(["batching", "kernelQueue", "sendtoWhileConnected", "reusePort", "allOptions"]),
@@ -94,22 +94,19 @@ contract("every capability is there, or says why it is not", ({ socket }) => {
 });
 
 // semantics: process-lifetime
-contract(
-  "ref() and unref() give back the socket, and change nothing about what arrives",
-  async ({ bound }) => {
-    const [sender, receiver] = [await bound(), await bound()];
-    expect(receiver.unref()).toBe(receiver);
-    const waiting = texts(receiver, 1);
-    expect(receiver.ref()).toBe(receiver);
-    receiver.unref().ref();
-    await sender.sendto("hello", receiver.getsockname());
-    await expect(waiting).resolves.toEqual(["hello"]);
-  },
-);
+contract("ref() and unref() return the socket, and do not change what it receives", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  expect(receiver.unref()).toBe(receiver);
+  const waiting = texts(receiver, 1);
+  expect(receiver.ref()).toBe(receiver);
+  receiver.unref().ref();
+  await sender.sendto("hello", receiver.getsockname());
+  await expect(waiting).resolves.toEqual(["hello"]);
+});
 
 // semantics: close-using
 contract(
-  "await using closes the socket at the end of its block, also when the block throws",
+  "await using closes the socket at the end of its block, also if the block throws",
   async ({ bound }) => {
     const opened: Socket[] = [];
     const block = async (): Promise<void> => {
@@ -133,7 +130,7 @@ contract("using closes the socket too", async ({ bound }) => {
 });
 
 // semantics: clock-wall
-contract("a socket has the clock and the chance of its world", ({ socket }) => {
+contract("a socket has the clock and the random numbers of its stack", ({ socket }) => {
   const { clock } = socket();
   const [before, after] = [clock.now(), clock.now()];
   expect(after).toBeGreaterThanOrEqual(before);

@@ -32,7 +32,7 @@ import { expect } from "vitest";
 
 import { contract, failure, numbered, soon, texts } from "./world.js";
 
-/** Options that every driver can set, with a value other than the default. */
+/** Options that every driver can set, with a value that is not the default. */
 const settable: readonly (readonly [
   name: string,
   family: Family,
@@ -96,7 +96,7 @@ for (const [name, family, level, option, value] of rare) {
 
   // semantics: option-native
   contract(
-    `${name} is ENOTSUP that names the option and the driver which has it`,
+    `${name} is ENOTSUP, and the error names the option and a driver that has it`,
     async ({ bound }) => {
       const s = await bound(family);
       const error = { name: "OSError", code: "ENOTSUP", syscall: "setsockopt" };
@@ -108,7 +108,7 @@ for (const [name, family, level, option, value] of rare) {
 }
 
 // semantics: option
-contract("flags take booleans, 0 and 1, and read as 0 and 1", ({ socket }) => {
+contract("flags accept booleans, 0 and 1, and read as 0 and 1", ({ socket }) => {
   const s = socket();
   for (const [given, read] of [
     [true, 1],
@@ -124,7 +124,7 @@ contract("flags take booleans, 0 and 1, and read as 0 and 1", ({ socket }) => {
 });
 
 // semantics: option
-contract("what the socket is can be read, and not set", ({ socket }) => {
+contract("SO_TYPE and similar options can be read, and not set", ({ socket }) => {
   for (const family of [AF_INET, AF_INET6] as const) {
     const s = socket(family);
     const read = [SO_TYPE, SO_PROTOCOL, SO_DOMAIN, SO_ERROR].map((option) =>
@@ -142,7 +142,7 @@ for (const [name, option] of [
 ] as const) {
   // semantics: option
   contract(
-    `${name} reads back what the kernel gave, as it was asked when the socket was made and later`,
+    `${name} reads the size that the kernel gave, for the size at creation and for a later one`,
     async (world) => {
       const sizes = { receiveBuffer: 65_536, sendBuffer: 65_536 };
       const s = await world.bound(AF_INET, sizes);
@@ -151,7 +151,7 @@ for (const [name, option] of [
       s.setsockopt(SOL_SOCKET, option, 131_072);
       const large = s.getsockopt(SOL_SOCKET, option);
       expect(large / small).toBe(2);
-      // No kernel gives this much to everybody: what is read back is what was given, not what was asked.
+      // No kernel allows this much for every process: the value that is read is the actual size, not the requested one.
       s.setsockopt(SOL_SOCKET, option, 0x3fff_ffff);
       expect(s.getsockopt(SOL_SOCKET, option)).not.toBe(0x3fff_ffff);
     },
@@ -159,19 +159,16 @@ for (const [name, option] of [
 }
 
 // semantics: option-unknown
-contract(
-  "an option of IPv6 on an IPv4 socket is ENOPROTOOPT, and so are numbers that no option has",
-  ({ socket }) => {
-    const v4 = socket(AF_INET);
-    const set = { name: "OSError", code: "ENOPROTOOPT", syscall: "setsockopt" };
-    const get = { ...set, syscall: "getsockopt" };
-    expect(() => v4.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1)).toThrow(expect.objectContaining(set));
-    expect(() => v4.getsockopt(IPPROTO_IPV6, IPV6_V6ONLY)).toThrow(expect.objectContaining(get));
-    expect(() => v4.getsockopt(IPPROTO_IPV6, IPV6_V6ONLY)).toThrow(/IPV6_V6ONLY.*AF_INET6/);
-    expect(() => v4.setsockopt(SOL_SOCKET, -1, 1)).toThrow(expect.objectContaining(set));
-    expect(() => v4.getsockopt(-1, SO_TYPE)).toThrow(expect.objectContaining(get));
-  },
-);
+contract("an IPv6 option on an IPv4 socket is ENOPROTOOPT, and so are numbers of no option", ({ socket }) => {
+  const v4 = socket(AF_INET);
+  const set = { name: "OSError", code: "ENOPROTOOPT", syscall: "setsockopt" };
+  const get = { ...set, syscall: "getsockopt" };
+  expect(() => v4.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1)).toThrow(expect.objectContaining(set));
+  expect(() => v4.getsockopt(IPPROTO_IPV6, IPV6_V6ONLY)).toThrow(expect.objectContaining(get));
+  expect(() => v4.getsockopt(IPPROTO_IPV6, IPV6_V6ONLY)).toThrow(/IPV6_V6ONLY.*AF_INET6/);
+  expect(() => v4.setsockopt(SOL_SOCKET, -1, 1)).toThrow(expect.objectContaining(set));
+  expect(() => v4.getsockopt(-1, SO_TYPE)).toThrow(expect.objectContaining(get));
+});
 
 // semantics: option-bad-value
 contract("values that an option cannot hold are refused before any system call", ({ socket }) => {
@@ -228,7 +225,7 @@ contract(
 
 // semantics: option-reuse
 contract(
-  "where SO_REUSEPORT is not to be had, setting it is ENOTSUP",
+  "without the feature, setting SO_REUSEPORT is ENOTSUP",
   ({ socket }) => {
     const s = socket();
     const error = { name: "OSError", code: "ENOTSUP", syscall: "setsockopt" };
@@ -239,7 +236,7 @@ contract(
 
 // semantics: dual-stack-listen
 contract(
-  "an IPv6 socket on every interface hears IPv4 too, as ::ffff:, and answers it",
+  "an IPv6 socket on every interface receives IPv4 too, as ::ffff:, and answers it",
   async ({ bound, localhost, socket }) => {
     const [dual, v4, v6] = [socket(AF_INET6), await bound(AF_INET), await bound(AF_INET6)];
     dual.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, false);
@@ -266,7 +263,7 @@ contract("IPV6_V6ONLY leaves the same port to an IPv4 socket", async ({ bound, l
       await v4.bind(["", v6.getsockname().port]);
       return v6;
     } catch (error) {
-      // An IPv4 socket of another program may have the port.
+      // An IPv4 socket of another program may use the port.
       if (tries === 0) throw error;
       return free(tries - 1);
     }
@@ -286,7 +283,7 @@ contract("IPV6_V6ONLY cannot change once the socket is bound", async ({ bound })
 });
 
 // semantics: option
-contract("the smallest buffer that can be asked for is the kernel's least", async ({ bound }) => {
+contract("a request for the smallest buffer gets the kernel's minimum", async ({ bound }) => {
   const s = await bound();
   s.setsockopt(SOL_SOCKET, SO_RCVBUF, 10_000);
   s.setsockopt(SOL_SOCKET, SO_RCVBUF, 0);

@@ -15,7 +15,7 @@ contract("sendto and sendMany to one destination arrive in the order of the call
 });
 
 // semantics: order
-contract("send, sendto the peer and sendMany arrive in the order of the calls", async ({ bound }) => {
+contract("send, sendto to the peer and sendMany arrive in the order of the calls", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const to = receiver.getsockname();
   await sender.connect(to);
@@ -28,7 +28,7 @@ contract("send, sendto the peer and sendMany arrive in the order of the calls", 
 });
 
 // semantics: order
-contract("sends in turn to many destinations keep the order of each", async ({ bound }) => {
+contract("sends to many destinations in turn keep the order of each destination", async ({ bound }) => {
   const sender = await bound();
   const receivers = await Promise.all(numbered(8).map(() => bound()));
   const rounds = numbered(40).flatMap((text) =>
@@ -40,7 +40,7 @@ contract("sends in turn to many destinations keep the order of each", async ({ b
 
 // semantics: boundaries
 contract(
-  "runs of equal sizes with shorter, longer and empty ones between keep every boundary",
+  "runs of equal datagrams with shorter, longer and empty ones between keep every boundary",
   async ({ bound }) => {
     const [sender, receiver] = [await bound(), await bound()];
     const to = receiver.getsockname();
@@ -55,7 +55,7 @@ contract(
 );
 
 // semantics: order
-contract("what arrives at one socket from many peers keeps each peer's order", async ({ bound }) => {
+contract("datagrams from many peers to one socket keep each peer's order", async ({ bound }) => {
   const receiver = await bound();
   const senders = await Promise.all(numbered(4).map(() => bound()));
   const to = receiver.getsockname();
@@ -84,7 +84,7 @@ contract(
 
 // semantics: order-barriers
 contract(
-  "a bind after a sendto that is not awaited comes second: EINVAL",
+  "a bind after a sendto that is not awaited happens second: EINVAL",
   async ({ bound, localhost, socket }) => {
     const [sender, receiver] = [socket(), await bound()];
     const sending = sender.sendto("hello", receiver.getsockname());
@@ -123,7 +123,7 @@ contract("a send after connect(null) that is not awaited is EDESTADDRREQ", async
 });
 
 // semantics: order-after-failure
-contract("a barrier that fails holds up nothing behind it", async ({ bound, localhost }) => {
+contract("a failed barrier does not stop later calls", async ({ bound, localhost }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const before = sender.sendto("before", receiver.getsockname());
   const failing = failure(sender.bind([localhost(), 0]));
@@ -134,7 +134,7 @@ contract("a barrier that fails holds up nothing behind it", async ({ bound, loca
 });
 
 // semantics: order-after-failure
-contract("a connect that fails does not undo the one behind it", async ({ bound, broadcast }) => {
+contract("a failed connect does not undo the next one", async ({ bound, broadcast }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const failing = failure(sender.connect([broadcast, 9000]));
   const succeeding = sender.connect(receiver.getsockname());
@@ -146,7 +146,7 @@ contract("a connect that fails does not undo the one behind it", async ({ bound,
 });
 
 // semantics: close-sends
-contract("close() after sendto: what was addressed goes out first", async ({ bound, socket }) => {
+contract("close() after sendto: datagrams with a known address are sent first", async ({ bound, socket }) => {
   const [sender, receiver] = [socket(), await bound()];
   const to = receiver.getsockname();
   const sends = numbered(100).map((text) => sender.sendto(text, to));
@@ -159,7 +159,7 @@ contract("close() after sendto: what was addressed goes out first", async ({ bou
 
 // semantics: order-barriers
 contract(
-  "close() after sends and connects that are not awaited: all are done first",
+  "close() after sends and connects that are not awaited: all of them finish first",
   async ({ bound, socket }) => {
     const [sender, one, other] = [socket(), await bound(), await bound()];
     const calls = [
@@ -177,7 +177,7 @@ contract(
 );
 
 // semantics: order
-contract("a reply overtakes nothing: answers arrive in the order of the calls", async ({ bound }) => {
+contract("a reply overtakes no datagram: answers arrive in the order of the calls", async ({ bound }) => {
   const [server, client] = [await bound(), await bound()];
   const serving = (async () => {
     for (let count = 0; count < 50; count++) {

@@ -15,9 +15,9 @@ import { expect } from "vitest";
 
 import { type World, contract, failure, families, mapped, soon, texts } from "./world.js";
 
-/** What goes whole over loopback, headers off: over IPv4 a datagram cannot be longer anyway. */
+/** The largest payload that loopback carries in one packet. Over IPv4 it is the longest possible datagram. */
 const [wholeIPv4, wholeIPv6] = [65_507, 65_488];
-/** Loopback carries packets of 65,536 bytes, and IPv4 has packets of 65,535 at most (RFC 791). */
+/** Loopback carries packets of 65,536 bytes, and an IPv4 packet has at most 65,535 (RFC 791). */
 const [mtuIPv4, mtuIPv6] = [65_535, 65_536];
 
 for (const { over, family, host, mtu, whole } of [
@@ -51,7 +51,7 @@ for (const { over, family, host, mtu, whole } of [
 
   // semantics: path-mtu
   contract(
-    `pathMtu and maxPayload over ${over} are undefined where the driver cannot tell`,
+    `pathMtu and maxPayload over ${over} are undefined without the feature`,
     ({ socket }) => {
       const s = socket(family);
       expect([s.pathMtu([host, 9000]), s.maxPayload([host, 9000])]).toEqual([undefined, undefined]);
@@ -62,7 +62,7 @@ for (const { over, family, host, mtu, whole } of [
 
 // semantics: path-mtu-bad-address
 contract(
-  "pathMtu and maxPayload of a name, of another family, of no address, and after close()",
+  "pathMtu and maxPayload refuse a name, another family, a value that is not an address, and a closed socket",
   async (world) => {
     const [s, closed] = [world.socket(), world.socket()];
     await closed.close();
@@ -79,7 +79,7 @@ contract(
 
 // semantics: path-mtu
 contract(
-  "pathMtu asks without a trace: the socket stays unbound and unconnected, and nothing leaves",
+  "pathMtu changes nothing: the socket stays unbound and unconnected, and nothing is sent",
   async (world) => {
     const [s, peer] = [world.socket(), await world.bound()];
     s.pathMtu(peer.getsockname());
@@ -95,7 +95,7 @@ contract(
 
 // semantics: fragmented
 contract(
-  "what leaves in fragments is counted: longer than the path carries whole, and no other",
+  "only datagrams that are longer than the path MTU allows are counted as fragmented",
   async ({ bound }) => {
     const [sender, receiver] = [await bound(AF_INET6), await bound(AF_INET6)];
     const to = receiver.getsockname();
@@ -114,7 +114,7 @@ contract(
 
 // semantics: fragmented
 contract(
-  "where the driver does not know the path, what leaves in fragments is undefined and not 0",
+  "if the driver does not know the path, the count of fragmented datagrams is undefined and not 0",
   async ({ bound }) => {
     const [sender, receiver] = [await bound(AF_INET6), await bound(AF_INET6)];
     await sender.sendto(Buffer.alloc(65_527), receiver.getsockname());
@@ -124,7 +124,7 @@ contract(
   "no pathMtu",
 );
 
-/** A socket that sends nothing in fragments, and one that hears it. */
+/** A socket with `dontFragment`, and a socket that receives from it. */
 async function unfragmented({ bound }: World, family: Family) {
   return [await bound(family, { dontFragment: true }), await bound(family)] as const;
 }
@@ -132,7 +132,7 @@ async function unfragmented({ bound }: World, family: Family) {
 for (const [ip, family] of families) {
   // semantics: dont-fragment
   contract(
-    `dontFragment over ${ip}: what the path carries whole is sent`,
+    `dontFragment over ${ip}: a datagram that fits the path is sent`,
     async (world) => {
       const [sender, receiver] = await unfragmented(world, family);
       const to = receiver.getsockname();
@@ -152,7 +152,7 @@ for (const [ip, family] of families) {
 
 // semantics: dont-fragment
 contract(
-  "dontFragment: a byte more than the path carries whole is EMSGSIZE with the limit, and costs the others nothing",
+  "dontFragment: one byte more than the path allows is EMSGSIZE with the limit, and other datagrams are sent",
   async (world) => {
     const [sender, receiver] = await unfragmented(world, AF_INET6);
     const to = receiver.getsockname();
@@ -171,7 +171,7 @@ contract(
 
 // semantics: dont-fragment-dgram
 contract(
-  "dontFragment where the driver cannot forbid fragments: socket() is ENOTSUP that names the driver which can",
+  "dontFragment without the feature: socket() is ENOTSUP, and the error names a driver that can",
   () => {
     for (const [, family] of families) {
       expect(() => open(family, SOCK_DGRAM, { dontFragment: true })).toThrow(
@@ -189,7 +189,7 @@ contract(
 
 // semantics: probe
 contract(
-  "a probe goes whole, though the socket's own datagrams may go in fragments",
+  "a probe is never fragmented, although the socket's other datagrams may be",
   async ({ bound }) => {
     const [sender, receiver] = [await bound(AF_INET6), await bound(AF_INET6)];
     const address = receiver.getsockname();

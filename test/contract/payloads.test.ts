@@ -1,4 +1,4 @@
-/** Every payload received is the one sent, whatever was sent around it, and however it was sent and received. */
+/** Every received payload is the one that was sent, for any neighbours and any calls of sending and receiving. */
 
 import { AF_INET, type Family, type Socket } from "datagram";
 import fc from "fast-check";
@@ -9,13 +9,13 @@ import { type World, contract, failure, families, soon } from "./world.js";
 const seed = 20_240_718;
 const runs = 150;
 const receivers = 3;
-/** Bytes of a receive buffer that may be in use: Linux gives 416 KiB at least. */
+/** Bytes of a receive buffer that the tests may use: Linux gives at least 416 KiB. */
 const mostUnread = 400_000;
 
-/** The ways to send. */
+/** The calls that send. */
 const ways = ["sendto", "sendMany", "sendMany of records", "send", "sendMany, connected"] as const;
 
-/** Datagrams of these sizes, to these receivers in turn where the way to send knows more than one. */
+/** Datagrams of these sizes, to these receivers in turn if the call can name more than one. */
 interface Step {
   readonly way: (typeof ways)[number];
   readonly to: readonly number[];
@@ -28,10 +28,10 @@ const size = fc.oneof(
   fc.nat(100),
 );
 
-/** How long a run of equal sizes is: above 128 it is more than Linux takes as one. */
+/** The length of a run of equal sizes. Linux accepts at most 128 datagrams as one send. */
 const count = fc.oneof(fc.integer({ min: 2, max: 20 }), fc.integer({ min: 2, max: 150 }));
 
-/** Runs of equal sizes with another in the middle, a shorter one at the end, or an empty one inside; and any sizes. */
+/** Runs of equal sizes, some with another size in the middle, a shorter end or an empty one inside, and mixed sizes. */
 const sizes = fc
   .array(
     fc.oneof(
@@ -54,7 +54,7 @@ const step: fc.Arbitrary<Step> = fc.record({
   sizes,
 });
 
-/** What a socket receives `count` datagrams with. */
+/** A call that receives `count` datagrams. */
 type Read = (from: Socket, count: number, found: (arrival: Arrival) => void) => Promise<void>;
 
 interface Arrival {
@@ -99,7 +99,7 @@ const reads: readonly Read[] = [
 for (const [ip, family] of families) {
   // semantics: boundaries
   contract(
-    `every payload received is the one sent, in the order of the calls (${runs} runs, seed ${seed}), over ${ip}`,
+    `every received payload is the one that was sent, in the order of the calls (${runs} runs, seed ${seed}), over ${ip}`,
     async (world) => {
       const net = await Net.open(world, family);
       let checked = 0;
@@ -119,26 +119,29 @@ for (const [ip, family] of families) {
 }
 
 // semantics: data-copied
-contract("one buffer, changed after each sendto of a tick, arrives as it was at each call", async (world) => {
-  const [sender, receiver] = [await world.bound(), await world.bound()];
-  await sender.connect(receiver.getsockname());
-  const buffer = Buffer.alloc(500);
-  const sends = Array.from({ length: 200 }, (_, index) => {
-    buffer.fill(index).writeUInt16BE(index);
-    const part = buffer.subarray(0, 200 + (index % 3) * 100);
-    return index % 2 === 0 ? sender.sendto(part, receiver.getsockname()) : sender.send(part);
-  });
-  buffer.fill("x");
-  await Promise.all(sends);
-  for (let index = 0; index < 200; index++) {
-    const expected = Buffer.alloc(200 + (index % 3) * 100, index);
-    expected.writeUInt16BE(index);
-    expect((await receiver.recv(1000, soon)).equals(expected), `datagram ${index}`).toBe(true);
-  }
-});
+contract(
+  "one buffer that changes after each sendto of a tick arrives as it was at each call",
+  async (world) => {
+    const [sender, receiver] = [await world.bound(), await world.bound()];
+    await sender.connect(receiver.getsockname());
+    const buffer = Buffer.alloc(500);
+    const sends = Array.from({ length: 200 }, (_, index) => {
+      buffer.fill(index).writeUInt16BE(index);
+      const part = buffer.subarray(0, 200 + (index % 3) * 100);
+      return index % 2 === 0 ? sender.sendto(part, receiver.getsockname()) : sender.send(part);
+    });
+    buffer.fill("x");
+    await Promise.all(sends);
+    for (let index = 0; index < 200; index++) {
+      const expected = Buffer.alloc(200 + (index % 3) * 100, index);
+      expected.writeUInt16BE(index);
+      expect((await receiver.recv(1000, soon)).equals(expected), `datagram ${index}`).toBe(true);
+    }
+  },
+);
 
 // semantics: order
-contract("a flood of equal datagrams to 10 peers in turn keeps the order of each", async ({ bound }) => {
+contract("a flood of equal datagrams to 10 peers in turn keeps the order of each peer", async ({ bound }) => {
   const sender = await bound();
   const peers = await Promise.all(Array.from({ length: 10 }, () => bound()));
   const names = peers.map((peer) => peer.getsockname());
@@ -165,11 +168,11 @@ contract("a flood of equal datagrams to 10 peers in turn keeps the order of each
 for (const [ip, family] of families) {
   // semantics: sendmany-failure
   contract(
-    `sendMany whose items fail in the middle of a run of equal ones over ${ip} names the first; all others arrive`,
+    `sendMany over ${ip} with failing items in a run of equal ones names the first, and all others arrive`,
     async ({ bound, broadcast }) => {
       const [sender, receiver] = [await bound(family), await bound(family)];
       const address = receiver.getsockname();
-      // Too big for any driver to try; and, over IPv4, refused by the system in its turn.
+      // The first is too big for any driver to try. Over IPv4 the system refuses the second.
       const tooBig = { data: Buffer.alloc(65_528), address };
       const refused =
         family === AF_INET ? { data: payload(0, 0, 64), address: [broadcast, 9] as const } : tooBig;
@@ -188,10 +191,10 @@ for (const [ip, family] of families) {
   );
 }
 
-/** Sockets that send to receivers, and what these have still to get from each. */
+/** Sockets that send to receivers, and the datagrams that each receiver still expects from each sender. */
 class Net {
   readonly #receivers: readonly Socket[];
-  /** One that is not connected, then one a receiver that is connected to it. */
+  /** An unconnected socket first, then one socket for each receiver, connected to it. */
   readonly #senders: readonly Socket[];
   /** By receiver, then by the sender's port. */
   readonly #expected: readonly Map<number, Buffer[]>[];
@@ -212,7 +215,7 @@ class Net {
     return new Net(targets, senders);
   }
 
-  /** Sends steps in one tick, and receives what they sent. Gives the number of datagrams. */
+  /** Sends steps in one tick, and receives their datagrams. Returns the number of datagrams. */
   async exchange(steps: readonly Step[], readers: readonly number[], early: boolean): Promise<number> {
     const sends = steps.flatMap((each) => this.#send(each));
     if (!early) await Promise.all(sends);
@@ -221,7 +224,7 @@ class Net {
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
-  /** What was sent twice would come now. */
+  /** A datagram that was sent twice would come now. */
   async expectNothing(): Promise<void> {
     for (const receiver of this.#receivers) {
       await expect(failure(receiver.recv(2000, { timeoutMs: 20 }))).resolves.toMatchObject({
@@ -238,7 +241,7 @@ class Net {
     const letters = sizes.map((bytes, index) => {
       const receiver = turns[index % turns.length]!;
       const data = payload(port, this.#sent++, bytes);
-      // The payload's own copy: what is sent is changed as soon as that is allowed.
+      // A copy of the payload, because the sent buffer is overwritten as soon as that is allowed.
       this.#expected[receiver]!.get(port)!.push(Buffer.from(data));
       return { data, address: this.#receivers[receiver]!.getsockname() };
     });
@@ -262,7 +265,7 @@ class Net {
     }
   }
 
-  /** Receives all that is due at one receiver, and compares it. */
+  /** Receives all datagrams that one receiver expects, and compares them. */
   async #check(index: number, reader: number): Promise<number> {
     const due = this.#expected[index]!;
     const count = [...due.values()].reduce((sum, { length }) => sum + length, 0);
@@ -299,14 +302,14 @@ function inserted<T>(list: readonly T[], at: number, item: T): T[] {
   return [...list.slice(0, at), item, ...list.slice(at)];
 }
 
-/** Steps in groups that no receive buffer overflows by; a step is cut where that takes it. */
+/** Steps in groups that fit every receive buffer. A step that is too long is cut. */
 function* ticks(steps: readonly Step[]): Generator<Step[]> {
   let tick: Step[] = [];
   let unread = 0;
   for (const { sizes, ...rest } of steps) {
     let from = 0;
     for (const [index, bytes] of sizes.entries()) {
-      // What the kernel counts for a datagram, at most: its buffer, a power of two, and what describes it.
+      // The kernel counts at most this for a datagram: its buffer, rounded to a power of two, and its header structure.
       const cost = 1024 + 2 * bytes;
       if (unread + cost > mostUnread) {
         yield [...tick, { ...rest, sizes: sizes.slice(from, index) }];
@@ -319,7 +322,7 @@ function* ticks(steps: readonly Step[]): Generator<Step[]> {
   yield tick;
 }
 
-/** Noise that all payloads are cut from, each somewhere else. */
+/** Random bytes. Each payload is a different part of them. */
 const noise = ((): Buffer => {
   const words = new Uint32Array(16_384);
   let word = seed;
@@ -330,7 +333,7 @@ const noise = ((): Buffer => {
   return Buffer.from(words.buffer);
 })();
 
-/** A payload that no other is like, as far as its size allows: the receiver knows every byte of it. */
+/** A payload that differs from all others as far as its size allows. The receiver knows every byte of it. */
 function payload(sender: number, number: number, bytes: number): Buffer {
   const from = (sender * 7919 + number * 31) % (noise.length - bytes);
   const data = Buffer.from(noise.subarray(from, from + bytes));

@@ -4,12 +4,12 @@ import { expect } from "vitest";
 
 import { type World, contract, failure, families, pause } from "./world.js";
 
-/** Long enough for an answer on this host, and short for the many probes that get none. */
+/** Long enough for an answer on this host, and short because many probes get no answer. */
 const quick = { timeoutMs: 50 } as const;
-/** So long that a search which waited for its end would fail its test. */
+/** So long that a search that waits until its end fails the test. */
 const patient = { timeoutMs: 60_000 } as const;
 
-/** A peer that does with each datagram what `hear` says, until its socket is closed. */
+/** A peer that passes each datagram to `hear`, until its socket is closed. */
 async function peer(
   world: World,
   hear: (data: Buffer, peer: Peer) => void,
@@ -28,11 +28,11 @@ async function peer(
 
 interface Peer {
   readonly s: Socket;
-  /** Answers the datagram that came last. */
+  /** Answers the last received datagram. */
   answer: (data: Buffer | string) => void;
 }
 
-/** A peer beyond a black hole: it hears of datagrams up to a size, and answers these. */
+/** A peer after a black hole: it receives datagrams up to a size, and answers them. */
 function beyond(world: World, mostBytes: () => number, text?: string): Promise<Peer> {
   return peer(world, (data, { answer }) => {
     if (data.length <= mostBytes()) answer(text ?? data);
@@ -46,7 +46,7 @@ for (const [name, family] of families) {
   ] as const) {
     // semantics: search
     contract(
-      `a peer on this host that ${kind}, over ${name}, gets what the kernel says`,
+      `a search to a peer on this host that ${kind}, over ${name}, finds the kernel's value`,
       async (world) => {
         const { s: at } = await peer(world, (data, { answer }) => answer(text ?? data), family);
         const s = world.socket(family);
@@ -96,7 +96,7 @@ for (const mostBytes of [1471, 1391, 700]) {
   ] as const) {
     // semantics: search
     contract(
-      `behind a black hole of ${mostBytes} bytes, a peer that ${kind} gets these, to the byte, in 3 probes a size at most`,
+      `with a black hole above ${mostBytes} bytes, a peer that ${kind}: finds that size, to the byte, with at most 3 probes of a size`,
       async (world) => {
         const { s: at } = await beyond(world, () => mostBytes, text);
         const probes: PathMtuProbe[] = [];
@@ -114,7 +114,7 @@ for (const mostBytes of [1471, 1391, 700]) {
 
 // semantics: search-vanishes
 contract(
-  "what no longer comes through at the end is searched for anew, and called a black hole",
+  "a size that no longer arrives at the end is searched again, and reported as a black hole",
   async (world) => {
     let refused = 0;
     const { s: at } = await peer(world, (data, { answer }) => {
@@ -129,7 +129,7 @@ contract(
 
 // semantics: search-vanishes
 contract(
-  "a path that carries each large size once only ends with the base, after a bounded search",
+  "a path that carries each large size only once ends with the base, after a limited search",
   async (world) => {
     const before = new Set<number>();
     const { s: at } = await peer(world, (data, { answer }) => {
@@ -142,7 +142,7 @@ contract(
     };
     const result = await probePathMtu(world.socket(), at.getsockname(), { ...quick, onProbe });
     expect(result).toMatchObject({ maxPayload: 1200, blackHole: true });
-    // The first search, and three that begin anew.
+    // The first search and three repeated ones.
     expect(bases).toHaveLength(4);
   },
   "pathMtu",
@@ -166,7 +166,7 @@ contract(
 
 // semantics: search-lost
 contract(
-  "an echo that comes late is no loss, and is told of twice",
+  "a late echo is not a loss, and is reported twice",
   async (world) => {
     const { s: at } = await peer(world, (data, { s: each, answer }) => {
       void pause(each, 150).then(() => answer(data));
@@ -185,7 +185,7 @@ contract(
 
 // semantics: search-lost
 contract(
-  "late answers of a peer that does not echo confirm no larger size",
+  "late answers of a peer without echo confirm no larger size",
   async (world) => {
     let heard = 0;
     const { s: at } = await peer(world, (data, { s: each, answer }) => {
@@ -206,7 +206,7 @@ contract(
 
 // semantics: search-others
 contract(
-  "what others send meanwhile is ignored and counted, be it an echo of the probe",
+  "datagrams from other senders are ignored and counted, also a copy of the probe",
   async (world) => {
     const s = world.socket();
     const stranger = await world.bound();
@@ -225,7 +225,7 @@ contract(
 
 // semantics: search-others
 contract(
-  "a datagram of the peer that was there before is no answer",
+  "an earlier datagram of the peer is not an answer",
   async (world) => {
     const s = await world.bound();
     const silent = await world.bound();
@@ -242,7 +242,7 @@ contract(
 for (const [name, family] of families) {
   // semantics: search-nobody
   contract(
-    `where nobody listens over ${name}, it ends at once with what ICMP said`,
+    `if nobody listens over ${name}, the search ends at once with the ICMP error`,
     async (world) => {
       const { host, port } = await world.nobody(family);
       const s = world.socket(family);
@@ -257,7 +257,7 @@ for (const [name, family] of families) {
 
 // semantics: search-others
 contract(
-  "news of another destination does not end a search",
+  "an ICMP error about another destination does not end a search",
   async (world) => {
     const s = world.socket();
     const nobody = await world.nobody();
@@ -272,7 +272,7 @@ contract(
 
 // semantics: search-nobody
 contract(
-  "a connected socket searches too, and is told at once that nobody listens",
+  "a search with a connected socket works, and ends at once if nobody listens",
   async (world) => {
     const { s: at } = await peer(world, (data, { answer }) => answer(data));
     const s = world.socket();
@@ -288,7 +288,7 @@ contract(
 
 // semantics: search-nobody
 contract(
-  "where nobody answers it says so, after 3 probes of the base and 3 of 64 bytes",
+  "if nobody answers, the search ends after 3 probes of the base and 3 of 64 bytes",
   async (world) => {
     const silent = await world.bound();
     const sizes: number[] = [];
@@ -318,7 +318,7 @@ contract(
 
 // semantics: search-ended
 contract(
-  "a signal ends it at once with its reason",
+  "a signal ends the search at once with its reason",
   async (world) => {
     const silent = await world.bound();
     const s = world.socket();
@@ -336,7 +336,7 @@ contract(
 
 // semantics: search-ended
 contract(
-  "close() ends it with ECANCELED, what onProbe throws with that, and another reader keeps it from beginning",
+  "close() ends the search with ECANCELED, onProbe ends it by throwing, and another reader prevents it",
   async (world) => {
     const { s: at } = await peer(world, (data, { answer }) => answer(data));
     const thrown = new Error("a listener's own");
@@ -389,7 +389,7 @@ contract("bad arguments are refused before anything is sent", async (world) => {
 
 // semantics: search-bad-arguments
 contract(
-  "without path MTU discovery it is ENOTSUP, with the reason",
+  "without the feature pathMtu a search is ENOTSUP, with the reason",
   async (world) => {
     const s = await world.bound();
     const { pathMtu } = s.capabilities;

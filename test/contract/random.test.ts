@@ -7,7 +7,7 @@ import { type World, contract, turn } from "./world.js";
 const seed = 20_240_717;
 const runs = 10_000;
 
-/** Hosts that are this host or none: whatever is called with them, no datagram leaves the machine. */
+/** Addresses of this host or of no host, so that no datagram leaves the machine. */
 const host = fc.constantFrom(
   ...["127.0.0.1", "127.0.0.2", "127.255.255.255", "::1", "::ffff:127.0.0.1", "localhost", ""],
   ...["two words", "127.0.0.1/8", "[::1]", "nul\0", "%lo", "fe80::1%", "x".repeat(254)],
@@ -17,7 +17,7 @@ const number = fc.oneof(fc.integer(), fc.double(), fc.constantFrom(-1, 1.5, 65_5
 
 const size = fc.oneof({ weight: 3, arbitrary: fc.nat(100) }, number);
 
-/** Values of every type; no text among them can be the name of a host. */
+/** Values of every type. None of the texts can be the name of a host. */
 const junk: fc.Arbitrary<unknown> = fc.anything({
   key: fc.constantFrom("data", "port", "signal", "timeoutMs", "bufsize", "length", "0", "then"),
   values: [
@@ -35,7 +35,7 @@ const junk: fc.Arbitrary<unknown> = fc.anything({
   withTypedArray: true,
 });
 
-/** Nobody's: neither a service's nor one that the kernel gives to a socket of another test. */
+/** A port that no service has and that the kernel does not give to sockets of other tests. */
 const port = fc.oneof({ weight: 8, arbitrary: fc.constantFrom(0, 1, 2, 65_535) }, number, junk);
 
 const address = fc.oneof(
@@ -71,14 +71,14 @@ const items = fc.oneof(
   junk,
 );
 const group = fc.oneof(fc.constantFrom("239.255.0.1", "ff01::1234"), junk);
-/** Never left out: the kernel would choose an interface to the world. */
+/** Never left out: the kernel would choose an interface to the outside. */
 const at = fc.oneof(fc.constantFrom("lo", "127.0.0.1", "nosuch0", "", -1, 1.5, 2 ** 40, null, true, {}));
 
-// Each of the calls has a socket of its own, which on a busy machine is more than the usual time.
+// Each call has a socket of its own, which can take longer than the usual limit on a busy machine.
 vi.setConfig({ testTimeout: 60_000 });
 afterAll(() => vi.resetConfig());
 
-/** What is called, on a socket in some state; most argument lists are wrong somewhere. */
+/** The calls, on a socket in some state. Most argument lists have a wrong value. */
 type Call = readonly [method: string, args: readonly unknown[]];
 
 const calls: fc.Arbitrary<Call> = fc.oneof(
@@ -134,7 +134,7 @@ contract(`${runs} random calls (seed ${seed}) succeed or fail with a code, and n
           : (s[method as keyof Socket] as (...args: unknown[]) => unknown)(...args),
       );
       await turn(s);
-      // What still waits now waits for a datagram: closing must end it.
+      // Calls that still wait now wait for a datagram: closing must end them.
       await s.close();
       const outcome = await settled;
       expect(outcome).toMatch(/^(fine|aborted|E\w+)$/);
@@ -143,7 +143,7 @@ contract(`${runs} random calls (seed ${seed}) succeed or fail with a code, and n
   );
   await fc.assert(run, { seed, numRuns: runs });
   expect([...outcomes.values()].reduce((sum, count) => sum + count, 0)).toBe(runs);
-  // The lists are neither all right nor all wrong.
+  // Some calls must succeed and some must fail.
   for (const outcome of [
     "fine",
     "ERR_INVALID_ARG_TYPE",
@@ -157,7 +157,7 @@ contract(`${runs} random calls (seed ${seed}) succeed or fail with a code, and n
 });
 
 function call(method: string, ...args: fc.Arbitrary<unknown>[]): fc.Arbitrary<Call> {
-  // Now and then an argument is missing, or there is one too many.
+  // Sometimes an argument is missing, or there is one too many.
   const list = fc
     .tuple(...args)
     .chain((all) => fc.constantFrom(all, all, all, all.slice(0, -1), [...all, {}]));
@@ -165,13 +165,13 @@ function call(method: string, ...args: fc.Arbitrary<unknown>[]): fc.Arbitrary<Ca
   return kept.map((each) => [method, each] as const);
 }
 
-/** `"fine"`, or the code of the error; of anything else than an error of ours, what is wrong with it. */
+/** `"fine"`, or the code of the error. For an error without a code of ours, a text that says what is wrong. */
 async function settle(act: () => unknown): Promise<string> {
   try {
     await act();
     return "fine";
   } catch (error) {
-    // An aborted signal's reason is the caller's own.
+    // The reason of an aborted signal may be any value of the caller.
     if (error instanceof DOMException && error.name === "AbortError") return "aborted";
     const known = error instanceof OSError || error instanceof TypeError || error instanceof RangeError;
     const { code } = error as { code?: unknown };

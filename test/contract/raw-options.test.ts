@@ -59,7 +59,7 @@ contract(
 
 // semantics: option-raw
 contract(
-  "what the kernel does not know is ENOPROTOOPT, and bytes that it does not take EINVAL, naming the option",
+  "an option that the kernel does not know is ENOPROTOOPT, bytes that it refuses are EINVAL, and the error names the option",
   ({ socket }) => {
     const s = socket();
     expect(() => s.setsockopt(SOL_SOCKET, 9999, 1)).toThrow(
@@ -73,7 +73,7 @@ contract(
     expect(() => s.setsockopt(SOL_SOCKET, SO_RCVTIMEO, short)).toThrow(
       osError("EINVAL", "setsockopt", /3 bytes.*20/),
     );
-    // A pointer to nowhere.
+    // A pointer that points to no memory.
     const filter = Buffer.alloc(16, 0xff);
     expect(() => s.setsockopt(SOL_SOCKET, SO_ATTACH_FILTER, filter)).toThrow(/option 26/);
   },
@@ -82,7 +82,7 @@ contract(
 
 // semantics: option-reserved
 contract(
-  "what the package has set for itself cannot be changed by its numbers: EPERM says why, and it can be read",
+  "an option that the package needs can be read by its numbers and not set: EPERM says why",
   async ({ bound }) => {
     const receiver = await bound();
     const sender = await bound();
@@ -118,7 +118,7 @@ contract(
 
 // semantics: option-reserved
 contract(
-  "options whose bytes hold addresses of memory, or that count otherwise, are refused",
+  "options whose bytes hold pointers or other units are refused",
   ({ socket }) => {
     const [v4, v6] = [socket(), socket(AF_INET6)];
     const table = Buffer.alloc(96);
@@ -137,7 +137,7 @@ contract(
 
 // semantics: option-raw
 contract(
-  "without the feature, an option without a name is ENOTSUP that names its numbers and the driver which can",
+  "without the feature, an option without a name is ENOTSUP, and the error names its numbers and a driver that can",
   ({ socket }) => {
     const s = socket();
     const told = /option 18 at level 1.*native/;
@@ -150,7 +150,7 @@ contract(
 );
 
 // semantics: option-raw
-contract("values and lengths that no option has are refused before any system call", ({ socket }) => {
+contract("values and lengths of no option are refused before any system call", ({ socket }) => {
   const s = socket();
   for (const value of [1.5, NaN, Infinity, 2 ** 32, -(2 ** 31) - 1, new Uint8Array(0), new Uint8Array(4097)])
     expect(() => s.setsockopt(SOL_SOCKET, SO_RCVLOWAT, value)).toThrow(range);
@@ -169,7 +169,7 @@ contract("values and lengths that no option has are refused before any system ca
 
 // semantics: option-bytes
 contract(
-  "an option with a name takes and gives its number as bytes too, and means the same",
+  "an option with a name can be set and read as bytes too, with the same meaning",
   async ({ bound }) => {
     const s = await bound();
     const int = (value: number): Buffer => Buffer.from(Int32Array.of(value).buffer);

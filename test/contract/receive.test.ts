@@ -6,7 +6,7 @@ import { contract, families, numbered, pause, soon, texts } from "./world.js";
 for (const [ip, family] of families) {
   // semantics: cut-recvfrom
   contract(
-    `recvfrom(n) of a longer datagram gives n bytes over ${ip}, the next call the next one`,
+    `recvfrom(n) of a longer datagram over ${ip} returns n bytes, and the next call the next datagram`,
     async (world) => {
       const [sender, receiver] = [await world.bound(family), await world.bound(family)];
       const to = receiver.getsockname();
@@ -21,7 +21,7 @@ for (const [ip, family] of families) {
 }
 
 // semantics: cut-recvmsg
-contract("recvmsg says when a datagram was cut, and how long it was", async ({ bound }) => {
+contract("recvmsg says whether a datagram was cut, and how long it was", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const to = receiver.getsockname();
   for (const text of ["0123456789", "0123456789", ""]) await sender.sendto(text, to);
@@ -34,7 +34,7 @@ contract("recvmsg says when a datagram was cut, and how long it was", async ({ b
 });
 
 // semantics: recvmsg-whole
-contract("recvmsg() without a size gives the whole datagram and its source", async ({ bound }) => {
+contract("recvmsg() without a size returns the whole datagram and its source", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const payload = Buffer.alloc(65_507, "0123456789");
   await sender.sendto(payload, receiver.getsockname());
@@ -55,12 +55,12 @@ contract("recvfrom(0) consumes one datagram", async ({ bound }) => {
 
 // semantics: recvfrom-bad-size
 contract(
-  "a size that is no whole number from 0 is a RangeError at once, and costs no datagram",
+  "a negative or fractional size is a RangeError at once, and no datagram is lost",
   async ({ bound }) => {
     const [sender, receiver] = [await bound(), await bound()];
     const wrong = { name: "RangeError", code: "ERR_OUT_OF_RANGE" };
     for (const size of [-1, NaN, 1.5, Infinity, 2 ** 53]) {
-      // Nothing has been sent yet: only a check at the call can end these.
+      // Nothing has been sent yet, so only a check at the call can end these.
       await expect(receiver.recvfrom(size)).rejects.toMatchObject(wrong);
       await expect(receiver.recv(size)).rejects.toMatchObject(wrong);
       await expect(receiver.recvmsg({ bufsize: size })).rejects.toMatchObject(wrong);
@@ -74,7 +74,7 @@ contract(
 );
 
 // semantics: recvfrom-bad-size
-contract("a size that is no number is a TypeError at once", async ({ bound }) => {
+contract("a size that is not a number is a TypeError at once", async ({ bound }) => {
   const receiver = await bound();
   const wrong = { name: "TypeError", code: "ERR_INVALID_ARG_TYPE" };
   for (const size of ["64", null, {}, 64n, true] as never[]) {
@@ -87,7 +87,7 @@ contract("a size that is no number is a TypeError at once", async ({ bound }) =>
 });
 
 // semantics: receive-order
-contract("two recvfrom are served in the order they were called", async ({ bound }) => {
+contract("two recvfrom are served in the order of the calls", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const [first, second] = [receiver.recvfrom(64, soon), receiver.recvfrom(64, soon)];
   await sender.sendto("1", receiver.getsockname());
@@ -113,7 +113,7 @@ contract("all kinds of receive calls share one order", async ({ bound }) => {
 });
 
 // semantics: recvmany
-contract("recvMany waits for one, then gives what is there up to max", async ({ bound }) => {
+contract("recvMany waits for one datagram, then returns up to max that are there", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const waiting = receiver.recvMany(10, soon);
   await sender.sendto("alone", receiver.getsockname());
@@ -131,9 +131,9 @@ contract("recvMany waits for one, then gives what is there up to max", async ({ 
 });
 
 // semantics: recvmany
-contract("recvMany gives in one call what has come before it", async ({ bound }) => {
+contract("recvMany returns all earlier datagrams in one call", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
-  // Few enough that a slow machine's time for one call does not run out.
+  // Few enough for a slow machine and the time limit of one call.
   await sender.sendMany(numbered(60), receiver.getsockname());
   await pause(receiver, 50);
   const datagrams = await receiver.recvMany(1000, soon);
@@ -141,7 +141,7 @@ contract("recvMany gives in one call what has come before it", async ({ bound })
 });
 
 // semantics: unread
-contract("2,000 datagrams lie unread, then are read in order", async ({ bound }) => {
+contract("2,000 unread datagrams are later read in order", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   for (const text of numbered(2000)) await sender.sendto(text, receiver.getsockname());
   await sender.sendto("end", receiver.getsockname());
@@ -150,7 +150,7 @@ contract("2,000 datagrams lie unread, then are read in order", async ({ bound })
     text = await receiver.recv(64, soon).then(String, () => "end");
   }
   const all = [...numbered(2000), "end"];
-  // A kernel that gives less than was asked for may drop the newest: then they are counted, where anybody counts.
+  // A kernel that gives a smaller buffer than requested may drop the newest. They are counted if the driver can count.
   if (receiver.getsockopt(SOL_SOCKET, SO_RCVBUF) >= 4 << 20) expect(found).toEqual(all);
   else expect(found.slice(0, -1)).toEqual(all.slice(0, found.length - 1));
   const { received, droppedKernel, droppedQueue } = receiver.stats();
@@ -172,7 +172,7 @@ contract("the bytes of a datagram are the program's own", async ({ bound }) => {
 });
 
 // semantics: reply
-contract("reply answers the sender", async ({ bound, socket }) => {
+contract("reply sends to the sender", async ({ bound, socket }) => {
   const [server, client, other] = [await bound(), socket(), await bound()];
   await client.sendto("ping", server.getsockname());
   await other.sendto("other", server.getsockname());
@@ -184,7 +184,7 @@ contract("reply answers the sender", async ({ bound, socket }) => {
 });
 
 // semantics: recvmany
-contract("recvMany gives all that is there, up to max, however often it is called", async ({ bound }) => {
+contract("repeated recvMany calls return all datagrams, each up to max", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   await sender.sendMany(
     Array.from({ length: 385 }, (_, index) => String(index)),
@@ -194,6 +194,6 @@ contract("recvMany gives all that is there, up to max, however often it is calle
   const counts: number[] = [];
   while (counts.reduce((sum, count) => sum + count, 0) < 385)
     counts.push((await receiver.recvMany(100)).length);
-  // Where the driver reads by itself, it may not have read all of it by the first call.
+  // A driver that reads ahead may not have read all datagrams before the first call.
   expect(counts.length).toBeLessThanOrEqual(8);
 });

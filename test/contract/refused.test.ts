@@ -5,7 +5,7 @@ import { contract, failure, families, soon, texts, pause } from "./world.js";
 for (const [ip, family] of families) {
   // semantics: refused, connect-refused
   contract(
-    `a connected socket whose peer is gone over ${ip}: the receive call is ECONNREFUSED`,
+    `the receive call of a connected socket whose peer does not listen, over ${ip}, is ECONNREFUSED`,
     async (world) => {
       const [client, gone] = [await world.bound(family), await world.nobody(family)];
       await client.connect(gone);
@@ -16,7 +16,7 @@ for (const [ip, family] of families) {
 }
 
 // semantics: refused
-contract("ECONNREFUSED ends a receive call that waits, and only one", async ({ bound, nobody }) => {
+contract("ECONNREFUSED ends one waiting receive call, and only one", async ({ bound, nobody }) => {
   const [client, gone] = [await bound(), await nobody()];
   await client.connect(gone);
   const [first, second] = [client.recvfrom(64, soon), client.recvfrom(64, { timeoutMs: 200 })];
@@ -29,7 +29,7 @@ contract("ECONNREFUSED ends a receive call that waits, and only one", async ({ b
 
 // semantics: refused
 contract(
-  "a refused socket stays usable: it talks to its peer once that is there",
+  "a refused socket stays usable: it reaches its peer when the peer listens",
   async ({ bound, nobody, socket }) => {
     const [client, gone, peer] = [await bound(), await nobody(), socket()];
     await client.connect(gone);
@@ -44,7 +44,7 @@ contract(
 );
 
 // semantics: iteration-icmp
-contract("ICMP never ends an iteration", async ({ bound, nobody, socket }) => {
+contract("an ICMP error never ends an iteration", async ({ bound, nobody, socket }) => {
   const [client, gone, peer] = [await bound(), await nobody(), socket()];
   await client.connect(gone);
   const refused = new Promise((resolve) => client.once("unreachable", resolve));
@@ -63,7 +63,7 @@ contract("ICMP never ends an iteration", async ({ bound, nobody, socket }) => {
 
 // semantics: stats
 contract(
-  "what ICMP said is in the ledger and an event, with its destination and code",
+  "an ICMP error is in the ledger and in an event, with its destination and code",
   async ({ bound, nobody }) => {
     const [client, gone] = [await bound(), await nobody()];
     await client.connect(gone);
@@ -78,7 +78,7 @@ contract(
 );
 
 // semantics: refused-forgotten
-contract("connecting to another peer forgets what ICMP said of the last", async ({ bound, nobody }) => {
+contract("connect to another peer discards ICMP errors about the last one", async ({ bound, nobody }) => {
   const [client, gone, peer] = [await bound(), await nobody(), await bound()];
   await client.connect(gone);
   const refused = new Promise((resolve) => client.once("unreachable", resolve));
@@ -93,7 +93,7 @@ contract("connecting to another peer forgets what ICMP said of the last", async 
 });
 
 // semantics: refused
-contract("what ICMP said of the connected peer rejects the next send too", async ({ bound, nobody }) => {
+contract("an ICMP error about the connected peer rejects the next send too", async ({ bound, nobody }) => {
   const [client, gone] = [await bound(), await nobody()];
   await client.connect(gone);
   await client.send("anybody?");
@@ -102,14 +102,17 @@ contract("what ICMP said of the connected peer rejects the next send too", async
 });
 
 // semantics: refused-forgotten
-contract("what ICMP said of one peer fails no call about the next", async ({ bound, nobody, socket }) => {
-  const [live, gone, client] = [await bound(), await nobody(), socket()];
-  await client.connect(gone);
-  await client.send("anybody?");
-  await client.connect(null);
-  await client.sendto("to the living", live.getsockname());
-  await client.connect(live.getsockname());
-  await client.send("to the living again");
-  expect(await texts(live, 2)).toEqual(["to the living", "to the living again"]);
-  await expect(failure(client.recv(1, { timeoutMs: 20 }))).resolves.toMatchObject({ code: "ETIMEDOUT" });
-});
+contract(
+  "an ICMP error about one peer fails no call about the next peer",
+  async ({ bound, nobody, socket }) => {
+    const [live, gone, client] = [await bound(), await nobody(), socket()];
+    await client.connect(gone);
+    await client.send("anybody?");
+    await client.connect(null);
+    await client.sendto("to the living", live.getsockname());
+    await client.connect(live.getsockname());
+    await client.send("to the living again");
+    expect(await texts(live, 2)).toEqual(["to the living", "to the living again"]);
+    await expect(failure(client.recv(1, { timeoutMs: 20 }))).resolves.toMatchObject({ code: "ETIMEDOUT" });
+  },
+);

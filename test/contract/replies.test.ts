@@ -13,7 +13,7 @@ import { expect } from "vitest";
 import { freshGroup, meet } from "./groups.js";
 import { type World, contract, mapped, numbered, soon, texts } from "./world.js";
 
-/** A server on every interface, and how its clients call an IPv4 address of its host. */
+/** A server on every interface, and how its clients write an IPv4 address of its host. */
 interface Route {
   readonly over: string;
   readonly server: Family;
@@ -40,7 +40,7 @@ async function sourceOfNext(client: Socket): Promise<Address> {
 for (const { over, server: family, client: clientFamily, name } of routes) {
   // semantics: reply-address
   contract(
-    `reply over ${over} answers from the address that was sent to`,
+    `reply over ${over} leaves from the address that the request came to`,
     async (world) => {
       const [server, client] = [await serverOn(world, family), world.socket(clientFamily)];
       const { port } = server.getsockname();
@@ -55,7 +55,7 @@ for (const { over, server: family, client: clientFamily, name } of routes) {
 
   // semantics: reply-address
   contract(
-    `a client over ${over} that is connected to one address of a host hears its replies`,
+    `a client over ${over} that is connected to one address of a host receives its replies`,
     async (world) => {
       const [server, client] = [await serverOn(world, family), world.socket(clientFamily)];
       await client.connect([name(world.moreHosts[1]), server.getsockname().port]);
@@ -70,7 +70,7 @@ for (const { over, server: family, client: clientFamily, name } of routes) {
 for (const way of ["recvMany", "for await"] as const) {
   // semantics: reply-address
   contract(
-    `replies to datagrams by ${way}, which came to several addresses in turn, each leave from its own`,
+    `replies to datagrams from ${way} that came to several addresses each leave from the right address`,
     async (world) => {
       const [server, client] = [await serverOn(world, AF_INET), await world.bound()];
       const { port } = server.getsockname();
@@ -100,7 +100,7 @@ for (const way of ["recvMany", "for await"] as const) {
 }
 
 // semantics: reply-group
-contract("a reply to what came to a multicast group leaves from an address of this host", async (world) => {
+contract("a reply to a datagram to a multicast group leaves from an address of this host", async (world) => {
   const { receiver, sender, group, port } = await meet(world);
   receiver.addMembership(group, world.loopback);
   await sender.sendto("who is there?", [group, port]);
@@ -110,7 +110,7 @@ contract("a reply to what came to a multicast group leaves from an address of th
 
 // semantics: reply-group
 contract(
-  "a reply to what came to an IPv6 multicast group leaves from an address of this host",
+  "a reply to a datagram to an IPv6 multicast group leaves from an address of this host",
   async (world) => {
     const [receiver, sender] = [await serverOn(world, AF_INET6), world.socket(AF_INET6)];
     const [group, port] = [freshGroup(receiver), receiver.getsockname().port];
@@ -144,7 +144,7 @@ contract("a connected socket replies to its peer", async ({ bound }) => {
 
 // semantics: reply-connected
 contract(
-  "a datagram from before connect can be answered after it, from where it came to",
+  "a datagram that came before connect can be answered after it, from the address that it came to",
   async (world) => {
     const [server, client] = [await serverOn(world, AF_INET), await world.bound()];
     const { port } = server.getsockname();
@@ -158,7 +158,7 @@ contract(
 );
 
 // semantics: closed
-contract("a reply is cut off by close() as a send is: EBADF", async ({ bound }) => {
+contract("a reply after close() is EBADF, as a send is", async ({ bound }) => {
   const [server, client] = [await bound(), await bound()];
   await client.sendto("question", server.getsockname());
   const datagram = await server.recvmsg(soon);
@@ -168,7 +168,7 @@ contract("a reply is cut off by close() as a send is: EBADF", async ({ bound }) 
 
 // semantics: reply-address
 contract(
-  "where a driver cannot choose, the system chooses the address that a reply leaves from",
+  "without the feature, the system chooses the address that a reply leaves from",
   async (world) => {
     const [server, client] = [await serverOn(world, AF_INET), await world.bound()];
     const { port } = server.getsockname();

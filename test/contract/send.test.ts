@@ -5,7 +5,7 @@ import { contract, failure, families, numbered, soon, texts, turn } from "./worl
 
 const bytes = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
 
-/** Every kind of `data`, and the bytes that it stands for. */
+/** Every kind of `data`, and its bytes. */
 const kinds: readonly (readonly [kind: string, data: () => Data, expected: readonly number[]])[] = [
   ["a string, as UTF-8", () => "é€", [0xc3, 0xa9, 0xe2, 0x82, 0xac]],
   ["an empty string", () => "", []],
@@ -108,33 +108,36 @@ for (const [ip, family] of families) {
   });
 
   // semantics: data-limit
-  contract(`${limit} bytes go over ${ip}, one more is EMSGSIZE with the limit`, async ({ bound }) => {
-    const [sender, receiver] = [await bound(family), await bound(family)];
-    const to = receiver.getsockname();
-    const most = Buffer.alloc(limit, "0123456789");
-    await expect(sender.sendto(most, to)).resolves.toBe(limit);
-    expect((await receiver.recvmsg(soon)).data.equals(most)).toBe(true);
-    const error = await failure(sender.sendto(Buffer.alloc(limit + 1), to));
-    expect(error).toMatchObject({
-      code: "EMSGSIZE",
-      syscall: "sendto",
-      address: to.host,
-      port: to.port,
-      limit,
-    });
-    expect(error.message).toContain(`${limit + 1} bytes`);
-    await sender.connect(to);
-    await expect(failure(sender.send(Buffer.alloc(limit + 1)))).resolves.toMatchObject({
-      code: "EMSGSIZE",
-      limit,
-    });
-    await sender.send("next");
-    expect(await texts(receiver, 1)).toEqual(["next"]);
-  });
+  contract(
+    `${limit} bytes are sent over ${ip}, and one more is EMSGSIZE with the limit`,
+    async ({ bound }) => {
+      const [sender, receiver] = [await bound(family), await bound(family)];
+      const to = receiver.getsockname();
+      const most = Buffer.alloc(limit, "0123456789");
+      await expect(sender.sendto(most, to)).resolves.toBe(limit);
+      expect((await receiver.recvmsg(soon)).data.equals(most)).toBe(true);
+      const error = await failure(sender.sendto(Buffer.alloc(limit + 1), to));
+      expect(error).toMatchObject({
+        code: "EMSGSIZE",
+        syscall: "sendto",
+        address: to.host,
+        port: to.port,
+        limit,
+      });
+      expect(error.message).toContain(`${limit + 1} bytes`);
+      await sender.connect(to);
+      await expect(failure(sender.send(Buffer.alloc(limit + 1)))).resolves.toMatchObject({
+        code: "EMSGSIZE",
+        limit,
+      });
+      await sender.send("next");
+      expect(await texts(receiver, 1)).toEqual(["next"]);
+    },
+  );
 }
 
 // semantics: data-limit
-contract("through an IPv6 socket the limit of an IPv4 peer is IPv4's", async ({ bound, socket }) => {
+contract("the limit of an IPv6 socket for an IPv4 peer is that of IPv4", async ({ bound, socket }) => {
   const [receiver, sender] = [await bound(), socket(AF_INET6)];
   sender.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, false);
   const to = [`::ffff:${receiver.getsockname().host}`, receiver.getsockname().port] as const;
@@ -154,7 +157,7 @@ contract("a burst of 512 sends is complete", async ({ bound }) => {
 });
 
 // semantics: send-buffer-full
-contract("where the send buffer is small, sendto waits for room and drops nothing", async ({ bound }) => {
+contract("with a small send buffer, sendto waits for room and drops nothing", async ({ bound }) => {
   const sender = await bound(undefined, { sendBuffer: 4096 });
   const receivers = await Promise.all(numbered(4).map(() => bound()));
   const sends = receivers.flatMap((receiver) =>
@@ -166,19 +169,22 @@ contract("where the send buffer is small, sendto waits for room and drops nothin
 });
 
 // semantics: send-queue
-contract("what waits in the process to be sent is bounded: ENOBUFS above sendQueue", async ({ bound }) => {
-  const sender = await bound(undefined, { sendQueue: 1000 });
-  const receiver = await bound();
-  const to = receiver.getsockname();
-  const first = sender.sendto(Buffer.alloc(600), to);
-  const error = await failure(sender.sendto(Buffer.alloc(600), to));
-  expect(error).toMatchObject({ code: "ENOBUFS", syscall: "sendto", address: to.host, port: to.port });
-  await expect(first).resolves.toBe(600);
-  await expect(sender.sendto(Buffer.alloc(600), to)).resolves.toBe(600);
-});
+contract(
+  "memory of datagrams that wait in the process is limited: ENOBUFS above sendQueue",
+  async ({ bound }) => {
+    const sender = await bound(undefined, { sendQueue: 1000 });
+    const receiver = await bound();
+    const to = receiver.getsockname();
+    const first = sender.sendto(Buffer.alloc(600), to);
+    const error = await failure(sender.sendto(Buffer.alloc(600), to));
+    expect(error).toMatchObject({ code: "ENOBUFS", syscall: "sendto", address: to.host, port: to.port });
+    await expect(first).resolves.toBe(600);
+    await expect(sender.sendto(Buffer.alloc(600), to)).resolves.toBe(600);
+  },
+);
 
 // semantics: send-queue
-contract("what failed leaves its room in sendQueue", async ({ bound, broadcast }) => {
+contract("a failed datagram frees its room in sendQueue", async ({ bound, broadcast }) => {
   const [sender, receiver] = [await bound(undefined, { sendQueue: 1000 }), await bound()];
   for (const address of [
     ["nosuch-queue.invalid", 9],
@@ -197,7 +203,7 @@ contract("what failed leaves its room in sendQueue", async ({ bound, broadcast }
 });
 
 // semantics: send-queue-empty
-contract("empty datagrams count for sendQueue too", async ({ bound }) => {
+contract("empty datagrams count towards sendQueue too", async ({ bound }) => {
   const [sender, receiver] = [await bound(undefined, { sendQueue: 640 }), await bound()];
   const sends = Array.from({ length: 11 }, () => sender.sendto("", receiver.getsockname()));
   const ends = await Promise.allSettled(sends);
@@ -205,16 +211,19 @@ contract("empty datagrams count for sendQueue too", async ({ bound }) => {
 });
 
 // semantics: broadcast-refused
-contract("broadcast without SO_BROADCAST is EACCES that names the option", async ({ bound, broadcast }) => {
-  const sender = await bound();
-  const error = await failure(sender.sendto("hello", [broadcast, 9000]));
-  expect(error).toMatchObject({ code: "EACCES", syscall: "sendto", address: broadcast, port: 9000 });
-  expect(error.message).toContain("SO_BROADCAST");
-});
+contract(
+  "broadcast without SO_BROADCAST is EACCES, and the error names the option",
+  async ({ bound, broadcast }) => {
+    const sender = await bound();
+    const error = await failure(sender.sendto("hello", [broadcast, 9000]));
+    expect(error).toMatchObject({ code: "EACCES", syscall: "sendto", address: broadcast, port: 9000 });
+    expect(error.message).toContain("SO_BROADCAST");
+  },
+);
 
 // semantics: broadcast-refused
 contract(
-  "connect to a broadcast address without SO_BROADCAST is EACCES that names the option",
+  "connect to a broadcast address without SO_BROADCAST is EACCES, and the error names the option",
   async (world) => {
     const error = await failure(world.socket().connect([world.broadcast, 9000]));
     expect(error).toMatchObject({ code: "EACCES", syscall: "connect", address: world.broadcast, port: 9000 });
@@ -239,20 +248,23 @@ contract("<broadcast> is 255.255.255.255", async ({ socket }) => {
 });
 
 // semantics: unreachable-others-sent
-contract("on an unconnected socket a peer that is gone fails no other send and no receive", async (world) => {
-  const [s, receiver, gone] = [await world.bound(), await world.bound(), await world.nobody()];
-  for (let count = 0; count < 5; count++) {
-    await expect(s.sendto("lost", gone)).resolves.toBe(4);
-    await turn(s);
-  }
-  await expect(s.sendto("ping", receiver.getsockname())).resolves.toBe(4);
-  const request = await receiver.recvmsg(soon);
-  await request.reply("pong");
-  expect(await texts(s, 1)).toEqual(["pong"]);
-});
+contract(
+  "on an unconnected socket, a peer that does not listen fails no other send and no receive call",
+  async (world) => {
+    const [s, receiver, gone] = [await world.bound(), await world.bound(), await world.nobody()];
+    for (let count = 0; count < 5; count++) {
+      await expect(s.sendto("lost", gone)).resolves.toBe(4);
+      await turn(s);
+    }
+    await expect(s.sendto("ping", receiver.getsockname())).resolves.toBe(4);
+    const request = await receiver.recvmsg(soon);
+    await request.reply("pong");
+    expect(await texts(s, 1)).toEqual(["pong"]);
+  },
+);
 
 // semantics: data-false-length
-contract("a view that lies about its length sends its own bytes and no other memory", async ({ bound }) => {
+contract("a view with a false length sends its own bytes and no other memory", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   await sender.sendto("a secret that went before", receiver.getsockname());
   await texts(receiver, 1);

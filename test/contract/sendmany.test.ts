@@ -5,19 +5,22 @@ import { contract, failure, numbered, soon, texts } from "./world.js";
 
 const tooBig = Buffer.alloc(65_508);
 
-/** Memory that can be resized: in Node 20, and not in the ES2022 types. */
+/** Memory that can be resized, which Node 20 has and the types of ES2022 lack. */
 const ResizableMemory = ArrayBuffer as unknown as new (
   bytes: number,
   options: { maxByteLength: number },
 ) => ArrayBuffer & { resize(bytes: number): void };
 
 // semantics: sendmany
-contract("sendMany(payloads, address) gives the number sent, and they arrive in order", async ({ bound }) => {
-  const [sender, receiver] = [await bound(), await bound()];
-  await expect(sender.sendMany(numbered(300), receiver.getsockname())).resolves.toBe(300);
-  expect(await texts(receiver, 300)).toEqual(numbered(300));
-  expect(sender.stats().sent.datagrams).toBe(300);
-});
+contract(
+  "sendMany(payloads, address) returns the number of sent datagrams, and they arrive in order",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound()];
+    await expect(sender.sendMany(numbered(300), receiver.getsockname())).resolves.toBe(300);
+    expect(await texts(receiver, 300)).toEqual(numbered(300));
+    expect(sender.stats().sent.datagrams).toBe(300);
+  },
+);
 
 // semantics: sendmany
 contract("sendMany(records) sends each to its own address", async ({ bound }) => {
@@ -40,7 +43,7 @@ contract("sendMany without an address sends to the connected peer", async ({ bou
 });
 
 // semantics: sendmany
-contract("sendMany takes more datagrams and more bytes than one batch holds", async ({ bound }) => {
+contract("sendMany accepts more datagrams and more bytes than one batch holds", async ({ bound }) => {
   const sender = await bound();
   const receivers = await Promise.all(numbered(8).map(() => bound()));
   const payloads = numbered(200).map((text) => text.padEnd(400));
@@ -52,7 +55,7 @@ contract("sendMany takes more datagrams and more bytes than one batch holds", as
 });
 
 // semantics: sendmany
-contract("sendMany takes any iterable, and nothing at all", async ({ bound }) => {
+contract("sendMany accepts any iterable, also an empty one", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const to = receiver.getsockname();
   const generate = function* (): Generator<string> {
@@ -67,20 +70,17 @@ contract("sendMany takes any iterable, and nothing at all", async ({ bound }) =>
 });
 
 // semantics: data-borrowed
-contract(
-  "sendMany borrows payloads until it settles: one buffer may stand in it twice",
-  async ({ bound }) => {
-    const [sender, receiver] = [await bound(), await bound()];
-    const payload = Buffer.from("same");
-    await sender.sendMany([payload, payload, payload.subarray(1)], receiver.getsockname());
-    payload.fill("x");
-    expect(await texts(receiver, 3)).toEqual(["same", "same", "ame"]);
-  },
-);
+contract("sendMany uses payloads until it settles, and one buffer may be in it twice", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  const payload = Buffer.from("same");
+  await sender.sendMany([payload, payload, payload.subarray(1)], receiver.getsockname());
+  payload.fill("x");
+  expect(await texts(receiver, 3)).toEqual(["same", "same", "ame"]);
+});
 
 // semantics: sendmany-failure
 contract(
-  "a failure of sendMany has the index of the first and the number sent; the rest are sent",
+  "an error of sendMany has the index of the first failure and the number of sent datagrams",
   async (world) => {
     const [sender, receiver] = [await world.bound(), await world.bound()];
     const to = receiver.getsockname();
@@ -92,7 +92,7 @@ contract(
 );
 
 // semantics: sendmany-failure
-contract("a refusal by the system in the middle of sendMany costs the others nothing", async (world) => {
+contract("a datagram of sendMany that the system refuses does not stop the others", async (world) => {
   const [sender, receiver] = [await world.bound(), await world.bound()];
   const address = receiver.getsockname();
   const forbidden = [world.broadcast, 9] as const;
@@ -112,18 +112,15 @@ contract("a refusal by the system in the middle of sendMany costs the others not
 });
 
 // semantics: sendmany-failure
-contract(
-  "where every datagram of sendMany fails, the first has the index 0 and none is sent",
-  async ({ bound }) => {
-    const [sender, receiver] = [await bound(), await bound()];
-    const error = await failure(sender.sendMany([tooBig, tooBig], receiver.getsockname()));
-    expect(error).toMatchObject({ code: "EMSGSIZE", index: 0, sent: 0 });
-    expect(sender.stats()).toMatchObject({ sent: { datagrams: 0 }, tooBig: 2 });
-  },
-);
+contract("if every datagram of sendMany fails, index and sent are 0", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  const error = await failure(sender.sendMany([tooBig, tooBig], receiver.getsockname()));
+  expect(error).toMatchObject({ code: "EMSGSIZE", index: 0, sent: 0 });
+  expect(sender.stats()).toMatchObject({ sent: { datagrams: 0 }, tooBig: 2 });
+});
 
 // semantics: sendmany-failure
-contract("a name that does not resolve fails its own datagrams of sendMany alone", async ({ bound }) => {
+contract("a name that does not resolve fails only its own datagrams of sendMany", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const address = receiver.getsockname();
   const error = await failure(
@@ -139,7 +136,7 @@ contract("a name that does not resolve fails its own datagrams of sendMany alone
 });
 
 // semantics: sendmany-bad-item
-contract("a bad item of sendMany is refused with its index before anything is sent", async ({ bound }) => {
+contract("a bad item of sendMany is refused with its index, before anything is sent", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const to = receiver.getsockname();
   await expect(sender.sendMany(["a", 5 as never], to)).rejects.toMatchObject({
@@ -164,7 +161,7 @@ contract("a bad item of sendMany is refused with its index before anything is se
 });
 
 // semantics: sendmany-bad-item
-contract("sendMany of what is no iterable is refused with a TypeError", async ({ bound }) => {
+contract("sendMany of a value that is not iterable is refused with a TypeError", async ({ bound }) => {
   const sender = await bound();
   for (const items of ["text", 5, null, undefined, {}, { data: "x" }, true]) {
     await expect(sender.sendMany(items as never, sender.getsockname())).rejects.toMatchObject({
@@ -189,7 +186,7 @@ contract(
 
 // semantics: data-moved
 contract(
-  "a payload of sendMany that is transferred away fails alone, and the socket goes on",
+  "a payload of sendMany that is transferred away fails alone, and the socket stays usable",
   async ({ bound }) => {
     const [sender, receiver] = [await bound(), await bound()];
     const gone = new Uint8Array(10);
@@ -202,7 +199,7 @@ contract(
 );
 
 // semantics: data-moved
-contract("a payload of sendMany that grows past a datagram fails alone", async ({ bound }) => {
+contract("a payload of sendMany that becomes too large for a datagram fails alone", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const memory = new ResizableMemory(10, { maxByteLength: 200_000 });
   const sending = sender
@@ -214,7 +211,7 @@ contract("a payload of sendMany that grows past a datagram fails alone", async (
 });
 
 // semantics: sendmany
-contract("a generator of datagrams to several peers sends each to its own", async ({ bound }) => {
+contract("a generator of datagrams to several peers sends each to its own peer", async ({ bound }) => {
   const [sender, a, b, peer] = [await bound(), await bound(), await bound(), await bound()];
   function* items(): Generator<{ data: string; address: ReturnType<typeof a.getsockname> }> {
     for (const data of ["0", "1"]) yield { data, address: a.getsockname() };
@@ -264,7 +261,7 @@ contract("of two sends in one tick, the one that fails rejects, and the other do
 
 // semantics: send-system-calls
 contract(
-  "records with an address object each leave in as few system calls as pairs do",
+  "records with separate address objects take as few system calls as pairs",
   async ({ bound }) => {
     const [sender, receiver] = [await bound(), await bound()];
     const { host, port } = receiver.getsockname();
@@ -280,7 +277,7 @@ contract(
     while (found.length < 1000)
       found.push(...(await receiver.recvMany(1000, soon)).map(({ data }) => data.toString().trim()));
     expect(found).toEqual(numbered(1000));
-    // What did not leave as runs is not merged on this host.
+    // Datagrams that were not sent as runs are not merged on this host.
     const most = sender.capabilities.segmentation.available ? 4 : 1000 / 8;
     expect((receiver.stats().systemCalls?.receive ?? Infinity) - reads).toBeLessThanOrEqual(most);
   },

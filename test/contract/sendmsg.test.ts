@@ -21,7 +21,7 @@ async function received(from: Socket, count: number): Promise<Datagram[]> {
   return found;
 }
 
-/** Sends one datagram and gives what came. */
+/** Sends one datagram and returns the received one. */
 async function pass(
   sender: Socket,
   receiver: Socket,
@@ -32,7 +32,7 @@ async function pass(
 }
 
 // semantics: sendmsg
-contract("sendmsg without more than data and address is sendto", async ({ bound }) => {
+contract("sendmsg with only data and address is sendto", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const plain = await pass(sender, receiver, {});
   expect(plain.source.equals(sender.getsockname())).toBe(true);
@@ -52,7 +52,7 @@ contract("sendmsg without an address is send", async ({ bound }) => {
 });
 
 // semantics: sendmsg-bad-fields
-contract("sendmsg refuses what is no message with a TypeError", async ({ bound }) => {
+contract("sendmsg refuses a value that is not a message with a TypeError", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const wrong = { name: "TypeError", code: "ERR_INVALID_ARG_TYPE" };
   for (const message of [undefined, null, "hello", 5, () => 0, { address: receiver.getsockname() }])
@@ -92,7 +92,7 @@ contract(
 
 // semantics: sendmsg-fields
 contract(
-  "sendmsg has the TTL, the TOS and the interface of the datagram, and changes none for the next",
+  "sendmsg applies TTL, TOS and interface to this datagram, and not to the next",
   async ({ bound, loopback }) => {
     for (const [, family] of families) {
       const [sender, receiver] = [await bound(family), await bound(family)];
@@ -110,7 +110,7 @@ contract(
 for (const [ip, family] of families) {
   // semantics: sendmsg-ecn
   contract(
-    `sendmsg with ecn alone over ${ip} keeps the DSCP of the socket`,
+    `sendmsg with only ecn over ${ip} keeps the DSCP of the socket`,
     async ({ bound }) => {
       const [sender, receiver] = [await bound(family), await bound(family)];
       expect(await pass(sender, receiver, { ecn: 2 })).toMatchObject({ tos: 2, ecn: 2 });
@@ -127,7 +127,7 @@ for (const [ip, family] of families) {
 
 // semantics: sendmsg-ecn
 contract(
-  "sendmsg with ecn alone to an IPv4 peer of an IPv6 socket keeps the DSCP that its other datagrams there have",
+  "sendmsg with only ecn to an IPv4 peer of an IPv6 socket keeps the DSCP of its other datagrams to IPv4",
   async ({ bound, socket }) => {
     const [sender, receiver] = [socket(AF_INET6), await bound()];
     const { host, port } = receiver.getsockname();
@@ -140,7 +140,7 @@ contract(
 );
 
 // semantics: closed
-contract("sendmsg after close() is EBADF, whatever the datagram names", async ({ bound, nobody }) => {
+contract("sendmsg after close() is EBADF, with any fields", async ({ bound, nobody }) => {
   const [sender, address] = [await bound(), await nobody()];
   await sender.close();
   for (const how of [{}, { ttl: 5 }, { ecn: 1 }]) {
@@ -151,14 +151,14 @@ contract("sendmsg after close() is EBADF, whatever the datagram names", async ({
 
 // semantics: sendmsg-fields
 contract(
-  "sendmsg leaves from the address that it names, with the port of the socket",
+  "sendmsg sends from the source that it names, with the port of the socket",
   async ({ bound, localhost, moreHosts, socket }) => {
     const [sender, receiver] = [socket(), await bound()];
     for (const source of [...moreHosts, localhost()]) {
       const datagram = await pass(sender, receiver, { source });
       expect(datagram.source).toMatchObject({ host: source, port: sender.getsockname().port });
     }
-    // The socket's own address does not bind its datagrams.
+    // The socket's own address does not limit the source of its datagrams.
     const bounded = await bound();
     expect((await pass(bounded, receiver, { source: moreHosts[0] })).source).toMatchObject({
       host: moreHosts[0],
@@ -170,7 +170,7 @@ contract(
 
 // semantics: sendmsg-fields
 contract(
-  "sendmsg over IPv6 leaves from the address that it names",
+  "sendmsg over IPv6 sends from the source that it names",
   async ({ bound, localhost, socket }) => {
     const [sender, receiver] = [socket(AF_INET6), await bound(AF_INET6)];
     const datagram = await pass(sender, receiver, { source: localhost(AF_INET6), ttl: 9 });
@@ -182,7 +182,7 @@ contract(
 
 // semantics: sendmsg-fields
 contract(
-  "sendmsg through an IPv6 socket to an IPv4 peer has its source, TTL, TOS and interface",
+  "sendmsg from an IPv6 socket to an IPv4 peer has its source, TTL, TOS and interface",
   async ({ bound, loopback, moreHosts, socket }) => {
     const [sender, receiver] = [socket(AF_INET6), await bound()];
     const { host, port } = receiver.getsockname();
@@ -213,7 +213,7 @@ contract(
 
 // semantics: sendmsg-fields
 contract(
-  "sendmsg to a name has its TTL when the name is known",
+  "sendmsg to a name has its TTL after the name is resolved",
   async ({ bound }) => {
     const [sender, receiver] = [await bound(), await bound()];
     const address = ["localhost", receiver.getsockname().port] as const;
@@ -222,7 +222,7 @@ contract(
   "packetInfo",
 );
 
-/** Every third is plain; the others differ from their neighbours in one thing or in several. */
+/** Every third is plain. The others differ from their neighbours in one field or in several. */
 function mixed(
   count: number,
   address: Address,
@@ -239,14 +239,14 @@ function mixed(
 
 // semantics: sendmsg-mixed
 contract(
-  "datagrams of one sendMany with fields of their own, and plain ones, each leave with their own, in order",
+  "datagrams of one sendMany leave in order, each with its own fields or with none",
   async ({ bound, localhost, moreHosts, socket }) => {
     const sender = socket();
     sender.setsockopt(IPPROTO_IP, IP_TTL, 77);
     sender.setsockopt(IPPROTO_IP, IP_TOS, 0x40);
     const receivers = [await bound(), await bound()];
     const letters = receivers.map((receiver) => mixed(300, receiver.getsockname(), moreHosts));
-    // First one after the other, then in turn.
+    // First all of one kind, then of both kinds in turn.
     for (const items of [letters.flat(), letters[0]!.flatMap((each, index) => [each, letters[1]![index]!])]) {
       await expect(sender.sendMany(items)).resolves.toBe(600);
       for (const [index, receiver] of receivers.entries()) {
@@ -266,7 +266,7 @@ contract(
 
 // semantics: sendmsg-mixed
 contract(
-  "equal datagrams that leave alike still leave in a few system calls",
+  "equal datagrams with equal fields still take a few system calls",
   async ({ bound }) => {
     const [sender, receiver] = [await bound(), await bound()];
     const address = receiver.getsockname();
@@ -318,7 +318,7 @@ contract("bad fields of a datagram are refused before anything is sent", async (
 
 // semantics: sendmsg-refused
 contract(
-  "a source that this host does not have is refused, and costs the others nothing",
+  "a source that this host does not have is refused, and the other datagrams are sent",
   async ({ bound, elsewhere }) => {
     for (const [, family] of families) {
       const [sender, receiver] = [await bound(family), await bound(family)];
@@ -341,7 +341,7 @@ contract(
 
 // semantics: sendmsg-refused
 contract(
-  "an interface that is not here is ENODEV, and costs the others nothing",
+  "an interface that this host does not have is ENODEV, and the other datagrams are sent",
   async ({ bound }) => {
     const [sender, receiver] = [await bound(), await bound()];
     const address = receiver.getsockname();
@@ -354,7 +354,7 @@ contract(
   "packetInfo",
 );
 
-/** One field each, of those that a driver may lack. */
+/** Messages with one field each that a driver may lack. */
 const single: readonly Omit<OutgoingDatagram, "data">[] = [
   { source: "127.0.0.1" },
   { interface: "lo" },
@@ -366,7 +366,7 @@ const single: readonly Omit<OutgoingDatagram, "data">[] = [
 
 // semantics: sendmsg-dgram
 contract(
-  "where a driver cannot send as a datagram says, that datagram alone is ENOTSUP which names the driver that can",
+  "without the feature, only the datagram with such a field is ENOTSUP, and the error names a driver that can",
   async (world: World) => {
     const [sender, receiver] = [await world.bound(), await world.bound()];
     const address = receiver.getsockname();

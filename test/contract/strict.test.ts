@@ -10,7 +10,7 @@ const calls: Readonly<Record<string, (s: Socket, bufsize: number) => Promise<unk
   recvmsg: (s, bufsize) => s.recvmsg({ bufsize }),
 };
 
-/** The error of a call whose datagram was longer than it asked for. */
+/** The error of a call whose datagram was longer than its size. */
 async function cut(call: Promise<unknown>): Promise<TruncatedError> {
   const error = await failure(call);
   if (error instanceof TruncatedError) return error;
@@ -21,7 +21,7 @@ for (const [syscall, call] of Object.entries(calls)) {
   for (const when of ["waited", "had it at once"]) {
     // semantics: cut-strict
     contract(
-      `strict: a ${syscall} that ${when} and would cut a datagram rejects with it, and the next call gives the next`,
+      `strict: a ${syscall} that ${when} and would cut a datagram rejects with it, and the next call returns the next`,
       async ({ bound }) => {
         const [sender, receiver] = [await bound(), await bound(undefined, { strict: true })];
         const to = receiver.getsockname();
@@ -43,7 +43,7 @@ for (const [syscall, call] of Object.entries(calls)) {
   }
 
   // semantics: strict-whole
-  contract(`strict: a ${syscall} whose datagram fits gives it`, async ({ bound }) => {
+  contract(`strict: a ${syscall} whose datagram fits returns it`, async ({ bound }) => {
     const [sender, receiver] = [await bound(), await bound(undefined, { strict: true })];
     receiver.settimeout(5);
     await sender.sendMany(["0123", "012", ""], receiver.getsockname());
@@ -55,7 +55,7 @@ for (const [syscall, call] of Object.entries(calls)) {
 
 // semantics: cut-strict
 contract(
-  "strict: what was cut is counted as received and cut, and an event, as without it",
+  "strict: a cut datagram is counted as received and cut, and is an event, as without strict",
   async ({ bound }) => {
     const [sender, receiver] = [await bound(), await bound(undefined, { strict: true })];
     const events: string[] = [];
@@ -70,7 +70,7 @@ contract(
 );
 
 // semantics: cut-strict
-contract("strict: a call behind one whose datagram is cut has its own", async ({ bound }) => {
+contract("strict: the next call after one that would cut gets its own datagram", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound(undefined, { strict: true })];
   const first = failure(receiver.recv(4, soon));
   const second = receiver.recv(64, soon);
@@ -104,7 +104,7 @@ contract("strict: the datagram of the error can be answered", async ({ bound }) 
 });
 
 // semantics: cut-recvfrom
-contract("without strict a datagram that is cut is no error", async ({ bound }) => {
+contract("without strict a cut datagram is not an error", async ({ bound }) => {
   for (const options of [undefined, {}, { strict: false }, { strict: undefined }]) {
     const [sender, receiver] = [await bound(), await bound(undefined, options)];
     await sender.sendto("0123456789", receiver.getsockname());

@@ -10,7 +10,7 @@ function line({ direction, data, source, destination }: Packet): string {
 
 for (const [ip, family] of families) {
   // semantics: tap
-  contract(`a tap over ${ip} sees what passes in both directions, with both addresses`, async ({ bound }) => {
+  contract(`a tap over ${ip} sees datagrams of both directions, with both addresses`, async ({ bound }) => {
     const [s, peer] = [await bound(family), await bound(family)];
     const seen: Packet[] = [];
     s.tap((packet) => seen.push(packet));
@@ -27,7 +27,7 @@ for (const [ip, family] of families) {
 
 // semantics: tap
 contract(
-  "a tap of a socket on every interface names the address that a datagram came to, and when the kernel had it",
+  "a tap of a socket on every interface has the destination of a datagram, and the time of the kernel",
   async ({ bound, socket, localhost }) => {
     const [s, peer] = [socket(), await bound()];
     await s.bind(["", 0]);
@@ -54,7 +54,7 @@ contract("a tap sees every kind of send, in order, and the peer of a connected s
 });
 
 // semantics: tap
-contract("a tap sees a datagram whole that a receive call cuts", async ({ bound }) => {
+contract("a tap sees the whole datagram, also if a receive call cuts it", async ({ bound }) => {
   const [s, peer] = [await bound(), await bound()];
   const seen: string[] = [];
   s.tap(({ data }) => seen.push(data.toString()));
@@ -65,7 +65,7 @@ contract("a tap sees a datagram whole that a receive call cuts", async ({ bound 
 
 // semantics: tap
 contract(
-  "what a tap sees going out stays as it was, though the program uses its buffer again",
+  "a sent datagram that a tap kept does not change when the program reuses its buffer",
   async ({ bound }) => {
     const [s, peer] = [await bound(), await bound()];
     const seen: Packet[] = [];
@@ -92,7 +92,7 @@ contract("a tap sees no datagram that could not be sent", async ({ bound, broadc
 
 // semantics: tap-several
 contract(
-  "several taps see the same; each ends by its own call, and twice does no harm",
+  "several taps see the same, each ends with its own call, and calling it twice does no harm",
   async ({ bound }) => {
     const [s, peer] = [await bound(), await bound()];
     const seen: string[] = [];
@@ -112,7 +112,7 @@ contract(
 );
 
 // semantics: tap
-contract("a tap changes nothing about what is received and counted", async ({ bound }) => {
+contract("a tap does not change what is received and counted", async ({ bound }) => {
   const [s, peer] = [await bound(), await bound()];
   let bytes = 0;
   s.tap(({ data }) => (bytes += data.length));
@@ -122,7 +122,7 @@ contract("a tap changes nothing about what is received and counted", async ({ bo
 });
 
 // semantics: tap-several
-contract("a tap that is no function is a TypeError", ({ socket }) => {
+contract("a tap that is not a function is a TypeError", ({ socket }) => {
   const wrong = { name: "TypeError", code: "ERR_INVALID_ARG_TYPE" };
   for (const listener of [undefined, null, {}, "x"]) {
     expect(() => socket().tap(listener as never)).toThrow(expect.objectContaining(wrong));

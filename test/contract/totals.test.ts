@@ -8,7 +8,7 @@ import { contract, failure, numbered, soon, texts } from "./world.js";
 /** The counts of a ledger as numbers by name: `sent.datagrams`, `sendErrors.EMSGSIZE` and so on. */
 function flat(totals: Omit<Totals, "host">): Map<string, number> {
   const found = new Map<string, number>();
-  // What the host counts is of other programs too.
+  // The counts of the host include other programs.
   for (const [name, value] of Object.entries({ ...totals, host: undefined })) {
     if (typeof value === "number") found.set(name, value);
     else for (const [key, count] of Object.entries(value ?? {})) found.set(`${name}.${key}`, Number(count));
@@ -16,7 +16,7 @@ function flat(totals: Omit<Totals, "host">): Map<string, number> {
   return found;
 }
 
-/** What came to `before` since, by name; what did not change is left out. */
+/** The increase of each count since `before`, by name. Counts that did not change are left out. */
 function difference(before: Totals): Record<string, number> {
   const earlier = flat(before);
   const more = Array.from(
@@ -26,7 +26,7 @@ function difference(before: Totals): Record<string, number> {
   return Object.fromEntries(more.filter(([, count]) => count !== 0));
 }
 
-/** The sum of what sockets count, as far as `stats()` of all has it too. */
+/** The sum of the counts of sockets, for the counts that `stats()` of all sockets has too. */
 function sum(sockets: readonly Socket[]): Record<string, number> {
   const found: Record<string, number> = {};
   for (const s of sockets) {
@@ -42,7 +42,7 @@ function sum(sockets: readonly Socket[]): Record<string, number> {
 }
 
 // semantics: stats-package
-contract("stats() of all sockets is the sum of theirs, of those that are closed too", async (world) => {
+contract("stats() of all sockets is the sum over open and closed sockets", async (world) => {
   const before = stats();
   const [one, other] = [await world.bound(), await world.bound(undefined, { receiveBuffer: 65_536 })];
   const connected = await world.bound();
@@ -67,7 +67,7 @@ contract("stats() of all sockets is the sum of theirs, of those that are closed 
 });
 
 // semantics: stats-package
-contract("stats() of all sockets is frozen, and a picture of its moment", async ({ bound }) => {
+contract("stats() of all sockets is frozen, and does not change later", async ({ bound }) => {
   const [s, before] = [await bound(), stats()];
   const { datagrams } = before.sent;
   await s.sendMany(numbered(3), s.getsockname());
@@ -80,7 +80,7 @@ contract("stats() of all sockets is frozen, and a picture of its moment", async 
 
 // semantics: stats-package
 contract(
-  "stats() of all sockets says undefined of what the driver cannot tell",
+  "stats() of all sockets has undefined for counts that the driver lacks",
   async ({ bound }) => {
     const s = await bound();
     await s.sendto("x", s.getsockname());
@@ -91,7 +91,7 @@ contract(
 
 // semantics: stats-package
 contract(
-  "stats() of all sockets counts from 0 what the driver can tell",
+  "stats() of all sockets starts at 0 for counts that the driver has",
   async ({ bound }) => {
     const s = await bound();
     await s.sendto("x", s.getsockname());
@@ -107,7 +107,7 @@ contract(
 
 // semantics: stats-host
 contract(
-  "stats() of all sockets has what the host counted meanwhile, by the names that Linux has",
+  "stats() of all sockets has the counts of the host since then, with the names of Linux",
   async (world) => {
     const [s, small] = [await world.bound(), await world.bound(undefined, { receiveBuffer: 4608 })];
     const before = stats().host;
@@ -117,7 +117,7 @@ contract(
     expect(Object.keys(host ?? {})).toEqual(Object.keys(before ?? {}));
     expect(Object.isFrozen(host)).toBe(true);
     const more = (name: keyof HostCounts): number => (host?.[name] ?? NaN) - (before?.[name] ?? NaN);
-    // Over node:dgram the datagrams are read as they come.
+    // Over node:dgram the datagrams are read when they arrive.
     const dropped = small.stats().droppedKernel ?? 0;
     expect(more("UdpRcvbufErrors")).toBeGreaterThanOrEqual(dropped);
     expect(more("UdpInErrors")).toBeGreaterThanOrEqual(dropped);

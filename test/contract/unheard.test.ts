@@ -1,4 +1,4 @@
-/** What a socket can never receive is a warning that says what to do. */
+/** Datagrams that a socket can never receive cause a warning that says what to do. */
 
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 
@@ -84,17 +84,20 @@ contract("waiting on a socket that is connected to a group is a warning, once", 
 });
 
 // semantics: warning-connected
-contract("a call that waits already is warned of once the socket is connected to a group", async (world) => {
-  const { sender, group, port } = await meet(world);
-  const [warned, waiting] = [event(sender, "warning"), failure(sender.recv(64))];
-  await sender.connect([group, port]);
-  expect((await warned).code).toBe("CONNECTED_TO_GROUP");
-  await sender.close();
-  expect((await waiting).code).toBe("ECANCELED");
-});
+contract(
+  "a call that already waits causes a warning when the socket is connected to a group",
+  async (world) => {
+    const { sender, group, port } = await meet(world);
+    const [warned, waiting] = [event(sender, "warning"), failure(sender.recv(64))];
+    await sender.connect([group, port]);
+    expect((await warned).code).toBe("CONNECTED_TO_GROUP");
+    await sender.close();
+    expect((await waiting).code).toBe("ECANCELED");
+  },
+);
 
 // semantics: warning-bound
-contract("what can be heard is no warning", async (world) => {
+contract("a group that can be received causes no warning", async (world) => {
   const { receiver, sender, group } = await meet(world);
   const [onGroup, left] = [world.socket(), world.socket()];
   const found = [receiver, sender, onGroup, left].map(warnings);
@@ -112,7 +115,7 @@ contract("what can be heard is no warning", async (world) => {
 });
 
 // semantics: warning-bound
-contract("what is joined in vain is really not heard", async (world) => {
+contract("a group that causes the warning is really not received", async (world) => {
   const { sender, group } = await meet(world);
   for (const family of [AF_INET, AF_INET6] as const) {
     const s = world.socket(family);

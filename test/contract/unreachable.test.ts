@@ -3,7 +3,7 @@ import { expect } from "vitest";
 
 import { type World, contract, event, failure, mapped, soon, texts, turn } from "./world.js";
 
-/** A socket, how it calls this host, and how that is written. */
+/** A socket, the address that it uses for this host, and that address as text. */
 interface Route {
   readonly over: string;
   readonly family: Family;
@@ -23,7 +23,7 @@ function reportsOf(s: Socket): Unreachable[] {
   return reports;
 }
 
-/** Where nobody listens, as a socket of the route calls it. */
+/** An address where nobody listens, in the form that a socket of the route uses. */
 async function nobody({ name, target }: Route, world: World): Promise<[host: string, port: number]> {
   const { host, port } = await world.nobody(target);
   return [name(host), port];
@@ -32,7 +32,7 @@ async function nobody({ name, target }: Route, world: World): Promise<[host: str
 for (const route of routes) {
   // semantics: unreachable
   contract(
-    `nobody listens, over ${route.over}: an event names the destination, the code, the kind and who said so`,
+    `nobody listens, over ${route.over}: an event has the destination, the code, the kind and the sender of the ICMP error`,
     async (world) => {
       const [s, gone] = [world.socket(route.family), await nobody(route, world)];
       const told = event(s, "unreachable");
@@ -51,7 +51,7 @@ for (const route of routes) {
 
   // semantics: unreachable-others-sent
   contract(
-    `nobody listens at one peer, over ${route.over}: all sends to another go out, and all receives go on`,
+    `nobody listens at one peer, over ${route.over}: sends to another peer and receive calls go on`,
     async (world) => {
       const [s, peer] = [world.socket(route.family), await world.bound(route.target)];
       const gone = await nobody(route, world);
@@ -81,7 +81,7 @@ for (const route of routes) {
 
 // semantics: unreachable-per-socket
 contract(
-  "what ICMP said of one socket's datagrams is no other socket's",
+  "an ICMP error about the datagrams of one socket does not reach another socket",
   async (world) => {
     const [s, other, gone] = [await world.bound(), await world.bound(), await world.nobody()];
     const [told, others] = [event(s, "unreachable"), reportsOf(other)];
@@ -97,7 +97,7 @@ contract(
 
 // semantics: refused
 contract(
-  "a connected socket tells the same, and once: the call that fails by it adds no second event",
+  "a connected socket emits the same event once: the call that fails adds no second event",
   async (world) => {
     const [s, gone] = [await world.bound(), await world.nobody()];
     const reports = reportsOf(s);
@@ -115,7 +115,7 @@ contract(
 
 // semantics: unreachable
 contract(
-  "where only a connected socket hears of ICMP, others say undefined of it, and have no event",
+  "if only connected sockets get ICMP errors, others count undefined and emit no event",
   async (world) => {
     const [s, live, gone] = [await world.bound(), await world.bound(), await world.nobody()];
     const reports = reportsOf(s);
@@ -131,7 +131,7 @@ contract(
 
 // semantics: unreachable
 contract(
-  "where only a connected socket hears of ICMP, it tells the destination and the code, and undefined of the rest",
+  "if only connected sockets get ICMP errors, the event has the destination and the code, and the rest is undefined",
   async (world) => {
     const [s, gone] = [await world.bound(), await world.nobody()];
     const reports = reportsOf(s);

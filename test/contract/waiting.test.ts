@@ -32,7 +32,7 @@ contract("every receive call times out", async ({ bound }) => {
 });
 
 // semantics: timeout
-contract("a short wait ends though a longer one was called before it", async ({ bound }) => {
+contract("a short wait ends although a longer one was called before it", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const long = receiver.recv(64, { timeoutMs: 3_600_000 });
   await expect(failure(receiver.recv(64, { timeoutMs: 20 }))).resolves.toMatchObject({ code: "ETIMEDOUT" });
@@ -42,14 +42,14 @@ contract("a short wait ends though a longer one was called before it", async ({ 
 });
 
 // semantics: timeout
-contract("every one of several waits with different times ends", async ({ bound }) => {
+contract("several waits with different times all end", async ({ bound }) => {
   const receiver = await bound();
   const waits = [50, 10, 30].map((timeoutMs) => failure(receiver.recv(64, { timeoutMs })));
   expect((await Promise.all(waits)).map(({ code }) => code)).toEqual(["ETIMEDOUT", "ETIMEDOUT", "ETIMEDOUT"]);
 });
 
 // semantics: timeout-zero
-contract("a call that does not wait takes nothing from one that waits", async ({ bound }) => {
+contract("a call that does not wait takes no datagram from one that waits", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const waiting = receiver.recv(64, soon);
   await turn(receiver);
@@ -60,7 +60,7 @@ contract("a call that does not wait takes nothing from one that waits", async ({
 });
 
 // semantics: timeout-zero
-contract("settimeout(0) with nothing there is EAGAIN", async ({ bound }) => {
+contract("settimeout(0) without a datagram is EAGAIN", async ({ bound }) => {
   const receiver = await bound();
   receiver.settimeout(0);
   const error = await failure(receiver.recvfrom(64));
@@ -69,7 +69,7 @@ contract("settimeout(0) with nothing there is EAGAIN", async ({ bound }) => {
 });
 
 // semantics: timeout-zero
-contract("settimeout(0) gives what is there, one call after the other", async ({ bound }) => {
+contract("settimeout(0) returns the datagrams that are there, one for each call", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   receiver.settimeout(0);
   await sender.sendMany(numbered(20), receiver.getsockname());
@@ -80,7 +80,7 @@ contract("settimeout(0) gives what is there, one call after the other", async ({
 });
 
 // semantics: timeout-modes
-contract("gettimeout, setblocking and getblocking are Python's", ({ socket }) => {
+contract("gettimeout, setblocking and getblocking work as in Python", ({ socket }) => {
   const s = socket();
   expect([s.gettimeout(), s.getblocking()]).toEqual([null, true]);
   s.settimeout(2.5);
@@ -94,7 +94,7 @@ contract("gettimeout, setblocking and getblocking are Python's", ({ socket }) =>
 });
 
 // semantics: timeout-bad
-contract("settimeout refuses what is no time, and keeps the one it has", ({ socket }) => {
+contract("settimeout refuses a value that is not a time, and the old timeout stays", ({ socket }) => {
   const s = socket();
   s.settimeout(3);
   for (const seconds of [-1, -0.001, NaN, Infinity]) {
@@ -110,7 +110,7 @@ contract("settimeout refuses what is no time, and keeps the one it has", ({ sock
 });
 
 // semantics: timeout-of-call
-contract("timeoutMs goes before settimeout", async ({ bound }) => {
+contract("timeoutMs takes precedence over settimeout", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   await expect(failure(receiver.recvfrom(64, { timeoutMs: 0 }))).resolves.toMatchObject({ code: "EAGAIN" });
   await expect(failure(receiver.recvfrom(64, { timeoutMs: 10 }))).resolves.toMatchObject({
@@ -124,7 +124,7 @@ contract("timeoutMs goes before settimeout", async ({ bound }) => {
 });
 
 // semantics: timeout-modes
-contract("settimeout is for the calls after it", async ({ bound }) => {
+contract("settimeout applies to later calls", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const waiting = receiver.recv(64);
   receiver.settimeout(0.01);
@@ -134,7 +134,7 @@ contract("settimeout is for the calls after it", async ({ bound }) => {
 });
 
 // semantics: timeout-bad
-contract("wait options of a wrong kind are refused at once, and cost no datagram", async ({ bound }) => {
+contract("wait options of a wrong type are refused at once, and no datagram is lost", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   await sender.sendto("kept", receiver.getsockname());
   const refusal = async (options: unknown): Promise<unknown> =>
@@ -156,7 +156,7 @@ contract("wait options of a wrong kind are refused at once, and cost no datagram
 });
 
 // semantics: timeout-of-call
-contract("a wait longer than any timer of Node's still waits", async ({ bound }) => {
+contract("a wait that is longer than any timer of Node still waits", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   for (const timeoutMs of [2 ** 31 - 1, 2 ** 31, 2 ** 32, Number.MAX_VALUE, Infinity]) {
     const waiting = receiver.recv(64, { timeoutMs });
@@ -168,7 +168,7 @@ contract("a wait longer than any timer of Node's still waits", async ({ bound })
 
 // semantics: timeout-in-time
 contract(
-  "a datagram that came in time is given, though the program was too busy to look until late",
+  "a datagram that came in time is returned, although the program was busy until after the timeout",
   async ({ bound }) => {
     const [sender, receiver] = [await bound(), await bound()];
     const waiting = receiver.recv(64, { timeoutMs: 5 });
@@ -179,7 +179,7 @@ contract(
 );
 
 // semantics: timeout-modes
-contract("gettimeout gives what settimeout was given", ({ socket }) => {
+contract("gettimeout returns the value of settimeout", ({ socket }) => {
   const s = socket();
   for (const seconds of [1e-9, 0.1, 0.29, 1 / 3, 4.35, 1e9]) {
     s.settimeout(seconds);

@@ -14,8 +14,8 @@ import {
 import { type TestContext, expect, test } from "vitest";
 
 /**
- * What a contract test may touch: sockets of the driver under test, and addresses at which they reach each other.
- * Everything else about the driver stays out of the suite, so that it runs over any.
+ * The objects that a contract test may use: sockets of the driver under test, and addresses that they reach.
+ * The suite uses nothing else of a driver, so that it runs over every driver.
  */
 export interface World {
   /** A socket that is closed when the test ends. */
@@ -32,30 +32,30 @@ export interface World {
   readonly broadcast: string;
   /** The name of the interface that `localhost` is on. */
   readonly loopback: string;
-  /** Settles as `call` does, and ends the test as skipped when this host has no route to where that goes. */
+  /** Settles as `call` does, or skips the test if this host has no route to the destination. */
   needsRoute(call: Promise<unknown>): Promise<void>;
-  /** An address that neither this host nor any other has (RFC 5737, RFC 3849). */
+  /** An address that no host has (RFC 5737, RFC 3849). */
   readonly elsewhere: (family?: Family) => string;
 }
 
-/** Both families, to say a thing of each. */
+/** Both families, for tests that hold for each. */
 export const families = [
   ["IPv4", AF_INET],
   ["IPv6", AF_INET6],
 ] as const;
 
-/** An IPv4 address as IPv6 sockets have it (RFC 4291, section 2.5.5.2). */
+/** An IPv4 address in the form of IPv6 sockets (RFC 4291, section 2.5.5.2). */
 export function mapped(host: string): string {
   return `::ffff:${host}`;
 }
 
-/** How long a call may wait for what must come: long enough for the slowest machine, so that a loss has a clear error. */
+/** The timeout for a datagram that must come: enough for the slowest machine, so that a loss has a clear error. */
 export const soon = { timeoutMs: 5_000 } as const;
 
 /**
- * One thing that must hold for every driver.
+ * Declares a test that must hold for every driver.
  *
- * @param needs the feature that a driver must have for it, or must lack.
+ * @param needs the feature that a driver must have for the test, or must lack.
  */
 export function contract(
   name: string,
@@ -79,12 +79,12 @@ export function contract(
 
 let around = (run: () => Promise<void>): Promise<void> => run();
 
-/** Has each test run within `wrapper`. For a driver that needs more around it than a process. */
+/** Runs each test within `wrapper`, for a driver that needs an environment besides the process. */
 export function runWithin(wrapper: typeof around): void {
   around = wrapper;
 }
 
-/** Why the driver under test is not to be had here: without a compiler, the native one. Where it must be, tests fail. */
+/** Why the driver under test is unavailable here, such as `native` without a compiler. Tests fail if it is required. */
 function whyMissing(): string | undefined {
   if (process.env.DATAGRAM_REQUIRE_ALL === "1") return undefined;
   try {
@@ -98,7 +98,7 @@ function whyMissing(): string | undefined {
 
 const missing = whyMissing();
 
-/** Resolves when everything that has arrived by now has had the chance to be noticed. */
+/** Resolves after the driver had the chance to notice all datagrams that have arrived. */
 export function turn({ clock }: Socket): Promise<void> {
   return new Promise((resolve) => clock.turn(resolve));
 }
@@ -108,14 +108,14 @@ export function pause({ clock }: Socket, ms: number): Promise<void> {
   return new Promise((resolve) => clock.after(ms, resolve));
 }
 
-/** Keeps the program busy for `ms` milliseconds of the socket's time; in virtual time, where computing takes none, not at all. */
+/** Keeps the program busy for `ms` milliseconds of the socket's time. Returns at once in virtual time. */
 export function compute({ clock }: Socket, ms: number): void {
   const until = clock.now() + ms;
   const [before, real] = [clock.now(), 100_000];
   for (let looks = 0; clock.now() < until && (looks < real || clock.now() > before); looks++) continue;
 }
 
-/** The next event of a kind, which must come soon. */
+/** The next event of a kind. It must come soon. */
 export function event<E extends keyof SocketEvents>(of: Socket, name: E): Promise<SocketEvents[E][0]> {
   return new Promise((resolve, reject) => {
     const none = new Error(`no event "${name}" in ${soon.timeoutMs} ms`);
