@@ -4,8 +4,7 @@
 import type { Family } from "./core/address/address.js";
 import type { SocketOptions } from "./core/socket/arguments.js";
 import { AF_INET, SOCK_DGRAM } from "./core/constants.js";
-import { openSocket } from "./core/socket/open.js";
-import type { Socket } from "./core/socket/socket.js";
+import { type Socket, openSocket } from "./core/socket/socket.js";
 import type { Totals } from "./core/ledger/ledger.js";
 import { kernelStack } from "./kernel/choice.js";
 import { hostCounts } from "./kernel/host-counts.js";

@@ -3,8 +3,7 @@ import { SOCK_DGRAM } from "../core/constants.js";
 import type { Stack } from "../core/driver/driver.js";
 import { OSError, wrongType } from "../core/errors/errors.js";
 import { fieldsOf, refuseUnknown } from "../core/errors/fields.js";
-import { openSocket } from "../core/socket/open.js";
-import type { Socket } from "../core/socket/socket.js";
+import { type Socket, openSocket } from "../core/socket/socket.js";
 import { kernelStack } from "./choice.js";
 
 /** What `socketsFromSystemd` takes: which sockets, and the options of each as `socket()` has them. */

@@ -7,7 +7,8 @@ import { OSError } from "../core/errors/errors.js";
 import type { PathMtuChange, Unreachable } from "../core/ledger/reports.js";
 import { sameHost } from "../core/address/hosts.js";
 import { payloadWithin } from "../core/send/path-mtu.js";
-import { type Socket, interfaceNumberOf } from "../core/socket/socket.js";
+import { interfaceNumberOf } from "../core/socket/settings.js";
+import type { Socket } from "../core/socket/socket.js";
 
 /** What became of a probe. */
 export type ProbeOutcome =

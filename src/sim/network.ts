@@ -79,7 +79,6 @@ export class Network {
   /** What the program draws from, where that is seeded. */
   readonly #programRandom: Random | undefined;
   #generation = 0;
-  #ending = false;
   #ranks = 0;
   #numbers = 0;
   #routerAddresses = 0;
@@ -247,7 +246,6 @@ export class Network {
       failure: (error: unknown) => withSeed(error, this.seed, this.#time.clock.now()),
       ended: () => this.#close(),
     };
-    this.#ending = false;
     return this.#time.run(program, hooks, options);
   }
 
@@ -293,15 +291,11 @@ export class Network {
 
   #makeContext(): NetworkContext {
     const generation = (): number => this.#generation;
-    const ending = (): boolean => this.#ending;
     return {
       scheduler: this.#time,
       trace: this.trace,
       get generation() {
         return generation();
-      },
-      get ending() {
-        return ending();
       },
       owner: (address) => this.#owners.get(address),
       claim: (address, node) => {
@@ -410,8 +404,6 @@ export class Network {
   }
 
   async #close(): Promise<void> {
-    this.#ending = true;
-    await Promise.all(this.#hosts.map((host) => host.closeSockets()));
-    this.#ending = false;
+    await Promise.all(this.#hosts.map((host) => host.abandonSockets()));
   }
 }

@@ -15,3 +15,12 @@ export function toOSError(thrown: unknown, syscall: string, at?: Address | null)
   const text = `the driver failed: ${why}`;
   return new OSError("EIO", { syscall, address: at?.host, port: at?.port, text, cause: thrown });
 }
+
+/** Runs a step of closing a driver whose failure changes nothing: the other steps must still run. */
+export function attempt(step: () => void): void {
+  try {
+    step();
+  } catch {
+    // See above.
+  }
+}

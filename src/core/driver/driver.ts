@@ -29,11 +29,6 @@ export interface Stack {
   resolve(host: string, family: Family): Promise<readonly Endpoint[]>;
   /** The number of a network interface by its name; `undefined` where there is none. Without this method, numbers are unknown. */
   readonly interfaceNumber?: InterfaceNumber;
-  /**
-   * Whether the program has ended whose sockets are being closed: receive calls that wait are then left as they are, as at
-   * the end of a process. Without it, that is the process's.
-   */
-  ended?(): boolean;
   /** Shows a warning that has no listener. Without this method, such warnings are dropped. */
   warn?(warning: Warning): void;
   /**

@@ -3,7 +3,7 @@ import type { Clock, Driver } from "../driver/driver.js";
 import { brokenContract, toOSError } from "../driver/driver-fault.js";
 import { OSError, TimeoutError } from "../errors/errors.js";
 import { type Arrival, Inbox } from "./inbox.js";
-import type { Traffic } from "../ledger/ledger.js";
+import type { Ledger, Traffic } from "../ledger/ledger.js";
 
 /** Datagrams handed out in one turn of the loop before the rest of the program has its chance. */
 const turnDatagrams = 1024;
@@ -16,8 +16,7 @@ const clockEvery = 32;
 export interface ReceiverHost {
   readonly driver: Driver;
   readonly clock: Clock;
-  /** Datagrams that this socket has sent so far. */
-  readonly sentDatagrams: number;
+  readonly ledger: Pick<Ledger, "sentDatagrams">;
   /** Whether `arrived` wants to be told. */
   readonly tapped: boolean;
   /** Datagrams were read, and none of them is handed out yet. */
@@ -108,7 +107,7 @@ export class Receiver {
    * finds nothing costs less than a turn of the event loop.
    */
   #mayFind(timeoutMs: number | null): boolean {
-    return this.#more || timeoutMs === 0 || this.#host.sentDatagrams !== this.#sentBefore;
+    return this.#more || timeoutMs === 0 || this.#host.ledger.sentDatagrams !== this.#sentBefore;
   }
 
   /** Whether a call that comes now is served at once, and needs none of what waiting takes. */
@@ -139,6 +138,11 @@ export class Receiver {
     this.#renew();
     if (this.#waiters.size === 0) this.#want(false);
     else this.#pump();
+  }
+
+  /** Leaves the calls that wait pending for ever, as at the end of a process. */
+  abandon(): void {
+    for (const waiter of this.#waiters) this.#dismiss(waiter);
   }
 
   /** Ends the calls that wait. Gives back what was read and never handed out. */
@@ -236,7 +240,7 @@ export class Receiver {
     this.#kept = undefined;
     if (error) return error;
     this.#calling = true;
-    this.#sentBefore = this.#host.sentDatagrams;
+    this.#sentBefore = this.#host.ledger.sentDatagrams;
     try {
       this.#more = this.#host.driver.receive(this.inbox);
     } catch (thrown) {

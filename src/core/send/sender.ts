@@ -6,6 +6,7 @@ import { OSError } from "../errors/errors.js";
 import { anyLimit, closedFirst, failure, payloadLimit } from "./failure.js";
 import { type Borrowed, type Completion, Outbound, destinationOf, ordinary } from "../driver/outbound.js";
 import { sizeOf } from "../driver/payload.js";
+import type { Ledger } from "../ledger/ledger.js";
 
 /** Datagrams sent between two looks at the clock. */
 const clockEvery = 64;
@@ -27,16 +28,13 @@ export interface SenderHost {
   readonly clock: Clock;
   readonly family: Family;
   readonly peer: Endpoint | null;
+  readonly ledger: Pick<Ledger, "sent" | "fragmented">;
   /** The addresses of a name. */
   resolve(host: string): Promise<Endpoint>;
   /** Whether `showSent` wants to be told. */
   readonly tapped: boolean;
-  /** Datagrams left, with so many bytes of payload in all. */
-  sent(datagrams: number, bytes: number): void;
   /** Bytes of payload that go to `to` in one packet; `Infinity` where that is unknown, or nothing leaves otherwise. */
   wholeTo(to: Endpoint): number;
-  /** Of those that left, so many did in fragments. */
-  fragmented(datagrams: number): void;
   /** Told of each datagram that left while `tapped`. The payload is the sender's: copy what is to be kept. */
   showSent(payload: Uint8Array, peer: Endpoint | null): void;
   failed(error: OSError): void;
@@ -391,7 +389,7 @@ export class Sender {
     const host = this.#host;
     if (batch.longest > wholeBytes && !this.#canceled) this.#countFragmented(batch, count);
     if (batch.owner && !batch.anyFailed && !this.#canceled && !host.tapped) {
-      host.sent(count, batch.settleSent(count));
+      host.ledger.sent(count, batch.settleSent(count));
     } else {
       for (let left = count; left > 0; left--) this.#settleNext(batch);
     }
@@ -428,7 +426,7 @@ export class Sender {
       last = peer;
       if (batch.length(index) > whole && !batch.ancillary(index)?.probe) fragmented++;
     }
-    if (fragmented > 0) host.fragmented(fragmented);
+    if (fragmented > 0) host.ledger.fragmented(fragmented);
   }
 
   #settleNext(batch: Outbound): void {
@@ -439,7 +437,7 @@ export class Sender {
       host.failed(error);
       return;
     }
-    host.sent(1, batch.length(index));
+    host.ledger.sent(1, batch.length(index));
     if (host.tapped) host.showSent(batch.view(index), batch.peer(index));
   }
 

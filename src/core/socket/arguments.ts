@@ -7,10 +7,12 @@ import {
   type Family,
   forFamily,
   isEndpoint,
+  isOverIPv4,
 } from "../address/address.js";
+import { knownAddress } from "../address/cache.js";
 import type { Ancillary } from "../driver/ancillary.js";
 import type { EngineOptions } from "./engine.js";
-import { outOfRange, wholeNumber, wrongType } from "../errors/errors.js";
+import { OSError, outOfRange, wholeNumber, wrongType } from "../errors/errors.js";
 import { anyLimit } from "../send/failure.js";
 import { fieldsOf, refuseUnknown } from "../errors/fields.js";
 import { parseLiteral } from "../ip.js";
@@ -154,6 +156,37 @@ export function checkWait(syscall: string, options: WaitOptions | undefined, tim
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw wrongType("signal", "an AbortSignal", signal);
   return { syscall, timeoutMs: own === undefined ? timeoutMs : checkTimeoutMs(own), signal };
+}
+
+/** The address of a call, as a socket of `family` can use it. @throws `OSError` `EAFNOSUPPORT`; `TypeError`, `RangeError`. */
+export function addressFor(input: AddressLike | undefined, family: Family, syscall: string): Address {
+  return forFamily(knownAddress(input as AddressLike), family, syscall);
+}
+
+/** The address of a call that sends. @throws as `addressFor`, and `OSError` `EINVAL` for port 0. */
+export function destinationFor(input: AddressLike | undefined, family: Family, syscall: string): Address {
+  const to = addressFor(input, family, syscall);
+  if (to.port > 0) return to;
+  throw new OSError("EINVAL", { syscall, address: to.host, port: 0, text: "port 0 is no destination" });
+}
+
+/** The address of a call that takes no name. @throws as `addressFor`, and `OSError` `EINVAL`. */
+export function literalFor(input: AddressLike, family: Family, syscall: string): Endpoint {
+  const to = addressFor(input, family, syscall);
+  if (isEndpoint(to)) return unscopedIPv4(to, syscall);
+  const text = "this takes an IP address, not a name: resolve it first";
+  throw new OSError("EINVAL", { syscall, address: to.host, port: to.port, text });
+}
+
+/**
+ * Refuses a scope of an IPv4 address, such as `::ffff:10.0.0.1%eth1`: the kernel cannot look for a route to an IPv4 address
+ * through an interface.
+ */
+export function unscopedIPv4<A extends Address>(address: A, syscall: string): A {
+  const { host, port, scope } = address;
+  if (scope === undefined || !isOverIPv4(address)) return address;
+  const text = `an IPv4 address has no scope: SO_BINDTODEVICE keeps the socket to ${scope}`;
+  throw new OSError("EINVAL", { syscall, address: host, port, text });
 }
 
 /**

@@ -1,20 +1,24 @@
+import type { Buffer } from "node:buffer";
+import { channel } from "node:diagnostics_channel";
+import type { EventEmitter } from "node:events";
+
 import type { Address } from "../address/address.js";
+import type { Stack } from "../driver/driver.js";
 import type { Loss, PathMtuChange, Unreachable, Warning } from "../ledger/reports.js";
 import type { Datagram } from "../receive/datagram.js";
-import type { Buffer } from "node:buffer";
 
 /**
- * The events of a socket. There is no `"error"`: a failure is a rejected promise. Each is a message on the
- * `node:diagnostics_channel` named `datagram:<event>` too, as `{ socket, message }`.
+ * The events of a socket. There is no `"error"`: a failure is a rejected promise. Each event is also published on the
+ * `node:diagnostics_channel` named `datagram:<event>`, as `{ socket, message }`.
  */
 export interface SocketEvents {
   /** A datagram was longer than the receive call asked for. */
   truncated: [datagram: Datagram];
-  /** Datagrams that had arrived were dropped before the program had them. */
+  /** Datagrams had arrived and were dropped before the program received them. */
   dropped: [loss: Loss];
-  /** ICMP said that a datagram did not arrive. */
+  /** An ICMP error said that a datagram did not arrive. */
   unreachable: [report: Unreachable];
-  /** The path to a destination carries packets of another size than was known. */
+  /** The path MTU to a destination is not what was known before. */
   pathMtu: [change: PathMtuChange];
   /**
    * What the program waits for can never arrive, and no call fails. If there is no listener, the first warning of each `code`
@@ -23,21 +27,69 @@ export interface SocketEvents {
   warning: [warning: Warning];
 }
 
-/** What a `tap` sees. */
+/** A datagram as the listener of a `tap` sees it. */
 export interface Packet {
   readonly direction: "in" | "out";
-  /** A copy of the payload for what goes out; what came in is shared with the program. */
+  /** Of a datagram that is sent, a copy of the payload; of one that arrived, the bytes that the program gets too. */
   readonly data: Buffer;
   readonly source: Address;
   readonly destination: Address;
-  /** Nanoseconds since the epoch: when the kernel had what came in, where that is known, else when it was read. */
+  /** Nanoseconds since the epoch: when the kernel received the datagram, if that is known, else when it was read. */
   readonly timestamp: bigint;
 }
 
-/** Tells whoever listens on a socket, and on the `node:diagnostics_channel` named `datagram:<event>`. */
-export type Tell = <E extends keyof SocketEvents>(event: E, message: SocketEvents[E][0]) => void;
+/** Emits an event of a socket, and publishes it on its diagnostics channel. */
+export type Emit = <E extends keyof SocketEvents>(event: E, message: SocketEvents[E][0]) => void;
 
-/** Runs a listener of the program's: what it throws is the program's uncaught exception, and harms nobody here. */
+const channels = {
+  truncated: channel("datagram:truncated"),
+  dropped: channel("datagram:dropped"),
+  unreachable: channel("datagram:unreachable"),
+  pathMtu: channel("datagram:pathMtu"),
+  warning: channel("datagram:warning"),
+} as const satisfies Record<keyof SocketEvents, unknown>;
+
+/** Emits the events of one socket in a microtask, never during a call of the program. An event without a listener costs two checks. */
+export class Events {
+  readonly #socket: EventEmitter<SocketEvents>;
+  readonly #stack: Stack;
+  /** Events for the next microtask. */
+  #pending: (() => void)[] = [];
+
+  constructor(socket: EventEmitter<SocketEvents>, stack: Stack) {
+    this.#socket = socket;
+    this.#stack = stack;
+  }
+
+  emit<E extends keyof SocketEvents>(event: E, message: SocketEvents[E][0]): void {
+    const socket = this.#socket;
+    const diagnostics = channels[event];
+    if (socket.listenerCount(event) === 0 && !diagnostics.hasSubscribers && event !== "warning") return;
+    const pending = this.#pending;
+    pending.push(() => {
+      if (socket.listenerCount(event) > 0) {
+        runListener(() => socket.emit(event, ...([message] as unknown as never)));
+      } else if (event === "warning") this.#warn(message as Warning);
+      if (diagnostics.hasSubscribers) diagnostics.publish({ socket, message });
+    });
+    if (pending.length > 1) return;
+    queueMicrotask(() => {
+      this.#pending = [];
+      for (const emit of pending) emit();
+    });
+  }
+
+  /** A stack that cannot show a warning fails no call. */
+  #warn(warning: Warning): void {
+    try {
+      this.#stack.warn?.(warning);
+    } catch {
+      // See above.
+    }
+  }
+}
+
+/** Runs a listener of the program. An error that it throws becomes an uncaught exception, and does not stop the caller. */
 export function runListener(listener: () => void): void {
   try {
     listener();

@@ -1,108 +1,70 @@
-import { Buffer } from "node:buffer";
-import { channel } from "node:diagnostics_channel";
-import { EventEmitter } from "node:events";
+/**
+ * The socket that programs use. A call checks its arguments (`arguments.ts`) and hands them to the `Engine` (`engine.ts`),
+ * which joins a driver to what sends (`../send`) and receives (`../receive`). `Socket` has the calls that wait; the class
+ * that it extends, `SocketSettings` (`settings.ts`), has those that return at once. `receive-calls.ts`, `iteration.ts` and
+ * `send-calls.ts` are how those calls wait and settle. `events.ts` and `taps.ts` are what listeners are told.
+ */
 
-import {
-  type Address,
-  type AddressLike,
-  type Endpoint,
-  type Family,
-  forFamily,
-  isEndpoint,
-  isOverIPv4,
-} from "../address/address.js";
-import { knownAddress } from "../address/cache.js";
+import type { Buffer } from "node:buffer";
+
+import type { AddressLike, Endpoint, Family } from "../address/address.js";
+import { AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM } from "../constants.js";
 import type { Ancillary } from "../driver/ancillary.js";
+import type { Stack } from "../driver/driver.js";
+import { indexWithoutAddress } from "../driver/outbound.js";
+import { type Data, sizeOf, toBytes } from "../driver/payload.js";
+import { OSError, wholeNumber, wrongType } from "../errors/errors.js";
+import type { Datagram } from "../receive/datagram.js";
 import {
   type MessageOptions,
   type OutgoingDatagram,
   type SocketOptions,
   type WaitOptions,
+  addressFor,
   checkAncillary,
-  checkOptions,
   checkOutgoing,
   checkTimeout,
-  checkWait,
+  destinationFor,
+  unscopedIPv4,
 } from "./arguments.js";
-import { fromInt32 } from "../driver/bytes.js";
-import { type ReceiveCall, Sending, SendingMany, recv, recvMany, recvfrom, recvmsg } from "./calls.js";
-import * as c from "../constants.js";
-import type { Datagram, Replier } from "../receive/datagram.js";
-import type { Capabilities } from "../capabilities.js";
-import type { Clock, Stack } from "../driver/driver.js";
-import { Engine } from "./engine.js";
-import { OSError, wholeNumber, wrongType } from "../errors/errors.js";
-import { type Packet, type SocketEvents, runListener } from "./events.js";
-import type { Warning } from "../ledger/reports.js";
-import type { InterfaceNumber } from "../address/hosts.js";
-import { Iteration } from "../receive/iteration.js";
-import { type MembershipCall, checkMembership } from "../driver/membership.js";
-import {
-  type OptionValue,
-  bytesOfValue,
-  checkBytes,
-  checkLength,
-  checkReadable,
-  checkValue,
-  findOption,
-  isUnlisted,
-  v6OnlyOption,
-} from "../driver/options.js";
-import { indexWithoutAddress } from "../driver/outbound.js";
-import { payloadWithin } from "../send/path-mtu.js";
-import { type Data, sizeOf, toBytes } from "../driver/payload.js";
-import type { Stats } from "../ledger/ledger.js";
+import type { Engine } from "./engine.js";
+import { Iteration, type SocketIterator } from "./iteration.js";
+import { ReceiveCalls, recv, recvMany, recvfrom, recvmsg } from "./receive-calls.js";
+import { Sending, SendingMany } from "./send-calls.js";
+import { SocketSettings, engineOf } from "./settings.js";
 
-/** How the host of a socket numbers its network interfaces, where that can be told. */
-export let interfaceNumberOf: (s: Socket) => InterfaceNumber | undefined;
+/**
+ * Closes a socket as the end of a process does: iterations end, other receive calls that wait are left pending.
+ * Returns what `close()` returns.
+ */
+export let abandon: (s: Socket) => Promise<void>;
 
 /** A UDP socket: the calls of BSD and Python, with promises. Made by `socket()`. */
-export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<Datagram, undefined> {
-  readonly family: Family;
-  readonly type: typeof c.SOCK_DGRAM = c.SOCK_DGRAM;
-  readonly #stack: Stack;
+export class Socket extends SocketSettings implements AsyncIterable<Datagram, undefined> {
   readonly #engine: Engine;
-  /** As it was set, in seconds, and what that is in milliseconds. */
+  readonly #calls: ReceiveCalls;
+  /** As `settimeout` was given it, in seconds. */
   #timeout: number | null = null;
-  #timeoutMs: number | null = null;
-  /** Whether the last `connect` named a peer, done or not: what `send` may count on. */
-  #connects = false;
+  /** Whether the last `connect` named a peer, even if it is not done yet: `send` waits for it. */
+  #connects: boolean;
   #connectTurn = 0;
-  #reader: string | undefined;
   #closing: Promise<void> | undefined;
-  /** Events that wait for the program's call to return. */
-  #untold: (() => void)[] = [];
-  readonly #replier: Replier = {
-    answer: (data, to, how) => this.#send("sendto", data, to, how),
-  };
 
   static {
-    interfaceNumberOf = (s) => s.#stack.interfaceNumber;
+    abandon = (s) => {
+      s.#calls.abandon();
+      return s.close();
+    };
   }
 
   /** Made by `socket()`, and by the hosts of a simulated network. */
   constructor(stack: Stack, family: Family, options: SocketOptions = {}) {
-    super();
-    this.family = family;
-    this.#stack = stack;
-    this.#engine = new Engine(stack, family, checkOptions(options), (event, message) =>
-      this.#tell(event, message),
-    );
+    super(stack, family, options);
+    this.#engine = engineOf(this);
+    this.#calls = new ReceiveCalls(this.#engine, {
+      answer: (data, to, how) => this.#send("sendto", data, to, how),
+    });
     this.#connects = this.#engine.peer !== null;
-    const adopted = options.fd !== undefined;
-    try {
-      for (const [option, bytes] of [
-        [c.SO_RCVBUF, options.receiveBuffer],
-        [c.SO_SNDBUF, options.sendBuffer],
-      ] as const) {
-        // A supervisor may give a socket more than this process could ask for.
-        if (adopted && bytes === undefined && this.getsockopt(c.SOL_SOCKET, option) > usualBuffer) continue;
-        this.setsockopt(c.SOL_SOCKET, option, bytes ?? 4 << 20);
-      }
-    } catch (error) {
-      this.#engine.close(() => undefined);
-      throw error;
-    }
   }
 
   /**
@@ -114,9 +76,9 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    *   scope of a group or of every interface, `ENOTFOUND`, `EBADF`, `ECANCELED` by `close()`.
    */
   async bind(address: AddressLike): Promise<void> {
-    const at = this.#address(address, "bind");
-    const engine = this.#open("bind");
-    await engine.sender.barrier(async () => engine.bind(await engine.endpoint(at, "bind")));
+    const at = addressFor(address, this.family, "bind");
+    const engine = this.#engine.open("bind");
+    await engine.sender.barrier(async () => engine.bind(await engine.lookups.endpoint(at, "bind")));
   }
 
   /**
@@ -129,12 +91,15 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    *   cannot heed, `EBADF`, `ECANCELED`. The peer that was before stays.
    */
   async connect(address: AddressLike | null): Promise<void> {
-    const to = address === null ? null : unscopedIPv4(this.#destination(address, "connect"), "connect");
-    const engine = this.#open("connect");
+    const to =
+      address === null ? null : unscopedIPv4(destinationFor(address, this.family, "connect"), "connect");
+    const engine = this.#engine.open("connect");
     const turn = ++this.#connectTurn;
     this.#connects = to !== null;
     try {
-      await engine.sender.barrier(async () => engine.connect(to && (await engine.endpoint(to, "connect"))));
+      await engine.sender.barrier(async () =>
+        engine.connect(to && (await engine.lookups.endpoint(to, "connect"))),
+      );
     } catch (error) {
       // A later call may be waiting behind this one.
       if (turn === this.#connectTurn) this.#connects = engine.peer !== null;
@@ -200,14 +165,14 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   sendMany(items: Iterable<Data> | Iterable<OutgoingDatagram>): Promise<number>;
   sendMany(items: Iterable<Data | OutgoingDatagram>, address?: AddressLike): Promise<number> {
     return new Promise((resolve, reject) => {
-      const shared = address === undefined ? null : this.#destination(address, "sendMany");
+      const shared = address === undefined ? null : destinationFor(address, this.family, "sendMany");
       const outgoing = checkOutgoing(
         items,
         shared,
-        (each) => this.#destination(each, "sendMany"),
+        (each) => destinationFor(each, this.family, "sendMany"),
         (each) => checkAncillary(each, this.family, "sendMany"),
       );
-      const { sender } = this.#open("sendMany");
+      const { sender } = this.#engine.open("sendMany");
       const lost = this.#connects ? -1 : indexWithoutAddress(outgoing);
       if (lost >= 0) {
         throw Object.assign(new OSError("EDESTADDRREQ", { syscall: "sendMany" }), { index: lost, sent: 0 });
@@ -226,17 +191,17 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    *   when connected; `RangeError` `ERR_OUT_OF_RANGE`; `signal.reason`.
    */
   recvfrom(bufsize: number, options?: WaitOptions): Promise<[Buffer, Endpoint]> {
-    return this.#receive(recvfrom, bufsize, options);
+    return this.#calls.receive(recvfrom, bufsize, options);
   }
 
   /** Waits for a datagram and gives its first `bufsize` bytes. `recv(2)`; fails as `recvfrom` does. */
   recv(bufsize: number, options?: WaitOptions): Promise<Buffer> {
-    return this.#receive(recv, bufsize, options);
+    return this.#calls.receive(recv, bufsize, options);
   }
 
   /** Waits for a datagram and gives everything that is known of it. `recvmsg(2)`; fails as `recvfrom` does. */
   recvmsg(options?: MessageOptions): Promise<Datagram> {
-    return this.#receive(recvmsg, options, options);
+    return this.#calls.receive(recvmsg, options, options);
   }
 
   /**
@@ -245,23 +210,15 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    * @param max the most datagrams to give, 1 or more.
    */
   recvMany(max: number, options?: WaitOptions): Promise<Datagram[]> {
-    return this.#receive(recvMany, max, options);
+    return this.#calls.receive(recvMany, max, options);
   }
 
   /**
    * The datagrams as they come, until `close()`. While it runs it is the socket's only reader; leaving the loop
    * neither closes the socket nor loses a datagram. `settimeout` applies to each step.
    */
-  [Symbol.asyncIterator](): Iteration {
-    return new Iteration({
-      claim: () => this.#claim("an iteration"),
-      take: () => (this.#engine.receiver.immediate ? this.#take(Infinity) : undefined),
-      receive: (serve, fail) => {
-        const wait = checkWait("recvmsg", undefined, this.#timeoutMs);
-        return this.#engine.receiver.receive(wait, () => serve(this.#take(Infinity)), fail);
-      },
-      closed: () => this.closed,
-    });
+  [Symbol.asyncIterator](): SocketIterator<Datagram> {
+    return new Iteration(this.#calls, { call: recvmsg, max: Infinity, name: "an iteration" });
   }
 
   /**
@@ -271,7 +228,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    * @throws `RangeError` for a negative or endless number, `TypeError` for anything else.
    */
   settimeout(seconds: number | null): void {
-    this.#timeoutMs = checkTimeout(seconds);
+    this.#calls.timeoutMs = checkTimeout(seconds);
     this.#timeout = seconds;
   }
 
@@ -289,206 +246,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
 
   /** Whether receive calls wait at all. */
   getblocking(): boolean {
-    return this.#timeoutMs !== 0;
-  }
-
-  /** The local address; port 0 until the socket has one. `getsockname(2)`. @throws `OSError` `EBADF`. */
-  getsockname(): Endpoint {
-    return this.#open("getsockname").driver.local();
-  }
-
-  /** The connected peer. `getpeername(2)`. @throws `OSError` `ENOTCONN`, `EBADF`. */
-  getpeername(): Endpoint {
-    const { peer } = this.#open("getpeername");
-    if (!peer) throw new OSError("ENOTCONN", { syscall: "getpeername" });
-    return peer;
-  }
-
-  /**
-   * Sets a socket option. `setsockopt(2)`, `ip(7)`, `ipv6(7)`.
-   *
-   * On an IPv6 socket, `IPV6_TCLASS`, `IPV6_UNICAST_HOPS`, `IPV6_UNICAST_IF`, `IPV6_MULTICAST_HOPS`, `IPV6_MULTICAST_LOOP`
-   * and `IPV6_MULTICAST_IF` set the option of IPv4 too, for peers and groups in `::ffff:`; an option of IPv4 is for those
-   * alone.
-   *
-   * An option that has no name here goes to the kernel by its numbers (feature `kernelOptions`). Options that the package
-   * itself needs, such as `UDP_GRO`, are `EPERM` then.
-   *
-   * @param value a number; flags take booleans too; interfaces are a name, a number or an address. A `Buffer` holds the bytes
-   *   that the kernel takes, 1 to 4096: of an option that has a name and a number for its value, those of that number.
-   * @throws `OSError` `ENOPROTOOPT` for an option that the kernel does not know, a read-only one, one of IPv6
-   *   on an IPv4 socket, or one of IPv4 under `IPV6_V6ONLY`; `ENOTSUP` where the driver cannot, `ENODEV`, `EPERM` naming the privilege, `EBADF`; `TypeError`, `RangeError`.
-   */
-  setsockopt(level: number, option: number, value: number | boolean | string | Uint8Array): void {
-    if (isUnlisted(level, option)) {
-      const bytes = checkBytes(value);
-      this.#open("setsockopt").driver.setBytes(level, option, bytes);
-      return;
-    }
-    const found = findOption(level, option, this.family, "setsockopt");
-    const checked = checkValue(found, value);
-    const { driver } = this.#open("setsockopt");
-    if (found.family === c.AF_INET) this.#assertIPv4("setsockopt", found.name);
-    driver.setOption(found, checked);
-  }
-
-  /**
-   * Reads a socket option. `getsockopt(2)`.
-   *
-   * @param length 1 to 4096: gives the value as at most so many bytes, as the kernel has them, whatever the option.
-   * @returns what the kernel gave, which for buffer sizes is the double of what it was asked for; flags are 0 or 1. Of an
-   *   option that has no name here, the number of the C `int` (feature `kernelOptions`).
-   * @throws `OSError` `ENOPROTOOPT`, `ENOTSUP`, `EBADF`, `ENOTCONN` for `IP_MTU` of an unconnected socket.
-   */
-  getsockopt(level: typeof c.SOL_SOCKET, option: typeof c.SO_BINDTODEVICE): string;
-  getsockopt(level: typeof c.IPPROTO_IP, option: typeof c.IP_MULTICAST_IF | typeof c.IP_UNICAST_IF): string;
-  getsockopt(
-    level: typeof c.IPPROTO_IPV6,
-    option: typeof c.IPV6_MULTICAST_IF | typeof c.IPV6_UNICAST_IF,
-  ): string;
-  getsockopt(level: number, option: number): number;
-  getsockopt(level: number, option: number, length: number): Buffer;
-  getsockopt(level: number, option: number, length?: number): OptionValue | Buffer {
-    const most = length === undefined ? undefined : checkLength(length);
-    if (isUnlisted(level, option)) {
-      const bytes = this.#open("getsockopt").driver.getBytes(level, option, most ?? 4);
-      return most === undefined ? numberOf(bytes) : bytes;
-    }
-    const found = findOption(level, option, this.family, "getsockopt");
-    checkReadable(found);
-    const { driver } = this.#open("getsockopt");
-    if (found.family === c.AF_INET) this.#assertIPv4("getsockopt", found.name);
-    const value = driver.getOption(found);
-    if (most === undefined) return value;
-    const bytes = bytesOfValue(found, value);
-    return bytes ? Buffer.from(bytes.subarray(0, most)) : driver.getBytes(level, option, most);
-  }
-
-  /**
-   * Joins a multicast group. `IP_ADD_MEMBERSHIP`, `IPV6_ADD_MEMBERSHIP`.
-   *
-   * @param group a multicast address; the scope of one, as in `ff02::1%eth0`, is the interface. An IPv6 socket takes IPv4
-   *   groups too (`239.1.1.1` or `::ffff:239.1.1.1`), unless it has `IPV6_V6ONLY`.
-   * @param at the interface: its name, its number, or for IPv4 its address; without one the kernel chooses by its routes.
-   * @throws `OSError` `EINVAL` when `group` is no multicast address, or its scope is another interface than `at`; `ENODEV`
-   *   without such an interface or a route for the group; `EADDRINUSE` when joined already, from all sources or from some;
-   *   `ENOBUFS` above the limit of the system, `ENOPROTOOPT` for an IPv4 group under `IPV6_V6ONLY`, `ENOTSUP` for a number
-   *   on the `dgram` driver, `EAFNOSUPPORT`, `EBADF`.
-   */
-  addMembership(group: string, at?: string | number): void {
-    this.#membership("addMembership", group, at);
-  }
-
-  /** Leaves a multicast group, as it was joined. @throws `OSError` `EADDRNOTAVAIL` when it was not. */
-  dropMembership(group: string, at?: string | number): void {
-    this.#membership("dropMembership", group, at);
-  }
-
-  /**
-   * Joins a multicast group from one source only; another call adds a source. `MCAST_JOIN_SOURCE_GROUP`, RFC 3678, RFC 4607.
-   * If the group was joined from all sources before, it is now received from this source only.
-   *
-   * @param source the unicast address of a sender.
-   * @param at as `addMembership` takes it.
-   * @throws as `addMembership`, and `OSError` `EADDRNOTAVAIL` when this source was joined already, `EINVAL` when `source` is
-   *   no unicast address or a source of the group is blocked, `ENOBUFS` above 10 sources (`net.ipv4.igmp_max_msf`).
-   */
-  addSourceMembership(source: string, group: string, at?: string | number): void {
-    this.#membership("addSourceMembership", group, at, source);
-  }
-
-  /**
-   * Removes a source; removing the last one leaves the group. `MCAST_LEAVE_SOURCE_GROUP`.
-   *
-   * @throws `OSError` `EADDRNOTAVAIL` when this source was not joined, `EINVAL` when the group was not.
-   */
-  dropSourceMembership(source: string, group: string, at?: string | number): void {
-    this.#membership("dropSourceMembership", group, at, source);
-  }
-
-  /**
-   * Blocks a source of a group that was joined from all sources; another call blocks one more. `MCAST_BLOCK_SOURCE`, RFC 3678.
-   *
-   * @throws `OSError` `EADDRNOTAVAIL` when it is blocked already, `EINVAL` when the group was not joined, or from some
-   *   sources alone, `ENOBUFS` above the limit of sources, `ENOTSUP` without the feature `blockSource`.
-   */
-  blockSource(source: string, group: string, at?: string | number): void {
-    this.#membership("blockSource", group, at, source);
-  }
-
-  /** Ends `blockSource` for a source. `MCAST_UNBLOCK_SOURCE`. @throws `OSError` `EADDRNOTAVAIL` when it is not blocked. */
-  unblockSource(source: string, group: string, at?: string | number): void {
-    this.#membership("unblockSource", group, at, source);
-  }
-
-  /** Lets waiting calls keep the process alive, which is so at the start. */
-  ref(): this {
-    this.#engine.reference(true);
-    return this;
-  }
-
-  /** Lets the process end although calls wait. */
-  unref(): this {
-    this.#engine.reference(false);
-    return this;
-  }
-
-  /**
-   * Shows `listener` every datagram that passes, as it is read and as it is sent.
-   *
-   * @returns the call that ends it.
-   */
-  tap(listener: (packet: Packet) => void): () => void {
-    if (typeof listener !== "function") throw wrongType("listener", "a function", listener);
-    return this.#engine.tap(listener);
-  }
-
-  /**
-   * The path MTU to a destination as the kernel has it now, from its routes and from what routers have told it.
-   *
-   * @param address an IP literal; the port does not matter.
-   * @returns bytes of the largest packet that goes whole, IP header and all; `undefined` without the feature `pathMtu`,
-   *   and where there is no route.
-   * @throws `OSError` `EINVAL` for a name, `ENODEV` for a scope that is no interface, `EAFNOSUPPORT`, `EBADF`; `TypeError`,
-   *   `RangeError`.
-   */
-  pathMtu(address: AddressLike): number | undefined {
-    return this.#open("pathMtu").paths.mtu(this.#literal(address, "pathMtu"));
-  }
-
-  /**
-   * Bytes of payload that a datagram to a destination may have and go in one packet: the path MTU less 28 bytes of headers
-   * over IPv4, 48 over IPv6, and never above what a datagram can carry. Takes, gives and fails as `pathMtu` does.
-   */
-  maxPayload(address: AddressLike): number | undefined {
-    const to = this.#literal(address, "maxPayload");
-    const mtu = this.#open("maxPayload").paths.mtu(to);
-    return mtu === undefined ? undefined : payloadWithin(mtu, to);
-  }
-
-  /** What became of the datagrams so far, by cause. */
-  stats(): Stats {
-    return this.#engine.stats();
-  }
-
-  /** What the driver can do here, feature by feature, with the reason where it can't. */
-  get capabilities(): Capabilities {
-    return this.#engine.driver.capabilities;
-  }
-
-  /** Which driver carries this socket. */
-  get driver(): Stack["name"] {
-    return this.#stack.name;
-  }
-
-  /** The time that this socket lives in. */
-  get clock(): Clock {
-    return this.#stack.clock;
-  }
-
-  /** A uniformly random uint32, of the world that this socket lives in. */
-  random(): number {
-    return this.#stack.random();
+    return this.#calls.timeoutMs !== 0;
   }
 
   /** Whether `close()` was called. */
@@ -518,164 +276,39 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     void this.close();
   }
 
-  #open(syscall: string): Engine {
-    if (this.closed) throw new OSError("EBADF", { syscall });
-    return this.#engine;
-  }
-
-  #address(input: AddressLike | undefined, syscall: string): Address {
-    return forFamily(knownAddress(input as AddressLike), this.family, syscall);
-  }
-
-  #destination(input: AddressLike | undefined, syscall: string): Address {
-    const to = this.#address(input, syscall);
-    if (to.port > 0) return to;
-    throw new OSError("EINVAL", { syscall, address: to.host, port: 0, text: "port 0 is no destination" });
-  }
-
-  #literal(input: AddressLike, syscall: string): Endpoint {
-    const to = this.#address(input, syscall);
-    if (isEndpoint(to)) return unscopedIPv4(to, syscall);
-    const text = "this takes an IP address, not a name: resolve it first";
-    throw new OSError("EINVAL", { syscall, address: to.host, port: to.port, text });
-  }
-
   #send(syscall: "send" | "sendto", data: Data, address?: AddressLike, how?: Ancillary): Promise<number> {
     return new Promise((resolve, reject) => {
-      const to = syscall === "send" ? null : this.#destination(address, syscall);
+      const to = syscall === "send" ? null : destinationFor(address, this.family, syscall);
       // Last, since reading the address may run code of the program's, and the memory is its own.
       const payload = toBytes(data);
-      const { sender } = this.#open(syscall);
+      const { sender } = this.#engine.open(syscall);
       if (!to && !this.#connects) throw new OSError("EDESTADDRREQ", { syscall: "send" });
       const refused = sender.send(payload, to, new Sending(resolve, reject), sizeOf(payload), how);
       if (refused) reject(refused);
     });
   }
+}
 
-  /** One receive call: checks first, so that bad arguments cost no datagram, then waits its turn. */
-  #receive<A, T>(
-    { syscall, check, take }: ReceiveCall<A, T>,
-    most: A,
-    options: WaitOptions | undefined,
-  ): Promise<T> {
-    try {
-      const engine = this.#engine;
-      const checked = check(most);
-      const served = options === undefined && engine.receiver.immediate;
-      const wait = served ? undefined : checkWait(syscall, options, this.#timeoutMs);
-      const { receiver } = this.#open(syscall);
-      this.#assertUnclaimed(syscall);
-      if (!wait) return Promise.resolve(take(engine, checked, this.#replier));
-      return new Promise((resolve, reject) => {
-        const serve = (): void => {
-          try {
-            resolve(take(engine, checked, this.#replier));
-          } catch (error) {
-            reject(error);
-          }
-        };
-        receiver.receive(wait, serve, this.#stack.ended ? unlessEnded(this.#stack, reject) : reject);
-      });
-    } catch (error) {
-      return Promise.reject(error);
-    }
+/**
+ * Checks the arguments of `socket()`, then opens a socket of a stack. `socket(2)`.
+ *
+ * @throws `OSError` `EAFNOSUPPORT`, `EPROTONOSUPPORT`, and what the stack says; `TypeError`, `RangeError` for bad options.
+ */
+export function openSocket(stack: () => Stack, family: unknown, type: unknown, options: unknown): Socket {
+  if (typeof family !== "number") throw wrongType("family", "a number", family);
+  if (typeof type !== "number") throw wrongType("type", "a number", type);
+  if (typeof options !== "object" || options === null) throw wrongType("options", "an object", options);
+  if (family !== AF_INET && family !== AF_INET6) {
+    throw new OSError("EAFNOSUPPORT", { syscall: "socket", text: "the family must be AF_INET or AF_INET6" });
   }
-
-  #take(bufsize: number): Datagram {
-    return this.#engine.take(bufsize, this.#replier, "recvmsg");
-  }
-
-  #claim(who: string): () => void {
-    this.#open("recvmsg");
-    this.#assertUnclaimed("recvmsg");
-    this.#reader = who;
-    return () => {
-      this.#reader = undefined;
-    };
-  }
-
-  #assertUnclaimed(syscall: string): void {
-    if (this.#reader === undefined) return;
-    throw new OSError("EBUSY", { syscall, text: `${this.#reader} reads this socket` });
-  }
-
-  #membership(call: MembershipCall, group: string, at: string | number | undefined, source?: string): void {
-    const change = checkMembership(call, this.family, group, at, source);
-    const engine = this.#open(call);
-    if (change.group.family === c.AF_INET) this.#assertIPv4(call, `the group ${change.group.host}`);
-    engine.membership(change);
-  }
-
-  /** An IPv6 socket carries IPv4 too, unless it was told not to. */
-  #assertIPv4(syscall: string, what: string): void {
-    if (this.family === c.AF_INET || !this.#isV6Only(syscall)) return;
-    const text = `${what} is for IPv4, and this socket has IPV6_V6ONLY`;
-    throw new OSError("ENOPROTOOPT", { syscall, text });
-  }
-
-  #isV6Only(syscall: string): boolean {
-    return this.#open(syscall).driver.getOption(v6OnlyOption) === 1;
-  }
-
-  /** Emits events in a microtask, never during a call of the program. */
-  #tell<E extends keyof SocketEvents>(event: E, message: SocketEvents[E][0]): void {
-    const diagnostics = channel(`datagram:${event}`);
-    if (this.listenerCount(event) === 0 && !diagnostics.hasSubscribers && event !== "warning") return;
-    const untold = this.#untold;
-    untold.push(() => {
-      if (this.listenerCount(event) > 0) {
-        runListener(() => this.emit(event, ...([message] as unknown as never)));
-      } else if (event === "warning") warnBy(this.#stack, message as Warning);
-      if (diagnostics.hasSubscribers) diagnostics.publish({ socket: this, message });
-    });
-    if (untold.length > 1) return;
-    queueMicrotask(() => {
-      this.#untold = [];
-      for (const tell of untold) tell();
+  if (type !== SOCK_DGRAM) {
+    throw new OSError("EPROTONOSUPPORT", {
+      syscall: "socket",
+      text:
+        type === SOCK_STREAM
+          ? "SOCK_STREAM is TCP, which node:net has: this package is UDP"
+          : "the type must be SOCK_DGRAM",
     });
   }
-}
-
-/** What `SO_RCVBUF` and `SO_SNDBUF` read at most where nobody made them larger: twice Linux's default limit. */
-const usualBuffer = 2 * 212_992;
-
-/** The number of what the kernel gave for a C `int`: of some options one byte alone. */
-function numberOf(bytes: Buffer): number {
-  if (bytes.length === 4) return fromInt32(bytes);
-  if (bytes.length === 1) return bytes.readUInt8();
-  const text = `the value has ${bytes.length} bytes and is no number: name a length to read them`;
-  throw new OSError("EINVAL", { syscall: "getsockopt", text });
-}
-
-/** The kernel has no way to look for a route to an IPv4 address by an interface: `::ffff:10.0.0.1%eth1`. */
-function unscopedIPv4<A extends Address>(address: A, syscall: string): A {
-  const { host, port, scope } = address;
-  if (scope === undefined || !isOverIPv4(address)) return address;
-  const text = `an IPv4 address has no scope: SO_BINDTODEVICE keeps the socket to ${scope}`;
-  throw new OSError("EINVAL", { syscall, address: host, port, text });
-}
-
-/** Nothing is left to tell a program that has ended. */
-function unlessEnded(stack: Stack, reject: (reason: unknown) => void): (reason: unknown) => void {
-  return (reason) => {
-    if (!hasEnded(stack)) reject(reason);
-  };
-}
-
-function hasEnded(stack: Stack): boolean {
-  try {
-    return stack.ended?.() === true;
-  } catch {
-    // Who waits is told rather than left.
-    return false;
-  }
-}
-
-/** A stack that fails to show a warning fails no call. */
-function warnBy(stack: Stack, warning: Warning): void {
-  try {
-    stack.warn?.(warning);
-  } catch {
-    // See above.
-  }
+  return new Socket(stack(), family, options);
 }

@@ -3,8 +3,7 @@ import type { SocketOptions } from "../../core/socket/arguments.js";
 import { AF_INET, SOCK_DGRAM } from "../../core/constants.js";
 import type { Stack } from "../../core/driver/driver.js";
 import { OSError } from "../../core/errors/errors.js";
-import { openSocket } from "../../core/socket/open.js";
-import type { Socket } from "../../core/socket/socket.js";
+import { type Socket, abandon, openSocket } from "../../core/socket/socket.js";
 import type { Totals } from "../../core/ledger/ledger.js";
 import type { SimDriver } from "./driver.js";
 import { Ip } from "./ip.js";
@@ -99,9 +98,9 @@ export class Host implements Node {
     this.#ip.restart();
   }
 
-  /** Closes what is open. */
-  async closeSockets(): Promise<void> {
-    await Promise.all([...this.#sockets.values()].map((socket) => socket.close()));
+  /** Closes the open sockets as the end of a process does: receive calls that wait are left pending. */
+  async abandonSockets(): Promise<void> {
+    await Promise.all([...this.#sockets.values()].map((socket) => abandon(socket)));
   }
 
   /** For people: who waits on this host for what. */

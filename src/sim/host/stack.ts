@@ -59,7 +59,6 @@ export function simStack(config: SimStackConfig): Stack {
     random: () => random.uint32(),
     resolve,
     interfaceNumber: (name) => ip.interface(name)?.index,
-    ended: () => context.ending,
     familyOf: refuseDescriptor,
     open(family, options, events) {
       if (options.fd !== undefined) refuseDescriptor();

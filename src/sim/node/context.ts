@@ -10,8 +10,6 @@ export interface NetworkContext {
   readonly trace: Trace;
   /** Changes whenever a node, a link or an address is added: what is known of routes is void then. */
   readonly generation: number;
-  /** Whether a run has settled, and what is open is being closed. */
-  readonly ending: boolean;
   /** Who has an address, IPv4 or IPv6, as `Address` spells it. */
   owner(address: string): Node | undefined;
   /** Whether a destination is everybody on the network of some node, one that `source` is in: its directed broadcast (RFC 919). */

@@ -1,0 +1,107 @@
+import { mayBeIcmp } from "../driver/icmp.js";
+import { OSError } from "../errors/errors.js";
+import type { ReceiveCall, ReceiveCalls, SoleReader } from "./receive-calls.js";
+
+/** What an iteration receives at each step. */
+export interface Steps<T> {
+  readonly call: Pick<ReceiveCall<never, T>, "syscall" | "take">;
+  /** The largest number of bytes, or of datagrams, that a step takes. */
+  readonly max: number;
+  /** As `EBUSY` names the iteration to other readers. */
+  readonly name: string;
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds that each step waits, `null` for ever. @default as `settimeout` says at that step */
+  readonly timeoutMs?: number | null | undefined;
+}
+
+/** An iterator of a socket. */
+export interface SocketIterator<T> extends AsyncIterableIterator<T, undefined> {
+  /** Ends the iteration. Steps that wait end too, and take no datagram. */
+  return(): Promise<IteratorReturnResult<undefined>>;
+  [Symbol.asyncIterator](): SocketIterator<T>;
+}
+
+const resolved = Promise.resolve();
+const end: IteratorReturnResult<undefined> = Object.freeze({ done: true, value: undefined });
+
+/** Makes one receive call at each step, until the socket is closed. It is the only reader of the socket meanwhile. */
+export class Iteration<T> implements SocketIterator<T>, SoleReader {
+  readonly name: string;
+  readonly #calls: ReceiveCalls;
+  readonly #steps: Steps<T>;
+  /** Ends each step that waits. */
+  readonly #waiting = new Set<() => void>();
+  #claimed = false;
+  #ended = false;
+
+  constructor(calls: ReceiveCalls, steps: Steps<T>) {
+    this.name = steps.name;
+    this.#calls = calls;
+    this.#steps = steps;
+  }
+
+  next(): Promise<IteratorResult<T, undefined>> {
+    if (this.#ended) return Promise.resolve(end);
+    const { call, max, signal } = this.#steps;
+    if (this.#claimed && this.#calls.immediate && signal?.aborted !== true) {
+      return Promise.resolve({ done: false, value: call.take(this.#calls, max) });
+    }
+    return new Promise((resolve, reject) => {
+      if (!this.#claimed) this.#calls.claim(this, call.syscall);
+      this.#claimed = true;
+      this.#step(resolve, reject);
+    });
+  }
+
+  return(): Promise<IteratorReturnResult<undefined>> {
+    this.end();
+    return Promise.resolve(end);
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** Ends the steps that wait too: each of them would take a datagram and lose it. */
+  end(): void {
+    this.#ended = true;
+    for (const leave of this.#waiting) leave();
+    this.#waiting.clear();
+    this.#calls.release(this);
+  }
+
+  #step(resolve: (step: IteratorResult<T, undefined>) => void, reject: (reason: unknown) => void): void {
+    const { call, max, signal, timeoutMs = this.#calls.timeoutMs } = this.#steps;
+    const withdraw = this.#calls.wait(
+      { syscall: call.syscall, timeoutMs, signal },
+      () => {
+        this.#waiting.delete(leave);
+        resolve({ done: false, value: call.take(this.#calls, max) });
+      },
+      (reason) => {
+        this.#waiting.delete(leave);
+        // An ICMP error of the connected peer is in the ledger; it says nothing about the datagrams to come.
+        if (isIcmpError(reason) && !this.#calls.closed) {
+          this.#waiting.add(leave);
+          // In a microtask, so that many errors in a row do not nest calls.
+          void resolved.then(() => {
+            if (this.#waiting.delete(leave)) this.#step(resolve, reject);
+          });
+          return;
+        }
+        this.end();
+        if (this.#calls.closed) resolve(end);
+        else reject(reason);
+      },
+    );
+    function leave(): void {
+      withdraw?.();
+      resolve(end);
+    }
+    if (withdraw) this.#waiting.add(leave);
+  }
+}
+
+function isIcmpError(error: unknown): boolean {
+  return error instanceof OSError && mayBeIcmp(error.code);
+}

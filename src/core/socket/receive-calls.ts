@@ -1,0 +1,181 @@
+/** The receive calls of one socket: what each kind takes and returns, how long it waits, and who may read. */
+
+import type { Buffer } from "node:buffer";
+
+import type { Endpoint } from "../address/address.js";
+import { OSError, wholeNumber } from "../errors/errors.js";
+import { Datagram, type Replier, TruncatedError } from "../receive/datagram.js";
+import type { Wait } from "../receive/receiver.js";
+import { type MessageOptions, type WaitOptions, checkBufsize, checkMessage, checkWait } from "./arguments.js";
+import type { Engine } from "./engine.js";
+
+/** Milliseconds after which `recvMany` leaves further datagrams to the next call: a flood could fill its array for ever. */
+const takeMs = 4;
+/** Datagrams that it takes between two looks at the clock. */
+const takeBatch = 256;
+
+/** One kind of receive call. */
+export interface ReceiveCall<A, T> {
+  readonly syscall: string;
+  /** Checks the argument. Returns the largest number of bytes of a datagram, or of datagrams, that the call takes. */
+  readonly check: (argument: A) => number;
+  /** Takes the result from the inbox, which is not empty. */
+  readonly take: (calls: ReceiveCalls, max: number) => T;
+}
+
+export const recvfrom: ReceiveCall<number, [Buffer, Endpoint]> = {
+  syscall: "recvfrom",
+  check: checkBufsize,
+  take(calls, max) {
+    const { data, source } = calls.take(max, "recvfrom");
+    return [data, source];
+  },
+};
+
+export const recv: ReceiveCall<number, Buffer> = {
+  syscall: "recv",
+  check: checkBufsize,
+  take: (calls, max) => calls.take(max, "recv").data,
+};
+
+export const recvmsg: ReceiveCall<MessageOptions | undefined, Datagram> = {
+  syscall: "recvmsg",
+  check: checkMessage,
+  take: (calls, max) => calls.take(max, "recvmsg"),
+};
+
+export const recvMany: ReceiveCall<number, Datagram[]> = {
+  syscall: "recvMany",
+  check: (max) => wholeNumber("max", max, 1, Number.MAX_SAFE_INTEGER),
+  take: (calls, max) => calls.takeMany(max),
+};
+
+/** An iteration that reads. No other call may read meanwhile. */
+export interface SoleReader {
+  /** As `EBUSY` names it to other readers. */
+  readonly name: string;
+  /** Ends the iteration, and the steps that wait. */
+  end(): void;
+}
+
+/** Runs the receive calls of one socket. */
+export class ReceiveCalls {
+  /** Milliseconds that a call waits by `settimeout`; `null` waits for ever. */
+  timeoutMs: number | null = null;
+  readonly #engine: Engine;
+  readonly #replier: Replier;
+  #soleReader: SoleReader | undefined;
+
+  constructor(engine: Engine, replier: Replier) {
+    this.#engine = engine;
+    this.#replier = replier;
+  }
+
+  /** Makes a receive call. Arguments are checked first, so that bad ones cost no datagram. */
+  receive<A, T>(
+    { syscall, check, take }: ReceiveCall<A, T>,
+    argument: A,
+    options: WaitOptions | undefined,
+  ): Promise<T> {
+    try {
+      const max = check(argument);
+      const immediate = options === undefined && this.immediate;
+      const wait = immediate ? undefined : checkWait(syscall, options, this.timeoutMs);
+      this.#assertMayRead(syscall);
+      if (!wait) return Promise.resolve(take(this, max));
+      return new Promise((resolve, reject) => {
+        const serve = (): void => {
+          try {
+            resolve(take(this, max));
+          } catch (error) {
+            reject(error);
+          }
+        };
+        this.wait(wait, serve, reject);
+      });
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** As `Receiver.receive`. */
+  wait(wait: Wait, serve: () => void, fail: (reason: unknown) => void): (() => void) | undefined {
+    return this.#engine.receiver.receive(wait, serve, fail);
+  }
+
+  /** Whether a datagram is there that a call may take at once. */
+  get immediate(): boolean {
+    return this.#engine.receiver.immediate;
+  }
+
+  get closed(): boolean {
+    return this.#engine.closed;
+  }
+
+  /** Lets nobody but `reader` read. @throws `OSError` `EBUSY` if another iteration reads, `EBADF`. */
+  claim(reader: SoleReader, syscall: string): void {
+    this.#assertMayRead(syscall);
+    this.#soleReader = reader;
+  }
+
+  /** Ends the claim of `reader`, if it has one. */
+  release(reader: SoleReader): void {
+    if (this.#soleReader === reader) this.#soleReader = undefined;
+  }
+
+  /** Ends iterations. Other calls that wait stay pending for ever. */
+  abandon(): void {
+    this.#soleReader?.end();
+    this.#engine.receiver.abandon();
+  }
+
+  /**
+   * Takes the next datagram of the inbox, which is not empty, cut to `bufsize` bytes.
+   *
+   * @throws `TruncatedError` if it was cut and the socket is strict.
+   */
+  take(bufsize: number, syscall: string): Datagram {
+    const { receiver, ledger } = this.#engine;
+    const { inbox } = receiver;
+    const { source, metadata } = inbox;
+    const data = inbox.next();
+    const { bytes } = inbox;
+    receiver.passed(1);
+    ledger.received(1, bytes);
+    if (bytes <= bufsize) return new Datagram(data, source, bytes, this.#replier, metadata);
+    const datagram = new Datagram(data.subarray(0, bufsize), source, bytes, this.#replier, metadata);
+    this.#engine.truncated(datagram);
+    if (this.#engine.strict) throw new TruncatedError(datagram, syscall);
+    return datagram;
+  }
+
+  /** Takes whole datagrams from the inbox, which is not empty: at most `max`. */
+  takeMany(max: number): Datagram[] {
+    const { receiver, ledger, clock } = this.#engine;
+    const { inbox } = receiver;
+    const replier = this.#replier;
+    const datagrams: Datagram[] = [];
+    const until = clock.now() + takeMs;
+    do {
+      const before = datagrams.length;
+      const end = Math.min(max, before + takeBatch);
+      let bytes = 0;
+      while (datagrams.length < end && !inbox.empty) {
+        const { source, metadata } = inbox;
+        const data = inbox.next();
+        bytes += inbox.bytes;
+        datagrams.push(new Datagram(data, source, inbox.bytes, replier, metadata));
+      }
+      receiver.passed(datagrams.length - before);
+      ledger.received(datagrams.length - before, bytes);
+      receiver.refill();
+    } while (datagrams.length < max && !inbox.empty && clock.now() < until);
+    return datagrams;
+  }
+
+  #assertMayRead(syscall: string): void {
+    this.#engine.open(syscall);
+    if (this.#soleReader === undefined) return;
+    throw new OSError("EBUSY", { syscall, text: `${this.#soleReader.name} reads this socket` });
+  }
+}
