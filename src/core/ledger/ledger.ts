@@ -134,15 +134,17 @@ export class Ledger {
   #tooBig = 0;
   #droppedKernel: number | undefined;
   #fragmented: number | undefined;
+  /** Whether ICMP errors would be seen. */
+  #watchesUnreachable = false;
   #unreachable: Map<string, number> | undefined;
-  readonly #sendErrors = new Map<string, number>();
+  #sendErrors: Map<string, number> | undefined;
 
   /** @param capabilities of the driver: what it cannot tell stays `undefined`. */
   constructor(capabilities: Capabilities, above?: Ledger) {
     this.#above = above;
     if (capabilities.kernelDropCount.available) this.#droppedKernel = 0;
     if (capabilities.pathMtu.available) this.#fragmented = 0;
-    if (capabilities.icmpErrors.available) this.#unreachable = new Map();
+    this.#watchesUnreachable = capabilities.icmpErrors.available;
   }
 
   sent(datagrams: number, bytes: number): void {
@@ -190,19 +192,19 @@ export class Ledger {
 
   sendFailed(error: OSError): void {
     if (error.code === "EMSGSIZE") this.#tooBig++;
-    increase(this.#sendErrors, error.code);
+    increase((this.#sendErrors ??= new Map<string, number>()), error.code);
     this.#above?.sendFailed(error);
   }
 
   /** From now on, ICMP errors would be seen. */
   watchUnreachable(): void {
-    this.#unreachable ??= new Map();
+    this.#watchesUnreachable = true;
     this.#above?.watchUnreachable();
   }
 
   unreachable(code: string): void {
     this.watchUnreachable();
-    increase(this.#unreachable as Map<string, number>, code);
+    increase((this.#unreachable ??= new Map<string, number>()), code);
     this.#above?.unreachable(code);
   }
 
@@ -214,10 +216,12 @@ export class Ledger {
       truncated: this.#truncated,
       droppedKernel: this.#droppedKernel,
       droppedQueue: this.#droppedQueue,
-      unreachable: this.#unreachable && Object.freeze(Object.fromEntries(this.#unreachable)),
+      unreachable: this.#watchesUnreachable
+        ? Object.freeze(Object.fromEntries(this.#unreachable ?? []))
+        : undefined,
       tooBig: this.#tooBig,
       fragmented: this.#fragmented,
-      sendErrors: Object.freeze(Object.fromEntries(this.#sendErrors)),
+      sendErrors: Object.freeze(Object.fromEntries(this.#sendErrors ?? [])),
     });
   }
 

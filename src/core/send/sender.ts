@@ -51,7 +51,7 @@ interface Bulk {
 interface Epoch {
   readonly queue: (Outbound | Bulk)[];
   /** Names whose addresses are still being looked up, by host. */
-  readonly names: Map<string, Held[]>;
+  names?: Map<string, Held[]>;
   barrier?: Barrier | undefined;
 }
 
@@ -79,13 +79,13 @@ interface Held {
 export class Sender {
   readonly #host: SenderHost;
   readonly #mostBytes: number;
-  readonly #epochs: Epoch[] = [{ queue: [], names: new Map() }];
+  readonly #epochs: Epoch[] = [{ queue: [] }];
   #inFlight: Outbound | undefined;
   /** Whether the driver will tell when to go on. */
   #waiting = false;
   #flushing = false;
   #atBarrier = false;
-  readonly #flushSoon = (): void => this.#flush();
+  #flushSoon: (() => void) | undefined;
   #scheduled = false;
   #resting = false;
   /** Since when the loop has not turned, where that was looked at. */
@@ -154,7 +154,7 @@ export class Sender {
         run: () => act().then(resolve, reject),
         cancel: () => reject(closedFirst()),
       };
-      this.#epochs.push({ queue: [], names: new Map() });
+      this.#epochs.push({ queue: [] });
       this.#flush();
     });
   }
@@ -180,7 +180,7 @@ export class Sender {
   /** Fails what waits for a name; calls `done` when all the rest has left, at once where that is so already. */
   drain(done: () => void): void {
     for (const epoch of this.#epochs) {
-      for (const name of epoch.names.keys()) {
+      for (const name of epoch.names?.keys() ?? []) {
         const text = "the socket was closed before the name resolved";
         this.#failHeld(takeFrom(epoch.names, name), new OSError("ECANCELED", { address: name, text }), text);
       }
@@ -254,15 +254,16 @@ export class Sender {
 
   #hold(name: string, held: Held): void {
     const epoch = this.#lastEpoch;
-    const waiting = epoch.names.get(name);
+    const names = (epoch.names ??= new Map());
+    const waiting = names.get(name);
     if (waiting) {
       waiting.push(held);
       return;
     }
-    epoch.names.set(name, [held]);
+    names.set(name, [held]);
     this.#host.resolve(name).then(
       (found) => {
-        for (const { payload, port, owner, tag, ancillary } of takeFrom(epoch.names, name)) {
+        for (const { payload, port, owner, tag, ancillary } of takeFrom(names, name)) {
           const to = found.withPort(port) as Endpoint;
           const tooBig = this.#tooBig(payload.length, to);
           if (tooBig) {
@@ -273,7 +274,7 @@ export class Sender {
         this.#flush();
       },
       (error: unknown) => {
-        this.#failHeld(takeFrom(epoch.names, name), toOSError(error, "sendto"));
+        this.#failHeld(takeFrom(names, name), toOSError(error, "sendto"));
         this.#flush();
       },
     );
@@ -304,7 +305,7 @@ export class Sender {
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    void resolved.then(this.#flushSoon);
+    void resolved.then((this.#flushSoon ??= () => this.#flush()));
   }
 
   /** Sends what can go now. The driver has settled `settled` datagrams since it was called last. */
@@ -328,7 +329,7 @@ export class Sender {
         this.#transmit((this.#inFlight ??= this.#nextBatch(epoch)));
         continue;
       }
-      if (epoch.names.size > 0) return;
+      if (epoch.names && epoch.names.size > 0) return;
       if (!epoch.barrier) {
         const drained = this.#drained;
         this.#drained = undefined;
@@ -480,8 +481,8 @@ function isCount(count: number, left: number): boolean {
   return Number.isInteger(count) && count >= 0 && count <= left;
 }
 
-function takeFrom(names: Map<string, Held[]>, name: string): readonly Held[] {
-  const held = names.get(name) ?? [];
-  names.delete(name);
+function takeFrom(names: Map<string, Held[]> | undefined, name: string): readonly Held[] {
+  const held = names?.get(name) ?? [];
+  names?.delete(name);
   return held;
 }

@@ -1,10 +1,10 @@
 import type { Endpoint, Family } from "../address/address.js";
 import { brokenContract, attempt } from "../driver/driver-fault.js";
-import type { Clock, Driver, DriverOptions, LedgerEvent, Stack } from "../driver/driver.js";
+import type { Clock, Driver, DriverEvents, DriverOptions, LedgerEvent, Stack } from "../driver/driver.js";
 import type { Membership } from "../driver/membership.js";
 import { OSError } from "../errors/errors.js";
 import { type DriverCounts, Ledger, type Stats, noCounts } from "../ledger/ledger.js";
-import type { Loss, Unreachable } from "../ledger/reports.js";
+import type { Loss, Unreachable, Warning } from "../ledger/reports.js";
 import type { Datagram } from "../receive/datagram.js";
 import type { Arrival } from "../receive/inbox.js";
 import { Receiver, type ReceiverHost } from "../receive/receiver.js";
@@ -33,20 +33,20 @@ export class Engine implements SenderHost, ReceiverHost {
   readonly family: Family;
   readonly clock: Clock;
   readonly driver: Driver;
-  readonly sender: Sender;
-  readonly receiver: Receiver;
   readonly ledger: Ledger;
-  readonly paths: PathMtus;
-  readonly groups: MembershipWarnings;
-  readonly lookups: Lookups;
-  readonly taps: Taps;
-  readonly keepAlive: KeepAlive;
-  readonly strict: boolean;
   peer: Endpoint | null = null;
 
   readonly #stack: Stack;
+  readonly #options: EngineOptions;
   readonly #emit: Emit;
-  readonly #dontFragment: boolean;
+  // These are made at first use: a program may have many sockets that are idle.
+  #sender: Sender | undefined;
+  #receiver: Receiver | undefined;
+  #paths: PathMtus | undefined;
+  #groups: MembershipWarnings | undefined;
+  #lookups: Lookups | undefined;
+  #taps: Taps | undefined;
+  #keepAlive: KeepAlive | undefined;
   #closing = false;
   /** The driver is closed. */
   #closed = false;
@@ -55,24 +55,46 @@ export class Engine implements SenderHost, ReceiverHost {
   constructor(stack: Stack, family: Family, options: EngineOptions, emit: Emit) {
     this.family = family;
     this.clock = stack.clock;
-    this.strict = options.strict;
     this.#stack = stack;
-    this.#dontFragment = options.dontFragment;
+    this.#options = options;
     this.#emit = emit;
     this.ledger = new Ledger(stack.capabilities, stack.ledger);
-    this.driver = this.#openDriver(options);
-    this.paths = new PathMtus(
-      (to) => this.driver.pathMtu(to),
-      stack.clock,
-      (change) => emit("pathMtu", change),
-    );
+    const events = new OpenEvents(this);
+    this.driver = stack.open(family, options, events);
+    events.opened = true;
     if (options.fd !== undefined) this.#adoptPeer();
-    this.groups = new MembershipWarnings(this.driver, (warning) => emit("warning", warning));
-    this.lookups = new Lookups(stack, this.driver, family);
-    this.taps = new Taps(this.driver, stack.clock, family);
-    this.keepAlive = new KeepAlive(this.driver, stack.clock);
-    this.sender = new Sender(this, options.sendQueue);
-    this.receiver = new Receiver(this);
+  }
+
+  get strict(): boolean {
+    return this.#options.strict;
+  }
+
+  get sender(): Sender {
+    return (this.#sender ??= new Sender(this, this.#options.sendQueue));
+  }
+
+  get receiver(): Receiver {
+    return this.#receiver ?? this.#makeReceiver();
+  }
+
+  get paths(): PathMtus {
+    return (this.#paths ??= new PathMtus(
+      (to) => this.driver.pathMtu(to),
+      this.clock,
+      (change) => this.#emit("pathMtu", change),
+    ));
+  }
+
+  get lookups(): Lookups {
+    return (this.#lookups ??= new Lookups(this.#stack, this.driver, this.family));
+  }
+
+  get taps(): Taps {
+    return (this.#taps ??= new Taps(this.driver, this.clock, this.family));
+  }
+
+  get keepAlive(): KeepAlive {
+    return (this.#keepAlive ??= new KeepAlive(this.driver, this.clock));
   }
 
   /** Whether `close()` was called. */
@@ -93,12 +115,12 @@ export class Engine implements SenderHost, ReceiverHost {
       if (!(error instanceof OSError) || error.code !== "EADDRINUSE") throw error;
       throw portTaken(at, this.#stack.capabilities.reusePort.available, error);
     }
-    this.groups.bound();
+    this.#groups?.bound();
   }
 
   membership(change: Membership): void {
     this.driver.membership(change);
-    this.groups.changed(change);
+    this.#membershipWarnings.changed(change);
   }
 
   /** Chooses the peer. If that fails, the former peer stays, as long as there is a route to it. */
@@ -112,8 +134,8 @@ export class Engine implements SenderHost, ReceiverHost {
     }
     // Without the feature `icmpErrors`, a failed call on the connected socket is the only sign of an ICMP error.
     if (to) this.ledger.watchUnreachable();
-    this.groups.connected(this.peer);
-    if (this.keepAlive.waiting) this.groups.waits();
+    this.#membershipWarnings.connected(this.peer);
+    if (this.#keepAlive?.waiting === true) this.#groups?.waits();
   }
 
   /** A datagram was cut. */
@@ -129,15 +151,15 @@ export class Engine implements SenderHost, ReceiverHost {
   /** Ends calls that wait, lets queued datagrams leave, closes the driver, then calls `done`. */
   close(done: () => void): void {
     this.#closing = true;
-    this.#dropped({ cause: "close", ...this.receiver.close() });
-    this.lookups.close();
+    if (this.#receiver) this.#dropped({ cause: "close", ...this.#receiver.close() });
+    this.#lookups?.close();
     let cancelLinger: (() => void) | undefined;
     const finish = (): void => {
       if (this.#closed) return;
       this.#closed = true;
       cancelLinger?.();
-      this.keepAlive.close();
-      this.taps.close();
+      this.#keepAlive?.close();
+      this.#taps?.close();
       this.#lastCounts = noCounts;
       attempt(() => {
         this.#lastCounts = this.#count();
@@ -147,17 +169,18 @@ export class Engine implements SenderHost, ReceiverHost {
         for (const event of untold) this.#enter(event);
         this.#dropped({ cause: "close", ...unread });
       });
-      this.sender.cancel();
+      this.#sender?.cancel();
       done();
     };
-    this.sender.drain(finish);
+    if (this.#sender) this.#sender.drain(finish);
+    else finish();
     if (!this.#closed) cancelLinger = this.clock.after(lingerMs, finish);
   }
 
   // For the sender.
 
   get tapped(): boolean {
-    return this.taps.active;
+    return this.#taps?.active === true;
   }
 
   resolve(host: string): Promise<Endpoint> {
@@ -170,7 +193,7 @@ export class Engine implements SenderHost, ReceiverHost {
   }
 
   wholeTo(to: Endpoint): number {
-    const counted = this.#stack.capabilities.pathMtu.available && !this.#dontFragment;
+    const counted = this.#stack.capabilities.pathMtu.available && !this.#options.dontFragment;
     return counted ? this.paths.maxPayload(to) : Infinity;
   }
 
@@ -195,29 +218,42 @@ export class Engine implements SenderHost, ReceiverHost {
   }
 
   waiting(on: boolean): void {
-    if (on) this.groups.waits();
+    if (on) this.#groups?.waits();
     this.keepAlive.setWaiting(on);
   }
 
-  #openDriver(options: EngineOptions): Driver {
-    let opened = false;
-    // Events of a closed socket are ignored.
-    const handle = (event: () => void): void => {
-      if (!opened) throw brokenContract("it reported something before it was open");
-      if (!this.#closed) event();
-    };
-    const driver = this.#stack.open(this.family, options, {
-      readable: () =>
-        handle(() => {
-          this.sender.turned();
-          this.receiver.readable();
-        }),
-      settled: (count) => handle(() => this.sender.settled(count)),
-      ledger: (event) => handle(() => this.#enter(event)),
-      warning: (warning) => handle(() => this.#emit("warning", warning)),
-    });
-    opened = true;
-    return driver;
+  // For the driver. Events of a closed socket are ignored.
+
+  driverReadable(): void {
+    if (this.#closed) return;
+    this.#sender?.turned();
+    this.receiver.readable();
+  }
+
+  driverSettled(count: number): void {
+    if (!this.#closed) this.sender.settled(count);
+  }
+
+  driverEvent(event: LedgerEvent): void {
+    if (!this.#closed) this.#enter(event);
+  }
+
+  driverWarning(warning: Warning): void {
+    if (!this.#closed) this.#emit("warning", warning);
+  }
+
+  get #membershipWarnings(): MembershipWarnings {
+    return (this.#groups ??= new MembershipWarnings(this.driver, (warning) =>
+      this.#emit("warning", warning),
+    ));
+  }
+
+  #makeReceiver(): Receiver {
+    const receiver = new Receiver(this);
+    // Its calls then fail as those that waited did.
+    if (this.#closing) receiver.close();
+    this.#receiver = receiver;
+    return receiver;
   }
 
   /** The peer of a socket that another process opened, and may have connected. */
@@ -283,5 +319,37 @@ export class Engine implements SenderHost, ReceiverHost {
   #unreachable(report: Unreachable): void {
     this.ledger.unreachable(report.code);
     this.#emit("unreachable", report);
+  }
+}
+
+/** Passes the events of a driver to the engine. One object without closures, since each socket has one. */
+class OpenEvents implements DriverEvents {
+  readonly #engine: Engine;
+  /** Whether `Stack.open` has returned. */
+  opened = false;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  readable(): void {
+    this.#opened().driverReadable();
+  }
+
+  settled(count: number): void {
+    this.#opened().driverSettled(count);
+  }
+
+  ledger(event: LedgerEvent): void {
+    this.#opened().driverEvent(event);
+  }
+
+  warning(warning: Warning): void {
+    this.#opened().driverWarning(warning);
+  }
+
+  #opened(): Engine {
+    if (!this.opened) throw brokenContract("it reported something before it was open");
+    return this.#engine;
   }
 }

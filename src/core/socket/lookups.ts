@@ -11,7 +11,7 @@ export class Lookups {
   readonly #driver: Driver;
   readonly #family: Family;
   /** Rejects each pending lookup. */
-  readonly #pending = new Set<(reason: OSError) => void>();
+  #pending: Set<(reason: OSError) => void> | undefined;
   #closed = false;
 
   constructor(stack: Stack, driver: Driver, family: Family) {
@@ -40,17 +40,18 @@ export class Lookups {
   resolve(host: string): Promise<Endpoint> {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw closedFirst();
-      this.#pending.add(reject);
+      const pending = (this.#pending ??= new Set());
+      pending.add(reject);
       this.#first(host)
         .then(resolve, reject)
-        .finally(() => this.#pending.delete(reject));
+        .finally(() => pending.delete(reject));
     });
   }
 
   /** Rejects every pending lookup and every later one with `ECANCELED`. */
   close(): void {
     this.#closed = true;
-    for (const reject of this.#pending) reject(closedFirst());
+    for (const reject of this.#pending ?? []) reject(closedFirst());
   }
 
   async #first(host: string): Promise<Endpoint> {
