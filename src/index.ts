@@ -11,6 +11,7 @@ import { hostCounts } from "./kernel/host-counts.js";
 
 export { Address, type AddressLike, type Endpoint, type Family } from "./core/address/address.js";
 export type {
+  BatchOptions,
   MessageOptions,
   OutgoingDatagram,
   SocketOptions,

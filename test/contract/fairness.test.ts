@@ -38,6 +38,9 @@ const readers: Readonly<Record<string, Read>> = {
   "recvMany(1)": async (from, done) => {
     while (!(await from.recvMany(1, soon)).some(({ data }) => done(data)));
   },
+  "batches({ max: 1 })": async (from, done) => {
+    for await (const [datagram] of from.batches({ max: 1 })) if (done(datagram!.data)) break;
+  },
 };
 
 for (const [name, read] of Object.entries(readers)) {

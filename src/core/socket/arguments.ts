@@ -72,6 +72,12 @@ export interface MessageOptions extends WaitOptions {
   readonly bufsize?: number | undefined;
 }
 
+/** How `batches` waits, and how many datagrams a batch has. */
+export interface BatchOptions extends WaitOptions {
+  /** The largest number of datagrams in a batch, 1 or more. @default 1024 */
+  readonly max?: number | undefined;
+}
+
 /** One datagram for `sendMany` and `sendmsg`. What it does not name is as the socket's options have it. */
 export interface OutgoingDatagram {
   readonly data: Data;
@@ -105,6 +111,7 @@ const socketFields = fieldsOf<SocketOptions>({
 });
 const waitFields = fieldsOf<WaitOptions>({ signal: true, timeoutMs: true });
 const messageFields = fieldsOf<MessageOptions>({ signal: true, timeoutMs: true, bufsize: true });
+const batchFields = fieldsOf<BatchOptions>({ signal: true, timeoutMs: true, max: true });
 const outgoingFields = fieldsOf<OutgoingDatagram>({
   data: true,
   address: true,
@@ -147,15 +154,28 @@ export function checkTimeout(seconds: unknown): number | null {
   return seconds * 1000;
 }
 
-/** How a call waits whose socket waits `timeoutMs`. Reads each option once. */
+/** How a call waits on a socket whose calls wait `timeoutMs`. Reads each option once. */
 export function checkWait(syscall: string, options: WaitOptions | undefined, timeoutMs: number | null): Wait {
   if (options === undefined) return { syscall, timeoutMs, signal: undefined };
-  if (typeof options !== "object" || options === null) throw wrongType("options", "an object", options);
-  const { signal, timeoutMs: own } = options;
-  refuseUnknown(options, syscall === "recvmsg" ? messageFields : waitFields, "options: a field");
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw wrongType("signal", "an AbortSignal", signal);
-  return { syscall, timeoutMs: own === undefined ? timeoutMs : checkTimeoutMs(own), signal };
+  const { signal, timeoutMs: own } = checkWaitOptions(
+    options,
+    syscall === "recvmsg" ? messageFields : waitFields,
+  );
+  return { syscall, timeoutMs: own === undefined ? timeoutMs : own, signal };
+}
+
+/** The options of `batches`; `timeoutMs` is `undefined` if `settimeout` applies. Reads each option once. */
+export function checkBatches(
+  options: BatchOptions,
+): Pick<Wait, "signal"> & { max: number; timeoutMs: number | null | undefined } {
+  const checked = checkWaitOptions(options, batchFields);
+  const { max = 1024 } = options;
+  return { ...checked, max: checkMax(max) };
+}
+
+/** The largest number of datagrams that a receive call may return. */
+export function checkMax(max: unknown): number {
+  return wholeNumber("max", max, 1, Number.MAX_SAFE_INTEGER);
 }
 
 /** The address of a call, as a socket of `family` can use it. @throws `OSError` `EAFNOSUPPORT`; `TypeError`, `RangeError`. */
@@ -334,6 +354,19 @@ function longer(numbers: Int32Array): Int32Array {
   const copy = new Int32Array(Math.max(64, numbers.length * 2));
   copy.set(numbers);
   return copy;
+}
+
+function checkWaitOptions(
+  options: WaitOptions,
+  fields: readonly string[],
+): Pick<Wait, "signal"> & { timeoutMs: number | null | undefined } {
+  if (typeof options !== "object" || (options as unknown) === null)
+    throw wrongType("options", "an object", options);
+  const { signal, timeoutMs } = options;
+  refuseUnknown(options, fields, "options: a field");
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw wrongType("signal", "an AbortSignal", signal);
+  return { signal, timeoutMs: timeoutMs === undefined ? undefined : checkTimeoutMs(timeoutMs) };
 }
 
 function checkTimeoutMs(timeoutMs: unknown): number | null {

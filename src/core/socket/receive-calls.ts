@@ -3,10 +3,17 @@
 import type { Buffer } from "node:buffer";
 
 import type { Endpoint } from "../address/address.js";
-import { OSError, wholeNumber } from "../errors/errors.js";
+import { OSError } from "../errors/errors.js";
 import { Datagram, type Replier, TruncatedError } from "../receive/datagram.js";
 import type { Wait } from "../receive/receiver.js";
-import { type MessageOptions, type WaitOptions, checkBufsize, checkMessage, checkWait } from "./arguments.js";
+import {
+  type MessageOptions,
+  type WaitOptions,
+  checkBufsize,
+  checkMax,
+  checkMessage,
+  checkWait,
+} from "./arguments.js";
 import type { Engine } from "./engine.js";
 
 /** Milliseconds after which `recvMany` leaves further datagrams to the next call: a flood could fill its array for ever. */
@@ -46,7 +53,7 @@ export const recvmsg: ReceiveCall<MessageOptions | undefined, Datagram> = {
 
 export const recvMany: ReceiveCall<number, Datagram[]> = {
   syscall: "recvMany",
-  check: (max) => wholeNumber("max", max, 1, Number.MAX_SAFE_INTEGER),
+  check: checkMax,
   take: (calls, max) => calls.takeMany(max),
 };
 

@@ -16,12 +16,14 @@ import { type Data, sizeOf, toBytes } from "../driver/payload.js";
 import { OSError, wholeNumber, wrongType } from "../errors/errors.js";
 import type { Datagram } from "../receive/datagram.js";
 import {
+  type BatchOptions,
   type MessageOptions,
   type OutgoingDatagram,
   type SocketOptions,
   type WaitOptions,
   addressFor,
   checkAncillary,
+  checkBatches,
   checkOutgoing,
   checkTimeout,
   destinationFor,
@@ -219,6 +221,26 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
    */
   [Symbol.asyncIterator](): SocketIterator<Datagram> {
     return new Iteration(this.#calls, { call: recvmsg, max: Infinity, name: "an iteration" });
+  }
+
+  /**
+   * The datagrams in batches: `for await (const batch of s.batches())`. Each batch is an array that is never empty. It has
+   * the datagrams that `recvMany(max)` would return at that step, and costs one promise. `close()` ends the iteration.
+   *
+   * While it runs it is the socket's only reader. Leaving the loop neither closes the socket nor loses a datagram. ICMP
+   * errors do not end it. `settimeout` applies to each step, unless there is a `timeoutMs`.
+   *
+   * @param options `max` is the largest number of datagrams in a batch, 1 or more (default 1024). `timeoutMs` is for each
+   *   step, and `signal` for the iteration: it ends with that error.
+   * @throws `RangeError` for an unknown option and for values out of range, `TypeError`. A step rejects as `recvMany` does,
+   *   and with `OSError` `EBUSY` while another iteration reads.
+   */
+  batches(options: BatchOptions = {}): SocketIterator<Datagram[]> {
+    return new Iteration(this.#calls, {
+      ...checkBatches(options),
+      call: { syscall: "batches", take: recvMany.take },
+      name: "batches()",
+    });
   }
 
   /**
