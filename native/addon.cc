@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include <algorithm>
 #include <new>
 
 #include "error_queue.h"
@@ -16,7 +17,7 @@ namespace {
 
 // To be raised with every change of what JavaScript calls, so that a stale build is refused and not called. The numbers that
 // it reads and writes guard themselves: layout.h.
-constexpr int kInterfaceVersion = 6;
+constexpr int kInterfaceVersion = 7;
 
 // What the sockets of one thread share. The arrays belong to JavaScript, which never lets go of them.
 struct Shared {
@@ -24,7 +25,7 @@ struct Shared {
   ReceiveBatch* receive_batch = nullptr;
   SendBatch* send_batch = nullptr;
   ErrorQueue* error_queue = nullptr;
-  const Datagram* datagrams = nullptr;  // kMaxMessages
+  const int32_t* slots = nullptr;  // kMaxMessages
   static constexpr size_t kArrays = 10;
   napi_ref arrays[kArrays] = {};
 };
@@ -155,27 +156,40 @@ napi_value Receive(napi_env env, napi_callback_info info) {
   return Number(env, shared->receive_batch->more() ? count | 1 << kCountBits : count);
 }
 
-// send(payloads: Uint8Array, count: number): number. Sends the first `count` of the shared datagrams, whose payloads lie in
-// `payloads`. Gives how many went, and what kSentBits says.
+// send(payloads: Uint8Array, starts: Int32Array, lengths: Int32Array, from: number, count: number): number. Sends `count`
+// datagrams from `from` on; their slots are in the shared array, from 0 on. Gives how many went, and what kSentBits says.
 napi_value Send(napi_env env, napi_callback_info info) {
-  Call<2> call(env, info);
+  Call<5> call(env, info);
   if (!call.handle) return Number(env, -EBADF);
-  int32_t count;
+  int32_t from;
+  Datagrams datagrams;
   size_t room = 0;
-  uint8_t* payloads = Bytes(env, call.arguments[0], 0, &room);
+  size_t starts = 0;
+  size_t lengths = 0;
   Shared* shared = SharedOf(env);
-  if (!payloads || !shared->send_batch) return Number(env, -EFAULT);
-  if (!call.Integer(env, 1, &count) || count < 1 || count > kMaxMessages) return Number(env, -EINVAL);
-  for (int i = 0; i < count; i++) {
-    const Datagram& datagram = shared->datagrams[i];
-    if (datagram.start < 0 || datagram.length < 0 || datagram.peer < -1 || datagram.peer >= kMaxMessages ||
-        static_cast<size_t>(datagram.start) + static_cast<size_t>(datagram.length) > room) {
+  datagrams.payloads = Bytes(env, call.arguments[0], 0, &room);
+  datagrams.starts = Numbers(env, call.arguments[1], 0, &starts);
+  datagrams.lengths = Numbers(env, call.arguments[2], 0, &lengths);
+  datagrams.slots = shared->slots;
+  if (!datagrams.payloads || !datagrams.starts || !datagrams.lengths || !shared->send_batch) return Number(env, -EFAULT);
+  if (!call.Integer(env, 3, &from) || !call.Integer(env, 4, &datagrams.count) || from < 0 || datagrams.count < 1 ||
+      datagrams.count > kMaxMessages || static_cast<size_t>(from) + static_cast<size_t>(datagrams.count) > std::min(starts, lengths)) {
+    return Number(env, -EINVAL);
+  }
+  datagrams.starts += from;
+  datagrams.lengths += from;
+  for (int i = 0; i < datagrams.count; i++) {
+    int32_t start = datagrams.starts[i];
+    int32_t length = datagrams.lengths[i];
+    int32_t slot = datagrams.slots[i];
+    if (start < 0 || length < 0 || slot < -1 || slot >= kMaxNames ||
+        static_cast<size_t>(start) + static_cast<size_t>(length) > room) {
       return Number(env, -EINVAL);
     }
   }
   Handle& handle = *call.handle;
   handle.Watch();
-  int sent = shared->send_batch->Send(handle.fd(), payloads, count, handle.peer(), handle.segmentation(), handle.rejections(),
+  int sent = shared->send_batch->Send(handle.fd(), datagrams, handle.peer(), handle.segmentation(), handle.rejections(),
                                   *shared->error_queue);
   int above = shared->send_batch->refused() << kSentBits | shared->send_batch->rejected() << (kSentBits + kRefusedBits);
   return Number(env, sent < 0 ? sent - above : sent + above);
@@ -267,7 +281,7 @@ napi_value Open(napi_env env, napi_callback_info info) {
 }
 
 // share(slab: Uint8Array, lengths: Int32Array, segments: Int32Array, sources: Uint8Array, metadata: Int32Array,
-//       datagrams: Int32Array, names: Int32Array, controls: Int32Array, errors: Int32Array, errorNames: Uint8Array): number
+//       slots: Int32Array, names: Int32Array, controls: Int32Array, errors: Int32Array, errorNames: Uint8Array): number
 napi_value Share(napi_env env, napi_callback_info info) {
   constexpr size_t kNumber = sizeof(int32_t);
   napi_value arguments[Shared::kArrays];
@@ -282,22 +296,22 @@ napi_value Share(napi_env env, napi_callback_info info) {
   int32_t* segments = Numbers(env, arguments[2], kMaxReceived);
   uint8_t* sources = Bytes(env, arguments[3], kMaxReceived * kNameBytes);
   int32_t* metadata = Numbers(env, arguments[4], kMaxReceived * sizeof(MessageMetadata) / kNumber);
-  int32_t* datagrams = Numbers(env, arguments[5], kMaxMessages * sizeof(Datagram) / kNumber);
-  int32_t* names = Numbers(env, arguments[6], kMaxMessages * kNameBytes / kNumber);
+  int32_t* slots = Numbers(env, arguments[5], kMaxMessages);
+  int32_t* names = Numbers(env, arguments[6], kMaxNames * kNameBytes / kNumber);
   int32_t* controls = Numbers(env, arguments[7], kMaxMessages * sizeof(Control) / kNumber);
   int32_t* errors = Numbers(env, arguments[8], (sizeof(ErrorQueueHead) + kMaxIcmpErrors * sizeof(IcmpError)) / kNumber);
   uint8_t* error_names = Bytes(env, arguments[9], 2 * kMaxIcmpErrors * kNameBytes);
-  if (!slab || !lengths || !segments || !sources || !metadata || !datagrams || !names || !controls || !errors || !error_names) {
+  if (!slab || !lengths || !segments || !sources || !metadata || !slots || !names || !controls || !errors || !error_names) {
     return Number(env, -EFAULT);
   }
   for (size_t i = 0; i < count; i++) {
     if (napi_create_reference(env, arguments[i], 1, &shared->arrays[i]) != napi_ok) return Number(env, -ENOMEM);
   }
-  shared->datagrams = reinterpret_cast<const Datagram*>(datagrams);
+  shared->slots = slots;
   shared->receive_batch =
       new (std::nothrow) ReceiveBatch(slab, lengths, segments, sources, reinterpret_cast<MessageMetadata*>(metadata));
   shared->send_batch = new (std::nothrow)
-      SendBatch(shared->datagrams, reinterpret_cast<uint8_t*>(names), reinterpret_cast<const Control*>(controls));
+      SendBatch(reinterpret_cast<uint8_t*>(names), reinterpret_cast<const Control*>(controls));
   shared->error_queue = new (std::nothrow) ErrorQueue(errors, error_names);
   return Number(env, shared->receive_batch && shared->send_batch && shared->error_queue ? 0 : -ENOMEM);
 }

@@ -31,6 +31,7 @@ constexpr Entry kEntries[] = {
     {"received", kMaxReceived},
     {"slotBytes", kSlotBytes},
     {"datagrams", kMaxMessages},
+    {"names", kMaxNames},
     {"icmpErrors", kMaxIcmpErrors},
 
     {"name", kGroup},
@@ -53,12 +54,6 @@ constexpr Entry kEntries[] = {
     {"drops", Word(offsetof(MessageMetadata, drops))},
     {"seconds", Word(offsetof(MessageMetadata, seconds))},
     {"nanoseconds", Word(offsetof(MessageMetadata, nanoseconds))},
-
-    {"datagram", kGroup},
-    {"words", Words(sizeof(Datagram))},
-    {"start", Word(offsetof(Datagram, start))},
-    {"length", Word(offsetof(Datagram, length))},
-    {"peer", Word(offsetof(Datagram, peer))},
 
     {"control", kGroup},
     {"words", Words(sizeof(Control))},

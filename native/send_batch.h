@@ -22,16 +22,19 @@ constexpr int kMaxMessages = 1024;
 constexpr int kMaxSegments = 128;
 constexpr int kSureSegments = 64;
 
-// One datagram to send.
-struct Datagram {
-  int32_t start;   // where its payload lies
-  int32_t length;  // bytes of payload
-  int32_t peer;    // index into the names; -1 for the connected peer
-};
-// JavaScript writes it as an Int32Array: layout.cc.
-static_assert(sizeof(Datagram) == 3 * sizeof(int32_t));
+// Slots for names. Those from kMaxMessages on keep their names from send to send, and have no control messages.
+constexpr int kMaxNames = 8192;
 
-// The control messages of datagrams to one of the names. A field that is not set is as the socket has it.
+// The datagrams of one send, in arrays of one entry for each.
+struct Datagrams {
+  uint8_t* payloads;
+  const int32_t* starts;   // where each payload begins
+  const int32_t* lengths;  // bytes of each payload
+  const int32_t* slots;    // of its name; -1 is the connected peer
+  int count;               // 1 to kMaxMessages
+};
+
+// The control messages of datagrams to the name of one slot. A field that is not set is as the socket has it.
 struct Control {
   int32_t fields;     // of the following: kControlSource, kControlTtl, kControlTos
   int32_t interface;  // its index; 0 leaves it to the routes
@@ -64,14 +67,13 @@ class Faults {
 // The sends of one thread.
 class SendBatch {
  public:
-  // For each datagram of a send its Datagram; the names that these point at, kNameBytes apart, and how those datagrams
-  // leave. A name of family 0 is the connected peer. kMaxMessages of each; the memory must outlive the send_batch.
-  SendBatch(const Datagram* datagrams, uint8_t* names, const Control* controls)
-      : datagrams_(datagrams), names_(names), controls_(controls) {}
-  // Sends the first `count` datagrams, at most kMaxMessages. Gives how many from the front were sent, at least 1; the
+  // `names` has kMaxNames slots of kNameBytes; a name of family 0 is the connected peer. `controls` has kMaxMessages entries, for
+  // the first slots. The memory must outlive this object.
+  SendBatch(uint8_t* names, const Control* controls) : names_(names), controls_(controls) {}
+  // Gives how many from the front were sent, at least 1; the
   // error is that of the first, or what ICMP said of the connected peer, `peer`. What it said of others is in the error queue
   // alone. A run whose segmentation is refused goes plainly, within the same call.
-  int Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segmentation& segmentation, Rejections& rejections,
+  int Send(int fd, const Datagrams& datagrams, const uint8_t* peer, Segmentation& segmentation, Rejections& rejections,
            ErrorQueue& error_queue);
   // The error that the last Send was refused a segmented send with; 0 when none was.
   int refused() const { return refused_; }
@@ -86,14 +88,15 @@ class SendBatch {
 
   bool IsNobodys(int fd, int error, const uint8_t* peer, ErrorQueue& error_queue, int* peer_error);
   bool IsForPeer(const uint8_t* peer) const;
-  void Pack(uint8_t* payloads, int count, int plain, int max_segments, const uint8_t* peer, Segmentation& segmentation);
-  int RunFrom(int first, int count, int max_segments, Segmentation& segmentation);
+  void Pack(int plain, int max_segments, const uint8_t* peer, Segmentation& segmentation);
+  int RunFrom(int first, int max_segments, Segmentation& segmentation);
   int Transmit(int fd, Rejections& rejections);
   int TransmitOneByOne(int fd, Rejections& rejections);
   bool IsRejected(int fd, int at, const uint8_t* peer, Rejections& rejections, ErrorQueue& error_queue);
-  const uint8_t* NameOf(int32_t peer) const;
+  const uint8_t* NameOf(int index) const;
+  const Control* ControlOf(int index) const;
 
-  const Datagram* datagrams_;
+  Datagrams datagrams_ = {};
   uint8_t* names_;
   const Control* controls_;
   int unexplained_ = 0;  // the error of the last calls, where nothing says whose it was, and how often it came

@@ -85,8 +85,9 @@ int Faults::Plan(const int32_t* outcomes, int count) {
   return unmet;
 }
 
-int SendBatch::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, Segmentation& segmentation,
+int SendBatch::Send(int fd, const Datagrams& datagrams, const uint8_t* peer, Segmentation& segmentation,
                  Rejections& rejections, ErrorQueue& error_queue) {
+  datagrams_ = datagrams;
   refused_ = rejected_ = 0;
   unexplained_ = repeats_ = 0;
   error_queue.ForgetRefusedMtu();
@@ -95,12 +96,12 @@ int SendBatch::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, S
   int max_segments = max_segments_;
   int rounds = 0;
   for (;;) {
-    Pack(payloads, count, plain, max_segments, peer, segmentation);
+    Pack(plain, max_segments, peer, segmentation);
     int sent = Transmit(fd, rejections);
     if (sent > 0) {
       if (unexplained_ != 0 && unexplained_ != EMSGSIZE) error_queue.AddUnknown(unexplained_);
       if (refusal != 0 && refusal != ENOBUFS) {
-        refused_ = segmentation.Refuse(refusal, NameOf(datagrams_[0].peer), datagrams_[0].length);
+        refused_ = segmentation.Refuse(refusal, NameOf(0), datagrams_.lengths[0]);
       } else if (carried_[0] > 1) {
         max_segments_ = max_segments;
       }
@@ -125,7 +126,7 @@ int SendBatch::Send(int fd, uint8_t* payloads, int count, const uint8_t* peer, S
     if (carried_[0] == 1 || !MayPassPlainly(error)) {
       // Those behind the first need not be refused as a run before they are refused.
       if (refusal == EMSGSIZE && error == EMSGSIZE) {
-        segmentation.Refuse(refusal, NameOf(datagrams_[0].peer), datagrams_[0].length);
+        segmentation.Refuse(refusal, NameOf(0), datagrams_.lengths[0]);
       }
       return -error;
     }
@@ -174,8 +175,7 @@ bool SendBatch::IsRejected(int fd, int at, const uint8_t* peer, Rejections& reje
   if (found.icmp > 0 || !found.all) return false;
   int first = 0;
   for (int i = 0; i < at; i++) first += carried_[i];
-  const Datagram& failed = datagrams_[first];
-  const Datagram& before = datagrams_[first - carried_[at - 1]];
+  int before = first - carried_[at - 1];
   // What ICMP did not cause, nor a full buffer, was a rule.
   bool explained = !full_buffers_.Moved() && HasRoom(fd);
   if (explained) {
@@ -186,60 +186,68 @@ bool SendBatch::IsRejected(int fd, int at, const uint8_t* peer, Rejections& reje
   if (!explained || error_queue.refused_mtu() != 0) return false;
   // It may be refused for what it is: a run where it is not like one that went, and one datagram where it has no route.
   if (carried_[at] > 1) {
-    return failed.peer == before.peer && failed.length <= before.length && carried_[at] <= carried_[at - 1];
+    return datagrams_.slots[first] == datagrams_.slots[before] && datagrams_.lengths[first] <= datagrams_.lengths[before] &&
+            carried_[at] <= carried_[at - 1];
   }
   return sendmsg(fd, &messages_[at].msg_hdr, MSG_PROBE | MSG_NOSIGNAL) >= 0;
 }
 
 // Whether the first datagram goes to the connected peer.
 bool SendBatch::IsForPeer(const uint8_t* peer) const {
-  const uint8_t* name = NameOf(datagrams_[0].peer);
+  const uint8_t* name = NameOf(0);
   return peer && (!name || IsPeer(name, peer));
 }
 
-const uint8_t* SendBatch::NameOf(int32_t peer) const {
-  if (peer < 0) return nullptr;
-  const uint8_t* name = names_ + kNameBytes * static_cast<size_t>(peer);
+// The name that datagram `index` goes to; null for the connected peer.
+const uint8_t* SendBatch::NameOf(int index) const {
+  int32_t slot = datagrams_.slots[index];
+  if (slot < 0) return nullptr;
+  const uint8_t* name = names_ + kNameBytes * static_cast<size_t>(slot);
   sa_family_t family;
   memcpy(&family, name, sizeof family);
   return family == 0 ? nullptr : name;
 }
 
+// The control messages of datagram `index`; null if it has none.
+const Control* SendBatch::ControlOf(int index) const {
+  int32_t slot = datagrams_.slots[index];
+  return slot < 0 || slot >= kMaxMessages || controls_[slot].fields == 0 ? nullptr : &controls_[slot];
+}
+
 // Lays the datagrams out as messages. The first `plain` of them go by themselves.
-void SendBatch::Pack(uint8_t* payloads, int count, int plain, int max_segments, const uint8_t* peer,
+void SendBatch::Pack(int plain, int max_segments, const uint8_t* peer,
                   Segmentation& segmentation) {
   packed_ = 0;
   int pieces = 0;
-  for (int first = 0, run; first < count; first += run) {
-    run = first < plain ? 1 : RunFrom(first, count, max_segments, segmentation);
-    const Datagram& front = datagrams_[first];
+  for (int first = 0, run; first < datagrams_.count; first += run) {
+    run = first < plain ? 1 : RunFrom(first, max_segments, segmentation);
     msghdr& header = messages_[packed_].msg_hdr;
     header = {};
-    const uint8_t* name = NameOf(front.peer);
+    const uint8_t* name = NameOf(first);
     header.msg_name = const_cast<uint8_t*>(name);
     header.msg_namelen = name ? NameLength(name) : 0;
     header.msg_iov = &pieces_[pieces];
     int32_t end = -1;
     for (int i = first; i < first + run; i++) {
-      size_t length = static_cast<size_t>(datagrams_[i].length);
-      if (datagrams_[i].start == end) {
+      size_t length = static_cast<size_t>(datagrams_.lengths[i]);
+      if (datagrams_.starts[i] == end) {
         pieces_[pieces - 1].iov_len += length;
       } else {
-        pieces_[pieces++] = {payloads + datagrams_[i].start, length};
+        pieces_[pieces++] = {datagrams_.payloads + datagrams_.starts[i], length};
         header.msg_iovlen++;
       }
-      end = datagrams_[i].start + datagrams_[i].length;
+      end = datagrams_.starts[i] + datagrams_.lengths[i];
     }
-    bool controlled = front.peer >= 0 && controls_[front.peer].fields != 0;
-    if (run > 1 || controlled) {
+    const Control* control = ControlOf(first);
+    if (run > 1 || control) {
       ControlWriter writer(&header, control_buffers_[packed_]);
-      if (run > 1) writer.Add(SOL_UDP, UDP_SEGMENT, static_cast<uint16_t>(front.length));
+      if (run > 1) writer.Add(SOL_UDP, UDP_SEGMENT, static_cast<uint16_t>(datagrams_.lengths[first]));
       const uint8_t* to = name ? name : peer;
-      if (controlled && to) {
+      if (control && to) {
         sa_family_t family;
         memcpy(&family, to, sizeof family);
-        if (family == AF_INET) AddIPv4(controls_[front.peer], &writer);
-        if (family == AF_INET6) AddIPv6(controls_[front.peer], IsMapped(to), &writer);
+        if (family == AF_INET) AddIPv4(*control, &writer);
+        if (family == AF_INET6) AddIPv6(*control, IsMapped(to), &writer);
       }
     }
     carried_[packed_++] = run;
@@ -248,18 +256,18 @@ void SendBatch::Pack(uint8_t* payloads, int count, int plain, int max_segments, 
 
 // How many datagrams from `first` on can be one segmented send: all of the first one's length but the last, which may be
 // shorter. An empty one goes by itself: within a run it would vanish.
-int SendBatch::RunFrom(int first, int count, int max_segments, Segmentation& segmentation) {
-  const Datagram& front = datagrams_[first];
-  int segment = front.length;
-  if (segment == 0 || segment > segmentation.Limit(NameOf(front.peer))) return 1;
+int SendBatch::RunFrom(int first, int max_segments, Segmentation& segmentation) {
+  int segment = datagrams_.lengths[first];
+  if (segment == 0 || segment > segmentation.Limit(NameOf(first))) return 1;
   int run = 1;
   int bytes = segment;
-  while (first + run < count && run < max_segments) {
-    const Datagram& next = datagrams_[first + run];
-    if (next.peer != front.peer || next.length == 0 || next.length > segment || bytes + next.length > kMaxBytes) break;
+  while (first + run < datagrams_.count && run < max_segments) {
+    int length = datagrams_.lengths[first + run];
+    if (datagrams_.slots[first + run] != datagrams_.slots[first] || length == 0 || length > segment) break;
+    if (bytes + length > kMaxBytes) break;
     run++;
-    bytes += next.length;
-    if (next.length < segment) break;
+    bytes += length;
+    if (length < segment) break;
   }
   return run;
 }

@@ -24,14 +24,14 @@ test.each(numbers)("another $group.$name is named, with both numbers", ({ group,
 });
 
 test("of two that differ the first is named", () => {
-  const other = { ...layout, datagram: { ...layout.datagram, peer: 3, length: 2 } };
-  expect(layoutDifference(other)).toBe("datagram.length is 2 in the addon, 1 in this package");
+  const other = { ...layout, control: { ...layout.control, tos: 4, ttl: 3 } };
+  expect(layoutDifference(other)).toBe("control.ttl is 3 in the addon, 2 in this package");
 });
 
 test("a number that one of them lacks is a difference", () => {
-  const { words, start, length } = layout.datagram;
-  expect(layoutDifference({ ...layout, datagram: { words, start, length } })).toBe(
-    "datagram.peer is missing in the addon, 2 in this package",
+  const { tos, ...others } = layout.control;
+  expect(layoutDifference({ ...layout, control: others })).toBe(
+    `control.tos is missing in the addon, ${tos} in this package`,
   );
   expect(layoutDifference({ ...layout, icmpError: { ...layout.icmpError, info: 4 } })).toBe(
     "icmpError.info is 4 in the addon, missing in this package",

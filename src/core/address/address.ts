@@ -1,5 +1,6 @@
 import { AF_INET, AF_INET6, AF_UNSPEC, INADDR_BROADCAST } from "../constants.js";
 import { OSError, outOfRange, wholeNumber, wrongType } from "../errors/errors.js";
+import { invariant } from "../errors/invariant.js";
 import { sameHost } from "./hosts.js";
 import { formatLiteral, isMapped, parseLiteral } from "../ip.js";
 
@@ -22,18 +23,32 @@ const loopbacks = [
   ["::1", "::"],
 ] as const;
 
-/** The destinations of one batch, numbered from 0 on. */
-export interface Numbering {
-  /** No other numbering has it. */
-  readonly serial: number;
-  readonly known: Map<string, number>;
+/** Numbers that `startNumbering` leaves free for one batch. */
+const numbersOfBatch = 16_384;
+/** `destinationNumber` returns less than this. */
+export const maxDestinations = 65_536;
+let numbers = new Map<string, number>();
+/** Counts how often the numbering has begun again. Numbers of different rounds have nothing in common. */
+let numberingRound = 1;
+
+/**
+ * Called before the destinations of a batch are numbered. The numbers of one batch are of one round.
+ *
+ * @returns the round.
+ */
+export function startNumbering(): number {
+  if (numbers.size > maxDestinations - numbersOfBatch) {
+    numbers = new Map();
+    numberingRound++;
+  }
+  return numberingRound;
 }
 
 /**
- * The number of a destination. All spellings of one have the same, and so have the scopes of a host, since an interface
- * has several names.
+ * The number of a destination: small, so that tables can be indexed by it. All spellings of a destination have the same
+ * number. So have all scopes of a host, because an interface has several names.
  */
-export let numberDestination: (address: Address, numbering: Numbering) => number;
+export let destinationNumber: (address: Address) => number;
 
 /**
  * A host and a port. Frozen; iterable as `[host, port]`; `String(address)` is `host:port`, or `[host]:port` for IPv6.
@@ -45,9 +60,8 @@ export class Address implements Iterable<string | number> {
   readonly port: number;
   /** `AF_INET` or `AF_INET6` of a literal; `AF_UNSPEC` of a name. */
   readonly family: Family | typeof AF_UNSPEC;
-  /** For `numberDestination`: what all spellings share, and the number that was given last. */
-  #key: string | undefined;
-  #serial = 0;
+  /** For `destinationNumber`. */
+  #round = 0;
   #number = 0;
 
   /**
@@ -92,7 +106,7 @@ export class Address implements Iterable<string | number> {
 
   /** Whether `value` was made by the constructor, and so was checked: not only an object of this shape. */
   static is(value: unknown): value is Address {
-    return typeof value === "object" && value !== null && #key in value;
+    return typeof value === "object" && value !== null && #number in value;
   }
 
   /** The `Address` of any of the forms that calls take. Reads each part once. */
@@ -118,13 +132,15 @@ export class Address implements Iterable<string | number> {
   }
 
   static {
-    numberDestination = (address, { serial, known }) => {
-      if (address.#serial === serial) return address.#number;
-      address.#key ??= `${address.host.replace(/%.*/, "")}:${address.port}`;
-      address.#number = known.get(address.#key) ?? known.size;
-      if (address.#number === known.size) known.set(address.#key, address.#number);
-      address.#serial = serial;
-      return address.#number;
+    destinationNumber = (address) => {
+      if (address.#round === numberingRound) return address.#number;
+      const key = `${address.host.replace(/%.*/, "")}:${address.port}`;
+      const number = numbers.get(key) ?? numbers.size;
+      if (number === numbers.size) numbers.set(key, number);
+      invariant(number < maxDestinations, "a batch has no more destinations than numbers are free");
+      address.#number = number;
+      address.#round = numberingRound;
+      return number;
     };
   }
 

@@ -1,6 +1,12 @@
 import { Buffer } from "node:buffer";
 
-import { type Address, type Endpoint, numberDestination } from "../address/address.js";
+import {
+  type Address,
+  type Endpoint,
+  destinationNumber,
+  maxDestinations,
+  startNumbering,
+} from "../address/address.js";
 import type { Ancillary } from "./ancillary.js";
 import type { OSError } from "../errors/errors.js";
 import { copyTo, sizeOf } from "./payload.js";
@@ -49,6 +55,9 @@ export function indexWithoutAddress({ count, peers, peer }: Borrowed): number {
   return peer === null && count > 0 ? 0 : -1;
 }
 
+/** By destination number, the batch that had the destination last and the group that it has there: see `group`. */
+const groupedBy = new Int32Array(maxDestinations);
+const groupNumbers = new Int32Array(maxDestinations);
 let groupings = 0;
 
 /** Batches that wait to be used again by the sockets of this thread, and how many; more are left to the collector. */
@@ -215,16 +224,24 @@ export class Outbound {
    */
   group(connected: Endpoint | null): void {
     const { count } = this;
-    const numbering = { serial: ++groupings, known: new Map<string, number>() };
+    const peers = this.#peers;
     const groupOf = new Int32Array(count);
-    let switches = 0;
+    groupings++;
+    startNumbering();
+    let [groups, switches, last] = [0, 0, 0];
     for (let index = 0; index < count; index++) {
-      const peer = this.#peers[index] ?? connected;
-      const group = peer ? numberDestination(peer, numbering) : 0;
+      const peer = peers[index] ?? connected;
+      const destination = peer ? destinationNumber(peer) : 0;
+      if (groupedBy[destination] !== groupings) {
+        groupedBy[destination] = groupings;
+        groupNumbers[destination] = groups++;
+      }
+      const group = groupNumbers[destination] as number;
       groupOf[index] = group;
-      if (index > 0 && group !== groupOf[index - 1]) switches++;
+      if (index > 0 && group !== last) switches++;
+      last = group;
     }
-    if (switches >= numbering.known.size) this.#permute(placesOf(groupOf, numbering.known.size));
+    if (switches >= groups) this.#permute(placesOf(groupOf, groups));
   }
 
   /**
@@ -257,9 +274,9 @@ export class Outbound {
     return this.#ancillaries?.[index];
   }
 
-  /** Whether `how` is `undefined` of all. */
-  get plain(): boolean {
-    return this.#ancillaries === undefined;
+  /** Whether any datagram has ancillary data. */
+  get hasAncillary(): boolean {
+    return this.#ancillaries !== undefined;
   }
 
   /** The payload of datagram `index`. Valid until the batch is released. */

@@ -6,7 +6,7 @@ import { markAsUntransferable } from "node:worker_threads";
 import { type Layout, layout, layoutDifference } from "./layout.js";
 
 /** The calls of native/addon.cc that this file was written for; `layout` guards the numbers. */
-const interfaceVersion = 6;
+const interfaceVersion = 7;
 
 /** A socket of the addon. Calls give 0 or a count, or a negative errno. `receive`, `send` and `errors` may fill `Addon.errorQueue`. */
 export interface Handle {
@@ -22,11 +22,13 @@ export interface Handle {
   /** @returns how many messages are in `Addon.receiveBatch`, with 1 above the count when more may be there. */
   receive(): number;
   /**
-   * Sends the first `count` of the shared datagrams, whose payloads lie in `payloads`.
+   * Sends `count` datagrams from index `from` on. The slots of `Addon.sendBatch` say where they go, from slot 0 on.
    *
+   * @param starts where each payload begins in `payloads`.
+   * @param lengths bytes of each payload.
    * @returns for `readSent`.
    */
-  send(payloads: Uint8Array, count: number): number;
+  send(payloads: Uint8Array, starts: Int32Array, lengths: Int32Array, from: number, count: number): number;
   /** Reads the socket's error queue into `Addon.errorQueue`. */
   errors(): number;
   /** @returns bytes of the largest packet that goes whole to a destination. */
@@ -89,11 +91,11 @@ export interface Addon {
     readonly metadata: Int32Array;
   };
   readonly sendBatch: {
-    /** For each datagram of a send a `layout.datagram`; the peer is an index into `names`, -1 for the connected one. */
-    readonly datagrams: Int32Array;
-    /** Socket names, a `layout.name` each, in words of 4 bytes; one of family 0 is the connected peer. */
+    /** For each datagram of a send the slot of its name; -1 for the connected peer. */
+    readonly slots: Int32Array;
+    /** `layout.arrays.names` socket names, a `layout.name` each, in words of 4 bytes. A name of family 0 is the connected peer. */
     readonly names: Int32Array;
-    /** How datagrams to each name leave: a `layout.control` each. */
+    /** The control messages of datagrams to the names of the first `layout.arrays.datagrams` slots: a `layout.control` each. */
     readonly controls: Int32Array;
   };
   readonly errorQueue: {
@@ -120,7 +122,7 @@ interface Binary {
     segments: Int32Array,
     sources: Uint8Array,
     metadata: Int32Array,
-    datagrams: Int32Array,
+    slots: Int32Array,
     names: Int32Array,
     controls: Int32Array,
     errors: Int32Array,
@@ -157,7 +159,7 @@ export function loadAddon(): Addon | string {
 }
 
 function share(binary: Binary): Addon {
-  const { arrays, name, metadata, datagram, control, errorQueueHead, icmpError } = layout;
+  const { arrays, name, metadata, control, errorQueueHead, icmpError } = layout;
   const receiveBatch = {
     slab: Buffer.allocUnsafeSlow(arrays.received * arrays.slotBytes),
     lengths: new Int32Array(arrays.received),
@@ -166,8 +168,8 @@ function share(binary: Binary): Addon {
     metadata: new Int32Array(arrays.received * metadata.words),
   };
   const sendBatch = {
-    datagrams: new Int32Array(arrays.datagrams * datagram.words),
-    names: new Int32Array((arrays.datagrams * name.bytes) / 4),
+    slots: new Int32Array(arrays.datagrams),
+    names: new Int32Array((arrays.names * name.bytes) / 4),
     controls: new Int32Array(arrays.datagrams * control.words),
   };
   const errorQueue = {
@@ -180,7 +182,7 @@ function share(binary: Binary): Addon {
     receiveBatch.segments,
     receiveBatch.names,
     receiveBatch.metadata,
-    sendBatch.datagrams,
+    sendBatch.slots,
     sendBatch.names,
     sendBatch.controls,
     errorQueue.numbers,

@@ -12,6 +12,8 @@ export const layout = {
     slotBytes: 65_536,
     /** Datagrams of a send. */
     datagrams: 1024,
+    /** Slots for the names that datagrams are sent to. */
+    names: 8192,
     /** ICMP errors that wait until they are read. */
     icmpErrors: 256,
   },
@@ -39,8 +41,6 @@ export const layout = {
     seconds: 10,
     nanoseconds: 11,
   },
-  /** A datagram to send: `Datagram`. */
-  datagram: { words: 3, start: 0, length: 1, peer: 2 },
   /** How datagrams leave: `Control`. */
   control: { words: 8, fields: 0, interface: 1, ttl: 2, tos: 3, source: 4 },
   /** The bits of `Control.fields`. */

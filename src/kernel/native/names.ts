@@ -1,29 +1,35 @@
-import type { Endpoint, Family } from "../../core/address/address.js";
+import {
+  type Endpoint,
+  type Family,
+  destinationNumber,
+  maxDestinations,
+  startNumbering,
+} from "../../core/address/address.js";
 import { sharedAddress } from "../../core/address/cache.js";
 import { AF_INET, AF_INET6 } from "../../core/constants.js";
 import { OSError, type OSErrorDetails } from "../../core/errors/errors.js";
+import { invariant } from "../../core/errors/invariant.js";
 import { formatLiteral, parseLiteral } from "../../core/ip.js";
 import { noInterfaceText } from "../../core/address/scopes.js";
 import type { Addon } from "./addon.js";
 import { layout } from "./layout.js";
 import { littleEndian } from "../../core/driver/bytes.js";
 
-const { name: at } = layout;
+const { name: at, arrays } = layout;
+/** The slots before this one are written anew for each send. */
+const firstKeptSlot = arrays.datagrams;
 /** Senders that are remembered; past that many the memory starts anew. */
 const mostKnown = 4096;
 /** The kernel counts interfaces with an int. */
 const mostIndex = 0x7fff_ffff;
 
-/** A socket name, and the same memory as words, which are faster to copy. */
-interface Name {
-  readonly bytes: Uint8Array;
-  readonly words: Int32Array;
-}
-
 /** Socket names as the kernel has them, `struct sockaddr_in` and `sockaddr_in6`, from and to endpoints. */
 export class Names {
   readonly #addon: Addon;
-  readonly #written = new WeakMap<Endpoint, Name>();
+  /** By destination number, the slot of the name in `Addon.sendBatch.names`; 0 if it has none. */
+  readonly #slots = new Int32Array(maxDestinations);
+  #numberingRound = 0;
+  #nextSlot: number = firstKeptSlot;
   #known = new Map<string, Endpoint>();
   /** The first 8 bytes of the IPv4 name that was read last: family, port and address. */
   #lastHigh = 0;
@@ -35,19 +41,40 @@ export class Names {
   }
 
   /**
-   * The socket name of an endpoint: 16 bytes or 28. Not to be written to.
+   * The socket name of an endpoint: 16 bytes or 28.
    *
    * @throws `OSError` `ENODEV` when no interface has the name of its scope.
    */
   write(endpoint: Endpoint, syscall: string): Uint8Array {
-    return this.#name(endpoint, syscall).bytes;
+    return this.#encode(endpoint, syscall);
   }
 
-  /** Writes the name of an endpoint into `words`, where the names of a send are, at place `slot`; fails as `write` does. */
-  writeTo(words: Int32Array, slot: number, endpoint: Endpoint, syscall: string): void {
-    const name = this.#name(endpoint, syscall).words;
-    const start = (slot * at.bytes) / 4;
-    for (let index = 0; index < name.length; index++) words[start + index] = name[index] ?? 0;
+  /** Writes the name of an endpoint into a slot of `Addon.sendBatch.names`; fails as `write` does. */
+  writeToSlot(slot: number, endpoint: Endpoint, syscall: string): void {
+    const { names } = this.#addon.sendBatch;
+    const name = this.#encode(endpoint, syscall);
+    new Uint8Array(names.buffer, names.byteOffset + slot * at.bytes).set(name);
+  }
+
+  /** Makes room for the names of one send, so that `slotOf` returns different slots for all of them. */
+  startSend(datagrams: number): void {
+    const round = startNumbering();
+    if (round === this.#numberingRound && this.#nextSlot + datagrams <= arrays.names) return;
+    this.#numberingRound = round;
+    this.#nextSlot = firstKeptSlot;
+    this.#slots.fill(0);
+  }
+
+  /** The slot of a name that is kept from send to send. The endpoint has no scope: the index of an interface may change. */
+  slotOf(endpoint: Endpoint): number {
+    const destination = destinationNumber(endpoint);
+    const known = this.#slots[destination] as number;
+    if (known > 0) return known;
+    const slot = this.#nextSlot++;
+    invariant(slot < arrays.names, "startSend made room for the names of a send");
+    this.writeToSlot(slot, endpoint, "sendto");
+    this.#slots[destination] = slot;
+    return slot;
   }
 
   /** The endpoint of the socket name that starts at `start`: the same object for the same peer, mostly. */
@@ -84,16 +111,6 @@ export class Names {
     if (this.#known.size === mostKnown) this.#known = new Map();
     this.#known.set(key, endpoint);
     return endpoint;
-  }
-
-  #name(endpoint: Endpoint, syscall: string): Name {
-    const known = this.#written.get(endpoint);
-    if (known) return known;
-    const bytes = this.#encode(endpoint, syscall);
-    const name = { bytes, words: new Int32Array(bytes.buffer) };
-    // An interface may get another index, and scoped addresses are rare.
-    if (endpoint.scope === undefined) this.#written.set(endpoint, name);
-    return name;
   }
 
   #encode(endpoint: Endpoint, syscall: string): Uint8Array<ArrayBuffer> {

@@ -15,7 +15,7 @@ import { payloadWithin } from "../../core/send/path-mtu.js";
 import { goneText } from "../local-address.js";
 import { readSent } from "./addon.js";
 import { withProbing } from "./kernel-options.js";
-import { describe } from "./outgoing.js";
+import { RouteEncoder } from "./outgoing.js";
 import { refusedMtu } from "./error-queue.js";
 import type { KernelSocket } from "./socket.js";
 
@@ -30,6 +30,7 @@ const maxRetries = 36;
 /** Sends the batches of one socket. */
 export class Sending {
   readonly #socket: KernelSocket;
+  readonly #routes: RouteEncoder;
   readonly #refusals = new Map<string, number>();
   #calls = 0;
   #retries = 0;
@@ -39,6 +40,7 @@ export class Sending {
 
   constructor(socket: KernelSocket) {
     this.#socket = socket;
+    this.#routes = new RouteEncoder(socket.addon, socket.names, (to) => this.#tosTo(to));
     socket.onWritable = () => this.#resume();
   }
 
@@ -65,16 +67,12 @@ export class Sending {
       );
       return 1;
     }
-    const count = describe(batch, from, this.#socket.addon, this.#socket.names, this.#socket.peer, (to) =>
-      this.#tosTo(to),
-    );
+    const count = this.#routes.encode(batch, from, this.#socket.peer);
     if (count === 0) return 1;
     this.#calls++;
     const result = batch.ancillary(from)?.probe
-      ? withProbing(this.#socket.handle, this.#socket.family, () =>
-          this.#socket.handle.send(batch.arena, count),
-        )
-      : this.#socket.handle.send(batch.arena, count);
+      ? withProbing(this.#socket.handle, this.#socket.family, () => this.#transmit(batch, from, count))
+      : this.#transmit(batch, from, count);
     this.#socket.reportIcmpErrors();
     const { sent, errno, refused, rejected } = readSent(result);
     for (let index = from + sent; index < from + sent + rejected; index++) {
@@ -92,6 +90,10 @@ export class Sending {
     this.#retries = code === "ENOBUFS" ? maxRetries - 1 : 0;
     batch.fail(from, this.#refusal(code, batch, from));
     return 1;
+  }
+
+  #transmit({ arena, starts, lengths }: Outbound, from: number, count: number): number {
+    return this.#socket.handle.send(arena, starts, lengths, from, count);
   }
 
   /** The socket is closed: nothing is tried again. */
