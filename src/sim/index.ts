@@ -1,5 +1,11 @@
 /// <reference types="node" preserve="true" />
-/** A network in memory: hosts, links and routers, with virtual time, for the sockets of `datagram`. */
+/**
+ * A network in memory: hosts, links and routers, with virtual time, for the sockets of `datagram`.
+ *
+ * `network.ts` joins the parts. `time/` has the virtual clock and runs programs in it. `packet/` has packets and fragments.
+ * `link/` decides what a link does to packets. `node/` has routers, switches and what hosts share with them. `host/` has
+ * the IP and UDP of one host, as on Linux. `trace/` records each packet on each link.
+ */
 
 export type { Rule } from "./link/direction.js";
 export type { BlackHole, Link } from "./link/link.js";
@@ -12,7 +18,8 @@ export type {
   LinkSettings,
   ProfileName,
 } from "./link/settings.js";
-export { Network, type NetworkOptions, type NodeOptions, type RouterOptions } from "./network.js";
+export { Network, type NetworkOptions, type RouterOptions } from "./network.js";
+export type { NodeOptions } from "./node/address-book.js";
 export type { Host } from "./host/host.js";
 export type { Filtering } from "./node/nat.js";
 export type { NatOptions } from "./node/nat-options.js";

@@ -9,7 +9,8 @@ import { type CheckedLink, checkLink } from "./link/check.js";
 import { Link } from "./link/link.js";
 import type { Firewall } from "./link/profiles.js";
 import type { LinkInput } from "./link/settings.js";
-import { type HostAddress, bytesOf, isWithin, readHostAddress } from "./node/addresses.js";
+import { AddressBook, type NodeOptions } from "./node/address-book.js";
+import type { HostAddress } from "./node/addresses.js";
 import type { NetworkContext } from "./node/context.js";
 import { Host } from "./host/host.js";
 import { Nat } from "./node/nat.js";
@@ -24,66 +25,55 @@ import { type RunOptions, VirtualTime } from "./time/virtual-time.js";
 import { Trace, type TraceLimits } from "./trace/trace.js";
 import { withSeed } from "./with-seed.js";
 
-/** What a network is made with. */
+/** Options of `new Network()`. */
 export interface NetworkOptions {
-  /** A uint32: another seed is another run, the same seed the same run. @default 1 */
+  /** A uint32. The same seed gives the same run. @default 1 */
   readonly seed?: number | undefined;
   /**
-   * Random numbers of the program come from the seed during a run, in the whole thread: `Math.random`, and `randomBytes`,
+   * During a run, random numbers of the program come from the seed, in the whole thread: `Math.random`, and `randomBytes`,
    * `randomFill`, `randomFillSync`, `randomInt`, `randomUUID` and `getRandomValues` of `node:crypto` and
    * `globalThis.crypto`. Keys and primes still come from Node. @default false
    */
   readonly seedProgram?: boolean | undefined;
-  /** How much of the packets is kept to look at. */
+  /** How many packets, and how many bytes of them, the trace keeps. */
   readonly trace?: TraceLimits | undefined;
 }
 
-/** The addresses of a host or a router: at least one, each with the bits of its network behind a slash, or 24 and 64. */
-export interface NodeOptions {
-  /** Such as `"10.0.0.2"` or `"fd00::2/64"`. */
-  readonly address?: string | undefined;
-  /** Several, in place of one. */
-  readonly addresses?: readonly string[] | undefined;
-}
-
-/** What a router is made with. */
+/** Options of `network.router()`. */
 export interface RouterOptions extends NodeOptions {
-  /** What it drops. */
+  /** The packets that the router drops. */
   readonly firewall?: Firewall | undefined;
-  /** Passes on what comes from inside in the name of its first IPv4 address; `true` is `{}`. */
+  /** Translates packets from inside hosts to the first IPv4 address of the router. `true` is `{}`. */
   readonly nat?: NatOptions | true | undefined;
 }
 
 const nodeFields = ["address", "addresses"];
 
 /**
- * A network in memory: hosts whose sockets are those of `datagram`, joined by links that lose, delay and narrow, in time
- * that jumps over all waiting. One seed gives one run, to the last datagram.
+ * A network in memory. Its hosts have the sockets of `datagram`, and its links lose, delay and limit packets. Time is
+ * virtual and skips all waiting. One seed gives one run, to the last datagram.
  */
 export class Network {
-  /** What its random numbers come from. */
+  /** The seed of all random numbers of the network. */
   readonly seed: number;
-  /** Every packet and its fate. */
+  /** Each packet on each link, and what became of it. */
   readonly trace: Trace;
   readonly #time = new VirtualTime();
   readonly #nodes = new Map<string, Node>();
   readonly #hosts: Host[] = [];
-  readonly #owners = new Map<string, Node>();
+  readonly #addresses = new AddressBook();
   readonly #links = new Map<string, Link>();
   /** The two directions of each link, up first. */
   readonly #directions = new Map<Link, readonly [LinkDirection, LinkDirection]>();
   readonly #partitions = new Partitions();
-  /** Directed broadcasts of all networks that some node is in. */
-  readonly #broadcasts = new Map<string, HostAddress>();
   readonly #context: NetworkContext;
-  /** What the program draws from, where that is seeded. */
+  /** The random numbers of the program, if they come from the seed. */
   readonly #programRandom: Random | undefined;
   #generation = 0;
   #ranks = 0;
   #numbers = 0;
-  #routerAddresses = 0;
 
-  /** @throws `TypeError`, `RangeError` for a seed that is no uint32, and limits that are none. */
+  /** @throws `TypeError`, `RangeError` for a seed that is not a uint32, and for invalid limits. */
   constructor(options: NetworkOptions = {}) {
     if (typeof (options as unknown) !== "object" || (options as unknown) === null)
       throw wrongType("options", "an object", options);
@@ -96,7 +86,7 @@ export class Network {
     this.#context = this.#makeContext();
   }
 
-  /** Virtual time, for programs and their timers: it passes only within `run`. */
+  /** The virtual clock, for programs and their timers. Time passes only within `run`. */
   get clock(): Clock {
     return this.#time.clock;
   }
@@ -104,12 +94,12 @@ export class Network {
   /**
    * Adds a host.
    *
-   * @param name which other hosts resolve to its addresses.
-   * @throws `TypeError`, `RangeError` for a name or an address that another has, or that is none.
+   * @param name that other hosts resolve to its addresses.
+   * @throws `TypeError`, `RangeError` for a name or an address that is invalid or taken.
    */
   host(name: string, options: NodeOptions): Host {
     const where = `host ${this.#newName(name, "host")}`;
-    const addresses = this.#addresses(options, where);
+    const addresses = this.#addresses.read(options, where);
     refuseUnknown(options, nodeFields, `${where}: a field`);
     if (addresses.length === 0)
       throw outOfRange(`${where}: address`, "an IP address such as 10.0.0.2", undefined);
@@ -121,13 +111,13 @@ export class Network {
     return made;
   }
 
-  /** Adds a router, which passes packets on between its links. @throws as `host`. */
+  /** Adds a router, which forwards packets between its links. @throws as `host`. */
   router(name: string, options: RouterOptions = {}): Router {
     const where = `router ${this.#newName(name, "router")}`;
-    const given = this.#addresses(options, where);
+    const given = this.#addresses.read(options, where);
     refuseUnknown(options, [...nodeFields, "firewall", "nat"], `${where}: a field`);
     const { nat, firewall } = options;
-    const addresses = [...given, ...this.#missingAddresses(given, where)];
+    const addresses = [...given, ...this.#addresses.fillIn(given, where)];
     const hosts = addresses.map(({ host }) => host);
     const outside = hosts.find((address) => !address.includes(":")) as string;
     const translator =
@@ -139,7 +129,7 @@ export class Network {
     return made;
   }
 
-  /** Adds a switch: what hangs on it is one segment, where broadcasts and multicast reach everybody. @throws as `host`. */
+  /** Adds a switch. The nodes linked to it are one Ethernet segment: broadcasts and multicast reach all of them. @throws as `host`. */
   switch(name: string): Switch {
     this.#newName(name, "switch");
     const made = new Switch(this.#context, name);
@@ -150,10 +140,10 @@ export class Network {
   /**
    * Joins two nodes.
    *
-   * @param from up is from here, down is back.
-   * @param settings both ways alike, `{ up, down }`, or the name of a profile. @default nothing is lost and no time passes
-   * @throws `TypeError`, `RangeError` naming the link for nodes of another network, two links between the same two nodes,
-   *   a node with itself, bad settings, and an MTU below 1280 at a host that has an IPv6 address (RFC 8200, section 5).
+   * @param from the node at which the direction "up" begins. "Down" is the way back.
+   * @param settings for both directions, `{ up, down }`, or the name of a profile. @default nothing is lost, no delay
+   * @throws `TypeError`, `RangeError` naming the link: for nodes of another network, a second link between two nodes, a
+   *   link of a node to itself, invalid settings, and an MTU below 1280 at a host with an IPv6 address (RFC 8200, section 5).
    */
   link(from: Node, to: Node, settings: LinkInput = {}): Link {
     for (const [which, node] of Object.entries({ from, to }) as [string, unknown][]) {
@@ -182,10 +172,10 @@ export class Network {
   }
 
   /**
-   * Parts the network: packets between hosts of different groups are lost, without a word. Hosts of no group reach all.
+   * Partitions the network: packets between hosts of different groups are lost silently. Hosts in no group reach all others.
    *
-   * @returns the call that heals it.
-   * @throws `TypeError`, `RangeError` for what are no groups of hosts of this network, each host in one.
+   * @returns a function that ends the partition.
+   * @throws `TypeError`, `RangeError` unless each group is an array of hosts of this network, and each host is in one group.
    */
   partition(...groups: readonly (readonly Host[])[]): () => void {
     return this.#partitions.add("partition", groups, this.#isHost);
@@ -207,7 +197,7 @@ export class Network {
    *
    * @param direction `"up"` is from the node that was named first. Without it, both.
    * @returns a function that releases them.
-   * @throws `TypeError`, `RangeError` for what is no link of this network, and no direction.
+   * @throws `TypeError`, `RangeError` for something that is not a link of this network, and for an invalid direction.
    */
   hold(link: Link, direction?: "up" | "down"): () => void {
     const directions = this.#directionsOf(link, direction, "hold");
@@ -228,15 +218,15 @@ export class Network {
   }
 
   /**
-   * Executes a program in virtual time: at once, over all waiting. `setTimeout`, `Date` and their kin are virtual meanwhile,
-   * in the whole thread. When it has settled, all sockets are closed and time stops: loops of `for await` end, other
-   * receive calls that wait are left as they are, as at the end of a process.
+   * Runs a program in virtual time: all waiting is skipped. Meanwhile `setTimeout`, `Date` and similar functions are virtual
+   * in the whole thread. When the program has settled, all sockets are closed and time stops. Loops of `for await` end then;
+   * other receive calls that wait never settle, as at the end of a process.
    *
-   * @param program what runs on all the hosts.
-   * @returns what it gives.
-   * @throws (rejects) what it throws, with the seed and the line that repeats the run in the message; `StuckError` where it
-   *   cannot go on, naming who waits for what; `TypeError`, `RangeError` for options that are none; `Error` while another
-   *   run goes on in this thread, or other fake timers are in place.
+   * @param program the code of all hosts.
+   * @returns the result of the program.
+   * @throws (rejects) what the program throws, with the seed and the line that repeats the run in the message; `StuckError`
+   *   if the program cannot go on, naming who waits for what; `TypeError`, `RangeError` for invalid options; `Error` while
+   *   another run is active in this thread, or other fake timers are installed.
    */
   run<T>(program: () => Promise<T> | T, options: RunOptions = {}): Promise<T> {
     if (typeof program !== "function") return Promise.reject(wrongType("program", "a function", program));
@@ -250,19 +240,20 @@ export class Network {
   }
 
   /**
-   * Holds the clock until a promise has settled that virtual time cannot see: of workers, real sockets, `import()`.
+   * Stops the virtual clock until a promise has settled. Needed for work that virtual time cannot see: workers, real
+   * sockets, `import()`.
    *
-   * @returns what it gives; outside of a run the promise itself.
+   * @returns the result of the promise; outside of a run, the promise itself.
    */
   real<T>(promise: Promise<T>): Promise<T> {
     return this.#time.real(promise);
   }
 
   /**
-   * Waits, in virtual time, until a check passes: until it neither throws nor gives `false`.
+   * Waits, in virtual time, until a check passes: until it neither throws nor returns `false`.
    *
-   * @throws (rejects) `Error` after `timeoutMs` (10,000), whose `cause` is the last failure, and outside of a run;
-   *   `TypeError`, `RangeError` for what is no check, and times that are none.
+   * @throws (rejects) `Error` after `timeoutMs` (10,000), with the last failure as its `cause`, and outside of a run;
+   *   `TypeError`, `RangeError` for an invalid check or invalid times.
    */
   eventually(check: () => unknown, options?: EventuallyOptions): Promise<void> {
     return this.#time.eventually(check, options);
@@ -281,7 +272,7 @@ export class Network {
     return [direction === "up" ? up : down];
   }
 
-  /** For people: what waits for `release()`. */
+  /** A line for each link direction that holds packets, for error messages. */
   #heldPackets(): string[] {
     return [...this.#directions.values()].flat().flatMap(({ name, heldPackets }) => {
       const packets = heldPackets === 1 ? "1 packet" : `${heldPackets} packets`;
@@ -297,22 +288,18 @@ export class Network {
       get generation() {
         return generation();
       },
-      owner: (address) => this.#owners.get(address),
+      owner: (address) => this.#addresses.owner(address),
       claim: (address, node) => {
-        this.#claim(address, node, node.name);
+        this.#addresses.claim(address, node);
         this.#generation++;
       },
       nextRank: () => ++this.#ranks,
       nextPacketNumber: () => ++this.#numbers,
       randomStream: (name) => new Random(this.seed, name),
-      isBroadcast: (address, source) => {
-        const network = this.#broadcasts.get(address);
-        if (!network || this.#owners.has(address)) return false;
-        return source === undefined || isWithin(bytesOf(source), network);
-      },
+      isBroadcast: (address, source) => this.#addresses.isBroadcast(address, source),
       isPartitioned: ({ source, destination }, next) =>
         !this.#partitions.isEmpty &&
-        this.#partitions.separates(this.#owners.get(source), this.#owners.get(destination) ?? next),
+        this.#partitions.separates(this.#addresses.owner(source), this.#addresses.owner(destination) ?? next),
     };
   }
 
@@ -330,54 +317,10 @@ export class Network {
     return name;
   }
 
-  #addresses(options: unknown, where: string): HostAddress[] {
-    if (typeof options !== "object" || options === null)
-      throw wrongType(`${where}: options`, "an object", options);
-    const { address, addresses } = options as NodeOptions;
-    if (address !== undefined && addresses !== undefined) {
-      throw outOfRange(`${where}: address`, "left out beside addresses", address);
-    }
-    const given: unknown = addresses ?? (address === undefined ? [] : [address]);
-    if (!Array.isArray(given)) throw wrongType(`${where}: addresses`, "an array of IP addresses", given);
-    const read = given.map((each) => readHostAddress(each, `${where}: address`));
-    for (const [index, { host }] of read.entries()) {
-      const owner =
-        this.#owners.get(host)?.name ??
-        (read.findIndex((each) => each.host === host) < index ? "it" : undefined);
-      if (owner !== undefined)
-        throw outOfRange(`${where}: address`, `one that nobody has (${owner} has it)`, host);
-    }
-    return read;
-  }
-
-  /** A router needs one of each family, to say in ICMP who says so: of networks that are for measuring (RFC 2544, RFC 5180). */
-  #missingAddresses(given: readonly HostAddress[], where: string): HostAddress[] {
-    for (;;) {
-      const index = ++this.#routerAddresses;
-      const texts = [
-        `198.${18 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}/15`,
-        `2001:2::${index.toString(16)}/48`,
-      ];
-      const made = texts.map((text) => readHostAddress(text, where));
-      if (made.some(({ host }) => this.#owners.has(host))) continue;
-      return made.filter(({ version }) => !given.some((each) => each.version === version));
-    }
-  }
-
   #add(node: Node, addresses: readonly HostAddress[]): void {
     this.#nodes.set(node.name, node);
-    for (const address of addresses) {
-      this.#claim(address.host, node, node.name);
-      if (address.broadcast !== undefined) this.#broadcasts.set(address.broadcast, address);
-    }
+    this.#addresses.add(node, addresses);
     this.#generation++;
-  }
-
-  #claim(host: string, node: Node, name: string): void {
-    const owner = this.#owners.get(host);
-    if (owner && owner !== node)
-      throw outOfRange(`address of ${name}`, `one that nobody has (${owner.name} has it)`, host);
-    this.#owners.set(host, node);
   }
 
   #checkMtu(from: Node, to: Node, { up, down }: CheckedLink, name: string): void {

@@ -16,9 +16,10 @@ import { forSocket, isGroup, isLoopback, limitedBroadcast, onTheWire } from "../
 import type { NetworkContext } from "../node/context.js";
 import type { Interface } from "../node/node.js";
 import type { Packet } from "../packet/packet.js";
-import type { Ip, Route } from "./ip.js";
+import type { Ip } from "./ip.js";
 import type { SimOptions } from "./options.js";
-import type { SocketBinding, BoundSocket } from "./ports.js";
+import type { BoundSocket, SocketBinding } from "./ports.js";
+import type { Route } from "./routing.js";
 
 /** What a binding is made of. */
 export interface BindingConfig {
@@ -97,7 +98,7 @@ export class Binding implements SocketBinding {
     const about = { syscall: "bind", address: at.host, port: at.port };
     if (this.port !== 0) throw new OSError("EINVAL", about);
     const host = onTheWire(at.host);
-    if (at.scope !== undefined && !this.#ip.interface(at.scope))
+    if (at.scope !== undefined && !this.#ip.routing.interface(at.scope))
       throw new OSError("ENODEV", { ...about, text: noInterfaceText(at.scope) });
     if (!this.#mayBind(host)) throw new OSError("EADDRNOTAVAIL", about);
     this.#checkScope(at, host);
@@ -150,11 +151,11 @@ export class Binding implements SocketBinding {
     if (typeof route === "string") return { code: route, ...this.#errorText(route, to, ancillary) };
     if (route.kind === "broadcast" && !this.options.broadcast) return { code: "EACCES" };
     const source = ancillary?.source ? onTheWire(ancillary.source.host) : this.#sourceOf(route);
-    if (ancillary?.source && !this.#ip.isOwn(source)) {
+    if (ancillary?.source && !this.#ip.routing.isOwn(source)) {
       const code = route.version === 4 ? "ENETUNREACH" : "EINVAL";
       return { code, text: `${ancillary.source.host} may be no address of this host` };
     }
-    if (route.outgoing !== this.#ip.lo && isLoopback(source)) return { code: "EINVAL" };
+    if (route.outgoing !== this.#ip.routing.lo && isLoopback(source)) return { code: "EINVAL" };
     try {
       this.#bindIfUnbound();
     } catch (error) {
@@ -175,15 +176,15 @@ export class Binding implements SocketBinding {
     const bound = device === "" ? undefined : device;
     const group = isGroup(host) && host !== limitedBroadcast;
     const by = ancillary?.interface ?? to.scope ?? bound ?? (group ? multicastInterface : unicastInterface);
-    if (by === undefined || isWildcard(by)) return this.#ip.route(host);
-    const found = this.#ip.interface(by);
+    if (by === undefined || isWildcard(by)) return this.#ip.routing.route(host);
+    const found = this.#ip.routing.interface(by);
     if (!found) return "ENODEV";
     for (const other of [to.scope, bound]) {
       if (other === undefined || other === by) continue;
-      const same = this.#ip.interface(other);
+      const same = this.#ip.routing.interface(other);
       if (same !== found) return same ? "EINVAL" : "ENODEV";
     }
-    return this.#ip.route(host, found);
+    return this.#ip.routing.route(host, found);
   }
 
   score({ version, source, destination }: Packet, sourcePort: number, at: Interface): number {
@@ -220,7 +221,7 @@ export class Binding implements SocketBinding {
   mayHaveSent({ version, source, destination, content }: Packet): boolean {
     if (!this.acceptsVersion(version)) return false;
     const bound = onTheWire(this.#boundTo.host);
-    if (!isWildcard(bound) && bound !== source && !this.#ip.isOwn(source)) return false;
+    if (!isWildcard(bound) && bound !== source && !this.#ip.routing.isOwn(source)) return false;
     const port = content.protocol === "udp" ? content.destinationPort : 0;
     return !this.#peer || (this.#peerHost === destination && this.#peer.port === port) || !isWildcard(bound);
   }
@@ -241,13 +242,14 @@ export class Binding implements SocketBinding {
     const about = { syscall: "bind", address: at.host, port: at.port };
     if (isWildcard(host) || isGroup(host))
       throw new OSError("EINVAL", { ...about, text: bindsToAllText(host) });
-    if (this.#ip.interface(host) === this.#ip.interface(scope)) return;
+    if (this.#ip.routing.interface(host) === this.#ip.routing.interface(scope)) return;
     throw new OSError("EADDRNOTAVAIL", { ...about, text: lacksAddressText(scope) });
   }
 
   #sourceOf(route: Route): string {
     const bound = onTheWire(this.#local.host);
-    const own = isWildcard(bound) || isGroup(bound) || this.#ip.isBroadcast(bound) ? route.source : bound;
+    const own =
+      isWildcard(bound) || isGroup(bound) || this.#ip.routing.isBroadcast(bound) ? route.source : bound;
     // A connected socket that sends elsewhere does so from where the route there begins.
     return this.#peer && isWildcard(this.#boundTo.host) && route.destination !== this.#peerHost
       ? route.source
@@ -258,9 +260,9 @@ export class Binding implements SocketBinding {
     return (
       this.options.freebind ||
       isWildcard(host) ||
-      this.#ip.isOwn(host) ||
+      this.#ip.routing.isOwn(host) ||
       isGroup(host) ||
-      this.#ip.isBroadcast(host)
+      this.#ip.routing.isBroadcast(host)
     );
   }
 

@@ -6,14 +6,7 @@ import { scopeConflict } from "../../core/address/scopes.js";
 import { AF_INET } from "../../core/constants.js";
 import type { Capabilities } from "../../core/capabilities.js";
 import { Chunks } from "../../core/driver/chunks.js";
-import type {
-  Closing,
-  Driver,
-  DriverEvents,
-  DriverOptions,
-  LedgerEvent,
-  Sink,
-} from "../../core/driver/driver.js";
+import type { Closing, Driver, DriverEvents, DriverOptions, Sink } from "../../core/driver/driver.js";
 import { OSError } from "../../core/errors/errors.js";
 import { failure } from "../../core/send/failure.js";
 import { icmpKind } from "../../core/driver/icmp.js";
@@ -32,6 +25,7 @@ import type { QueuedDatagram } from "./queued-datagram.js";
 import { membershipLimits } from "./groups.js";
 import { codeOfIcmp } from "./icmp-codes.js";
 import type { Ip } from "./ip.js";
+import { Notifier } from "./notifier.js";
 import { SimOptions } from "./options.js";
 import type { BoundSocket } from "./ports.js";
 import { ReceiveBuffer } from "./receive-buffer.js";
@@ -40,16 +34,6 @@ import { ReceiveBuffer } from "./receive-buffer.js";
 const receivedChunks = new Chunks(8192, markAsUntransferable);
 /** Datagrams that one receive hands over at most. */
 const receiveBatch = 64;
-
-/** What it takes until a program is woken that finds something there already, in nanoseconds: else polling takes no time. */
-const wakeNs = 50_000;
-
-/** Datagrams that one socket sends at an instant before it rests, and for how long, in nanoseconds. */
-const maxInstantDatagrams = 1024;
-const pauseNs = 100_000;
-
-/** Calls to drivers that are under way: over loopback, what they send arrives within them. */
-let activeCalls = 0;
 
 /** What a driver is opened with. */
 export interface SimDriverConfig {
@@ -72,22 +56,12 @@ export class SimDriver implements Driver, BoundSocket {
   readonly #config: SimDriverConfig;
   readonly #family: Family;
   readonly #ip: Ip;
-  readonly #events: DriverEvents;
   readonly #options: SimOptions;
+  readonly #notifier: Notifier;
   readonly #receiveBuffer: ReceiveBuffer;
   /** What waits to be the error of the next call (`SO_ERROR`). */
   #pendingError: OSError | undefined;
-  #reportedDropped = 0;
-  readonly #unreported: LedgerEvent[] = [];
-  #wanted = false;
   #keepsAlive = false;
-  #wakeScheduled = false;
-  /** When it sent last, and how many then. */
-  #lastSendTime = -1;
-  #sentAtInstant = 0;
-  #order = 0;
-  /** Whether a batch waits until it may go on. */
-  #isPaused = false;
   #crashed = false;
   #closed = false;
 
@@ -96,10 +70,10 @@ export class SimDriver implements Driver, BoundSocket {
     this.capabilities = config.capabilities;
     this.#family = config.family;
     this.#ip = config.ip;
-    this.#events = config.events;
     this.#options = new SimOptions(config.family, config.options.dontFragment);
     this.#receiveBuffer = new ReceiveBuffer(config.family);
-    const { context, ip, family } = config;
+    const { context, ip, family, events, rank } = config;
+    this.#notifier = new Notifier({ events, scheduler: context.scheduler, rank });
     this.binding = new Binding(this, { context, ip, family, options: this.#options });
   }
 
@@ -143,11 +117,15 @@ export class SimDriver implements Driver, BoundSocket {
       kind === "interface" &&
       option.networkIndex !== true &&
       !isWildcard(String(value)) &&
-      !this.#ip.interface(String(value))
+      !this.#ip.routing.interface(String(value))
     ) {
       throw new OSError("ENODEV", { ...about, text: `${name} cannot be ${JSON.stringify(value)} here` });
     }
-    if (kind === "device" && value !== "" && !this.#ip.interfaces.some((each) => each.name === value)) {
+    if (
+      kind === "device" &&
+      value !== "" &&
+      !this.#ip.routing.interfaces.some((each) => each.name === value)
+    ) {
       throw new OSError("ENODEV", about);
     }
     this.#options.set(
@@ -180,11 +158,11 @@ export class SimDriver implements Driver, BoundSocket {
   }
 
   membership(change: Membership): void {
-    const { groups, defaultInterface } = this.#ip;
+    const { groups, routing } = this.#ip;
     const { call, interface: at, group } = change;
     const given = at ?? group.scope;
-    const by = given === undefined ? defaultInterface : this.#ip.interface(given);
-    const scoped = group.scope === undefined ? by : this.#ip.interface(group.scope);
+    const by = given === undefined ? routing.defaultInterface : this.#ip.routing.interface(given);
+    const scoped = group.scope === undefined ? by : this.#ip.routing.interface(group.scope);
     if (by && scoped && by !== scoped) throw scopeConflict(call, group, `the call names ${at}`);
     const refused = by && scoped ? groups.change(this, change, by) : "ENODEV";
     if (refused !== undefined)
@@ -204,14 +182,13 @@ export class SimDriver implements Driver, BoundSocket {
       const data = receivedChunks.take(unread.data.length);
       copyTo(data, unread.data, 0);
       sink.push(data, unread.source, 0, metadata ? unread : undefined);
-      if (metadata && unread.lostBefore > 0) this.#reportDropped(unread.lostBefore);
+      if (metadata && unread.lostBefore > 0) this.#notifier.reportDropped(unread.lostBefore);
     }
     return this.#receiveBuffer.size > 0;
   }
 
   wantReadable(on: boolean): void {
-    this.#wanted = on;
-    if (on && (this.#pendingError || this.#receiveBuffer.size > 0)) this.#scheduleWake();
+    this.#notifier.wantReadable(on, this.#pendingError !== undefined || this.#receiveBuffer.size > 0);
   }
 
   send(batch: Outbound): number {
@@ -224,8 +201,8 @@ export class SimDriver implements Driver, BoundSocket {
       this.#pendingError = undefined;
       return 1;
     }
-    if (!this.#crashed && this.#mustPause(batch.count - from)) return 0;
-    activeCalls++;
+    if (!this.#crashed && this.#notifier.mustPause(batch.count - from)) return 0;
+    Notifier.beginCall();
     try {
       const payloads = Buffer.allocUnsafe(batch.bytes);
       // Of one alone, the batch has a view already.
@@ -235,7 +212,7 @@ export class SimDriver implements Driver, BoundSocket {
         if (error) batch.fail(index, error);
       }
     } finally {
-      activeCalls--;
+      Notifier.endCall();
     }
     return batch.count - from;
   }
@@ -265,7 +242,7 @@ export class SimDriver implements Driver, BoundSocket {
     if (this.#closed) return { unread, untold: [] };
     this.#closed = true;
     this.#releaseResources();
-    return { unread, untold: this.#unreported };
+    return { unread, untold: this.#notifier.close() };
   }
 
   /**
@@ -277,9 +254,7 @@ export class SimDriver implements Driver, BoundSocket {
     this.#crashed = true;
     this.#pendingError = undefined;
     this.#releaseResources();
-    if (!this.#isPaused) return;
-    this.#isPaused = false;
-    this.#events.settled(0);
+    this.#notifier.endPause();
   }
 
   arrive(
@@ -294,7 +269,7 @@ export class SimDriver implements Driver, BoundSocket {
     const { receiveBytes } = this.#options;
     const { port } = this.binding;
     if (!this.#receiveBuffer.add(receiveBytes, port, packet, datagram, time, at, toAll)) return undefined;
-    return this.#reportReadable();
+    return this.#notifier.reportReadable();
   }
 
   icmpArrived({ type, code, mtu, about }: IcmpError, port: number, from: string): void {
@@ -302,24 +277,26 @@ export class SimDriver implements Driver, BoundSocket {
     const destination = this.binding.endpointOf(about.destination, port);
     const said = forSocket(from, this.#family);
     if (mtu > 0) {
-      this.#report({ type: "tooBig", destination, from: said });
+      this.#notifier.report({ type: "tooBig", destination, from: said });
       return;
     }
     const name = codeOfIcmp(about.version, type, code);
     const kind = icmpKind(about.version, type, code);
-    this.#report({ type: "unreachable", report: { destination, code: name, kind, from: said } });
+    this.#notifier.report({ type: "unreachable", report: { destination, code: name, kind, from: said } });
     const { peer } = this.binding;
     if (peer !== destination) return;
     const { host: address, port: at } = peer;
     const text = name === "ECONNREFUSED" ? undefined : `${kind}, from ${said}`;
     this.#pendingError = new OSError(name, { syscall: "recvfrom", address, port: at, text });
-    this.#reportReadable();
+    this.#notifier.reportReadable();
   }
 
   /** The name of an interface that is given by its name or number; `""` for none. */
   #interfaceName(given: string, option: string): string {
     if (given === "" || given === "0") return "";
-    const found = this.#ip.interfaces.find(({ name, index }) => name === given || String(index) === given);
+    const found = this.#ip.routing.interfaces.find(
+      ({ name, index }) => name === given || String(index) === given,
+    );
     if (found) return found.name;
     throw new OSError("ENODEV", {
       syscall: "setsockopt",
@@ -350,7 +327,7 @@ export class SimDriver implements Driver, BoundSocket {
   }
 
   #releaseResources(): void {
-    this.#wanted = false;
+    this.#notifier.stopReadable();
     this.#receiveBuffer.clear();
     this.binding.release();
     this.#ip.groups.leaveAll(this);
@@ -361,73 +338,6 @@ export class SimDriver implements Driver, BoundSocket {
   #crashError(syscall: string, to: Endpoint | null): OSError {
     const text = "its host crashed";
     return new OSError("ECANCELED", { syscall, address: to?.host, port: to?.port, text });
-  }
-
-  /** Gives whether the program was told. */
-  #reportReadable(): boolean {
-    if (!this.#wanted || this.#closed) return false;
-    if (activeCalls > 0) {
-      this.#scheduleWake();
-      return false;
-    }
-    this.#events.readable();
-    return true;
-  }
-
-  /**
-   * Whether it has sent so much at this instant that it waits for the next: where sending takes no time, a program that
-   * awaits each send would never leave the microtasks.
-   */
-  #mustPause(more: number): boolean {
-    const { scheduler } = this.#config.context;
-    const { now } = scheduler;
-    if (this.#lastSendTime !== now) {
-      this.#lastSendTime = now;
-      this.#sentAtInstant = 0;
-    }
-    if (this.#sentAtInstant < maxInstantDatagrams) {
-      this.#sentAtInstant += more;
-      return false;
-    }
-    this.#isPaused = true;
-    const fire = (): boolean => {
-      if (this.#closed || !this.#isPaused) return false;
-      this.#isPaused = false;
-      this.#events.settled(0);
-      return true;
-    };
-    scheduler.schedule({ time: now + pauseNs, rank: this.#config.rank, order: this.#order++, fire });
-    return true;
-  }
-
-  /** Not from inside the call that asks for it. */
-  #scheduleWake(): void {
-    if (this.#wakeScheduled) return;
-    this.#wakeScheduled = true;
-    const { scheduler } = this.#config.context;
-    scheduler.schedule({
-      time: scheduler.now + wakeNs,
-      rank: this.#config.rank,
-      order: this.#order++,
-      fire: () => {
-        this.#wakeScheduled = false;
-        return this.#reportReadable();
-      },
-    });
-  }
-
-  #reportDropped(more: number): void {
-    this.#reportedDropped += more;
-    this.#report({ type: "droppedKernel", total: this.#reportedDropped });
-  }
-
-  /** Not from inside a call. What is untold when the socket is closed, `close` gives. */
-  #report(event: LedgerEvent): void {
-    if (this.#unreported.push(event) > 1) return;
-    queueMicrotask(() => {
-      while (!this.#closed && this.#unreported.length > 0)
-        this.#events.ledger(this.#unreported.shift() as LedgerEvent);
-    });
   }
 }
 

@@ -111,11 +111,11 @@ export class Host implements Node {
   }
 
   attach(out: OutgoingLink): Interface {
-    return this.#ip.attach(out);
+    return this.#ip.routing.attach(out);
   }
 
   get interfaces(): readonly Interface[] {
-    return this.#ip.interfaces;
+    return this.#ip.routing.interfaces;
   }
 
   arrive(transit: Transit, at: Interface): boolean {

@@ -1,26 +1,14 @@
 import type { Buffer } from "node:buffer";
 
-import { isWildcard } from "../../core/address/address.js";
-import type { Ancillary } from "../../core/driver/ancillary.js";
 import { IP_PMTUDISC_DO, IP_PMTUDISC_PROBE, IP_PMTUDISC_WANT } from "../../core/constants.js";
-import { formatLiteral, parseLiteral } from "../../core/ip.js";
+import type { Ancillary } from "../../core/driver/ancillary.js";
 import type { HostCounts } from "../../core/ledger/ledger.js";
-import { LinkDirection } from "../link/direction.js";
 import { checkSettings } from "../link/check.js";
+import { LinkDirection } from "../link/direction.js";
 import type { Transit } from "../link/transit.js";
-import {
-  type HostAddress,
-  bytesOf,
-  commonBits,
-  isGroup,
-  isLoopback,
-  isWithin,
-  limitedBroadcast,
-  onTheWire,
-} from "../node/addresses.js";
+import { type HostAddress, isGroup } from "../node/addresses.js";
 import type { NetworkContext } from "../node/context.js";
-import type { OutgoingLink, Interface, Node } from "../node/node.js";
-import { ShortestPaths } from "../node/shortest-paths.js";
+import type { Interface, Node, OutgoingLink } from "../node/node.js";
 import { fragments } from "../packet/fragments.js";
 import { type IcmpReason, icmpErrorFor } from "../packet/icmp.js";
 import {
@@ -36,65 +24,39 @@ import type { Random } from "../random.js";
 import type { Fate } from "../trace/entry.js";
 import { Groups } from "./groups.js";
 import { PathMtuCache } from "./path-mtu-cache.js";
-import { type SocketBinding, Ports } from "./ports.js";
-import { AddressLinks } from "./address-links.js";
+import { Ports, type SocketBinding } from "./ports.js";
+import { type Route, Routing } from "./routing.js";
 
-/** The loopback interface, as Linux has it. The rate gives each datagram a time of its own. */
+/** The loopback interface, as on Linux. Because of the rate, each datagram has its own arrival time. */
 const loopback = checkSettings({ mtuBytes: 65_536, rateBps: 1e12, queueBytes: 2 ** 30 }, "lo", "up");
-/** Destinations whose way one host remembers; past that many it starts anew. */
-const maxRoutes = 16_384;
-/** The longest IPv4 packet (RFC 791), and the longest content of one of IPv6 (RFC 8200). */
+/** Bytes of the longest IPv4 packet (RFC 791), and of the longest content of an IPv6 packet (RFC 8200). */
 const maxLength = 65_535;
 
-/** `IP_PMTUDISC_INTERFACE` (linux/in.h): the MTU of the first link alone counts, and what is larger is refused. */
+/** `IP_PMTUDISC_INTERFACE` (linux/in.h): only the MTU of the first link counts, and larger datagrams are refused. */
 const IP_PMTUDISC_INTERFACE = 4;
 
-/** The way to a destination. */
-export interface Route {
-  readonly version: 4 | 6;
-  /** As it is in packets. */
-  readonly destination: string;
-  readonly kind: "unicast" | "multicast" | "broadcast";
-  readonly outgoing: Interface;
-  /** The address that a datagram comes from which names none. */
-  readonly source: string;
-}
-
-/** The Internet protocol of one host: ways out, ways in, fragments, ICMP. */
+/** The Internet protocol of one host: sends packets, receives and reassembles them, and handles ICMP errors. */
 export class Ip {
   readonly ports: Ports;
   readonly groups: Groups = new Groups();
-  readonly interfaces: Interface[] = [];
+  readonly routing: Routing;
   #isUp = true;
   readonly #context: NetworkContext;
   readonly #node: Node;
-  readonly #addresses: readonly HostAddress[];
-  readonly #own: ReadonlySet<string>;
-  readonly #broadcasts: ReadonlySet<string>;
-  readonly #paths: ShortestPaths;
-  readonly #addressLinks: AddressLinks;
   readonly #reassembly: Reassembly<Transit>;
-  readonly #routeCache = new Map<string, Route>();
-  #generation = -1;
   readonly #pathMtus: PathMtuCache;
-  /** Lead back to the interface that multicast left by. */
+  /** For each interface, the link direction that brings multicast back to this host. */
   readonly #loops = new Map<Interface, LinkDirection>();
   #identification: number;
-  /** Datagrams that came and were dropped: for lack of room, one for each socket, or for a wrong checksum. */
-  readonly #received = { 4: { full: 0, damaged: 0 }, 6: { full: 0, damaged: 0 } };
+  /** Datagrams that arrived and were dropped: for a full receive buffer (once per socket), or for a wrong checksum. */
+  readonly #dropped = { 4: { full: 0, damaged: 0 }, 6: { full: 0, damaged: 0 } };
   readonly #number = (): number => this.#context.nextPacketNumber();
 
   constructor(context: NetworkContext, node: Node, addresses: readonly HostAddress[], random: Random) {
     this.#context = context;
     this.#node = node;
-    this.#addresses = addresses;
-    this.#own = new Set(addresses.map(({ host }) => host));
-    this.#broadcasts = new Set(
-      addresses.flatMap(({ broadcast }) => (broadcast === undefined ? [] : [broadcast])),
-    );
+    this.routing = new Routing(context, node, addresses);
     this.#pathMtus = new PathMtuCache(context.scheduler);
-    this.#paths = new ShortestPaths(context, node);
-    this.#addressLinks = new AddressLinks(context, this.interfaces, addresses);
     this.ports = new Ports(random);
     this.#identification = random.uint32();
     this.#reassembly = new Reassembly<Transit>(
@@ -104,79 +66,19 @@ export class Ip {
       (first) => this.#sendIcmpError(first, "reassemblyTimedOut"),
     );
     const lo = new LinkDirection(context, `${node.name} lo`, loopback, true);
-    lo.setFarEnd(this.attach(lo, "lo"));
+    lo.setFarEnd(this.routing.attach(lo, "lo"));
   }
 
-  /** Whether the host runs: not from `crash()` to `restart()`. */
+  /** Whether the host runs: `false` from `crash()` to `restart()`. */
   get isUp(): boolean {
     return this.#isUp;
   }
 
-  /** The loopback interface is the first. */
-  get lo(): Interface {
-    return this.interfaces[0] as Interface;
-  }
-
-  attach(out: OutgoingLink, name = `eth${this.interfaces.length - 1}`): Interface {
-    const made = { node: this.#node, name, index: this.interfaces.length + 1, out };
-    this.interfaces.push(made);
-    return made;
-  }
-
-  /** Whether this host has an address, as it is in packets. */
-  isOwn(host: string): boolean {
-    return this.#own.has(host) || isLoopback(host);
-  }
-
-  /** Whether a destination means everybody on a network of this host. */
-  isBroadcast(host: string): boolean {
-    return host === limitedBroadcast || host === "127.255.255.255" || this.#broadcasts.has(host);
-  }
-
-  /** The interface of a name, a number, or an address of this host; `undefined` where there is none. */
-  interface(given: string): Interface | undefined {
-    const literal = parseLiteral(given);
-    // eslint-disable-next-line @typescript-eslint/prefer-nullish-coalescing -- a literal without a zone has an empty one
-    const called = literal?.zone || given;
-    const named = this.interfaces.find(({ name, index }) => name === called || String(index) === called);
-    if (named) return named;
-    if (literal?.zone !== "") return undefined;
-    const host = onTheWire(given);
-    const own = this.#addresses.find((address) => address.host === host);
-    if (own) return this.#addressLinks.of(own) ?? this.lo;
-    return isLoopback(formatLiteral(literal.bytes)) ? this.lo : undefined;
-  }
-
-  /** The interface that groups are met on which name none. */
-  get defaultInterface(): Interface {
-    return this.interfaces[1] ?? this.lo;
-  }
-
-  /**
-   * The way to a host.
-   *
-   * @param host as it is in packets; `0.0.0.0` and `::` are this host.
-   * @param by the interface that it must leave by.
-   * @returns the code of an error, where there is no way.
-   */
-  route(host: string, by?: Interface): Route | string {
-    if (this.#generation !== this.#context.generation || this.#routeCache.size >= maxRoutes) {
-      this.#routeCache.clear();
-      this.#generation = this.#context.generation;
-    }
-    const key = by ? `${host}%${by.index}` : host;
-    const known = this.#routeCache.get(key);
-    if (known) return known;
-    const found = this.#findRoute(host, by);
-    if (typeof found === "object") this.#routeCache.set(key, found);
-    return found;
-  }
-
-  /** Bytes of the largest packet that goes whole along a way, as far as is known. @param firstLink looks no further. */
+  /** Bytes of the largest packet that passes a route in one piece, as far as is known. @param firstLink ignores what ICMP reported. */
   mtu({ version, destination, outgoing }: Route, firstLink = false): number {
-    const most = version === 4 ? Math.min(outgoing.out.mtu, maxLength) : outgoing.out.mtu;
-    const told = firstLink ? undefined : this.#pathMtus.of(destination);
-    return told ? Math.min(told.mtu, most) : most;
+    const linkMtu = version === 4 ? Math.min(outgoing.out.mtu, maxLength) : outgoing.out.mtu;
+    const reported = firstLink ? undefined : this.#pathMtus.of(destination);
+    return reported ? Math.min(reported.mtu, linkMtu) : linkMtu;
   }
 
   /**
@@ -184,9 +86,9 @@ export class Ip {
    *
    * @param from the socket that sends it.
    * @param port of the destination.
-   * @param source the address that it comes from.
-   * @param ancillary it leaves, where that differs from what the socket's options say.
-   * @returns the code of an error, `undefined` where it left.
+   * @param source address of the packet.
+   * @param ancillary what overrides the options of the socket for this datagram.
+   * @returns the code of an error; `undefined` if the datagram left.
    */
   send(
     from: SocketBinding,
@@ -203,7 +105,7 @@ export class Ip {
     const versionOptions = options.forVersion(version);
     if (length + (version === 4 ? header : 0) > maxLength) return "EMSGSIZE";
     const discovery = ancillary?.probe === true ? IP_PMTUDISC_PROBE : versionOptions.discovery;
-    // The modes behind it look at the first link alone too, and forbid nothing (ip_sk_use_pmtu, include/net/ip.h).
+    // The modes with higher numbers use only the MTU of the first link too, and allow fragments (ip_sk_use_pmtu, include/net/ip.h).
     const mtu = this.mtu(route, discovery >= IP_PMTUDISC_PROBE);
     const whole = header + length <= mtu;
     const forbidden = discovery === IP_PMTUDISC_DO || discovery === IP_PMTUDISC_PROBE;
@@ -238,7 +140,7 @@ export class Ip {
     return undefined;
   }
 
-  /** A packet has come. */
+  /** Takes a packet that arrived. Returns whether a program was told of something. */
   arrive(transit: Transit, at: Interface): boolean {
     const { packet } = transit;
     const { trace } = this.#context;
@@ -247,9 +149,9 @@ export class Ip {
       trace.setFate(transit, "host is down");
       return false;
     }
-    const own = this.#own.has(destination);
-    const toAll = !own && (isGroup(destination) || this.isBroadcast(destination));
-    if (!own && !toAll && !(at === this.lo && this.isOwn(destination))) {
+    const own = this.routing.hasAddress(destination);
+    const toAll = !own && (isGroup(destination) || this.routing.isBroadcast(destination));
+    if (!own && !toAll && !(at === this.routing.lo && this.routing.isOwn(destination))) {
       trace.setFate(transit, "not for this host");
       return false;
     }
@@ -258,20 +160,20 @@ export class Ip {
     const { content } = whole;
     if (content.protocol === "icmp") return this.#receiveIcmp(content, whole, transit);
     if (content.intact) {
-      this.#received[whole.version].damaged++;
+      this.#dropped[whole.version].damaged++;
       trace.setFate(transit, "wrong checksum");
       return false;
     }
     if (toAll) return this.#deliverToAll(whole, content, transit, at);
-    // What a host sends to itself is said to have come by the interface of the address (`rt_iif`, net/ipv4/route.c).
-    const by = own && at === this.lo ? (this.interface(destination) ?? at) : at;
+    // For a packet from the host to itself, Linux reports the interface of the address (`rt_iif`, net/ipv4/route.c).
+    const by = own && at === this.routing.lo ? (this.routing.interface(destination) ?? at) : at;
     return this.#deliver(whole, content, transit, by);
   }
 
-  /** What this host has counted since it was made, as Linux names it. */
+  /** The counters of this host since it was made, with the names that Linux uses. */
   counts(): HostCounts {
     const { failures } = this.#reassembly;
-    const [four, six] = [this.#received[4], this.#received[6]];
+    const [four, six] = [this.#dropped[4], this.#dropped[6]];
     return Object.freeze({
       IpReasmFails: failures[4],
       Ip6ReasmFails: failures[6],
@@ -282,81 +184,36 @@ export class Ip {
     });
   }
 
-  /** Lets nothing out or in until `restart()`; forgets what it has learnt, and what waits to leave by its links. */
+  /** Stops all packets in both directions until `restart()`. Forgets path MTUs, fragments and packets that wait to leave. */
   crash(): void {
     this.#isUp = false;
     this.#reassembly.clear();
     this.#pathMtus.clear();
-    for (const { out } of this.interfaces) out.discard();
+    for (const { out } of this.routing.interfaces) out.discard();
   }
 
   restart(): void {
     this.#isUp = true;
   }
 
-  #findRoute(host: string, by: Interface | undefined): Route | string {
-    const version = host.includes(":") ? 6 : 4;
-    const destination = isWildcard(host) ? (version === 4 ? "127.0.0.1" : "::1") : host;
-    const broadcast = version === 4 && this.isBroadcast(destination);
-    if (broadcast || isGroup(destination)) {
-      const loops = destination === "127.255.255.255";
-      const network = this.#addresses.find((address) => address.broadcast === destination);
-      const chosen = loops
-        ? this.lo
-        : (by ?? (network && this.#addressLinks.of(network)) ?? this.defaultInterface);
-      const kind = broadcast ? "broadcast" : "multicast";
-      const source = this.#sourceTo(destination, version, chosen);
-      return source === undefined ? "ENETUNREACH" : { version, destination, kind, outgoing: chosen, source };
-    }
-    if (this.isOwn(destination)) {
-      // Linux looks for an IPv6 address of its own on the interface that was named alone.
-      if (by && version === 6 && by !== this.interface(destination)) return "ENETUNREACH";
-      const source = this.#own.has(destination) ? destination : version === 4 ? "127.0.0.1" : "::1";
-      return { version, destination, kind: "unicast", outgoing: this.lo, source };
-    }
-    const owner = this.#context.owner(destination);
-    // Where nobody has the address, a router is the one to say so.
-    const route = owner ? this.#paths.to(owner) : this.#paths.toRouter();
-    if (!route)
-      return this.#addresses.some((own) => isWithin(bytesOf(host), own)) ? "EHOSTUNREACH" : "ENETUNREACH";
-    // Where IPv6 has no route by the interface that was named, it sends nothing; IPv4 asks that link for the host all the same.
-    if (by && by !== route && version === 6 && by.out.to.node.kind === "host") return "ENETUNREACH";
-    const source = this.#sourceTo(destination, version, by ?? route);
-    if (source === undefined) return "ENETUNREACH";
-    return { version, destination, kind: "unicast", outgoing: by ?? route, source };
-  }
-
-  /** The address of this host that has most in common with a destination (RFC 6724, section 5, rule 8). */
-  #sourceTo(destination: string, version: 4 | 6, by: Interface): string | undefined {
-    if (by === this.lo) return version === 4 ? "127.0.0.1" : "::1";
-    const bytes = bytesOf(destination);
-    const own = this.#addresses.filter((address) => address.version === version);
-    // Rule 5 comes first: an address of the interface that it leaves by.
-    const there = this.interfaces.length > 2 ? own.filter((each) => this.#addressLinks.of(each) === by) : own;
-    let best: HostAddress | undefined;
-    for (const address of there.length > 0 ? there : own) {
-      if (!best || commonBits(address.bytes, bytes) > commonBits(best.bytes, bytes)) best = address;
-    }
-    return best?.host;
-  }
-
   #transmit(packet: Packet, { kind, outgoing }: Route, loop: boolean): void {
     if (kind === "unicast") {
-      this.#leaveBy(packet, outgoing.out);
+      this.#transmitBy(packet, outgoing.out);
       return;
     }
-    const staysHere = outgoing === this.lo || packet.ttl === 0 || packet.destination.startsWith("ff01:");
-    if (!staysHere) this.#leaveBy(packet, outgoing.out);
-    if (loop || kind === "broadcast") this.#leaveBy(packet, this.#loopOf(outgoing));
+    const staysHere =
+      outgoing === this.routing.lo || packet.ttl === 0 || packet.destination.startsWith("ff01:");
+    if (!staysHere) this.#transmitBy(packet, outgoing.out);
+    if (loop || kind === "broadcast") this.#transmitBy(packet, this.#loopOf(outgoing));
   }
 
-  /** A rule of a link may end the host between two fragments: nothing leaves from then on. */
-  #leaveBy(packet: Packet, out: OutgoingLink): void {
+  /** Sends unless the host is down: a rule of a link may crash the host between two fragments. */
+  #transmitBy(packet: Packet, out: OutgoingLink): void {
     if (this.#isUp) out.transmit(packet);
   }
 
   #loopOf(by: Interface): OutgoingLink {
-    if (by === this.lo) return by.out;
+    if (by === this.routing.lo) return by.out;
     let loop = this.#loops.get(by);
     if (!loop) {
       loop = new LinkDirection(this.#context, `${this.#node.name} ${by.name} loop`, loopback, true);
@@ -375,14 +232,14 @@ export class Ip {
       return false;
     }
     const told = socket.arrive(packet, datagram, transit.time, at, false);
-    if (told === undefined) this.#received[packet.version].full++;
+    if (told === undefined) this.#dropped[packet.version].full++;
     trace.setFate(transit, told === undefined ? "receive buffer full" : "delivered");
     return told ?? false;
   }
 
   #deliverToAll(packet: Packet, datagram: UdpDatagram, transit: Transit, at: Interface): boolean {
     const { destination, source } = packet;
-    const broadcast = this.isBroadcast(destination);
+    const broadcast = this.routing.isBroadcast(destination);
     const member = broadcast || this.groups.has(destination, source, at);
     let fate: Fate = "nobody listens";
     let anyTold = false;
@@ -393,7 +250,7 @@ export class Ip {
       const told = socket.arrive(packet, datagram, transit.time, at, true);
       if (told !== undefined) fate = "delivered";
       else {
-        this.#received[packet.version].full++;
+        this.#dropped[packet.version].full++;
         if (fate === "nobody listens") fate = "receive buffer full";
       }
       anyTold = told === true || anyTold;
@@ -402,7 +259,7 @@ export class Ip {
     return anyTold;
   }
 
-  /** What ICMP says of a datagram of one of the sockets here. */
+  /** Handles an ICMP error about a datagram of one of the sockets of this host. */
   #receiveIcmp(error: IcmpError, packet: Packet, transit: Transit): boolean {
     const { about } = error;
     const original = about.content;
@@ -421,21 +278,21 @@ export class Ip {
   }
 
   #sendIcmpError(about: Packet, reason: IcmpReason): void {
-    if (isGroup(about.destination) || this.isBroadcast(about.destination)) return;
+    if (isGroup(about.destination) || this.routing.isBroadcast(about.destination)) return;
     const error = icmpErrorFor(about, reason, about.destination, this.#number);
-    const route = this.route(about.source);
+    const route = this.routing.route(about.source);
     if (!error || typeof route === "string") return;
     for (const part of fragments(error, route.outgoing.out.mtu, this.#number))
-      this.#leaveBy(part, route.outgoing.out);
+      this.#transmitBy(part, route.outgoing.out);
   }
 }
 
-/** Whether sockets hear of it: "reassembly time exceeded" ends in the kernel over IPv4 (`icmp_unreach`, net/ipv4/icmp.c). */
+/** Whether sockets are told of an ICMP error: over IPv4, "reassembly time exceeded" ends in the kernel (`icmp_unreach`, net/ipv4/icmp.c). */
 function reachesSockets({ type, code, about }: IcmpError): boolean {
   return !(about.version === 4 && type === 11 && code === 1);
 }
 
-/** The whole byte that a datagram leaves with. */
+/** The TOS byte of a datagram, DSCP and ECN. */
 function tosOf(own: number, ancillary: Ancillary | undefined): number {
   if (ancillary?.tos !== undefined) return ancillary.tos;
   return ancillary?.ecn === undefined ? own : (own & 0xfc) | ancillary.ecn;

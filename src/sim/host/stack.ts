@@ -58,7 +58,7 @@ export function simStack(config: SimStackConfig): Stack {
     ledger: new Ledger(capabilities),
     random: () => random.uint32(),
     resolve,
-    interfaceNumber: (name) => ip.interface(name)?.index,
+    interfaceNumber: (name) => ip.routing.interface(name)?.index,
     familyOf: refuseDescriptor,
     open(family, options, events) {
       if (options.fd !== undefined) refuseDescriptor();
