@@ -6,38 +6,40 @@ import { type Packet, type UdpDatagram, ipHeaderBytes, udpHeaderBytes } from "..
 import { memoryBytes } from "../packet/memory.js";
 import { QueuedDatagram } from "./queued-datagram.js";
 
-/** Places at the front of the queue that may stay empty before it is made shorter. */
+/** The number of empty places at the front of the queue at which they are removed. */
 const compactAfter = 1024;
 
-/** What lies unread on one socket, oldest first: no more bytes than its receive buffer has. */
+/** The unread datagrams of one socket, oldest first, up to the size of its receive buffer. */
 export class ReceiveBuffer {
-  /** Datagrams that found no room. */
+  /** Datagrams that were dropped because the buffer was full. */
   dropped = 0;
   readonly #family: Family;
-  /** Holds what lies unread from `#first` to `#end`. */
+  /** The unread datagrams are from `#first` to before `#end`. */
   readonly #queue: (QueuedDatagram | undefined)[] = [];
   #first = 0;
   #end = 0;
   #bytes = 0;
-  /** Dropped since the last datagram that was let in. */
+  /** Datagrams dropped since the last one that was added. */
   #lostBefore = 0;
   #lastSource: Endpoint | undefined;
 
-  /** @param family of the socket, in whose spelling addresses are told. */
+  /** @param family of the socket, which decides how addresses are written. */
   constructor(family: Family) {
     this.#family = family;
   }
 
-  /** Datagrams that lie unread. */
+  /** The number of unread datagrams. */
   get size(): number {
     return this.#end - this.#first;
   }
 
   /**
-   * @param limitBytes that unread datagrams may take, overhead and all.
+   * Adds a datagram.
+   *
+   * @param limitBytes that unread datagrams may take, including overhead.
    * @param port that the socket is bound to.
-   * @param time whole nanoseconds of virtual time.
-   * @param toAll whether it came to a group, or to everybody.
+   * @param time of arrival, in whole nanoseconds of virtual time.
+   * @param toAll whether the destination is a multicast group or a broadcast address.
    * @returns whether there was room.
    */
   add(
@@ -50,7 +52,7 @@ export class ReceiveBuffer {
     toAll: boolean,
   ): boolean {
     const bytes = memoryOf(payload.length);
-    // One always has room, however long: `__udp_enqueue_schedule_skb`, net/ipv4/udp.c.
+    // An empty buffer takes one datagram of any length: `__udp_enqueue_schedule_skb`, net/ipv4/udp.c.
     if (this.#bytes > 0 && this.#bytes + bytes > limitBytes) {
       this.dropped++;
       this.#lostBefore++;
@@ -76,12 +78,13 @@ export class ReceiveBuffer {
     return true;
   }
 
-  /** Takes the oldest away; `undefined` where nothing lies unread. */
+  /** Removes and returns the oldest datagram; `undefined` if there is none. */
   take(): QueuedDatagram | undefined {
     if (this.#first === this.#end) return undefined;
     const unread = this.#queue[this.#first] as QueuedDatagram;
     this.#queue[this.#first++] = undefined;
     this.#bytes -= memoryOf(unread.data.length);
+    if (this.#bytes < 0) throw new Error(`the unread datagrams of a socket take ${this.#bytes} bytes`);
     if (this.#first === this.#end) this.#first = this.#end = 0;
     else if (this.#first >= compactAfter) {
       this.#queue.splice(0, this.#first);
@@ -92,11 +95,11 @@ export class ReceiveBuffer {
   }
 
   clear(): void {
-    this.#queue.length = this.#first = this.#end = 0;
+    this.#queue.length = this.#first = this.#end = this.#bytes = 0;
   }
 }
 
-/** Bytes of the receive buffer that a datagram takes, whichever version of IP it came by. */
+/** Bytes of the receive buffer that a datagram takes: the same for both versions of IP. */
 function memoryOf(payloadBytes: number): number {
   return memoryBytes(4, ipHeaderBytes[4] + udpHeaderBytes + payloadBytes);
 }

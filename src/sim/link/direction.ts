@@ -7,11 +7,11 @@ import type { CheckedSettings } from "./check.js";
 import { Transit } from "./transit.js";
 import { Impairment, emptyVerdict } from "./impairment.js";
 
-/** Packets that one direction holds, and their bytes; what comes past either is dropped. */
+/** The number and bytes of packets that one direction holds after `hold()`. Packets above either limit are dropped. */
 const maxHeldPackets = 16_384;
 const maxHeldBytes = 16 << 20;
 
-/** Says of a packet whether it is dropped. */
+/** Decides on one packet: `true` drops it. */
 export type Rule = (packet: Packet) => boolean;
 
 const verdict = emptyVerdict();
@@ -22,14 +22,16 @@ export class LinkDirection implements OutgoingLink {
   readonly name: string;
   readonly rank: number;
   readonly rules: Set<Rule> = new Set<Rule>();
-  /** Nothing passes. */
+  /** Whether the link is cut, so that no packet passes. */
   isCut = false;
   readonly #immediate: boolean;
   readonly #context: NetworkContext;
   readonly #impairment: Impairment;
   #to: Interface | undefined;
   #blackHole: BlackHoleTimes | undefined;
-  /** What has come and waits for `release()`; `undefined` where nothing is held. */
+  /** Packets that entered the link and have not arrived. */
+  #inFlight = 0;
+  /** Packets that arrived and wait for `release()`; `undefined` without `hold()`. */
   #held: Transit[] | undefined;
   #heldBytes = 0;
   #order = 0;
@@ -47,7 +49,7 @@ export class LinkDirection implements OutgoingLink {
     return this.#to as Interface;
   }
 
-  /** Names the far end, once. */
+  /** Sets the interface at the far end; called once. */
   setFarEnd(to: Interface): void {
     this.#to = to;
   }
@@ -64,22 +66,22 @@ export class LinkDirection implements OutgoingLink {
     this.#impairment.set(settings);
   }
 
-  /** `undefined` ends it. */
+  /** Begins a black hole; `undefined` ends it. */
   setBlackHole(hole: BlackHoleTimes | undefined): void {
     this.#blackHole = hole;
   }
 
-  /** Packets that are held. */
+  /** The number of packets that are held. */
   get heldPackets(): number {
     return this.#held?.length ?? 0;
   }
 
-  /** Keeps what comes to the far end from now on, until `release()`. */
+  /** Holds the packets that arrive at the far end from now on, until `release()`. */
   hold(): void {
     this.#held ??= [];
   }
 
-  /** Lets what was held arrive now, in the order in which it was sent. */
+  /** Lets the held packets arrive now, in the order in which they were sent. */
   release(): void {
     const held = this.#held ?? [];
     this.#held = undefined;
@@ -87,10 +89,12 @@ export class LinkDirection implements OutgoingLink {
     const { scheduler } = this.#context;
     for (const transit of held) {
       transit.time = scheduler.now;
+      this.#inFlight++;
       scheduler.schedule(transit);
     }
   }
 
+  /** Discards the packets that have not left yet, because the host crashed. */
   discard(): void {
     const { scheduler, trace } = this.#context;
     const { now } = scheduler;
@@ -103,6 +107,7 @@ export class LinkDirection implements OutgoingLink {
       return event.leftAt > now;
     });
     this.#impairment.discardQueue(now, lastAt);
+    this.#inFlight -= waiting.length;
     for (const transit of waiting.sort((one, other) => one.order - other.order)) {
       transit.time = -1;
       trace.setFate(transit, "lost in a crash");
@@ -133,6 +138,7 @@ export class LinkDirection implements OutgoingLink {
     transit.reordered = reordered;
     transit.time = at;
     transit.leftAt = leftAt;
+    this.#inFlight++;
     if (this.#immediate) transit.fire();
     else scheduler.schedule(transit);
     if (duplicateAt < 0) return;
@@ -142,10 +148,13 @@ export class LinkDirection implements OutgoingLink {
     second.time = duplicateAt;
     second.leftAt = leftAt;
     trace.add(second);
+    this.#inFlight++;
     scheduler.schedule(second);
   }
 
+  /** Delivers a packet to the far end, or holds it. Returns whether a program was called. */
   arrive(transit: Transit): boolean {
+    if (--this.#inFlight < 0) throw new Error(`${this.name} has ${this.#inFlight} packets in flight`);
     if (!this.#held) return this.to.node.arrive(transit, this.to);
     const bytes = packetBytes(transit.packet);
     const { trace } = this.#context;
@@ -160,20 +169,21 @@ export class LinkDirection implements OutgoingLink {
     return false;
   }
 
+  /** The fate of a packet that does not enter the link; `undefined` if it enters. */
   #reasonToDrop(packet: Packet, now: number): Fate | undefined {
     if (this.isCut || this.#context.isPartitioned(packet, this.to.node)) return "cut";
     if (this.#blackHole && isInBlackHole(this.#blackHole, now)) return "black hole";
     const { dropFragments, dropIcmp } = this.settings.firewall;
     if (dropFragments && isFragment(packet)) return "dropped by a firewall";
     if (dropIcmp && packet.content.protocol === "icmp") return "dropped by a firewall";
-    // All of them see each packet.
+    // Each rule sees each packet, also one that is dropped already.
     let dropped = false;
     for (const rule of this.rules) dropped = this.#drops(rule, packet, now) || dropped;
     if (dropped) return "dropped by a rule";
     return packetBytes(packet) > this.mtu ? "too big" : undefined;
   }
 
-  /** A rule is the test's: what it throws ends the rule and the run, not the send that happens to ask. */
+  /** An error of a rule ends the rule and the run. It does not fail the send that asked the rule. */
   #drops(rule: Rule, packet: Packet, now: number): boolean {
     try {
       return rule(packet);
@@ -188,7 +198,7 @@ export class LinkDirection implements OutgoingLink {
   }
 }
 
-/** A time during which a link swallows everything, over and over; whole nanoseconds. */
+/** When a link drops everything: from `first` on for `on`, then not for `off`, and so on. Whole nanoseconds. */
 export interface BlackHoleTimes {
   readonly first: number;
   readonly on: number;

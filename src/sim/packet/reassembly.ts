@@ -3,68 +3,72 @@ import { Buffer } from "node:buffer";
 import type { ScheduledEvent, Scheduler } from "../time/event.js";
 import type { Fate } from "../trace/entry.js";
 import { copiedBytes } from "./corrupt.js";
-import { type Packet, type UdpDatagram, packetBytes, udpHeaderBytes } from "./packet.js";
 import { memoryBytes } from "./memory.js";
+import { type Packet, type UdpDatagram, packetBytes, udpHeaderBytes } from "./packet.js";
 
 /**
- * Bytes of memory past which one host takes no more fragments of a version of IP, be it that they make a datagram whole
+ * Bytes of memory above which one host takes no more fragments of a version of IP, even if they would complete a datagram
  * (`net.ipv4.ipfrag_high_thresh`, `net.ipv6.ip6frag_high_thresh`; `inet_frag_find`, net/ipv4/inet_fragment.c).
  */
 const maxBytes = 4 << 20;
-/** What each datagram costs beside its fragments: `struct ipq`, `struct frag_queue`. */
+/** Memory of each incomplete datagram in addition to its fragments: `struct ipq`, `struct frag_queue`. */
 const datagramBytes = { 4: 200, 6: 184 } as const;
-/** How long fragments wait for the rest, in nanoseconds: `net.ipv4.ipfrag_time` of 30 s; RFC 8200, section 4.5. */
+/** The time that fragments wait for the rest, in nanoseconds: `net.ipv4.ipfrag_time` of 30 s; RFC 8200, section 4.5. */
 const waitNs = { 4: 30e9, 6: 60e9 } as const;
 /**
- * They are given up at whole multiples of this, in nanoseconds, and so up to so much late: timers that far ahead lie in
- * buckets of 512 ticks (kernel/time/timer.c), of which a kernel has 250 a second (`CONFIG_HZ` of Debian). A host that was
- * full has room for two seconds' worth at once. With each given up alone, the next incomplete one takes its place for good.
+ * Incomplete datagrams are discarded at whole multiples of this time, in nanoseconds, and so up to this much late. Linux
+ * puts such long timers in buckets of 512 ticks (kernel/time/timer.c), at 250 ticks a second (`CONFIG_HZ` of Debian). So a
+ * full host gets room for two seconds of fragments at once. If each datagram were discarded by itself, the next
+ * incomplete one would take its room for good.
  */
 const bucketNs = 2_048_000_000;
-/** The longest content: of a packet of 65,535 bytes, with an IPv4 header of 20 (RFC 791, section 3.1; RFC 8200, section 3). */
+/** Bytes of the longest content. An IPv4 packet of 65,535 bytes includes a header of 20 (RFC 791, section 3.1; RFC 8200, section 3). */
 const maxContentBytes = { 4: 65_515, 6: 65_535 } as const;
+/** The largest possible sum: the limit, and one datagram with one fragment and its copy, which are added before the next check. */
+const maxSumBytes = maxBytes + datagramBytes[4] + memoryBytes(6, 65_583) + maxContentBytes[6];
 
-/** Something that carries a fragment. */
+/** Something that has a fragment, such as its transit of a link. */
 interface FragmentHolder {
   readonly packet: Packet;
 }
 
-/** A datagram that is not whole yet. */
+/** A datagram of which fragments are missing. */
 interface IncompleteDatagram<Part extends FragmentHolder> {
   readonly key: string;
   readonly deadline: number;
   /** In the order of their offsets, without overlap. */
   readonly parts: Part[];
-  /** Bytes of the whole content, once its last fragment came. */
+  /** Bytes of the whole content; Infinity until the last fragment arrived. */
   total: number;
-  /** Bytes of content that came. */
+  /** Bytes of content that arrived. */
   bytes: number;
   memoryBytes: number;
-  /** A fragment overlapped: what still comes is refused too (RFC 5722, section 4). */
+  /** Whether fragments overlapped. Later fragments are refused too (RFC 5722, section 4). */
   isRefused: boolean;
 }
 
 /**
- * Puts the fragments that come to one host together (RFC 791 section 3.2, RFC 8200 section 4.5). Overlapping ones end the
- * whole datagram, as an attack (RFC 5722); exact repetitions are ignored. Those that wait are bounded in time and memory.
+ * Reassembles the fragments that arrive at one host (RFC 791 section 3.2, RFC 8200 section 4.5). Overlapping fragments
+ * discard the whole datagram, since they are an attack (RFC 5722). Exact repetitions are ignored. The time and the memory
+ * of waiting fragments are limited.
  */
 export class Reassembly<Part extends FragmentHolder> {
-  /** Fragments that found no memory, and datagrams that were given up (`IpReasmFails`, `Ip6ReasmFails`). */
+  /** Fragments for which there was no memory, and discarded datagrams (`IpReasmFails`, `Ip6ReasmFails`). */
   readonly failures: Record<4 | 6, number> = { 4: 0, 6: 0 };
   readonly #scheduler: Scheduler;
   readonly #rank: number;
   readonly #setFate: (part: Part, fate: Fate) => void;
   readonly #timedOut: (first: Packet) => void;
-  /** In the order in which they came, for each version of IP. */
+  /** In order of arrival, for each version of IP. */
   readonly #waiting: Record<4 | 6, Map<string, IncompleteDatagram<Part>>> = { 4: new Map(), 6: new Map() };
   readonly #timerRuns: Record<4 | 6, boolean> = { 4: false, 6: false };
   readonly #bytes: Record<4 | 6, number> = { 4: 0, 6: 0 };
   #order = 0;
 
   /**
-   * @param rank of the host, on the timeline.
-   * @param setFate is told what becomes of each fragment, but of the one that makes a datagram whole.
-   * @param timedOut is told of the first fragment of a datagram whose rest did not come in time, where that had come.
+   * @param rank of the host among the events of one instant.
+   * @param setFate is called for each fragment, except the one that completes a datagram.
+   * @param timedOut is called when a datagram is discarded of which the first fragment had arrived, with that fragment.
    */
   constructor(
     scheduler: Scheduler,
@@ -78,7 +82,7 @@ export class Reassembly<Part extends FragmentHolder> {
     this.#timedOut = timedOut;
   }
 
-  /** Takes a fragment. Gives the whole packet when this was the last that was missing. */
+  /** Takes a fragment. Returns the whole packet if no fragment is missing any more. */
   add(part: Part): Packet | undefined {
     const fragment = part.packet;
     const { version, source, destination, identification, content } = fragment;
@@ -98,7 +102,7 @@ export class Reassembly<Part extends FragmentHolder> {
     }
     partial.parts.splice(place, 0, part);
     partial.bytes += fragment.length;
-    // The copy that a flipped bit makes is the simulator's own, and so bounded along with the rest.
+    // A flipped bit makes a copy of the payload. Linux has no such copy, but the memory of the simulator must be limited too.
     this.#charge(version, partial, memoryBytes(version, packetBytes(fragment)) + copiedBytes(fragment));
     if (!fragment.moreFragments) partial.total = fragment.offset + fragment.length;
     if (partial.bytes < partial.total) {
@@ -113,7 +117,7 @@ export class Reassembly<Part extends FragmentHolder> {
     );
   }
 
-  /** Forgets everything, as a host does that crashes. */
+  /** Discards all fragments, because the host crashed. */
   clear(): void {
     for (const waiting of [this.#waiting[4], this.#waiting[6]]) {
       for (const { parts } of waiting.values()) for (const part of parts) this.#setFate(part, "host is down");
@@ -122,6 +126,7 @@ export class Reassembly<Part extends FragmentHolder> {
     this.#bytes[4] = this.#bytes[6] = 0;
   }
 
+  /** Starts a new incomplete datagram. */
   #begin(version: 4 | 6, key: string): IncompleteDatagram<Part> {
     const deadline = (Math.floor((this.#scheduler.now + waitNs[version]) / bucketNs) + 1) * bucketNs;
     const partial = { key, deadline, parts: [], total: Infinity, bytes: 0, memoryBytes: 0, isRefused: false };
@@ -131,13 +136,15 @@ export class Reassembly<Part extends FragmentHolder> {
     return partial;
   }
 
-  #charge(version: 4 | 6, partial: IncompleteDatagram<Part>, cost: number): void {
-    partial.memoryBytes += cost;
-    this.#bytes[version] += cost;
+  /** @param bytes of memory that a datagram takes in addition; negative if it takes less. */
+  #charge(version: 4 | 6, partial: IncompleteDatagram<Part>, bytes: number): void {
+    partial.memoryBytes += bytes;
+    this.#bytes[version] += bytes;
+    this.#check(version);
   }
 
   #refuse(version: 4 | 6, partial: IncompleteDatagram<Part>): void {
-    // It is remembered, and so still costs something, until its time has passed.
+    // The datagram itself is remembered, and takes memory, until its time has passed.
     this.#charge(version, partial, datagramBytes[version] - partial.memoryBytes);
     if (!partial.isRefused) this.failures[version]++;
     partial.isRefused = true;
@@ -147,9 +154,16 @@ export class Reassembly<Part extends FragmentHolder> {
   #forget(version: 4 | 6, partial: IncompleteDatagram<Part>): void {
     this.#waiting[version].delete(partial.key);
     this.#bytes[version] -= partial.memoryBytes;
+    this.#check(version);
   }
 
-  /** One timer for the oldest of each version: all wait equally long. */
+  #check(version: 4 | 6): void {
+    const bytes = this.#bytes[version];
+    if (bytes < 0 || bytes > maxSumBytes || (this.#waiting[version].size === 0 && bytes !== 0))
+      throw new Error(`the fragments of a host take ${bytes} bytes`);
+  }
+
+  /** Starts the timer of the oldest datagram of a version of IP. One timer is enough: all datagrams wait equally long. */
   #startTimer(version: 4 | 6, time: number): void {
     if (this.#timerRuns[version]) return;
     this.#timerRuns[version] = true;
@@ -177,16 +191,16 @@ export class Reassembly<Part extends FragmentHolder> {
   }
 }
 
-/** Where a fragment belongs among the parts. */
+/** The index of a fragment among the parts; the reason if it does not belong there. */
 function placeOf(
   { version, offset, length, moreFragments }: Packet,
   { parts, total, isRefused }: IncompleteDatagram<FragmentHolder>,
 ): number | "overlapping fragments" | "duplicate fragment" {
   const end = offset + length;
-  // Another end than the one that is known.
+  // It contradicts the end that is known.
   if (isRefused || end > total || (!moreFragments && total !== Infinity && end !== total))
     return "overlapping fragments";
-  // What no packet can be cut into: nothing, more than there is, or a part behind which none can begin.
+  // No packet has such fragments: empty, longer than a packet can be, or with an end where no next fragment can begin.
   if (length === 0 || end > maxContentBytes[version] || (moreFragments && end % 8 !== 0))
     return "overlapping fragments";
   let place = parts.length;
@@ -201,7 +215,7 @@ function placeOf(
   return place;
 }
 
-/** The packet that the parts are of, as its first fragment has it. */
+/** The whole packet, with the header of its first fragment. */
 function whole(parts: readonly Packet[], length: number): Packet {
   const first = parts[0] as Packet;
   const same = first.content.protocol === "icmp" || parts.every((part) => part.content === first.content);
@@ -210,8 +224,8 @@ function whole(parts: readonly Packet[], length: number): Packet {
 }
 
 /**
- * Fragments that were not all cut from one thing: one was corrupted, or they are of several datagrams, since the
- * identification came round again before the fragments of the older one had timed out (RFC 4963).
+ * Joins fragments that were not all cut from the same content. Either one was corrupted, or they belong to several
+ * datagrams, because an identification was used again before the fragments of the older datagram timed out (RFC 4963).
  */
 function joined(parts: readonly Packet[], length: number): UdpDatagram {
   const first = parts[0]?.content as UdpDatagram;
@@ -229,7 +243,7 @@ function joined(parts: readonly Packet[], length: number): UdpDatagram {
     const { sent: other, payload } = content as UdpDatagram;
     return (other ?? payload) === sent;
   });
-  // The checksum is in the first fragment: of the datagram that this one is of.
+  // The checksum is in the first fragment, so it is the one of the datagram that this fragment belongs to.
   const intact = isOne ? checked : sent;
   return { ...first, payload, intact: payload.equals(intact) ? undefined : intact, sent };
 }

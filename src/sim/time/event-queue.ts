@@ -1,11 +1,11 @@
 import type { ScheduledEvent } from "./event.js";
 
-/** Happenings may wait in numbers up to this, about 1 GiB of them. */
+/** The number of events that may wait at one time: about 1 GiB of memory. */
 const maxWaiting = 10_000_000;
 
-/** What is to happen, soonest first: a binary heap by (time, rank, order). What was called off stays until it is pruned. */
+/** Events that wait for their time, earliest first: a binary heap by (time, rank, order). Cancelled events stay until they are pruned. */
 export class EventQueue {
-  /** Times stand beside what they order, so that most comparisons read no object. */
+  /** The times are also stored by themselves, so that most comparisons read no object. */
   readonly #times: number[] = [];
   readonly #events: ScheduledEvent[] = [];
 
@@ -13,29 +13,31 @@ export class EventQueue {
     return this.#times.length;
   }
 
-  /** The soonest. */
+  /** The earliest event. */
   peek(): ScheduledEvent | undefined {
     return this.#events[0];
   }
 
-  /** @throws `RangeError` when ten million wait. */
+  /** @throws `RangeError` when ten million events wait. */
   push(event: ScheduledEvent): void {
-    if (this.size >= maxWaiting)
-      throw new RangeError(`more than ${maxWaiting} happenings wait for their time`);
-    // Grows both by one; what it was given moves to its place.
+    if (this.size >= maxWaiting) throw new RangeError(`more than ${maxWaiting} events wait for their time`);
+    // Makes both arrays longer by one. `#rise` then moves the event to its place.
     this.#times.push(event.time);
     this.#events.push(event);
     this.#rise(this.size - 1, event);
   }
 
-  /** Takes the soonest away. */
+  /** Removes the earliest event. */
   pop(): void {
+    const removedTime = this.#times[0] as number;
     const last = this.#events.pop();
     this.#times.pop();
-    if (last !== undefined && this.size > 0) this.#sink(0, last);
+    if (last === undefined || this.size === 0) return;
+    this.#sink(0, last);
+    if (at(this.#times, 0) < removedTime) throw new Error("the event queue is out of order");
   }
 
-  /** Keeps only some of what waits, in the order it had. */
+  /** Removes the events for which `keep` returns `false`. */
   prune(keep: (event: ScheduledEvent) => boolean): void {
     const kept = this.#events.filter(keep);
     this.#events.length = 0;
@@ -47,7 +49,7 @@ export class EventQueue {
     for (let index = (kept.length >> 1) - 1; index >= 0; index--) this.#sink(index, at(kept, index));
   }
 
-  /** Puts a happening at a position, or as far above it as it belongs. */
+  /** Puts an event at a position, or above it if it is earlier than the events there. */
   #rise(from: number, event: ScheduledEvent): void {
     const times = this.#times;
     const events = this.#events;
@@ -63,9 +65,10 @@ export class EventQueue {
     }
     times[index] = time;
     events[index] = event;
+    if (index > 0 && at(times, (index - 1) >> 1) > time) throw new Error("the event queue is out of order");
   }
 
-  /** Puts a happening at a position, or as far below it as it belongs. */
+  /** Puts an event at a position, or below it if it is later than the events there. */
   #sink(from: number, event: ScheduledEvent): void {
     const times = this.#times;
     const events = this.#events;
@@ -96,12 +99,12 @@ export class EventQueue {
   }
 }
 
-/** Which of two at one instant comes first. */
+/** Whether the first of two events at one instant comes first. */
 function precedes(one: ScheduledEvent, other: ScheduledEvent): boolean {
   return one.rank === other.rank ? one.order < other.order : one.rank < other.rank;
 }
 
-/** What is at an index that is known to be there. */
+/** The element at an index that is within the list. */
 function at<T>(list: readonly T[], index: number): T {
   return list[index] as T;
 }

@@ -1,38 +1,38 @@
-/** Something that happens at an instant of virtual time. */
+/** An event at an instant of virtual time, such as the arrival of a packet. */
 export interface ScheduledEvent {
-  /** Nanoseconds since the network began, whole. */
+  /** Whole nanoseconds since the network began. */
   readonly time: number;
-  /** Orders what happens at one instant: links and hosts have ranks of their own, so that no run depends on who asked first. */
+  /** The first order among events at one instant. Each link direction and each host has its own rank, so that the order of calls has no influence. */
   readonly rank: number;
-  /** Orders what has one rank. */
+  /** The order among events of one instant and one rank. */
   readonly order: number;
-  /** Whose it is, as an error names it when it never ends. */
+  /** Who scheduled the event, for the message of a run that does not end. */
   readonly owner?: string;
-  /** Called off: it is passed over, and time does not go on for its sake. */
+  /** Whether the event was cancelled: it does not fire, and time does not advance to it. */
   readonly cancelled?: boolean;
-  /** @returns whether a program was told of something, so that it must have its chance before time goes on. */
+  /** @returns whether a program was called, so that it must run before time goes on. */
   fire(): boolean;
 }
 
-/** What the network schedules on. */
+/** Virtual time, for the parts of a network that schedule events. */
 export interface Scheduler {
-  /** Nanoseconds since the network began, whole. */
+  /** Whole nanoseconds since the network began. */
   readonly now: number;
-  /** Lets it happen at its time, which is not past. */
+  /** Fires the event at its time, which must not be past. */
   schedule(event: ScheduledEvent): void;
 }
 
-/** One that lets things be called off. */
+/** A scheduler whose events can be cancelled. */
 export interface CancellableScheduler extends Scheduler {
-  /** Calls off what `chosen` says `true` of. Asks about everything that waits, in no order. */
+  /** Cancels the events for which `chosen` returns `true`. Asks about all events that wait, in no particular order. */
   cancelMatching(chosen: (event: ScheduledEvent) => boolean): void;
 }
 
 /** When the network began, in nanoseconds since the epoch: 1 January 2026, UTC, in every run. */
 export const epochNs = 1_767_225_600_000_000_000n;
 
-/** Nanoseconds of a millisecond: durations are in the one within, in the other before programs. */
+/** Nanoseconds in a millisecond. Durations are in nanoseconds inside the simulator, and in milliseconds in its API. */
 export const nsPerMs = 1_000_000;
 
-/** The longest duration that programs may ask for, a month in milliseconds: time is exact in nanoseconds up to 104 days. */
+/** The longest duration that programs may ask for, in milliseconds: 31 days. Time is exact in nanoseconds up to 104 days. */
 export const maxDurationMs: number = 31 * 24 * 3_600_000;

@@ -1,20 +1,20 @@
 import { EventQueue } from "./event-queue.js";
 import { type ScheduledEvent, type CancellableScheduler, nsPerMs } from "./event.js";
 
-/** What a turn of the event loop costs: a loop that polls takes time, and so comes to its end. */
+/** The virtual time that a turn of the event loop takes, so that a loop that polls comes to its end. */
 export const turnNs: number = nsPerMs / 10;
 
-/** After all that the network does at an instant, whose ranks are lower. */
+/** Timers fire after all events of the network at the same instant: those have lower ranks. */
 const timerRank = 0x3fff_ffff;
 
-/** So many cancelled timers may wait for their time before it is asked whether they are the greater part. */
+/** The number of cancelled timers in the queue above which they are removed if they are more than half of it. */
 const pruneFrom = 1_000;
 
-/** The present instant, and all that is to come. */
+/** The present instant of virtual time, and all events to come. */
 export class Schedule implements CancellableScheduler {
   #now = 0;
   readonly #queue = new EventQueue();
-  /** Timers so far, which orders those of one instant. */
+  /** The number of timers so far, which is the order of timers at one instant. */
   #timers = 0;
   #cancelled = 0;
 
@@ -22,7 +22,7 @@ export class Schedule implements CancellableScheduler {
     return this.#now;
   }
 
-  /** How many wait, cancelled timers among them. */
+  /** The number of events that wait, including cancelled timers. */
   get size(): number {
     return this.#queue.size;
   }
@@ -35,9 +35,10 @@ export class Schedule implements CancellableScheduler {
   }
 
   /**
-   * A timer that runs once, in whole nanoseconds from now, a turn at the least.
+   * Starts a timer that fires once.
    *
-   * @param ofRun whether it ends with the run that is under way.
+   * @param ns whole nanoseconds from now, at least one turn.
+   * @param ofRun whether the end of the current run cancels the timer.
    */
   after(ns: number, run: () => void, ofRun: boolean): Timer {
     const timer = new Timer(this.#now + Math.max(ns, turnNs), this.#timers++, run, ofRun);
@@ -45,7 +46,7 @@ export class Schedule implements CancellableScheduler {
     return timer;
   }
 
-  /** A cancelled timer lets go of what it would have run at once, and of its place before long. */
+  /** Cancels a timer. Its function is released at once, its place in the queue later. */
   cancel(timer: Timer): void {
     if (!timer.cancel()) return;
     this.#cancelled++;
@@ -56,12 +57,12 @@ export class Schedule implements CancellableScheduler {
     this.#prune((event) => !chosen(event));
   }
 
-  /** Cancels the timers that end with a run. */
+  /** Cancels the timers of the run that ends. */
   endRun(): void {
     this.cancelMatching((event) => event instanceof Timer && event.ofRun);
   }
 
-  /** What happens next, however long that takes. */
+  /** The next event that is not cancelled. */
   next(): ScheduledEvent | undefined {
     for (;;) {
       const next = this.#queue.peek();
@@ -71,12 +72,14 @@ export class Schedule implements CancellableScheduler {
     }
   }
 
-  /** Takes what `next()` gave. */
+  /** Removes the event that `next()` returned. */
   take(): void {
     this.#queue.pop();
   }
 
+  /** Moves the present instant forward. */
   jump(to: number): void {
+    if (!(to >= this.#now)) throw new Error(`virtual time goes back from ${this.#now} ns to ${to} ns`);
     this.#now = to;
   }
 
@@ -112,7 +115,7 @@ export class Timer implements ScheduledEvent {
     return true;
   }
 
-  /** @returns whether it still waited. */
+  /** @returns whether the timer was still waiting. */
   cancel(): boolean {
     const waited = this.#run !== undefined;
     this.#run = undefined;
