@@ -4,15 +4,15 @@ import { nsPerMs } from "../time/event.js";
 import { type Firewall, type Profile, profiles } from "./profiles.js";
 import type { GilbertElliott, LinkDirections, LinkInput, LinkSettings, ProfileName } from "./settings.js";
 
-/** Settings of one direction, whole and within their ranges: times are whole nanoseconds. */
+/** Complete and valid settings of one direction. Times are whole nanoseconds. */
 export interface CheckedSettings {
   readonly latencyNs: number;
   readonly jitterNs: number;
-  /** Chance of each packet to be lost; not asked where there are `lossStates`. */
+  /** Chance of each packet to be lost; unused with `lossStates`. */
   readonly lossRatio: number;
-  /** Infinity where bursts have no limit. */
+  /** Infinity if bursts have no limit. */
   readonly lossBurstMost: number;
-  /** Of `gilbertElliott`, or what `lossRatio` and `lossBurstLength` come to. */
+  /** From `gilbertElliott`, or computed from `lossRatio` and `lossBurstLength`. */
   readonly lossStates: CheckedStates | undefined;
   readonly duplicateRatio: number;
   readonly reorderRatio: number;
@@ -26,7 +26,7 @@ export interface CheckedSettings {
   readonly firewall: Required<Firewall>;
 }
 
-/** The model of Gilbert and Elliott with nothing left out. */
+/** Complete settings of the Gilbert-Elliott model. */
 export interface CheckedStates {
   readonly toBadRatio: number;
   readonly toGoodRatio: number;
@@ -41,9 +41,9 @@ export interface CheckedLink {
 }
 
 /**
- * Checks what a link does to packets.
+ * Checks the settings of a link.
  *
- * @param where begins each error, such as `"link camera–desk"`.
+ * @param where is the start of each error message, such as `"link camera–desk"`.
  * @throws as `checkSettings` does.
  */
 export function checkLink(link: LinkInput, where: string): CheckedLink {
@@ -59,12 +59,12 @@ export function checkLink(link: LinkInput, where: string): CheckedLink {
 }
 
 /**
- * Checks what one direction of a link does to packets, and fills in what is not named.
+ * Checks the settings of one direction of a link, and fills in the defaults.
  *
- * @param where begins each error, such as `"link camera–desk"`.
- * @param direction of a profile that is meant.
+ * @param where is the start of each error message, such as `"link camera–desk"`.
+ * @param direction of the profile to use.
  * @throws `TypeError` `ERR_INVALID_ARG_TYPE` for values of another type; `RangeError` `ERR_OUT_OF_RANGE` for values out
- *   of range, fields and profiles that there are not, and fields that contradict each other.
+ *   of range, unknown fields and profiles, and fields that contradict each other.
  */
 export function checkSettings(
   settings: LinkSettings | ProfileName,
@@ -93,9 +93,9 @@ export function checkSettings(
 }
 
 /**
- * Checks what a firewall drops.
+ * Checks the settings of a firewall.
  *
- * @throws `TypeError`, `RangeError` naming `where`, for values of another type and fields that there are not.
+ * @throws `TypeError`, `RangeError` naming `where`, for values of another type and unknown fields.
  */
 export function checkFirewall(firewall: unknown, where: string): Required<Firewall> {
   if (!isRecord(firewall)) throw wrongType(where, "an object", firewall);
@@ -106,23 +106,23 @@ export function checkFirewall(firewall: unknown, where: string): Required<Firewa
   };
 }
 
-/** Whether a link has each direction by itself. */
+/** Whether the settings of a link are given for each direction. */
 export function hasDirections(link: LinkInput): link is LinkDirections {
   return isRecord(link) && ("up" in link || "down" in link);
 }
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Numbers that a field takes, and how an error puts them. */
+/** The valid numbers of a field, and their description in an error. */
 interface Range {
-  readonly least: number;
-  readonly most: number;
+  readonly min: number;
+  readonly max: number;
   readonly text: string;
 }
 
-const ratioRange: Range = { least: 0, most: 1, text: "a ratio from 0 to 1" };
-const msRange: Range = { least: 0, most: 86_400_000, text: "milliseconds from 0 to 86400000" };
-const meanPacketsRange: Range = { least: 1, most: 10_000, text: "a mean number of packets from 1 to 10000" };
+const ratioRange: Range = { min: 0, max: 1, text: "a ratio from 0 to 1" };
+const msRange: Range = { min: 0, max: 86_400_000, text: "milliseconds from 0 to 86400000" };
+const meanPacketsRange: Range = { min: 1, max: 10_000, text: "a mean number of packets from 1 to 10000" };
 
 const maxQueueSeconds = 86_400;
 
@@ -151,7 +151,7 @@ const stateFields: Readonly<Record<keyof GilbertElliott, true>> = {
   badLossRatio: true,
 };
 
-/** The fields that apply: those that are named, and those of the profile that they leave as they are. */
+/** The given fields, and the fields of the profile that they do not override. */
 function withProfile(
   settings: unknown,
   where: string,
@@ -170,7 +170,7 @@ function withProfile(
   if ("lossRatio" in own || "gilbertElliott" in own) {
     return { given: { ...rest, ...own }, firewall: profile.firewall };
   }
-  // One kind of burst takes the place of the other.
+  // The two kinds of bursts exclude each other.
   const ownBursts = "lossBurstLength" in own || "lossBurstMost" in own;
   const bursts = ownBursts ? {} : { lossBurstLength, lossBurstMost };
   return { given: { ...rest, lossRatio, gilbertElliott, ...bursts, ...own }, firewall: profile.firewall };
@@ -203,11 +203,11 @@ function checkLoss(
   const lossRatio = read(given, "lossRatio", where, ratioRange, bursts ? undefined : 0);
   if (lossBurstLength !== undefined) {
     const length = read(given, "lossBurstLength", where, meanPacketsRange, undefined);
-    const most = length / (length + 1);
-    if (lossRatio > most) {
+    const maxRatio = length / (length + 1);
+    if (lossRatio > maxRatio) {
       throw outOfRange(
         `${where}: lossRatio`,
-        `at most ${most} with a lossBurstLength of ${length}`,
+        `at most ${maxRatio} with a lossBurstLength of ${length}`,
         lossRatio,
       );
     }
@@ -221,10 +221,10 @@ function checkLoss(
   };
 }
 
-/** Gilbert (1960): all is lost in the bad state, nothing in the good one. */
+/** Gilbert (1960): every packet is lost in the bad state, none in the good state. */
 function gilbert(lossRatio: number, length: number): CheckedStates {
   const toGoodRatio = 1 / length;
-  // At the most that the length allows, rounding may end above 1.
+  // With the largest ratio that the length allows, rounding may give more than 1.
   const toBadRatio = Math.min(1, (toGoodRatio * lossRatio) / (1 - lossRatio));
   return { toBadRatio, toGoodRatio, goodLossRatio: 0, badLossRatio: 1 };
 }
@@ -242,25 +242,29 @@ function checkStates(states: unknown, where: string): CheckedStates {
 }
 
 function checkRate(rateBps: unknown, what: string): number {
-  const [least, most] = [100, 1e12];
-  const text = `a whole number from ${least} to ${most}, or Infinity`;
+  const [min, max] = [100, 1e12];
+  const text = `a whole number from ${min} to ${max}, or Infinity`;
   if (rateBps === undefined || rateBps === Infinity) return Infinity;
   if (typeof rateBps !== "number") throw wrongType(what, text, rateBps);
-  if (!Number.isInteger(rateBps) || rateBps < least || rateBps > most) throw outOfRange(what, text, rateBps);
+  if (!Number.isInteger(rateBps) || rateBps < min || rateBps > max) throw outOfRange(what, text, rateBps);
   return rateBps;
 }
 
 function checkQueue(queueBytes: unknown, what: string, rateBps: number): number {
   const bytes = checkBytes(queueBytes, what, 150_000, 0, 2 ** 30);
-  const most = (rateBps / 8) * maxQueueSeconds;
-  if (bytes > most) {
-    throw outOfRange(what, `at most ${Math.floor(most)} at ${rateBps} bit/s, which wait for a day`, bytes);
+  const maxBytes = (rateBps / 8) * maxQueueSeconds;
+  if (bytes > maxBytes) {
+    throw outOfRange(
+      what,
+      `at most ${Math.floor(maxBytes)} at ${rateBps} bit/s, which wait for a day`,
+      bytes,
+    );
   }
   return bytes;
 }
 
-function checkBytes(bytes: unknown, what: string, fallback: number, least: number, most: number): number {
-  return bytes === undefined ? fallback : wholeNumber(what, bytes, least, most);
+function checkBytes(bytes: unknown, what: string, fallback: number, min: number, max: number): number {
+  return bytes === undefined ? fallback : wholeNumber(what, bytes, min, max);
 }
 
 function checkFlag(flag: unknown, what: string): boolean {
@@ -269,7 +273,7 @@ function checkFlag(flag: unknown, what: string): boolean {
   return flag;
 }
 
-/** @param fallback without one, the field must be there. */
+/** @param fallback value of a missing field; without it, the field is required. */
 function read(
   fields: Fields,
   field: string,
@@ -280,8 +284,8 @@ function read(
   const value = fields[field] === undefined ? fallback : fields[field];
   const what = `${where}: ${field}`;
   if (typeof value !== "number") throw wrongType(what, range.text, value);
-  // NaN is in no range.
-  if (!(value >= range.least && value <= range.most)) throw outOfRange(what, range.text, value);
+  // Written so that NaN is refused.
+  if (!(value >= range.min && value <= range.max)) throw outOfRange(what, range.text, value);
   return value;
 }
 

@@ -1,49 +1,49 @@
 import type { Random } from "../random.js";
 import type { CheckedSettings, CheckedStates } from "./check.js";
 
-/** What a link did to a packet. The caller owns it and hands it in again and again. */
+/** What a link did to a packet. The caller owns the object and passes the same one for each packet. */
 export interface Verdict {
-  /** `loss`: lost on the way. `queue`: there was no room for it to wait. */
+  /** `loss`: lost on the link. `queue`: dropped because the queue was full. */
   fate: "passed" | "loss" | "queue";
-  /** Whole nanoseconds at which it arrives, on the clock of `now`; -1 where it does not. */
+  /** When the packet arrives, in whole nanoseconds on the clock of `now`; -1 if it does not arrive. */
   at: number;
-  /** When it has left at the link's rate, and travels. */
+  /** When the packet has left at the rate of the link, and begins to travel. */
   leftAt: number;
-  /** When it arrives once more, which may be before `at` where that is held back; -1 where it does not. */
+  /** When the duplicate arrives, which may be before `at` if the packet is delayed; -1 without a duplicate. */
   duplicateAt: number;
-  /** Whether it was held back, so that those behind it can overtake. */
+  /** Whether the packet was delayed, so that later packets can overtake it. */
   reordered: boolean;
-  /** A uint32, of which the remainder picks the bit that was flipped, of the duplicate too; -1 where none was. */
+  /** A uint32 whose remainder chooses the flipped bit, also of the duplicate; -1 if no bit was flipped. */
   corruptBit: number;
 }
 
-/** A verdict to hand to `Impairment.pass`. */
+/** A new object for `Impairment.pass`. */
 export function emptyVerdict(): Verdict {
   return { fate: "passed", at: -1, leftAt: -1, duplicateAt: -1, reordered: false, corruptBit: -1 };
 }
 
 /**
- * One direction of a link, at work. Packets are sizes to it, and the caller keeps its time, virtual or real.
+ * Decides what one direction of a link does to packets. It knows only their sizes, and works with virtual or real time.
  *
- * A packet waits until those before it have left at the link's rate, and leaves at that rate; then it may be lost,
- * corrupted and duplicated; then it travels. Each chance is met to within 2^-32, and is drawn only where it is not 0, so
- * that the same settings, packets and stream have the same fates.
+ * A packet waits until the packets before it have left at the rate of the link, and leaves at that rate. Then it may be
+ * lost, corrupted and duplicated. Then it travels. Each chance is exact to 2^-32. A chance of 0 draws no random number, so
+ * the same settings, packets and stream give the same fates.
  */
 export class Impairment {
   readonly #random: Random;
   #settings: CheckedSettings;
-  /** When all that was let in will have left, rounded down. */
+  /** When all accepted packets will have left, rounded down. */
   #freeAt = 0;
-  /** What rounding took off, in units of 1/rateBps ns, so that the rate is exact in the long run. */
+  /** The part that was rounded down, in units of 1/rateBps ns, so that the rate is exact in the long run. */
   #remainder = 0;
-  /** When what was let in before the rate changed will have left, and the bits a second at which it does on average. */
+  /** When the packets that were accepted before the last change of the rate will have left, and their average rate in bit/s. */
   #oldUntil = 0;
   #oldBps = 0;
-  /** When a packet last came to the queue. */
+  /** When the last packet came to the queue. */
   #seenAt = 0;
   #isBad: boolean;
   #lostInRow = 0;
-  /** The latest that anything which keeps its place arrives. */
+  /** The latest arrival so far of a packet that keeps its order. */
   #lastAt = 0;
 
   constructor(settings: CheckedSettings, random: Random) {
@@ -57,8 +57,8 @@ export class Impairment {
   }
 
   /**
-   * Changes what happens to packets from now on. Those that wait leave as they would have, before any other; a burst of
-   * losses goes on unless its model changes; what comes after a change of latency or jitter may overtake what travels.
+   * Changes the settings for packets from now on. Packets that wait leave as before, ahead of new ones. A burst of losses
+   * continues unless its model changes. After a change of latency or jitter, new packets may overtake those in flight.
    */
   set(settings: CheckedSettings): void {
     const before = this.#settings;
@@ -72,7 +72,7 @@ export class Impairment {
    * Decides on one packet, without allocating.
    *
    * @param now whole nanoseconds, never less than in the call before.
-   * @param bytes on the link, IP header and all: up to 65,536.
+   * @param bytes of the packet, including the IP header: up to 65,536.
    */
   pass(now: number, bytes: number, verdict: Verdict): void {
     const settings = this.#settings;
@@ -101,10 +101,10 @@ export class Impairment {
   }
 
   /**
-   * Forgets what has not left yet, as the caller does.
+   * Forgets the packets that have not left yet. The caller discards them too.
    *
    * @param now as in `pass`.
-   * @param lastAt when the last arrives of what has left.
+   * @param lastAt when the last of the packets that have left arrives.
    */
   discardQueue(now: number, lastAt: number): void {
     this.#freeAt = this.#seenAt = now;
@@ -112,12 +112,12 @@ export class Impairment {
     this.#lastAt = lastAt;
   }
 
-  /** Lets a packet in to leave at the link's rate, unless it finds no room. */
+  /** Accepts a packet, to leave at the rate of the link. Returns whether there was room. */
   #enqueue(now: number, bytes: number): boolean {
     const { rateBps, queueBytes } = this.#settings;
     if (rateBps === Infinity) return true;
     this.#seenAt = now;
-    // Bits times 10^9: divided by bits a second, that is nanoseconds. Whole numbers below 2^53.
+    // Bits times 10^9, which divided by bit/s are nanoseconds. These are whole numbers below 2^53.
     const work = bytes * 8e9;
     if (now > this.#freeAt) {
       this.#freeAt = now;
@@ -131,14 +131,14 @@ export class Impairment {
     return true;
   }
 
-  /** Bits times 10^9 that have not left yet. */
+  /** The bits that have not left yet, times 10^9. */
   #waiting(now: number): number {
     const old = Math.max(0, this.#oldUntil - now) * this.#oldBps;
     const since = this.#freeAt - Math.max(now, this.#oldUntil);
     return since > 0 ? old + since * this.#settings.rateBps + this.#remainder : old;
   }
 
-  /** What waits now leaves as it would have, and goes on to take room. */
+  /** Keeps the times of the packets that wait, and the room that they take, at a change of the rate. */
   #closeQueue(): void {
     const ns = this.#freeAt - this.#seenAt;
     if (ns > 0) this.#oldBps = this.#waiting(this.#seenAt) / ns;
@@ -159,7 +159,7 @@ export class Impairment {
     return lost;
   }
 
-  /** When a packet arrives that left then: not before those that left before it. */
+  /** When a packet arrives: not before the packets that left before it. */
   #arrival(left: number): number {
     const { latencyNs, jitterNs } = this.#settings;
     const jitter = jitterNs > 0 ? Math.floor(this.#random.fraction() * (jitterNs + 1)) : 0;
@@ -167,7 +167,7 @@ export class Impairment {
     return this.#lastAt;
   }
 
-  /** The state of losses at any instant of the long run: no packet is better off for being the first. */
+  /** Draws the first state of losses, with the shares of the long run, so that the first packet is no exception. */
   #drawState(): boolean {
     const { lossStates } = this.#settings;
     if (lossStates === undefined || lossStates.toBadRatio === 0) return false;

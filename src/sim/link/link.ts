@@ -5,17 +5,23 @@ import type { LinkDirection, Rule } from "./direction.js";
 import { type CheckedLink, checkLink } from "./check.js";
 import type { LinkInput } from "./settings.js";
 
-/** When a link swallows everything, over and over. */
+/** The times of a black hole. They repeat: `onMs` long everything is lost, `offMs` long nothing is. */
 export interface BlackHole {
-  /** Milliseconds that it swallows for: above 0 and up to 31 days, or Infinity. */
+  /** Milliseconds during which all packets are lost: above 0 and up to 31 days, or Infinity. */
   readonly onMs: number;
-  /** Milliseconds that it then passes for: 0 to 31 days. */
+  /** Milliseconds after that during which packets pass: 0 to 31 days. */
   readonly offMs: number;
-  /** Milliseconds from now until it begins: 0 to 31 days. @default 0 */
+  /** Milliseconds from now until the first loss: 0 to 31 days. @default 0 */
   readonly firstMs?: number | undefined;
 }
 
-/** A link between two nodes: up from the one that was named first, down back to it. */
+/**
+ * A link between two nodes. "Up" is the direction from the node that was named first, "down" the way back.
+ *
+ * The other files of this folder: `direction.ts` moves packets in one direction of a link. `impairment.ts` decides what
+ * happens to each. `transit.ts` is one packet on its way. `settings.ts`, `profiles.ts` and `scenarios.ts` have the settings
+ * that users give, and `check.ts` checks them.
+ */
 export class Link {
   /** Such as `"camera–desk"`. */
   readonly name: string;
@@ -40,7 +46,7 @@ export class Link {
   }
 
   /**
-   * Changes what it does to packets from now on; those that travel are not touched. What is not named is off.
+   * Changes the settings for packets from now on. Packets in flight are not affected. Settings that are not named are off.
    *
    * @throws `TypeError`, `RangeError` naming the link and the field.
    */
@@ -51,7 +57,7 @@ export class Link {
     this.#down.set(checked.down);
   }
 
-  /** Lets nothing pass, either way, until `mend()`. */
+  /** Stops all packets in both directions, until `mend()`. */
   cut(): void {
     this.#changeBoth((each) => (each.isCut = true));
   }
@@ -65,7 +71,7 @@ export class Link {
   }
 
   /**
-   * Swallows everything without a word, either way: for ever, or for a while, over and over.
+   * Loses all packets silently, in both directions: for ever, or at repeated times.
    *
    * @throws `TypeError`, `RangeError` naming the link and the field.
    */
@@ -87,12 +93,12 @@ export class Link {
   }
 
   /**
-   * Drops the packets that a rule says `true` of, such as the third datagram, or all ICMP. What a rule throws ends the run,
-   * and the rule.
+   * Drops the packets for which a rule returns `true`, such as the third datagram, or all ICMP. An error of the rule ends
+   * the rule and the run.
    *
    * @param direction `"up"` is from the node that was named first. Without it, both.
-   * @returns the call that ends it.
-   * @throws `TypeError`, `RangeError` for what is no rule and no direction.
+   * @returns a function that ends the rule.
+   * @throws `TypeError`, `RangeError` for an invalid rule or direction.
    */
   drop(rule: Rule, direction?: "up" | "down"): () => void {
     const where = `link ${this.name}: drop`;

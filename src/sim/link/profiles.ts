@@ -1,22 +1,22 @@
 import type { LinkSettings, ProfileName } from "./settings.js";
 
-/** A link of everyday life. */
+/** A kind of link that is common in practice. */
 export interface Profile {
-  /** What it is, in a sentence. */
+  /** The link in one sentence. */
   readonly description: string;
-  /** Where its numbers come from, and which of them are a choice of ours. */
+  /** The sources of the numbers, and which numbers are our choice. */
   readonly source: string;
   /** From the device to the network. */
   readonly up: LinkSettings;
   /** From the network to the device. */
   readonly down: LinkSettings;
-  /** What a firewall on the way drops, both ways. */
+  /** What a firewall on the path drops, in both directions. */
   readonly firewall?: Firewall;
 }
 
-/** What a firewall drops without a word. */
+/** What a firewall drops silently. */
 export interface Firewall {
-  /** Fragments of IP packets, the first among them. @default false */
+  /** Fragments of IP packets, including first fragments. @default false */
   readonly dropFragments?: boolean | undefined;
   /** ICMP errors. @default false */
   readonly dropIcmp?: boolean | undefined;
@@ -25,18 +25,18 @@ export interface Firewall {
 /** Links by name. */
 export const profiles: Readonly<Record<ProfileName, Profile>> = {
   lan: {
-    description: "A switched gigabit Ethernet that nobody else is using.",
+    description: "A switched gigabit Ethernet without other traffic.",
     source:
       "Rate: 1000BASE-T (IEEE 802.3ab). MTU: RFC 894. Latency and jitter are our choice, for a switch or two; " +
       "loss is none.",
     ...bothWays({ latencyMs: 0.1, jitterMs: 0.05, rateBps: 1_000_000_000 }),
   },
   "wifi-busy": {
-    description: "A Wi-Fi that many share: delay that varies, and losses in bursts.",
+    description: "A Wi-Fi that many share, with varying delay and bursts of losses.",
     source:
       "Jitter: half of the round trips over the hop take more than 20 ms, as Pei et al. measured at 47 access points " +
       '("WiFi can be the weakest link of round trip network latency in the wild", INFOCOM 2016); the tail that they ' +
-      "saw, a tenth above 100 ms, comes of the queue alone. Rates and latency: the profile Wi-Fi of Firefox's network monitor (30 and 15 Mbps, 2 ms). " +
+      "saw, a tenth above 100 ms, comes only from the queue. Rates and latency: the profile Wi-Fi of Firefox's network monitor (30 and 15 Mbps, 2 ms). " +
       "2% lost, 3 in a row on average, and the queue are our choice.",
     up: { ...wifi(), rateBps: 15_000_000 },
     down: { ...wifi(), rateBps: 30_000_000 },
@@ -67,7 +67,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     down: { ...satellite(), rateBps: 20_000_000 },
   },
   "broken-firewall": {
-    description: "A path that drops fragments and ICMP: what is too large for it vanishes without a word.",
+    description: "A path that drops fragments and ICMP, so that datagrams above its MTU disappear silently.",
     source:
       "RFC 8900, section 3 (black holes by the loss of ICMP and by filters), and RFC 2923. " +
       "Its 10 ms of latency are our choice.",
@@ -75,7 +75,7 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
     firewall: { dropFragments: true, dropIcmp: true },
   },
   "iot-lossy": {
-    description: "A low-power radio: slow, narrow, with little room to wait, and one packet in ten lost.",
+    description: "A low-power radio: slow, a small MTU, a short queue, and one packet in ten lost.",
     source:
       "MTU: 6LoWPAN's 1280 bytes (RFC 4944, section 4). Rate: IEEE 802.15.4 has 250 kbit/s or less (RFC 6282, section " +
       '1), of which 100 are left to packets, by our choice. "High loss rates, low data rates, and instability" (RFC ' +
@@ -100,7 +100,7 @@ function satellite(): LinkSettings {
   return { latencyMs: 300, lossRatio: 0.01, queueBytes: 25 * 1500 };
 }
 
-/** The same both ways. */
+/** The same settings in both directions. */
 export function bothWays(settings: LinkSettings): Pick<Profile, "up" | "down"> {
   return { up: settings, down: settings };
 }

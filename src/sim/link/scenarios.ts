@@ -12,19 +12,19 @@ export type ScenarioName =
   | "rebind-port"
   | "rebind-addr";
 
-/** A link, and what happens to it while it runs. */
+/** A link, and the faults that happen to it over time. */
 export interface Scenario {
-  /** What it is, in a sentence. */
+  /** The scenario in one sentence. */
   readonly description: string;
-  /** The test and the simulation that it was taken from, and where it differs. */
+  /** The test and the simulation that it comes from, and how it differs from them. */
   readonly source: string;
   /** From the client to the server. */
   readonly up: LinkSettings;
   /** From the server to the client. */
   readonly down: LinkSettings;
-  /** Nothing passes, either way, from `firstMs` after the start for `lengthMs`; once. */
+  /** From `firstMs` after the start, no packet passes in either direction for `lengthMs`. This happens once. */
   readonly blackHole?: { readonly firstMs: number; readonly lengthMs: number };
-  /** The NAT before the client gives each of its flows another port, and where `address`, itself another address. */
+  /** The NAT of the client gives a new port to each flow of the client, and with `address` takes a new address itself. */
   readonly rebind?: { readonly address: boolean; readonly firstMs: number; readonly everyMs: number };
 }
 
@@ -32,8 +32,8 @@ const onBottleneck = "--delay=15ms --bandwidth=10Mbps --queue=25";
 const rebind = `rebind ${onBottleneck} --first-rebind=1s --rebind-freq=5s`;
 
 /**
- * The bottleneck of them all, `--delay=15ms --bandwidth=10Mbps --queue=25`: 25 packets, which we count as full ones. The
- * delay is one-way (sim/scenarios/simple-p2p/README.md).
+ * The bottleneck of all scenarios, `--delay=15ms --bandwidth=10Mbps --queue=25`. The queue is 25 packets, which we count
+ * as packets of 1,500 bytes. The delay is one-way (sim/scenarios/simple-p2p/README.md).
  */
 const bottleneck: LinkSettings = {
   latencyMs: 15,
@@ -43,12 +43,12 @@ const bottleneck: LinkSettings = {
 };
 
 /**
- * The networks that the QUIC interop runner tries implementations on. Its other tests run over `transfer`; those of the
- * amplification limit, ECN and cross traffic need more than a link.
+ * The networks of the QUIC interop runner. Its other tests use `transfer`, except those of the amplification limit, ECN
+ * and cross traffic, which need more than a link.
  */
 export const scenarios: Readonly<Record<ScenarioName, Scenario>> = {
   transfer: {
-    description: "A quiet bottleneck: 10 Mbit/s, 15 ms one way, room for 25 packets.",
+    description: "A bottleneck without other traffic: 10 Mbit/s, 15 ms one way, room for 25 packets.",
     source: runner("TestCase", `simple-p2p ${onBottleneck}`, "testcase.py"),
     ...bothWays(bottleneck),
   },
@@ -98,7 +98,7 @@ export const scenarios: Readonly<Record<ScenarioName, Scenario>> = {
   },
 };
 
-/** What a test class of the interop runner hands to the network simulator. */
+/** The source of a scenario: the arguments that a test class of the interop runner passes to the network simulator. */
 function runner(test: string, scenario: string, file = "testcases_quic.py"): string {
   return (
     `quic-interop/quic-interop-runner, ${file}, ${test}: "${scenario}"; ` +
@@ -108,7 +108,7 @@ function runner(test: string, scenario: string, file = "testcases_quic.py"): str
 
 function corruption(test: string, percent: number): string {
   const source = runner(test, `corrupt-rate ${faults(percent)}`);
-  return `${source} There, one of the first bytes is replaced, in three packets in a row at most.`;
+  return `${source} There, one of the first bytes is replaced, in at most three packets in a row.`;
 }
 
 function faults(percent: number): string {

@@ -1,76 +1,76 @@
-/** Links of everyday life: `profiles` says what each is, and where its numbers come from. */
+/** The names of the profiles. `profiles` describes each, with the sources of its numbers. */
 export type ProfileName = "lan" | "wifi-busy" | "lte" | "satellite" | "broken-firewall" | "iot-lossy";
 
-/** A link: the same both ways, as a profile has it, or each direction by itself. */
+/** A link: settings for both directions, the name of a profile, or settings for each direction. */
 export type LinkInput = LinkSettings | ProfileName | LinkDirections;
 
-/** Each direction of a link by itself; nothing happens to packets of the one that is not named. */
+/** Settings for each direction of a link. In a direction that is not named, nothing happens to packets. */
 export interface LinkDirections {
-  /** From the device to the network: from the side of a link that is named first, or from a proxy's clients. */
+  /** From the device to the network: from the node of a link that is named first, or from the clients of a proxy. */
   readonly up?: LinkSettings | ProfileName | undefined;
-  /** Back. */
+  /** The way back. */
   readonly down?: LinkSettings | ProfileName | undefined;
 }
 
-/** What one direction of a link does to packets. Everything is off where it is not named. */
+/** What one direction of a link does to packets. Settings that are not named are off. */
 export interface LinkSettings {
   /**
-   * Begins with what this profile has for the direction; the fields beside it override its fields. `lossRatio` and
-   * `gilbertElliott` replace all that it says of losses, their bursts too.
+   * Starts with the settings of this profile for the direction. Other fields override its fields. `lossRatio` and
+   * `gilbertElliott` replace all its losses, including bursts.
    */
   readonly profile?: ProfileName | undefined;
-  /** Milliseconds that every packet travels, up to a day (86,400,000). @default 0 */
+  /** The delay of every packet in milliseconds, up to a day (86,400,000). @default 0 */
   readonly latencyMs?: number | undefined;
   /**
-   * Up to so many milliseconds more, uniformly drawn for each packet: 0 to a day. Order is kept, as in a queue: a packet
-   * never overtakes the one before it. @default 0
+   * The largest additional delay in milliseconds, drawn uniformly for each packet: 0 to a day. Packets keep their order, as
+   * in a queue: none overtakes the one before it. @default 0
    */
   readonly jitterMs?: number | undefined;
   /** Share of packets that are lost, 0 to 1. @default 0 */
   readonly lossRatio?: number | undefined;
   /**
-   * Mean number of packets that are lost in a row, 1 to 10,000: losses come in bursts (Gilbert's model) and their share
-   * stays `lossRatio`, which must be there and is at most length / (length + 1). Without it each packet is lost
-   * independently of others. Bursts are of packets, not of time: who sends one packet a minute meets the same ones as who
-   * sends a thousand a second, and waiting before a retry does not help.
+   * Mean number of packets that are lost in a row, 1 to 10,000. Losses come in bursts (Gilbert's model), and their share
+   * stays `lossRatio`, which is required and is at most length / (length + 1). Without this field, each packet is lost
+   * independently of the others. Bursts are counted in packets, not in time: a program that sends one packet a minute meets
+   * the same bursts as one that sends a thousand a second, and waiting before a retry does not help.
    */
   readonly lossBurstLength?: number | undefined;
   /**
-   * Most packets that are lost in a row, 1 to 10,000, each with the chance `lossRatio`, which must be there; the next one
-   * passes, so that the share that is lost falls below `lossRatio`. Not together with `lossBurstLength`.
+   * The largest number of packets that are lost in a row, 1 to 10,000. Each is lost with the chance `lossRatio`, which is
+   * required. The next packet passes, so the share of losses is below `lossRatio`. Not together with `lossBurstLength`.
    */
   readonly lossBurstMost?: number | undefined;
-  /** Losses by the model of Gilbert and Elliott, in place of `lossRatio` and bursts. */
+  /** Losses by the Gilbert-Elliott model, in place of `lossRatio` and bursts. */
   readonly gilbertElliott?: GilbertElliott | undefined;
   /** Share of packets that arrive twice, 0 to 1. @default 0 */
   readonly duplicateRatio?: number | undefined;
-  /** Share of packets that are held back by `reorderMs`, 0 to 1, so that those behind them overtake. @default 0 */
+  /** Share of packets that are delayed by `reorderMs`, 0 to 1, so that later packets overtake them. @default 0 */
   readonly reorderRatio?: number | undefined;
-  /** Milliseconds by which they are held back, up to a day. @default 10 */
+  /** The delay of these packets in milliseconds, up to a day. @default 10 */
   readonly reorderMs?: number | undefined;
-  /** Share of packets of which a bit of the payload is flipped on the way, 0 to 1. @default 0 */
+  /** Share of packets in which one bit of the payload is flipped, 0 to 1. @default 0 */
   readonly corruptRatio?: number | undefined;
-  /** Hands corrupted datagrams on, as where the checksum is off, in place of dropping them by it. @default false */
+  /** Whether corrupted datagrams are delivered, as without a checksum; otherwise the checksum drops them. @default false */
   readonly corruptPasses?: boolean | undefined;
-  /** Bits a second, IP headers counted, that leave one packet after another: whole, 100 to 10^12. @default Infinity */
+  /** The rate in bits per second, including IP headers, at which packets leave one after another: whole, 100 to 10^12. @default Infinity */
   readonly rateBps?: number | undefined;
   /**
-   * Bytes that may be there at once and have not left yet at that rate, 0 to 2^30, and a day's worth at most. A packet that finds
-   * no room is dropped; one that finds nothing there always has room. @default 150,000, about 100 full packets
+   * Bytes that may wait because of that rate, 0 to 2^30, and at most the bytes that leave in a day. A packet that finds the
+   * queue full is dropped. An empty queue takes any packet. @default 150,000, about 100 full packets
    */
   readonly queueBytes?: number | undefined;
-  /** Bytes of the largest packet that fits, IP header and all: 68 to 65,536, and at least 1280 for IPv6. @default 1500 */
+  /** Bytes of the largest packet, including the IP header: 68 to 65,536, and at least 1280 for IPv6. @default 1500 */
   readonly mtuBytes?: number | undefined;
 }
 
 /**
- * Two states, good and bad, each with a loss of its own (Elliott 1963; `gemodel` of tc-netem(8)). Ratios are 0 to 1.
- * A link begins in either state, with the share of time that it spends there in the long run.
+ * Two states, good and bad, each with its own loss (Elliott 1963; `gemodel` of tc-netem(8)). Ratios are 0 to 1. The first
+ * state is drawn: its chance is the share of packets that meet this state in the long run.
  */
 export interface GilbertElliott {
-  /** Chance of each packet to find that the state turns bad. */
+  /** Chance at each packet that the state changes from good to bad. */
   readonly toBadRatio: number;
-  /** Chance of each packet to find that the state turns good again. */
+  /** Chance at each packet that the state changes from bad to good. */
   readonly toGoodRatio: number;
   /** Loss in the good state. @default 0 */
   readonly goodLossRatio?: number | undefined;

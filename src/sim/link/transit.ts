@@ -2,24 +2,24 @@ import type { Packet } from "../packet/packet.js";
 import { type ScheduledEvent, nsPerMs } from "../time/event.js";
 import type { Fate, TraceEntry } from "../trace/entry.js";
 
-/** The direction of a link that a packet is on. */
+/** What a transit needs of its link direction. */
 interface TransitDirection {
   readonly name: string;
   readonly rank: number;
-  /** Hands over what has arrived. Gives whether a program was told of something. */
+  /** Takes a packet at the far end. Returns whether a program was called. */
   arrive(transit: Transit): boolean;
 }
 
-/** A packet on one link: what the trace keeps, and what happens when it arrives. */
+/** One packet on one link direction: the entry of the trace, and the event of its arrival. */
 export class Transit implements ScheduledEvent, TraceEntry {
-  /** As it left; with a bit flipped, once the link has done that. */
+  /** The packet as it was sent, or with the bit that the link flipped. */
   packet: Packet;
   readonly direction: TransitDirection;
   readonly order: number;
   readonly sent: number;
-  /** When it arrives; -1 where it never entered the link. */
+  /** When it arrives; -1 if it never entered the link. */
   time = -1;
-  /** When it has left at the link's rate; before, it waits in front of the link. */
+  /** When it has left at the rate of the link. Until then it waits in the queue. */
   leftAt = -1;
   fate: Fate = "travelling";
   duplicated = false;

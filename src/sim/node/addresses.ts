@@ -3,26 +3,26 @@ import { AF_INET } from "../../core/constants.js";
 import { outOfRange, wrongType } from "../../core/errors/errors.js";
 import { formatLiteral, isMapped, isMulticast, parseLiteral } from "../../core/ip.js";
 
-/** An address of a host, with the network that it is in. */
+/** An address of a host, with its network. */
 export interface HostAddress {
-  /** As `Address` spells it. */
+  /** As `Address` writes it. */
   readonly host: string;
   readonly version: 4 | 6;
   readonly bytes: Uint8Array;
-  /** Bits of the network's prefix. */
+  /** Prefix length of the network, in bits. */
   readonly prefix: number;
-  /** Where everybody on the network is reached: of IPv4 alone, and where it has more than two addresses (RFC 3021). */
+  /** The broadcast address of the network: only for IPv4 networks of more than two addresses (RFC 3021). */
   readonly broadcast: string | undefined;
 }
 
-/** What every IPv4 host takes for everybody on the link (RFC 919). */
+/** The broadcast address for all hosts on a link (RFC 919). */
 export const limitedBroadcast = "255.255.255.255";
 
 /**
  * Reads `"10.0.0.2"`, `"10.0.0.2/24"`, `"fd00::2"` or `"fd00::2/64"`.
  *
- * @param text without a prefix length, that is 24 bits for IPv4 and 64 for IPv6.
- * @throws `TypeError`, `RangeError` naming `where`: for names, scoped addresses, and those that no single host has.
+ * @param text without a prefix length, the length is 24 bits for IPv4 and 64 for IPv6.
+ * @throws `TypeError`, `RangeError` naming `where`: for names, scoped addresses, and addresses that a single host cannot have.
  */
 export function readHostAddress(text: unknown, where: string): HostAddress {
   const { bytes, prefix } = readPrefix(text, where);
@@ -42,7 +42,7 @@ export interface Network {
   readonly prefix: number;
 }
 
-/** Reads `"192.168.0.0/16"`; a lone address is a network of the usual size. @throws `TypeError`, `RangeError` naming `where`. */
+/** Reads `"192.168.0.0/16"`; without a prefix length, it is 24 bits for IPv4 and 64 for IPv6. @throws `TypeError`, `RangeError` naming `where`. */
 export function readPrefix(text: unknown, where: string): Network {
   if (typeof text !== "string") throw wrongType(where, "an IP address such as 10.0.0.2 or 10.0.0.2/24", text);
   const [literal = "", length, ...rest] = text.split("/");
@@ -50,15 +50,15 @@ export function readPrefix(text: unknown, where: string): Network {
   if (found?.zone !== "" || rest.length > 0) {
     throw outOfRange(where, "an IP address such as 10.0.0.2 or 10.0.0.2/24", text);
   }
-  const most = found.bytes.length * 8;
-  const prefix = length === undefined ? (most === 32 ? 24 : 64) : Number(length);
-  if (length !== undefined && (!/^\d{1,3}$/.test(length) || prefix > most)) {
-    throw outOfRange(where, `a prefix of 0 to ${most} bits`, text);
+  const maxPrefix = found.bytes.length * 8;
+  const prefix = length === undefined ? (maxPrefix === 32 ? 24 : 64) : Number(length);
+  if (length !== undefined && (!/^\d{1,3}$/.test(length) || prefix > maxPrefix)) {
+    throw outOfRange(where, `a prefix of 0 to ${maxPrefix} bits`, text);
   }
   return { bytes: found.bytes, prefix };
 }
 
-/** How many bits two addresses have in common at the front; -1 where they are of two families. */
+/** The number of leading bits that two addresses have in common; -1 for addresses of two families. */
 export function commonBits(one: Uint8Array, other: Uint8Array): number {
   if (one.length !== other.length) return -1;
   for (let index = 0; index < one.length; index++) {
@@ -73,33 +73,33 @@ export function isWithin(address: Uint8Array, { bytes, prefix }: Network): boole
   return commonBits(address, bytes) >= prefix;
 }
 
-/** The bytes of a literal that is one. */
+/** The bytes of a valid literal. */
 export function bytesOf(host: string): Uint8Array {
   return parseLiteral(host)?.bytes ?? new Uint8Array();
 }
 
-/** 127.0.0.0/8 or `::1`, of a literal as it is in packets. */
+/** Whether a literal, as it is written in packets, is in 127.0.0.0/8 or is `::1`. */
 export function isLoopback(host: string): boolean {
   return host.startsWith("127.") || host === "::1";
 }
 
-/** Whether a destination is a multicast group, or everybody. */
+/** Whether a destination is a multicast group or 255.255.255.255. */
 export function isGroup(host: string): boolean {
   if (host === limitedBroadcast) return true;
-  // `ff::1` is 00ff::1.
+  // The fourth digit is needed: `ff::1` is 00ff::1.
   if (host.includes(":")) return host.startsWith("ff") && host[4] === ":";
   const first = Number.parseInt(host, 10);
   return first >= 224 && first <= 239;
 }
 
-/** The address as it is in packets, of one that a socket of either family uses (`::ffff:a.b.c.d`, scopes). */
+/** The address as it is written in packets: without the scope and the `::ffff:` of sockets. */
 export function onTheWire(host: string): string {
   const percent = host.indexOf("%");
   const plain = percent < 0 ? host : host.slice(0, percent);
   return plain.startsWith("::ffff:") && plain.includes(".") ? plain.slice(7) : plain;
 }
 
-/** The address of a packet as a socket of a family spells it. */
+/** The address of a packet as a socket of this family writes it. */
 export function forSocket(host: string, family: number): string {
   return family === AF_INET || host.includes(":") ? host : `::ffff:${host}`;
 }

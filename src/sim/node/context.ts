@@ -4,24 +4,24 @@ import type { CancellableScheduler } from "../time/event.js";
 import type { Trace } from "../trace/trace.js";
 import type { Node } from "./node.js";
 
-/** What all parts of one network share. */
+/** What all nodes and links of one network share. */
 export interface NetworkContext {
   readonly scheduler: CancellableScheduler;
   readonly trace: Trace;
-  /** Changes whenever a node, a link or an address is added: what is known of routes is void then. */
+  /** Changes whenever a node, a link or an address is added. Cached routes are invalid then. */
   readonly generation: number;
-  /** Who has an address, IPv4 or IPv6, as `Address` spells it. */
+  /** The node that has an address, IPv4 or IPv6, as `Address` writes it. */
   owner(address: string): Node | undefined;
-  /** Whether a destination is everybody on the network of some node, one that `source` is in: its directed broadcast (RFC 919). */
+  /** Whether a destination is the directed broadcast (RFC 919) of a network that some node is in, and that `source` is in. */
   isBroadcast(address: string, source?: string): boolean;
-  /** Gives a node one more address. @throws `RangeError` where another has it. */
+  /** Gives one more address to a node. @throws `RangeError` if another node has it. */
   claim(address: string, node: Node): void;
-  /** A rank on the timeline that nobody else has. */
+  /** A new rank for the events of one link direction or host. */
   nextRank(): number;
   /** The number of the next packet. */
   nextPacketNumber(): number;
-  /** A stream of random numbers of that name. */
+  /** The stream of random numbers with this name. */
   randomStream(name: string): Random;
-  /** Whether the network is partitioned between the source of a packet and its destination, or `next` of one to everybody. */
+  /** Whether a partition separates the source of a packet from its destination, or from `next` for broadcast and multicast. */
   isPartitioned(packet: Packet, next: Node): boolean;
 }

@@ -7,16 +7,16 @@ import type { Filtering, NatConfig } from "./nat.js";
 /** How a router translates addresses (RFC 4787). */
 export interface NatOptions {
   /**
-   * The IPv4 networks behind it, which it translates for towards all others; its own address is in none of them.
-   * @default those for private use: 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 (RFC 1918)
+   * The IPv4 networks inside the NAT. Their packets to other networks are translated. The outside address is in none of them.
+   * @default the private networks 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 (RFC 1918)
    */
   readonly inside?: readonly string[] | undefined;
   /**
-   * Milliseconds without traffic, either way, after which a mapping is forgotten: above 0 and up to 10^9.
-   * @default 30,000, as Linux does where no answer came (`nf_conntrack_udp_timeout`)
+   * Milliseconds without traffic in both directions after which a mapping is forgotten: above 0 and up to 10^9.
+   * @default 30,000, as on Linux if no answer came (`nf_conntrack_udp_timeout`)
    */
   readonly mappingTimeoutMs?: number | undefined;
-  /** Whom it lets in through a mapping. @default "address-and-port-dependent" */
+  /** Which outside peers may send in through a mapping. @default "address-and-port-dependent" */
   readonly filtering?: Filtering | undefined;
 }
 
@@ -29,7 +29,7 @@ const filters: readonly Filtering[] = [
 /**
  * Checks the options of a NAT.
  *
- * @param address its outside address.
+ * @param address the outside address of the NAT.
  * @throws `TypeError`, `RangeError` naming `where` and the field.
  */
 export function readNat(given: unknown, address: string, where: string): NatConfig {

@@ -1,14 +1,14 @@
-/** Peers that one mapping remembers; past that many, the one that was sent to the longest ago is forgotten. */
+/** The number of peers that one mapping remembers. Above it, the peer whose last datagram is the oldest is forgotten. */
 const maxPeers = 1024;
 
-/** Whom the inside has sent to through one mapping. */
+/** The outside peers to which an inside host has sent through one mapping. */
 export class NatPeers {
-  /** `host port`, the one that was sent to last at the end. */
+  /** As `host port`, in the order of the last datagram to each. */
   readonly #peers = new Set<string>();
-  /** How many of them each host has. */
+  /** The number of peers on each host. */
   readonly #hosts = new Map<string, number>();
 
-  /** The inside has sent to a peer. */
+  /** Notes that the inside host has sent to a peer. */
   add(host: string, port: number): void {
     const peer = `${host} ${port}`;
     if (this.#peers.delete(peer)) {
@@ -24,7 +24,7 @@ export class NatPeers {
     return this.#peers.has(`${host} ${port}`);
   }
 
-  /** Whether the inside has sent to any port of a host. */
+  /** Whether the inside host has sent to any port of a host. */
   hasHost(host: string): boolean {
     return this.#hosts.has(host);
   }

@@ -4,12 +4,12 @@ import type { Scheduler } from "../time/event.js";
 import { type Network, bytesOf, isWithin } from "./addresses.js";
 import { NatPeers } from "./nat-peers.js";
 
-/** Whom a NAT lets in through a mapping (RFC 4787, section 5). */
+/** Which outside peers may send in through a mapping of a NAT (RFC 4787, section 5). */
 export type Filtering = "endpoint-independent" | "address-dependent" | "address-and-port-dependent";
 
-/** What a NAT is made of. */
+/** What a NAT is made with. */
 export interface NatConfig {
-  /** Its outside address, IPv4. */
+  /** The outside address, IPv4. */
   readonly address: string;
   readonly inside: readonly Network[];
   /** Whole nanoseconds without traffic after which a mapping is forgotten. */
@@ -17,9 +17,9 @@ export interface NatConfig {
   readonly filtering: Filtering;
 }
 
-/** The ports that it hands out, and so the most mappings that it has. */
+/** The outside ports that a NAT uses, and so the largest number of its mappings. */
 const firstPort = 1024;
-const ports = 64_512;
+const portCount = 64_512;
 
 interface Mapping {
   readonly host: string;
@@ -29,7 +29,7 @@ interface Mapping {
   readonly peers: NatPeers;
 }
 
-/** Translates between inside hosts and one outside address (RFC 4787): one outside port for each inside host and port. */
+/** Translates between inside hosts and one outside address (RFC 4787). Each inside host and port has one outside port. */
 export class Nat {
   readonly #scheduler: Scheduler;
   readonly #config: NatConfig;
@@ -44,7 +44,7 @@ export class Nat {
     this.#random = random;
     this.#config = config;
     this.#address = config.address;
-    this.#next = random.below(ports);
+    this.#next = random.below(portCount);
   }
 
   /** The outside address. */
@@ -57,30 +57,30 @@ export class Nat {
     return this.#config.inside.some((network) => isWithin(bytes, network));
   }
 
-  /** Whether a packet comes from inside; of an ICMP error, whether what it tells of did not arrive there. */
+  /** Whether a packet comes from inside. For an ICMP error, whether the packet that it is about was sent to the inside. */
   isFromInside({ source, content }: Packet): boolean {
-    // Routers inside speak from addresses of their own, which may be any.
+    // The source of an ICMP error is no sign: routers inside may have any address.
     return this.isInside(content.protocol === "icmp" ? content.about.destination : source);
   }
 
-  /** Forgets every mapping, as a router does that restarts. */
+  /** Forgets all mappings, like a router that restarts. */
   rebind(address: string = this.#address): void {
     this.#address = address;
     this.#byInside.clear();
     this.#byPort.clear();
-    this.#next = this.#random.below(ports);
+    this.#next = this.#random.below(portCount);
   }
 
-  /** A whole packet from inside, as it goes on outside; `undefined` where there is no mapping for it, and no port left. */
+  /** A whole packet from inside, translated for the outside; `undefined` if it has no mapping and no port is free. */
   translateOut(packet: Packet): Packet | undefined {
     const { content, source, destination } = packet;
     if (content.protocol === "icmp") {
-      // It is about a packet from outside, which that side knows with the outside address.
+      // The error is about a packet from outside, whose sender knows only the outside address.
       const { about } = content;
       if (about.content.protocol === "icmp") return undefined;
       const { sourcePort, destinationPort } = about.content;
       const mapping = this.#live(this.#byInside.get(`${about.destination} ${destinationPort}`));
-      // What it tells of must be such as could have come in (RFC 5508, section 4.3).
+      // The packet that it is about must be one that the NAT would let in (RFC 5508, section 4.3).
       if (!mapping || !this.#admits(mapping, about.source, sourcePort)) return undefined;
       const original = { ...about.content, destinationPort: mapping.outsidePort };
       const quoted = { ...about, destination: this.#address, content: original };
@@ -93,7 +93,7 @@ export class Nat {
     return { ...packet, source: this.#address, content: { ...content, sourcePort: mapping.outsidePort } };
   }
 
-  /** A whole packet to the outside address, as it goes on inside; `undefined` where nobody inside may have it. */
+  /** A whole packet to the outside address, translated for the inside; `undefined` if no inside host may receive it. */
   translateIn(packet: Packet): Packet | undefined {
     const { content, source } = packet;
     if (content.protocol === "icmp") {
@@ -101,8 +101,8 @@ export class Nat {
       if (about.content.protocol === "icmp") return undefined;
       const { sourcePort, destinationPort } = about.content;
       const mapping = this.#live(this.#byPort.get(sourcePort));
-      // Whoever says it, it must quote what the inside has sent through the mapping (RFC 5508, section 4.2): whatever the
-      // filtering, a stranger could end the calls of a socket inside otherwise.
+      // Whoever sends it, and whatever the filtering is, it must quote a packet that the inside host sent through the mapping
+      // (RFC 5508, section 4.2). Otherwise, any stranger could make calls of an inside socket fail.
       const wasSent =
         about.source === this.#address && mapping?.peers.has(about.destination, destinationPort);
       if (!mapping || wasSent !== true) return undefined;
@@ -129,9 +129,9 @@ export class Nat {
   }
 
   #freePort(): number | undefined {
-    for (let tries = 0; tries < ports; tries++) {
+    for (let tries = 0; tries < portCount; tries++) {
       const port = firstPort + this.#next;
-      this.#next = (this.#next + 1) % ports;
+      this.#next = (this.#next + 1) % portCount;
       if (!this.#live(this.#byPort.get(port))) return port;
     }
     return undefined;

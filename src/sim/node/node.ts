@@ -1,19 +1,19 @@
 import type { Transit } from "../link/transit.js";
 import type { Packet } from "../packet/packet.js";
 
-/** The way out of a node: one direction of a link. */
+/** A link as the node sees it that sends over it: one direction of the link. */
 export interface OutgoingLink {
   /** The interface at the far end. */
   readonly to: Interface;
   /** Bytes of the largest packet that fits. */
   readonly mtu: number;
-  /** Sends a packet on its way, which may be its end. */
+  /** Sends a packet over the link, which may lose it. */
   transmit(packet: Packet): void;
-  /** Forgets what still waits to leave, as a host does that crashes. */
+  /** Discards the packets that wait to leave, because the host crashed. */
   discard(): void;
 }
 
-/** A node's end of a link, named as Linux would: `"eth0"`, on a switch `"port1"`; `"lo"` is the one of a host that leads back. */
+/** The end of a link at a node, named as on Linux: `"eth0"`, on a switch `"port1"`. `"lo"` of a host leads back to it. */
 export interface Interface {
   readonly node: Node;
   readonly name: string;
@@ -22,19 +22,26 @@ export interface Interface {
   readonly out: OutgoingLink;
 }
 
-/** Something that links lead to. */
+/**
+ * A node of the network: a host, a router or a switch.
+ *
+ * The other files of this folder: `router.ts` and `switch.ts` are two kinds of nodes; hosts are in `host/`. `nat.ts`
+ * translates addresses for a router. `addresses.ts` and `address-book.ts` read addresses and know their owners.
+ * `shortest-paths.ts` finds the interface that leads to another node. `partitions.ts` separates hosts. `context.ts` is what
+ * all nodes and links of one network share.
+ */
 export interface Node {
   readonly name: string;
   readonly kind: "host" | "router" | "switch";
   readonly interfaces: readonly Interface[];
-  /** Its own, as `Address` spells them; a switch has none. */
+  /** The addresses of the node, as `Address` writes them; a switch has none. */
   readonly addresses: readonly string[];
   /**
-   * A packet has come by an interface. Sees to it that its fate is settled.
+   * Takes a packet that arrived at an interface, and sets its fate in the trace.
    *
-   * @returns whether a program was told of something.
+   * @returns whether a program was called.
    */
   arrive(transit: Transit, at: Interface): boolean;
-  /** A link was attached. */
+  /** Adds an interface for a new link. */
   attach(out: OutgoingLink): Interface;
 }

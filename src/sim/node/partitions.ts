@@ -2,21 +2,23 @@ import { outOfRange, wrongType } from "../../core/errors/errors.js";
 import type { Node } from "./node.js";
 
 interface Partition {
-  /** In which group each host is. */
+  /** The group of each host. */
   readonly groups: ReadonlyMap<Node, number>;
-  /** Whether only what goes to a later group is stopped. */
+  /** Whether only packets to a later group are lost. */
   readonly oneWay: boolean;
 }
 
-/** The partitions that a network is under: between hosts of different groups of any one of them, nothing passes. */
+/** The partitions of a network. A partition loses the packets between hosts of different groups. */
 export class Partitions {
   readonly #partitions = new Set<Partition>();
 
   /**
-   * @param call that asks for it: `"partitionOneWay"` lets pass what goes from a group to one before it.
-   * @param isHost whether something is a host of this network.
-   * @returns the call that heals it.
-   * @throws `TypeError`, `RangeError` for what are no groups of hosts, each host in one.
+   * Adds a partition.
+   *
+   * @param call of the user. With `"partitionOneWay"`, packets from a group to an earlier group pass.
+   * @param isHost whether a value is a host of this network.
+   * @returns a function that ends the partition.
+   * @throws `TypeError`, `RangeError` unless each group is an array of hosts, and each host is in one group.
    */
   add(
     call: "partition" | "partitionOneWay",
@@ -41,7 +43,7 @@ export class Partitions {
     };
   }
 
-  /** Whether nothing passes from one node to another. */
+  /** Whether packets from one node to another are lost. */
   separates(from: Node | undefined, to: Node | undefined): boolean {
     if (!from || !to) return false;
     for (const { groups, oneWay } of this.#partitions) {
@@ -57,7 +59,7 @@ export class Partitions {
   }
 }
 
-/** What an error names in place of a node. */
+/** The name of a node or link for an error; another value is returned as it is. */
 export function nameOf(given: unknown): unknown {
   return typeof given === "object" && given !== null && "name" in given ? given.name : given;
 }

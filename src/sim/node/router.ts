@@ -13,17 +13,17 @@ import type { Nat } from "./nat.js";
 import type { OutgoingLink, Interface, Node } from "./node.js";
 import { ShortestPaths } from "./shortest-paths.js";
 
-/** What a router is made of. */
+/** What a router is made with. */
 export interface RouterConfig {
-  /** Its own, of either family or both: where its ICMP errors come from. */
+  /** The addresses of the router: the sources of its ICMP errors. */
   readonly addresses: readonly string[];
   readonly firewall: Firewall | undefined;
   readonly nat: Nat | undefined;
 }
 
 /**
- * Passes packets on: a TTL less, in fragments where the next link is too narrow and they may be cut (RFC 1812), else with
- * an ICMP error to their source. With a NAT, in the name of its own address.
+ * A router forwards packets and lowers their TTL by one. If a packet is too large for the next link, the router fragments
+ * it (RFC 1812), or answers with an ICMP error if it must not be fragmented. With a NAT, it translates addresses.
  */
 export class Router implements Node {
   readonly kind = "router";
@@ -57,7 +57,7 @@ export class Router implements Node {
     return this.#addresses;
   }
 
-  /** What it drops; may be changed at any time. @throws `TypeError`, `RangeError` for fields that there are not. */
+  /** The packets that the router drops; may be changed at any time. @throws `TypeError`, `RangeError` for unknown fields. */
   get firewall(): Firewall {
     return this.#firewall;
   }
@@ -67,10 +67,10 @@ export class Router implements Node {
   }
 
   /**
-   * Forgets every mapping of the NAT, so that what comes from inside has another port from now on, or another address.
+   * Forgets all mappings of the NAT. From now on, packets from inside have a new outside port, or a new outside address.
    *
-   * @param address of IPv4, which nobody else has. What it had before stays its own. @default the one that it has
-   * @throws `TypeError`, `RangeError` for what is no such address, and for a router without a NAT.
+   * @param address the new outside address: IPv4, and no other node has it. The router keeps the old one too. @default no change
+   * @throws `TypeError`, `RangeError` for an invalid address, and for a router without a NAT.
    */
   rebind(address?: string): void {
     const where = `router ${this.name}: rebind`;
@@ -98,22 +98,22 @@ export class Router implements Node {
     return false;
   }
 
-  /** Gives the fate of a packet, but of a fragment that the reassembly has. */
+  /** Forwards or drops a packet. Returns its fate; `undefined` for a fragment, whose fate the reassembly sets. */
   #pass(transit: Transit, at: Interface): Fate | undefined {
     const { packet } = transit;
     if (this.#firewall.dropFragments === true && isFragment(packet)) return "dropped by a firewall";
     if (this.#firewall.dropIcmp === true && packet.content.protocol === "icmp")
       return "dropped by a firewall";
-    // Those to everybody do not pass (RFC 2644), and no ICMP tells of them (RFC 1812, section 4.3.2.7).
+    // Broadcasts and multicast are not forwarded (RFC 2644), and cause no ICMP error (RFC 1812, section 4.3.2.7).
     if (isGroup(packet.destination) || this.#context.isBroadcast(packet.destination)) return "no route";
     const nat = this.#nat;
     if (!nat) return this.#forward(packet, packet, at);
     const [from, to] = [nat.isFromInside(packet), nat.isInside(packet.destination)];
     const inward = packet.destination === nat.address;
     if (!inward && from === to) return this.#forward(packet, packet, at);
-    // It offers no way back in to those that are inside already ("hairpinning", RFC 4787, section 6).
+    // Inside hosts do not reach each other by the outside address ("hairpinning", RFC 4787, section 6).
     if (inward ? from : to) return "no NAT mapping";
-    // A NAT needs the ports, which the first fragment alone has.
+    // A NAT needs the ports, and only the first fragment has them.
     const whole = isFragment(packet) ? this.#reassembly.add(transit) : packet;
     if (!whole) return undefined;
     if (!inward) return this.#forward(whole, whole, at, nat);
@@ -123,26 +123,26 @@ export class Router implements Node {
   }
 
   /**
-   * @param came as its source knows it: what ICMP tells of.
-   * @param nat in whose name it goes on.
+   * @param original the packet as its source knows it, for ICMP errors.
+   * @param nat that translates the packet to the outside.
    */
-  #forward(packet: Packet, came: Packet, at: Interface, nat?: Nat): Fate {
+  #forward(packet: Packet, original: Packet, at: Interface, nat?: Nat): Fate {
     const owner = this.#context.owner(packet.destination);
     if (owner === this) return this.#receive(packet);
-    if (packet.ttl <= 1) return this.#refuse(came, "ttlExceeded", "TTL exceeded");
+    if (packet.ttl <= 1) return this.#refuse(original, "ttlExceeded", "TTL exceeded");
     const next = owner && this.#paths.to(owner);
-    if (!next || next === at) return this.#refuse(came, "noRoute", "no route");
+    if (!next || next === at) return this.#refuse(original, "noRoute", "no route");
     const translated = nat ? nat.translateOut(packet) : packet;
     if (!translated) return "no NAT mapping";
     const onward = { ...translated, ttl: packet.ttl - 1 };
     const { out } = next;
     if (onward.dontFragment && packetBytes(onward) > out.mtu)
-      return this.#refuse(came, "tooBig", "too big", out.mtu);
+      return this.#refuse(original, "tooBig", "too big", out.mtu);
     this.#transmit(onward, out);
     return "forwarded";
   }
 
-  /** Routers run no programs. */
+  /** A packet for the router itself: routers have no sockets. */
   #receive(packet: Packet): Fate {
     return packet.content.protocol === "icmp"
       ? "noted"

@@ -1,12 +1,12 @@
 import type { NetworkContext } from "./context.js";
 import type { Interface, Node } from "./node.js";
 
-/** Destinations that one node remembers; past that many it starts anew. */
+/** The number of destinations that one node remembers. When it is reached, all of them are forgotten. */
 const maxKnown = 16_384;
 
 /**
- * The way from one node to others, by the fewest links, and of these the one that was made first. Hosts pass nothing on.
- * Links that are cut count as if they were there: routes are static.
+ * The paths from one node to others: by the fewest links, and of equal paths the one whose links were made first. Hosts
+ * forward nothing. Paths are static: a link that is cut still counts.
  */
 export class ShortestPaths {
   readonly #context: NetworkContext;
@@ -19,7 +19,7 @@ export class ShortestPaths {
     this.#from = from;
   }
 
-  /** The interface that leads to a node; `undefined` where none does. */
+  /** The interface that leads to a node; `undefined` if none does. */
   to(node: Node): Interface | undefined {
     const { generation } = this.#context;
     if (generation !== this.#generation || this.#known.size >= maxKnown) {
@@ -41,16 +41,16 @@ export class ShortestPaths {
   }
 
   #search(node: Node): Interface | undefined {
-    // What the destination hangs on: with that, the search looks at no host.
+    // The search ends at a neighbour of the destination, so that it need not look at hosts.
     const nextTo = new Set(node.interfaces.map(({ out }) => out.to.node));
     return this.#walk((at, first) => {
       if (!nextTo.has(at)) return undefined;
-      // The way back from there, seen from this end.
+      // This node is the neighbour: the interface is the other end of a link of the destination.
       return first ?? node.interfaces.find(({ out }) => out.to.node === at)?.out.to;
     });
   }
 
-  /** Goes from ring to ring, until `found` says that it was there, by the interface that led there. */
+  /** A breadth-first search. `first` is the interface of this node that led to `at`. Ends when `found` returns an interface. */
   #walk(found: (at: Node, first: Interface | undefined) => Interface | undefined): Interface | undefined {
     const seen = new Set<Node>([this.#from]);
     let ring: { at: Node; first: Interface | undefined }[] = [{ at: this.#from, first: undefined }];
@@ -72,14 +72,14 @@ export class ShortestPaths {
   }
 }
 
-/** What `onward` has found, and in which state of the network. */
-const found = new WeakMap<Node, { readonly generation: number; readonly interfaces: readonly Interface[] }>();
+/** The results of `onward`, with the generation of the network that they are valid for. */
+const cache = new WeakMap<Node, { readonly generation: number; readonly interfaces: readonly Interface[] }>();
 
-/** The interfaces of a node that lead on, to a router or a switch: of those of a switch, few. */
+/** The interfaces of a node that lead to a router or a switch. Cached, because a switch may have very many others. */
 function onward(node: Node, generation: number): readonly Interface[] {
-  const known = found.get(node);
+  const known = cache.get(node);
   if (known?.generation === generation) return known.interfaces;
   const interfaces = node.interfaces.filter(({ out }) => out.to.node.kind !== "host");
-  found.set(node, { generation, interfaces });
+  cache.set(node, { generation, interfaces });
   return interfaces;
 }

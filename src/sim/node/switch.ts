@@ -5,8 +5,8 @@ import type { OutgoingLink, Interface, Node } from "./node.js";
 import { ShortestPaths } from "./shortest-paths.js";
 
 /**
- * A segment of Ethernet: what comes in goes out to its destination, broadcasts and multicast to everybody else. It
- * changes nothing, and drops what is too big for the next link.
+ * A switch joins its links to one Ethernet segment. It forwards packets to their destination, and broadcasts and multicast to
+ * all other links. It changes no packet. The next link drops packets that are too big for it.
  */
 export class Switch implements Node {
   readonly kind = "switch";
@@ -35,7 +35,7 @@ export class Switch implements Node {
     const { packet } = transit;
     const toAll = isGroup(packet.destination) || this.#context.isBroadcast(packet.destination, packet.source);
     const owner = this.#context.owner(packet.destination);
-    // What nobody has is for the router that the sender counts on.
+    // If no node has the address, the packet is for the router that the sender expects here.
     const next = owner ? this.#paths.to(owner) : this.#paths.toRouter();
     if (!toAll && (!next || next === at)) {
       trace.setFate(transit, "no route");

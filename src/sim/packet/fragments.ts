@@ -1,11 +1,11 @@
 import { type Packet, headerBytes, ipv6FragmentHeaderBytes, packetBytes } from "./packet.js";
 
 /**
- * Takes a packet, or a fragment, apart so that each part fits a link (RFC 791, section 3.2; RFC 8200, section 4.5).
+ * Fragments a packet, or a fragment, so that each part fits a link (RFC 791, section 3.2; RFC 8200, section 4.5).
  *
- * @param mtu bytes of the largest packet that fits, IP header and all; at least 68, or 1280 for IPv6.
- * @param number gives each part a number of its own.
- * @returns the parts in order; the packet itself, where it fits.
+ * @param mtu bytes of the largest packet that fits, including the IP header; at least 68, or 1280 for IPv6.
+ * @param number returns a new packet number for each part.
+ * @returns the parts in order; only the packet itself if it fits.
  */
 export function fragments(packet: Packet, mtu: number, number: () => number): readonly Packet[] {
   if (packetBytes(packet) <= mtu) return [packet];

@@ -3,7 +3,7 @@ import { type IcmpError, type Packet, contentBytes, isFragment } from "./packet.
 /** TOS of ICMP errors over IPv4: internetwork control (RFC 1812, section 4.3.2.5). */
 const internetworkControl = 0xc0;
 
-/** What ICMP can say of a packet, by version of IP. */
+/** Type and code of each ICMP error, for each version of IP. */
 const typesAndCodes = {
   portUnreachable: { 4: [3, 3], 6: [1, 4] },
   noRoute: { 4: [3, 0], 6: [1, 0] },
@@ -12,15 +12,15 @@ const typesAndCodes = {
   reassemblyTimedOut: { 4: [11, 1], 6: [3, 1] },
 } as const;
 
-/** What is wrong with a packet. */
+/** The reason for an ICMP error. */
 export type IcmpReason = keyof typeof typesAndCodes;
 
 /**
- * The ICMP error about a packet, back to its source.
+ * The ICMP error about a packet, addressed to its source.
  *
- * @param from the address of who sends it.
- * @param mtu of the next link, of "too big".
- * @returns `undefined` of packets about which none may be sent: other errors, later fragments (RFC 1122, section 3.2.2).
+ * @param from address of the node that sends the error.
+ * @param mtu of the next link, for "tooBig".
+ * @returns `undefined` for packets that must not cause an error: other errors and later fragments (RFC 1122, section 3.2.2).
  */
 export function icmpErrorFor(
   about: Packet,
