@@ -1,6 +1,7 @@
 // The addon's face: what src/kernel/native/addon.ts declares. Calls give 0 or a count, or a negative errno.
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include <algorithm>
 #include <new>
@@ -17,7 +18,7 @@ namespace {
 
 // To be raised with every change of what JavaScript calls, so that a stale build is refused and not called. The numbers that
 // it reads and writes guard themselves: layout.h.
-constexpr int kInterfaceVersion = 7;
+constexpr int kInterfaceVersion = 8;
 
 // What the sockets of one thread share. The arrays belong to JavaScript, which never lets go of them.
 struct Shared {
@@ -26,7 +27,7 @@ struct Shared {
   SendBatch* send_batch = nullptr;
   ErrorQueue* error_queue = nullptr;
   const int32_t* slots = nullptr;  // kMaxMessages
-  static constexpr size_t kArrays = 10;
+  static constexpr size_t kArrays = 11;
   napi_ref arrays[kArrays] = {};
 };
 
@@ -280,8 +281,9 @@ napi_value Open(napi_env env, napi_callback_info info) {
   return Number(env, error);
 }
 
-// share(slab: Uint8Array, lengths: Int32Array, segments: Int32Array, sources: Uint8Array, metadata: Int32Array,
-//       slots: Int32Array, names: Int32Array, controls: Int32Array, errors: Int32Array, errorNames: Uint8Array): number
+// share(slab: Uint8Array, lengths: Int32Array, segments: Int32Array, pieceLengths: Int32Array, sources: Uint8Array,
+//       metadata: Int32Array, slots: Int32Array, names: Int32Array, controls: Int32Array, errors: Int32Array,
+//       errorNames: Uint8Array): number
 napi_value Share(napi_env env, napi_callback_info info) {
   constexpr size_t kNumber = sizeof(int32_t);
   napi_value arguments[Shared::kArrays];
@@ -294,26 +296,44 @@ napi_value Share(napi_env env, napi_callback_info info) {
   uint8_t* slab = Bytes(env, arguments[0], kMaxReceived * kSlotBytes);
   int32_t* lengths = Numbers(env, arguments[1], kMaxReceived);
   int32_t* segments = Numbers(env, arguments[2], kMaxReceived);
-  uint8_t* sources = Bytes(env, arguments[3], kMaxReceived * kNameBytes);
-  int32_t* metadata = Numbers(env, arguments[4], kMaxReceived * sizeof(MessageMetadata) / kNumber);
-  int32_t* slots = Numbers(env, arguments[5], kMaxMessages);
-  int32_t* names = Numbers(env, arguments[6], kMaxNames * kNameBytes / kNumber);
-  int32_t* controls = Numbers(env, arguments[7], kMaxMessages * sizeof(Control) / kNumber);
-  int32_t* errors = Numbers(env, arguments[8], (sizeof(ErrorQueueHead) + kMaxIcmpErrors * sizeof(IcmpError)) / kNumber);
-  uint8_t* error_names = Bytes(env, arguments[9], 2 * kMaxIcmpErrors * kNameBytes);
-  if (!slab || !lengths || !segments || !sources || !metadata || !slots || !names || !controls || !errors || !error_names) {
+  int32_t* piece_lengths = Numbers(env, arguments[3], kMaxReceived);
+  uint8_t* sources = Bytes(env, arguments[4], kMaxReceived * kNameBytes);
+  int32_t* metadata = Numbers(env, arguments[5], kMaxReceived * sizeof(MessageMetadata) / kNumber);
+  int32_t* slots = Numbers(env, arguments[6], kMaxMessages);
+  int32_t* names = Numbers(env, arguments[7], kMaxNames * kNameBytes / kNumber);
+  int32_t* controls = Numbers(env, arguments[8], kMaxMessages * sizeof(Control) / kNumber);
+  int32_t* errors = Numbers(env, arguments[9], (sizeof(ErrorQueueHead) + kMaxIcmpErrors * sizeof(IcmpError)) / kNumber);
+  uint8_t* error_names = Bytes(env, arguments[10], 2 * kMaxIcmpErrors * kNameBytes);
+  if (!slab || !lengths || !segments || !piece_lengths || !sources || !metadata || !slots || !names || !controls ||
+      !errors || !error_names) {
     return Number(env, -EFAULT);
   }
   for (size_t i = 0; i < count; i++) {
     if (napi_create_reference(env, arguments[i], 1, &shared->arrays[i]) != napi_ok) return Number(env, -ENOMEM);
   }
   shared->slots = slots;
-  shared->receive_batch =
-      new (std::nothrow) ReceiveBatch(slab, lengths, segments, sources, reinterpret_cast<MessageMetadata*>(metadata));
+  shared->receive_batch = new (std::nothrow)
+      ReceiveBatch(slab, lengths, segments, piece_lengths, sources, reinterpret_cast<MessageMetadata*>(metadata));
   shared->send_batch = new (std::nothrow)
       SendBatch(reinterpret_cast<uint8_t*>(names), reinterpret_cast<const Control*>(controls));
   shared->error_queue = new (std::nothrow) ErrorQueue(errors, error_names);
   return Number(env, shared->receive_batch && shared->send_batch && shared->error_queue ? 0 : -ENOMEM);
+}
+
+// setPiece(index: number, piece: Uint8Array): number. JavaScript keeps a piece until it has set another in its place.
+napi_value SetPiece(napi_env env, napi_callback_info info) {
+  napi_value arguments[2];
+  size_t count = 2;
+  int32_t index;
+  Shared* shared = SharedOf(env);
+  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count < 2 || !shared->receive_batch ||
+      napi_get_value_int32(env, arguments[0], &index) != napi_ok || index < 0 || index >= kMaxPieces) {
+    return Number(env, -EINVAL);
+  }
+  uint8_t* piece = Bytes(env, arguments[1], kPieceBytes);
+  if (!piece) return Number(env, -EFAULT);
+  shared->receive_batch->SetPiece(index, piece);
+  return Number(env, 0);
 }
 
 // faults(outcomes: Int32Array): number. Plans the outcomes of the system calls by which this thread sends next, as Faults
@@ -372,7 +392,19 @@ napi_value InterfaceNameCall(napi_env env, napi_callback_info info) {
   return result;
 }
 
+// Has glibc keep up to 8 MiB of freed memory for this process. By default it returns all but 128 KiB to the system at each
+// garbage collection, and the memory of the datagrams that come next is faulted in page by page, which costs more than
+// receiving them. When a block of mmap is freed, glibc raises its trim threshold to twice the size of the block, unless the
+// program has set one (mallopt(3), M_MMAP_THRESHOLD). Other libraries of C do nothing of the kind.
+void KeepFreedMemory() {
+  constexpr size_t kBytes = 4 << 20;
+  // Volatile: a compiler may leave out a block that nobody uses.
+  void* volatile block = malloc(kBytes);
+  free(block);
+}
+
 napi_value Init(napi_env env, napi_value exports) {
+  KeepFreedMemory();
   Shared* shared = new (std::nothrow) Shared();
   napi_value name;
   if (!shared || napi_create_string_utf8(env, "datagram", NAPI_AUTO_LENGTH, &name) != napi_ok ||
@@ -398,6 +430,7 @@ napi_value Init(napi_env env, napi_value exports) {
   const napi_property_descriptor functions[] = {
       {"open", nullptr, Open, nullptr, nullptr, nullptr, fixed, nullptr},
       {"share", nullptr, Share, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"setPiece", nullptr, SetPiece, nullptr, nullptr, nullptr, fixed, nullptr},
       {"faults", nullptr, PlanFaults, nullptr, nullptr, nullptr, fixed, nullptr},
       {"familyOf", nullptr, FamilyOf, nullptr, nullptr, nullptr, fixed, nullptr},
       {"interfaceIndex", nullptr, InterfaceIndexCall, nullptr, nullptr, nullptr, fixed, nullptr},

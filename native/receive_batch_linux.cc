@@ -90,20 +90,27 @@ int ReadControls(msghdr* header, MessageMetadata* metadata) {
   return segment;
 }
 
+// The bytes of whole datagrams of a run that lie in a piece; 0 if there are too few to hand it out.
+int PieceLength(int segment) {
+  constexpr int kBytes = static_cast<int>(kPieceBytes);
+  return segment > 0 && segment <= kBytes / 2 ? kBytes - kBytes % segment : 0;
+}
+
 }  // namespace
 
-ReceiveBatch::ReceiveBatch(uint8_t* slab, int32_t* lengths, int32_t* segments, uint8_t* names, MessageMetadata* metadata)
-    : lengths_(lengths), segments_(segments), metadata_(metadata) {
+ReceiveBatch::ReceiveBatch(uint8_t* slab, int32_t* lengths, int32_t* segments, int32_t* piece_lengths, uint8_t* names,
+                           MessageMetadata* metadata)
+    : lengths_(lengths), segments_(segments), piece_lengths_(piece_lengths), metadata_(metadata) {
   memset(messages_, 0, sizeof messages_);
   for (size_t i = 0; i < kMaxReceived; i++) {
     slots_[i] = {slab + kSlotBytes * i, kSlotBytes};
     msghdr& header = messages_[i].msg_hdr;
     header.msg_name = names + kNameBytes * i;
     header.msg_namelen = kNameBytes;
-    header.msg_iov = &slots_[i];
-    header.msg_iovlen = 1;
     header.msg_control = controls_[i];
     header.msg_controllen = kControlBytes;
+    header.msg_iov = &slots_[i];
+    header.msg_iovlen = 1;
   }
 }
 
@@ -135,18 +142,66 @@ int ReceiveBatch::ReadMessages(int fd) {
   if (count < 0) return -1;
   more_ = count == batch_;
   bool large = false;
+  int run_segment = 0;
   for (int i = 0; i < count; i++) {
     msghdr& header = messages_[i].msg_hdr;
     int length = static_cast<int>(messages_[i].msg_len);
     int segment = ReadControls(&header, &metadata_[i]);
+    if (segment >= length) segment = 0;
     lengths_[i] = length;
-    segments_[i] = segment < length ? segment : 0;
+    segments_[i] = segment;
+    piece_lengths_[i] = 0;
     if (length > kLargeBytes) large = true;
+    if (length > kHandOutBytes && segment > 0) run_segment = segment;
+    if (piece_length_ > 0) {
+      bool fits = length > kHandOutBytes && segment > 0 && piece_length_ == PieceLength(segment);
+      if (fits) {
+        piece_lengths_[i] = piece_length_;
+      } else {
+        GatherIntoSlot(i, length);
+      }
+    }
     header.msg_namelen = kNameBytes;
     header.msg_controllen = kControlBytes;
   }
   batch_ = large ? kLargeBatch : kMaxReceived;
+  if (PieceLength(run_segment) > 0) {
+    ReceiveIntoPieces(run_segment);
+  } else if (piece_length_ > 0) {
+    ReceiveIntoSlots();
+  }
   return count;
+}
+
+// Expects runs of such segments next.
+void ReceiveBatch::ReceiveIntoPieces(int segment) {
+  piece_length_ = PieceLength(segment);
+  size_t bytes = static_cast<size_t>(piece_length_);
+  for (int i = 0; i < kLargeBatch; i++) {
+    iovec* parts = scattered_[i];
+    for (int part = 0; part < kPiecesEach; part++) parts[part].iov_len = bytes;
+    uint8_t* slot = static_cast<uint8_t*>(slots_[i].iov_base);
+    parts[kPiecesEach] = {slot + kPiecesEach * bytes, kSlotBytes - kPiecesEach * bytes};
+    messages_[i].msg_hdr.msg_iov = parts;
+    messages_[i].msg_hdr.msg_iovlen = kPiecesEach + 1;
+  }
+}
+
+void ReceiveBatch::ReceiveIntoSlots() {
+  piece_length_ = 0;
+  for (int i = 0; i < kLargeBatch; i++) {
+    messages_[i].msg_hdr.msg_iov = &slots_[i];
+    messages_[i].msg_hdr.msg_iovlen = 1;
+  }
+}
+
+// Copies a message that was received into pieces, and is not what was expected, to its slot.
+void ReceiveBatch::GatherIntoSlot(int message, int length) {
+  uint8_t* to = static_cast<uint8_t*>(slots_[message].iov_base);
+  for (int part = 0, left = length; part < kPiecesEach && left > 0; part++, left -= piece_length_) {
+    size_t bytes = static_cast<size_t>(left < piece_length_ ? left : piece_length_);
+    memcpy(to + static_cast<size_t>(part * piece_length_), scattered_[message][part].iov_base, bytes);
+  }
 }
 
 }  // namespace datagram

@@ -97,3 +97,25 @@ contract("kept datagrams do not change while 50,000 more arrive", async ({ bound
     expect(data.equals(payloads[index]!), `datagram ${index}`).toBe(true);
   }
 });
+
+// semantics: data-owned
+contract("datagrams of runs whose sizes change arrive as they were sent", async ({ bound }) => {
+  const [sender, receiver] = [await bound(), await bound()];
+  const sizes = [
+    1400, 1400, 1300, 1400, 64, 1400, 1400, 9000, 9000, 9000, 700, 16_000, 16_000, 20_000, 20_000,
+  ];
+  const runs = [...sizes, ...sizes.reverse()].map((bytes, run) =>
+    Array.from({ length: Math.min(40, Math.floor(63_000 / bytes)) }, (_, index) =>
+      Buffer.alloc(bytes, run * 7 + index),
+    ),
+  );
+  // Unread together, so that one system call reads runs of several sizes.
+  for (let first = 0; first < runs.length; first += 2) {
+    const sent = runs.slice(first, first + 2).flat();
+    await sender.sendMany([...sent, Buffer.alloc(50_000, first)], receiver.getsockname());
+    const found = await reads.recvMany!(receiver, sent.length + 1);
+    const expected = [...sent, Buffer.alloc(50_000, first)];
+    for (const [index, { data }] of found.entries())
+      expect(data.equals(expected[index]!), `datagram ${index}`).toBe(true);
+  }
+});

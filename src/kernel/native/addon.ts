@@ -6,7 +6,7 @@ import { markAsUntransferable } from "node:worker_threads";
 import { type Layout, layout, layoutDifference } from "./layout.js";
 
 /** The calls of native/addon.cc that this file was written for; `layout` guards the numbers. */
-const interfaceVersion = 7;
+const interfaceVersion = 8;
 
 /** A socket of the addon. Calls give 0 or a count, or a negative errno. `receive`, `send` and `errors` may fill `Addon.errorQueue`. */
 export interface Handle {
@@ -85,10 +85,14 @@ export interface Addon {
     readonly lengths: Int32Array;
     /** The bytes of each datagram of a merged run but the last; 0 where the message is one datagram. */
     readonly segments: Int32Array;
+    /** For each message the bytes in each of its pieces, if it lies there; 0 if all of it lies in its slot. */
+    readonly pieceLengths: Int32Array;
     /** The sender of each message: a `layout.name` each. */
     readonly names: Buffer;
     /** The metadata of each message: a `layout.metadata` each. */
     readonly metadata: Int32Array;
+    /** Takes piece `index`, which is the caller's to keep from now on. Another takes its place. */
+    takePiece(index: number): Buffer;
   };
   readonly sendBatch: {
     /** For each datagram of a send the slot of its name; -1 for the connected peer. */
@@ -120,6 +124,7 @@ interface Binary {
     slab: Uint8Array,
     lengths: Int32Array,
     segments: Int32Array,
+    pieceLengths: Int32Array,
     sources: Uint8Array,
     metadata: Int32Array,
     slots: Int32Array,
@@ -128,6 +133,7 @@ interface Binary {
     errors: Int32Array,
     errorNames: Uint8Array,
   ): number;
+  setPiece(index: number, piece: Uint8Array): number;
   interfaceIndex(name: string): number;
   interfaceName(index: number): string;
 }
@@ -160,12 +166,22 @@ export function loadAddon(): Addon | string {
 
 function share(binary: Binary): Addon {
   const { arrays, name, metadata, control, errorQueueHead, icmpError } = layout;
+  /** The addon receives into these: each is kept until another takes its place. */
+  const pieces = Array.from({ length: arrays.pieces }, newPiece);
   const receiveBatch = {
     slab: Buffer.allocUnsafeSlow(arrays.received * arrays.slotBytes),
     lengths: new Int32Array(arrays.received),
     segments: new Int32Array(arrays.received),
+    pieceLengths: new Int32Array(arrays.received),
     names: Buffer.allocUnsafeSlow(arrays.received * name.bytes),
     metadata: new Int32Array(arrays.received * metadata.words),
+    takePiece(index: number): Buffer {
+      const piece = pieces[index];
+      const fresh = newPiece();
+      pieces[index] = fresh;
+      if (!piece || binary.setPiece(index, fresh) !== 0) throw new Error(`the addon has no piece ${index}`);
+      return piece;
+    },
   };
   const sendBatch = {
     slots: new Int32Array(arrays.datagrams),
@@ -180,6 +196,7 @@ function share(binary: Binary): Addon {
     receiveBatch.slab,
     receiveBatch.lengths,
     receiveBatch.segments,
+    receiveBatch.pieceLengths,
     receiveBatch.names,
     receiveBatch.metadata,
     sendBatch.slots,
@@ -192,6 +209,7 @@ function share(binary: Binary): Addon {
   for (const { buffer } of shared) markAsUntransferable(buffer);
   const refused = binary.share(...shared);
   if (refused !== 0) throw new Error(`the addon refused the shared arrays: ${refused}`);
+  for (const [index, piece] of pieces.entries()) binary.setPiece(index, piece);
   return {
     receiveBatch,
     sendBatch,
@@ -205,4 +223,11 @@ function share(binary: Binary): Addon {
     interfaceIndex: (name) => binary.interfaceIndex(name),
     interfaceName: (index) => binary.interfaceName(index),
   };
+}
+
+/** Memory that the program gets as it is: transferring one datagram away would take its neighbours with it. */
+function newPiece(): Buffer {
+  const piece = Buffer.allocUnsafeSlow(layout.arrays.pieceBytes);
+  markAsUntransferable(piece.buffer);
+  return piece;
 }

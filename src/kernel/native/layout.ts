@@ -10,6 +10,12 @@ export const layout = {
     received: 32,
     /** Bytes of the slot that a message is received into. */
     slotBytes: 65_536,
+    /** Pieces of memory that large messages are received into. */
+    pieces: 16,
+    /** Pieces of each message. */
+    piecesEach: 2,
+    /** Bytes of a piece. */
+    pieceBytes: 32_768,
     /** Datagrams of a send. */
     datagrams: 1024,
     /** Slots for the names that datagrams are sent to. */

@@ -14,7 +14,7 @@ import { Leftovers } from "./reopen.js";
 import type { KernelSocket } from "./socket.js";
 
 const { bytes: nameBytes } = layout.name;
-const { slotBytes } = layout.arrays;
+const { slotBytes, piecesEach } = layout.arrays;
 const { countBits } = layout.receiveResult;
 const countMask = (1 << countBits) - 1;
 /** Bytes of memory that the datagrams of merged runs share. */
@@ -91,7 +91,14 @@ export class Receiving {
         ? this.#socket.check(received, "recvfrom", this.#socket.peer, this.#socket.icmpErrors.text())
         : received;
     const count = result & countMask;
-    const { slab, lengths, segments, names, metadata: allMetadata } = this.#socket.addon.receiveBatch;
+    const {
+      slab,
+      lengths,
+      segments,
+      pieceLengths,
+      names,
+      metadata: allMetadata,
+    } = this.#socket.addon.receiveBatch;
     const before = this.#metadataReader?.drops;
     for (let index = 0; index < count; index++) {
       const source = this.#socket.names.read(names, index * nameBytes);
@@ -99,12 +106,48 @@ export class Receiving {
       const start = index * slotBytes;
       const end = start + (lengths[index] ?? 0);
       const metadata = this.#metadataReader?.read(allMetadata, index);
-      if (segment > 0) this.#pushRun(sink, slab, start, end, source, segment, metadata);
-      else sink.push(copyOf(slab, start, end, singles), source, 0, metadata);
+      if (segment === 0) {
+        sink.push(copyOf(slab, start, end, singles), source, 0, metadata);
+        continue;
+      }
+      const pieceLength = pieceLengths[index] ?? 0;
+      const inPieces =
+        pieceLength > 0 ? this.#pushPieces(sink, index, pieceLength, source, segment, metadata) : 0;
+      this.#pushRun(
+        sink,
+        slab,
+        start + inPieces,
+        end,
+        source,
+        segment,
+        inPieces > 0 ? metadata?.withoutLoss : metadata,
+      );
     }
     if (this.#metadataReader && this.#metadataReader.drops !== before)
       this.#socket.report({ type: "droppedKernel", total: this.#metadataReader.drops });
     return result >> countBits > 0;
+  }
+
+  /** Hands over the pieces of a merged run as they are. @returns the bytes of the run that lie there. */
+  #pushPieces(
+    sink: Sink,
+    index: number,
+    pieceLength: number,
+    source: Endpoint,
+    segment: number,
+    metadata: Metadata | undefined,
+  ): number {
+    const { receiveBatch } = this.#socket.addon;
+    const length = receiveBatch.lengths[index] ?? 0;
+    let from = 0;
+    for (let part = 0; part < piecesEach && from < length; part++) {
+      const piece = receiveBatch.takePiece(index * piecesEach + part);
+      const end = Math.min(from + pieceLength, length);
+      const partMetadata = from === 0 ? metadata : metadata?.withoutLoss;
+      sink.push(piece.subarray(0, end - from), source, segment, partMetadata);
+      from = end;
+    }
+    return from;
   }
 
   /** Copies a merged run out of the slab before it is read into again, in pieces that fit a chunk. */
