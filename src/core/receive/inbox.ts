@@ -4,8 +4,9 @@ import type { Endpoint } from "../address/address.js";
 import type { Metadata } from "../driver/metadata.js";
 import type { Sink } from "../driver/driver.js";
 import { sizeOf } from "../driver/payload.js";
+import { invariant } from "../errors/invariant.js";
 
-/** A datagram as it was read, whole. */
+/** A whole datagram, as the driver received it. */
 export interface Arrival {
   readonly data: Buffer;
   readonly source: Endpoint;
@@ -16,96 +17,116 @@ export interface Arrival {
 type ViewConstructor = new (memory: ArrayBufferLike, start: number, bytes: number) => Buffer;
 const { [Symbol.species]: View } = Buffer as unknown as { readonly [Symbol.species]: ViewConstructor };
 
+/** One datagram, or a run of datagrams end to end, as the driver handed it over. */
+interface Run {
+  readonly data: Buffer;
+  readonly source: Endpoint;
+  /** Bytes of each datagram but the last, which may be shorter; 0 if the run is one datagram. */
+  readonly segment: number;
+  readonly metadata: Metadata | undefined;
+}
+
 /**
- * What was read ahead and not handed out yet: datagrams, and runs of them. A run is taken apart as its datagrams are
- * handed out, so that one which nobody takes costs nothing.
+ * The datagrams that were read from the driver and not yet handed out. A run is split into datagrams one by one, as they
+ * are handed out. What can be done once per run is done when the run comes to the front.
  */
 export class Inbox implements Sink {
-  /** From `#first` to `#end`; the places before and after are empty. */
-  readonly #data: (Buffer | undefined)[] = [];
-  readonly #sources: (Endpoint | undefined)[] = [];
-  readonly #segments: number[] = [];
-  readonly #metadata: (Metadata | undefined)[] = [];
+  /** The sender of the next datagram; meaningless if the inbox is empty. */
+  source!: Endpoint;
+  /** The metadata of the next datagram; meaningless if the inbox is empty. */
+  metadata: Metadata | undefined;
   /** Bytes of the datagram that was handed out last. */
   bytes = 0;
+  /** Whether no datagram is there. */
+  empty = true;
+  /** The runs from `#first` to `#count`; the other places are empty. The run at `#first` is the front run. */
+  readonly #runs: (Run | undefined)[] = [];
   #first = 0;
-  #end = 0;
-  /** The run at the front: its memory, where its next datagram starts there, where the last one ends, the bytes of each. */
+  #count = 0;
+  /** The metadata of the datagrams after the first one of the front run. */
+  #metadataOfRest: Metadata | undefined;
+  /** The memory of the front run; `undefined` if it is one datagram. */
   #memory: ArrayBufferLike | undefined;
-  #at = 0;
-  #until = 0;
+  /** In that memory, where the next datagram starts and where the run ends. */
+  #start = 0;
+  #end = 0;
   #segment = 0;
 
   push(data: Buffer, source: Endpoint, segment: number, metadata?: Metadata): void {
-    this.#data[this.#end] = data;
-    this.#sources[this.#end] = source;
-    this.#metadata[this.#end] = metadata;
-    this.#segments[this.#end++] = segment;
+    this.#runs[this.#count++] = { data, source, segment, metadata };
+    if (this.empty) this.#load();
   }
 
-  /** Whether nothing is there. */
-  get empty(): boolean {
-    return this.#first === this.#end;
-  }
-
-  /** The sender of the next datagram, which there is. */
-  get source(): Endpoint {
-    return this.#sources[this.#first] as Endpoint;
-  }
-
-  /** How the next datagram came, which there is. To be asked before it is handed out. */
-  get metadata(): Metadata | undefined {
-    return this.#metadata[this.#first];
-  }
-
-  /** Hands out the payload of the next datagram, which there is. */
+  /** Hands out the payload of the next datagram. The inbox is not empty. */
   next(): Buffer {
-    if (this.#memory === undefined) {
-      const data = this.#data[this.#first] as Buffer;
-      const segment = this.#segments[this.#first] as number;
-      if (segment === 0) {
-        this.#drop();
-        this.bytes = sizeOf(data);
-        return data;
-      }
-      this.#memory = data.buffer;
-      this.#at = data.byteOffset;
-      this.#until = data.byteOffset + data.length;
-      this.#segment = segment;
-      this.#metadata[this.#first] = this.metadata?.withoutLoss;
+    const memory = this.#memory;
+    if (memory === undefined) return this.#nextWhole();
+    const start = this.#start;
+    const end = start + this.#segment;
+    if (end < this.#end) {
+      this.#start = end;
+      this.bytes = this.#segment;
+      this.metadata = this.#metadataOfRest;
+      return new View(memory, start, this.#segment);
     }
-    const start = this.#at;
-    this.bytes = Math.min(this.#segment, this.#until - start);
-    const view = new View(this.#memory, start, this.bytes);
-    this.#at = start + this.#segment;
-    if (this.#at >= this.#until) this.#drop();
-    return view;
+    this.bytes = this.#end - start;
+    this.#drop();
+    return new View(memory, start, this.bytes);
   }
 
-  /** What is there, left where it is. */
+  /** The datagrams that are there, without handing them out. */
   *arrivals(): Generator<Arrival, void, undefined> {
-    for (let index = this.#first; index < this.#end; index++) {
-      const data = this.#data[index] as Buffer;
-      const source = this.#sources[index] as Endpoint;
-      const run = this.#segments[index] as number;
-      const segment = run === 0 ? data.length : run;
-      const begun = index === this.#first && this.#memory !== undefined;
-      let start = begun ? this.#at - data.byteOffset : 0;
-      const metadata = this.#metadata[index];
-      do yield { data: data.subarray(start, start + segment), source, metadata };
-      while ((start += segment) < data.length);
+    for (let index = this.#first; index < this.#count; index++) {
+      const { data, source, segment, metadata } = this.#runs[index] as Run;
+      const isFront = index === this.#first;
+      const step = segment === 0 ? data.length : segment;
+      let start = isFront && this.#memory !== undefined ? this.#start - data.byteOffset : 0;
+      let own = isFront ? this.metadata : metadata;
+      do {
+        yield { data: data.subarray(start, start + step), source, metadata: own };
+        own = own?.withoutLoss;
+      } while ((start += step) < data.length);
     }
   }
 
   clear(): void {
-    this.#data.length = this.#sources.length = this.#segments.length = this.#metadata.length = 0;
-    this.#first = this.#end = 0;
-    this.#memory = undefined;
+    this.#runs.length = 0;
+    this.#becomeEmpty();
   }
 
+  #nextWhole(): Buffer {
+    const { data } = this.#runs[this.#first] as Run;
+    this.bytes = sizeOf(data);
+    this.#drop();
+    return data;
+  }
+
+  /** Drops the front run, which is handed out. */
   #drop(): void {
+    this.#runs[this.#first++] = undefined;
+    if (this.#first < this.#count) this.#load();
+    else this.#becomeEmpty();
+  }
+
+  #becomeEmpty(): void {
+    this.#first = this.#count = 0;
+    this.#memory = this.metadata = this.#metadataOfRest = undefined;
+    this.empty = true;
+  }
+
+  /** Brings the run at `#first` to the front. */
+  #load(): void {
+    const { data, source, segment, metadata } = this.#runs[this.#first] as Run;
+    this.source = source;
+    this.metadata = metadata;
+    this.#metadataOfRest = metadata?.withoutLoss;
+    this.empty = false;
     this.#memory = undefined;
-    this.#data[this.#first] = this.#sources[this.#first] = this.#metadata[this.#first] = undefined;
-    if (++this.#first === this.#end) this.#first = this.#end = 0;
+    if (segment === 0) return;
+    invariant(data.length > 0 && segment > 0, "a run has datagrams");
+    this.#memory = data.buffer;
+    this.#start = data.byteOffset;
+    this.#end = this.#start + data.length;
+    this.#segment = segment;
   }
 }
