@@ -1,6 +1,6 @@
 import type { Stack } from "../core/driver/driver.js";
 import { OSError } from "../core/errors/errors.js";
-import { dgramStack } from "./dgram/stack.js";
+import { dgramStack } from "./dgram/dgram.js";
 import { beginHostCounts } from "./host-counts.js";
 import { nativeSupport } from "./native/stack.js";
 

@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 
 import { openSocket } from "../../src/core/socket/socket.js";
 import type { Stack } from "../../src/core/driver/driver.js";
-import { dgramStack } from "../../src/kernel/dgram/stack.js";
+import { dgramStack } from "../../src/kernel/dgram/dgram.js";
 import { nativeSupport } from "../../src/kernel/native/stack.js";
 import * as page from "./fixtures/page-programs.js";
 

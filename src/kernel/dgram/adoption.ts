@@ -4,13 +4,13 @@ import type { Family } from "../../core/address/address.js";
 import { AF_INET, AF_INET6 } from "../../core/constants.js";
 import { OSError } from "../../core/errors/errors.js";
 
-/** The descriptors that sockets of this thread have. */
+/** The descriptors that sockets of this thread use. */
 const adopted = new Set<number>();
 
 /**
- * Claims a descriptor for a socket, once it is known to be a UDP socket of `family` that is bound and not connected.
+ * Claims a descriptor for a socket, after a check that it is a UDP socket of `family` that is bound and not connected.
  *
- * @throws `OSError` `EBADF`, `ENOTSOCK`, `EINVAL`, `EBUSY`, and `ENOTSUP` for what the native driver alone can adopt.
+ * @throws `OSError` `EBADF`, `ENOTSOCK`, `EINVAL`, `EBUSY`; `ENOTSUP` if only the native driver can adopt it.
  */
 export function claimDescriptor(fd: number, family: Family): void {
   const found = familyOfDescriptor(fd);
@@ -19,12 +19,12 @@ export function claimDescriptor(fd: number, family: Family): void {
   adopted.add(fd);
 }
 
-/** A socket that had a descriptor is closed, and the descriptor with it. */
+/** Forgets a descriptor, which was closed with its socket. */
 export function releaseDescriptor(fd: number): void {
   adopted.delete(fd);
 }
 
-/** The family of a UDP socket that a descriptor names; fails as `claimDescriptor` does. */
+/** The family of the UDP socket of a descriptor. @throws as `claimDescriptor`. */
 export function familyOfDescriptor(fd: number): Family {
   if (adopted.has(fd)) throw refusal("EBUSY", fd, "is a socket of this package already");
   let isSocket: boolean;
@@ -53,7 +53,7 @@ export function familyOfDescriptor(fd: number): Family {
   return found.family;
 }
 
-/** What the system's tables of UDP sockets say of one (proc_net(5)): `node:dgram` cannot be asked. */
+/** Reads the family of a UDP socket from the system's tables (proc_net(5)), because `node:dgram` has no call for it. */
 function lookUp(fd: number): { family: Family; connected: boolean } | undefined {
   for (const [family, table] of [
     [AF_INET, "udp"],

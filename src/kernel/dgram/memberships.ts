@@ -10,7 +10,7 @@ import { interfaceAddress, interfaceNamed } from "../interfaces.js";
 import { membershipLimits, membershipRefused } from "../memberships.js";
 import { codeOfError } from "./errors.js";
 
-/** A group that was joined, on an interface in the form that `node:dgram` takes. */
+/** A group that was joined, with its interface in the form that `node:dgram` takes. */
 interface Joined {
   /** The call that joined it. */
   readonly change: Membership;
@@ -20,8 +20,8 @@ interface Joined {
 }
 
 /**
- * The groups of one socket of `node:dgram`. The kernel decides once the socket is open; the list is there for the time
- * before that, and to join them again.
+ * The groups of one socket of `node:dgram`. Once the socket is open, the kernel decides about each call. The list is for the
+ * time before that, and for joining the groups again on another socket.
  */
 export class DgramMemberships {
   readonly #joined = new Map<string, Joined>();
@@ -33,7 +33,7 @@ export class DgramMemberships {
       throw new OSError("ENOTSUP", { syscall: call, address: group.host, text });
     }
     const at = groupInterface(change);
-    // Without its scope, which libuv does not read: the interface says it.
+    // Without its scope, which libuv does not read: the interface is an argument of its own.
     const host = group.host.replace(/%.*/, "");
     const key = `${host} ${at ?? ""}`;
     const before = this.#joined.get(key)?.filter;
@@ -51,17 +51,17 @@ export class DgramMemberships {
     } catch (error) {
       const code = codeOfError(error);
       if (call === "dropMembership" && code === "EADDRNOTAVAIL") this.#joined.delete(key);
-      // The kernel has turned the filter into one of no source, and the socket is deaf (`ip_mc_source`, net/ipv4/igmp.c).
+      // The kernel has turned the filter into one without sources: no datagram of the group arrives (`ip_mc_source`, net/ipv4/igmp.c).
       if (call === "dropSourceMembership" && code === "EADDRNOTAVAIL" && before?.all === true)
         joinAgain(socket, host, at);
       throw membershipRefused(code, change, error);
     }
-    // Where the list knew otherwise, an interface was made anew.
+    // If the list did not allow the call and the kernel did, the interface was removed and created again.
     const known = typeof after === "string" ? changeFilter(call, undefined, from, 1) : after;
     this.#keep(key, typeof known === "object" ? { change, group: host, at, filter: known } : undefined);
   }
 
-  /** Joins everything on a socket that has just been opened. @throws `OSError` of the first that the kernel refuses. */
+  /** Joins all groups on a socket that has just been opened. @throws `OSError` of the first group that the kernel refuses. */
   replay(socket: dgram.Socket): void {
     for (const { change, group, at, filter } of this.#joined.values()) {
       try {
@@ -73,7 +73,7 @@ export class DgramMemberships {
     }
   }
 
-  /** Whether the kernel would take no more groups of this family, as far as its settings tell. */
+  /** Whether the kernel's settings allow no more groups of this family. */
   #isFull(family: Family): boolean {
     if (family !== AF_INET) return false;
     const joined = [...this.#joined.values()].filter(({ change }) => change.group.family === family);
@@ -108,7 +108,7 @@ function apply(
   }
 }
 
-/** The interface on which a group is met: that of its scope, or `at`. */
+/** The interface of a group: the scope of its address, or the one that the call names. */
 function groupInterface({ call, group, interface: at }: Membership): string | undefined {
   const { family, scope } = group;
   const named = at === undefined ? undefined : interfaceAddress(at, family, call, group.host);

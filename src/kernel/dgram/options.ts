@@ -10,13 +10,13 @@ import { interfaceAddress } from "../interfaces.js";
 import { toOSError } from "./errors.js";
 import { DgramMemberships } from "./memberships.js";
 
-/** What an option does to an open socket of Node's. */
+/** Sets an option on an open socket of Node. */
 type Apply = (socket: dgram.Socket, value: OptionValue) => void;
 
 /** The options that `node:dgram` has a call for. */
 const applied: Readonly<Record<string, Apply>> = {
   SO_BROADCAST: (socket, value) => socket.setBroadcast(value === 1),
-  // To libuv 0 is a question; to the kernel 0 and 1 are both less than its least.
+  // To libuv, 0 asks for the size. The kernel raises 0 and 1 to the same minimum.
   SO_RCVBUF: (socket, value) => socket.setRecvBufferSize(Math.max(1, value as number)),
   SO_SNDBUF: (socket, value) => socket.setSendBufferSize(Math.max(1, value as number)),
   IP_TTL: (socket, value) => socket.setTTL(value as number),
@@ -25,22 +25,22 @@ const applied: Readonly<Record<string, Apply>> = {
   IPV6_MULTICAST_HOPS: (socket, value) => socket.setMulticastTTL(value as number),
   IP_MULTICAST_LOOP: (socket, value) => socket.setMulticastLoopback(value === 1),
   IPV6_MULTICAST_LOOP: (socket, value) => socket.setMulticastLoopback(value === 1),
-  // libuv goes by the family of the address.
+  // libuv chooses the option by the family of the address.
   IP_MULTICAST_IF: (socket, value) => socket.setMulticastInterface(multicastInterface(value, AF_INET)),
   IPV6_MULTICAST_IF: (socket, value) => socket.setMulticastInterface(multicastInterface(value, AF_INET6)),
 };
 
-/** The options that `node:dgram` takes when a socket is made, by its names for them. */
+/** The options that `dgram.createSocket` takes, with its names for them. */
 const atOpening = { SO_REUSEADDR: "reuseAddr", SO_REUSEPORT: "reusePort", IPV6_V6ONLY: "ipv6Only" } as const;
 
 /**
- * The IPv6 options that datagrams to IPv4 need too. Not `IPV6_MULTICAST_LOOP`: on an IPv6 socket the kernel goes by it for
- * IPv4 groups as well (`sk_mc_loop`, net/core/sock.c).
+ * The IPv6 options that datagrams to IPv4 need too. `IPV6_MULTICAST_LOOP` is not one of them: on an IPv6 socket the kernel
+ * uses it for IPv4 groups as well (`sk_mc_loop`, net/core/sock.c).
  */
 const unicastTwins = ["IPV6_UNICAST_HOPS"] as const;
 const multicastTwins = ["IPV6_MULTICAST_HOPS", "IPV6_MULTICAST_IF"] as const;
 
-/** What is sure of a socket to which nothing was set (`socket(7)`, `ip(7)`, `ipv6(7)`). */
+/** The values of options that were never set, as far as they are the same everywhere (`socket(7)`, `ip(7)`, `ipv6(7)`). */
 const defaults: Readonly<Record<string, OptionValue>> = {
   SO_BROADCAST: 0,
   SO_REUSEADDR: 0,
@@ -54,31 +54,31 @@ const defaults: Readonly<Record<string, OptionValue>> = {
   IPV6_MULTICAST_IF: "",
   IPV6_MULTICAST_HOPS: 1,
   IPV6_MULTICAST_LOOP: 1,
-  // `net.ipv6.bindv6only` could say otherwise; no system does by default.
+  // 1 with `net.ipv6.bindv6only`, which no system sets by default.
   IPV6_V6ONLY: 0,
 };
 
-/** Whether this Node hands `reusePort` to the kernel: from 22.12 and 23.1 on. Node 20 ignores it. */
+/** Whether this Node passes `reusePort` to the kernel, which it does from 22.12 and 23.1 on. Node 20 ignores it. */
 export const hasReusePort: boolean = knowsReusePort(process.versions.node);
 
-/** The options and groups of one socket of `node:dgram`, which takes most only once it is bound: kept and replayed. */
+/** The options and groups of one socket of `node:dgram`. It sets most of them only once it is bound, so they are kept and set then. */
 export class DgramOptions {
   readonly #family: Family;
   readonly #values = new Map<string, OptionValue>();
   readonly #memberships = new DgramMemberships();
-  /** The options that were set for IPv6 alone, where they should hold for IPv4 too. */
-  readonly #lacking = new Set<string>();
+  /** The options that were set for IPv6 only, although they should hold for IPv4 too. */
+  readonly #missing = new Set<string>();
 
   constructor(family: Family) {
     this.#family = family;
   }
 
-  /** Bytes that were asked for unread datagrams. */
+  /** Bytes that the program asked for as the receive buffer; 0 if it did not ask. */
   get askedBytes(): number {
     return Number(this.#values.get("SO_RCVBUF") ?? 0);
   }
 
-  /** What `dgram.createSocket` takes of them. */
+  /** The options that `dgram.createSocket` takes. */
   get atOpening(): { reuseAddr?: boolean; reusePort?: boolean; ipv6Only?: boolean } {
     return Object.fromEntries(
       Object.entries(atOpening).map(([name, key]) => [key, this.#values.get(name) === 1]),
@@ -108,12 +108,12 @@ export class DgramOptions {
     this.#values.set(name, value);
   }
 
-  /** The option that was set for IPv6 and would not hold for datagrams to `to`, which are IPv4; mostly `undefined`. */
-  lackedBy(to: Endpoint): string | undefined {
-    if (this.#lacking.size === 0 || !isOverIPv4(to)) return undefined;
+  /** The option that was set for IPv6 and would not hold for datagrams to `to`, because they are IPv4; `undefined` without one. */
+  missingFor(to: Endpoint): string | undefined {
+    if (this.#missing.size === 0 || !isOverIPv4(to)) return undefined;
     const bytes = parseLiteral(unmapped(to).host)?.bytes;
     const needed = bytes && isMulticast(bytes) ? multicastTwins : unicastTwins;
-    return needed.find((name) => this.#lacking.has(name));
+    return needed.find((name) => this.#missing.has(name));
   }
 
   get(option: Option, socket: dgram.Socket | undefined): OptionValue {
@@ -130,21 +130,21 @@ export class DgramOptions {
     this.#memberships.change(change, socket);
   }
 
-  /** `node:dgram` sets the options of IPv4 on an IPv6 socket only where they name an interface, by its IPv4 address. */
+  /** `node:dgram` sets an option of IPv4 on an IPv6 socket only if its value is an interface, named by its IPv4 address. */
   #setTwin(option: Option, value: OptionValue, socket: dgram.Socket | undefined): void {
     const twin = twinOf(option, value);
     if (!twin) return;
-    this.#lacking.add(option.name);
+    this.#missing.add(option.name);
     if (twin.option.kind !== "interface") return;
     try {
       this.set(twin.option, twin.value, socket);
-      this.#lacking.delete(option.name);
+      this.#missing.delete(option.name);
     } catch (error) {
       if (!(error instanceof OSError)) throw error;
     }
   }
 
-  /** Sets everything on a socket that has just been bound. */
+  /** Sets all options and joins all groups on a socket that has just been bound. */
   replay(socket: dgram.Socket): void {
     for (const [name, value] of this.#values) {
       const apply = applied[name];
@@ -155,7 +155,7 @@ export class DgramOptions {
 }
 
 function multicastInterface(value: OptionValue, family: Family): string {
-  // `""` is the system's choice.
+  // With `""` the system chooses.
   return value === "" ? anyAddress(family).host : interfaceAddress(String(value), family, "setsockopt");
 }
 

@@ -1,3 +1,10 @@
+/**
+ * The driver over `node:dgram`: it works on every system of Node.js and needs no addon. `driver.ts` is one socket as the core
+ * sees it. It is made of the socket of Node (`socket.ts`), its peer (`association.ts`), its options and groups
+ * (`options.ts`, `memberships.ts`), and the two directions (`sending.ts`, `receiving.ts`). `adoption.ts` checks a descriptor
+ * that another program opened.
+ */
+
 import { type Capabilities, available, unavailable } from "../../core/capabilities.js";
 import type { Stack } from "../../core/driver/driver.js";
 import { OSError } from "../../core/errors/errors.js";
@@ -35,7 +42,7 @@ const capabilities: Capabilities = Object.freeze({
   kernelOptions: unavailable(native("passes no option to the kernel by its number")),
 });
 
-/** Sockets of `node:dgram`: everywhere, and without the addon. */
+/** The stack of this driver. */
 export const dgramStack: Stack = {
   name: "dgram",
   clock: realClock,

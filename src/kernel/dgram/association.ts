@@ -1,0 +1,152 @@
+import type dgram from "node:dgram";
+
+import type { Endpoint } from "../../core/address/address.js";
+import { sharedAddress } from "../../core/address/cache.js";
+import { AF_INET6 } from "../../core/constants.js";
+import type { DriverEvents } from "../../core/driver/driver.js";
+import { OSError } from "../../core/errors/errors.js";
+import { realClock } from "../clock.js";
+import { destinationFor } from "../interfaces.js";
+import { cannotReturn, hearsFormerPeer } from "../local-address.js";
+import { toOSError } from "./errors.js";
+import type { DgramSocket } from "./socket.js";
+
+/** Turns of the loop, at most, in which the rest of a receive buffer is read. Node reads up to 32 datagrams in each. */
+const maxTurns = 512;
+
+/** The connected peer of a socket of `node:dgram`, which cannot connect again and keep its port. */
+export class Association {
+  readonly #socket: DgramSocket;
+  readonly #events: DriverEvents;
+  /** Forgets an error of the peer that is dissolved. */
+  readonly #forgetError: () => void;
+  /** The peer as the kernel has it. */
+  #peer: Endpoint | null = null;
+  /** The peer as the program named it. */
+  #peerNamed: Endpoint | null = null;
+  /** The dissolved peer of an IPv6 socket whose address the kernel keeps (`#reopen`). */
+  #former: Endpoint | null = null;
+
+  constructor(socket: DgramSocket, events: DriverEvents, forgetError: () => void) {
+    this.#socket = socket;
+    this.#events = events;
+    this.#forgetError = forgetError;
+  }
+
+  /** The connected peer as the kernel has it. */
+  get peer(): Endpoint | null {
+    return this.#peer;
+  }
+
+  /** Whether `to` is the connected peer, as the kernel has it or as the program named it: `0.0.0.0` is this host. */
+  isPeer(to: Endpoint): boolean {
+    return this.#peer !== null && (to.equals(this.#peer) || this.#peerNamed?.equals(to) === true);
+  }
+
+  async connect(to: Endpoint | null): Promise<void> {
+    if (!to && !this.#socket.current) return;
+    const socket = this.#socket.use();
+    const former = this.#peer ?? this.#former;
+    if (former && (this.#peer || !to)) {
+      await readRest(socket, !to && this.#socket.family === AF_INET6 ? maxTurns : 1);
+      try {
+        this.#disconnect(former, to);
+      } catch (error) {
+        throw cannotReturn(error, this.#socket.boundTo, to);
+      }
+    }
+    if (to) await this.#connect(this.#socket.current ?? socket, to);
+  }
+
+  remote(): Endpoint {
+    const socket = this.#socket.current;
+    if (!socket || !this.#peer) throw new OSError("ENOTCONN", { syscall: "getpeername" });
+    const { address, port } = socket.remoteAddress();
+    return sharedAddress(address, port) as Endpoint;
+  }
+
+  #connect(socket: dgram.Socket, to: Endpoint): Promise<void> {
+    return new Promise((resolve, reject) => {
+      socket.connect(to.port, destinationFor(to, "connect"), (error?: Error) => {
+        if (error) {
+          reject(toOSError(error, "connect", to));
+          return;
+        }
+        const { address, port } = socket.remoteAddress();
+        this.#peer = sharedAddress(address, port) as Endpoint;
+        this.#peerNamed = to;
+        this.#former = null;
+        resolve();
+      });
+    });
+  }
+
+  /**
+   * The kernel takes the port away from a socket that was not bound to a port by its number (`__udp_disconnect`,
+   * net/ipv4/udp.c), and Node binds a socket only once. So another socket is opened on this port.
+   */
+  #disconnect(former: Endpoint, to: Endpoint | null): void {
+    const socket = this.#socket.current;
+    if (!socket) throw new OSError("EBADF", { syscall: "connect", address: to?.host, port: to?.port });
+    const { port } = socket.address();
+    if (this.#peer) socket.disconnect();
+    this.#peer = null;
+    this.#forgetError();
+    const at = this.#socket.boundTo.withPort(port) as Endpoint;
+    if (socket.address().port !== port) this.#replace(at);
+    else if (this.#socket.family === AF_INET6) {
+      this.#former = former;
+      if (!to) this.#reopen(former, at);
+    }
+  }
+
+  /**
+   * Linux keeps the address of the dissolved peer of an IPv6 socket, which then receives from that host only
+   * (`__udp_disconnect` leaves `sk_v6_daddr`). So another socket takes its place.
+   */
+  #reopen(former: Endpoint, at: Endpoint): void {
+    if (this.#socket.fd !== undefined) {
+      this.#warn(former, "the descriptor is of the program that opened it");
+      return;
+    }
+    try {
+      this.#replace(at);
+      return;
+    } catch (error) {
+      const { code, message } = toOSError(error, "bind", at);
+      if (code !== "EADDRINUSE") {
+        this.#warn(former, message);
+        return;
+      }
+    }
+    // The old socket itself has the port, and shares it with no other socket.
+    this.#socket.reopen(at);
+    this.#former = null;
+  }
+
+  #replace(at: Endpoint): void {
+    this.#socket.replace(this.#socket.open(at));
+    this.#former = null;
+  }
+
+  #warn(former: Endpoint, why: string): void {
+    queueMicrotask(() => {
+      if (!this.#socket.closed) this.#events.warning(hearsFormerPeer(former, why));
+    });
+  }
+}
+
+/**
+ * Lets Node read the receive buffer, until a turn of the loop brings no datagram. At least one turn: Node notices an ICMP
+ * error when it polls, and later that error would look like one of the next peer.
+ */
+async function readRest(socket: dgram.Socket, turnLimit: number): Promise<void> {
+  let arrived = true;
+  const note = (): boolean => (arrived = true);
+  socket.on("message", note);
+  for (let turns = 0; arrived && turns < turnLimit; turns++) {
+    arrived = false;
+    await new Promise<void>((resolve) => realClock.turn(resolve));
+  }
+  socket.off("message", note);
+}

@@ -1,0 +1,140 @@
+import type { Buffer } from "node:buffer";
+import dgram from "node:dgram";
+
+import { type Endpoint, type Family, anyAddress } from "../../core/address/address.js";
+import { sharedAddress } from "../../core/address/cache.js";
+import { AF_INET } from "../../core/constants.js";
+import { OSError } from "../../core/errors/errors.js";
+import { realClock } from "../clock.js";
+import { checkBindScope, hostFor } from "../interfaces.js";
+import { claimDescriptor, releaseDescriptor } from "./adoption.js";
+import { toOSError } from "./errors.js";
+import { DgramOptions } from "./options.js";
+
+/** What a socket of `node:dgram` reports. */
+export interface DgramListener {
+  arrived(data: Buffer, host: string, port: number): void;
+  failed(error: Error): void;
+}
+
+/**
+ * The socket of `node:dgram` of one driver. It is opened at its first use, because `node:dgram` sets most options only on a
+ * bound socket. Another one takes its place if the peer is dissolved (`Association`).
+ */
+export class DgramSocket {
+  readonly family: Family;
+  readonly options: DgramOptions;
+  /** The descriptor of a socket that was opened and bound elsewhere. */
+  readonly fd: number | undefined;
+  readonly #listener: DgramListener;
+  #current: dgram.Socket | undefined;
+  #boundTo: Endpoint;
+  #closed = false;
+
+  constructor(family: Family, fd: number | undefined, listener: DgramListener) {
+    this.family = family;
+    this.options = new DgramOptions(family);
+    this.fd = fd;
+    this.#listener = listener;
+    this.#boundTo = anyAddress(family);
+    if (fd === undefined) return;
+    claimDescriptor(fd, family);
+    try {
+      this.#current = this.#make((socket) => socket.bind({ fd, exclusive: true }));
+      this.#boundTo = this.local();
+    } catch (error) {
+      releaseDescriptor(fd);
+      throw toOSError(error, "socket");
+    }
+  }
+
+  /** The open socket; `undefined` before the first use and after `close()`. */
+  get current(): dgram.Socket | undefined {
+    return this.#current;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** The address of the last `bind`; any address and port 0 without one. */
+  get boundTo(): Endpoint {
+    return this.#boundTo;
+  }
+
+  bind(at: Endpoint): void {
+    if (this.#current) throw new OSError("EINVAL", { syscall: "bind", address: at.host, port: at.port });
+    this.#current = this.open(at);
+    this.#boundTo = at;
+  }
+
+  /** The open socket. If none is open, one is bound to any address first. */
+  use(): dgram.Socket {
+    return (this.#current ??= this.open(anyAddress(this.family)));
+  }
+
+  local(): Endpoint {
+    if (!this.#current) return anyAddress(this.family);
+    const { address, port } = this.#current.address();
+    return sharedAddress(address, port) as Endpoint;
+  }
+
+  /** Opens another socket, bound to `at`. It is bound when this returns, because no address here needs the resolver. */
+  open(at: Endpoint): dgram.Socket {
+    if (this.#closed) throw new OSError("EBADF", { syscall: "bind", address: at.host, port: at.port });
+    const host = hostFor(at, "bind");
+    checkBindScope(at);
+    const bind = (socket: dgram.Socket): void =>
+      void socket.bind({ address: host, port: at.port, exclusive: true });
+    return this.#make(bind, at);
+  }
+
+  /** Replaces the open socket. The old one is closed a turn later, because it may have received datagrams that nobody read yet. */
+  replace(fresh: dgram.Socket): void {
+    const old = this.#current;
+    this.#current = fresh;
+    realClock.turn(() => old?.removeAllListeners().close());
+  }
+
+  /** Closes the open socket, then opens another one, bound to `at`: for a port that the two cannot share. */
+  reopen(at: Endpoint): void {
+    this.#current?.removeAllListeners().close();
+    this.#current = undefined;
+    this.#current = this.open(at);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#current?.removeAllListeners().close();
+    this.#current = undefined;
+    if (this.fd !== undefined) releaseDescriptor(this.fd);
+  }
+
+  /** Creates a socket and calls `bind` with it. An error names the address `at`. */
+  #make(bind: (socket: dgram.Socket) => void, at?: Endpoint): dgram.Socket {
+    const socket = dgram.createSocket({
+      type: this.family === AF_INET ? "udp4" : "udp6",
+      lookup: (host, _options, done) => done(null, host, this.family === AF_INET ? 4 : 6),
+      ...this.options.atOpening,
+    });
+    let failed: Error | undefined;
+    socket.on("error", (error) => (failed = error));
+    bind(socket);
+    if (failed) {
+      socket.close();
+      throw toOSError(failed, "bind", at);
+    }
+    socket.unref();
+    const listener = this.#listener;
+    socket.removeAllListeners("error");
+    socket.on("error", (error) => listener.failed(error));
+    socket.on("message", (data, { address, port }) => listener.arrived(data, address, port));
+    try {
+      this.options.replay(socket);
+    } catch (error) {
+      socket.close();
+      throw error;
+    }
+    return socket;
+  }
+}
