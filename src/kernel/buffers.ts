@@ -20,11 +20,17 @@ export function bufferLimit(name: BufferName): { setting: string; settingBytes: 
   }
 }
 
+/** Whether the setting of a buffer can be read, once that is known. */
+const readableSettings: Partial<Record<BufferName, boolean>> = {};
+
+function isSettingReadable(name: BufferName): boolean {
+  return (readableSettings[name] ??= bufferLimit(name).settingBytes !== null);
+}
+
 /** What was asked for and given, with what would give more. `readBytes` is what the kernel says that the buffer has. */
 export function bufferSize(name: BufferName, askedBytes: number, readBytes: number): BufferSize {
   // Linux gives back the double of what it gave (socket(7)).
   const givenBytes = process.platform === "linux" ? readBytes / 2 : readBytes;
-  const { setting, settingBytes } = bufferLimit(name);
-  if (givenBytes >= askedBytes || settingBytes === null) return { askedBytes, givenBytes };
-  return { askedBytes, givenBytes, advice: `sudo sysctl -w ${setting}=${askedBytes}` };
+  if (givenBytes >= askedBytes || !isSettingReadable(name)) return { askedBytes, givenBytes };
+  return { askedBytes, givenBytes, advice: `sudo sysctl -w ${settings[name]}=${askedBytes}` };
 }

@@ -37,6 +37,7 @@ export class Association {
       throw cannotReturn(error, socket.boundTo, to);
     }
     if (!to) return;
+    socket.prepareToSend();
     socket.check(socket.handle.connect(socket.names.write(to, "connect")), "connect", to);
     this.#former = undefined;
     socket.peer = peerOf(socket.remote(), to);
@@ -81,7 +82,7 @@ export class Association {
   #makeAlike(fresh: Handle, port: number): string | undefined {
     const socket = this.#socket;
     try {
-      socket.prepare(fresh);
+      socket.prepareFresh(fresh);
       const at = socket.boundTo.withPort(port) as Endpoint;
       const obstacle = this.#settings.replay(fresh);
       if (obstacle !== undefined) return obstacle;

@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 
 import type { Endpoint, Family } from "../../core/address/address.js";
 import type { Capabilities } from "../../core/capabilities.js";
+import { int32 } from "../../core/driver/bytes.js";
 import type { Closing, Driver, DriverEvents, DriverOptions, Sink } from "../../core/driver/driver.js";
 import type { Membership } from "../../core/driver/membership.js";
 import { type Option, type OptionValue, twinOf } from "../../core/driver/options.js";
@@ -26,12 +27,13 @@ import { KernelSocket } from "./socket.js";
 export class NativeDriver implements Driver {
   readonly batches = true;
   readonly #socket: KernelSocket;
-  readonly #settings: Settings;
-  readonly #association: Association;
-  readonly #sending: Sending;
-  readonly #receiving: Receiving;
+  // These are made at first use: a program may have many sockets that are idle.
+  #madeSettings: Settings | undefined;
+  #madeAssociation: Association | undefined;
+  #madeSending: Sending | undefined;
+  #madeReceiving: Receiving | undefined;
   /** The interfaces that were set, by the name of the option. */
-  readonly #multicastInterfaces = new Map<string, OptionValue>();
+  #multicastInterfaces: Map<string, OptionValue> | undefined;
 
   constructor(
     addon: Addon,
@@ -42,10 +44,6 @@ export class NativeDriver implements Driver {
     events: DriverEvents,
   ) {
     this.#socket = new KernelSocket(addon, names, capabilities, family, options, events);
-    this.#settings = new Settings(names);
-    this.#sending = new Sending(this.#socket);
-    this.#receiving = new Receiving(this.#socket);
-    this.#association = new Association(this.#socket, this.#settings, this.#receiving);
   }
 
   get capabilities(): Capabilities {
@@ -84,8 +82,9 @@ export class NativeDriver implements Driver {
     const pending = option.name === "SO_ERROR" ? this.#socket.icmpErrors.takePendingError() : undefined;
     if (pending) return pending.errno;
     // The kernel forgets the name, and gives no address of an interface that was named.
-    const named = this.#multicastInterfaces.get(option.name);
+    const named = this.#multicastInterfaces?.get(option.name);
     if (named !== undefined) return named;
+    if (option.name.startsWith("SO_SNDBUF")) this.#socket.prepareToSend();
     const bytes = Buffer.alloc(optionRoom(option));
     const text = `${option.name} cannot be read now`;
     const length = this.#socket.check(
@@ -99,6 +98,7 @@ export class NativeDriver implements Driver {
 
   setBytes(level: number, option: number, value: Uint8Array): void {
     checkSettable(level, option);
+    this.#socket.prepareAll();
     const text = `the kernel does not take ${value.length} bytes for option ${option} at level ${level}`;
     this.#socket.check(this.#socket.handle.setOption(level, option, value), "setsockopt", undefined, text);
     this.#settings.set(level, option, value);
@@ -106,6 +106,7 @@ export class NativeDriver implements Driver {
 
   getBytes(level: number, option: number, length: number): Buffer {
     checkGettable(level, option);
+    this.#socket.prepareAll();
     const bytes = Buffer.alloc(length);
     const text = `the kernel does not give option ${option} at level ${level} as ${length} bytes`;
     const result = this.#socket.handle.getOption(level, option, bytes);
@@ -141,11 +142,14 @@ export class NativeDriver implements Driver {
   counts(): DriverCounts {
     const memory = this.#socket.memory();
     return {
-      droppedKernel: memory && this.#receiving.droppedBefore + memory.drops,
+      droppedKernel: memory && (this.#madeReceiving?.droppedBefore ?? 0) + memory.drops,
       receiveBuffer:
         memory && bufferSize("receive", this.#socket.receiveBufferAsked, memory.receiveBufferBytes),
-      systemCalls: Object.freeze({ send: this.#sending.calls, receive: this.#receiving.calls }),
-      segmentationRefused: Object.freeze(this.#sending.segmentationRefused),
+      systemCalls: Object.freeze({
+        send: this.#madeSending?.calls ?? 0,
+        receive: this.#madeReceiving?.calls ?? 0,
+      }),
+      segmentationRefused: Object.freeze(this.#madeSending?.segmentationRefused ?? {}),
     };
   }
 
@@ -161,9 +165,9 @@ export class NativeDriver implements Driver {
     const socket = this.#socket;
     if (socket.closed) return { unread: { datagrams: 0, bytes: 0 }, untold: [] };
     socket.readErrors();
-    this.#sending.close();
+    this.#madeSending?.close();
     socket.close();
-    return { unread: this.#receiving.unread, untold: socket.unreported };
+    return { unread: this.#madeReceiving?.unread ?? { datagrams: 0, bytes: 0 }, untold: socket.unreported };
   }
 
   #change(change: Membership): number {
@@ -171,13 +175,44 @@ export class NativeDriver implements Driver {
     return this.#socket.handle.setOption(level, option, value);
   }
 
+  get #settings(): Settings {
+    return (this.#madeSettings ??= new Settings(this.#socket.names));
+  }
+
+  get #association(): Association {
+    return (this.#madeAssociation ??= new Association(this.#socket, this.#settings, this.#receiving));
+  }
+
+  get #sending(): Sending {
+    return (this.#madeSending ??= new Sending(this.#socket));
+  }
+
+  get #receiving(): Receiving {
+    return (this.#madeReceiving ??= new Receiving(this.#socket));
+  }
+
   #setOne(option: Option, value: OptionValue): void {
+    if (!this.#madeSettings && this.#setFirstBuffer(option, value)) return;
+    if (option.name.startsWith("SO_SNDBUF")) this.#socket.prepareToSend();
     const bytes = encodeOption(option, value, this.#socket.names);
     const result = this.#socket.handle.setOption(option.level, option.option, bytes);
     if (result < 0) throw optionRefusal(option, value, codeOf(-result));
     this.#settings.set(option.level, option.option, bytes);
     if (option.kind === "interface" && option.networkIndex !== true)
-      this.#multicastInterfaces.set(option.name, value);
+      (this.#multicastInterfaces ??= new Map<string, OptionValue>()).set(option.name, value);
     if (option.name.startsWith("SO_RCVBUF")) this.#socket.receiveBufferAsked = value as number;
+  }
+
+  /** Sets a buffer of a new socket: the send buffer once it sends. Returns whether the option was one of them. */
+  #setFirstBuffer({ name, level, option }: Option, value: OptionValue): boolean {
+    const socket = this.#socket;
+    if (name === "SO_SNDBUF" && !socket.readyToSend) {
+      socket.firstBuffers.send = value as number;
+      return true;
+    }
+    if (name !== "SO_RCVBUF") return false;
+    socket.check(socket.handle.setOption(level, option, int32(value as number)), "setsockopt");
+    socket.firstBuffers.receive = socket.receiveBufferAsked = value as number;
+    return true;
   }
 }

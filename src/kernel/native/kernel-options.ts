@@ -31,17 +31,30 @@ const IPV6_RECVTCLASS: Place = [IPPROTO_IPV6, 66];
 const SO_TIMESTAMPNS: Place = [SOL_SOCKET, 35];
 const SO_RXQ_OVFL: Place = [SOL_SOCKET, 40];
 
-const ipv4Metadata = [IP_PKTINFO, IP_RECVTTL, IP_RECVTOS, SO_TIMESTAMPNS, SO_RXQ_OVFL];
-const ipv6Metadata = [IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS];
+/** The kernel notes these when a datagram arrives. */
+const arrivalMetadata = {
+  ipv4: [IP_PKTINFO, SO_TIMESTAMPNS, SO_RXQ_OVFL],
+  ipv6: [IPV6_RECVPKTINFO],
+};
+/** The kernel reads these from the headers when a datagram is received (`ip_cmsg_recv_offset`, net/ipv4/ip_sockglue.c). */
+const headerMetadata = {
+  ipv4: [IP_RECVTTL, IP_RECVTOS],
+  ipv6: [IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS],
+};
 
 /** Has ICMP errors kept in the error queue. An IPv6 socket has IPv4 peers too (`::ffff:`), and theirs want an option of their own. */
 export function enableErrorQueue(handle: Handle, family: Family): number {
   return setAll(handle, family === AF_INET ? [IP_RECVERR] : [IP_RECVERR, IPV6_RECVERR], 1);
 }
 
-/** Has each message say how it came. */
-export function enableMetadata(handle: Handle, family: Family): number {
-  return setAll(handle, family === AF_INET ? ipv4Metadata : [...ipv4Metadata, ...ipv6Metadata], 1);
+/** Has the kernel note metadata of datagrams that arrive from now on. */
+export function enableArrivalMetadata(handle: Handle, family: Family): number {
+  return enable(handle, family, arrivalMetadata);
+}
+
+/** Has receive calls return the metadata in the headers. */
+export function enableHeaderMetadata(handle: Handle, family: Family): number {
+  return enable(handle, family, headerMetadata);
 }
 
 /** Has nothing leave in fragments. */
@@ -69,8 +82,12 @@ export function withProbing(handle: Handle, family: Family, send: () => number):
 export function reportingCapabilities(probe: Handle): { icmpErrors: Capability; packetInfo: Capability } {
   return {
     icmpErrors: judge(enableErrorQueue(probe, AF_INET)),
-    packetInfo: judge(enableMetadata(probe, AF_INET)),
+    packetInfo: judge(enableArrivalMetadata(probe, AF_INET) || enableHeaderMetadata(probe, AF_INET)),
   };
+}
+
+function enable(handle: Handle, family: Family, { ipv4, ipv6 }: typeof arrivalMetadata): number {
+  return setAll(handle, ipv4, 1) || (family === AF_INET ? 0 : setAll(handle, ipv6, 1));
 }
 
 function judge(answer: number): Capability {
@@ -84,8 +101,9 @@ function discovery(family: Family): readonly Place[] {
 
 /** Gives 0, or the first error. */
 function setAll(handle: Handle, places: readonly Place[], value: number): number {
+  const bytes = int32(value);
   for (const [level, option] of places) {
-    const result = handle.setOption(level, option, int32(value));
+    const result = handle.setOption(level, option, bytes);
     if (result < 0) return result;
   }
   return 0;

@@ -59,6 +59,7 @@ export class Receiving {
   /** As `Driver.receive`. */
   receive(sink: Sink): boolean {
     const socket = this.#socket;
+    socket.prepareToReceive();
     const pending = socket.icmpErrors.takePendingError();
     if (pending) socket.check(-pending.errno, "recvfrom", socket.peer, pending.text);
     if (this.#leftovers) {
@@ -71,6 +72,7 @@ export class Receiving {
 
   /** Reads all that the kernel socket has, before another one takes its place, and keeps it for the next `receive`. */
   drain(): void {
+    this.#socket.prepareToReceive();
     const leftovers = this.#leftovers ?? new Leftovers();
     leftovers.drain((sink) => this.#read(sink));
     this.#socket.readErrors();

@@ -31,7 +31,7 @@ const maxRetries = 36;
 export class Sending {
   readonly #socket: KernelSocket;
   readonly #routes: RouteEncoder;
-  readonly #refusals = new Map<string, number>();
+  #refusals: Map<string, number> | undefined;
   #calls = 0;
   #retries = 0;
   /** Destinations for which there was no room since the last try. */
@@ -51,11 +51,12 @@ export class Sending {
 
   /** Segmented sends that the kernel refused, by error code. */
   get segmentationRefused(): Record<string, number> {
-    return Object.fromEntries(this.#refusals);
+    return Object.fromEntries(this.#refusals ?? []);
   }
 
   /** As `Driver.send`. */
   send(batch: Outbound): number {
+    this.#socket.prepareToSend();
     const from = batch.settled;
     const to = batch.peer(from);
     const pending = this.#isForPeer(to) ? this.#socket.icmpErrors.takePendingError() : undefined;
@@ -174,7 +175,8 @@ export class Sending {
 
   /** A segmented send was refused, and its datagrams went one by one. */
   #segmentationRefused(code: string): void {
-    this.#refusals.set(code, (this.#refusals.get(code) ?? 0) + 1);
+    const refusals = (this.#refusals ??= new Map<string, number>());
+    refusals.set(code, (refusals.get(code) ?? 0) + 1);
     if (code !== "EINVAL") return;
     const reason = "the kernel refused a segmented send of this socket: EINVAL";
     this.#socket.capabilities = Object.freeze({

@@ -38,9 +38,9 @@ const unrepeatable: Readonly<Record<number, readonly number[]>> = {
 export class Settings {
   readonly #names: Names;
   /** By level and option, in the order in which they were last set. */
-  readonly #values = new Map<string, Value>();
+  #values: Map<string, Value> | undefined;
   /** By group and interface. */
-  readonly #joined = new Map<string, Joined>();
+  #joined: Map<string, Joined> | undefined;
   #obstacle: string | undefined;
 
   constructor(names: Names) {
@@ -52,23 +52,25 @@ export class Settings {
     if (unrepeatable[level]?.includes(option) === true)
       this.#obstacle ??= `option ${option} at level ${level} cannot be set on another socket`;
     const key = `${level} ${option}`;
-    this.#values.delete(key);
-    this.#values.set(key, { level, option, bytes: Uint8Array.from(value) });
+    const values = (this.#values ??= new Map<string, Value>());
+    values.delete(key);
+    values.set(key, { level, option, bytes: Uint8Array.from(value) });
   }
 
   /** The kernel has taken a change of membership. */
   changed(change: Membership): void {
     const { call, group, source, interface: at } = change;
     const key = `${group.host.replace(/%.*/, "")}%${at ?? group.scope ?? ""}`;
-    const before = this.#joined.get(key);
+    const joined = (this.#joined ??= new Map<string, Joined>());
+    const before = joined.get(key);
     const from = source?.host ?? "";
     let filter = changeFilter(call, before?.filter, from, Infinity);
     // Where the list knew otherwise, the interface was made anew, or it was named in another way than before.
     if (typeof filter === "string") filter = changeFilter(call, undefined, from, 1);
     if (typeof filter === "string")
       this.#obstacle ??= `${group.host} was left or filtered by another name of its interface`;
-    else if (filter === undefined) this.#joined.delete(key);
-    else this.#joined.set(key, { by: before?.by ?? change, filter });
+    else if (filter === undefined) joined.delete(key);
+    else joined.set(key, { by: before?.by ?? change, filter });
   }
 
   /**
@@ -78,11 +80,11 @@ export class Settings {
    */
   replay(handle: Handle): string | undefined {
     if (this.#obstacle !== undefined) return this.#obstacle;
-    for (const { level, option, bytes } of this.#values.values()) {
+    for (const { level, option, bytes } of this.#values?.values() ?? []) {
       const result = handle.setOption(level, option, bytes);
       if (result < 0) return `option ${option} at level ${level} is refused now: ${codeOf(-result)}`;
     }
-    for (const { by, filter } of this.#joined.values()) {
+    for (const { by, filter } of this.#joined?.values() ?? []) {
       const code = this.#join(handle, by, filter);
       // What was joined on an interface that is gone is heard no more by any socket.
       if (code !== undefined && code !== "ENODEV") return `${by.group.host} cannot be joined now: ${code}`;

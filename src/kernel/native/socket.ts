@@ -4,13 +4,18 @@ import { Buffer } from "node:buffer";
 
 import { type Endpoint, type Family, anyAddress } from "../../core/address/address.js";
 import type { Capabilities } from "../../core/capabilities.js";
-import { SOL_SOCKET, SO_RCVBUF } from "../../core/constants.js";
+import { SOL_SOCKET, SO_RCVBUF, SO_SNDBUF } from "../../core/constants.js";
 import { fromInt32, int32, littleEndian } from "../../core/driver/bytes.js";
 import type { DriverEvents, DriverOptions, LedgerEvent } from "../../core/driver/driver.js";
 import { fromErrno } from "../../core/errors/errors.js";
 import type { Addon, Handle } from "./addon.js";
 import { adoptionRefused } from "./adoption.js";
-import { enableErrorQueue, enableMetadata, forbidFragments } from "./kernel-options.js";
+import {
+  enableArrivalMetadata,
+  enableErrorQueue,
+  enableHeaderMetadata,
+  forbidFragments,
+} from "./kernel-options.js";
 import { layout } from "./layout.js";
 import type { Names } from "./names.js";
 import { IcmpErrors } from "./icmp-errors.js";
@@ -35,7 +40,6 @@ export class KernelSocket {
   readonly family: Family;
   readonly options: DriverOptions;
   readonly events: DriverEvents;
-  readonly icmpErrors: IcmpErrors;
   /** What this socket can do now. */
   capabilities: Capabilities;
   handle: Handle;
@@ -47,11 +51,20 @@ export class KernelSocket {
   peerGiven: Endpoint | undefined;
   /** Size of the receive buffer that was asked for, in bytes. */
   receiveBufferAsked = 0;
+  /** Sizes of the buffers as they were first set; `undefined` if they were not, or by another option. */
+  readonly firstBuffers: { receive: number | undefined; send: number | undefined } = {
+    receive: undefined,
+    send: undefined,
+  };
   /** Runs when the socket may have room to send again. */
   onWritable: (() => void) | undefined;
   closed = false;
   /** Events that are reported once the call to the driver has returned. */
   readonly unreported: LedgerEvent[] = [];
+  #icmpErrors: IcmpErrors | undefined;
+  /** Whether the options were set that sending needs, and those that receiving needs. */
+  #readyToSend = false;
+  #readyToReceive = false;
   #polled = 0;
   #keptAlive = false;
 
@@ -71,7 +84,6 @@ export class KernelSocket {
     this.options = options;
     this.events = events;
     this.boundTo = anyAddress(family);
-    this.icmpErrors = new IcmpErrors(addon, names, (event) => this.report(event));
     const { fd } = options;
     const handle = this.openHandle(fd);
     if (typeof handle === "number") {
@@ -82,7 +94,9 @@ export class KernelSocket {
     this.handle = handle;
     try {
       if (fd !== undefined) this.#adopt();
-      this.prepare(handle);
+      this.#prepareToBind(handle);
+      // The program that opened the descriptor may have bound it and sent.
+      if (fd !== undefined) this.prepareAll();
     } catch (error) {
       handle.close();
       throw error;
@@ -94,16 +108,65 @@ export class KernelSocket {
     return this.addon.open(this.family, (events) => this.#onEvents(events), fd);
   }
 
-  /** Sets the options that this driver needs on a kernel socket that has just been opened. */
-  prepare(handle: Handle): void {
-    const { segmentation, coalescing, icmpErrors, packetInfo } = this.capabilities;
+  /** The ICMP errors of this socket. */
+  get icmpErrors(): IcmpErrors {
+    return (this.#icmpErrors ??= new IcmpErrors(this.addon, this.names, (event) => this.report(event)));
+  }
+
+  /** Whether datagrams may have been sent, so that ICMP errors may come. */
+  get readyToSend(): boolean {
+    return this.#readyToSend;
+  }
+
+  /** Sets the options that sending needs, once. */
+  prepareToSend(): void {
+    if (this.#readyToSend) return;
+    this.#prepareToSend(this.handle);
+    this.#readyToSend = true;
+  }
+
+  /** Sets the options that receiving needs, once. */
+  prepareToReceive(): void {
+    if (this.#readyToReceive) return;
+    this.#prepareToReceive(this.handle);
+    this.#readyToReceive = true;
+  }
+
+  /** Sets every option that this driver needs, so that a program may read or set options by their numbers. */
+  prepareAll(): void {
+    this.prepareToSend();
+    this.prepareToReceive();
+  }
+
+  /** Sets every option that this driver needs on a kernel socket that is to replace the open one. */
+  prepareFresh(fresh: Handle): void {
+    const { receive } = this.firstBuffers;
+    this.#prepareToBind(fresh);
+    if (receive !== undefined) this.check(fresh.setOption(SOL_SOCKET, SO_RCVBUF, int32(receive)), "socket");
+    this.#prepareToSend(fresh);
+    this.#prepareToReceive(fresh);
+  }
+
+  /** Sets the options that must be there before the first datagram arrives. */
+  #prepareToBind(handle: Handle): void {
+    const { segmentation, coalescing, packetInfo } = this.capabilities;
     handle.segment(segmentation.available);
     // It is never switched off again: merged datagrams that wait would lose their boundaries.
     if (coalescing.available) this.check(handle.setOption(SOL_UDP, UDP_GRO, int32(1)), "socket");
-    if (icmpErrors.available) this.check(enableErrorQueue(handle, this.family), "socket");
     if (this.options.dontFragment) this.check(forbidFragments(handle, this.family), "socket");
     if (this.options.metadata && packetInfo.available)
-      this.check(enableMetadata(handle, this.family), "socket");
+      this.check(enableArrivalMetadata(handle, this.family), "socket");
+  }
+
+  #prepareToSend(handle: Handle): void {
+    const { send } = this.firstBuffers;
+    if (this.capabilities.icmpErrors.available) this.check(enableErrorQueue(handle, this.family), "socket");
+    if (send !== undefined) this.check(handle.setOption(SOL_SOCKET, SO_SNDBUF, int32(send)), "socket");
+  }
+
+  #prepareToReceive(handle: Handle): void {
+    if (this.options.metadata && this.capabilities.packetInfo.available)
+      this.check(enableHeaderMetadata(handle, this.family), "socket");
   }
 
   /** The local address; throws if the socket is closed. */
@@ -166,6 +229,7 @@ export class KernelSocket {
 
   /** Reads the kernel's error queue. */
   readErrors(): void {
+    if (!this.#readyToSend) return;
     this.handle.errors();
     this.reportIcmpErrors();
   }
