@@ -7,7 +7,7 @@ export class Random {
 
   /**
    * @param seed of the network, a uint32.
-   * @param name whose stream it is: another name gives another stream, and adding one changes no other.
+   * @param name of the stream. Each name gives a different stream, and a new stream changes no other.
    */
   constructor(seed: number, name: string) {
     let hash = 0x811c_9dc5 ^ seed;
@@ -20,7 +20,7 @@ export class Random {
     this.#a = next(seed & 0xffff);
     this.#b = next(seed >>> 16);
     this.#c = next(name.length);
-    // What differs in one bit of the seed differs everywhere after a few rounds.
+    // After these rounds, a difference in one bit of the seed has changed all bits.
     for (let round = 0; round < 15; round++) this.uint32();
   }
 
@@ -39,7 +39,7 @@ export class Random {
     return this.uint32() / 0x1_0000_0000;
   }
 
-  /** Whether something of this probability happens. Draws nothing for 0. */
+  /** Returns `true` with this probability. Draws no number for 0. */
   happens(ratio: number): boolean {
     return ratio > 0 && this.uint32() < ratio * 0x1_0000_0000;
   }

@@ -6,20 +6,20 @@ import type { Network } from "./network.js";
 import type { Router } from "./node/router.js";
 import { maxDurationMs } from "./time/event.js";
 
-/** What a scenario needs beside a link. */
+/** What a scenario needs in addition to a link. */
 export interface ScenarioOptions {
-  /** The router before the client, with a NAT: `rebind-port` and `rebind-addr` are about it, others leave it alone. */
+  /** The NAT router of the client. Only `rebind-port` and `rebind-addr` use it. */
   readonly nat?: Router | undefined;
-  /** The outside addresses that it takes, one after the other, over and over. @default 198.19.0.1 to 198.19.0.4 (RFC 2544) */
+  /** The outside addresses that the NAT takes in turn, again and again. @default 198.19.0.1 to 198.19.0.4 (RFC 2544) */
   readonly addresses?: readonly string[] | undefined;
 }
 
 /**
- * Gives a link the settings of a scenario, and lets happen in time what belongs to it, from now on.
+ * Applies a scenario to a link: its settings now, and its faults at their times from now on.
  *
  * @param link from the client, or its NAT, to the server.
- * @returns the call that ends what happens in time; the settings stay.
- * @throws `RangeError` for a scenario that there is not, and as `link.set()`; `TypeError` for one that rebinds, without `nat`.
+ * @returns a function that ends the faults; the settings stay.
+ * @throws `RangeError` for an unknown scenario, and as `link.set()`; `TypeError` for a scenario that rebinds, without `nat`.
  */
 export function applyScenario(
   network: Network,
@@ -36,7 +36,7 @@ export function applyScenario(
   const { up, down, blackHole, rebind } = scenarios[name];
   if (rebind && !nat) throw wrongType(`nat of the scenario ${name}`, "a router with a NAT", nat);
   link.set({ up, down });
-  // As good as never again.
+  // The black hole happens once: the next would begin after the longest possible time.
   if (blackHole)
     link.blackHole({ firstMs: blackHole.firstMs, onMs: blackHole.lengthMs, offMs: maxDurationMs });
   let cancel = (): void => undefined;

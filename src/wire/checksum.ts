@@ -1,8 +1,13 @@
-/** The Internet checksum of IPv4, UDP, ICMP and ICMPv6. */
+/**
+ * The Internet checksum of IPv4, UDP, ICMP and ICMPv6.
+ *
+ * This folder writes and reads bytes with pure functions: one file for each kind of header, and `pcapng.ts` for capture
+ * files. It imports nothing from the other folders.
+ */
 
 /**
- * The Internet checksum (RFC 1071) of pieces that follow one another without a gap, whatever their lengths.
- * @returns 0 to 0xffff. Over bytes that hold their own checksum it is 0 where that is right.
+ * The Internet checksum (RFC 1071) of several pieces as one sequence of bytes. The pieces may have any lengths.
+ * @returns 0 to 0xffff. Over bytes that include their own checksum, the result is 0 if that checksum is right.
  */
 export function internetChecksum(...pieces: readonly Uint8Array[]): number {
   let sum = 0;
@@ -24,9 +29,9 @@ export function internetChecksum(...pieces: readonly Uint8Array[]): number {
 }
 
 /**
- * What the checksums of UDP and ICMPv6 cover beside their own bytes: the pseudo header of RFC 768 for addresses of 4 bytes,
- * of RFC 8200 section 8.1 for those of 16.
- * @param length bytes of what the IP packet carries, its UDP or ICMPv6 header counted.
+ * The pseudo header, which the checksums of UDP and ICMPv6 also cover: by RFC 768 for addresses of 4 bytes, by RFC 8200,
+ * section 8.1, for addresses of 16 bytes.
+ * @param length bytes of the content of the IP packet, including the UDP or ICMPv6 header.
  */
 export function pseudoHeader(
   source: Uint8Array,

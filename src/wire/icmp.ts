@@ -10,16 +10,16 @@ export const icmpv6Protocol = 58;
 export interface IcmpErrorHeader {
   readonly type: number;
   readonly code: number;
-  /** Bytes of the next link, of "fragmentation needed" (RFC 1191 section 4, 16 bits) and "packet too big"; else 0. */
+  /** MTU of the next link in bytes, for "fragmentation needed" (RFC 1191 section 4, 16 bits) and "packet too big"; otherwise 0. */
   readonly mtu: number;
 }
 
-/** The bytes of an ICMP error that quotes the start of the packet which it is about, with its checksum. */
+/** The bytes of an ICMP error with its checksum. It quotes the start of the packet that it is about. */
 export function icmpError(header: IcmpErrorHeader, quoted: Uint8Array): Uint8Array {
   return withChecksum(withoutChecksum(header, quoted));
 }
 
-/** The bytes of an ICMPv6 error between two addresses of 16 bytes each, which its checksum covers. */
+/** The bytes of an ICMPv6 error with its checksum, which covers the two addresses of 16 bytes. */
 export function icmpv6Error(
   header: IcmpErrorHeader,
   source: Uint8Array,
@@ -34,7 +34,7 @@ function withoutChecksum({ type, code, mtu }: IcmpErrorHeader, quoted: Uint8Arra
   const bytes = new Uint8Array(8 + quoted.length);
   bytes[0] = type;
   bytes[1] = code;
-  // ICMP has 16 bits for it, behind 16 that are 0; ICMPv6 has 32.
+  // ICMP has 16 bits for the MTU, after 16 bits of 0. ICMPv6 has 32 bits.
   new DataView(bytes.buffer).setUint32(4, mtu);
   bytes.set(quoted, 8);
   return bytes;

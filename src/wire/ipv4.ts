@@ -1,4 +1,4 @@
-/** IPv4 headers (RFC 791). They are written without options; those of packets that are read are skipped. */
+/** IPv4 headers (RFC 791). Headers are written without options. Options are skipped when a packet is read. */
 
 import { internetChecksum } from "./checksum.js";
 
@@ -7,7 +7,7 @@ export interface Ipv4Header {
   readonly source: Uint8Array;
   /** 4 bytes. */
   readonly destination: Uint8Array;
-  /** What it carries: 1 is ICMP, 17 UDP. */
+  /** The protocol of the content: 1 is ICMP, 17 is UDP. */
   readonly protocol: number;
   readonly ttl: number;
   /** The whole byte: DSCP and ECN. */
@@ -17,7 +17,7 @@ export interface Ipv4Header {
   readonly dontFragment: boolean;
   /** Whether fragments with a higher offset follow. */
   readonly moreFragments: boolean;
-  /** Bytes of what was taken apart before this fragment, a multiple of 8, at most 65,528. */
+  /** Bytes of the whole content before this fragment: a multiple of 8, at most 65,528. */
   readonly offset: number;
 }
 
@@ -25,7 +25,7 @@ const headerBytes = 20;
 
 /**
  * The 20 bytes of a header, with its checksum.
- * @param length bytes that the packet carries, at most 65,515.
+ * @param length bytes of the content, at most 65,515.
  */
 export function ipv4Header(header: Ipv4Header, length: number): Uint8Array {
   const bytes = new Uint8Array(headerBytes);
@@ -45,9 +45,9 @@ export function ipv4Header(header: Ipv4Header, length: number): Uint8Array {
 }
 
 /**
- * Takes a packet apart. Bytes behind its end are ignored: links pad what is short. Its header checksum is not looked at:
- * network devices fill it in behind where captures are made.
- * @returns its header and a view of what it carries; `undefined` where it is malformed or cut.
+ * Reads a packet. Bytes after its end are ignored, because links pad short packets. The header checksum is not checked,
+ * because network devices may fill it in after the capture.
+ * @returns the header and a view of the content; `undefined` if the packet is malformed or cut.
  */
 export function readIpv4(packet: Uint8Array): (Ipv4Header & { readonly payload: Uint8Array }) | undefined {
   if (packet.length < headerBytes) return undefined;

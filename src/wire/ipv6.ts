@@ -5,12 +5,12 @@ export interface Ipv6Header {
   readonly source: Uint8Array;
   /** 16 bytes. */
   readonly destination: Uint8Array;
-  /** What it carries behind all extension headers: 17 is UDP, 58 ICMPv6. */
+  /** The protocol after all extension headers: 17 is UDP, 58 is ICMPv6. */
   readonly protocol: number;
   readonly hopLimit: number;
   /** The whole byte: DSCP and ECN. */
   readonly trafficClass: number;
-  /** Of a fragment, its extension header (section 4.5). */
+  /** The fragment header (section 4.5), if the packet is a fragment. */
   readonly fragment: Ipv6Fragment | undefined;
 }
 
@@ -19,18 +19,18 @@ export interface Ipv6Fragment {
   readonly identification: number;
   /** Whether fragments with a higher offset follow. */
   readonly moreFragments: boolean;
-  /** Bytes of what was taken apart before this fragment, a multiple of 8, at most 65,528. */
+  /** Bytes of the whole content before this fragment: a multiple of 8, at most 65,528. */
   readonly offset: number;
 }
 
 const headerBytes = 40;
 const fragmentProtocol = 44;
-/** Extension headers that say their own length: hop-by-hop options, routing, destination options. */
+/** Extension headers with a length field: hop-by-hop options, routing, destination options. */
 const skipped: readonly number[] = [0, 43, 60];
 
 /**
- * The 40 bytes of a header, and the 8 of the fragment header behind it where there is one.
- * @param length bytes that the packet carries behind these, at most 65,535 with the fragment header counted.
+ * The 40 bytes of a header, and the 8 bytes of the fragment header, if there is one.
+ * @param length bytes of the content, at most 65,535 including the fragment header.
  */
 export function ipv6Header(header: Ipv6Header, length: number): Uint8Array {
   const { fragment } = header;
@@ -52,9 +52,9 @@ export function ipv6Header(header: Ipv6Header, length: number): Uint8Array {
 }
 
 /**
- * Takes a packet apart. Bytes behind its end are ignored: links pad what is short.
- * @returns its header and a view of what it carries behind all extension headers that have to do with its way; `undefined`
- * where it is malformed, cut or a jumbogram (RFC 2675).
+ * Reads a packet. Bytes after its end are ignored, because links pad short packets.
+ * @returns the header and a view of the content after the extension headers; `undefined` if the packet is malformed, cut or a
+ * jumbogram (RFC 2675).
  */
 export function readIpv6(packet: Uint8Array): (Ipv6Header & { readonly payload: Uint8Array }) | undefined {
   if (packet.length < headerBytes) return undefined;
@@ -64,7 +64,7 @@ export function readIpv6(packet: Uint8Array): (Ipv6Header & { readonly payload: 
   let protocol = view.getUint8(6);
   let at = headerBytes;
   let fragment: Ipv6Fragment | undefined;
-  // Behind the header of a fragment that is not the first there is no header, only bytes from the middle.
+  // In a fragment that is not the first, no header follows the fragment header, only bytes from the middle of the content.
   while (!fragment || fragment.offset === 0) {
     const isFragment = protocol === fragmentProtocol;
     if (!isFragment && !skipped.includes(protocol)) break;

@@ -1,32 +1,32 @@
 /**
- * Blocks of capture files (draft-ietf-opsawg-pcapng), little-endian. A file is a section header, a description of each
- * interface, and packets. Names and comments are cut where they are longer than 65,535 bytes in UTF-8.
+ * Blocks of capture files (draft-ietf-opsawg-pcapng), little-endian. A file has a section header, a description of each
+ * interface, and packets. Names and comments are cut to 65,535 bytes of UTF-8.
  */
 
-/** Packets start with their IPv4 or IPv6 header. */
+/** The link type of packets that start with their IPv4 or IPv6 header. */
 export const LINKTYPE_RAW = 101;
 
 export interface CaptureInterface {
   readonly linkType: number;
-  /** Most bytes that are captured of a packet; 0 is without limit. */
+  /** The largest number of bytes that is captured of a packet; 0 is no limit. */
   readonly snapLength: number;
   readonly name: string;
 }
 
 export interface CapturedPacket {
-  /** Which interface it passed: they count from 0 in the order of their descriptions. */
+  /** The number of the interface, from 0 in the order of the descriptions. */
   readonly interfaceId: number;
   /** Nanoseconds since 1970, 64 bits. */
   readonly timestamp: bigint;
   /** Bytes on the link. */
   readonly originalLength: number;
-  /** What was captured of them. */
+  /** The captured bytes. */
   readonly data: Uint8Array;
   readonly direction?: "inbound" | "outbound" | undefined;
   readonly comment?: string | undefined;
 }
 
-/** The block that starts a file, of unknown length. @param application what writes it. */
+/** The block that starts a file. It leaves the length open. @param application name of the program that writes the file. */
 export function sectionHeader(application: string): Uint8Array {
   const byteOrder = 0x1a2b_3c4d;
   const version = 1;
@@ -35,7 +35,7 @@ export function sectionHeader(application: string): Uint8Array {
   ]);
 }
 
-/** The block that describes an interface, whose timestamps are in nanoseconds. */
+/** The block that describes an interface. Its timestamps are in nanoseconds. */
 export function interfaceDescription({ linkType, snapLength, name }: CaptureInterface): Uint8Array {
   return block(1, [linkType, snapLength], nothing, [
     { code: 2, value: utf8(name) },
@@ -62,7 +62,7 @@ const nothing = new Uint8Array();
 const endOfOptions: BlockOption = { code: 0, value: nothing };
 const encoder = new TextEncoder();
 
-/** A block: its words of 32 bits, data, options, and its length at both ends. */
+/** A block: its length, words of 32 bits, data, options, and its length again. */
 function block(
   type: number,
   words: readonly number[],
@@ -96,7 +96,7 @@ function padded(length: number): number {
   return (length + 3) & ~3;
 }
 
-/** As much of a text as the length of an option can tell, in whole characters. */
+/** The bytes of a text, cut at a whole character if it is longer than an option can be. */
 function utf8(text: string): Uint8Array {
   const bytes = new Uint8Array(Math.min(3 * text.length, 0xffff));
   return bytes.subarray(0, encoder.encodeInto(text, bytes).written);

@@ -13,8 +13,8 @@ export interface UdpHeader {
 const headerBytes = 8;
 
 /**
- * The 8 bytes of a header, with the checksum of a datagram between two addresses, of 4 bytes each or 16. A checksum that
- * comes to 0 is 0xffff, for 0 says that there is none.
+ * The 8 bytes of a header. The checksum covers the datagram and its two addresses, of 4 or 16 bytes each. A checksum of 0 is
+ * written as 0xffff, because 0 means that there is no checksum.
  * @param payload at most 65,527 bytes.
  */
 export function udpHeader(
@@ -35,9 +35,9 @@ export function udpHeader(
 }
 
 /**
- * Takes a whole datagram apart. Bytes behind its end are ignored. Its checksum is not looked at: network devices fill it in
- * behind where captures are made.
- * @returns its header and a view of its payload; `undefined` where it is malformed or cut.
+ * Reads a whole datagram. Bytes after its end are ignored. The checksum is not checked, because network devices may fill it
+ * in after the capture.
+ * @returns the header and a view of the payload; `undefined` if the datagram is malformed or cut.
  */
 export function readUdp(datagram: Uint8Array): (UdpHeader & { readonly payload: Uint8Array }) | undefined {
   if (datagram.length < headerBytes) return undefined;

@@ -3,8 +3,8 @@ import type { NetworkContext } from "../node/context.js";
 import type { Interface, Node } from "../node/node.js";
 
 /**
- * Which address of a host belongs to which of its links: the one behind which most neighbours are in the same network;
- * of equal ones the second link for the second address of a family, and so on.
+ * The link of each address of a host: the link with the largest number of neighbours in the network of the address. If
+ * links are equal, the second address of a family is on the second link, and so on.
  */
 export class AddressLinks {
   readonly #context: NetworkContext;
@@ -13,14 +13,14 @@ export class AddressLinks {
   readonly #known = new Map<HostAddress, Interface>();
   #generation = -1;
 
-  /** @param interfaces of the host, the loopback interface first. */
+  /** @param interfaces of the host; the loopback interface is the first. */
   constructor(context: NetworkContext, interfaces: readonly Interface[], addresses: readonly HostAddress[]) {
     this.#context = context;
     this.#interfaces = interfaces;
     this.#addresses = addresses;
   }
 
-  /** The link of an address of this host; `undefined` where there are no links. */
+  /** The link of an address of this host; `undefined` if the host has no links. */
   of(address: HostAddress): Interface | undefined {
     if (this.#interfaces.length <= 2) return this.#interfaces[1];
     if (this.#generation !== this.#context.generation) this.#known.clear();
@@ -42,7 +42,7 @@ export class AddressLinks {
   }
 }
 
-/** How many nodes behind a link, with nothing but switches between, are in the network of an address. */
+/** The number of nodes in the network of an address that a link reaches through switches only. */
 function neighbours({ node: self, out }: Interface, address: HostAddress): number {
   let found = 0;
   const seen = new Set<Node>([self]);

@@ -21,7 +21,7 @@ import type { SimOptions } from "./options.js";
 import type { BoundSocket, SocketBinding } from "./ports.js";
 import type { Route } from "./routing.js";
 
-/** What a binding is made of. */
+/** What a binding is made with. */
 export interface BindingConfig {
   readonly context: NetworkContext;
   readonly ip: Ip;
@@ -29,22 +29,22 @@ export interface BindingConfig {
   readonly options: SimOptions;
 }
 
-/** How datagrams leave for a destination. */
+/** The route of the datagrams of a socket to a destination, and their source address. */
 export interface SocketRoute {
   readonly to: Endpoint;
   readonly route: Route;
   readonly source: string;
-  /** Of the network, whose changes make it void. */
+  /** Generation of the network that the route is valid for. */
   readonly generation: number;
 }
 
-/** Why a datagram does not leave. */
+/** The error of a datagram that cannot be sent. */
 export interface Refusal {
   readonly code: string;
   readonly text?: string;
 }
 
-/** Where one socket is bound and connected: which datagrams it gets, and by what way and from where its own leave. */
+/** Where one socket is bound and connected. Decides which datagrams it receives, and the route and source of those it sends. */
 export class Binding implements SocketBinding {
   readonly options: SimOptions;
   /** 0 until it is bound. */
@@ -53,14 +53,14 @@ export class Binding implements SocketBinding {
   readonly #context: NetworkContext;
   readonly #ip: Ip;
   readonly #family: Family;
-  /** As it was bound, in the spelling of its family; then as a connect chose it. */
+  /** The bound address, as the family of the socket writes it; and the local address, which a connect may choose. */
   #boundTo: Endpoint;
   #local: Endpoint;
   #peer: Endpoint | null = null;
   #peerGiven: Endpoint | undefined;
-  /** The peer as it is in packets. */
+  /** The host of the peer as it is written in packets. */
   #peerHost = "";
-  /** Of the last datagram that named nothing but a destination. */
+  /** The route of the last datagram without ancillary data. */
   #lastRoute: SocketRoute | undefined;
 
   constructor(socket: BoundSocket, { context, ip, family, options }: BindingConfig) {
@@ -72,22 +72,22 @@ export class Binding implements SocketBinding {
     this.#boundTo = this.#local = anyAddress(family);
   }
 
-  /** The address that the socket has, as it tells it. */
+  /** The local address, as `getsockname()` returns it. */
   get local(): Endpoint {
     return this.#local;
   }
 
-  /** Whom it is connected to. */
+  /** The connected peer. */
   get peer(): Endpoint | null {
     return this.#peer;
   }
 
-  /** Whether a datagram goes to the connected peer, however that is written; also where there is none. */
+  /** Whether a destination is the connected peer, in either notation; also `true` without a destination or a peer. */
   isForPeer(to: Endpoint | null): boolean {
     return !to || !this.#peer || to.equals(this.#peer) || this.#peerGiven?.equals(to) === true;
   }
 
-  /** The endpoint of a host as it is in packets: the peer itself where that is meant. */
+  /** The endpoint of a host as it is written in packets. For the peer, it is the same object as `peer`. */
   endpointOf(host: string, port: number): Endpoint {
     if (this.#peer?.port === port && this.#peerHost === host) return this.#peer;
     return sharedAddress(forSocket(host, this.#family), port) as Endpoint;
@@ -132,17 +132,17 @@ export class Binding implements SocketBinding {
     }
   }
 
-  /** Gives the port back, once the socket is closed. */
+  /** Frees the port, because the socket is closed. */
   release(): void {
     if (this.port !== 0) this.#ip.ports.remove(this.#socket, this.port);
   }
 
-  /** An option was set: it may change the way of the next datagram. */
+  /** Forgets the last route: an option was set that may change it. */
   forgetRoute(): void {
     this.#lastRoute = undefined;
   }
 
-  /** How a datagram leaves; binds the socket where it is not bound yet. */
+  /** The route and source of a datagram. Binds the socket if it is not bound yet. */
   socketRoute(to: Endpoint, ancillary: Ancillary | undefined): SocketRoute | Refusal {
     const { generation } = this.#context;
     const last = this.#lastRoute;
@@ -166,11 +166,11 @@ export class Binding implements SocketBinding {
     return found;
   }
 
-  /** The way to a destination by the interface that was chosen for it; the code of an error where there is none. */
+  /** The route to a destination by the interface that was chosen for it; the code of an error if there is none. */
   findRoute(to: Endpoint, ancillary?: Ancillary): Route | string {
     const host = onTheWire(to.host);
     const { device, v6only } = this.options;
-    // udpv6_sendmsg, net/ipv6/udp.c.
+    // As `udpv6_sendmsg`, net/ipv6/udp.c.
     if (v6only && !host.includes(":")) return "ENETUNREACH";
     const { multicastInterface, unicastInterface } = this.options.forVersion(host.includes(":") ? 6 : 4);
     const bound = device === "" ? undefined : device;
@@ -190,7 +190,7 @@ export class Binding implements SocketBinding {
   score({ version, source, destination }: Packet, sourcePort: number, at: Interface): number {
     const { device } = this.options;
     if (device !== "" && device !== at.name) return -1;
-    // Of a connected socket, the address that the connect chose, as Linux has it (`__ip4_datagram_connect`, net/ipv4/datagram.c).
+    // For a connected socket, this is the address that the connect chose, as on Linux (`__ip4_datagram_connect`, net/ipv4/datagram.c).
     const own = onTheWire(this.#local.host);
     if (!this.acceptsVersion(version)) return -1;
     if (!isWildcard(own) && own !== destination) return -1;
@@ -226,7 +226,7 @@ export class Binding implements SocketBinding {
     return !this.#peer || (this.#peerHost === destination && this.#peer.port === port) || !isWildcard(bound);
   }
 
-  /** Why datagrams cannot leave by what names an interface, where two of them differ. */
+  /** The text of an error about interfaces: one that does not exist, or two that contradict each other. */
   #errorText(code: string, to: Endpoint, ancillary: Ancillary | undefined): { text?: string } {
     if (code === "ENODEV") return { text: noInterfaceText(ancillary?.interface ?? to.scope ?? "") };
     if (code !== "EINVAL") return {};
@@ -235,7 +235,7 @@ export class Binding implements SocketBinding {
     return { text: boundElsewhereText(ancillary?.interface ?? to.scope ?? "") };
   }
 
-  /** @throws `OSError` where the scope of an address to bind to is of another interface, or of none (bind(2) reads no such). */
+  /** @throws `OSError` if an address to bind has a scope of another interface, or if its kind has no scope (bind(2) ignores it). */
   #checkScope(at: Endpoint, host: string): void {
     const scope = wideScope(at);
     if (scope === undefined) return;
@@ -250,7 +250,7 @@ export class Binding implements SocketBinding {
     const bound = onTheWire(this.#local.host);
     const own =
       isWildcard(bound) || isGroup(bound) || this.#ip.routing.isBroadcast(bound) ? route.source : bound;
-    // A connected socket that sends elsewhere does so from where the route there begins.
+    // A connected socket that sends to another destination uses the source address of the route there.
     return this.#peer && isWildcard(this.#boundTo.host) && route.destination !== this.#peerHost
       ? route.source
       : own;

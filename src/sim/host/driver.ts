@@ -30,9 +30,9 @@ import { SimOptions } from "./options.js";
 import type { BoundSocket } from "./ports.js";
 import { ReceiveBuffer } from "./receive-buffer.js";
 
-/** What programs have received. Not from Node's own pool, whose size depends on the version. */
+/** Memory for received data. It is not from the pool of Node.js, whose size depends on the version. */
 const receivedChunks = new Chunks(8192, markAsUntransferable);
-/** Datagrams that one receive hands over at most. */
+/** The largest number of datagrams that one `receive()` delivers. */
 const receiveBatch = 64;
 
 /** What a driver is opened with. */
@@ -44,11 +44,11 @@ export interface SimDriverConfig {
   readonly family: Family;
   readonly options: DriverOptions;
   readonly events: DriverEvents;
-  /** The socket is closed. */
+  /** Called when the socket is closed. */
   readonly closed: (driver: SimDriver) => void;
 }
 
-/** A socket of a simulated host: what Linux does, on the packets of the network in memory. */
+/** The driver of a socket of a simulated host. It behaves like Linux, on the packets of the network in memory. */
 export class SimDriver implements Driver, BoundSocket {
   readonly batches = true;
   readonly capabilities: Capabilities;
@@ -59,7 +59,7 @@ export class SimDriver implements Driver, BoundSocket {
   readonly #options: SimOptions;
   readonly #notifier: Notifier;
   readonly #receiveBuffer: ReceiveBuffer;
-  /** What waits to be the error of the next call (`SO_ERROR`). */
+  /** The error that the next call will throw (`SO_ERROR`). */
   #pendingError: OSError | undefined;
   #keepsAlive = false;
   #crashed = false;
@@ -77,7 +77,7 @@ export class SimDriver implements Driver, BoundSocket {
     this.binding = new Binding(this, { context, ip, family, options: this.#options });
   }
 
-  /** For people: who waits for what; `undefined` where nobody does. */
+  /** What the socket waits for, for error messages; `undefined` if it does not wait. */
   get waiting(): string | undefined {
     if (!this.#keepsAlive || this.#closed) return undefined;
     const { port, local } = this.binding;
@@ -86,7 +86,7 @@ export class SimDriver implements Driver, BoundSocket {
 
   // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
   async bind(at: Endpoint): Promise<void> {
-    // What was called before a crash may come here after it: it must take no port of the host that is restarted.
+    // A call from before a crash may arrive here after it. It must not take a port of the restarted host.
     if (this.#crashed) throw this.#crashError("bind", at);
     this.binding.bind(at);
   }
@@ -178,7 +178,7 @@ export class SimDriver implements Driver, BoundSocket {
     const { metadata } = this.#config.options;
     for (let left = Math.min(this.#receiveBuffer.size, receiveBatch); left > 0; left--) {
       const unread = this.#receiveBuffer.take() as QueuedDatagram;
-      // Its own: a duplicate, another member of the group and the trace have the same bytes.
+      // A copy, because a duplicate, other members of the group and the trace share the bytes.
       const data = receivedChunks.take(unread.data.length);
       copyTo(data, unread.data, 0);
       sink.push(data, unread.source, 0, metadata ? unread : undefined);
@@ -196,7 +196,7 @@ export class SimDriver implements Driver, BoundSocket {
     const first = batch.peer(from);
     const { peer } = this.binding;
     if (this.#pendingError && this.binding.isForPeer(first)) {
-      // As the kernel does: what waited is the error of the next call, which sends nothing.
+      // As in the kernel: the pending error fails the next call, which sends nothing.
       batch.fail(from, failure(this.#pendingError.code, first, peer));
       this.#pendingError = undefined;
       return 1;
@@ -205,7 +205,7 @@ export class SimDriver implements Driver, BoundSocket {
     Notifier.beginCall();
     try {
       const payloads = Buffer.allocUnsafe(batch.bytes);
-      // Of one alone, the batch has a view already.
+      // A batch of one has a view already.
       copyTo(payloads, batch.count === 1 ? batch.view(0) : batch.arena.subarray(0, batch.bytes), 0);
       for (let index = from; index < batch.count; index++) {
         const error = this.#send(batch, index, payloads);
@@ -246,8 +246,8 @@ export class SimDriver implements Driver, BoundSocket {
   }
 
   /**
-   * The host has crashed: nothing leaves any more, what waits to be sent fails, and the port is free at once. The socket
-   * is to be closed then.
+   * Ends the socket because the host crashed: nothing is sent any more, waiting sends fail, and the port is free at once. The
+   * caller then closes the socket.
    */
   crash(): void {
     if (this.#crashed || this.#closed) return;
@@ -264,7 +264,7 @@ export class SimDriver implements Driver, BoundSocket {
     at: Interface,
     toAll: boolean,
   ): boolean | undefined {
-    // One of several that a datagram comes to may have ended the host.
+    // Another socket that received the same datagram may have crashed the host.
     if (this.#crashed) return undefined;
     const { receiveBytes } = this.#options;
     const { port } = this.binding;
@@ -291,7 +291,7 @@ export class SimDriver implements Driver, BoundSocket {
     this.#notifier.reportReadable();
   }
 
-  /** The name of an interface that is given by its name or number; `""` for none. */
+  /** The name of an interface that is given by name or number; `""` for none. */
   #interfaceName(given: string, option: string): string {
     if (given === "" || given === "0") return "";
     const found = this.#ip.routing.interfaces.find(
@@ -304,7 +304,7 @@ export class SimDriver implements Driver, BoundSocket {
     });
   }
 
-  /** @param payloads those of the batch, as they lie in its arena. */
+  /** @param payloads of the batch, at the same positions as in its arena. */
   #send(batch: Outbound, index: number, payloads: Buffer): OSError | undefined {
     const peer = batch.peer(index);
     const connected = this.binding.peer;
@@ -334,7 +334,7 @@ export class SimDriver implements Driver, BoundSocket {
     this.#config.closed(this);
   }
 
-  /** What a call fails with that a crash has ended. */
+  /** The error of a call that a crash ended. */
   #crashError(syscall: string, to: Endpoint | null): OSError {
     const text = "its host crashed";
     return new OSError("ECANCELED", { syscall, address: to?.host, port: to?.port, text });

@@ -14,15 +14,22 @@ import type { HostAddress } from "../node/addresses.js";
 import type { NetworkContext } from "../node/context.js";
 import type { OutgoingLink, Interface, Node } from "../node/node.js";
 
-/** A host of a simulated network. Its sockets are the ones of `datagram`, on a network in memory. */
+/**
+ * A host of a simulated network. Its sockets are those of `datagram`, on a network in memory.
+ *
+ * The other files of this folder: `stack.ts` and `driver.ts` connect the sockets of `datagram` to the host. `notifier.ts`
+ * reports events to them. `binding.ts`, `options.ts`, `groups.ts` and `receive-buffer.ts` are the state of one socket.
+ * `ip.ts` sends and receives packets. `routing.ts`, `address-links.ts` and `path-mtu-cache.ts` know where packets go, and
+ * `ports.ts` knows which socket receives them.
+ */
 export class Host implements Node {
   readonly kind = "host";
   readonly name: string;
-  /** Its addresses, as `Address` spells them, in the order in which they were given. */
+  /** The addresses of the host, as `Address` writes them, in the given order. */
   readonly addresses: readonly string[];
   readonly #ip: Ip;
   readonly #stack: Stack;
-  /** Those of the sockets that are open, in the order in which they were opened. */
+  /** The open sockets, in the order in which they were opened. */
   readonly #sockets = new Map<SimDriver, Socket>();
   #latest: SimDriver | undefined;
 
@@ -55,9 +62,9 @@ export class Host implements Node {
   }
 
   /**
-   * Opens a UDP socket on this host. `socket(2)`; takes and gives what `socket()` of `datagram` does.
+   * Opens a UDP socket on this host (`socket(2)`). Arguments and result are those of `socket()` of `datagram`.
    *
-   * @throws as that, and `OSError` `ENETDOWN` while the host is down.
+   * @throws as `socket()`, and `OSError` `ENETDOWN` while the host is down.
    */
   socket(
     family: Family = AF_INET,
@@ -69,21 +76,21 @@ export class Host implements Node {
     return opened;
   }
 
-  /** Whether it runs: not from `crash()` to `restart()`. */
+  /** Whether the host runs: `false` from `crash()` to `restart()`. */
   get isUp(): boolean {
     return this.#ip.isUp;
   }
 
-  /** What became of the datagrams of all its sockets, closed ones included, by cause, and what the host itself has counted. */
+  /** The counters of all sockets of the host, including closed ones, and the counters of the host itself. */
   stats(): Totals {
     return Object.freeze({ ...this.#stack.ledger.totals(), host: this.#ip.counts() });
   }
 
   /**
-   * Ends the host as a power cut does, at once. Its sockets are closed, and their ports, memberships and unread datagrams
-   * are gone. What waited on them fails with `ECANCELED`, sends that have not left too; later calls fail with `EBADF`.
-   * Until `restart()` nothing leaves the host, not even what waits for the rate of its links, and what comes is lost
-   * without an answer. Timers and memory are the program's: what it goes on to do finds its sockets closed.
+   * Ends the host at once, like a power cut. Its sockets are closed, and their ports, memberships and unread datagrams are
+   * gone. Waiting calls fail with `ECANCELED`, also sends that have not left; later calls fail with `EBADF`. Until
+   * `restart()`, nothing leaves the host, also not the packets that wait for the rate of a link, and packets that arrive are
+   * lost without an answer. Timers and memory belong to the program and stay: it continues with closed sockets.
    */
   crash(): void {
     this.#ip.crash();
@@ -98,12 +105,12 @@ export class Host implements Node {
     this.#ip.restart();
   }
 
-  /** Closes the open sockets as the end of a process does: receive calls that wait are left pending. */
+  /** Closes the open sockets like the end of a process: receive calls that wait stay pending. */
   async abandonSockets(): Promise<void> {
     await Promise.all([...this.#sockets.values()].map((socket) => abandon(socket)));
   }
 
-  /** For people: who waits on this host for what. */
+  /** A line for each socket that waits, for error messages. */
   waiting(): readonly string[] {
     return [...this.#sockets.keys()].flatMap(({ waiting }) =>
       waiting === undefined ? [] : [`${this.name} waits for ${waiting}`],

@@ -2,11 +2,11 @@ import type { Family } from "../../core/address/address.js";
 import { AF_INET, IPPROTO_UDP, IP_PMTUDISC_DO, IP_PMTUDISC_WANT, SOCK_DGRAM } from "../../core/constants.js";
 import { type Option, type OptionValue, twinOf } from "../../core/driver/options.js";
 
-/** The least that Linux gives a buffer: `SOCK_MIN_RCVBUF`, `SOCK_MIN_SNDBUF` (include/net/sock.h). */
+/** The smallest sizes of buffers on Linux: `SOCK_MIN_RCVBUF`, `SOCK_MIN_SNDBUF` (include/net/sock.h). */
 const minReceiveBuffer = 2304;
 const minSendBuffer = 4608;
 
-/** What the options of a socket hold that nobody has set, where that is not 0. */
+/** Default values of options that are not 0. */
 const defaults: Readonly<Record<string, OptionValue>> = {
   SO_TYPE: SOCK_DGRAM,
   SO_PROTOCOL: IPPROTO_UDP,
@@ -26,24 +26,24 @@ const defaults: Readonly<Record<string, OptionValue>> = {
   IPV6_UNICAST_IF: "",
 };
 
-/** What holds for packets of one version of IP. */
+/** Options for the packets of one version of IP. */
 class VersionOptions {
   ttl = 64;
   tos = 0;
   multicastTtl = 1;
   discovery: number = IP_PMTUDISC_WANT;
   loop = true;
-  /** What unicast leaves by where nothing else says so: an interface's name or number. */
+  /** The default interface for unicast: its name or number. */
   unicastInterface: string | undefined;
-  /** What was set for multicast: an interface's name or number, or one of its addresses. */
+  /** The interface for multicast: its name, its number or one of its addresses. */
   multicastInterface: string | undefined;
 }
 
-/** The options of one socket, as Linux has them. */
+/** The options of one socket, as on Linux. */
 export class SimOptions {
   readonly #family: Family;
   readonly #set = new Map<string, OptionValue>();
-  /** Read for every datagram, so not by name. */
+  /** Stored as fields, not by name, because they are read for every datagram. */
   readonly #byVersion: Readonly<Record<4 | 6, VersionOptions>> = {
     4: new VersionOptions(),
     6: new VersionOptions(),
@@ -55,50 +55,50 @@ export class SimOptions {
   freebind = false;
   reuseAddress = false;
   reusePort = false;
-  /** Bytes that unread datagrams may take, overhead and all: the double of what was asked for. */
+  /** Bytes that unread datagrams may take, including overhead: double the requested size. */
   receiveBytes = 212_992;
   /** The interface that the socket is bound to; `""` for any. */
   device = "";
-  /** `bind` to port 0 takes the address alone. */
+  /** Whether `bind` to port 0 binds only the address. */
   bindAddressNoPort = false;
 
   constructor(family: Family, dontFragment: boolean) {
     this.#family = family;
-    // Linux gives IPv6 sockets IPv6's alone (`inet6_create`, net/ipv6/af_inet6.c).
+    // On Linux, IPv6 sockets have this only for IPv6 (`inet6_create`, net/ipv6/af_inet6.c).
     this.#all4 = family === AF_INET;
     if (!dontFragment) return;
     this.#apply("IP_MTU_DISCOVER", IP_PMTUDISC_DO);
     this.#apply("IPV6_MTU_DISCOVER", IP_PMTUDISC_DO);
   }
 
-  /** Bytes of payload and overhead that were asked for unread datagrams. */
+  /** The requested size of the receive buffer in bytes. */
   get askedBytes(): number {
     return this.receiveBytes / 2;
   }
 
-  /** What holds for packets of a version of IP: an IPv6 socket has IPv4 peers too. */
+  /** The options for packets of a version of IP. An IPv6 socket uses both, because it may have IPv4 peers. */
   forVersion(version: 4 | 6): Readonly<VersionOptions> {
     return this.#byVersion[version];
   }
 
-  /** Whether multicast comes back to this host. Linux asks the options of the socket's family (`sk_mc_loop`, net/core/sock.c). */
+  /** Whether multicast comes back to this host. Linux uses the option of the family of the socket (`sk_mc_loop`, net/core/sock.c). */
   get loop(): boolean {
     return this.#byVersion[this.#family === AF_INET ? 4 : 6].loop;
   }
 
-  /** Whether groups are heard that other sockets of the host joined. */
+  /** Whether the socket receives groups that only other sockets of the host joined. */
   multicastAll(version: 4 | 6): boolean {
     return version === 4 ? this.#all4 : this.#all6;
   }
 
   set(option: Option, value: OptionValue): void {
-    // No limit of a system is to be exceeded here.
+    // `SO_RCVBUFFORCE` is `SO_RCVBUF` here: there is no limit of a system to exceed.
     this.#apply(option.name.replace(/FORCE$/, ""), value);
     const twin = twinOf(option, value);
     if (twin) this.#apply(twin.option.name, twin.value);
   }
 
-  /** Of those that do not need the socket. */
+  /** The value of an option that is stored here. */
   get({ name }: Option): OptionValue {
     if (name === "SO_DOMAIN") return this.#family;
     if (name === "IP_MULTICAST_ALL") return this.#all4 ? 1 : 0;

@@ -1,24 +1,24 @@
 import type { IcmpError } from "../packet/packet.js";
 import type { Scheduler } from "../time/event.js";
 
-/** How long a path MTU that ICMP told is believed, in nanoseconds: `net.ipv4.route.mtu_expires`. */
+/** The time that a path MTU from ICMP stays valid, in nanoseconds: `net.ipv4.route.mtu_expires`. */
 const pathMtuNs = 600e9;
-/** The least that a path may be said to carry (`net.ipv4.route.min_pmtu`; RFC 8200, section 5). */
+/** The smallest path MTU that is accepted (`net.ipv4.route.min_pmtu`; RFC 8200, section 5). */
 const minPathMtu = { 4: 552, 6: 1280 } as const;
-/** Destinations that one host remembers; past that many, the oldest is forgotten. */
+/** The number of destinations that one host remembers. Above it, the oldest is forgotten. */
 const maxDestinations = 16_384;
 
-/** What ICMP told of a path. */
+/** The path MTU that ICMP reported. */
 export interface PathMtu {
-  /** Bytes of the largest packet that goes whole. */
+  /** Bytes of the largest packet that is not fragmented. */
   readonly mtu: number;
-  /** It carries less than may be believed: routers may cut what goes there (`RTAX_MTU` locked, `__ip_rt_update_pmtu`). */
+  /** Whether the reported MTU was below the minimum. Routers may then fragment packets to this destination (`RTAX_MTU` locked, `__ip_rt_update_pmtu`). */
   readonly narrower: boolean;
-  /** Whole nanoseconds of virtual time. */
+  /** When it becomes invalid, in whole nanoseconds of virtual time. */
   readonly until: number;
 }
 
-/** What one host has learnt of the paths to others. */
+/** The path MTUs that one host has learnt. */
 export class PathMtuCache {
   readonly #scheduler: Scheduler;
   readonly #byDestination = new Map<string, PathMtu>();
@@ -27,7 +27,7 @@ export class PathMtuCache {
     this.#scheduler = scheduler;
   }
 
-  /** What is believed of the path to a destination, as it is in packets; `undefined` where nothing was told. */
+  /** The path MTU to a destination, as it is written in packets; `undefined` if ICMP reported none. */
   of(destination: string): PathMtu | undefined {
     const told = this.#byDestination.get(destination);
     if (!told || told.until > this.#scheduler.now) return told;
@@ -35,7 +35,7 @@ export class PathMtuCache {
     return undefined;
   }
 
-  /** Believes an ICMP error, where it tells of an MTU. */
+  /** Stores the MTU of an ICMP error, if it has one. */
   note({ about: { version, destination }, mtu }: IcmpError): void {
     if (mtu === 0) return;
     const [oldest] = this.#byDestination.keys();

@@ -3,31 +3,32 @@ import type { IcmpError, Packet, UdpDatagram } from "../packet/packet.js";
 import type { Random } from "../random.js";
 import type { SimOptions } from "./options.js";
 
-/** Ports that are given to sockets which name none: `net.ipv4.ip_local_port_range`. */
+/** The ports of sockets that choose none: `net.ipv4.ip_local_port_range`. */
 const firstEphemeral = 32_768;
 const ephemeralPorts = 28_232;
 
-/** Where a socket is bound and connected, and so what it hears. */
+/** Where a socket is bound and connected. */
 export interface SocketBinding {
   readonly options: SimOptions;
   /** 0 until it is bound. */
   readonly port: number;
-  /** How well a datagram fits this socket, which is bound to its port: -1 not at all. */
+  /** How specific the match of a datagram to its port is to this socket; -1 if the socket does not receive it. */
   score(packet: Packet, sourcePort: number, at: Interface): number;
-  /** Whether it would hear of packets of a version of IP, bound to a host as it is in packets; without one, where it is bound. */
+  /** Whether it receives packets of a version of IP if it is bound to `host`, as written in packets. @default where it is bound */
   acceptsVersion(version: 4 | 6, host?: string): boolean;
-  /** Whether another socket may be bound beside this one, to `host` at the same port. */
+  /** Whether another socket may be bound to `host` at the same port. */
   sharesWith(other: SocketBinding, host: string): boolean;
-  /** Whether a packet, of which ICMP tells, may have come from this socket. */
+  /** Whether this socket may have sent the packet that an ICMP error is about. */
   mayHaveSent(packet: Packet): boolean;
 }
 
-/** What the protocols below a socket need of it. */
+/** A bound socket, as `Ip` sees it. */
 export interface BoundSocket {
   readonly binding: SocketBinding;
   /**
-   * A datagram has come, for this host alone or for all that listen. Gives whether the program was told, `undefined` where
-   * there was no room.
+   * Takes a datagram that arrived. Returns whether a program was called; `undefined` if the receive buffer is full.
+   *
+   * @param toAll whether the destination is a multicast group or a broadcast address.
    */
   arrive(
     packet: Packet,
@@ -36,11 +37,11 @@ export interface BoundSocket {
     at: Interface,
     toAll: boolean,
   ): boolean | undefined;
-  /** ICMP has told of a datagram of this socket to a port; `from` has said so. */
+  /** Takes an ICMP error about a datagram of this socket to a port. `from` is the node that sent the error. */
   icmpArrived(error: IcmpError, port: number, from: string): void;
 }
 
-/** Where sockets are bound on one host. */
+/** The bound sockets of one host, by port. */
 export class Ports {
   /** In the order in which they were bound. */
   readonly #byPort = new Map<number, BoundSocket[]>();
@@ -50,7 +51,7 @@ export class Ports {
     this.#next = random.below(ephemeralPorts);
   }
 
-  /** A port at which no socket is bound; `undefined` where there is none left. */
+  /** A port at which no socket is bound; `undefined` if there is none. */
   free(): number | undefined {
     for (let tries = 0; tries < ephemeralPorts; tries++) {
       const port = firstEphemeral + this.#next;
@@ -60,7 +61,7 @@ export class Ports {
     return undefined;
   }
 
-  /** Whether a socket may be bound there beside those that are. */
+  /** Whether the sockets at a port allow another socket at `host`. */
   allows(socket: BoundSocket, host: string, port: number): boolean {
     return (this.#byPort.get(port) ?? []).every(
       (other) => other === socket || other.binding.sharesWith(socket.binding, host),
@@ -85,9 +86,8 @@ export class Ports {
   }
 
   /**
-   * Who gets a unicast datagram: the most particular socket, and of equal ones the one that was bound last; of a group
-   * that shares its port by `SO_REUSEPORT`, the one that the peer's address and port choose (`udp4_lib_lookup2`,
-   * net/ipv4/udp.c).
+   * The socket that receives a unicast datagram: the one with the most specific match. Of equal ones, it is the one that
+   * was bound last; with `SO_REUSEPORT`, the address and port of the peer choose one (`udp4_lib_lookup2`, net/ipv4/udp.c).
    */
   receiver(
     packet: Packet,

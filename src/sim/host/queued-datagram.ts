@@ -6,18 +6,18 @@ import type { Ancillary } from "../../core/driver/ancillary.js";
 import type { Metadata } from "../../core/driver/metadata.js";
 import { epochNs } from "../time/event.js";
 
-/** Where a datagram came to. */
+/** Where a datagram arrived. */
 interface Arrival {
-  /** The local address, as the socket spells it. */
+  /** The local address, as the socket writes it. */
   readonly host: string;
   readonly port: number;
   /** The name of the interface. */
   readonly interface: string;
-  /** A group, or everybody. */
+  /** Whether the destination is a multicast group or a broadcast address. */
   readonly toAll: boolean;
 }
 
-/** A datagram that lies unread, and how it came. */
+/** An unread datagram with its metadata. */
 export class QueuedDatagram implements Metadata {
   readonly data: Buffer;
   readonly source: Endpoint;
@@ -25,7 +25,7 @@ export class QueuedDatagram implements Metadata {
   readonly tos: number;
   readonly lostBefore: number;
   readonly #arrival: Arrival;
-  /** Whole nanoseconds of virtual time. */
+  /** Time of arrival, in whole nanoseconds of virtual time. */
   readonly #time: number;
 
   constructor(
@@ -59,13 +59,13 @@ export class QueuedDatagram implements Metadata {
   }
 
   get answer(): Ancillary | undefined {
-    // What came to a group or to everybody is answered from an address of this host, as the routes say.
+    // The answer to multicast or broadcast leaves from the address of this host that the route chooses.
     if (this.#arrival.toAll) return undefined;
     const how = { interface: undefined, ttl: undefined, tos: undefined, ecn: undefined, probe: false };
     return { source: this.destination, ...how };
   }
 
-  /** Datagrams are never merged here. */
+  /** The simulator never merges datagrams. */
   get withoutLoss(): Metadata {
     return this;
   }

@@ -8,7 +8,7 @@ import type { VirtualTime } from "../time/virtual-time.js";
 import { SimDriver } from "./driver.js";
 import type { Ip } from "./ip.js";
 
-const alone = unavailable("the simulated network takes datagrams one by one: this is of real kernels");
+const alone = unavailable("the simulated network takes datagrams one by one: only real kernels have this");
 
 const noDescriptors = "the simulated network has no descriptors: the native driver adopts them";
 
@@ -36,7 +36,7 @@ const capabilities: Capabilities = Object.freeze({
   ),
 });
 
-/** What the sockets of one host run on. */
+/** What the stack of a host is made with. */
 export interface SimStackConfig {
   readonly context: NetworkContext;
   readonly time: VirtualTime;
@@ -47,7 +47,7 @@ export interface SimStackConfig {
   readonly closed: (driver: SimDriver) => void;
 }
 
-/** The stack of one host. */
+/** Makes the stack of one host, which opens its sockets. */
 export function simStack(config: SimStackConfig): Stack {
   const { context, time, ip, random, resolve, opened, closed } = config;
   const rank = context.nextRank();

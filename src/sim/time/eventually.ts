@@ -44,7 +44,7 @@ export async function eventually(
     for (;;) {
       const tried = trial();
       let passed = await Promise.race([tried, timeout]);
-      // A try that was begun at the last moment has its chance.
+      // A try that began at the last moment may still pass.
       if (passed === "timeout") passed = await Promise.race([tried, turn(clock)]);
       if (passed) return;
       const leftMs = timeoutMs - (clock.now() - start);

@@ -15,31 +15,31 @@ import type { Schedule } from "./schedule.js";
 import { epochNs, nsPerMs } from "./event.js";
 
 /**
- * What the program under test reads and sets its time by, for as long as a run lasts.
+ * The virtual globals of a program during a run: timers, dates and clocks.
  *
- * `@sinonjs/fake-timers` puts fakes in place of the globals and of what `node:timers` and `node:perf_hooks` export, and
- * takes them off again; its own are `Date`, `Intl`, `performance` and `process.hrtime`. The timers are ours: its clock has
- * whole milliseconds, fires a delay of 0 at the same instant, so that a loop that polls never ends, and runs all the timers
- * of an instant without a break, where Node runs promises and ticks after each. Ours are those of `node:timers/promises`
- * too, `scheduler.wait` among them, and `AbortSignal.timeout` and `util.promisify(setTimeout)`.
+ * `@sinonjs/fake-timers` replaces the globals and the exports of `node:timers` and `node:perf_hooks`, and restores them. We
+ * use its `Date`, `Intl`, `performance` and `process.hrtime`. The timers are ours for three reasons. Its clock has whole
+ * milliseconds. It fires a delay of 0 at the same instant, so a loop that polls would never end. And it runs all timers of an
+ * instant in a row, but Node.js runs promises and ticks after each. Ours are also `node:timers/promises` with
+ * `scheduler.wait`, `AbortSignal.timeout` and `util.promisify(setTimeout)`.
  *
- * `process.nextTick` and `queueMicrotask` stay real, and so does what Node's own modules have taken before, such as the
- * timeouts of `node:net` and `node:http`. A `Date` that a module keeps from a run shows the time that the run ended at.
+ * `process.nextTick` and `queueMicrotask` stay real, and so do functions that modules of Node.js took before, such as the
+ * timeouts of `node:net` and `node:http`. A `Date` that a module keeps after a run shows the time at the end of the run.
  */
 export class FakeGlobals {
   readonly #schedule: Schedule;
   readonly #clock: FakeClock;
-  /** The timers of the fake clock that ours are in place of. */
+  /** The timers of the library, which ours replace. */
   readonly #libraryTimers: object;
-  /** Takes off what fake-timers knows nothing of. */
+  /** Functions that restore what the library does not restore. */
   readonly #restore: readonly (() => void)[];
-  /** The instant that the fake clock shows. */
+  /** The instant that the fake clock shows, in nanoseconds. */
   #shownNs = 0;
 
   /**
-   * @param random what the program draws comes from it; Node's own without it.
-   * @param calls is told of the program's calls that Node works on outside JavaScript.
-   * @throws `Error` when other fake timers are in place.
+   * @param random source of the random numbers of the program; without it, they come from Node.js.
+   * @param calls counts the calls of the program whose work is outside JavaScript.
+   * @throws `Error` if other fake timers are installed.
    */
   constructor(schedule: Schedule, calls: CallCounter, random: Random | undefined) {
     refuseOthers();
@@ -47,7 +47,7 @@ export class FakeGlobals {
     runTimersOn(schedule);
     this.#clock = install({
       now: Number(epochNs) / nsPerMs,
-      // What browsers have and Node has not runs on the library's own timers, which nobody fires here.
+      // Functions of browsers would use the timers of the library, which never fire here.
       toNotFake: [
         "nextTick",
         "queueMicrotask",
@@ -76,27 +76,27 @@ export class FakeGlobals {
     this.#check();
   }
 
-  /** Lets the program see the present instant. */
+  /** Shows the present instant to the program. */
   show(): void {
     const ns = this.#schedule.now - this.#shownNs;
     if (ns === 0) return;
     this.#shownNs = this.#schedule.now;
-    // It cuts off what is less than a nanosecond, which the half makes sure is not a whole one.
+    // The library rounds down to nanoseconds. The half prevents that rounding errors take a whole one.
     this.#clock.tick((ns + 0.5) / nsPerMs);
   }
 
   uninstall(): void {
     for (const restore of [...this.#restore].reverse()) restore();
-    // Its own know how to put Node's back.
+    // The library needs its own timers to restore those of Node.js.
     Object.assign(this.#clock, this.#libraryTimers);
     this.#clock.uninstall();
-    // What a module has kept of the fakes comes here for ever.
+    // A fake timer that a module keeps calls these for ever.
     Object.assign(this.#clock, programTimers);
     syncBuiltinESMExports();
     runTimersOn(undefined);
   }
 
-  /** That the fakes still ask the clock object for what they do, so that our timers are theirs. */
+  /** Checks that the fake globals still call the methods of the clock object, so that they use our timers. */
   #check(): void {
     const timer: unknown = globalThis.setTimeout(() => undefined, 1);
     globalThis.clearTimeout(timer as NodeJS.Timeout);
@@ -117,7 +117,7 @@ function refuseOthers(): void {
   );
 }
 
-/** @returns what undoes it. */
+/** @returns functions that restore the originals. */
 function replaceOthers(): (() => void)[] {
   Object.defineProperty(globalThis.setTimeout, promisify.custom, { value: sleep });
   Object.defineProperty(globalThis.setImmediate, promisify.custom, { value: nextTurn });

@@ -1,9 +1,9 @@
-/** What of Node gives promises or signals that a timer settles, in virtual time. */
+/** The promises and signals of Node.js that a timer settles, in virtual time. */
 
 import { onAbort } from "../../core/receive/abort.js";
 import { programTimers } from "./program-timers.js";
 
-/** What they take; whether a wait keeps the process alive makes no difference in virtual time. */
+/** The options that have an effect: in virtual time, `ref` has none. */
 interface WaitOptions {
   readonly signal?: AbortSignal | undefined;
 }
@@ -43,7 +43,7 @@ export async function* everyInterval<T = void>(
   const unwatch = signal && onAbort(signal, () => wake?.());
   try {
     for (;;) {
-      // What was due before an abort still comes.
+      // Ticks that were due before an abort are still delivered.
       for (; due > 0; due--) yield value as T;
       failIfAborted();
       await new Promise<void>((resolve) => (wake = resolve));
@@ -54,7 +54,7 @@ export async function* everyInterval<T = void>(
   }
 }
 
-/** `AbortSignal.timeout`, whose own timer is inside Node. */
+/** `AbortSignal.timeout`. The original uses an internal timer of Node.js. */
 export function abortAfter(delayMs: number): AbortSignal {
   const controller = new AbortController();
   programTimers.setTimeout(() => {
@@ -63,7 +63,7 @@ export function abortAfter(delayMs: number): AbortSignal {
   return controller.signal;
 }
 
-/** @param start sets the timer, and gives what clears it. */
+/** @param start sets the timer, and returns a function that clears it. */
 async function wait<T>(
   value: T,
   signal: AbortSignal | undefined,
@@ -84,7 +84,7 @@ async function wait<T>(
   });
 }
 
-/** What Node's reject with. */
+/** The error that the originals reject with. */
 function abortError(signal: AbortSignal): Error {
   const error = new Error("The operation was aborted", { cause: signal.reason });
   return Object.assign(error, { name: "AbortError", code: "ABORT_ERR" });

@@ -1,4 +1,4 @@
-/** What a program draws at random, from a seed: for as long as a run lasts, where the network was made with `seedProgram`. */
+/** Random numbers of the program from the seed, during a run of a network that was made with `seedProgram`. */
 
 import crypto from "node:crypto";
 import process from "node:process";
@@ -10,8 +10,10 @@ type Done = (error: Error | null, result: unknown) => void;
 type Call = (this: unknown, ...args: unknown[]) => unknown;
 
 /**
- * Has `Math.random` and what `node:crypto` and `globalThis.crypto` draw come from `random`, until what it gives is called.
- * Arguments are checked by Node's own, which are called first. Keys and primes stay Node's: they are drawn in OpenSSL.
+ * Replaces `Math.random` and the random functions of `node:crypto` and `globalThis.crypto`: they draw from `random`. The
+ * originals are called first, to check the arguments. Keys and primes still come from Node.js: OpenSSL draws them.
+ *
+ * @returns a function that restores the originals.
  */
 export function seedProgram(random: Random): () => void {
   const { webcrypto } = crypto;
@@ -27,7 +29,7 @@ export function seedProgram(random: Random): () => void {
   };
 
   const randomBytes: Call = (size, done) => {
-    // With what is no callback, it is Node's to say so.
+    // Node.js throws the error for an invalid callback.
     if (done !== undefined && typeof done !== "function") return own.randomBytes(size, done);
     return answer(fill(random, own.randomBytes(size) as Uint8Array), done);
   };
@@ -74,7 +76,7 @@ export function seedProgram(random: Random): () => void {
   };
 }
 
-/** Gives a result, or calls back with it once the caller is done. */
+/** Returns a result, or passes it to a callback in the next tick. */
 function answer(result: unknown, done: unknown): unknown {
   if (done === undefined) return result;
   process.nextTick(done as Done, null, result);
@@ -95,12 +97,12 @@ function part(target: ArrayBufferView | ArrayBufferLike, offset: unknown, size: 
   return new Uint8Array(view.buffer, view.byteOffset + from, length);
 }
 
-/** How many of the two are given: Node takes `undefined` for none, and a size without an offset is none. */
+/** The number of arguments to pass on: Node.js treats `undefined` as missing, and ignores a size without an offset. */
 function lengthOf(offset: unknown, size: unknown): number {
   return size !== undefined ? 3 : offset !== undefined ? 2 : 1;
 }
 
-/** A uniformly random whole number below a limit of 2^48 - 1 at most: what lies above the last whole multiple is drawn again. */
+/** A uniformly random whole number below a limit of at most 2^48 - 1. Numbers above the last whole multiple are drawn again. */
 function below(random: Random, limit: number): number {
   const range = 2 ** 48;
   const usable = range - (range % limit);
@@ -119,7 +121,7 @@ function uuid(random: Random): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
 }
 
-/** With the name, the length and the symbols of another. */
+/** A function with the name, the length and the symbols of the original. */
 function like(original: Call, made: Call): Call {
   return Object.defineProperties(made, Object.getOwnPropertyDescriptors(original));
 }

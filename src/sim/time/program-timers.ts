@@ -7,26 +7,26 @@ import { nsPerMs } from "./event.js";
 
 type Callback = (...args: unknown[]) => void;
 
-/** Node's greatest delay: `TIMEOUT_MAX` of lib/internal/timers.js. */
+/** The longest delay of Node.js: `TIMEOUT_MAX` of lib/internal/timers.js. */
 const maxDelayMs = 0x7fff_ffff;
 
 /**
- * What the timers of programs run on. One for all, since a module that was loaded in one run may keep its `setTimeout` for
- * the next; and what it has kept is Node's own between runs.
+ * The schedule of the current run; `undefined` between runs, when these timers are those of Node.js. It is a variable of the
+ * module, because a module that was loaded in one run may keep its `setTimeout` for the next.
  */
 let schedule: Schedule | undefined;
 
-/** Timers that a program knows by number: none that one of Node's could have. */
+/** Timers that a program knows by number. The numbers are above those of Node.js. */
 const timersById = new Map<number, Timeout>();
 let lastId = 2 ** 40;
 
-/** Has the timers of programs virtual, or Node's own again. */
+/** Makes the timers of programs virtual; `undefined` makes them those of Node.js again. */
 export function runTimersOn(next: Schedule | undefined): void {
   schedule = next;
   timersById.clear();
 }
 
-/** Node's timers in virtual time. A delay is in whole milliseconds, 1 at the least, as Node has it. */
+/** The timers of Node.js in virtual time. As there, a delay is whole milliseconds, at least 1. */
 export const programTimers = {
   setTimeout(run: Callback, delayMs?: unknown, ...args: unknown[]): Timeout | NodeJS.Timeout {
     if (schedule === undefined) return real.setTimeout(run, Number(delayMs), ...args);
@@ -38,7 +38,7 @@ export const programTimers = {
     return new Timeout(schedule, callback(run), args, delayMs, true);
   },
 
-  /** Comes a turn later, which costs virtual time, so that a chain of them does not stand still. */
+  /** Runs one turn later. A turn takes virtual time, so that time advances in a chain of immediates. */
   setImmediate(run: Callback, ...args: unknown[]): Immediate | NodeJS.Immediate {
     if (schedule === undefined) return real.setImmediate(run, ...args);
     return new Immediate(schedule, callback(run), args);
@@ -58,14 +58,14 @@ export const programTimers = {
   },
 };
 
-/** What `setTimeout` and `setInterval` give, with the methods of Node's. */
+/** The result of `setTimeout` and `setInterval`, with the methods of Node.js. */
 export class Timeout {
   readonly #schedule: Schedule;
   readonly #run: Callback;
   readonly #args: unknown[];
   readonly #delayNs: number;
   readonly #repeats: boolean;
-  /** What `AsyncLocalStorage` goes by: that of the call that set it, as with Node's. `AsyncLocalStorage.bind` costs 400 times more. */
+  /** For `AsyncLocalStorage`: the timer runs in the context of the call that set it. `AsyncLocalStorage.bind` takes 400 times as long. */
   readonly #asyncResource = new AsyncResource("Timeout");
   #timer: Timer;
   #open = true;
@@ -82,7 +82,7 @@ export class Timeout {
     this.#timer = this.#start();
   }
 
-  /** Virtual time goes on for a timer whether it would keep a process alive or not. */
+  /** Has no effect on virtual time: time advances for all timers. */
   hasRef(): boolean {
     return this.#refed;
   }
@@ -97,7 +97,7 @@ export class Timeout {
     return this;
   }
 
-  /** Starts again from now, also when it has fired; not when it was cleared. */
+  /** Starts the timer again from now, also if it has fired, but not if it was cleared. */
   refresh(): this {
     if (this.#open) {
       this.#schedule.cancel(this.#timer);
@@ -129,15 +129,15 @@ export class Timeout {
 
   readonly #fire = (): void => {
     const fired = this.#timer;
-    // As Node has it: a program that asks each timer for its number would fill the table else.
+    // As in Node.js. Otherwise, a program that asks each timer for its number would fill the table.
     if (!this.#repeats && this.#id !== undefined) timersById.delete(this.#id);
     this.#asyncResource.runInAsyncScope(this.#run, this, ...this.#args);
-    // Unless the callback has cleared it, or started it again.
+    // The callback may have cleared the interval, or started it again.
     if (this.#repeats && this.#open && this.#timer === fired) this.#timer = this.#start();
   };
 }
 
-/** What `setImmediate` gives, with the methods of Node's. */
+/** The result of `setImmediate`, with the methods of Node.js. */
 export class Immediate {
   readonly #schedule: Schedule;
   readonly #timer: Timer;
@@ -173,7 +173,7 @@ function callback(run: unknown): Callback {
   return run as Callback;
 }
 
-/** Closes a timer of virtual time, if it is one. */
+/** Closes a virtual timer. Returns whether it was one. */
 function close(timer: unknown): boolean {
   const known =
     typeof timer === "number" || typeof timer === "string" ? timersById.get(Number(timer)) : timer;

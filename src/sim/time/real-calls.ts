@@ -1,4 +1,4 @@
-/** Calls of Node's whose work nobody lists: while a run lasts, they are counted from the call to what ends it. */
+/** Calls of Node.js whose work `process.getActiveResourcesInfo()` does not list. During a run, they are counted until they end. */
 
 import crypto from "node:crypto";
 import fs from "node:fs";
@@ -9,16 +9,18 @@ import { replace } from "./replace.js";
 
 type Call = (this: unknown, ...args: unknown[]) => unknown;
 
-/** What is told that a call has begun. */
+/** Counts calls that are in progress. */
 export interface CallCounter {
   /**
-   * @param isAtWork asks whether it is worked on now. @default it is
-   * @returns what ends it; more than once does no harm.
+   * A call begins.
+   *
+   * @param isAtWork returns whether the call is worked on now. @default always
+   * @returns a function that ends the call; calling it again does nothing.
    */
   begin(name: string, isAtWork?: () => boolean): () => void;
 }
 
-/** What a callback may be given to, and ends by itself: crypto(3), on threads of libuv. */
+/** Functions of `node:crypto` that take a callback and work on threads of libuv. */
 const cryptoCalls: ReadonlySet<string> = new Set([
   "argon2",
   "checkPrime",
@@ -38,23 +40,25 @@ const cryptoCalls: ReadonlySet<string> = new Set([
   "verify",
 ]);
 
-/** Not of the types of Node 20. */
+/** The types of Node 20 lack it. */
 const { WebAssembly: webAssembly = {} } = globalThis as { WebAssembly?: object };
 
-/** Who counts now. One for all, since a module may keep in one run what it calls in the next. */
+/** The counter of the current run. It is a variable of the module, because a module may keep a function for the next run. */
 let counter: CallCounter | undefined;
 
-/** Of what was wrapped before: making 200 of them takes about a millisecond. */
+/** Wrappers that were made before: making 200 of them takes about a millisecond. */
 const wrappers = new WeakMap<Call, Call>();
 
-/** Streams of zlib, and what ends the call that is under way: one that fails never calls back. */
+/** For each zlib stream, the function that ends its call in progress: a call that fails has no callback. */
 const zlibCalls = new WeakMap<object, () => void>();
 
 /**
- * Has calls counted until what it gives is called.
+ * Counts calls from now on.
  *
- * What a module has kept from before a run (`const { pbkdf2 } = require("node:crypto")`) is not counted, but for zlib,
- * whose streams do the work of all its forms.
+ * Functions that a module took before the run (`const { pbkdf2 } = require("node:crypto")`) are not counted, except those of
+ * zlib, because its streams do the work for all of them.
+ *
+ * @returns a function that ends the counting.
  */
 export function countCalls(by: CallCounter): () => void {
   counter = by;
@@ -84,7 +88,7 @@ function wrapAll(target: object, of: string, chosen: (name: string) => boolean):
   );
 }
 
-/** All forms of zlib, streams and callbacks, do their work in one method of one class. */
+/** All functions of zlib, with streams and with callbacks, work in one method of one class. */
 function wrapZlib(): (() => void)[] {
   let base = zlib.Gzip.prototype as object | null;
   while (base && !Object.hasOwn(base, "_processChunk")) base = Object.getPrototypeOf(base) as object | null;
@@ -100,7 +104,7 @@ function wrapZlib(): (() => void)[] {
   ];
 }
 
-/** The same call, counted: until the callback that is its last argument, or what the promise gives. */
+/** The same function, counted until its callback (the last argument) is called or its promise settles. */
 function wrap(original: Call, name: string): Call {
   const isZlib = name === "zlib._transform";
   const wrapped: Call = function (...args) {
@@ -123,16 +127,16 @@ function wrap(original: Call, name: string): Call {
       throw error;
     }
   };
-  // The name, the length, and what `util.promisify` goes by.
+  // This copies the name, the length and the symbol of `util.promisify`.
   return Object.defineProperties(wrapped, Object.getOwnPropertyDescriptors(original));
 }
 
-/** A stream whose reader is behind does not go on before it has read: `_read` is another then (`processCallback`, lib/zlib.js). */
+/** Whether a stream waits for its reader: its `_read` is a different function then (`processCallback`, lib/zlib.js). */
 function isPaused(stream: Readable): boolean {
   return stream._read !== (prototypeOf(stream) as Readable)._read;
 }
 
-/** What it gives stays unhandled where it rejects and nobody looks. */
+/** A rejection that the program does not handle stays unhandled. */
 async function until(promise: Promise<unknown>, end: () => void): Promise<unknown> {
   try {
     return await promise;

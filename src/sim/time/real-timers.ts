@@ -5,5 +5,5 @@ type RealTimers = Pick<
   "setTimeout" | "clearTimeout" | "setInterval" | "clearInterval" | "setImmediate" | "clearImmediate"
 >;
 
-/** Node's own timers, taken before any are faked: what turns the real event loop while time is virtual. */
+/** The timers of Node.js, taken before they are replaced. They drive the real event loop while time is virtual. */
 export const real: RealTimers = { ...timers };

@@ -4,13 +4,13 @@ import type { CallCounter } from "./real-calls.js";
 import { real } from "./real-timers.js";
 
 /**
- * Work that Node does outside JavaScript and that ends by itself, by its name in `process.getActiveResourcesInfo()`:
+ * Names in `process.getActiveResourcesInfo()` of work outside JavaScript that ends by itself:
  * `node:fs` with callbacks, with promises, and the close of a `FileHandle`; `dns.lookup`, `dns.lookupService`; a child
  * process until it exits.
  *
- * Node 20.20 does not list crypto, zlib, WebAssembly, `dns.resolve…`, and only parts of `import()`; Node 26 no files. What is
- * called in a run is counted instead (`countCalls`). Servers, sockets, pipes
- * and message ports it lists, but they may stay for ever.
+ * Node 20.20 does not list crypto, zlib, WebAssembly and `dns.resolve…`, and lists only parts of `import()`. Node 26 lists no
+ * files. Such calls are counted during a run instead (`countCalls`). Servers, sockets, pipes and message ports are listed,
+ * but they may stay for ever.
  */
 const workNames: ReadonlySet<string> = new Set([
   "FSReqCallback",
@@ -21,17 +21,17 @@ const workNames: ReadonlySet<string> = new Set([
 ]);
 const childName = "ProcessWrap";
 
-/** Turns of the event loop, a millisecond or so, in which a child process that has exited goes from the list. */
+/** Turns of the event loop after which a child process that has exited is no longer listed: about a millisecond. */
 const maxSettleTurns = 1_000;
 
 /**
- * Whether files or names are being worked on, calls are under way that were counted, or child processes run beyond those
- * that did when it was made.
+ * Knows whether real work is in progress: files, name lookups, counted calls, and child processes that were started since
+ * this object was made.
  */
 export class RealWork implements CallCounter {
-  /** May stay for as long as they like, unlike other work that began before: that is waited for. */
+  /** The number of older child processes. They are not waited for, unlike other work that began before. */
   #childrenBefore = Infinity;
-  /** The names of the calls that are under way. */
+  /** The counted calls in progress. */
   readonly #calls = new Set<RealCall>();
 
   constructor() {
@@ -39,8 +39,8 @@ export class RealWork implements CallCounter {
   }
 
   /**
-   * Waits, for a few milliseconds at most, until no child processes are left from before; `undefined` where there are none.
-   * One that has exited is listed a little longer, and its end would hide a new one.
+   * Waits until no older child process is listed, a few milliseconds at most; `undefined` if none is listed. A child process
+   * that has exited stays listed for a short time, and its end would hide a new one.
    */
   settle(): Promise<void> | undefined {
     return this.#childrenBefore > 0 ? this.#waitForChildren() : undefined;
@@ -52,14 +52,14 @@ export class RealWork implements CallCounter {
     return () => void this.#calls.delete(call);
   }
 
-  /** Whether a call is under way that was counted. */
+  /** Whether a counted call is worked on. */
   get hasCountedCall(): boolean {
     if (this.#calls.size === 0) return false;
     for (const { isAtWork } of this.#calls) if (isAtWork()) return true;
     return false;
   }
 
-  /** The names of the work under way, one each; empty when there is none. Costs about 0.12 µs. */
+  /** The name of each piece of work in progress; empty if there is none. Takes about 0.12 µs. */
   pending(): readonly string[] {
     const resources = process.getActiveResourcesInfo();
     let working = 0;
@@ -69,7 +69,7 @@ export class RealWork implements CallCounter {
       if (name === childName) children++;
       else if (workNames.has(name)) working++;
     }
-    // What ends of those that were there before makes no room for new ones to hide in.
+    // When an older child process ends, the number is lowered, so that a new one is noticed.
     if (children < this.#childrenBefore) this.#childrenBefore = children;
     if (this.hasCountedCall) return Array.from(this.#calls, ({ name }) => name);
     if (working === 0 && children === this.#childrenBefore) return noWork;

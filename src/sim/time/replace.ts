@@ -1,7 +1,7 @@
 /**
- * Puts something in a property's place.
+ * Replaces the value of a property.
  *
- * @returns what puts back exactly what was there.
+ * @returns a function that restores the original property exactly.
  */
 export function replace<T extends object>(target: T, name: keyof T, value: unknown): () => void {
   const before = Object.getOwnPropertyDescriptor(target, name);

@@ -6,56 +6,56 @@ import { Timer, type Schedule } from "./schedule.js";
 import { StuckError } from "./stuck-error.js";
 import { type ScheduledEvent, nsPerMs } from "./event.js";
 
-/** What a run asks of the network that it is of. */
+/** What a run needs from its network. */
 export interface RunHooks {
-  /** What the program draws at random comes from it; from Node's own without it. */
+  /** Source of the random numbers of the program; without it, they come from Node.js. */
   readonly random?: Random | undefined;
-  /** Who waits for what, one line each. */
+  /** A line for each socket that waits. */
   waiting(): readonly string[];
-  /** What the run rejects with, given what went wrong. */
+  /** The error that the run rejects with, made from the original error. */
   failure(error: unknown): unknown;
-  /** Called when the body has settled, still in virtual time, which goes on until what it gives has settled. */
+  /** Called when the program has settled. Virtual time continues until its promise has settled. */
   ended(): Promise<void> | void;
 }
 
 /** How long a run may take. */
 export interface RunLimits {
-  /** Ends it with its reason. */
+  /** Ends the run with the reason of the signal. */
   readonly signal: AbortSignal | undefined;
   /** Virtual milliseconds. */
   readonly limitMs: number;
-  /** Real milliseconds, about, that work outside virtual time may hold the clock without a break. */
+  /** Real milliseconds, about, for which work outside virtual time may stop the clock without a break. */
   readonly realLimitMs: number;
 }
 
 /**
- * A real immediate is what lets promises and ticks run: after it, all of them have, however long their chains. Node lets
- * them run after each one of several that were queued together, and goes round its event loop once for all. Measured on
- * Node 20.20, with one question for real work each: queued one by one 625 ns, 4 at once 281 ns, 16 at once 201 ns, 64 at
- * once 212 ns (that question counts immediates).
+ * The number of real immediates that are queued together. Before each, all promises and ticks have run, however long their
+ * chains are. Several that are queued together need only one turn of the event loop. Measured on Node 20.20, with one check
+ * for real work for each: one by one 625 ns, 4 at once 281 ns, 16 at once 201 ns, 64 at once 212 ns (the check counts
+ * immediates).
  */
 const batchSteps = 16;
 
 /**
- * One turn of the event loop does not show that nothing more comes of itself: a message of a worker, or what ends a piece
- * of real work, may take a few. So many are made before a run's first jump, after real work, and before it is said that
- * nothing can happen any more; before every jump they would cost 40 µs.
+ * The number of turns of the event loop after which nothing more is expected from outside: the message of a worker, or the
+ * end of real work, may take several turns. They are made before the first jump of a run, after real work, and before a
+ * deadlock is reported. Before every jump they would take 40 µs.
  */
 const idleTurns = 64;
 
-/** Happenings in a row, none of which told a program of anything, before real input and output have their chance. */
+/** The number of events in a row that call no program, after which real input and output get a turn. */
 const maxQuietEvents = 1_024;
 
-/** Turns that real work is waited for at full speed, a millisecond or two; after that once a millisecond. */
+/** The number of turns that wait for real work without sleeping, a millisecond or two. After that, each wait is a millisecond. */
 const fastWaitTurns = 2_000;
 
-/** More happenings at one instant than any network that makes progress has. */
+/** The number of events at one instant above which the network makes no progress. */
 const maxEventsAtInstant = 1_000_000;
 
-/** The last ones of them, whose names tell who it is. */
+/** The number of the last events at this instant whose owners are named in the error. */
 const maxNamedOwners = 100;
 
-/** What `RunHooks.ended` may take: sockets linger no longer. */
+/** The virtual time that `RunHooks.ended` may take: closing sockets take no longer. */
 const maxClosingNs = 60_000 * nsPerMs;
 
 /** One run of a program in virtual time. */
@@ -66,23 +66,23 @@ export class Run {
   readonly #done: () => void;
   readonly #realWork = new RealWork();
   #fakeGlobals: FakeGlobals | undefined;
-  /** What is awaited now: the body, then the end. */
+  /** The phase of the run: first the program, then closing. */
   #phase: Phase | undefined;
-  /** Real immediates and timers that are under way, each of which is a `#step`. */
+  /** Real immediates and timers that are queued. Each runs `#step`. */
   #queued = 0;
-  /** Whether the globals are what they were, and the thread is free for another run. */
+  /** Whether the run is over: the globals are restored, and the thread is free for another run. */
   #over = false;
-  /** Promises that the clock is held for. */
+  /** The number of promises that the clock waits for. */
   #awaitedPromises = 0;
   #idleTurns = idleTurns;
-  /** Whether nothing was left to happen, before the idle turns that are being made. */
+  /** Whether no event was left before the current idle turns. */
   #exhausted = false;
-  /** Steps in a row that found real work. */
+  /** The number of steps in a row that found real work. */
   #waits = 0;
   #atInstant = 0;
   readonly #busyOwners = new Set<string>();
 
-  /** @param done is told when the run is over, within the call that ends it. */
+  /** @param done is called when the run is over, inside the call that ends it. */
   constructor(schedule: Schedule, hooks: RunHooks, limits: RunLimits, done: () => void) {
     this.#schedule = schedule;
     this.#hooks = hooks;
@@ -90,7 +90,7 @@ export class Run {
     this.#done = done;
   }
 
-  /** @throws `Error` when the globals cannot be faked; else whatever `RunHooks.failure` makes of what went wrong. */
+  /** @throws `Error` if the globals cannot be replaced; otherwise the error that `RunHooks.failure` returns. */
   async execute<T>(body: () => Promise<T> | T): Promise<T> {
     const { signal, limitMs } = this.#limits;
     const abort = (): void => this.#abort(signal?.reason);
@@ -113,7 +113,7 @@ export class Run {
     }
   }
 
-  /** Who aborts goes on at once, such as the next test: all is as it was when this returns. */
+  /** Ends the run at once. The globals are restored when this returns, because the next test may begin then. */
   #abort(reason: unknown): void {
     const phase = this.#phase;
     if (!phase || this.#over) return;
@@ -131,7 +131,7 @@ export class Run {
     this.#done();
   }
 
-  /** Holds the clock until a promise has settled. */
+  /** Stops the clock until a promise has settled. */
   async holdClock<T>(promise: Promise<T>): Promise<T> {
     this.#awaitedPromises++;
     try {
@@ -141,7 +141,7 @@ export class Run {
     }
   }
 
-  /** Lets things happen until what `body` gives has settled, or it is clear that it never will. */
+  /** Fires events until the promise of `body` has settled, or until it cannot settle any more. */
   #runPhase<T>(body: () => Promise<T> | T, limitNs: number): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const from = this.#schedule.now;
@@ -159,20 +159,20 @@ export class Run {
     });
   }
 
-  /** Has `#step` run after what is under way, unless that is so already. */
+  /** Queues `#step`, unless it is queued already. */
   #queueSteps(steps: number): void {
     if (this.#queued > 0) return;
     this.#queued = steps;
     for (let count = 0; count < steps; count++) real.setImmediate(this.#step);
   }
 
-  /** Runs where promises and ticks have run to their ends. */
+  /** Runs when all promises and ticks have run. */
   readonly #step = (): void => {
     this.#queued--;
     if (this.#phase === undefined) return;
     try {
       const nextStep = this.#fireEvents(this.#phase);
-      if (nextStep === "nap" && this.#queued === 0) {
+      if (nextStep === "sleep" && this.#queued === 0) {
         this.#queued = 1;
         real.setTimeout(this.#step, 1);
       } else {
@@ -185,7 +185,7 @@ export class Run {
     }
   };
 
-  /** Lets things happen until a program was told of something. */
+  /** Fires events until one of them calls a program. */
   #fireEvents(phase: Phase): NextStep {
     const schedule = this.#schedule;
     let programCalled = false;
@@ -193,9 +193,9 @@ export class Run {
     for (let count = 0; count < maxQuietEvents; count++) {
       const next = schedule.next();
       const due = next !== undefined && next.time <= schedule.now;
-      // What was told is dealt with before time goes on, and before the timers of the same instant.
+      // The program runs before time goes on, and before the timers of the same instant.
       if (programCalled && (!due || next instanceof Timer)) return "batch";
-      // What the program waits for comes first: else it would depend on real time what of this instant comes before it.
+      // Real work comes first. Otherwise, real time would decide which events of this instant come before its result.
       if (due && this.#isWorking) return this.#wait(this.#work());
       if (!due) {
         if (!idle) {
@@ -215,45 +215,45 @@ export class Run {
       schedule.take();
       if (++this.#atInstant > maxEventsAtInstant - maxNamedOwners) this.#noteOwner(next);
       if (next.fire()) programCalled = true;
-      // As Node has it: what a timer has set off ends before the next timer.
+      // As in Node.js: promises and ticks of a timer run before the next timer.
       if (next instanceof Timer) return "batch";
     }
     return "turn";
   }
 
-  /** @returns how to wait, where time must not go on yet. */
+  /** @returns how to wait if time must not go on yet. */
   #makeIdleTurns(): NextStep | undefined {
     const work = this.#work();
     if (work.length > 0) return this.#wait(work);
     this.#waits = 0;
     if (this.#idleTurns === 0) return undefined;
-    // The turns count that go round the event loop, not those of one batch.
+    // Only whole turns of the event loop count, not the steps of one batch.
     if (this.#queued === 0) this.#idleTurns--;
     return "turn";
   }
 
-  /** Whether real work is under way that is known without asking Node. */
+  /** Whether real work is in progress, as far as is known without asking Node.js. */
   get #isWorking(): boolean {
     return this.#awaitedPromises > 0 || this.#realWork.hasCountedCall;
   }
 
-  /** The names of the real work that is under way. */
+  /** The names of the real work in progress. */
   #work(): readonly string[] {
     return this.#awaitedPromises > 0 ? awaitedPromiseWork : this.#realWork.pending();
   }
 
   #wait(work: readonly string[]): NextStep {
-    // What a call that is counted leads to has run when the next step does.
+    // The callbacks of a counted call run before the next step, so it needs no idle turns.
     if (this.#awaitedPromises > 0 || !this.#realWork.hasCountedCall) this.#idleTurns = idleTurns;
-    const naps = ++this.#waits - fastWaitTurns;
-    // Counted, not measured: a nap is a millisecond at the least.
-    if (naps > this.#limits.realLimitMs) {
+    const sleeps = ++this.#waits - fastWaitTurns;
+    // The time is counted, not measured: a sleep is at least a millisecond.
+    if (sleeps > this.#limits.realLimitMs) {
       const names =
         work === awaitedPromiseWork ? `real(…), ${this.#awaitedPromises} of them` : work.join(", ");
       const why = `real work has held the clock for ${this.#limits.realLimitMs / 1000} s (${names})`;
       throw new StuckError("ERR_SIM_REAL_WORK", `${why} ${this.#when()}`, this.#hooks.waiting());
     }
-    return naps > 0 ? "nap" : "turn";
+    return sleeps > 0 ? "sleep" : "turn";
   }
 
   #jump(to: number, phase: Phase): void {
@@ -266,7 +266,7 @@ export class Run {
     this.#atInstant = 0;
   }
 
-  /** Notes who it is that does not let time go on. */
+  /** Notes the owner of an event that keeps time from going on. */
   #noteOwner(next: ScheduledEvent): void {
     if (this.#atInstant === maxEventsAtInstant - maxNamedOwners + 1) this.#busyOwners.clear();
     this.#busyOwners.add(next.owner ?? `rank ${next.rank}`);
@@ -285,16 +285,16 @@ export class Run {
   }
 }
 
-/** What is awaited. */
+/** A phase of a run, which waits for a promise. */
 interface Phase {
-  /** The last instant that it may take. */
+  /** The last instant of the phase. */
   readonly deadline: number;
   readonly limitNs: number;
   readonly reject: (error: unknown) => void;
 }
 
-/** When to go on: at once after promises and ticks, after a turn of the event loop, or after a real millisecond. */
-type NextStep = "batch" | "turn" | "nap";
+/** When the next step runs: after promises and ticks, after a turn of the event loop, or after a real millisecond. */
+type NextStep = "batch" | "turn" | "sleep";
 
 const awaitedPromiseWork: readonly string[] = ["real"];
 

@@ -1,21 +1,21 @@
 /** Why a run in virtual time could not go on. */
 export type StuckCode =
-  /** Nothing can happen any more. */
+  /** No event is left, and the program has not settled. */
   | "ERR_SIM_DEADLOCK"
-  /** More than a million things happened at one instant. */
+  /** More than a million events happened at one instant. */
   | "ERR_SIM_LIVELOCK"
-  /** The run took more virtual time than it may. */
+  /** The run took more virtual time than `limitMs`. */
   | "ERR_SIM_TIME_LIMIT"
-  /** Work outside virtual time took more real time than it may. */
+  /** Work outside virtual time took more real time than `realLimitMs`. */
   | "ERR_SIM_REAL_WORK";
 
-/** A run in virtual time that did not end: its message says when, why, and who waits for what. */
+/** A run in virtual time that cannot end. The message says when and why, and who waits for what. */
 export class StuckError extends Error {
   readonly code: StuckCode;
-  /** Who waits for what, all of them. */
+  /** Who waits for what, the complete list. */
   readonly waiting: readonly string[];
 
-  /** @param why a sentence without its full stop. */
+  /** @param why a sentence without a full stop. */
   constructor(code: StuckCode, why: string, waiting: readonly string[]) {
     super(`${why}, and the program still waits${list(waiting)}`);
     this.code = code;
@@ -27,7 +27,7 @@ export class StuckError extends Error {
   }
 }
 
-/** As many names as one reads in a message. */
+/** The number of names in a message. */
 const maxNamed = 20;
 
 function list(waiting: readonly string[]): string {

@@ -14,23 +14,30 @@ export interface RunOptions {
   /** Virtual milliseconds, above 0 and up to 31 days. @default 3,600,000: an hour */
   readonly limitMs?: number | undefined;
   /**
-   * Real milliseconds, about, that work outside virtual time, such as files, may hold the clock at a time: above 0 and up to
-   * 31 days. @default 60,000
+   * Real milliseconds, about, for which work outside virtual time, such as files, may stop the clock without a break: above 0
+   * and up to 31 days. @default 60,000
    */
   readonly realLimitMs?: number | undefined;
-  /** Ends the run with its reason, such as the signal that vitest gives each test and aborts when its time is over. */
+  /** Ends the run with the reason of the signal. vitest has such a signal for each test, and aborts it at the timeout. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The run of a network in this thread: the fakes are the thread's. */
+/** The current run of this thread: there is one at a time, because it replaces globals of the thread. */
 let running: Run | undefined;
 
-/** The time of a network in memory: it passes only within runs, and jumps to whatever happens next. */
+/**
+ * The time of a network in memory. It passes only within runs, and jumps to the next event.
+ *
+ * The other files of this folder: `schedule.ts` and `event-queue.ts` have the events to come, `event.ts` their type.
+ * `run.ts` runs a program. `fake-globals.ts`, `program-timers.ts`, `program-promises.ts` and `program-random.ts` replace
+ * timers and random numbers of the program; `replace.ts` is their tool, and `real-timers.ts` keeps the originals.
+ * `real-work.ts` and `real-calls.ts` know which work outside JavaScript a run must wait for.
+ */
 export class VirtualTime implements CancellableScheduler {
   readonly #schedule = new Schedule();
   #run: Run | undefined;
 
-  /** For sockets and for programs. A timer of less than 0.1 ms takes 0.1 ms, as does a turn. */
+  /** The clock of sockets and programs. A turn takes 0.1 ms, and a timer takes at least as long. */
   readonly clock: Clock = {
     now: () => this.now / nsPerMs,
     wall: () => epochNs + BigInt(this.now),
@@ -49,7 +56,7 @@ export class VirtualTime implements CancellableScheduler {
     return this.#schedule.now;
   }
 
-  /** @throws `RangeError` when ten million happenings wait. */
+  /** @throws `RangeError` when ten million events wait. */
   schedule(event: ScheduledEvent): void {
     this.#schedule.schedule(event);
   }
@@ -59,17 +66,16 @@ export class VirtualTime implements CancellableScheduler {
   }
 
   /**
-   * Executes a program in virtual time: as fast as it can, with all waiting skipped. Time goes on from where the last run
-   * left it. While it lasts, `setTimeout` and the like, `Date`, `performance` and `process.hrtime` are virtual throughout
-   * the thread; then they are what they were, and the program's timers that are left are gone.
+   * Runs a program in virtual time, with all waiting skipped. Time continues from the end of the last run. During the run,
+   * `setTimeout` and similar functions, `Date`, `performance` and `process.hrtime` are virtual in the whole thread. After it,
+   * they are restored, and the remaining timers of the program are cancelled.
    *
-   * What a timer or a happening throws ends the run, since it is the run that has called it; promises that reject
-   * unhandled, and what a tick or a microtask throws, are Node's affair. A microtask or a tick that goes on for ever is not
-   * noticed, here as elsewhere.
+   * An error of a timer or an event ends the run, because the run called it. Unhandled rejections, and errors of ticks and
+   * microtasks, are left to Node.js. An endless chain of microtasks or ticks is not noticed, as elsewhere.
    *
-   * @returns what `body` gives.
-   * @throws (rejects) what `body` throws, or a `StuckError`, after `hooks.failure`; `TypeError`, `RangeError` for options that
-   *   are none; `Error` when a run is under way in this thread, or other fake timers are in place.
+   * @returns the result of `body`.
+   * @throws (rejects) the error of `body`, or a `StuckError`, after `hooks.failure`; `TypeError`, `RangeError` for invalid
+   *   options; `Error` while another run is active in this thread, or other fake timers are installed.
    */
   async run<T>(body: () => Promise<T> | T, hooks: RunHooks, options: RunOptions = {}): Promise<T> {
     if (typeof options !== "object" || (options as unknown) === null)
@@ -94,16 +100,16 @@ export class VirtualTime implements CancellableScheduler {
     return run.execute(body);
   }
 
-  /** Holds the clock until a promise has settled that virtual time cannot see: of workers, real sockets, `import()`. */
+  /** Stops the clock until a promise has settled, for work that virtual time cannot see: workers, real sockets, `import()`. */
   real<T>(promise: Promise<T>): Promise<T> {
     return this.#run?.holdClock(promise) ?? promise;
   }
 
   /**
-   * Tries again and again, in virtual time, until a check passes: until it neither throws or rejects nor gives `false`.
+   * Repeats a check, in virtual time, until it passes: until it neither throws, rejects nor returns `false`.
    *
-   * @throws (rejects) `Error` when it has not by then, whose `cause` is the last failure, and outside of a run;
-   *   `TypeError`, `RangeError` for what is no check, and times that are none.
+   * @throws (rejects) `Error` after `timeoutMs`, with the last failure as its `cause`, and outside of a run; `TypeError`,
+   *   `RangeError` for an invalid check or invalid times.
    */
   eventually(check: () => unknown, options?: EventuallyOptions): Promise<void> {
     return eventually(this.clock, check, options, this.#run !== undefined);

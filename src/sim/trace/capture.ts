@@ -5,10 +5,10 @@ import { epochNs, nsPerMs } from "../time/event.js";
 import { frameOf } from "./frame.js";
 import type { TraceEntry } from "./entry.js";
 
-/** Longest packet that a capture holds whole: the longest that there is. */
+/** Bytes of the longest packet that a capture holds whole. No packet is longer. */
 const snapLength = 0x4_0000;
 
-/** Packets as a capture file: an interface for each direction of a link, and what became of each packet as its comment. */
+/** A capture file of packets: an interface for each direction of a link, and the fate of each packet as its comment. */
 export function capture(entries: readonly TraceEntry[]): Buffer {
   const interfaces = new Map<string, number>();
   const descriptions: Uint8Array[] = [];

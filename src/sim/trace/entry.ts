@@ -1,44 +1,44 @@
 import type { Packet } from "../packet/packet.js";
 
-/** What became of a packet on one link, and behind it. */
+/** What became of a packet on one link, or at its end. */
 export type Fate =
-  /** It is on its way. */
+  /** It is on the link. */
   | "travelling"
-  /** A socket has it, or several: broadcasts and multicast. */
+  /** A socket received it; for broadcast and multicast, one or more sockets. */
   | "delivered"
-  /** A router, a switch or a NAT sent it on. */
+  /** A router, a switch or a NAT forwarded it. */
   | "forwarded"
-  /** A fragment that waits for the rest at its destination. */
+  /** A fragment that waits for the other fragments at its destination. */
   | "waits for fragments"
-  /** A fragment that was put together with the rest. */
+  /** A fragment whose datagram was reassembled. */
   | "reassembled"
-  /** An ICMP error that a host has noted. */
+  /** An ICMP error that a host has handled. */
   | "noted"
-  /** The link lost it: `lossRatio` and its kin. */
+  /** The link lost it: `lossRatio` and the other settings of losses. */
   | "lost"
-  /** The queue in front of the link was full: `rateBps`, `queueBytes`; or too much is held already: `network.hold()`. */
+  /** The queue of the link was full (`rateBps`, `queueBytes`), or the limit of held packets was reached (`network.hold()`). */
   | "queue full"
-  /** It waited in front of the link for its turn, by `rateBps`, when the host crashed. */
+  /** It waited in the queue of the link because of `rateBps` when the host crashed. */
   | "lost in a crash"
-  /** It has come to the end of a link that is held, and waits for `network.release()`. */
+  /** It is at the end of a link, and waits for `network.release()`. */
   | "held"
-  /** The link was cut, or lies between parts of a partitioned network. */
+  /** The link was cut, or a partition separates source and destination. */
   | "cut"
-  /** The link swallowed it: `blackHole`. */
+  /** The link lost it silently: `blackHole`. */
   | "black hole"
   /** A rule of the test dropped it. */
   | "dropped by a rule"
-  /** A firewall drops fragments, or ICMP. */
+  /** A firewall dropped a fragment or an ICMP error. */
   | "dropped by a firewall"
-  /** Too large for the next link, and it must not be taken apart. */
+  /** It was too large for the next link, and must not be fragmented. */
   | "too big"
-  /** It had passed as many routers as it may. */
+  /** It had passed as many routers as its TTL allows. */
   | "TTL exceeded"
-  /** A router knows no way to its destination. */
+  /** A router has no route to its destination. */
   | "no route"
-  /** A NAT knows no inside host for it. */
+  /** A NAT has no mapping for it. */
   | "no NAT mapping"
-  /** It came to a host which does not have that address. */
+  /** It arrived at a host that does not have its destination address. */
   | "not for this host"
   /** The host had crashed. */
   | "host is down"
@@ -48,33 +48,33 @@ export type Fate =
   | "nobody listens"
   /** The receive buffer of the socket was full. */
   | "receive buffer full"
-  /** The rest of its fragments did not come in time. */
+  /** The other fragments did not arrive in time. */
   | "reassembly timed out"
-  /** The fragments of its datagram overlapped, contradicted each other, or were such as no packet has. */
+  /** The fragments of its datagram overlapped, contradicted each other, or were invalid. */
   | "overlapping fragments"
-  /** This fragment had come before. */
+  /** The same fragment had arrived before. */
   | "duplicate fragment"
   /** No memory was left for fragments. */
   | "no memory for fragments"
-  /** An ICMP error that no socket of the host asked for. */
+  /** An ICMP error about a packet that no socket of the host sent. */
   | "nobody asked";
 
-/** One packet on one link. */
+/** One packet on one link direction. */
 export interface TraceEntry {
   readonly packet: Packet;
   /** The link's direction, such as `"camera→desk"`. */
   readonly link: string;
-  /** Milliseconds of virtual time at which it was given to the link. */
+  /** When it was sent over the link, in milliseconds of virtual time. */
   readonly sentMs: number;
-  /** At which it arrived, or would have; `undefined` where it never entered the link. */
+  /** When it arrives or would have arrived, in the same unit; `undefined` if it never entered the link. */
   readonly arrivedMs: number | undefined;
   readonly fate: Fate;
-  /** The link made a second one of it. */
+  /** Whether it is the duplicate that the link made. */
   readonly duplicated: boolean;
-  /** The link flipped a bit of it. */
+  /** Whether the link flipped a bit of it. */
   readonly corrupted: boolean;
-  /** The link held it back, so that others overtook it. */
+  /** Whether the link delayed it, so that later packets can overtake it. */
   readonly reordered: boolean;
-  /** It waited for `network.release()`, or does so. */
+  /** Whether it waited for `network.release()`, or still waits. */
   readonly held: boolean;
 }

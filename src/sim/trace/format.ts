@@ -2,7 +2,7 @@ import { icmpKind } from "../../core/driver/icmp.js";
 import { type Packet, isFragment, packetBytes } from "../packet/packet.js";
 import type { TraceEntry } from "./entry.js";
 
-/** One line: when, where, what, and what became of it. */
+/** One line for an entry: time, link, packet and fate. */
 export function formatEntry(entry: TraceEntry): string {
   const { packet, link, sentMs, arrivedMs, fate } = entry;
   const marks = (["duplicated", "corrupted", "reordered", "held"] as const).filter((mark) => entry[mark]);

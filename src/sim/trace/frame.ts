@@ -6,8 +6,8 @@ import { udpHeader, udpProtocol } from "../../wire/udp.js";
 import { contentBytes, isFragment, type Packet, udpHeaderBytes } from "../packet/packet.js";
 
 /**
- * The bytes of a packet as they are on a link, from the IP header on. A datagram that was corrupted has the checksum that
- * it was sent with, which tells; all other checksums are right.
+ * The bytes of a packet on a link, starting with the IP header. A corrupted datagram has the checksum that it was sent
+ * with, which is wrong now. All other checksums are right.
  */
 export function frameOf(packet: Packet): Uint8Array {
   const source = addressBytes(packet.source);
@@ -37,7 +37,7 @@ function ipHeader(packet: Packet, source: Uint8Array, destination: Uint8Array): 
   );
 }
 
-/** The bytes of the content that are in this packet. */
+/** The bytes of the content in this packet. */
 function carried(packet: Packet, source: Uint8Array, destination: Uint8Array): Uint8Array {
   const { version, content, offset, length } = packet;
   if (content.protocol === "icmp") {
@@ -46,7 +46,7 @@ function carried(packet: Packet, source: Uint8Array, destination: Uint8Array): U
       version === 4 ? icmpError(content, quoted) : icmpv6Error(content, source, destination, quoted);
     return whole.subarray(offset, offset + length);
   }
-  // The UDP header, with the checksum of the whole, is in the first fragment alone.
+  // Only the first fragment has the UDP header, with the checksum of the whole datagram.
   const { payload, intact } = content;
   const from = offset - udpHeaderBytes;
   if (offset > 0) return payload.subarray(from, from + length);

@@ -3,8 +3,8 @@ import type { Buffer } from "node:buffer";
 import { type Packet, udpHeaderBytes } from "../packet/packet.js";
 
 /**
- * A hash of everything that is put in, in its order: 64 bits, of two lanes of the mixer of MurmurHash3 (Appleby). It tells
- * runs apart; it is no defence against anybody.
+ * A hash of all values in their order: 64 bits, from two mixers of MurmurHash3 (Appleby). It distinguishes runs, and is not
+ * secure against attacks.
  */
 export class TraceHash {
   #one = 0x9747_b28c;
@@ -16,7 +16,7 @@ export class TraceHash {
     if (value > 0x7fff_ffff || value < -0x8000_0000) this.#word((value / 0x1_0000_0000) | 0);
   }
 
-  /** A text of a few kinds, such as an address: each is read once. */
+  /** A text that occurs often, such as an address. Each is hashed once and then remembered. */
   text(value: string): void {
     let known = this.#texts.get(value);
     if (known === undefined) {
@@ -37,7 +37,7 @@ export class TraceHash {
     const { content, offset, length } = packet;
     if (content.protocol === "udp") {
       this.#word((content.sourcePort << 16) ^ content.destinationPort);
-      // The part that is in this packet, or a datagram of many fragments would be read as many times over.
+      // Only the part in this packet: otherwise, each fragment would read the whole datagram.
       this.#word(
         ofBytes(content.payload, Math.max(0, offset - udpHeaderBytes), offset + length - udpHeaderBytes),
       );
@@ -62,7 +62,7 @@ export class TraceHash {
   }
 }
 
-/** Texts that are remembered. */
+/** The number of texts that are remembered. */
 const maxTexts = 65_536;
 
 function ofText(text: string): number {

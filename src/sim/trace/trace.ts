@@ -7,7 +7,7 @@ import { formatEntry } from "./format.js";
 import { TraceHash } from "./hash.js";
 import type { Fate, TraceEntry } from "./entry.js";
 
-/** What a trace keeps of a passage while its fate is open. */
+/** An entry whose fate may still change. */
 interface KeptEntry extends TraceEntry {
   fate: Fate;
   /** Whole nanoseconds. */
@@ -16,29 +16,34 @@ interface KeptEntry extends TraceEntry {
   readonly rank: number;
 }
 
-/** How much of what passes is kept: past either, the oldest packets are forgotten. The hash covers all. */
+/** The limits of a trace. Above either, the oldest entries are forgotten. The hash covers all packets. */
 export interface TraceLimits {
-  /** Packets, 0 to 10,000,000, each once for each link. @default 100,000 */
+  /** Entries, 0 to 10,000,000: one for each packet on each link. @default 100,000 */
   readonly packets?: number | undefined;
-  /** Bytes of what IP carries, UDP and ICMP headers among them, 0 to 2^53 - 1. @default 67,108,864 */
+  /** Bytes of the content of the packets, including UDP and ICMP headers, 0 to 2^53 - 1. @default 67,108,864 */
   readonly bytes?: number | undefined;
 }
 
-/** Every packet of a run on every link that it took, and its fate. */
+/**
+ * The trace of a network: an entry for each packet on each link direction.
+ *
+ * The other files of this folder: `entry.ts` has the type of an entry and the fates. `hash.ts` hashes them. `format.ts`
+ * writes them as text, and `capture.ts` as a capture file, with the bytes that `frame.ts` makes of a packet.
+ */
 export class Trace {
   readonly #maxPackets: number;
   readonly #maxBytes: number;
   readonly #hash = new TraceHash();
   /** A ring of `#count` from `#first` on, which grows to `#mostPackets`. */
   readonly #entries: (KeptEntry | undefined)[] = [];
-  /** Of each, so that forgetting it reads nothing of what has not been touched for long. */
+  /** The bytes of each entry, stored here so that forgetting an old entry reads no other memory. */
   readonly #lengths: number[] = [];
   #first = 0;
   #count = 0;
   #bytes = 0;
   #forgotten = 0;
 
-  /** @throws `TypeError`, `RangeError` for limits that are none. */
+  /** @throws `TypeError`, `RangeError` for invalid limits. */
   constructor(limits: TraceLimits = {}) {
     if (typeof limits !== "object" || (limits as unknown) === null)
       throw wrongType("trace", "an object", limits);
@@ -47,32 +52,32 @@ export class Trace {
     this.#maxBytes = wholeNumber("trace.bytes", limits.bytes ?? 64 << 20, 0, Number.MAX_SAFE_INTEGER);
   }
 
-  /** What is kept, in the order in which it was sent. A copy of the list; the fates of what travels go on. */
+  /** The entries, in the order in which packets were sent. The list is a copy; the fate of an entry may still change. */
   get packets(): readonly TraceEntry[] {
     return Array.from({ length: this.#count }, (_, index) => this.#entries[this.#at(index)] as TraceEntry);
   }
 
-  /** How many were forgotten, to stay within the limits. */
+  /** The number of entries that were forgotten because of the limits. */
   get forgotten(): number {
     return this.#forgotten;
   }
 
-  /** 16 hexadecimal digits, the same for two runs whose packets and fates were the same, to the nanosecond. */
+  /** 16 hexadecimal digits: the same for two runs with the same packets, fates and times, to the nanosecond. */
   get hash(): string {
     return this.#hash.toString();
   }
 
-  /** The run as a capture file, which Wireshark and tshark open: pcapng (draft-ietf-opsawg-pcapng), a comment for each fate. */
+  /** A capture file for Wireshark and tshark: pcapng (draft-ietf-opsawg-pcapng), with each fate as a comment. */
   toPcapng(): Buffer {
     return capture(this.packets);
   }
 
-  /** A line for each packet. */
+  /** A line for each entry. */
   toString(): string {
     return this.packets.map((entry) => formatEntry(entry)).join("\n");
   }
 
-  /** A link was given a packet. For the links. */
+  /** Adds an entry. Called by links. */
   add(entry: KeptEntry): void {
     const { length } = entry.packet;
     while (this.#count > 0 && !this.#hasRoom(length)) this.#forgetOldest();
@@ -86,7 +91,7 @@ export class Trace {
     this.#bytes += length;
   }
 
-  /** What was added last keeps more bytes alive than its own: a copy, in which a bit is flipped. For the links. */
+  /** Counts the copy that a flipped bit made, for the entry that was added last. Called by links. */
   addCopiedBytes(entry: KeptEntry, bytes: number): void {
     const place = this.#at(this.#count - 1);
     if (this.#count === 0 || this.#entries[place] !== entry) return;
@@ -95,7 +100,7 @@ export class Trace {
     while (this.#bytes > this.#maxBytes) this.#forgetOldest();
   }
 
-  /** What became of it is known, or known better. For the links and what lies behind them. */
+  /** Sets the fate of an entry, or changes it. Called by links and nodes. */
   setFate(entry: KeptEntry, fate: Fate): void {
     entry.fate = fate;
     const hash = this.#hash;
@@ -118,7 +123,7 @@ export class Trace {
     this.#forgotten++;
   }
 
-  /** The place of what is `index` behind the oldest. */
+  /** The place of the entry that is `index` after the oldest. */
   #at(index: number): number {
     const place = this.#first + index;
     return place < this.#maxPackets ? place : place - this.#maxPackets;
