@@ -45,6 +45,7 @@ export const names = {
 const offload = { offload: 1 } as const;
 const forAwait = (program: ProgramName): End => ({ program, settings: { by: "for-await" } });
 const recvMany = (program: ProgramName): End => ({ program, settings: { by: "recvMany" } });
+const batches = (program: ProgramName): End => ({ program, settings: { by: "batches" } });
 const sendMany = (program: ProgramName): End => ({ program, settings: { by: "sendMany" } });
 const sendto = (program: ProgramName): End => ({ program, settings: { by: "sendto" } });
 
@@ -69,6 +70,7 @@ const delivered = [64, 512, 1400].map((size): Workload => ({
   cases: [
     delivery("native, sendMany to for await", size, sendMany("native"), forAwait("native")),
     delivery("native, sendMany to recvMany", size, sendMany("native"), recvMany("native")),
+    delivery("native, sendMany to batches()", size, sendMany("native"), batches("native")),
     delivery("dgram, sendMany to for await", size, sendMany("dgram"), forAwait("dgram")),
     delivery("dgram, sendMany to recvMany", size, sendMany("dgram"), recvMany("dgram")),
     delivery(names.nodeDgram, size, { program: "node:dgram" }, { program: "node:dgram" }),

@@ -12,6 +12,12 @@ import {
   tell,
 } from "./protocol.js";
 
+const readers: Readonly<Record<string, (s: Socket, meter: ReceiveMeter) => Promise<void>>> = {
+  "for-await": readEach,
+  recvMany: readMany,
+  batches: readBatches,
+};
+
 await play({ about, receive, send, echo, client, memory });
 
 async function about(): Promise<Figures> {
@@ -23,7 +29,8 @@ async function receive(task: Task): Promise<Figures> {
   const sockets = await Promise.all(Array.from({ length: task.number("sockets", 1) }, () => bound(task)));
   tell({ ports: sockets.map((s) => s.getsockname().port) });
   const meter = new ReceiveMeter(task);
-  const read = task.text("by") === "recvMany" ? readMany : readEach;
+  const read = readers[task.text("by")];
+  if (!read) throw new Error(`no reader ${task.text("by")}`);
   const reading = sockets.map((s) => read(s, meter));
   const figures = await meter.finished;
   await Promise.all(sockets.map((s) => s.close()));
@@ -46,6 +53,12 @@ async function readMany(s: Socket, meter: ReceiveMeter): Promise<void> {
     }
   } catch (error) {
     if (!(error instanceof OSError) || error.code !== "ECANCELED") throw error;
+  }
+}
+
+async function readBatches(s: Socket, meter: ReceiveMeter): Promise<void> {
+  for await (const batch of s.batches({ max: 1024 })) {
+    for (const { data } of batch) meter.add(data.length);
   }
 }
 
