@@ -59,6 +59,19 @@ const overSim = <T extends object>({ test, ...rest }: { test: T }, setup: string
   };
 };
 
+/** The files of the contract that a loopback without options, groups, names and ICMP errors can pass. */
+const overExample = () => {
+  const { test, ...rest } = contract("the example driver", {});
+  const files = "{batches,close,fairness,iteration,kept,receive,signal,strict,waiting}";
+  return {
+    ...rest,
+    resolve: {
+      alias: [{ find: /^datagram$/, replacement: here("test/contract/example/index.ts") }, ...subpaths],
+    },
+    test: { ...test, include: [`test/contract/${files}.test.ts`] },
+  };
+};
+
 const projects = [
   contract("native", { DATAGRAM_DRIVER: "native" }),
   contract("dgram", { DATAGRAM_DRIVER: "dgram" }),
@@ -66,6 +79,7 @@ const projects = [
   contractWithout("GRO", { DATAGRAM_GRO: "off" }),
   contractWithout("GSO and GRO", { DATAGRAM_GSO: "off", DATAGRAM_GRO: "off" }),
   overSim(contract("sim", {}), "sim/setup.ts"),
+  overExample(),
   overSim(onLinks("sim", {}), "links/sim/setup.ts"),
   { ...datagram, test: { name: "proxy", include: ["test/proxy/**/*.test.ts"] } },
   {

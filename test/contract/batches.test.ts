@@ -176,20 +176,6 @@ contract("a signal that has aborted ends batches() before more is taken", async 
   expect(found).toEqual(numbered(6));
 });
 
-// semantics: batches-icmp
-contract("an ICMP error never ends batches()", async ({ bound, nobody, socket }) => {
-  const [client, gone, peer] = [await bound(), await nobody(), socket()];
-  await client.connect(gone);
-  const refused = new Promise((resolve) => client.once("unreachable", resolve));
-  const reading = read(client, 2);
-  await client.send("anybody?");
-  await refused;
-  await peer.bind(gone);
-  await peer.sendto("1", client.getsockname());
-  await peer.sendto("2", client.getsockname());
-  expect((await reading).flat()).toEqual(["1", "2"]);
-});
-
 // semantics: batches-busy
 contract("a second reader while batches() reads is EBUSY, naming who reads", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];

@@ -61,6 +61,27 @@ contract("an ICMP error never ends an iteration", async ({ bound, nobody, socket
   expect(found).toEqual(["1", "2"]);
 });
 
+// semantics: batches-icmp
+contract("an ICMP error never ends batches()", async ({ bound, nobody, socket }) => {
+  const [client, gone, peer] = [await bound(), await nobody(), socket()];
+  await client.connect(gone);
+  const refused = new Promise((resolve) => client.once("unreachable", resolve));
+  const found: string[] = [];
+  const reading = (async () => {
+    for await (const batch of client.batches({ max: 1 })) {
+      for (const { data } of batch) found.push(data.toString());
+      if (found.length === 2) break;
+    }
+  })();
+  await client.send("anybody?");
+  await refused;
+  await peer.bind(gone);
+  await peer.sendto("1", client.getsockname());
+  await peer.sendto("2", client.getsockname());
+  await reading;
+  expect(found).toEqual(["1", "2"]);
+});
+
 // semantics: stats
 contract(
   "an ICMP error is in the ledger and in an event, with its destination and code",
