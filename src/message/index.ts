@@ -1,5 +1,8 @@
 /// <reference types="node" preserve="true" />
-/** What is said in datagrams, over any `Socket`. */
+/**
+ * Protocols that work over any `Socket`. Now it is one: the search for the path MTU (`path-mtu.ts`), which sends probes and
+ * matches their answers (`probes.ts`).
+ */
 
 export {
   type PathMtuOptions,

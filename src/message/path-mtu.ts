@@ -15,28 +15,28 @@ import { type Probe, type ProbeOutcome, Prober } from "./probes.js";
 
 export type { ProbeOutcome } from "./probes.js";
 
-/** How `probePathMtu` searches. */
+/** The options of `probePathMtu`. */
 export interface PathMtuOptions {
   /** Ends the search with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Milliseconds that a probe waits for its answer while no round trip is known, above 0, a day at most. From then on it
-   * waits four round trips, and at least 200 ms, or this where it is less. @default 1000
+   * Milliseconds that a probe waits for its answer while no round trip is known, above 0, at most a day. After that a probe
+   * waits four round trips, and at least 200 ms, or `timeoutMs` if that is less. @default 1000
    */
   readonly timeoutMs?: number | undefined;
-  /** Is told what became of each probe, in their order. What it throws ends the search. */
+  /** Called with the outcome of each probe, in their order. If it throws, the search ends with that error. */
   readonly onProbe?: ((probe: PathMtuProbe) => void) | undefined;
 }
 
-/** One probe of a search, and what became of it. One that is answered late is told of twice: lost, then answered. */
+/** One probe of a search, with its outcome. A probe that is answered late is reported twice: lost, then answered. */
 export type PathMtuProbe = ProbeOutcome & {
   /** Bytes of its payload. */
   readonly size: number;
-  /** 1 to 3: which of the probes of this size it is. */
+  /** 1 to 3: the number of this probe among those of its size. */
   readonly attempt: number;
 };
 
-/** What a search has found. */
+/** The result of a search. */
 export interface PathMtuResult {
   /** Bytes of payload of the largest datagram that arrives in one packet, 64 to 65,527. */
   readonly maxPayload: number;
@@ -46,18 +46,18 @@ export interface PathMtuResult {
   readonly overhead: number;
   /** Probes that left this host. */
   readonly probes: number;
-  /** Of these, how many vanished: no answer came, and no router had a word for them. */
+  /** Probes that vanished: no answer came, and no router sent an ICMP error. */
   readonly lost: number;
   /** Milliseconds of the shortest round trip. */
   readonly rttMs: number;
   /**
-   * Whether datagrams vanish without a word that this host's kernel would send as one packet: some router drops them, and
-   * its ICMP "fragmentation needed" or "packet too big" does not come through (RFC 8899 section 4.3). Who trusts the
-   * kernel's path MTU there loses every large datagram: send none above `maxPayload`. A peer that does not take datagrams
-   * so long looks the same from here.
+   * Whether datagrams vanish although this host's kernel would send them as one packet: some router drops them, and its ICMP
+   * "fragmentation needed" or "packet too big" does not come through (RFC 8899 section 4.3). With the kernel's path MTU,
+   * every large datagram would be lost there: send none above `maxPayload`. A peer that does not accept such long datagrams
+   * looks the same from here.
    */
   readonly blackHole: boolean;
-  /** Datagrams that came meanwhile, were no answer to a probe, and are gone. */
+  /** Datagrams that came during the search and were no answer to a probe. They are lost. */
   readonly ignored: number;
 }
 
@@ -65,33 +65,36 @@ const syscall = "probePathMtu";
 const fields = fieldsOf<PathMtuOptions>({ signal: true, timeoutMs: true, onProbe: true });
 /** Bytes of payload that nearly every path carries: BASE_PLPMTU of RFC 8899 section 5.1.2. */
 const baseBytes = 1200;
-/** Bytes of payload of a probe that tells a narrow path from one on which nobody answers. */
-const leastBytes = 64;
-/** The MTU of many paths: Ethernet's (IEEE 802.3), and the least that IPv6 allows (RFC 8200 section 5), which tunnels have. */
+/** Bytes of payload of the probe that finds out whether the path is narrow or nobody answers. */
+const smallestBytes = 64;
+/**
+ * The MTUs of many paths: that of Ethernet (IEEE 802.3), and the smallest that IPv6 allows (RFC 8200 section 5), which
+ * tunnels use.
+ */
 const commonMtus: readonly number[] = [1500, 1280];
-/** Probes of one size that go unanswered before it is held too big: MAX_PROBES of RFC 8899 section 5.1.2. */
-const mostProbes = 3;
-/** Searches that begin anew because the size that was found no longer comes through. */
-const mostRestarts = 3;
-/** Milliseconds that a probe may be told to wait at most: a day. */
+/** Unanswered probes of one size, after which the size counts as too big: MAX_PROBES of RFC 8899 section 5.1.2. */
+const maxProbes = 3;
+/** How often a search starts again because the size that was found no longer comes through. */
+const maxRestarts = 3;
+/** The largest `timeoutMs`: a day. */
 const longestMs = 24 * 60 * 60 * 1000;
 
 /**
  * Finds the largest datagram that arrives at a peer in one packet, with the search of RFC 8899 (DPLPMTUD). It sends
- * probes that no router may fragment (`IP_PMTUDISC_PROBE`): 1200 bytes, the most that the first link takes, what routers
- * and the kernel tell of the path, the common MTUs, then what lies between, to one byte. A size is too big when three
- * probes of it vanish. What was found is probed once more at the end; where it no longer comes through, the search begins
- * anew below it.
+ * probes that no router may fragment (`IP_PMTUDISC_PROBE`): 1200 bytes, the largest size that the first link takes, the sizes
+ * that routers and the kernel report, the common MTUs, then sizes between these, to one byte. A size is too big if three
+ * probes of it vanish. The size that was found is probed once more at the end; if it no longer comes through, the search
+ * starts again below it.
  *
- * The peer has to echo each datagram, or to answer each with one of its own, as `datagram listen --echo` does. A peer that
- * echoes answers with as many bytes: where its way back is narrower and drops them, that size is what is found.
+ * The peer must echo each datagram, as `datagram listen --echo` does, or answer each with a datagram of its own. An echo is
+ * as long as the probe: if the path back is narrower and drops it, the search finds that smaller size.
  *
- * The search reads the socket: nobody else may meanwhile. Datagrams that are no answers to it are lost, and counted as
- * `ignored`; a socket of its own loses none.
+ * The search reads the socket, and nothing else may read it meanwhile. Other datagrams that come are lost, and counted as
+ * `ignored`: use a separate socket for the search to lose none.
  *
  * @param address an IP literal and a port, as `Socket.maxPayload` takes it.
- * @throws (rejects) `OSError` `ETIMEDOUT` when nobody answers; `ECONNREFUSED` and others when ICMP says that nobody is
- *   listening, or that there is no way; `ENOTSUP` without the feature `pathMtu`; `EINVAL` for a name or port 0,
+ * @throws (rejects) `OSError` `ETIMEDOUT` if nobody answers; `ECONNREFUSED` and others if ICMP reports that nobody is
+ *   listening, or that there is no route; `ENOTSUP` without the feature `pathMtu`; `EINVAL` for a name or port 0,
  *   `EAFNOSUPPORT`, `EBADF`, `EBUSY`, `ECANCELED` by `close()`, and as `sendmsg`; `TypeError`, `RangeError`;
  *   `signal.reason`.
  */
@@ -106,7 +109,7 @@ export async function probePathMtu(
   if (!pathMtu.available) throw failure("ENOTSUP", to, pathMtu.reason);
   const search = new Search(socket, to, onProbe);
   const late = (probe: Probe, rttMs: number): void => search.late(probe, rttMs);
-  const prober = new Prober(socket, to, { signal, timeoutMs, leastBytes, late });
+  const prober = new Prober(socket, to, { signal, timeoutMs, smallestBytes, late });
   try {
     return await search.run(prober);
   } finally {
@@ -114,7 +117,7 @@ export async function probePathMtu(
   }
 }
 
-/** What is known of a path, and what to ask next. */
+/** The state of a search: what is known of the path, and which size to try next. */
 class Search {
   readonly #socket: Socket;
   readonly #to: Endpoint;
@@ -122,7 +125,7 @@ class Search {
   readonly #onProbe: ((probe: PathMtuProbe) => void) | undefined;
   /** The largest size that was answered. */
   #carried = 0;
-  /** The largest that may be: what a datagram can carry, less where a link or a router has told. */
+  /** The largest size that is possible: the limit of a datagram, or a smaller limit that a link or a router reported. */
   #ceiling: number;
   /** Sizes whose probes vanished. */
   readonly #vanished = new Set<number>();
@@ -139,7 +142,7 @@ class Search {
     let vanishedLater = false;
     for (let restart = 0; ; restart++) {
       await this.#findBase(prober);
-      if (restart === mostRestarts) break;
+      if (restart === maxRestarts) break;
       for (let size = this.#next(); size !== undefined; size = this.#next()) await this.#try(prober, size);
       const found = this.#carried;
       this.#carried = 0;
@@ -147,7 +150,7 @@ class Search {
       if (this.#carried >= found) break;
       vanishedLater ||= this.#vanished.has(found);
     }
-    const believed = this.#believed;
+    const byKernel = this.#payloadByKernel;
     return {
       maxPayload: this.#carried,
       mtu: this.#carried + this.#overhead,
@@ -155,44 +158,44 @@ class Search {
       probes: prober.sent,
       lost: prober.lost,
       rttMs: prober.shortestMs,
-      blackHole: vanishedLater || [...this.#vanished].some((size) => size <= believed),
+      blackHole: vanishedLater || [...this.#vanished].some((size) => size <= byKernel),
       ignored: prober.ignored,
     };
   }
 
-  /** A probe that was held lost is answered after all. */
+  /** A probe that counted as lost was answered. */
   late({ size, attempt }: Probe, rttMs: number): void {
     this.#answered(size);
     this.#onProbe?.({ size, attempt, outcome: "answered", rttMs, late: true });
   }
 
-  /** @throws `TimeoutError` where the smallest probes go unanswered too. */
+  /** Finds a size that is answered. @throws `TimeoutError` if the smallest probes are not answered either. */
   async #findBase(prober: Prober): Promise<void> {
-    for (const size of [baseBytes, leastBytes]) {
+    for (const size of [baseBytes, smallestBytes]) {
       await this.#try(prober, size);
       if (this.#carried > 0) return;
     }
     const { host: address, port } = this.#to;
-    const text = `no answer to ${prober.lost} probes, the smallest of ${leastBytes} bytes: lost, or nobody answers there`;
+    const text = `no answer to ${prober.lost} probes, the smallest of ${smallestBytes} bytes: lost, or nobody answers there`;
     throw new TimeoutError({ syscall, address, port, text });
   }
 
-  /** The size to try next; `undefined` where the search is over. */
+  /** The size to try next; `undefined` if the search is over. */
   #next(): number | undefined {
-    const most = Math.min(this.#ceiling, ...[...this.#vanished].map((size) => size - 1));
+    const max = Math.min(this.#ceiling, ...[...this.#vanished].map((size) => size - 1));
     const carried = this.#carried;
-    if (carried >= most) return undefined;
+    if (carried >= max) return undefined;
     // No probe of that size has vanished yet.
-    if (most === this.#ceiling) return most;
-    const likely = [this.#believed, ...commonMtus.map((mtu) => mtu - this.#overhead)];
-    // The limit of a path is likely one of these: then one byte more shows it.
+    if (max === this.#ceiling) return max;
+    const likely = [this.#payloadByKernel, ...commonMtus.map((mtu) => mtu - this.#overhead)];
+    // If a common MTU is answered and one byte more is not, the search is over.
     if (likely.includes(carried)) return carried + 1;
-    return likely.find((size) => size > carried && size <= most) ?? carried + Math.ceil((most - carried) / 2);
+    return likely.find((size) => size > carried && size <= max) ?? carried + Math.ceil((max - carried) / 2);
   }
 
   /** Sends probes of a size until one is answered, or it is known to be too big. */
   async #try(prober: Prober, size: number): Promise<void> {
-    for (let attempt = 1; attempt <= mostProbes; attempt++) {
+    for (let attempt = 1; attempt <= maxProbes; attempt++) {
       if (this.#carried >= size || size > this.#ceiling) return;
       const outcome = await prober.probe(size, attempt);
       if (outcome.outcome === "answered") this.#answered(size);
@@ -207,13 +210,13 @@ class Search {
     for (const each of this.#vanished) if (each <= size) this.#vanished.delete(each);
   }
 
-  /** Bytes of payload that go in one packet by what the kernel knows now; routers may have told it on other sockets. */
-  get #believed(): number {
+  /** Bytes of payload of one packet by the path MTU of the kernel, which may have learnt it through other sockets. */
+  get #payloadByKernel(): number {
     return this.#socket.maxPayload(this.#to) ?? Infinity;
   }
 }
 
-/** The arguments, checked. Reads each option once. */
+/** Checks the arguments. Reads each option once. */
 function checked(
   socket: Socket,
   address: AddressLike,
@@ -233,7 +236,7 @@ function checked(
   const to = forFamily(Address.from(address), socket.family, syscall);
   if (!isEndpoint(to)) throw failure("EINVAL", to, "this takes an IP address, not a name: resolve it first");
   if (to.port === 0) throw failure("EINVAL", to, "port 0 is no destination");
-  // Its answers come from there.
+  // The answers come from this address: `0.0.0.0` is this host.
   return { to: destinationOf(to), signal, timeoutMs, onProbe };
 }
 

@@ -10,15 +10,15 @@ import { payloadWithin } from "../core/send/path-mtu.js";
 import { interfaceNumberOf } from "../core/socket/settings.js";
 import type { Socket } from "../core/socket/socket.js";
 
-/** What became of a probe. */
+/** The outcome of a probe. */
 export type ProbeOutcome =
-  /** It arrived, and `rttMs` milliseconds later its answer was here; `late` where it had been held lost by then. */
+  /** Its answer came `rttMs` milliseconds after it was sent; `late` if it counted as lost by then. */
   | { readonly outcome: "answered"; readonly rttMs: number; readonly late: boolean }
-  /** Nothing was heard of it in time. */
+  /** No answer and no ICMP error came in time. */
   | { readonly outcome: "lost" }
-  /** It never left: the first link takes at most `limit` bytes of payload. */
+  /** It was not sent: the first link takes at most `limit` bytes of payload. */
   | { readonly outcome: "refused"; readonly limit: number }
-  /** A router, `from` where that is known, has no way on for packets above `mtu` bytes: `limit` bytes of payload. */
+  /** A router (`from`, if known) cannot forward packets above `mtu` bytes, which are `limit` bytes of payload. */
   | {
       readonly outcome: "tooBig";
       readonly limit: number;
@@ -28,14 +28,14 @@ export type ProbeOutcome =
 
 type TooBig = Extract<ProbeOutcome, { outcome: "tooBig" }>;
 
-/** How probes are sent, and who is told. */
+/** The options of a prober. */
 export interface ProberOptions {
   readonly signal: AbortSignal | undefined;
   /** Milliseconds that a probe waits for its answer while no round trip is known. */
   readonly timeoutMs: number;
-  /** Bytes of the smallest probe: no path is narrower. */
-  readonly leastBytes: number;
-  /** A probe that was held lost is answered after all. */
+  /** Bytes of the smallest probe. A smaller limit of a router is not believed. */
+  readonly smallestBytes: number;
+  /** Called when a probe that counted as lost is answered. */
   readonly late: (probe: Probe, rttMs: number) => void;
 }
 
@@ -49,21 +49,21 @@ interface Sent extends Probe {
   readonly at: number;
 }
 
-/** Milliseconds that a probe waits for its answer at least, once a round trip is known: peers pause too. */
-const leastPatienceMs = 200;
+/** Milliseconds that a probe waits for its answer at least, once a round trip is known, because peers may pause. */
+const minWaitMs = 200;
 /** Round trips that a probe waits for its answer. */
-const patienceRoundTrips = 4;
-/** Datagrams that are read together. */
+const waitRoundTrips = 4;
+/** The largest number of datagrams that are read together. */
 const batchDatagrams = 64;
-/** Bytes at the beginning of an answer in which a token is looked for: what the peer says first stands before it. */
+/** Bytes at the start of an answer that are searched for a token. A peer may put text of its own before it. */
 const tokenBytes = 256;
 
 /**
- * Sends probes to one peer, one at a time, and tells which of them an answer is for. It reads the socket, until `end()`.
+ * Sends probes to one peer, one at a time, and matches answers with probes. It reads the socket until `end()`.
  *
- * A probe begins with a token of its own. A peer that echoes shows it, so that its answers are told apart, however late
- * they come. Of a peer that answers with something else, whatever comes next is the answer; what may still come for
- * smaller probes is let pass before a larger one is sent.
+ * Each probe begins with its own token. An echo contains the token, so each answer is matched, however late it comes. If a
+ * peer answers with something else, its next datagram counts as the answer. So before a larger probe is sent, the prober
+ * waits for late answers to smaller ones.
  */
 export class Prober {
   /** Probes that left this host. */
@@ -74,23 +74,23 @@ export class Prober {
   readonly #socket: Socket;
   readonly #to: Endpoint;
   readonly #options: ProberOptions;
-  /** Tells the probes of this search from those of others. */
+  /** Distinguishes the probes of this search from those of others. */
   readonly #token: string;
-  /** By number. */
+  /** The probes without an answer, by number. */
   readonly #unanswered = new Map<number, Sent>();
   #numbers = 0;
   #shortestMs = Infinity;
   #echoes = false;
   #current: Sent | undefined;
   #tooBig: TooBig | undefined;
-  /** What the socket's ledger had counted before the probe under way. */
+  /** `tooBig` of the socket's statistics before the current probe. */
   #tooBigBefore = 0;
   #failure: { readonly reason: unknown } | undefined;
-  /** Fires when a wait has to end before its time. */
-  #news = new AbortController();
-  /** Milliseconds, smoothed; `undefined` while no round trip is known. */
+  /** Aborted when a wait must end early. */
+  #interrupt = new AbortController();
+  /** The smoothed round trip in milliseconds; `undefined` while no round trip is known. */
   #roundTripMs: number | undefined;
-  /** Bytes of the smallest probe whose answer may still come, from a peer that does not say which probe it answers. */
+  /** Bytes of the smallest probe whose answer may still come, from a peer that does not echo. */
   #maybeLate = Infinity;
   readonly #ending: (() => void)[] = [];
 
@@ -99,10 +99,10 @@ export class Prober {
     this.#to = to;
     this.#options = options;
     this.#token = socket.random().toString(16).padStart(8, "0");
-    const heardPathMtu = (change: PathMtuChange): void => this.#heardPathMtu(change);
-    const heardUnreachable = (report: Unreachable): void => this.#heardUnreachable(report);
-    socket.on("pathMtu", heardPathMtu).on("unreachable", heardUnreachable);
-    this.#ending.push(() => socket.off("pathMtu", heardPathMtu).off("unreachable", heardUnreachable));
+    const onPathMtu = (change: PathMtuChange): void => this.#onPathMtu(change);
+    const onUnreachable = (report: Unreachable): void => this.#onUnreachable(report);
+    socket.on("pathMtu", onPathMtu).on("unreachable", onUnreachable);
+    this.#ending.push(() => socket.off("pathMtu", onPathMtu).off("unreachable", onUnreachable));
     const { signal } = options;
     if (signal) this.#ending.push(onAbort(signal, () => this.#fail(signal.reason)));
   }
@@ -116,22 +116,22 @@ export class Prober {
     return this.#shortestMs;
   }
 
-  /** Probes that left, and of which nothing was heard. */
+  /** Probes that were sent, without an answer or an ICMP error. */
   get lost(): number {
     return this.#unanswered.size;
   }
 
   /**
-   * Sends a probe of `size` bytes and waits for what becomes of it.
+   * Sends a probe of `size` bytes and waits for its outcome.
    *
-   * @throws `OSError` when it cannot be sent, or ICMP says that nobody is there; the signal's reason.
+   * @throws `OSError` if it cannot be sent, or ICMP reports that the peer is unreachable; the signal's reason.
    */
   async probe(size: number, attempt: number): Promise<ProbeOutcome> {
     this.#throwIfFailed();
-    this.#news = new AbortController();
+    this.#interrupt = new AbortController();
     this.#tooBig = undefined;
     this.#tooBigBefore = this.#socket.stats().tooBig;
-    if (!this.#echoes) await this.#letPass(size);
+    if (!this.#echoes) await this.#awaitLate(size);
     const number = ++this.#numbers;
     const sent: Sent = { size, attempt, at: this.#socket.clock.now() };
     this.#current = sent;
@@ -153,14 +153,14 @@ export class Prober {
 
   async #outcome(number: number, { size, at }: Sent): Promise<ProbeOutcome> {
     const { clock } = this.#socket;
-    const until = clock.now() + this.#patienceMs;
+    const until = clock.now() + this.#waitMs;
     for (;;) {
       const left = until - clock.now();
       const datagrams = left > 0 ? await this.#receive(left) : [];
       const now = clock.now();
       for (const datagram of datagrams) this.#match(datagram, now);
       if (!this.#unanswered.has(number)) return { outcome: "answered", rttMs: now - at, late: false };
-      const tooBig = this.#tooBig ?? (now < until ? undefined : this.#toldAgain(size));
+      const tooBig = this.#tooBig ?? (now < until ? undefined : this.#reportedAgain(size));
       if (tooBig) {
         this.#unanswered.delete(number);
         return tooBig;
@@ -171,7 +171,7 @@ export class Prober {
     }
   }
 
-  /** Finds the probe that a datagram answers, where it answers one. */
+  /** Finds the probe that a datagram answers, if it answers one. */
   #match({ data, source }: Datagram, now: number): void {
     const number = this.#isPeer(source) ? this.#answered(data) : undefined;
     const probe = number === undefined ? undefined : this.#unanswered.get(number);
@@ -182,13 +182,13 @@ export class Prober {
     this.#unanswered.delete(number);
     const rttMs = now - probe.at;
     this.#shortestMs = Math.min(this.#shortestMs, rttMs);
-    // As RFC 6298 section 2 smooths it.
+    // Smoothed as in RFC 6298 section 2.
     this.#roundTripMs ??= rttMs;
     this.#roundTripMs += (rttMs - this.#roundTripMs) / 8;
     if (probe !== this.#current) this.#options.late(probe, rttMs);
   }
 
-  /** The number of the probe that a payload answers. */
+  /** The number of the probe that a payload answers; `undefined` if it answers none. */
   #answered(data: Buffer): number | undefined {
     const shown = /datagram probe ([0-9a-f]{8})-(\d{1,6}) /.exec(data.toString("latin1", 0, tokenBytes));
     if (shown) {
@@ -198,11 +198,11 @@ export class Prober {
     return this.#echoes || !this.#current ? undefined : this.#numbers;
   }
 
-  /** Passes over what is there already, and waits for what may still come for probes smaller than `size`. */
-  async #letPass(size: number): Promise<void> {
+  /** Reads the datagrams that are there, and waits for late answers to probes smaller than `size`. */
+  async #awaitLate(size: number): Promise<void> {
     const { clock } = this.#socket;
     const awaited = this.#maybeLate < size;
-    const until = clock.now() + (awaited ? this.#patienceMs : 0);
+    const until = clock.now() + (awaited ? this.#waitMs : 0);
     do {
       const datagrams = await this.#receive(Math.max(0, until - clock.now()));
       const now = clock.now();
@@ -211,36 +211,36 @@ export class Prober {
     if (awaited) this.#maybeLate = Infinity;
   }
 
-  /** What comes within so many milliseconds; nothing where nothing does, or there is other news. */
+  /** Returns the datagrams that come within `timeoutMs`; none if none comes, or if an event interrupts the wait. */
   async #receive(timeoutMs: number): Promise<Datagram[]> {
     try {
-      return await this.#socket.recvMany(batchDatagrams, { timeoutMs, signal: this.#news.signal });
+      return await this.#socket.recvMany(batchDatagrams, { timeoutMs, signal: this.#interrupt.signal });
     } catch (error) {
       this.#throwIfFailed();
-      if (this.#news.signal.aborted) return [];
-      // On a connected socket, a receive call may be told what the event `pathMtu` tells too.
+      if (this.#interrupt.signal.aborted) return [];
+      // On a connected socket, a receive call may fail with the ICMP error that the event `pathMtu` reports too.
       if (error instanceof OSError && ["ETIMEDOUT", "EAGAIN", "EMSGSIZE"].includes(error.code)) return [];
       throw error;
     }
   }
 
-  get #patienceMs(): number {
+  get #waitMs(): number {
     const { timeoutMs } = this.#options;
     if (this.#roundTripMs === undefined) return timeoutMs;
-    return Math.max(Math.min(leastPatienceMs, timeoutMs), patienceRoundTrips * this.#roundTripMs);
+    return Math.max(Math.min(minWaitMs, timeoutMs), waitRoundTrips * this.#roundTripMs);
   }
 
-  /** RFC 8899 section 4.6.1: counts for this destination alone, for the probe under way, and with a size that can be. */
-  #heardPathMtu({ destination, mtu, maxPayload: limit, from }: PathMtuChange): void {
+  /** RFC 8899 section 4.6.1: a report counts only for this destination, for the current probe, and with a possible size. */
+  #onPathMtu({ destination, mtu, maxPayload: limit, from }: PathMtuChange): void {
     const size = this.#current?.size ?? 0;
     if (from === undefined || !this.#isPeerHost(destination)) return;
-    if (limit >= size || limit < this.#options.leastBytes) return;
+    if (limit >= size || limit < this.#options.smallestBytes) return;
     this.#tooBig = { outcome: "tooBig", limit, mtu, from };
-    this.#news.abort();
+    this.#interrupt.abort();
   }
 
-  /** What a router has told of the probe under way, where the kernel knew that already: then there is no event. */
-  #toldAgain(size: number): TooBig | undefined {
+  /** A router reported the current probe as too big, but the kernel knew this path MTU already: then there is no event. */
+  #reportedAgain(size: number): TooBig | undefined {
     if (this.#socket.stats().tooBig === this.#tooBigBefore) return undefined;
     const mtu = this.#socket.pathMtu(this.#to);
     if (mtu === undefined) return undefined;
@@ -248,17 +248,17 @@ export class Prober {
     return limit < size ? { outcome: "tooBig", limit, mtu, from: undefined } : undefined;
   }
 
-  #heardUnreachable({ destination, code, kind, from }: Unreachable): void {
+  #onUnreachable({ destination, code, kind, from }: Unreachable): void {
     if (!destination || !this.#isPeer(destination)) return;
     const { host: address, port } = this.#to;
-    const said = kind !== undefined && from !== undefined ? ` (${kind}, from ${from})` : "";
+    const source = kind !== undefined && from !== undefined ? ` (${kind}, from ${from})` : "";
     const what = code === "ECONNREFUSED" ? "nobody is listening there" : "it cannot be reached";
-    this.#fail(new OSError(code, { syscall: "probePathMtu", address, port, text: what + said }));
+    this.#fail(new OSError(code, { syscall: "probePathMtu", address, port, text: what + source }));
   }
 
   #fail(reason: unknown): void {
     this.#failure ??= { reason };
-    this.#news.abort();
+    this.#interrupt.abort();
   }
 
   #throwIfFailed(): void {
@@ -273,7 +273,7 @@ export class Prober {
     return sameHost(host, this.#to.host, interfaceNumberOf(this.#socket));
   }
 
-  /** Text that tells a person at the other end what it is. */
+  /** A payload whose text explains the datagram to a person at the peer. */
   #payload(number: number, size: number): Buffer {
     const payload = Buffer.alloc(size, ".");
     payload.write(`datagram probe ${this.#token}-${number} ${size} `, "latin1");

@@ -2,24 +2,24 @@ import { Buffer } from "node:buffer";
 
 import { headersTo } from "../core/send/path-mtu.js";
 import { type Clock, type Datagram, type Endpoint, OSError } from "../index.js";
-import type { Party } from "./direction.js";
+import type { DirectionClient } from "./direction.js";
 import type { Upstream } from "./upstream.js";
 
-/** The part of `idleMs` between two looks for who is idle, so that a look has many to find. */
+/** Searches for idle clients in each `idleMs`. Few searches are enough, because each one finds all that are idle. */
 const looksPerIdle = 16;
 /** Bytes at the start of a new client's first datagram that are remembered. */
 const rememberedBytes = 64;
 
-/** Who sends to the relay, with what stands for it before each target. */
-export class Client implements Party {
+/** A client of the relay, with its socket for each target. */
+export class Client implements DirectionClient {
   readonly address: Endpoint;
   readonly headerBytes: number;
   upstreams: readonly Upstream[] = [];
   ready: Promise<void> | undefined;
-  /** Milliseconds on the clock. */
+  /** When its last datagram passed, in milliseconds on the clock. */
   activeMs: number;
   inFlight = 0;
-  /** Its last datagram, where it is needed: an answer to that leaves from the address that it came to. */
+  /** Its last datagram, if `keepLast` is set. A reply to it leaves from the address that it came to. */
   last: Datagram | undefined;
 
   constructor(address: Endpoint, nowMs: number) {
@@ -29,40 +29,41 @@ export class Client implements Party {
   }
 }
 
-/** What the table of clients is given. */
+/** What the table of clients needs of its relay. */
 export interface ClientsHost {
   readonly clock: Clock;
   readonly maxClients: number;
   readonly idleMs: number;
-  /** Whether the last datagram of each is needed: it holds the memory that others share with it. */
+  /** Whether to keep the last datagram of each client. It keeps the memory that it shares with other datagrams. */
   readonly keepLast: boolean;
-  /** Whether what comes from there are the relay's own datagrams, which came back. */
+  /** Whether datagrams from this address are the relay's own, which came back. */
   isLooped(source: Endpoint): boolean;
   /** Opens the sockets of a new client. @throws `OSError` `EMFILE`. */
   open(client: Client): void;
   /** A client was removed. */
   removed(client: Client): void;
-  /** No socket was to be had for somebody new. */
+  /** No socket could be opened for a new client. */
   failed(error: OSError): void;
 }
 
-/** Who sends to a relay, by address: as many as may be, each until nothing has passed for a while. */
+/** The clients of a relay, by address: at most `maxClients`, each until no datagram has passed for `idleMs`. */
 export class Clients {
   ever = 0;
   expired = 0;
-  /** Datagrams of those who found no room, or for whom no socket was to be had. */
+  /** Datagrams from new clients that were refused: the table was full, or no socket could be opened. */
   refused = 0;
   /** Datagrams of the relay itself. */
   looped = 0;
-  /** The most new clients in a row that began with the same datagram, while nothing came back to any. */
+  /** The largest number of new clients in a row whose first datagram was the same, while no target answered. */
   alikeInRow = 0;
   readonly #host: ClientsHost;
   readonly #clients = new Map<string, Client>();
   #lastSource: Endpoint | undefined;
   #lastClient: Client | undefined;
-  /** How the last new client began, and how many before it did so too. */
+  /** Size and first bytes of the first datagram of the last new client. */
   #firstSize = -1;
   #firstBytes: Buffer = Buffer.alloc(0);
+  /** New clients in a row that began with it. */
   #inRow = 0;
   #cancelTimer: (() => void) | undefined;
   #closed = false;
@@ -95,12 +96,12 @@ export class Clients {
     return client;
   }
 
-  /** A target answered: the clients that began alike are no loop. */
+  /** A target answered, so the clients that began alike are not a loop. */
   answered(): void {
     this.#inRow = 0;
   }
 
-  /** Takes nobody new, and forgets all once what stands for them is closed. */
+  /** Refuses new clients, closes all sockets, then removes all clients. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelTimer?.();
@@ -143,7 +144,7 @@ export class Clients {
     this.#host.removed(client);
   }
 
-  /** Counts clients that begin alike: in a loop of relays, each round adds one. */
+  /** Counts new clients with the same first datagram: in a loop of relays, each round adds one. */
   #compare({ data }: Datagram): void {
     const start = data.subarray(0, rememberedBytes);
     const same = data.length === this.#firstSize && start.equals(this.#firstBytes);
@@ -154,7 +155,7 @@ export class Clients {
     this.#firstBytes = Buffer.from(start);
   }
 
-  /** Looks for who is idle now and then, while there is anybody. */
+  /** Searches for idle clients at intervals, while there are clients. */
   #watch(): void {
     const { clock, idleMs } = this.#host;
     this.#cancelTimer ??= clock.after(idleMs / looksPerIdle, () => {

@@ -4,39 +4,63 @@ import type { Clock, Datagram, Endpoint } from "../index.js";
 import { Impairment, emptyVerdict } from "../sim/link/impairment.js";
 import type { Random } from "../sim/random.js";
 import { EventQueue } from "../sim/time/event-queue.js";
-import { nsPerMs } from "../sim/time/event.js";
-import { Departure } from "./departure.js";
+import { type ScheduledEvent, nsPerMs } from "../sim/time/event.js";
 import type { Faults } from "./options.js";
-import type { Rulebook, RuleVerdict } from "./rulebook.js";
+import type { ActiveRules, RuleVerdict } from "./active-rules.js";
 
-/** Who a datagram is from or for. */
-export interface Party {
-  /** The client that it is, or is for. */
+/** A datagram that is sent at its time. Datagrams with the same time are sent in their order. */
+export class Departure<To> implements ScheduledEvent {
+  readonly time: number;
+  readonly rank = 0;
+  readonly order: number;
+  readonly data: Buffer;
+  readonly to: To;
+  readonly #leave: (departure: Departure<To>) => void;
+
+  /** @param time whole nanoseconds on the clock of the sockets. */
+  constructor(time: number, order: number, data: Buffer, to: To, leave: (departure: Departure<To>) => void) {
+    this.time = time;
+    this.order = order;
+    this.data = data;
+    this.to = to;
+    this.#leave = leave;
+  }
+
+  fire(): boolean {
+    this.#leave(this);
+    return false;
+  }
+}
+
+/** The client that a datagram is from or for. */
+export interface DirectionClient {
+  /** The address of the client. */
   readonly address: Endpoint;
-  /** Settles when it is known where its datagrams go; `undefined` when it is. */
+  /** Settles when the addresses of all targets are known; `undefined` if they are. */
   readonly ready: Promise<void> | undefined;
-  /** Bytes of IP and UDP headers of its packets. */
+  /** Bytes of the IP and UDP headers of its packets. */
   readonly headerBytes: number;
-  /** Its datagrams that are on their way. */
+  /** Datagrams of this client that the relay holds. */
   inFlight: number;
 }
 
-/** What one direction of a relay is given. */
+/** What a direction needs of its relay. */
 export interface DirectionHost<To> {
   readonly name: "up" | "down";
-  readonly rules: Rulebook;
-  /** Which bits rules flip: drawn by itself, so that rules change no other draw. */
+  readonly rules: ActiveRules;
+  /** Chooses the bits that rules flip. It is a generator of its own, so that rules change no other random draw. */
   readonly ruleRandom: Random;
   readonly clock: Clock;
-  /** The most datagrams, and bytes of payload, that may be on their way. */
+  /** The largest number of datagrams in flight. */
   readonly maxInFlight: number;
+  /** The largest number of payload bytes in flight. */
   readonly maxInFlightBytes: number;
-  /** Hands datagrams to the kernel in their order. @returns how many it did not take. */
+  /** Sends datagrams in their order. @returns how many the kernel did not take. */
   send(departures: readonly Departure<To>[]): Promise<number>;
 }
 
-/** The datagrams of one direction, from when they were read until the kernel has them: what is lost, late or changed. */
-export class Direction<To extends Party> {
+/** One direction of a relay. It decides which datagrams are lost, delayed or changed, and holds them until they are sent. */
+export class Direction<To extends DirectionClient> {
   dropped = 0;
   delayed = 0;
   lost = 0;
@@ -51,15 +75,15 @@ export class Direction<To extends Party> {
   readonly #host: DirectionHost<To>;
   readonly #impairment: Impairment;
   readonly #verdict = emptyVerdict();
-  readonly #ruled: RuleVerdict = { drop: false, corrupt: false, delayNs: 0 };
+  readonly #ruleVerdict: RuleVerdict = { drop: false, corrupt: false, delayNs: 0 };
   readonly #waiting = new EventQueue();
   readonly #leave = (departure: Departure<To>): void => void this.#leaving.push(departure);
   #order = 0;
   #mtuBytes: number;
   #inFlightBytes = 0;
-  /** What has left the link, and waits until it is known where it goes. */
+  /** Datagrams that have passed the link and wait for the addresses of the targets, by client. */
   readonly #held = new Map<To, Departure<To>[]>();
-  /** What leaves at once, until `flush`. */
+  /** Datagrams that the next `flush` sends. */
   #leaving: Departure<To>[] = [];
   #timerAt = Infinity;
   #cancelTimer: (() => void) | undefined;
@@ -71,29 +95,29 @@ export class Direction<To extends Party> {
     this.#mtuBytes = mtuBytes;
   }
 
-  /** From now on; what is on its way is not touched. */
+  /** Changes the settings. Datagrams in flight keep their fate. */
   set({ settings, mtuBytes }: Faults): void {
     this.#impairment.set(settings);
     this.#mtuBytes = mtuBytes;
   }
 
   /**
-   * Puts datagrams that have come on their way. What does not wait leaves with `flush`, which must follow.
+   * Decides what happens to received datagrams. Call `flush` afterwards: it sends those without a delay.
    *
-   * @param partyOf tells whose a datagram is; `undefined` is nobody's, which goes nowhere.
+   * @param clientOf returns the client that a datagram is from or for; `undefined` discards the datagram.
    */
-  enter(datagrams: readonly Datagram[], partyOf: (datagram: Datagram) => To | undefined): void {
+  enter(datagrams: readonly Datagram[], clientOf: (datagram: Datagram) => To | undefined): void {
     const now = this.#now();
-    // What is due is before what comes now.
+    // Datagrams that are due are sent before the new ones.
     this.#release(now);
     for (const datagram of datagrams) {
-      const to = partyOf(datagram);
+      const to = clientOf(datagram);
       if (to) this.#pass(datagram.data, to, now);
     }
     this.#arm();
   }
 
-  /** Sends what leaves at once; settles when the kernel has it. Does not wait for those whose way is not known yet. */
+  /** Sends the datagrams that are due; settles when the kernel has them. Does not wait for clients that are not ready. */
   async flush(): Promise<void> {
     const departures = this.#leaving;
     if (departures.length === 0) return;
@@ -102,7 +126,7 @@ export class Direction<To extends Party> {
     await this.#send(held ? departures.filter((departure) => !this.#holds(departure)) : departures);
   }
 
-  /** Gives up what still waits, and what comes. */
+  /** Discards the datagrams in flight, and all that come later. */
   close(): void {
     this.#closed = true;
     this.#cancelTimer?.();
@@ -121,7 +145,7 @@ export class Direction<To extends Party> {
     for (const { data, to } of departures) this.#left(data, to);
   }
 
-  /** Keeps a datagram back, behind those that are kept for the same party. @returns whether it has to. */
+  /** Holds a datagram of a client that is not ready, after others of the same client. @returns whether it is held. */
   #holds(departure: Departure<To>): boolean {
     const { to } = departure;
     const others = this.#held.get(to);
@@ -137,7 +161,7 @@ export class Direction<To extends Party> {
   }
 
   #pass(data: Buffer, to: To, now: number): void {
-    const ruled = this.#ruled;
+    const ruled = this.#ruleVerdict;
     if (this.#host.rules.empty) {
       ruled.corrupt = false;
       ruled.delayNs = 0;
@@ -169,7 +193,7 @@ export class Direction<To extends Party> {
       this.corrupted++;
       flip(data, (corruptBit >= 0 ? corruptBit : this.#host.ruleRandom.uint32()) % (data.length * 8));
     }
-    // What was read with others shares their memory, and would keep it: what waits is copied.
+    // Datagrams that were read together share memory. One that waits is copied, so that it does not keep the memory of all.
     const kept = at > now || secondAt > now || to.ready ? Buffer.from(data) : data;
     this.#depart(kept, to, at, now);
     if (secondAt < 0) return;
@@ -201,7 +225,7 @@ export class Direction<To extends Party> {
     to.inFlight--;
   }
 
-  /** Lets what is due by `now` leave with the next flush. */
+  /** Moves the datagrams that are due by `now` to the next flush. */
   #release(now: number): void {
     for (let next = this.#waiting.peek(); next && next.time <= now; next = this.#waiting.peek()) {
       this.#waiting.pop();
@@ -209,7 +233,7 @@ export class Direction<To extends Party> {
     }
   }
 
-  /** One timer, for the earliest of all. */
+  /** Sets the one timer, for the earliest datagram. */
   #arm(): void {
     const next = this.#waiting.peek()?.time ?? Infinity;
     if (next >= this.#timerAt) return;

@@ -1,5 +1,11 @@
 /// <reference types="node" preserve="true" />
-/** A bad network between real sockets: a UDP relay that loses, delays, duplicates and corrupts as it is told. */
+/**
+ * A bad network between real sockets: a UDP relay that loses, delays, duplicates and corrupts datagrams by its settings.
+ *
+ * `relay.ts` starts a relay and joins its parts. Each client (`clients.ts`) has a socket connected to each target
+ * (`upstream.ts`, `target.ts`). The datagrams of a direction (`direction.ts`) pass the rules (`active-rules.ts`, `rules.ts`)
+ * and then a simulated link. `loops.ts` finds datagrams that come back to their relay.
+ */
 
 export type {
   GilbertElliott,

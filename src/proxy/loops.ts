@@ -1,25 +1,28 @@
-/** Finds datagrams of a relay that come back to it through relays of this process. */
+/** Finds datagrams of a relay that come back to it, directly or through other relays of this process. */
 
 import { sameHost } from "../core/address/hosts.js";
 import type { Endpoint, Socket } from "../index.js";
 
-/** A socket that sends on behalf of a client of a relay. */
+/** A socket that a relay uses to send the datagrams of one client. */
 interface RelaySocket {
   readonly relay: object;
-  /** Where the client's datagrams come from. */
+  /** The address of the client. */
   readonly source: Endpoint;
-  /** Where the socket's come from. */
+  /** The local address of the socket. */
   readonly own: Endpoint;
 }
 
 /** The sockets of all relays of this process. */
 const sockets = new Map<Socket, RelaySocket>();
-/** The same sockets by port, so that a lookup compares few addresses. Two addresses may have one port. */
+/**
+ * The same sockets by local port, so that a lookup compares few addresses. Sockets with different addresses may have the
+ * same port.
+ */
 const byPort = new Map<number, Set<Socket>>();
-/** How many relays in a row are followed. */
-const mostHops = 64;
+/** The largest number of relays in a row that are followed. */
+const maxHops = 64;
 
-/** Registers a connected socket, and the client that it sends for. */
+/** Remembers a connected socket, and the client whose datagrams it sends. */
 export function rememberSocket(s: Socket, relay: object, source: Endpoint): void {
   forgetSocket(s);
   const own = s.getsockname();
@@ -41,7 +44,7 @@ export function forgetSocket(s: Socket): void {
 /** Whether datagrams from `source` were sent by `relay` before, directly or through other relays of this process. */
 export function isLooped(source: Endpoint, relay: object): boolean {
   let from = source;
-  for (let hop = 0; hop < mostHops; hop++) {
+  for (let hop = 0; hop < maxHops; hop++) {
     const found = socketAt(from);
     if (!found) return false;
     if (found.relay === relay) return true;

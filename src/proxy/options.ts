@@ -8,10 +8,10 @@ import { profiles } from "../sim/link/profiles.js";
 import type { LinkInput, LinkSettings } from "../sim/link/settings.js";
 import type { ProxyRule } from "./rules.js";
 
-/** What `proxy()` takes. */
+/** The options of `proxy()`. */
 export interface ProxyOptions {
   /**
-   * Where datagrams of clients go. A name is resolved at the start and for each new client (the resolver caches for 10 s).
+   * The address that datagrams of clients go to. A name is resolved at the start and for each new client (the resolver caches for 10 s).
    * If ICMP says that its address is gone, it is resolved again, and clients move to the new address. IPv4 is preferred.
    */
   readonly target?: AddressLike | undefined;
@@ -19,26 +19,34 @@ export interface ProxyOptions {
   readonly targets?: readonly AddressLike[] | undefined;
   /** Which of several targets may answer clients. @default "first" */
   readonly answers?: "first" | "all" | undefined;
-  /** Where clients send to. Port 0 lets the kernel choose; host `""` is every IPv4 interface. @default ["127.0.0.1", 0] */
+  /**
+   * The address that clients send to. Port 0 lets the kernel choose; host `""` is every IPv4 interface. @default
+   * ["127.0.0.1", 0]
+   */
   readonly listen?: AddressLike | undefined;
   /**
-   * What happens on the way, as for the links of `datagram/sim`: settings for both directions, `{ up, down }` for each by
-   * itself, where "up" is from clients to the target, or the name of a profile. Two fields mean something else here: a
-   * `mtuBytes` that is named drops what is larger without a word, and without one every size passes; what is corrupted is
-   * passed on, whatever `corruptPasses` says. @default nothing happens
+   * What happens to datagrams, as for the links of `datagram/sim`: settings for both directions, `{ up, down }` with settings
+   * for each ("up" is from clients to the target), or the name of a profile. Two fields differ here: `mtuBytes` drops larger
+   * datagrams without an ICMP error, and every size passes without it; corrupted datagrams are always passed on, whatever
+   * `corruptPasses` is. @default nothing happens
    */
   readonly link?: LinkInput | undefined;
-  /** Rules for certain datagrams, applied before the link: up to 64, in their order. `Relay.addRule` adds more. @default none */
+  /**
+   * Rules for certain datagrams, applied before the link: up to 64, in their order. `Relay.addRule` adds more. @default none
+   */
   readonly rules?: readonly ProxyRule[] | undefined;
-  /** Uint32 that the draws follow from: one seed, one sequence of fates. @default a random one, which `Relay.seed` tells */
+  /**
+   * The seed of all random draws, a uint32: with the same seed, the same datagrams have the same fate. @default random, see
+   * `Relay.seed`
+   */
   readonly seed?: number | undefined;
-  /** The most clients at one time, 1 to 60,000, each of which takes a socket for each target. @default 1024 */
+  /** The largest number of clients at one time, 1 to 60,000. Each takes a socket for each target. @default 1024 */
   readonly maxClients?: number | undefined;
   /** Milliseconds without a datagram in either direction after which a client is forgotten, 1 to a day. @default 60,000 */
   readonly idleMs?: number | undefined;
-  /** The most datagrams that may be on their way, in each direction, 1 to 10,000,000. @default 65,536 */
+  /** The largest number of datagrams in flight, in each direction, 1 to 10,000,000. @default 65,536 */
   readonly maxInFlight?: number | undefined;
-  /** Bytes that they may have in all, in each direction, 65,536 to 2^32. @default 67,108,864 */
+  /** The largest number of payload bytes in flight, in each direction, 65,536 to 2^32. @default 67,108,864 */
   readonly maxInFlightBytes?: number | undefined;
 }
 
@@ -68,7 +76,7 @@ export function checkOptions(options: ProxyOptions): CheckedOptions {
   if (typeof (options as unknown) !== "object" || (options as unknown) === null) {
     throw wrongType("options", "an object with a target", options);
   }
-  // A setting of a link that stands beside `link` would do nothing.
+  // A setting of a link that is beside `link` instead of in it would do nothing.
   refuseUnknown(options, Object.keys(fields), "options: a field");
   const { listen = ["127.0.0.1", 0], link = {}, rules = [], seed, idleMs = 60_000 } = options;
   const { maxClients = 1024, maxInFlight = 65_536, maxInFlightBytes = 64 << 20 } = options;
@@ -90,7 +98,9 @@ export function checkOptions(options: ProxyOptions): CheckedOptions {
 }
 
 /**
- * What a link does to each direction of a relay whose clients send over IPv4, or over IPv6.
+ * Checks the settings of both directions.
+ *
+ * @param overIPv4 whether clients send over IPv4.
  *
  * @throws `TypeError`, `RangeError` that name the field.
  */
@@ -119,15 +129,15 @@ const fields: Readonly<Record<keyof ProxyOptions, true>> = {
   maxInFlightBytes: true,
 };
 
-/** The most targets: each datagram is copied to all of them. */
-const mostTargets = 16;
+/** The largest number of targets, because each datagram is copied to all of them. */
+const maxTargets = 16;
 
 function checkTargets({ target, targets }: ProxyOptions): readonly Address[] {
   if (targets === undefined) return [checkTarget("target", target as AddressLike)];
   if (target !== undefined) throw outOfRange("targets", "left out beside target", targets);
   if (!Array.isArray(targets)) throw wrongType("targets", "an array of addresses", targets);
-  if (targets.length < 1 || targets.length > mostTargets)
-    throw outOfRange("targets", `1 to ${mostTargets} addresses`, targets.length);
+  if (targets.length < 1 || targets.length > maxTargets)
+    throw outOfRange("targets", `1 to ${maxTargets} addresses`, targets.length);
   const checked = targets.map((each: AddressLike, index) => checkTarget(`targets[${index}]`, each));
   for (const [index, each] of checked.entries()) {
     const twin = checked.findIndex((other) => other.equals(each));
@@ -140,7 +150,7 @@ function checkTarget(option: string, given: AddressLike): Address {
   const target = readAddress(option, given);
   const literal = parseLiteral(target.host);
   if (literal && (isMulticast(literal.bytes) || target.host === INADDR_BROADCAST)) {
-    // Answers to these come from other addresses, and what does not come from the target passes to nobody.
+    // Answers to a group or a broadcast come from other addresses, and a connected socket drops those.
     throw outOfRange(option, "the address of one host", target.host);
   }
   if (target.port === 0) throw outOfRange(option, "an address with a port from 1 to 65535", 0);
@@ -165,12 +175,12 @@ function withMtu(
   if (named !== undefined && named < 1280 && !overIPv4) {
     throw outOfRange(`link, ${direction}: mtuBytes`, "1280 or more over IPv6", named);
   }
-  // Where fragments do not pass, what would have to travel in them does not.
+  // If the firewall drops fragments, datagrams that need fragments do not pass.
   const bounded = named !== undefined || settings.firewall.dropFragments;
   return { settings, mtuBytes: bounded ? settings.mtuBytes : Infinity };
 }
 
-/** The MTU that a link, which was checked, or its profile names for a direction: a relay does not have the default. */
+/** The MTU that a checked link or its profile names for a direction; without one, a relay does not use the default MTU. */
 function namedMtu(link: LinkInput, direction: "up" | "down"): number | undefined {
   const own = hasDirections(link) ? (link[direction] ?? {}) : link;
   const { profile, mtuBytes }: LinkSettings = typeof own === "string" ? { profile: own } : own;

@@ -14,26 +14,25 @@ import {
 import { ownAddresses } from "../kernel/own-addresses.js";
 import type { LinkInput } from "../sim/link/settings.js";
 import { Random } from "../sim/random.js";
+import { ActiveRules } from "./active-rules.js";
 import { forgetSocket, isLooped, rememberSocket } from "./loops.js";
 import { type Client, Clients } from "./clients.js";
-import type { Departure } from "./departure.js";
-import { Direction } from "./direction.js";
+import { type Departure, Direction } from "./direction.js";
 import { type CheckedOptions, type ProxyOptions, checkFaults, checkOptions } from "./options.js";
-import { Rulebook } from "./rulebook.js";
 import type { ProxyRule, RelayRule } from "./rules.js";
 import { Counts, type DirectionStats, type RelayStats, Tally } from "./stats.js";
 import { Target } from "./target.js";
 import { Upstream } from "./upstream.js";
 
-/** Datagrams that are read and sent together. */
+/** The largest number of datagrams that are read and sent together. */
 const batchDatagrams = 512;
 
 /**
- * Starts a UDP relay that does to datagrams what a bad network does. Each client has a socket of its own before each target,
- * and gets the answers to that.
+ * Starts a UDP relay that treats datagrams as a bad network does. Each client has its own socket for each target, and gets
+ * the answers that come to this socket.
  *
  * @throws (rejects) `OSError` of `bind` and `connect`: `EADDRINUSE`, `EADDRNOTAVAIL`, `ENOTFOUND`, `ENETUNREACH`, …;
- *   `EINVAL` where the target is the relay itself; `TypeError`, `RangeError` that name the option.
+ *   `EINVAL` if the target is the relay itself; `TypeError`, `RangeError` that name the option.
  */
 export async function proxy(options: ProxyOptions): Promise<Relay> {
   const checked = checkOptions(options);
@@ -53,21 +52,21 @@ export async function proxy(options: ProxyOptions): Promise<Relay> {
 
 /** A running relay, made by `proxy()`. While it runs, it keeps the process alive. */
 export class Relay implements AsyncDisposable {
-  /** Where clients send to. */
+  /** The address that clients send to. */
   readonly address: Endpoint;
-  /** What the draws follow from. */
+  /** The seed of all random draws. */
   readonly seed: number;
   readonly #listener: Socket;
   readonly #targets: readonly Target[];
   readonly #allAnswer: boolean;
-  readonly #rules = new Rulebook();
+  readonly #rules = new ActiveRules();
   readonly #clients: Clients;
   readonly #up: Direction<Client>;
   readonly #down: Direction<Client>;
   readonly #upUnreachable = new Counts();
   readonly #downUnreachable = new Counts();
   readonly #errors = new Counts();
-  /** What the sockets of clients counted that are gone. */
+  /** The counts of closed sockets of clients. */
   readonly #gone: Tally;
   readonly #batch: number;
   readonly #replies: boolean;
@@ -75,7 +74,7 @@ export class Relay implements AsyncDisposable {
   #ignored = 0;
   #closing: Promise<void> | undefined;
 
-  /** @param listener bound. */
+  /** @param listener a bound socket. */
   constructor(listener: Socket, targets: readonly Target[], options: CheckedOptions) {
     this.#listener = listener;
     this.address = listener.getsockname();
@@ -120,21 +119,20 @@ export class Relay implements AsyncDisposable {
     void this.#readClients();
   }
 
-  /** Where datagrams of clients go: the address that the first target has now. */
+  /** The current address of the first target. */
   get target(): Endpoint {
     return this.targets[0] as Endpoint;
   }
 
-  /** The addresses that the targets have now. */
+  /** The current addresses of the targets. */
   get targets(): readonly Endpoint[] {
     return this.#targets.map(({ current }) => current);
   }
 
   /**
-   * What happens on the way from now on, in place of what happened before; `{}` is nothing. What is on its way already is
-   * not touched.
+   * Replaces the settings of the link; `{}` does nothing to datagrams. Datagrams in flight keep their fate.
    *
-   * @throws `TypeError`, `RangeError` that name the field; then all stays as it was.
+   * @throws `TypeError`, `RangeError` that name the field; then nothing changes.
    */
   set(link: LinkInput): void {
     const { up, down } = this.#check(link);
@@ -143,17 +141,17 @@ export class Relay implements AsyncDisposable {
   }
 
   /**
-   * Does something to certain datagrams from now on, before the link does what it does. A rule comes after those that were
-   * there before, and is not asked about what these have dropped.
+   * Adds a rule for certain datagrams. Rules are applied before the link, in the order in which they were added. A rule does
+   * not see datagrams that earlier rules have dropped.
    *
-   * @returns the rule, with what it has done, and to be removed.
-   * @throws `TypeError`, `RangeError` that name the field; `RangeError` where there are 64 already.
+   * @returns the rule: it has counts, and a call that removes it.
+   * @throws `TypeError`, `RangeError` that name the field; `RangeError` if there are 64 already.
    */
   addRule(rule: ProxyRule): RelayRule {
     return this.#rules.add(rule, "rule");
   }
 
-  /** What was done so far. */
+  /** The counts since the start. */
   stats(): RelayStats {
     const upstream = this.#gone.copy();
     for (const client of this.#clients)
@@ -174,7 +172,7 @@ export class Relay implements AsyncDisposable {
     });
   }
 
-  /** Ends it: its sockets are closed, and what was on its way is counted as `unsent`. May be called twice. */
+  /** Ends the relay: closes its sockets, and counts the datagrams in flight as `unsent`. May be called twice. */
   close(): Promise<void> {
     return (this.#closing ??= this.#close());
   }
@@ -187,7 +185,7 @@ export class Relay implements AsyncDisposable {
     this.#up.close();
     this.#down.close();
     await Promise.all([this.#listener.close(), this.#clients.close()]);
-    // Whoever waited for these sockets has heard of their end by then.
+    // After this turn, the loops that read these sockets have ended.
     await this.#turn();
   }
 
@@ -201,7 +199,7 @@ export class Relay implements AsyncDisposable {
     );
   }
 
-  /** Opens what stands for a client before each target. @throws `OSError` `EMFILE`; then nothing was opened. */
+  /** Opens the sockets of a client, one for each target. @throws `OSError` `EMFILE`; then no socket is left open. */
   #open(client: Client): void {
     const upstreams: Upstream[] = [];
     try {
@@ -244,7 +242,9 @@ export class Relay implements AsyncDisposable {
     return upstream;
   }
 
-  /** Looks for a target that is gone from an address, and connects those anew who were connected to that. */
+  /**
+   * Looks up a target that is gone from an address, and connects the clients that were connected there to the new address.
+   */
   async #follow(target: Target, gone: Endpoint): Promise<void> {
     const found = await target.findAgain(gone, this.#listener.clock.now());
     if (!found) return;
@@ -257,7 +257,7 @@ export class Relay implements AsyncDisposable {
     }
   }
 
-  /** Takes what comes to a socket until it is closed. */
+  /** Reads a socket until it is closed. */
   async #read(
     s: Socket,
     direction: Direction<Client>,
@@ -292,7 +292,7 @@ export class Relay implements AsyncDisposable {
   async #sendDown(departures: readonly Departure<Client>[]): Promise<number> {
     const s = this.#listener;
     if (this.#replies) {
-      // Each has one: `keepLast`.
+      // Each client has a last datagram, because `keepLast` is set.
       const sends = departures.map(({ data, to }) => this.#unsent(s, 1, (to.last as Datagram).reply(data)));
       return sum(await Promise.all(sends));
     }
@@ -300,7 +300,7 @@ export class Relay implements AsyncDisposable {
     return this.#unsent(s, outgoing.length, s.sendMany(outgoing));
   }
 
-  /** How many of a send were not sent. */
+  /** Waits for a send. @returns how many datagrams were not sent. */
   async #unsent(s: Socket, datagrams: number, sending: Promise<number>): Promise<number> {
     try {
       await sending;
@@ -311,7 +311,7 @@ export class Relay implements AsyncDisposable {
     }
   }
 
-  /** Counts the failure of a call, unless the socket counts it as what ICMP said, or was closed. */
+  /** Counts the failure of a call, unless the socket was closed or has counted it as an ICMP error. */
   #failed(s: Socket, error: unknown): OSError {
     if (!(error instanceof OSError)) throw error;
     if (!s.closed && !(error.code in (s.stats().unreachable ?? {}))) this.#errors.add(error.code);
@@ -323,7 +323,7 @@ export class Relay implements AsyncDisposable {
   }
 }
 
-/** What became of the datagrams of a direction, those included that did not enter it. */
+/** The counts of a direction, with those of datagrams that did not enter it. */
 function count(
   direction: Direction<Client>,
   from: Tally,

@@ -9,44 +9,50 @@ import { outOfRange, wholeNumber, wrongType } from "../core/errors/errors.js";
 import { Address, type AddressLike, type Endpoint } from "../index.js";
 import { maxDurationMs } from "../sim/time/event.js";
 
-/** An action, and the conditions that a datagram must all match. A condition that is left out matches all. */
+/**
+ * An action, and conditions. The action applies to datagrams that match all of them. A condition that is left out matches
+ * all.
+ */
 export interface ProxyRule {
-  /** Drops them, flips one bit of them, or delays them for so many milliseconds (0 to 31 days) more than the link does. */
+  /**
+   * Drops datagrams, flips one bit of each, or delays them for `delayMs` milliseconds (0 to 31 days) more than the link
+   * does.
+   */
   readonly action: "drop" | "corrupt" | { readonly delayMs: number };
-  /** `"up"` is from clients to the targets. @default both, each counted by itself */
+  /** `"up"` is from clients to the targets. @default both directions, each with its own count */
   readonly direction?: "up" | "down" | undefined;
-  /** The client that they are from or for: an IP address, or one with a port as `"10.0.0.7:5000"`. */
+  /** The client that the datagrams are from or for: an IP address, with or without a port: `"10.0.0.7:5000"`. */
   readonly client?: string | AddressLike | undefined;
-  /** What their payload contains, 1 to 64 bytes; text as UTF-8. */
+  /** Bytes that the payload contains, 1 to 64; text is UTF-8. */
   readonly bytes?: string | Uint8Array | undefined;
-  /** The offset at which it contains these, 0 to 65,506: 0 is where it starts. @default anywhere */
+  /** The offset of `bytes` in the payload, 0 to 65,506. @default anywhere */
   readonly at?: number | undefined;
   /** Returns whether a datagram matches, for other conditions. If it throws, the rule ends. */
   readonly when?: ((datagram: RelayedDatagram) => boolean) | undefined;
   /**
-   * Which of the datagrams that match the other conditions, counted from 1 in each direction: numbers, or a text of numbers
-   * and ranges such as `"1-2"`, `"3,7"`, `"100-"`. @default all
+   * Selects datagrams by number. Those that match the other conditions are counted from 1 in each direction. The value is an
+   * array of numbers, or a text of numbers and ranges such as `"1-2"`, `"3,7"`, `"100-"`. @default all
    */
   readonly numbers?: string | readonly number[] | undefined;
 }
 
-/** What `ProxyRule.when` is asked about. */
+/** The argument of `ProxyRule.when`. */
 export interface RelayedDatagram {
-  /** Borrowed for the call. */
+  /** The payload. Valid during the call only. */
   readonly data: Buffer;
   readonly direction: "up" | "down";
   readonly client: Endpoint;
 }
 
-/** What a rule has done so far. */
+/** The counts of a rule so far. */
 export interface RuleStats {
-  /** The rule as the command line has it: `drop up numbers=1-2`. */
+  /** The rule in the form of the command line: `drop up numbers=1-2`. */
   readonly rule: string;
   /** Datagrams that it was applied to, from clients to the targets. */
   readonly up: number;
-  /** And back. */
+  /** Datagrams that it was applied to, from the targets to clients. */
   readonly down: number;
-  /** What its `when` threw, which has ended it. */
+  /** The message of the error that `when` threw, which has ended the rule. */
   readonly error: string | undefined;
 }
 
@@ -57,19 +63,19 @@ export interface RelayRule {
   remove(): void;
 }
 
-/** The most rules that a relay has at one time: each is asked about each datagram. */
-export const mostRules = 64;
-/** Bytes of the longest pattern: looking for it costs as much as this times the datagram, at worst. */
-const mostPatternBytes = 64;
-const mostOffset = 65_506;
-const mostNumber = 1_000_000_000;
-/** Numbers and ranges of one rule. */
-const mostRanges = 256;
+/** The largest number of rules of a relay at one time, because each datagram is compared with each rule. */
+export const maxRules = 64;
+/** Bytes of the longest pattern. A search takes time in proportion to this times the size of the datagram, at worst. */
+const maxPatternBytes = 64;
+const maxOffset = 65_506;
+const maxNumber = 1_000_000_000;
+/** The largest number of numbers and ranges of one rule. */
+const maxRanges = 256;
 
-/** From, and up to and with. */
+/** Both ends are included. */
 type Range = readonly [from: number, to: number];
 
-/** A rule with its fields read, checked and in the form that is quick to ask. */
+/** A rule whose fields were read and checked, in a form that is quick to compare. */
 export interface CheckedRule {
   readonly action: "drop" | "corrupt" | "delay";
   readonly delayMs: number;
@@ -97,13 +103,13 @@ export function checkRule(rule: ProxyRule, where: string): CheckedRule {
     direction,
     client: client === undefined ? undefined : checkClient(client, `${where}: client`),
     bytes: bytes === undefined ? undefined : checkBytes(bytes, `${where}: bytes`),
-    at: at === undefined ? undefined : wholeNumber(`${where}: at`, at, 0, mostOffset),
+    at: at === undefined ? undefined : wholeNumber(`${where}: at`, at, 0, maxOffset),
     when,
     numbers: numbers === undefined ? undefined : checkNumbers(numbers, `${where}: numbers`),
   };
 }
 
-/** A rule as the command line has it. */
+/** The text of a rule in the form of the command line. */
 export function formatRule({
   action,
   delayMs,
@@ -170,53 +176,53 @@ function checkClient(client: string | AddressLike, what: string): NonNullable<Ch
 function checkBytes(bytes: unknown, what: string): Buffer {
   if (typeof bytes !== "string" && !(bytes instanceof Uint8Array))
     throw wrongType(what, "a string or a Uint8Array", bytes);
-  // A copy: the caller may change its own.
+  // A copy, because the caller may change its array.
   const pattern = Buffer.from(bytes as string);
-  if (pattern.length >= 1 && pattern.length <= mostPatternBytes) return pattern;
-  throw outOfRange(what, `1 to ${mostPatternBytes} bytes`, pattern.length);
+  if (pattern.length >= 1 && pattern.length <= maxPatternBytes) return pattern;
+  throw outOfRange(what, `1 to ${maxPatternBytes} bytes`, pattern.length);
 }
 
 function checkNumbers(numbers: unknown, what: string): Range[] {
   const expected = 'numbers from 1 on, or a text such as "1-2", "3,7" or "100-"';
   if (typeof numbers !== "string" && !Array.isArray(numbers)) throw wrongType(what, expected, numbers);
   const each: readonly unknown[] = typeof numbers === "string" ? numbers.split(",") : numbers;
-  if (each.length === 0 || each.length > mostRanges)
-    throw outOfRange(what, `1 to ${mostRanges} numbers or ranges`, each.length);
+  if (each.length === 0 || each.length > maxRanges)
+    throw outOfRange(what, `1 to ${maxRanges} numbers or ranges`, each.length);
   return each.map((one): Range => {
     if (typeof one === "number") {
-      const number = wholeNumber(what, one, 1, mostNumber);
+      const number = wholeNumber(what, one, 1, maxNumber);
       return [number, number];
     }
     if (typeof one !== "string") throw wrongType(what, expected, one);
     const [, first, to] = /^(\d{1,10})(-\d{0,10})?$/.exec(one) ?? [];
     const from = Number(first);
     const last = to === undefined ? from : to === "-" ? Infinity : Number(to.slice(1));
-    if (!(from >= 1 && from <= mostNumber && last >= from)) throw outOfRange(what, expected, one);
+    if (!(from >= 1 && from <= maxNumber && last >= from)) throw outOfRange(what, expected, one);
     return [from, last];
   });
 }
 
-/** Printable ASCII as text, everything else in hex digits. */
+/** Printable ASCII as text, other bytes as hex digits. */
 function formatPattern(bytes: Buffer): string {
   const text = bytes.toString("latin1");
   if (!/^[\x20-\x7e]+$/.test(text)) return `hex=${bytes.toString("hex")}`;
   return `text=${/^[^\s"@]+$/.test(text) ? text : JSON.stringify(text)}`;
 }
 
-/** Whether a client is meant. */
+/** Whether a rule applies to a client. */
 export function isClient({ client }: CheckedRule, address: Endpoint): boolean {
   if (!client) return true;
   return (client.port === undefined || client.port === address.port) && sameHost(client.host, address.host);
 }
 
-/** Whether a payload has what is looked for. */
+/** Whether a payload contains the bytes of a rule. */
 export function hasBytes({ bytes, at }: CheckedRule, data: Buffer): boolean {
   if (!bytes) return true;
   if (at === undefined) return data.includes(bytes);
   return at + bytes.length <= data.length && bytes.compare(data, at, at + bytes.length) === 0;
 }
 
-/** Whether the datagram of this number is meant. */
+/** Whether a rule applies to the datagram with this number. */
 export function hasNumber({ numbers }: CheckedRule, number: number): boolean {
   return !numbers || numbers.some(([from, to]) => number >= from && number <= to);
 }

@@ -1,15 +1,15 @@
 import type { Endpoint, Stats, Traffic } from "../index.js";
 import type { RuleStats } from "./rules.js";
 
-/** What became of the datagrams of one direction since the start. All but `received` and `delivered` are datagrams. */
+/** The counts of one direction since the start. All but `received` and `delivered` count datagrams. */
 export interface DirectionStats {
-  /** Read from the sender's side. */
+  /** Received from the sender. */
   readonly received: Traffic;
-  /** Handed to the kernel for the other side, duplicates among them. */
+  /** Handed to the kernel for the receiver, including duplicates. */
   readonly delivered: Traffic;
-  /** Lost by a rule. */
+  /** Dropped by a rule. */
   readonly dropped: number;
-  /** Held back by a rule. */
+  /** Delayed by a rule. */
   readonly delayed: number;
   /** Lost by `lossRatio` or `gilbertElliott`. */
   readonly lost: number;
@@ -17,39 +17,39 @@ export interface DirectionStats {
   readonly queueFull: number;
   /** Dropped because their packets would be larger than `mtuBytes`. */
   readonly tooBig: number;
-  /** Second copies that were made. */
+  /** Second copies of datagrams. */
   readonly duplicated: number;
-  /** Held back, so that those behind them overtake. */
+  /** Held back, so that later datagrams overtake them. */
   readonly reordered: number;
   /** Passed on with a bit flipped. */
   readonly corrupted: number;
-  /** On their way now. */
+  /** In flight now. */
   readonly inFlight: number;
-  /** Dropped because as many as may be were on their way: `maxInFlight`, `maxInFlightBytes`. */
+  /** Dropped because of `maxInFlight` or `maxInFlightBytes`. */
   readonly overflowed: number;
   /** Copies for the second and later targets; only in the direction "up". */
   readonly copied: number;
   /** Answers of the second and later targets, if only the first may answer; only in the direction "down". */
   readonly ignored: number;
-  /** Came from clients above `maxClients`, or for whom no socket could be opened; of the direction "up" alone. */
+  /** Came from clients above `maxClients`, or no socket could be opened for the client; only in the direction "up". */
   readonly refused: number;
   /**
    * Dropped because the relay itself had sent them: they came back from one of its own sockets, or through other relays of
    * this process. Only in the direction "up".
    */
   readonly looped: number;
-  /** Not sent: the kernel refused them, which `RelayStats.errors` tells by code, or `close()` came first. */
+  /** Not sent: the kernel refused them (`RelayStats.errors` counts this by code), or `close()` came first. */
   readonly unsent: number;
   /**
-   * Came faster than they were read, and were dropped before the relay had them: at least so many, none of them in
-   * `received`. `undefined` where the driver cannot tell.
+   * Dropped before the relay read them, because they came too fast: at least this number. `received` does not count them.
+   * `undefined` if the driver does not know.
    */
   readonly overrun: number | undefined;
-  /** ICMP errors by code, `{ ECONNREFUSED: 2 }`: at least so many of those delivered did not arrive. */
+  /** ICMP errors by code, `{ ECONNREFUSED: 2 }`: at least this number of the delivered datagrams did not arrive. */
   readonly unreachable: Readonly<Record<string, number>>;
 }
 
-/** What a relay has done so far. */
+/** The counts of a relay since the start. */
 export interface RelayStats {
   /** From clients to the target. */
   readonly up: DirectionStats;
@@ -57,43 +57,43 @@ export interface RelayStats {
   readonly down: DirectionStats;
   readonly clients: ClientStats;
   /**
-   * The most new clients in a row that began with the same datagram, while no target answered any. Many are the sign of
-   * a loop: relays of other processes, or a NAT, that lead back to this one.
+   * The largest number of new clients in a row whose first datagram was the same, while no target answered. A large number
+   * is the sign of a loop: relays of other processes, or a NAT, that lead back to this relay.
    */
   readonly alikeInRow: number;
   readonly targets: readonly TargetStats[];
-  /** Of each rule that has not been removed, in their order. */
+  /** The counts of each rule that has not been removed, in their order. */
   readonly rules: readonly RuleStats[];
-  /** Calls that the system refused, by code, such as `EMFILE` where no socket was left for a new client. */
+  /** Calls that the system refused, by code, such as `EMFILE` if no socket could be opened for a new client. */
   readonly errors: Readonly<Record<string, number>>;
 }
 
-/** How many clients there are and were. */
+/** The numbers of clients. */
 export interface ClientStats {
   readonly now: number;
-  /** Since the start, those who came back after they had expired counted again. */
+  /** Clients since the start. A client that came back after it had expired counts again. */
   readonly ever: number;
-  /** Forgotten because nothing passed for `idleMs`. */
+  /** Forgotten because no datagram passed for `idleMs`. */
   readonly expired: number;
 }
 
-/** What became of a target. */
+/** The counts of a target. */
 export interface TargetStats {
-  /** As it was given: `camera.local:9000`. */
+  /** The target as the program named it: `camera.local:9000`. */
   readonly target: string;
-  /** Where new clients are connected to. */
+  /** The address that new clients are connected to. */
   readonly address: Endpoint;
-  /** How often its name had another address than before. */
+  /** How often the address of its name changed. */
   readonly moves: number;
-  /** Clients that moved, because the old address was gone. */
+  /** Clients that were connected to a new address, because the old one was gone. */
   readonly movedClients: number;
   /** Lookups without a usable answer: the old address stays. */
   readonly failures: number;
-  /** What the last of them said. */
+  /** The message of the last failed lookup. */
   readonly lastError: string | undefined;
   /** ICMP errors by code, as in `DirectionStats.unreachable`. */
   readonly unreachable: Readonly<Record<string, number>>;
-  /** The address that the last of these were about. */
+  /** The address that the last ICMP error was about. */
   readonly lastUnreachable: Endpoint | undefined;
 }
 
@@ -111,13 +111,13 @@ export class Counts {
   }
 }
 
-/** What several sockets have received and sent. */
+/** The sum of the counts of several sockets. */
 export class Tally {
   received: Traffic = { datagrams: 0, bytes: 0 };
   sent: Traffic = { datagrams: 0, bytes: 0 };
   overrun: number | undefined;
 
-  /** @param counted whether what the kernel drops is counted. */
+  /** @param counted whether the kernel counts its drops. */
   constructor(counted: boolean) {
     if (counted) this.overrun = 0;
   }
@@ -125,7 +125,7 @@ export class Tally {
   add({ received, sent, droppedKernel, droppedQueue }: Stats): void {
     this.received = together(this.received, received);
     this.sent = together(this.sent, sent);
-    // A driver that does not hear of the kernel's drops may know of its own.
+    // A driver that does not know the drops of the kernel may have dropped datagrams itself.
     if (droppedKernel !== undefined || droppedQueue > 0) {
       this.overrun = (this.overrun ?? 0) + (droppedKernel ?? 0) + droppedQueue;
     }

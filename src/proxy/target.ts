@@ -14,16 +14,16 @@ import { ownAddresses } from "../kernel/own-addresses.js";
 import { forget } from "../kernel/resolver.js";
 import { Counts, type TargetStats } from "./stats.js";
 
-/** Milliseconds between two questions about a target that is gone: a flood of ICMP errors is one question. */
-const askAgainMs = 1000;
+/** Milliseconds between two lookups of a target that is gone, so that a flood of ICMP errors causes one lookup. */
+const lookUpAgainMs = 1000;
 
-/** A target: what was named, and the address that it has now. */
+/** A target: the address that the program named, and the IP address that it has now. */
 export class Target {
-  /** As it was given: a name, or an address. */
+  /** The target as the program named it: a host name or an IP address, with a port. */
   readonly given: Address;
-  /** What ICMP said of it, by code. */
+  /** ICMP errors about it, by code. */
   readonly unreachable: Counts = new Counts();
-  /** The address that this was last said of. */
+  /** The address of the last ICMP error. */
   lastUnreachable: Endpoint | undefined;
   moves = 0;
   movedClients = 0;
@@ -31,8 +31,8 @@ export class Target {
   readonly #own: Endpoint;
   #current: Endpoint;
   #lastError: string | undefined;
-  /** When it may be asked for anew. */
-  #askAt = 0;
+  /** When the next lookup is allowed. */
+  #lookUpAtMs = 0;
 
   private constructor(given: Address, current: Endpoint, own: Endpoint) {
     this.given = given;
@@ -41,10 +41,10 @@ export class Target {
   }
 
   /**
-   * The target, once there is a way to it.
+   * Creates the target, after a check that there is a route to it.
    *
    * @param own the address of the relay.
-   * @throws `OSError` as `connect` does; `EINVAL` where the target is the relay itself.
+   * @throws `OSError` as `connect` does; `EINVAL` if the target is the relay itself.
    */
   static async reach(given: Address, own: Endpoint): Promise<Target> {
     const [first] = await resolveTarget(given);
@@ -55,7 +55,7 @@ export class Target {
     return new Target(given, current, own);
   }
 
-  /** Its address, as far as is known now. */
+  /** The address of the last successful lookup. */
   get current(): Endpoint {
     return this.#current;
   }
@@ -64,22 +64,22 @@ export class Target {
     return !isEndpoint(this.given);
   }
 
-  /** Its address for a new client: what the resolver says, which remembers for a while. That of before, if that fails. */
+  /** Looks up the address for a new client; the resolver caches it. If the lookup fails, the address before stays. */
   async find(): Promise<Endpoint> {
-    await this.#ask();
+    await this.#lookUp();
     return this.#current;
   }
 
   /**
-   * Its address anew, after ICMP has said that nobody is at `gone`.
+   * Looks up the address again, after ICMP reported that `gone` is unreachable.
    *
-   * @returns the new address; `undefined` if `gone` is still an address of it, or it is too soon to ask again.
+   * @returns the new address; `undefined` if the target still has the address `gone`, or the last lookup was too recent.
    */
   async findAgain(gone: Endpoint, nowMs: number): Promise<Endpoint | undefined> {
-    if (!this.isName || nowMs < this.#askAt) return undefined;
-    this.#askAt = nowMs + askAgainMs;
+    if (!this.isName || nowMs < this.#lookUpAtMs) return undefined;
+    this.#lookUpAtMs = nowMs + lookUpAgainMs;
     forget(this.given.host);
-    const found = await this.#ask();
+    const found = await this.#lookUp();
     return found.length === 0 || found.some((each) => each.equals(gone)) ? undefined : this.#current;
   }
 
@@ -93,13 +93,15 @@ export class Target {
     });
   }
 
-  /** All its addresses; nothing if the question fails, or the answer is the relay itself: then all stays as it was. */
-  async #ask(): Promise<readonly Endpoint[]> {
+  /**
+   * Returns all addresses of the target. Returns none, and changes nothing, if the lookup fails or finds the relay itself.
+   */
+  async #lookUp(): Promise<readonly Endpoint[]> {
     try {
       const found = await resolveTarget(this.given);
       const [first] = found;
       refuseItself(first, this.#own);
-      // Names with several addresses come with another one first each time.
+      // The resolver may return the addresses of a name in another order each time.
       if (!found.some((each) => each.equals(this.#current))) this.moves++;
       this.#current = first;
       return found;
@@ -112,13 +114,16 @@ export class Target {
   }
 }
 
-/** A socket for a target; it becomes its own by `connect`. @throws `OSError` `EMFILE`. */
+/** Opens a socket for a target, not connected yet. @throws `OSError` `EMFILE`. */
 export function socketFor(target: Endpoint): Socket {
-  // How datagrams came to it, nobody asks: that leaves more time for more of them.
+  // The relay does not use the metadata of these datagrams, and receiving without it is faster.
   return socket(target.family, SOCK_DGRAM, { metadata: false });
 }
 
-/** The addresses of a target, those over IPv4 if there are any. @throws `OSError` `ENOTFOUND`, `EAI_AGAIN`. */
+/**
+ * Resolves the addresses of a target: IPv4 addresses, or IPv6 addresses if it has none. @throws `OSError` `ENOTFOUND`,
+ * `EAI_AGAIN`.
+ */
 async function resolveTarget(given: Address): Promise<readonly [Endpoint, ...Endpoint[]]> {
   if (isEndpoint(given)) return [given];
   const stack = kernelStack();

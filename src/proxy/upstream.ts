@@ -3,23 +3,25 @@ import type { Buffer } from "node:buffer";
 import type { Endpoint, OSError, Socket } from "../index.js";
 import { type Target, socketFor } from "./target.js";
 
-/** What an upstream socket is given. */
+/** What an upstream socket needs of its relay. */
 export interface UpstreamHost {
-  /** A socket was opened, which is to be read until it is closed. */
+  /** A socket was opened. Read it until it is closed. */
   opened(s: Socket): void;
-  /** It is connected: datagrams leave from there. */
+  /** The socket is connected, so its local address is known. */
   connected(s: Socket): void;
-  /** A socket is closing: nothing leaves from there any more. */
+  /** The socket is closing, and sends no more datagrams. */
   closing(s: Socket): void;
-  /** A socket has given way to another one. */
+  /** Another socket has replaced this one. */
   replaced(s: Socket): void;
-  /** ICMP said that a datagram did not arrive. */
+  /** An ICMP error says that a datagram did not arrive. */
   unreachable(code: string): void;
   /** A call failed. */
   failed(s: Socket, error: unknown): OSError;
 }
 
-/** What stands for one client before one target: a socket that is connected to it, and follows it where it goes. */
+/**
+ * The socket of one client for one target. It is connected to the target, and again when the address of the target changes.
+ */
 export class Upstream {
   readonly target: Target;
   readonly #host: UpstreamHost;
@@ -40,19 +42,19 @@ export class Upstream {
     return this.#socket;
   }
 
-  /** Where it sends to. */
+  /** The address that it sends to. */
   get at(): Endpoint {
     return this.#at;
   }
 
-  /** Connects to where the target is now. @returns what settles when it is known where that is; `undefined` if it is known. */
+  /** Connects to the target. @returns a promise for the end of the lookup of a name; `undefined` for an IP address. */
   start(): Promise<void> | undefined {
     if (this.target.isName) return this.target.find().then((found) => this.move(found));
     void this.#connect();
     return undefined;
   }
 
-  /** Sends to another address from now on. */
+  /** Connects to another address. */
   move(to: Endpoint): void {
     if (this.#closed) return;
     this.#at = to;
@@ -70,9 +72,9 @@ export class Upstream {
     void this.#connect();
   }
 
-  /** @returns how many of them the kernel did not take. */
+  /** Sends payloads. @returns how many of them the kernel did not take. */
   async send(payloads: readonly Buffer[]): Promise<number> {
-    // What could not be reached a while ago may be by now.
+    // The last connect failed; a route may exist by now.
     if (!this.#connected && !(await this.#connect())) return payloads.length;
     const s = this.#socket;
     try {
@@ -83,7 +85,7 @@ export class Upstream {
       const unsent = payloads.length - sent;
       const payload = index === undefined ? undefined : payloads[index];
       if (unsent !== 1 || !payload || !(code in (s.stats().unreachable ?? {}))) return unsent;
-      // What ICMP said of a datagram before is the error of this one, which is not sent: it is sent now.
+      // The send failed with the ICMP error of an earlier datagram, so this datagram was not sent. It is sent now.
       return s.send(payload).then(
         () => 0,
         (again: unknown) => {

@@ -61,7 +61,9 @@ export class DgramMemberships {
     this.#keep(key, typeof known === "object" ? { change, group: host, at, filter: known } : undefined);
   }
 
-  /** Joins all groups on a socket that has just been opened. @throws `OSError` of the first group that the kernel refuses. */
+  /**
+   * Joins all groups on a socket that has just been opened. @throws `OSError` of the first group that the kernel refuses.
+   */
   replay(socket: dgram.Socket): void {
     for (const { change, group, at, filter } of this.#joined.values()) {
       try {

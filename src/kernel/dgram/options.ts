@@ -61,7 +61,10 @@ const defaults: Readonly<Record<string, OptionValue>> = {
 /** Whether this Node passes `reusePort` to the kernel, which it does from 22.12 and 23.1 on. Node 20 ignores it. */
 export const hasReusePort: boolean = knowsReusePort(process.versions.node);
 
-/** The options and groups of one socket of `node:dgram`. It sets most of them only once it is bound, so they are kept and set then. */
+/**
+ * The options and groups of one socket of `node:dgram`. It sets most of them only once it is bound, so they are kept and set
+ * then.
+ */
 export class DgramOptions {
   readonly #family: Family;
   readonly #values = new Map<string, OptionValue>();
@@ -108,7 +111,10 @@ export class DgramOptions {
     this.#values.set(name, value);
   }
 
-  /** The option that was set for IPv6 and would not hold for datagrams to `to`, because they are IPv4; `undefined` without one. */
+  /**
+   * The option that was set for IPv6 and would not hold for datagrams to `to`, because they are IPv4; `undefined` without
+   * one.
+   */
   missingFor(to: Endpoint): string | undefined {
     if (this.#missing.size === 0 || !isOverIPv4(to)) return undefined;
     const bytes = parseLiteral(unmapped(to).host)?.bytes;

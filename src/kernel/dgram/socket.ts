@@ -89,7 +89,10 @@ export class DgramSocket {
     return this.#make(bind, at);
   }
 
-  /** Replaces the open socket. The old one is closed a turn later, because it may have received datagrams that nobody read yet. */
+  /**
+   * Replaces the open socket. The old one is closed a turn later, because it may have received datagrams that nobody read
+   * yet.
+   */
   replace(fresh: dgram.Socket): void {
     const old = this.#current;
     this.#current = fresh;

@@ -13,10 +13,10 @@ import {
   hasBytes,
   hasNumber,
   isClient,
-  mostRules,
+  maxRules,
 } from "./rules.js";
 
-/** What rules do to a datagram. The caller owns it and hands it in again and again. */
+/** What the rules do to a datagram. The caller reuses one object for all datagrams. */
 export interface RuleVerdict {
   drop: boolean;
   corrupt: boolean;
@@ -24,23 +24,26 @@ export interface RuleVerdict {
   delayNs: number;
 }
 
-/** The rules of a relay, in the order in which they were added: each sees what those before it have not dropped. */
-export class Rulebook {
+/**
+ * The rules of a relay, in the order in which they were added. A rule sees the datagrams that the rules before it have not
+ * dropped.
+ */
+export class ActiveRules {
   #rules: ActiveRule[] = [];
 
-  /** Whether there is any, so that nobody is asked where there is none. */
+  /** Whether there are no rules. */
   get empty(): boolean {
     return this.#rules.length === 0;
   }
 
   /**
-   * @param where begins each error.
-   * @throws `TypeError`, `RangeError` that name the field; `RangeError` where there are too many.
+   * @param where the start of each error message.
+   * @throws `TypeError`, `RangeError` that name the field; `RangeError` if there are too many.
    */
   add(rule: ProxyRule, where: string): RelayRule {
     const checked = checkRule(rule, where);
-    if (this.#rules.length === mostRules)
-      throw outOfRange(where, `one of at most ${mostRules} at one time`, mostRules + 1);
+    if (this.#rules.length === maxRules)
+      throw outOfRange(where, `one of at most ${maxRules} at one time`, maxRules + 1);
     const active = new ActiveRule(checked, () => {
       this.#rules = this.#rules.filter((each) => each !== active);
     });
@@ -48,7 +51,7 @@ export class Rulebook {
     return active;
   }
 
-  /** What happens to a datagram. */
+  /** Writes what happens to a datagram into `verdict`. */
   decide(direction: "up" | "down", data: Buffer, client: Endpoint, verdict: RuleVerdict): void {
     verdict.drop = false;
     verdict.corrupt = false;
@@ -65,13 +68,13 @@ export class Rulebook {
     }
   }
 
-  /** What each has done that has not been removed. */
+  /** The counts of each rule that has not been removed. */
   stats(): readonly RuleStats[] {
     return Object.freeze(this.#rules.map((active) => active.stats()));
   }
 }
 
-/** A rule at work, with what it has counted. */
+/** A rule in use, with its counts. */
 class ActiveRule implements RelayRule {
   readonly rule: CheckedRule;
   readonly #text: string;
@@ -86,12 +89,12 @@ class ActiveRule implements RelayRule {
     this.#remove = remove;
   }
 
-  /** Whether it is for this datagram, which it then counts. */
+  /** Whether the rule applies to this datagram. Counts it if so. */
   applies(direction: "up" | "down", data: Buffer, client: Endpoint): boolean {
     const { rule } = this;
     if (this.#error !== undefined || (rule.direction !== undefined && rule.direction !== direction))
       return false;
-    if (!isClient(rule, client) || !hasBytes(rule, data) || !this.#asked(direction, data, client))
+    if (!isClient(rule, client) || !hasBytes(rule, data) || !this.#passesWhen(direction, data, client))
       return false;
     const counts = direction === "up" ? this.#up : this.#down;
     if (!hasNumber(rule, ++counts.seen)) return false;
@@ -108,7 +111,7 @@ class ActiveRule implements RelayRule {
     this.#remove();
   }
 
-  #asked(direction: "up" | "down", data: Buffer, client: Endpoint): boolean {
+  #passesWhen(direction: "up" | "down", data: Buffer, client: Endpoint): boolean {
     const { when } = this.rule;
     if (!when) return true;
     try {
