@@ -1,6 +1,6 @@
 import { AF_INET, AF_INET6, AF_UNSPEC, INADDR_BROADCAST } from "../constants.js";
 import { OSError, outOfRange, wholeNumber, wrongType } from "../errors/errors.js";
-import { invariant } from "../errors/invariant.js";
+import { assert } from "../assert.js";
 import { sameHost } from "./hosts.js";
 import { formatLiteral, isMapped, parseLiteral } from "../ip.js";
 
@@ -137,7 +137,7 @@ export class Address implements Iterable<string | number> {
       const key = `${address.host.replace(/%.*/, "")}:${address.port}`;
       const number = numbers.get(key) ?? numbers.size;
       if (number === numbers.size) numbers.set(key, number);
-      invariant(number < maxDestinations, "a batch has no more destinations than numbers are free");
+      assert(number < maxDestinations, "a batch has no more destinations than numbers are free");
       address.#number = number;
       address.#round = numberingRound;
       return number;

@@ -9,6 +9,7 @@ import {
 } from "../address/address.js";
 import type { Ancillary } from "./ancillary.js";
 import type { OSError } from "../errors/errors.js";
+import { assert } from "../assert.js";
 import { copyTo, sizeOf } from "./payload.js";
 
 /** What one batch holds. */
@@ -312,6 +313,7 @@ export class Outbound {
   /** Settles the next datagram and tells its owner. Gives back its error, `undefined` when it was sent. */
   settleNext(forced?: OSError): OSError | undefined {
     const index = this.settled++;
+    assert(index < this.count, "a batch settles no more datagrams than it has");
     const error = forced ?? this.#errors?.get(index);
     const tag = this.#tags[index] ?? 0;
     const owner = this.owner ?? this.#owners[index];
@@ -320,15 +322,23 @@ export class Outbound {
     return error;
   }
 
-  /** Settles the next `count` datagrams, which were sent and have one owner, and tells it. Gives back their bytes. */
+  /** Settles the next `count` datagrams, which were sent, and tells their owners. Returns their bytes. */
   settleSent(count: number): number {
     const first = this.settled;
+    const end = first + count;
     let bytes = count === this.count ? this.bytes : 0;
     if (count < this.count) {
-      for (let index = first; index < first + count; index++) bytes += this.length(index);
+      for (let index = first; index < end; index++) bytes += this.length(index);
     }
-    this.settled = first + count;
-    this.owner?.sent(this.#tags[first] ?? 0, count);
+    assert(end <= this.count, "a batch settles no more datagrams than it has");
+    this.settled = end;
+    const { owner } = this;
+    if (owner) {
+      owner.sent(this.#tags[first] ?? 0, count);
+      return bytes;
+    }
+    const [owners, tags] = [this.#owners, this.#tags];
+    for (let index = first; index < end; index++) owners[index]?.sent(tags[index] ?? 0, 1);
     return bytes;
   }
 

@@ -4,7 +4,7 @@ import type { Endpoint } from "../address/address.js";
 import type { Metadata } from "../driver/metadata.js";
 import type { Sink } from "../driver/driver.js";
 import { sizeOf } from "../driver/payload.js";
-import { invariant } from "../errors/invariant.js";
+import { assert } from "../assert.js";
 
 /** A whole datagram, as the driver received it. */
 export interface Arrival {
@@ -123,7 +123,7 @@ export class Inbox implements Sink {
     this.empty = false;
     this.#memory = undefined;
     if (segment === 0) return;
-    invariant(data.length > 0 && segment > 0, "a run has datagrams");
+    assert(data.length > 0 && segment > 0, "a run has datagrams");
     this.#memory = data.buffer;
     this.#start = data.byteOffset;
     this.#end = this.#start + data.length;

@@ -2,6 +2,7 @@ import { type Address, type Endpoint, type Family, isEndpoint } from "../address
 import type { Ancillary } from "../driver/ancillary.js";
 import type { Clock, Driver } from "../driver/driver.js";
 import { brokenContract, toOSError } from "../driver/driver-fault.js";
+import { assert } from "../assert.js";
 import { OSError } from "../errors/errors.js";
 import { anyLimit, closedFirst, failure, payloadLimit } from "./failure.js";
 import { type Borrowed, type Completion, Outbound, destinationOf, ordinary } from "../driver/outbound.js";
@@ -110,12 +111,12 @@ export class Sender {
    */
   send(
     payload: Uint8Array,
+    bytes: number,
     to: Address | null,
     owner: Completion,
     tag: number,
     ancillary?: Ancillary,
   ): OSError | undefined {
-    const bytes = sizeOf(payload);
     const tooBig = this.#tooBig(bytes, to);
     if (tooBig) return tooBig;
     const cost = bytes + overheadBytes;
@@ -242,10 +243,11 @@ export class Sender {
   /** Gives `false` where a datagram is settled, or goes its own way, by its name. */
   #lend(borrowed: Borrowed, index: number, owner: Completion): boolean {
     const [payload, to] = [borrowed.payloads[index] as Uint8Array, destinationOf(borrowed, index)];
+    const bytes = sizeOf(payload);
     const refused =
       to === null || isEndpoint(to)
-        ? this.#tooBig(sizeOf(payload), to)
-        : this.send(payload, to, owner, index, borrowed.ancillaries?.[index]);
+        ? this.#tooBig(bytes, to)
+        : this.send(payload, bytes, to, owner, index, borrowed.ancillaries?.[index]);
     if (refused) owner.failed(index, refused);
     if (!refused && (to === null || isEndpoint(to))) return true;
     borrowed.lengths[index] = -1;
@@ -389,7 +391,7 @@ export class Sender {
   #settle(batch: Outbound, count: number): void {
     const host = this.#host;
     if (batch.longest > wholeBytes && !this.#canceled) this.#countFragmented(batch, count);
-    if (batch.owner && !batch.anyFailed && !this.#canceled && !host.tapped) {
+    if (!batch.anyFailed && !this.#canceled && !host.tapped) {
       host.ledger.sent(count, batch.settleSent(count));
     } else {
       for (let left = count; left > 0; left--) this.#settleNext(batch);
@@ -400,6 +402,7 @@ export class Sender {
     const inFlight = batch === this.#inFlight;
     if (inFlight) this.#inFlight = undefined;
     this.#queuedBytes -= batch.bytes + batch.count * overheadBytes;
+    assert(this.#queuedBytes >= 0, "no more bytes leave the queue than were put in");
     batch.release(!inFlight || !this.#canceled);
   }
 

@@ -305,7 +305,8 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
       const payload = toBytes(data);
       const { sender } = this.#engine.open(syscall);
       if (!to && !this.#connects) throw new OSError("EDESTADDRREQ", { syscall: "send" });
-      const refused = sender.send(payload, to, new Sending(resolve, reject), sizeOf(payload), how);
+      const bytes = sizeOf(payload);
+      const refused = sender.send(payload, bytes, to, new Sending(resolve, reject), bytes, how);
       if (refused) reject(refused);
     });
   }

@@ -8,7 +8,7 @@ import {
 import { sharedAddress } from "../../core/address/cache.js";
 import { AF_INET, AF_INET6 } from "../../core/constants.js";
 import { OSError, type OSErrorDetails } from "../../core/errors/errors.js";
-import { invariant } from "../../core/errors/invariant.js";
+import { assert } from "../../core/assert.js";
 import { formatLiteral, parseLiteral } from "../../core/ip.js";
 import { noInterfaceText } from "../../core/address/scopes.js";
 import type { Addon } from "./addon.js";
@@ -71,7 +71,7 @@ export class Names {
     const known = this.#slots[destination] as number;
     if (known > 0) return known;
     const slot = this.#nextSlot++;
-    invariant(slot < arrays.names, "startSend made room for the names of a send");
+    assert(slot < arrays.names, "startSend made room for the names of a send");
     this.writeToSlot(slot, endpoint, "sendto");
     this.#slots[destination] = slot;
     return slot;
