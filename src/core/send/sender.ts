@@ -1,3 +1,12 @@
+/**
+ * The send side of a socket. A payload takes this trip: `Sender.send` copies it into a batch (`Outbound`), together with the
+ * other sends of the tick. `sendMany` borrows its payloads instead (`Bulk`), and they are copied when the driver is ready.
+ * The sender then hands one batch at a time to `Driver.send`, which makes the system call. When the driver has settled
+ * datagrams, the sender tells their owners (`Completion`), the ledger and the taps. `epochs.ts` has what waits here,
+ * `rest.ts` lets the program run between sends, `fragments.ts` counts fragments, `path-mtu.ts` remembers the path to each
+ * peer, and `failure.ts` makes the errors.
+ */
+
 import { type Address, type Endpoint, type Family, isEndpoint } from "../address/address.js";
 import type { Ancillary } from "../driver/ancillary.js";
 import type { Clock, Driver } from "../driver/driver.js";
@@ -7,20 +16,16 @@ import { OSError } from "../errors/errors.js";
 import { anyLimit, closedFirst, failure, payloadLimit } from "./failure.js";
 import { type Borrowed, type Completion, Outbound, destinationOf, ordinary } from "../driver/outbound.js";
 import { sizeOf } from "../driver/payload.js";
+import { type Barrier, type Bulk, type Epoch, type Unresolved, takeUnresolved } from "./epochs.js";
+import { countFragmented, learnPaths, mayFragment } from "./fragments.js";
+import { Rest } from "./rest.js";
 import type { Ledger } from "../ledger/ledger.js";
 
-/** Datagrams sent between two looks at the clock. */
-const clockEvery = 64;
-/** Milliseconds of sending before the rest of the program has its chance: awaited sends never leave the microtasks. */
-const turnMs = 4;
-
-/** Bytes that a waiting datagram counts for beside its payload, so that empty ones are bounded too. */
+/** Bytes that a waiting datagram counts for in addition to its payload, so that empty datagrams are limited too. */
 const overheadBytes = 64;
-/** What the batch of a lone datagram has room for beside it. */
-const spare = { bytes: 512, datagrams: 16 } as const;
-/** Bytes of payload that no path has to cut: 576 less the longest headers (RFC 791). */
-const wholeBytes = 508;
-/** Half the cost of `queueMicrotask`, which makes an async resource each time. */
+/** Room of a small batch for more datagrams than its first. */
+const smallBatch = { bytes: 512, datagrams: 16 } as const;
+/** `then` of it costs half as much as `queueMicrotask`, which makes an async resource each time. */
 const resolved = Promise.resolve();
 
 /** What the sender needs of its socket. */
@@ -32,82 +37,49 @@ export interface SenderHost {
   readonly ledger: Pick<Ledger, "sent" | "fragmented">;
   /** The addresses of a name. */
   resolve(host: string): Promise<Endpoint>;
-  /** Whether `showSent` wants to be told. */
+  /** Whether `showSent` is to be called. */
   readonly tapped: boolean;
-  /** Bytes of payload that go to `to` in one packet; `Infinity` where that is unknown, or nothing leaves otherwise. */
+  /** Bytes of payload that go to `to` in one packet; `Infinity` if that is unknown, or if nothing may be fragmented. */
   wholeTo(to: Endpoint): number;
-  /** Told of each datagram that left while `tapped`. The payload is the sender's: copy what is to be kept. */
+  /** Called for each datagram that was sent while `tapped`. The payload is valid only during the call. */
   showSent(payload: Uint8Array, peer: Endpoint | null): void;
   failed(error: OSError): void;
 }
 
-/** Many datagrams whose payloads are borrowed: copied into batches only as the driver takes them. */
-interface Bulk {
-  readonly borrowed: Borrowed;
-  readonly owner: Completion;
-  next: number;
-}
-
-/** The sends between two barriers, and the barrier that ends them. */
-interface Epoch {
-  readonly queue: (Outbound | Bulk)[];
-  /** Names whose addresses are still being looked up, by host. */
-  names?: Map<string, Held[]>;
-  barrier?: Barrier | undefined;
-}
-
-/** A `bind`, `connect` or the like: what comes after it waits until it is done. */
-interface Barrier {
-  /** Settles the call; never rejects. */
-  readonly run: () => Promise<void>;
-  /** Fails the call with `ECANCELED`, where it is not settled yet. */
-  readonly cancel: () => void;
-}
-
-/** A datagram that waits for the address of its name. */
-interface Held {
-  readonly payload: Uint8Array;
-  readonly port: number;
-  readonly owner: Completion;
-  readonly tag: number;
-  readonly ancillary: Ancillary | undefined;
-}
-
 /**
- * The way out of a socket. Sends of one tick leave together; per destination the order of the calls holds; `bind`,
- * `connect` and `close` are barriers, which nothing overtakes.
+ * Sends the datagrams of one socket. Sends of one tick leave together. Datagrams to one destination leave in the order of the
+ * calls. No send overtakes a barrier: `bind`, `connect` and `close`.
  */
 export class Sender {
   readonly #host: SenderHost;
-  readonly #mostBytes: number;
+  readonly #maxBytes: number;
   readonly #epochs: Epoch[] = [{ queue: [] }];
   #inFlight: Outbound | undefined;
-  /** Whether the driver will tell when to go on. */
+  /** Whether the driver calls `settled` when it is ready for more. */
   #waiting = false;
   #flushing = false;
   #atBarrier = false;
   #flushSoon: (() => void) | undefined;
   #scheduled = false;
-  #resting = false;
-  /** Since when the loop has not turned, where that was looked at. */
-  #busySince: number | undefined;
-  #sinceClock = 0;
+  readonly #rest: Rest;
   #queuedBytes = 0;
   #drained: (() => void) | undefined;
   #canceled = false;
 
-  /** @param mostBytes how many bytes may wait here; a send above it fails with `ENOBUFS`. */
-  constructor(host: SenderHost, mostBytes: number) {
+  /** @param maxBytes how many bytes may wait here. A send that would exceed it fails with `ENOBUFS`. */
+  constructor(host: SenderHost, maxBytes: number) {
     this.#host = host;
-    this.#mostBytes = mostBytes;
+    this.#rest = new Rest(host.clock, () => this.#flush());
+    this.#maxBytes = maxBytes;
   }
 
   /**
    * Copies a payload and sends it in its turn.
    *
+   * @param bytes of the payload.
    * @param to `null` is the connected peer.
-   * @param ancillary `undefined` is as the socket has it.
-   * @returns the error that keeps it from being taken at all; `undefined` when `owner` will be told.
+   * @param ancillary `undefined` leaves all of it to the options of the socket.
+   * @returns the error if the datagram is refused; `undefined` if `owner` will hear about it.
    */
   send(
     payload: Uint8Array,
@@ -120,7 +92,7 @@ export class Sender {
     const tooBig = this.#tooBig(bytes, to);
     if (tooBig) return tooBig;
     const cost = bytes + overheadBytes;
-    if (this.#queuedBytes + cost > this.#mostBytes) {
+    if (this.#queuedBytes + cost > this.#maxBytes) {
       const text = `${this.#queuedBytes} bytes wait to be sent already: await the sends`;
       const full = failure("ENOBUFS", to, this.#host.peer, { text });
       this.#host.failed(full);
@@ -128,7 +100,7 @@ export class Sender {
     }
     this.#queuedBytes += cost;
     if (to !== null && !isEndpoint(to)) {
-      this.#hold(to.host, { payload: new Uint8Array(payload), port: to.port, owner, tag, ancillary });
+      this.#resolveLater(to.host, { payload: new Uint8Array(payload), port: to.port, owner, tag, ancillary });
     } else {
       this.#append(this.#lastEpoch, payload, bytes, to, owner, tag, ancillary);
       if (this.#host.driver.batches) this.#schedule();
@@ -137,7 +109,7 @@ export class Sender {
     return undefined;
   }
 
-  /** Sends many, with payloads that stay the caller's; `owner` is told of each by its position. */
+  /** Sends many datagrams. Their payloads stay the caller's. `owner` hears about each by its position. */
   sendMany(borrowed: Borrowed, owner: Completion): void {
     let left = borrowed.count;
     if (!borrowed.ready) {
@@ -148,7 +120,7 @@ export class Sender {
     this.#schedule();
   }
 
-  /** Runs `act` when everything before it has left, and holds back what comes after until it is done. */
+  /** Runs `act` when all earlier sends are settled. Later sends wait until it is done. */
   barrier<T>(act: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.#lastEpoch.barrier = {
@@ -161,9 +133,9 @@ export class Sender {
   }
 
   /**
-   * The driver has settled `count` more of the batch that it holds, and may go on with the rest.
+   * The driver has settled `count` more datagrams of the batch in flight, and may be given the rest.
    *
-   * @throws `Error` where it holds no such number, or has been called and not returned yet.
+   * @throws `Error` if the batch has fewer datagrams left, or during a call to the driver.
    */
   settled(count: number): void {
     const left = this.#inFlight ? this.#inFlight.count - this.#inFlight.settled : 0;
@@ -175,22 +147,26 @@ export class Sender {
 
   /** The loop has turned. */
   turned(): void {
-    this.#sinceClock = 0;
+    this.#rest.turned();
   }
 
-  /** Fails what waits for a name; calls `done` when all the rest has left, at once where that is so already. */
+  /** Fails the datagrams that wait for a name. Calls `done` when all others are settled, at once if they are. */
   drain(done: () => void): void {
     for (const epoch of this.#epochs) {
       for (const name of epoch.names?.keys() ?? []) {
         const text = "the socket was closed before the name resolved";
-        this.#failHeld(takeFrom(epoch.names, name), new OSError("ECANCELED", { address: name, text }), text);
+        this.#failUnresolved(
+          takeUnresolved(epoch.names, name),
+          new OSError("ECANCELED", { address: name, text }),
+          text,
+        );
       }
     }
     this.#drained = done;
     this.#flush();
   }
 
-  /** Fails everything that has not left. The driver is closed by now. */
+  /** Fails everything that is not settled. The driver is closed by now. */
   cancel(): void {
     this.#canceled = true;
     const inFlight = this.#inFlight;
@@ -200,12 +176,12 @@ export class Sender {
         const batch = this.#nextBatch(epoch);
         this.#settle(batch, batch.count);
       }
-      // One that is under way too: a driver may never come to its end.
+      // Also a barrier that runs now: a driver may never end it.
       epoch.barrier?.cancel();
     }
   }
 
-  /** There is always one: a barrier begins the next before it ends its own. */
+  /** There is always an epoch: a barrier begins the next one before its own ends. */
   get #firstEpoch(): Epoch {
     return this.#epochs[0] as Epoch;
   }
@@ -233,14 +209,14 @@ export class Sender {
 
   #batchAfter(tail: Outbound | Bulk | undefined, epoch: Epoch, bytes: number): Outbound {
     if (tail instanceof Outbound) return this.#batchFor(tail.mixed);
-    // What stands alone between bulks and barriers, or on one of very many sockets, gets a small arena: of full ones, a few
-    // thousand would be 300 MB.
+    // A datagram between bulks or barriers, or on one of very many sockets, gets a small arena: a few thousand full arenas
+    // would take 300 MB.
     if (tail || epoch !== this.#firstEpoch || Outbound.scarce)
-      return new Outbound({ ...spare, bytes: bytes + spare.bytes });
+      return new Outbound({ ...smallBatch, bytes: bytes + smallBatch.bytes });
     return Outbound.take();
   }
 
-  /** Gives `false` where a datagram is settled, or goes its own way, by its name. */
+  /** Returns `false` if a borrowed datagram has failed, or is copied because its name must be resolved. */
   #lend(borrowed: Borrowed, index: number, owner: Completion): boolean {
     const [payload, to] = [borrowed.payloads[index] as Uint8Array, destinationOf(borrowed, index)];
     const bytes = sizeOf(payload);
@@ -254,18 +230,18 @@ export class Sender {
     return false;
   }
 
-  #hold(name: string, held: Held): void {
+  #resolveLater(name: string, unresolved: Unresolved): void {
     const epoch = this.#lastEpoch;
     const names = (epoch.names ??= new Map());
     const waiting = names.get(name);
     if (waiting) {
-      waiting.push(held);
+      waiting.push(unresolved);
       return;
     }
-    names.set(name, [held]);
+    names.set(name, [unresolved]);
     this.#host.resolve(name).then(
       (found) => {
-        for (const { payload, port, owner, tag, ancillary } of takeFrom(names, name)) {
+        for (const { payload, port, owner, tag, ancillary } of takeUnresolved(names, name)) {
           const to = found.withPort(port) as Endpoint;
           const tooBig = this.#tooBig(payload.length, to);
           if (tooBig) {
@@ -276,14 +252,14 @@ export class Sender {
         this.#flush();
       },
       (error: unknown) => {
-        this.#failHeld(takeFrom(names, name), toOSError(error, "sendto"));
+        this.#failUnresolved(takeUnresolved(names, name), toOSError(error, "sendto"));
         this.#flush();
       },
     );
   }
 
-  #failHeld(held: readonly Held[], cause: OSError, text?: string): void {
-    for (const { payload, port, owner, tag } of held) {
+  #failUnresolved(unresolved: readonly Unresolved[], cause: OSError, text?: string): void {
+    for (const { payload, port, owner, tag } of unresolved) {
       const error = new OSError(cause.code, { syscall: "sendto", address: cause.address, port, cause, text });
       this.#queuedBytes -= payload.length + overheadBytes;
       this.#host.failed(error);
@@ -303,17 +279,17 @@ export class Sender {
     return error;
   }
 
-  /** What is sent in this tick leaves together. */
+  /** Sends of one tick leave together. */
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
     void resolved.then((this.#flushSoon ??= () => this.#flush()));
   }
 
-  /** Sends what can go now. The driver has settled `settled` datagrams since it was called last. */
+  /** Sends what can be sent now. The driver has settled `settled` datagrams since its last call. */
   #flush(settled = 0): void {
     this.#scheduled = false;
-    // A listener that is told of a failure may send, or close.
+    // A listener that hears about a failure may send, or close the socket.
     if (this.#flushing) return;
     this.#flushing = true;
     try {
@@ -325,7 +301,7 @@ export class Sender {
   }
 
   #advance(): void {
-    while (!this.#waiting && !this.#atBarrier && !this.#resting) {
+    while (!this.#waiting && !this.#atBarrier && !this.#rest.resting) {
       const epoch = this.#firstEpoch;
       if (this.#inFlight || epoch.queue.length > 0) {
         this.#transmit((this.#inFlight ??= this.#nextBatch(epoch)));
@@ -342,20 +318,6 @@ export class Sender {
     }
   }
 
-  /** After a while of sending, what comes next waits until the rest of the program had a turn. */
-  #maybeRest(): void {
-    this.#sinceClock = 0;
-    const { clock } = this.#host;
-    if (this.#busySince === undefined) {
-      this.#busySince = clock.now();
-      clock.turn(() => {
-        this.#busySince = undefined;
-        this.#resting = false;
-        this.#flush();
-      });
-    } else if (clock.now() - this.#busySince >= turnMs) this.#resting = true;
-  }
-
   #run(barrier: Barrier): void {
     this.#atBarrier = true;
     void barrier.run().then(() => {
@@ -367,14 +329,14 @@ export class Sender {
 
   #transmit(batch: Outbound): void {
     const left = batch.count - batch.settled;
-    if (batch.longest > wholeBytes && batch.settled === 0 && !this.#canceled) this.#lookAhead(batch);
+    if (mayFragment(batch) && batch.settled === 0 && !this.#canceled) learnPaths(batch, this.#host);
     const count = this.#canceled || left === 0 ? left : this.#hand(batch, left);
     this.#waiting = count === 0 && left > 0;
     if (this.#waiting) return;
     this.#settle(batch, count);
   }
 
-  /** Gives the driver what is left of a batch. What it throws is the error of the first of them, and the rest has its turn. */
+  /** Hands the rest of a batch to the driver. If the driver throws, its first datagram fails, and the others go on. */
   #hand(batch: Outbound, left: number): number {
     try {
       const count = this.#host.driver.send(batch);
@@ -387,50 +349,25 @@ export class Sender {
     }
   }
 
-  /** Tells the owners of the next `count` datagrams, and lets go of the batch after its last. */
+  /** Tells the owners of the next `count` datagrams, and releases the batch after its last. */
   #settle(batch: Outbound, count: number): void {
     const host = this.#host;
-    if (batch.longest > wholeBytes && !this.#canceled) this.#countFragmented(batch, count);
+    if (mayFragment(batch) && !this.#canceled) {
+      const fragmented = countFragmented(batch, count, host);
+      if (fragmented > 0) host.ledger.fragmented(fragmented);
+    }
     if (!batch.anyFailed && !this.#canceled && !host.tapped) {
       host.ledger.sent(count, batch.settleSent(count));
     } else {
       for (let left = count; left > 0; left--) this.#settleNext(batch);
     }
-    this.#sinceClock += count;
-    if (this.#sinceClock >= clockEvery && !this.#canceled) this.#maybeRest();
+    if (!this.#canceled) this.#rest.sent(count);
     if (batch.settled < batch.count) return;
     const inFlight = batch === this.#inFlight;
     if (inFlight) this.#inFlight = undefined;
     this.#queuedBytes -= batch.bytes + batch.count * overheadBytes;
     assert(this.#queuedBytes >= 0, "no more bytes leave the queue than were put in");
     batch.release(!inFlight || !this.#canceled);
-  }
-
-  /** What counts as a fragment is what was known of the paths before: a send may bring news of them. */
-  #lookAhead(batch: Outbound): void {
-    const host = this.#host;
-    let last: Endpoint | null | undefined;
-    for (let index = 0; index < batch.count; index++) {
-      const peer = batch.peer(index) ?? host.peer;
-      if (peer && peer !== last) host.wholeTo(peer);
-      last = peer;
-      if (!batch.mixed) return;
-    }
-  }
-
-  #countFragmented(batch: Outbound, count: number): void {
-    const host = this.#host;
-    let fragmented = 0;
-    let last: Endpoint | null | undefined;
-    let whole = Infinity;
-    for (let index = batch.settled; index < batch.settled + count; index++) {
-      if (batch.length(index) <= wholeBytes || batch.failed(index)) continue;
-      const peer = batch.peer(index) ?? host.peer;
-      if (peer !== last) whole = peer ? host.wholeTo(peer) : Infinity;
-      last = peer;
-      if (batch.length(index) > whole && !batch.ancillary(index)?.probe) fragmented++;
-    }
-    if (fragmented > 0) host.ledger.fragmented(fragmented);
   }
 
   #settleNext(batch: Outbound): void {
@@ -445,7 +382,7 @@ export class Sender {
     if (host.tapped) host.showSent(batch.view(index), batch.peer(index));
   }
 
-  /** The next batch of an epoch, which has one; of a bulk, as much as one batch holds. */
+  /** The next batch of an epoch that has one. Of a bulk, as many datagrams as one batch holds. */
   #nextBatch({ queue }: Epoch): Outbound {
     const head = queue[0] as Outbound | Bulk;
     const batch = head instanceof Outbound ? head : this.#borrow(head);
@@ -457,7 +394,7 @@ export class Sender {
     return batch;
   }
 
-  /** An empty batch; a large one where many are left for several peers, and it pays to bring them together. */
+  /** An empty batch; a large one if many datagrams to several peers are left, so that those to one peer can leave together. */
   #batchFor(many: boolean): Outbound {
     return many && this.#host.driver.batches ? Outbound.takeLarge() : Outbound.take();
   }
@@ -479,13 +416,7 @@ export class Sender {
   }
 }
 
-/** Whether a driver can have settled so many of the datagrams that it has. */
+/** Whether `count` is a number of datagrams that a driver can have settled, of `left`. */
 function isCount(count: number, left: number): boolean {
   return Number.isInteger(count) && count >= 0 && count <= left;
-}
-
-function takeFrom(names: Map<string, Held[]> | undefined, name: string): readonly Held[] {
-  const held = names?.get(name) ?? [];
-  names?.delete(name);
-  return held;
 }
