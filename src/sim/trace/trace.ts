@@ -34,7 +34,7 @@ export class Trace {
   readonly #maxPackets: number;
   readonly #maxBytes: number;
   readonly #hash = new TraceHash();
-  /** A ring of `#count` from `#first` on, which grows to `#mostPackets`. */
+  /** A ring buffer of `#count` entries from `#first` on, which grows to `#maxPackets`. */
   readonly #entries: (KeptEntry | undefined)[] = [];
   /** The bytes of each entry, stored here so that forgetting an old entry reads no other memory. */
   readonly #lengths: number[] = [];
