@@ -23,15 +23,15 @@ import { jsonLine } from "./payload.js";
 import { onOutput, print } from "./terminal.js";
 import { version } from "./version.js";
 
-/** What a socket asks for, in bytes, unless it is told otherwise. */
+/** The buffer size that a socket requests by default, in bytes. */
 const askedBytes = 4 << 20;
-/** How long a datagram to ourselves may take, in milliseconds. */
+/** How long a datagram to this machine itself may take, in milliseconds. */
 const patienceMs = 2000;
 
 const help = `
-Shows which driver carries the sockets and why, what it can do, how large the
+Shows which driver the sockets have and why, what it can do, how large the
 kernel's buffers are, and whether a datagram to this machine itself arrives,
-over IPv4 and over IPv6. The exit code is 1 when a family is there but its
+over IPv4 and over IPv6. The exit code is 1 if a family is available but its
 datagram does not arrive.
 
 Examples:
@@ -43,8 +43,8 @@ Examples:
 export function addDoctor(program: Command): void {
   program
     .command("doctor")
-    .summary("say what this machine can do")
-    .description("Says which driver runs and what it can do here.")
+    .summary("show what this machine can do")
+    .description("Shows which driver is used and what it can do here.")
     .option("--json", "print the findings as a JSON object on one line")
     .addHelpText("after", help)
     .action(doctor);
@@ -57,7 +57,7 @@ async function doctor({ json }: { readonly json?: boolean }): Promise<void> {
     throw new Failure(exitCodes.error, "a datagram to this machine itself did not get through");
 }
 
-/** What `--json` prints. */
+/** The object that `--json` prints. */
 interface Findings {
   readonly ok: boolean;
   readonly version: string;
@@ -69,19 +69,19 @@ interface Findings {
   readonly buffers: readonly BufferFinding[];
   readonly multicast: readonly MulticastFinding[];
   readonly families: readonly FamilyFinding[];
-  /** What the host has dropped of all sockets, since it was started; `null` where it cannot be read. */
+  /** Drops of the host for all sockets since its start. `null` if the counts cannot be read. */
   readonly host: HostCounts | null;
 }
 
 interface BufferFinding {
   readonly name: BufferName;
   readonly askedBytes: number;
-  /** 0 where no socket was to be had. */
+  /** 0 if no socket could be opened. */
   readonly givenBytes: number;
-  /** The kernel's setting that limits it, and its value; `null` where it cannot be read. */
+  /** The kernel's setting that limits the size, and its value. `null` if the value cannot be read. */
   readonly setting: string;
   readonly settingBytes: number | null;
-  /** What would lift the limit. */
+  /** How to raise the limit. */
   readonly advice?: string;
 }
 
@@ -89,7 +89,7 @@ interface BufferFinding {
 interface MulticastFinding {
   readonly name: string;
   readonly most: number;
-  /** The kernel's setting that says so. */
+  /** The kernel's setting for it. */
   readonly setting: string;
 }
 
@@ -97,9 +97,9 @@ interface FamilyFinding {
   readonly name: "IPv4" | "IPv6";
   /** Whether a socket of this family can be bound on the loopback interface. */
   readonly available: boolean;
-  /** Why not; or why no datagram got through. */
+  /** Why the family is unavailable, or why the datagram did not arrive. */
   readonly reason?: string;
-  /** How long a datagram took there; `null` when it did not get through. */
+  /** How long the datagram took. `null` if it did not arrive. */
   readonly loopbackMs: number | null;
 }
 
@@ -132,10 +132,10 @@ function whyDriver(): string {
   return forced ? `${driverVariable}=${forced} asks for it; ${native}` : native;
 }
 
-/** What a socket of a family showed. */
+/** The result of the test of one family. */
 interface Trial {
   readonly finding: FamilyFinding;
-  /** The sizes of its buffers as the kernel has them, where it could be bound. */
+  /** The actual sizes of the socket's buffers, if it could be bound. */
   readonly given?: { readonly receive: number; readonly send: number };
 }
 

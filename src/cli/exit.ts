@@ -1,7 +1,7 @@
-/** How the command ends. Scripts rely on these numbers: `datagram --help` lists them. */
+/** The exit codes of the command. Scripts rely on them, and `datagram --help` lists them. */
 export const exitCodes = { done: 0, error: 1, usage: 2, noAnswer: 3, refused: 4 } as const;
 
-/** An end of the command that is not `done`, told in one line. */
+/** An error that ends the command with one line and an exit code. */
 export class Failure extends Error {
   readonly exitCode: number;
 
@@ -11,7 +11,7 @@ export class Failure extends Error {
   }
 }
 
-/** What was typed makes no sense. */
+/** An error in the arguments. */
 export function usage(message: string): Failure {
   return new Failure(exitCodes.usage, message);
 }

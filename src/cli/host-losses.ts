@@ -2,7 +2,7 @@ import type { HostCounter, HostCounts, Socket } from "../index.js";
 import { moreThan, readHostCounts } from "../kernel/host-counts.js";
 import { count, notice, noticeObject } from "./terminal.js";
 
-/** Why the host as a whole drops what comes, the counters that say so, and what helps. */
+/** Causes of drops of the whole host, with their counters and what helps. */
 const causes: readonly Cause[] = [
   {
     counters: ["IpReasmFails"],
@@ -34,7 +34,7 @@ const causes: readonly Cause[] = [
 
 interface Cause {
   readonly counters: readonly HostCounter[];
-  /** What is counted there too, and is another cause. */
+  /** Counters whose counts are included in `counters` and belong to another cause. */
   readonly without?: readonly HostCounter[];
   readonly what: (failures: number) => string;
   readonly help: string;
@@ -45,7 +45,7 @@ export class HostLosses {
   readonly #socket: Socket;
   readonly #json: boolean;
   readonly #begin = readHostCounts();
-  /** How often each cause was told. */
+  /** How often each cause was reported. */
   readonly #told = new Map<Cause, number>();
 
   /** @param json whether each line is an object. */
@@ -54,27 +54,27 @@ export class HostLosses {
     this.#json = json;
   }
 
-  /** A line for each cause that there was since the last call. */
-  tell(): void {
+  /** Reports each cause that was counted since the last call, on one line each. */
+  report(): void {
     const more = this.#more();
     if (!more) return;
     const own = this.#socket.stats().droppedKernel ?? 0;
     for (const cause of causes) {
       const ofThisSocket = cause.counters.includes("UdpRcvbufErrors") ? own : 0;
       const total = sum(more, cause.counters) - sum(more, cause.without ?? []) - ofThisSocket;
-      const news = total - (this.#told.get(cause) ?? 0);
-      if (news <= 0) continue;
+      const increase = total - (this.#told.get(cause) ?? 0);
+      if (increase <= 0) continue;
       this.#told.set(cause, total);
-      this.#tellOne(cause, news);
+      this.#reportOne(cause, increase);
     }
   }
 
-  /** The counters that have moved, on one line. */
+  /** Prints the counters that have increased, on one line. */
   summary(): void {
     const more = this.#more();
-    const moved = Object.entries(more ?? {}).filter(([, failures]) => failures);
-    const said = moved.map(([counter, failures]) => `${counter} ${failures}`).join(", ");
-    notice(`  this host, all sockets, meanwhile: ${more ? said || "no failures" : "unknown"}`);
+    const increased = Object.entries(more ?? {}).filter(([, failures]) => failures);
+    const text = increased.map(([counter, failures]) => `${counter} ${failures}`).join(", ");
+    notice(`  this host, all sockets, meanwhile: ${more ? text || "no failures" : "unknown"}`);
   }
 
   #more(): HostCounts | undefined {
@@ -82,7 +82,7 @@ export class HostLosses {
     return now && this.#begin ? moreThan(this.#begin, now) : undefined;
   }
 
-  #tellOne({ counters, what, help }: Cause, failures: number): void {
+  #reportOne({ counters, what, help }: Cause, failures: number): void {
     if (this.#json) {
       const time = new Date().toISOString();
       noticeObject({ time, event: "host", counters, failures, help });

@@ -8,38 +8,38 @@ import type { Endpoint } from "../core/address/address.js";
 import { AF_INET } from "../index.js";
 import { Failure, exitCodes } from "./exit.js";
 import { warn } from "./terminal.js";
-import { hexBytes } from "./values.js";
+import { hexBytes } from "./option-values.js";
 
-/** Payload bytes above which a datagram may not fit into one packet of every network on its way. */
+/** Payload bytes above which a datagram may not fit one packet on every network of its path. */
 const safeBytes = 1400;
-/** The most bytes of input that are read for one byte of payload: a byte as hex, with spaces around it. */
+/** The largest number of input bytes for one byte of payload: two hex digits with spaces around them. */
 const bytesPerHexByte = 4;
 
-/** Where data comes from: a file, or a text, or standard input where there is neither or the text is `-`. */
+/** The source of data: a file or a text. It is standard input if there is neither, or if the text is `-`. */
 export interface Source {
   readonly file?: string | undefined;
   readonly text?: string | undefined;
-  /** Whether it is written in hex digits. */
+  /** Whether the data is written in hex digits. */
   readonly hex: boolean;
 }
 
-/** What payloads may be, by where they go. Warns once of the first that may travel in fragments. */
+/** Checks the size of payloads for their destinations. Warns once about a payload that may travel in fragments. */
 class Sizes {
   readonly #family: string;
   readonly #limit: number;
-  readonly #mostRead: number;
+  readonly #maxReadBytes: number;
   #warned = false;
 
   constructor(to: readonly Endpoint[], hex: boolean) {
     const overIPv4 = to.some(({ family }) => family === AF_INET);
     this.#family = overIPv4 ? "IPv4" : "IPv6";
     this.#limit = overIPv4 ? 65_507 : 65_527;
-    this.#mostRead = this.#limit * (hex ? bytesPerHexByte : 1);
+    this.#maxReadBytes = this.#limit * (hex ? bytesPerHexByte : 1);
   }
 
-  /** @throws `Failure` when so much was read for one datagram that it cannot be sent. */
+  /** @throws `Failure` if too many bytes were read for one datagram. */
   checkRead(bytes: number): void {
-    if (bytes > this.#mostRead) throw this.#tooLong(`at least ${bytes}`);
+    if (bytes > this.#maxReadBytes) throw this.#tooLong(`at least ${bytes}`);
   }
 
   check(payload: Buffer): Buffer {
@@ -61,7 +61,7 @@ class Sizes {
   }
 }
 
-/** All of the data, as the payload of one datagram. */
+/** Reads all data, as the payload of one datagram. */
 export async function readPayload(source: Source, to: readonly Endpoint[]): Promise<Buffer> {
   const sizes = new Sizes(to, source.hex);
   if (isText(source)) return sizes.check(source.hex ? hexBytes(source.text) : Buffer.from(source.text));
@@ -76,8 +76,8 @@ export async function readPayload(source: Source, to: readonly Endpoint[]): Prom
 }
 
 /**
- * The lines of the data without their line ends, each a payload; those that came together are given together.
- * However long the data is, no more of it is held than one read gives.
+ * Reads the lines of the data, without their line ends. Each line is a payload. Lines that were read together are
+ * yielded together, so that memory holds only one read.
  */
 export async function* readLines(
   source: Source,

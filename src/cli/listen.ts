@@ -2,7 +2,7 @@ import { type Command, Option } from "commander";
 
 import type { Endpoint } from "../core/address/address.js";
 import { AF_INET, Address, type Datagram, SOCK_DGRAM, type Socket, TimeoutError, socket } from "../index.js";
-import { answererFor } from "./answerer.js";
+import { openReplySocket } from "./reply-socket.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import {
   type ListenAddress,
@@ -10,28 +10,28 @@ import {
   type ListenTargetOptions,
   bindAndJoin,
   listenTarget,
-  listeningPlace,
+  parseListenAddress,
   showListenTarget,
 } from "./listen-target.js";
 import { Losses } from "./losses.js";
 import { jsonLine, payloadFields, showPayload } from "./payload.js";
 import { Replies } from "./replies.js";
 import { addRouteOptions, hostFor, isGroup, listed } from "./route-options.js";
-import { applyOptions } from "./sockets.js";
+import { applyOptions } from "./sender-sockets.js";
 import { count, notice, onOutput, print, stopSignal, wasStopped } from "./terminal.js";
-import { byteSize, duration, formatDuration, wholeNumber } from "./values.js";
+import { byteSize, duration, formatDuration, wholeNumber } from "./option-values.js";
 
-/** Datagrams that are read, answered and printed together. */
+/** The largest number of datagrams that are read, answered and printed together. */
 const batchDatagrams = 256;
-/** Peers that are told apart: sources can be forged, and memory is not endless. */
-const mostPeers = 65_536;
+/** The largest number of peers that are counted. Sources can be forged, and memory is limited. */
+const maxPeers = 65_536;
 
 const help = `
 Where to listen:
   9000           for this machine alone (127.0.0.1)
   0.0.0.0:9000   on every IPv4 interface; [::]:9000 is every interface
-  0              on a free port, which the line "listening on ..." tells
-  239.7.7.7:9420 joins that multicast group, and receives what is sent to it
+  0              on a free port, which the line "listening on ..." shows
+  239.7.7.7:9420 joins that multicast group, and receives its datagrams
 
 A group is joined on each --interface, or on the interface that the routes
 choose. The lines below "listening on ..." show which. [ff02::4242%eth0]:9420
@@ -43,33 +43,34 @@ on eth0. Answers to datagrams of a group are sent from an address of this
 machine, with --ttl and --tos.
 
 Each datagram is one line on standard output: time, source, size, payload.
-Printable UTF-8 stands in double quotes, with a line end at its close shown
-behind them as \\n; everything else is hex digits. With --json a line is an
-object with time, source, size, truncated, and text (valid UTF-8) or hex; and
-where the system tells, with destination, interface, ttl, tos, timestamp (when
-the kernel had it, to the nanosecond) and lostBefore (how many were lost just
-before it, at least).
+Printable UTF-8 is in double quotes, and a line end at its close is shown after
+them as \\n. Everything else is hex digits. With --json a line is an object with
+time, source, size, truncated, and text (valid UTF-8) or hex. If the system has
+them, it also has destination, interface, ttl, tos, timestamp (when the kernel
+received it, in nanoseconds) and lostBefore (the least number of datagrams lost
+just before it).
 
-Losses are told on standard error as they happen, at most a line a second of
-each kind: what a full buffer dropped, at least, since the kernel counts what
-came merged as one (with DATAGRAM_GRO=off it counts each); and answers of which
-ICMP says that they did not arrive. The kernel tells no socket of some losses.
+Losses are reported on standard error as they happen, at most one line a second
+of each kind: datagrams that a full buffer dropped, and answers that did not
+arrive according to ICMP. The first count is a minimum, because the kernel
+counts merged datagrams as one (each one with DATAGRAM_GRO=off). The kernel
+does not report some losses to any socket.
 Linux counts them for the host, for all programs of its network namespace:
 fragments that were not reassembled (IpReasmFails, Ip6ReasmFails), full receive
 buffers of others (UdpRcvbufErrors, Udp6RcvbufErrors), wrong checksums
 (UdpInErrors, Udp6InErrors). Lines that begin with "this host, all sockets" show
-them. With --json all these lines are objects too, with time, event
-("dropped", "unreachable", "pathMtu" or "host"), and what is known of it. Ctrl-C
-ends the command with a summary on standard error, which counts all of them.
+them. With --json these lines are objects too, with time, event ("dropped",
+"unreachable", "pathMtu" or "host") and details. Ctrl-C ends the command with a
+summary on standard error, which counts all losses.
 
---buffer says how much may lie unread in the kernel: more holds a larger burst,
-as far as net.core.rmem_max allows it.
+--buffer sets how many unread bytes the kernel keeps. A larger buffer holds a
+larger burst, up to net.core.rmem_max.
 
-With --timeout the exit code is 3 when no datagram came, or fewer than --count.
+With --timeout the exit code is 3 if no datagram came, or fewer than --count.
 
-UDP does not prove where a datagram came from, and an answer goes to whatever
-source it names. Two programs that answer everything never stop once they
-answer each other; datagrams from our own address get no answer.
+UDP does not prove where a datagram came from: an answer goes to the source that
+the datagram names. Two programs that answer everything answer each other
+without end. Datagrams from the listener's own address get no answer.
 
 Examples:
   datagram listen 9000
@@ -91,7 +92,7 @@ interface ListenOptions extends ListenTargetOptions {
   readonly guide?: boolean;
 }
 
-/** What the shared options mean here. */
+/** The meaning of the shared options for `listen`. */
 const meanings = {
   interface: "receive the groups on this interface: its name, number or address; may be repeated",
   join: "join this multicast group too",
@@ -102,13 +103,13 @@ const meanings = {
 export function addListen(program: Command): void {
   const command = program
     .command("listen")
-    .summary("print each datagram as it comes, and answer it")
-    .description("Prints each datagram as it comes, from any number of peers, and answers where asked to.")
-    .argument("<[host:]port>", "where to listen", listeningPlace)
+    .summary("print each datagram, and answer it")
+    .description("Prints each datagram, from any number of peers, and answers it with --reply or --echo.")
+    .argument("<[host:]port>", "where to listen", parseListenAddress)
     .option("--hex", "show every payload as hex")
     .option("--json", "print one JSON object a line")
     .option("--count <n>", "end after n datagrams", wholeNumber("--count", 1))
-    .option("--timeout <time>", "end when no datagram came for that long, such as 10s", duration("--timeout"))
+    .option("--timeout <time>", "end if no datagram comes for this time, such as 10s", duration("--timeout"))
     .addOption(new Option("--echo", "send each datagram back").conflicts("reply"))
     .option("--reply <text>", "answer each datagram with a text, in which {} is the datagram")
     .option(
@@ -116,7 +117,7 @@ export function addListen(program: Command): void {
       "cut each datagram to n bytes, as recvfrom(n) does",
       wholeNumber("--recvfrom", 0, 65_535),
     )
-    .option("--buffer <bytes>", "ask for a receive buffer of that size (default: 4m)", byteSize("--buffer"))
+    .option("--buffer <bytes>", "request a receive buffer of this size (default: 4m)", byteSize("--buffer"))
     .option("--guide", "show what to type next in another terminal");
   addRouteOptions(command, meanings)
     .option(
@@ -136,15 +137,20 @@ async function listen(where: ListenAddress, options: ListenOptions): Promise<voi
   const target = await listenTarget(where, options);
   await using s = socket(target.at.family, SOCK_DGRAM, { receiveBuffer: options.buffer });
   applyOptions(s, options);
-  const answerer = await answererFor(s, options);
-  await using _answering = answerer.socket;
+  const replySocket = await openReplySocket(s, options);
+  await using _answering = replySocket.socket;
   const signal = stopSignal();
   await bindAndJoin(s, target);
   showListenTarget(s, target);
   if (options.guide) guide(s.getsockname(), target, options);
 
-  const replies = template === undefined ? undefined : new Replies(s, answerer, template);
-  const session = new Session(s, replies, new Losses(s, answerer.socket, options.json === true), options);
+  const replies = template === undefined ? undefined : new Replies(s, replySocket, template);
+  const session = new ListenSession(
+    s,
+    replies,
+    new Losses(s, replySocket.socket, options.json === true),
+    options,
+  );
   let timedOut = false;
   try {
     await session.run(signal);
@@ -163,7 +169,7 @@ async function listen(where: ListenAddress, options: ListenOptions): Promise<voi
 }
 
 /** The datagrams of one `listen`, from the ready line to the summary. */
-class Session {
+class ListenSession {
   datagrams = 0;
   readonly #socket: Socket;
   readonly #options: ListenOptions;
@@ -180,12 +186,12 @@ class Session {
     this.#losses = losses;
   }
 
-  /** Reads, answers and prints until there were enough. @throws `TimeoutError`; the signal's reason. */
+  /** Reads, answers and prints until `--count` is reached. @throws `TimeoutError`, or the signal's reason. */
   async run(signal: AbortSignal): Promise<void> {
     const { count: wanted = Infinity, timeout: timeoutMs } = this.#options;
     while (this.datagrams < wanted) {
-      const most = Math.min(batchDatagrams, wanted - this.datagrams);
-      const batch = await this.#socket.recvMany(most, { signal, timeoutMs });
+      const max = Math.min(batchDatagrams, wanted - this.datagrams);
+      const batch = await this.#socket.recvMany(max, { signal, timeoutMs });
       const time = new Date(Number(this.#socket.clock.wall() / 1_000_000n));
       const received = batch.map((datagram) => this.#receive(datagram));
       await this.#replies?.send(received);
@@ -193,14 +199,13 @@ class Session {
     }
   }
 
-  /** Closes the socket and tells what became of everything. */
+  /** Closes the socket and prints the summary. */
   async end(): Promise<void> {
     this.#losses.end();
     const { droppedQueue } = this.#socket.stats();
     await this.#socket.close();
     const stats = this.#socket.stats();
-    const peers =
-      this.#peers.size < mostPeers ? count(this.#peers.size, "peer") : `${mostPeers} peers or more`;
+    const peers = this.#peers.size < maxPeers ? count(this.#peers.size, "peer") : `${maxPeers} peers or more`;
     notice(`${count(this.datagrams, "datagram")}, ${count(this.#bytes, "byte")} from ${peers}`);
     if (this.#options.recvfrom !== undefined) notice(`  cut by --recvfrom: ${this.#cut}`);
     notice(`  dropped by the kernel: ${this.#droppedByKernel(stats.droppedKernel)}`);
@@ -229,7 +234,7 @@ class Session {
     this.datagrams++;
     this.#bytes += size;
     if (size > recvfrom) this.#cut++;
-    if (this.#peers.size < mostPeers) this.#peers.add(from);
+    if (this.#peers.size < maxPeers) this.#peers.add(from);
     return { datagram, data: data.length > recvfrom ? data.subarray(0, recvfrom) : data, from };
   }
 
@@ -238,7 +243,7 @@ class Session {
     const { source, size } = datagram;
     const truncated = data.length < size;
     if (this.#options.json) {
-      const fields = { source, size, truncated, ...payloadFields(data, hex), ...deliveryFields(datagram) };
+      const fields = { source, size, truncated, ...payloadFields(data, hex), ...metadataFields(datagram) };
       return jsonLine({ time: time.toISOString(), ...fields });
     }
     const bytes = truncated ? `cut to ${data.length} of ${count(size, "byte")}` : count(size, "byte");
@@ -247,40 +252,40 @@ class Session {
   }
 }
 
-/** A datagram, what of its payload was asked for, and its source as text. */
+/** A datagram, the part of its payload that `--recvfrom` keeps, and its source as text. */
 interface Received {
   readonly datagram: Datagram;
   readonly data: Buffer;
   readonly from: string;
 }
 
-/** How a datagram came, as the fields of a JSON object: what is not known is left out. */
-function deliveryFields(datagram: Datagram): object {
+/** The metadata of a datagram as fields of a JSON object. Unknown fields are left out. */
+function metadataFields(datagram: Datagram): object {
   const { destination, interface: by, ttl, tos, timestamp, lostBefore } = datagram;
   return { destination, interface: by, ttl, tos, timestamp: timestamp && isoTime(timestamp), lostBefore };
 }
 
-/** Nanoseconds since the epoch as RFC 3339 has them. */
+/** Nanoseconds since the epoch in the format of RFC 3339. */
 function isoTime(ns: bigint): string {
   const seconds = new Date(Number(ns / 1_000_000_000n) * 1000).toISOString().slice(0, -".000Z".length);
   return `${seconds}.${String(ns % 1_000_000_000n).padStart(9, "0")}Z`;
 }
 
-/** Hours to milliseconds, where the machine is. */
+/** The local time, from hours to milliseconds. */
 function clockTime(time: Date): string {
   const two = (value: number): string => String(value).padStart(2, "0");
   const seconds = `${two(time.getSeconds())}.${String(time.getMilliseconds()).padStart(3, "0")}`;
   return `${two(time.getHours())}:${two(time.getMinutes())}:${seconds}`;
 }
 
-/** What to type next. `--no` keeps npm from asking a registry for a package of this name. */
-function guide(at: Endpoint, { memberships }: ListenTarget, { echo, reply }: ListenOptions): void {
+/** Prints the commands to type next. With `--no` npm does not ask a registry for a package of this name. */
+function guide(at: Endpoint, { joins }: ListenTarget, { echo, reply }: ListenOptions): void {
   const run = "npm exec --no -- datagram";
   const host = { "0.0.0.0": "127.0.0.1", "::": "::1" }[at.host] ?? at.host;
   const to = new Address(host, at.port);
   const family = to.family === AF_INET ? "AF_INET" : "AF_INET6";
   const answers = echo === true || reply !== undefined;
-  const by = isGroup(at) ? ` --interface ${memberships[0]?.by}` : "";
+  const by = isGroup(at) ? ` --interface ${joins[0]?.by}` : "";
   const python = `python3 -c 'from socket import *; socket(${family}, SOCK_DGRAM).sendto(b"hello", ("${host}", ${at.port}))'`;
   const lines = [
     "Now, in this folder in another terminal:",

@@ -4,20 +4,20 @@ import { count, notice, noticeObject } from "./terminal.js";
 import { narrowText, refusalText } from "./unreachable.js";
 
 /** Milliseconds between two lines about one cause. */
-const everyMs = 1000;
+const intervalMs = 1000;
 
-/** What each cause is called. */
+/** The text of each cause. */
 const causes = {
   receiveBuffer: " at least: the receive buffer was full",
   queue: ": the queue of this process was full",
 } as const;
 
-/** Tells of losses on standard error as they happen: at most a line a second and cause, with all since the last one. */
+/** Reports losses on standard error, at most one line for each cause and second, with all losses since the last line. */
 export class Losses {
   readonly #socket: Socket;
   readonly #answering: Socket;
   readonly #json: boolean;
-  /** How many of each cause were told. */
+  /** How many losses of each cause were reported. */
   readonly #told = { receiveBuffer: 0, queue: 0 };
   #unreachable: { readonly last: Unreachable; readonly reports: number } | undefined;
   #narrowed: { readonly last: PathMtuChange; readonly paths: number } | undefined;
@@ -25,7 +25,7 @@ export class Losses {
   readonly #timer: NodeJS.Timeout;
 
   /**
-   * @param answering what its answers leave by: `s` itself, or another socket.
+   * @param answering the socket that sends the answers: `s` or another one.
    * @param json whether each line is an object.
    */
   constructor(s: Socket, answering: Socket, json: boolean) {
@@ -34,17 +34,17 @@ export class Losses {
     this.#json = json;
     this.#host = new HostLosses(s, json);
     answering.on("unreachable", this.#onUnreachable).on("pathMtu", this.#onPathMtu);
-    this.#timer = setInterval(() => this.#tell(), everyMs).unref();
+    this.#timer = setInterval(() => this.#tell(), intervalMs).unref();
   }
 
-  /** Tells of the last ones, before the socket is closed. */
+  /** Reports the last losses, before the socket is closed. */
   end(): void {
     clearInterval(this.#timer);
     this.#tell();
     this.#answering.off("unreachable", this.#onUnreachable).off("pathMtu", this.#onPathMtu);
   }
 
-  /** What the whole host counted, for the summary. */
+  /** Prints the counts of the whole host, for the summary. */
   summary(): void {
     this.#host.summary();
   }
@@ -58,7 +58,7 @@ export class Losses {
   };
 
   #tell(): void {
-    // Asks the kernel, and before close(): nothing is lost by cause of that yet. Events would come after this call.
+    // Asks the kernel instead of waiting for events, which come after this call. Before close(), which adds losses.
     const { droppedKernel = 0, droppedQueue } = this.#socket.stats();
     this.#tellDropped("receiveBuffer", droppedKernel);
     this.#tellDropped("queue", droppedQueue);
@@ -68,7 +68,7 @@ export class Losses {
     const narrowed = this.#narrowed;
     this.#narrowed = undefined;
     if (narrowed) this.#tellNarrowed(narrowed.last, narrowed.paths);
-    this.#host.tell();
+    this.#host.report();
   }
 
   #tellDropped(cause: keyof typeof causes, total: number): void {

@@ -1,5 +1,12 @@
 #!/usr/bin/env node
-/** The command `datagram`. */
+/**
+ * The command `datagram`: reads the arguments, runs one subcommand, and turns errors into one line and an exit code.
+ *
+ * This folder has one file for each subcommand (`listen`, `send`, `request`, `mtu`, `proxy`, `doctor`). Each adds its
+ * options and help to the program (`addListen`) and runs it. Options that several subcommands share are in
+ * `route-options.ts` and `link-options.ts`, and `option-values.ts` reads their values. `terminal.ts` writes data to
+ * standard output and everything else to standard error.
+ */
 
 import { Command, CommanderError } from "commander";
 
@@ -19,22 +26,22 @@ Data goes to standard output; notices, warnings and summaries go to standard
 error.
 
 Examples:
-  datagram listen 9000 --reply "ack: {}"   answer whoever sends, on this machine
-  datagram send 127.0.0.1:9000 hello       one datagram, and away
+  datagram listen 9000 --reply "ack: {}"   answer every sender on this machine
+  datagram send 127.0.0.1:9000 hello       send one datagram
   datagram request 127.0.0.1:9000 ping     send, and wait for the answer
-  datagram mtu 127.0.0.1:9000              how large a datagram gets there whole
-  datagram proxy 0 [::1]:9000 --loss 5%    a bad network in between
-  datagram doctor                          what this machine can do
+  datagram mtu 127.0.0.1:9000              find the largest unfragmented datagram
+  datagram proxy 0 [::1]:9000 --loss 5%    simulate a bad network in between
+  datagram doctor                          show what this machine can do
 
 Exit codes:
   0  done
   1  error
-  2  usage: what was typed makes no sense
+  2  usage: the arguments are wrong
   3  no answer in time
-  4  refused: nobody is listening there, or it cannot be reached
+  4  refused: nobody is listening there, or the host cannot be reached
 
 Environment:
-  DATAGRAM_DRIVER=native|dgram   use this driver, or fail where there is none
+  DATAGRAM_DRIVER=native|dgram   use this driver, or fail if it is unavailable
   NO_COLOR=1                     no colours on a terminal`;
 
 let name = "datagram";
@@ -44,7 +51,7 @@ const program = new Command(name)
     "UDP datagrams from the command line: listen, send, ask, measure the path, make it worse, see what this machine can do.",
   )
   .version(version)
-  // Errors are told below, in one line, and with exit codes of our own.
+  // Errors are printed below, on one line and with the exit codes of this command.
   .exitOverride()
   .configureOutput({ writeErr: () => undefined })
   .addHelpText("after", help)
@@ -59,13 +66,13 @@ try {
   tell(error);
 }
 
-/** Ends the command at once: standard output does not take what it is given. */
+/** Ends the command at once, because standard output cannot be written. */
 function end(error: Error): void {
   tell(error);
   process.exit();
 }
 
-/** Says in one line what went wrong, and sets the exit code for it. */
+/** Prints an error on one line, and sets its exit code. */
 function tell(error: unknown): void {
   if (error instanceof CommanderError && error.exitCode === 0) return;
   process.exitCode =
@@ -79,11 +86,11 @@ function tell(error: unknown): void {
 
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  // Without a command, or asked for help with an unknown one, commander would show its help as an error.
+  // Without a command, or for help with an unknown command, commander would print its help as an error.
   if (error instanceof CommanderError && error.code === "commander.help") {
     return "give a command: listen, send, request, mtu, proxy or doctor; datagram --help tells about them";
   }
-  // What the library advises is a call; here it is an option.
+  // The library's message advises a call. The command has an option for it.
   const option = error.message.includes("name the interface (") ? "; here: --interface <name>" : "";
   return error.message.replace(/^error: /, "").replaceAll("\n", " ") + option;
 }

@@ -7,31 +7,31 @@ import { Failure, exitCodes } from "./exit.js";
 import { jsonLine } from "./payload.js";
 import { count, notice, onOutput, print, warn } from "./terminal.js";
 import { refused } from "./unreachable.js";
-import { destination, duration, formatDuration, resolved } from "./values.js";
+import { destination, duration, formatDuration, resolved } from "./option-values.js";
 
-/** What programs often have to send in pieces. */
+/** An amount of data that programs often send in pieces. */
 const exampleBytes = 64 * 1024;
-/** Probes of one size before it is held too big. */
-const mostProbes = 3;
+/** Lost probes of one size before it counts as too big. */
+const maxProbes = 3;
 /** Digits of the largest size. */
 const sizeWidth = 5;
 
 const help = `
 Finds the largest datagram that arrives there in one packet, and so the path
-MTU, by probes that no router may fragment (RFC 8899, DPLPMTUD). It needs
-nothing of the routers: where their ICMP messages are filtered, so that large
-datagrams vanish without a word, it finds the size all the same, and says so.
+MTU, with probes that no router may fragment (RFC 8899, DPLPMTUD). It does not
+depend on routers: if their ICMP messages are filtered and large datagrams
+vanish silently, it still finds the size, and prints a warning.
 
 The other side must echo each datagram, or answer it, for instance with:
   datagram listen 0.0.0.0:9000 --echo
 
 Each probe is a line on standard error: its payload in bytes, and whether it
-was answered, was lost (3 probes a size), was refused by this machine, or met a
-router that told its MTU. The result goes to standard output; with --json as
-an object with destination, maxPayload, mtu, overhead, probes, lost, rttMs,
-blackHole, ignored and chunksOf64KiB.
+was answered, lost (3 probes of each size), refused by this machine, or dropped
+by a router that reported its MTU. The result goes to standard output. With
+--json it is an object with destination, maxPayload, mtu, overhead, probes,
+lost, rttMs, blackHole, ignored and chunksOf64KiB.
 
-The exit code is 3 when no answer came, and 4 when nobody is listening there.
+The exit code is 3 if no answer came, and 4 if nobody is listening there.
 
 Examples:
   datagram mtu 192.168.1.20:9000
@@ -49,7 +49,7 @@ export function addMtu(program: Command): void {
     .command("mtu")
     .summary("find the largest datagram that arrives in one packet")
     .description("Finds the largest datagram that arrives somewhere in one packet, and the path MTU.")
-    .argument("<host:port>", "who answers the probes", destination)
+    .argument("<host:port>", "the peer that answers the probes", destination)
     .addOption(
       new Option("--timeout <time>", "how long the first probes wait for an answer")
         .argParser(duration("--timeout"))
@@ -75,11 +75,11 @@ async function mtu(where: Address, { timeout: timeoutMs, json }: MtuOptions): Pr
     );
     if (result.blackHole) warnOfBlackHole(result);
   } catch (error) {
-    throw explained(error, to, report);
+    throw asFailure(error, to, report);
   }
 }
 
-/** One probe as a line. */
+/** Prints one probe as a line. */
 function tell(probe: PathMtuProbe): void {
   notice(`${String(probe.size).padStart(sizeWidth)} bytes  ${outcomeOf(probe)}`);
 }
@@ -89,7 +89,7 @@ function outcomeOf(probe: PathMtuProbe): string {
     case "answered":
       return `answered in ${probe.rttMs.toFixed(2)} ms${probe.late ? ", which is late" : ""}`;
     case "lost":
-      return `lost (${probe.attempt} of ${mostProbes})`;
+      return `lost (${probe.attempt} of ${maxProbes})`;
     case "refused":
       return `refused here: over ${probe.limit}, which is what the first link takes`;
     case "tooBig":
@@ -119,8 +119,8 @@ function warnOfBlackHole({ maxPayload }: PathMtuResult): void {
   );
 }
 
-/** An error of the search, in words of the command line. */
-function explained(error: unknown, to: Endpoint, report: Unreachable | undefined): unknown {
+/** An error of the search, in terms of the command line. */
+function asFailure(error: unknown, to: Endpoint, report: Unreachable | undefined): unknown {
   if (!(error instanceof OSError)) return error;
   if (report) return refused(report, to);
   if (error.code !== "ETIMEDOUT") return error;

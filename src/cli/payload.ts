@@ -1,6 +1,6 @@
 /**
- * Payloads as text. They come from strangers and go to a terminal, so nothing that a terminal could obey, reorder or
- * hide is ever printed as it is: no control characters, no format characters such as bidi overrides, nothing invisible.
+ * Payloads as text. They come from unknown senders and go to a terminal, so characters that a terminal could execute,
+ * reorder or hide are never printed: control characters, format characters such as bidi overrides, invisible ones.
  */
 
 import { type Buffer, isUtf8 } from "node:buffer";
@@ -16,8 +16,8 @@ export function printableText(data: Buffer): string | undefined {
 }
 
 /**
- * A payload on one line: printable text in double quotes, with one line end behind it as `\n` or `\r\n` outside them;
- * everything else as bare hex digits. The two cannot be mistaken for each other.
+ * A payload on one line. Printable text is in double quotes, and one line end after it is shown as `\n` or `\r\n` outside
+ * them. Everything else is shown as hex digits without quotes.
  */
 export function showPayload(data: Buffer, hex: boolean): string {
   if (data.length === 0) return '""';
@@ -32,12 +32,12 @@ export function payloadFields(data: Buffer, hex: boolean): { text: string } | { 
   return !hex && isUtf8(data) ? { text: data.toString("utf8") } : { hex: data.toString("hex") };
 }
 
-/** A value as one line of JSON that is safe on a terminal too: what is not printable is escaped. */
+/** A value as one line of JSON that is safe on a terminal: characters that are not printable are escaped. */
 export function jsonLine(value: unknown): string {
   return `${printable(JSON.stringify(value), (unit) => `\\u${unit}`)}\n`;
 }
 
-/** A text for a terminal, with what is not printable as `\u{…}`. */
+/** A text for a terminal, with characters that are not printable as `\u{…}`. */
 export function printable(text: string, escape = (unit: string): string => `\\u{${unit}}`): string {
   return text.replaceAll(everyNotPrintable, (character) => {
     const units = Array.from({ length: character.length }, (_, index) => character.charCodeAt(index));
@@ -45,7 +45,7 @@ export function printable(text: string, escape = (unit: string): string => `\\u{
   });
 }
 
-/** A payload without the line end that it closes with, and that line end as it is shown. */
+/** A payload without its line end, and the line end as it is shown. */
 export function splitLineEnd(data: Buffer): [body: Buffer, shown: string] {
   if (data.at(-1) !== 0x0a) return [data, ""];
   return data.at(-2) === 0x0d ? [data.subarray(0, -2), "\\r\\n"] : [data.subarray(0, -1), "\\n"];

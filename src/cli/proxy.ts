@@ -4,29 +4,30 @@ import { isOverIPv4 } from "../core/address/address.js";
 import type { Address } from "../index.js";
 import { type Relay, type ProxyOptions as RelayOptions, type ProxyRule, proxy } from "../proxy/index.js";
 import { usage } from "./exit.js";
-import { type FaultOptions, addFaults, describeLink, linkOf } from "./faults.js";
+import { type FaultOptions, addFaults, describeLink, linkOf } from "./link-options.js";
 import { RelayReport } from "./relay-report.js";
 import { readRules } from "./rules.js";
 import { notice, stopSignal } from "./terminal.js";
-import { destination, duration, listeningAddress, resolved, wholeNumber } from "./values.js";
+import { destination, duration, listeningAddress, resolved, wholeNumber } from "./option-values.js";
 
 const help = `
-Each option of what happens on the way has a form for one direction alone:
---up-loss, --up-delay and so on, from clients to the target, and --down-loss
-and so on for the way back. These go before those for both, and those before
-what --profile says.
+Each option of the link has a form for one direction: --up-loss, --up-delay and
+so on from clients to the target, and --down-loss and so on for the way back.
+The form for one direction takes precedence over the option for both, and
+options take precedence over --profile.
 
   shares  10%, or as a fraction 1/10; a bare number is refused
   times   50ms, 0.05s
-  rates   1mbit, 500kbit, 8000 (bits a second, as tc(8) has it)
+  rates   1mbit, 500kbit, 8000 (bits per second, as in tc(8))
 
-Order is kept, whatever the jitter: --reorder alone lets datagrams overtake.
---mtu drops what is larger without a word, as where ICMP is filtered: a relay
-cannot send any. What --corrupt has changed is passed on, with a right checksum
-of the kernel's.
+Order is kept with any jitter: only --reorder lets datagrams overtake. --mtu
+drops larger datagrams silently, like a path with filtered ICMP, because a relay
+cannot send ICMP. A datagram changed by --corrupt is passed on, and the kernel
+gives it a valid checksum.
 
-Each client has a socket of its own before the target, and gets what comes back
-to it. Nobody else's datagrams pass. Times are met to a millisecond or two.
+Each client has a socket of its own to the target, and gets the datagrams that
+come back to it. Datagrams from others do not pass. Times are accurate to one or
+two milliseconds.
 
 Each of several targets gets a copy of each datagram. Clients get the answers of
 the first target, or of all with --answers all. A name is looked up for each new
@@ -45,15 +46,15 @@ rules. A rule says what to do, and to which datagrams:
 Where to listen:
   9000           for this machine alone (127.0.0.1)
   0.0.0.0:9000   on every IPv4 interface; [::]:9000 is every interface
-  0              on a free port, which the line "listening on ..." tells
+  0              on a free port, which the line "listening on ..." shows
 
-What passed and what became of it stands on standard error: on a terminal once
-a second in one place, else every 10 s where something has changed, and in the
-end. With --json it is an object a line on standard output instead, once a
-second where something has changed and at the end. Ctrl-C ends the command.
+Counts of datagrams go to standard error: on a terminal once a second on one
+line, else every 10 s if something has changed, and at the end. With --json they
+are an object on each line of standard output instead, once a second if
+something has changed, and at the end. Ctrl-C ends the command.
 
---seed repeats the draws, not the timing: datagrams that come in the same order
-meet the same losses.
+--seed repeats the random numbers, not the timing: datagrams that come in the
+same order have the same losses.
 
 Examples:
   datagram proxy 9001 127.0.0.1:9000 --loss 10% --delay 50ms --jitter 20ms
@@ -78,9 +79,9 @@ interface ProxyOptions extends FaultOptions {
 export function addProxy(program: Command): void {
   const command = program
     .command("proxy")
-    .summary("relay datagrams, and do to them what a bad network does")
-    .description("Relays datagrams between clients and a target, and does to them what a bad network does.")
-    .argument("<[host:]port>", "where clients send to", listeningAddress)
+    .summary("relay datagrams through a simulated bad network")
+    .description("Relays datagrams between clients and a target, through a simulated bad network.")
+    .argument("<[host:]port>", "the address that clients send to", listeningAddress)
     .argument("<host:port...>", "the target, or several", targetsSoFar);
   addFaults(command)
     .option("--rule <rule>", "drop, corrupt or delay certain datagrams, see below", readRules)
@@ -92,26 +93,22 @@ export function addProxy(program: Command): void {
     )
     .option(
       "--seed <n>",
-      "what the draws follow from (default: a random one)",
+      "seed of the random numbers (default: a random one)",
       wholeNumber("--seed", 0, 0xffff_ffff),
     )
     .option(
       "--clients <n>",
-      "how many there may be at one time (default: 1024)",
+      "the largest number of clients (default: 1024)",
       wholeNumber("--clients", 1, 60_000),
     )
-    .option(
-      "--idle <time>",
-      "forget clients of whom nothing came for so long (default: 1m)",
-      duration("--idle"),
-    )
-    .option("--duration <time>", "end after that long", duration("--duration"))
-    .option("--json", "print what passed as JSON objects, one a line")
+    .option("--idle <time>", "forget clients that are silent for this time (default: 1m)", duration("--idle"))
+    .option("--duration <time>", "end after this time", duration("--duration"))
+    .option("--json", "print the counts as JSON objects, one on each line")
     .addHelpText("after", help)
     .action(relay);
 }
 
-/** Reads one target more. */
+/** Reads one more target. */
 function targetsSoFar(text: string, before: readonly Address[] = []): Address[] {
   return [...before, destination(text)];
 }

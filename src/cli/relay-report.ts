@@ -6,13 +6,13 @@ import { jsonLine } from "./payload.js";
 import { count, live, notice, noticesLive, print, warn, wasStopped } from "./terminal.js";
 import { refusalText } from "./unreachable.js";
 
-/** Milliseconds between two looks at what passed. */
-const everyMs = 1000;
-/** Looks between two lines where no line can be written over. */
-const looksPerLine = 10;
+/** Milliseconds between two checks of the counts. */
+const intervalMs = 1000;
+/** Checks for each line, if standard error is not a terminal. */
+const checksPerLine = 10;
 
-/** What became of datagrams beside being received and delivered, and how it is called. */
-const fates: readonly (readonly [keyof DirectionStats & keyof Plain, string])[] = [
+/** The counts besides received and delivered, and their texts. */
+const outcomes: readonly (readonly [keyof DirectionStats & keyof Plain, string])[] = [
   ["dropped", "dropped by rules"],
   ["delayed", "delayed by rules"],
   ["lost", "lost"],
@@ -30,47 +30,47 @@ const fates: readonly (readonly [keyof DirectionStats & keyof Plain, string])[] 
   ["overrun", "or more that came too fast to be read"],
 ];
 
-/** So many new clients in a row that begin alike, and get no answer, are told of. */
-const mostAlike = 32;
+/** Warns about this many new clients in a row that begin with the same datagram and get no answer. */
+const alikeWarningLimit = 32;
 
 /** The fields of a direction that are plain numbers. */
 type Plain = {
   [Field in keyof DirectionStats as DirectionStats[Field] extends number | undefined ? Field : never]: number;
 };
 
-/** Tells what a relay does while it runs and at the end. */
+/** Reports the counts of a relay while it runs and at the end. */
 export class RelayReport {
   readonly #relay: Relay;
   readonly #json: boolean;
   #told = "";
   readonly #warned = new Set<string>();
-  /** The moves of each target that were told of. */
+  /** The moves of each target that were reported. */
   readonly #moves = new Map<number, number>();
 
-  /** @param json whether it is told in objects, on standard output. */
+  /** @param json whether reports are objects on standard output. */
   constructor(relay: Relay, json: boolean) {
     this.#relay = relay;
     this.#json = json;
   }
 
-  /** Tells now and then, until `signal` aborts or so many milliseconds have passed. */
+  /** Reports regularly, until `signal` aborts or `durationMs` have passed. */
   async run(signal: AbortSignal, durationMs: number | undefined): Promise<void> {
     const end = performance.now() + (durationMs ?? Infinity);
     try {
-      for (let look = 1; performance.now() < end; look++) {
-        await setTimeout(Math.min(everyMs, end - performance.now()), undefined, { signal });
+      for (let check = 1; performance.now() < end; check++) {
+        await setTimeout(Math.min(intervalMs, end - performance.now()), undefined, { signal });
         const stats = this.#relay.stats();
         this.#warn(stats);
         if (this.#json) await this.#tellObject(stats, signal);
         else if (noticesLive) live(lineOf(stats));
-        else if (look % looksPerLine === 0) this.#tellLine(stats);
+        else if (check % checksPerLine === 0) this.#tellLine(stats);
       }
     } catch (error) {
       if (!wasStopped(error)) throw error;
     }
   }
 
-  /** Tells of everything, once the relay is closed. */
+  /** Reports all counts, after the relay is closed. */
   async end(): Promise<void> {
     const stats = this.#relay.stats();
     this.#warn(stats);
@@ -102,7 +102,7 @@ export class RelayReport {
     await print(jsonLine({ time: new Date().toISOString(), ...stats }), signal);
   }
 
-  /** Warns of what the relay was not asked to do, once of each kind. */
+  /** Warns about problems, once for each kind. */
   #warn({ up, down, errors, targets, rules, clients, alikeInRow }: RelayStats): void {
     for (const [index, target] of targets.entries()) this.#warnOfTarget(target, index);
     for (const { rule, error } of rules) {
@@ -125,7 +125,7 @@ export class RelayReport {
         "what the proxy sends to the target comes back to it, through another relay or a NAT: it is dropped",
       );
     }
-    if (alikeInRow >= mostAlike) {
+    if (alikeInRow >= alikeWarningLimit) {
       this.#warnOnce(
         "alike",
         `${alikeInRow} new clients in a row began with the same datagram, and got no answer: if they are no real clients, the ` +
@@ -164,7 +164,7 @@ function lineOf({ up, down, clients }: RelayStats): string {
 /** Such as `1000 in, 903 out, 97 lost`. */
 function directionText(stats: DirectionStats): string {
   const { received, delivered, unreachable } = stats;
-  const others = fates
+  const others = outcomes
     .filter(([field]) => (stats[field] ?? 0) > 0)
     .map(([field, name]) => `${stats[field]} ${name}`);
   const reports = Object.values(unreachable).reduce((sum, times) => sum + times, 0);

@@ -10,25 +10,25 @@ import { readPayload } from "./input.js";
 import { jsonLine, payloadFields, printableText, showPayload, splitLineEnd } from "./payload.js";
 import { addRouteOptions, everyInterfaceOption, isGroup, sendersMeanings } from "./route-options.js";
 import {
-  type Sender,
+  type SenderSocket,
   type SendingOptions,
   closeAll,
-  explained,
-  namingInterface,
+  asFailure,
+  withInterfaceName,
   openSenders,
-} from "./sockets.js";
+} from "./sender-sockets.js";
 import { count, notice, onOutput, print } from "./terminal.js";
 import { refusalSignal } from "./unreachable.js";
-import { destination, duration, formatDuration, resolved, wholeNumber } from "./values.js";
+import { destination, duration, formatDuration, resolved, wholeNumber } from "./option-values.js";
 
-/** Answers that are read and printed together. */
+/** The largest number of answers that are read and printed together. */
 const batchDatagrams = 256;
 
 const help = `
-The answer goes to standard output, and how long it took to standard error.
-Printable UTF-8 is printed as it is, everything else as hex digits. With --all
-and --count each answer is one line: source, milliseconds, size, payload, with
-text in double quotes. With --json an answer is an object with source,
+The answer goes to standard output, and its time to standard error. Printable
+UTF-8 is printed unchanged, everything else as hex digits. With --all and
+--count each answer is one line: source, milliseconds, size, payload, with text
+in double quotes. With --json an answer is an object with source,
 roundTripMs, size, and text (valid UTF-8) or hex.
 
 Only an answer from that address counts. With --broadcast, --every-interface,
@@ -39,13 +39,13 @@ The routes choose the interface of the request, or --interface does. Answers
 come to the address and port of --source. With --join they may also be sent to
 a multicast group, as in multicast DNS.
 
-When ICMP says that nobody is listening there, or that there is no way there,
-that ends it at once with exit code 4. The dgram driver hears hosts but no
-routers, and nobody where an answer may come from anywhere.
+If ICMP says that nobody is listening there, or that the host cannot be reached,
+the command ends at once with exit code 4. The dgram driver gets ICMP errors of
+hosts but not of routers, and none if an answer may come from any address.
 
-The exit code is 3 when no answer came in time. The datagram can get lost, and
-so can the answer: with --retries the other side may see it more than once. It
-is also 3 if fewer answers than --count came.
+The exit code is 3 if no answer came in time, or fewer than --count. The
+datagram or the answer can be lost: with --retries the other side may receive
+the datagram more than once.
 
 Examples:
   datagram request 127.0.0.1:9000 ping
@@ -69,8 +69,8 @@ export function addRequest(program: Command): void {
     .command("request")
     .summary("send a datagram and wait for the answer")
     .description("Sends a datagram, waits for the answer, and prints it.")
-    .argument("<host:port>", "who is asked", destination)
-    .argument("[data]", "what to send; - or nothing is standard input")
+    .argument("<host:port>", "the peer", destination)
+    .argument("[data]", "the data to send; - or nothing is standard input")
     .addOption(
       new Option("--timeout <time>", "how long each try waits")
         .argParser(duration("--timeout"))
@@ -78,13 +78,13 @@ export function addRequest(program: Command): void {
     )
     .option(
       "--retries <n>",
-      "send again so often while no answer comes",
+      "send again up to n times if no answer comes",
       wholeNumber("--retries", 0, 1000),
       0,
     )
     .option("--all", "collect every answer until the time is over")
     .option("--count <n>", "collect n answers, and end with the last", wholeNumber("--count", 1))
-    .option("--hex", "the data is written in hex digits, and the answer is shown so")
+    .option("--hex", "the data is in hex digits, and so is the answer")
     .option("--json", "print each answer as a JSON object on one line")
     .option("--broadcast", "allow broadcast addresses");
   addRouteOptions(command, { ...sendersMeanings, join: "also receive answers sent to this multicast group" })
@@ -101,31 +101,31 @@ async function request(who: Address, text: string | undefined, options: RequestO
   const payload = await readPayload({ text, hex: options.hex === true }, [to]);
   try {
     const senders = await openSenders([to], options);
-    const question = new Question(senders, to, payload, options);
+    const session = new RequestSession(senders, to, payload, options);
     try {
-      if (await question.ask()) return;
+      if (await session.ask()) return;
     } finally {
       await closeAll(senders);
     }
-    throw question.unanswered();
+    throw session.unanswered();
   } catch (error) {
-    throw explained(error, options);
+    throw asFailure(error, options);
   }
 }
 
 /** One request, and the answers to it. */
-class Question {
-  readonly #senders: readonly Sender[];
+class RequestSession {
+  readonly #senders: readonly SenderSocket[];
   readonly #to: Endpoint;
   readonly #payload: Buffer;
   readonly #options: RequestOptions;
-  /** Whether an answer may come from anywhere. */
+  /** Whether an answer may come from any address. */
   readonly #fromAnyone: boolean;
   readonly #refused: AbortSignal;
   #sentAt = 0;
   #answers = 0;
 
-  constructor(senders: readonly Sender[], to: Endpoint, payload: Buffer, options: RequestOptions) {
+  constructor(senders: readonly SenderSocket[], to: Endpoint, payload: Buffer, options: RequestOptions) {
     const { all, count, broadcast, everyInterface, join = [] } = options;
     this.#senders = senders;
     this.#to = to;
@@ -136,12 +136,12 @@ class Question {
     this.#refused = AbortSignal.any(senders.map(({ socket }) => refusalSignal(socket, to)));
   }
 
-  /** Sends until an answer comes, as often as `--retries` allows. Gives back whether there were enough. @throws `Failure`. */
+  /** Sends until an answer comes, as often as `--retries` allows. Returns whether enough answers came. @throws `Failure`. */
   async ask(): Promise<boolean> {
     const { all, count: wanted = Infinity, retries } = this.#options;
     const many = all === true || wanted < Infinity;
-    // A connected socket takes the datagrams of its peer alone, and is told of its ICMP errors. The routes would give it
-    // the address of their own choice, to which no answer comes by another interface.
+    // A connected socket receives only from its peer, and gets its ICMP errors. With --interface it is not connected:
+    // connect would choose a source address by the routes, and no answer to it would arrive on another interface.
     const connected = !this.#fromAnyone && this.#senders.every(({ by }) => by === undefined);
     try {
       if (connected) for (const { socket } of this.#senders) await socket.connect(this.#to);
@@ -150,14 +150,14 @@ class Question {
         await (many ? this.#printMany(wanted) : this.#printFirst(tries));
       }
     } catch (error) {
-      // Of what fails a call on a connected socket, its report says more.
+      // On a connected socket an ICMP error fails the call. The event has more details than the error.
       this.#refused.throwIfAborted();
       throw error;
     }
     return this.#answers >= (wanted < Infinity ? wanted : 1);
   }
 
-  /** Says that there were no answers, or too few. */
+  /** The error for no answers or too few. */
   unanswered(): Failure {
     const { count: wanted, timeout, retries } = this.#options;
     if (this.#answers > 0) {
@@ -176,12 +176,12 @@ class Question {
 
   async #send(connected: boolean): Promise<void> {
     this.#sentAt = this.#senders[0]?.socket.clock.now() ?? 0;
-    const sending = this.#senders.map(({ socket, to: [address], by, how }) =>
+    const sending = this.#senders.map(({ socket, to: [address], by, fields }) =>
       (connected
         ? socket.send(this.#payload)
-        : socket.sendmsg({ data: this.#payload, address, ...how })
+        : socket.sendmsg({ data: this.#payload, address, ...fields })
       ).catch((error: unknown) => {
-        throw namingInterface(error, by);
+        throw withInterfaceName(error, by);
       }),
     );
     await Promise.all(sending);
@@ -201,7 +201,7 @@ class Question {
       if (text === undefined && !hex) notice("the answer is not printable text: here it is in hex digits");
       await print(`${text ?? data.toString("hex")}\n`);
     }
-    // An answer to an earlier try may come late: then the time since the last one is no round trip.
+    // After a retry the answer may be for an earlier try, so the time since the last try is not a round trip.
     const time = tries === 1 ? `in ${ms.toFixed(2)} ms` : `${ms.toFixed(2)} ms after try ${tries}`;
     notice(`${count(size, "byte")} from ${source} ${time}`);
   }
@@ -226,12 +226,12 @@ class Question {
     if (this.#answers > 0) notice(`${count(this.#answers, "answer")} in ${formatDuration(Math.round(time))}`);
   }
 
-  /** At most so many answers of each socket, as soon as there is one; none where the time is over. */
-  async #receive(most: number): Promise<Datagram[]> {
+  /** Waits for an answer, and returns up to `max` of each socket. Returns none if the time is over. */
+  async #receive(max: number): Promise<Datagram[]> {
     for (;;) {
       const leftMs = this.#options.timeout - this.#elapsedMs();
       if (leftMs <= 0) return [];
-      const came = await receiveAny(this.#senders, most, leftMs, this.#refused);
+      const came = await receiveAny(this.#senders, max, leftMs, this.#refused);
       const answers = came.filter((datagram) => this.#isAnswer(datagram));
       if (answers.length > 0) return answers;
     }
@@ -241,8 +241,8 @@ class Question {
     const { host, port } = this.#to;
     if (!this.#fromAnyone)
       return source.port === port && sameHost(source.host, host, kernelStack().interfaceNumber);
-    // A socket that hears the group or the broadcasts which it sends to hears its own.
-    const isOwn = ({ socket }: Sender): boolean =>
+    // A socket that receives the group or broadcast that it sends to receives its own datagrams.
+    const isOwn = ({ socket }: SenderSocket): boolean =>
       ownAddresses(anyAddress(socket.family, socket.getsockname().port))(source);
     return !(data.equals(this.#payload) && this.#senders.some(isOwn));
   }
@@ -252,16 +252,16 @@ class Question {
   }
 }
 
-/** What comes in time to one of the sockets; nothing where nothing does. */
+/** The datagrams that come in time to one of the sockets. */
 async function receiveAny(
-  senders: readonly Sender[],
-  most: number,
+  senders: readonly SenderSocket[],
+  max: number,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<Datagram[]> {
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
-  const waits = senders.map(({ socket }) => socket.recvMany(most, { timeoutMs, signal: either }));
+  const waits = senders.map(({ socket }) => socket.recvMany(max, { timeoutMs, signal: either }));
   try {
     await Promise.race(waits);
   } catch (error) {

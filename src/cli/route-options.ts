@@ -1,4 +1,4 @@
-/** The options of `send`, `request` and `listen` that say by which way datagrams leave, and what is heard. */
+/** The options of `send`, `request` and `listen` for routes: interface, groups, source, TTL and TOS. */
 
 import { type Command, Option } from "commander";
 
@@ -6,11 +6,11 @@ import type { Endpoint } from "../core/address/address.js";
 import { isMulticast, parseLiteral } from "../core/ip.js";
 import { Address, OSError } from "../index.js";
 import { Failure, exitCodes, usage } from "./exit.js";
-import { type NetworkInterface, interfaceFor, isCalled } from "./interfaces.js";
+import { type NetworkInterface, interfaceFor, matchesName } from "./interfaces.js";
 import { typeOfService } from "./type-of-service.js";
-import { quote, wholeNumber } from "./values.js";
+import { quote, wholeNumber } from "./option-values.js";
 
-/** What was given of them. Lists are in the order in which they were given. */
+/** The given options. Lists are in the order of the command line. */
 export interface RouteOptions {
   readonly interface?: readonly NetworkInterface[];
   readonly join?: readonly Endpoint[];
@@ -20,7 +20,7 @@ export interface RouteOptions {
   readonly tos?: number;
 }
 
-/** What they mean to a command, where that is not the same in each. */
+/** The help texts of options that differ between the commands. */
 interface Meanings {
   readonly interface: string;
   readonly join: string;
@@ -44,11 +44,11 @@ export function addRouteOptions(command: Command, meanings: Meanings): Command {
 }
 
 /**
- * Does what an option asks of a socket.
+ * Applies an option to a socket.
  *
- * @throws `Failure` that names the option, where the system or the driver refuses.
+ * @throws `Failure` that names the option, if the system or the driver refuses.
  */
-export function namingOption(option: string, act: () => void): void {
+export function namingOptionInErrors(option: string, act: () => void): void {
   try {
     act();
   } catch (error) {
@@ -72,7 +72,7 @@ export function isGroup({ host }: Endpoint): boolean {
 /** Interface-local and link-local multicast (RFC 7346). */
 const scopes: ReadonlySet<number> = new Set([1, 2]);
 
-/** Whether an address means nothing without an interface (RFC 4291 section 2.5.6, RFC 4007 section 4). */
+/** Whether an address has no meaning without an interface (RFC 4291 section 2.5.6, RFC 4007 section 4). */
 export function needsScope({ host }: Endpoint): boolean {
   const [first = 0, second = 0, ...rest] = parseLiteral(host)?.bytes ?? [];
   if (rest.length !== 14) return false;
@@ -80,13 +80,17 @@ export function needsScope({ host }: Endpoint): boolean {
 }
 
 /**
- * The address as it is reached by an interface: one that needs a scope gets it.
+ * The address with the interface as its scope, if the address needs a scope.
  *
- * @throws `Failure` where it has the scope of another interface.
+ * @throws `Failure` if it has the scope of another interface.
  */
-export function scopedBy(to: Endpoint, by: NetworkInterface | undefined, option = "--interface"): Endpoint {
+export function withScopeOf(
+  to: Endpoint,
+  by: NetworkInterface | undefined,
+  option = "--interface",
+): Endpoint {
   if (!by) return to;
-  if (to.scope !== undefined && !isCalled(by, to.scope)) {
+  if (to.scope !== undefined && !matchesName(by, to.scope)) {
     throw usage(`${option} ${by.name} contradicts ${to}, which names the interface ${to.scope}`);
   }
   if (to.scope !== undefined || !needsScope(to)) return to;
@@ -100,7 +104,7 @@ export function hostFor(name: string): (text: string) => string {
       const { host } = new Address(text, 0);
       if (host !== "") return host;
     } catch {
-      // Told below.
+      // Reported below.
     }
     throw usage(`${name} takes an address or a name without a port, such as 10.0.0.7, not ${quote(text)}`);
   };
@@ -124,9 +128,9 @@ function groupFor(name: string): (text: string) => Endpoint {
 /** Reads `host:port`, `host` or `:port`. */
 function sourceAddress(text: string): Address {
   const literal = parseLiteral(text.replace(/^\[(.*)\]$/, "$1"));
-  const portAlone = /^\d+$/.test(text);
+  const portOnly = /^\d+$/.test(text);
   try {
-    if (text === "" || portAlone) throw new RangeError();
+    if (text === "" || portOnly) throw new RangeError();
     const source = literal
       ? new Address(text.replace(/^\[(.*)\]$/, "$1"), 0)
       : text.includes(":")
@@ -134,7 +138,7 @@ function sourceAddress(text: string): Address {
         : new Address(text, 0);
     if (!isGroup(source as Endpoint) && source.host !== "255.255.255.255") return source;
   } catch {
-    const port = portAlone ? `: a port alone is :${text}` : "";
+    const port = portOnly ? `: a port alone is :${text}` : "";
     throw usage(
       `--source takes [host][:port], such as 192.168.1.7, :5000 or [::1]:5000, not ${quote(text)}${port}`,
     );

@@ -1,41 +1,41 @@
-/** Rules of `datagram proxy` as they are typed: `drop up client=10.0.0.7 text=GET@0 numbers=1-2`. */
+/** Reads rules of `datagram proxy`, such as `drop up client=10.0.0.7 text=GET@0 numbers=1-2`. */
 
 import { Buffer } from "node:buffer";
 
 import { type ProxyRule, checkRule } from "../proxy/rules.js";
 import { type Failure, usage } from "./exit.js";
-import { duration, hexBytes, quote } from "./values.js";
+import { duration, hexBytes, quote } from "./option-values.js";
 
 const words = "drop, corrupt or delay=<time>, and up, down, client=, text=, hex= or numbers=";
 
-/** Reads one rule more, for an option that may stand there several times. */
+/** Reads one more rule, for an option that may be repeated. */
 export function readRules(text: string, before: readonly ProxyRule[] = []): ProxyRule[] {
   return [...before, readRule(text)];
 }
 
-/** Reads a rule. @throws `Failure` that names the word that makes no sense. */
+/** Reads a rule. @throws `Failure` that names the invalid word. */
 export function readRule(text: string): ProxyRule {
   const rule = new Map<keyof ProxyRule, unknown>();
   for (const word of wordsOf(text)) {
     for (const [field, value] of Object.entries(readWord(word, text)) as [keyof ProxyRule, unknown][]) {
-      if (rule.has(field)) throw refused(text, `says ${named(field)} twice`);
+      if (rule.has(field)) throw invalid(text, `says ${named(field)} twice`);
       rule.set(field, value);
     }
   }
-  if (!rule.has("action")) throw refused(text, "does not say what to do: drop, corrupt or delay=<time>");
+  if (!rule.has("action")) throw invalid(text, "does not say what to do: drop, corrupt or delay=<time>");
   const made = Object.fromEntries(rule) as unknown as ProxyRule;
   try {
     checkRule(made, "it");
   } catch (error) {
-    throw refused(text, `cannot be: ${(error as Error).message.replace(/^it: /, "")}`);
+    throw invalid(text, `cannot be: ${(error as Error).message.replace(/^it: /, "")}`);
   }
   return made;
 }
 
-/** Words with spaces between them; a text in double quotes may hold spaces. */
+/** Splits a text at spaces, except within double quotes. */
 function wordsOf(text: string): string[] {
   const word = /(?:[^\s"]|"(?:[^"\\]|\\.)*")+/g;
-  if (text.replaceAll(word, "").trim() !== "") throw refused(text, "has a double quote without an end");
+  if (text.replaceAll(word, "").trim() !== "") throw invalid(text, "has a double quote without an end");
   return text.match(word) ?? [];
 }
 
@@ -50,14 +50,14 @@ function readWord(word: string, text: string): Partial<ProxyRule> {
     if (name === "numbers") return { numbers: value };
     if (name === "text" || name === "hex") return readPattern(name, value, text);
   }
-  throw refused(text, `has the word ${quote(word)}: it takes ${words}`);
+  throw invalid(text, `has the word ${quote(word)}: it takes ${words}`);
 }
 
 /** `GET`, `"two words"`, `0001`, each with `@offset` behind it or without. */
 function readPattern(kind: "text" | "hex", value: string, text: string): Partial<ProxyRule> {
   const [, pattern = "", offset] = /^("(?:[^"\\]|\\.)*"|[^"@]*)(?:@(\d{1,5}))?$/s.exec(value) ?? [];
   if (pattern === "")
-    throw refused(
+    throw invalid(
       text,
       `has no pattern in ${quote(`${kind}=${value}`)}: such as ${kind === "text" ? "text=GET@0" : "hex=00ff@4"}`,
     );
@@ -70,7 +70,7 @@ function unquoted(pattern: string, text: string): string {
   try {
     return JSON.parse(pattern) as string;
   } catch {
-    throw refused(text, `has a text that is no JSON string: ${quote(pattern)}`);
+    throw invalid(text, `has a text that is no JSON string: ${quote(pattern)}`);
   }
 }
 
@@ -78,6 +78,6 @@ function named(field: keyof ProxyRule): string {
   return { action: "what to do", bytes: "what they contain", at: "where" }[field as string] ?? field;
 }
 
-function refused(text: string, why: string): Failure {
+function invalid(text: string, why: string): Failure {
   return usage(`--rule ${quote(text)} ${why}`);
 }

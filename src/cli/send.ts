@@ -4,11 +4,11 @@ import { Command, Option } from "commander";
 
 import { Failure, exitCodes, usage } from "./exit.js";
 import { type Source, readLines, readPayload } from "./input.js";
-import { Outlet } from "./outlet.js";
+import { SendSession } from "./send-session.js";
 import { addRouteOptions, everyInterfaceOption, sendersMeanings } from "./route-options.js";
-import { type SendingOptions, explained } from "./sockets.js";
+import { type SendingOptions, asFailure } from "./sender-sockets.js";
 import { stopSignal, wasStopped } from "./terminal.js";
-import { destination, duration, resolved, wholeNumber } from "./values.js";
+import { destination, duration, resolved, wholeNumber } from "./option-values.js";
 
 /** How long `--confirm` waits where it is not told how long. */
 const confirmTime = "1s";
@@ -64,23 +64,31 @@ export function addSend(program: Command): void {
     .summary("send datagrams to one or many destinations")
     .description("Sends datagrams to one or many destinations, and waits for no answer.")
     .usage("[options] <host:port...> [data]")
-    .argument("<host:port...>", "the destinations; behind them, the data")
-    .option("--file <path>", "send what the file holds; - is standard input")
-    .option("--hex", "the data is written in hex digits")
-    .option("--lines", "send each line of the file or of standard input as a datagram, as it comes")
+    .argument("<host:port...>", "the destinations, then the data")
+    .option("--file <path>", "send the content of a file; - is standard input")
+    .option("--hex", "the data is in hex digits")
+    .option("--lines", "send each line of the file or of standard input as a datagram")
     .addOption(
       new Option("--repeat <n>", "send n times").argParser(wholeNumber("--repeat", 1)).conflicts("lines"),
     )
-    .option("--every <time>", "wait so long between two; without --repeat, until Ctrl-C", duration("--every"))
+    .option(
+      "--every <time>",
+      "wait this time between two; without --repeat, until Ctrl-C",
+      duration("--every"),
+    )
     .option("--broadcast", "allow broadcast addresses")
-    .option("--confirm [time]", "wait for news that nobody is listening there", duration("--confirm"));
+    .option(
+      "--confirm [time]",
+      "wait for an ICMP error that nobody is listening there",
+      duration("--confirm"),
+    );
   addRouteOptions(command, { ...sendersMeanings, join: "join this multicast group while sending" })
     .addOption(everyInterfaceOption())
     .addHelpText("after", help)
     .action(send);
 }
 
-/** Takes for the time of `--confirm` only what looks like one: a destination or the data may stand behind it. */
+/** Reads the time of `--confirm` only if it looks like a time: a destination or the data may follow instead. */
 class SendCommand extends Command {
   override parseOptions(args: string[]): ReturnType<Command["parseOptions"]> {
     const at = args.indexOf("--confirm");
@@ -98,39 +106,39 @@ async function send(args: readonly string[], options: SendOptions): Promise<void
   const payload = options.lines ? undefined : await readPayload(source, to);
   const stop = stopSignal();
   try {
-    await using outlet = await (options.confirm === undefined
-      ? Outlet.open(to, options)
-      : Outlet.connect(to, options));
-    await sendAll(outlet, payload ?? source, options, stop);
+    await using session = await (options.confirm === undefined
+      ? SendSession.open(to, options)
+      : SendSession.connect(to, options));
+    await sendAll(session, payload ?? source, options, stop);
   } catch (error) {
-    throw explained(error, options);
+    throw asFailure(error, options);
   }
 }
 
-/** Sends one payload as often as asked, or the lines of a source, and waits for refusals where asked to. */
+/** Sends one payload as often as requested, or the lines of a source, and waits for refusals with `--confirm`. */
 async function sendAll(
-  outlet: Outlet,
+  session: SendSession,
   what: Buffer | Source,
   options: SendOptions,
   stop: AbortSignal,
 ): Promise<void> {
   const { confirm, repeat } = options;
-  const signal = AbortSignal.any([stop, outlet.refused]);
+  const signal = AbortSignal.any([stop, session.refused]);
   try {
-    if (Buffer.isBuffer(what)) await sendRepeatedly(outlet, what, options, signal);
-    else await sendLines(outlet, what, options, signal);
+    if (Buffer.isBuffer(what)) await sendRepeatedly(session, what, options, signal);
+    else await sendLines(session, what, options, signal);
   } catch (error) {
-    if (outlet.datagrams > 0) outlet.summary();
-    if (confirm !== undefined && outlet.refused.aborted) await outlet.confirm(confirm, stop);
+    if (session.datagrams > 0) session.summary();
+    if (confirm !== undefined && session.refused.aborted) await session.confirm(confirm, stop);
     if (!wasStopped(error)) throw error;
     if (repeat !== undefined) throw new Failure(exitCodes.error, "interrupted before all was sent");
     return;
   }
-  outlet.summary();
-  if (confirm !== undefined) await outlet.confirm(confirm, stop);
+  session.summary();
+  if (confirm !== undefined) await session.confirm(confirm, stop);
 }
 
-/** Which arguments are destinations, and where the data is. */
+/** Splits the arguments into destinations and the source of the data. */
 function splitArguments(
   args: readonly string[],
   options: SendOptions,
@@ -147,17 +155,17 @@ function splitArguments(
 }
 
 async function sendRepeatedly(
-  outlet: Outlet,
+  session: SendSession,
   payload: Buffer,
   { repeat, every }: SendOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const pause = pacer(every, signal);
-  const batch = every === undefined ? outlet.batch : 1;
+  const batch = every === undefined ? session.batch : 1;
   let left = repeat ?? (every === undefined ? 1 : Infinity);
   for (;;) {
     const times = Math.min(left, batch);
-    await outlet.send(Array.from({ length: times }, () => payload));
+    await session.send(Array.from({ length: times }, () => payload));
     left -= times;
     if (left === 0) return;
     await pause();
@@ -165,24 +173,24 @@ async function sendRepeatedly(
 }
 
 async function sendLines(
-  outlet: Outlet,
+  session: SendSession,
   source: Source,
   { every }: SendOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const pause = pacer(every, signal);
-  const batch = every === undefined ? outlet.batch : 1;
+  const batch = every === undefined ? session.batch : 1;
   let first = true;
-  for await (const lines of readLines(source, outlet.destinations, signal)) {
+  for await (const lines of readLines(source, session.destinations, signal)) {
     for (let start = 0; start < lines.length; start += batch) {
       if (!first) await pause();
       first = false;
-      await outlet.send(lines.slice(start, start + batch));
+      await session.send(lines.slice(start, start + batch));
     }
   }
 }
 
-/** Waits between two sends: until the next is due, or for one turn of the loop, so that Ctrl-C is heard. */
+/** Waits between two sends: until the next is due, or for one turn of the event loop, so that Ctrl-C is noticed. */
 function pacer(every: number | undefined, signal: AbortSignal): () => Promise<void> {
   let next = performance.now();
   return async () => {

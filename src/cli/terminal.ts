@@ -1,20 +1,20 @@
-/** What the command writes: the data that it was asked for on standard output, everything else on standard error. */
+/** Writes the requested data to standard output, and everything else to standard error. */
 
 import { once } from "node:events";
 import type { WriteStream } from "node:tty";
 
 import { jsonLine, printable } from "./payload.js";
 
-/** Escape sequences that begin and end a style. */
+/** Codes of the escape sequences that begin and end a style. */
 const styles = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], cyan: [36, 39] } as const;
 
-/** Puts text in a style, where its stream is a terminal with colours: `NO_COLOR` is respected. */
+/** Puts text in a style, if its stream is a terminal with colours and `NO_COLOR` is not set. */
 export type Paint = (style: keyof typeof styles, text: string) => string;
 
 export const onOutput: Paint = painter(process.stdout);
 export const onNotices: Paint = painter(process.stderr);
 
-/** Writes data and waits while its reader is slower than we are. @throws the signal's reason. */
+/** Writes data, and waits if its reader is slow. @throws the signal's reason. */
 export async function print(text: string, signal?: AbortSignal): Promise<void> {
   if (!process.stdout.write(text)) await once(process.stdout, "drain", { signal });
 }
@@ -25,16 +25,16 @@ export function notice(text: string): void {
   process.stderr.write(`${printable(text)}\n`);
 }
 
-/** Whether notices go to a terminal, where a line can be written over. */
+/** Whether notices go to a terminal, on which a line can be replaced. */
 export const noticesLive: boolean = isTerminal(process.stderr);
 
 /** Columns of the live line, on a terminal. */
 let liveColumns = 0;
 
-/** On a terminal, writes a line in place of the one that the last call wrote; `""` takes it away. */
+/** On a terminal, replaces the line of the last call. `""` removes the line. */
 export function live(text: string): void {
   if (!noticesLive || (text === "" && liveColumns === 0)) return;
-  // The last column stays free: a cursor behind it would be on the next line. A terminal may not tell its width.
+  // The last column stays free: a cursor after it would be on the next line. A terminal may not report its width.
   const line = printable(text).slice(0, (process.stderr.columns || 80) - 1);
   process.stderr.write(`\r${line.padEnd(liveColumns)}${text === "" ? "\r" : ""}`);
   liveColumns = line.length;
@@ -45,27 +45,27 @@ export function noticeObject(value: object): void {
   process.stderr.write(jsonLine(value));
 }
 
-/** Writes a line about something that may go otherwise than was meant. */
+/** Writes a warning. */
 export function warn(text: string): void {
   live("");
   process.stderr.write(`${onNotices("bold", "warning:")} ${printable(text)}\n`);
 }
 
 /**
- * A reader of ours that ends early, such as `head`, ends the command without a word; a full disk is an error.
+ * Handles failures to write. If the reader ends early, such as `head`, the command ends silently.
  *
- * @param fail is told of any other failure to write.
+ * @param fail is called for any other failure, such as a full disk.
  */
 export function watchOutput(fail: (error: Error) => void): void {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(0);
     fail(error);
   });
-  // Nobody is left to be told.
+  // The failure cannot be reported anywhere.
   process.stderr.on("error", () => undefined);
 }
 
-/** Aborts at the first Ctrl-C or SIGTERM; the second one kills, as it does without this. */
+/** Aborts at the first Ctrl-C or SIGTERM. The second one ends the process as usual. */
 export function stopSignal(): AbortSignal {
   const stop = new AbortController();
   const abort = (): void => {
@@ -76,7 +76,7 @@ export function stopSignal(): AbortSignal {
   return stop.signal;
 }
 
-/** Whether an error is no failure but the wait that a `stopSignal` ended. */
+/** Whether an error is the abort of a `stopSignal`. */
 export function wasStopped(error: unknown): boolean {
   return error instanceof Error && error.name === "AbortError";
 }
@@ -87,7 +87,7 @@ export function count(many: number, noun: string): string {
 }
 
 function painter(stream: WriteStream): Paint {
-  // Of a pipe or a file `hasColors` is not there.
+  // A pipe or a file has no `hasColors`.
   const colours = isTerminal(stream) && stream.hasColors();
   return (style, text) => {
     const [begin, end] = styles[style];
@@ -96,6 +96,6 @@ function painter(stream: WriteStream): Paint {
 }
 
 function isTerminal(stream: WriteStream): boolean {
-  // Of a pipe or a file it is undefined, whatever the type says.
+  // For a pipe or a file it is undefined, although the type says boolean.
   return (stream.isTTY as boolean | undefined) === true;
 }

@@ -1,11 +1,11 @@
-/** Types of service: DSCP by name, and bytes. */
+/** Reads types of service: a byte, or the name of a DSCP. */
 
 import { usage } from "./exit.js";
-import { quote } from "./values.js";
+import { quote } from "./option-values.js";
 
 /**
- * The six bits of each name: RFC 2474 (cs), 2597 (af), 3246 (ef), 5865 (va), 8622 (le), as iproute2 and the registry of
- * IANA have them.
+ * The six bits of each name, with the names of iproute2 and of IANA: RFC 2474 (cs), 2597 (af), 3246 (ef), 5865 (va),
+ * 8622 (le).
  */
 const codePoints: ReadonlyMap<string, number> = new Map([
   ["df", 0],

@@ -1,22 +1,22 @@
-/** What ICMP says of datagrams that did not arrive, in words. */
+/** Texts for ICMP errors. */
 
 import type { Address, PathMtuChange, Socket, Unreachable } from "../index.js";
 import { Failure, exitCodes } from "./exit.js";
 
-/** What is told of a report. */
+/** The fields of an ICMP error that the text needs. */
 export type Refusal = Pick<Unreachable, "code"> & Partial<Pick<Unreachable, "kind" | "from">>;
 
-/** Such as `nobody is listening on 127.0.0.1:9000 (port unreachable, from 127.0.0.1)`. */
+/** A text such as `nobody is listening on 127.0.0.1:9000 (port unreachable, from 127.0.0.1)`. */
 export function refusalText({ code, kind, from }: Refusal, to: Address | undefined): string {
   const nobody = code === "ECONNREFUSED";
-  // Of other codes there is always something to say.
+  // Other codes always have a reason.
   const said = kind ?? (nobody ? undefined : code);
   const why = said === undefined ? "" : ` (${said}${from === undefined ? "" : `, from ${from}`})`;
   const where = to ?? "one of the destinations";
   return nobody ? `nobody is listening on ${where}${why}` : `${where} cannot be reached${why}`;
 }
 
-/** Such as `10.0.0.1 dropped a datagram to 10.0.1.2:9000 that is too big: …`. */
+/** A text such as `10.0.0.1 dropped a datagram to 10.0.1.2:9000 that is too big: …`. */
 export function narrowText({ destination, mtu, maxPayload, from }: PathMtuChange): string {
   const what =
     from === undefined
@@ -25,12 +25,12 @@ export function narrowText({ destination, mtu, maxPayload, from }: PathMtuChange
   return `${what}: the MTU there is ${mtu}, ${maxPayload} bytes go in one packet, and more goes in fragments from now on`;
 }
 
-/** The end of the command, where what was sent to `to` did not arrive. */
+/** The error that ends the command if a datagram to `to` did not arrive. */
 export function refused(refusal: Refusal, to: Address): Failure {
   return new Failure(exitCodes.refused, refusalText(refusal, to));
 }
 
-/** Aborts with that failure when ICMP says so of a socket that sends to `to` alone. */
+/** A signal that aborts with that error at the first ICMP error of a socket that sends only to `to`. */
 export function refusalSignal(s: Socket, to: Address): AbortSignal {
   const stop = new AbortController();
   s.on("unreachable", (report) => stop.abort(refused(report, to)));

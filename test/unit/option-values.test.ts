@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { bitRate, duration, formatRate, formatShare, share, shares } from "../../src/cli/values.js";
+import { bitRate, duration, formatRate, formatShare, share, shares } from "../../src/cli/option-values.js";
 
 describe("shares", () => {
   test.for([

@@ -1,4 +1,4 @@
-/** What `datagram proxy` does to datagrams, as it is typed and as it is told. */
+/** Options of `datagram proxy` for the simulated link, and the text that describes the link. */
 
 import { type Command, Option } from "commander";
 
@@ -18,9 +18,9 @@ import {
   share,
   shares,
   wholeNumber,
-} from "./values.js";
+} from "./option-values.js";
 
-/** A setting of a link that has an option: for both directions, and for each by itself with `up-` or `down-` before its name. */
+/** A setting of a link with its option. The name with `up-` or `down-` before it is the option for one direction. */
 interface Fault {
   readonly field: keyof LinkSettings;
   readonly name: string;
@@ -30,10 +30,10 @@ interface Fault {
 }
 
 const faults: readonly Fault[] = [
-  { field: "lossRatio", name: "loss", argument: "share", text: "lose so many", parse: share },
+  { field: "lossRatio", name: "loss", argument: "share", text: "lose this share of datagrams", parse: share },
   {
     ...{ field: "lossBurstLength", name: "loss-burst", argument: "n" },
-    text: "lose n in a row, on average, instead of each by itself",
+    text: "lose n in a row on average, instead of single ones",
     parse: (name) => wholeNumber(name, 1, 10_000),
   },
   {
@@ -46,43 +46,49 @@ const faults: readonly Fault[] = [
     text: "Gilbert-Elliott model: to bad, to good [, loss in bad [, loss in good]]",
     parse: gilbertElliott,
   },
-  { field: "latencyMs", name: "delay", argument: "time", text: "deliver so much later", parse: delay },
-  { field: "jitterMs", name: "jitter", argument: "time", text: "up to so much later still", parse: delay },
+  { field: "latencyMs", name: "delay", argument: "time", text: "deliver this much later", parse: delay },
+  {
+    field: "jitterMs",
+    name: "jitter",
+    argument: "time",
+    text: "add a random delay up to this",
+    parse: delay,
+  },
   {
     field: "duplicateRatio",
     name: "duplicate",
     argument: "share",
-    text: "deliver so many twice",
+    text: "deliver this share twice",
     parse: share,
   },
   {
     ...{ field: "reorderRatio", name: "reorder", argument: "share" },
-    text: "let so many be overtaken",
+    text: "let others overtake this share",
     parse: share,
   },
   {
     ...{ field: "reorderMs", name: "reorder-delay", argument: "time" },
-    text: "by how much those come later (default: 10ms)",
+    text: "delay of the overtaken ones (default: 10ms)",
     parse: delay,
   },
   {
     ...{ field: "corruptRatio", name: "corrupt", argument: "share" },
-    text: "flip a bit of so many",
+    text: "flip a bit in this share",
     parse: share,
   },
   {
     ...{ field: "rateBps", name: "rate", argument: "rate" },
-    text: "bits a second, with IP and UDP headers",
+    text: "bits per second, with IP and UDP headers",
     parse: bitRate,
   },
   {
     ...{ field: "queueBytes", name: "queue", argument: "bytes" },
-    text: "how much may wait because of the rate (default: 150000)",
+    text: "bytes that may wait because of the rate (default: 150000)",
     parse: byteSize,
   },
   {
     ...{ field: "mtuBytes", name: "mtu", argument: "bytes" },
-    text: "drop what is larger, with IP and UDP headers",
+    text: "drop larger packets, with IP and UDP headers",
     parse: (name) => wholeNumber(name, 68, 65_536),
   },
 ];
@@ -92,10 +98,10 @@ const directions = ["up", "down"] as const;
 /** The values of the options that `addFaults` adds, by their names in camel case. */
 export type FaultOptions = Readonly<Record<string, unknown>>;
 
-/** Adds the options to a command; its help shows those for both directions. */
+/** Adds the options to a command. The help shows only those for both directions. */
 export function addFaults(command: Command): Command {
   const names = Object.keys(profiles).join(", ");
-  command.option("--profile <name>", `begin with a network that is known: ${names}`, profileName);
+  command.option("--profile <name>", `start from the settings of a network: ${names}`, profileName);
   for (const { name, argument, text, parse } of faults) {
     command.option(`--${name} <${argument}>`, text, parse(`--${name}`));
   }
@@ -108,7 +114,7 @@ export function addFaults(command: Command): Command {
   return command;
 }
 
-/** The link that the options describe, for clients over IPv4 or IPv6. @throws `Failure` where they contradict each other. */
+/** The link that the options describe, for clients over IPv4 or IPv6. @throws `Failure` if options contradict each other. */
 export function linkOf(options: FaultOptions, overIPv4: boolean): LinkInput {
   const profile = options.profile as ProfileName | undefined;
   const [up, down] = directions.map((direction): LinkSettings => {
@@ -133,7 +139,7 @@ export function linkOf(options: FaultOptions, overIPv4: boolean): LinkInput {
   return link;
 }
 
-/** What a link does in each direction, a line each. */
+/** The text for each direction of a link. */
 export function describeLink(link: LinkInput, overIPv4: boolean): [up: string, down: string] {
   const { up, down } = checkFaults(link, overIPv4);
   return [describe(up), describe(down)];
@@ -142,11 +148,11 @@ export function describeLink(link: LinkInput, overIPv4: boolean): [up: string, d
 function describe({ settings, mtuBytes }: Faults): string {
   const { latencyNs, jitterNs, lossRatio, lossBurstMost, lossStates } = settings;
   const { duplicateRatio, reorderRatio, corruptRatio, rateBps } = settings;
-  const most = lossBurstMost < Infinity ? `, ${lossBurstMost} in a row at most` : "";
+  const burst = lossBurstMost < Infinity ? `, ${lossBurstMost} in a row at most` : "";
   const parts = [
     lossStates
       ? `${formatShare(meanLoss(lossStates))} lost in bursts`
-      : lossRatio > 0 && `${formatShare(lossRatio)} lost${most}`,
+      : lossRatio > 0 && `${formatShare(lossRatio)} lost${burst}`,
     latencyNs > 0 && `${formatDuration(latencyNs / nsPerMs)} late`,
     jitterNs > 0 && `up to ${formatDuration(jitterNs / nsPerMs)} of jitter`,
     duplicateRatio > 0 && `${formatShare(duplicateRatio)} twice`,
@@ -158,14 +164,14 @@ function describe({ settings, mtuBytes }: Faults): string {
   return parts.length === 0 ? "as it comes" : parts.join(", ");
 }
 
-/** Share that is lost in the long run. */
+/** The long-term share of losses. */
 function meanLoss({ toBadRatio, toGoodRatio, goodLossRatio, badLossRatio }: CheckedStates): number {
   if (toBadRatio + toGoodRatio === 0) return goodLossRatio;
   const bad = toBadRatio / (toBadRatio + toGoodRatio);
   return bad * badLossRatio + (1 - bad) * goodLossRatio;
 }
 
-/** An error about fields of a link, in the names of the options. */
+/** Replaces field names of a link in an error message by option names. */
 function inOptions(message: string): string {
   const named = faults.map(({ field, name }) => [field, `--${name}`] as const);
   return message
@@ -173,7 +179,7 @@ function inOptions(message: string): string {
     .replaceAll(/\b[a-z]+[A-Z]\w*/g, (word) => new Map<string, string>(named).get(word) ?? word);
 }
 
-/** Reads the four chances of the model in the order of tc-netem(8), `gemodel`. */
+/** Reads the four probabilities of the model, in the order of `gemodel` in tc-netem(8). */
 function gilbertElliott(name: string): (text: string) => GilbertElliott {
   return (text) => {
     const [toBadRatio = 0, toGoodRatio = 0, badLossRatio, goodLossRatio] = shares(name, 2, 4)(text);

@@ -4,57 +4,63 @@ import type { Endpoint } from "../core/address/address.js";
 import type { Socket, Unreachable } from "../index.js";
 import { Failure, exitCodes } from "./exit.js";
 import { isGroup } from "./route-options.js";
-import { type Sender, type SendingOptions, closeAll, namingInterface, openSenders } from "./sockets.js";
+import {
+  type SenderSocket,
+  type SendingOptions,
+  closeAll,
+  withInterfaceName,
+  openSenders,
+} from "./sender-sockets.js";
 import { count, notice, warn, wasStopped } from "./terminal.js";
 import { refusalText } from "./unreachable.js";
-import { formatDuration } from "./values.js";
+import { formatDuration } from "./option-values.js";
 
-/** Datagrams that are handed to the sockets together, about. */
+/** About how many datagrams are passed to the sockets together. */
 const batchDatagrams = 512;
 
-/** The sockets of `datagram send`, and what ICMP says of what they send. */
-export class Outlet {
+/** The sockets of `datagram send`, and the ICMP errors about their datagrams. */
+export class SendSession {
   readonly destinations: readonly Endpoint[];
-  readonly #senders: readonly Sender[];
-  /** What was told, by destination. */
+  readonly #senders: readonly SenderSocket[];
+  /** The destinations with a warning. */
   readonly #warned = new Set<string>();
-  /** What ICMP said of the sockets that have one destination each. */
+  /** The ICMP errors of connected sockets. */
   readonly #refusals = new Map<Socket, string>();
   readonly #anyRefused = new AbortController();
   readonly #allRefused = new AbortController();
 
-  /** One socket a family and interface, which warns of what ICMP says, where the driver can tell. */
-  static async open(to: readonly Endpoint[], options: SendingOptions): Promise<Outlet> {
-    const outlet = new Outlet(to, await openSenders(to, options));
-    for (const { socket } of outlet.#senders) socket.on("unreachable", (report) => outlet.#warn(report));
-    return outlet;
+  /** Opens one socket for each family and interface. It warns about ICMP errors, if the driver has them. */
+  static async open(to: readonly Endpoint[], options: SendingOptions): Promise<SendSession> {
+    const session = new SendSession(to, await openSenders(to, options));
+    for (const { socket } of session.#senders) socket.on("unreachable", (report) => session.#warn(report));
+    return session;
   }
 
-  /** One connected socket a destination and interface, which every driver tells of what ICMP says. */
-  static async connect(to: readonly Endpoint[], options: SendingOptions): Promise<Outlet> {
-    const senders: Sender[] = [];
+  /** Opens one connected socket for each destination and interface. Every driver has ICMP errors for these. */
+  static async connect(to: readonly Endpoint[], options: SendingOptions): Promise<SendSession> {
+    const senders: SenderSocket[] = [];
     try {
       for (const each of to) senders.push(...(await openSenders([each], options, to.length > 1)));
-      const outlet = new Outlet(to, senders);
-      await Promise.all(senders.map((sender) => outlet.#watch(sender)));
-      return outlet;
+      const session = new SendSession(to, senders);
+      await Promise.all(senders.map((sender) => session.#watch(sender)));
+      return session;
     } catch (error) {
       await closeAll(senders);
       throw error;
     }
   }
 
-  private constructor(destinations: readonly Endpoint[], senders: readonly Sender[]) {
+  private constructor(destinations: readonly Endpoint[], senders: readonly SenderSocket[]) {
     this.destinations = destinations;
     this.#senders = senders;
   }
 
-  /** How many payloads to give to one `send`. */
+  /** How many payloads to pass to one `send`. */
   get batch(): number {
     return Math.ceil(batchDatagrams / this.destinations.length);
   }
 
-  /** Datagrams that were sent so far. */
+  /** The number of datagrams sent so far. */
   get datagrams(): number {
     return this.#sent("datagrams");
   }
@@ -64,21 +70,21 @@ export class Outlet {
     return this.#anyRefused.signal;
   }
 
-  /** Sends each payload to every destination. What fails does not keep the others from being sent. */
+  /** Sends each payload to every destination. A failure does not stop the others. */
   async send(payloads: readonly Buffer[]): Promise<void> {
-    const sending = this.#senders.map(({ socket, to, how }) =>
-      socket.sendMany(payloads.flatMap((data) => to.map((address) => ({ data, address, ...how })))),
+    const sending = this.#senders.map(({ socket, to, fields }) =>
+      socket.sendMany(payloads.flatMap((data) => to.map((address) => ({ data, address, ...fields })))),
     );
     const outcomes = await Promise.allSettled(sending);
     for (const [index, outcome] of outcomes.entries()) {
-      if (outcome.status === "rejected") throw namingInterface(outcome.reason, this.#senders[index]?.by);
+      if (outcome.status === "rejected") throw withInterfaceName(outcome.reason, this.#senders[index]?.by);
     }
   }
 
   /**
-   * Waits so long for a refusal, or until each destination has refused.
+   * Waits `ms` for a refusal, or until each destination has refused.
    *
-   * @throws `Failure` that names each one that has; another where `stop` ended the wait.
+   * @throws `Failure` that names each destination that refused, or that says that `stop` ended the wait.
    */
   async confirm(ms: number, stop: AbortSignal): Promise<void> {
     try {
@@ -109,9 +115,9 @@ export class Outlet {
     return this.close();
   }
 
-  async #watch({ socket, to: [to], by }: Sender): Promise<void> {
-    // The routes would give a connected socket the address of their own choice, to which nothing comes by the interface.
-    // A group never answers, and no ICMP error is sent for it.
+  async #watch({ socket, to: [to], by }: SenderSocket): Promise<void> {
+    // With --interface it is not connected: connect would choose a source address by the routes, and no ICMP error for it
+    // would arrive on the interface. A group never refuses: no ICMP error is sent for multicast.
     if (by === undefined && to && !isGroup(to)) await socket.connect(to);
     socket.on("unreachable", (report) => {
       this.#refusals.set(socket, refusalText(report, to));
@@ -133,7 +139,7 @@ export class Outlet {
   }
 }
 
-/** Reads until the socket is closed, for what fails a read: `node:dgram` tells only a reader what ICMP said. */
+/** Reads until the socket is closed, because `node:dgram` reports ICMP errors only to a reader. */
 async function readOn(s: Socket): Promise<void> {
   for await (const _ of s);
 }

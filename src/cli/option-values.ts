@@ -1,4 +1,4 @@
-/** The values on the command line: each is read and checked here, and refused with one line that says what is taken. */
+/** Reads and checks values of the command line. The error for a bad value is one line that says what is accepted. */
 
 import { Buffer } from "node:buffer";
 
@@ -7,21 +7,21 @@ import { AF_INET, AF_INET6, Address, OSError } from "../index.js";
 import { kernelStack } from "../kernel/choice.js";
 import { usage } from "./exit.js";
 
-/** The longest time that an option takes, in milliseconds: a day. */
-const longestMs = 24 * 60 * 60 * 1000;
-/** The most bytes that an option takes: Linux counts a buffer of twice as many in an int. */
-const mostBytes = 1023 << 20;
-/** The most times that an option takes. */
-const mostTimes = 1_000_000_000;
+/** The longest time that an option accepts, in milliseconds: one day. */
+const maxMs = 24 * 60 * 60 * 1000;
+/** The largest number of bytes that an option accepts. Linux keeps twice the size of a buffer in an int. */
+const maxBytes = 1023 << 20;
+/** The largest count that an option accepts. */
+const maxCount = 1_000_000_000;
 
 /** Reads `100ms`, `2s` or `1m` for the option `name`, as milliseconds. */
-export function duration(name: string, leastMs = 1): (text: string) => number {
+export function duration(name: string, minMs = 1): (text: string) => number {
   return (text) => {
     const [, digits, unit] = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m)$/.exec(text) ?? [];
     const ms = Number(digits) * (unit === "ms" ? 1 : unit === "s" ? 1000 : 60_000);
-    if (ms >= leastMs && ms <= longestMs) return ms;
+    if (ms >= minMs && ms <= maxMs) return ms;
     throw usage(
-      `${name} takes a time with its unit, such as 100ms, 2s or 1m, from ${leastMs}ms to 1440m, not ${quote(text)}`,
+      `${name} takes a time with its unit, such as 100ms, 2s or 1m, from ${minMs}ms to 1440m, not ${quote(text)}`,
     );
   };
 }
@@ -32,11 +32,11 @@ export function formatDuration(ms: number): string {
 }
 
 /** Reads a whole number for the option `name`. */
-export function wholeNumber(name: string, least: number, most: number = mostTimes): (text: string) => number {
+export function wholeNumber(name: string, min: number, max: number = maxCount): (text: string) => number {
   return (text) => {
     const value = /^\d{1,10}$/.test(text) ? Number(text) : NaN;
-    if (value >= least && value <= most) return value;
-    throw usage(`${name} takes a whole number from ${least} to ${most}, not ${quote(text)}`);
+    if (value >= min && value <= max) return value;
+    throw usage(`${name} takes a whole number from ${min} to ${max}, not ${quote(text)}`);
   };
 }
 
@@ -45,14 +45,14 @@ export function byteSize(name: string): (text: string) => number {
   return (text) => {
     const [, digits, unit] = /^(\d{1,10})([km]?)$/.exec(text.toLowerCase()) ?? [];
     const bytes = Number(digits) * (unit === "m" ? 1 << 20 : unit === "k" ? 1024 : 1);
-    if (bytes >= 1 && bytes <= mostBytes) return bytes;
+    if (bytes >= 1 && bytes <= maxBytes) return bytes;
     throw usage(`${name} takes bytes, such as 65536, 64k or 4m, from 1 to 1023m, not ${quote(text)}`);
   };
 }
 
 /**
- * Reads `10%` or the fraction `1/10` for the option `name`, as a ratio. A bare number is refused: `1` is 1% to some and all
- * to others, as `0.5` is.
+ * Reads `10%` or the fraction `1/10` for the option `name`, as a ratio. A bare number is refused, because `1` could mean
+ * 1% or all.
  */
 export function share(name: string): (text: string) => number {
   return (text) => {
@@ -100,7 +100,7 @@ export function formatRate(rateBps: number): string {
   return `${rateBps / size} ${unit}/s`;
 }
 
-/** Reads where to listen: a port alone is this machine's own, `:port` every interface. */
+/** Reads an address to listen on. A port alone means 127.0.0.1, and `:port` means every interface. */
 export function listeningAddress(text: string): Address {
   return parseAddress(
     text,
@@ -109,7 +109,7 @@ export function listeningAddress(text: string): Address {
   );
 }
 
-/** Reads where to send. */
+/** Reads a destination. */
 export function destination(text: string): Address {
   const to = parseAddress(text, "a destination is host:port or [v6]:port");
   if (to.host === "") throw usage(`a destination needs a host before the colon, not ${quote(text)}`);
@@ -117,7 +117,7 @@ export function destination(text: string): Address {
   return to;
 }
 
-/** The same address with a literal for its host; of a name the IPv4 address, where it has one. */
+/** Resolves the host of an address. A name becomes its IPv4 address if it has one, else its IPv6 address. */
 export async function resolved(address: Address): Promise<Endpoint> {
   if (address.host === "") return anyAddress(AF_INET, address.port);
   if (isEndpoint(address)) return address;
@@ -133,12 +133,12 @@ export async function resolved(address: Address): Promise<Endpoint> {
   throw new OSError("ENOTFOUND", { address: address.host });
 }
 
-/** Reads several shares with commas between them, such as `1%,25%`, for the option `name`: `least` to `most` of them. */
-export function shares(name: string, least: number, most: number): (text: string) => number[] {
+/** Reads several shares with commas between them, such as `1%,25%`, for the option `name`: from `min` to `max` of them. */
+export function shares(name: string, min: number, max: number): (text: string) => number[] {
   return (text) => {
     const parts = text.split(",");
-    if (parts.length >= least && parts.length <= most) return parts.map(share(name));
-    throw usage(`${name} takes ${least} to ${most} shares such as 1%,25%, not ${quote(text)}`);
+    if (parts.length >= min && parts.length <= max) return parts.map(share(name));
+    throw usage(`${name} takes ${min} to ${max} shares such as 1%,25%, not ${quote(text)}`);
   };
 }
 

@@ -1,4 +1,4 @@
-/** The sockets that commands send with, and by which way their datagrams leave. */
+/** The sockets that commands send with, and their routes. */
 
 import { type Endpoint, type Family, anyAddress, isWildcard } from "../core/address/address.js";
 import {
@@ -25,40 +25,46 @@ import {
   socket,
 } from "../index.js";
 import { Failure, exitCodes, usage } from "./exit.js";
-import { joinAll, membershipsOf } from "./groups.js";
-import { type NetworkInterface, interfacesUp, namesOf, ownIPv4 } from "./interfaces.js";
-import { type RouteOptions, namingOption, isGroup, needsScope, scopedBy } from "./route-options.js";
+import { joinAll, groupJoinsOf } from "./group-joins.js";
+import { type NetworkInterface, interfacesUp, listNames, firstIPv4 } from "./interfaces.js";
+import {
+  type RouteOptions,
+  namingOptionInErrors,
+  isGroup,
+  needsScope,
+  withScopeOf,
+} from "./route-options.js";
 import { warn } from "./terminal.js";
 import { narrowText, refused } from "./unreachable.js";
-import { resolved } from "./values.js";
+import { resolved } from "./option-values.js";
 
-/** How a command sends. */
+/** The options of a command that sends. */
 export interface SendingOptions extends RouteOptions {
   readonly broadcast?: boolean;
   readonly everyInterface?: boolean;
 }
 
-/** A socket, where it sends, and by which way. */
-export interface Sender {
+/** A socket with its destinations and its route. */
+export interface SenderSocket {
   readonly socket: Socket;
-  /** The destinations; one that needs a scope has that of the interface. */
+  /** The destinations. A destination that needs a scope has the interface as its scope. */
   readonly to: readonly Endpoint[];
-  /** The name of the interface that was asked for. */
+  /** The name of the requested interface. */
   readonly by: string | undefined;
-  /** What each datagram says of its way. */
-  readonly how: Pick<OutgoingDatagram, "interface" | "source">;
+  /** The fields of each datagram for its route. */
+  readonly fields: Pick<OutgoingDatagram, "interface" | "source">;
 }
 
 /**
- * Opens a socket for each family of the destinations and each interface that they are sent by.
+ * Opens a socket for each family of the destinations and each requested interface.
  *
- * @throws `Failure` where the options contradict the destinations; `OSError` `ENOTSUP` where the driver cannot.
+ * @throws `Failure` if options contradict destinations; `OSError` `ENOTSUP` if the driver cannot do it.
  */
 export async function openSenders(
   to: readonly Endpoint[],
   options: SendingOptions,
   shared = false,
-): Promise<Sender[]> {
+): Promise<SenderSocket[]> {
   if (options.everyInterface) for (const each of to) checkEverywhere(each);
   const families = new Set(to.map(({ family }) => family));
   const stray = options.join?.find(({ family }) => !families.has(family));
@@ -67,10 +73,10 @@ export async function openSenders(
   const ways = [...families].flatMap((family) =>
     interfacesFor(family, options).map((by) => ({
       by,
-      to: to.filter((each) => each.family === family).map((each) => scopedBy(each, by)),
+      to: to.filter((each) => each.family === family).map((each) => withScopeOf(each, by)),
     })),
   );
-  const senders: Sender[] = [];
+  const senders: SenderSocket[] = [];
   try {
     for (const way of ways) senders.push(await open(way.to, way.by, options, shared || ways.length > 1));
   } catch (error) {
@@ -80,28 +86,28 @@ export async function openSenders(
   return senders;
 }
 
-export async function closeAll(senders: readonly Sender[]): Promise<void> {
+export async function closeAll(senders: readonly SenderSocket[]): Promise<void> {
   await Promise.all(senders.map(({ socket }) => socket.close()));
 }
 
-/** Tells what goes otherwise than was meant, in words of the command line. */
-function tellOf(s: Socket): void {
+/** Prints events of a socket as warnings. */
+function warnOfEvents(s: Socket): void {
   s.on("pathMtu", (change) => warn(narrowText(change)));
   s.on("warning", ({ message }) => warn(message));
 }
 
-/** Sets the options that are the socket's, whatever it is for. */
+/** Sets the options that apply to the whole socket. */
 export function applyOptions(s: Socket, { ttl, tos }: RouteOptions): void {
   const [level, unicast, multicast, service] =
     s.family === AF_INET
       ? [IPPROTO_IP, IP_TTL, IP_MULTICAST_TTL, IP_TOS]
       : [IPPROTO_IPV6, IPV6_UNICAST_HOPS, IPV6_MULTICAST_HOPS, IPV6_TCLASS];
-  namingOption("--ttl", () => {
+  namingOptionInErrors("--ttl", () => {
     if (ttl === undefined) return;
     s.setsockopt(level, unicast, ttl);
     s.setsockopt(level, multicast, ttl);
   });
-  namingOption("--tos", () => {
+  namingOptionInErrors("--tos", () => {
     if (tos !== undefined) s.setsockopt(level, service, tos);
   });
 }
@@ -118,8 +124,8 @@ export async function sourceFor(source: Address, family: Family): Promise<Endpoi
   throw usage(`--source ${found.host} is of another family than the destination`);
 }
 
-/** An error of sending, in words of the command line. */
-export function explained(error: unknown, { broadcast, everyInterface }: SendingOptions): unknown {
+/** An error of sending, in terms of the command line. */
+export function asFailure(error: unknown, { broadcast, everyInterface }: SendingOptions): unknown {
   if (!(error instanceof OSError)) return error;
   const to = new Address(error.address ?? "", error.port ?? 0);
   if (error.code === "ECONNREFUSED") return refused(error, to);
@@ -127,8 +133,8 @@ export function explained(error: unknown, { broadcast, everyInterface }: Sending
   return new Failure(exitCodes.error, `${to} is a broadcast address: give --broadcast to send there`);
 }
 
-/** An error of what was sent by an interface names it. */
-export function namingInterface(error: unknown, by: string | undefined): unknown {
+/** Adds the name of the interface to an error. */
+export function withInterfaceName(error: unknown, by: string | undefined): unknown {
   const named = by !== undefined && error instanceof OSError && error.code !== "EACCES";
   return named ? new Failure(exitCodes.error, `by ${by}: ${error.message}`) : error;
 }
@@ -138,27 +144,27 @@ async function open(
   by: NetworkInterface | undefined,
   options: SendingOptions,
   shared: boolean,
-): Promise<Sender> {
+): Promise<SenderSocket> {
   const [{ family }] = to as [Endpoint];
   const source = options.source && (await sourceFor(options.source, family));
   const groups = options.join?.filter((group) => group.family === family) ?? [];
-  const memberships = await membershipsOf(groups, by && [by]);
+  const joins = await groupJoinsOf(groups, by && [by]);
   const s = socket(family, SOCK_DGRAM);
   try {
-    tellOf(s);
+    warnOfEvents(s);
     if (options.broadcast || options.everyInterface) s.setsockopt(SOL_SOCKET, SO_BROADCAST, true);
     applyOptions(s, options);
-    const named = by && s.capabilities.packetInfo.available;
-    const at = by && !named ? directed(s, to, by, source) : source;
+    const useFields = by && s.capabilities.packetInfo.available;
+    const at = by && !useFields ? directed(s, to, by, source) : source;
     if (at) {
-      // A port that was asked for, by more than one socket.
+      // Several sockets use the requested port.
       if (at.port > 0 && shared) s.setsockopt(SOL_SOCKET, SO_REUSEADDR, true);
       await s.bind(at);
     }
-    joinAll(s, memberships);
-    // Packet info without a source would take the place of the one that the socket is bound to.
+    joinAll(s, joins);
+    // Packet info without a source would replace the source that the socket is bound to.
     const from = source && !isWildcard(source.host) ? { source: source.host } : {};
-    return { socket: s, to, by: by?.name, how: named ? { interface: by.name, ...from } : {} };
+    return { socket: s, to, by: by?.name, fields: useFields ? { interface: by.name, ...from } : {} };
   } catch (error) {
     await s.close();
     throw error;
@@ -166,11 +172,11 @@ async function open(
 }
 
 /**
- * Directs what a socket sends by an interface, for a driver without packet info.
+ * Sends the datagrams of a socket on an interface, for a driver without packet info.
  *
- * @returns where to bind: to 255.255.255.255 the kernel sends by the interface that has the source address (ip(7) has no
- *   word of it: `ip_route_output_key_hash_rcu`, net/ipv4/route.c).
- * @throws `OSError` `ENOTSUP` for destinations of which the routes alone decide.
+ * @returns the address to bind: the kernel sends to 255.255.255.255 on the interface that has the source address (not in
+ *   ip(7): `ip_route_output_key_hash_rcu`, net/ipv4/route.c).
+ * @throws `OSError` `ENOTSUP` for destinations whose interface only the routes can choose.
  */
 function directed(
   s: Socket,
@@ -204,7 +210,7 @@ function broadcastSource(
       `the ${s.driver} driver sends it on the interface of --source, which is not ${by.name}`,
     );
   }
-  const own = ownIPv4(by);
+  const own = firstIPv4(by);
   if (own !== undefined) return new Address(own, source?.port ?? 0) as Endpoint;
   throw unsupported(
     to,
@@ -231,22 +237,22 @@ function interfacesFor(
   const kind = family === AF_INET ? "IPv4" : "IPv6";
   throw new Failure(
     exitCodes.error,
-    `--every-interface: none is up and has an ${kind} address, beside the loopback: there are ${namesOf()}`,
+    `--every-interface: none is up and has an ${kind} address, beside the loopback: there are ${listNames()}`,
   );
 }
 
-/** Warns where the kernel takes one of several interfaces, each of which may have another host of that address. */
+/** Warns if the kernel would choose one of several interfaces. The same address may be another host on each of them. */
 function warnOfChoice(to: Endpoint): void {
   if (!needsScope(to) || to.scope !== undefined) return;
   const up = interfacesUp(to.family);
   if (up.length < 2) return;
   const every = isGroup(to) ? ", or --every-interface" : "";
   warn(
-    `${to} names no interface, and this host has ${up.length}: give --interface, one of ${namesOf(up)}${every}`,
+    `${to} names no interface, and this host has ${up.length}: give --interface, one of ${listNames(up)}${every}`,
   );
 }
 
-/** @throws `Failure` for a destination that one interface leads to. */
+/** @throws `Failure` for a destination that is reached through only one interface. */
 function checkEverywhere(to: Endpoint): void {
   if (to.scope !== undefined)
     throw usage(`--every-interface contradicts ${to}, which names the interface ${to.scope}`);
