@@ -49,7 +49,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-test("the tarball has what runs, and its sources", () => {
+test("the tarball has the compiled files and the sources", () => {
   const papers = ["package.json", "README.md", "LICENSE", "CHANGELOG.md"];
   const code = [
     "dist/index.js",
@@ -65,7 +65,7 @@ test("the tarball has what runs, and its sources", () => {
   expect([...papers, ...code].filter((path) => !packed.includes(path))).toEqual([]);
 });
 
-test("the tarball has nothing else", () => {
+test("the tarball has no other files", () => {
   const inside =
     /^(package[.]json|README[.]md|LICENSE|CHANGELOG[.]md|CONTRIBUTING[.]md|(dist|docs|examples|native|prebuilds)[/].+|scripts[/]build-addon[.]mjs)$/;
   const leftOver = /^(?!examples[/]).*[.]test[.]|[.]map$|[.]tsbuildinfo$/;
@@ -76,7 +76,7 @@ test.skipIf(noAddon !== undefined)("the tarball has the addon of this machine", 
   expect(packed).toContain(addon);
 });
 
-test("nothing of it runs at installation", async () => {
+test("no script runs at installation", async () => {
   const { scripts } = await manifestIn(join(app, "node_modules/datagram"));
   expect(Object.keys(scripts)).toContain("prepare");
   expect(Object.keys(scripts).filter((name) => /^(pre|post)?install$/.test(name))).toEqual([]);
@@ -84,11 +84,11 @@ test("nothing of it runs at installation", async () => {
   expect(packed).not.toContain("binding.gyp");
 });
 
-test.skipIf(noAddon !== undefined)("it runs where it is installed, with the addon", async () => {
+test.skipIf(noAddon !== undefined)("the installed package runs with the addon", async () => {
   expect(await runEcho(app)).toBe("native hello");
 });
 
-test("it runs where it is installed, without the addon", async () => {
+test("the installed package runs without the addon", async () => {
   const bare = join(folder, "bare");
   await cp(app, bare, { recursive: true, verbatimSymlinks: true });
   await rm(join(bare, "node_modules/datagram/prebuilds"), { recursive: addonBuilt, force: !addonBuilt });
@@ -117,7 +117,7 @@ test("the command is installed and knows its version", async () => {
   expect(await run(join(app, "node_modules/.bin/datagram"), ["--version"], app)).toBe(`${version}\n`);
 });
 
-test("publint has nothing to say", async () => {
+test("publint reports nothing", async () => {
   const bytes = await readFile(tarball);
   const archive = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
   const { messages } = await publint({ strict: true, pack: { tarball: archive } });

@@ -113,7 +113,7 @@ overDrivers((driver) => {
   });
 
   // semantics: systemd-sockets
-  test("what is no UDP socket is refused with its name, unless others are asked for by name", async (context) => {
+  test("a descriptor that is not a UDP socket is refused with its name, unless the call names other descriptors", async (context) => {
     const { python } = await supervisor(context, driver, "tcp4,udp4,unix", [fixture, "list"]);
     python.write(listening(3, "web:dns:log"));
     const [told] = await values(python, 2);
@@ -127,7 +127,7 @@ overDrivers((driver) => {
   });
 
   // semantics: adopted-descriptor
-  test("an adopted socket has its address, is adopted once, and its descriptor ends with it", async (context) => {
+  test("an adopted socket has its address, cannot be adopted twice, and closes its descriptor", async (context) => {
     const { python, ports } = await supervisor(context, driver, "udp4", [fixture, "adopt"]);
     const s = await outside(context);
     s.send("waited", ports[0], "127.0.0.1");
@@ -142,7 +142,7 @@ overDrivers((driver) => {
   });
 
   // semantics: bad-descriptor
-  test("a descriptor that is no UDP socket of the family is refused, and stays open", async (context) => {
+  test("a descriptor that is not a UDP socket of the family is refused, and stays open", async (context) => {
     const { python } = await supervisor(context, driver, "tcp4,udp6,unix", [
       fixture,
       "refuse",
@@ -164,7 +164,7 @@ overDrivers((driver) => {
 });
 
 // semantics: dissolve-warning
-test("an adopted IPv6 socket that is dissolved warns that it hears its former peer alone", async (context) => {
+test("an adopted IPv6 socket that is dissolved warns that it receives from its former peer only", async (context) => {
   const { python } = await supervisor(context, "native", "udp6", [fixture, "dissolved"]);
   python.write("start");
   const [told] = (await values(python, 1)) as [string, string][];
@@ -173,7 +173,7 @@ test("an adopted IPv6 socket that is dissolved warns that it hears its former pe
 });
 
 // semantics: adopted-descriptor
-test("a connected descriptor has its peer; the dgram driver, which does not see it, says so", async (context) => {
+test("a connected descriptor has its peer; the dgram driver cannot read the peer, and refuses it", async (context) => {
   const s = await outside(context);
   const { port } = s.address();
   const native = await supervisor(context, "native", `connected=${port}`, [fixture, "connected"]);

@@ -19,7 +19,7 @@ interface Outcome {
 
 const bench = [process.execPath, `${home}build/bench/main.js`];
 
-test("the bench gives every round of every contender, or says why there is none", async (context) => {
+test("the benchmark prints every round of every contender, or why a contender is missing", async (context) => {
   const options = ["--quick", "--rounds", "2", "--only", "awaited-send,round-trip", "--json"];
   const { code, lines } = await run(context, options);
   expect(code).toBe(0);
@@ -44,7 +44,7 @@ test("the ratio of a target is the median of the ratios within the rounds", asyn
   expect(target?.ratio?.median).toBe(ratios.sort((a, b) => a - b)[1]);
 });
 
-test("a contender that fails is named with its reason, the others are measured, and the bench ends with 1", async (context) => {
+test("a failed contender is named with its reason, the others are measured, and the benchmark exits with 1", async (context) => {
   if (availableParallelism() < 2) context.skip("skipped: with one CPU, no contender is started by taskset");
   const folder = await mkdtemp(join(tmpdir(), "datagram-bench-"));
   context.onTestFinished(() => rm(folder, { recursive: true }));
@@ -65,7 +65,7 @@ test.for([
   { options: ["--only", "nix"], says: "no workload is called nix; there are deliver-64, " },
   { options: ["--rounds", "0"], says: "--rounds is a whole number from 1 to 100, not 0" },
   { options: ["--nix"], says: "Unknown option '--nix'" },
-])("the bench refuses $options and says what there is", async ({ options, says }, context) => {
+])("the benchmark refuses $options and lists what exists", async ({ options, says }, context) => {
   const { code, stderr } = await run(context, options);
   expect(code).toBe(2);
   expect(stderr).toContain(says);

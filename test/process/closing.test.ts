@@ -6,7 +6,7 @@ import { cleanEnding, overDrivers, start } from "./programs.js";
 
 overDrivers((driver) => {
   // semantics: close-anywhere
-  test("close() in the middle of things settles every call and leaves no rejection to nobody", async (context) => {
+  test("close() during other calls settles every call, and leaves no unhandled rejection", async (context) => {
     const { lines, ...ending } = await start(context, driver, "closing").ended;
     // An unhandled rejection would have ended it with 1.
     expect(ending).toEqual(cleanEnding);

@@ -42,12 +42,12 @@ async function packageWith(
 }
 
 overDrivers((driver) => {
-  test("DATAGRAM_DRIVER forces it", async (context) => {
+  test("DATAGRAM_DRIVER chooses it", async (context) => {
     expect(await said(start(context, driver, "driver"))).toEqual({ driver });
   });
 });
 
-test("without DATAGRAM_DRIVER it is the native one where that is to be had", async (context) => {
+test("without DATAGRAM_DRIVER the native driver is chosen if it is available", async (context) => {
   const why = whySkipped("native");
   if (why !== undefined) context.skip(why);
   expect(await said(start(context, undefined, "driver"))).toEqual({ driver: "native" });
@@ -70,7 +70,7 @@ test.for([
   ["has no addon", undefined, "the package has no addon for"],
   ["has an addon that does not load", "not a shared object", "the addon does not load: "],
 ] as const)(
-  "a package that %s falls back, and says why where the native driver is asked for",
+  "a package that %s uses the fallback, and says why if the native driver is asked for",
   async ([, addon, why], context) => {
     const driver = await packageWith(context, addon);
     expect(await driver()).toEqual({ driver: "dgram" });

@@ -6,7 +6,7 @@ import { cleanEnding, inOpenNetwork, needNamespaces, overDrivers, start, whySkip
 
 overDrivers((driver) => {
   // semantics: listener-throws
-  test("what a tap or a listener throws is an uncaught exception, and the socket works on", async (context) => {
+  test("an error thrown by a tap or a listener is an uncaught exception, and the socket still works", async (context) => {
     const { lines, ...ending } = await start(context, driver, "listeners", ["caught"]).ended;
     expect(ending).toEqual(cleanEnding);
     expect(lines.filter((line) => line.startsWith("uncaught"))).toEqual([
@@ -21,14 +21,14 @@ overDrivers((driver) => {
     ]);
   });
 
-  test("what a tap throws ends a program that catches nothing, with the tap's own error", async (context) => {
+  test("an error thrown by a tap ends a program that does not catch it, with this error", async (context) => {
     const { code, stderr, lines } = await start(context, driver, "listeners").ended;
     expect({ code, lines }).toEqual({ code: 1, lines: [] });
     expect(stderr).toContain("Error: a tap of what goes out");
   });
 
   // semantics: diagnostics
-  test("every event is a message of a diagnostics channel, with its socket", async (context) => {
+  test("every event is published on a diagnostics channel, with its socket", async (context) => {
     expect(await start(context, driver, "diagnostics").ended).toEqual({
       ...cleanEnding,
       lines: [
@@ -45,7 +45,7 @@ const why = whySkipped("native");
 
 // semantics: path-mtu-event, diagnostics
 test.skipIf(why !== undefined)(
-  "of the native driver all four events tell all that they can, and the channels have the same messages",
+  "with the native driver all four events have all their fields, and the channels have the same messages",
   async (context) => {
     needNamespaces(context);
     expect(await start(context, "native", "news", [], { within: inOpenNetwork }).ended).toEqual({

@@ -30,7 +30,7 @@ overDrivers((driver) => {
     ["recvMany", "ECANCELED"],
     ["recvfrom", "ECANCELED"],
   ])(
-    "a flood read by %s leaves timers, other sockets and close() their time",
+    "while %s reads a flood, timers, other sockets and close() still run",
     async ([style, ended], context) => {
       await expectPunctual(async () => {
         const program = start(context, driver, "busy", [style]);
@@ -45,7 +45,7 @@ overDrivers((driver) => {
 
   // semantics: send-fairness
   test.for(["sendMany", "sendto"])(
-    "%s all the time leaves timers, other sockets and close() their time",
+    "while %s sends all the time, timers, other sockets and close() still run",
     async (style, context) => {
       await expectPunctual(async () => {
         const program = start(context, driver, "busy", [style]);

@@ -41,7 +41,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     const ask = (context: TestContext, name: string) => run(context, "icmp", [name, route]);
 
     // semantics: unreachable-others-sent
-    test("what ICMP said of one peer fails no send to another, whether it was seen before or not", async (t) => {
+    test("an ICMP error about one peer fails no send to another peer, read before or not", async (t) => {
       expect(await ask(t, "a send after an error")).toEqual({
         outcomes: times(26, "4"),
         many: "5",
@@ -52,13 +52,13 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     });
 
     // semantics: unreachable-receives, iteration-icmp
-    test("what ICMP says ends no receive call and no iteration that waits", async (t) => {
+    test("an ICMP error ends no waiting receive call and no iteration", async (t) => {
       const found = times(3, "hello");
       expect(await ask(t, "a receive and an iteration that wait")).toEqual({ found, ...told });
     });
 
     // semantics: unreachable-receives
-    test("a receive call gives the datagrams that are there, though an error waits too", async (t) => {
+    test("a receive call returns the datagrams that are there, although an error waits too", async (t) => {
       const four = ["1", "2", "3", "4"];
       expect(await ask(t, "receives with datagrams queued")).toEqual({
         found: [...four, ...four, "1234", ...four],
@@ -67,12 +67,12 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     });
 
     // semantics: unreachable-flood
-    test("errors that nobody asks for take no room from datagrams: after 20,000 of them, 100 of 100 arrive", async (t) => {
+    test("unread ICMP errors take no room from datagrams: after 20,000 errors, 100 of 100 datagrams arrive", async (t) => {
       expect(await ask(t, "a datagram after 20,000 errors")).toEqual([100, 100, 100, 100]);
     });
 
     // semantics: unreachable-no-room
-    test("where the receive buffer has no room for the error, it is told without a destination, and all goes on", async (t) => {
+    test("if the receive buffer has no room for the error, it is reported without a destination, and the socket still works", async (t) => {
       const { cpuShare, ...rest } = (await ask(t, "no room for the error")) as { cpuShare: number };
       expect(rest).toEqual({
         outcomes: times(8, "4"),
@@ -95,7 +95,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     });
 
     // semantics: refused
-    test("on a connected socket the next receive call is ECONNREFUSED, once, and then it hears its peer", async (t) => {
+    test("on a connected socket the next receive call is ECONNREFUSED, once, and then the socket receives from its peer", async (t) => {
       expect(await ask(t, "a connected socket: receive")).toEqual({
         found: [...times(3, "ECONNREFUSED"), "EAGAIN", "here now", "5", "hello"],
         ...told,
@@ -103,7 +103,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     });
 
     // semantics: refused-elsewhere
-    test("what ICMP said of the connected peer fails no sendto elsewhere", async (t) => {
+    test("an ICMP error about the connected peer fails no sendto to another address", async (t) => {
       expect(await ask(t, "a connected socket: sendto elsewhere")).toEqual({
         outcomes: times(2, "5", "2", "ECONNREFUSED", "EAGAIN"),
         arrived: times(6, "aside"),
@@ -111,7 +111,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     });
 
     // semantics: unreachable-elsewhere
-    test("on a connected socket, nobody at another address fails no call about the peer", async (t) => {
+    test("on a connected socket, an ICMP error about another address fails no call about the peer", async (t) => {
       expect(await ask(t, "a connected socket: an error about another")).toEqual({
         outcomes: times(2, "5", "5", "hello"),
         arrived: times(2, "hello"),
@@ -119,7 +119,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     });
 
     // semantics: refused-forgotten
-    test("connecting to another peer forgets what waited of the last", async (t) => {
+    test("connecting to another peer forgets the waiting error of the peer before", async (t) => {
       expect(await ask(t, "a connected socket: another peer")).toEqual({
         outcomes: times(2, "5", "hello", "EAGAIN"),
         arrived: times(2, "hello"),
@@ -127,23 +127,23 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     });
 
     // semantics: unreachable-unread
-    test("an unreferenced socket is told all the same, while something else keeps the process", async (t) => {
+    test("an unreferenced socket reports ICMP errors too, while something else keeps the process alive", async (t) => {
       expect(await ask(t, "an unreferenced socket")).toEqual(told);
     });
 
     // semantics: unreachable-close
-    test("close() while errors wait: it tells them, and no event comes once it is done", async (t) => {
+    test("close() while errors wait: they are reported, and no event comes after close() is done", async (t) => {
       expect(await ask(t, "close while errors wait")).toEqual({ silent: [], late: [] });
     });
 
     // semantics: unreachable-close
-    test("close() in a listener, while more errors wait: it tells them too, and no event comes once it is done", async (t) => {
+    test("close() in a listener, while more errors wait: they are reported too, and no event comes after close() is done", async (t) => {
       const after = ["EBADF", "1"];
       expect(await ask(t, "close in a listener")).toEqual({ told: 3, late: 0, after });
     });
 
     // semantics: listener-throws
-    test("what a listener throws is the program's uncaught exception, and costs nobody an event or a datagram", async (t) => {
+    test("an error thrown by a listener is an uncaught exception, and no event and no datagram is lost", async (t) => {
       expect(await ask(t, "a listener that throws")).toEqual({
         uncaught: times(2, "a listener"),
         others: 2,
@@ -153,14 +153,14 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     });
 
     // semantics: unreachable-flood
-    test("errors that were told leave the process asleep, whether somebody waits for datagrams or not", async (t) => {
+    test("after errors were reported the process sleeps, with and without a waiting receive call", async (t) => {
       for (const share of (await ask(t, "idle after errors")) as number[])
         expect(share).toBeLessThan(busyShare);
     });
   });
 
   // semantics: unreachable-flood
-  test("10,000 errors in a second, time after time: told of, timers and other sockets go on, and then all is quiet", async (t) => {
+  test("10,000 errors in a second, several times: they are reported, timers and other sockets still run, and then the process sleeps", async (t) => {
     needStorms(t);
     const storm = (await run(t, "storm", [], ["--expose-gc"])) as Storm;
     expect(storm).toMatchObject({ refused: 0, kept: storm.rounds, counted: storm.reports });

@@ -70,7 +70,7 @@ overDrivers((driver) => {
   });
 
   test.for(["send that nobody awaits", "send and close that nobody awaits"])(
-    "the datagram leaves before the process ends: %s",
+    "the datagram is sent before the process ends: %s",
     async (name, context) => {
       const receiver = await outside(context);
       const arrival = once(receiver, "message");
@@ -81,7 +81,7 @@ overDrivers((driver) => {
   );
 
   // semantics: send-buffer-full
-  test("a process stays until a send has found room", async (context) => {
+  test("a process stays alive until a send finds room", async (context) => {
     needNamespaces(context);
     const program = start(context, driver, "lifetime", ["send that waits for room"], {
       within: inEmptyNetwork,
@@ -89,7 +89,7 @@ overDrivers((driver) => {
     expect(await program.ended).toEqual({ ...cleanEnding, lines: ["all sent", self] });
   });
 
-  test("process.exit ends a process whatever its sockets do", async (context) => {
+  test("process.exit ends a process in any state of its sockets", async (context) => {
     const program = start(context, driver, "lifetime", ["process.exit while everything is open"]);
     expect(await program.ended).toEqual({ ...cleanEnding, code: 7, lines: [] });
   });

@@ -23,7 +23,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     ["DATAGRAM_GSO=off DATAGRAM_GRO=off", off("DATAGRAM_GSO"), off("DATAGRAM_GRO")],
     ["DATAGRAM_GSO=on DATAGRAM_GRO=", on, on],
   ] as const)(
-    "%s: offload is off where it says so, and the capabilities name the variable",
+    "%s: the variable switches offload off, and the capabilities name it",
     async ([settings, segmentation, coalescing], context) => {
       expect(await said(context, "native", settings.split(" "))).toEqual({ segmentation, coalescing });
     },
@@ -31,7 +31,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
 
   // semantics: offload-switch
   test.for(["DATAGRAM_GSO", "DATAGRAM_GRO"])(
-    "%s with another word is an error that names it, also where no driver is asked for",
+    "%s with another word is an error that names the variable, also without DATAGRAM_DRIVER",
     async (variable, context) => {
       for (const driver of ["native", undefined]) {
         for (const word of ["x", "OFF", "0", "off "]) {
@@ -47,7 +47,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
   );
 });
 
-test("over dgram there is no offload whatever the variables say, and the capabilities name the driver that has it", async (context) => {
+test("over dgram there is no offload with any value of the variables, and the capabilities name the driver that has it", async (context) => {
   expect(await said(context, "dgram", ["DATAGRAM_GSO=on", "DATAGRAM_GRO=on"])).toEqual({
     segmentation: { available: false, reason: "node:dgram has no UDP_SEGMENT: the native driver does" },
     coalescing: { available: false, reason: "node:dgram has no UDP_GRO: the native driver does" },

@@ -60,7 +60,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
   });
 
   // semantics: segmentation-refused
-  test("EINVAL of a run of more than 1,200 bytes each is taken for EMSGSIZE, as older kernels mean it", async (t) => {
+  test("EINVAL of a run with more than 1,200 bytes in each datagram counts as EMSGSIZE, as on older kernels", async (t) => {
     const { sender, here, there } = await twoPeers(t);
     await refuse(sender, "EINVAL", 1300, here);
     expect(await packets(sender, 1300, here)).toBe(burst);
@@ -71,7 +71,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
   });
 
   // semantics: segmentation-refused
-  test("what was refused of a connected peer is forgotten with the peer", async (t) => {
+  test("a refusal of segmentation for a connected peer is forgotten with the peer", async (t) => {
     const { sender, here, there } = await twoPeers(t);
     await sender.connect(here);
     await refuse(sender, "EIO", 100, null);
@@ -81,7 +81,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
   });
 
   // semantics: device-queue-full
-  test("ENOBUFS of a run, whose datagrams then find room, has its socket send none for a moment, and counts nothing", async (t) => {
+  test("ENOBUFS of a run pauses segmentation of the socket for a moment, and nothing is counted if its datagrams then find room", async (t) => {
     const { sender, here } = await twoPeers(t);
     plan(["ENOBUFS"]);
     expect(await sender.sendMany(equal(100), here)).toBe(burst);
@@ -99,7 +99,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
   });
 
   // semantics: send-kernel-error
-  test("more than 1,024 datagrams of one sendMany arrive whatever a call in the middle is answered", async (t) => {
+  test("more than 1,024 datagrams of one sendMany arrive, whatever a system call in the middle returns", async (t) => {
     const net = await Net.open(t, AF_INET, 1);
     if (net.room < 4 << 20) t.skip("skipped: receive buffers are too small here for so many datagrams");
     const letters = Array.from({ length: 2500 }, (_, index) => letter(index % 100 === 0 ? 0 : 20, 0));
@@ -120,7 +120,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
   });
 
   // semantics: device-queue-full
-  test("ENOBUFS for ever fails the datagram that meets it, after a while; those behind it are sent", async (t) => {
+  test("ENOBUFS without end fails its datagram after a while; later datagrams are sent", async (t) => {
     const net = await Net.open(t, AF_INET, 1);
     const sender = net.sender();
     for (const sizes of [
@@ -145,7 +145,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
   });
 
   // semantics: device-queue-full
-  test("ENOBUFS for one destination lets those to others of the same tick go first; each keeps its order", async (t) => {
+  test("after ENOBUFS for one destination, datagrams of the same tick to others are sent first; each destination keeps its order", async (t) => {
     const net = await Net.open(t, AF_INET, 3);
     const sender = net.sender();
     // The first two have no room, then the third has, then all have.
@@ -163,7 +163,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     expect(sender.stats()).toMatchObject({ sent: { datagrams: 6 }, sendErrors: {} });
   });
 
-  test("EAGAIN waits for the socket to be writable: the program has its turns in between", async (t) => {
+  test("EAGAIN waits until the socket is writable, and the program runs meanwhile", async (t) => {
     const { sender, here } = await twoPeers(t);
     plan(Array(20).fill("EAGAIN"));
     let sending = true;
@@ -177,7 +177,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
 
   // semantics: close-while-sending
   test.for(["EAGAIN", "ENOBUFS"] as const)(
-    "close() while sends wait after %s lets them go out first",
+    "close() while sends wait after %s lets them be sent first",
     async (code, t) => {
       const net = await Net.open(t, AF_INET, 1);
       const sender = net.sender();
@@ -197,7 +197,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
   );
 
   // semantics: close-sends
-  test("close() does not wait for ever: what finds no room within 5 s is ECANCELED, and not sent", async (t) => {
+  test("close() does not wait for ever: a datagram without room within 5 s is ECANCELED, and not sent", async (t) => {
     const net = await Net.open(t, AF_INET, 1);
     const sender = net.sender();
     await sender.bind(["127.0.0.1", 0]);
@@ -216,7 +216,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
   });
 
   // The last: the limit stays lowered in this thread.
-  test("EINVAL of a run of more than 64 halves it, as kernels before Linux 6.9 want it, and refuses nothing", async (t) => {
+  test("EINVAL of a run of more than 64 halves the run, for kernels before Linux 6.9, and does not count as a refusal", async (t) => {
     const { sender, here } = await twoPeers(t);
     const payloads = Array<Buffer>(128).fill(Buffer.alloc(10));
     expect(await sender.sendMany(payloads, here)).toBe(128);

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { cleanEnding, overDrivers, prepared, start } from "./programs.js";
 
 overDrivers((driver) => {
-  test("a thousand sockets, opened and closed time after time, leave no descriptor and no memory behind", async (context) => {
+  test("a thousand sockets, opened and closed several times, leak no descriptor and no memory", async (context) => {
     const program = start(context, driver, "many-sockets", [], { node: ["--expose-gc"] });
     const { lines, ...ending } = await program.ended;
     expect(ending).toEqual(cleanEnding);
@@ -16,12 +16,12 @@ overDrivers((driver) => {
     expect(left.residentPerSocket).toBeLessThan(2500);
   });
 
-  test("a closed socket can be collected, however it was used", async (context) => {
+  test("a closed socket is garbage collected, however it was used", async (context) => {
     const program = start(context, driver, "collectable", [], { node: ["--expose-gc"] });
     expect(await program.ended).toEqual({ ...cleanEnding, lines: ["[]"] });
   });
 
-  test("a process without descriptors gets EMFILE, and goes on once there are some", async (context) => {
+  test("a process without free descriptors gets EMFILE, and works again when there are some", async (context) => {
     const program = start(context, driver, "exhausted", [], { within: prepared("ulimit -n 64") });
     const { lines, ...ending } = await program.ended;
     expect(ending).toEqual(cleanEnding);

@@ -36,7 +36,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
   });
 
   // semantics: shared-port-terminated
-  test("a worker that is terminated under load takes with it what was under way, and nothing else", async (context) => {
+  test("a worker that is terminated under load loses the datagrams in flight, and no others", async (context) => {
     const { lostWithWorker, notArrived, ...rest } = await shared(context, "terminate");
     expect(rest).toEqual({ ...orderly, reachedWorkers: [1, 1, 1, 1] });
     // What lay unread in its socket is gone. Three were terminated, and the last had nothing left to read.

@@ -6,7 +6,7 @@ import { overDrivers, start } from "./programs.js";
 
 overDrivers((driver) => {
   // semantics: warning-process
-  test("a warning that nobody listens to is one of the process, once for each kind", async (context) => {
+  test("a warning without a listener is a process warning, once for each kind", async (context) => {
     const { code, signal, lines, stderr } = await start(context, driver, "warnings").ended;
     expect({ code, signal }).toEqual({ code: 0, signal: null });
     expect(lines).toEqual([

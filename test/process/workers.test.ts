@@ -62,7 +62,7 @@ overDrivers((driver) => {
     await endWorkers(context, driver, doing, "itself", ending);
   });
 
-  test("many sockets in many workers reach each other and are gone with them", async (context) => {
+  test("many sockets in many workers reach each other and are closed with them", async (context) => {
     const { lines, ...ending } = await start(context, driver, "crowd").ended;
     expect(ending).toEqual(cleanEnding);
     expect(JSON.parse(lines[0]!)).toEqual({ counts: Array<number>(6).fill(100), descriptorsMore: 0 });

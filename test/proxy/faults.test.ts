@@ -31,7 +31,7 @@ async function through(t: TestContext, link: LinkInput, count: number, seed = 7)
 }
 
 describe("losses", () => {
-  test("are as many as were asked for, and counted", async (t) => {
+  test("are as many as the setting says, and counted", async (t) => {
     const [count, ratio] = [4000, 0.1];
     const { arrived, up } = await through(t, { lossRatio: ratio }, count);
     const deviation = Math.sqrt(count * ratio * (1 - ratio));
@@ -40,7 +40,7 @@ describe("losses", () => {
     expect(arrived).toEqual([...arrived].sort((one, other) => one - other));
   });
 
-  test("are the same with the same seed, and others with another", async (t) => {
+  test("are the same with the same seed, and different with another", async (t) => {
     const link = { lossRatio: 0.5 };
     const [first, again, other] = [
       await through(t, link, 500, 1),
@@ -51,7 +51,7 @@ describe("losses", () => {
     expect(other.arrived).not.toEqual(first.arrived);
   });
 
-  test("of one direction leave the other alone", async (t) => {
+  test("of one direction do not change the other", async (t) => {
     const target = await bound(t);
     void answerAll(target);
     const relay = await relayTo(t, target, { link: { up: {}, down: { lossRatio: 1 } } });
@@ -64,7 +64,7 @@ describe("losses", () => {
 });
 
 describe("delays", () => {
-  test("are never shorter than was asked for, in each direction by itself", async (t) => {
+  test("are never shorter than the setting says, in each direction by itself", async (t) => {
     const target = await bound(t);
     const relay = await relayTo(t, target, { link: { up: { latencyMs: 40 }, down: { latencyMs: 80 } } });
     const c = await client(t, relay);
@@ -85,7 +85,7 @@ describe("delays", () => {
     expect(arrived).toEqual(Array.from({ length: 500 }, (_, index) => index));
   });
 
-  test("of some let those behind them overtake", async (t) => {
+  test("of some datagrams let later datagrams overtake them", async (t) => {
     const { arrived, up } = await through(t, { reorderRatio: 0.1, reorderMs: 20 }, 500);
     expect(up.reordered).toBeGreaterThan(0);
     expect(arrived).toHaveLength(500);
@@ -93,7 +93,7 @@ describe("delays", () => {
     expect(arrived).not.toEqual([...arrived].sort((one, other) => one - other));
   });
 
-  test("by a rate are at least what the bits take, and what finds no room is dropped", async (t) => {
+  test("by a rate are at least the time of the bits, and datagrams without room are dropped", async (t) => {
     const target = await bound(t);
     // Packets of 1000 bytes: one every 10 ms, and room for five.
     const relay = await relayTo(t, target, { link: { rateBps: 800_000, queueBytes: 5000 } });
@@ -109,14 +109,14 @@ describe("delays", () => {
   });
 });
 
-describe("what else happens", () => {
-  test("duplicates come twice", async (t) => {
+describe("other faults", () => {
+  test("duplicated datagrams come twice", async (t) => {
     const { arrived, up } = await through(t, { duplicateRatio: 1 }, 100);
     expect(arrived).toEqual(Array.from({ length: 200 }, (_, index) => index >> 1));
     expect(up.duplicated).toBe(100);
   });
 
-  test("one bit of what is corrupted has changed, and it passes", async (t) => {
+  test("a corrupted datagram has one changed bit, and passes", async (t) => {
     const target = await bound(t);
     const relay = await relayTo(t, target, { link: { corruptRatio: 1 } });
     const c = await client(t, relay);
@@ -135,7 +135,7 @@ describe("what else happens", () => {
     ["an MTU over IPv6", "::1", { mtuBytes: 1280 }, 1232],
     ["the MTU of a profile", "127.0.0.1", { profile: "lte", lossRatio: 0, latencyMs: 0, jitterMs: 0 }, 1330],
     ["a firewall that drops fragments", "127.0.0.1", "broken-firewall", 1472],
-  ])("%s drops what is larger, over %s, and nothing else", async ([, host, link, most], t) => {
+  ])("%s drops larger datagrams, over %s, and no others", async ([, host, link, most], t) => {
     const target = await bound(t, host);
     const relay = await relayTo(t, target, { link, listen: [host, 0] });
     const c = await client(t, relay);
@@ -145,7 +145,7 @@ describe("what else happens", () => {
     expectAccounted(relay);
   });
 
-  test("above the bound of what may be on its way, datagrams are dropped and counted", async (t) => {
+  test("above the limit of datagrams in flight, datagrams are dropped and counted", async (t) => {
     const target = await bound(t);
     const relay = await relayTo(t, target, { link: { latencyMs: 100 }, maxInFlight: 3 });
     const c = await client(t, relay);
@@ -156,7 +156,7 @@ describe("what else happens", () => {
     expectAccounted(relay);
   });
 
-  test("above the bound of bytes too", async (t) => {
+  test("above the limit of bytes in flight too", async (t) => {
     const target = await bound(t);
     const relay = await relayTo(t, target, { link: { latencyMs: 50 }, maxInFlightBytes: 65_536 });
     const c = await client(t, relay);
@@ -167,7 +167,7 @@ describe("what else happens", () => {
 });
 
 describe("set()", () => {
-  test("holds for what comes from then on, and leaves what is on its way alone", async (t) => {
+  test("applies to later datagrams, and not to datagrams in flight", async (t) => {
     const target = await bound(t);
     const relay = await relayTo(t, target, { link: { latencyMs: 300 } });
     const c = await client(t, relay);

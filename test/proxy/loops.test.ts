@@ -38,7 +38,7 @@ test.for([
   },
 );
 
-test("relays in a row are no circle", async (t) => {
+test("relays in a row are not a circle", async (t) => {
   const target = await bound(t);
   void answerAll(target);
   let relay = await relayTo(t, target);
@@ -49,7 +49,7 @@ test("relays in a row are no circle", async (t) => {
 });
 
 // semantics: relay-circle-outside
-test("what brings the relay's datagrams back from other addresses fills its table and no more, and it shows", async (t) => {
+test("a loop through other addresses fills the table of clients, no more, and shows in the counts", async (t) => {
   // As a NAT does that leads back here: each flow gets a socket of its own, which the relay cannot know.
   const nat = await bound(t);
   const relay = await relayTo(t, nat, { maxClients: 40 });
@@ -68,7 +68,7 @@ test("what brings the relay's datagrams back from other addresses fills its tabl
   expectAccounted(relay);
 });
 
-test("clients that begin alike and get answers are no circle", async (t) => {
+test("clients that begin alike and get answers are not a circle", async (t) => {
   const target = await bound(t);
   void answerAll(target);
   const relay = await relayTo(t, target);
@@ -81,7 +81,7 @@ test("clients that begin alike and get answers are no circle", async (t) => {
 });
 
 // semantics: relay-flood
-test("a flood of new clients is bounded, counted, and leaves those that were there alone", async (t) => {
+test("a flood of new clients is limited and counted, and existing clients still work", async (t) => {
   const target = await bound(t);
   void answerAll(target);
   const relay = await relayTo(t, target, { maxClients: 8 });

@@ -70,7 +70,7 @@ describe("without faults", () => {
   test.for([
     ["0.0.0.0", "127.0.0.9"],
     ["::", "::1"],
-  ])("listening on %s, an answer comes from the address that was asked", async ([any, asked], t) => {
+  ])("listening on %s, an answer comes from the address that the client sent to", async ([any, asked], t) => {
     const target = await bound(t);
     void answerAll(target);
     const relay = await relayTo(t, target, { listen: [any!, 0] });
@@ -82,7 +82,7 @@ describe("without faults", () => {
     expect((await s.recvmsg(soon)).data.toString()).toMatch(/:x$/);
   });
 
-  test("what a stranger sends to a client's socket before the target passes to nobody", async (t) => {
+  test("a datagram of a stranger to a client's socket for the target is not passed on", async (t) => {
     const target = await bound(t);
     const relay = await relayTo(t, target);
     const c = await client(t, relay);
@@ -97,7 +97,7 @@ describe("without faults", () => {
 });
 
 describe("clients", () => {
-  test("above the bound are refused and counted, until another was idle for long enough", async (t) => {
+  test("above the limit are refused and counted, until another was idle for long enough", async (t) => {
     const target = await bound(t);
     const relay = await relayTo(t, target, { maxClients: 2, idleMs: 400 });
     const [one, two, three] = await Promise.all([client(t, relay), client(t, relay), client(t, relay)]);
@@ -116,7 +116,7 @@ describe("clients", () => {
     expectAccounted(relay);
   });
 
-  test("that expire come back as new ones, before the target too", async (t) => {
+  test("that expire come back as new clients, for the target too", async (t) => {
     const target = await bound(t);
     const relay = await relayTo(t, target, { idleMs: 200 });
     const c = await client(t, relay);
@@ -130,7 +130,7 @@ describe("clients", () => {
     expect((await drain(c)).map(({ data }) => data.toString())).toEqual(["to the second"]);
   });
 
-  test("do not expire while something of theirs is on its way", async (t) => {
+  test("do not expire while a datagram of theirs is in flight", async (t) => {
     const target = await bound(t);
     const relay = await relayTo(t, target, { idleMs: 10, link: { latencyMs: 200 } });
     await (await client(t, relay)).send("slow");
@@ -138,7 +138,7 @@ describe("clients", () => {
     await until(() => relay.stats().clients.expired === 1);
   });
 
-  test("whose target has nobody listening are told of in the counts, and it goes on when somebody is", async (t) => {
+  test("whose target nobody listens on show in the counts, and get answers when somebody listens", async (t) => {
     const before = await bound(t);
     const { port } = before.getsockname();
     await before.close();
@@ -154,7 +154,7 @@ describe("clients", () => {
 });
 
 describe("the end", () => {
-  test("by close() gives back every socket and the port, and what was on its way is counted", async (t) => {
+  test("by close() closes every socket and frees the port, and datagrams in flight are counted", async (t) => {
     const target = await bound(t);
     const descriptors = (): number => readdirSync("/proc/self/fd").length;
     const relay = await relayTo(t, target, { link: { up: {}, down: { latencyMs: 60_000 } } });

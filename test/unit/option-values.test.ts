@@ -53,7 +53,7 @@ describe("shares", () => {
     },
   );
 
-  test("several stand with commas between them", () => {
+  test("several are separated by commas", () => {
     expect(shares("--x", 2, 4)("1%,25%,1/2")).toEqual([0.01, 0.25, 0.5]);
     for (const text of ["1%", "1%,2%,3%,4%,5%", ""])
       expect(() => shares("--x", 2, 4)(text)).toThrow(/^--x takes 2 to 4/);
@@ -96,7 +96,7 @@ describe("rates", () => {
 });
 
 describe("times", () => {
-  test("may be 0 where that means something", () => {
+  test("may be 0 if the option allows it", () => {
     expect(duration("--delay", 0)("0ms")).toBe(0);
     expect(duration("--delay", 0)("0.05s")).toBe(50);
     expect(duration("--delay", 0)("1.5ms")).toBe(1.5);

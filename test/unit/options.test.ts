@@ -40,7 +40,7 @@ test("an IPv6 option is ENOPROTOOPT on an IPv4 socket, naming both; an IPv6 sock
   }
 });
 
-test("a level or an option that is no number is a TypeError, and an unknown one ENOPROTOOPT", () => {
+test("a level or an option that is not a number is a TypeError, and an unknown one ENOPROTOOPT", () => {
   for (const wrong of ["1", null, undefined, {}, true, 1n]) {
     expect(() => findOption(wrong, 1, AF_INET, "getsockopt")).toThrow(typeError);
     expect(() => findOption(SOL_SOCKET, wrong, AF_INET, "getsockopt")).toThrow(typeError);
@@ -51,7 +51,7 @@ test("a level or an option that is no number is a TypeError, and an unknown one 
   }
 });
 
-test("a value is taken as it is, or refused with a code: never anything else", () => {
+test("a value is taken as it is, or refused with a code", () => {
   fc.assert(
     fc.property(fc.constantFrom(...named), fc.anything({ withBigInt: true }), (constant, value) => {
       const found = findOption(constant.level, constant.option, constant.family, "setsockopt");
@@ -71,14 +71,14 @@ test("flags take booleans, 0 and 1", () => {
   for (const wrong of ["1", null, undefined]) expect(() => checkValue(flag, wrong)).toThrow(typeError);
 });
 
-test("integers have a least and a most", () => {
+test("integers have a minimum and a maximum", () => {
   const ttl = findOption(IPPROTO_IP, datagram.IP_TTL, AF_INET, "setsockopt");
   expect([1, 255].map((value) => checkValue(ttl, value))).toEqual([1, 255]);
   for (const wrong of [0, 256, 1.5, NaN, Infinity]) expect(() => checkValue(ttl, wrong)).toThrow(rangeError);
   for (const wrong of ["1", true, null]) expect(() => checkValue(ttl, wrong)).toThrow(typeError);
 });
 
-test("what the socket is cannot be set", () => {
+test("read-only options cannot be set", () => {
   for (const name of ["SO_TYPE", "SO_ERROR", "SO_DOMAIN", "SO_PROTOCOL"] as const) {
     const found = findOption(SOL_SOCKET, datagram[name], AF_INET, "setsockopt");
     expect(() => checkValue(found, 1)).toThrow(error("ENOPROTOOPT"));

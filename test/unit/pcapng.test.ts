@@ -19,7 +19,7 @@ test("an interface has its link type, its limit, its name and nanoseconds", () =
   );
 });
 
-test("a packet has its interface, both halves of its time, both lengths, and no options where there are none", () => {
+test("a packet has its interface, both halves of its time, both lengths, and no options if it has none", () => {
   const packet = {
     interfaceId: 3,
     timestamp: 0x1234_5678_9abc_def0n,

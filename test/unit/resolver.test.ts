@@ -38,7 +38,7 @@ afterEach(async () => {
 });
 
 // semantics: name-cache
-test("many sends to one name are one question, over all sockets", async () => {
+test("many sends to one name are one lookup, over all sockets", async () => {
   const [name, receiver] = [freshName(["127.0.0.1"]), await bound()];
   const { port } = receiver.getsockname();
   const senders = [open(), open()];
@@ -52,7 +52,7 @@ test("many sends to one name are one question, over all sockets", async () => {
 });
 
 // semantics: name-literal
-test("literals never meet the resolver", async () => {
+test("IP literals are not looked up", async () => {
   const [sender, receiver] = [open(), await bound()];
   await sender.bind(["", 0]);
   await sender.sendto("x", receiver.getsockname());
@@ -62,7 +62,7 @@ test("literals never meet the resolver", async () => {
   expect(asked).toEqual([]);
 });
 
-test("a name being resolved holds up its own destination alone", async () => {
+test("a lookup delays only the datagrams to its name", async () => {
   const [receiver, sender] = [await bound(), open()];
   const { host, port } = receiver.getsockname();
   let answer!: (addresses: Answer) => void;
@@ -78,7 +78,7 @@ test("a name being resolved holds up its own destination alone", async () => {
   expect(await texts(receiver, 3)).toEqual(["slow 1", "slow 2", "slow 3"]);
 });
 
-test("connect waits for the name of a send before it, and a send behind connect for the name of connect", async () => {
+test("connect waits for the name of a send before it, and a send after connect for the name of connect", async () => {
   const [one, other, sender] = [await bound(), await bound(), open()];
   let answer!: (addresses: Answer) => void;
   const slow = freshName(new Promise<Answer>((give) => (answer = give)));
@@ -92,7 +92,7 @@ test("connect waits for the name of a send before it, and a send behind connect 
   expect(await texts(other, 1)).toEqual(["behind"]);
 });
 
-test("close() ends what waits for a name, and the answer that comes after it harms nobody", async () => {
+test("close() ends calls that wait for a name, and an answer after it does no harm", async () => {
   let answer!: (addresses: Answer) => void;
   const slow = freshName(new Promise<Answer>((give) => (answer = give)));
   const calls = [
@@ -110,7 +110,7 @@ test("close() ends what waits for a name, and the answer that comes after it har
   await expect(resolve(slow, AF_INET)).resolves.toHaveLength(1);
 });
 
-test("each family is asked for by itself, and the best address comes first", async () => {
+test("each family is looked up by itself, and the best address comes first", async () => {
   const name = freshName(["127.0.0.1", "127.0.0.2"]);
   expect((await resolve(name, AF_INET)).map(String)).toEqual(["127.0.0.1:0", "127.0.0.2:0"]);
   known.set(name, ["::1"]);
@@ -119,7 +119,7 @@ test("each family is asked for by itself, and the best address comes first", asy
 });
 
 // semantics: name-cache
-test("an answer is believed for 10 s", async () => {
+test("an answer is cached for 10 s", async () => {
   const name = freshName(["127.0.0.1"]);
   await resolve(name, AF_INET);
   advance(9_000);
@@ -131,7 +131,7 @@ test("an answer is believed for 10 s", async () => {
 });
 
 // semantics: name-cache
-test("a failure is believed for 1 s", async () => {
+test("a failure is cached for 1 s", async () => {
   const name = freshName(systemError("ENOTFOUND"));
   const fails = async (): Promise<void> => {
     await expect(resolve(name, AF_INET)).rejects.toMatchObject({ code: "ENOTFOUND", address: name });
@@ -146,7 +146,7 @@ test("a failure is believed for 1 s", async () => {
 });
 
 // semantics: name-cache
-test("the memory is bounded: of very many names, the one asked for longest ago is asked for again", async () => {
+test("the cache is bounded: of very many names, the oldest is looked up again", async () => {
   const names = Array.from({ length: 300 }, () => freshName(["127.0.0.1"]));
   for (const name of names) {
     await resolve(name, AF_INET);
@@ -173,7 +173,7 @@ test("a name without an address of the family is ENOTFOUND that says so", async 
 });
 
 // semantics: name-unknown
-test("a name server that does not answer is EAI_AGAIN, with what the system said as the cause", async () => {
+test("a name server that does not answer is EAI_AGAIN, with the error of the system as the cause", async () => {
   const cause = systemError("EAI_AGAIN");
   const name = freshName(cause);
   await expect(resolve(name, AF_INET)).rejects.toMatchObject({ code: "EAI_AGAIN", address: name, cause });
@@ -186,7 +186,7 @@ test("a name server that does not answer is EAI_AGAIN, with what the system said
 });
 
 // semantics: name-ipv4-only
-test("an IPv6 socket reaches a name that has IPv4 addresses alone as ::ffff:, not under IPV6_V6ONLY", async () => {
+test("an IPv6 socket reaches a name that has only IPv4 addresses as ::ffff:, not under IPV6_V6ONLY", async () => {
   const [name, receiver] = [freshName(new Map([[4 as const, ["127.0.0.1"]]])), await bound()];
   const { port } = receiver.getsockname();
   const [dual, alone] = [open(AF_INET6), open(AF_INET6)];

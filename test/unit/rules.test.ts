@@ -51,7 +51,7 @@ test.for([
   expect(() => readRule(text)).toThrow(/^--rule/);
 });
 
-describe("a rule in code that makes no sense", () => {
+describe("a wrong rule in code is refused", () => {
   test.for<[string, unknown, RegExp]>([
     ["none", undefined, /^it must be an object with an action/],
     ["no action", {}, /^it: action must be "drop", "corrupt" or \{ delayMs \}/],

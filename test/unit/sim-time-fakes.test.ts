@@ -20,7 +20,7 @@ import { VirtualTime } from "../../src/sim/time/virtual-time.js";
 import { event, hooks } from "./fixtures/virtual-time.js";
 
 const EPOCH_MS = Date.UTC(2026, 0, 1);
-describe("what is virtual while a run lasts", () => {
+describe("virtual while a run lasts", () => {
   const waits: Record<string, [number, () => Promise<unknown>]> = {
     setTimeout: [50, () => new Promise((resolve) => globalThis.setTimeout(resolve, 50))],
     "setTimeout of node:timers, imported before": [
@@ -102,7 +102,7 @@ describe("what is virtual while a run lasts", () => {
     });
   }
 
-  test("a wait of node:timers/promises gives its value", async () => {
+  test("a wait of node:timers/promises returns its value", async () => {
     const values = (): Promise<unknown> =>
       Promise.all([sleep(5, "a"), turn("b"), scheduler.wait(5), promisify(globalThis.setTimeout)(5, "c")]);
     const virtual = await new VirtualTime().run(values, hooks);
@@ -110,7 +110,7 @@ describe("what is virtual while a run lasts", () => {
     await expect(values()).resolves.toEqual(virtual);
   });
 
-  test("an interval of node:timers/promises gives what came due meanwhile, one by one", async () => {
+  test("an interval of node:timers/promises returns the ticks that came due meanwhile, one by one", async () => {
     const time = new VirtualTime();
     const at: number[] = [];
     await time.run(async () => {
@@ -293,7 +293,7 @@ describe("timers of programs behave as Node's", () => {
     expect(same).toBe(true);
   });
 
-  test("what is no function is refused", async () => {
+  test("an argument that is not a function is refused", async () => {
     const run = new VirtualTime().run(
       () => void Reflect.apply(globalThis.setTimeout, undefined, [7, 1]),
       hooks,

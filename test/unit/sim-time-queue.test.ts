@@ -6,11 +6,11 @@ import { Schedule } from "../../src/sim/time/schedule.js";
 import type { ScheduledEvent } from "../../src/sim/time/event.js";
 import { event } from "./fixtures/virtual-time.js";
 
-describe("the queue of what is to happen", () => {
+describe("the event queue", () => {
   const keys = fc.array(fc.tuple(fc.nat(20), fc.nat(3)), { maxLength: 200 });
   const choices = fc.array(fc.tuple(fc.nat(20), fc.nat(3), fc.nat(9)), { maxLength: 200 });
 
-  test("gives the soonest first, by time, then rank, then order", () => {
+  test("returns the earliest event first, by time, then rank, then order", () => {
     fc.assert(
       fc.property(keys, (list) => {
         const events = list.map(([time, rank], order) => keyed(time, rank, order));
@@ -21,7 +21,7 @@ describe("the queue of what is to happen", () => {
     );
   });
 
-  test("keeps its order when things come and go in between, and when it is pruned", () => {
+  test("keeps its order when events are added and removed meanwhile, and when it is pruned", () => {
     fc.assert(
       fc.property(choices, (list) => {
         const queue = new EventQueue();
@@ -53,7 +53,7 @@ describe("the queue of what is to happen", () => {
     expect([queue.peek(), queue.size]).toEqual([undefined, 0]);
   });
 
-  test("holds a million, and what comes and goes costs about as much as among a thousand", () => {
+  test("holds a million events, and adding or removing one costs about as much as among a thousand", () => {
     const each = (waiting: number): number => {
       const queue = new EventQueue();
       for (let order = 0; order < waiting; order++) queue.push(keyed(order, 0, order));
@@ -73,14 +73,14 @@ describe("the queue of what is to happen", () => {
 });
 
 describe("the schedule", () => {
-  test("refuses what is past", () => {
+  test("refuses events in the past", () => {
     const schedule = new Schedule();
     schedule.jump(10);
     expect(() => schedule.schedule(keyed(9, 0, 0))).toThrow("9 ns is past: it is 10 ns");
     expect(() => schedule.schedule(keyed(NaN, 0, 0))).toThrow("NaN ns is past");
   });
 
-  test("passes over what was called off", () => {
+  test("skips cancelled events", () => {
     const schedule = new Schedule();
     schedule.schedule({ ...keyed(5, 0, 0), cancelled: true });
     const timer = schedule.after(100_000, () => undefined, false);

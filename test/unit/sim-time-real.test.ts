@@ -15,7 +15,7 @@ import { crypt, hooks, never, sleep } from "./fixtures/virtual-time.js";
 const realTimeout = globalThis.setTimeout;
 
 describe("real work", () => {
-  test("holds the clock while real(promise) has not settled, and gives what the promise gives", async () => {
+  test("holds the clock while real(promise) has not settled, and returns the value of the promise", async () => {
     const time = new VirtualTime();
     await time.run(async () => {
       const other = globalThis.setInterval(() => undefined, 1);
@@ -48,7 +48,7 @@ describe("real work", () => {
     expect([stdout, time.now]).toEqual(["42\n", 0]);
   });
 
-  test("what was being read when a run begins hides nothing that is read in it", async () => {
+  test("a read that was under way when a run begins does not hide a read in the run", async () => {
     const before = readFile("package-lock.json");
     const work = new RealWork();
     await before;
@@ -57,7 +57,7 @@ describe("real work", () => {
     await during;
   });
 
-  test("a child process is waited for in each of several runs: one that has exited hides none", async () => {
+  test("a child process is waited for in each of several runs: a child that has exited hides no other", async () => {
     for (let run = 0; run < 5; run++) {
       const time = new VirtualTime();
       await time.run(() => promisify(execFile)("sleep", ["0.02"]), hooks);
@@ -84,7 +84,7 @@ describe("real work", () => {
 });
 
 describe("eventually", () => {
-  test("passes when a check neither throws, rejects nor gives false", async () => {
+  test("passes when a check does not throw, reject or return false", async () => {
     const time = new VirtualTime();
     const at = await time.run(async () => {
       const after = (ms: number): boolean => time.clock.now() >= ms;
@@ -134,7 +134,7 @@ describe("eventually", () => {
     expect(time.clock.now()).toBe(95);
   });
 
-  test("takes 10 s where nothing else is said, and names a check that gives false or never settles", async () => {
+  test("takes 10 s by default, and names a check that returns false or never settles", async () => {
     const time = new VirtualTime();
     await expect(time.run(() => time.eventually(() => false), hooks)).rejects.toThrow(
       "still not so after 10000 ms of virtual time: the check gave false",
@@ -144,7 +144,7 @@ describe("eventually", () => {
     );
   });
 
-  test("refuses what is no check, and times that are none", async () => {
+  test("refuses a wrong check and wrong times", async () => {
     const time = new VirtualTime();
     await expect(time.eventually(5 as never)).rejects.toMatchObject({ code: "ERR_INVALID_ARG_TYPE" });
     for (const options of [{ timeoutMs: -1 }, { timeoutMs: NaN }, { everyMs: 0 }, { everyMs: Infinity }]) {

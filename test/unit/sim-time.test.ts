@@ -7,7 +7,7 @@ import type { ScheduledEvent } from "../../src/sim/time/event.js";
 import { VirtualTime } from "../../src/sim/time/virtual-time.js";
 import { crypt, event, hooks, never, sleep } from "./fixtures/virtual-time.js";
 
-describe("what a run comes to", () => {
+describe("the result of a run", () => {
   test("the value of the body, whether it is a promise's or not", async () => {
     const time = new VirtualTime();
     await expect(time.run(() => 1, hooks)).resolves.toBe(1);
@@ -32,7 +32,7 @@ describe("what a run comes to", () => {
     });
   });
 
-  test("what a timer or an event throws", async () => {
+  test("an error thrown by a timer or an event", async () => {
     const time = new VirtualTime();
     const boo = (): never => {
       throw new Error("boo");
@@ -51,7 +51,7 @@ describe("what a run comes to", () => {
     expect([time.clock.now(), time.now]).toEqual([14, 14_000_000]);
   });
 
-  test("what is left to happen waits for the next run", async () => {
+  test("events that are left wait for the next run", async () => {
     const time = new VirtualTime();
     let happened = 0;
     await time.run(() => {
@@ -77,7 +77,7 @@ describe("what a run comes to", () => {
     expect(time.clock.now()).toBe(10);
   });
 
-  test("limits that are none are refused", async () => {
+  test("wrong limits are refused", async () => {
     for (const limits of [{ limitMs: 0 }, { limitMs: NaN }, { limitMs: Infinity }, { realLimitMs: -1 }]) {
       await expect(new VirtualTime().run(() => 1, hooks, limits)).rejects.toMatchObject({
         code: "ERR_OUT_OF_RANGE",
@@ -128,7 +128,7 @@ describe("the end", () => {
     expect(time.clock.now()).toBe(60_000);
   });
 
-  test("lets a body that waited in vain settle, unheard", async () => {
+  test("lets a body that waited in vain settle, without effect", async () => {
     const time = new VirtualTime();
     let close: (error: Error) => void = () => undefined;
     const body = new Promise<never>((_, reject) => (close = reject));
@@ -169,12 +169,12 @@ describe("a run that cannot end", () => {
     expect(failure).toHaveProperty("waiting.length", 23);
   });
 
-  test("points to real(promise) where nobody waits in the network", async () => {
+  test("points to real(promise) if no call waits in the network", async () => {
     const run = new VirtualTime().run(() => never, { ...hooks, waiting: () => [] });
     await expect(run).rejects.toThrow("real(promise)");
   });
 
-  test("what was called off does not keep it going", async () => {
+  test("cancelled events do not keep it going", async () => {
     const time = new VirtualTime();
     const run = time.run(() => {
       time.clock.after(5, () => undefined)();
@@ -202,7 +202,7 @@ describe("a run that cannot end", () => {
     expect(time.clock.now()).toBe(1_900);
   });
 
-  test("more than a million events at one instant name who it is", async () => {
+  test("more than a million events at one instant name their source", async () => {
     const time = new VirtualTime();
     const echo = (who: string): ScheduledEvent =>
       event(5_000_000, { owner: who, fire: () => (time.schedule(echo(who)), false) });
@@ -219,7 +219,7 @@ describe("a run that cannot end", () => {
     });
   });
 
-  test("loops that poll take time, and so come to their ends", async () => {
+  test("loops that poll take virtual time, so they end", async () => {
     const time = new VirtualTime();
     const loops: Record<string, () => Promise<unknown>> = {
       immediates: () => new Promise((resolve) => globalThis.setImmediate(resolve)),
@@ -240,7 +240,7 @@ describe("a run that cannot end", () => {
     expect(time.clock.now()).toBe(200);
   });
 
-  test("real work that never ends is given up, by its name", async () => {
+  test("real work that never ends is given up, and named", async () => {
     const time = new VirtualTime();
     const run = time.run(() => time.real(never), hooks, { realLimitMs: 20 });
     await expect(run).rejects.toMatchObject({
@@ -252,8 +252,8 @@ describe("a run that cannot end", () => {
   });
 });
 
-describe("the order of things", () => {
-  test("what is due at one instant happens by rank and order, also what is scheduled for it meanwhile", async () => {
+describe("the order of events", () => {
+  test("events of one instant run by rank and order, also events that are scheduled for it meanwhile", async () => {
     const time = new VirtualTime();
     const log: string[] = [];
     const add = (name: string, rank: number, order: number, and?: () => void): void => {
@@ -269,7 +269,7 @@ describe("the order of things", () => {
     expect(log).toEqual(["first", "second", "before late", "late", "after late", "timer"]);
   });
 
-  test("a program deals with what it was told before time goes on, however long its chain of promises and ticks", async () => {
+  test("a program handles an event before time goes on, however long its chain of promises and ticks", async () => {
     const time = new VirtualTime();
     const dealtWith = await time.run(async () => {
       const told = new Promise<void>((resolve) => {

@@ -78,7 +78,7 @@ test("pseudo headers are laid out as in RFC 768 and in RFC 8200 section 8.1", ()
   );
 });
 
-test("what an IPv4 header says is read back, whatever stands around the packet, and its checksum is right", () => {
+test("an IPv4 header is read back, whatever bytes are around the packet, and its checksum is right", () => {
   fc.assert(
     fc.property(ipv4, payload, fc.nat(20), (header, carried, padding) => {
       const written = ipv4Header(header, carried.length);
@@ -89,7 +89,7 @@ test("what an IPv4 header says is read back, whatever stands around the packet, 
   );
 });
 
-test("what an IPv6 header says is read back, whatever stands around the packet", () => {
+test("an IPv6 header is read back, whatever bytes are around the packet", () => {
   fc.assert(
     fc.property(ipv6, payload, fc.nat(20), (header, carried, padding) => {
       const packet = amid(padding, ...ipv6Header(header, carried.length), ...carried);
@@ -99,7 +99,7 @@ test("what an IPv6 header says is read back, whatever stands around the packet",
   );
 });
 
-test("what a UDP header says is read back, and its checksum is right over both versions of IP", () => {
+test("a UDP header is read back, and its checksum is right over both versions of IP", () => {
   const header = fc.record({ sourcePort: port, destinationPort: port });
   const addresses = fc.constantFrom(4, 16).chain((length) => fc.tuple(bytes(length), bytes(length)));
   fc.assert(
@@ -122,7 +122,7 @@ test("a UDP checksum that comes to 0 is sent as 0xffff", () => {
   expect(header(balance).subarray(6, 8)).toEqual(hex("ffff"));
 });
 
-test("extension headers of IPv6 are skipped, before the fragment header and behind it", () => {
+test("extension headers of IPv6 are skipped, before the fragment header and after it", () => {
   const addresses = "fd00".padEnd(32, "0") + "fd01".padEnd(32, "0");
   const packet = (lengthAndNext: string, rest: string) =>
     hex(`60000000 ${lengthAndNext} 40 ${addresses} ${rest}`);
@@ -188,7 +188,7 @@ test.each<[string, (packet: Uint8Array) => unknown, Uint8Array]>([
   expect(read(packet)).toBeUndefined();
 });
 
-test("no bytes make reading throw, or give a payload that is not within the packet", () => {
+test("reading random bytes never throws, and never returns a payload outside the packet", () => {
   const start = fc.constantFrom(four, six, new Uint8Array());
   const flips = fc.array(fc.tuple(fc.nat(47), byte), { maxLength: 4 });
   fc.assert(
