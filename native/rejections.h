@@ -5,20 +5,20 @@
 
 namespace datagram {
 
-// A rule decides on each packet by itself, some at random: what is tried again meets another decision. sendmmsg(2) stops at the
-// first message that fails, and keeps its error to itself where others went before it. So once a rule is met the messages of a
-// socket go one by one for a while, and that it was met at first is found by exclusion.
+// A rule decides about each packet separately, sometimes at random, so a second try meets another decision. sendmmsg(2) stops at
+// the first message that fails, and hides its error if messages before it were sent. The first rejection is therefore found by
+// exclusion. After it, the messages of a socket are sent one by one for a while.
 class Rejections {
  public:
-  // Whether messages are to go one by one.
+  // Whether messages are sent one by one.
   bool one_by_one() const { return left_ > 0; }
-  // A message went by itself.
+  // One message was sent alone.
   void Passed() {
     if (left_ > 0) left_--;
   }
-  // A rule was met.
+  // A rule rejected a message.
   void Met() { left_ = kOneByOne; }
-  // It may have been one, or a full buffer: a few go one by one to see.
+  // Either a rule rejected it or a buffer was full: a few messages are sent one by one to find out.
   void MayBeMet() { left_ = kFewOneByOne; }
 
  private:
@@ -28,14 +28,14 @@ class Rejections {
   int left_ = 0;
 };
 
-// Sends that found no room, in the network of this thread.
+// The sends that failed because a buffer was full, in the network namespace of this thread.
 class FullBuffers {
  public:
-  // Counts them for the first time, where that was not done yet.
+  // Counts them, if they were not counted yet.
   void Prepare() {
     if (count_ == kUnread) count_ = Count();
   }
-  // Whether there may have been one since they were counted last.
+  // Whether there may have been one since the last count.
   bool Moved() {
     int64_t before = count_;
     count_ = Count();
@@ -45,13 +45,13 @@ class FullBuffers {
  private:
   static constexpr int64_t kUnread = -2;
 
-  // -1 where that cannot be read.
+  // -1 if the count cannot be read.
   static int64_t Count();
 
   int64_t count_ = kUnread;
 };
 
-// Whether the receive buffer of a socket is at most half full, so that the kernel had room for what ICMP said.
+// Whether the receive buffer of a socket is at most half full, so that the kernel had room for ICMP errors.
 bool HasRoom(int fd);
 
 }  // namespace datagram

@@ -1,4 +1,4 @@
-// What may leave as one segmented send (UDP_SEGMENT), and what was refused.
+// Which datagrams may be sent as one segmented send (UDP_SEGMENT), and which refusals are remembered.
 #pragma once
 
 #include <cstdint>
@@ -13,19 +13,19 @@ namespace datagram {
 class Segmentation {
  public:
   void Allow(bool on) { allowed_ = on; }
-  // Bytes of a datagram up to which runs to a destination may be segmented. Without a name, the connected peer.
+  // The largest datagrams, in bytes, that may be segmented to a destination. Without a name, the connected peer.
   int Limit(const uint8_t* name);
-  // A run of datagrams of `segment` bytes was refused, and went plainly. Gives the error as it is understood.
+  // A run of datagrams of `segment` bytes was refused, and its datagrams were sent singly. Returns the error by its cause.
   int Refuse(int error, const uint8_t* name, int segment);
-  // A queue on the way is full: of a run it may drop a part without a word, so that for a while there are none.
+  // A queue on the path is full. It may silently drop a part of a run, so for a while there are no runs.
   void Full();
-  // The connected peer is another one.
+  // The connected peer has changed.
   void ForgetPeer();
 
  private:
   static constexpr size_t kMaxDestinations = 1024;
 
-  // What every IPv6 link carries of payload (RFC 8200), and IPv4 paths in use do.
+  // Bytes of payload that every IPv6 link carries (RFC 8200), and in practice every IPv4 path.
   static constexpr int kSureBytes = 1200;
 
   static constexpr int64_t kFullSeconds = 1;

@@ -14,10 +14,10 @@
 
 namespace datagram {
 
-// What sendmmsg takes at once (UIO_MAXIOV, net/socket.c).
+// Messages of one sendmmsg (UIO_MAXIOV, net/socket.c).
 constexpr int kMaxMessages = 1024;
 
-// Datagrams that one segmented send carries at most: UDP_MAX_SEGMENTS (include/linux/udp.h), and what it was before
+// The largest number of datagrams in one segmented send: UDP_MAX_SEGMENTS (include/linux/udp.h), and its value before
 // Linux 6.9.
 constexpr int kMaxSegments = 128;
 constexpr int kSureSegments = 64;
@@ -48,7 +48,7 @@ constexpr int kControlSource = 1;
 constexpr int kControlTtl = 2;
 constexpr int kControlTos = 4;
 
-// Outcomes for the system calls to come, in place of the kernel's, so that tests meet what no kernel does on demand.
+// Planned outcomes for the next system calls, in place of the kernel's. Tests use them for errors that no kernel causes on demand.
 class Faults {
  public:
   static constexpr int kMaxOutcomes = 64;

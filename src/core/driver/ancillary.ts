@@ -1,8 +1,8 @@
 import type { Endpoint } from "../address/address.js";
 
-/** How one datagram leaves, where that is not as its socket has it. */
+/** What one datagram has of its own, in place of the options of its socket (ancillary data, cmsg(3)). */
 export interface Ancillary {
-  /** The local address that it comes from; the port is the socket's, whatever this one says. */
+  /** The local address that it comes from. The port is ignored: it is always the port of the socket. */
   readonly source: Endpoint | undefined;
   /** The name or the number of the network interface that it leaves by. */
   readonly interface: string | undefined;
@@ -10,13 +10,13 @@ export interface Ancillary {
   readonly ttl: number | undefined;
   /** The whole byte: DSCP and ECN. */
   readonly tos: number | undefined;
-  /** The lower two bits of it alone, where the byte is not named. */
+  /** The lower two bits of the TOS byte, if `tos` is `undefined`. */
   readonly ecn: number | undefined;
-  /** Never in fragments, whatever is known of the path. */
+  /** Sent whole and never in fragments, whatever path MTU is known. */
   readonly probe: boolean;
 }
 
-/** Whether two datagrams leave in the same way. */
+/** Whether two datagrams may leave in one system message. */
 export function leaveAlike(one: Ancillary | undefined, other: Ancillary | undefined): boolean {
   if (one === other) return true;
   if (!one || !other || one.probe || other.probe) return false;

@@ -1,14 +1,14 @@
-/** Errors for faults of a driver. A driver may be anybody's, and the socket above it must keep working. */
+/** Errors for faults of a driver. Anybody may write a driver, and the socket above it must keep working. */
 
 import type { Address } from "../address/address.js";
 import { OSError } from "../errors/errors.js";
 
-/** The error of a driver that does what the contract in `driver.ts` forbids. */
+/** The error of a driver that breaks the contract in `driver.ts`. */
 export function brokenContract(what: string): Error {
   return new Error(`the driver broke its contract: ${what}`);
 }
 
-/** What a driver threw or rejected with, as an `OSError`: any other value becomes the cause of an `EIO`. */
+/** The error that a driver threw or rejected with. If it is no `OSError`, it becomes the cause of an `EIO`. */
 export function toOSError(thrown: unknown, syscall: string, at?: Address | null): OSError {
   if (thrown instanceof OSError) return thrown;
   const why = thrown instanceof Error ? thrown.message : "it threw no error";

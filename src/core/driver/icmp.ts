@@ -1,4 +1,4 @@
-/** What ICMP errors are called, and what becomes of them (RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1; RFC 4443 section 3). */
+/** The names of ICMP errors, and the error codes that they cause (RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1; RFC 4443 section 3). */
 
 const ipv4: Readonly<Record<number, readonly string[]>> = {
   3: [
@@ -39,8 +39,8 @@ const ipv6: Readonly<Record<number, readonly string[]>> = {
 };
 
 /**
- * What Linux makes of ICMP errors (`icmp_err_convert`, net/ipv4/icmp.c; `tab_unreach`, net/ipv6/icmp.c), and a packet that was
- * too big.
+ * The codes that Linux turns ICMP errors into (`icmp_err_convert`, net/ipv4/icmp.c; `tab_unreach`, net/ipv6/icmp.c), with the
+ * code of a packet that was too big.
  */
 const errorCodes: ReadonlySet<string> = new Set([
   "ECONNREFUSED",
@@ -55,7 +55,7 @@ const errorCodes: ReadonlySet<string> = new Set([
   "EACCES",
 ]);
 
-/** Whether the error of a receive call can be what ICMP said of an earlier send. */
+/** Whether the error of a receive call may come from an ICMP error about an earlier send. */
 export function mayBeIcmp(code: string): boolean {
   return errorCodes.has(code);
 }

@@ -12,45 +12,45 @@ import type { OSError } from "../errors/errors.js";
 import { assert } from "../assert.js";
 import { copyTo, sizeOf } from "./payload.js";
 
-/** What one batch holds. */
+/** The room of one batch. */
 interface Capacity {
   readonly bytes: number;
   readonly datagrams: number;
 }
 
-/** Any one datagram fits, and so does what one system call takes of small ones. */
+/** Holds any single datagram, or as many small datagrams as one system call takes. */
 export const ordinary: Capacity = { bytes: 65_536, datagrams: 1024 };
-/** For many peers in turn: the more datagrams a batch holds, the more of them go to the same peer, and leave as one run. */
+/** For many peers in turn. In a larger batch more datagrams go to the same peer, and these leave as one run. */
 const large: Capacity = { bytes: 1 << 20, datagrams: 16_384 };
 
-/** Tells the owner of datagrams what became of them. */
+/** Hears whether the datagrams of one call were sent. */
 export interface Completion {
-  /** @param tag what was given along with the datagram, or with the first of `count`. */
+  /** @param tag the tag of the datagram, or of the first of `count`. */
   sent(tag: number, count: number): void;
   failed(tag: number, error: OSError): void;
 }
 
-/** Datagrams whose payloads are the caller's, until they are copied into batches. */
+/** Datagrams with payloads that belong to the caller. They are copied into batches later. */
 export interface Borrowed {
   readonly count: number;
   readonly payloads: readonly Uint8Array[];
-  /** Where each goes; `null` is the connected peer. Without it, all go to `peer`. */
+  /** The destination of each datagram; `null` is the connected peer. If `undefined`, all go to `peer`. */
   readonly peers: readonly (Address | null)[] | undefined;
   readonly peer: Address | null;
-  /** How each leaves, where one does not as the socket has it. */
+  /** The ancillary data of each datagram, if any has some. */
   readonly ancillaries: readonly (Ancillary | undefined)[] | undefined;
-  /** The length that each payload had; -1 of one that is not to be sent. */
+  /** The length that each payload had at the call; -1 for a datagram that is not to be sent. */
   readonly lengths: Int32Array;
-  /** Whether none is for a name, and none may be too big. */
+  /** Whether no datagram goes to a name, and none may be too big. */
   readonly ready: boolean;
 }
 
-/** Where datagram `index` of those borrowed goes. */
+/** The destination of borrowed datagram `index`. */
 export function destinationOf({ peers, peer }: Borrowed, index: number): Address | null {
   return peers ? (peers[index] ?? null) : peer;
 }
 
-/** The first of those borrowed that is for the connected peer; -1 where none is. */
+/** The index of the first borrowed datagram for the connected peer; -1 if there is none. */
 export function indexWithoutAddress({ count, peers, peer }: Borrowed): number {
   if (peers) return peers.indexOf(null);
   return peer === null && count > 0 ? 0 : -1;
@@ -61,23 +61,23 @@ const groupedBy = new Int32Array(maxDestinations);
 const groupNumbers = new Int32Array(maxDestinations);
 let groupings = 0;
 
-/** Batches that wait to be used again by the sockets of this thread, and how many; more are left to the collector. */
+/** Empty batches that the sockets of this thread use again. Batches past `maxIdle` are left to the garbage collector. */
 const idle: Outbound[] = [];
-const mostIdle = 16;
-/** Of those that were taken, how many are not given back yet, and how many of them are no reason to be sparing. */
+const maxIdle = 16;
+/** Batches that are in use, and the number of them from which on memory is saved (`Outbound.scarce`). */
 let taken = 0;
 const plenty = 64;
 const idleLarge: Outbound[] = [];
-const mostIdleLarge = 2;
+const maxIdleLarge = 2;
 
 /**
- * A batch of datagrams on its way out: the payloads in one arena; a start, a length and a peer for each. A driver begins
- * at `settled`, which moves on as it tells, and writes to it through `fail` alone.
+ * A batch of datagrams to send. All payloads are in one arena; each datagram has a start, a length and a peer. A driver sends
+ * from index `settled` on, and changes the batch only by `fail` and `postpone`.
  */
 export class Outbound {
   /** The payloads. */
   readonly arena: Buffer;
-  /** Where each payload begins in the arena. */
+  /** Where each payload starts in the arena. */
   readonly starts: Int32Array;
   /** Bytes of each payload. */
   readonly lengths: Int32Array;
@@ -89,20 +89,20 @@ export class Outbound {
   settled = 0;
   /** Bytes of the longest payload. */
   longest = 0;
-  /** Whether not all go to the same peer. */
+  /** Whether the datagrams go to several peers. */
   mixed = false;
-  /** Who owns them all; `undefined` where they have several owners. */
+  /** The owner of all datagrams; `undefined` if they have several owners. */
   owner: Completion | undefined;
 
   readonly #capacity: Capacity;
-  /** Where each goes; of one that is not mixed, where the first goes. */
+  /** The destination of each datagram. If the batch is not `mixed`, only the first entry counts. */
   readonly #peers: (Endpoint | null)[] = [];
-  /** How each leaves, where one does not as the socket has it. */
+  /** The ancillary data of each datagram, if any has some. */
   #ancillaries: (Ancillary | undefined)[] | undefined;
-  /** The owner of each, where they are not all `owner`'s from the first on. */
+  /** The owner of each datagram, unless `owner` has owned all of them from the start. */
   readonly #owners: (Completion | undefined)[] = [];
   readonly #tags: Int32Array;
-  /** Whether it was filled at once, so that what comes later goes into another. */
+  /** Whether `fill` was called: later datagrams go into another batch. */
   #filled = false;
   #errors: Map<number, OSError> | undefined;
   #firstView: Buffer | undefined;
@@ -115,26 +115,26 @@ export class Outbound {
     this.#tags = new Int32Array(capacity.datagrams);
   }
 
-  /** An empty batch; `release` gives it back. */
+  /** An empty batch, for use until `release`. */
   static take(): Outbound {
     taken++;
     return idle.pop() ?? new Outbound();
   }
 
-  /** Whether so many sockets have batches under way that each should take no more memory than it needs. */
+  /** Whether so many batches are in use that each should take no more memory than it needs. */
   static get scarce(): boolean {
     return taken >= plenty;
   }
 
-  /** The same, for datagrams to many peers in turn. */
+  /** An empty large batch, for datagrams to many peers in turn. */
   static takeLarge(): Outbound {
     return idleLarge.pop() ?? new Outbound(large);
   }
 
-  /** @param reusable `false` where a driver may still have it. */
+  /** @param reusable `false` if a driver may still use the batch. */
   release(reusable = true): void {
-    // Emptied one by one: cutting the arrays short would give their memory back each time.
-    // One that was filled has the owner and the peer of all in the first place, unless it is mixed.
+    // Entries are cleared one by one: shorter arrays would lose their memory each time.
+    // After `fill`, only the first entry has a peer, unless the batch is mixed.
     const held = this.#filled && !this.mixed ? Math.min(1, this.count) : this.count;
     for (let index = 0; index < held; index++) {
       this.#peers[index] = null;
@@ -145,11 +145,11 @@ export class Outbound {
     this.owner = this.#errors = this.#ancillaries = undefined;
     if (this.#capacity === ordinary) {
       taken--;
-      if (reusable && idle.length < mostIdle) idle.push(this);
-    } else if (reusable && this.#capacity === large && idleLarge.length < mostIdleLarge) idleLarge.push(this);
+      if (reusable && idle.length < maxIdle) idle.push(this);
+    } else if (reusable && this.#capacity === large && idleLarge.length < maxIdleLarge) idleLarge.push(this);
   }
 
-  /** Copies a payload of `length` bytes in; `false` when there is no room for it, or the batch was filled at once. */
+  /** Copies a payload of `length` bytes into the batch. Returns `false` if there is no room, or after `fill`. */
   add(
     payload: Uint8Array,
     length: number,
@@ -180,10 +180,10 @@ export class Outbound {
   }
 
   /**
-   * Copies payloads into an empty batch, from index `from` on, until there is no room for one, or one has not the length
-   * that it should have. Each index is the tag.
+   * Copies payloads into an empty batch, from index `from` on. It stops if there is no room for a payload, or if a payload
+   * has changed its length. The tag of each datagram is its index.
    *
-   * @returns the index of the first that was not taken.
+   * @returns the index of the first datagram that was not copied.
    */
   fill(borrowed: Borrowed, from: number, owner: Completion): number {
     const { payloads, lengths, peers, ancillaries } = borrowed;
@@ -218,10 +218,9 @@ export class Outbound {
   }
 
   /**
-   * Brings the datagrams to each peer together, those to one peer in the order that they have. To be called before any
-   * is settled.
+   * Groups the datagrams by peer. Datagrams to one peer keep their order. Called before any datagram is settled.
    *
-   * @param connected who `null` stands for.
+   * @param connected the peer that `null` stands for.
    */
   group(connected: Endpoint | null): void {
     const { count } = this;
@@ -246,10 +245,10 @@ export class Outbound {
   }
 
   /**
-   * Moves what goes to the same destination as the next datagram behind what goes to others.
+   * Moves all datagrams to the destination of the next datagram behind the datagrams to other destinations.
    *
-   * @param connected who `null` stands for.
-   * @returns whether there are others.
+   * @param connected the peer that `null` stands for.
+   * @returns whether there are other destinations.
    */
   postpone(connected: Endpoint | null): boolean {
     const { count, settled } = this;
@@ -265,12 +264,12 @@ export class Outbound {
     return true;
   }
 
-  /** Where datagram `index` goes; `null` is the connected peer. */
+  /** The destination of datagram `index`; `null` is the connected peer. */
   peer(index: number): Endpoint | null {
     return this.#peers[this.mixed ? index : 0] ?? null;
   }
 
-  /** How datagram `index` leaves; `undefined` is as the socket has it. */
+  /** The ancillary data of datagram `index`; `undefined` if it has none. */
   ancillary(index: number): Ancillary | undefined {
     return this.#ancillaries?.[index];
   }
@@ -285,32 +284,32 @@ export class Outbound {
     const start = this.starts[index] ?? 0;
     const end = start + this.length(index);
     if (start > 0) return this.arena.subarray(start, end);
-    // Datagrams sent one by one are mostly of one size, and a view costs more than the copy.
+    // Datagrams that are sent one by one mostly have one size, and a new view costs more than the copy of the payload.
     if (this.#firstView?.length !== end) this.#firstView = this.arena.subarray(0, end);
     return this.#firstView;
   }
 
-  /** Bytes of payload `index`. */
+  /** Bytes of the payload of datagram `index`. */
   length(index: number): number {
     return this.lengths[index] ?? 0;
   }
 
-  /** Says that datagram `index` could not be sent; it is settled in its turn. */
+  /** Sets the error of datagram `index`, which could not be sent. The datagram is settled in its turn. */
   fail(index: number, error: OSError): void {
     (this.#errors ??= new Map()).set(index, error);
   }
 
-  /** Whether `fail` was told of datagram `index`. */
+  /** Whether `fail` was called for datagram `index`. */
   failed(index: number): boolean {
     return this.#errors?.has(index) === true;
   }
 
-  /** Whether `fail` was told of any. */
+  /** Whether `fail` was called for any datagram. */
   get anyFailed(): boolean {
     return this.#errors !== undefined;
   }
 
-  /** Settles the next datagram and tells its owner. Gives back its error, `undefined` when it was sent. */
+  /** Settles the next datagram and tells its owner. Returns its error; `undefined` if it was sent. */
   settleNext(forced?: OSError): OSError | undefined {
     const index = this.settled++;
     assert(index < this.count, "a batch settles no more datagrams than it has");
@@ -363,7 +362,7 @@ export class Outbound {
   }
 }
 
-/** Where each datagram goes when the groups follow each other. */
+/** The new index of each datagram if the groups follow each other. */
 function placesOf(groupOf: Int32Array, groups: number): Int32Array {
   const next = new Int32Array(groups + 1);
   for (const group of groupOf) next[group + 1] = (next[group + 1] ?? 0) + 1;

@@ -1,32 +1,32 @@
 import type { MembershipCall } from "./membership.js";
 
-/** Whom a socket hears in one group on one interface (RFC 3678, section 3): all senders but some, or some alone. */
+/** The senders that a socket accepts in one group on one interface (RFC 3678, section 3): all but some, or only some. */
 export interface SourceFilter {
-  /** All but `sources`; otherwise `sources` alone. */
+  /** Whether all senders but `sources` are accepted. Otherwise only `sources` are. */
   readonly all: boolean;
-  /** Senders, as literals. */
+  /** IP addresses of senders. */
   readonly sources: readonly string[];
 }
 
-/** Whether a filter lets the datagrams of a sender pass. */
+/** Whether a filter accepts the datagrams of a sender. */
 export function passes({ all, sources }: SourceFilter, source: string): boolean {
   return sources.includes(source) !== all;
 }
 
 /**
- * What a change makes of the filter of its group, as Linux has it (`ip_mc_source`, net/ipv4/igmp.c; `ip6_mc_source`,
+ * The filter of a group after a change, as Linux computes it (`ip_mc_source`, net/ipv4/igmp.c; `ip6_mc_source`,
  * net/ipv6/mcast.c).
  *
- * @param before `undefined` where the group is not joined.
- * @param source of the calls that have one.
- * @param mostSources that one group may have.
- * @returns `undefined` where the group is left now; the code of an error where the system refuses.
+ * @param before the filter before; `undefined` if the group is not joined.
+ * @param source the sender that the call names, if it names one.
+ * @param maxSources of one group.
+ * @returns `undefined` if the socket has left the group; an error code if the system refuses the change.
  */
 export function changeFilter(
   call: MembershipCall,
   before: SourceFilter | undefined,
   source: string,
-  mostSources: number,
+  maxSources: number,
 ): SourceFilter | undefined | string {
   switch (call) {
     case "addMembership":
@@ -35,23 +35,23 @@ export function changeFilter(
       return before ? undefined : "EADDRNOTAVAIL";
     case "addSourceMembership":
       if (before?.all !== false) {
-        // A filter of no sources may turn into the other kind.
+        // A filter without sources may change to the other kind.
         return before && before.sources.length > 0 ? "EINVAL" : { all: false, sources: [source] };
       }
-      return withSource(before, source, mostSources);
+      return withSource(before, source, maxSources);
     case "dropSourceMembership":
       if (!before || (before.all && before.sources.length > 0)) return "EINVAL";
       if (before.sources.length === 1 && before.sources.includes(source)) return undefined;
       return withoutSource(before, source);
     case "blockSource":
-      return before?.all === true ? withSource(before, source, mostSources) : "EINVAL";
+      return before?.all === true ? withSource(before, source, maxSources) : "EINVAL";
     case "unblockSource":
       return before?.all === true ? withoutSource(before, source) : "EINVAL";
   }
 }
 
-function withSource(before: SourceFilter, source: string, most: number): SourceFilter | string {
-  if (before.sources.length >= most) return "ENOBUFS";
+function withSource(before: SourceFilter, source: string, maxSources: number): SourceFilter | string {
+  if (before.sources.length >= maxSources) return "ENOBUFS";
   if (before.sources.includes(source)) return "EADDRNOTAVAIL";
   return { all: before.all, sources: [...before.sources, source] };
 }

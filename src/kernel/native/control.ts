@@ -8,7 +8,7 @@ const { control: at, controlFields: fields } = layout;
 const cache = new WeakMap<Ancillary, Int32Array>();
 
 /**
- * How datagrams leave, as the addon takes it.
+ * The ancillary data of a datagram as the control messages of the addon.
  *
  * @param socketTos reads what other datagrams there have, for one that names ECN alone.
  * @throws `OSError` `ENODEV` when no interface has the name that is given.

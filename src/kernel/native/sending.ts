@@ -19,12 +19,12 @@ import { RouteEncoder } from "./outgoing.js";
 import { refusedMtu } from "./error-queue.js";
 import type { KernelSocket } from "./socket.js";
 
-/** Milliseconds between two tries after `ENOBUFS`, doubled each time up to the second figure. */
+/** Milliseconds between two tries after `ENOBUFS`. They double from the first figure to the last. */
 const firstRetryMs = 1;
 const lastRetryMs = 32;
-/** Destinations without room that are passed over at a time. */
+/** Destinations without room that are postponed at a time. */
 const maxFull = 16;
-/** Tries before `ENOBUFS` is the datagram's: about a second. */
+/** Tries before a datagram fails with `ENOBUFS`: about a second. */
 const maxRetries = 36;
 
 /** Sends the batches of one socket. */
@@ -34,7 +34,7 @@ export class Sending {
   #refusals: Map<string, number> | undefined;
   #calls = 0;
   #retries = 0;
-  /** Destinations for which there was no room since the last try. */
+  /** Destinations that had no room since the last try. */
   readonly #full = new Set<string>();
   #retry: NodeJS.Timeout | undefined;
 
@@ -85,9 +85,9 @@ export class Sending {
     }
     if (sent + rejected > 0) return sent + rejected;
     const code = codeOf(errno);
-    if (code === "ENOBUFS" && this.#passesOver(batch)) return this.send(batch);
+    if (code === "ENOBUFS" && this.#postpones(batch)) return this.send(batch);
     if (this.#waitsFor(code)) return 0;
-    // Where the queue stays full, those behind this one wait a moment, not as long as it did.
+    // If the queue stays full, the datagrams behind this one wait only a moment.
     this.#retries = code === "ENOBUFS" ? maxRetries - 1 : 0;
     batch.fail(from, this.#refusal(code, batch, from));
     return 1;
@@ -108,15 +108,15 @@ export class Sending {
     this.#socket.events.settled(0);
   }
 
-  /** The queue of one device may be full, and that of another not: whether there are datagrams to others to go first. */
-  #passesOver(batch: Outbound): boolean {
+  /** Postpones a destination without room: another device may have room. Returns whether there are other destinations. */
+  #postpones(batch: Outbound): boolean {
     const peer = batch.peer(batch.settled) ?? this.#socket.peer;
     if (!peer || this.#full.size === maxFull || this.#full.has(String(peer))) return false;
     this.#full.add(String(peer));
     return batch.postpone(this.#socket.peer ?? null);
   }
 
-  /** Whether a send that gave `code` is to be tried again, which is seen to. */
+  /** Arranges another try of a send that failed with `code`, if it should be tried again. Returns whether it should. */
   #waitsFor(code: string): boolean {
     if (code === "EAGAIN") {
       this.#socket.wantWritable(true);
@@ -164,7 +164,7 @@ export class Sending {
     if (code === "EINVAL" && by !== undefined && !source)
       return failure(code, to, peer, { text: boundElsewhereText(by) });
     if (code === "ENODEV" && by !== undefined) return failure(code, to, peer, { text: noInterfaceText(by) });
-    // Of a source that is not this host's, IPv4 and IPv6 say different things.
+    // If the source is no address of this host, IPv4 and IPv6 have different error codes.
     if (!source || (code !== "EINVAL" && code !== "ENETUNREACH")) {
       const text =
         this.#socket.icmpErrors.text() ?? goneText(code, this.#socket.local(), this.#socket.boundTo);
@@ -173,7 +173,7 @@ export class Sending {
     return failure(code, to, peer, { text: `${source.host} may be no address of this host` });
   }
 
-  /** A segmented send was refused, and its datagrams went one by one. */
+  /** The kernel refused a segmented send, and its datagrams were sent one by one. */
   #segmentationRefused(code: string): void {
     const refusals = (this.#refusals ??= new Map<string, number>());
     refusals.set(code, (refusals.get(code) ?? 0) + 1);
