@@ -1,4 +1,4 @@
-// The addon's face: what src/kernel/native/addon.ts declares. Calls give 0 or a count, or a negative errno.
+// The exports of the addon, which src/kernel/native/addon.ts declares. A call returns 0 or a count, or a negative errno.
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,11 +16,11 @@
 namespace datagram {
 namespace {
 
-// To be raised with every change of what JavaScript calls, so that a stale build is refused and not called. The numbers that
-// it reads and writes guard themselves: layout.h.
+// Must be raised whenever the calls change, so that JavaScript refuses an older build. Changes of the shared memory are found
+// without it: layout.h.
 constexpr int kInterfaceVersion = 8;
 
-// What the sockets of one thread share. The arrays belong to JavaScript, which never lets go of them.
+// What the sockets of one thread share. The arrays belong to JavaScript; `arrays` keeps them alive.
 struct Shared {
   napi_async_context context = nullptr;
   ReceiveBatch* receive_batch = nullptr;
@@ -31,7 +31,7 @@ struct Shared {
   napi_ref arrays[kArrays] = {};
 };
 
-// A typed array's memory; null when `value` is none or has less than `least` elements.
+// The memory of a typed array. Null if `value` is no such array, or has fewer than `least` elements.
 template <typename T>
 T* View(napi_env env, napi_value value, napi_typedarray_type type, size_t least, size_t* length = nullptr) {
   bool is_typed_array = false;
@@ -65,7 +65,7 @@ Shared* SharedOf(napi_env env) {
   return static_cast<Shared*>(data);
 }
 
-// The arguments of a call on a socket. `handle` is null when it is closed, or no socket at all.
+// The arguments of a call on a socket. `handle` is null if the socket is closed, or if `this` is no socket.
 template <size_t N>
 struct Call {
   Call(napi_env env, napi_callback_info info) {
@@ -147,7 +147,7 @@ napi_value GetOptionCall(napi_env env, napi_callback_info info) {
   return Number(env, value ? GetOption(call.handle->fd(), level, option, value, length) : -EFAULT);
 }
 
-// receive(): number, the messages that the shared receive batch has now, with 1 above the count when more may be there
+// receive(): number. Reads messages into the shared receive batch. Returns their number, as kCountBits says.
 napi_value Receive(napi_env env, napi_callback_info info) {
   Call<0> call(env, info);
   if (!call.handle) return Number(env, -EBADF);
@@ -196,7 +196,7 @@ napi_value Send(napi_env env, napi_callback_info info) {
   return Number(env, sent < 0 ? sent - above : sent + above);
 }
 
-// errors(): number. Reads into the shared error queue what waits in the socket's error queue.
+// errors(): number. Reads the socket's error queue into the shared one.
 napi_value Errors(napi_env env, napi_callback_info info) {
   Call<0> call(env, info);
   if (!call.handle) return Number(env, -EBADF);
@@ -320,7 +320,8 @@ napi_value Share(napi_env env, napi_callback_info info) {
   return Number(env, shared->receive_batch && shared->send_batch && shared->error_queue ? 0 : -ENOMEM);
 }
 
-// setPiece(index: number, piece: Uint8Array): number. JavaScript keeps a piece until it has set another in its place.
+// setPiece(index: number, piece: Uint8Array): number. Makes `piece` the piece `index`. JavaScript must keep a piece until it
+// has set another one in its place.
 napi_value SetPiece(napi_env env, napi_callback_info info) {
   napi_value arguments[2];
   size_t count = 2;
@@ -364,7 +365,7 @@ napi_value FamilyOf(napi_env env, napi_callback_info info) {
   return Number(env, SocketFamily(fd));
 }
 
-// interfaceIndex(name: string): number, 0 when there is none
+// interfaceIndex(name: string): number, 0 if no interface has this name
 napi_value InterfaceIndexCall(napi_env env, napi_callback_info info) {
   napi_value argument;
   size_t count = 1;
@@ -377,7 +378,7 @@ napi_value InterfaceIndexCall(napi_env env, napi_callback_info info) {
   return Number(env, static_cast<int>(InterfaceIndex(name)));
 }
 
-// interfaceName(index: number): string, "" when there is none
+// interfaceName(index: number): string, "" if no interface has this index
 napi_value InterfaceNameCall(napi_env env, napi_callback_info info) {
   napi_value argument;
   size_t count = 1;
@@ -459,7 +460,7 @@ napi_value Init(napi_env env, napi_value exports) {
   napi_create_object(env, &methods);
   napi_define_properties(env, methods, sizeof calls / sizeof *calls, calls);
   napi_set_named_property(env, exports, "methods", methods);
-  // One that is not there is refused by name.
+  // JavaScript refuses an addon without a layout.
   if (napi_value layout = LayoutOf(env)) napi_set_named_property(env, exports, "layout", layout);
   return exports;
 }

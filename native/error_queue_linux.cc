@@ -1,7 +1,7 @@
 #include "error_queue.h"
 
 #include <errno.h>
-// Before the kernel's header, which leaves out what it finds defined.
+// Must precede the kernel's header, which leaves out what is already defined.
 #include <netinet/in.h>
 #include <linux/errqueue.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 namespace datagram {
 namespace {
 
-// The extended error with the address behind it, and what the socket's options add.
+// Room for the extended error, the address behind it, and the control messages that the socket's options add.
 constexpr size_t kControlBytes = 512;
 
 const sock_extended_err* ErrorOf(msghdr* header) {
@@ -66,7 +66,7 @@ void ErrorQueue::Look(int fd, const uint8_t* peer) {
     int error = 0;
     socklen_t length = sizeof error;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = 0;
-    // A report that came meanwhile leaves its error and its entry.
+    // An ICMP error that came meanwhile left both a pending error and an entry.
     int before = found.icmp;
     while (error != 0 && Read(fd, peer, &found)) continue;
     if (error != 0 && found.icmp == before) {
@@ -83,14 +83,14 @@ void ErrorQueue::AddUnknown(int error) {
   icmp_errors_[head_->count++] = {error, 0, 0, 0};
 }
 
-// Reads one entry; false when there is none, or no room for it.
+// Reads one entry. Returns false if there is none, or no room for it.
 bool ErrorQueue::Read(int fd, const uint8_t* peer, Found* found) {
   if (head_->count == kMaxIcmpErrors) return false;
   uint8_t* destination = NameOf(head_->count, 0);
   uint8_t* from = NameOf(head_->count, 1);
   memset(destination, 0, 2 * kNameBytes);
   alignas(cmsghdr) uint8_t control[kControlBytes];
-  // The datagram that the error is about is not asked for.
+  // The payload of the datagram that the error is about is not needed.
   msghdr header = {};
   header.msg_name = destination;
   header.msg_namelen = kNameBytes;
@@ -107,7 +107,7 @@ bool ErrorQueue::Read(int fd, const uint8_t* peer, Found* found) {
   const sock_extended_err* error = ErrorOf(&header);
   if (!error) return true;
   if (error->ee_origin == SO_EE_ORIGIN_LOCAL) {
-    // The send has failed with it, or will be cut: what counts is its MTU.
+    // The send has failed with this error already. Only the MTU is new.
     if (error->ee_errno == EMSGSIZE) head_->refused_mtu = static_cast<int32_t>(error->ee_info);
     return true;
   }

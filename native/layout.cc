@@ -14,7 +14,7 @@
 namespace datagram {
 namespace {
 
-// A number; one without a value starts the group of those that follow.
+// A number with its name. An entry with the value kGroup starts a group, and the entries that follow belong to it.
 struct Entry {
   const char* name;
   int value;
@@ -23,7 +23,7 @@ constexpr int kGroup = -1;
 
 constexpr int Words(size_t bytes) { return static_cast<int>(bytes / sizeof(int32_t)); }
 
-// Where a member lies, in words; what does not start a word is a division by zero, which no constant has.
+// The offset of a member in words. An offset that is no multiple of a word is a division by zero, and does not compile.
 constexpr int Word(size_t bytes) { return Words(bytes) / (bytes % sizeof(int32_t) == 0 ? 1 : 0); }
 
 constexpr Entry kEntries[] = {
@@ -97,11 +97,11 @@ constexpr Entry kEntries[] = {
     {"refusedBits", kRefusedBits},
 };
 
-// One set of offsets serves both families.
+// Both families have the same offsets.
 static_assert(offsetof(sockaddr_in, sin_family) == offsetof(sockaddr_in6, sin6_family));
 static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
 static_assert(sizeof(sockaddr_in6) == kNameBytes && kNameBytes % sizeof(int32_t) == 0);
-// What the results carry fits their bits.
+// The numbers in a result fit their bits.
 static_assert(kMaxReceived < 1 << kCountBits && kMaxMessages < 1 << kSentBits);
 static_assert(kMaxMessages <= INT32_MAX >> (kSentBits + kRefusedBits));
 

@@ -1,19 +1,19 @@
-// The memory and the results that TypeScript reads by their numbers: src/kernel/native/layout.ts has each of them once more,
-// and refuses an addon that exports another.
+// The layout of the memory and of the results that TypeScript reads. src/kernel/native/layout.ts repeats each number, and
+// refuses an addon that exports another one.
 #pragma once
 
 #include <node_api.h>
 
 namespace datagram {
 
-// What receive gives: the count in so many bits, and 1 above it when more may be there.
+// The result of receive: the count is in the lowest kCountBits bits. The bit above them is 1 if more may be there.
 constexpr int kCountBits = 16;
 // What send gives: in the lowest bits how many went, or negative an errno; above them the error that a segmented send was
 // refused with; above that how many datagrams a local rule rejected.
 constexpr int kSentBits = 12;
 constexpr int kRefusedBits = 8;
 
-// The object `layout` of the addon: groups of numbers. Null where it could not be made.
+// Makes the object `layout` of the addon: groups of numbers. Null if that fails.
 napi_value LayoutOf(napi_env env);
 
 }  // namespace datagram

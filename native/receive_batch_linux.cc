@@ -16,7 +16,7 @@
 namespace datagram {
 namespace {
 
-// Rounds of reading errors in one receive, after which the loop has its turn.
+// The largest number of times that one receive reads errors. After that the event loop runs first.
 constexpr int kMaxRounds = 16;
 
 int IntegerOf(const cmsghdr* control) {
@@ -50,7 +50,7 @@ void ReadIPv6(const cmsghdr* control, MessageMetadata* metadata) {
     case IPV6_PKTINFO: {
       in6_pktinfo info;
       memcpy(&info, CMSG_DATA(control), sizeof info);
-      // What came over IPv4 says so itself, and what it says is more.
+      // A datagram over IPv4 also has an IP_PKTINFO, which tells more.
       if (IN6_IS_ADDR_V4MAPPED(&info.ipi6_addr)) return;
       metadata->interface = static_cast<int32_t>(info.ipi6_ifindex);
       metadata->family = AF_INET6;
@@ -76,7 +76,8 @@ void ReadSocket(const cmsghdr* control, MessageMetadata* metadata) {
   }
 }
 
-// Reads what the kernel says of a message. Gives the bytes of each datagram but the last; 0 where it merged nothing.
+// Reads the control messages of a message. Returns the bytes of each datagram of a merged run except the last; 0 if the
+// message is one datagram.
 int ReadControls(msghdr* header, MessageMetadata* metadata) {
   *metadata = {};
   metadata->ttl = metadata->tos = -1;
@@ -90,7 +91,7 @@ int ReadControls(msghdr* header, MessageMetadata* metadata) {
   return segment;
 }
 
-// The bytes of whole datagrams of a run that lie in a piece; 0 if there are too few to hand it out.
+// The bytes that a piece holds of a run: whole datagrams. 0 if the datagrams are too large for pieces.
 int PieceLength(int segment) {
   constexpr int kBytes = static_cast<int>(kPieceBytes);
   return segment > 0 && segment <= kBytes / 2 ? kBytes - kBytes % segment : 0;
@@ -133,7 +134,7 @@ int ReceiveBatch::Receive(int fd, const uint8_t* peer, ErrorQueue& error_queue) 
   return 0;
 }
 
-// Gives how many messages there were, or -1 with errno.
+// Returns the number of messages, or -1 with errno.
 int ReceiveBatch::ReadMessages(int fd) {
   int count;
   do {
@@ -154,8 +155,8 @@ int ReceiveBatch::ReadMessages(int fd) {
     if (length > kLargeBytes) large = true;
     if (length > kHandOutBytes && segment > 0) run_segment = segment;
     if (piece_length_ > 0) {
-      bool fits = length > kHandOutBytes && segment > 0 && piece_length_ == PieceLength(segment);
-      if (fits) {
+      bool expected = length > kHandOutBytes && segment > 0 && piece_length_ == PieceLength(segment);
+      if (expected) {
         piece_lengths_[i] = piece_length_;
       } else {
         GatherIntoSlot(i, length);
@@ -173,7 +174,7 @@ int ReceiveBatch::ReadMessages(int fd) {
   return count;
 }
 
-// Expects runs of such segments next.
+// The next receive expects runs of datagrams of `segment` bytes.
 void ReceiveBatch::ReceiveIntoPieces(int segment) {
   piece_length_ = PieceLength(segment);
   size_t bytes = static_cast<size_t>(piece_length_);
@@ -195,7 +196,7 @@ void ReceiveBatch::ReceiveIntoSlots() {
   }
 }
 
-// Copies a message that was received into pieces, and is not what was expected, to its slot.
+// Copies a message from its pieces to its slot.
 void ReceiveBatch::GatherIntoSlot(int message, int length) {
   uint8_t* to = static_cast<uint8_t*>(slots_[message].iov_base);
   for (int part = 0, left = length; part < kPiecesEach && left > 0; part++, left -= piece_length_) {

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 
-/** Memory for what was received, in pieces that lie in shared chunks. */
+/** Memory for received datagrams: pieces of shared chunks. */
 export class Chunks {
   readonly #size: number;
   readonly #pin: (memory: object) => void;
@@ -8,16 +8,16 @@ export class Chunks {
   #used = 0;
 
   /**
-   * @param size bytes of a chunk: what one small piece, kept for long, keeps with it.
-   * @param pin is `markAsUntransferable` of `node:worker_threads`: whoever transferred one datagram away would empty its
-   *   neighbours.
+   * @param size bytes of a chunk. A small piece that is kept holds back so much memory.
+   * @param pin is `markAsUntransferable` of `node:worker_threads`. Transferring the memory of one datagram would empty the
+   *   other datagrams of its chunk.
    */
   constructor(size: number, pin: (memory: object) => void) {
     this.#size = size;
     this.#pin = pin;
   }
 
-  /** A piece of memory; of its own where a chunk would not hold two of them. */
+  /** Returns a piece of memory. If a chunk has no room for two such pieces, the piece is memory of its own. */
   take(bytes: number): Buffer {
     if (bytes * 2 > this.#size) return this.#fresh(bytes);
     if (this.#used + bytes > this.#chunk.length) {

@@ -1,9 +1,9 @@
 import type { Endpoint } from "../address/address.js";
 import type { Ancillary } from "./ancillary.js";
 
-/** How datagrams came. What is `undefined` the system did not tell. */
+/** What is known of received datagrams beside payload and source. A field is `undefined` if the system did not report it. */
 export interface Metadata {
-  /** The local address that they came to. */
+  /** The local address that they were sent to. */
   readonly destination: Endpoint | undefined;
   /** The name of the network interface. */
   readonly interface: string | undefined;
@@ -12,10 +12,10 @@ export interface Metadata {
   readonly tos: number | undefined;
   /** Nanoseconds since the epoch. */
   readonly timestamp: bigint | undefined;
-  /** How many the system dropped just before the first of them, at least. */
+  /** How many datagrams the system dropped just before the first of them, at least. */
   readonly lostBefore: number | undefined;
-  /** How an answer leaves from where they came to. */
+  /** How an answer is sent from their destination. */
   readonly answer: Ancillary | undefined;
-  /** The same of those behind the first of a run: nothing was lost between them. */
+  /** The same metadata with a `lostBefore` of 0, for the datagrams after the first one of a run. */
   readonly withoutLoss: Metadata;
 }

@@ -1,10 +1,10 @@
-/** Waiting calls by the signal that can end them, so that a thousand waits on one signal add one listener to it. */
+/** For each signal the calls that it ends. A thousand calls that wait on one signal add one listener to it. */
 const watched = new WeakMap<AbortSignal, Set<() => void>>();
 
 /**
  * Calls `abort` once when the signal fires.
  *
- * @returns what ends the watch.
+ * @returns a function that stops this.
  */
 export function onAbort(signal: AbortSignal, abort: () => void): () => void {
   const waits = watched.get(signal) ?? watch(signal);

@@ -6,27 +6,27 @@ import type { Ancillary } from "../driver/ancillary.js";
 import type { Metadata } from "../driver/metadata.js";
 import type { Data } from "../driver/payload.js";
 
-/** What a datagram answers through. */
+/** Sends the answers to datagrams. */
 export interface Replier {
-  /** @param how as `sendmsg` has it; `undefined` leaves everything to the system. */
+  /** @param how as in `sendmsg`; with `undefined` the system chooses everything. */
   answer(data: Data, to: Endpoint, how: Ancillary | undefined): Promise<number>;
 }
 
 /**
- * One datagram that arrived. What the system did not tell of it is `undefined`: `socket.capabilities.packetInfo` says
- * whether it could, and the option `metadata` whether it was asked.
+ * One received datagram. A field is `undefined` if the system did not report it: `socket.capabilities.packetInfo` says
+ * whether the system can, and the option `metadata` whether it was asked.
  */
 export class Datagram {
-  /** The payload; its first `bufsize` bytes when it was longer. The program's own. */
+  /** The payload, or its first `bufsize` bytes if it was longer. It belongs to the program. */
   readonly data: Buffer;
-  /** Who sent it. */
+  /** The address of the sender. */
   readonly source: Endpoint;
-  /** Payload bytes as they were sent. */
+  /** Bytes of the payload as it was sent. */
   readonly size: number;
   readonly #replier: Replier;
   readonly #metadata: Metadata | undefined;
 
-  /** Made by the socket. */
+  /** Only sockets make datagrams. */
   constructor(
     data: Buffer,
     source: Endpoint,
@@ -41,22 +41,22 @@ export class Datagram {
     this.#metadata = metadata;
   }
 
-  /** Whether `data` lacks the end of what was sent. */
+  /** Whether `data` is shorter than the payload that was sent. */
   get truncated(): boolean {
     return this.data.length < this.size;
   }
 
-  /** The local address and port that it came to: one of this host's, or a multicast or broadcast address. */
+  /** The local address and port that it was sent to: an address of this host, or a multicast or broadcast address. */
   get destination(): Endpoint | undefined {
     return this.#metadata?.destination;
   }
 
-  /** The name of the network interface that it came by, such as `"eth0"`. */
+  /** The name of the network interface that it arrived on, such as `"eth0"`. */
   get interface(): string | undefined {
     return this.#metadata?.interface;
   }
 
-  /** 0 to 255: how many routers it could still have passed. RFC 791; the hop limit of RFC 8200. */
+  /** 0 to 255: how many more routers it could have passed. RFC 791; the hop limit of RFC 8200. */
   get ttl(): number | undefined {
     return this.#metadata?.ttl;
   }
@@ -72,28 +72,28 @@ export class Datagram {
     return tos === undefined ? undefined : tos & 3;
   }
 
-  /** When the kernel had it, in nanoseconds since the epoch. Datagrams that came merged share it. */
+  /** When the kernel received it, in nanoseconds since the epoch. Datagrams that the kernel merged have the same timestamp. */
   get timestamp(): bigint | undefined {
     return this.#metadata?.timestamp;
   }
 
-  /** How many the kernel is known to have dropped just before it, because the receive buffer was full: at least so many. */
+  /** How many datagrams, at least, the kernel dropped just before this one because the receive buffer was full. */
   get lostBefore(): number | undefined {
     return this.#metadata?.lostBefore;
   }
 
   /**
-   * Sends `data` to who sent this datagram, from the address that it came to, where that is known: of a group or a
-   * broadcast, from an address of that interface. Gives what `sendto` gives.
+   * Sends `data` to the sender of this datagram. The source is the address that this datagram was sent to, if that is known.
+   * If that is a multicast or broadcast address, the source is an address of the interface. Returns the same as `sendto`.
    */
   reply(data: Data): Promise<number> {
     return this.#replier.answer(data, this.source, this.#metadata?.answer);
   }
 }
 
-/** A receive call of a `strict` socket whose datagram was longer than it asked for: an `OSError` `EMSGSIZE`. */
+/** The error of a receive call of a `strict` socket whose datagram was longer than `bufsize`: an `OSError` `EMSGSIZE`. */
 export class TruncatedError extends OSError {
-  /** The datagram as it was cut. It is consumed: the next call gives the next one. */
+  /** The datagram with the data that was kept. The next call returns the next datagram. */
   readonly datagram: Datagram;
 
   constructor(datagram: Datagram, syscall: string) {

@@ -1,73 +1,81 @@
+/**
+ * Receiving: `receiver.ts` serves the receive calls of a socket, from the datagrams in `inbox.ts`. `datagram.ts` is what a
+ * program gets, and `abort.ts` has signals end calls.
+ */
+
 import { onAbort } from "./abort.js";
 import type { Clock, Driver } from "../driver/driver.js";
 import { brokenContract, toOSError } from "../driver/driver-fault.js";
 import { OSError, TimeoutError } from "../errors/errors.js";
+import { invariant } from "../errors/invariant.js";
 import { type Arrival, Inbox } from "./inbox.js";
 import type { Ledger, Traffic } from "../ledger/ledger.js";
 
-/** Datagrams handed out in one turn of the loop before the rest of the program has its chance. */
+/** The largest number of datagrams handed out in one turn of the event loop. After that the rest of the program runs. */
 const turnDatagrams = 1024;
-/** Milliseconds in one turn of the loop before the rest of the program has its chance. */
+/** Milliseconds for which datagrams are handed out in one turn of the event loop. */
 const turnMs = 4;
-/** How many datagrams are handed out between two looks at the clock. */
-const clockEvery = 32;
+/** Datagrams handed out between two reads of the clock. */
+const clockInterval = 32;
 
 /** What the receiver needs of its socket. */
 export interface ReceiverHost {
   readonly driver: Driver;
   readonly clock: Clock;
   readonly ledger: Pick<Ledger, "sentDatagrams">;
-  /** Whether `arrived` wants to be told. */
+  /** Whether `arrived` must be called. */
   readonly tapped: boolean;
-  /** Datagrams were read, and none of them is handed out yet. */
+  /** Called when datagrams were read, before any of them is handed out. */
   arrived(arrivals: readonly Arrival[]): void;
-  /** An ICMP error came in place of a datagram. */
+  /** Called when the driver threw an error in place of datagrams. */
   refused(error: OSError): void;
-  /** Whether a call waits that should keep the process alive. */
+  /** Called when the first call waits, and when none waits any more: a call that waits keeps the process alive. */
   waiting(on: boolean): void;
 }
 
 /** How a receive call waits. */
 export interface Wait {
   readonly syscall: string;
-  /** Milliseconds; `null` waits for ever, 0 does not wait. */
+  /** Milliseconds; `null` waits forever, 0 does not wait. */
   readonly timeoutMs: number | null;
   readonly signal: AbortSignal | undefined;
 }
 
 interface Waiter {
   readonly wait: Wait;
-  /** On the clock; `Infinity` without one. */
+  /** Time on the clock; `Infinity` if the call has no timeout. */
   readonly deadline: number;
-  /** Takes what it wants of the inbox, which is not empty, and settles the call. */
+  /** Takes datagrams from the inbox, which is not empty, and settles the call. */
   readonly serve: () => void;
   readonly fail: (reason: unknown) => void;
   forget: (() => void) | undefined;
 }
 
 /**
- * The way into a socket. Reads ahead one batch, and only while a call waits; calls are served in their order; a
- * flood is handed out in bounded turns.
+ * The receive side of a socket. It reads one batch ahead, and only while a call waits. Calls are served in the order in which
+ * they were made. A flood of datagrams is handed out in turns, so that the rest of the program runs too.
  */
 export class Receiver {
-  /** What was read ahead. Who takes from it says so by `passed`. */
+  /** The datagrams that were read ahead. A caller that takes some must call `passed`. */
   readonly inbox: Inbox = new Inbox();
   readonly #host: ReceiverHost;
   readonly #waiters = new Set<Waiter>();
-  #more = false;
-  /** `sentDatagrams` when the driver was asked last. */
+  /** Whether the driver may have more datagrams. */
+  #mayHaveMore = false;
+  /** `sentDatagrams` at the last read. */
   #sentBefore = 0;
+  /** Datagrams that may still be handed out in this turn. */
   #credit = turnDatagrams;
   #sinceClock = 0;
-  /** `NaN` until the clock is looked at for the first time in a turn. */
+  /** `NaN` until the clock is read for the first time in a turn. */
   #turnStarted = NaN;
   #turning = false;
   #timerAt = Infinity;
   #cancelTimer: (() => void) | undefined;
-  /** Whether the driver has been called and has not returned yet. */
+  /** Whether a call to the driver is in progress. */
   #calling = false;
-  /** What came in place of datagrams while a call was served: the error of the next one. */
-  #kept: OSError | undefined;
+  /** The error that `refill` got in place of datagrams. The next call fails with it. */
+  #pendingError: OSError | undefined;
   #closed = false;
 
   constructor(host: ReceiverHost) {
@@ -75,10 +83,11 @@ export class Receiver {
   }
 
   /**
-   * Calls `serve` once when the inbox has a datagram, or `fail` with a `TimeoutError`; an `OSError`: `EAGAIN` with a
-   * `timeoutMs` of 0, `ECANCELED` by `close()`, what ICMP said of the connected peer; or the signal's reason.
+   * Calls `serve` once when the inbox has a datagram. Otherwise calls `fail` once, with one of: a `TimeoutError`; an `OSError`
+   * `EAGAIN` if `timeoutMs` is 0; an `OSError` `ECANCELED` after `close()`; the ICMP error of the connected peer; the reason of
+   * the signal.
    *
-   * @returns what withdraws the call while it waits.
+   * @returns a function that withdraws the call; `undefined` if the call does not wait.
    */
   receive(wait: Wait, serve: () => void, fail: (reason: unknown) => void): (() => void) | undefined {
     const { signal, timeoutMs } = wait;
@@ -87,7 +96,7 @@ export class Receiver {
       return undefined;
     }
     if (this.#waiters.size === 0 && this.#credit > 0 && !this.#closed) {
-      const error = this.inbox.empty && this.#mayFind(timeoutMs) ? this.#look() : undefined;
+      const error = this.inbox.empty && this.#shouldRead(timeoutMs) ? this.#readBatch() : undefined;
       if (error) {
         fail(error);
         return undefined;
@@ -103,41 +112,41 @@ export class Receiver {
   }
 
   /**
-   * Whether a call looks before it waits. After a send it does: an answer is often there already, and one system call that
+   * Whether a call reads before it waits. After a send it does: an answer is often there already, and one system call that
    * finds nothing costs less than a turn of the event loop.
    */
-  #mayFind(timeoutMs: number | null): boolean {
-    return this.#more || timeoutMs === 0 || this.#host.ledger.sentDatagrams !== this.#sentBefore;
+  #shouldRead(timeoutMs: number | null): boolean {
+    return this.#mayHaveMore || timeoutMs === 0 || this.#host.ledger.sentDatagrams !== this.#sentBefore;
   }
 
-  /** Whether a call that comes now is served at once, and needs none of what waiting takes. */
+  /** Whether a call can be served now, without waiting. */
   get immediate(): boolean {
     return !this.inbox.empty && this.#waiters.size === 0 && this.#credit > 0;
   }
 
-  /** So many datagrams of the inbox have been handed out. */
+  /** To be called after `count` datagrams of the inbox were handed out. */
   passed(count: number): void {
     this.#credit -= count;
     this.#sinceClock += count;
-    if (this.#sinceClock < clockEvery) return;
+    if (this.#sinceClock < clockInterval) return;
     this.#sinceClock = 0;
     const now = this.#host.clock.now();
     if (Number.isNaN(this.#turnStarted)) this.#turnStarted = now;
     else if (now - this.#turnStarted > turnMs) this.#credit = 0;
   }
 
-  /** Reads more into an empty inbox when there may be more. */
+  /** Reads a batch if the inbox is empty and the driver may have more. */
   refill(): void {
-    if (this.inbox.empty && this.#more) this.#kept = this.#look();
+    if (this.inbox.empty && this.#mayHaveMore) this.#pendingError = this.#readBatch();
   }
 
-  /** The driver says that something may be there. @throws `Error` where it has been called and not returned yet. */
+  /** To be called when the driver may have datagrams. @throws `Error` if a call to the driver is in progress. */
   readable(): void {
     if (this.#calling) throw brokenContract("it reported something to receive during a call");
-    this.#more = true;
-    this.#renew();
+    this.#mayHaveMore = true;
+    this.#startTurn();
     if (this.#waiters.size === 0) this.#want(false);
-    else this.#pump();
+    else this.#serveWaiters();
   }
 
   /** Leaves the calls that wait pending for ever, as at the end of a process. */
@@ -145,7 +154,7 @@ export class Receiver {
     for (const waiter of this.#waiters) this.#dismiss(waiter);
   }
 
-  /** Ends the calls that wait. Gives back what was read and never handed out. */
+  /** Ends the calls that wait. @returns the datagrams that were read and never handed out. */
   close(): Traffic {
     this.#closed = true;
     this.#cancelTimer?.();
@@ -192,14 +201,14 @@ export class Receiver {
     if (this.#waiters.delete(waiter) && this.#waiters.size === 0) this.#host.waiting(false);
   }
 
-  /** Serves the calls that wait, in their order, until they, the datagrams or this turn's credit are used up. */
-  #pump(): void {
+  /** Serves the calls that wait, in their order, until no call, no datagram or no credit is left. */
+  #serveWaiters(): void {
     for (const waiter of this.#waiters) {
       if (this.#credit <= 0) {
         this.#yield();
         return;
       }
-      const error = this.inbox.empty && this.#more ? this.#look() : undefined;
+      const error = this.inbox.empty && this.#mayHaveMore ? this.#readBatch() : undefined;
       if (this.#closed) return;
       if (error) {
         this.#dismiss(waiter);
@@ -212,7 +221,7 @@ export class Receiver {
     if (this.#waiters.size > 0) this.#want(true);
   }
 
-  /** Has the driver tell when something is there, or not. Where that fails, so do the calls that wait for it. */
+  /** Turns the driver's `readable` event on or off. If that fails, the calls that wait fail too. */
   #want(on: boolean): void {
     this.#calling = true;
     try {
@@ -224,9 +233,9 @@ export class Receiver {
     }
   }
 
-  /** What a driver throws is the error of every call that waits. */
+  /** Every call that waits fails with what the driver threw. */
   #failAll(thrown: unknown): void {
-    // A loop of calls that fail at once never leaves the microtasks: they count, so that the loop turns.
+    // A loop of calls that fail at once would never leave the microtasks. Each counts as a datagram, so that the turn ends.
     this.passed(1);
     for (const waiter of this.#waiters) {
       this.#dismiss(waiter);
@@ -234,42 +243,43 @@ export class Receiver {
     }
   }
 
-  /** Reads a batch into the inbox, which is empty. Gives back the error that came instead. */
-  #look(): OSError | undefined {
-    let error = this.#kept;
-    this.#kept = undefined;
+  /** Reads a batch into the inbox, which is empty. @returns the error that the driver threw instead. */
+  #readBatch(): OSError | undefined {
+    invariant(this.inbox.empty, "a batch is read into an empty inbox");
+    let error = this.#pendingError;
+    this.#pendingError = undefined;
     if (error) return error;
     this.#calling = true;
     this.#sentBefore = this.#host.ledger.sentDatagrams;
     try {
-      this.#more = this.#host.driver.receive(this.inbox);
+      this.#mayHaveMore = this.#host.driver.receive(this.inbox);
     } catch (thrown) {
       error = toOSError(thrown, "recvfrom");
-      this.#more = true;
+      this.#mayHaveMore = true;
       // As in `#failAll`.
       this.passed(1);
       this.#host.refused(error);
     } finally {
       this.#calling = false;
     }
-    // All at once: a listener may receive.
+    // A copy of all of them: a listener may receive.
     if (this.#host.tapped) this.#host.arrived([...this.inbox.arrivals()]);
     return error;
   }
 
-  /** Lets the rest of the program run, then goes on. */
+  /** Lets the rest of the program run, then serves the calls that wait. */
   #yield(): void {
     if (this.#turning) return;
     this.#turning = true;
     this.#host.clock.turn(() => {
       this.#turning = false;
       if (this.#closed) return;
-      this.#renew();
-      this.#pump();
+      this.#startTurn();
+      this.#serveWaiters();
     });
   }
 
-  #renew(): void {
+  #startTurn(): void {
     this.#credit = turnDatagrams;
     this.#turnStarted = NaN;
   }
@@ -281,7 +291,7 @@ export class Receiver {
     this.#cancelTimer = this.#host.clock.after(leftMs, () => this.#expire());
   }
 
-  /** The timer is set for the earliest deadline and left alone when that call is served: most are. */
+  /** The timer is set for the earliest deadline. It stays set when that call is served, since most calls are served. */
   #expire(): void {
     this.#timerAt = Infinity;
     this.#cancelTimer = undefined;
@@ -296,23 +306,23 @@ export class Receiver {
     if (late.length > 0) this.#lastChance(late);
   }
 
-  /** One turn of the loop and a second look before these calls end with nothing. */
+  /** Before these calls fail, the event loop turns once and the driver is read once more. */
   #lastChance(waiters: readonly Waiter[]): void {
     this.#host.clock.turn(() => {
       if (this.#closed) return;
-      this.#more = true;
-      this.#renew();
-      this.#pump();
+      this.#mayHaveMore = true;
+      this.#startTurn();
+      this.#serveWaiters();
       for (const waiter of waiters) {
         if (!this.#waiters.has(waiter)) continue;
         this.#dismiss(waiter);
-        waiter.fail(tooLate(waiter.wait));
+        waiter.fail(timedOut(waiter.wait));
       }
     });
   }
 }
 
-function tooLate({ syscall, timeoutMs }: Wait): OSError {
+function timedOut({ syscall, timeoutMs }: Wait): OSError {
   return timeoutMs === 0
     ? new OSError("EAGAIN", { syscall, text: "no datagram is there, and this call does not wait" })
     : new TimeoutError({ syscall, text: `no datagram in ${timeoutMs} ms` });

@@ -5,7 +5,7 @@ import { markAsUntransferable } from "node:worker_threads";
 
 import { type Layout, layout, layoutDifference } from "./layout.js";
 
-/** The calls of native/addon.cc that this file was written for; `layout` guards the numbers. */
+/** The version of the calls of native/addon.cc. `layoutDifference` checks the shared memory. */
 const interfaceVersion = 8;
 
 /** A socket of the addon. Calls give 0 or a count, or a negative errno. `receive`, `send` and `errors` may fill `Addon.errorQueue`. */
@@ -19,7 +19,7 @@ export interface Handle {
   setOption(level: number, option: number, value: Uint8Array): number;
   /** @returns the bytes of the value. */
   getOption(level: number, option: number, value: Uint8Array): number;
-  /** @returns how many messages are in `Addon.receiveBatch`, with 1 above the count when more may be there. */
+  /** Reads messages into `Addon.receiveBatch`. @returns their number, as `layout.receiveResult` says. */
   receive(): number;
   /**
    * Sends `count` datagrams from index `from` on. The slots of `Addon.sendBatch` say where they go, from slot 0 on.
@@ -65,7 +65,7 @@ export function readSent(result: number): SendResult {
   };
 }
 
-/** The addon, and the arrays that the sockets of this thread share with it. */
+/** The addon and the arrays that it shares with the sockets of this thread. */
 export interface Addon {
   /**
    * @param fd the descriptor of a socket that another has opened.
@@ -83,15 +83,18 @@ export interface Addon {
     readonly slab: Buffer;
     /** The bytes of each message. */
     readonly lengths: Int32Array;
-    /** The bytes of each datagram of a merged run but the last; 0 where the message is one datagram. */
+    /** For each message the bytes of each datagram of a merged run except the last; 0 if the message is one datagram. */
     readonly segments: Int32Array;
-    /** For each message the bytes in each of its pieces, if it lies there; 0 if all of it lies in its slot. */
+    /**
+     * For each message the bytes that each of its pieces holds; 0 if the message is in its slot. The end of a message that
+     * does not fit its pieces is in the slot, as if the whole message were there.
+     */
     readonly pieceLengths: Int32Array;
-    /** The sender of each message: a `layout.name` each. */
+    /** For each message its sender, a `layout.name`. */
     readonly names: Buffer;
-    /** The metadata of each message: a `layout.metadata` each. */
+    /** For each message its metadata, a `layout.metadata`. */
     readonly metadata: Int32Array;
-    /** Takes piece `index`, which is the caller's to keep from now on. Another takes its place. */
+    /** Returns piece `index`, which now belongs to the caller. A fresh piece takes its place. */
     takePiece(index: number): Buffer;
   };
   readonly sendBatch: {
@@ -138,9 +141,9 @@ interface Binary {
   interfaceName(index: number): string;
 }
 
-/** Loads the addon that the package brings for this platform; gives why it can't where it can't. */
+/** Loads the addon that the package has for this platform. Returns the reason if it cannot. */
 export function loadAddon(): Addon | string {
-  // An addon that calls libuv crashes them, so it must not even be tried.
+  // An addon that calls libuv crashes Bun and Deno, so it must not be loaded there.
   if (process.versions.bun !== undefined) return "Bun has no libuv for addons";
   if ("Deno" in globalThis) return "Deno has no libuv for addons";
   const target = `${process.platform}-${process.arch}`;
@@ -166,7 +169,7 @@ export function loadAddon(): Addon | string {
 
 function share(binary: Binary): Addon {
   const { arrays, name, metadata, control, errorQueueHead, icmpError } = layout;
-  /** The addon receives into these: each is kept until another takes its place. */
+  /** The addon receives into these pieces. Each must stay here until another one takes its place. */
   const pieces = Array.from({ length: arrays.pieces }, newPiece);
   const receiveBatch = {
     slab: Buffer.allocUnsafeSlow(arrays.received * arrays.slotBytes),
@@ -225,7 +228,7 @@ function share(binary: Binary): Addon {
   };
 }
 
-/** Memory that the program gets as it is: transferring one datagram away would take its neighbours with it. */
+/** Makes a piece. It cannot be transferred: transferring one datagram would take the other datagrams of the piece away. */
 function newPiece(): Buffer {
   const piece = Buffer.allocUnsafeSlow(layout.arrays.pieceBytes);
   markAsUntransferable(piece.buffer);

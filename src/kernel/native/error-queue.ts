@@ -8,7 +8,11 @@ import type { Names } from "./names.js";
 
 const { errorQueueHead: head, icmpError: at, name } = layout;
 
-/** Takes what the addon was told by ICMP since it was asked last. `peer` is who is meant where the kernel kept no address. */
+/**
+ * Removes and returns the ICMP errors that the addon has read.
+ *
+ * @param peer the connected peer. An error without an address is about this peer.
+ */
 export function readErrorQueue(
   { errorQueue }: Addon,
   names: Names,
@@ -35,13 +39,13 @@ export function readErrorQueue(
   return events;
 }
 
-/** The MTU over which this host refused the last send; `undefined` where it said none. */
+/** The path MTU because of which this host refused the last send; `undefined` if it did not. */
 export function refusedMtu({ errorQueue }: Addon): number | undefined {
   const mtu = errorQueue.numbers[head.refusedMtu];
   return mtu === 0 ? undefined : mtu;
 }
 
-/** Takes the errno that the next call about the connected peer is to fail with; 0 where there is none. */
+/** Removes and returns the errno that the next call about the connected peer must fail with; 0 if there is none. */
 export function takePeerError({ errorQueue }: Addon): number {
   const errno = errorQueue.numbers[head.peerError] ?? 0;
   errorQueue.numbers[head.peerError] = 0;

@@ -7,40 +7,41 @@ import { layout } from "./layout.js";
 import type { Names } from "./names.js";
 import { takePeerError, readErrorQueue } from "./error-queue.js";
 
-/** What the next call fails with. */
+/** The error of the next call about the connected peer. */
 export interface PendingError {
   readonly errno: number;
   readonly code: string;
-  /** What ICMP said; `undefined` where that is not known. */
+  /** The text of the ICMP error; `undefined` if it is not known. */
   readonly text: string | undefined;
 }
 
-/** What ICMP told one socket: told on as events, and kept where it is the error of the next call. */
+/** The ICMP errors of one socket. Each is reported as an event. An error about the connected peer also fails the next call. */
 export class IcmpErrors {
   readonly #addon: Addon;
   readonly #names: Names;
-  readonly #tell: (event: LedgerEvent) => void;
+  readonly #report: (event: LedgerEvent) => void;
   #pending: PendingError | undefined;
-  /** The last report about the connected peer, until an error is made of it. */
-  #said: Unreachable | undefined;
+  /** The last ICMP error about the connected peer, until a call fails with it. */
+  #lastOfPeer: Unreachable | undefined;
 
-  constructor(addon: Addon, names: Names, tell: (event: LedgerEvent) => void) {
+  constructor(addon: Addon, names: Names, report: (event: LedgerEvent) => void) {
     this.#addon = addon;
     this.#names = names;
-    this.#tell = tell;
+    this.#report = report;
   }
 
   /**
-   * Tells on what the last call to the addon was told. `peer` is the connected one.
+   * Reports the ICMP errors that the last call to the addon read.
    *
-   * @returns whether the next call about the peer is to fail now.
+   * @param peer the connected peer.
+   * @returns whether the next call about the peer must fail.
    */
   take(peer: Endpoint | undefined): boolean {
     if (this.#addon.errorQueue.numbers[layout.errorQueueHead.count] === 0) return false;
     for (const event of readErrorQueue(this.#addon, this.#names, peer)) {
       if (event.type === "unreachable" && peer && event.report.destination === peer)
-        this.#said = event.report;
-      this.#tell(event);
+        this.#lastOfPeer = event.report;
+      this.#report(event);
     }
     const errno = takePeerError(this.#addon);
     if (errno === 0) return false;
@@ -48,24 +49,24 @@ export class IcmpErrors {
     return true;
   }
 
-  /** What this call fails with, and no later one; `undefined` where it does not. */
+  /** Removes and returns the error that this call must fail with; `undefined` if there is none. */
   takePendingError(): PendingError | undefined {
-    const refusal = this.#pending;
+    const pending = this.#pending;
     this.#pending = undefined;
-    return refusal;
+    return pending;
   }
 
-  /** What an error of the connected peer is called, where ICMP said it. */
+  /** Removes and returns the text of the last ICMP error about the connected peer; `undefined` if it is not known. */
   text(): string | undefined {
-    const said = this.#said;
-    this.#said = undefined;
-    if (said?.kind === undefined) return undefined;
-    const from = said.from === undefined ? "" : `, from ${said.from}`;
-    return `${meaningOf(said.code).text}: ${said.kind}${from}`;
+    const error = this.#lastOfPeer;
+    this.#lastOfPeer = undefined;
+    if (error?.kind === undefined) return undefined;
+    const from = error.from === undefined ? "" : `, from ${error.from}`;
+    return `${meaningOf(error.code).text}: ${error.kind}${from}`;
   }
 
-  /** There is another peer now, or none: what was said of the one before fails no call. */
+  /** To be called when the peer changes: errors about the former peer fail no call. */
   forgetPeer(): void {
-    this.#pending = this.#said = undefined;
+    this.#pending = this.#lastOfPeer = undefined;
   }
 }

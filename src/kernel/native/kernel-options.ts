@@ -1,4 +1,7 @@
-/** The options by which the kernel tells what it knows, and forbids fragments: ip(7), ipv6(7), socket(7). */
+/**
+ * The options that this driver sets on its own: they turn on the error queue and the metadata, and forbid fragments. Sources:
+ * ip(7), ipv6(7), socket(7).
+ */
 
 import type { Family } from "../../core/address/address.js";
 import { type Capability, available, unavailable } from "../../core/capabilities.js";
@@ -17,9 +20,10 @@ import { codeOf } from "../../core/errors/errno.js";
 import type { Handle } from "./addon.js";
 import { int32 } from "../../core/driver/bytes.js";
 
+/** The place of an option. */
 type Place = readonly [level: number, option: number];
 
-/** Their numbers (linux/in.h, linux/in6.h, asm-generic/socket.h). */
+// The numbers are from linux/in.h, linux/in6.h and asm-generic/socket.h.
 const IP_RECVERR: Place = [IPPROTO_IP, 11];
 const IPV6_RECVERR: Place = [IPPROTO_IPV6, 25];
 const IP_PKTINFO: Place = [IPPROTO_IP, 8];
@@ -42,7 +46,12 @@ const headerMetadata = {
   ipv6: [IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS],
 };
 
-/** Has ICMP errors kept in the error queue. An IPv6 socket has IPv4 peers too (`::ffff:`), and theirs want an option of their own. */
+/**
+ * Has the kernel keep ICMP errors in the error queue. An IPv6 socket can have IPv4 peers (`::ffff:`), whose errors need the
+ * IPv4 option.
+ *
+ * @returns 0, or the first negative errno.
+ */
 export function enableErrorQueue(handle: Handle, family: Family): number {
   return setAll(handle, family === AF_INET ? [IP_RECVERR] : [IP_RECVERR, IPV6_RECVERR], 1);
 }
@@ -57,12 +66,12 @@ export function enableHeaderMetadata(handle: Handle, family: Family): number {
   return enable(handle, family, headerMetadata);
 }
 
-/** Has nothing leave in fragments. */
+/** Forbids fragments of what is sent. @returns 0, or the first negative errno. */
 export function forbidFragments(handle: Handle, family: Family): number {
   return setAll(handle, discovery(family), IP_PMTUDISC_DO);
 }
 
-/** Sends without fragments, whatever is known of the path, and leaves the socket as it was. */
+/** Runs `send` with fragments forbidden and the known path MTU ignored. Afterwards the socket has its former options. */
 export function withProbing(handle: Handle, family: Family, send: () => number): number {
   const places = discovery(family);
   const before = places.map(([level, option]) => {
@@ -78,11 +87,11 @@ export function withProbing(handle: Handle, family: Family, send: () => number):
   return result;
 }
 
-/** What this kernel can tell, as a socket shows that is not used for anything else. */
+/** Whether this kernel reports ICMP errors and metadata. @param probe a socket that is used for nothing else. */
 export function reportingCapabilities(probe: Handle): { icmpErrors: Capability; packetInfo: Capability } {
   return {
-    icmpErrors: judge(enableErrorQueue(probe, AF_INET)),
-    packetInfo: judge(enableArrivalMetadata(probe, AF_INET) || enableHeaderMetadata(probe, AF_INET)),
+    icmpErrors: capability(enableErrorQueue(probe, AF_INET)),
+    packetInfo: capability(enableArrivalMetadata(probe, AF_INET) || enableHeaderMetadata(probe, AF_INET)),
   };
 }
 
@@ -90,8 +99,8 @@ function enable(handle: Handle, family: Family, { ipv4, ipv6 }: typeof arrivalMe
   return setAll(handle, ipv4, 1) || (family === AF_INET ? 0 : setAll(handle, ipv6, 1));
 }
 
-function judge(answer: number): Capability {
-  return answer < 0 ? unavailable(`this kernel has no such option: ${codeOf(-answer)}`) : available;
+function capability(result: number): Capability {
+  return result < 0 ? unavailable(`this kernel has no such option: ${codeOf(-result)}`) : available;
 }
 
 function discovery(family: Family): readonly Place[] {
@@ -99,7 +108,7 @@ function discovery(family: Family): readonly Place[] {
   return family === AF_INET6 ? [ipv4, [IPPROTO_IPV6, IPV6_MTU_DISCOVER]] : [ipv4];
 }
 
-/** Gives 0, or the first error. */
+/** Returns 0, or the first negative errno. */
 function setAll(handle: Handle, places: readonly Place[], value: number): number {
   const bytes = int32(value);
   for (const [level, option] of places) {

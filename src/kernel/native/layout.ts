@@ -1,10 +1,9 @@
 /**
- * The memory that TypeScript shares with native/, in numbers, and nowhere else on this side. native/layout.cc has the same
- * names, with what the compiler says; an addon that differs in one of them is not used. Offsets and sizes of records of
- * `int32` are in words of 4 bytes.
+ * The layout of the memory that TypeScript shares with native/. native/layout.cc has the same names, with the numbers of the
+ * compiler. An addon that has another number is not used. The offsets and sizes of records are in words of 4 bytes.
  */
 export const layout = {
-  /** What one call takes and fills at most: native/receive_batch.h, native/send_batch.h and native/error_queue.h. */
+  /** Sizes of the shared arrays: native/receive_batch.h, native/send_batch.h and native/error_queue.h. */
   arrays: {
     /** Messages of a receive. */
     received: 32,
@@ -51,30 +50,30 @@ export const layout = {
   control: { words: 8, fields: 0, interface: 1, ttl: 2, tos: 3, source: 4 },
   /** The bits of `Control.fields`. */
   controlFields: { source: 1, ttl: 2, tos: 4 },
-  /** What is before the ICMP errors: `ErrorQueueHead`. */
+  /** The numbers before the ICMP errors: `ErrorQueueHead`. */
   errorQueueHead: { words: 3, count: 0, refusedMtu: 1, peerError: 2 },
   /** An ICMP error: `IcmpError`. */
   icmpError: { words: 4, error: 0, version: 1, type: 2, code: 3 },
-  /** The bits of the events that a handle is polled for and told of. */
+  /** The bits of the events that a handle polls for and reports. */
   events: {
     readable: 1,
     writable: 2,
-    /** Told alone: an error waits to be read by `errors`. */
+    /** An error waits to be read by `errors`. Reported whether a caller polls for it or not. */
     failing: 4,
   },
-  /** The bits of what `receive` gives: the count, and 1 above it where more may be there. */
+  /** The bits of the result of `receive`: the count, and above it a 1 if more may be there. */
   receiveResult: { countBits: 16 },
-  /** The bits of what `send` gives, from the lowest: the number sent or the errno, the refusal; above them those rejected. */
+  /** The bits of the result of `send`, from the lowest: the number sent or the errno, the refusal, the number rejected. */
   sendResult: { sentBits: 12, refusedBits: 8 },
 } as const;
 
-/** The layout in this form, as an addon exports it or a test alters it. */
+/** A layout, as an addon exports it. */
 export type Layout = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
 /**
- * The first number in which an addon's layout is another than this one, as text; `undefined` where all are the same.
+ * Describes the first number that differs between an addon's layout and this one; `undefined` if none does.
  *
- * @param exported the addon's, `undefined` of one that exports none.
+ * @param exported the addon's layout; `undefined` if it exports none.
  */
 export function layoutDifference(exported: Layout | undefined): string | undefined {
   const [theirs, ours] = [flat(exported ?? {}), flat(layout)];

@@ -9,38 +9,38 @@ import type { Names } from "./names.js";
 
 const { metadata: at } = layout;
 
-/** What a delivery needs of its socket, which may be closed by then. */
-interface Host {
+/** What metadata needs of its socket, which may be closed by then. */
+interface SocketFacts {
   readonly names: Names;
   readonly family: number;
   readonly port: number;
 }
 
-/** Reads how the messages of one socket came. */
+/** Reads the metadata of the messages of one socket. */
 export class MetadataReader {
   readonly #names: Names;
   readonly #family: number;
   readonly #localPort: () => number;
-  #host: Host | undefined;
+  #host: SocketFacts | undefined;
   #packetInfo: PacketInfo | undefined;
-  /** Dropped since the socket was opened, as far as messages have told. */
+  /** Datagrams dropped since the socket was opened, as far as messages have told. */
   drops = 0;
-  /** Dropped by the sockets before this one, whose counts start again. */
+  /** Datagrams dropped by the former kernel sockets: the count of each one starts at 0. */
   #before = 0;
 
-  /** @param localPort asks for the socket's port, which it has once something came. */
+  /** @param localPort returns the port of the socket. It is called after the first message, so the socket has one. */
   constructor(names: Names, family: number, localPort: () => number) {
     this.#names = names;
     this.#family = family;
     this.#localPort = localPort;
   }
 
-  /** Another socket takes the place of this one, which has dropped `drops`. */
+  /** To be called when another kernel socket takes over. @param drops datagrams that all sockets before it dropped. */
   startAgain(drops: number): void {
     this.#before = drops;
   }
 
-  /** How message `index` came. */
+  /** The metadata of message `index`. */
   read(metadata: Int32Array, index: number): Metadata {
     const start = index * at.words;
     this.#host ??= { names: this.#names, family: this.#family, port: this.#localPort() };
@@ -60,15 +60,15 @@ export class MetadataReader {
   }
 }
 
-/** What the messages share that came to the same address by the same interface, taken apart when it is asked for. */
+/** The packet info of messages with the same destination and interface. It is decoded when it is first asked for. */
 class PacketInfo {
-  readonly #host: Host;
+  readonly #host: SocketFacts;
   readonly #numbers: Int32Array;
   #destination: Endpoint | undefined;
   #interface: string | undefined;
   #answer: Ancillary | undefined;
 
-  constructor(host: Host, metadata: Int32Array, start: number) {
+  constructor(host: SocketFacts, metadata: Int32Array, start: number) {
     this.#host = host;
     this.#numbers = metadata.slice(start, start + at.drops);
   }
@@ -96,7 +96,8 @@ class PacketInfo {
     if (index === 0) return undefined;
     if (this.#answer) return this.#answer;
     const source = this.#source();
-    // Elsewhere the routes know better: an answer to an address of this host leaves by no interface that it came by.
+    // An answer goes out by the interface only if its source address is link-local or unknown. In other cases the routes
+    // choose: a datagram to an address of this host may come by an interface that no answer leaves by.
     const by = source && !isLinkLocal(source) ? undefined : String(index);
     return (this.#answer = {
       source,
@@ -113,7 +114,7 @@ class PacketInfo {
     return bytes && this.#endpoint(bytes, this.#host.port);
   }
 
-  /** What came to a group or to everybody is answered from an address of this host, which over IPv4 the kernel names. */
+  /** The source address of an answer. If the destination is a multicast or broadcast address, IPv4 has another address for it. */
   #source(): Endpoint | undefined {
     const bytes = this.#bytes(this.#numbers[at.family] === AF_INET ? at.source : at.destination);
     return bytes && !isMulticast(bytes) ? this.#endpoint(bytes, 0) : undefined;
@@ -193,7 +194,7 @@ class MessageMetadata implements Metadata {
   }
 }
 
-/** Whether an address means something on one interface alone, which it then names. */
+/** Whether an address is valid on one interface only. */
 function isLinkLocal({ scope }: Endpoint): boolean {
   return scope !== undefined;
 }

@@ -18,12 +18,12 @@ import { littleEndian } from "../../core/driver/bytes.js";
 const { name: at, arrays } = layout;
 /** The slots before this one are written anew for each send. */
 const firstKeptSlot = arrays.datagrams;
-/** Senders that are remembered; past that many the memory starts anew. */
-const mostKnown = 4096;
+/** The largest number of senders whose endpoints are cached. After that the cache starts again. */
+const maxKnown = 4096;
 /** The kernel counts interfaces with an int. */
-const mostIndex = 0x7fff_ffff;
+const maxIndex = 0x7fff_ffff;
 
-/** Socket names as the kernel has them, `struct sockaddr_in` and `sockaddr_in6`, from and to endpoints. */
+/** Converts endpoints to socket names, `struct sockaddr_in` and `sockaddr_in6`, and back. */
 export class Names {
   readonly #addon: Addon;
   /** By destination number, the slot of the name in `Addon.sendBatch.names`; 0 if it has none. */
@@ -77,7 +77,7 @@ export class Names {
     return slot;
   }
 
-  /** The endpoint of the socket name that starts at `start`: the same object for the same peer, mostly. */
+  /** The endpoint of the socket name at `start`. It is usually the same object for the same peer. */
   read(names: Buffer, start = 0): Endpoint {
     const high = names.readInt32LE(start + at.family);
     const low = names.readInt32LE(start + at.ipv4Address);
@@ -91,9 +91,9 @@ export class Names {
   }
 
   /**
-   * The index of an interface that is given by its name or number.
+   * The index of an interface, from its name or number.
    *
-   * @param address what the call is about, for its error.
+   * @param address the address of the call, for the error.
    * @throws `OSError` `ENODEV`.
    */
   interfaceIndex(given: string, syscall: string, address?: string): number {
@@ -102,13 +102,13 @@ export class Names {
     return index;
   }
 
-  /** The name of an interface; `""` of 0, its number where it is gone. */
+  /** The name of an interface; `""` for index 0; the index as text if no interface has it. */
   interfaceName(index: number): string {
     return index === 0 ? "" : this.#addon.interfaceName(index) || String(index);
   }
 
   #remember(key: string, endpoint: Endpoint): Endpoint {
-    if (this.#known.size === mostKnown) this.#known = new Map();
+    if (this.#known.size === maxKnown) this.#known = new Map();
     this.#known.set(key, endpoint);
     return endpoint;
   }
@@ -133,11 +133,11 @@ export class Names {
     throw noInterface(scope, { syscall, address: host, port });
   }
 
-  /** The index of an interface by its name or number; 0 of the number 0 alone. */
+  /** The index of an interface, from its name or number. Only the number 0 has the index 0. */
   #indexOf(given: string): number | undefined {
     if (!/^\d+$/.test(given)) return this.#addon.interfaceIndex(given) || undefined;
     const index = Number(given);
-    return index <= mostIndex ? index : undefined;
+    return index <= maxIndex ? index : undefined;
   }
 
   #decode(names: Buffer, start: number): Endpoint {
@@ -152,12 +152,12 @@ export class Names {
   }
 }
 
-function noInterface(given: string, about: OSErrorDetails): OSError {
-  return new OSError("ENODEV", { ...about, text: noInterfaceText(given) });
+function noInterface(given: string, details: OSErrorDetails): OSError {
+  return new OSError("ENODEV", { ...details, text: noInterfaceText(given) });
 }
 
 function nameLength(names: Uint8Array, start: number): number {
   const family = names[start + at.family + (littleEndian ? 0 : 1)];
-  // The last 8 bytes of a sockaddr_in mean nothing.
+  // The last 8 bytes of a sockaddr_in have no meaning.
   return family === AF_INET6 ? at.bytes : at.ipv4Address + 4;
 }

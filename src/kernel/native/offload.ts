@@ -7,25 +7,26 @@ import { int32 } from "../../core/driver/bytes.js";
 /** udp(7), linux/udp.h. */
 export const SOL_UDP = 17;
 const UDP_SEGMENT = 103;
-/** The socket option by which runs arrive merged: an int, 0 or 1. */
+/** The socket option that has runs arrive merged: an int, 0 or 1. */
 export const UDP_GRO = 104;
 
-/** The environment variables that switch it off, one for each direction. */
+/** The environment variables that switch segmentation offload off, one for each direction. */
 const variables = { segmentation: "DATAGRAM_GSO", coalescing: "DATAGRAM_GRO" } as const;
 
 /**
- * What this kernel and the environment allow of segmentation offload, as a socket shows that is not used for anything else.
+ * Whether the kernel and the environment allow segmentation offload, in each direction.
  *
- * @throws `OSError` `EINVAL` where a variable is neither `on` nor `off`.
+ * @param probe a socket that is used for nothing else.
+ * @throws `OSError` `EINVAL` if a variable is neither `on` nor `off`.
  */
 export function offloadCapabilities(probe: Handle): { segmentation: Capability; coalescing: Capability } {
   return {
-    segmentation: judge("segmentation", probe.setOption(SOL_UDP, UDP_SEGMENT, int32(0))),
-    coalescing: judge("coalescing", probe.setOption(SOL_UDP, UDP_GRO, int32(0))),
+    segmentation: capability("segmentation", probe.setOption(SOL_UDP, UDP_SEGMENT, int32(0))),
+    coalescing: capability("coalescing", probe.setOption(SOL_UDP, UDP_GRO, int32(0))),
   };
 }
 
-function judge(feature: keyof typeof variables, answer: number): Capability {
+function capability(feature: keyof typeof variables, result: number): Capability {
   const variable = variables[feature];
   const setting = process.env[variable] ?? "on";
   if (setting === "off") return unavailable(`${variable}=off switches it off`);
@@ -33,5 +34,5 @@ function judge(feature: keyof typeof variables, answer: number): Capability {
     const text = `${variable} must be on or off, not ${JSON.stringify(setting)}`;
     throw new OSError("EINVAL", { syscall: "socket", text });
   }
-  return answer < 0 ? unavailable(`this kernel has no such option: ${codeOf(-answer)}`) : available;
+  return result < 0 ? unavailable(`this kernel has no such option: ${codeOf(-result)}`) : available;
 }

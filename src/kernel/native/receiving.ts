@@ -7,6 +7,7 @@ import type { Endpoint } from "../../core/address/address.js";
 import { Chunks } from "../../core/driver/chunks.js";
 import type { Sink } from "../../core/driver/driver.js";
 import type { Metadata } from "../../core/driver/metadata.js";
+import { invariant } from "../../core/errors/invariant.js";
 import type { Traffic } from "../../core/ledger/ledger.js";
 import { MetadataReader } from "./message-metadata.js";
 import { layout } from "./layout.js";
@@ -20,8 +21,9 @@ const countMask = (1 << countBits) - 1;
 /** Bytes of memory that the datagrams of merged runs share. */
 const runChunkBytes = 32_768;
 /**
- * Memory for what the sockets of this thread receive. Single datagrams share less: they come slowly, and one that is kept
- * would keep what came minutes before and after. Not from Node's own pool, whose size depends on the version.
+ * Memory for the datagrams that the sockets of this thread receive. Single datagrams have smaller chunks: they may come
+ * slowly, and one that is kept holds back the chunk with datagrams of many minutes. Node's own pool is not used, because its
+ * size depends on the version.
  */
 const runs = new Chunks(runChunkBytes, markAsUntransferable);
 const singles = new Chunks(8192, markAsUntransferable);
@@ -30,7 +32,7 @@ const singles = new Chunks(8192, markAsUntransferable);
 export class Receiving {
   readonly #socket: KernelSocket;
   readonly #metadataReader: MetadataReader | undefined;
-  /** What the kernel sockets before this one had received. */
+  /** Datagrams that the kernel sockets before this one received. */
   #leftovers: Leftovers | undefined;
   /** Datagrams that the kernel sockets before this one dropped. */
   #droppedBefore = 0;
@@ -51,7 +53,7 @@ export class Receiving {
     return this.#droppedBefore;
   }
 
-  /** What was read from the kernel and never handed over. */
+  /** Datagrams that were read from the kernel and never handed over. */
   get unread(): Traffic {
     return this.#leftovers?.unread ?? { datagrams: 0, bytes: 0 };
   }
@@ -70,7 +72,7 @@ export class Receiving {
     return this.#read(sink);
   }
 
-  /** Reads all that the kernel socket has, before another one takes its place, and keeps it for the next `receive`. */
+  /** Reads all datagrams of the kernel socket, before another one takes its place, and keeps them for the next `receive`. */
   drain(): void {
     this.#socket.prepareToReceive();
     const leftovers = this.#leftovers ?? new Leftovers();
@@ -83,7 +85,7 @@ export class Receiving {
     this.#socket.readableSoon();
   }
 
-  /** Hands over what one system call gives; whether there may be more. */
+  /** Hands over the datagrams of one system call. @returns whether more may be there. */
   #read(sink: Sink): boolean {
     this.#calls++;
     const received = this.#socket.handle.receive();
@@ -102,6 +104,7 @@ export class Receiving {
       metadata: allMetadata,
     } = this.#socket.addon.receiveBatch;
     const before = this.#metadataReader?.drops;
+    invariant(count <= layout.arrays.received, "a receive has no more messages than slots");
     for (let index = 0; index < count; index++) {
       const source = this.#socket.names.read(names, index * nameBytes);
       const segment = segments[index] ?? 0;
@@ -130,7 +133,7 @@ export class Receiving {
     return result >> countBits > 0;
   }
 
-  /** Hands over the pieces of a merged run as they are. @returns the bytes of the run that lie there. */
+  /** Hands over the pieces of a merged run without a copy. @returns the bytes of the run that the pieces hold. */
   #pushPieces(
     sink: Sink,
     index: number,
@@ -152,7 +155,7 @@ export class Receiving {
     return from;
   }
 
-  /** Copies a merged run out of the slab before it is read into again, in pieces that fit a chunk. */
+  /** Copies a merged run from the slab, which the next receive overwrites, in parts that fit a chunk. */
   #pushRun(
     sink: Sink,
     slab: Buffer,
@@ -162,10 +165,10 @@ export class Receiving {
     segment: number,
     metadata: Metadata | undefined,
   ): void {
-    const most = segment > runChunkBytes ? segment : runChunkBytes - (runChunkBytes % segment);
-    for (let from = start; from < end; from += most) {
-      const how = from === start ? metadata : metadata?.withoutLoss;
-      sink.push(copyOf(slab, from, Math.min(from + most, end), runs), source, segment, how);
+    const maxBytes = segment > runChunkBytes ? segment : runChunkBytes - (runChunkBytes % segment);
+    for (let from = start; from < end; from += maxBytes) {
+      const partMetadata = from === start ? metadata : metadata?.withoutLoss;
+      sink.push(copyOf(slab, from, Math.min(from + maxBytes, end), runs), source, segment, partMetadata);
     }
   }
 }
