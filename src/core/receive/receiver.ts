@@ -7,7 +7,7 @@ import { onAbort } from "./abort.js";
 import type { Clock, Driver } from "../driver/driver.js";
 import { brokenContract, toOSError } from "../driver/driver-fault.js";
 import { OSError, TimeoutError } from "../errors/errors.js";
-import { invariant } from "../errors/invariant.js";
+import { assert } from "../assert.js";
 import { type Arrival, Inbox } from "./inbox.js";
 import type { Ledger, Traffic } from "../ledger/ledger.js";
 
@@ -245,7 +245,7 @@ export class Receiver {
 
   /** Reads a batch into the inbox, which is empty. @returns the error that the driver threw instead. */
   #readBatch(): OSError | undefined {
-    invariant(this.inbox.empty, "a batch is read into an empty inbox");
+    assert(this.inbox.empty, "a batch is read into an empty inbox");
     let error = this.#pendingError;
     this.#pendingError = undefined;
     if (error) return error;

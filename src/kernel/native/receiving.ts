@@ -7,7 +7,7 @@ import type { Endpoint } from "../../core/address/address.js";
 import { Chunks } from "../../core/driver/chunks.js";
 import type { Sink } from "../../core/driver/driver.js";
 import type { Metadata } from "../../core/driver/metadata.js";
-import { invariant } from "../../core/errors/invariant.js";
+import { assert } from "../../core/assert.js";
 import type { Traffic } from "../../core/ledger/ledger.js";
 import { MetadataReader } from "./message-metadata.js";
 import { layout } from "./layout.js";
@@ -104,7 +104,7 @@ export class Receiving {
       metadata: allMetadata,
     } = this.#socket.addon.receiveBatch;
     const before = this.#metadataReader?.drops;
-    invariant(count <= layout.arrays.received, "a receive has no more messages than slots");
+    assert(count <= layout.arrays.received, "a receive has no more messages than slots");
     for (let index = 0; index < count; index++) {
       const source = this.#socket.names.read(names, index * nameBytes);
       const segment = segments[index] ?? 0;
