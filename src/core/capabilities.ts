@@ -1,10 +1,10 @@
-/** What drivers can do, feature by feature. */
+/** The features that drivers have or lack. */
 
-/** Whether a driver can do a thing here, and why not where it can't. */
+/** Whether a driver has a feature here, and if not, why. */
 export type Capability =
   { readonly available: true } | { readonly available: false; readonly reason: string };
 
-/** What drivers differ in. */
+/** The features in which drivers differ. */
 export type Feature =
   /** Many datagrams in one system call. */
   | "batching"
@@ -16,17 +16,17 @@ export type Feature =
   | "kernelQueue"
   /** `stats().droppedKernel` counts what a full receive buffer dropped. */
   | "kernelDropCount"
-  /** ICMP errors are told of, whether a socket is connected or not, with their kind and who sent them. */
+  /** ICMP errors are reported, also on sockets that are not connected, with their kind and their sender. */
   | "icmpErrors"
-  /** Datagrams say where they came to, by which interface and when, with what TTL and TOS; `sendmsg` sets these. */
+  /** Datagrams have their destination, interface, timestamp, TTL and TOS; `sendmsg` sets source, interface, TTL and TOS. */
   | "packetInfo"
-  /** `pathMtu`, `maxPayload`, `dontFragment`, and the count of what leaves in fragments. */
+  /** `pathMtu`, `maxPayload`, `dontFragment`, and the count of datagrams that leave in fragments. */
   | "pathMtu"
   /** `sendto` elsewhere on a connected socket. */
   | "sendtoWhileConnected"
   /** `SO_REUSEPORT`. */
   | "reusePort"
-  /** `getsockopt` asks the kernel; without it, it knows what was set and what is sure by default. */
+  /** `getsockopt` asks the kernel. Without this feature, it returns what was set, and defaults that are certain. */
   | "optionReadback"
   /** `blockSource`, `unblockSource`: a group without some of its senders. */
   | "blockSource"
@@ -42,7 +42,7 @@ export type Capabilities = Readonly<Record<Feature, Capability>>;
 /** For a driver's table of capabilities. */
 export const available: Capability = Object.freeze({ available: true });
 
-/** For a driver's table of capabilities: what is missing, and who has it. */
+/** For a driver's table of capabilities: why the feature is missing, and which driver has it. */
 export function unavailable(reason: string): Capability {
   return Object.freeze({ available: false, reason });
 }

@@ -1,6 +1,6 @@
 /**
  * The numbers of the BSD socket interface, as Linux has them (`<sys/socket.h>`, `<netinet/in.h>`).
- * They are names for this library on every platform: a driver translates them where its system counts otherwise.
+ * They have these values on every platform: a driver translates them if its system has other numbers.
  */
 
 /** Address family of a name that has not been resolved. */
@@ -34,9 +34,9 @@ export const SO_ERROR = 4;
 export const SO_DONTROUTE = 5;
 /** Boolean: allow sending to a broadcast address. */
 export const SO_BROADCAST = 6;
-/** Bytes of the kernel's send buffer. Linux doubles what is asked for, caps it at `net.core.wmem_max`, and gives back the double. */
+/** Bytes of the kernel's send buffer. Linux doubles what is asked for, caps it at `net.core.wmem_max`, and returns the double. */
 export const SO_SNDBUF = 7;
-/** Bytes of the kernel's receive buffer. Linux doubles what is asked for, caps it at `net.core.rmem_max`, and gives back the double. */
+/** Bytes of the kernel's receive buffer. Linux doubles what is asked for, caps it at `net.core.rmem_max`, and returns the double. */
 export const SO_RCVBUF = 8;
 /** Integer 0 to 6: the queueing priority of what is sent. */
 export const SO_PRIORITY = 12;
@@ -81,11 +81,11 @@ export const IP_TTL = 2;
 export const IP_MTU_DISCOVER = 10;
 /** For `IP_MTU_DISCOVER`: never forbid fragments. */
 export const IP_PMTUDISC_DONT = 0;
-/** For `IP_MTU_DISCOVER`: forbid fragments, and make them where the path needs it. The default. */
+/** For `IP_MTU_DISCOVER`: forbid fragments, but make them if the path needs them. The default. */
 export const IP_PMTUDISC_WANT = 1;
-/** For `IP_MTU_DISCOVER`: forbid fragments; what is over the path MTU fails with `EMSGSIZE`. */
+/** For `IP_MTU_DISCOVER`: forbid fragments; a datagram above the path MTU fails with `EMSGSIZE`. */
 export const IP_PMTUDISC_DO = 2;
-/** For `IP_MTU_DISCOVER`: forbid fragments, and ignore what is known of the path. */
+/** For `IP_MTU_DISCOVER`: forbid fragments, and ignore the known path MTU. */
 export const IP_PMTUDISC_PROBE = 3;
 /** Integer, bytes, read only: the path MTU that is known to the connected peer. */
 export const IP_MTU = 14;

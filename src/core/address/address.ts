@@ -1,3 +1,8 @@
+/**
+ * Addresses: a host and a port. `address.ts` has the class `Address`; `cache.ts` keeps those that were made before;
+ * `hosts.ts` compares hosts; `scopes.ts` is about the interface behind the `%` of an IPv6 address.
+ */
+
 import { AF_INET, AF_INET6, AF_UNSPEC, INADDR_BROADCAST } from "../constants.js";
 import { OSError, outOfRange, wholeNumber, wrongType } from "../errors/errors.js";
 import { assert } from "../assert.js";

@@ -1,7 +1,7 @@
 import { Address, type AddressLike } from "./address.js";
 
-/** Pairs that are remembered; past that many the memory starts anew. */
-const most = 4096;
+/** The largest number of pairs in the cache. When it is full, it is emptied. */
+const maxPairs = 4096;
 
 let count = 0;
 let byHost = new Map<string, Map<number, Address>>();
@@ -11,8 +11,8 @@ let lastHost = "";
 let lastPorts: Map<number, Address> | undefined;
 
 /**
- * `Address.from`, remembering what `[host, port]` pairs gave, so that a loop which writes the pair out at every call
- * reads and freezes it once. Addresses are immutable: all sockets of a thread share them.
+ * `Address.from` with a cache of `[host, port]` pairs: a loop that passes the same pair at every call makes one `Address`.
+ * Addresses are immutable, so all sockets of a thread share the cache.
  */
 export function knownAddress(input: AddressLike): Address {
   if (!Array.isArray(input) || input.length !== 2) return Address.from(input);
@@ -27,14 +27,14 @@ export function sharedAddress(host: string, port: number): Address {
     lastPorts = byHost.get(host);
     lastHost = host;
   }
-  // Anything else than a string and a number is for the constructor to refuse.
+  // The constructor refuses other types than a string and a number.
   last = lastPorts?.get(port) ?? remember(host, port);
   return last;
 }
 
 function remember(host: string, port: number): Address {
   const address = new Address(host, port);
-  if (count === most) {
+  if (count === maxPairs) {
     byHost = new Map();
     lastPorts = undefined;
     count = 0;

@@ -1,4 +1,4 @@
-/** Compares hosts. Everything that compares peers uses this. */
+/** Compares hosts. All comparisons of peers use this file. */
 
 import { isMapped, isScoped, parseLiteral } from "../ip.js";
 
@@ -9,8 +9,8 @@ export type InterfaceNumber = (name: string) => number | undefined;
  * Whether both are the same host. Spelling does not count: `0:0::1` is `::1`, an IPv4 address inside IPv6
  * (`::ffff:a.b.c.d`) is that IPv4 address, and names have no case.
  *
- * A scope (`%eth0`) is part of a link-local unicast or a multicast address (RFC 4007 section 6), and only tells how to reach
- * any other. An address without its scope is the same as one with any. The name and the number of one interface are the same
+ * A scope (`%eth0`) is part of a link-local unicast or a multicast address (RFC 4007 section 6). For other addresses, it
+ * only tells how to reach them. An address without its scope is the same as one with any. The name and the number of one interface are the same
  * scope; if `numberOf` does not know a name, a name and a number are not told apart.
  *
  * A name is not resolved: it is never the same as an address.
@@ -24,7 +24,7 @@ export function sameHost(one: string, other: string, numberOf?: InterfaceNumber)
   return !isScoped(bytes) || sameScope(first.zone, second.zone, numberOf);
 }
 
-/** Whether both name one interface, as far as can be told. */
+/** Whether both name one interface, as far as is known. */
 function sameScope(one: string, other: string, numberOf: InterfaceNumber = () => undefined): boolean {
   if (one === "" || other === "" || one === other) return true;
   const number = (scope: string): number | undefined =>
@@ -38,7 +38,7 @@ function withoutMapping(bytes: Uint8Array): Uint8Array {
   return isMapped(bytes) ? bytes.subarray(12) : bytes;
 }
 
-/** A name as the resolver takes it: without regard to case, and to the dot at the end that makes it absolute. */
+/** A name as the resolver reads it: in lower case, without the dot at the end that makes it absolute. */
 function plainName(name: string): string {
   return name.toLowerCase().replace(/\.$/, "");
 }

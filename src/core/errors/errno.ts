@@ -1,12 +1,12 @@
 import { isMapped, isMulticast, parseLiteral } from "../ip.js";
 
-/** What a code means: Linux's number and a text that a person can act on. */
+/** What a code means: Linux's number, and a text that tells a person what to do. */
 interface Meaning {
   readonly errno: number;
   readonly text: string;
 }
 
-/** The codes that sockets give, with Linux's numbers (`errno(3)`), which stand in `errno` on every platform. */
+/** The codes of socket calls with Linux's numbers (`errno(3)`), which `errno` has on every platform. */
 const meanings: Readonly<Record<string, Meaning>> = {
   EPERM: { errno: 1, text: "operation not permitted" },
   EINTR: { errno: 4, text: "interrupted" },
@@ -53,7 +53,7 @@ const byFirewall =
   "this host's own firewall drops it: a rule of nftables or iptables in the output chain (`nft list ruleset`, `iptables -L OUTPUT`)";
 const needsBroadcast = "permission denied: a broadcast address needs SO_BROADCAST";
 
-/** What a code means of one call, where that says more. */
+/** More precise texts for a code of one call. */
 const meaningsOfCalls: Readonly<Record<string, string>> = {
   "bind EACCES": "permission denied: this port is for the privileged",
   "bind EINVAL": "the socket has an address already, or this one needs its interface (fe80::1%eth0)",
@@ -68,16 +68,16 @@ const codes: ReadonlyMap<number, string> = new Map(
   Object.entries(meanings).map(([code, { errno }]) => [errno, code]),
 );
 
-/** What `code` means of `syscall` about `address`; a code that the table lacks has the number 0. */
+/** What `code` means for a `syscall` with an `address`. An unknown code has the number 0. */
 export function meaningOf(code: string, syscall = "", address = ""): Meaning {
   const { errno, text } = meanings[code] ?? { errno: 0, text: "failed" };
-  // Of IPv6 the kernel says the second where it finds no address to send from.
+  // For IPv6, the kernel returns EADDRNOTAVAIL if it finds no source address.
   const isUnrouted = (code === "ENETUNREACH" || code === "EADDRNOTAVAIL") && routed.has(syscall);
   const unrouted = isUnrouted ? withoutRoute(address) : undefined;
   return { errno, text: unrouted ?? meaningsOfCalls[`${syscall} ${code}`] ?? text };
 }
 
-/** What is said of an address without a route, if that says more than that there is none. */
+/** The text for an address without a route; `undefined` if the usual text says it all. */
 function withoutRoute(address: string): string | undefined {
   const literal = parseLiteral(address);
   if (!literal) return undefined;
@@ -97,7 +97,7 @@ function withoutRoute(address: string): string | undefined {
     : "no route to this group: name the interface (IPV6_MULTICAST_IF, `interface` of sendmsg, or a scope, as in ff05::1%eth0)";
 }
 
-/** The code of a number as Linux gives it, such as `"EINVAL"` for 22. */
+/** The code of one of Linux's numbers, such as `"EINVAL"` for 22. */
 export function codeOf(errno: number): string {
   return codes.get(errno) ?? `E${errno}`;
 }

@@ -1,6 +1,11 @@
+/**
+ * The errors of this package. `errors.ts` has the classes and what makes them; `errno.ts` has Linux's number and a text for
+ * each code; `fields.ts` refuses unknown options. Nothing here knows of sockets.
+ */
+
 import { codeOf, meaningOf } from "./errno.js";
 
-/** What an `OSError` can carry beside its code. */
+/** What an `OSError` can have besides its code. */
 export interface OSErrorDetails {
   /** The call that failed: `"bind"`, `"sendto"`, `"recvfrom"`. */
   readonly syscall?: string | undefined;
@@ -10,7 +15,7 @@ export interface OSErrorDetails {
   readonly port?: number | undefined;
   /** What happened, in place of the code's usual text. */
   readonly text?: string | undefined;
-  /** The most bytes that would have been taken (`EMSGSIZE`). */
+  /** The largest number of bytes that would have been taken (`EMSGSIZE`). */
   readonly limit?: number | undefined;
   readonly cause?: unknown;
 }
@@ -31,11 +36,11 @@ export class OSError extends Error {
   declare readonly address?: string;
   /** The port that the call was about. */
   declare readonly port?: number;
-  /** With `EMSGSIZE`: the most payload bytes that would have been taken, or were. */
+  /** With `EMSGSIZE`: the largest number of payload bytes that would have been taken, or the number that was. */
   declare readonly limit?: number;
   /** From `sendMany`: the position of the first datagram that failed. */
   declare readonly index?: number;
-  /** From `sendMany`: how many datagrams were sent all the same. */
+  /** From `sendMany`: how many datagrams were sent although others failed. */
   declare readonly sent?: number;
 
   constructor(code: string, details: OSErrorDetails = {}) {
@@ -56,7 +61,7 @@ export class OSError extends Error {
   }
 }
 
-/** A receive call whose time passed: an `OSError` with the code `ETIMEDOUT`. The socket stays usable. */
+/** A receive call that timed out: an `OSError` with the code `ETIMEDOUT`. The socket stays usable. */
 export class TimeoutError extends OSError {
   constructor(details: OSErrorDetails = {}) {
     super("ETIMEDOUT", details);
@@ -67,7 +72,7 @@ export class TimeoutError extends OSError {
   }
 }
 
-/** The error of a system call that gave `errno` (positive, as Linux counts). */
+/** The error of a system call that returned `errno` (positive, as Linux counts). */
 export function fromErrno(errno: number, details: OSErrorDetails): OSError {
   return new OSError(codeOf(errno), details);
 }
@@ -86,11 +91,11 @@ export function outOfRange(name: string, expected: string, actual: unknown, hint
   return withCode(new RangeError(message), "ERR_OUT_OF_RANGE");
 }
 
-/** Gives back `value` when it is a whole number from `least` to `most`. */
-export function wholeNumber(name: string, value: unknown, least: number, most: number): number {
+/** Returns `value` if it is a whole number from `min` to `max`. @throws `TypeError`, `RangeError` otherwise. */
+export function wholeNumber(name: string, value: unknown, min: number, max: number): number {
   if (typeof value !== "number") throw wrongType(name, "a number", value);
-  if (!Number.isInteger(value) || value < least || value > most) {
-    throw outOfRange(name, `a whole number from ${least} to ${most}`, value);
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw outOfRange(name, `a whole number from ${min} to ${max}`, value);
   }
   return value;
 }

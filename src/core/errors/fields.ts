@@ -10,13 +10,13 @@ export function fieldsOf<T>(fields: Readonly<Record<keyof T & string, true>>): r
 }
 
 /**
- * Refuses unknown fields, which are typing errors. A field that is `undefined` counts too.
+ * Refuses unknown fields, which are typing errors. A field whose value is `undefined` counts too.
  *
  * @param what begins the error, such as `"options: a field"`.
  * @throws `RangeError` `ERR_OUT_OF_RANGE` that names the field, the known ones, and the nearest of them.
  */
 export function refuseUnknown(fields: object, known: readonly string[], what: string): void {
-  // Receive calls ask this of their options: `for in` makes no array.
+  // Each receive call checks its options here: `for in` makes no array.
   for (const field in fields) {
     if (known.includes(field) || !Object.hasOwn(fields, field)) continue;
     const near = nearest(field, known);
@@ -25,21 +25,21 @@ export function refuseUnknown(fields: object, known: readonly string[], what: st
   }
 }
 
-/** No field has a longer name: a longer text is not compared. */
-const longest = 40;
+/** The largest number of characters of a name that is compared: no field is longer. */
+const maxLength = 40;
 
-/** The known name that is nearest to a mistyped one, without regard to case. */
+/** The known name that is nearest to a mistyped one, in any case. */
 function nearest(field: string, known: readonly string[]): string | undefined {
-  if (field.length > longest) return undefined;
+  if (field.length > maxLength) return undefined;
   const given = field.toLowerCase();
   let found: string | undefined;
-  // A third of the letters may be wrong, and two in a short name: letters that change places count as two.
-  let least = Math.max(2, Math.floor(field.length / 3)) + 1;
+  // Up to a third of the letters may be wrong, or two in a short name. Two swapped letters count as two.
+  let minDistance = Math.max(2, Math.floor(field.length / 3)) + 1;
   for (const name of known) {
     const wrong = distance(given, name.toLowerCase());
-    if (wrong >= least || wrong >= name.length) continue;
+    if (wrong >= minDistance || wrong >= name.length) continue;
     found = name;
-    least = wrong;
+    minDistance = wrong;
   }
   return found;
 }

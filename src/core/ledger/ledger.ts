@@ -1,3 +1,9 @@
+/**
+ * What became of datagrams. `ledger.ts` counts, for each socket and for all sockets of a stack, what `stats()` returns;
+ * `reports.ts` has the messages of the events that tell of losses, ICMP errors, path MTUs and warnings.
+ */
+
+import { assert } from "../assert.js";
 import type { Capabilities } from "../capabilities.js";
 import type { OSError } from "../errors/errors.js";
 import type { Loss } from "../ledger/reports.js";
@@ -19,7 +25,7 @@ export interface SystemCalls {
 
 /**
  * What became of the datagrams of a socket since it was opened, by cause.
- * A number counts what is known; `undefined` says that nobody here can tell, which is not 0.
+ * A number is what is known; `undefined` means that it cannot be known here, which is not 0.
  */
 export interface Stats {
   /** Handed to the kernel. Whether they arrived, only the peer can tell. */
@@ -108,13 +114,13 @@ export type HostCounter = (typeof hostCounters)[number];
  */
 export type HostCounts = Readonly<Record<HostCounter, number | undefined>>;
 
-/** The part of them that the driver keeps. */
+/** The counts that the driver keeps. */
 export type DriverCounts = Pick<
   Stats,
   "droppedKernel" | "systemCalls" | "segmentationRefused" | "receiveBuffer"
 >;
 
-/** What a driver counts that counts nothing. */
+/** The counts of a driver that counts nothing. */
 export const noCounts: DriverCounts = Object.freeze({
   droppedKernel: undefined,
   systemCalls: undefined,
@@ -122,7 +128,7 @@ export const noCounts: DriverCounts = Object.freeze({
   receiveBuffer: undefined,
 });
 
-/** Keeps the rest. What it counts, the ledger above it counts too. */
+/** Keeps the other counts. The ledger above counts everything that this one counts. */
 export class Ledger {
   readonly #above: Ledger | undefined;
   #sent = 0;
@@ -169,12 +175,13 @@ export class Ledger {
     return this.#sent;
   }
 
-  /** How many the kernel is known to have dropped so far. */
+  /** The number of datagrams that the kernel is known to have dropped so far. */
   get droppedKernel(): number {
     return this.#droppedKernel ?? 0;
   }
 
   dropped({ cause, datagrams }: Loss): void {
+    assert(datagrams > 0, "a loss is of one datagram or more");
     if (cause === "receiveBuffer") this.#droppedKernel = this.droppedKernel + datagrams;
     else this.#droppedQueue += datagrams;
     this.#above?.dropped({ cause, datagrams, bytes: undefined });
@@ -196,7 +203,7 @@ export class Ledger {
     this.#above?.sendFailed(error);
   }
 
-  /** From now on, ICMP errors would be seen. */
+  /** From now on, ICMP errors are counted: a count of 0 means that there was none. */
   watchUnreachable(): void {
     this.#watchesUnreachable = true;
     this.#above?.watchUnreachable();
@@ -225,7 +232,7 @@ export class Ledger {
     });
   }
 
-  /** The same of one socket, with what its driver counts. */
+  /** The counts of one socket now, with those of its driver; frozen. */
   snapshot(counts: DriverCounts): Stats {
     return Object.freeze({ ...this.totals(), ...counts });
   }

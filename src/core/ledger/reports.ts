@@ -1,6 +1,6 @@
 import type { Endpoint } from "../address/address.js";
 
-/** What can never arrive, and what to do. */
+/** Says that datagrams can never arrive, and what to do. */
 export interface Warning {
   /**
    * `"JOINED_BUT_BOUND"`: a group was joined, and the socket is bound to another address; `"JOINED_BUT_CONNECTED"`: and the
@@ -21,29 +21,29 @@ export interface Loss {
   readonly cause: "receiveBuffer" | "queue" | "close";
   /** How many; of `"receiveBuffer"` at least so many, since the kernel counts merged ones as one. */
   readonly datagrams: number;
-  /** Their payload bytes, where this process saw them. */
+  /** Their payload bytes, if this process read them. */
   readonly bytes: number | undefined;
 }
 
-/** What ICMP said. One report stands for one datagram or for many: hosts limit how many they send. */
+/** An ICMP error. One stands for one datagram or for many: hosts limit how many they send. */
 export interface Unreachable {
-  /** Where the datagram was going; `undefined` where the kernel had no room to keep it. */
+  /** Where the datagram was going; `undefined` if the kernel had no room to keep it. */
   readonly destination: Endpoint | undefined;
   /** Such as `"ECONNREFUSED"`: nobody is listening there. */
   readonly code: string;
-  /** Such as `"port unreachable"`, where the driver can tell (`icmpErrors`). */
+  /** Such as `"port unreachable"`, if the driver can tell (`icmpErrors`). */
   readonly kind: string | undefined;
-  /** The host that said so, where the driver can tell: the destination itself, or a router on the way. */
+  /** The host that sent the error, if the driver can tell: the destination itself, or a router on the way. */
   readonly from: string | undefined;
 }
 
-/** What is newly known of a path. */
+/** A path MTU that is newly known. */
 export interface PathMtuChange {
   readonly destination: Endpoint;
   /** Bytes of the largest packet that the path is known to carry whole, IP header and all. */
   readonly mtu: number;
   /** Bytes of payload that a datagram may have there and go in one packet. */
   readonly maxPayload: number;
-  /** The router that said so; `undefined` where the routes of this host have changed. */
+  /** The router that reported it; `undefined` if the routes of this host have changed. */
   readonly from: string | undefined;
 }
