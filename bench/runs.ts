@@ -70,12 +70,17 @@ export async function sendAlone(bench: Bench, from: End, size: number, peers = 1
   return { perSecond: perSecond(gave), waited: value(gave, "waited") };
 }
 
-/** Round trips one at a time, both processes on one CPU. */
-export async function roundTrip(bench: Bench, client: ProgramName, echo: ProgramName): Promise<Figures> {
-  const shared = { size: 64, buffer };
+/** Round trips one at a time, both processes on one CPU, or each on its own. */
+export async function roundTrip(
+  bench: Bench,
+  client: ProgramName,
+  echo: ProgramName,
+  { clientCpu = 0, busyPoll = 0 }: { clientCpu?: 0 | 1; busyPoll?: number } = {},
+): Promise<Figures> {
+  const shared = { size: 64, buffer, busyPoll };
   await using far = new Peer(found(bench, echo), "echo", shared, 0);
   const settings = { ...shared, to: await far.ports(), count: bench.quick ? 10_000 : 40_000 };
-  await using near = new Peer(found(bench, client), "client", settings, 0);
+  await using near = new Peer(found(bench, client), "client", settings, clientCpu);
   return await near.result();
 }
 

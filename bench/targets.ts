@@ -63,6 +63,14 @@ const native: readonly Target[] = [
   ...fanOut("8 datagrams each, in runs", "fan-out-1000x8-runs", [[names.sendmmsg, 3]]),
   ...rate("one awaited datagram at a time", "awaited-send", "native", [[names.nodeDgram, 1.1]]),
   time("round trip p50 with a C echo", "round-trip", "native and C echo", "C and C echo", p50, 1.4),
+  time(
+    "round trip p50 with a C echo, two CPUs, busyPoll",
+    "round-trip-two",
+    "native, busyPoll, and C echo",
+    "C and C echo",
+    p50,
+    1.1,
+  ),
   time("round trip p50, both ends", "round-trip", "native both", "node:dgram both", p50, 0.95),
   time("round trip p99, both ends", "round-trip", "native both", "node:dgram both", p99, 1),
 ];

@@ -190,6 +190,28 @@ const trips: Workload = {
   })),
 };
 
+const tripsOnTwo: Workload = {
+  name: "round-trip-two",
+  title: "a datagram of 64 bytes and its echo, one at a time, two processes on a CPU each",
+  figures: latency,
+  references: ["C and C echo", "node:dgram both"],
+  parks: false,
+  cases: (
+    [
+      ["native, busyPoll, and C echo", "native", "c", 100],
+      ["native and C echo", "native", "c", 0],
+      ["C and C echo", "c", "c", 0],
+      ["native, busyPoll, both", "native", "native", 100],
+      ["native both", "native", "native", 0],
+      ["node:dgram both", "node:dgram", "node:dgram", 0],
+    ] as const
+  ).map(([name, client, echo, busyPoll]) => ({
+    name,
+    needs: [...new Set([client, echo])],
+    run: (bench) => roundTrip(bench, client, echo, { clientCpu: 1, busyPoll }),
+  })),
+};
+
 /** The same sender for all, so that it is the receiving that is compared. */
 const openSockets = [1, 100, 1000].map((sockets): Workload => {
   const from: End = { program: "c", settings: { batch: Math.max(1000, sockets * 8), order: "runs" } };
@@ -215,5 +237,6 @@ export const workloads: readonly Workload[] = [
   ...fanOut,
   ...oneAtATime,
   trips,
+  tripsOnTwo,
   ...openSockets,
 ];

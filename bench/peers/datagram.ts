@@ -130,7 +130,8 @@ async function memory(task: Task): Promise<Figures> {
 
 async function bound(task: Task): Promise<Socket> {
   const buffer = task.number("buffer");
-  const s = socket(undefined, undefined, { receiveBuffer: buffer, sendBuffer: buffer });
+  const busyPoll = task.number("busyPoll", 0);
+  const s = socket(undefined, undefined, { receiveBuffer: buffer, sendBuffer: buffer, busyPoll });
   await s.bind([host, 0]);
   return s;
 }

@@ -32,6 +32,8 @@ export type Feature =
   | "blockSource"
   /** Options beyond address reuse, broadcast, buffer sizes, TTL and multicast: `IP_TOS`, `SO_PRIORITY`, … */
   | "allOptions"
+  /** A receive call can look again and again before it waits: the option `busyPoll`. */
+  | "busyPoll"
   /** Sockets that another process opened: the option `fd`. */
   | "descriptors"
   /** Options that have no name here, by their numbers and bytes, and those of real kernels: `SO_MAX_PACING_RATE`, … */

@@ -33,6 +33,7 @@ const optionFields = fieldsOf<SystemdOptions>({
   strict: true,
   dontFragment: true,
   metadata: true,
+  busyPoll: true,
 });
 const syscall = "socketsFromSystemd";
 

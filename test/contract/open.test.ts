@@ -73,6 +73,7 @@ contract("socket() refuses arguments of a wrong type with ERR_INVALID_ARG_TYPE",
 // semantics: bad-socket-arguments
 contract("socket() refuses sizes out of range with ERR_OUT_OF_RANGE", () => {
   const wrong = { name: "RangeError", code: "ERR_OUT_OF_RANGE" };
+  expect(() => socket(AF_INET, SOCK_DGRAM, { busyPoll: 1001 })).toThrow(expect.objectContaining(wrong));
   for (const option of ["receiveBuffer", "sendBuffer", "sendQueue"]) {
     for (const size of [-1, 1.5, NaN, Infinity]) {
       const options = { [option]: size };

@@ -8,6 +8,7 @@ import type { Clock, Driver } from "../driver/driver.js";
 import { brokenContract, toOSError } from "../driver/driver-fault.js";
 import { OSError, TimeoutError } from "../errors/errors.js";
 import { assert } from "../assert.js";
+import { BusyPoll } from "./busy-poll.js";
 import { type Arrival, Inbox } from "./inbox.js";
 import type { Ledger, Traffic } from "../ledger/ledger.js";
 
@@ -20,6 +21,8 @@ const clockInterval = 32;
 
 /** What the receiver needs of its socket. */
 export interface ReceiverHost {
+  /** Microseconds for which a call looks again and again before it waits; 0 if it does not. */
+  readonly busyPollUs: number;
   readonly driver: Driver;
   readonly clock: Clock;
   readonly ledger: Pick<Ledger, "sentDatagrams">;
@@ -77,9 +80,11 @@ export class Receiver {
   /** The error that `refill` got in place of datagrams. The next call fails with it. */
   #pendingError: OSError | undefined;
   #closed = false;
+  readonly #busyPoll: BusyPoll | undefined;
 
   constructor(host: ReceiverHost) {
     this.#host = host;
+    if (host.busyPollUs > 0) this.#busyPoll = new BusyPoll(host.clock, host.busyPollUs);
   }
 
   /**
@@ -129,6 +134,11 @@ export class Receiver {
     this.#credit -= count;
     this.#sinceClock += count;
     if (this.#sinceClock < clockInterval) return;
+    this.#countTurn();
+  }
+
+  /** Ends this turn of the loop if it has lasted long enough. */
+  #countTurn(): void {
     this.#sinceClock = 0;
     const now = this.#host.clock.now();
     if (Number.isNaN(this.#turnStarted)) this.#turnStarted = now;
@@ -191,9 +201,35 @@ export class Receiver {
     }
     if (deadline < this.#timerAt) this.#setTimer(deadline);
     if (timeoutMs === 0) this.#lastChance([waiter]);
-    else if (this.#credit > 0) this.#want(true);
-    else this.#yield();
+    else if (this.#credit > 0) {
+      this.#want(true);
+      if (this.#busyPoll) this.#lookBeforeWaiting(this.#busyPoll, waiter);
+    } else this.#yield();
     return () => this.#dismiss(waiter);
+  }
+
+  /** In a microtask, so that datagrams that were sent before this call leave first. */
+  #lookBeforeWaiting(busyPoll: BusyPoll, waiter: Waiter): void {
+    if (this.#waiters.size > 1 || !busyPoll.pays()) return;
+    queueMicrotask(() => {
+      if (this.#closed || !this.#waiters.has(waiter)) return;
+      busyPoll.run(() => this.#lookAgain(), waiter.deadline);
+      this.#looked();
+    });
+  }
+
+  /** Serves the calls that wait. A tap may have closed the socket. */
+  #looked(): void {
+    if (this.#closed) return;
+    this.#countTurn();
+    this.#serveWaiters();
+  }
+
+  /** Returns whether a call that waits can be served. */
+  #lookAgain(): boolean {
+    if (this.#closed || !this.inbox.empty) return true;
+    this.#pendingError = this.#readBatch();
+    return this.#pendingError !== undefined || !this.inbox.empty;
   }
 
   #dismiss(waiter: Waiter): void {

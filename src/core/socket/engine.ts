@@ -26,6 +26,8 @@ export interface EngineOptions extends DriverOptions {
   readonly sendQueue: number;
   /** A receive call fails if its datagram is cut. */
   readonly strict: boolean;
+  /** Microseconds for which a receive call looks again and again before it waits. */
+  readonly busyPoll: number;
 }
 
 /** Joins the parts of one socket: the driver, sender and receiver, the ledger, lookups and taps. */
@@ -67,6 +69,11 @@ export class Engine implements SenderHost, ReceiverHost {
 
   get strict(): boolean {
     return this.#options.strict;
+  }
+
+  get busyPollUs(): number {
+    const { busyPoll } = this.#options;
+    return busyPoll > 0 && this.driver.capabilities.busyPoll.available ? busyPoll : 0;
   }
 
   get sender(): Sender {

@@ -39,6 +39,9 @@ const capabilities: Capabilities = Object.freeze({
   optionReadback: unavailable(native("reads no option but the buffer sizes")),
   allOptions: unavailable(native("has no call for IP_TOS, SO_PRIORITY and others")),
   descriptors: available,
+  busyPoll: unavailable(
+    "node:dgram reads sockets only in the event loop: the native driver looks when it is called",
+  ),
   kernelOptions: unavailable(native("passes no option to the kernel by its number")),
 });
 

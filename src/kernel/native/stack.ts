@@ -1,4 +1,6 @@
-import { type Capabilities, available } from "../../core/capabilities.js";
+import { availableParallelism } from "node:os";
+
+import { type Capabilities, available, unavailable } from "../../core/capabilities.js";
 import type { Family } from "../../core/address/address.js";
 import { AF_INET } from "../../core/constants.js";
 import type { Stack } from "../../core/driver/driver.js";
@@ -53,6 +55,10 @@ function load(): NativeSupport {
     optionReadback: available,
     allOptions: available,
     descriptors: available,
+    busyPoll:
+      availableParallelism() > 1
+        ? available
+        : unavailable("this process has one CPU: while it looks, no sender could run"),
     kernelOptions: available,
   });
   if (capabilities.coalescing.available) keepMerging(probe);

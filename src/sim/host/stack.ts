@@ -31,6 +31,9 @@ const capabilities: Capabilities = Object.freeze({
   optionReadback: available,
   allOptions: available,
   descriptors: unavailable(noDescriptors),
+  busyPoll: unavailable(
+    "in the simulated network no time passes while a program runs: the native driver has it",
+  ),
   kernelOptions: unavailable(
     "the simulated network has no kernel to pass options to: the native driver does",
   ),
