@@ -39,7 +39,7 @@ describe("a network is refused", () => {
     });
   }
 
-  test("with options that are none, and limits of its trace", () => {
+  test("with invalid options, and with invalid limits of its trace", () => {
     expect(thrown(() => new Network(5 as never))).toEqual([type, "options must be an object, not 5"]);
     for (const trace of [{ packets: -1 }, { packets: 1e9 }, { bytes: 1.5 }]) {
       expect(thrown(() => new Network({ trace }))).toEqual([
@@ -93,7 +93,7 @@ describe("a host is refused", () => {
       /^host x: address must be left out beside addresses/,
     ],
     [
-      "addresses that are no array",
+      "addresses that are not an array",
       "x",
       { addresses: "10.0.0.3" },
       type,
@@ -111,7 +111,7 @@ describe("a host is refused", () => {
     ["the same, in another network", "x", { address: "10.0.0.1/8" }, range, /a has it/],
     ["a router's", "x", { address: "10.0.0.254" }, range, /r has it/],
     [
-      "the same twice, spelled otherwise",
+      "the same address twice, written differently",
       "x",
       { addresses: ["fd00::1", "fd00:0::1/64"] },
       range,
@@ -179,7 +179,7 @@ describe("a router is refused", () => {
     ["a NAT that is none", { nat: 5 }, type, /^router x: nat must be true or an object/],
     ["a NAT that is null", { nat: null }, type, /^router x: nat/],
     [
-      "networks that are no array",
+      "networks that are not an array",
       { nat: { inside: "10.0.0.0/8" } },
       type,
       /^router x: nat\.inside must be an array/,
@@ -312,7 +312,7 @@ describe("a link is refused", () => {
 });
 
 describe("calls are refused", () => {
-  test("partition with what are no groups of hosts", () => {
+  test("partition with arguments that are not groups of hosts", () => {
     const { network, a, b } = pair();
     const other = new Network().host("a", { address: "10.0.0.1" });
     const router = network.router("r");
@@ -356,7 +356,7 @@ describe("calls are refused", () => {
     ]);
   });
 
-  test("run without a program, with limits that are none, and within a run", async () => {
+  test("run without a program, with invalid limits, and within a run", async () => {
     const { network } = pair();
     expect(await failure(network.run(5 as never))).toMatchObject({ code: type });
     for (const limitMs of [0, -1, NaN, Infinity, "5"]) {
@@ -371,7 +371,7 @@ describe("calls are refused", () => {
   });
 });
 
-test("a field that nobody reads is refused, naming it and those that there are", () => {
+test("an unknown field is refused with its name and the known fields", () => {
   const network = new Network();
   const { network: other, a, b } = pair();
   const link = other.link(a, b);
@@ -398,7 +398,7 @@ test("a field that nobody reads is refused, naming it and those that there are",
   }
 });
 
-test("eventually() refuses an option that there is not, before its first try", async () => {
+test("eventually() refuses an unknown option before its first try", async () => {
   let tries = 0;
   const network = new Network();
   const trial = network.run(() => network.eventually(() => ++tries > 0, { timeoutMS: 5 } as never));

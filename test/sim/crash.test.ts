@@ -62,7 +62,7 @@ test("the text of such a failure says that the host crashed", async () => {
   });
 });
 
-test("sendMany tells how many had left", async () => {
+test("the error of sendMany has the number of datagrams that had left", async () => {
   const world = chain(4, {});
   const { network, desk } = world;
   await network.run(async () => {
@@ -136,7 +136,7 @@ test("its ports and groups are free at once after restart, whatever waited on it
   });
 });
 
-test("what waits for the rate of a link is lost, and the restarted host finds the link free", async () => {
+test("packets that wait for the rate of a link are lost, and the restarted host finds the link free", async () => {
   // 1,000 bytes take 10 ms.
   const world = chain(4, { rateBps: 800_000, latencyMs: 5 });
   const { network, desk, camera: host } = world;

@@ -87,7 +87,7 @@ describe("partitions", () => {
 });
 
 describe("links", () => {
-  test("cut() stops what is sent, not what travels, and mend() ends it", async () => {
+  test("cut() stops new packets but not packets in flight, and mend() ends it", async () => {
     const world = chain(4, { latencyMs: 50 });
     await world.network.run(async () => {
       const all = await receiver(world);
@@ -183,7 +183,7 @@ describe("links", () => {
     });
   });
 
-  test("set() changes what is sent from then on, and leaves alone what travels", async () => {
+  test("set() affects packets that are sent later, but not packets in flight", async () => {
     const world = chain(4, { latencyMs: 100 });
     const { network, links, desk } = world;
     await network.run(async () => {

@@ -79,7 +79,7 @@ describe("IPv4", () => {
     expect(fates(world.network, "r2→camera")).toEqual({ reassembled: 14, delivered: 1 });
   });
 
-  test("fragments that overtake each other come together", async () => {
+  test("fragments that overtake each other are reassembled", async () => {
     const world = chain(4, { mtuBytes: 300, reorderRatio: 0.5, latencyMs: 5 });
     await world.network.run(async () => {
       const [s, r] = await ends(world);
@@ -141,7 +141,7 @@ describe("IPv4", () => {
     expect(fates(network, "r1→desk")).toMatchObject({ noted: 1 });
   });
 
-  test("where the first fragment is lost, nobody is told", async () => {
+  test("without the first fragment, no ICMP error is sent", async () => {
     const world = chain(4, { mtuBytes: 300 });
     await world.network.run(async () => {
       const [s, r] = await ends(world);
@@ -254,7 +254,7 @@ describe("IPv6", () => {
     expect(reports).toEqual([[61_450, "fragment reassembly time exceeded", "EHOSTUNREACH", host.address]]);
   });
 
-  test("the sender cuts, and routers never do", async () => {
+  test("the sender fragments, and routers never do", async () => {
     const world = chain(6, { mtuBytes: 1280 }, { mtuBytes: 1500 });
     await world.network.run(async () => {
       const s = world.desk.socket(AF_INET6, SOCK_DGRAM);

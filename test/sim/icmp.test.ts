@@ -134,7 +134,7 @@ test("a host beyond a router to which no way leads is no route, and cut links ar
   expect(fates(network)).toEqual({ forwarded: 1, cut: 1 });
 });
 
-test("a host that is down says nothing", async () => {
+test("a host that is down does not answer", async () => {
   const { network, desk, camera } = chain(4, {}, {});
   await network.run(async () => {
     const s = desk.socket();
@@ -164,7 +164,7 @@ test("no ICMP error tells of another, so that none goes round", async () => {
   ).toEqual(["forwarded", "nobody asked"]);
 });
 
-test("a router listens nowhere itself, and says so", async () => {
+test("a router has no open port, and answers with port unreachable", async () => {
   const { network, desk, routers } = chain(4, {}, {});
   const address = routers[0]!.addresses[0]!;
   await network.run(async () => {

@@ -69,7 +69,7 @@ test.each([
   expect(new Set(seen.map((source) => source.split(":")[0])).size).toBe(addresses);
 });
 
-test("the call that a scenario gives back ends what it does in time", async () => {
+test("the function that a scenario returns ends its faults", async () => {
   const world = worldOf("rebind-port");
   world.end();
   expect(new Set((await sources(world)).map(({ source }) => source)).size).toBe(1);
@@ -85,7 +85,7 @@ test.each(Object.keys(scenarios) as ScenarioName[])("%s: its settings are the li
   expect((first?.arrivedMs ?? 0) - (first?.sentMs ?? 0)).toBeGreaterThan(scenarios[name].up.latencyMs ?? 0);
 });
 
-test("a scenario that there is not, and one that rebinds without a NAT, are errors that say so", () => {
+test("an unknown scenario, and one that rebinds without a NAT, are errors that name the reason", () => {
   const network = new Network();
   const [one, other] = [network.router("one"), network.router("other")];
   const link = network.link(one, other);

@@ -161,7 +161,7 @@ test("a rebinding is refused where it cannot be", () => {
   expect(() => gateway.rebind(5 as never)).toThrow(/^router gateway: rebind must be an IP address/);
 });
 
-test("those inside do not reach each other by the outside address", async () => {
+test("inside hosts do not reach each other by the outside address", async () => {
   for (const filtering of ["endpoint-independent", "address-and-port-dependent"] as const) {
     const { network, hosts, servers } = home({ filtering });
     await network.run(async () => {

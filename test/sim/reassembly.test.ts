@@ -178,7 +178,7 @@ describe("time", () => {
     expect(bench.fates()).toEqual(["reassembly timed out"]);
   });
 
-  test("IPv6 waits 60 s", () => {
+  test("IPv6 fragments wait 60 s", () => {
     const bench = new Bench();
     bench.add(part(0, 8, true, six));
     expect(bench.after(30 * bucket - 1)).toEqual([]);

@@ -181,7 +181,7 @@ test("two runs on one network, one after another: time goes on, ports are free a
   }
 });
 
-test("what travels when a run ends arrives in the next", async () => {
+test("packets in flight at the end of a run arrive in the next", async () => {
   const { network, desk, camera: host } = chain(4, { latencyMs: 10 });
   await network.run(() => desk.socket().sendto("late", camera));
   await network.run(async () => {
