@@ -11,6 +11,7 @@ overDrivers((driver) => {
     expect(ending).toEqual(cleanEnding);
     const left = JSON.parse(lines[0]!) as Record<string, number>;
     expect(left).toMatchObject({ open: 1000, socketsLeft: 0, descriptorsMore: 0 });
+    expect(left.kept).toBeLessThanOrEqual(1);
     expect(left.heapPerSocket).toBeLessThan(200);
     // Pages that the allocators keep are among these.
     expect(left.residentPerSocket).toBeLessThan(2500);
