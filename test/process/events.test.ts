@@ -29,15 +29,15 @@ overDrivers((driver) => {
 
   // semantics: diagnostics
   test("every event is published on a diagnostics channel, with its socket", async (context) => {
-    expect(await start(context, driver, "diagnostics").ended).toEqual({
-      ...cleanEnding,
-      lines: [
-        "truncated receiver hell of 5",
-        "dropped receiver 2 of 10 bytes",
-        "unreachable client ECONNREFUSED 127.0.0.1",
-        "recvfrom ECONNREFUSED",
-      ],
-    });
+    const { lines, ...ending } = await start(context, driver, "diagnostics").ended;
+    expect(ending).toEqual(cleanEnding);
+    // A call that finds the ICMP error without waiting fails before the event.
+    expect(lines.toSorted()).toEqual([
+      "dropped receiver 2 of 10 bytes",
+      "recvfrom ECONNREFUSED",
+      "truncated receiver hell of 5",
+      "unreachable client ECONNREFUSED 127.0.0.1",
+    ]);
   });
 });
 
