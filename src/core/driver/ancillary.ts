@@ -1,10 +1,10 @@
 import type { Endpoint } from "../address/address.js";
 
-/** What one datagram has of its own, in place of the options of its socket (ancillary data, cmsg(3)). */
+/** The ancillary data of one datagram (cmsg(3)). Each field replaces the socket's option for this datagram. */
 export interface Ancillary {
-  /** The local address that it comes from. The port is ignored: it is always the port of the socket. */
+  /** The local address that the datagram is sent from. Its port is ignored: the socket's port is always used. */
   readonly source: Endpoint | undefined;
-  /** The name or the number of the network interface that it leaves by. */
+  /** The name or the number of the network interface that the datagram leaves by. */
   readonly interface: string | undefined;
   /** 1 to 255. */
   readonly ttl: number | undefined;
@@ -12,11 +12,11 @@ export interface Ancillary {
   readonly tos: number | undefined;
   /** The lower two bits of the TOS byte, if `tos` is `undefined`. */
   readonly ecn: number | undefined;
-  /** Sent whole and never in fragments, whatever path MTU is known. */
+  /** The datagram is sent without fragments, even if it is larger than the known path MTU. */
   readonly probe: boolean;
 }
 
-/** Whether two datagrams may leave in one system message. */
+/** Whether two datagrams can be part of one run, as far as their ancillary data decide. */
 export function leaveAlike(one: Ancillary | undefined, other: Ancillary | undefined): boolean {
   if (one === other) return true;
   if (!one || !other || one.probe || other.probe) return false;

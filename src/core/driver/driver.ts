@@ -1,4 +1,4 @@
-/** The seam between the socket and what carries its datagrams: a kernel, or a network in memory. */
+/** The interface between a socket and its driver. A driver uses a kernel, or a simulated network in memory. */
 
 import type { Buffer } from "node:buffer";
 
@@ -12,166 +12,167 @@ import type { Option, OptionValue } from "./options.js";
 import type { Outbound } from "./outbound.js";
 import type { DriverCounts, Ledger, Traffic } from "../ledger/ledger.js";
 
-/** What sockets of one driver share: one a process and thread, or one a simulated host. */
+/** What all sockets of one driver share. Each thread of a process has one stack, and so has each simulated host. */
 export interface Stack {
   readonly name: "native" | "dgram" | "sim";
   readonly clock: Clock;
   readonly capabilities: Capabilities;
-  /** What became of the datagrams of all its sockets. */
+  /** The counts of what happened to the datagrams of all sockets of the stack. */
   readonly ledger: Ledger;
   /** A uniformly random uint32. */
   random(): number;
   /**
-   * The addresses of a name, best first, at least one; port 0.
+   * Resolves a name.
    *
-   * @throws `OSError` `ENOTFOUND` or `EAI_AGAIN` naming the host.
+   * @returns one address or more, the best one first, with port 0.
+   * @throws `OSError` `ENOTFOUND` or `EAI_AGAIN`, with the host in the error.
    */
   resolve(host: string, family: Family): Promise<readonly Endpoint[]>;
-  /** The number of a network interface by its name; `undefined` where there is none. Without this method, numbers are unknown. */
+  /** The number of a network interface by its name; `undefined` if there is none. Without this method, numbers are unknown. */
   readonly interfaceNumber?: InterfaceNumber;
   /** Shows a warning that has no listener. Without this method, such warnings are dropped. */
   warn?(warning: Warning): void;
   /**
-   * The family of a UDP socket that another has opened.
+   * The family of a UDP socket that another program opened.
    *
-   * @throws `OSError` `EBADF`, `ENOTSOCK`, `EINVAL` for what is no UDP socket, `EBUSY` for one of this package; `ENOTSUP`.
+   * @throws `OSError` `EBADF` if the descriptor is not open, `ENOTSOCK` if it is not a socket, `EINVAL` if it is not a UDP
+   *   socket, `EBUSY` if this package uses it already, `ENOTSUP` if the driver cannot use descriptors.
    */
   familyOf(fd: number): Family;
-  /** @throws `OSError` such as `EMFILE` or `EAFNOSUPPORT`, and as `familyOf` where the options have a descriptor. */
+  /** @throws `OSError` such as `EMFILE` or `EAFNOSUPPORT`; with a descriptor in the options, also the errors of `familyOf`. */
   open(family: Family, options: DriverOptions, events: DriverEvents): Driver;
 }
 
-/** What a driver must know of a socket from the start. */
+/** The options that a driver needs when it opens a socket. */
 export interface DriverOptions {
-  /** Nothing leaves in fragments. */
+  /** No datagram is sent in fragments. */
   readonly dontFragment: boolean;
-  /** How datagrams came is to be told. */
+  /** The driver passes the metadata of received datagrams to the sink. */
   readonly metadata: boolean;
-  /** The descriptor of the socket, where another has opened it: it may be bound, and connected. */
+  /** The descriptor, if another program opened the socket. The socket may be bound and connected. */
   readonly fd: number | undefined;
 }
 
-/** Time, so that nothing above a driver reads the real one. */
+/** The time. Code above a driver reads the time only from a `Clock`. */
 export interface Clock {
   /** Milliseconds, monotonic, with fractions. */
   now(): number;
   /** Nanoseconds since the epoch by the system's clock. If that clock is set, this value changes too. */
   wall(): bigint;
   /**
-   * Runs once, `ms` milliseconds from now or later: 0 or more, with fractions, months too. A waiting timer does not keep a
-   * process alive.
+   * Calls `run` once, after at least `ms` milliseconds. A waiting timer does not keep the process alive.
    *
-   * @returns what cancels it.
-   * @throws `RangeError` for a negative, endless or undefined `ms` (`NaN`); `TypeError` for what is no number.
+   * @param ms 0 or more, finite, with fractions. Months are possible.
+   * @returns a function that cancels the timer.
+   * @throws `RangeError` if `ms` is negative, `Infinity` or `NaN`; `TypeError` if `ms` is not a number.
    */
   after(ms: number, run: () => void): () => void;
-  /** Runs once, when everything that had arrived by now has had the chance to be noticed. */
+  /** Calls `run` once, after the sockets have had the chance to read all datagrams that have arrived by now. */
   turn(run: () => void): void;
 }
 
-/** What a driver tells its socket. Never called from inside a call to the driver, nor after `close()`. */
+/** The events of a driver. They are never called during a call to the driver, and never after `close()`. */
 export interface DriverEvents {
-  /** Something may be there to receive, where `receive` last found all that was there. */
+  /** There may be datagrams to receive again, after `receive` returned `false`. */
   readable(): void;
   /**
-   * The next `count` datagrams of the batch are settled: sent, or failed as `Outbound.fail` was told. Where some are left,
-   * `send` is called again; `count` may be 0, when all that happened is that there may be room.
+   * The next `count` datagrams of the batch are settled: each one is sent, or failed if `Outbound.fail` was called for it.
+   * If some datagrams are left, the socket calls `send` again. `count` is 0 if there may be room again, and nothing else
+   * has changed.
    */
   settled(count: number): void;
   ledger(event: LedgerEvent): void;
-  /** What the program asked for can never arrive. */
+  /** The program set up the socket in such a way that datagrams which it expects can never arrive. */
   warning(warning: Warning): void;
 }
 
-/** What a driver leaves behind. */
+/** What `close()` returns. */
 export interface Closing {
-  /** What had been queued in this process and was never received. */
+  /** The datagrams that were queued in this process and that no call received. */
   readonly unread: Traffic;
-  /** What it knows and has not told yet. */
+  /** Events that the driver has not reported yet. */
   readonly untold: readonly LedgerEvent[];
 }
 
-/** What a driver comes to know of. */
+/** An event that changes the ledger. */
 export type LedgerEvent =
   | { readonly type: "dropped"; readonly loss: Loss }
-  /** The system has dropped so many for lack of room, since the socket was opened. */
+  /** The system has dropped `total` datagrams because the receive buffer was full, since the socket was opened. */
   | { readonly type: "droppedKernel"; readonly total: number }
   | { readonly type: "unreachable"; readonly report: Unreachable }
-  /** A router has no way on for a packet so large. The driver's `pathMtu` knows by now. */
+  /** A router could not forward a packet because the packet was too big. The driver's `pathMtu` has the new value already. */
   | {
       readonly type: "tooBig";
       readonly destination: Endpoint | undefined;
       readonly from: string | undefined;
     };
 
-/** Where received datagrams go. */
+/** Takes the datagrams that a driver receives. */
 export interface Sink {
   /**
-   * One datagram, whole, or a run of them, end to end.
+   * Takes one whole datagram, or a run of datagrams one after the other.
    *
-   * @param data the receiver's to keep.
-   * @param segment bytes of each datagram of a run but the last, which may be shorter; 0 for one datagram.
-   * @param metadata what else is known of all of them, where something is.
+   * @param data memory that the sink may keep.
+   * @param segment bytes of each datagram of a run; the last one may be shorter. 0 for a single datagram.
+   * @param metadata of all datagrams of the run, if any is known.
    */
   push(data: Buffer, source: Endpoint, segment: number, metadata?: Metadata): void;
 }
 
 /**
- * One socket of an operating system or of a network in memory. Errors are `OSError`s, thrown or rejected.
+ * One socket of an operating system or of a simulated network. Errors are `OSError`s, thrown or rejected.
  *
- * The scope of a destination is the interface that datagrams to it leave by, of every kind of address (`wideScope`). A
- * driver that cannot choose it refuses with `ENOTSUP`; a scope that is no interface is `ENODEV`.
+ * For every kind of address, the scope of a destination is the interface that datagrams to this destination leave by
+ * (`wideScope`). A driver that cannot choose the interface fails with `ENOTSUP`. A scope that names no interface is `ENODEV`.
  */
 export interface Driver {
-  /** Whether many datagrams in one `send` are cheaper than one at a time, so that it pays to wait for the end of a tick. */
+  /** Whether one `send` of many datagrams costs less than many sends of one. If so, the socket sends at the end of a tick. */
   readonly batches: boolean;
   bind(at: Endpoint): Promise<void>;
-  /** With `null`, dissolves the association; the local address stays. When it fails there is no peer. */
+  /** Connects to a peer. `null` removes the peer and keeps the local address. If the call fails, there is no peer. */
   connect(to: Endpoint | null): Promise<void>;
-  /** The local address; `0.0.0.0:0` or `[::]:0` until there is one. */
+  /** The local address; `0.0.0.0:0` or `[::]:0` until the socket has one. */
   local(): Endpoint;
-  /** The peer, once `connect` has named one: its address as the kernel has it, with the scope that it was given. */
+  /** The peer after `connect`: its address as the kernel returns it, with the scope that `connect` had. */
   remote(): Endpoint;
-  /** On an IPv6 socket, sets the twin of an IPv6 option too (`twinOf`). */
+  /** Sets an option. For an IPv6 option that has an IPv4 twin, sets the twin too (`twinOf`). */
   setOption(option: Option, value: OptionValue): void;
   getOption(option: Option): OptionValue;
-  /** Sets an option by its numbers to 1 to 4096 bytes, as they are. @throws `OSError` `ENOTSUP` where it cannot. */
+  /** Sets an option by its numbers to 1 to 4096 unchanged bytes. @throws `OSError` `ENOTSUP` if the driver cannot. */
   setBytes(level: number, option: number, value: Uint8Array): void;
-  /** Reads an option by its numbers: at most `length` bytes, 1 to 4096. @throws `OSError` `ENOTSUP` where it cannot. */
+  /** Reads an option by its numbers: at most `length` bytes, 1 to 4096. @throws `OSError` `ENOTSUP` if the driver cannot. */
   getBytes(level: number, option: number, length: number): Buffer;
-  /** Joins or leaves a multicast group, or chooses its senders; without an interface, on the one that the system chooses. */
+  /** Joins or leaves a multicast group, or changes its senders. If no interface is given, the system chooses one. */
   membership(change: Membership): void;
   /**
-   * Hands over what is there, as much of it as one system call gives; never waits.
+   * Passes to `sink` the datagrams that one system call returns. Never waits.
    *
-   * @returns whether more may be there.
-   * @throws the error that waited on the socket in place of a datagram: an ICMP error of the connected peer.
+   * @returns whether there may be more datagrams.
+   * @throws the pending error of the socket, such as an ICMP error from the connected peer.
    */
   receive(sink: Sink): boolean;
-  /** Whether `readable()` is of use to anybody now. */
+  /** Turns the event `readable` on or off. It is on while a call needs it. */
   wantReadable(on: boolean): void;
   /**
-   * Sends a batch, from `settled` on, as much of it as one system call takes. It is the driver's until all of it is
-   * settled; only then comes the next. A driver waits for room where a buffer is full, never drops in silence, and
-   * keeps the process alive meanwhile.
+   * Sends as many datagrams of a batch, from index `settled` on, as one system call takes. The driver owns the batch until
+   * all its datagrams are settled. The next batch comes only after that. If a buffer is full, the driver waits for room,
+   * keeps the process alive meanwhile, and never drops a datagram silently.
    *
-   * @returns how many datagrams from the front are settled now, where it is to be called again for the rest; 0 when it
-   *   waits, and `settled()` will tell.
+   * @returns the number of datagrams, from `settled` on, that are settled now. The socket calls `send` again for the rest.
+   *   0 if the driver waits: then it calls `settled()` later.
    */
   send(batch: Outbound): number;
   /**
-   * Bytes of the largest packet that goes whole to a destination, as far as is known now; `undefined` where it is not.
+   * Bytes of the largest packet that reaches a destination without fragments, as known now; `undefined` if not known.
    *
-   * @throws `OSError` `ENODEV` for a scope that is no interface.
+   * @throws `OSError` `ENODEV` if the scope names no interface.
    */
   pathMtu(to: Endpoint): number | undefined;
-  /** What this socket can do now: less than the stack, where the system refused a thing. */
+  /** The features of this socket now: fewer than those of the stack, if the system refused one. */
   readonly capabilities: Capabilities;
   counts(): DriverCounts;
-  /** Whether a call waits that keeps the process alive. Off at the start. */
+  /** `true` keeps the process alive: a call waits. `false` at the start. */
   keepAlive(on: boolean): void;
-  /**
-   * Gives everything back; may be called at any moment, and twice.
-   */
+  /** Closes the socket and frees its resources. May be called at any time, and more than once. */
   close(): Closing;
 }

@@ -1,4 +1,4 @@
-/** Changes of multicast membership: what sockets take, and what their errors say. */
+/** Changes of multicast membership: the checks of the arguments, and the texts of the errors. */
 
 import { Address, type Endpoint, type Family, forFamily, isEndpoint, unmapped } from "../address/address.js";
 import { noInterfaceText, scopeConflict } from "../address/scopes.js";
@@ -7,7 +7,7 @@ import { OSError, wrongType } from "../errors/errors.js";
 import { isMulticast, parseLiteral } from "../ip.js";
 import { chosenInterface } from "./options.js";
 
-/** The call that makes a change. */
+/** The call that changes a membership. */
 export type MembershipCall =
   | "addMembership"
   | "dropMembership"
@@ -16,29 +16,29 @@ export type MembershipCall =
   | "blockSource"
   | "unblockSource";
 
-/** One change of the groups that a socket is in. */
+/** One change of a multicast membership. */
 export interface Membership {
   readonly call: MembershipCall;
-  /** A multicast literal, with port 0. Where it has a scope, `interface` says more. */
+  /** A multicast literal with port 0. If it has a scope, `interface` decides. */
   readonly group: Endpoint;
-  /** The sender that it is about, a unicast literal of the group's family with port 0; `undefined` for all senders. */
+  /** The sender: a unicast literal of the group's family with port 0; `undefined` for all senders. */
   readonly source: Endpoint | undefined;
-  /** The interface's name, number or, for IPv4, address; `undefined` leaves the choice to the system's routes. */
+  /** The name or number of the interface, or for IPv4 its address; `undefined` if the system chooses by its routes. */
   readonly interface: string | undefined;
 }
 
-/** How many memberships one socket may have (`igmp_max_memberships`, `igmp_max_msf`: ip(7)). */
+/** The maximum number of memberships of one socket (`igmp_max_memberships`, `igmp_max_msf`: ip(7)). */
 export interface MembershipLimits {
   readonly groups: number;
-  /** Sources of one group. */
+  /** The maximum number of sources of one group. */
   readonly sources: number;
 }
 
 /**
- * A change as drivers take it, once what the program gave is checked.
+ * Checks the arguments of a call, and returns the change in the form that drivers take.
  *
- * @param source of the calls that are about one.
- * @throws `OSError` `EINVAL` for a group that is no multicast address, and a source that is no unicast one;
+ * @param source the sender, for the calls that take one.
+ * @throws `OSError` `EINVAL` if the group is not a multicast address or the source is not a unicast address;
  *   `EAFNOSUPPORT`; `TypeError`, `RangeError`.
  */
 export function checkMembership(
@@ -49,7 +49,7 @@ export function checkMembership(
   source: unknown,
 ): Membership {
   const given = address("group", group);
-  // Of an IPv4 group drivers take its own spelling, also on an IPv6 socket.
+  // Drivers take an IPv4 group without `::ffff:`, on an IPv6 socket too.
   const plain = family === AF_INET6 ? unmapped(given) : given;
   const to = plain.family === AF_INET ? plain : forFamily(given, family, call);
   const bytes = parseLiteral(to.host)?.bytes;
@@ -62,13 +62,13 @@ export function checkMembership(
   const named = at === undefined ? undefined : chosenInterface("interface", at, to, call);
   if (to.scope !== undefined || given.scope === undefined)
     return { call, group: to, source: from, interface: named };
-  // The scope of a mapped group.
+  // The group is IPv4 inside IPv6 (`::ffff:a.b.c.d`), and has a scope.
   if (named !== undefined && named !== given.scope)
     throw scopeConflict(call, given, `the call names ${named}`);
   return { call, group: to, source: from, interface: given.scope };
 }
 
-/** The error of a change that the system refused with `code`. */
+/** Returns the error of a change that the system refused with `code`. */
 export function membershipError(
   code: string,
   { call, group, interface: at }: Membership,
@@ -133,7 +133,7 @@ function address(name: string, given: unknown): Address {
   return new Address(given, 0);
 }
 
-/** Whether a literal can be the address of one sender: no group, not the wildcard, no broadcast. */
+/** Whether a literal can be the address of one sender: not a group, the wildcard or the broadcast address. */
 function isUnicast(bytes: Uint8Array): boolean {
   const same = (value: number): boolean => bytes.every((byte) => byte === value);
   return !isMulticast(bytes) && !same(0) && !(bytes.length === 4 && same(255));

@@ -4,33 +4,33 @@ import * as c from "../constants.js";
 import { OSError, outOfRange, wholeNumber, wrongType } from "../errors/errors.js";
 import { parseLiteral } from "../ip.js";
 
-/** What an option holds: a number, with 0 and 1 for the booleans, or a string for the interfaces. */
+/** The value of an option: a number, or a string for an interface. A boolean is 0 or 1. */
 export type OptionValue = number | string;
 
-/** One socket option: everything that this library knows of it. To offer another, add a row to the table below. */
+/** Describes one socket option. To offer another option, add a row to the table below. */
 export interface Option {
   readonly name: string;
   readonly level: number;
   readonly option: number;
   /**
-   * A flag is 0 or 1 and takes booleans too. An interface is given by name, by number or by an address of its own. A rate is
-   * bytes a second, and Infinity is no limit.
+   * A flag is 0 or 1, and takes a boolean too. An interface is a name, a number or an address of the interface. A rate is
+   * in bytes per second, and `Infinity` is no limit.
    */
   readonly kind: "flag" | "integer" | "rate" | "interface" | "device";
-  /** The family that it belongs to; options without one are every socket's, and those of IPv4 IPv6 sockets' too. */
+  /** The family of the option; without it, sockets of both families have the option. IPv6 sockets have IPv4 options too. */
   readonly family?: Family;
-  /** The least and the most that an integer may be. */
+  /** The smallest and the largest value of an integer. */
   readonly least?: number;
   readonly most?: number;
-  /** Cannot be set. */
+  /** The option cannot be set. */
   readonly readOnly?: boolean;
-  /** Cannot be read: the option that reads what came of it. */
+  /** The option cannot be read. This option reads the result. */
   readonly readBy?: string;
-  /** Of an interface: given by name or number alone, which the kernel has as an index in network order; `""` is none. */
+  /** For an interface: only a name or a number, which the kernel takes as an index in network byte order. `""` is none. */
   readonly networkIndex?: boolean;
-  /** Works on a real kernel alone: it needs the feature `kernelOptions`. */
+  /** The option works only on a real kernel: it needs the feature `kernelOptions`. */
   readonly kernelOnly?: boolean;
-  /** What a process needs to set it, or to set some values. */
+  /** The privilege that a process needs to set the option, or to set some values. */
   readonly privilege?: string;
 }
 
@@ -39,14 +39,14 @@ const octet = { least: 0, most: 255 };
 const hops = { least: 1, most: 255 };
 const bytes = { least: 0, most: 0x3fff_ffff };
 
-/** Which of them, depends on the version of Linux. */
+/** The version of Linux decides which of the two is enough. */
 const adminOrRaw = "CAP_NET_ADMIN or CAP_NET_RAW";
 
 const socketLevel = row(c.SOL_SOCKET);
 const ipv4 = row(c.IPPROTO_IP, c.AF_INET);
 const ipv6 = row(c.IPPROTO_IPV6, c.AF_INET6);
 
-/** Every option that sockets take. */
+/** All options that have a name here. */
 const table: readonly Option[] = [
   socketLevel("SO_REUSEADDR", "flag"),
   socketLevel("SO_TYPE", "integer", { readOnly: true }),
@@ -107,10 +107,10 @@ const byNumber: ReadonlyMap<string, Option> = new Map(
 );
 
 /**
- * The option of a level and a number, for a socket of `family`.
+ * Finds the option with a level and a number, for a socket of `family`.
  *
- * @throws `TypeError` for anything but numbers; `OSError` `ENOPROTOOPT` for an option that is not in the table or
- *   belongs to IPv6, of an IPv4 socket.
+ * @throws `TypeError` if the level or the option is not a number; `OSError` `ENOPROTOOPT` if the option is not in the table,
+ *   or if it is an IPv6 option and the socket is IPv4.
  */
 export function findOption(level: unknown, option: unknown, family: Family, syscall: string): Option {
   if (typeof level !== "number") throw wrongType("level", "a number", level);
@@ -126,10 +126,9 @@ export function findOption(level: unknown, option: unknown, family: Family, sysc
   return found;
 }
 
-/** `IPV6_V6ONLY`. */
 export const v6OnlyOption: Option = findOption(c.IPPROTO_IPV6, c.IPV6_V6ONLY, c.AF_INET6, "getsockopt");
 
-/** By the name of an IPv6 option, the one that says the same of the IPv4 peers and groups of an IPv6 socket. */
+/** For each IPv6 option, by name, its IPv4 twin: the option with the same meaning for IPv4 peers and groups of an IPv6 socket. */
 const twins: Readonly<Record<string, Option | undefined>> = {
   IPV6_TCLASS: byNumber.get(`${c.IPPROTO_IP}:${c.IP_TOS}`),
   IPV6_UNICAST_HOPS: byNumber.get(`${c.IPPROTO_IP}:${c.IP_TTL}`),
@@ -139,7 +138,7 @@ const twins: Readonly<Record<string, Option | undefined>> = {
   IPV6_MULTICAST_IF: byNumber.get(`${c.IPPROTO_IP}:${c.IP_MULTICAST_IF}`),
 };
 
-/** The IPv4 option that is to be set along with an IPv6 one, and its value; `undefined` where there is none. */
+/** Returns the IPv4 twin of an IPv6 option, and the value to set it to; `undefined` if there is no twin. */
 export function twinOf(
   { name, kind, networkIndex }: Option,
   value: OptionValue,
@@ -147,23 +146,23 @@ export function twinOf(
   const option = twins[name];
   if (!option) return undefined;
   if (kind !== "interface" || networkIndex === true) return { option, value };
-  // An IPv6 address of an interface names it by its scope alone.
+  // An IPv6 address names an interface only by its scope.
   const given = parseLiteral(String(value))?.zone ?? String(value);
   return { option, value: given === "" ? c.INADDR_ANY : given };
 }
 
 /**
- * Whether a level and a number can be those of an option and the table lacks it: an option that only a kernel may know, whose
- * value is bytes.
+ * Whether the table has no option with this level and number, but a kernel may have one. The value of such an option is
+ * bytes.
  */
 export function isUnlisted(level: number, option: number): boolean {
   return isInt32(level) && isInt32(option) && !byNumber.has(`${level}:${option}`);
 }
 
-/** Bytes of the longest value of an option that has no name here. */
+/** The maximum size in bytes of the value of an option that has no name here. */
 const longestValue = 4096;
 
-/** The bytes of an unlisted option: a number or a boolean is a C `int`. @throws `TypeError`, `RangeError`. */
+/** Returns the value of an unlisted option as bytes. A number or a boolean is a C `int`. @throws `TypeError`, `RangeError`. */
 export function checkBytes(value: unknown): Uint8Array {
   if (typeof value === "boolean") return intBytes(value ? 1 : 0);
   if (typeof value === "number") return intBytes(wholeNumber("value", value, -0x8000_0000, 0xffff_ffff));
@@ -172,18 +171,18 @@ export function checkBytes(value: unknown): Uint8Array {
   return value;
 }
 
-/** Bytes that `getsockopt` gives at most. @throws `TypeError`, `RangeError`. */
+/** Checks the maximum number of bytes that `getsockopt` returns. @throws `TypeError`, `RangeError`. */
 export function checkLength(length: unknown): number {
   return wholeNumber("length", length, 1, longestValue);
 }
 
-/** The bytes of the value of an option that is a number; `undefined` of one that is a string. */
+/** Returns a number value of an option as bytes; `undefined` if the value is a string. */
 export function bytesOfValue({ kind }: Option, value: OptionValue): Uint8Array | undefined {
   if (typeof value === "string") return undefined;
   return kind === "rate" ? uint64(value) : intBytes(value);
 }
 
-/** @throws `OSError` `ENOPROTOOPT` for an option that is for setting alone. */
+/** @throws `OSError` `ENOPROTOOPT` if the option can only be set. */
 export function checkReadable({ name, readBy }: Option): void {
   if (readBy === undefined) return;
   const text = `${name} can only be set: ${readBy} reads the result`;
@@ -191,10 +190,9 @@ export function checkReadable({ name, readBy }: Option): void {
 }
 
 /**
- * A value for `option` in the form that drivers take: a number or, for interfaces, a string.
+ * Checks a value for `option`, and returns it in the form that drivers take: a number, or a string for an interface.
  *
- * @throws `TypeError` or `RangeError` for a value that the option cannot hold; `OSError` `ENOPROTOOPT` for a
- *   read-only option.
+ * @throws `TypeError` or `RangeError` if the option cannot have this value; `OSError` `ENOPROTOOPT` if the option is read only.
  */
 export function checkValue(option: Option, given: unknown): OptionValue {
   if (option.readOnly === true) {
@@ -211,7 +209,7 @@ export function checkValue(option: Option, given: unknown): OptionValue {
     case "rate":
       return value === Infinity ? value : wholeNumber(option.name, value, 1, Number.MAX_SAFE_INTEGER);
     case "interface":
-      // The system's choice is as `getsockopt` has it.
+      // The value for "the system chooses" is the one that `getsockopt` returns.
       return (
         chosenInterface(option.name, value, option, "setsockopt") ??
         (option.level === c.IPPROTO_IP && option.networkIndex !== true ? c.INADDR_ANY : "")
@@ -226,10 +224,10 @@ export function checkValue(option: Option, given: unknown): OptionValue {
 }
 
 /**
- * An interface that a program chose, as a string; `undefined` where it leaves the choice to the system: `""`, 0, or an
- * address of all zeros.
+ * Returns the interface that a program chose, as a string. Returns `undefined` if the system is to choose: for `""`, 0, or
+ * an address of all zeros.
  *
- * @throws `OSError` `EINVAL` for an address that names no interface of this family; `TypeError`, `RangeError`.
+ * @throws `OSError` `EINVAL` if the address cannot name an interface of this family; `TypeError`, `RangeError`.
  */
 export function chosenInterface(
   name: string,
@@ -249,7 +247,7 @@ export function chosenInterface(
   throw new OSError("EINVAL", { syscall, address: given, text });
 }
 
-/** Gives back an interface's name, number or address, as a string. */
+/** Checks the name, number or address of an interface, and returns it as a string. */
 export function checkInterface(name: string, value: unknown): string {
   if (typeof value === "number") return String(wholeNumber(name, value, 0, 0x7fff_ffff));
   if (typeof value !== "string") throw wrongType(name, "the name, number or address of an interface", value);
@@ -259,7 +257,7 @@ export function checkInterface(name: string, value: unknown): string {
   return value;
 }
 
-/** The value that the kernel would read of these bytes. Of options that hold a string, a string is to be given. */
+/** Returns the value that the kernel would read from these bytes. Options whose value is a string refuse bytes later. */
 function fromBytes({ name, kind }: Option, bytes: Uint8Array): unknown {
   if (kind === "interface" || kind === "device") return bytes;
   const lengths = kind === "rate" ? [4, 8] : [4];

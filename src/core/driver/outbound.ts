@@ -20,10 +20,10 @@ interface Capacity {
 
 /** Holds any single datagram, or as many small datagrams as one system call takes. */
 export const ordinary: Capacity = { bytes: 65_536, datagrams: 1024 };
-/** For many peers in turn. In a larger batch more datagrams go to the same peer, and these leave as one run. */
+/** For datagrams to many peers in turn. A larger batch has more datagrams to the same peer, which are sent as one run. */
 const large: Capacity = { bytes: 1 << 20, datagrams: 16_384 };
 
-/** Hears whether the datagrams of one call were sent. */
+/** Is told whether the datagrams of one call were sent. */
 export interface Completion {
   /** @param tag the tag of the datagram, or of the first of `count`. */
   sent(tag: number, count: number): void;
@@ -56,15 +56,15 @@ export function indexWithoutAddress({ count, peers, peer }: Borrowed): number {
   return peer === null && count > 0 ? 0 : -1;
 }
 
-/** By destination number, the batch that had the destination last and the group that it has there: see `group`. */
+/** By destination number: the last batch that had the destination, and the group of the destination in it. See `group`. */
 const groupedBy = new Int32Array(maxDestinations);
 const groupNumbers = new Int32Array(maxDestinations);
 let groupings = 0;
 
-/** Empty batches that the sockets of this thread use again. Batches past `maxIdle` are left to the garbage collector. */
+/** Empty batches that the sockets of this thread use again: at most `maxIdle`. The garbage collector frees the others. */
 const idle: Outbound[] = [];
 const maxIdle = 16;
-/** Batches that are in use, and the number of them from which on memory is saved (`Outbound.scarce`). */
+/** The number of batches in use. From `plenty` on, new batches save memory (`Outbound.scarce`). */
 let taken = 0;
 const plenty = 64;
 const idleLarge: Outbound[] = [];
@@ -99,7 +99,7 @@ export class Outbound {
   readonly #peers: (Endpoint | null)[] = [];
   /** The ancillary data of each datagram, if any has some. */
   #ancillaries: (Ancillary | undefined)[] | undefined;
-  /** The owner of each datagram, unless `owner` has owned all of them from the start. */
+  /** The owner of each datagram. Not used if `owner` owns all datagrams. */
   readonly #owners: (Completion | undefined)[] = [];
   readonly #tags: Int32Array;
   /** Whether `fill` was called: later datagrams go into another batch. */
@@ -121,7 +121,7 @@ export class Outbound {
     return idle.pop() ?? new Outbound();
   }
 
-  /** Whether so many batches are in use that each should take no more memory than it needs. */
+  /** Whether so many batches are in use that each one should use only the memory that it needs. */
   static get scarce(): boolean {
     return taken >= plenty;
   }
@@ -245,7 +245,7 @@ export class Outbound {
   }
 
   /**
-   * Moves all datagrams to the destination of the next datagram behind the datagrams to other destinations.
+   * Takes the destination of the next datagram, and moves all datagrams to it after the datagrams to other destinations.
    *
    * @param connected the peer that `null` stands for.
    * @returns whether there are other destinations.
@@ -284,7 +284,7 @@ export class Outbound {
     const start = this.starts[index] ?? 0;
     const end = start + this.length(index);
     if (start > 0) return this.arena.subarray(start, end);
-    // Datagrams that are sent one by one mostly have one size, and a new view costs more than the copy of the payload.
+    // Datagrams that are sent one by one mostly have the same size, and a new view costs more than the copy of the payload.
     if (this.#firstView?.length !== end) this.#firstView = this.arena.subarray(0, end);
     return this.#firstView;
   }
@@ -294,7 +294,7 @@ export class Outbound {
     return this.lengths[index] ?? 0;
   }
 
-  /** Sets the error of datagram `index`, which could not be sent. The datagram is settled in its turn. */
+  /** Sets the error of datagram `index`, which could not be sent. The datagram is settled after the datagrams before it. */
   fail(index: number, error: OSError): void {
     (this.#errors ??= new Map()).set(index, error);
   }

@@ -5,10 +5,10 @@ import { wrongType } from "../errors/errors.js";
 /** One piece of a payload: a string is sent as UTF-8. */
 export type DataPiece = string | ArrayBufferView | ArrayBufferLike;
 
-/** What every send call takes for a payload: a piece, or an array of pieces that are gathered into one datagram. */
+/** The payload that every send call takes: one piece, or an array of pieces that become one datagram. */
 export type Data = DataPiece | readonly DataPiece[];
 
-/** The getters of the language itself: what an object says of its own length may be anything. */
+/** The getters of JavaScript itself. An object can override its own `byteLength` with a wrong value. */
 const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
 const intrinsic = {
   kind: getter(typedArray, Symbol.toStringTag),
@@ -23,27 +23,27 @@ const { kind: kindOf, byteLength: byteLengthOf } = intrinsic;
 const { set } = Uint8Array.prototype;
 
 /**
- * The bytes of `data`. Not a copy where one view suffices; reads each part of the input once. Its length is what `sizeOf`
- * says: an array may be of a class of the program's own.
+ * Returns the bytes of `data`. Copies only strings and arrays of pieces. Reads each part of the input once. Read the length
+ * of the result with `sizeOf`: its class may be a subclass that the program defined.
  *
- * @throws `TypeError` `ERR_INVALID_ARG_TYPE` for anything else, and for memory that was transferred away.
+ * @throws `TypeError` `ERR_INVALID_ARG_TYPE` for other types, and if the memory was transferred to another thread.
  */
 export function toBytes(data: Data): Uint8Array {
   return Array.isArray(data) ? gather(data as readonly DataPiece[]) : pieceToBytes(data as DataPiece);
 }
 
-/** Bytes of a payload now: 0 once it was transferred away. */
+/** Bytes of a payload now; 0 if its memory was transferred to another thread. */
 export function sizeOf(payload: Uint8Array): number {
-  // Reading an element runs no code of the program's. It tells V8 what the object is, so that it inlines the getter.
+  // Reading an element runs no code of the program. After it, V8 knows the type of the object and inlines the getter.
   return payload[0] === undefined ? 0 : (byteLengthOf.call(payload) as number);
 }
 
-/** `memory.set(payload, at)`, without the look-up of `set`, which is dear on a Buffer. */
+/** `memory.set(payload, at)` without the lookup of `set`, which is slow on a Buffer. */
 export function copyTo(memory: Uint8Array, payload: Uint8Array, at: number): void {
   set.call(memory, payload, at);
 }
 
-/** How many bytes `data` is; 0 where it is none, is something else, or was transferred away. */
+/** Bytes of a `Uint8Array`; 0 if it is empty, if its memory was transferred, or if `data` is of another type. */
 export function filledBytes(data: unknown): number {
   return kindOf.call(data) === "Uint8Array" ? sizeOf(data as Uint8Array) : 0;
 }
@@ -77,7 +77,7 @@ function pieceToBytes(piece: DataPiece): Uint8Array {
   );
 }
 
-/** Throws when the memory is detached: such a buffer only looks empty, and must not be sent as if it were. */
+/** Throws if the memory is detached. A detached buffer has length 0, and must not be sent as an empty payload. */
 function bytesOf(piece: unknown): Uint8Array | undefined {
   if (ArrayBuffer.isView(piece)) {
     if (piece instanceof DataView) return new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength);

@@ -1,8 +1,8 @@
 import type { MembershipCall } from "./membership.js";
 
-/** The senders that a socket accepts in one group on one interface (RFC 3678, section 3): all but some, or only some. */
+/** The senders that a socket accepts in one group on one interface: all except some, or only some (RFC 3678, section 3). */
 export interface SourceFilter {
-  /** Whether all senders but `sources` are accepted. Otherwise only `sources` are. */
+  /** `true`: all senders except `sources` are accepted. `false`: only `sources` are accepted. */
   readonly all: boolean;
   /** IP addresses of senders. */
   readonly sources: readonly string[];
@@ -14,12 +14,12 @@ export function passes({ all, sources }: SourceFilter, source: string): boolean 
 }
 
 /**
- * The filter of a group after a change, as Linux computes it (`ip_mc_source`, net/ipv4/igmp.c; `ip6_mc_source`,
+ * Returns the filter of a group after a change, as Linux computes it (`ip_mc_source`, net/ipv4/igmp.c; `ip6_mc_source`,
  * net/ipv6/mcast.c).
  *
- * @param before the filter before; `undefined` if the group is not joined.
+ * @param before the filter before the change; `undefined` if the group is not joined.
  * @param source the sender that the call names, if it names one.
- * @param maxSources of one group.
+ * @param maxSources the maximum number of sources of one group.
  * @returns `undefined` if the socket has left the group; an error code if the system refuses the change.
  */
 export function changeFilter(
@@ -35,7 +35,7 @@ export function changeFilter(
       return before ? undefined : "EADDRNOTAVAIL";
     case "addSourceMembership":
       if (before?.all !== false) {
-        // A filter without sources may change to the other kind.
+        // A filter for all senders can change to one for some senders only if it blocks no source.
         return before && before.sources.length > 0 ? "EINVAL" : { all: false, sources: [source] };
       }
       return withSource(before, source, maxSources);
