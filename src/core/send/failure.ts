@@ -1,18 +1,18 @@
-/** What can go wrong with a datagram that is to be sent. */
+/** The errors of sends and binds, and the limit of a payload. */
 
 import { type Address, type Family, isOverIPv4 } from "../address/address.js";
 import { AF_INET } from "../constants.js";
 import { OSError } from "../errors/errors.js";
 
-/** Bytes that a datagram to any destination may have: the limit of IPv4, 65,535 less the headers. */
+/** The largest payload, in bytes, to any destination: the limit of IPv4, which is 65,535 minus the headers. */
 export const anyLimit = 65_507;
 
 /**
- * The error of a datagram that could not be sent.
+ * Returns the error of a datagram that could not be sent.
  *
- * @param code such as `"EACCES"`, of the system call.
- * @param to `null` for the connected peer.
- * @param peer that peer, where there is one.
+ * @param code the error code of the system call, such as `"EACCES"`.
+ * @param to the destination; `null` for the connected peer.
+ * @param peer the connected peer, if there is one.
  */
 export function failure(
   code: string,
@@ -25,14 +25,18 @@ export function failure(
 }
 
 /**
- * The most payload bytes of a datagram: 65,535 less the UDP header, and less the IPv4 header where there is one
- * (RFC 768, RFC 791; an IPv6 length does not count its own header, RFC 8200).
+ * Returns the largest payload of a datagram in bytes: 65,535 minus the UDP header, and over IPv4 also minus the IPv4 header
+ * (RFC 768, RFC 791). The length field of IPv6 does not count the IPv6 header (RFC 8200).
  */
 export function payloadLimit(to: Address | null, family: Family): number {
   return family === AF_INET || (to && isOverIPv4(to)) ? anyLimit : 65_527;
 }
 
-/** The error of a bind to a port that is taken, with what shares a port. @param reusePort whether the driver has `SO_REUSEPORT`. */
+/**
+ * Returns the error of a bind to a port that is in use. Its text names the options that share a port.
+ *
+ * @param reusePort whether the driver has `SO_REUSEPORT`.
+ */
 export function portTaken({ host: address, port }: Address, reusePort: boolean, cause: OSError): OSError {
   const groups = "SO_REUSEADDR lets several sockets receive one group";
   const shares = reusePort

@@ -6,19 +6,19 @@ import { payloadLimit } from "./failure.js";
 
 /** Bytes of the IP and UDP headers in front of a payload (RFC 791 without options, RFC 8200, RFC 768). */
 const headerBytes = { ipv4: 28, ipv6: 48 } as const;
-/** Milliseconds for which the kernel is not asked again: routes change without a word. */
+/** Milliseconds for which a path MTU is used before the kernel is asked again. The kernel does not report changes of routes. */
 const believedMs = 10_000;
-/** Hosts that are remembered; past that many, the one that was met first is forgotten. */
+/** The maximum number of hosts in the cache. If it is full, the oldest entry is removed. */
 const mostHosts = 16_384;
 
-/** What is known of the path to a host. */
+/** The path to a host, as known. */
 interface Path {
   readonly mtu: number | undefined;
   readonly maxPayload: number;
   readonly until: number;
 }
 
-/** Bytes of payload that a datagram may have to go in one packet of `mtu` bytes. */
+/** The largest payload, in bytes, of a datagram that fits into one packet of `mtu` bytes. */
 export function payloadWithin(mtu: number, to: Endpoint): number {
   return Math.min(mtu - headersTo(to), payloadLimit(to, to.family));
 }
@@ -28,7 +28,7 @@ export function headersTo(to: Endpoint): number {
   return isOverIPv4(to) ? headerBytes.ipv4 : headerBytes.ipv6;
 }
 
-/** What one socket knows of the paths to its peers. */
+/** The cached path MTUs of one socket. */
 export class PathMtus {
   readonly #ask: (to: Endpoint) => number | undefined;
   readonly #clock: Clock;
@@ -36,8 +36,8 @@ export class PathMtus {
   readonly #paths = new Map<string, Path>();
 
   /**
-   * @param ask what the system knows now.
-   * @param changed is told where that is another size than before, or where a router has told of it.
+   * @param ask returns the path MTU that the system knows now.
+   * @param changed is called if the path MTU differs from the cached one, or if a router reported the first one.
    */
   constructor(
     ask: (to: Endpoint) => number | undefined,
@@ -50,15 +50,15 @@ export class PathMtus {
   }
 
   /**
-   * The path MTU to `to`, as the system has it now; `undefined` where it does not tell.
+   * Returns the path MTU to `to` that the system knows now; `undefined` if the system does not know it.
    *
-   * @throws `OSError` `ENODEV` for a scope that is no interface.
+   * @throws `OSError` `ENODEV` if the scope names no interface.
    */
   mtu(to: Endpoint): number | undefined {
     return this.#enter(to, this.#ask(to)).mtu;
   }
 
-  /** Bytes of payload that go whole to `to`, as far as was known a few seconds ago; `Infinity` where that is unknown. */
+  /** Bytes of the largest payload that fits into one packet to `to`, cached for 10 s; `Infinity` if it is not known. */
   maxPayload(to: Endpoint): number {
     const known = this.#paths.get(to.host);
     return known && known.until > this.#clock.now()
@@ -66,12 +66,12 @@ export class PathMtus {
       : (this.#learn(to)?.maxPayload ?? Infinity);
   }
 
-  /** A router has told of a narrow path; the system knows by now. */
+  /** A router reported a smaller path MTU. The system knows the new value already. */
   narrowed(to: Endpoint, from: string | undefined): void {
     this.#learn(to, { from });
   }
 
-  /** What nobody has asked for, and may fail without anybody's harm: then nothing is known. */
+  /** Updates the cache. Returns `undefined` for a failure: no caller asked for the path MTU, so no caller gets the error. */
   #learn(to: Endpoint, told?: { readonly from: string | undefined }): Path | undefined {
     try {
       return this.#look(to, told);
@@ -85,7 +85,7 @@ export class PathMtus {
     try {
       mtu = this.#ask(to);
     } catch (error) {
-      // Its interface is gone.
+      // The interface of the scope does not exist any more.
       if (!(error instanceof OSError)) throw error;
     }
     return this.#enter(to, mtu, told);
