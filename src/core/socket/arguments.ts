@@ -1,4 +1,4 @@
-/** What the socket's calls take, and the checks of it. Nothing here looks at a socket. */
+/** The arguments of the socket's calls, and their checks. This file does not use a socket. */
 
 import {
   Address,
@@ -21,45 +21,47 @@ import { type Data, filledBytes, sizeOf, toBytes } from "../driver/payload.js";
 import { checkInterface } from "../driver/options.js";
 import type { Wait } from "../receive/receiver.js";
 
-/** What `socket()` takes beside the family and the type. */
+/** The options of `socket()`. */
 export interface SocketOptions {
-  /** Bytes to ask of the kernel for unread datagrams. @default 4194304 */
+  /** Size in bytes of the kernel's receive buffer that is requested, for unread datagrams. @default 4194304 */
   readonly receiveBuffer?: number | undefined;
-  /** Bytes to ask of the kernel for datagrams on their way out. @default 4194304 */
+  /** Size in bytes of the kernel's send buffer that is requested. @default 4194304 */
   readonly sendBuffer?: number | undefined;
   /**
-   * Bytes that may wait in this process to be sent, each datagram counting 64 more than its payload; a send above it
-   * fails with `ENOBUFS`. What `sendMany` borrows does not count. @default 67108864
+   * Bytes that may wait in this process to be sent. Each datagram counts as its payload and 64 bytes more. A send above this
+   * limit fails with `ENOBUFS`. The payloads that `sendMany` borrows do not count. @default 67108864
    */
   readonly sendQueue?: number | undefined;
   /**
-   * A receive call whose datagram is longer than it asked for rejects with `EMSGSIZE` instead of cutting it in silence;
-   * the error carries the `datagram`. @default false
+   * If a datagram is longer than a receive call asked for, the call rejects with `EMSGSIZE` instead of cutting the datagram
+   * silently. The error has the field `datagram`. @default false
    */
   readonly strict?: boolean | undefined;
   /**
-   * Nothing leaves in fragments: a datagram above the path MTU fails with `EMSGSIZE` and its `limit`, and routers drop
-   * what they would have to cut, and say so (`IP_PMTUDISC_DO`, ip(7)). Needs the feature `pathMtu`. @default false
+   * No datagram is sent in fragments. A datagram above the path MTU fails with `EMSGSIZE`, and the error has the `limit`.
+   * Routers drop a packet that needs fragments, and report it (`IP_PMTUDISC_DO`, ip(7)). Needs the feature `pathMtu`.
+   * @default false
    */
   readonly dontFragment?: boolean | undefined;
   /**
-   * Whether the kernel is asked for destination, interface, TTL, TOS, time and losses of each datagram. Without it they
-   * are `undefined`, `reply` leaves its way to the kernel, and datagrams that come one by one cost less CPU time
-   * (docs/performance.md). @default true
+   * Whether the kernel is asked for the destination, interface, TTL, TOS, time and losses of each datagram. If `false`, they
+   * are `undefined`, the kernel chooses the source and the interface of a `reply`, and datagrams that arrive one by one cost
+   * less CPU time (docs/performance.md). @default true
    */
   readonly metadata?: boolean | undefined;
   /**
    * Microseconds, 0 to 1000, for which a receive call looks for a datagram again and again before it waits for the event
-   * loop. Datagrams that come within that time are received sooner; meanwhile the thread does nothing else and uses its
-   * CPU fully. A socket stops looking while that finds a datagram in fewer than half of the waits, and tries it again in
-   * one wait of 64. It has no effect without the feature `busyPoll`, as on one CPU. @default 0
+   * loop. Datagrams that arrive within that time are received sooner. Meanwhile the thread does nothing else and uses its
+   * CPU fully. If looking finds a datagram in fewer than half of the waits, the socket stops looking, and tries again in
+   * one of 64 waits. The option has no effect without the feature `busyPoll`, for example on one CPU. @default 0
    */
   readonly busyPoll?: number | undefined;
   /**
-   * A descriptor of this process that is a UDP socket of the family, passed by a supervisor (`socketsFromSystemd` finds those
-   * of systemd). It keeps its address, its peer and its options, becomes non-blocking, and child processes do not inherit
-   * it. Options that this socket sets also change it for other processes that share it. A buffer that is larger than the
-   * system's default keeps its size, unless a size is given here. `close()` closes the descriptor.
+   * A descriptor of this process that is a UDP socket of the family, from a supervisor. (`socketsFromSystemd` finds the
+   * descriptors of systemd.) The descriptor keeps its address, its peer and its options, becomes non-blocking, and is not
+   * inherited by child processes. An option that this socket sets also changes for other processes that share the socket. A
+   * buffer that is larger than the system's default keeps its size, unless a size is given here. `close()` closes the
+   * descriptor.
    * Needs the feature `descriptors`. @default a new socket
    */
   readonly fd?: number | undefined;
@@ -67,15 +69,15 @@ export interface SocketOptions {
 
 /** How one receive call waits. */
 export interface WaitOptions {
-  /** Ends the wait with `signal.reason`; no datagram is lost by it. */
+  /** Ends the wait: the call rejects with `signal.reason`. No datagram is lost. */
   readonly signal?: AbortSignal | undefined;
-  /** Milliseconds for this call, in place of `settimeout`: 0 does not wait, `Infinity` waits for ever. */
+  /** Milliseconds that this call waits, in place of `settimeout`: 0 does not wait, `Infinity` waits without a limit. */
   readonly timeoutMs?: number | undefined;
 }
 
-/** How `recvmsg` waits and cuts. */
+/** How `recvmsg` waits, and how many bytes it returns. */
 export interface MessageOptions extends WaitOptions {
-  /** The most bytes that `data` may have; the rest is discarded. @default no limit */
+  /** The maximum number of bytes of `data`. The rest of the datagram is discarded. @default no limit */
   readonly bufsize?: number | undefined;
 }
 
@@ -85,24 +87,25 @@ export interface BatchOptions extends WaitOptions {
   readonly max?: number | undefined;
 }
 
-/** One datagram for `sendMany` and `sendmsg`. What it does not name is as the socket's options have it. */
+/** One datagram for `sendMany` and `sendmsg`. If a field is missing, the socket's option decides. */
 export interface OutgoingDatagram {
   readonly data: Data;
-  /** Where it goes; the connected peer without one. */
+  /** The destination. Without it, the datagram goes to the connected peer. */
   readonly address?: AddressLike | undefined;
-  /** The address of this host that it comes from, as an IP literal such as `"10.0.0.2"`. The port stays. `IP_PKTINFO`. */
+  /** The source address, one of this host, as an IP literal such as `"10.0.0.2"`. The port is the socket's. `IP_PKTINFO`. */
   readonly source?: string | undefined;
-  /** The network interface that it leaves by: its name or number. `IP_PKTINFO`. */
+  /** The name or number of the network interface that the datagram leaves by. `IP_PKTINFO`. */
   readonly interface?: string | number | undefined;
-  /** 1 to 255. `IP_TTL`, `IPV6_HOPLIMIT`. */
+  /** The TTL or hop limit, 1 to 255. `IP_TTL`, `IPV6_HOPLIMIT`. */
   readonly ttl?: number | undefined;
   /** 0 to 255: DSCP in the upper six bits, ECN in the lower two. `IP_TOS`, `IPV6_TCLASS`. */
   readonly tos?: number | undefined;
-  /** 0 to 3: the lower two bits of `tos` alone (RFC 3168). */
+  /** 0 to 3: only the lower two bits of `tos` (RFC 3168). */
   readonly ecn?: number | undefined;
   /**
-   * Sends it whole whatever is known of the path, to find out: it fails with `EMSGSIZE` only above the MTU of the first
-   * link, and is lost where a later one is too narrow. `IP_PMTUDISC_PROBE`. @default false
+   * Sends the datagram without fragments and ignores the known path MTU, to measure it. The datagram fails with `EMSGSIZE`
+   * only above the MTU of the first link, and is lost if the MTU of a later link is too small. `IP_PMTUDISC_PROBE`.
+   * @default false
    */
   readonly probe?: boolean | undefined;
 }
@@ -131,7 +134,7 @@ const outgoingFields = fieldsOf<OutgoingDatagram>({
   probe: true,
 });
 
-/** What an engine takes of the options. */
+/** Checks the options of a socket, and returns the options of its engine. */
 export function checkOptions(options: SocketOptions): EngineOptions {
   refuseUnknown(options, socketFields, "options: a field");
   const {
@@ -151,18 +154,18 @@ export function checkOptions(options: SocketOptions): EngineOptions {
   return { sendQueue, strict, dontFragment, metadata, busyPoll, fd };
 }
 
-/** Gives back the most bytes that `recvmsg` may give. */
+/** Returns the maximum number of bytes that `recvmsg` may return. */
 export function checkMessage(options: MessageOptions | undefined): number {
   const bufsize = options?.bufsize;
   return bufsize === undefined ? Infinity : checkBufsize(bufsize);
 }
 
-/** Gives back the most bytes that a receive call may give. */
+/** Returns the maximum number of bytes that a receive call may return. */
 export function checkBufsize(bufsize: unknown): number {
   return wholeNumber("bufsize", bufsize, 0, Number.MAX_SAFE_INTEGER);
 }
 
-/** Seconds of `settimeout` in milliseconds; `null` for ever. */
+/** Returns the seconds of `settimeout` in milliseconds; `null` for no limit. */
 export function checkTimeout(seconds: unknown): number | null {
   if (seconds === null) return null;
   if (typeof seconds !== "number") throw wrongType("timeout", "a number of seconds or null", seconds);
@@ -170,7 +173,7 @@ export function checkTimeout(seconds: unknown): number | null {
   return seconds * 1000;
 }
 
-/** How a call waits on a socket whose calls wait `timeoutMs`. Reads each option once. */
+/** Returns how a call waits. Without a timeout of its own it waits `timeoutMs`. Reads each option once. */
 export function checkWait(syscall: string, options: WaitOptions | undefined, timeoutMs: number | null): Wait {
   if (options === undefined) return { syscall, timeoutMs, signal: undefined };
   const { signal, timeoutMs: own } = checkWaitOptions(
@@ -180,7 +183,7 @@ export function checkWait(syscall: string, options: WaitOptions | undefined, tim
   return { syscall, timeoutMs: own === undefined ? timeoutMs : own, signal };
 }
 
-/** The options of `batches`; `timeoutMs` is `undefined` if `settimeout` applies. Reads each option once. */
+/** Checks the options of `batches`; `timeoutMs` is `undefined` if `settimeout` applies. Reads each option once. */
 export function checkBatches(
   options: BatchOptions,
 ): Pick<Wait, "signal"> & { max: number; timeoutMs: number | null | undefined } {
@@ -189,24 +192,24 @@ export function checkBatches(
   return { ...checked, max: checkMax(max) };
 }
 
-/** The largest number of datagrams that a receive call may return. */
+/** Checks the maximum number of datagrams that a receive call may return. */
 export function checkMax(max: unknown): number {
   return wholeNumber("max", max, 1, Number.MAX_SAFE_INTEGER);
 }
 
-/** The address of a call, as a socket of `family` can use it. @throws `OSError` `EAFNOSUPPORT`; `TypeError`, `RangeError`. */
+/** Returns an address that a socket of `family` can use. @throws `OSError` `EAFNOSUPPORT`; `TypeError`, `RangeError`. */
 export function addressFor(input: AddressLike | undefined, family: Family, syscall: string): Address {
   return forFamily(knownAddress(input as AddressLike), family, syscall);
 }
 
-/** The address of a call that sends. @throws as `addressFor`, and `OSError` `EINVAL` for port 0. */
+/** Returns the destination of a send. @throws as `addressFor`, and `OSError` `EINVAL` for port 0. */
 export function destinationFor(input: AddressLike | undefined, family: Family, syscall: string): Address {
   const to = addressFor(input, family, syscall);
   if (to.port > 0) return to;
   throw new OSError("EINVAL", { syscall, address: to.host, port: 0, text: "port 0 is no destination" });
 }
 
-/** The address of a call that takes no name. @throws as `addressFor`, and `OSError` `EINVAL`. */
+/** Returns the address of a call that takes no host name. @throws as `addressFor`, and `OSError` `EINVAL` for a name. */
 export function literalFor(input: AddressLike, family: Family, syscall: string): Endpoint {
   const to = addressFor(input, family, syscall);
   if (isEndpoint(to)) return unscopedIPv4(to, syscall);
@@ -215,8 +218,8 @@ export function literalFor(input: AddressLike, family: Family, syscall: string):
 }
 
 /**
- * Refuses a scope of an IPv4 address, such as `::ffff:10.0.0.1%eth1`: the kernel cannot look for a route to an IPv4 address
- * through an interface.
+ * Throws `OSError` `EINVAL` if an IPv4 address has a scope, such as `::ffff:10.0.0.1%eth1`. The kernel cannot look for a
+ * route to an IPv4 address through an interface.
  */
 export function unscopedIPv4<A extends Address>(address: A, syscall: string): A {
   const { host, port, scope } = address;
@@ -226,9 +229,9 @@ export function unscopedIPv4<A extends Address>(address: A, syscall: string): A 
 }
 
 /**
- * The delay of a clock's `after`.
+ * Checks the delay of a clock's `after`.
  *
- * @throws `RangeError` `ERR_OUT_OF_RANGE` for a negative, endless or undefined one; `TypeError` for what is no number.
+ * @throws `RangeError` `ERR_OUT_OF_RANGE` if the delay is negative, `Infinity` or `NaN`; `TypeError` if it is not a number.
  */
 export function checkDelay(name: string, ms: number): number {
   if (typeof ms !== "number") throw wrongType(name, "milliseconds", ms);
@@ -237,12 +240,12 @@ export function checkDelay(name: string, ms: number): number {
 }
 
 /**
- * The datagrams of a `sendMany`.
+ * Checks the datagrams of a `sendMany`.
  *
- * @param shared where payloads go that come without an address; `null` is the connected peer.
- * @param destination checks an address of the list.
- * @param ancillary checks how an item of the list leaves.
- * @throws what the first bad item throws, with its `index`.
+ * @param shared the destination of payloads without an address; `null` is the connected peer.
+ * @param destination checks the address of an item.
+ * @param ancillary checks the ancillary data of an item.
+ * @throws the error of the first bad item, with its `index`.
  */
 export function checkOutgoing(
   items: Iterable<Data | OutgoingDatagram>,
@@ -253,7 +256,7 @@ export function checkOutgoing(
   if (typeof items !== "object" || items === null || !(Symbol.iterator in items)) {
     throw wrongType("the first argument", "an array of payloads or of { data, address }", items);
   }
-  // Arrays that grow would cost more than all else here.
+  // Growing the arrays would cost more than everything else in this function.
   const likely = Array.isArray(items) ? items.length : 0;
   const payloads = new Array<Uint8Array>(likely);
   let tos: (Address | null)[] | undefined;
@@ -298,9 +301,9 @@ export function checkOutgoing(
 }
 
 /**
- * How an outgoing datagram leaves; `undefined` where it names nothing of its own. Reads each field once.
+ * Returns the ancillary data of an outgoing datagram; `undefined` if it has none. Reads each field once.
  *
- * @throws `RangeError` for a field that there is not, and for values out of range; `TypeError`; `OSError` `EAFNOSUPPORT`.
+ * @throws `RangeError` for an unknown field or a value out of range; `TypeError`; `OSError` `EAFNOSUPPORT`.
  */
 export function checkAncillary(
   item: OutgoingDatagram,
@@ -332,7 +335,7 @@ export function checkAncillary(
   };
 }
 
-/** Asked for each datagram of a `sendMany`: this costs 3 ns a field, and a search of the list five times as much. */
+/** Called for each field of each datagram of a `sendMany`: takes 3 ns. A search of the list takes five times as long. */
 function isOutgoingField(field: string): boolean {
   switch (field) {
     case "data":
@@ -349,7 +352,7 @@ function isOutgoingField(field: string): boolean {
   }
 }
 
-/** The interface of packet info, which is an index: an address of it would have to be looked up for each datagram. */
+/** Packet info has the index of the interface. An address is refused: it would need a lookup for each datagram. */
 function checkWay(at: unknown): string {
   const given = checkInterface("interface", at);
   if (parseLiteral(given))

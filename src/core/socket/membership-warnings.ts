@@ -7,15 +7,16 @@ import type { Membership } from "../driver/membership.js";
 import { type SourceFilter, changeFilter } from "../driver/source-filter.js";
 
 /**
- * Warns of datagrams that a socket can never receive, which the kernel drops silently: those of a group that it joined, if
- * it is connected or bound to another address; answers, if it is connected to a group.
+ * Warns if a socket can never receive datagrams that the program expects. The kernel drops these datagrams silently:
+ * datagrams to a group that the socket joined, if the socket is connected or bound to another address; answers, if the
+ * socket is connected to a group.
  */
 export class MembershipWarnings {
   readonly #driver: Driver;
   readonly #warn: (warning: Warning) => void;
-  /** By group and interface. */
+  /** The joined groups, by group and interface. */
   readonly #joined = new Map<string, { group: string; filter: SourceFilter }>();
-  /** The warning of a peer that is a group, until it was emitted. */
+  /** The warning about a peer that is a group. `undefined` after it was emitted. */
   #noAnswers: Warning | undefined;
   #connected = false;
 
@@ -39,14 +40,14 @@ export class MembershipWarnings {
     this.#checkAll();
   }
 
-  /** The socket was connected, or is no longer. */
+  /** The socket was connected, or its peer was removed (`null`). */
   connected(peer: Endpoint | null): void {
     this.#connected = peer !== null;
     this.#noAnswers = peer && isForMany(peer) ? noAnswers(peer) : undefined;
     this.#checkAll();
   }
 
-  /** A receive call waits. */
+  /** A receive call has started to wait. */
   waits(): void {
     if (!this.#noAnswers) return;
     this.#warn(this.#noAnswers);
@@ -69,7 +70,7 @@ export class MembershipWarnings {
     try {
       return unmapped(this.#driver.local()).host.replace(/%.*/, "");
     } catch {
-      // An unknown local address must not fail the call that is made.
+      // If the local address is not known, the current call must not fail.
       return undefined;
     }
   }
@@ -96,7 +97,7 @@ function noAnswers({ host }: Endpoint): Warning {
   };
 }
 
-/** Whether an address is a group or the broadcast address: answers come from other addresses. */
+/** Whether an address is a group or the broadcast address. Answers to it come from other addresses. */
 function isForMany(address: Endpoint): boolean {
   const { host } = unmapped(address);
   const bytes = parseLiteral(host)?.bytes;

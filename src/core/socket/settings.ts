@@ -29,13 +29,13 @@ import { Events, type Packet, type SocketEvents } from "./events.js";
 /** The largest value that `SO_RCVBUF` and `SO_SNDBUF` have by default: twice Linux's default limit. */
 const defaultBufferBytes = 2 * 212_992;
 
-/** How the host of a socket numbers its network interfaces, if that is known. */
+/** The function that returns the numbers of the network interfaces of a socket's host; `undefined` if they are not known. */
 export let interfaceNumberOf: (s: SocketSettings) => InterfaceNumber | undefined;
 
-/** For the calls that send and receive. */
+/** The engine of a socket, for the calls that send and receive. */
 export let engineOf: (s: SocketSettings) => Engine;
 
-/** What a socket tells and lets be set: its calls that return at once. */
+/** The calls of a socket that return at once: options, memberships, addresses, counts. */
 export class SocketSettings extends EventEmitter<SocketEvents> {
   readonly family: Family;
   readonly type: typeof c.SOCK_DGRAM = c.SOCK_DGRAM;
@@ -79,16 +79,17 @@ export class SocketSettings extends EventEmitter<SocketEvents> {
    * Sets a socket option. `setsockopt(2)`, `ip(7)`, `ipv6(7)`.
    *
    * On an IPv6 socket, `IPV6_TCLASS`, `IPV6_UNICAST_HOPS`, `IPV6_UNICAST_IF`, `IPV6_MULTICAST_HOPS`, `IPV6_MULTICAST_LOOP`
-   * and `IPV6_MULTICAST_IF` set the option of IPv4 too, for peers and groups in `::ffff:`; an option of IPv4 is for those
-   * alone.
+   * and `IPV6_MULTICAST_IF` also set the IPv4 option with the same meaning, for peers and groups in `::ffff:`. An IPv4 option
+   * changes only these peers and groups.
    *
-   * An option that has no name here goes to the kernel by its numbers (feature `kernelOptions`). Options that the package
-   * itself needs, such as `UDP_GRO`, are `EPERM` then.
+   * An option that has no name here is passed to the kernel by its numbers (feature `kernelOptions`). Options that the package
+   * itself needs, such as `UDP_GRO`, fail with `EPERM` then.
    *
-   * @param value a number; flags take booleans too; interfaces are a name, a number or an address. A `Buffer` holds the bytes
-   *   that the kernel takes, 1 to 4096: of an option that has a name and a number for its value, those of that number.
-   * @throws `OSError` `ENOPROTOOPT` for an option that the kernel does not know, a read-only one, one of IPv6
-   *   on an IPv4 socket, or one of IPv4 under `IPV6_V6ONLY`; `ENOTSUP` where the driver cannot, `ENODEV`, `EPERM` naming the privilege, `EBADF`; `TypeError`, `RangeError`.
+   * @param value a number. A flag takes a boolean too. An interface is a name, a number or an address. A `Buffer` has the 1 to
+   *   4096 bytes that the kernel takes. If the option has a name here and its value is a number, these are the number's bytes.
+   * @throws `OSError` `ENOPROTOOPT` if the kernel does not know the option, if the option is read only, if it is an IPv6 option
+   *   and the socket is IPv4, or if it is an IPv4 option and the socket has `IPV6_V6ONLY`; `ENOTSUP` if the driver cannot set
+   *   it; `ENODEV`; `EPERM`, with the privilege that is needed; `EBADF`; `TypeError`, `RangeError`.
    */
   setsockopt(level: number, option: number, value: number | boolean | string | Uint8Array): void {
     if (isUnlisted(level, option)) {
@@ -106,10 +107,10 @@ export class SocketSettings extends EventEmitter<SocketEvents> {
   /**
    * Reads a socket option. `getsockopt(2)`.
    *
-   * @param length 1 to 4096: gives the value as at most so many bytes, as the kernel has them, whatever the option.
-   * @returns what the kernel gave, which for buffer sizes is the double of what it was asked for; flags are 0 or 1. Of an
-   *   option that has no name here, the number of the C `int` (feature `kernelOptions`).
-   * @throws `OSError` `ENOPROTOOPT`, `ENOTSUP`, `EBADF`, `ENOTCONN` for `IP_MTU` of an unconnected socket.
+   * @param length 1 to 4096: returns the value of any option as the kernel's bytes, at most this many.
+   * @returns the value of the kernel. For a buffer size it is the double of the requested size. A flag is 0 or 1. For an option
+   *   that has no name here, it is the number of the C `int` (feature `kernelOptions`).
+   * @throws `OSError` `ENOPROTOOPT`, `ENOTSUP`, `EBADF`; `ENOTCONN` for `IP_MTU` on an unconnected socket.
    */
   getsockopt(level: typeof c.SOL_SOCKET, option: typeof c.SO_BINDTODEVICE): string;
   getsockopt(level: typeof c.IPPROTO_IP, option: typeof c.IP_MULTICAST_IF | typeof c.IP_UNICAST_IF): string;
@@ -138,76 +139,77 @@ export class SocketSettings extends EventEmitter<SocketEvents> {
   /**
    * Joins a multicast group. `IP_ADD_MEMBERSHIP`, `IPV6_ADD_MEMBERSHIP`.
    *
-   * @param group a multicast address; the scope of one, as in `ff02::1%eth0`, is the interface. An IPv6 socket takes IPv4
-   *   groups too (`239.1.1.1` or `::ffff:239.1.1.1`), unless it has `IPV6_V6ONLY`.
-   * @param at the interface: its name, its number, or for IPv4 its address; without one the kernel chooses by its routes.
-   * @throws `OSError` `EINVAL` when `group` is no multicast address, or its scope is another interface than `at`; `ENODEV`
-   *   without such an interface or a route for the group; `EADDRINUSE` when joined already, from all sources or from some;
-   *   `ENOBUFS` above the limit of the system, `ENOPROTOOPT` for an IPv4 group under `IPV6_V6ONLY`, `ENOTSUP` for a number
-   *   on the `dgram` driver, `EAFNOSUPPORT`, `EBADF`.
+   * @param group a multicast address. Its scope, as in `ff02::1%eth0`, is the interface. An IPv6 socket takes IPv4 groups too
+   *   (`239.1.1.1` or `::ffff:239.1.1.1`), unless it has `IPV6_V6ONLY`.
+   * @param at the interface: its name, its number, or for IPv4 its address. Without it the kernel chooses by its routes.
+   * @throws `OSError` `EINVAL` if `group` is not a multicast address, or if its scope is another interface than `at`; `ENODEV`
+   *   if there is no such interface or no route for the group; `EADDRINUSE` if the group was joined already, from all sources
+   *   or from some; `ENOBUFS` above the limit of the system; `ENOPROTOOPT` for an IPv4 group if the socket has `IPV6_V6ONLY`;
+   *   `ENOTSUP` for an interface number on the `dgram` driver; `EAFNOSUPPORT`, `EBADF`.
    */
   addMembership(group: string, at?: string | number): void {
     this.#membership("addMembership", group, at);
   }
 
-  /** Leaves a multicast group, as it was joined. @throws `OSError` `EADDRNOTAVAIL` when it was not. */
+  /** Leaves a multicast group. `at` is the same as for the join. @throws `OSError` `EADDRNOTAVAIL` if it was not joined. */
   dropMembership(group: string, at?: string | number): void {
     this.#membership("dropMembership", group, at);
   }
 
   /**
-   * Joins a multicast group from one source only; another call adds a source. `MCAST_JOIN_SOURCE_GROUP`, RFC 3678, RFC 4607.
-   * If the group was joined from all sources before, it is now received from this source only.
+   * Joins a multicast group from one source only. Another call adds a source. `MCAST_JOIN_SOURCE_GROUP`, RFC 3678, RFC 4607.
+   * If the group was joined from all sources before, the socket now receives it from this source only.
    *
    * @param source the unicast address of a sender.
-   * @param at as `addMembership` takes it.
-   * @throws as `addMembership`, and `OSError` `EADDRNOTAVAIL` when this source was joined already, `EINVAL` when `source` is
-   *   no unicast address or a source of the group is blocked, `ENOBUFS` above 10 sources (`net.ipv4.igmp_max_msf`).
+   * @param at the interface, as for `addMembership`.
+   * @throws the errors of `addMembership`; also `OSError` `EADDRNOTAVAIL` if this source was joined already, `EINVAL` if
+   *   `source` is not a unicast address or if a source of the group is blocked, `ENOBUFS` above 10 sources
+   *   (`net.ipv4.igmp_max_msf`).
    */
   addSourceMembership(source: string, group: string, at?: string | number): void {
     this.#membership("addSourceMembership", group, at, source);
   }
 
   /**
-   * Removes a source; removing the last one leaves the group. `MCAST_LEAVE_SOURCE_GROUP`.
+   * Removes a source of a group. If it is the last one, the socket leaves the group. `MCAST_LEAVE_SOURCE_GROUP`.
    *
-   * @throws `OSError` `EADDRNOTAVAIL` when this source was not joined, `EINVAL` when the group was not.
+   * @throws `OSError` `EADDRNOTAVAIL` if this source was not joined, `EINVAL` if the group was not joined.
    */
   dropSourceMembership(source: string, group: string, at?: string | number): void {
     this.#membership("dropSourceMembership", group, at, source);
   }
 
   /**
-   * Blocks a source of a group that was joined from all sources; another call blocks one more. `MCAST_BLOCK_SOURCE`, RFC 3678.
+   * Blocks a source of a group that was joined from all sources. Another call blocks one more. `MCAST_BLOCK_SOURCE`, RFC 3678.
    *
-   * @throws `OSError` `EADDRNOTAVAIL` when it is blocked already, `EINVAL` when the group was not joined, or from some
-   *   sources alone, `ENOBUFS` above the limit of sources, `ENOTSUP` without the feature `blockSource`.
+   * @throws `OSError` `EADDRNOTAVAIL` if the source is blocked already, `EINVAL` if the group was not joined or was joined
+   *   from some sources only, `ENOBUFS` above the limit of sources, `ENOTSUP` without the feature `blockSource`.
    */
   blockSource(source: string, group: string, at?: string | number): void {
     this.#membership("blockSource", group, at, source);
   }
 
-  /** Ends `blockSource` for a source. `MCAST_UNBLOCK_SOURCE`. @throws `OSError` `EADDRNOTAVAIL` when it is not blocked. */
+  /** Ends `blockSource` for a source. `MCAST_UNBLOCK_SOURCE`. @throws `OSError` `EADDRNOTAVAIL` if it is not blocked. */
   unblockSource(source: string, group: string, at?: string | number): void {
     this.#membership("unblockSource", group, at, source);
   }
 
-  /** Lets waiting calls keep the process alive, which is so at the start. */
+  /** Calls that wait keep the process alive. This is the default. */
   ref(): this {
     this.#engine.keepAlive.setReferenced(true);
     return this;
   }
 
-  /** Lets the process end although calls wait. */
+  /** Calls that wait no longer keep the process alive. */
   unref(): this {
     this.#engine.keepAlive.setReferenced(false);
     return this;
   }
 
   /**
-   * Shows `listener` every datagram that passes, as it is read and as it is sent.
+   * Calls `listener` with every datagram when it is read or sent.
    *
-   * @returns the call that ends it.
+   * @returns a function that removes the listener.
    */
   tap(listener: (packet: Packet) => void): () => void {
     if (typeof listener !== "function") throw wrongType("listener", "a function", listener);
@@ -215,12 +217,12 @@ export class SocketSettings extends EventEmitter<SocketEvents> {
   }
 
   /**
-   * The path MTU to a destination as the kernel has it now, from its routes and from what routers have told it.
+   * The path MTU to a destination that the kernel knows now, from its routes and from reports of routers.
    *
    * @param address an IP literal; the port does not matter.
-   * @returns bytes of the largest packet that goes whole, IP header and all; `undefined` without the feature `pathMtu`,
-   *   and where there is no route.
-   * @throws `OSError` `EINVAL` for a name, `ENODEV` for a scope that is no interface, `EAFNOSUPPORT`, `EBADF`; `TypeError`,
+   * @returns bytes of the largest packet that is not sent in fragments, with the IP header; `undefined` without the feature
+   *   `pathMtu`, or if there is no route.
+   * @throws `OSError` `EINVAL` for a name, `ENODEV` if the scope names no interface, `EAFNOSUPPORT`, `EBADF`; `TypeError`,
    *   `RangeError`.
    */
   pathMtu(address: AddressLike): number | undefined {
@@ -228,8 +230,8 @@ export class SocketSettings extends EventEmitter<SocketEvents> {
   }
 
   /**
-   * Bytes of payload that a datagram to a destination may have and go in one packet: the path MTU less 28 bytes of headers
-   * over IPv4, 48 over IPv6, and never above what a datagram can carry. Takes, gives and fails as `pathMtu` does.
+   * The largest payload, in bytes, that fits into one packet to a destination: the path MTU minus 28 bytes of headers over
+   * IPv4 or 48 over IPv6, and never above the largest payload of a datagram. `undefined` and errors are as for `pathMtu`.
    */
   maxPayload(address: AddressLike): number | undefined {
     const to = literalFor(address, this.family, "maxPayload");
@@ -237,27 +239,27 @@ export class SocketSettings extends EventEmitter<SocketEvents> {
     return mtu === undefined ? undefined : payloadWithin(mtu, to);
   }
 
-  /** What became of the datagrams so far, by cause. */
+  /** The counts of what happened to the datagrams so far, by cause. */
   stats(): Stats {
     return this.#engine.stats();
   }
 
-  /** What the driver can do here, feature by feature, with the reason where it can't. */
+  /** For each feature, whether the driver has it here, and the reason if not. */
   get capabilities(): Capabilities {
     return this.#engine.driver.capabilities;
   }
 
-  /** Which driver carries this socket. */
+  /** The name of the socket's driver. */
   get driver(): Stack["name"] {
     return this.#stack.name;
   }
 
-  /** The time that this socket lives in. */
+  /** The clock of this socket: real or simulated time. */
   get clock(): Clock {
     return this.#stack.clock;
   }
 
-  /** A uniformly random uint32, of the world that this socket lives in. */
+  /** Returns a uniformly random uint32 from the stack of this socket. */
   random(): number {
     return this.#stack.random();
   }
@@ -281,7 +283,7 @@ export class SocketSettings extends EventEmitter<SocketEvents> {
     engine.membership(change);
   }
 
-  /** An IPv6 socket carries IPv4 too, unless it was told not to. */
+  /** An IPv6 socket also sends and receives IPv4 datagrams, unless it has `IPV6_V6ONLY`. */
   #assertIPv4(syscall: string, what: string): void {
     if (this.family === c.AF_INET || !this.#isV6Only(syscall)) return;
     const text = `${what} is for IPv4, and this socket has IPV6_V6ONLY`;
@@ -293,7 +295,7 @@ export class SocketSettings extends EventEmitter<SocketEvents> {
   }
 }
 
-/** The number of what the kernel gave for a C `int`: of some options one byte alone. */
+/** Returns the number of a C `int` that the kernel returned. For some options the kernel returns only one byte. */
 function numberOf(bytes: Buffer): number {
   if (bytes.length === 4) return fromInt32(bytes);
   if (bytes.length === 1) return bytes.readUInt8();
