@@ -1,6 +1,6 @@
 /**
- * Addresses: a host and a port. `address.ts` has the class `Address`; `cache.ts` keeps those that were made before;
- * `hosts.ts` compares hosts; `scopes.ts` is about the interface behind the `%` of an IPv6 address.
+ * Addresses: a host and a port. `address.ts` has the class `Address`, `cache.ts` keeps addresses to use them again,
+ * `hosts.ts` compares hosts, and `scopes.ts` is about the interface after the `%` of an IPv6 address.
  */
 
 import { AF_INET, AF_INET6, AF_UNSPEC, INADDR_BROADCAST } from "../constants.js";
@@ -12,32 +12,32 @@ import { formatLiteral, isMapped, parseLiteral } from "../ip.js";
 /** `AF_INET` or `AF_INET6`. */
 export type Family = typeof AF_INET | typeof AF_INET6;
 
-/** What every call takes for an address: an `Address`, Python's pair, or Node's record. */
+/** The forms of an address that every call takes: an `Address`, a pair as in Python, or an object as in Node. */
 export type AddressLike =
   Address | readonly [host: string, port: number] | { readonly address: string; readonly port: number };
 
-/** An `Address` whose host is a literal: what drivers take and give. */
+/** An `Address` whose host is a literal. Drivers take and return endpoints. */
 export type Endpoint = Address & { readonly family: Family };
 
 const longestName = 253;
 
-/** The loopback addresses, each with the address of every interface that it stands for as a destination. */
+/** The loopback addresses. As a destination, the second address of a pair means the first. */
 const loopbacks = [
   ["127.0.0.1", "0.0.0.0"],
   ["::ffff:127.0.0.1", "::ffff:0.0.0.0"],
   ["::1", "::"],
 ] as const;
 
-/** Numbers that `startNumbering` leaves free for one batch. */
+/** The count of free numbers that `startNumbering` guarantees for one batch. */
 const numbersOfBatch = 16_384;
 /** `destinationNumber` returns less than this. */
 export const maxDestinations = 65_536;
 let numbers = new Map<string, number>();
-/** Counts how often the numbering has begun again. Numbers of different rounds have nothing in common. */
+/** Goes up by 1 each time that the numbering starts again. Numbers of different rounds cannot be compared. */
 let numberingRound = 1;
 
 /**
- * Called before the destinations of a batch are numbered. The numbers of one batch are of one round.
+ * Must be called before the destinations of a batch are numbered, so that all numbers of the batch are of one round.
  *
  * @returns the round.
  */
@@ -50,8 +50,8 @@ export function startNumbering(): number {
 }
 
 /**
- * The number of a destination: small, so that tables can be indexed by it. All spellings of a destination have the same
- * number. So have all scopes of a host, because an interface has several names.
+ * Returns the number of a destination, a small one that can be an index of a table. All spellings of a destination have the
+ * same number. Destinations that differ only in their scope have the same number too, because an interface has several names.
  */
 export let destinationNumber: (address: Address) => number;
 
@@ -59,21 +59,21 @@ export let destinationNumber: (address: Address) => number;
  * A host and a port. Frozen; iterable as `[host, port]`; `String(address)` is `host:port`, or `[host]:port` for IPv6.
  */
 export class Address implements Iterable<string | number> {
-  /** An IPv4 or IPv6 literal, with `%interface` where a link-local address has a scope, or a name not yet resolved. */
+  /** An IPv4 or IPv6 literal, or a name that is not resolved yet. A scope follows an IPv6 literal as `%interface`. */
   readonly host: string;
   /** 0 to 65535. */
   readonly port: number;
-  /** `AF_INET` or `AF_INET6` of a literal; `AF_UNSPEC` of a name. */
+  /** `AF_INET` or `AF_INET6` for a literal; `AF_UNSPEC` for a name. */
   readonly family: Family | typeof AF_UNSPEC;
   /** For `destinationNumber`. */
   #round = 0;
   #number = 0;
 
   /**
-   * @param host a literal or a name of up to 253 characters; `""` is every interface and `"<broadcast>"` is
-   *   255.255.255.255, as in Python.
+   * @param host a literal, or a name of at most 253 characters. As in Python, `""` is every interface and `"<broadcast>"` is
+   *   255.255.255.255.
    * @param port 0 to 65535.
-   * @throws `TypeError` for other types; `RangeError` `ERR_SOCKET_BAD_PORT` for the port, `ERR_OUT_OF_RANGE` for the name.
+   * @throws `TypeError` for other types; `RangeError` `ERR_SOCKET_BAD_PORT` for a bad port, `ERR_OUT_OF_RANGE` for a bad name.
    */
   constructor(host: string, port: number) {
     if (typeof host !== "string") throw wrongType("host", "a string", host);
@@ -96,8 +96,8 @@ export class Address implements Iterable<string | number> {
    * Reads `host:port` or `[v6]:port`, for command lines and settings.
    *
    * @param text such as `"192.168.1.20:9000"`, `"camera.local:9000"`, `"[fe80::1%eth0]:9000"`.
-   * @param defaultHost the host where the text is a port alone; without it such a text is an error.
-   * @throws `TypeError` for anything but a string; `RangeError` for what is not an address with a port.
+   * @param defaultHost the host if the text is only a port. Without it, such a text is an error.
+   * @throws `TypeError` if `text` is not a string; `RangeError` if it is not an address with a port.
    */
   static parse(text: string, defaultHost?: string): Address {
     if (typeof text !== "string") throw wrongType("address", "a string such as host:port", text);
@@ -109,12 +109,12 @@ export class Address implements Iterable<string | number> {
     return new Address(host, Number(match[3]));
   }
 
-  /** Whether `value` was made by the constructor, and so was checked: not only an object of this shape. */
+  /** Whether the constructor made and checked `value`. An object of the same shape is not enough. */
   static is(value: unknown): value is Address {
     return typeof value === "object" && value !== null && #number in value;
   }
 
-  /** The `Address` of any of the forms that calls take. Reads each part once. */
+  /** Returns the `Address` for any form that calls take. Reads each part once. */
   static from(input: AddressLike): Address {
     if (Address.is(input)) return input;
     if (Array.isArray(input)) {
@@ -130,7 +130,7 @@ export class Address implements Iterable<string | number> {
     return new Address(address, port);
   }
 
-  /** The interface's name or number of a scoped IPv6 literal (`"eth0"` of `fe80::1%eth0`), else `undefined`. */
+  /** The name or number of the interface in a scoped IPv6 literal (`"eth0"` in `fe80::1%eth0`), else `undefined`. */
   get scope(): string | undefined {
     const percent = this.host.indexOf("%");
     return percent < 0 ? undefined : this.host.slice(percent + 1);
@@ -149,14 +149,14 @@ export class Address implements Iterable<string | number> {
     };
   }
 
-  /** The same host at another port. */
+  /** Returns an address with the same host and another port. */
   withPort(port: number): Address {
     return new Address(this.host, port);
   }
 
   /**
-   * Whether both are the same port of the same host, however they are written: `::ffff:127.0.0.1` is `127.0.0.1`. The
-   * scopes of one interface by its name and by its number are the same, as far as can be told without asking the system.
+   * Whether both addresses are the same port of the same host. Spelling does not count: `::ffff:127.0.0.1` is `127.0.0.1`. A
+   * scope that is a name and a scope that is a number count as the same, because this call does not ask the system.
    */
   equals(other: Address): boolean {
     return this.port === other.port && sameHost(this.host, other.host);
@@ -176,24 +176,24 @@ export class Address implements Iterable<string | number> {
   }
 }
 
-/** Whether a host is every interface of a family: `0.0.0.0`, `::`, or `""` in place of either. */
+/** Whether a host means every interface: `0.0.0.0`, `::`, or `""` for either of them. */
 export function isWildcard(host: string): boolean {
   return host === "0.0.0.0" || host === "::" || host === "";
 }
 
-/** Where datagrams to an address go: those to every interface go to this host's loopback address (Linux: ip(7), ipv6(7)). */
+/** Returns the destination that the kernel uses: for a wildcard address, the loopback address (Linux: ip(7), ipv6(7)). */
 export function destinationOf(to: Endpoint): Endpoint {
   const [host] = loopbacks.find(([, every]) => every === to.host) ?? [];
   return host === undefined ? to : (new Address(host, to.port) as Endpoint);
 }
 
-/** `0.0.0.0` or `::`, every interface of a family, at `port`. */
+/** Returns the address of every interface of a family, `0.0.0.0` or `::`, with `port`. */
 export function anyAddress(family: Family, port = 0): Endpoint {
   return new Address(family === AF_INET ? "0.0.0.0" : "::", port) as Endpoint;
 }
 
 /**
- * The address as a socket of `family` can use it: an endpoint, or still a name.
+ * Returns the address in a form that a socket of `family` can use: an endpoint, or a name that is not resolved yet.
  *
  * @throws `OSError` `EAFNOSUPPORT` for a literal of the other family.
  */
@@ -216,14 +216,14 @@ export function isEndpoint(address: Address): address is Endpoint {
   return address.family !== AF_UNSPEC;
 }
 
-/** Whether datagrams there are packets of IPv4, also from an IPv6 socket (`::ffff:a.b.c.d`). */
+/** Whether datagrams to an address are IPv4 packets. From an IPv6 socket, this is true for `::ffff:a.b.c.d`. */
 export function isOverIPv4({ host, family }: Address): boolean {
   if (family !== AF_INET6) return family === AF_INET;
   const literal = parseLiteral(host);
   return literal !== undefined && isMapped(literal.bytes);
 }
 
-/** The IPv4 address inside an IPv6 one (`::ffff:a.b.c.d`), at the same port; any other address as it is. */
+/** Returns the IPv4 address inside an IPv6 address (`::ffff:a.b.c.d`) with the same port; any other address unchanged. */
 export function unmapped(address: Address): Address {
   const literal = address.family === AF_INET6 ? parseLiteral(address.host) : undefined;
   if (!literal || !isMapped(literal.bytes)) return address;
@@ -243,7 +243,7 @@ function checkName(host: string): string {
   if (host.length > longestName) {
     throw outOfRange("host", `a name of at most ${longestName} characters`, host);
   }
-  // A NUL would end the name early in the resolver; colons, brackets and white space are in no name.
+  // A NUL would end the name early in the resolver. No name has colons, brackets or white space.
   if (/[\0\s[\]%/:]/.test(host)) throw outOfRange("host", "a name or an IP address", host);
   return host;
 }

@@ -6,13 +6,13 @@ const maxPairs = 4096;
 let count = 0;
 let byHost = new Map<string, Map<number, Address>>();
 let last: Address | undefined;
-/** The entry of `byHost` that was looked up last. */
+/** The last entry of `byHost` that was looked up. */
 let lastHost = "";
 let lastPorts: Map<number, Address> | undefined;
 
 /**
- * `Address.from` with a cache of `[host, port]` pairs: a loop that passes the same pair at every call makes one `Address`.
- * Addresses are immutable, so all sockets of a thread share the cache.
+ * `Address.from` with a cache of `[host, port]` pairs. A loop that passes the same pair to every call makes only one
+ * `Address`. Addresses are immutable, so all sockets of a thread share the cache.
  */
 export function knownAddress(input: AddressLike): Address {
   if (!Array.isArray(input) || input.length !== 2) return Address.from(input);
@@ -20,7 +20,7 @@ export function knownAddress(input: AddressLike): Address {
   return sharedAddress(pair[0], pair[1]);
 }
 
-/** `new Address(host, port)`, or the one that was made before. */
+/** Returns `new Address(host, port)`, or an equal address from the cache. */
 export function sharedAddress(host: string, port: number): Address {
   if (last?.host === host && last.port === port) return last;
   if (host !== lastHost || !lastPorts) {

@@ -6,14 +6,14 @@ import { isMapped, isScoped, parseLiteral } from "../ip.js";
 export type InterfaceNumber = (name: string) => number | undefined;
 
 /**
- * Whether both are the same host. Spelling does not count: `0:0::1` is `::1`, an IPv4 address inside IPv6
- * (`::ffff:a.b.c.d`) is that IPv4 address, and names have no case.
+ * Whether two hosts are the same. Spelling does not count: `0:0::1` is `::1`, an IPv4 address inside IPv6
+ * (`::ffff:a.b.c.d`) is this IPv4 address, and upper and lower case of names are equal.
  *
  * A scope (`%eth0`) is part of a link-local unicast or a multicast address (RFC 4007 section 6). For other addresses, it
- * only tells how to reach them. An address without its scope is the same as one with any. The name and the number of one interface are the same
- * scope; if `numberOf` does not know a name, a name and a number are not told apart.
+ * only tells how to reach them. An address without a scope is the same as this address with any scope. The name and the
+ * number of one interface are the same scope. If `numberOf` does not know a name, this name and any number count as the same.
  *
- * A name is not resolved: it is never the same as an address.
+ * A name is not resolved, and is never the same as an address.
  */
 export function sameHost(one: string, other: string, numberOf?: InterfaceNumber): boolean {
   if (one === other) return true;
@@ -24,7 +24,7 @@ export function sameHost(one: string, other: string, numberOf?: InterfaceNumber)
   return !isScoped(bytes) || sameScope(first.zone, second.zone, numberOf);
 }
 
-/** Whether both name one interface, as far as is known. */
+/** Whether two scopes name the same interface. If this is not known, a name and a number count as the same. */
 function sameScope(one: string, other: string, numberOf: InterfaceNumber = () => undefined): boolean {
   if (one === "" || other === "" || one === other) return true;
   const number = (scope: string): number | undefined =>
@@ -38,7 +38,7 @@ function withoutMapping(bytes: Uint8Array): Uint8Array {
   return isMapped(bytes) ? bytes.subarray(12) : bytes;
 }
 
-/** A name as the resolver reads it: in lower case, without the dot at the end that makes it absolute. */
+/** Returns a name as the resolver reads it: in lower case, without the final dot of an absolute name. */
 function plainName(name: string): string {
   return name.toLowerCase().replace(/\.$/, "");
 }
