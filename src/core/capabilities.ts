@@ -1,50 +1,50 @@
 /** The features that drivers have or lack. */
 
-/** Whether a driver has a feature here, and if not, why. */
+/** Whether a driver has a feature here, and the reason if not. */
 export type Capability =
   { readonly available: true } | { readonly available: false; readonly reason: string };
 
 /** The features in which drivers differ. */
 export type Feature =
-  /** Many datagrams in one system call. */
+  /** Sends and receives many datagrams in one system call. */
   | "batching"
-  /** Runs of equal datagrams to one peer leave as one segmented send: `UDP_SEGMENT`, udp(7). */
+  /** Sends a run of datagrams of equal size to one peer as one segmented send: `UDP_SEGMENT`, udp(7). */
   | "segmentation"
-  /** Runs of equal datagrams from one peer arrive merged, and are taken apart here: `UDP_GRO`, udp(7). */
+  /** Receives a run of datagrams of equal size from one peer as one packet, and splits it: `UDP_GRO`, udp(7). */
   | "coalescing"
-  /** Unread datagrams wait in the kernel's buffer, so that reading slowly costs this process no memory. */
+  /** Unread datagrams wait in the kernel's buffer. A program that reads slowly uses no more memory. */
   | "kernelQueue"
-  /** `stats().droppedKernel` counts what a full receive buffer dropped. */
+  /** `stats().droppedKernel` counts the datagrams that were dropped because the receive buffer was full. */
   | "kernelDropCount"
-  /** ICMP errors are reported, also on sockets that are not connected, with their kind and their sender. */
+  /** ICMP errors are reported with their kind and their sender, on unconnected sockets too. */
   | "icmpErrors"
   /** Datagrams have their destination, interface, timestamp, TTL and TOS; `sendmsg` sets source, interface, TTL and TOS. */
   | "packetInfo"
-  /** `pathMtu`, `maxPayload`, `dontFragment`, and the count of datagrams that leave in fragments. */
+  /** `pathMtu`, `maxPayload`, `dontFragment`, and the count of datagrams that are sent in fragments. */
   | "pathMtu"
-  /** `sendto` elsewhere on a connected socket. */
+  /** `sendto` to another address than the peer, on a connected socket. */
   | "sendtoWhileConnected"
   /** `SO_REUSEPORT`. */
   | "reusePort"
-  /** `getsockopt` asks the kernel. Without this feature, it returns what was set, and defaults that are certain. */
+  /** `getsockopt` asks the kernel. Without this feature, it returns the value that was set, or a default that is certain. */
   | "optionReadback"
-  /** `blockSource`, `unblockSource`: a group without some of its senders. */
+  /** `blockSource` and `unblockSource`: receive a group, but not from some senders. */
   | "blockSource"
   /** Options beyond address reuse, broadcast, buffer sizes, TTL and multicast: `IP_TOS`, `SO_PRIORITY`, … */
   | "allOptions"
   /** A receive call can look again and again before it waits: the option `busyPoll`. */
   | "busyPoll"
-  /** Sockets that another process opened: the option `fd`. */
+  /** The option `fd`: use a socket that another process opened. */
   | "descriptors"
-  /** Options that have no name here, by their numbers and bytes, and those of real kernels: `SO_MAX_PACING_RATE`, … */
+  /** Options without a name here, by their numbers and bytes, and options that only real kernels have: `SO_MAX_PACING_RATE`, … */
   | "kernelOptions";
 
 export type Capabilities = Readonly<Record<Feature, Capability>>;
 
-/** For a driver's table of capabilities. */
+/** The entry for a feature that a driver has. */
 export const available: Capability = Object.freeze({ available: true });
 
-/** For a driver's table of capabilities: why the feature is missing, and which driver has it. */
+/** Returns the entry for a feature that a driver lacks. `reason` says why, and which driver has the feature. */
 export function unavailable(reason: string): Capability {
   return Object.freeze({ available: false, reason });
 }

@@ -1,14 +1,14 @@
-/** IP addresses as text and as bytes: `inet_pton(3)` and `inet_ntop(3)`, with the form of RFC 5952 for IPv6. */
+/** IP addresses as text and as bytes: `inet_pton(3)` and `inet_ntop(3)`. IPv6 is written in the form of RFC 5952. */
 
-/** The bytes of a literal, and the zone of a scoped IPv6 one (`fe80::1%eth0`, RFC 4007 section 11). */
+/** The bytes of a literal, and the zone of a scoped IPv6 literal (`fe80::1%eth0`, RFC 4007 section 11). */
 export interface Literal {
-  /** 4 bytes or 16, in network order. */
+  /** 4 or 16 bytes in network byte order. */
   readonly bytes: Uint8Array;
-  /** The network interface's name or number behind the `%`, `""` without one. */
+  /** The name or number of the network interface after the `%`; `""` if there is none. */
   readonly zone: string;
 }
 
-/** Reads an IPv4 or IPv6 literal; `undefined` for anything else, a name above all. */
+/** Reads an IPv4 or IPv6 literal. Returns `undefined` for any other text, such as a name. */
 export function parseLiteral(text: string): Literal | undefined {
   if (!text.includes(":")) {
     const bytes = parseIPv4(text);
@@ -33,8 +33,8 @@ export function isMulticast(bytes: Uint8Array): boolean {
 }
 
 /**
- * Whether an IPv6 address means another host on each link: link-local ones, and multicast within an interface or a link. Of
- * these alone the kernel reads the scope (`__ipv6_addr_needs_scope_id`, include/net/ipv6.h).
+ * Whether an IPv6 address can be another host on each link: a link-local address, or multicast within an interface or a link.
+ * The kernel reads the scope only of these addresses (`__ipv6_addr_needs_scope_id`, include/net/ipv6.h).
  */
 export function isOfOneLink(bytes: Uint8Array): boolean {
   const [first = 0, second = 0] = bytes;
@@ -54,8 +54,8 @@ export function isMapped(bytes: Uint8Array): boolean {
 }
 
 /**
- * Whether the scope of an IPv6 address is part of it: of link-local unicast and multicast addresses (RFC 4007 section 6).
- * That of any other only says how to reach it.
+ * Whether the scope is a part of an IPv6 address: true for link-local unicast and multicast addresses (RFC 4007 section 6).
+ * The scope of any other address only tells how to reach it.
  */
 export function isScoped(bytes: Uint8Array): boolean {
   return (
@@ -88,7 +88,7 @@ function parseIPv6(text: string): Uint8Array | undefined {
   return bytes;
 }
 
-/** The bytes of groups joined by colons; the last may be an IPv4 address when the text ends the literal. */
+/** Returns the bytes of groups between colons. With `atEnd`, the last group may be an IPv4 address. */
 function parseGroups(text: string, atEnd: boolean): number[] | undefined {
   if (text === "") return [];
   const groups = text.split(":");
