@@ -2,7 +2,7 @@ import { AF_INET } from "../../core/constants.js";
 import { codeOf } from "../../core/errors/errno.js";
 import { OSError } from "../../core/errors/errors.js";
 
-/** Why a descriptor cannot be a socket of this package, by what the addon says of it. */
+/** By the error code of the addon: the reason why a descriptor cannot be a socket of this package. */
 const reasons: Readonly<Record<string, readonly [code: string, text: string]>> = {
   EBADF: ["EBADF", "is not open in this process"],
   ENOTSOCK: ["ENOTSOCK", "is no socket"],
@@ -11,7 +11,7 @@ const reasons: Readonly<Record<string, readonly [code: string, text: string]>> =
   EBUSY: ["EBUSY", "is in use by this process already"],
 };
 
-/** The error of a descriptor that the addon refused with `errno`; `family` is the one that was asked for, if one was. */
+/** Returns the error of a descriptor that the addon refused with `errno`. `family` is the requested family, if any. */
 export function adoptionRefused(fd: number, errno: number, family?: number): OSError {
   const code = codeOf(errno);
   const [meant, text] = reasons[code] ?? [code === "EAFNOSUPPORT" ? "EINVAL" : code, wrongFamily(family)];

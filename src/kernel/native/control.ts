@@ -8,10 +8,10 @@ const { control: at, controlFields: fields } = layout;
 const cache = new WeakMap<Ancillary, Int32Array>();
 
 /**
- * The ancillary data of a datagram as the control messages of the addon.
+ * Encodes the ancillary data of a datagram as the control messages of the addon.
  *
- * @param socketTos reads what other datagrams there have, for one that names ECN alone.
- * @throws `OSError` `ENODEV` when no interface has the name that is given.
+ * @param socketTos reads the TOS of other datagrams to the same destination, for a datagram that sets only ECN.
+ * @throws `OSError` `ENODEV` if no interface has the given name or number.
  */
 export function controlOf(
   ancillary: Ancillary,

@@ -6,7 +6,7 @@ import { int32 } from "../../core/driver/bytes.js";
 import type { Names } from "./names.js";
 import { zoneIndex } from "./options.js";
 
-/** `IP_ADD_MEMBERSHIP` and its kin, which know an interface by its address or index (linux/in.h). */
+/** `IP_ADD_MEMBERSHIP` and similar options, which take an interface by its address (linux/in.h). */
 const byAddress: Readonly<Record<MembershipCall, number>> = {
   addMembership: 35,
   dropMembership: 36,
@@ -16,7 +16,7 @@ const byAddress: Readonly<Record<MembershipCall, number>> = {
   dropSourceMembership: 40,
 };
 
-/** `MCAST_JOIN_GROUP` and its kin, of both families (RFC 3678, linux/in.h). */
+/** `MCAST_JOIN_GROUP` and similar options, which take an interface by its index, for both families (RFC 3678, linux/in.h). */
 const byIndex: Readonly<Record<MembershipCall, number>> = {
   addMembership: 42,
   blockSource: 43,
@@ -26,11 +26,11 @@ const byIndex: Readonly<Record<MembershipCall, number>> = {
   dropSourceMembership: 47,
 };
 
-/** Bytes of a `struct sockaddr_storage`, and where the first one stands behind a `uint32_t` (64-bit systems align it). */
+/** Bytes of a `struct sockaddr_storage`, and the offset of the first one after a `uint32_t`: 64-bit systems align it. */
 const storageBytes = 128;
 const firstStorage = ["arm", "ia32", "mips", "mipsel"].includes(process.arch) ? 4 : 8;
 
-/** A change of membership as `setsockopt` takes it. */
+/** Encodes a change of membership for `setsockopt`. */
 export function encodeMembership(
   { call, group, source, interface: at }: Membership,
   names: Names,

@@ -16,11 +16,11 @@ import { layout } from "./layout.js";
 import { littleEndian } from "../../core/driver/bytes.js";
 
 const { name: at, arrays } = layout;
-/** The slots before this one are written anew for each send. */
+/** The slots before this one are written again for each send. */
 const firstKeptSlot = arrays.datagrams;
 /** The largest number of senders whose endpoints are cached. After that the cache starts again. */
 const maxKnown = 4096;
-/** The kernel counts interfaces with an int. */
+/** The index of an interface is an `int` in the kernel. */
 const maxIndex = 0x7fff_ffff;
 
 /** Converts endpoints to socket names, `struct sockaddr_in` and `sockaddr_in6`, and back. */
@@ -41,9 +41,9 @@ export class Names {
   }
 
   /**
-   * The socket name of an endpoint: 16 bytes or 28.
+   * Returns the socket name of an endpoint: 16 bytes for IPv4, 28 for IPv6.
    *
-   * @throws `OSError` `ENODEV` when no interface has the name of its scope.
+   * @throws `OSError` `ENODEV` if no interface has the name of the endpoint's scope.
    */
   write(endpoint: Endpoint, syscall: string): Uint8Array {
     return this.#encode(endpoint, syscall);
@@ -65,7 +65,7 @@ export class Names {
     this.#slots.fill(0);
   }
 
-  /** The slot of a name that is kept from send to send. The endpoint has no scope: the index of an interface may change. */
+  /** Returns the slot of a name that stays for later sends. The endpoint must have no scope: an interface's index may change. */
   slotOf(endpoint: Endpoint): number {
     const destination = destinationNumber(endpoint);
     const known = this.#slots[destination] as number;
@@ -77,7 +77,7 @@ export class Names {
     return slot;
   }
 
-  /** The endpoint of the socket name at `start`. It is usually the same object for the same peer. */
+  /** Returns the endpoint of the socket name at `start`. For the same peer, it is usually the same object. */
   read(names: Buffer, start = 0): Endpoint {
     const high = names.readInt32LE(start + at.family);
     const low = names.readInt32LE(start + at.ipv4Address);
@@ -91,7 +91,7 @@ export class Names {
   }
 
   /**
-   * The index of an interface, from its name or number.
+   * Returns the index of an interface, from its name or number.
    *
    * @param address the address of the call, for the error.
    * @throws `OSError` `ENODEV`.

@@ -5,10 +5,10 @@ import type { Option, OptionValue } from "../../core/driver/options.js";
 import { fromInt32, fromUint, int32, uint64 } from "../../core/driver/bytes.js";
 import type { Names } from "./names.js";
 
-/** The longest name of an interface, with its NUL: `IFNAMSIZ` (linux/if.h). */
+/** The maximum size of an interface name with its NUL: `IFNAMSIZ` (linux/if.h). */
 const interfaceNameBytes = 16;
 
-/** The bytes of an option's value as the kernel takes them. */
+/** Encodes the value of an option for the kernel. */
 export function encodeOption(option: Option, value: OptionValue, names: Names): Uint8Array {
   switch (option.kind) {
     case "flag":
@@ -26,7 +26,7 @@ export function encodeOption(option: Option, value: OptionValue, names: Names): 
   }
 }
 
-/** The value of the bytes that the kernel gave for an option. */
+/** Decodes the bytes that the kernel returned for an option. */
 export function decodeOption(option: Option, bytes: Buffer, names: Names): OptionValue {
   if (option.kind === "device") return bytes.toString("latin1").replace(/\0.*$/s, "");
   if (option.kind === "rate") return fromUint(bytes);
@@ -37,29 +37,29 @@ export function decodeOption(option: Option, bytes: Buffer, names: Names): Optio
   return option.kind === "interface" ? names.interfaceName(value) : value;
 }
 
-/** Room for the value of any option. */
+/** Bytes of the largest value of an option. */
 export function optionRoom(option: Option): number {
   return option.kind === "device" ? interfaceNameBytes : option.kind === "rate" ? 8 : 4;
 }
 
-/** The error of an option that the kernel refused with `code`. */
+/** Returns the error of an option that the kernel refused with `code`. */
 export function optionRefusal(option: Option, value: OptionValue, code: string): OSError {
   const { name, privilege, networkIndex } = option;
   const needs = privilege !== undefined && code === "EPERM" ? `: that needs ${privilege}` : "";
   const text = `${name} cannot be ${JSON.stringify(value)} here${needs}`;
-  // Linux says of an interface that is not there that the address is not available (do_ip_setsockopt, net/ipv4/ip_sockglue.c).
+  // If the interface does not exist, Linux returns EADDRNOTAVAIL (do_ip_setsockopt, net/ipv4/ip_sockglue.c).
   const meant = networkIndex === true && code === "EADDRNOTAVAIL" ? "ENODEV" : code;
   return new OSError(meant, { syscall: "setsockopt", text });
 }
 
-/** An interface's index as `IP_UNICAST_IF` and `IPV6_UNICAST_IF` take it; 0 for none. */
+/** Encodes the index of an interface for `IP_UNICAST_IF` and `IPV6_UNICAST_IF`; 0 for none. */
 function networkIndex(given: string, names: Names): Uint8Array {
   const bytes = Buffer.alloc(4);
   bytes.writeInt32BE(given === "" ? 0 : names.interfaceIndex(given, "setsockopt"));
   return bytes;
 }
 
-/** `struct ip_mreqn` (ip(7)): no group, the interface's address, or its index. */
+/** Encodes `struct ip_mreqn` (ip(7)) without a group, with the address or the index of the interface. */
 function ipMreqn(at: string, names: Names, syscall: string): Uint8Array {
   const value = new Uint8Array(12);
   const literal = parseLiteral(at);
@@ -68,7 +68,7 @@ function ipMreqn(at: string, names: Names, syscall: string): Uint8Array {
   return value;
 }
 
-/** The index of an interface that is given by name, by number, or by an IPv6 address with a zone; 0 of `""`. */
+/** Returns the index of an interface from its name, its number, or an IPv6 address with a zone; 0 for `""`. */
 export function zoneIndex(given: string, names: Names, syscall: string, address?: string): number {
   if (given === "") return 0;
   return names.interfaceIndex(parseLiteral(given)?.zone ?? given, syscall, address);

@@ -1,4 +1,4 @@
-/** Options that programs may not touch by their numbers: what this package set for itself, and what is unsafe as plain bytes. */
+/** Options that programs may not use by number: the package has set them for itself, or they are unsafe as plain bytes. */
 
 import { IPPROTO_IP, IPPROTO_IPV6, SOL_SOCKET } from "../../core/constants.js";
 import { OSError } from "../../core/errors/errors.js";
@@ -8,7 +8,7 @@ const timestamps = "it reads when datagrams came by SO_TIMESTAMPNS, which this w
 const errorQueue = "it reads ICMP errors from the error queue";
 const metadata = "it reads how datagrams came (metadata: false switches that off)";
 
-/** Why an option is the package's own, by level and number (asm-generic/socket.h, linux/in.h, linux/in6.h, linux/udp.h). */
+/** The options that the package sets itself, by level and number (asm-generic/socket.h, linux/in.h, linux/in6.h, linux/udp.h). */
 const own: Readonly<Record<number, Readonly<Record<number, readonly [name: string, why: string]>>>> = {
   [SOL_SOCKET]: {
     29: ["SO_TIMESTAMP", timestamps],
@@ -40,19 +40,19 @@ const own: Readonly<Record<number, Readonly<Record<number, readonly [name: strin
   },
 };
 
-/** `SO_GET_FILTER`, whose length counts instructions and not bytes (sk_get_filter, net/core/filter.c). */
+/** `SO_GET_FILTER`. Its length is in instructions, not bytes (sk_get_filter, net/core/filter.c). */
 const soGetFilter = 26;
-/** Netfilter's own, which hold addresses of memory: `IPT_BASE_CTL` up, and `IP6T_SO_…` (linux/netfilter_ipv4/ip_tables.h). */
+/** Netfilter's options start here: `IPT_BASE_CTL`, `IP6T_SO_…`. They have memory addresses (linux/netfilter_ipv4/ip_tables.h). */
 const netfilter = 64;
 
-/** @throws `OSError` `EPERM` for an option that a program may not set, saying why. */
+/** @throws `OSError` `EPERM`, with the reason, if a program may not set the option. */
 export function checkSettable(level: number, option: number): void {
   const [name, why] = own[level]?.[option] ?? [];
   if (name !== undefined) throw refusal("setsockopt", `${name} is set by this package itself: ${why}`);
   checkPlain("setsockopt", level, option);
 }
 
-/** @throws `OSError` `EPERM` for an option that cannot be read as bytes. */
+/** @throws `OSError` `EPERM` if the option cannot be read as bytes. */
 export function checkGettable(level: number, option: number): void {
   if (level === SOL_SOCKET && option === soGetFilter)
     throw refusal("getsockopt", "SO_GET_FILTER counts instructions, not bytes");

@@ -1,4 +1,4 @@
-/** Puts another socket of the kernel in the place of one that is bound, so that no arrival is lost in between. */
+/** Replaces a bound socket of the kernel with a new one, and loses no datagram that arrives meanwhile. */
 
 import type { Buffer } from "node:buffer";
 
@@ -10,12 +10,12 @@ import type { Sink } from "../../core/driver/driver.js";
 import type { Traffic } from "../../core/ledger/ledger.js";
 import type { Handle } from "./addon.js";
 
-/** Calls that may fail while a socket is drained: each reports one error that waited. */
+/** The maximum number of calls that may fail while a socket is drained. Each reports one pending error. */
 const mostErrors = 1000;
 
 /**
- * Binds `fresh` to the name that `old` has. Both say `SO_REUSEADDR` meanwhile, which the kernel reads at this moment alone
- * (`udp_lib_get_port`, net/ipv4/udp.c), and then what `old` said.
+ * Binds `fresh` to the name of `old`. Both have `SO_REUSEADDR` during the call, because the kernel reads it only in `bind`
+ * (`udp_lib_get_port`, net/ipv4/udp.c). After the call, both have the value that `old` had.
  *
  * @returns 0, or a negative errno.
  */
@@ -29,17 +29,17 @@ export function bindBeside(old: Handle, fresh: Handle, name: Uint8Array): number
   return result;
 }
 
-/** What a socket had received when it was closed, to be handed over first. */
+/** The datagrams that were unread in the old socket. They are passed on before the datagrams of the new one. */
 export class Leftovers implements Sink {
   readonly #runs: (readonly [Buffer, Endpoint, number, Metadata | undefined])[] = [];
 
-  /** Takes all that waits: `receive` says whether there is more. The socket must hear nothing new. */
+  /** Reads all waiting datagrams. `receive` returns whether there may be more. The socket must not receive new datagrams. */
   drain(receive: (sink: Sink) => boolean): void {
     for (let errors = 0; errors < mostErrors;) {
       try {
         if (!receive(this)) return;
       } catch {
-        // An error of the peer that was: it fails no call now.
+        // The error is about the former peer, so no call fails with it.
         errors++;
       }
     }
@@ -53,7 +53,7 @@ export class Leftovers implements Sink {
     return this.#runs.length === 0;
   }
 
-  /** What nobody has received. */
+  /** The datagrams that no call has received. */
   get unread(): Traffic {
     let [datagrams, bytes] = [0, 0];
     for (const [{ length }, , segment] of this.#runs) {

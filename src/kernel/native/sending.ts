@@ -19,12 +19,12 @@ import { RouteEncoder } from "./outgoing.js";
 import { refusedMtu } from "./error-queue.js";
 import type { KernelSocket } from "./socket.js";
 
-/** Milliseconds between two tries after `ENOBUFS`. They double from the first figure to the last. */
+/** Milliseconds between two tries after `ENOBUFS`. The time doubles after each try, up to `lastRetryMs`. */
 const firstRetryMs = 1;
 const lastRetryMs = 32;
-/** Destinations without room that are postponed at a time. */
+/** The maximum number of destinations without room that are postponed at a time. */
 const maxFull = 16;
-/** Tries before a datagram fails with `ENOBUFS`: about a second. */
+/** The number of tries before a datagram fails with `ENOBUFS`: about one second. */
 const maxRetries = 36;
 
 /** Sends the batches of one socket. */
@@ -44,7 +44,7 @@ export class Sending {
     socket.onWritable = () => this.#resume();
   }
 
-  /** System calls that were made to send. */
+  /** The number of system calls that sent datagrams. */
   get calls(): number {
     return this.#calls;
   }
@@ -61,7 +61,7 @@ export class Sending {
     const to = batch.peer(from);
     const pending = this.#isForPeer(to) ? this.#socket.icmpErrors.takePendingError() : undefined;
     if (pending) {
-      // As the kernel does: what waited is the error of the next call, which sends nothing.
+      // As in the kernel, a pending error fails the next call, and that call sends nothing.
       batch.fail(
         from,
         failure(pending.code, batch.peer(from), this.#socket.peer ?? null, { text: pending.text }),
@@ -87,7 +87,7 @@ export class Sending {
     const code = codeOf(errno);
     if (code === "ENOBUFS" && this.#postpones(batch)) return this.send(batch);
     if (this.#waitsFor(code)) return 0;
-    // If the queue stays full, the datagrams behind this one wait only a moment.
+    // If the queue stays full, the datagrams after this one get only one more try.
     this.#retries = code === "ENOBUFS" ? maxRetries - 1 : 0;
     batch.fail(from, this.#refusal(code, batch, from));
     return 1;
@@ -108,7 +108,7 @@ export class Sending {
     this.#socket.events.settled(0);
   }
 
-  /** Postpones a destination without room: another device may have room. Returns whether there are other destinations. */
+  /** Postpones a destination without room, because another device may have room. Returns whether there are other destinations. */
   #postpones(batch: Outbound): boolean {
     const peer = batch.peer(batch.settled) ?? this.#socket.peer;
     if (!peer || this.#full.size === maxFull || this.#full.has(String(peer))) return false;
@@ -116,7 +116,7 @@ export class Sending {
     return batch.postpone(this.#socket.peer ?? null);
   }
 
-  /** Arranges another try of a send that failed with `code`, if it should be tried again. Returns whether it should. */
+  /** Schedules another try of a send that failed with `code`, if a try makes sense. Returns whether it is scheduled. */
   #waitsFor(code: string): boolean {
     if (code === "EAGAIN") {
       this.#socket.wantWritable(true);
@@ -124,7 +124,7 @@ export class Sending {
     }
     if (code !== "ENOBUFS" || this.#retries === maxRetries) return false;
     this.#full.clear();
-    // The queue of the device is full. The socket is writable all the same, so there is no event to wait for.
+    // The queue of the device is full. The socket is still writable, so there is no event to wait for.
     this.#retry = setTimeout(
       () => this.#resume(),
       Math.min(firstRetryMs * 2 ** this.#retries++, lastRetryMs),
@@ -132,7 +132,7 @@ export class Sending {
     return true;
   }
 
-  /** The TOS of datagrams to a peer, which over IPv4 is another option than over IPv6, also on an IPv6 socket. */
+  /** Returns the TOS of datagrams to a peer. IPv4 and IPv6 have different options for it, on an IPv6 socket too. */
   #tosTo(to: Endpoint | null): number {
     const peer = to ?? this.#socket.peer;
     const ipv4 = peer ? isOverIPv4(peer) : this.#socket.family === AF_INET;
@@ -141,14 +141,14 @@ export class Sending {
     return value.readUInt8(littleEndian ? 0 : 3);
   }
 
-  /** Whether a datagram goes to the connected peer, however that is written: `0.0.0.0` is this host. */
+  /** Whether a datagram goes to the connected peer, in any spelling: `0.0.0.0` is this host. */
   #isForPeer(to: Endpoint | null): boolean {
     return (
       !to || !this.#socket.peer || to.equals(this.#socket.peer) || this.#socket.peerGiven?.equals(to) === true
     );
   }
 
-  /** The error of a datagram that the kernel refused with `code`. */
+  /** Returns the error of a datagram that the kernel refused with `code`. */
   #refusal(code: string, batch: Outbound, index: number): OSError {
     const [to, peer] = [batch.peer(index), this.#socket.peer ?? null];
     const destination = to ?? peer;
@@ -164,7 +164,7 @@ export class Sending {
     if (code === "EINVAL" && by !== undefined && !source)
       return failure(code, to, peer, { text: boundElsewhereText(by) });
     if (code === "ENODEV" && by !== undefined) return failure(code, to, peer, { text: noInterfaceText(by) });
-    // If the source is no address of this host, IPv4 and IPv6 have different error codes.
+    // If the source is not an address of this host, the error code depends on the IP version.
     if (!source || (code !== "EINVAL" && code !== "ENETUNREACH")) {
       const text =
         this.#socket.icmpErrors.text() ?? goneText(code, this.#socket.local(), this.#socket.boundTo);

@@ -22,24 +22,24 @@ interface Joined {
 }
 
 /**
- * Options that are more than their last value: their bytes hold an address or a descriptor, or they add to what is there
- * (asm-generic/socket.h, linux/in.h, linux/in6.h).
+ * Options that cannot be set again from their last value: the value has an address of memory or a descriptor, or each call
+ * adds to the calls before (asm-generic/socket.h, linux/in.h, linux/in6.h).
  */
 const unrepeatable: Readonly<Record<number, readonly number[]>> = {
   // SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_CBPF, SO_ATTACH_REUSEPORT_EBPF.
   [SOL_SOCKET]: [26, 50, 51, 52],
-  // Groups, from IP_ADD_MEMBERSHIP to IP_MSFILTER and from MCAST_JOIN_GROUP to MCAST_MSFILTER.
+  // Groups: IP_ADD_MEMBERSHIP to IP_MSFILTER, and MCAST_JOIN_GROUP to MCAST_MSFILTER.
   [IPPROTO_IP]: [35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48],
-  // The same, and anycast: IPV6_JOIN_ANYCAST, IPV6_LEAVE_ANYCAST.
+  // Groups as for IPv4, and anycast: IPV6_JOIN_ANYCAST, IPV6_LEAVE_ANYCAST.
   [IPPROTO_IPV6]: [20, 21, 27, 28, 42, 43, 44, 45, 46, 47, 48],
 };
 
-/** What a program has set on a socket, to be set on another one that takes its place. */
+/** Records the options and memberships that a program set on a socket, to set them on another socket that replaces it. */
 export class Settings {
   readonly #names: Names;
-  /** By level and option, in the order in which they were last set. */
+  /** The options by level and number, in the order of the last calls. */
   #values: Map<string, Value> | undefined;
-  /** By group and interface. */
+  /** The joined groups, by group and interface. */
   #joined: Map<string, Joined> | undefined;
   #obstacle: string | undefined;
 
@@ -47,7 +47,7 @@ export class Settings {
     this.#names = names;
   }
 
-  /** The kernel has taken an option. */
+  /** The kernel has accepted an option. */
   set(level: number, option: number, value: Uint8Array): void {
     if (unrepeatable[level]?.includes(option) === true)
       this.#obstacle ??= `option ${option} at level ${level} cannot be set on another socket`;
@@ -57,7 +57,7 @@ export class Settings {
     values.set(key, { level, option, bytes: Uint8Array.from(value) });
   }
 
-  /** The kernel has taken a change of membership. */
+  /** The kernel has accepted a change of membership. */
   changed(change: Membership): void {
     const { call, group, source, interface: at } = change;
     const key = `${group.host.replace(/%.*/, "")}%${at ?? group.scope ?? ""}`;
@@ -65,7 +65,7 @@ export class Settings {
     const before = joined.get(key);
     const from = source?.host ?? "";
     let filter = changeFilter(call, before?.filter, from, Infinity);
-    // Where the list knew otherwise, the interface was made anew, or it was named in another way than before.
+    // If the change does not fit the record, the interface was created again, or an earlier call named it in another way.
     if (typeof filter === "string") filter = changeFilter(call, undefined, from, 1);
     if (typeof filter === "string")
       this.#obstacle ??= `${group.host} was left or filtered by another name of its interface`;
@@ -74,9 +74,9 @@ export class Settings {
   }
 
   /**
-   * Sets everything on a socket that is not bound yet.
+   * Sets all options and memberships on a socket that is not bound yet.
    *
-   * @returns why not all of it can be set; `undefined` where it was.
+   * @returns the reason if not all of them could be set, else `undefined`.
    */
   replay(handle: Handle): string | undefined {
     if (this.#obstacle !== undefined) return this.#obstacle;
@@ -86,13 +86,13 @@ export class Settings {
     }
     for (const { by, filter } of this.#joined?.values() ?? []) {
       const code = this.#join(handle, by, filter);
-      // What was joined on an interface that is gone is heard no more by any socket.
+      // If the interface is gone, no socket receives the group there, so nothing is lost.
       if (code !== undefined && code !== "ENODEV") return `${by.group.host} cannot be joined now: ${code}`;
     }
     return undefined;
   }
 
-  /** Gives the code of an error. */
+  /** Joins a group with its filter. Returns an error code if that fails. */
   #join(handle: Handle, by: Membership, { all, sources }: SourceFilter): string | undefined {
     const calls: Membership[] = all ? [{ ...by, call: "addMembership", source: undefined }] : [];
     const each: MembershipCall = all ? "blockSource" : "addSourceMembership";

@@ -19,14 +19,14 @@ import { reportingCapabilities } from "./kernel-options.js";
 import { Names } from "./names.js";
 import { SOL_UDP, UDP_GRO, offloadCapabilities } from "./offload.js";
 
-/** The native driver where it is to be had, else why it isn't. */
+/** The native driver, or the reason why it does not work here. */
 export type NativeSupport =
   | { readonly stack: Stack; readonly reason?: undefined }
   | { readonly stack?: undefined; readonly reason: string };
 
 let support: NativeSupport | undefined;
 
-/** Loads the addon at the first call. @throws `OSError` `EMFILE`, where there is no socket to try it with. */
+/** Loads the addon at the first call. @throws `OSError` such as `EMFILE` if no socket can be opened to test it. */
 export function nativeSupport(): NativeSupport {
   return (support ??= load());
 }
@@ -38,7 +38,7 @@ function load(): NativeSupport {
   const probe = addon.open(AF_INET, () => undefined);
   if (typeof probe === "number") {
     const code = codeOf(-probe);
-    // Anything else may be otherwise at the next try.
+    // Any other error may not occur at the next try.
     if (code !== "ENOPROTOOPT" && code !== "EAFNOSUPPORT") throw fromErrno(-probe, { syscall: "socket" });
     return { reason: `the kernel refused the addon a socket: ${code}` };
   }
@@ -84,13 +84,13 @@ function load(): NativeSupport {
   };
 }
 
-/** The sockets of `keepMerging`: referenced here, so that they are not collected. */
+/** The sockets of `keepMerging`. Without this reference, the garbage collector would close them. */
 const merging: Handle[] = [];
 
 /**
- * Leaves a socket open that has `UDP_GRO`. Linux patches its own code when the first such socket of the machine gets the
- * option and when the last one closes (`udp_encap_needed_key`, net/ipv4/udp.c): 1.5 ms each time, where open and close
- * take 20 µs.
+ * Keeps a socket open that has `UDP_GRO`. Linux patches its own code when the first socket of the machine gets this option and
+ * when the last such socket closes (`udp_encap_needed_key`, net/ipv4/udp.c). The patch takes 1.5 ms each time, while open and
+ * close take 20 µs.
  */
 function keepMerging(probe: Handle): void {
   probe.setOption(SOL_UDP, UDP_GRO, int32(1));
