@@ -10,10 +10,10 @@ export const driverVariable = "DATAGRAM_DRIVER";
 let chosen: Stack | undefined;
 
 /**
- * The driver of this thread's sockets: the one that `DATAGRAM_DRIVER` names, else the native one where it loads, else
- * `node:dgram`. The choice is made once.
+ * Returns the stack of this thread's sockets: the driver that `DATAGRAM_DRIVER` names; without the variable, the native driver
+ * if it loads, else `node:dgram`. The choice is made once.
  *
- * @throws `OSError` `ENOTSUP` when the variable names a driver that is not to be had here; `EINVAL` for another word.
+ * @throws `OSError` `ENOTSUP` if the variable names a driver that does not work here; `EINVAL` if it has another value.
  */
 export function kernelStack(): Stack {
   if (!chosen) {

@@ -1,7 +1,7 @@
 import { checkDelay } from "../core/socket/arguments.js";
 import type { Clock } from "../core/driver/driver.js";
 
-/** The longest that a timer of Node's can wait, in milliseconds: about 24.8 days. */
+/** The longest time that a timer of Node can wait, in milliseconds: about 24.8 days. */
 const longestMs = 0x7fff_ffff;
 
 const wallMs = followingWall(
@@ -9,7 +9,7 @@ const wallMs = followingWall(
   () => performance.now(),
 );
 
-/** The machine's time. */
+/** The clock of the machine. */
 export const realClock: Clock = {
   now: () => performance.now(),
   wall: () => BigInt(Math.round(wallMs() * 1000)) * 1000n,
@@ -24,19 +24,19 @@ export const realClock: Clock = {
     arm(ms);
     return () => clearTimeout(timer);
   },
-  // Called while the loop polls, one immediate would run before it polls again: only after the second has all I/O
-  // that was ready been looked at.
+  // During the poll phase of the loop, the first immediate runs before the loop polls again. The second one runs after the
+  // next poll, so all I/O that was ready has been handled.
   turn(run) {
     setImmediate(() => setImmediate(run));
   },
 };
 
 /**
- * The system's clock with the resolution of the monotonic one. It goes on from one reading to the next by the monotonic
- * clock, and where that leaves the millisecond which the system's clock shows, since that one was set or slewed, it moves
- * there.
+ * Combines the system's clock with the resolution of the monotonic clock. Between two readings, the time advances by the
+ * monotonic clock. If it then differs from the millisecond of the system's clock, because the system's clock was set or
+ * slewed, it moves to this millisecond.
  *
- * @param system whole milliseconds since the epoch, cut off.
+ * @param system whole milliseconds since the epoch, rounded down.
  * @param monotonic milliseconds with fractions.
  * @returns a clock in milliseconds since the epoch, with fractions.
  */
@@ -51,5 +51,5 @@ export function followingWall(system: () => number, monotonic: () => number): ()
   };
 }
 
-/** How far into a millisecond the clock may be: less than the whole, by what a number of this size can tell apart. */
+/** The largest fraction of a millisecond that the clock shows. A `number` of this size can still tell it from 1. */
 const lastOfMs = 0.999;

@@ -2,25 +2,25 @@ import { closeSync, openSync, readSync } from "node:fs";
 
 import { type HostCounter, type HostCounts, hostCounters } from "../core/ledger/ledger.js";
 
-/** Bytes of a file that are read at most: Linux writes two to five thousand. */
+/** The maximum number of bytes to read from a file: Linux writes 2,000 to 5,000. */
 const mostBytes = 65_536;
 
-/** What the counters were when this thread's sockets began. */
+/** The counters at the time of this thread's first socket. */
 let before: HostCounts | undefined;
 
-/** Has `hostCounts` count from now on, once. */
+/** Makes `hostCounts` count from now on. Only the first call has an effect. */
 export function beginHostCounts(): void {
   before ??= readHostCounts();
 }
 
-/** What the host has counted since this thread's first socket; `undefined` where it cannot be read. Two small files are read. */
+/** Returns the host's counts since this thread's first socket; `undefined` if they cannot be read. Reads two small files. */
 export function hostCounts(): HostCounts | undefined {
   beginHostCounts();
   const now = readHostCounts();
   return now && before ? moreThan(before, now) : undefined;
 }
 
-/** What came to each counter between two readings. */
+/** Returns the increase of each counter between two readings. */
 export function moreThan(earlier: HostCounts, later: HostCounts): HostCounts {
   return each((counter) => {
     const [was, is] = [earlier[counter], later[counter]];
@@ -29,8 +29,8 @@ export function moreThan(earlier: HostCounts, later: HostCounts): HostCounts {
 }
 
 /**
- * What the host has counted since it was started: of the network namespace of this thread, which is what `thread-self` is for
- * (proc(5)). `undefined` where there are no such files, as on other systems.
+ * Returns the host's counts since it was started. They are of the network namespace of this thread: therefore `thread-self`
+ * (proc(5)). `undefined` if there are no such files, for example on other systems.
  */
 export function readHostCounts(): HostCounts | undefined {
   const [snmp, snmp6] = ["snmp", "snmp6"].map((name) => readStart(`/proc/thread-self/net/${name}`));
@@ -38,8 +38,8 @@ export function readHostCounts(): HostCounts | undefined {
 }
 
 /**
- * The counters in the text of /proc/net/snmp, which has a line of names and one of values for each protocol, and of
- * /proc/net/snmp6, which has a line for each counter.
+ * Reads the counters in the text of /proc/net/snmp and /proc/net/snmp6. The first has a line of names and a line of values
+ * for each protocol; the second has a line for each counter.
  */
 export function parseHostCounts(snmp: string, snmp6: string): HostCounts {
   const found = new Map<string, number>();
@@ -68,7 +68,7 @@ function each(count: (counter: HostCounter) => number | undefined): HostCounts {
   );
 }
 
-/** The start of a file; `undefined` where it cannot be read. Files in /proc do not tell their size. */
+/** Returns the start of a file; `undefined` if it cannot be read. Files in /proc do not report their size. */
 function readStart(path: string): string | undefined {
   const bytes = Buffer.allocUnsafe(mostBytes);
   try {

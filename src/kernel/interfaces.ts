@@ -13,11 +13,11 @@ import { OSError } from "../core/errors/errors.js";
 import { isMulticast, parseLiteral } from "../core/ip.js";
 
 /**
- * An interface in the form that `node:dgram` takes: an IPv4 address of its own, or `::%name`.
+ * Returns an interface in the form that `node:dgram` takes: an IPv4 address of the interface, or `::%name`.
  *
- * @param given the interface's name, or an address: its own one, or an IPv6 one whose zone names it.
- * @param address what the call is about, for its errors.
- * @throws `OSError` `ENODEV` where there is no such interface; `ENOTSUP` for a number.
+ * @param given the interface's name, its IPv4 address, or an IPv6 address whose zone is the interface.
+ * @param address the address of the call, for the error.
+ * @throws `OSError` `ENODEV` if there is no such interface; `ENOTSUP` for a number.
  */
 export function interfaceAddress(given: string, family: Family, syscall: string, address?: string): string {
   const literal = parseLiteral(given);
@@ -45,10 +45,10 @@ export function interfaceAddress(given: string, family: Family, syscall: string,
 }
 
 /**
- * The host of an endpoint in the form that libuv takes, which knows interfaces by name alone and drops a scope that it
- * does not know.
+ * Returns the host of an endpoint in the form that libuv takes. libuv knows interfaces only by name, and silently ignores an
+ * unknown scope.
  *
- * @throws `OSError` `ENODEV` where no interface has the scope's name or number.
+ * @throws `OSError` `ENODEV` if no interface has the scope's name or number.
  */
 export function hostFor({ host, port, scope }: Endpoint, syscall: string): string {
   if (scope === undefined) return host;
@@ -59,17 +59,17 @@ export function hostFor({ host, port, scope }: Endpoint, syscall: string): strin
 }
 
 /**
- * The host of a destination in the form that libuv takes.
+ * Returns the host of a destination in the form that libuv takes.
  *
- * @throws `OSError` `ENODEV` as `hostFor` does; `ENOTSUP` for a scope that the kernel does not read in the address, since
- *   libuv sends no packet info.
+ * @throws `OSError` `ENODEV` as `hostFor`; `ENOTSUP` for a scope that the kernel does not read from the address, because libuv
+ *   cannot send packet info.
  */
 export function destinationFor(to: Endpoint, syscall: string): string {
   const host = hostFor(to, syscall);
   const scope = wideScope(to);
   if (scope === undefined) return host;
   const name = interfaceNamed(scope) ?? "";
-  // By another interface it would not leave.
+  // Datagrams to `::1` leave only by the loopback interface, so this scope changes nothing.
   if (withoutWideScope(to).host === "::1" && networkInterfaces()[name]?.some(({ internal }) => internal))
     return host;
   const text = `the dgram driver cannot choose the interface ${name} for this address: the native driver can`;
@@ -77,10 +77,10 @@ export function destinationFor(to: Endpoint, syscall: string): string {
 }
 
 /**
- * Checks that an interface has the address to bind to, where its scope names one and the kernel does not read it.
+ * Checks an address to bind to that has a scope which the kernel ignores: the interface of the scope must have the address.
  *
- * @throws `OSError` `EADDRNOTAVAIL` where the interface does not have it, `ENODEV` where there is none, `EINVAL` for
- *   groups and for every interface, which the kernel binds to on all of them.
+ * @throws `OSError` `EADDRNOTAVAIL` if the interface does not have the address; `ENODEV` if there is no such interface;
+ *   `EINVAL` for a group or a wildcard address, because the kernel binds to these on every interface.
  */
 export function checkBindScope(at: Endpoint): void {
   const scope = wideScope(at);
@@ -98,7 +98,7 @@ export function checkBindScope(at: Endpoint): void {
   throw new OSError("EADDRNOTAVAIL", { ...about, text: lacksAddressText(name) });
 }
 
-/** The name of the interface that a scope gives by its name or its number; `undefined` where there is none. */
+/** Returns the name of the interface of a scope, which is a name or a number; `undefined` if there is none. */
 export function interfaceNamed(scope: string): string | undefined {
   const interfaces = networkInterfaces();
   if (interfaces[scope]) return scope;
@@ -108,14 +108,14 @@ export function interfaceNamed(scope: string): string | undefined {
   return found?.[0];
 }
 
-/** Of one without an IPv6 address of its link, Node does not tell the number. */
+/** The text for an unknown scope. Node knows the number of an interface only if it has a link-local IPv6 address. */
 function unknownText(scope: string): string {
   return /^\d+$/.test(scope)
     ? `node:dgram knows no interface by the number ${scope}: give its name`
     : noInterfaceText(scope);
 }
 
-/** The number of an interface by its name, where it has a link-local address: Node tells of no others. */
+/** Returns the number of an interface from its name. Node knows it only if the interface has a link-local address. */
 export function interfaceNumber(name: string): number | undefined {
   const { [name]: addresses = [] } = networkInterfaces();
   return addresses.map(({ scopeid = 0 }) => scopeid).find((scopeid) => scopeid > 0);

@@ -4,14 +4,14 @@ import { type Endpoint, isWildcard, unmapped } from "../core/address/address.js"
 import { OSError } from "../core/errors/errors.js";
 import type { Warning } from "../core/ledger/reports.js";
 
-/** What the kernel says where a socket's own address is no longer this host's: that there is no way, to anywhere. */
+/** The error codes of the kernel if the local address of a socket is no longer an address of this host. */
 const codes: readonly string[] = ["ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EADDRNOTAVAIL"];
 
 /**
- * What a send that failed with `code` is to say where the socket's own address is gone; `undefined` where it is not. To be
- * asked where a send has failed alone: it asks the system for its interfaces.
+ * Returns the error text for a send that failed with `code`, if this host no longer has the socket's local address, else
+ * `undefined`. Call it only after a failed send, because it asks the system for its interfaces.
  *
- * @param boundTo the address that the program has bound, which the socket keeps.
+ * @param boundTo the address that the program bound. The socket keeps it.
  */
 export function goneText(code: string, local: Endpoint, boundTo: Endpoint): string | undefined {
   if (!codes.includes(code)) return undefined;
@@ -23,7 +23,7 @@ export function goneText(code: string, local: Endpoint, boundTo: Endpoint): stri
     : `${gone}, and this socket is bound to it: open another`;
 }
 
-/** The error of a `connect` whose socket cannot keep the address that it was bound to. */
+/** Returns the error of a `connect` after which the socket cannot keep the address that it was bound to. */
 export function cannotReturn(error: unknown, boundTo: Endpoint, to: Endpoint | null): unknown {
   if (!(error instanceof OSError) || error.code !== "EADDRNOTAVAIL") return error;
   const text = goneText(error.code, boundTo, boundTo);
@@ -36,14 +36,14 @@ export function cannotReturn(error: unknown, boundTo: Endpoint, to: Endpoint | n
   });
 }
 
-/** The warning of an IPv6 socket that is dissolved and that no other could take the place of. */
+/** Returns the warning about an IPv6 socket whose peer was removed, if no other socket could replace it. */
 export function hearsFormerPeer(former: Endpoint, why: string): Warning {
   const text = `this socket is connected no more, and still hears ${former.host} alone`;
   const message = `${text}: Linux keeps that address, and another socket cannot take its place: ${why}. Open another`;
   return { code: "DISSOLVED_HEARS_FORMER_PEER", message };
 }
 
-/** Whether an interface that is up has an address, as all of 127.0.0.0/8 (RFC 1122, section 3.2.1.3). */
+/** Whether an interface that is up has an address. All of 127.0.0.0/8 is on this host (RFC 1122, section 3.2.1.3). */
 function isHere(host: string): boolean {
   if (host.startsWith("127.")) return true;
   return Object.values(networkInterfaces()).some((each) => each?.some(({ address }) => address === host));

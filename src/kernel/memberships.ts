@@ -6,9 +6,9 @@ import type { OSError } from "../core/errors/errors.js";
 import { type Membership, type MembershipLimits, membershipError } from "../core/driver/membership.js";
 
 /**
- * How many memberships the kernel allows one socket. Over IPv6 there is no limit of groups but memory.
+ * Returns the maximum number of memberships of one socket. Over IPv6, only memory limits the number of groups.
  *
- * @returns Linux's defaults for what cannot be read here.
+ * @returns the default of Linux for a limit that cannot be read here.
  */
 export function membershipLimits(family: Family): MembershipLimits {
   const groups = setting("ipv4/igmp_max_memberships") ?? 20;
@@ -16,7 +16,7 @@ export function membershipLimits(family: Family): MembershipLimits {
   return { groups, sources: setting("ipv6/mld_max_msf") ?? 64 };
 }
 
-/** The error of a change that the kernel refused with `code`. */
+/** Returns the error of a change that the kernel refused with `code`. */
 export function membershipRefused(code: string, change: Membership, cause?: unknown): OSError {
   return membershipError(code, change, membershipLimits(change.group.family), cause);
 }
@@ -25,7 +25,7 @@ function setting(path: string): number | undefined {
   try {
     return Number(readFileSync(`/proc/sys/net/${path}`, "utf8"));
   } catch {
-    // Not Linux, or not of this network namespace.
+    // The system is not Linux, or the network namespace does not have this setting.
     return undefined;
   }
 }

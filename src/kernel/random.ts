@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto";
 
-/** A uniformly random uint32 that nobody can guess. */
+/** Returns a uniformly random uint32 that cannot be predicted. */
 export function randomUint32(): number {
   return randomInt(2 ** 32);
 }

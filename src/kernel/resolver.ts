@@ -5,26 +5,26 @@ import { AF_INET, AF_INET6 } from "../core/constants.js";
 import { OSError } from "../core/errors/errors.js";
 import { realClock } from "./clock.js";
 
-/** Names that are remembered; the one asked for longest ago makes room. */
+/** The maximum number of names in the cache. If it is full, the name whose last use is the oldest is removed. */
 const mostNames = 256;
-/** How long an answer is believed, in milliseconds: `getaddrinfo(3)` does not say how long it holds. */
+/** How long an answer is used, in milliseconds: `getaddrinfo(3)` does not return how long it is valid. */
 const freshMs = 10_000;
-/** How long a failure is believed, so that a loop of sends does not ask at each. */
+/** How long a failure is used, in milliseconds, so that a loop of sends does not ask the resolver for each datagram. */
 const failedMs = 1_000;
 
 interface Answer {
   readonly endpoints: Promise<readonly Endpoint[]>;
-  /** On the clock; `Infinity` while the resolver is being asked. */
+  /** A time of `realClock.now()`; `Infinity` until the resolver has answered. */
   staleAt: number;
 }
 
 const answers = new Map<string, Answer>();
 
 /**
- * The addresses of a name by `getaddrinfo(3)`, so with `/etc/hosts` and the system's settings. Whoever asks for the
- * same name meanwhile, or within the next 10 s, shares one answer.
+ * Resolves a name by `getaddrinfo(3)`, which uses `/etc/hosts` and the system's settings. Calls for the same name share one
+ * answer while the resolver is being asked and for 10 s after it.
  *
- * @throws (rejects) `OSError` `ENOTFOUND` or `EAI_AGAIN` naming the host.
+ * @throws (rejects) `OSError` `ENOTFOUND` or `EAI_AGAIN`, with the host in the error.
  */
 export function resolve(host: string, family: Family): Promise<readonly Endpoint[]> {
   const key = `${family} ${host}`;
@@ -36,7 +36,7 @@ export function resolve(host: string, family: Family): Promise<readonly Endpoint
   return answer.endpoints;
 }
 
-/** Forgets what is known of a name: whoever asks next asks the system. */
+/** Removes a name from the cache. The next call asks the system. */
 export function forget(host: string): void {
   for (const family of [AF_INET, AF_INET6]) answers.delete(`${family} ${host}`);
 }

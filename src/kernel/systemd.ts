@@ -6,23 +6,23 @@ import { fieldsOf, refuseUnknown } from "../core/errors/fields.js";
 import { type Socket, openSocket } from "../core/socket/socket.js";
 import { kernelStack } from "./choice.js";
 
-/** What `socketsFromSystemd` takes: which sockets, and the options of each as `socket()` has them. */
+/** The options of `socketsFromSystemd`: the names of the sockets, and the options of `socket()` for each of them. */
 export interface SystemdOptions extends Omit<SocketOptions, "fd"> {
-  /** Names of the sockets to adopt (`FileDescriptorName=`); others stay as they are. @default all */
+  /** Names of the sockets to adopt (`FileDescriptorName=`). Other sockets are not changed. @default all */
   readonly names?: readonly string[] | undefined;
 }
 
 /** A socket that systemd passed. */
 export interface SystemdSocket {
-  /** `FileDescriptorName=` of its unit, which is the name of the unit by default; `"unknown"` where nobody named it. */
+  /** `FileDescriptorName=` of its unit, by default the name of the unit; `"unknown"` if the supervisor gave no name. */
   readonly name: string;
   readonly fd: number;
   readonly socket: Socket;
 }
 
-/** The first descriptor that is passed: `SD_LISTEN_FDS_START`. */
+/** The first descriptor that a supervisor passes: `SD_LISTEN_FDS_START`. */
 const first = 3;
-/** Descriptors that are believed to have been passed at most. */
+/** The maximum number of passed descriptors. A larger `LISTEN_FDS` is an error. */
 const most = 65_536;
 const variables = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] as const;
 const optionFields = fieldsOf<SystemdOptions>({
@@ -38,13 +38,13 @@ const optionFields = fieldsOf<SystemdOptions>({
 const syscall = "socketsFromSystemd";
 
 /**
- * Returns the datagram sockets that systemd or a similar supervisor passed to this process (`sd_listen_fds(3)`). They are
- * bound, and datagrams that arrived before the process started wait in them. The environment variables are removed: a
- * second call and child processes find none.
+ * Returns the datagram sockets that systemd or a similar supervisor passed to this process (`sd_listen_fds(3)`). The sockets
+ * are bound, and datagrams that arrived before the process started wait in them. The environment variables are removed, so
+ * a second call and child processes find no sockets.
  *
- * @returns them in their order; none where nothing was passed, or to another process.
- * @throws `OSError` `EINVAL` for variables that make no sense, for a descriptor that is no UDP socket (take those that are by
- *   `names`), and for a name that was not passed; `EBADF`, `ENOTSOCK`, `EBUSY`, `ENOTSUP` as `socket()` with `fd`;
+ * @returns the sockets in the order in which they were passed; an empty array if the supervisor passed none to this process.
+ * @throws `OSError` `EINVAL` if the variables are invalid, if a descriptor is not a UDP socket (then name the UDP sockets in
+ *   `names`), or if a name in `names` was not passed; `EBADF`, `ENOTSOCK`, `EBUSY`, `ENOTSUP` as `socket()` with `fd`;
  *   `TypeError`, `RangeError` for bad options.
  */
 export function socketsFromSystemd(options: SystemdOptions = {}): SystemdSocket[] {
@@ -62,7 +62,7 @@ export function socketsFromSystemd(options: SystemdOptions = {}): SystemdSocket[
     throw invalid(`no socket ${JSON.stringify(missing)} was passed, but ${others}`);
   }
   const stack = kernelStack();
-  // All are looked at before the first is adopted.
+  // All of them are checked before the first one is adopted.
   const taken = passed
     .filter(({ name }) => wanted === undefined || wanted.includes(name))
     .map(({ name, fd }) => ({ name, fd, family: familyOf(stack, fd, name) }));
@@ -72,7 +72,7 @@ export function socketsFromSystemd(options: SystemdOptions = {}): SystemdSocket[
   });
 }
 
-/** What was passed to this process, by the environment, which forgets it. */
+/** Reads the passed descriptors from the environment, and removes the variables. */
 function readEnvironment(): { name: string; fd: number }[] {
   const [pid, count, names] = variables.map((name) => process.env[name]);
   for (const name of variables) Reflect.deleteProperty(process.env, name);
