@@ -8,7 +8,7 @@ int Handle::Start(napi_value callback) {
   uv_loop_t* loop = nullptr;
   int error = napi_get_uv_event_loop(env_, &loop) == napi_ok ? uv_poll_init(loop, &poll_, fd_) : UV_EINVAL;
   if (error < 0) {
-    // Whoever opened the descriptor has it back.
+    // The caller owns the descriptor again.
     fd_ = -1;
     return error;
   }
@@ -33,7 +33,7 @@ void Handle::Watch() {
 }
 
 int Handle::Start() {
-  // Errors that wait come as UV_PRIORITIZED; without it libuv would stop the handle over them.
+  // libuv reports a pending error as UV_PRIORITIZED. Without this flag, libuv would stop the handle at the error.
   int wanted = UV_PRIORITIZED;
   if (wanted_ & kReadable) wanted |= UV_READABLE;
   if (wanted_ & kWritable) wanted |= UV_WRITABLE;
@@ -81,7 +81,7 @@ void Handle::Tell(int events) {
   if (napi_get_reference_value(env_, callback_, &callback) == napi_ok && napi_get_global(env_, &global) == napi_ok &&
       napi_create_int32(env_, events, &argument) == napi_ok) {
     napi_value result;
-    // Not napi_call_function: only this one runs the microtasks when the callback returns.
+    // Only napi_make_callback runs the microtasks after the callback. napi_call_function does not.
     napi_status status = napi_make_callback(env_, context_, global, callback, 1, &argument, &result);
     napi_value thrown;
     if (status == napi_pending_exception && napi_get_and_clear_last_exception(env_, &thrown) == napi_ok) {

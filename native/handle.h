@@ -1,4 +1,4 @@
-// A socket on a libuv loop: readiness, and a life that ends exactly once.
+// A socket on a libuv loop: reports when it is ready, and is freed exactly once.
 #pragma once
 
 #include <node_api.h>
@@ -10,41 +10,40 @@
 
 namespace datagram {
 
-// What `poll` asks for and the callback tells.
+// The events that `Poll` asks for and that the callback receives.
 constexpr int kReadable = 1;
 constexpr int kWritable = 2;
-// Told alone: an error waits. It is watched for from the first send on.
+// The callback receives it, but `Poll` does not take it: there is a pending error. Reported from the first send on.
 constexpr int kFailing = 4;
 
-// One socket. Two things own it: the JavaScript object, until it is collected, and libuv, from `Start` until the poll
-// handle's close callback. An environment that ends closes it through the cleanup hook; the finalizer of the object
-// may run after that or before.
+// One socket. It has two owners: the JavaScript object, until the garbage collector takes it, and libuv, from `Start` until
+// the close callback of the poll handle. When the environment ends, the cleanup hook closes the socket. The finalizer of the
+// JavaScript object may run before or after the hook.
 class Handle {
  public:
   Handle(napi_env env, napi_async_context context, int fd);
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
 
-  // Keeps `callback` until `Close`. Gives 0 or a negative errno, after which only `Forget` may be called.
+  // Keeps `callback` until `Close`. Returns 0 or a negative errno. After an error, only `Forget` may be called.
   int Start(napi_value callback);
-  // What the callback is told of, beside errors. Gives 0 or a negative errno.
+  // Sets the events that the callback receives, in addition to errors. Returns 0 or a negative errno.
   int Poll(int events);
-  // From now on the callback is told of errors, whether it is told of anything else or not: unread ones would fill the
-  // receive buffer.
+  // From now on the callback receives errors, even if `Poll` asks for no event. Unread errors would fill the receive buffer.
   void Watch();
   void Hold(bool on);
-  // Gives everything back; may be called twice.
+  // Closes the socket and frees its resources. May be called twice.
   void Close();
-  // The JavaScript object is gone.
+  // Ends the ownership of the JavaScript object. The socket is closed if it is open.
   void Forget();
 
   bool open() const { return fd_ >= 0; }
   int fd() const { return fd_; }
   Segmentation& segmentation() { return segmentation_; }
   Rejections& rejections() { return rejections_; }
-  // The socket has another peer now, or none.
+  // Must be called after each change of the peer. `connected` is false if there is none now.
   void Connected(bool connected);
-  // The name of the connected peer; null where there is none.
+  // The name of the connected peer; null if there is none.
   const uint8_t* peer() const { return connected_ ? peer_ : nullptr; }
 
  private:

@@ -1,4 +1,4 @@
-// Datagrams that a local rule rejects: a drop in the output chain of nftables or iptables, or a program of a control group.
+// Datagrams that a local rule rejects: a drop in the output chain of nftables or iptables, or a BPF program of a control group.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ class Rejections {
   }
   // A rule rejected a message.
   void Met() { left_ = kOneByOne; }
-  // Either a rule rejected it or a buffer was full: a few messages are sent one by one to find out.
+  // Either a rule rejected a message or a buffer was full. A few messages are sent one by one to find the cause.
   void MayBeMet() { left_ = kFewOneByOne; }
 
  private:
@@ -28,14 +28,14 @@ class Rejections {
   int left_ = 0;
 };
 
-// The sends that failed because a buffer was full, in the network namespace of this thread.
+// The count of sends that failed because a buffer was full, in the network namespace of this thread.
 class FullBuffers {
  public:
-  // Counts them, if they were not counted yet.
+  // Reads the count, if it was not read yet.
   void Prepare() {
     if (count_ == kUnread) count_ = Count();
   }
-  // Whether there may have been one since the last count.
+  // Whether such a send may have failed since the count was last read.
   bool Moved() {
     int64_t before = count_;
     count_ = Count();

@@ -9,7 +9,7 @@
 namespace datagram {
 namespace {
 
-// The figure below a column of /proc/net/snmp; -1 where there is none.
+// Returns the number in a column of /proc/net/snmp; -1 if there is no such column.
 int64_t Figure(const char* names, const char* figures, const char* column) {
   size_t length = strlen(column);
   while (*names != 0 && *figures != 0) {
@@ -37,7 +37,7 @@ int64_t CountIPv4() {
   return found;
 }
 
-// 0 where this kernel has no IPv6.
+// Returns 0 if this kernel has no IPv6.
 int64_t CountIPv6() {
   FILE* file = fopen("/proc/thread-self/net/snmp6", "re");
   if (!file) return 0;
@@ -53,7 +53,8 @@ int64_t CountIPv6() {
 
 }  // namespace
 
-// Every send that fails for want of room is counted (udp_sendmsg, net/ipv4/udp.c; udpv6_sendmsg, net/ipv6/udp.c).
+// The kernel counts every send that fails because a buffer is full (udp_sendmsg, net/ipv4/udp.c; udpv6_sendmsg,
+// net/ipv6/udp.c).
 int64_t FullBuffers::Count() {
   int64_t ipv4 = CountIPv4();
   return ipv4 < 0 ? -1 : ipv4 + CountIPv6();

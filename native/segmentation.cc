@@ -9,7 +9,7 @@
 namespace datagram {
 namespace {
 
-// What the kernel has learnt of a path expires after as long (net.ipv4.route.mtu_expires, ip-sysctl.rst).
+// The kernel keeps a learnt path MTU for the same time (net.ipv4.route.mtu_expires, ip-sysctl.rst).
 constexpr int64_t kForgetSeconds = 600;
 
 int64_t Seconds() {
@@ -26,7 +26,7 @@ std::string KeyOf(const uint8_t* name) {
 
 int Segmentation::Limit(const uint8_t* name) {
   if (!allowed_) return 0;
-  // In whole seconds: for one to two of them.
+  // The clock has whole seconds, so this lasts one to two seconds.
   if (full_ && Seconds() - full_since_ > kFullSeconds) full_ = false;
   if (full_) return 0;
   if (limits_.empty()) return INT_MAX;

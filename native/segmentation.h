@@ -7,17 +7,17 @@
 
 namespace datagram {
 
-// Of one socket. A refusal goes as far as its cause: a path carries no datagrams above its MTU whole (EMSGSIZE, of
-// older kernels EINVAL), the device on the way to a destination cannot segment (EIO), this socket's options forbid it (EINVAL
-// of datagrams that any path carries).
+// The segmented sends of one socket. The cause of a refusal decides what it applies to. EMSGSIZE, or EINVAL on older kernels:
+// datagrams above the path MTU of a destination. EIO: a destination, because the device on the path cannot segment. EINVAL for
+// datagrams that fit every path: the whole socket, because its options forbid segmentation.
 class Segmentation {
  public:
   void Allow(bool on) { allowed_ = on; }
-  // The largest datagrams, in bytes, that may be segmented to a destination. Without a name, the connected peer.
+  // Returns the size in bytes of the largest datagrams that may be sent as a run to a destination. Null is the connected peer.
   int Limit(const uint8_t* name);
-  // A run of datagrams of `segment` bytes was refused, and its datagrams were sent singly. Returns the error by its cause.
+  // A run of datagrams of `segment` bytes was refused, and its datagrams were sent one by one. Returns the error of the cause.
   int Refuse(int error, const uint8_t* name, int segment);
-  // A queue on the path is full. It may silently drop a part of a run, so for a while there are no runs.
+  // A queue on the path is full. It may silently drop a part of a run, so no runs are sent for kFullSeconds.
   void Full();
   // The connected peer has changed.
   void ForgetPeer();
@@ -25,7 +25,7 @@ class Segmentation {
  private:
   static constexpr size_t kMaxDestinations = 1024;
 
-  // Bytes of payload that every IPv6 link carries (RFC 8200), and in practice every IPv4 path.
+  // Bytes of a payload that fits into one packet on every IPv6 link (RFC 8200), and in practice on every IPv4 path.
   static constexpr int kSureBytes = 1200;
 
   static constexpr int64_t kFullSeconds = 1;

@@ -1,4 +1,5 @@
-// Sending: many datagrams in one system call, runs of equal ones to one destination as one segmented send (UDP_SEGMENT).
+// Sends many datagrams in one system call. A run of datagrams of equal size to one destination is one segmented send
+// (UDP_SEGMENT).
 #pragma once
 
 #include <netinet/in.h>
@@ -14,7 +15,7 @@
 
 namespace datagram {
 
-// Messages of one sendmmsg (UIO_MAXIOV, net/socket.c).
+// The maximum number of messages of one sendmmsg (UIO_MAXIOV, net/socket.c).
 constexpr int kMaxMessages = 1024;
 
 // The largest number of datagrams in one segmented send: UDP_MAX_SEGMENTS (include/linux/udp.h), and its value before
@@ -22,25 +23,25 @@ constexpr int kMaxMessages = 1024;
 constexpr int kMaxSegments = 128;
 constexpr int kSureSegments = 64;
 
-// Slots for names. Those from kMaxMessages on keep their names from send to send, and have no control messages.
+// Slots for names. The slots from kMaxMessages on keep their names for later sends, and have no control messages.
 constexpr int kMaxNames = 8192;
 
-// The datagrams of one send, in arrays of one entry for each.
+// The datagrams of one send. Each array has one entry for each datagram.
 struct Datagrams {
   uint8_t* payloads;
   const int32_t* starts;   // where each payload begins
   const int32_t* lengths;  // bytes of each payload
-  const int32_t* slots;    // of its name; -1 is the connected peer
+  const int32_t* slots;    // the slot of the name; -1 is the connected peer
   int count;               // 1 to kMaxMessages
 };
 
-// The control messages of datagrams to the name of one slot. A field that is not set is as the socket has it.
+// The control messages of datagrams to the name of one slot. If a field is not set, the socket's option decides.
 struct Control {
-  int32_t fields;     // of the following: kControlSource, kControlTtl, kControlTos
-  int32_t interface;  // its index; 0 leaves it to the routes
+  int32_t fields;     // the fields that are set: kControlSource, kControlTtl, kControlTos
+  int32_t interface;  // the index; 0: the routes decide
   int32_t ttl;
   int32_t tos;
-  uint8_t source[16];  // 4 bytes to a peer of AF_INET; zero leaves it to the kernel
+  uint8_t source[16];  // 4 bytes for a peer of AF_INET; zero: the kernel decides
 };
 // JavaScript writes it as an Int32Array: layout.cc.
 static_assert(sizeof(Control) == 8 * sizeof(int32_t));
@@ -48,13 +49,13 @@ constexpr int kControlSource = 1;
 constexpr int kControlTtl = 2;
 constexpr int kControlTos = 4;
 
-// Planned outcomes for the next system calls, in place of the kernel's. Tests use them for errors that no kernel causes on demand.
+// Planned outcomes of the next system calls, in place of the kernel's. Tests use them for errors that no kernel causes on demand.
 class Faults {
  public:
   static constexpr int kMaxOutcomes = 64;
 
-  // Each of `count` outcomes is for one call: 0 leaves it alone, a negative errno fails it, and of a call with more
-  // messages than a positive one only so many go. Gives how many of those before were never met.
+  // Each of `count` outcomes is for one call. 0: the call is not changed. A negative errno: the call fails with it. A positive
+  // number: the call sends at most this many messages. Returns the number of earlier outcomes that were not used.
   int Plan(const int32_t* outcomes, int count);
   int Next() { return next_ < count_ ? outcomes_[next_++] : 0; }
 
@@ -70,20 +71,20 @@ class SendBatch {
   // `names` has kMaxNames slots of kNameBytes; a name of family 0 is the connected peer. `controls` has kMaxMessages entries, for
   // the first slots. The memory must outlive this object.
   SendBatch(uint8_t* names, const Control* controls) : names_(names), controls_(controls) {}
-  // Gives how many from the front were sent, at least 1; the
-  // error is that of the first, or what ICMP said of the connected peer, `peer`. What it said of others is in the error queue
-  // alone. A run whose segmentation is refused goes plainly, within the same call.
+  // Returns the number of datagrams, from the first on, that were sent: at least 1. Otherwise returns the error of the first
+  // datagram, or the ICMP error about the connected peer, `peer`. ICMP errors about other peers are only in `error_queue`. If the
+  // kernel refuses a segmented send, the datagrams of the run are sent one by one within the same call.
   int Send(int fd, const Datagrams& datagrams, const uint8_t* peer, Segmentation& segmentation, Rejections& rejections,
            ErrorQueue& error_queue);
-  // The error that the last Send was refused a segmented send with; 0 when none was.
+  // The error with which the kernel refused a segmented send of the last Send; 0 if it refused none.
   int refused() const { return refused_; }
-  // How many datagrams a local rule has rejected: behind those that the last Send sent, or where it failed with EPERM, from
-  // the first on. A rule sees a run as the one packet that it is.
+  // The number of datagrams that a local rule rejected. They follow the datagrams that the last Send sent. If it failed with
+  // EPERM, they start at the first datagram. A run is one packet for a rule.
   int rejected() const { return rejected_; }
   Faults& faults() { return faults_; }
 
  private:
-  // A segment size, and all fields of a Control.
+  // Bytes of the control messages for a segment size and all fields of a Control.
   static constexpr size_t kControlBytes = CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int));
 
   bool IsNobodys(int fd, int error, const uint8_t* peer, ErrorQueue& error_queue, int* peer_error);
@@ -99,17 +100,17 @@ class SendBatch {
   Datagrams datagrams_ = {};
   uint8_t* names_;
   const Control* controls_;
-  int unexplained_ = 0;  // the error of the last calls, where nothing says whose it was, and how often it came
+  int unexplained_ = 0;  // the last error whose datagram is not known, and how often it came in a row
   int repeats_ = 0;
   Faults faults_;
   int refused_ = 0;
   int rejected_ = 0;
   FullBuffers full_buffers_;
-  int asked_ = 0;    // messages that the last call was to send
-  int stopped_ = 0;  // the error that ended it behind the first message, where it is known
+  int asked_ = 0;    // messages that were passed to the last call
+  int stopped_ = 0;  // the error of the message at which the last call stopped, if it is known
   int max_segments_ = kMaxSegments;
-  int packed_ = 0;              // messages
-  int carried_[kMaxMessages];  // datagrams of each message
+  int packed_ = 0;              // number of messages
+  int carried_[kMaxMessages];  // number of datagrams of each message
   mmsghdr messages_[kMaxMessages];
   iovec pieces_[kMaxMessages];
   alignas(cmsghdr) uint8_t control_buffers_[kMaxMessages][kControlBytes];

@@ -8,7 +8,7 @@
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
 #endif
-// Looks for the way to a destination and sends nothing (include/linux/socket.h).
+// Looks up the route to a destination and sends nothing (include/linux/socket.h).
 #ifndef MSG_PROBE
 #define MSG_PROBE 0x10
 #endif
@@ -16,22 +16,22 @@
 namespace datagram {
 namespace {
 
-// What one send carries at most: 65,535 less the headers of IPv4 and UDP.
+// The maximum number of bytes of one send: 65,535 minus the headers of IPv4 and UDP.
 constexpr int kMaxBytes = 65507;
 
-// Errors of a segmented send that the same datagrams, sent plainly, may not meet. ENOBUFS is among them because so large a
-// message may never fit where single datagrams do.
+// Errors of a segmented send that may not occur if the same datagrams are sent one by one. ENOBUFS is one of them: a large
+// message may never fit into a buffer that has room for single datagrams.
 bool MayPassPlainly(int error) {
   return error == EMSGSIZE || error == EIO || error == EINVAL || error == ENOBUFS;
 }
 
-// Calls that one Send makes because of errors that were about other datagrams, after which the loop has its turn.
+// The maximum number of tries of one Send after errors that were about other datagrams. After that, the event loop runs.
 constexpr int kMaxRounds = 16;
 
-// How often in a row an error that ICMP can cause must come to be the send's own.
+// If an error that ICMP can cause comes this often in a row, it is the error of the send itself.
 constexpr int kOwnAfter = 3;
 
-// Adds control messages to a header, in memory of its own.
+// Adds control messages to a header. They are written to `memory`.
 class ControlWriter {
  public:
   ControlWriter(msghdr* header, uint8_t* memory) : header_(header) { header_->msg_control = memory; }
@@ -61,8 +61,8 @@ void AddIPv4(const Control& control, ControlWriter* writer) {
   if (control.fields & kControlTos) writer->Add(SOL_IP, IP_TOS, control.tos);
 }
 
-// To a mapped peer the kernel sends over IPv4, and takes of IPv6 only the address that it comes from (ip_cmsg_send,
-// net/ipv4/ip_sockglue.c).
+// The kernel sends to a mapped peer over IPv4. Of the IPv6 control messages it then takes only the source address
+// (ip_cmsg_send, net/ipv4/ip_sockglue.c).
 void AddIPv6(const Control& control, bool mapped, ControlWriter* writer) {
   if (control.fields & kControlSource) {
     in6_pktinfo info = {};
@@ -124,7 +124,7 @@ int SendBatch::Send(int fd, const Datagrams& datagrams, const uint8_t* peer, Seg
     }
     if (peer_error != 0) return -peer_error;
     if (carried_[0] == 1 || !MayPassPlainly(error)) {
-      // Those behind the first need not be refused as a run before they are refused.
+      // The datagrams after the first are then not tried as a run first.
       if (refusal == EMSGSIZE && error == EMSGSIZE) {
         segmentation.Refuse(refusal, NameOf(0), datagrams_.lengths[0]);
       }
@@ -140,9 +140,9 @@ int SendBatch::Send(int fd, const Datagrams& datagrams, const uint8_t* peer, Seg
   }
 }
 
-// Whether a send that failed is to be tried again, since the error was about another datagram: what ICMP says fails whatever
-// call comes next. Where its entry found no room in the queue, the error is the send's own only when it comes again and
-// again. `*peer_error` is what was said of the connected peer, where this send is to that one.
+// Whether a failed send must be tried again because the error was about another datagram: an ICMP error fails the next call,
+// whatever its destination is. If the error queue had no room for the ICMP error, the error counts as the send's own only
+// after it came kOwnAfter times in a row. Sets `*peer_error` to the ICMP error about the connected peer, if this send is to it.
 bool SendBatch::IsNobodys(int fd, int error, const uint8_t* peer, ErrorQueue& error_queue, int* peer_error) {
   ErrorQueue::Found found = error_queue.Drain(fd, peer);
   if (found.peer_error != 0 && IsForPeer(peer)) {
@@ -154,7 +154,7 @@ bool SendBatch::IsNobodys(int fd, int error, const uint8_t* peer, ErrorQueue& er
     unexplained_ = 0;
     return true;
   }
-  // Of what is sent, nothing but ICMP is refused so.
+  // A send fails with this error only because of ICMP.
   if (error == ECONNREFUSED) {
     if (peer) error_queue.AddUnknown(error);
     if (peer && IsForPeer(peer)) return false;
@@ -167,7 +167,7 @@ bool SendBatch::IsNobodys(int fd, int error, const uint8_t* peer, ErrorQueue& er
   return repeats_ < kOwnAfter;
 }
 
-// Whether a local rule rejected message `at`, on which a call stopped that had sent those before.
+// Whether a local rule rejected message `at`. A call sent the messages before it and stopped there.
 bool SendBatch::IsRejected(int fd, int at, const uint8_t* peer, Rejections& rejections, ErrorQueue& error_queue) {
   if (stopped_ != 0) return stopped_ == EPERM;
   ErrorQueue::Found found = error_queue.Drain(fd, peer);
@@ -176,7 +176,7 @@ bool SendBatch::IsRejected(int fd, int at, const uint8_t* peer, Rejections& reje
   int first = 0;
   for (int i = 0; i < at; i++) first += carried_[i];
   int before = first - carried_[at - 1];
-  // What ICMP did not cause, nor a full buffer, was a rule.
+  // If neither ICMP nor a full buffer was the cause, it was a rule.
   bool explained = !full_buffers_.Moved() && HasRoom(fd);
   if (explained) {
     rejections.Met();
@@ -184,7 +184,7 @@ bool SendBatch::IsRejected(int fd, int at, const uint8_t* peer, Rejections& reje
     rejections.MayBeMet();
   }
   if (!explained || error_queue.refused_mtu() != 0) return false;
-  // It may be refused for what it is: a run where it is not like one that went, and one datagram where it has no route.
+  // There may be another cause: a run that differs from the run before it may be refused, and a datagram may have no route.
   if (carried_[at] > 1) {
     return datagrams_.slots[first] == datagrams_.slots[before] && datagrams_.lengths[first] <= datagrams_.lengths[before] &&
             carried_[at] <= carried_[at - 1];
@@ -198,7 +198,7 @@ bool SendBatch::IsForPeer(const uint8_t* peer) const {
   return peer && (!name || IsPeer(name, peer));
 }
 
-// The name that datagram `index` goes to; null for the connected peer.
+// The name of the destination of datagram `index`; null for the connected peer.
 const uint8_t* SendBatch::NameOf(int index) const {
   int32_t slot = datagrams_.slots[index];
   if (slot < 0) return nullptr;
@@ -214,7 +214,7 @@ const Control* SendBatch::ControlOf(int index) const {
   return slot < 0 || slot >= kMaxMessages || controls_[slot].fields == 0 ? nullptr : &controls_[slot];
 }
 
-// Lays the datagrams out as messages. The first `plain` of them go by themselves.
+// Arranges the datagrams as messages. Each of the first `plain` datagrams is a message of its own.
 void SendBatch::Pack(int plain, int max_segments, const uint8_t* peer,
                   Segmentation& segmentation) {
   packed_ = 0;
@@ -254,8 +254,8 @@ void SendBatch::Pack(int plain, int max_segments, const uint8_t* peer,
   }
 }
 
-// How many datagrams from `first` on can be one segmented send: all of the first one's length but the last, which may be
-// shorter. An empty one goes by itself: within a run it would vanish.
+// Returns the number of datagrams, from `first` on, that can be one segmented send. All have the length of the first one,
+// except the last, which may be shorter. An empty datagram is a message of its own: in a run it would be lost.
 int SendBatch::RunFrom(int first, int max_segments, Segmentation& segmentation) {
   int segment = datagrams_.lengths[first];
   if (segment == 0 || segment > segmentation.Limit(NameOf(first))) return 1;
@@ -272,7 +272,7 @@ int SendBatch::RunFrom(int first, int max_segments, Segmentation& segmentation) 
   return run;
 }
 
-// Gives how many messages went, or -1 with errno.
+// Returns the number of messages that were sent, or -1 with errno.
 int SendBatch::Transmit(int fd, Rejections& rejections) {
   asked_ = packed_;
   stopped_ = 0;
@@ -294,7 +294,7 @@ int SendBatch::Transmit(int fd, Rejections& rejections) {
   return sent;
 }
 
-// The same with a call for each message, so that the error of each is seen.
+// Like Transmit, with one call for each message, so that the error of each message is known.
 int SendBatch::TransmitOneByOne(int fd, Rejections& rejections) {
   for (int i = 0; i < packed_; i++) {
     int outcome = faults_.Next();

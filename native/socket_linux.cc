@@ -13,15 +13,15 @@
 namespace datagram {
 namespace {
 
-// With it, an error that waits makes the descriptor EPOLLPRI as well as EPOLLERR (datagram_poll, net/core/datagram.c).
-// libuv stops a poll handle on EPOLLERR alone (uv__poll_io, src/unix/poll.c).
+// SO_SELECT_ERR_QUEUE. With it, a pending error sets EPOLLPRI in addition to EPOLLERR (datagram_poll, net/core/datagram.c).
+// libuv stops a poll handle that has only EPOLLERR (uv__poll_io, src/unix/poll.c).
 constexpr int kSelectErrQueue = 45;
 
-// The sockets of all threads of the process: a descriptor has one owner. Never destroyed: threads may outlive main().
+// The sockets of all threads of the process, because a descriptor has one owner. Never destroyed: threads may outlive main().
 std::mutex& owned_lock = *new std::mutex;
 std::set<int>& owned = *new std::set<int>;
 
-// Whether the descriptor had no owner.
+// Records the owner of a descriptor. Returns false if it has one already.
 bool Own(int fd) {
   std::lock_guard<std::mutex> lock(owned_lock);
   return owned.insert(fd).second;
@@ -34,8 +34,8 @@ int SelectErrors(int fd) {
 
 int Result(int result) { return result < 0 ? -errno : result; }
 
-// Has datagrams of `other` take the routes that those of `fd` take: by its mark, its device and its address. What cannot be
-// had is left: then the answer is that of a plain socket.
+// Makes datagrams of `other` take the same routes as datagrams of `fd`: copies the mark, the device and the address. If one
+// cannot be copied, it is left out, and `other` is like a plain socket in this.
 void LeaveAs(int other, int fd) {
   int on = 1;
   int mark = 0;
@@ -52,13 +52,13 @@ void LeaveAs(int other, int fd) {
   sockaddr_in6 local;
   length = sizeof local;
   if (getsockname(fd, reinterpret_cast<sockaddr*>(&local), &length) != 0) return;
-  // At the same place of both kinds of names.
+  // The port has the same offset in both kinds of names.
   local.sin6_port = 0;
   (void)bind(other, reinterpret_cast<const sockaddr*>(&local), length);
 }
 
-// The index of the interface that the scope of a name is, where the kernel does not read it there: it does of link-local and
-// interface-local addresses alone (__ipv6_addr_needs_scope_id, include/net/ipv6.h). 0 where there is none.
+// Returns the interface index in the scope of a name, if the kernel ignores it; else 0. The kernel reads the scope only of
+// link-local and interface-local addresses (__ipv6_addr_needs_scope_id, include/net/ipv6.h).
 unsigned UnreadScope(const uint8_t* name, size_t bytes) {
   sockaddr_in6 address;
   if (bytes < sizeof address) return 0;
@@ -71,20 +71,20 @@ unsigned UnreadScope(const uint8_t* name, size_t bytes) {
   return address.sin6_scope_id;
 }
 
-// Has the datagrams of an IPv6 socket that name no interface leave by this one; with 0, as the routes say.
+// Sets the interface by which datagrams of an IPv6 socket leave if they name none. With 0, the routes decide.
 int LeaveBy(int fd, unsigned interface) {
   in6_pktinfo info = {};
   info.ipi6_ifindex = interface;
   return setsockopt(fd, SOL_IPV6, IPV6_PKTINFO, &info, sizeof info);
 }
 
-// Connects by the interface of the name's scope: by it the kernel chooses the route and the address of this end.
+// Connects by the interface of the name's scope. The kernel uses it to choose the route and the local address.
 int ConnectByScope(int fd, const uint8_t* name, size_t bytes) {
   unsigned by = UnreadScope(name, bytes);
   if (by != 0 && LeaveBy(fd, by) != 0) return -1;
   int result = connect(fd, reinterpret_cast<const sockaddr*>(name), static_cast<socklen_t>(bytes));
   int error = errno;
-  // Each send names it: those to others must not leave by it.
+  // Each send to this peer names the interface. Datagrams to other destinations must not leave by it.
   if (by != 0) LeaveBy(fd, 0);
   errno = error;
   return result;
@@ -124,7 +124,7 @@ int AdoptSocket(int fd, int family) {
   if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return -errno;
   int error = SelectErrors(fd);
   if (error != 0) return error;
-  // Another thread may have been faster.
+  // Another thread may have adopted it since SocketFamily.
   return Own(fd) ? fd : -EBUSY;
 }
 
@@ -147,7 +147,7 @@ int SocketFamily(int fd) {
 }
 
 void CloseSocket(int fd) {
-  // Before its number is another's.
+  // First, because another thread may get the same number after close.
   DisownSocket(fd);
   close(fd);
 }
@@ -180,7 +180,7 @@ int RemoteName(int fd, uint8_t* name) {
   return static_cast<int>(length);
 }
 
-// A socket of its own, so that no peer changes: connecting it asks the routes, and what ICMP has told of them.
+// Uses a socket of its own, so that the peer of `fd` stays. The kernel answers from its routes and from ICMP errors.
 int PathMtu(int fd, const uint8_t* name, size_t bytes) {
   sa_family_t family;
   memcpy(&family, name, sizeof family);
@@ -204,8 +204,8 @@ int SetOption(int fd, int level, int option, const uint8_t* value, size_t bytes)
 
 int GetOption(int fd, int level, int option, uint8_t* value, size_t bytes) {
   if (bytes > kMaxOptionBytes) return -EINVAL;
-  // Some options count the room in units of 8 bytes (sk_get_filter, net/core/filter.c), others by what the room itself says
-  // (ip_mc_msfget, net/ipv4/igmp.c): so there is more of it than is told, and it is zero.
+  // Some options count the buffer in units of 8 bytes (sk_get_filter, net/core/filter.c). Others read the size from the buffer
+  // itself (ip_mc_msfget, net/ipv4/igmp.c). Therefore the buffer is larger than the kernel is told, and it is zeroed.
   alignas(8) uint8_t room[kMaxOptionBytes * 8] = {};
   socklen_t length = static_cast<socklen_t>(bytes);
   if (getsockopt(fd, level, option, room, &length) < 0) return -errno;
