@@ -148,7 +148,7 @@ export interface Driver {
    * Passes to `sink` the datagrams that one system call returns. Never waits.
    *
    * @returns whether there may be more datagrams.
-   * @throws the pending error of the socket, such as an ICMP error from the connected peer.
+   * @throws the pending error of the socket, such as an ICMP error about the connected peer.
    */
   receive(sink: Sink): boolean;
   /** Turns the event `readable` on or off. It is on while a call needs it. */
