@@ -1,4 +1,4 @@
-// Which datagrams may be sent as one segmented send (UDP_SEGMENT), and which refusals are remembered.
+// Decides which datagrams may be sent as one segmented send (UDP_SEGMENT), and records refusals of the kernel.
 #pragma once
 
 #include <cstdint>

@@ -24,7 +24,7 @@ export interface Stack {
   /**
    * Resolves a name.
    *
-   * @returns one address or more, the best one first, with port 0.
+   * @returns one or more addresses, the best first, with port 0.
    * @throws `OSError` `ENOTFOUND` or `EAI_AGAIN`, with the host in the error.
    */
   resolve(host: string, family: Family): Promise<readonly Endpoint[]>;
@@ -82,7 +82,7 @@ export interface DriverEvents {
    */
   settled(count: number): void;
   ledger(event: LedgerEvent): void;
-  /** The program set up the socket in such a way that datagrams which it expects can never arrive. */
+  /** Datagrams that the program expects can never arrive at this socket. */
   warning(warning: Warning): void;
 }
 

@@ -1,4 +1,7 @@
-/** The names of ICMP errors, and the error codes that they cause (RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1; RFC 4443 section 3). */
+/**
+ * The names of ICMP errors, and the error codes that they cause (RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1;
+ * RFC 4443 section 3).
+ */
 
 const ipv4: Readonly<Record<number, readonly string[]>> = {
   3: [

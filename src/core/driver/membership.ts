@@ -19,7 +19,7 @@ export type MembershipCall =
 /** One change of a multicast membership. */
 export interface Membership {
   readonly call: MembershipCall;
-  /** A multicast literal with port 0. If it has a scope, `interface` decides. */
+  /** A multicast literal with port 0. Its scope, if any, names the interface if `interface` is `undefined`. */
   readonly group: Endpoint;
   /** The sender: a unicast literal of the group's family with port 0; `undefined` for all senders. */
   readonly source: Endpoint | undefined;
