@@ -11,7 +11,7 @@ if (isMainThread) {
   }
 } else {
   const s = socket(AF_INET, SOCK_DGRAM);
-  s.setsockopt(SOL_SOCKET, SO_REUSEPORT, true); // the kernel gives each datagram to one of the sockets
+  s.setsockopt(SOL_SOCKET, SO_REUSEPORT, true); // the kernel passes each datagram to one of the sockets
   await s.bind([host, Number(port)]);
   console.log("worker", threadId, "listens on", `${s.getsockname()}`);
 
