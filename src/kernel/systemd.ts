@@ -1,8 +1,8 @@
-import type { SocketOptions } from "../core/socket/arguments.js";
+import { type SocketOptions, socketFields } from "../core/socket/arguments.js";
 import { SOCK_DGRAM } from "../core/constants.js";
 import type { Stack } from "../core/driver/driver.js";
 import { OSError, wrongType } from "../core/errors/errors.js";
-import { fieldsOf, refuseUnknown } from "../core/errors/fields.js";
+import { refuseUnknown } from "../core/errors/fields.js";
 import { type Socket, openSocket } from "../core/socket/socket.js";
 import { kernelStack } from "./choice.js";
 
@@ -23,18 +23,9 @@ export interface SystemdSocket {
 /** The first descriptor that a supervisor passes: `SD_LISTEN_FDS_START`. */
 const first = 3;
 /** The maximum number of passed descriptors. A larger `LISTEN_FDS` is an error. */
-const most = 65_536;
+const maxDescriptors = 65_536;
 const variables = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] as const;
-const optionFields = fieldsOf<SystemdOptions>({
-  names: true,
-  receiveBuffer: true,
-  sendBuffer: true,
-  sendQueue: true,
-  strict: true,
-  dontFragment: true,
-  metadata: true,
-  busyPoll: true,
-});
+const optionFields = ["names", ...socketFields.filter((name) => name !== "fd")];
 const syscall = "socketsFromSystemd";
 
 /**
@@ -79,7 +70,7 @@ function readEnvironment(): { name: string; fd: number }[] {
   if (pid === undefined || count === undefined) return [];
   if (positive("LISTEN_PID", pid) !== process.pid) return [];
   const passed = count === "0" ? 0 : positive("LISTEN_FDS", count);
-  if (passed > most) throw invalid(`LISTEN_FDS is ${count}, above ${most}`);
+  if (passed > maxDescriptors) throw invalid(`LISTEN_FDS is ${count}, above ${maxDescriptors}`);
   const named = names?.split(":");
   if (named && named.length !== passed && !(passed === 0 && names === "")) {
     throw invalid(`LISTEN_FDNAMES has ${named.length} names for ${passed} descriptors`);

@@ -110,7 +110,8 @@ export interface OutgoingDatagram {
   readonly probe?: boolean | undefined;
 }
 
-const socketFields = fieldsOf<SocketOptions>({
+/** The names of the options of `socket()`. */
+export const socketFields: readonly string[] = fieldsOf<SocketOptions>({
   receiveBuffer: true,
   sendBuffer: true,
   sendQueue: true,
