@@ -1,9 +1,9 @@
 import { Buffer } from "node:buffer";
 
-import type { Endpoint, Family } from "../../core/address/address.js";
+import type { Endpoint } from "../../core/address/address.js";
 import type { Capabilities } from "../../core/capabilities.js";
 import { int32 } from "../../core/driver/bytes.js";
-import type { Closing, Driver, DriverEvents, DriverOptions, Sink } from "../../core/driver/driver.js";
+import type { Closing, Driver, Sink } from "../../core/driver/driver.js";
 import type { Membership } from "../../core/driver/membership.js";
 import { type Option, type OptionValue, twinOf } from "../../core/driver/options.js";
 import type { Outbound } from "../../core/driver/outbound.js";
@@ -12,16 +12,14 @@ import type { DriverCounts } from "../../core/ledger/ledger.js";
 import { bufferSize } from "../buffers.js";
 import { checkBindScope } from "../interfaces.js";
 import { membershipRefused } from "../memberships.js";
-import type { Addon } from "./addon.js";
 import { Association } from "./association.js";
 import { encodeMembership } from "./membership.js";
-import type { Names } from "./names.js";
 import { decodeOption, encodeOption, optionRefusal, optionRoom } from "./options.js";
 import { checkGettable, checkSettable } from "./raw-options.js";
 import { Receiving } from "./receiving.js";
 import { Sending } from "./sending.js";
 import { Settings } from "./settings.js";
-import { KernelSocket } from "./socket.js";
+import type { KernelSocket } from "./socket.js";
 
 /** A socket of the Linux kernel, through the addon. */
 export class NativeDriver implements Driver {
@@ -35,15 +33,8 @@ export class NativeDriver implements Driver {
   /** The interfaces that were set, by the name of the option. */
   #multicastInterfaces: Map<string, OptionValue> | undefined;
 
-  constructor(
-    addon: Addon,
-    names: Names,
-    capabilities: Capabilities,
-    family: Family,
-    options: DriverOptions,
-    events: DriverEvents,
-  ) {
-    this.#socket = new KernelSocket(addon, names, capabilities, family, options, events);
+  constructor(socket: KernelSocket) {
+    this.#socket = socket;
   }
 
   get capabilities(): Capabilities {

@@ -18,6 +18,7 @@ import { NativeDriver } from "./driver.js";
 import { reportingCapabilities } from "./kernel-options.js";
 import { Names } from "./names.js";
 import { SOL_UDP, UDP_GRO, offloadCapabilities } from "./offload.js";
+import { KernelSocket } from "./socket.js";
 
 /** The native driver, or the reason why it does not work here. */
 export type NativeSupport =
@@ -79,7 +80,7 @@ function load(): NativeSupport {
         return family as Family;
       },
       open: (family, options, events) =>
-        new NativeDriver(addon, names, capabilities, family, options, events),
+        new NativeDriver(new KernelSocket(addon, names, capabilities, family, options, events)),
     },
   };
 }
