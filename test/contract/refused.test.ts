@@ -1,6 +1,7 @@
+import type { Datagram, Socket } from "datagram";
 import { expect } from "vitest";
 
-import { contract, failure, families, soon, texts, pause } from "./world.js";
+import { type World, contract, failure, families, soon, texts, pause } from "./world.js";
 
 for (const [ip, family] of families) {
   // semantics: refused, connect-refused
@@ -44,42 +45,13 @@ contract(
 );
 
 // semantics: iteration-icmp
-contract("an ICMP error never ends an iteration", async ({ bound, nobody, socket }) => {
-  const [client, gone, peer] = [await bound(), await nobody(), socket()];
-  await client.connect(gone);
-  const refused = new Promise((resolve) => client.once("unreachable", resolve));
-  const found: string[] = [];
-  const reading = (async () => {
-    for await (const { data } of client) if (found.push(data.toString()) === 2) break;
-  })();
-  await client.send("anybody?");
-  await refused;
-  await peer.bind(gone);
-  await peer.sendto("1", client.getsockname());
-  await peer.sendto("2", client.getsockname());
-  await reading;
-  expect(found).toEqual(["1", "2"]);
+contract("an ICMP error never ends an iteration", async (world) => {
+  expect(await twoAfterRefusal(world, (client) => client)).toEqual(["1", "2"]);
 });
 
 // semantics: batches-icmp
-contract("an ICMP error never ends batches()", async ({ bound, nobody, socket }) => {
-  const [client, gone, peer] = [await bound(), await nobody(), socket()];
-  await client.connect(gone);
-  const refused = new Promise((resolve) => client.once("unreachable", resolve));
-  const found: string[] = [];
-  const reading = (async () => {
-    for await (const batch of client.batches({ max: 1 })) {
-      for (const { data } of batch) found.push(data.toString());
-      if (found.length === 2) break;
-    }
-  })();
-  await client.send("anybody?");
-  await refused;
-  await peer.bind(gone);
-  await peer.sendto("1", client.getsockname());
-  await peer.sendto("2", client.getsockname());
-  await reading;
-  expect(found).toEqual(["1", "2"]);
+contract("an ICMP error never ends batches()", async (world) => {
+  expect(await twoAfterRefusal(world, (client) => client.batches({ max: 1 }))).toEqual(["1", "2"]);
 });
 
 // semantics: stats
@@ -137,3 +109,31 @@ contract(
     await expect(failure(client.recv(1, { timeoutMs: 20 }))).resolves.toMatchObject({ code: "ETIMEDOUT" });
   },
 );
+
+/**
+ * Has a socket read while its peer refuses a datagram, and returns the first two datagrams that it gets after that.
+ *
+ * @param read begins to read: datagram by datagram, or in batches.
+ */
+async function twoAfterRefusal(
+  { bound, nobody, socket }: World,
+  read: (client: Socket) => AsyncIterable<Datagram | Datagram[]>,
+): Promise<string[]> {
+  const [client, gone, peer] = [await bound(), await nobody(), socket()];
+  await client.connect(gone);
+  const refused = new Promise((resolve) => client.once("unreachable", resolve));
+  const found: string[] = [];
+  const reading = (async () => {
+    for await (const item of read(client)) {
+      for (const { data } of [item].flat()) found.push(data.toString());
+      if (found.length === 2) break;
+    }
+  })();
+  await client.send("anybody?");
+  await refused;
+  await peer.bind(gone);
+  await peer.sendto("1", client.getsockname());
+  await peer.sendto("2", client.getsockname());
+  await reading;
+  return found;
+}
