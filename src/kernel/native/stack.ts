@@ -90,8 +90,8 @@ const merging: Handle[] = [];
 
 /**
  * Keeps a socket open that has `UDP_GRO`. Linux patches its own code when the first socket of the machine gets this option and
- * when the last such socket closes (`udp_encap_needed_key`, net/ipv4/udp.c). The patch takes 1.5 ms each time, while open and
- * close take 20 µs.
+ * when the last such socket closes (`udp_encap_needed_key`, net/ipv4/udp.c): then open and close take some dozens of times as
+ * long (`findings/first-gro-socket-patches-the-kernel.sh`).
  */
 function keepMerging(probe: Handle): void {
   probe.setOption(SOL_UDP, UDP_GRO, int32(1));
