@@ -45,7 +45,7 @@ void Handle::Connected(bool connected) {
   segmentation_.ForgetPeer();
 }
 
-void Handle::Hold(bool on) {
+void Handle::KeepAlive(bool on) {
   uv_handle_t* handle = reinterpret_cast<uv_handle_t*>(&poll_);
   if (on) {
     uv_ref(handle);

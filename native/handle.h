@@ -31,7 +31,8 @@ class Handle {
   int Poll(int events);
   // From now on the callback receives errors, even if `Poll` asks for no event. Unread errors would fill the receive buffer.
   void Watch();
-  void Hold(bool on);
+  // Whether the socket keeps the process running.
+  void KeepAlive(bool on);
   // Closes the socket and frees its resources. May be called twice.
   void Close();
   // Ends the ownership of the JavaScript object. The socket is closed if it is open.

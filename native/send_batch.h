@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "error_queue.h"
+#include "faults.h"
 #include "rejections.h"
 #include "segmentation.h"
 #include "socket.h"
@@ -48,22 +49,6 @@ static_assert(sizeof(Control) == 8 * sizeof(int32_t));
 constexpr int kControlSource = 1;
 constexpr int kControlTtl = 2;
 constexpr int kControlTos = 4;
-
-// Planned outcomes of the next system calls, in place of the kernel's. Tests use them for errors that no kernel causes on demand.
-class Faults {
- public:
-  static constexpr int kMaxOutcomes = 64;
-
-  // Each of `count` outcomes is for one call. 0: the call is not changed. A negative errno: the call fails with it. A positive
-  // number: the call sends at most this many messages. Returns the number of earlier outcomes that were not used.
-  int Plan(const int32_t* outcomes, int count);
-  int Next() { return next_ < count_ ? outcomes_[next_++] : 0; }
-
- private:
-  int32_t outcomes_[kMaxOutcomes];
-  int next_ = 0;
-  int count_ = 0;
-};
 
 // The sends of one thread.
 class SendBatch {

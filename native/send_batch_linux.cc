@@ -77,14 +77,6 @@ void AddIPv6(const Control& control, bool mapped, ControlWriter* writer) {
 
 }  // namespace
 
-int Faults::Plan(const int32_t* outcomes, int count) {
-  int unmet = count_ - next_;
-  for (int i = 0; i < count; i++) outcomes_[i] = outcomes[i];
-  next_ = 0;
-  count_ = count;
-  return unmet;
-}
-
 int SendBatch::Send(int fd, const Datagrams& datagrams, const uint8_t* peer, Segmentation& segmentation,
                  Rejections& rejections, ErrorQueue& error_queue) {
   datagrams_ = datagrams;

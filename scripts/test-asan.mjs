@@ -56,7 +56,7 @@ function main() {
 }
 
 function test(copy, library) {
-  if (run(copy, ["scripts/build-addon.mjs", "--sanitize"], { CXX: compiler }) !== 0)
+  if (run(copy, ["scripts/build-addon.mjs", "--faults", "--sanitize"], { CXX: compiler }) !== 0)
     return fail("the addon was not built");
   const logs = join(copy, "sanitizer-logs");
   mkdirSync(logs);

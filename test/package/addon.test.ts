@@ -1,11 +1,12 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { type TestContext, expect, test } from "vitest";
 
-import { home } from "../process/programs.js";
+import { faultsAddon, whyNoFaults } from "../process/faults.js";
+import { addonPath, home } from "../process/programs.js";
 
 const builder = join(home, "scripts/build-addon.mjs");
 
@@ -20,6 +21,16 @@ test("without a compiler, building the addon on purpose fails", (context) => {
   expect(status).toBe(1);
   expect(stdout).toMatch(/^datagram: .*no native addon.*\n$/);
 });
+
+test.skipIf(whyNoFaults !== undefined)(
+  "the addon of the package has no planned errors, unlike the addon of the tests",
+  () => {
+    // The name of the call, between the NUL of the string before it and its own.
+    const call = "\0faults\0";
+    expect(readFileSync(faultsAddon).includes(call)).toBe(true);
+    expect(readFileSync(join(home, addonPath)).includes(call)).toBe(false);
+  },
+);
 
 /** Runs the addon's build where no program is found; whatever was built before stays. */
 function buildWithoutCompiler(context: TestContext, ...options: string[]) {

@@ -4,9 +4,8 @@ import { AF_INET, AF_INET6 } from "datagram";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { type Outcome, lasting, mostOutcomes } from "./faults.js";
+import { type Outcome, lasting, maxOutcomes, whyNoFaults } from "./faults.js";
 import { type Letter, Net, type Way, letter, ways } from "./faulty.js";
-import { whySkipped } from "./programs.js";
 
 const seed = 20_240_719;
 const runs = 150;
@@ -35,114 +34,119 @@ const ofPeers = "ECONNREFUSED";
 const mostUnread = 400_000;
 const peers = 6;
 
-const why = whySkipped("native");
-
-describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${why})`}`, () => {
-  for (const [ip, family] of families) {
-    // semantics: send-kernel-error
-    test.for(ways)(
-      `one error, at any message of a batch, is no other datagram's: %s over ${ip}`,
-      async (way, t) => {
-        const net = await Net.open(t, family, destinations(way));
-        const letters = inTurn(destinations(way));
-        for (let at = 0; at < messages.length * destinations(way); at++) {
-          const first = firstOf(at, destinations(way));
-          const run = messages[at % messages.length]!.length > 1;
-          for (const code of [...passing, ...ofRuns, ...own, ofPeers] as const) {
-            const refused = run && isOneOf(ofRuns, code);
-            const { failed, stats, capabilities, unmet } = await net.exchange(way, letters, [
-              ...upTo(at),
-              ...lasting(code),
-            ]);
-            const passes = isOneOf(passing, code) || (code === ofPeers && way !== "send in one tick");
-            // A local rule sees a run as one packet, and a sendMany tells of the first alone.
-            const wide =
-              code === "EPERM" && !way.startsWith("sendMany") ? messages[at % messages.length]!.length : 1;
-            const failing = many(wide, first).map((from, n) => from + n * destinations(way));
-            const hit = refused || passes ? [] : failing.map((index) => ({ index, code }));
-            expect({ at, code, failed, unmet }).toEqual({ at, code, failed: hit, unmet: 0 });
-            // Of larger datagrams, it is how older kernels say that the path is too narrow.
-            const cause =
-              code === "EINVAL" && messages[at % messages.length]![0]! > sureBytes ? "EMSGSIZE" : code;
-            expect(stats.segmentationRefused).toEqual(refused ? { [cause]: 1 } : {});
-            expect(capabilities.segmentation.available).toBe(!refused || cause !== "EINVAL");
+describe.skipIf(whyNoFaults !== undefined)(
+  `over native${whyNoFaults === undefined ? "" : ` (${whyNoFaults})`}`,
+  () => {
+    for (const [ip, family] of families) {
+      // semantics: send-kernel-error
+      test.for(ways)(
+        `one error, at any message of a batch, is no other datagram's: %s over ${ip}`,
+        async (way, t) => {
+          const net = await Net.open(t, family, destinations(way));
+          const letters = inTurn(destinations(way));
+          for (let at = 0; at < messages.length * destinations(way); at++) {
+            const first = firstOf(at, destinations(way));
+            const run = messages[at % messages.length]!.length > 1;
+            for (const code of [...passing, ...ofRuns, ...own, ofPeers] as const) {
+              const refused = run && isOneOf(ofRuns, code);
+              const { failed, stats, capabilities, unmet } = await net.exchange(way, letters, [
+                ...upTo(at),
+                ...lasting(code),
+              ]);
+              const passes = isOneOf(passing, code) || (code === ofPeers && way !== "send in one tick");
+              // A local rule sees a run as one packet, and a sendMany tells of the first alone.
+              const wide =
+                code === "EPERM" && !way.startsWith("sendMany") ? messages[at % messages.length]!.length : 1;
+              const failing = many(wide, first).map((from, n) => from + n * destinations(way));
+              const hit = refused || passes ? [] : failing.map((index) => ({ index, code }));
+              expect({ at, code, failed, unmet }).toEqual({ at, code, failed: hit, unmet: 0 });
+              // Of larger datagrams, it is how older kernels say that the path is too narrow.
+              const cause =
+                code === "EINVAL" && messages[at % messages.length]![0]! > sureBytes ? "EMSGSIZE" : code;
+              expect(stats.segmentationRefused).toEqual(refused ? { [cause]: 1 } : {});
+              expect(capabilities.segmentation.available).toBe(!refused || cause !== "EINVAL");
+            }
           }
-        }
-      },
-    );
-
-    // semantics: segmentation-refused
-    test.for(ways)(
-      `a run that is refused for what its datagrams are: the first fails alone: %s over ${ip}`,
-      async (way, t) => {
-        const net = await Net.open(t, family, destinations(way));
-        const letters = inTurn(destinations(way));
-        for (const code of ofRuns) {
-          for (const again of [...ofRuns, ...own]) {
-            const { failed, stats, unmet } = await net.exchange(way, letters, [
-              ...lasting(code),
-              ...lasting(again),
-            ]);
-            expect({ code, failed, unmet }).toEqual({ code, failed: [{ index: 0, code: again }], unmet: 0 });
-            expect(stats.segmentationRefused).toEqual({});
-          }
-        }
-      },
-    );
-
-    // semantics: send-kernel-error
-    test.for(ways)(
-      `a call that sends fewer messages than it was given is carried on: %s over ${ip}`,
-      async (way, t) => {
-        const net = await Net.open(t, family, destinations(way));
-        const count = messages.length * destinations(way);
-        for (let most = 1; most <= count; most++) {
-          const { failed, stats } = await net.exchange(
-            way,
-            inTurn(destinations(way)),
-            many(mostOutcomes, most),
-          );
-          expect({ most, failed }).toEqual({ most, failed: [] });
-          expect(stats.systemCalls?.send).toBe(Math.ceil(count / most));
-        }
-      },
-    );
-
-    // semantics: send-kernel-error
-    test(`whatever is answered, nothing is lost, doubled or overtaken (${runs} runs, seed ${seed}), over ${ip}`, async (t) => {
-      const net = await Net.open(t, family, peers);
-      let [largest, failures, refusals] = [0, 0, 0];
-      const property = fc.asyncProperty(
-        fc.constantFrom(...ways),
-        groups,
-        plans,
-        async (way, groups, outcomes) => {
-          const letters = lettersOf(groups, destinations(way) === 1);
-          const { stats, capabilities } = await net.exchange(way, letters, outcomes);
-          const planned = (code: string): number => outcomes.filter((each) => each === code).length;
-          for (const [code, count] of Object.entries(stats.sendErrors)) {
-            failures += count;
-            expect(isOneOf([...ofRuns, ...own, ofPeers], code), code).toBe(true);
-            expect(count, code).toBeLessThanOrEqual(planned(code) * (code === "EPERM" ? mostSegments : 1));
-          }
-          for (const [code, count] of Object.entries(stats.segmentationRefused ?? {})) {
-            expect(isOneOf(ofRuns, code), code).toBe(true);
-            const most = planned(code) + (code === "EMSGSIZE" ? planned("EINVAL") : 0);
-            expect(count, code).toBeLessThanOrEqual(most);
-            refusals += count;
-          }
-          expect(capabilities.segmentation.available).toBe(stats.segmentationRefused?.EINVAL === undefined);
-          largest = Math.max(largest, letters.length);
         },
       );
-      await fc.assert(property, { seed, numRuns: runs, endOnFailure: true });
-      // It had something to say.
-      expect(largest).toBeGreaterThan(1024);
-      expect(failures).toBeGreaterThan(runs);
-      expect(refusals).toBeGreaterThan(runs / 3);
-    });
-  }
-});
+
+      // semantics: segmentation-refused
+      test.for(ways)(
+        `a run that is refused for what its datagrams are: the first fails alone: %s over ${ip}`,
+        async (way, t) => {
+          const net = await Net.open(t, family, destinations(way));
+          const letters = inTurn(destinations(way));
+          for (const code of ofRuns) {
+            for (const again of [...ofRuns, ...own]) {
+              const { failed, stats, unmet } = await net.exchange(way, letters, [
+                ...lasting(code),
+                ...lasting(again),
+              ]);
+              expect({ code, failed, unmet }).toEqual({
+                code,
+                failed: [{ index: 0, code: again }],
+                unmet: 0,
+              });
+              expect(stats.segmentationRefused).toEqual({});
+            }
+          }
+        },
+      );
+
+      // semantics: send-kernel-error
+      test.for(ways)(
+        `a call that sends fewer messages than it was given is carried on: %s over ${ip}`,
+        async (way, t) => {
+          const net = await Net.open(t, family, destinations(way));
+          const count = messages.length * destinations(way);
+          for (let most = 1; most <= count; most++) {
+            const { failed, stats } = await net.exchange(
+              way,
+              inTurn(destinations(way)),
+              many(maxOutcomes, most),
+            );
+            expect({ most, failed }).toEqual({ most, failed: [] });
+            expect(stats.systemCalls?.send).toBe(Math.ceil(count / most));
+          }
+        },
+      );
+
+      // semantics: send-kernel-error
+      test(`whatever is answered, nothing is lost, doubled or overtaken (${runs} runs, seed ${seed}), over ${ip}`, async (t) => {
+        const net = await Net.open(t, family, peers);
+        let [largest, failures, refusals] = [0, 0, 0];
+        const property = fc.asyncProperty(
+          fc.constantFrom(...ways),
+          groups,
+          plans,
+          async (way, groups, outcomes) => {
+            const letters = lettersOf(groups, destinations(way) === 1);
+            const { stats, capabilities } = await net.exchange(way, letters, outcomes);
+            const planned = (code: string): number => outcomes.filter((each) => each === code).length;
+            for (const [code, count] of Object.entries(stats.sendErrors)) {
+              failures += count;
+              expect(isOneOf([...ofRuns, ...own, ofPeers], code), code).toBe(true);
+              expect(count, code).toBeLessThanOrEqual(planned(code) * (code === "EPERM" ? mostSegments : 1));
+            }
+            for (const [code, count] of Object.entries(stats.segmentationRefused ?? {})) {
+              expect(isOneOf(ofRuns, code), code).toBe(true);
+              const most = planned(code) + (code === "EMSGSIZE" ? planned("EINVAL") : 0);
+              expect(count, code).toBeLessThanOrEqual(most);
+              refusals += count;
+            }
+            expect(capabilities.segmentation.available).toBe(stats.segmentationRefused?.EINVAL === undefined);
+            largest = Math.max(largest, letters.length);
+          },
+        );
+        await fc.assert(property, { seed, numRuns: runs, endOnFailure: true });
+        // It had something to say.
+        expect(largest).toBeGreaterThan(1024);
+        expect(failures).toBeGreaterThan(runs);
+        expect(refusals).toBeGreaterThan(runs / 3);
+      });
+    }
+  },
+);
 
 /** Datagrams of one size to these peers in turn, and a shorter one to each at the end. */
 interface Group {
@@ -176,7 +180,7 @@ const plans = fc
         fc.oneof(short, fc.constantFrom<Outcome>(...ofRuns, ...own, ofPeers)),
       ),
     ),
-    { maxLength: mostOutcomes / 2, size: "max" },
+    { maxLength: maxOutcomes / 2, size: "max" },
   )
   .map((steps) => steps.flat());
 

@@ -15,11 +15,12 @@ import {
 } from "datagram";
 import { type TestContext, expect } from "vitest";
 
-import { type Outcome, plan } from "./faults.js";
+import { type Outcome, loadFaults, plan, whyNoFaults } from "./faults.js";
 
-// Faults are for segmented sends of the native driver, whatever the tests run with. It is chosen at the first socket.
+// The outcomes are planned for segmented sends of the native driver, which is chosen at the first socket.
 process.env.DATAGRAM_DRIVER = "native";
 delete process.env.DATAGRAM_GSO;
+if (whyNoFaults === undefined) loadFaults();
 
 /** The ways to send. The last two know one destination. */
 export const ways = ["sendMany of records", "sendto in one tick", "sendMany", "send in one tick"] as const;

@@ -6,7 +6,7 @@ import { markAsUntransferable } from "node:worker_threads";
 import { type Layout, layout, layoutDifference } from "./layout.js";
 
 /** The version of the calls of native/addon.cc. `layoutDifference` checks the shared memory. */
-const interfaceVersion = 8;
+const interfaceVersion = 9;
 
 /** A socket of the addon. Calls give 0 or a count, or a negative errno. `receive`, `send` and `errors` may fill `Addon.errorQueue`. */
 export interface Handle {
@@ -36,7 +36,8 @@ export interface Handle {
   /** Whether runs of equal datagrams may leave as one segmented send. */
   segment(on: boolean): void;
   poll(events: number): number;
-  hold(on: boolean): void;
+  /** Whether the socket keeps the process running. */
+  keepAlive(on: boolean): void;
   close(): void;
 }
 

@@ -210,7 +210,7 @@ export class KernelSocket {
 
   keepAlive(on: boolean): void {
     this.#keptAlive = on;
-    this.handle.hold(on || (this.#polled & writable) !== 0);
+    this.handle.keepAlive(on || (this.#polled & writable) !== 0);
   }
 
   /** Closes the kernel socket and puts `fresh` in its place. */
