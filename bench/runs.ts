@@ -91,6 +91,23 @@ export async function awaited(bench: Bench, workload: string, contender: Program
   return await peer.result();
 }
 
+/** Microseconds to open, bind and close a socket. */
+export async function openClose(bench: Bench, program: ProgramName): Promise<Figures> {
+  await using peer = new Peer(found(bench, program), "open", windows(bench), 0);
+  const line = await peer.result();
+  return {
+    usEach: (value(line, "seconds") / value(line, "datagrams")) * 1e6,
+    waited: value(line, "waited"),
+  };
+}
+
+/** Bytes of resident memory for each of many sockets that are open and bound. */
+export async function idleSockets(bench: Bench, program: ProgramName): Promise<Figures> {
+  const settings = { warmUpSockets: 1000, sockets: bench.quick ? 2000 : 10_000 };
+  await using peer = new Peer(found(bench, program), "idle", settings, 0);
+  return { bytesEach: value(await peer.result(), "bytesEach") };
+}
+
 /** The memory of a receiver after its first million datagrams, and after `millions` or `limitMs`. */
 export async function memory(
   bench: Bench,

@@ -1,6 +1,16 @@
 /** What is measured, with whom: data, but for the calls that run a case. */
 import type { ProgramName } from "./programs.js";
-import { type Bench, type End, type Figures, awaited, deliver, roundTrip, sendAlone } from "./runs.js";
+import {
+  type Bench,
+  type End,
+  type Figures,
+  awaited,
+  deliver,
+  idleSockets,
+  openClose,
+  roundTrip,
+  sendAlone,
+} from "./runs.js";
 
 export interface Workload {
   readonly name: string;
@@ -24,12 +34,13 @@ export interface Case {
 export interface Figure {
   readonly key: string;
   readonly unit: string;
+  readonly lessIsBetter?: true;
 }
 
 const rate: readonly Figure[] = [{ key: "perSecond", unit: "datagrams/s" }];
 const latency: readonly Figure[] = [
-  { key: "p50", unit: "µs p50" },
-  { key: "p99", unit: "µs p99" },
+  { key: "p50", unit: "µs p50", lessIsBetter: true },
+  { key: "p99", unit: "µs p99", lessIsBetter: true },
 ];
 
 /** The names of cases that the targets are about. */
@@ -231,6 +242,42 @@ const openSockets = [1, 100, 1000].map((sockets): Workload => {
   };
 });
 
+const eachSocket = [
+  {
+    name: "open-close",
+    title: "sockets opened, bound and closed, one after another",
+    figure: { key: "usEach", unit: "µs a socket", lessIsBetter: true },
+    run: openClose,
+  },
+  {
+    name: "idle-sockets",
+    title: "resident memory of an open, bound socket of 10,000 that nobody uses",
+    figure: { key: "bytesEach", unit: "bytes a socket", lessIsBetter: true },
+    run: idleSockets,
+  },
+] as const;
+
+const openedSockets = eachSocket.map(({ name, title, figure, run }): Workload => ({
+  name,
+  title,
+  figures: [figure],
+  references: [names.nodeDgram],
+  parks: false,
+  cases: (
+    [
+      ["native", "native"],
+      ["dgram", "dgram"],
+      [names.nodeDgram, "node:dgram"],
+      ["Bun", "bun"],
+      ["CPython", "python"],
+    ] as const
+  ).map(([contender, program]) => ({
+    name: contender,
+    needs: [program],
+    run: (bench) => run(bench, program),
+  })),
+}));
+
 export const workloads: readonly Workload[] = [
   ...delivered,
   ...single,
@@ -239,4 +286,5 @@ export const workloads: readonly Workload[] = [
   trips,
   tripsOnTwo,
   ...openSockets,
+  ...openedSockets,
 ];

@@ -14,7 +14,8 @@ interface BunHandlers {
 
 declare const Bun: {
   readonly version: string;
-  udpSocket(options: { hostname: string; port: number; socket: BunHandlers }): Promise<BunSocket>;
+  gc(wait: boolean): void;
+  udpSocket(options: { hostname: string; port: number; socket?: BunHandlers }): Promise<BunSocket>;
 };
 
 declare module "bun:ffi" {

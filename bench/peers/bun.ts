@@ -1,7 +1,17 @@
 /** Bun's `udpSocket`. Run by Bun, not by Node. */
 import { dlopen } from "bun:ffi";
 
-import { type Figures, ReceiveMeter, SendMeter, type Task, host, play, tell } from "./protocol.js";
+import {
+  type Figures,
+  ReceiveMeter,
+  SendMeter,
+  type Task,
+  host,
+  keepIdle,
+  openAndClose,
+  play,
+  tell,
+} from "./protocol.js";
 
 /** Bun has no call for the sizes of the socket's buffers, and every contender has the same. */
 const libc = dlopen("libc.so.6", {
@@ -9,7 +19,7 @@ const libc = dlopen("libc.so.6", {
 });
 const [SOL_SOCKET, SO_SNDBUF, SO_RCVBUF] = [1, 7, 8] as const;
 
-await play({ about, receive, send });
+await play({ about, receive, send, open, idle });
 
 function about(): Figures {
   return { version: `Bun ${Bun.version}` };
@@ -41,6 +51,19 @@ async function send(task: Task): Promise<Figures> {
   }
   s.close();
   return meter.figures;
+}
+
+function open(task: Task): Promise<Figures> {
+  return openAndClose(task, async () => (await plain()).close());
+}
+
+function idle(task: Task): Promise<Figures> {
+  return keepIdle(task, plain);
+}
+
+/** A bound socket with the defaults. */
+function plain(): Promise<BunSocket> {
+  return Bun.udpSocket({ hostname: host, port: 0 });
 }
 
 async function bound(task: Task, handlers: BunHandlers): Promise<BunSocket> {

@@ -7,6 +7,8 @@ import {
   SendMeter,
   type Task,
   host,
+  keepIdle,
+  openAndClose,
   play,
   roundTrips,
   tell,
@@ -18,7 +20,7 @@ const readers: Readonly<Record<string, (s: Socket, meter: ReceiveMeter) => Promi
   batches: readBatches,
 };
 
-await play({ about, receive, send, echo, client, memory });
+await play({ about, receive, send, echo, client, open, idle, memory });
 
 async function about(): Promise<Figures> {
   await using s = socket();
@@ -107,6 +109,24 @@ async function client(task: Task): Promise<Figures> {
     await s.sendto(payload, to);
     await s.recvfrom(65_535);
   });
+}
+
+function open(task: Task): Promise<Figures> {
+  return openAndClose(task, async () => {
+    const s = await plain();
+    await s.close();
+  });
+}
+
+function idle(task: Task): Promise<Figures> {
+  return keepIdle(task, plain);
+}
+
+/** A bound socket with the defaults. */
+async function plain(): Promise<Socket> {
+  const s = socket();
+  await s.bind([host, 0]);
+  return s;
 }
 
 /** Receives `count` datagrams, for at most `windowMs`, and tells the resident memory after the `first` of them and at the end. */

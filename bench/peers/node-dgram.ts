@@ -8,12 +8,14 @@ import {
   SendMeter,
   type Task,
   host,
+  keepIdle,
+  openAndClose,
   play,
   roundTrips,
   tell,
 } from "./protocol.js";
 
-await play({ about, receive, send, echo, client });
+await play({ about, receive, send, echo, client, open, idle });
 
 function about(): Figures {
   return { version: `Node ${process.versions.node}` };
@@ -77,6 +79,22 @@ async function client(task: Task): Promise<Figures> {
   );
   s.close();
   return figures;
+}
+
+function open(task: Task): Promise<Figures> {
+  return openAndClose(task, async () => {
+    (await plain()).close();
+  });
+}
+
+function idle(task: Task): Promise<Figures> {
+  return keepIdle(task, plain);
+}
+
+/** A bound socket with the defaults. */
+function plain(): Promise<dgram.Socket> {
+  const s = dgram.createSocket("udp4");
+  return new Promise((resolve) => s.bind(0, host, () => resolve(s)));
 }
 
 async function bound(task: Task): Promise<dgram.Socket> {

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import resource
 import select
 import signal
 import socket
@@ -66,6 +67,32 @@ def park(task):
     return {}
 
 
+def open_and_close(task):
+    """Opens, binds and closes sockets, one after another."""
+    window = Window(task)
+    opened = 0
+    while True:
+        window.look(opened)
+        if window.figures is not None:
+            return window.figures
+        for _ in range(100):
+            plain().close()
+        opened += 100
+
+
+def idle(task):
+    """Resident memory of each of many sockets. A few are opened and closed before."""
+    count = int(task["sockets"])
+    # Node and Bun raise the limit of open files by themselves.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    for s in [plain() for _ in range(int(task["warmUpSockets"]))]:
+        s.close()
+    before = resident()
+    sockets = [plain() for _ in range(count)]
+    return {"bytesEach": (resident() - before) / len(sockets)}
+
+
 class Window:
     """The time that is measured: a while after the first look."""
 
@@ -105,6 +132,13 @@ def bound(buffer):
     return s
 
 
+def plain():
+    """A bound socket with the defaults."""
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind((HOST, 0))
+    return s
+
+
 def waited():
     """Seconds that this thread could have run and had no CPU."""
     with open("/proc/thread-self/schedstat") as file:
@@ -121,5 +155,5 @@ def tell(figures):
 
 
 signal.alarm(120)
-roles = {"about": about, "receive": receive, "send": send, "park": park}
+roles = {"about": about, "receive": receive, "send": send, "park": park, "open": open_and_close, "idle": idle}
 tell(roles[sys.argv[1]](dict(setting.split("=", 1) for setting in sys.argv[2:])))

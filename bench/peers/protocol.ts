@@ -4,6 +4,9 @@
  */
 import { readFileSync } from "node:fs";
 import { type PerformanceEntry, PerformanceObserver } from "node:perf_hooks";
+import { setImmediate, setTimeout as delay } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 
 export type Figures = Readonly<Record<string, number | string | readonly number[]>>;
 
@@ -178,6 +181,54 @@ export async function roundTrips(task: Task, once: () => Promise<unknown>): Prom
   }
   times.sort();
   return { p50: times[Math.floor(count * 0.5)] ?? NaN, p99: times[Math.floor(count * 0.99)] ?? NaN };
+}
+
+/** Sockets that are opened and closed before the event loop turns, which is when libuv frees closed ones. */
+const socketsEachTurn = 100;
+
+/** Times `once`, which opens, binds and closes a socket. */
+export async function openAndClose(task: Task, once: () => Promise<void>): Promise<Figures> {
+  const meter = new SendMeter(task);
+  for (let opened = 0; meter.more(opened); opened = socketsEachTurn) {
+    for (let left = socketsEachTurn; left > 0; left--) await once();
+    await setImmediate();
+  }
+  return meter.figures;
+}
+
+/** Resident memory of each of the sockets that `open` returns, after a garbage collection. A few are opened and closed before. */
+export async function keepIdle<S extends { close(): unknown }>(
+  task: Task,
+  open: () => Promise<S>,
+): Promise<Figures> {
+  const sockets: S[] = [];
+  const openMany = async (count: number): Promise<void> => {
+    for (let left = count; left > 0; left--) sockets.push(await open());
+  };
+  await openMany(task.number("warmUpSockets"));
+  for (const s of sockets.splice(0)) s.close();
+  const before = await residentBytes();
+  await openMany(task.number("sockets"));
+  const bytesEach = ((await residentBytes()) - before) / sockets.length;
+  for (const s of sockets) s.close();
+  return { bytesEach };
+}
+
+/** Resident memory once the garbage is collected, and with it what finalizers free. */
+async function residentBytes(): Promise<number> {
+  for (let round = 0; round < 3; round++) {
+    collectGarbage();
+    await delay(50);
+  }
+  return process.memoryUsage.rss();
+}
+
+const collectGarbage = process.versions.bun === undefined ? exposedGc() : (): void => Bun.gc(true);
+
+/** Node's garbage collection, as `--expose-gc` has it. */
+function exposedGc(): () => void {
+  setFlagsFromString("--expose-gc");
+  return runInNewContext("gc") as () => void;
 }
 
 /** How long this thread could have run and had no CPU: what other work on the machine took from it. */
