@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include <new>
 
 #include "calls.h"
 #include "faults.h"
@@ -48,11 +47,10 @@ napi_value Share(napi_env env, napi_callback_info info) {
     if (napi_create_reference(env, arguments[i], 1, &shared->arrays[i]) != napi_ok) return Number(env, -ENOMEM);
   }
   shared->slots = slots;
-  shared->receive_batch = new (std::nothrow)
-      ReceiveBatch(slab, lengths, segments, piece_lengths, sources, reinterpret_cast<MessageMetadata*>(metadata));
-  shared->send_batch = new (std::nothrow)
-      SendBatch(reinterpret_cast<uint8_t*>(names), reinterpret_cast<const Control*>(controls));
-  shared->error_queue = new (std::nothrow) ErrorQueue(errors, error_names);
+  shared->receive_batch =
+      new ReceiveBatch(slab, lengths, segments, piece_lengths, sources, reinterpret_cast<MessageMetadata*>(metadata));
+  shared->send_batch = new SendBatch(reinterpret_cast<uint8_t*>(names), reinterpret_cast<const Control*>(controls));
+  shared->error_queue = new ErrorQueue(errors, error_names);
   return Number(env, shared->receive_batch && shared->send_batch && shared->error_queue ? 0 : -ENOMEM);
 }
 
@@ -126,7 +124,7 @@ void KeepFreedMemory() {
 
 napi_value Init(napi_env env, napi_value exports) {
   KeepFreedMemory();
-  Shared* shared = new (std::nothrow) Shared();
+  Shared* shared = new Shared();
   napi_value name;
   if (!shared || napi_create_string_utf8(env, "datagram", NAPI_AUTO_LENGTH, &name) != napi_ok ||
       napi_async_init(env, nullptr, name, &shared->context) != napi_ok) {

@@ -7,13 +7,14 @@
 #include <cstdint>
 
 #include "error_queue.h"
+#include "heap.h"
 #include "receive_batch.h"
 #include "send_batch.h"
 
 namespace datagram {
 
 // What the sockets of one thread share. The arrays belong to JavaScript; `arrays` keeps them alive.
-struct Shared {
+struct Shared : OnHeap {
   napi_async_context context = nullptr;
   ReceiveBatch* receive_batch = nullptr;
   SendBatch* send_batch = nullptr;

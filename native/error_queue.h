@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "heap.h"
 #include "socket.h"
 
 namespace datagram {
@@ -29,7 +30,7 @@ struct ErrorQueueHead {
 static_assert(sizeof(ErrorQueueHead) == 3 * sizeof(int32_t));
 
 // The errors that the sockets of one thread have read. JavaScript reads them after each call that may add some.
-class ErrorQueue {
+class ErrorQueue : public OnHeap {
  public:
   // The result of reading the queue of one socket.
   struct Found {

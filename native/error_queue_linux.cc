@@ -5,7 +5,6 @@
 #include <netinet/in.h>
 #include <linux/errqueue.h>
 #include <string.h>
-#include <time.h>
 
 namespace datagram {
 namespace {

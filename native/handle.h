@@ -4,6 +4,7 @@
 #include <node_api.h>
 #include <uv.h>
 
+#include "heap.h"
 #include "rejections.h"
 #include "segmentation.h"
 #include "socket.h"
@@ -19,7 +20,7 @@ constexpr int kFailing = 4;
 // One socket. It has two owners: the JavaScript object, until the garbage collector takes it, and libuv, from `Start` until
 // the close callback of the poll handle. When the environment ends, the cleanup hook closes the socket. The finalizer of the
 // JavaScript object may run before or after the hook.
-class Handle {
+class Handle : public OnHeap {
  public:
   Handle(napi_env env, napi_async_context context, int fd);
   Handle(const Handle&) = delete;

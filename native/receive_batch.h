@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "error_queue.h"
+#include "heap.h"
 #include "socket.h"
 
 namespace datagram {
@@ -44,7 +45,7 @@ static_assert(offsetof(MessageMetadata, destination) == 4 * sizeof(int32_t));
 static_assert(offsetof(MessageMetadata, drops) == 9 * sizeof(int32_t));
 
 // The messages of one receive: each has one slot of each array. The memory must outlive the batch.
-class ReceiveBatch {
+class ReceiveBatch : public OnHeap {
  public:
   // `slab`: kMaxReceived slots of kSlotBytes, one for each message. `lengths`: the bytes of each message. `segments`: the
   // bytes of each datagram of a merged run except the last; 0 if the message is one datagram. `names`: the senders, each

@@ -4,7 +4,6 @@
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <string.h>
-#include <time.h>
 
 #ifndef UDP_GRO
 #define UDP_GRO 104
@@ -18,6 +17,14 @@ namespace {
 
 // The largest number of times that one receive reads errors. After that the event loop runs first.
 constexpr int kMaxRounds = 16;
+
+// SCM_TIMESTAMPNS, if the option is SO_TIMESTAMPNS_OLD, which JavaScript sets (asm-generic/socket.h), and its value,
+// __kernel_old_timespec. On 32-bit platforms the headers of the C library may mean SO_TIMESTAMPNS_NEW by the same name.
+constexpr int kTimestampNs = 35;
+struct KernelTime {
+  long seconds;
+  long nanoseconds;
+};
 
 int IntegerOf(const cmsghdr* control) {
   int value;
@@ -68,11 +75,11 @@ void ReadIPv6(const cmsghdr* control, MessageMetadata* metadata) {
 
 void ReadSocket(const cmsghdr* control, MessageMetadata* metadata) {
   if (control->cmsg_type == SO_RXQ_OVFL) memcpy(&metadata->drops, CMSG_DATA(control), sizeof metadata->drops);
-  if (control->cmsg_type == SCM_TIMESTAMPNS) {
-    timespec time;
+  if (control->cmsg_type == kTimestampNs) {
+    KernelTime time;
     memcpy(&time, CMSG_DATA(control), sizeof time);
-    metadata->seconds = static_cast<uint32_t>(time.tv_sec);
-    metadata->nanoseconds = static_cast<int32_t>(time.tv_nsec);
+    metadata->seconds = static_cast<uint32_t>(time.seconds);
+    metadata->nanoseconds = static_cast<int32_t>(time.nanoseconds);
   }
 }
 

@@ -2,12 +2,19 @@
 
 #include <linux/sock_diag.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 namespace datagram {
 namespace {
+
+// Returns the number at the start of a text, after blanks.
+int64_t NumberIn(const char* text) {
+  text += strspn(text, " \t");
+  int64_t number = 0;
+  for (; *text >= '0' && *text <= '9'; text++) number = number * 10 + (*text - '0');
+  return number;
+}
 
 // Returns the number in a column of /proc/net/snmp; -1 if there is no such column.
 int64_t Figure(const char* names, const char* figures, const char* column) {
@@ -16,7 +23,7 @@ int64_t Figure(const char* names, const char* figures, const char* column) {
     names += strspn(names, " ");
     figures += strspn(figures, " ");
     size_t name = strcspn(names, " \n");
-    if (name == length && strncmp(names, column, length) == 0) return strtoll(figures, nullptr, 10);
+    if (name == length && strncmp(names, column, length) == 0) return NumberIn(figures);
     names += name;
     figures += strcspn(figures, " \n");
     if (*names == '\n') return -1;
@@ -45,7 +52,7 @@ int64_t CountIPv6() {
   int64_t found = 0;
   char line[256];
   while (fgets(line, sizeof line, file)) {
-    if (strncmp(line, kName, sizeof kName - 1) == 0) found = strtoll(line + sizeof kName - 1, nullptr, 10);
+    if (strncmp(line, kName, sizeof kName - 1) == 0) found = NumberIn(line + sizeof kName - 1);
   }
   fclose(file);
   return found;

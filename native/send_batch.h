@@ -10,6 +10,7 @@
 
 #include "error_queue.h"
 #include "faults.h"
+#include "heap.h"
 #include "rejections.h"
 #include "segmentation.h"
 #include "socket.h"
@@ -51,7 +52,7 @@ constexpr int kControlTtl = 2;
 constexpr int kControlTos = 4;
 
 // The sends of one thread.
-class SendBatch {
+class SendBatch : public OnHeap {
  public:
   // `names` has kMaxNames slots of kNameBytes; a name of family 0 is the connected peer. `controls` has kMaxMessages entries, for
   // the first slots. The memory must outlive this object.

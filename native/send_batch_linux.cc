@@ -4,6 +4,8 @@
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
@@ -39,6 +41,8 @@ class ControlWriter {
   template <typename T>
   void Add(int level, int type, const T& value) {
     cmsghdr* control = reinterpret_cast<cmsghdr*>(static_cast<uint8_t*>(header_->msg_control) + header_->msg_controllen);
+    // musl has padding behind the length, which the kernel reads as a part of it.
+    *control = {};
     control->cmsg_level = level;
     control->cmsg_type = type;
     control->cmsg_len = CMSG_LEN(sizeof value);
@@ -280,7 +284,8 @@ int SendBatch::Transmit(int fd, Rejections& rejections) {
       sent = sendmsg(fd, &messages_[0].msg_hdr, MSG_NOSIGNAL) < 0 ? -1 : 1;
     } else {
       if (outcome > 0 && outcome < packed_) asked_ = outcome;
-      sent = sendmmsg(fd, messages_, static_cast<unsigned>(asked_), MSG_NOSIGNAL);
+      // The function of musl calls sendmsg for each message.
+      sent = static_cast<int>(syscall(SYS_sendmmsg, fd, messages_, static_cast<unsigned>(asked_), MSG_NOSIGNAL));
     }
   } while (sent < 0 && errno == EINTR);
   return sent;

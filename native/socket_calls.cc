@@ -3,7 +3,6 @@
 #include <errno.h>
 
 #include <algorithm>
-#include <new>
 
 #include "calls.h"
 #include "handle.h"
@@ -238,7 +237,7 @@ napi_value Open(napi_env env, napi_callback_info info) {
   if (fd < 0) return Number(env, fd);
   // If a given descriptor cannot be adopted, it still belongs to the program.
   auto give_back = given < 0 ? CloseSocket : DisownSocket;
-  Handle* handle = new (std::nothrow) Handle(env, SharedOf(env)->context, fd);
+  Handle* handle = new Handle(env, SharedOf(env)->context, fd);
   if (!handle) {
     give_back(fd);
     return Number(env, -ENOMEM);

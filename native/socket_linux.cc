@@ -2,11 +2,10 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <mutex>
-#include <set>
 
 #include "socket.h"
 
@@ -17,15 +16,53 @@ namespace {
 // libuv stops a poll handle that has only EPOLLERR (uv__poll_io, src/unix/poll.c).
 constexpr int kSelectErrQueue = 45;
 
-// The sockets of all threads of the process, because a descriptor has one owner. Never destroyed: threads may outlive main().
-std::mutex& owned_lock = *new std::mutex;
-std::set<int>& owned = *new std::set<int>;
+// The descriptors of the sockets of all threads of the process, because a descriptor has one owner: one bit for each.
+class Owned {
+ public:
+  bool Has(int fd) {
+    pthread_mutex_lock(&lock_);
+    bool found = IsSet(Bit(fd));
+    pthread_mutex_unlock(&lock_);
+    return found;
+  }
+  // Returns EBUSY if the descriptor has an owner, ENOMEM if there is no memory; else 0.
+  int Add(int fd) {
+    pthread_mutex_lock(&lock_);
+    size_t bit = Bit(fd);
+    int error = IsSet(bit) ? EBUSY : Grow(bit / 8 + 1) ? 0 : ENOMEM;
+    if (error == 0) bits_[bit / 8] = static_cast<uint8_t>(bits_[bit / 8] | Mask(bit));
+    pthread_mutex_unlock(&lock_);
+    return error;
+  }
+  void Remove(int fd) {
+    pthread_mutex_lock(&lock_);
+    size_t bit = Bit(fd);
+    if (IsSet(bit)) bits_[bit / 8] = static_cast<uint8_t>(bits_[bit / 8] & ~Mask(bit));
+    pthread_mutex_unlock(&lock_);
+  }
 
-// Records the owner of a descriptor. Returns false if it has one already.
-bool Own(int fd) {
-  std::lock_guard<std::mutex> lock(owned_lock);
-  return owned.insert(fd).second;
-}
+ private:
+  static size_t Bit(int fd) { return static_cast<size_t>(fd); }
+  static int Mask(size_t bit) { return 1 << bit % 8; }
+  bool IsSet(size_t bit) const { return bit / 8 < bytes_ && (bits_[bit / 8] & Mask(bit)) != 0; }
+  bool Grow(size_t least) {
+    if (least <= bytes_) return true;
+    size_t bytes = least * 2;
+    void* bits = realloc(bits_, bytes);
+    if (!bits) return false;
+    bits_ = static_cast<uint8_t*>(bits);
+    memset(bits_ + bytes_, 0, bytes - bytes_);
+    bytes_ = bytes;
+    return true;
+  }
+
+  pthread_mutex_t lock_ = PTHREAD_MUTEX_INITIALIZER;
+  uint8_t* bits_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+// Never destroyed: threads may outlive main().
+Owned owned;
 
 int SelectErrors(int fd) {
   int on = 1;
@@ -108,11 +145,11 @@ int OpenSocket(int family) {
   int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
   if (fd < 0) return -errno;
   int error = SelectErrors(fd);
+  if (error == 0) error = -owned.Add(fd);
   if (error != 0) {
     close(fd);
     return error;
   }
-  Own(fd);
   return fd;
 }
 
@@ -125,7 +162,8 @@ int AdoptSocket(int fd, int family) {
   int error = SelectErrors(fd);
   if (error != 0) return error;
   // Another thread may have adopted it since SocketFamily.
-  return Own(fd) ? fd : -EBUSY;
+  error = -owned.Add(fd);
+  return error == 0 ? fd : error;
 }
 
 int SocketFamily(int fd) {
@@ -142,8 +180,7 @@ int SocketFamily(int fd) {
   length = sizeof protocol;
   if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) < 0) return -errno;
   if (protocol != IPPROTO_UDP) return -EPROTONOSUPPORT;
-  std::lock_guard<std::mutex> lock(owned_lock);
-  return owned.count(fd) == 0 ? family : -EBUSY;
+  return owned.Has(fd) ? -EBUSY : family;
 }
 
 void CloseSocket(int fd) {
@@ -152,10 +189,7 @@ void CloseSocket(int fd) {
   close(fd);
 }
 
-void DisownSocket(int fd) {
-  std::lock_guard<std::mutex> lock(owned_lock);
-  owned.erase(fd);
-}
+void DisownSocket(int fd) { owned.Remove(fd); }
 
 int BindSocket(int fd, const uint8_t* name, size_t bytes) {
   return Result(bind(fd, reinterpret_cast<const sockaddr*>(name), static_cast<socklen_t>(bytes)));

@@ -46,6 +46,18 @@ describe.skipIf(whyNoFaults !== undefined)(
     });
 
     // semantics: segmentation-refused
+    test("a socket remembers the limits of 40 destinations, each its own", async (t) => {
+      const net = await Net.open(t, AF_INET, 40);
+      const sender = net.sender();
+      const limits = net.addresses.map((to, index) => ({ to, size: 1300 + index }));
+      for (const { to, size } of limits) await refuse(sender, "EMSGSIZE", size, to);
+      for (const { to, size } of limits) {
+        expect(await packets(sender, size, to)).toBe(burst);
+        expect(await packets(sender, size - 1, to)).toBe(1);
+      }
+    });
+
+    // semantics: segmentation-refused
     test("EINVAL of a run switches segmentation off for its socket, which says so, and for no other socket", async (t) => {
       const { net, sender, other, here, there } = await twoPeers(t);
       await refuse(sender, "EINVAL", 1200, here);
