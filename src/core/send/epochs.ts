@@ -1,4 +1,4 @@
-/** What waits in a sender: batches, borrowed datagrams, barriers, and datagrams whose name has no address yet. */
+/** The entries of a send queue: batches, borrowed datagrams, barriers, and datagrams whose name has no address yet. */
 
 import type { Ancillary } from "../driver/ancillary.js";
 import type { Borrowed, Completion, Outbound } from "../driver/outbound.js";

@@ -7,9 +7,9 @@ import { payloadLimit } from "./failure.js";
 /** Bytes of the IP and UDP headers in front of a payload (RFC 791 without options, RFC 8200, RFC 768). */
 const headerBytes = { ipv4: 28, ipv6: 48 } as const;
 /** Milliseconds for which a path MTU is used before the kernel is asked again. The kernel does not report changes of routes. */
-const believedMs = 10_000;
+const cachedMs = 10_000;
 /** The maximum number of hosts in the cache. If it is full, the oldest entry is removed. */
-const mostHosts = 16_384;
+const maxHosts = 16_384;
 
 /** The path to a host, as known. */
 interface Path {
@@ -94,14 +94,14 @@ export class PathMtus {
   #enter(to: Endpoint, mtu: number | undefined, told?: { readonly from: string | undefined }): Path {
     const before = this.#paths.get(to.host);
     const maxPayload = mtu === undefined ? Infinity : payloadWithin(mtu, to);
-    const path = { mtu, maxPayload, until: this.#clock.now() + believedMs };
-    if (!before && this.#paths.size === mostHosts) {
+    const path = { mtu, maxPayload, until: this.#clock.now() + cachedMs };
+    if (!before && this.#paths.size === maxHosts) {
       const [first = ""] = this.#paths.keys();
       this.#paths.delete(first);
     }
     this.#paths.set(to.host, path);
-    const isNews = before ? before.mtu !== mtu : told !== undefined;
-    if (isNews && mtu !== undefined) this.#changed({ destination: to, mtu, maxPayload, from: told?.from });
+    const isNew = before ? before.mtu !== mtu : told !== undefined;
+    if (isNew && mtu !== undefined) this.#changed({ destination: to, mtu, maxPayload, from: told?.from });
     return path;
   }
 }

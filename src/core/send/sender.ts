@@ -2,29 +2,25 @@
  * The send side of a socket. A payload takes this trip: `Sender.send` copies it into a batch (`Outbound`), together with the
  * other sends of the tick. `sendMany` borrows its payloads instead (`Bulk`), and they are copied when the driver is ready.
  * The sender then hands one batch at a time to `Driver.send`, which makes the system call. When the driver has settled
- * datagrams, the sender tells their owners (`Completion`), the ledger and the taps. `epochs.ts` has what waits here,
- * `rest.ts` lets the program run between sends, `fragments.ts` counts fragments, `path-mtu.ts` remembers the path to each
- * peer, and `failure.ts` makes the errors.
+ * datagrams, the sender tells their owners (`Completion`), the ledger and the taps. `queue.ts` keeps the datagrams that wait,
+ * in the epochs of `epochs.ts`. `pause.ts` lets the program run between sends, `fragments.ts` counts fragments, `path-mtu.ts`
+ * remembers the path to each peer, and `failure.ts` makes the errors.
  */
 
 import { type Address, type Endpoint, type Family, isEndpoint } from "../address/address.js";
 import type { Ancillary } from "../driver/ancillary.js";
 import type { Clock, Driver } from "../driver/driver.js";
 import { brokenContract, toOSError } from "../driver/driver-fault.js";
-import { assert } from "../assert.js";
 import { OSError } from "../errors/errors.js";
 import { anyLimit, closedFirst, failure, payloadLimit } from "./failure.js";
-import { type Borrowed, type Completion, Outbound, destinationOf, ordinary } from "../driver/outbound.js";
+import { type Borrowed, type Completion, type Outbound, destinationOf } from "../driver/outbound.js";
 import { sizeOf } from "../driver/payload.js";
-import { type Barrier, type Bulk, type Epoch, type Unresolved, takeUnresolved } from "./epochs.js";
+import { type Barrier, type Unresolved, takeUnresolved } from "./epochs.js";
 import { countFragmented, learnPaths, mayFragment } from "./fragments.js";
-import { Rest } from "./rest.js";
+import { SendQueue } from "./queue.js";
+import { SendPause } from "./pause.js";
 import type { Ledger } from "../ledger/ledger.js";
 
-/** Bytes that a waiting datagram counts for in addition to its payload, so that empty datagrams are limited too. */
-const overheadBytes = 64;
-/** Room of a small batch for more datagrams than its first. */
-const smallBatch = { bytes: 512, datagrams: 16 } as const;
 /** `then` of it costs half as much as `queueMicrotask`, which makes an async resource each time. */
 const resolved = Promise.resolve();
 
@@ -52,8 +48,7 @@ export interface SenderHost {
  */
 export class Sender {
   readonly #host: SenderHost;
-  readonly #maxBytes: number;
-  readonly #epochs: Epoch[] = [{ queue: [] }];
+  readonly #queue: SendQueue;
   #inFlight: Outbound | undefined;
   /** Whether the driver calls `settled` when it is ready for more. */
   #waiting = false;
@@ -61,16 +56,15 @@ export class Sender {
   #atBarrier = false;
   #flushSoon: (() => void) | undefined;
   #scheduled = false;
-  readonly #rest: Rest;
-  #queuedBytes = 0;
+  readonly #pause: SendPause;
   #drained: (() => void) | undefined;
   #canceled = false;
 
   /** @param maxBytes how many bytes may wait here. A send that would exceed it fails with `ENOBUFS`. */
   constructor(host: SenderHost, maxBytes: number) {
     this.#host = host;
-    this.#rest = new Rest(host.clock, () => this.#flush());
-    this.#maxBytes = maxBytes;
+    this.#pause = new SendPause(host.clock, () => this.#flush());
+    this.#queue = new SendQueue(host, maxBytes);
   }
 
   /**
@@ -91,18 +85,15 @@ export class Sender {
   ): OSError | undefined {
     const tooBig = this.#tooBig(bytes, to);
     if (tooBig) return tooBig;
-    const cost = bytes + overheadBytes;
-    if (this.#queuedBytes + cost > this.#maxBytes) {
-      const text = `${this.#queuedBytes} bytes wait to be sent already: await the sends`;
-      const full = failure("ENOBUFS", to, this.#host.peer, { text });
+    const full = this.#queue.reserve(bytes, to);
+    if (full) {
       this.#host.failed(full);
       return full;
     }
-    this.#queuedBytes += cost;
     if (to !== null && !isEndpoint(to)) {
       this.#resolveLater(to.host, { payload: new Uint8Array(payload), port: to.port, owner, tag, ancillary });
     } else {
-      this.#append(this.#lastEpoch, payload, bytes, to, owner, tag, ancillary);
+      this.#queue.append(this.#queue.last, payload, bytes, to, owner, tag, ancillary);
       if (this.#host.driver.batches) this.#schedule();
       else this.#flush();
     }
@@ -116,18 +107,17 @@ export class Sender {
       for (let index = 0; index < borrowed.count; index++) if (!this.#lend(borrowed, index, owner)) left--;
     }
     if (left === 0) return;
-    this.#lastEpoch.queue.push({ borrowed, owner, next: 0 });
+    this.#queue.last.queue.push({ borrowed, owner, next: 0 });
     this.#schedule();
   }
 
   /** Runs `act` when all earlier sends are settled. Later sends wait until it is done. */
   barrier<T>(act: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      this.#lastEpoch.barrier = {
+      this.#queue.endEpoch({
         run: () => act().then(resolve, reject),
         cancel: () => reject(closedFirst()),
-      };
-      this.#epochs.push({ queue: [] });
+      });
       this.#flush();
     });
   }
@@ -147,12 +137,12 @@ export class Sender {
 
   /** The loop has turned. */
   turned(): void {
-    this.#rest.turned();
+    this.#pause.turned();
   }
 
   /** Fails the datagrams that wait for a name. Calls `done` when all others are settled, at once if they are. */
   drain(done: () => void): void {
-    for (const epoch of this.#epochs) {
+    for (const epoch of this.#queue.epochs) {
       for (const name of epoch.names?.keys() ?? []) {
         const text = "the socket was closed before the name resolved";
         this.#failUnresolved(
@@ -171,49 +161,14 @@ export class Sender {
     this.#canceled = true;
     const inFlight = this.#inFlight;
     if (inFlight) this.#settle(inFlight, inFlight.count - inFlight.settled);
-    for (const epoch of this.#epochs) {
+    for (const epoch of this.#queue.epochs) {
       while (epoch.queue.length > 0) {
-        const batch = this.#nextBatch(epoch);
+        const batch = this.#queue.take(epoch);
         this.#settle(batch, batch.count);
       }
       // Also a barrier that runs now: a driver may never end it.
       epoch.barrier?.cancel();
     }
-  }
-
-  /** There is always an epoch: a barrier begins the next one before its own ends. */
-  get #firstEpoch(): Epoch {
-    return this.#epochs[0] as Epoch;
-  }
-
-  get #lastEpoch(): Epoch {
-    return this.#epochs[this.#epochs.length - 1] as Epoch;
-  }
-
-  #append(
-    epoch: Epoch,
-    payload: Uint8Array,
-    bytes: number,
-    to: Endpoint | null,
-    owner: Completion,
-    tag: number,
-    ancillary: Ancillary | undefined,
-  ): void {
-    const { queue } = epoch;
-    const tail = queue[queue.length - 1];
-    if (tail instanceof Outbound && tail.add(payload, bytes, to, owner, tag, ancillary)) return;
-    const batch = this.#batchAfter(tail, epoch, bytes);
-    batch.add(payload, bytes, to, owner, tag, ancillary);
-    queue.push(batch);
-  }
-
-  #batchAfter(tail: Outbound | Bulk | undefined, epoch: Epoch, bytes: number): Outbound {
-    if (tail instanceof Outbound) return this.#batchFor(tail.mixed);
-    // A datagram between bulks or barriers, or on one of very many sockets, gets a small arena: a few thousand full arenas
-    // would take 300 MB.
-    if (tail || epoch !== this.#firstEpoch || Outbound.scarce)
-      return new Outbound({ ...smallBatch, bytes: bytes + smallBatch.bytes });
-    return Outbound.take();
   }
 
   /** Returns `false` if a borrowed datagram has failed, or is copied because its name must be resolved. */
@@ -231,7 +186,7 @@ export class Sender {
   }
 
   #resolveLater(name: string, unresolved: Unresolved): void {
-    const epoch = this.#lastEpoch;
+    const epoch = this.#queue.last;
     const names = (epoch.names ??= new Map());
     const waiting = names.get(name);
     if (waiting) {
@@ -245,9 +200,9 @@ export class Sender {
           const to = found.withPort(port) as Endpoint;
           const tooBig = this.#tooBig(payload.length, to);
           if (tooBig) {
-            this.#queuedBytes -= payload.length + overheadBytes;
+            this.#queue.release(payload.length, 1);
             owner.failed(tag, tooBig);
-          } else this.#append(epoch, payload, payload.length, to, owner, tag, ancillary);
+          } else this.#queue.append(epoch, payload, payload.length, to, owner, tag, ancillary);
         }
         this.#flush();
       },
@@ -261,7 +216,7 @@ export class Sender {
   #failUnresolved(unresolved: readonly Unresolved[], cause: OSError, text?: string): void {
     for (const { payload, port, owner, tag } of unresolved) {
       const error = new OSError(cause.code, { syscall: "sendto", address: cause.address, port, cause, text });
-      this.#queuedBytes -= payload.length + overheadBytes;
+      this.#queue.release(payload.length, 1);
       this.#host.failed(error);
       owner.failed(tag, error);
     }
@@ -301,10 +256,10 @@ export class Sender {
   }
 
   #advance(): void {
-    while (!this.#waiting && !this.#atBarrier && !this.#rest.resting) {
-      const epoch = this.#firstEpoch;
+    while (!this.#waiting && !this.#atBarrier && !this.#pause.isPaused) {
+      const epoch = this.#queue.first;
       if (this.#inFlight || epoch.queue.length > 0) {
-        this.#transmit((this.#inFlight ??= this.#nextBatch(epoch)));
+        this.#transmit((this.#inFlight ??= this.#queue.take(epoch)));
         continue;
       }
       if (epoch.names && epoch.names.size > 0) return;
@@ -322,7 +277,7 @@ export class Sender {
     this.#atBarrier = true;
     void barrier.run().then(() => {
       this.#atBarrier = false;
-      this.#epochs.shift();
+      this.#queue.dropFirst();
       this.#flush();
     });
   }
@@ -361,12 +316,11 @@ export class Sender {
     } else {
       for (let left = count; left > 0; left--) this.#settleNext(batch);
     }
-    if (!this.#canceled) this.#rest.sent(count);
+    if (!this.#canceled) this.#pause.sent(count);
     if (batch.settled < batch.count) return;
     const inFlight = batch === this.#inFlight;
     if (inFlight) this.#inFlight = undefined;
-    this.#queuedBytes -= batch.bytes + batch.count * overheadBytes;
-    assert(this.#queuedBytes >= 0, "no more bytes leave the queue than were put in");
+    this.#queue.release(batch.bytes, batch.count);
     batch.release(!inFlight || !this.#canceled);
   }
 
@@ -380,39 +334,6 @@ export class Sender {
     }
     host.ledger.sent(1, batch.length(index));
     if (host.tapped) host.showSent(batch.view(index), batch.peer(index));
-  }
-
-  /** The next batch of an epoch that has one. Of a bulk, as many datagrams as one batch holds. */
-  #nextBatch({ queue }: Epoch): Outbound {
-    const head = queue[0] as Outbound | Bulk;
-    const batch = head instanceof Outbound ? head : this.#borrow(head);
-    if (head instanceof Outbound || head.next === head.borrowed.count) {
-      if (queue.length === 1) queue.pop();
-      else queue.shift();
-    }
-    if (batch.mixed && this.#host.driver.batches) batch.group(this.#host.peer);
-    return batch;
-  }
-
-  /** An empty batch; a large one if many datagrams to several peers are left, so that those to one peer can leave together. */
-  #batchFor(many: boolean): Outbound {
-    return many && this.#host.driver.batches ? Outbound.takeLarge() : Outbound.take();
-  }
-
-  #borrow(bulk: Bulk): Outbound {
-    const { borrowed, owner } = bulk;
-    const left = borrowed.count - bulk.next;
-    const batch = this.#batchFor(borrowed.peers !== undefined && left > ordinary.datagrams);
-    bulk.next = batch.fill(borrowed, bulk.next, owner);
-    const [next, length] = [borrowed.payloads[bulk.next], borrowed.lengths[bulk.next]];
-    if (next && length !== -1 && sizeOf(next) !== length) {
-      const text = "the payload was resized or transferred away before it was sent";
-      const error = failure("EFAULT", destinationOf(borrowed, bulk.next), this.#host.peer, { text });
-      this.#host.failed(error);
-      owner.failed(bulk.next++, error);
-    }
-    this.#queuedBytes += batch.bytes + batch.count * overheadBytes;
-    return batch;
   }
 }
 

@@ -7,24 +7,24 @@ const clockEvery = 64;
 /** Milliseconds of sending before the event loop must turn: a loop of awaited sends never leaves the microtasks. */
 const turnMs = 4;
 
-/** Says when a sender must rest until the event loop has turned. */
-export class Rest {
+/** Says when a sender must pause until the event loop has turned. */
+export class SendPause {
   readonly #clock: Clock;
-  readonly #ended: () => void;
-  #resting = false;
+  readonly #resume: () => void;
+  #isPaused = false;
   /** When sending began in this turn of the loop; `undefined` if the clock was not read in it. */
   #busySince: number | undefined;
   #sinceClock = 0;
 
-  /** @param ended runs when the loop has turned. */
-  constructor(clock: Clock, ended: () => void) {
+  /** @param resume runs when the loop has turned. */
+  constructor(clock: Clock, resume: () => void) {
     this.#clock = clock;
-    this.#ended = ended;
+    this.#resume = resume;
   }
 
-  /** Whether nothing is to be sent before the loop turns. */
-  get resting(): boolean {
-    return this.#resting;
+  /** Whether the sender must wait until the loop has turned. */
+  get isPaused(): boolean {
+    return this.#isPaused;
   }
 
   /** The loop has turned. */
@@ -32,7 +32,7 @@ export class Rest {
     this.#sinceClock = 0;
   }
 
-  /** So many more datagrams were sent. */
+  /** The sender has sent more datagrams. */
   sent(datagrams: number): void {
     this.#sinceClock += datagrams;
     if (this.#sinceClock < clockEvery) return;
@@ -41,9 +41,9 @@ export class Rest {
       this.#busySince = this.#clock.now();
       this.#clock.turn(() => {
         this.#busySince = undefined;
-        this.#resting = false;
-        this.#ended();
+        this.#isPaused = false;
+        this.#resume();
       });
-    } else if (this.#clock.now() - this.#busySince >= turnMs) this.#resting = true;
+    } else if (this.#clock.now() - this.#busySince >= turnMs) this.#isPaused = true;
   }
 }
