@@ -46,7 +46,7 @@ export async function measureMemory(
 }
 
 /** How often a round is tried that other work disturbs. A quick run takes it as it is. */
-const mostAttempts = 2;
+const maxAttempts = 2;
 
 async function measure(
   bench: Bench,
@@ -79,7 +79,7 @@ async function measure(
 
 /** Where other work took the CPU from a contender, its round is repeated. The least disturbed attempt counts. */
 async function runUndisturbed({ run }: Case, bench: Bench): Promise<Figures> {
-  const attempts = bench.quick ? 1 : mostAttempts;
+  const attempts = bench.quick ? 1 : maxAttempts;
   let best = await run(bench);
   for (let attempt = 1; attempt < attempts && isDisturbed(best); attempt++) {
     const again = await run(bench);

@@ -90,16 +90,10 @@ function end(text: string): never {
   process.exit(0);
 }
 
-function whole(
-  name: string,
-  text: string | undefined,
-  otherwise: number,
-  least: number,
-  most: number,
-): number {
+function whole(name: string, text: string | undefined, otherwise: number, min: number, max: number): number {
   const value = text === undefined ? otherwise : Number(text);
-  if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new Error(`--${name} is a whole number from ${least} to ${most}, not ${text ?? ""}`);
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new Error(`--${name} is a whole number from ${min} to ${max}, not ${text ?? ""}`);
 }
 
 /** The names of the workloads that the patterns mean. */

@@ -15,7 +15,7 @@ export const pins =
 const running = new Set<ChildProcess>();
 const limitMs = 60_000;
 /** Characters of its standard error that are kept: the first say most. */
-const mostErrors = 2000;
+const maxErrors = 2000;
 
 export function killAll(): void {
   for (const child of running) child.kill("SIGKILL");
@@ -29,7 +29,7 @@ export class Peer implements AsyncDisposable {
   #errors = "";
   #failure: string | undefined;
 
-  constructor(program: Program, role: string, settings: Settings, cpu: 0 | 1, mostMs = limitMs) {
+  constructor(program: Program, role: string, settings: Settings, cpu: 0 | 1, maxMs = limitMs) {
     const pairs = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
     const pinned = pins ? ["taskset", "-c", String(cpu)] : [];
     const [file = "", ...rest] = [...pinned, ...program.command, role, ...pairs];
@@ -38,11 +38,11 @@ export class Peer implements AsyncDisposable {
     this.#child = child;
     running.add(child);
     const limit = setTimeout(() => {
-      this.#failure = `did not end within ${mostMs / 1000} s`;
+      this.#failure = `did not end within ${maxMs / 1000} s`;
       child.kill("SIGKILL");
-    }, mostMs);
+    }, maxMs);
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      this.#errors = (this.#errors + text).slice(0, mostErrors);
+      this.#errors = (this.#errors + text).slice(0, maxErrors);
     });
     this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     this.#closed = new Promise((resolve) => {

@@ -132,10 +132,10 @@ function report(where: string, outcomes: readonly Outcome[]): void {
   const shares = outcomes.map(({ delivered }) => delivered / datagrams).sort((one, other) => one - other);
   const mean = (numbers: readonly number[]): number =>
     numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
-  const [least = NaN, most = NaN] = [shares[0], shares.at(-1)];
+  const [min = NaN, max = NaN] = [shares[0], shares.at(-1)];
   const deaf = mean(outcomes.map((outcome) => outcome.deaf)).toFixed(1);
   console.log(
-    `${where}: delivered ${mean(shares).toFixed(3)} (${least.toFixed(3)} to ${most.toFixed(3)} in ${shares.length} runs), deaf ${deaf} times`,
+    `${where}: delivered ${mean(shares).toFixed(3)} (${min.toFixed(3)} to ${max.toFixed(3)} in ${shares.length} runs), deaf ${deaf} times`,
   );
 }
 

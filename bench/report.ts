@@ -144,7 +144,7 @@ function figureTable(
     return [
       name,
       amount(figure.median, unit),
-      `${amount(figure.least, unit)} to ${amount(figure.most, unit)}`,
+      `${amount(figure.min, unit)} to ${amount(figure.max, unit)}`,
       ...ratios.map((ratio) => (ratio ? times(ratio.median) : "–")),
       ...(losses ? [lost ? percent(lost.median) : "–"] : []),
     ];
@@ -163,7 +163,7 @@ function costLines(cost: CostOutcome | undefined): string[] {
     off.median.toFixed(0),
     on.median.toFixed(0),
     times(ratio.median),
-    `${times(ratio.least)} to ${times(ratio.most)}`,
+    `${times(ratio.min)} to ${times(ratio.max)}`,
   ]);
   const head = ["drained", "ns a datagram, metadata off", "on", "on to off", "range"];
   return ["### cost: CPU time of draining a full receive buffer", table(head, rows)];
@@ -176,14 +176,14 @@ function simLines(sim: SimOutcome | undefined): string[] {
     const { figure, name, spread } = each;
     if (!spread) return [name];
     const [wanted, reached] = simTarget(figure, spread.median);
-    const range = `${simAmount(each, spread.least)} to ${simAmount(each, spread.most)}`;
+    const range = `${simAmount(each, spread.min)} to ${simAmount(each, spread.max)}`;
     return [name, simAmount(each, spread.median), range, wanted, reached];
   });
   if (sim.idleCost) {
-    const { median, least, most } = sim.idleCost;
+    const { median, min, max } = sim.idleCost;
     const target = `at most ${times(simTargets.idleCost)}`;
     const name = "cost of a datagram between two of 10,000 hosts, to two alone";
-    const range = `${times(least)} to ${times(most)}`;
+    const range = `${times(min)} to ${times(max)}`;
     rows.push([name, times(median), range, target, yesOrNo(median <= simTargets.idleCost)]);
   }
   return [
@@ -194,8 +194,8 @@ function simLines(sim: SimOutcome | undefined): string[] {
 
 function simTarget(figure: SimFigure["figure"], median: number): [wanted: string, reached: string] {
   if (figure === "perSecond") {
-    const least = simTargets.perSecond;
-    return [`at least ${least.toLocaleString("en")}/s`, yesOrNo(median >= least)];
+    const { perSecond } = simTargets;
+    return [`at least ${perSecond.toLocaleString("en")}/s`, yesOrNo(median >= perSecond)];
   }
   if (figure === "seconds") return [`under ${simTargets.seconds} s`, yesOrNo(median < simTargets.seconds)];
   return [`under ${mebibytes(simTargets.rssBytes)}`, yesOrNo(median < simTargets.rssBytes)];
@@ -274,8 +274,8 @@ function times(ratio: number): string {
   return `${ratio.toFixed(ratio < 10 ? 2 : 1)}×`;
 }
 
-function timesOf({ median, least, most }: Spread): string {
-  return `${times(median)} (${times(least)} to ${times(most)})`;
+function timesOf({ median, min, max }: Spread): string {
+  return `${times(median)} (${times(min)} to ${times(max)})`;
 }
 
 function percent(share: number): string {

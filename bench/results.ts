@@ -48,8 +48,8 @@ export type Results = ReadonlyMap<string, ReadonlyMap<string, Outcome>>;
 
 export interface Spread {
   readonly median: number;
-  readonly least: number;
-  readonly most: number;
+  readonly min: number;
+  readonly max: number;
 }
 
 /** One figure over the rounds, if it was measured. */
@@ -91,9 +91,9 @@ export function roundsOf(outcome: Outcome | undefined): readonly Figures[] {
 
 export function spread(figures: readonly (number | undefined)[]): Spread | undefined {
   const sorted = figures.filter((each) => each !== undefined).sort((a, b) => a - b);
-  const [least, most] = [sorted[0], sorted.at(-1)];
-  if (least === undefined || most === undefined) return undefined;
+  const [min, max] = [sorted[0], sorted.at(-1)];
+  if (min === undefined || max === undefined) return undefined;
   const middle = (sorted.length - 1) / 2;
-  const [below = least, above = most] = [sorted[Math.floor(middle)], sorted[Math.ceil(middle)]];
-  return { median: (below + above) / 2, least, most };
+  const [below = min, above = max] = [sorted[Math.floor(middle)], sorted[Math.ceil(middle)]];
+  return { median: (below + above) / 2, min, max };
 }

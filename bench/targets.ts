@@ -81,19 +81,19 @@ function delivered(
   what: string,
   workload: string,
   by: "for await" | "batches()",
-  against: readonly Least[],
+  against: readonly MinRatio[],
 ): readonly Target[] {
   return rate(`${what}, sendMany to ${by}`, workload, `native, sendMany to ${by}`, against);
 }
 
-function fanOut(what: string, workload: string, against: readonly Least[]): readonly Target[] {
+function fanOut(what: string, workload: string, against: readonly MinRatio[]): readonly Target[] {
   return rate(`fan-out to 1,000 peers, ${what}`, workload, "native, sendMany(datagrams)", against);
 }
 
-/** Another contender, and the least that the ratio to it must be. */
-type Least = readonly [against: string, atLeast: number];
+/** Another program, and the smallest ratio to it that reaches the target. */
+type MinRatio = readonly [against: string, atLeast: number];
 
-function rate(work: string, workload: string, of: string, others: readonly Least[]): readonly Target[] {
+function rate(work: string, workload: string, of: string, others: readonly MinRatio[]): readonly Target[] {
   return others.map(([against, atLeast]) => ({ work, workload, of, figure: perSecond, against, atLeast }));
 }
 

@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 
 import { type Endpoint, anyAddress } from "../core/address/address.js";
-import { sameHost } from "../core/address/hosts.js";
+import { sameHost } from "../core/address/same-host.js";
 import { type Address, type Datagram, TimeoutError } from "../index.js";
 import { kernelStack } from "../kernel/choice.js";
 import { ownAddresses } from "../kernel/own-addresses.js";

@@ -3,7 +3,7 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { type HostCounter, type HostCounts, hostCounters } from "../core/ledger/ledger.js";
 
 /** The maximum number of bytes to read from a file: Linux writes 2,000 to 5,000. */
-const mostBytes = 65_536;
+const maxBytes = 65_536;
 
 /** The counters at the time of this thread's first socket. */
 let before: HostCounts | undefined;
@@ -70,13 +70,13 @@ function each(count: (counter: HostCounter) => number | undefined): HostCounts {
 
 /** Returns the start of a file; `undefined` if it cannot be read. Files in /proc do not report their size. */
 function readStart(path: string): string | undefined {
-  const bytes = Buffer.allocUnsafe(mostBytes);
+  const bytes = Buffer.allocUnsafe(maxBytes);
   try {
     const file = openSync(path, "r");
     try {
       let length = 0;
-      for (let more = 1; more > 0 && length < mostBytes; length += more) {
-        more = readSync(file, bytes, length, mostBytes - length, null);
+      for (let more = 1; more > 0 && length < maxBytes; length += more) {
+        more = readSync(file, bytes, length, maxBytes - length, null);
       }
       return bytes.toString("latin1", 0, length);
     } finally {

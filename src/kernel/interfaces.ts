@@ -5,8 +5,8 @@ import {
   bindsToAllText,
   lacksAddressText,
   noInterfaceText,
-  wideScope,
-  withoutWideScope,
+  ignoredScope,
+  withoutIgnoredScope,
 } from "../core/address/scopes.js";
 import { AF_INET } from "../core/constants.js";
 import { OSError } from "../core/errors/errors.js";
@@ -66,11 +66,11 @@ export function hostFor({ host, port, scope }: Endpoint, syscall: string): strin
  */
 export function destinationFor(to: Endpoint, syscall: string): string {
   const host = hostFor(to, syscall);
-  const scope = wideScope(to);
+  const scope = ignoredScope(to);
   if (scope === undefined) return host;
   const name = interfaceNamed(scope) ?? "";
   // Datagrams to `::1` leave only by the loopback interface, so this scope changes nothing.
-  if (withoutWideScope(to).host === "::1" && networkInterfaces()[name]?.some(({ internal }) => internal))
+  if (withoutIgnoredScope(to).host === "::1" && networkInterfaces()[name]?.some(({ internal }) => internal))
     return host;
   const text = `the dgram driver cannot choose the interface ${name} for this address: the native driver can`;
   throw new OSError("ENOTSUP", { syscall, address: to.host, port: to.port, text });
@@ -83,9 +83,9 @@ export function destinationFor(to: Endpoint, syscall: string): string {
  *   `EINVAL` for a group or a wildcard address, because the kernel binds to these on every interface.
  */
 export function checkBindScope(at: Endpoint): void {
-  const scope = wideScope(at);
+  const scope = ignoredScope(at);
   if (scope === undefined) return;
-  const plain = withoutWideScope(at);
+  const plain = withoutIgnoredScope(at);
   const { host } = plain;
   const about = { syscall: "bind", address: at.host, port: at.port };
   const literal = parseLiteral(host);

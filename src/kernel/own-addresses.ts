@@ -1,7 +1,7 @@
 import { networkInterfaces } from "node:os";
 
 import { type Endpoint, destinationOf, isOverIPv4 } from "../core/address/address.js";
-import { sameHost } from "../core/address/hosts.js";
+import { sameHost } from "../core/address/same-host.js";
 import { parseLiteral } from "../core/ip.js";
 import { kernelStack } from "./choice.js";
 

@@ -6,7 +6,7 @@ import { OSError } from "../core/errors/errors.js";
 import { realClock } from "./clock.js";
 
 /** The maximum number of names in the cache. If it is full, the name whose last use is the oldest is removed. */
-const mostNames = 256;
+const maxNames = 256;
 /** How long an answer is used, in milliseconds: `getaddrinfo(3)` does not return how long it is valid. */
 const freshMs = 10_000;
 /** How long a failure is used, in milliseconds, so that a loop of sends does not ask the resolver for each datagram. */
@@ -32,7 +32,7 @@ export function resolve(host: string, family: Family): Promise<readonly Endpoint
   answers.delete(key);
   const answer = known && realClock.now() < known.staleAt ? known : ask(host, family);
   answers.set(key, answer);
-  if (answers.size > mostNames) answers.delete(answers.keys().next().value as string);
+  if (answers.size > maxNames) answers.delete(answers.keys().next().value as string);
   return answer.endpoints;
 }
 

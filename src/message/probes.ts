@@ -5,7 +5,7 @@ import type { Endpoint } from "../core/address/address.js";
 import type { Datagram } from "../core/receive/datagram.js";
 import { OSError } from "../core/errors/errors.js";
 import type { PathMtuChange, Unreachable } from "../core/ledger/reports.js";
-import { sameHost } from "../core/address/hosts.js";
+import { sameHost } from "../core/address/same-host.js";
 import { payloadWithin } from "../core/send/path-mtu.js";
 import { interfaceNumberOf } from "../core/socket/settings.js";
 import type { Socket } from "../core/socket/socket.js";

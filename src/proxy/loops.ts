@@ -1,6 +1,6 @@
 /** Finds datagrams of a relay that come back to it, directly or through other relays of this process. */
 
-import { sameHost } from "../core/address/hosts.js";
+import { sameHost } from "../core/address/same-host.js";
 import type { Endpoint, Socket } from "../index.js";
 
 /** A socket that a relay uses to send the datagrams of one client. */

@@ -3,7 +3,7 @@
 import { Buffer } from "node:buffer";
 
 import { refuseUnknown } from "../core/errors/fields.js";
-import { sameHost } from "../core/address/hosts.js";
+import { sameHost } from "../core/address/same-host.js";
 import { parseLiteral } from "../core/ip.js";
 import { outOfRange, wholeNumber, wrongType } from "../core/errors/errors.js";
 import { Address, type AddressLike, type Endpoint } from "../index.js";

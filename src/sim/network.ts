@@ -327,12 +327,12 @@ export class Network {
     const ipv6 = [from, to].find(
       (node) => node instanceof Host && node.addresses.some((each) => each.includes(":")),
     );
-    const least = Math.min(up.mtuBytes, down.mtuBytes);
-    if (!ipv6 || least >= 1280) return;
+    const minMtu = Math.min(up.mtuBytes, down.mtuBytes);
+    if (!ipv6 || minMtu >= 1280) return;
     throw outOfRange(
       `link ${name}: mtuBytes`,
       `at least 1280, since ${ipv6.name} has an IPv6 address`,
-      least,
+      minMtu,
     );
   }
 

@@ -1,12 +1,12 @@
 /**
  * Addresses: a host and a port. `address.ts` has the class `Address`, `cache.ts` keeps addresses to use them again,
- * `hosts.ts` compares hosts, and `scopes.ts` is about the interface after the `%` of an IPv6 address.
+ * `same-host.ts` compares hosts, and `scopes.ts` is about the interface after the `%` of an IPv6 address.
  */
 
 import { AF_INET, AF_INET6, AF_UNSPEC, INADDR_BROADCAST } from "../constants.js";
 import { OSError, outOfRange, wholeNumber, wrongType } from "../errors/errors.js";
 import { assert } from "../assert.js";
-import { sameHost } from "./hosts.js";
+import { sameHost } from "./same-host.js";
 import { formatLiteral, isMapped, parseLiteral } from "../ip.js";
 
 /** `AF_INET` or `AF_INET6`. */

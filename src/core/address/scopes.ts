@@ -9,7 +9,7 @@ import { isOfOneLink, parseLiteral } from "../ip.js";
  * Returns the scope of an address if the kernel ignores it. The kernel reads the scope only of a link-local or an
  * interface-local address. For other addresses, packet info must name the interface (ipv6(7)).
  */
-export function wideScope(address: Address): string | undefined {
+export function ignoredScope(address: Address): string | undefined {
   if (address.family !== AF_INET6) return undefined;
   const { scope } = address;
   if (scope === undefined) return undefined;
@@ -18,8 +18,8 @@ export function wideScope(address: Address): string | undefined {
 }
 
 /** Returns an address as the kernel returns it: without a scope that the kernel ignores. */
-export function withoutWideScope(address: Endpoint): Endpoint {
-  if (wideScope(address) === undefined) return address;
+export function withoutIgnoredScope(address: Endpoint): Endpoint {
+  if (ignoredScope(address) === undefined) return address;
   return new Address(address.host.replace(/%.*/, ""), address.port) as Endpoint;
 }
 
@@ -30,7 +30,7 @@ export function withoutWideScope(address: Endpoint): Endpoint {
  * @param given the address that `connect` was called with.
  */
 export function peerOf(told: Endpoint, given: Endpoint): Endpoint {
-  const scope = wideScope(given);
+  const scope = ignoredScope(given);
   // Only the loopback interface has the loopback address.
   if (scope === undefined || told.host === "::1") return told;
   return new Address(`${told.host}%${scope}`, told.port) as Endpoint;

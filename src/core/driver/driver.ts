@@ -6,7 +6,7 @@ import type { Endpoint, Family } from "../address/address.js";
 import type { Capabilities } from "../capabilities.js";
 import type { Metadata } from "./metadata.js";
 import type { Loss, Unreachable, Warning } from "../ledger/reports.js";
-import type { InterfaceNumber } from "../address/hosts.js";
+import type { InterfaceNumber } from "../address/same-host.js";
 import type { Membership } from "./membership.js";
 import type { Option, OptionValue } from "./options.js";
 import type { Outbound } from "./outbound.js";
@@ -91,7 +91,7 @@ export interface Closing {
   /** The datagrams that were queued in this process and that no call received. */
   readonly unread: Traffic;
   /** Events that the driver has not reported yet. */
-  readonly untold: readonly LedgerEvent[];
+  readonly unreported: readonly LedgerEvent[];
 }
 
 /** An event that changes the ledger. */
@@ -123,7 +123,7 @@ export interface Sink {
  * One socket of an operating system or of a simulated network. Errors are `OSError`s, thrown or rejected.
  *
  * For every kind of address, the scope of a destination is the interface that datagrams to this destination leave by
- * (`wideScope`). A driver that cannot choose the interface fails with `ENOTSUP`. A scope that names no interface is `ENODEV`.
+ * (`ignoredScope`). A driver that cannot choose the interface fails with `ENOTSUP`. A scope that names no interface is `ENODEV`.
  */
 export interface Driver {
   /** Whether one `send` of many datagrams costs less than many sends of one. If so, the socket sends at the end of a tick. */

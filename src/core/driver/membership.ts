@@ -109,13 +109,13 @@ function outOfRoom(
   { family }: Endpoint,
   { groups, sources }: MembershipLimits,
 ): string {
-  const ofGroups = { name: "net.ipv4.igmp_max_memberships", most: groups, what: "groups on one socket" };
+  const ofGroups = { name: "net.ipv4.igmp_max_memberships", max: groups, what: "groups on one socket" };
   const name = family === AF_INET ? "net.ipv4.igmp_max_msf" : "net.ipv6.mld_max_msf";
-  const ofSources = { name, most: sources, what: "sources of one group" };
+  const ofSources = { name, max: sources, what: "sources of one group" };
   const either = family === AF_INET && call === "addSourceMembership";
   const limits = either ? [ofGroups, ofSources] : [call === "addMembership" ? ofGroups : ofSources];
-  const allowed = limits.map(({ name, most, what }) => `${name} allows ${most} ${what}`).join(", ");
-  const raise = limits.map(({ name, most }) => `sysctl -w ${name}=${2 * most}`).join(" or ");
+  const allowed = limits.map(({ name, max, what }) => `${name} allows ${max} ${what}`).join(", ");
+  const raise = limits.map(({ name, max }) => `sysctl -w ${name}=${2 * max}`).join(" or ");
   return `${allowed}: use one more socket, or ${raise}`;
 }
 

@@ -20,8 +20,8 @@ export interface Option {
   /** The family of the option; without it, sockets of both families have the option. IPv6 sockets have IPv4 options too. */
   readonly family?: Family;
   /** The smallest and the largest value of an integer. */
-  readonly least?: number;
-  readonly most?: number;
+  readonly min?: number;
+  readonly max?: number;
   /** The option cannot be set. */
   readonly readOnly?: boolean;
   /** The option cannot be read. This option reads the result. */
@@ -34,10 +34,10 @@ export interface Option {
   readonly privilege?: string;
 }
 
-const int32 = { least: -0x8000_0000, most: 0x7fff_ffff };
-const octet = { least: 0, most: 255 };
-const hops = { least: 1, most: 255 };
-const bytes = { least: 0, most: 0x3fff_ffff };
+const int32 = { min: -0x8000_0000, max: 0x7fff_ffff };
+const octet = { min: 0, max: 255 };
+const hops = { min: 1, max: 255 };
+const bytes = { min: 0, max: 0x3fff_ffff };
 
 /** The version of Linux decides which of the two is enough. */
 const adminOrRaw = "CAP_NET_ADMIN or CAP_NET_RAW";
@@ -57,8 +57,8 @@ const table: readonly Option[] = [
   socketLevel("SO_RCVBUF", "integer", bytes),
   socketLevel("SO_NO_CHECK", "flag", { kernelOnly: true }),
   socketLevel("SO_PRIORITY", "integer", {
-    least: 0,
-    most: 0x7fff_ffff,
+    min: 0,
+    max: 0x7fff_ffff,
     privilege: "CAP_NET_ADMIN or CAP_NET_RAW for more than 6",
   }),
   socketLevel("SO_REUSEPORT", "flag"),
@@ -69,16 +69,16 @@ const table: readonly Option[] = [
   socketLevel("SO_PROTOCOL", "integer", { readOnly: true }),
   socketLevel("SO_DOMAIN", "integer", { readOnly: true }),
   socketLevel("SO_BUSY_POLL", "integer", {
-    least: 0,
-    most: 0x7fff_ffff,
+    min: 0,
+    max: 0x7fff_ffff,
     kernelOnly: true,
     privilege: "CAP_NET_ADMIN",
   }),
   socketLevel("SO_MAX_PACING_RATE", "rate", { kernelOnly: true }),
-  socketLevel("SO_INCOMING_CPU", "integer", { least: -1, most: 0x7fff_ffff, kernelOnly: true }),
+  socketLevel("SO_INCOMING_CPU", "integer", { min: -1, max: 0x7fff_ffff, kernelOnly: true }),
   ipv4("IP_TOS", "integer", octet),
   ipv4("IP_TTL", "integer", hops),
-  ipv4("IP_MTU_DISCOVER", "integer", { least: 0, most: 5 }),
+  ipv4("IP_MTU_DISCOVER", "integer", { min: 0, max: 5 }),
   ipv4("IP_MTU", "integer", { readOnly: true }),
   ipv4("IP_FREEBIND", "flag"),
   ipv4("IP_TRANSPARENT", "flag", { kernelOnly: true, privilege: adminOrRaw }),
@@ -93,7 +93,7 @@ const table: readonly Option[] = [
   ipv6("IPV6_MULTICAST_HOPS", "integer", octet),
   ipv6("IPV6_MULTICAST_LOOP", "flag"),
   ipv6("IPV6_MULTICAST_ALL", "flag"),
-  ipv6("IPV6_MTU_DISCOVER", "integer", { least: 0, most: 5 }),
+  ipv6("IPV6_MTU_DISCOVER", "integer", { min: 0, max: 5 }),
   ipv6("IPV6_MTU", "integer", { readOnly: true }),
   ipv6("IPV6_V6ONLY", "flag"),
   ipv6("IPV6_TCLASS", "integer", octet),
@@ -205,7 +205,7 @@ export function checkValue(option: Option, given: unknown): OptionValue {
       if (typeof value !== "number") throw wrongType(option.name, "a boolean, 0 or 1", value);
       return wholeNumber(option.name, value, 0, 1);
     case "integer":
-      return wholeNumber(option.name, value, option.least ?? int32.least, option.most ?? int32.most);
+      return wholeNumber(option.name, value, option.min ?? int32.min, option.max ?? int32.max);
     case "rate":
       return value === Infinity ? value : wholeNumber(option.name, value, 1, Number.MAX_SAFE_INTEGER);
     case "interface":

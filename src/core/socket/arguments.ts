@@ -328,7 +328,7 @@ export function checkAncillary(
   if (probe !== undefined && typeof probe !== "boolean") throw wrongType("probe", "a boolean", probe);
   return {
     source: source === undefined ? undefined : checkSource(source, family, syscall),
-    interface: at === undefined ? undefined : checkWay(at),
+    interface: at === undefined ? undefined : checkOutgoingInterface(at),
     ttl: ttl === undefined ? undefined : wholeNumber("ttl", ttl, 1, 255),
     tos: tos === undefined || ecn === undefined ? tos : (tos & 0xfc) | ecn,
     ecn: tos === undefined ? ecn : undefined,
@@ -354,7 +354,7 @@ function isOutgoingField(field: string): boolean {
 }
 
 /** Packet info has the index of the interface. An address is refused: it would need a lookup for each datagram. */
-function checkWay(at: unknown): string {
+function checkOutgoingInterface(at: unknown): string {
   const given = checkInterface("interface", at);
   if (parseLiteral(given))
     throw outOfRange("interface", "the name or number of an interface (source is the address)", given);

@@ -172,7 +172,7 @@ export class Engine implements SenderHost, ReceiverHost {
         this.#lastCounts = this.#count();
       });
       attempt(() => {
-        const { unread, untold } = this.driver.close();
+        const { unread, unreported: untold } = this.driver.close();
         for (const event of untold) this.#enter(event);
         this.#dropped({ cause: "close", ...unread });
       });

@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import { EventEmitter } from "node:events";
 
 import type { AddressLike, Endpoint, Family } from "../address/address.js";
-import type { InterfaceNumber } from "../address/hosts.js";
+import type { InterfaceNumber } from "../address/same-host.js";
 import type { Capabilities } from "../capabilities.js";
 import * as c from "../constants.js";
 import { fromInt32 } from "../driver/bytes.js";

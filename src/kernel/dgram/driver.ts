@@ -116,7 +116,7 @@ export class DgramDriver implements Driver {
     clearInterval(this.#keepAliveTimer);
     this.#sending.close();
     this.#socket.close();
-    return { unread: this.#receiving.close(), untold: [] };
+    return { unread: this.#receiving.close(), unreported: [] };
   }
 }
 

@@ -154,11 +154,14 @@ export class NativeDriver implements Driver {
 
   close(): Closing {
     const socket = this.#socket;
-    if (socket.closed) return { unread: { datagrams: 0, bytes: 0 }, untold: [] };
+    if (socket.closed) return { unread: { datagrams: 0, bytes: 0 }, unreported: [] };
     socket.readErrors();
     this.#madeSending?.close();
     socket.close();
-    return { unread: this.#madeReceiving?.unread ?? { datagrams: 0, bytes: 0 }, untold: socket.unreported };
+    return {
+      unread: this.#madeReceiving?.unread ?? { datagrams: 0, bytes: 0 },
+      unreported: socket.unreported,
+    };
   }
 
   #change(change: Membership): number {

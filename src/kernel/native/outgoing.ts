@@ -1,7 +1,7 @@
 /** Where the datagrams of a send go, and with which control messages, as the addon reads them. */
 
 import type { Endpoint } from "../../core/address/address.js";
-import { scopeConflict, wideScope } from "../../core/address/scopes.js";
+import { scopeConflict, ignoredScope } from "../../core/address/scopes.js";
 import { AF_INET6 } from "../../core/constants.js";
 import { type Ancillary, leaveAlike } from "../../core/driver/ancillary.js";
 import type { Outbound } from "../../core/driver/outbound.js";
@@ -120,7 +120,7 @@ export class RouteEncoder {
       if (named === names.interfaceIndex(scope, "sendmsg")) return ancillary;
       throw scopeConflict("sendmsg", to, `interface is ${ancillary.interface}`);
     }
-    const by = wideScope(to);
+    const by = ignoredScope(to);
     return by === undefined ? ancillary : { ...(ancillary ?? asTheSocket), interface: by };
   }
 }

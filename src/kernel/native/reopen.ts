@@ -11,7 +11,7 @@ import type { Traffic } from "../../core/ledger/ledger.js";
 import type { Handle } from "./addon.js";
 
 /** The maximum number of calls that may fail while a socket is drained. Each reports one pending error. */
-const mostErrors = 1000;
+const maxErrors = 1000;
 
 /**
  * Binds `fresh` to the name of `old`. Both have `SO_REUSEADDR` during the call, because the kernel reads it only in `bind`
@@ -35,7 +35,7 @@ export class Leftovers implements Sink {
 
   /** Reads all waiting datagrams. `receive` returns whether there may be more. The socket must not receive new datagrams. */
   drain(receive: (sink: Sink) => boolean): void {
-    for (let errors = 0; errors < mostErrors;) {
+    for (let errors = 0; errors < maxErrors;) {
       try {
         if (!receive(this)) return;
       } catch {

@@ -5,8 +5,8 @@ import {
   lacksAddressText,
   noInterfaceText,
   scopeConflictText,
-  wideScope,
-  withoutWideScope,
+  ignoredScope,
+  withoutIgnoredScope,
 } from "../../core/address/scopes.js";
 import { sharedAddress } from "../../core/address/cache.js";
 import type { Ancillary } from "../../core/driver/ancillary.js";
@@ -103,7 +103,7 @@ export class Binding implements SocketBinding {
     if (!this.#mayBind(host)) throw new OSError("EADDRNOTAVAIL", about);
     this.#checkScope(at, host);
     if (at.port > 0 || !this.options.bindAddressNoPort) this.#take(host, at.port, about);
-    this.#boundTo = this.#local = withoutWideScope(at).withPort(this.port) as Endpoint;
+    this.#boundTo = this.#local = withoutIgnoredScope(at).withPort(this.port) as Endpoint;
     this.#lastRoute = undefined;
   }
 
@@ -237,7 +237,7 @@ export class Binding implements SocketBinding {
 
   /** @throws `OSError` if an address to bind has a scope of another interface, or if its kind has no scope (bind(2) ignores it). */
   #checkScope(at: Endpoint, host: string): void {
-    const scope = wideScope(at);
+    const scope = ignoredScope(at);
     if (scope === undefined) return;
     const about = { syscall: "bind", address: at.host, port: at.port };
     if (isWildcard(host) || isGroup(host))

@@ -239,10 +239,10 @@ export class SimDriver implements Driver, BoundSocket {
 
   close(): Closing {
     const unread = { datagrams: 0, bytes: 0 };
-    if (this.#closed) return { unread, untold: [] };
+    if (this.#closed) return { unread, unreported: [] };
     this.#closed = true;
     this.#releaseResources();
-    return { unread, untold: this.#notifier.close() };
+    return { unread, unreported: this.#notifier.close() };
   }
 
   /**

@@ -41,10 +41,10 @@ export class PathMtuCache {
     const [oldest] = this.#byDestination.keys();
     if (this.#byDestination.size >= maxDestinations && oldest !== undefined)
       this.#byDestination.delete(oldest);
-    const least = minPathMtu[version];
+    const min = minPathMtu[version];
     this.#byDestination.set(destination, {
-      mtu: Math.max(mtu, least),
-      narrower: mtu < least,
+      mtu: Math.max(mtu, min),
+      narrower: mtu < min,
       until: this.#scheduler.now + pathMtuNs,
     });
   }

@@ -113,7 +113,7 @@ class ExampleDriver implements Driver {
   close(): Closing {
     if (bound.get(String(this.#local)) === this) bound.delete(String(this.#local));
     const bytes = this.#unread.reduce((sum, { data }) => sum + data.length, 0);
-    return { unread: { datagrams: this.#unread.splice(0).length, bytes }, untold: [] };
+    return { unread: { datagrams: this.#unread.splice(0).length, bytes }, unreported: [] };
   }
 
   counts(): DriverCounts {

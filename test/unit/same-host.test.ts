@@ -2,7 +2,7 @@ import { Address } from "datagram";
 import { expect, test } from "vitest";
 
 import { destinationOf } from "../../src/core/address/address.js";
-import { sameHost } from "../../src/core/address/hosts.js";
+import { sameHost } from "../../src/core/address/same-host.js";
 
 /** A machine with two links, one of which has two names. */
 const numberOf = (name: string): number | undefined => ({ eth0: 2, enp0s1: 2, eth1: 3 })[name];
