@@ -97,6 +97,7 @@ const projects = [
     test: {
       name: "programs",
       include: ["test/{process,page,cli,package,netns}/**/*.test.ts"],
+      globalSetup: "test/real-python.ts",
       testTimeout: 60_000,
       hookTimeout: 120_000,
     },
