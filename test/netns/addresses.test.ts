@@ -1,4 +1,4 @@
-/** Hosts with more than one address: where datagrams come to and from, and what else is known of how they came. */
+/** Hosts with more than one address: the addresses of datagrams, and their other metadata. */
 
 import { type TestContext, describe, expect, test } from "vitest";
 
@@ -7,7 +7,7 @@ import { type Host, acrossRouter, families, join, twoHosts } from "./network.js"
 import { RemoteSocket } from "./remote.js";
 
 const why = whySkipped("native");
-/** The other address of the second host on the first cable, and its address on the second one. */
+/** The second address of the second host on the first cable, and its address on the second cable. */
 const others = {
   IPv4: { second: "10.77.0.3", elsewhere: "10.77.1.2" },
   IPv6: { second: "fd00:77::3", elsewhere: "fd00:77:1::2" },
@@ -17,7 +17,7 @@ describe.each(families)("over $family", (at) => {
   const { second, elsewhere } = others[at.family];
 
   overDrivers((driver) => {
-    test("a server of all addresses answers from the one that was asked, where datagrams tell it which", async (t) => {
+    test("a server bound to all addresses answers from the address that was asked, if the driver reports that address", async (t) => {
       const [from, to] = await twoCables(t);
       const server = await RemoteSocket.open(t, driver, to, at.any);
       const [, port] = server.address;
@@ -34,7 +34,7 @@ describe.each(families)("over $family", (at) => {
       }
       const answers = JSON.parse(await client.line()) as [host: string, port: number][];
       if (available) expect(answers).toEqual(asked.map((host) => [host, port]));
-      // Left to itself, the kernel takes one of the addresses of the cable for both that are there.
+      // By itself, the kernel sends both answers on this cable from the same address.
       else expect(new Set(answers.map(([host]) => host)).size).toBe(2);
       expect(await client.ended).toMatchObject(cleanEnding);
       await server.close();
@@ -42,7 +42,7 @@ describe.each(families)("over $family", (at) => {
   });
 
   describe.skipIf(why !== undefined)("over native", () => {
-    test("sendmsg sends from the address that it names, and rejects one that is not this host's", async (t) => {
+    test("sendmsg sends from the address that it names, and rejects an address that is not of this host", async (t) => {
       const [from, to] = await twoCables(t);
       const s = await RemoteSocket.open(t, "native", to, at.any);
       const peer = await RemoteSocket.open(t, "dgram", from, at.any);
@@ -52,7 +52,7 @@ describe.each(families)("over $family", (at) => {
         const came = await peer.recvmsg();
         expect({ said: came.data, source: came.source.host }).toEqual({ said: source, source });
       }
-      // Linux has the second code over IPv4 alone, and not in every release.
+      // Linux has the second code over IPv4 only, and not in every release.
       await expect(s.sendmsg({ data: "not me", address, source: at.nobody })).rejects.toMatchObject({
         code: expect.stringMatching(at.family === "IPv4" ? /^(EINVAL|ENETUNREACH)$/ : /^EINVAL$/) as string,
       });
@@ -61,7 +61,7 @@ describe.each(families)("over $family", (at) => {
       await s.close();
     });
 
-    test("TTL, TOS and ECN arrive across a router as sendmsg named them, with one hop less", async (t) => {
+    test("TTL, TOS and ECN arrive across a router as sendmsg named them, with a TTL lower by one", async (t) => {
       const { from, to } = await acrossRouter(t);
       const s = await RemoteSocket.open(t, "native", from, at.any);
       const peer = await RemoteSocket.open(t, "native", to, at.to);
@@ -80,7 +80,7 @@ describe.each(families)("over $family", (at) => {
   });
 });
 
-/** Two hosts on two cables, of which the second one has two addresses on the first cable. */
+/** Two hosts on two cables. The second host has two addresses on the first cable. */
 async function twoCables(test: TestContext): Promise<[Host, Host]> {
   const [from, to] = await twoHosts(test);
   join(from, to, 1);

@@ -1,4 +1,4 @@
-/** What the command says where a router has no way on, and of answers that are longer than a packet. */
+/** The output of the command if a router has no route, and for answers that are longer than a packet. */
 
 import { type TestContext, expect, test } from "vitest";
 
@@ -13,7 +13,7 @@ overDrivers((driver) => {
     { to: "10.99.0.1:9", said: "host unreachable, from 10.77.0.2" },
     { to: "[fd00:99::1]:9", said: "no route to destination, from fd00:77:0::2" },
   ])(
-    "what a router says of $to ends the command with exit code 4, where the driver hears routers",
+    "an ICMP error of a router about $to ends the command with exit code 4, if the driver reports errors of routers",
     async ({ to, said }, t) => {
       const { from: at, router } = await acrossRouter(t);
       router.run("ip route add unreachable 10.99.0.0/16; ip -6 route add unreachable fd00:99::/32");
@@ -29,7 +29,7 @@ overDrivers((driver) => {
     },
   );
 
-  test("a group without a route ends the command, which names its option for the interface", async (t) => {
+  test("a group without a route ends the command, and the message names the option for the interface", async (t) => {
     needNetworks(t);
     const sent = await command(t, driver, await host(t), ["send", "239.9.8.7:7100", "hi"]).ended;
     expect(sent.code).toBe(1);
@@ -41,7 +41,7 @@ overDrivers((driver) => {
     { to: "10.77.1.2", router: "10.77.0.2", most: 1252 },
     { to: "fd00:77:1::2", router: "fd00:77::2", most: 1232 },
   ])(
-    "what a router on the way to $to drops as too big is told, where the driver hears routers",
+    "a datagram to $to that is too big for a router is reported, if the driver reports errors of routers",
     async ({ to, router, most }, t) => {
       const { from: at, to: far } = await acrossRouter(t, 1280);
       const where = to.includes(":") ? `[${to}]:9000` : `${to}:9000`;
@@ -55,7 +55,7 @@ overDrivers((driver) => {
     },
   );
 
-  test("answers in fragments are counted, where the driver knows", async (t) => {
+  test("answers that arrive in fragments are counted, if the driver can tell", async (t) => {
     const [at, other] = await twoHosts(t);
     const listener = command(t, driver, at, ["listen", "10.77.0.1:9000", "--echo", "--count", "2"]);
     expect(await listener.line("stderr")).toBe("listening on 10.77.0.1:9000");

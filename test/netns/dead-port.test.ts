@@ -1,4 +1,4 @@
-/** What ICMP says of one destination does no harm to another. */
+/** An ICMP error about one destination does not affect another destination. */
 
 import fc from "fast-check";
 import { describe, test } from "vitest";
@@ -7,7 +7,7 @@ import { overDrivers } from "../process/programs.js";
 import { exchange, expectInOrder, witness } from "./exchange.js";
 import { host as newHost, needNetworks, outspoken } from "./network.js";
 
-/** Datagrams in a burst: what the smallest receive buffers hold. */
+/** The number of datagrams in a burst: as many as the smallest receive buffer has room for. */
 const burst = 400;
 
 overDrivers((driver) => {
@@ -16,7 +16,7 @@ overDrivers((driver) => {
     { family: "IPv6", host: "::1" },
   ])("over $family", ({ host }) => {
     // semantics: unreachable-others-sent
-    test("of 200,000 datagrams a tenth goes where nobody listens: the others come once, whole and in order", async (t) => {
+    test("if a tenth of 200,000 datagrams goes to a closed port, the others arrive once, whole and in order", async (t) => {
       needNetworks(t);
       const at = await newHost(t);
       outspoken(at);

@@ -1,4 +1,4 @@
-/** An interface that goes down, and comes back. */
+/** An interface that goes down, and comes up again. */
 
 import { setTimeout as wait } from "node:timers/promises";
 
@@ -10,7 +10,7 @@ import { type Pair, RemoteSocket } from "./remote.js";
 
 overDrivers((driver) => {
   describe.each(families)("over $family", (at) => {
-    test("while the own interface is down sends reject and the process rests; afterwards all arrive", async (t) => {
+    test("while the own interface is down, sends reject and the process uses no CPU; afterwards all datagrams arrive", async (t) => {
       const { from, s, peer, there } = await opened(t, driver, at);
       await expectAllArrive(s, peer, there);
       from.run("ip link set dg0a down");
@@ -25,7 +25,7 @@ overDrivers((driver) => {
       await Promise.all([s.close(), peer.close()]);
     });
 
-    test("while the far interface is down the program is told where it can be, and rests; afterwards all arrive", async (t) => {
+    test("while the far interface is down, the driver reports it if it can, and the process uses no CPU; afterwards all datagrams arrive", async (t) => {
       const { from, to, s, peer, there } = await opened(t, driver, at);
       impatient(from, "dg0a");
       await expectAllArrive(s, peer, there);
@@ -58,7 +58,7 @@ async function expectAllArrive(s: RemoteSocket, peer: RemoteSocket, there: Pair)
   expect((await peer.receive(payloads.length)).map(({ data }) => data)).toEqual(payloads);
 }
 
-/** Nothing turns for nothing: both processes leave most of a while to others. */
+/** Neither process is in a busy loop: both use little CPU while nothing happens. */
 async function expectRest(...sockets: readonly RemoteSocket[]): Promise<void> {
   const cpuMs = (): Promise<number[]> => Promise.all(sockets.map((each) => each.cpuMs()));
   const [before, start] = [await cpuMs(), performance.now()];
@@ -68,7 +68,7 @@ async function expectRest(...sockets: readonly RemoteSocket[]): Promise<void> {
   for (const [index, ms] of after.entries()) expect(ms - before[index]!).toBeLessThan(elapsedMs / 2);
 }
 
-/** Sends until it is told that nothing arrives: the kernel takes a moment to see that the cable is dead. */
+/** Sends until an event says that nothing arrives: the kernel takes a moment to see that the cable is dead. */
 async function untilTold(s: RemoteSocket, there: Pair): Promise<void> {
   for (let tries = 0; tries < 100; tries++) {
     await s.sendto("lost", there);
@@ -82,7 +82,7 @@ async function untilTold(s: RemoteSocket, there: Pair): Promise<void> {
   throw new Error("lost datagrams were never told of");
 }
 
-/** Sends until something arrives, and takes all that does. */
+/** Sends until a datagram arrives, and receives all of them. */
 async function untilBack(s: RemoteSocket, peer: RemoteSocket, there: Pair): Promise<void> {
   const arrives = (timeoutMs: number): Promise<boolean> =>
     peer.recvmsg({ timeoutMs }).then(

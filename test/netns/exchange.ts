@@ -1,4 +1,4 @@
-/** One host sends to another: what left, and what came. */
+/** One host sends to another, and the test compares what was sent with what arrived. */
 
 import { type TestContext, expect } from "vitest";
 
@@ -6,30 +6,30 @@ import { type DriverName, Program, cleanEnding, home, withDriver } from "../proc
 import type { Plan, Sent } from "./fixtures/sender.js";
 import type { Host } from "./network.js";
 
-/** What a receiver had when it was told that nothing more comes. */
+/** What a receiver has read when it is told that nothing more follows. */
 export interface Came {
   /** Fingerprints, in the order of arrival. */
   readonly datagrams: readonly string[];
-  /** The witness alone: packets that the kernel had made of several. */
+  /** Packets that the kernel merged from several. Only the witness counts them. */
   readonly merged?: number;
 }
 
-/** How a receiver of this library's takes what comes. */
+/** How a receiver that uses this library reads datagrams. */
 export type Reading = "for await" | "recvMany" | "recvfrom";
 
-/** A receiver that listens. */
+/** A receiver that is ready. */
 interface Receiver {
   readonly program: Program;
   readonly port: number;
 }
 
-/** A receiver in Python, which knows nothing of this library. With `gro` it lets the kernel merge what comes. */
+/** A receiver in Python, without this library. With `gro` it lets the kernel merge the packets that arrive. */
 export async function witness(test: TestContext, at: Host, address: string, gro = false): Promise<Receiver> {
   const path = `${home}test/netns/python/witness.py`;
   return listening(new Program(test, [...at.within, "python3", "-u", path, address, String(Number(gro))]));
 }
 
-/** A receiver of this library's. */
+/** A receiver that uses this library. */
 export async function receiver(
   test: TestContext,
   driver: DriverName,
@@ -41,7 +41,7 @@ export async function receiver(
   return listening(new Program(test, command, withDriver(driver)));
 }
 
-/** Sends what the plan says to a receiver, and gives what both of them saw. */
+/** Sends the datagrams of a plan to a receiver, and returns what both of them saw. */
 export async function exchange(
   test: TestContext,
   driver: DriverName,
@@ -59,10 +59,10 @@ export async function exchange(
   return { sent, came };
 }
 
-/** Everything came once, with its own content, in the order in which it was sent. */
+/** Every datagram arrived once, unchanged, in the order in which they were sent. */
 export function expectInOrder({ datagrams }: Came, sent: Sent): void {
   expect(sent.refused).toEqual([]);
-  // Compared so that a failure is readable: some lists are very long.
+  // Compared by index, so that a failure is readable: some lists are very long.
   const wrong = sent.datagrams.findIndex((each, index) => each !== datagrams[index]);
   expect({ count: datagrams.length, wrong, came: datagrams[wrong] }).toEqual({
     count: sent.datagrams.length,
@@ -71,7 +71,7 @@ export function expectInOrder({ datagrams }: Came, sent: Sent): void {
   });
 }
 
-/** Everything came once, with its own content. */
+/** Every datagram arrived once, unchanged. */
 export function expectAll({ datagrams }: Came, sent: Sent): void {
   expectInOrder({ datagrams: [...datagrams].sort() }, { ...sent, datagrams: [...sent.datagrams].sort() });
 }

@@ -1,4 +1,4 @@
-/** A rule in the output chain of the sending host drops some datagrams: the sender is told of each. */
+/** A rule in the output chain of the sending host drops some datagrams: the sender gets an error for each. */
 
 import { describe, expect, test } from "vitest";
 
@@ -7,12 +7,12 @@ import { exchange, witness } from "./exchange.js";
 import { type Host, host as newHost, needNetworks } from "./network.js";
 import { RemoteSocket } from "./remote.js";
 
-/** Datagrams in a burst: what a receive buffer holds. */
+/** The number of datagrams in a burst: as many as a receive buffer has room for. */
 const burst = 1000;
 const bursts = 3;
-/** One in so many packets is dropped: what is tried again passes. */
+/** One of this many packets is dropped. A datagram that is sent again passes. */
 const oneIn = 7;
-/** What one packet of the kernel carries at most: 65,507 bytes, and 128 segments (include/linux/udp.h). */
+/** The limits of one packet of the kernel: 65,507 bytes, and 128 segments (include/linux/udp.h). */
 const mostSegments = 128;
 
 overDrivers((driver) => {
@@ -21,7 +21,7 @@ overDrivers((driver) => {
     { family: "IPv6", address: "::1" },
   ])("over $family", ({ address }) => {
     // semantics: firewall
-    test("each that a local firewall drops is EPERM, once; all others arrive, and no other", async (t) => {
+    test("each datagram that a local firewall drops fails with EPERM, once; all others arrive, and no other send fails", async (t) => {
       needNetworks(t);
       const at = await newHost(t);
       const dropped = droppingOwn(at);
@@ -61,15 +61,15 @@ function alike(size: number): readonly number[] {
   return Array<number>(burst).fill(size);
 }
 
-/** Each is longer than the one before, so that none leaves with another as a run. */
+/** Each payload is longer than the one before, so that no two of them are sent as a run. */
 function growing(from: number): readonly number[] {
   return Array.from({ length: burst }, (_, index) => from + index);
 }
 
 /**
- * Has a host drop some of the larger datagrams that it sends.
+ * Makes a host drop some of the larger datagrams that it sends.
  *
- * @returns what reads how many packets it has dropped.
+ * @returns a function that reads how many packets were dropped.
  */
 function droppingOwn(at: Host): () => number {
   at.run(`nft -f - <<'RULES'

@@ -1,4 +1,4 @@
-/** What becomes of datagrams that travel in fragments. */
+/** Datagrams that travel in fragments. */
 
 import { describe, expect, test } from "vitest";
 
@@ -6,11 +6,11 @@ import { overDrivers, whySkipped } from "../process/programs.js";
 import { exchange, expectInOrder, witness } from "./exchange.js";
 import { dropping, families, kernelCount, twoHosts } from "./network.js";
 
-/** What a packet of the cable holds. */
+/** The MTU of the cable. */
 const mtu = 1500;
-/** Of that, what a fragment has of a datagram, UDP header and all: multiples of 8. */
+/** The bytes of a datagram in one fragment, including the UDP header: a multiple of 8. */
 const fragmentBytes = { IPv4: 1480, IPv6: 1448 } as const;
-/** Datagrams in a burst: what the smallest receive buffers hold. */
+/** The number of datagrams in a burst: as many as the smallest receive buffer has room for. */
 const burst = 20;
 const why = whySkipped("native");
 
@@ -18,7 +18,7 @@ describe.each(families)("over $family", ({ family, next, headerBytes }) => {
   const whole = mtu - headerBytes;
 
   overDrivers((driver) => {
-    test("behind a firewall that drops fragments large datagrams vanish, and all that fit one packet arrive", async (t) => {
+    test("behind a firewall that drops fragments, large datagrams are lost, and all that fit one packet arrive", async (t) => {
       const [from, to] = await twoHosts(t);
       const rule = { IPv4: "ip frag-off & 0x1fff != 0", IPv6: "frag frag-off != 0" }[family];
       const packets = dropping(to, "dg0b", rule, 100);
@@ -41,19 +41,19 @@ describe.each(families)("over $family", ({ family, next, headerBytes }) => {
       { fragments: 10, count: 500 },
       { fragments: 45, count: 300 },
     ]) {
-      // One sample of a thousand lies outside: then a second one decides.
+      // One of a thousand samples is outside the interval. Then a second sample decides.
       test(
-        `where each packet is lost with p = 0.05, datagrams of ${fragments} are lost with 1 - (1 - p)^${fragments}`,
+        `if each packet is lost with p = 0.05, datagrams of ${fragments} are lost with 1 - (1 - p)^${fragments}`,
         { retry: 1 },
         async (t) => {
           const [from, to] = await twoHosts(t);
-          // Each datagram crosses the cable by itself, and what is left of one is kept although all of the rest come.
+          // Each datagram crosses the cable in a packet of its own, so one can be lost while all others arrive.
           from.run("ip link set dg0a gso_max_segs 1");
           to.run(`
           echo 1000000000 > /proc/sys/net/ipv4/ipfrag_high_thresh
           echo 1000000000 > /proc/sys/net/ipv6/ip6frag_high_thresh
         `);
-          // What keeps the two sides in step is small, and never lost.
+          // The packets that synchronise the two sides are small, and are never lost.
           const packets = dropping(to, "dg0b", "meta length > 200", 5);
           const size = Math.min(65_507, fragments * fragmentBytes[family] - 8);
           const sizes = Array.from({ length: count }, () => size);
@@ -74,7 +74,7 @@ describe.each(families)("over $family", ({ family, next, headerBytes }) => {
   });
 });
 
-/** Between which counts the successes of `trials` of probability `p` lie with at least the probability `confidence`. */
+/** The interval in which the successes of `trials` with probability `p` lie with at least the probability `confidence`. */
 function interval(trials: number, p: number, confidence: number): [least: number, most: number] {
   const tail = (1 - confidence) / 2;
   let [least, most] = [0, 0];

@@ -1,4 +1,4 @@
-/** Where more is sent than a slow cable takes: the send buffer is full, or the queue of the network device is. */
+/** Sends faster than a slow cable: the send buffer is full, or the queue of the network device is full. */
 
 import { type TestContext, describe, expect, test } from "vitest";
 
@@ -8,21 +8,21 @@ import { type Host, inOneQueue, kernelCount, twoHosts } from "./network.js";
 
 const host = "10.77.0.2";
 const sendBuffer = 16_384;
-/** Bits a millisecond. Of short datagrams, a busy machine sends no more by itself than the faster cable takes. */
+/** Bits per millisecond. A busy machine sends short datagrams no faster than the faster cable carries them. */
 const rate = 20_000;
 const slowRate = 4_000;
-/** Bytes that are gone before a promise has to wait: in the send buffer, and on the cable without delay. */
+/** Bytes that need no waiting: they fit the send buffer, or the cable takes them without delay. */
 const aheadBytes = 160_000;
 
 overDrivers((driver) => {
   for (const call of ["sendMany", "sendto"] as const) {
-    // Of 36,000 bytes, a datagram takes more room than the kernel calls writable: EAGAIN, and then ENOBUFS.
+    // A datagram of 36,000 bytes needs more room than the kernel requires to call a socket writable: EAGAIN, then ENOBUFS.
     for (const { size, count } of [
       { size: 64, count: 6000 },
       { size: 1472, count: 500 },
       { size: 36_000, count: 20 },
     ]) {
-      test(`datagrams of ${size} bytes through ${call} wait for room: none is lost, doubled or reordered`, async (t) => {
+      test(`datagrams of ${size} bytes through ${call} wait for room, and none is lost, duplicated or reordered`, async (t) => {
         const bitsPerMs = size < 1000 ? slowRate : rate;
         const [from, to] = await slowCable(t, { bitsPerMs });
         const sizes = Array.from({ length: count }, () => size);
@@ -30,7 +30,7 @@ overDrivers((driver) => {
         const { sent, came } = await exchange(t, driver, from, await witness(t, to, host), plan);
         expectInOrder(came, sent);
         expect(kernelCount(from, "UdpSndbufErrors")).toBeGreaterThan(0);
-        // A slow machine only makes it longer.
+        // A slow machine only makes this time longer.
         expect(sent.sendingMs).toBeGreaterThan(((size * count - aheadBytes) * 8) / bitsPerMs);
         expect(sent.turns).toBeGreaterThan(5);
       });
@@ -41,7 +41,7 @@ overDrivers((driver) => {
 const why = whySkipped("native");
 
 test.skipIf(why !== undefined)(
-  "a datagram that the send buffer never holds is refused with ENOBUFS after a while, and the next one leaves",
+  "a datagram larger than the send buffer is refused with ENOBUFS after a while, and the next one is sent",
   async (t) => {
     const [from, to] = await slowCable(t);
     const plan = { host, call: "sendto", sizes: [60_000, 1000], burst: 2, sendBuffer } as const;
@@ -59,9 +59,9 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
   ]) {
     for (const call of ["sendMany", "sendto"] as const) {
       // semantics: device-queue-full
-      test(`what the queue of the device has no room for is sent again over ${family}: none through ${call} is lost, doubled or reordered`, async (t) => {
+      test(`datagrams that the device queue has no room for are sent again over ${family}, and none through ${call} is lost, duplicated or reordered`, async (t) => {
         const [from, to] = await slowCable(t, { limit: "20kb" });
-        // Each is longer than the one before, so that no two leave as one packet, of which the queue could drop a part.
+        // Each is longer than the one before, so that no two leave as one packet. The queue could drop a part of such a packet.
         const sizes = Array.from({ length: 500 }, (_, index) => 900 + index);
         const plan = { host, call, sizes, burst: 500 };
         const { sent, came } = await exchange(t, "native", from, await witness(t, to, host), plan);
@@ -73,7 +73,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
   }
 });
 
-/** @param limit bytes that wait for the cable before the kernel drops what comes. */
+/** @param limit bytes that may wait for the cable. The kernel drops packets beyond that. */
 async function slowCable(
   test: TestContext,
   { limit = "10mb", bitsPerMs = rate } = {},

@@ -1,4 +1,4 @@
-/** What a send has no route for: the socket's own address is gone, or nobody named the interface of a group. */
+/** Sends without a route: the socket's own address is gone, or no interface was named for a group. */
 
 import { describe, expect, test } from "vitest";
 
@@ -14,7 +14,7 @@ overDrivers((driver) => {
         : [64, "fd00:77::5", "ff05::4242", "IPV6_MULTICAST_IF"];
 
     // semantics: own-address-gone
-    test("a connected socket whose own address goes away says so, and connects again", async (t) => {
+    test("a connected socket reports that its own address is gone, and can connect again", async (t) => {
       const [from] = await twoHosts(t);
       const s = await RemoteSocket.open(t, driver, from, any);
       await s.connect([next, 9]);
@@ -31,7 +31,7 @@ overDrivers((driver) => {
     });
 
     // semantics: own-address-gone
-    test("a socket bound to an address that goes away says that it needs another socket", async (t) => {
+    test("a socket bound to an address that is gone reports that another socket is needed", async (t) => {
       const [from] = await twoHosts(t);
       const s = await RemoteSocket.open(t, driver, from, own);
       await s.connect([next, 9]);
@@ -43,7 +43,7 @@ overDrivers((driver) => {
     });
 
     // semantics: no-route
-    test("a group without a route: the error says how the interface is named", async (t) => {
+    test("the error for a group without a route says how to name the interface", async (t) => {
       const [from] = await twoHosts(t);
       from.run("ip link set dg0a down; ip link set lo down");
       const s = await RemoteSocket.open(t, driver, from, any);

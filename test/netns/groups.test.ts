@@ -1,4 +1,4 @@
-/** Groups on interfaces that come and go. */
+/** Groups on interfaces that are deleted and made again. */
 
 import { expect, test } from "vitest";
 
@@ -8,7 +8,7 @@ import { RemoteSocket } from "./remote.js";
 
 overDrivers((driver) => {
   // semantics: group-interface-gone
-  test("a group is joined and left anew on an interface that was deleted and made again; without a route it has to be named", async (t) => {
+  test("a group can be joined and left again on an interface that was deleted and made again; without a route the interface must be named", async (t) => {
     needNetworks(t);
     const at = await host(t);
     const remake = (): void => {

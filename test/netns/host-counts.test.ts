@@ -1,4 +1,4 @@
-/** Losses of which no socket is told: the host counts them, and the package, `listen` and `doctor` tell. */
+/** Losses that no socket is told of: the host counts them, and the package, `listen` and `doctor` report them. */
 
 import { expect, test } from "vitest";
 
@@ -6,7 +6,7 @@ import { Program as Command, bin } from "../cli/program.js";
 import { Program, home, withDriver, whySkipped } from "../process/programs.js";
 import { twoHosts } from "./network.js";
 
-/** A program that has opened a socket, and says what the host has counted when it reads a line. */
+/** A program that opens a socket, and prints the counts of the host for each line that it reads. */
 const watcher = `
 import { socket, stats } from "${home}dist/index.js";
 const s = socket();
@@ -20,10 +20,10 @@ process.stdin.once("data", () => {
 
 // semantics: stats-host
 test.skipIf(whySkipped("native") !== undefined)(
-  "what a lossy sender of fragments does to a host is told by stats() of the package, by listen and by doctor",
+  "stats() of the package, listen and doctor report the fragments that a lossy sender made a host drop",
   async (t) => {
     const [from, to] = await twoHosts(t);
-    // Of each datagram the last fragment is lost.
+    // The last fragment of each datagram is lost.
     to.run(`nft -f - <<'RULES'
       table netdev dg {
         chain arriving {
@@ -49,7 +49,7 @@ for count in range(230): s.sendto(bytes(14000), ("10.77.0.2", 9000))\nPYTHON`);
 
     counting.write("");
     const { IpReasmFails = 0, ...others } = JSON.parse(await counting.line()) as Record<string, number>;
-    // 4 MiB are room for 201 of them, see reassembly.test.ts.
+    // 4 MiB have room for 201 of them, see reassembly.test.ts.
     expect(IpReasmFails).toBeGreaterThan(200);
     expect(IpReasmFails).toBeLessThan(350);
     expect(Object.values(others)).toEqual([0, 0, 0, 0, 0]);

@@ -1,4 +1,4 @@
-/** By which interface the command sends, and on which it hears, on a host with two of them. */
+/** The interface through which the command sends, and on which it receives, on a host with two interfaces. */
 
 import { type TestContext, expect, test } from "vitest";
 
@@ -7,8 +7,8 @@ import { overDrivers } from "../process/programs.js";
 import { type Host, join, twoHosts } from "./network.js";
 
 /**
- * Hears on every interface, joins the groups on both cables, and prints of each datagram its payload, the interface that it
- * came by, its source, TTL and TOS.
+ * Receives on every interface, joins the groups on both cables, and prints for each datagram: payload, interface, source, TTL
+ * and TOS.
  */
 const witness = `
 import socket, struct, sys
@@ -41,7 +41,7 @@ while True:
 overDrivers((driver) => {
   const native = driver === "native";
 
-  test("IPv4: what is sent leaves by the interface that is named, or by every one", async (t) => {
+  test("over IPv4, datagrams leave through the named interface, or through each interface", async (t) => {
     const [at, far] = await twoCables(t);
     const seen = await watch(t, far, ["9420", "239.7.7.7"]);
     const send = (...args: string[]) => command(t, driver, at, ["send", ...args]).ended;
@@ -54,7 +54,7 @@ overDrivers((driver) => {
       send("255.255.255.255:9420", "broadcast", "--every-interface", "--ttl", "4"),
       send("10.77.0.2:9420", "host", "--interface", "dg1a", "--tos", "ef"),
       send("10.77.0.2:9420", "own", "--interface", "dg1a", "--source", "10.77.1.1:5002"),
-      // The routes say dg0a.
+      // The routes name dg0a.
       send(group, "routed"),
     ]);
     expect(named).toMatchObject({ code: 0, stderr: "sent 1 datagram, 5 bytes to 1 destination by dg1a\n" });
@@ -78,7 +78,7 @@ overDrivers((driver) => {
     if (!native) expect(own.stderr).toMatch(/dg1a.*: the native driver can \(ENOTSUP\)\n$/);
   });
 
-  test("IPv6: what is sent leaves by the interface that is named, or by every one", async (t) => {
+  test("over IPv6, datagrams leave through the named interface, or through each interface", async (t) => {
     const [at, far] = await twoCables(t);
     const seen = await watch(t, far, ["9420", "ff05::7", "ff02::7"]);
     const send = (...args: string[]) => command(t, driver, at, ["send", ...args]).ended;
@@ -101,7 +101,7 @@ overDrivers((driver) => {
     { group: "239.7.7.7:9420", at: "239.7.7.7", by: "dg1a", own: "10.77.1.1" },
     { group: "[ff02::7%dg1a]:9420", at: "ff02::7", by: undefined, own: "[fe80::" },
   ])(
-    "listen $group hears the group on its interface, and answers from a host",
+    "listen $group receives the group on its interface, and answers from an address of the host",
     async ({ group, at, by, own }, t) => {
       const [host, far] = await twoCables(t);
       const where = by === undefined ? [] : ["--interface", by];
@@ -120,7 +120,7 @@ overDrivers((driver) => {
     },
   );
 
-  test("listen --from hears one sender alone, and other programs' groups where the driver cannot tell", async (t) => {
+  test("listen --from receives from one sender only, and if the driver cannot choose, also groups of other programs", async (t) => {
     const [host, far] = await twoCables(t);
     far.run("ip addr add 10.77.1.9/24 dev dg1b");
     const group = "239.7.7.7:9420";
@@ -139,7 +139,7 @@ overDrivers((driver) => {
     expect(heard).toEqual(native ? ["10.77.1.2 right"] : ["10.77.0.2 right", "10.77.1.2 right"]);
   });
 
-  test("a request by every interface collects the answers of each", async (t) => {
+  test("a request through each interface collects the answers of each", async (t) => {
     const [host, far] = await twoCables(t);
     const listener = command(t, driver, host, [
       ...["listen", "9420", "--join", "239.7.7.7", "--join", "239.7.7.8", "--echo"],
@@ -167,19 +167,19 @@ overDrivers((driver) => {
   });
 });
 
-/** Two hosts on two cables; the first one's routes prefer the first cable. */
+/** Two hosts on two cables. The routes of the first host prefer the first cable. */
 async function twoCables(test: TestContext): Promise<[Host, Host]> {
   const [at, far] = await twoHosts(test);
   join(at, far, 1);
   at.run("ip route add default via 10.77.0.2");
-  // Either end answers for whatever address it has, and takes what comes by the other cable.
+  // Each end answers ARP for all addresses of its host, and accepts packets that arrive on the other cable.
   for (const each of [at, far]) {
     each.run("for each in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 > $each; done");
   }
   return [at, far];
 }
 
-/** Waits for a line for each pattern, in any order. */
+/** Waits until each pattern has matched a line, in any order. */
 async function expectLines(program: Program, patterns: readonly RegExp[]): Promise<void> {
   const lines: string[] = [];
   while (lines.length < patterns.length) lines.push(await program.line());

@@ -1,4 +1,4 @@
-/** Over a plain cable, whose packets hold 1,500 bytes. */
+/** A plain cable with an MTU of 1,500 bytes. */
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -7,7 +7,7 @@ import { overDrivers } from "../process/programs.js";
 import { exchange, expectInOrder, receiver, witness } from "./exchange.js";
 import { twoHosts } from "./network.js";
 
-/** Datagrams in a burst: what the smallest receive buffers hold. */
+/** The number of datagrams in a burst: as many as the smallest receive buffer has room for. */
 const burst = 40;
 
 overDrivers((driver) => {
@@ -28,7 +28,7 @@ overDrivers((driver) => {
     }
 
     for (const how of ["for await", "recvMany", "recvfrom"] as const) {
-      test(`sizes from 0 to 2,000 mixed in each burst come to ${how} as they were sent`, async (t) => {
+      test(`bursts of mixed sizes from 0 to 2,000 bytes arrive at ${how} as they were sent`, async (t) => {
         const [from, to] = await twoHosts(t);
         const sizes = fc.sample(fc.integer({ min: 0, max: 2000 }), { numRuns: 1000, seed: 1500 });
         const plan = { host, call: "sendMany", sizes, burst } as const;

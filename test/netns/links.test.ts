@@ -1,4 +1,4 @@
-/** The rows of the contract for a host on two links, over the drivers of the kernel: test/contract/links. */
+/** Runs the part of the contract for a host on two links (test/contract/links) over the drivers of the kernel. */
 
 import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -10,7 +10,7 @@ import { expect, test } from "vitest";
 import { Program, cleanEnding, home, overDrivers } from "../process/programs.js";
 import { host, join, needNetworks } from "./network.js";
 
-/** What vitest writes of a run. */
+/** The report that vitest writes about a run. */
 interface Report {
   readonly numPassedTests: number;
   readonly testResults: readonly {

@@ -1,4 +1,4 @@
-/** Over a cable at whose far end the kernel merges packets into larger ones, as network cards do. */
+/** A cable at whose far end the kernel merges packets into larger ones, as network cards do. */
 
 import { type TestContext, expect, test } from "vitest";
 
@@ -16,7 +16,7 @@ import { type Host, twoHosts } from "./network.js";
 
 const host = "10.77.0.2";
 
-/** Runs as they merge, runs that a shorter or a longer one ends, and empty ones among them. */
+/** Runs that can be merged, runs that end with a shorter or longer datagram, and empty datagrams between them. */
 const sizes: readonly number[] = [
   ...run(10, 1000),
   ...run(6, 1200),
@@ -33,7 +33,7 @@ const plan = { host, call: "sendMany", sizes, burst: sizes.length, rounds: 25 } 
 
 const why = whySkipped("native");
 
-test("the cable merges what was sent one by one", async (t) => {
+test("the cable merges datagrams that were sent one by one", async (t) => {
   const [from, to] = await mergingHosts(t);
   const { sent, came } = await exchange(t, "dgram", from, await witness(t, to, host, true), plan);
   expect(came.merged).toBeGreaterThan(plan.rounds);
@@ -41,7 +41,7 @@ test("the cable merges what was sent one by one", async (t) => {
 });
 
 test.skipIf(why !== undefined).for(["for await", "recvMany", "recvfrom"] satisfies Reading[])(
-  "what another kernel sent one by one and this one merged comes to %s as it was sent",
+  "datagrams that another kernel sent one by one and this kernel merged arrive at %s as they were sent",
   async (how, t) => {
     const [from, to] = await mergingHosts(t);
     const { sent, came } = await exchange(t, "dgram", from, await receiver(t, "native", to, host, how), plan);
@@ -49,7 +49,7 @@ test.skipIf(why !== undefined).for(["for await", "recvMany", "recvfrom"] satisfi
   },
 );
 
-/** The kernel does not merge empty datagrams: they overtake those that wait to be merged with more. */
+/** The kernel does not merge empty datagrams: they overtake datagrams that wait to be merged with more. */
 function expectAsSent(came: Came, sent: Parameters<typeof expectAll>[1]): void {
   expectAll(came, sent);
   const full = (datagrams: readonly string[]): readonly string[] =>

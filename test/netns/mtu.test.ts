@@ -23,7 +23,7 @@ const families = [
   },
 ] as const;
 
-/** Has a host neither send nor take, as `hook` says, what ICMP tells of packets that are too big. */
+/** Makes a host drop the ICMP errors about too big packets: those that it sends or those that it gets, by `hook`. */
 function filterIcmp(hook: "input" | "output"): string {
   return `nft -f - <<END
 table inet filter {
@@ -40,14 +40,14 @@ const skipped = whySkipped("native");
 
 for (const { version, address, overhead, most, router } of families) {
   describe.skipIf(skipped !== undefined)(`over ${version}`, () => {
-    test("a plain cable carries what its MTU says, and no probe is lost", async (t) => {
+    test("the result over a plain cable is its MTU, and no probe is lost", async (t) => {
       const [from, to] = await twoHosts(t);
       const { result } = await search(t, from, to, address(0));
       expect(result).toMatchObject({ mtu: 1500, maxPayload: 1500 - overhead, overhead });
       expect(result).toMatchObject({ lost: 0, blackHole: false, ignored: 0 });
     });
 
-    test("a router that tells of its narrow link is believed, and no probe is waited for", async (t) => {
+    test("the MTU that a router reports for its narrow link is used, and no probe waits for its timeout", async (t) => {
       const { from, to } = await acrossRouter(t, 1280);
       const { result, lines } = await search(t, from, to, address(1));
       expect(result).toMatchObject({ mtu: 1280, maxPayload: 1280 - overhead, lost: 0, blackHole: false });
@@ -55,14 +55,14 @@ for (const { version, address, overhead, most, router } of families) {
       expect(told).toHaveLength(1);
     });
 
-    test("a router that tells what the kernel knew already is believed as well", async (t) => {
+    test("an MTU that the kernel already knew from a router is used as well", async (t) => {
       const { from, to } = await acrossRouter(t, 1280);
       await search(t, from, to, address(1));
       const { result } = await search(t, from, to, address(1));
       expect(result).toMatchObject({ mtu: 1280, maxPayload: 1280 - overhead, lost: 0, blackHole: false });
     });
 
-    test("what the kernel knows of the path is tried early, and one byte more, where nobody tells", async (t) => {
+    test("if no router reports, the MTU that the kernel knows is tried early, and one byte more", async (t) => {
       const { from, router: filtering, to } = await acrossRouter(t, 1280);
       await search(t, from, to, address(1));
       filtering.run(filterIcmp("output"));
@@ -72,7 +72,7 @@ for (const { version, address, overhead, most, router } of families) {
       expect([...sizes]).toEqual([1200, most, 1500 - overhead, 1280 - overhead, 1281 - overhead].map(String));
     });
 
-    test("where ICMP is filtered, the size is found to the byte, and called a black hole", async (t) => {
+    test("if ICMP is filtered, the size is exact to the byte, and the path is called a black hole", async (t) => {
       const { from, router: filtering, to } = await acrossRouter(t, 1391);
       filtering.run(filterIcmp("output"));
       const { result, stderr } = await search(t, from, to, address(1));
@@ -81,21 +81,21 @@ for (const { version, address, overhead, most, router } of families) {
       expect(stderr).toContain("warning: a black hole");
     });
 
-    test("a peer that answers with a short text will do, over a black hole too", async (t) => {
+    test("a peer that answers with a short text is enough, over a black hole too", async (t) => {
       const { from, to } = await acrossRouter(t, 1420);
       from.run(filterIcmp("input"));
       const { result } = await search(t, from, to, address(1), "ok");
       expect(result).toMatchObject({ mtu: 1420, maxPayload: 1420 - overhead, blackHole: true });
     });
 
-    test("a narrow first link is told by this host itself", async (t) => {
+    test("this host itself reports a narrow first link", async (t) => {
       const [from, to] = await twoHosts(t);
       from.run("ip link set dg0a mtu 1290");
       const { result } = await search(t, from, to, address(0));
       expect(result).toMatchObject({ mtu: 1290, maxPayload: 1290 - overhead, lost: 0, blackHole: false });
     });
 
-    test("where nobody listens behind a router, that ends it at once, with exit code 4", async (t) => {
+    test("a closed port behind a router ends the search at once, with exit code 4", async (t) => {
       const { from } = await acrossRouter(t, 1280);
       const { code, stderr } = await mtu(t, from, [destination(address(1), "9"), "--timeout", "10m"]).ended;
       expect({ code, stderr }).toEqual({
@@ -106,7 +106,7 @@ for (const { version, address, overhead, most, router } of families) {
   });
 }
 
-test.skipIf(skipped !== undefined)("a path narrower than the base is found too, over IPv4", async (t) => {
+test.skipIf(skipped !== undefined)("a path narrower than the base is measured too, over IPv4", async (t) => {
   const { from, router, to } = await acrossRouter(t, 1280);
   router.run(`ip link set dg1a mtu 600; ${filterIcmp("output")}`);
   to.run("ip link set dg1b mtu 600");
@@ -114,7 +114,7 @@ test.skipIf(skipped !== undefined)("a path narrower than the base is found too, 
   expect(result).toMatchObject({ mtu: 600, maxPayload: 572, blackHole: true });
 });
 
-/** Runs `datagram mtu` at one host towards a peer at another, which echoes, or answers with a text. */
+/** Runs `datagram mtu` on one host towards a peer on another, which echoes, or answers with a text. */
 async function search(
   test: TestContext,
   from: Host,
@@ -131,7 +131,7 @@ async function search(
   return { result: JSON.parse(lines.join("\n")) as PathMtuResult, lines: stderr.split("\n"), stderr };
 }
 
-/** Starts `datagram mtu` at a host. */
+/** Starts `datagram mtu` on a host. */
 function mtu(test: TestContext, at: Host, args: readonly string[]): Program {
   const command = [...at.within, process.execPath, `${home}dist/cli/main.js`, "mtu", ...args];
   return new Program(test, command, withDriver("native"));

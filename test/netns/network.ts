@@ -1,6 +1,6 @@
 /**
- * Hosts and the cables between them: each host is a network namespace, each cable a veth pair. They live as long as the
- * processes in them, and touch no interface of the machine.
+ * Hosts and the cables between them: each host is a network namespace, each cable a veth pair. They exist as long as the
+ * processes in them, and use no interface of the machine.
  */
 
 import { spawnSync } from "node:child_process";
@@ -10,10 +10,10 @@ import type { TestContext } from "vitest";
 
 import { type Lifetime, Program, prepared, requireAll } from "../process/programs.js";
 
-/** Seconds after which a host ends by itself, should its test not have lived to end it. */
+/** The seconds after which a host ends by itself, if its test was killed and could not end it. */
 const mostSeconds = 120;
 
-/** What makes a namespace, with a /sys that shows its own interfaces. */
+/** The command that makes a namespace, with a /sys that shows its own interfaces. */
 const inNamespace: readonly string[] = [
   "unshare",
   "--net",
@@ -21,12 +21,12 @@ const inNamespace: readonly string[] = [
   ...prepared("mount -t sysfs sysfs /sys && ip link set lo up"),
 ];
 
-/** A computer of its own, as far as the network goes. */
+/** A computer with a network of its own. */
 export class Host {
   readonly pid: number;
-  /** The start of a command that runs there. */
+  /** The first words of a command that runs on this host. */
   readonly within: readonly string[];
-  /** The same, on one CPU: what is sent stays in order on its way through the kernel, which has a queue a CPU. */
+  /** The same, on one CPU: the kernel has a queue for each CPU, so packets stay in order only on one CPU. */
   readonly withinOneCpu: readonly string[];
 
   constructor(pid: number) {
@@ -35,7 +35,7 @@ export class Host {
     this.withinOneCpu = ["taskset", "--cpu-list", firstCpu(), ...this.within];
   }
 
-  /** Runs a shell script there, and gives what it printed. @throws when it fails. */
+  /** Runs a shell script on this host, and returns its output. @throws if the script fails. */
   run(script: string): string {
     const [command = "", ...args]: readonly string[] = [...this.within, "sh", "-ec", script];
     const { status, stdout, stderr, error } = spawnSync(command, args, {
@@ -47,7 +47,7 @@ export class Host {
   }
 }
 
-/** A new host, with nothing but its loopback. It is gone when its test ends. */
+/** A new host with a loopback interface only. It is gone when its test ends. */
 export async function host(test: Lifetime): Promise<Host> {
   const script = `echo $$; exec sleep ${mostSeconds}`;
   return new Host(Number(await new Program(test, [...inNamespace, "sh", "-c", script]).line()));
@@ -63,8 +63,8 @@ export function join(first: Host, second: Host, number: number, mtu = 1500): voi
     { at: first, end: `dg${number}a`, last: 1 },
     { at: second, end: `dg${number}b`, last: 2 },
   ];
-  // An IPv6 address is of use at once where no duplicate is looked for, on an interface that is up already. It stays when
-  // that goes down, as an IPv4 address does.
+  // An IPv6 address is usable at once if duplicate address detection is off and the interface is up. With
+  // `keep_addr_on_down` it stays when the interface goes down, as an IPv4 address does.
   for (const { at, end } of ends) {
     at.run(`
       cd /proc/sys/net/ipv6/conf/${end}; echo 0 > accept_dad; echo 1 > keep_addr_on_down
@@ -87,7 +87,7 @@ export async function twoHosts(test: TestContext): Promise<[Host, Host]> {
   return pair;
 }
 
-/** A host, a router next to it, and another host behind that. */
+/** A host, a router next to it, and another host behind the router. */
 export interface Row {
   readonly from: Host;
   readonly router: Host;
@@ -96,18 +96,18 @@ export interface Row {
 
 export type Addresses = (typeof families)[number];
 
-/** Where hosts are, in tests that are the same over IPv4 and over IPv6. */
+/** The addresses of the hosts, for tests that are the same over IPv4 and IPv6. */
 export const families = [
   {
     family: "IPv4",
     /** Bytes of a packet before the payload of a datagram. */
     headerBytes: 28,
-    /** The first host, and at the other end of its cable the second one or the router. */
+    /** The first host. The second host, or the router, is at the other end of its cable. */
     from: "10.77.0.1",
     next: "10.77.0.2",
     /** Behind the router. */
     to: "10.77.1.2",
-    /** On the first cable, where no host has it. */
+    /** An address on the first cable that no host has. */
     nobody: "10.77.0.9",
     any: "0.0.0.0",
   },
@@ -122,7 +122,7 @@ export const families = [
   },
 ] as const;
 
-/** Two hosts with a router between them, behind which packets hold `mtu` bytes. */
+/** Two hosts with a router between them. The MTU behind the router is `mtu` bytes. */
 export async function acrossRouter(test: TestContext, mtu = 1500): Promise<Row> {
   needNetworks(test);
   const [from, router, to] = await Promise.all([host(test), host(test), host(test)]);
@@ -134,9 +134,9 @@ export async function acrossRouter(test: TestContext, mtu = 1500): Promise<Row> 
   return { from, router, to };
 }
 
-/** Has a host say by ICMP all that there is to say, which it does a few times a second otherwise. */
+/** Makes a host send all ICMP errors. By default it sends a few per second. */
 export function outspoken(at: Host): void {
-  // Old kernels have the last one for the whole machine alone.
+  // Old kernels have the last setting only for the whole machine.
   at.run(`
     echo 0 > /proc/sys/net/ipv4/icmp_ratelimit
     echo 0 > /proc/sys/net/ipv6/icmp/ratelimit
@@ -144,7 +144,7 @@ export function outspoken(at: Host): void {
   `);
 }
 
-/** Has a host give a neighbour up that is silent after a tenth of a second, not after three. */
+/** Makes a host give up a silent neighbour after a tenth of a second, instead of three. */
 export function impatient(at: Host, end: string): void {
   for (const family of ["ipv4", "ipv6"]) {
     at.run(`cd /proc/sys/net/${family}/neigh/${end}; echo 1 > mcast_solicit; echo 100 > retrans_time_ms`);
@@ -152,11 +152,11 @@ export function impatient(at: Host, end: string): void {
 }
 
 /**
- * Has a host drop packets as they come in at an end of a cable, before it joins fragments.
+ * Makes a host drop packets that arrive at an end of a cable, before it joins fragments.
  *
- * @param which packets, as nft(8) has it.
- * @param percent of them that are dropped, by chance.
- * @returns what reads how many of these packets have come, and how many of them were dropped.
+ * @param which the packets, in the syntax of nft(8).
+ * @param percent how many percent of them are dropped, at random.
+ * @returns a function that reads how many of these packets have arrived, and how many were dropped.
  */
 export function dropping(
   at: Host,
@@ -181,14 +181,14 @@ export function dropping(
   };
 }
 
-/** What the kernel of a host has counted since the host is there, such as `"UdpSndbufErrors"`. nstat(8). */
+/** A counter of the host's kernel since the host exists, such as `"UdpSndbufErrors"`. nstat(8). */
 export function kernelCount(at: Host, name: string): number {
   return Number(new RegExp(`^${name} +(\\d+)`, "m").exec(at.run(`nstat -asz ${name}`))?.[1]);
 }
 
 /**
- * Has an end of a cable take all that arrives in one queue, that of the CPU that `withinOneCpu` names. A queueing
- * discipline at the other end sends from whichever CPU finds its time come.
+ * Makes an end of a cable put all packets in one queue: that of the CPU that `withinOneCpu` names. A queueing discipline at
+ * the other end sends from any CPU.
  */
 export function inOneQueue(at: Host, end: string): void {
   const cpu = Number(firstCpu());
@@ -196,13 +196,13 @@ export function inOneQueue(at: Host, end: string): void {
   at.run(`echo ${mask} > /sys/class/net/${end}/queues/rx-0/rps_cpus`);
 }
 
-/** Skips a test where no host can be made, but where every test is required. */
+/** Skips a test if no host can be made, unless every test is required. */
 export function needNetworks(test: TestContext): void {
   const why = whyNoNetworks();
   if (why !== undefined) test.skip(why);
 }
 
-/** Why no host can be made here; never where every test is required. */
+/** Why no host can be made here. Never a reason if every test is required. */
 export function whyNoNetworks(): string | undefined {
   const [command, ...args] = [
     ...inNamespace,

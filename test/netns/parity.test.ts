@@ -1,4 +1,4 @@
-/** The simulated network does what the kernel does: the same calls on the same hosts, event for event. */
+/** The simulated network does the same as the kernel: the same calls on the same hosts have the same results. */
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
@@ -26,7 +26,7 @@ describe.skipIf(why !== undefined)(
     });
 
     // semantics: metadata-own-host
-    test("there are thirty situations at least", () => {
+    test("there are at least thirty situations", () => {
       expect(Object.keys(situations).length).toBeGreaterThanOrEqual(30);
     });
 

@@ -1,4 +1,4 @@
-/** What the program is told of a path that is narrower than its first cable: 1,280 bytes behind the router. */
+/** What the program learns of a path that is narrower than its first cable: the MTU behind the router is 1,280 bytes. */
 
 import { type TestContext, describe, expect, test } from "vitest";
 
@@ -7,7 +7,7 @@ import { type Addresses, acrossRouter, families } from "./network.js";
 import { RemoteSocket } from "./remote.js";
 
 const mtu = 1280;
-/** Goes whole over the first cable, and not over the second. */
+/** Fits the first cable in one packet, but not the second. */
 const long = "l".repeat(1400);
 const why = whySkipped("native");
 
@@ -15,12 +15,12 @@ describe.each(families)("over $family", (at) => {
   const whole = mtu - at.headerBytes;
 
   overDrivers((driver) => {
-    test("what is lost to a narrow path is told, and from then on what is too long goes in fragments and is counted", async (t) => {
+    test("a datagram lost to a narrow path is reported; after that, longer datagrams travel in fragments and are counted", async (t) => {
       const { s, peer } = await opened(t, driver, at);
       const { available } = (await s.capabilities()).pathMtu;
       expect(await s.pathMtu([at.next, 9])).toBe(available ? 1500 : undefined);
       await s.sendto(long, peer.address);
-      // By the time of the answer, the router has told.
+      // When the answer arrives, the router has sent its error.
       await s.sendto("short", peer.address);
       expect((await peer.answer("got it")).data).toBe("short");
       await s.recvmsg();
@@ -51,7 +51,7 @@ describe.each(families)("over $family", (at) => {
   });
 
   test.skipIf(why !== undefined)(
-    "with dontFragment, what is too long for what is known of the path rejects with the limit, and the limit arrives",
+    "with dontFragment, a datagram above the known path MTU rejects with the limit, and one of that size arrives",
     async (t) => {
       const { s, peer } = await opened(t, "native", at, { dontFragment: true });
       await s.sendto(long, peer.address);
@@ -76,7 +76,7 @@ describe.each(families)("over $family", (at) => {
   );
 });
 
-/** A socket, and behind the router one that it sends to. */
+/** A socket, and a socket behind the router that it sends to. */
 async function opened(
   test: TestContext,
   driver: DriverName,

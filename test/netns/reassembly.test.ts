@@ -1,4 +1,4 @@
-/** Fragments take as much memory in the kernel as in the simulator, and run out of it at the same count. */
+/** Fragments use as much memory in the kernel as in the simulator, and both run out of memory at the same count. */
 
 import { type TestContext, expect, test } from "vitest";
 
@@ -8,11 +8,11 @@ import { memoryBytes } from "../../src/sim/packet/memory.js";
 import { Program, cleanEnding } from "../process/programs.js";
 import { type Host, kernelCount, twoHosts } from "./network.js";
 
-/** Incomplete datagrams that are sent, ten fragments each; they are more than find room. */
+/** The number of incomplete datagrams that are sent, ten fragments each: more than the memory has room for. */
 const incomplete = 230;
-/** The longest payload of ten fragments over a cable that takes 1,500 bytes, at least. */
+/** A payload that needs at least ten fragments over a cable with an MTU of 1,500 bytes. */
 const payloadBytes = 14_000;
-/** Where the kernel and the simulator may differ: what a datagram costs beside its fragments depends on the version. */
+/** How far kernel and simulator may differ: what a datagram costs in addition to its fragments depends on the version. */
 const tolerance = 0.03;
 
 const sides = [
@@ -51,12 +51,12 @@ type Side = (typeof sides)[number];
 
 for (const side of sides) {
   // semantics: fragment-memory
-  test(`over ${side.family} a host's memory for fragments is that of a simulated one`, async (t) => {
+  test(`over ${side.family}, a host has the same memory for fragments as a simulated host`, async (t) => {
     const [from, to] = await twoHosts(t);
     const memory = (): number =>
       Number(side.memory.exec(to.run("cat /proc/net/sockstat /proc/net/sockstat6"))?.[1]);
 
-    // Of each datagram its second fragment alone, which has so many bytes.
+    // Only the second fragment of each datagram arrives. It has `length` bytes.
     drop(to, side.firsts);
     const lengths = [60, 150, 400, 640, 700, 1000, side.part];
     const costs = lengths.map(
@@ -68,7 +68,7 @@ for (const side of sides) {
       side.to,
       lengths.map((length) => side.part + length - 8),
     );
-    // The first ones wait until the neighbour is found.
+    // The first datagrams wait until the neighbour's address is resolved.
     await expect.poll(() => Math.abs(memory() - cost)).toBeLessThan(tolerance * cost);
 
     drop(to, side.lasts);
@@ -82,12 +82,12 @@ for (const side of sides) {
     expect(refused).toBeGreaterThan(0);
     const taken = incomplete * 9 - refused;
     expect(Math.abs(taken - (incomplete * 9 - simulated.refused))).toBeLessThan(tolerance * taken);
-    // Nor does a whole datagram get through that travels in fragments.
+    // A whole datagram that travels in fragments is lost too.
     expect([heard, simulated.heard]).toEqual([[100], [100]]);
   });
 }
 
-/** Has a host drop such packets, and no other, before it joins fragments. */
+/** Makes a host drop these packets only, before it joins fragments. */
 function drop(at: Host, which: string): void {
   at.run(`nft flush ruleset; nft -f - <<'RULES'
     table netdev dg {
@@ -98,7 +98,7 @@ function drop(at: Host, which: string): void {
     }\nRULES`);
 }
 
-/** Sends datagrams of so many bytes, one after another. */
+/** Sends datagrams of these sizes, one after another. */
 function send(at: Host, to: string, sizes: readonly number[]): void {
   at.run(`python3 - <<'PYTHON'
 import socket
@@ -106,7 +106,7 @@ s = socket.socket(socket.${to.includes(":") ? "AF_INET6" : "AF_INET"}, socket.SO
 for size in ${JSON.stringify(sizes)}: s.sendto(bytes(size), ("${to}", 9000))\nPYTHON`);
 }
 
-/** The sizes of what a socket there gets, up to one of 100 bytes. */
+/** The sizes of the datagrams that a socket there receives, up to the one of 100 bytes. */
 async function heardBy(test: TestContext, at: Host, address: string, sending: () => void): Promise<number[]> {
   const script = `
 import socket
@@ -126,7 +126,7 @@ while size != 100:
   return lines.slice(1).map(Number);
 }
 
-/** The same from one simulated host to another. */
+/** The same between two simulated hosts. */
 async function inMemory(side: Side): Promise<{ refused: number; heard: number[] }> {
   const network = new Network({ seed: 1 });
   const [from, to] = [network.host("from", { address: side.from }), network.host("to", { address: side.to })];
@@ -145,7 +145,7 @@ async function inMemory(side: Side): Promise<{ refused: number; heard: number[] 
     while (sizes.at(-1) !== 100) sizes.push((await r.recvmsg()).size);
     return sizes;
   });
-  // The two fragments of the whole one came later.
+  // The two fragments of the whole datagram came later.
   const refused = network.trace.packets.filter(({ fate }) => fate === "no memory for fragments").length - 3;
   return { refused, heard };
 }

@@ -1,4 +1,4 @@
-/** What arrives at a host faster than the program there takes it. */
+/** Datagrams arrive at a host faster than the program reads them. */
 
 import { readFileSync } from "node:fs";
 
@@ -13,7 +13,7 @@ const why = whySkipped("native");
 
 describe.each(families)("over $family", (at) => {
   describe.skipIf(why !== undefined)("over native", () => {
-    test("the first datagram behind a gap says how many were dropped, as an event and stats do before it comes", async (t) => {
+    test("the first datagram after a gap has the number of dropped ones, and an event and stats have it earlier", async (t) => {
       const { r, send } = await opened(t, "native", at);
       await send(300);
       const { droppedKernel } = await r.stats();
@@ -30,7 +30,7 @@ describe.each(families)("over $family", (at) => {
       await r.close();
     });
 
-    test("of a slow receiver's datagrams each has come or was counted, by the kernel too", async (t) => {
+    test("each datagram to a slow receiver is received or counted, by the kernel too", async (t) => {
       const { to, r, send } = await opened(t, "native", at);
       const came: Received[] = [];
       const rounds = 5;
@@ -55,7 +55,7 @@ describe.each(families)("over $family", (at) => {
   });
 
   overDrivers((driver) => {
-    test("where nothing is dropped the count is 0, and undefined where the kernel does not tell", async (t) => {
+    test("the count is 0 if nothing is dropped, and undefined if the kernel does not report it", async (t) => {
       const { r, send } = await opened(t, driver, at);
       await send(10);
       const count = (await r.capabilities()).kernelDropCount.available ? 0 : undefined;
@@ -65,7 +65,7 @@ describe.each(families)("over $family", (at) => {
       expect(await r.events("dropped")).toEqual([]);
     });
 
-    test("stats tell the receive buffer that was asked for and the one that was given, and what lifts the limit", async (t) => {
+    test("stats have the requested and the actual receive buffer, and how to raise the limit", async (t) => {
       const givenBytes = Number(readFileSync("/proc/sys/net/core/rmem_max", "utf8"));
       const askedBytes = 2 * givenBytes;
       const { r } = await opened(t, driver, at, askedBytes);
@@ -75,7 +75,7 @@ describe.each(families)("over $family", (at) => {
   });
 });
 
-/** A receiver, and what sends it so many datagrams and sees that its host has had them. */
+/** A receiver, and a function that sends that many datagrams and waits until the receiver's host has them. */
 async function opened(test: TestContext, driver: DriverName, at: Addresses, asked = receiveBuffer) {
   const [from, to] = await twoHosts(test);
   const [r, mark, s] = await Promise.all([
@@ -86,14 +86,14 @@ async function opened(test: TestContext, driver: DriverName, at: Addresses, aske
   ]);
   const send = async (count: number): Promise<void> => {
     await s.sendMany(Array<string>(count).fill("d".repeat(1000)), r.address);
-    // Takes the same way behind them, past the receive buffer.
+    // Travels the same path after them, past the receive buffer.
     await s.sendto("mark", mark.address);
     await mark.recvmsg();
   };
   return { to, r, send };
 }
 
-/** What there is to receive. */
+/** Receives all datagrams that wait. */
 async function untilEmpty(r: RemoteSocket): Promise<Received[]> {
   const came: Received[] = [];
   for (;;) {

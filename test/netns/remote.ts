@@ -1,4 +1,4 @@
-/** Sockets of this library's on the hosts of a test, each in a process of its own there. */
+/** Sockets of this library on the hosts of a test, each in a process of its own. */
 
 import type {
   Capabilities,
@@ -17,13 +17,13 @@ import type { Host } from "./network.js";
 
 export type Pair = readonly [host: string, port: number];
 
-/** An address, as JSON has it. */
+/** An address in JSON. */
 export interface Where {
   readonly host: string;
   readonly port: number;
 }
 
-/** A datagram, as JSON has it: nothing where the socket gives `undefined`. */
+/** A datagram in JSON. A field that is `undefined` is missing. */
 export interface Received {
   readonly data: string;
   readonly source: Where;
@@ -38,7 +38,7 @@ export interface Received {
   readonly lostBefore?: number;
 }
 
-/** What ICMP said, as JSON has it. */
+/** An ICMP error in JSON. */
 export interface Report {
   readonly destination?: Where;
   readonly code: string;
@@ -46,7 +46,7 @@ export interface Report {
   readonly from?: string;
 }
 
-/** The events, as JSON has them. */
+/** The events in JSON. */
 interface Events {
   readonly unreachable: Report;
   readonly pathMtu: {
@@ -58,12 +58,12 @@ interface Events {
   readonly dropped: Loss;
 }
 
-/** Milliseconds within which what must come does. */
+/** The longest wait for something that must happen, in milliseconds. */
 const patienceMs = 10_000;
 
-/** A socket in another process, which does one call at a time. A call that fails rejects, with the fields of the error. */
+/** A socket in another process, which does one call at a time. A failed call rejects with the fields of the error. */
 export class RemoteSocket {
-  /** Where others reach it. */
+  /** The address at which others reach the socket. */
   readonly address: Pair;
   readonly #program: Program;
 
@@ -72,7 +72,7 @@ export class RemoteSocket {
     this.#program = program;
   }
 
-  /** Opens one on a host, bound to an address there. */
+  /** Opens a socket on a host, bound to an address of the host. */
   static async open(
     test: TestContext,
     driver: DriverName,
@@ -123,14 +123,14 @@ export class RemoteSocket {
     return this.#call("recvMany", max, options);
   }
 
-  /** Waits for so many datagrams. */
+  /** Waits for that many datagrams. */
   async receive(count: number): Promise<readonly Received[]> {
     const datagrams: Received[] = [];
     while (datagrams.length < count) datagrams.push(...(await this.recvMany(count - datagrams.length)));
     return datagrams;
   }
 
-  /** Waits for a datagram and answers it from where it came to. */
+  /** Waits for a datagram and answers it from the address that it was sent to. */
   answer(data: string): Promise<Received> {
     return this.#call("answer", data, { timeoutMs: patienceMs });
   }
@@ -151,22 +151,22 @@ export class RemoteSocket {
     return this.#call("capabilities");
   }
 
-  /** Waits for the next event of a name. */
+  /** Waits for the next event with this name. */
   event<E extends keyof Events>(name: E): Promise<Events[E]> {
     return this.#call("event", name, patienceMs);
   }
 
-  /** The events of a name that came since one was asked for. */
+  /** The events with this name that no call has returned yet. */
   events<E extends keyof Events>(name: E): Promise<readonly Events[E][]> {
     return this.#call("events", name);
   }
 
-  /** Milliseconds of the CPU that its process has taken so far. */
+  /** The CPU time of the socket's process so far, in milliseconds. */
   cpuMs(): Promise<number> {
     return this.#call("cpuMs");
   }
 
-  /** Closes it, and sees its process end as it should. */
+  /** Closes the socket, and checks that its process ends normally. */
   async close(): Promise<void> {
     this.#program.endInput();
     expect(await this.#program.ended).toMatchObject(cleanEnding);

@@ -1,4 +1,4 @@
-/** Over a router behind which packets hold 1,280 bytes only. */
+/** A path over a router. The MTU behind it is 1,280 bytes. */
 
 import { expect, test } from "vitest";
 
@@ -14,7 +14,7 @@ overDrivers((driver) => {
     { loss: "the first burst at most over IPv6", address: "fd00:77:1::2", mostLost: burst },
   ]) {
     for (const call of ["sendMany", "sendto"] as const) {
-      test(`until the router has told of its link, bursts of 1,400 bytes through ${call} lose ${loss}, then none, and who lost some is told`, async (t) => {
+      test(`bursts of 1,400 bytes through ${call} lose ${loss} until the router has reported its MTU, then none, and the sender is told`, async (t) => {
         const { from, to } = await acrossRouter(t, 1280);
         const sizes = Array.from({ length: burst }, () => 1400);
         const plan = { host: address, call, sizes, burst, rounds: 5 };
@@ -24,7 +24,7 @@ overDrivers((driver) => {
         expectInOrder(came, { ...sent, datagrams: carried });
         const lost = sent.datagrams.length - carried.length;
         expect(lost).toBeLessThanOrEqual(mostLost);
-        // Without the feature `pathMtu`, which says undefined, nobody is told: the kernel alone learns from it.
+        // Without the feature `pathMtu` the counts are undefined: only the kernel learns of the MTU.
         const { fragmented, tooBig } = sent.stats;
         expect(sent.toldIn).toEqual(fragmented !== undefined && lost > 0 ? [0] : []);
         expect(tooBig > 0).toBe(sent.toldIn.length > 0);

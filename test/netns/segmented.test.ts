@@ -1,4 +1,4 @@
-/** A burst costs the network one packet where it can. */
+/** A burst crosses the network as one packet if possible. */
 
 import { describe, expect, test } from "vitest";
 

@@ -1,4 +1,4 @@
-/** What the program is told where nobody listens, or where there is no way. */
+/** What the program learns if nobody listens, or if there is no route. */
 
 import { type TestContext, describe, expect, test } from "vitest";
 
@@ -6,10 +6,10 @@ import { type DriverName, overDrivers, whySkipped } from "../process/programs.js
 import { type Addresses, acrossRouter, impatient, outspoken, families } from "./network.js";
 import { type Report, RemoteSocket } from "./remote.js";
 
-/** Where nobody listens. */
+/** A port without a socket. */
 const port = 9;
 
-/** What a router is to say of places: without a route, of the routes below, and without such a neighbour. */
+/** ICMP errors of the router by destination: no route, an unreachable route, a prohibited route, and no such neighbour. */
 const places = {
   IPv4: [
     { host: "10.99.0.1", code: "ENETUNREACH", kind: "network unreachable" },
@@ -38,7 +38,7 @@ overDrivers((driver) => {
       from: at.to,
     };
 
-    test("a closed port across a router is an event of an unconnected socket, and fails no call", async (t) => {
+    test("a closed port across a router is an event of an unconnected socket, and no call fails", async (t) => {
       const { s, healthy } = await opened(t, driver, at);
       await s.sendto("anybody?", [at.to, port]);
       await expectTold(s, healthy, [refused]);
@@ -57,7 +57,7 @@ overDrivers((driver) => {
       await s.close();
     });
 
-    test("places that a router cannot reach are events that name it, and fail no call", async (t) => {
+    test("destinations that a router cannot reach are events that name the router, and no call fails", async (t) => {
       const { s, healthy, router } = await opened(t, driver, at);
       outspoken(router);
       router.run(routes);
@@ -71,7 +71,7 @@ overDrivers((driver) => {
       await expectTold(s, healthy, reports);
     });
 
-    test("an absent host on the own cable is an event that names this host, and fails no call", async (t) => {
+    test("an absent host on the own cable is an event that names this host, and no call fails", async (t) => {
       const { s, healthy, from } = await opened(t, driver, at);
       impatient(from, "dg0a");
       await s.sendto("anybody?", [at.nobody, port]);
@@ -80,7 +80,7 @@ overDrivers((driver) => {
       await expectTold(s, healthy, [{ destination, code: "EHOSTUNREACH", kind, from: at.from }]);
     });
 
-    test("where this host has no route the send rejects, and there is no event", async (t) => {
+    test("without a route on this host the send rejects, and there is no event", async (t) => {
       const { s, from } = await opened(t, driver, at);
       from.run("ip route del default; ip -6 route del default");
       await expect(s.sendto("anybody?", [at.to, port])).rejects.toMatchObject({
@@ -98,7 +98,7 @@ overDrivers((driver) => {
 const why = whySkipped("native");
 
 describe.skipIf(why !== undefined).each(families)("over native, $family", (at) => {
-  test("a closed port across a router fails the next send of a connected socket, and no other", async (t) => {
+  test("a closed port across a router fails the next send of a connected socket, and no other call", async (t) => {
     const { s } = await opened(t, "native", at);
     await s.connect([at.to, port]);
     await s.send("anybody?");
@@ -108,7 +108,7 @@ describe.skipIf(why !== undefined).each(families)("over native, $family", (at) =
     await s.close();
   });
 
-  test("a datagram that has no hop left at a router is an event that names it", async (t) => {
+  test("a datagram whose hop limit expires at a router is an event that names the router", async (t) => {
     const { s, healthy } = await opened(t, "native", at);
     const [host, to] = healthy.address;
     await s.sendmsg({ data: "too far", address: [host, to], ttl: 1 });
@@ -118,7 +118,7 @@ describe.skipIf(why !== undefined).each(families)("over native, $family", (at) =
   });
 });
 
-/** A socket, and across a router another that answers. */
+/** A socket, and across a router another one that answers. */
 async function opened(test: TestContext, driver: DriverName, at: Addresses) {
   const hosts = await acrossRouter(test);
   const [s, healthy] = await Promise.all([
@@ -129,8 +129,8 @@ async function opened(test: TestContext, driver: DriverName, at: Addresses) {
 }
 
 /**
- * The program is told of each datagram that did not arrive, once, where the driver can tell. And nothing of it is held
- * against another who answers: neither a send nor a receive fails.
+ * The program gets an event for each datagram that did not arrive, once, if the driver can tell. Sends to and receives
+ * from another peer do not fail.
  */
 async function expectTold(s: RemoteSocket, healthy: RemoteSocket, reports: readonly Report[]): Promise<void> {
   const { available } = (await s.capabilities()).icmpErrors;

@@ -1,4 +1,4 @@
-/** The hosts of the situations in network namespaces, joined by cables. */
+/** The hosts of the situations as network namespaces, connected by cables. */
 
 import { setTimeout } from "node:timers/promises";
 
@@ -7,7 +7,7 @@ import { type Host, host, impatient, outspoken } from "../network.js";
 import type { Call } from "./player.js";
 import { type Ground, type HostName, type Lost, addresses, mappingMs } from "./world.js";
 
-/** What loses packets as they come in, as nft(8) has it. */
+/** The rules that drop arriving packets, in the syntax of nft(8). */
 const rules: Readonly<Record<Exclude<Lost, object>, string>> = {
   all: "drop",
   icmp: "meta l4proto { icmp, icmpv6 } drop",
@@ -22,7 +22,7 @@ export class Kernel implements Ground {
   readonly #hosts: Readonly<Record<HostName | "router", Host>>;
   readonly #agents = new Map<HostName, Agent>();
 
-  /** Makes them; they live as long as what they are made for. */
+  /** Makes the hosts. They exist as long as `life`. */
   static async make(life: Lifetime): Promise<Kernel> {
     const names = ["desk", "router", "camera", "inner", "lamp"] as const;
     const made = await Promise.all(names.map(async (name) => [name, await host(life)] as const));
@@ -119,7 +119,7 @@ export class Kernel implements Ground {
   }
 }
 
-/** The process on a host that has its sockets. */
+/** The process on a host that has the host's sockets. */
 class Agent {
   readonly #program: Program;
   readonly #waiting = new Map<number, (outcome: unknown) => void>();
@@ -155,7 +155,7 @@ class Agent {
   }
 }
 
-/** Brings an interface up, whose IPv6 addresses are of use at once. */
+/** The commands that bring an interface up, so that its IPv6 addresses are usable at once. */
 function up(end: string, mtu = 1500): string {
   return `echo 0 > /proc/sys/net/ipv6/conf/${end}/accept_dad; ip link set ${end} mtu ${mtu} up`;
 }

@@ -1,4 +1,4 @@
-/** Sockets that are told what to do, by name, and say what came of it as data: in this process or in another. */
+/** Sockets that are called by name, in this process or another, and whose results are plain data. */
 
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
@@ -14,7 +14,7 @@ import {
   type socket,
 } from "datagram";
 
-/** What a socket can be told: methods of its own, and those of `Player`. */
+/** The methods that a call can name: those of a socket, and those of `Player`. */
 export const methods = [
   "bind",
   "connect",
@@ -38,17 +38,17 @@ export const methods = [
   "close",
 ] as const;
 
-/** One call. A payload of so many bytes is written `{ bytes: 3000 }`. */
+/** One call. A payload of that many bytes is written `{ bytes: 3000 }`. */
 export interface Call {
-  /** Which socket. `"open"` makes it. */
+  /** The name of the socket. The method `"open"` makes it. */
   readonly name: string;
   readonly method: (typeof methods)[number] | "open";
   readonly args: readonly unknown[];
 }
 
-/** Milliseconds that a receive call, or the wait for an event, takes at most unless it is told otherwise. */
+/** The longest time that a receive call, or the wait for an event, takes by default, in milliseconds. */
 const patienceMs = 3000;
-/** Ports from here on are the system's choice (`net.ipv4.ip_local_port_range`). */
+/** From this port on, the system chooses ports (`net.ipv4.ip_local_port_range`). */
 const firstEphemeral = 32_768;
 
 interface Told {
@@ -65,7 +65,7 @@ export class Player {
     this.#open = open;
   }
 
-  /** Does it, and gives what came of it: it never rejects. */
+  /** Does the call, and returns its result. Never rejects. */
   async do({ name, method, args }: Call): Promise<unknown> {
     try {
       if (method === "open") {
@@ -126,7 +126,7 @@ function payload(arg: unknown): unknown {
   return "data" in arg ? { ...arg, data: payload(arg.data) } : arg;
 }
 
-/** What JSON can carry, without what differs from run to run: times, and ports of the system's choice. */
+/** The value as JSON can carry it, without parts that differ between runs: times, and ports that the system chose. */
 function plain(value: unknown): unknown {
   if (typeof value === "bigint" || typeof value === "function") return undefined;
   if (typeof value !== "object" || value === null) return value;

@@ -1,4 +1,4 @@
-/** What is played over the kernel and in memory: each is one function, and what comes of its calls must be the same. */
+/** Situations that run over the kernel and in memory. Each is one function, and its calls must have the same results. */
 
 import {
   IPPROTO_IP,
@@ -22,14 +22,14 @@ import { type Actor, type World, addresses, mappingMs } from "./world.js";
 type Play = (world: World) => Promise<void>;
 
 const { desk, camera, lamp } = addresses;
-/** Where nobody listens. */
+/** A port without a socket. */
 const closed = 9;
-/** So long a fragment waits in memory, in milliseconds; the kernel of the lamp is told to wait a second. */
+/** How long a fragment waits in memory, in milliseconds. The kernel of `lamp` is set to one second. */
 const longWaitMs = 90_000;
 
-/** By name. Each has ports of its own, since all are played on the same hosts. */
+/** The situations by name. Each has ports of its own, since all of them run on the same hosts. */
 export const situations: Readonly<Record<string, Play>> = {
-  "a datagram and its answer": async (w) => {
+  "a datagram gets an answer": async (w) => {
     const s = await w.bound("desk", [desk.address, 5000]);
     const r = await w.bound("camera", ["0.0.0.0", 5000]);
     await s.sendto("hello", [camera.address, 5000]);
@@ -38,7 +38,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(s, r);
   },
 
-  "a datagram and its answer over IPv6": async (w) => {
+  "a datagram gets an answer over IPv6": async (w) => {
     const s = await w.bound("desk", ["::", 5001]);
     const r = await w.bound("camera", ["::", 5001]);
     await s.sendto("hello", [camera.address6, 5001]);
@@ -47,7 +47,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(s, r);
   },
 
-  "a zero-length datagram, and a cut one": async (w) => {
+  "a zero-length datagram arrives, and a longer one is cut": async (w) => {
     const s = await w.socket("desk");
     const r = await w.bound("lamp", ["0.0.0.0", 5002]);
     await s.sendto("", [lamp.address, 5002]);
@@ -59,7 +59,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(s, r);
   },
 
-  "the longest datagram, and a byte more": async (w) => {
+  "the longest datagram is sent, and one byte more is refused": async (w) => {
     const s = await w.socket("desk");
     const r = await w.bound("lamp", ["0.0.0.0", 5003]);
     await s.sendto({ bytes: 65_507 }, [lamp.address, 5003]);
@@ -68,7 +68,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(s, r);
   },
 
-  "the longest datagram over IPv6, and a byte more": async (w) => {
+  "the longest datagram is sent over IPv6, and one byte more is refused": async (w) => {
     const s = await w.socket("desk", 6);
     const r = await w.bound("lamp", ["::", 5004]);
     await s.sendto({ bytes: 65_527 }, [lamp.address6, 5004]);
@@ -88,7 +88,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(s, r);
   },
 
-  "binding twice, to a taken port, to an address that is not here": async (w) => {
+  "binding twice, to a taken port, or to an address of another host fails": async (w) => {
     const s = await w.bound("lamp", ["0.0.0.0", 5006]);
     await s.bind(["0.0.0.0", 5006]);
     const other = await w.socket("lamp");
@@ -99,7 +99,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(s, other);
   },
 
-  "a port is free again once its socket is closed": async (w) => {
+  "a port is free again after its socket is closed": async (w) => {
     const s = await w.bound("lamp", ["0.0.0.0", 5007]);
     await s.close();
     const again = await w.bound("lamp", ["0.0.0.0", 5007]);
@@ -109,7 +109,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(again, sender);
   },
 
-  "SO_REUSEADDR on a taken port: the last one bound has the datagrams": async (w) => {
+  "SO_REUSEADDR on a taken port: the last bound socket gets the datagrams": async (w) => {
     const sockets = [await w.socket("lamp"), await w.socket("lamp")];
     for (const s of sockets) {
       await s.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1);
@@ -123,7 +123,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(...sockets, without, sender);
   },
 
-  "SO_REUSEPORT shares a port, but with no socket that has not asked for it": async (w) => {
+  "SO_REUSEPORT shares a port, but not with a socket without the option": async (w) => {
     const sockets = [await w.socket("lamp"), await w.socket("lamp")];
     for (const s of sockets) {
       await s.setsockopt(SOL_SOCKET, SO_REUSEPORT, 1);
@@ -134,7 +134,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(...sockets, without);
   },
 
-  "nobody listens: an event of an unconnected socket": async (w) => {
+  "a closed port is an event of an unconnected socket": async (w) => {
     const s = await w.socket("desk");
     await s.sendto("anybody?", [camera.address, closed]);
     await s.event("unreachable");
@@ -144,14 +144,14 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(s, r);
   },
 
-  "nobody listens over IPv6": async (w) => {
+  "a closed port is an event over IPv6 too": async (w) => {
     const s = await w.socket("desk", 6);
     await s.sendto("anybody?", [camera.address6, closed]);
     await s.event("unreachable");
     await counts(s);
   },
 
-  "refused, then the next send of a connected socket": async (w) => {
+  "a closed port fails the next send of a connected socket": async (w) => {
     const s = await w.socket("desk");
     await s.connect([camera.address, closed]);
     await s.send("anybody?");
@@ -162,7 +162,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(s);
   },
 
-  "refused, then the receive of a connected socket": async (w) => {
+  "a closed port fails the receive of a connected socket": async (w) => {
     const s = await w.socket("desk", 6);
     await s.connect([camera.address6, closed]);
     await s.send("anybody?");
@@ -171,7 +171,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(s);
   },
 
-  "a host's own addresses: the interface that is told": async (w) => {
+  "the metadata of a datagram to a host's own address names the interface": async (w) => {
     const r = await w.bound("desk", ["::", 5032]);
     const [four, six] = [await w.socket("desk"), await w.socket("desk", 6)];
     for (const host of ["127.0.0.1", desk.address, desk.by]) {
@@ -185,7 +185,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(r, four, six);
   },
 
-  "a router that has no way on": async (w) => {
+  "a router without a route sends an ICMP error": async (w) => {
     const s = await w.socket("desk");
     await s.sendto("anybody?", ["203.0.113.9", closed]);
     await s.event("unreachable");
@@ -195,7 +195,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(s, six);
   },
 
-  "TTL and hop limit run out at a router": async (w) => {
+  "TTL and hop limit expire at a router": async (w) => {
     const s = await w.socket("desk");
     await s.sendmsg({ data: "too far", address: [camera.address, 5011], ttl: 1 });
     await s.event("unreachable");
@@ -205,7 +205,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(s, six);
   },
 
-  "TTL and TOS come as they were set": async (w) => {
+  "TTL and TOS arrive as they were set": async (w) => {
     const s = await w.socket("desk");
     await s.setsockopt(IPPROTO_IP, IP_TTL, 7);
     await s.setsockopt(IPPROTO_IP, IP_TOS, 0xb8);
@@ -219,7 +219,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(s, six, r);
   },
 
-  "under dontFragment the first is lost at the narrow link, and the next is refused": async (w) => {
+  "with dontFragment the first datagram is lost at the narrow link, and the next is refused": async (w) => {
     const s = await w.socket("desk", 4, { dontFragment: true });
     await s.pathMtu([camera.address, 5013]);
     await s.sendto({ bytes: 1400 }, [camera.address, 5013]);
@@ -229,7 +229,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(s);
   },
 
-  "without it what the narrow link cannot carry goes in fragments, once that is known": async (w) => {
+  "without dontFragment datagrams travel in fragments after the narrow link is known": async (w) => {
     const s = await w.socket("desk", 6);
     const r = await w.bound("camera", ["::", 5014]);
     await s.sendto({ bytes: 1400 }, [camera.address6, 5014]);
@@ -239,7 +239,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(s, r);
   },
 
-  "a fragment is lost, and so is its datagram": async (w) => {
+  "if a fragment is lost, its datagram is lost": async (w) => {
     const s = await w.socket("desk");
     const r = await w.bound("lamp", ["0.0.0.0", 5015]);
     const heal = w.ground.lose("lamp", "later fragments");
@@ -252,7 +252,9 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(s, r);
   },
 
-  "the rest of a datagram never comes: told over IPv6, and over IPv4 to no socket": async (w) => {
+  "if the last fragments never arrive, the sender is told over IPv6, and over IPv4 no socket is told": async (
+    w,
+  ) => {
     const four = await w.socket("desk");
     await four.connect([lamp.address, 5016]);
     const six = await w.socket("desk", 6);
@@ -265,12 +267,12 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(four, six);
   },
 
-  "without the first fragment nobody is told": async (w) => {
+  "if the first fragment never arrives, no sender is told": async (w) => {
     const six = await w.socket("desk", 6);
     const heal = w.ground.lose("lamp", "first fragments");
     await six.sendto({ bytes: 3000 }, [lamp.address6, 5116]);
     heal();
-    // What was sent later is told of.
+    // An event arrives for the datagram that was sent later.
     const healLast = w.ground.lose("lamp", "last fragments");
     await six.sendto({ bytes: 3000 }, [lamp.address6, 5216]);
     await six.event("unreachable", longWaitMs);
@@ -278,7 +280,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(six);
   },
 
-  "broadcast without the option, and with it": async (w) => {
+  "broadcast fails without the option, and works with it": async (w) => {
     const r = await w.bound("lamp", ["0.0.0.0", 5017]);
     const s = await w.socket("desk");
     await s.sendto("all", ["10.77.2.255", 5017]);
@@ -288,7 +290,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(s, r);
   },
 
-  "multicast is heard by who has joined, and by no other": async (w) => {
+  "sockets that joined a group receive multicast, and no others do": async (w) => {
     const [joined, other] = [
       await w.bound("lamp", ["0.0.0.0", 5018]),
       await w.bound("lamp", ["0.0.0.0", 5118]),
@@ -307,7 +309,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(joined, other, s);
   },
 
-  "multicast over IPv6 is heard by who has joined": async (w) => {
+  "sockets that joined a group receive multicast over IPv6": async (w) => {
     const r = await w.bound("lamp", ["::", 5019]);
     await r.addMembership("ff05::77:19", "eth0");
     const s = await w.socket("desk", 6);
@@ -317,7 +319,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(r, s);
   },
 
-  "multicast comes back to the sender's host, unless it is told not to": async (w) => {
+  "multicast returns to the sender's host, unless an option switches that off": async (w) => {
     const r = await w.bound("desk", ["0.0.0.0", 5020]);
     await r.addMembership("239.77.0.20", "eth1");
     const s = await w.socket("desk");
@@ -331,7 +333,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(r, s);
   },
 
-  "IP_MULTICAST_ALL: the group of another socket is heard, or not": async (w) => {
+  "IP_MULTICAST_ALL: the group of another socket is received, or not": async (w) => {
     const [member, all, own] = [
       await w.socket("lamp"),
       await w.socket("lamp"),
@@ -353,7 +355,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(member, all, own, s);
   },
 
-  "a connected socket hears its peer alone, but what came before": async (w) => {
+  "a connected socket receives from its peer only, except datagrams from before": async (w) => {
     const r = await w.bound("desk", ["0.0.0.0", 5022]);
     const [peer, other] = [
       await w.bound("lamp", ["0.0.0.0", 5022]),
@@ -371,7 +373,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(r, peer, other);
   },
 
-  "a connected socket sends elsewhere, and dissolves": async (w) => {
+  "a connected socket sends to another address, and dissolves its connection": async (w) => {
     const s = await w.bound("desk", ["0.0.0.0", 5023]);
     await s.send("to whom?");
     await s.connect([lamp.address, closed]);
@@ -385,7 +387,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(s, r);
   },
 
-  "a dual-stack socket hears IPv4, and answers it": async (w) => {
+  "a dual-stack socket receives over IPv4, and answers": async (w) => {
     const r = await w.bound("lamp", ["::", 5024]);
     const s = await w.bound("desk", ["0.0.0.0", 5024]);
     await s.sendto("over IPv4", [lamp.address, 5024]);
@@ -396,7 +398,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(r, s);
   },
 
-  "IPV6_V6ONLY: no mapped peers, and IPv4 has the port too": async (w) => {
+  "a socket with IPV6_V6ONLY has no mapped peers, and the port is free for IPv4": async (w) => {
     const six = await w.socket("lamp", 6);
     await six.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1);
     await six.bind(["::", 5025]);
@@ -409,14 +411,14 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(six, four, s);
   },
 
-  "a dual-stack socket has the port of IPv4 too": async (w) => {
+  "a dual-stack socket has the port over IPv4 too": async (w) => {
     const six = await w.bound("lamp", ["::", 5026]);
     const four = await w.socket("lamp");
     await four.bind(["0.0.0.0", 5026]);
     await counts(six, four);
   },
 
-  "a firewall drops what comes in, and says nothing": async (w) => {
+  "a firewall drops arriving datagrams, and the sender gets no error": async (w) => {
     const s = await w.socket("desk");
     const r = await w.bound("lamp", ["0.0.0.0", 5027]);
     const heal = w.ground.lose("lamp", { port: 5027 });
@@ -427,7 +429,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(s, r);
   },
 
-  "a firewall drops ICMP: nobody hears that nobody listens": async (w) => {
+  "a firewall drops ICMP, and a sender to a closed port gets no error": async (w) => {
     const s = await w.socket("lamp");
     const r = await w.bound("desk", ["0.0.0.0", 5028]);
     const heal = w.ground.lose("lamp", "icmp");
@@ -439,7 +441,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(s, r);
   },
 
-  "a host crashes: silence, and after its restart nobody listens": async (w) => {
+  "after a host crashes there is no answer, and after its restart the port is closed": async (w) => {
     const s = await w.socket("desk");
     const r = await w.bound("lamp", ["0.0.0.0", 5029]);
     await s.sendto("before", [lamp.address, 5029]);
@@ -456,7 +458,7 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(s, again);
   },
 
-  "a NAT lets the answer in, and ICMP about what was sent": async (w) => {
+  "a NAT lets the answer in, and ICMP errors about sent datagrams": async (w) => {
     const s = await w.socket("inner");
     const r = await w.bound("camera", ["0.0.0.0", 5030]);
     await s.sendto("out", [camera.address, 5030]);
@@ -467,8 +469,8 @@ export const situations: Readonly<Record<string, Play>> = {
     await counts(s, r);
   },
 
-  "a NAT forgets, and says nothing to who comes late": async (w) => {
-    // Of the system's choice: a NAT of Linux keeps the port where it can, and a simulated one draws another.
+  "a NAT forgets a mapping, and a late answer is lost without an error": async (w) => {
+    // The system chose the port. A NAT of Linux keeps the port if it can, and a simulated NAT draws another.
     const s = await w.socket("inner");
     const r = await w.bound("camera", ["0.0.0.0", 5031]);
     await s.sendto("here I am", [camera.address, 5031]);
@@ -484,7 +486,7 @@ export const situations: Readonly<Record<string, Play>> = {
   },
 };
 
-/** What each socket has counted, and how many of its events were not asked for; then it is closed. */
+/** The counts of each socket, and the number of its events that no call has returned. Then closes the sockets. */
 async function counts(...sockets: readonly Actor[]): Promise<void> {
   for (const s of sockets) {
     await s.counts();

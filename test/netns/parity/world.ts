@@ -1,12 +1,12 @@
-/** What a situation is played in: hosts in namespaces, or in memory. */
+/** The hosts that a situation runs on: in namespaces, or in memory. */
 
 import type { SocketOptions } from "datagram";
 
 import { type Call, methods } from "./player.js";
 
 /**
- * The hosts. `desk` has `router` on eth0, behind which are `camera` (the link between takes 1,280 bytes) and, by NAT, `inner`;
- * `lamp` is on eth1 of the desk.
+ * The hosts. `desk` is connected to `router` on eth0. Behind the router are `camera`, over a link with an MTU of 1,280
+ * bytes, and `inner`, behind a NAT. `lamp` is on eth1 of the desk.
  */
 export const addresses = {
   desk: { address: "10.77.0.1", address6: "fd00:77::1", by: "10.77.2.1", by6: "fd00:77:2::1" },
@@ -18,34 +18,34 @@ export const addresses = {
 
 export type HostName = "desk" | "camera" | "lamp" | "inner";
 
-/** Which packets a host loses that come to it: all of them, those to a port, or of datagrams in fragments these. */
+/** The arriving packets that a host loses: all, those to a port, or some fragments. */
 export type Lost =
   "all" | "first fragments" | "last fragments" | "later fragments" | "icmp" | { readonly port: number };
 
 /** How long a NAT keeps a mapping without traffic, in milliseconds. */
 export const mappingMs = 1000;
 
-/** What the two worlds do each in its own way. */
+/** What the two worlds do in different ways. */
 export interface Ground {
-  /** Does a call on a host, and gives what came of it. */
+  /** Does a call on a host, and returns its result. */
   do(host: HostName, call: Call): Promise<unknown>;
-  /** Has a host lose packets from now on, until the call that it gives back. */
+  /** Makes a host lose packets, until the returned function is called. */
   lose(host: "camera" | "lamp", lost: Lost): () => void;
-  /** Ends the host as a power cut does. */
+  /** Ends the host as a power failure does. */
   crash(host: "camera" | "lamp"): Promise<void>;
   restart(host: "camera" | "lamp"): void;
-  /** Waits for so many milliseconds of this world. */
+  /** Waits for that many milliseconds of this world. */
   pass(ms: number): Promise<void>;
 }
 
-/** A socket that is told what to do; what came of it is an event of the situation. */
+/** A socket whose methods can be called. Each result is an event of the situation. */
 export type Actor = Readonly<
   Record<(typeof methods)[number], (...args: readonly unknown[]) => Promise<unknown>>
 >;
 
-/** A ground on which one situation is played, and what happened there. */
+/** Runs one situation, and records what happened. */
 export class World {
-  /** Each call, and what came of it. */
+  /** Each call, and its result. */
   readonly events: [who: string, what: string, outcome: unknown][] = [];
   readonly ground: Ground;
   readonly #situation: string;
@@ -61,7 +61,7 @@ export class World {
     const who = `${host} ${++this.#sockets}`;
     const name = `${this.#situation}: ${who}`;
     const act = async (method: Call["method"], args: readonly unknown[]): Promise<unknown> => {
-      // Its place is that of the call, so that calls that wait at the same time have an order.
+      // The event gets its place at the time of the call, so that calls that wait at the same time have an order.
       const event: [string, string, unknown] = [who, method, "waits"];
       this.events.push(event);
       event[2] = await this.ground.do(host, { name, method, args });
@@ -72,7 +72,7 @@ export class World {
     return Object.fromEntries(calls) as Actor;
   }
 
-  /** One that is bound. */
+  /** Opens a socket on a host, and binds it. */
   async bound(host: HostName, at: readonly [string, number], options: SocketOptions = {}): Promise<Actor> {
     const s = await this.socket(host, at[0].includes(":") ? 6 : 4, options);
     await s.bind(at);

@@ -1,4 +1,4 @@
-"""Asks each address at one port, and prints as JSON who answered, in place of whom: a peer that knows nothing of this library."""
+"""Asks each address on one port, and prints as JSON which address answered for which: a peer without this library."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""Prints its port, answers each "mark", and at "last" prints as JSON what came: length and CRC-32 of all the rest."""
+"""Prints its port, answers each "mark", and after "last" prints as JSON the length and CRC-32 of all other datagrams."""
 
 import json
 import socket
