@@ -26,7 +26,7 @@ interface Findings {
 }
 
 describe("doctor", () => {
-  test("says what it found, for people", async (t) => {
+  test("doctor prints its findings as text for people", async (t) => {
     const { code, stdout, stderr } = await run(t, ["doctor"], { env: { DATAGRAM_DRIVER: "dgram" } });
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toContain(`on Node.js ${process.versions.node}, ${process.platform} ${process.arch}\n`);
@@ -36,7 +36,7 @@ describe("doctor", () => {
     expect(stdout).toMatch(/\n {2}IPv4 {2}yes {2}arrived in \d+(\.\d+)? ms\n/);
   });
 
-  test("says the same by --json, in one line", async (t) => {
+  test("doctor --json prints the same findings in one line", async (t) => {
     const { code, stdout, stderr } = await run(t, ["doctor", "--json"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout.split("\n")).toHaveLength(2);
@@ -53,7 +53,7 @@ describe("doctor", () => {
     }
   });
 
-  test("says how to get larger buffers where the kernel gave less, and only there", async (t) => {
+  test("doctor says how to get larger buffers if the kernel gave smaller ones, and only then", async (t) => {
     const { buffers } = JSON.parse((await run(t, ["doctor", "--json"])).stdout) as Findings;
     expect(buffers.map(({ name }) => name)).toEqual(["receive", "send"]);
     for (const { askedBytes, givenBytes, setting, settingBytes, advice } of buffers) {
@@ -64,7 +64,7 @@ describe("doctor", () => {
     }
   });
 
-  test("says how many groups a socket may join, and what lifts that", async (t) => {
+  test("doctor says how many groups a socket may join, and how to raise that limit", async (t) => {
     const { multicast } = JSON.parse((await run(t, ["doctor", "--json"])).stdout) as Findings;
     expect(multicast.map(({ name }) => name)).toEqual([
       "IPv4 groups of a socket",
@@ -78,7 +78,7 @@ describe("doctor", () => {
       expect(stdout).toContain(`at most ${most} (sudo sysctl -w ${setting}=${2 * most} for more)\n`);
   });
 
-  test("says which driver runs without being told, and why", async (t) => {
+  test("doctor says which driver is chosen by default, and why", async (t) => {
     const { stdout } = await run(t, ["doctor", "--json"], { env: { DATAGRAM_DRIVER: undefined } });
     const { driver } = JSON.parse(stdout) as Findings;
     expect(driver).toEqual(
@@ -88,7 +88,7 @@ describe("doctor", () => {
     );
   });
 
-  test("a driver that there is none of is one line", async (t) => {
+  test("an unknown driver is an error in one line", async (t) => {
     const { code, stdout, stderr } = await run(t, ["doctor"], { env: { DATAGRAM_DRIVER: "pigeon" } });
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
     expect(stderr).toBe(
@@ -96,8 +96,8 @@ describe("doctor", () => {
     );
   });
 
-  test("without a loopback interface the exit code is 1, and the report is whole", async (t) => {
-    // In a network namespace of its own, the loopback interface is down.
+  test("without a loopback interface the exit code is 1, and the report is complete", async (t) => {
+    // The loopback interface of a new network namespace is down.
     const alone = ["--user", "--map-root-user", "--net", process.execPath, bin, "doctor", "--json"];
     const { code, stdout, stderr } = await new Program(t, "unshare", alone).ended;
     if (stderr.startsWith("unshare:") && !everyTestRequired) t.skip(`needs a network namespace: ${stderr}`);

@@ -15,29 +15,29 @@ import {
   run,
 } from "./program.js";
 
-/** What `listen` prints of a datagram: time, source, size, payload. */
+/** What `listen` prints for a datagram: time, source, size, payload. */
 const shape = /^\d\d:\d\d:\d\d\.\d{3} (127\.0\.0\.1:\d+) (.*? bytes?) (.*)$/;
 
-describe("where it listens", () => {
-  test("a bare port is this machine's own, and it says so", async (t) => {
+describe("the address", () => {
+  test("a port without an address listens on the loopback interface, and the first line says so", async (t) => {
     const listener = await listen(t);
     expect(listener.address).toBe(`127.0.0.1:${listener.port}`);
     expect(await listener.line("stderr")).toContain(`0.0.0.0:${listener.port} listens on every interface`);
   });
 
-  test("every interface only when asked", async (t) => {
+  test("listen uses every interface only if asked", async (t) => {
     const listener = await listen(t, [], "0.0.0.0:0");
     expect(listener.address).toBe(`0.0.0.0:${listener.port}`);
     const { stderr } = await listener.stop();
     expect(stderr).not.toContain("every interface");
   });
 
-  test("a name, and IPv6 in brackets", async (t) => {
+  test("the address can be a name, or IPv6 in brackets", async (t) => {
     expect((await listen(t, [], "localhost:0")).address).toMatch(/^127\.0\.0\.1:/);
     expect((await listen(t, [], "[::1]:0")).address).toMatch(/^\[::1\]:/);
   });
 
-  test("a taken port is one line", async (t) => {
+  test("a taken port is an error in one line", async (t) => {
     const { port } = await listen(t);
     const { code, stdout, stderr } = await run(t, ["listen", String(port)]);
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
@@ -47,8 +47,8 @@ describe("where it listens", () => {
   });
 });
 
-describe("what it prints", () => {
-  test("time, source, size and payload of each datagram, from any number of peers", async (t) => {
+describe("the output", () => {
+  test("each datagram has a line with time, source, size and payload, from any number of peers", async (t) => {
     const listener = await listen(t, ["--count", "3"]);
     await pythonSend(t, listener.port, ["one"]);
     await pythonSend(t, listener.port, ["héllo", ""]);
@@ -66,7 +66,7 @@ describe("what it prints", () => {
     expect(new Set(lines.map(([, source]) => source)).size).toBe(2);
   });
 
-  test("a line end at the close stands outside the quotes", async (t) => {
+  test("a line end at the end of a payload is outside the quotes", async (t) => {
     const payloads = ["unix\n", "dos\r\n", "\n", "x\\n", "two\nlines", "two\n\n", "old\r"];
     expect(await printed(t, [], payloads)).toEqual([
       '"unix"\\n',
@@ -83,7 +83,7 @@ describe("what it prints", () => {
     expect(await printed(t, ["--hex"], ["hi", ""])).toEqual(["6869", '""']);
   });
 
-  test("--json is an object a line, with text or hex", async (t) => {
+  test("--json prints one object per line, with text or hex", async (t) => {
     const listener = await listen(t, ["--json", "--count", "2"], "0", { env: { DATAGRAM_DRIVER: "dgram" } });
     const before = Date.now();
     await pythonSend(t, listener.port, ['say "hi"\n', Buffer.from([0xff, 0])]);
@@ -101,7 +101,7 @@ describe("what it prints", () => {
     expect(Math.abs(Date.parse(first!.time as string) - before)).toBeLessThan(60_000);
   });
 
-  test("--json with --hex has no text", async (t) => {
+  test("--json with --hex prints no text", async (t) => {
     const listener = await listen(t, ["--json", "--hex", "--count", "1"]);
     await pythonSend(t, listener.port, ["hi"]);
     const [only] = objects((await listener.ended).stdout);
@@ -109,14 +109,14 @@ describe("what it prints", () => {
     expect(only).not.toHaveProperty("text");
   });
 
-  test("--recvfrom says what was cut", async (t) => {
+  test("--recvfrom shows which payloads were cut", async (t) => {
     const lines = await printed(t, ["--recvfrom", "4"], ["0123456789", "four"], (match) =>
       match.slice(2).join(" "),
     );
     expect(lines).toEqual(['cut to 4 of 10 bytes "0123"', '4 bytes "four"']);
   });
 
-  test("--recvfrom with --json has the size as sent, and the summary counts it", async (t) => {
+  test("--recvfrom with --json has the size as sent, and the summary counts that size", async (t) => {
     const listener = await listen(t, ["--recvfrom", "4", "--json", "--count", "1"]);
     await pythonSend(t, listener.port, ["0123456789"]);
     const { stdout, stderr } = await listener.ended;
@@ -149,11 +149,11 @@ describe("hostile payloads", () => {
   };
   const payloads = Object.values(hostile).map((payload) => Buffer.from(payload as string));
 
-  test("are shown as hex, all of them", async (t) => {
+  test("all hostile payloads are shown as hex", async (t) => {
     expect(await printed(t, [], payloads)).toEqual(payloads.map((payload) => payload.toString("hex")));
   });
 
-  test("reach nobody's terminal by --json either, and lose nothing", async (t) => {
+  test("--json sends no hostile payload to the terminal either, and loses no byte of it", async (t) => {
     const listener = await listen(t, ["--json", "--count", String(payloads.length)]);
     await pythonSend(t, listener.port, payloads);
     const { stdout } = await listener.ended;
@@ -165,21 +165,24 @@ describe("hostile payloads", () => {
   });
 });
 
-describe("when it ends", () => {
-  test.for(["SIGINT", "SIGTERM"] as const)("%s ends it with a summary and exit code 0", async (signal, t) => {
-    const listener = await listen(t);
-    await pythonSend(t, listener.port, ["12345"]);
-    await pythonSend(t, listener.port, ["123", "1"]);
-    for (let left = 3; left > 0; left--) await listener.line();
-    const ending = await listener.stop(signal);
-    expect(ending).toMatchObject({ code: 0, signal: null });
-    expect(ending.stderr).toContain("\n3 datagrams, 9 bytes from 2 peers\n");
-    expect(ending.stderr).toMatch(/dropped by the kernel: (0|unknown, .*)\n/);
-    expect(ending.stderr).toContain("dropped by this process: 0\n");
-    expect(ending.stderr).toContain("unread at the end: 0\n");
-  });
+describe("the end", () => {
+  test.for(["SIGINT", "SIGTERM"] as const)(
+    "%s ends listen with a summary and exit code 0",
+    async (signal, t) => {
+      const listener = await listen(t);
+      await pythonSend(t, listener.port, ["12345"]);
+      await pythonSend(t, listener.port, ["123", "1"]);
+      for (let left = 3; left > 0; left--) await listener.line();
+      const ending = await listener.stop(signal);
+      expect(ending).toMatchObject({ code: 0, signal: null });
+      expect(ending.stderr).toContain("\n3 datagrams, 9 bytes from 2 peers\n");
+      expect(ending.stderr).toMatch(/dropped by the kernel: (0|unknown, .*)\n/);
+      expect(ending.stderr).toContain("dropped by this process: 0\n");
+      expect(ending.stderr).toContain("unread at the end: 0\n");
+    },
+  );
 
-  test("--count ends it after so many", async (t) => {
+  test("--count ends listen after that many datagrams", async (t) => {
     const listener = await listen(t, ["--count", "2"]);
     await pythonSend(t, listener.port, ["1", "2", "3", "4"]);
     const { code, stdout, stderr } = await listener.ended;
@@ -194,7 +197,7 @@ describe("when it ends", () => {
     expect(stderr).toMatch(/datagram listen: no datagram came in 50 ms\n$/);
   });
 
-  test("--timeout with fewer than --count is exit code 3", async (t) => {
+  test("--timeout with fewer datagrams than --count is exit code 3", async (t) => {
     const listener = await listen(t, ["--timeout", "2s", "--count", "3"]);
     sendNow(t, listener.port, ["1", "2"]);
     const { code, stderr } = await listener.ended;
@@ -208,7 +211,7 @@ describe("when it ends", () => {
     expect(await listener.ended).toMatchObject({ code: 0 });
   });
 
-  test("a reader that goes away ends it without a word", async (t) => {
+  test("listen ends without a message if the reader of its output goes away", async (t) => {
     const listener = await listen(t);
     await pythonSend(t, listener.port, ["first"]);
     await listener.line();
@@ -220,7 +223,7 @@ describe("when it ends", () => {
     expect(stderr).not.toMatch(/EPIPE|Error|datagrams/);
   });
 
-  test("under a flood with a slow reader, every line is whole and counted", async (t) => {
+  test("every line is whole and counted in a flood with a slow reader", async (t) => {
     const listener = await listen(t);
     listener.child.stdout!.pause();
     const flood = ["send", listener.address, "x".repeat(100), "--repeat", "20000"];
@@ -248,22 +251,22 @@ say(s.recv(65535)[:100])`;
     ["--reply", "no", "b'no'"],
     ["--reply", "", "b''"],
     ["--echo", undefined, "b'ping'"],
-  ] as const)("%s %s", async ([option, value, answer], t) => {
+  ] as const)("the peer gets its answer with %s %s", async ([option, value, answer], t) => {
     const { port } = await listen(t, value === undefined ? [option] : [option, value]);
     expect(await python(t, ask(port, 'b"ping"')).line()).toBe(answer);
   });
 
-  test("carry the request's bytes as they came", async (t) => {
+  test("an answer has the bytes of the request unchanged", async (t) => {
     const { port } = await listen(t, ["--echo"]);
     expect(await python(t, ask(port, 'b"\\x00\\xff\\x1b"')).line()).toBe("b'\\x00\\xff\\x1b'");
   });
 
-  test("hold what --recvfrom left", async (t) => {
+  test("an answer has the part of the request that --recvfrom kept", async (t) => {
     const { port } = await listen(t, ["--reply", "<{}>", "--recvfrom", "2"]);
     expect(await python(t, ask(port, 'b"ping"')).line()).toBe("b'<pi>'");
   });
 
-  test("that cannot be sent are told and counted, and the others go on", async (t) => {
+  test("answers that cannot be sent are reported and counted, and the others are sent", async (t) => {
     const listener = await listen(t, ["--reply", "ack: {}"]);
     const script = `
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -280,7 +283,7 @@ say(s.recv(65535))`;
     expect(stderr).toContain("answers not sent: 2, EMSGSIZE\n");
   });
 
-  test("never go to our own address or to port 0", async (t) => {
+  test("no answer goes to our own address or to port 0", async (t) => {
     const listener = await listen(t, ["--echo"]);
     // A raw socket forges the source port; the kernel fills in 127.0.0.1.
     const forge = `
@@ -298,7 +301,7 @@ for source in (${listener.port}, 0):
     expect(stderr).toContain("not answered: 2, from our own address or from port 0\n");
   });
 
-  test("go to each of many peers its own", async (t) => {
+  test("each of many peers gets its own answer", async (t) => {
     const { port } = await listen(t, ["--reply", "to {}"]);
     const script = `
 peers = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(50)]
@@ -312,7 +315,7 @@ overDrivers((driver) => {
   const env = { DATAGRAM_DRIVER: driver };
   const native = driver === "native";
 
-  test("--json says of each datagram how it came, where the driver can tell", async (t) => {
+  test("--json has the metadata of each datagram, if the driver can tell", async (t) => {
     const listener = await listen(t, ["--json", "--count", "1"], "0", { env });
     const before = Date.now();
     await pythonSend(t, listener.port, ["x"]);
@@ -327,7 +330,7 @@ overDrivers((driver) => {
     expect(Math.abs(arrived - before)).toBeLessThan(60_000);
   });
 
-  test("what a full receive buffer dropped is told while it runs, and none is missing from the counts", async (t) => {
+  test("drops of a full receive buffer are reported while listen runs, and the counts include each drop", async (t) => {
     const listener = await listen(t, ["--buffer", "8k", "--json"], "0", { env });
     await overflow(t, listener, 500);
     if (!native) {
@@ -355,7 +358,7 @@ overDrivers((driver) => {
     expect(stderr).toContain(`\n  dropped by the kernel: ${sum} at least\n`);
   });
 
-  test("under a flood that nobody reads, losses are told a line a second", async (t) => {
+  test("in a flood without a reader, losses are reported in one line per second", async (t) => {
     const listener = await listen(t, [], "0", { env });
     listener.child.stdout!.pause();
     const flood = datagram(t, ["send", listener.address, "x".repeat(1000), "--repeat", "1000000000"]);
@@ -372,7 +375,7 @@ overDrivers((driver) => {
     expect(counts.reduce((all, each) => all + each, 0)).toBe(Number(total));
   });
 
-  test("an answer that comes back unreachable is told while it runs, and counted", async (t) => {
+  test("an ICMP error about an answer is reported while listen runs, and counted", async (t) => {
     const listener = await listen(t, ["--reply", "ack"], "0", { env });
     const port = await askAndGo(t, listener);
     const unreachable = `nobody is listening on 127.0.0.1:${port} (port unreachable, from 127.0.0.1)`;
@@ -386,7 +389,7 @@ overDrivers((driver) => {
     expect(stderr).toContain(`\n  answers that came back unreachable: ${count}`);
   });
 
-  test("an answer that comes back unreachable is an object with --json, where the driver can tell", async (t) => {
+  test("with --json an ICMP error about an answer is an object, if the driver can tell", async (t) => {
     const listener = await listen(t, ["--echo", "--json"], "0", { env });
     const port = await askAndGo(t, listener);
     await listener.line();
@@ -406,14 +409,14 @@ overDrivers((driver) => {
     expect((await listener.stop()).stderr.includes('"unreachable"')).toBe(native);
   });
 
-  test("an answer leaves from the address that was asked, where the driver can have it so", async (t) => {
+  test("an answer leaves from the address that was asked, if the driver can choose it", async (t) => {
     const { port } = await listen(t, ["--reply", "from here"], "0.0.0.0:0", { env });
-    // The kernel would answer from 127.0.0.1, which a connected peer does not hear.
+    // The kernel would answer from 127.0.0.1. A connected peer does not receive that.
     const { code, stdout } = await run(t, ["request", `127.0.0.2:${port}`, "x", "--timeout", "1s"]);
     expect({ code, stdout }).toEqual(native ? { code: 0, stdout: "from here\n" } : { code: 3, stdout: "" });
   });
 
-  test("a receive buffer that is smaller than asked for is told, with what would give more", async (t) => {
+  test("a receive buffer that is smaller than requested is reported, and how to get more", async (t) => {
     const listener = await listen(t, ["--buffer", "1000m"], "0", { env });
     const { stderr } = await listener.stop();
     expect(stderr).toMatch(
@@ -422,12 +425,12 @@ overDrivers((driver) => {
   });
 });
 
-test("a receive buffer as large as asked for is no news", async (t) => {
+test("a receive buffer as large as requested is not mentioned", async (t) => {
   const { stderr } = await (await listen(t, ["--buffer", "64K"])).stop();
   expect(stderr).not.toContain("the receive buffer has");
 });
 
-test("--guide shows commands that install nothing and work", async (t) => {
+test("--guide shows commands that need no installation and work", async (t) => {
   const listener = await listen(t, ["--guide", "--reply", "ack: {}", "--count", "1"]);
   await listener.line("stderr");
   await listener.line("stderr");
@@ -459,14 +462,14 @@ test("datagrams of a Python peer and of the command arrive in one listener", asy
   expect(await listener.line()).toContain('"from TypeScript"');
 });
 
-/** Sends payloads from here, without the time that a program takes to start. */
+/** Sends payloads from this process, without the time that a program takes to start. */
 function sendNow(test: TestContext, port: number, payloads: readonly string[]): void {
   const s = createSocket("udp4");
   test.onTestFinished(() => void s.close());
   for (const payload of payloads) s.send(payload, port, "127.0.0.1");
 }
 
-/** Sends more than fits the listener's receive buffer, while it stands still. */
+/** Stops the listener, and sends it more than its receive buffer has room for. */
 async function overflow(test: TestContext, listener: Listener, datagrams: number): Promise<void> {
   listener.child.kill("SIGSTOP");
   await pythonSend(
@@ -477,7 +480,7 @@ async function overflow(test: TestContext, listener: Listener, datagrams: number
   listener.child.kill("SIGCONT");
 }
 
-/** Asks the listener for an answer and is gone before it comes. Gives back the port. */
+/** Asks the listener for an answer and closes before it arrives. Returns the port. */
 async function askAndGo(test: TestContext, listener: Listener): Promise<number> {
   listener.child.kill("SIGSTOP");
   const peer = await pythonPeer(test, `s.sendto(b"x", ("127.0.0.1", ${listener.port}))`);
@@ -486,7 +489,7 @@ async function askAndGo(test: TestContext, listener: Listener): Promise<number> 
   return peer.port;
 }
 
-/** The next line that has `part`. */
+/** The next line that contains `part`. */
 async function lineWith(
   listener: Listener,
   part: string,
@@ -498,7 +501,7 @@ async function lineWith(
   }
 }
 
-/** What a listener with these options prints of each payload: its rendering, unless `part` takes something else. */
+/** What a listener with these options prints for each payload: the payload as text, or what `part` takes of the line. */
 async function printed(
   test: TestContext,
   args: readonly string[],

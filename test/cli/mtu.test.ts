@@ -15,7 +15,7 @@ const probes = [
 
 describe.skipIf(skipped)("a peer on this machine", () => {
   test.for([[["--echo"]], [["--reply", "ok"]], [["--reply", "ack: {}", "--recvfrom", "64"]]])(
-    "that listens with %j gets the largest datagram that there is",
+    "the result for a peer with %j is the largest possible datagram",
     async ([args], t) => {
       const { address } = await listen(t, args);
       const { code, stdout, stderr } = await run(t, ["mtu", address], native);
@@ -32,7 +32,7 @@ describe.skipIf(skipped)("a peer on this machine", () => {
     },
   );
 
-  test("--json is one object on one line, and the probes stay on standard error", async (t) => {
+  test("--json prints one object on one line, and the probes stay on standard error", async (t) => {
     const { address, port } = await listen(t, ["--echo"], "[::1]:0");
     const { code, stdout, stderr } = await run(t, ["mtu", address, "--json"], native);
     expect({ code, lines: stdout.split("\n").length }).toEqual({ code: 0, lines: 2 });
@@ -52,7 +52,7 @@ describe.skipIf(skipped)("a peer on this machine", () => {
     expect(stderr).toMatch(/^ 1200 bytes {2}answered in/);
   });
 
-  test("that takes no datagram above a size shows that size, each loss, and a warning", async (t) => {
+  test("the result for a peer that drops datagrams above a size is that size, with each loss and a warning", async (t) => {
     const body = `
 while True:
     data, source = s.recvfrom(65535)
@@ -69,7 +69,7 @@ while True:
 });
 
 describe.skipIf(skipped)("no result", () => {
-  test("where nobody listens it ends at once with exit code 4", async (t) => {
+  test("a closed port ends the search at once with exit code 4", async (t) => {
     const gone = await pythonPeer(t, "");
     await gone.ended;
     const ending = await run(t, ["mtu", gone.address, "--timeout", "10m"], native);
@@ -79,7 +79,7 @@ describe.skipIf(skipped)("no result", () => {
     );
   });
 
-  test("from a silent peer is exit code 3, and says who would answer", async (t) => {
+  test("a silent peer is exit code 3, and the message says which peers answer", async (t) => {
     const { address } = await pythonPeer(t, "while True: s.recvfrom(65535)");
     const { code, stdout, stderr } = await run(t, ["mtu", address, "--timeout", "50ms"], native);
     expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
@@ -92,7 +92,7 @@ describe.skipIf(skipped)("no result", () => {
   });
 });
 
-test("over node:dgram it is exit code 1, and says which driver can", async (t) => {
+test("over node:dgram the exit code is 1, and the message names the driver that can", async (t) => {
   const { address } = await listen(t, ["--echo"]);
   const env = { DATAGRAM_DRIVER: "dgram" };
   const { code, stdout, stderr } = await run(t, ["mtu", address], { env });

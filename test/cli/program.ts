@@ -1,4 +1,4 @@
-/** The built command and its Python peers, run as a user would run them. */
+/** Runs the built command and its Python peers as a user runs them. */
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { EventEmitter, once } from "node:events";
@@ -9,7 +9,7 @@ import { type TestContext, expect } from "vitest";
 /** The built command. */
 export const bin: string = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 
-/** How a program ended, and everything that it wrote. */
+/** The exit code or signal of a program, and its whole output. */
 export interface Ending {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -18,7 +18,7 @@ export interface Ending {
 }
 
 export interface ProgramOptions {
-  /** What it reads on standard input, which then ends; `stayOpen` leaves it open. @default "" */
+  /** Its standard input, which then ends; `stayOpen` leaves it open. @default "" */
   readonly input?: string | Buffer | typeof stayOpen;
   readonly env?: NodeJS.ProcessEnv;
 }
@@ -29,7 +29,7 @@ export const stayOpen: unique symbol = Symbol("stay open");
 /** A running program. It is killed when its test ends. */
 export class Program {
   readonly child: ChildProcess;
-  /** Settles when the program has ended and all that it wrote was read. */
+  /** Settles after the program has ended and its whole output was read. */
   readonly ended: Promise<Ending>;
   readonly #written = { stdout: "", stderr: "" };
   readonly #read = { stdout: 0, stderr: 0 };
@@ -45,7 +45,7 @@ export class Program {
         this.#news.emit("news");
       });
     }
-    // A program that ends without reading its input is no failure of the test.
+    // A program that ends without reading its input does not fail the test.
     this.child.stdin!.on("error", () => undefined);
     if (input !== stayOpen) this.child.stdin!.end(input);
     this.ended = once(this.child, "close").then(([code, signal]) => {
@@ -60,9 +60,9 @@ export class Program {
   }
 
   /**
-   * The next line that the program writes to `stream`. @throws when it ends without one.
+   * The next line that the program writes to `stream`. @throws if it ends without one.
    *
-   * @param ofHost whether lines count too that say what other programs of this host, such as tests beside this one, lose.
+   * @param ofHost whether to return lines about losses of other programs on this host too, such as tests that run now.
    */
   async line(stream: "stdout" | "stderr" = "stdout", ofHost = false): Promise<string> {
     for (;;) {
@@ -102,13 +102,13 @@ export function run(test: TestContext, args: readonly string[], options?: Progra
   return datagram(test, args, options).ended;
 }
 
-/** A `datagram listen` that has said where it listens. */
+/** A `datagram listen` that has printed its address. */
 export interface Listener extends Program {
   readonly address: string;
   readonly port: number;
 }
 
-/** Starts `datagram listen` on a free port of this machine alone, or at `at`. */
+/** Starts `datagram listen` on a free port of the loopback interface, or at `at`. */
 export async function listen(
   test: TestContext,
   args: readonly string[] = [],
@@ -127,7 +127,7 @@ export function python(test: TestContext, script: string, args: readonly (string
   return new Program(test, "python3", ["-c", head + script, ...args.map(String)]);
 }
 
-/** A Python socket bound to a free port. It says `<port>`, then runs `body`, in which it is `s`. */
+/** A Python socket bound to a free port. It prints the port, then runs `body`, in which the socket is `s`. */
 export async function pythonPeer(
   test: TestContext,
   body: string,
@@ -140,7 +140,7 @@ export async function pythonPeer(
   return Object.assign(peer, { port, address: host.includes(":") ? `[${host}]:${port}` : `${host}:${port}` });
 }
 
-/** A Python receiver: a line of hex digits for each of `count` datagrams. */
+/** A Python receiver: prints a line of hex digits for each of `count` datagrams. */
 export function pythonReceiver(
   test: TestContext,
   count: number,
@@ -149,7 +149,7 @@ export function pythonReceiver(
   return pythonPeer(test, `for _ in range(${count}): say(s.recv(65535).hex() or "empty")`, host);
 }
 
-/** An address of this machine where nobody is listening: somebody did a moment ago. */
+/** An address of this machine without a socket: a moment ago it had one. */
 export async function deadAddress(test: TestContext, host?: string): Promise<string> {
   const peer = await pythonPeer(test, "", host);
   await peer.ended;
@@ -177,7 +177,7 @@ export function onTerminal(test: TestContext, args: readonly string[], env: Node
   const script = "import os, pty, sys\nsys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
   return new Program(test, "python3", ["-c", script, process.execPath, bin, ...args], {
     input: stayOpen,
-    // Node takes a terminal of a CI service for one without colours.
+    // Node assumes that the terminal of a CI service has no colours.
     env: { TERM: "xterm-256color", CI: undefined, NO_COLOR: undefined, FORCE_COLOR: undefined, ...env },
   });
 }

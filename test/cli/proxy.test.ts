@@ -18,13 +18,13 @@ import {
   run,
 } from "./program.js";
 
-/** Answers whoever sends, until nothing has come for a while. */
+/** Answers every sender, until nothing has arrived for a while. */
 const answering = `
 while True:
     data, source = s.recvfrom(65535)
     s.sendto(b"%d:" % source[1] + data, source)`;
 
-/** Asks a number of things from a socket each, all at once, and says each answer. */
+/** Sends one question from each of several sockets, all at once, and prints each answer. */
 const asking = `
 sockets = [socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM) for _ in range(5)]
 for index, s in enumerate(sockets):
@@ -33,7 +33,7 @@ for index, s in enumerate(sockets):
     s.send(b"from %d" % index)
 for s in sockets: say(s.recv(65535).decode())`;
 
-/** Asks once, and says two answers. */
+/** Sends one question, and prints two answers. */
 const askingTwice = `
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.settimeout(20)
@@ -41,7 +41,7 @@ s.connect((sys.argv[1], int(sys.argv[2])))
 s.send(b"x")
 for _ in range(2): say(s.recv(65535).decode())`;
 
-/** Sends through a relay until something arrives at 127.0.0.2: the first datagram ends who is at the old address. */
+/** Sends through a relay until a datagram arrives at 127.0.0.2. The first datagram ends the peer at the old address. */
 const askingUntil = `
 at = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 at.bind(("127.0.0.2", int(sys.argv[3])))
@@ -66,7 +66,7 @@ interface Running {
   readonly port: number;
 }
 
-/** Starts `datagram proxy` on a free port, and gives it once it says where it listens and what it does. */
+/** Starts `datagram proxy` on a free port, and returns it after it has printed its address and its faults. */
 async function relay(
   t: TestContext,
   target: string,
@@ -82,7 +82,7 @@ async function relay(
   return { program, port: Number(port) };
 }
 
-test.for(["127.0.0.1", "::1"])("over %s, each of several clients has its own answers", async (host, t) => {
+test.for(["127.0.0.1", "::1"])("over %s, each of several clients gets its own answers", async (host, t) => {
   const peer = await pythonPeer(t, answering, host);
   const { program, port } = await relay(t, peer.address, [], host === "::1" ? "[::1]:0" : "0");
   const { stdout, stderr } = await python(t, asking, [host, port]).ended;
@@ -97,7 +97,7 @@ test.for(["127.0.0.1", "::1"])("over %s, each of several clients has its own ans
   expect(ending.stderr).toContain("\n5 clients\n  up:   5 in, 5 out\n  down: 5 in, 5 out\n");
 });
 
-test("Ctrl-C ends it with a summary of what it did", async (t) => {
+test("Ctrl-C ends the proxy with a summary of what it did", async (t) => {
   const peer = await pythonReceiver(t, 1);
   const faults = ["--up-loss", "50%", "--down-loss", "100%", "--seed", "1"];
   const { program, port } = await relay(t, peer.address, [...faults, "--json"]);
@@ -122,7 +122,7 @@ test("Ctrl-C ends it with a summary of what it did", async (t) => {
   expect(stderr).toContain(`\n1 client\n  up:   100 in, ${100 - up.lost!} out, ${up.lost} lost`);
 });
 
-test("options of one direction go before those of both, and those before the profile", async (t) => {
+test("options of one direction override those of both, and those override the profile", async (t) => {
   const args = ["--profile", "iot-lossy", "--delay", "5ms", "--down-delay", "7ms", "--up-rate", "1mbit"];
   const { stderr } = await run(t, ["proxy", "0", "127.0.0.1:9", ...args, "--loss", "0", "--duration", "1ms"]);
   expect(stderr).toMatch(
@@ -130,7 +130,7 @@ test("options of one direction go before those of both, and those before the pro
   );
 });
 
-test("every fault has its option", async (t) => {
+test("every fault has an option", async (t) => {
   const args =
     "--loss 10% --loss-burst 3 --delay 50ms --jitter 20ms --duplicate 1% --reorder 2% --reorder-delay 5ms " +
     "--corrupt 3% --rate 1mbit --queue 64k --mtu 1280 --seed 7 --clients 10 --idle 10s --duration 1ms";
@@ -149,7 +149,7 @@ test("losses in bursts have two more options", async (t) => {
   expect(stderr).toContain("\n  up:   10% lost, 2 in a row at most\n  down: 2% lost in bursts\n");
 });
 
-test("rules are told at the start, and what they did at the end", async (t) => {
+test("rules are printed at the start, and their effect at the end", async (t) => {
   const peer = await pythonReceiver(t, 1);
   const rules = ["--rule", "drop up numbers=1-2", "--rule", 'drop text="b c"@0'];
   const program = datagram(t, ["proxy", "0", peer.address, ...rules]);
@@ -166,7 +166,7 @@ test("rules are told at the start, and what they did at the end", async (t) => {
   );
 });
 
-test("several targets get a copy each, and all may answer", async (t) => {
+test("each of several targets gets a copy, and all may answer", async (t) => {
   const peers = [await pythonPeer(t, answering), await pythonPeer(t, answering)];
   const [first, second] = peers.map(({ address }) => address);
   const program = datagram(t, ["proxy", "0", first!, second!, "--answers", "all"]);
@@ -183,7 +183,7 @@ test("several targets get a copy each, and all may answer", async (t) => {
   expect(stderr).toContain("\n  up:   1 in, 2 out, 1 copied to other targets\n  down: 2 in, 2 out\n");
 });
 
-test("a target by its name that has another address is told of, with its clients", async (t) => {
+test("a target whose name changes its address is reported, with its clients", async (t) => {
   const why = spawnSync("unshare", ["-rm", "true"], { stdio: "ignore" }).status;
   t.skip(why !== 0, "no mount namespace can be made here (unshare -rm)");
   const folder = await mkdtemp(join(tmpdir(), "datagram-hosts-"));
@@ -218,7 +218,7 @@ test("a target by its name that has another address is told of, with its clients
 });
 
 // semantics: relay-circle-outside
-test("a circle of two commands ends when their clients are as many as may be, and is told of", async (t) => {
+test("a circle of two commands ends at the limit of clients, and is reported", async (t) => {
   const [one, other] = [await freePort(t), await freePort(t)];
   const first = await relay(t, `127.0.0.1:${other}`, ["--clients", "40"], String(one));
   await relay(t, `127.0.0.1:${one}`, ["--clients", "1000"], String(other));
@@ -230,7 +230,7 @@ test("a circle of two commands ends when their clients are as many as may be, an
   );
 });
 
-test("a target where nobody is listening, and clients above the bound, are told of once and counted", async (t) => {
+test("a closed target port, and clients above the limit, are reported once and counted", async (t) => {
   const { program, port } = await relay(t, await deadAddress(t), ["--clients", "1"]);
   await pythonSend(t, port, ["1"]);
   await pythonSend(t, port, ["2"]);
@@ -245,24 +245,24 @@ test("a target where nobody is listening, and clients above the bound, are told 
   );
 });
 
-test("--duration ends it", async (t) => {
+test("--duration ends the proxy", async (t) => {
   const { code, stdout, stderr } = await run(t, ["proxy", "0", "127.0.0.1:9", "--duration", "50ms"]);
   expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
   expect(stderr).toMatch(/\n0 clients\n {2}up: {3}0 in, 0 out\n {2}down: 0 in, 0 out\n$/);
 });
 
-test("on a terminal a line says what passed, in one place", async (t) => {
+test("on a terminal one line shows what passed, and is updated in place", async (t) => {
   const program = onTerminal(t, ["proxy", "0", "127.0.0.1:9", "--duration", "1500ms"], { TERM: "dumb" });
   const { code, stdout } = await program.ended;
   expect(code).toBe(0);
-  // Written twice over itself, then taken away for the summary.
+  // Printed twice on the same line, then erased for the summary.
   expect(stdout).toMatch(
     /\r0 clients \| up 0 in, 0 out \| down 0 in, 0 out\r0 clients \| up 0 in, 0 out \| down 0 in, 0 out\r +\r0 clients\r\n/,
   );
 });
 
-describe("it refuses", () => {
-  test("itself as its target, in one line", async (t) => {
+describe("what the proxy refuses", () => {
+  test("the proxy refuses itself as its target, in one line", async (t) => {
     const peer = await pythonPeer(t, "");
     await peer.ended;
     const { code, stderr } = await run(t, ["proxy", `0.0.0.0:${peer.port}`, `127.0.0.1:${peer.port}`]);
@@ -270,7 +270,7 @@ describe("it refuses", () => {
     expect(stderr).toMatch(/^datagram proxy: proxy 127\.0\.0\.1:\d+: the target is the proxy itself: .*\n$/);
   });
 
-  test("a taken port, in one line", async (t) => {
+  test("the proxy refuses a taken port, in one line", async (t) => {
     const peer = await pythonPeer(t, "time.sleep(20)");
     const { code, stderr } = await run(t, ["proxy", String(peer.port), "127.0.0.1:9"]);
     expect(code).toBe(1);

@@ -3,26 +3,26 @@ import { describe, expect, test } from "vitest";
 import { overDrivers } from "../process/programs.js";
 import { deadAddress, listen, onTerminal, pythonPeer, run } from "./program.js";
 
-/** Python's side of the page: an answer to each request. */
+/** The peer in Python, as the page shows it: an answer to each request. */
 const acknowledge = `
 while True:
     request, source = s.recvfrom(65535)
     s.sendto(b"ack: " + request, source)`;
 
 describe("one answer", () => {
-  test("goes to standard output alone, the time to standard error", async (t) => {
+  test("the answer goes to standard output alone, and the time to standard error", async (t) => {
     const { address } = await pythonPeer(t, acknowledge);
     const { code, stdout, stderr } = await run(t, ["request", address, "ping"]);
     expect({ code, stdout }).toEqual({ code: 0, stdout: "ack: ping\n" });
     expect(stderr).toMatch(new RegExp(`^9 bytes from ${address} in \\d+\\.\\d\\d ms\n$`));
   });
 
-  test("of datagram listen", async (t) => {
+  test("datagram listen can answer", async (t) => {
     const { address } = await listen(t, ["--reply", "ack: {}"], "[::1]:0");
     expect(await run(t, ["request", address, "ping"])).toMatchObject({ code: 0, stdout: "ack: ping\n" });
   });
 
-  test("to a request from standard input", async (t) => {
+  test("the request can come from standard input", async (t) => {
     const { address } = await listen(t, ["--echo"]);
     for (const args of [[], ["-"]]) {
       const { code, stdout } = await run(t, ["request", address, ...args], { input: "typed\n" });
@@ -30,14 +30,14 @@ describe("one answer", () => {
     }
   });
 
-  test("--hex is for both ways", async (t) => {
+  test("--hex is for the request and for the answer", async (t) => {
     const { address } = await listen(t, ["--echo"]);
     const { stdout, stderr } = await run(t, ["request", address, "--hex", "00 41"]);
     expect(stdout).toBe("0041\n");
     expect(stderr).not.toContain("printable");
   });
 
-  test("--json is one object", async (t) => {
+  test("--json prints one object", async (t) => {
     const { address, port } = await listen(t, ["--echo"]);
     const { code, stdout } = await run(t, ["request", address, "ping", "--json"]);
     expect(code).toBe(0);
@@ -50,7 +50,7 @@ describe("one answer", () => {
     });
   });
 
-  test("of nothing is an empty line", async (t) => {
+  test("an empty answer is an empty line", async (t) => {
     const { address } = await listen(t, ["--reply", ""]);
     const { code, stdout, stderr } = await run(t, ["request", address, "ping"]);
     expect({ code, stdout }).toEqual({ code: 0, stdout: "\n" });
@@ -58,7 +58,7 @@ describe("one answer", () => {
   });
 
   test.for(["\u001b[2J", "a\u202eb", "two\nlines", "\u0007"])(
-    "that is hostile comes as hex digits: %j",
+    "a hostile answer is printed as hex digits: %j",
     async (text, t) => {
       const { address } = await listen(t, ["--echo"]);
       const request = ["request", address, "--hex", Buffer.from(text).toString("hex")];
@@ -70,7 +70,7 @@ describe("one answer", () => {
     },
   );
 
-  test("counts only from the address that was asked", async (t) => {
+  test("only an answer from the address that was asked counts", async (t) => {
     const stranger = `
 request, source = s.recvfrom(99)
 other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -80,7 +80,7 @@ s.sendto(b"true", source)`;
     expect(await run(t, ["request", address, "ping"])).toMatchObject({ code: 0, stdout: "true\n" });
   });
 
-  test("a large one is whole", async (t) => {
+  test("a large answer arrives whole", async (t) => {
     const { address } = await listen(t, ["--echo"]);
     const input = "x".repeat(65_507);
     expect(await run(t, ["request", address, "-"], { input })).toMatchObject({
@@ -91,7 +91,7 @@ s.sendto(b"true", source)`;
 });
 
 describe("no answer", () => {
-  test("from a silent peer is exit code 3", async (t) => {
+  test("a silent peer is exit code 3", async (t) => {
     const { address } = await pythonPeer(t, "s.recvfrom(99); s.recvfrom(99)");
     const { code, stdout, stderr } = await run(t, ["request", address, "ping", "--timeout", "50ms"]);
     expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
@@ -100,7 +100,7 @@ describe("no answer", () => {
     );
   });
 
-  test("waits 2 s where it is not told how long", async (t) => {
+  test("the default timeout is 2 s", async (t) => {
     const { address } = await pythonPeer(t, "s.recvfrom(99); s.recvfrom(99)");
     const start = performance.now();
     const { code, stderr } = await run(t, ["request", address, "ping"]);
@@ -109,7 +109,7 @@ describe("no answer", () => {
     expect(performance.now() - start).toBeGreaterThanOrEqual(2000);
   });
 
-  test("--retries asks again, so often and no more", async (t) => {
+  test("--retries sends the request again that often, and no more", async (t) => {
     const body = `
 for _ in range(3): say(s.recvfrom(99)[0])
 s.settimeout(0.5)
@@ -134,19 +134,22 @@ except TimeoutError: say("no more")`;
 overDrivers((driver) => {
   const env = { DATAGRAM_DRIVER: driver };
 
-  describe("where nobody listens", () => {
-    test.for(["127.0.0.1", "::1"])("ICMP of %s ends it at once with exit code 4", async (host, t) => {
-      const address = await deadAddress(t, host);
-      const said = driver === "native" ? ` (port unreachable, from ${host})` : "";
-      expect(await run(t, ["request", address, "x", "--timeout", "10m"], { env })).toEqual({
-        code: 4,
-        signal: null,
-        stdout: "",
-        stderr: `datagram request: nobody is listening on ${address}${said}\n`,
-      });
-    });
+  describe("to a closed port", () => {
+    test.for(["127.0.0.1", "::1"])(
+      "an ICMP error of %s ends the request at once with exit code 4",
+      async (host, t) => {
+        const address = await deadAddress(t, host);
+        const said = driver === "native" ? ` (port unreachable, from ${host})` : "";
+        expect(await run(t, ["request", address, "x", "--timeout", "10m"], { env })).toEqual({
+          code: 4,
+          signal: null,
+          stdout: "",
+          stderr: `datagram request: nobody is listening on ${address}${said}\n`,
+        });
+      },
+    );
 
-    test("a request with --all hears of it too, where the driver can tell", async (t) => {
+    test("a request with --all gets the ICMP error too, if the driver can tell", async (t) => {
       const address = await deadAddress(t);
       const [timeout, exit, text] =
         driver === "native"
@@ -161,7 +164,7 @@ overDrivers((driver) => {
   });
 });
 
-test("--retries gets the answer that a lost datagram kept back", async (t) => {
+test("--retries gets an answer if the first datagram was lost", async (t) => {
   const { address } = await pythonPeer(
     t,
     `
@@ -184,7 +187,7 @@ s.recvfrom(99)`,
 });
 
 describe("--all", () => {
-  test("collects every answer until the time is over", async (t) => {
+  test("--all collects every answer until the timeout", async (t) => {
     const three = `
 request, source = s.recvfrom(99)
 for n in range(3):
@@ -202,7 +205,7 @@ s.recvfrom(99)`;
     expect(stderr).toBe("3 answers in 2 s\n");
   });
 
-  test("without any answer is exit code 3", async (t) => {
+  test("--all without any answer is exit code 3", async (t) => {
     const { address } = await pythonPeer(t, "s.recvfrom(99); s.recvfrom(99)");
     const { code, stdout } = await run(t, ["request", address, "x", "--all", "--timeout", "50ms"]);
     expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
@@ -221,7 +224,7 @@ request, source = s.recvfrom(99)
 s.sendto(b"here", source)
 s.recvfrom(99)`;
 
-  test("finds everybody who answers", async (t) => {
+  test("a broadcast request finds each peer that answers", async (t) => {
     const first = await pythonPeer(t, responder("0"));
     const port = await first.line();
     const second = await pythonPeer(t, responder(port));
@@ -246,14 +249,14 @@ s.recvfrom(99)`;
     expect(answers).toMatchObject([answer, answer]);
   });
 
-  test("takes the first answer without --all, from whoever it is", async (t) => {
+  test("without --all, the first answer from any peer ends the request", async (t) => {
     const peer = await pythonPeer(t, responder("0"));
     const port = await peer.line();
     const { code, stdout } = await run(t, ["request", `127.255.255.255:${port}`, "who?", "--broadcast"]);
     expect({ code, stdout }).toEqual({ code: 0, stdout: "here\n" });
   });
 
-  test("needs its option", async (t) => {
+  test("broadcast needs its option", async (t) => {
     const { code, stderr } = await run(t, ["request", "127.255.255.255:9", "x"]);
     expect(code).toBe(1);
     expect(stderr).toMatch(
@@ -262,7 +265,7 @@ s.recvfrom(99)`;
   });
 });
 
-test("what is too long is refused, and what may be cut into fragments is warned about", async (t) => {
+test("a request that is too long is refused, and one that may be cut into fragments gets a warning", async (t) => {
   const { address } = await listen(t, ["--reply", "ok"]);
   const refused = await run(t, ["request", address, "-"], { input: "x".repeat(65_508) });
   expect(refused).toMatchObject({ code: 1, stdout: "" });
@@ -272,7 +275,7 @@ test("what is too long is refused, and what may be cut into fragments is warned 
   expect(warned.stderr).toMatch(/^warning: 2000 bytes are over 1400/);
 });
 
-test("data that is missing on a terminal is asked for", async (t) => {
+test("if the data is missing on a terminal, the command asks for it", async (t) => {
   const terminal = onTerminal(t, ["request", "127.0.0.1:9"], { NO_COLOR: "1" });
   const { code, stdout } = await terminal.ended;
   expect(code).toBe(2);

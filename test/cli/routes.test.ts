@@ -1,11 +1,11 @@
-/** The options that say by which way datagrams leave and what is heard, on the loopback interface. */
+/** The options that choose how datagrams leave and which ones are received, on the loopback interface. */
 
 import { type TestContext, expect, test } from "vitest";
 
 import { overDrivers } from "../process/programs.js";
 import { type Listener, datagram, listen, pythonPeer, run } from "./program.js";
 
-/** Says of each datagram its payload, source, TTL and TOS. */
+/** Prints for each datagram its payload, source, TTL and TOS. */
 const witness = `
 for option in (12, 13): s.setsockopt(0, option, 1)
 while True:
@@ -19,7 +19,7 @@ overDrivers((driver) => {
   const start = (t: TestContext, at: string, ...args: string[]): Promise<Listener> =>
     listen(t, ["--interface", "lo", ...args], at, { env });
 
-  test("--source, --ttl and --tos are of the datagram that arrives", async (t) => {
+  test("--source, --ttl and --tos set the fields of the datagram that arrives", async (t) => {
     const peer = await pythonPeer(t, witness);
     const send = (...args: string[]) => run(t, ["send", peer.address, "x", ...args], { env });
     expect(await send("--source", "127.0.0.2:9421", "--ttl", "7")).toMatchObject({ code: 0 });
@@ -43,7 +43,7 @@ overDrivers((driver) => {
     }
   });
 
-  test("--source of an address that is not here is one line", async (t) => {
+  test("--source with an address of another host is an error in one line", async (t) => {
     const { code, stderr } = await run(t, ["request", "127.0.0.1:9", "x", "--source", "192.0.2.1"], { env });
     expect({ code, stderr }).toEqual({
       code: 1,
@@ -53,7 +53,7 @@ overDrivers((driver) => {
     });
   });
 
-  test("a group is joined, several listeners hear it, and the first answer counts", async (t) => {
+  test("listen joins a group, several listeners receive its datagrams, and the first answer counts", async (t) => {
     const first = await start(t, "239.7.7.7:0", "--reply", "first");
     expect(first.address).toBe(`239.7.7.7:${first.port}`);
     expect(await first.line("stderr")).toBe("  group 239.7.7.7 on lo");
@@ -68,7 +68,7 @@ overDrivers((driver) => {
     expect((await first.stop()).stderr).toContain("\n  answered: 2\n");
   });
 
-  test("--join adds groups to a port on every interface, and tells of each", async (t) => {
+  test("--join adds groups to a port on every interface, and each is printed", async (t) => {
     const listener = await start(t, "0", "--join", "239.7.7.7", "--join", "239.7.7.8", "--count", "3");
     expect(listener.address).toBe(`0.0.0.0:${listener.port}`);
     expect(await listener.line("stderr")).toBe("  group 239.7.7.7 on lo");
@@ -80,13 +80,13 @@ overDrivers((driver) => {
     expect(stdout.match(/"[\d.host]+"/g)).toEqual(['"239.7.7.7"', '"239.7.7.8"', '"host"']);
   });
 
-  test("on an address of a host, --join warns that no group is heard there", async (t) => {
+  test("on the address of a host, --join warns that no group is received there", async (t) => {
     const listener = await start(t, "127.0.0.1:0", "--join", "239.7.7.7");
     const warning = new RegExp(`\nwarning: .*0\\.0\\.0\\.0:${listener.port}`);
     expect((await listener.stop()).stderr).toMatch(warning);
   });
 
-  test("--source is where the answers of a listener come from", async (t) => {
+  test("a listener answers from the address of --source", async (t) => {
     const listener = await listen(t, ["--echo", "--source", "127.0.0.2:9422"], "0", { env });
     const asked = await run(t, ["request", listener.address, "x", "--count", "1"], { env });
     expect(asked).toMatchObject({ code: 0, stdout: expect.stringMatching(/^127\.0\.0\.2:9422 /) as string });
@@ -102,7 +102,7 @@ overDrivers((driver) => {
     }
   });
 
-  test("answers to a group come to a request that joined it, which hears not itself", async (t) => {
+  test("answers to a group arrive at a request that joined it, and its own datagrams do not", async (t) => {
     const peer = await pythonPeer(
       t,
       `
@@ -119,7 +119,7 @@ s.sendto(b"to all", ("239.7.7.9", source[1]))`,
       code: 0,
       stdout: "to all\n",
     });
-    // Nobody but itself is at that port.
+    // Only the request itself listens on that port.
     const own = ["request", "239.7.7.9:9423", "who?", ...options, "--timeout", "200ms"];
     expect(await run(t, own, { env })).toMatchObject({ code: 3, stdout: "" });
   });

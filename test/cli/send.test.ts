@@ -10,7 +10,7 @@ import { datagram, deadAddress, onTerminal, pythonPeer, pythonReceiver, run, sta
 const hex = (text: string | Buffer): string => Buffer.from(text as string).toString("hex");
 
 describe("destinations", () => {
-  test("one, and the summary says so", async (t) => {
+  test("send works with one destination, and the summary says so", async (t) => {
     const peer = await pythonReceiver(t, 1);
     expect(await run(t, ["send", peer.address, "hello"])).toEqual({
       code: 0,
@@ -21,7 +21,7 @@ describe("destinations", () => {
     expect(await peer.line()).toBe(hex("hello"));
   });
 
-  test("many, of both families and by name", async (t) => {
+  test("send works with many destinations, of both families and by name", async (t) => {
     const peers = await Promise.all([
       pythonReceiver(t, 1),
       pythonReceiver(t, 1, "::1"),
@@ -33,7 +33,7 @@ describe("destinations", () => {
     expect(await Promise.all(peers.map((peer) => peer.line()))).toEqual(peers.map(() => hex("to all")));
   });
 
-  test("a broadcast address only with --broadcast", async (t) => {
+  test("a broadcast address needs --broadcast", async (t) => {
     const { code, stderr } = await run(t, ["send", "127.255.255.255:9", "x"]);
     const refusal =
       "datagram send: 127.255.255.255:9 is a broadcast address: give --broadcast to send there\n";
@@ -44,7 +44,7 @@ describe("destinations", () => {
     expect(await peer.line()).toBe(hex("x"));
   });
 
-  test("a name that does not resolve is one line that names it", async (t) => {
+  test("a name that does not resolve is an error in one line that names it", async (t) => {
     const { code, stderr } = await run(t, ["send", "no-such-host.invalid:9", "x"]);
     expect(code).toBe(1);
     expect(stderr).toMatch(/^datagram send: [^\n]*no-such-host\.invalid[^\n]*\n$/);
@@ -58,34 +58,37 @@ describe("data", () => {
     ["from the argument", ["héllo"], "", hex("héllo")],
     ["that is empty", [""], "", "empty"],
     ["that looks like a destination", ["127.0.0.1:9000"], "", hex("127.0.0.1:9000")],
-    ["that begins with a dash, behind --", ["--", "-x"], "", hex("-x")],
+    ["that begins with a dash, after --", ["--", "-x"], "", hex("-x")],
     ["in hex digits", ["--hex", "00fF"], "", "00ff"],
     ["in hex digits with spaces", ["--hex", " 00 ff\n10 "], "", "00ff10"],
-    ["from standard input, where there is no argument", [], bytes, hex(bytes)],
+    ["from standard input, without an argument", [], bytes, hex(bytes)],
     ["from standard input, by -", ["-"], bytes, hex(bytes)],
     ["from standard input, by --file -", ["--file", "-"], bytes, hex(bytes)],
     ["from standard input, in hex digits", ["-", "--hex"], "00 ff\n", "00ff"],
     ["from an empty standard input", ["-"], "", "empty"],
-  ])("%s", async ([, args, input, expected], t) => {
+  ])("data %s arrives unchanged", async ([, args, input, expected], t) => {
     const peer = await pythonReceiver(t, 1);
     expect(await run(t, ["send", peer.address, ...args], { input })).toMatchObject({ code: 0 });
     expect(await peer.line()).toBe(expected);
   });
 
-  test("from a file, to the byte", async (t) => {
+  test("data from a file arrives unchanged", async (t) => {
     const peer = await pythonReceiver(t, 1);
     const path = file(t, bytes);
     expect(await run(t, ["send", peer.address, "--file", path])).toMatchObject({ code: 0 });
     expect(await peer.line()).toBe(hex(bytes));
   });
 
-  test.for(["/no/such/file", tmpdir()])("a file that cannot be read is one line: %s", async (path, t) => {
-    const { code, stderr } = await run(t, ["send", "127.0.0.1:9", "--file", path]);
-    expect(code).toBe(1);
-    expect(stderr).toMatch(/^datagram send: (ENOENT|EISDIR)[^\n]*\n$/);
-  });
+  test.for(["/no/such/file", tmpdir()])(
+    "a file that cannot be read is an error in one line: %s",
+    async (path, t) => {
+      const { code, stderr } = await run(t, ["send", "127.0.0.1:9", "--file", path]);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/^datagram send: (ENOENT|EISDIR)[^\n]*\n$/);
+    },
+  );
 
-  test("that is missing on a terminal is asked for", async (t) => {
+  test("if the data is missing on a terminal, the command asks for it", async (t) => {
     const terminal = onTerminal(t, ["send", "127.0.0.1:9"], { NO_COLOR: "1" });
     const { code, stdout } = await terminal.ended;
     expect(code).toBe(2);
@@ -96,7 +99,7 @@ describe("data", () => {
 describe("sizes", () => {
   const warning = /^warning: 1401 bytes are over 1400: .*MTU.*fragments/m;
 
-  test("over 1400 bytes it warns and says why, once", async (t) => {
+  test("above 1400 bytes a warning is printed once, with the reason", async (t) => {
     const peer = await pythonReceiver(t, 3);
     const { code, stderr } = await run(t, ["send", peer.address, "x".repeat(1401), "--repeat", "3"]);
     expect(code).toBe(0);
@@ -105,7 +108,7 @@ describe("sizes", () => {
     expect(await peer.line()).toHaveLength(2802);
   });
 
-  test("1400 bytes are no reason to warn", async (t) => {
+  test("at 1400 bytes there is no warning", async (t) => {
     const { stderr } = await run(t, ["send", (await pythonReceiver(t, 1)).address, "x".repeat(1400)]);
     expect(stderr).not.toContain("warning");
   });
@@ -120,7 +123,7 @@ describe("sizes", () => {
     expect({ code, stderr }).toEqual({ code: 1, stderr: refusal });
 
     expect(await run(t, ["send", peer.address, "-"], { input: "x".repeat(most) })).toMatchObject({ code: 0 });
-    // Python cuts to 65,535 bytes, which is more than either.
+    // Python cuts at 65,535 bytes, which is more than both limits.
     expect(await peer.line()).toHaveLength(2 * most);
   });
 
@@ -134,14 +137,14 @@ describe("sizes", () => {
 });
 
 describe("--repeat and --every", () => {
-  test("--repeat sends so often", async (t) => {
+  test("--repeat sends that often", async (t) => {
     const peer = await pythonReceiver(t, 100);
     const { code, stderr } = await run(t, ["send", peer.address, "again", "--repeat", "100"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "sent 100 datagrams, 500 bytes to 1 destination\n" });
     expect((await peer.ended).stdout).toBe(`${peer.port}\n${`${hex("again")}\n`.repeat(100)}`);
   });
 
-  test("--every waits between two", async (t) => {
+  test("--every waits between two datagrams", async (t) => {
     const peer = await pythonReceiver(t, 3);
     const start = performance.now();
     const { code, stderr } = await run(t, ["send", peer.address, "x", "--repeat", "3", "--every", "300ms"]);
@@ -150,7 +153,7 @@ describe("--repeat and --every", () => {
     expect(await peer.ended).toMatchObject({ code: 0 });
   });
 
-  test("--every alone goes on until Ctrl-C, which is its proper end", async (t) => {
+  test("--every alone sends until Ctrl-C, which is exit code 0", async (t) => {
     const peer = await pythonPeer(t, "for _ in range(3): say(s.recv(99))\ntime.sleep(20)");
     const sender = datagram(t, ["send", peer.address, "tick", "--every", "10ms"]);
     for (let left = 3; left > 0; left--) expect(await peer.line()).toBe("b'tick'");
@@ -159,7 +162,7 @@ describe("--repeat and --every", () => {
     expect(stderr).toMatch(/^sent \d+ datagrams, \d+ bytes to 1 destination\n$/);
   });
 
-  test.for([["--every", "1m"], []])("Ctrl-C before --repeat is through is an error %s", async (pace, t) => {
+  test.for([["--every", "1m"], []])("Ctrl-C before the end of --repeat is an error %s", async (pace, t) => {
     const peer = await pythonPeer(t, "say(s.recv(99))\ntime.sleep(20)");
     const sender = datagram(t, ["send", peer.address, "x", "--repeat", "1000000000", ...pace]);
     expect(await peer.line()).toBe("b'x'");
@@ -170,7 +173,7 @@ describe("--repeat and --every", () => {
 });
 
 describe("--lines", () => {
-  test("each line is a datagram, whatever ends it", async (t) => {
+  test("each line is a datagram, with any line end", async (t) => {
     const peer = await pythonReceiver(t, 4);
     const { code, stderr } = await run(t, ["send", peer.address, "--lines"], {
       input: "unix\ndos\r\n\nlast",
@@ -180,7 +183,7 @@ describe("--lines", () => {
     expect((await peer.ended).stdout).toBe(`${peer.port}\n${lines.join("\n")}\n`);
   });
 
-  test("a line goes out when it comes, not at the end of the input", async (t) => {
+  test("a line is sent when it is read, not at the end of the input", async (t) => {
     const peer = await pythonReceiver(t, 2);
     const sender = datagram(t, ["send", peer.address, "--lines"], { input: stayOpen });
     sender.type("first\nsec");
@@ -191,7 +194,7 @@ describe("--lines", () => {
     expect(await sender.ended).toMatchObject({ code: 0 });
   });
 
-  test("Ctrl-C is the proper end of an open input", async (t) => {
+  test("Ctrl-C at an open input is exit code 0", async (t) => {
     const peer = await pythonReceiver(t, 1);
     const sender = datagram(t, ["send", peer.address, "--lines"], { input: stayOpen });
     sender.type("first\n");
@@ -200,7 +203,7 @@ describe("--lines", () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: "sent 1 datagram, 5 bytes to 1 destination\n" });
   });
 
-  test("of a file, to many, paced", async (t) => {
+  test("the lines of a file are sent to many destinations, with --every between them", async (t) => {
     const peers = await Promise.all([pythonReceiver(t, 2), pythonReceiver(t, 2)]);
     const path = file(t, "a\nb\n");
     const addresses = peers.map(({ address }) => address);
@@ -217,7 +220,7 @@ describe("--lines", () => {
     for (const peer of peers) expect((await peer.ended).stdout).toBe(`${peer.port}\n61\n62\n`);
   });
 
-  test("with --hex, a bad line is named, and those before it are sent", async (t) => {
+  test("with --hex, the error names the bad line, and the lines before it are sent", async (t) => {
     const peer = await pythonReceiver(t, 2);
     const { code, stderr } = await run(t, ["send", peer.address, "--lines", "--hex"], {
       input: "00\nff\nxyz\n11\n",
@@ -229,14 +232,14 @@ describe("--lines", () => {
     expect((await peer.ended).stdout).toBe(`${peer.port}\n00\nff\n`);
   });
 
-  test("a line that cannot be sent is named", async (t) => {
+  test("the error names a line that cannot be sent", async (t) => {
     const input = `ok\n${"x".repeat(65_508)}\n`;
     const { code, stderr } = await run(t, ["send", "127.0.0.1:9", "--lines"], { input });
     expect(code).toBe(1);
     expect(stderr).toContain("datagram send: line 2: a message of ");
   });
 
-  test("a line without an end is not waited for", async (t) => {
+  test("a line without an end is not read to its end", async (t) => {
     const { code, stderr } = await run(t, ["send", "127.0.0.1:9", "--lines", "--file", "/dev/zero"]);
     expect(code).toBe(1);
     expect(stderr).toMatch(/^datagram send: line 1: a message of at least \d+ bytes is over the limit/);
@@ -265,7 +268,7 @@ overDrivers((driver) => {
 
   describe("--confirm", () => {
     test.for(["127.0.0.1", "::1"])(
-      "where nobody listens on %s, ICMP ends it at once with exit code 4",
+      "an ICMP error about a closed port on %s ends send at once with exit code 4",
       async (host, t) => {
         const address = await deadAddress(t, host);
         expect(await run(t, ["send", address, "hello", "--confirm", "10m"], { env })).toEqual({
@@ -277,7 +280,7 @@ overDrivers((driver) => {
       },
     );
 
-    test("where no refusal comes it waits for 1 s, and says what that means", async (t) => {
+    test("without an ICMP error send waits for 1 s, and says what that means", async (t) => {
       const peer = await pythonReceiver(t, 2);
       const start = performance.now();
       const { code, stderr } = await run(t, ["send", peer.address, "hello", "--confirm"], { env });
@@ -291,7 +294,7 @@ overDrivers((driver) => {
       expect(await peer.line()).toBe(hex("hello"));
     });
 
-    test("names every destination that refused, and no other", async (t) => {
+    test("send names every destination that refused, and no other", async (t) => {
       const dead = await Promise.all([deadAddress(t), deadAddress(t, "::1")]);
       const peer = await pythonReceiver(t, 2);
       const { code, stderr } = await run(t, ["send", ...dead, peer.address, "x", "--confirm", "500ms"], {
@@ -303,7 +306,7 @@ overDrivers((driver) => {
       expect(await peer.line()).toBe(hex("x"));
     });
 
-    test("is at its end once every destination has refused", async (t) => {
+    test("send ends after every destination has refused", async (t) => {
       const dead = await Promise.all([deadAddress(t), deadAddress(t)]);
       const { code, stderr } = await run(t, ["send", ...dead, "x", "--confirm", "10m"], { env });
       expect(code).toBe(4);
@@ -322,7 +325,7 @@ overDrivers((driver) => {
       expect(stderr).toContain(`\ndatagram send: ${nobody(address)}\n`);
     });
 
-    test("a refusal ends the sending of --lines, however much is still to come", async (t) => {
+    test("a refusal ends the sending of --lines, even if more lines follow", async (t) => {
       const address = await deadAddress(t);
       const sender = datagram(t, ["send", address, "--lines", "--confirm", "10m"], { env, input: stayOpen });
       sender.type("first\n");
@@ -332,7 +335,7 @@ overDrivers((driver) => {
       });
     });
 
-    test("answers do it no harm", async (t) => {
+    test("answers do not disturb send", async (t) => {
       const peer = await pythonPeer(
         t,
         "request, source = s.recvfrom(99)\ns.sendto(b'ack', source)\ns.recvfrom(99)",
@@ -342,7 +345,7 @@ overDrivers((driver) => {
       expect(stderr).toContain("no refusal came in 300 ms");
     });
 
-    test("Ctrl-C before its time is over is an error", async (t) => {
+    test("Ctrl-C before the end of --confirm is an error", async (t) => {
       const peer = await pythonReceiver(t, 2);
       const sender = datagram(t, ["send", peer.address, "x", "--confirm", "10m"], { env });
       expect(await sender.line("stderr")).toMatch(/^sent 1 datagram/);
@@ -352,7 +355,7 @@ overDrivers((driver) => {
     });
   });
 
-  test("without --confirm, a refusal that comes between two sends is a warning, once a destination", async (t) => {
+  test("without --confirm, a refusal between two sends is a warning, once for each destination", async (t) => {
     const dead = await Promise.all([deadAddress(t), deadAddress(t, "::1")]);
     const peer = await pythonReceiver(t, 5);
     const paced = ["--repeat", "5", "--every", "100ms"];
@@ -367,14 +370,14 @@ overDrivers((driver) => {
   });
 });
 
-describe("--confirm takes for its time only what looks like one", () => {
+describe("--confirm takes the next argument as its time only if that looks like a time", () => {
   const place: Record<string, (address: string) => readonly string[]> = {
     "before the destination": (address) => ["--confirm", address, "data"],
     "before the data": (address) => [address, "--confirm", "data"],
     "before another option": (address) => ["--confirm", "--broadcast", address, "data"],
     "before --": (address) => ["--confirm", "--", address, "data"],
     "with a time before the destination": (address) => ["--confirm", "1s", address, "data"],
-    "with a time behind =": (address) => [address, "--confirm=1s", "data"],
+    "with a time after =": (address) => [address, "--confirm=1s", "data"],
   };
 
   test.for(Object.keys(place))("%s", async (where, t) => {
@@ -385,7 +388,7 @@ describe("--confirm takes for its time only what looks like one", () => {
     expect(await peer.line()).toBe(hex("data"));
   });
 
-  test("behind -- it is data", async (t) => {
+  test("after -- it is data", async (t) => {
     const peer = await pythonReceiver(t, 2);
     const { code, stderr } = await run(t, ["send", peer.address, "--", "--confirm"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "sent 1 datagram, 9 bytes to 1 destination\n" });
@@ -393,7 +396,7 @@ describe("--confirm takes for its time only what looks like one", () => {
   });
 });
 
-/** A file that is gone when the test ends. */
+/** A file that is deleted when the test ends. */
 function file(test: TestContext, content: string | Buffer): string {
   const folder = mkdtempSync(join(tmpdir(), "datagram-"));
   test.onTestFinished(() => rmSync(folder, { recursive: true }));

@@ -167,7 +167,7 @@ describe("bad input is one line, and exit code 2", () => {
 });
 
 describe("help", () => {
-  test("of the command lists commands, examples, exit codes and the environment", async (t) => {
+  test("the help of the command lists commands, examples, exit codes and the environment", async (t) => {
     const { code, stdout, stderr } = await run(t, ["--help"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     for (const part of ["listen", "send", "request", "mtu", "proxy", "doctor"])
@@ -179,7 +179,7 @@ describe("help", () => {
   });
 
   test.for(["listen", "send", "request", "mtu", "proxy", "doctor"])(
-    "of %s has examples, by either way to ask",
+    "the help of %s has examples, with --help and with help",
     async (name, t) => {
       const asked = await run(t, [name, "--help"]);
       expect(asked).toMatchObject({ code: 0, stderr: "" });
@@ -189,14 +189,14 @@ describe("help", () => {
   );
 
   test.for(["listen", "send", "request", "mtu", "proxy", "doctor"])(
-    "of %s fits 80 columns",
+    "the help of %s fits 80 columns",
     async (name, t) => {
       const { stdout } = await run(t, [name, "--help"]);
       expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
     },
   );
 
-  test("--version is that of package.json", async (t) => {
+  test("--version prints the version of package.json", async (t) => {
     const manifest = JSON.parse(
       readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
     ) as object;
@@ -206,20 +206,20 @@ describe("help", () => {
 });
 
 describe("colours", () => {
-  test("stand on a terminal", async (t) => {
+  test("output on a terminal has colours", async (t) => {
     const { code, stdout } = await onTerminal(t, ["doctor"]).ended;
     expect(code).toBe(0);
     expect(stdout).toContain(`${escape}[1mdriver${escape}[22m`);
   });
 
-  test.for([{ NO_COLOR: "1" }, { TERM: "dumb" }])("stay away with %j", async (env, t) => {
+  test.for([{ NO_COLOR: "1" }, { TERM: "dumb" }])("output with %j has no colours", async (env, t) => {
     const { code, stdout } = await onTerminal(t, ["doctor"], env).ended;
     expect(code).toBe(0);
     expect(stdout).toContain("driver");
     expect(stdout).not.toContain(escape);
   });
 
-  test("of a listener on a terminal are its own, never the payload's", async (t) => {
+  test("a listener on a terminal colours its own text, never the payload", async (t) => {
     const listener = onTerminal(t, ["listen", "0", "--count", "1"]);
     const [, port] = /listening on 127\.0\.0\.1:(\d+)/.exec(await listener.line())!;
     await pythonSend(t, Number(port), [`${escape}[31mred`]);
@@ -230,7 +230,7 @@ describe("colours", () => {
     expect(stdout).toContain(`${escape}[2m`);
   });
 
-  test("stay away from pipes", async (t) => {
+  test("output to a pipe has no colours", async (t) => {
     const listener = await listen(t, ["--count", "1"]);
     await pythonSend(t, listener.port, ["x"]);
     const { stdout, stderr } = await listener.ended;
