@@ -10,7 +10,7 @@ import { Program, home, overDrivers, withDriver } from "./programs.js";
 const listening = (count: number | string, names?: string): string =>
   `start LISTEN_PID=@PID LISTEN_FDS=${count}${names === undefined ? "" : ` LISTEN_FDNAMES=${names}`}`;
 
-/** A supervisor that has sockets of these kinds, and runs a program; with their ports. */
+/** A supervisor that has sockets of these kinds and runs a program, and the ports of the sockets. */
 async function supervisor(
   test: TestContext,
   driver: string,
@@ -31,7 +31,7 @@ async function supervisor(
 const fixture = `${home}build/test/process/fixtures/adopted.js`;
 const example = `${home}build/examples/systemd/echo.js`;
 
-/** The values that a program prints, until it has ended. */
+/** The values that a program prints until it ends. */
 async function values(python: Program, count: number): Promise<unknown[]> {
   const found: unknown[] = [];
   while (found.length < count) found.push(JSON.parse(await python.line()));
@@ -56,7 +56,7 @@ overDrivers((driver) => {
     const s = await outside(context);
     const answers: string[] = [];
     for (let round = 0; round < 2; round++) {
-      // Nobody runs: these wait in the socket.
+      // No program runs now: these datagrams wait in the socket.
       const sent = Array.from({ length: 20 }, (_, index) => `${round} ${index}`);
       for (const each of sent) s.send(each, ports[0], "127.0.0.1");
       const heard = new Promise<void>((resolve) => {

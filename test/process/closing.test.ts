@@ -1,4 +1,4 @@
-/** `close()` in the middle of things: no rejection without an owner, no crash, and every call has its outcome. */
+/** `close()` during other calls: no rejection is unhandled, nothing crashes, and every call settles. */
 
 import { expect, test } from "vitest";
 
@@ -8,7 +8,7 @@ overDrivers((driver) => {
   // semantics: close-anywhere
   test("close() during other calls settles every call, and leaves no unhandled rejection", async (context) => {
     const { lines, ...ending } = await start(context, driver, "closing").ended;
-    // An unhandled rejection would have ended it with 1.
+    // An unhandled rejection would have ended the process with exit code 1.
     expect(ending).toEqual(cleanEnding);
     expect(JSON.parse(lines[0]!)).toEqual({
       recvfrom: "ECANCELED ECANCELED",

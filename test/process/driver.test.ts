@@ -1,4 +1,4 @@
-/** Which driver a process gets, and what it is told where that one is not to be had. */
+/** The driver that a process gets, and the message if that driver is not available. */
 
 import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -23,7 +23,7 @@ async function said(program: Program): Promise<unknown> {
   return JSON.parse(lines[0]!);
 }
 
-/** A copy of the package that has no addon, or what is given for one. */
+/** A copy of the package without an addon, or with another file in its place. */
 async function packageWith(
   context: TestContext,
   addon?: string,
@@ -42,7 +42,7 @@ async function packageWith(
 }
 
 overDrivers((driver) => {
-  test("DATAGRAM_DRIVER chooses it", async (context) => {
+  test("DATAGRAM_DRIVER chooses the driver", async (context) => {
     expect(await said(start(context, driver, "driver"))).toEqual({ driver });
   });
 });

@@ -1,4 +1,4 @@
-/** What the program's own listeners see, and what becomes of what they throw. */
+/** What the program's own listeners receive, and what happens to the errors that they throw. */
 
 import { expect, test } from "vitest";
 
@@ -57,7 +57,7 @@ test.skipIf(why !== undefined)(
         "channel: dropped",
         "unreachable ECONNREFUSED: port unreachable, 127.0.0.1 of 127.0.0.1",
         "channel: unreachable",
-        // The route of this host has changed, of which no router tells: the event follows the call that found out.
+        // The route of this host changed. No router reports that: the event follows the call that noticed the change.
         "65535 65507 then 1500 1472",
         "pathMtu 127.0.0.1 1500 1472 undefined",
         "channel: pathMtu",

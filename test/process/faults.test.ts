@@ -1,4 +1,4 @@
-/** Whatever the kernel answers to a batch, each datagram is sent once and in order, or fails with an error of its own. */
+/** With any answer of the kernel to a batch, each datagram is sent once and in order, or fails with its own error. */
 
 import { AF_INET, AF_INET6 } from "datagram";
 import fc from "fast-check";
@@ -15,22 +15,22 @@ const families = [
   ["IPv6", AF_INET6],
 ] as const;
 
-/** Bytes of the datagrams to one peer, by message: runs that leave as one, and what goes by itself between them. */
+/** Sizes of the datagrams to one peer, in bytes, by message: runs that leave as one packet, and single datagrams. */
 const messages = [many(20, 200), [300], [0], [...many(10, 100), 60], [0], many(5, 1400)];
-/** Errors after which the same datagrams go again. */
+/** Errors after which the same datagrams are sent again. */
 const passing = ["EINTR", "EAGAIN", "ENOBUFS"] as const;
-/** Errors that a run may meet where its datagrams, sent plainly, do not. */
+/** Errors of a run whose datagrams can be sent one by one. */
 const ofRuns = ["EIO", "EINVAL", "EMSGSIZE"] as const;
-/** Bytes of datagrams that any path carries. */
+/** A payload size that any path carries, in bytes. */
 const sureBytes = 1200;
-/** Datagrams of a run at most, all of which a local rule rejects with it. */
+/** The largest number of datagrams in a run. A local rule rejects all datagrams of a run together. */
 const mostSegments = 128;
-/** Errors of the datagram that was to be sent. */
+/** Errors that belong to the datagram that was sent. */
 const own = ["EHOSTUNREACH", "EPERM"] as const;
-/** What a connected peer alone says; to an unconnected socket it is about some other datagram. */
+/** An error that only a connected peer causes. On an unconnected socket it is about another datagram. */
 const ofPeers = "ECONNREFUSED";
 
-/** Bytes of a receive buffer that may be in use: Linux gives 416 KiB at least. */
+/** Bytes of a receive buffer that may be in use: Linux gives at least 416 KiB. */
 const mostUnread = 400_000;
 const peers = 6;
 
@@ -40,7 +40,7 @@ describe.skipIf(whyNoFaults !== undefined)(
     for (const [ip, family] of families) {
       // semantics: send-kernel-error
       test.for(ways)(
-        `one error, at any message of a batch, is no other datagram's: %s over ${ip}`,
+        `one error at any message of a batch fails no other datagram: %s over ${ip}`,
         async (way, t) => {
           const net = await Net.open(t, family, destinations(way));
           const letters = inTurn(destinations(way));
@@ -54,13 +54,13 @@ describe.skipIf(whyNoFaults !== undefined)(
                 ...lasting(code),
               ]);
               const passes = isOneOf(passing, code) || (code === ofPeers && way !== "send in one tick");
-              // A local rule sees a run as one packet, and a sendMany tells of the first alone.
+              // A local rule sees a run as one packet, and a sendMany reports only the first failure.
               const wide =
                 code === "EPERM" && !way.startsWith("sendMany") ? messages[at % messages.length]!.length : 1;
               const failing = many(wide, first).map((from, n) => from + n * destinations(way));
               const hit = refused || passes ? [] : failing.map((index) => ({ index, code }));
               expect({ at, code, failed, unmet }).toEqual({ at, code, failed: hit, unmet: 0 });
-              // Of larger datagrams, it is how older kernels say that the path is too narrow.
+              // For larger datagrams, older kernels report a too narrow path with this error.
               const cause =
                 code === "EINVAL" && messages[at % messages.length]![0]! > sureBytes ? "EMSGSIZE" : code;
               expect(stats.segmentationRefused).toEqual(refused ? { [cause]: 1 } : {});
@@ -72,7 +72,7 @@ describe.skipIf(whyNoFaults !== undefined)(
 
       // semantics: segmentation-refused
       test.for(ways)(
-        `a run that is refused for what its datagrams are: the first fails alone: %s over ${ip}`,
+        `if the kernel refuses the datagrams of a run, only the first fails: %s over ${ip}`,
         async (way, t) => {
           const net = await Net.open(t, family, destinations(way));
           const letters = inTurn(destinations(way));
@@ -95,7 +95,7 @@ describe.skipIf(whyNoFaults !== undefined)(
 
       // semantics: send-kernel-error
       test.for(ways)(
-        `a call that sends fewer messages than it was given is carried on: %s over ${ip}`,
+        `if a call sends fewer messages than it was given, the rest is sent next: %s over ${ip}`,
         async (way, t) => {
           const net = await Net.open(t, family, destinations(way));
           const count = messages.length * destinations(way);
@@ -112,7 +112,7 @@ describe.skipIf(whyNoFaults !== undefined)(
       );
 
       // semantics: send-kernel-error
-      test(`whatever is answered, nothing is lost, doubled or overtaken (${runs} runs, seed ${seed}), over ${ip}`, async (t) => {
+      test(`with any answers of the kernel, nothing is lost, duplicated or overtaken (${runs} runs, seed ${seed}), over ${ip}`, async (t) => {
         const net = await Net.open(t, family, peers);
         let [largest, failures, refusals] = [0, 0, 0];
         const property = fc.asyncProperty(
@@ -139,7 +139,7 @@ describe.skipIf(whyNoFaults !== undefined)(
           },
         );
         await fc.assert(property, { seed, numRuns: runs, endOnFailure: true });
-        // It had something to say.
+        // The runs had real cases: batches of more than one call, failures and refusals.
         expect(largest).toBeGreaterThan(1024);
         expect(failures).toBeGreaterThan(runs);
         expect(refusals).toBeGreaterThan(runs / 3);
@@ -166,7 +166,7 @@ const groups = fc.array(
   { minLength: 1, maxLength: 8, size: "max" },
 );
 
-/** So many messages at most, or as many as there are. */
+/** At most that many messages, or all of them. */
 const short = fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 0, max: 12 }));
 
 const plans = fc
@@ -174,7 +174,7 @@ const plans = fc
     fc.oneof(
       short.map((most): Outcome[] => [most]),
       fc.constantFrom<Outcome[]>(["EINTR"], ["EAGAIN"], ["ENOBUFS"], ["ECONNREFUSED"], ["EPERM"]),
-      // What is refused as a run goes plainly, or fails all the same.
+      // Datagrams that are refused as a run are sent one by one, or fail all the same.
       fc.tuple(
         fc.constantFrom<Outcome>(...ofRuns),
         fc.oneof(short, fc.constantFrom<Outcome>(...ofRuns, ...own, ofPeers)),
@@ -184,7 +184,7 @@ const plans = fc
   )
   .map((steps) => steps.flat());
 
-/** The letters of groups, as many as receive buffers have room for. */
+/** The letters of groups, up to the room of the receive buffers. */
 function lettersOf(groups: readonly Group[], one: boolean): Letter[] {
   const letters: Letter[] = [];
   const unread = many(peers, 0);
@@ -192,7 +192,7 @@ function lettersOf(groups: readonly Group[], one: boolean): Letter[] {
     for (let at = 0; at <= count * to.length; at++) {
       const peer = one ? 0 : to[at % to.length]!;
       const bytes = at < count * to.length ? size : last;
-      // What the kernel counts for a datagram, at most: its buffer, a power of two, and what describes it.
+      // The most that the kernel counts for a datagram: its buffer, a power of two, and the metadata of the buffer.
       unread[peer]! += 1024 + 2 * bytes;
       if (unread[peer]! <= mostUnread) letters.push(letter(bytes, peer));
     }
@@ -200,18 +200,18 @@ function lettersOf(groups: readonly Group[], one: boolean): Letter[] {
   return letters;
 }
 
-/** The datagrams of `messages` to each of so many peers in turn. */
+/** The datagrams of `messages` to each of `count` peers in turn. */
 function inTurn(count: number): Letter[] {
   return messages.flat().flatMap((bytes) => Array.from({ length: count }, (_, to) => letter(bytes, to)));
 }
 
-/** The index of the first datagram of a message among those of `inTurn`, which leave peer by peer. */
+/** The index of the first datagram of a message among those of `inTurn`, which are sent peer by peer. */
 function firstOf(message: number, count: number): number {
   const before = messages.slice(0, message % messages.length).flat().length;
   return before * count + Math.floor(message / messages.length);
 }
 
-/** The outcome of a call that sends the messages before one. */
+/** The outcome of a call that sends the messages before this one. */
 function upTo(message: number): number[] {
   return message > 0 ? [message] : [];
 }

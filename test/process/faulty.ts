@@ -1,4 +1,4 @@
-/** Sends over a kernel that answers as planned, and sees that each datagram has one end: it arrived, or it failed. */
+/** Sends over a kernel with planned answers, and checks that each datagram has one end: it arrived, or it failed. */
 
 import {
   AF_INET,
@@ -22,7 +22,7 @@ process.env.DATAGRAM_DRIVER = "native";
 delete process.env.DATAGRAM_GSO;
 if (whyNoFaults === undefined) loadFaults();
 
-/** The ways to send. The last two know one destination. */
+/** The ways to send. The last two have one destination. */
 export const ways = ["sendMany of records", "sendto in one tick", "sendMany", "send in one tick"] as const;
 export type Way = (typeof ways)[number];
 
@@ -38,9 +38,9 @@ interface Failed {
   readonly code: string;
 }
 
-/** What came of a batch. */
+/** The results of a batch. */
 export interface Report {
-  /** Those that failed; of a `sendMany` the first alone, which is all that it tells. */
+  /** The datagrams that failed. A `sendMany` reports only the first. */
   readonly failed: readonly Failed[];
   readonly stats: Stats;
   readonly capabilities: Capabilities;
@@ -50,7 +50,7 @@ export interface Report {
 
 let serial = 0;
 
-/** A datagram that no other is like, as far as its size allows. */
+/** A datagram that differs from all others, as far as its size allows. */
 export function letter(bytes: number, to: number): Letter {
   const data = Buffer.alloc(bytes, ++serial);
   if (bytes >= 4) data.writeUInt32BE(serial);
@@ -83,17 +83,17 @@ export class Net {
     return new Net(test, family, receivers);
   }
 
-  /** Bytes of each receive buffer. */
+  /** The smallest receive buffer, in bytes. */
   get room(): number {
     return Math.min(...this.#receivers.map((receiver) => receiver.getsockopt(SOL_SOCKET, SO_RCVBUF)));
   }
 
-  /** A socket to send from, closed when the test ends. */
+  /** A socket to send from. It is closed when the test ends. */
   sender(): Socket {
     return opened(this.#test, this.#family);
   }
 
-  /** Sends letters in one tick from a new socket while the kernel answers as planned, and checks what came of each. */
+  /** Sends letters in one tick from a new socket while the kernel answers as planned, and checks the result of each. */
   async exchange(way: Way, letters: readonly Letter[], outcomes: readonly Outcome[]): Promise<Report> {
     const sender = this.sender();
     if (way === "send in one tick") await sender.connect(this.addresses[letters[0]!.to]!);
@@ -103,7 +103,7 @@ export class Net {
     return report;
   }
 
-  /** The same with a socket that has sent nothing yet, over whatever is planned. */
+  /** The same with a socket that has sent nothing yet, with the current plan. */
   async check(sender: Socket, way: Way, letters: readonly Letter[]): Promise<Report> {
     const { sent, errors, told } = await send(sender, way, letters, this.addresses);
     const unmet = plan([]);
@@ -128,11 +128,11 @@ export class Net {
   }
 }
 
-/** What the calls said. */
+/** The results of the calls. */
 interface Result {
   readonly sent: number;
   readonly errors: ReadonlyMap<number, OSError>;
-  /** Whether they told of each failure, and not only of the first. */
+  /** Whether the calls reported each failure, and not only the first. */
   readonly told: boolean;
 }
 
@@ -172,7 +172,7 @@ async function send(
   return { sent: letters.length - errors.size, errors, told: true };
 }
 
-/** All that lies unread: on this host a datagram has arrived when its send is settled. */
+/** All unread datagrams: on this host a datagram has arrived when its send is settled. */
 async function unread(receiver: Socket): Promise<Buffer[]> {
   const found: Buffer[] = [];
   for (;;) {
@@ -186,7 +186,7 @@ async function unread(receiver: Socket): Promise<Buffer[]> {
   }
 }
 
-/** Each of those due arrived as it was sent, once and in order, but those that failed. */
+/** Checks that each datagram that did not fail arrived as it was sent, once and in order. */
 function expectDue(
   found: readonly Buffer[],
   due: readonly { index: number; data: Buffer }[],
@@ -199,7 +199,7 @@ function expectDue(
     if (!found[at]?.equals(data))
       throw new Error(`${named(found[at])} came for datagram ${index}, ${named(data)}`);
   }
-  // Behind the first failure of a sendMany, others may be missing, of which it tells the number alone.
+  // After the first failure of a sendMany, others may be missing. The call reports only their number.
   const rest = due.filter(({ index }) => index > first);
   let next = 0;
   for (const data of found.slice(sure.length)) {

@@ -1,4 +1,4 @@
-/** A process with a socket that never rests: its timers, its other sockets and its end come in time all the same. */
+/** A process with a socket that is busy all the time: its timers and other sockets still run, and it can end. */
 
 import dgram from "node:dgram";
 import { once } from "node:events";
@@ -8,18 +8,18 @@ import { type TestContext, expect, test } from "vitest";
 import { type Program, addonBuilt, cleanEnding, overDrivers, start } from "./programs.js";
 
 const host = "127.0.0.1";
-/** Milliseconds that 99 of 100 gaps between two calls of a 10 ms timer stay within. */
+/** The limit of the 99th percentile of the gaps between two calls of a 10 ms timer, in milliseconds. */
 const boundMs = 50;
 const requests = 100;
-/** The faster sender floods, whichever driver receives. */
+/** The faster driver sends the flood, whichever driver receives. */
 const flooder = addonBuilt ? "native" : "dgram";
 
-/** What a busy program prints. */
+/** The figures that a busy program prints. */
 interface Gaps {
-  /** Of the process's own time, so that other programs on the machine do not count. */
+  /** In the process's own time, so that other programs on the machine do not count. */
   readonly gapMs: number;
   readonly clockGapMs: number;
-  /** Datagrams meanwhile. */
+  /** The number of datagrams in that time. */
   readonly handled: number;
 }
 
@@ -56,7 +56,7 @@ overDrivers((driver) => {
   );
 });
 
-/** A machine that many share may take a processor away unseen: a second try counts, and the first is printed. */
+/** Measures a second time if a timer was late, since a shared machine may pause the process. Prints the first figures. */
 async function expectPunctual(measure: () => Promise<Gaps>): Promise<void> {
   let gaps = await measure();
   if (gaps.gapMs > boundMs) {
@@ -71,7 +71,7 @@ async function observe(context: TestContext, program: Program, other: string, en
   expect(await program.line()).toBe("busy");
   expect(await answers(context, Number(other))).toBe(requests);
   const figures = JSON.parse(await program.line()) as Gaps;
-  // It was busy indeed: this many in some three seconds.
+  // The program was busy: it handled this many datagrams in about three seconds.
   expect(figures.handled).toBeGreaterThan(10_000);
   program.kill("SIGTERM");
   expect(await program.ended).toMatchObject(cleanEnding);
@@ -79,7 +79,7 @@ async function observe(context: TestContext, program: Program, other: string, en
   return figures;
 }
 
-/** How many requests have their answer. */
+/** How many requests got an answer. */
 async function answers({ onTestFinished }: TestContext, port: number): Promise<number> {
   const s = dgram.createSocket("udp4").bind(0, host);
   onTestFinished(() => void s.close());

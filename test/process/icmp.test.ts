@@ -1,4 +1,4 @@
-/** ICMP errors are news, not traps: what they are about fails by them, and nothing else does. */
+/** An ICMP error fails only the calls that it is about. */
 
 import { type TestContext, describe, expect, test } from "vitest";
 
@@ -6,7 +6,7 @@ import { cleanEnding, inOpenNetwork, needNamespaces, needStorms, start, whySkipp
 
 const why = whySkipped("native");
 
-/** Runs a fixture where each datagram to nobody has its ICMP error, and gives what it prints. */
+/** Runs a fixture in a network where each datagram to a closed port causes an ICMP error, and returns what it prints. */
 async function run(
   context: TestContext,
   fixture: string,
@@ -20,16 +20,16 @@ async function run(
   return JSON.parse(lines[0]!) as unknown;
 }
 
-/** All that is told of datagrams to where nobody listens. */
+/** All reports about datagrams to a closed port. */
 const told = {
   reports: ["ECONNREFUSED dead, port unreachable from host"],
   allCounted: true,
   sendErrors: {},
 } as const;
-/** The same where the kernel had room for no more than the errno. */
+/** The same if the kernel had room for the errno only. */
 const bare = ["ECONNREFUSED undefined, undefined from undefined"];
 
-/** More of its time than this, a process does not sleep through. */
+/** A process that uses more than this share of its time does not sleep. */
 const busyShare = 0.3;
 
 function times<T>(count: number, ...items: T[]): T[] {
@@ -132,12 +132,12 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
     });
 
     // semantics: unreachable-close
-    test("close() while errors wait: they are reported, and no event comes after close() is done", async (t) => {
+    test("ICMP errors that wait at close() are reported, and no event comes after close() is done", async (t) => {
       expect(await ask(t, "close while errors wait")).toEqual({ silent: [], late: [] });
     });
 
     // semantics: unreachable-close
-    test("close() in a listener, while more errors wait: they are reported too, and no event comes after close() is done", async (t) => {
+    test("if a listener calls close() while more errors wait, these are reported too, and no event comes after close() is done", async (t) => {
       const after = ["EBADF", "1"];
       expect(await ask(t, "close in a listener")).toEqual({ told: 3, late: 0, after });
     });
@@ -160,12 +160,12 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
   });
 
   // semantics: unreachable-flood
-  test("10,000 errors in a second, several times: they are reported, timers and other sockets still run, and then the process sleeps", async (t) => {
+  test("after 10,000 errors in a second, several times, all are reported, timers and other sockets still run, and then the process sleeps", async (t) => {
     needStorms(t);
     const storm = (await run(t, "storm", [], ["--expose-gc"])) as Storm;
     expect(storm).toMatchObject({ refused: 0, kept: storm.rounds, counted: storm.reports });
     expect(storm.reports).toBeGreaterThan(storm.sent / 10);
-    // Of the process's own time, which does not pass while the machine runs other programs.
+    // In the process's own time, which does not pass while the machine runs other programs.
     expect(storm.reports / storm.cpuMs).toBeGreaterThan(10);
     expect(storm.cpuMs / storm.ticks).toBeLessThan(50);
     expect(storm.idleShare).toBeLessThan(busyShare);
@@ -173,22 +173,22 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
   });
 });
 
-/** What the fixture prints. */
+/** The figures that the fixture prints. */
 interface Storm {
-  /** Datagrams to nobody. */
+  /** Datagrams to a closed port. */
   readonly sent: number;
-  /** Datagrams to somebody among them: one a round. */
+  /** Datagrams to an open port: one for each round. */
   readonly rounds: number;
   readonly kept: number;
-  /** Datagrams to nobody whose call failed. */
+  /** Datagrams to a closed port whose call failed. */
   readonly refused: number;
   readonly reports: number;
   readonly counted: number;
-  /** Milliseconds of work, for sending and for being told. */
+  /** CPU time for sending and for the reports, in milliseconds. */
   readonly cpuMs: number;
-  /** Calls of a timer meanwhile. */
+  /** Calls of a timer in that time. */
   readonly ticks: number;
-  /** The share of its time that the process works when all is done. */
+  /** The share of the time that the process works after all is done. */
   readonly idleShare: number;
   /** Bytes in use after each storm. */
   readonly memory: readonly number[];

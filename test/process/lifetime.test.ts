@@ -9,14 +9,14 @@ import { type Program, cleanEnding, inEmptyNetwork, needNamespaces, overDrivers,
 
 const self = "ends by itself";
 
-/** The port of the program's socket, once it has shown that something keeps it alive. */
+/** The port of the program's socket, after the program has shown that something keeps it alive. */
 async function alive(program: Program): Promise<number> {
   const line = await program.line();
   expect(line).toMatch(/^still here \d+$/);
   return Number(line.split(" ").pop());
 }
 
-/** A socket of this process, closed when its test ends. */
+/** A socket of this process. It is closed when its test ends. */
 async function outside({ onTestFinished }: TestContext): Promise<dgram.Socket> {
   const s = dgram.createSocket("udp4").bind(0, "127.0.0.1");
   onTestFinished(() => void s.close());
@@ -81,7 +81,7 @@ overDrivers((driver) => {
   );
 
   // semantics: send-buffer-full
-  test("a process stays alive until a send finds room", async (context) => {
+  test("a process stays alive until a send has room", async (context) => {
     needNamespaces(context);
     const program = start(context, driver, "lifetime", ["send that waits for room"], {
       within: inEmptyNetwork,

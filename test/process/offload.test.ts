@@ -1,4 +1,4 @@
-/** The environment switches segmentation offload off, one direction at a time, and nothing in it passes unseen. */
+/** Environment variables switch segmentation offload off, for each direction, and a wrong value is an error. */
 
 import { type TestContext, describe, expect, test } from "vitest";
 

@@ -1,4 +1,4 @@
-/** Programs as real child processes, for what only a process can show. */
+/** Runs programs as child processes, for facts that only a process can show. */
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { EventEmitter, once } from "node:events";
@@ -12,7 +12,7 @@ import { type TestContext, describe } from "vitest";
 /** The repository, with a slash at its end. */
 export const home: string = fileURLToPath(new URL("../..", import.meta.url));
 
-/** What the end of a program looks like. */
+/** How a program ended, and its output. */
 export interface Ending {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -20,19 +20,19 @@ export interface Ending {
   readonly stderr: string;
 }
 
-/** How a program ends where nothing went wrong. */
+/** The end of a program without an error. */
 export const cleanEnding = { code: 0, signal: null, stderr: "" } as const;
 
-/** What a program lives as long as: a test, or what has a list of its own of what to end. */
+/** The test after which a program is ended, or another owner with a list of things to end. */
 export type Lifetime = Pick<TestContext, "onTestFinished">;
 
 /** A running program. It is killed when its test ends. */
 export class Program {
-  /** Settles when the program has ended and all that it printed was read. */
+  /** Settles after the program has ended and all its output was read. */
   readonly ended: Promise<Ending>;
   /** Sends it a signal. */
   readonly kill: (signal: NodeJS.Signals) => void;
-  /** What it reads, where its input was left open. */
+  /** The program's standard input, if it was left open. */
   readonly #input: Writable | null;
   readonly #command: string;
   readonly #printed: string[] = [];
@@ -41,7 +41,7 @@ export class Program {
   #ending: Ending | undefined;
   #failure: Error | undefined;
 
-  /** @param input whether it reads what `write` gives it, or nothing. */
+  /** @param input whether the program can read lines from `write`, or has no input. */
   constructor(
     test: Lifetime,
     command: readonly string[],
@@ -52,7 +52,7 @@ export class Program {
     const [file = "", ...args] = command;
     const child: ChildProcess = spawn(file, args, { env, stdio: [input, "pipe", "pipe"] });
     this.#input = child.stdin;
-    // A program that ends without reading its input is told of by what reads its lines.
+    // If a program ends without reading its input, the code that waits for its lines reports that.
     this.#input?.on("error", () => undefined);
     this.kill = (signal) => void child.kill(signal);
     test.onTestFinished(async () => {
@@ -75,24 +75,24 @@ export class Program {
       this.#news.emit("news");
       return this.#ending;
     });
-    // Such as a command that is not to be had.
+    // For example, the command does not exist.
     this.ended.catch((error: unknown) => {
       this.#failure = error as Error;
       this.#news.emit("news");
     });
   }
 
-  /** Gives the program a line to read. */
+  /** Writes a line to the program's standard input. */
   write(line: string): void {
     this.#input!.write(`${line}\n`);
   }
 
-  /** Tells the program that nothing more comes. */
+  /** Ends the program's standard input. */
   endInput(): void {
     this.#input!.end();
   }
 
-  /** The next line that the program prints. @throws when it ends without one. */
+  /** The next line that the program prints. @throws if it ends without one. */
   async line(): Promise<string> {
     while (this.#read === this.#printed.length) {
       this.assertRunning("without another line");
@@ -101,7 +101,7 @@ export class Program {
     return this.#printed[this.#read++]!;
   }
 
-  /** @throws when the program has ended, with what it said. */
+  /** @throws if the program has ended. The error has its output. */
   assertRunning(what: string): void {
     if (this.#failure) throw this.#failure;
     if (!this.#ending) return;
@@ -123,7 +123,7 @@ export function start(
   return new Program(test, [...within, process.execPath, ...node, path, ...args], withDriver(driver));
 }
 
-/** The command that prepares a shell, then becomes what follows it. */
+/** The start of a command that runs a preparation in a shell, and then becomes the command. */
 export function prepared(preparation: string): readonly string[] {
   return ["sh", "-c", `${preparation} && exec "$@"`, "sh"];
 }
@@ -143,7 +143,7 @@ export const inEmptyNetwork: readonly string[] = [
   ),
 ];
 
-/** The start of a command that runs in a network of its own, with nothing but loopback, where hosts send every ICMP error. */
+/** The start of a command that runs in a network of its own, with loopback only, where hosts send every ICMP error. */
 export const inOpenNetwork: readonly string[] = [
   "unshare",
   "-rn",
@@ -153,14 +153,14 @@ export const inOpenNetwork: readonly string[] = [
       "cd /proc/sys/net",
       "echo 0 > ipv4/icmp_ratelimit",
       "echo 0 > ipv6/icmp/ratelimit",
-      // Older kernels have these for the whole machine alone.
+      // Older kernels have these settings only for the whole machine.
       "for each in ipv4/icmp_msgs_per_sec ipv4/icmp_msgs_burst; do [ ! -e $each ] || echo 1000000 > $each; done",
       "cd /",
     ].join(" && "),
   ),
 ];
 
-/** Skips a test where the machine as a whole limits its ICMP errors, as older kernels do, but where every test is required. */
+/** Skips a test if the kernel limits ICMP errors for the whole machine, as older ones do, unless every test is required. */
 export function needStorms(test: TestContext): void {
   needNamespaces(test);
   const [command, ...args] = [...inOpenNetwork, "test", "-e", "/proc/sys/net/ipv4/icmp_msgs_per_sec"];
@@ -169,7 +169,7 @@ export function needStorms(test: TestContext): void {
   }
 }
 
-/** Skips a test where no network can be made, but where every test is required. */
+/** Skips a test if no network can be made, unless every test is required. */
 export function needNamespaces(test: TestContext): void {
   const [command, ...args] = [...inEmptyNetwork, "true"];
   if (!requireAll && spawnSync(command, args, { stdio: "ignore" }).status !== 0) {
@@ -185,7 +185,7 @@ export function withDriver(driver: string | undefined): NodeJS.ProcessEnv {
 
 export type DriverName = "native" | "dgram";
 
-/** Where a package has its addon for this platform. */
+/** The path of the addon for this platform in a package. */
 export const addonPath = `prebuilds/${process.platform}-${process.arch}/datagram.node`;
 
 /** Whether this clone has the addon. */
@@ -194,7 +194,7 @@ export const addonBuilt: boolean = existsSync(home + addonPath);
 /** Whether a test that cannot run here must fail rather than be skipped. */
 export const requireAll: boolean = process.env.DATAGRAM_REQUIRE_ALL === "1";
 
-/** Why the tests over a driver are skipped; never where every test is required. */
+/** Why the tests over a driver are skipped. Never a reason if every test is required. */
 export function whySkipped(driver: DriverName): string | undefined {
   if (driver === "dgram" || requireAll || addonBuilt) return undefined;
   return "skipped: the addon is not there, npm run build:addon makes it";

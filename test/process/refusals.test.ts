@@ -1,4 +1,4 @@
-/** What a refused segmented send switches off, and for whom; and sends that wait for the kernel. */
+/** What a refused segmented send switches off, and for which sockets and peers; and sends that wait for the kernel. */
 
 import { setImmediate as turn } from "node:timers/promises";
 
@@ -8,14 +8,14 @@ import { type TestContext, describe, expect, test } from "vitest";
 import { type Outcome, lasting, maxOutcomes, plan, whyNoFaults } from "./faults.js";
 import { Net, letter } from "./faulty.js";
 
-/** Datagrams of a burst: as many as are one packet of 1,400 bytes each, and fewer than outcomes can be planned. */
+/** Datagrams in a burst: those of 1,400 bytes fit one packet, and there are fewer than outcomes that can be planned. */
 const burst = 40;
 
 describe.skipIf(whyNoFaults !== undefined)(
   `over native${whyNoFaults === undefined ? "" : ` (${whyNoFaults})`}`,
   () => {
     // semantics: segmentation-refused
-    test("EIO of a run switches segmentation off for its destination, and for no other, nor for another socket", async (t) => {
+    test("EIO of a run switches segmentation off for its destination only, and not for another socket", async (t) => {
       const { sender, other, here, there } = await twoPeers(t);
       expect(await packets(sender, 1400, here)).toBe(1);
       await refuse(sender, "EIO", 1400, here);
@@ -29,7 +29,7 @@ describe.skipIf(whyNoFaults !== undefined)(
     });
 
     // semantics: segmentation-refused
-    test("EMSGSIZE of a run switches segmentation off for datagrams of its size and above, to its destination alone", async (t) => {
+    test("EMSGSIZE of a run switches segmentation off for datagrams of its size and above, to its destination only", async (t) => {
       const { sender, other, here, there } = await twoPeers(t);
       await refuse(sender, "EMSGSIZE", 1300, here);
       expect(await packets(sender, 1300, here)).toBe(burst);
@@ -58,7 +58,7 @@ describe.skipIf(whyNoFaults !== undefined)(
     });
 
     // semantics: segmentation-refused
-    test("EINVAL of a run switches segmentation off for its socket, which says so, and for no other socket", async (t) => {
+    test("EINVAL of a run switches segmentation off for its socket, which reports that, and for no other socket", async (t) => {
       const { net, sender, other, here, there } = await twoPeers(t);
       await refuse(sender, "EINVAL", 1200, here);
       expect(await packets(sender, 1400, here)).toBe(burst);
@@ -102,7 +102,7 @@ describe.skipIf(whyNoFaults !== undefined)(
       expect(await sender.sendMany(equal(100), here)).toBe(burst);
       const since = performance.now();
       let left = await packets(sender, 100, here);
-      // A queue on the way would take a run in part, and say nothing.
+      // A queue on the way could take only a part of a run, without an error.
       expect(left).toBe(burst);
       while (left === burst && performance.now() - since < 10_000) {
         await new Promise((resolve) => sender.clock.after(100, () => resolve(undefined)));
@@ -114,7 +114,7 @@ describe.skipIf(whyNoFaults !== undefined)(
     });
 
     // semantics: send-kernel-error
-    test("more than 1,024 datagrams of one sendMany arrive, whatever a system call in the middle returns", async (t) => {
+    test("more than 1,024 datagrams of one sendMany arrive, with any result of a system call in the middle", async (t) => {
       const net = await Net.open(t, AF_INET, 1);
       if (net.room < 4 << 20) t.skip("skipped: receive buffers are too small here for so many datagrams");
       const letters = Array.from({ length: 2500 }, (_, index) => letter(index % 100 === 0 ? 0 : 20, 0));
@@ -135,7 +135,7 @@ describe.skipIf(whyNoFaults !== undefined)(
     });
 
     // semantics: device-queue-full
-    test("ENOBUFS without end fails its datagram after a while; later datagrams are sent", async (t) => {
+    test("endless ENOBUFS fails its datagram after a while, and later datagrams are sent", async (t) => {
       const net = await Net.open(t, AF_INET, 1);
       const sender = net.sender();
       for (const sizes of [
@@ -163,7 +163,7 @@ describe.skipIf(whyNoFaults !== undefined)(
     test("after ENOBUFS for one destination, datagrams of the same tick to others are sent first; each destination keeps its order", async (t) => {
       const net = await Net.open(t, AF_INET, 3);
       const sender = net.sender();
-      // The first two have no room, then the third has, then all have.
+      // The first two calls have no room, the third has room for one message, and then all have room.
       plan(["ENOBUFS", "ENOBUFS", 1]);
       const left: string[] = [];
       await Promise.all(
@@ -217,7 +217,7 @@ describe.skipIf(whyNoFaults !== undefined)(
       const sender = net.sender();
       await sender.bind(["127.0.0.1", 0]);
       stayFull(t);
-      // The first takes about a second until it fails, each of those behind it about 32 ms.
+      // The first datagram takes about a second until it fails, each one after it about 32 ms.
       const sends = Array.from({ length: 400 }, (_, size) =>
         sender.sendto(Buffer.alloc(size + 1), net.addresses[0]!),
       );
@@ -232,7 +232,7 @@ describe.skipIf(whyNoFaults !== undefined)(
       expect(sender.stats().sent.datagrams).toBe(0);
     });
 
-    // The last: the limit stays lowered in this thread.
+    // This test is the last, since the limit stays lowered in this thread.
     test("EINVAL of a run of more than 64 halves the run, for kernels before Linux 6.9, and does not count as a refusal", async (t) => {
       const { sender, here } = await twoPeers(t);
       const payloads = Array<Buffer>(128).fill(Buffer.alloc(10));
@@ -246,7 +246,7 @@ describe.skipIf(whyNoFaults !== undefined)(
   },
 );
 
-/** From now on the queue of the device is full, until the test ends or calls what it gets. */
+/** Makes the queue of the device full, until the test ends or calls the returned function. */
 function stayFull(t: TestContext): () => void {
   const full = (): number => plan(Array<Outcome>(maxOutcomes).fill("ENOBUFS"));
   full();
@@ -273,7 +273,7 @@ async function twoPeers(t: TestContext): Promise<Peers> {
   return { net, sender: net.sender(), other: net.sender(), here, there };
 }
 
-/** Sends a burst whose segmented send is refused, and gets there all the same. */
+/** Sends a burst whose segmented send is refused. The burst arrives all the same. */
 async function refuse(
   sender: Socket,
   code: "EIO" | "EMSGSIZE" | "EINVAL",
@@ -285,7 +285,7 @@ async function refuse(
   expect(plan([]), "unmet").toBe(0);
 }
 
-/** How many packets a burst leaves as: no system call may take more than one of them. */
+/** How many packets a burst leaves as: each system call may take at most one of them. */
 async function packets(sender: Socket, size: number, to: Address | null): Promise<number> {
   const callsBefore = sender.stats().systemCalls!.send;
   plan(Array<number>(maxOutcomes).fill(1));

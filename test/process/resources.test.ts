@@ -1,4 +1,4 @@
-/** What sockets take of the process they give back. */
+/** Closed sockets return the memory and descriptors that they used. */
 
 import { expect, test } from "vitest";
 
@@ -13,7 +13,7 @@ overDrivers((driver) => {
     expect(left).toMatchObject({ open: 1000, socketsLeft: 0, descriptorsMore: 0 });
     expect(left.kept).toBeLessThanOrEqual(1);
     expect(left.heapPerSocket).toBeLessThan(200);
-    // Pages that the allocators keep are among these.
+    // Pages that the allocators keep are included.
     expect(left.residentPerSocket).toBeLessThan(2500);
   });
 

@@ -1,6 +1,6 @@
 /**
- * Worker threads that share a port. Over the native driver: `node:dgram` has no `SO_REUSEPORT` on Node 20, and aborts
- * there when a thread is terminated between two datagrams of a burst.
+ * Worker threads that share a port, over the native driver only. On Node 20, `node:dgram` has no `SO_REUSEPORT`, and aborts
+ * if a thread is terminated between two datagrams of a burst.
  */
 
 import dgram from "node:dgram";
@@ -13,9 +13,9 @@ import { freePort, host } from "../page/matrix.js";
 import { Program, cleanEnding, home, start, whySkipped, withDriver } from "./programs.js";
 
 const why = whySkipped("native");
-/** What holds of every datagram, whether workers come to an end or not. */
+/** Holds for every datagram, whether workers end or not. */
 const orderly = { strayed: 0, overtaken: 0, doubled: 0, lostWithoutReason: 0, descriptorsMore: 0 };
-/** What the fixture has under way at a time: 4 datagrams of each of 64 senders. */
+/** Datagrams in flight in the fixture: 4 of each of 64 senders. */
 const underWay = 256;
 
 async function shared(context: TestContext, how: "stay" | "terminate"): Promise<Record<string, unknown>> {
@@ -39,7 +39,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
   test("a worker that is terminated under load loses the datagrams in flight, and no others", async (context) => {
     const { lostWithWorker, notArrived, ...rest } = await shared(context, "terminate");
     expect(rest).toEqual({ ...orderly, reachedWorkers: [1, 1, 1, 1] });
-    // What lay unread in its socket is gone. Three were terminated, and the last had nothing left to read.
+    // The unread datagrams of its socket are gone. Three workers were terminated, and the last one had read everything.
     expect(lostWithWorker).toBeLessThanOrEqual(3 * underWay);
     expect(notArrived).toBeLessThanOrEqual(lostWithWorker as number);
   });
@@ -63,7 +63,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
   });
 });
 
-/** A client of this process, once it has an answer. What more comes is added to its answers. */
+/** A client of this process, after its first answer. Later answers are added to its list. */
 async function ask(
   { onTestFinished }: TestContext,
   to: number,

@@ -1,4 +1,4 @@
-/** What a socket can never receive, where the program does not listen to "warning". */
+/** Datagrams that a socket can never receive, if the program does not listen to "warning". */
 
 import { expect, test } from "vitest";
 

@@ -1,4 +1,4 @@
-/** Sockets in worker threads, which end in more ways than a process does. */
+/** Sockets in worker threads. A thread can end in more ways than a process. */
 
 import { type TestContext, expect, test } from "vitest";
 
@@ -13,7 +13,7 @@ import {
   start,
 } from "./programs.js";
 
-/** Ends workers that are at it several times over, each in its own way, and expects `ending` of all of them. */
+/** Ends busy workers several times, in the given way, and expects `ending` of all of them. */
 async function endWorkers(
   context: TestContext,
   driver: DriverName,
@@ -29,8 +29,8 @@ async function endWorkers(
 
 overDrivers((driver) => {
   const busy = ["idle", "waiting", "sending", "sending by name", "closing", "in a listener"];
-  // `node:dgram` itself aborts the process when a thread is terminated between two datagrams of a burst
-  // (`AddressToJS` in `UDPWrap::OnRecv`, seen on Node 20.20).
+  // `node:dgram` itself aborts the process if a thread is terminated between two datagrams of a burst (`AddressToJS` in
+  // `UDPWrap::OnRecv`, seen on Node 20.20).
   if (driver === "native") busy.push("receiving");
 
   // semantics: close-while-sending
@@ -51,7 +51,7 @@ overDrivers((driver) => {
     await endWorkers(context, driver, "waiting for room", "terminate", "1", inEmptyNetwork);
   });
 
-  // An unconnected socket of `node:dgram` is told of no ICMP error.
+  // An unconnected socket of `node:dgram` gets no ICMP errors.
   if (driver === "native") {
     // semantics: unreachable-close
     test("a worker is terminated: sending to nobody", async (context) => {

@@ -29,7 +29,7 @@ def start(sockets, command, settings):
     child = os.fork()
     if child:
         return child
-    # Above the places that they go to.
+    # Above the numbers that the descriptors get.
     high = [os.dup2(s.fileno(), 100 + index) for index, s in enumerate(sockets)]
     for index, fd in enumerate(high):
         os.dup2(fd, 3 + index, inheritable=True)
