@@ -1,6 +1,6 @@
 /**
  * The shortest driver that keeps the contract of `src/core/driver/driver.ts`: a loopback in memory, as a pattern for new
- * drivers. The sockets of one stack reach each other, and nobody else. It lacks every feature that can be lacking.
+ * drivers. The sockets of one stack reach each other only. The driver lacks every optional feature.
  */
 
 import {
@@ -98,9 +98,9 @@ class ExampleDriver implements Driver {
     if (this.#local.port === 0) void this.bind(anyAddress(this.#family));
     const { settled, count } = batch;
     for (let index = settled; index < count; index++) {
-      // The memory of a batch is used again: what is kept is a copy.
+      // The memory of a batch is reused, so the driver copies the payloads that it keeps.
       const payload = batch.view(index);
-      // Not Buffer.from(): a small buffer of Node's pool would keep the whole pool, 64 KiB on Node 24.
+      // Not Buffer.from(): a small buffer would keep the whole pool of Node in memory, which is 64 KiB on Node 24.
       const data = Buffer.allocUnsafeSlow(payload.length);
       data.set(payload);
       const to = batch.peer(index) ?? this.remote();
@@ -136,7 +136,7 @@ class ExampleDriver implements Driver {
     throw lacks("setsockopt");
   }
 
-  /** Nothing here is something that Node would keep a process alive for. */
+  /** This driver has no handle that could keep a Node process alive. */
   keepAlive(): void {
     return;
   }
@@ -147,7 +147,7 @@ class ExampleDriver implements Driver {
     if (this.#wanted) this.#tellSoon();
   }
 
-  /** Events never come during a call. */
+  /** Schedules the events, since they never come during a call. */
   #tellSoon(): void {
     this.#wanted = false;
     setImmediate(() => this.#events.readable());
@@ -159,7 +159,7 @@ function lacks(syscall: string): OSError {
 }
 
 export const exampleStack: Stack = {
-  // A stack of your own has a name of its own.
+  // A real driver has a name of its own.
   name: "sim",
   clock: realClock,
   capabilities,

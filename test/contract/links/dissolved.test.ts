@@ -21,19 +21,19 @@ import { type LinkEnd, heardGroups, links, neighbourPort, say } from "./links.js
 
 const [first, second] = links;
 
-/** Where `to` hears what is sent to this host on a link, over a family. */
+/** The address at which `to` receives datagrams to this host on a link, over a family. */
 function at(to: Socket, link: LinkEnd, family: Family): Address {
   return new Address(link.own(family), to.getsockname().port);
 }
 
-/** A socket that sends nothing but what is asked of neighbours, and what comes from this host. */
+/** A socket that sends requests to the neighbours, and the datagrams of this host. */
 async function control({ socket }: World, family: Family): Promise<Socket> {
   const s = socket(family);
   await s.bind(["", 0]);
   return s;
 }
 
-/** Has both neighbours and this host send to `to`. Gives what arrived. */
+/** Makes both neighbours and this host send to `to`. Returns what arrived. */
 async function everybody(world: World, to: Socket, family: Family): Promise<string[]> {
   const from = await control(world, family);
   for (const link of links) await say(from, link, at(to, link, family), link.name);
@@ -70,43 +70,49 @@ const peers: readonly (readonly [
 
 for (const [index, [name, family, peer, over]] of peers.entries()) {
   // semantics: dissolve
-  contract(`a socket that was connected to ${name} and is dissolved hears all hosts`, async (world) => {
-    // A port that the program names stays where it is; one that the system chose is taken away (udp_disconnect).
-    for (const port of [7300 + index, 0]) {
-      const s = world.socket(family);
-      const warned = warnings(s);
-      if (family === AF_INET) s.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, first.name);
-      else s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF, first.name);
-      await s.bind(["", port]);
-      const before = String(s.getsockname());
-      await s.connect(peer);
-      await s.connect(null);
-      expect(String(s.getsockname())).toBe(before);
-      for (const each of over) expect(await everybody(world, s, each)).toEqual(all);
-      expect(warned).toEqual([]);
-      await s.close();
-    }
-  });
+  contract(
+    `a socket that was connected to ${name} and is dissolved receives from all hosts`,
+    async (world) => {
+      // A port that the program chose stays. A port that the system chose is released (udp_disconnect).
+      for (const port of [7300 + index, 0]) {
+        const s = world.socket(family);
+        const warned = warnings(s);
+        if (family === AF_INET) s.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, first.name);
+        else s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF, first.name);
+        await s.bind(["", port]);
+        const before = String(s.getsockname());
+        await s.connect(peer);
+        await s.connect(null);
+        expect(String(s.getsockname())).toBe(before);
+        for (const each of over) expect(await everybody(world, s, each)).toEqual(all);
+        expect(warned).toEqual([]);
+        await s.close();
+      }
+    },
+  );
 }
 
 for (const [name, family] of families) {
   // semantics: dissolve-earlier
-  contract(`what waited on a socket over ${name} when it was dissolved is delivered`, async (world) => {
-    const [from, s] = [await control(world, family), world.socket(family)];
-    await s.bind(["", 7310]);
-    await s.connect(first.neighbour(family));
-    const sent = numbered(100);
-    for (const text of sent) await say(from, first, at(s, first, family), text);
-    await say(from, first, at(from, first, family), "end");
-    expect(await texts(from, 1)).toEqual(["end"]);
-    await s.connect(null);
-    expect(await texts(s, sent.length)).toEqual(sent);
-    expect(await everybody(world, s, family)).toEqual(all);
-    expect(s.stats().received.datagrams).toBe(sent.length + all.length);
-  });
+  contract(
+    `datagrams that waited on a socket over ${name} when it was dissolved are delivered`,
+    async (world) => {
+      const [from, s] = [await control(world, family), world.socket(family)];
+      await s.bind(["", 7310]);
+      await s.connect(first.neighbour(family));
+      const sent = numbered(100);
+      for (const text of sent) await say(from, first, at(s, first, family), text);
+      await say(from, first, at(from, first, family), "end");
+      expect(await texts(from, 1)).toEqual(["end"]);
+      await s.connect(null);
+      expect(await texts(s, sent.length)).toEqual(sent);
+      expect(await everybody(world, s, family)).toEqual(all);
+      expect(s.stats().received.datagrams).toBe(sent.length + all.length);
+    },
+  );
 
   // semantics: dissolve-earlier
-  contract(`what waited on a dissolved socket over ${name} may be read later`, async (world) => {
+  contract(`datagrams that waited on a dissolved socket over ${name} may be read later`, async (world) => {
     const [from, s] = [await control(world, family), world.socket(family)];
     await s.bind(["", 7311]);
     for (const link of links) {
@@ -125,7 +131,7 @@ for (const [name, family] of families) {
   });
 
   // semantics: dissolve
-  contract(`options and groups over ${name} outlive a peer that is dissolved`, async (world) => {
+  contract(`options and groups over ${name} stay when the peer is dissolved`, async (world) => {
     const [from, s] = [await control(world, family), world.socket(family)];
     const [level, option] =
       family === AF_INET ? [IPPROTO_IP, IP_MULTICAST_TTL] : [IPPROTO_IPV6, IPV6_MULTICAST_HOPS];
@@ -157,7 +163,7 @@ for (const [name, family] of families) {
 
   // semantics: connect-filter
   contract(
-    `a socket over ${name} that is connected to another neighbour hears that one alone`,
+    `a socket over ${name} that is connected to another neighbour receives from that neighbour only`,
     async (world) => {
       const [from, s] = [await control(world, family), world.socket(family)];
       await s.bind(["", 7313]);

@@ -17,22 +17,25 @@ import { answer, heardGroups, links, neighbourPort, say } from "./links.js";
 
 for (const option of ["IPV6_MULTICAST_IF", "IP_MULTICAST_IF"] as const) {
   // semantics: dual-stack-ipv6-options
-  contract(`what an IPv6 socket sends to an IPv4 group leaves by the link of ${option}`, async (world) => {
-    for (const { name, mark } of links) {
-      const s = world.socket(AF_INET6);
-      if (option === "IP_MULTICAST_IF") s.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, name);
-      else s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF, name);
-      await s.sendto("who?", [mapped(heardGroups[AF_INET]), neighbourPort]);
-      expect(await answer(s)).toBe(`${mark}who?`);
-      for (const { neighbour } of links) await s.sendto("end", [mapped(neighbour().host), neighbourPort]);
-      expect((await texts(s, 2)).sort()).toEqual(["link0 end", "link1 end"]);
-    }
-  });
+  contract(
+    `datagrams from an IPv6 socket to an IPv4 group leave through the link of ${option}`,
+    async (world) => {
+      for (const { name, mark } of links) {
+        const s = world.socket(AF_INET6);
+        if (option === "IP_MULTICAST_IF") s.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, name);
+        else s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF, name);
+        await s.sendto("who?", [mapped(heardGroups[AF_INET]), neighbourPort]);
+        expect(await answer(s)).toBe(`${mark}who?`);
+        for (const { neighbour } of links) await s.sendto("end", [mapped(neighbour().host), neighbourPort]);
+        expect((await texts(s, 2)).sort()).toEqual(["link0 end", "link1 end"]);
+      }
+    },
+  );
 }
 
 // semantics: group-mapped
 contract(
-  "an IPv6 socket hears an IPv4 group on the link that it joined, and no other",
+  "an IPv6 socket receives an IPv4 group on the link that it joined, and on no other",
   async ({ socket }) => {
     const [other, joined] = links;
     const s = socket(AF_INET6);
@@ -51,7 +54,7 @@ contract(
 
 // semantics: sendmsg-fields
 contract(
-  "sendmsg to an IPv4 group leaves by the interface that it names, from an IPv6 socket too",
+  "sendmsg to an IPv4 group leaves through the interface that it names, from an IPv6 socket too",
   async ({ socket }) => {
     const s = socket(AF_INET6);
     for (const { name, mark, own } of links) {

@@ -26,21 +26,24 @@ for (const [name, family] of families) {
   });
 
   // semantics: multicast-interface
-  contract(`multicast over ${name} leaves by the interface that was set, and by no other`, async (world) => {
-    for (const { name, mark } of links) {
-      const s = world.socket(family);
-      if (family === AF_INET) s.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, name);
-      else s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF, name);
-      await s.sendto("who?", [heardGroups[family], neighbourPort]);
-      expect(await answer(s)).toBe(`${mark}who?`);
-      // The other neighbour would have answered before this.
-      for (const { neighbour } of links) await s.sendto("end", neighbour(family));
-      expect((await texts(s, 2)).sort()).toEqual(["link0 end", "link1 end"]);
-    }
-  });
+  contract(
+    `multicast over ${name} leaves through the interface that was set, and through no other`,
+    async (world) => {
+      for (const { name, mark } of links) {
+        const s = world.socket(family);
+        if (family === AF_INET) s.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, name);
+        else s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF, name);
+        await s.sendto("who?", [heardGroups[family], neighbourPort]);
+        expect(await answer(s)).toBe(`${mark}who?`);
+        // The answer of the other neighbour would have arrived before this one.
+        for (const { neighbour } of links) await s.sendto("end", neighbour(family));
+        expect((await texts(s, 2)).sort()).toEqual(["link0 end", "link1 end"]);
+      }
+    },
+  );
 
   // semantics: group-links
-  contract(`a group joined on the second link over ${name} is heard from there`, async ({ socket }) => {
+  contract(`a group joined on the second link over ${name} is received from there`, async ({ socket }) => {
     const [, { name, neighbour }] = links;
     const s = socket(family);
     await s.bind(["", 0]);
@@ -55,7 +58,7 @@ for (const [name, family] of families) {
 for (const [name, family] of families) {
   // semantics: option-unicast-interface
   contract(
-    `UNICAST_IF over ${name}: unicast leaves by the interface that was set, and groups do not mind it`,
+    `UNICAST_IF over ${name}: unicast leaves through the interface that was set, and multicast is not affected`,
     async ({ socket }) => {
       const [level, option] =
         family === AF_INET ? [IPPROTO_IP, IP_UNICAST_IF] : [IPPROTO_IPV6, IPV6_UNICAST_IF];
@@ -67,7 +70,7 @@ for (const [name, family] of families) {
       expect(await answer(s)).toBe(`${other.mark}there`);
       await s.sendto("who?", [heardGroups[family], neighbourPort]);
       expect(await answer(s)).toBe(`${one.mark}who?`);
-      // Nobody on the other link has the address of this neighbour.
+      // On the other link, no host has the address of this neighbour.
       await s.sendto("lost", one.neighbour(family)).catch(() => undefined);
       s.setsockopt(level, option, "");
       await s.sendto("here", one.neighbour(family));
@@ -78,10 +81,13 @@ for (const [name, family] of families) {
 }
 
 // semantics: scope
-contract("a link-local group with a scope goes by the link of its scope", async ({ socket }) => {
-  for (const { name, mark } of links) {
-    const s = socket(AF_INET6);
-    await s.sendto("who?", [`${linkLocalGroup}%${name}`, neighbourPort]);
-    expect(await answer(s)).toBe(`${mark}who?`);
-  }
-});
+contract(
+  "a datagram to a link-local group with a scope leaves through the link of its scope",
+  async ({ socket }) => {
+    for (const { name, mark } of links) {
+      const s = socket(AF_INET6);
+      await s.sendto("who?", [`${linkLocalGroup}%${name}`, neighbourPort]);
+      expect(await answer(s)).toBe(`${mark}who?`);
+    }
+  },
+);

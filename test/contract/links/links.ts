@@ -1,6 +1,6 @@
 /**
  * Contract rows for a host on two links, with a neighbour at the far end of each. Over the kernel the rows run in a network
- * namespace that test/netns/links.test.ts makes; over the simulated network they run like all others.
+ * namespace that test/netns/links.test.ts makes. Over the simulated network they run like all others.
  */
 
 import { AF_INET, AF_INET6, Address, type Family, type Socket } from "datagram";
@@ -11,7 +11,7 @@ import { soon } from "../world.js";
 export interface LinkEnd {
   /** The interface of the host under test. */
   readonly name: string;
-  /** What answers of the neighbour start with: `"link0 "` or `"link1 "`. */
+  /** The first characters of the neighbour's answers: `"link0 "` or `"link1 "`. */
   readonly mark: string;
   /** The host's own address on this link. */
   own(family?: Family): string;
@@ -33,10 +33,10 @@ export const linkLocalGroup = "ff02::4242";
 
 const names = (process.env.DATAGRAM_LINKS ?? "eth0 eth1").split(" ");
 
-/** Both links. In the order of their interfaces, so that the routes of a host to groups name the first. */
+/** Both links, in the order of their interfaces: the routes of a host to groups name the first interface. */
 export const links: readonly [LinkEnd, LinkEnd] = [linkEnd(0), linkEnd(1)];
 
-/** Has the neighbour of a link send `text` to `group`, from its address on that link. */
+/** Makes the neighbour of a link send `text` to `group`, from its address on that link. */
 export async function say(from: Socket, { neighbour }: LinkEnd, group: Address, text: string): Promise<void> {
   await from.sendto(`say ${group.host} ${group.port} ${text}`, neighbour(group.family as Family));
 }

@@ -20,7 +20,7 @@ import { answer, heardGroups, links, neighbourPort, say } from "./links.js";
 
 const [first, second] = links;
 
-/** A socket on every interface, and a group at its port. */
+/** A socket on every interface, and a group with its port. */
 async function receiver({ socket }: World, family: Family): Promise<{ s: Socket; group: Address }> {
   const s = socket(family);
   await s.bind(["", 0]);
@@ -28,7 +28,7 @@ async function receiver({ socket }: World, family: Family): Promise<{ s: Socket;
   return { s, group: new Address(host, s.getsockname().port) };
 }
 
-/** Has both neighbours send to a group, and then to the socket alone. Gives what it got before. */
+/** Makes both neighbours send to a group, and then to the socket itself. Returns what arrived from the group. */
 async function heard(from: Socket, to: Socket, group: Address): Promise<string[]> {
   for (const link of links) await say(from, link, group, link.name);
   for (const { own, neighbour } of links) {
@@ -47,7 +47,7 @@ async function heard(from: Socket, to: Socket, group: Address): Promise<string[]
 for (const [name, family] of families) {
   // semantics: group-links
   contract(
-    `a group over ${name} is heard from the link that it was joined on, and from no other`,
+    `a group over ${name} is received from the link on which it was joined, and from no other`,
     async (world) => {
       const { s, group } = await receiver(world, family);
       const control = world.socket(family);
@@ -61,21 +61,21 @@ for (const [name, family] of families) {
   );
 
   // semantics: group-links
-  contract(`a source over ${name} is heard on the link that it was joined on`, async (world) => {
+  contract(`a source over ${name} is received on the link on which it was joined`, async (world) => {
     const { s, group } = await receiver(world, family);
     const control = world.socket(family);
     const source = second.neighbour(family).host;
     s.addSourceMembership(source, group.host, second.name);
     expect(await heard(control, s, group)).toEqual([second.name]);
     s.dropSourceMembership(source, group.host, second.name);
-    // Whom a link does not lead to.
+    // The link does not lead to this source.
     s.addSourceMembership(source, group.host, first.name);
     expect(await heard(control, s, group)).toEqual([]);
   });
 
   // semantics: multicast-interface-reset
   contract(
-    `the interface that multicast over ${name} leaves by is set back to the system's choice`,
+    `the interface through which multicast over ${name} leaves can be reset to the system's choice`,
     async (world) => {
       const s = world.socket(family);
       const [level, option] =
@@ -86,7 +86,7 @@ for (const [name, family] of families) {
         s.setsockopt(level, option, second.name);
         s.setsockopt(level, option, choice);
         expect(s.getsockopt(level, option)).toBe(none);
-        // Over IPv4 no route of this host leads to groups.
+        // Over IPv4 this host has no route to groups.
         if (family === AF_INET) continue;
         s.addMembership(heardGroups[family], choice);
         s.dropMembership(heardGroups[family]);
@@ -99,7 +99,7 @@ for (const [name, family] of families) {
 
 // semantics: group-links
 contract(
-  "without IP_MULTICAST_ALL a socket hears a group on the link alone that it joined it on",
+  "without IP_MULTICAST_ALL a socket receives a group only on the link on which it joined the group",
   async (world) => {
     const { s, group } = await receiver(world, AF_INET);
     const other = world.socket();
@@ -114,7 +114,7 @@ contract(
 
 // semantics: group-links
 contract(
-  "IPV6_MULTICAST_ALL knows groups, not links: one that was joined is heard from every link that any socket joined it on",
+  "IPV6_MULTICAST_ALL selects groups, not links: a joined group is received from every link on which any socket joined it",
   async (world) => {
     const { s, group } = await receiver(world, AF_INET6);
     const other = world.socket(AF_INET6);
@@ -127,7 +127,7 @@ contract(
 );
 
 // semantics: group-mapped-others
-contract("an IPv6 socket hears only those IPv4 groups that it joined itself", async (world) => {
+contract("an IPv6 socket receives only the IPv4 groups that it joined itself", async (world) => {
   const s = world.socket(AF_INET6);
   await s.bind(["", 0]);
   const group = new Address("239.77.9.9", s.getsockname().port);
@@ -139,7 +139,7 @@ contract("an IPv6 socket hears only those IPv4 groups that it joined itself", as
 });
 
 // semantics: group
-contract("several sockets with SO_REUSEADDR hear one group at one port", async (world) => {
+contract("several sockets with SO_REUSEADDR receive one group on one port", async (world) => {
   const { group } = await receiver(world, AF_INET);
   const members = [world.socket(), world.socket()];
   for (const each of members) {
@@ -153,7 +153,7 @@ contract("several sockets with SO_REUSEADDR hear one group at one port", async (
 
 // semantics: group-connected
 contract(
-  "a connected socket does not hear the groups that it joined, not even from its peer",
+  "a connected socket does not receive the groups that it joined, not even from its peer",
   async (world) => {
     const { s, group } = await receiver(world, AF_INET);
     s.addMembership(group.host, second.name);

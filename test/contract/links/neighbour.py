@@ -1,4 +1,4 @@
-"""The neighbour at the far end of a link: answers each datagram with its mark, and says to groups what it is told to say."""
+"""The neighbour at the far end of a link: answers each datagram with its mark, and sends to groups on request."""
 
 import select
 import socket

@@ -16,30 +16,30 @@ import { answer, heardGroups, type LinkEnd, linkLocalGroup, links, neighbourPort
 
 const group = heardGroups[AF_INET6];
 
-/** The group that both neighbours are in, by one link. */
+/** The group that both neighbours have joined, through one link. */
 function groupBy({ name }: LinkEnd): Address {
   return new Address(`${group}%${name}`, neighbourPort);
 }
 
-/** The neighbour of a link, with the scope of it or of the other. */
+/** The address of a link's neighbour, with the scope of this link or of the other one. */
 function neighbourBy(link: LinkEnd, { name }: LinkEnd): Address {
   return new Address(`${link.neighbour(AF_INET6).host}%${name}`, neighbourPort);
 }
 
-/** What the neighbours answered that were reached, in the order of their links. The socket has sent all by now. */
+/** The answers of the neighbours that were reached, in the order of their links. All datagrams have been sent. */
 async function reached(s: Socket, datagrams: number): Promise<string[]> {
   return (await texts(s, datagrams)).sort();
 }
 
 // semantics: scope
 contract(
-  "a group with a scope that is not link-local leaves by the link of its scope",
+  "a datagram to a group with a scope that is not link-local leaves through the link of its scope",
   async ({ socket }) => {
     for (const link of links) {
       const s = socket(AF_INET6);
       await s.sendto("who?", groupBy(link));
       expect(await answer(s)).toBe(`${link.mark}who?`);
-      // Also where the socket says otherwise.
+      // Even if an option of the socket names another interface.
       for (const { name } of links) {
         s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF, name);
         await s.sendto(name, groupBy(link));
@@ -54,7 +54,7 @@ contract(
 
 // semantics: scope
 contract(
-  "an IPv4 group with a scope, on an IPv6 socket, leaves by the link of its scope",
+  "a datagram to an IPv4 group with a scope, from an IPv6 socket, leaves through the link of its scope",
   async ({ socket }) => {
     const s = socket(AF_INET6);
     for (const link of links) {
@@ -67,7 +67,7 @@ contract(
 
 // semantics: scope
 contract(
-  "two scopes of one group in one batch leave each by its own link",
+  "two datagrams to one group with two scopes, in one batch, leave through their own links",
   async ({ socket }) => {
     const s = socket(AF_INET6);
     const [first, second] = links.map(groupBy) as [Address, Address];
@@ -102,7 +102,7 @@ contract(
 
 // semantics: scope-conflict
 contract(
-  "an interface that is not the scope of the address is EINVAL, and both are named",
+  "an interface that is not the scope of the address is EINVAL, and the error names both",
   async ({ socket }) => {
     const [{ name: one }, { name: other }] = links;
     const s = socket(AF_INET6);
@@ -121,7 +121,7 @@ contract(
 
 // semantics: scope
 contract(
-  "a unicast address with a scope leaves by that link",
+  "a datagram to a unicast address with a scope leaves through that link",
   async ({ socket }) => {
     const s = socket(AF_INET6);
     for (const link of links) {
@@ -129,7 +129,7 @@ contract(
       expect(await answer(s)).toBe(`${link.mark}hello`);
     }
     const [first, second] = links;
-    // By the other link there is no route to it.
+    // The other link has no route to the neighbour.
     const astray = neighbourBy(second, first);
     for (const call of [s.sendto("astray", astray), socket(AF_INET6).connect(astray)])
       expect(await failure(call)).toMatchObject({ code: "ENETUNREACH", address: astray.host });
@@ -141,7 +141,7 @@ contract(
 
 // semantics: scope-connect
 contract(
-  "connect to a scope that is not link-local keeps it, and each send leaves by its link",
+  "connect to a scope that is not link-local keeps the scope, and each send leaves through its link",
   async ({ socket }) => {
     for (const link of links) {
       const s = socket(AF_INET6);
@@ -163,10 +163,10 @@ contract(
 
 // semantics: scope-connect
 contract(
-  "what is sent to a group that was connected to with a scope leaves by its link",
+  "datagrams to a connected group with a scope leave through the link of the scope",
   async ({ socket }) => {
     for (const link of links) {
-      // A group answers from another address than its own, which a connected socket does not hear.
+      // A group answers from another address than its own. A connected socket does not receive that.
       const [ears, s] = [socket(AF_INET6), socket(AF_INET6)];
       for (const each of [ears, s]) each.setsockopt(SOL_SOCKET, SO_REUSEADDR, true);
       await ears.bind(["", 0]);
@@ -184,7 +184,7 @@ contract(
 
 // semantics: scope-connect
 contract(
-  "an ICMP error about a connected peer with a scope fails the next call, and says what ICMP said",
+  "an ICMP error about a connected peer with a scope fails the next call, with the code of that error",
   async ({ socket }) => {
     const [, link] = links;
     const s = socket(AF_INET6);
@@ -200,7 +200,7 @@ contract(
 
 // semantics: scope
 contract(
-  "a scope that the driver cannot heed is ENOTSUP, which names the driver that can",
+  "a scope that the driver cannot use is ENOTSUP, and the error names a driver that can",
   async ({ socket }) => {
     const [, link] = links;
     const s = socket(AF_INET6);
@@ -218,7 +218,7 @@ contract(
 );
 
 // semantics: scope-unknown
-contract("a scope that is no interface is ENODEV, whatever the address and the call", async ({ socket }) => {
+contract("a scope that is no interface is ENODEV, with any address and any call", async ({ socket }) => {
   const s = socket(AF_INET6);
   for (const host of [group, linkLocalGroup, "fe80::1", "fd00:77:1::2", "::1"]) {
     const to: [string, number] = [`${host}%nosuch0`, neighbourPort];
@@ -277,7 +277,7 @@ contract(
 );
 
 // semantics: group-scope
-contract("a group whose scope is one interface is not joined on another", async ({ socket }) => {
+contract("a group whose scope is one interface cannot be joined on another", async ({ socket }) => {
   const s = socket(AF_INET6);
   await s.bind(["", 0]);
   const [{ name: one }, { name: other }] = links;

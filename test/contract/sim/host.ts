@@ -3,17 +3,17 @@ import { type Host, Network } from "datagram/sim";
 let network: Network | undefined;
 let host: Host | undefined;
 
-/** The host that a contract test has for its own; outside of one, such as while tests are collected, one of its own. */
+/** The host of the running contract test. Outside of a test, for example while tests are collected, another new host. */
 export function theHost(): Host {
   return (host ??= fresh());
 }
 
-/** Has a test run on a host of a network that it made itself. */
+/** Makes a test run on a host of a network that the test made itself. */
 export function theHostIs(made: Host): void {
   host = made;
 }
 
-/** Runs a contract test in virtual time, on a network that is new. */
+/** Runs a contract test in virtual time, on a new network. */
 export async function runContract(body: () => Promise<void>): Promise<void> {
   fresh();
   await network?.run(body);

@@ -1,11 +1,11 @@
-/** The package as the contract suite imports it over the simulated network: `socket()` is a host's. */
+/** The package as the contract suite imports it over the simulated network: `socket()` is that of a host. */
 
 import type { Family, Socket, SocketOptions, Totals } from "../../../src/index.js";
 import { theHost } from "./host.js";
 
 export * from "../../../src/index.js";
 
-/** Takes and gives what the package's does. */
+/** Has the arguments and the result of the package's `socket()`. */
 export function socket(family?: Family, type?: 2, options?: SocketOptions): Socket {
   return theHost().socket(family, type, options);
 }

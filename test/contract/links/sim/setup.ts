@@ -1,4 +1,4 @@
-/** The simulated host on two links, with the neighbours that test/contract/links/neighbour.py is over the kernel. */
+/** The simulated host on two links. Its neighbours do the same as test/contract/links/neighbour.py over the kernel. */
 
 import {
   AF_INET,
