@@ -10,7 +10,7 @@ import { addonPath, home } from "../process/programs.js";
 
 const builder = join(home, "scripts/build-addon.mjs");
 
-test("without a compiler an installation goes on, and says in one line that there is no addon", (context) => {
+test("without a compiler an installation continues, and one line says that there is no addon", (context) => {
   const { status, stdout, stderr } = buildWithoutCompiler(context, "--optional");
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   expect(stdout).toMatch(/^datagram: .*no native addon.*node:dgram.*\n$/);
@@ -32,7 +32,7 @@ test.skipIf(whyNoFaults !== undefined)(
   },
 );
 
-/** Runs the addon's build where no program is found; whatever was built before stays. */
+/** Runs the build of the addon with an empty PATH. An addon that was built before stays. */
 function buildWithoutCompiler(context: TestContext, ...options: string[]) {
   const empty = mkdtempSync(join(tmpdir(), "datagram-path-"));
   context.onTestFinished(() => rmSync(empty, { recursive: true }));

@@ -24,12 +24,12 @@ const noAddon = whySkipped("native");
 let folder: string;
 let tarball: string;
 let packed: readonly string[];
-/** A folder where the package is installed, as from the registry. */
+/** A folder with the package installed as from the registry. */
 let app: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "datagram-package-"));
-  // Its scripts would build anew what the other tests are running.
+  // The scripts would rebuild files that other tests are running.
   const report = await run("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", folder], home);
   const [pack] = JSON.parse(report) as [{ filename: string; files: { path: string }[] }];
   tarball = join(folder, pack.filename);
@@ -80,7 +80,7 @@ test("no script runs at installation", async () => {
   const { scripts } = await manifestIn(join(app, "node_modules/datagram"));
   expect(Object.keys(scripts)).toContain("prepare");
   expect(Object.keys(scripts).filter((name) => /^(pre|post)?install$/.test(name))).toEqual([]);
-  // npm runs node-gyp for a package that has one.
+  // npm runs node-gyp for a package that has this file.
   expect(packed).not.toContain("binding.gyp");
 });
 
@@ -95,7 +95,7 @@ test("the installed package runs without the addon", async () => {
   expect(await runEcho(bare)).toBe("dgram hello");
 });
 
-test("strict TypeScript compiles against its types", async () => {
+test("strict TypeScript compiles against the package's types", async () => {
   const consumer = join(folder, "consumer");
   await cp(app, consumer, { recursive: true, verbatimSymlinks: true });
   await writeFile(join(consumer, "main.ts"), typedProgram);
@@ -112,7 +112,7 @@ test("strict TypeScript compiles against its types", async () => {
   expect(await runNode([compiler, "--project", consumer], consumer)).toBe("");
 });
 
-test("the command is installed and knows its version", async () => {
+test("the command is installed and prints its version", async () => {
   const { version } = await manifestIn(home);
   expect(await run(join(app, "node_modules/.bin/datagram"), ["--version"], app)).toBe(`${version}\n`);
 });
@@ -124,8 +124,8 @@ test("publint reports nothing", async () => {
   expect(messages).toEqual([]);
 });
 
-test("attw finds the types right for ESM", async () => {
-  // It fails, and so rejects, when there is a problem.
+test("attw finds that the types are right for ESM", async () => {
+  // If there is a problem, attw fails, and the promise rejects.
   const report = await runNode([typesChecker, tarball, "--profile", "esm-only", "--no-emoji"], folder);
   expect(report).toContain("OK (ESM)");
 });
@@ -181,7 +181,7 @@ async function answer({ data, reply }: Datagram): Promise<void> {
 await s.sendto("hello", ["127.0.0.1", "9000"]);
 `;
 
-/** What the program prints, over the driver that the package chooses. */
+/** The output of the program, over the driver that the package chooses. */
 async function runEcho(where: string): Promise<string> {
   return (await runNode([join(where, "main.js")], where)).trim();
 }
@@ -190,7 +190,7 @@ function runNode(args: readonly string[], cwd: string): Promise<string> {
   return run(process.execPath, args, cwd);
 }
 
-/** What a command prints; rejects, with what it had to say, when it fails. A program of Node's may not warn. */
+/** The output of a command. Rejects with the error output if the command fails. A program of Node must not warn. */
 async function run(command: string, args: readonly string[], cwd: string): Promise<string> {
   const options = { cwd, env: withDriver(undefined), maxBuffer: 64 << 20 };
   const { stdout, stderr } = await promisify(execFile)(command, args, options);

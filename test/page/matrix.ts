@@ -10,14 +10,14 @@ import { type TestContext, test } from "vitest";
 
 import { type DriverName, Program, home, whySkipped, withDriver } from "../process/programs.js";
 
-/** Where all programs meet. */
+/** The address that all programs use. */
 export const host = "127.0.0.1";
 
 /** One of the ends: a language, and for TypeScript the driver. */
 export interface Side {
   readonly name: string;
   readonly skipped: string | undefined;
-  /** Starts the program of that name. */
+  /** Starts the program with that name. */
   start(test: TestContext, program: string, ...args: (string | number)[]): Program;
 }
 
@@ -69,8 +69,8 @@ export async function startServer(
 }
 
 /**
- * A port where nobody listens, below those that Linux gives to sockets which ask for any
- * (`net.ipv4.ip_local_port_range`): the tests that run meanwhile take those.
+ * A closed port below those that Linux gives to sockets without a chosen port (`net.ipv4.ip_local_port_range`): other tests
+ * that run at the same time use those.
  */
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < 100; tries++) {
@@ -102,7 +102,7 @@ function typescript(driver: DriverName): Side {
   };
 }
 
-/** The page's receivers do not say when they are bound, but the kernel does. */
+/** Waits until the kernel has the port: the receivers of the page do not print when they are bound. */
 async function bound(port: number, server: Program): Promise<void> {
   const entry = new RegExp(`^ *\\d+: [0-9A-F]{8}:${port.toString(16).toUpperCase().padStart(4, "0")} `, "m");
   for (let look = 0; look < 1500; look++) {

@@ -1,4 +1,4 @@
-/** The programs of docs/multicast.md are those of examples/, print what stands below them, and what goes wrong does. */
+/** The programs of docs/multicast.md equal those in examples/ and print the shown output, and the shown errors occur. */
 
 import { readFileSync } from "node:fs";
 
@@ -11,14 +11,14 @@ const document = readFileSync(`${home}docs/multicast.md`, "utf8");
 const programs = [...document.matchAll(/\[`examples\/(\S+)\.ts`\].*?```ts\n(.*?)```/gs)];
 const output = /What the first one prints:\n\n```text\n(.*?)\n```/s.exec(document)?.[1] ?? "";
 
-test("both programs are those of examples/multicast", () => {
+test("both programs equal those of examples/multicast", () => {
   expect(programs.map(([, name]) => name)).toEqual(["multicast/hear", "multicast/tell"]);
   for (const [, name, code] of programs)
     expect(readFileSync(`${home}examples/${name}.ts`, "utf8")).toBe(code);
 });
 
 test.skipIf(whySkipped("native") !== undefined)(
-  "a group is heard on the right interface, as shown; on the wrong one, and past rp_filter, it is not",
+  "a group is received on the right interface, as shown; on the wrong one, and with rp_filter, it is not",
   async (t) => {
     needNetworks(t);
     const [own, ...senders] = await Promise.all([host(t), host(t), host(t)]);
@@ -44,7 +44,7 @@ test.skipIf(whySkipped("native") !== undefined)(
     printed.push(await hearing.line());
     expect(printed.join("\n").replaceAll("dg1a", "eth1")).toBe(output);
 
-    // The same by the commands that are shown.
+    // The same with the commands that the page shows.
     const [, listen = "", send = ""] =
       /```sh\ndatagram (listen .*)\ndatagram (send .*)\n```/.exec(document) ?? [];
     const command = (at: Host, words: string, end: string): Program => {
@@ -59,7 +59,7 @@ test.skipIf(whySkipped("native") !== undefined)(
     expect((await listening.ended).lines.join("\n")).toContain('"hello"');
     expect(await hearing.line()).toBe("10.77.1.2 by dg1a, TTL 8: hello");
 
-    // A sender whose address no route of this host leads to.
+    // No route of this host leads to the sender's address.
     right.run("ip -4 addr flush dev dg1b; ip addr add 192.0.2.9/24 dev dg1b");
     for (const mode of [1, 2]) {
       own.run(`echo ${mode} > /proc/sys/net/ipv4/conf/dg1a/rp_filter`);

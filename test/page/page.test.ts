@@ -1,4 +1,4 @@
-/** The page's programs in TypeScript and in Python, in every pairing, each in both roles. */
+/** The programs of the page in TypeScript and in Python, in every pairing, each in both roles. */
 
 import { describe, expect } from "vitest";
 
@@ -73,7 +73,7 @@ eachPairing("`with` closes the socket, also after an error", async (client, rece
   }
 });
 
-// Each waits two seconds for nothing: together.
+// Each test waits two seconds for an answer that never comes, so they run at the same time.
 describe.concurrent("no reply in 2 s", () => {
   eachPairing("the receiver does not answer", async (client, receiver, test) => {
     const { server, port } = await startServer(receiver, test, "receive");

@@ -1,4 +1,4 @@
-/** The programs of docs/pitfalls.md are those of examples/, and print what stands below them. */
+/** The programs of docs/pitfalls.md equal those in examples/, and print the shown output. */
 
 import { readFileSync } from "node:fs";
 
@@ -7,20 +7,20 @@ import { describe, expect, test } from "vitest";
 import { Program, home, needNamespaces, prepared, whySkipped, withDriver } from "../process/programs.js";
 
 const document = readFileSync(`${home}docs/pitfalls.md`, "utf8");
-/** A program of its own network, whose loopback carries as much as Ethernet. */
+/** Runs a program in a network of its own, with the MTU of Ethernet on its loopback. */
 const onEthernet = ["unshare", "-rn", ...prepared("ip link set lo mtu 1500 up")];
 
 const programs = [
   ...document.matchAll(/\[`examples\/(\S+)\.ts`\].*?```ts\n(.*?)```.*?```text\n(.*?)```/gs),
 ].map(([, name = "", code, output = ""]) => ({ name, code, output }));
 
-test("there is a program for each pitfall that shows on one host", () => {
+test("each pitfall that one host can show has a program", () => {
   expect(programs.map(({ name }) => name)).toEqual(["nobody-listening", "lost-here", "cut", "too-big"]);
 });
 
 describe.skipIf(whySkipped("native") !== undefined)("over native", () => {
   for (const { name, code, output } of programs) {
-    test(`${name} is the program that is shown, and prints what is shown`, async (t) => {
+    test(`${name} equals the program in the page, and prints the shown output`, async (t) => {
       needNamespaces(t);
       expect(readFileSync(`${home}examples/${name}.ts`, "utf8")).toBe(code);
       const command = [...onEthernet, process.execPath, `${home}build/examples/${name}.js`];
@@ -31,7 +31,7 @@ describe.skipIf(whySkipped("native") !== undefined)("over native", () => {
   }
 });
 
-/** How many datagrams a receive buffer holds depends on the kernel. */
+/** The text without the number of datagrams that a receive buffer has room for: it depends on the kernel. */
 function withoutBufferSize(text: string): string {
   return text.replace(/(dropped:|got|behind) \d+/g, "$1 N");
 }

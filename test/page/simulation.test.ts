@@ -1,4 +1,4 @@
-/** The programs of docs/simulation.md are those of examples/, and print what stands below them. */
+/** The programs of docs/simulation.md equal those in examples/, and print the shown output. */
 
 import { readFileSync } from "node:fs";
 
@@ -13,7 +13,7 @@ const programs = [
   ...document.matchAll(/\[`examples\/(\S+)\.ts`\]\(\S+\):\n\n```ts\n(.*?)```\n(?:\n```text\n(.*?)```)?/gs),
 ].map(([, name = "", code, output]) => ({ name, code, output }));
 
-test("the steps are all there, and the experiments", () => {
+test("all steps and experiments are present", () => {
   expect(programs.map(({ name, output }) => `${name}${output === undefined ? "" : " prints"}`)).toEqual([
     "simulation/program",
     "simulation/1-real prints",
@@ -29,18 +29,23 @@ test("the steps are all there, and the experiments", () => {
 });
 
 describe.concurrent("each program", () => {
-  test.for(programs)("$name is the one that is shown, and prints what is shown", async (program, t) => {
-    const { name, code, output } = program;
-    t.expect(readFileSync(`${home}examples/${name}.ts`, "utf8")).toBe(code);
-    if (output === undefined) return;
-    const { lines, ...ending } = await new Program(t, [process.execPath, `${home}build/examples/${name}.js`])
-      .ended;
-    t.expect(ending).toEqual(cleanEnding);
-    t.expect(lines.join("\n")).toBe(output.trimEnd());
-  });
+  test.for(programs)(
+    "$name equals the program in the page, and prints the shown output",
+    async (program, t) => {
+      const { name, code, output } = program;
+      t.expect(readFileSync(`${home}examples/${name}.ts`, "utf8")).toBe(code);
+      if (output === undefined) return;
+      const { lines, ...ending } = await new Program(t, [
+        process.execPath,
+        `${home}build/examples/${name}.js`,
+      ]).ended;
+      t.expect(ending).toEqual(cleanEnding);
+      t.expect(lines.join("\n")).toBe(output.trimEnd());
+    },
+  );
 });
 
-test("no fragment experiment is outside of its interval", () => {
+test("each fragment experiment is inside its interval", () => {
   const rows =
     programs
       .find(({ name }) => name === "fragments-lost")
@@ -50,7 +55,7 @@ test("no fragment experiment is outside of its interval", () => {
   expect(rows.filter((row) => row.includes("outside"))).toEqual([]);
 });
 
-test("the first program of the README is an example, and prints what is shown", async (t) => {
+test("the first program of the README is an example, and prints the shown output", async (t) => {
   const readme = readFileSync(`${home}README.md`, "utf8");
   const [, code, output = ""] =
     /\[`examples\/simulated-network\.ts`\]\(\S+\):\n\n```ts\n(.*?)```\n\n```text\n(.*?)```/s.exec(readme) ??
@@ -62,13 +67,13 @@ test("the first program of the README is an example, and prints what is shown", 
   expect(lines.join("\n")).toBe(output.trimEnd());
 });
 
-test("every profile and every scenario has its place in the tables", () => {
+test("every profile and every scenario has a row in the tables", () => {
   for (const name of [...Object.keys(profiles), ...Object.keys(scenarios)]) {
     expect(document).toMatch(new RegExp(`^\\| .*\`${name}\``, "m"));
   }
 });
 
-test("every setting of a link has its row", () => {
+test("every setting of a link has a row", () => {
   const network = new Network();
   const settings = { nonsense: 1 } as LinkSettings;
   let refusal = "";

@@ -1,4 +1,4 @@
-# Not on the page: a datagram longer than its receivers ask for, and one that is not.
+# Not on the page: sends a datagram longer than its receivers ask for, and a short one.
 import socket
 import sys
 

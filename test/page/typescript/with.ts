@@ -1,4 +1,4 @@
-/** Not on the page: its `with`, and how many sockets this process has during and after it. */
+/** Not on the page: its `with`, and how many sockets this process has during and after the block. */
 
 import { AF_INET, SOCK_DGRAM, socket } from "datagram";
 
