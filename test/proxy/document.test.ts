@@ -1,4 +1,4 @@
-/** What docs/proxy.md says of rules is what happens. */
+/** The examples of rules in docs/proxy.md do what the page says. */
 
 import { readFileSync } from "node:fs";
 
@@ -19,12 +19,12 @@ const rows = Array.from(
   }),
 );
 
-test("the table of rules is there", () => {
+test("the page has the table of rules", () => {
   expect(payloads).toHaveLength(5);
   expect(rows.length).toBeGreaterThan(7);
 });
 
-test.for(rows)("$rule", async ({ rule, arrive }, t) => {
+test.for(rows)("with the rule $rule the datagrams of the table arrive", async ({ rule, arrive }, t) => {
   const target = await bound(t);
   const relay = await relayTo(t, target, { rules: [readRule(rule)] });
   await (await client(t, relay)).sendMany(payloads);
@@ -33,13 +33,13 @@ test.for(rows)("$rule", async ({ rule, arrive }, t) => {
   expect((await take(target, arrive.length)).map(({ data }) => data.toString())).toEqual(arrive);
 });
 
-test("every rule on a command line can be read", () => {
+test("every rule on a command line of the page can be read", () => {
   const rules = Array.from(text.matchAll(/--rule "(.*)"$/gm), ([, rule = ""]) => rule);
   expect(rules.length).toBeGreaterThan(0);
   for (const rule of rules) expect(readRule(rule)).toHaveProperty("action");
 });
 
-test("rules in code come and go", async (t) => {
+test("rules can be added and removed in code, as the page shows", async (t) => {
   const target = await bound(t);
   const relay = await relayTo(t, target);
   const lost = relay.addRule({ action: "drop", direction: "up", numbers: "1-2" });

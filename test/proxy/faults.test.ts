@@ -18,7 +18,7 @@ import {
 /** Half of a 99.9% interval of a normal distribution, in standard deviations. */
 const confident = 3.29;
 
-/** The numbers that arrive of `count` sent through a link, and what was counted. */
+/** Sends `count` numbered datagrams through a link. Returns the numbers that arrived, and the counts. */
 async function through(t: TestContext, link: LinkInput, count: number, seed = 7) {
   const target = await bound(t);
   const relay = await relayTo(t, target, { link, seed });
@@ -31,7 +31,7 @@ async function through(t: TestContext, link: LinkInput, count: number, seed = 7)
 }
 
 describe("losses", () => {
-  test("are as many as the setting says, and counted", async (t) => {
+  test("the link loses as many datagrams as the setting says, and counts them", async (t) => {
     const [count, ratio] = [4000, 0.1];
     const { arrived, up } = await through(t, { lossRatio: ratio }, count);
     const deviation = Math.sqrt(count * ratio * (1 - ratio));
@@ -40,7 +40,7 @@ describe("losses", () => {
     expect(arrived).toEqual([...arrived].sort((one, other) => one - other));
   });
 
-  test("are the same with the same seed, and different with another", async (t) => {
+  test("losses are the same with the same seed, and different with another", async (t) => {
     const link = { lossRatio: 0.5 };
     const [first, again, other] = [
       await through(t, link, 500, 1),
@@ -51,7 +51,7 @@ describe("losses", () => {
     expect(other.arrived).not.toEqual(first.arrived);
   });
 
-  test("of one direction do not change the other", async (t) => {
+  test("losses of one direction do not change the other direction", async (t) => {
     const target = await bound(t);
     void answerAll(target);
     const relay = await relayTo(t, target, { link: { up: {}, down: { lossRatio: 1 } } });
@@ -64,7 +64,7 @@ describe("losses", () => {
 });
 
 describe("delays", () => {
-  test("are never shorter than the setting says, in each direction by itself", async (t) => {
+  test("delays are never shorter than the setting says, for each direction", async (t) => {
     const target = await bound(t);
     const relay = await relayTo(t, target, { link: { up: { latencyMs: 40 }, down: { latencyMs: 80 } } });
     const c = await client(t, relay);
@@ -80,12 +80,12 @@ describe("delays", () => {
     }
   });
 
-  test("that vary keep the order", async (t) => {
+  test("varying delays keep the order", async (t) => {
     const { arrived } = await through(t, { latencyMs: 5, jitterMs: 30 }, 500);
     expect(arrived).toEqual(Array.from({ length: 500 }, (_, index) => index));
   });
 
-  test("of some datagrams let later datagrams overtake them", async (t) => {
+  test("delayed datagrams are overtaken by later ones", async (t) => {
     const { arrived, up } = await through(t, { reorderRatio: 0.1, reorderMs: 20 }, 500);
     expect(up.reordered).toBeGreaterThan(0);
     expect(arrived).toHaveLength(500);
@@ -93,9 +93,9 @@ describe("delays", () => {
     expect(arrived).not.toEqual([...arrived].sort((one, other) => one - other));
   });
 
-  test("by a rate are at least the time of the bits, and datagrams without room are dropped", async (t) => {
+  test("a rate delays packets at least by the time of their bits, and datagrams without room are dropped", async (t) => {
     const target = await bound(t);
-    // Packets of 1000 bytes: one every 10 ms, and room for five.
+    // Packets of 1,000 bytes: one every 10 ms, and room for five.
     const relay = await relayTo(t, target, { link: { rateBps: 800_000, queueBytes: 5000 } });
     const c = await client(t, relay);
     const started = performance.now();
@@ -110,7 +110,7 @@ describe("delays", () => {
 });
 
 describe("other faults", () => {
-  test("duplicated datagrams come twice", async (t) => {
+  test("a duplicated datagram arrives twice", async (t) => {
     const { arrived, up } = await through(t, { duplicateRatio: 1 }, 100);
     expect(arrived).toEqual(Array.from({ length: 200 }, (_, index) => index >> 1));
     expect(up.duplicated).toBe(100);
@@ -156,7 +156,7 @@ describe("other faults", () => {
     expectAccounted(relay);
   });
 
-  test("above the limit of bytes in flight too", async (t) => {
+  test("above the limit of bytes in flight, datagrams are dropped and counted", async (t) => {
     const target = await bound(t);
     const relay = await relayTo(t, target, { link: { latencyMs: 50 }, maxInFlightBytes: 65_536 });
     const c = await client(t, relay);
@@ -167,7 +167,7 @@ describe("other faults", () => {
 });
 
 describe("set()", () => {
-  test("applies to later datagrams, and not to datagrams in flight", async (t) => {
+  test("set() applies to later datagrams, and not to datagrams in flight", async (t) => {
     const target = await bound(t);
     const relay = await relayTo(t, target, { link: { latencyMs: 300 } });
     const c = await client(t, relay);
@@ -186,7 +186,7 @@ describe("set()", () => {
     expect((await c.recvmsg(soon)).data.toString()).toBe("answer");
   });
 
-  test("with an error changes nothing", async (t) => {
+  test("set() with an error changes nothing", async (t) => {
     const target = await bound(t);
     const relay = await relayTo(t, target, { link: { lossRatio: 1 } });
     expect(() => relay.set({ up: { lossRatio: 0 }, down: { latencyMs: -1 } })).toThrow(

@@ -3,7 +3,7 @@ import { type TestContext, expect, test } from "vitest";
 
 import { answerAll, bound, client, expectAccounted, relayTo, soon, until } from "./network.js";
 
-/** A port where nothing is bound now. */
+/** A port that no socket has now. */
 async function freePort(t: TestContext): Promise<number> {
   const s = await bound(t);
   const { port } = s.getsockname();
@@ -49,8 +49,8 @@ test("relays in a row are not a circle", async (t) => {
 });
 
 // semantics: relay-circle-outside
-test("a loop through other addresses fills the table of clients, no more, and shows in the counts", async (t) => {
-  // As a NAT does that leads back here: each flow gets a socket of its own, which the relay cannot know.
+test("a loop through other addresses fills the table of clients up to its limit, and the counts show it", async (t) => {
+  // A NAT that leads back here does the same: each flow gets a socket of its own, which the relay cannot recognise.
   const nat = await bound(t);
   const relay = await relayTo(t, nat, { maxClients: 40 });
   const flows: Promise<void>[] = [];
@@ -68,7 +68,7 @@ test("a loop through other addresses fills the table of clients, no more, and sh
   expectAccounted(relay);
 });
 
-test("clients that begin alike and get answers are not a circle", async (t) => {
+test("clients that send the same first bytes and get answers are not a circle", async (t) => {
   const target = await bound(t);
   void answerAll(target);
   const relay = await relayTo(t, target);

@@ -12,7 +12,7 @@ import {
 import { type ProxyOptions, type Relay, proxy } from "datagram/proxy";
 import { type TestContext, expect } from "vitest";
 
-/** How long to wait for what must come: long enough for the slowest machine, so that a loss has a clear error. */
+/** How long to wait for a datagram that must arrive: long enough for a slow machine, so that a loss is a clear error. */
 export const soon = { timeoutMs: 5_000 } as const;
 
 /** A socket on a free port. */
@@ -23,7 +23,7 @@ export async function bound(test: TestContext, host = "127.0.0.1", port = 0): Pr
   return s;
 }
 
-/** A socket that sends to a relay, and gets answers from where it sent to alone. */
+/** A socket that sends to a relay, and receives answers from the relay's address only. */
 export async function client(test: TestContext, { address }: Pick<Relay, "address">): Promise<Socket> {
   const s = await bound(test, address.family === AF_INET6 ? "::1" : "127.0.0.1");
   await s.connect(address);
@@ -45,7 +45,7 @@ export async function relayTo(
   return relay;
 }
 
-/** Answers each datagram with its sender's port and itself. */
+/** Answers each datagram with its sender's port and the datagram itself. */
 export async function answerAll(s: Socket): Promise<void> {
   for await (const datagram of s) await datagram.reply([`${datagram.source.port}:`, datagram.data]);
 }
@@ -57,7 +57,7 @@ export async function take(s: Socket, count: number): Promise<Datagram[]> {
   return taken;
 }
 
-/** What comes until nothing has come for a while. */
+/** All datagrams until none has arrived for a while. */
 export async function drain(s: Socket, timeoutMs = 100): Promise<Datagram[]> {
   const taken: Datagram[] = [];
   for (;;) {
@@ -87,12 +87,12 @@ export function numbersOf(datagrams: readonly Datagram[]): number[] {
   return datagrams.map(({ data }) => data.readUInt32BE());
 }
 
-/** Waits until something holds, and fails where that takes too long. */
+/** Waits until a condition holds, and fails if that takes too long. */
 export async function until(holds: () => boolean): Promise<void> {
   await expect.poll(holds, { interval: 1, timeout: soon.timeoutMs }).toBe(true);
 }
 
-/** Every datagram that a direction was given is accounted for. */
+/** Checks that the counts explain every datagram that a direction was given. */
 export function expectAccounted(relay: Relay): void {
   const { up, down } = relay.stats();
   for (const each of [up, down]) {

@@ -42,7 +42,7 @@ describe("without faults", () => {
         return new Set(answers.map(([port]) => port));
       }),
     );
-    // Each has a socket of its own before the target.
+    // The relay uses a socket of its own towards the target for each client.
     expect(ports.every(({ size }) => size === 1)).toBe(true);
     expect(new Set(ports.flatMap((each) => [...each])).size).toBe(50);
     expect(relay.stats().clients).toEqual({ now: 50, ever: 50, expired: 0 });
@@ -57,7 +57,7 @@ describe("without faults", () => {
     expect((await c.recvmsg(soon)).data.toString()).toMatch(/^\d+:six to four$/);
   });
 
-  test("a name is a target", async (t) => {
+  test("the target can be a name", async (t) => {
     const target = await bound(t);
     void answerAll(target);
     const relay = await relayTo(t, ["localhost", target.getsockname().port]);
@@ -76,7 +76,7 @@ describe("without faults", () => {
     const relay = await relayTo(t, target, { listen: [any!, 0] });
     const s = await bound(t, asked === "::1" ? "::1" : "127.0.0.1");
     t.skip(!s.capabilities.packetInfo.available, "this driver does not know where a datagram came to");
-    // What is connected takes nothing from elsewhere.
+    // A connected socket receives from its peer only.
     await s.connect([asked!, relay.address.port]);
     await s.send("x");
     expect((await s.recvmsg(soon)).data.toString()).toMatch(/:x$/);
@@ -97,7 +97,7 @@ describe("without faults", () => {
 });
 
 describe("clients", () => {
-  test("above the limit are refused and counted, until another was idle for long enough", async (t) => {
+  test("clients above the limit are refused and counted, until another client was idle for long enough", async (t) => {
     const target = await bound(t);
     const relay = await relayTo(t, target, { maxClients: 2, idleMs: 400 });
     const [one, two, three] = await Promise.all([client(t, relay), client(t, relay), client(t, relay)]);
@@ -111,12 +111,12 @@ describe("clients", () => {
     await three.send("again");
     expect((await target.recvmsg(soon)).data.toString()).toBe("again");
     expect(relay.stats().clients).toMatchObject({ now: 1, ever: 3, expired: 2 });
-    // What the sockets counted that are gone is not forgotten.
+    // The counts of sockets that are closed are kept.
     expect(relay.stats().up.delivered.datagrams).toBe(3);
     expectAccounted(relay);
   });
 
-  test("that expire come back as new clients, for the target too", async (t) => {
+  test("clients that expire come back as new clients, for the target too", async (t) => {
     const target = await bound(t);
     const relay = await relayTo(t, target, { idleMs: 200 });
     const c = await client(t, relay);
@@ -130,7 +130,7 @@ describe("clients", () => {
     expect((await drain(c)).map(({ data }) => data.toString())).toEqual(["to the second"]);
   });
 
-  test("do not expire while a datagram of theirs is in flight", async (t) => {
+  test("clients do not expire while one of their datagrams is in flight", async (t) => {
     const target = await bound(t);
     const relay = await relayTo(t, target, { idleMs: 10, link: { latencyMs: 200 } });
     await (await client(t, relay)).send("slow");
@@ -138,7 +138,7 @@ describe("clients", () => {
     await until(() => relay.stats().clients.expired === 1);
   });
 
-  test("whose target nobody listens on show in the counts, and get answers when somebody listens", async (t) => {
+  test("clients of a closed target port show in the counts, and get answers after a socket opens there", async (t) => {
     const before = await bound(t);
     const { port } = before.getsockname();
     await before.close();
@@ -154,7 +154,7 @@ describe("clients", () => {
 });
 
 describe("the end", () => {
-  test("by close() closes every socket and frees the port, and datagrams in flight are counted", async (t) => {
+  test("close() closes every socket and frees the port, and datagrams in flight are counted", async (t) => {
     const target = await bound(t);
     const descriptors = (): number => readdirSync("/proc/self/fd").length;
     const relay = await relayTo(t, target, { link: { up: {}, down: { latencyMs: 60_000 } } });
@@ -178,7 +178,7 @@ describe("the end", () => {
   });
 });
 
-describe("what it refuses", () => {
+describe("what the relay refuses", () => {
   // semantics: address-equality, relay-itself
   test.for([
     ["127.0.0.1", "127.0.0.1"],
@@ -195,18 +195,18 @@ describe("what it refuses", () => {
     ["::", "127.0.0.9"],
     ["::", "::ffff:127.0.0.9"],
     ["::ffff:0.0.0.0", "127.0.0.1"],
-  ])("listening on %s, itself by %s as its target", async ([listen, target], t) => {
+  ])("a relay on %s with itself as its target, as %s, is refused", async ([listen, target], t) => {
     const free = await bound(t, listen);
     const { port } = free.getsockname();
     await free.close();
     const options = { listen: new At(listen!, port), target: new At(target!, port) };
     await expect(proxy(options)).rejects.toMatchObject({ code: "EINVAL", syscall: "proxy", port });
-    // It has let go of the port.
+    // The relay has released the port.
     await bound(t, listen, port);
   });
 
   // semantics: relay-itself
-  test("itself by any address of this host", async (t) => {
+  test("a relay to itself by any address of this host is refused", async (t) => {
     const free = await bound(t, "::");
     const { port } = free.getsockname();
     await free.close();
@@ -221,7 +221,7 @@ describe("what it refuses", () => {
     }
   });
 
-  test("not another socket at its port: of another host, or of the other family", async (t) => {
+  test("another socket with the same port number, on another host or of the other family, is allowed", async (t) => {
     const target = await bound(t, "::1");
     const { port } = target.getsockname();
     const relay = await relayTo(t, ["::1", port], { listen: ["127.0.0.1", port] });
@@ -230,7 +230,7 @@ describe("what it refuses", () => {
     expect((await target.recvmsg(soon)).data.toString()).toBe("to the other family");
   });
 
-  test("a taken port, a name that nobody has, an address that is not here", async (t) => {
+  test("a taken port, a name without an address, and an address of another host are refused", async (t) => {
     const taken = (await bound(t)).getsockname();
     const target: Address = new At("127.0.0.1", 9);
     await expect(proxy({ target, listen: taken })).rejects.toMatchObject({ code: "EADDRINUSE" });
@@ -270,7 +270,7 @@ describe("what it refuses", () => {
       { target: ["::1", 9], listen: ["::1", 0], link: { mtuBytes: 1279 } },
       /^link, up: mtuBytes must be 1280 or more/,
     ],
-  ])("%s", async ([, options, message]) => {
+  ])("proxy() refuses %s", async ([, options, message]) => {
     const error = await proxy(options as Parameters<typeof proxy>[0]).catch((reason: unknown) => reason);
     expect((error as Error).message).toMatch(message);
     expect((error as { code?: string }).code).toMatch(/^ERR_(OUT_OF_RANGE|INVALID_ARG_TYPE)$/);

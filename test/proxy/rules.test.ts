@@ -3,7 +3,7 @@ import { type TestContext, expect, test } from "vitest";
 
 import { answerAll, bound, client, expectAccounted, relayTo, soon, take, until } from "./network.js";
 
-/** What arrives of `payloads` with some rules, and the relay. */
+/** Sends `payloads` through a relay with some rules. Returns what arrived, and the relay. */
 async function through(t: TestContext, rules: readonly ProxyRule[], payloads: readonly string[], more = {}) {
   const target = await bound(t);
   const relay = await relayTo(t, target, { rules, ...more });
@@ -19,32 +19,36 @@ const five = ["GET one", "PUT two", "GET three", "ack", "PUT five"];
 
 // semantics: relay-rule
 test.for<[string, ProxyRule, readonly string[]]>([
-  ["the first two", { action: "drop", numbers: "1-2" }, ["GET three", "ack", "PUT five"]],
+  ["the first two datagrams", { action: "drop", numbers: "1-2" }, ["GET three", "ack", "PUT five"]],
   ["datagrams 3 and 5", { action: "drop", numbers: [3, 5] }, ["GET one", "PUT two", "ack"]],
-  ["all from the second on", { action: "drop", numbers: "2-" }, ["GET one"]],
-  ["those that start with a text", { action: "drop", bytes: "GET", at: 0 }, ["PUT two", "ack", "PUT five"]],
+  ["all datagrams from the second on", { action: "drop", numbers: "2-" }, ["GET one"]],
   [
-    "those that contain bytes",
+    "datagrams that start with a text",
+    { action: "drop", bytes: "GET", at: 0 },
+    ["PUT two", "ack", "PUT five"],
+  ],
+  [
+    "datagrams that contain bytes",
     { action: "drop", bytes: Buffer.from("776f", "hex") },
     ["GET one", "GET three", "ack", "PUT five"],
   ],
   [
-    "those with bytes at an offset",
+    "datagrams with bytes at an offset",
     { action: "drop", bytes: "f", at: 4 },
     ["GET one", "PUT two", "GET three", "ack"],
   ],
   [
-    "the second of those that fit",
+    "the second datagram that matches",
     { action: "drop", bytes: "PUT", numbers: "2" },
     ["GET one", "PUT two", "GET three", "ack"],
   ],
   [
-    "what a function says",
+    "datagrams that a function selects",
     { action: "drop", when: ({ data }) => data.length === 3 },
     ["GET one", "PUT two", "GET three", "PUT five"],
   ],
-  ["none of the way back", { action: "drop", direction: "down" }, five],
-])("drop %s", async ([, rule, arrives], t) => {
+  ["no datagram, if it is for the other direction", { action: "drop", direction: "down" }, five],
+])("a rule can drop %s", async ([, rule, arrives], t) => {
   const { arrived, relay } = await through(t, [rule], five);
   expect(arrived).toEqual(arrives);
   const lost = five.length - arrives.length;
@@ -53,7 +57,7 @@ test.for<[string, ProxyRule, readonly string[]]>([
 });
 
 // semantics: relay-rule
-test("each direction is counted by itself, and a rule that is removed does nothing more", async (t) => {
+test("each direction is counted separately, and a removed rule does nothing more", async (t) => {
   const target = await bound(t);
   void answerAll(target);
   const relay = await relayTo(t, target);
@@ -73,7 +77,7 @@ test("each direction is counted by itself, and a rule that is removed does nothi
   expectAccounted(relay);
 });
 
-test("of one client alone, however its address is written", async (t) => {
+test("a rule can be for one client, in any spelling of its address", async (t) => {
   const target = await bound(t);
   const relay = await relayTo(t, target);
   const [one, other] = [await client(t, relay), await client(t, relay)];
@@ -90,7 +94,7 @@ test("of one client alone, however its address is written", async (t) => {
   await until(() => everybody.stats().up === 1);
 });
 
-test("a delay lets those behind it overtake, and comes on top of the link's", async (t) => {
+test("a delayed datagram is overtaken by later ones, and the delay is added to that of the link", async (t) => {
   const { arrived, relay } = await through(t, [{ action: { delayMs: 60 }, bytes: "GET" }], five, {
     link: { latencyMs: 5 },
   });
@@ -98,7 +102,7 @@ test("a delay lets those behind it overtake, and comes on top of the link's", as
   expect(relay.stats().up.delayed).toBe(2);
 });
 
-test("corrupt flips one bit, and leaves the link's draws as they are", async (t) => {
+test("corrupt flips one bit, and does not change the random numbers of the link", async (t) => {
   const link = { lossRatio: 0.3 };
   const payloads = Array.from({ length: 40 }, (_, index) => `payload ${index}`);
   const survivors = async (rules: readonly ProxyRule[]): Promise<readonly string[]> => {
@@ -123,7 +127,7 @@ test("corrupt flips one bit, and leaves the link's draws as they are", async (t)
   }
 });
 
-test("rules are asked in their order, and those behind are not asked about what was dropped", async (t) => {
+test("rules apply in their order, and a dropped datagram does not reach later rules", async (t) => {
   const rules: ProxyRule[] = [
     { action: "drop", numbers: "1" },
     { action: "drop", numbers: "1" },
@@ -132,7 +136,7 @@ test("rules are asked in their order, and those behind are not asked about what 
   expect(arrived).toEqual(five.slice(2));
 });
 
-test("what a function throws ends its rule, and nothing else", async (t) => {
+test("an error that a function throws ends its rule only", async (t) => {
   const boom = (): boolean => {
     throw new Error("boom");
   };
@@ -142,7 +146,7 @@ test("what a function throws ends its rule, and nothing else", async (t) => {
 });
 
 // semantics: relay-bad-rule
-test("what cannot be is refused, by its place, and so is one rule too many", async (t) => {
+test("a rule that is not possible is refused with its place, and so is one rule too many", async (t) => {
   const target = await bound(t);
   const at = target.getsockname();
   await expect(

@@ -6,7 +6,7 @@ import { type TestContext, afterEach, beforeEach, describe, expect, test, vi } f
 
 import { answerAll, bound, client, drain, expectAccounted, relayTo, soon, take, until } from "./network.js";
 
-/** The addresses that names have; how often each was asked for. Only the answers of the name server are made up. */
+/** The addresses of names, and how often each was asked for. Only the answers of the name server are simulated. */
 const names = new Map<string, readonly string[] | Promise<readonly string[]>>();
 const asked: string[] = [];
 let serial = 0;
@@ -33,7 +33,7 @@ beforeEach(() => {
 
 afterEach(() => void vi.restoreAllMocks());
 
-/** A name that no other test has, so that the resolver does not remember it. */
+/** A name that no other test uses, so that the resolver has not cached it. */
 function named(...addresses: string[]): string {
   const name = `target-${serial++}.example`;
   names.set(name, addresses);
@@ -54,7 +54,7 @@ async function texts(s: Socket, count: number): Promise<string[]> {
 
 describe("a target by its name", () => {
   // semantics: relay-name
-  test("is looked up for new clients, through the memory of the resolver", async (t) => {
+  test("a name is looked up for new clients, through the cache of the resolver", async (t) => {
     const [port, one] = await atOnePort(t, "127.0.0.1");
     const name = named("127.0.0.1");
     const relay = await relayTo(t, [name, port]);
@@ -65,7 +65,7 @@ describe("a target by its name", () => {
     expectAccounted(relay);
   });
 
-  test("has another address for those who come later, once the resolver has", async (t) => {
+  test("later clients get the new address of a name, after the resolver has it", async (t) => {
     const [port, one, other] = await atOnePort(t, "127.0.0.1", "127.0.0.2");
     const name = named("127.0.0.1");
     const relay = await relayTo(t, [name, port]);
@@ -77,7 +77,7 @@ describe("a target by its name", () => {
     await (await client(t, relay)).send("late");
     expect(await texts(other!, 1)).toEqual(["late"]);
     expect(relay.target.host).toBe("127.0.0.2");
-    // Nobody has said that the old one is gone.
+    // No error has said that the old target is gone.
     await early.send("still there");
     expect(await texts(one!, 1)).toEqual(["still there"]);
     expect(relay.stats().targets).toMatchObject([{ moves: 1, movedClients: 0 }]);
@@ -87,7 +87,7 @@ describe("a target by its name", () => {
   test.for([
     ["127.0.0.1", "127.0.0.2"],
     ["127.0.0.1", "::1"],
-  ])("that ICMP says is gone from %s, its clients move to %s", async ([before, after], t) => {
+  ])("after an ICMP error about %s, the clients of a target move to %s", async ([before, after], t) => {
     const [port, one, other] = await atOnePort(t, before!, after!);
     const name = named(before!);
     void answerAll(other!);
@@ -114,7 +114,7 @@ describe("a target by its name", () => {
   });
 
   // semantics: relay-moves
-  test("that is gone and has no other address keeps its clients, and a flood of ICMP is one question", async (t) => {
+  test("a target that is gone and has no other address keeps its clients, and a flood of ICMP errors causes one lookup", async (t) => {
     const [port, one] = await atOnePort(t, "127.0.0.1");
     const name = named("127.0.0.1");
     const relay = await relayTo(t, [name, port]);
@@ -124,7 +124,7 @@ describe("a target by its name", () => {
       await c.send("to nobody");
       await until(() => (relay.stats().up.unreachable.ECONNREFUSED ?? 0) >= count);
     }
-    // At the start, and when the first ICMP error came.
+    // At the start, and after the first ICMP error.
     expect(asked).toEqual([name, name]);
     const again = await bound(t, "127.0.0.1", port);
     await c.send("to somebody");
@@ -132,7 +132,7 @@ describe("a target by its name", () => {
     expect(relay.stats().targets).toMatchObject([{ moves: 0, movedClients: 0 }]);
   });
 
-  test("that comes to be the relay itself, or nobody, stays where it was, and says why", async (t) => {
+  test("if the new address is the relay itself, or there is none, the target keeps its address, and says why", async (t) => {
     const [port, one] = await atOnePort(t, "127.0.0.2");
     const name = named("127.0.0.2");
     const relay = await relayTo(t, [name, port], { listen: ["127.0.0.1", port] });
@@ -149,7 +149,7 @@ describe("a target by its name", () => {
     expect(relay.stats().targets[0]!.lastError).toMatch(/this name has no/);
   });
 
-  test("that takes long to be looked up holds up its new clients alone, in their order", async (t) => {
+  test("a slow lookup delays only its new clients, and keeps their order", async (t) => {
     const [port, one] = await atOnePort(t, "127.0.0.1");
     const name = named("127.0.0.1");
     const relay = await relayTo(t, [name, port]);
@@ -170,7 +170,7 @@ describe("a target by its name", () => {
     expectAccounted(relay);
   });
 
-  test("that is never found leaves nothing behind at the end", async (t) => {
+  test("a lookup without an answer leaves nothing behind at the end", async (t) => {
     const [port] = await atOnePort(t, "127.0.0.1");
     const name = named("127.0.0.1");
     const relay = await relayTo(t, [name, port]);
@@ -186,7 +186,7 @@ describe("a target by its name", () => {
 
 describe("several targets", () => {
   // semantics: relay-targets
-  test("get a copy each, and the first one's answers pass", async (t) => {
+  test("each target gets a copy, and the answers of the first target pass", async (t) => {
     const targets = await Promise.all([bound(t), bound(t, "::1"), bound(t)]);
     const relay = await relayTo(t, targets[0], {
       ...{ target: undefined, targets: targets.map((each) => each.getsockname()) },
@@ -210,7 +210,7 @@ describe("several targets", () => {
   });
 
   // semantics: relay-targets
-  test("all answer, where that is asked for", async (t) => {
+  test("all targets answer if that is asked for", async (t) => {
     const targets = await Promise.all([bound(t), bound(t)]);
     for (const each of targets) void answerAll(each);
     const relay = await relayTo(t, targets[0], {
@@ -225,7 +225,7 @@ describe("several targets", () => {
     expectAccounted(relay);
   });
 
-  test("one of which has nobody listening, the others get theirs", async (t) => {
+  test("if one target has a closed port, the others get their copies", async (t) => {
     const gone = await bound(t);
     const dead = gone.getsockname();
     await gone.close();
@@ -242,19 +242,19 @@ describe("several targets", () => {
   });
 
   test.for<[string, object, RegExp]>([
-    ["none", { targets: [] }, /^targets must be 1 to 16 addresses/],
+    ["no target", { targets: [] }, /^targets must be 1 to 16 addresses/],
     [
-      "too many",
+      "too many targets",
       { targets: Array.from({ length: 17 }, (_, index) => ["127.0.0.1", index + 1]) },
       /^targets must be/,
     ],
     [
-      "beside a target",
+      "the option target too",
       { target: ["127.0.0.1", 9], targets: [["127.0.0.1", 9]] },
       /^targets must be left out/,
     ],
     [
-      "one twice",
+      "one target twice",
       {
         targets: [
           ["127.0.0.1", 9],
@@ -280,7 +280,7 @@ describe("several targets", () => {
   });
 });
 
-/** What the resolver remembers of a name is too old from now on. */
+/** Makes the resolver's entry for a name too old from now on. */
 async function forgetting(name: string): Promise<void> {
   const { forget } = await import("../../src/kernel/resolver.js");
   forget(name);
