@@ -13,7 +13,7 @@ function pair() {
 const range = "ERR_OUT_OF_RANGE";
 const type = "ERR_INVALID_ARG_TYPE";
 
-/** What is thrown, as its code and its message. */
+/** The code and the message of the error that a call throws. */
 function thrown(call: () => unknown): [code: unknown, message: string] {
   try {
     call();
@@ -23,7 +23,7 @@ function thrown(call: () => unknown): [code: unknown, message: string] {
   return [undefined, "nothing"];
 }
 
-describe("a network is refused", () => {
+describe("a bad network", () => {
   for (const [seed, code] of [
     [-1, range],
     [1.5, range],
@@ -31,7 +31,7 @@ describe("a network is refused", () => {
     [NaN, range],
     ["7", type],
   ] as const) {
-    test(`with the seed ${typeof seed} ${seed}`, () => {
+    test(`a network with the seed ${typeof seed} ${seed} is refused`, () => {
       expect(thrown(() => new Network({ seed: seed as never }))).toEqual([
         code,
         expect.stringMatching(/^seed must be/),
@@ -39,7 +39,7 @@ describe("a network is refused", () => {
     });
   }
 
-  test("with invalid options, and with invalid limits of its trace", () => {
+  test("a network with invalid options, or with invalid limits of its trace, is refused", () => {
     expect(thrown(() => new Network(5 as never))).toEqual([type, "options must be an object, not 5"]);
     for (const trace of [{ packets: -1 }, { packets: 1e9 }, { bytes: 1.5 }]) {
       expect(thrown(() => new Network({ trace }))).toEqual([
@@ -50,13 +50,13 @@ describe("a network is refused", () => {
     expect(thrown(() => new Network({ trace: null as never }))[0]).toBe(type);
   });
 
-  test("unless the seed is a uint32", () => {
+  test("a seed that is a uint32 is accepted", () => {
     for (const seed of [0, 2 ** 32 - 1]) expect(new Network({ seed }).seed).toBe(seed);
     expect(new Network().seed).toBe(1);
   });
 });
 
-describe("a host is refused", () => {
+describe("a bad host", () => {
   for (const [what, name, options, code, message] of [
     ["a name that is no string", 5, { address: "10.0.0.3" }, type, /^name of a host must be a string, not 5/],
     [
@@ -99,7 +99,7 @@ describe("a host is refused", () => {
       type,
       /^host x: addresses must be an array/,
     ],
-    ["a number", "x", { address: 5 }, type, /^host x: address must be an IP address/],
+    ["a number as its address", "x", { address: 5 }, type, /^host x: address must be an IP address/],
     ["a name for an address", "x", { address: "camera" }, range, /^host x: address .*"camera"/],
     [
       "an address that another has",
@@ -108,8 +108,8 @@ describe("a host is refused", () => {
       range,
       /^host x: address must be one that nobody has \(a has it\), not "10\.0\.0\.1"/,
     ],
-    ["the same, in another network", "x", { address: "10.0.0.1/8" }, range, /a has it/],
-    ["a router's", "x", { address: "10.0.0.254" }, range, /r has it/],
+    ["the same address, in another network", "x", { address: "10.0.0.1/8" }, range, /a has it/],
+    ["the address of a router", "x", { address: "10.0.0.254" }, range, /r has it/],
     [
       "the same address twice, written differently",
       "x",
@@ -126,31 +126,31 @@ describe("a host is refused", () => {
       /^host x: address must be a prefix of 0 to 32 bits/,
     ],
     ["a prefix above 128", "x", { address: "fd00::3/129" }, range, /0 to 128 bits/],
-    ["a prefix that is none", "x", { address: "10.0.0.3/x" }, range, /0 to 32 bits/],
+    ["an invalid prefix", "x", { address: "10.0.0.3/x" }, range, /0 to 32 bits/],
     ["two prefixes", "x", { address: "10.0.0.3/8/8" }, range, /^host x: address/],
     ["multicast", "x", { address: "224.0.0.1" }, range, /^host x: address must be the address of one host/],
     ["multicast of IPv6", "x", { address: "ff02::1" }, range, /one host/],
     ["loopback", "x", { address: "127.0.0.1" }, range, /one host/],
     ["loopback of IPv6", "x", { address: "::1" }, range, /one host/],
-    ["everybody", "x", { address: "255.255.255.255" }, range, /one host/],
+    ["the broadcast address of every network", "x", { address: "255.255.255.255" }, range, /one host/],
     ["its own broadcast", "x", { address: "10.0.0.255" }, range, /one host/],
-    ["nobody", "x", { address: "0.0.0.0" }, range, /one host/],
-    ["nobody of IPv6", "x", { address: "::" }, range, /one host/],
+    ["the unspecified address", "x", { address: "0.0.0.0" }, range, /one host/],
+    ["the unspecified address of IPv6", "x", { address: "::" }, range, /one host/],
     ["IPv4 as IPv6", "x", { address: "::ffff:10.0.0.3" }, range, /one host/],
   ] as const) {
-    test(`with ${what}`, () => {
+    test(`a host with ${what} is refused`, () => {
       const { network } = pair();
       network.router("r", { address: "10.0.0.254" });
       const call = (): unknown => network.host(name as never, options as never);
       expect(thrown(call)).toEqual([code, expect.stringMatching(message)]);
-      // Nothing of it is left behind.
+      // The refused host left nothing behind.
       expect(network.host("x", { addresses: ["10.0.0.3", "fd00::1", "10.0.0.255/16"] }).address).toBe(
         "10.0.0.3",
       );
     });
   }
 
-  test("unless it may have the address: in a network of two, or alone", async () => {
+  test("an address that looks like a broadcast is accepted in a network of two, or alone", async () => {
     const network = new Network();
     const [a, b] = [
       network.host("a", { address: "10.0.0.254/31" }),
@@ -174,9 +174,9 @@ describe("a host is refused", () => {
   });
 });
 
-describe("a router is refused", () => {
+describe("a bad router", () => {
   for (const [what, options, code, message] of [
-    ["a NAT that is none", { nat: 5 }, type, /^router x: nat must be true or an object/],
+    ["a NAT of another type", { nat: 5 }, type, /^router x: nat must be true or an object/],
     ["a NAT that is null", { nat: null }, type, /^router x: nat/],
     [
       "networks that are not an array",
@@ -185,7 +185,7 @@ describe("a router is refused", () => {
       /^router x: nat\.inside must be an array/,
     ],
     [
-      "a network that is none",
+      "an invalid network",
       { nat: { inside: ["10.0.0.0/33"] } },
       range,
       /^router x: nat\.inside must be a prefix/,
@@ -196,7 +196,7 @@ describe("a router is refused", () => {
       range,
       /^router x: nat\.inside must be networks of IPv4, not "fd00::\/8"/,
     ],
-    ["no time for mappings", { nat: { mappingTimeoutMs: 0 } }, range, /^router x: nat\.mappingTimeoutMs/],
+    ["a time of 0 for mappings", { nat: { mappingTimeoutMs: 0 } }, range, /^router x: nat\.mappingTimeoutMs/],
     ["a text for a time", { nat: { mappingTimeoutMs: "5" } }, type, /^router x: nat\.mappingTimeoutMs/],
     [
       "another filtering",
@@ -206,9 +206,9 @@ describe("a router is refused", () => {
     ],
     ["another firewall", { firewall: { dropUdp: true } }, range, /^router x: firewall: a field/],
     ["an address that another has", { address: "10.0.0.1" }, range, /^router x: address .* \(a has it\)/],
-    ["options that are none", 5, type, /^router x: options must be an object/],
+    ["options of another type", 5, type, /^router x: options must be an object/],
   ] as const) {
-    test(`with ${what}`, () => {
+    test(`a router with ${what} is refused`, () => {
       const { network } = pair();
       expect(thrown(() => network.router("x", options as never))).toEqual([
         code,
@@ -218,7 +218,7 @@ describe("a router is refused", () => {
     });
   }
 
-  test("never for want of an address: a thousand of them have one each, and none that a host has", () => {
+  test("a thousand routers without addresses each get one that no host has", () => {
     const network = new Network();
     network.host("a", { addresses: ["198.18.0.1", "2001:2::2"] });
     const addresses = Array.from({ length: 1000 }, (_, index) => network.router(`r${index}`).addresses);
@@ -226,7 +226,7 @@ describe("a router is refused", () => {
     expect(addresses[0]).toEqual(["198.18.0.3", "2001:2::3"]);
   });
 
-  test("nor is a switch with a name that is taken", () => {
+  test("a switch with a name that is taken is refused", () => {
     const { network } = pair();
     expect(thrown(() => network.switch("a"))).toEqual([
       range,
@@ -235,7 +235,7 @@ describe("a router is refused", () => {
   });
 });
 
-describe("a link is refused", () => {
+describe("a bad link", () => {
   for (const [what, settings, code, message] of [
     [
       "a ratio below 0",
@@ -251,9 +251,9 @@ describe("a link is refused", () => {
     ["an MTU above 65,536", { mtuBytes: 65_537 }, range, /^link a–b: mtuBytes/],
     ["an unknown profile", "lan party", range, /^link a–b: profile must be one of/],
     ["an unknown field", { latency: 5 }, range, /^link a–b: a field/],
-    ["settings that are none", 5, type, /^link a–b must be settings/],
+    ["settings of another type", 5, type, /^link a–b must be settings/],
   ] as const) {
-    test(`with ${what}, when it is made and when it is set`, () => {
+    test(`a link with ${what} is refused, when it is made and when it is set`, () => {
       const { network, a, b } = pair();
       expect(thrown(() => network.link(a, b, settings as never))).toEqual([
         code,
@@ -264,7 +264,7 @@ describe("a link is refused", () => {
     });
   }
 
-  test("with an MTU below 1280 at a host that has an IPv6 address, in either direction and order", () => {
+  test("a link with an MTU below 1280 at a host with an IPv6 address is refused, in either direction and order", () => {
     const { network, a, b } = pair();
     const six = network.host("six", { addresses: ["10.0.0.6", "fd00::6"] });
     const message = /^link .*six.*: mtuBytes must be at least 1280, since six has an IPv6 address, not 1279/;
@@ -276,7 +276,7 @@ describe("a link is refused", () => {
     expect(thrown(() => link.set({ mtuBytes: 1279 }))).toEqual([range, expect.stringMatching(message)]);
   });
 
-  test("between the same two, and of one with itself", () => {
+  test("a second link between the same two nodes, and a link of a node with itself, are refused", () => {
     const { network, a, b } = pair();
     network.link(a, b);
     for (const [from, to] of [
@@ -292,7 +292,7 @@ describe("a link is refused", () => {
     }
   });
 
-  test("with a node of another network, a name, or nothing", () => {
+  test("a link with a node of another network, a name, or nothing is refused", () => {
     const { network, a } = pair();
     const other = new Network().host("b", { address: "10.0.0.2" });
     for (const [node, shown] of [
@@ -311,8 +311,8 @@ describe("a link is refused", () => {
   });
 });
 
-describe("calls are refused", () => {
-  test("partition with arguments that are not groups of hosts", () => {
+describe("bad calls", () => {
+  test("partition() refuses arguments that are not groups of hosts", () => {
     const { network, a, b } = pair();
     const other = new Network().host("a", { address: "10.0.0.1" });
     const router = network.router("r");
@@ -331,7 +331,7 @@ describe("calls are refused", () => {
     }
   });
 
-  test("blackHole and drop with what they cannot do, naming the link", () => {
+  test("blackHole() and drop() refuse arguments that are not possible, and the error names the link", () => {
     const { network, a, b } = pair();
     const link = network.link(a, b);
     for (const [hole, code, message] of [
@@ -356,7 +356,7 @@ describe("calls are refused", () => {
     ]);
   });
 
-  test("run without a program, with invalid limits, and within a run", async () => {
+  test("run() without a program, with invalid limits, or within a run is refused", async () => {
     const { network } = pair();
     expect(await failure(network.run(5 as never))).toMatchObject({ code: type });
     for (const limitMs of [0, -1, NaN, Infinity, "5"]) {
@@ -409,7 +409,7 @@ test("eventually() refuses an unknown option before its first try", async () => 
   expect(tries).toBe(0);
 });
 
-test("a NAT whose own address is in the networks behind it is refused: it would translate nothing", () => {
+test("a NAT whose own address is in the networks behind it is refused, since it would translate nothing", () => {
   const network = new Network();
   expect(thrown(() => network.router("home", { address: "10.0.0.254", nat: true }))).toEqual([
     range,

@@ -1,4 +1,4 @@
-/** From `crash()` to `restart()` nothing leaves a host, whatever waited to, and nothing of it stays. */
+/** From `crash()` to `restart()` no packet leaves a host, and nothing of the time before stays. */
 
 import { AF_INET6, SOL_SOCKET, SO_REUSEADDR } from "datagram";
 import { Network } from "datagram/sim";
@@ -8,7 +8,7 @@ import { type Chain, bytes, chain, failure, fates, heard, packetsOn, pause } fro
 
 const camera = ["10.9.0.2", 9000] as const;
 
-/** How each promise ended: `"sent"`, or the code of its error. */
+/** The outcome of each promise: `"sent"`, or the code of its error. */
 async function endings(promises: readonly Promise<unknown>[]): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (const outcome of await Promise.allSettled(promises)) {
@@ -18,15 +18,15 @@ async function endings(promises: readonly Promise<unknown>[]): Promise<Record<st
   return counts;
 }
 
-/** The shortest wait that there is, 0.1 ms: a socket rests as long when it has sent 1,024 datagrams. */
+/** The shortest possible wait, 0.1 ms. A socket waits as long after it has sent 1,024 datagrams. */
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** The datagrams that left the desk so far. */
+/** The number of datagrams that left the desk so far. */
 function left({ network }: Chain): number {
   return packetsOn(network, "desk→camera").length;
 }
 
-test("of 9,000 datagrams under way, those that had not left fail with ECANCELED, and never leave", async () => {
+test("of 9,000 datagrams that wait, those that had not left at a crash fail with ECANCELED, and never leave", async () => {
   const world = chain(4, { latencyMs: 1 });
   const { network, desk } = world;
   await network.run(async () => {
@@ -47,7 +47,7 @@ test("of 9,000 datagrams under way, those that had not left fail with ECANCELED,
   });
 });
 
-test("the text of such a failure says that the host crashed", async () => {
+test("the error of such a datagram says that the host crashed", async () => {
   const { network, desk } = chain(4, {});
   await network.run(async () => {
     const s = desk.socket();
@@ -82,7 +82,7 @@ test("the error of sendMany has the number of datagrams that had left", async ()
   });
 });
 
-test("a socket that is being closed sends nothing more either", async () => {
+test("a socket that is being closed sends nothing after a crash either", async () => {
   const world = chain(4, {});
   const { network, desk } = world;
   await network.run(async () => {
@@ -103,7 +103,7 @@ test("a socket that is being closed sends nothing more either", async () => {
   });
 });
 
-test("its ports and groups are free at once after restart, whatever waited on its sockets", async () => {
+test("the ports and groups of a host are free at once after restart, even if calls waited on its sockets", async () => {
   const { network, desk } = chain(4, {});
   await network.run(async () => {
     const s = desk.socket();
@@ -118,7 +118,7 @@ test("its ports and groups are free at once after restart, whatever waited on it
         camera,
       )
       .catch(() => undefined);
-    // Behind those sends, and so it would come after the crash.
+    // This call waits for those sends, so it would run after the crash.
     const late = [failure(connected.connect(camera))];
     await turn();
     late.push(failure(bound.bind(["", 9001])));
@@ -127,7 +127,7 @@ test("its ports and groups are free at once after restart, whatever waited on it
     const fresh = [desk.socket(), desk.socket()];
     await fresh[0]!.bind(["", 9000]);
     await fresh[1]!.bind(["", 9001]);
-    // The group is nobody's: what is sent to it finds no member.
+    // The group has no members: a datagram to it reaches no socket.
     await fresh[1]!.sendto("x", ["239.1.2.3", 9000]);
     await pause(10);
     expect(fates(network, "desk eth0 loop")).toEqual({ "nobody listens": 1 });
@@ -136,7 +136,7 @@ test("its ports and groups are free at once after restart, whatever waited on it
   });
 });
 
-test("packets that wait for the rate of a link are lost, and the restarted host finds the link free", async () => {
+test("packets that wait for the rate of a link are lost, and for the restarted host the link is free", async () => {
   // 1,000 bytes take 10 ms.
   const world = chain(4, { rateBps: 800_000, latencyMs: 5 });
   const { network, desk, camera: host } = world;
@@ -161,7 +161,7 @@ test("packets that wait for the rate of a link are lost, and the restarted host 
   expect(packetsOn(network)[5]!.arrivedMs).toBeUndefined();
 });
 
-test("timers of the program go on, and find the sockets closed; a new one is ENETDOWN until restart", async () => {
+test("timers of the program continue, and find the sockets closed; a new socket is ENETDOWN until restart", async () => {
   const world = chain(4, {});
   const { network, desk } = world;
   await network.run(async () => {
@@ -190,7 +190,7 @@ test("timers of the program go on, and find the sockets closed; a new one is ENE
   });
 });
 
-test("a rule that ends the host in the middle of a batch, and of a datagram, ends what leaves there", async () => {
+test("if a rule crashes the host during a batch, and during a datagram, nothing more leaves the host", async () => {
   const { network, desk, links } = chain(4, {});
   let seen = 0;
   links[0]!.drop(() => {
@@ -199,7 +199,7 @@ test("a rule that ends the host in the middle of a batch, and of a datagram, end
   });
   await network.run(async () => {
     const s = desk.socket();
-    // Three fragments each: the fifth is in the middle of the second datagram.
+    // Each datagram has three fragments: the fifth is in the middle of the second datagram.
     const ended = endings(Array.from({ length: 4 }, () => s.sendto(bytes(4000), camera)));
     expect(await ended).toEqual({ sent: 2, ECANCELED: 2 });
     await pause(1000);
@@ -207,7 +207,7 @@ test("a rule that ends the host in the middle of a batch, and of a datagram, end
   expect(packetsOn(network, "desk→camera")).toHaveLength(5);
 });
 
-test("a listener that ends the host while a datagram comes to several sockets ends it for all", async () => {
+test("if a listener crashes the host while a datagram arrives at several sockets, all of them are closed", async () => {
   const network = new Network();
   const [near, far] = [
     network.host("near", { address: "fd00::1" }),

@@ -1,6 +1,6 @@
 /**
- * One seed gives one run, on every platform and every version of Node: these hashes were pinned on one of them. Whoever
- * changes what the network does to packets, and means to, pins the new ones.
+ * One seed always has the same run, on every platform and every version of Node. The hashes come from one of these. If you
+ * change on purpose what the network does to packets, replace the hashes.
  */
 
 import { AF_INET6 } from "datagram";
@@ -10,7 +10,7 @@ import { expect, test } from "vitest";
 import { runScenario } from "./fixtures/scenario.js";
 import { pause } from "./tools.js";
 
-test("requests over a bad link", async () => {
+test("the hash of requests over a bad link is the known one", async () => {
   const network = new Network({ seed: 7 });
   const camera = network.host("camera", { address: "10.0.0.2" });
   const desk = network.host("desk", { address: "10.0.0.1" });
@@ -43,7 +43,7 @@ test("requests over a bad link", async () => {
   expect(network.trace.hash).toBe("ccda0fec0f6552f8");
 });
 
-test("long datagrams through a NAT, over a slow link in bursts of losses", async () => {
+test("the hash of long datagrams through a NAT, over a slow link with bursts of losses, is the known one", async () => {
   const network = new Network({ seed: 8 });
   const inside = network.host("inside", { address: "192.168.0.2" });
   const outside = network.host("outside", { address: "203.0.113.5" });
@@ -63,7 +63,7 @@ test("long datagrams through a NAT, over a slow link in bursts of losses", async
   expect(network.trace.hash).toBe("fe8ff58ca3b41a1a");
 });
 
-test("IPv6 through routers, with what ICMP says", async () => {
+test("the hash of IPv6 through routers, with ICMP errors, is the known one", async () => {
   const network = new Network({ seed: 9 });
   const [one, other] = [
     network.host("one", { address: "fd00::1" }),

@@ -21,7 +21,7 @@ async function receiver({ camera: host }: Chain) {
 }
 
 describe("partitions", () => {
-  test("part groups, broadcasts and all, until the returned call heals them; hosts of no group reach everybody", async () => {
+  test("a partition separates groups, also for broadcasts, until the returned call heals it; hosts in no group reach everybody", async () => {
     const network = new Network();
     const segment = network.switch("segment");
     const hosts = ["a", "b", "c", "free"].map((name, index) =>
@@ -64,7 +64,7 @@ describe("partitions", () => {
     expect(fates(network, "a→segment").cut).toBe(3);
   });
 
-  test("stop what comes from the other side through routers as well, both ways", async () => {
+  test("a partition stops packets from the other side through routers as well, both ways", async () => {
     const world = chain(4, {}, {});
     const { network, desk, camera: host } = world;
     await network.run(async () => {
@@ -108,7 +108,7 @@ describe("links", () => {
     ]);
   });
 
-  test("blackHole swallows on and off, from its first moment on, and mend() ends it", async () => {
+  test("blackHole drops packets on and off, from its first moment on, and mend() ends it", async () => {
     const world = chain(4, {});
     const { network, links, desk } = world;
     await network.run(async () => {
@@ -120,7 +120,7 @@ describe("links", () => {
         await s.sendto(`${second}`, camera);
         await pause(1000);
       }
-      // Swallowed from 0.5 to 5.5, 7.5 to 12.5 and 14.5 to 19.5.
+      // Dropped from 0.5 to 5.5, 7.5 to 12.5 and 14.5 to 19.5 ms.
       expect(textsOf(all)).toEqual(["0", "6", "7", "13", "14"]);
       links[0]!.blackHole();
       await s.sendto("never", camera);
@@ -134,7 +134,7 @@ describe("links", () => {
     expect(fates(network)).toEqual({ "black hole": 17, delivered: 6 });
   });
 
-  test("drop(rule) drops what the rule says, in its direction, until the returned call; every rule sees every packet", async () => {
+  test("drop(rule) drops the packets that the rule selects, in its direction, until the returned call; every rule sees every packet", async () => {
     const world = chain(4, {});
     const { network, links, desk, camera: host } = world;
     await network.run(async () => {
@@ -164,7 +164,7 @@ describe("links", () => {
     expect(fates(network)["dropped by a rule"]).toBe(2);
   });
 
-  test("a rule that throws ends the run with its error, and the next run goes on", async () => {
+  test("a rule that throws ends the run with its error, and the next run works", async () => {
     const world = chain(4, {});
     const { network, links, desk } = world;
     links[0]!.drop(() => {
@@ -210,7 +210,7 @@ describe("links", () => {
 });
 
 describe("a host that crashes", () => {
-  test("loses its sockets: who waits gets ECANCELED, every later call EBADF, and an iteration ends", async () => {
+  test("a crashed host loses its sockets: waiting calls get ECANCELED, every later call EBADF, and an iteration ends", async () => {
     const world = chain(4, {});
     await world.network.run(async () => {
       const s = world.camera.socket();
@@ -232,7 +232,7 @@ describe("a host that crashes", () => {
     });
   });
 
-  test("hears and says nothing until it restarts, and a new socket has the same port then, with nothing unread", async () => {
+  test("a crashed host receives and sends nothing until it restarts, and then a new socket has the same port, with nothing unread", async () => {
     const world = chain(4, { latencyMs: 10 });
     const { network, desk, camera: host } = world;
     await network.run(async () => {
@@ -263,7 +263,7 @@ describe("a host that crashes", () => {
     expect(fates(network, "desk→camera")).toEqual({ delivered: 2, "host is down": 2, "nobody listens": 1 });
   });
 
-  test("that restarts at once has its ports free at once, and hears what still travels", async () => {
+  test("a host that restarts at once has its ports free at once, and receives packets that are still in flight", async () => {
     const world = chain(4, { latencyMs: 10 });
     const { network, desk, camera: host } = world;
     await network.run(async () => {
@@ -279,7 +279,7 @@ describe("a host that crashes", () => {
     });
   });
 
-  test("sends nothing any more, not even what waits for a name", async () => {
+  test("a crashed host sends nothing more, also nothing that waits for a name", async () => {
     const world = chain(4, {});
     const { network, camera: host } = world;
     await network.run(async () => {
@@ -292,7 +292,7 @@ describe("a host that crashes", () => {
     expect(packetsOn(network)).toEqual([]);
   });
 
-  test("forgets fragments, path MTUs and memberships", async () => {
+  test("a crashed host forgets fragments, path MTUs and memberships", async () => {
     const world = chain(4, {}, { mtuBytes: 1000 });
     const { network, desk, camera: host, links } = world;
     await network.run(async () => {
@@ -314,7 +314,7 @@ describe("a host that crashes", () => {
     expect(fates(network, "r1→camera")).toEqual({ "host is down": 1, "dropped by a rule": 1 });
   });
 
-  test("crashes twice and restarts twice without harm, also with sockets of IPv6", async () => {
+  test("a host can crash twice and restart twice, also with IPv6 sockets", async () => {
     const world = chain(6, {});
     await world.network.run(async () => {
       const s = world.camera.socket(AF_INET6);
@@ -331,7 +331,7 @@ describe("a host that crashes", () => {
     });
   });
 
-  test("fragments that wait for others are lost with the host that crashes", async () => {
+  test("fragments that wait for others are lost when the host crashes", async () => {
     const network = new Network();
     const [near, far] = [
       network.host("near", { address: "10.0.0.1" }),

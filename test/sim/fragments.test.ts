@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 
 import { type Chain, bytes, chain, fates, heard, icmpOn, packetsOn, pause, textsOf } from "./tools.js";
 
-/** Both ends' sockets; what the desk sends may be cut by routers. */
+/** The sockets of both ends. Routers may fragment datagrams from the desk. */
 async function ends({ desk, camera }: Chain): Promise<[Socket, Socket]> {
   const [sender, receiver] = [desk.socket(), camera.socket()];
   sender.setsockopt(IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
@@ -14,7 +14,7 @@ async function ends({ desk, camera }: Chain): Promise<[Socket, Socket]> {
 const camera = ["10.9.0.2", 9000] as const;
 
 describe("IPv4", () => {
-  test("the sender cuts what is above the MTU of its link, at multiples of 8, and the peer gets it whole", async () => {
+  test("the sender fragments datagrams above the MTU of its link, at multiples of 8, and the peer receives them whole", async () => {
     const world = chain(4, { mtuBytes: 300 });
     await world.network.run(async () => {
       const [s, r] = await ends(world);
@@ -40,7 +40,7 @@ describe("IPv4", () => {
     expect(new Set(sent.map(({ identification }) => identification)).size).toBe(4);
   });
 
-  test("over the narrowest link there is, 68 bytes, 65,507 bytes arrive", async () => {
+  test("over the narrowest possible link, 68 bytes, 65,507 bytes arrive", async () => {
     const world = chain(4, { mtuBytes: 68 });
     await world.network.run(async () => {
       const [s, r] = await ends(world);
@@ -51,7 +51,7 @@ describe("IPv4", () => {
     expect(fates(world.network)).toEqual({ reassembled: 1364, delivered: 1 });
   });
 
-  test("a router cuts what is above the MTU of the next link, and two in a row cut fragments into fragments", async () => {
+  test("a router fragments packets above the MTU of the next link, and a second router fragments fragments", async () => {
     const world = chain(4, {}, { mtuBytes: 700 }, { mtuBytes: 300 });
     await world.network.run(async () => {
       const [s, r] = await ends(world);
@@ -91,7 +91,7 @@ describe("IPv4", () => {
     expect(packetsOn(world.network).some(({ reordered }) => reordered)).toBe(true);
   });
 
-  test("fragments that come twice give the datagram once, or twice where all of them came again behind it", async () => {
+  test("if some fragments arrive twice the datagram arrives once; it arrives twice if all of them came again after the first", async () => {
     const world = chain(4, { mtuBytes: 300, duplicateRatio: 0.5, latencyMs: 5 });
     const got: number[] = [];
     await world.network.run(async () => {
@@ -109,13 +109,13 @@ describe("IPv4", () => {
     expect(new Set(got)).toEqual(new Set([1]));
     const counts = fates(world.network, "desk→camera");
     expect(counts["duplicate fragment"]).toBeGreaterThan(30);
-    // What comes again after the last part begins a datagram that never comes together.
+    // Duplicates after the last part begin a datagram that is never complete.
     expect(counts["reassembly timed out"]).toBeGreaterThan(10);
     expect(counts["waits for fragments"]).toBeUndefined();
   });
 
   // semantics: reassembly-exceeded
-  test("where a fragment is lost, the rest waits for 30 s, and then ICMP says so, but to no socket", async () => {
+  test("if a fragment is lost, the rest waits for 30 s, and then an ICMP error is sent, but no socket gets it", async () => {
     const world = chain(4, { mtuBytes: 300, latencyMs: 10 }, { latencyMs: 10 });
     const { network, links, camera: host } = world;
     await network.run(async () => {
@@ -154,7 +154,7 @@ describe("IPv4", () => {
     expect(fates(world.network)).toEqual({ "dropped by a rule": 1, "reassembly timed out": 3 });
   });
 
-  test("incomplete datagrams take 4 MiB of a host, while whole ones pass; time frees it", async () => {
+  test("incomplete datagrams use at most 4 MiB of a host, while whole ones arrive; after a time the memory is free", async () => {
     const world = chain(4, {});
     const { network, links } = world;
     await network.run(async () => {
@@ -176,13 +176,13 @@ describe("IPv4", () => {
       await s.sendto(bytes(2000), camera);
       await pause(1000);
       expect(all.map(({ size }) => size)).toEqual([5, 2000]);
-      // As on Linux, each that is given up counts once more.
+      // As on Linux, each incomplete datagram that is dropped counts once more.
       expect(world.camera.stats().host).toMatchObject({ IpReasmFails: 3002, UdpInErrors: 0 });
     });
     expect(fates(network)["waits for fragments"]).toBeUndefined();
   });
 
-  test("a fragment that was corrupted spoils the datagram, unless corruption passes", async () => {
+  test("a corrupted fragment makes the datagram corrupt, unless corruption passes", async () => {
     for (const corruptPasses of [false, true]) {
       const world = chain(4, { mtuBytes: 300, corruptRatio: 1, corruptPasses });
       const got = await world.network.run(async () => {
@@ -203,7 +203,7 @@ describe("IPv4", () => {
     }
   });
 
-  test("a corruption that the checksum tells is told after one that it does not tell as well", async () => {
+  test("a corruption that the checksum detects is reported after one that it does not detect, too", async () => {
     for (const [first, second] of [
       [false, true],
       [true, false],
@@ -224,7 +224,7 @@ describe("IPv4", () => {
     }
   });
 
-  test("an ICMP error goes in fragments over a link that is narrower than it", async () => {
+  test("an ICMP error travels in fragments over a link with a smaller MTU", async () => {
     const world = chain(4, { mtuBytes: 300 });
     await world.network.run(async () => {
       const [s] = await ends(world);
@@ -238,7 +238,7 @@ describe("IPv4", () => {
 
 describe("IPv6", () => {
   // semantics: reassembly-exceeded
-  test("where a fragment is lost, the rest waits for 60 s, and then the sender hears of it", async () => {
+  test("if a fragment is lost, the rest waits for 60 s, and then the sender gets an ICMP error", async () => {
     const world = chain(6, { mtuBytes: 1280, latencyMs: 10 });
     const { network, links, camera: host, desk } = world;
     const reports: unknown[] = [];
@@ -254,7 +254,7 @@ describe("IPv6", () => {
     expect(reports).toEqual([[61_450, "fragment reassembly time exceeded", "EHOSTUNREACH", host.address]]);
   });
 
-  test("the sender fragments, and routers never do", async () => {
+  test("only the sender fragments, and routers never do", async () => {
     const world = chain(6, { mtuBytes: 1280 }, { mtuBytes: 1500 });
     await world.network.run(async () => {
       const s = world.desk.socket(AF_INET6, SOCK_DGRAM);
@@ -271,7 +271,7 @@ describe("IPv6", () => {
   });
 });
 
-test("a datagram of n fragments is lost where one of them is, and no part of it arrives", async () => {
+test("a datagram of n fragments is lost if one of them is lost, and no part of it arrives", async () => {
   const world = chain(4, { lossRatio: 0.2, mtuBytes: 300 });
   await world.network.run(async () => {
     const [s, r] = await ends(world);

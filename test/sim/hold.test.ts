@@ -1,4 +1,4 @@
-/** Links that hold what comes, and partitions of one direction. */
+/** Links that hold packets, and partitions of one direction. */
 
 import { type Host, type Link, Network } from "datagram/sim";
 import { describe, expect, test } from "vitest";
@@ -13,7 +13,7 @@ async function listen(host: Host) {
   return heard(s);
 }
 
-/** Listens on both hosts; `exchange` sends a text each way. */
+/** Opens sockets on both hosts; `exchange` sends a text in each direction. */
 async function talk(desk: Host, host: Host) {
   const [there, here] = [await listen(host), await listen(desk)];
   const [s, back] = [desk.socket(), host.socket()];
@@ -26,7 +26,7 @@ async function talk(desk: Host, host: Host) {
 }
 
 describe("a link that is held", () => {
-  test("keeps what comes, what travels too, until it is released; then it arrives in the order in which it was sent", async () => {
+  test("a held link keeps its packets, those in flight too, until release; then they arrive in the order in which they were sent", async () => {
     const { network, desk, camera: host, links } = chain(4, { latencyMs: 10 });
     const link = links[0]!;
     await network.run(async () => {
@@ -40,7 +40,7 @@ describe("a link that is held", () => {
       }
       expect(all).toEqual([]);
       expect(fates(network)).toEqual({ held: 4 });
-      // Not held: it comes in its time.
+      // Not held: arrives at the usual time.
       await s.sendto("last", camera);
       network.release(link);
       await pause(1);
@@ -64,7 +64,7 @@ describe("a link that is held", () => {
     expect(network.trace.toString().split("\n")[1]).toMatch(/: delivered after 150 ms, held$/);
   });
 
-  test("may be held in one direction, and the returned call releases what it held", async () => {
+  test("one direction can be held, and the returned call releases its packets", async () => {
     const { network, desk, camera: host, links } = chain(4, {});
     await network.run(async () => {
       const { there, here, exchange } = await talk(desk, host);
@@ -84,7 +84,7 @@ describe("a link that is held", () => {
     });
   });
 
-  test("holds 16,384 packets, and drops what comes then", async () => {
+  test("a held link keeps 16,384 packets, and drops later ones", async () => {
     const { network, desk, camera: host, links } = chain(4, {});
     await network.run(async () => {
       const all = await listen(host);
@@ -102,7 +102,7 @@ describe("a link that is held", () => {
     });
   });
 
-  test("holds 16 MiB, and drops what comes then", async () => {
+  test("a held link keeps 16 MiB, and drops later packets", async () => {
     const network = new Network();
     const [near, far] = [
       network.host("near", { address: "10.0.0.1" }),
@@ -117,11 +117,11 @@ describe("a link that is held", () => {
       );
       await pause(10);
     });
-    // 256 of 65,535 bytes fit, and 256 bytes more.
+    // There is room for 256 packets of 65,535 bytes, and 256 bytes more.
     expect(fates(network)).toEqual({ held: 256, "queue full": 4 });
   });
 
-  test("lets what a host has sent go on when that host crashes, and brings nothing to one that is down", async () => {
+  test("packets of a crashed host are held and released too, and packets to a host that is down are lost", async () => {
     const { network, desk, camera: host, links } = chain(4, {});
     await network.run(async () => {
       const all = await listen(host);
@@ -138,7 +138,7 @@ describe("a link that is held", () => {
     expect(fates(network, "camera→desk")).toEqual({ "host is down": 1 });
   });
 
-  test("is named where a run cannot go on", async () => {
+  test("a held link is named if a run cannot continue", async () => {
     const { network, desk, camera: host, links } = chain(4, {});
     network.hold(links[0]!);
     const run = network.run(async () => {
@@ -156,7 +156,7 @@ describe("a link that is held", () => {
     });
   });
 
-  test("is a link of this network, and a direction is up or down", () => {
+  test("hold() refuses a link of another network, and a direction other than up or down", () => {
     const { network, links } = chain(4, {});
     const other = chain(4, {}).links[0]!;
     for (const call of ["hold", "release"] as const) {
@@ -170,7 +170,7 @@ describe("a link that is held", () => {
 });
 
 describe("a partition of one direction", () => {
-  test("loses what goes from the first hosts to the second, through a router too, until it is healed", async () => {
+  test("a one-way partition drops packets from the first hosts to the second, through a router too, until it is healed", async () => {
     const { network, desk, camera: host } = chain(4, {}, {});
     await network.run(async () => {
       const { there, here, exchange } = await talk(desk, host);
@@ -192,7 +192,7 @@ describe("a partition of one direction", () => {
     expect(fates(network).cut).toBe(4);
   });
 
-  test("is for groups, which it checks as partition() does", () => {
+  test("a one-way partition checks its groups as partition() does", () => {
     const { network, desk } = chain(4, {});
     expect(() => network.partitionOneWay([desk], [desk])).toThrow(
       'partitionOneWay: group 1 must be hosts that no other group has, not "desk"',

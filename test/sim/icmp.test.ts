@@ -18,7 +18,7 @@ for (const version of [4, 6] as const) {
       ? ([AF_INET, "10.0.0.1", "10.9.0.2"] as const)
       : ([AF_INET6, "fd00::1", "fd00:9::2"] as const);
 
-  test(`over IPv${version}, nobody listening is an event that says who said so`, async () => {
+  test(`over IPv${version}, a closed port is an event that names the host of the ICMP error`, async () => {
     const { network, desk } = chain(version, { latencyMs: 3 }, { latencyMs: 3 });
     await network.run(async () => {
       const s = desk.socket(family);
@@ -28,13 +28,13 @@ for (const version of [4, 6] as const) {
       expect(said).toEqual({ code: "ECONNREFUSED", kind: "port unreachable", from: there });
       expect([destination?.host, destination?.port, network.clock.now()]).toEqual([there, 9, 12]);
       expect(s.getsockname().port).toBeGreaterThan(0);
-      // Not an error of the socket, which is not connected.
+      // No error of the socket, since it is not connected.
       expect(await failure(s.recvmsg({ timeoutMs: 10 }))).toMatchObject({ code: "ETIMEDOUT" });
     });
     expect(fates(network)).toEqual({ forwarded: 2, "nobody listens": 1, noted: 1 });
   });
 
-  test(`over IPv${version}, a connected socket's next call is refused, once`, async () => {
+  test(`over IPv${version}, the next call of a connected socket is refused, once`, async () => {
     const { network, desk } = chain(version, {}, {});
     await network.run(async () => {
       const s = desk.socket(family);
@@ -46,7 +46,7 @@ for (const version of [4, 6] as const) {
     });
   });
 
-  test(`over IPv${version}, each router in turn says that the TTL was used up, and then the host answers`, async () => {
+  test(`over IPv${version}, each router in turn reports that the TTL expired, and then the host answers`, async () => {
     const { network, desk, routers } = chain(version, ...Array.from({ length: 6 }, () => ({ latencyMs: 1 })));
     const trace: unknown[] = [];
     await network.run(async () => {
@@ -72,7 +72,7 @@ for (const version of [4, 6] as const) {
   });
 }
 
-test("the TTL goes down by one at each router, and a switch leaves it alone", async () => {
+test("the TTL decreases by one at each router, and a switch does not change it", async () => {
   const network = new Network();
   const [a, b] = [network.host("a", { address: "10.0.0.1" }), network.host("b", { address: "10.1.0.1" })];
   const [s1, r1, s2] = [network.switch("s1"), network.router("r1"), network.switch("s2")];
@@ -91,7 +91,7 @@ test("the TTL goes down by one at each router, and a switch leaves it alone", as
   });
 });
 
-test("an address that nobody has is unreachable, by the router's word, or at once without a router", async () => {
+test("an address without a host is unreachable: a router reports it, or without a router the send fails at once", async () => {
   const { network, desk, routers } = chain(4, {}, {});
   const alone = network.host("alone", { address: "10.5.0.1" });
   const pair = network.host("pair", { address: "10.5.0.2" });
@@ -118,7 +118,7 @@ test("an address that nobody has is unreachable, by the router's word, or at onc
   expect(fates(network, "desk→r1")).toEqual({ "no route": 1 });
 });
 
-test("a host beyond a router to which no way leads is no route, and cut links are silent", async () => {
+test("a host beyond a router without a route to it is unreachable, and cut links cause no error", async () => {
   const { network, desk, links, camera } = chain(4, {}, {});
   const island = network.host("island", { address: "10.6.0.1" });
   await network.run(async () => {
@@ -149,7 +149,7 @@ test("a host that is down does not answer", async () => {
   expect(icmpOn(network)).toEqual([]);
 });
 
-test("no ICMP error tells of another, so that none goes round", async () => {
+test("no ICMP error is sent about an ICMP error, so that none circulates", async () => {
   const { network, desk } = chain(4, {}, { mtuBytes: 1500 });
   await network.run(async () => {
     const s = desk.socket();
@@ -176,26 +176,29 @@ test("a router has no open port, and answers with port unreachable", async () =>
 });
 
 test.each([
-  ["of a router", 68],
-  ["of the host at the end", 1500],
-])("an ICMP error %s that is longer than the next link's MTU comes in fragments", async (_, farMtuBytes) => {
-  const network = new Network();
-  const [near, far] = [
-    network.host("near", { address: "10.0.0.1" }),
-    network.host("far", { address: "10.0.1.1" }),
-  ];
-  const router = network.router("router");
-  network.link(near, router, { mtuBytes: 296 });
-  network.link(router, far, { mtuBytes: farMtuBytes });
-  await network.run(async () => {
-    const s = near.socket();
-    // With its 28 bytes of headers just what the link carries: quoted in an error, it is more.
-    await s.sendto(Buffer.alloc(268), [far.address, 9000]);
-    await network.eventually(() => s.stats().tooBig + (s.stats().unreachable?.ECONNREFUSED ?? 0) === 1);
-  });
-  const errors = network.trace.packets.filter(
-    ({ link, packet }) => link === "router→near" && packet.content.protocol === "icmp",
-  );
-  expect(errors.map(({ packet }) => packet.offset)).toEqual([0, 272]);
-  expect(errors.map(({ fate }) => fate)).toEqual(["reassembled", "noted"]);
-});
+  ["from a router", 68],
+  ["from the host at the end", 1500],
+])(
+  "an ICMP error %s that is longer than the next link's MTU arrives in fragments",
+  async (_, farMtuBytes) => {
+    const network = new Network();
+    const [near, far] = [
+      network.host("near", { address: "10.0.0.1" }),
+      network.host("far", { address: "10.0.1.1" }),
+    ];
+    const router = network.router("router");
+    network.link(near, router, { mtuBytes: 296 });
+    network.link(router, far, { mtuBytes: farMtuBytes });
+    await network.run(async () => {
+      const s = near.socket();
+      // With its 28 bytes of headers the datagram has exactly the size of the link's MTU. An error that quotes it is larger.
+      await s.sendto(Buffer.alloc(268), [far.address, 9000]);
+      await network.eventually(() => s.stats().tooBig + (s.stats().unreachable?.ECONNREFUSED ?? 0) === 1);
+    });
+    const errors = network.trace.packets.filter(
+      ({ link, packet }) => link === "router→near" && packet.content.protocol === "icmp",
+    );
+    expect(errors.map(({ packet }) => packet.offset)).toEqual([0, 272]);
+    expect(errors.map(({ fate }) => fate)).toEqual(["reassembled", "noted"]);
+  },
+);

@@ -13,7 +13,7 @@ import { expect, test } from "vitest";
 
 import { failure, pause } from "./tools.js";
 
-test("a socket that is bound to a device hears what comes by it, and nothing else", async () => {
+test("a socket that is bound to a device receives through that device only", async () => {
   const network = new Network();
   const desk = network.host("desk", { addresses: ["10.0.0.1", "10.0.1.1"] });
   const left = network.host("left", { address: "10.0.0.2" });
@@ -36,7 +36,7 @@ test("a socket that is bound to a device hears what comes by it, and nothing els
   expect(network.trace.packets.map(({ fate }) => fate)).toContain("nobody listens");
 });
 
-test("an address that nobody has, on a network without a router, is EHOSTUNREACH; beyond it, ENETUNREACH", async () => {
+test("an address without a host is EHOSTUNREACH in a network without a router, and ENETUNREACH in another network", async () => {
   const network = new Network();
   const desk = network.host("desk", { address: "10.0.0.1" });
   network.link(desk, network.switch("lan"));
@@ -47,7 +47,7 @@ test("an address that nobody has, on a network without a router, is EHOSTUNREACH
   });
 });
 
-test("an address that nobody has is for the router to refuse, also behind a switch", async () => {
+test("a router reports an address without a host, also behind a switch", async () => {
   const network = new Network();
   const desk = network.host("desk", { address: "10.0.0.1" });
   const lan = network.switch("lan");
@@ -62,7 +62,7 @@ test("an address that nobody has is for the router to refuse, also behind a swit
   });
 });
 
-test("IP_PMTUDISC_INTERFACE refuses what is larger than the first link; IP_PMTUDISC_OMIT takes it apart", async () => {
+test("IP_PMTUDISC_INTERFACE refuses datagrams larger than the first link, and IP_PMTUDISC_OMIT fragments them", async () => {
   const network = new Network();
   const desk = network.host("desk", { addresses: ["10.0.0.1", "fd00::1"] });
   const camera = network.host("camera", { addresses: ["10.0.0.2", "fd00::2"] });
@@ -84,7 +84,7 @@ test("IP_PMTUDISC_INTERFACE refuses what is larger than the first link; IP_PMTUD
   });
 });
 
-test("the trace stays within its bytes though every fragment is corrupted, each of which is a copy of the whole", async () => {
+test("the trace stays within its bytes, even if every fragment is corrupted and a copy of the whole datagram", async () => {
   const network = new Network({ trace: { bytes: 4 << 20 } });
   const desk = network.host("desk", { address: "10.0.0.1" });
   const camera = network.host("camera", { address: "10.0.0.2" });
@@ -98,6 +98,6 @@ test("the trace stays within its bytes though every fragment is corrupted, each 
   expect(packets.length + forgotten).toBe(
     450 + packets.filter(({ packet }) => packet.content.protocol === "icmp").length,
   );
-  // Of the copies, no more than fit.
+  // Only as many copies as fit.
   expect(packets.length).toBeLessThan((4 << 20) / 65_507 + 2);
 });

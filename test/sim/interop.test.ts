@@ -1,4 +1,4 @@
-/** The networks of the QUIC interop runner, applied to a link; and what a run says of itself when it fails. */
+/** The networks of the QUIC interop runner, applied to a link, and the message of a run that fails. */
 
 import { setTimeout as delay } from "node:timers/promises";
 
@@ -14,7 +14,7 @@ interface World {
   readonly end: () => void;
 }
 
-/** A client behind a NAT, whose link to the server has a scenario. */
+/** A client behind a NAT. Its link to the server has a scenario. */
 function worldOf(name: ScenarioName): World {
   const network = new Network({ seed: 1 });
   const client = network.host("client", { address: "192.168.0.2" });
@@ -26,7 +26,7 @@ function worldOf(name: ScenarioName): World {
   return { network, client, server, link, end };
 }
 
-/** Sends a datagram every 500 ms for 13 s, and gives the instant and the source of those that came. */
+/** Sends a datagram every 500 ms for 13 s. Returns the time and the source of those that arrived. */
 function sources({ network, client, server }: World): Promise<{ atMs: number; source: string }[]> {
   return network.run(async () => {
     const receiver = server.socket();
@@ -47,7 +47,7 @@ function sources({ network, client, server }: World): Promise<{ atMs: number; so
   });
 }
 
-test("blackhole: what is sent from 5 s to 7 s is swallowed, once", async () => {
+test("blackhole: datagrams from 5 s to 7 s are dropped, once", async () => {
   const came = await sources(worldOf("blackhole"));
   const times = came.map(({ atMs }) => atMs);
   expect(times).not.toEqual([]);
@@ -58,7 +58,7 @@ test("blackhole: what is sent from 5 s to 7 s is swallowed, once", async () => {
 test.each([
   ["rebind-port", 1],
   ["rebind-addr", 4],
-] as const)("%s: after 1 s, 6 s and 11 s datagrams come from elsewhere", async (name, addresses) => {
+] as const)("%s: after 1 s, 6 s and 11 s datagrams arrive from another source", async (name, addresses) => {
   const came = await sources(worldOf(name));
   const sourceAt = (from: number, to: number): string[] =>
     came.filter(({ atMs }) => atMs > from && atMs < to).map(({ source }) => source);
@@ -75,15 +75,18 @@ test("the function that a scenario returns ends its faults", async () => {
   expect(new Set((await sources(world)).map(({ source }) => source)).size).toBe(1);
 });
 
-test.each(Object.keys(scenarios) as ScenarioName[])("%s: its settings are the link's", async (name) => {
-  const world = worldOf(name);
-  const came = await sources(world);
-  expect(came.length).toBeGreaterThan(0);
-  const [first] = world.network.trace.packets.filter(
-    ({ link, fate }) => link === "nat→server" && fate === "delivered",
-  );
-  expect((first?.arrivedMs ?? 0) - (first?.sentMs ?? 0)).toBeGreaterThan(scenarios[name].up.latencyMs ?? 0);
-});
+test.each(Object.keys(scenarios) as ScenarioName[])(
+  "%s: the link has the settings of the scenario",
+  async (name) => {
+    const world = worldOf(name);
+    const came = await sources(world);
+    expect(came.length).toBeGreaterThan(0);
+    const [first] = world.network.trace.packets.filter(
+      ({ link, fate }) => link === "nat→server" && fate === "delivered",
+    );
+    expect((first?.arrivedMs ?? 0) - (first?.sentMs ?? 0)).toBeGreaterThan(scenarios[name].up.latencyMs ?? 0);
+  },
+);
 
 test("an unknown scenario, and one that rebinds without a NAT, are errors that name the reason", () => {
   const network = new Network();
@@ -103,7 +106,7 @@ test("a run that ends with the reason of AbortSignal.timeout() has the seed in i
   await expect(run).rejects.toThrow(/due to timeout\n.*seed 77/);
 });
 
-test("broadcasts that go round in a circle of switches end the run, and the links are named", async () => {
+test("broadcasts that circulate between switches end the run, and the error names the links", async () => {
   const network = new Network();
   const [one, two, three] = [network.switch("one"), network.switch("two"), network.switch("three")];
   network.link(one, two);

@@ -3,7 +3,7 @@ import { Network } from "datagram/sim";
 import { expect, test } from "vitest";
 
 // semantics: name-ipv4-only
-test("an IPv6 socket reaches a simulated host that has an IPv4 address alone as ::ffff:", async () => {
+test("an IPv6 socket reaches a simulated host with an IPv4 address only as ::ffff:", async () => {
   const network = new Network();
   const desk = network.host("desk", { addresses: ["10.0.0.1", "fd00::1"] });
   const camera = network.host("camera", { address: "10.0.0.2" });

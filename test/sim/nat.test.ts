@@ -18,7 +18,7 @@ import { bytes, failure, fates, heard, icmpOn, packetsOn, pause, textsOf } from 
 const outside = "203.0.113.1";
 const server = ["198.51.100.1", 9000] as const;
 
-/** Two hosts at home behind a NAT, and two servers outside; each link as given. */
+/** Two hosts at home behind a NAT, and two servers outside, over links with these settings. */
 function home(nat: NatOptions | true = true, inner: LinkSettings = {}, outer: LinkSettings = {}) {
   const network = new Network({ seed: 4787 });
   const hosts = ["10.0.0.2", "10.0.0.3"].map((address, index) => network.host(`home${index}`, { address }));
@@ -40,7 +40,7 @@ async function at(host: { socket(): Socket } | undefined, port: number): Promise
   return s;
 }
 
-test("what goes out comes from the outside address and a port of the NAT, and the answer finds its way", async () => {
+test("an outgoing datagram has the outside address and a port of the NAT, and the answer arrives", async () => {
   const { network, hosts, servers } = home();
   await network.run(async () => {
     const s = await at(servers[0], 9000);
@@ -56,7 +56,7 @@ test("what goes out comes from the outside address and a port of the NAT, and th
       expect([answer.data.toString(), ...answer.source]).toEqual([`a${index}`, ...server]);
     }
     expect(new Set(ports).size).toBe(3);
-    // A mapping does not depend on where it is used to (RFC 4787, REQ-1).
+    // A mapping does not depend on the destination (RFC 4787, REQ-1).
     const other = await at(servers[1], 9000);
     await clients[0]?.sendto("again", ["198.51.100.2", 9000]);
     expect((await other.recvmsg()).source.port).toBe(ports[0]);
@@ -68,7 +68,7 @@ for (const [filtering, address, port] of [
   ["address-dependent", false, true],
   ["address-and-port-dependent", false, false],
 ] as const) {
-  test(`filtering "${filtering}" lets in ${address ? "everybody" : port ? "the same host's other ports" : "the peer alone"}`, async () => {
+  test(`filtering "${filtering}" lets in ${address ? "every host" : port ? "the same host's other ports" : "the peer only"}`, async () => {
     const { network, hosts, servers } = home({ filtering });
     await network.run(async () => {
       const s = await at(servers[0], 9000);
@@ -94,7 +94,7 @@ for (const [filtering, address, port] of [
   });
 }
 
-test("a mapping lasts as long as there is traffic, and another port follows it", async () => {
+test("a mapping lasts as long as there is traffic, and the next one has another port", async () => {
   const { network, hosts, servers } = home({ mappingTimeoutMs: 5000 });
   await network.run(async () => {
     const s = await at(servers[0], 9000);
@@ -121,7 +121,7 @@ test("a mapping lasts as long as there is traffic, and another port follows it",
   });
 });
 
-test("after a rebinding the server sees another source, and the old one leads nowhere", async () => {
+test("after a rebinding the server sees another source, and datagrams to the old one are lost", async () => {
   const { network, hosts, servers, gateway } = home();
   await network.run(async () => {
     const s = await at(servers[0], 9000);
@@ -146,11 +146,11 @@ test("after a rebinding the server sees another source, and the old one leads no
     await pause(10);
     expect(got).toEqual([]);
   });
-  // No address that it once had sends packets round in circles.
+  // Packets to its earlier addresses do not circulate.
   expect(packetsOn(network).length).toBeLessThan(40);
 });
 
-test("a rebinding is refused where it cannot be", () => {
+test("a rebinding that is not possible is refused", () => {
   const { network, gateway } = home();
   const plain = network.router("plain");
   expect(() => plain.rebind()).toThrow(/^router plain: rebind must be asked of a router with a NAT/);
@@ -161,7 +161,7 @@ test("a rebinding is refused where it cannot be", () => {
   expect(() => gateway.rebind(5 as never)).toThrow(/^router gateway: rebind must be an IP address/);
 });
 
-test("inside hosts do not reach each other by the outside address", async () => {
+test("inside hosts do not reach each other through the outside address", async () => {
   for (const filtering of ["endpoint-independent", "address-and-port-dependent"] as const) {
     const { network, hosts, servers } = home({ filtering });
     await network.run(async () => {
@@ -179,7 +179,7 @@ test("inside hosts do not reach each other by the outside address", async () => 
   }
 });
 
-test("nobody outside reaches an inside address", async () => {
+test("no host outside reaches an inside address", async () => {
   const { network, hosts, servers } = home();
   await network.run(async () => {
     const got = heard(await at(hosts[0], 9000));
@@ -190,7 +190,7 @@ test("nobody outside reaches an inside address", async () => {
   expect(fates(network, "internet→gateway")).toEqual({ "no NAT mapping": 1 });
 });
 
-test("fragments go through it, both ways, put together in between", async () => {
+test("fragments pass a NAT in both directions, and are reassembled in between", async () => {
   const { network, hosts, servers } = home(true, { mtuBytes: 600 }, { mtuBytes: 1000 });
   await network.run(async () => {
     const s = await at(servers[0], 9000);
@@ -208,7 +208,7 @@ test("fragments go through it, both ways, put together in between", async () => 
   ]);
 });
 
-test("where a fragment is lost before it, the rest times out there after 30 s, and ICMP says so", async () => {
+test("if a fragment is lost before the NAT, the rest times out there after 30 s, and an ICMP error is sent", async () => {
   const { network, hosts, lanLink } = home();
   await network.run(async () => {
     lanLink.drop(({ offset }) => offset > 0);
@@ -219,8 +219,8 @@ test("where a fragment is lost before it, the rest times out there after 30 s, a
   expect(icmpOn(network, "gateway→lan")).toEqual([[11, 1, outside]]);
 });
 
-describe("ICMP through it", () => {
-  test("says to those inside what happened outside, about what they sent", async () => {
+describe("ICMP through a NAT", () => {
+  test("inside hosts get ICMP errors from outside about their datagrams", async () => {
     const { network, hosts, servers } = home();
     await network.run(async () => {
       const s = await at(hosts[0], 5000);
@@ -234,7 +234,7 @@ describe("ICMP through it", () => {
     });
   });
 
-  test("says to those outside what happened inside, in the NAT's name", async () => {
+  test("outside hosts get ICMP errors from inside, with the address of the NAT", async () => {
     const { network, hosts, servers } = home();
     await network.run(async () => {
       const s = await at(servers[0], 9000);
@@ -253,7 +253,7 @@ describe("ICMP through it", () => {
     });
   });
 
-  test("tells of a narrow link outside to those inside, and of one inside to those outside", async () => {
+  test("inside hosts are told of a narrow link outside, and outside hosts of one inside", async () => {
     for (const [inner, outer] of [
       [1500, 1000],
       [1000, 1500],
@@ -287,7 +287,7 @@ describe("ICMP through it", () => {
     }
   });
 
-  test("that nobody asked for is dropped", async () => {
+  test("an ICMP error about no known datagram is dropped", async () => {
     const { network, servers } = home();
     await network.run(async () => {
       await servers[0]!.socket().sendto("?", [outside, 4000]);
@@ -298,7 +298,7 @@ describe("ICMP through it", () => {
 });
 
 describe("an ICMP error from outside", () => {
-  /** Whether it reaches the inside, when the inside has sent from 10.0.0.2:5000 to the server. */
+  /** Whether it reaches the inside, after the inside has sent from 10.0.0.2:5000 to the server. */
   function passes(
     change: (quoted: Packet) => Packet,
     filtering: Filtering = "endpoint-independent",
@@ -307,7 +307,7 @@ describe("an ICMP error from outside", () => {
     const nat = new Nat({ now: 1, schedule: () => undefined }, new Random(1, "nat"), parts);
     const sent = nat.translateOut(datagramFrom("10.0.0.2", 5000))!;
     const content = { protocol: "icmp", type: 3, code: 3, mtu: 0, about: change(sent) } as const;
-    // From a router that nobody has spoken to, as it may be.
+    // From a router that no inside host has sent to: that is allowed.
     const error = { ...sent, source: "192.0.2.99", destination: outside, content };
     const inner = nat.translateIn(error);
     return inner?.destination === "10.0.0.2";
@@ -321,11 +321,11 @@ describe("an ICMP error from outside", () => {
   };
 
   test.each(["endpoint-independent", "address-dependent", "address-and-port-dependent"] as const)(
-    "passes in where it quotes what the inside has sent, and not otherwise: filtering %s",
+    "an error passes only if it quotes a datagram that the inside has sent: filtering %s",
     (filtering) => {
       expect(passes((sent) => sent, filtering)).toBe(true);
       const others: ((sent: Packet) => Packet)[] = [
-        // Another destination, another port of it, another source, and a port that is no mapping's.
+        // Another destination, another port of it, another source, and a port without a mapping.
         quoting({ destination: "198.51.100.2" }),
         quoting({}, { destinationPort: server[1] + 1 }),
         quoting({ source: "203.0.113.77" }),
@@ -340,7 +340,7 @@ describe("the peers of a mapping", () => {
   const parts = { address: outside, inside: [], timeoutNs: 60e9 };
   const make = (filtering: Filtering): Nat =>
     new Nat({ now: 1, schedule: () => undefined }, new Random(1, "nat"), { ...parts, filtering });
-  /** Sends out to a peer, and gives the packet that it sends back. */
+  /** Sends out to a peer, and returns the packet that the peer sends back. */
   const answerOf = (nat: Nat, destination: string, destinationPort: number): Packet => {
     const sent = datagramFrom("10.0.0.2", 5000);
     const content = { ...(sent.content as UdpDatagram), destinationPort };
@@ -349,17 +349,17 @@ describe("the peers of a mapping", () => {
     return { ...sent, source: destination, destination: outside, content: back };
   };
 
-  test("are 1,024: whom the inside sent to the longest ago is forgotten first", () => {
+  test("a mapping has at most 1,024 peers: the peer that the inside sent to the longest ago is forgotten first", () => {
     const nat = make("address-and-port-dependent");
     const answers = Array.from({ length: 1024 }, (_, index) => answerOf(nat, "198.51.100.1", 1 + index));
-    // The first is spoken to again, so that the second is the oldest.
+    // The inside sends to the first peer again, so that the second is the oldest.
     answerOf(nat, "198.51.100.1", 1);
     answers.push(answerOf(nat, "198.51.100.2", 9000));
     const passes = answers.map((answer) => nat.translateIn(answer) !== undefined);
     expect(passes.flatMap((passed, index) => (passed ? [] : [index]))).toEqual([1]);
   });
 
-  test("are 1,024 of 12,000 hosts, and a host counts as long as one of its ports does", () => {
+  test("a mapping has at most 1,024 hosts, here of 12,000, and a host is kept as long as one of its ports is", () => {
     const nat = make("address-dependent");
     const host = (index: number): string => `198.51.${index >> 8}.${index & 255}`;
     const answers = Array.from({ length: 12_000 }, (_, index) => answerOf(nat, host(index), 9000));
@@ -373,7 +373,7 @@ describe("the peers of a mapping", () => {
   });
 });
 
-test("64,512 mappings are the most; a new one then has no port until an old one has expired", () => {
+test("a NAT has at most 64,512 mappings; a new one then has no port until an old one has expired", () => {
   const scheduler = { now: 1, schedule: () => undefined };
   const parts = { address: outside, inside: [], timeoutNs: 60e9, filtering: "endpoint-independent" as const };
   const nat = new Nat(scheduler, new Random(1, "nat"), parts);

@@ -1,4 +1,4 @@
-/** The page's programs, unchanged, over real sockets and over the network in memory: what they print is the same. */
+/** The programs of the page, unchanged, print the same over real sockets and over the network in memory. */
 
 import { AF_INET, OSError, SOCK_DGRAM, type Socket, type socket } from "datagram";
 import { Network } from "datagram/sim";
@@ -10,7 +10,7 @@ import { dgramStack } from "../../src/kernel/dgram/dgram.js";
 import { nativeSupport } from "../../src/kernel/native/stack.js";
 import * as page from "./fixtures/page-programs.js";
 
-/** A desk and three cameras, whichever network they are on. */
+/** A desk and three cameras, on a real or a simulated network. */
 interface Place {
   readonly desk: typeof socket;
   readonly cameras: readonly { readonly host: string; readonly socket: typeof socket }[];
@@ -31,7 +31,7 @@ const expected = {
   "request where nobody listens": ["no reply in 2 s -- packet lost?"],
 };
 
-test("the page's programs print in memory what the page says", async () => {
+test("in memory the programs print what the page shows", async () => {
   const network = new Network({ seed: 9 });
   const desk = network.host("desk", { address: "192.168.1.10" });
   const lan = network.switch("lan");
@@ -47,19 +47,19 @@ test("the page's programs print in memory what the page says", async () => {
   expect(printed).toEqual(expected);
 });
 
-describe.concurrent("and over real sockets", () => {
-  test("over node:dgram", async ({ expect }) => {
+describe.concurrent("over real sockets", () => {
+  test("over node:dgram the programs print the same", async ({ expect }) => {
     expect(await play(onLoopback(dgramStack))).toEqual(expected);
   });
 
-  test("over the native driver", async ({ expect, skip }) => {
+  test("over the native driver the programs print the same", async ({ expect, skip }) => {
     const { stack, reason } = nativeSupport();
     if (!stack && process.env.DATAGRAM_REQUIRE_ALL !== "1") skip(reason);
     expect(await play(onLoopback(stack as Stack))).toEqual(expected);
   });
 });
 
-/** Has every program run, and gives what each printed, with addresses as letters in their order. */
+/** Runs every program. Returns what each printed, with letters in place of addresses. */
 async function play({ desk, cameras, freePort }: Place): Promise<Record<string, string[]>> {
   const printed: Record<string, string[]> = {};
   const opened: Socket[] = [];
@@ -72,7 +72,7 @@ async function play({ desk, cameras, freePort }: Place): Promise<Record<string, 
       return made;
     },
   });
-  /** Starts a program that goes on for ever, and waits until it is bound. */
+  /** Starts a program that runs for ever, and waits until it is bound. */
   const start = async (loop: Promise<never>): Promise<void> => {
     loops.push(loop.catch((error: unknown) => error));
     const bound = opened.at(-1) as Socket;
@@ -126,7 +126,7 @@ function onLoopback(stack: Stack): Place {
     cameras,
     async freePort() {
       const probe = open();
-      // At any address, so that it is free at each.
+      // Bound to every address, so that the port is free on each.
       await probe.bind(["", 0]);
       const { port } = probe.getsockname();
       await probe.close();
@@ -135,7 +135,7 @@ function onLoopback(stack: Stack): Place {
   };
 }
 
-/** The first address that was printed is A everywhere, the next one B. */
+/** Replaces addresses by letters: A is the first address that was printed, B the next. */
 function withLetters(printed: Record<string, string[]>): Record<string, string[]> {
   const letters = new Map<string, string>();
   const letter = (address: string): string => {

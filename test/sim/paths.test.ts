@@ -16,7 +16,7 @@ import { type Chain, bytes, chain, failure, fates, heard, icmpOn, packetsOn, pau
 const camera = ["10.9.0.2", 9000] as const;
 const camera6 = ["fd00:9::2", 9000] as const;
 
-/** A socket that echoes what comes to it. */
+/** A socket that echoes each datagram. */
 async function echo({ camera: host }: Chain, version: 4 | 6 = 4): Promise<Socket> {
   const s = host.socket(version === 4 ? AF_INET : AF_INET6);
   await s.bind([version === 4 ? "0.0.0.0" : "::", 9000]);
@@ -33,7 +33,7 @@ function changes(s: Socket): PathMtuChange[] {
 }
 
 describe("path MTU discovery", () => {
-  test("loses the first datagram that is too large, hears of the limit, and cuts what comes after", async () => {
+  test("the first datagram that is too large is lost, an event has the limit, and later datagrams are fragmented", async () => {
     const world = chain(4, { latencyMs: 5 }, { mtuBytes: 1000, latencyMs: 5 });
     const { network, desk, camera: host, routers } = world;
     await network.run(async () => {
@@ -57,7 +57,7 @@ describe("path MTU discovery", () => {
     expect(fates(network, "desk→r1")).toEqual({ "too big": 1, forwarded: 3 });
   });
 
-  test("is believed for ten minutes", async () => {
+  test("a path MTU from an ICMP error expires after ten minutes", async () => {
     const { network, desk, camera: host } = chain(4, {}, { mtuBytes: 1000 });
     await network.run(async () => {
       const [s, r] = [desk.socket(), host.socket()];
@@ -70,7 +70,7 @@ describe("path MTU discovery", () => {
     });
   });
 
-  test("with dontFragment fails with EMSGSIZE and the limit, by the first link and by what ICMP told", async () => {
+  test("with dontFragment a send above the limit is EMSGSIZE with the limit, for the first link and after an ICMP error", async () => {
     const { network, desk, camera: host } = chain(4, { mtuBytes: 1400 }, { mtuBytes: 1000 });
     await network.run(async () => {
       const s = desk.socket(AF_INET, SOCK_DGRAM, { dontFragment: true });
@@ -88,7 +88,7 @@ describe("path MTU discovery", () => {
     expect(packetsOn(network).every(({ packet }) => !packet.moreFragments)).toBe(true);
   });
 
-  test("that is off lets routers cut, and nothing is lost or learnt", async () => {
+  test("without path MTU discovery routers fragment, and nothing is lost or learnt", async () => {
     const { network, desk, camera: host } = chain(4, {}, { mtuBytes: 1000 });
     await network.run(async () => {
       const [s, r] = [desk.socket(), host.socket()];
@@ -102,7 +102,7 @@ describe("path MTU discovery", () => {
     expect(icmpOn(network)).toEqual([]);
   });
 
-  test("believes no less than 552 bytes over IPv4, and lets routers cut there what is less", async () => {
+  test("over IPv4 the path MTU is never below 552 bytes, and routers fragment for narrower links", async () => {
     const { network, desk, camera: host } = chain(4, {}, { mtuBytes: 300 });
     await network.run(async () => {
       const [s, r] = [desk.socket(), host.socket()];
@@ -117,7 +117,7 @@ describe("path MTU discovery", () => {
     });
   });
 
-  test("finds the narrowest of several links, one after another", async () => {
+  test("the narrowest of several links is found, one after another", async () => {
     const {
       network,
       desk,
@@ -127,7 +127,7 @@ describe("path MTU discovery", () => {
       const [s, r] = [desk.socket(), host.socket()];
       await r.bind(["0.0.0.0", 9000]);
       const [told, all] = [changes(s), heard(r)];
-      // Whole, at the limit that is known, so that the next link has something to refuse.
+      // A datagram at the known limit, in one packet, so that the next link can refuse it.
       for (let round = 0; round < 4; round++) {
         await s.sendto(bytes(s.maxPayload(camera) ?? 0), camera);
         await pause(10);
@@ -137,7 +137,7 @@ describe("path MTU discovery", () => {
     });
   });
 
-  test("over IPv6 is told by packet too big, and the sender cuts", async () => {
+  test("over IPv6 a router sends packet too big, and the sender fragments", async () => {
     const { network, desk, camera: host, routers } = chain(6, {}, { mtuBytes: 1280 });
     await network.run(async () => {
       const [s, r] = [desk.socket(AF_INET6), host.socket(AF_INET6)];
@@ -155,7 +155,7 @@ describe("path MTU discovery", () => {
 });
 
 describe("a black hole", () => {
-  test("behind a router that drops ICMP swallows what is too large for ever, and a probe finds the size", async () => {
+  test("behind a router that drops ICMP, too large datagrams are always lost, and a probe finds the size", async () => {
     const world = chain(4, { latencyMs: 20 }, { latencyMs: 20 }, { mtuBytes: 1000, latencyMs: 20 });
     const { network, desk, routers } = world;
     routers[0]!.firewall = { dropIcmp: true };
@@ -176,7 +176,7 @@ describe("a black hole", () => {
     expect(fates(network, "r2→r1")["dropped by a firewall"]).toBeGreaterThan(9);
   });
 
-  test("of a router that drops fragments swallows what is cut, first part and all, and nothing else", async () => {
+  test("a router that drops fragments drops all parts of a fragmented datagram, the first too, and nothing else", async () => {
     const world = chain(4, {}, {});
     world.routers[0]!.firewall = { dropFragments: true };
     const { network, desk } = world;
@@ -198,7 +198,7 @@ describe("a black hole", () => {
     [4, 1000, 972],
     [6, 1300, 1252],
   ] as const) {
-    test(`as the profile "broken-firewall" has it lets nothing tell of a narrow link over IPv${version}`, async () => {
+    test(`with the profile "broken-firewall", no error reports a narrow link over IPv${version}`, async () => {
       const world = chain(version, {}, "broken-firewall", { mtuBytes });
       const { network, desk } = world;
       const peer = version === 4 ? camera : camera6;
@@ -223,7 +223,7 @@ describe("a black hole", () => {
   }
 });
 
-test("a firewall is changed only to what there is", () => {
+test("an unknown setting of a firewall is refused", () => {
   const { routers } = chain(4, {}, {});
   const set = (firewall: unknown) => () => (routers[0]!.firewall = firewall as never);
   expect(set({ dropFragment: true })).toThrow(

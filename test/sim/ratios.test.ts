@@ -1,4 +1,4 @@
-/** What sockets on a network see of a link is what the link was set to, over so many datagrams that chance is no excuse. */
+/** Sockets see what a link was set to, over so many datagrams that chance cannot explain a difference. */
 
 import { AF_INET, SOCK_DGRAM, type Socket } from "datagram";
 import { type Host, type LinkInput, Network } from "datagram/sim";
@@ -7,12 +7,12 @@ import { expect, test, vi } from "vitest";
 vi.setConfig({ testTimeout: 60_000 });
 
 const million = 1_000_000;
-/** Of the normal distribution: 99.9% of it lies within so many standard deviations of its mean. */
+/** 99.9% of a normal distribution is within this many standard deviations of its mean. */
 const z = 3.2905;
-/** No packet is kept to look at. */
+/** A network that keeps no packets in its trace. */
 const network = (seed: number): Network => new Network({ seed, trace: { packets: 0 } });
 
-test("loss, duplication, reordering and corruption of one link are each what they are set to", async () => {
+test("loss, duplication, reordering and corruption of one link have the ratios that were set", async () => {
   const set = { lossRatio: 0.2, duplicateRatio: 0.1, reorderRatio: 0.05, corruptRatio: 0.02 };
   const link = { ...set, latencyMs: 5, reorderMs: 5, corruptPasses: true };
   const seen = await flood(link, million);
@@ -23,16 +23,16 @@ test("loss, duplication, reordering and corruption of one link are each what the
   expectRatio(seen.altered, arrived, set.corruptRatio);
 });
 
-test("what is corrupted is lost to the checksum, in its share", async () => {
+test("a corrupted datagram is dropped by its checksum, with the ratio that was set", async () => {
   const { arrived, altered } = await flood({ corruptRatio: 0.03 }, million);
   expectRatio(million - arrived, million, 0.03);
   expect(altered).toBe(0);
 });
 
-test("losses in bursts have their share and their mean length", async () => {
+test("losses in bursts have the ratio and the mean length that were set", async () => {
   const [ratio, length] = [0.1, 4];
   const { arrived, gaps } = await flood({ lossRatio: ratio, lossBurstLength: length }, million);
-  // Neighbours in Gilbert's model are correlated, which widens the interval of the share.
+  // Consecutive packets in Gilbert's model are correlated, which widens the interval of the ratio.
   const toGood = 1 / length;
   const correlation = 1 - toGood - (toGood * ratio) / (1 - ratio);
   expectRatio(million - arrived, million, ratio, Math.sqrt((1 + correlation) / (1 - correlation)));
@@ -41,7 +41,7 @@ test("losses in bursts have their share and their mean length", async () => {
   expectWithin(mean, length, (z * Math.sqrt(length * (length - 1))) / Math.sqrt(gaps));
 });
 
-test("n fragments, each lost with probability p, lose their datagram with probability 1 − (1 − p)^n", async () => {
+test("a datagram of n fragments, each lost with probability p, is lost with probability 1 − (1 − p)^n", async () => {
   const ratio = 0.02;
   const counts = [1, 2, 3, 5, 10, 20, 45];
   const world = network(11);
@@ -57,14 +57,14 @@ test("n fragments, each lost with probability p, lose their datagram with probab
     return { count, host };
   });
   const total = 5000;
-  // Fragments that wait for those which were lost have 4 MiB on their host, and 30 s, which end up to 2.048 s late.
+  // Fragments of incomplete datagrams stay for 30 s, up to 2.048 s longer, in at most 4 MiB of their host.
   const [together, pauseMs] = [160, 33_000];
   const received = await world.run(
     () =>
       Promise.all(
         pairs.map(async ({ count, host }) => {
           const [from, to] = await pair(desk, host);
-          // 1480 bytes in each packet of 1500; the longest datagram fills 44 and begins another.
+          // 1,480 bytes in each packet of 1,500. The longest datagram fills 44 packets and begins another.
           const payload = Buffer.alloc(Math.min(1480 * count - 8, 65_507));
           let left = total;
           const sender = (async () => {
@@ -90,7 +90,7 @@ test("n fragments, each lost with probability p, lose their datagram with probab
   }
 });
 
-test("latency and rate are within 1% of what they are set to", async () => {
+test("latency and rate are within 1% of what was set", async () => {
   const [latencyMs, jitterMs, rateBps, count] = [40, 10, 2_000_000, 20_000];
   const world = network(3);
   const [desk, slow, narrow] = ["desk", "slow", "narrow"].map((name, index) =>
@@ -103,7 +103,7 @@ test("latency and rate are within 1% of what they are set to", async () => {
     const [from, to] = await pair(desk, slow);
     let travelled = 0;
     for (let sent = 0; sent < count; sent++) {
-      // Far apart: jitter never lets one overtake another, so that those which are close together wait for each other.
+      // Far apart, since jitter keeps the order: a packet would wait for one that was sent shortly before it.
       await from.sendto("ping", to.getsockname());
       const before = from.clock.now();
       await to.recvmsg();
@@ -122,19 +122,19 @@ test("latency and rate are within 1% of what they are set to", async () => {
 
 /** What a receiver saw of numbered datagrams. */
 interface Seen {
-  /** Numbers that came at all. */
+  /** How many numbers arrived at least once. */
   arrived: number;
-  /** Numbers that came twice. */
+  /** How many numbers arrived twice. */
   twice: number;
-  /** Numbers that came held back. */
+  /** How many numbers were delayed, and arrived after a later one. */
   late: number;
-  /** Numbers whose bytes were not those that were sent. */
+  /** How many numbers arrived with changed bytes. */
   altered: number;
-  /** Runs of numbers that did not come. */
+  /** How many runs of consecutive numbers did not arrive. */
   gaps: number;
 }
 
-/** Sends numbered datagrams over one link, in batches that are further apart than anything travels. */
+/** Sends numbered datagrams over one link, in batches with pauses longer than any datagram travels. */
 async function flood(settings: LinkInput, count: number): Promise<Seen> {
   const world = network(5);
   const desk = world.host("desk", { address: "10.0.0.1" });
@@ -154,7 +154,7 @@ async function flood(settings: LinkInput, count: number): Promise<Seen> {
         for (const { data } of datagrams) {
           const number = numberIn(data);
           const time = ++times[number]!;
-          // The second of two has the same bytes, and it is never held back.
+          // A duplicate has the same bytes, and is never delayed.
           if (time === 2) seen.twice++;
           else if (!sameWords(data)) seen.altered++;
           if (late) seen.late++;
@@ -184,7 +184,7 @@ async function flood(settings: LinkInput, count: number): Promise<Seen> {
   return seen;
 }
 
-/** Sockets at both ends of a way. */
+/** Sockets at both ends of a path. */
 async function pair(from: Host, to: Host): Promise<[Socket, Socket]> {
   const sockets = [from, to].map((host) => host.socket(AF_INET, SOCK_DGRAM, { metadata: false })) as [
     Socket,
@@ -194,7 +194,7 @@ async function pair(from: Host, to: Host): Promise<[Socket, Socket]> {
   return sockets;
 }
 
-/** The number is there three times, so that a flipped bit does not change what two of them say. */
+/** Reads the number, which is there three times: two of the three are right even if a bit was flipped. */
 function numberIn(data: Buffer): number {
   const [one, two, three] = [data.readUInt32LE(0), data.readUInt32LE(4), data.readUInt32LE(8)];
   return one === two || one === three ? one : two;
@@ -209,7 +209,7 @@ function pause({ clock }: Socket, ms: number): Promise<void> {
   return new Promise((resolve) => clock.after(ms, resolve));
 }
 
-/** @param wider by how much chance spreads the count more than that of independent draws. */
+/** @param wider how much wider the interval is than that of independent draws. */
 function expectRatio(count: number, of: number, ratio: number, wider = 1, what?: string): void {
   expectWithin(count / of, ratio, z * wider * Math.sqrt((ratio * (1 - ratio)) / of), what);
 }

@@ -1,4 +1,4 @@
-/** Calls that Node works on outside JavaScript hold the clock of a run by themselves: one seed gives one run with them too. */
+/** Calls that Node runs outside of JavaScript hold the clock of a run, so that one seed has one run with them too. */
 
 import { Buffer } from "node:buffer";
 import crypto, { generateKeyPair, pbkdf2, randomBytes, scrypt, webcrypto } from "node:crypto";
@@ -24,7 +24,7 @@ const called = (call: (done: Done) => unknown) => (): Promise<unknown> =>
     call((error, result) => (error ? reject(error) : resolve(result)));
   });
 
-/** One call each; all but the pairs of keys take some real time, which is none of the run's. */
+/** One call each. All but the key pairs take some real time, and no time of the run. */
 const calls: Record<string, () => Promise<unknown>> = {
   "zlib.gzip": called((done) => gzip(some, done)),
   "zlib.brotliCompress": called((done) => zlib.brotliCompress(some.subarray(0, 20_000), done)),
@@ -54,7 +54,7 @@ const calls: Record<string, () => Promise<unknown>> = {
   "fs.promises.stat": () => stat("package.json"),
 };
 
-/** Sends a datagram a millisecond by one host, and by another one after each of these calls. */
+/** Sends a datagram each millisecond from one host, and from another one after each of these calls. */
 async function run(): Promise<string> {
   const network = new Network({ seed: 3 });
   const [one, other] = ["one", "other"].map((name, index) =>
@@ -77,7 +77,7 @@ async function run(): Promise<string> {
   return network.trace.hash;
 }
 
-test("one seed gives one run, thrice, with a program that makes all of them", async () => {
+test("a program that makes all of these calls has the same run three times for one seed", async () => {
   expect([await run(), await run(), await run()]).toEqual(Array(3).fill(await run()));
 });
 
@@ -96,10 +96,10 @@ describe("after a run", () => {
     ...[pbkdf2, randomBytes, readFile, stat].map((value) => ({ value })),
   ];
   test.each([
-    ["that succeeded", () => undefined],
-    ["that failed", () => Promise.reject(new Error("boo"))],
-    ["that can never end", () => new Promise(() => undefined)],
-  ])("%s, everything is exactly what it was", async (_, program) => {
+    ["succeeded", () => undefined],
+    ["failed", () => Promise.reject(new Error("boo"))],
+    ["can never end", () => new Promise(() => undefined)],
+  ])("after a run that %s, everything is restored exactly", async (_, program) => {
     const before = all();
     let during: unknown[] = [];
     const network = new Network();
@@ -121,7 +121,7 @@ describe("after a run", () => {
   });
 });
 
-test("a call that fails at once holds nothing, and its error is the caller's", async () => {
+test("a call that fails at once holds nothing, and the caller gets its error", async () => {
   const network = new Network();
   await network.run(async () => {
     expect(() => randomBytes(-1, () => undefined)).toThrow(RangeError);
@@ -132,7 +132,7 @@ test("a call that fails at once holds nothing, and its error is the caller's", a
   expect(network.clock.now()).toBe(5);
 });
 
-test("a call that takes too long is named", async () => {
+test("the error names a call that takes too long", async () => {
   const network = new Network();
   const stuck = network.run(() => promisify(pbkdf2)("secret", "salt", 3_000_000, 20, "sha1"), {
     realLimitMs: 1,
@@ -143,7 +143,7 @@ test("a call that takes too long is named", async () => {
   });
 });
 
-test("a stream of zlib whose reader is slow lets time go on", async () => {
+test("a stream of zlib with a slow reader does not hold the clock", async () => {
   const network = new Network();
   let [read, chunks] = [0, 0];
   await network.run(async () => {
@@ -155,12 +155,12 @@ test("a stream of zlib whose reader is slow lets time go on", async () => {
     }
   });
   expect(read).toBe(some.length);
-  // How many there are depends on the release of Node.
+  // The number of chunks depends on the release of Node.
   expect(chunks).toBeGreaterThan(1);
   expect(network.clock.now()).toBeGreaterThanOrEqual(chunks);
 });
 
-test("a stream of zlib that is destroyed while it works holds nothing any more", async () => {
+test("a stream of zlib that is destroyed while it works no longer holds the clock", async () => {
   const network = new Network();
   await network.run(async () => {
     const stream = createGzip();

@@ -9,12 +9,12 @@ import { Reassembly } from "../../src/sim/packet/reassembly.js";
 import { memoryBytes } from "../../src/sim/packet/memory.js";
 import type { ScheduledEvent } from "../../src/sim/time/event.js";
 
-/** 30 s, in nanoseconds, and how much later than that fragments are given up at most. */
+/** 30 s in nanoseconds, and how much later fragments are dropped at most. */
 const patience = 30e9;
 const bucket = 2.048e9;
 
 describe("fragments by hand", () => {
-  test("come together in any order, once the last that was missing is there", () => {
+  test("fragments in any order are reassembled when the last missing one arrives", () => {
     const cut = fragments(whole(1000), 300, () => 0);
     fc.assert(
       fc.property(fc.shuffledSubarray([...cut], { minLength: cut.length }), (parts) => {
@@ -34,7 +34,7 @@ describe("fragments by hand", () => {
     );
   });
 
-  test("fragments of fragments are fragments of the whole", () => {
+  test("fragments of fragments are fragments of the whole datagram", () => {
     let number = 0;
     const cut = fragments(whole(3000), 1500, () => ++number).flatMap((part) =>
       fragments(part, 576, () => ++number),
@@ -50,7 +50,7 @@ describe("fragments by hand", () => {
     ).toBe(true);
   });
 
-  test("a fragment that comes again is a duplicate, and the datagram comes together all the same", () => {
+  test("a fragment that arrives again is a duplicate, and the datagram is still reassembled", () => {
     const bench = new Bench();
     for (const each of [part(0, 16), part(0, 16), part(24, 8, false), part(24, 8, false)]) bench.add(each);
     expect(bench.add(part(16, 8))).toMatchObject({ length: 32 });
@@ -58,19 +58,19 @@ describe("fragments by hand", () => {
   });
 
   for (const [name, parts] of [
-    ["the second begins within the first (teardrop)", [part(0, 24), part(16, 8, false)]],
-    ["the second lies within the first", [part(0, 32), part(8, 8)]],
+    ["the second begins inside the first (teardrop)", [part(0, 24), part(16, 8, false)]],
+    ["the second is inside the first", [part(0, 32), part(8, 8)]],
     ["the second covers the first", [part(8, 8), part(0, 32)]],
-    ["the second ends within the first, which came before", [part(8, 16), part(0, 16)]],
-    ["the second has the place of the first but another length", [part(0, 16), part(0, 24)]],
+    ["the second ends inside the first", [part(8, 16), part(0, 16)]],
+    ["the second has the offset of the first but another length", [part(0, 16), part(0, 24)]],
     ["there are two ends, the second nearer", [part(16, 16, false), part(8, 8, false)]],
     ["there are two ends, the second further", [part(16, 16, false), part(32, 8, false)]],
-    ["something lies behind the end", [part(16, 16, false), part(40, 8)]],
-    ["the end comes after something behind it", [part(40, 8), part(16, 16, false)]],
-    ["the end comes again, as if more followed", [part(16, 8, false), part(16, 8)]],
-    ["a part comes again, as if it were the end", [part(16, 8), part(16, 8, false)]],
+    ["a part begins after the end", [part(16, 16, false), part(40, 8)]],
+    ["the end arrives after a part that begins after it", [part(40, 8), part(16, 16, false)]],
+    ["the end arrives again, as if more parts followed", [part(16, 8, false), part(16, 8)]],
+    ["a part arrives again, as if it were the end", [part(16, 8), part(16, 8, false)]],
   ] as const) {
-    test(`the datagram is refused where ${name}, and what still comes of it`, () => {
+    test(`a datagram is refused if ${name}, and its other fragments are handled`, () => {
       const bench = new Bench();
       for (const each of [...parts, part(0, 8), part(8, 8), part(16, 8), part(24, 8, false)]) {
         expect(bench.add(each)).toBeUndefined();
@@ -81,9 +81,9 @@ describe("fragments by hand", () => {
   }
 
   for (const [name, bad] of [
-    ["nothing, with more behind it", part(8, 0)],
-    ["nothing, at the end", part(8, 0, false)],
-    ["a length that no other can follow", part(0, 13)],
+    ["no bytes, with more after it", part(8, 0)],
+    ["no bytes, at the end", part(8, 0, false)],
+    ["a length that no other part can follow", part(0, 13)],
     ["an end above 65,535 bytes of packet (ping of death)", part(65_512, 8, false)],
   ] as const) {
     test(`a fragment of ${name} is refused`, () => {
@@ -94,7 +94,7 @@ describe("fragments by hand", () => {
     });
   }
 
-  test("the longest datagram of either version comes together", () => {
+  test("the longest datagram of either version is reassembled", () => {
     for (const [version, payload] of [
       [4, 65_507],
       [6, 65_527],
@@ -106,7 +106,7 @@ describe("fragments by hand", () => {
     }
   });
 
-  test("datagrams of other hosts, identifications and versions are kept apart", () => {
+  test("datagrams of different hosts, identifications and versions are kept apart", () => {
     const bench = new Bench();
     const first = part(0, 8);
     for (const other of [
@@ -121,14 +121,14 @@ describe("fragments by hand", () => {
     expect(bench.add(part(8, 8, false))).toMatchObject({ length: 16 });
   });
 
-  test("the parts of an ICMP error come together as the error", () => {
+  test("the parts of an ICMP error are reassembled to the error", () => {
     const bench = new Bench();
     const [one, other] = [icmp(), icmp()];
     bench.add(part(0, 8, true, { content: one }));
     expect(bench.add(part(8, 8, false, { content: other }))?.content).toBe(one);
   });
 
-  test("a corrupted part leaves the whole corrupted, with the checksum of what was sent", () => {
+  test("a corrupted part makes the whole corrupted, with the checksum of the sent datagram", () => {
     const sent = whole(80);
     const original = sent.content as UdpDatagram;
     const flipped = Buffer.from(original.payload);
@@ -141,14 +141,14 @@ describe("fragments by hand", () => {
     expect(results.at(-1)?.content).toEqual(corrupted);
   });
 
-  test("parts of two datagrams that have the same identification make one with a wrong checksum", () => {
+  test("parts of two datagrams with the same identification make one datagram with a wrong checksum", () => {
     const half = (text: string, offset: number): Packet =>
       part(offset, 24, offset === 0, { content: udp(Buffer.alloc(40, text)) });
     const bench = new Bench();
     bench.add(half("two ", 24));
     const payload = Buffer.concat([Buffer.alloc(16, "one "), Buffer.alloc(24, "two ")]);
     expect(bench.add(half("one ", 0))?.content).toMatchObject({ payload, intact: Buffer.alloc(40, "one ") });
-    // Where both say the same, the checksum is right.
+    // If both halves have the same text, the checksum is right.
     bench.add(half("same", 24));
     expect(bench.add(half("same", 0))?.content).toMatchObject({
       payload: Buffer.alloc(40, "same"),
@@ -158,7 +158,7 @@ describe("fragments by hand", () => {
 });
 
 describe("time", () => {
-  test("runs out 30 s after the first fragment that came, at the next whole 2.048 s, and the first of the datagram is reported by ICMP", () => {
+  test("fragments time out 30 s after the first that arrived, at the next whole 2.048 s, and an ICMP error quotes the first of the datagram", () => {
     const bench = new Bench();
     bench.add(part(8, 8));
     bench.now += 10e9;
@@ -171,7 +171,7 @@ describe("time", () => {
     expect(bench.add(part(16, 8, false))).toBeUndefined();
   });
 
-  test("without the first fragment nobody is told", () => {
+  test("without the first fragment no ICMP error is sent", () => {
     const bench = new Bench();
     bench.add(part(8, 8));
     expect(bench.after(patience + bucket)).toEqual([]);
@@ -185,7 +185,7 @@ describe("time", () => {
     expect(bench.after(1)).toHaveLength(1);
   });
 
-  test("each datagram has its own deadline, and those that came together have none", () => {
+  test("each datagram has its own deadline, and reassembled ones have none", () => {
     const bench = new Bench();
     for (let id = 0; id < 10; id++) {
       bench.add(part(0, 8, true, { identification: id }));
@@ -203,7 +203,7 @@ describe("time", () => {
 describe("memory", () => {
   const most = 4 << 20;
 
-  test("is that of the buffers, as Linux counts it: measured over veth through /proc/net/sockstat", () => {
+  test("memory counts as the buffers of Linux do: measured over veth through /proc/net/sockstat", () => {
     const measured = [
       [4, 68, 832],
       [4, 210, 832],
@@ -232,7 +232,7 @@ describe("memory", () => {
     [6, 184],
   ] as const) {
     // semantics: fragment-memory
-    test(`of 4 MiB holds fragments over IPv${version} and the datagrams that they are of, and time frees it`, () => {
+    test(`4 MiB of memory hold fragments over IPv${version} and the records of their datagrams, and after a time it is free`, () => {
       const bench = new Bench();
       const addressed = version === 6 ? six : {};
       const fit = Math.floor(most / (2304 + datagramBytes)) + 1;
@@ -241,7 +241,7 @@ describe("memory", () => {
       }
       expect(bench.fates().filter((fate) => fate === "waits for fragments")).toHaveLength(fit);
       expect(bench.fates().filter((fate) => fate === "no memory for fragments")).toHaveLength(100);
-      // What would make a datagram whole finds no room either; over the other version it does.
+      // A fragment that would complete a datagram has no room either. Over the other version there is room.
       expect(bench.add(part(1440, 8, false, { ...addressed, identification: 0 }))).toBeUndefined();
       const other = version === 6 ? {} : six;
       bench.add(part(0, 8, true, other));
@@ -256,7 +256,7 @@ describe("memory", () => {
     ["empty", part(8, 0)],
     ["overlapping", part(8, 16)],
   ] as const) {
-    test(`what is remembered of ${name} fragments is bounded as well`, () => {
+    test(`the memory for ${name} fragments is bounded too`, () => {
       const bench = new Bench();
       const count = most / 200 + 1000;
       for (let identification = 0; identification < count; identification++) {
@@ -270,7 +270,7 @@ describe("memory", () => {
     });
   }
 
-  test("what is forgotten at a crash costs nothing, and is told", () => {
+  test("fragments that are forgotten at a crash use no memory, and are reported", () => {
     const bench = new Bench();
     for (let id = 0; id < 2000; id++) bench.add(part(0, 1480, true, { identification: id }));
     bench.reassembly.clear();
@@ -312,12 +312,12 @@ class Bench {
     return this.reassembly.add(carrier);
   }
 
-  /** Of all fragments but those that made something whole. */
+  /** The fates of all fragments except those that completed a datagram. */
   fates(): string[] {
     return this.#parts.flatMap(({ fate }) => fate ?? []);
   }
 
-  /** Lets time pass. Gives the first fragments that were complained about meanwhile. */
+  /** Moves the clock. Returns the first fragments for which an ICMP error was due in that time. */
   after(ns: number): Packet[] {
     const until = this.now + ns;
     for (;;) {
@@ -334,12 +334,12 @@ class Bench {
   }
 }
 
-/** A fragment of a datagram of which the rest does not matter. */
+/** A fragment of a datagram whose other fields do not matter. */
 function part(offset: number, length: number, moreFragments = true, more: Partial<Packet> = {}): Packet {
   return { ...whole(65_507), offset, length, moreFragments, ...more };
 }
 
-/** What makes it one of IPv6. */
+/** The fields of an IPv6 fragment. */
 const six = { version: 6, source: "fd00::1", destination: "fd00::2" } as const;
 
 const payloads = new Map<number, Buffer>();

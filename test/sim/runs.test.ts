@@ -16,10 +16,13 @@ describe("the error of a program that fails", () => {
   for (const [what, error] of [
     ["an Error", () => new Error("it went wrong")],
     ["an OSError", () => new OSError("ECONNREFUSED", { text: "it went wrong" })],
-    ["a DOMException, which aborted signals give", () => new DOMException("it went wrong", "AbortError")],
+    [
+      "a DOMException, the reason of an aborted signal",
+      () => new DOMException("it went wrong", "AbortError"),
+    ],
     ["an Error with an empty message", () => new Error("")],
   ] as const) {
-    test(`${what} is the same one, with the seed and the line that repeats it in its message and its stack`, async () => {
+    test(`${what} stays the same error, with the seed and the line that repeats the run in its message and its stack`, async () => {
       const { network } = chain(4, {});
       const thrown = error();
       const { message } = thrown;
@@ -35,7 +38,7 @@ describe("the error of a program that fails", () => {
     });
   }
 
-  test("is told once, however many runs it passes through, and what is no Error is left alone", async () => {
+  test("the seed is added once, even through several runs, and a value that is no Error is not changed", async () => {
     const { network } = chain(4, {});
     const error = new Error("it went wrong");
     for (let round = 0; round < 2; round++) await failure(network.run(() => Promise.reject(error)));
@@ -52,7 +55,7 @@ describe("the error of a program that fails", () => {
     expect(await failure(network.run(() => Promise.reject(frozen)))).toBe(frozen);
   });
 
-  test("has the timeout of a receive call with what it waited for", async () => {
+  test("the timeout of a receive call has the call's message too", async () => {
     const { network, desk } = chain(4, {});
     const caught = await failure(network.run(() => desk.socket().recv(10, { timeoutMs: 100 })));
     expect(caught).toMatchObject({
@@ -64,8 +67,8 @@ describe("the error of a program that fails", () => {
   });
 });
 
-describe("a program that waits for what can never come", () => {
-  test("ends with an error that names each host and socket", async () => {
+describe("a program that waits for something that can never happen", () => {
+  test("such a program ends with an error that names each host and socket", async () => {
     const { network, desk, camera: host } = chain(4, {});
     const error = await failure(
       network.run(async () => {
@@ -88,7 +91,7 @@ describe("a program that waits for what can never come", () => {
     expect(message).toContain("seed 815");
   });
 
-  test("is let off by a timeout, which is no such wait", async () => {
+  test("a receive call with a timeout is no such wait", async () => {
     const { network, desk } = chain(4, {});
     await network.run(async () => {
       expect(await failure(desk.socket().recv(10, { timeoutMs: 3_500_000 }))).toMatchObject({
@@ -98,7 +101,7 @@ describe("a program that waits for what can never come", () => {
     expect(Math.floor(network.clock.now())).toBe(3_500_000);
   });
 
-  test("and sets timers for ever ends at the limit", async () => {
+  test("a program that sets timers for ever ends at the limit", async () => {
     const { network, desk } = chain(4, {});
     const error = await failure(
       network.run(
@@ -116,7 +119,7 @@ describe("a program that waits for what can never come", () => {
   });
 });
 
-test("a broadcast that goes round among switches for ever ends the run with an error that names the links", async () => {
+test("a broadcast that circulates between switches for ever ends the run with an error that names the links", async () => {
   const network = new Network();
   const a = network.host("a", { address: "10.0.0.1" });
   const [x, y, z] = [network.switch("x"), network.switch("y"), network.switch("z")];
@@ -140,14 +143,14 @@ test("a broadcast that goes round among switches for ever ends the run with an e
   for (const name of ["x→y", "y→z", "z→x"]) expect((error as Error).message).toContain(`on ${name}`);
 });
 
-test("sockets are closed when the run settles, whether it failed or not, and can then do nothing", async () => {
+test("sockets are closed when the run settles, with success or failure, and every later call fails", async () => {
   for (const fails of [false, true]) {
     const { network, desk } = chain(4, {});
     const [s, other] = [desk.socket(), desk.socket()];
     let iteration: Promise<string> | undefined;
     const run = network.run(async () => {
       await s.bind(["0.0.0.0", 9000]);
-      // The page's loop, which nobody ends: a rejection here would be nobody's to handle, and end the process.
+      // The loop of the page, which nothing ends: nobody would handle a rejection here, and the process would end.
       void (async () => {
         for (;;) await s.recvfrom(64);
       })();
@@ -164,7 +167,7 @@ test("sockets are closed when the run settles, whether it failed or not, and can
   }
 });
 
-test("two runs on one network, one after another: time goes on, ports are free again, the trace has both", async () => {
+test("two runs on one network follow each other: time continues, ports are free again, the trace has both", async () => {
   const { network, desk, camera: host } = chain(4, { latencyMs: 10 });
   for (const round of [1, 2]) {
     const got = await network.run(async () => {
@@ -191,7 +194,7 @@ test("packets in flight at the end of a run arrive in the next", async () => {
   });
 });
 
-test("network.real holds the clock for work that virtual time cannot see", async () => {
+test("network.real holds the clock during work that virtual time cannot see", async () => {
   const { network } = chain(4, {});
   await network.run(async () => {
     const timeout = pause(1).then(() => "timer");
@@ -205,7 +208,7 @@ test("network.real holds the clock for work that virtual time cannot see", async
   expect(await network.real(Promise.resolve(5))).toBe(5);
 });
 
-test("network.eventually waits in virtual time until a check passes, or says what was still not so", async () => {
+test("network.eventually waits in virtual time until a check passes, or its error says which check failed", async () => {
   const { network, desk, camera: host } = chain(4, { latencyMs: 500 });
   await network.run(async () => {
     const r = host.socket();
@@ -224,7 +227,7 @@ test("network.eventually waits in virtual time until a check passes, or says wha
   });
 });
 
-test("hosts know each other's names, in the family that is asked for", async () => {
+test("hosts can look up each other's names, in the family that is asked for", async () => {
   const network = new Network();
   const a = network.host("a", { address: "10.0.0.1" });
   const b = network.host("b", { addresses: ["10.0.0.2", "fd00::2"] });
@@ -235,7 +238,7 @@ test("hosts know each other's names, in the family that is asked for", async () 
     expect(r.getsockname().host).toBe("10.0.0.2");
     await a.socket().sendto("x", ["b", 9000]);
     expect((await r.recvmsg()).source.host).toBe("10.0.0.1");
-    // A name with an IPv4 address alone, on an IPv6 socket.
+    // A name with an IPv4 address only, on an IPv6 socket.
     const v6 = b.socket(AF_INET6);
     await v6.connect(["a", 9000]);
     expect(v6.getpeername().host).toBe("::ffff:10.0.0.1");
@@ -243,7 +246,7 @@ test("hosts know each other's names, in the family that is asked for", async () 
   });
 });
 
-test("a program that awaits one send after the other lets time go on, and the rest of it run", async () => {
+test("if a program awaits one send after another, time continues, and other parts of it run", async () => {
   const { network, desk } = chain(4, {});
   await network.run(async () => {
     const s = desk.socket();
@@ -252,12 +255,12 @@ test("a program that awaits one send after the other lets time go on, and the re
     let sent = 0;
     while (!done && sent < 1_000_000) sent += await s.sendto("x", camera);
     expect(done).toBe(true);
-    // About ten million a second of virtual time.
+    // About ten million for each second of virtual time.
     expect(sent).toBeLessThan(100_000);
   });
 });
 
-test("a signal ends a run with its reason, whatever the program does; the next one runs", async () => {
+test("a signal ends a run with its reason, in the middle of any call, and the next run works", async () => {
   const { network } = chain(4, {});
   const controller = new AbortController();
   let ticks = 0;
@@ -275,21 +278,21 @@ test("a signal ends a run with its reason, whatever the program does; the next o
   expect(await network.run(() => "the next")).toBe("the next");
 });
 
-test("eventually() outside of a run is refused: time stands still there", async () => {
+test("eventually() outside of a run is refused, since time stands still there", async () => {
   const { network } = chain(4, {});
   expect(String(await failure(network.eventually(() => true)))).toContain("outside of run()");
 });
 
 const realSetImmediate = setImmediate;
 
-test("when a signal has ended a run, the thread is free at once: for the next run, and for real timers", async () => {
+test("after a signal has ended a run, the thread is free at once: for the next run, and for real timers", async () => {
   const { network } = chain(4, {});
   const controller = new AbortController();
   const run = failure(
     network.run(() => network.real(new Promise(() => undefined)), { signal: controller.signal }),
   );
   while (setImmediate === realSetImmediate) await new Promise((resolve) => realSetImmediate(resolve));
-  // As a test framework does it, which goes on to the next test without a turn of the loop.
+  // A test framework does the same: it starts the next test without a turn of the loop.
   controller.abort(new Error("time is over"));
   expect(Date.now()).toBeGreaterThan(Date.UTC(2026, 0, 2));
   expect(setImmediate).toBe(realSetImmediate);

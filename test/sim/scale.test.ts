@@ -4,10 +4,10 @@ import { AF_INET, type Socket } from "datagram";
 import { type Host, Network } from "datagram/sim";
 
 const payload = Buffer.alloc(64, "x");
-// Runs put a virtual one in its place.
+// Runs replace this clock by a virtual one.
 const realNow = performance.now.bind(performance);
 
-/** So many hosts on one switch. */
+/** That many hosts on one switch. */
 function segment(count: number): { network: Network; hosts: Host[] } {
   const network = new Network();
   const lan = network.switch("lan");
@@ -19,7 +19,7 @@ function segment(count: number): { network: Network; hosts: Host[] } {
   return { network, hosts };
 }
 
-/** Real milliseconds for datagrams between the first two hosts, each to and fro, while the others have a socket each. */
+/** Real milliseconds for datagrams between the first two hosts, each with an answer. The others have one socket each. */
 function measure(network: Network, [one, other, ...rest]: readonly Host[], count: number): Promise<number> {
   return network.run(async () => {
     for (const host of rest) await host.socket(AF_INET).bind(["", 9000]);
@@ -40,18 +40,18 @@ async function echo(s: Socket): Promise<void> {
   for await (const datagram of s) await datagram.reply(datagram.data);
 }
 
-test("what a datagram costs does not grow with the hosts that are idle", async () => {
+test("the cost of a datagram does not grow with the number of idle hosts", async () => {
   const [few, many] = [segment(2), segment(2000)];
   const best = { few: Infinity, many: Infinity };
   for (let round = 0; round < 6; round++) {
     best.few = Math.min(best.few, await measure(few.network, few.hosts, 2000));
     best.many = Math.min(best.many, await measure(many.network, many.hosts, 2000));
   }
-  // A look at each of them would be a hundred times as much; a machine that is busy, less than twice.
+  // A loop over all hosts would take a hundred times as long. A busy machine changes the ratio by less than two.
   expect(best.many / best.few).toBeLessThan(2.5);
 });
 
-test("thousands of sockets that send in one tick take little memory meanwhile", async () => {
+test("thousands of sockets that send in one tick use little memory in that time", async () => {
   const { network, hosts } = segment(100);
   const [sockets, grown, received] = await network.run(async () => {
     const opened = hosts.flatMap((host) => Array.from({ length: 20 }, () => host.socket(AF_INET)));
@@ -66,6 +66,6 @@ test("thousands of sockets that send in one tick take little memory meanwhile", 
     return [opened.length, after - before, count] as const;
   });
   expect(received).toBe(sockets);
-  // A full arena each would be 150 MB.
+  // A full arena for each socket would be 150 MB.
   expect(grown).toBeLessThan(32 << 20);
 });

@@ -1,8 +1,8 @@
 /**
- * Small networks on which much goes wrong, one for each seed: whatever it was, no datagram is invented, none comes more
- * often than links duplicated it, and once all is healed, everything that is sent again arrives.
+ * Small networks with many faults, one network for each seed. With all of them, no datagram is invented, none arrives more
+ * often than links duplicated it, and after all faults are healed, every datagram that is sent again arrives.
  *
- * `DATAGRAM_SEEDS` says which: `1-1000`, or one seed alone. Without it, the first hundred.
+ * `DATAGRAM_SEEDS` selects the seeds: `1-1000`, or a single one. The default is the first hundred.
  */
 
 import { expect, test } from "vitest";
@@ -14,15 +14,19 @@ const together = 50;
 
 for (let from = first; from <= last; from += together) {
   const to = Math.min(from + together - 1, last);
-  test(`seeds ${from} to ${to} hold, and each repeats itself`, { timeout: 60_000 }, async () => {
-    for (let seed = from; seed <= to; seed++) {
-      try {
-        const hash = await runScenario(seed);
-        expect(await runScenario(seed)).toBe(hash);
-      } catch (error) {
-        const again = `DATAGRAM_SEEDS=${seed} npx vitest run test/sim/scenarios.test.ts`;
-        throw new Error(`seed ${seed}: ${(error as Error).message}\nrepeat it: ${again}`, { cause: error });
+  test(
+    `the invariants hold for the seeds ${from} to ${to}, and each seed repeats its run`,
+    { timeout: 60_000 },
+    async () => {
+      for (let seed = from; seed <= to; seed++) {
+        try {
+          const hash = await runScenario(seed);
+          expect(await runScenario(seed)).toBe(hash);
+        } catch (error) {
+          const again = `DATAGRAM_SEEDS=${seed} npx vitest run test/sim/scenarios.test.ts`;
+          throw new Error(`seed ${seed}: ${(error as Error).message}\nrepeat it: ${again}`, { cause: error });
+        }
       }
-    }
-  });
+    },
+  );
 }

@@ -1,4 +1,4 @@
-/** `seedProgram` has what the program draws at random come from the seed. */
+/** With `seedProgram`, the random values of the program come from the seed. */
 
 import { Buffer } from "node:buffer";
 import crypto, {
@@ -47,7 +47,7 @@ async function drawAll(network: Network): Promise<Record<string, unknown>> {
 }
 
 describe("a network with seedProgram", () => {
-  test("gives a program the same values for the same seed, and others for another, or in its next run", async () => {
+  test("a program gets the same values for the same seed, and others for another seed or in its next run", async () => {
     const make = (seed: number): Network => new Network({ seed, seedProgram: true });
     const network = make(5);
     const first = await drawAll(network);
@@ -62,7 +62,7 @@ describe("a network with seedProgram", () => {
     expect(new Set(Object.values(first)).size).toBe(Object.keys(draws).length);
   });
 
-  test("leaves the network's own draws alone", async () => {
+  test("the random numbers of the network itself do not change", async () => {
     const hash = async (seedProgram: boolean): Promise<string> => {
       const network = new Network({ seed: 5, seedProgram });
       const [one, other] = [
@@ -79,7 +79,7 @@ describe("a network with seedProgram", () => {
     expect(await hash(true)).toBe(await hash(false));
   });
 
-  test("gives values that are such as Node's, and fills what Node's would fill", async () => {
+  test("values have the form of Node's, and fill the same arguments as Node's", async () => {
     await new Network({ seedProgram: true }).run(async () => {
       expect(randomUUID()).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
       const fractions = Array.from({ length: 1000 }, () => Math.random());
@@ -114,7 +114,7 @@ describe("a network with seedProgram", () => {
     });
   });
 
-  test("refuses what Node's refuse", async () => {
+  test("calls refuse the same arguments as Node's", async () => {
     await new Network({ seedProgram: true }).run(() => {
       expect(() => randomBytes(-1)).toThrow(RangeError);
       expect(() => randomBytes(1, 5 as never)).toThrow(TypeError);
@@ -130,7 +130,7 @@ describe("a network with seedProgram", () => {
     });
   });
 
-  test("puts everything back, also when the run fails", async () => {
+  test("after the run everything is restored, also if the run fails", async () => {
     const prototype = Object.getPrototypeOf(webcrypto) as object;
     const all = (): unknown[] =>
       [Math, crypto, prototype].map((target) => Object.getOwnPropertyDescriptors(target));
@@ -146,7 +146,7 @@ describe("a network with seedProgram", () => {
     expect(during.map((each, index) => each === before[index + 3])).toEqual([false, false, false]);
   });
 
-  test("is asked for with true or false", () => {
+  test("seedProgram must be true or false", () => {
     expect(() => new Network({ seedProgram: 1 as never })).toThrow("seedProgram must be true or false");
   });
 });

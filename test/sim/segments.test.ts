@@ -17,7 +17,7 @@ import { describe, expect, test } from "vitest";
 
 import { fates, heard, icmpOn, pause } from "./tools.js";
 
-/** Two segments with three hosts each, joined by a router; `both` is on either one. */
+/** Two segments with three hosts each, connected by a router. `both` is on either segment. */
 function twoSegments() {
   const network = new Network();
   const segments = [network.switch("one"), network.switch("two")] as const;
@@ -48,7 +48,7 @@ async function listening(host: Host, family?: Family): Promise<[Socket, Datagram
   return [s, heard(s)];
 }
 
-/** The names of the hosts that have heard something, with the address that it came to. */
+/** The names of the hosts that received a datagram, with its destination. */
 async function hearers(hosts: readonly Host[], lists: readonly Datagram[][]): Promise<string[]> {
   await pause(10);
   return hosts.flatMap(({ name }, index) =>
@@ -67,7 +67,7 @@ describe("broadcast", () => {
     ["limited", "255.255.255.255"],
     ["directed", "10.0.0.255"],
   ] as const) {
-    test(`${name}: everybody on the segment hears it, the sender too, and nobody beyond the router`, async () => {
+    test(`${name}: every host on the segment receives it, the sender too, and no host beyond the router`, async () => {
       const { network, one, all } = twoSegments();
       await network.run(async () => {
         const lists = (await Promise.all(all.map((host) => listening(host)))).map(([, list]) => list);
@@ -77,13 +77,13 @@ describe("broadcast", () => {
         );
         expect(lists[1]?.[0]?.source.host).toBe("10.0.0.1");
       });
-      // Nobody answers a broadcast with ICMP, not even the router (RFC 1122, section 3.2.2).
+      // No host answers a broadcast with an ICMP error, and no router does (RFC 1122, section 3.2.2).
       expect(icmpOn(network)).toEqual([]);
       expect(fates(network, "one→router")).toEqual({ "no route": 1 });
     });
   }
 
-  test("nobody who does not listen says so", async () => {
+  test("a broadcast to a closed port causes no ICMP error", async () => {
     const { network, one } = twoSegments();
     await network.run(async () => {
       await broadcaster(one[0]!).sendto("x", ["10.0.0.255", 9999]);
@@ -104,7 +104,7 @@ describe("broadcast", () => {
     });
   });
 
-  test("of another network does not leave the own one", async () => {
+  test("a broadcast of another network does not leave the own network", async () => {
     const { network, one, all } = twoSegments();
     await network.run(async () => {
       const lists = (await Promise.all(all.map((host) => listening(host)))).map(([, list]) => list);
@@ -119,7 +119,7 @@ describe("broadcast", () => {
 describe("multicast", () => {
   const group = "239.1.2.3";
 
-  test("members on the segment hear it, others do not, and it does not cross a router", async () => {
+  test("members on the segment receive a group, others do not, and it does not cross a router", async () => {
     for (const ttl of [1, 32]) {
       const { network, one, all } = twoSegments();
       await network.run(async () => {
@@ -140,7 +140,7 @@ describe("multicast", () => {
     }
   });
 
-  test("who leaves hears no more, nor does a socket that is closed count as a member", async () => {
+  test("a socket that left a group receives it no longer, and a closed socket is no member", async () => {
     const { network, one } = twoSegments();
     await network.run(async () => {
       const [r, list] = await listening(one[1]!);
@@ -162,7 +162,7 @@ describe("multicast", () => {
     });
   });
 
-  test("a member that sends hears itself, unless LOOP is off", async () => {
+  test("a member that sends receives its own datagrams, unless LOOP is off", async () => {
     const { network, one } = twoSegments();
     await network.run(async () => {
       const [s, own] = await listening(one[0]!);
@@ -180,7 +180,7 @@ describe("multicast", () => {
     });
   });
 
-  test("IP_MULTICAST_IF chooses the segment, by an address of it, and the source is that address", async () => {
+  test("IP_MULTICAST_IF chooses the segment, by an address of this host there, and that address is the source", async () => {
     for (const [address, names] of [
       ["10.0.0.9", ["a0", "b0", "c0"]],
       ["10.0.1.9", ["a1", "b1", "c1"]],
@@ -203,7 +203,7 @@ describe("multicast", () => {
     }
   });
 
-  test("a membership is of one segment, named by an address or an interface", async () => {
+  test("a membership is for one segment, named by an address or an interface", async () => {
     const { network, one, two, both } = twoSegments();
     for (const at of ["10.0.1.9", "eth1"]) {
       await network.run(async () => {
@@ -217,7 +217,7 @@ describe("multicast", () => {
     }
   });
 
-  test("over IPv6, members hear it, and IPV6_MULTICAST_IF chooses the segment", async () => {
+  test("over IPv6, members receive the group, and IPV6_MULTICAST_IF chooses the segment", async () => {
     const { network, one, two, both } = twoSegments();
     const others = [...one, ...two];
     await network.run(async () => {

@@ -13,7 +13,7 @@ import {
   type Router,
 } from "datagram/sim";
 
-/** A desk, a camera, and what is between them. */
+/** A desk, a camera, and the links and routers between them. */
 export interface Chain {
   readonly network: Network;
   readonly desk: Host;
@@ -22,7 +22,7 @@ export interface Chain {
   readonly links: readonly Link[];
 }
 
-/** Joins a desk (10.0.0.1, fd00::1) to a camera (10.9.0.2, fd00:9::2) by links as given, with routers r1, r2, … between. */
+/** Connects a desk (10.0.0.1, fd00::1) to a camera (10.9.0.2, fd00:9::2) by these links, with routers r1, r2, … between. */
 export function chain(version: 4 | 6, ...settings: readonly LinkInput[]): Chain {
   const network = new Network({ seed: 815 });
   const host = (name: string, ...addresses: [four: string, six: string]): Host =>
@@ -39,7 +39,7 @@ export function chain(version: 4 | 6, ...settings: readonly LinkInput[]): Chain 
   return { network, desk, camera, routers, links };
 }
 
-/** All datagrams that come to a socket until it is closed, in a list that grows. */
+/** All datagrams that a socket receives until it is closed, in a list that grows. */
 export function heard(s: Socket): Datagram[] {
   const datagrams: Datagram[] = [];
   void (async () => {
@@ -48,12 +48,12 @@ export function heard(s: Socket): Datagram[] {
   return datagrams;
 }
 
-/** Their payloads as text. */
+/** The payloads of datagrams as text. */
 export function textsOf(datagrams: readonly Datagram[]): string[] {
   return datagrams.map(({ data }) => data.toString());
 }
 
-/** What a promise rejects with. */
+/** The error of a promise that rejects. */
 export async function failure(promise: Promise<unknown>): Promise<unknown> {
   const outcome: { error?: unknown } = await promise.then(
     () => ({}),
@@ -63,7 +63,7 @@ export async function failure(promise: Promise<unknown>): Promise<unknown> {
   return outcome.error;
 }
 
-/** Each fate of the trace, and how many packets had it, on one link or on all. */
+/** How many packets of the trace had each fate, on one link or on all. */
 export function fates(network: Network, link?: string): Partial<Record<Fate, number>> {
   const counts: Partial<Record<Fate, number>> = {};
   for (const { fate } of packetsOn(network, link)) counts[fate] = (counts[fate] ?? 0) + 1;
@@ -74,7 +74,7 @@ export function packetsOn(network: Network, link?: string): TraceEntry[] {
   return network.trace.packets.filter((entry) => link === undefined || entry.link === link);
 }
 
-/** The ICMP errors of the trace, each once for each link: type, code and who sent it. */
+/** The ICMP errors of the trace, each once for each link: type, code and source. */
 export function icmpOn(network: Network, link?: string): [type: number, code: number, from: string][] {
   return packetsOn(network, link).flatMap(({ packet: { content, source } }) =>
     content.protocol === "icmp" ? [[content.type, content.code, source] as [number, number, string]] : [],
@@ -85,7 +85,7 @@ export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Bytes that all differ from their neighbours, so that nothing can be in another's place. */
+/** A payload in which each byte differs from its neighbours, so that no part can stand in for another. */
 export function bytes(length: number): Buffer {
   return Buffer.from(Uint8Array.from({ length }, (_, at) => (at * 7 + (at >> 8)) & 0xff));
 }

@@ -31,7 +31,7 @@ const everything: LinkSettings = {
   mtuBytes: 1300,
 };
 
-/** A network where about everything happens that can happen to a packet. */
+/** A network in which almost every event happens that can happen to a packet. */
 async function busy(seed: number, limits = {}): Promise<Network> {
   const network = new Network({ seed, trace: limits });
   const a = network.host("a", { addresses: ["10.0.0.1", "fd00::1"] });
@@ -62,7 +62,7 @@ async function busy(seed: number, limits = {}): Promise<Network> {
   return network;
 }
 
-test("fates are told, from travelling to the last, with when and where, and what the link did", async () => {
+test("the trace has each fate, from in flight to the last, with time and place, and what the link did", async () => {
   const network = new Network();
   const [a, b] = [network.host("a", { address: "10.0.0.1" }), network.host("b", { address: "10.0.0.2" })];
   network.link(a, b, { latencyMs: 20, duplicateRatio: 1, corruptRatio: 1, corruptPasses: true });
@@ -103,7 +103,7 @@ test("fates are told, from travelling to the last, with when and where, and what
   );
 });
 
-test("no packet is left without a fate once all time has passed", async () => {
+test("after all time has passed every packet has a final fate", async () => {
   const network = await busy(3);
   const counts = fates(network);
   for (const open of ["travelling", "waits for fragments"] as const) expect(counts[open]).toBeUndefined();
@@ -136,7 +136,7 @@ describe("limits", () => {
       (network: Network) => network.trace.packets.reduce((sum, { packet }) => sum + packet.length, 0),
     ],
   ] as const) {
-    test(`of ${what} have the oldest forgotten, and counted, and the hash covers them all`, async () => {
+    test(`above the limit of ${what} the oldest are forgotten and counted, and the hash covers all of them`, async () => {
       const [all, few] = [await busy(5), await busy(5, limits)];
       expect(all.trace.forgotten).toBe(0);
       expect(kept(few)).toBeLessThanOrEqual(Object.values(limits)[0] as number);
@@ -149,14 +149,14 @@ describe("limits", () => {
     });
   }
 
-  test("of nothing keep nothing", async () => {
+  test("a trace with limits of 0 keeps nothing", async () => {
     const network = await busy(5, { packets: 0 });
     expect([network.trace.packets, network.trace.toString()]).toEqual([[], ""]);
     expect(network.trace.forgotten).toBeGreaterThan(100);
   });
 });
 
-test("the hash is the same for equal runs, and another for another seed, payload, moment or fate", async () => {
+test("the hash is the same for equal runs, and differs for another seed, payload, time or fate", async () => {
   const hash = async (seed: number, text = "x", waitMs = 1, open = true): Promise<string> => {
     const network = new Network({ seed });
     const [a, b] = [network.host("a", { address: "10.0.0.1" }), network.host("b", { address: "10.0.0.2" })];
@@ -191,7 +191,7 @@ test("the hash is the same for equal runs, and another for another seed, payload
 const missing = !requireAll && spawnSync("tshark", ["--version"]).error !== undefined;
 
 test.skipIf(missing)(
-  `a capture file is what tshark reads, whole and with right checksums${missing ? " (skipped: tshark is not there)" : ""}`,
+  `tshark reads the whole capture file, with right checksums${missing ? " (skipped: tshark is not there)" : ""}`,
   async () => {
     const network = await busy(3);
     const rows = tshark(network.trace.toPcapng());
@@ -206,7 +206,7 @@ test.skipIf(missing)(
           (packet.version === 4 ? 20 : packet.moreFragments || packet.offset > 0 ? 48 : 40) + packet.length,
         ),
       ]);
-      // "1" is right, "2" is not to be told: a part of a datagram, or of the quoted one.
+      // "1" is right. "2" cannot be checked: it is a part of a datagram, or of a quoted one.
       expect(row["ip.checksum.status"]?.every((status) => status === "1" || status === "")).toBe(true);
       for (const name of ["icmp", "icmpv6"]) expect(["1", ""]).toContain(row[`${name}.checksum.status`]?.[0]);
       const whole = packet.content.protocol === "udp" && !packet.moreFragments && packet.offset === 0;
