@@ -1,9 +1,5 @@
 import type { Clock } from "../driver/driver.js";
-
-/** Weight of the last wait in the estimate of how often looking finds a datagram. */
-const weight = 1 / 8;
-/** Waits between two tries while looking does not pay. */
-const retryWaits = 64;
+import { HitRatio } from "./hit-ratio.js";
 
 /**
  * Decides whether a receive call looks again and again before it waits for the event loop (option `busyPoll`). It does
@@ -12,9 +8,7 @@ const retryWaits = 64;
 export class BusyPoll {
   readonly #clock: Clock;
   readonly #maxMs: number;
-  /** How often looking found a datagram lately, 0 to 1. */
-  #hitRatio = 1;
-  #waitsSinceTry = 0;
+  readonly #hits: HitRatio = new HitRatio(1 / 2);
 
   /** @param maxUs the longest time that one wait looks, in microseconds. */
   constructor(clock: Clock, maxUs: number) {
@@ -24,15 +18,14 @@ export class BusyPoll {
 
   /** Whether the next wait looks. To be asked once for each wait. */
   pays(): boolean {
-    return this.#hitRatio >= 0.5 || ++this.#waitsSinceTry >= retryWaits;
+    return this.#hits.pays();
   }
 
   /** Calls `look` until it returns true, the time is over or `deadline` has passed. */
   run(look: () => boolean, deadline: number): void {
-    this.#waitsSinceTry = 0;
     const until = Math.min(this.#clock.now() + this.#maxMs, deadline);
     let found = look();
     while (!found && this.#clock.now() < until) found = look();
-    this.#hitRatio += ((found ? 1 : 0) - this.#hitRatio) * weight;
+    this.#hits.tried(found);
   }
 }
