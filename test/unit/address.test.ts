@@ -15,7 +15,7 @@ const host = fc.oneof(
   fc.constantFrom("fe80::1%eth0", "localhost", "_service.example"),
 );
 
-test("what is written is read back the same", () => {
+test("an address that is written is read back the same", () => {
   fc.assert(
     fc.property(host, port, (name, number) => {
       const address = new Address(name, number);
@@ -28,14 +28,14 @@ test("what is written is read back the same", () => {
   );
 });
 
-test("a literal has its family, a name has none", () => {
+test("a literal has its family, and a name has none", () => {
   const family = (text: string): number => new Address(text, 1).family;
   expect(["127.0.0.1", "<broadcast>"].map(family)).toEqual([AF_INET, AF_INET]);
   expect(["::1", "fe80::1%lo", "::ffff:1.2.3.4"].map(family)).toEqual([AF_INET6, AF_INET6, AF_INET6]);
   expect(["localhost", "", "1.2.3", "256.1.1.1"].map(family)).toEqual(Array(4).fill(AF_UNSPEC));
 });
 
-test("an Address is frozen, iterable, and writes itself", () => {
+test("an Address is frozen and iterable, and converts to text", () => {
   const [v4, v6, name] = [
     new Address("127.0.0.1", 9),
     new Address("FE80::1%eth0", 9),
@@ -49,7 +49,7 @@ test("an Address is frozen, iterable, and writes itself", () => {
   expect(v4.port).toBe(9);
 });
 
-test("withPort and equals", () => {
+test("withPort changes the port only, and equals compares host and port", () => {
   const address = new Address("::1", 9);
   expect(String(address.withPort(10))).toBe("[::1]:10");
   expect(address.withPort(10).equals(address)).toBe(false);
@@ -69,7 +69,7 @@ test("Address.parse reads host:port and [v6]:port, and a port alone with a defau
   expect(read(":9000")).toBe(":9000");
 });
 
-test("Address.parse refuses what is no host with a port", () => {
+test("Address.parse refuses a text that is not a host with a port", () => {
   const texts = [
     "",
     ":",
@@ -102,7 +102,7 @@ test("Address.parse refuses what is no host with a port", () => {
   }
 });
 
-test("Address.parse gives an Address or throws a RangeError with a code", () => {
+test("Address.parse returns an Address or throws a RangeError with a code", () => {
   const nearly = fc.string({ unit: fc.constantFrom(...Array.from("[]:%.0123456789abcf ")) });
   fc.assert(
     fc.property(fc.oneof(fc.string(), nearly), (text) => {
@@ -131,7 +131,7 @@ test("Address.from reads each part of a record once", () => {
   expect(Address.from(address)).toBe(address);
 });
 
-test("forFamily makes an empty host every interface, and leaves names to the resolver", () => {
+test("forFamily replaces an empty host by every interface, and leaves names to the resolver", () => {
   const every = (family: typeof AF_INET | typeof AF_INET6): string =>
     String(forFamily(new Address("", 9), family, "bind"));
   expect([every(AF_INET), every(AF_INET6)]).toEqual(["0.0.0.0:9", "[::]:9"]);
@@ -147,7 +147,7 @@ test("forFamily makes an empty host every interface, and leaves names to the res
   expect(() => forFamily(new Address("::1", 9), AF_INET, "bind")).toThrow(refused);
 });
 
-test("a pair that was seen before gives the same Address, however many were seen since", () => {
+test("a pair that was seen before has the same Address, with any number of others in between", () => {
   const first = knownAddress(["127.0.0.1", 4242]);
   expect(knownAddress(["127.0.0.1", 4242])).toBe(first);
   expect(sharedAddress("127.0.0.1", 4242)).toBe(first);
@@ -157,7 +157,7 @@ test("a pair that was seen before gives the same Address, however many were seen
   expect(knownAddress(["127.0.0.1", 4242]).equals(first)).toBe(true);
 });
 
-test("a bad pair is refused every time, also after a good one of the same host", () => {
+test("a bad pair is refused every time, also after a good pair with the same host", () => {
   knownAddress(["127.0.0.1", 4243]);
   for (let count = 0; count < 2; count++) {
     expect(() => knownAddress(["127.0.0.1", 70_000])).toThrow(RangeError);

@@ -3,13 +3,13 @@ import { expect, test } from "vitest";
 import type { Clock } from "../../src/core/driver/driver.js";
 import { BusyPoll } from "../../src/core/receive/busy-poll.js";
 
-/** A clock that moves on by 1 µs each time it is read. */
+/** A clock that advances by 1 µs each time it is read. */
 function steppingClock(): Clock {
   let us = 0;
   return { now: () => us++ / 1000, wall: () => 0n, after: () => () => undefined, turn: () => undefined };
 }
 
-test("a wait looks until the time is over, or until a datagram is found", () => {
+test("a wait polls until the time is over, or until a datagram is found", () => {
   const busyPoll = new BusyPoll(steppingClock(), 50);
   let looks = 0;
   busyPoll.run(() => ++looks === 0, Infinity);
@@ -20,14 +20,14 @@ test("a wait looks until the time is over, or until a datagram is found", () => 
   expect(looks).toBe(3);
 });
 
-test("a wait looks no longer than its deadline", () => {
+test("a wait polls no longer than its deadline", () => {
   const busyPoll = new BusyPoll(steppingClock(), 50);
   let looks = 0;
   busyPoll.run(() => ++looks === 0, 0.01);
   expect(looks).toBeLessThanOrEqual(11);
 });
 
-test("it gives up after misses, tries one wait in 64 again, and goes on after a hit", () => {
+test("busy polling pauses after misses, tries one wait in 64 again, and continues after a hit", () => {
   const busyPoll = new BusyPoll(steppingClock(), 50);
   const miss = (): void => busyPoll.run(() => false, Infinity);
   let misses = 0;

@@ -11,7 +11,7 @@ afterEach(() => {
 });
 
 describe("the time of day", () => {
-  /** A machine whose clocks a test sets: milliseconds, with fractions. */
+  /** A machine whose clocks a test sets, in milliseconds with fractions. */
   const machine = { epochMs: 1_700_000_000_000.25, upMs: 5_000.75 };
   const passes = (ms: number): void => {
     machine.epochMs += ms;
@@ -24,7 +24,7 @@ describe("the time of day", () => {
     );
 
   // semantics: clock-wall
-  test("has fractions of a millisecond, and is never a millisecond away", () => {
+  test("the time of day has fractions of a millisecond, and differs from the system's by less than one", () => {
     const wall = opened();
     const seen = new Set<number>();
     for (let step = 0; step < 1000; step++) {
@@ -41,7 +41,7 @@ describe("the time of day", () => {
     ["forwards", 3_600_000],
     ["backwards", -3_600_000],
     ["by a little", 40],
-  ])("follows the system's clock when that is set %s", (_way, stepMs) => {
+  ])("the time of day follows the system's clock when that is set %s", (_way, stepMs) => {
     const wall = opened();
     passes(10.5);
     wall();
@@ -51,7 +51,7 @@ describe("the time of day", () => {
     expect(Math.abs(wall() - machine.epochMs)).toBeLessThan(1);
   });
 
-  test("follows it where it runs faster or slower than the monotonic one, and never goes back for that", () => {
+  test("the time of day follows a system clock that is faster or slower than the monotonic clock, and never goes back for that", () => {
     for (const drift of [0.01, -0.01]) {
       const wall = opened();
       let last = wall();
@@ -66,7 +66,7 @@ describe("the time of day", () => {
     }
   });
 
-  test("of the real clock is the system's, in nanoseconds", () => {
+  test("the time of day of the real clock is the system's, in nanoseconds", () => {
     const before = BigInt(Date.now()) * 1_000_000n;
     const now = realClock.wall();
     expect(now).toBeGreaterThanOrEqual(before);
@@ -74,9 +74,9 @@ describe("the time of day", () => {
   });
 });
 
-describe("what comes later", () => {
+describe("timers of the clock", () => {
   // semantics: clock-after
-  test("may be months away, beyond what one timer of Node's can wait", () => {
+  test("a timer may be months away, longer than one timer of Node can wait", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     const ran: string[] = [];
     realClock.after(60 * dayMs, () => ran.push("60 days"));
@@ -99,20 +99,23 @@ describe("what comes later", () => {
     ["virtual", new VirtualTime().clock],
   ];
   // semantics: clock-after
-  test.each(clocks)("takes a time that there is: the %s clock", (_name, clock) => {
-    const never = vi.fn();
-    for (const ms of [NaN, -1, -Infinity, Infinity]) {
-      expect(() => clock.after(ms, never), String(ms)).toThrow(
-        expect.objectContaining({ name: "RangeError", code: "ERR_OUT_OF_RANGE" }),
-      );
-    }
-    for (const ms of ["5", undefined, 5n] as unknown[]) {
-      expect(() => clock.after(ms as number, never), String(ms)).toThrow(
-        expect.objectContaining({ name: "TypeError", code: "ERR_INVALID_ARG_TYPE" }),
-      );
-    }
-    expect(never).not.toHaveBeenCalled();
-    clock.after(0, never)();
-    clock.after(400 * dayMs, never)();
-  });
+  test.each(clocks)(
+    "a time must be a number of milliseconds that is possible: the %s clock",
+    (_name, clock) => {
+      const never = vi.fn();
+      for (const ms of [NaN, -1, -Infinity, Infinity]) {
+        expect(() => clock.after(ms, never), String(ms)).toThrow(
+          expect.objectContaining({ name: "RangeError", code: "ERR_OUT_OF_RANGE" }),
+        );
+      }
+      for (const ms of ["5", undefined, 5n] as unknown[]) {
+        expect(() => clock.after(ms as number, never), String(ms)).toThrow(
+          expect.objectContaining({ name: "TypeError", code: "ERR_INVALID_ARG_TYPE" }),
+        );
+      }
+      expect(never).not.toHaveBeenCalled();
+      clock.after(0, never)();
+      clock.after(400 * dayMs, never)();
+    },
+  );
 });

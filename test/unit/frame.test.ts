@@ -24,18 +24,18 @@ const addresses = {
   6: { source: "fd00:77::2", destination: "fe80::1%eth0" },
 };
 
-/** Nanoseconds since 1970, each digit another. */
+/** Nanoseconds since 1970. Every digit is different. */
 const start = 1_700_000_000_123_456_789n;
 
 describe("the bytes of a packet", () => {
-  test("an IPv4 datagram is its header, the UDP header and the payload", () => {
+  test("the bytes of an IPv4 datagram are its header, the UDP header and the payload", () => {
     const packet = { ...whole(4, datagram(Buffer.from("ping"))), ttl: 63, tos: 0xb9, identification: 0xbeef };
     expect(hex(frameOf(packet))).toBe(
       digits("45b9 0020 beef 4000 3f11 b066 0a000002 c0a80114", "2328 2329 000c 0ef6 70696e67"),
     );
   });
 
-  test("an IPv6 fragment is its header, the fragment header and its part of the UDP header and the payload", () => {
+  test("the bytes of an IPv6 fragment are its header, the fragment header and its part of the UDP header and the payload", () => {
     const sent = {
       ...whole(6, datagram(Buffer.from("ping"))),
       ttl: 63,
@@ -49,7 +49,7 @@ describe("the bytes of a packet", () => {
     ]);
   });
 
-  test("fragments, put together, are the bytes of the whole, and each is as long as the link counts it", () => {
+  test("the bytes of fragments, joined, are those of the whole packet, and each is as long as the link counts it", () => {
     fc.assert(
       fc.property(
         fc.constantFrom<4 | 6>(4, 6),
@@ -69,7 +69,7 @@ describe("the bytes of a packet", () => {
     );
   });
 
-  test("an error quotes the start of the packet that it is about, within 576 bytes or 1280", () => {
+  test("an ICMP error quotes the start of its packet, up to a length of 576 or 1,280 bytes", () => {
     for (const [version, most] of [
       [4, 576],
       [6, 1280],
@@ -83,7 +83,7 @@ describe("the bytes of a packet", () => {
     }
   });
 
-  test("an address that is no literal is an error that names it", () => {
+  test("an address that is not a literal is an error that names it", () => {
     const packet = { ...whole(4, datagram(Buffer.of())), source: "camera" };
     expect(() => frameOf(packet)).toThrow(/camera/);
   });
@@ -98,7 +98,7 @@ describe.skipIf(missing)(`what tshark reads${missing ? " (skipped: tshark is not
   const long = datagram(Buffer.from(Array.from({ length: 3000 }, (_, at) => at % 251)));
   const corrupted = { ...ping, payload: Buffer.from("pinG"), intact: ping.payload };
 
-  /** What is captured, by the comment that each packet has. */
+  /** The captured packets, by their comments. */
   const captured: readonly (readonly [comment: string, packet: Packet])[] = [
     ["IPv4", whole(4, ping)],
     ["IPv4, empty", whole(4, datagram(Buffer.of()))],
@@ -125,7 +125,7 @@ describe.skipIf(missing)(`what tshark reads${missing ? " (skipped: tshark is not
     read = Object.fromEntries(packets.map((each) => [each["frame.comment"]?.[0] ?? "", each]));
   });
 
-  test("every packet is there, with its comment, interface, direction, time to the nanosecond and length", () => {
+  test("every packet is in the file, with its comment, interface, direction, time in nanoseconds and length", () => {
     const expected = captured.map(([comment, packet], index) => ({
       "frame.comment": [comment],
       "frame.interface_name": [index % 2 === 0 ? "desk to router" : "router to camera"],
@@ -137,10 +137,10 @@ describe.skipIf(missing)(`what tshark reads${missing ? " (skipped: tshark is not
     expect(Object.values(read)).toMatchObject(expected);
   });
 
-  test("nothing is malformed or worth a remark but the checksums of corrupted datagrams", () => {
+  test("tshark reports nothing except the checksums of corrupted datagrams", () => {
     const remarks = Object.entries(read).flatMap(([comment, each]) =>
       [...(each["_ws.malformed"] ?? []), ...(each["_ws.expert.message"] ?? [])]
-        // The comment of a packet counts as a remark.
+        // tshark reports the comment of a packet too.
         .filter((message) => message !== comment)
         .map((message) => [comment, message]),
     );
@@ -150,7 +150,7 @@ describe.skipIf(missing)(`what tshark reads${missing ? " (skipped: tshark is not
     ]);
   });
 
-  test("all other checksums are right, and those of quoted headers", () => {
+  test("all other checksums are right, also those of quoted headers", () => {
     const statuses = (each: Dissected) =>
       protocols.flatMap((name) => (each[`${name}.checksum.status`] ?? []).map((status) => [name, status]));
     const [wrong, right, cut] = ["0", "1", "2"];
@@ -180,7 +180,7 @@ describe.skipIf(missing)(`what tshark reads${missing ? " (skipped: tshark is not
     ]);
   });
 
-  test("datagrams have their payload, and fragments come together", () => {
+  test("datagrams have their payload, and fragments are reassembled", () => {
     const payloads = (comment: string) => read[comment]?.["udp.payload"];
     expect(payloads("IPv4")).toEqual([hex(ping.payload)]);
     expect(payloads("IPv6")).toEqual([hex(ping.payload)]);
@@ -191,7 +191,7 @@ describe.skipIf(missing)(`what tshark reads${missing ? " (skipped: tshark is not
     expect(payloads("IPv6 from 2896")).toEqual([hex(long.payload)]);
   });
 
-  test("errors say of which kind they are, and the MTU of the next link", () => {
+  test("ICMP errors have their type, and the MTU of the next link", () => {
     const icmp = (comment: string) =>
       ["icmp.type", "icmp.code", "icmp.mtu", "icmpv6.type", "icmpv6.code", "icmpv6.mtu"].flatMap(
         (name) => read[comment]?.[name] ?? [],
@@ -232,7 +232,7 @@ function whole(version: 4 | 6, content: UdpDatagram | IcmpError): Packet {
   };
 }
 
-/** The fragments of a packet, of so many bytes of content each. */
+/** The fragments of a packet, with at most `most` bytes of content each. */
 function taken(packet: Packet, most: number): Packet[] {
   const fragments: Packet[] = [];
   for (let offset = 0; offset < packet.length; offset += most) {
@@ -281,7 +281,7 @@ const fields = [
   "_ws.malformed",
   "_ws.expert.message",
 ];
-/** The values that each field has in a packet, from the outermost header on. */
+/** The values that each field has in a packet, beginning with the outermost header. */
 type Dissected = Readonly<Record<string, readonly string[]>>;
 
 function dissect(file: Buffer): Dissected[] {
@@ -293,7 +293,7 @@ function dissect(file: Buffer): Dissected[] {
   const { stdout, stderr, status, error } = spawnSync(
     "tshark",
     ["-n", "-r", path, ...checks, "-T", "fields", "-E", "aggregator=|", ...wanted],
-    // Without the preferences of who runs it.
+    // Without the preferences of the user.
     { encoding: "utf8", timeout: 20_000, env: { ...process.env, WIRESHARK_CONFIG_DIR: folder } },
   );
   rmSync(folder, { recursive: true });

@@ -1,4 +1,4 @@
-/** What the host counts, as Linux writes it. */
+/** The counters of the host, in the form in which Linux writes them. */
 
 import { describe, expect, test } from "vitest";
 
@@ -37,12 +37,12 @@ const none = {
 };
 
 describe("the counters of the host", () => {
-  test("are found by the names of their columns, whatever stands between them", () => {
+  test("counters are found by the names of their columns, with any other columns between them", () => {
     expect(parseHostCounts(snmp, snmp6)).toEqual(all);
   });
 
   // semantics: stats-host
-  test("are undefined where they are not there, and not 0", () => {
+  test("counters that are missing are undefined, and not 0", () => {
     expect(parseHostCounts("", "")).toEqual(none);
     expect(parseHostCounts(snmp, "")).toEqual({
       ...all,
@@ -56,11 +56,11 @@ describe("the counters of the host", () => {
     );
   });
 
-  test("are undefined where they are no number that can be", () => {
+  test("counters whose number is too large are undefined", () => {
     expect(parseHostCounts(`Udp: InErrors\nUdp: ${"9".repeat(30)}`, "").UdpInErrors).toBeUndefined();
   });
 
-  test("count from where they were, and never below 0", () => {
+  test("counts are differences from the first reading, and never below 0", () => {
     const later = { ...all, IpReasmFails: 100, UdpInErrors: 2 };
     expect(moreThan(parseHostCounts(snmp, snmp6), later)).toEqual({
       IpReasmFails: 13,

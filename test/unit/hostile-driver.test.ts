@@ -1,4 +1,4 @@
-/** Whatever a driver does, every call of its socket settles, `close()` comes to its end, and the program has its turns. */
+/** With any fault of a driver, every call of its socket settles, `close()` ends, and the program can run in between. */
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
@@ -9,12 +9,12 @@ import { Random } from "../../src/sim/random.js";
 import { HostileStack, type Method, type Mood, type Sending, methods } from "./fixtures/hostile.js";
 
 const peer = ["127.0.0.1", 4000] as const;
-/** Milliseconds that `close()` waits at most for what was sent before. */
+/** How long `close()` waits at most for datagrams that were sent before, in milliseconds. */
 const lingerMs = 5000;
-/** What a driver throws that knows no better. */
+/** A thrown value that is no error. */
 const noError = "a string";
 
-/** What nobody has caught. */
+/** Errors that nothing caught. */
 const uncaught: unknown[] = [];
 const note = (error: unknown): void => void uncaught.push(error);
 
@@ -28,7 +28,7 @@ afterEach(() => {
   expect(uncaught).toEqual([]);
 });
 
-/** A socket over such a driver; `undefined` where it cannot be opened. */
+/** A socket over such a driver; `undefined` if it cannot be opened. */
 function opened(stack: HostileStack): Socket | undefined {
   for (let tries = 0; tries < 3; tries++) {
     try {
@@ -40,18 +40,18 @@ function opened(stack: HostileStack): Socket | undefined {
   return undefined;
 }
 
-/** Lets the program and the driver do what they have to do, without time going by. */
+/** Lets the program and the driver run for some turns, while the clock stands still. */
 async function turns(count = 4): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** What became of calls: nothing, for one that has not settled. */
+/** The outcome of a call. `settled` is missing until the call has settled. */
 interface Outcome {
   readonly name: string;
   settled?: unknown;
 }
 
-/** Makes every kind of call, all at once, and those that do not wait besides; an iteration keeps others from reading. */
+/** Makes every kind of call at once. If `iterates` is true, an iteration keeps other calls from reading. */
 function everyCall(s: Socket, iterates: boolean): Outcome[] {
   const signal = AbortSignal.abort(new OSError("ECANCELED"));
   const long = Buffer.alloc(2000);
@@ -91,7 +91,7 @@ function everyCall(s: Socket, iterates: boolean): Outcome[] {
   if (!iterates) delete calls.iterate;
   return Object.entries(calls).map(([name, call]) => {
     const outcome: Outcome = { name };
-    // What a call throws and what it rejects with are the same here.
+    // For this test it makes no difference whether a call throws or rejects.
     void (async () => call())().then(
       () => (outcome.settled = true),
       (error: unknown) => (outcome.settled = error),
@@ -100,7 +100,7 @@ function everyCall(s: Socket, iterates: boolean): Outcome[] {
   });
 }
 
-/** Makes every call on a socket of such a driver, and closes it: all of it settles, in its time. */
+/** Makes every call on a socket of such a driver, and closes it. Expects that all of them settle in time. */
 async function expectAllSettle(mood: Mood, about: string): Promise<HostileStack> {
   const stack = new HostileStack(mood);
   const s = opened(stack);
@@ -134,31 +134,34 @@ async function expectAllSettle(mood: Mood, about: string): Promise<HostileStack>
   return stack;
 }
 
-/** What can be thrown. */
+/** The values that a driver may throw. */
 const failures = {
   "an OSError": new OSError("ENOMEM"),
   "no error": noError,
 } as const;
 
-describe.each([true, false])("a driver that throws, where batches is %s", (batches) => {
+describe.each([true, false])("if a driver throws and batches is %s", (batches) => {
   // semantics: driver-fault
-  test.each(methods)("from %s, once or always: every call settles, and close() returns", async (method) => {
-    for (const [what, failure] of Object.entries(failures)) {
-      for (const times of [1, Infinity]) {
-        let left = times;
-        const before = (called: Method): void => {
-          // eslint-disable-next-line @typescript-eslint/only-throw-error -- a driver may throw anything
-          if (called === method && left-- > 0) throw failure;
-        };
-        const stack = await expectAllSettle({ before, batches }, `${method} throws ${what} ${times} times`);
-        expect(stack.calls.get(method), method).toBeGreaterThan(0);
+  test.each(methods)(
+    "every call settles and close() returns if %s throws, once or always",
+    async (method) => {
+      for (const [what, failure] of Object.entries(failures)) {
+        for (const times of [1, Infinity]) {
+          let left = times;
+          const before = (called: Method): void => {
+            // eslint-disable-next-line @typescript-eslint/only-throw-error -- a driver may throw anything
+            if (called === method && left-- > 0) throw failure;
+          };
+          const stack = await expectAllSettle({ before, batches }, `${method} throws ${what} ${times} times`);
+          expect(stack.calls.get(method), method).toBeGreaterThan(0);
+        }
       }
-    }
-  });
+    },
+  );
 });
 
 // semantics: driver-fault
-test("a send that the driver throws on fails alone, with the driver's error, and those behind it go", async () => {
+test("if the driver throws for one send, only that send fails, with the driver's error, and later ones are sent", async () => {
   let left = 1;
   const before = (method: Method): void => {
     if (method === "send" && left-- > 0) throw new TypeError("a mistake");
@@ -180,7 +183,7 @@ test("a send that the driver throws on fails alone, with the driver's error, and
 
 const sendings: Sending[] = ["now", "later", "never", "too many", "none of it", "late", "from inside"];
 
-test.each(sendings)("a driver that settles: %s", async (how) => {
+test.each(sendings)("every call settles if the driver settles a batch in this way: %s", async (how) => {
   for (const batches of [true, false]) {
     const stack = await expectAllSettle({ sending: () => how, batches, afterClose: true }, how);
     const said = stack.objections.map((each) => (each as Error).message);
@@ -194,15 +197,15 @@ test.each(sendings)("a driver that settles: %s", async (how) => {
   }
 });
 
-test.each(methods)("a driver that calls its events from inside %s: every call settles", async (method) => {
+test.each(methods)("every call settles if a driver calls its events during %s", async (method) => {
   await expectAllSettle({ eager: (called) => called === method }, method);
 });
 
-test("a driver whose bind, connect and names never settle", async () => {
+test("every call settles if the driver's bind, connect and lookups never settle", async () => {
   await expectAllSettle({ neverDone: () => true }, "never");
 });
 
-test("a driver that does anything, at random (50 runs, seeded)", async () => {
+test("every call settles with random faults of a driver (50 runs, seeded)", async () => {
   for (let seed = 1; seed <= 50; seed++) {
     const random = new Random(seed, "hostile");
     const next = (): number => random.fraction();
@@ -223,8 +226,8 @@ test("a driver that does anything, at random (50 runs, seeded)", async () => {
   }
 });
 
-describe("a driver whose receive fails again and again", () => {
-  /** A socket whose driver fails so many receives, and how deep the calls were at most. */
+describe("if receive of a driver fails again and again", () => {
+  /** A socket whose driver fails that many receives, and the deepest nesting of its calls. */
   function failing(code: string, times: number): { s: Socket; seen: { depth: number; left: number } } {
     const seen = { depth: 0, left: times };
     const before = (method: Method): void => {
@@ -238,7 +241,7 @@ describe("a driver whose receive fails again and again", () => {
   }
 
   // semantics: receive-failures
-  test("an iteration goes on over 5,000 ICMP errors, with no calls nested, and the program has its turns", async () => {
+  test("an iteration continues after 5,000 ICMP errors, without nested calls, and the program can run in between", async () => {
     const { s, seen } = failing("ECONNREFUSED", 5000);
     let turned = 0;
     const turn = (): void => {
@@ -258,7 +261,7 @@ describe("a driver whose receive fails again and again", () => {
   });
 
   // semantics: receive-failures
-  test("an iteration ends with ENOMEM, and the socket can be read on", async () => {
+  test("an iteration ends with ENOMEM, and the socket can still be read", async () => {
     const { s } = failing("ENOMEM", 1);
     await s.sendto("still there", peer);
     const read = async (): Promise<string> => {
@@ -271,7 +274,7 @@ describe("a driver whose receive fails again and again", () => {
   });
 
   test.each(["ENOMEM", "ECONNREFUSED"])(
-    "a loop that calls again at each %s leaves the program its turns",
+    "a loop that calls again after each %s lets the program run in between",
     async (code) => {
       const { s } = failing(code, Infinity);
       let [over, tries] = [false, 0];
@@ -286,7 +289,7 @@ describe("a driver whose receive fails again and again", () => {
     },
   );
 
-  test("what fails while recvMany takes more is the error of the next call, and of no later one", async () => {
+  test("an error while recvMany reads more is the error of the next call, and of no later one", async () => {
     let calls = 0;
     const before = (method: Method): void => {
       if (method === "receive" && ++calls === 2) throw new OSError("ECONNREFUSED", { syscall: "recvfrom" });
@@ -304,7 +307,7 @@ describe("a driver whose receive fails again and again", () => {
   });
 });
 
-/** How many calls are on the stack. */
+/** The number of calls on the stack. */
 function depth(): number {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = Infinity;

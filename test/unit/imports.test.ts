@@ -11,7 +11,7 @@ const home = fileURLToPath(new URL("../..", import.meta.url));
 const rules = join(home, ".dependency-cruiser.mjs");
 const cruiser = join(home, "node_modules/dependency-cruiser/bin/dependency-cruise.mjs");
 
-/** The files of a tree, each with the imports that it consists of. */
+/** The files of a tree, each with its imports. */
 type Tree = Readonly<Record<string, readonly string[]>>;
 
 const allowed: Tree = {
@@ -45,7 +45,7 @@ const allowed: Tree = {
   "src/cli/main.ts": ["../index.js", "../kernel/choice.js", "../sim/network.js", "../proxy/relay.js"],
 };
 
-/** One import for each way of leaving a floor, and the rule that must reject it. */
+/** One import for each way to break the rules, and the rule that must reject it. */
 const forbidden = [
   ["floors-core", "src/core/socket/above.ts", "../../kernel/choice.js"],
   ["floors-core", "src/core/socket/beside.ts", "../../wire/frame.js"],
@@ -92,11 +92,11 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-test("the sources keep to the floors", async () => {
+test("the sources follow the rules", async () => {
   expect(await violations(home)).toEqual([]);
 });
 
-test("imports from the floors below are accepted", async () => {
+test("imports from lower floors are accepted", async () => {
   expect(await violations(await plant("allowed", allowed))).toEqual([]);
 });
 
@@ -104,7 +104,7 @@ test.for(forbidden)("%s: %s may not import %s", ([rule, from]) => {
   expect(rejected).toContain(`${rule}: ${from}`);
 });
 
-test("a module that stands alone is rejected", () => {
+test("a module that nothing imports is rejected", () => {
   expect(rejected).toContain("no-orphans: src/core/left-over.ts");
 });
 
@@ -119,7 +119,7 @@ async function plant(name: string, files: Tree): Promise<string> {
   return tree;
 }
 
-/** What the project's rules have against the `src` of a tree, as `rule: file`. */
+/** The violations of the project's rules in the `src` of a tree, as `rule: file`. */
 async function violations(tree: string): Promise<string[]> {
   const options = ["--config", rules, "--output-type", "json", "src"];
   const { stdout } = await promisify(execFile)(process.execPath, [cruiser, ...options], {

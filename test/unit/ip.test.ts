@@ -8,12 +8,12 @@ import { formatLiteral, isMapped, isMulticast, parseLiteral } from "../../src/co
 const runs = { seed: 791, numRuns: 5_000 };
 
 const ipv4Bytes = fc.uint8Array({ minLength: 4, maxLength: 4 });
-/** With runs of zeros, which is where the short forms are. */
+/** Bytes with runs of zeros, for which the text has short forms. */
 const ipv6Bytes = fc
   .array(fc.oneof(fc.constant([0, 0]), fc.tuple(fc.nat(255), fc.nat(255))), { minLength: 8, maxLength: 8 })
   .map((groups) => Uint8Array.from(groups.flat()));
 
-/** Text that is almost an address: the pieces of addresses, put together anyhow. */
+/** Text that is almost an address: pieces of addresses in any order. */
 const almost = fc
   .array(
     fc.oneof(
@@ -26,7 +26,7 @@ const almost = fc
   )
   .chain((parts) => fc.constantFrom(parts.join(""), parts.join(":"), parts.join(".")));
 
-test("IPv4 bytes are read back as they were written", () => {
+test("IPv4 bytes are the same after they were written and read back", () => {
   fc.assert(
     fc.property(ipv4Bytes, (bytes) => {
       const text = formatLiteral(bytes);
@@ -37,7 +37,7 @@ test("IPv4 bytes are read back as they were written", () => {
   );
 });
 
-test("IPv6 bytes are read back as they were written, with a zone and without", () => {
+test("IPv6 bytes are the same after they were written and read back, with a zone and without", () => {
   fc.assert(
     fc.property(ipv6Bytes, fc.constantFrom("", "lo", "eth0", "7", "br-lan.100"), (bytes, zone) => {
       const text = formatLiteral(bytes);
@@ -48,7 +48,7 @@ test("IPv6 bytes are read back as they were written, with a zone and without", (
   );
 });
 
-test("IPv6 is written as RFC 5952 has it: in lower case, with the longest run of zeros left out", () => {
+test("IPv6 is written as RFC 5952 requires: in lower case, without the longest run of zeros", () => {
   fc.assert(
     fc.property(ipv6Bytes, (bytes) => {
       fc.pre(!isMapped(bytes));
@@ -58,7 +58,7 @@ test("IPv6 is written as RFC 5952 has it: in lower case, with the longest run of
   );
 });
 
-test("what is an address is what node:net says is one", () => {
+test("a text is an address if node:net says so", () => {
   fc.assert(
     fc.property(almost, (text) => {
       const { bytes } = parseLiteral(text) ?? { bytes: [] };
@@ -68,7 +68,7 @@ test("what is an address is what node:net says is one", () => {
   );
 });
 
-test("a valid address with one character changed is what node:net says of it", () => {
+test("a valid address with one changed character is an address if node:net says so", () => {
   const valid = fc.oneof(ipv4Bytes, ipv6Bytes).map((bytes) => formatLiteral(bytes));
   fc.assert(
     fc.property(
@@ -85,7 +85,7 @@ test("a valid address with one character changed is what node:net says of it", (
   );
 });
 
-test("the examples of the RFCs", () => {
+test("the examples of the RFCs are read and written as the RFCs say", () => {
   const written = (text: string): string | undefined => {
     const literal = parseLiteral(text);
     return literal && formatLiteral(literal.bytes);
@@ -137,7 +137,7 @@ test("isMulticast is 224.0.0.0/4 and ff00::/8", () => {
   expect(no?.filter(multicast)).toEqual([]);
 });
 
-test("isMapped is ::ffff:0:0/96 alone", () => {
+test("isMapped is true for ::ffff:0:0/96 only", () => {
   const mapped = (text: string): boolean => isMapped(parseLiteral(text)?.bytes ?? Uint8Array.of());
   const texts = [
     "::ffff:1.2.3.4",
@@ -151,7 +151,7 @@ test("isMapped is ::ffff:0:0/96 alone", () => {
   expect(texts.filter(mapped)).toEqual(["::ffff:1.2.3.4", "::ffff:0:0"]);
 });
 
-/** How the URL standard writes the address, which is RFC 5952 too but for the dotted form. */
+/** The address in the form of the URL standard, which differs from RFC 5952 in the dotted form only. */
 function whatwg(bytes: Uint8Array): string {
   const groups = Array.from({ length: 8 }, (_, at) =>
     ((bytes[2 * at] ?? 0) * 256 + (bytes[2 * at + 1] ?? 0)).toString(16),

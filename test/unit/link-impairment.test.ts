@@ -12,7 +12,7 @@ const checked = (settings: LinkSettings) => checkSettings(settings, "link a–b"
 const impairment = (settings: LinkSettings, seed = 1) =>
   new Impairment(checked(settings), new Random(seed, "link a–b"));
 
-/** Sends packets of `bytes` every `gapNs`, and shows each verdict. */
+/** Sends packets of `bytes` every `gapNs`, and passes each verdict to a function. */
 function send(
   link: Impairment,
   count: number,
@@ -27,7 +27,7 @@ function send(
   }
 }
 
-/** Whether `happened` of `count` is what a chance of `ratio` gives in 99.9 of 100 runs (normal approximation). */
+/** Expects that `happened` of `count` is what a chance of `ratio` causes in 99.9 of 100 runs (normal approximation). */
 function expectShare(happened: number, count: number, ratio: number): void {
   const margin = 3.2905 * Math.sqrt(count * ratio * (1 - ratio));
   expect(Math.abs(happened - count * ratio)).toBeLessThanOrEqual(margin);
@@ -45,7 +45,7 @@ describe("over a million packets, each ratio is met within its 99.9% interval", 
     ["reorderRatio", (reorderRatio) => ({ reorderRatio }), ({ reordered }) => reordered],
     ["corruptRatio", (corruptRatio) => ({ corruptRatio }), ({ corruptBit }) => corruptBit >= 0],
   ];
-  test.each(faults)("%s", (_, settings, happened) => {
+  test.each(faults)("%s is met", (_, settings, happened) => {
     for (const [index, ratio] of ratios.entries()) {
       let count = 0;
       const link = impairment(settings(ratio), seeds[index % seeds.length]);
@@ -56,7 +56,7 @@ describe("over a million packets, each ratio is met within its 99.9% interval", 
     }
   });
 
-  test.each(seeds)("all at once, of what is not lost (seed %i)", (seed) => {
+  test.each(seeds)("all ratios together are met, among the packets that are not lost (seed %i)", (seed) => {
     const settings = {
       lossRatio: 0.2,
       duplicateRatio: 0.05,
@@ -81,7 +81,7 @@ describe("over a million packets, each ratio is met within its 99.9% interval", 
 });
 
 describe("losses in bursts", () => {
-  /** The share lost, and how long runs of losses were. */
+  /** The ratio of lost packets, and the lengths of runs of losses. */
   function losses(settings: LinkSettings, seed: number): { share: number; mean: number; most: number } {
     let [lost, runs, most, run] = [0, 0, 0, 0];
     send(impairment(settings, seed), million, {}, ({ fate }) => {
@@ -109,7 +109,7 @@ describe("losses in bursts", () => {
       [0.75, 3],
     ] as const) {
       const { share, mean } = losses({ lossRatio, lossBurstLength }, seed);
-      // The variance of the share is that of independent losses times (1 + c) / (1 - c), c what neighbours correlate by.
+      // The variance of the ratio is that of independent losses times (1 + c) / (1 - c). c is the correlation of neighbours.
       const correlation = 1 - 1 / lossBurstLength / (1 - lossRatio);
       const deviation = Math.sqrt(
         ((lossRatio * (1 - lossRatio)) / million) * ((1 + correlation) / (1 - correlation)),
@@ -127,7 +127,7 @@ describe("losses in bursts", () => {
   });
 
   test.each(seeds)(
-    "it loses all in the bad state and nothing in the good one by default (seed %i)",
+    "by default all packets are lost in the bad state, and none in the good one (seed %i)",
     (seed) => {
       const { share, mean } = losses({ gilbertElliott: { toBadRatio: 0.02, toGoodRatio: 0.2 } }, seed);
       expectNear(share, 0.02 / 0.22, 0.03);
@@ -146,15 +146,18 @@ describe("losses in bursts", () => {
     expectShare(lost, 20_000, 1 / 3);
   });
 
-  test.each(seeds)("lossBurstMost loses never more in a row, and what theory says (seed %i)", (seed) => {
-    const { share, most } = losses({ lossRatio: 0.3, lossBurstMost: 3 }, seed);
-    expect(most).toBe(3);
-    // A run of up to three losses, and the packet that passes after it.
-    const perRun = 0.3 + 0.3 ** 2 + 0.3 ** 3;
-    expectNear(share, perRun / (perRun + 1), 0.01);
-  });
+  test.each(seeds)(
+    "with lossBurstMost no run of losses is longer, and the ratio is the theoretical one (seed %i)",
+    (seed) => {
+      const { share, most } = losses({ lossRatio: 0.3, lossBurstMost: 3 }, seed);
+      expect(most).toBe(3);
+      // A run of up to three losses, and the packet that passes after it.
+      const perRun = 0.3 + 0.3 ** 2 + 0.3 ** 3;
+      expectNear(share, perRun / (perRun + 1), 0.01);
+    },
+  );
 
-  test("all are lost at a ratio of 1, none at 0, and every second with lossBurstMost 1 at 1", () => {
+  test("all packets are lost at a ratio of 1, none at 0, and every second one at 1 with lossBurstMost 1", () => {
     expect(losses({ lossRatio: 1 }, 1).share).toBe(1);
     expect(losses({ lossRatio: 0, lossBurstLength: 5 }, 1).share).toBe(0);
     expect(losses({ lossRatio: 1, lossBurstMost: 1 }, 1).share).toBe(0.5);
@@ -168,7 +171,7 @@ describe("time", () => {
     });
   });
 
-  test("jitter is uniform: packets far apart take latency plus half of it on average, and all of its range", () => {
+  test("jitter is uniform: packets far apart take latency plus half of it on average, and its whole range", () => {
     let [sum, least, most] = [0, Infinity, 0];
     send(impairment({ latencyMs: 20, jitterMs: 10 }), million, { gapNs: 11e6 }, ({ at }, now) => {
       const took = at - now;
@@ -182,7 +185,7 @@ describe("time", () => {
     expect(most).toBeLessThanOrEqual(30e6);
   });
 
-  test("jitter keeps order, of duplicates too", () => {
+  test("jitter keeps the order, also of duplicates", () => {
     let [last, equal, overtaken] = [0, 0, 0];
     const link = impairment({ latencyMs: 5, jitterMs: 10, lossRatio: 0.1, duplicateRatio: 0.2 });
     send(link, 100_000, { gapNs: 100_000 }, ({ fate, at, duplicateAt }) => {
@@ -195,7 +198,7 @@ describe("time", () => {
     expect(equal).toBeGreaterThan(0);
   });
 
-  test("what is reordered is held back by reorderMs, and holds nothing back", () => {
+  test("a reordered packet is delayed by reorderMs, and delays no other packet", () => {
     let held = 0;
     send(
       impairment({ latencyMs: 5, reorderRatio: 0.1, reorderMs: 3 }),
@@ -209,14 +212,14 @@ describe("time", () => {
     expect(held).toBeGreaterThan(0);
   });
 
-  test("a duplicate of what is held back comes in its place", () => {
+  test("a duplicate of a reordered packet arrives at the usual time", () => {
     const all = { latencyMs: 5, reorderRatio: 1, reorderMs: 3, duplicateRatio: 1 };
     send(impairment(all), 10, { gapNs: 1e6 }, ({ at, duplicateAt }, now) => {
       expect([at - now, duplicateAt - now]).toEqual([8e6, 5e6]);
     });
   });
 
-  test("a corrupted packet has a bit drawn over the whole range", () => {
+  test("the changed bit of a corrupted packet is drawn from the whole range", () => {
     let [least, most] = [Infinity, 0];
     send(impairment({ corruptRatio: 1 }), 100_000, {}, ({ corruptBit }) => {
       least = Math.min(least, corruptBit);
@@ -245,7 +248,7 @@ describe("rate and queue", () => {
     expect(last).toBe(Number((BigInt(count * bytes) * 8_000_000_000n) / BigInt(rateBps)));
   });
 
-  test("what is offered beyond the rate is dropped, and the rest arrives at the rate", () => {
+  test("packets beyond the rate are dropped, and the rest arrives at the rate", () => {
     let bits = 0;
     let last = 0;
     let dropped = 0;
@@ -264,11 +267,11 @@ describe("rate and queue", () => {
     expect(Math.abs(bits / ((last - 30e6) / 1e9) / 8_000_000 - 1)).toBeLessThan(0.001);
   });
 
-  test("the queue takes what fits into queueBytes, and again as much as has left", () => {
+  test("the queue takes packets up to queueBytes, and as many more as have left", () => {
     const fates: string[] = [];
     const link = impairment({ rateBps: 8_000, queueBytes: 3000 });
     send(link, 4, {}, ({ fate, at }) => fates.push(`${fate} ${at}`));
-    // One byte has left after a millisecond, and the queue has room for 999 more only when another 998 have.
+    // One byte has left after a millisecond. The queue has room for 999 more only after another 998 have left.
     send(link, 1, { from: 999e6 }, ({ fate }) => fates.push(fate));
     send(link, 2, { from: 1000e6 }, ({ fate, at }) => fates.push(`${fate} ${at}`));
     expect(fates).toEqual([
@@ -282,7 +285,7 @@ describe("rate and queue", () => {
     ]);
   });
 
-  test("a packet larger than the queue passes where nothing waits", () => {
+  test("a packet larger than the queue passes if no packet waits", () => {
     const link = impairment({ rateBps: 8_000, queueBytes: 0 });
     const fates: string[] = [];
     send(link, 2, {}, ({ fate }) => fates.push(fate));
@@ -290,14 +293,14 @@ describe("rate and queue", () => {
     expect(fates).toEqual(["passed", "queue", "passed", "queue"]);
   });
 
-  test("a packet that is lost on the way has taken its time on the wire", () => {
+  test("a packet that is lost on the link has used its time at the rate", () => {
     const link = impairment({ rateBps: 8_000, lossRatio: 1 });
     send(link, 3, {}, ({ fate }) => expect(fate).toBe("loss"));
     link.set(checked({ rateBps: 8_000 }));
     send(link, 1, {}, ({ at }) => expect(at).toBe(4e9));
   });
 
-  test("a packet that finds no room draws nothing", () => {
+  test("a packet that has no room draws no random number", () => {
     const fates = (queueBytes: number): string[] => {
       const link = impairment({ rateBps: 1_000_000, queueBytes, lossRatio: 0.5 });
       const seen: string[] = [];
@@ -312,7 +315,7 @@ describe("rate and queue", () => {
   });
 });
 
-describe("the same fates", () => {
+describe("random numbers", () => {
   const all: LinkSettings = {
     latencyMs: 5,
     jitterMs: 4,
@@ -332,12 +335,12 @@ describe("the same fates", () => {
     return seen;
   }
 
-  test("for the same seed, others for another", () => {
+  test("the fates are the same for the same seed, and differ for another", () => {
     expect(fates(all, 7)).toEqual(fates(all, 7));
     expect(fates(all, 7)).not.toEqual(fates(all, 8));
   });
 
-  test("latency and rate draw nothing: the same packets are lost without them", () => {
+  test("latency and rate draw no random numbers: the same packets are lost without them", () => {
     const lost = (settings: LinkSettings) => fates(settings, 7).map((fate) => fate.includes('"loss"'));
     const { lossRatio, rateBps } = { lossRatio: 0.3, rateBps: 100_000_000 };
     expect(lost({ lossRatio, rateBps, latencyMs: 9, reorderMs: 5 })).toEqual(lost({ lossRatio }));
@@ -345,7 +348,7 @@ describe("the same fates", () => {
 });
 
 describe("settings that change while it runs", () => {
-  test("hold from the next packet on", () => {
+  test("new settings apply from the next packet on", () => {
     const link = impairment({ latencyMs: 100 });
     const seen: (string | number)[] = [];
     send(link, 1, {}, ({ at }) => seen.push(at));
@@ -358,7 +361,7 @@ describe("settings that change while it runs", () => {
     expect(seen).toEqual([100e6, "loss", 5e6 + 2]);
   });
 
-  test("leave what waits in the queue before what comes later", () => {
+  test("packets that wait in the queue leave before later ones, also after a change", () => {
     const link = impairment({ rateBps: 8_000 });
     const seen: number[] = [];
     send(link, 2, {}, ({ at }) => seen.push(at));
@@ -375,7 +378,7 @@ describe("settings that change while it runs", () => {
     [800, "queue", 3999, 3499],
     [800, "passed", 4000, 4500],
   ])(
-    "count what waits in bytes: set to %i bit/s, %s where %i fit, later %i",
+    "the queue is counted in bytes: set to %i bit/s, %s if %i fit, later %i",
     (rateBps, expected, first, later) => {
       const link = impairment({ rateBps: 8_000, queueBytes: 3000 });
       send(link, 3, {}, ({ fate }) => expect(fate).toBe("passed"));
@@ -388,7 +391,7 @@ describe("settings that change while it runs", () => {
     },
   );
 
-  test("never let more in than there is room for, however often the rate changes", () => {
+  test("the queue never takes more than it has room for, with any number of changes of the rate", () => {
     const link = impairment({ rateBps: 8_000, queueBytes: 3000 });
     let passed = 0;
     for (let index = 0; index < 100; index++) {
@@ -400,7 +403,7 @@ describe("settings that change while it runs", () => {
     expect(passed).toBe(3);
   });
 
-  test("keep a burst of losses where its model stays", () => {
+  test("a burst of losses continues if the model of losses stays", () => {
     const burst: LinkSettings = { lossRatio: 0.5, lossBurstLength: 10_000 };
     const seen = new Set<string>();
     const link = impairment(burst, 3);
@@ -411,7 +414,7 @@ describe("settings that change while it runs", () => {
     expect(seen.size).toBe(1);
   });
 
-  test("keep jitter's order where latency and jitter stay", () => {
+  test("jitter keeps the order if latency and jitter stay", () => {
     const link = impairment({ jitterMs: 1000 });
     let last = 0;
     for (let index = 0; index < 100; index++) {

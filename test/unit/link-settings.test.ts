@@ -7,11 +7,11 @@ import type { LinkSettings } from "../../src/sim/link/settings.js";
 
 const where = "link camera–desk";
 
-/** What JavaScript may hand in. */
+/** Checks any value, as JavaScript may pass it. */
 const check = (settings: unknown) => checkSettings(settings as LinkSettings, where, "up");
 const link = (settings: unknown) => checkLink(settings as LinkSettings, where);
 
-test("nothing happens to packets where nothing is named", () => {
+test("empty settings change nothing about packets", () => {
   expect(check({})).toEqual({
     latencyNs: 0,
     jitterNs: 0,
@@ -39,13 +39,13 @@ test("milliseconds become whole nanoseconds", () => {
   expect([latencyNs, jitterNs, reorderNs]).toEqual([100_000, 333_333, 86_400e9]);
 });
 
-test("a field that is undefined is not named", () => {
+test("a field that is undefined counts as missing", () => {
   expect(check({ latencyMs: undefined, gilbertElliott: undefined, corruptPasses: undefined })).toEqual(
     check({}),
   );
 });
 
-test("the model of Gilbert is what a loss and a mean burst come to", () => {
+test("a loss ratio and a mean burst become Gilbert's model", () => {
   expect(check({ lossRatio: 0.1, lossBurstLength: 4 }).lossStates).toEqual({
     toBadRatio: (0.25 * 0.1) / (1 - 0.1),
     toGoodRatio: 0.25,
@@ -168,7 +168,7 @@ test.each(wrongTypes)("%o%s", (settings, error) => {
   expect(() => check(settings)).toThrow(thrown);
 });
 
-test("each direction of a link has settings of its own, and errors name it", () => {
+test("each direction of a link has its own settings, and errors name the direction", () => {
   const alike = link({ latencyMs: 3 });
   expect(alike.up).toEqual(alike.down);
   expect(link({ up: { latencyMs: 3 }, down: undefined })).toEqual({
@@ -183,7 +183,7 @@ test("each direction of a link has settings of its own, and errors name it", () 
   );
 });
 
-test("a profile stands in place of settings, each direction by itself", () => {
+test("a profile can replace settings, for each direction", () => {
   const { up, down } = link("satellite");
   expect([up.rateBps, down.rateBps]).toEqual([
     profiles.satellite.up.rateBps,
@@ -197,7 +197,7 @@ test("a profile stands in place of settings, each direction by itself", () => {
   });
 });
 
-test("fields beside a profile override its fields, and a loss its whole model of losses", () => {
+test("fields next to a profile override its fields, and a loss overrides its whole model of losses", () => {
   const wifi = link("wifi-busy").up;
   expect(wifi.lossStates).toBeDefined();
   expect(link({ profile: "wifi-busy", lossRatio: undefined, latencyMs: undefined }).up).toEqual(wifi);
@@ -216,14 +216,14 @@ test("fields beside a profile override its fields, and a loss its whole model of
   });
 });
 
-test("a profile's firewall comes with it, whatever stands beside it", () => {
+test("the firewall of a profile applies with any fields next to it", () => {
   const all = { dropFragments: true, dropIcmp: true };
   const { up, down } = link({ profile: "broken-firewall", lossRatio: 0.1 });
   expect([up.firewall, down.firewall]).toEqual([all, all]);
 });
 
 test.each(Object.entries(profiles))(
-  "the profile %s is valid, and says what it is and whence",
+  "the profile %s is valid, and has a description and a source",
   (name, profile) => {
     expect(() => link(name)).not.toThrow();
     expect(profile.description).toMatch(/\S[.]$/);
@@ -232,7 +232,7 @@ test.each(Object.entries(profiles))(
 );
 
 test.each(Object.entries(scenarios))(
-  "the scenario %s is valid, and says what it is and whence",
+  "the scenario %s is valid, and has a description and a source",
   (_, scenario) => {
     expect(() => link({ up: scenario.up, down: scenario.down })).not.toThrow();
     expect(scenario.description).toMatch(/\S[.]$/);

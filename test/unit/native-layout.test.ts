@@ -1,4 +1,4 @@
-/** What C++ and TypeScript have of the memory they share: an addon that lays it out in another way is not used. */
+/** The memory that C++ and TypeScript share: an addon with another layout is not used. */
 
 import { createRequire } from "node:module";
 
@@ -12,23 +12,26 @@ const numbers = Object.entries(layout as Layout).flatMap(([group, members]) =>
   Object.entries(members).map(([name, value]) => ({ group, name, value })),
 );
 
-test("the same numbers are no difference", () => {
+test("equal numbers are no difference", () => {
   expect(layoutDifference(structuredClone<Layout>(layout))).toBeUndefined();
 });
 
-test.each(numbers)("another $group.$name is named, with both numbers", ({ group, name, value }) => {
-  const other = { ...layout, [group]: { ...(layout as Layout)[group], [name]: value + 1 } };
-  expect(layoutDifference(other)).toBe(
-    `${group}.${name} is ${value + 1} in the addon, ${value} in this package`,
-  );
-});
+test.each(numbers)(
+  "if $group.$name differs, the error names it with both numbers",
+  ({ group, name, value }) => {
+    const other = { ...layout, [group]: { ...(layout as Layout)[group], [name]: value + 1 } };
+    expect(layoutDifference(other)).toBe(
+      `${group}.${name} is ${value + 1} in the addon, ${value} in this package`,
+    );
+  },
+);
 
-test("of two that differ the first is named", () => {
+test("if two numbers differ, the first is named", () => {
   const other = { ...layout, control: { ...layout.control, tos: 4, ttl: 3 } };
   expect(layoutDifference(other)).toBe("control.ttl is 3 in the addon, 2 in this package");
 });
 
-test("a number that one of them lacks is a difference", () => {
+test("a number that is missing on one side is a difference", () => {
   const { tos, ...others } = layout.control;
   expect(layoutDifference({ ...layout, control: others })).toBe(
     `control.tos is missing in the addon, ${tos} in this package`,
@@ -38,7 +41,7 @@ test("a number that one of them lacks is a difference", () => {
   );
 });
 
-test("an addon that exports no layout is one that lacks the first number", () => {
+test("an addon without a layout lacks the first number", () => {
   expect(layoutDifference(undefined)).toBe("arrays.received is missing in the addon, 32 in this package");
 });
 
@@ -47,11 +50,11 @@ const why = whySkipped("native");
 describe.skipIf(why !== undefined)(`the addon${why === undefined ? "" : ` (${why})`}`, () => {
   const load = () => createRequire(import.meta.url)(`../../${addonPath}`) as { layout: Layout };
 
-  test("exports what the compiler made of each record, which is what TypeScript has", () => {
+  test("the layout that the addon exports equals the one of TypeScript", () => {
     expect(load().layout).toEqual(layout);
   });
 
-  test("is not used when it differs, and the reason names the number and what to do", (context) => {
+  test("an addon that differs is not used, and the reason names the number and what to do", (context) => {
     const addon = load();
     const own = addon.layout;
     context.onTestFinished(() => {

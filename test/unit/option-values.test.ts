@@ -37,7 +37,7 @@ describe("shares", () => {
     "0/0",
     "1/",
     "/2",
-  ])("%j is none", (text) => {
+  ])("%j is not a share", (text) => {
     expect(() => share("--up-loss")(text)).toThrow(
       /^--up-loss takes a share in percent, such as 10%, or as a fraction, such as 1\/10, /,
     );
@@ -45,7 +45,7 @@ describe("shares", () => {
 
   // semantics: share
   test.for(["1", "5", "10", "0.1", ".5", "1.0", "100"])(
-    "the bare number %s is refused, with both ways",
+    "the bare number %s is refused, and the message shows both correct forms",
     (text) => {
       expect(() => share("--loss")(text)).toThrow(
         /such as 10%.*such as 1\/10.*: a bare number may be percent or a ratio$/,
@@ -53,14 +53,14 @@ describe("shares", () => {
     },
   );
 
-  test("several are separated by commas", () => {
+  test("several shares are separated by commas", () => {
     expect(shares("--x", 2, 4)("1%,25%,1/2")).toEqual([0.01, 0.25, 0.5]);
     for (const text of ["1%", "1%,2%,3%,4%,5%", ""])
       expect(() => shares("--x", 2, 4)(text)).toThrow(/^--x takes 2 to 4/);
     expect(() => shares("--x", 2, 4)("1%,2")).toThrow(/^--x takes a share in percent/);
   });
 
-  test("are written in percent", () => {
+  test("shares are written in percent", () => {
     expect([0.1, 0.025, 1 / 3, 1].map(formatShare)).toEqual(["10%", "2.5%", "33.3%", "100%"]);
   });
 });
@@ -79,13 +79,13 @@ describe("rates", () => {
   });
 
   test.for(["", "mbit", "1mb", "1mbps", "1mibit", "99", "1001gbit", "-1mbit", "1 mbit", "Infinity", "1e6"])(
-    "%j is none",
+    "%j is not a rate",
     (text) => {
       expect(() => bitRate("--down-rate")(text)).toThrow(/^--down-rate takes a rate, such as 1mbit, /);
     },
   );
 
-  test("are written with their unit", () => {
+  test("rates are written with their unit", () => {
     expect([100, 8000, 1_500_000, 2e9].map(formatRate)).toEqual([
       "100 bit/s",
       "8 kbit/s",
@@ -96,7 +96,7 @@ describe("rates", () => {
 });
 
 describe("times", () => {
-  test("may be 0 if the option allows it", () => {
+  test("a time may be 0 if the option allows it", () => {
     expect(duration("--delay", 0)("0ms")).toBe(0);
     expect(duration("--delay", 0)("0.05s")).toBe(50);
     expect(duration("--delay", 0)("1.5ms")).toBe(1.5);

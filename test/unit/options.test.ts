@@ -23,14 +23,14 @@ const error = (code: string): Error => expect.objectContaining({ name: "OSError"
 const rangeError = expect.objectContaining({ name: "RangeError", code: "ERR_OUT_OF_RANGE" }) as Error;
 const typeError = expect.objectContaining({ name: "TypeError", code: "ERR_INVALID_ARG_TYPE" }) as Error;
 
-test("every constant that is exported is an option under its name", () => {
+test("every exported constant is an option with that name", () => {
   expect(named.length).toBeGreaterThan(25);
   for (const { name, option, level, family } of named) {
     expect(findOption(level, option, family, "getsockopt").name).toBe(name);
   }
 });
 
-test("an IPv6 option is ENOPROTOOPT on an IPv4 socket, naming both; an IPv6 socket has the IPv4 ones too", () => {
+test("an IPv6 option is ENOPROTOOPT on an IPv4 socket, and the error names both; an IPv6 socket has the IPv4 options too", () => {
   for (const { name, option, level, family } of named) {
     if (family === AF_INET) expect(findOption(level, option, AF_INET6, "setsockopt").name).toBe(name);
     else {
@@ -51,7 +51,7 @@ test("a level or an option that is not a number is a TypeError, and an unknown o
   }
 });
 
-test("a value is taken as it is, or refused with a code", () => {
+test("a value is accepted unchanged, or refused with a code", () => {
   fc.assert(
     fc.property(fc.constantFrom(...named), fc.anything({ withBigInt: true }), (constant, value) => {
       const found = findOption(constant.level, constant.option, constant.family, "setsockopt");
@@ -64,7 +64,7 @@ test("a value is taken as it is, or refused with a code", () => {
   );
 });
 
-test("flags take booleans, 0 and 1", () => {
+test("a flag can be a boolean, 0 or 1", () => {
   const flag = findOption(SOL_SOCKET, datagram.SO_BROADCAST, AF_INET, "setsockopt");
   expect([true, false, 1, 0].map((value) => checkValue(flag, value))).toEqual([1, 0, 1, 0]);
   for (const wrong of [2, -1, 0.5, NaN]) expect(() => checkValue(flag, wrong)).toThrow(rangeError);
@@ -96,7 +96,7 @@ test("an interface is a name, a number or an address", () => {
     expect(() => checkInterface("interface", wrong)).toThrow(typeError);
 });
 
-test("SO_BINDTODEVICE takes the name of an interface, and an empty one to end it", () => {
+test("SO_BINDTODEVICE accepts the name of an interface, and an empty name to unbind", () => {
   const device = findOption(SOL_SOCKET, datagram.SO_BINDTODEVICE, AF_INET, "setsockopt");
   expect(["lo", ""].map((value) => checkValue(device, value))).toEqual(["lo", ""]);
   for (const wrong of ["two words", "0123456789abcdef", "a/b"])

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 
 import { LINKTYPE_RAW, enhancedPacket, interfaceDescription, sectionHeader } from "../../src/wire/pcapng.js";
 
-test("a section header has the byte order, version 1.0, an unknown length and who wrote it", () => {
+test("a section header has the byte order, version 1.0, an unknown length and the name of the program", () => {
   expect(sectionHeader("abcde")).toEqual(
     hex(
       "0a0d0d0a 2c000000 4d3c2b1a 0100 0000 ffffffff ffffffff",
@@ -13,7 +13,7 @@ test("a section header has the byte order, version 1.0, an unknown length and wh
   );
 });
 
-test("an interface has its link type, its limit, its name and nanoseconds", () => {
+test("an interface has its link type, its limit, its name and a resolution of nanoseconds", () => {
   expect(interfaceDescription({ linkType: LINKTYPE_RAW, snapLength: 65_536, name: "eth0" })).toEqual(
     hex("01000000 28000000 6500 0000 00000100", "0200 0400 65746830 0900 0100 09 000000 0000 0000 28000000"),
   );
@@ -34,7 +34,7 @@ test("a packet has its interface, both halves of its time, both lengths, and no 
   );
 });
 
-test("a comment that is longer than an option can be is cut at a character", () => {
+test("a comment that is too long for an option is cut between characters", () => {
   const packet = { interfaceId: 0, timestamp: 0n, originalLength: 0, data: new Uint8Array() };
   for (const [start, kept] of [
     ["", 21_845],

@@ -15,12 +15,12 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import { resolve } from "../../src/kernel/resolver.js";
 
-/** Addresses, where they differ by family. */
+/** Addresses for both families, or for each. */
 type Answer = readonly string[] | ReadonlyMap<4 | 6, readonly string[]> | Error;
 
-/** Every question to the system, as `<host> <family>`. */
+/** Every lookup that the system was asked for, as `<host> <family>`. */
 let asked: string[] = [];
-/** What the system answers; names that are missing here wait for ever. */
+/** The answers of the system. A name that is missing here waits for ever. */
 let known = new Map<string, Answer | Promise<Answer>>();
 let sockets: Socket[] = [];
 let serial = 0;
@@ -78,7 +78,7 @@ test("a lookup delays only the datagrams to its name", async () => {
   expect(await texts(receiver, 3)).toEqual(["slow 1", "slow 2", "slow 3"]);
 });
 
-test("connect waits for the name of a send before it, and a send after connect for the name of connect", async () => {
+test("connect waits for the lookup of an earlier send, and a send after connect for the lookup of connect", async () => {
   const [one, other, sender] = [await bound(), await bound(), open()];
   let answer!: (addresses: Answer) => void;
   const slow = freshName(new Promise<Answer>((give) => (answer = give)));
@@ -92,7 +92,7 @@ test("connect waits for the name of a send before it, and a send after connect f
   expect(await texts(other, 1)).toEqual(["behind"]);
 });
 
-test("close() ends calls that wait for a name, and an answer after it does no harm", async () => {
+test("close() ends calls that wait for a lookup, and a later answer has no effect", async () => {
   let answer!: (addresses: Answer) => void;
   const slow = freshName(new Promise<Answer>((give) => (answer = give)));
   const calls = [
@@ -110,7 +110,7 @@ test("close() ends calls that wait for a name, and an answer after it does no ha
   await expect(resolve(slow, AF_INET)).resolves.toHaveLength(1);
 });
 
-test("each family is looked up by itself, and the best address comes first", async () => {
+test("each family has its own lookup, and the best address comes first", async () => {
   const name = freshName(["127.0.0.1", "127.0.0.2"]);
   expect((await resolve(name, AF_INET)).map(String)).toEqual(["127.0.0.1:0", "127.0.0.2:0"]);
   known.set(name, ["::1"]);
@@ -186,7 +186,7 @@ test("a name server that does not answer is EAI_AGAIN, with the error of the sys
 });
 
 // semantics: name-ipv4-only
-test("an IPv6 socket reaches a name that has only IPv4 addresses as ::ffff:, not under IPV6_V6ONLY", async () => {
+test("an IPv6 socket reaches a name that has only IPv4 addresses as ::ffff:, but not with IPV6_V6ONLY", async () => {
   const [name, receiver] = [freshName(new Map([[4 as const, ["127.0.0.1"]]])), await bound()];
   const { port } = receiver.getsockname();
   const [dual, alone] = [open(AF_INET6), open(AF_INET6)];
@@ -199,7 +199,7 @@ test("an IPv6 socket reaches a name that has only IPv4 addresses as ::ffff:, not
 });
 
 // semantics: name-ipv4-only
-test("an IPv6 socket takes the IPv6 address of a name that has addresses of both families", async () => {
+test("an IPv6 socket uses the IPv6 address of a name that has addresses of both families", async () => {
   const name = freshName(
     new Map<4 | 6, readonly string[]>([
       [4, ["127.0.0.1"]],
@@ -227,7 +227,7 @@ function lookup(host: string, { family }: { family: 4 | 6 }, reply: Reply): void
   });
 }
 
-/** A name that no test has asked for yet. */
+/** A name that no test has looked up yet. */
 function freshName(answer: Answer | Promise<Answer>): string {
   const name = `host-${serial++}.test`;
   known.set(name, answer);
@@ -238,7 +238,7 @@ function systemError(code: string): Error {
   return Object.assign(new Error(`getaddrinfo ${code}`), { code });
 }
 
-/** Moves the clock that answers are dated by. */
+/** Advances the clock that determines the age of answers. */
 function advance(ms: number): void {
   const now = performance.now() + ms;
   vi.spyOn(performance, "now").mockImplementation(() => now);

@@ -20,7 +20,7 @@ test.for([
   expect(formatRule(checkRule(readRule(written!), "it"))).toBe(written);
 });
 
-test("rules add up", () => {
+test("each --rule adds a rule", () => {
   expect(readRules("corrupt", readRules("drop"))).toEqual([{ action: "drop" }, { action: "corrupt" }]);
 });
 
@@ -51,9 +51,9 @@ test.for([
   expect(() => readRule(text)).toThrow(/^--rule/);
 });
 
-describe("a wrong rule in code is refused", () => {
+describe("a wrong rule in code", () => {
   test.for<[string, unknown, RegExp]>([
-    ["none", undefined, /^it must be an object with an action/],
+    ["a rule that is no object", undefined, /^it must be an object with an action/],
     ["no action", {}, /^it: action must be "drop", "corrupt" or \{ delayMs \}/],
     ["an unknown action", { action: "lose" }, /^it: action must be/],
     ["a delay without a time", { action: {} }, /^it: action: delayMs must be milliseconds/],
@@ -68,7 +68,7 @@ describe("a wrong rule in code is refused", () => {
     ["a number that is not whole", { action: "drop", numbers: [1.5] }, /^it: numbers must be a whole number/],
     ["no numbers", { action: "drop", numbers: [] }, /^it: numbers must be 1 to 256 numbers/],
     ["a client of another kind", { action: "drop", client: 7 }, /^it: client must be an IP address/],
-  ])("%s", ([, rule, message]) => {
+  ])("%s is refused", ([, rule, message]) => {
     expect(() => checkRule(rule as never, "it")).toThrow(message);
   });
 });

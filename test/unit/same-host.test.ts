@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { destinationOf } from "../../src/core/address/address.js";
 import { sameHost } from "../../src/core/address/same-host.js";
 
-/** A machine with two links, one of which has two names. */
+/** A machine with two links. One of them has two names. */
 const numberOf = (name: string): number | undefined => ({ eth0: 2, enp0s1: 2, eth1: 3 })[name];
 
 // semantics: address-equality
@@ -46,13 +46,13 @@ test.for([
   expect(sameHost(other!, one!, numberOf)).toBe(false);
 });
 
-test("if nobody knows interfaces, a name and a number are not told apart, and two names are", () => {
+test("if the interfaces are unknown, a name and a number count as equal, and two different names do not", () => {
   expect(sameHost("fe80::1%eth0", "fe80::1%3")).toBe(true);
   expect(sameHost("fe80::1%eth0", "fe80::1%enp0s1")).toBe(false);
 });
 
 // semantics: address-equality
-test("equals compares hosts and ports, not how they are written", () => {
+test("equals compares hosts and ports, not their spelling", () => {
   const [plain, inside] = [new Address("127.0.0.1", 9), new Address("::ffff:127.0.0.1", 9)];
   expect([plain.equals(inside), inside.equals(plain)]).toEqual([true, true]);
   expect(plain.equals(inside.withPort(10))).toBe(false);

@@ -53,7 +53,7 @@ function semantics(directory: string, ...args: string[]): { output: string; stat
   return { output: stdout + stderr, status };
 }
 
-/** Runs `use` in a new directory that has the document and one test file of the contract. */
+/** Runs `use` in a new directory with the document and one test file of the contract. */
 async function inPackage(
   document: string,
   tests: string,

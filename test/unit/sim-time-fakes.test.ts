@@ -20,7 +20,7 @@ import { VirtualTime } from "../../src/sim/time/virtual-time.js";
 import { event, hooks } from "./fixtures/virtual-time.js";
 
 const EPOCH_MS = Date.UTC(2026, 0, 1);
-describe("virtual while a run lasts", () => {
+describe("during a run, virtual time applies to", () => {
   const waits: Record<string, [number, () => Promise<unknown>]> = {
     setTimeout: [50, () => new Promise((resolve) => globalThis.setTimeout(resolve, 50))],
     "setTimeout of node:timers, imported before": [
@@ -58,7 +58,7 @@ describe("virtual while a run lasts", () => {
     });
   }
 
-  test("the interval of node:timers/promises, whose loop may break off", async () => {
+  test("the interval of node:timers/promises, whose loop may end early", async () => {
     const time = new VirtualTime();
     const at: number[] = [];
     await time.run(async () => {
@@ -78,7 +78,7 @@ describe("virtual while a run lasts", () => {
     },
   };
   for (const [name, wait] of Object.entries(aborted)) {
-    test(`${name} of node:timers/promises ends when its signal is aborted, as Node's`, async () => {
+    test(`${name} of node:timers/promises ends when its signal is aborted, as on Node`, async () => {
       const time = new VirtualTime();
       const late = await time.run(() => failure(wait(AbortSignal.timeout(30))), hooks);
       expect(late).toMatchObject({
@@ -110,7 +110,7 @@ describe("virtual while a run lasts", () => {
     await expect(values()).resolves.toEqual(virtual);
   });
 
-  test("an interval of node:timers/promises returns the ticks that came due meanwhile, one by one", async () => {
+  test("an interval of node:timers/promises returns missed ticks one by one", async () => {
     const time = new VirtualTime();
     const at: number[] = [];
     await time.run(async () => {
@@ -122,7 +122,7 @@ describe("virtual while a run lasts", () => {
     expect(at).toEqual([10, 45, 45, 45, 50, 60]);
   });
 
-  test("all clocks agree, to the nanosecond where they have one", async () => {
+  test("all clocks agree, to the nanosecond if they have nanoseconds", async () => {
     const time = new VirtualTime();
     const read = (): unknown => {
       const ns = BigInt(time.now);
@@ -143,12 +143,12 @@ describe("virtual while a run lasts", () => {
       }
       return all;
     }, hooks);
-    // Another run goes on from there.
+    // Another run continues from there.
     seen.push(await time.run(read, hooks));
     expect(seen).toEqual([0n, 1n, 1_000_000n, 124_456_789n, 124_456_796n, 3_124_456_797n, 3_124_456_797n]);
   });
 
-  test("a date without a time of its own is virtual in Intl too", async () => {
+  test("the current date in Intl is virtual too", async () => {
     const format = (): string =>
       new Intl.DateTimeFormat("en", { dateStyle: "short", timeZone: "UTC" }).format();
     await expect(new VirtualTime().run(format, hooks)).resolves.toBe("1/1/26");
@@ -156,8 +156,8 @@ describe("virtual while a run lasts", () => {
   });
 });
 
-describe("timers of programs behave as Node's", () => {
-  test("they run in the AsyncLocalStorage of the call that set them, and what they set goes on in it", async () => {
+describe("timers of programs behave as on Node", () => {
+  test("timers run in the AsyncLocalStorage of the call that set them, and so do the timers that they set", async () => {
     const storage = new AsyncLocalStorage<string>();
     const program = async (): Promise<unknown[]> => {
       const seen: unknown[] = [];
@@ -187,7 +187,7 @@ describe("timers of programs behave as Node's", () => {
       note("after");
       return seen;
     };
-    // What Node 20.20 gives, run in real time.
+    // The results of Node 20.20 in real time.
     const expected = [
       ["immediate", "one"],
       ["timeout", "one"],
@@ -204,7 +204,7 @@ describe("timers of programs behave as Node's", () => {
     await expect(new VirtualTime().run(program, hooks)).resolves.toEqual(expected);
   });
 
-  test("timers of the network's clock run in it too", async () => {
+  test("timers of the network's clock run in that AsyncLocalStorage too", async () => {
     const storage = new AsyncLocalStorage<string>();
     const time = new VirtualTime();
     const seen = await time.run(
@@ -217,7 +217,7 @@ describe("timers of programs behave as Node's", () => {
     expect(seen).toBe("one");
   });
 
-  test("promises and ticks that a timer sets off run before the next timer", async () => {
+  test("promises and ticks that a timer causes run before the next timer", async () => {
     const program = async (): Promise<string[]> => {
       const log: string[] = [];
       globalThis.setTimeout(() => {
@@ -239,7 +239,7 @@ describe("timers of programs behave as Node's", () => {
     await expect(new VirtualTime().run(program, hooks)).resolves.toEqual(real);
   });
 
-  test("they take arguments, are cleared, refreshed, closed and disposed of, also by number", async () => {
+  test("timers take arguments, and can be cleared, refreshed, closed and disposed of, also by number", async () => {
     const time = new VirtualTime();
     const log = await time.run(async () => {
       const seen: unknown[] = [];
@@ -267,7 +267,7 @@ describe("timers of programs behave as Node's", () => {
     ]);
   });
 
-  test("an interval comes again until it is cleared, from within too, and one of 0 ms is one of 1", async () => {
+  test("an interval repeats until it is cleared, also from its own callback, and an interval of 0 ms is one of 1 ms", async () => {
     const time = new VirtualTime();
     const at = await time.run(async () => {
       const seen: number[] = [];
@@ -280,7 +280,7 @@ describe("timers of programs behave as Node's", () => {
     expect(at).toEqual([1, 2, 3, 4]);
   });
 
-  test("`this` is the timer", async () => {
+  test("`this` is the timer in its callback", async () => {
     const same = await new VirtualTime().run(
       () =>
         new Promise((resolve) => {
@@ -341,21 +341,21 @@ describe("after a run", () => {
     scheduler.yield,
   ];
   const ends: Record<string, () => unknown> = {
-    "that succeeded": () => sleep(5),
-    "whose body threw": () => {
+    succeeded: () => sleep(5),
+    "had a body that threw": () => {
       throw new Error("boo");
     },
-    "whose body rejected": () => Promise.reject(new Error("boo")),
-    "whose timer threw": () =>
+    "had a body that rejected": () => Promise.reject(new Error("boo")),
+    "had a timer that threw": () =>
       new Promise(() => {
         globalThis.setTimeout(() => {
           throw new Error("boo");
         }, 5);
       }),
-    "that waited in vain": () => new Promise(() => undefined),
+    "waited in vain": () => new Promise(() => undefined),
   };
   for (const [name, body] of Object.entries(ends)) {
-    test(`${name}, everything is what it was`, async () => {
+    test(`after a run that ${name}, every global is restored`, async () => {
       const before = globals();
       let during: unknown[] = [];
       const run = new VirtualTime().run(() => {
@@ -371,7 +371,7 @@ describe("after a run", () => {
     });
   }
 
-  test("a setTimeout that a module has kept is Node's again, and virtual in the next run", async () => {
+  test("a setTimeout that a module has kept is Node's again after a run, and virtual in the next run", async () => {
     const time = new VirtualTime();
     const kept = await time.run(() => globalThis.setTimeout, hooks);
     await new Promise((resolve) => kept(resolve, 1));
@@ -380,7 +380,7 @@ describe("after a run", () => {
     expect(time.clock.now()).toBe(40);
   });
 
-  test("the program's timers are gone, in the next run too", async () => {
+  test("the program's timers are gone after a run, in the next run too", async () => {
     const time = new VirtualTime();
     let fired = 0;
     await time.run(() => globalThis.setInterval(() => fired++, 5), hooks);
@@ -390,7 +390,7 @@ describe("after a run", () => {
 });
 
 describe("other fake timers", () => {
-  test("vitest's are refused", async () => {
+  test("fake timers of vitest are refused", async () => {
     vi.useFakeTimers();
     try {
       await expect(new VirtualTime().run(() => 1, hooks)).rejects.toThrow("other fake timers are in place");
@@ -400,7 +400,7 @@ describe("other fake timers", () => {
     await expect(new VirtualTime().run(() => 1, hooks)).resolves.toBe(1);
   });
 
-  test("vitest's are refused without a fake Date too", async () => {
+  test("fake timers of vitest are refused without a fake Date too", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout"] });
     try {
       await expect(new VirtualTime().run(() => 1, hooks)).rejects.toThrow("other fake timers are in place");
@@ -409,7 +409,7 @@ describe("other fake timers", () => {
     }
   });
 
-  test("those of node:test are refused", async () => {
+  test("fake timers of node:test are refused", async () => {
     mock.timers.enable();
     try {
       await expect(new VirtualTime().run(() => 1, hooks)).rejects.toThrow("other fake timers are in place");
@@ -419,7 +419,7 @@ describe("other fake timers", () => {
   });
 });
 
-describe("work of Node's that time waits for", () => {
+describe("virtual time waits for work of Node", () => {
   const works: Record<string, () => Promise<unknown>> = {
     "fs.readFile": () => promisify(readFile)("/etc/hosts"),
     "readFile of node:fs/promises": () => readFilePromise("/etc/hosts"),
@@ -429,7 +429,7 @@ describe("work of Node's that time waits for", () => {
     test(name, async () => {
       const time = new VirtualTime();
       const at = await time.run(async () => {
-        // Something else goes on, that time could jump to.
+        // A timer that virtual time could jump to.
         const other = globalThis.setInterval(() => undefined, 10);
         await sleep(25);
         for (let count = 0; count < 3; count++) await work();
@@ -450,7 +450,7 @@ async function failure(promise: Promise<unknown>): Promise<Error & { code?: unkn
   throw new Error("it did not fail");
 }
 
-/** Waits for something that happens so many nanoseconds from now. */
+/** Waits for an event that many nanoseconds from now. */
 function happens(time: VirtualTime, ns: number): Promise<void> {
   return new Promise((resolve) => {
     time.schedule(event(time.now + ns, { fire: () => (resolve(), true) }));

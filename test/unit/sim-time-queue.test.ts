@@ -10,7 +10,7 @@ describe("the event queue", () => {
   const keys = fc.array(fc.tuple(fc.nat(20), fc.nat(3)), { maxLength: 200 });
   const choices = fc.array(fc.tuple(fc.nat(20), fc.nat(3), fc.nat(9)), { maxLength: 200 });
 
-  test("returns the earliest event first, by time, then rank, then order", () => {
+  test("the event queue returns the earliest event first, by time, then rank, then order", () => {
     fc.assert(
       fc.property(keys, (list) => {
         const events = list.map(([time, rank], order) => keyed(time, rank, order));
@@ -21,7 +21,7 @@ describe("the event queue", () => {
     );
   });
 
-  test("keeps its order when events are added and removed meanwhile, and when it is pruned", () => {
+  test("the event queue keeps its order when events are added and removed in between, and when it is pruned", () => {
     fc.assert(
       fc.property(choices, (list) => {
         const queue = new EventQueue();
@@ -44,7 +44,7 @@ describe("the event queue", () => {
     );
   });
 
-  test("is empty at the start and at the end", () => {
+  test("the event queue is empty at the start and at the end", () => {
     const queue = new EventQueue();
     expect(queue.peek()).toBeUndefined();
     queue.pop();
@@ -53,7 +53,7 @@ describe("the event queue", () => {
     expect([queue.peek(), queue.size]).toEqual([undefined, 0]);
   });
 
-  test("holds a million events, and adding or removing one costs about as much as among a thousand", () => {
+  test("the event queue has room for a million events, and adding or removing one costs about as much as among a thousand", () => {
     const each = (waiting: number): number => {
       const queue = new EventQueue();
       for (let order = 0; order < waiting; order++) queue.push(keyed(order, 0, order));
@@ -67,20 +67,20 @@ describe("the event queue", () => {
       return performance.now() - started;
     };
     each(1_000);
-    // The heap is twice as deep, and out of the caches; a list that is searched would be a thousand times dearer.
+    // The heap is twice as deep, and larger than the caches. A linear search would cost a thousand times as much.
     expect(each(1_000_000)).toBeLessThan(60 * each(1_000));
   });
 });
 
 describe("the schedule", () => {
-  test("refuses events in the past", () => {
+  test("the schedule refuses events in the past", () => {
     const schedule = new Schedule();
     schedule.jump(10);
     expect(() => schedule.schedule(keyed(9, 0, 0))).toThrow("9 ns is past: it is 10 ns");
     expect(() => schedule.schedule(keyed(NaN, 0, 0))).toThrow("NaN ns is past");
   });
 
-  test("skips cancelled events", () => {
+  test("the schedule skips cancelled events", () => {
     const schedule = new Schedule();
     schedule.schedule({ ...keyed(5, 0, 0), cancelled: true });
     const timer = schedule.after(100_000, () => undefined, false);
@@ -90,7 +90,7 @@ describe("the schedule", () => {
     expect(schedule.next()).toBe(later);
   });
 
-  test("cancelled timers leave the queue long before their time", () => {
+  test("cancelled timers leave the schedule's queue long before their time", () => {
     const schedule = new Schedule();
     const kept = schedule.after(1, () => undefined, false);
     let most = 0;
@@ -103,7 +103,7 @@ describe("the schedule", () => {
     expect(schedule.next()).toBe(kept);
   });
 
-  test("a timer that was cancelled twice, or after it ran, is counted once or not at all", () => {
+  test("a timer that was cancelled twice, or after it ran, is counted at most once", () => {
     const schedule = new Schedule();
     let ran = 0;
     const timer = schedule.after(1, () => ran++, false);

@@ -11,11 +11,11 @@ import { RealWork } from "../../src/sim/time/real-work.js";
 import { VirtualTime } from "../../src/sim/time/virtual-time.js";
 import { crypt, hooks, never, sleep } from "./fixtures/virtual-time.js";
 
-/** As it is before any run. */
+/** The real function, before any run replaces it. */
 const realTimeout = globalThis.setTimeout;
 
 describe("real work", () => {
-  test("holds the clock while real(promise) has not settled, and returns the value of the promise", async () => {
+  test("the clock stands still until real(promise) has settled, which returns the value of the promise", async () => {
     const time = new VirtualTime();
     await time.run(async () => {
       const other = globalThis.setInterval(() => undefined, 1);
@@ -29,7 +29,7 @@ describe("real work", () => {
     expect(time.now).toBe(0);
   });
 
-  test("several are waited for, until the last", async () => {
+  test("the clock waits for several promises, until the last has settled", async () => {
     const time = new VirtualTime();
     await time.run(
       () => Promise.all([time.real(realSleepOf(3)), time.real(realSleepOf(9)), sleep(time, 5)]),
@@ -38,17 +38,17 @@ describe("real work", () => {
     expect(time.clock.now()).toBe(5);
   });
 
-  test("outside a run is the promise itself", async () => {
+  test("outside a run, real(promise) is the promise itself", async () => {
     await expect(new VirtualTime().real(Promise.resolve(3))).resolves.toBe(3);
   });
 
-  test("a child process is waited for", async () => {
+  test("the clock waits for a child process", async () => {
     const time = new VirtualTime();
     const { stdout } = await time.run(() => promisify(execFile)(process.execPath, ["-p", "6 * 7"]), hooks);
     expect([stdout, time.now]).toEqual(["42\n", 0]);
   });
 
-  test("a read that was under way when a run begins does not hide a read in the run", async () => {
+  test("a read that began before a run does not hide a read in the run", async () => {
     const before = readFile("package-lock.json");
     const work = new RealWork();
     await before;
@@ -57,7 +57,7 @@ describe("real work", () => {
     await during;
   });
 
-  test("a child process is waited for in each of several runs: a child that has exited hides no other", async () => {
+  test("the clock waits for a child process in each of several runs: a child that has exited hides no other", async () => {
     for (let run = 0; run < 5; run++) {
       const time = new VirtualTime();
       await time.run(() => promisify(execFile)("sleep", ["0.02"]), hooks);
@@ -65,7 +65,7 @@ describe("real work", () => {
     }
   });
 
-  test("servers and workers, which may stay for ever, do not hold the clock", async () => {
+  test("the clock does not wait for servers and workers, which may stay for ever", async () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const worker = new Worker("require('node:worker_threads').parentPort.on('message', () => undefined)", {
@@ -84,7 +84,7 @@ describe("real work", () => {
 });
 
 describe("eventually", () => {
-  test("passes when a check does not throw, reject or return false", async () => {
+  test("eventually passes when a check does not throw, reject or return false", async () => {
     const time = new VirtualTime();
     const at = await time.run(async () => {
       const after = (ms: number): boolean => time.clock.now() >= ms;
@@ -105,11 +105,11 @@ describe("eventually", () => {
       }
       return seen;
     }, hooks);
-    // Every 10 ms; the last check takes one of its own.
+    // Every 10 ms. The last check takes some time itself.
     expect(at).toEqual([0, 40, 60, 83]);
   });
 
-  test("fails with the last failure as its cause, and says how long was waited", async () => {
+  test("eventually fails with the last failure as its cause, and says how long it waited", async () => {
     const time = new VirtualTime();
     let tries = 0;
     const check = (): never => {
@@ -124,7 +124,7 @@ describe("eventually", () => {
     expect(time.clock.now()).toBe(95);
   });
 
-  test("tries once more at the very end, also a check that is asynchronous", async () => {
+  test("eventually tries once more at the very end, also with an asynchronous check", async () => {
     const time = new VirtualTime();
     const check = async (): Promise<boolean> => {
       for (let count = 0; count < 20; count++) await Promise.resolve();
@@ -134,7 +134,7 @@ describe("eventually", () => {
     expect(time.clock.now()).toBe(95);
   });
 
-  test("takes 10 s by default, and names a check that returns false or never settles", async () => {
+  test("eventually takes 10 s by default, and names a check that returns false or never settles", async () => {
     const time = new VirtualTime();
     await expect(time.run(() => time.eventually(() => false), hooks)).rejects.toThrow(
       "still not so after 10000 ms of virtual time: the check gave false",
@@ -144,7 +144,7 @@ describe("eventually", () => {
     );
   });
 
-  test("refuses a wrong check and wrong times", async () => {
+  test("eventually refuses a wrong check and wrong times", async () => {
     const time = new VirtualTime();
     await expect(time.eventually(5 as never)).rejects.toMatchObject({ code: "ERR_INVALID_ARG_TYPE" });
     for (const options of [{ timeoutMs: -1 }, { timeoutMs: NaN }, { everyMs: 0 }, { everyMs: Infinity }]) {

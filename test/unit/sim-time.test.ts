@@ -7,18 +7,18 @@ import type { ScheduledEvent } from "../../src/sim/time/event.js";
 import { VirtualTime } from "../../src/sim/time/virtual-time.js";
 import { crypt, event, hooks, never, sleep } from "./fixtures/virtual-time.js";
 
-/** Taken before any run, which replaces the function. */
+/** The real function, before a run replaces it. */
 const realTurn = promisify(setImmediate);
 
 describe("the result of a run", () => {
-  test("the value of the body, whether it is a promise's or not", async () => {
+  test("the result is the value of the body, from a promise or not", async () => {
     const time = new VirtualTime();
     await expect(time.run(() => 1, hooks)).resolves.toBe(1);
     await expect(time.run(() => Promise.resolve(2), hooks)).resolves.toBe(2);
     await expect(time.run(() => sleep(time, 3).then(() => 3), hooks)).resolves.toBe(3);
   });
 
-  test("the error of the body, thrown or rejected, as failure() has it", async () => {
+  test("the result is the error of the body, thrown or rejected, as failure() returns it", async () => {
     const time = new VirtualTime();
     const failure = (error: unknown): unknown => new Error("with the seed", { cause: error });
     const thrown = new Error("thrown");
@@ -35,7 +35,7 @@ describe("the result of a run", () => {
     });
   });
 
-  test("an error thrown by a timer or an event", async () => {
+  test("the result is the error that a timer or an event throws", async () => {
     const time = new VirtualTime();
     const boo = (): never => {
       throw new Error("boo");
@@ -54,7 +54,7 @@ describe("the result of a run", () => {
     expect([time.clock.now(), time.now]).toEqual([14, 14_000_000]);
   });
 
-  test("events that are left wait for the next run", async () => {
+  test("events that are left happen in the next run", async () => {
     const time = new VirtualTime();
     let happened = 0;
     await time.run(() => {
@@ -66,7 +66,7 @@ describe("the result of a run", () => {
     expect(happened).toBe(2);
   });
 
-  test("a second run is refused while one is under way, also of another network, and does it no harm", async () => {
+  test("a second run at the same time is refused, also of another network, and does not affect the first", async () => {
     const time = new VirtualTime();
     const run = time.run(async () => {
       await sleep(time, 5);
@@ -90,7 +90,7 @@ describe("the result of a run", () => {
 });
 
 describe("the end", () => {
-  test("is called when the body has settled, in virtual time, which goes on for it", async () => {
+  test("ended() is called after the body has settled, in virtual time, which continues for it", async () => {
     const time = new VirtualTime();
     const log: string[] = [];
     const ended = async (): Promise<void> => {
@@ -102,7 +102,7 @@ describe("the end", () => {
     expect(log).toEqual(["body", "ended", "closed at 20"]);
   });
 
-  test("comes after failures too, which it does not cover up", async () => {
+  test("ended() is called after failures too, and does not hide them", async () => {
     const time = new VirtualTime();
     let ends = 0;
     const ended = (): void => {
@@ -117,7 +117,7 @@ describe("the end", () => {
     expect(ends).toBe(3);
   });
 
-  test("has its bounds", async () => {
+  test("ended() must settle within the limits", async () => {
     const time = new VirtualTime();
     await expect(time.run(() => 1, { ...hooks, ended: () => never })).rejects.toThrow(
       "nothing can happen any more",
@@ -131,7 +131,7 @@ describe("the end", () => {
     expect(time.clock.now()).toBe(60_000);
   });
 
-  test("lets a body that waited in vain settle, without effect", async () => {
+  test("ended() can settle a body that waited in vain, without effect", async () => {
     const time = new VirtualTime();
     let close: (error: Error) => void = () => undefined;
     const body = new Promise<never>((_, reject) => (close = reject));
@@ -145,7 +145,7 @@ describe("the end", () => {
 });
 
 describe("a run that cannot end", () => {
-  test("names who waits for what when nothing can happen any more", async () => {
+  test("the error names who waits for what when nothing can happen any more", async () => {
     const time = new VirtualTime();
     const failure: unknown = await time
       .run(() => sleep(time, 12.3).then(() => never), hooks)
@@ -160,7 +160,7 @@ describe("a run that cannot end", () => {
     });
   });
 
-  test("names twenty, and says how many more there are", async () => {
+  test("the error names twenty, and says how many more there are", async () => {
     const waiting = (): string[] => Array.from({ length: 23 }, (_, index) => `host ${index}`);
     const failure: unknown = await new VirtualTime()
       .run(() => never, { ...hooks, waiting })
@@ -172,12 +172,12 @@ describe("a run that cannot end", () => {
     expect(failure).toHaveProperty("waiting.length", 23);
   });
 
-  test("points to real(promise) if no call waits in the network", async () => {
+  test("the error mentions real(promise) if no call waits in the network", async () => {
     const run = new VirtualTime().run(() => never, { ...hooks, waiting: () => [] });
     await expect(run).rejects.toThrow("real(promise)");
   });
 
-  test("cancelled events do not keep it going", async () => {
+  test("cancelled events do not keep a run going", async () => {
     const time = new VirtualTime();
     const run = time.run(() => {
       time.clock.after(5, () => undefined)();
@@ -189,7 +189,7 @@ describe("a run that cannot end", () => {
     expect(time.now).toBe(0);
   });
 
-  test("an interval alone keeps it going to the limit of its time", async () => {
+  test("an interval alone keeps a run going until its time limit", async () => {
     const time = new VirtualTime();
     const body = (): Promise<never> => {
       globalThis.setInterval(() => undefined, 300).unref();
@@ -200,12 +200,12 @@ describe("a run that cannot end", () => {
       message:
         "the run is not over within its 1000 ms (limitMs) at 900 ms of virtual time, and the program still waits: desk waits for a datagram on 10.0.0.1:9000",
     });
-    // The limit is the run's own.
+    // The limit is counted from the start of the run.
     await time.run(() => sleep(time, 1_000), hooks, { limitMs: 1_000 });
     expect(time.clock.now()).toBe(1_900);
   });
 
-  test("more than a million events at one instant name their source", async () => {
+  test("the error of more than a million events at one instant names their source", async () => {
     const time = new VirtualTime();
     const echo = (who: string): ScheduledEvent =>
       event(5_000_000, { owner: who, fire: () => (time.schedule(echo(who)), false) });
@@ -243,7 +243,7 @@ describe("a run that cannot end", () => {
     expect(time.clock.now()).toBe(200);
   });
 
-  test("real work that never ends is given up, and named", async () => {
+  test("the run gives up real work that never ends, and the error names it", async () => {
     const time = new VirtualTime();
     const run = time.run(() => time.real(never), hooks, { realLimitMs: 20 });
     await expect(run).rejects.toMatchObject({
@@ -256,7 +256,7 @@ describe("a run that cannot end", () => {
 });
 
 describe("the order of events", () => {
-  test("events of one instant run by rank and order, also events that are scheduled for it meanwhile", async () => {
+  test("events of one instant run by rank and order, also those that are scheduled for it in between", async () => {
     const time = new VirtualTime();
     const log: string[] = [];
     const add = (name: string, rank: number, order: number, and?: () => void): void => {
@@ -272,7 +272,7 @@ describe("the order of events", () => {
     expect(log).toEqual(["first", "second", "before late", "late", "after late", "timer"]);
   });
 
-  test("a program handles an event before time goes on, however long its chain of promises and ticks", async () => {
+  test("a program handles an event before time continues, with a chain of promises and ticks of any length", async () => {
     const time = new VirtualTime();
     const dealtWith = await time.run(async () => {
       const told = new Promise<void>((resolve) => {
@@ -289,7 +289,7 @@ describe("the order of events", () => {
     expect(dealtWith).toBe(5_000);
   });
 
-  test("and before the timers of the same instant", async () => {
+  test("a program handles an event before the timers of the same instant", async () => {
     const time = new VirtualTime();
     const log: string[] = [];
     await time.run(async () => {
@@ -307,7 +307,7 @@ describe("the order of events", () => {
     expect(log).toEqual(["told", "timer"]);
   });
 
-  test("is the same whatever the real event loop does meanwhile", async () => {
+  test("the order is the same with any activity of the real event loop", async () => {
     const program = async (): Promise<string[]> => {
       const time = new VirtualTime();
       const log: string[] = [];
@@ -324,7 +324,7 @@ describe("the order of events", () => {
     };
     const quiet = await program();
     const busy = new AbortController();
-    // The clock waits for real work, whoever began it. It needs turns without any: noise that leaves none would hold it.
+    // The clock waits for all real work, and needs turns without any. Noise in every turn would stop the clock.
     const noise = (async () => {
       while (!busy.signal.aborted) {
         await crypt();
@@ -340,7 +340,7 @@ describe("the order of events", () => {
 });
 
 describe("speed", () => {
-  test("an instant that tells no program of anything is much cheaper than one that does", async () => {
+  test("an instant that wakes no program is much cheaper than one that does", async () => {
     const time = new VirtualTime();
     const each = async (told: boolean): Promise<number> => {
       const started = process.hrtime.bigint();

@@ -31,7 +31,7 @@ const ipv4 = fc.record({
 const ipv6 = fc.record({
   source: bytes(16),
   destination: bytes(16),
-  // Not the number of an extension header: one would have to follow.
+  // Not the number of an extension header, since that header would have to follow.
   protocol: fc.constantFrom(6, 17, 58, 59, 255),
   hopLimit: byte,
   trafficClass: byte,
@@ -42,7 +42,7 @@ test("the checksum of the example in RFC 1071 section 3 is the complement of its
   expect(internetChecksum(hex("0001 f203 f4f5 f6f7"))).toBe(0xffff - 0xddf2);
 });
 
-test("the checksum of an IPv4 header is the one that a real host gave it", () => {
+test("the checksum of an IPv4 header equals the one of a real host", () => {
   const header = hex("4500 0073 0000 4000 4011 0000 c0a8 0001 c0a8 00c7");
   expect(internetChecksum(header)).toBe(0xb861);
 });
@@ -58,7 +58,7 @@ test("carries of a sum are folded until there are none", () => {
   expect(internetChecksum(hex("ffff ffff 0001"))).toBe(0xffff - 0x0001);
 });
 
-test("the checksum does not depend on where the pieces are cut", () => {
+test("the checksum does not depend on how the bytes are split", () => {
   fc.assert(
     fc.property(fc.array(payload, { maxLength: 6 }), (pieces) => {
       const whole = Uint8Array.from(pieces.flatMap((piece) => [...piece]));
@@ -78,7 +78,7 @@ test("pseudo headers are laid out as in RFC 768 and in RFC 8200 section 8.1", ()
   );
 });
 
-test("an IPv4 header is read back, whatever bytes are around the packet, and its checksum is right", () => {
+test("an IPv4 header is read back, with any bytes around the packet, and its checksum is right", () => {
   fc.assert(
     fc.property(ipv4, payload, fc.nat(20), (header, carried, padding) => {
       const written = ipv4Header(header, carried.length);
@@ -89,7 +89,7 @@ test("an IPv4 header is read back, whatever bytes are around the packet, and its
   );
 });
 
-test("an IPv6 header is read back, whatever bytes are around the packet", () => {
+test("an IPv6 header is read back, with any bytes around the packet", () => {
   fc.assert(
     fc.property(ipv6, payload, fc.nat(20), (header, carried, padding) => {
       const packet = amid(padding, ...ipv6Header(header, carried.length), ...carried);
@@ -113,7 +113,7 @@ test("a UDP header is read back, and its checksum is right over both versions of
   );
 });
 
-test("a UDP checksum that comes to 0 is sent as 0xffff", () => {
+test("a UDP checksum of 0 is sent as 0xffff", () => {
   const ports = { sourcePort: 9000, destinationPort: 9001 };
   const [source, destination] = [hex("0a000001"), hex("0a000002")];
   const header = (carried: Uint8Array) => udpHeader(ports, source, destination, carried);
@@ -134,7 +134,7 @@ test("extension headers of IPv6 are skipped, before the fragment header and afte
     fragment: { identification: 0xabcd, moreFragments: true, offset: 0 },
     payload: hex("beef"),
   });
-  // The bytes of a later fragment are from the middle of something: an extension header's number says nothing of them.
+  // The bytes of a later fragment are from the middle of a packet: the number of an extension header has no meaning there.
   expect(readIpv6(packet("000a 2c", "3c00 0008 0000abcd beef"))).toMatchObject({
     protocol: 60,
     fragment: { moreFragments: false, offset: 8 },
@@ -193,7 +193,7 @@ test("reading random bytes never throws, and never returns a payload outside the
   const flips = fc.array(fc.tuple(fc.nat(47), byte), { maxLength: 4 });
   fc.assert(
     fc.property(start, payload, flips, fc.nat(8), (head, tail, changes, before) => {
-      // A view into something larger: nothing outside of it may be read.
+      // A view of a larger buffer: no byte outside of the view may be read.
       const whole = Uint8Array.of(...new Uint8Array(before).fill(0x60), ...head, ...tail, 0x60, 0x60);
       const packet = whole.subarray(before, whole.length - 2);
       for (const [at, value] of changes) if (at < packet.length) packet[at] = value;
@@ -212,13 +212,13 @@ function hex(digits: string): Uint8Array {
   return Uint8Array.from(digits.replaceAll(" ", "").match(/../g) ?? [], (two) => Number.parseInt(two, 16));
 }
 
-/** Bytes with something before them in their buffer, and behind them. */
+/** Bytes with other bytes before and after them in their buffer. */
 function amid(padding: number, ...bytes: number[]): Uint8Array {
   const around = new Uint8Array(padding).fill(0xa5);
   return Uint8Array.of(...around, ...bytes, ...around).subarray(padding);
 }
 
-/** A header with one byte changed, and a payload of zeros, or of some bytes and zeros, behind it. */
+/** A header with one changed byte, and a payload after it: the bytes of `start`, then zeros. */
 function changed(header: Uint8Array, at: number, value: number, length: number, start: number[] = []) {
   const packet = Uint8Array.of(...header, ...start, ...new Uint8Array(length - start.length));
   packet[at] = value;
