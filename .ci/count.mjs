@@ -1,6 +1,6 @@
 /**
- * Prints what vitest's JSON reports in a folder come to: the name of each test that failed, and as the last line
- * `N passed, N failed, N skipped`.
+ * Prints a summary of vitest's JSON reports in a folder: the name of each test that failed, and as the last line
+  * `N passed, N failed, N skipped`.
  */
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ for (const name of readdirSync(folder)) {
     for (const { status, fullName, failureMessages } of assertionResults) {
       if (status === "failed") tellFailed(`${name}: ${file}: ${fullName}`, failureMessages.join("\n"));
     }
-    // A file that does not even load has no test that could fail.
+    // A file that does not load has no test that could fail.
     if (status !== "failed" || assertionResults.length > 0) continue;
     counts.failed++;
     tellFailed(`${name}: ${file}`, message);
@@ -24,7 +24,7 @@ for (const name of readdirSync(folder)) {
 }
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 
-/** @param why is cut to its first lines: the whole text stands where the test ran. */
+/** @param why is cut to its first lines. The whole text is in the output of the tests. */
 function tellFailed(test, why) {
   console.log(`failed: ${test}\n${why.split("\n").slice(0, 12).join("\n")}\n`);
 }
