@@ -1,9 +1,9 @@
 #!/bin/sh
-# Commonly believed: connect() with AF_UNSPEC dissolves the association of a UDP socket, which then hears everybody again
-# (connect(2), udp(7)).
-# What happens: an AF_INET6 socket hears its former peer alone, for as long as it is open; an AF_INET one hears everybody.
-# __udp_disconnect (net/ipv4/udp.c) forgets the port and the IPv4 address of the peer, not sk_v6_daddr, which compute_score
-# (net/ipv6/udp.c) compares. A socket that was connected to a multicast group hears no unicast at all afterwards.
+# Common belief: connect() with AF_UNSPEC dissolves the association of a UDP socket. Afterwards the socket receives from all
+# senders again (connect(2), udp(7)).
+# What happens: an AF_INET6 socket receives from its former peer only, as long as it is open. An AF_INET socket receives from
+# all. __udp_disconnect (net/ipv4/udp.c) clears the port and the IPv4 address of the peer, but not sk_v6_daddr, which
+# compute_score (net/ipv6/udp.c) compares. A socket that was connected to a multicast group receives no unicast at all.
 # Seen on Linux 6.18. Needs root, or user namespaces; Debian packages: iproute2, python3, util-linux.
 set -eu
 exec unshare --map-root-user --net sh -euc '

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Commonly believed: to set a socket option such as UDP_GRO, and to close the socket, costs about a microsecond each.
-# What happens: the first socket of the whole machine that sets UDP_GRO, and the close of the last one, make Linux patch its
-# own code on every CPU. Open, setsockopt and close together take many times as long if no other socket has the option.
+# Common belief: to set a socket option such as UDP_GRO, and to close the socket, costs about a microsecond each.
+# What happens: Linux patches its own code on every CPU when the first socket of the machine sets UDP_GRO, and when the last
+# one closes. Open, setsockopt and close together take many times as long if no other socket has the option.
 # udp_encap_needed_key is a static key that counts these sockets: udp_encap_enable and udp_destroy_sock (net/ipv4/udp.c),
 # static_branch_inc and static_branch_dec (kernel/jump_label.c).
-# Seen on Linux 6.18: 610 us instead of 9 us. If another program of the machine has such a socket, nothing differs: then
+# Seen on Linux 6.18: 610 us instead of 9 us. If another program of the machine has such a socket, there is no difference, and
 # this script fails. Debian package: python3.
 set -eu
 uname -sr

@@ -1,13 +1,14 @@
 #!/bin/sh
-# One lossy sender of large datagrams makes a host deaf to the large datagrams of every other sender.
+# One lossy sender of large datagrams makes a host lose the large datagrams of all other senders.
 #
-# Commonly believed: a datagram of n fragments at a loss of p is lost with 1 - (1 - p)^n, and each is a case of its own; 4 MiB
-# (net.ipv4.ipfrag_high_thresh) are room for 2,800 fragments of 1,500 bytes.
-# What happens: what is left of an incomplete datagram keeps its memory for 30 s, and it is charged by the size of its buffers:
-# 2,304 bytes a fragment of 1,500, and 200 a datagram. With 200 incomplete datagrams of ten fragments the memory is full.
-# From then on no datagram in fragments arrives, of another sender and another port as well, and no socket is told: SO_RXQ_OVFL,
-# SO_MEMINFO and the error queue stay silent; IpReasmFails of /proc/net/snmp alone moves. IPv6 has 4 MiB of its own.
-# Seen on Linux 6.18. Source: inet_frag_find (net/ipv4/inet_fragment.c), which asks before each fragment; fq->truesize; ip(7).
+# Common belief: a datagram of n fragments at a loss of p is lost with 1 - (1 - p)^n, independent of other datagrams; 4 MiB
+# (net.ipv4.ipfrag_high_thresh) have room for 2,800 fragments of 1,500 bytes.
+# What happens: the fragments of an incomplete datagram keep their memory for 30 s, and the size of their buffers counts:
+# 2,304 bytes for a fragment of 1,500 bytes, and 200 for a datagram. With 200 incomplete datagrams of ten fragments the memory
+# is full. From then on no datagram in fragments arrives, not even from another sender or to another port, and no socket is
+# told: SO_RXQ_OVFL, SO_MEMINFO and the error queue stay silent. Only IpReasmFails of /proc/net/snmp increases. IPv6 has 4 MiB
+# of its own.
+# Seen on Linux 6.18. Source: inet_frag_find (net/ipv4/inet_fragment.c), which checks before each fragment; fq->truesize; ip(7).
 # Needs root, and Debian's iproute2, nftables and python3. Works in network namespaces of its own. Exits with 1 if that changes.
 set -eu
 case "${1:-}" in
@@ -24,7 +25,7 @@ case "${1:-}" in
     nsenter --target=$there --net "$0" there
     exit ;;
 esac
-# Of what comes from 10.7.0.1, the last fragments are lost.
+# The last fragment of each datagram from 10.7.0.1 is lost.
 nft -f - <<'RULES'
 table netdev t {
   chain c {
@@ -37,7 +38,7 @@ exec python3 - <<'PYTHON'
 import os, platform, socket, subprocess, sys
 
 def sender(script):
-    # In the network of the parent of this script, from where both senders send.
+    # In the network of the parent of this script, from which both senders send.
     subprocess.run(["nsenter", f"--target={os.getppid()}", "--net", "python3", "-c", script], check=True)
 
 def failures():
@@ -55,7 +56,7 @@ for _ in range(%d): s.sendto(bytes(%d), ("10.7.0.2", 9000))
 """
 
 def arrives(count):
-    """Whether a datagram of two fragments arrives from another address, after so many incomplete ones more."""
+    """Whether a datagram of two fragments arrives from another address, after `count` more incomplete ones."""
     sender(send % ("10.7.0.1", count, 14_000))
     sender(send % ("10.7.0.3", 1, 2_000))
     try:

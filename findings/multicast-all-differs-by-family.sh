@@ -1,10 +1,10 @@
 #!/bin/sh
-# Commonly believed: IP_MULTICAST_ALL and IPV6_MULTICAST_ALL are 1 at the start and mean the same.
-# What happens: (1) on an AF_INET6 socket IP_MULTICAST_ALL is 0 at the start, which ip(7) gives as 1: a dual-stack socket
-# does not hear an IPv4 group that another socket joined, while an AF_INET one does. (2) At 0, IP_MULTICAST_ALL tells
-# interfaces apart, and IPV6_MULTICAST_ALL does not: a group that the socket joined on one interface is heard from another
-# as soon as any socket joined it there (inet6_mc_check in net/ipv6/mcast.c compares the group alone, ip_mc_sf_allow in
-# net/ipv4/igmp.c the interface too).
+# Common belief: IP_MULTICAST_ALL and IPV6_MULTICAST_ALL are 1 by default and mean the same.
+# What happens: (1) on an AF_INET6 socket the default of IP_MULTICAST_ALL is 0, although ip(7) says 1: a dual-stack socket
+# does not receive an IPv4 group that another socket joined, while an AF_INET socket does. (2) At 0, IP_MULTICAST_ALL
+# distinguishes interfaces, and IPV6_MULTICAST_ALL does not: a group that the socket joined on one interface is received from
+# another interface as soon as any socket joined it there (inet6_mc_check in net/ipv6/mcast.c compares only the group,
+# ip_mc_sf_allow in net/ipv4/igmp.c also the interface).
 # Seen on Linux 6.18. Needs root, or user namespaces; Debian packages: iproute2, python3, util-linux.
 set -eu
 exec unshare --map-root-user --net sh -euc '

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Commonly believed: a setsockopt() that fails changes nothing.
-# What happens: on a socket that joined a group from all sources, MCAST_LEAVE_SOURCE_GROUP of a source that it never
-# joined fails with EADDRNOTAVAIL, and from then on the socket hears nothing of the group: the kernel has turned its empty
-# "all but" filter into an empty "only" filter before it looked for the source (ip_mc_source in net/ipv4/igmp.c,
-# ip6_mc_source in net/ipv6/mcast.c). MCAST_UNBLOCK_SOURCE, which fails with EADDRNOTAVAIL too, turns it back.
+# Common belief: a setsockopt() that fails changes nothing.
+# What happens: a socket joined a group from all sources. MCAST_LEAVE_SOURCE_GROUP of a source that it never joined fails with
+# EADDRNOTAVAIL, and from then on the socket receives nothing of the group. The kernel turns the empty "all but" filter into an
+# empty "only" filter before it looks for the source (ip_mc_source in net/ipv4/igmp.c, ip6_mc_source in net/ipv6/mcast.c).
+# MCAST_UNBLOCK_SOURCE fails with EADDRNOTAVAIL too, and turns the filter back.
 # Seen on Linux 6.18, over IPv4. Needs root, or user namespaces; Debian packages: iproute2, python3, util-linux.
 set -eu
 exec unshare --map-root-user --net sh -euc '

@@ -1,10 +1,10 @@
 #!/bin/sh
 # "Fragment reassembly time exceeded" reaches the sender's socket over IPv6, and no socket over IPv4.
 #
-# Commonly believed: with IP_RECVERR a socket hears of each ICMP error about its datagrams (ip(7): "all errors"), and so of one that
-# could not be put together at the other end; so a sender of large datagrams can send again when it hears of it.
+# Common belief: a socket with IP_RECVERR gets each ICMP error about its datagrams (ip(7): "all errors"), also if the other
+# host could not reassemble a datagram. A sender of large datagrams could then send again.
 # What happens: both hosts send the message, and over IPv6 it is on the error queue as EHOSTUNREACH, type 3, code 1. Over IPv4
-# (type 11, code 1) the sender's kernel counts it as received (IcmpInTimeExcds), and tells nobody, connected or not.
+# (type 11, code 1) the sender's kernel counts the message (IcmpInTimeExcds), but tells no socket, connected or not.
 # Seen on Linux 6.18. Source: icmp_unreach (net/ipv4/icmp.c): "case ICMP_TIME_EXCEEDED: ... if (icmph->code == ICMP_EXC_FRAGTIME)
 # goto out"; icmpv6_notify (net/ipv6/icmp.c) has no such case.
 # Needs root, and Debian's iproute2, nftables and python3. Works in network namespaces of its own. Exits with 1 if that changes.
@@ -22,7 +22,7 @@ nsenter --target=$there --net sh -ec '
   echo 0 > /proc/sys/net/ipv6/conf/v1/accept_dad
   ip link set lo up; ip link set v1 up
   ip addr add 10.7.0.2/24 dev v1; ip addr add fd00:7::2/64 dev v1
-  # A host waits 30 s and 60 s for fragments; here it waits for one.
+  # The default wait for fragments is 30 s and 60 s. Here it is one second.
   echo 1 > /proc/sys/net/ipv4/ipfrag_time; echo 1 > /proc/sys/net/ipv6/ip6frag_time
   nft -f - <<RULES
 table netdev t {
@@ -37,7 +37,7 @@ python3 - <<'PYTHON'
 import errno, platform, select, socket, struct, sys, time
 
 def told(family, level, option, to):
-    """What the error queue says within three seconds of a datagram whose last fragment is lost."""
+    """The entry of the error queue within three seconds after a datagram whose last fragment is lost."""
     s = socket.socket(family, socket.SOCK_DGRAM)
     s.setsockopt(level, option, 1)
     s.connect((to, 9000))

@@ -1,12 +1,12 @@
 #!/bin/sh
-# A firewall rule that loses one packet in ten, on the way to a local program, loses sixty datagrams at once.
+# A firewall rule that drops one packet in ten, on the way to a local program, drops sixty datagrams at once.
 #
-# Commonly believed: UDP_SEGMENT changes how many system calls a sender makes, and what a firewall, a counter or a netem-like
-# loss rule sees is still datagrams. So people test against loss on loopback, veth pairs and containers by such rules.
-# What happens: on one machine nothing takes the run apart before the receiving socket. nftables sees one packet, counts one, and
-# drops the whole run. The same datagrams sent one by one lose six of sixty.
-# Seen on Linux 6.18 with nftables 1.0.6. Source: udp(7); __udp_gso_segment is called by validate_xmit_skb (net/core/dev.c) only
-# where the device cannot do it, and loopback and veth claim that they can (NETIF_F_GSO_UDP_L4).
+# Common belief: UDP_SEGMENT changes only the number of system calls of a sender. A firewall, a counter or a netem-like loss
+# rule still sees datagrams, so people test losses on loopback, veth pairs and containers with such rules.
+# What happens: on one machine nothing splits the run before the receiving socket. nftables sees one packet, counts one, and
+# drops the whole run. Of the same datagrams sent one by one, six of sixty are lost.
+# Seen on Linux 6.18 with nftables 1.0.6. Source: udp(7); validate_xmit_skb (net/core/dev.c) calls __udp_gso_segment only if
+# the device cannot split the run, and loopback and veth claim that they can (NETIF_F_GSO_UDP_L4).
 # Needs root, and Debian's iproute2, nftables and python3. Works in a network namespace of its own. Exits with 1 if that changes.
 set -eu
 [ "${1:-}" = inside ] || exec unshare --net "$0" inside
@@ -26,7 +26,7 @@ import platform, socket, sys
 SOL_UDP, UDP_SEGMENT = 17, 103
 
 def received(port, segment):
-    """How many of 60 datagrams of 5 bytes a plain receiver has, sent in one run or one by one."""
+    """How many of 60 datagrams of 5 bytes a plain receiver gets, sent in one run or one by one."""
     r = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     r.bind(("127.0.0.1", port))
     r.setblocking(False)
