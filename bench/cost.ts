@@ -1,4 +1,4 @@
-/** The cost of knowing how datagrams came: what a socket that asks spends on each, beside one that does not. */
+/** The cost of metadata: the CPU time for each datagram of a socket with metadata, compared with a socket without. */
 import { join } from "node:path";
 
 import type { Progress } from "./measure.js";
@@ -11,13 +11,13 @@ import { type Bench, buffer, found, missing } from "./runs.js";
 interface Drain {
   readonly name: string;
   readonly settings: Settings;
-  /** What the program reads of each datagram, where it is told all of it; else its payload. */
+  /** What the program reads of each datagram: all fields, or the payload only. */
   readonly look: "data" | "all";
   readonly offload: boolean;
   readonly judged: boolean;
 }
 
-/** Bursts that a buffer of 4 MiB holds: `runs` sends of `run` datagrams each. */
+/** Bursts that fit a buffer of 4 MiB: `runs` sends of `run` datagrams each. */
 const bursts = {
   main: { size: 64, run: 64, runs: 1000 },
   longer: { size: 64, run: 128, runs: 600 },
@@ -33,7 +33,7 @@ const drains: readonly Drain[] = [
   ...both("64 bytes, one by one", bursts.single, { offload: false }),
 ];
 
-/** A drain by each of the two ways to read many datagrams. */
+/** A drain by each of the two calls that read many datagrams. */
 function both(what: string, burst: Settings, special: Partial<Drain> = {}): Drain[] {
   return (["for await", "recvMany"] as const).map((by) => ({
     name: `${what}, ${by}`,
@@ -73,15 +73,15 @@ export async function measureCost(
   return { costs };
 }
 
-/** Nanoseconds of CPU time a datagram, without metadata and with it. */
+/** Nanoseconds of CPU time for each datagram, without metadata and with it. */
 interface Pair {
   readonly off: number;
   readonly on: number;
 }
 
 /**
- * One process fills, and two drain in turn, some milliseconds each: a machine whose speed drifts harms both alike. All on
- * one CPU, so that none waits for what lies in the cache of another.
+ * One process fills, and two drain in turn, for some milliseconds each, so that a change in the speed of the machine affects
+ * both. All run on one CPU, so that none waits for data in the cache of another.
  */
 async function measurePair(bench: Bench, { settings, look, offload }: Drain): Promise<Pair> {
   const native = found(bench, "native");
@@ -103,7 +103,7 @@ async function measurePair(bench: Bench, { settings, look, offload }: Drain): Pr
   return { off: off.cpuNs / off.datagrams, on: on.cpuNs / on.datagrams };
 }
 
-/** A process that drains, with what it has told. */
+/** A process that drains, with the figures that it printed. */
 interface Side {
   readonly peer: Peer;
   readonly port: string;

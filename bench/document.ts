@@ -1,4 +1,4 @@
-/** Puts the tables into docs/performance.md, between the markers. What people wrote around them stays. */
+/** Writes the tables into docs/performance.md, between the markers. The text around them stays. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 

@@ -4,16 +4,16 @@ import type { Options } from "./options.js";
 import { pins } from "./peer.js";
 import type { Found, ProgramName } from "./programs.js";
 
-/** Where and how it was measured: without it, no figure means anything. */
+/** Where and how the figures were measured. Without this, no figure has a meaning. */
 export interface Machine {
   readonly cpu: string;
   readonly cpus: number;
   readonly kernel: string;
-  /** The load average of the last minute, before the bench added to it. */
+  /** The load average of the last minute, before the benchmark started. */
   readonly load: number;
   readonly pinned: boolean;
   readonly versions: Readonly<Record<string, string>>;
-  /** The programs that are not to be had here, with the reason. */
+  /** The programs that are missing here, with the reason. */
   readonly missing: Readonly<Record<string, string>>;
   readonly date: string;
   readonly command: string;

@@ -1,4 +1,4 @@
-/** Measures this package beside others, and says what of its targets it reaches. See README.md. */
+/** Measures this package and others, and reports which of its targets it reaches. See README.md. */
 import { measureCost } from "./cost.js";
 import { writeDocument } from "./document.js";
 import { describeMachine } from "./machine.js";
@@ -35,7 +35,7 @@ else console.log(render(report));
 if (options.write) writeDocument(render(report));
 tellFailures(results, cost, memory, sim);
 
-/** The programs that the chosen workloads are about. */
+/** The programs that the chosen workloads need. */
 function wantedPrograms(): Set<ProgramName> {
   const chosen = workloads.filter(({ name }) => options.only.includes(name));
   return new Set<ProgramName>([
@@ -58,7 +58,7 @@ function forMachines(of: Results): object {
   };
 }
 
-/** A figure that is missed is a measurement. A contender that fails is a failure of the bench. */
+/** A missed target is a result. A contender that fails is a failure of the benchmark. */
 function tellFailures(
   of: Results,
   costOutcome: CostOutcome | undefined,
@@ -80,7 +80,7 @@ function tellFailures(
   }
 }
 
-/** One line on a terminal, which the next one takes the place of. */
+/** Prints a line on a terminal. The next line replaces it. */
 function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001B[K${text}`);
 }

@@ -1,4 +1,4 @@
-/** Runs the rounds: every contender in turn, so that a machine whose speed drifts harms all alike. */
+/** Runs the rounds: every contender in turn, so that a change in the speed of the machine affects all of them. */
 import type { Options } from "./options.js";
 import { type MemoryOutcome, type Outcome, type Results, isDisturbed } from "./results.js";
 import { type Bench, type Figures, memory, missing } from "./runs.js";
@@ -20,7 +20,7 @@ export async function measureAll(bench: Bench, options: Options, progress: Progr
   return results;
 }
 
-/** The longest that the datagrams of `--memory` may take. */
+/** The longest time that the datagrams of `--memory` may take. */
 const memoryLimitMs = 600_000;
 
 export async function measureMemory(
@@ -45,7 +45,7 @@ export async function measureMemory(
   }
 }
 
-/** How often a round is tried that other work disturbs. A quick run takes it as it is. */
+/** How often a round is tried if other work disturbs it. A quick run tries once. */
 const maxAttempts = 2;
 
 async function measure(
@@ -62,7 +62,7 @@ async function measure(
     else measured.set(name, []);
   }
   for (let round = 0; round < rounds; round++) {
-    // Each round begins with another contender, so that no place in the order is anybody's.
+    // Each round begins with another contender, so that the order favours none.
     for (let turn = 0; turn < cases.length; turn++) {
       const each = cases[(round + turn) % cases.length];
       if (!each || outcomes.has(each.name)) continue;
@@ -77,7 +77,7 @@ async function measure(
   return new Map(cases.map(({ name }) => [name, outcomes.get(name) ?? { rounds: measured.get(name) ?? [] }]));
 }
 
-/** Where other work took the CPU from a contender, its round is repeated. The least disturbed attempt counts. */
+/** If other work took the CPU from a contender, its round is repeated. The least disturbed attempt counts. */
 async function runUndisturbed({ run }: Case, bench: Bench): Promise<Figures> {
   const attempts = bench.quick ? 1 : maxAttempts;
   let best = await run(bench);

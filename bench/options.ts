@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 
 import { workloads } from "./workloads.js";
 
-/** What is run only when asked for: it takes long, or compares the package with itself. */
+/** Workloads that run only if they are named: they take long, or compare the package with itself. */
 const memory = {
   name: "memory",
   title: "resident memory of a native receiver after its first million datagrams, and after many",
@@ -49,7 +49,7 @@ disturb are repeated. What each workload does is in bench/README.md.
   --help
 `;
 
-/** The options of the command line. Ends the process after `--help` and `--list`, and with 2 when they make no sense. */
+/** The options of the command line. Ends the process after `--help` and `--list`, and with 2 if an option is wrong. */
 export function readOptions(): Options {
   try {
     const { values } = parseArgs({
@@ -96,7 +96,7 @@ function whole(name: string, text: string | undefined, otherwise: number, min: n
   throw new Error(`--${name} is a whole number from ${min} to ${max}, not ${text ?? ""}`);
 }
 
-/** The names of the workloads that the patterns mean. */
+/** The names of the workloads that match the patterns. */
 function chosen(patterns: string): string[] {
   const names = all.map(({ name }) => name);
   const wanted = patterns.split(",").flatMap((pattern) => {

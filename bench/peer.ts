@@ -9,12 +9,12 @@ import type { Program } from "./programs.js";
 export type Settings = Readonly<Record<string, string | number>>;
 export type Line = Readonly<Record<string, number>> & { readonly ports?: readonly number[] };
 
-/** Whether processes can be held to a CPU each: which CPU wakes which is chance, and outweighs much else. */
+/** Whether a process can be kept on one CPU. Otherwise chance decides which CPU wakes which, and changes the figures much. */
 export const pins =
   availableParallelism() > 1 && spawnSync("taskset", ["-c", "1", process.execPath, "--version"]).status === 0;
 const running = new Set<ChildProcess>();
 const limitMs = 60_000;
-/** Characters of its standard error that are kept: the first say most. */
+/** How many characters of standard error are kept. The first ones say the most. */
 const maxErrors = 2000;
 
 export function killAll(): void {
@@ -56,25 +56,25 @@ export class Peer implements AsyncDisposable {
     });
   }
 
-  /** Its ports, once its sockets are bound. */
+  /** The ports of its sockets, after they are bound. */
   async ports(): Promise<string> {
     const { ports } = await this.#line();
     if (!ports) throw new Error(`${this.#title} told no ports`);
     return ports.join(",");
   }
 
-  /** Writes it a line, and gives the one that it answers with. */
+  /** Writes a line to the peer, and returns its answer. */
   async ask(line: string): Promise<Line> {
     this.#child.stdin.write(`${line}\n`);
     return await this.#line();
   }
 
-  /** Tells it that nothing is sent any more. */
+  /** Ends the peer's standard input, which says that nothing more is sent. */
   finish(): void {
     this.#child.stdin.end();
   }
 
-  /** Its figures: the last line of a process that then ended well. */
+  /** The peer's figures: the last line of a process that ended with exit code 0. */
   async result(): Promise<Line> {
     const line = await this.#line();
     await this.#closed;
@@ -82,13 +82,13 @@ export class Peer implements AsyncDisposable {
     return line;
   }
 
-  /** Rejects when it ends, for one that should not end by itself. */
+  /** Rejects when the process ends, for a peer that must not end by itself. */
   async end(): Promise<never> {
     await this.#closed;
     throw this.#crashed();
   }
 
-  /** Nobody outlives its workload. */
+  /** No peer runs longer than its workload. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#closed;

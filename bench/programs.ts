@@ -1,4 +1,4 @@
-/** The programs that peers are run by: where they are, which version, and why one cannot be had here. */
+/** The programs that run peers: their paths and versions, or why one is missing here. */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("../..", import.meta.url));
 const sources = join(root, "bench", "peers");
-/** A package of its own, so that Bun is nobody's dependency. */
+/** A package of its own, so that nothing else depends on Bun. */
 const bunHome = join(sources, "bun");
 const built = join(root, "build", "bench", "peers");
 
@@ -16,14 +16,14 @@ export type ProgramName = (typeof programNames)[number];
 export interface Program {
   readonly command: readonly string[];
   readonly env: NodeJS.ProcessEnv;
-  /** What it says of itself. */
+  /** The version that the program prints. */
   readonly version: string;
 }
 
-/** A program, or why there is none. */
+/** A program, or the reason why it is missing. */
 export type Found = Program | { readonly missing: string };
 
-/** Looks for the programs, compiles the one in C and installs Bun where that was not done yet. */
+/** Looks for the programs, compiles the one in C, and installs Bun if that was not done yet. */
 export function findPrograms(
   wanted: ReadonlySet<ProgramName>,
   progress: (text: string) => void,
@@ -54,7 +54,7 @@ const commands: Readonly<Record<ProgramName, () => readonly string[]>> = {
   python: () => ["python3", join(sources, "peer.py")],
 };
 
-/** The version that a peer tells: that it runs here at all is known from then on. */
+/** The version that a peer prints. The answer shows that the peer runs here. */
 function ask([file = "", ...rest]: readonly string[], env: NodeJS.ProcessEnv): string {
   const { error, status, stdout, stderr } = spawnSync(file, [...rest, "about"], {
     env,
@@ -105,7 +105,7 @@ function install(omitted: readonly string[]): void {
   if (status !== 0) throw new Error(`npm ci in bench/peers/bun failed: ${firstError(stderr)}`);
 }
 
-/** npm's own message, without what it says of its log. */
+/** The message of npm, without the lines about its log. */
 function firstError(text: string): string {
   return (
     text

@@ -1,7 +1,7 @@
 /**
- * The simulated network beside the kernel where memory for reassembly is short: datagrams of ten fragments, one every 50 ms,
- * and 5% of all fragments lost. The kernel's side is two network namespaces, a veth pair, a rule of nft, and Python. It takes
- * a minute and a half, needs root, and leaves nothing behind:
+ * Compares the simulated network with the kernel when memory for reassembly is short: datagrams of ten fragments, one every
+ * 50 ms, and 5% of all fragments lost. The kernel's side is two network namespaces, a veth pair, a rule of nft, and Python.
+ * It takes a minute and a half, needs root, and leaves nothing behind:
  *
  *     npm run build && node build/bench/reassembly.js [runs of the kernel, 6] [seeds of the simulator, 20]
  */
@@ -16,13 +16,13 @@ import { Network } from "datagram/sim";
 const datagrams = 1500;
 const bytes = 14_000;
 const everyMs = 50;
-/** The receiver was deaf where nothing came for so long: chance makes 30 in a row incomplete once in 10¹¹ times. */
+/** The receiver was deaf if no datagram arrived for this long: by chance, 30 in a row are incomplete once in 10¹¹ times. */
 const deafMs = 1500;
 
-/** What became of the datagrams of one run. */
+/** What happened to the datagrams of one run. */
 interface Outcome {
   readonly delivered: number;
-  /** Times that the receiver was deaf. */
+  /** How often the receiver was deaf. */
   readonly deaf: number;
 }
 
@@ -54,12 +54,12 @@ s.sendto(b"end", ("10.7.0.2", 9000))
 print("sent", flush=True)
 `;
 
-/** A process in a network of its own, which is gone with it. */
+/** A process in a network of its own, which ends with the process. */
 class Side {
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
   readonly #lines: Interface;
 
-  /** It prints a line, and becomes the program once it was told to go. */
+  /** Prints a line when it is ready, and becomes the program when it is told to start. */
   constructor(program: string) {
     const command = ["--net", "sh", "-c", 'echo; read go; exec python3 -c "$1"', "sh", program];
     this.#child = spawn("unshare", command, { stdio: ["pipe", "pipe", "inherit"] });

@@ -1,4 +1,4 @@
-/** The tables that people read: on the terminal and, as they are, in docs/performance.md. */
+/** The tables for people: on the terminal and, unchanged, in docs/performance.md. */
 import {
   type CostOutcome,
   type MemoryOutcome,
@@ -25,7 +25,7 @@ export interface Report {
   readonly sim: SimOutcome | undefined;
 }
 
-/** Everything, as Markdown. */
+/** The whole report, as Markdown. */
 export function render({ machine, results, cost, memory, sim }: Report): string {
   const measured = workloads.filter(({ name }) => results.has(name));
   return [
@@ -66,7 +66,7 @@ function machineLines(machine: Machine, results: Results): string {
   return lines.join("\n\n");
 }
 
-/** For each target the ratio, its range, and whether it is reached. */
+/** For each target the ratio, its range, and whether the target is reached. */
 function targetTable(
   results: Results,
   cost: CostOutcome | undefined,
@@ -128,7 +128,7 @@ function workloadLines(workload: Workload, outcomes: ReadonlyMap<string, Outcome
   return [`### ${workload.name}: ${workload.title}`, ...tables];
 }
 
-/** One figure of every contender, with its ratios to the references and, where it is known, what was lost. */
+/** One figure of every contender, with its ratios to the references and, if known, the losses. */
 function figureTable(
   { cases, references }: Workload,
   { key, unit }: Figure,
@@ -155,7 +155,7 @@ function figureTable(
   );
 }
 
-/** What knowing how datagrams came costs their receiver. */
+/** The lines about the cost of metadata for a receiver. */
 function costLines(cost: CostOutcome | undefined): string[] {
   if (!cost || !("costs" in cost)) return [];
   const rows = cost.costs.map(({ drain, off, on, ratio }) => [
@@ -169,7 +169,7 @@ function costLines(cost: CostOutcome | undefined): string[] {
   return ["### cost: CPU time of draining a full receive buffer", table(head, rows)];
 }
 
-/** The simulated network. */
+/** The lines about the simulated network. */
 function simLines(sim: SimOutcome | undefined): string[] {
   if (!sim || !("figures" in sim)) return [];
   const rows = sim.figures.map((each) => {
@@ -206,7 +206,7 @@ function simAmount({ figure }: SimFigure, value: number): string {
   return figure === "seconds" ? `${value.toFixed(2)} s` : mebibytes(value);
 }
 
-/** What the ends of each delivery held and spent, where the runtime tells. */
+/** The memory and garbage collection of both ends of each delivery, if the runtime reports them. */
 function resourceTable(measured: readonly Workload[], results: Results): string {
   const rows = measured.flatMap(({ name: workload, cases }) =>
     cases.flatMap(({ name }) => {
@@ -242,7 +242,7 @@ function memoryLine(memory: MemoryOutcome): string | undefined {
   return `Resident memory of the native receiver: ${mebibytes(firstRssBytes)} after the first million datagrams, ${mebibytes(lastRssBytes)} after ${millions(received)}.`;
 }
 
-/** A Markdown table whose columns stand in line, as Prettier would have them. The first column is text, so are those of `texts`. */
+/** A Markdown table with aligned columns, as Prettier formats it. The first column and those of `texts` are text. */
 function table(
   head: readonly string[],
   rows: readonly (readonly string[])[],

@@ -1,49 +1,49 @@
-/** What was measured, and what it comes to. */
+/** The measured figures, and what follows from them. */
 import type { Figures } from "./runs.js";
 
-/** The rounds of one case, why it could not be run here, or how it failed. */
+/** The rounds of one case, or why it could not run here, or how it failed. */
 export type Outcome =
   { readonly rounds: readonly Figures[] } | { readonly missing: string } | { readonly failed: string };
 
-/** What a receiver held after its first million datagrams, and at the end. */
+/** The memory of a receiver after its first million datagrams, and at the end. */
 export type MemoryOutcome =
   | { readonly received: number; readonly firstRssBytes: number; readonly lastRssBytes: number }
   | { readonly missing: string }
   | { readonly failed: string };
 
-/** What drains took, each beside the same without metadata. */
+/** The figures of drains, each with the same drain without metadata. */
 export type CostOutcome =
   { readonly costs: readonly Cost[] } | { readonly missing: string } | { readonly failed: string };
 
-/** The simulated network. */
+/** The figures of the simulated network. */
 export type SimOutcome =
   | {
       readonly figures: readonly SimFigure[];
-      /** What a datagram costs among ten thousand hosts, to what it costs between the only two, in one process. */
+      /** The cost of a datagram among ten thousand hosts, divided by its cost between the only two hosts, in one process. */
       readonly idleCost: Spread | undefined;
     }
   | { readonly failed: string };
 
-/** Datagrams a second, seconds or bytes. */
+/** Datagrams per second, seconds or bytes. */
 export interface SimFigure {
   readonly name: string;
   readonly figure: "perSecond" | "seconds" | "rssBytes";
   readonly spread: Spread | undefined;
 }
 
-/** Nanoseconds of CPU time a datagram. */
+/** Nanoseconds of CPU time for each datagram. */
 export interface Cost {
-  /** What was drained, and how. */
+  /** The name of the drain. */
   readonly drain: string;
-  /** Whether it has a target. */
+  /** Whether the drain has a target. */
   readonly judged: boolean;
   readonly off: Spread;
   readonly on: Spread;
-  /** Round by round. */
+  /** The ratio of each round. */
   readonly ratio: Spread;
 }
 
-/** By workload, then by case. */
+/** The outcomes by workload, then by case. */
 export type Results = ReadonlyMap<string, ReadonlyMap<string, Outcome>>;
 
 export interface Spread {
@@ -52,12 +52,12 @@ export interface Spread {
   readonly max: number;
 }
 
-/** One figure over the rounds, if it was measured. */
+/** One figure over all rounds, if it was measured. */
 export function spreadOf(outcome: Outcome | undefined, figure: string): Spread | undefined {
   return spread(roundsOf(outcome).map((round) => round[figure]));
 }
 
-/** The ratio of one case to another, round by round: what slows the machine for a while slows both. */
+/** The ratio of one case to another in each round: a slow machine slows both cases of a round. */
 export function ratioOf(
   outcome: Outcome | undefined,
   against: Outcome | undefined,
@@ -67,13 +67,13 @@ export function ratioOf(
   return spread(
     roundsOf(outcome).map((round, index) => {
       const [one, other] = [round[figure], others[index]?.[figure]];
-      // To nothing, nothing compares.
+      // A ratio to 0 or to a missing figure has no meaning.
       return one === undefined || !other ? undefined : one / other;
     }),
   );
 }
 
-/** Whether a peer could have run for much of its window and had no CPU. Its runtime's own threads take some of it. */
+/** Whether a peer was ready to run for much of its window and had no CPU. Threads of its own runtime cause some of that. */
 export function isDisturbed({ waited = 0 }: Figures): boolean {
   return waited > 0.15;
 }

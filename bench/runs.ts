@@ -1,10 +1,10 @@
-/** How a case of each kind is run once: which peers, on which CPU, with which settings. */
+/** How a case of each kind runs once: which peers, on which CPU, with which settings. */
 import { join } from "node:path";
 
 import { type Line, Peer, type Settings } from "./peer.js";
 import { type Found, type Program, type ProgramName, root } from "./programs.js";
 
-/** What one round of one case gives. `lost` is a share of what was sent, `waited` one of the time. */
+/** The figures of one round of one case. `lost` is a ratio of the sent datagrams, `waited` one of the time. */
 export type Figures = Readonly<Record<string, number>>;
 
 export interface Bench {
@@ -12,20 +12,20 @@ export interface Bench {
   readonly quick: boolean;
 }
 
-/** One end of a delivery: a program, and the mode that it is in. */
+/** One end of a delivery: a program, and its mode. */
 export interface End {
   readonly program: ProgramName;
   readonly settings?: Settings;
 }
 
 export const buffer = 4 << 20;
-/** What many sockets in one process have each: a thousand of 4 MiB could take the machine's memory. */
+/** The buffer of each of many sockets in one process: a thousand of 4 MiB could use all memory of the machine. */
 const smallBuffer = 256 << 10;
-/** Sockets that nobody reads are full after a few datagrams. */
+/** The buffer of sockets that nobody reads, which is full after a few datagrams. */
 const parkedBuffer = 16 << 10;
 const awaitedWorker = join(root, "build", "bench", "awaited", "worker.js");
 
-/** From one process to another: what arrives in the window, and what share of all that was sent never did. */
+/** From one process to another: what arrives in the window, and which share of all sent datagrams never arrives. */
 export async function deliver(bench: Bench, from: End, to: End, size: number, sockets = 1): Promise<Figures> {
   const times = windows(bench);
   const shared = { ...times, size, buffer: sockets > 1 ? smallBuffer : buffer };
@@ -39,7 +39,7 @@ export async function deliver(bench: Bench, from: End, to: End, size: number, so
   const tailMs = times.quietMs;
   const sending = { ...shared, buffer, to: ports, batch: 1024, tailMs, ...from.settings };
   await using sender = new Peer(found(bench, from.program), "send", sending, 0);
-  // A sender may stand still for a while, so quiet alone does not end a receiver.
+  // A sender may pause for a while, so silence alone does not end a receiver.
   const sent = sender.result().finally(() => receiver.finish());
   const [got, gave] = await Promise.all([receiver.result(), sent]);
   const received = value(got, "total");
@@ -54,7 +54,7 @@ export async function deliver(bench: Bench, from: End, to: End, size: number, so
   };
 }
 
-/** Sending alone: what the kernel takes in the window, for sockets that nobody reads. */
+/** Sending alone: the datagrams that the kernel accepts in the window, to sockets that nobody reads. */
 export async function sendAlone(bench: Bench, from: End, size: number, peers = 1): Promise<Figures> {
   await using parked = new Peer(parker(bench), "park", { sockets: peers, buffer: parkedBuffer }, 1);
   const settings = {
@@ -70,7 +70,7 @@ export async function sendAlone(bench: Bench, from: End, size: number, peers = 1
   return { perSecond: perSecond(gave), waited: value(gave, "waited") };
 }
 
-/** Round trips one at a time, both processes on one CPU, or each on its own. */
+/** Round trips one at a time, with both processes on one CPU, or each on its own. */
 export async function roundTrip(
   bench: Bench,
   client: ProgramName,
@@ -129,7 +129,7 @@ export async function memory(
   return await Promise.race([receiver.result(), sender.end()]);
 }
 
-/** Why a case cannot be run here, if so. */
+/** Why a case cannot run here; `undefined` if it can. */
 export function missing(bench: Bench, needs: readonly ProgramName[], parks: boolean): string | undefined {
   for (const name of needs) {
     const program = bench.programs.get(name);
@@ -141,7 +141,7 @@ export function missing(bench: Bench, needs: readonly ProgramName[], parks: bool
   return undefined;
 }
 
-/** Which programs can hold sockets that nobody reads: `node:dgram` reads whatever it has bound. */
+/** The programs that can hold sockets that nobody reads: `node:dgram` reads every socket that it has bound. */
 export const parkers: readonly ProgramName[] = ["c", "python"];
 
 function parker(bench: Bench): Program {
@@ -168,7 +168,7 @@ function perSecond(line: Line): number {
   return value(line, "datagrams") / value(line, "seconds");
 }
 
-/** Resident memory, and the garbage collector's time in the window, where the peer tells them. */
+/** Resident memory, and the time of the garbage collector in the window, if the peer reports them. */
 function resources(side: string, line: Line): Figures {
   const { rssBytes, gcMs, datagrams = 0 } = line;
   return {

@@ -1,4 +1,4 @@
-/** The simulated network: datagrams a second, what idle hosts cost, the memory of very many, ten minutes of a hundred. */
+/** The simulated network: datagrams per second, the cost of idle hosts, the memory of many sockets, ten virtual minutes. */
 import { join } from "node:path";
 
 import type { Progress } from "./measure.js";
@@ -56,7 +56,7 @@ const scenes: readonly Scene[] = [
   },
 ];
 
-/** All in turn, round by round, each in a process of its own on CPU 0. */
+/** Runs all cases in turn, round by round, each in a process of its own on CPU 0. */
 export async function measureSim({ rounds, quick }: Options, progress: Progress): Promise<SimOutcome> {
   const measured = scenes.map((scene) => ({ scene, lines: [] as Line[] }));
   try {

@@ -1,25 +1,25 @@
-/** What the package must reach, as ratios to others in one run on one machine. */
+/** The targets of the package, as ratios to others in one run on one machine. */
 import { names, workloads } from "./workloads.js";
 
 export interface Target {
   readonly work: string;
   readonly workload: string;
-  /** The contender, and what it is compared with. */
+  /** The contender, and the contender that it is compared with. */
   readonly of: string;
   readonly against: string;
   readonly figure: string;
-  /** The least ratio, or the most where less is better. */
+  /** The smallest ratio, or the largest if less is better. */
   readonly atLeast?: number;
   readonly atMost?: number;
 }
 
-/** What the resident memory of a receiver may grow between its first million datagrams and the last. */
+/** How much the resident memory of a receiver may grow between its first million datagrams and the last. */
 export const memoryTargetBytes = 8 << 20;
 
-/** What a drain with metadata may take, as a ratio to the same without. */
+/** The largest ratio of a drain with metadata to the same drain without. */
 export const costTarget = 1.05;
 
-/** What the simulated network must reach: datagrams a second, memory of a crowd, ten virtual minutes, idle hosts. */
+/** The targets of the simulated network: datagrams per second, memory of many sockets, ten virtual minutes, idle hosts. */
 export const simTargets = { perSecond: 300_000, rssBytes: 2 * 2 ** 30, seconds: 5, idleCost: 1.1 } as const;
 
 export function isReached({ atLeast = 0, atMost = Infinity }: Target, ratio: number): boolean {
@@ -108,7 +108,7 @@ function less(
   return { work, workload, of, against, figure, atMost };
 }
 
-/** The fallback holds its own wherever it meets `node:dgram`. */
+/** The targets of the fallback: nearly as fast as `node:dgram` in every workload of both. */
 const fallback: readonly Target[] = workloads.flatMap(({ name, figures, cases }) => {
   const against = cases.find((each) => each.name.startsWith(names.nodeDgram));
   if (!against) return [];

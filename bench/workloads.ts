@@ -1,4 +1,4 @@
-/** What is measured, with whom: data, but for the calls that run a case. */
+/** The workloads and their contenders: data, except for the calls that run a case. */
 import type { ProgramName } from "./programs.js";
 import {
   type Bench,
@@ -16,7 +16,7 @@ export interface Workload {
   readonly name: string;
   readonly title: string;
   readonly cases: readonly Case[];
-  /** The figures that are compared, the first of them as the main one. */
+  /** The figures that are compared. The first is the main one. */
   readonly figures: readonly Figure[];
   /** The cases that the others are compared with. */
   readonly references: readonly string[];
@@ -43,7 +43,7 @@ const latency: readonly Figure[] = [
   { key: "p99", unit: "µs p99", lessIsBetter: true },
 ];
 
-/** The names of cases that the targets are about. */
+/** The names of the cases in the targets. */
 export const names = {
   nodeDgram: "node:dgram",
   bun: "Bun sendMany",
@@ -125,7 +125,7 @@ const single: readonly Workload[] = [
   },
 ];
 
-/** Batches of about 1,000 datagrams or, with eight to each of 1,000 peers, of 8,000. */
+/** Batches of about 1,000 datagrams, or of 8,000: eight to each of 1,000 peers. */
 const fanOut = [
   { name: "fan-out-1", peers: 1, batch: 1000, order: "turns", what: "to 1 peer" },
   { name: "fan-out-10", peers: 10, batch: 1000, order: "turns", what: "to 10 peers in turn" },
@@ -223,7 +223,7 @@ const tripsOnTwo: Workload = {
   })),
 };
 
-/** The same sender for all, so that it is the receiving that is compared. */
+/** The sender is the same for all, so that only the receiving is compared. */
 const openSockets = [1, 100, 1000].map((sockets): Workload => {
   const from: End = { program: "c", settings: { batch: Math.max(1000, sockets * 8), order: "runs" } };
   return {

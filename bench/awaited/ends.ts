@@ -3,17 +3,17 @@ import { once } from "node:events";
 
 import { socket } from "datagram";
 
-/** One way to send and receive UDP one datagram at a time, behind the few calls that the workloads make. */
+/** One way to send and receive one datagram at a time, with the few calls that the workloads need. */
 export interface Contender {
-  /** A socket bound to a free port of 127.0.0.1. */
+  /** Opens a socket bound to a free port of 127.0.0.1. */
   open(): Promise<End>;
 }
 
 export interface End {
   readonly port: number;
-  /** Sends one datagram; settles when the system has it. */
+  /** Sends one datagram. Settles when the system has it. */
   send(payload: Buffer, port: number): Promise<unknown>;
-  /** Counts the datagrams that come from now on, until there were `total` or an empty one came. */
+  /** Counts the datagrams that arrive from now on, up to `total` or until an empty one arrives. */
   count(total: number): Promise<number>;
   close(): Promise<void>;
 }

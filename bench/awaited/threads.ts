@@ -1,14 +1,14 @@
-/** The ends that are not measured, on threads of their own: `sink` counts what comes, `source` fills a receiver. */
+/** The ends that are not measured, on threads of their own: `sink` counts what arrives, `source` fills a receiver. */
 import dgram from "node:dgram";
 import { once } from "node:events";
 import { parentPort, workerData } from "node:worker_threads";
 
-/** Milliseconds after which what has not come is taken for lost. */
+/** After this time without a datagram, in milliseconds, missing ones count as lost. */
 const quietMs = 500;
 
 if (!parentPort) throw new Error("this file is for a worker");
 const parent = parentPort;
-/** 0 keeps the other side waiting. */
+/** The value 0 makes the other side wait. */
 const { gate, burst, port } = workerData as { gate: Int32Array; burst: number; port: number };
 const socket = dgram.createSocket({ type: "udp4", recvBufferSize: 4 << 20, sendBufferSize: 4 << 20 });
 socket.bind(0, "127.0.0.1");
@@ -16,7 +16,7 @@ await once(socket, "listening");
 if (process.argv[2] === "sink") sink();
 else source();
 
-/** Tells its port. At each message answers, reads nothing until the gate opens, and then tells how many came. */
+/** Sends its port. At each message it answers, waits until the gate opens, reads, and sends the number of datagrams. */
 function sink(): void {
   let count = 0;
   let late: NodeJS.Timeout | undefined;
@@ -37,7 +37,7 @@ function sink(): void {
   parent.postMessage(socket.address().port);
 }
 
-/** At each message sends a burst to the port that it was given, and opens the gate when all of it has left. */
+/** At each message it sends a burst to its port, and opens the gate when the whole burst is sent. */
 function source(): void {
   const payload = Buffer.alloc(64, "x");
   parent.on("message", () => {

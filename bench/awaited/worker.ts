@@ -1,6 +1,6 @@
 /**
- * One datagram at a time: `node worker.js <workload> contender=… amount=…` prints its figures as JSON. What is not measured
- * is the same for all: the sink and the source are `node:dgram` on a thread of their own.
+ * One datagram at a time: `node worker.js <workload> contender=… amount=…` prints its figures as JSON. The ends that are not
+ * measured are the same for all: `node:dgram` on a thread of its own.
  */
 import dgram from "node:dgram";
 import { once } from "node:events";
@@ -9,17 +9,17 @@ import { Worker } from "node:worker_threads";
 import { type Figures, type Task, host, play } from "../peers/protocol.js";
 import { type Contender, nodeDgram, ours } from "./ends.js";
 
-/** Datagrams that a receive buffer of 4 MiB holds for sure: neither side may lose what the other is measured by. */
+/** A number of datagrams that fits a receive buffer of 4 MiB, so that no datagram is lost. */
 const burst = 1000;
-/** Datagrams before the measured ones, while the compiler is at work. */
+/** The number of datagrams before the measured ones, while the compiler works. */
 const warmUp = 50_000;
-/** Milliseconds after which what has not come of a burst is taken for lost. */
+/** After this time, in milliseconds, missing datagrams of a burst count as lost. */
 const lateMs = 1000;
 const payload = Buffer.alloc(64, "x");
 
 await play({ "awaited-send": sendEach, "awaited-receive": receiveEach, "one-thread": oneThread });
 
-/** Datagrams a second that are sent one by one, each awaited, while nobody reads them. */
+/** Datagrams per second that are sent one by one, each awaited, while nobody reads them. */
 async function sendEach(task: Task): Promise<Figures> {
   const [sender, amount] = [await contender(task).open(), task.number("amount")];
   const gate = new Int32Array(new SharedArrayBuffer(4));
@@ -48,7 +48,7 @@ async function sendEach(task: Task): Promise<Figures> {
   return { perSecond: amount / seconds, lost: 1 - arrived / amount };
 }
 
-/** Datagrams a second that are received, each awaited, when bursts of them lie in the kernel's buffer already. */
+/** Datagrams per second that are received, each awaited, from a buffer of the kernel that is full of them. */
 async function receiveEach(task: Task): Promise<Figures> {
   const [receiver, amount] = [await contender(task).open(), task.number("amount")];
   const gate = new Int32Array(new SharedArrayBuffer(4));
@@ -63,7 +63,7 @@ async function receiveEach(task: Task): Promise<Figures> {
   for (let done = -warmUp; done < amount; done += burst) {
     const counted = receiver.count(burst);
     source.postMessage("fill");
-    // Nothing is read meanwhile, by a contender that reads all the time either.
+    // No contender can read during this wait, not even one that reads all the time.
     Atomics.wait(gate, 0, 0, 10_000);
     Atomics.store(gate, 0, 0);
     watch.restart();
@@ -78,7 +78,7 @@ async function receiveEach(task: Task): Promise<Figures> {
   return { perSecond: received / seconds, lost: 1 - received / amount };
 }
 
-/** Datagrams a second that are sent one by one, each awaited, and received in the same thread. */
+/** Datagrams per second that are sent one by one, each awaited, and received in the same thread. */
 async function oneThread(task: Task): Promise<Figures> {
   const of = contender(task);
   const [sender, receiver, amount] = [await of.open(), await of.open(), task.number("amount")];
@@ -97,7 +97,7 @@ async function oneThread(task: Task): Promise<Figures> {
   return { perSecond: received / seconds, lost: 1 - received / amount };
 }
 
-/** Ends the count of a burst that stays incomplete, by an empty datagram: no wait that is measured needs a timer. */
+/** Ends the count of an incomplete burst by an empty datagram, so that no measured wait needs a timer. */
 async function watchdog(port: number): Promise<{ restart(): void } & AsyncDisposable> {
   const s = dgram.createSocket("udp4");
   s.bind(0, host);

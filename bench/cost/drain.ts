@@ -1,7 +1,7 @@
 /**
- * The two processes of a drain, which do something at each line of standard input, and tell of it when it is done. `fill`
- * sends a burst to the port that the line names; `drain` reads it, and tells what CPU time that took. The one who drains
- * does nothing else, so that the garbage that it leaves is collected at its own cost.
+ * The two processes of a drain. Each does one step for each line of standard input, and prints a line when it is done. `fill`
+ * sends a burst to the port in the line; `drain` reads the burst, and prints the CPU time that this took. The process that
+ * drains does nothing else, so that the collection of its garbage counts as its own cost.
  */
 import { createInterface } from "node:readline";
 
@@ -13,7 +13,7 @@ type Look = (datagram: Datagram) => number;
 
 await play({ fill, drain });
 
-/** `runs` sends of `run` datagrams, each of them one system call where segments can be sent. */
+/** `runs` sends of `run` datagrams, each of them one system call if segments can be sent. */
 async function fill(task: Task): Promise<Figures> {
   await using s = await bound(task, false);
   const [payloads, runs] = [task.payloads(task.number("run")), task.number("runs")];

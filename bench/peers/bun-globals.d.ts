@@ -1,8 +1,8 @@
-/** What bun.ts needs of Bun. */
+/** The part of Bun's API that bun.ts uses. */
 interface BunSocket {
   readonly port: number;
   readonly fd: number;
-  /** Payload, port and address of each datagram in turn. Gives how many were sent; `drain` tells when there is room again. */
+  /** Payload, port and address of each datagram in turn. Returns how many were sent; `drain` is called when there is room again. */
   sendMany(packets: readonly (Buffer | number | string)[]): number;
   close(): void;
 }

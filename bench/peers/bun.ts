@@ -13,7 +13,7 @@ import {
   tell,
 } from "./protocol.js";
 
-/** Bun has no call for the sizes of the socket's buffers, and every contender has the same. */
+/** Bun has no call for the sizes of the socket's buffers, and every contender has the same sizes. */
 const libc = dlopen("libc.so.6", {
   setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
 });

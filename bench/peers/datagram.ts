@@ -72,7 +72,7 @@ async function send(task: Task): Promise<Figures> {
   return meter.figures;
 }
 
-/** What sends one batch, and gives how many datagrams the kernel took. */
+/** Returns a function that sends one batch, and returns how many datagrams the kernel accepted. */
 function sendBatch(s: Socket, task: Task): () => Promise<number> {
   const { destinations } = task;
   const payloads = task.payloads(destinations.length);
@@ -129,7 +129,7 @@ async function plain(): Promise<Socket> {
   return s;
 }
 
-/** Receives `count` datagrams, for at most `windowMs`, and tells the resident memory after the `first` of them and at the end. */
+/** Receives `count` datagrams, for at most `windowMs`. Returns the resident memory after the `first` of them and at the end. */
 async function memory(task: Task): Promise<Figures> {
   const s = await bound(task);
   tell({ ports: [s.getsockname().port] });

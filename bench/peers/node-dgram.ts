@@ -35,7 +35,7 @@ async function receive(task: Task): Promise<Figures> {
   return figures;
 }
 
-/** Batches of sends with a callback each. The next batch starts when the last callback of this one has run. */
+/** Sends batches with one callback for each datagram. The next batch starts after the last callback. */
 async function send(task: Task): Promise<Figures> {
   const s = await bound(task);
   const { destinations } = task;

@@ -1,6 +1,6 @@
 /**
- * What the peers that run JavaScript share. A peer is called `<program> <role> key=value …`, prints one line of JSON when
- * its sockets are bound, if others need their ports, and one line with its figures at the end.
+ * What the peers in JavaScript share. A peer is called `<program> <role> key=value …`. If others need its ports, it prints one
+ * line of JSON after its sockets are bound. It prints one line with its figures at the end.
  */
 import { readFileSync } from "node:fs";
 import { type PerformanceEntry, PerformanceObserver } from "node:perf_hooks";
@@ -12,11 +12,11 @@ export type Figures = Readonly<Record<string, number | string | readonly number[
 
 export const host = "127.0.0.1";
 
-/** Whatever goes wrong, no peer stays longer than the longest workload. */
+/** No peer runs longer than the longest workload, whatever fails. */
 const longestMs = 120_000;
 const tickMs = 10;
 
-/** Runs the role that the command line names, and prints what it gives. */
+/** Runs the role that the command line names, and prints its result. */
 export async function play(
   roles: Readonly<Record<string, (task: Task) => Figures | Promise<Figures>>>,
 ): Promise<void> {
@@ -60,13 +60,13 @@ export class Task {
     return this.text("to").split(",").map(Number);
   }
 
-  /** `count` payloads of `size` bytes, each a buffer of its own, as a program has them. */
+  /** `count` payloads of `size` bytes, each in a buffer of its own, as in a real program. */
   payloads(count: number): Buffer[] {
     const size = this.number("size");
     return Array.from({ length: count }, (_, index) => Buffer.alloc(size, index));
   }
 
-  /** The ports that the datagrams of one batch go to, in their order: `each` to one peer at a time, in turns or grouped. */
+  /** The ports of the datagrams of one batch, in order: `each` datagrams for each peer, in turns or grouped. */
   get destinations(): number[] {
     const { ports } = this;
     const turns = Math.max(1, Math.ceil(this.number("batch") / ports.length));
@@ -76,12 +76,12 @@ export class Task {
   }
 }
 
-/** Counts what a receiver gets, and measures in a window that opens a while after the first datagram came. */
+/** Counts the datagrams of a receiver, and measures in a window that opens a while after the first datagram. */
 export class ReceiveMeter {
   readonly #window: Window;
   #count = 0;
   #bytes = 0;
-  /** The figures, once the window is over, standard input has ended, and nothing has come for a while. */
+  /** The figures, after the window is over, standard input has ended, and no datagram has arrived for a while. */
   readonly finished: Promise<Figures>;
 
   constructor(task: Task) {
@@ -102,15 +102,15 @@ export class ReceiveMeter {
     });
   }
 
-  /** The receiver calls it for each datagram. */
+  /** The receiver calls this for each datagram. */
   add(size: number): void {
     this.#bytes += size;
-    // A runtime that is flooded may not come to its timers.
+    // In a flood, the timers of a runtime may not run.
     if (++this.#count % 256 === 0) this.#window.look(this.#count);
   }
 }
 
-/** Times a sender: it goes on while `more` says so, through a warm-up, the window that is measured, and a tail. */
+/** Times a sender, which continues while `more` returns true: a warm-up, the measured window, and a tail. */
 export class SendMeter {
   readonly #began = performance.now();
   readonly #window: Window;
@@ -122,7 +122,7 @@ export class SendMeter {
     this.#leastMs = task.number("warmUpMs") + task.number("windowMs") + task.number("tailMs", 0);
   }
 
-  /** Call it before each batch, with the count of datagrams that the kernel took of the last one. */
+  /** Must be called before each batch, with the number of datagrams that the kernel accepted of the last batch. */
   more(sent: number): boolean {
     this.#total += sent;
     const at = this.#window.look(this.#total);
@@ -134,7 +134,7 @@ export class SendMeter {
   }
 }
 
-/** The time that is measured: a while after the first look, when the compiler has seen all that is hot. */
+/** The measured time: it begins a while after the first look, when all hot code is compiled. */
 class Window {
   readonly #warmUpMs: number;
   readonly #windowMs: number;
@@ -142,7 +142,7 @@ class Window {
   readonly #waitedBeforeMs = waitedMs();
   #first: number | undefined;
   #start: { at: number; count: number } | undefined;
-  /** Once it is over. */
+  /** The figures, after the window is over. */
   figures: Figures | undefined;
 
   constructor(task: Task) {
@@ -150,7 +150,7 @@ class Window {
     this.#windowMs = task.number("windowMs");
   }
 
-  /** Opens and closes it when it is time, with the count of datagrams until now. Gives the time. */
+  /** Opens and closes the window when it is time, with the number of datagrams until now. Returns the time. */
   look(count: number): number {
     const at = performance.now();
     this.#first ??= at;
@@ -160,7 +160,7 @@ class Window {
       this.figures = {
         datagrams: count - this.#start.count,
         seconds: (at - this.#start.at) / 1000,
-        // Of the warm-up too: who stands still there begins late, and measures when the others are gone.
+        // Includes the warm-up: a peer that waits there begins late, and measures after the others have ended.
         waited: (waitedMs() - this.#waitedBeforeMs) / (at - this.#first),
         rssBytes: process.memoryUsage.rss(),
         ...this.#collections.between(this.#start.at, at),
@@ -170,7 +170,7 @@ class Window {
   }
 }
 
-/** Microseconds of round trips: the median, and what one in a hundred is above. */
+/** Microseconds of round trips: the median and the 99th percentile. */
 export async function roundTrips(task: Task, once: () => Promise<unknown>): Promise<Figures> {
   const count = task.number("count");
   const times = new Float64Array(count);
@@ -183,7 +183,7 @@ export async function roundTrips(task: Task, once: () => Promise<unknown>): Prom
   return { p50: times[Math.floor(count * 0.5)] ?? NaN, p99: times[Math.floor(count * 0.99)] ?? NaN };
 }
 
-/** Sockets that are opened and closed before the event loop turns, which is when libuv frees closed ones. */
+/** The number of sockets that are opened and closed before the event loop turns, since libuv frees closed ones then. */
 const socketsEachTurn = 100;
 
 /** Times `once`, which opens, binds and closes a socket. */
@@ -214,7 +214,7 @@ export async function keepIdle<S extends { close(): unknown }>(
   return { bytesEach };
 }
 
-/** Resident memory once the garbage is collected, and with it what finalizers free. */
+/** Resident memory after the garbage is collected, together with memory that finalizers free. */
 async function residentBytes(): Promise<number> {
   for (let round = 0; round < 3; round++) {
     collectGarbage();
@@ -225,19 +225,19 @@ async function residentBytes(): Promise<number> {
 
 const collectGarbage = process.versions.bun === undefined ? exposedGc() : (): void => Bun.gc(true);
 
-/** Node's garbage collection, as `--expose-gc` has it. */
+/** The garbage collection of Node, as `--expose-gc` exposes it. */
 function exposedGc(): () => void {
   setFlagsFromString("--expose-gc");
   return runInNewContext("gc") as () => void;
 }
 
-/** How long this thread could have run and had no CPU: what other work on the machine took from it. */
+/** How long this thread was ready to run and had no CPU, because other work on the machine had it. */
 function waitedMs(): number {
   const [, waitedNs] = readFileSync("/proc/thread-self/schedstat", "utf8").split(" ");
   return Number(waitedNs) / 1e6;
 }
 
-/** The garbage collector's pauses. Bun tells of none. */
+/** The pauses of the garbage collector. Bun does not report them. */
 class Collections {
   readonly #pauses: PerformanceEntry[] = [];
   readonly #observer: PerformanceObserver | undefined;

@@ -1,6 +1,6 @@
 /**
- * The simulated network at work: `node worker.js <role> key=value …` prints its figures as JSON. Time is virtual within a
- * run, so what is measured is read from Node's own clock.
+ * Measures the simulated network: `node worker.js <role> key=value …` prints its figures as JSON. Time is virtual within a
+ * run, so the measured time is read from Node's own clock.
  */
 import { AF_INET, SOCK_DGRAM, type Socket } from "datagram";
 import { type Host, Network } from "datagram/sim";
@@ -9,20 +9,20 @@ import { type Figures, type Task, play } from "../peers/protocol.js";
 
 const port = 9000;
 const payload = Buffer.alloc(64, "x");
-/** Datagrams on their way at a time: a receive buffer holds them all. */
+/** Datagrams in flight at a time: a receive buffer has room for all of them. */
 const burst = 1024;
 const payloads = Array.from({ length: burst }, () => payload);
-/** Datagrams before the measured ones, while the compiler is at work. */
+/** The number of datagrams before the measured ones, while the compiler works. */
 const warmUp = 200_000;
 const hostsOnSwitch = 100;
 const socketsOnHost = 10;
 
-// Runs put a virtual one in its place.
+// Runs replace this clock by a virtual one.
 const realNow = performance.now.bind(performance);
 
 await play({ deliver, beside, crowd, minutes });
 
-/** Datagrams a second from one host to another over one link, to a program that reads them. */
+/** Datagrams per second from one host to another over one link, to a program that reads them. */
 async function deliver(task: Task): Promise<Figures> {
   const network = new Network();
   const [from, to] = [
@@ -33,7 +33,7 @@ async function deliver(task: Task): Promise<Figures> {
   return await network.run(() => exchange(network, from, to, task));
 }
 
-/** The same over a switch, in turns between two hosts alone and two of `hosts`, each of which has a socket bound. */
+/** The same over a switch, in turns between the only two hosts and two of `hosts`, each of which has a socket bound. */
 async function beside(task: Task): Promise<Figures> {
   const towns = [town(2), town(task.number("hosts"))];
   const best = [0, 0];
@@ -51,7 +51,7 @@ async function beside(task: Task): Promise<Figures> {
   return { perSecond: many, ratio: few / many };
 }
 
-/** The memory of many hosts, each of whose sockets has sent a datagram to one of another host, which has read it. */
+/** The memory of many hosts. Each of their sockets has sent a datagram to one of another host, which has read it. */
 async function crowd(task: Task): Promise<Figures> {
   const began = realNow();
   const { network, hosts } = town(task.number("hosts"));
@@ -61,7 +61,7 @@ async function crowd(task: Task): Promise<Figures> {
     await Promise.all(
       homes.flatMap((sockets, home) =>
         sockets.map(async (s, index) => {
-          // On another switch, where there is one.
+          // On another switch, if there is one.
           const to = hosts[(home + hostsOnSwitch) % hosts.length] as Host;
           const received = s.recvfrom(2048);
           await s.sendto(payload, [to.address, port + index]);
@@ -100,7 +100,7 @@ async function minutes(task: Task): Promise<Figures> {
         for await (const datagram of s) received += datagram.data.length / payload.length;
       })();
       const to = [(hosts[(index + 1) % hosts.length] as Host).address, port] as const;
-      // No two at the same instant.
+      // No two timers run at the same instant.
       setTimeout(() => {
         setInterval(() => void s.sendto(payload, to), 100);
       }, index);
@@ -110,7 +110,7 @@ async function minutes(task: Task): Promise<Figures> {
   return { datagrams: received, seconds: (realNow() - began) / 1000 };
 }
 
-/** Hosts by the hundred on switches, which a router joins. */
+/** A hundred hosts on each switch. A router connects the switches. */
 function town(count: number): { network: Network; hosts: Host[] } {
   const network = new Network();
   const core = network.router("core");
@@ -138,7 +138,7 @@ async function settle(hosts: readonly Host[], each: number): Promise<Socket[][]>
   return homes;
 }
 
-/** Sends bursts, each when the one before was read. */
+/** Sends bursts, each after the one before was read. */
 async function exchange(network: Network, from: Host, to: Host, task: Task): Promise<Figures> {
   const [out, into] = [from.socket(AF_INET, SOCK_DGRAM), to.socket(AF_INET, SOCK_DGRAM)];
   const [send, amount] = [sends(task.text("by")), task.number("amount")];
@@ -168,7 +168,7 @@ function sends(by: string): Send {
   };
 }
 
-/** Reads for as long as `more` says so, which is told how many came. */
+/** Reads until `more` returns false. `more` gets the number of datagrams so far. */
 type Read = (s: Socket, more: (datagrams: number) => boolean) => Promise<void>;
 
 function reads(reader: string): Read {
