@@ -1,12 +1,12 @@
 /**
- * Fills the last column of docs/semantics.md: the files whose tests hold a row.
+ * Fills the last column of docs/semantics.md: the files with the tests of a row.
  *
- * A row has a key, as `bind-twice`, at the start of its last cell. A test that holds the row has the key in a comment
- * above it: `// semantics: bind-twice`, or several keys with commas. So the document names no test, and a test may be
- * renamed without touching the document.
+ * A row has a key, such as `bind-twice`, at the start of its last cell. A test of the row has the key in a comment above it:
+ * `// semantics: bind-twice`, or several keys with commas. The document names no test, so a test may be renamed without a
+ * change of the document.
  *
  *   npm run semantics                     writes the column
- *   npm run semantics -- --check          says what is wrong, and writes nothing
+ *   npm run semantics -- --check          says what is wrong, and changes nothing
  *   npm run semantics -- bind-twice ...   lists the tests of these rows
  *
  * @module
@@ -30,7 +30,7 @@ if (first === undefined) writeFileSync(documentPath, filled().join("\n"));
 else if (first === "--check") check();
 else list([first, ...others]);
 
-/** The tests that have keys, and those of the contract that have none. */
+/** The tests with keys, and the contract tests without keys. */
 function readTests() {
   const found = [];
   for (const file of readdirSync("test", { recursive: true }).sort()) {
@@ -50,7 +50,7 @@ function readTests() {
   return found;
 }
 
-/** The lines of the document, with the last column as the tests have it. */
+/** The lines of the document, with the last column filled from the tests. */
 function filled() {
   return lines.map((line) => {
     const [, start, key] = row.exec(line) ?? [];
@@ -65,7 +65,7 @@ function testsOf(key) {
   return tests.filter(({ keys }) => keys.includes(key));
 }
 
-/** Tests of the contract are named by their file alone. */
+/** The name of a test file in the column. Contract tests have only the name of their file. */
 function shortName(file) {
   return file.replace(/^contract[/]/, "").replace(/[.]test[.]ts$/, "");
 }

@@ -1,6 +1,6 @@
 /**
  * Tests the addon under AddressSanitizer (memory errors and leaks) and UndefinedBehaviorSanitizer: the contract over the
- * native driver, and test/process. Works in a copy of the package, so that the ordinary addon stays where it is.
+ * native driver, and test/process. Works in a copy of the package, so that the usual addon does not change.
  *
  *   npm run test:asan                     the last line says what was found; exits with 0 or 1
  *   npm run test:asan -- --report <file>  also writes vitest's JSON report there
@@ -24,21 +24,21 @@ import { parseArgs } from "node:util";
 
 const { values: wanted } = parseArgs({ options: { report: { type: "string" } } });
 const root = fileURLToPath(new URL("..", import.meta.url));
-/** clang's sanitizers come in other libraries. */
+/** The sanitizers of clang are in other libraries. */
 const compiler = "g++";
-/** What the names of tests say which never load the addon. */
+/** A part of the names of tests that never load the addon. */
 const otherDriver = "over dgram";
 const tests = [
   ...["test/contract", "test/process"],
   ...["--project=contract over native", "--project=programs"],
   `--testNamePattern=^(?!.*${otherDriver})`,
 ];
-/** Far more than it takes. */
+/** Far longer than the tests take. */
 const limitMs = 15 * 60_000;
-/** Lines of a finding that are shown: its title and the top of its stack. */
+/** How many lines of a finding are shown: its title and the top of its stack. */
 const shownLines = 20;
 
-// Ctrl-C ends the tests, which have the same terminal, and then their copy is removed here.
+// Ctrl-C ends the tests, which have the same terminal. Then their copy is removed here.
 process.on("SIGINT", () => undefined);
 process.exitCode = main();
 
@@ -62,7 +62,7 @@ function test(copy, library) {
   mkdirSync(logs);
   const reportFile = join(copy, "report.json");
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${reportFile}`];
-  // Leaks are looked for when a process ends by itself, and vitest kills the processes of its pool "forks".
+  // A process looks for leaks when it ends by itself, but vitest kills the processes of its pool "forks".
   const vitest = ["node_modules/vitest/vitest.mjs", "run", "--pool=threads", ...reporters, ...tests];
   const status = run(copy, vitest, { LD_PRELOAD: library, ASAN_OPTIONS: sanitizerOptions(logs) });
 
@@ -76,11 +76,11 @@ function test(copy, library) {
   return status === 0 && passed > 0 && findings.length === 0 ? 0 : 1;
 }
 
-/** @returns the path of the library that must be there before all others; undefined when there is none. */
+/** @returns the path of the library that must be loaded before all others; undefined if it is missing. */
 function findLibrary() {
   const { stdout } = spawnSync(compiler, ["-print-file-name=libasan.so"], { encoding: "utf8" });
   const path = stdout?.trim() ?? "";
-  // The name alone comes back where the compiler has no such file.
+  // If the compiler has no such file, it prints the name without a path.
   return path.startsWith("/") ? path : undefined;
 }
 
@@ -92,7 +92,7 @@ function copyPackage(copy) {
   symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
 }
 
-/** Runs Node in the copy. @returns its exit code, null when it was killed. */
+/** Runs Node in the copy. @returns its exit code, or null if it was killed. */
 function run(copy, args, env) {
   return spawnSync(process.execPath, args, {
     cwd: copy,
@@ -111,11 +111,11 @@ function sanitizerOptions(logs) {
     detect_leaks: 1,
     // Node has leaks of its own: an exit code for any leak would fail every test that runs a program.
     exitcode: 0,
-    // Undefined behaviour ends in an illegal instruction. 2 keeps Node from taking the other signal over.
+    // Undefined behaviour ends in an illegal instruction. The value 2 keeps Node from replacing this signal handler.
     handle_sigill: 1,
     handle_segv: 2,
-    // What was freed is kept, to see its use. The default of 256 MiB fills for so long that the test which measures the
-    // memory of a process would take it for a leak.
+    // Freed memory is kept for a while, to find uses of it. The default of 256 MiB fills for so long that the test of the memory
+    // of a process would report a leak.
     quarantine_size_mb: 16,
   };
   return Object.entries(options)
@@ -123,7 +123,7 @@ function sanitizerOptions(logs) {
     .join(":");
 }
 
-/** What a log says against the addon: every error, and the leaks that are the addon's. */
+/** What a log reports about the addon: every error, and the leaks of the addon. */
 function findingsIn(log) {
   const [, error, failure] =
     /ERROR: AddressSanitizer: ([\w-]+)|(LeakSanitizer has encountered a fatal error)/.exec(log) ?? [];
@@ -134,8 +134,8 @@ function findingsIn(log) {
 }
 
 /**
- * Whether the addon asked for the memory that leaked. What it had V8 make is V8's own, who gives that back with the
- * whole heap, and so never in a process that calls `process.exit`.
+ * Whether the addon allocated the leaked memory. Memory that V8 allocated for the addon belongs to V8. V8 frees it together
+ * with the whole heap, so never in a process that calls `process.exit`.
  */
 function isOfAddon(leak) {
   const frames = framesOf(leak);
@@ -155,7 +155,7 @@ function isOwn(frame) {
   return frame.includes("datagram.node");
 }
 
-/** Prints what was found, once for each place. */
+/** Prints each finding once for each place. */
 function show(findings) {
   const times = new Map();
   for (const { kind, at } of findings) times.set(`${kind} ${at}`, (times.get(`${kind} ${at}`) ?? 0) + 1);
@@ -174,7 +174,7 @@ function summary(findings) {
   return counted.length > 0 ? `found ${counted.join(", ")}` : "the sanitizers found no error and no leak";
 }
 
-/** A report without the tests that were left out by their name: they are not skipped, they are not meant. */
+/** The report without tests that were excluded by their name, since those do not count as skipped. */
 function askedFor(report) {
   for (const file of report.testResults) {
     const meant = file.assertionResults.filter(({ fullName }) => !fullName.includes(otherDriver));
