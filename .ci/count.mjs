@@ -1,6 +1,6 @@
 /**
  * Prints a summary of vitest's JSON reports in a folder: the name of each test that failed, and as the last line
-  * `N passed, N failed, N skipped`.
+ * `N passed, N failed, N skipped`.
  */
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
