@@ -186,13 +186,12 @@ export class Outbound {
    * @returns the index of the first datagram that was not copied.
    */
   fill(borrowed: Borrowed, from: number, owner: Completion): number {
-    const { payloads, lengths, peers, ancillaries } = borrowed;
+    const { count: ends, payloads, lengths, peers, ancillaries } = borrowed;
     const { arena } = this;
-    const ownPeers = this.#peers;
     const [ownStarts, ownLengths, tags] = [this.starts, this.lengths, this.#tags];
     const { bytes: room, datagrams } = this.#capacity;
     let [count, bytes, longest, index] = [0, 0, 0, from];
-    for (; index < borrowed.count && count < datagrams; index++) {
+    for (; index < ends && count < datagrams; index++) {
       const length = lengths[index] as number;
       if (length === -1) continue;
       const payload = payloads[index] as Uint8Array;
@@ -201,11 +200,17 @@ export class Outbound {
       ownStarts[count] = bytes;
       ownLengths[count] = length;
       tags[count] = index;
-      if (peers) ownPeers[count] = peers[index] as Endpoint | null;
-      if (ancillaries?.[index]) (this.#ancillaries ??= [])[count] = ancillaries[index];
       if (length > longest) longest = length;
       bytes += length;
       count++;
+    }
+    // What only some batches have is copied after the loop, which is faster without it.
+    if (!peers) this.#peers[0] = borrowed.peer as Endpoint | null;
+    for (let own = 0; peers && own < count; own++)
+      this.#peers[own] = peers[tags[own] as number] as Endpoint | null;
+    for (let own = 0; ancillaries && own < count; own++) {
+      const ancillary = ancillaries[tags[own] as number];
+      if (ancillary) (this.#ancillaries ??= [])[own] = ancillary;
     }
     this.#filled = true;
     this.count = count;
@@ -213,7 +218,6 @@ export class Outbound {
     this.longest = longest;
     this.owner = owner;
     this.mixed = peers !== undefined;
-    if (!peers) ownPeers[0] = borrowed.peer as Endpoint | null;
     return index;
   }
 
