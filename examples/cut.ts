@@ -2,7 +2,7 @@ import { AF_INET, SOCK_DGRAM, TruncatedError, socket } from "datagram";
 
 await using sender = socket(AF_INET, SOCK_DGRAM);
 
-// As everywhere: the first bytes come, the rest is gone. Here it shows.
+// As everywhere, the call returns the first bytes, and the rest is lost. Here you can see it.
 await using receiver = socket(AF_INET, SOCK_DGRAM);
 await receiver.bind(["127.0.0.1", 0]);
 await sender.sendto("temperature 21.5", receiver.getsockname());
@@ -10,7 +10,7 @@ const { data, size, truncated } = await receiver.recvmsg({ bufsize: 14 });
 console.log(`${data.toString()}: ${data.length} of ${size} bytes, truncated: ${truncated}`);
 console.log("counted:", receiver.stats().truncated);
 
-// A strict socket takes it for an error, which has what came.
+// On a strict socket this is an error. The error has the datagram.
 await using strict = socket(AF_INET, SOCK_DGRAM, { strict: true });
 await strict.bind(["127.0.0.1", 0]);
 await sender.sendto("temperature 21.5", strict.getsockname());

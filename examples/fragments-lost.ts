@@ -10,10 +10,10 @@ const camera = network.host("camera", { address: "10.0.0.2" });
 const desk = network.host("desk", { address: "10.0.0.1" });
 network.link(camera, desk, { lossRatio, mtuBytes: 1500 });
 
-/** The most payload that goes in so many fragments: 1480 bytes of each are UDP's, of which the header takes 8. */
+/** The largest payload in this many fragments: each has 1480 bytes, and the UDP header takes 8 bytes of the first. */
 const payloadOf = (fragments: number): number => Math.min(fragments * 1480 - 8, 65_507);
 
-/** Sends datagrams of so many fragments, and tells the share of them that did not arrive. */
+/** Sends datagrams of this many fragments. Returns the ratio of those that did not arrive. */
 async function measure(fragments: number): Promise<number> {
   const receiver = desk.socket();
   await receiver.bind(["0.0.0.0", 9000]);
@@ -25,7 +25,7 @@ async function measure(fragments: number): Promise<number> {
   const payload = Buffer.alloc(payloadOf(fragments));
   for (let count = 0; count < datagrams; count++) {
     await sender.sendto(payload, ["desk", 9000]);
-    // The receiver keeps what is not whole for 30 s, and has 4 MiB for it: a flood would run into that too.
+    // The receiver keeps incomplete datagrams for 30 s, in at most 4 MiB. Faster sending would fill this memory.
     await setTimeout(1000);
   }
   await Promise.all([receiver.close(), receiving]);

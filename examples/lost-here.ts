@@ -1,6 +1,6 @@
 import { AF_INET, SOCK_DGRAM, socket } from "datagram";
 
-// A receiver that is busy, with room for a few datagrams.
+// A busy receiver, with room for a few datagrams.
 await using receiver = socket(AF_INET, SOCK_DGRAM, { receiveBuffer: 16_384 });
 receiver.on("dropped", ({ cause, datagrams }) =>
   console.log(`dropped: ${datagrams} at least, cause: ${cause}`),
@@ -10,12 +10,12 @@ await receiver.bind(["127.0.0.1", 0]);
 await using sender = socket(AF_INET, SOCK_DGRAM);
 for (let count = 0; count < 100; count++) await sender.sendto("frame", receiver.getsockname());
 
-// It looks again: what found room is there, and the datagram behind the gap knows of the gap.
+// Now it reads: the first datagrams had room, and the datagram after the gap has the number of lost ones.
 const early = await receiver.recvMany(100);
 await sender.sendto("late", receiver.getsockname());
 const late = await receiver.recvmsg();
 console.log(
-  `got ${early.length} of 100, then ${late.data.toString()}, which is behind ${late.lostBefore} lost ones`,
+  `got ${early.length} of 100, then ${late.data.toString()}, which came after ${late.lostBefore} lost ones`,
 );
 
 const { received, droppedKernel = NaN } = receiver.stats();

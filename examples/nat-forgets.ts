@@ -15,7 +15,7 @@ await network.run(async () => {
   await s.bind(["0.0.0.0", 9000]);
   const cam = camera.socket();
 
-  // The camera says where it is; the server talks to it there, later and later.
+  // The camera sends first. The server answers that address after longer and longer pauses.
   await cam.sendto("here I am", ["server", 9000]);
   let [, from] = await s.recvfrom(64);
   for (const seconds of [20, 25, 40]) {
@@ -30,7 +30,7 @@ await network.run(async () => {
     }
   }
 
-  // It says so again, and has another port outside.
+  // The camera sends again, and has another port outside.
   await cam.sendto("still here", ["server", 9000]);
   const before = from.port;
   [, from] = await s.recvfrom(64);

@@ -5,13 +5,13 @@ import { AF_INET, OSError, SOCK_DGRAM, socket } from "datagram";
 const [host = "127.0.0.1", port = 9000] = process.argv.slice(2);
 const to = [host, Number(port)] as const;
 
-// One socket for many peers: the news is an event, and no call fails for it.
+// One socket for many peers: the ICMP error is an event, and no call fails.
 await using s = socket(AF_INET, SOCK_DGRAM);
 s.on("unreachable", ({ destination, kind, from }) => {
   console.log(`${String(destination)} does not get it: ${kind}, says ${from}`);
 });
 await s.sendto("hello", to);
-await setTimeout(500); // the news takes as long as an answer would
+await setTimeout(500); // the error takes as long as an answer would
 console.log("counted:", s.stats().unreachable);
 
 // A connected socket has one peer: the next call fails.

@@ -5,9 +5,9 @@ const group = new Address(host, Number(port));
 const family = host.includes(":") ? AF_INET6 : AF_INET;
 
 await using s = socket(family, SOCK_DGRAM);
-// Several programs may hear one group at one port.
+// Several programs may receive one group on one port.
 s.setsockopt(SOL_SOCKET, SO_REUSEADDR, true);
-// To the group itself: what is sent to other groups, or to this host alone, does not come here.
+// Bound to the group itself: datagrams to other groups, or to this host's own address, do not arrive here.
 await s.bind(group);
 s.addMembership(group.host, at);
 console.log(`hears ${String(group)} on ${at}`);

@@ -19,7 +19,7 @@ const family = host.includes(":") ? AF_INET6 : AF_INET;
 await using s = socket(family, SOCK_DGRAM);
 if (family === AF_INET) {
   s.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, at);
-  s.setsockopt(IPPROTO_IP, IP_MULTICAST_TTL, 8); // 1 at the start: no router passes it on
+  s.setsockopt(IPPROTO_IP, IP_MULTICAST_TTL, 8); // the default is 1: no router forwards that
 } else {
   s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF, at);
   s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 8);

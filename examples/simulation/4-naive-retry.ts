@@ -3,7 +3,7 @@ import { Network } from "datagram/sim";
 
 import { receive } from "./program.js";
 
-/** Tries again, and takes what comes for the answer. */
+/** Tries again, and returns the first datagram that arrives. */
 async function request(s: Socket, text: string, to: readonly [string, number]): Promise<string> {
   for (;;) {
     await s.sendto(text, to);

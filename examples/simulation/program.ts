@@ -1,6 +1,6 @@
 import type { Socket } from "datagram";
 
-/** The page's receiver, on a socket that is bound: until the socket is closed. */
+/** The page's receiver, on a bound socket, until the socket is closed. */
 export async function receive(s: Socket): Promise<void> {
   for await (const { data, source } of s) await s.sendto(["ack: ", data], source);
 }

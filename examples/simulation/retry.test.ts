@@ -7,7 +7,7 @@ import { request } from "./retry.js";
 const seeds = Array.from({ length: 100 }, (_, index) => index + 1);
 
 test.each(seeds)(
-  "20 requests are answered, each with its own answer, though 20%% is lost: seed %i",
+  "20 requests get their own answers although 20%% of the packets are lost: seed %i",
   async (seed) => {
     const network = new Network({ seed });
     const camera = network.host("camera", { address: "10.0.0.2" });
@@ -25,7 +25,7 @@ test.each(seeds)(
       }
     });
 
-    // That it was a bad network: else the test proves nothing.
+    // The network was bad: otherwise the test proves nothing.
     expect(network.trace.packets.some(({ fate }) => fate === "lost")).toBe(true);
   },
 );

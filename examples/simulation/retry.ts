@@ -1,8 +1,8 @@
 import type { Socket } from "datagram";
 
-/** The page's sender, which tries again until it has an answer to this very request. */
+/** The page's sender. It tries again until it has the answer to this request. */
 export async function request(s: Socket, text: string, to: readonly [string, number]): Promise<string> {
-  // All tries have one id, since an answer to any of them will do; other requests have others.
+  // All tries of a request have one id, since an answer to any of them is right. Each request has another id.
   const id = s.random().toString(16).padStart(8, "0");
   for (let tries = 0; tries < 12; tries++) {
     await s.sendto(`${id} ${text}`, to);

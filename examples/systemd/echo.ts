@@ -1,4 +1,4 @@
-/** Answers each datagram with itself, on the sockets that systemd passes. */
+/** Answers each datagram with the same payload, on the sockets that systemd passes. */
 import { type Socket, socketsFromSystemd } from "datagram";
 
 async function serve(socket: Socket): Promise<void> {
@@ -8,6 +8,6 @@ async function serve(socket: Socket): Promise<void> {
 const passed = socketsFromSystemd();
 if (passed.length === 0) throw new Error("systemd passed no socket: start datagram-echo.socket");
 for (const { name, socket } of passed) console.log(`${name} at ${socket.getsockname()}`);
-// systemd keeps the sockets: what comes until the next start waits in them.
+// systemd keeps the sockets: datagrams that arrive before the next start wait in them.
 process.once("SIGTERM", () => passed.forEach(({ socket }) => void socket.close()));
 await Promise.all(passed.map(({ socket }) => serve(socket)));
