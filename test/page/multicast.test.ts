@@ -9,7 +9,7 @@ import { Program, cleanEnding, home, whySkipped, withDriver } from "../process/p
 
 const document = readFileSync(`${home}docs/multicast.md`, "utf8");
 const programs = [...document.matchAll(/\[`examples\/(\S+)\.ts`\].*?```ts\n(.*?)```/gs)];
-const output = /What the first one prints:\n\n```text\n(.*?)\n```/s.exec(document)?.[1] ?? "";
+const output = /The first program prints:\n\n```text\n(.*?)\n```/s.exec(document)?.[1] ?? "";
 
 test("both programs equal those of examples/multicast", () => {
   expect(programs.map(([, name]) => name)).toEqual(["multicast/hear", "multicast/tell"]);
