@@ -36,10 +36,12 @@ export async function measureMemory(
     const {
       received = 0,
       firstRssBytes = 0,
+      firstYoungBytes = 0,
       lastRssBytes = 0,
+      lastYoungBytes = 0,
     } = await memory(bench, "native", options.millions, limitMs);
     if (received < 1e6) return { failed: `only ${received} datagrams came within ${limitMs / 1000} s` };
-    return { received, firstRssBytes, lastRssBytes };
+    return { received, firstRssBytes, firstYoungBytes, lastRssBytes, lastYoungBytes };
   } catch (error) {
     return { failed: (error as Error).message };
   }

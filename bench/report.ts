@@ -238,8 +238,10 @@ function resourceTable(measured: readonly Workload[], results: Results): string 
 
 function memoryLine(memory: MemoryOutcome): string | undefined {
   if (!("received" in memory)) return undefined;
-  const { received, firstRssBytes, lastRssBytes } = memory;
-  return `Resident memory of the native receiver: ${mebibytes(firstRssBytes)} after the first million datagrams, ${mebibytes(lastRssBytes)} after ${millions(received)}.`;
+  const { received, firstRssBytes, firstYoungBytes, lastRssBytes, lastYoungBytes } = memory;
+  const held = (rssBytes: number, youngBytes: number): string =>
+    `${mebibytes(rssBytes)} (of which V8's young generation: ${mebibytes(youngBytes)})`;
+  return `Resident memory of the native receiver: ${held(firstRssBytes, firstYoungBytes)} after the first million datagrams, ${held(lastRssBytes, lastYoungBytes)} after ${millions(received)}.`;
 }
 
 /** A Markdown table with aligned columns, as Prettier formats it. The first column and those of `texts` are text. */

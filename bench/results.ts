@@ -5,9 +5,15 @@ import type { Figures } from "./runs.js";
 export type Outcome =
   { readonly rounds: readonly Figures[] } | { readonly missing: string } | { readonly failed: string };
 
-/** The memory of a receiver after its first million datagrams, and at the end. */
+/** The resident memory of a receiver after its first million datagrams and at the end, and V8's young generation in it. */
 export type MemoryOutcome =
-  | { readonly received: number; readonly firstRssBytes: number; readonly lastRssBytes: number }
+  | {
+      readonly received: number;
+      readonly firstRssBytes: number;
+      readonly firstYoungBytes: number;
+      readonly lastRssBytes: number;
+      readonly lastYoungBytes: number;
+    }
   | { readonly missing: string }
   | { readonly failed: string };
 

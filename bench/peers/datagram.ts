@@ -1,4 +1,6 @@
 /** This package, on the driver that `DATAGRAM_DRIVER` names. */
+import { getHeapSpaceStatistics } from "node:v8";
+
 import { type AddressLike, OSError, type Socket, socket } from "datagram";
 
 import {
@@ -129,23 +131,33 @@ async function plain(): Promise<Socket> {
   return s;
 }
 
-/** Receives `count` datagrams, for at most `windowMs`. Returns the resident memory after the `first` of them and at the end. */
+/**
+ * Receives `count` datagrams, for at most `windowMs`. Returns the resident memory after the `first` of them and at the end,
+ * and how much of each is V8's young generation.
+ */
 async function memory(task: Task): Promise<Figures> {
   const s = await bound(task);
   tell({ ports: [s.getsockname().port] });
   const [first, count] = [task.number("first"), task.number("count")];
   const end = setTimeout(() => void s.close(), task.number("windowMs"));
   let received = 0;
-  let firstRssBytes = 0;
+  let [firstRssBytes, firstYoungBytes] = [0, 0];
   for await (const { data } of s) {
     if (data.length > 0) received++;
-    if (received === first) firstRssBytes = process.memoryUsage.rss();
+    if (received === first) [firstRssBytes, firstYoungBytes] = [process.memoryUsage.rss(), youngBytes()];
     if (received === count) break;
   }
-  const lastRssBytes = process.memoryUsage.rss();
+  const [lastRssBytes, lastYoungBytes] = [process.memoryUsage.rss(), youngBytes()];
   clearTimeout(end);
   await s.close();
-  return { received, firstRssBytes, lastRssBytes };
+  return { received, firstRssBytes, firstYoungBytes, lastRssBytes, lastYoungBytes };
+}
+
+/** The memory that V8 has committed for new objects. V8 doubles it when enough of them have outlived a collection. */
+function youngBytes(): number {
+  return getHeapSpaceStatistics()
+    .filter(({ space_name: name }) => name.startsWith("new_"))
+    .reduce((sum, { physical_space_size: bytes }) => sum + bytes, 0);
 }
 
 async function bound(task: Task): Promise<Socket> {
