@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import { type TestContext, expect, test } from "vitest";
 
-import { Program, home } from "./programs.js";
+import { Program, home, whySkipped } from "./programs.js";
 
 interface Report {
   readonly workloads: Readonly<Record<string, Readonly<Record<string, Outcome>>>>;
@@ -18,6 +18,7 @@ interface Outcome {
 }
 
 const bench = [process.execPath, `${home}build/bench/main.js`];
+const profile = [process.execPath, `${home}build/bench/profile.js`];
 
 test("the benchmark prints every round of every contender, or why a contender is missing", async (context) => {
   const options = ["--quick", "--rounds", "2", "--only", "awaited-send,round-trip", "--json"];
@@ -70,6 +71,25 @@ test.for([
   expect(code).toBe(2);
   expect(stderr).toContain(says);
   expect(stderr).toContain("Usage: npm run bench");
+});
+
+test("a profile names the files of the package, and its shares are 100% together", async (context) => {
+  const why = whySkipped("native");
+  if (why !== undefined) context.skip(why);
+  const { code, lines } = await new Program(context, [...profile, "deliver-64"]).ended;
+  expect(code).toBe(0);
+  const rows = lines.filter((line) => line.startsWith("|")).slice(2);
+  const cells = rows.map((row) => row.split("|").map((cell) => cell.trim()));
+  expect(cells.map(([, place]) => place)).toContain("`src/core/socket/iteration.ts`");
+  // Each share is rounded.
+  const sum = cells.reduce((total, [, , share]) => total + Number(share), 0);
+  expect(Math.abs(sum - 100)).toBeLessThan(2);
+});
+
+test("the profile command refuses an unknown workload and lists what exists", async (context) => {
+  const { code, stderr } = await new Program(context, [...profile, "nix"]).ended;
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/^Usage: npm run bench:profile[^]*^ {2}deliver-64 /m);
 });
 
 function run(context: TestContext, options: readonly string[], env = process.env): Program["ended"] {
