@@ -76,13 +76,13 @@ void Handle::Tell(int events) {
   napi_handle_scope scope;
   if (napi_open_handle_scope(env_, &scope) != napi_ok) return;
   napi_value callback;
-  napi_value global;
   napi_value argument;
-  if (napi_get_reference_value(env_, callback_, &callback) == napi_ok && napi_get_global(env_, &global) == napi_ok &&
+  if (napi_get_reference_value(env_, callback_, &callback) == napi_ok &&
       napi_create_int32(env_, events, &argument) == napi_ok) {
     napi_value result;
-    // Only napi_make_callback runs the microtasks after the callback. napi_call_function does not.
-    napi_status status = napi_make_callback(env_, context_, global, callback, 1, &argument, &result);
+    // Only napi_make_callback runs the microtasks after the callback. napi_call_function does not. The callback uses no
+    // `this`, so any object will do.
+    napi_status status = napi_make_callback(env_, context_, callback, callback, 1, &argument, &result);
     napi_value thrown;
     if (status == napi_pending_exception && napi_get_and_clear_last_exception(env_, &thrown) == napi_ok) {
       napi_fatal_exception(env_, thrown);

@@ -18,7 +18,7 @@ import { littleEndian } from "../../core/driver/bytes.js";
 const { name: at, arrays } = layout;
 /** The slots before this one are written again for each send. */
 const firstKeptSlot = arrays.datagrams;
-/** The largest number of senders whose endpoints are cached. After that the cache starts again. */
+/** The largest number of endpoints in each cache. After that the cache starts again. */
 const maxKnown = 4096;
 /** The index of an interface is an `int` in the kernel. */
 const maxIndex = 0x7fff_ffff;
@@ -26,18 +26,24 @@ const maxIndex = 0x7fff_ffff;
 /** Converts endpoints to socket names, `struct sockaddr_in` and `sockaddr_in6`, and back. */
 export class Names {
   readonly #addon: Addon;
+  /** The bytes of `Addon.sendBatch.names`. */
+  readonly #slotBytes: Uint8Array;
   /** By destination number, the slot of the name in `Addon.sendBatch.names`; 0 if it has none. */
   readonly #slots = new Int32Array(maxDestinations);
   #numberingRound = 0;
   #nextSlot: number = firstKeptSlot;
   #known = new Map<string, Endpoint>();
+  /** The names of endpoints without a scope. */
+  #encoded = new Map<Endpoint, Uint8Array>();
   /** The first 8 bytes of the IPv4 name that was read last: family, port and address. */
   #lastHigh = 0;
   #lastLow = 0;
   #last: Endpoint | undefined;
 
   constructor(addon: Addon) {
+    const { names } = addon.sendBatch;
     this.#addon = addon;
+    this.#slotBytes = new Uint8Array(names.buffer, names.byteOffset, names.byteLength);
   }
 
   /**
@@ -46,14 +52,19 @@ export class Names {
    * @throws `OSError` `ENODEV` if no interface has the name of the endpoint's scope.
    */
   write(endpoint: Endpoint, syscall: string): Uint8Array {
-    return this.#encode(endpoint, syscall);
+    const known = this.#encoded.get(endpoint);
+    if (known) return known;
+    const name = this.#encode(endpoint, syscall);
+    // The index of an interface may change.
+    if (endpoint.scope !== undefined) return name;
+    if (this.#encoded.size === maxKnown) this.#encoded = new Map();
+    this.#encoded.set(endpoint, name);
+    return name;
   }
 
   /** Writes the name of an endpoint into a slot of `Addon.sendBatch.names`; fails as `write` does. */
   writeToSlot(slot: number, endpoint: Endpoint, syscall: string): void {
-    const { names } = this.#addon.sendBatch;
-    const name = this.#encode(endpoint, syscall);
-    new Uint8Array(names.buffer, names.byteOffset + slot * at.bytes).set(name);
+    this.#slotBytes.set(this.write(endpoint, syscall), slot * at.bytes);
   }
 
   /** Makes room for the names of one send, so that `slotOf` returns different slots for all of them. */
