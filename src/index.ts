@@ -44,7 +44,7 @@ export type { Socket };
  * @param family `AF_INET` or `AF_INET6`. @default AF_INET
  * @param type `SOCK_DGRAM`. @default SOCK_DGRAM
  * @throws `OSError` `EAFNOSUPPORT`, `EPROTONOSUPPORT` for other types, `EMFILE` when the process has no descriptor left,
- *   `EBADF`, `ENOTSOCK`, `EINVAL`, `EBUSY` for an `fd` that cannot be adopted, `ENOTSUP` when `DATAGRAM_DRIVER` names a driver that is not to be had, `EINVAL` for another word in it; `TypeError`, `RangeError` for bad options.
+ *   `EBADF`, `ENOTSOCK`, `EINVAL`, `EBUSY` for an `fd` that cannot be adopted, `ENOTSUP` when `DATAGRAM_DRIVER` names a driver that is not available, `EINVAL` for another word in it; `TypeError`, `RangeError` for bad options.
  */
 export function socket(
   family: Family = AF_INET,
@@ -58,7 +58,7 @@ export function socket(
  * What became of the datagrams of all sockets of this thread, closed ones included, by cause; and what the host has counted
  * since the first of them was opened.
  *
- * @throws `OSError` `ENOTSUP`, `EINVAL` where `DATAGRAM_DRIVER` names a driver that is not to be had.
+ * @throws `OSError` `ENOTSUP`, `EINVAL` where `DATAGRAM_DRIVER` names a driver that is not available.
  */
 export function stats(): Totals {
   return Object.freeze({ ...kernelStack().ledger.totals(), host: hostCounts() });

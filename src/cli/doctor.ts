@@ -53,8 +53,7 @@ export function addDoctor(program: Command): void {
 async function doctor({ json }: { readonly json?: boolean }): Promise<void> {
   const findings = await examine();
   await print(json ? jsonLine(findings) : describe(findings));
-  if (!findings.ok)
-    throw new Failure(exitCodes.error, "a datagram to this machine itself did not get through");
+  if (!findings.ok) throw new Failure(exitCodes.error, "a datagram to this machine did not arrive");
 }
 
 /** The object that `--json` prints. */
@@ -127,7 +126,7 @@ async function examine(): Promise<Findings> {
 function whyDriver(): string {
   const { reason } = nativeSupport();
   const native =
-    reason === undefined ? "the native driver loads here" : `the native driver is not to be had: ${reason}`;
+    reason === undefined ? "the native driver loads here" : `the native driver is not available: ${reason}`;
   const forced = process.env[driverVariable];
   return forced ? `${driverVariable}=${forced} asks for it; ${native}` : native;
 }
@@ -151,7 +150,8 @@ async function tryFamily(name: FamilyFinding["name"], family: Family, host: stri
     await s.sendto(token, s.getsockname());
     const got = await s.recv(token.length + 1, { timeoutMs: patienceMs });
     const loopbackMs = Number((s.clock.now() - sentAt).toFixed(3));
-    if (got.toString() !== token) throw new OSError("EPROTO", { text: "what came is not what was sent" });
+    if (got.toString() !== token)
+      throw new OSError("EPROTO", { text: "the received data is not the data that was sent" });
     return { finding: { name, available: true, loopbackMs }, given };
   } catch (error) {
     if (!(error instanceof OSError)) throw error;
@@ -203,7 +203,7 @@ function describe(findings: Findings): string {
     onOutput("bold", "a datagram to this machine itself"),
     ...families.map(({ name, available, reason, loopbackMs }) => {
       const outcome =
-        loopbackMs === null ? (available ? "lost" : "not to be had") : `arrived in ${loopbackMs} ms`;
+        loopbackMs === null ? (available ? "lost" : "not available") : `arrived in ${loopbackMs} ms`;
       return `  ${name}  ${yesOrNo(loopbackMs !== null)}  ${outcome}${reason === undefined ? "" : `: ${reason}`}`;
     }),
     "",

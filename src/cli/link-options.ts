@@ -179,7 +179,7 @@ function describe({ settings, mtuBytes }: Faults): string {
     rateBps < Infinity && formatRate(rateBps),
     mtuBytes < Infinity && `packets up to ${mtuBytes} bytes`,
   ].filter((part) => typeof part === "string");
-  return parts.length === 0 ? "as it comes" : parts.join(", ");
+  return parts.length === 0 ? "no impairment" : parts.join(", ");
 }
 
 /** The long-term share of losses. */

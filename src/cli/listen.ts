@@ -209,7 +209,7 @@ class ListenSession {
     notice(`${count(this.datagrams, "datagram")}, ${count(this.#bytes, "byte")} from ${peers}`);
     if (this.#options.recvfrom !== undefined) notice(`  cut by --recvfrom: ${this.#cut}`);
     notice(`  dropped by the kernel: ${this.#droppedByKernel(stats.droppedKernel)}`);
-    if (stats.droppedKernel) notice("    what came merged counts as one: with DATAGRAM_GRO=off each counts");
+    if (stats.droppedKernel) notice("    merged datagrams count as one: with DATAGRAM_GRO=off each counts");
     const { askedBytes = 0, givenBytes = 0, advice } = stats.receiveBuffer ?? {};
     if (givenBytes < askedBytes) {
       const more = advice === undefined ? "" : `: ${advice}`;

@@ -48,7 +48,7 @@ let name = "datagram";
 watchOutput(end);
 const program = new Command(name)
   .description(
-    "UDP datagrams from the command line: listen, send, ask, measure the path, make it worse, see what this machine can do.",
+    "UDP datagrams from the command line: listen, send, request, measure a path, simulate a bad network, show what this machine can do.",
   )
   .version(version)
   // Errors are printed below, on one line and with the exit codes of this command.

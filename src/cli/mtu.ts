@@ -91,7 +91,7 @@ function outcomeOf(probe: PathMtuProbe): string {
     case "lost":
       return `lost (${probe.attempt} of ${maxProbes})`;
     case "refused":
-      return `refused here: over ${probe.limit}, which is what the first link takes`;
+      return `refused here: over ${probe.limit}, the limit of the first link`;
     case "tooBig":
       return `dropped: ${probe.from ?? "a router"} says that the MTU is ${probe.mtu}, so ${probe.limit} bytes`;
   }
@@ -112,10 +112,10 @@ function describe(to: Endpoint, result: PathMtuResult, chunks: number): string {
 
 function warnOfBlackHole({ maxPayload }: PathMtuResult): void {
   warn(
-    `a black hole: datagrams above ${maxPayload} bytes vanish and no router says so, or its ICMP does not come through. The ` +
-      'kernel does not know: send none above that. Who runs the network should let ICMP "fragmentation needed" and ' +
-      '"packet too big" pass. A peer that takes no longer datagrams looks the same, and so may a path that loses many at ' +
-      "random: then another search finds more",
+    `a black hole: datagrams above ${maxPayload} bytes vanish and no router reports it, or its ICMP errors do not arrive. The ` +
+      'kernel does not know it: send none above that size. The operator of the network should let ICMP "fragmentation needed" and ' +
+      '"packet too big" pass. A peer that accepts no longer datagrams looks the same, and so does a path that loses many ' +
+      "at random: then another search finds more",
   );
 }
 
@@ -124,6 +124,6 @@ function asFailure(error: unknown, to: Endpoint, report: Unreachable | undefined
   if (!(error instanceof OSError)) return error;
   if (report) return refused(report, to);
   if (error.code !== "ETIMEDOUT") return error;
-  const text = `no answer from ${to}: all probes were lost, or nobody there echoes or answers (datagram listen --echo does)`;
+  const text = `no answer from ${to}: all probes were lost, or no program there answers (datagram listen --echo does)`;
   return new Failure(exitCodes.noAnswer, text);
 }

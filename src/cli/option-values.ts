@@ -113,7 +113,7 @@ export function listeningAddress(text: string): Address {
 export function destination(text: string): Address {
   const to = parseAddress(text, "a destination is host:port or [v6]:port");
   if (to.host === "") throw usage(`a destination needs a host before the colon, not ${quote(text)}`);
-  if (to.port === 0) throw usage(`port 0 is no destination: ${quote(text)}`);
+  if (to.port === 0) throw usage(`port 0 is not a destination: ${quote(text)}`);
   return to;
 }
 

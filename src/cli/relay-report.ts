@@ -21,11 +21,11 @@ const outcomes: readonly (readonly [keyof DirectionStats & keyof Plain, string])
   ["duplicated", "twice"],
   ["reordered", "reordered"],
   ["corrupted", "corrupted"],
-  ["overflowed", "beyond what may be on its way"],
+  ["overflowed", "over the limit of datagrams in flight"],
   ["copied", "copied to other targets"],
   ["ignored", "from other targets"],
   ["refused", "of clients that were refused"],
-  ["looped", "sent by itself before"],
+  ["looped", "that the proxy itself had sent"],
   ["unsent", "not sent"],
   ["overrun", "or more that came too fast to be read"],
 ];
@@ -128,7 +128,7 @@ export class RelayReport {
     if (alikeInRow >= alikeWarningLimit) {
       this.#warnOnce(
         "alike",
-        `${alikeInRow} new clients in a row began with the same datagram, and got no answer: if they are no real clients, the ` +
+        `${alikeInRow} new clients in a row began with the same datagram, and got no answer: if they are not real clients, the ` +
           "proxy's own datagrams come back to it, through a loop of relays or a NAT",
       );
     }

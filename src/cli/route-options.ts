@@ -118,7 +118,7 @@ function groupFor(name: string): (text: string) => Endpoint {
       if (literal.zone !== "") interfaceFor(name)(literal.zone);
       return new Address(text, 0) as Endpoint;
     }
-    const why = literal ? ", which is no multicast address" : "";
+    const why = literal ? ", which is not a multicast address" : "";
     throw usage(
       `${name} takes a multicast group without a port, such as 239.7.7.7 or ff02::4242%eth0, not ${quote(text)}${why}`,
     );

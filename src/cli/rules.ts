@@ -70,7 +70,7 @@ function unquoted(pattern: string, text: string): string {
   try {
     return JSON.parse(pattern) as string;
   } catch {
-    throw invalid(text, `has a text that is no JSON string: ${quote(pattern)}`);
+    throw invalid(text, `has a text that is not a JSON string: ${quote(pattern)}`);
   }
 }
 

@@ -95,9 +95,8 @@ export class SendSession {
     const refusals = new Set(this.#refusals.values());
     if (refusals.size > 0) throw new Failure(exitCodes.refused, [...refusals].join("; "));
     const time = formatDuration(ms);
-    if (stop.aborted)
-      throw new Failure(exitCodes.error, `interrupted before ${time} without a refusal were over`);
-    notice(`no refusal came in ${time}: that is not a proof that it arrived`);
+    if (stop.aborted) throw new Failure(exitCodes.error, `interrupted while waiting ${time} for a refusal`);
+    notice(`no refusal came in ${time}: that does not prove that it arrived`);
   }
 
   summary(): void {

@@ -14,28 +14,28 @@ import { destination, duration, resolved, wholeNumber } from "./option-values.js
 const confirmTime = "1s";
 
 const help = `
-The last argument is the data, those before it are the destinations. With
---file or --lines all arguments are destinations. Data that is - is read from
-standard input, and so it is where there is one argument alone. Data that
-begins with a dash stands behind --. Standard input and files are sent to the
-byte, with the line end at their close.
+The last argument is the data, and the arguments before it are the destinations.
+With --file or --lines all arguments are destinations. Without data, or with the
+data -, the command reads standard input. Data that begins with a dash comes
+after --. Files and standard input are sent unchanged, with the line end at
+their close.
 
-Which interface a datagram leaves by is decided by the routes, or by
---interface; link-local addresses may name it, as [fe80::1%eth0]:9000 does.
-Broadcasts and multicast leave by one interface too: --every-interface sends by
-each that is up, loopback apart. --source is where they come from, so that
-answers go there. --ttl matters to multicast, which passes no router without it.
+The routes choose the interface that a datagram leaves by, or --interface does.
+A link-local address may name it, as [fe80::1%eth0]:9000 does. Broadcasts and
+multicast leave by one interface too: --every-interface sends on each interface
+that is up, except the loopback. --source sets the address that datagrams come
+from, so that answers go there. Multicast needs --ttl to pass a router.
 
-Over about 1400 bytes a datagram may travel in fragments. What was sent may not
-arrive, and UDP does not tell. But where nobody is listening the host there says
-so by ICMP, as does a router that knows no way there: a warning tells of it
-while datagrams are being sent (not with the dgram driver).
+A datagram of more than about 1400 bytes may travel in fragments. A datagram may
+be lost, and UDP does not report that. But if nobody is listening there, the
+host reports it by ICMP, and so does a router that has no route. The command
+then prints a warning while it still sends (not with the dgram driver).
 
-With --confirm the command waits for such news, 1s or the time behind it. It
-ends the sending, and the exit code is 4. Without any the exit code is 0, which
-proves nothing: firewalls drop it, broadcast and multicast cause none, and the
-dgram driver hears hosts but no routers. Only an answer proves that a datagram
-arrived: datagram request.
+With --confirm the command waits for such an ICMP error for 1s, or for the given
+time. An ICMP error ends the command with exit code 4. Without one the exit code
+is 0, which proves nothing: firewalls drop ICMP errors, broadcast and multicast
+cause none, and the dgram driver gets those of hosts but not of routers. Only an
+answer proves that a datagram arrived: datagram request.
 
 Examples:
   datagram send 127.0.0.1:9000 hello

@@ -34,7 +34,7 @@ function choose(forced: string): Stack {
       if (native.stack) return native.stack;
       throw new OSError("ENOTSUP", {
         syscall: "socket",
-        text: `${driverVariable} asks for the native driver, which is not to be had: ${native.reason}`,
+        text: `${driverVariable} asks for the native driver, which is not available: ${native.reason}`,
       });
     }
     default:

@@ -235,7 +235,7 @@ function checked(
     throw wrongType("onProbe", "a function", onProbe);
   const to = forFamily(Address.from(address), socket.family, syscall);
   if (!isEndpoint(to)) throw failure("EINVAL", to, "this takes an IP address, not a name: resolve it first");
-  if (to.port === 0) throw failure("EINVAL", to, "port 0 is no destination");
+  if (to.port === 0) throw failure("EINVAL", to, "port 0 is not a destination");
   // The answers come from this address: `0.0.0.0` is this host.
   return { to: destinationOf(to), signal, timeoutMs, onProbe };
 }

@@ -117,7 +117,7 @@ class ActiveRule implements RelayRule {
     try {
       return when({ data, direction, client });
     } catch (error) {
-      this.#error = error instanceof Error ? error.message : "something that is no Error";
+      this.#error = error instanceof Error ? error.message : "something that is not an Error";
       return false;
     }
   }

@@ -134,14 +134,15 @@ const maxTargets = 16;
 
 function checkTargets({ target, targets }: ProxyOptions): readonly Address[] {
   if (targets === undefined) return [checkTarget("target", target as AddressLike)];
-  if (target !== undefined) throw outOfRange("targets", "left out beside target", targets);
+  if (target !== undefined) throw outOfRange("targets", "left out if target is given", targets);
   if (!Array.isArray(targets)) throw wrongType("targets", "an array of addresses", targets);
   if (targets.length < 1 || targets.length > maxTargets)
     throw outOfRange("targets", `1 to ${maxTargets} addresses`, targets.length);
   const checked = targets.map((each: AddressLike, index) => checkTarget(`targets[${index}]`, each));
   for (const [index, each] of checked.entries()) {
     const twin = checked.findIndex((other) => other.equals(each));
-    if (twin < index) throw outOfRange(`targets[${index}]`, `another than targets[${twin}]`, String(each));
+    if (twin < index)
+      throw outOfRange(`targets[${index}]`, `an address other than targets[${twin}]`, String(each));
   }
   return checked;
 }

@@ -313,7 +313,7 @@ export class Network {
       );
     }
     if (this.#nodes.has(name) || name === "localhost")
-      throw outOfRange(`name of a ${what}`, "one that nobody has", name);
+      throw outOfRange(`name of a ${what}`, "a name that is not in use", name);
     return name;
   }
 

@@ -84,7 +84,7 @@ describe("doctor", () => {
     expect(driver).toEqual(
       driver.name === "native"
         ? { name: "native", why: "the native driver loads here" }
-        : { name: "dgram", why: expect.stringMatching(/^the native driver is not to be had: ./) as string },
+        : { name: "dgram", why: expect.stringMatching(/^the native driver is not available: ./) as string },
     );
   });
 
@@ -102,7 +102,7 @@ describe("doctor", () => {
     const { code, stdout, stderr } = await new Program(t, "unshare", alone).ended;
     if (stderr.startsWith("unshare:") && !everyTestRequired) t.skip(`needs a network namespace: ${stderr}`);
     expect(code).toBe(1);
-    expect(stderr).toBe("datagram doctor: a datagram to this machine itself did not get through\n");
+    expect(stderr).toBe("datagram doctor: a datagram to this machine did not arrive\n");
     const { ok, families } = JSON.parse(stdout) as Findings;
     expect(ok).toBe(false);
     expect(families.map(({ loopbackMs }) => loopbackMs)).toEqual([null, null]);

@@ -385,7 +385,7 @@ overDrivers((driver) => {
     expect(stderr).toContain("\n  answered: 1\n");
     const count = native
       ? "1 at least, ECONNREFUSED\n"
-      : "unknown, node:dgram tells a connected socket alone";
+      : "unknown, node:dgram reports ICMP errors to connected sockets only";
     expect(stderr).toContain(`\n  answers that came back unreachable: ${count}`);
   });
 

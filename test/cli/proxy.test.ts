@@ -154,7 +154,7 @@ test("rules are printed at the start, and their effect at the end", async (t) =>
   const rules = ["--rule", "drop up numbers=1-2", "--rule", 'drop text="b c"@0'];
   const program = datagram(t, ["proxy", "0", peer.address, ...rules]);
   const [, port] = /^listening on .*:(\d+) for /.exec(await program.line("stderr")) ?? [];
-  for (const line of ["  up:   as it comes", "  down: as it comes", "  rule: drop up numbers=1-2"])
+  for (const line of ["  up:   no impairment", "  down: no impairment", "  rule: drop up numbers=1-2"])
     expect(await program.line("stderr")).toBe(line);
   expect(await program.line("stderr")).toBe('  rule: drop text="b c"@0');
   await pythonSend(t, Number(port), ["a", "a", "b c", "d"]);

@@ -289,7 +289,7 @@ overDrivers((driver) => {
         code: 0,
         stderr:
           "sent 1 datagram, 5 bytes to 1 destination\n" +
-          "no refusal came in 1 s: that is not a proof that it arrived\n",
+          "no refusal came in 1 s: that does not prove that it arrived\n",
       });
       expect(await peer.line()).toBe(hex("hello"));
     });

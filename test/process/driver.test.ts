@@ -80,7 +80,7 @@ test.for([
       errno: 95,
       syscall: "socket",
       message: expect.stringContaining(
-        `DATAGRAM_DRIVER asks for the native driver, which is not to be had: ${why}`,
+        `DATAGRAM_DRIVER asks for the native driver, which is not available: ${why}`,
       ) as unknown,
     });
   },

@@ -261,7 +261,7 @@ describe("several targets", () => {
           ["::ffff:127.0.0.1", 9],
         ],
       },
-      /^targets\[1\] must be another than targets\[0\]/,
+      /^targets\[1\] must be an address other than targets\[0\]/,
     ],
     ["no array", { targets: "127.0.0.1:9" }, /^targets must be an array/],
     [

@@ -72,16 +72,22 @@ describe("a bad host", () => {
       "a",
       { address: "10.0.0.3" },
       range,
-      /^name of a host must be one that nobody has, not "a"/,
+      /^name of a host must be a name that is not in use, not "a"/,
     ],
     [
       "the name of a router",
       "r",
       { address: "10.0.0.3" },
       range,
-      /^name of a host must be one that nobody has/,
+      /^name of a host must be a name that is not in use/,
     ],
-    ["the name localhost", "localhost", { address: "10.0.0.3" }, range, /^name of a host must be one/],
+    [
+      "the name localhost",
+      "localhost",
+      { address: "10.0.0.3" },
+      range,
+      /^name of a host must be a name that is not in use/,
+    ],
     ["no options", "x", undefined, type, /^host x: options must be an object/],
     ["no address", "x", {}, range, /^host x: address must be an IP address/],
     ["no addresses", "x", { addresses: [] }, range, /^host x: address/],
@@ -90,7 +96,7 @@ describe("a bad host", () => {
       "x",
       { address: "10.0.0.3", addresses: [] },
       range,
-      /^host x: address must be left out beside addresses/,
+      /^host x: address must be left out if addresses is given/,
     ],
     [
       "addresses that are not an array",
@@ -106,7 +112,7 @@ describe("a bad host", () => {
       "x",
       { address: "10.0.0.1" },
       range,
-      /^host x: address must be one that nobody has \(a has it\), not "10\.0\.0\.1"/,
+      /^host x: address must be an address that is not in use \(a has it\), not "10\.0\.0\.1"/,
     ],
     ["the same address, in another network", "x", { address: "10.0.0.1/8" }, range, /a has it/],
     ["the address of a router", "x", { address: "10.0.0.254" }, range, /r has it/],
@@ -230,7 +236,7 @@ describe("a bad router", () => {
     const { network } = pair();
     expect(thrown(() => network.switch("a"))).toEqual([
       range,
-      expect.stringMatching(/^name of a switch must be one that nobody has/),
+      expect.stringMatching(/^name of a switch must be a name that is not in use/),
     ]);
   });
 });
@@ -365,7 +371,7 @@ describe("bad calls", () => {
       });
     }
     await network.run(async () => {
-      expect(String(await failure(new Network().run(() => 1)))).toMatch(/a run is under way/);
+      expect(String(await failure(new Network().run(() => 1)))).toMatch(/a run is active/);
     });
     expect(await network.run(() => 1)).toBe(1);
   });

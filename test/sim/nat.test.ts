@@ -153,7 +153,7 @@ test("after a rebinding the server sees another source, and datagrams to the old
 test("a rebinding that is not possible is refused", () => {
   const { network, gateway } = home();
   const plain = network.router("plain");
-  expect(() => plain.rebind()).toThrow(/^router plain: rebind must be asked of a router with a NAT/);
+  expect(() => plain.rebind()).toThrow(/^router plain: rebind must be called on a router with a NAT/);
   expect(() => gateway.rebind("198.51.100.1")).toThrow(/server0 has it/);
   for (const bad of ["fd00::1", "x", "224.0.0.1", "203.0.113.255"]) {
     expect(() => gateway.rebind(bad)).toThrow(expect.objectContaining({ code: "ERR_OUT_OF_RANGE" }));

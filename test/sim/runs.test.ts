@@ -220,7 +220,7 @@ test("network.eventually waits in virtual time until a check passes, or its erro
     await network.eventually(() => network.clock.now() >= 700);
     const error = await failure(network.eventually(() => expect(all).toHaveLength(2), { timeoutMs: 300 }));
     expect(error).toMatchObject({
-      message: expect.stringMatching(/^still not so after 300 ms of virtual time: /) as string,
+      message: expect.stringMatching(/^the check still fails after 300 ms of virtual time: /) as string,
     });
     expect((error as Error).cause).toMatchObject({ name: "AssertionError" });
     expect(network.clock.now()).toBe(1000);

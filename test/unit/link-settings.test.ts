@@ -87,18 +87,21 @@ const wrong: readonly (readonly [settings: unknown, error: string])[] = [
     "lossBurstLength must be a mean number of packets from 1 to 10000, not 0.5",
   ],
   [{ lossRatio: 1, lossBurstLength: 3 }, "lossRatio must be at most 0.75 with a lossBurstLength of 3, not 1"],
-  [{ lossRatio: 0.1, gilbertElliott: states }, "lossRatio must be left out beside gilbertElliott, not 0.1"],
+  [
+    { lossRatio: 0.1, gilbertElliott: states },
+    "lossRatio must be left out if gilbertElliott is given, not 0.1",
+  ],
   [
     { lossBurstLength: 3, gilbertElliott: states },
-    "lossBurstLength must be left out beside gilbertElliott, not 3",
+    "lossBurstLength must be left out if gilbertElliott is given, not 3",
   ],
   [
     { lossBurstMost: 3, gilbertElliott: states },
-    "lossBurstMost must be left out beside gilbertElliott, not 3",
+    "lossBurstMost must be left out if gilbertElliott is given, not 3",
   ],
   [
     { lossRatio: 0.1, lossBurstLength: 2, lossBurstMost: 3 },
-    "lossBurstLength must be left out beside lossBurstMost, not 2",
+    "lossBurstLength must be left out if lossBurstMost is given, not 2",
   ],
   [
     { gilbertElliott: { ...states, toBadRatio: 2 } },

@@ -393,7 +393,7 @@ describe("other fake timers", () => {
   test("fake timers of vitest are refused", async () => {
     vi.useFakeTimers();
     try {
-      await expect(new VirtualTime().run(() => 1, hooks)).rejects.toThrow("other fake timers are in place");
+      await expect(new VirtualTime().run(() => 1, hooks)).rejects.toThrow("other fake timers are installed");
     } finally {
       vi.useRealTimers();
     }
@@ -403,7 +403,7 @@ describe("other fake timers", () => {
   test("fake timers of vitest are refused without a fake Date too", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout"] });
     try {
-      await expect(new VirtualTime().run(() => 1, hooks)).rejects.toThrow("other fake timers are in place");
+      await expect(new VirtualTime().run(() => 1, hooks)).rejects.toThrow("other fake timers are installed");
     } finally {
       vi.useRealTimers();
     }
@@ -412,7 +412,7 @@ describe("other fake timers", () => {
   test("fake timers of node:test are refused", async () => {
     mock.timers.enable();
     try {
-      await expect(new VirtualTime().run(() => 1, hooks)).rejects.toThrow("other fake timers are in place");
+      await expect(new VirtualTime().run(() => 1, hooks)).rejects.toThrow("other fake timers are installed");
     } finally {
       mock.timers.reset();
     }

@@ -118,7 +118,7 @@ describe("eventually", () => {
     const run = time.run(() => time.eventually(check, { timeoutMs: 95, everyMs: 20 }), hooks);
     const failure: unknown = await run.catch((error: unknown) => error);
     expect(failure).toMatchObject({
-      message: "still not so after 95 ms of virtual time: try 6",
+      message: "the check still fails after 95 ms of virtual time: try 6",
       cause: { message: "try 6" },
     });
     expect(time.clock.now()).toBe(95);
@@ -137,10 +137,10 @@ describe("eventually", () => {
   test("eventually takes 10 s by default, and names a check that returns false or never settles", async () => {
     const time = new VirtualTime();
     await expect(time.run(() => time.eventually(() => false), hooks)).rejects.toThrow(
-      "still not so after 10000 ms of virtual time: the check gave false",
+      "the check still fails after 10000 ms of virtual time: the check returned false",
     );
     await expect(time.run(() => time.eventually(() => never), hooks)).rejects.toThrow(
-      "still not so after 10000 ms of virtual time: the check has not settled",
+      "the check still fails after 10000 ms of virtual time: the check has not settled",
     );
   });
 

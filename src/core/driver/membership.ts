@@ -54,7 +54,7 @@ export function checkMembership(
   const to = plain.family === AF_INET ? plain : forFamily(given, family, call);
   const bytes = parseLiteral(to.host)?.bytes;
   if (!bytes || !isEndpoint(to) || !isMulticast(bytes)) {
-    const text = "this is no multicast address";
+    const text = "this is not a multicast address";
     throw new OSError("EINVAL", { syscall: call, address: given.host, text });
   }
   const from =

@@ -209,7 +209,7 @@ export function addressFor(input: AddressLike | undefined, family: Family, sysca
 export function destinationFor(input: AddressLike | undefined, family: Family, syscall: string): Address {
   const to = addressFor(input, family, syscall);
   if (to.port > 0) return to;
-  throw new OSError("EINVAL", { syscall, address: to.host, port: 0, text: "port 0 is no destination" });
+  throw new OSError("EINVAL", { syscall, address: to.host, port: 0, text: "port 0 is not a destination" });
 }
 
 /** Returns the address of a call that takes no host name. @throws as `addressFor`, and `OSError` `EINVAL` for a name. */

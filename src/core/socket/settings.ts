@@ -299,6 +299,6 @@ export class SocketSettings extends EventEmitter<SocketEvents> {
 function numberOf(bytes: Buffer): number {
   if (bytes.length === 4) return fromInt32(bytes);
   if (bytes.length === 1) return bytes.readUInt8();
-  const text = `the value has ${bytes.length} bytes and is no number: name a length to read them`;
+  const text = `the value has ${bytes.length} bytes and is not a number: name a length to read them`;
   throw new OSError("EINVAL", { syscall: "getsockopt", text });
 }

@@ -33,14 +33,14 @@ export function familyOfDescriptor(fd: number): Family {
   } catch {
     throw refusal("EBADF", fd, "is not open in this process");
   }
-  if (!isSocket) throw refusal("ENOTSOCK", fd, "is no socket");
+  if (!isSocket) throw refusal("ENOTSOCK", fd, "is not a socket");
   if (fd === 0) throw refusal("ENOTSUP", fd, "cannot be adopted by the dgram driver: the native driver can");
   const found = lookUp(fd);
   if (!found) {
     throw refusal(
       "EINVAL",
       fd,
-      "is no bound UDP socket (node:net adopts stream sockets, with listen({ fd }))",
+      "is not a bound UDP socket (node:net adopts stream sockets, with listen({ fd }))",
     );
   }
   if (found.connected) {

@@ -106,7 +106,7 @@ export class Association {
    */
   #reopen(former: Endpoint, at: Endpoint): void {
     if (this.#socket.fd !== undefined) {
-      this.#warn(former, "the descriptor is of the program that opened it");
+      this.#warn(former, "the descriptor belongs to the program that opened it");
       return;
     }
     try {

@@ -27,11 +27,11 @@ const capabilities: Capabilities = Object.freeze({
   kernelQueue: unavailable(
     "node:dgram reads all the time: unread datagrams wait in this process, at most 4 MiB of them",
   ),
-  kernelDropCount: unavailable(native("does not tell what the kernel dropped")),
-  icmpErrors: unavailable(native("tells a connected socket alone, and not what ICMP said")),
-  packetInfo: unavailable(native("tells of a datagram only its payload and its sender")),
+  kernelDropCount: unavailable(native("does not report what the kernel dropped")),
+  icmpErrors: unavailable(native("reports ICMP errors to connected sockets only, without the ICMP type")),
+  packetInfo: unavailable(native("reports only the payload and the sender of a datagram")),
   pathMtu: unavailable(native("has no path MTU discovery")),
-  sendtoWhileConnected: unavailable(native("sends to nobody else while connected")),
+  sendtoWhileConnected: unavailable(native("sends only to the peer while connected")),
   reusePort: hasReusePort
     ? available
     : unavailable(`node:dgram of Node ${process.versions.node} ignores reusePort: the native driver has it`),

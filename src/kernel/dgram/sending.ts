@@ -122,12 +122,13 @@ export class Sending {
       return this.#socket.family === AF_INET ? to.host : destinationFor(to, "sendto");
     }
     if (!to || this.#association.isPeer(to)) return undefined;
-    const text = "the dgram driver sends nowhere else while connected: the native driver does";
+    const text =
+      "the dgram driver sends only to the peer while connected: the native driver sends to others too";
     throw failure("ENOTSUP", to, peer, { text });
   }
 
   #cannotSendOtherwise(to: Endpoint | null): OSError {
-    const text = "the dgram driver sends as the socket's options say: the native driver can do otherwise";
+    const text = "the dgram driver cannot set options of one datagram: the native driver can";
     return failure("ENOTSUP", to, this.#association.peer, { text });
   }
 

@@ -5,8 +5,8 @@ import { OSError } from "../../core/errors/errors.js";
 /** By the error code of the addon: the reason why a descriptor cannot be a socket of this package. */
 const reasons: Readonly<Record<string, readonly [code: string, text: string]>> = {
   EBADF: ["EBADF", "is not open in this process"],
-  ENOTSOCK: ["ENOTSOCK", "is no socket"],
-  EPROTO: ["EINVAL", "is no datagram socket: node:net adopts stream sockets, with listen({ fd })"],
+  ENOTSOCK: ["ENOTSOCK", "is not a socket"],
+  EPROTO: ["EINVAL", "is not a datagram socket: node:net adopts stream sockets, with listen({ fd })"],
   EPROTONOSUPPORT: ["EINVAL", "is a datagram socket, but not of UDP"],
   EBUSY: ["EBUSY", "is in use by this process already"],
 };

@@ -61,7 +61,7 @@ export class Association {
   /** @returns why no other kernel socket can take the place of this one; `undefined` if one did. */
   #reopen(former: Endpoint): string | undefined {
     const socket = this.#socket;
-    if (socket.options.fd !== undefined) return "the descriptor is of the program that opened it";
+    if (socket.options.fd !== undefined) return "the descriptor belongs to the program that opened it";
     const { port } = socket.local();
     const fresh = socket.openHandle();
     if (typeof fresh === "number") return `no other socket can be opened: ${codeOf(-fresh)}`;

@@ -127,7 +127,7 @@ export class Names {
   #encode(endpoint: Endpoint, syscall: string): Uint8Array<ArrayBuffer> {
     const { host, port, family, scope } = endpoint;
     const bytes = parseLiteral(host)?.bytes;
-    if (!bytes) throw new Error(`an endpoint's host is a literal, and ${host} is none`);
+    if (!bytes) throw new Error(`the host of an endpoint must be an IP address, not ${host}`);
     const name = new Uint8Array(family === AF_INET ? at.ipv4Bytes : at.bytes);
     const view = new DataView(name.buffer);
     view.setUint16(at.family, family, littleEndian);

@@ -4,9 +4,9 @@ import { IPPROTO_IP, IPPROTO_IPV6, SOL_SOCKET } from "../../core/constants.js";
 import { OSError } from "../../core/errors/errors.js";
 import { SOL_UDP } from "./offload.js";
 
-const timestamps = "it reads when datagrams came by SO_TIMESTAMPNS, which this would change";
+const timestamps = "it reads arrival times with SO_TIMESTAMPNS, which this would change";
 const errorQueue = "it reads ICMP errors from the error queue";
-const metadata = "it reads how datagrams came (metadata: false switches that off)";
+const metadata = "it reads metadata with it (metadata: false switches that off)";
 
 /** The options that the package sets itself, by level and number (asm-generic/socket.h, linux/in.h, linux/in6.h, linux/udp.h). */
 const own: Readonly<Record<number, Readonly<Record<number, readonly [name: string, why: string]>>>> = {
@@ -14,7 +14,7 @@ const own: Readonly<Record<number, Readonly<Record<number, readonly [name: strin
     29: ["SO_TIMESTAMP", timestamps],
     35: ["SO_TIMESTAMPNS", timestamps],
     37: ["SO_TIMESTAMPING", timestamps],
-    40: ["SO_RXQ_OVFL", "it counts by it what a full receive buffer dropped"],
+    40: ["SO_RXQ_OVFL", "it counts the drops of a full receive buffer with it"],
     45: ["SO_SELECT_ERR_QUEUE", "without it an ICMP error would end all reading"],
     63: ["SO_TIMESTAMP_NEW", timestamps],
     64: ["SO_TIMESTAMPNS_NEW", timestamps],
@@ -34,8 +34,8 @@ const own: Readonly<Record<number, Readonly<Record<number, readonly [name: strin
     66: ["IPV6_RECVTCLASS", metadata],
   },
   [SOL_UDP]: {
-    1: ["UDP_CORK", "datagrams of several calls would leave as one"],
-    103: ["UDP_SEGMENT", "it sends runs of datagrams by it, and all others would be cut"],
+    1: ["UDP_CORK", "datagrams of several calls would be sent as one"],
+    103: ["UDP_SEGMENT", "it sends runs of datagrams with it, and other datagrams would be cut"],
     104: ["UDP_GRO", "merged datagrams that wait would lose their boundaries"],
   },
 };

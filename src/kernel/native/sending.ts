@@ -170,7 +170,7 @@ export class Sending {
         this.#socket.icmpErrors.text() ?? goneText(code, this.#socket.local(), this.#socket.boundTo);
       return failure(code, to, peer, { text });
     }
-    return failure(code, to, peer, { text: `${source.host} may be no address of this host` });
+    return failure(code, to, peer, { text: `${source.host} is perhaps not an address of this host` });
   }
 
   /** The kernel refused a segmented send, and its datagrams were sent one by one. */

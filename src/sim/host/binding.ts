@@ -153,7 +153,7 @@ export class Binding implements SocketBinding {
     const source = ancillary?.source ? onTheWire(ancillary.source.host) : this.#sourceOf(route);
     if (ancillary?.source && !this.#ip.routing.isOwn(source)) {
       const code = route.version === 4 ? "ENETUNREACH" : "EINVAL";
-      return { code, text: `${ancillary.source.host} may be no address of this host` };
+      return { code, text: `${ancillary.source.host} is perhaps not an address of this host` };
     }
     if (route.outgoing !== this.#ip.routing.lo && isLoopback(source)) return { code: "EINVAL" };
     try {

@@ -190,7 +190,7 @@ function checkLoss(
   const { gilbertElliott, lossBurstLength, lossBurstMost } = given;
   const refuse = (field: string, beside: string): void => {
     if (given[field] === undefined || given[beside] === undefined) return;
-    throw outOfRange(`${where}: ${field}`, `left out beside ${beside}`, given[field]);
+    throw outOfRange(`${where}: ${field}`, `left out if ${beside} is given`, given[field]);
   };
   refuse("lossRatio", "gilbertElliott");
   refuse("lossBurstLength", "gilbertElliott");

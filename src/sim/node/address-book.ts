@@ -27,7 +27,7 @@ export class AddressBook {
       throw wrongType(`${where}: options`, "an object", options);
     const { address, addresses } = options as NodeOptions;
     if (address !== undefined && addresses !== undefined) {
-      throw outOfRange(`${where}: address`, "left out beside addresses", address);
+      throw outOfRange(`${where}: address`, "left out if addresses is given", address);
     }
     const given: unknown = addresses ?? (address === undefined ? [] : [address]);
     if (!Array.isArray(given)) throw wrongType(`${where}: addresses`, "an array of IP addresses", given);
@@ -37,7 +37,7 @@ export class AddressBook {
         this.#owners.get(host)?.name ??
         (read.findIndex((each) => each.host === host) < index ? "it" : undefined);
       if (owner !== undefined)
-        throw outOfRange(`${where}: address`, `one that nobody has (${owner} has it)`, host);
+        throw outOfRange(`${where}: address`, `an address that is not in use (${owner} has it)`, host);
     }
     return read;
   }
@@ -71,7 +71,11 @@ export class AddressBook {
   claim(host: string, node: Node): void {
     const owner = this.#owners.get(host);
     if (owner && owner !== node)
-      throw outOfRange(`address of ${node.name}`, `one that nobody has (${owner.name} has it)`, host);
+      throw outOfRange(
+        `address of ${node.name}`,
+        `an address that is not in use (${owner.name} has it)`,
+        host,
+      );
     this.#owners.set(host, node);
   }
 

@@ -74,7 +74,7 @@ export class Router implements Node {
    */
   rebind(address?: string): void {
     const where = `router ${this.name}: rebind`;
-    if (!this.#nat) throw outOfRange(where, "asked of a router with a NAT", address);
+    if (!this.#nat) throw outOfRange(where, "called on a router with a NAT", address);
     if (address === undefined) {
       this.#nat.rebind();
       return;

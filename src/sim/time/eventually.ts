@@ -30,7 +30,7 @@ export async function eventually(
   const trial = async (): Promise<boolean> => {
     try {
       if ((await check()) !== false) return true;
-      failure = new Error("the check gave false");
+      failure = new Error("the check returned false");
     } catch (error) {
       failure = error;
     }
@@ -55,7 +55,7 @@ export async function eventually(
     cancel?.();
   }
   const text = failure instanceof Error ? failure.message : String(failure);
-  throw new Error(`still not so after ${timeoutMs} ms of virtual time: ${text}`, { cause: failure });
+  throw new Error(`the check still fails after ${timeoutMs} ms of virtual time: ${text}`, { cause: failure });
 }
 
 function turn(clock: Clock): Promise<false> {

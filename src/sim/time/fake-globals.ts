@@ -103,7 +103,7 @@ export class FakeGlobals {
     if (timer instanceof Timeout) return;
     this.uninstall();
     throw new Error(
-      "this version of @sinonjs/fake-timers has its timers elsewhere: datagram was made for 15.5",
+      "this version of @sinonjs/fake-timers stores its timers in another place: datagram was made for 15.5",
     );
   }
 }
@@ -113,7 +113,7 @@ function refuseOthers(): void {
   const suspects: object[] = [Date, performance, setImmediate, setInterval, setTimeout];
   if (!suspects.some((suspect) => ["clock", "isFake", "isMock"].some((mark) => mark in suspect))) return;
   throw new Error(
-    "other fake timers are in place (vi.useFakeTimers(), or another run): take them off, virtual time has its own",
+    "other fake timers are installed (vi.useFakeTimers(), or another run): remove them, virtual time has its own",
   );
 }
 

@@ -91,7 +91,7 @@ export class VirtualTime implements CancellableScheduler {
     }
     if (running)
       throw new Error(
-        "a run is under way in this thread, which has one at a time: await it first (where a test left it that timed out, give run() the signal of the test)",
+        "a run is active in this thread, and only one is possible at a time: await it first (if a test that timed out left it, give run() the signal of the test)",
       );
     const run = new Run(this.#schedule, hooks, { limitMs, realLimitMs, signal }, () => {
       running = this.#run = undefined;

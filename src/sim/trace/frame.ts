@@ -58,7 +58,7 @@ function carried(packet: Packet, source: Uint8Array, destination: Uint8Array): U
 
 function addressBytes(literal: string): Uint8Array {
   const bytes = parseLiteral(literal)?.bytes;
-  if (!bytes) throw new Error(`a packet has the address ${literal}, which is no literal`);
+  if (!bytes) throw new Error(`a packet has the address ${literal}, which is not an IP address`);
   return bytes;
 }
 
