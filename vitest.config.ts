@@ -62,7 +62,7 @@ const overSim = <T extends object>({ test, ...rest }: { test: T }, setup: string
 /** The files of the contract that a loopback without options, groups, names and ICMP errors can pass. */
 const overExample = () => {
   const { test, ...rest } = contract("the example driver", {});
-  const files = "{batches,close,fairness,iteration,kept,receive,signal,strict,waiting}";
+  const files = "{batches,close,fairness,iteration,kept-datagrams,receive,signal,strict,waiting}";
   return {
     ...rest,
     resolve: {

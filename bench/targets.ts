@@ -35,33 +35,36 @@ const p50 = "p50";
 const p99 = "p99";
 
 const native: readonly Target[] = [
-  ...delivered("64 bytes", "deliver-64", "for await", [[names.nodeDgram, 20]]),
-  ...delivered("64 bytes", "deliver-64", "batches()", [
+  ...deliveryTargets("64 bytes", "deliver-64", "for await", [[names.nodeDgram, 20]]),
+  ...deliveryTargets("64 bytes", "deliver-64", "batches()", [
     [names.nodeDgram, 36],
     [names.offload, 0.6],
   ]),
-  ...delivered("1,400 bytes", "deliver-1400", "for await", [
+  ...deliveryTargets("1,400 bytes", "deliver-1400", "for await", [
     [names.nodeDgram, 10],
     [names.offload, 0.42],
   ]),
-  ...delivered("1,400 bytes", "deliver-1400", "batches()", [
+  ...deliveryTargets("1,400 bytes", "deliver-1400", "batches()", [
     [names.nodeDgram, 12.5],
     [names.offload, 0.5],
   ]),
-  ...rate("64 bytes, 1,024 sendto promises in a tick, delivered", "deliver-promises", "native", [
+  ...rateTargets("64 bytes, 1,024 sendto promises in a tick, delivered", "deliver-promises", "native", [
     [names.nodeDgram, 18],
   ]),
-  ...rate("64 bytes, 1,024 sendto promises in a tick, sending alone", "send", "native, sendto promises", [
-    [names.nodeDgram, 15],
-  ]),
-  ...rate("64 bytes, sending alone by sendMany", "send", "native, sendMany", [[names.gso, 0.5]]),
-  ...fanOut("one datagram each in turn", "fan-out-1000", [
+  ...rateTargets(
+    "64 bytes, 1,024 sendto promises in a tick, sending alone",
+    "send",
+    "native, sendto promises",
+    [[names.nodeDgram, 15]],
+  ),
+  ...rateTargets("64 bytes, sending alone by sendMany", "send", "native, sendMany", [[names.gso, 0.5]]),
+  ...fanOutTargets("one datagram each in turn", "fan-out-1000", [
     [names.sendmmsg, 1],
     [names.bun, 1],
   ]),
-  ...fanOut("8 datagrams each, in turns", "fan-out-1000x8", [[names.sendmmsg, 3]]),
-  ...fanOut("8 datagrams each, in runs", "fan-out-1000x8-runs", [[names.sendmmsg, 3]]),
-  ...rate("one awaited datagram at a time", "awaited-send", "native", [[names.nodeDgram, 1.1]]),
+  ...fanOutTargets("8 datagrams each, in turns", "fan-out-1000x8", [[names.sendmmsg, 3]]),
+  ...fanOutTargets("8 datagrams each, in runs", "fan-out-1000x8-runs", [[names.sendmmsg, 3]]),
+  ...rateTargets("one awaited datagram at a time", "awaited-send", "native", [[names.nodeDgram, 1.1]]),
   less("round trip p50 with a C echo", "round-trip", "native and C echo", "C and C echo", p50, 1.4),
   less(
     "round trip p50 with a C echo, two CPUs, busyPoll",
@@ -77,23 +80,28 @@ const native: readonly Target[] = [
   less("resident memory of an idle socket", "idle-sockets", "native", names.nodeDgram, "bytesEach", 1.3),
 ];
 
-function delivered(
+function deliveryTargets(
   what: string,
   workload: string,
   by: "for await" | "batches()",
   against: readonly MinRatio[],
 ): readonly Target[] {
-  return rate(`${what}, sendMany to ${by}`, workload, `native, sendMany to ${by}`, against);
+  return rateTargets(`${what}, sendMany to ${by}`, workload, `native, sendMany to ${by}`, against);
 }
 
-function fanOut(what: string, workload: string, against: readonly MinRatio[]): readonly Target[] {
-  return rate(`fan-out to 1,000 peers, ${what}`, workload, "native, sendMany(datagrams)", against);
+function fanOutTargets(what: string, workload: string, against: readonly MinRatio[]): readonly Target[] {
+  return rateTargets(`fan-out to 1,000 peers, ${what}`, workload, "native, sendMany(datagrams)", against);
 }
 
 /** Another program, and the smallest ratio to it that reaches the target. */
 type MinRatio = readonly [against: string, atLeast: number];
 
-function rate(work: string, workload: string, of: string, others: readonly MinRatio[]): readonly Target[] {
+function rateTargets(
+  work: string,
+  workload: string,
+  of: string,
+  others: readonly MinRatio[],
+): readonly Target[] {
   return others.map(([against, atLeast]) => ({ work, workload, of, figure: perSecond, against, atLeast }));
 }
 

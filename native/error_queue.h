@@ -46,7 +46,7 @@ class ErrorQueue : public OnHeap {
   // Reads the queue of a socket until it is empty or there is no room. `peer` is its connected peer, null if it has none.
   Found Drain(int fd, const uint8_t* peer);
   // As Drain, if no call has failed. Takes the socket's pending error too, if it has no entry in the queue.
-  void Look(int fd, const uint8_t* peer);
+  void DrainAll(int fd, const uint8_t* peer);
   // The next call about the connected peer will fail with `error`.
   void KeepForPeer(int error) { head_->peer_error = error; }
   // To be called before a send: `refused_mtu` is about the last send alone.

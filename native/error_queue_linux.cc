@@ -59,7 +59,7 @@ ErrorQueue::Found ErrorQueue::Drain(int fd, const uint8_t* peer) {
   return found;
 }
 
-void ErrorQueue::Look(int fd, const uint8_t* peer) {
+void ErrorQueue::DrainAll(int fd, const uint8_t* peer) {
   Found found = Drain(fd, peer);
   if (found.all) {
     int error = 0;

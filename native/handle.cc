@@ -72,7 +72,7 @@ void Handle::Release() {
   if (--owners_ == 0) delete this;
 }
 
-void Handle::Tell(int events) {
+void Handle::CallBack(int events) {
   napi_handle_scope scope;
   if (napi_open_handle_scope(env_, &scope) != napi_ok) return;
   napi_value callback;
@@ -93,11 +93,11 @@ void Handle::Tell(int events) {
 
 void Handle::OnPoll(uv_poll_t* poll, int status, int events) {
   Handle* self = static_cast<Handle*>(poll->data);
-  int told = status < 0 ? kReadable | kWritable | kFailing : 0;
-  if (events & UV_PRIORITIZED) told |= kFailing;
-  if (events & UV_READABLE) told |= kReadable;
-  if (events & UV_WRITABLE) told |= kWritable;
-  if (told != 0) self->Tell(told);
+  int events_now = status < 0 ? kReadable | kWritable | kFailing : 0;
+  if (events & UV_PRIORITIZED) events_now |= kFailing;
+  if (events & UV_READABLE) events_now |= kReadable;
+  if (events & UV_WRITABLE) events_now |= kWritable;
+  if (events_now != 0) self->CallBack(events_now);
 }
 
 void Handle::OnClosed(uv_handle_t* handle) {

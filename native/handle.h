@@ -52,7 +52,7 @@ class Handle : public OnHeap {
   ~Handle() = default;
   void Release();
   int Start();
-  void Tell(int events);
+  void CallBack(int events);
   static void OnPoll(uv_poll_t* poll, int status, int events);
   static void OnClosed(uv_handle_t* handle);
   static void OnCleanup(napi_async_cleanup_hook_handle hook, void* data);

@@ -13,13 +13,13 @@ class Rejections {
   // Whether messages are sent one by one.
   bool one_by_one() const { return left_ > 0; }
   // One message was sent alone.
-  void Passed() {
+  void Sent() {
     if (left_ > 0) left_--;
   }
   // A rule rejected a message.
-  void Met() { left_ = kOneByOne; }
+  void Rejected() { left_ = kOneByOne; }
   // Either a rule rejected a message or a buffer was full. A few messages are sent one by one to find the cause.
-  void MayBeMet() { left_ = kFewOneByOne; }
+  void MaybeRejected() { left_ = kFewOneByOne; }
 
  private:
   static constexpr int kOneByOne = 16384;
@@ -36,7 +36,7 @@ class FullBuffers {
     if (count_ == kUnread) count_ = Count();
   }
   // Whether such a send may have failed since the count was last read.
-  bool Moved() {
+  bool HasIncreased() {
     int64_t before = count_;
     count_ = Count();
     return before < 0 || count_ != before;

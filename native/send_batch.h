@@ -73,7 +73,7 @@ class SendBatch : public OnHeap {
   // Bytes of the control messages for a segment size and all fields of a Control.
   static constexpr size_t kControlBytes = CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int));
 
-  bool IsNobodys(int fd, int error, const uint8_t* peer, ErrorQueue& error_queue, int* peer_error);
+  bool MustRetry(int fd, int error, const uint8_t* peer, ErrorQueue& error_queue, int* peer_error);
   bool IsForPeer(const uint8_t* peer) const;
   void Pack(int plain, int max_segments, const uint8_t* peer, Segmentation& segmentation);
   int RunFrom(int first, int max_segments, Segmentation& segmentation);

@@ -108,13 +108,13 @@ int SendBatch::Send(int fd, const Datagrams& datagrams, const uint8_t* peer, Seg
     }
     int error = errno;
     if (error == EPERM) {
-      rejections.Met();
+      rejections.Rejected();
       rejected_ = carried_[0];
       return -error;
     }
     int peer_error = 0;
     if (error == ENOBUFS) segmentation.Full();
-    if (MayBeIcmp(error) && IsNobodys(fd, error, peer, error_queue, &peer_error)) {
+    if (MayBeIcmp(error) && MustRetry(fd, error, peer, error_queue, &peer_error)) {
       if (++rounds == kMaxRounds) return -EAGAIN;
       continue;
     }
@@ -139,7 +139,7 @@ int SendBatch::Send(int fd, const Datagrams& datagrams, const uint8_t* peer, Seg
 // Whether a failed send must be tried again because the error was about another datagram: an ICMP error fails the next call,
 // whatever its destination is. If the error queue had no room for the ICMP error, the error counts as the send's own only
 // after it came kOwnAfter times in a row. Sets `*peer_error` to the ICMP error about the connected peer, if this send is to it.
-bool SendBatch::IsNobodys(int fd, int error, const uint8_t* peer, ErrorQueue& error_queue, int* peer_error) {
+bool SendBatch::MustRetry(int fd, int error, const uint8_t* peer, ErrorQueue& error_queue, int* peer_error) {
   ErrorQueue::Found found = error_queue.Drain(fd, peer);
   if (found.peer_error != 0 && IsForPeer(peer)) {
     *peer_error = found.peer_error;
@@ -173,11 +173,11 @@ bool SendBatch::IsRejected(int fd, int at, const uint8_t* peer, Rejections& reje
   for (int i = 0; i < at; i++) first += carried_[i];
   int before = first - carried_[at - 1];
   // If neither ICMP nor a full buffer was the cause, it was a rule.
-  bool explained = !full_buffers_.Moved() && HasRoom(fd);
+  bool explained = !full_buffers_.HasIncreased() && HasRoom(fd);
   if (explained) {
-    rejections.Met();
+    rejections.Rejected();
   } else {
-    rejections.MayBeMet();
+    rejections.MaybeRejected();
   }
   if (!explained || error_queue.refused_mtu() != 0) return false;
   // There may be another cause: a run that differs from the run before it may be refused, and a datagram may have no route.
@@ -301,13 +301,13 @@ int SendBatch::TransmitOneByOne(int fd, Rejections& rejections) {
       i--;
       continue;
     }
-    if (result < 0 && errno == EPERM) rejections.Met();
+    if (result < 0 && errno == EPERM) rejections.Rejected();
     if (result < 0 && i == 0) return -1;
     if (result < 0) {
       stopped_ = errno;
       return i;
     }
-    rejections.Passed();
+    rejections.Sent();
   }
   return packed_;
 }

@@ -150,7 +150,7 @@ napi_value Errors(napi_env env, napi_callback_info info) {
   if (!call.handle) return Number(env, -EBADF);
   Shared* shared = SharedOf(env);
   if (!shared->error_queue) return Number(env, -EFAULT);
-  shared->error_queue->Look(call.handle->fd(), call.handle->peer());
+  shared->error_queue->DrainAll(call.handle->fd(), call.handle->peer());
   return Number(env, 0);
 }
 

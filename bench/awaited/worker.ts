@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 
 import { type Figures, type Task, host, play } from "../peers/protocol.js";
-import { type Contender, nodeDgram, ours } from "./ends.js";
+import { type Contender, nodeDgram, ours } from "./contenders.js";
 
 /** A number of datagrams that fits a receive buffer of 4 MiB, so that no datagram is lost. */
 const burst = 1000;
@@ -23,7 +23,7 @@ await play({ "awaited-send": sendEach, "awaited-receive": receiveEach, "one-thre
 async function sendEach(task: Task): Promise<Figures> {
   const [sender, amount] = [await contender(task).open(), task.number("amount")];
   const gate = new Int32Array(new SharedArrayBuffer(4));
-  const sink = new Worker(new URL("threads.js", import.meta.url), {
+  const sink = new Worker(new URL("sink-and-source.js", import.meta.url), {
     argv: ["sink"],
     workerData: { gate, burst },
   });
@@ -52,7 +52,7 @@ async function sendEach(task: Task): Promise<Figures> {
 async function receiveEach(task: Task): Promise<Figures> {
   const [receiver, amount] = [await contender(task).open(), task.number("amount")];
   const gate = new Int32Array(new SharedArrayBuffer(4));
-  const source = new Worker(new URL("threads.js", import.meta.url), {
+  const source = new Worker(new URL("sink-and-source.js", import.meta.url), {
     argv: ["source"],
     workerData: { gate, burst, port: receiver.port },
   });

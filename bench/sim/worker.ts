@@ -35,10 +35,10 @@ async function deliver(task: Task): Promise<Figures> {
 
 /** The same over a switch, in turns between the only two hosts and two of `hosts`, each of which has a socket bound. */
 async function beside(task: Task): Promise<Figures> {
-  const towns = [town(2), town(task.number("hosts"))];
+  const networks = [networkOf(2), networkOf(task.number("hosts"))];
   const best = [0, 0];
   for (let round = 0; round < 4; round++) {
-    for (const [index, { network, hosts }] of towns.entries()) {
+    for (const [index, { network, hosts }] of networks.entries()) {
       const [from, to] = hosts as [Host, Host];
       const { perSecond } = await network.run(async () => {
         await settle(hosts, 1);
@@ -54,12 +54,12 @@ async function beside(task: Task): Promise<Figures> {
 /** The memory of many hosts. Each of their sockets has sent a datagram to one of another host, which has read it. */
 async function crowd(task: Task): Promise<Figures> {
   const began = realNow();
-  const { network, hosts } = town(task.number("hosts"));
+  const { network, hosts } = networkOf(task.number("hosts"));
   return await network.run(async () => {
-    const homes = await settle(hosts, socketsOnHost);
+    const socketsOfHosts = await settle(hosts, socketsOnHost);
     let datagrams = 0;
     await Promise.all(
-      homes.flatMap((sockets, home) =>
+      socketsOfHosts.flatMap((sockets, home) =>
         sockets.map(async (s, index) => {
           // On another switch, if there is one.
           const to = hosts[(home + hostsOnSwitch) % hosts.length] as Host;
@@ -70,7 +70,7 @@ async function crowd(task: Task): Promise<Figures> {
         }),
       ),
     );
-    const sockets = homes.flat().length;
+    const sockets = socketsOfHosts.flat().length;
     return {
       datagrams,
       sockets,
@@ -111,7 +111,7 @@ async function minutes(task: Task): Promise<Figures> {
 }
 
 /** A hundred hosts on each switch. A router connects the switches. */
-function town(count: number): { network: Network; hosts: Host[] } {
+function networkOf(count: number): { network: Network; hosts: Host[] } {
   const network = new Network();
   const core = network.router("core");
   const hosts: Host[] = [];

@@ -2,7 +2,7 @@
 
 import { type Command, Option } from "commander";
 
-import { type Faults, checkFaults } from "../proxy/options.js";
+import { type DirectionFaults, checkDirections } from "../proxy/options.js";
 import type { CheckedStates } from "../sim/link/check.js";
 import { profiles } from "../sim/link/profiles.js";
 import type { GilbertElliott, LinkInput, LinkSettings, ProfileName } from "../sim/link/settings.js";
@@ -21,7 +21,7 @@ import {
 } from "./option-values.js";
 
 /** A setting of a link with its option. The name with `up-` or `down-` before it is the option for one direction. */
-interface Fault {
+interface LinkOption {
   readonly field: keyof LinkSettings;
   readonly name: string;
   readonly argument: string;
@@ -29,7 +29,7 @@ interface Fault {
   readonly parse: (name: string) => (text: string) => number | GilbertElliott;
 }
 
-const faults: readonly Fault[] = [
+const linkOptions: readonly LinkOption[] = [
   { field: "lossRatio", name: "loss", argument: "share", text: "lose this share of datagrams", parse: share },
   {
     field: "lossBurstLength",
@@ -114,17 +114,17 @@ const faults: readonly Fault[] = [
 const directions = ["up", "down"] as const;
 
 /** The values of the options that `addFaults` adds, by their names in camel case. */
-export type FaultOptions = Readonly<Record<string, unknown>>;
+export type LinkOptionValues = Readonly<Record<string, unknown>>;
 
 /** Adds the options to a command. The help shows only those for both directions. */
-export function addFaults(command: Command): Command {
+export function addLinkOptions(command: Command): Command {
   const names = Object.keys(profiles).join(", ");
   command.option("--profile <name>", `start from the settings of a network: ${names}`, profileName);
-  for (const { name, argument, text, parse } of faults) {
+  for (const { name, argument, text, parse } of linkOptions) {
     command.option(`--${name} <${argument}>`, text, parse(`--${name}`));
   }
   for (const direction of directions) {
-    for (const { name, argument, parse } of faults) {
+    for (const { name, argument, parse } of linkOptions) {
       const long = `--${direction}-${name}`;
       command.addOption(new Option(`${long} <${argument}>`).argParser(parse(long)).hideHelp());
     }
@@ -133,15 +133,15 @@ export function addFaults(command: Command): Command {
 }
 
 /** The link that the options describe, for clients over IPv4 or IPv6. @throws `Failure` if options contradict each other. */
-export function linkOf(options: FaultOptions, overIPv4: boolean): LinkInput {
+export function linkOf(options: LinkOptionValues, overIPv4: boolean): LinkInput {
   const profile = options.profile as ProfileName | undefined;
   const [up, down] = directions.map((direction): LinkSettings => {
-    const own = faults.map(({ field, name }) => [
+    const own = linkOptions.map(({ field, name }) => [
       field,
       options[camelCase(`${direction}-${name}`)] ?? options[camelCase(name)],
     ]);
     const settings = { profile, ...(Object.fromEntries(own) as LinkSettings) };
-    for (const { field, name } of faults.filter(({ name }) => name.startsWith("loss-burst"))) {
+    for (const { field, name } of linkOptions.filter(({ name }) => name.startsWith("loss-burst"))) {
       if (settings[field] === undefined || settings.lossRatio !== undefined || profile !== undefined)
         continue;
       throw usage(`--${name} sets the pattern of losses, and needs --loss for their share`);
@@ -150,7 +150,7 @@ export function linkOf(options: FaultOptions, overIPv4: boolean): LinkInput {
   });
   const link = { up, down };
   try {
-    checkFaults(link, overIPv4);
+    checkDirections(link, overIPv4);
   } catch (error) {
     throw usage(inOptions((error as Error).message));
   }
@@ -159,11 +159,11 @@ export function linkOf(options: FaultOptions, overIPv4: boolean): LinkInput {
 
 /** The text for each direction of a link. */
 export function describeLink(link: LinkInput, overIPv4: boolean): [up: string, down: string] {
-  const { up, down } = checkFaults(link, overIPv4);
+  const { up, down } = checkDirections(link, overIPv4);
   return [describe(up), describe(down)];
 }
 
-function describe({ settings, mtuBytes }: Faults): string {
+function describe({ settings, mtuBytes }: DirectionFaults): string {
   const { latencyNs, jitterNs, lossRatio, lossBurstMost, lossStates } = settings;
   const { duplicateRatio, reorderRatio, corruptRatio, rateBps } = settings;
   const burst = lossBurstMost < Infinity ? `, ${lossBurstMost} in a row at most` : "";
@@ -191,7 +191,7 @@ function meanLoss({ toBadRatio, toGoodRatio, goodLossRatio, badLossRatio }: Chec
 
 /** Replaces field names of a link in an error message by option names. */
 function inOptions(message: string): string {
-  const named = faults.map(({ field, name }) => [field, `--${name}`] as const);
+  const named = linkOptions.map(({ field, name }) => [field, `--${name}`] as const);
   return message
     .replace(/^link, (up|down): /, "$1: ")
     .replaceAll(/\b[a-z]+[A-Z]\w*/g, (word) => new Map<string, string>(named).get(word) ?? word);

@@ -4,7 +4,7 @@ import { isOverIPv4 } from "../core/address/address.js";
 import type { Address } from "../index.js";
 import { type Relay, type ProxyOptions as RelayOptions, type ProxyRule, proxy } from "../proxy/index.js";
 import { usage } from "./exit.js";
-import { type FaultOptions, addFaults, describeLink, linkOf } from "./link-options.js";
+import { type LinkOptionValues, addLinkOptions, describeLink, linkOf } from "./link-options.js";
 import { RelayReport } from "./relay-report.js";
 import { readRules } from "./rules.js";
 import { notice, stopSignal } from "./terminal.js";
@@ -65,7 +65,7 @@ Examples:
   datagram proxy 9001 127.0.0.1:9000 192.168.1.20:9000 --answers all
   datagram proxy 0.0.0.0:9001 192.168.1.20:9000 --mtu 1280 --duration 1m --json`;
 
-interface ProxyOptions extends FaultOptions {
+interface ProxyOptions extends LinkOptionValues {
   readonly rule?: readonly ProxyRule[];
   readonly answers?: "first" | "all";
   readonly seed?: number;
@@ -83,7 +83,7 @@ export function addProxy(program: Command): void {
     .description("Relays datagrams between clients and a target, through a simulated bad network.")
     .argument("<[host:]port>", "the address that clients send to", listeningAddress)
     .argument("<host:port...>", "the target, or several", targetsSoFar);
-  addFaults(command)
+  addLinkOptions(command)
     .option("--rule <rule>", "drop, corrupt or delay certain datagrams, see below", readRules)
     .addOption(
       new Option("--answers <whose>", "which of several targets may answer clients").choices([

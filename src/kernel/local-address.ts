@@ -37,7 +37,7 @@ export function cannotReturn(error: unknown, boundTo: Endpoint, to: Endpoint | n
 }
 
 /** Returns the warning about an IPv6 socket whose peer was removed, if no other socket could replace it. */
-export function hearsFormerPeer(former: Endpoint, why: string): Warning {
+export function formerPeerWarning(former: Endpoint, why: string): Warning {
   const text = `this socket is not connected any more, and still receives only from ${former.host}`;
   const message = `${text}: Linux keeps that address, and another socket cannot take its place: ${why}. Open another`;
   return { code: "DISSOLVED_HEARS_FORMER_PEER", message };

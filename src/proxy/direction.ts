@@ -5,7 +5,7 @@ import { Impairment, emptyVerdict } from "../sim/link/impairment.js";
 import type { Random } from "../sim/random.js";
 import { EventQueue } from "../sim/time/event-queue.js";
 import { type ScheduledEvent, nsPerMs } from "../sim/time/event.js";
-import type { Faults } from "./options.js";
+import type { DirectionFaults } from "./options.js";
 import type { ActiveRules, RuleVerdict } from "./active-rules.js";
 
 /** A datagram that is sent at its time. Datagrams with the same time are sent in their order. */
@@ -89,14 +89,14 @@ export class Direction<To extends DirectionClient> {
   #cancelTimer: (() => void) | undefined;
   #closed = false;
 
-  constructor({ settings, mtuBytes }: Faults, random: Random, host: DirectionHost<To>) {
+  constructor({ settings, mtuBytes }: DirectionFaults, random: Random, host: DirectionHost<To>) {
     this.#host = host;
     this.#impairment = new Impairment(settings, random);
     this.#mtuBytes = mtuBytes;
   }
 
   /** Changes the settings. Datagrams in flight keep their fate. */
-  set({ settings, mtuBytes }: Faults): void {
+  set({ settings, mtuBytes }: DirectionFaults): void {
     this.#impairment.set(settings);
     this.#mtuBytes = mtuBytes;
   }

@@ -51,7 +51,7 @@ export interface ProxyOptions {
 }
 
 /** What happens to the datagrams of one direction. */
-export interface Faults {
+export interface DirectionFaults {
   readonly settings: CheckedSettings;
   /** Bytes of the largest packet that passes. */
   readonly mtuBytes: number;
@@ -104,10 +104,10 @@ export function checkOptions(options: ProxyOptions): CheckedOptions {
  *
  * @throws `TypeError`, `RangeError` that name the field.
  */
-export function checkFaults(
+export function checkDirections(
   link: LinkInput,
   overIPv4: boolean,
-): { readonly up: Faults; readonly down: Faults } {
+): { readonly up: DirectionFaults; readonly down: DirectionFaults } {
   const { up, down } = checkLink(link, "link");
   return {
     up: withMtu(up, namedMtu(link, "up"), "up", overIPv4),
@@ -172,7 +172,7 @@ function withMtu(
   named: number | undefined,
   direction: string,
   overIPv4: boolean,
-): Faults {
+): DirectionFaults {
   if (named !== undefined && named < 1280 && !overIPv4) {
     throw outOfRange(`link, ${direction}: mtuBytes`, "1280 or more over IPv6", named);
   }

@@ -18,7 +18,7 @@ import { ActiveRules } from "./active-rules.js";
 import { forgetSocket, isLooped, rememberSocket } from "./loops.js";
 import { type Client, Clients } from "./clients.js";
 import { type Departure, Direction } from "./direction.js";
-import { type CheckedOptions, type ProxyOptions, checkFaults, checkOptions } from "./options.js";
+import { type CheckedOptions, type ProxyOptions, checkDirections, checkOptions } from "./options.js";
 import type { ProxyRule, RelayRule } from "./rules.js";
 import { Counts, type DirectionStats, type RelayStats, Tally } from "./stats.js";
 import { Target } from "./target.js";
@@ -189,8 +189,8 @@ export class Relay implements AsyncDisposable {
     await this.#turn();
   }
 
-  #check(link: LinkInput): ReturnType<typeof checkFaults> {
-    return checkFaults(link, isOverIPv4(this.address));
+  #check(link: LinkInput): ReturnType<typeof checkDirections> {
+    return checkDirections(link, isOverIPv4(this.address));
   }
 
   #readClients(): Promise<void> {

@@ -48,7 +48,7 @@ test.skipIf(why !== undefined)(
   "with the native driver all four events have all their fields, and the channels have the same messages",
   async (context) => {
     needNamespaces(context);
-    expect(await start(context, "native", "news", [], { within: inOpenNetwork }).ended).toEqual({
+    expect(await start(context, "native", "socket-events", [], { within: inOpenNetwork }).ended).toEqual({
       ...cleanEnding,
       lines: [
         "truncated hell of 5",

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import { type Outcome, lasting, maxOutcomes, whyNoFaults } from "./faults.js";
-import { type Letter, Net, type Way, letter, ways } from "./faulty.js";
+import { type Letter, Net, type Way, letter, ways } from "./sends-with-faults.js";
 
 const seed = 20_240_719;
 const runs = 150;

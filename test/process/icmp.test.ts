@@ -162,7 +162,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
   // semantics: unreachable-flood
   test("after 10,000 errors in a second, several times, all are reported, timers and other sockets still run, and then the process sleeps", async (t) => {
     needStorms(t);
-    const storm = (await run(t, "storm", [], ["--expose-gc"])) as Storm;
+    const storm = (await run(t, "icmp-flood", [], ["--expose-gc"])) as Storm;
     expect(storm).toMatchObject({ refused: 0, kept: storm.rounds, counted: storm.reports });
     expect(storm.reports).toBeGreaterThan(storm.sent / 10);
     // In the process's own time, which does not pass while the machine runs other programs.

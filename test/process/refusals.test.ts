@@ -6,7 +6,7 @@ import { AF_INET, type Address, type OSError, type Socket } from "datagram";
 import { type TestContext, describe, expect, test } from "vitest";
 
 import { type Outcome, lasting, maxOutcomes, plan, whyNoFaults } from "./faults.js";
-import { Net, letter } from "./faulty.js";
+import { Net, letter } from "./sends-with-faults.js";
 
 /** Datagrams in a burst: those of 1,400 bytes fit one packet, and there are fewer than outcomes that can be planned. */
 const burst = 40;

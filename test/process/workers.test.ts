@@ -71,7 +71,7 @@ overDrivers((driver) => {
   });
 
   test("many sockets in many workers reach each other and are closed with them", async (context) => {
-    const { lines, ...ending } = await start(context, driver, "crowd").ended;
+    const { lines, ...ending } = await start(context, driver, "many-workers").ended;
     expect(ending).toEqual(cleanEnding);
     expect(JSON.parse(lines[0]!)).toEqual({ counts: Array<number>(6).fill(100), descriptorsMore: 0 });
   });

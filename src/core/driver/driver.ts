@@ -87,7 +87,7 @@ export interface DriverEvents {
 }
 
 /** What `close()` returns. */
-export interface Closing {
+export interface CloseResult {
   /** The datagrams that were queued in this process and that no call received. */
   readonly unread: Traffic;
   /** Events that the driver has not reported yet. */
@@ -174,5 +174,5 @@ export interface Driver {
   /** `true` keeps the process alive: a call waits. `false` at the start. */
   keepAlive(on: boolean): void;
   /** Closes the socket and frees its resources. May be called at any time, and more than once. */
-  close(): Closing;
+  close(): CloseResult;
 }

@@ -64,9 +64,9 @@ let groupings = 0;
 /** Empty batches that the sockets of this thread use again: at most `maxIdle`. The garbage collector frees the others. */
 const idle: Outbound[] = [];
 const maxIdle = 16;
-/** The number of batches in use. From `plenty` on, new batches save memory (`Outbound.scarce`). */
-let taken = 0;
-const plenty = 64;
+/** The number of batches in use. From `scarceFrom` on, new batches save memory (`Outbound.scarce`). */
+let inUse = 0;
+const scarceFrom = 64;
 const idleLarge: Outbound[] = [];
 const maxIdleLarge = 2;
 
@@ -117,13 +117,13 @@ export class Outbound {
 
   /** An empty batch, for use until `release`. */
   static take(): Outbound {
-    taken++;
+    inUse++;
     return idle.pop() ?? new Outbound();
   }
 
   /** Whether so many batches are in use that each one should use only the memory that it needs. */
   static get scarce(): boolean {
-    return taken >= plenty;
+    return inUse >= scarceFrom;
   }
 
   /** An empty large batch, for datagrams to many peers in turn. */
@@ -135,8 +135,8 @@ export class Outbound {
   release(reusable = true): void {
     // Entries are cleared one by one: shorter arrays would lose their memory each time.
     // After `fill`, only the first entry has a peer, unless the batch is mixed.
-    const held = this.#filled && !this.mixed ? Math.min(1, this.count) : this.count;
-    for (let index = 0; index < held; index++) {
+    const entries = this.#filled && !this.mixed ? Math.min(1, this.count) : this.count;
+    for (let index = 0; index < entries; index++) {
       this.#peers[index] = null;
       this.#owners[index] = undefined;
     }
@@ -144,7 +144,7 @@ export class Outbound {
     this.mixed = this.#filled = false;
     this.owner = this.#errors = this.#ancillaries = undefined;
     if (this.#capacity === ordinary) {
-      taken--;
+      inUse--;
       if (reusable && idle.length < maxIdle) idle.push(this);
     } else if (reusable && this.#capacity === large && idleLarge.length < maxIdleLarge) idleLarge.push(this);
   }

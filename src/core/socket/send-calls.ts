@@ -5,7 +5,7 @@ import type { Completion } from "../driver/outbound.js";
 import type { OSError } from "../errors/errors.js";
 
 /** A pending `sendto` or `send`. Its tag is the number of bytes that it resolves with. */
-export class Sending implements Completion {
+export class PendingSend implements Completion {
   readonly #resolve: (bytes: number) => void;
   readonly #reject: (error: OSError) => void;
 
@@ -24,7 +24,7 @@ export class Sending implements Completion {
 }
 
 /** A pending `sendMany`. Its tags are the positions of its datagrams. */
-export class SendingMany implements Completion {
+export class PendingSendMany implements Completion {
   readonly #count: number;
   readonly #resolve: (sent: number) => void;
   readonly #reject: (error: OSError) => void;

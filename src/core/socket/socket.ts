@@ -32,7 +32,7 @@ import {
 import type { Engine } from "./engine.js";
 import { Iteration, type SocketIterator } from "./iteration.js";
 import { ReceiveCalls, recv, recvMany, recvfrom, recvmsg } from "./receive-calls.js";
-import { Sending, SendingMany } from "./send-calls.js";
+import { PendingSend, PendingSendMany } from "./send-calls.js";
 import { SocketSettings, engineOf } from "./settings.js";
 
 /**
@@ -180,7 +180,7 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
         throw Object.assign(new OSError("EDESTADDRREQ", { syscall: "sendMany" }), { index: lost, sent: 0 });
       }
       if (outgoing.count === 0) resolve(0);
-      else sender.sendMany(outgoing, new SendingMany(outgoing.count, resolve, reject));
+      else sender.sendMany(outgoing, new PendingSendMany(outgoing.count, resolve, reject));
     });
   }
 
@@ -306,7 +306,7 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
       const { sender } = this.#engine.open(syscall);
       if (!to && !this.#connects) throw new OSError("EDESTADDRREQ", { syscall: "send" });
       const bytes = sizeOf(payload);
-      const refused = sender.send(payload, bytes, to, new Sending(resolve, reject), bytes, how);
+      const refused = sender.send(payload, bytes, to, new PendingSend(resolve, reject), bytes, how);
       if (refused) reject(refused);
     });
   }

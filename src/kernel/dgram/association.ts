@@ -7,7 +7,7 @@ import type { DriverEvents } from "../../core/driver/driver.js";
 import { OSError } from "../../core/errors/errors.js";
 import { realClock } from "../clock.js";
 import { destinationFor } from "../interfaces.js";
-import { cannotReturn, hearsFormerPeer } from "../local-address.js";
+import { cannotReturn, formerPeerWarning } from "../local-address.js";
 import { toOSError } from "./errors.js";
 import type { DgramSocket } from "./socket.js";
 
@@ -131,7 +131,7 @@ export class Association {
 
   #warn(former: Endpoint, why: string): void {
     queueMicrotask(() => {
-      if (!this.#socket.closed) this.#events.warning(hearsFormerPeer(former, why));
+      if (!this.#socket.closed) this.#events.warning(formerPeerWarning(former, why));
     });
   }
 }

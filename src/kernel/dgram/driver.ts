@@ -2,7 +2,7 @@ import type { Buffer } from "node:buffer";
 
 import type { Endpoint, Family } from "../../core/address/address.js";
 import type { Capabilities } from "../../core/capabilities.js";
-import type { Closing, Driver, DriverEvents, Sink } from "../../core/driver/driver.js";
+import type { CloseResult, Driver, DriverEvents, Sink } from "../../core/driver/driver.js";
 import type { Membership } from "../../core/driver/membership.js";
 import type { Option, OptionValue } from "../../core/driver/options.js";
 import type { Outbound } from "../../core/driver/outbound.js";
@@ -112,7 +112,7 @@ export class DgramDriver implements Driver {
     return undefined;
   }
 
-  close(): Closing {
+  close(): CloseResult {
     clearInterval(this.#keepAliveTimer);
     this.#sending.close();
     this.#socket.close();

@@ -5,7 +5,7 @@ import { peerOf } from "../../core/address/scopes.js";
 import { AF_INET6 } from "../../core/constants.js";
 import { codeOf } from "../../core/errors/errno.js";
 import { OSError } from "../../core/errors/errors.js";
-import { cannotReturn, hearsFormerPeer } from "../local-address.js";
+import { cannotReturn, formerPeerWarning } from "../local-address.js";
 import type { Handle } from "./addon.js";
 import { bindBeside } from "./reopen.js";
 import type { Receiving } from "./receiving.js";
@@ -54,7 +54,7 @@ export class Association {
     if (obstacle === undefined) return;
     if (socket.peer) this.#disconnect();
     queueMicrotask(() => {
-      if (!socket.closed) socket.events.warning(hearsFormerPeer(former, obstacle));
+      if (!socket.closed) socket.events.warning(formerPeerWarning(former, obstacle));
     });
   }
 

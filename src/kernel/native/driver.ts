@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import type { Endpoint } from "../../core/address/address.js";
 import type { Capabilities } from "../../core/capabilities.js";
 import { int32 } from "../../core/driver/bytes.js";
-import type { Closing, Driver, Sink } from "../../core/driver/driver.js";
+import type { CloseResult, Driver, Sink } from "../../core/driver/driver.js";
 import type { Membership } from "../../core/driver/membership.js";
 import { type Option, type OptionValue, twinOf } from "../../core/driver/options.js";
 import type { Outbound } from "../../core/driver/outbound.js";
@@ -152,7 +152,7 @@ export class NativeDriver implements Driver {
     return this.#socket.pathMtu(to);
   }
 
-  close(): Closing {
+  close(): CloseResult {
     const socket = this.#socket;
     if (socket.closed) return { unread: { datagrams: 0, bytes: 0 }, unreported: [] };
     socket.readErrors();

@@ -18,7 +18,7 @@ const { control: controlAt } = layout;
 const connectedSlot = -1;
 
 /** Leaves every field as the socket has it. */
-const asTheSocket: Ancillary = {
+const noAncillary: Ancillary = {
   source: undefined,
   interface: undefined,
   ttl: undefined,
@@ -121,7 +121,7 @@ export class RouteEncoder {
       throw scopeConflict("sendmsg", to, `interface is ${ancillary.interface}`);
     }
     const by = ignoredScope(to);
-    return by === undefined ? ancillary : { ...(ancillary ?? asTheSocket), interface: by };
+    return by === undefined ? ancillary : { ...(ancillary ?? noAncillary), interface: by };
   }
 }
 

@@ -251,7 +251,7 @@ export class KernelSocket {
   report(event: LedgerEvent): void {
     if (this.unreported.push(event) > 1) return;
     queueMicrotask(() => {
-      // If a listener closes the socket, `Closing.unreported` has the rest.
+      // If a listener closes the socket, `CloseResult.unreported` has the rest.
       for (let event = this.#nextEvent(); event; event = this.#nextEvent()) this.events.ledger(event);
     });
   }

@@ -6,7 +6,7 @@ import { scopeConflict } from "../../core/address/scopes.js";
 import { AF_INET } from "../../core/constants.js";
 import type { Capabilities } from "../../core/capabilities.js";
 import { Chunks } from "../../core/driver/chunks.js";
-import type { Closing, Driver, DriverEvents, DriverOptions, Sink } from "../../core/driver/driver.js";
+import type { CloseResult, Driver, DriverEvents, DriverOptions, Sink } from "../../core/driver/driver.js";
 import { OSError } from "../../core/errors/errors.js";
 import { failure } from "../../core/send/failure.js";
 import { icmpKind } from "../../core/driver/icmp.js";
@@ -237,7 +237,7 @@ export class SimDriver implements Driver, BoundSocket {
     this.#keepsAlive = on;
   }
 
-  close(): Closing {
+  close(): CloseResult {
     const unread = { datagrams: 0, bytes: 0 };
     if (this.#closed) return { unread, unreported: [] };
     this.#closed = true;

@@ -11,7 +11,7 @@ import {
   destinationOf,
 } from "../../../src/core/address/address.js";
 import { type Capabilities, type Feature, unavailable } from "../../../src/core/capabilities.js";
-import type { Closing, Driver, DriverEvents, Sink, Stack } from "../../../src/core/driver/driver.js";
+import type { CloseResult, Driver, DriverEvents, Sink, Stack } from "../../../src/core/driver/driver.js";
 import type { Option, OptionValue } from "../../../src/core/driver/options.js";
 import type { Outbound } from "../../../src/core/driver/outbound.js";
 import { OSError } from "../../../src/core/errors/errors.js";
@@ -110,7 +110,7 @@ class ExampleDriver implements Driver {
     return count - settled;
   }
 
-  close(): Closing {
+  close(): CloseResult {
     if (bound.get(String(this.#local)) === this) bound.delete(String(this.#local));
     const bytes = this.#unread.reduce((sum, { data }) => sum + data.length, 0);
     return { unread: { datagrams: this.#unread.splice(0).length, bytes }, unreported: [] };

@@ -6,10 +6,10 @@ import { socket } from "datagram";
 /** One way to send and receive one datagram at a time, with the few calls that the workloads need. */
 export interface Contender {
   /** Opens a socket bound to a free port of 127.0.0.1. */
-  open(): Promise<End>;
+  open(): Promise<TestSocket>;
 }
 
-export interface End {
+export interface TestSocket {
   readonly port: number;
   /** Sends one datagram. Settles when the system has it. */
   send(payload: Buffer, port: number): Promise<unknown>;
