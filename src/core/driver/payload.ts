@@ -60,8 +60,7 @@ function gather(pieces: readonly DataPiece[]): Uint8Array {
 }
 
 function pieceToBytes(piece: DataPiece): Uint8Array {
-  if (kindOf.call(piece) === "Uint8Array" && (byteLengthOf.call(piece) as number) > 0)
-    return piece as Uint8Array;
+  if (filledBytes(piece) > 0) return piece as Uint8Array;
   if (typeof piece === "string") return Buffer.from(piece, "utf8");
   let bytes: Uint8Array | undefined;
   try {

@@ -246,15 +246,12 @@ export function checkDelay(name: string, ms: number): number {
  * Checks the datagrams of a `sendMany`.
  *
  * @param shared the destination of payloads without an address; `null` is the connected peer.
- * @param destination checks the address of an item.
- * @param ancillary checks the ancillary data of an item.
  * @throws the error of the first bad item, with its `index`.
  */
 export function checkOutgoing(
   items: Iterable<Data | OutgoingDatagram>,
   shared: Address | null,
-  destination: (address: AddressLike) => Address,
-  ancillary: (item: OutgoingDatagram) => Ancillary | undefined,
+  family: Family,
 ): Borrowed {
   if (typeof items !== "object" || items === null || !(Symbol.iterator in items)) {
     throw wrongType("the first argument", "an array of payloads or of { data, address }", items);
@@ -280,8 +277,8 @@ export function checkOutgoing(
         if (isOutgoing(item)) {
           const { address } = item;
           data = item.data;
-          to = address === undefined ? null : destination(address);
-          const own = ancillary(item);
+          to = address === undefined ? null : destinationFor(address, family, "sendMany");
+          const own = checkAncillary(item, family, "sendMany");
           if (own) (ancillaries ??= [])[count] = own;
         }
         payload = toBytes(data);

@@ -168,12 +168,7 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
   sendMany(items: Iterable<Data | OutgoingDatagram>, address?: AddressLike): Promise<number> {
     return new Promise((resolve, reject) => {
       const shared = address === undefined ? null : destinationFor(address, this.family, "sendMany");
-      const outgoing = checkOutgoing(
-        items,
-        shared,
-        (each) => destinationFor(each, this.family, "sendMany"),
-        (each) => checkAncillary(each, this.family, "sendMany"),
-      );
+      const outgoing = checkOutgoing(items, shared, this.family);
       const { sender } = this.#engine.open("sendMany");
       const lost = this.#connects ? -1 : indexWithoutAddress(outgoing);
       if (lost >= 0) {
