@@ -1,8 +1,13 @@
+import { debuglog } from "node:util";
+
 import type { Stack } from "../core/driver/driver.js";
 import { OSError } from "../core/errors/errors.js";
 import { dgramStack } from "./dgram/dgram.js";
 import { beginHostCounts } from "./host-counts.js";
 import { nativeSupport } from "./native/stack.js";
+
+/** Writes to standard error with `NODE_DEBUG=datagram`. */
+const debug = debuglog("datagram");
 
 /** The environment variable that forces a driver: `native` or `dgram`. */
 export const driverVariable = "DATAGRAM_DRIVER";
@@ -25,8 +30,12 @@ export function kernelStack(): Stack {
 
 function choose(forced: string): Stack {
   switch (forced) {
-    case "":
-      return nativeSupport().stack ?? dgramStack;
+    case "": {
+      const native = nativeSupport();
+      if (native.stack) return native.stack;
+      debug("sockets use node:dgram: %s", native.reason);
+      return dgramStack;
+    }
     case "dgram":
       return dgramStack;
     case "native": {

@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { publint } from "publint";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
-import { addonBuilt, home, whySkipped, withDriver } from "../process/programs.js";
+import { addonBuilt, home, requireAll, whySkipped, withDriver } from "../process/programs.js";
 
 interface Manifest {
   readonly version: string;
@@ -76,6 +76,14 @@ test.skipIf(noAddon !== undefined)("the tarball has the addon of this machine", 
   expect(packed).toContain(addon);
 });
 
+test.skipIf(!requireAll)("the tarball has an addon for each CPU, and no other file beside them", () => {
+  expect(packed.filter((path) => path.startsWith("prebuilds/")).sort()).toEqual([
+    "prebuilds/linux-arm/datagram.node",
+    "prebuilds/linux-arm64/datagram.node",
+    "prebuilds/linux-x64/datagram.node",
+  ]);
+});
+
 test("no script runs at installation", async () => {
   const { scripts } = await manifestIn(join(app, "node_modules/datagram"));
   expect(Object.keys(scripts)).toContain("prepare");
@@ -88,11 +96,21 @@ test.skipIf(noAddon !== undefined)("the installed package runs with the addon", 
   expect(await runEcho(app)).toBe("native hello");
 });
 
-test("the installed package runs without the addon", async () => {
+test("the installed package runs without the addon, and doctor has the command that builds one", async (context) => {
   const bare = join(folder, "bare");
   await cp(app, bare, { recursive: true, verbatimSymlinks: true });
   await rm(join(bare, "node_modules/datagram/prebuilds"), { recursive: addonBuilt, force: !addonBuilt });
   expect(await runEcho(bare)).toBe("dgram hello");
+  const report = await runNode(
+    [join(bare, "node_modules/datagram/dist/cli/main.js"), "doctor", "--json"],
+    bare,
+  );
+  const { driver } = JSON.parse(report) as { driver: { why: string } };
+  const script = join(bare, "node_modules/datagram/scripts/build-addon.mjs");
+  expect(driver.why).toContain(`: node ${script} builds it`);
+  if (noAddon !== undefined) context.skip(noAddon);
+  await runNode([script], bare);
+  expect(await runEcho(bare)).toBe("native hello");
 });
 
 test("strict TypeScript compiles against the package's types", async () => {

@@ -23,11 +23,8 @@ async function said(program: Program): Promise<unknown> {
   return JSON.parse(lines[0]!);
 }
 
-/** A copy of the package without an addon, or with another file in its place. */
-async function packageWith(
-  context: TestContext,
-  addon?: string,
-): Promise<(driver?: string) => Promise<unknown>> {
+/** A copy of the package without an addon, or with another file in its place. Returns its folder. */
+async function folderWith(context: TestContext, addon?: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "datagram-"));
   context.onTestFinished(() => rm(folder, { recursive: true }));
   await cp(join(home, "dist"), join(folder, "dist"), { recursive: true });
@@ -37,6 +34,15 @@ async function packageWith(
     await mkdir(dirname(join(folder, addonPath)), { recursive: true });
     await writeFile(join(folder, addonPath), addon);
   }
+  return folder;
+}
+
+/** Returns a function that runs the program `driver` in such a copy. */
+async function packageWith(
+  context: TestContext,
+  addon?: string,
+): Promise<(driver?: string) => Promise<unknown>> {
+  const folder = await folderWith(context, addon);
   return (driver) =>
     said(new Program(context, [process.execPath, join(folder, "driver.js")], withDriver(driver)));
 }
@@ -52,6 +58,20 @@ test("without DATAGRAM_DRIVER the native driver is chosen if it is available", a
   if (why !== undefined) context.skip(why);
   expect(await said(start(context, undefined, "driver"))).toEqual({ driver: "native" });
   expect(await said(start(context, "", "driver"))).toEqual({ driver: "native" });
+});
+
+test("with NODE_DEBUG=datagram, a process says once why it uses the fallback, and which command helps", async (context) => {
+  const folder = await folderWith(context, undefined);
+  const env = { ...withDriver(undefined), NODE_DEBUG: "datagram" };
+  const program = new Program(context, [process.execPath, join(folder, "driver.js")], env);
+  const { stderr } = await program.ended;
+  expect(stderr.split("\n").filter((line) => line.startsWith("DATAGRAM "))).toEqual([
+    expect.stringMatching(
+      new RegExp(
+        `sockets use node:dgram: the package has no addon for .*: node ${folder}/scripts/build-addon.mjs builds it$`,
+      ),
+    ),
+  ]);
 });
 
 test.for(["bogus", "NATIVE", "dgram "])(

@@ -149,23 +149,35 @@ export function loadAddon(): Addon | string {
   if ("Deno" in globalThis) return "Deno has no libuv for addons";
   const target = `${process.platform}-${process.arch}`;
   if (process.platform !== "linux") return `the addon is for Linux, and this is ${target}`;
-  const file = fileURLToPath(new URL(`../../../prebuilds/${target}/datagram.node`, import.meta.url));
-  if (!existsSync(file))
-    return `the package has no addon for ${target}: in a clone, npm run build:addon builds it`;
+  // One binary for each CPU runs with glibc and with musl: docs/decisions/0027-one-binary-per-cpu.md.
+  const file = inPackage(`prebuilds/${target}/datagram.node`);
+  if (!existsSync(file)) return `the package has no addon for ${target}: ${buildCommand()} builds it`;
   let binary: Binary;
   try {
     binary = createRequire(import.meta.url)(file) as Binary;
   } catch (error) {
-    return `the addon does not load: ${(error as Error).message.split("\n")[0]}`;
+    return `the addon does not load: ${(error as Error).message.split("\n")[0]}: ${buildCommand()} builds another one`;
   }
   if (binary.version !== interfaceVersion) {
-    return `the addon is of another version of this package (${binary.version}, not ${interfaceVersion}): npm run build:addon`;
+    return `the addon is of another version of this package (${binary.version}, not ${interfaceVersion}): ${buildCommand()}`;
   }
   const difference = layoutDifference(binary.layout);
   if (difference !== undefined) {
-    return `the addon is of another build of this package (${difference}): npm run build:addon`;
+    return `the addon is of another build of this package (${difference}): ${buildCommand()}`;
   }
   return share(binary);
+}
+
+/** The path of a file of the package. */
+function inPackage(path: string): string {
+  return fileURLToPath(new URL(`../../../${path}`, import.meta.url));
+}
+
+/** The command that builds the addon for this machine. An installed package has no development dependencies. */
+function buildCommand(): string {
+  return existsSync(inPackage(".git"))
+    ? "npm run build:addon"
+    : `node ${inPackage("scripts/build-addon.mjs")}`;
 }
 
 function share(binary: Binary): Addon {
