@@ -43,8 +43,9 @@ export type { Socket };
  *
  * @param family `AF_INET` or `AF_INET6`. @default AF_INET
  * @param type `SOCK_DGRAM`. @default SOCK_DGRAM
- * @throws `OSError` `EAFNOSUPPORT`, `EPROTONOSUPPORT` for other types, `EMFILE` when the process has no descriptor left,
- *   `EBADF`, `ENOTSOCK`, `EINVAL`, `EBUSY` for an `fd` that cannot be adopted, `ENOTSUP` when `DATAGRAM_DRIVER` names a driver that is not available, `EINVAL` for another word in it; `TypeError`, `RangeError` for bad options.
+ * @throws `OSError`: `EAFNOSUPPORT`; `EPROTONOSUPPORT` for other types; `EMFILE` if the process has no descriptor left;
+ *   `EBADF`, `ENOTSOCK`, `EINVAL` or `EBUSY` for an `fd` that cannot be adopted; `ENOTSUP` if `DATAGRAM_DRIVER` names a
+ *   driver that is not available, and `EINVAL` if it names none. `TypeError` and `RangeError` for wrong options.
  */
 export function socket(
   family: Family = AF_INET,
@@ -55,10 +56,10 @@ export function socket(
 }
 
 /**
- * What became of the datagrams of all sockets of this thread, closed ones included, by cause; and what the host has counted
- * since the first of them was opened.
+ * Returns counts of the datagrams of all sockets of this thread, also of closed ones, by what happened to them, and what
+ * the host has counted since the first of these sockets was opened.
  *
- * @throws `OSError` `ENOTSUP`, `EINVAL` where `DATAGRAM_DRIVER` names a driver that is not available.
+ * @throws `OSError`: `ENOTSUP` if `DATAGRAM_DRIVER` names a driver that is not available, `EINVAL` if it names none.
  */
 export function stats(): Totals {
   return Object.freeze({ ...kernelStack().ledger.totals(), host: hostCounts() });

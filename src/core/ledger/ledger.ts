@@ -1,6 +1,6 @@
 /**
- * What became of datagrams. `ledger.ts` counts, for each socket and for all sockets of a stack, what `stats()` returns;
- * `reports.ts` has the messages of the events that tell of losses, ICMP errors, path MTUs and warnings.
+ * Counts of datagrams, by what happened to them. `ledger.ts` keeps the counts that `stats()` returns, for each socket and
+ * for all sockets of a stack. `reports.ts` has the messages of the events about losses, ICMP errors, path MTUs and warnings.
  */
 
 import { assert } from "../assert.js";
@@ -15,8 +15,9 @@ export interface Traffic {
 }
 
 /**
- * System calls by which datagrams were sent and received, whether they found any or not. One that was refused a segmented
- * send counts with what repeated it as one, and so do those that go one by one since a local firewall drops some of them.
+ * System calls that sent and received datagrams; calls that found no datagram are counted too. A refused segmented send
+ * and the calls that repeat it count as one call. The calls for single datagrams that are made because a local firewall
+ * drops some count as one call too.
  */
 export interface SystemCalls {
   readonly send: number;
@@ -24,76 +25,77 @@ export interface SystemCalls {
 }
 
 /**
- * What became of the datagrams of a socket since it was opened, by cause.
- * A number is what is known; `undefined` means that it cannot be known here, which is not 0.
+ * Counts of the datagrams of a socket since it was opened, by what happened to them.
+ * `undefined` means that the count cannot be known here, which is not the same as 0.
  */
 export interface Stats {
-  /** Handed to the kernel. Whether they arrived, only the peer can tell. */
+  /** Datagrams that the kernel accepted. Only the peer knows whether they arrived. */
   readonly sent: Traffic;
-  /** Handed to the program. */
+  /** Datagrams that the program received. */
   readonly received: Traffic;
-  /** Of those received: cut to the size that the program asked for. */
+  /** Received datagrams that were cut to the size that the program asked for. */
   readonly truncated: number;
   /**
-   * Dropped by the kernel because the socket's receive buffer was full: at least so many, since it counts merged ones as
-   * one. Of all sockets together: as far as a datagram behind the gap, `stats()` or `close()` of the socket has told.
+   * Datagrams that the kernel dropped because the receive buffer of the socket was full. It is a minimum: the kernel counts
+   * a merged run as one. In the sum of all sockets, a drop is counted when a later datagram, `stats()` or `close()` of its
+   * socket reports it.
    */
   readonly droppedKernel: number | undefined;
   /**
-   * Dropped by this process: the `dgram` driver's own queue was full, or they had been read ahead and were unread at
-   * `close()`. What lies in the kernel's buffer at `close()` is not counted.
+   * Datagrams that this process dropped: the queue of the `dgram` driver was full, or they were read ahead and still
+   * unread at `close()`. Datagrams in the buffer of the kernel at `close()` are not counted.
    */
   readonly droppedQueue: number;
   /**
-   * ICMP errors by code, `{ ECONNREFUSED: 2 }`: at least so many datagrams did not arrive. Without the feature
-   * `icmpErrors` only a connected socket is told of them; `undefined` until then.
+   * ICMP errors by code: `{ ECONNREFUSED: 2 }` means that at least two datagrams did not arrive. Without the feature
+   * `icmpErrors`, only connected sockets learn of ICMP errors; it is `undefined` until the socket is connected.
    */
   readonly unreachable: Readonly<Record<string, number>> | undefined;
   /**
-   * Refused because they were longer than a datagram, or than the path, can carry; and reports of routers that dropped
-   * one for that, each of which stands for one or more.
+   * Datagrams that were refused because they were larger than UDP or the path allows. Reports of routers that dropped a
+   * datagram for its size are counted too; one report stands for one datagram or more.
    */
   readonly tooBig: number;
   /**
-   * Of those sent: went in fragments, being longer than the path is known to carry whole. Those of up to 508 bytes, which
-   * every host takes whole (RFC 791), are not looked at.
+   * Sent datagrams that left in fragments, because they were larger than the known path MTU. Datagrams of up to 508 bytes
+   * are not checked, because every host takes them whole (RFC 791).
    */
   readonly fragmented: number | undefined;
-  /** Sends that failed, by code: `tooBig` among them, as `EMSGSIZE`. */
+  /** Sends that failed, by code. Sends that were too big are in it, as `EMSGSIZE`. */
   readonly sendErrors: Readonly<Record<string, number>>;
-  /** What it took: far fewer than datagrams, where runs of them travel together. */
+  /** System calls for these datagrams: far fewer than datagrams if runs of datagrams travel together. */
   readonly systemCalls: SystemCalls | undefined;
   /**
-   * Segmented sends that the kernel refused, by code, and whose datagrams then went one by one: `EMSGSIZE` where the path
-   * to a destination is too narrow, `EIO` where the device on the way cannot, `EINVAL` where this socket must not.
+   * Segmented sends that the kernel refused, by code; their datagrams were then sent one by one. `EMSGSIZE`: the path MTU to
+   * the destination is too small. `EIO`: the network device cannot do it. `EINVAL`: it is not allowed for this socket.
    */
   readonly segmentationRefused: Readonly<Record<string, number>> | undefined;
-  /** The room for unread datagrams, where there is a socket to ask yet. */
+  /** The room for unread datagrams; `undefined` while the driver has no open socket to ask. */
   readonly receiveBuffer: BufferSize | undefined;
 }
 
-/** What was asked of the kernel for a buffer, and what it gave. */
+/** The size of a buffer that was asked for, and the size that the kernel gave. */
 export interface BufferSize {
   readonly askedBytes: number;
-  /** Payloads take less of it than this: the kernel counts its own overhead too, about 800 bytes a small datagram. */
+  /** Not all of it is for payloads: the kernel also counts its own overhead, about 800 bytes for a small datagram. */
   readonly givenBytes: number;
-  /** What would lift the limit that it met: `"sudo sysctl -w net.core.rmem_max=4194304"`. */
+  /** The command that raises the limit, if there was one: `"sudo sysctl -w net.core.rmem_max=4194304"`. */
   readonly advice?: string;
 }
 
-/** What the ledger counts, of one socket or of many. */
+/** The counts of the ledger, for one socket or for many. */
 type Counts = Omit<Stats, "systemCalls" | "segmentationRefused" | "receiveBuffer">;
 
-/** What became of the datagrams of many sockets. */
+/** Counts of the datagrams of many sockets, by what happened to them. */
 export interface Totals extends Counts {
   /**
-   * Losses that the host counted since this thread's first socket, for all its sockets; the kernel tells no socket of them.
-   * `undefined` if they cannot be read: this needs Linux and /proc.
+   * Losses that the host counted, for all its sockets, since this thread opened its first socket. The kernel does not
+   * report them to any socket. `undefined` if they cannot be read: this needs Linux and /proc.
    */
   readonly host: HostCounts | undefined;
 }
 
-/** The counters of a host that say that it dropped what came, by the names that `nstat` has for them. */
+/** The counters of datagrams and fragments that a host dropped, by their names in `nstat`. */
 export const hostCounters = [
   "IpReasmFails",
   "Ip6ReasmFails",
@@ -105,16 +107,16 @@ export const hostCounters = [
 export type HostCounter = (typeof hostCounters)[number];
 
 /**
- * What a host has counted, of all programs in its network namespace; `undefined` of a counter that it does not have.
+ * The counters of a host, for all programs in its network namespace. A counter that the host does not have is `undefined`.
  *
  * - `IpReasmFails`, `Ip6ReasmFails`: fragments for which there was no memory, and fragmented datagrams that were
  *   discarded because a fragment was missing. While the memory for fragments is full, no fragmented datagram arrives.
  * - `UdpRcvbufErrors`, `Udp6RcvbufErrors`: datagrams dropped at a full receive buffer, by IP version.
- * - `UdpInErrors`, `Udp6InErrors`: those, and what had a wrong checksum or was malformed.
+ * - `UdpInErrors`, `Udp6InErrors`: the datagrams above, and datagrams that were malformed or had a wrong checksum.
  */
 export type HostCounts = Readonly<Record<HostCounter, number | undefined>>;
 
-/** The counts that the driver keeps. */
+/** The counts that a driver keeps. */
 export type DriverCounts = Pick<
   Stats,
   "droppedKernel" | "systemCalls" | "segmentationRefused" | "receiveBuffer"
@@ -128,7 +130,7 @@ export const noCounts: DriverCounts = Object.freeze({
   receiveBuffer: undefined,
 });
 
-/** Keeps the other counts. The ledger above counts everything that this one counts. */
+/** Keeps all counts except those of the driver. Everything is also counted in the ledger above, if there is one. */
 export class Ledger {
   readonly #above: Ledger | undefined;
   #sent = 0;
@@ -145,7 +147,7 @@ export class Ledger {
   #unreachable: Map<string, number> | undefined;
   #sendErrors: Map<string, number> | undefined;
 
-  /** @param capabilities of the driver: what it cannot tell stays `undefined`. */
+  /** @param capabilities of the driver. A count that the driver cannot know stays `undefined`. */
   constructor(capabilities: Capabilities, above?: Ledger) {
     this.#above = above;
     if (capabilities.kernelDropCount.available) this.#droppedKernel = 0;
@@ -203,7 +205,7 @@ export class Ledger {
     this.#above?.sendFailed(error);
   }
 
-  /** From now on, ICMP errors are counted: a count of 0 means that there was none. */
+  /** ICMP errors are counted from now on: a count of 0 then means that there was none. */
   watchUnreachable(): void {
     this.#watchesUnreachable = true;
     this.#above?.watchUnreachable();

@@ -1,11 +1,14 @@
 import type { Endpoint } from "../address/address.js";
 
-/** Says that datagrams can never arrive, and what to do. */
+/** Tells that some datagrams cannot arrive, and what to do about it. */
 export interface Warning {
   /**
-   * `"JOINED_BUT_BOUND"`: a group was joined, and the socket is bound to another address; `"JOINED_BUT_CONNECTED"`: and the
-   * socket is connected; `"CONNECTED_TO_GROUP"`: a call waits for answers of a group that the socket is connected to;
-   * `"DISSOLVED_HEARS_FORMER_PEER"`: an IPv6 socket is connected no more, and Linux has it hear that peer's host alone.
+   * - `"JOINED_BUT_BOUND"`: the socket joined a group, but it is bound to another address.
+   * - `"JOINED_BUT_CONNECTED"`: the socket joined a group, but it is connected to a peer.
+   * - `"CONNECTED_TO_GROUP"`: the socket is connected to a group, and a call waits for answers. They do not come from the
+   *   address of the group.
+   * - `"DISSOLVED_HEARS_FORMER_PEER"`: an IPv6 socket is no longer connected, but on Linux it still receives only from the
+   *   host of its former peer.
    */
   readonly code:
     "JOINED_BUT_BOUND" | "JOINED_BUT_CONNECTED" | "CONNECTED_TO_GROUP" | "DISSOLVED_HEARS_FORMER_PEER";
@@ -15,35 +18,36 @@ export interface Warning {
 /** Datagrams that had arrived and were dropped. */
 export interface Loss {
   /**
-   * `"receiveBuffer"`: the kernel's receive buffer was full; `"queue"`: the queue that the `dgram` driver keeps was;
-   * `"close"`: they had been read ahead and were unread at `close()`.
+   * - `"receiveBuffer"`: the receive buffer of the kernel was full.
+   * - `"queue"`: the queue of the `dgram` driver was full.
+   * - `"close"`: the datagrams were read ahead and still unread at `close()`.
    */
   readonly cause: "receiveBuffer" | "queue" | "close";
-  /** How many; of `"receiveBuffer"` at least so many, since the kernel counts merged ones as one. */
+  /** The number of datagrams. For `"receiveBuffer"` it is a minimum: the kernel counts a merged run as one. */
   readonly datagrams: number;
   /** Their payload bytes, if this process read them. */
   readonly bytes: number | undefined;
 }
 
-/** An ICMP error. One stands for one datagram or for many: hosts limit how many they send. */
+/** An ICMP error. It stands for one datagram or more: hosts limit the rate of their ICMP errors. */
 export interface Unreachable {
-  /** Where the datagram was going; `undefined` if the kernel had no room to keep it. */
+  /** The destination of the datagram; `undefined` if the kernel had no room to keep it. */
   readonly destination: Endpoint | undefined;
-  /** Such as `"ECONNREFUSED"`: nobody is listening there. */
+  /** For example `"ECONNREFUSED"`: no socket listens at the destination. */
   readonly code: string;
-  /** Such as `"port unreachable"`, if the driver can tell (`icmpErrors`). */
+  /** For example `"port unreachable"`; needs the feature `icmpErrors`. */
   readonly kind: string | undefined;
-  /** The host that sent the error, if the driver can tell: the destination itself, or a router on the way. */
+  /** The host that sent the error, the destination or a router on the way; needs the feature `icmpErrors`. */
   readonly from: string | undefined;
 }
 
-/** A path MTU that is newly known. */
+/** A path MTU that was learned. */
 export interface PathMtuChange {
   readonly destination: Endpoint;
-  /** Bytes of the largest packet that the path is known to carry whole, IP header and all. */
+  /** The path MTU in bytes: the largest packet that the path carries whole, with its IP header. */
   readonly mtu: number;
-  /** Bytes of payload that a datagram may have there and go in one packet. */
+  /** The largest payload in bytes that travels to the destination in one packet. */
   readonly maxPayload: number;
-  /** The router that reported it; `undefined` if the routes of this host have changed. */
+  /** The router that reported it; `undefined` if a route of this host has changed. */
   readonly from: string | undefined;
 }

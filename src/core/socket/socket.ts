@@ -1,8 +1,8 @@
 /**
  * The socket that programs use. A call checks its arguments (`arguments.ts`) and hands them to the `Engine` (`engine.ts`),
- * which joins a driver to what sends (`../send`) and receives (`../receive`). `Socket` has the calls that wait; the class
- * that it extends, `SocketSettings` (`settings.ts`), has those that return at once. `receive-calls.ts`, `iteration.ts` and
- * `send-calls.ts` are how those calls wait and settle. `events.ts` and `taps.ts` are what listeners are told.
+ * which connects a driver with the sender (`../send`) and the receiver (`../receive`). `Socket` has the calls that wait.
+ * Its base class `SocketSettings` (`settings.ts`) has the calls that return at once. `receive-calls.ts`, `iteration.ts` and
+ * `send-calls.ts` settle the promises of the calls. `events.ts` and `taps.ts` have the events and call the listeners.
  */
 
 import type { Buffer } from "node:buffer";
@@ -45,7 +45,7 @@ export let abandon: (s: Socket) => Promise<void>;
 export class Socket extends SocketSettings implements AsyncIterable<Datagram, undefined> {
   readonly #engine: Engine;
   readonly #calls: ReceiveCalls;
-  /** As `settimeout` was given it, in seconds. */
+  /** The argument of the last `settimeout`, in seconds. */
   #timeout: number | null = null;
   /** Whether the last `connect` named a peer, even if it is not done yet: `send` waits for it. */
   #connects: boolean;
@@ -73,9 +73,10 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
    * Claims a local address. `bind(2)`.
    *
    * @param address port 0 lets the kernel choose; host `""` is every interface.
-   * @throws (rejects) `OSError` `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `EINVAL` when bound already, `EAFNOSUPPORT`,
-   *   `ENODEV` for a scope that is no interface, `EADDRNOTAVAIL` for one that does not have the address, `EINVAL` for the
-   *   scope of a group or of every interface, `ENOTFOUND`, `EBADF`, `ECANCELED` by `close()`.
+   * @throws (rejects) `OSError`: `EADDRINUSE`; `EADDRNOTAVAIL`; `EACCES`; `EINVAL` if the socket is bound already;
+   *   `EAFNOSUPPORT`; `ENODEV` if the scope is no interface; `EADDRNOTAVAIL` if the interface of the scope does not have the
+   *   address; `EINVAL` if the address is a group or a wildcard with a scope; `ENOTFOUND`; `EBADF`; `ECANCELED` after
+   *   `close()`.
    */
   async bind(address: AddressLike): Promise<void> {
     const at = addressFor(address, this.family, "bind");
@@ -84,13 +85,13 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
   }
 
   /**
-   * Chooses one peer: `send` goes there, and only its datagrams arrive from now on. `connect(2)`.
+   * Chooses one peer: `send` sends to it, and from now on only its datagrams arrive. `connect(2)`.
    *
    * @param address `null` dissolves the association; the local port stays.
-   *   A scope (`ff05::1%eth1`) is the interface that datagrams to the peer leave by.
-   * @throws (rejects) `OSError` `ENETUNREACH`, `EACCES` for a broadcast address without `SO_BROADCAST`, `EINVAL` for port
-   *   0 and for the scope of an IPv4 address, `EAFNOSUPPORT`, `ENODEV`, `ENOTFOUND`, `ENOTSUP` for a scope that the driver
-   *   cannot heed, `EBADF`, `ECANCELED`. The peer that was before stays.
+   *   A scope (`ff05::1%eth1`) names the interface through which datagrams to the peer leave.
+   * @throws (rejects) `OSError`: `ENETUNREACH`; `EACCES` for a broadcast address without `SO_BROADCAST`; `EINVAL` for port
+   *   0 and for the scope of an IPv4 address; `EAFNOSUPPORT`; `ENODEV`; `ENOTFOUND`; `ENOTSUP` for a scope that the driver
+   *   cannot use; `EBADF`; `ECANCELED`. The former peer stays.
    */
   async connect(address: AddressLike | null): Promise<void> {
     const to =
@@ -110,15 +111,15 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
   }
 
   /**
-   * Sends one datagram. `sendto(2)`. The first one binds a port, which then stays. `data` is copied at the call.
+   * Sends one datagram. `sendto(2)`. The first send binds a port, which stays. `data` is copied during the call.
    *
    * @param data at most 65,507 bytes over IPv4, 65,527 over IPv6; above about 1,400 it may travel in fragments.
-   * @param address a scope is the interface that the datagram leaves by, also of addresses that are not link-local.
-   * @returns the bytes handed to the kernel. UDP does not tell whether they arrived.
-   * @throws (rejects) `OSError` `EMSGSIZE` with `limit`, `ENOTFOUND`, `ENETUNREACH`, `EHOSTUNREACH`, `EACCES` for a
-   *   broadcast address without `SO_BROADCAST`, `EPERM` by a firewall, `ENOBUFS`, `EINVAL` for port 0, `EAFNOSUPPORT`,
-   *   `ENODEV`, `ENOTSUP` elsewhere than to the peer on a connected `dgram` socket, and for a scope that the driver cannot
-   *   heed, `EBADF`, `ECANCELED`.
+   * @param address a scope names the interface through which the datagram leaves, for every kind of address.
+   * @returns the number of bytes that the kernel accepted. UDP does not tell whether they arrived.
+   * @throws (rejects) `OSError`: `EMSGSIZE` with `limit`; `ENOTFOUND`; `ENETUNREACH`; `EHOSTUNREACH`; `EACCES` for a
+   *   broadcast address without `SO_BROADCAST`; `EPERM` from a local firewall; `ENOBUFS`; `EINVAL` for port 0;
+   *   `EAFNOSUPPORT`; `ENODEV`; `ENOTSUP` on a connected `dgram` socket for another address than the peer's, and for a scope
+   *   that the driver cannot use; `EBADF`; `ECANCELED`.
    */
   sendto(data: Data, address: AddressLike): Promise<number> {
     return this.#send("sendto", data, address);
@@ -127,19 +128,21 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
   /**
    * Sends one datagram to the connected peer. `send(2)`.
    *
-   * @throws (rejects) as `sendto`, and `OSError` `EDESTADDRREQ` when unconnected, `ECONNREFUSED` when ICMP said since
-   *   the last call that nobody listens there.
+   * @throws (rejects) as `sendto`, and `OSError`: `EDESTADDRREQ` if the socket is not connected; `ECONNREFUSED` if an ICMP
+   *   error came since the last call, because no socket listens at the peer.
    */
   send(data: Data): Promise<number> {
     return this.#send("send", data);
   }
 
   /**
-   * Sends one datagram from an address, by an interface, with a TTL or a TOS of its own. `sendmsg(2)`, `ip(7)`, `ipv6(7)`.
+   * Sends one datagram with its own source address, interface, TTL or TOS. `sendmsg(2)`, `ip(7)`, `ipv6(7)`.
    *
-   * @param message the payload, copied at the call, and where it goes: the connected peer without an `address`.
-   * @throws (rejects) as `sendto` and `send`, and `OSError` `EINVAL` or, over IPv4, `ENETUNREACH` for a `source` that is
-   *   not this host's, `EINVAL` for an `interface` that is not the scope of the address, `ENODEV` for an interface that is not there, `ENOTSUP` where the driver lacks the feature `packetInfo`, or `pathMtu` for `probe`.
+   * @param message the payload, which is copied during the call, and its destination: without an `address`, the connected
+   *   peer.
+   * @throws (rejects) as `sendto` and `send`, and `OSError`: `EINVAL` or, over IPv4, `ENETUNREACH` for a `source` that is
+   *   not an address of this host; `EINVAL` for an `interface` that is not the scope of the address; `ENODEV` for an
+   *   interface that does not exist; `ENOTSUP` if the driver lacks the feature `packetInfo`, or `pathMtu` for `probe`.
    */
   sendmsg(message: OutgoingDatagram): Promise<number> {
     try {
@@ -154,12 +157,11 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
   }
 
   /**
-   * Sends many datagrams in as few system calls as can be. Each is tried; what fails does not stop the others.
-   * The payloads are the socket's until the promise settles.
+   * Sends many datagrams in as few system calls as possible. A datagram that fails does not stop the others. Do not change
+   * the payloads until the promise settles.
    *
-   * @param items payloads, with the one `address` that they go to (the connected peer without one), or records with an
-   *   `address` each.
-   * @returns how many were sent: all of them.
+   * @param items payloads for one `address` (without it, the connected peer), or records with an `address` each.
+   * @returns the number of datagrams sent: all of them.
    * @throws (rejects) the first failure as `OSError`, with its `index` and the number `sent`; `TypeError` or
    *   `RangeError` before anything is sent.
    */
@@ -182,37 +184,37 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
   /**
    * Waits for a datagram. `recvfrom(2)`.
    *
-   * @param bufsize the most bytes to give; the rest of a longer datagram is discarded.
-   * @returns the bytes and the sender's address.
-   * @throws (rejects) `TimeoutError`; `OSError` `EAGAIN`, `ECANCELED` by `close()`, `EBADF`, `EBUSY`, `ECONNREFUSED`
-   *   when connected; `RangeError` `ERR_OUT_OF_RANGE`; `signal.reason`.
+   * @param bufsize the largest number of bytes to return; the rest of a longer datagram is discarded.
+   * @returns the payload and the address of the sender.
+   * @throws (rejects) `TimeoutError`; `OSError`: `EAGAIN` with a timeout of 0, `ECANCELED` after `close()`, `EBADF`, `EBUSY`
+   *   while an iteration reads, `ECONNREFUSED` on a connected socket; `RangeError` `ERR_OUT_OF_RANGE`; `signal.reason`.
    */
   recvfrom(bufsize: number, options?: WaitOptions): Promise<[Buffer, Endpoint]> {
     return this.#calls.receive(recvfrom, bufsize, options);
   }
 
-  /** Waits for a datagram and gives its first `bufsize` bytes. `recv(2)`; fails as `recvfrom` does. */
+  /** Waits for a datagram and returns its first `bufsize` bytes. `recv(2)`; fails as `recvfrom` does. */
   recv(bufsize: number, options?: WaitOptions): Promise<Buffer> {
     return this.#calls.receive(recv, bufsize, options);
   }
 
-  /** Waits for a datagram and gives everything that is known of it. `recvmsg(2)`; fails as `recvfrom` does. */
+  /** Waits for a datagram and returns it with its metadata. `recvmsg(2)`; fails as `recvfrom` does. */
   recvmsg(options?: MessageOptions): Promise<Datagram> {
     return this.#calls.receive(recvmsg, options, options);
   }
 
   /**
-   * Waits for a datagram, then gives it with what else is there. `recvmmsg(2)`; fails as `recvfrom` does.
+   * Waits for a datagram, then returns it with all others that are there. `recvmmsg(2)`; fails as `recvfrom` does.
    *
-   * @param max the most datagrams to give, 1 or more.
+   * @param max the largest number of datagrams to return, 1 or more.
    */
   recvMany(max: number, options?: WaitOptions): Promise<Datagram[]> {
     return this.#calls.receive(recvMany, max, options);
   }
 
   /**
-   * The datagrams as they come, until `close()`. While it runs it is the socket's only reader; leaving the loop
-   * neither closes the socket nor loses a datagram. `settimeout` applies to each step.
+   * The datagrams as they arrive, until `close()`. While the iteration runs, no other call may read. Leaving the loop does
+   * not close the socket, and loses no datagram. `settimeout` applies to each step.
    */
   [Symbol.asyncIterator](): SocketIterator<Datagram> {
     return new Iteration(this.#calls, { call: recvmsg, max: Infinity, name: "an iteration" });
@@ -222,8 +224,8 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
    * The datagrams in batches: `for await (const batch of s.batches())`. Each batch is an array that is never empty. It has
    * the datagrams that `recvMany(max)` would return at that step, and costs one promise. `close()` ends the iteration.
    *
-   * While it runs it is the socket's only reader. Leaving the loop neither closes the socket nor loses a datagram. ICMP
-   * errors do not end it. `settimeout` applies to each step, unless there is a `timeoutMs`.
+   * While the iteration runs, no other call may read. Leaving the loop does not close the socket, and loses no datagram.
+   * ICMP errors do not end the iteration. `settimeout` applies to each step, unless `timeoutMs` is set.
    *
    * @param options `max` is the largest number of datagrams in a batch, 1 or more (default 1024). `timeoutMs` is for each
    *   step, and `signal` for the iteration: it ends with that error.
@@ -241,7 +243,7 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
   /**
    * Sets how long receive calls wait.
    *
-   * @param seconds as on the page: `null` waits for ever, 0 does not wait.
+   * @param seconds to wait, as in Python: `null` waits for ever, 0 does not wait.
    * @throws `RangeError` for a negative or endless number, `TypeError` for anything else.
    */
   settimeout(seconds: number | null): void {
@@ -272,9 +274,9 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
   }
 
   /**
-   * Closes the socket. Waiting receive calls reject with `ECANCELED`, and iterations end. What was sent before goes out
-   * first, for at most 5 s: what still waits for room then is `ECANCELED`, as is at once what waits for the address of
-   * a name. May be called twice.
+   * Closes the socket. Waiting receive calls reject with `ECANCELED`, and iterations end. Datagrams of earlier send calls
+   * are sent first. After 5 s, those that still wait for room fail with `ECANCELED`. Datagrams that wait for the address of
+   * a name fail with it at once. A second call returns the same promise.
    */
   close(): Promise<void> {
     if (!this.#closing) {
@@ -296,7 +298,7 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
   #send(syscall: "send" | "sendto", data: Data, address?: AddressLike, how?: Ancillary): Promise<number> {
     return new Promise((resolve, reject) => {
       const to = syscall === "send" ? null : destinationFor(address, this.family, syscall);
-      // Last, since reading the address may run code of the program's, and the memory is its own.
+      // The payload comes last: reading the address may run code of the program, which may change the payload.
       const payload = toBytes(data);
       const { sender } = this.#engine.open(syscall);
       if (!to && !this.#connects) throw new OSError("EDESTADDRREQ", { syscall: "send" });
@@ -310,7 +312,7 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
 /**
  * Checks the arguments of `socket()`, then opens a socket of a stack. `socket(2)`.
  *
- * @throws `OSError` `EAFNOSUPPORT`, `EPROTONOSUPPORT`, and what the stack says; `TypeError`, `RangeError` for bad options.
+ * @throws `OSError` `EAFNOSUPPORT`, `EPROTONOSUPPORT`, and the errors of the stack; `TypeError`, `RangeError` for wrong options.
  */
 export function openSocket(stack: () => Stack, family: unknown, type: unknown, options: unknown): Socket {
   if (typeof family !== "number") throw wrongType("family", "a number", family);
