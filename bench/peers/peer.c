@@ -1,6 +1,6 @@
 /*
- * What the kernel gives to a program without a runtime in between: the yardstick. See protocol.ts for what a peer is given
- * and what it prints. `offload=1` sends by UDP_SEGMENT and receives by UDP_GRO; otherwise by sendmmsg and recvmmsg alone.
+ * Shows what the kernel can do for a program without a runtime, as the measure for all others. See protocol.ts for the arguments
+ * and the output of a peer. `offload=1` sends with UDP_SEGMENT and receives with UDP_GRO; otherwise only sendmmsg and recvmmsg.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 enum {
-  most_segments = 64, /* of one send: what kernels before 6.9 allow */
+  most_segments = 64, /* in one send: the limit of kernels before 6.9 */
   most_payload = 65507,
-  most_messages = 1024, /* of one call: the kernel's limit */
+  most_messages = 1024, /* in one call: the kernel's limit */
   most_sockets = 4096,
   receive_messages = 64,
   longest_seconds = 120,
@@ -71,25 +71,25 @@ int main(int argc, char **argv) {
 }
 
 static void about(void) {
-  /* Clang names itself in its version; GCC gives the number alone. */
+  /* The version of Clang contains its name. GCC has only the number. */
   printf("{\"version\":\"%s%s\"}\n", strchr(__VERSION__, 'C') ? "" : "GCC ", __VERSION__);
 }
 
-/* ---- the time that is measured: a while after the first look ---- */
+/* ---- the measured time: it begins a while after the first look ---- */
 
 struct window {
   double warm_up, length, waited_before, first, start, seconds, waited;
   long before, datagrams, rss_bytes;
 };
 
-/* Seconds that this thread could have run and had no CPU. */
+/* Seconds in which this thread was ready to run and had no CPU. */
 static double waited(void) { return (double)proc("/proc/thread-self/schedstat", 1) / 1e9; }
 
 static struct window new_window(void) {
   return (struct window){.waited_before = waited(), .warm_up = seconds_of("warmUpMs"), .length = seconds_of("windowMs")};
 }
 
-/* Opens and closes it when it is time, with the count of datagrams until now. Gives the time. */
+/* Opens and closes the window when it is time, with the count of datagrams until now. Returns the time. */
 static double look(struct window *window, long count) {
   double at = now();
   if (window->first == 0) window->first = at;
@@ -106,7 +106,7 @@ static double look(struct window *window, long count) {
   return at;
 }
 
-/* The figures, as the beginning of a JSON object. */
+/* Prints the figures as the beginning of a JSON object. */
 static void tell_window(const struct window *window) {
   printf("{\"datagrams\":%ld,\"seconds\":%f,\"waited\":%f,\"rssBytes\":%ld", window->datagrams, window->seconds,
          window->waited, window->rss_bytes);
@@ -134,7 +134,7 @@ static void open_inbox(void) {
   }
 }
 
-/* The datagrams of one message: the kernel says how long those are that it merged. */
+/* The number of datagrams in one message: the kernel reports the length of merged datagrams. */
 static long datagrams_in(const struct mmsghdr *message) {
   struct msghdr *header = (struct msghdr *)&message->msg_hdr;
   for (struct cmsghdr *each = CMSG_FIRSTHDR(header); each; each = CMSG_NXTHDR(header, each)) {
@@ -146,7 +146,7 @@ static long datagrams_in(const struct mmsghdr *message) {
   return 1;
 }
 
-/* Adds what one call gives to the count. 0 when nothing is there. */
+/* Reads once and adds the datagrams to the count. Returns 0 if there are none. */
 static int receive_batch(int fd, struct count *count) {
   for (int index = 0; index < receive_messages; index++) {
     inbox[index].msg_hdr.msg_controllen = sizeof inbox_control[index];
@@ -161,7 +161,7 @@ static int receive_batch(int fd, struct count *count) {
   return 1;
 }
 
-/* One socket blocks in recvmmsg; many are watched by epoll. Gives 0 after `quiet` seconds without a datagram. */
+/* One socket blocks in recvmmsg; epoll watches many. Returns 0 after `quiet` seconds without a datagram. */
 static int receive_some(int socket_count, int epoll, double quiet, struct count *count) {
   if (socket_count == 1) return receive_batch(sockets[0], count);
   struct epoll_event events[256];
@@ -171,7 +171,7 @@ static int receive_some(int socket_count, int epoll, double quiet, struct count 
   return ready > 0;
 }
 
-/* Whether standard input has ended: the sender has. */
+/* Whether standard input has ended, which means that the sender has. */
 static int nothing_more(void) { return poll(&(struct pollfd){.fd = STDIN_FILENO, .events = POLLIN}, 1, 0) > 0; }
 
 static void receive_role(void) {
@@ -207,7 +207,7 @@ static struct mmsghdr *outbox;
 static int outbox_count;
 static long outbox_datagrams;
 
-/* Adds one message: `segments` datagrams of `size` bytes to one peer. */
+/* Adds one message: `segments` datagrams of `size` bytes for one peer. */
 static void add_message(struct sockaddr_in *to, char *payload, size_t size, int segments) {
   struct msghdr *header = &outbox[outbox_count++].msg_hdr;
   struct iovec *part = calloc(1, sizeof *part);
@@ -230,7 +230,7 @@ static void add_message(struct sockaddr_in *to, char *payload, size_t size, int 
   memcpy(CMSG_DATA(control), &segment, sizeof segment);
 }
 
-/* Makes the messages of one batch once: they are sent again and again. */
+/* Makes the messages of one batch. They are sent again and again. */
 static void fill_outbox(void) {
   static struct sockaddr_in peers[most_sockets];
   int peer_count = 0;
@@ -321,7 +321,7 @@ static void client_role(void) {
   printf("{\"p50\":%f,\"p99\":%f}\n", times[count / 2], times[count * 99 / 100]);
 }
 
-/* Sockets that nobody reads. They take merged datagrams, so that what is measured is the sender alone. */
+/* Holds sockets that nobody reads. They accept merged datagrams, so that only the sender is measured. */
 static void park_role(void) {
   int socket_count = (int)number("sockets", 1), on = 1;
   check(socket_count <= most_sockets, "sockets=");
@@ -333,7 +333,7 @@ static void park_role(void) {
   while (getchar() != EOF) continue;
 }
 
-/* ---- what the roles share ---- */
+/* ---- shared by the roles ---- */
 
 static const char *text(const char *name, const char *otherwise) {
   size_t length = strlen(name);
@@ -348,7 +348,7 @@ static long number(const char *name, long otherwise) {
   return value ? atol(value) : otherwise;
 }
 
-/* A setting that is in milliseconds. */
+/* A setting in milliseconds, as seconds. */
 static double seconds_of(const char *name) { return (double)number(name, 0) / 1e3; }
 
 static int bound(int *port) {
@@ -382,7 +382,7 @@ static double now(void) {
   return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* One number of a line of numbers. */
+/* One number from a file with a line of numbers. */
 static long proc(const char *name, int field) {
   long value = 0;
   FILE *file = fopen(name, "r");

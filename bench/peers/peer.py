@@ -1,4 +1,4 @@
-"""CPython's socket module, as its documentation uses it. See protocol.ts for what a peer is given and what it prints."""
+"""CPython's socket module, as its documentation uses it. See protocol.ts for the arguments and the output of a peer."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def send(task):
 
 
 def park(task):
-    """Sockets that nobody reads. They take merged datagrams, so that what is measured is the sender alone."""
+    """Holds sockets that nobody reads. They accept merged datagrams, so that only the sender is measured."""
     sockets = [bound(int(task["buffer"])) for _ in range(int(task["sockets"]))]
     for s in sockets:
         s.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
@@ -81,7 +81,7 @@ def open_and_close(task):
 
 
 def idle(task):
-    """Resident memory of each of many sockets. A few are opened and closed before."""
+    """Resident memory for each of many sockets. A few are opened and closed before."""
     count = int(task["sockets"])
     # Node and Bun raise the limit of open files by themselves.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -94,7 +94,7 @@ def idle(task):
 
 
 class Window:
-    """The time that is measured: a while after the first look."""
+    """The measured time: it begins a while after the first look."""
 
     def __init__(self, task):
         self.warm_up, self.length = (int(task[name]) / 1000 for name in ("warmUpMs", "windowMs"))
@@ -102,7 +102,7 @@ class Window:
         self.first = self.start = self.figures = None
 
     def look(self, count):
-        """Opens and closes it when it is time, with the count of datagrams until now. Gives the time."""
+        """Opens and closes the window when it is time, with the count of datagrams until now. Returns the time."""
         now = time.perf_counter()
         if self.first is None:
             self.first = now
@@ -120,7 +120,7 @@ class Window:
 
 
 def nothing_more():
-    """Whether standard input has ended: the sender has."""
+    """Whether standard input has ended, which means that the sender has."""
     return bool(select.select([sys.stdin], [], [], 0)[0])
 
 
@@ -140,7 +140,7 @@ def plain():
 
 
 def waited():
-    """Seconds that this thread could have run and had no CPU."""
+    """Seconds in which this thread was ready to run and had no CPU."""
     with open("/proc/thread-self/schedstat") as file:
         return int(file.read().split()[1]) / 1e9
 
