@@ -44,7 +44,7 @@ export type { Socket };
  * @param family `AF_INET` or `AF_INET6`. @default AF_INET
  * @param type `SOCK_DGRAM`. @default SOCK_DGRAM
  * @throws `OSError`: `EAFNOSUPPORT`; `EPROTONOSUPPORT` for other types; `EMFILE` if the process has no descriptor left;
- *   `EBADF`, `ENOTSOCK`, `EINVAL` or `EBUSY` for an `fd` that cannot be adopted; `ENOTSUP` if `DATAGRAM_DRIVER` names a
+ *   `EBADF`, `ENOTSOCK`, `EINVAL` or `EBUSY` for an `fd` that cannot be adopted; `ENOTSUP` if `EINVAL` names a
  *   driver that is not available, and `EINVAL` if it names none. `TypeError` and `RangeError` for wrong options.
  */
 export function socket(

@@ -53,7 +53,7 @@ function readWord(word: string, text: string): Partial<ProxyRule> {
   throw invalid(text, `has the word ${quote(word)}: it takes ${words}`);
 }
 
-/** `GET`, `"two words"`, `0001`, each with `@offset` behind it or without. */
+/** Reads `GET`, `"two words"` or `0001`, each with or without an `@offset` after it. */
 function readPattern(kind: "text" | "hex", value: string, text: string): Partial<ProxyRule> {
   const [, pattern = "", offset] = /^("(?:[^"\\]|\\.)*"|[^"@]*)(?:@(\d{1,5}))?$/s.exec(value) ?? [];
   if (pattern === "")

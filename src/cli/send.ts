@@ -10,7 +10,7 @@ import { type SendingOptions, asFailure } from "./sender-sockets.js";
 import { stopSignal, wasStopped } from "./terminal.js";
 import { destination, duration, resolved, wholeNumber } from "./option-values.js";
 
-/** How long `--confirm` waits where it is not told how long. */
+/** How long `--confirm` waits by default. */
 const confirmTime = "1s";
 
 const help = `

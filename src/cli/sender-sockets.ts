@@ -115,7 +115,7 @@ export function applyOptions(s: Socket, { ttl, tos }: RouteOptions): void {
 /**
  * The local address of `--source` for a socket of a family.
  *
- * @throws `Failure` where it is of the other family.
+ * @throws `Failure` if the address is of the other family.
  */
 export async function sourceFor(source: Address, family: Family): Promise<Endpoint> {
   if (source.host === "") return anyAddress(family, source.port);

@@ -97,13 +97,13 @@ export const IP_FREEBIND = 15;
 export const IP_TRANSPARENT = 19;
 /** Boolean: `bind` to port 0 sets only the address; the first `connect` or send chooses the port. */
 export const IP_BIND_ADDRESS_NO_PORT = 24;
-/** String: the address or name of the interface that multicast datagrams leave by. */
+/** String: the address or name of the interface through which multicast datagrams leave. */
 export const IP_MULTICAST_IF = 32;
 /** Integer 0 to 255: time to live of multicast datagrams. */
 export const IP_MULTICAST_TTL = 33;
 /** Boolean: multicast datagrams that this socket sends are also delivered to this host. */
 export const IP_MULTICAST_LOOP = 34;
-/** String: the name or number of the interface that unicast datagrams leave by if nothing else names one; `""` is none. */
+/** String: the name or number of the interface through which unicast datagrams leave if nothing else names one; `""` is none. */
 export const IP_UNICAST_IF = 50;
 
 /** Boolean, initially 1: receive the groups that any socket of this host joined; 0: only groups that this socket joined. */
@@ -111,7 +111,7 @@ export const IP_MULTICAST_ALL = 49;
 
 /** Integer 1 to 255: hop limit of unicast datagrams. */
 export const IPV6_UNICAST_HOPS = 16;
-/** String: the name of the interface that multicast datagrams leave by. */
+/** String: the name of the interface through which multicast datagrams leave. */
 export const IPV6_MULTICAST_IF = 17;
 /** Integer 0 to 255: hop limit of multicast datagrams. */
 export const IPV6_MULTICAST_HOPS = 18;

@@ -89,7 +89,7 @@ const longestMs = 24 * 60 * 60 * 1000;
  * The peer must echo each datagram, as `datagram listen --echo` does, or answer each with a datagram of its own. An echo is
  * as long as the probe: if the path back is narrower and drops it, the search finds that smaller size.
  *
- * The search reads the socket, and nothing else may read it meanwhile. Other datagrams that come are lost, and counted as
+ * The search reads the socket, and nothing else may read it in this time. Other datagrams that arrive are lost, and counted as
  * `ignored`: use a separate socket for the search to lose none.
  *
  * @param address an IP literal and a port, as `Socket.maxPayload` takes it.

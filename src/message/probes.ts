@@ -49,7 +49,7 @@ interface Sent extends Probe {
   readonly at: number;
 }
 
-/** Milliseconds that a probe waits for its answer at least, once a round trip is known, because peers may pause. */
+/** The shortest time that a probe waits for its answer after a round trip is known, in milliseconds: peers may pause. */
 const minWaitMs = 200;
 /** Round trips that a probe waits for its answer. */
 const waitRoundTrips = 4;

@@ -76,7 +76,7 @@ export function checkOptions(options: ProxyOptions): CheckedOptions {
   if (typeof (options as unknown) !== "object" || (options as unknown) === null) {
     throw wrongType("options", "an object with a target", options);
   }
-  // A setting of a link that is beside `link` instead of in it would do nothing.
+  // A setting of a link that is outside of `link` would have no effect.
   refuseUnknown(options, Object.keys(fields), "options: a field");
   const { listen = ["127.0.0.1", 0], link = {}, rules = [], seed, idleMs = 60_000 } = options;
   const { maxClients = 1024, maxInFlight = 65_536, maxInFlightBytes = 64 << 20 } = options;

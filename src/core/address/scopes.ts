@@ -58,7 +58,7 @@ export function noInterfaceText(given: string): string {
   return `no network interface here ${kind} ${given}`;
 }
 
-/** The text of the error that a datagram cannot leave by an interface because the socket is bound to another one. */
+/** The text of the error if a datagram cannot leave through an interface because the socket is bound to another one. */
 export function boundElsewhereText(name: string): string {
   return `the socket may not leave by ${name}: SO_BINDTODEVICE binds it to another interface`;
 }

@@ -4,7 +4,7 @@ import type { Endpoint } from "../address/address.js";
 export interface Ancillary {
   /** The local address that the datagram is sent from. Its port is ignored: the socket's port is always used. */
   readonly source: Endpoint | undefined;
-  /** The name or the number of the network interface that the datagram leaves by. */
+  /** The name or the number of the network interface through which the datagram leaves. */
   readonly interface: string | undefined;
   /** 1 to 255. */
   readonly ttl: number | undefined;

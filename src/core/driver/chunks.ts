@@ -8,7 +8,7 @@ export class Chunks {
   #used = 0;
 
   /**
-   * @param size bytes of a chunk. A small piece that is kept holds back so much memory.
+   * @param size bytes of a chunk. A small piece that the program keeps holds the memory of its whole chunk.
    * @param pin is `markAsUntransferable` of `node:worker_threads`. Transferring the memory of one datagram would empty the
    *   other datagrams of its chunk.
    */

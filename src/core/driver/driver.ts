@@ -122,7 +122,7 @@ export interface Sink {
 /**
  * One socket of an operating system or of a simulated network. Errors are `OSError`s, thrown or rejected.
  *
- * For every kind of address, the scope of a destination is the interface that datagrams to this destination leave by
+ * For every kind of address, the scope of a destination is the interface through which datagrams to this destination leave
  * (`ignoredScope`). A driver that cannot choose the interface fails with `ENOTSUP`. A scope that names no interface is `ENODEV`.
  */
 export interface Driver {

@@ -1,7 +1,7 @@
 import type { Endpoint } from "../address/address.js";
 import type { Ancillary } from "./ancillary.js";
 
-/** What is known of received datagrams beside payload and source. A field is `undefined` if the system did not report it. */
+/** Metadata of received datagrams, except the source. A field is `undefined` if the system did not report it. */
 export interface Metadata {
   /** The local address that they were sent to. */
   readonly destination: Endpoint | undefined;

@@ -96,7 +96,7 @@ export interface OutgoingDatagram {
   readonly address?: AddressLike | undefined;
   /** The source address, one of this host, as an IP literal such as `"10.0.0.2"`. The port is the socket's. `IP_PKTINFO`. */
   readonly source?: string | undefined;
-  /** The name or number of the network interface that the datagram leaves by. `IP_PKTINFO`. */
+  /** The name or number of the network interface through which the datagram leaves. `IP_PKTINFO`. */
   readonly interface?: string | number | undefined;
   /** The TTL or hop limit, 1 to 255. `IP_TTL`, `IPV6_HOPLIMIT`. */
   readonly ttl?: number | undefined;

@@ -257,7 +257,7 @@ export class Engine implements SenderHost, ReceiverHost {
 
   #makeReceiver(): Receiver {
     const receiver = new Receiver(this);
-    // Its calls then fail as those that waited did.
+    // Its calls then fail in the same way as the calls that waited at `close()`.
     if (this.#closing) receiver.close();
     this.#receiver = receiver;
     return receiver;

@@ -18,11 +18,11 @@ export interface SocketEvents {
   dropped: [loss: Loss];
   /** An ICMP error said that a datagram did not arrive. */
   unreachable: [report: Unreachable];
-  /** The path MTU to a destination is not what was known before. */
+  /** The known path MTU to a destination changed. */
   pathMtu: [change: PathMtuChange];
   /**
-   * What the program waits for can never arrive, and no call fails. If there is no listener, the first warning of each `code`
-   * is a warning of the process (`process.emitWarning`), except on simulated hosts.
+   * Datagrams that the program waits for can never arrive, and no call fails. If there is no listener, the first warning of
+   * each `code` is a warning of the process (`process.emitWarning`), except on simulated hosts.
    */
   warning: [warning: Warning];
 }
@@ -30,7 +30,7 @@ export interface SocketEvents {
 /** A datagram as the listener of a `tap` sees it. */
 export interface Packet {
   readonly direction: "in" | "out";
-  /** Of a datagram that is sent, a copy of the payload; of one that arrived, the bytes that the program gets too. */
+  /** A copy of the payload if the datagram is sent; the same bytes that the program gets if the datagram arrived. */
   readonly data: Buffer;
   readonly source: Address;
   readonly destination: Address;

@@ -110,7 +110,7 @@ export class ReceiveCalls {
     return this.#engine.receiver.receive(wait, serve, fail);
   }
 
-  /** Whether a datagram is there that a call may take at once. */
+  /** Whether a call can take a datagram at once. */
   get immediate(): boolean {
     return this.#engine.receiver.immediate;
   }

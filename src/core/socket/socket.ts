@@ -1,5 +1,5 @@
 /**
- * The socket that programs use. A call checks its arguments (`arguments.ts`) and hands them to the `Engine` (`engine.ts`),
+ * The socket that programs use. A call checks its arguments (`arguments.ts`) and passes them to the `Engine` (`engine.ts`),
  * which connects a driver with the sender (`../send`) and the receiver (`../receive`). `Socket` has the calls that wait.
  * Its base class `SocketSettings` (`settings.ts`) has the calls that return at once. `receive-calls.ts`, `iteration.ts` and
  * `send-calls.ts` settle the promises of the calls. `events.ts` and `taps.ts` have the events and call the listeners.
@@ -244,7 +244,7 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
    * Sets how long receive calls wait.
    *
    * @param seconds to wait, as in Python: `null` waits for ever, 0 does not wait.
-   * @throws `RangeError` for a negative or endless number, `TypeError` for anything else.
+   * @throws `RangeError` for a negative or infinite number, `TypeError` for anything else.
    */
   settimeout(seconds: number | null): void {
     this.#calls.timeoutMs = checkTimeout(seconds);

@@ -8,15 +8,15 @@ import { sizeOf } from "../../core/driver/payload.js";
 import type { OSError } from "../../core/errors/errors.js";
 import type { Traffic } from "../../core/ledger/ledger.js";
 
-/** Bytes of payload that may lie unread in this process: as many as the native driver asks of the kernel. */
+/** Bytes of payload that may wait unread in this process: as many as the native driver requests from the kernel. */
 const maxBytes = 4 << 20;
-/** Bytes that an unread datagram costs beside its payload, about. */
+/** Bytes that an unread datagram costs in addition to its payload, about. */
 const overheadBytes = 256;
-/** Datagrams that one `receive` hands over at most. */
+/** The largest number of datagrams that one `receive` passes on. */
 const receiveBatch = 64;
 /** Empty places at the front of the queue, above which it is made shorter. */
 const maxEmptyPlaces = 1024;
-/** Of how many datagrams that came alone one is used to look whether more come with it. */
+/** One of this many datagrams that arrive alone is used to look whether more arrive together with it. */
 const lookEvery = 16;
 
 /**
@@ -113,9 +113,10 @@ export class Receiving {
   }
 
   /**
-   * Tells the socket, once until it has taken everything. A datagram that comes alone is told of inside Node's callback,
-   * which saves a turn of the loop. A burst is told of after the pass of the loop that reads it, as one batch. So is
-   * everything in a worker: Node 20 aborts if a worker is terminated while the program runs inside that callback.
+   * Tells the socket that there are datagrams, once until it has taken all. A datagram that arrives alone is reported inside
+   * Node's callback, which saves a turn of the loop. A burst is reported as one batch, after the pass of the loop that reads
+   * it. In a worker everything is reported after the pass: Node 20 aborts if a worker is terminated while the program runs
+   * inside that callback.
    */
   #tell(): void {
     this.#told = true;

@@ -45,7 +45,7 @@ export class Sending {
     }
     this.#batch = batch;
     const waiting = takeError();
-    // As in the kernel: the next call fails with the error that waits, and sends nothing.
+    // As in the kernel, the next call fails with the pending error, and sends nothing.
     if (waiting) batch.fail(0, failure(waiting.code, batch.peer(0), this.#association.peer));
     let last: Endpoint | null | undefined;
     let host: string | undefined;

@@ -8,7 +8,7 @@ import { type Layout, layout, layoutDifference } from "./layout.js";
 /** The version of the calls of native/addon.cc. `layoutDifference` checks the shared memory. */
 const interfaceVersion = 9;
 
-/** A socket of the addon. Calls give 0 or a count, or a negative errno. `receive`, `send` and `errors` may fill `Addon.errorQueue`. */
+/** A socket of the addon. Calls return 0 or a count, or a negative errno. `receive`, `send` and `errors` may fill `Addon.errorQueue`. */
 export interface Handle {
   bind(name: Uint8Array): number;
   connect(name: Uint8Array | null): number;
@@ -113,7 +113,7 @@ export interface Addon {
      * `layout.icmpError` each.
      */
     readonly numbers: Int32Array;
-    /** Of each the destination and the sender, a `layout.name` each; family 0 where it is unknown. */
+    /** The destination and the sender of each error, as a `layout.name` each. The family is 0 if the address is unknown. */
     readonly names: Buffer;
   };
 }

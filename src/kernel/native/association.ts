@@ -45,8 +45,8 @@ export class Association {
   }
 
   /**
-   * Linux keeps the address of the peer of a dissolved IPv6 socket, which then hears that host alone for as long as it is
-   * open (`__udp_disconnect`, net/ipv4/udp.c, leaves `sk_v6_daddr`). So another kernel socket takes its place.
+   * Linux keeps the address of the peer of a dissolved IPv6 socket. The socket then receives from that host only, as long as it
+   * is open (`__udp_disconnect`, net/ipv4/udp.c, leaves `sk_v6_daddr`). So another kernel socket takes its place.
    */
   #dissolve(former: Endpoint): void {
     const socket = this.#socket;

@@ -47,7 +47,7 @@ const headerMetadata = {
 };
 
 /**
- * Has the kernel keep ICMP errors in the error queue. An IPv6 socket can have IPv4 peers (`::ffff:`), whose errors need the
+ * Makes the kernel keep ICMP errors in the error queue. An IPv6 socket can have IPv4 peers (`::ffff:`), whose errors need the
  * IPv4 option.
  *
  * @returns 0, or the first negative errno.
@@ -56,17 +56,17 @@ export function enableErrorQueue(handle: Handle, family: Family): number {
   return setAll(handle, family === AF_INET ? [IP_RECVERR] : [IP_RECVERR, IPV6_RECVERR], 1);
 }
 
-/** Has the kernel note metadata of datagrams that arrive from now on. */
+/** Makes the kernel record metadata of datagrams that arrive from now on. */
 export function enableArrivalMetadata(handle: Handle, family: Family): number {
   return enable(handle, family, arrivalMetadata);
 }
 
-/** Has receive calls return the metadata in the headers. */
+/** Makes receive calls return the metadata in the headers. */
 export function enableHeaderMetadata(handle: Handle, family: Family): number {
   return enable(handle, family, headerMetadata);
 }
 
-/** Forbids fragments of what is sent. @returns 0, or the first negative errno. */
+/** Forbids fragments of sent datagrams. @returns 0, or the first negative errno. */
 export function forbidFragments(handle: Handle, family: Family): number {
   return setAll(handle, discovery(family), IP_PMTUDISC_DO);
 }

@@ -96,8 +96,8 @@ class PacketInfo {
     if (index === 0) return undefined;
     if (this.#answer) return this.#answer;
     const source = this.#source();
-    // An answer goes out by the interface only if its source address is link-local or unknown. In other cases the routes
-    // choose: a datagram to an address of this host may come by an interface that no answer leaves by.
+    // An answer leaves through the interface only if its source address is link-local or unknown. In other cases the routes
+    // choose: a datagram to an address of this host may arrive on an interface that has no route back.
     const by = source && !isLinkLocal(source) ? undefined : String(index);
     return (this.#answer = {
       source,

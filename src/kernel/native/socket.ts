@@ -59,7 +59,7 @@ export class KernelSocket {
   /** Runs when the socket may have room to send again. */
   onWritable: (() => void) | undefined;
   closed = false;
-  /** Events that are reported once the call to the driver has returned. */
+  /** Events that are reported after the call to the driver has returned. */
   readonly unreported: LedgerEvent[] = [];
   #icmpErrors: IcmpErrors | undefined;
   /** Whether the options were set that sending needs, and those that receiving needs. */
@@ -240,14 +240,14 @@ export class KernelSocket {
     if (this.icmpErrors.take(this.peer)) this.readableSoon();
   }
 
-  /** Has the socket look for arrivals once the call to the driver has returned. */
+  /** Makes the socket look for arrivals after the call to the driver has returned. */
   readableSoon(): void {
     queueMicrotask(() => {
       if (!this.closed) this.events.readable();
     });
   }
 
-  /** Reports an event once the call to the driver has returned. */
+  /** Reports an event after the call to the driver has returned. */
   report(event: LedgerEvent): void {
     if (this.unreported.push(event) > 1) return;
     queueMicrotask(() => {

@@ -1,7 +1,7 @@
 import type { DriverEvents, LedgerEvent } from "../../core/driver/driver.js";
 import type { Scheduler } from "../time/event.js";
 
-/** The time until a program is woken for data that is there already, in nanoseconds. Without it, polling would take no time. */
+/** The time until a program is woken for data that has already arrived, in nanoseconds. Without it, polling takes no time. */
 const wakeNs = 50_000;
 
 /** Datagrams that one socket may send at one instant before it pauses, and the length of the pause in nanoseconds. */
@@ -85,8 +85,8 @@ export class Notifier {
   }
 
   /**
-   * Whether the socket has sent so many datagrams at this instant that it must wait for the next one. Sending takes no
-   * virtual time, so a program that awaits each send would never leave the microtasks otherwise.
+   * Whether the socket has sent so many datagrams at this instant that it must wait for the next instant. Sending takes no
+   * virtual time, so without this wait a program that awaits each send would never leave the microtasks.
    *
    * @param more datagrams that the socket is about to send.
    */

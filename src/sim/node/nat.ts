@@ -59,7 +59,7 @@ export class Nat {
 
   /** Whether a packet comes from inside. For an ICMP error, whether the packet that it is about was sent to the inside. */
   isFromInside({ source, content }: Packet): boolean {
-    // The source of an ICMP error is no sign: routers inside may have any address.
+    // The source of an ICMP error proves nothing: routers inside may have any address.
     return this.isInside(content.protocol === "icmp" ? content.about.destination : source);
   }
 
@@ -101,7 +101,7 @@ export class Nat {
       if (about.content.protocol === "icmp") return undefined;
       const { sourcePort, destinationPort } = about.content;
       const mapping = this.#live(this.#byPort.get(sourcePort));
-      // Whoever sends it, and whatever the filtering is, it must quote a packet that the inside host sent through the mapping
+      // With any sender and any filtering, an error must quote a packet that the inside host sent through the mapping
       // (RFC 5508, section 4.2). Otherwise, any stranger could make calls of an inside socket fail.
       const wasSent =
         about.source === this.#address && mapping?.peers.has(about.destination, destinationPort);
