@@ -65,7 +65,7 @@ void ErrorQueue::DrainAll(int fd, const uint8_t* peer) {
     int error = 0;
     socklen_t length = sizeof error;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = 0;
-    // An ICMP error that came meanwhile left both a pending error and an entry.
+    // An ICMP error that arrived in between left both a pending error and an entry.
     int before = found.icmp;
     while (error != 0 && Read(fd, peer, &found)) continue;
     if (error != 0 && found.icmp == before) {

@@ -8,8 +8,8 @@ namespace datagram {
 
 // The result of receive: the count is in the lowest kCountBits bits. The bit above them is 1 if more may be there.
 constexpr int kCountBits = 16;
-// What send gives: in the lowest bits how many went, or negative an errno; above them the error that a segmented send was
-// refused with; above that how many datagrams a local rule rejected.
+// The result of send. The lowest bits have the number of sent datagrams, or a negative errno. Above them is the error of a
+// refused segmented send. Above that is the number of datagrams that a local rule rejected.
 constexpr int kSentBits = 12;
 constexpr int kRefusedBits = 8;
 

@@ -57,7 +57,7 @@ void ReadIPv6(const cmsghdr* control, MessageMetadata* metadata) {
     case IPV6_PKTINFO: {
       in6_pktinfo info;
       memcpy(&info, CMSG_DATA(control), sizeof info);
-      // A datagram over IPv4 also has an IP_PKTINFO, which tells more.
+      // A datagram over IPv4 also has an IP_PKTINFO, which has more fields.
       if (IN6_IS_ADDR_V4MAPPED(&info.ipi6_addr)) return;
       metadata->interface = static_cast<int32_t>(info.ipi6_ifindex);
       metadata->family = AF_INET6;
