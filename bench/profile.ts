@@ -47,6 +47,19 @@ const workloads: Readonly<Record<string, Profiled>> = {
     needs: ["native", "c"],
     run: (bench) => sendAlone(bench, sender, 64),
   },
+  "send-promises": {
+    title: "the sender of 64 bytes, 1,024 sendto promises in a tick, to a socket that nobody reads",
+    loop: "send",
+    needs: ["native", "c"],
+    run: (bench) => sendAlone(bench, { program: "native", settings: { by: "sendto" } }, 64),
+  },
+  "fan-out-1000": {
+    title: "the sender of 64 bytes, sendMany of one to each of 1,000 peers, which nobody reads",
+    loop: "send",
+    needs: ["native", "c"],
+    run: (bench) =>
+      sendAlone(bench, { program: "native", settings: { by: "datagrams", batch: 1000 } }, 64, 1000),
+  },
   "round-trip": {
     title: "the client of round trips of 64 bytes with a C echo, both on one CPU",
     loop: "roundTrips",
