@@ -12,6 +12,7 @@ const boundary = [
   "src/index.ts",
   "src/core/address/address.ts",
   "src/core/socket/arguments.ts",
+  "src/core/socket/outgoing-arguments.ts",
   "src/message/path-mtu.ts",
 ];
 

@@ -3,6 +3,7 @@
 
 import type { Family } from "./core/address/address.js";
 import type { SocketOptions } from "./core/socket/arguments.js";
+export type { OutgoingDatagram } from "./core/socket/outgoing-arguments.js";
 import { AF_INET, SOCK_DGRAM } from "./core/constants.js";
 import { type Socket, openSocket } from "./core/socket/socket.js";
 import type { Totals } from "./core/ledger/ledger.js";
@@ -10,13 +11,7 @@ import { kernelStack } from "./kernel/choice.js";
 import { hostCounts } from "./kernel/host-counts.js";
 
 export { Address, type AddressLike, type Endpoint, type Family } from "./core/address/address.js";
-export type {
-  BatchOptions,
-  MessageOptions,
-  OutgoingDatagram,
-  SocketOptions,
-  WaitOptions,
-} from "./core/socket/arguments.js";
+export type { BatchOptions, MessageOptions, SocketOptions, WaitOptions } from "./core/socket/arguments.js";
 export * from "./core/constants.js";
 export type { Datagram } from "./core/receive/datagram.js";
 export type { Capabilities, Capability, Feature } from "./core/capabilities.js";

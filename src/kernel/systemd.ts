@@ -1,5 +1,6 @@
 import { type SocketOptions, socketFields } from "../core/socket/arguments.js";
 import { SOCK_DGRAM } from "../core/constants.js";
+import { notSupported } from "../core/driver/driver-errors.js";
 import type { Stack } from "../core/driver/driver.js";
 import { OSError, wrongType } from "../core/errors/errors.js";
 import { refuseUnknown } from "../core/errors/fields.js";
@@ -88,6 +89,7 @@ function positive(variable: string, text: string): number {
 
 function familyOf(stack: Stack, fd: number, name: string): number {
   try {
+    if (!stack.familyOf) throw notSupported(syscall, stack.capabilities.descriptors);
     return stack.familyOf(fd);
   } catch (error) {
     if (!(error instanceof OSError)) throw error;

@@ -33,12 +33,13 @@ export interface Stack {
   /** Shows a warning that has no listener. Without this method, such warnings are dropped. */
   warn?(warning: Warning): void;
   /**
-   * The family of a UDP socket that another program opened.
+   * The family of a UDP socket that another program opened. Without this method, the driver cannot use descriptors
+   * (`ENOTSUP`).
    *
    * @throws `OSError` `EBADF` if the descriptor is not open, `ENOTSOCK` if it is not a socket, `EINVAL` if it is not a UDP
    *   socket, `EBUSY` if this package uses it already, `ENOTSUP` if the driver cannot use descriptors.
    */
-  familyOf(fd: number): Family;
+  familyOf?(fd: number): Family;
   /** @throws `OSError` such as `EMFILE` or `EAFNOSUPPORT`; with a descriptor in the options, also the errors of `familyOf`. */
   open(family: Family, options: DriverOptions, events: DriverEvents): Driver;
 }
@@ -138,12 +139,15 @@ export interface Driver {
   /** Sets an option. For an IPv6 option that has an IPv4 twin, sets the twin too (`twinOf`). */
   setOption(option: Option, value: OptionValue): void;
   getOption(option: Option): OptionValue;
-  /** Sets an option by its numbers to 1 to 4096 unchanged bytes. @throws `OSError` `ENOTSUP` if the driver cannot. */
-  setBytes(level: number, option: number, value: Uint8Array): void;
-  /** Reads an option by its numbers: at most `length` bytes, 1 to 4096. @throws `OSError` `ENOTSUP` if the driver cannot. */
-  getBytes(level: number, option: number, length: number): Buffer;
-  /** Joins or leaves a multicast group, or changes its senders. If no interface is given, the system chooses one. */
-  membership(change: Membership): void;
+  /** Sets an option by its numbers to 1 to 4096 unchanged bytes. Without this method, the call is `ENOTSUP`. */
+  setBytes?(level: number, option: number, value: Uint8Array): void;
+  /** Reads an option by its numbers: at most `length` bytes, 1 to 4096. Without this method, the call is `ENOTSUP`. */
+  getBytes?(level: number, option: number, length: number): Buffer;
+  /**
+   * Joins or leaves a multicast group, or changes its senders. If no interface is given, the system chooses one. Without this
+   * method, the call is `ENOTSUP`.
+   */
+  membership?(change: Membership): void;
   /**
    * Passes to `sink` the datagrams that one system call returns. Never waits.
    *
@@ -163,16 +167,18 @@ export interface Driver {
    */
   send(batch: Outbound): number;
   /**
-   * Bytes of the largest packet that reaches a destination without fragments, as known now; `undefined` if not known.
+   * Bytes of the largest packet that reaches a destination without fragments, as known now; `undefined` if not known. Without
+   * this method, no path MTU is known.
    *
    * @throws `OSError` `ENODEV` if the scope names no interface.
    */
-  pathMtu(to: Endpoint): number | undefined;
+  pathMtu?(to: Endpoint): number | undefined;
   /** The features of this socket now: fewer than those of the stack, if the system refused one. */
   readonly capabilities: Capabilities;
-  counts(): DriverCounts;
-  /** `true` keeps the process alive: a call waits. `false` at the start. */
-  keepAlive(on: boolean): void;
+  /** Without this method, no count is known. */
+  counts?(): DriverCounts;
+  /** `true` keeps the process alive: a call waits. `false` at the start. Without this method, a call keeps nothing alive. */
+  keepAlive?(on: boolean): void;
   /** Closes the socket and frees its resources. May be called at any time, and more than once. */
   close(): CloseResult;
 }

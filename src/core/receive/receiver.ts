@@ -5,7 +5,7 @@
 
 import { onAbort } from "./abort.js";
 import type { Clock, Driver } from "../driver/driver.js";
-import { brokenContract, toOSError } from "../driver/driver-fault.js";
+import { brokenContract, toOSError } from "../driver/driver-errors.js";
 import { OSError, TimeoutError } from "../errors/errors.js";
 import { assert } from "../assert.js";
 import { BusyPoll } from "./busy-poll.js";

@@ -10,7 +10,7 @@
 import { type Address, type Endpoint, type Family, isEndpoint } from "../address/address.js";
 import type { Ancillary } from "../driver/ancillary.js";
 import type { Clock, Driver } from "../driver/driver.js";
-import { brokenContract, toOSError } from "../driver/driver-fault.js";
+import { brokenContract, toOSError } from "../driver/driver-errors.js";
 import { OSError } from "../errors/errors.js";
 import { anyLimit, closedFirst, failure, payloadLimit } from "./failure.js";
 import { type Borrowed, type Completion, type Outbound, destinationOf } from "../driver/outbound.js";

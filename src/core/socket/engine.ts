@@ -1,5 +1,6 @@
 import type { Endpoint, Family } from "../address/address.js";
-import { brokenContract, attempt } from "../driver/driver-fault.js";
+import { unavailable } from "../capabilities.js";
+import { attempt, brokenContract, notSupported } from "../driver/driver-errors.js";
 import type { Clock, Driver, DriverEvents, DriverOptions, LedgerEvent, Stack } from "../driver/driver.js";
 import type { Membership } from "../driver/membership.js";
 import { OSError } from "../errors/errors.js";
@@ -86,7 +87,7 @@ export class Engine implements SenderHost, ReceiverHost {
 
   get paths(): PathMtus {
     return (this.#paths ??= new PathMtus(
-      (to) => this.driver.pathMtu(to),
+      (to) => this.driver.pathMtu?.(to),
       this.clock,
       (change) => this.#emit("pathMtu", change),
     ));
@@ -126,6 +127,12 @@ export class Engine implements SenderHost, ReceiverHost {
   }
 
   membership(change: Membership): void {
+    if (!this.driver.membership) {
+      throw notSupported(
+        change.call,
+        unavailable("this driver has no multicast groups: the native driver has"),
+      );
+    }
     this.driver.membership(change);
     this.#membershipWarnings.changed(change);
   }
@@ -172,8 +179,8 @@ export class Engine implements SenderHost, ReceiverHost {
         this.#lastCounts = this.#count();
       });
       attempt(() => {
-        const { unread, unreported: untold } = this.driver.close();
-        for (const event of untold) this.#enter(event);
+        const { unread, unreported } = this.driver.close();
+        for (const event of unreported) this.#enter(event);
         this.#dropped({ cause: "close", ...unread });
       });
       this.#sender?.cancel();
@@ -307,7 +314,7 @@ export class Engine implements SenderHost, ReceiverHost {
   }
 
   #count(): DriverCounts {
-    const counts = this.driver.counts();
+    const counts = this.driver.counts?.() ?? noCounts;
     this.#droppedKernel(counts.droppedKernel ?? 0);
     return counts;
   }

@@ -1,4 +1,4 @@
-import { attempt } from "../driver/driver-fault.js";
+import { attempt } from "../driver/driver-errors.js";
 import type { Clock, Driver } from "../driver/driver.js";
 
 /** How long a process is kept alive after its last receive call stopped waiting, in milliseconds. */
@@ -50,7 +50,7 @@ export class KeepAlive {
     const on = this.#referenced && this.#waiting;
     if (on === this.#on || this.#closed) return;
     if (on) {
-      this.#driver.keepAlive(true);
+      this.#driver.keepAlive?.(true);
       this.#on = true;
     } else {
       this.#cancelRelease ??= this.#clock.after(releaseMs, () => this.#release());
@@ -62,7 +62,7 @@ export class KeepAlive {
     if (this.#closed || (this.#referenced && this.#waiting)) return;
     // If this fails, the process is kept alive until `close()`.
     attempt(() => {
-      this.#driver.keepAlive(false);
+      this.#driver.keepAlive?.(false);
       this.#on = false;
     });
   }

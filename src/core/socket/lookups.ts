@@ -1,7 +1,7 @@
 import { Address, type Endpoint, type Family, isEndpoint } from "../address/address.js";
 import { AF_INET, AF_INET6 } from "../constants.js";
 import type { Driver, Stack } from "../driver/driver.js";
-import { brokenContract, toOSError } from "../driver/driver-fault.js";
+import { brokenContract, toOSError } from "../driver/driver-errors.js";
 import { v6OnlyOption } from "../driver/options.js";
 import { OSError } from "../errors/errors.js";
 

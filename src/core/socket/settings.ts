@@ -6,6 +6,7 @@ import type { InterfaceNumber } from "../address/same-host.js";
 import type { Capabilities } from "../capabilities.js";
 import * as c from "../constants.js";
 import { fromInt32 } from "../driver/bytes.js";
+import { notSupported } from "../driver/driver-errors.js";
 import type { Clock, Stack } from "../driver/driver.js";
 import { type MembershipCall, checkMembership } from "../driver/membership.js";
 import {
@@ -94,7 +95,9 @@ export class SocketSettings extends EventEmitter<SocketEvents> {
   setsockopt(level: number, option: number, value: number | boolean | string | Uint8Array): void {
     if (isUnlisted(level, option)) {
       const bytes = checkBytes(value);
-      this.#engine.open("setsockopt").driver.setBytes(level, option, bytes);
+      const { driver } = this.#engine.open("setsockopt");
+      if (!driver.setBytes) throw notSupported("setsockopt", driver.capabilities.kernelOptions);
+      driver.setBytes(level, option, bytes);
       return;
     }
     const found = findOption(level, option, this.family, "setsockopt");
@@ -123,7 +126,7 @@ export class SocketSettings extends EventEmitter<SocketEvents> {
   getsockopt(level: number, option: number, length?: number): OptionValue | Buffer {
     const max = length === undefined ? undefined : checkLength(length);
     if (isUnlisted(level, option)) {
-      const bytes = this.#engine.open("getsockopt").driver.getBytes(level, option, max ?? 4);
+      const bytes = this.#getBytes(level, option, max ?? 4);
       return max === undefined ? numberOf(bytes) : bytes;
     }
     const found = findOption(level, option, this.family, "getsockopt");
@@ -133,7 +136,7 @@ export class SocketSettings extends EventEmitter<SocketEvents> {
     const value = driver.getOption(found);
     if (max === undefined) return value;
     const bytes = bytesOfValue(found, value);
-    return bytes ? Buffer.from(bytes.subarray(0, max)) : driver.getBytes(level, option, max);
+    return bytes ? Buffer.from(bytes.subarray(0, max)) : this.#getBytes(level, option, max);
   }
 
   /**
@@ -262,6 +265,12 @@ export class SocketSettings extends EventEmitter<SocketEvents> {
   /** Returns a uniformly random uint32 from the stack of this socket. */
   random(): number {
     return this.#stack.random();
+  }
+
+  #getBytes(level: number, option: number, length: number): Buffer {
+    const { driver } = this.#engine.open("getsockopt");
+    if (!driver.getBytes) throw notSupported("getsockopt", driver.capabilities.kernelOptions);
+    return driver.getBytes(level, option, length);
   }
 
   #setBuffers({ fd, receiveBuffer, sendBuffer }: SocketOptions): void {

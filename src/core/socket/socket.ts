@@ -18,17 +18,15 @@ import type { Datagram } from "../receive/datagram.js";
 import {
   type BatchOptions,
   type MessageOptions,
-  type OutgoingDatagram,
   type SocketOptions,
   type WaitOptions,
   addressFor,
-  checkAncillary,
   checkBatches,
-  checkOutgoing,
   checkTimeout,
   destinationFor,
   unscopedIPv4,
 } from "./arguments.js";
+import { type OutgoingDatagram, checkAncillary, checkOutgoing } from "./outgoing-arguments.js";
 import type { Engine } from "./engine.js";
 import { Iteration, type SocketIterator } from "./iteration.js";
 import { ReceiveCalls, recv, recvMany, recvfrom, recvmsg } from "./receive-calls.js";

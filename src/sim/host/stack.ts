@@ -62,7 +62,6 @@ export function simStack(config: SimStackConfig): Stack {
     random: () => random.uint32(),
     resolve,
     interfaceNumber: (name) => ip.routing.interface(name)?.index,
-    familyOf: refuseDescriptor,
     open(family, options, events) {
       if (options.fd !== undefined) refuseDescriptor();
       const driver = new SimDriver({ context, ip, rank, capabilities, family, options, events, closed });

@@ -1,6 +1,6 @@
 /**
  * The shortest driver that keeps the contract of `src/core/driver/driver.ts`: a loopback in memory, as a pattern for new
- * drivers. The sockets of one stack reach each other only. The driver lacks every optional feature.
+ * drivers. The sockets of one stack reach each other only. The driver lacks every feature and every optional method.
  */
 
 import {
@@ -12,20 +12,21 @@ import {
 } from "../../../src/core/address/address.js";
 import { type Capabilities, type Feature, unavailable } from "../../../src/core/capabilities.js";
 import type { CloseResult, Driver, DriverEvents, Sink, Stack } from "../../../src/core/driver/driver.js";
+import { notSupported } from "../../../src/core/driver/driver-errors.js";
 import type { Option, OptionValue } from "../../../src/core/driver/options.js";
 import type { Outbound } from "../../../src/core/driver/outbound.js";
 import { OSError } from "../../../src/core/errors/errors.js";
-import { type DriverCounts, Ledger, noCounts } from "../../../src/core/ledger/ledger.js";
+import { Ledger } from "../../../src/core/ledger/ledger.js";
 import { realClock } from "../../../src/kernel/clock.js";
 import { randomUint32 } from "../../../src/kernel/random.js";
 
-const lacking: readonly Feature[] = [
+const features: readonly Feature[] = [
   ...(["batching", "segmentation", "coalescing", "kernelQueue", "kernelDropCount", "icmpErrors"] as const),
   ...(["packetInfo", "pathMtu", "reusePort", "optionReadback", "blockSource", "allOptions"] as const),
-  ...(["descriptors", "kernelOptions", "sendtoWhileConnected"] as const),
+  ...(["descriptors", "kernelOptions", "sendtoWhileConnected", "busyPoll"] as const),
 ];
-const reason = unavailable("the example driver is a loopback in memory: the native driver has this");
-const capabilities = Object.fromEntries(lacking.map((feature) => [feature, reason])) as Capabilities;
+const lacking = unavailable("the example driver is a loopback in memory: the native driver has this");
+const capabilities = Object.fromEntries(features.map((feature) => [feature, lacking])) as Capabilities;
 
 /** Ports that the kernel would choose. */
 let nextPort = 49_152;
@@ -104,7 +105,7 @@ class ExampleDriver implements Driver {
       const data = Buffer.allocUnsafeSlow(payload.length);
       data.set(payload);
       const to = batch.peer(index) ?? this.remote();
-      if (this.#peer && !to.equals(this.#peer)) batch.fail(index, lacks("sendto"));
+      if (this.#peer && !to.equals(this.#peer)) batch.fail(index, notSupported("sendto", lacking));
       else socketAt(destinationOf(to))?.arrive(data, destinationOf(this.#local));
     }
     return count - settled;
@@ -114,31 +115,6 @@ class ExampleDriver implements Driver {
     if (bound.get(String(this.#local)) === this) bound.delete(String(this.#local));
     const bytes = this.#unread.reduce((sum, { data }) => sum + data.length, 0);
     return { unread: { datagrams: this.#unread.splice(0).length, bytes }, unreported: [] };
-  }
-
-  counts(): DriverCounts {
-    return noCounts;
-  }
-
-  pathMtu(): undefined {
-    return undefined;
-  }
-
-  setBytes(): never {
-    throw lacks("setsockopt");
-  }
-
-  getBytes(): never {
-    throw lacks("getsockopt");
-  }
-
-  membership(): never {
-    throw lacks("setsockopt");
-  }
-
-  /** This driver has no handle that could keep a Node process alive. */
-  keepAlive(): void {
-    return;
   }
 
   arrive(data: Buffer, source: Endpoint): void {
@@ -154,10 +130,6 @@ class ExampleDriver implements Driver {
   }
 }
 
-function lacks(syscall: string): OSError {
-  return new OSError("ENOTSUP", { syscall, text: reason.available ? undefined : reason.reason });
-}
-
 export const exampleStack: Stack = {
   // A real driver has a name of its own.
   name: "sim",
@@ -166,11 +138,8 @@ export const exampleStack: Stack = {
   ledger: new Ledger(capabilities),
   random: randomUint32,
   resolve: (host) => Promise.reject(new OSError("ENOTFOUND", { address: host })),
-  familyOf: () => {
-    throw lacks("socket");
-  },
   open: (family, { fd, dontFragment }, events) => {
-    if (fd !== undefined || dontFragment) throw lacks("socket");
+    if (fd !== undefined || dontFragment) throw notSupported("socket", lacking);
     return new ExampleDriver(family, events);
   },
 };

@@ -1,6 +1,7 @@
-/** Errors for faults of a driver. Anybody may write a driver, and the socket above it must keep working. */
+/** Errors about a driver. Anybody may write a driver, and the socket above it must keep working. */
 
 import type { Address } from "../address/address.js";
+import type { Capability } from "../capabilities.js";
 import { OSError } from "../errors/errors.js";
 
 /** The error of a driver that breaks the contract in `driver.ts`. */
@@ -14,6 +15,11 @@ export function toOSError(thrown: unknown, syscall: string, at?: Address | null)
   const why = thrown instanceof Error ? thrown.message : "it threw no error";
   const text = `the driver failed: ${why}`;
   return new OSError("EIO", { syscall, address: at?.host, port: at?.port, text, cause: thrown });
+}
+
+/** The error of a call that the driver has no method for. The feature that the driver lacks says why. */
+export function notSupported(syscall: string, feature: Capability): OSError {
+  return new OSError("ENOTSUP", { syscall, text: feature.available ? undefined : feature.reason });
 }
 
 /** Runs a step of closing a driver whose failure changes nothing: the other steps must still run. */
