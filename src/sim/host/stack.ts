@@ -12,10 +12,6 @@ const alone = unavailable("the simulated network takes datagrams one by one: onl
 
 const noDescriptors = "the simulated network has no descriptors: the native driver adopts them";
 
-function refuseDescriptor(): never {
-  throw new OSError("ENOTSUP", { syscall: "socket", text: noDescriptors });
-}
-
 const capabilities: Capabilities = Object.freeze({
   batching: alone,
   segmentation: alone,
@@ -63,7 +59,7 @@ export function simStack(config: SimStackConfig): Stack {
     resolve,
     interfaceNumber: (name) => ip.routing.interface(name)?.index,
     open(family, options, events) {
-      if (options.fd !== undefined) refuseDescriptor();
+      if (options.fd !== undefined) throw new OSError("ENOTSUP", { syscall: "socket", text: noDescriptors });
       const driver = new SimDriver({ context, ip, rank, capabilities, family, options, events, closed });
       opened(driver);
       return driver;
