@@ -22,7 +22,7 @@ eachPairing("one socket sends to three receivers", async (client, receiver, test
   expect(await sender.ended).toEqual({ ...clean, lines: [] });
 });
 
-eachPairing("a receiver goes on to the next datagram", async (client, receiver, test) => {
+eachPairing("a receiver continues with the next datagram", async (client, receiver, test) => {
   const { server, port } = await startServer(receiver, test, "receive");
   for (let round = 0; round < 2; round++) {
     const target = `${host}:${port}`;
@@ -34,7 +34,7 @@ eachPairing("a receiver goes on to the next datagram", async (client, receiver, 
   }
 });
 
-eachPairing("ping is answered with pong, and nothing else is", async (client, answerer, test) => {
+eachPairing("ping is answered with pong, and other datagrams are not answered", async (client, answerer, test) => {
   const { port } = await startServer(answerer, test, "ping-pong");
   expect(await client.start(test, "send", host, port).ended).toMatchObject(clean);
   const { lines, ...ending } = await client.start(test, "request", host, port).ended;
@@ -84,7 +84,7 @@ describe.concurrent("no reply in 2 s", () => {
     test.expect(plain(await server.line())).toMatch(/^from 127\.0\.0\.1:\d+ got ping$/);
   });
 
-  eachSide("nobody listens", async (client, test) => {
+  eachSide("the port is closed", async (client, test) => {
     const ending = await client.start(test, "request", host, await freePort()).ended;
     test.expect(ending).toEqual({ ...clean, lines: ["no reply in 2 s -- packet lost?"] });
   });
