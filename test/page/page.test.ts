@@ -34,13 +34,16 @@ eachPairing("a receiver continues with the next datagram", async (client, receiv
   }
 });
 
-eachPairing("ping is answered with pong, and other datagrams are not answered", async (client, answerer, test) => {
-  const { port } = await startServer(answerer, test, "ping-pong");
-  expect(await client.start(test, "send", host, port).ended).toMatchObject(clean);
-  const { lines, ...ending } = await client.start(test, "request", host, port).ended;
-  expect(lines.map(plain)).toEqual(["reply: pong"]);
-  expect(ending).toEqual(clean);
-});
+eachPairing(
+  "ping is answered with pong, and other datagrams are not answered",
+  async (client, answerer, test) => {
+    const { port } = await startServer(answerer, test, "ping-pong");
+    expect(await client.start(test, "send", host, port).ended).toMatchObject(clean);
+    const { lines, ...ending } = await client.start(test, "request", host, port).ended;
+    expect(lines.map(plain)).toEqual(["reply: pong"]);
+    expect(ending).toEqual(clean);
+  },
+);
 
 eachPairing("a request is acknowledged", async (client, acknowledger, test) => {
   const { server, port } = await startServer(acknowledger, test, "ack-receiver");
