@@ -39,8 +39,8 @@ class ErrorQueue : public OnHeap {
     bool all = false;    // the queue is empty
   };
 
-  // A head and kMaxIcmpErrors errors; for each the names of destination and sender, kNameBytes apart. The memory must outlive
-  // the queue. A name of family 0 is unknown.
+  // `numbers`: a head and kMaxIcmpErrors errors. `names`: for each error the names of its destination and its sender, of
+  // kNameBytes each. A name of family 0 is unknown. The memory must outlive the queue.
   ErrorQueue(int32_t* numbers, uint8_t* names)
       : head_(reinterpret_cast<ErrorQueueHead*>(numbers)), icmp_errors_(reinterpret_cast<IcmpError*>(head_ + 1)), names_(names) {}
   // Reads the queue of a socket until it is empty or there is no room. `peer` is its connected peer, null if it has none.

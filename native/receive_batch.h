@@ -57,7 +57,7 @@ class ReceiveBatch : public OnHeap {
   // Makes `piece`, of kPieceBytes, the piece `index`. The former piece is not written to any more.
   void SetPiece(int index, uint8_t* piece) { scattered_[index / kPiecesEach][index % kPiecesEach].iov_base = piece; }
   // Returns the number of messages; 0 if none is there. Fails with an ICMP error about `peer`, the connected peer. ICMP
-  // errors about other destinations are added to `error_queue` alone.
+  // errors about other destinations are only added to `error_queue`.
   int Receive(int fd, const uint8_t* peer, ErrorQueue& error_queue);
   // Whether more messages may be there: the last Receive got as many as it asked for.
   bool more() const { return more_; }

@@ -284,7 +284,7 @@ int SendBatch::Transmit(int fd, Rejections& rejections) {
       sent = sendmsg(fd, &messages_[0].msg_hdr, MSG_NOSIGNAL) < 0 ? -1 : 1;
     } else {
       if (outcome > 0 && outcome < packed_) asked_ = outcome;
-      // The function of musl calls sendmsg for each message.
+      // The system call is made directly, because sendmmsg() of musl calls sendmsg for each message.
       sent = static_cast<int>(syscall(SYS_sendmmsg, fd, messages_, static_cast<unsigned>(asked_), MSG_NOSIGNAL));
     }
   } while (sent < 0 && errno == EINTR);

@@ -160,7 +160,7 @@ export const inOpenNetwork: readonly string[] = [
   ),
 ];
 
-/** Skips a test if the kernel limits ICMP errors for the whole machine, as older ones do, unless every test is required. */
+/** Skips a test on older kernels, which limit ICMP errors for the whole machine. If every test is required, it fails instead. */
 export function needStorms(test: TestContext): void {
   needNamespaces(test);
   const [command, ...args] = [...inOpenNetwork, "test", "-e", "/proc/sys/net/ipv4/icmp_msgs_per_sec"];

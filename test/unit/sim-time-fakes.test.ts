@@ -450,7 +450,7 @@ async function failure(promise: Promise<unknown>): Promise<Error & { code?: unkn
   throw new Error("it did not fail");
 }
 
-/** Waits for an event that many nanoseconds from now. */
+/** Waits for an event `ns` nanoseconds from now. */
 function happens(time: VirtualTime, ns: number): Promise<void> {
   return new Promise((resolve) => {
     time.schedule(event(time.now + ns, { fire: () => (resolve(), true) }));

@@ -72,7 +72,7 @@ export class TimeoutError extends OSError {
   }
 }
 
-/** The error of a system call that returned `errno` (positive, as Linux counts). */
+/** The error of a failed system call. `errno` is the positive number that Linux uses. */
 export function fromErrno(errno: number, details: OSErrorDetails): OSError {
   return new OSError(codeOf(errno), details);
 }

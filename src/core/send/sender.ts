@@ -44,7 +44,7 @@ export interface SenderHost {
 
 /**
  * Sends the datagrams of one socket. Sends of one tick leave together. Datagrams to one destination leave in the order of the
- * calls. No send overtakes a barrier: `bind`, `connect` and `close`.
+ * calls. No send overtakes a barrier: `bind` and `connect`.
  */
 export class Sender {
   readonly #host: SenderHost;

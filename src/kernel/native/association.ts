@@ -78,7 +78,7 @@ export class Association {
     return undefined;
   }
 
-  /** Gives `fresh` the settings and the address of the open socket. @returns why it cannot; `undefined` if it did. */
+  /** Copies the settings and the address of the open socket to `fresh`. @returns the reason if it cannot. */
   #makeAlike(fresh: Handle, port: number): string | undefined {
     const socket = this.#socket;
     try {

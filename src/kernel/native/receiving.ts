@@ -21,9 +21,9 @@ const countMask = (1 << countBits) - 1;
 /** Bytes of memory that the datagrams of merged runs share. */
 const runChunkBytes = 32_768;
 /**
- * Memory for the datagrams that the sockets of this thread receive. Single datagrams have smaller chunks: they may come
- * slowly, and one that is kept holds back the chunk with datagrams of many minutes. Node's own pool is not used, because its
- * size depends on the version.
+ * Memory for the datagrams that the sockets of this thread receive. Single datagrams have smaller chunks: they may arrive
+ * slowly, so a chunk may hold the datagrams of many minutes, and one kept datagram keeps its whole chunk in memory. The pool
+ * of Node.js is not used, because its size depends on the version.
  */
 const runs = new Chunks(runChunkBytes, markAsUntransferable);
 const singles = new Chunks(8192, markAsUntransferable);
