@@ -30,6 +30,8 @@ export class SendQueue {
   readonly #epochs: Epoch[] = [{ queue: [] }];
   /** Bytes of all datagrams that are not settled, with their overhead. */
   #bytes = 0;
+  /** Whether `take` was ever called. */
+  #taken = false;
 
   constructor(host: QueueHost, maxBytes: number) {
     this.#host = host;
@@ -46,6 +48,13 @@ export class SendQueue {
 
   get last(): Epoch {
     return this.#epochs[this.#epochs.length - 1] as Epoch;
+  }
+
+  /** Whether no datagram was ever sent from this queue, and none waits in it. */
+  get unused(): boolean {
+    const { queue, names } = this.first;
+    const empty = queue.length === 0 && (names === undefined || names.size === 0);
+    return empty && !this.#taken && this.#epochs.length === 1;
   }
 
   /** Counts a datagram of `bytes`. Returns the error `ENOBUFS` if there is no room for it. */
@@ -97,6 +106,7 @@ export class SendQueue {
 
   /** Removes the next batch of an epoch that is not empty, and returns it. A bulk fills one batch at a time. */
   take({ queue }: Epoch): Outbound {
+    this.#taken = true;
     const head = queue[0] as Outbound | Bulk;
     const batch = head instanceof Outbound ? head : this.#borrow(head);
     if (head instanceof Outbound || head.next === head.borrowed.count) {

@@ -40,6 +40,8 @@ export interface SenderHost {
   /** Called for each datagram that was sent while `tapped`. The payload is valid only during the call. */
   showSent(payload: Uint8Array, peer: Endpoint | null): void;
   failed(error: OSError): void;
+  /** Called after a barrier if nothing was ever sent. The host may drop the sender, and make another one when it needs it. */
+  unused(): void;
 }
 
 /**
@@ -279,6 +281,7 @@ export class Sender {
       this.#atBarrier = false;
       this.#queue.dropFirst();
       this.#flush();
+      if (this.#queue.unused) this.#host.unused();
     });
   }
 

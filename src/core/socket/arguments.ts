@@ -96,24 +96,41 @@ const waitFields = fieldsOf<WaitOptions>({ signal: true, timeoutMs: true });
 const messageFields = fieldsOf<MessageOptions>({ signal: true, timeoutMs: true, bufsize: true });
 const batchFields = fieldsOf<BatchOptions>({ signal: true, timeoutMs: true, max: true });
 
+/** The options of an engine whose socket was given none. All such sockets share them. */
+const defaultOptions: EngineOptions = Object.freeze({
+  sendQueue: 64 << 20,
+  strict: false,
+  dontFragment: false,
+  metadata: true,
+  busyPoll: 0,
+  fd: undefined,
+});
+
 /** Checks the options of a socket, and returns the options of its engine. */
 export function checkOptions(options: SocketOptions): EngineOptions {
   refuseUnknown(options, socketFields, "options: a field");
   const {
-    sendQueue = 64 << 20,
-    strict = false,
-    dontFragment = false,
-    metadata = true,
-    busyPoll = 0,
+    sendQueue = defaultOptions.sendQueue,
+    strict = defaultOptions.strict,
+    dontFragment = defaultOptions.dontFragment,
+    metadata = defaultOptions.metadata,
+    busyPoll = defaultOptions.busyPoll,
     fd,
   } = options;
   wholeNumber("sendQueue", sendQueue, 0, Number.MAX_SAFE_INTEGER);
-  for (const [name, value] of Object.entries({ strict, dontFragment, metadata })) {
-    if (typeof value !== "boolean") throw wrongType(name, "a boolean", value);
-  }
+  checkBoolean("strict", strict);
+  checkBoolean("dontFragment", dontFragment);
+  checkBoolean("metadata", metadata);
   wholeNumber("busyPoll", busyPoll, 0, 1000);
   if (fd !== undefined) wholeNumber("fd", fd, 0, 0x7fff_ffff);
+  const isDefault =
+    sendQueue === defaultOptions.sendQueue && !strict && !dontFragment && metadata && busyPoll === 0;
+  if (isDefault && fd === undefined) return defaultOptions;
   return { sendQueue, strict, dontFragment, metadata, busyPoll, fd };
+}
+
+function checkBoolean(name: string, value: unknown): void {
+  if (typeof value !== "boolean") throw wrongType(name, "a boolean", value);
 }
 
 /** Returns the maximum number of bytes that `recvmsg` may return. */

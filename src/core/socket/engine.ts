@@ -1,4 +1,6 @@
-import type { Endpoint, Family } from "../address/address.js";
+import type { EventEmitter } from "node:events";
+
+import { type Address, type Endpoint, type Family, isEndpoint } from "../address/address.js";
 import { unavailable } from "../capabilities.js";
 import { attempt, brokenContract, notSupported } from "../driver/driver-errors.js";
 import type { Clock, Driver, DriverEvents, DriverOptions, LedgerEvent, Stack } from "../driver/driver.js";
@@ -12,7 +14,7 @@ import { Receiver, type ReceiverHost } from "../receive/receiver.js";
 import { portTaken } from "../send/failure.js";
 import { PathMtus } from "../send/path-mtu.js";
 import { Sender, type SenderHost } from "../send/sender.js";
-import type { Emit } from "./events.js";
+import { Events, type SocketEvents } from "./events.js";
 import { KeepAlive } from "./keep-alive.js";
 import { Lookups } from "./lookups.js";
 import { MembershipWarnings } from "./membership-warnings.js";
@@ -36,13 +38,14 @@ export class Engine implements SenderHost, ReceiverHost {
   readonly family: Family;
   readonly clock: Clock;
   readonly driver: Driver;
-  readonly ledger: Ledger;
   peer: Endpoint | null = null;
 
   readonly #stack: Stack;
   readonly #options: EngineOptions;
-  readonly #emit: Emit;
+  readonly #socket: EventEmitter<SocketEvents>;
   // These are made at first use: a program may have many sockets that are idle.
+  #ledger: Ledger | undefined;
+  #events: Events | undefined;
   #sender: Sender | undefined;
   #receiver: Receiver | undefined;
   #paths: PathMtus | undefined;
@@ -55,17 +58,21 @@ export class Engine implements SenderHost, ReceiverHost {
   #closed = false;
   #lastCounts: DriverCounts | undefined;
 
-  constructor(stack: Stack, family: Family, options: EngineOptions, emit: Emit) {
+  /** @param socket emits the events. */
+  constructor(stack: Stack, family: Family, options: EngineOptions, socket: EventEmitter<SocketEvents>) {
     this.family = family;
     this.clock = stack.clock;
     this.#stack = stack;
     this.#options = options;
-    this.#emit = emit;
-    this.ledger = new Ledger(stack.capabilities, stack.ledger);
+    this.#socket = socket;
     const events = new OpenEvents(this);
     this.driver = stack.open(family, options, events);
     events.opened = true;
     if (options.fd !== undefined) this.#adoptPeer();
+  }
+
+  get ledger(): Ledger {
+    return (this.#ledger ??= new Ledger(this.#stack.capabilities, this.#stack.ledger));
   }
 
   get strict(): boolean {
@@ -114,6 +121,11 @@ export class Engine implements SenderHost, ReceiverHost {
   open(syscall: string): this {
     if (this.#closing) throw new OSError("EBADF", { syscall });
     return this;
+  }
+
+  /** As `Lookups.endpoint`. */
+  endpoint(address: Address, syscall: string): Endpoint | Promise<Endpoint> {
+    return isEndpoint(address) ? address : this.lookups.endpoint(address, syscall);
   }
 
   async bind(at: Endpoint): Promise<void> {
@@ -201,6 +213,10 @@ export class Engine implements SenderHost, ReceiverHost {
     return this.lookups.resolve(host);
   }
 
+  unused(): void {
+    this.#sender = undefined;
+  }
+
   showSent(payload: Uint8Array, peer: Endpoint | null): void {
     const destination = peer ?? this.peer;
     if (destination) this.taps.showSent(payload, destination);
@@ -254,6 +270,10 @@ export class Engine implements SenderHost, ReceiverHost {
 
   driverWarning(warning: Warning): void {
     if (!this.#closed) this.#emit("warning", warning);
+  }
+
+  #emit<E extends keyof SocketEvents>(event: E, message: SocketEvents[E][0]): void {
+    (this.#events ??= new Events(this.#socket, this.#stack)).emit(event, message);
   }
 
   get #membershipWarnings(): MembershipWarnings {
@@ -320,7 +340,7 @@ export class Engine implements SenderHost, ReceiverHost {
   }
 
   #droppedKernel(total: number): void {
-    const datagrams = total - this.ledger.droppedKernel;
+    const datagrams = total - (this.#ledger?.droppedKernel ?? 0);
     this.#dropped({ cause: "receiveBuffer", datagrams, bytes: undefined });
   }
 

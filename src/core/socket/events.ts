@@ -38,9 +38,6 @@ export interface Packet {
   readonly timestamp: bigint;
 }
 
-/** Emits an event of a socket, and publishes it on its diagnostics channel. */
-export type Emit = <E extends keyof SocketEvents>(event: E, message: SocketEvents[E][0]) => void;
-
 const channels = {
   truncated: channel("datagram:truncated"),
   dropped: channel("datagram:dropped"),

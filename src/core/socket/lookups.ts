@@ -1,4 +1,4 @@
-import { Address, type Endpoint, type Family, isEndpoint } from "../address/address.js";
+import { Address, type Endpoint, type Family } from "../address/address.js";
 import { AF_INET, AF_INET6 } from "../constants.js";
 import type { Driver, Stack } from "../driver/driver.js";
 import { brokenContract, toOSError } from "../driver/driver-errors.js";
@@ -21,12 +21,11 @@ export class Lookups {
   }
 
   /**
-   * The endpoint of an address whose host may be a name.
+   * The endpoint of an address whose host is a name.
    *
    * @throws (rejects) `OSError` that names the host; `ECANCELED` if the socket is closed first.
    */
   endpoint(address: Address, syscall: string): Promise<Endpoint> {
-    if (isEndpoint(address)) return Promise.resolve(address);
     return this.resolve(address.host).then(
       (found) => found.withPort(address.port) as Endpoint,
       (thrown: unknown) => {

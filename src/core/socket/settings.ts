@@ -25,7 +25,7 @@ import type { Stats } from "../ledger/ledger.js";
 import { payloadWithin } from "../send/path-mtu.js";
 import { type SocketOptions, checkOptions, literalFor } from "./arguments.js";
 import { Engine } from "./engine.js";
-import { Events, type Packet, type SocketEvents } from "./events.js";
+import type { Packet, SocketEvents } from "./events.js";
 
 /** The largest value that `SO_RCVBUF` and `SO_SNDBUF` have by default: twice Linux's default limit. */
 const defaultBufferBytes = 2 * 212_992;
@@ -52,10 +52,7 @@ export class SocketSettings extends EventEmitter<SocketEvents> {
     super();
     this.family = family;
     this.#stack = stack;
-    const events = new Events(this, stack);
-    this.#engine = new Engine(stack, family, checkOptions(options), (event, message) =>
-      events.emit(event, message),
-    );
+    this.#engine = new Engine(stack, family, checkOptions(options), this);
     try {
       this.#setBuffers(options);
     } catch (error) {

@@ -42,7 +42,8 @@ export let abandon: (s: Socket) => Promise<void>;
 /** A UDP socket: the calls of BSD and Python, with promises. Made by `socket()`. */
 export class Socket extends SocketSettings implements AsyncIterable<Datagram, undefined> {
   readonly #engine: Engine;
-  readonly #calls: ReceiveCalls;
+  /** Made at first use: a program may have many sockets that are idle. */
+  #madeCalls: ReceiveCalls | undefined;
   /** The argument of the last `settimeout`, in seconds. */
   #timeout: number | null = null;
   /** Whether the last `connect` named a peer, even if it is not done yet: `send` waits for it. */
@@ -61,9 +62,6 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
   constructor(stack: Stack, family: Family, options: SocketOptions = {}) {
     super(stack, family, options);
     this.#engine = engineOf(this);
-    this.#calls = new ReceiveCalls(this.#engine, {
-      answer: (data, to, how) => this.#send("sendto", data, to, how),
-    });
     this.#connects = this.#engine.peer !== null;
   }
 
@@ -79,7 +77,7 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
   async bind(address: AddressLike): Promise<void> {
     const at = addressFor(address, this.family, "bind");
     const engine = this.#engine.open("bind");
-    await engine.sender.barrier(async () => engine.bind(await engine.lookups.endpoint(at, "bind")));
+    await engine.sender.barrier(async () => engine.bind(await engine.endpoint(at, "bind")));
   }
 
   /**
@@ -98,9 +96,7 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
     const turn = ++this.#connectTurn;
     this.#connects = to !== null;
     try {
-      await engine.sender.barrier(async () =>
-        engine.connect(to && (await engine.lookups.endpoint(to, "connect"))),
-      );
+      await engine.sender.barrier(async () => engine.connect(to && (await engine.endpoint(to, "connect"))));
     } catch (error) {
       // A later call may be waiting behind this one.
       if (turn === this.#connectTurn) this.#connects = engine.peer !== null;
@@ -291,6 +287,12 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
 
   [Symbol.dispose](): void {
     void this.close();
+  }
+
+  get #calls(): ReceiveCalls {
+    return (this.#madeCalls ??= new ReceiveCalls(this.#engine, {
+      answer: (data, to, how) => this.#send("sendto", data, to, how),
+    }));
   }
 
   #send(syscall: "send" | "sendto", data: Data, address?: AddressLike, how?: Ancillary): Promise<number> {

@@ -201,12 +201,12 @@ export class NativeDriver implements Driver {
   #setFirstBuffer({ name, level, option }: Option, value: OptionValue): boolean {
     const socket = this.#socket;
     if (name === "SO_SNDBUF" && !socket.readyToSend) {
-      socket.firstBuffers.send = value as number;
+      socket.firstSendBuffer = value as number;
       return true;
     }
     if (name !== "SO_RCVBUF") return false;
     socket.check(socket.handle.setOption(level, option, int32(value as number)), "setsockopt");
-    socket.firstBuffers.receive = socket.receiveBufferAsked = value as number;
+    socket.firstReceiveBuffer = socket.receiveBufferAsked = value as number;
     return true;
   }
 }

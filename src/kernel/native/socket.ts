@@ -52,15 +52,12 @@ export class KernelSocket {
   /** Size of the receive buffer that was asked for, in bytes. */
   receiveBufferAsked = 0;
   /** Sizes of the buffers as they were first set; `undefined` if they were not, or by another option. */
-  readonly firstBuffers: { receive: number | undefined; send: number | undefined } = {
-    receive: undefined,
-    send: undefined,
-  };
+  firstReceiveBuffer: number | undefined;
+  firstSendBuffer: number | undefined;
   /** Runs when the socket may have room to send again. */
   onWritable: (() => void) | undefined;
   closed = false;
-  /** Events that are reported after the call to the driver has returned. */
-  readonly unreported: LedgerEvent[] = [];
+  #unreported: LedgerEvent[] | undefined;
   #icmpErrors: IcmpErrors | undefined;
   /** Whether the options were set that sending needs, and those that receiving needs. */
   #readyToSend = false;
@@ -140,7 +137,7 @@ export class KernelSocket {
 
   /** Sets every option that this driver needs on a kernel socket that is to replace the open one. */
   prepareFresh(fresh: Handle): void {
-    const { receive } = this.firstBuffers;
+    const receive = this.firstReceiveBuffer;
     this.#prepareToBind(fresh);
     if (receive !== undefined) this.check(fresh.setOption(SOL_SOCKET, SO_RCVBUF, int32(receive)), "socket");
     this.#prepareToSend(fresh);
@@ -159,7 +156,7 @@ export class KernelSocket {
   }
 
   #prepareToSend(handle: Handle): void {
-    const { send } = this.firstBuffers;
+    const send = this.firstSendBuffer;
     if (this.capabilities.icmpErrors.available) this.check(enableErrorQueue(handle, this.family), "socket");
     if (send !== undefined) this.check(handle.setOption(SOL_SOCKET, SO_SNDBUF, int32(send)), "socket");
   }
@@ -247,9 +244,14 @@ export class KernelSocket {
     });
   }
 
+  /** The events that are not reported yet. */
+  get unreported(): readonly LedgerEvent[] {
+    return this.#unreported ?? [];
+  }
+
   /** Reports an event after the call to the driver has returned. */
   report(event: LedgerEvent): void {
-    if (this.unreported.push(event) > 1) return;
+    if ((this.#unreported ??= []).push(event) > 1) return;
     queueMicrotask(() => {
       // If a listener closes the socket, `CloseResult.unreported` has the rest.
       for (let event = this.#nextEvent(); event; event = this.#nextEvent()) this.events.ledger(event);
@@ -289,6 +291,6 @@ export class KernelSocket {
   }
 
   #nextEvent(): LedgerEvent | undefined {
-    return this.closed ? undefined : this.unreported.shift();
+    return this.closed ? undefined : this.#unreported?.shift();
   }
 }
