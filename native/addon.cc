@@ -14,7 +14,7 @@ namespace {
 
 // Must be raised whenever the calls change, so that JavaScript refuses an older build. Changes of the shared memory are found
 // without it: layout.h.
-constexpr int kInterfaceVersion = 9;
+constexpr int kInterfaceVersion = 10;
 
 // share(slab: Uint8Array, lengths: Int32Array, segments: Int32Array, pieceLengths: Int32Array, sources: Uint8Array,
 //       metadata: Int32Array, slots: Int32Array, names: Int32Array, controls: Int32Array, errors: Int32Array,
@@ -127,7 +127,9 @@ napi_value Init(napi_env env, napi_value exports) {
   Shared* shared = new Shared();
   napi_value name;
   if (!shared || napi_create_string_utf8(env, "datagram", NAPI_AUTO_LENGTH, &name) != napi_ok ||
-      napi_async_init(env, nullptr, name, &shared->context) != napi_ok) {
+      napi_async_init(env, nullptr, name, &shared->context) != napi_ok || !(shared->handles = new Handles(env)) ||
+      !shared->handles->Start(shared->context)) {
+    if (shared && shared->handles) shared->handles->Release();
     delete shared;
     napi_throw_error(env, "ENOMEM", "out of memory");
     return nullptr;
@@ -137,6 +139,7 @@ napi_value Init(napi_env env, napi_value exports) {
     for (napi_ref array : shared->arrays) {
       if (array) napi_delete_reference(env, array);
     }
+    shared->handles->End();
     napi_async_destroy(env, shared->context);
     delete shared->receive_batch;
     delete shared->send_batch;
@@ -147,6 +150,7 @@ napi_value Init(napi_env env, napi_value exports) {
 
   const napi_property_attributes fixed = napi_default_jsproperty;
   const napi_property_descriptor functions[] = {
+      {"listen", nullptr, Listen, nullptr, nullptr, nullptr, fixed, nullptr},
       {"open", nullptr, Open, nullptr, nullptr, nullptr, fixed, nullptr},
       {"share", nullptr, Share, nullptr, nullptr, nullptr, fixed, nullptr},
       {"setPiece", nullptr, SetPiece, nullptr, nullptr, nullptr, fixed, nullptr},

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "error_queue.h"
+#include "handle.h"
 #include "heap.h"
 #include "receive_batch.h"
 #include "send_batch.h"
@@ -16,6 +17,7 @@ namespace datagram {
 // What the sockets of one thread share. The arrays belong to JavaScript; `arrays` keeps them alive.
 struct Shared : OnHeap {
   napi_async_context context = nullptr;
+  Handles* handles = nullptr;
   ReceiveBatch* receive_batch = nullptr;
   SendBatch* send_batch = nullptr;
   ErrorQueue* error_queue = nullptr;
@@ -61,8 +63,12 @@ inline napi_value Number(napi_env env, int value) {
 // Makes the object `methods` of the addon: the calls on a socket.
 napi_value MethodsOf(napi_env env);
 
-// open(self: object, family: number, callback: (events: number) => void, fd: number): number. Makes `self` a socket: the socket
-// of descriptor `fd`, or a new one if `fd` is negative.
+// listen(callback: (this: object, events: number) => void): number. Sets the function that receives the events of all sockets,
+// once. `this` is the socket.
+napi_value Listen(napi_env env, napi_callback_info info);
+
+// open(self: object, family: number, fd: number): number. Makes `self` a socket: the socket of descriptor `fd`, or a new one if
+// `fd` is negative.
 napi_value Open(napi_env env, napi_callback_info info);
 
 }  // namespace datagram

@@ -17,6 +17,8 @@ socklen_t NameLength(const uint8_t* name);
 bool IsMapped(const uint8_t* name);
 
 int OpenSocket(int family);
+// Has pending errors reported as an event of their own. libuv stops a poll handle without that.
+int SelectErrors(int fd);
 // Adopts a descriptor that another program opened: it becomes non-blocking, and child processes do not inherit it. Returns the
 // descriptor or an error: an error of SocketFamily, or EAFNOSUPPORT for a socket of another family.
 int AdoptSocket(int fd, int family);

@@ -164,12 +164,34 @@ napi_value PathMtuCall(napi_env env, napi_callback_info info) {
   return Number(env, length < NameLength(name) ? -EINVAL : PathMtu(call.handle->fd(), name, length));
 }
 
+// setNumbers(options: Int32Array): number. Sets options to an int each: level, option and value of one after another. Stops at
+// the first that fails.
+napi_value SetNumbers(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  if (!call.handle) return Number(env, -EBADF);
+  size_t length = 0;
+  const int32_t* options = Numbers(env, call.arguments[0], 3, &length);
+  if (!options) return Number(env, -EFAULT);
+  int result = 0;
+  for (size_t i = 0; i + 2 < length && result >= 0; i += 3) {
+    result = SetOption(call.handle->fd(), options[i], options[i + 1], reinterpret_cast<const uint8_t*>(options + i + 2),
+                       sizeof *options);
+  }
+  return Number(env, result);
+}
+
 // segment(on: boolean): void. Whether runs of equal datagrams may leave as one segmented send.
 napi_value Segment(napi_env env, napi_callback_info info) {
   Call<1> call(env, info);
   bool on = false;
   if (call.handle && napi_get_value_bool(env, call.arguments[0], &on) == napi_ok) call.handle->segmentation().Allow(on);
   return nullptr;
+}
+
+// prepare(): number. Puts the socket on the event loop, with the option that this needs.
+napi_value Prepare(napi_env env, napi_callback_info info) {
+  Call<0> call(env, info);
+  return Number(env, call.handle ? call.handle->Prepare() : -EBADF);
 }
 
 // poll(events: number): number
@@ -205,12 +227,14 @@ napi_value MethodsOf(napi_env env) {
       {"remote", nullptr, Remote, nullptr, nullptr, nullptr, fixed, nullptr},
       {"local", nullptr, Local, nullptr, nullptr, nullptr, fixed, nullptr},
       {"setOption", nullptr, SetOptionCall, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"setNumbers", nullptr, SetNumbers, nullptr, nullptr, nullptr, fixed, nullptr},
       {"getOption", nullptr, GetOptionCall, nullptr, nullptr, nullptr, fixed, nullptr},
       {"receive", nullptr, Receive, nullptr, nullptr, nullptr, fixed, nullptr},
       {"send", nullptr, Send, nullptr, nullptr, nullptr, fixed, nullptr},
       {"errors", nullptr, Errors, nullptr, nullptr, nullptr, fixed, nullptr},
       {"pathMtu", nullptr, PathMtuCall, nullptr, nullptr, nullptr, fixed, nullptr},
       {"segment", nullptr, Segment, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"prepare", nullptr, Prepare, nullptr, nullptr, nullptr, fixed, nullptr},
       {"poll", nullptr, Poll, nullptr, nullptr, nullptr, fixed, nullptr},
       {"keepAlive", nullptr, KeepAlive, nullptr, nullptr, nullptr, fixed, nullptr},
       {"close", nullptr, Close, nullptr, nullptr, nullptr, fixed, nullptr},
@@ -221,36 +245,50 @@ napi_value MethodsOf(napi_env env) {
   return methods;
 }
 
+napi_value Listen(napi_env env, napi_callback_info info) {
+  napi_value callback;
+  size_t count = 1;
+  napi_valuetype type;
+  if (napi_get_cb_info(env, info, &count, &callback, nullptr, nullptr) != napi_ok || count < 1 ||
+      napi_typeof(env, callback, &type) != napi_ok || type != napi_function ||
+      !SharedOf(env)->handles->Listen(callback)) {
+    return Number(env, -EINVAL);
+  }
+  return Number(env, 0);
+}
+
 napi_value Open(napi_env env, napi_callback_info info) {
-  napi_value arguments[4];
-  size_t count = 4;
+  napi_value arguments[3];
+  size_t count = 3;
   int32_t family;
   int32_t given;
-  napi_valuetype type;
-  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count < 4 ||
+  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count < 3 ||
       napi_get_value_int32(env, arguments[1], &family) != napi_ok ||
-      napi_typeof(env, arguments[2], &type) != napi_ok || type != napi_function ||
-      napi_get_value_int32(env, arguments[3], &given) != napi_ok) {
+      napi_get_value_int32(env, arguments[2], &given) != napi_ok) {
     return Number(env, -EINVAL);
   }
   int fd = given < 0 ? OpenSocket(family) : AdoptSocket(given, family);
   if (fd < 0) return Number(env, fd);
   // If a given descriptor cannot be adopted, it still belongs to the program.
   auto give_back = given < 0 ? CloseSocket : DisownSocket;
-  Handle* handle = new Handle(env, SharedOf(env)->context, fd);
+  Handle* handle = new Handle(SharedOf(env)->handles, fd);
   if (!handle) {
     give_back(fd);
     return Number(env, -ENOMEM);
   }
-  int error = handle->Start(arguments[2]);
-  if (!handle->open()) give_back(fd);
-  // Another handle of Node has the descriptor.
-  if (error == UV_EEXIST) error = -EBUSY;
-  if (error == 0 && given >= 0) handle->Connected(true);
-  auto forget = [](napi_env, void* data, void*) { static_cast<Handle*>(data)->Forget(); };
-  if (error == 0 && napi_wrap(env, arguments[0], handle, forget, nullptr, nullptr) != napi_ok) error = -EINVAL;
-  if (error != 0) handle->Forget();
-  return Number(env, error);
+  if (given >= 0) {
+    int error = handle->Prepare();
+    if (error != 0) {
+      handle->Disown();
+      give_back(fd);
+      // Another handle of Node has the descriptor.
+      return Number(env, error == UV_EEXIST ? -EBUSY : error);
+    }
+    handle->Connected(true);
+  }
+  if (handle->Wrap(arguments[0])) return Number(env, 0);
+  handle->Forget();
+  return Number(env, -EINVAL);
 }
 
 }  // namespace datagram

@@ -64,11 +64,6 @@ class Owned {
 // Never destroyed: threads may outlive main().
 Owned owned;
 
-int SelectErrors(int fd) {
-  int on = 1;
-  return setsockopt(fd, SOL_SOCKET, kSelectErrQueue, &on, sizeof on) == 0 ? 0 : -errno;
-}
-
 int Result(int result) { return result < 0 ? -errno : result; }
 
 // Makes datagrams of `other` take the same routes as datagrams of `fd`: copies the mark, the device and the address. If one
@@ -144,13 +139,17 @@ bool IsMapped(const uint8_t* name) {
 int OpenSocket(int family) {
   int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
   if (fd < 0) return -errno;
-  int error = SelectErrors(fd);
-  if (error == 0) error = -owned.Add(fd);
+  int error = owned.Add(fd);
   if (error != 0) {
     close(fd);
-    return error;
+    return -error;
   }
   return fd;
+}
+
+int SelectErrors(int fd) {
+  int on = 1;
+  return setsockopt(fd, SOL_SOCKET, kSelectErrQueue, &on, sizeof on) == 0 ? 0 : -errno;
 }
 
 int AdoptSocket(int fd, int family) {
@@ -159,11 +158,9 @@ int AdoptSocket(int fd, int family) {
   if (found != family) return -EAFNOSUPPORT;
   int flags = fcntl(fd, F_GETFL);
   if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return -errno;
-  int error = SelectErrors(fd);
-  if (error != 0) return error;
   // Another thread may have adopted it since SocketFamily.
-  error = -owned.Add(fd);
-  return error == 0 ? fd : error;
+  int error = owned.Add(fd);
+  return error == 0 ? fd : -error;
 }
 
 int SocketFamily(int fd) {

@@ -6,7 +6,7 @@ import { markAsUntransferable } from "node:worker_threads";
 import { type Layout, layout, layoutDifference } from "./layout.js";
 
 /** The version of the calls of native/addon.cc. `layoutDifference` checks the shared memory. */
-const interfaceVersion = 9;
+const interfaceVersion = 10;
 
 /** A socket of the addon. Calls return 0 or a count, or a negative errno. `receive`, `send` and `errors` may fill `Addon.errorQueue`. */
 export interface Handle {
@@ -17,6 +17,8 @@ export interface Handle {
   /** The same of the connected peer. */
   remote(name: Uint8Array): number;
   setOption(level: number, option: number, value: Uint8Array): number;
+  /** Sets options to a number each: level, option and value of one after another. @returns 0, or the first negative errno. */
+  setNumbers(options: Int32Array): number;
   /** @returns the bytes of the value. */
   getOption(level: number, option: number, value: Uint8Array): number;
   /** Reads messages into `Addon.receiveBatch`. @returns their number, as `layout.receiveResult` says. */
@@ -35,6 +37,8 @@ export interface Handle {
   pathMtu(name: Uint8Array): number;
   /** Whether runs of equal datagrams may leave as one segmented send. */
   segment(on: boolean): void;
+  /** Puts the socket on the event loop, with the option that this needs. Otherwise `poll` and `send` do it. */
+  prepare(): number;
   poll(events: number): number;
   /** Whether the socket keeps the process running. */
   keepAlive(on: boolean): void;
@@ -72,7 +76,7 @@ export interface Addon {
    * @param fd the descriptor of a socket that another has opened.
    * @returns the handle, or a negative errno.
    */
-  open(family: number, callback: (events: number) => void, fd?: number): Handle | number;
+  open(family: number, listener: HandleListener, fd?: number): Handle | number;
   /** @returns the family of a UDP socket, or a negative errno that says what the descriptor is. */
   familyOf(fd: number): number;
   /** @returns 0 when no interface has this name. */
@@ -118,11 +122,27 @@ export interface Addon {
   };
 }
 
+/** Receives the events of a socket of the addon. */
+export interface HandleListener {
+  /** @param events of `layout.events`. */
+  onEvents(events: number): void;
+}
+
+/** The object of a socket. The addon's methods are its prototype. */
+class OpenHandle {
+  readonly listener: HandleListener;
+
+  constructor(listener: HandleListener) {
+    this.listener = listener;
+  }
+}
+
 interface Binary {
   readonly version: number;
   readonly layout?: Layout;
   readonly methods: Handle;
-  open(self: object, family: number, callback: (events: number) => void, fd: number): number;
+  listen(callback: (this: OpenHandle, events: number) => void): number;
+  open(self: object, family: number, fd: number): number;
   familyOf(fd: number): number;
   share(
     slab: Uint8Array,
@@ -226,14 +246,19 @@ function share(binary: Binary): Addon {
   const refused = binary.share(...shared);
   if (refused !== 0) throw new Error(`the addon refused the shared arrays: ${refused}`);
   for (const [index, piece] of pieces.entries()) binary.setPiece(index, piece);
+  Object.setPrototypeOf(OpenHandle.prototype, binary.methods);
+  const unheard = binary.listen(function (events) {
+    this.listener.onEvents(events);
+  });
+  if (unheard !== 0) throw new Error(`the addon refused the listener: ${unheard}`);
   return {
     receiveBatch,
     sendBatch,
     errorQueue,
-    open(family, callback, fd = -1) {
-      const handle = Object.create(binary.methods) as Handle;
-      const error = binary.open(handle, family, callback, fd);
-      return error === 0 ? handle : error;
+    open(family, listener, fd = -1) {
+      const handle = new OpenHandle(listener);
+      const error = binary.open(handle, family, fd);
+      return error === 0 ? (handle as unknown as Handle) : error;
     },
     familyOf: (fd) => binary.familyOf(fd),
     interfaceIndex: (name) => binary.interfaceIndex(name),

@@ -18,7 +18,7 @@ import {
 } from "../../core/constants.js";
 import { codeOf } from "../../core/errors/errno.js";
 import type { Handle } from "./addon.js";
-import { int32 } from "../../core/driver/bytes.js";
+import { SOL_UDP, UDP_GRO } from "./offload.js";
 
 /** The place of an option. */
 type Place = readonly [level: number, option: number];
@@ -56,19 +56,39 @@ export function enableErrorQueue(handle: Handle, family: Family): number {
   return setAll(handle, family === AF_INET ? [IP_RECVERR] : [IP_RECVERR, IPV6_RECVERR], 1);
 }
 
-/** Makes the kernel record metadata of datagrams that arrive from now on. */
-export function enableArrivalMetadata(handle: Handle, family: Family): number {
-  return enable(handle, family, arrivalMetadata);
+/** What a socket needs before the first datagram arrives. */
+export interface BeforeBind {
+  /** Datagrams may arrive merged. It is never switched off again: merged datagrams that wait would lose their boundaries. */
+  readonly coalescing: boolean;
+  /** No datagram is sent in fragments. */
+  readonly dontFragment: boolean;
+  /** The kernel records metadata of datagrams when they arrive. */
+  readonly metadata: boolean;
+}
+
+/** Sets the options of `BeforeBind` by one call of the addon. @returns 0, or the first negative errno. */
+export function prepareToBind(handle: Handle, family: Family, needs: BeforeBind): number {
+  const { coalescing, dontFragment, metadata } = needs;
+  const key =
+    (family === AF_INET ? 0 : 8) | (coalescing ? 4 : 0) | (dontFragment ? 2 : 0) | (metadata ? 1 : 0);
+  const options = (optionsBeforeBind[key] ??= encodeBeforeBind(family, needs));
+  return options.length === 0 ? 0 : handle.setNumbers(options);
+}
+
+/** The options by what they are for: every socket of a kind has the same. */
+const optionsBeforeBind: (Int32Array | undefined)[] = [];
+
+function encodeBeforeBind(family: Family, { coalescing, dontFragment, metadata }: BeforeBind): Int32Array {
+  return Int32Array.from([
+    ...(coalescing ? [SOL_UDP, UDP_GRO, 1] : []),
+    ...(dontFragment ? encode(discovery(family), IP_PMTUDISC_DO) : []),
+    ...(metadata ? encode(ofFamily(arrivalMetadata, family), 1) : []),
+  ]);
 }
 
 /** Makes receive calls return the metadata in the headers. */
 export function enableHeaderMetadata(handle: Handle, family: Family): number {
-  return enable(handle, family, headerMetadata);
-}
-
-/** Forbids fragments of sent datagrams. @returns 0, or the first negative errno. */
-export function forbidFragments(handle: Handle, family: Family): number {
-  return setAll(handle, discovery(family), IP_PMTUDISC_DO);
+  return setAll(handle, ofFamily(headerMetadata, family), 1);
 }
 
 /** Runs `send` with fragments forbidden and the known path MTU ignored. Afterwards the socket has its former options. */
@@ -91,12 +111,12 @@ export function withProbing(handle: Handle, family: Family, send: () => number):
 export function reportingCapabilities(probe: Handle): { icmpErrors: Capability; packetInfo: Capability } {
   return {
     icmpErrors: capability(enableErrorQueue(probe, AF_INET)),
-    packetInfo: capability(enableArrivalMetadata(probe, AF_INET) || enableHeaderMetadata(probe, AF_INET)),
+    packetInfo: capability(setAll(probe, [...arrivalMetadata.ipv4, ...headerMetadata.ipv4], 1)),
   };
 }
 
-function enable(handle: Handle, family: Family, { ipv4, ipv6 }: typeof arrivalMetadata): number {
-  return setAll(handle, ipv4, 1) || (family === AF_INET ? 0 : setAll(handle, ipv6, 1));
+function ofFamily({ ipv4, ipv6 }: typeof arrivalMetadata, family: Family): readonly Place[] {
+  return family === AF_INET ? ipv4 : [...ipv4, ...ipv6];
 }
 
 function capability(result: number): Capability {
@@ -110,10 +130,9 @@ function discovery(family: Family): readonly Place[] {
 
 /** Returns 0, or the first negative errno. */
 function setAll(handle: Handle, places: readonly Place[], value: number): number {
-  const bytes = int32(value);
-  for (const [level, option] of places) {
-    const result = handle.setOption(level, option, bytes);
-    if (result < 0) return result;
-  }
-  return 0;
+  return handle.setNumbers(Int32Array.from(encode(places, value)));
+}
+
+function encode(places: readonly Place[], value: number): number[] {
+  return places.flatMap(([level, option]) => [level, option, value]);
 }

@@ -8,18 +8,12 @@ import { SOL_SOCKET, SO_RCVBUF, SO_SNDBUF } from "../../core/constants.js";
 import { fromInt32, int32, littleEndian } from "../../core/driver/bytes.js";
 import type { DriverEvents, DriverOptions, LedgerEvent } from "../../core/driver/driver.js";
 import { fromErrno } from "../../core/errors/errors.js";
-import type { Addon, Handle } from "./addon.js";
+import type { Addon, Handle, HandleListener } from "./addon.js";
 import { adoptionRefused } from "./adoption.js";
-import {
-  enableArrivalMetadata,
-  enableErrorQueue,
-  enableHeaderMetadata,
-  forbidFragments,
-} from "./kernel-options.js";
+import { enableErrorQueue, enableHeaderMetadata, prepareToBind } from "./kernel-options.js";
 import { layout } from "./layout.js";
 import type { Names } from "./names.js";
 import { IcmpErrors } from "./icmp-errors.js";
-import { SOL_UDP, UDP_GRO } from "./offload.js";
 
 const { bytes: nameBytes } = layout.name;
 const { readable, writable, failing } = layout.events;
@@ -34,7 +28,7 @@ const meminfoBuffer = 4;
 const meminfoDrops = 32;
 
 /** An open socket. Its handle is replaced if another kernel socket takes its place (`Association`). */
-export class KernelSocket {
+export class KernelSocket implements HandleListener {
   readonly addon: Addon;
   readonly names: Names;
   readonly family: Family;
@@ -102,7 +96,15 @@ export class KernelSocket {
 
   /** Opens a kernel socket whose events come to this object. @returns the handle, or a negative errno. */
   openHandle(fd?: number): Handle | number {
-    return this.addon.open(this.family, (events) => this.#onEvents(events), fd);
+    return this.addon.open(this.family, this, fd);
+  }
+
+  /** Called by the addon. */
+  onEvents(events: number): void {
+    if (this.closed) return;
+    if ((events & failing) !== 0) this.readErrors();
+    if ((events & writable) !== 0 && (this.#polled & writable) !== 0) this.onWritable?.();
+    if ((events & readable) !== 0 && (this.#polled & readable) !== 0) this.events.readable();
   }
 
   /** The ICMP errors of this socket. */
@@ -131,6 +133,7 @@ export class KernelSocket {
 
   /** Sets every option that this driver needs, so that a program may read or set options by their numbers. */
   prepareAll(): void {
+    this.check(this.handle.prepare(), "socket");
     this.prepareToSend();
     this.prepareToReceive();
   }
@@ -147,12 +150,13 @@ export class KernelSocket {
   /** Sets the options that must be there before the first datagram arrives. */
   #prepareToBind(handle: Handle): void {
     const { segmentation, coalescing, packetInfo } = this.capabilities;
-    handle.segment(segmentation.available);
-    // It is never switched off again: merged datagrams that wait would lose their boundaries.
-    if (coalescing.available) this.check(handle.setOption(SOL_UDP, UDP_GRO, int32(1)), "socket");
-    if (this.options.dontFragment) this.check(forbidFragments(handle, this.family), "socket");
-    if (this.options.metadata && packetInfo.available)
-      this.check(enableArrivalMetadata(handle, this.family), "socket");
+    if (!segmentation.available) handle.segment(false);
+    const result = prepareToBind(handle, this.family, {
+      coalescing: coalescing.available,
+      dontFragment: this.options.dontFragment,
+      metadata: this.options.metadata && packetInfo.available,
+    });
+    this.check(result, "socket");
   }
 
   #prepareToSend(handle: Handle): void {
@@ -273,13 +277,6 @@ export class KernelSocket {
     this.check(this.handle.getOption(SOL_SOCKET, SO_RCVBUF, size), "socket");
     // The kernel returns twice the size that was set (socket(7)).
     this.receiveBufferAsked = fromInt32(size) / 2;
-  }
-
-  #onEvents(events: number): void {
-    if (this.closed) return;
-    if ((events & failing) !== 0) this.readErrors();
-    if ((events & writable) !== 0 && (this.#polled & writable) !== 0) this.onWritable?.();
-    if ((events & readable) !== 0 && (this.#polled & readable) !== 0) this.events.readable();
   }
 
   #poll(events: number): void {

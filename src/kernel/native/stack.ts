@@ -12,7 +12,7 @@ import { realClock } from "../clock.js";
 import { randomUint32 } from "../random.js";
 import { resolve } from "../resolver.js";
 import { warn } from "../warn.js";
-import { type Handle, loadAddon } from "./addon.js";
+import { type Addon, type Handle, loadAddon } from "./addon.js";
 import { adoptionRefused } from "./adoption.js";
 import { NativeDriver } from "./driver.js";
 import { reportingCapabilities } from "./kernel-options.js";
@@ -36,7 +36,7 @@ function load(): NativeSupport {
   const addon = loadAddon();
   if (typeof addon === "string") return { reason: addon };
   const names = new Names(addon);
-  const probe = addon.open(AF_INET, () => undefined);
+  const probe = openProbe(addon);
   if (typeof probe === "number") {
     const code = codeOf(-probe);
     // Any other error may not occur at the next try.
@@ -85,8 +85,15 @@ function load(): NativeSupport {
   };
 }
 
-/** The sockets of `keepMerging`. Without this reference, the garbage collector would close them. */
-const merging: Handle[] = [];
+/** Opens a socket and puts it on the event loop. @returns a negative errno if that fails. */
+function openProbe(addon: Addon): Handle | number {
+  const probe = addon.open(AF_INET, { onEvents: () => undefined });
+  if (typeof probe === "number") return probe;
+  const refused = probe.prepare();
+  if (refused === 0) return probe;
+  probe.close();
+  return refused;
+}
 
 /**
  * Keeps a socket open that has `UDP_GRO`. Linux patches its own code when the first socket of the machine gets this option and
@@ -95,5 +102,4 @@ const merging: Handle[] = [];
  */
 function keepMerging(probe: Handle): void {
   probe.setOption(SOL_UDP, UDP_GRO, int32(1));
-  merging.push(probe);
 }
