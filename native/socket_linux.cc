@@ -237,7 +237,8 @@ int GetOption(int fd, int level, int option, uint8_t* value, size_t bytes) {
   if (bytes > kMaxOptionBytes) return -EINVAL;
   // Some options count the buffer in units of 8 bytes (sk_get_filter, net/core/filter.c). Others read the size from the buffer
   // itself (ip_mc_msfget, net/ipv4/igmp.c). Therefore the buffer is larger than the kernel is told, and it is zeroed.
-  alignas(8) uint8_t room[kMaxOptionBytes * 8] = {};
+  alignas(8) uint8_t room[kMaxOptionBytes * 8];
+  memset(room, 0, bytes * 8);
   socklen_t length = static_cast<socklen_t>(bytes);
   if (getsockopt(fd, level, option, room, &length) < 0) return -errno;
   if (length > bytes) length = static_cast<socklen_t>(bytes);

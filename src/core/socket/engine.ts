@@ -36,7 +36,6 @@ export interface EngineOptions extends DriverOptions {
 /** Joins the parts of one socket: the driver, sender and receiver, the ledger, lookups and taps. */
 export class Engine implements SenderHost, ReceiverHost {
   readonly family: Family;
-  readonly clock: Clock;
   readonly driver: Driver;
   peer: Endpoint | null = null;
 
@@ -61,7 +60,6 @@ export class Engine implements SenderHost, ReceiverHost {
   /** @param socket emits the events. */
   constructor(stack: Stack, family: Family, options: EngineOptions, socket: EventEmitter<SocketEvents>) {
     this.family = family;
-    this.clock = stack.clock;
     this.#stack = stack;
     this.#options = options;
     this.#socket = socket;
@@ -69,6 +67,10 @@ export class Engine implements SenderHost, ReceiverHost {
     this.driver = stack.open(family, options, events);
     events.opened = true;
     if (options.fd !== undefined) this.#adoptPeer();
+  }
+
+  get clock(): Clock {
+    return this.#stack.clock;
   }
 
   get ledger(): Ledger {
