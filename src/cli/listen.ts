@@ -2,6 +2,7 @@ import { type Command, Option } from "commander";
 
 import type { Endpoint } from "../core/address/address.js";
 import { AF_INET, Address, type Datagram, SOCK_DGRAM, type Socket, TimeoutError, socket } from "../index.js";
+import { fallbackReason } from "../kernel/choice.js";
 import { openReplySocket } from "./reply-socket.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import {
@@ -297,4 +298,6 @@ function guide(at: Endpoint, { joins }: ListenTarget, { echo, reply }: ListenOpt
     `  ${run} request ${to} ping${by}`,
   ];
   for (const line of lines) notice(line);
+  const reason = fallbackReason();
+  if (reason !== undefined) notice(`Sockets use node:dgram: ${reason}.`);
 }

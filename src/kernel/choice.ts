@@ -13,6 +13,7 @@ const debug = debuglog("datagram");
 export const driverVariable = "DATAGRAM_DRIVER";
 
 let chosen: Stack | undefined;
+let fallback: string | undefined;
 
 /**
  * Returns the stack of this thread's sockets: the driver that `DATAGRAM_DRIVER` names; without the variable, the native driver
@@ -28,12 +29,19 @@ export function kernelStack(): Stack {
   return chosen;
 }
 
+/** Returns why sockets use `node:dgram`, if nobody asked for it. */
+export function fallbackReason(): string | undefined {
+  kernelStack();
+  return fallback;
+}
+
 function choose(forced: string): Stack {
   switch (forced) {
     case "": {
       const native = nativeSupport();
       if (native.stack) return native.stack;
-      debug("sockets use node:dgram: %s", native.reason);
+      fallback = native.reason;
+      debug("sockets use node:dgram: %s", fallback);
       return dgramStack;
     }
     case "dgram":

@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { publint } from "publint";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
-import { addonBuilt, home, requireAll, whySkipped, withDriver } from "../process/programs.js";
+import { Program, addonBuilt, home, requireAll, whySkipped, withDriver } from "../process/programs.js";
 
 interface Manifest {
   readonly version: string;
@@ -96,18 +96,19 @@ test.skipIf(noAddon !== undefined)("the installed package runs with the addon", 
   expect(await runEcho(app)).toBe("native hello");
 });
 
-test("the installed package runs without the addon, and doctor has the command that builds one", async (context) => {
+test("the installed package runs without the addon, and doctor and the guide have the command that builds one", async (context) => {
   const bare = join(folder, "bare");
   await cp(app, bare, { recursive: true, verbatimSymlinks: true });
   await rm(join(bare, "node_modules/datagram/prebuilds"), { recursive: addonBuilt, force: !addonBuilt });
   expect(await runEcho(bare)).toBe("dgram hello");
-  const report = await runNode(
-    [join(bare, "node_modules/datagram/dist/cli/main.js"), "doctor", "--json"],
-    bare,
-  );
+  const cli = join(bare, "node_modules/datagram/dist/cli/main.js");
+  const report = await runNode([cli, "doctor", "--json"], bare);
   const { driver } = JSON.parse(report) as { driver: { why: string } };
   const script = join(bare, "node_modules/datagram/scripts/build-addon.mjs");
   expect(driver.why).toContain(`: node ${script} builds it`);
+  const listen = [process.execPath, cli, "listen", "127.0.0.1:0", "--guide", "--timeout", "10ms"];
+  const { stderr } = await new Program(context, listen, withDriver(undefined)).ended;
+  expect(stderr).toMatch(/^Sockets use node:dgram: .* builds it[.]$/m);
   if (noAddon !== undefined) context.skip(noAddon);
   await runNode([script], bare);
   expect(await runEcho(bare)).toBe("native hello");
