@@ -336,7 +336,9 @@ overDrivers((driver) => {
     if (!native) {
       await listener.line();
       const { stderr } = await listener.stop();
-      expect(stderr).toContain("  dropped by the kernel: unknown, node:dgram does not tell");
+      expect(stderr).toContain(
+        "  dropped by the kernel: unknown, node:dgram does not report what the kernel dropped",
+      );
       expect(stderr).not.toContain('"dropped"');
       return;
     }
