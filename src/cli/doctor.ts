@@ -16,7 +16,7 @@ import {
 import { type BufferName, bufferLimit, bufferSize } from "../kernel/buffers.js";
 import { driverVariable, kernelStack } from "../kernel/choice.js";
 import { readHostCounts } from "../kernel/host-counts.js";
-import { membershipLimits } from "../kernel/memberships.js";
+import { membershipLimits } from "../kernel/membership-limits.js";
 import { nativeSupport } from "../kernel/native/stack.js";
 import { Failure, exitCodes } from "./exit.js";
 import { jsonLine } from "./payload.js";

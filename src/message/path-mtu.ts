@@ -9,7 +9,7 @@ import {
 import { OSError, TimeoutError, outOfRange, wrongType } from "../core/errors/errors.js";
 import { payloadLimit } from "../core/send/failure.js";
 import { fieldsOf, refuseUnknown } from "../core/errors/fields.js";
-import { headersTo } from "../core/send/path-mtu.js";
+import { headersTo } from "../core/send/path-mtu-cache.js";
 import { Socket } from "../core/socket/socket.js";
 import { type Probe, type ProbeOutcome, Prober } from "./probes.js";
 

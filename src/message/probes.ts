@@ -6,7 +6,7 @@ import type { Datagram } from "../core/receive/datagram.js";
 import { OSError } from "../core/errors/errors.js";
 import type { PathMtuChange, Unreachable } from "../core/ledger/reports.js";
 import { sameHost } from "../core/address/same-host.js";
-import { payloadWithin } from "../core/send/path-mtu.js";
+import { payloadWithin } from "../core/send/path-mtu-cache.js";
 import { interfaceNumberOf } from "../core/socket/settings.js";
 import type { Socket } from "../core/socket/socket.js";
 

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 
-import { headersTo } from "../core/send/path-mtu.js";
+import { headersTo } from "../core/send/path-mtu-cache.js";
 import { type Clock, type Datagram, type Endpoint, OSError } from "../index.js";
 import type { DirectionClient } from "./direction.js";
 import type { Upstream } from "./upstream.js";

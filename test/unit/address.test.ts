@@ -2,7 +2,7 @@ import { AF_INET, AF_INET6, AF_UNSPEC, Address } from "datagram";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
-import { knownAddress, sharedAddress } from "../../src/core/address/cache.js";
+import { knownAddress, sharedAddress } from "../../src/core/address/shared-addresses.js";
 import { forFamily, isEndpoint } from "../../src/core/address/address.js";
 
 const runs = { seed: 5952, numRuns: 2_000 };

@@ -1,5 +1,5 @@
 /**
- * Addresses: a host and a port. `address.ts` has the class `Address`, `cache.ts` keeps addresses to use them again,
+ * Addresses: a host and a port. `address.ts` has the class `Address`, `shared-addresses.ts` keeps addresses to use them again,
  * `same-host.ts` compares hosts, and `scopes.ts` is about the interface after the `%` of an IPv6 address.
  */
 

@@ -7,7 +7,7 @@ import type { Capabilities } from "../capabilities.js";
 import type { Metadata } from "./metadata.js";
 import type { Loss, Unreachable, Warning } from "../ledger/reports.js";
 import type { InterfaceNumber } from "../address/same-host.js";
-import type { Membership } from "./membership.js";
+import type { MembershipChange } from "./membership.js";
 import type { Option, OptionValue } from "./options.js";
 import type { Outbound } from "./outbound.js";
 import type { DriverCounts, Ledger, Traffic } from "../ledger/ledger.js";
@@ -147,7 +147,7 @@ export interface Driver {
    * Joins or leaves a multicast group, or changes its senders. If no interface is given, the system chooses one. Without this
    * method, the call is `ENOTSUP`.
    */
-  membership?(change: Membership): void;
+  changeMembership?(change: MembershipChange): void;
   /**
    * Passes to `sink` the datagrams that one system call returns. Never waits.
    *

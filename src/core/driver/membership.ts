@@ -17,7 +17,7 @@ export type MembershipCall =
   | "unblockSource";
 
 /** One change of a multicast membership. */
-export interface Membership {
+export interface MembershipChange {
   readonly call: MembershipCall;
   /** A multicast literal with port 0. Its scope, if any, names the interface if `interface` is `undefined`. */
   readonly group: Endpoint;
@@ -47,7 +47,7 @@ export function checkMembership(
   group: unknown,
   at: unknown,
   source: unknown,
-): Membership {
+): MembershipChange {
   const given = address("group", group);
   // Drivers take an IPv4 group without `::ffff:`, on an IPv6 socket too.
   const plain = family === AF_INET6 ? unmapped(given) : given;
@@ -71,7 +71,7 @@ export function checkMembership(
 /** Returns the error of a change that the system refused with `code`. */
 export function membershipError(
   code: string,
-  { call, group, interface: at }: Membership,
+  { call, group, interface: at }: MembershipChange,
   limits: MembershipLimits,
   cause?: unknown,
 ): OSError {

@@ -9,7 +9,7 @@ import {
   isEndpoint,
   isOverIPv4,
 } from "../address/address.js";
-import { knownAddress } from "../address/cache.js";
+import { knownAddress } from "../address/shared-addresses.js";
 import type { EngineOptions } from "./engine.js";
 import { OSError, outOfRange, wholeNumber, wrongType } from "../errors/errors.js";
 import { fieldsOf, refuseUnknown } from "../errors/fields.js";

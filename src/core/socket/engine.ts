@@ -4,7 +4,7 @@ import { type Address, type Endpoint, type Family, isEndpoint } from "../address
 import { unavailable } from "../capabilities.js";
 import { attempt, brokenContract, notSupported } from "../driver/driver-errors.js";
 import type { Clock, Driver, DriverEvents, DriverOptions, LedgerEvent, Stack } from "../driver/driver.js";
-import type { Membership } from "../driver/membership.js";
+import type { MembershipChange } from "../driver/membership.js";
 import { OSError } from "../errors/errors.js";
 import { type DriverCounts, Ledger, type Stats, noCounts } from "../ledger/ledger.js";
 import type { Loss, Unreachable, Warning } from "../ledger/reports.js";
@@ -12,7 +12,7 @@ import type { Datagram } from "../receive/datagram.js";
 import type { Arrival } from "../receive/inbox.js";
 import { Receiver, type ReceiverHost } from "../receive/receiver.js";
 import { portTaken } from "../send/failure.js";
-import { PathMtus } from "../send/path-mtu.js";
+import { PathMtus } from "../send/path-mtu-cache.js";
 import { Sender, type SenderHost } from "../send/sender.js";
 import { Events, type SocketEvents } from "./events.js";
 import { KeepAlive } from "./keep-alive.js";
@@ -140,14 +140,14 @@ export class Engine implements SenderHost, ReceiverHost {
     this.#groups?.bound();
   }
 
-  membership(change: Membership): void {
-    if (!this.driver.membership) {
+  changeMembership(change: MembershipChange): void {
+    if (!this.driver.changeMembership) {
       throw notSupported(
         change.call,
         unavailable("this driver has no multicast groups: the native driver has"),
       );
     }
-    this.driver.membership(change);
+    this.driver.changeMembership(change);
     this.#membershipWarnings.changed(change);
   }
 

@@ -3,7 +3,7 @@ import { INADDR_BROADCAST } from "../constants.js";
 import type { Driver } from "../driver/driver.js";
 import type { Warning } from "../ledger/reports.js";
 import { isMulticast, parseLiteral } from "../ip.js";
-import type { Membership } from "../driver/membership.js";
+import type { MembershipChange } from "../driver/membership.js";
 import { type SourceFilter, changeFilter } from "../driver/source-filter.js";
 
 /**
@@ -26,7 +26,7 @@ export class MembershipWarnings {
   }
 
   /** A membership has changed. */
-  changed({ call, group, source, interface: at }: Membership): void {
+  changed({ call, group, source, interface: at }: MembershipChange): void {
     const host = group.host.replace(/%.*/, "");
     const key = `${host}%${at ?? group.scope ?? ""}`;
     const filter = changeFilter(call, this.#joined.get(key)?.filter, source?.host ?? "", Infinity);

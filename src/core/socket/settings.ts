@@ -22,7 +22,7 @@ import {
 } from "../driver/options.js";
 import { OSError, wrongType } from "../errors/errors.js";
 import type { Stats } from "../ledger/ledger.js";
-import { payloadWithin } from "../send/path-mtu.js";
+import { payloadWithin } from "../send/path-mtu-cache.js";
 import { type SocketOptions, checkOptions, literalFor } from "./arguments.js";
 import { Engine } from "./engine.js";
 import type { Packet, SocketEvents } from "./events.js";
@@ -289,7 +289,7 @@ export class SocketSettings extends EventEmitter<SocketEvents> {
     const change = checkMembership(call, this.family, group, at, source);
     const engine = this.#engine.open(call);
     if (change.group.family === c.AF_INET) this.#assertIPv4(call, `the group ${change.group.host}`);
-    engine.membership(change);
+    engine.changeMembership(change);
   }
 
   /** An IPv6 socket also sends and receives IPv4 datagrams, unless it has `IPV6_V6ONLY`. */

@@ -1,7 +1,7 @@
 import type dgram from "node:dgram";
 
 import type { Endpoint } from "../../core/address/address.js";
-import { sharedAddress } from "../../core/address/cache.js";
+import { sharedAddress } from "../../core/address/shared-addresses.js";
 import { AF_INET6 } from "../../core/constants.js";
 import type { DriverEvents } from "../../core/driver/driver.js";
 import { OSError } from "../../core/errors/errors.js";

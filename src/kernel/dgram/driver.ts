@@ -3,7 +3,7 @@ import type { Buffer } from "node:buffer";
 import type { Endpoint, Family } from "../../core/address/address.js";
 import type { Capabilities } from "../../core/capabilities.js";
 import type { CloseResult, Driver, DriverEvents, Sink } from "../../core/driver/driver.js";
-import type { Membership } from "../../core/driver/membership.js";
+import type { MembershipChange } from "../../core/driver/membership.js";
 import type { Option, OptionValue } from "../../core/driver/options.js";
 import type { Outbound } from "../../core/driver/outbound.js";
 import { OSError } from "../../core/errors/errors.js";
@@ -77,8 +77,8 @@ export class DgramDriver implements Driver {
     throw noNumbers("getsockopt", level, option);
   }
 
-  membership(change: Membership): void {
-    this.#socket.options.membership(change, this.#socket.current);
+  changeMembership(change: MembershipChange): void {
+    this.#socket.options.changeMembership(change, this.#socket.current);
   }
 
   receive(sink: Sink): boolean {

@@ -4,16 +4,16 @@ import { scopeConflict } from "../../core/address/scopes.js";
 import type { Family } from "../../core/address/address.js";
 import { AF_INET } from "../../core/constants.js";
 import { OSError } from "../../core/errors/errors.js";
-import type { Membership, MembershipCall } from "../../core/driver/membership.js";
+import type { MembershipChange, MembershipCall } from "../../core/driver/membership.js";
 import { type SourceFilter, changeFilter } from "../../core/driver/source-filter.js";
 import { interfaceAddress, interfaceNamed } from "../interfaces.js";
-import { membershipLimits, membershipRefused } from "../memberships.js";
+import { membershipLimits, membershipRefused } from "../membership-limits.js";
 import { codeOfError } from "./errors.js";
 
 /** A group that was joined, with its interface in the form that `node:dgram` takes. */
 interface Joined {
   /** The call that joined it. */
-  readonly change: Membership;
+  readonly change: MembershipChange;
   readonly group: string;
   readonly at: string | undefined;
   readonly filter: SourceFilter;
@@ -26,7 +26,7 @@ interface Joined {
 export class DgramMemberships {
   readonly #joined = new Map<string, Joined>();
 
-  change(change: Membership, socket: dgram.Socket | undefined): void {
+  change(change: MembershipChange, socket: dgram.Socket | undefined): void {
     const { call, group, source } = change;
     if (call === "blockSource" || call === "unblockSource") {
       const text = "node:dgram has no call that blocks a source: the native driver does";
@@ -111,7 +111,7 @@ function apply(
 }
 
 /** The interface of a group: the scope of its address, or the one that the call names. */
-function groupInterface({ call, group, interface: at }: Membership): string | undefined {
+function groupInterface({ call, group, interface: at }: MembershipChange): string | undefined {
   const { family, scope } = group;
   const named = at === undefined ? undefined : interfaceAddress(at, family, call, group.host);
   if (scope === undefined) return named;

@@ -3,7 +3,7 @@ import type dgram from "node:dgram";
 import { type Endpoint, type Family, anyAddress, isOverIPv4, unmapped } from "../../core/address/address.js";
 import { AF_INET, AF_INET6, IPPROTO_UDP, SOCK_DGRAM } from "../../core/constants.js";
 import { OSError } from "../../core/errors/errors.js";
-import type { Membership } from "../../core/driver/membership.js";
+import type { MembershipChange } from "../../core/driver/membership.js";
 import { isMulticast, parseLiteral } from "../../core/ip.js";
 import { type Option, type OptionValue, twinOf } from "../../core/driver/options.js";
 import { interfaceAddress } from "../interfaces.js";
@@ -132,7 +132,7 @@ export class DgramOptions {
     throw unsupported("getsockopt", `the dgram driver cannot read ${name}: the native driver can`);
   }
 
-  membership(change: Membership, socket: dgram.Socket | undefined): void {
+  changeMembership(change: MembershipChange, socket: dgram.Socket | undefined): void {
     this.#memberships.change(change, socket);
   }
 

@@ -2,7 +2,7 @@ import type { Buffer } from "node:buffer";
 import { isMainThread } from "node:worker_threads";
 
 import type { Endpoint } from "../../core/address/address.js";
-import { sharedAddress } from "../../core/address/cache.js";
+import { sharedAddress } from "../../core/address/shared-addresses.js";
 import type { DriverEvents, Sink } from "../../core/driver/driver.js";
 import { sizeOf } from "../../core/driver/payload.js";
 import type { OSError } from "../../core/errors/errors.js";

@@ -2,7 +2,7 @@ import type { Buffer } from "node:buffer";
 import dgram from "node:dgram";
 
 import { type Endpoint, type Family, anyAddress } from "../../core/address/address.js";
-import { sharedAddress } from "../../core/address/cache.js";
+import { sharedAddress } from "../../core/address/shared-addresses.js";
 import { AF_INET } from "../../core/constants.js";
 import { OSError } from "../../core/errors/errors.js";
 import { realClock } from "../clock.js";

@@ -1,7 +1,7 @@
 import type { Ancillary } from "../../core/driver/ancillary.js";
 import { parseLiteral } from "../../core/ip.js";
 import { layout } from "./layout.js";
-import type { Names } from "./names.js";
+import type { Names } from "./socket-names.js";
 
 const { control: at, controlFields: fields } = layout;
 

@@ -4,16 +4,16 @@ import type { Endpoint } from "../../core/address/address.js";
 import type { Capabilities } from "../../core/capabilities.js";
 import { int32 } from "../../core/driver/bytes.js";
 import type { CloseResult, Driver, Sink } from "../../core/driver/driver.js";
-import type { Membership } from "../../core/driver/membership.js";
+import type { MembershipChange } from "../../core/driver/membership.js";
 import { type Option, type OptionValue, twinOf } from "../../core/driver/options.js";
 import type { Outbound } from "../../core/driver/outbound.js";
 import { codeOf } from "../../core/errors/errno.js";
 import type { DriverCounts } from "../../core/ledger/ledger.js";
 import { bufferSize } from "../buffers.js";
 import { checkBindScope } from "../interfaces.js";
-import { membershipRefused } from "../memberships.js";
+import { membershipRefused } from "../membership-limits.js";
 import { Association } from "./association.js";
-import { encodeMembership } from "./membership.js";
+import { encodeMembership } from "./membership-request.js";
 import { decodeOption, encodeOption, optionRefusal, optionRoom } from "./options.js";
 import { checkGettable, checkSettable } from "./raw-options.js";
 import { Receiving } from "./receiving.js";
@@ -104,7 +104,7 @@ export class NativeDriver implements Driver {
     return bytes.subarray(0, this.#socket.check(result, "getsockopt", undefined, text));
   }
 
-  membership(change: Membership): void {
+  changeMembership(change: MembershipChange): void {
     const result = this.#change(change);
     if (result >= 0) {
       this.#settings.changed(change);
@@ -164,7 +164,7 @@ export class NativeDriver implements Driver {
     };
   }
 
-  #change(change: Membership): number {
+  #change(change: MembershipChange): number {
     const { level, option, value } = encodeMembership(change, this.#socket.names);
     return this.#socket.handle.setOption(level, option, value);
   }

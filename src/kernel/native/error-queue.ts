@@ -4,7 +4,7 @@ import { codeOf } from "../../core/errors/errno.js";
 import { icmpKind } from "../../core/driver/icmp.js";
 import type { Addon } from "./addon.js";
 import { layout } from "./layout.js";
-import type { Names } from "./names.js";
+import type { Names } from "./socket-names.js";
 
 const { errorQueueHead: head, icmpError: at, name } = layout;
 

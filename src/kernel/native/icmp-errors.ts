@@ -4,7 +4,7 @@ import { codeOf, meaningOf } from "../../core/errors/errno.js";
 import type { Unreachable } from "../../core/ledger/reports.js";
 import type { Addon } from "./addon.js";
 import { layout } from "./layout.js";
-import type { Names } from "./names.js";
+import type { Names } from "./socket-names.js";
 import { takePeerError, readErrorQueue } from "./error-queue.js";
 
 /** The error of the next call about the connected peer. */

@@ -1,11 +1,11 @@
 import type { Endpoint } from "../../core/address/address.js";
-import { sharedAddress } from "../../core/address/cache.js";
+import { sharedAddress } from "../../core/address/shared-addresses.js";
 import type { Ancillary } from "../../core/driver/ancillary.js";
 import { AF_INET, AF_INET6 } from "../../core/constants.js";
 import type { Metadata } from "../../core/driver/metadata.js";
 import { formatLiteral, isMulticast } from "../../core/ip.js";
 import { layout } from "./layout.js";
-import type { Names } from "./names.js";
+import type { Names } from "./socket-names.js";
 
 const { metadata: at } = layout;
 

@@ -3,7 +3,7 @@ import { OSError } from "../../core/errors/errors.js";
 import { formatLiteral, parseLiteral } from "../../core/ip.js";
 import type { Option, OptionValue } from "../../core/driver/options.js";
 import { fromInt32, fromUint, int32, uint64 } from "../../core/driver/bytes.js";
-import type { Names } from "./names.js";
+import type { Names } from "./socket-names.js";
 
 /** The maximum size of an interface name with its NUL: `IFNAMSIZ` (linux/if.h). */
 const interfaceNameBytes = 16;

@@ -11,11 +11,11 @@ import type { Outbound } from "../../core/driver/outbound.js";
 import { codeOf } from "../../core/errors/errno.js";
 import type { OSError } from "../../core/errors/errors.js";
 import { failure } from "../../core/send/failure.js";
-import { payloadWithin } from "../../core/send/path-mtu.js";
+import { payloadWithin } from "../../core/send/path-mtu-cache.js";
 import { goneText } from "../local-address.js";
 import { readSent } from "./addon.js";
 import { withProbing } from "./kernel-options.js";
-import { RouteEncoder } from "./outgoing.js";
+import { RouteEncoder } from "./route-encoder.js";
 import { refusedMtu } from "./error-queue.js";
 import type { KernelSocket } from "./socket.js";
 

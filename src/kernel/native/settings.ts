@@ -1,13 +1,13 @@
 import type { Endpoint } from "../../core/address/address.js";
-import { sharedAddress } from "../../core/address/cache.js";
+import { sharedAddress } from "../../core/address/shared-addresses.js";
 import { IPPROTO_IP, IPPROTO_IPV6, SOL_SOCKET } from "../../core/constants.js";
 import { codeOf } from "../../core/errors/errno.js";
 import { OSError } from "../../core/errors/errors.js";
-import type { Membership, MembershipCall } from "../../core/driver/membership.js";
+import type { MembershipChange, MembershipCall } from "../../core/driver/membership.js";
 import { type SourceFilter, changeFilter } from "../../core/driver/source-filter.js";
 import type { Handle } from "./addon.js";
-import { encodeMembership } from "./membership.js";
-import type { Names } from "./names.js";
+import { encodeMembership } from "./membership-request.js";
+import type { Names } from "./socket-names.js";
 
 interface Value {
   readonly level: number;
@@ -17,7 +17,7 @@ interface Value {
 
 interface Joined {
   /** The change that joined the group. */
-  readonly by: Membership;
+  readonly by: MembershipChange;
   readonly filter: SourceFilter;
 }
 
@@ -58,7 +58,7 @@ export class Settings {
   }
 
   /** The kernel has accepted a change of membership. */
-  changed(change: Membership): void {
+  changed(change: MembershipChange): void {
     const { call, group, source, interface: at } = change;
     const key = `${group.host.replace(/%.*/, "")}%${at ?? group.scope ?? ""}`;
     const joined = (this.#joined ??= new Map<string, Joined>());
@@ -93,8 +93,8 @@ export class Settings {
   }
 
   /** Joins a group with its filter. Returns an error code if that fails. */
-  #join(handle: Handle, by: Membership, { all, sources }: SourceFilter): string | undefined {
-    const calls: Membership[] = all ? [{ ...by, call: "addMembership", source: undefined }] : [];
+  #join(handle: Handle, by: MembershipChange, { all, sources }: SourceFilter): string | undefined {
+    const calls: MembershipChange[] = all ? [{ ...by, call: "addMembership", source: undefined }] : [];
     const each: MembershipCall = all ? "blockSource" : "addSourceMembership";
     for (const host of sources) calls.push({ ...by, call: each, source: sharedAddress(host, 0) as Endpoint });
     try {

@@ -12,7 +12,7 @@ import type { Addon, Handle, HandleListener } from "./addon.js";
 import { adoptionRefused } from "./adoption.js";
 import { enableErrorQueue, enableHeaderMetadata, prepareToBind } from "./kernel-options.js";
 import { layout } from "./layout.js";
-import type { Names } from "./names.js";
+import type { Names } from "./socket-names.js";
 import { IcmpErrors } from "./icmp-errors.js";
 
 const { bytes: nameBytes } = layout.name;

@@ -16,7 +16,7 @@ import { type Addon, type Handle, loadAddon } from "./addon.js";
 import { adoptionRefused } from "./adoption.js";
 import { NativeDriver } from "./driver.js";
 import { reportingCapabilities } from "./kernel-options.js";
-import { Names } from "./names.js";
+import { Names } from "./socket-names.js";
 import { SOL_UDP, UDP_GRO, offloadCapabilities } from "./offload.js";
 import { KernelSocket } from "./socket.js";
 

@@ -8,7 +8,7 @@ import {
   ignoredScope,
   withoutIgnoredScope,
 } from "../../core/address/scopes.js";
-import { sharedAddress } from "../../core/address/cache.js";
+import { sharedAddress } from "../../core/address/shared-addresses.js";
 import type { Ancillary } from "../../core/driver/ancillary.js";
 import { AF_INET } from "../../core/constants.js";
 import { OSError } from "../../core/errors/errors.js";

@@ -10,10 +10,10 @@ import type { CloseResult, Driver, DriverEvents, DriverOptions, Sink } from "../
 import { OSError } from "../../core/errors/errors.js";
 import { failure } from "../../core/send/failure.js";
 import { icmpKind } from "../../core/driver/icmp.js";
-import { type Membership, membershipError } from "../../core/driver/membership.js";
+import { type MembershipChange, membershipError } from "../../core/driver/membership.js";
 import type { Option, OptionValue } from "../../core/driver/options.js";
 import type { Outbound } from "../../core/driver/outbound.js";
-import { payloadWithin } from "../../core/send/path-mtu.js";
+import { payloadWithin } from "../../core/send/path-mtu-cache.js";
 import { copyTo } from "../../core/driver/payload.js";
 import type { DriverCounts } from "../../core/ledger/ledger.js";
 import { forSocket } from "../node/addresses.js";
@@ -157,7 +157,7 @@ export class SimDriver implements Driver, BoundSocket {
     throw notSimulated("getsockopt", `option ${option} at level ${level}`);
   }
 
-  membership(change: Membership): void {
+  changeMembership(change: MembershipChange): void {
     const { groups, routing } = this.#ip;
     const { call, interface: at, group } = change;
     const given = at ?? group.scope;

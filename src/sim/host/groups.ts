@@ -1,4 +1,4 @@
-import type { Membership, MembershipLimits } from "../../core/driver/membership.js";
+import type { MembershipChange, MembershipLimits } from "../../core/driver/membership.js";
 import { type SourceFilter, changeFilter, passes } from "../../core/driver/source-filter.js";
 import { onTheWire } from "../node/addresses.js";
 import type { Interface } from "../node/node.js";
@@ -27,7 +27,7 @@ export class Groups {
   readonly #joined = new Map<string, Joined[]>();
 
   /** Changes a membership. @returns the code of the error if the change is refused. */
-  change(socket: object, { call, group, source }: Membership, at: Interface): string | undefined {
+  change(socket: object, { call, group, source }: MembershipChange, at: Interface): string | undefined {
     const host = onTheWire(group.host);
     const limit = limits[versionOf(host)];
     const before = this.#find(host, socket, at);

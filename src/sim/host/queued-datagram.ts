@@ -1,7 +1,7 @@
 import type { Buffer } from "node:buffer";
 
 import type { Endpoint } from "../../core/address/address.js";
-import { sharedAddress } from "../../core/address/cache.js";
+import { sharedAddress } from "../../core/address/shared-addresses.js";
 import type { Ancillary } from "../../core/driver/ancillary.js";
 import type { Metadata } from "../../core/driver/metadata.js";
 import { epochNs } from "../time/event.js";

@@ -1,5 +1,5 @@
 import type { Endpoint, Family } from "../../core/address/address.js";
-import { sharedAddress } from "../../core/address/cache.js";
+import { sharedAddress } from "../../core/address/shared-addresses.js";
 import { forSocket } from "../node/addresses.js";
 import type { Interface } from "../node/node.js";
 import { type Packet, type UdpDatagram, ipHeaderBytes, udpHeaderBytes } from "../packet/packet.js";

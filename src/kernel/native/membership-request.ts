@@ -1,9 +1,9 @@
 import { scopeConflict } from "../../core/address/scopes.js";
 import { AF_INET, IPPROTO_IP, IPPROTO_IPV6 } from "../../core/constants.js";
 import { parseLiteral } from "../../core/ip.js";
-import type { Membership, MembershipCall } from "../../core/driver/membership.js";
+import type { MembershipChange, MembershipCall } from "../../core/driver/membership.js";
 import { int32 } from "../../core/driver/bytes.js";
-import type { Names } from "./names.js";
+import type { Names } from "./socket-names.js";
 import { zoneIndex } from "./options.js";
 
 /** `IP_ADD_MEMBERSHIP` and similar options, which take an interface by its address (linux/in.h). */
@@ -32,7 +32,7 @@ const firstStorage = ["arm", "ia32", "mips", "mipsel"].includes(process.arch) ? 
 
 /** Encodes a change of membership for `setsockopt`. */
 export function encodeMembership(
-  { call, group, source, interface: at }: Membership,
+  { call, group, source, interface: at }: MembershipChange,
   names: Names,
 ): { level: number; option: number; value: Uint8Array } {
   const level = group.family === AF_INET ? IPPROTO_IP : IPPROTO_IPV6;

@@ -5,7 +5,7 @@ import {
   maxDestinations,
   startNumbering,
 } from "../../core/address/address.js";
-import { sharedAddress } from "../../core/address/cache.js";
+import { sharedAddress } from "../../core/address/shared-addresses.js";
 import { AF_INET, AF_INET6 } from "../../core/constants.js";
 import { OSError, type OSErrorDetails } from "../../core/errors/errors.js";
 import { assert } from "../../core/assert.js";

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import type { Family } from "../core/address/address.js";
 import { AF_INET } from "../core/constants.js";
 import type { OSError } from "../core/errors/errors.js";
-import { type Membership, type MembershipLimits, membershipError } from "../core/driver/membership.js";
+import { type MembershipChange, type MembershipLimits, membershipError } from "../core/driver/membership.js";
 
 /**
  * Returns the maximum number of memberships of one socket. Over IPv6, only memory limits the number of groups.
@@ -17,7 +17,7 @@ export function membershipLimits(family: Family): MembershipLimits {
 }
 
 /** Returns the error of a change that the kernel refused with `code`. */
-export function membershipRefused(code: string, change: Membership, cause?: unknown): OSError {
+export function membershipRefused(code: string, change: MembershipChange, cause?: unknown): OSError {
   return membershipError(code, change, membershipLimits(change.group.family), cause);
 }
 

@@ -9,7 +9,7 @@ import type { OSError } from "../../core/errors/errors.js";
 import type { Addon } from "./addon.js";
 import { controlOf } from "./control.js";
 import { layout } from "./layout.js";
-import type { Names } from "./names.js";
+import type { Names } from "./socket-names.js";
 
 const { datagrams: maxDatagrams } = layout.arrays;
 const { bytes: nameBytes } = layout.name;
