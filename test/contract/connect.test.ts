@@ -383,7 +383,7 @@ contract(
     await s.connect(null);
     const { code, message } = await warned;
     expect(code).toBe("DISSOLVED_HEARS_FORMER_PEER");
-    expect(message).toMatch(`hears ${localhost(AF_INET6)} alone`);
+    expect(message).toMatch(`receives only from ${localhost(AF_INET6)}`);
     expect(message).toMatch("option 20 at level 41");
     await peer.sendto("still", [localhost(AF_INET6), s.getsockname().port]);
     expect(await texts(s, 1)).toEqual(["still"]);
