@@ -351,7 +351,7 @@ overDrivers((driver) => {
       expect(await sender.line("stderr")).toMatch(/^sent 1 datagram/);
       const { code, stderr } = await sender.stop();
       expect(code).toBe(1);
-      expect(stderr).toMatch(/\ndatagram send: interrupted before 600 s without a refusal were over\n$/);
+      expect(stderr).toMatch(/\ndatagram send: interrupted while waiting 600 s for a refusal\n$/);
     });
   });
 
