@@ -70,12 +70,12 @@ describe("the result of a run", () => {
     const time = new VirtualTime();
     const run = time.run(async () => {
       await sleep(time, 5);
-      await expect(time.run(() => 1, hooks)).rejects.toThrow("one at a time");
-      await expect(new VirtualTime().run(() => 1, hooks)).rejects.toThrow("one at a time");
+      await expect(time.run(() => 1, hooks)).rejects.toThrow("only one is possible at a time");
+      await expect(new VirtualTime().run(() => 1, hooks)).rejects.toThrow("only one is possible at a time");
       await sleep(time, 5);
       return "unharmed";
     }, hooks);
-    await expect(new VirtualTime().run(() => 1, hooks)).rejects.toThrow("one at a time");
+    await expect(new VirtualTime().run(() => 1, hooks)).rejects.toThrow("only one is possible at a time");
     await expect(run).resolves.toBe("unharmed");
     expect(time.clock.now()).toBe(10);
   });
