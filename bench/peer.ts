@@ -7,6 +7,8 @@ import { createInterface } from "node:readline";
 import type { Program } from "./programs.js";
 
 export type Settings = Readonly<Record<string, string | number>>;
+/** A CPU, or both. */
+export type Cpu = 0 | 1 | "0,1";
 export type Line = Readonly<Record<string, number>> & { readonly ports?: readonly number[] };
 
 /** Whether a process can be kept on one CPU. Otherwise chance decides which CPU wakes which, and changes the figures much. */
@@ -29,7 +31,7 @@ export class Peer implements AsyncDisposable {
   #errors = "";
   #failure: string | undefined;
 
-  constructor(program: Program, role: string, settings: Settings, cpu: 0 | 1, maxMs = limitMs) {
+  constructor(program: Program, role: string, settings: Settings, cpu: Cpu, maxMs = limitMs) {
     const pairs = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
     const pinned = pins ? ["taskset", "-c", String(cpu)] : [];
     const [file = "", ...rest] = [...pinned, ...program.command, role, ...pairs];

@@ -1,7 +1,7 @@
 /** How a case of each kind runs once: which peers, on which CPU, with which settings. */
 import { join } from "node:path";
 
-import { type Line, Peer, type Settings } from "./peer.js";
+import { type Cpu, type Line, Peer, type Settings } from "./peer.js";
 import { type Found, type Program, type ProgramName, root } from "./programs.js";
 
 /** The figures of one round of one case. `lost` is a ratio of the sent datagrams, `waited` one of the time. */
@@ -77,7 +77,7 @@ export async function roundTrip(
   bench: Bench,
   client: ProgramName,
   echo: ProgramName,
-  { clientCpu = 0, busyPoll = 0 }: { clientCpu?: 0 | 1; busyPoll?: number } = {},
+  { clientCpu = 0, busyPoll = 0 }: { clientCpu?: Cpu; busyPoll?: number } = {},
 ): Promise<Figures> {
   const shared = { size: 64, buffer, busyPoll };
   await using far = new Peer(found(bench, echo), "echo", shared, 0);

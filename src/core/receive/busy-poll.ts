@@ -1,5 +1,9 @@
 import type { Clock } from "../driver/driver.js";
-import { HitRatio } from "./hit-ratio.js";
+
+/** Weight of the last wait in the estimate of how often looking finds a datagram. */
+const weight = 1 / 8;
+/** Waits between two tries while looking does not pay. */
+const retryWaits = 64;
 
 /**
  * Decides whether a receive call looks again and again before it waits for the event loop (option `busyPoll`). It does
@@ -8,7 +12,9 @@ import { HitRatio } from "./hit-ratio.js";
 export class BusyPoll {
   readonly #clock: Clock;
   readonly #maxMs: number;
-  readonly #hits: HitRatio = new HitRatio(1 / 2);
+  /** How often looking found a datagram lately, 0 to 1. */
+  #hitRatio = 1;
+  #waitsSinceTry = 0;
 
   /** @param maxUs the longest time that one wait looks, in microseconds. */
   constructor(clock: Clock, maxUs: number) {
@@ -18,14 +24,15 @@ export class BusyPoll {
 
   /** Whether the next wait looks. To be asked once for each wait. */
   pays(): boolean {
-    return this.#hits.pays();
+    return this.#hitRatio >= 0.5 || ++this.#waitsSinceTry >= retryWaits;
   }
 
   /** Calls `look` until it returns true, the time is over or `deadline` has passed. */
   run(look: () => boolean, deadline: number): void {
+    this.#waitsSinceTry = 0;
     const until = Math.min(this.#clock.now() + this.#maxMs, deadline);
     let found = look();
     while (!found && this.#clock.now() < until) found = look();
-    this.#hits.tried(found);
+    this.#hitRatio += ((found ? 1 : 0) - this.#hitRatio) * weight;
   }
 }

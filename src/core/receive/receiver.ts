@@ -9,7 +9,6 @@ import { brokenContract, toOSError } from "../driver/driver-errors.js";
 import { OSError, TimeoutError } from "../errors/errors.js";
 import { assert } from "../assert.js";
 import { BusyPoll } from "./busy-poll.js";
-import { HitRatio } from "./hit-ratio.js";
 import { type Arrival, Inbox } from "./inbox.js";
 import type { Ledger, Traffic } from "../ledger/ledger.js";
 
@@ -68,7 +67,6 @@ export class Receiver {
   #mayHaveMore = false;
   /** `sentDatagrams` at the last read. */
   #sentBefore = 0;
-  readonly #readsAfterSend: HitRatio = new HitRatio(1 / 5);
   /** Datagrams that may still be handed out in this turn. */
   #credit = turnDatagrams;
   #sinceClock = 0;
@@ -103,7 +101,7 @@ export class Receiver {
       return undefined;
     }
     if (this.#waiters.size === 0 && this.#credit > 0 && !this.#closed) {
-      const error = this.inbox.empty ? this.#readBeforeWaiting(timeoutMs) : undefined;
+      const error = this.inbox.empty && this.#shouldRead(timeoutMs) ? this.#readBatch() : undefined;
       if (error) {
         fail(error);
         return undefined;
@@ -119,17 +117,11 @@ export class Receiver {
   }
 
   /**
-   * Reads a batch if a call that found the inbox empty does so before it waits. @returns the error that the driver threw
-   * instead. After a send the call reads, as long as that pays: if the answer is there already, the call saves a turn of
-   * the event loop, which costs several times as much as a system call that finds nothing.
+   * Whether a call that found the inbox empty reads before it waits. After a send it does: an answer is often there already,
+   * and one system call that finds nothing costs less than a turn of the event loop.
    */
-  #readBeforeWaiting(timeoutMs: number | null): OSError | undefined {
-    if (this.#mayHaveMore || timeoutMs === 0) return this.#readBatch();
-    if (this.#host.ledger.sentDatagrams === this.#sentBefore || !this.#readsAfterSend.pays())
-      return undefined;
-    const error = this.#readBatch();
-    this.#readsAfterSend.tried(error !== undefined || !this.inbox.empty);
-    return error;
+  #shouldRead(timeoutMs: number | null): boolean {
+    return this.#mayHaveMore || timeoutMs === 0 || this.#host.ledger.sentDatagrams !== this.#sentBefore;
   }
 
   /** Whether a call can be served now, without waiting. */
