@@ -1,8 +1,10 @@
-// The exports of the addon, which src/kernel/native/addon.ts declares. A call returns 0 or a count, or a negative errno.
+// The addon: system calls for many datagrams at once. src/kernel/native/addon.ts declares its exports, which are here and in
+// socket_calls.cc. A call returns 0 or a count, or a negative errno. handle.cc puts a socket on the event loop,
+// receive_batch_linux.cc and send_batch_linux.cc make the system calls, segmentation.cc decides which datagrams leave as one
+// segmented send, error_queue_linux.cc reads ICMP errors, and layout.cc exports the numbers that TypeScript repeats.
 
 #include <errno.h>
 #include <stdlib.h>
-
 
 #include "calls.h"
 #include "faults.h"

@@ -1,3 +1,9 @@
+/**
+ * Sockets of the operating system. `choice.ts` chooses the driver: `native/`, which needs the addon, or `dgram/`, over
+ * `node:dgram`. The other files are for both: `resolver.ts` resolves names and caches them, `host-counts.ts` reads the drops
+ * that the host counted, `membership-limits.ts` the limits of groups, `systemd.ts` adopts sockets that systemd opened.
+ */
+
 import { debuglog } from "node:util";
 
 import type { Stack } from "../core/driver/driver.js";

@@ -1,3 +1,11 @@
+/**
+ * The driver over the addon. `driver.ts` is one socket as the core sees it, and `stack.ts` what all of them share. A
+ * `KernelSocket` (`socket.ts`) holds the handle of the addon. Its parts have one concern each: `sending.ts` with
+ * `route-encoder.ts`, `receiving.ts` with `message-metadata.ts`, `association.ts` (bind and connect), `settings.ts` (options and
+ * memberships, to apply them again), `error-queue.ts` with `icmp-errors.ts`. `addon.ts` declares the addon, and `layout.ts`
+ * has the numbers that both sides must agree on.
+ */
+
 import { Buffer } from "node:buffer";
 
 import type { Endpoint } from "../../core/address/address.js";
