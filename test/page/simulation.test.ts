@@ -15,6 +15,7 @@ const programs = [
 
 test("all steps and experiments are present", () => {
   expect(programs.map(({ name, output }) => `${name}${output === undefined ? "" : " prints"}`)).toEqual([
+    "simulated-network prints",
     "simulation/program",
     "simulation/1-real prints",
     "simulation/2-simulated prints",
@@ -53,18 +54,6 @@ test("each fragment experiment is inside its interval", () => {
       .slice(2, -1) ?? [];
   expect(rows).toHaveLength(13);
   expect(rows.filter((row) => row.includes("outside"))).toEqual([]);
-});
-
-test("the first program of the README is an example, and prints the shown output", async (t) => {
-  const readme = readFileSync(`${home}README.md`, "utf8");
-  const [, code, output = ""] =
-    /\[`examples\/simulated-network\.ts`\]\(\S+\):\n\n```ts\n(.*?)```\n\n```text\n(.*?)```/s.exec(readme) ??
-    [];
-  expect(code).toBe(readFileSync(`${home}examples/simulated-network.ts`, "utf8"));
-  const program = new Program(t, [process.execPath, `${home}build/examples/simulated-network.js`]);
-  const { lines, ...ending } = await program.ended;
-  expect(ending).toEqual(cleanEnding);
-  expect(lines.join("\n")).toBe(output.trimEnd());
 });
 
 test("every profile and every scenario has a row in the tables", () => {
