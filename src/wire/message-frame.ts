@@ -1,0 +1,169 @@
+/**
+ * Frames of messages: the 20-byte header that each datagram of `datagram/message` starts with. `docs/wire.md` is the
+ * specification. The body of a REPORT is in `message-report.ts`.
+ */
+
+/** Bytes of the header. */
+export const frameHeaderBytes = 20;
+/** The first byte of each frame: format and version. RFC 7983 leaves it to no protocol that shares ports with others. */
+export const frameVersion = 0x0d;
+/** The largest number of chunks of a message: their numbers have 16 bits. */
+export const maxFrameChunks = 65_535;
+
+/** The kinds of frames. */
+export const frameKind = {
+  data: 1,
+  report: 2,
+  parity: 3,
+  request: 4,
+  reply: 5,
+  probe: 6,
+  probeAck: 7,
+} as const;
+
+/** The flags of a frame, in the upper half of its second byte. */
+export const frameFlag = {
+  /** In a chunk or a parity: report now. In a REPORT: chunks are missing that are not in its list. */
+  now: 0x10,
+  /** In DATA and PARITY: nothing is sent again. In a REPLY: the handler failed, and the message is the reason. */
+  fleeting: 0x20,
+  /** In DATA and PARITY: the messages of this channel are delivered in the order of their ids. */
+  ordered: 0x40,
+} as const;
+
+/** The fields of a header. One object can be used for many frames. */
+export interface Frame {
+  /** A value of `frameKind`. */
+  kind: number;
+  /** A sum of values of `frameFlag`. */
+  flags: number;
+  /** 0 to 255. */
+  channel: number;
+  /**
+   * How often this chunk was sent before, modulo 256. In a fleeting DATA, how long the receiver waits for the rest, in units
+   * of 10 ms, 0 for its own default. In a PARITY, the number of parities. In a REPORT, the value of the echoed chunk.
+   */
+  attempt: number;
+  /** The number of the message, a uint32; in PROBE and PROBE_ACK, a token. */
+  id: number;
+  /** The number of the chunk, or of the parity; in a REPORT, of the first chunk that is missing. */
+  index: number;
+  /** Bytes of each chunk but the last, which may be shorter: 1 to 65,535. */
+  size: number;
+  /** Bytes of the message, a uint32. */
+  length: number;
+  /** The CRC-32 of the message. */
+  crc: number;
+}
+
+/** The reason why bytes are not a frame. Each is a counter of the statistics. */
+export type FrameFault = "short" | "version" | "kind" | "flags" | "size" | "index" | "payload";
+
+const { data, report, parity, request, reply, probe, probeAck } = frameKind;
+const { now, fleeting, ordered } = frameFlag;
+/** The flags that each kind may have, by kind. */
+const knownFlags: readonly number[] = [
+  0,
+  now | fleeting | ordered,
+  now,
+  now | fleeting | ordered,
+  now,
+  now | fleeting,
+  0,
+  0,
+];
+
+/** Returns an empty frame, for `readFrame` and `writeFrame`. */
+export function newFrame(): Frame {
+  return { kind: 0, flags: 0, channel: 0, attempt: 0, id: 0, index: 0, size: 0, length: 0, crc: 0 };
+}
+
+/** The number of chunks of a message: at least 1, because an empty message is one empty chunk. */
+export function chunksOf(length: number, size: number): number {
+  return Math.max(1, Math.ceil(length / size));
+}
+
+/** Bytes of the payload of chunk `index`. */
+export function chunkBytes({ length, size }: Pick<Frame, "length" | "size">, index: number): number {
+  return Math.min(size, length - index * size);
+}
+
+/** Writes the header at the start of `bytes`, which has at least 20. */
+export function writeFrame(frame: Readonly<Frame>, bytes: Uint8Array): void {
+  bytes[0] = frameVersion;
+  bytes[1] = frame.kind | frame.flags;
+  bytes[2] = frame.channel;
+  bytes[3] = frame.attempt;
+  write32(bytes, 4, frame.id);
+  write16(bytes, 8, frame.index);
+  write16(bytes, 10, frame.size);
+  write32(bytes, 12, frame.length);
+  write32(bytes, 16, frame.crc);
+}
+
+/**
+ * Reads and checks the header of a datagram, and the length of what follows it. The body of a REPORT is not checked.
+ *
+ * @param frame gets the fields; meaningless after a fault.
+ * @returns the fault; `undefined` if the datagram is a frame.
+ */
+export function readFrame(bytes: Uint8Array, frame: Frame): FrameFault | undefined {
+  if (bytes.length < frameHeaderBytes) return bytes[0] === frameVersion ? "short" : "version";
+  if (bytes[0] !== frameVersion) return "version";
+  const second = bytes[1] as number;
+  const kind = (frame.kind = second & 0x0f);
+  const flags = (frame.flags = second & 0xf0);
+  frame.channel = bytes[2] as number;
+  frame.attempt = bytes[3] as number;
+  frame.id = read32(bytes, 4);
+  frame.index = read16(bytes, 8);
+  frame.size = read16(bytes, 10);
+  frame.length = read32(bytes, 12);
+  frame.crc = read32(bytes, 16);
+  const known = kind === 0 ? undefined : knownFlags[kind];
+  if (known === undefined) return "kind";
+  if ((flags & ~known) !== 0 || (flags & (fleeting | ordered)) === (fleeting | ordered)) return "flags";
+  if (kind === probe || kind === probeAck) return faultOfProbe(bytes, frame);
+  const { index, size, length } = frame;
+  if (size === 0) return "size";
+  const chunks = chunksOf(length, size);
+  if (chunks > maxFrameChunks) return "size";
+  switch (kind) {
+    case data:
+    case request:
+    case reply:
+      if (index >= chunks) return "index";
+      break;
+    case parity:
+      if (frame.attempt === 0 || frame.attempt > chunks || index >= frame.attempt) return "index";
+      break;
+    case report:
+      return index > chunks ? "index" : undefined;
+  }
+  // The first chunk that a parity covers is also the longest.
+  return bytes.length - frameHeaderBytes === chunkBytes(frame, index) ? undefined : "payload";
+}
+
+function faultOfProbe(bytes: Uint8Array, frame: Frame): FrameFault | undefined {
+  if (bytes.length !== frameHeaderBytes) return "payload";
+  const { channel, attempt, index, size, length, crc } = frame;
+  return (channel | attempt | index | size | length | crc) === 0 ? undefined : "index";
+}
+
+export function read16(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
+}
+
+export function write16(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 8;
+  bytes[at + 1] = value & 0xff;
+}
+
+export function read32(bytes: Uint8Array, at: number): number {
+  return (read16(bytes, at) * 0x1_0000 + read16(bytes, at + 2)) >>> 0;
+}
+
+export function write32(bytes: Uint8Array, at: number, value: number): void {
+  write16(bytes, at, value >>> 16);
+  write16(bytes, at + 2, value & 0xffff);
+}
