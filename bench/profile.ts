@@ -175,8 +175,9 @@ function placeOf({ functionName, url }: ProfileNode["callFrame"]): string {
   if (functionName === "(garbage collector)") return "V8: the garbage collector";
   if (functionName === "(idle)") return "waiting for the kernel";
   if (functionName === "(program)") return "V8, Node and libuv outside JavaScript";
-  if (url === "") return "V8: builtins";
   if (url.startsWith("node:")) return "Node's own JavaScript";
+  // Builtins have no URL, and extensions of V8 have a name: the peers call `gc`, whose name is "v8/gc".
+  if (!url.startsWith("file:")) return "V8: builtins";
   const file = relative(root, fileURLToPath(url)).replace(/\.js$/, ".ts");
   if (file.startsWith("build/")) return "the program";
   const source = file.replace(/^dist\//, "src/");
