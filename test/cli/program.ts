@@ -2,6 +2,9 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { EventEmitter, once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { type TestContext, expect } from "vitest";
@@ -180,6 +183,20 @@ export function onTerminal(test: TestContext, args: readonly string[], env: Node
     // Node assumes that the terminal of a CI service has no colours.
     env: { TERM: "xterm-256color", CI: undefined, NO_COLOR: undefined, FORCE_COLOR: undefined, ...env },
   });
+}
+
+/** The bytes of a text as hex digits. */
+export function hex(text: string | Buffer): string {
+  return Buffer.from(text as string).toString("hex");
+}
+
+/** A file that is deleted when the test ends. */
+export function file(test: TestContext, content: string | Buffer): string {
+  const folder = mkdtempSync(join(tmpdir(), "datagram-"));
+  test.onTestFinished(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, "data");
+  writeFileSync(path, content);
+  return path;
 }
 
 /** Whether a test that lacks a privilege fails instead of being skipped. */
