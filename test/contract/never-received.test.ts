@@ -1,6 +1,7 @@
 /** Datagrams that a socket can never receive cause a warning that says what to do. */
 
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { once } from "node:events";
 
 import { AF_INET, AF_INET6, type Socket, type Warning } from "datagram";
 import { expect } from "vitest";
@@ -145,4 +146,63 @@ contract("a warning is a message of the channel datagram:warning, and fails no c
   } finally {
     unsubscribe("datagram:warning", hear);
   }
+});
+
+// semantics: no-such-event
+contract("a listener for an event of node:dgram is a warning that says what to do instead", async (world) => {
+  for (const [name, instead] of [
+    ["message", /for await \(const datagram of s\)" or recvfrom\(\), which also keep the process running/],
+    ["listening", /await s\.bind\(address\)/],
+    ["connect", /await s\.connect\(address\)/],
+    ["close", /await s\.close\(\)/],
+  ] as const) {
+    for (const add of ["on", "once", "addListener", "prependListener", "prependOnceListener"] as const) {
+      const s = world.socket();
+      const found = warnings(s);
+      s[add](name as never, () => undefined);
+      await turn(s);
+      expect(found, `${add} ${name}`).toEqual([
+        { code: "NO_SUCH_EVENT", message: expect.stringMatching(instead) as string },
+      ]);
+      expect(found[0]?.message).toContain(`no event "${name}"`);
+    }
+  }
+});
+
+// semantics: no-such-event
+contract("the events of a socket, and events of the program's own, are no warning", async (world) => {
+  const s = world.socket();
+  const found = warnings(s);
+  s.on("truncated", () => undefined).once("dropped", () => undefined);
+  s.on("my own event" as never, () => undefined);
+  // `once` of node:events adds a listener for "error" too.
+  const refused = once(s, "unreachable", { signal: AbortSignal.abort() });
+  await expect(refused).rejects.toMatchObject({ name: "AbortError" });
+  void once(s, "pathMtu").catch(() => undefined);
+  await turn(s);
+  expect(found).toEqual([]);
+});
+
+// semantics: no-such-event
+contract("TypeScript refuses the names of other events", (world) => {
+  const s = world.socket();
+  const listener = (): void => undefined;
+  // @ts-expect-error: datagrams are read with calls
+  s.on("message", listener);
+  // @ts-expect-error: there is no event "listening"
+  s.once("listening", listener);
+  // @ts-expect-error: there is no event "error"
+  s.addListener("error", listener);
+  // @ts-expect-error: there is no event "close"
+  s.prependListener("close", listener);
+  // @ts-expect-error: there is no event "connect"
+  s.prependOnceListener("connect", listener);
+  // @ts-expect-error: there is no event "message"
+  s.off("message", listener);
+  // @ts-expect-error: there is no event "message"
+  s.removeListener("message", listener);
+  // @ts-expect-error: the argument of the listener has the type of the event
+  s.on("unreachable", (report: { nothing: string }) => report.nothing);
+  s.on("unreachable", ({ destination }) => destination?.host);
+  expect(s.listenerCount("unreachable")).toBe(2);
 });

@@ -9,9 +9,15 @@ export interface Warning {
    *   address of the group.
    * - `"DISSOLVED_HEARS_FORMER_PEER"`: an IPv6 socket is no longer connected, but on Linux it still receives only from the
    *   host of its former peer.
+   * - `"NO_SUCH_EVENT"`: a listener was added for an event of `node:dgram`, such as "message", that these sockets do not
+   *   have.
    */
   readonly code:
-    "JOINED_BUT_BOUND" | "JOINED_BUT_CONNECTED" | "CONNECTED_TO_GROUP" | "DISSOLVED_HEARS_FORMER_PEER";
+    | "JOINED_BUT_BOUND"
+    | "JOINED_BUT_CONNECTED"
+    | "CONNECTED_TO_GROUP"
+    | "DISSOLVED_HEARS_FORMER_PEER"
+    | "NO_SUCH_EVENT";
   readonly message: string;
 }
 

@@ -1,5 +1,3 @@
-import type { EventEmitter } from "node:events";
-
 import { type Address, type Endpoint, type Family, isEndpoint } from "../address/address.js";
 import { unavailable } from "../capabilities.js";
 import { attempt, brokenContract, notSupported } from "../driver/driver-errors.js";
@@ -14,7 +12,7 @@ import { Receiver, type ReceiverHost } from "../receive/receiver.js";
 import { portTaken } from "../send/failure.js";
 import { PathMtus } from "../send/path-mtu-cache.js";
 import { Sender, type SenderHost } from "../send/sender.js";
-import { Events, type SocketEvents } from "./events.js";
+import { Events, type SocketEvents, type TypedEmitter } from "./events.js";
 import { KeepAlive } from "./keep-alive.js";
 import { Lookups } from "./lookups.js";
 import { MembershipWarnings } from "./membership-warnings.js";
@@ -41,7 +39,7 @@ export class Engine implements SenderHost, ReceiverHost {
 
   readonly #stack: Stack;
   readonly #options: EngineOptions;
-  readonly #socket: EventEmitter<SocketEvents>;
+  readonly #socket: TypedEmitter;
   // These are made at first use: a program may have many sockets that are idle.
   #ledger: Ledger | undefined;
   #events: Events | undefined;
@@ -58,7 +56,7 @@ export class Engine implements SenderHost, ReceiverHost {
   #lastCounts: DriverCounts | undefined;
 
   /** @param socket emits the events. */
-  constructor(stack: Stack, family: Family, options: EngineOptions, socket: EventEmitter<SocketEvents>) {
+  constructor(stack: Stack, family: Family, options: EngineOptions, socket: TypedEmitter) {
     this.family = family;
     this.#stack = stack;
     this.#options = options;
@@ -170,6 +168,11 @@ export class Engine implements SenderHost, ReceiverHost {
   truncated(datagram: Datagram): void {
     this.ledger.truncated();
     this.#emit("truncated", datagram);
+  }
+
+  /** Emits a warning, also on a closed socket. */
+  warn(warning: Warning): void {
+    this.#emit("warning", warning);
   }
 
   stats(): Stats {

@@ -8,7 +8,8 @@ import type { Loss, PathMtuChange, Unreachable, Warning } from "../ledger/report
 import type { Datagram } from "../receive/datagram.js";
 
 /**
- * The events of a socket. There is no `"error"`: a failure is a rejected promise. Each event is also published on the
+ * The events of a socket. There is no `"message"`: `for await` and `recvfrom` read datagrams. There is no `"error"`: a failure
+ * is a rejected promise. Each event is also published on the
  * `node:diagnostics_channel` named `datagram:<event>`, as `{ socket, message }`.
  */
 export interface SocketEvents {
@@ -21,10 +22,32 @@ export interface SocketEvents {
   /** The known path MTU to a destination changed. */
   pathMtu: [change: PathMtuChange];
   /**
-   * Datagrams that the program waits for can never arrive, and no call fails. If there is no listener, the first warning of
+   * The program waits for datagrams or for an event that can never come, and no call fails. If there is no listener, the first warning of
    * each `code` is a warning of the process (`process.emitWarning`), except on simulated hosts.
    */
   warning: [warning: Warning];
+}
+
+/** The listener of an event of a socket. */
+export type SocketListener<E extends keyof SocketEvents> = (...args: SocketEvents[E]) => void;
+
+type ListenerMethod =
+  "on" | "addListener" | "once" | "prependListener" | "prependOnceListener" | "off" | "removeListener";
+
+/** Node's `EventEmitter` with the events of a socket only. TypeScript refuses the names of other events. */
+export interface TypedEmitter extends Omit<
+  EventEmitter,
+  ListenerMethod | "removeAllListeners" | "setMaxListeners"
+> {
+  on<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this;
+  addListener<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this;
+  once<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this;
+  prependListener<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this;
+  prependOnceListener<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this;
+  off<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this;
+  removeListener<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this;
+  removeAllListeners(event?: keyof SocketEvents): this;
+  setMaxListeners(count: number): this;
 }
 
 /** A datagram as the listener of a `tap` sees it. */
@@ -48,12 +71,12 @@ const channels = {
 
 /** Emits the events of one socket in a microtask, never during a call of the program. An event without a listener costs two checks. */
 export class Events {
-  readonly #socket: EventEmitter<SocketEvents>;
+  readonly #socket: TypedEmitter;
   readonly #stack: Stack;
   /** Events for the next microtask. */
   #pending: (() => void)[] = [];
 
-  constructor(socket: EventEmitter<SocketEvents>, stack: Stack) {
+  constructor(socket: TypedEmitter, stack: Stack) {
     this.#socket = socket;
     this.#stack = stack;
   }
@@ -65,7 +88,7 @@ export class Events {
     const pending = this.#pending;
     pending.push(() => {
       if (socket.listenerCount(event) > 0) {
-        runListener(() => socket.emit(event, ...([message] as unknown as never)));
+        runListener(() => socket.emit(event, message));
       } else if (event === "warning") this.#warn(message as Warning);
       if (diagnostics.hasSubscribers) diagnostics.publish({ socket, message });
     });

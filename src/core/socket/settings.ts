@@ -1,5 +1,4 @@
 import { Buffer } from "node:buffer";
-import { EventEmitter } from "node:events";
 
 import type { AddressLike, Endpoint, Family } from "../address/address.js";
 import type { InterfaceNumber } from "../address/same-host.js";
@@ -22,10 +21,12 @@ import {
 } from "../driver/options.js";
 import { OSError, wrongType } from "../errors/errors.js";
 import type { Stats } from "../ledger/ledger.js";
+import type { Warning } from "../ledger/reports.js";
 import { payloadWithin } from "../send/path-mtu-cache.js";
 import { type SocketOptions, checkOptions, literalFor } from "./arguments.js";
+import { SocketEmitter } from "./emitter.js";
 import { Engine } from "./engine.js";
-import type { Packet, SocketEvents } from "./events.js";
+import type { Packet } from "./events.js";
 
 /** The largest value that `SO_RCVBUF` and `SO_SNDBUF` have by default: twice Linux's default limit. */
 const defaultBufferBytes = 2 * 212_992;
@@ -37,7 +38,7 @@ export let interfaceNumberOf: (s: SocketSettings) => InterfaceNumber | undefined
 export let engineOf: (s: SocketSettings) => Engine;
 
 /** The calls of a socket that return at once: options, memberships, addresses, counts. */
-export class SocketSettings extends EventEmitter<SocketEvents> {
+export class SocketSettings extends SocketEmitter {
   readonly family: Family;
   readonly type: typeof c.SOCK_DGRAM = c.SOCK_DGRAM;
   readonly #stack: Stack;
@@ -197,13 +198,16 @@ export class SocketSettings extends EventEmitter<SocketEvents> {
     this.#membership("unblockSource", group, at, source);
   }
 
-  /** Calls that wait keep the process alive. This is the default. */
+  /**
+   * Receive calls and iterations that wait keep the process alive. This is the default. A bound socket that nobody reads does
+   * not: the process ends as soon as it has nothing else to do.
+   */
   ref(): this {
     this.#engine.keepAlive.setReferenced(true);
     return this;
   }
 
-  /** Calls that wait no longer keep the process alive. */
+  /** Receive calls and iterations that wait no longer keep the process alive. */
   unref(): this {
     this.#engine.keepAlive.setReferenced(false);
     return this;
@@ -265,6 +269,10 @@ export class SocketSettings extends EventEmitter<SocketEvents> {
   /** Returns a uniformly random uint32 from the stack of this socket. */
   random(): number {
     return this.#stack.random();
+  }
+
+  protected override warnOfListener(warning: Warning): void {
+    this.#engine.warn(warning);
   }
 
   #getBytes(level: number, option: number, length: number): Buffer {

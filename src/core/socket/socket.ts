@@ -2,7 +2,8 @@
  * The socket that programs use. A call checks its arguments (`arguments.ts`) and passes them to the `Engine` (`engine.ts`),
  * which connects a driver with the sender (`../send`) and the receiver (`../receive`). `Socket` has the calls that wait.
  * Its base class `SocketSettings` (`settings.ts`) has the calls that return at once. `receive-calls.ts`, `iteration.ts` and
- * `send-calls.ts` settle the promises of the calls. `events.ts` and `taps.ts` have the events and call the listeners.
+ * `send-calls.ts` settle the promises of the calls. `emitter.ts` adds the
+ * listeners, `events.ts` and `taps.ts` call them.
  */
 
 import type { Buffer } from "node:buffer";
@@ -66,7 +67,9 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
   }
 
   /**
-   * Claims a local address. `bind(2)`.
+   * Claims a local address. `bind(2)`. From then on datagrams wait in the receive buffer until the program reads
+   * them, with `for await (const datagram of s)` or `recvfrom`. A bound socket that nobody reads does not keep the process
+   * alive (`ref`).
    *
    * @param address port 0 lets the kernel choose; host `""` is every interface.
    * @throws (rejects) `OSError`: `EADDRINUSE`; `EADDRNOTAVAIL`; `EACCES`; `EINVAL` if the socket is bound already;
