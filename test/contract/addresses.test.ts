@@ -1,4 +1,5 @@
 import { AF_INET, AF_INET6, Address, type AddressLike, type Socket } from "datagram";
+import { probePathMtu } from "datagram/message";
 import { expect } from "vitest";
 
 import { contract, failure, families, soon, texts } from "./world.js";
@@ -29,6 +30,28 @@ for (const [ip, family] of families) {
     expect(sender.getpeername().equals(receiver.getsockname())).toBe(true);
   });
 
+  // semantics: address-json
+  contract(`every call over ${ip} accepts an address that was JSON`, async ({ bound, socket }) => {
+    const [sender, receiver] = [await bound(family), await bound(family)];
+    const fromJson = (address: Address): { host: string; port: number } =>
+      JSON.parse(JSON.stringify(address)) as { host: string; port: number };
+    const to = fromJson(receiver.getsockname());
+    expect(Object.keys(to)).toEqual(["host", "port"]);
+    await sender.sendto("sendto", to);
+    await sender.sendmsg({ data: "sendmsg", address: to });
+    await sender.sendMany(["sendMany"], to);
+    await sender.sendMany([{ data: "item", address: to }]);
+    expect(await texts(receiver, 4)).toEqual(["sendto", "sendmsg", "sendMany", "item"]);
+    expect(sender.pathMtu(to)).toBe(sender.pathMtu(receiver.getsockname()));
+    expect(sender.maxPayload(to)).toBe(sender.maxPayload(receiver.getsockname()));
+    await sender.connect(to);
+    expect(sender.getpeername()).toEqual(receiver.getsockname());
+    await receiver.close();
+    const again = socket(family);
+    await again.bind(to);
+    expect(again.getsockname().equals(Address.from(to))).toBe(true);
+  });
+
   // semantics: address-out
   contract(`a returned address over ${ip} is a frozen Address`, async ({ bound }) => {
     const [sender, receiver] = [await bound(family), await bound(family)];
@@ -46,6 +69,22 @@ for (const [ip, family] of families) {
     expect(String(source)).toBe(family === AF_INET ? `${host}:${port}` : `[${host}]:${port}`);
   });
 }
+
+// semantics: address-json
+contract(
+  "probePathMtu accepts an address that was JSON",
+  async ({ bound }) => {
+    const [s, peer] = [await bound(), await bound()];
+    const answering = (async () => {
+      for await (const datagram of peer) await datagram.reply(datagram.data);
+    })();
+    const { host, port } = peer.getsockname();
+    expect((await probePathMtu(s, { host, port })).maxPayload).toBeGreaterThan(0);
+    await peer.close();
+    await answering;
+  },
+  "pathMtu",
+);
 
 // semantics: address-out
 contract("IPv6 addresses may be written in any form, and are returned in one form", async ({ bound }) => {
@@ -74,8 +113,10 @@ for (const [name, call] of calls) {
       const s = socket();
       const host = localhost();
       const wrong = [
-        ["x", 9000, undefined, true, [], [host], [host, 9000, 0], [9000, host], {}, { host, port: 9000 }],
+        ["x", 9000, undefined, true, [], [host], [host, 9000, 0], [9000, host], {}, { port: 9000 }],
         [[host, "9000"], [host, null], [null, 9000], { address: host }, { address: host, port: "9000" }],
+        [{ host }, { host, port: "9000" }, { host: 1, port: 9000 }, { host: null, port: 9000 }],
+        [{ host, address: host, port: 9000 }],
       ].flat();
       // connect(null) dissolves, and sendMany's second argument may be left out.
       for (const address of wrong.filter((each) => each !== undefined || !name.startsWith("sendMany"))) {

@@ -52,6 +52,21 @@ async function texts(s: Socket, count: number): Promise<string[]> {
   return (await take(s, count)).map(({ data }) => data.toString());
 }
 
+// semantics: address-json
+test("the addresses of a relay may have been JSON", async (t) => {
+  const target = await bound(t);
+  const { host, port } = target.getsockname();
+  const relay = await proxy({
+    target: { host, port },
+    listen: { host, port: 0 },
+    rules: [{ client: { host, port: 9 }, action: "drop" }],
+  });
+  t.onTestFinished(() => relay.close());
+  const s = await client(t, relay);
+  await s.send("hello");
+  expect(await texts(target, 1)).toEqual(["hello"]);
+});
+
 describe("a target by its name", () => {
   // semantics: relay-name
   test("a name is looked up for new clients, through the cache of the resolver", async (t) => {

@@ -28,6 +28,19 @@ test("an address that is written is read back the same", () => {
   );
 });
 
+// semantics: address-json
+test("an address that was JSON is the same address, with its scope and its family", () => {
+  fc.assert(
+    fc.property(host, port, (name, number) => {
+      const address = new Address(name, number);
+      const read = Address.from(JSON.parse(JSON.stringify(address)) as { host: string; port: number });
+      expect(read).toEqual(address);
+      expect([read.family, read.scope]).toEqual([address.family, address.scope]);
+    }),
+    runs,
+  );
+});
+
 test("a literal has its family, and a name has none", () => {
   const family = (text: string): number => new Address(text, 1).family;
   expect(["127.0.0.1", "<broadcast>"].map(family)).toEqual([AF_INET, AF_INET]);

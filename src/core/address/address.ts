@@ -12,14 +12,23 @@ import { formatLiteral, isMapped, parseLiteral } from "../ip.js";
 /** `AF_INET` or `AF_INET6`. */
 export type Family = typeof AF_INET | typeof AF_INET6;
 
-/** The forms of an address that every call takes: an `Address`, a pair as in Python, or an object as in Node. */
+/**
+ * The forms of an address that every call takes: an `Address`; a pair, as in Python; `{ host, port }`, which is also the JSON
+ * of an `Address`; and `{ address, port }`, as in Node. An object may have other fields, but not both `host` and `address`.
+ */
 export type AddressLike =
-  Address | readonly [host: string, port: number] | { readonly address: string; readonly port: number };
+  | Address
+  | readonly [host: string, port: number]
+  | { readonly host: string; readonly port: number; readonly address?: undefined }
+  | { readonly address: string; readonly port: number; readonly host?: undefined };
 
 /** An `Address` whose host is a literal. Drivers take and return endpoints. */
 export type Endpoint = Address & { readonly family: Family };
 
 const longestName = 253;
+
+/** The forms of an address, for errors. */
+const forms = "an Address, [host, port], { host, port } or { address, port }";
 
 /** The loopback addresses. As a destination, the second address of a pair means the first. */
 const loopbacks = [
@@ -123,11 +132,18 @@ export class Address implements Iterable<string | number> {
       return new Address(pair[0] as string, pair[1] as number);
     }
     if (typeof input !== "object" || input === null) {
-      throw wrongType("address", "an Address, [host, port] or { address, port }", input);
+      throw wrongType("address", forms, input);
     }
-    const { address, port } = input as { address: string; port: number };
-    if (typeof address !== "string") throw wrongType("address.address", "a string", address);
-    return new Address(address, port);
+    const { host, address, port } = input as { host?: unknown; address?: unknown; port: number };
+    if (host !== undefined && address !== undefined) {
+      throw wrongType("address", "an object with host or with address, not with both", input);
+    }
+    const given = host ?? address;
+    if (given === undefined) throw wrongType("address", forms, input);
+    if (typeof given !== "string") {
+      throw wrongType(host === undefined ? "address.address" : "address.host", "a string", given);
+    }
+    return new Address(given, port);
   }
 
   /** The name or number of the interface in a scoped IPv6 literal (`"eth0"` in `fe80::1%eth0`), else `undefined`. */
@@ -171,6 +187,7 @@ export class Address implements Iterable<string | number> {
     return this.family === AF_INET6 ? `[${this.host}]:${this.port}` : `${this.host}:${this.port}`;
   }
 
+  /** `{ host, port }`, which every call takes as an address. The host has the scope, and tells the family. */
   toJSON(): { host: string; port: number } {
     return { host: this.host, port: this.port };
   }
