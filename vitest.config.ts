@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 
 import { defineConfig } from "vitest/config";
@@ -9,6 +10,21 @@ const subpaths = [
   { find: /^datagram\/proxy$/, replacement: source("proxy/index.ts") },
   { find: /^datagram\/sim$/, replacement: source("sim/index.ts") },
 ];
+
+/**
+ * The groups of projects. They run one after the other, and the files of a group run at the same time, as many as the group
+ * has workers.
+ */
+const cpus = availableParallelism();
+/** Tests that use one process, which computes most of the time. */
+const computing = { maxWorkers: cpus, sequence: { groupOrder: 0 } };
+/** Tests that start programs, and wait for them most of the time. */
+const waiting = { maxWorkers: 2 * cpus, sequence: { groupOrder: 1 } };
+/** Tests that measure the CPU time or the speed of a program: nothing else runs beside them. */
+const alone = { maxWorkers: 1, sequence: { groupOrder: 2 } };
+/** The files of the last group. */
+const measuring = ["test/process/{bench,flood,icmp}.test.ts", "test/sim/scale.test.ts"];
+
 /** For tests that import the sources by the package's name. Only what extends the settings below has them. */
 const datagram = {
   extends: true as const,
@@ -28,6 +44,7 @@ const contract = (over: string, env: Record<string, string>) => ({
     exclude: ["test/contract/links/**"],
     env,
     isolate: false,
+    ...computing,
   },
 });
 
@@ -39,6 +56,7 @@ const onLinks = (over: string, env: Record<string, string>) => ({
     include: ["test/contract/links/*.test.ts"],
     env,
     isolate: false,
+    ...computing,
   },
 });
 
@@ -72,6 +90,9 @@ const overExample = () => {
   };
 };
 
+/** For tests that start programs. */
+const programs = { globalSetup: "test/real-python.ts", testTimeout: 60_000, hookTimeout: 120_000 };
+
 const projects = [
   contract("native", { DATAGRAM_DRIVER: "native" }),
   contract("dgram", { DATAGRAM_DRIVER: "dgram" }),
@@ -81,27 +102,32 @@ const projects = [
   overSim(contract("sim", {}), "sim/setup.ts"),
   overExample(),
   overSim(onLinks("sim", {}), "links/sim/setup.ts"),
-  { ...datagram, test: { name: "proxy", include: ["test/proxy/**/*.test.ts"] } },
+  { ...datagram, test: { name: "proxy", include: ["test/proxy/**/*.test.ts"], ...computing } },
   {
     ...datagram,
     test: {
       name: "proxy over dgram",
       include: ["test/proxy/**/*.test.ts"],
       env: { DATAGRAM_DRIVER: "dgram" },
+      ...computing,
     },
   },
-  { ...datagram, test: { name: "unit", include: ["test/{unit,sim}/**/*.test.ts"] } },
-  { ...datagram, test: { name: "examples", include: ["examples/**/*.test.ts"] } },
+  {
+    ...datagram,
+    test: { name: "unit", include: ["test/{unit,sim}/**/*.test.ts"], exclude: measuring, ...computing },
+  },
+  { ...datagram, test: { name: "examples", include: ["examples/**/*.test.ts"], ...computing } },
   {
     extends: true as const,
     test: {
       name: "programs",
       include: ["test/{process,page,cli,package,netns}/**/*.test.ts"],
-      globalSetup: "test/real-python.ts",
-      testTimeout: 60_000,
-      hookTimeout: 120_000,
+      exclude: measuring,
+      ...programs,
+      ...waiting,
     },
   },
+  { ...datagram, test: { name: "alone", include: measuring, ...programs, ...alone } },
 ];
 
 /** What runs inside a host on two links, whose interfaces `DATAGRAM_LINKS` names. */
@@ -114,6 +140,8 @@ export default defineConfig({
   test: {
     testTimeout: 20_000,
     expect: { requireAssertions: true },
+    // resolv.conf(5): a test of a name that does not exist waits for 1 s instead of 10 s if no name server answers.
+    env: { RES_OPTIONS: "timeout:1 attempts:1" },
     projects: process.env.DATAGRAM_LINKS === undefined ? projects : projectsOnLinks,
   },
 });

@@ -30,7 +30,7 @@ const compiler = "g++";
 const otherDriver = "over dgram";
 const tests = [
   ...["test/contract", "test/process"],
-  ...["--project=contract over native", "--project=programs"],
+  ...["--project=contract over native", "--project=programs", "--project=alone"],
   `--testNamePattern=^(?!.*${otherDriver})`,
 ];
 /** Far longer than the tests take. */
