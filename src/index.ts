@@ -1,5 +1,9 @@
 /// <reference types="node" preserve="true" />
-/** UDP sockets: the calls of BSD and Python for TypeScript on Node.js. */
+/**
+ * UDP sockets: the calls of BSD and Python for TypeScript on Node.js.
+ *
+ * @module datagram
+ */
 
 import type { Family } from "./core/address/address.js";
 import type { SocketOptions } from "./core/socket/arguments.js";

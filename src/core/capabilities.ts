@@ -39,6 +39,7 @@ export type Feature =
   /** Options without a name here, by their numbers and bytes, and options that only real kernels have: `SO_MAX_PACING_RATE`, … */
   | "kernelOptions";
 
+/** For each feature, whether the driver of a socket has it here. */
 export type Capabilities = Readonly<Record<Feature, Capability>>;
 
 /** The entry for a feature that a driver has. */

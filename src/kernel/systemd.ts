@@ -17,7 +17,9 @@ export interface SystemdOptions extends Omit<SocketOptions, "fd"> {
 export interface SystemdSocket {
   /** `FileDescriptorName=` of its unit, by default the name of the unit; `"unknown"` if the supervisor gave no name. */
   readonly name: string;
+  /** The number of the descriptor. */
   readonly fd: number;
+  /** The socket that has adopted the descriptor. It is bound. */
   readonly socket: Socket;
 }
 

@@ -2,6 +2,8 @@
 /**
  * Protocols that work over any `Socket`. Now it is one: the search for the path MTU (`path-mtu.ts`), which sends probes and
  * matches their answers (`probes.ts`).
+ *
+ * @module message
  */
 
 export {

@@ -5,6 +5,8 @@
  * `relay.ts` starts a relay and joins its parts. Each client (`clients.ts`) has a socket connected to each target
  * (`upstream.ts`, `target.ts`). The datagrams of a direction (`direction.ts`) pass the rules (`active-rules.ts`, `rules.ts`)
  * and then a simulated link. `loops.ts` finds datagrams that come back to their relay.
+ *
+ * @module proxy
  */
 
 export type {

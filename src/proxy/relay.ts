@@ -177,6 +177,7 @@ export class Relay implements AsyncDisposable {
     return (this.#closing ??= this.#close());
   }
 
+  /** Calls `close()`, and waits for it. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

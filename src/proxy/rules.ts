@@ -40,7 +40,9 @@ export interface ProxyRule {
 export interface RelayedDatagram {
   /** The payload. Valid during the call only. */
   readonly data: Buffer;
+  /** `"up"` is from a client to the targets, `"down"` from a target to a client. */
   readonly direction: "up" | "down";
+  /** The client that the datagram is from or for. */
   readonly client: Endpoint;
 }
 
@@ -58,6 +60,7 @@ export interface RuleStats {
 
 /** A rule of a running relay. */
 export interface RelayRule {
+  /** The counts of the rule so far. */
   stats(): RuleStats;
   /** Ends the rule. May be called twice. */
   remove(): void;

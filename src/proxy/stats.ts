@@ -55,12 +55,14 @@ export interface RelayStats {
   readonly up: DirectionStats;
   /** From the target to clients. */
   readonly down: DirectionStats;
+  /** The numbers of clients. */
   readonly clients: ClientStats;
   /**
    * The largest number of new clients in a row whose first datagram was the same, while no target answered. A large number
    * is the sign of a loop: relays of other processes, or a NAT, that lead back to this relay.
    */
   readonly alikeInRow: number;
+  /** The counts of each target, in their order. */
   readonly targets: readonly TargetStats[];
   /** The counts of each rule that has not been removed, in their order. */
   readonly rules: readonly RuleStats[];
@@ -70,6 +72,7 @@ export interface RelayStats {
 
 /** The numbers of clients. */
 export interface ClientStats {
+  /** Clients that the relay serves now. */
   readonly now: number;
   /** Clients since the start. A client that came back after it had expired counts again. */
   readonly ever: number;

@@ -5,6 +5,8 @@
  * `network.ts` joins the parts. `time/` has the virtual clock and runs programs in it. `packet/` has packets and fragments.
  * `link/` decides what a link does to packets. `node/` has routers, switches and what hosts share with them. `host/` has
  * the IP and UDP of one host, as on Linux. `trace/` records each packet on each link.
+ *
+ * @module sim
  */
 
 export type { Rule } from "./link/direction.js";
@@ -29,6 +31,6 @@ export type { IcmpError, Packet, UdpDatagram } from "./packet/packet.js";
 export { type ScenarioOptions, applyScenario } from "./scenario.js";
 export type { EventuallyOptions } from "./time/eventually.js";
 export type { RunOptions } from "./time/virtual-time.js";
-export { StuckError } from "./time/stuck-error.js";
+export { type StuckCode, StuckError } from "./time/stuck-error.js";
 export type { Fate, TraceEntry } from "./trace/entry.js";
 export type { Trace, TraceLimits } from "./trace/trace.js";

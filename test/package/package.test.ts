@@ -84,6 +84,11 @@ test.skipIf(!requireAll)("the tarball has an addon for each CPU, and no other fi
   ]);
 });
 
+test("packing builds the addons and the API reference", async () => {
+  const { scripts } = await manifestIn(home);
+  expect(scripts.prepack).toBe("npm run --silent build:addons && npm run --silent docs:api");
+});
+
 test("no script runs at installation", async () => {
   const { scripts } = await manifestIn(join(app, "node_modules/datagram"));
   expect(Object.keys(scripts)).toContain("prepare");

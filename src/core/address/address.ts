@@ -178,6 +178,7 @@ export class Address implements Iterable<string | number> {
     return this.port === other.port && sameHost(this.host, other.host);
   }
 
+  /** The host and the port, for `const [host, port] = address`. */
   *[Symbol.iterator](): Generator<string | number, void, undefined> {
     yield this.host;
     yield this.port;

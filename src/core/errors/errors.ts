@@ -17,6 +17,7 @@ export interface OSErrorDetails {
   readonly text?: string | undefined;
   /** The largest number of bytes that would have been taken (`EMSGSIZE`). */
   readonly limit?: number | undefined;
+  /** The error that caused this one. */
   readonly cause?: unknown;
 }
 

@@ -10,7 +10,9 @@ import type { Loss } from "../ledger/reports.js";
 
 /** A count of datagrams and of their payload bytes. */
 export interface Traffic {
+  /** The number of datagrams. */
   readonly datagrams: number;
+  /** The bytes of their payloads. */
   readonly bytes: number;
 }
 
@@ -20,7 +22,9 @@ export interface Traffic {
  * drops some count as one call too.
  */
 export interface SystemCalls {
+  /** Calls that sent datagrams. */
   readonly send: number;
+  /** Calls that read datagrams. */
   readonly receive: number;
 }
 
@@ -76,6 +80,7 @@ export interface Stats {
 
 /** The size of a buffer that was asked for, and the size that the kernel gave. */
 export interface BufferSize {
+  /** The size in bytes that was asked for. */
   readonly askedBytes: number;
   /** Not all of it is for payloads: the kernel also counts its own overhead, about 800 bytes for a small datagram. */
   readonly givenBytes: number;
@@ -104,6 +109,7 @@ export const hostCounters = [
   "UdpInErrors",
   "Udp6InErrors",
 ] as const;
+/** The name of a counter of a host, as in `nstat`. */
 export type HostCounter = (typeof hostCounters)[number];
 
 /**

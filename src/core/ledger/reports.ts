@@ -18,6 +18,7 @@ export interface Warning {
     | "CONNECTED_TO_GROUP"
     | "DISSOLVED_HEARS_FORMER_PEER"
     | "NO_SUCH_EVENT";
+  /** What is wrong, and what to do. */
   readonly message: string;
 }
 
@@ -49,6 +50,7 @@ export interface Unreachable {
 
 /** A path MTU that was learned. */
 export interface PathMtuChange {
+  /** The destination of the path. */
   readonly destination: Endpoint;
   /** The path MTU in bytes: the largest packet that the path carries whole, with its IP header. */
   readonly mtu: number;

@@ -52,10 +52,13 @@ export interface TypedEmitter extends Omit<
 
 /** A datagram as the listener of a `tap` sees it. */
 export interface Packet {
+  /** `"in"` for a datagram that was read, `"out"` for one that was sent. */
   readonly direction: "in" | "out";
   /** A copy of the payload if the datagram is sent; the same bytes that the program gets if the datagram arrived. */
   readonly data: Buffer;
+  /** The address that it came from, or the address of this socket. */
   readonly source: Address;
+  /** The address that it was sent to. */
   readonly destination: Address;
   /** Nanoseconds since the epoch: when the kernel received the datagram, if that is known, else when it was read. */
   readonly timestamp: bigint;

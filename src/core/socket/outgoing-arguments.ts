@@ -22,6 +22,7 @@ const { slice } = Array.prototype;
 
 /** One datagram for `sendMany` and `sendmsg`. If a field is missing, the socket's option decides. */
 export interface OutgoingDatagram {
+  /** The payload. */
   readonly data: Data;
   /** The destination. Without it, the datagram goes to the connected peer. */
   readonly address?: AddressLike | undefined;

@@ -39,7 +39,9 @@ export let engineOf: (s: SocketSettings) => Engine;
 
 /** The calls of a socket that return at once: options, memberships, addresses, counts. */
 export class SocketSettings extends SocketEmitter {
+  /** `AF_INET` or `AF_INET6`, as given to `socket()`. */
   readonly family: Family;
+  /** `SOCK_DGRAM`. */
   readonly type: typeof c.SOCK_DGRAM = c.SOCK_DGRAM;
   readonly #stack: Stack;
   readonly #engine: Engine;
@@ -111,7 +113,6 @@ export class SocketSettings extends SocketEmitter {
   /**
    * Reads a socket option. `getsockopt(2)`.
    *
-   * @param length 1 to 4096: returns the value of any option as the kernel's bytes, at most this many.
    * @returns the value of the kernel. For a buffer size it is the double of the requested size. A flag is 0 or 1. For an option
    *   that has no name here, it is the number of the C `int` (feature `kernelOptions`).
    * @throws `OSError` `ENOPROTOOPT`, `ENOTSUP`, `EBADF`; `ENOTCONN` for `IP_MTU` on an unconnected socket.
@@ -123,6 +124,12 @@ export class SocketSettings extends SocketEmitter {
     option: typeof c.IPV6_MULTICAST_IF | typeof c.IPV6_UNICAST_IF,
   ): string;
   getsockopt(level: number, option: number): number;
+  /**
+   * Reads any socket option as the kernel's bytes. `getsockopt(2)`.
+   *
+   * @param length the largest number of bytes to return, 1 to 4096.
+   * @throws `OSError` as above.
+   */
   getsockopt(level: number, option: number, length: number): Buffer;
   getsockopt(level: number, option: number, length?: number): OptionValue | Buffer {
     const max = length === undefined ? undefined : checkLength(length);

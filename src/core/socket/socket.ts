@@ -284,10 +284,12 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
     return this.#closing;
   }
 
+  /** Calls `close()`, and waits for it. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
+  /** Calls `close()`, and does not wait for it. */
   [Symbol.dispose](): void {
     void this.close();
   }

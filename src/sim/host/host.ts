@@ -23,7 +23,9 @@ import type { OutgoingLink, Interface, Node } from "../node/node.js";
  * `ports.ts` knows which socket receives them.
  */
 export class Host implements Node {
+  /** Tells a host from a router and a switch. */
   readonly kind = "host";
+  /** The name, as given to `network.host()`. */
   readonly name: string;
   /** The addresses of the host, as `Address` writes them, in the given order. */
   readonly addresses: readonly string[];
@@ -33,7 +35,7 @@ export class Host implements Node {
   readonly #sockets = new Map<SimDriver, Socket>();
   #latest: SimDriver | undefined;
 
-  /** Made by `network.host()`. */
+  /** Made by `network.host()`. @internal */
   constructor(
     context: NetworkContext,
     time: VirtualTime,
@@ -105,26 +107,29 @@ export class Host implements Node {
     this.#ip.restart();
   }
 
-  /** Closes the open sockets like the end of a process: receive calls that wait stay pending. */
+  /** Closes the open sockets like the end of a process: receive calls that wait stay pending. @internal */
   async abandonSockets(): Promise<void> {
     await Promise.all([...this.#sockets.values()].map((socket) => abandon(socket)));
   }
 
-  /** A line for each socket that waits, for error messages. */
+  /** A line for each socket that waits, for error messages. @internal */
   waiting(): readonly string[] {
     return [...this.#sockets.keys()].flatMap(({ waiting }) =>
       waiting === undefined ? [] : [`${this.name} waits for ${waiting}`],
     );
   }
 
+  /** Adds an interface for a new link. @internal */
   attach(out: OutgoingLink): Interface {
     return this.#ip.routing.attach(out);
   }
 
+  /** The interfaces of the host, `lo` first. @internal */
   get interfaces(): readonly Interface[] {
     return this.#ip.routing.interfaces;
   }
 
+  /** Takes a packet that arrived at an interface. @internal */
   arrive(transit: Transit, at: Interface): boolean {
     return this.#ip.arrive(transit, at);
   }

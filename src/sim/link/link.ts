@@ -30,7 +30,7 @@ export class Link {
   readonly #check: (settings: CheckedLink) => void;
   readonly #now: () => number;
 
-  /** Made by `network.link()`. */
+  /** Made by `network.link()`. @internal */
   constructor(
     name: string,
     up: LinkDirection,

@@ -1,6 +1,7 @@
 import { bothWays } from "./profiles.js";
 import type { LinkSettings } from "./settings.js";
 
+/** The name of a scenario in `scenarios`. */
 export type ScenarioName =
   | "transfer"
   | "long-rtt"

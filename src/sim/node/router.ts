@@ -26,8 +26,11 @@ export interface RouterConfig {
  * it (RFC 1812), or answers with an ICMP error if it must not be fragmented. With a NAT, it translates addresses.
  */
 export class Router implements Node {
+  /** Tells a router from a host and a switch. */
   readonly kind = "router";
+  /** The name, as given to `network.router()`. */
   readonly name: string;
+  /** The interfaces, in the order of the links. @internal */
   readonly interfaces: Interface[] = [];
   #firewall: Firewall = {};
   readonly #context: NetworkContext;
@@ -36,7 +39,7 @@ export class Router implements Node {
   readonly #paths: ShortestPaths;
   readonly #reassembly: Reassembly<Transit>;
 
-  /** Made by `network.router()`. */
+  /** Made by `network.router()`. @internal */
   constructor(context: NetworkContext, name: string, { addresses, firewall, nat }: RouterConfig) {
     this.name = name;
     this.firewall = firewall ?? {};
@@ -62,6 +65,7 @@ export class Router implements Node {
     return this.#firewall;
   }
 
+  /** Sets the packets that the router drops from now on. */
   set firewall(firewall: Firewall) {
     this.#firewall = checkFirewall(firewall, `router ${this.name}: firewall`);
   }
@@ -85,6 +89,7 @@ export class Router implements Node {
     this.#nat.rebind(host);
   }
 
+  /** Adds an interface for a new link. @internal */
   attach(out: OutgoingLink): Interface {
     const index = this.interfaces.length + 1;
     const made = { node: this, name: `eth${index - 1}`, index, out };
@@ -92,6 +97,7 @@ export class Router implements Node {
     return made;
   }
 
+  /** Takes a packet that arrived at an interface. @internal */
   arrive(transit: Transit, at: Interface): boolean {
     const fate = this.#pass(transit, at);
     if (fate) this.#context.trace.setFate(transit, fate);

@@ -9,20 +9,25 @@ import { ShortestPaths } from "./shortest-paths.js";
  * all other links. It changes no packet. The next link drops packets that are too big for it.
  */
 export class Switch implements Node {
+  /** Tells a switch from a host and a router. */
   readonly kind = "switch";
+  /** The name, as given to `network.switch()`. */
   readonly name: string;
+  /** The interfaces, in the order of the links. @internal */
   readonly interfaces: Interface[] = [];
+  /** Always empty: a switch has no address. */
   readonly addresses: readonly string[] = [];
   readonly #context: NetworkContext;
   readonly #paths: ShortestPaths;
 
-  /** Made by `network.switch()`. */
+  /** Made by `network.switch()`. @internal */
   constructor(context: NetworkContext, name: string) {
     this.name = name;
     this.#context = context;
     this.#paths = new ShortestPaths(context, this);
   }
 
+  /** Adds an interface for a new link. @internal */
   attach(out: OutgoingLink): Interface {
     const index = this.interfaces.length + 1;
     const made = { node: this, name: `port${index}`, index, out };
@@ -30,6 +35,7 @@ export class Switch implements Node {
     return made;
   }
 
+  /** Takes a packet that arrived at an interface. @internal */
   arrive(transit: Transit, at: Interface): boolean {
     const { trace } = this.#context;
     const { packet } = transit;

@@ -18,9 +18,13 @@ export const ipv6FragmentHeaderBytes = 48;
 
 /** A UDP datagram (RFC 768) as it left its socket. */
 export interface UdpDatagram {
+  /** The protocol. */
   readonly protocol: "udp";
+  /** The port of the sender. */
   readonly sourcePort: number;
+  /** The port of the receiver. */
   readonly destinationPort: number;
+  /** The payload as it is on this link. */
   readonly payload: Buffer;
   /** The payload that the checksum was computed from, if a bit was flipped later and the checksum reveals it. */
   readonly intact: Buffer | undefined;
@@ -30,8 +34,11 @@ export interface UdpDatagram {
 
 /** An ICMP or ICMPv6 error (RFC 792, RFC 4443). */
 export interface IcmpError {
+  /** The protocol. */
   readonly protocol: "icmp";
+  /** The type of the ICMP or ICMPv6 message. */
   readonly type: number;
+  /** The code of the message within its type. */
   readonly code: number;
   /** MTU of the next link in bytes, for "fragmentation needed" and "packet too big"; otherwise 0. */
   readonly mtu: number;
@@ -43,9 +50,11 @@ export interface IcmpError {
 export interface Packet {
   /** Counts from 1 in the order in which packets were made. Each fragment has its own number; a duplicate has the same number. */
   readonly number: number;
+  /** The IP version. */
   readonly version: 4 | 6;
   /** A literal as `Address` writes it; IPv4 addresses are IPv4 literals also if the socket is AF_INET6. */
   readonly source: string;
+  /** The destination, written as `source`. */
   readonly destination: string;
   /** TTL or hop limit on this link. */
   readonly ttl: number;

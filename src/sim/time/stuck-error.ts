@@ -11,6 +11,7 @@ export type StuckCode =
 
 /** A run in virtual time that cannot end. The message says when and why, and who waits for what. */
 export class StuckError extends Error {
+  /** Why the run could not go on. */
   readonly code: StuckCode;
   /** Who waits for what, the complete list. */
   readonly waiting: readonly string[];

@@ -61,6 +61,7 @@ export type Fate =
 
 /** One packet on one link direction. */
 export interface TraceEntry {
+  /** The packet as it was on this link. */
   readonly packet: Packet;
   /** The link's direction, such as `"camera→desk"`. */
   readonly link: string;
@@ -68,6 +69,7 @@ export interface TraceEntry {
   readonly sentMs: number;
   /** When it arrives or would have arrived, in the same unit; `undefined` if it never entered the link. */
   readonly arrivedMs: number | undefined;
+  /** What became of it. It may still change while the network runs. */
   readonly fate: Fate;
   /** Whether it is the duplicate that the link made. */
   readonly duplicated: boolean;

@@ -77,7 +77,7 @@ export class Trace {
     return this.packets.map((entry) => formatEntry(entry)).join("\n");
   }
 
-  /** Adds an entry. Called by links. */
+  /** Adds an entry. Called by links. @internal */
   add(entry: KeptEntry): void {
     const { length } = entry.packet;
     while (this.#count > 0 && !this.#hasRoom(length)) this.#forgetOldest();
@@ -91,7 +91,7 @@ export class Trace {
     this.#bytes += length;
   }
 
-  /** Counts the copy that a flipped bit made, for the entry that was added last. Called by links. */
+  /** Counts the copy that a flipped bit made, for the entry that was added last. Called by links. @internal */
   addCopiedBytes(entry: KeptEntry, bytes: number): void {
     const place = this.#at(this.#count - 1);
     if (this.#count === 0 || this.#entries[place] !== entry) return;
@@ -100,7 +100,7 @@ export class Trace {
     while (this.#bytes > this.#maxBytes) this.#forgetOldest();
   }
 
-  /** Sets the fate of an entry, or changes it. Called by links and nodes. */
+  /** Sets the fate of an entry, or changes it. Called by links and nodes. @internal */
   setFate(entry: KeptEntry, fate: Fate): void {
     entry.fate = fate;
     const hash = this.#hash;
