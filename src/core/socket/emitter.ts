@@ -11,18 +11,21 @@ const Emitter = EventEmitter as unknown as new () => TypedEmitter;
 
 /** Warns if a listener is added for an event of `node:dgram` that a socket does not have. */
 export class SocketEmitter extends Emitter {
+  /** Adds a listener for an event. Warns if a socket does not have the event. */
   override on<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this {
     const warning = warningAbout(event);
     if (warning) this.warnOfListener(warning);
     return super.on(event, listener);
   }
 
+  /** The same as `on`. Warns if a socket does not have the event. */
   override addListener<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this {
     const warning = warningAbout(event);
     if (warning) this.warnOfListener(warning);
     return super.addListener(event, listener);
   }
 
+  /** Adds a listener before the others. Warns if a socket does not have the event. */
   override prependListener<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this {
     const warning = warningAbout(event);
     if (warning) this.warnOfListener(warning);
@@ -30,7 +33,7 @@ export class SocketEmitter extends Emitter {
   }
   // `once` of Node calls `on`, and `prependOnceListener` calls `prependListener`.
 
-  /** The socket replaces this. */
+  /** The socket replaces this. @internal */
   protected warnOfListener(_warning: Warning): void {
     return;
   }

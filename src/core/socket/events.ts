@@ -39,14 +39,23 @@ export interface TypedEmitter extends Omit<
   EventEmitter,
   ListenerMethod | "removeAllListeners" | "setMaxListeners"
 > {
+  /** Adds a listener for an event. */
   on<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this;
+  /** The same as `on`. */
   addListener<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this;
+  /** Adds a listener for the next event only. */
   once<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this;
+  /** Adds a listener before the others. */
   prependListener<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this;
+  /** Adds a listener for the next event only, before the others. */
   prependOnceListener<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this;
+  /** Removes a listener. */
   off<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this;
+  /** The same as `off`. */
   removeListener<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this;
+  /** Removes all listeners, or those for one event. */
   removeAllListeners(event?: keyof SocketEvents): this;
+  /** Sets the number of listeners for one event from which Node warns of a leak; 0 never warns. */
   setMaxListeners(count: number): this;
 }
 
