@@ -1,9 +1,10 @@
 import { setTimeout } from "node:timers/promises";
 
 import { OSError } from "../index.js";
-import type { DirectionStats, Relay, RelayStats, TargetStats } from "../proxy/index.js";
+import type { Relay, RelayStats, TargetStats } from "../proxy/index.js";
 import { jsonLine } from "./payload.js";
-import { count, live, notice, noticesLive, print, warn, wasStopped } from "./terminal.js";
+import { directionText, statusLine, statusText } from "./relay-status.js";
+import { count, live, liveColumns, notice, noticesLive, print, warn, wasStopped } from "./terminal.js";
 import { refusalText } from "./unreachable.js";
 
 /** Milliseconds between two checks of the counts. */
@@ -11,32 +12,8 @@ const intervalMs = 1000;
 /** Checks for each line, if standard error is not a terminal. */
 const checksPerLine = 10;
 
-/** The counts besides received and delivered, and their texts. */
-const outcomes: readonly (readonly [keyof DirectionStats & keyof Plain, string])[] = [
-  ["dropped", "dropped by rules"],
-  ["delayed", "delayed by rules"],
-  ["lost", "lost"],
-  ["queueFull", "queue full"],
-  ["tooBig", "too big"],
-  ["duplicated", "twice"],
-  ["reordered", "reordered"],
-  ["corrupted", "corrupted"],
-  ["overflowed", "over the limit of datagrams in flight"],
-  ["copied", "copied to other targets"],
-  ["ignored", "from other targets"],
-  ["refused", "of clients that were refused"],
-  ["looped", "that the proxy itself had sent"],
-  ["unsent", "not sent"],
-  ["overrun", "or more that came too fast to be read"],
-];
-
 /** Warns about this many new clients in a row that begin with the same datagram and get no answer. */
 const alikeWarningLimit = 32;
-
-/** The fields of a direction that are plain numbers. */
-type Plain = {
-  [Field in keyof DirectionStats as DirectionStats[Field] extends number | undefined ? Field : never]: number;
-};
 
 /** Reports the counts of a relay while it runs and at the end. */
 export class RelayReport {
@@ -62,7 +39,7 @@ export class RelayReport {
         const stats = this.#relay.stats();
         this.#warn(stats);
         if (this.#json) await this.#tellObject(stats, signal);
-        else if (noticesLive) live(lineOf(stats));
+        else if (noticesLive) live(statusLine(stats, liveColumns()));
         else if (check % checksPerLine === 0) this.#tellLine(stats);
       }
     } catch (error) {
@@ -90,7 +67,7 @@ export class RelayReport {
   }
 
   #tellLine(stats: RelayStats): void {
-    const line = lineOf(stats);
+    const line = statusText(stats);
     if (line !== this.#told) notice(line);
     this.#told = line;
   }
@@ -155,19 +132,4 @@ export class RelayReport {
     this.#warned.add(what);
     warn(text);
   }
-}
-
-function lineOf({ up, down, clients }: RelayStats): string {
-  return `${count(clients.now, "client")} | up ${directionText(up)} | down ${directionText(down)}`;
-}
-
-/** Such as `1000 in, 903 out, 97 lost`. */
-function directionText(stats: DirectionStats): string {
-  const { received, delivered, unreachable } = stats;
-  const others = outcomes
-    .filter(([field]) => (stats[field] ?? 0) > 0)
-    .map(([field, name]) => `${stats[field]} ${name}`);
-  const reports = Object.values(unreachable).reduce((sum, times) => sum + times, 0);
-  if (reports > 0) others.push(`${reports} or more unreachable`);
-  return [`${received.datagrams} in`, `${delivered.datagrams} out`, ...others].join(", ");
 }

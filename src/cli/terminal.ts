@@ -14,9 +14,18 @@ export type Paint = (style: keyof typeof styles, text: string) => string;
 export const onOutput: Paint = painter(process.stdout);
 export const onNotices: Paint = painter(process.stderr);
 
+/** Whether data goes to a terminal. */
+export const outputLive: boolean = isTerminal(process.stdout);
+
+/** Columns for one line of data. The last column of a terminal stays free: some terminals would begin a new line. */
+export function outputColumns(): number {
+  // A terminal may not report its width.
+  return outputLive ? (process.stdout.columns || 80) - 1 : Infinity;
+}
+
 /** Writes data, and waits if its reader is slow. @throws the signal's reason. */
-export async function print(text: string, signal?: AbortSignal): Promise<void> {
-  if (!process.stdout.write(text)) await once(process.stdout, "drain", { signal });
+export async function print(data: string | Uint8Array, signal?: AbortSignal): Promise<void> {
+  if (!process.stdout.write(data)) await once(process.stdout, "drain", { signal });
 }
 
 /** Writes a line for people. */
@@ -28,16 +37,27 @@ export function notice(text: string): void {
 /** Whether notices go to a terminal, on which a line can be replaced. */
 export const noticesLive: boolean = isTerminal(process.stderr);
 
-/** Columns of the live line, on a terminal. */
-let liveColumns = 0;
+/** Columns of the text `^C`, which a terminal shows at the cursor after Ctrl-C. */
+const interruptColumns = 2;
+/** The column of the cursor after the live line, on a terminal. */
+let cursorColumn = 0;
 
-/** On a terminal, replaces the line of the last call. `""` removes the line. */
+/** Columns for a live line. The last column stays free: a cursor after it would be on the next line. */
+export function liveColumns(): number {
+  return (process.stderr.columns || 80) - 1 - interruptColumns;
+}
+
+/** On a terminal, replaces the line of the last call. `""` removes the line, and a `^C` after it. */
 export function live(text: string): void {
-  if (!noticesLive || (text === "" && liveColumns === 0)) return;
-  // The last column stays free: a cursor after it would be on the next line. A terminal may not report its width.
-  const line = printable(text).slice(0, (process.stderr.columns || 80) - 1);
-  process.stderr.write(`\r${line.padEnd(liveColumns)}${text === "" ? "\r" : ""}`);
-  liveColumns = line.length;
+  if (!noticesLive || (text === "" && cursorColumn === 0)) return;
+  if (text === "") {
+    process.stderr.write(`\r${" ".repeat(cursorColumn + interruptColumns)}\r`);
+    cursorColumn = 0;
+    return;
+  }
+  const line = printable(text).slice(0, liveColumns()).padEnd(cursorColumn);
+  process.stderr.write(`\r${line}`);
+  cursorColumn = line.length;
 }
 
 /** Writes an object for programs. */

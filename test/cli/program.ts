@@ -83,6 +83,14 @@ export class Program {
     }
   }
 
+  /** Waits until it has written a text, which may not be a whole line, to standard output. */
+  async written(text: string): Promise<void> {
+    while (!this.#written.stdout.includes(text)) {
+      if (this.#over) throw new Error(`ended without writing ${text}:\n${JSON.stringify(this.#written)}`);
+      await once(this.#news, "news");
+    }
+  }
+
   /** Writes to its standard input. */
   type(text: string): void {
     this.child.stdin!.write(text);
@@ -125,9 +133,14 @@ export async function listen(
 }
 
 /** Starts a Python program that has `socket`, `sys` and an unbuffered `say`. */
-export function python(test: TestContext, script: string, args: readonly (string | number)[] = []): Program {
+export function python(
+  test: TestContext,
+  script: string,
+  args: readonly (string | number)[] = [],
+  options?: ProgramOptions,
+): Program {
   const head = "import socket, sys, time\ndef say(*words): print(*words, flush=True)\n";
-  return new Program(test, "python3", ["-c", head + script, ...args.map(String)]);
+  return new Program(test, "python3", ["-c", head + script, ...args.map(String)], options);
 }
 
 /** A Python socket bound to a free port. It prints the port, then runs `body`, in which the socket is `s`. */

@@ -261,6 +261,16 @@ test("on a terminal one line shows what passed, and is updated in place", async 
   );
 });
 
+test("Ctrl-C on a terminal removes the line, and the ^C after it", async (t) => {
+  const program = onTerminal(t, ["proxy", "0", "127.0.0.1:9"], { TERM: "dumb" });
+  const live = "0 clients | up 0 in, 0 out | down 0 in, 0 out";
+  await program.written(live);
+  program.type("\u0003");
+  const { code, stdout } = await program.ended;
+  expect(code).toBe(0);
+  expect(stdout).toContain(`${live}^C\r${" ".repeat(live.length + 2)}\r0 clients\r\n`);
+});
+
 describe("what the proxy refuses", () => {
   test("the proxy refuses itself as its target, in one line", async (t) => {
     const peer = await pythonPeer(t, "");
