@@ -4,23 +4,52 @@ import { Buffer } from "node:buffer";
 import { createReadStream } from "node:fs";
 import { type Readable, addAbortSignal } from "node:stream";
 
+import { type Command, Option } from "commander";
+
 import type { Endpoint } from "../core/address/address.js";
 import { AF_INET } from "../index.js";
-import { Failure, exitCodes } from "./exit.js";
+import { Failure, exitCodes, usage } from "./exit.js";
+import { asSystemFailure } from "./system-errors.js";
 import { warn } from "./terminal.js";
-import { hexBytes } from "./option-values.js";
+import { byteSize, hexBytes } from "./option-values.js";
 
 /** Payload bytes above which a datagram may not fit one packet on every network of its path. */
 const safeBytes = 1400;
 /** The largest number of input bytes for one byte of payload: two hex digits with spaces around them. */
 const bytesPerHexByte = 4;
 
-/** The source of data: a file or a text. It is standard input if there is neither, or if the text is `-`. */
-export interface Source {
+/** The data of `--size`, repeated until it is long enough. */
+const sampleText = "0123456789";
+
+/** The source of data: a file, a text, or an option. Without any, or if the text or the file is `-`, it is standard input. */
+export interface Source extends GeneratedData {
   readonly file?: string | undefined;
   readonly text?: string | undefined;
   /** Whether the data is written in hex digits. */
   readonly hex: boolean;
+}
+
+/** The options for data that is neither an argument nor read. */
+export interface GeneratedData {
+  readonly empty?: boolean | undefined;
+  /** The number of bytes of sample data. */
+  readonly size?: number | undefined;
+}
+
+/** Adds the options for generated data to a command. */
+export function addGeneratedData(command: Command, conflicts: string[]): Command {
+  return command
+    .addOption(new Option("--empty", "send an empty datagram").conflicts([...conflicts, "size"]))
+    .addOption(
+      new Option("--size <bytes>", "send this many bytes of sample data, such as 1400 or 32k")
+        .argParser(byteSize("--size"))
+        .conflicts(conflicts),
+    );
+}
+
+/** The option of a command that makes its data, instead of an argument. */
+export function generatedBy({ empty, size }: GeneratedData): "--empty" | "--size" | undefined {
+  return empty ? "--empty" : size === undefined ? undefined : "--size";
 }
 
 /** Checks the size of payloads for their destinations. Warns once about a payload that may travel in fragments. */
@@ -43,7 +72,12 @@ class Sizes {
   }
 
   check(payload: Buffer): Buffer {
-    const { length } = payload;
+    this.checkLength(payload.length);
+    return payload;
+  }
+
+  /** @throws `Failure` if no datagram can have so many bytes. */
+  checkLength(length: number): void {
     if (length > this.#limit) throw this.#tooLong(String(length));
     if (length > safeBytes && !this.#warned) {
       this.#warned = true;
@@ -52,7 +86,6 @@ class Sizes {
           "fragments, one lost fragment loses the datagram, and some networks drop fragments",
       );
     }
-    return payload;
   }
 
   #tooLong(size: string): Failure {
@@ -61,18 +94,26 @@ class Sizes {
   }
 }
 
-/** Reads all data, as the payload of one datagram. */
+/** Reads all data, as the payload of one datagram. @throws `Failure` if standard input has none. */
 export async function readPayload(source: Source, to: readonly Endpoint[]): Promise<Buffer> {
   const sizes = new Sizes(to, source.hex);
+  if (source.empty) return Buffer.alloc(0);
+  if (source.size !== undefined) {
+    sizes.checkLength(source.size);
+    return Buffer.alloc(source.size, sampleText);
+  }
   if (isText(source)) return sizes.check(source.hex ? hexBytes(source.text) : Buffer.from(source.text));
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of open(source)) {
+  for await (const chunk of chunksOf(source)) {
     bytes += chunk.length;
     sizes.checkRead(bytes);
     chunks.push(chunk);
   }
-  return sizes.check(decode(Buffer.concat(chunks), source.hex));
+  const payload = decode(Buffer.concat(chunks), source.hex);
+  if (payload.length === 0 && isStandardInput(source))
+    throw usage("no data: standard input is empty; --empty sends an empty datagram");
+  return sizes.check(payload);
 }
 
 /**
@@ -91,7 +132,7 @@ export async function* readLines(
   };
   let rest: Buffer = Buffer.alloc(0);
   let number = 1;
-  for await (const chunk of addAbortSignal(signal, open(source)) as AsyncIterable<Buffer>) {
+  for await (const chunk of chunksOf(source, signal)) {
     const bytes = rest.length > 0 ? Buffer.concat([rest, chunk]) : chunk;
     const lines: Buffer[] = [];
     let start = 0;
@@ -121,8 +162,20 @@ function isText(source: Source): source is Source & { text: string } {
   return source.file === undefined && source.text !== undefined && source.text !== "-";
 }
 
-function open({ file }: Source): Readable & AsyncIterable<Buffer> {
-  return file === undefined || file === "-" ? process.stdin : createReadStream(file);
+function isStandardInput({ file }: Source): boolean {
+  return file === undefined || file === "-";
+}
+
+/** Reads a file or standard input. @throws `Failure` that names it, or the signal's reason. */
+async function* chunksOf(source: Source, signal?: AbortSignal): AsyncGenerator<Buffer, void> {
+  const { file = "-" } = source;
+  const stream: Readable = isStandardInput(source) ? process.stdin : createReadStream(file);
+  if (signal) addAbortSignal(signal, stream);
+  try {
+    yield* stream as AsyncIterable<Buffer>;
+  } catch (error) {
+    throw asSystemFailure(error, `read ${isStandardInput(source) ? "standard input" : JSON.stringify(file)}`);
+  }
 }
 
 function decode(bytes: Buffer, hex: boolean): Buffer {

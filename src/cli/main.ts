@@ -18,6 +18,7 @@ import { printable } from "./payload.js";
 import { addProxy } from "./proxy.js";
 import { addRequest } from "./request.js";
 import { addSend } from "./send.js";
+import { asSystemFailure } from "./system-errors.js";
 import { onNotices, watchOutput } from "./terminal.js";
 import { version } from "./version.js";
 
@@ -68,7 +69,7 @@ try {
 
 /** Ends the command at once, because standard output cannot be written. */
 function end(error: Error): void {
-  tell(error);
+  tell(asSystemFailure(error, "write standard output"));
   process.exit();
 }
 

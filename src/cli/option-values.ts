@@ -5,7 +5,7 @@ import { Buffer } from "node:buffer";
 import { type Endpoint, anyAddress, isEndpoint } from "../core/address/address.js";
 import { AF_INET, AF_INET6, Address, OSError } from "../index.js";
 import { kernelStack } from "../kernel/choice.js";
-import { usage } from "./exit.js";
+import { Failure, usage } from "./exit.js";
 
 /** The longest time that an option accepts, in milliseconds: one day. */
 const maxMs = 24 * 60 * 60 * 1000;
@@ -14,14 +14,14 @@ const maxBytes = 1023 << 20;
 /** The largest count that an option accepts. */
 const maxCount = 1_000_000_000;
 
-/** Reads `100ms`, `2s` or `1m` for the option `name`, as milliseconds. */
+/** Reads `500ms`, `2s`, `1m`, or `2` as seconds, for the option `name`, as milliseconds. */
 export function duration(name: string, minMs = 1): (text: string) => number {
   return (text) => {
-    const [, digits, unit] = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m)$/.exec(text) ?? [];
+    const [, digits, unit = "s"] = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m)?$/.exec(text) ?? [];
     const ms = Number(digits) * (unit === "ms" ? 1 : unit === "s" ? 1000 : 60_000);
     if (ms >= minMs && ms <= maxMs) return ms;
     throw usage(
-      `${name} takes a time with its unit, such as 100ms, 2s or 1m, from ${minMs}ms to 1440m, not ${quote(text)}`,
+      `${name} takes a time, such as 2 or 2s (seconds), 500ms or 1m, from ${minMs}ms to 1440m, not ${quote(text)}`,
     );
   };
 }
@@ -115,6 +115,36 @@ export function destination(text: string): Address {
   if (to.host === "") throw usage(`a destination needs a host before the colon, not ${quote(text)}`);
   if (to.port === 0) throw usage(`port 0 is not a destination: ${quote(text)}`);
   return to;
+}
+
+/**
+ * Reads the destinations of `datagram send`.
+ *
+ * @param args all arguments, with the data. They are for the message about data of several words without quotes.
+ * @param option the option because of which there is no data among them.
+ */
+export function destinationsOf(
+  words: readonly string[],
+  args: readonly string[],
+  option: string | undefined,
+): Address[] {
+  return words.map((word, index) => {
+    try {
+      return destination(word);
+    } catch (error) {
+      if (!(error instanceof Failure) || index === 0) throw error;
+      const hint = option
+        ? `with ${option} every argument is a destination`
+        : `data of several words needs quotes: datagram send ${words.slice(0, index).join(" ")} ${inQuotes(args.slice(index))}`;
+      throw usage(`${error.message}: ${hint}`);
+    }
+  });
+}
+
+/** Words as one argument of a shell. */
+export function inQuotes(words: readonly string[]): string {
+  const text = words.join(" ");
+  return /["$`\\!]/.test(text) ? `'${text.replaceAll("'", "'\\''")}'` : `"${text}"`;
 }
 
 /** Resolves the host of an address. A name becomes its IPv4 address if it has one, else its IPv6 address. */

@@ -17,7 +17,7 @@ The form for one direction takes precedence over the option for both, and
 options take precedence over --profile.
 
   shares  10%, or as a fraction 1/10; a bare number is refused
-  times   50ms, 0.05s
+  times   50ms, 0.05s, or 2 for seconds
   rates   1mbit, 500kbit, 8000 (bits per second, as in tc(8))
 
 Order is kept with any jitter: only --reorder lets datagrams overtake. --mtu

@@ -3,21 +3,29 @@ import { setImmediate, setTimeout } from "node:timers/promises";
 import { Command, Option } from "commander";
 
 import { Failure, exitCodes, usage } from "./exit.js";
-import { type Source, readLines, readPayload } from "./input.js";
+import {
+  type GeneratedData,
+  type Source,
+  addGeneratedData,
+  generatedBy,
+  readLines,
+  readPayload,
+} from "./input.js";
 import { SendSession } from "./send-session.js";
 import { addRouteOptions, everyInterfaceOption, sendersMeanings } from "./route-options.js";
 import { type SendingOptions, asFailure } from "./sender-sockets.js";
 import { stopSignal, wasStopped } from "./terminal.js";
-import { destination, duration, resolved, wholeNumber } from "./option-values.js";
+import { destination, destinationsOf, duration, resolved, wholeNumber } from "./option-values.js";
 
 /** How long `--confirm` waits by default. */
 const confirmTime = "1s";
 
 const help = `
 The last argument is the data, and the arguments before it are the destinations.
-With --file or --lines all arguments are destinations. Without data, or with the
-data -, the command reads standard input. Data that begins with a dash comes
-after --. Files and standard input are sent unchanged, with the line end at
+Data of several words needs quotes, and data that begins with a dash comes after
+--. Without data, or with the data -, the command reads standard input; an empty
+one is an error. With --file, --lines, --empty or --size all arguments are
+destinations. Files and standard input are sent unchanged, with the line end at
 their close.
 
 The routes choose the interface that a datagram leaves by, or --interface does.
@@ -43,11 +51,13 @@ Examples:
   datagram send 127.0.0.1:9000 --hex "00 ff 10"
   datagram send 127.0.0.1:9000 tick --every 1s
   datagram send 127.0.0.1:9000 hello --confirm 500ms
+  datagram send 127.0.0.1:9000 --file picture.jpg
+  datagram send 127.0.0.1:9000 --size 1400 --repeat 1000
   datagram send 255.255.255.255:9000 "who is there?" --every-interface
   datagram send 239.7.7.7:9420 hello --interface eth0 --ttl 4
   tail -f log.txt | datagram send "[::1]:9000" --lines`;
 
-interface SendOptions extends SendingOptions {
+interface SendOptions extends SendingOptions, GeneratedData {
   readonly file?: string;
   readonly hex?: boolean;
   readonly lines?: boolean;
@@ -67,7 +77,8 @@ export function addSend(program: Command): void {
     .argument("<host:port...>", "the destinations, then the data")
     .option("--file <path>", "send the content of a file; - is standard input")
     .option("--hex", "the data is in hex digits")
-    .option("--lines", "send each line of the file or of standard input as a datagram")
+    .option("--lines", "send each line of the file or of standard input as a datagram");
+  addGeneratedData(command, ["file", "hex", "lines"])
     .addOption(
       new Option("--repeat <n>", "send n times").argParser(wholeNumber("--repeat", 1)).conflicts("lines"),
     )
@@ -101,8 +112,8 @@ class SendCommand extends Command {
 }
 
 async function send(args: readonly string[], options: SendOptions): Promise<void> {
-  const { destinations, source } = splitArguments(args, options);
-  const to = await Promise.all(destinations.map(destination).map(resolved));
+  const { words, source } = splitArguments(args, options);
+  const to = await Promise.all(destinationsOf(words, args, allDestinations(options)).map(resolved));
   const payload = options.lines ? undefined : await readPayload(source, to);
   const stop = stopSignal();
   try {
@@ -142,16 +153,21 @@ async function sendAll(
 function splitArguments(
   args: readonly string[],
   options: SendOptions,
-): { destinations: string[]; source: Source } {
-  const { file, lines } = options;
+): { words: readonly string[]; source: Source } {
+  const { file, empty, size } = options;
   const hex = options.hex === true;
-  if (file !== undefined || lines) return { destinations: [...args], source: { file, hex } };
-  if (args.length > 1) return { destinations: args.slice(0, -1), source: { text: args.at(-1), hex } };
+  if (allDestinations(options) !== undefined) return { words: args, source: { file, hex, empty, size } };
+  if (args.length > 1) return { words: args.slice(0, -1), source: { text: args.at(-1), hex } };
   if (process.stdin.isTTY) {
     destination(args[0] ?? "");
     throw usage("no data: it is the last argument, or - to type it, with Ctrl-D at the end");
   }
-  return { destinations: [...args], source: { hex } };
+  return { words: args, source: { hex } };
+}
+
+/** The option because of which no argument is data. */
+function allDestinations(options: SendOptions): string | undefined {
+  return options.file !== undefined ? "--file" : options.lines ? "--lines" : generatedBy(options);
 }
 
 async function sendRepeatedly(

@@ -101,6 +101,13 @@ describe("times", () => {
     expect(duration("--delay", 0)("0.05s")).toBe(50);
     expect(duration("--delay", 0)("1.5ms")).toBe(1.5);
     expect(() => duration("--timeout")("0ms")).toThrow(/from 1ms to 1440m/);
-    expect(() => duration("--delay", 0)("50")).toThrow(/^--delay takes a time with its unit/);
+  });
+
+  test("a number without a unit is in seconds", () => {
+    expect(duration("--timeout")("2")).toBe(2000);
+    expect(duration("--timeout")("0.5")).toBe(500);
+    expect(() => duration("--timeout")("2h")).toThrow(
+      /^--timeout takes a time, such as 2 or 2s \(seconds\), 500ms/,
+    );
   });
 });

@@ -33,7 +33,7 @@ test.for([
   ["drop up down", /says direction twice/],
   ["drop text=a hex=00", /says what they contain twice/],
   ["delay", /has the word "delay"/],
-  ["delay=50", /--rule: delay takes a time with its unit/],
+  ["delay=50us", /--rule: delay takes a time, such as/],
   ["drop client=camera.local", /cannot be: client must be an IP address/],
   ["drop client=10.0.0.7:0", /cannot be: client must be an IP address/],
   ["drop numbers=0", /cannot be: numbers must be numbers from 1 on/],
