@@ -40,17 +40,17 @@ interface Cause {
   readonly help: string;
 }
 
-/** Reports on standard error the losses that the host counted, except those of one socket. */
+/** Reports on standard error the losses that the host counted, except those of some sockets. */
 export class HostLosses {
-  readonly #socket: Socket;
+  readonly #sockets: readonly Socket[];
   readonly #json: boolean;
   readonly #begin = readHostCounts();
   /** How often each cause was reported. */
   readonly #told = new Map<Cause, number>();
 
   /** @param json whether each line is an object. */
-  constructor(s: Socket, json: boolean) {
-    this.#socket = s;
+  constructor(sockets: readonly Socket[], json: boolean) {
+    this.#sockets = sockets;
     this.#json = json;
   }
 
@@ -58,10 +58,10 @@ export class HostLosses {
   report(): void {
     const more = this.#more();
     if (!more) return;
-    const own = this.#socket.stats().droppedKernel ?? 0;
+    const own = this.#sockets.reduce((total, s) => total + (s.stats().droppedKernel ?? 0), 0);
     for (const cause of causes) {
-      const ofThisSocket = cause.counters.includes("UdpRcvbufErrors") ? own : 0;
-      const total = sum(more, cause.counters) - sum(more, cause.without ?? []) - ofThisSocket;
+      const reported = cause.counters.includes("UdpRcvbufErrors") ? own : 0;
+      const total = sum(more, cause.counters) - sum(more, cause.without ?? []) - reported;
       const increase = total - (this.#told.get(cause) ?? 0);
       if (increase <= 0) continue;
       this.#told.set(cause, total);

@@ -1,34 +1,24 @@
 import { type Command, Option } from "commander";
 
-import type { Endpoint } from "../core/address/address.js";
-import { AF_INET, Address, type Datagram, SOCK_DGRAM, type Socket, TimeoutError, socket } from "../index.js";
-import { fallbackReason } from "../kernel/choice.js";
-import { openReplySocket } from "./reply-socket.js";
+import { TimeoutError } from "../index.js";
 import { Failure, exitCodes, usage } from "./exit.js";
+import { guide, openFreePort } from "./listen-guide.js";
+import { ListenSession, type SessionOptions } from "./listen-session.js";
 import {
   type ListenAddress,
-  type ListenTarget,
   type ListenTargetOptions,
-  bindAndJoin,
   listenTarget,
   parseListenAddress,
   showListenTarget,
 } from "./listen-target.js";
-import { Losses } from "./losses.js";
-import { jsonLine, payloadFields, showPayload } from "./payload.js";
-import { Replies } from "./replies.js";
-import { addRouteOptions, hostFor, isGroup, listed } from "./route-options.js";
-import { applyOptions } from "./sender-sockets.js";
-import { count, notice, onOutput, print, stopSignal, wasStopped } from "./terminal.js";
+import { Listener, type ListenerOptions } from "./listener.js";
 import { byteSize, duration, formatDuration, wholeNumber } from "./option-values.js";
-
-/** The largest number of datagrams that are read, answered and printed together. */
-const batchDatagrams = 256;
-/** The largest number of peers that are counted. Sources can be forged, and memory is limited. */
-const maxPeers = 65_536;
+import { checkRawOutput, rawOption } from "./raw-output.js";
+import { addRouteOptions, hostFor, listed } from "./route-options.js";
+import { stopSignal, wasStopped } from "./terminal.js";
 
 const help = `
-Where to listen:
+Where to listen, at one or several ports:
   9000           for this machine alone (127.0.0.1)
   0.0.0.0:9000   on every IPv4 interface; [::]:9000 is every interface
   0              on a free port, which the line "listening on ..." shows
@@ -43,13 +33,20 @@ may join one group. Without a group, --interface eth0 receives only what arrives
 on eth0. Answers to datagrams of a group are sent from an address of this
 machine, with --ttl and --tos.
 
-Each datagram is one line on standard output: time, source, size, payload.
-Printable UTF-8 is in double quotes, and a line end at its close is shown after
-them as \\n. Everything else is hex digits. With --json a line is an object with
-time, source, size, truncated, and text (valid UTF-8) or hex. If the system has
-them, it also has destination, interface, ttl, tos, timestamp (when the kernel
-received it, in nanoseconds) and lostBefore (the least number of datagrams lost
-just before it).
+Each datagram is one line on standard output: time, source, size, payload. If
+there are several ports, the source is followed by the port, as in
+127.0.0.1:40000 > 127.0.0.1:9001.
+
+Text is in quotes, with the escapes \\n, \\r, \\t and \\\\. Other bytes are shown as
+Python shows them: b"\\xff\\x00". On a terminal a long payload is cut at the width
+of the terminal, and the rest is counted in bytes: "the beginning" … 1,342 more.
+
+With --json a line is an object with time, source, size, truncated, and text
+(valid UTF-8) or hex. If the system has them, it also has destination,
+interface, ttl, tos, timestamp (when the kernel received it, in nanoseconds) and
+lostBefore (the least number of datagrams lost just before it). If there are
+several ports, local is the address of the port. --raw writes the payloads
+alone, without anything between them.
 
 Losses are reported on standard error as they happen, at most one line a second
 of each kind: datagrams that a full buffer dropped, and answers that did not
@@ -79,17 +76,11 @@ Examples:
   datagram listen 0.0.0.0:9000 --buffer 16m
   datagram listen 239.7.7.7:9420 --interface eth0
   datagram listen 9420 --join 239.7.7.7 --join 239.7.7.8 --interface eth0
-  datagram listen 9000 --json --count 1 --timeout 10s`;
+  datagram listen 9000 9001 9002
+  datagram listen 9000 --json --count 1 --timeout 10s
+  datagram listen 9000 --raw --count 1 > picture.jpg`;
 
-interface ListenOptions extends ListenTargetOptions {
-  readonly hex?: boolean;
-  readonly json?: boolean;
-  readonly count?: number;
-  readonly timeout?: number;
-  readonly echo?: boolean;
-  readonly reply?: string;
-  readonly recvfrom?: number;
-  readonly buffer?: number;
+interface ListenOptions extends ListenTargetOptions, ListenerOptions, SessionOptions {
   readonly guide?: boolean;
 }
 
@@ -106,9 +97,12 @@ export function addListen(program: Command): void {
     .command("listen")
     .summary("print each datagram, and answer it")
     .description("Prints each datagram, from any number of peers, and answers it with --reply or --echo.")
-    .argument("<[host:]port>", "where to listen", parseListenAddress)
-    .option("--hex", "show every payload as hex")
+    .usage("[options] <[host:]port...>")
+    .argument("[[host:]port...]", "where to listen", listed(parseListenAddress))
+    .addOption(new Option("--hex", "show every payload as hex digits").conflicts("json"))
     .option("--json", "print one JSON object a line")
+    .addOption(rawOption("write the bytes of the payloads alone").conflicts("hex"))
+    .option("--full", "do not cut long payloads at the width of the terminal")
     .option("--count <n>", "end after n datagrams", wholeNumber("--count", 1))
     .option("--timeout <time>", "end if no datagram comes for this time, such as 10s", duration("--timeout"))
     .addOption(new Option("--echo", "send each datagram back").conflicts("reply"))
@@ -119,7 +113,10 @@ export function addListen(program: Command): void {
       wholeNumber("--recvfrom", 0, 65_535),
     )
     .option("--buffer <bytes>", "request a receive buffer of this size (default: 4m)", byteSize("--buffer"))
-    .option("--guide", "show what to type next in another terminal");
+    .option(
+      "--guide",
+      "show what to type next in another terminal; without a port: 9000 or the next free one",
+    );
   addRouteOptions(command, meanings)
     .option(
       "--from <host>",
@@ -130,28 +127,32 @@ export function addListen(program: Command): void {
     .action(listen);
 }
 
-async function listen(where: ListenAddress, options: ListenOptions): Promise<void> {
-  const { source, echo, reply } = options;
-  const template = echo ? "{}" : reply;
-  if (source && template === undefined)
-    throw usage("--source is the address of answers: give --reply or --echo");
-  const target = await listenTarget(where, options);
-  await using s = socket(target.at.family, SOCK_DGRAM, { receiveBuffer: options.buffer });
-  applyOptions(s, options);
-  const replySocket = await openReplySocket(s, options);
-  await using _answering = replySocket.socket;
-  const signal = stopSignal();
-  await bindAndJoin(s, target);
-  showListenTarget(s, target);
-  if (options.guide) guide(s.getsockname(), target, options);
+async function listen(addresses: readonly ListenAddress[], options: ListenOptions): Promise<void> {
+  checkOptions(addresses, options);
+  const listeners: Listener[] = [];
+  try {
+    for (const address of addresses) {
+      listeners.push(await Listener.open(await listenTarget(address, options), options));
+    }
+    if (addresses.length === 0) {
+      const open = async (port: number): Promise<Listener> =>
+        Listener.open(await listenTarget(parseListenAddress(String(port)), options), options);
+      listeners.push(await openFreePort(open));
+    }
+    await report(listeners, options);
+  } finally {
+    await Promise.all(listeners.map((listener) => listener.close()));
+  }
+}
 
-  const replies = template === undefined ? undefined : new Replies(s, replySocket, template);
-  const session = new ListenSession(
-    s,
-    replies,
-    new Losses(s, replySocket.socket, options.json === true),
-    options,
-  );
+/** Prints datagrams until the end, and then the summary. @throws `Failure` if too few came in time. */
+async function report(listeners: readonly Listener[], options: ListenOptions): Promise<void> {
+  const signal = stopSignal();
+  for (const { socket, target } of listeners) showListenTarget(socket, target);
+  const [first] = listeners;
+  if (options.guide && first)
+    guide(first.address, first.target, options.echo === true || options.reply !== undefined);
+  const session = new ListenSession(listeners, options);
   let timedOut = false;
   try {
     await session.run(signal);
@@ -169,135 +170,13 @@ async function listen(where: ListenAddress, options: ListenOptions): Promise<voi
   }
 }
 
-/** The datagrams of one `listen`, from the ready line to the summary. */
-class ListenSession {
-  datagrams = 0;
-  readonly #socket: Socket;
-  readonly #options: ListenOptions;
-  readonly #replies: Replies | undefined;
-  readonly #losses: Losses;
-  readonly #peers = new Set<string>();
-  #bytes = 0;
-  #cut = 0;
-
-  constructor(s: Socket, replies: Replies | undefined, losses: Losses, options: ListenOptions) {
-    this.#socket = s;
-    this.#options = options;
-    this.#replies = replies;
-    this.#losses = losses;
-  }
-
-  /** Reads, answers and prints until `--count` is reached. @throws `TimeoutError`, or the signal's reason. */
-  async run(signal: AbortSignal): Promise<void> {
-    const { count: wanted = Infinity, timeout: timeoutMs } = this.#options;
-    while (this.datagrams < wanted) {
-      const max = Math.min(batchDatagrams, wanted - this.datagrams);
-      const batch = await this.#socket.recvMany(max, { signal, timeoutMs });
-      const time = new Date(Number(this.#socket.clock.wall() / 1_000_000n));
-      const received = batch.map((datagram) => this.#receive(datagram));
-      await this.#replies?.send(received);
-      await print(received.map((each) => this.#line(each, time)).join(""), signal);
-    }
-  }
-
-  /** Closes the socket and prints the summary. */
-  async end(): Promise<void> {
-    this.#losses.end();
-    const { droppedQueue } = this.#socket.stats();
-    await this.#socket.close();
-    const stats = this.#socket.stats();
-    const peers = this.#peers.size < maxPeers ? count(this.#peers.size, "peer") : `${maxPeers} peers or more`;
-    notice(`${count(this.datagrams, "datagram")}, ${count(this.#bytes, "byte")} from ${peers}`);
-    if (this.#options.recvfrom !== undefined) notice(`  cut by --recvfrom: ${this.#cut}`);
-    notice(`  dropped by the kernel: ${this.#droppedByKernel(stats.droppedKernel)}`);
-    if (stats.droppedKernel) notice("    merged datagrams count as one: with DATAGRAM_GRO=off each counts");
-    const { askedBytes = 0, givenBytes = 0, advice } = stats.receiveBuffer ?? {};
-    if (givenBytes < askedBytes) {
-      const more = advice === undefined ? "" : `: ${advice}`;
-      notice(`  the receive buffer has ${givenBytes} of ${askedBytes} bytes asked for${more}`);
-    }
-    notice(`  dropped by this process: ${droppedQueue}`);
-    notice(`  unread at the end: ${stats.droppedQueue - droppedQueue}`);
-    this.#losses.summary();
-    this.#replies?.summary();
-  }
-
-  #droppedByKernel(dropped: number | undefined): string {
-    if (dropped !== undefined) return dropped === 0 ? "0" : `${dropped} at least`;
-    const { kernelDropCount } = this.#socket.capabilities;
-    return kernelDropCount.available ? "unknown" : `unknown, ${kernelDropCount.reason}`;
-  }
-
-  #receive(datagram: Datagram): Received {
-    const { recvfrom = Infinity } = this.#options;
-    const { data, source, size } = datagram;
-    const from = String(source);
-    this.datagrams++;
-    this.#bytes += size;
-    if (size > recvfrom) this.#cut++;
-    if (this.#peers.size < maxPeers) this.#peers.add(from);
-    return { datagram, data: data.length > recvfrom ? data.subarray(0, recvfrom) : data, from };
-  }
-
-  #line({ datagram, data, from }: Received, time: Date): string {
-    const hex = this.#options.hex === true;
-    const { source, size } = datagram;
-    const truncated = data.length < size;
-    if (this.#options.json) {
-      const fields = { source, size, truncated, ...payloadFields(data, hex), ...metadataFields(datagram) };
-      return jsonLine({ time: time.toISOString(), ...fields });
-    }
-    const bytes = truncated ? `cut to ${data.length} of ${count(size, "byte")}` : count(size, "byte");
-    const start = `${onOutput("dim", clockTime(time))} ${onOutput("cyan", from)}`;
-    return `${start} ${truncated ? onOutput("bold", bytes) : bytes} ${showPayload(data, hex)}\n`;
-  }
-}
-
-/** A datagram, the part of its payload that `--recvfrom` keeps, and its source as text. */
-interface Received {
-  readonly datagram: Datagram;
-  readonly data: Buffer;
-  readonly from: string;
-}
-
-/** The metadata of a datagram as fields of a JSON object. Unknown fields are left out. */
-function metadataFields(datagram: Datagram): object {
-  const { destination, interface: by, ttl, tos, timestamp, lostBefore } = datagram;
-  return { destination, interface: by, ttl, tos, timestamp: timestamp && isoTime(timestamp), lostBefore };
-}
-
-/** Nanoseconds since the epoch in the format of RFC 3339. */
-function isoTime(ns: bigint): string {
-  const seconds = new Date(Number(ns / 1_000_000_000n) * 1000).toISOString().slice(0, -".000Z".length);
-  return `${seconds}.${String(ns % 1_000_000_000n).padStart(9, "0")}Z`;
-}
-
-/** The local time, from hours to milliseconds. */
-function clockTime(time: Date): string {
-  const two = (value: number): string => String(value).padStart(2, "0");
-  const seconds = `${two(time.getSeconds())}.${String(time.getMilliseconds()).padStart(3, "0")}`;
-  return `${two(time.getHours())}:${two(time.getMinutes())}:${seconds}`;
-}
-
-/** Prints the commands to type next. With `--no` npm does not ask a registry for a package of this name. */
-function guide(at: Endpoint, { joins }: ListenTarget, { echo, reply }: ListenOptions): void {
-  const run = "npm exec --no -- datagram";
-  const host = { "0.0.0.0": "127.0.0.1", "::": "::1" }[at.host] ?? at.host;
-  const to = new Address(host, at.port);
-  const family = to.family === AF_INET ? "AF_INET" : "AF_INET6";
-  const answers = echo === true || reply !== undefined;
-  const by = isGroup(at) ? ` --interface ${joins[0]?.by}` : "";
-  const python = `python3 -c 'from socket import *; socket(${family}, SOCK_DGRAM).sendto(b"hello", ("${host}", ${at.port}))'`;
-  const lines = [
-    "Now, in this folder in another terminal:",
-    `  ${run} send ${to} hello${by}`,
-    ...(by === "" ? [`  ${python}`] : []),
-    answers
-      ? "and for an answer:"
-      : 'Ctrl-C ends this. Started by npm start -- --reply "ack: {}" it also answers:',
-    `  ${run} request ${to} ping${by}`,
-  ];
-  for (const line of lines) notice(line);
-  const reason = fallbackReason();
-  if (reason !== undefined) notice(`Sockets use node:dgram: ${reason}.`);
+/** @throws `Failure` for options that contradict each other or the addresses. */
+function checkOptions({ length }: readonly ListenAddress[], options: ListenOptions): void {
+  const { source, echo, reply, raw, guide: withGuide } = options;
+  if (length === 0 && !withGuide)
+    throw usage("missing required argument: a port, such as 9000, or host:port");
+  if (raw) checkRawOutput();
+  if (!source) return;
+  if (!echo && reply === undefined) throw usage("--source is the address of answers: give --reply or --echo");
+  if (length > 1 && source.port > 0) throw usage("--source with a port is possible for one address only");
 }

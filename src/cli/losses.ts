@@ -1,4 +1,4 @@
-import type { PathMtuChange, Socket, Unreachable } from "../index.js";
+import type { Address, PathMtuChange, Socket, Unreachable } from "../index.js";
 import { HostLosses } from "./host-losses.js";
 import { count, notice, noticeObject } from "./terminal.js";
 import { narrowText, refusalText } from "./unreachable.js";
@@ -12,41 +12,81 @@ const causes = {
   queue: ": the queue of this process was full",
 } as const;
 
-/** Reports losses on standard error, at most one line for each cause and second, with all losses since the last line. */
+/** The sockets of an address that is listened on. */
+export interface LossSource {
+  /** The socket that receives. */
+  readonly socket: Socket;
+  /** The socket that sends the answers: the same or another one. */
+  readonly answering: Socket;
+  /** The address, if there are several. */
+  readonly local: Address | undefined;
+}
+
+/** Reports losses on standard error, at most one line for each cause, address and second, with all losses since the last line. */
 export class Losses {
-  readonly #socket: Socket;
-  readonly #answering: Socket;
-  readonly #json: boolean;
-  /** How many losses of each cause were reported. */
-  readonly #told = { receiveBuffer: 0, queue: 0 };
-  #unreachable: { readonly last: Unreachable; readonly reports: number } | undefined;
-  #narrowed: { readonly last: PathMtuChange; readonly paths: number } | undefined;
+  readonly #sources: readonly SourceLosses[];
   readonly #host: HostLosses;
   readonly #timer: NodeJS.Timeout;
 
-  /**
-   * @param answering the socket that sends the answers: `s` or another one.
-   * @param json whether each line is an object.
-   */
-  constructor(s: Socket, answering: Socket, json: boolean) {
-    this.#socket = s;
-    this.#answering = answering;
-    this.#json = json;
-    this.#host = new HostLosses(s, json);
-    answering.on("unreachable", this.#onUnreachable).on("pathMtu", this.#onPathMtu);
+  /** @param json whether each line is an object. */
+  constructor(sources: readonly LossSource[], json: boolean) {
+    this.#sources = sources.map((source) => new SourceLosses(source, json));
+    this.#host = new HostLosses(
+      sources.map(({ socket }) => socket),
+      json,
+    );
     this.#timer = setInterval(() => this.#tell(), intervalMs).unref();
   }
 
-  /** Reports the last losses, before the socket is closed. */
+  /** Reports the last losses, before the sockets are closed. */
   end(): void {
     clearInterval(this.#timer);
     this.#tell();
-    this.#answering.off("unreachable", this.#onUnreachable).off("pathMtu", this.#onPathMtu);
+    for (const source of this.#sources) source.end();
   }
 
   /** Prints the counts of the whole host, for the summary. */
   summary(): void {
     this.#host.summary();
+  }
+
+  #tell(): void {
+    for (const source of this.#sources) source.tell();
+    this.#host.report();
+  }
+}
+
+/** The losses of one address. */
+class SourceLosses {
+  readonly #source: LossSource;
+  readonly #json: boolean;
+  /** How many losses of each cause were reported. */
+  readonly #told = { receiveBuffer: 0, queue: 0 };
+  #unreachable: { readonly last: Unreachable; readonly reports: number } | undefined;
+  #narrowed: { readonly last: PathMtuChange; readonly paths: number } | undefined;
+
+  constructor(source: LossSource, json: boolean) {
+    this.#source = source;
+    this.#json = json;
+    source.answering.on("unreachable", this.#onUnreachable).on("pathMtu", this.#onPathMtu);
+  }
+
+  end(): void {
+    this.#source.answering.off("unreachable", this.#onUnreachable).off("pathMtu", this.#onPathMtu);
+  }
+
+  /** Reports the losses since the last call. */
+  tell(): void {
+    // Asks the kernel instead of waiting for events, which come after this call. Before close(), which adds losses.
+    const { droppedKernel = 0, droppedQueue } = this.#source.socket.stats();
+    this.#tellDropped("receiveBuffer", droppedKernel);
+    this.#tellDropped("queue", droppedQueue);
+    const unreachable = this.#unreachable;
+    this.#unreachable = undefined;
+    if (unreachable) this.#tellUnreachable(unreachable.last, unreachable.reports);
+    const narrowed = this.#narrowed;
+    this.#narrowed = undefined;
+    if (narrowed) this.#tellNarrowed(narrowed.last, narrowed.paths);
   }
 
   readonly #onUnreachable = (last: Unreachable): void => {
@@ -57,27 +97,14 @@ export class Losses {
     this.#narrowed = { last, paths: (this.#narrowed?.paths ?? 0) + 1 };
   };
 
-  #tell(): void {
-    // Asks the kernel instead of waiting for events, which come after this call. Before close(), which adds losses.
-    const { droppedKernel = 0, droppedQueue } = this.#socket.stats();
-    this.#tellDropped("receiveBuffer", droppedKernel);
-    this.#tellDropped("queue", droppedQueue);
-    const unreachable = this.#unreachable;
-    this.#unreachable = undefined;
-    if (unreachable) this.#tellUnreachable(unreachable.last, unreachable.reports);
-    const narrowed = this.#narrowed;
-    this.#narrowed = undefined;
-    if (narrowed) this.#tellNarrowed(narrowed.last, narrowed.paths);
-    this.#host.report();
-  }
-
   #tellDropped(cause: keyof typeof causes, total: number): void {
     const datagrams = total - this.#told[cause];
     this.#told[cause] = total;
     if (datagrams <= 0) return;
     const atLeast = cause === "receiveBuffer";
-    if (this.#json) noticeObject({ time: now(), event: "dropped", cause, datagrams, atLeast });
-    else notice(`lost ${count(datagrams, "datagram")}${causes[cause]}`);
+    const { local } = this.#source;
+    if (this.#json) noticeObject({ time: now(), event: "dropped", cause, local, datagrams, atLeast });
+    else notice(`lost ${count(datagrams, "datagram")}${local ? ` on ${local}` : ""}${causes[cause]}`);
   }
 
   #tellUnreachable(report: Unreachable, reports: number): void {

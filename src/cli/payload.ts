@@ -3,33 +3,60 @@
  * reorder or hide are never printed: control characters, format characters such as bidi overrides, invisible ones.
  */
 
-import { type Buffer, isUtf8 } from "node:buffer";
+import { Buffer, isUtf8 } from "node:buffer";
 
 const notPrintable = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u;
 const everyNotPrintable = new RegExp(notPrintable, "gu");
+/** Characters that a payload with text may have, because they are shown as escapes. */
+const lineCharacters = /[\n\r\t]/g;
 
-/** The text of a payload that is printable UTF-8, else `undefined`. */
-export function printableText(data: Buffer): string | undefined {
-  if (!isUtf8(data)) return undefined;
-  const text = data.toString("utf8");
-  return notPrintable.test(text) ? undefined : text;
+/** How one byte of a payload that is not text is shown, without the quotes around it. */
+const shownBytes: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
+  byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, "0")}`,
+);
+/** Columns that a payload has even on a narrow terminal. */
+const minColumns = 24;
+const escapes: ReadonlyMap<string, string> = new Map([
+  ["\n", "\\n"],
+  ["\r", "\\r"],
+  ["\t", "\\t"],
+  ["\\", "\\\\"],
+]);
+/** One byte or character as it is shown: an escape sequence, or itself. */
+const shownUnit = /\\x..|\\.|./gu;
+const hexUnit = /../g;
+
+/** A payload as it is shown. The body has one unit for each byte, or for each character of text. */
+interface Notation {
+  readonly before: string;
+  readonly body: string;
+  readonly after: string;
+  readonly unit: RegExp;
+  /** Whether a unit is a character, which may have several bytes. */
+  readonly isText: boolean;
 }
 
 /**
- * A payload on one line. Printable text is in double quotes, and one line end after it is shown as `\n` or `\r\n` outside
- * them. Everything else is shown as hex digits without quotes.
+ * A payload on one line, as Python would show it. Text is in quotes, `"two\nlines"`, with the escapes of line ends, tabs and
+ * backslashes. Other bytes are `b"\xff\x00"`. With `hex` the payload is hex digits without quotes.
+ *
+ * @param columns if there are more, the end is cut: `"the beginning" … 1,342 more`, in bytes.
  */
-export function showPayload(data: Buffer, hex: boolean): string {
+export function showPayload(data: Buffer, hex: boolean, columns: number): string {
   if (data.length === 0) return '""';
-  if (hex) return data.toString("hex");
-  const [body, lineEnd] = splitLineEnd(data);
-  const text = printableText(body);
-  return text === undefined ? data.toString("hex") : `"${text}"${lineEnd}`;
+  const { before, body, after, unit, isText } = notationOf(data, hex);
+  const room = Math.max(columns, minColumns) - before.length - after.length;
+  const whole = room === Infinity || startOf(body, unit, room) === body.length;
+  if (whole) return before + body + after;
+  const start = startOf(body, unit, room - more(data.length).length);
+  const kept = body.slice(0, start).match(unit) ?? [];
+  const bytes = isText ? kept.reduce((sum, each) => sum + bytesOf(each), 0) : kept.length;
+  return before + kept.join("") + after + more(data.length - bytes);
 }
 
 /** A payload as the fields of a JSON object: `text` for valid UTF-8, else `hex`. */
-export function payloadFields(data: Buffer, hex: boolean): { text: string } | { hex: string } {
-  return !hex && isUtf8(data) ? { text: data.toString("utf8") } : { hex: data.toString("hex") };
+export function payloadFields(data: Buffer): { text: string } | { hex: string } {
+  return isUtf8(data) ? { text: data.toString("utf8") } : { hex: data.toString("hex") };
 }
 
 /** A value as one line of JSON that is safe on a terminal: characters that are not printable are escaped. */
@@ -38,15 +65,55 @@ export function jsonLine(value: unknown): string {
 }
 
 /** A text for a terminal, with characters that are not printable as `\u{…}`. */
-export function printable(text: string, escape = (unit: string): string => `\\u{${unit}}`): string {
+export function printable(text: string, escape: (unit: string) => string = (unit) => `\\u{${unit}}`): string {
   return text.replaceAll(everyNotPrintable, (character) => {
     const units = Array.from({ length: character.length }, (_, index) => character.charCodeAt(index));
     return units.map((unit) => escape(unit.toString(16).padStart(4, "0"))).join("");
   });
 }
 
-/** A payload without its line end, and the line end as it is shown. */
-export function splitLineEnd(data: Buffer): [body: Buffer, shown: string] {
-  if (data.at(-1) !== 0x0a) return [data, ""];
-  return data.at(-2) === 0x0d ? [data.subarray(0, -2), "\\r\\n"] : [data.subarray(0, -1), "\\n"];
+/** A number for people: `1,342`. */
+export function grouped(value: number): string {
+  return value.toLocaleString("en-US");
+}
+
+function notationOf(data: Buffer, hex: boolean): Notation {
+  if (hex) return { before: "", body: data.toString("hex"), after: "", unit: hexUnit, isText: false };
+  const text = isUtf8(data) ? data.toString("utf8") : undefined;
+  const isText = text !== undefined && !notPrintable.test(text.replaceAll(lineCharacters, ""));
+  const plain = isText ? text : data.toString("latin1");
+  // Single quotes keep JSON readable.
+  const quote = plain.includes('"') && !plain.includes("'") ? "'" : '"';
+  const special = isText ? /[\n\r\t"'\\]/g : /[^ !#-&(-[\]-~]/g;
+  const body = plain.replaceAll(special, (character) => {
+    if (character === quote) return `\\${quote}`;
+    return escapes.get(character) ?? (isText ? character : (shownBytes[character.charCodeAt(0)] ?? ""));
+  });
+  return { before: isText ? quote : `b${quote}`, body, after: quote, unit: shownUnit, isText };
+}
+
+/** The length of the longest start of `body` that has whole units and at most `columns` columns. */
+function startOf(body: string, unit: RegExp, columns: number): number {
+  let end = 0;
+  let used = 0;
+  for (const [shown] of body.matchAll(unit)) {
+    used += columnsOf(shown);
+    if (used > columns) break;
+    end += shown.length;
+  }
+  return end;
+}
+
+/** Columns of a unit: two for a character that may be wide, such as Chinese characters and emoji. */
+function columnsOf(unit: string): number {
+  return (unit.codePointAt(0) ?? 0) >= 0x1100 ? 2 : unit.length;
+}
+
+/** Bytes of a unit of text in UTF-8. */
+function bytesOf(unit: string): number {
+  return unit.startsWith("\\") ? 1 : Buffer.byteLength(unit);
+}
+
+function more(bytes: number): string {
+  return ` … ${grouped(bytes)} more`;
 }

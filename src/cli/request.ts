@@ -6,8 +6,8 @@ import { type Address, type Datagram, TimeoutError } from "../index.js";
 import { kernelStack } from "../kernel/choice.js";
 import { ownAddresses } from "../kernel/own-addresses.js";
 import { Failure, exitCodes, usage } from "./exit.js";
-import { readPayload } from "./input.js";
-import { jsonLine, payloadFields, printableText, showPayload, splitLineEnd } from "./payload.js";
+import { type GeneratedData, addGeneratedData, generatedBy, readPayload } from "./input.js";
+import { jsonLine, payloadFields, showPayload } from "./payload.js";
 import { addRouteOptions, everyInterfaceOption, isGroup, sendersMeanings } from "./route-options.js";
 import {
   type SenderSocket,
@@ -17,19 +17,32 @@ import {
   withInterfaceName,
   openSenders,
 } from "./sender-sockets.js";
-import { count, notice, onOutput, print } from "./terminal.js";
+import { count, notice, onOutput, outputColumns, print } from "./terminal.js";
 import { refusalSignal } from "./unreachable.js";
-import { destination, duration, formatDuration, resolved, wholeNumber } from "./option-values.js";
+import {
+  destination,
+  duration,
+  formatDuration,
+  inQuotes,
+  quote,
+  resolved,
+  wholeNumber,
+} from "./option-values.js";
+import { checkRawOutput, rawOption } from "./raw-output.js";
 
 /** The largest number of answers that are read and printed together. */
 const batchDatagrams = 256;
 
 const help = `
-The answer goes to standard output, and its time to standard error. Printable
-UTF-8 is printed unchanged, everything else as hex digits. With --all and
---count each answer is one line: source, milliseconds, size, payload, with text
-in double quotes. With --json an answer is an object with source,
-roundTripMs, size, and text (valid UTF-8) or hex.
+The answer goes to standard output, and its time to standard error. Text is in
+quotes, with the escapes \\n, \\r, \\t and \\\\. Other bytes are shown as Python
+shows them: b"\\xff\\x00". On a terminal a long answer is cut at the width of the
+terminal, and --full shows all of it. --raw writes the bytes of the answer and
+nothing else, for a file or a program.
+
+With --all and --count each answer is one line: source, milliseconds, size,
+payload. With --json an answer is an object with source, roundTripMs, size, and
+text (valid UTF-8) or hex.
 
 Only an answer from that address counts. With --broadcast, --every-interface,
 --all, --count or --join, or to a multicast group, an answer may come from any
@@ -52,14 +65,17 @@ Examples:
   datagram request 192.168.1.20:9000 ping --timeout 500ms --retries 3
   datagram request 255.255.255.255:9000 "who is there?" --every-interface --all
   datagram request 239.7.7.7:9420 ping --interface eth0
-  datagram request 127.0.0.1:9000 --hex 0001ff`;
+  datagram request 127.0.0.1:9000 --hex 0001ff
+  datagram request camera.local:9000 snapshot --raw > picture.jpg`;
 
-interface RequestOptions extends SendingOptions {
+interface RequestOptions extends SendingOptions, GeneratedData {
   readonly timeout: number;
   readonly retries: number;
   readonly all?: boolean;
   readonly hex?: boolean;
   readonly json?: boolean;
+  readonly raw?: boolean;
+  readonly full?: boolean;
   readonly count?: number;
 }
 
@@ -84,21 +100,29 @@ export function addRequest(program: Command): void {
     )
     .option("--all", "collect every answer until the time is over")
     .option("--count <n>", "collect n answers, and end with the last", wholeNumber("--count", 1))
-    .option("--hex", "the data is in hex digits, and so is the answer")
+    .addOption(new Option("--hex", "the data is in hex digits, and so is the answer").conflicts("json"))
     .option("--json", "print each answer as a JSON object on one line")
+    .addOption(rawOption("write the bytes of the answer alone").conflicts(["all", "count"]))
+    .option("--full", "do not cut long answers at the width of the terminal")
     .option("--broadcast", "allow broadcast addresses");
+  addGeneratedData(command, ["hex"]);
   addRouteOptions(command, { ...sendersMeanings, join: "also receive answers sent to this multicast group" })
     .addOption(everyInterfaceOption())
     .addHelpText("after", help)
+    .allowExcessArguments()
     .action(request);
 }
 
-async function request(who: Address, text: string | undefined, options: RequestOptions): Promise<void> {
-  if (text === undefined && process.stdin.isTTY) {
-    throw usage("no data: it is the second argument, or - to type it, with Ctrl-D at the end");
-  }
+async function request(
+  who: Address,
+  text: string | undefined,
+  options: RequestOptions,
+  { args }: Command,
+): Promise<void> {
+  checkData(args, options);
   const to = await resolved(who);
-  const payload = await readPayload({ text, hex: options.hex === true }, [to]);
+  const { hex = false, empty, size } = options;
+  const payload = await readPayload({ text, hex, empty, size }, [to]);
   try {
     const senders = await openSenders([to], options);
     const session = new RequestSession(senders, to, payload, options);
@@ -110,6 +134,22 @@ async function request(who: Address, text: string | undefined, options: RequestO
     throw session.unanswered();
   } catch (error) {
     throw asFailure(error, options);
+  }
+}
+
+/** @throws `Failure` if the arguments have too little or too much data. */
+function checkData([peer = "", ...data]: readonly string[], options: RequestOptions): void {
+  if (options.raw) checkRawOutput();
+  const generated = generatedBy(options);
+  if (generated && data.length > 0)
+    throw usage(`with ${generated} there is no data, such as ${quote(data[0] ?? "")}`);
+  if (data.length > 1) {
+    throw usage(
+      `too many arguments: data of several words needs quotes: datagram request ${peer} ${inQuotes(data)}`,
+    );
+  }
+  if (!generated && data.length === 0 && process.stdin.isTTY) {
+    throw usage("no data: it is the second argument, or - to type it, with Ctrl-D at the end");
   }
 }
 
@@ -188,36 +228,33 @@ class RequestSession {
   }
 
   async #printFirst(tries: number): Promise<void> {
-    const { hex = false, json } = this.#options;
+    const { hex = false, json, raw, full } = this.#options;
     const [answer] = await this.#receive(1);
     if (!answer) return;
     this.#answers++;
     const { data, source, size } = answer;
     const ms = this.#elapsedMs();
-    if (json) await print(answerObject(answer, ms, hex));
-    else {
-      const [body] = splitLineEnd(data);
-      const text = hex ? undefined : printableText(body);
-      if (text === undefined && !hex) notice("the answer is not printable text: here it is in hex digits");
-      await print(`${text ?? data.toString("hex")}\n`);
-    }
+    if (raw) await print(data);
+    else if (json) await print(answerObject(answer, ms));
+    else await print(`${showPayload(data, hex, full ? Infinity : outputColumns())}\n`);
     // After a retry the answer may be for an earlier try, so the time since the last try is not a round trip.
     const time = tries === 1 ? `in ${ms.toFixed(2)} ms` : `${ms.toFixed(2)} ms after try ${tries}`;
     notice(`${count(size, "byte")} from ${source} ${time}`);
   }
 
   async #printMany(wanted: number): Promise<void> {
-    const { timeout, hex = false, json } = this.#options;
+    const { timeout, hex = false, json, full } = this.#options;
     while (this.#answers < wanted) {
       const left = wanted - this.#answers;
       const batch = (await this.#receive(Math.min(batchDatagrams, left))).slice(0, left);
       if (batch.length === 0) break;
       const ms = this.#elapsedMs();
       const lines = batch.map((answer) => {
-        if (json) return answerObject(answer, ms, hex);
+        if (json) return answerObject(answer, ms);
         const { data, source, size } = answer;
-        const start = `${onOutput("cyan", String(source))} ${onOutput("dim", `${ms.toFixed(2)} ms`)}`;
-        return `${start} ${count(size, "byte")} ${showPayload(data, hex)}\n`;
+        const [from, time, bytes] = [String(source), `${ms.toFixed(2)} ms`, count(size, "byte")];
+        const room = full ? Infinity : outputColumns() - [from, time, bytes, ""].join(" ").length;
+        return `${onOutput("cyan", from)} ${onOutput("dim", time)} ${bytes} ${showPayload(data, hex, room)}\n`;
       });
       await print(lines.join(""));
       this.#answers += batch.length;
@@ -275,6 +312,6 @@ async function receiveAny(
   return outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? outcome.value : []));
 }
 
-function answerObject({ data, source, size }: Datagram, ms: number, hex: boolean): string {
-  return jsonLine({ source, roundTripMs: Number(ms.toFixed(3)), size, ...payloadFields(data, hex) });
+function answerObject({ data, source, size }: Datagram, ms: number): string {
+  return jsonLine({ source, roundTripMs: Number(ms.toFixed(3)), size, ...payloadFields(data) });
 }

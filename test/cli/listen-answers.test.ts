@@ -84,6 +84,6 @@ overDrivers((driver) => {
     const { port } = await listen(t, ["--reply", "from here"], "0.0.0.0:0", { env });
     // The kernel would answer from 127.0.0.1. A connected peer does not receive that.
     const { code, stdout } = await run(t, ["request", `127.0.0.2:${port}`, "x", "--timeout", "1s"]);
-    expect({ code, stdout }).toEqual(native ? { code: 0, stdout: "from here\n" } : { code: 3, stdout: "" });
+    expect({ code, stdout }).toEqual(native ? { code: 0, stdout: '"from here"\n' } : { code: 3, stdout: "" });
   });
 });

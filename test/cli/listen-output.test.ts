@@ -1,8 +1,10 @@
+import { readFileSync } from "node:fs";
+
 import { type TestContext, describe, expect, test } from "vitest";
 
 import { overDrivers } from "../process/programs.js";
 import { objects, shape } from "./listening.js";
-import { listen, pythonSend } from "./program.js";
+import { Program, bin, datagram, file, hex, listen, onTerminal, python, pythonSend, run } from "./program.js";
 
 describe("the output", () => {
   test("each datagram has a line with time, source, size and payload, from any number of peers", async (t) => {
@@ -23,16 +25,16 @@ describe("the output", () => {
     expect(new Set(lines.map(([, source]) => source)).size).toBe(2);
   });
 
-  test("a line end at the end of a payload is outside the quotes", async (t) => {
-    const payloads = ["unix\n", "dos\r\n", "\n", "x\\n", "two\nlines", "two\n\n", "old\r"];
+  test("text is in quotes, with the escapes of Python for line ends, tabs, quotes and backslashes", async (t) => {
+    const payloads = ["unix\n", "dos\r\n", "x\\n", "two\nlines", "a\tb", '{"a":1}', `it's "it"`];
     expect(await printed(t, [], payloads)).toEqual([
-      '"unix"\\n',
-      '"dos"\\r\\n',
-      '""\\n',
-      '"x\\n"',
-      Buffer.from("two\nlines").toString("hex"),
-      Buffer.from("two\n\n").toString("hex"),
-      Buffer.from("old\r").toString("hex"),
+      '"unix\\n"',
+      '"dos\\r\\n"',
+      '"x\\\\n"',
+      '"two\\nlines"',
+      '"a\\tb"',
+      `'{"a":1}'`,
+      `"it's \\"it\\""`,
     ]);
   });
 
@@ -58,12 +60,61 @@ describe("the output", () => {
     expect(Math.abs(Date.parse(first!.time as string) - before)).toBeLessThan(60_000);
   });
 
-  test("--json with --hex prints no text", async (t) => {
-    const listener = await listen(t, ["--json", "--hex", "--count", "1"]);
-    await pythonSend(t, listener.port, ["hi"]);
-    const [only] = objects((await listener.ended).stdout);
-    expect(only).toMatchObject({ hex: "6869" });
-    expect(only).not.toHaveProperty("text");
+  test("--raw writes the payloads alone", async (t) => {
+    const path = file(t, "");
+    const command = ["-c", '"$@" >"$0"', path, process.execPath, bin, "listen", "0", "--raw", "--count", "2"];
+    const listener = new Program(t, "sh", command);
+    const [, port] = /:(\d+)$/.exec(await listener.line("stderr"))!;
+    await pythonSend(t, Number(port), [Buffer.from([0xff, 0, 0x0a]), "text"]);
+    expect(await listener.ended).toMatchObject({ code: 0 });
+    expect(readFileSync(path, "hex")).toBe(`ff000a${hex("text")}`);
+  });
+
+  test("several ports share the output, which shows the port of each datagram, and --count is for all", async (t) => {
+    const listener = datagram(t, ["listen", "0", "[::1]:0", "--count", "2", "--reply", "from {}"]);
+    const ports: string[] = [];
+    while (ports.length < 2)
+      ports.push(...(/^listening on .*:(\d+)$/.exec(await listener.line("stderr"))?.slice(1) ?? []));
+    const [first, second] = [`127.0.0.1:${ports[0]}`, `[::1]:${ports[1]}`];
+    expect(await run(t, ["request", second, "b"])).toMatchObject({ code: 0, stdout: '"from b"\n' });
+    expect(await listener.line()).toMatch(
+      new RegExp(`^\\S+ \\[::1\\]:\\d+ > \\[::1\\]:${ports[1]} 1 byte "b"$`),
+    );
+    expect(await run(t, ["request", first, "a"])).toMatchObject({ code: 0, stdout: '"from a"\n' });
+    expect(await listener.line()).toMatch(new RegExp(`^\\S+ 127\\.0\\.0\\.1:\\d+ > ${first} 1 byte "a"$`));
+    const { code, stderr } = await listener.ended;
+    expect(code).toBe(0);
+    expect(stderr).toContain("\n2 datagrams, 2 bytes from 2 peers\n");
+    for (const address of [first, second]) expect(stderr).toContain(`\non ${address}: 1 datagram, 1 byte\n`);
+    expect(stderr.match(/ {2}answered: 1\n/g)).toHaveLength(2);
+  });
+
+  test("with --json, a datagram of several ports has the address of its port", async (t) => {
+    const listener = datagram(t, ["listen", "0", "0", "--count", "1", "--json"]);
+    const addresses: string[] = [];
+    while (addresses.length < 2)
+      addresses.push(...(/^listening on (.*)$/.exec(await listener.line("stderr"))?.slice(1) ?? []));
+    const port = Number(addresses[1]!.split(":")[1]);
+    await pythonSend(t, port, ["x"]);
+    expect(objects((await listener.ended).stdout)).toMatchObject([
+      { local: { host: "127.0.0.1", port }, text: "x" },
+    ]);
+  });
+
+  test("on a terminal a long payload is cut at its width, and --full shows all of it", async (t) => {
+    for (const [args, shown] of [
+      [[], /1001 bytes "x{1,30}" … (9\d\d) more\r$/],
+      [["--full"], /1001 bytes "x{1001}"\r$/],
+      [["--hex"], /1001 bytes (?:78){1,15} … (9\d\d) more\r$/],
+    ] as const) {
+      const listener = onTerminal(t, ["listen", "0", "--count", "1", ...args], { NO_COLOR: "1" });
+      const [, port] = /listening on 127\.0\.0\.1:(\d+)/.exec(await listener.line())!;
+      await listener.line();
+      await pythonSend(t, Number(port), ["x".repeat(1001)]);
+      const line = await listener.line();
+      if (args[0] !== "--full") expect(line.length).toBeLessThanOrEqual(80);
+      expect(line).toMatch(shown);
+    }
   });
 
   test("--recvfrom shows which payloads were cut", async (t) => {
@@ -88,7 +139,7 @@ describe("hostile payloads", () => {
     "a title sequence": "\u001b]0;owned\u0007",
     "an 8-bit CSI": "\u009b31m",
     "a backspace": "safe\b\b\b\bevil",
-    "a carriage return": "safe\revil",
+    "an escape after a carriage return": "safe\r\u001bevil",
     "a delete": "x\u007f",
     "a NUL": "x\0y",
     "a bidi override": "\u202etxt.exe",
@@ -106,8 +157,12 @@ describe("hostile payloads", () => {
   };
   const payloads = Object.values(hostile).map((payload) => Buffer.from(payload as string));
 
-  test("all hostile payloads are shown as hex", async (t) => {
-    expect(await printed(t, [], payloads)).toEqual(payloads.map((payload) => payload.toString("hex")));
+  test("all hostile payloads are shown as Python's bytes, which have every byte", async (t) => {
+    const shown = await printed(t, [], payloads);
+    expect(shown.join("\n")).toMatch(/^[\x20-\x7e\n]*$/);
+    const evaluate = "import ast\nfor line in sys.stdin: say(ast.literal_eval(line.strip()).hex())";
+    const evaluated = await python(t, evaluate, [], { input: shown.join("\n") }).ended;
+    expect(evaluated.stdout).toBe(payloads.map((payload) => `${payload.toString("hex")}\n`).join(""));
   });
 
   test("--json sends no hostile payload to the terminal either, and loses no byte of it", async (t) => {

@@ -1,5 +1,6 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 
 import { type TestContext, describe, expect, test } from "vitest";
 
@@ -121,6 +122,21 @@ test("--guide shows commands that need no installation and work", async (t) => {
   expect(stdout).toContain('"hello"');
   expect(stderr).toContain(`  npm exec --no -- datagram request ${listener.address} ping\n`);
   expect(stderr).not.toContain("npx");
+});
+
+test("npm start listens on port 9000, or on the next free port and says so, or on the port that it is given", async (t) => {
+  const { scripts } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+    scripts: Record<string, string>;
+  };
+  const [program, main, ...args] = scripts.start!.split(" ");
+  expect([program, main]).toEqual(["node", "dist/cli/main.js"]);
+  const lineOf = async (...more: string[]): Promise<string> => {
+    const started = datagram(t, [...args, ...more]);
+    return `${await started.line("stderr")}; ${await started.line("stderr")}`;
+  };
+  await lineOf();
+  expect(await lineOf()).toMatch(/^port 9000 is taken: this is port (\d+); listening on 127\.0\.0\.1:\1$/);
+  expect(await lineOf("127.0.0.1:0")).toMatch(/^listening on 127\.0\.0\.1:\d+; /);
 });
 
 test("the line of Python that --guide shows works", async (t) => {

@@ -1,7 +1,9 @@
+import { readFileSync } from "node:fs";
+
 import { describe, expect, test } from "vitest";
 
 import { overDrivers } from "../process/programs.js";
-import { deadAddress, listen, onTerminal, pythonPeer, run } from "./program.js";
+import { Program, bin, deadAddress, file, listen, onTerminal, pythonPeer, run } from "./program.js";
 
 /** The peer in Python, as the page shows it: an answer to each request. */
 const acknowledge = `
@@ -13,28 +15,27 @@ describe("one answer", () => {
   test("the answer goes to standard output alone, and the time to standard error", async (t) => {
     const { address } = await pythonPeer(t, acknowledge);
     const { code, stdout, stderr } = await run(t, ["request", address, "ping"]);
-    expect({ code, stdout }).toEqual({ code: 0, stdout: "ack: ping\n" });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '"ack: ping"\n' });
     expect(stderr).toMatch(new RegExp(`^9 bytes from ${address} in \\d+\\.\\d\\d ms\n$`));
   });
 
   test("datagram listen can answer", async (t) => {
     const { address } = await listen(t, ["--reply", "ack: {}"], "[::1]:0");
-    expect(await run(t, ["request", address, "ping"])).toMatchObject({ code: 0, stdout: "ack: ping\n" });
+    expect(await run(t, ["request", address, "ping"])).toMatchObject({ code: 0, stdout: '"ack: ping"\n' });
   });
 
   test("the request can come from standard input", async (t) => {
     const { address } = await listen(t, ["--echo"]);
     for (const args of [[], ["-"]]) {
       const { code, stdout } = await run(t, ["request", address, ...args], { input: "typed\n" });
-      expect({ code, stdout }).toEqual({ code: 0, stdout: "typed\n" });
+      expect({ code, stdout }).toEqual({ code: 0, stdout: '"typed\\n"\n' });
     }
   });
 
   test("--hex is for the request and for the answer", async (t) => {
     const { address } = await listen(t, ["--echo"]);
-    const { stdout, stderr } = await run(t, ["request", address, "--hex", "00 41"]);
+    const { stdout } = await run(t, ["request", address, "--hex", "00 41"]);
     expect(stdout).toBe("0041\n");
-    expect(stderr).not.toContain("printable");
   });
 
   test("--json prints one object", async (t) => {
@@ -50,25 +51,33 @@ describe("one answer", () => {
     });
   });
 
-  test("an empty answer is an empty line", async (t) => {
+  test("an empty answer is a pair of quotes", async (t) => {
     const { address } = await listen(t, ["--reply", ""]);
     const { code, stdout, stderr } = await run(t, ["request", address, "ping"]);
-    expect({ code, stdout }).toEqual({ code: 0, stdout: "\n" });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '""\n' });
     expect(stderr).toContain("0 bytes from");
   });
 
-  test.for(["\u001b[2J", "a\u202eb", "two\nlines", "\u0007"])(
-    "a hostile answer is printed as hex digits: %j",
-    async (text, t) => {
-      const { address } = await listen(t, ["--echo"]);
-      const request = ["request", address, "--hex", Buffer.from(text).toString("hex")];
-      const plain = await run(t, ["request", address, "-"], { input: text });
-      expect(plain).toMatchObject({ code: 0, stdout: `${Buffer.from(text).toString("hex")}\n` });
-      expect(plain.stderr).toContain("not printable text");
-      const { stdout } = await run(t, [...request, "--json"]);
-      expect(JSON.parse(stdout)).toMatchObject({ hex: Buffer.from(text).toString("hex") });
-    },
-  );
+  test.for([
+    ["\u001b[2J", 'b"\\x1b[2J"'],
+    ["a\u202eb", 'b"a\\xe2\\x80\\xaeb"'],
+    ["two\nlines", '"two\\nlines"'],
+    ["\u0007", 'b"\\x07"'],
+  ] as const)("a hostile answer is printed with escapes: %j", async ([text, shown], t) => {
+    const { address } = await listen(t, ["--echo"]);
+    const plain = await run(t, ["request", address, "-"], { input: text });
+    expect(plain).toMatchObject({ code: 0, stdout: `${shown}\n` });
+    const { stdout } = await run(t, ["request", address, "-", "--json"], { input: text });
+    expect(JSON.parse(stdout)).toMatchObject({ text });
+  });
+
+  test("--raw writes the bytes of the answer alone, also if the request is in hex digits", async (t) => {
+    const { address } = await listen(t, ["--echo"]);
+    const path = file(t, "");
+    const asked = ["-c", '"$@" >"$0"', path, process.execPath, bin, "request", address, "--hex", "ff00d80a"];
+    expect(await new Program(t, "sh", [...asked, "--raw"]).ended).toMatchObject({ code: 0 });
+    expect(readFileSync(path, "hex")).toBe("ff00d80a");
+  });
 
   test("only an answer from the address that was asked counts", async (t) => {
     const stranger = `
@@ -77,7 +86,7 @@ other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 other.sendto(b"forged", source)
 s.sendto(b"true", source)`;
     const { address } = await pythonPeer(t, stranger);
-    expect(await run(t, ["request", address, "ping"])).toMatchObject({ code: 0, stdout: "true\n" });
+    expect(await run(t, ["request", address, "ping"])).toMatchObject({ code: 0, stdout: '"true"\n' });
   });
 
   test("a large answer arrives whole", async (t) => {
@@ -85,7 +94,7 @@ s.sendto(b"true", source)`;
     const input = "x".repeat(65_507);
     expect(await run(t, ["request", address, "-"], { input })).toMatchObject({
       code: 0,
-      stdout: `${input}\n`,
+      stdout: `"${input}"\n`,
     });
   });
 });
@@ -182,7 +191,7 @@ s.recvfrom(99)`,
     "--timeout",
     "500ms",
   ]);
-  expect({ code, stdout }).toEqual({ code: 0, stdout: "at last\n" });
+  expect({ code, stdout }).toEqual({ code: 0, stdout: '"at last"\n' });
   expect(stderr).toMatch(/ms after try [2-6]\n$/);
 });
 
@@ -253,7 +262,7 @@ s.recvfrom(99)`;
     const peer = await pythonPeer(t, responder("0"));
     const port = await peer.line();
     const { code, stdout } = await run(t, ["request", `127.255.255.255:${port}`, "who?", "--broadcast"]);
-    expect({ code, stdout }).toEqual({ code: 0, stdout: "here\n" });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '"here"\n' });
   });
 
   test("broadcast needs its option", async (t) => {
@@ -271,7 +280,7 @@ test("a request that is too long is refused, and one that may be cut into fragme
   expect(refused).toMatchObject({ code: 1, stdout: "" });
   expect(refused.stderr).toMatch(/over the limit of 65507/);
   const warned = await run(t, ["request", address, "x".repeat(2000)]);
-  expect(warned).toMatchObject({ code: 0, stdout: "ok\n" });
+  expect(warned).toMatchObject({ code: 0, stdout: '"ok"\n' });
   expect(warned.stderr).toMatch(/^warning: 2000 bytes are over 1400/);
 });
 
@@ -280,4 +289,11 @@ test("if the data is missing on a terminal, the command asks for it", async (t) 
   const { code, stdout } = await terminal.ended;
   expect(code).toBe(2);
   expect(stdout).toMatch(/^datagram request: no data: /);
+});
+
+test("--raw refuses to write to a terminal", async (t) => {
+  const { code, stdout } = await onTerminal(t, ["request", "127.0.0.1:9", "x", "--raw"], { NO_COLOR: "1" })
+    .ended;
+  expect(code).toBe(2);
+  expect(stdout).toMatch(/^datagram request: --raw writes bytes that a terminal could execute: /);
 });

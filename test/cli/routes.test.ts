@@ -59,7 +59,7 @@ overDrivers((driver) => {
     expect(await first.line("stderr")).toBe("  group 239.7.7.7 on lo");
     const second = await start(t, first.address, "--count", "2");
     const asked = await run(t, ["request", first.address, "ping", "--interface", "lo"], { env });
-    expect(asked).toMatchObject({ code: 0, stdout: "first\n" });
+    expect(asked).toMatchObject({ code: 0, stdout: '"first"\n' });
     expect(asked.stderr).toMatch(new RegExp(`^5 bytes from (?!239)[\\d.]+:${first.port} in `));
     const sent = await run(t, ["send", first.address, "pong", "--interface", "127.0.0.1"], { env });
     expect(sent.stderr).toBe("sent 1 datagram, 4 bytes to 1 destination by lo\n");
@@ -117,7 +117,7 @@ s.sendto(b"to all", ("239.7.7.9", source[1]))`,
     const options = ["--interface", "lo", "--join", "239.7.7.9", "--source", ":9423"];
     expect(await run(t, ["request", to, "who?", ...options], { env })).toMatchObject({
       code: 0,
-      stdout: "to all\n",
+      stdout: '"to all"\n',
     });
     // Only the request itself listens on that port.
     const own = ["request", "239.7.7.9:9423", "who?", ...options, "--timeout", "200ms"];

@@ -61,7 +61,7 @@ overDrivers((driver) => {
     expect(await listener.line("stderr")).toBe("listening on 10.77.0.1:9000");
     for (const bytes of [1472, 1473]) {
       const asked = command(t, driver, other, ["request", "10.77.0.1:9000", "x".repeat(bytes)]);
-      expect((await asked.ended).stdout).toBe(`${"x".repeat(bytes)}\n`);
+      expect((await asked.ended).stdout).toBe(`"${"x".repeat(bytes)}"\n`);
     }
     const { stderr } = await listener.ended;
     expect(stderr).toContain("\n  answered: 2\n");

@@ -113,7 +113,7 @@ overDrivers((driver) => {
         command(t, driver, far, ["request", to, via, "--interface", via, "--timeout", "300ms"]).ended;
       expect(await ask("dg0b")).toMatchObject({ code: 3, stdout: "" });
       const answered = await ask("dg1b");
-      expect(answered).toMatchObject({ code: 0, stdout: "ack dg1b\n" });
+      expect(answered).toMatchObject({ code: 0, stdout: '"ack dg1b"\n' });
       expect(answered.stderr).toContain(`8 bytes from ${own}`);
       const { stdout } = await listener.stop();
       expect(stdout.match(/"dg.b"/g)).toEqual(['"dg1b"']);

@@ -1,0 +1,161 @@
+import { Buffer } from "node:buffer";
+
+import { type Address, type Datagram, TimeoutError } from "../index.js";
+import type { Listener, Received } from "./listener.js";
+import { Losses } from "./losses.js";
+import { jsonLine, payloadFields, showPayload } from "./payload.js";
+import { count, notice, onOutput, outputColumns, print } from "./terminal.js";
+
+/** The largest number of datagrams that are read, answered and printed together. */
+const batchDatagrams = 256;
+/** The largest number of peers that are counted. Sources can be forged, and memory is limited. */
+const maxPeers = 65_536;
+
+/** The options for the output and the end of `datagram listen`. */
+export interface SessionOptions {
+  readonly hex?: boolean;
+  readonly json?: boolean;
+  readonly raw?: boolean;
+  readonly full?: boolean;
+  readonly count?: number;
+  readonly timeout?: number;
+}
+
+/** The datagrams of one `datagram listen`, from the ready line to the summary. */
+export class ListenSession {
+  readonly #listeners: readonly Listener[];
+  readonly #options: SessionOptions;
+  readonly #losses: Losses;
+  readonly #peers = new Set<string>();
+  /** Aborts when one listener has ended, so that the others end too. */
+  readonly #end = new AbortController();
+  #failure: Error | undefined;
+  #left: number;
+  #lastArrivalMs = 0;
+
+  constructor(listeners: readonly Listener[], options: SessionOptions) {
+    this.#listeners = listeners;
+    this.#options = options;
+    this.#left = options.count ?? Infinity;
+    this.#losses = new Losses(
+      listeners.map((each) => ({
+        socket: each.socket,
+        answering: each.answering,
+        local: this.#localOf(each),
+      })),
+      options.json === true,
+    );
+  }
+
+  /** The number of datagrams so far. */
+  get datagrams(): number {
+    return this.#listeners.reduce((sum, each) => sum + each.datagrams, 0);
+  }
+
+  /** Reads, answers and prints until `--count` is reached. @throws `TimeoutError`, or the reason of `stop`. */
+  async run(stop: AbortSignal): Promise<void> {
+    const signal = AbortSignal.any([stop, this.#end.signal]);
+    this.#lastArrivalMs = performance.now();
+    await Promise.all(this.#listeners.map((listener) => this.#read(listener, signal, stop)));
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Closes the sockets and prints the summary. */
+  async end(): Promise<void> {
+    this.#losses.end();
+    const peers = this.#peers.size < maxPeers ? count(this.#peers.size, "peer") : `${maxPeers} peers or more`;
+    const bytes = this.#listeners.reduce((sum, each) => sum + each.bytes, 0);
+    notice(`${count(this.datagrams, "datagram")}, ${count(bytes, "byte")} from ${peers}`);
+    for (const listener of this.#listeners) {
+      const local = this.#localOf(listener);
+      if (local) notice(`on ${local}: ${listener.traffic()}`);
+      await listener.end();
+    }
+    this.#losses.summary();
+  }
+
+  /** Reads one listener until the session ends. Keeps the first failure of all listeners. */
+  async #read(listener: Listener, signal: AbortSignal, stop: AbortSignal): Promise<void> {
+    try {
+      while (this.#left > 0) {
+        const batch = await this.#receive(listener, signal);
+        const wanted = batch.slice(0, this.#left);
+        listener.unread += batch.length - wanted.length;
+        this.#left -= wanted.length;
+        const time = new Date(Number(listener.socket.clock.wall() / 1_000_000n));
+        const received = await listener.receive(wanted);
+        for (const { from } of received) if (this.#peers.size < maxPeers) this.#peers.add(from);
+        // Not the signal of the others' end: what was received is printed.
+        await print(this.#show(received, listener, time), stop);
+      }
+    } catch (error) {
+      if (!this.#end.signal.aborted) this.#failure = error as Error;
+    }
+    this.#end.abort();
+  }
+
+  /** Waits for datagrams. @throws `TimeoutError` if none came to any listener for the time of `--timeout`. */
+  async #receive(listener: Listener, signal: AbortSignal): Promise<Datagram[]> {
+    const { timeout } = this.#options;
+    let waitMs = timeout;
+    for (;;) {
+      const max = Math.min(batchDatagrams, this.#left);
+      try {
+        const batch = await listener.socket.recvMany(max, { signal, timeoutMs: waitMs });
+        this.#lastArrivalMs = performance.now();
+        return batch;
+      } catch (error) {
+        if (!(error instanceof TimeoutError) || timeout === undefined) throw error;
+        // Another listener may have received something meanwhile.
+        waitMs = this.#lastArrivalMs + timeout - performance.now();
+        if (waitMs <= 0) throw error;
+      }
+    }
+  }
+
+  #show(received: readonly Received[], listener: Listener, time: Date): string | Uint8Array {
+    if (this.#options.raw) return Buffer.concat(received.map(({ data }) => data));
+    const local = this.#localOf(listener);
+    return received.map((each) => this.#line(each, local, time)).join("");
+  }
+
+  #line({ datagram, data, from }: Received, local: Address | undefined, time: Date): string {
+    const { json, hex = false, full } = this.#options;
+    const { source, size } = datagram;
+    const truncated = data.length < size;
+    if (json) {
+      const fields = { source, local, size, truncated, ...payloadFields(data), ...metadataFields(datagram) };
+      return jsonLine({ time: time.toISOString(), ...fields });
+    }
+    const clock = clockTime(time);
+    const to = local ? ` > ${local}` : "";
+    const bytes = truncated ? `cut to ${data.length} of ${count(size, "byte")}` : count(size, "byte");
+    const room = full ? Infinity : outputColumns() - `${clock} ${from}${to} ${bytes} `.length;
+    const start = `${onOutput("dim", clock)} ${onOutput("cyan", from)}${to}`;
+    return `${start} ${truncated ? onOutput("bold", bytes) : bytes} ${showPayload(data, hex, room)}\n`;
+  }
+
+  /** The address of a listener if there are several. */
+  #localOf({ address }: Listener): Address | undefined {
+    return this.#listeners.length > 1 ? address : undefined;
+  }
+}
+
+/** The metadata of a datagram as fields of a JSON object. Unknown fields are left out. */
+function metadataFields(datagram: Datagram): object {
+  const { destination, interface: by, ttl, tos, timestamp, lostBefore } = datagram;
+  return { destination, interface: by, ttl, tos, timestamp: timestamp && isoTime(timestamp), lostBefore };
+}
+
+/** Nanoseconds since the epoch in the format of RFC 3339. */
+function isoTime(ns: bigint): string {
+  const seconds = new Date(Number(ns / 1_000_000_000n) * 1000).toISOString().slice(0, -".000Z".length);
+  return `${seconds}.${String(ns % 1_000_000_000n).padStart(9, "0")}Z`;
+}
+
+/** The local time, from hours to milliseconds. */
+function clockTime(time: Date): string {
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const seconds = `${two(time.getSeconds())}.${String(time.getMilliseconds()).padStart(3, "0")}`;
+  return `${two(time.getHours())}:${two(time.getMinutes())}:${seconds}`;
+}
