@@ -103,7 +103,7 @@ function typescript(driver: DriverName): Side {
 }
 
 /** Waits until the kernel has the port: the receivers of the page do not print when they are bound. */
-async function bound(port: number, server: Program): Promise<void> {
+export async function bound(port: number, server: Program): Promise<void> {
   const entry = new RegExp(`^ *\\d+: [0-9A-F]{8}:${port.toString(16).toUpperCase().padStart(4, "0")} `, "m");
   for (let look = 0; look < 1500; look++) {
     if (entry.test(await readFile("/proc/net/udp", "latin1"))) return;
