@@ -114,7 +114,12 @@ const projects = [
   },
   {
     ...datagram,
-    test: { name: "unit", include: ["test/{unit,sim}/**/*.test.ts"], exclude: measuring, ...computing },
+    test: {
+      name: "unit",
+      include: ["test/{unit,sim,message}/**/*.test.ts"],
+      exclude: measuring,
+      ...computing,
+    },
   },
   { ...datagram, test: { name: "examples", include: ["examples/**/*.test.ts"], ...computing } },
   {
