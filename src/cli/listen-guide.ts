@@ -2,7 +2,6 @@
 
 import type { Endpoint } from "../core/address/address.js";
 import { AF_INET, Address, OSError } from "../index.js";
-import { fallbackReason } from "../kernel/choice.js";
 import type { ListenTarget } from "./listen-target.js";
 import { isGroup } from "./route-options.js";
 import { notice } from "./terminal.js";
@@ -49,6 +48,4 @@ export function guide(at: Endpoint, { joins }: ListenTarget, answers: boolean): 
     `  ${run} request ${to} ping${by}`,
   ];
   for (const line of lines) notice(line);
-  const reason = fallbackReason();
-  if (reason !== undefined) notice(`Sockets use node:dgram: ${reason}.`);
 }

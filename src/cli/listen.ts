@@ -2,6 +2,7 @@ import { type Command, Option } from "commander";
 
 import { TimeoutError } from "../index.js";
 import { Failure, exitCodes, usage } from "./exit.js";
+import { noticeFallback } from "./fallback.js";
 import { guide, openFreePort } from "./listen-guide.js";
 import { ListenSession, type SessionOptions } from "./listen-session.js";
 import {
@@ -149,6 +150,7 @@ async function listen(addresses: readonly ListenAddress[], options: ListenOption
 async function report(listeners: readonly Listener[], options: ListenOptions): Promise<void> {
   const signal = stopSignal();
   for (const { socket, target } of listeners) showListenTarget(socket, target);
+  noticeFallback();
   const [first] = listeners;
   if (options.guide && first)
     guide(first.address, first.target, options.echo === true || options.reply !== undefined);

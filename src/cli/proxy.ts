@@ -7,6 +7,7 @@ import { usage } from "./exit.js";
 import { type LinkOptionValues, addLinkOptions, describeLink, linkOf } from "./link-options.js";
 import { RelayReport } from "./relay-report.js";
 import { readRules } from "./rules.js";
+import { noticeFallback } from "./fallback.js";
 import { notice, stopSignal } from "./terminal.js";
 import { destination, duration, listeningAddress, resolved, wholeNumber } from "./option-values.js";
 
@@ -126,6 +127,7 @@ async function relay(listen: Address, targets: readonly Address[], options: Prox
   notice(`  down: ${down}`);
   for (const { rule } of running.stats().rules) notice(`  rule: ${rule}`);
   notice(`  seed ${running.seed}`);
+  noticeFallback();
   const report = new RelayReport(running, options.json === true);
   try {
     await report.run(signal, options.duration);

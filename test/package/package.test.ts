@@ -113,7 +113,7 @@ test("the installed package runs without the addon, and doctor and the guide hav
   expect(driver.why).toContain(`: node ${script} builds it`);
   const listen = [process.execPath, cli, "listen", "127.0.0.1:0", "--guide", "--timeout", "10ms"];
   const { stderr } = await new Program(context, listen, withDriver(undefined)).ended;
-  expect(stderr).toMatch(/^Sockets use node:dgram: .* builds it[.]$/m);
+  expect(stderr).toMatch(/^ {2}sockets use node:dgram: .* builds it$/m);
   if (noAddon !== undefined) context.skip(noAddon);
   await runNode([script], bare);
   expect(await runEcho(bare)).toBe("native hello");
