@@ -11,6 +11,7 @@ import {
   SOL_SOCKET,
   SO_RCVBUF,
   SO_SNDBUF,
+  type Socket,
   socket,
 } from "../index.js";
 import { type BufferName, bufferLimit, bufferSize } from "../kernel/buffers.js";
@@ -18,6 +19,7 @@ import { driverVariable, kernelStack } from "../kernel/choice.js";
 import { readHostCounts } from "../kernel/host-counts.js";
 import { membershipLimits } from "../kernel/membership-limits.js";
 import { nativeSupport } from "../kernel/native/stack.js";
+import { type Runtime, runtime } from "../kernel/runtime.js";
 import { Failure, exitCodes } from "./exit.js";
 import { jsonLine } from "./payload.js";
 import { onOutput, print } from "./terminal.js";
@@ -60,6 +62,8 @@ async function doctor({ json }: { readonly json?: boolean }): Promise<void> {
 interface Findings {
   readonly ok: boolean;
   readonly version: string;
+  readonly runtime: Runtime;
+  /** The version of Node, or the one that Bun and Deno follow. */
   readonly node: string;
   readonly platform: string;
   readonly arch: string;
@@ -75,8 +79,8 @@ interface Findings {
 interface BufferFinding {
   readonly name: BufferName;
   readonly askedBytes: number;
-  /** 0 if no socket could be opened. */
-  readonly givenBytes: number;
+  /** `null` if it cannot be read: no socket could be opened, or the runtime does not tell. */
+  readonly givenBytes: number | null;
   /** The kernel's setting that limits the size, and its value. `null` if the value cannot be read. */
   readonly setting: string;
   readonly settingBytes: number | null;
@@ -111,6 +115,7 @@ async function examine(): Promise<Findings> {
   return {
     ok: reachable.length > 0 && reachable.every(({ loopbackMs }) => loopbackMs !== null),
     version,
+    runtime,
     node: process.versions.node,
     platform: process.platform,
     arch: process.arch,
@@ -135,7 +140,7 @@ function whyDriver(): string {
 interface Trial {
   readonly finding: FamilyFinding;
   /** The actual sizes of the socket's buffers, if it could be bound. */
-  readonly given?: { readonly receive: number; readonly send: number };
+  readonly given?: Readonly<Record<BufferName, number | undefined>>;
 }
 
 /** Sends a datagram from a socket to itself. */
@@ -144,7 +149,7 @@ async function tryFamily(name: FamilyFinding["name"], family: Family, host: stri
   try {
     await using s = socket(family, SOCK_DGRAM, { receiveBuffer: askedBytes, sendBuffer: askedBytes });
     await s.bind([host, 0]);
-    given = { receive: s.getsockopt(SOL_SOCKET, SO_RCVBUF), send: s.getsockopt(SOL_SOCKET, SO_SNDBUF) };
+    given = { receive: sizeOf(s, SO_RCVBUF), send: sizeOf(s, SO_SNDBUF) };
     const token = String(s.random());
     const sentAt = s.clock.now();
     await s.sendto(token, s.getsockname());
@@ -160,8 +165,20 @@ async function tryFamily(name: FamilyFinding["name"], family: Family, host: stri
   }
 }
 
-function bufferFinding(name: BufferName, readBytes = 0): BufferFinding {
-  return { name, ...bufferSize(name, askedBytes, readBytes), ...bufferLimit(name) };
+/** The size of a buffer; `undefined` if the driver cannot read it. */
+function sizeOf(s: Socket, option: typeof SO_RCVBUF | typeof SO_SNDBUF): number | undefined {
+  try {
+    return s.getsockopt(SOL_SOCKET, option);
+  } catch (error) {
+    if (error instanceof OSError && error.code === "ENOTSUP") return undefined;
+    throw error;
+  }
+}
+
+function bufferFinding(name: BufferName, readBytes: number | undefined): BufferFinding {
+  const size =
+    readBytes === undefined ? { askedBytes, givenBytes: null } : bufferSize(name, askedBytes, readBytes);
+  return { name, ...size, ...bufferLimit(name) };
 }
 
 function multicastFindings(): MulticastFinding[] {
@@ -177,7 +194,7 @@ function describe(findings: Findings): string {
   const { driver, capabilities, buffers, multicast, families, host } = findings;
   const width = Math.max(...Object.keys(capabilities).map((name) => name.length));
   const lines = [
-    `datagram ${findings.version} on Node.js ${findings.node}, ${findings.platform} ${findings.arch}`,
+    `datagram ${findings.version} on ${findings.runtime.name} ${findings.runtime.version}, ${findings.platform} ${findings.arch}`,
     "",
     `${onOutput("bold", "driver")} ${driver.name}`,
     `  ${driver.why}`,
@@ -190,7 +207,7 @@ function describe(findings: Findings): string {
     "",
     onOutput("bold", "buffers"),
     ...buffers.flatMap(({ name, askedBytes, givenBytes, setting, settingBytes, advice }) => [
-      `  ${name.padEnd(7)}  ${givenBytes} of ${askedBytes} bytes asked for (${setting} is ${settingBytes ?? "unknown"})`,
+      `  ${name.padEnd(7)}  ${sizeText(givenBytes, askedBytes)} (${setting} is ${settingBytes ?? "unknown"})`,
       ...(advice === undefined ? [] : [`    for more: ${advice}`]),
     ]),
     "",
@@ -211,6 +228,12 @@ function describe(findings: Findings): string {
     ...(host ? hostLines(host) : ["  unknown: only Linux counts it, in /proc/net/snmp and /proc/net/snmp6"]),
   ];
   return `${lines.join("\n")}\n`;
+}
+
+function sizeText(givenBytes: number | null, askedBytes: number): string {
+  return givenBytes === null
+    ? `unknown, ${askedBytes} bytes asked for`
+    : `${givenBytes} of ${askedBytes} bytes asked for`;
 }
 
 function hostLines(counts: HostCounts): string[] {

@@ -20,21 +20,16 @@ export function bufferLimit(name: BufferName): { setting: string; settingBytes: 
   }
 }
 
-/** Whether the setting of each buffer can be read. No entry if not tested yet. */
-const readableSettings: Partial<Record<BufferName, boolean>> = {};
-
-function isSettingReadable(name: BufferName): boolean {
-  return (readableSettings[name] ??= bufferLimit(name).settingBytes !== null);
-}
-
 /**
- * Returns the requested size and the size of a buffer, and the command that allows more if the buffer is smaller.
+ * Returns the requested size and the size of a buffer, and the command that allows more if the kernel's setting is the limit.
  *
  * @param readBytes the size that `getsockopt` returned.
  */
 export function bufferSize(name: BufferName, askedBytes: number, readBytes: number): BufferSize {
   // On Linux, `getsockopt` returns the double of the size (socket(7)).
   const givenBytes = process.platform === "linux" ? readBytes / 2 : readBytes;
-  if (givenBytes >= askedBytes || !isSettingReadable(name)) return { askedBytes, givenBytes };
+  const { settingBytes } = givenBytes < askedBytes ? bufferLimit(name) : { settingBytes: null };
+  // A setting that allows the size already does not help: the socket was opened before, or another rule limits it.
+  if (settingBytes === null || settingBytes >= askedBytes) return { askedBytes, givenBytes };
   return { askedBytes, givenBytes, advice: `sudo sysctl -w ${settings[name]}=${askedBytes}` };
 }

@@ -1,6 +1,6 @@
 import type dgram from "node:dgram";
 
-import type { Endpoint } from "../../core/address/address.js";
+import { type Endpoint, destinationOf } from "../../core/address/address.js";
 import { sharedAddress } from "../../core/address/shared-addresses.js";
 import { AF_INET6 } from "../../core/constants.js";
 import type { DriverEvents } from "../../core/driver/driver.js";
@@ -9,6 +9,8 @@ import { realClock } from "../clock.js";
 import { destinationFor } from "../interfaces.js";
 import { cannotReturn, formerPeerWarning } from "../local-address.js";
 import { toOSError } from "./errors.js";
+import type { Receiving } from "./receiving.js";
+import { connectsInKernel } from "./runtimes.js";
 import type { DgramSocket } from "./socket.js";
 
 /** Turns of the loop, at most, in which the rest of a receive buffer is read. Node reads up to 32 datagrams in each. */
@@ -18,8 +20,7 @@ const maxTurns = 512;
 export class Association {
   readonly #socket: DgramSocket;
   readonly #events: DriverEvents;
-  /** Forgets an error of the peer that is dissolved. */
-  readonly #forgetError: () => void;
+  readonly #receiving: Receiving;
   /** The peer as the kernel has it. */
   #peer: Endpoint | null = null;
   /** The peer as the program named it. */
@@ -27,10 +28,10 @@ export class Association {
   /** The dissolved peer of an IPv6 socket whose address the kernel keeps (`#reopen`). */
   #former: Endpoint | null = null;
 
-  constructor(socket: DgramSocket, events: DriverEvents, forgetError: () => void) {
+  constructor(socket: DgramSocket, events: DriverEvents, receiving: Receiving) {
     this.#socket = socket;
     this.#events = events;
-    this.#forgetError = forgetError;
+    this.#receiving = receiving;
   }
 
   /** The connected peer as the kernel has it. */
@@ -45,12 +46,16 @@ export class Association {
 
   async connect(to: Endpoint | null): Promise<void> {
     if (!to && !this.#socket.current) return;
-    const socket = this.#socket.use();
+    const socket = await this.#socket.use();
+    if (!connectsInKernel) {
+      this.#keep(to);
+      return;
+    }
     const former = this.#peer ?? this.#former;
     if (former && (this.#peer || !to)) {
       await readRest(socket, !to && this.#socket.family === AF_INET6 ? maxTurns : 1);
       try {
-        this.#disconnect(former, to);
+        await this.#disconnect(former, to);
       } catch (error) {
         throw cannotReturn(error, this.#socket.boundTo, to);
       }
@@ -61,6 +66,7 @@ export class Association {
   remote(): Endpoint {
     const socket = this.#socket.current;
     if (!socket || !this.#peer) throw new OSError("ENOTCONN", { syscall: "getpeername" });
+    if (!connectsInKernel) return this.#peer;
     const { address, port } = socket.remoteAddress();
     return sharedAddress(address, port) as Endpoint;
   }
@@ -68,35 +74,46 @@ export class Association {
   #connect(socket: dgram.Socket, to: Endpoint): Promise<void> {
     return new Promise((resolve, reject) => {
       socket.connect(to.port, destinationFor(to, "connect"), (error?: Error) => {
-        if (error) {
-          reject(toOSError(error, "connect", to));
-          return;
+        try {
+          if (error) throw error;
+          // Bun may call back without an error although it is not connected. Then this throws.
+          const { address, port } = socket.remoteAddress();
+          this.#peer = sharedAddress(address, port) as Endpoint;
+          this.#peerNamed = to;
+          this.#former = null;
+          resolve();
+        } catch (reason) {
+          reject(toOSError(reason, "connect", to));
         }
-        const { address, port } = socket.remoteAddress();
-        this.#peer = sharedAddress(address, port) as Endpoint;
-        this.#peerNamed = to;
-        this.#former = null;
-        resolve();
       });
     });
+  }
+
+  /** Connects without the kernel. */
+  #keep(to: Endpoint | null): void {
+    if (to) destinationFor(to, "connect");
+    this.#peerNamed = to;
+    this.#peer = to && destinationOf(to);
+    this.#receiving.only(this.#peer);
   }
 
   /**
    * The kernel takes the port away from a socket that was not bound to a port by its number (`__udp_disconnect`,
    * net/ipv4/udp.c), and Node binds a socket only once. So another socket is opened on this port.
    */
-  #disconnect(former: Endpoint, to: Endpoint | null): void {
+  async #disconnect(former: Endpoint, to: Endpoint | null): Promise<void> {
     const socket = this.#socket.current;
     if (!socket) throw new OSError("EBADF", { syscall: "connect", address: to?.host, port: to?.port });
     const { port } = socket.address();
     if (this.#peer) socket.disconnect();
     this.#peer = null;
-    this.#forgetError();
+    // An error of the former peer must not look like one of the next.
+    this.#receiving.takeError();
     const at = this.#socket.boundTo.withPort(port) as Endpoint;
-    if (socket.address().port !== port) this.#replace(at);
+    if (socket.address().port !== port) await this.#replace(at);
     else if (this.#socket.family === AF_INET6) {
       this.#former = former;
-      if (!to) this.#reopen(former, at);
+      if (!to) await this.#reopen(former, at);
     }
   }
 
@@ -104,13 +121,13 @@ export class Association {
    * Linux keeps the address of the dissolved peer of an IPv6 socket, which then receives from that host only
    * (`__udp_disconnect` leaves `sk_v6_daddr`). So another socket takes its place.
    */
-  #reopen(former: Endpoint, at: Endpoint): void {
+  async #reopen(former: Endpoint, at: Endpoint): Promise<void> {
     if (this.#socket.fd !== undefined) {
       this.#warn(former, "the descriptor belongs to the program that opened it");
       return;
     }
     try {
-      this.#replace(at);
+      await this.#replace(at);
       return;
     } catch (error) {
       const { code, message } = toOSError(error, "bind", at);
@@ -120,12 +137,12 @@ export class Association {
       }
     }
     // The old socket itself has the port, and shares it with no other socket.
-    this.#socket.reopen(at);
+    await this.#socket.reopen(at);
     this.#former = null;
   }
 
-  #replace(at: Endpoint): void {
-    this.#socket.replace(this.#socket.open(at));
+  async #replace(at: Endpoint): Promise<void> {
+    this.#socket.replace(await this.#socket.open(at));
     this.#former = null;
   }
 

@@ -13,6 +13,7 @@ import { hostFor } from "../interfaces.js";
 import { Association } from "./association.js";
 import { toOSError } from "./errors.js";
 import { Receiving } from "./receiving.js";
+import { setsBuffers } from "./runtimes.js";
 import { Sending } from "./sending.js";
 import { DgramSocket } from "./socket.js";
 
@@ -40,13 +41,12 @@ export class DgramDriver implements Driver {
       arrived: (data, host, port) => receiving.arrived(data, host, port),
       failed: (error) => receiving.failed(toOSError(error, "recvfrom", this.#association.peer ?? undefined)),
     });
-    this.#association = new Association(this.#socket, events, this.#takeError);
+    this.#association = new Association(this.#socket, events, receiving);
     this.#sending = new Sending(this.#socket, this.#association, events);
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- an error must be a rejection
-  async bind(at: Endpoint): Promise<void> {
-    this.#socket.bind(at);
+  bind(at: Endpoint): Promise<void> {
+    return this.#socket.bind(at);
   }
 
   connect(to: Endpoint | null): Promise<void> {
@@ -95,7 +95,7 @@ export class DgramDriver implements Driver {
 
   counts(): DriverCounts {
     const socket = this.#socket.current;
-    if (!socket) return noCounts;
+    if (!socket || !setsBuffers) return noCounts;
     const { askedBytes } = this.#socket.options;
     return { ...noCounts, receiveBuffer: bufferSize("receive", askedBytes, socket.getRecvBufferSize()) };
   }

@@ -14,11 +14,29 @@ const kernelCodes: Readonly<Record<string, string>> = {
 export function toOSError(error: unknown, syscall: string, at?: Address): OSError {
   if (error instanceof OSError) return error;
   const code = codeOfError(error);
-  return new OSError(code, { syscall, address: at?.host, port: at?.port, cause: error });
+  return new OSError(code, { syscall, address: at?.host, port: at?.port, text: textOf(error), cause: error });
 }
 
-/** The code of an error of Node; `EIO` without one. */
+/** The code of an error of Node; `EIO` without one. Deno has the code `UNKNOWN` for errors that it has no code for. */
 export function codeOfError(error: unknown): string {
+  if (isNotCapable(error)) return "EPERM";
   const { code } = error as { code?: unknown };
+  if (code === "UNKNOWN") return "EIO";
   return typeof code === "string" ? (kernelCodes[code] ?? code) : "EIO";
+}
+
+/** What a runtime says in place of a code; `undefined` for errors with a code, whose usual text says more. */
+export function textOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  // It names the flag: `Requires net access to "127.0.0.1:9000", run again with the --allow-net flag`.
+  if (isNotCapable(error)) return `Deno: ${error.message}`;
+  const { code } = error as { code?: unknown };
+  if (code === "UNKNOWN") return "Deno does not say why (does it need --allow-net for this address?)";
+  // Bun has no code for a refused `connect`.
+  return code === undefined ? error.message : undefined;
+}
+
+/** Whether Deno refused the call because the program lacks a permission. */
+function isNotCapable(error: unknown): boolean {
+  return error instanceof Error && error.name === "NotCapable";
 }

@@ -7,8 +7,10 @@ import type { MembershipChange } from "../../core/driver/membership.js";
 import { isMulticast, parseLiteral } from "../../core/ip.js";
 import { type Option, type OptionValue, twinOf } from "../../core/driver/options.js";
 import { interfaceAddress } from "../interfaces.js";
+import { runtime } from "../runtime.js";
 import { toOSError } from "./errors.js";
 import { DgramMemberships } from "./memberships.js";
+import { setsBuffers } from "./runtimes.js";
 
 /** Sets an option on an open socket of Node. */
 type Apply = (socket: dgram.Socket, value: OptionValue) => void;
@@ -58,8 +60,8 @@ const defaults: Readonly<Record<string, OptionValue>> = {
   IPV6_V6ONLY: 0,
 };
 
-/** Whether this Node passes `reusePort` to the kernel, which it does from 22.12 and 23.1 on. Node 20 ignores it. */
-export const hasReusePort: boolean = knowsReusePort(process.versions.node);
+/** Whether this Node passes `reusePort` to the kernel, which it does from 22.12 and 23.1 on. Node 20 and Deno ignore it. */
+export const hasReusePort: boolean = runtime.name !== "Deno" && knowsReusePort(process.versions.node);
 
 /**
  * The options and groups of one socket of `node:dgram`. It sets most of them only once it is bound, so they are kept and set
@@ -106,7 +108,7 @@ export class DgramOptions {
     } else if (socket) {
       throw unsupported("setsockopt", `the dgram driver sets ${name} only before the socket is bound`);
     } else if (name === "SO_REUSEPORT" && !hasReusePort) {
-      throw unsupported("setsockopt", `node:dgram of Node ${process.versions.node} has no SO_REUSEPORT`);
+      throw unsupported("setsockopt", `node:dgram of ${runtime.name} ${runtime.version} has no SO_REUSEPORT`);
     }
     this.#values.set(name, value);
   }
@@ -125,6 +127,8 @@ export class DgramOptions {
   get(option: Option, socket: dgram.Socket | undefined): OptionValue {
     const { name } = option;
     if (name === "SO_DOMAIN") return this.#family;
+    if (!setsBuffers && (name === "SO_RCVBUF" || name === "SO_SNDBUF"))
+      throw unsupported("getsockopt", `node:dgram of ${runtime.name} does not set or read ${name}`);
     if (socket && name === "SO_RCVBUF") return socket.getRecvBufferSize();
     if (socket && name === "SO_SNDBUF") return socket.getSendBufferSize();
     const value = this.#values.get(name) ?? defaults[name];

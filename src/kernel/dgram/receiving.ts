@@ -43,6 +43,8 @@ export class Receiving {
   /** `#arrivals` when the immediate was set that looks how many come in one pass of the loop. */
   #arrivalsBefore = 0;
   #closed = false;
+  /** The only sender whose datagrams are taken, if the kernel does not choose them (`connectsInKernel`). */
+  #peer: Endpoint | null = null;
 
   constructor(events: DriverEvents) {
     this.#events = events;
@@ -51,6 +53,8 @@ export class Receiving {
   arrived(data: Buffer, host: string, port: number): void {
     // The socket of a former peer is closed a turn after it was replaced.
     if (this.#closed) return;
+    const source = sharedAddress(host, port) as Endpoint;
+    if (this.#peer !== null && !this.#peer.equals(source)) return;
     const bytes = sizeOf(data);
     if (this.#queuedBytes + bytes + overheadBytes > maxBytes) {
       this.#events.ledger({ type: "dropped", loss: { cause: "queue", datagrams: 1, bytes } });
@@ -59,8 +63,13 @@ export class Receiving {
     this.#queuedBytes += bytes + overheadBytes;
     this.#arrivals++;
     this.#data[this.#end] = data;
-    this.#sources[this.#end++] = sharedAddress(host, port) as Endpoint;
+    this.#sources[this.#end++] = source;
     if (!this.#told) this.#tell();
+  }
+
+  /** From now on, drops the datagrams of all senders except `peer`, as the kernel does. With `null`, takes all. */
+  only(peer: Endpoint | null): void {
+    this.#peer = peer;
   }
 
   failed(error: OSError): void {

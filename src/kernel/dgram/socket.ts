@@ -40,7 +40,7 @@ export class DgramSocket {
     if (fd === undefined) return;
     claimDescriptor(fd, family);
     try {
-      this.#current = this.#make((socket) => socket.bind({ fd, exclusive: true }));
+      this.#current = this.#adopt(fd);
       this.#boundTo = this.local();
     } catch (error) {
       releaseDescriptor(fd);
@@ -62,15 +62,15 @@ export class DgramSocket {
     return this.#boundTo;
   }
 
-  bind(at: Endpoint): void {
+  async bind(at: Endpoint): Promise<void> {
     if (this.#current) throw new OSError("EINVAL", { syscall: "bind", address: at.host, port: at.port });
-    this.#current = this.open(at);
+    this.#current = await this.open(at);
     this.#boundTo = at;
   }
 
-  /** The open socket. If none is open, one is bound to any address first. */
-  use(): dgram.Socket {
-    return (this.#current ??= this.open(anyAddress(this.family)));
+  /** The open socket. If none is open, one is bound to any address first. Only one call may wait at a time. */
+  async use(): Promise<dgram.Socket> {
+    return (this.#current ??= await this.open(anyAddress(this.family)));
   }
 
   local(): Endpoint {
@@ -79,14 +79,26 @@ export class DgramSocket {
     return sharedAddress(address, port) as Endpoint;
   }
 
-  /** Opens another socket, bound to `at`. It is bound when this returns, because no address here needs the resolver. */
-  open(at: Endpoint): dgram.Socket {
-    if (this.#closed) throw new OSError("EBADF", { syscall: "bind", address: at.host, port: at.port });
+  /**
+   * Opens another socket, bound to `at`. Node and Deno bind at once, because no address here needs the resolver. Bun opens the
+   * descriptor a turn later, and refuses options until then.
+   */
+  async open(at: Endpoint): Promise<dgram.Socket> {
+    this.#assertOpen(at);
     const host = hostFor(at, "bind");
     checkBindScope(at);
-    const bind = (socket: dgram.Socket): void =>
-      void socket.bind({ address: host, port: at.port, exclusive: true });
-    return this.#make(bind, at);
+    const socket = this.#create();
+    try {
+      await new Promise<void>((resolve, reject) => {
+        socket.once("listening", resolve).once("error", reject);
+        socket.bind({ address: host, port: at.port, exclusive: true });
+      });
+      this.#assertOpen(at);
+    } catch (error) {
+      socket.removeAllListeners().close();
+      throw toOSError(error, "bind", at);
+    }
+    return this.#begin(socket);
   }
 
   /**
@@ -100,10 +112,10 @@ export class DgramSocket {
   }
 
   /** Closes the open socket, then opens another one, bound to `at`: for a port that the two cannot share. */
-  reopen(at: Endpoint): void {
+  async reopen(at: Endpoint): Promise<void> {
     this.#current?.removeAllListeners().close();
     this.#current = undefined;
-    this.#current = this.open(at);
+    this.#current = await this.open(at);
   }
 
   close(): void {
@@ -113,23 +125,34 @@ export class DgramSocket {
     if (this.fd !== undefined) releaseDescriptor(this.fd);
   }
 
-  /** Creates a socket and calls `bind` with it. An error names the address `at`. */
-  #make(bind: (socket: dgram.Socket) => void, at?: Endpoint): dgram.Socket {
-    const socket = dgram.createSocket({
+  #assertOpen(at: Endpoint): void {
+    if (this.#closed) throw new OSError("EBADF", { syscall: "bind", address: at.host, port: at.port });
+  }
+
+  #create(): dgram.Socket {
+    return dgram.createSocket({
       type: this.family === AF_INET ? "udp4" : "udp6",
       lookup: (host, _options, done) => done(null, host, this.family === AF_INET ? 4 : 6),
       ...this.options.atOpening,
     });
+  }
+
+  /** Makes a socket of a descriptor. It is open when this returns. */
+  #adopt(fd: number): dgram.Socket {
+    const socket = this.#create();
     let failed: Error | undefined;
     socket.on("error", (error) => (failed = error));
-    bind(socket);
-    if (failed) {
-      socket.close();
-      throw toOSError(failed, "bind", at);
-    }
+    socket.bind({ fd, exclusive: true });
+    if (!failed) return this.#begin(socket);
+    socket.close();
+    throw failed;
+  }
+
+  /** Sets the options on a socket that has just been bound, and listens to it. */
+  #begin(socket: dgram.Socket): dgram.Socket {
     socket.unref();
     const listener = this.#listener;
-    socket.removeAllListeners("error");
+    socket.removeAllListeners();
     socket.on("error", (error) => listener.failed(error));
     socket.on("message", (data, { address, port }) => listener.arrived(data, address, port));
     try {

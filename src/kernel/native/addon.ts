@@ -3,10 +3,20 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { markAsUntransferable } from "node:worker_threads";
 
+import { type Runtime, runtime } from "../runtime.js";
 import { type Layout, layout, layoutDifference } from "./layout.js";
 
 /** The version of the calls of native/addon.cc. `layoutDifference` checks the shared memory. */
 const interfaceVersion = 10;
+
+/**
+ * Why the addon must not be loaded: it would end the process. Seen with Bun 1.4.5 and Deno 2.9.6. Deno has the functions of
+ * libuv, but frees the hook of `napi_add_async_cleanup_hook` twice when the program ends.
+ */
+const unfitRuntimes: Readonly<Partial<Record<Runtime["name"], string>>> = {
+  Bun: "Bun lacks uv_poll_init, which the addon calls (github.com/oven-sh/bun/issues/18546): Node.js has it",
+  Deno: "Deno crashes when a program with the addon ends: Node.js does not",
+};
 
 /** A socket of the addon. Calls return 0 or a count, or a negative errno. `receive`, `send` and `errors` may fill `Addon.errorQueue`. */
 export interface Handle {
@@ -164,9 +174,8 @@ interface Binary {
 
 /** Loads the addon that the package has for this platform. Returns the reason if it cannot. */
 export function loadAddon(): Addon | string {
-  // An addon that calls libuv crashes Bun and Deno, so it must not be loaded there.
-  if (process.versions.bun !== undefined) return "Bun has no libuv for addons";
-  if ("Deno" in globalThis) return "Deno has no libuv for addons";
+  const unfit = unfitRuntimes[runtime.name];
+  if (unfit !== undefined) return unfit;
   const target = `${process.platform}-${process.arch}`;
   if (process.platform !== "linux") return `the addon is for Linux, and this is ${target}`;
   // One binary for each CPU runs with glibc and with musl: docs/decisions/0027-one-binary-per-cpu.md.
