@@ -91,7 +91,7 @@ const overExample = () => {
 };
 
 /** For tests that start programs. */
-const programs = { globalSetup: "test/real-python.ts", testTimeout: 60_000, hookTimeout: 120_000 };
+const programs = { globalSetup: "test/real-python.ts", testTimeout: 180_000, hookTimeout: 180_000 };
 
 const projects = [
   contract("native", { DATAGRAM_DRIVER: "native" }),
@@ -143,7 +143,8 @@ const projectsOnLinks = [
 
 export default defineConfig({
   test: {
-    testTimeout: 20_000,
+    // Far longer than a test takes, so that none fails on a machine that is busy with other work.
+    testTimeout: 60_000,
     expect: { requireAssertions: true },
     // resolv.conf(5): a test of a name that does not exist waits for 1 s instead of 10 s if no name server answers.
     env: { RES_OPTIONS: "timeout:1 attempts:1" },

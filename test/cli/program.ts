@@ -9,6 +9,8 @@ import { fileURLToPath } from "node:url";
 
 import { type TestContext, expect } from "vitest";
 
+import { unusedPort } from "../ports.js";
+
 /** The built command. */
 export const bin: string = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 
@@ -165,11 +167,9 @@ export function pythonReceiver(
   return pythonPeer(test, `for _ in range(${count}): say(s.recv(65535).hex() or "empty")`, host);
 }
 
-/** An address of this machine without a socket: a moment ago it had one. */
-export async function deadAddress(test: TestContext, host?: string): Promise<string> {
-  const peer = await pythonPeer(test, "", host);
-  await peer.ended;
-  return peer.address;
+/** An address of this machine without a socket. */
+export function deadAddress(host = "127.0.0.1"): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${unusedPort()}`;
 }
 
 /** Sends payloads to a port of the loopback interface, from Python, in hex digits. */

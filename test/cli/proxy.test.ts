@@ -5,6 +5,7 @@ import { join } from "node:path";
 
 import { type TestContext, describe, expect, test } from "vitest";
 
+import { unusedPort } from "../ports.js";
 import {
   Program,
   bin,
@@ -55,11 +56,6 @@ for _ in range(100):
         break
     except TimeoutError: pass
 time.sleep(20)`;
-
-/** A port that was free a moment ago. */
-async function freePort(t: TestContext): Promise<number> {
-  return Number((await deadAddress(t)).split(":")[1]);
-}
 
 interface Running {
   readonly program: Program;
@@ -219,7 +215,7 @@ test("a target whose name changes its address is reported, with its clients", as
 
 // semantics: relay-circle-outside
 test("a circle of two commands ends at the limit of clients, and is reported", async (t) => {
-  const [one, other] = [await freePort(t), await freePort(t)];
+  const [one, other] = [unusedPort(), unusedPort()];
   const first = await relay(t, `127.0.0.1:${other}`, ["--clients", "40"], String(one));
   await relay(t, `127.0.0.1:${one}`, ["--clients", "1000"], String(other));
   await pythonSend(t, one, ["round and round"]);
@@ -231,7 +227,7 @@ test("a circle of two commands ends at the limit of clients, and is reported", a
 });
 
 test("a closed target port, and clients above the limit, are reported once and counted", async (t) => {
-  const { program, port } = await relay(t, await deadAddress(t), ["--clients", "1"]);
+  const { program, port } = await relay(t, deadAddress(), ["--clients", "1"]);
   await pythonSend(t, port, ["1"]);
   await pythonSend(t, port, ["2"]);
   await pythonSend(t, port, ["3"]);

@@ -147,7 +147,7 @@ overDrivers((driver) => {
     test.for(["127.0.0.1", "::1"])(
       "an ICMP error of %s ends the request at once with exit code 4",
       async (host, t) => {
-        const address = await deadAddress(t, host);
+        const address = deadAddress(host);
         const said = driver === "native" ? ` (port unreachable, from ${host})` : "";
         expect(await run(t, ["request", address, "x", "--timeout", "10m"], { env })).toEqual({
           code: 4,
@@ -159,7 +159,7 @@ overDrivers((driver) => {
     );
 
     test("a request with --all gets the ICMP error too, if the driver can tell", async (t) => {
-      const address = await deadAddress(t);
+      const address = deadAddress();
       const [timeout, exit, text] =
         driver === "native"
           ? ["10m", 4, `nobody is listening on ${address} (port unreachable, from 127.0.0.1)\n`]

@@ -14,7 +14,7 @@ overDrivers((driver) => {
     test.for(["127.0.0.1", "::1"])(
       "an ICMP error about a closed port on %s ends send at once with exit code 4",
       async (host, t) => {
-        const address = await deadAddress(t, host);
+        const address = deadAddress(host);
         expect(await run(t, ["send", address, "hello", "--confirm", "10m"], { env })).toEqual({
           code: 4,
           signal: null,
@@ -39,7 +39,7 @@ overDrivers((driver) => {
     });
 
     test("send names every destination that refused, and no other", async (t) => {
-      const dead = await Promise.all([deadAddress(t), deadAddress(t, "::1")]);
+      const dead = [deadAddress(), deadAddress("::1")];
       const peer = await pythonReceiver(t, 2);
       const { code, stderr } = await run(t, ["send", ...dead, peer.address, "x", "--confirm", "500ms"], {
         env,
@@ -51,7 +51,7 @@ overDrivers((driver) => {
     });
 
     test("send ends after every destination has refused", async (t) => {
-      const dead = await Promise.all([deadAddress(t), deadAddress(t)]);
+      const dead = [deadAddress(), deadAddress()];
       const { code, stderr } = await run(t, ["send", ...dead, "x", "--confirm", "10m"], { env });
       expect(code).toBe(4);
       for (const address of dead) expect(stderr).toContain(nobody(address));
@@ -62,7 +62,7 @@ overDrivers((driver) => {
       ["--every", "10ms"],
       ["--every", "10m"],
     ])("a refusal ends the sending of %s %s", async (pace, t) => {
-      const address = await deadAddress(t);
+      const address = deadAddress();
       const { code, stderr } = await run(t, ["send", address, "x", ...pace, "--confirm", "10m"], { env });
       expect(code).toBe(4);
       expect(stderr).toMatch(/^sent \d+ datagrams?, /);
@@ -70,7 +70,7 @@ overDrivers((driver) => {
     });
 
     test("a refusal ends the sending of --lines, even if more lines follow", async (t) => {
-      const address = await deadAddress(t);
+      const address = deadAddress();
       const sender = datagram(t, ["send", address, "--lines", "--confirm", "10m"], { env, input: stayOpen });
       sender.type("first\n");
       expect(await sender.ended).toMatchObject({
@@ -100,7 +100,7 @@ overDrivers((driver) => {
   });
 
   test("without --confirm, a refusal between two sends is a warning, once for each destination", async (t) => {
-    const dead = await Promise.all([deadAddress(t), deadAddress(t, "::1")]);
+    const dead = [deadAddress(), deadAddress("::1")];
     const peer = await pythonReceiver(t, 5);
     const paced = ["--repeat", "5", "--every", "100ms"];
     const { code, stderr } = await run(t, ["send", ...dead, peer.address, "x", ...paced], { env });

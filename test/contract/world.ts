@@ -13,6 +13,8 @@ import {
 } from "datagram";
 import { type TestContext, expect, test } from "vitest";
 
+import { unusedPort } from "../ports.js";
+
 /**
  * The objects that a contract test may use: sockets of the driver under test, and addresses that they reach.
  * The suite uses nothing else of a driver, so that it runs over every driver.
@@ -22,7 +24,7 @@ export interface World {
   socket(family?: Family, options?: SocketOptions): Socket;
   /** A socket bound to a free port of this host. */
   bound(family?: Family, options?: SocketOptions): Promise<Socket>;
-  /** An address where nobody listens: its port was free a moment ago. */
+  /** An address where nobody listens. */
   nobody(family?: Family): Promise<Address>;
   /** This host, for `bind` and `sendto`. */
   readonly localhost: (family?: Family) => string;
@@ -165,10 +167,10 @@ function makeWorld(sockets: Socket[], skip: Skip): World {
     sockets.push(opened);
     return opened;
   };
-  const bound = async (family?: Family, options?: SocketOptions): Promise<Socket> => {
+  const bound = async (family?: Family, options?: SocketOptions, port = 0): Promise<Socket> => {
     const opened = open(family, options);
     try {
-      await opened.bind([localhost(family), 0]);
+      await opened.bind([localhost(family), port]);
     } catch (error) {
       if (family === AF_INET6 && (error as OSError).code === "EADDRNOTAVAIL") skip("this host has no IPv6");
       throw error;
@@ -192,7 +194,7 @@ function makeWorld(sockets: Socket[], skip: Skip): World {
       }
     },
     async nobody(family) {
-      const gone = await bound(family);
+      const gone = await bound(family, undefined, unusedPort());
       const address = gone.getsockname();
       await gone.close();
       return address;

@@ -1,13 +1,11 @@
-import { randomInt } from "node:crypto";
 /** The page's programs in both languages, and every pairing of them. */
 
-import dgram from "node:dgram";
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { type TestContext, test } from "vitest";
 
+import { hasSocket, unusedPort } from "../ports.js";
 import { type DriverName, Program, home, whySkipped, withDriver } from "../process/programs.js";
 
 /** The address that all programs use. */
@@ -62,27 +60,10 @@ export async function startServer(
   test: TestContext,
   program: string,
 ): Promise<{ server: Program; port: number }> {
-  const port = await freePort();
+  const port = unusedPort();
   const server = side.start(test, program, host, port);
   await bound(port, server);
   return { server, port };
-}
-
-/**
- * A closed port below those that Linux gives to sockets without a chosen port (`net.ipv4.ip_local_port_range`): other tests
- * that run at the same time use those.
- */
-export async function freePort(): Promise<number> {
-  for (let tries = 0; tries < 100; tries++) {
-    const port = randomInt(20_000, 32_000);
-    const probe = dgram.createSocket("udp4");
-    const bound = await new Promise<boolean>((resolve) => {
-      probe.once("error", () => resolve(false)).bind(port, host, () => resolve(true));
-    });
-    await new Promise<void>((resolve) => probe.close(resolve));
-    if (bound) return port;
-  }
-  throw new Error("no port is free");
 }
 
 /** A line in one form for both languages: Python prints `('127.0.0.1', 9000)` and `b'hello'`. */
@@ -104,9 +85,8 @@ function typescript(driver: DriverName): Side {
 
 /** Waits until the kernel has the port: the receivers of the page do not print when they are bound. */
 export async function bound(port: number, server: Program): Promise<void> {
-  const entry = new RegExp(`^ *\\d+: [0-9A-F]{8}:${port.toString(16).toUpperCase().padStart(4, "0")} `, "m");
   for (let look = 0; look < 1500; look++) {
-    if (entry.test(await readFile("/proc/net/udp", "latin1"))) return;
+    if (hasSocket(port)) return;
     server.assertRunning("before it was bound");
     await delay(20);
   }

@@ -2,7 +2,8 @@
 
 import { describe, expect } from "vitest";
 
-import { eachPairing, eachSide, freePort, host, plain, startServer } from "./matrix.js";
+import { unusedPort } from "../ports.js";
+import { eachPairing, eachSide, host, plain, startServer } from "./matrix.js";
 
 const clean = { code: 0, signal: null, stderr: "" };
 
@@ -88,7 +89,7 @@ describe.concurrent("no reply in 2 s", () => {
   });
 
   eachSide("the port is closed", async (client, test) => {
-    const ending = await client.start(test, "request", host, await freePort()).ended;
+    const ending = await client.start(test, "request", host, unusedPort()).ended;
     test.expect(ending).toEqual({ ...clean, lines: ["no reply in 2 s -- packet lost?"] });
   });
 });

@@ -7,6 +7,7 @@ import { readFileSync, readdirSync } from "node:fs";
 
 import { type TestContext, describe, expect, test } from "vitest";
 
+import { unusedPort } from "../ports.js";
 import {
   Program,
   cleanEnding,
@@ -17,7 +18,7 @@ import {
   whySkipped,
   withDriver,
 } from "../process/programs.js";
-import { bound, freePort, host } from "./matrix.js";
+import { bound, host } from "./matrix.js";
 
 const recipes = readdirSync(`${home}docs/recipes`).filter((name) => name !== "README.md");
 
@@ -105,7 +106,7 @@ describe("systemd.md", () => {
   test.skipIf(!requireAll && run("systemd-socket-activate", "--version").status !== 0)(
     "systemd-socket-activate starts the program with the first datagram, which is answered",
     async (t) => {
-      const port = await freePort();
+      const port = unusedPort();
       const page = readFileSync(`${home}docs/recipes/systemd.md`, "utf8");
       const [, command = ""] = /^(systemd-socket-activate .*)$/m.exec(page) ?? [];
       const words = command
@@ -124,7 +125,7 @@ describe("docker.md", () => {
     test("behind a relay the program sees the address of the relay, and its answers arrive", async (t) => {
       const program = example(t, "docker/whoami", [host, "0"], driver);
       const port = portIn(await program.line());
-      const relayPort = await freePort();
+      const relayPort = unusedPort();
       const command = ["proxy", String(relayPort), `${host}:${port}`];
       const relay = new Program(
         t,

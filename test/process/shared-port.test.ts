@@ -9,7 +9,8 @@ import { availableParallelism } from "node:os";
 
 import { type TestContext, describe, expect, test } from "vitest";
 
-import { freePort, host } from "../page/matrix.js";
+import { host } from "../page/matrix.js";
+import { unusedPort } from "../ports.js";
 import { Program, cleanEnding, home, start, whySkipped, withDriver } from "./programs.js";
 
 const why = whySkipped("native");
@@ -45,7 +46,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
   });
 
   test("the example's workers acknowledge each of many clients once", async (context) => {
-    const port = await freePort();
+    const port = unusedPort();
     const example = `${home}build/examples/workers.js`;
     const command = [process.execPath, example, host, String(port)];
     const program = new Program(context, command, withDriver("native"));

@@ -1,15 +1,8 @@
 import { AF_INET, SOCK_DGRAM, socket } from "datagram";
-import { type TestContext, expect, test } from "vitest";
+import { expect, test } from "vitest";
 
+import { unusedPort } from "../ports.js";
 import { answerAll, bound, client, expectAccounted, relayTo, soon, until } from "./network.js";
-
-/** A port that no socket has now. */
-async function freePort(t: TestContext): Promise<number> {
-  const s = await bound(t);
-  const { port } = s.getsockname();
-  await s.close();
-  return port;
-}
 
 // semantics: relay-circle
 test.for([
@@ -21,7 +14,7 @@ test.for([
 ])(
   "a datagram in a circle of relays on %s and %s goes round once, and is counted",
   async ([one, other], t) => {
-    const ports = [await freePort(t), await freePort(t)];
+    const ports = [unusedPort(), unusedPort()];
     const at = (host: string): string => ({ "0.0.0.0": "127.0.0.1", "::": "::1" })[host] ?? host;
     const first = await relayTo(t, [at(other!), ports[1]!], { listen: [one!, ports[0]!] });
     const second = await relayTo(t, [at(one!), ports[0]!], { listen: [other!, ports[1]!] });
