@@ -28,3 +28,14 @@ export {
   type ProbeOutcome,
   probePathMtu,
 } from "./path-mtu.js";
+export {
+  type CollectOptions,
+  type Handler,
+  type RequestOptions,
+  type ServeOptions,
+  type ServeStats,
+  type Service,
+  collect,
+  request,
+  serve,
+} from "./any-peer/index.js";

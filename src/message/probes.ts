@@ -9,6 +9,7 @@ import { sameHost } from "../core/address/same-host.js";
 import { payloadWithin } from "../core/send/path-mtu-cache.js";
 import { interfaceNumberOf } from "../core/socket/settings.js";
 import type { Socket } from "../core/socket/socket.js";
+import { unreachableError } from "./any-peer/unreachable.js";
 
 /** The outcome of a probe. */
 export type ProbeOutcome =
@@ -248,12 +249,10 @@ export class Prober {
     return limit < size ? { outcome: "tooBig", limit, mtu, from: undefined } : undefined;
   }
 
-  #onUnreachable({ destination, code, kind, from }: Unreachable): void {
+  #onUnreachable(report: Unreachable): void {
+    const { destination } = report;
     if (!destination || !this.#isPeer(destination)) return;
-    const { host: address, port } = this.#to;
-    const source = kind !== undefined && from !== undefined ? ` (${kind}, from ${from})` : "";
-    const what = code === "ECONNREFUSED" ? "nobody is listening there" : "it cannot be reached";
-    this.#fail(new OSError(code, { syscall: "probePathMtu", address, port, text: what + source }));
+    this.#fail(unreachableError("probePathMtu", this.#to, report));
   }
 
   #fail(reason: unknown): void {

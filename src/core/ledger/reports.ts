@@ -11,13 +11,15 @@ export interface Warning {
    *   host of its former peer.
    * - `"NO_SUCH_EVENT"`: a listener was added for an event of `node:dgram`, such as "message", that these sockets do not
    *   have.
+   * - `"HANDLER_FAILED"`: a handler of `serve` failed, or its answer could not be sent, and `serve` has no `onError`.
    */
   readonly code:
     | "JOINED_BUT_BOUND"
     | "JOINED_BUT_CONNECTED"
     | "CONNECTED_TO_GROUP"
     | "DISSOLVED_HEARS_FORMER_PEER"
-    | "NO_SUCH_EVENT";
+    | "NO_SUCH_EVENT"
+    | "HANDLER_FAILED";
   /** What is wrong, and what to do. */
   readonly message: string;
 }
@@ -26,7 +28,8 @@ export interface Warning {
 export interface Loss {
   /**
    * - `"receiveBuffer"`: the receive buffer of the kernel was full.
-   * - `"queue"`: the queue of the `dgram` driver was full.
+   * - `"queue"`: the queue of the `dgram` driver was full; or a request waited for its answer, and 1,024 other datagrams were
+   *   read that no call took.
    * - `"close"`: the datagrams were read ahead and still unread at `close()`.
    */
   readonly cause: "receiveBuffer" | "queue" | "close";

@@ -89,6 +89,24 @@ export class Inbox implements Sink {
     }
   }
 
+  /**
+   * Removes the empty places. The inbox of a socket whose calls find it empty before each read has none.
+   *
+   * @returns the count of datagrams that are there, and their bytes. The front run counts as a whole.
+   */
+  compact(): { datagrams: number; bytes: number } {
+    this.#runs.splice(0, this.#first);
+    this.#count -= this.#first;
+    this.#first = 0;
+    const waiting = { datagrams: 0, bytes: 0 };
+    for (let index = 0; index < this.#count; index++) {
+      const { data, segment } = this.#runs[index] as Run;
+      waiting.datagrams += segment === 0 ? 1 : Math.ceil(data.length / segment);
+      waiting.bytes += data.length;
+    }
+    return waiting;
+  }
+
   clear(): void {
     this.#runs.length = 0;
     this.#becomeEmpty();

@@ -1,15 +1,16 @@
 /**
  * Receiving: `receiver.ts` serves the receive calls of a socket, from the datagrams in `inbox.ts`. `datagram.ts` is what a
- * program gets, and `abort.ts` has signals end calls.
+ * program gets, `abort.ts` has signals end calls, and `interception.ts` takes datagrams before the calls get them.
  */
 
 import { onAbort } from "./abort.js";
-import type { Clock, Driver } from "../driver/driver.js";
+import type { Clock, Driver, Sink } from "../driver/driver.js";
 import { brokenContract, toOSError } from "../driver/driver-errors.js";
 import { OSError, TimeoutError } from "../errors/errors.js";
 import { assert } from "../assert.js";
 import { BusyPoll } from "./busy-poll.js";
 import { type Arrival, Inbox } from "./inbox.js";
+import { Interception, type Interceptor } from "./interception.js";
 import type { Ledger, Traffic } from "../ledger/ledger.js";
 
 /** The largest number of datagrams handed out in one turn of the event loop. After that the rest of the program runs. */
@@ -32,6 +33,8 @@ export interface ReceiverHost {
   arrived(arrivals: readonly Arrival[]): void;
   /** Called when the driver threw an error in place of datagrams. */
   refused(error: OSError): void;
+  /** Called when an interceptor reads on while nobody takes the other datagrams, and some of them were dropped. */
+  overflowed(dropped: Traffic): void;
   /** Called when the first call waits, and when none waits any more: a call that waits keeps the process alive. */
   waiting(on: boolean): void;
 }
@@ -80,6 +83,7 @@ export class Receiver {
   /** The error that `refill` got in place of datagrams. The next call fails with it. */
   #pendingError: OSError | undefined;
   #closed = false;
+  #interception: Interception | undefined;
   readonly #busyPoll: BusyPoll | undefined;
 
   constructor(host: ReceiverHost) {
@@ -155,8 +159,27 @@ export class Receiver {
     if (this.#calling) throw brokenContract("it reported something to receive during a call");
     this.#mayHaveMore = true;
     this.#startTurn();
-    if (this.#waiters.size === 0) this.#want(false);
+    if (this.#waiters.size === 0 && !this.#interception) this.#want(false);
     else this.#serveWaiters();
+  }
+
+  /**
+   * Reads the socket from now on, also while no call waits, and offers each datagram to an interceptor before the calls. There
+   * is one interceptor at most. Datagrams that were read ahead are not offered.
+   *
+   * @returns a function that ends this.
+   */
+  intercept(interceptor: Interceptor): () => void {
+    assert(!this.#interception && !this.#closed, "a socket has one interceptor, until it is closed");
+    const interception = new Interception(interceptor, this.inbox);
+    this.#interception = interception;
+    if (this.#waiters.size === 0) this.#host.waiting(true);
+    this.#want(true);
+    return () => {
+      if (this.#interception !== interception) return;
+      this.#interception = undefined;
+      if (this.#waiters.size === 0) this.#host.waiting(false);
+    };
   }
 
   /** Leaves the calls that wait pending for ever, as at the end of a process. */
@@ -172,6 +195,8 @@ export class Receiver {
       this.#dismiss(waiter);
       waiter.fail(closedWhileWaiting(waiter.wait.syscall));
     }
+    this.#interception?.interceptor.closed();
+    this.#interception = undefined;
     let [datagrams, bytes] = [0, 0];
     for (const { data } of this.inbox.arrivals()) {
       datagrams++;
@@ -194,7 +219,7 @@ export class Receiver {
     }
     this.#waiters.add(waiter);
     try {
-      if (this.#waiters.size === 1) this.#host.waiting(true);
+      if (this.#waiters.size === 1 && !this.#interception) this.#host.waiting(true);
     } catch (thrown) {
       this.#failAll(thrown);
       return undefined;
@@ -234,7 +259,8 @@ export class Receiver {
 
   #dismiss(waiter: Waiter): void {
     waiter.forget?.();
-    if (this.#waiters.delete(waiter) && this.#waiters.size === 0) this.#host.waiting(false);
+    if (!this.#waiters.delete(waiter)) return;
+    if (this.#waiters.size === 0 && !this.#interception) this.#host.waiting(false);
   }
 
   /** Serves the calls that wait, in their order, until no call, no datagram or no credit is left. */
@@ -254,7 +280,20 @@ export class Receiver {
         waiter.serve();
       } else break;
     }
-    if (this.#waiters.size > 0) this.#want(true);
+    if (this.#interception) this.#readOn();
+    else if (this.#waiters.size > 0) this.#want(true);
+  }
+
+  /** Reads for the interceptor, whether or not a call waits. */
+  #readOn(): void {
+    while (this.#waiters.size === 0 && this.inbox.empty && this.#mayHaveMore && this.#credit > 0) {
+      // The ledger has the error. It says nothing about the datagrams to come.
+      this.#readBatch();
+      if (this.#closed) return;
+    }
+    // Datagrams in the inbox have one turn of the event loop: the program may be about to take them.
+    if (this.#mayHaveMore) this.#yield();
+    else this.#want(true);
   }
 
   /** Turns the driver's `readable` event on or off. If that fails, the calls that wait fail too. */
@@ -279,28 +318,56 @@ export class Receiver {
     }
   }
 
-  /** Reads a batch into the inbox, which is empty. @returns the error that the driver threw instead. */
+  /**
+   * Reads a batch into the inbox, which is empty unless there is an interceptor. If the interceptor takes all, reads on.
+   *
+   * @returns the error that the driver threw instead.
+   */
   #readBatch(): OSError | undefined {
-    assert(this.inbox.empty, "a batch is read into an empty inbox");
+    const interception = this.#interception;
+    assert(this.inbox.empty || interception !== undefined, "a batch is read into an empty inbox");
     let error = this.#pendingError;
     this.#pendingError = undefined;
     if (error) return error;
+    if (!interception) {
+      error = this.#readInto(this.inbox);
+      // A copy of all of them: a listener may receive.
+      if (this.#host.tapped) this.#host.arrived([...this.inbox.arrivals()]);
+      return error;
+    }
+    do {
+      error = this.#readInto(interception);
+      this.#sort(interception);
+    } while (!error && this.inbox.empty && this.#mayHaveMore && this.#credit > 0);
+    return error;
+  }
+
+  /** Lets the driver read once. @returns the error that it threw. */
+  #readInto(sink: Sink): OSError | undefined {
     this.#calling = true;
     this.#sentBefore = this.#host.ledger.sentDatagrams;
     try {
-      this.#mayHaveMore = this.#host.driver.receive(this.inbox);
+      this.#mayHaveMore = this.#host.driver.receive(sink);
+      return undefined;
     } catch (thrown) {
-      error = toOSError(thrown, "recvfrom");
+      const error = toOSError(thrown, "recvfrom");
       this.#mayHaveMore = true;
       // As in `#failAll`.
       this.passed(1);
       this.#host.refused(error);
+      return error;
     } finally {
       this.#calling = false;
     }
-    // A copy of all of them: a listener may receive.
-    if (this.#host.tapped) this.#host.arrived([...this.inbox.arrivals()]);
-    return error;
+  }
+
+  /** Lets the interceptor take its datagrams of the last read. */
+  #sort(interception: Interception): void {
+    const { arrivals } = interception;
+    const { taken, dropped } = interception.sort();
+    this.passed(taken);
+    if (dropped.datagrams > 0) this.#host.overflowed(dropped);
+    if (this.#host.tapped) this.#host.arrived(arrivals);
   }
 
   /** Lets the rest of the program run, then serves the calls that wait. */
@@ -311,6 +378,7 @@ export class Receiver {
       this.#turning = false;
       if (this.#closed) return;
       this.#startTurn();
+      if (this.#interception && !this.inbox.empty && this.#mayHaveMore) this.#readBatch();
       this.#serveWaiters();
     });
   }

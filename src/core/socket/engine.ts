@@ -4,7 +4,7 @@ import { attempt, brokenContract, notSupported } from "../driver/driver-errors.j
 import type { Clock, Driver, DriverEvents, DriverOptions, LedgerEvent, Stack } from "../driver/driver.js";
 import type { MembershipChange } from "../driver/membership.js";
 import { OSError } from "../errors/errors.js";
-import { type DriverCounts, Ledger, type Stats, noCounts } from "../ledger/ledger.js";
+import { type DriverCounts, Ledger, type Stats, type Traffic, noCounts } from "../ledger/ledger.js";
 import type { Loss, Unreachable, Warning } from "../ledger/reports.js";
 import type { Datagram } from "../receive/datagram.js";
 import type { Arrival } from "../receive/inbox.js";
@@ -250,6 +250,10 @@ export class Engine implements SenderHost, ReceiverHost {
       return;
     }
     this.#unreachable({ destination: this.peer, code, kind: undefined, from: undefined });
+  }
+
+  overflowed(dropped: Traffic): void {
+    this.#dropped({ cause: "queue", ...dropped });
   }
 
   waiting(on: boolean): void {

@@ -3,6 +3,7 @@
 import type { Buffer } from "node:buffer";
 
 import type { Endpoint } from "../address/address.js";
+import { sizeOf } from "../driver/payload.js";
 import { OSError } from "../errors/errors.js";
 import { Datagram, type Replier, TruncatedError } from "../receive/datagram.js";
 import type { Wait } from "../receive/receiver.js";
@@ -65,6 +66,16 @@ export interface SoleReader {
   end(): void;
 }
 
+/** Takes datagrams before the receive calls of a socket get them. Its methods must not throw. */
+export interface DatagramTaker {
+  /** Whether `take` must be asked for a datagram from a source. */
+  wants(source: Endpoint): boolean;
+  /** Returns whether it took the datagram. */
+  take(datagram: Datagram): boolean;
+  /** The socket was closed. */
+  closed(): void;
+}
+
 /** Runs the receive calls of one socket. */
 export class ReceiveCalls {
   /** Milliseconds that a call waits by `settimeout`; `null` waits for ever. */
@@ -103,6 +114,21 @@ export class ReceiveCalls {
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** As `Receiver.intercept`. @throws `OSError` `EBADF`. */
+  intercept(taker: DatagramTaker, syscall: string): () => void {
+    const { receiver, ledger } = this.#engine.open(syscall);
+    return receiver.intercept({
+      take: ({ data, source, metadata }) => {
+        if (!taker.wants(source)) return false;
+        const bytes = sizeOf(data);
+        if (!taker.take(new Datagram(data, source, bytes, this.#replier, metadata))) return false;
+        ledger.received(1, bytes);
+        return true;
+      },
+      closed: () => taker.closed(),
+    });
   }
 
   /** As `Receiver.receive`. */

@@ -30,7 +30,7 @@ import {
 import { type OutgoingDatagram, checkAncillary, checkOutgoing } from "./outgoing-arguments.js";
 import type { Engine } from "./engine.js";
 import { Iteration, type SocketIterator } from "./iteration.js";
-import { ReceiveCalls, recv, recvMany, recvfrom, recvmsg } from "./receive-calls.js";
+import { type DatagramTaker, ReceiveCalls, recv, recvMany, recvfrom, recvmsg } from "./receive-calls.js";
 import { PendingSend, PendingSendMany } from "./send-calls.js";
 import { SocketSettings, engineOf } from "./settings.js";
 
@@ -39,6 +39,12 @@ import { SocketSettings, engineOf } from "./settings.js";
  * Returns what `close()` returns.
  */
 export let abandon: (s: Socket) => Promise<void>;
+
+/** Lets `taker` take datagrams before the receive calls get them. Returns a function that ends this. @throws `OSError` `EBADF`. */
+export let intercept: (s: Socket, taker: DatagramTaker, syscall: string) => () => void;
+
+/** An iteration like that of `for await`, which `EBUSY` names `name` to other readers. */
+export let iterate: (s: Socket, name: string) => SocketIterator<Datagram>;
 
 /** A UDP socket: the calls of BSD and Python, with promises. Made by `socket()`. */
 export class Socket extends SocketSettings implements AsyncIterable<Datagram, undefined> {
@@ -57,6 +63,8 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
       s.#calls.abandon();
       return s.close();
     };
+    intercept = (s, taker, syscall) => s.#calls.intercept(taker, syscall);
+    iterate = (s, name) => new Iteration(s.#calls, { call: recvmsg, max: Infinity, name, timeoutMs: null });
   }
 
   /** Made by `socket()`, and by the hosts of a simulated network. */

@@ -1,0 +1,240 @@
+import type { Buffer } from "node:buffer";
+
+import type { AddressLike, Endpoint } from "../../core/address/address.js";
+import type { Data } from "../../core/driver/payload.js";
+import { TimeoutError, outOfRange, wholeNumber, wrongType } from "../../core/errors/errors.js";
+import { fieldsOf, refuseUnknown } from "../../core/errors/fields.js";
+import type { Unreachable } from "../../core/ledger/reports.js";
+import { onAbort } from "../../core/receive/abort.js";
+import type { Datagram } from "../../core/receive/datagram.js";
+import type { Socket } from "../../core/socket/socket.js";
+import { Answers, type Waiting } from "./answers.js";
+import {
+  checkDestination,
+  checkFunction,
+  checkMs,
+  checkSignal,
+  checkSocket,
+  copyOf,
+  endpointOf,
+  failure,
+  isForMany,
+  longestMs,
+} from "./arguments.js";
+import { unreachableError } from "./unreachable.js";
+
+/** The options of `request`. The first three are the parameters of RFC 7252 section 4.8. */
+export interface RequestOptions {
+  /** Milliseconds until the datagram is sent again, above 0. The time doubles each time. @default 2000 */
+  readonly ackTimeoutMs?: number | undefined;
+  /** The first wait is random from `ackTimeoutMs` to this many times `ackTimeoutMs`, 1 to 10. @default 1.5 */
+  readonly ackRandomFactor?: number | undefined;
+  /** How often the datagram is sent again at most, 0 to 20. @default 4 */
+  readonly maxRetransmit?: number | undefined;
+  /** Milliseconds until the request fails, above 0, at most a day. @default as the other options say: 62 to 93 s */
+  readonly timeoutMs?: number | undefined;
+  /** Ends the request: it rejects with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Whether a datagram from the address is the answer. Other datagrams go to the receive calls of the socket. If it throws, the
+   * request rejects with that error. With it, requests to one address run at the same time.
+   * @default the first datagram from the address
+   */
+  readonly accept?: ((answer: Datagram) => boolean) | undefined;
+}
+
+const syscall = "request";
+const fields = fieldsOf<RequestOptions>({
+  ackTimeoutMs: true,
+  ackRandomFactor: true,
+  maxRetransmit: true,
+  timeoutMs: true,
+  signal: true,
+  accept: true,
+});
+
+interface CheckedOptions extends RequestOptions {
+  readonly ackTimeoutMs: number;
+  readonly ackRandomFactor: number;
+  readonly maxRetransmit: number;
+}
+
+/**
+ * Sends a datagram and returns the first datagram that comes back from its destination. Until then it sends the datagram again
+ * and again, with waits that double (RFC 7252 section 4.2). The peer can be any program that answers a datagram with one.
+ *
+ * Many requests can wait at the same time, up to 1,024 for each socket, also while an iteration or another call reads the
+ * socket: these do not get the answers. Requests to one address take turns, unless they have `accept`, because an answer
+ * without a number cannot tell which request it answers. A peer may get a request more than once, and its later answers are
+ * ordinary datagrams. If two peers ask each other, a question looks like an answer: then both need `accept`. While only requests read the socket, up to 1,024 other datagrams (4 MiB) wait for the next receive call,
+ * and further ones are dropped and counted as `droppedQueue`. `settimeout` does not apply.
+ *
+ * @param data is copied during the call.
+ * @param address a host name or an IP address, and a port.
+ * @throws (rejects) `TimeoutError` without an answer; `OSError` `ECONNREFUSED` if an ICMP error says that nobody is listening
+ *   (needs the feature `icmpErrors`, or a connected socket), other codes if the peer cannot be reached; `EINVAL` for a group
+ *   or 255.255.255.255, `ENOBUFS` above 1,024 requests, `ECANCELED` by `close()`, `EBADF`, and as `sendto`; `TypeError`,
+ *   `RangeError`; `signal.reason`.
+ */
+export async function request(
+  socket: Socket,
+  data: Data,
+  address: AddressLike,
+  options: RequestOptions = {},
+): Promise<Datagram> {
+  checkSocket(socket, options);
+  const checked = checkOptions(options);
+  const named = checkDestination(socket, address, syscall);
+  const payload = copyOf(data);
+  checked.signal?.throwIfAborted();
+  const to = await endpointOf(socket, named, syscall);
+  checked.signal?.throwIfAborted();
+  if (isForMany(to)) {
+    throw failure(syscall, "EINVAL", to, "its answers come from other addresses: use collect()");
+  }
+  return new Promise((resolve, reject) => {
+    new Request(socket, payload, to, checked, resolve, reject).start();
+  });
+}
+
+/** One request: its datagram, its timers and its place among the calls that wait for answers. */
+class Request implements Waiting {
+  readonly syscall: string = syscall;
+  readonly from = "to";
+  readonly selective: boolean;
+  readonly to: Endpoint;
+  readonly #socket: Socket;
+  readonly #payload: Buffer;
+  readonly #options: CheckedOptions;
+  readonly #resolve: (answer: Datagram) => void;
+  readonly #reject: (reason: unknown) => void;
+  readonly #answers: Answers;
+  readonly #ending: (() => void)[] = [];
+  #cancelResend: (() => void) | undefined;
+  #startedAt = 0;
+  #sends = 0;
+  #ended = false;
+
+  constructor(
+    socket: Socket,
+    payload: Buffer,
+    to: Endpoint,
+    options: CheckedOptions,
+    resolve: (answer: Datagram) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    this.#socket = socket;
+    this.#payload = payload;
+    this.to = to;
+    this.selective = options.accept !== undefined;
+    this.#options = options;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#answers = Answers.of(socket);
+  }
+
+  /** Starts when no other request to the peer waits. */
+  start(): void {
+    const { signal, timeoutMs, accept } = this.#options;
+    this.#startedAt = this.#socket.clock.now();
+    if (signal) this.#ending.push(onAbort(signal, () => this.fail(signal.reason)));
+    if (timeoutMs !== undefined) this.#ending.push(this.#socket.clock.after(timeoutMs, () => this.#expire()));
+    if (accept) {
+      this.#run();
+      return;
+    }
+    try {
+      // The turn comes now, or later: `#ended` says whether the request was given up before.
+      const leave = this.#answers.turn(this.to, syscall, () => this.#run());
+      if (this.#ended) leave();
+      else this.#ending.push(leave);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  take(answer: Datagram): boolean {
+    const { accept } = this.#options;
+    try {
+      if (accept && !accept(answer)) return false;
+    } catch (error) {
+      this.fail(error);
+      return false;
+    }
+    this.#end(() => this.#resolve(answer));
+    return true;
+  }
+
+  unreachable(report: Unreachable): void {
+    this.fail(unreachableError(syscall, this.to, report));
+  }
+
+  fail(reason: unknown): void {
+    this.#end(() => this.#reject(reason));
+  }
+
+  #run(): void {
+    if (this.#ended) return;
+    try {
+      this.#answers.add(this);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    const { ackTimeoutMs, ackRandomFactor } = this.#options;
+    const random = this.#socket.random() / 2 ** 32;
+    this.#send(ackTimeoutMs * (1 + random * (ackRandomFactor - 1)));
+  }
+
+  #send(waitMs: number): void {
+    this.#sends++;
+    this.#socket.sendto(this.#payload, this.to).catch((error: unknown) => this.fail(error));
+    this.#cancelResend = this.#socket.clock.after(Math.min(waitMs, longestMs), () => {
+      if (this.#sends > this.#options.maxRetransmit) this.#expire();
+      else this.#send(waitMs * 2);
+    });
+  }
+
+  #expire(): void {
+    const ms = Math.round(this.#socket.clock.now() - this.#startedAt);
+    const { host, port } = this.to;
+    const sent =
+      this.#sends === 0
+        ? "an earlier request to this address had no answer yet"
+        : this.#sends === 1
+          ? "it was sent once"
+          : `it was sent ${this.#sends} times`;
+    this.fail(new TimeoutError({ syscall, address: host, port, text: `no answer in ${ms} ms, ${sent}` }));
+  }
+
+  #end(settle: () => void): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#cancelResend?.();
+    this.#answers.remove(this);
+    settle();
+    for (const end of this.#ending) end();
+  }
+}
+
+/** Checks the options. Reads each option once. */
+function checkOptions(options: RequestOptions): CheckedOptions {
+  refuseUnknown(options, fields, "options: a field");
+  const {
+    ackTimeoutMs = 2000,
+    ackRandomFactor = 1.5,
+    maxRetransmit = 4,
+    timeoutMs,
+    signal,
+    accept,
+  } = options;
+  checkMs("ackTimeoutMs", ackTimeoutMs);
+  if (typeof ackRandomFactor !== "number") throw wrongType("ackRandomFactor", "a number", ackRandomFactor);
+  if (!(ackRandomFactor >= 1 && ackRandomFactor <= 10))
+    throw outOfRange("ackRandomFactor", "a number from 1 to 10", ackRandomFactor);
+  wholeNumber("maxRetransmit", maxRetransmit, 0, 20);
+  if (timeoutMs !== undefined) checkMs("timeoutMs", timeoutMs);
+  checkSignal(signal);
+  checkFunction("accept", accept);
+  return { ackTimeoutMs, ackRandomFactor, maxRetransmit, timeoutMs, signal, accept };
+}
