@@ -61,6 +61,10 @@ test("the tarball has the compiled files and the sources", () => {
     "dist/cli/main.js",
     "native/addon.cc",
     "scripts/build-addon.mjs",
+    "docs/recipes/README.md",
+    "examples/camera/send.py",
+    "examples/docker/Dockerfile",
+    "examples/sysctl.d/60-datagram.conf",
   ];
   expect([...papers, ...code].filter((path) => !packed.includes(path))).toEqual([]);
 });
