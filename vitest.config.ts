@@ -121,6 +121,7 @@ const projects = [
       ...computing,
     },
   },
+  { ...datagram, test: { name: "message", include: ["test/message/**/*.test.ts"], ...computing } },
   { ...datagram, test: { name: "examples", include: ["examples/**/*.test.ts"], ...computing } },
   {
     extends: true as const,

@@ -1,7 +1,15 @@
 /// <reference types="node" preserve="true" />
 /**
- * Protocols that work over any `Socket`: the search for the path MTU (`path-mtu.ts`), which sends probes and matches their answers
- * (`probes.ts`), and the messages of devices as they are (`codec-reader.ts`), through codecs (`codec.ts` and `codecs/`).
+ * Protocols that work over any `Socket`: messages of any size, the messages of devices as they are, and the search for the path
+ * MTU.
+ *
+ * `messages.ts` has the public class, `message.ts` and `options.ts` its types. `exchange.ts` joins the parts: it reads the socket
+ * and passes frames on. `receiver.ts` joins chunks (`incoming.ts`) to messages, within limits. `sender.ts` sends the chunks of
+ * `outgoing.ts`, at the pace of `congestion.ts`. `requests.ts` has both ends of requests, and `peers.ts` what is kept of each
+ * address.
+ *
+ * `any-peer/` has requests to peers that do not speak this protocol. `codec-reader.ts` reads what devices send, through codecs
+ * (`codec.ts` and `codecs/`). `path-mtu.ts` is the search for the path MTU, with the probes of `probes.ts`.
  *
  * @module message
  */
@@ -20,7 +28,19 @@ export { type GelfOptions, gelf } from "./codecs/gelf.js";
 export { type JpegSlicesOptions, jpegSlices } from "./codecs/jpeg-slices.js";
 export { type RtpJpegOptions, rtpJpeg } from "./codecs/rtp-jpeg.js";
 export { type ShortEndsOptions, shortEnds } from "./codecs/short-ends.js";
-
+export {
+  type LossCause,
+  type LostMessage,
+  type Message,
+  MessageError,
+  type MessageErrorDetails,
+  type MessagesEvents,
+  type MessagesStats,
+  type PeerStats,
+  type Receipt,
+} from "./message.js";
+export { type MessageHandler, type Messages, type MessagesPeer, messages } from "./messages.js";
+export type { MessageRequestOptions, MessagesOptions, SendMode, SendOptions } from "./options.js";
 export {
   type PathMtuOptions,
   type PathMtuProbe,

@@ -88,6 +88,11 @@ export function chunkBytes({ length, size }: Pick<Frame, "length" | "size">, ind
   return Math.min(size, length - index * size);
 }
 
+/** Whether nothing of a message is sent again. The same flag means something else in a REPLY. */
+export function isFleeting({ kind, flags }: Pick<Frame, "kind" | "flags">): boolean {
+  return kind !== reply && (flags & fleeting) !== 0;
+}
+
 /** Writes the header at the start of `bytes`, which has at least 20. */
 export function writeFrame(frame: Readonly<Frame>, bytes: Uint8Array): void {
   bytes[0] = frameVersion;

@@ -40,6 +40,12 @@ export class Iteration<T> implements SocketIterator<T>, SoleReader {
     this.#steps = steps;
   }
 
+  /** Lets no other call read from now on, and not only from the first step on. @throws `OSError` `EBUSY`, `EBADF`. */
+  claim(): void {
+    this.#calls.claim(this, this.#steps.call.syscall);
+    this.#claimed = true;
+  }
+
   next(): Promise<IteratorResult<T, undefined>> {
     if (this.#ended) return Promise.resolve(end);
     const { call, max, signal } = this.#steps;
@@ -47,8 +53,7 @@ export class Iteration<T> implements SocketIterator<T>, SoleReader {
       return Promise.resolve({ done: false, value: call.take(this.#calls, max) });
     }
     return new Promise((resolve, reject) => {
-      if (!this.#claimed) this.#calls.claim(this, call.syscall);
-      this.#claimed = true;
+      if (!this.#claimed) this.claim();
       this.#step(resolve, reject);
     });
   }

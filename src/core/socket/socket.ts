@@ -46,6 +46,14 @@ export let intercept: (s: Socket, taker: DatagramTaker, syscall: string) => () =
 /** An iteration like that of `for await`, which `EBUSY` names `name` to other readers. */
 export let iterate: (s: Socket, name: string) => SocketIterator<Datagram>;
 
+/**
+ * The datagrams of a socket in batches, for a layer above it. From the call on, no other call may read, and `EBUSY` names the
+ * layer to those that try. No timeout applies.
+ *
+ * @throws `OSError` `EBUSY` while another iteration reads, `EBADF`.
+ */
+export let readAll: (s: Socket, name: string) => SocketIterator<Datagram[]>;
+
 /** A UDP socket: the calls of BSD and Python, with promises. Made by `socket()`. */
 export class Socket extends SocketSettings implements AsyncIterable<Datagram, undefined> {
   readonly #engine: Engine;
@@ -59,6 +67,12 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram, un
   #closing: Promise<void> | undefined;
 
   static {
+    readAll = (s, name) => {
+      const call = { syscall: name, take: recvMany.take };
+      const iteration = new Iteration(s.#calls, { call, max: 1024, name, timeoutMs: null });
+      iteration.claim();
+      return iteration;
+    };
     abandon = (s) => {
       s.#calls.abandon();
       return s.close();

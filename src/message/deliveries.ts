@@ -1,0 +1,247 @@
+import { crc32 } from "node:zlib";
+
+import { OSError } from "../core/errors/errors.js";
+import { onAbort } from "../core/receive/abort.js";
+import type { Socket } from "../core/socket/socket.js";
+import { type Frame, chunksOf, frameFlag, frameKind } from "../wire/message-frame.js";
+import { chunkDatagram } from "./chunk-datagrams.js";
+import { MessageError, type Receipt } from "./message.js";
+import type { Checked, MessagesOptions } from "./options.js";
+import { Outgoing } from "./outgoing.js";
+import type { OrderedIds, Peer } from "./peers.js";
+import { type Job, type Outcome, Sender, type SenderHost } from "./sender.js";
+
+/** A message to send. */
+export interface Parcel {
+  readonly kind: number;
+  readonly flags: number;
+  readonly channel: number;
+  readonly data: Uint8Array;
+  readonly parity: number;
+  readonly deadlineMs: number | undefined;
+  /** The id, if it is not the next one. */
+  readonly id?: number;
+  /** Called when the message has its id, before its first chunk leaves. */
+  readonly started?: (id: number) => void;
+}
+
+/** What deliveries need of their owner. */
+export interface DeliveriesHost {
+  readonly isClosed: boolean;
+  /** A call waits, or one no longer waits. */
+  waits(on: boolean): void;
+  /** Asks a peer to prove that it receives at its address. */
+  askForProof(peer: Peer): void;
+  /** Counts a datagram that was not sent. */
+  drop(cause: string): void;
+}
+
+/** Messages to one peer that may wait. */
+const maxPending = 16_384;
+/** The chunk size that every path carries. */
+const safeChunkBytes = 1200;
+
+/** Sends whole messages: gives them their ids, and turns the end of each into a result or an error. */
+export class Deliveries {
+  readonly #socket: Socket;
+  readonly #options: Checked<MessagesOptions>;
+  readonly #host: DeliveriesHost;
+
+  constructor(socket: Socket, options: Checked<MessagesOptions>, host: DeliveriesHost) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#host = host;
+  }
+
+  /** Sends a message, and waits for its end. */
+  async send(peer: Peer, parcel: Parcel, syscall: string, signal?: AbortSignal): Promise<Receipt> {
+    if (this.#host.isClosed) throw new OSError("EBADF", { syscall, text: "the messages are closed" });
+    const sender = this.#senderOf(peer);
+    if (sender.pending >= maxPending) {
+      const { host: address, port } = peer.address;
+      const text = `${maxPending} messages to this peer wait already`;
+      throw new OSError("ENOBUFS", { syscall, address, port, text });
+    }
+    const { chunkBytes } = this.#options;
+    const start = this.#socket.clock.now();
+    this.#host.waits(true);
+    try {
+      for (let size = chunkBytes; ; size = safeChunkBytes) {
+        const outgoing = this.#outgoing(parcel, size);
+        const outcome = await this.#run(peer, sender, outgoing, parcel, signal);
+        const isNarrow =
+          outcome instanceof OSError && outcome.code === "EMSGSIZE" && !(outcome instanceof MessageError);
+        if (isNarrow && size > safeChunkBytes) continue;
+        const { chunks, sentChunks, resent: repaired } = outgoing;
+        if (!this.#isFailure(outcome, outgoing)) {
+          return { chunks, sentChunks, repaired, elapsedMs: this.#socket.clock.now() - start };
+        }
+        if (signal?.aborted === true) throw signal.reason;
+        throw this.#failure(outcome, outgoing, peer, syscall, parcel.deadlineMs);
+      }
+    } finally {
+      this.#host.waits(false);
+    }
+  }
+
+  /** Sends the first chunk of a request again, outside of the window, so that the peer may answer more. */
+  nudge(peer: Peer, parcel: Parcel, id: number): void {
+    const { frame } = this.#outgoing(parcel, this.#options.chunkBytes);
+    const datagram = chunkDatagram({ ...frame, id }, parcel.data, 0, 1, true);
+    this.#socket.sendto(datagram, peer.address).catch(() => this.#host.drop("unsent"));
+  }
+
+  #senderOf(peer: Peer): Sender {
+    const { windowChunks, rateBps, giveUpMs } = this.#options;
+    const host: SenderHost = {
+      clock: this.#socket.clock,
+      transmit: (payloads, to) => this.#socket.sendMany(payloads, to),
+      mayReply: (bytes) => {
+        if (peer.mayAnswer(bytes)) return true;
+        this.#host.askForProof(peer);
+        return false;
+      },
+    };
+    return (peer.sender ??= new Sender(host, peer.address, { windowChunks, rateBps, giveUpMs }));
+  }
+
+  #outgoing({ kind, flags, channel, data, deadlineMs, parity }: Parcel, size: number): Outgoing {
+    const attempt =
+      (flags & frameFlag.fleeting) !== 0 && kind === frameKind.data && deadlineMs !== undefined
+        ? Math.min(255, Math.ceil(deadlineMs / 10))
+        : 0;
+    const frame = {
+      kind,
+      flags,
+      channel,
+      attempt,
+      id: 0,
+      index: 0,
+      size,
+      length: data.length,
+      crc: crc32(data),
+    };
+    return new Outgoing(frame, data, Math.min(parity, Math.ceil(data.length / size)));
+  }
+
+  #run(
+    peer: Peer,
+    sender: Sender,
+    outgoing: Outgoing,
+    parcel: Parcel,
+    signal?: AbortSignal,
+  ): Promise<Outcome> {
+    const { frame } = outgoing;
+    const isOrdered = frame.kind === frameKind.data && (frame.flags & frameFlag.ordered) !== 0;
+    let ids: OrderedIds | undefined;
+    return new Promise((resolve) => {
+      let forget: (() => void) | undefined;
+      const job: Job = {
+        outgoing,
+        deadline: parcel.deadlineMs === undefined ? Infinity : this.#socket.clock.now() + parcel.deadlineMs,
+        isSettled: false,
+        ...(isOrdered && {
+          mayStart: () => {
+            const known = peer.orderedIds?.get(frame.channel);
+            return !known || known.isKnown || known.active === 0;
+          },
+        }),
+        started: () => {
+          if (isOrdered) ids = this.#orderedIds(peer, frame.channel);
+          if (ids) ids.active++;
+          frame.id = parcel.id ?? (ids ? takeId(ids) : this.#nextId(peer));
+          parcel.started?.(frame.id);
+        },
+        ended: (outcome) => {
+          forget?.();
+          if (ids) {
+            ids.active--;
+            if (outcome === "complete") ids.isKnown = true;
+            // The peer may wait for this message: the next one begins a new order.
+            else if (peer.orderedIds?.get(frame.channel) === ids) peer.orderedIds.delete(frame.channel);
+          }
+          resolve(outcome);
+        },
+      };
+      if (signal) forget = onAbort(signal, () => sender.withdraw(job, new OSError("ECANCELED")));
+      sender.add(job);
+    });
+  }
+
+  #orderedIds(peer: Peer, channel: number): OrderedIds {
+    peer.orderedIds ??= new Map<number, OrderedIds>();
+    let ids = peer.orderedIds.get(channel);
+    if (!ids) {
+      ids = { next: this.#socket.random(), isKnown: false, active: 0 };
+      peer.orderedIds.set(channel, ids);
+    }
+    return ids;
+  }
+
+  #nextId(peer: Peer): number {
+    const id = peer.nextId ?? this.#socket.random();
+    peer.nextId = (id + 1) >>> 0;
+    return id;
+  }
+
+  #isFailure(outcome: Outcome, { fleeting }: Outgoing): outcome is Error | "expired" | "silent" {
+    if (outcome instanceof Error) return true;
+    return !fleeting && (outcome === "expired" || outcome === "silent");
+  }
+
+  #failure(
+    outcome: Error | "expired" | "silent",
+    { chunks, ackedChunks: arrivedChunks, frame }: Outgoing,
+    { address: { host: address, port } }: Peer,
+    syscall: string,
+    deadlineMs: number | undefined,
+  ): Error {
+    const details = { syscall, address, port, chunks, arrivedChunks };
+    const arrived = `${arrivedChunks} of ${chunks} chunks of ${frame.length} bytes arrived`;
+    if (outcome === "expired") {
+      return new MessageError("ETIMEDOUT", {
+        ...details,
+        text: `${arrived} within deadlineMs, ${deadlineMs ?? 0} ms`,
+      });
+    }
+    if (outcome === "silent") {
+      const { giveUpMs } = this.#options;
+      const text = `${arrived}, and no report said more for giveUpMs, ${giveUpMs} ms: lost, or nobody reads messages there`;
+      return new MessageError("ETIMEDOUT", { ...details, text });
+    }
+    if (outcome instanceof MessageError || !(outcome instanceof OSError)) return outcome;
+    const { code, message, limit } = outcome;
+    const text = code === "ECANCELED" ? `the messages were closed: ${arrived}` : undefined;
+    return new MessageError(code, {
+      ...details,
+      limit,
+      text: text ?? `${arrived}: ${message}`,
+      cause: outcome,
+    });
+  }
+}
+
+function takeId(ids: OrderedIds): number {
+  const id = ids.next;
+  ids.next = (id + 1) >>> 0;
+  return id;
+}
+
+/** The error for a message that its peer refuses. */
+export function tooLong(
+  { address: { host: address, port } }: Peer,
+  frame: Readonly<Frame>,
+  limit: number,
+): Error {
+  const chunks = chunksOf(frame.length, frame.size);
+  const text = `a message of ${frame.length} bytes is over the limit of the peer, ${limit} bytes: none of it arrived`;
+  return new MessageError("EMSGSIZE", {
+    syscall: "send",
+    address,
+    port,
+    limit,
+    text,
+    chunks,
+    arrivedChunks: 0,
+  });
+}

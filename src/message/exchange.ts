@@ -1,0 +1,370 @@
+import type { Buffer } from "node:buffer";
+
+import {
+  Address,
+  type AddressLike,
+  type Endpoint,
+  destinationOf,
+  forFamily,
+  isEndpoint,
+} from "../core/address/address.js";
+import { SOL_SOCKET, SO_RCVBUF } from "../core/constants.js";
+import { type Data, toBytes } from "../core/driver/payload.js";
+import { OSError } from "../core/errors/errors.js";
+import { isMulticast, parseLiteral } from "../core/ip.js";
+import type { Unreachable } from "../core/ledger/reports.js";
+import type { Datagram } from "../core/receive/datagram.js";
+import { engineOf } from "../core/socket/settings.js";
+import { type Socket, readAll } from "../core/socket/socket.js";
+import {
+  type Frame,
+  frameFlag,
+  frameHeaderBytes,
+  frameKind,
+  newFrame,
+  readFrame,
+  writeFrame,
+} from "../wire/message-frame.js";
+import { newReport, readReport } from "../wire/message-report.js";
+import { Alarm } from "./alarm.js";
+import { Deliveries, type DeliveriesHost, type Parcel, tooLong } from "./deliveries.js";
+import { MessageInbox } from "./inbox.js";
+import type { LostMessage, Message, MessagesStats, PeerStats, Receipt } from "./message.js";
+import type { Checked, MessagesOptions, MessageRequestOptions, SendOptions } from "./options.js";
+import { type Peer, Peers } from "./peers.js";
+import { type Arrived, Receiver, type ReceiverHost } from "./receiver.js";
+import { type MessageHandler, Requests } from "./requests.js";
+import { Tokens } from "./tokens.js";
+
+export type { MessageHandler } from "./requests.js";
+
+/** What `Exchange` tells its owner. */
+export interface ExchangeEvents {
+  lost(message: LostMessage): void;
+  failed(error: unknown, request: Message): void;
+}
+
+/** How often idle peers are looked for, in milliseconds. */
+const sweepMs = 10_000;
+/** The shortest time between two probes of an address, in milliseconds. */
+const probeIntervalMs = 200;
+/** Bytes of the receive buffer that one chunk takes: Linux counts the memory of the packet. */
+const bufferBytesOfChunk = 2560;
+/** Joins the parts: reads the socket, passes frames to the receiver, the senders and the requests, and sends what they send. */
+export class Exchange implements ReceiverHost, DeliveriesHost {
+  readonly inbox: MessageInbox = new MessageInbox((on) => this.waits(on));
+  readonly peers: Peers = new Peers((peer) => this.#forget(peer));
+  readonly bufferChunks: number;
+  readonly #socket: Socket;
+  readonly #events: ExchangeEvents;
+  readonly #receiver: Receiver;
+  readonly #deliveries: Deliveries;
+  readonly #requests: Requests;
+  readonly #tokens: Tokens;
+  readonly #reading: ReturnType<typeof readAll>;
+  readonly #sweep: Alarm;
+  readonly #frame = newFrame();
+  readonly #report = newReport();
+  readonly #onUnreachable = (report: Unreachable): void => this.#unreachable(report);
+  #received = 0;
+  #calls = 0;
+  #isClosed = false;
+
+  constructor(socket: Socket, options: Checked<MessagesOptions>, events: ExchangeEvents) {
+    this.#socket = socket;
+    this.#events = events;
+    this.#reading = readAll(socket, "messages()");
+    this.bufferChunks = Math.floor(socket.getsockopt(SOL_SOCKET, SO_RCVBUF) / bufferBytesOfChunk);
+    this.#receiver = new Receiver(this, options);
+    this.#deliveries = new Deliveries(socket, options, this);
+    this.#requests = new Requests(socket.clock, this.#deliveries, events);
+    this.#tokens = new Tokens(() => socket.random());
+    this.#sweep = new Alarm(socket.clock, () => this.#sweepPeers());
+    socket.unref();
+    socket.on("unreachable", this.#onUnreachable);
+    void this.#read();
+  }
+
+  get clock(): Socket["clock"] {
+    return this.#socket.clock;
+  }
+
+  get unreadBytes(): number {
+    return this.inbox.bytes;
+  }
+
+  get handler(): MessageHandler | undefined {
+    return this.#requests.handler;
+  }
+
+  serve(handler: MessageHandler): () => void {
+    this.#requests.handler = handler;
+    this.waits(true);
+    let isServing = true;
+    return () => {
+      if (!isServing) return;
+      isServing = false;
+      this.#requests.handler = undefined;
+      this.waits(false);
+    };
+  }
+
+  async send(
+    data: Data,
+    address: AddressLike,
+    options: Checked<SendOptions, "deadlineMs" | "signal">,
+  ): Promise<Receipt> {
+    const { channel, mode, deadlineMs, parity, signal } = options;
+    signal?.throwIfAborted();
+    const payload = toBytes(data);
+    const peer = this.#peerAt(await this.#endpoint(address, "send"));
+    const flags = mode === "reliable" ? 0 : frameFlag[mode];
+    const parcel: Parcel = { kind: frameKind.data, flags, channel, data: payload, parity, deadlineMs };
+    return await this.#deliveries.send(peer, parcel, "send", signal);
+  }
+
+  async request(
+    data: Data,
+    address: AddressLike,
+    options: Checked<MessageRequestOptions, "signal">,
+  ): Promise<Message> {
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const payload = toBytes(data);
+    const peer = this.#peerAt(await this.#endpoint(address, "request"));
+    return await this.#requests.request(peer, payload, options);
+  }
+
+  peer(address: AddressLike): () => PeerStats {
+    const to = forFamily(Address.from(address), this.#socket.family, "peer");
+    if (!isEndpoint(to)) {
+      throw new OSError("EINVAL", {
+        syscall: "peer",
+        address: to.host,
+        text: "this takes an IP address, not a name",
+      });
+    }
+    return () => statsOf(this.peers.find(destinationOf(to)));
+  }
+
+  stats(): MessagesStats {
+    return {
+      received: this.#received,
+      lost: Object.fromEntries(this.#receiver.lost),
+      dropped: Object.fromEntries(this.#receiver.dropped),
+      partialBytes: this.#receiver.bytes,
+      unreadBytes: this.inbox.bytes,
+    };
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    void this.#reading.return();
+    this.#sweep.close();
+    this.#socket.off("unreachable", this.#onUnreachable);
+    for (const peer of this.peers) {
+      peer.sender?.close(new OSError("ECANCELED", { text: "the messages were closed while this waited" }));
+      this.#receiver.forget(peer);
+    }
+    this.#requests.close();
+    this.inbox.end();
+    if (!this.#socket.closed) this.#socket.ref();
+  }
+
+  // For deliveries.
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  waits(on: boolean): void {
+    this.#calls += on ? 1 : -1;
+    if (this.#socket.closed) return;
+    if (on && this.#calls === 1) this.#socket.ref();
+    else if (this.#calls === 0 && !this.#isClosed) this.#socket.unref();
+  }
+
+  askForProof(peer: Peer): void {
+    const now = this.clock.now();
+    if (now - peer.probedAt < probeIntervalMs || !peer.mayAnswer(frameHeaderBytes)) return;
+    peer.probedAt = now;
+    this.#sendProbe(peer.address, frameKind.probe, this.#tokens.of(peer.address));
+  }
+
+  drop(cause: string): void {
+    this.#receiver.drop(cause);
+  }
+
+  // For the receiver.
+
+  answer(peer: Peer, bytes: Uint8Array): void {
+    if (!peer.mayAnswer(bytes.length)) {
+      this.#receiver.drop("unproven");
+      return;
+    }
+    this.#socket.sendto(bytes, peer.address).catch(() => this.#receiver.drop("unsent"));
+  }
+
+  arrived(arrived: Arrived): void {
+    const { kind, message } = arrived;
+    this.#received++;
+    if (kind === frameKind.data) this.inbox.push(message);
+    else this.#requests.arrived(arrived);
+  }
+
+  again(peer: Peer, frame: Readonly<Frame>): void {
+    this.#requests.again(peer, frame);
+  }
+
+  lost(message: LostMessage): void {
+    this.#events.lost(message);
+  }
+
+  async #read(): Promise<void> {
+    for (;;) {
+      const step = await this.#reading.next().catch(() => undefined);
+      if (!step || step.done === true) break;
+      if (this.#isClosed) return;
+      const now = this.clock.now();
+      for (const datagram of step.value) this.#take(datagram, now);
+      this.#receiver.flush(now);
+    }
+    this.close();
+  }
+
+  #take({ data, source }: Datagram, now: number): void {
+    const frame = this.#frame;
+    const fault = readFrame(data, frame);
+    if (fault !== undefined) {
+      this.#receiver.drop(fault);
+      return;
+    }
+    switch (frame.kind) {
+      case frameKind.probe:
+        this.#sendProbe(source, frameKind.probeAck, frame.id);
+        return;
+      case frameKind.probeAck:
+        if (frame.id === this.#tokens.of(source)) this.#proven(this.#seen(source, data, now));
+        else this.#receiver.drop("token");
+        return;
+      case frameKind.report:
+        this.#reported(source, data, now);
+        return;
+      case frameKind.request:
+        if (!this.#requests.handler || this.#requests.isFull) {
+          this.#receiver.drop(this.#requests.handler ? "busy" : "unserved");
+          return;
+        }
+        break;
+      case frameKind.reply: {
+        const peer = this.peers.find(source);
+        if (!peer || !this.#requests.awaits(peer, frame, now)) {
+          this.#receiver.drop("unexpected");
+          return;
+        }
+      }
+    }
+    const peer = this.#seen(source, data, now);
+    if (!peer.isProven) this.askForProof(peer);
+    this.#receiver.chunk(peer, frame, data, now);
+  }
+
+  #peerAt(address: Endpoint): Peer {
+    const peer = this.peers.get(address);
+    if (this.peers.size === 1) this.#sweep.setEarlier(this.clock.now() + sweepMs);
+    return peer;
+  }
+
+  #seen(source: Endpoint, data: Buffer, now: number): Peer {
+    const peer = this.#peerAt(source);
+    peer.lastSeen = now;
+    if (!peer.isProven) peer.receivedBytes += data.length;
+    return peer;
+  }
+
+  #reported(source: Endpoint, data: Buffer, now: number): void {
+    const frame = this.#frame;
+    const report = this.#report;
+    if (!readReport(data, frame, report)) {
+      this.#receiver.drop("report");
+      return;
+    }
+    const peer = this.peers.find(source);
+    const sender = peer?.sender;
+    const isKnown =
+      report.credit === 0
+        ? sender?.refused(frame, (limit) => tooLong(peer as Peer, frame, limit), report.limit)
+        : sender?.reported(frame, report);
+    if (!peer || isKnown !== true) {
+      this.#receiver.drop("stray");
+      return;
+    }
+    peer.lastSeen = now;
+    this.#proven(peer);
+  }
+
+  #proven(peer: Peer): void {
+    if (peer.isProven) return;
+    this.#receiver.proven(peer);
+    peer.sender?.resume();
+  }
+
+  #sendProbe(to: Endpoint, kind: number, id: number): void {
+    const bytes = new Uint8Array(frameHeaderBytes);
+    writeFrame({ ...newFrame(), kind, id }, bytes);
+    this.#socket.sendto(bytes, to).catch(() => this.#receiver.drop("unsent"));
+  }
+
+  #unreachable({ destination, code }: Unreachable): void {
+    if (!destination || code !== "ECONNREFUSED") return;
+    const peer = this.peers.find(destination);
+    peer?.sender?.close(new OSError(code, { text: "nobody is listening there" }));
+    if (peer) this.#requests.refused(peer);
+  }
+
+  async #endpoint(address: AddressLike, syscall: string): Promise<Endpoint> {
+    const engine = engineOf(this.#socket).open(syscall);
+    const to = destinationOf(
+      await engine.endpoint(forFamily(Address.from(address), this.#socket.family, syscall), syscall),
+    );
+    const bytes = parseLiteral(to.host)?.bytes;
+    const isGroup = bytes !== undefined && (isMulticast(bytes) || bytes.every((byte) => byte === 255));
+    if (!isGroup && to.port !== 0) return to;
+    const { host, port } = to;
+    const text = isGroup ? "a message is for one peer, not for a group" : "port 0 is not a destination";
+    throw new OSError("EINVAL", { syscall, address: host, port, text });
+  }
+
+  #forget(peer: Peer): void {
+    peer.sender?.close(new OSError("ECANCELED"));
+    this.#receiver.forget(peer);
+  }
+
+  #sweepPeers(): void {
+    const now = this.clock.now();
+    this.peers.sweep(now);
+    if (this.peers.size > 0) this.#sweep.set(now + sweepMs);
+  }
+}
+
+function statsOf(peer: Peer | undefined): PeerStats {
+  const sender = peer?.sender;
+  const path = sender?.congestion;
+  const min = path?.minRttMs;
+  return {
+    rttMs: path?.srttMs,
+    minRttMs: min === Infinity ? undefined : min,
+    windowChunks: path ? Math.floor(path.window) : 0,
+    inFlightChunks: path?.inFlight ?? 0,
+    credit: sender && sender.credit !== Infinity ? sender.credit : undefined,
+    lossRatio: path?.lossRatio ?? 0,
+    sentChunks: sender?.sentChunks ?? 0,
+    resentChunks: sender?.resentChunks ?? 0,
+    pendingMessages: sender?.pending ?? 0,
+    receivedChunks: peer?.receivedChunks ?? 0,
+    receivedMessages: peer?.receivedMessages ?? 0,
+    isProven: peer?.isProven ?? false,
+    lastSeenMs: peer?.lastSeen,
+  };
+}

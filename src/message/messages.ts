@@ -1,0 +1,131 @@
+import { EventEmitter } from "node:events";
+
+import type { AddressLike } from "../core/address/address.js";
+import type { Data } from "../core/driver/payload.js";
+import { OSError, wrongType } from "../core/errors/errors.js";
+import { Socket } from "../core/socket/socket.js";
+import { Exchange, type MessageHandler } from "./exchange.js";
+import type { Message, MessagesEvents, MessagesStats, PeerStats, Receipt } from "./message.js";
+import {
+  type MessagesOptions,
+  type MessageRequestOptions,
+  type SendOptions,
+  checkMessages,
+  checkRequest,
+  checkSend,
+} from "./options.js";
+
+export type { MessageHandler } from "./exchange.js";
+
+/** A peer of `messages()`. */
+export interface MessagesPeer {
+  /** What is known of the peer now. */
+  stats(): PeerStats;
+}
+
+/**
+ * Starts to send and receive messages of any size over a socket, with peers that do so too (`docs/wire.md`).
+ *
+ * From now on the messages read the socket, and no other call may: it fails with `EBUSY`. The socket can still send datagrams.
+ * A call that waits keeps the process alive; open messages do not, so this call uses `ref()` and `unref()` of the socket.
+ *
+ * @param socket bound, unless the first datagram leaves from here.
+ * @throws `OSError` `EBUSY` if an iteration reads the socket, `EBADF`; `TypeError`, `RangeError` for wrong options.
+ */
+export function messages(socket: Socket, options: MessagesOptions = {}): Messages {
+  if (!(socket instanceof Socket)) throw wrongType("socket", "a Socket", socket);
+  return new Messages(socket, options);
+}
+
+/**
+ * Messages over one socket: made by `messages()`. `for await` reads the messages that arrive, until `close()` or until the socket
+ * is closed. Each message is returned once.
+ */
+export class Messages extends EventEmitter<MessagesEvents> implements AsyncIterable<Message, undefined> {
+  readonly #exchange: Exchange;
+
+  /** Made by `messages()`. */
+  constructor(socket: Socket, options: MessagesOptions) {
+    super();
+    this.#exchange = new Exchange(socket, checkMessages(options), {
+      lost: (message) => void this.emit("lost", message),
+      failed: (error, request) => void this.emit("failed", error, request),
+    });
+  }
+
+  /**
+   * Sends a message. Do not change `data` until the promise settles.
+   *
+   * @param address of one peer: no group and no broadcast address.
+   * @returns once the peer has reported the whole message, or, if it is fleeting, once its last chunk has left, or a newer message
+   *   of its channel has replaced it, or its deadline has passed.
+   * @throws (rejects) `MessageError` with the number of chunks that arrived: `ETIMEDOUT` after `deadlineMs`, or after `giveUpMs`
+   *   without a new report; `EMSGSIZE` with `limit` if the peer takes no message of this size; `ECONNREFUSED` if nobody
+   *   listens there; `ECANCELED` after `close()`; the errors of `Socket.sendto`. `OSError` `ENOBUFS` if 16,384 messages to the
+   *   peer wait, `EINVAL` for a group or a broadcast address, `ENOTFOUND`; `TypeError`, `RangeError`; `signal.reason`.
+   */
+  async send(data: Data, address: AddressLike, options: SendOptions = {}): Promise<Receipt> {
+    return await this.#exchange.send(data, address, checkSend(options));
+  }
+
+  /**
+   * Sends a request, and waits for the reply of the peer's `serve`. The peer runs its handler at most once.
+   *
+   * @returns the reply.
+   * @throws (rejects) as `send`, and `MessageError` `ETIMEDOUT` after `timeoutMs`; `EPROTO` if the handler failed.
+   */
+  async request(data: Data, address: AddressLike, options: MessageRequestOptions = {}): Promise<Message> {
+    return await this.#exchange.request(data, address, checkRequest(options));
+  }
+
+  /**
+   * Answers requests. At most 64 handlers run at a time; further requests wait, and above 1,024 are dropped and counted.
+   *
+   * @param handler returns the reply, or a promise of it. If it throws, the event `failed` reports the error, and the requester
+   *   gets `EPROTO`.
+   * @returns a function that ends this.
+   * @throws `OSError` `EBUSY` if a handler is set already; `TypeError`.
+   */
+  serve(handler: MessageHandler): () => void {
+    if (typeof handler !== "function") throw wrongType("handler", "a function", handler);
+    if (this.#exchange.handler)
+      throw new OSError("EBUSY", { syscall: "serve", text: "a handler answers requests already" });
+    return this.#exchange.serve(handler);
+  }
+
+  /** The peer at an address, an IP literal. @throws `TypeError`, `RangeError`; `OSError` `EINVAL` for a name. */
+  peer(address: AddressLike): MessagesPeer {
+    const find = this.#exchange.peer(address);
+    return { stats: find };
+  }
+
+  /** The counts of what was received and dropped. */
+  stats(): MessagesStats {
+    return this.#exchange.stats();
+  }
+
+  /** The messages that arrive. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message, undefined> {
+    const { inbox } = this.#exchange;
+    let isDone = false;
+    const iterator: AsyncIterableIterator<Message, undefined> = {
+      next: () => (isDone ? Promise.resolve({ done: true, value: undefined }) : inbox.next()),
+      return: () => {
+        isDone = true;
+        return Promise.resolve({ done: true, value: undefined });
+      },
+      [Symbol.asyncIterator]: () => iterator,
+    };
+    return iterator;
+  }
+
+  /** Ends all calls with `ECANCELED`, and iterations. The socket stays open, and other calls may read it. */
+  close(): Promise<void> {
+    this.#exchange.close();
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

@@ -1,0 +1,237 @@
+import type { Frame } from "../wire/message-frame.js";
+import { chunksOf, frameFlag, isFleeting } from "../wire/message-frame.js";
+import { type Report, noEcho } from "../wire/message-report.js";
+import type { Congestion, Departure } from "./congestion.js";
+
+/** The state of a chunk. */
+const unsent = 0;
+const underWay = 1;
+const arrived = 2;
+const lost = 3;
+
+/** Chunks that may overtake another before it counts as lost, until the path is seen to reorder: RFC 9002, section 6.1.1. */
+const maxOvertakes = 3;
+
+/** What a report meant for a message. */
+export interface Progress {
+  /** Chunks that were reported for the first time. */
+  acked: number;
+  /** The peer has all chunks. */
+  complete: boolean;
+  /** The report says something new. */
+  isNew: boolean;
+}
+
+/** One message that is being sent: which chunks left when, and which of them arrived. */
+export class Outgoing {
+  /** The header of its chunks. `index`, `attempt` and the flag `now` are set for each chunk. */
+  readonly frame: Frame;
+  readonly data: Uint8Array;
+  readonly chunks: number;
+  readonly parity: number;
+  readonly fleeting: boolean;
+  /** Chunks that the peer has. */
+  ackedChunks = 0;
+  /** Chunks that were sent at least once. */
+  sentChunks = 0;
+  /** Times that a chunk was sent again. */
+  resent = 0;
+  /** Parities that were sent. */
+  sentParities = 0;
+  /** When the next probe is due, and how many were sent since the last progress. */
+  probeAt: number = Number.POSITIVE_INFINITY;
+  probes = 0;
+  /** When a report said something new; at first, when the message began. */
+  progressAt = 0;
+  /** Chunks of this message that are under way. */
+  inFlight = 0;
+  readonly #state: Uint8Array;
+  readonly #attempts: Uint8Array;
+  readonly #departures: (Departure | undefined)[];
+  /** For each chunk the number of its last transmission. */
+  readonly #numbers: Float64Array;
+  #transmissions = 0;
+  /** The transmissions in their order: chunk and number, from `#logStart` on. */
+  readonly #log: number[] = [];
+  #logStart = 0;
+  /** Chunks to send again, from `#lostStart` on. */
+  readonly #lost: number[] = [];
+  #lostStart = 0;
+  /** All chunks below this one have arrived. */
+  #firstMissing = 0;
+  /** When the newest of the echoed transmissions was sent. */
+  #echoedAt = -Infinity;
+
+  constructor(frame: Frame, data: Uint8Array, parity: number) {
+    this.frame = frame;
+    this.data = data;
+    this.parity = parity;
+    this.fleeting = isFleeting(frame);
+    const chunks = (this.chunks = chunksOf(frame.length, frame.size));
+    this.#state = new Uint8Array(chunks);
+    this.#attempts = new Uint8Array(chunks);
+    this.#departures = new Array<Departure | undefined>(chunks);
+    this.#numbers = new Float64Array(chunks);
+  }
+
+  /** Whether each chunk and each parity was sent at least once. */
+  get allSent(): boolean {
+    return this.sentChunks === this.chunks && this.sentParities === this.parity;
+  }
+
+  get hasLost(): boolean {
+    this.#skipFound();
+    return this.#lostStart < this.#lost.length;
+  }
+
+  /** Returns the chunk to send next: one that was lost, else a new one; −1 if there is none. */
+  next(): number {
+    if (this.hasLost) return this.#lost[this.#lostStart] as number;
+    return this.sentChunks < this.chunks ? this.sentChunks : -1;
+  }
+
+  /** The attempt that the next transmission of a chunk has in its header. */
+  attemptOf(index: number): number {
+    return this.#state[index] === unsent ? 0 : ((this.#attempts[index] as number) + 1) & 0xff;
+  }
+
+  /** A chunk leaves. */
+  sent(index: number, congestion: Congestion, now: number): void {
+    const state = this.#state[index];
+    if (state === unsent) this.sentChunks++;
+    else {
+      this.#attempts[index] = this.attemptOf(index);
+      this.resent++;
+      // A probe: the transmission before this one no longer counts.
+      if (state === underWay) this.#landed(congestion);
+      if (state === arrived) {
+        this.ackedChunks--;
+        this.#firstMissing = Math.min(this.#firstMissing, index);
+      }
+    }
+    this.#state[index] = underWay;
+    this.inFlight++;
+    this.#departures[index] = congestion.sent(now);
+    this.#numbers[index] = ++this.#transmissions;
+    this.#log.push(index, this.#transmissions);
+  }
+
+  /**
+   * Up to `max` chunks that were sent and not reported, the lowest first. If all were, the last one: a report that was
+   * corrupted may have said too much, and only the report of the whole message ends it.
+   */
+  missing(max: number): number[] {
+    const found: number[] = [];
+    for (let index = this.#firstMissing; index < this.sentChunks && found.length < max; index++) {
+      if (this.#state[index] !== arrived) found.push(index);
+    }
+    return found.length === 0 && this.sentChunks === this.chunks ? [this.chunks - 1] : found;
+  }
+
+  /** Applies a report, whose header and body were checked, and tells `congestion` what it means. */
+  reported(frame: Readonly<Frame>, report: Readonly<Report>, congestion: Congestion, now: number): Progress {
+    const { echo } = report;
+    const known = echo !== noEcho && this.#state[echo] !== unsent ? this.#departures[echo] : undefined;
+    const exact = known !== undefined && (this.fleeting || this.#attempts[echo] === frame.attempt);
+    // The first transmission arrived after it counted as lost.
+    if (known !== undefined && !exact) congestion.reorders = true;
+    const isNewest = exact && known.sentAt >= this.#echoedAt;
+    if (isNewest && known.sentAt > this.#echoedAt) {
+      this.#echoedAt = known.sentAt;
+      if (report.delay !== 65_535)
+        congestion.measured(Math.max(0, now - known.sentAt - report.delay / 8), now);
+    }
+    const cut = (frame.flags & frameFlag.now) !== 0;
+    let newest: Departure | undefined;
+    let acked = 0;
+    let forgotten = 0;
+    const ack = (index: number): void => {
+      const state = this.#state[index];
+      if (state === arrived || state === unsent) return;
+      const departure = this.#departures[index] as Departure;
+      if (!newest || departure.sentAt > newest.sentAt) newest = departure;
+      if (state === underWay) this.#landed(congestion);
+      this.#state[index] = arrived;
+      this.ackedChunks++;
+      acked++;
+    };
+    const forget = (index: number): void => {
+      if (this.#state[index] !== arrived || !isNewest) return;
+      this.#state[index] = lost;
+      if (!this.fleeting) this.#lost.push(index);
+      this.ackedChunks--;
+      forgotten++;
+      this.#firstMissing = Math.min(this.#firstMissing, index);
+    };
+    let at = Math.min(this.#firstMissing, frame.index);
+    for (let run = 0; run <= report.missing.length; run += 2) {
+      const start = report.missing[run] ?? report.upto;
+      for (; at < start; at++) ack(at);
+      const end = start + (report.missing[run + 1] ?? 0);
+      for (at = Math.max(at, start); at < end; at++) forget(at);
+    }
+    if (!cut && isNewest) for (let index = report.upto; index < this.sentChunks; index++) forget(index);
+    while (this.#firstMissing < this.chunks && this.#state[this.#firstMissing] === arrived)
+      this.#firstMissing++;
+    const missed = this.#detect(exact ? echo : -1, cut ? report.upto : Infinity, congestion, now);
+    congestion.reported(acked, missed.count, newest, missed.newest, now);
+    return { acked, complete: frame.index === this.chunks, isNew: acked > 0 || forgotten > 0 };
+  }
+
+  /** No report came for a while: the chunks that left before that are lost. */
+  expire(congestion: Congestion, now: number): void {
+    const { count, newest } = this.#detect(-1, Infinity, congestion, now);
+    congestion.reported(0, count, undefined, newest, now);
+  }
+
+  /** Nothing more is awaited: the chunks under way no longer count. */
+  abandon(congestion: Congestion): void {
+    congestion.inFlight -= this.inFlight;
+    this.inFlight = 0;
+  }
+
+  /** Finds the chunks that are lost, by the order and the time of their transmissions. */
+  #detect(
+    echo: number,
+    upto: number,
+    congestion: Congestion,
+    now: number,
+  ): { count: number; newest: number } {
+    const log = this.#log;
+    const tooOld = now - congestion.probeMs;
+    const echoedAt = echo < 0 ? -Infinity : (this.#departures[echo] as Departure).sentAt;
+    const before = Math.max(tooOld, echoedAt - congestion.reorderMs);
+    const beforeNumber =
+      echo < 0 || congestion.reorders ? -1 : (this.#numbers[echo] as number) - maxOvertakes;
+    let count = 0;
+    let newest = -Infinity;
+    for (; this.#logStart < log.length; this.#logStart += 2) {
+      const index = log[this.#logStart] as number;
+      const number = log[this.#logStart + 1] as number;
+      if (this.#state[index] !== underWay || this.#numbers[index] !== number) continue;
+      const { sentAt } = this.#departures[index] as Departure;
+      if (index >= upto || (sentAt > before && number > beforeNumber)) break;
+      this.#state[index] = lost;
+      this.#landed(congestion);
+      if (!this.fleeting) this.#lost.push(index);
+      count++;
+      newest = Math.max(newest, sentAt);
+    }
+    if (this.#logStart > 4096) {
+      log.splice(0, this.#logStart);
+      this.#logStart = 0;
+    }
+    return { count, newest };
+  }
+
+  #landed(congestion: Congestion): void {
+    this.inFlight--;
+    congestion.inFlight--;
+  }
+
+  #skipFound(): void {
+    while (this.#lostStart < this.#lost.length && this.#state[this.#lost[this.#lostStart] as number] !== lost)
+      this.#lostStart++;
+    if (this.#lostStart > 0 && this.#lostStart === this.#lost.length) this.#lost.length = this.#lostStart = 0;
+  }
+}

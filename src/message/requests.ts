@@ -1,0 +1,255 @@
+import { Buffer } from "node:buffer";
+
+import type { Clock } from "../core/driver/driver.js";
+import { type Data, toBytes } from "../core/driver/payload.js";
+import { OSError } from "../core/errors/errors.js";
+import { onAbort } from "../core/receive/abort.js";
+import { type Frame, frameFlag, frameKind } from "../wire/message-frame.js";
+import type { Deliveries, Parcel } from "./deliveries.js";
+import { type Message, MessageError } from "./message.js";
+import type { Checked, MessageRequestOptions } from "./options.js";
+import type { Peer } from "./peers.js";
+import type { Arrived } from "./receiver.js";
+import { Replies, type Reply } from "./replies.js";
+
+/** Returns the reply to a request. */
+export type MessageHandler = (request: Message) => Data | Promise<Data>;
+
+/** What requests report. */
+export interface RequestsEvents {
+  failed(error: unknown, request: Message): void;
+}
+
+/** A request that waits for its reply. */
+interface Pending {
+  readonly peer: Peer;
+  readonly resolve: (reply: Message) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** The first and the longest time between two reminders of a request. */
+const nudgeMs = 250;
+const maxNudgeMs = 2000;
+/** Handlers that run at a time, and requests that wait for one. */
+const maxRunning = 64;
+const maxWaiting = 1024;
+
+/** Both ends of requests: those of this side that wait for a reply, and those of peers that a handler answers. */
+export class Requests {
+  handler: MessageHandler | undefined;
+  readonly #clock: Clock;
+  readonly #deliveries: Deliveries;
+  readonly #events: RequestsEvents;
+  readonly #pending = new Map<string, Pending>();
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
+
+  constructor(clock: Clock, deliveries: Deliveries, events: RequestsEvents) {
+    this.#clock = clock;
+    this.#deliveries = deliveries;
+    this.#events = events;
+  }
+
+  /** Whether no more requests are taken now. */
+  get isFull(): boolean {
+    return this.#waiting.length >= maxWaiting;
+  }
+
+  /** Sends a request, and waits for its reply. */
+  async request(
+    peer: Peer,
+    data: Uint8Array,
+    { channel, timeoutMs, signal }: Checked<MessageRequestOptions, "signal">,
+  ): Promise<Message> {
+    const ended = new AbortController();
+    let requestId: number | undefined;
+    let chunks = 0;
+    let isThere = false;
+    const forget: (() => void)[] = [];
+    try {
+      return await new Promise<Message>((resolve, reject) => {
+        const pending: Pending = { peer, resolve, reject };
+        const started = (id: number): void => {
+          requestId = id;
+          this.#pending.set(keyOf(peer, id), pending);
+        };
+        const parcel: Parcel = {
+          kind: frameKind.request,
+          flags: 0,
+          channel,
+          data,
+          parity: 0,
+          deadlineMs: undefined,
+          started,
+        };
+        this.#deliveries.send(peer, parcel, "request", ended.signal).then((receipt) => {
+          ({ chunks } = receipt);
+          isThere = true;
+          forget.push(this.#nudge(peer, parcel, requestId as number));
+        }, reject);
+        const cancel = this.#clock.after(timeoutMs, () => {
+          const { host: address, port } = peer.address;
+          const what = isThere ? "the request arrived, and its reply did not" : "the request did not arrive";
+          const text = `${what} within timeoutMs, ${timeoutMs} ms`;
+          reject(
+            new MessageError("ETIMEDOUT", {
+              syscall: "request",
+              address,
+              port,
+              text,
+              chunks,
+              arrivedChunks: chunks,
+            }),
+          );
+        });
+        forget.push(cancel);
+        if (signal) forget.push(onAbort(signal, () => reject(signal.reason as Error)));
+      });
+    } finally {
+      for (const each of forget) each();
+      if (requestId !== undefined) this.#pending.delete(keyOf(peer, requestId));
+      ended.abort();
+    }
+  }
+
+  /** Whether a chunk of a reply belongs to a request that waits, or to a reply that was delivered. */
+  awaits(peer: Peer, { id, crc }: Readonly<Frame>, now: number): boolean {
+    return this.#pending.has(keyOf(peer, id)) || peer.wasDelivered(id, crc, now);
+  }
+
+  /** A request or a reply is complete. */
+  arrived({ kind, peer, message, flags, id, crc }: Arrived): void {
+    if (kind === frameKind.request) {
+      this.#queue(peer, message, id, crc);
+      return;
+    }
+    const pending = this.#pending.get(keyOf(peer, id));
+    if (!pending) return;
+    if ((flags & frameFlag.fleeting) === 0) {
+      pending.resolve(message);
+      return;
+    }
+    const { host: address, port } = peer.address;
+    const reason = message.data.toString("utf8", 0, 200);
+    const text = `the peer's handler failed${reason === "" ? "" : `: ${reason}`}`;
+    const { chunks } = message;
+    pending.reject(
+      new MessageError("EPROTO", { syscall: "request", address, port, text, chunks, arrivedChunks: chunks }),
+    );
+  }
+
+  /** A request that was delivered came again: its reply may be lost for good. */
+  again(peer: Peer, { id, crc, channel }: Readonly<Frame>): void {
+    const reply = peer.replies?.find(id, crc);
+    if (reply?.data && !reply.isSending && !reply.isDone) this.#sendReply(peer, reply, id, channel);
+  }
+
+  /** Nobody listens at a peer. */
+  refused(peer: Peer): void {
+    const { host: address, port } = peer.address;
+    for (const pending of this.#pending.values()) {
+      if (pending.peer !== peer) continue;
+      pending.reject(new OSError("ECONNREFUSED", { syscall: "request", address, port }));
+    }
+  }
+
+  close(): void {
+    this.#waiting.length = 0;
+    for (const { reject } of this.#pending.values()) {
+      reject(
+        new OSError("ECANCELED", { syscall: "request", text: "the messages were closed while this waited" }),
+      );
+    }
+  }
+
+  /**
+   * Reminds a peer of a request until its reply begins. The peer may answer only three times the bytes that came from an address
+   * without proof: if its probe is lost as well as the reply, it may send nothing more (RFC 9002, section 6.2.2.1).
+   *
+   * @returns a function that ends this.
+   */
+  #nudge(peer: Peer, parcel: Parcel, id: number): () => void {
+    let waitMs = nudgeMs;
+    let cancel = (): void => undefined;
+    const wait = (): void => {
+      cancel = this.#clock.after(waitMs, () => {
+        if (!this.#isArriving(peer, id)) this.#deliveries.nudge(peer, parcel, id);
+        waitMs = Math.min(maxNudgeMs, waitMs * 2);
+        wait();
+      });
+    };
+    if (this.#pending.has(keyOf(peer, id))) wait();
+    return () => cancel();
+  }
+
+  /** Whether a part of the reply is there. */
+  #isArriving(peer: Peer, id: number): boolean {
+    for (const { frame } of peer.partials.values()) {
+      if (frame.kind === frameKind.reply && frame.id === id) return true;
+    }
+    return false;
+  }
+
+  #queue(peer: Peer, request: Message, id: number, crc: number): void {
+    peer.replies ??= new Replies();
+    const reply = peer.replies.begin(id, crc);
+    this.#waiting.push(() => void this.#handle(peer, request, reply, id));
+    this.#next();
+  }
+
+  #next(): void {
+    while (this.#running < maxRunning) {
+      const run = this.#waiting.shift();
+      if (!run) return;
+      this.#running++;
+      run();
+    }
+  }
+
+  async #handle(peer: Peer, request: Message, reply: Reply, id: number): Promise<void> {
+    let data: Uint8Array = Buffer.alloc(0);
+    let failed = false;
+    try {
+      if (!this.handler) throw new OSError("ECANCELED", { syscall: "serve" });
+      // The handler may use the bytes again.
+      data = Buffer.from(toBytes(await this.handler(request)));
+    } catch (error) {
+      failed = true;
+      this.#events.failed(error, request);
+    }
+    this.#running--;
+    peer.replies?.end(reply, Buffer.from(data.buffer, data.byteOffset, data.length), failed);
+    this.#sendReply(peer, reply, id, request.channel);
+    this.#next();
+  }
+
+  #sendReply(peer: Peer, reply: Reply, id: number, channel: number): void {
+    const { data, failed } = reply;
+    if (!data) return;
+    reply.isSending = true;
+    const flags = failed ? frameFlag.fleeting : 0;
+    const parcel: Parcel = {
+      kind: frameKind.reply,
+      flags,
+      channel,
+      data,
+      parity: 0,
+      deadlineMs: undefined,
+      id,
+    };
+    this.#deliveries.send(peer, parcel, "serve").then(
+      () => {
+        reply.isSending = false;
+        reply.isDone = true;
+      },
+      // The request comes again if its sender still waits.
+      () => {
+        reply.isSending = false;
+      },
+    );
+  }
+}
+
+function keyOf({ key }: Peer, id: number): string {
+  return `${key} ${id}`;
+}

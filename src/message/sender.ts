@@ -1,0 +1,404 @@
+import type { Clock } from "../core/driver/driver.js";
+import type { Endpoint } from "../core/address/address.js";
+import { assert } from "../core/assert.js";
+import { type Frame, chunkBytes, frameHeaderBytes, frameKind } from "../wire/message-frame.js";
+import type { Report } from "../wire/message-report.js";
+import { Alarm } from "./alarm.js";
+import { chunkDatagram, parityDatagram } from "./chunk-datagrams.js";
+import { Congestion } from "./congestion.js";
+import type { Outgoing } from "./outgoing.js";
+
+/** What a sender needs of its owner. */
+export interface SenderHost {
+  readonly clock: Clock;
+  /** Datagram payloads for one address. They are not changed until the promise settles. */
+  transmit(payloads: readonly Uint8Array[], to: Endpoint): Promise<unknown>;
+  /** Whether a reply of so many bytes may go to the peer now. If not, the host asks the peer to prove its address. */
+  mayReply(bytes: number): boolean;
+}
+
+/** The limits of a sender. */
+export interface SenderLimits {
+  /** The largest window, in chunks. */
+  readonly windowChunks: number;
+  /** Bits per second, with headers; `Infinity` for no limit. */
+  readonly rateBps: number;
+  /** Milliseconds without progress after which a message fails. */
+  readonly giveUpMs: number;
+}
+
+/** How the sending of a message ended. */
+export type Outcome = "complete" | "sent" | "superseded" | "expired" | "silent" | Error;
+
+/** A message to send, with its deadline. */
+export interface Job {
+  readonly outgoing: Outgoing;
+  /** On the clock; `Infinity` if there is none. */
+  readonly deadline: number;
+  /** Whether it may be sent now; a message of an ordered channel may have to wait for the first one. */
+  readonly mayStart?: () => boolean;
+  /** Called before its first chunk leaves: gives it its id. */
+  readonly started?: () => void;
+  readonly ended: (outcome: Outcome) => void;
+  isSettled: boolean;
+}
+
+/** Messages to one peer that are sent at a time. A receiver keeps 8. */
+const maxActive = 6;
+/** Bytes of these messages; one message may be longer. A receiver keeps 2 MiB of a source. */
+const maxActiveBytes = 3 << 19;
+/** Chunks that leave in one call: one segmented send. */
+const maxBurst = 64;
+/** Calls that may wait for the socket. */
+const maxCalls = 2;
+/** At least every so many chunks, a report is asked for. */
+const reportEvery = 64;
+/** Above this many chunks a millisecond, bursts are not spread: timers are not finer. */
+const maxPace = 64;
+/** The share of the messages that may fail to arrive because all copies of a chunk are lost. */
+const tolerated = 0.02;
+const maxCopies = 3;
+/** Missing chunks of a message up to which each is sent several times. */
+const maxTail = 32;
+/** The longest wait between two probes. */
+const maxProbeMs = 2000;
+/** Unanswered probes after which the window is halved. */
+const stalledProbes = 2;
+/** Bytes of the IP and UDP headers of a datagram, for `rateBps`. */
+const packetBytes = 28;
+
+/** Sends messages to one peer, within its window and at its pace. */
+export class Sender {
+  readonly congestion: Congestion;
+  /** Chunks that the peer takes before its next report. */
+  credit: number = Number.POSITIVE_INFINITY;
+  /** Chunks sent, and those of them that were sent again. */
+  sentChunks = 0;
+  resentChunks = 0;
+  readonly #host: SenderHost;
+  readonly #to: Endpoint;
+  readonly #limits: SenderLimits;
+  readonly #alarm: Alarm;
+  readonly #waiting: Job[] = [];
+  /** The messages that are being sent, the oldest first. */
+  readonly #active: Job[] = [];
+  #calls = 0;
+  #sinceReport = 0;
+  /** Chunks that may leave now by the pace, and when this was counted. */
+  #tokens = maxBurst;
+  #tokensAt = 0;
+
+  constructor(host: SenderHost, to: Endpoint, limits: SenderLimits) {
+    this.#host = host;
+    this.#to = to;
+    this.#limits = limits;
+    this.congestion = new Congestion(limits.windowChunks);
+    this.#alarm = new Alarm(host.clock, () => this.#wake());
+  }
+
+  get isIdle(): boolean {
+    return this.#waiting.length === 0 && this.#active.length === 0;
+  }
+
+  /** The messages that are not sent to the end. */
+  get pending(): number {
+    return this.#waiting.length + this.#active.length;
+  }
+
+  /** Adds a message. */
+  add(job: Job): void {
+    if (job.outgoing.fleeting) this.#supersede(job.outgoing.frame);
+    this.#waiting.push(job);
+    this.#pump();
+  }
+
+  /** Ends a message, if it has not ended. */
+  withdraw(job: Job, outcome: Outcome): void {
+    this.#settle(job, outcome);
+    this.#remove(job);
+    this.#pump();
+  }
+
+  /** Ends all messages. */
+  close(outcome: Outcome): void {
+    this.#alarm.close();
+    for (const job of [...this.#active, ...this.#waiting]) {
+      this.#settle(job, outcome);
+      job.outgoing.abandon(this.congestion);
+    }
+    this.#active.length = this.#waiting.length = 0;
+  }
+
+  /** A report of the peer. Returns `false` if it is about no message that is being sent. */
+  reported(frame: Readonly<Frame>, report: Readonly<Report>): boolean {
+    const job = this.#find(frame);
+    if (!job) return false;
+    const { outgoing } = job;
+    if (frame.index > outgoing.sentChunks || report.upto > outgoing.sentChunks) return false;
+    const now = this.#host.clock.now();
+    this.credit = report.credit;
+    const { complete, isNew } = outgoing.reported(frame, report, this.congestion, now);
+    if (isNew) {
+      outgoing.progressAt = now;
+      outgoing.probes = 0;
+      outgoing.probeAt = now + this.congestion.probeMs;
+    }
+    if (complete) {
+      this.#settle(job, "complete");
+      this.#remove(job);
+    }
+    this.#pump();
+    return true;
+  }
+
+  /** The peer refused a message, because it is longer than it takes. Returns `false` if there is no such message. */
+  refused(frame: Readonly<Frame>, error: (limit: number) => Error, limit: number): boolean {
+    const job = this.#find(frame);
+    if (job) this.withdraw(job, error(limit));
+    return job !== undefined;
+  }
+
+  /** The address of the peer is proven, or a limit has changed. */
+  resume(): void {
+    this.#pump();
+  }
+
+  #find(frame: Readonly<Frame>): Job | undefined {
+    return this.#active.find(({ outgoing }) => isSame(outgoing.frame, frame));
+  }
+
+  #supersede({ channel }: Frame): void {
+    for (const job of [...this.#active, ...this.#waiting]) {
+      const { outgoing } = job;
+      if (!outgoing.fleeting || outgoing.frame.channel !== channel || job.isSettled) continue;
+      this.#settle(job, "superseded");
+      this.#remove(job);
+    }
+  }
+
+  #wake(): void {
+    const now = this.#host.clock.now();
+    for (const job of [...this.#active, ...this.#waiting]) {
+      const { outgoing } = job;
+      if (now >= job.deadline) this.#expire(job, "expired");
+      else if (outgoing.probeAt <= now) this.#probe(job, now);
+    }
+    this.#pump();
+  }
+
+  #expire(job: Job, outcome: Outcome): void {
+    this.#settle(job, outcome);
+    this.#remove(job);
+  }
+
+  /** No report came for a while: sends chunks that ask for one. */
+  #probe(job: Job, now: number): void {
+    const { outgoing } = job;
+    const { congestion } = this;
+    if (outgoing.fleeting) {
+      outgoing.expire(congestion, now);
+      if (outgoing.allSent) this.#remove(job);
+      else outgoing.probeAt = now + congestion.probeMs;
+      return;
+    }
+    if (now - outgoing.progressAt >= this.#limits.giveUpMs) {
+      this.#expire(job, "silent");
+      return;
+    }
+    outgoing.probes++;
+    if (outgoing.probes === stalledProbes) congestion.stalled(now);
+    const wait = Math.min(
+      congestion.probeMs * 2 ** outgoing.probes,
+      Math.max(maxProbeMs, congestion.probeMs),
+    );
+    outgoing.probeAt = now + wait;
+    const copies = 1 + this.#extraCopies();
+    const missing = outgoing.missing(copies).filter((index) => this.#mayLeave(outgoing, index));
+    if (missing.length === 0) return;
+    const payloads = missing.map((index, at) => this.#chunk(outgoing, index, at === missing.length - 1, now));
+    for (let copy = missing.length; copy < copies; copy++) payloads.push(...payloads.slice(-1));
+    this.#send(payloads, outgoing);
+  }
+
+  /** Sends what may leave now. */
+  #pump(): void {
+    const now = this.#host.clock.now();
+    this.#start(now);
+    this.#refill(now);
+    while (this.#calls < maxCalls && this.#burst(now));
+    this.#setAlarm(now);
+  }
+
+  /** Moves messages from those that wait to those that are sent. */
+  #start(now: number): void {
+    let unsettled = 0;
+    let bytes = 0;
+    for (const { outgoing, isSettled } of this.#active) {
+      if (isSettled) continue;
+      unsettled++;
+      bytes += outgoing.frame.length;
+    }
+    for (let at = 0; at < this.#waiting.length && unsettled < maxActive;) {
+      const job = this.#waiting[at] as Job;
+      const { length } = job.outgoing.frame;
+      if (bytes > 0 && bytes + length > maxActiveBytes) return;
+      if (job.mayStart?.() === false) {
+        at++;
+        continue;
+      }
+      this.#waiting.splice(at, 1);
+      this.#active.push(job);
+      unsettled++;
+      bytes += length;
+      job.outgoing.progressAt = now;
+      job.outgoing.probeAt = now + this.congestion.probeMs;
+      job.started?.();
+    }
+  }
+
+  /** Sends chunks of one message. Returns whether there may be more to send. */
+  #burst(now: number): boolean {
+    const job =
+      this.#active.find(({ outgoing }) => outgoing.hasLost) ??
+      this.#active.find(({ outgoing, isSettled }) => !isSettled && !outgoing.allSent);
+    if (!job) return false;
+    const { outgoing } = job;
+    const { congestion } = this;
+    const window = Math.max(1, Math.min(congestion.window, this.credit));
+    const room = Math.min(maxBurst, Math.ceil(window - congestion.inFlight), Math.floor(this.#tokens));
+    if (room <= 0) {
+      if (congestion.inFlight >= window) congestion.limited();
+      return false;
+    }
+    const payloads: Uint8Array[] = [];
+    const every = Math.max(1, Math.min(reportEvery, Math.floor(window / 4)));
+    const resent: number[] = [];
+    while (payloads.length < room) {
+      const index = outgoing.next();
+      if (index < 0) break;
+      const isAgain = index < outgoing.sentChunks;
+      const isLast = !outgoing.hasLost && outgoing.sentChunks + 1 >= outgoing.chunks && !isAgain;
+      const fills = congestion.inFlight + 1 >= window;
+      const isNow = isAgain || isLast || fills || ++this.#sinceReport >= every;
+      if (!this.#mayLeave(outgoing, index)) {
+        if (payloads.length === 0) return false;
+        break;
+      }
+      if (isNow) this.#sinceReport = 0;
+      payloads.push(this.#chunk(outgoing, index, isNow, now));
+      if (isAgain || isLast) resent.push(payloads.length - 1);
+    }
+    if (outgoing.sentChunks === outgoing.chunks) {
+      while (outgoing.sentParities < outgoing.parity)
+        payloads.push(
+          parityDatagram(outgoing.frame, outgoing.data, outgoing.sentParities++, outgoing.parity),
+        );
+      this.#addCopies(outgoing, payloads, resent);
+      if (outgoing.fleeting) this.#settle(job, "sent");
+    }
+    this.#tokens -= payloads.length;
+    this.#send(payloads, outgoing);
+    return true;
+  }
+
+  /** At the end of a message, a repair that is lost costs a round trip: on a bad path, each is sent several times. */
+  #addCopies(outgoing: Outgoing, payloads: Uint8Array[], of: readonly number[]): void {
+    if (outgoing.fleeting || of.length > maxTail) return;
+    const extra = this.#extraCopies();
+    const originals = of.map((at) => payloads[at] as Uint8Array);
+    for (let copy = 0; copy < extra; copy++) payloads.push(...originals);
+    outgoing.resent += extra * originals.length;
+    this.resentChunks += extra * originals.length;
+  }
+
+  /** How often to repeat a chunk, so that hardly ever all copies are lost. */
+  #extraCopies(): number {
+    const { lossRatio } = this.congestion;
+    if (lossRatio < 0.04) return 0;
+    return Math.min(maxCopies, Math.ceil(Math.log(tolerated) / Math.log(lossRatio)) - 1);
+  }
+
+  /** Makes the datagram of a chunk, and counts it as sent. */
+  #chunk(outgoing: Outgoing, index: number, now: boolean, at: number): Uint8Array {
+    const attempt = outgoing.fleeting ? outgoing.frame.attempt : outgoing.attemptOf(index);
+    const datagram = chunkDatagram(outgoing.frame, outgoing.data, index, attempt, now);
+    this.sentChunks++;
+    if (index < outgoing.sentChunks) this.resentChunks++;
+    outgoing.sent(index, this.congestion, at);
+    return datagram;
+  }
+
+  #mayLeave({ frame }: Outgoing, index: number): boolean {
+    return frame.kind !== frameKind.reply || this.#host.mayReply(frameHeaderBytes + chunkBytes(frame, index));
+  }
+
+  #send(payloads: readonly Uint8Array[], outgoing: Outgoing): void {
+    assert(payloads.length > 0, "a burst has chunks");
+    this.#calls++;
+    this.#host.transmit(payloads, this.#to).then(
+      () => this.#left(),
+      (error: unknown) => {
+        const job = this.#active.find((each) => each.outgoing === outgoing);
+        if (job && error instanceof Error) this.#expire(job, error);
+        this.#left();
+      },
+    );
+  }
+
+  #left(): void {
+    if (this.#calls-- === maxCalls) this.#pump();
+  }
+
+  /** Counts the chunks that may leave by the pace. */
+  #refill(now: number): void {
+    const pace = this.#pace;
+    const max = pace >= maxPace ? Infinity : Math.min(maxBurst, Math.max(4, pace * 2));
+    const earned = pace === Infinity ? Infinity : pace * (now - this.#tokensAt);
+    this.#tokens = Math.min(max, this.#tokens + earned);
+    this.#tokensAt = now;
+  }
+
+  get #pace(): number {
+    const { rateBps } = this.#limits;
+    const { pace } = this.congestion;
+    const own = pace >= maxPace ? Infinity : pace;
+    if (rateBps === Infinity) return own;
+    const size = this.#active[0]?.outgoing.frame.size ?? 1200;
+    return Math.min(own, rateBps / 8000 / (size + frameHeaderBytes + packetBytes));
+  }
+
+  #setAlarm(now: number): void {
+    let at = Infinity;
+    for (const { outgoing, deadline } of this.#active) at = Math.min(at, outgoing.probeAt, deadline);
+    for (const { deadline } of this.#waiting) at = Math.min(at, deadline);
+    const paced = this.#tokens < 1 && this.#active.some(({ outgoing }) => outgoing.next() >= 0);
+    if (paced) at = Math.min(at, now + (1 - this.#tokens) / this.#pace);
+    this.#alarm.set(at);
+  }
+
+  #settle(job: Job, outcome: Outcome): void {
+    if (job.isSettled) return;
+    job.isSettled = true;
+    job.ended(outcome);
+  }
+
+  #remove(job: Job): void {
+    for (const list of [this.#active, this.#waiting]) {
+      const at = list.indexOf(job);
+      if (at < 0) continue;
+      list.splice(at, 1);
+      job.outgoing.abandon(this.congestion);
+    }
+  }
+}
+
+/** Whether two headers belong to the same message. */
+export function isSame(one: Readonly<Frame>, other: Readonly<Frame>): boolean {
+  return (
+    one.id === other.id &&
+    one.crc === other.crc &&
+    one.length === other.length &&
+    one.size === other.size &&
+    one.channel === other.channel
+  );
+}

@@ -1,0 +1,192 @@
+/** What peers send costs bounded memory and few answers, and everything that is dropped is counted by its cause. */
+
+import { readFileSync } from "node:fs";
+
+import { messages } from "datagram/message";
+import { Network } from "datagram/sim";
+import { describe, expect, test } from "vitest";
+
+import { frameKind, newFrame, writeFrame } from "../../src/wire/message-frame.js";
+import { between, collect, desk, next, pattern, sleep } from "./tools.js";
+
+/** A chunk of a message that never becomes complete. */
+function forged(id: number, index = 0, length = 1_000_000): Buffer {
+  const bytes = Buffer.alloc(1220, id & 0xff);
+  writeFrame({ ...newFrame(), kind: frameKind.data, id, index, size: 1200, length, crc: 0xdead }, bytes);
+  return bytes;
+}
+
+describe("forged chunks", () => {
+  test("of many sources leave an honest peer its memory, and get at most three times their bytes", async () => {
+    const network = new Network({ seed: 5 });
+    const attacker = network.host("attacker", {
+      addresses: Array.from({ length: 60 }, (_, at) => `10.0.1.${at + 1}`),
+    });
+    const camera = network.host("camera", { address: "10.0.0.1" });
+    const to = network.host("desk", { address: desk[0] });
+    const middle = network.router("middle");
+    for (const host of [attacker, camera, to]) network.link(host, middle, { latencyMs: 2 });
+    await network.run(async () => {
+      const r = to.socket();
+      await r.bind(desk);
+      const m = messages(r, { maxBytes: 4 << 20 });
+      const arrived = collect(m);
+      let [received, answered, maxBytes] = [0, 0, 0];
+      r.tap(({ direction, data, source, destination }) => {
+        if (direction === "in" && source.host.startsWith("10.0.1.")) received += data.length;
+        if (direction === "out" && destination.host.startsWith("10.0.1.")) answered += data.length;
+      });
+      const sockets = await Promise.all(
+        attacker.addresses.map(async (address) => {
+          const s = attacker.socket();
+          await s.bind([address, 5000]);
+          return s;
+        }),
+      );
+      let forgedChunks = 0;
+      let isOver = false;
+      const attack = (async () => {
+        for (let id = 0; !isOver; id++) {
+          const s = sockets[id % sockets.length]!;
+          await s.sendto(forged(id, id % 800), desk);
+          forgedChunks++;
+          maxBytes = Math.max(maxBytes, m.stats().partialBytes);
+          if (id % 20 === 0) await sleep(1);
+        }
+      })();
+      const honest = messages(camera.socket());
+      for (let number = 0; number < 20; number++) await honest.send(pattern(50_000, number), desk);
+      isOver = true;
+      await attack;
+      expect(arrived.length).toBe(20);
+      expect(forgedChunks).toBeGreaterThan(1000);
+      expect(maxBytes).toBeLessThanOrEqual(4 << 20);
+      expect(m.stats().lost.memory).toBeGreaterThan(100);
+      expect(answered).toBeLessThanOrEqual(3 * received);
+      await sleep(100_000);
+      expect(m.stats().partialBytes).toBe(0);
+    });
+  }, 60_000);
+
+  test("of one source displace only messages of this source", async () => {
+    await between({ latencyMs: 5 }, async ({ desk: to, hosts, sockets }) => {
+      const lost: number[] = [];
+      to.on("lost", ({ id, cause }) => {
+        if (cause === "source") lost.push(id);
+      });
+      const other = hosts[0].socket();
+      await sockets[0].sendto(forged(1000), desk);
+      for (let id = 0; id < 20; id++) await other.sendto(forged(id), desk);
+      await sleep(100);
+      expect(lost).toEqual(Array.from({ length: 12 }, (_, id) => id));
+      expect(to.stats().partialBytes).toBeLessThan(9 * 70_000);
+    });
+  });
+
+  test("with a large length reserve no memory for it", async () => {
+    await between({ latencyMs: 5 }, async ({ desk: to, sockets }) => {
+      await sockets[0].sendto(forged(1, 0, 2_000_000), desk);
+      await sleep(50);
+      expect(to.stats().partialBytes).toBeLessThan(70_000);
+    });
+  });
+});
+
+test("datagrams that are no frames are dropped and counted by their cause", async () => {
+  const file = new URL("../../docs/wire-vectors.json", import.meta.url);
+  const { vectors } = JSON.parse(readFileSync(file, "utf8")) as {
+    vectors: { hex: string; fault?: string }[];
+  };
+  await between({ latencyMs: 5 }, async ({ desk: to, sockets }) => {
+    const expected: Record<string, number> = {};
+    for (const { hex, fault } of vectors) {
+      if (fault === undefined) continue;
+      expected[fault] = (expected[fault] ?? 0) + 1;
+      await sockets[0].sendto(Buffer.from(hex, "hex"), desk);
+    }
+    await sleep(100);
+    expect(to.stats().dropped).toEqual(expected);
+    expect(Object.keys(expected).sort()).toEqual(
+      ["flags", "index", "kind", "payload", "report", "short", "size", "version"].sort(),
+    );
+  });
+});
+
+test("reports of messages that were never sent are dropped and counted", async () => {
+  const vector = "0d02000000000005000a0064000003e8deadbeef000a004000090000";
+  await between({ latencyMs: 5 }, async ({ desk: to, sockets }) => {
+    await sockets[0].sendto(Buffer.from(vector, "hex"), desk);
+    await sleep(100);
+    expect(to.stats().dropped).toEqual({ stray: 1 });
+  });
+});
+
+test("messages that nobody reads stop new ones above maxUnreadBytes, until they are read", async () => {
+  const options = { desk: { maxSourceBytes: 100_000, maxUnreadBytes: 100_000 }, camera: { giveUpMs: 1000 } };
+  await between(
+    { latencyMs: 5 },
+    async ({ camera, desk: to }) => {
+      await camera.send(pattern(60_000), desk);
+      await expect(camera.send(pattern(60_000), desk)).rejects.toMatchObject({
+        code: "ETIMEDOUT",
+        arrivedChunks: 0,
+      });
+      expect(to.stats()).toMatchObject({ unreadBytes: 60_000 });
+      expect(to.stats().dropped.unread).toBeGreaterThan(0);
+      await next(to);
+      await camera.send(pattern(60_000), desk);
+      expect(to.stats().unreadBytes).toBe(60_000);
+    },
+    options,
+  );
+});
+
+test("a peer that is idle is forgotten", async () => {
+  await between({ latencyMs: 5 }, async ({ camera, desk: to }) => {
+    await camera.send("hello", desk);
+    expect(camera.peer(desk).stats()).toMatchObject({ sentChunks: 1, isProven: true });
+    expect((await next(to)).source.port).toBeGreaterThan(0);
+    await sleep(100_000);
+    expect(camera.peer(desk).stats()).toMatchObject({ sentChunks: 0, isProven: false, rttMs: undefined });
+  });
+});
+
+test("wrong options are refused with their names", async () => {
+  await between({}, async ({ camera, sockets, hosts }) => {
+    expect(() => messages(sockets[0])).toThrow("messages() reads this socket");
+    const s = hosts[0].socket();
+    expect(() => messages(s, { windowChunk: 3 } as never)).toThrow(/windowChunks/);
+    expect(() => messages(s, { chunkBytes: 10 })).toThrow(RangeError);
+    expect(() => messages({} as never)).toThrow(TypeError);
+    await expect(camera.send("x", desk, { mode: "quick" as never })).rejects.toThrow(RangeError);
+    await expect(camera.send("x", desk, { channel: 256 })).rejects.toThrow(RangeError);
+    await expect(camera.send("x", ["239.1.1.1", 9000])).rejects.toMatchObject({ code: "EINVAL" });
+    await expect(camera.send("x", ["255.255.255.255", 9000])).rejects.toMatchObject({ code: "EINVAL" });
+    await expect(camera.send(5 as never, desk)).rejects.toThrow(TypeError);
+    await expect(camera.send("x", ["nobody", 9000])).rejects.toMatchObject({ code: "ENOTFOUND" });
+  });
+});
+
+test("close ends calls and iterations, and gives the socket back", async () => {
+  await between({ latencyMs: 5 }, async ({ camera, desk: to, sockets }) => {
+    const ended = (async () => {
+      for await (const message of to) expect(message).toBeUndefined();
+      return "ended";
+    })();
+    await expect(sockets[1].recvfrom(64)).rejects.toMatchObject({ code: "EBUSY" });
+    const refused = camera.send(pattern(100_000), desk).catch((error: unknown) => error);
+    await sleep(1);
+    await camera.close();
+    await to.close();
+    expect(await ended).toBe("ended");
+    expect(await refused).toMatchObject({ code: "ECANCELED" });
+    await expect(camera.send("x", desk)).rejects.toMatchObject({ code: "EBADF" });
+    await sleep(100);
+    const read = async (): Promise<string> => {
+      for await (const { data } of sockets[1]) if (data[0] !== 0x0d) return data.toString();
+      return "nothing";
+    };
+    await sockets[0].sendto("plain", desk);
+    expect(await read()).toBe("plain");
+  });
+});

@@ -1,0 +1,113 @@
+/** Requests run at most once at the handler, and their replies arrive whatever their size. */
+
+import { type Message, MessageError } from "datagram/message";
+import { expect, test } from "vitest";
+
+import { between, desk, pattern, sleep } from "./tools.js";
+
+test("a request is answered with a reply of any size", async () => {
+  await between({ latencyMs: 10 }, async ({ camera, desk: to }) => {
+    const stop = to.serve(({ data, source }) => {
+      expect(source.host).toBe("10.0.0.1");
+      return pattern(Number(data.toString()));
+    });
+    for (const bytes of [0, 1, 1200, 100_000]) {
+      const reply = await camera.request(`${bytes}`, desk);
+      expect(reply.data.equals(pattern(bytes))).toBe(true);
+      expect(reply.source.port).toBe(desk[1]);
+    }
+    stop();
+    await expect(camera.request("10", desk, { timeoutMs: 500 })).rejects.toMatchObject({ code: "ETIMEDOUT" });
+    expect(to.stats().dropped.unserved).toBeGreaterThan(0);
+  });
+});
+
+test("the handler runs once for each answered request, and never twice, with 30% loss and 30% duplicates", async () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    await between(
+      { latencyMs: 10, lossRatio: 0.3, duplicateRatio: 0.3 },
+      async ({ camera, desk: to }) => {
+        const runs = new Map<string, number>();
+        to.serve(({ data }) => {
+          const key = data.toString();
+          runs.set(key, (runs.get(key) ?? 0) + 1);
+          return `${key}!`.padEnd(3000, ".");
+        });
+        const queries = Array.from({ length: 20 }, (_, number) => `request ${number}`);
+        const replies = await Promise.all(queries.map((query) => camera.request(query, desk)));
+        expect(
+          replies.map(({ data }) => data.toString().replace(/\.+$/, "")),
+          `seed ${seed}`,
+        ).toEqual(queries.map((query) => `${query}!`));
+        await sleep(20_000);
+        expect(
+          queries.map((query) => runs.get(query)),
+          `seed ${seed}`,
+        ).toEqual(queries.map(() => 1));
+      },
+      { seed },
+    );
+  }
+});
+
+test("a handler that fails is reported, answers EPROTO, and the next request is served", async () => {
+  await between({ latencyMs: 10 }, async ({ camera, desk: to }) => {
+    const failures: [unknown, Message][] = [];
+    to.on("failed", (...failure) => failures.push(failure));
+    to.serve(({ data }) => {
+      if (data.toString() === "bad") throw new Error("no such lamp");
+      return data;
+    });
+    const error = await camera.request("bad", desk).catch((reason) => reason as MessageError);
+    expect(error).toBeInstanceOf(MessageError);
+    expect(error).toMatchObject({ code: "EPROTO", syscall: "request", address: desk[0] });
+    expect(failures.map(([reason, { data }]) => [(reason as Error).message, data.toString()])).toEqual([
+      ["no such lamp", "bad"],
+    ]);
+    expect((await camera.request("good", desk)).data.toString()).toBe("good");
+  });
+});
+
+test("a second handler is EBUSY", async () => {
+  await between({}, async ({ desk: to }) => {
+    to.serve(({ data }) => data);
+    expect(() => to.serve(({ data }) => data)).toThrow(expect.objectContaining({ code: "EBUSY" }));
+  });
+});
+
+test("a request fails with ECONNREFUSED at once if nobody listens", async () => {
+  await between({ latencyMs: 10 }, async ({ camera, network }) => {
+    const start = network.clock.now();
+    await expect(camera.request("hello", [desk[0], 9001])).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    expect(network.clock.now() - start).toBeLessThan(100);
+  });
+});
+
+test("a request says after timeoutMs whether it arrived", async () => {
+  await between({ latencyMs: 10 }, async ({ camera, desk: to }) => {
+    to.serve(async () => {
+      await sleep(60_000);
+      return "late";
+    });
+    await expect(camera.request("hello", desk, { timeoutMs: 3000 })).rejects.toThrow(
+      "request 10.0.0.2:9000: the request arrived, and its reply did not within timeoutMs, 3000 ms (ETIMEDOUT)",
+    );
+  });
+});
+
+test("a reply to an address that has proven nothing waits for the proof", async () => {
+  await between({ latencyMs: 10 }, async ({ camera, desk: to, sockets, network }) => {
+    to.serve(() => pattern(50_000));
+    const sizes: number[] = [];
+    sockets[1].tap(({ direction, data }) => {
+      if (direction === "out") sizes.push(data.length);
+    });
+    const start = network.clock.now();
+    const reply = await camera.request("picture", desk);
+    expect(reply.data.length).toBe(50_000);
+    // The report and the probe together are less than three times the request of 27 bytes.
+    expect(sizes.slice(0, 2).sort((a, b) => a - b)).toEqual([20, 28]);
+    expect(sizes[2]).toBe(1220);
+    expect(network.clock.now() - start).toBeLessThan(150);
+  });
+});

@@ -1,0 +1,66 @@
+/** Messages over real sockets of both drivers, and between them. */
+
+import { fileURLToPath } from "node:url";
+import { spawnSync } from "node:child_process";
+
+import { socket } from "datagram";
+import { messages } from "datagram/message";
+import { expect, test } from "vitest";
+
+import { pattern } from "./tools.js";
+
+test("messages of many sizes, requests and replies pass over loopback", async () => {
+  await using s = socket();
+  await using r = socket();
+  await r.bind(["127.0.0.1", 0]);
+  const to = r.getsockname();
+  const [m, n] = [messages(s), messages(r)];
+  const sizes = [0, 1, 1200, 5000, 65_536, 1_000_000, 2_000_000];
+  const arrived = (async () => {
+    const found: number[] = [];
+    for await (const { data } of n) {
+      expect(data.equals(pattern(data.length))).toBe(true);
+      found.push(data.length);
+      if (found.length === sizes.length) break;
+    }
+    return found;
+  })();
+  for (const bytes of sizes) await m.send(pattern(bytes), to);
+  expect(await arrived).toEqual(sizes);
+  n.serve(({ data }) => pattern(Number(data.toString())));
+  const replies = await Promise.all(sizes.map((bytes) => m.request(`${bytes}`, to)));
+  expect(replies.map(({ data }) => data.length)).toEqual(sizes);
+  await expect(r.recvfrom(10)).rejects.toMatchObject({ code: "EBUSY" });
+});
+
+test("a send to a port without a socket fails fast", async (context) => {
+  await using s = socket();
+  if (!s.capabilities.icmpErrors.available) {
+    context.skip("this driver reports no ICMP errors");
+    return;
+  }
+  await using r = socket();
+  await r.bind(["127.0.0.1", 0]);
+  const to = r.getsockname();
+  await r.close();
+  await expect(messages(s).send("hello", to)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+});
+
+test("open messages keep no process alive, and a call that waits does", () => {
+  const index = fileURLToPath(new URL("../../dist/index.js", import.meta.url));
+  const message = fileURLToPath(new URL("../../dist/message/index.js", import.meta.url));
+  const program = `
+    const { socket } = await import(${JSON.stringify(index)});
+    const { messages } = await import(${JSON.stringify(message)});
+    const [s, r] = [socket(), socket()];
+    await r.bind(["127.0.0.1", 0]);
+    const [m, n] = [messages(s), messages(r)];
+    await m.send("hello", r.getsockname());
+    const { value } = await n[Symbol.asyncIterator]().next();
+    console.log(value.data.toString());
+  `;
+  const { stdout, status } = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
+    timeout: 15_000,
+  });
+  expect([stdout.toString(), status]).toEqual(["hello\n", 0]);
+});
