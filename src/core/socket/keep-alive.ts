@@ -1,12 +1,15 @@
 import { attempt } from "../driver/driver-errors.js";
 import type { Clock, Driver } from "../driver/driver.js";
 
-/** How long a process is kept alive after its last receive call stopped waiting, in milliseconds. */
-const releaseMs = 20;
+/** How long a process is kept alive after its last receive call stopped waiting, in milliseconds, at first. */
+const minReleaseMs = 20;
+/** The longest such time: it doubles each time the next call came before it was over. */
+const maxReleaseMs = 320;
 
 /**
  * Keeps the process alive while a receive call waits, unless the socket is unreferenced. The driver is told late that no
- * call waits: in a loop of receive calls, the next one nearly always comes at once.
+ * call waits: in a loop of receive calls, the next one nearly always comes at once. In a loop that goes on, the driver is told
+ * later still, since each look costs a timer.
  */
 export class KeepAlive {
   readonly #driver: Driver;
@@ -15,6 +18,7 @@ export class KeepAlive {
   #waiting = false;
   /** What the driver was told last. */
   #on = false;
+  #releaseMs = minReleaseMs;
   #cancelRelease: (() => void) | undefined;
   #closed = false;
 
@@ -53,13 +57,18 @@ export class KeepAlive {
       this.#driver.keepAlive?.(true);
       this.#on = true;
     } else {
-      this.#cancelRelease ??= this.#clock.after(releaseMs, () => this.#release());
+      this.#cancelRelease ??= this.#clock.after(this.#releaseMs, () => this.#release());
     }
   }
 
   #release(): void {
     this.#cancelRelease = undefined;
-    if (this.#closed || (this.#referenced && this.#waiting)) return;
+    if (this.#closed) return;
+    if (this.#referenced && this.#waiting) {
+      this.#releaseMs = Math.min(this.#releaseMs * 2, maxReleaseMs);
+      return;
+    }
+    this.#releaseMs = minReleaseMs;
     // If this fails, the process is kept alive until `close()`.
     attempt(() => {
       this.#driver.keepAlive?.(false);
