@@ -385,6 +385,7 @@ export class Receiver {
 
   #startTurn(): void {
     this.#credit = turnDatagrams;
+    this.#sinceClock = 0;
     this.#turnStarted = NaN;
   }
 
