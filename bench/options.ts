@@ -33,7 +33,7 @@ export interface Options {
 const help = `Usage: npm run bench -- [options]
 
 Measures this package beside node:dgram, Bun, CPython and C: every contender in processes of its own, in turn, several
-rounds. It takes a quarter of an hour, in which the machine should have nothing else to do: rounds that other processes
+rounds. It takes twenty minutes, in which the machine should have nothing else to do: rounds that other processes
 disturb are repeated. What each workload does is in bench/README.md.
 
   --rounds <n>      rounds of each workload, 1 to 100, of which the median is told (5)

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 
 import { killAll } from "./peer.js";
 import { type Found, type ProgramName, findPrograms, root } from "./programs.js";
-import { type Bench, type End, deliver, roundTrip, sendAlone } from "./runs.js";
+import { type Bench, type End, deliver, paces, receiveAtPace, roundTrip, sendAlone } from "./runs.js";
 
 interface Profiled {
   readonly title: string;
@@ -40,6 +40,18 @@ const workloads: Readonly<Record<string, Profiled>> = {
     loop: "readEach",
     needs: ["native"],
     run: (bench) => deliver(bench, sender, receiver("for-await"), 1400),
+  },
+  "everyday-bursts": {
+    title: "the receiver of 5,000 a second, 25 at a time, 1,400 bytes, for await, from C",
+    loop: "readEach",
+    needs: ["native", "c"],
+    run: (bench) => receiveAtPace(bench, receiver("for-await"), 1400, paces.bursts),
+  },
+  "everyday-even": {
+    title: "the receiver of 5,000 a second, one at a time, 1,400 bytes, for await, from C",
+    loop: "readEach",
+    needs: ["native", "c"],
+    run: (bench) => receiveAtPace(bench, receiver("for-await"), 1400, paces.even),
   },
   send: {
     title: "the sender of 64 bytes, sendMany, to a socket that nobody reads",

@@ -130,11 +130,11 @@ function workloadLines(workload: Workload, outcomes: ReadonlyMap<string, Outcome
 
 /** One figure of every contender, with its ratios to the references and, if known, the losses. */
 function figureTable(
-  { cases, references }: Workload,
+  { cases, figures, references }: Workload,
   { key, unit }: Figure,
   outcomes: ReadonlyMap<string, Outcome>,
 ): string {
-  const losses = key === "perSecond" && [...outcomes.values()].some((each) => spreadOf(each, "lost"));
+  const losses = key === figures[0]?.key && [...outcomes.values()].some((each) => spreadOf(each, "lost"));
   const rows = cases.map(({ name }) => {
     const outcome = outcomes.get(name);
     const figure = spreadOf(outcome, key);
@@ -268,6 +268,7 @@ function yesOrNo(is: boolean): string {
 }
 
 function amount(value: number, unit: string): string {
+  if (unit.startsWith("µs of CPU")) return value.toFixed(2);
   if (unit.startsWith("µs")) return value.toFixed(1);
   return Math.round(value).toLocaleString("en");
 }

@@ -56,6 +56,47 @@ export async function deliver(bench: Bench, from: End, to: End, size: number, so
   };
 }
 
+/** How a sender of C spaces its datagrams. */
+export interface Pace {
+  /** Datagrams that are sent at once. */
+  readonly batch: number;
+  /** Microseconds from the start of one batch to the start of the next. */
+  readonly everyUs: number;
+  /** How many times as often the batches come while the receiver warms up. */
+  readonly hurry: number;
+}
+
+/** Rates of cameras and sensors. A receiver waits for most of the time. */
+export const paces = {
+  bursts: { batch: 25, everyUs: 5000, hurry: 10 },
+  even: { batch: 1, everyUs: 200, hurry: 5 },
+  fast: { batch: 60, everyUs: 1000, hurry: 1 },
+} as const satisfies Readonly<Record<string, Pace>>;
+
+/** The CPU time of a receiver whose sender, in C, sends at a pace. */
+export async function receiveAtPace(bench: Bench, to: End, size: number, pace: Pace): Promise<Figures> {
+  const { warmUpMs, windowMs, quietMs } = bench.quick
+    ? { warmUpMs: 300, windowMs: 300, quietMs: 100 }
+    : { warmUpMs: 3000, windowMs: 1500, quietMs: 100 };
+  const shared = { size, buffer, quietMs, windowMs: bench.windowMs ?? windowMs };
+  // The window of the receiver opens after the sender has slowed down.
+  const receiving = { ...shared, warmUpMs: warmUpMs + quietMs, tickMs: 100, ...to.settings };
+  await using receiver = new Peer(found(bench, to.program), "receive", receiving, 1);
+  const sending = { ...shared, ...pace, warmUpMs, tailMs: 4 * quietMs, to: await receiver.ports() };
+  await using sender = new Peer(found(bench, "c"), "send", sending, 0);
+  const sent = sender.result().finally(() => receiver.finish());
+  const [got, gave] = await Promise.all([receiver.result(), sent]);
+  const received = value(got, "total");
+  if (value(got, "bytes") !== received * size)
+    throw new Error(`${to.program} received datagrams that nobody sent`);
+  return {
+    cpuUs: (value(got, "cpuSeconds") / value(got, "datagrams")) * 1e6,
+    lost: 1 - received / value(gave, "total"),
+    waited: Math.max(value(got, "waited"), value(gave, "waited")),
+    ...resources("receiver", got),
+  };
+}
+
 /** Sending alone: the datagrams that the kernel accepts in the window, to sockets that nobody reads. */
 export async function sendAlone(bench: Bench, from: End, size: number, peers = 1): Promise<Figures> {
   await using parked = new Peer(parker(bench), "park", { sockets: peers, buffer: parkedBuffer }, 1);

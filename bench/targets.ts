@@ -76,9 +76,21 @@ const native: readonly Target[] = [
   ),
   less("round trip p50, both ends", "round-trip", "native both", "node:dgram both", p50, 0.95),
   less("round trip p99, both ends", "round-trip", "native both", "node:dgram both", p99, 1),
+  ...everydayTargets("5,000 a second of 1,400 bytes in bursts", "everyday-bursts", 0.9),
+  ...everydayTargets("5,000 a second of 1,400 bytes, evenly", "everyday-even", 1),
+  ...everydayTargets("60,000 a second of 1,400 bytes", "everyday-60000", 0.5),
   less("open, bind and close a socket", "open-close", "native", names.nodeDgram, "usEach", 1.3),
   less("resident memory of an idle socket", "idle-sockets", "native", names.nodeDgram, "bytesEach", 1.3),
 ];
+
+/** CPU time and memory of a receiver that waits for most of the time. */
+function everydayTargets(what: string, workload: string, atMost: number): readonly Target[] {
+  const of = "native, for await";
+  return [
+    less(`CPU time, ${what}`, workload, of, names.nodeDgram, "cpuUs", atMost),
+    less(`resident memory, ${what}`, workload, of, names.nodeDgram, "receiverRssBytes", 1.05),
+  ];
+}
 
 function deliveryTargets(
   what: string,

@@ -8,6 +8,8 @@ import {
   deliver,
   idleSockets,
   openClose,
+  paces,
+  receiveAtPace,
   roundTrip,
   sendAlone,
 } from "./runs.js";
@@ -243,6 +245,31 @@ const openSockets = [1, 100, 1000].map((sockets): Workload => {
   };
 });
 
+const everyday = [
+  { name: "everyday-bursts", title: "5,000 a second, 25 at a time", pace: paces.bursts },
+  { name: "everyday-even", title: "5,000 a second, one at a time", pace: paces.even },
+  { name: "everyday-60000", title: "60,000 a second, 60 at a time", pace: paces.fast },
+].map(({ name, title, pace }): Workload => {
+  const receiving = (contender: string, to: End): Case => ({
+    name: contender,
+    needs: [...new Set<ProgramName>(["c", to.program])],
+    run: (bench) => receiveAtPace(bench, to, 1400, pace),
+  });
+  return {
+    name,
+    title: `CPU time of a receiver of ${title}, 1,400 bytes, from C sendmmsg`,
+    figures: [{ key: "cpuUs", unit: "µs of CPU a datagram", lessIsBetter: true }],
+    references: [names.nodeDgram],
+    parks: false,
+    cases: [
+      receiving("native, for await", forAwait("native")),
+      receiving("native, batches()", batches("native")),
+      receiving(names.nodeDgram, { program: "node:dgram" }),
+      receiving("CPython recvmsg, with metadata", { program: "python", settings: { by: "recvmsg" } }),
+    ],
+  };
+});
+
 const eachSocket = [
   {
     name: "open-close",
@@ -287,5 +314,6 @@ export const workloads: readonly Workload[] = [
   trips,
   tripsOnTwo,
   ...openSockets,
+  ...everyday,
   ...openedSockets,
 ];

@@ -53,6 +53,7 @@ static double seconds_of(const char *name);
 static int bound(int *port);
 static void tell_ports(int count);
 static struct sockaddr_in address_of(int port);
+static double seconds_on(clockid_t clock);
 static double now(void);
 static long proc(const char *file, int field);
 static void check(int ok, const char *what);
@@ -78,7 +79,7 @@ static void about(void) {
 /* ---- the measured time: it begins a while after the first look ---- */
 
 struct window {
-  double warm_up, length, waited_before, first, start, seconds, waited;
+  double warm_up, length, waited_before, first, start, seconds, waited, cpu_seconds;
   long before, datagrams, rss_bytes;
 };
 
@@ -97,9 +98,11 @@ static double look(struct window *window, long count) {
     if (at - window->first < window->warm_up) return at;
     window->start = at;
     window->before = count;
+    window->cpu_seconds = seconds_on(CLOCK_PROCESS_CPUTIME_ID);
   } else if (window->seconds == 0 && at - window->start >= window->length) {
     window->seconds = at - window->start;
     window->datagrams = count - window->before;
+    window->cpu_seconds = seconds_on(CLOCK_PROCESS_CPUTIME_ID) - window->cpu_seconds;
     window->waited = (waited() - window->waited_before) / (at - window->first);
     window->rss_bytes = proc("/proc/self/statm", 1) * sysconf(_SC_PAGESIZE);
   }
@@ -108,8 +111,8 @@ static double look(struct window *window, long count) {
 
 /* Prints the figures as the beginning of a JSON object. */
 static void tell_window(const struct window *window) {
-  printf("{\"datagrams\":%ld,\"seconds\":%f,\"waited\":%f,\"rssBytes\":%ld", window->datagrams, window->seconds,
-         window->waited, window->rss_bytes);
+  printf("{\"datagrams\":%ld,\"seconds\":%f,\"waited\":%f,\"cpuSeconds\":%f,\"rssBytes\":%ld", window->datagrams,
+         window->seconds, window->waited, window->cpu_seconds, window->rss_bytes);
 }
 
 /* ---- receive ---- */
@@ -269,16 +272,27 @@ static void send_batch(int fd) {
   }
 }
 
+/* Waits until `at`, or not at all if that is past. */
+static void sleep_until(double at) {
+  struct timespec time = {(time_t)at, (long)((at - (double)(time_t)at) * 1e9)};
+  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL) == EINTR) continue;
+}
+
+/* Sends a batch every `everyUs`, and `hurry` times as often in the warm-up; without `everyUs`, as fast as it can. */
 static void send_role(void) {
   double least = seconds_of("warmUpMs") + seconds_of("windowMs") + seconds_of("tailMs");
+  double every = (double)number("everyUs", 0) / 1e6, hurry = (double)number("hurry", 1);
   int fd = bound(NULL);
   fill_outbox();
   struct window window = new_window();
-  double began = now();
+  double began = now(), next = began;
   long total = 0;
   while (look(&window, total) - began < least || window.seconds == 0) {
     send_batch(fd);
     total += outbox_datagrams;
+    if (every == 0) continue;
+    next += window.start == 0 ? every / hurry : every;
+    sleep_until(next);
   }
   tell_window(&window);
   printf(",\"total\":%ld}\n", total);
@@ -376,11 +390,13 @@ static struct sockaddr_in address_of(int port) {
       .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
-static double now(void) {
+static double seconds_on(clockid_t clock) {
   struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
+  clock_gettime(clock, &time);
   return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
+
+static double now(void) { return seconds_on(CLOCK_MONOTONIC); }
 
 /* One number from a file with a line of numbers. */
 static long proc(const char *name, int field) {

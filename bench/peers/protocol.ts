@@ -14,7 +14,7 @@ export const host = "127.0.0.1";
 
 /** No peer runs longer than the longest workload, whatever fails. */
 const longestMs = 120_000;
-const tickMs = 10;
+const defaultTickMs = 10;
 
 /** Runs the role that the command line names, and prints its result. */
 export async function play(
@@ -87,6 +87,7 @@ export class ReceiveMeter {
   constructor(task: Task) {
     this.#window = new Window(task);
     const quietMs = task.number("quietMs");
+    const tickMs = task.number("tickMs", defaultTickMs);
     let last = { at: 0, count: 0 };
     let ended = false;
     process.stdin.resume().once("end", () => (ended = true));
@@ -141,7 +142,7 @@ class Window {
   readonly #collections = new Collections();
   readonly #waitedBeforeMs = waitedMs();
   #first: number | undefined;
-  #start: { at: number; count: number } | undefined;
+  #start: { at: number; count: number; cpu: NodeJS.CpuUsage } | undefined;
   /** The figures, after the window is over. */
   figures: Figures | undefined;
 
@@ -155,13 +156,15 @@ class Window {
     const at = performance.now();
     this.#first ??= at;
     if (!this.#start) {
-      if (at - this.#first >= this.#warmUpMs) this.#start = { at, count };
+      if (at - this.#first >= this.#warmUpMs) this.#start = { at, count, cpu: process.cpuUsage() };
     } else if (!this.figures && at - this.#start.at >= this.#windowMs) {
+      const { user, system } = process.cpuUsage(this.#start.cpu);
       this.figures = {
         datagrams: count - this.#start.count,
         seconds: (at - this.#start.at) / 1000,
         // Includes the warm-up: a peer that waits there begins late, and measures after the others have ended.
         waited: (waitedMs() - this.#waitedBeforeMs) / (at - this.#first),
+        cpuSeconds: (user + system) / 1e6,
         rssBytes: process.memoryUsage.rss(),
         ...this.#collections.between(this.#start.at, at),
       };
