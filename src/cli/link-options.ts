@@ -112,21 +112,26 @@ const linkOptions: readonly LinkOption[] = [
 ];
 
 const directions = ["up", "down"] as const;
+const meanings = { up: "from clients to the target", down: "from the target to clients" } as const;
 
 /** The values of the options that `addFaults` adds, by their names in camel case. */
 export type LinkOptionValues = Readonly<Record<string, unknown>>;
 
 /** Adds the options to a command. The help shows only those for both directions. */
 export function addLinkOptions(command: Command): Command {
-  const names = Object.keys(profiles).join(", ");
-  command.option("--profile <name>", `start from the settings of a network: ${names}`, profileName);
+  // The error of commander would not name the value that was given.
+  const profile = new Option("--profile <name>", "start from the settings of a network")
+    .choices(Object.keys(profiles))
+    .argParser(profileName);
+  command.addOption(profile);
   for (const { name, argument, text, parse } of linkOptions) {
     command.option(`--${name} <${argument}>`, text, parse(`--${name}`));
   }
   for (const direction of directions) {
-    for (const { name, argument, parse } of linkOptions) {
+    for (const { name, argument, text, parse } of linkOptions) {
       const long = `--${direction}-${name}`;
-      command.addOption(new Option(`${long} <${argument}>`).argParser(parse(long)).hideHelp());
+      const only = `${text}; ${meanings[direction]} only`;
+      command.addOption(new Option(`${long} <${argument}>`, only).argParser(parse(long)).hideHelp());
     }
   }
   return command;

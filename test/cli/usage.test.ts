@@ -5,10 +5,11 @@ import { describe, expect, test } from "vitest";
 import { Program, bin, listen, onTerminal, pythonSend, run } from "./program.js";
 
 const escape = "\u001b";
+const commands = ["listen", "send", "request", "mtu", "proxy", "doctor", "completion"];
 
 describe("bad input is one line, and exit code 2", () => {
   test.for<[readonly string[], RegExp]>([
-    [[], /give a command: listen, send, request, mtu, proxy or doctor/],
+    [[], /give a command: listen, send, request, mtu, proxy, doctor or completion/],
     [["help", "nothing"], /give a command/],
     [["lisen", "9000"], /unknown command 'lisen'.*listen/],
     [["--nonsense"], /unknown option '--nonsense'/],
@@ -192,7 +193,9 @@ describe("bad input is one line, and exit code 2", () => {
   ])("%j", async ([args, message], t) => {
     const { code, stdout, stderr } = await run(t, args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-    expect(stderr).toMatch(/^datagram(?: listen| send| request| mtu| proxy| doctor)?: [\x20-\x7e]+\n$/);
+    expect(stderr).toMatch(
+      /^datagram(?: listen| send| request| mtu| proxy| doctor| completion)?: [\x20-\x7e]+\n$/,
+    );
     expect(stderr).toMatch(message);
   });
 });
@@ -201,31 +204,24 @@ describe("help", () => {
   test("the help of the command lists commands, examples, exit codes and the environment", async (t) => {
     const { code, stdout, stderr } = await run(t, ["--help"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    for (const part of ["listen", "send", "request", "mtu", "proxy", "doctor"])
-      expect(stdout).toMatch(new RegExp(`^ {2}${part} `, "m"));
+    for (const part of commands) expect(stdout).toMatch(new RegExp(`^ {2}${part} `, "m"));
     for (const exit of ["0  done", "1  error", "2  usage", "3  no answer in time", "4  refused"])
       expect(stdout).toContain(exit);
     for (const part of ["Examples:", "DATAGRAM_DRIVER=native|dgram", "NO_COLOR"])
       expect(stdout).toContain(part);
   });
 
-  test.for(["listen", "send", "request", "mtu", "proxy", "doctor"])(
-    "the help of %s has examples, with --help and with help",
-    async (name, t) => {
-      const asked = await run(t, [name, "--help"]);
-      expect(asked).toMatchObject({ code: 0, stderr: "" });
-      expect(asked.stdout).toMatch(new RegExp(`^Examples:\n {2}datagram ${name}`, "m"));
-      expect((await run(t, ["help", name])).stdout).toBe(asked.stdout);
-    },
-  );
+  test.for(commands)("the help of %s has examples, with --help and with help", async (name, t) => {
+    const asked = await run(t, [name, "--help"]);
+    expect(asked).toMatchObject({ code: 0, stderr: "" });
+    expect(asked.stdout).toMatch(new RegExp(`^Examples:\n {2}datagram ${name}`, "m"));
+    expect((await run(t, ["help", name])).stdout).toBe(asked.stdout);
+  });
 
-  test.for(["listen", "send", "request", "mtu", "proxy", "doctor"])(
-    "the help of %s fits 80 columns",
-    async (name, t) => {
-      const { stdout } = await run(t, [name, "--help"]);
-      expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
-    },
-  );
+  test.for(commands)("the help of %s fits 80 columns", async (name, t) => {
+    const { stdout } = await run(t, [name, "--help"]);
+    expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+  });
 
   test("--version prints the version of package.json", async (t) => {
     const manifest = JSON.parse(

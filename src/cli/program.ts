@@ -1,0 +1,49 @@
+import { Command } from "commander";
+
+import { addCompletion } from "./completion.js";
+import { addDoctor } from "./doctor.js";
+import { addListen } from "./listen.js";
+import { addMtu } from "./mtu.js";
+import { addProxy } from "./proxy.js";
+import { addRequest } from "./request.js";
+import { addSend } from "./send.js";
+import { version } from "./version.js";
+
+const help = `
+Data goes to standard output; notices, warnings and summaries go to standard
+error.
+
+Examples:
+  datagram listen 9000 --reply "ack: {}"   answer every sender on this machine
+  datagram send 127.0.0.1:9000 hello       send one datagram
+  datagram request 127.0.0.1:9000 ping     send, and wait for the answer
+  datagram mtu 127.0.0.1:9000              find the largest unfragmented datagram
+  datagram proxy 0 [::1]:9000 --loss 5%    simulate a bad network in between
+  datagram doctor                          show what this machine can do
+
+Exit codes:
+  0  done
+  1  error
+  2  usage: the arguments are wrong
+  3  no answer in time
+  4  refused: nobody is listening there, or the host cannot be reached
+
+Environment:
+  DATAGRAM_DRIVER=native|dgram   use this driver, or fail if it is unavailable
+  NO_COLOR=1                     no colours on a terminal`;
+
+/** Returns the command `datagram` with its subcommands. */
+export function datagramProgram(): Command {
+  const program = new Command("datagram")
+    .description(
+      "UDP datagrams from the command line: listen, send, request, measure a path, simulate a bad network, show what this machine can do.",
+    )
+    .version(version)
+    // Errors are printed by `main.ts`, on one line and with the exit codes of this command.
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined })
+    .addHelpText("after", help);
+  for (const add of [addListen, addSend, addRequest, addMtu, addProxy, addDoctor, addCompletion])
+    add(program);
+  return program;
+}
