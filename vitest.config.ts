@@ -23,7 +23,7 @@ const waiting = { maxWorkers: 2 * cpus, sequence: { groupOrder: 1 } };
 /** Tests that measure the CPU time or the speed of a program: nothing else runs beside them. */
 const alone = { maxWorkers: 1, sequence: { groupOrder: 2 } };
 /** The files of the last group. */
-const measuring = ["test/process/{bench,flood,icmp}.test.ts", "test/sim/scale.test.ts"];
+const measuring = ["test/process/{flood,icmp}.test.ts", "test/sim/scale.test.ts"];
 
 /** For tests that import the sources by the package's name. Only what extends the settings below has them. */
 const datagram = {
