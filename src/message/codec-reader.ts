@@ -34,6 +34,7 @@ export interface CodecMessage {
 
 /** A message of a device that did not arrive completely. */
 export interface CodecLoss extends DecoderLoss {
+  /** The address of the device. */
   readonly source: Endpoint;
 }
 

@@ -48,6 +48,7 @@ export interface DecoderSink {
 
 /** A message that a decoder completed. */
 export interface DecodedMessage {
+  /** The bytes of the message. */
   readonly data: Buffer;
   /** The number of datagrams that it was made of. */
   readonly chunks: number;

@@ -48,6 +48,7 @@ export interface Service extends AsyncDisposable {
    * Rejects if the socket cannot be read: `OSError` `EBUSY` if another iteration reads it, `EBADF`.
    */
   readonly ended: Promise<void>;
+  /** The counts of the service so far. */
   stats(): ServeStats;
 }
 
