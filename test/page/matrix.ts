@@ -26,7 +26,9 @@ const python: Side = {
     new Program(test, ["python3", "-u", `${home}test/page/python/${program}.py`, ...args.map(String)]),
 };
 
-const sides: readonly Side[] = [typescript("native"), typescript("dgram"), python];
+export const typescriptSides: readonly Side[] = [typescript("native"), typescript("dgram")];
+
+const sides: readonly Side[] = [...typescriptSides, python];
 
 /** Declares a test for each side. */
 export function eachSide(what: string, body: (side: Side, test: TestContext) => Promise<void>): void {

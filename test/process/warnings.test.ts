@@ -13,7 +13,7 @@ overDrivers((driver) => {
       'DatagramWarning JOINED_BUT_BOUND: this socket is bound to 127.0.0.1 and receives nothing that is sent to 239.255.7.7: bind it to "" or to 239.255.7.7',
       "DatagramWarning JOINED_BUT_CONNECTED: this socket is connected, and receives from its peer only, nothing sent to 239.255.7.7: join the group on another socket",
       "heard here alone: JOINED_BUT_BOUND",
-      'DatagramWarning NO_SUCH_EVENT: a socket has no event "message", and this listener is never called: read with "for await (const datagram of s)" or recvfrom(), which also keep the process running. docs/ of this package has a recipe for programs that used node:dgram',
+      'DatagramWarning NO_SUCH_EVENT: a socket has no event "message", and this listener is never called: read with "for await (const datagram of s)" or recvfrom(), which also keep the process running. docs/recipes/from-node-dgram.md of this package compares them with node:dgram',
     ]);
     expect(stderr).toMatch(/DatagramWarning: this socket is bound to 127\.0\.0\.1/);
   });

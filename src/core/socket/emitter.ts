@@ -46,7 +46,7 @@ export class SocketEmitter extends Emitter {
 const insteadOf: ReadonlyMap<string, string> = new Map([
   [
     "message",
-    'read with "for await (const datagram of s)" or recvfrom(), which also keep the process running. docs/ of this package has a recipe for programs that used node:dgram',
+    'read with "for await (const datagram of s)" or recvfrom(), which also keep the process running. docs/recipes/from-node-dgram.md of this package compares them with node:dgram',
   ],
   ["listening", '"await s.bind(address)" ends when the socket is bound'],
   ["connect", '"await s.connect(address)" ends when the socket is connected'],
