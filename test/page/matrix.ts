@@ -19,14 +19,17 @@ export interface Side {
   start(test: TestContext, program: string, ...args: (string | number)[]): Program;
 }
 
-const python: Side = {
+export const python: Side = {
   name: "Python",
   skipped: undefined,
   start: (test, program, ...args) =>
     new Program(test, ["python3", "-u", `${home}test/page/python/${program}.py`, ...args.map(String)]),
 };
 
-export const typescriptSides: readonly Side[] = [typescript("native"), typescript("dgram")];
+export const typescriptSides: readonly [native: Side, dgram: Side] = [
+  typescript("native"),
+  typescript("dgram"),
+];
 
 const sides: readonly Side[] = [...typescriptSides, python];
 

@@ -2,12 +2,13 @@
 
 import { readFileSync } from "node:fs";
 
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
 import { unusedPort } from "../ports.js";
 import { home } from "../process/programs.js";
-import { eachSide, host, plain, startServer, typescriptSides } from "./matrix.js";
+import { host, plain, python, startServer, typescriptSides } from "./matrix.js";
 
+const [native] = typescriptSides;
 const clean = { code: 0, signal: null, stderr: "" };
 
 test("the programs of docs/messages.md equal those of examples/requests", () => {
@@ -19,39 +20,37 @@ test("the programs of docs/messages.md equal those of examples/requests", () => 
   }
 });
 
-for (const asker of typescriptSides) {
-  // semantics: request
-  eachSide(`request() of ${asker.name} gets the answer of ping-pong`, async (server, test) => {
-    if (asker.skipped !== undefined) test.skip(asker.skipped);
-    const { port } = await startServer(server, test, "ping-pong");
-    const ending = await asker.start(test, "requests/ask", host, port).ended;
-    expect(ending).toEqual({ ...clean, lines: ["reply: pong"] });
-  });
+for (const side of typescriptSides) {
+  describe.skipIf(side.skipped !== undefined)(side.name, () => {
+    // semantics: request
+    test("request() gets the answer of Python's ping-pong", async (t) => {
+      const { port } = await startServer(python, t, "ping-pong");
+      const ending = await side.start(t, "requests/ask", host, port).ended;
+      expect(ending).toEqual({ ...clean, lines: ["reply: pong"] });
+    });
 
-  // semantics: collect
-  eachSide(`collect() of ${asker.name} finds the ack receiver`, async (server, test) => {
-    if (asker.skipped !== undefined) test.skip(asker.skipped);
-    const { server: device, port } = await startServer(server, test, "ack-receiver");
-    const ending = await asker.start(test, "requests/find", host, port).ended;
-    expect(ending).toEqual({ ...clean, lines: [`${host}:${port} says ack: who?`] });
-    expect(plain(await device.line())).toMatch(/^got who\? from 127\.0\.0\.1:\d+$/);
-  });
+    // semantics: collect
+    test("collect() finds Python's ack receiver", async (t) => {
+      const { server, port } = await startServer(python, t, "ack-receiver");
+      const ending = await side.start(t, "requests/find", host, port).ended;
+      expect(ending).toEqual({ ...clean, lines: [`${host}:${port} says ack: who?`] });
+      expect(plain(await server.line())).toMatch(/^got who\? from 127\.0\.0\.1:\d+$/);
+    });
 
-  // semantics: serve
-  eachSide(`serve() of ${asker.name} answers the page's request`, async (client, test) => {
-    if (asker.skipped !== undefined) test.skip(asker.skipped);
-    const { port } = await startServer(asker, test, "requests/answer");
-    const { lines, ...ending } = await client.start(test, "request", host, port).ended;
-    expect(lines.map(plain)).toEqual(["reply: ack: ping"]);
-    expect(ending).toEqual(clean);
+    // semantics: serve
+    test("serve() answers Python's request", async (t) => {
+      const { port } = await startServer(side, t, "requests/answer");
+      const { lines, ...ending } = await python.start(t, "request", host, port).ended;
+      expect(lines.map(plain)).toEqual(["reply: ack: ping"]);
+      expect(ending).toEqual(clean);
+    });
   });
 }
 
 // semantics: request-unreachable
-eachSide("request() says at once that nobody is listening", async (asker, test) => {
-  if (!asker.name.includes("native")) test.skip("this needs the native driver");
+test.skipIf(native.skipped !== undefined)("request() says at once that nobody is listening", async (t) => {
   const port = unusedPort();
-  const { lines, ...ending } = await asker.start(test, "requests/ask", host, port).ended;
+  const { lines, ...ending } = await native.start(t, "requests/ask", host, port).ended;
   expect(ending).toEqual(clean);
   expect(lines).toEqual([
     `request ${host}:${port}: nobody is listening there (port unreachable, from ${host}) (ECONNREFUSED)`,
