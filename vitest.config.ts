@@ -91,7 +91,7 @@ const overExample = () => {
 };
 
 /** For tests that start programs. */
-const programs = { globalSetup: "test/real-python.ts", testTimeout: 180_000, hookTimeout: 180_000 };
+const programs = { globalSetup: "test/real-python.ts" };
 
 const projects = [
   contract("native", { DATAGRAM_DRIVER: "native" }),
@@ -114,12 +114,7 @@ const projects = [
   },
   {
     ...datagram,
-    test: {
-      name: "unit",
-      include: ["test/{unit,sim,message}/**/*.test.ts"],
-      exclude: measuring,
-      ...computing,
-    },
+    test: { name: "unit", include: ["test/{unit,sim}/**/*.test.ts"], exclude: measuring, ...computing },
   },
   { ...datagram, test: { name: "message", include: ["test/message/**/*.test.ts"], ...computing } },
   { ...datagram, test: { name: "examples", include: ["examples/**/*.test.ts"], ...computing } },
@@ -145,7 +140,8 @@ const projectsOnLinks = [
 export default defineConfig({
   test: {
     // Far longer than a test takes, so that none fails on a machine that is busy with other work.
-    testTimeout: 60_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     expect: { requireAssertions: true },
     // resolv.conf(5): a test of a name that does not exist waits for 1 s instead of 10 s if no name server answers.
     env: { RES_OPTIONS: "timeout:1 attempts:1" },

@@ -1,6 +1,6 @@
 import { AF_INET, AF_INET6, OSError, type Socket, socket } from "datagram";
 import fc from "fast-check";
-import { afterAll, expect, vi } from "vitest";
+import { expect } from "vitest";
 
 import { type World, contract, turn } from "./world.js";
 
@@ -73,10 +73,6 @@ const items = fc.oneof(
 const group = fc.oneof(fc.constantFrom("239.255.0.1", "ff01::1234"), junk);
 /** Never left out: the kernel would choose an interface to the outside. */
 const at = fc.oneof(fc.constantFrom("lo", "127.0.0.1", "nosuch0", "", -1, 1.5, 2 ** 40, null, true, {}));
-
-// Each call has a socket of its own, which can take longer than the usual limit on a busy machine.
-vi.setConfig({ testTimeout: 180_000 });
-afterAll(() => vi.resetConfig());
 
 /** The calls, on a socket in some state. Most argument lists have a wrong value. */
 type Call = readonly [method: string, args: readonly unknown[]];

@@ -60,7 +60,7 @@ test("open messages keep no process alive, and a call that waits does", () => {
     console.log(value.data.toString());
   `;
   const { stdout, status } = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
-    timeout: 15_000,
+    timeout: 120_000,
   });
   expect([stdout.toString(), status]).toEqual(["hello\n", 0]);
 });

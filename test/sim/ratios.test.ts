@@ -2,9 +2,7 @@
 
 import { AF_INET, SOCK_DGRAM, type Socket } from "datagram";
 import { type Host, type LinkInput, Network } from "datagram/sim";
-import { expect, test, vi } from "vitest";
-
-vi.setConfig({ testTimeout: 60_000 });
+import { expect, test } from "vitest";
 
 const million = 1_000_000;
 /** 99.9% of a normal distribution is within this many standard deviations of its mean. */

@@ -14,19 +14,15 @@ const together = 50;
 
 for (let from = first; from <= last; from += together) {
   const to = Math.min(from + together - 1, last);
-  test(
-    `the invariants hold for the seeds ${from} to ${to}, and each seed repeats its run`,
-    { timeout: 60_000 },
-    async () => {
-      for (let seed = from; seed <= to; seed++) {
-        try {
-          const hash = await runScenario(seed);
-          expect(await runScenario(seed)).toBe(hash);
-        } catch (error) {
-          const again = `DATAGRAM_SEEDS=${seed} npx vitest run test/sim/scenarios.test.ts`;
-          throw new Error(`seed ${seed}: ${(error as Error).message}\nrepeat it: ${again}`, { cause: error });
-        }
+  test(`the invariants hold for the seeds ${from} to ${to}, and each seed repeats its run`, async () => {
+    for (let seed = from; seed <= to; seed++) {
+      try {
+        const hash = await runScenario(seed);
+        expect(await runScenario(seed)).toBe(hash);
+      } catch (error) {
+        const again = `DATAGRAM_SEEDS=${seed} npx vitest run test/sim/scenarios.test.ts`;
+        throw new Error(`seed ${seed}: ${(error as Error).message}\nrepeat it: ${again}`, { cause: error });
       }
-    },
-  );
+    }
+  });
 }
