@@ -50,17 +50,21 @@ export type LossCause =
 
 /** A message that did not arrive completely. */
 export interface LostMessage {
+  /** The address of the sender. */
   readonly source: Endpoint;
+  /** The channel that it was sent on. */
   readonly channel: number;
   /** The number that the sender gave it. */
   readonly id: number;
   /** Bytes of the whole message. */
   readonly length: number;
+  /** The number of its chunks. */
   readonly chunks: number;
   /** How many chunks had arrived. */
   readonly received: number;
   /** The numbers of the missing chunks, at most the first 1,024. */
   readonly missing: readonly number[];
+  /** Why it was dropped. */
   readonly cause: LossCause;
 }
 
@@ -74,7 +78,9 @@ export interface MessagesEvents {
 
 /** The details of a `MessageError`. */
 export interface MessageErrorDetails extends OSErrorDetails {
+  /** The number of datagrams that its bytes were divided into. */
   readonly chunks: number;
+  /** How many of them the peer has reported. */
   readonly arrivedChunks: number;
 }
 
@@ -116,20 +122,23 @@ export interface PeerStats {
   readonly rttMs: number | undefined;
   /** The shortest round trip of the last 10 to 20 s. */
   readonly minRttMs: number | undefined;
-  /** How many chunks may be under way, and how many are. */
+  /** How many chunks may be under way. */
   readonly windowChunks: number;
+  /** How many chunks are under way. */
   readonly inFlightChunks: number;
   /** Chunks that the peer has room for; `undefined` if it has not said. */
   readonly credit: number | undefined;
   /** Share of the recent chunks that were lost. */
   readonly lossRatio: number;
-  /** Chunks that were sent, and those of them that were sent again. */
+  /** Chunks that were sent. */
   readonly sentChunks: number;
+  /** Chunks that were sent again. They are in `sentChunks` too. */
   readonly resentChunks: number;
   /** Messages that are not sent to the end. */
   readonly pendingMessages: number;
-  /** Chunks and messages that arrived from the peer. */
+  /** Chunks that arrived from the peer. */
   readonly receivedChunks: number;
+  /** Messages that arrived from the peer. */
   readonly receivedMessages: number;
   /** Whether the peer has proven that it receives at its address. */
   readonly isProven: boolean;

@@ -125,6 +125,7 @@ export class Messages extends EventEmitter<MessagesEvents> implements AsyncItera
     return Promise.resolve();
   }
 
+  /** Calls `close()`, and waits for it. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
