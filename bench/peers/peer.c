@@ -272,13 +272,15 @@ static void send_batch(int fd) {
   }
 }
 
-/* Waits until `at`, or not at all if that is past. */
 static void sleep_until(double at) {
   struct timespec time = {(time_t)at, (long)((at - (double)(time_t)at) * 1e9)};
   while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL) == EINTR) continue;
 }
 
-/* Sends a batch every `everyUs`, and `hurry` times as often in the warm-up; without `everyUs`, as fast as it can. */
+/*
+ * Sends a batch every `everyUs`, and `hurry` times as often in the warm-up; without `everyUs`, as fast as it can. Batches that
+ * are late because other work had the CPU are not made up for: they would be a flood.
+ */
 static void send_role(void) {
   double least = seconds_of("warmUpMs") + seconds_of("windowMs") + seconds_of("tailMs");
   double every = (double)number("everyUs", 0) / 1e6, hurry = (double)number("hurry", 1);
@@ -292,7 +294,8 @@ static void send_role(void) {
     total += outbox_datagrams;
     if (every == 0) continue;
     next += window.start == 0 ? every / hurry : every;
-    sleep_until(next);
+    if (next < now()) next = now();
+    else sleep_until(next);
   }
   tell_window(&window);
   printf(",\"total\":%ld}\n", total);
