@@ -14,8 +14,8 @@ const lineCharacters = /[\n\r\t]/g;
 const shownBytes: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
   byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, "0")}`,
 );
-/** Columns that a payload has even on a narrow terminal. */
-const minColumns = 24;
+/** Columns that a payload has even on a narrow terminal: for quotes, a byte or two and ` … 65,507 more`. */
+const minColumns = 20;
 const escapes: ReadonlyMap<string, string> = new Map([
   ["\n", "\\n"],
   ["\r", "\\r"],
