@@ -109,10 +109,7 @@ interface Source {
 }
 
 /** The messages that arrive at one socket, through a codec: made by `readCodec()`. */
-export class CodecMessages
-  extends EventEmitter<CodecEvents>
-  implements AsyncIterable<CodecMessage, undefined>
-{
+export class CodecMessages extends EventEmitter<CodecEvents> implements AsyncIterable<CodecMessage> {
   readonly #socket: Socket;
   readonly #codec: Codec;
   readonly #limits: Required<{ [K in keyof CodecOptions]: number }>;

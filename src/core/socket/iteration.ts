@@ -14,8 +14,8 @@ export interface Steps<T> {
   readonly timeoutMs?: number | null | undefined;
 }
 
-/** An iterator of a socket. */
-export interface SocketIterator<T> extends AsyncIterableIterator<T, undefined> {
+/** An iterator of a socket. (`AsyncIterableIterator` has one type parameter before TypeScript 5.6.) */
+export interface SocketIterator<T> extends AsyncIterator<T, undefined> {
   /** Ends the iteration. Steps that wait end too, and take no datagram. */
   return(): Promise<IteratorReturnResult<undefined>>;
   [Symbol.asyncIterator](): SocketIterator<T>;

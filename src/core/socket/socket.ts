@@ -55,7 +55,7 @@ export let iterate: (s: Socket, name: string) => SocketIterator<Datagram>;
 export let readAll: (s: Socket, name: string) => SocketIterator<Datagram[]>;
 
 /** A UDP socket: the calls of BSD and Python, with promises. Made by `socket()`. */
-export class Socket extends SocketSettings implements AsyncIterable<Datagram, undefined> {
+export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
   readonly #engine: Engine;
   /** Made at first use: a program may have many sockets that are idle. */
   #madeCalls: ReceiveCalls | undefined;
