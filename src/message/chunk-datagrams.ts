@@ -1,4 +1,5 @@
 import { Buffer } from "node:buffer";
+import { crc32 } from "node:zlib";
 
 import {
   type Frame,
@@ -7,6 +8,8 @@ import {
   frameFlag,
   frameHeaderBytes,
   frameKind,
+  frameOverheadBytes,
+  sealFrame,
   writeFrame,
 } from "../wire/message-frame.js";
 
@@ -19,10 +22,11 @@ export function chunkDatagram(
   now: boolean,
 ): Uint8Array {
   const bytes = chunkBytes(frame, index);
-  const datagram = Buffer.allocUnsafe(frameHeaderBytes + bytes);
+  const datagram = Buffer.allocUnsafe(frameOverheadBytes + bytes);
   writeFrame({ ...frame, flags: frame.flags | (now ? frameFlag.now : 0), attempt, index }, datagram);
   const start = index * frame.size;
   datagram.set(data.subarray(start, start + bytes), frameHeaderBytes);
+  sealFrame(datagram, crc32);
   return datagram;
 }
 
@@ -34,7 +38,7 @@ export function parityDatagram(
   parities: number,
 ): Uint8Array {
   const chunks = chunksOf(frame.length, frame.size);
-  const datagram = Buffer.alloc(frameHeaderBytes + chunkBytes(frame, index));
+  const datagram = Buffer.alloc(frameOverheadBytes + chunkBytes(frame, index));
   writeFrame({ ...frame, kind: frameKind.parity, attempt: parities, index }, datagram);
   for (let chunk = index; chunk < chunks; chunk += parities) {
     const start = chunk * frame.size;
@@ -44,5 +48,6 @@ export function parityDatagram(
         (datagram[frameHeaderBytes + at] as number) ^ (data[start + at] as number);
     }
   }
+  sealFrame(datagram, crc32);
   return datagram;
 }

@@ -215,7 +215,7 @@ export class Deliveries {
     return new MessageError(code, {
       ...details,
       limit,
-      text: text ?? `${arrived}: ${message}`,
+      text: text ?? `${arrived}: ${message.replace(` (${code})`, "")}`,
       cause: outcome,
     });
   }

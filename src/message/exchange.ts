@@ -1,4 +1,5 @@
 import type { Buffer } from "node:buffer";
+import { crc32 } from "node:zlib";
 
 import {
   Address,
@@ -21,8 +22,10 @@ import {
   frameFlag,
   frameHeaderBytes,
   frameKind,
+  frameOverheadBytes,
   newFrame,
   readFrame,
+  sealFrame,
   writeFrame,
 } from "../wire/message-frame.js";
 import { newReport, readReport } from "../wire/message-report.js";
@@ -44,6 +47,8 @@ export interface ExchangeEvents {
   failed(error: unknown, request: Message): void;
 }
 
+/** Bytes of the checksum at the end of a frame. */
+const checksumBytes = frameOverheadBytes - frameHeaderBytes;
 /** How often idle peers are looked for, in milliseconds. */
 const sweepMs = 10_000;
 /** The shortest time between two probes of an address, in milliseconds. */
@@ -187,7 +192,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
 
   askForProof(peer: Peer): void {
     const now = this.clock.now();
-    if (now - peer.probedAt < probeIntervalMs || !peer.mayAnswer(frameHeaderBytes)) return;
+    if (now - peer.probedAt < probeIntervalMs || !peer.mayAnswer(frameOverheadBytes)) return;
     peer.probedAt = now;
     this.#sendProbe(peer.address, frameKind.probe, this.#tokens.of(peer.address));
   }
@@ -235,7 +240,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
 
   #take({ data, source }: Datagram, now: number): void {
     const frame = this.#frame;
-    const fault = readFrame(data, frame);
+    const fault = readFrame(data, frame, crc32);
     if (fault !== undefined) {
       this.#receiver.drop(fault);
       return;
@@ -267,7 +272,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     }
     const peer = this.#seen(source, data, now);
     if (!peer.isProven) this.askForProof(peer);
-    this.#receiver.chunk(peer, frame, data, now);
+    this.#receiver.chunk(peer, frame, data.subarray(frameHeaderBytes, data.length - checksumBytes), now);
   }
 
   #peerAt(address: Endpoint): Peer {
@@ -311,8 +316,9 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
   }
 
   #sendProbe(to: Endpoint, kind: number, id: number): void {
-    const bytes = new Uint8Array(frameHeaderBytes);
+    const bytes = new Uint8Array(frameOverheadBytes);
     writeFrame({ ...newFrame(), kind, id }, bytes);
+    sealFrame(bytes, crc32);
     this.#socket.sendto(bytes, to).catch(() => this.#receiver.drop("unsent"));
   }
 

@@ -1,14 +1,7 @@
 import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 
-import {
-  type Frame,
-  chunkBytes,
-  chunksOf,
-  frameFlag,
-  frameHeaderBytes,
-  isFleeting,
-} from "../wire/message-frame.js";
+import { type Frame, chunkBytes, chunksOf, frameFlag, isFleeting } from "../wire/message-frame.js";
 import { delayOf, maxRunsIn, noEcho, type Report, unknownDelay } from "../wire/message-report.js";
 
 /** Bytes of memory that is reserved at a time. */
@@ -79,9 +72,9 @@ export class Incoming {
   }
 
   /** Adds a chunk that is not there. Returns whether it leaves a new gap. */
-  add(frame: Readonly<Frame>, datagram: Buffer): boolean {
+  add(frame: Readonly<Frame>, payload: Buffer): boolean {
     const { index } = frame;
-    this.#write(index, datagram, frameHeaderBytes);
+    this.#write(index, payload);
     this.received++;
     const gap = index > this.#upto;
     this.#upto = Math.max(this.#upto, index + 1);
@@ -97,11 +90,11 @@ export class Incoming {
   }
 
   /** Adds a parity. Returns whether it is new. */
-  addParity({ index, attempt }: Readonly<Frame>, datagram: Buffer): boolean {
+  addParity({ index, attempt }: Readonly<Frame>, payload: Buffer): boolean {
     this.#parities ??= new Array<Uint8Array | undefined>(attempt);
     if (this.#parities.length !== attempt || this.#parities[index] !== undefined) return false;
-    this.#parities[index] = new Uint8Array(datagram.subarray(frameHeaderBytes));
-    this.bytes += datagram.length - frameHeaderBytes;
+    this.#parities[index] = new Uint8Array(payload);
+    this.bytes += payload.length;
     this.#repair(this.#parities, index);
     return true;
   }
@@ -171,10 +164,10 @@ export class Incoming {
     return (this.#slabs[slab] = Buffer.allocUnsafeSlow(bytes));
   }
 
-  /** Writes the payload that begins at `from`, and marks the chunk as there. */
-  #write(index: number, source: Uint8Array, from: number): void {
+  /** Writes the payload of a chunk, and marks it as there. */
+  #write(index: number, payload: Uint8Array): void {
     const at = (index % this.#chunksInSlab) * this.frame.size;
-    this.#slabOf(index).set(from === 0 ? source : source.subarray(from), at);
+    this.#slabOf(index).set(payload, at);
     (this.#bitmap[index >> 3] as number) |= 1 << (index & 7);
   }
 
@@ -199,7 +192,7 @@ export class Incoming {
         repaired[at] = (repaired[at] as number) ^ (slab[start + at] as number);
       }
     }
-    this.#write(lost, repaired.subarray(0, chunkBytes(this.frame, lost)), 0);
+    this.#write(lost, repaired.subarray(0, chunkBytes(this.frame, lost)));
     this.byParity++;
     this.#upto = Math.max(this.#upto, lost + 1);
   }

@@ -2,7 +2,7 @@ import type { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 
 import type { Clock } from "../core/driver/driver.js";
-import { type Frame, frameFlag, frameHeaderBytes, frameKind, isFleeting } from "../wire/message-frame.js";
+import { type Frame, frameFlag, frameKind, isFleeting } from "../wire/message-frame.js";
 import { Alarm } from "./alarm.js";
 import { Delivered } from "./delivered.js";
 import { Incoming } from "./incoming.js";
@@ -99,13 +99,13 @@ export class Receiver {
     this.dropped.set(cause, (this.dropped.get(cause) ?? 0) + 1);
   }
 
-  /** A chunk or a parity arrived, whose header was checked. */
-  chunk(peer: Peer, frame: Readonly<Frame>, datagram: Buffer, now: number): void {
+  /** A chunk or a parity arrived, whose frame was checked. */
+  chunk(peer: Peer, frame: Readonly<Frame>, payload: Buffer, now: number): void {
     const { id, crc } = frame;
     peer.receivedChunks++;
     const partial = peer.partials.get(partialKey(frame));
     if (partial?.frame.crc === crc) {
-      this.#add(peer, partial, frame, datagram, now);
+      this.#add(peer, partial, frame, payload, now);
       return;
     }
     if (peer.wasDelivered(id, crc, now) || this.#wasMoved(frame, now)) {
@@ -125,12 +125,12 @@ export class Receiver {
       return;
     }
     const { length, kind } = frame;
-    if (kind !== frameKind.parity && datagram.length - frameHeaderBytes === length) {
-      this.#whole(peer, frame, datagram.subarray(frameHeaderBytes), now);
+    if (kind !== frameKind.parity && payload.length === length) {
+      this.#whole(peer, frame, payload, now);
       return;
     }
     const begun = this.#move(peer, frame) ?? this.#begin(peer, frame, now);
-    if (begun) this.#add(peer, begun, frame, datagram, now);
+    if (begun) this.#add(peer, begun, frame, payload, now);
   }
 
   /** Sends the reports that are due, after datagrams that were read together. */
@@ -177,7 +177,7 @@ export class Receiver {
     this.#report1(peer, frame, 1);
   }
 
-  #add(peer: Peer, partial: Incoming, frame: Readonly<Frame>, datagram: Buffer, now: number): void {
+  #add(peer: Peer, partial: Incoming, frame: Readonly<Frame>, payload: Buffer, now: number): void {
     const { frame: first } = partial;
     if (frame.length !== first.length || frame.size !== first.size || frame.channel !== first.channel) {
       this.drop("mismatch");
@@ -185,7 +185,7 @@ export class Receiver {
     }
     const before = partial.bytes;
     if (frame.kind === frameKind.parity) {
-      if (!this.#hasRoom(peer, partial, datagram.length) || !partial.addParity(frame, datagram)) return;
+      if (!this.#hasRoom(peer, partial, payload.length) || !partial.addParity(frame, payload)) return;
       this.#took(peer, partial.bytes - before);
       if (partial.complete) this.#finish(peer, partial, frame, now);
       return;
@@ -197,7 +197,7 @@ export class Receiver {
     if (partial.has(frame.index)) this.drop("duplicate");
     else {
       if (!this.#hasRoom(peer, partial, partial.growth(frame.index))) return;
-      gap = partial.add(frame, datagram);
+      gap = partial.add(frame, payload);
       if (isAgain) partial.resent++;
       partial.repeats = 0;
       this.#took(peer, partial.bytes - before);

@@ -1,4 +1,6 @@
-import { type Frame, chunksOf, frameKind, newFrame, writeFrame } from "../wire/message-frame.js";
+import { crc32 } from "node:zlib";
+
+import { type Frame, chunksOf, frameKind, newFrame, sealFrame, writeFrame } from "../wire/message-frame.js";
 import {
   delayOf,
   newReport,
@@ -49,6 +51,7 @@ export class ReportWriter {
     const bytes = new Uint8Array(reportBytes(this.#report));
     writeFrame(this.#header, bytes);
     writeReport(this.#report, bytes);
+    sealFrame(bytes, crc32);
     return bytes;
   }
 }

@@ -1,7 +1,7 @@
 import type { Clock } from "../core/driver/driver.js";
 import type { Endpoint } from "../core/address/address.js";
 import { assert } from "../core/assert.js";
-import { type Frame, chunkBytes, frameHeaderBytes, frameKind } from "../wire/message-frame.js";
+import { type Frame, chunkBytes, frameOverheadBytes, frameKind } from "../wire/message-frame.js";
 import type { Report } from "../wire/message-report.js";
 import { Alarm } from "./alarm.js";
 import { chunkDatagram, parityDatagram } from "./chunk-datagrams.js";
@@ -329,7 +329,9 @@ export class Sender {
   }
 
   #mayLeave({ frame }: Outgoing, index: number): boolean {
-    return frame.kind !== frameKind.reply || this.#host.mayReply(frameHeaderBytes + chunkBytes(frame, index));
+    return (
+      frame.kind !== frameKind.reply || this.#host.mayReply(frameOverheadBytes + chunkBytes(frame, index))
+    );
   }
 
   #send(payloads: readonly Uint8Array[], outgoing: Outgoing): void {
@@ -364,7 +366,7 @@ export class Sender {
     const own = pace >= maxPace ? Infinity : pace;
     if (rateBps === Infinity) return own;
     const size = this.#active[0]?.outgoing.frame.size ?? 1200;
-    return Math.min(own, rateBps / 8000 / (size + frameHeaderBytes + packetBytes));
+    return Math.min(own, rateBps / 8000 / (size + frameOverheadBytes + packetBytes));
   }
 
   #setAlarm(now: number): void {

@@ -1,10 +1,12 @@
 /**
- * Frames of messages: the 20-byte header that each datagram of `datagram/message` starts with. `docs/wire.md` is the
- * specification. The body of a REPORT is in `message-report.ts`.
+ * Frames of messages: the 20-byte header that each datagram of `datagram/message` starts with, and the checksum that it ends
+ * with. `docs/wire.md` is the specification. The body of a REPORT is in `message-report.ts`.
  */
 
 /** Bytes of the header. */
 export const frameHeaderBytes = 20;
+/** Bytes of the header, and of the checksum at the end. */
+export const frameOverheadBytes = 24;
 /** The first byte of each frame: format and version. RFC 7983 leaves it to no protocol that shares ports with others. */
 export const frameVersion = 0x0d;
 /** The largest number of chunks of a message: their numbers have 16 bits. */
@@ -57,8 +59,9 @@ export interface Frame {
 }
 
 /** The reason why bytes are not a frame. Each is a counter of the statistics. */
-export type FrameFault = "short" | "version" | "kind" | "flags" | "size" | "index" | "payload";
+export type FrameFault = "short" | "version" | "checksum" | "kind" | "flags" | "size" | "index" | "payload";
 
+const checksumBytes = frameOverheadBytes - frameHeaderBytes;
 const { data, report, parity, request, reply, probe, probeAck } = frameKind;
 const { now, fleeting, ordered } = frameFlag;
 /** The flags that each kind may have, by kind. */
@@ -72,6 +75,9 @@ const knownFlags: readonly number[] = [
   0,
   0,
 ];
+
+/** A CRC-32. This folder imports none, so its callers pass one. */
+export type Checksum = (bytes: Uint8Array) => number;
 
 /** Returns an empty frame, for `readFrame` and `writeFrame`. */
 export function newFrame(): Frame {
@@ -106,15 +112,24 @@ export function writeFrame(frame: Readonly<Frame>, bytes: Uint8Array): void {
   write32(bytes, 16, frame.crc);
 }
 
+/** Writes the checksum of a whole datagram into its last 4 bytes. */
+export function sealFrame(bytes: Uint8Array, checksum: Checksum): void {
+  const end = bytes.length - checksumBytes;
+  write32(bytes, end, checksum(bytes.subarray(0, end)));
+}
+
 /**
- * Reads and checks the header of a datagram, and the length of what follows it. The body of a REPORT is not checked.
+ * Reads and checks the header of a datagram, its checksum, and the length of what is between them. The body of a REPORT is not
+ * checked.
  *
  * @param frame gets the fields; meaningless after a fault.
  * @returns the fault; `undefined` if the datagram is a frame.
  */
-export function readFrame(bytes: Uint8Array, frame: Frame): FrameFault | undefined {
-  if (bytes.length < frameHeaderBytes) return bytes[0] === frameVersion ? "short" : "version";
+export function readFrame(bytes: Uint8Array, frame: Frame, checksum: Checksum): FrameFault | undefined {
   if (bytes[0] !== frameVersion) return "version";
+  const end = bytes.length - checksumBytes;
+  if (end < frameHeaderBytes) return "short";
+  if (checksum(bytes.subarray(0, end)) !== read32(bytes, end)) return "checksum";
   const second = bytes[1] as number;
   const kind = (frame.kind = second & 0x0f);
   const flags = (frame.flags = second & 0xf0);
@@ -146,11 +161,11 @@ export function readFrame(bytes: Uint8Array, frame: Frame): FrameFault | undefin
       return index > chunks ? "index" : undefined;
   }
   // The first chunk that a parity covers is also the longest.
-  return bytes.length - frameHeaderBytes === chunkBytes(frame, index) ? undefined : "payload";
+  return bytes.length - frameOverheadBytes === chunkBytes(frame, index) ? undefined : "payload";
 }
 
 function faultOfProbe(bytes: Uint8Array, frame: Frame): FrameFault | undefined {
-  if (bytes.length !== frameHeaderBytes) return "payload";
+  if (bytes.length !== frameOverheadBytes) return "payload";
   const { channel, attempt, index, size, length, crc } = frame;
   return (channel | attempt | index | size | length | crc) === 0 ? undefined : "index";
 }

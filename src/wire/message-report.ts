@@ -1,6 +1,15 @@
 /** The body of a REPORT frame: what a receiver has of a message. `docs/wire.md` is the specification. */
 
-import { type Frame, chunksOf, frameHeaderBytes, read16, read32, write16, write32 } from "./message-frame.js";
+import {
+  type Frame,
+  chunksOf,
+  frameHeaderBytes,
+  frameOverheadBytes,
+  read16,
+  read32,
+  write16,
+  write32,
+} from "./message-frame.js";
 
 /** The largest `delay`; above it, or if it is not known, `unknownDelay` is sent. */
 const maxDelay = 65_534;
@@ -41,12 +50,12 @@ export function delayOf(ms: number): number {
 
 /** The number of runs that fit into a report whose datagram has at most `maxBytes`. */
 export function maxRunsIn(maxBytes: number): number {
-  return Math.floor((maxBytes - frameHeaderBytes - fixedBytes) / runBytes);
+  return Math.floor((maxBytes - frameOverheadBytes - fixedBytes) / runBytes);
 }
 
 /** Bytes of the datagram of a report. */
 export function reportBytes({ credit, missing }: Report): number {
-  return frameHeaderBytes + fixedBytes + (credit === 0 ? runBytes : missing.length * 2);
+  return frameOverheadBytes + fixedBytes + (credit === 0 ? runBytes : missing.length * 2);
 }
 
 /** Writes the body after the header of `bytes`, which has `reportBytes(report)`. */
@@ -67,7 +76,7 @@ export function writeReport(report: Readonly<Report>, bytes: Uint8Array): void {
  * @returns whether the body is valid.
  */
 export function readReport(bytes: Uint8Array, frame: Readonly<Frame>, report: Report): boolean {
-  const bodyBytes = bytes.length - frameHeaderBytes;
+  const bodyBytes = bytes.length - frameOverheadBytes;
   if (bodyBytes < fixedBytes || (bodyBytes - fixedBytes) % runBytes !== 0) return false;
   const chunks = chunksOf(frame.length, frame.size);
   const upto = (report.upto = read16(bytes, 20));
@@ -83,7 +92,7 @@ export function readReport(bytes: Uint8Array, frame: Readonly<Frame>, report: Re
     return report.limit < frame.length;
   }
   let end = 0;
-  for (let at = frameHeaderBytes + fixedBytes; at < bytes.length; at += runBytes) {
+  for (let at = frameHeaderBytes + fixedBytes; at < frameHeaderBytes + bodyBytes; at += runBytes) {
     const start = read16(bytes, at);
     const count = read16(bytes, at + 2);
     // Two runs that touch are one run.

@@ -1,18 +1,20 @@
 /** What peers send costs bounded memory and few answers, and everything that is dropped is counted by its cause. */
 
 import { readFileSync } from "node:fs";
+import { crc32 } from "node:zlib";
 
 import { messages } from "datagram/message";
 import { Network } from "datagram/sim";
 import { describe, expect, test } from "vitest";
 
-import { frameKind, newFrame, writeFrame } from "../../src/wire/message-frame.js";
+import { frameKind, newFrame, sealFrame, writeFrame } from "../../src/wire/message-frame.js";
 import { between, collect, desk, next, pattern, sleep } from "./tools.js";
 
 /** A chunk of a message that never becomes complete. */
 function forged(id: number, index = 0, length = 1_000_000): Buffer {
-  const bytes = Buffer.alloc(1220, id & 0xff);
+  const bytes = Buffer.alloc(1224, id & 0xff);
   writeFrame({ ...newFrame(), kind: frameKind.data, id, index, size: 1200, length, crc: 0xdead }, bytes);
+  sealFrame(bytes, crc32);
   return bytes;
 }
 
@@ -107,7 +109,7 @@ test("datagrams that are no frames are dropped and counted by their cause", asyn
     await sleep(100);
     expect(to.stats().dropped).toEqual(expected);
     expect(Object.keys(expected).sort()).toEqual(
-      ["flags", "index", "kind", "payload", "report", "short", "size", "version"].sort(),
+      ["checksum", "flags", "index", "kind", "payload", "report", "short", "size", "version"].sort(),
     );
   });
 });
@@ -115,7 +117,9 @@ test("datagrams that are no frames are dropped and counted by their cause", asyn
 test("reports of messages that were never sent are dropped and counted", async () => {
   const vector = "0d02000000000005000a0064000003e8deadbeef000a004000090000";
   await between({ latencyMs: 5 }, async ({ desk: to, sockets }) => {
-    await sockets[0].sendto(Buffer.from(vector, "hex"), desk);
+    const bytes = Buffer.concat([Buffer.from(vector, "hex"), Buffer.alloc(4)]);
+    sealFrame(bytes, crc32);
+    await sockets[0].sendto(bytes, desk);
     await sleep(100);
     expect(to.stats().dropped).toEqual({ stray: 1 });
   });

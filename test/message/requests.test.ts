@@ -105,9 +105,9 @@ test("a reply to an address that has proven nothing waits for the proof", async 
     const start = network.clock.now();
     const reply = await camera.request("picture", desk);
     expect(reply.data.length).toBe(50_000);
-    // The report and the probe together are less than three times the request of 27 bytes.
-    expect(sizes.slice(0, 2).sort((a, b) => a - b)).toEqual([20, 28]);
-    expect(sizes[2]).toBe(1220);
+    // The report and the probe together are less than three times the request of 31 bytes.
+    expect(sizes.slice(0, 2).sort((a, b) => a - b)).toEqual([24, 32]);
+    expect(sizes[2]).toBe(1224);
     expect(network.clock.now() - start).toBeLessThan(150);
   });
 });

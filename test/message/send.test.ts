@@ -28,10 +28,9 @@ describe("a reliable message", () => {
     ["loss of 1% both ways", { latencyMs: 25, lossRatio: 0.01 }],
     ["loss of 20% both ways", { latencyMs: 25, lossRatio: 0.2 }],
     ["loss of 30% both ways, in bursts", { latencyMs: 25, lossRatio: 0.3, lossBurstLength: 3 }],
-    ["corruption of 15%", { latencyMs: 15, corruptRatio: 0.15 }],
     [
-      "corruption of 1% that no checksum of UDP sees",
-      { latencyMs: 15, corruptRatio: 0.01, corruptPasses: true },
+      "corruption of 15% that the checksum of UDP misses",
+      { latencyMs: 15, corruptRatio: 0.15, corruptPasses: true },
     ],
     ["reordering of 30%", { latencyMs: 15, reorderRatio: 0.3, reorderMs: 8 }],
     ["duplication of 50%", { latencyMs: 15, duplicateRatio: 0.5 }],

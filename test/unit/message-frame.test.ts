@@ -1,6 +1,7 @@
 /** Frames of messages: what is written is read again, and bytes that are no frame are refused with the cause. */
 
 import { readFileSync } from "node:fs";
+import { crc32 } from "node:zlib";
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -13,8 +14,10 @@ import {
   frameHeaderBytes,
   frameKind,
   maxFrameChunks,
+  frameOverheadBytes,
   newFrame,
   readFrame,
+  sealFrame,
   writeFrame,
 } from "../../src/wire/message-frame.js";
 import {
@@ -46,7 +49,7 @@ describe("the vectors of docs/wire-vectors.json", () => {
   test.each(vectors.filter(({ fault }) => fault !== undefined))("$name is refused", ({ hex, fault }) => {
     const bytes = Buffer.from(hex, "hex");
     const frame = newFrame();
-    const found = readFrame(bytes, frame);
+    const found = readFrame(bytes, frame, crc32);
     if (fault !== "report") expect(found).toBe(fault);
     else expect([found, readReport(bytes, frame, newReport())]).toEqual([undefined, false]);
   });
@@ -54,14 +57,14 @@ describe("the vectors of docs/wire-vectors.json", () => {
   test.each(vectors.filter(({ fault }) => fault === undefined))("$name is read", (vector) => {
     const bytes = Buffer.from(vector.hex, "hex");
     const frame = newFrame();
-    expect(readFrame(bytes, frame)).toBeUndefined();
+    expect(readFrame(bytes, frame, crc32)).toBeUndefined();
     expect(frame).toEqual(vector.frame);
     if (vector.report) {
       const report = newReport();
       expect(readReport(bytes, frame, report)).toBe(true);
       expect(report).toMatchObject(vector.report);
     } else {
-      expect(bytes.subarray(frameHeaderBytes).toString("hex")).toBe(vector.payload);
+      expect(bytes.subarray(frameHeaderBytes, -4).toString("hex")).toBe(vector.payload);
     }
   });
 
@@ -70,6 +73,7 @@ describe("the vectors of docs/wire-vectors.json", () => {
     writeFrame(vector.frame!, bytes);
     if (vector.report) writeReport({ ...newReport(), ...vector.report }, bytes);
     else Buffer.from(vector.payload!, "hex").copy(bytes, frameHeaderBytes);
+    sealFrame(bytes, crc32);
     expect(bytes.toString("hex")).toBe(vector.hex);
   });
 });
@@ -120,10 +124,11 @@ const reported = fc
 test("a chunk that is written is read again", () => {
   fc.assert(
     fc.property(chunk, (frame) => {
-      const bytes = new Uint8Array(frameHeaderBytes + chunkBytes(frame, frame.index));
+      const bytes = new Uint8Array(frameOverheadBytes + chunkBytes(frame, frame.index));
       writeFrame(frame, bytes);
+      sealFrame(bytes, crc32);
       const read = newFrame();
-      expect(readFrame(bytes, read)).toBeUndefined();
+      expect(readFrame(bytes, read, crc32)).toBeUndefined();
       expect(read).toEqual(frame);
     }),
   );
@@ -132,10 +137,11 @@ test("a chunk that is written is read again", () => {
 test("a chunk with one byte more or less is refused", () => {
   fc.assert(
     fc.property(chunk, fc.constantFrom(-1, 1), (frame, more) => {
-      const bytes = new Uint8Array(Math.max(0, frameHeaderBytes + chunkBytes(frame, frame.index) + more));
-      if (bytes.length < frameHeaderBytes) return;
+      const bytes = new Uint8Array(Math.max(0, frameOverheadBytes + chunkBytes(frame, frame.index) + more));
+      if (bytes.length < frameOverheadBytes) return;
       writeFrame(frame, bytes);
-      expect(readFrame(bytes, newFrame())).toBe("payload");
+      sealFrame(bytes, crc32);
+      expect(readFrame(bytes, newFrame(), crc32)).toBe("payload");
     }),
   );
 });
@@ -157,8 +163,9 @@ test("a report that is written is read again", () => {
       const bytes = new Uint8Array(reportBytes(report));
       writeFrame(frame, bytes);
       writeReport(report, bytes);
+      sealFrame(bytes, crc32);
       const [read, body] = [newFrame(), newReport()];
-      expect(readFrame(bytes, read)).toBeUndefined();
+      expect(readFrame(bytes, read, crc32)).toBeUndefined();
       expect(readReport(bytes, read, body)).toBe(true);
       expect(body).toEqual(report);
     }),
@@ -167,10 +174,10 @@ test("a report that is written is read again", () => {
 
 test("any bytes are read or refused", () => {
   const version = fc.constantFrom(0x0d, 0x0d, 0x0d, 0);
-  const faults = [undefined, "short", "version", "kind", "flags", "size", "index", "payload"];
+  const faults = [undefined, "short", "version", "checksum", "kind", "flags", "size", "index", "payload"];
   fc.assert(
     fc.property(version, fc.uint8Array({ maxLength: 64 }), (first, rest) => {
-      expect(faults).toContain(readFrame(Uint8Array.of(first, ...rest), newFrame()));
+      expect(faults).toContain(readFrame(Uint8Array.of(first, ...rest), newFrame(), crc32));
     }),
     { numRuns: 2000 },
   );
@@ -182,7 +189,7 @@ test("any body of a report is refused, or is written as it was read", () => {
   fc.assert(
     fc.property(small, fc.array(small, { maxLength: 9 }), (index, body) => {
       const frame: Frame = { ...newFrame(), kind: frameKind.report, size: 100, length: 1000, index };
-      const bytes = new Uint8Array(frameHeaderBytes + body.length * 2);
+      const bytes = new Uint8Array(frameOverheadBytes + body.length * 2);
       writeFrame(frame, bytes);
       for (const [at, value] of body.entries()) bytes[frameHeaderBytes + at * 2 + 1] = value;
       const report = newReport();
@@ -198,10 +205,25 @@ test("any body of a report is refused, or is written as it was read", () => {
   expect(reports).toBeGreaterThan(0);
 });
 
+test("a frame with any flipped bit is refused", () => {
+  const bytes = Buffer.from(
+    vectors.find(({ name }) => name.startsWith("the first of two chunks"))!.hex,
+    "hex",
+  );
+  const found = new Set<string | undefined>();
+  for (let bit = 0; bit < bytes.length * 8; bit++) {
+    const flipped = Uint8Array.from(bytes);
+    flipped[bit >> 3]! ^= 1 << (bit & 7);
+    found.add(readFrame(flipped, newFrame(), crc32));
+  }
+  expect([...found].sort()).toEqual(["checksum", "version"]);
+});
+
 test("no frame is both fleeting and ordered", () => {
-  const bytes = new Uint8Array(frameHeaderBytes);
+  const bytes = new Uint8Array(frameOverheadBytes);
   writeFrame({ ...newFrame(), kind: frameKind.data, flags: fleeting | ordered, size: 1 }, bytes);
-  expect(readFrame(bytes, newFrame())).toBe("flags");
+  sealFrame(bytes, crc32);
+  expect(readFrame(bytes, newFrame(), crc32)).toBe("flags");
 });
 
 test("a delay above 8.19 s is not known", () => {
