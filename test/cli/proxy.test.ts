@@ -221,8 +221,9 @@ test("a circle of two commands ends at the limit of clients, and is reported", a
   await pythonSend(t, one, ["round and round"]);
   const said = [await first.program.line("stderr"), await first.program.line("stderr")].join("\n");
   expect(said).toMatch(/^warning: some clients are refused: there are 40, the limit of --clients/m);
+  // The warning may come before the limit is reached.
   expect(said).toMatch(
-    /^warning: 40 new clients in a row began with the same datagram.* through a loop of relays/m,
+    /^warning: \d+ new clients in a row began with the same datagram.* through a loop of relays/m,
   );
 });
 
