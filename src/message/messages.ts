@@ -41,7 +41,7 @@ export function messages(socket: Socket, options: MessagesOptions = {}): Message
  * Messages over one socket: made by `messages()`. `for await` reads the messages that arrive, until `close()` or until the socket
  * is closed. Each message is returned once.
  */
-export class Messages extends EventEmitter<MessagesEvents> implements AsyncIterable<Message, undefined> {
+export class Messages extends EventEmitter<MessagesEvents> implements AsyncIterable<Message> {
   readonly #exchange: Exchange;
 
   /** Made by `messages()`. */
@@ -105,10 +105,10 @@ export class Messages extends EventEmitter<MessagesEvents> implements AsyncItera
   }
 
   /** The messages that arrive. */
-  [Symbol.asyncIterator](): AsyncIterableIterator<Message, undefined> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
     const { inbox } = this.#exchange;
     let isDone = false;
-    const iterator: AsyncIterableIterator<Message, undefined> = {
+    const iterator: AsyncIterableIterator<Message> = {
       next: () => (isDone ? Promise.resolve({ done: true, value: undefined }) : inbox.next()),
       return: () => {
         isDone = true;
