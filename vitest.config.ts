@@ -131,6 +131,12 @@ const projects = [
   { ...datagram, test: { name: "alone", include: measuring, ...programs, ...alone } },
 ];
 
+/** What `npm run test:runtimes` adds, which installs Bun, Deno and versions of TypeScript. */
+if (process.env.DATAGRAM_RUNTIMES !== undefined) {
+  const include = ["test/runtimes/*.test.ts"];
+  projects.push({ extends: true, test: { name: "runtimes", include, testTimeout: 240_000 } });
+}
+
 /** What runs inside a host on two links, whose interfaces `DATAGRAM_LINKS` names. */
 const projectsOnLinks = [
   onLinks("native", { DATAGRAM_DRIVER: "native" }),
