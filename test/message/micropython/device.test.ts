@@ -1,0 +1,134 @@
+/** The device's side: frames under CPython, and the language and the heap under MicroPython's WebAssembly port. */
+
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+import { expect, test } from "vitest";
+
+import { withoutPython } from "../codecs/tools.js";
+
+const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+const source = readFileSync(path("../../../micropython/datagram.py"), "utf8");
+
+test("datagram.py reads and refuses all frames of docs/wire-vectors.json", ({ skip }) => {
+  if (withoutPython !== undefined) skip(withoutPython);
+  const vectors = readFileSync(path("../../../docs/wire-vectors.json"));
+  const output = execFileSync("python3", [path("vectors.py")], { input: vectors, encoding: "utf8" });
+  expect(output).toMatch(/^\d+ vectors\n$/);
+});
+
+/** A socket in memory: two ends, the second of which is served whenever the first one waits. */
+const pair = `
+import gc, datagram
+class Stub:
+    def __init__(self): self.came, self.other, self.idle, self.drop = [], None, None, 0
+    def settimeout(self, seconds): pass
+    def sendto(self, data, to):
+        if self.drop and len(data) > 100:
+            self.drop -= 1
+            return len(data)
+        self.other.came.append(bytes(data))
+        return len(data)
+    def recvfrom(self, size):
+        if not self.came and self.idle: self.idle()
+        if not self.came: raise OSError(110)
+        return self.came.pop(0), "other"
+a, b = Stub(), Stub()
+a.other, b.other = b, a
+A, B = datagram.Messages(a), datagram.Messages(b)
+def step():
+    while b.came: B._read(1)
+a.idle = step
+`;
+
+const port = "@micropython/micropython-webassembly-pyscript/micropython.mjs";
+const { loadMicroPython } = (await import(port).catch((error: unknown) => {
+  if (process.env.DATAGRAM_REQUIRE_ALL === "1") throw error;
+  return {};
+})) as { loadMicroPython?: (options: object) => Promise<MicroPython> };
+
+/** Starts MicroPython with datagram.py in its path. */
+async function micropython(skip: (why: string) => never): Promise<{ run(code: string): string }> {
+  if (loadMicroPython === undefined) return skip(`${port} is not installed: npm ci`);
+  let output = "";
+  const options = {
+    heapsize: 128 * 1024,
+    linebuffer: true,
+    stdout: (line: string) => (output += `${line}\n`),
+  };
+  const python = await loadMicroPython(options);
+  python.FS.writeFile("/datagram.py", source);
+  python.runPython("import sys; sys.path.append('/')");
+  return {
+    run: (code) => {
+      output = "";
+      python.runPython(code);
+      return output.trim();
+    },
+  };
+}
+
+interface MicroPython {
+  readonly FS: { writeFile(path: string, text: string): void };
+  runPython(code: string): void;
+}
+
+test("under MicroPython, messages and requests arrive, also if datagrams are lost", async ({ skip }) => {
+  const python = await micropython(skip);
+  python.run(pair);
+  expect(
+    python.run(`
+import sys
+print(sys.implementation[0])
+data = bytes(range(256)) * 40
+A.send(data, "other", channel=3)
+print(B.recv(10) == (data, "other", 3, None))
+a.drop = 3
+A.send(data, "other")
+print(B.recv(10)[0] == data)
+A.send(memoryview(data)[:5000], "other", fleeting=True, deadline=100)
+step()
+print(B.recv(10)[0] == data[:5000])
+def serve():
+    step()
+    if B.inbox:
+        message = B.recv(1)
+        head = (0, message[3], 4, datagram.crc32(b"pong"))
+        B._chunk(datagram.REPLY | datagram.NOW, head, memoryview(b"pong"), "other", 0, 0)
+a.idle = serve
+print(A.request(b"ping", "other"))
+a.idle = step
+b.came.append(b"\\x0d\\x07 not a frame")
+B._read(1)
+print(B.recv(10))
+`),
+  ).toBe(["micropython", "True", "True", "True", "b'pong'", "None"].join("\n"));
+});
+
+test("under MicroPython, the heap does not grow from message to message", async ({ skip }) => {
+  const python = await micropython(skip);
+  python.run(pair);
+  const sizes: number[] = [];
+  // The port collects garbage only between two runs.
+  for (let turn = 0; turn < 40; turn++) {
+    python.run('for each in range(5): A.send(bytes(4000), "other"); B.recv(1)');
+    python.run("gc.collect()");
+    sizes.push(Number(python.run("print(gc.mem_alloc())")));
+  }
+  // The ids of the last 64 messages are remembered, so it is full after the thirteenth turn.
+  const [before = 0, after = Infinity] = [sizes[20], sizes.at(-1)];
+  expect(before).toBeGreaterThan(0);
+  expect(after - before).toBeLessThan(1024);
+});
+
+test("under MicroPython, the module takes less than 40 KB of heap from source", async ({ skip }) => {
+  const python = await micropython(skip);
+  python.run("import gc; gc.collect()");
+  const before = Number(python.run("print(gc.mem_alloc())"));
+  python.run("import datagram");
+  python.run("gc.collect()");
+  const output = Number(python.run("print(gc.mem_alloc())")) - before;
+  expect(output).toBeGreaterThan(1000);
+  expect(output).toBeLessThan(40_000);
+});
