@@ -193,6 +193,7 @@ export class Congestion {
   /** A loss in the slow start is ignored while the rate grows and no queue is seen. */
   #reduce(now: number): void {
     const min = this.minRttMs;
+    if (min === Infinity) return;
     if (this.slowStart && this.#flatRounds === 0 && (this.srttMs ?? 0) < 1.25 * min + 2) return;
     this.#reducedAt = now;
     const fitting = Math.max(minWindow, this.rate * min);

@@ -178,9 +178,9 @@ export class Outgoing {
     return { acked, complete: frame.index === this.chunks, isNew: acked > 0 || forgotten > 0 };
   }
 
-  /** No report came for a while: the chunks that left before that are lost. */
-  expire(congestion: Congestion, now: number): void {
-    const { count, newest } = this.#detect(-1, Infinity, congestion, now);
+  /** No report came for `ms`: the chunks that left before that are lost. */
+  expire(congestion: Congestion, ms: number, now: number): void {
+    const { count, newest } = this.#detect(-1, Infinity, congestion, now, ms);
     congestion.reported(0, count, undefined, newest, now);
   }
 
@@ -196,9 +196,10 @@ export class Outgoing {
     upto: number,
     congestion: Congestion,
     now: number,
+    maxAgeMs: number = congestion.probeMs,
   ): { count: number; newest: number } {
     const log = this.#log;
-    const tooOld = now - congestion.probeMs;
+    const tooOld = now - maxAgeMs;
     const echoedAt = echo < 0 ? -Infinity : (this.#departures[echo] as Departure).sentAt;
     const before = Math.max(tooOld, echoedAt - congestion.reorderMs);
     const beforeNumber =

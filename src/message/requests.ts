@@ -29,7 +29,7 @@ interface Pending {
 
 /** The first and the longest time between two reminders of a request. */
 const nudgeMs = 250;
-const maxNudgeMs = 2000;
+const maxNudgeMs = 1000;
 /** Handlers that run at a time, and requests that wait for one. */
 const maxRunning = 64;
 const maxWaiting = 1024;

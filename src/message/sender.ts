@@ -64,6 +64,13 @@ const maxTail = 32;
 const maxProbeMs = 2000;
 /** Unanswered probes after which the window is halved. */
 const stalledProbes = 2;
+/**
+ * Chunks of fleeting messages that leave before the first report, as Chromium's QUIC does. A lost report would hold up the rest of
+ * a picture for a second.
+ */
+const firstFleeting = 32;
+/** How long such a chunk counts as under way without a report, in milliseconds. */
+const firstFleetingMs = 100;
 /** Bytes of the IP and UDP headers of a datagram, for `rateBps`. */
 const packetBytes = 28;
 
@@ -196,9 +203,10 @@ export class Sender {
     const { outgoing } = job;
     const { congestion } = this;
     if (outgoing.fleeting) {
-      outgoing.expire(congestion, now);
+      const waitMs = this.#probeMs(outgoing);
+      outgoing.expire(congestion, waitMs, now);
       if (outgoing.allSent) this.#remove(job);
-      else outgoing.probeAt = now + congestion.probeMs;
+      else outgoing.probeAt = now + waitMs;
       return;
     }
     if (now - outgoing.progressAt >= this.#limits.giveUpMs) {
@@ -218,6 +226,12 @@ export class Sender {
     const payloads = missing.map((index, at) => this.#chunk(outgoing, index, at === missing.length - 1, now));
     for (let copy = missing.length; copy < copies; copy++) payloads.push(...payloads.slice(-1));
     this.#send(payloads, outgoing);
+  }
+
+  /** How long to wait for the first report. Nothing of a fleeting message is sent again, so a short wait does no harm. */
+  #probeMs({ fleeting }: Outgoing): number {
+    const { srttMs, probeMs } = this.congestion;
+    return fleeting && srttMs === undefined ? firstFleetingMs : probeMs;
   }
 
   /** Sends what may leave now. */
@@ -251,7 +265,7 @@ export class Sender {
       unsettled++;
       bytes += length;
       job.outgoing.progressAt = now;
-      job.outgoing.probeAt = now + this.congestion.probeMs;
+      job.outgoing.probeAt = now + this.#probeMs(job.outgoing);
       job.started?.();
     }
   }
@@ -264,7 +278,8 @@ export class Sender {
     if (!job) return false;
     const { outgoing } = job;
     const { congestion } = this;
-    const window = Math.max(1, Math.min(congestion.window, this.credit));
+    const isFirst = outgoing.fleeting && congestion.srttMs === undefined;
+    const window = Math.max(1, Math.min(isFirst ? firstFleeting : congestion.window, this.credit));
     const room = Math.min(maxBurst, Math.ceil(window - congestion.inFlight), Math.floor(this.#tokens));
     if (room <= 0) {
       if (congestion.inFlight >= window) congestion.limited();
