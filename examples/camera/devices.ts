@@ -2,7 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { AF_INET, SOCK_DGRAM, socket } from "datagram";
-import { gelf, jpegSlices, messages, readCodec, rtpJpeg, shortEnds } from "datagram/message";
+import { gelf, jpegSlices, messages, rtpJpeg, shortEnds } from "datagram/message";
 
 const codecs = { "jpeg-slices": jpegSlices, "rtp-jpeg": rtpJpeg, "short-ends": shortEnds, gelf };
 const [port = "9000", folder = "pictures", format = "frames"] = process.argv.slice(2);
@@ -10,7 +10,8 @@ const s = socket(AF_INET, SOCK_DGRAM);
 await s.bind(["0.0.0.0", Number(port)]);
 await mkdir(folder, { recursive: true });
 // `frames` are those of micropython/datagram.py. The others are what devices send by themselves.
-const incoming = format === "frames" ? messages(s) : readCodec(s, codecs[format as keyof typeof codecs]());
+const incoming =
+  format === "frames" ? messages(s) : messages(s, { codec: codecs[format as keyof typeof codecs]() });
 incoming.on("lost", ({ source, cause }) => console.log(`lost a picture of ${source}: ${cause}`));
 console.log("waiting for pictures on", String(s.getsockname()));
 

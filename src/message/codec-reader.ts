@@ -5,11 +5,13 @@ import { wholeNumber, wrongType } from "../core/errors/errors.js";
 import { fieldsOf, refuseUnknown } from "../core/errors/fields.js";
 import type { Datagram } from "../core/receive/datagram.js";
 import { runListener } from "../core/socket/events.js";
-import { Socket } from "../core/socket/socket.js";
+import type { Socket } from "../core/socket/socket.js";
 import type { Codec, DecodedMessage, Decoder, DecoderLoss, DecoderSink } from "./codec.js";
 
-/** The options of `readCodec`. */
+/** The options of `messages()` with a codec. */
 export interface CodecOptions {
+  /** The format of the devices: `rtpJpeg()`, `jpegSlices()`, `shortEnds()`, `gelf()` or a codec of the program. */
+  readonly codec: Codec;
   /** Bytes of memory for the messages of one source that are not complete, and so of the largest message. @default 2 MiB */
   readonly maxSourceBytes?: number | undefined;
   /** Bytes of memory for all messages that are not complete. @default 64 MiB */
@@ -38,13 +40,13 @@ export interface CodecLoss extends DecoderLoss {
   readonly source: Endpoint;
 }
 
-/** The events of `readCodec`. */
+/** The events of `messages()` with a codec. */
 export interface CodecEvents {
   /** A message did not arrive completely. */
   lost: [loss: CodecLoss];
 }
 
-/** Counts since `readCodec` was called. */
+/** Counts since `messages()` was called. */
 export interface CodecStats {
   /** Messages that arrived completely. */
   readonly received: number;
@@ -59,6 +61,7 @@ export interface CodecStats {
 }
 
 const fields = fieldsOf<CodecOptions>({
+  codec: true,
   maxSourceBytes: true,
   maxBytes: true,
   maxSources: true,
@@ -68,20 +71,12 @@ const hourMs = 3_600_000;
 /** Milliseconds after which a silent source is forgotten. */
 const forgetMs = 60_000;
 
-/**
- * Reads messages from devices that do not speak the frames of this package: `for await (const picture of readCodec(s, rtpJpeg()))`.
- *
- * The socket is read while the loop waits for a message, and meanwhile no other call may read it. Leaving the loop loses nothing.
- *
- * @throws `TypeError`, `RangeError`. A step of the loop rejects as one of `Socket.batches` does.
- */
-export function readCodec(socket: Socket, codec: Codec, options: CodecOptions = {}): CodecMessages {
-  if (!(socket instanceof Socket)) throw wrongType("socket", "a Socket", socket);
+/** Checks the options of `messages()` with a codec, and returns the messages. @throws `TypeError`, `RangeError`. */
+export function readCodec(socket: Socket, options: CodecOptions): CodecMessages {
+  refuseUnknown(options, fields, "options: a field");
+  const { codec } = options;
   if (typeof (codec as Partial<Codec> | null)?.decoder !== "function")
     throw wrongType("codec", "a codec", codec);
-  if (typeof options !== "object" || (options as unknown) === null)
-    throw wrongType("options", "an object", options);
-  refuseUnknown(options, fields, "options: a field");
   const { maxSourceBytes = 2 << 20, maxBytes, maxSources = 4096, idleMs = 2000 } = options;
   wholeNumber("maxSourceBytes", maxSourceBytes, 1, 0xffff_ffff);
   return new CodecMessages(socket, codec, {
@@ -97,6 +92,9 @@ export function readCodec(socket: Socket, codec: Codec, options: CodecOptions = 
   });
 }
 
+/** The numbers of the options. */
+type Limits = Required<Record<Exclude<keyof CodecOptions, "codec">, number>>;
+
 /** A source that has sent a datagram. */
 interface Source {
   readonly key: string;
@@ -108,11 +106,11 @@ interface Source {
   isKnown: boolean;
 }
 
-/** The messages that arrive at one socket, through a codec: made by `readCodec()`. */
+/** The messages that arrive at one socket, through a codec: made by `messages()`. */
 export class CodecMessages extends EventEmitter<CodecEvents> implements AsyncIterable<CodecMessage> {
   readonly #socket: Socket;
   readonly #codec: Codec;
-  readonly #limits: Required<{ [K in keyof CodecOptions]: number }>;
+  readonly #limits: Limits;
   /** The sources by address, in the order of their last datagrams. */
   readonly #strangers = new Map<string, Source>();
   readonly #known = new Map<string, Source>();
@@ -126,8 +124,8 @@ export class CodecMessages extends EventEmitter<CodecEvents> implements AsyncIte
   #lastSource: Endpoint | undefined;
   #last: Source | undefined;
 
-  /** Made by `readCodec()`. */
-  constructor(socket: Socket, codec: Codec, limits: Required<{ [K in keyof CodecOptions]: number }>) {
+  /** Made by `messages()`. */
+  constructor(socket: Socket, codec: Codec, limits: Limits) {
     super();
     this.#socket = socket;
     this.#codec = codec;

@@ -19,10 +19,9 @@ export {
   type CodecEvents,
   type CodecLoss,
   type CodecMessage,
-  CodecMessages,
+  type CodecMessages,
   type CodecOptions,
   type CodecStats,
-  readCodec,
 } from "./codec-reader.js";
 export { type GelfOptions, gelf } from "./codecs/gelf.js";
 export { type JpegSlicesOptions, jpegSlices } from "./codecs/jpeg-slices.js";

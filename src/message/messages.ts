@@ -4,6 +4,7 @@ import type { AddressLike } from "../core/address/address.js";
 import type { Data } from "../core/driver/payload.js";
 import { OSError, wrongType } from "../core/errors/errors.js";
 import { Socket } from "../core/socket/socket.js";
+import { type CodecMessages, type CodecOptions, readCodec } from "./codec-reader.js";
 import { Exchange, type MessageHandler } from "./exchange.js";
 import type { Message, MessagesEvents, MessagesStats, PeerStats, Receipt } from "./message.js";
 import {
@@ -32,9 +33,27 @@ export interface MessagesPeer {
  * @param socket bound, unless the first datagram leaves from here.
  * @throws `OSError` `EBUSY` if an iteration reads the socket, `EBADF`; `TypeError`, `RangeError` for wrong options.
  */
-export function messages(socket: Socket, options: MessagesOptions = {}): Messages {
+export function messages(socket: Socket, options?: MessagesOptions): Messages;
+/**
+ * Reads messages of devices that do not speak these frames, through a codec (`docs/codecs.md`).
+ *
+ * The socket is read while the loop waits for a message, and meanwhile no other call may read it. Leaving the loop loses nothing. A
+ * step of the loop rejects as one of `Socket.batches` does.
+ *
+ * @throws `TypeError`, `RangeError` for wrong options.
+ */
+export function messages(socket: Socket, options: CodecOptions): CodecMessages;
+export function messages(
+  socket: Socket,
+  options: MessagesOptions | CodecOptions = {},
+): Messages | CodecMessages {
   if (!(socket instanceof Socket)) throw wrongType("socket", "a Socket", socket);
+  if (isForDevices(options)) return readCodec(socket, options);
   return new Messages(socket, options);
+}
+
+function isForDevices(options: unknown): options is CodecOptions {
+  return typeof options === "object" && options !== null && Object.hasOwn(options, "codec");
 }
 
 /**

@@ -3,7 +3,7 @@ import {
   type CodecMessage,
   gelf,
   jpegSlices,
-  readCodec,
+  messages,
   rtpJpeg,
   shortEnds,
 } from "datagram/message";
@@ -35,10 +35,10 @@ function network(
 }
 
 /** Collects messages until the socket is closed. */
-function collect(messages: AsyncIterable<CodecMessage>): { list: CodecMessage[]; end: Promise<void> } {
+function collect(pictures: AsyncIterable<CodecMessage>): { list: CodecMessage[]; end: Promise<void> } {
   const list: CodecMessage[] = [];
   const end = (async () => {
-    for await (const message of messages) list.push(message);
+    for await (const message of pictures) list.push(message);
   })();
   return { list, end };
 }
@@ -67,10 +67,10 @@ test.for([1, 2, 3, 4, 5])(
     await world.run(async () => {
       const s = at.socket();
       await s.bind(desk);
-      const messages = readCodec(s, rtpJpeg());
+      const pictures = messages(s, { codec: rtpJpeg() });
       const losses: CodecLoss[] = [];
-      messages.on("lost", (loss) => losses.push(loss));
-      const { list, end } = collect(messages);
+      pictures.on("lost", (loss) => losses.push(loss));
+      const { list, end } = collect(pictures);
       await Promise.all(
         cameras.map(async (camera) => {
           const c = camera.socket();
@@ -84,7 +84,7 @@ test.for([1, 2, 3, 4, 5])(
         }),
       );
       await pause(5000);
-      expect(messages.stats()).toMatchObject({ received: list.length, sources: 3, partialBytes: 0 });
+      expect(pictures.stats()).toMatchObject({ received: list.length, sources: 3, partialBytes: 0 });
       await s.close();
       await end;
       for (const camera of cameras) {
@@ -106,8 +106,13 @@ test("many sources with first parts alone take no more memory and places than th
   await world.run(async () => {
     const s = at.socket();
     await s.bind(desk);
-    const messages = readCodec(s, jpegSlices(), { maxSources: 50, maxSourceBytes: 10_000, maxBytes: 20_000 });
-    const { list, end } = collect(messages);
+    const pictures = messages(s, {
+      codec: jpegSlices(),
+      maxSources: 50,
+      maxSourceBytes: 10_000,
+      maxBytes: 20_000,
+    });
+    const { list, end } = collect(pictures);
     const honest = camera.socket();
     const beginning = Buffer.concat([Buffer.from("ffd8ffda0002", "hex"), Buffer.alloc(1200)]);
     for (let round = 0; round < 20; round++) {
@@ -118,14 +123,14 @@ test("many sources with first parts alone take no more memory and places than th
           await other.sendto(index % 2 === 0 ? beginning : (slices[0] as Buffer), desk);
           await pause(1);
           await other.close();
-          const { sources, partialBytes } = messages.stats();
+          const { sources, partialBytes } = pictures.stats();
           expect(sources).toBeLessThanOrEqual(50);
           expect(partialBytes).toBeLessThanOrEqual(20_000);
         }
       }
     }
     await pause(100);
-    const { lost, received } = messages.stats();
+    const { lost, received } = pictures.stats();
     expect(received).toBe(20);
     expect(lost.evicted).toBeGreaterThan(500);
     await s.close();
@@ -141,14 +146,14 @@ test("a source that takes too much memory loses its own message, and its next on
   await world.run(async () => {
     const s = at.socket();
     await s.bind(desk);
-    const messages = readCodec(s, shortEnds(), { maxSourceBytes: 10_000 });
-    const { list, end } = collect(messages);
+    const pictures = messages(s, { codec: shortEnds(), maxSourceBytes: 10_000 });
+    const { list, end } = collect(pictures);
     const c = (cameras[0] as Host).socket();
     for (let index = 0; index < 50; index++) await c.sendto(Buffer.alloc(1460), desk);
     await c.sendto("end", desk);
     await c.sendto("next", desk);
     await pause(100);
-    expect(messages.stats().lost).toEqual({ gap: 0, idle: 0, size: 1, invalid: 0, evicted: 0 });
+    expect(pictures.stats().lost).toEqual({ gap: 0, idle: 0, size: 1, invalid: 0, evicted: 0 });
     await s.close();
     await end;
     expect(list.map(({ data }) => data.toString())).toEqual(["next"]);
@@ -160,19 +165,19 @@ test("a message whose rest does not come is told as lost while the loop waits, w
   await world.run(async () => {
     const s = at.socket();
     await s.bind(desk);
-    const messages = readCodec(s, jpegSlices(), { idleMs: 500 });
+    const pictures = messages(s, { codec: jpegSlices(), idleMs: 500 });
     const losses: CodecLoss[] = [];
-    messages.on("lost", (loss) => losses.push(loss));
-    const { end } = collect(messages);
+    pictures.on("lost", (loss) => losses.push(loss));
+    const { end } = collect(pictures);
     const c = (cameras[0] as Host).socket();
     await c.sendto(slices[0] as Buffer, desk);
     await pause(1100);
     expect(losses.map(({ source, ...loss }) => [source.host, loss])).toEqual([
       ["10.0.1.1", { cause: "idle", received: 1, missing: undefined }],
     ]);
-    expect(messages.stats()).toMatchObject({ sources: 1, partialBytes: 0 });
+    expect(pictures.stats()).toMatchObject({ sources: 1, partialBytes: 0 });
     await pause(61_000);
-    expect(messages.stats().sources).toBe(0);
+    expect(pictures.stats().sources).toBe(0);
     await s.close();
     await end;
   });
@@ -183,23 +188,23 @@ test("leaving the loop loses no message, and no other call may read while it wai
   await world.run(async () => {
     const s = at.socket();
     await s.bind(desk);
-    const messages = readCodec(s, gelf());
+    const pictures = messages(s, { codec: gelf() });
     const c = (cameras[0] as Host).socket();
     for (let number = 0; number < 5; number++) await c.sendto(`{"n":${number}}`, desk);
     await pause(10);
     const seen: string[] = [];
-    for await (const { data } of messages) {
+    for await (const { data } of pictures) {
       seen.push(data.toString());
       if (seen.length === 2) break;
     }
-    for await (const { data } of messages) {
+    for await (const { data } of pictures) {
       seen.push(data.toString());
       if (seen.length === 5) break;
     }
     expect(seen).toEqual([0, 1, 2, 3, 4].map((number) => `{"n":${number}}`));
     await c.sendto("raw", desk);
     expect((await s.recv(10)).toString()).toBe("raw");
-    const waiting = messages[Symbol.asyncIterator]().next();
+    const waiting = pictures[Symbol.asyncIterator]().next();
     await expect(s.recv(10)).rejects.toMatchObject({ code: "EBUSY" });
     await c.sendto("{}", desk);
     expect(await waiting).toMatchObject({ done: false, value: { chunks: 1 } });
@@ -209,9 +214,9 @@ test("leaving the loop loses no message, and no other call may read while it wai
 
 test("wrong arguments are refused", () => {
   const s = network(0).at.socket();
-  expect(() => readCodec({} as never, gelf())).toThrow(TypeError);
-  expect(() => readCodec(s, gelf as never)).toThrow(TypeError);
-  expect(() => readCodec(s, gelf(), { maxSources: 0 })).toThrow(RangeError);
-  expect(() => readCodec(s, gelf(), { maxSourceBytes: 100, maxBytes: 50 })).toThrow(RangeError);
-  expect(() => readCodec(s, gelf(), { idle: 5 } as never)).toThrow(/did you mean idleMs/);
+  expect(() => messages({} as never, { codec: gelf() })).toThrow(TypeError);
+  expect(() => messages(s, { codec: gelf as never })).toThrow(TypeError);
+  expect(() => messages(s, { codec: gelf(), maxSources: 0 })).toThrow(RangeError);
+  expect(() => messages(s, { codec: gelf(), maxSourceBytes: 100, maxBytes: 50 })).toThrow(RangeError);
+  expect(() => messages(s, { codec: gelf(), idle: 5 } as never)).toThrow(/did you mean idleMs/);
 });
