@@ -26,7 +26,7 @@ export const withoutCjpeg: string | undefined = missing("cjpeg", "-version");
 export const withoutPython: string | undefined = missing("python3", "--version");
 
 /** Runs a program, and returns the datagrams that it sends to the port that replaces PORT in its arguments. */
-export async function capture(program: string, args: readonly string[]): Promise<Buffer[]> {
+async function capture(program: string, args: readonly string[]): Promise<Buffer[]> {
   const s = socket(AF_INET, SOCK_DGRAM);
   try {
     await s.bind(["127.0.0.1", 0]);
@@ -122,7 +122,7 @@ export interface Decoding {
   ignored: number;
 }
 
-export const defaultLimits: DecoderLimits = { maxSourceBytes: 2 << 20, idleMs: 2000 };
+const defaultLimits: DecoderLimits = { maxSourceBytes: 2 << 20, idleMs: 2000 };
 
 export function decoding(codec: Codec, limits: Partial<DecoderLimits> = {}): Decoding {
   const results: Omit<Decoding, "decoder"> = { messages: [], losses: [], ignored: 0 };
