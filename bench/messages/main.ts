@@ -1,16 +1,17 @@
 /**
- * Measures `messages()` of `datagram/message`: on the simulated network, beside NewReno with RACK. Prints
- * Markdown tables.
+ * Measures `messages()` of `datagram/message`: on the simulated network, beside NewReno with RACK, and over
+ * loopback, beside TCP. Prints Markdown tables.
  */
 import { parseArgs } from "node:util";
 
 import { type ScenarioName, scenarios } from "datagram/sim";
 
+import { measureLoopback } from "./loopback.js";
 import { type Protocol, fleeting, interop, requests, share, transfer } from "./scenes.js";
 
 const help = `Usage: npm run bench:messages -- [options]
 
-  --only <a,b,…>   some of: small, bulk, share, interop, fleeting, requests (all)
+  --only <a,b,…>   some of: small, bulk, share, interop, fleeting, requests, loopback (all)
   --seeds <n>      runs of each case, 1 to 10000 (100)
   --first <n>      the first seed (101: seeds 1 to 100 were used while the window was tuned)
 `;
@@ -22,6 +23,7 @@ const tables: Readonly<Record<string, (seeds: readonly number[]) => Promise<stri
   interop: networks,
   fleeting: frames,
   requests: answers,
+  loopback: measureLoopback,
 };
 
 const { values } = parseArgs({

@@ -13,16 +13,25 @@ import {
   writeFrame,
 } from "../wire/message-frame.js";
 
-/** The datagram of a chunk. `now` asks for a report. */
+/**
+ * The datagram of a chunk.
+ *
+ * @param now asks for a report.
+ * @param memory for the datagram, from byte `at` on. Without it, memory is reserved.
+ */
 export function chunkDatagram(
   frame: Readonly<Frame>,
   data: Uint8Array,
   index: number,
   attempt: number,
   now: boolean,
+  memory?: Buffer,
+  at = 0,
 ): Uint8Array {
   const bytes = chunkBytes(frame, index);
-  const datagram = Buffer.allocUnsafe(frameOverheadBytes + bytes);
+  const datagram = memory
+    ? memory.subarray(at, at + frameOverheadBytes + bytes)
+    : Buffer.allocUnsafe(frameOverheadBytes + bytes);
   writeFrame({ ...frame, flags: frame.flags | (now ? frameFlag.now : 0), attempt, index }, datagram);
   const start = index * frame.size;
   datagram.set(data.subarray(start, start + bytes), frameHeaderBytes);

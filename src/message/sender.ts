@@ -1,3 +1,5 @@
+import { Buffer } from "node:buffer";
+
 import type { Clock } from "../core/driver/driver.js";
 import type { Endpoint } from "../core/address/address.js";
 import { assert } from "../core/assert.js";
@@ -90,6 +92,8 @@ export class Sender {
   /** The messages that are being sent, the oldest first. */
   readonly #active: Job[] = [];
   #calls = 0;
+  /** Memory for bursts that no call uses. */
+  readonly #arenas: Buffer[] = [];
   #sinceReport = 0;
   /** Chunks that may leave now by the pace, and when this was counted. */
   #tokens = maxBurst;
@@ -286,6 +290,8 @@ export class Sender {
       return false;
     }
     const payloads: Uint8Array[] = [];
+    const stride = outgoing.frame.size + frameOverheadBytes;
+    const arena = this.#arena(Math.min(room, outgoing.chunks) * stride);
     const every = Math.max(1, Math.min(reportEvery, Math.floor(window / 4)));
     const resent: number[] = [];
     while (payloads.length < room) {
@@ -296,11 +302,12 @@ export class Sender {
       const fills = congestion.inFlight + 1 >= window;
       const isNow = isAgain || isLast || fills || ++this.#sinceReport >= every;
       if (!this.#mayLeave(outgoing, index)) {
-        if (payloads.length === 0) return false;
-        break;
+        if (payloads.length > 0) break;
+        this.#arenas.push(arena);
+        return false;
       }
       if (isNow) this.#sinceReport = 0;
-      payloads.push(this.#chunk(outgoing, index, isNow, now));
+      payloads.push(this.#chunk(outgoing, index, isNow, now, arena, payloads.length * stride));
       if (isAgain || isLast) resent.push(payloads.length - 1);
     }
     if (outgoing.sentChunks === outgoing.chunks) {
@@ -312,8 +319,15 @@ export class Sender {
       if (outgoing.fleeting) this.#settle(job, "sent");
     }
     this.#tokens -= payloads.length;
-    this.#send(payloads, outgoing);
+    this.#send(payloads, outgoing, arena);
     return true;
+  }
+
+  /** Memory of so many bytes or more, which no call uses. */
+  #arena(bytes: number): Buffer {
+    const last = this.#arenas.pop();
+    if (last && last.length >= bytes) return last;
+    return Buffer.allocUnsafeSlow(bytes);
   }
 
   /** At the end of a message, a repair that is lost costs a round trip: on a bad path, each is sent several times. */
@@ -334,12 +348,19 @@ export class Sender {
   }
 
   /** Makes the datagram of a chunk, and counts it as sent. */
-  #chunk(outgoing: Outgoing, index: number, now: boolean, at: number): Uint8Array {
+  #chunk(
+    outgoing: Outgoing,
+    index: number,
+    isNow: boolean,
+    now: number,
+    memory?: Buffer,
+    at = 0,
+  ): Uint8Array {
     const attempt = outgoing.fleeting ? outgoing.frame.attempt : outgoing.attemptOf(index);
-    const datagram = chunkDatagram(outgoing.frame, outgoing.data, index, attempt, now);
+    const datagram = chunkDatagram(outgoing.frame, outgoing.data, index, attempt, isNow, memory, at);
     this.sentChunks++;
     if (index < outgoing.sentChunks) this.resentChunks++;
-    outgoing.sent(index, this.congestion, at);
+    outgoing.sent(index, this.congestion, now);
     return datagram;
   }
 
@@ -349,20 +370,22 @@ export class Sender {
     );
   }
 
-  #send(payloads: readonly Uint8Array[], outgoing: Outgoing): void {
+  /** @param arena the memory of the payloads, which later bursts may use after the call. */
+  #send(payloads: readonly Uint8Array[], outgoing: Outgoing, arena?: Buffer): void {
     assert(payloads.length > 0, "a burst has chunks");
     this.#calls++;
     this.#host.transmit(payloads, this.#to).then(
-      () => this.#left(),
+      () => this.#left(arena),
       (error: unknown) => {
         const job = this.#active.find((each) => each.outgoing === outgoing);
         if (job && error instanceof Error) this.#expire(job, error);
-        this.#left();
+        this.#left(arena);
       },
     );
   }
 
-  #left(): void {
+  #left(arena?: Buffer): void {
+    if (arena && this.#arenas.length < maxCalls && !this.isIdle) this.#arenas.push(arena);
     if (this.#calls-- === maxCalls) this.#pump();
   }
 
@@ -406,11 +429,13 @@ export class Sender {
       list.splice(at, 1);
       job.outgoing.abandon(this.congestion);
     }
+    // A program may have many peers that are idle.
+    if (this.isIdle) this.#arenas.length = 0;
   }
 }
 
 /** Whether two headers belong to the same message. */
-export function isSame(one: Readonly<Frame>, other: Readonly<Frame>): boolean {
+function isSame(one: Readonly<Frame>, other: Readonly<Frame>): boolean {
   return (
     one.id === other.id &&
     one.crc === other.crc &&

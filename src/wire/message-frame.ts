@@ -8,7 +8,7 @@ export const frameHeaderBytes = 20;
 /** Bytes of the header, and of the checksum at the end. */
 export const frameOverheadBytes = 24;
 /** The first byte of each frame: format and version. RFC 7983 leaves it to no protocol that shares ports with others. */
-export const frameVersion = 0x0d;
+const frameVersion = 0x0d;
 /** The largest number of chunks of a message: their numbers have 16 bits. */
 export const maxFrameChunks = 65_535;
 

@@ -1,0 +1,70 @@
+/** One end of a transfer over loopback: `loopback-worker.js <way> receive`, or `<way> send <port>`. */
+import { connect, createServer } from "node:net";
+
+import { socket } from "datagram";
+import { messages } from "datagram/message";
+
+const chunkBytes = 1400;
+const messageBytes = 1_000_000;
+const warmUpMs = 700;
+const windowMs = 1000;
+const host = "127.0.0.1";
+
+let bytes = 0;
+let began = 0;
+let isCounting = false;
+
+const [way, role, port] = process.argv.slice(2);
+if (role === "receive") await receive();
+else await send(Number(port));
+
+async function receive(): Promise<void> {
+  if (way === "tcp") {
+    const server = createServer((connection) => void connection.on("data", ({ length }) => count(length)));
+    server.listen(0, host, () => process.send?.((server.address() as { port: number }).port));
+    return;
+  }
+  const s = socket();
+  await s.bind([host, 0]);
+  process.send?.(s.getsockname().port);
+  if (way === "messages") {
+    for await (const { data } of messages(s, { chunkBytes })) count(data.length);
+  } else {
+    for await (const batch of s.batches()) for (const { data } of batch) count(data.length);
+  }
+}
+
+async function send(to: number): Promise<void> {
+  const data = Buffer.alloc(messageBytes, "x");
+  if (way === "tcp") {
+    const connection = connect(to, host);
+    for (;;) if (!connection.write(data)) await new Promise((done) => connection.once("drain", done));
+  }
+  const s = socket();
+  if (way === "messages") {
+    const m = messages(s, { chunkBytes });
+    const lane = async (): Promise<never> => {
+      for (;;) await m.send(data, [host, to]);
+    };
+    await Promise.all([lane(), lane()]);
+  }
+  const payloads = Array.from({ length: 512 }, () => Buffer.alloc(chunkBytes, "x"));
+  for (;;) await s.sendMany(payloads, [host, to]);
+}
+
+/** Counts received bytes, and tells the rate once the window is over. */
+function count(length: number): void {
+  const now = performance.now();
+  if (began === 0) began = now;
+  if (!isCounting) {
+    if (now - began < warmUpMs) return;
+    isCounting = true;
+    began = now;
+    bytes = 0;
+    return;
+  }
+  bytes += length;
+  if (now - began < windowMs) return;
+  process.send?.(bytes / 1000 / (now - began));
+  bytes = -Infinity;
+}
