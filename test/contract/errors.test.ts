@@ -229,7 +229,7 @@ contract("a call rejects with the error that a getter of its argument throws", a
 /** Collects "error" events, of which there must be none: without a listener one would end the process. */
 function errorsOf(s: Socket): unknown[] {
   const emitted: unknown[] = [];
-  s.on("error" as never, ((error: unknown) => emitted.push(error)) as never);
+  s.on("error" as never, (error: unknown) => emitted.push(error));
   return emitted;
 }
 

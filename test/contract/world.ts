@@ -122,10 +122,10 @@ export function event<E extends keyof SocketEvents>(of: Socket, name: E): Promis
   return new Promise((resolve, reject) => {
     const none = new Error(`no event "${name}" in ${soon.timeoutMs} ms`);
     const cancel = of.clock.after(soon.timeoutMs, () => reject(none));
-    of.once(name, ((message: SocketEvents[E][0]) => {
+    of.once(name, (message: SocketEvents[E][0]) => {
       cancel();
       resolve(message);
-    }) as never);
+    });
   });
 }
 
