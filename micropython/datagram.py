@@ -32,8 +32,9 @@ FULL = (errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN)  # a board has no memory, or 
 
 def parse(d):
     """The fields of a frame: kind, flags, channel, attempt, id, index, size, length, crc; None if it is refused."""
-    if len(d) < 20 or d[0] != 0x0D:
+    if len(d) < 24 or d[0] != 0x0D or crc32(d[:-4]) != unpack(">I", d[-4:])[0]:
         return None
+    d = d[:-4]
     _, second, channel, attempt, id, index, size, length, crc = unpack(HEAD, d[:20])
     kind, flags = second & 15, second & 0xF0
     fields = (kind, flags, channel, attempt, id, index, size, length, crc)
@@ -70,6 +71,11 @@ def parse_report(d, index, n, length):
     return (upto, credit, echo, delay, runs, 0) if index == (runs[0][0] if runs else upto) else None
 
 
+def seal(frame):
+    """A frame with its checksum."""
+    return frame + pack(">I", crc32(frame))
+
+
 def count(length, size):
     return max(1, (length + size - 1) // size) if size else 0
 
@@ -80,7 +86,7 @@ class Messages:
     def __init__(self, sock, size=1200, longest=32768, credit=3):
         self.sock, self.size, self.longest, self.credit = sock, size, longest, credit
         self.id = unpack(">I", urandom(4))[0]
-        self.buffer = memoryview(bytearray(20 + size))  # for each chunk that leaves
+        self.buffer = memoryview(bytearray(24 + size))  # for each chunk that leaves
         self.partials, self.done, self.inbox = {}, [], []
         self.out = self.report = self.asked = self.answer = self.proven = self.token = None
         self.rtt = None
@@ -200,8 +206,10 @@ class Messages:
         channel, id, length, crc = head
         part = data[index * self.size : (index + 1) * self.size]
         pack_into(HEAD, self.buffer, 0, 13, first, channel, attempt, id, index, self.size, length, crc)
-        self.buffer[20 : 20 + len(part)] = part
-        self._out(self.buffer[: 20 + len(part)], to)
+        end = 20 + len(part)
+        self.buffer[20:end] = part
+        pack_into(">I", self.buffer, end, crc32(self.buffer[:end]))
+        self._out(self.buffer[: end + 4], to)
 
     def _out(self, datagram, to):
         for wait in (1, 5, 25, 100, None):
@@ -218,7 +226,7 @@ class Messages:
             if self.proven == to or not needed:
                 return
             self.token, start = self._next(), ticks_ms()
-            self._out(pack(HEAD, 13, PROBE, 0, 0, self.token, 0, 0, 0, 0), to)
+            self._out(seal(pack(HEAD, 13, PROBE, 0, 0, self.token, 0, 0, 0, 0)), to)
             while self.proven != to and ticks_diff(ticks_ms(), start) < wait:
                 self._read(max(1, wait - ticks_diff(ticks_ms(), start)))
         raise OSError(errno.ETIMEDOUT)
@@ -236,8 +244,9 @@ class Messages:
         if fields is None:
             return
         kind, _, _, attempt, id, index, size, length, crc = fields
+        datagram = datagram[:-4]
         if kind == PROBE:
-            self._out(b"\x0d\x07" + datagram[2:], source)
+            self._out(seal(b"\x0d\x07" + datagram[2:]), source)
         elif kind == PROBE_ACK:
             self.proven = source if id == self.token else self.proven
         elif kind == REPORT and self.out == (source, id, size, length, crc):
@@ -285,11 +294,11 @@ class Messages:
                 continue
             if runs and sum(runs[-1]) == i:
                 runs[-1][1] += 1
-            elif len(runs) < (3 * came - 28) // 4:
+            elif len(runs) < (3 * came - 32) // 4:
                 runs.append([i, 1])
             else:
                 cut, end = NOW, i
                 break
         body = b"".join([pack(">HH", *run) for run in runs]) if upto else pack(">I", self.longest)
         head = (13, REPORT | cut, channel, attempt, id, runs[0][0] if runs else end, size, length, crc)
-        self._out(pack(HEAD + "HHHH", *head, end, self.credit if upto else 0, echo, 0) + body, to)
+        self._out(seal(pack(HEAD + "HHHH", *head, end, self.credit if upto else 0, echo, 0) + body), to)

@@ -8,7 +8,7 @@ import { crc32 } from "node:zlib";
 import { AF_INET, type Endpoint, SOCK_DGRAM, socket } from "datagram";
 import { type Message, messages } from "datagram/message";
 import { proxy } from "datagram/proxy";
-import { type TestContext, describe, test } from "vitest";
+import { type TestContext, describe, test, vi } from "vitest";
 
 import { withoutPython } from "../codecs/tools.js";
 
@@ -146,8 +146,9 @@ describe.for([0, 0.1, 0.3])("with a loss of %d in both directions", (lossRatio) 
     })();
     const to = await lossyPath(t, s.getsockname().port, lossRatio);
     await peer(t, "fleeting", String(to.port)).rest();
-    t.expect(received).toEqual([...new Set(received)].sort((a, b) => a - b));
-    if (lossRatio === 0) t.expect(received).toHaveLength(20);
-    else t.expect(received.length).toBeGreaterThan(0);
+    // The last datagrams may still be on their way when the device ends.
+    const least = lossRatio === 0 ? 20 : 1;
+    await vi.waitFor(() => t.expect(received.length).toBeGreaterThanOrEqual(least), 10_000);
+    t.expect(received).toEqual([...new Set(received)].sort((one, other) => one - other));
   });
 });
