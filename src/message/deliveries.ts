@@ -5,11 +5,12 @@ import { onAbort } from "../core/receive/abort.js";
 import type { Socket } from "../core/socket/socket.js";
 import { type Frame, chunksOf, frameFlag, frameKind } from "../wire/message-frame.js";
 import { chunkDatagram } from "./chunk-datagrams.js";
+import type { Job, Outcome, SenderHost } from "./job.js";
 import { MessageError, type Receipt } from "./message.js";
 import type { Checked, MessagesOptions } from "./options.js";
 import { Outgoing } from "./outgoing.js";
 import type { OrderedIds, Peer } from "./peers.js";
-import { type Job, type Outcome, Sender, type SenderHost } from "./sender.js";
+import { Sender } from "./sender.js";
 
 /** A message to send. */
 export interface Parcel {

@@ -35,7 +35,8 @@ import { MessageInbox } from "./inbox.js";
 import type { LostMessage, Message, MessagesStats, PeerStats, Receipt } from "./message.js";
 import type { Checked, MessagesOptions, MessageRequestOptions, SendOptions } from "./options.js";
 import { type Peer, Peers } from "./peers.js";
-import { type Arrived, Receiver, type ReceiverHost } from "./receiver.js";
+import type { Arrived, ReceiverHost } from "./receiver-host.js";
+import { Receiver } from "./receiver.js";
 import { type MessageHandler, Requests } from "./requests.js";
 import { Tokens } from "./tokens.js";
 

@@ -1,51 +1,15 @@
 import type { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 
-import type { Clock } from "../core/driver/driver.js";
 import { type Frame, frameFlag, frameKind, isFleeting } from "../wire/message-frame.js";
 import { Alarm } from "./alarm.js";
 import { Delivered } from "./delivered.js";
 import { Incoming } from "./incoming.js";
-import type { LossCause, LostMessage, Message } from "./message.js";
+import type { LossCause, Message } from "./message.js";
 import { Ordering } from "./ordering.js";
-import { type Peer, type Peers, partialKey } from "./peers.js";
+import { type Peer, partialKey } from "./peers.js";
+import type { ReceiverHost, ReceiverLimits } from "./receiver-host.js";
 import { ReportWriter } from "./reports.js";
-
-/** The limits of a receiver. */
-export interface ReceiverLimits {
-  readonly maxPartials: number;
-  readonly maxSourceBytes: number;
-  readonly maxBytes: number;
-  readonly maxUnreadBytes: number;
-  readonly idleMs: number;
-  readonly totalMs: number;
-}
-
-/** A message that is complete: what the owner needs besides `Message`. */
-export interface Arrived {
-  readonly message: Message;
-  readonly peer: Peer;
-  readonly kind: number;
-  readonly flags: number;
-  readonly id: number;
-  readonly crc: number;
-}
-
-/** What a receiver needs of its owner. */
-export interface ReceiverHost {
-  readonly clock: Clock;
-  readonly peers: Peers;
-  /** Bytes of messages that arrived and that no call has read. */
-  readonly unreadBytes: number;
-  /** Chunks that the receive buffer holds. */
-  readonly bufferChunks: number;
-  /** Sends one datagram, if the address may get so many bytes. */
-  answer(peer: Peer, bytes: Uint8Array): void;
-  arrived(arrived: Arrived): void;
-  /** A request that was delivered before came again. */
-  again(peer: Peer, frame: Readonly<Frame>): void;
-  lost(message: LostMessage): void;
-}
 
 /** Milliseconds after which a chunk is reported, and chunks after which it is. */
 const reportMs = 5;

@@ -9,7 +9,7 @@ import type { Deliveries, Parcel } from "./deliveries.js";
 import { type Message, MessageError } from "./message.js";
 import type { Checked, MessageRequestOptions } from "./options.js";
 import type { Peer } from "./peers.js";
-import type { Arrived } from "./receiver.js";
+import type { Arrived } from "./receiver-host.js";
 import { Replies, type Reply } from "./replies.js";
 
 /** Returns the reply to a request. */

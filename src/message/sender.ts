@@ -1,6 +1,5 @@
 import { Buffer } from "node:buffer";
 
-import type { Clock } from "../core/driver/driver.js";
 import type { Endpoint } from "../core/address/address.js";
 import { assert } from "../core/assert.js";
 import { type Frame, chunkBytes, frameOverheadBytes, frameKind } from "../wire/message-frame.js";
@@ -8,42 +7,8 @@ import type { Report } from "../wire/message-report.js";
 import { Alarm } from "./alarm.js";
 import { chunkDatagram, parityDatagram } from "./chunk-datagrams.js";
 import { Congestion } from "./congestion.js";
+import type { Job, Outcome, SenderHost, SenderLimits } from "./job.js";
 import type { Outgoing } from "./outgoing.js";
-
-/** What a sender needs of its owner. */
-export interface SenderHost {
-  readonly clock: Clock;
-  /** Datagram payloads for one address. They are not changed until the promise settles. */
-  transmit(payloads: readonly Uint8Array[], to: Endpoint): Promise<unknown>;
-  /** Whether a reply of so many bytes may go to the peer now. If not, the host asks the peer to prove its address. */
-  mayReply(bytes: number): boolean;
-}
-
-/** The limits of a sender. */
-export interface SenderLimits {
-  /** The largest window, in chunks. */
-  readonly windowChunks: number;
-  /** Bits per second, with headers; `Infinity` for no limit. */
-  readonly rateBps: number;
-  /** Milliseconds without progress after which a message fails. */
-  readonly giveUpMs: number;
-}
-
-/** How the sending of a message ended. */
-export type Outcome = "complete" | "sent" | "superseded" | "expired" | "silent" | Error;
-
-/** A message to send, with its deadline. */
-export interface Job {
-  readonly outgoing: Outgoing;
-  /** On the clock; `Infinity` if there is none. */
-  readonly deadline: number;
-  /** Whether it may be sent now; a message of an ordered channel may have to wait for the first one. */
-  readonly mayStart?: () => boolean;
-  /** Called before its first chunk leaves: gives it its id. */
-  readonly started?: () => void;
-  readonly ended: (outcome: Outcome) => void;
-  isSettled: boolean;
-}
 
 /** Messages to one peer that are sent at a time. A receiver keeps 8. */
 const maxActive = 6;

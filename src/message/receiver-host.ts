@@ -1,0 +1,40 @@
+import type { Clock } from "../core/driver/driver.js";
+import type { Frame } from "../wire/message-frame.js";
+import type { LostMessage, Message } from "./message.js";
+import type { Peer, Peers } from "./peers.js";
+
+/** The limits of a receiver. */
+export interface ReceiverLimits {
+  readonly maxPartials: number;
+  readonly maxSourceBytes: number;
+  readonly maxBytes: number;
+  readonly maxUnreadBytes: number;
+  readonly idleMs: number;
+  readonly totalMs: number;
+}
+
+/** A message that is complete: what the owner needs besides `Message`. */
+export interface Arrived {
+  readonly message: Message;
+  readonly peer: Peer;
+  readonly kind: number;
+  readonly flags: number;
+  readonly id: number;
+  readonly crc: number;
+}
+
+/** What a receiver needs of its owner. */
+export interface ReceiverHost {
+  readonly clock: Clock;
+  readonly peers: Peers;
+  /** Bytes of messages that arrived and that no call has read. */
+  readonly unreadBytes: number;
+  /** Chunks that the receive buffer holds. */
+  readonly bufferChunks: number;
+  /** Sends one datagram, if the address may get so many bytes. */
+  answer(peer: Peer, bytes: Uint8Array): void;
+  arrived(arrived: Arrived): void;
+  /** A request that was delivered before came again. */
+  again(peer: Peer, frame: Readonly<Frame>): void;
+  lost(message: LostMessage): void;
+}
