@@ -73,7 +73,7 @@ export function printable(text: string, escape: (unit: string) => string = (unit
 }
 
 /** A number for people: `1,342`. */
-export function grouped(value: number): string {
+function grouped(value: number): string {
   return value.toLocaleString("en-US");
 }
 
