@@ -60,6 +60,7 @@ test("the tarball has the compiled files and the sources", () => {
     "dist/proxy/index.d.ts",
     "dist/cli/main.js",
     "man/datagram.1",
+    "micropython/datagram.py",
     "native/addon.cc",
     "scripts/build-addon.mjs",
     "docs/recipes/README.md",
@@ -72,7 +73,7 @@ test("the tarball has the compiled files and the sources", () => {
 
 test("the tarball has no other files", () => {
   const inside =
-    /^(package[.]json|README[.]md|LICENSE|CHANGELOG[.]md|CONTRIBUTING[.]md|(dist|docs|examples|man|native|prebuilds)[/].+|scripts[/]build-addon[.]mjs)$/;
+    /^(package[.]json|README[.]md|LICENSE|CHANGELOG[.]md|CONTRIBUTING[.]md|(dist|docs|examples|man|micropython|native|prebuilds)[/].+|scripts[/]build-addon[.]mjs)$/;
   const leftOver = /^(?!examples[/]).*[.]test[.]|[.]map$|[.]tsbuildinfo$/;
   expect(packed.filter((path) => !inside.test(path) || leftOver.test(path))).toEqual([]);
 });
