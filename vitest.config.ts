@@ -134,7 +134,7 @@ const projects = [
 /** What `npm run test:runtimes` adds, which installs Bun, Deno and versions of TypeScript. */
 if (process.env.DATAGRAM_RUNTIMES !== undefined) {
   const include = ["test/runtimes/*.test.ts"];
-  projects.push({ extends: true, test: { name: "runtimes", include, testTimeout: 240_000 } });
+  projects.push({ extends: true, test: { name: "runtimes", include, testTimeout: 240_000, ...programs } });
 }
 
 /** What runs inside a host on two links, whose interfaces `DATAGRAM_LINKS` names. */

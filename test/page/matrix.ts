@@ -7,6 +7,7 @@ import { type TestContext, test } from "vitest";
 
 import { hasSocket, unusedPort } from "../ports.js";
 import { type DriverName, Program, home, whySkipped, withDriver } from "../process/programs.js";
+import type { Runtime } from "../runtimes/runtimes.js";
 
 /** The address that all programs use. */
 export const host = "127.0.0.1";
@@ -30,6 +31,11 @@ export const typescriptSides: readonly [native: Side, dgram: Side] = [
   typescript("native"),
   typescript("dgram"),
 ];
+
+/** TypeScript under another runtime than Node, over the driver that the package chooses there. */
+export function runtimeSide({ name, command }: Runtime): Side {
+  return compiled(`TypeScript under ${name}`, undefined, command, withDriver(undefined));
+}
 
 const sides: readonly Side[] = [...typescriptSides, python];
 
@@ -77,13 +83,24 @@ export function plain(line: string): string {
 }
 
 function typescript(driver: DriverName): Side {
+  const command = [process.execPath];
+  return compiled(`TypeScript over ${driver}`, whySkipped(driver), command, withDriver(driver));
+}
+
+/** A side whose compiled TypeScript programs the command runs. */
+function compiled(
+  name: string,
+  skipped: string | undefined,
+  command: readonly string[],
+  env: NodeJS.ProcessEnv,
+): Side {
   return {
-    name: `TypeScript over ${driver}`,
-    skipped: whySkipped(driver),
+    name,
+    skipped,
     start(test, program, ...args) {
       const example = `${home}build/examples/${program}.js`;
       const path = existsSync(example) ? example : `${home}build/test/page/typescript/${program}.js`;
-      return new Program(test, [process.execPath, path, ...args.map(String)], withDriver(driver));
+      return new Program(test, [...command, path, ...args.map(String)], env);
     },
   };
 }
