@@ -94,12 +94,21 @@ const meanings = {
 
 /** Adds `datagram listen`. */
 export function addListen(program: Command): void {
+  const addressArgument = (text: string): ListenAddress => {
+    try {
+      return parseListenAddress(text);
+    } catch (error) {
+      // The options were read before the arguments.
+      if (!(error instanceof Failure) || command.getOptionValue("reply") === undefined) throw error;
+      throw usage(`${error.message}: a --reply of several words needs quotes, such as --reply "ack: {}"`);
+    }
+  };
   const command = program
     .command("listen")
     .summary("print each datagram, and answer it")
     .description("Prints each datagram, from any number of peers, and answers it with --reply or --echo.")
     .usage("[options] <[host:]port...>")
-    .argument("[[host:]port...]", "where to listen", listed(parseListenAddress))
+    .argument("[[host:]port...]", "where to listen", listed(addressArgument))
     .addOption(new Option("--hex", "show every payload as hex digits").conflicts("json"))
     .option("--json", "print one JSON object a line")
     .addOption(rawOption("write the bytes of the payloads alone").conflicts("hex"))

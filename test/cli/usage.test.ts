@@ -26,7 +26,9 @@ describe("bad input is one line, and exit code 2", () => {
     [["listen", "[127.0.0.1]:9000"], /a port or host:port/],
     [["listen", "65536"], /0 to 65535, not "65536"/],
     [["listen", "127.0.0.1:65536"], /0 to 65535/],
-    [["listen", "0", "extra"], /a port or host:port/],
+    [["listen", "0", "extra"], /a port or host:port, .*, not "extra"$/m],
+    [["listen", "0", "--reply", "ack:", "{}"], /not "{}": a --reply of several words needs quotes/],
+    [["listen", "--reply", "ack:", "{}", "0"], /not "{}": a --reply of several words needs quotes/],
     [
       ["listen", "9000", "9001", "--reply", "x", "--source", ":5000"],
       /--source with a port .* one address only/,
