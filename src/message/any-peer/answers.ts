@@ -40,6 +40,7 @@ export class Answers {
   /** Calls that wait for their turn. */
   #queued = 0;
   #stop: (() => void) | undefined;
+  #ended = false;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
@@ -56,8 +57,9 @@ export class Answers {
     return one.port === other.port && sameHost(one.host, other.host, interfaceNumberOf(this.#socket));
   }
 
-  /** @throws `OSError` `ENOBUFS` if too many calls wait, `EBADF`. */
+  /** @throws `OSError` `ENOBUFS` if too many calls wait, `ECANCELED` if the socket was closed before its turn, `EBADF`. */
   add(waiting: Waiting): void {
+    if (this.#ended) throw closedWhileWaiting(waiting);
     this.#assertRoom(waiting.syscall);
     this.#stop ??= this.#start(waiting.syscall);
     this.#waiting.add(waiting);
@@ -170,12 +172,14 @@ export class Answers {
   }
 
   #closed(): void {
-    for (const waiting of this.#waiting) {
-      const { syscall, to } = waiting;
-      const text = "the socket was closed while this waited";
-      waiting.fail(new OSError("ECANCELED", { syscall, address: to.host, port: to.port, text }));
-    }
+    this.#ended = true;
+    for (const waiting of this.#waiting) waiting.fail(closedWhileWaiting(waiting));
   }
+}
+
+function closedWhileWaiting({ syscall, to }: Waiting): OSError {
+  const text = "the socket was closed while this waited";
+  return new OSError("ECANCELED", { syscall, address: to.host, port: to.port, text });
 }
 
 function peerOf({ host, port }: Endpoint): string {

@@ -175,6 +175,12 @@ class Request implements Waiting {
 
   #run(): void {
     if (this.#ended) return;
+    const { signal } = this.#options;
+    // The signal may have ended the request before this one, and so given the turn to this one.
+    if (signal?.aborted === true) {
+      this.fail(signal.reason);
+      return;
+    }
     try {
       this.#answers.add(this);
     } catch (error) {
