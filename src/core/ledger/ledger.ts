@@ -47,7 +47,8 @@ export interface Stats {
   readonly droppedKernel: number | undefined;
   /**
    * Datagrams that this process dropped: the queue of the `dgram` driver was full; no call took them while a request waited
-   * for its answer; or they were read ahead and still unread at `close()`. Datagrams in the buffer of the kernel at `close()` are not counted.
+   * for its answer; or they were read ahead and still unread at `close()`. Datagrams in the buffer of the kernel at
+   * `close()` are not counted.
    */
   readonly droppedQueue: number;
   /**

@@ -33,7 +33,7 @@ export interface ReceiverHost {
   arrived(arrivals: readonly Arrival[]): void;
   /** Called when the driver threw an error in place of datagrams. */
   refused(error: OSError): void;
-  /** Called when an interceptor reads on while nobody takes the other datagrams, and some of them were dropped. */
+  /** Called when datagrams were dropped: the interceptor left them, and no call took them in time. */
   overflowed(dropped: Traffic): void;
   /** Called when the first call waits, and when none waits any more: a call that waits keeps the process alive. */
   waiting(on: boolean): void;

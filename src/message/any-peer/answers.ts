@@ -31,22 +31,23 @@ const known = new WeakMap<Socket, Answers>();
 export class Answers {
   readonly #socket: Socket;
   readonly #waiting = new Set<Waiting>();
-  /** Those with answers from `to`, by its host without a scope and its port. */
+  /** The calls whose answers come from `to`, by its host without a scope and its port. */
   readonly #byPeer = new Map<string, Set<Waiting>>();
-  /** Those with answers from other hosts. */
+  /** The calls whose answers come from other hosts. */
   readonly #ofMany = new Set<Waiting>();
   /** For each peer with a request, the requests that wait until it has ended. */
   readonly #turns = new Map<string, (() => void)[]>();
   /** Calls that wait for their turn. */
   #queued = 0;
   #stop: (() => void) | undefined;
+  /** Whether the socket was closed while a call waited. */
   #ended = false;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
   }
 
-  /** The one of a socket. */
+  /** Returns the `Answers` of a socket. There is one for each socket. */
   static of(socket: Socket): Answers {
     const found = known.get(socket) ?? new Answers(socket);
     known.set(socket, found);

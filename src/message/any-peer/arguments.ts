@@ -27,7 +27,7 @@ export function checkFunction(name: string, value: unknown): void {
   if (value !== undefined && typeof value !== "function") throw wrongType(name, "a function", value);
 }
 
-/** Returns `ms` if it is above 0 and at most `maxMs`. */
+/** Returns `ms`. @throws `TypeError`, `RangeError` if it is not a number above 0 and at most `longestMs`. */
 export function checkMs(name: string, ms: unknown): number {
   if (typeof ms !== "number") throw wrongType(name, "a number of milliseconds", ms);
   if (!(ms > 0 && ms <= longestMs)) throw outOfRange(name, `above 0 and at most ${longestMs}`, ms);

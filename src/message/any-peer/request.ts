@@ -66,8 +66,9 @@ interface CheckedOptions extends RequestOptions {
  * Many requests can wait at the same time, up to 1,024 for each socket, also while an iteration or another call reads the
  * socket: these do not get the answers. Requests to one address take turns, unless they have `accept`, because an answer
  * without a number cannot tell which request it answers. A peer may get a request more than once, and its later answers are
- * ordinary datagrams. If two peers ask each other, a question looks like an answer: then both need `accept`. While only requests read the socket, up to 1,024 other datagrams (4 MiB) wait for the next receive call,
- * and further ones are dropped and counted as `droppedQueue`. `settimeout` does not apply.
+ * ordinary datagrams. If two peers ask each other, a question looks like an answer: then both need `accept`. While only
+ * requests read the socket, up to 1,024 other datagrams (4 MiB) wait for the next receive call. Further datagrams are dropped
+ * and counted as `droppedQueue`. `settimeout` does not apply.
  *
  * @param data is copied during the call.
  * @param address a host name or an IP address, and a port.
@@ -176,7 +177,7 @@ class Request implements Waiting {
   #run(): void {
     if (this.#ended) return;
     const { signal } = this.#options;
-    // The signal may have ended the request before this one, and so given the turn to this one.
+    // If the signal also ended the previous request, the turn comes before `onAbort` has ended this request.
     if (signal?.aborted === true) {
       this.fail(signal.reason);
       return;
