@@ -83,7 +83,8 @@ const workloads: Readonly<Record<string, Profiled>> = {
 /** A node of a `.cpuprofile`, as the inspector protocol has it (Profiler.ProfileNode). */
 interface ProfileNode {
   readonly id: number;
-  readonly callFrame: { readonly functionName: string; readonly url: string };
+  /** The line of the function, from 0. */
+  readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
 }
 
 interface CpuProfile {
@@ -107,6 +108,9 @@ const addonCallers: Readonly<Record<string, string>> = {
   "src/kernel/native/sending.ts": "the addon's `send` and its system calls",
   "src/kernel/native/receiving.ts": "the addon's `receive` and its system calls",
 };
+
+/** The source file of each line of a file. */
+const sourcesOfLines = new Map<string, string[]>();
 
 process.on("exit", killAll);
 const [name = "", ...rest] = process.argv.slice(2);
@@ -183,18 +187,33 @@ function isLoop({ functionName, url }: ProfileNode["callFrame"], loop: string): 
   return functionName === loop && url.includes("/bench/peers/");
 }
 
-function placeOf({ functionName, url }: ProfileNode["callFrame"]): string {
+function placeOf({ functionName, url, lineNumber }: ProfileNode["callFrame"]): string {
   if (functionName === "(garbage collector)") return "V8: the garbage collector";
   if (functionName === "(idle)") return "waiting for the kernel";
   if (functionName === "(program)") return "V8, Node and libuv outside JavaScript";
   if (url.startsWith("node:")) return "Node's own JavaScript";
   // Builtins have no URL, and extensions of V8 have a name: the peers call `gc`, whose name is "v8/gc".
   if (!url.startsWith("file:")) return "V8: builtins";
-  const file = relative(root, fileURLToPath(url)).replace(/\.js$/, ".ts");
+  const file = relative(root, fileURLToPath(url));
   if (file.startsWith("build/")) return "the program";
-  const source = file.replace(/^dist\//, "src/");
+  const source = sourceOf(file, lineNumber);
   const addon = addonCallers[source];
   return `\`${source}\`${addon === undefined ? "" : `, with ${addon}`}`;
+}
+
+/** The source file of a line of a file in dist, which has the lines of several source files: scripts/bundle.mjs. */
+function sourceOf(file: string, line: number): string {
+  let sources = sourcesOfLines.get(file);
+  if (!sources) {
+    sources = [];
+    let source = file;
+    for (const text of readFileSync(join(root, file), "utf8").split("\n")) {
+      source = /^\/\/ build\/(src\/.+)\.js$/.exec(text)?.[1]?.concat(".ts") ?? source;
+      sources.push(source);
+    }
+    sourcesOfLines.set(file, sources);
+  }
+  return sources[line] ?? file;
 }
 
 function tableOf(shares: ReadonlyMap<string, number>): string {

@@ -10,7 +10,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-import { datagramProgram } from "../dist/cli/program.js";
+import { datagramProgram } from "../build/src/cli/program.js";
 
 /** The day of the last revision, which a manual page has in its last line. */
 const date = "2026-11-27";

@@ -1,11 +1,12 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
+import { dirname, join } from "node:path";
 import { markAsUntransferable } from "node:worker_threads";
 
 import { type Runtime, runtime } from "../runtime.js";
 import { type Layout, layout, layoutDifference } from "./layout.js";
 
+const require = createRequire(import.meta.url);
 /** The version of the calls of native/addon.cc. `layoutDifference` checks the shared memory. */
 const interfaceVersion = 10;
 
@@ -183,7 +184,7 @@ export function loadAddon(): Addon | string {
   if (!existsSync(file)) return `the package has no addon for ${target}: ${buildCommand()} builds it`;
   let binary: Binary;
   try {
-    binary = createRequire(import.meta.url)(file) as Binary;
+    binary = require(file) as Binary;
   } catch (error) {
     return `the addon does not load: ${(error as Error).message.split("\n")[0]}: ${buildCommand()} builds another one`;
   }
@@ -197,9 +198,9 @@ export function loadAddon(): Addon | string {
   return share(binary);
 }
 
-/** The path of a file of the package. */
+/** The path of a file of the package. This module can be a part of any file of it: scripts/bundle.mjs. */
 function inPackage(path: string): string {
-  return fileURLToPath(new URL(`../../../${path}`, import.meta.url));
+  return join(dirname(require.resolve("datagram/package.json")), path);
 }
 
 /** The command that builds the addon for this machine. An installed package has no development dependencies. */

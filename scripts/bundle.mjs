@@ -1,0 +1,47 @@
+/**
+ * Joins the compiled modules of the package, build/src, to a few files in dist: one for each entry of the package, and chunks
+ * that the entries share. A program that imports the package reads 3 files instead of about 100, in less time and memory.
+ * The types in dist are those that the compiler wrote, a file for each module.
+ *
+ * Files that are not changed are not written, so that programs that run from dist at the same time are not disturbed.
+ */
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { rolldown } from "rolldown";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const compiled = join(root, "build/src");
+const dist = join(root, "dist");
+const { dependencies, exports, bin } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+
+/** The entries by their paths in dist, without the extension. */
+const entries = [...Object.values(exports).map((each) => each.default), ...Object.values(bin)]
+  .filter((path) => path !== undefined)
+  .map((path) => /^\.\/dist\/(.+)\.js$/.exec(path)[1]);
+
+const bundle = await rolldown({
+  input: Object.fromEntries(entries.map((entry) => [entry, join(compiled, `${entry}.js`)])),
+  platform: "node",
+  // Where a module begins there is a comment with its path: bench/profile.ts reads them.
+  experimental: { attachDebugInfo: "simple" },
+  external: [/^node:/, ...Object.keys(dependencies)],
+  onLog: (level, { message }) => {
+    throw new Error(`${level}: ${message}`);
+  },
+});
+const { output } = await bundle.generate({ chunkFileNames: "chunks/[name].js", keepNames: true });
+await bundle.close();
+
+const files = new Map(output.map(({ fileName, code }) => [fileName, code]));
+for (const [name, code] of files) {
+  const path = join(dist, name);
+  if (existsSync(path) && readFileSync(path, "utf8") === code) continue;
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(`${path}.new`, code, { mode: name === "cli/main.js" ? 0o755 : 0o644 });
+  renameSync(`${path}.new`, path);
+}
+// What an earlier build wrote.
+for (const name of readdirSync(dist, { recursive: true }))
+  if (name.endsWith(".js") && !files.has(name)) rmSync(join(dist, name));
