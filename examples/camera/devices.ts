@@ -6,6 +6,8 @@ import { gelf, jpegSlices, messages, rtpJpeg, shortEnds } from "datagram/message
 
 const codecs = { "jpeg-slices": jpegSlices, "rtp-jpeg": rtpJpeg, "short-ends": shortEnds, gelf };
 const [port = "9000", folder = "pictures", format = "frames"] = process.argv.slice(2);
+if (format !== "frames" && !Object.keys(codecs).includes(format))
+  throw new Error(`no format is called ${format}: frames, ${Object.keys(codecs).join(", ")}`);
 const s = socket(AF_INET, SOCK_DGRAM);
 await s.bind(["0.0.0.0", Number(port)]);
 await mkdir(folder, { recursive: true });
