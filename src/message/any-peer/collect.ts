@@ -1,13 +1,9 @@
-import type { Buffer } from "node:buffer";
-
-import type { AddressLike, Endpoint } from "../../core/address/address.js";
+import type { AddressLike } from "../../core/address/address.js";
 import type { Data } from "../../core/driver/payload.js";
 import { wholeNumber, wrongType } from "../../core/errors/errors.js";
 import { fieldsOf, refuseUnknown } from "../../core/errors/fields.js";
-import { onAbort } from "../../core/receive/abort.js";
 import type { Datagram } from "../../core/receive/datagram.js";
 import type { Socket } from "../../core/socket/socket.js";
-import { Answers, type Waiting } from "./answers.js";
 import {
   checkDestination,
   checkFunction,
@@ -17,6 +13,7 @@ import {
   copyOf,
   endpointOf,
 } from "./arguments.js";
+import { type Asked, Call } from "./call.js";
 
 /** The options of `collect`. */
 export interface CollectOptions {
@@ -80,56 +77,27 @@ export async function collect(
   const to = await endpointOf(socket, named, syscall);
   checked.signal?.throwIfAborted();
   return new Promise((resolve, reject) => {
-    new Collection(socket, payload, to, checked, resolve, reject).start();
+    new Collection({ socket, payload, to, signal: checked.signal, resolve, reject }, checked).start();
   });
 }
 
 /** The answers of one `collect`. */
-class Collection implements Waiting {
+class Collection extends Call<Datagram[]> {
   readonly syscall: string = syscall;
-  readonly to: Endpoint;
   readonly from: "port" | "any";
   readonly selective = false;
-  readonly #socket: Socket;
-  readonly #payload: Buffer;
   readonly #options: CheckedOptions;
-  readonly #resolve: (answers: Datagram[]) => void;
-  readonly #reject: (reason: unknown) => void;
-  readonly #answers: Answers;
   readonly #found = new Map<string, Datagram>();
-  #stopSignal: (() => void) | undefined;
-  #cancelTimer: (() => void) | undefined;
-  #sends = 0;
-  #ended = false;
 
-  constructor(
-    socket: Socket,
-    payload: Buffer,
-    to: Endpoint,
-    options: CheckedOptions,
-    resolve: (answers: Datagram[]) => void,
-    reject: (reason: unknown) => void,
-  ) {
-    this.#socket = socket;
-    this.#payload = payload;
-    this.to = to;
+  constructor(asked: Asked<Datagram[]>, options: CheckedOptions) {
+    super(asked);
     this.from = options.anyPort ? "any" : "port";
     this.#options = options;
-    this.#resolve = resolve;
-    this.#reject = reject;
-    this.#answers = Answers.of(socket);
   }
 
   start(): void {
-    const { signal } = this.#options;
-    if (signal) this.#stopSignal = onAbort(signal, () => this.fail(signal.reason));
-    try {
-      this.#answers.add(this);
-    } catch (error) {
-      this.fail(error);
-      return;
-    }
-    this.#send();
+    this.heed();
+    if (this.listen()) this.#send();
   }
 
   take(answer: Datagram): boolean {
@@ -144,7 +112,7 @@ class Collection implements Waiting {
       this.fail(error);
       return true;
     }
-    if (this.#found.size === max) this.#succeed();
+    if (this.#found.size === max) this.#finish();
     return true;
   }
 
@@ -153,31 +121,16 @@ class Collection implements Waiting {
     return;
   }
 
-  fail(reason: unknown): void {
-    this.#end(() => this.#reject(reason));
-  }
-
   #send(): void {
     const { sends, timeoutMs } = this.#options;
-    this.#sends++;
-    this.#socket.sendto(this.#payload, this.to).catch((error: unknown) => this.fail(error));
-    this.#cancelTimer = this.#socket.clock.after(timeoutMs / sends, () => {
-      if (this.#sends < sends) this.#send();
-      else this.#succeed();
+    this.send(timeoutMs / sends, () => {
+      if (this.sends < sends) this.#send();
+      else this.#finish();
     });
   }
 
-  #succeed(): void {
-    this.#end(() => this.#resolve([...this.#found.values()]));
-  }
-
-  #end(settle: () => void): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#cancelTimer?.();
-    this.#stopSignal?.();
-    this.#answers.remove(this);
-    settle();
+  #finish(): void {
+    this.succeed([...this.#found.values()]);
   }
 }
 

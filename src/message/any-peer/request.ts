@@ -1,14 +1,10 @@
-import type { Buffer } from "node:buffer";
-
-import type { AddressLike, Endpoint } from "../../core/address/address.js";
+import type { AddressLike } from "../../core/address/address.js";
 import type { Data } from "../../core/driver/payload.js";
 import { TimeoutError, outOfRange, wholeNumber, wrongType } from "../../core/errors/errors.js";
 import { fieldsOf, refuseUnknown } from "../../core/errors/fields.js";
 import type { Unreachable } from "../../core/ledger/reports.js";
-import { onAbort } from "../../core/receive/abort.js";
 import type { Datagram } from "../../core/receive/datagram.js";
 import type { Socket } from "../../core/socket/socket.js";
-import { Answers, type Waiting } from "./answers.js";
 import {
   checkDestination,
   checkFunction,
@@ -21,6 +17,7 @@ import {
   isForMany,
   longestMs,
 } from "./arguments.js";
+import { type Asked, Call } from "./call.js";
 import { unreachableError } from "./unreachable.js";
 
 /** The options of `request`. The first three are the parameters of RFC 7252 section 4.8. */
@@ -94,61 +91,39 @@ export async function request(
     throw failure(syscall, "EINVAL", to, "its answers come from other addresses: use collect()");
   }
   return new Promise((resolve, reject) => {
-    new Request(socket, payload, to, checked, resolve, reject).start();
+    new Request({ socket, payload, to, signal: checked.signal, resolve, reject }, checked).start();
   });
 }
 
-/** One request: its datagram, its timers and its place among the calls that wait for answers. */
-class Request implements Waiting {
+/** One request: its times, and its turn among those to the same address. */
+class Request extends Call<Datagram> {
   readonly syscall: string = syscall;
   readonly from = "to";
   readonly selective: boolean;
-  readonly to: Endpoint;
-  readonly #socket: Socket;
-  readonly #payload: Buffer;
   readonly #options: CheckedOptions;
-  readonly #resolve: (answer: Datagram) => void;
-  readonly #reject: (reason: unknown) => void;
-  readonly #answers: Answers;
-  readonly #ending: (() => void)[] = [];
-  #cancelResend: (() => void) | undefined;
   #startedAt = 0;
-  #sends = 0;
-  #ended = false;
 
-  constructor(
-    socket: Socket,
-    payload: Buffer,
-    to: Endpoint,
-    options: CheckedOptions,
-    resolve: (answer: Datagram) => void,
-    reject: (reason: unknown) => void,
-  ) {
-    this.#socket = socket;
-    this.#payload = payload;
-    this.to = to;
+  constructor(asked: Asked<Datagram>, options: CheckedOptions) {
+    super(asked);
     this.selective = options.accept !== undefined;
     this.#options = options;
-    this.#resolve = resolve;
-    this.#reject = reject;
-    this.#answers = Answers.of(socket);
   }
 
   /** Starts when no other request to the peer waits. */
   start(): void {
-    const { signal, timeoutMs, accept } = this.#options;
-    this.#startedAt = this.#socket.clock.now();
-    if (signal) this.#ending.push(onAbort(signal, () => this.fail(signal.reason)));
-    if (timeoutMs !== undefined) this.#ending.push(this.#socket.clock.after(timeoutMs, () => this.#expire()));
+    const { timeoutMs, accept } = this.#options;
+    this.#startedAt = this.socket.clock.now();
+    this.heed();
+    if (timeoutMs !== undefined) this.ending.push(this.socket.clock.after(timeoutMs, () => this.#expire()));
     if (accept) {
       this.#run();
       return;
     }
     try {
-      // The turn comes now, or later: `#ended` says whether the request was given up before.
-      const leave = this.#answers.turn(this.to, syscall, () => this.#run());
-      if (this.#ended) leave();
-      else this.#ending.push(leave);
+      // The turn comes now, or later: `ended` says whether the request was given up before.
+      const leave = this.answers.turn(this.to, syscall, () => this.#run());
+      if (this.ended) leave();
+      else this.ending.push(leave);
     } catch (error) {
       this.fail(error);
     }
@@ -162,7 +137,7 @@ class Request implements Waiting {
       this.fail(error);
       return false;
     }
-    this.#end(() => this.#resolve(answer));
+    this.succeed(answer);
     return true;
   }
 
@@ -170,57 +145,36 @@ class Request implements Waiting {
     this.fail(unreachableError(syscall, this.to, report));
   }
 
-  fail(reason: unknown): void {
-    this.#end(() => this.#reject(reason));
-  }
-
   #run(): void {
-    if (this.#ended) return;
-    const { signal } = this.#options;
-    // If the signal also ended the previous request, the turn comes before `onAbort` has ended this request.
-    if (signal?.aborted === true) {
-      this.fail(signal.reason);
+    if (this.ended) return;
+    // If the signal also ended the previous request, the turn comes before the signal has ended this request.
+    if (this.signal?.aborted === true) {
+      this.fail(this.signal.reason);
       return;
     }
-    try {
-      this.#answers.add(this);
-    } catch (error) {
-      this.fail(error);
-      return;
-    }
+    if (!this.listen()) return;
     const { ackTimeoutMs, ackRandomFactor } = this.#options;
-    const random = this.#socket.random() / 2 ** 32;
+    const random = this.socket.random() / 2 ** 32;
     this.#send(ackTimeoutMs * (1 + random * (ackRandomFactor - 1)));
   }
 
   #send(waitMs: number): void {
-    this.#sends++;
-    this.#socket.sendto(this.#payload, this.to).catch((error: unknown) => this.fail(error));
-    this.#cancelResend = this.#socket.clock.after(Math.min(waitMs, longestMs), () => {
-      if (this.#sends > this.#options.maxRetransmit) this.#expire();
+    this.send(Math.min(waitMs, longestMs), () => {
+      if (this.sends > this.#options.maxRetransmit) this.#expire();
       else this.#send(waitMs * 2);
     });
   }
 
   #expire(): void {
-    const ms = Math.round(this.#socket.clock.now() - this.#startedAt);
+    const ms = Math.round(this.socket.clock.now() - this.#startedAt);
     const { host, port } = this.to;
     const sent =
-      this.#sends === 0
+      this.sends === 0
         ? "an earlier request to this address had no answer yet"
-        : this.#sends === 1
+        : this.sends === 1
           ? "it was sent once"
-          : `it was sent ${this.#sends} times`;
+          : `it was sent ${this.sends} times`;
     this.fail(new TimeoutError({ syscall, address: host, port, text: `no answer in ${ms} ms, ${sent}` }));
-  }
-
-  #end(settle: () => void): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#cancelResend?.();
-    this.#answers.remove(this);
-    settle();
-    for (const end of this.#ending) end();
   }
 }
 
