@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { AF_INET, SOL_SOCKET, SO_RCVBUF } from "../../src/core/constants.js";
 import { OSError } from "../../src/core/errors/errors.js";
 import { Socket } from "../../src/core/socket/socket.js";
+import { request } from "../../src/message/any-peer/request.js";
 import { Random } from "../../src/sim/random.js";
 import { HostileStack, type Method, type Mood, type Sending, methods } from "./fixtures/hostile.js";
 
@@ -178,6 +179,19 @@ test("if the driver throws for one send, only that send fails, with the driver's
   });
   expect(s.stats().sendErrors).toEqual({ EIO: 1 });
   await expect(s.sendto("d", peer)).resolves.toBe(1);
+  await s.close();
+});
+
+// semantics: driver-fault
+test("a request fails if the driver throws when it starts to wait, and the next request is answered", async () => {
+  let left = 1;
+  const before = (method: Method): void => {
+    if (method === "keepAlive" && left-- > 0) throw new OSError("ENOMEM");
+  };
+  const s = opened(new HostileStack({ before }))!;
+  await s.bind(peer);
+  await expect(request(s, "a", peer)).rejects.toMatchObject({ code: "ENOMEM" });
+  expect((await request(s, "b", peer)).data.toString()).toBe("b");
   await s.close();
 });
 

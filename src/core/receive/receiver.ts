@@ -172,8 +172,9 @@ export class Receiver {
   intercept(interceptor: Interceptor): () => void {
     assert(!this.#interception && !this.#closed, "a socket has one interceptor, until it is closed");
     const interception = new Interception(interceptor, this.inbox);
-    this.#interception = interception;
+    // If this throws, there is no interceptor.
     if (this.#waiters.size === 0) this.#host.waiting(true);
+    this.#interception = interception;
     this.#want(true);
     return () => {
       if (this.#interception !== interception) return;
