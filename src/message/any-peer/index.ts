@@ -1,7 +1,8 @@
 /**
  * Requests and answers of one datagram each, for peers that know nothing of this package: their bytes are the program's own.
- * `request.ts` asks one peer, `collect.ts` asks a group or a network, and `serve.ts` answers. `answers.ts` has the requests of
- * a socket that wait for answers. `unreachable.ts` is the error of an ICMP error.
+ * `request.ts` asks one peer, `collect.ts` asks a group or a network, and `serve.ts` answers. `call.ts` is what
+ * the first two share. `answers.ts` has the requests of a socket that wait for answers. `unreachable.ts` is the error of an ICMP
+ * error.
  */
 
 export { type CollectOptions, collect } from "./collect.js";
