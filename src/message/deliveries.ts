@@ -144,7 +144,7 @@ export class Deliveries {
         ...(isOrdered && {
           mayStart: () => {
             const known = peer.orderedIds?.get(frame.channel);
-            return !known || known.isKnown || known.active === 0;
+            return !known || known.active === 0 || (known.isKnown && !known.isBroken);
           },
         }),
         started: () => {
@@ -158,8 +158,7 @@ export class Deliveries {
           if (ids) {
             ids.active--;
             if (outcome === "complete") ids.isKnown = true;
-            // The peer may wait for this message: the next one begins a new order.
-            else if (peer.orderedIds?.get(frame.channel) === ids) peer.orderedIds.delete(frame.channel);
+            else ids.isBroken = true;
           }
           resolve(outcome);
         },
@@ -172,8 +171,8 @@ export class Deliveries {
   #orderedIds(peer: Peer, channel: number): OrderedIds {
     peer.orderedIds ??= new Map<number, OrderedIds>();
     let ids = peer.orderedIds.get(channel);
-    if (!ids) {
-      ids = { next: this.#socket.random(), isKnown: false, active: 0 };
+    if (!ids || (ids.isBroken && ids.active === 0)) {
+      ids = { next: this.#socket.random(), isKnown: false, isBroken: false, active: 0 };
       peer.orderedIds.set(channel, ids);
     }
     return ids;

@@ -83,7 +83,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     this.bufferChunks = Math.floor(socket.getsockopt(SOL_SOCKET, SO_RCVBUF) / bufferBytesOfChunk);
     this.#receiver = new Receiver(this, options);
     this.#deliveries = new Deliveries(socket, options, this);
-    this.#requests = new Requests(socket.clock, this.#deliveries, events);
+    this.#requests = new Requests(socket.clock, this.#deliveries, this.peers, events);
     this.#tokens = new Tokens(() => socket.random());
     this.#sweep = new Alarm(socket.clock, () => this.#sweepPeers());
     socket.unref();
@@ -171,7 +171,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     this.#socket.off("unreachable", this.#onUnreachable);
     for (const peer of this.peers) {
       peer.sender?.close(new OSError("ECANCELED", { text: "the messages were closed while this waited" }));
-      this.#receiver.forget(peer);
+      this.#receiver.end(peer);
     }
     this.#requests.close();
     this.inbox.end();

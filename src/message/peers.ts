@@ -25,6 +25,8 @@ export interface OrderedIds {
   next: number;
   /** Whether the peer has the first message, and so knows where the order begins. */
   isKnown: boolean;
+  /** Whether a message has failed, for which the peer may wait: a new order begins when the others have ended. */
+  isBroken: boolean;
   /** Messages that are being sent. */
   active: number;
 }

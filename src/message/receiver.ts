@@ -23,7 +23,7 @@ const minCredit = 4;
 const maxCredit = 65_535;
 /** Missing chunks that an event names. */
 const maxMissing = 1024;
-/** Delivered messages that are remembered whatever their source, and for how long. */
+/** Delivered messages that are remembered whatever their source: at least so many, or for so long. */
 const maxRecent = 65_536;
 const keepMs = 30_000;
 /** The share of `maxBytes` that sources have together which have not proven their address. */
@@ -49,7 +49,7 @@ export class Receiver {
   readonly #writer = new ReportWriter();
   /** The sources of messages that are not complete, by `partialKey`. */
   readonly #owners = new Map<number, Peer>();
-  /** Messages of several chunks that were delivered, of all sources. */
+  /** Messages that were delivered, of all sources. */
   readonly #recent: Delivered;
 
   constructor(host: ReceiverHost, limits: ReceiverLimits) {
@@ -80,7 +80,7 @@ export class Receiver {
       this.drop("mismatch");
       return;
     }
-    if (isFleeting(frame) && peer.hasNewer(frame.channel, id)) {
+    if (isFleeting(frame) ? peer.hasNewer(frame.channel, id) : isOrdered(frame) && isPast(peer, frame)) {
       this.drop("superseded");
       return;
     }
@@ -112,10 +112,17 @@ export class Receiver {
     this.#completed.length = 0;
   }
 
-  /** A peer is forgotten, or everything ends: so are its messages. */
-  forget(peer: Peer): void {
+  /** Everything ends: the messages of a peer are dropped. */
+  end(peer: Peer): void {
     peer.alarm?.close();
     for (const partial of peer.partials.values()) this.#remove(peer, partial);
+  }
+
+  /** A peer is forgotten: its messages are lost, and those that wait for their turn are passed on. */
+  forget(peer: Peer): void {
+    for (const partial of peer.partials.values()) this.#lose(peer, partial, "memory");
+    if (peer.ordering) this.#passOrdered(peer, peer.ordering.end());
+    this.end(peer);
   }
 
   /** The address of a peer is proven. */
@@ -196,19 +203,22 @@ export class Receiver {
     now: number,
   ): void {
     peer.delivered(id, crc, now);
-    if (counts.chunks > 1) this.#recent.add(partialKey({ id, crc }), crc, now);
+    this.#recent.add(partialKey({ id, crc }), crc, now);
     peer.receivedMessages++;
     // A parity belongs to a DATA message.
     const kind = sentKind === frameKind.parity ? frameKind.data : sentKind;
     const message: Message = { data, source: peer.address, channel, ...counts, verified: true };
     const pass = (each: Message): void => this.#host.arrived({ message: each, peer, kind, flags, id, crc });
     if (isFleeting({ flags, kind })) this.#supersede(peer, channel, id);
-    if (kind !== frameKind.data || (flags & frameFlag.ordered) === 0) {
+    if (!isOrdered({ kind, flags })) {
       pass(message);
       return;
     }
     peer.ordering ??= new Ordering();
     for (const each of peer.ordering.arrived(id, message, now)) pass(each);
+    for (const partial of peer.partials.values()) {
+      if (isOrdered(partial.frame) && isPast(peer, partial.frame)) this.#lose(peer, partial, "superseded");
+    }
     this.#watch(peer, now);
   }
 
@@ -252,6 +262,7 @@ export class Receiver {
     const partial = new Incoming(frame, now);
     if (!this.#hasRoom(peer, partial, partial.bytes)) return undefined;
     this.#keep(peer, partial);
+    if (isOrdered(frame)) peer.ordering?.began(frame.channel, frame.id);
     peer.alarm ??= new Alarm(this.#host.clock, () => this.#wake(peer));
     const waitMs = partial.fleeting && frame.attempt > 0 ? Math.min(frame.attempt * 10, totalMs) : idleMs;
     peer.alarm.setEarlier(now + Math.min(waitMs, partial.fleeting ? waitMs : repeatMs));
@@ -285,7 +296,7 @@ export class Receiver {
     return partial;
   }
 
-  /** Whether a chunk that was sent again belongs to a message of several chunks that was delivered, from another port. */
+  /** Whether a chunk that was sent again belongs to a message that was delivered, from another port or address. */
   #wasMoved(frame: Readonly<Frame>, now: number): boolean {
     return frame.attempt > 0 && !isFleeting(frame) && this.#recent.has(partialKey(frame), frame.crc, now);
   }
@@ -334,8 +345,8 @@ export class Receiver {
   #lose(peer: Peer, partial: Incoming, cause: LossCause): void {
     this.#remove(peer, partial);
     this.#tellLost(peer, partial, cause);
-    const { flags, channel, id } = partial.frame;
-    if ((flags & frameFlag.ordered) === 0 || !peer.ordering) return;
+    const { channel, id } = partial.frame;
+    if (!isOrdered(partial.frame) || !peer.ordering) return;
     this.#passOrdered(peer, peer.ordering.lost(channel, id));
   }
 
@@ -382,8 +393,8 @@ export class Receiver {
         this.#reports.set(partial, peer);
       }
     }
-    if (peer.ordering && peer.ordering.releaseAt(this.#limits.idleMs) <= now) {
-      this.#passOrdered(peer, peer.ordering.release());
+    if (peer.ordering) {
+      this.#passOrdered(peer, peer.ordering.release(this.#limits.idleMs, isArriving(peer), now));
     }
     this.flush(now);
     this.#watch(peer, now);
@@ -392,7 +403,7 @@ export class Receiver {
   /** Sets the alarm of a peer. */
   #watch(peer: Peer, now: number): void {
     const { idleMs } = this.#limits;
-    let at = peer.ordering?.releaseAt(idleMs) ?? Infinity;
+    let at = peer.ordering?.releaseAt(idleMs, isArriving(peer)) ?? Infinity;
     for (const partial of peer.partials.values()) {
       at = Math.min(at, this.#endAt(partial), this.#repeatAt(partial));
       if (partial.unreported > 0) at = Math.min(at, partial.unreportedAt + reportMs);
@@ -424,4 +435,22 @@ export class Receiver {
     const share = Math.floor(this.#host.bufferChunks / Math.max(1, this.#sources));
     return Math.max(minCredit, Math.min(maxCredit, share));
   }
+}
+
+function isOrdered({ kind, flags }: Pick<Frame, "kind" | "flags">): boolean {
+  return (kind === frameKind.data || kind === frameKind.parity) && (flags & frameFlag.ordered) !== 0;
+}
+
+/** Whether the peer's order has gone on without this message. */
+function isPast({ ordering }: Peer, { channel, id }: Readonly<Frame>): boolean {
+  return ordering?.isPast(channel, id) === true;
+}
+
+/** Returns a function that tells whether a message of an ordered channel has begun to arrive. */
+function isArriving({ partials }: Peer): (channel: number, id: number) => boolean {
+  return (channel, id) => {
+    for (const { frame } of partials.values())
+      if (frame.id === id && frame.channel === channel && isOrdered(frame)) return true;
+    return false;
+  };
 }

@@ -39,14 +39,16 @@ export class Requests {
   handler: MessageHandler | undefined;
   readonly #clock: Clock;
   readonly #deliveries: Deliveries;
+  readonly #peers: Iterable<Peer>;
   readonly #events: RequestsEvents;
   readonly #pending = new Map<string, Pending>();
   readonly #waiting: (() => void)[] = [];
   #running = 0;
 
-  constructor(clock: Clock, deliveries: Deliveries, events: RequestsEvents) {
+  constructor(clock: Clock, deliveries: Deliveries, peers: Iterable<Peer>, events: RequestsEvents) {
     this.#clock = clock;
     this.#deliveries = deliveries;
+    this.#peers = peers;
     this.#events = events;
   }
 
@@ -140,8 +142,21 @@ export class Requests {
 
   /** A request that was delivered came again: its reply may be lost for good. */
   again(peer: Peer, { id, crc, channel }: Readonly<Frame>): void {
-    const reply = peer.replies?.find(id, crc);
+    const reply = peer.replies?.find(id, crc) ?? this.#moved(peer, id, crc);
     if (reply?.data && !reply.isSending && !reply.isDone) this.#sendReply(peer, reply, id, channel);
+  }
+
+  /** Copies the reply to a request whose sender has a new port or address since. */
+  #moved(peer: Peer, id: number, crc: number): Reply | undefined {
+    for (const { replies } of this.#peers) {
+      const reply = replies?.find(id, crc);
+      if (!reply?.data) continue;
+      peer.replies ??= new Replies();
+      const moved = peer.replies.begin(id, crc);
+      peer.replies.end(moved, reply.data, reply.failed);
+      return moved;
+    }
+    return undefined;
   }
 
   /** Nobody listens at a peer. */

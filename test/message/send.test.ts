@@ -281,3 +281,30 @@ test("a restarted sender's message never mixes with the one before the restart",
     expect(sockets[1].closed).toBe(false);
   });
 });
+
+test("a message and a request of one chunk arrive once if a NAT gives the sender a new port before the report", async () => {
+  for (const rebindTo of [undefined, "10.0.0.3"]) {
+    const network = new Network({ seed: 3 });
+    const camera = network.host("camera", { address: "192.168.0.2" });
+    const router = network.router("router", { address: "10.0.0.1", nat: { inside: ["192.168.0.0/24"] } });
+    const to = network.host("desk", { address: desk[0] });
+    network.link(camera, router, { latencyMs: 5 });
+    network.link(router, to, { latencyMs: 5 });
+    await network.run(async () => {
+      const [s, r] = [camera.socket(), to.socket()];
+      await r.bind(desk);
+      const [m, n] = [messages(s), messages(r)];
+      const arrived = collect(n);
+      let runs = 0;
+      n.serve(() => `run ${++runs}`);
+      const sent = m.send("hello", desk);
+      const request = m.request("hello?", desk);
+      network.clock.after(8, () => router.rebind(rebindTo));
+      await sent;
+      expect((await request).data.toString()).toBe("run 1");
+      await sleep(20_000);
+      expect(arrived.map(({ data }) => data.toString())).toEqual(["hello"]);
+      expect(runs).toBe(1);
+    });
+  }
+});
