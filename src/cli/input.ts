@@ -52,8 +52,16 @@ export function generatedBy({ empty, size }: GeneratedData): "--empty" | "--size
   return empty ? "--empty" : size === undefined ? undefined : "--size";
 }
 
+/** The check of the size of data that is read. */
+interface SizeCheck {
+  /** @throws `Failure` if too many bytes were read. */
+  checkRead(bytes: number): void;
+  /** @throws `Failure` if the data has too many bytes. */
+  checkLength(length: number): void;
+}
+
 /** Checks the size of payloads for their destinations. Warns once about a payload that may travel in fragments. */
-class Sizes {
+class Sizes implements SizeCheck {
   readonly #family: string;
   readonly #limit: number;
   readonly #maxReadBytes: number;
@@ -66,7 +74,6 @@ class Sizes {
     this.#maxReadBytes = this.#limit * (hex ? bytesPerHexByte : 1);
   }
 
-  /** @throws `Failure` if too many bytes were read for one datagram. */
   checkRead(bytes: number): void {
     if (bytes > this.#maxReadBytes) throw this.#tooLong(`at least ${bytes}`);
   }
@@ -76,7 +83,6 @@ class Sizes {
     return payload;
   }
 
-  /** @throws `Failure` if no datagram can have so many bytes. */
   checkLength(length: number): void {
     if (length > this.#limit) throw this.#tooLong(String(length));
     if (length > safeBytes && !this.#warned) {
@@ -95,14 +101,34 @@ class Sizes {
 }
 
 /** Reads all data, as the payload of one datagram. @throws `Failure` if standard input has none. */
-export async function readPayload(source: Source, to: readonly Endpoint[]): Promise<Buffer> {
-  const sizes = new Sizes(to, source.hex);
+export function readPayload(source: Source, to: readonly Endpoint[]): Promise<Buffer> {
+  return readAll(source, new Sizes(to, source.hex));
+}
+
+/** Reads all data, as one message of at most `maxBytes`. @throws `Failure` if standard input has none. */
+export function readMessage(source: Source, maxBytes: number): Promise<Buffer> {
+  const checkLength = (length: number): void => {
+    if (length <= maxBytes) return;
+    throw new Failure(
+      exitCodes.error,
+      `the data is longer than the ${maxBytes} bytes of the longest message`,
+    );
+  };
+  const checkRead = (bytes: number): void => checkLength(source.hex ? bytes / bytesPerHexByte : bytes);
+  return readAll(source, { checkRead, checkLength });
+}
+
+async function readAll(source: Source, sizes: SizeCheck): Promise<Buffer> {
+  const checked = (data: Buffer): Buffer => {
+    sizes.checkLength(data.length);
+    return data;
+  };
   if (source.empty) return Buffer.alloc(0);
   if (source.size !== undefined) {
     sizes.checkLength(source.size);
     return Buffer.alloc(source.size, sampleText);
   }
-  if (isText(source)) return sizes.check(source.hex ? hexBytes(source.text) : Buffer.from(source.text));
+  if (isText(source)) return checked(source.hex ? hexBytes(source.text) : Buffer.from(source.text));
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of chunksOf(source)) {
@@ -113,7 +139,7 @@ export async function readPayload(source: Source, to: readonly Endpoint[]): Prom
   const payload = decode(Buffer.concat(chunks), source.hex);
   if (payload.length === 0 && isStandardInput(source))
     throw usage("no data: standard input is empty; --empty sends an empty datagram");
-  return sizes.check(payload);
+  return checked(payload);
 }
 
 /**

@@ -9,6 +9,7 @@ import { Failure, usage } from "./exit.js";
 
 /** The longest time that an option accepts, in milliseconds: one day. */
 const maxMs = 24 * 60 * 60 * 1000;
+const byteUnits = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 } as const;
 /** The largest number of bytes that an option accepts. Linux keeps twice the size of a buffer in an int. */
 const maxBytes = 1023 << 20;
 /** The largest count that an option accepts. */
@@ -24,6 +25,24 @@ export function duration(name: string, minMs = 1): (text: string) => number {
       `${name} takes a time, such as 2 or 2s (seconds), 500ms or 1m, from ${minMs}ms to 1440m, not ${quote(text)}`,
     );
   };
+}
+
+/** Bytes as people write them: `64 KiB`, `1.5 MiB`. */
+export function formatBytes(bytes: number): string {
+  const [unit, size] =
+    bytes >= byteUnits.g
+      ? ["GiB", byteUnits.g]
+      : bytes >= byteUnits.m
+        ? ["MiB", byteUnits.m]
+        : bytes >= byteUnits.k
+          ? ["KiB", byteUnits.k]
+          : ["bytes", 1];
+  return `${rounded(bytes / size)} ${unit}`;
+}
+
+/** A number with three digits or more. */
+export function rounded(value: number): number {
+  return value >= 1000 ? Math.round(value) : Number(value.toPrecision(3));
 }
 
 /** Milliseconds as people write them: `2 s`, `100 ms`. */
@@ -42,11 +61,19 @@ export function wholeNumber(name: string, min: number, max: number = maxCount): 
 
 /** Reads `65536`, `64k` or `4m` for the option `name`, as bytes. */
 export function byteSize(name: string): (text: string) => number {
+  const limit = { bytes: maxBytes, text: "1023m" };
   return (text) => {
-    const [, digits, unit] = /^(\d{1,10})([km]?)$/.exec(text.toLowerCase()) ?? [];
-    const bytes = Number(digits) * (unit === "m" ? 1 << 20 : unit === "k" ? 1024 : 1);
-    if (bytes >= 1 && bytes <= maxBytes) return bytes;
-    throw usage(`${name} takes bytes, such as 65536, 64k or 4m, from 1 to 1023m, not ${quote(text)}`);
+    const [, digits, unit = ""] = /^(\d{1,10})([km]?)$/.exec(text.toLowerCase()) ?? [];
+    return checkedBytes(name, text, digits, unit, limit);
+  };
+}
+
+/** Reads `64k`, `4m` or `2g` for the option `name`, as bytes on a disk. */
+export function diskSize(name: string): (text: string) => number {
+  const limit = { bytes: 2 ** 50, text: "1048576g" };
+  return (text) => {
+    const [, digits, unit = ""] = /^(\d{1,16})([kmg]?)$/.exec(text.toLowerCase()) ?? [];
+    return checkedBytes(name, text, digits, unit, limit);
   };
 }
 
@@ -85,6 +112,11 @@ export function bitRate(name: string): (text: string) => number {
     const units = "such as 1mbit, 500kbit or bare bits a second";
     throw usage(`${name} takes a rate, ${units}, from 100bit to 1000gbit, not ${quote(text)}`);
   };
+}
+
+/** A measured rate, with three digits: `9.83 Mbit/s`. */
+export function measuredRate(rateBps: number): string {
+  return formatRate(Number(rateBps.toPrecision(3)));
 }
 
 /** Bits a second as people write them: `1 Mbit/s`. */
@@ -182,6 +214,18 @@ export function hexBytes(text: string, name = "--hex"): Buffer {
 /** The beginning of what was typed, in quotes. */
 export function quote(text: string): string {
   return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text);
+}
+
+function checkedBytes(
+  name: string,
+  text: string,
+  digits: string | undefined,
+  unit: string,
+  limit: { readonly bytes: number; readonly text: string },
+): number {
+  const bytes = Number(digits) * byteUnits[unit as keyof typeof byteUnits];
+  if (bytes >= 1 && bytes <= limit.bytes) return bytes;
+  throw usage(`${name} takes bytes, such as 65536, 64k or 4m, from 1 to ${limit.text}, not ${quote(text)}`);
 }
 
 function parseAddress(text: string, expected: string, defaultHost?: string): Address {

@@ -5,6 +5,7 @@ import { addDoctor } from "./doctor.js";
 import { addListen } from "./listen.js";
 import { addMtu } from "./mtu.js";
 import { addProxy } from "./proxy.js";
+import { addReceive } from "./receive.js";
 import { addRequest } from "./request.js";
 import { addSend } from "./send.js";
 import { version } from "./version.js";
@@ -16,6 +17,7 @@ error.
 Examples:
   datagram listen 9000 --reply "ack: {}"   answer every sender on this machine
   datagram send 127.0.0.1:9000 hello       send one datagram
+  datagram receive 9000 --into pictures    write each message to a file
   datagram request 127.0.0.1:9000 ping     send, and wait for the answer
   datagram mtu 127.0.0.1:9000              find the largest unfragmented datagram
   datagram proxy 0 [::1]:9000 --loss 5%    simulate a bad network in between
@@ -36,14 +38,14 @@ Environment:
 export function datagramProgram(): Command {
   const program = new Command("datagram")
     .description(
-      "UDP datagrams from the command line: listen, send, request, measure a path, simulate a bad network, show what this machine can do.",
+      "UDP datagrams from the command line: listen, send, receive files, request, measure a path, simulate a bad network, show what this machine can do.",
     )
     .version(version)
     // Errors are printed by `main.ts`, on one line and with the exit codes of this command.
     .exitOverride()
     .configureOutput({ writeErr: () => undefined })
     .addHelpText("after", help);
-  for (const add of [addListen, addSend, addRequest, addMtu, addProxy, addDoctor, addCompletion])
+  for (const add of [addListen, addSend, addReceive, addRequest, addMtu, addProxy, addDoctor, addCompletion])
     add(program);
   return program;
 }

@@ -11,6 +11,12 @@ import {
   readLines,
   readPayload,
 } from "./input.js";
+import {
+  type MessageSendOptions,
+  addMessageOptions,
+  checkMessageOptions,
+  sendMessage,
+} from "./send-message.js";
 import { SendSession } from "./send-session.js";
 import { addRouteOptions, everyInterfaceOption, sendersMeanings } from "./route-options.js";
 import { type SendingOptions, asFailure } from "./sender-sockets.js";
@@ -45,6 +51,13 @@ is 0, which proves nothing: firewalls drop ICMP errors, broadcast and multicast
 cause none, and the dgram driver gets those of hosts but not of routers. Only an
 answer proves that a datagram arrived: datagram request.
 
+With --message the data is one message of any size, up to 78642000 bytes, for a
+peer that reads messages: datagram receive, or messages() of datagram/message.
+It is divided into datagrams of 1224 bytes, and what is lost is sent again until
+the peer has reported all of it. On a terminal, a line shows the progress. With
+--fleeting nothing is sent again. The exit code is 3 if nothing new was reported
+for the time of --timeout, and 4 if nobody is listening there.
+
 Examples:
   datagram send 127.0.0.1:9000 hello
   datagram send 192.168.1.20:9000 192.168.1.21:9000 camera.local:9000 hello
@@ -52,12 +65,13 @@ Examples:
   datagram send 127.0.0.1:9000 tick --every 1s
   datagram send 127.0.0.1:9000 hello --confirm 500ms
   datagram send 127.0.0.1:9000 --file picture.jpg
+  datagram send 192.168.1.20:9000 --message --file picture.jpg
   datagram send 127.0.0.1:9000 --size 1400 --repeat 1000
   datagram send 255.255.255.255:9000 "who is there?" --every-interface
   datagram send 239.7.7.7:9420 hello --interface eth0 --ttl 4
   tail -f log.txt | datagram send "[::1]:9000" --lines`;
 
-interface SendOptions extends SendingOptions, GeneratedData {
+interface SendOptions extends SendingOptions, MessageSendOptions, GeneratedData {
   readonly file?: string;
   readonly hex?: boolean;
   readonly lines?: boolean;
@@ -72,7 +86,9 @@ export function addSend(program: Command): void {
   program.addCommand(command);
   command
     .summary("send datagrams to one or many destinations")
-    .description("Sends datagrams to one or many destinations, and waits for no answer.")
+    .description(
+      "Sends datagrams to one or many destinations, and waits for no answer; or one message of any size.",
+    )
     .usage("[options] <host:port...> [data]")
     .argument("<host:port...>", "the destinations, then the data")
     .option("--file <path>", "send the content of a file; - is standard input")
@@ -93,6 +109,7 @@ export function addSend(program: Command): void {
       "wait for an ICMP error that nobody is listening there",
       duration("--confirm"),
     );
+  addMessageOptions(command);
   addRouteOptions(command, { ...sendersMeanings, join: "join this multicast group while sending" })
     .addOption(everyInterfaceOption())
     .addHelpText("after", help)
@@ -112,8 +129,14 @@ class SendCommand extends Command {
 }
 
 async function send(args: readonly string[], options: SendOptions): Promise<void> {
+  checkMessageOptions(options);
   const { words, source } = splitArguments(args, options);
-  const to = await Promise.all(destinationsOf(words, args, allDestinations(options)).map(resolved));
+  const destinations = destinationsOf(words, args, allDestinations(options));
+  if (options.message) {
+    await sendMessage(destinations, source, options);
+    return;
+  }
+  const to = await Promise.all(destinations.map(resolved));
   const payload = options.lines ? undefined : await readPayload(source, to);
   const stop = stopSignal();
   try {

@@ -5,11 +5,11 @@ import { describe, expect, test } from "vitest";
 import { Program, bin, listen, onTerminal, pythonSend, run } from "./program.js";
 
 const escape = "\u001b";
-const commands = ["listen", "send", "request", "mtu", "proxy", "doctor", "completion"];
+const commands = ["listen", "send", "receive", "request", "mtu", "proxy", "doctor", "completion"];
 
 describe("bad input is one line, and exit code 2", () => {
   test.for<[readonly string[], RegExp]>([
-    [[], /give a command: listen, send, request, mtu, proxy, doctor or completion/],
+    [[], /give a command: listen, send, receive, request, mtu, proxy, doctor or completion/],
     [["help", "nothing"], /give a command/],
     [["lisen", "9000"], /unknown command 'lisen'.*listen/],
     [["--nonsense"], /unknown option '--nonsense'/],
@@ -92,6 +92,28 @@ describe("bad input is one line, and exit code 2", () => {
     [["send", "--confirm", "5x", "127.0.0.1:9", "x"], /--confirm takes a time/],
     [["send", "127.0.0.1:9", "x", "--confirm=soon"], /--confirm takes a time/],
     [["send", "127.0.0.1:9", "--lines", "--repeat", "2"], /cannot be used with/],
+
+    [["send", "127.0.0.1:9", "x", "--parity", "2"], /--parity is an option of messages: give --message too/],
+    [["send", "127.0.0.1:9", "--message", "--lines"], /'--message' cannot be used with option '--lines'/],
+    [["send", "127.0.0.1:9", "127.0.0.1:8", "--message", "x"], /a message goes to one destination/],
+    [
+      ["send", "239.1.1.1:9", "--message", "x"],
+      /a message is for one peer, and 239\.1\.1\.1:9 is a multicast/,
+    ],
+    [["send", "127.0.0.1:9", "--message", "x", "--timeout", "26s"], /from 100ms to 25s/],
+    [
+      ["send", "127.0.0.1:9", "--message", "x", "--channel", "256"],
+      /--channel takes a whole number from 0 to 255/,
+    ],
+
+    [["receive"], /missing required argument/],
+    [["receive", "0"], /give the folder for the files: --into <path>/],
+    [
+      ["receive", "0", "--into", "x", "--codec", "mp4"],
+      /--codec <format>.*rtp-jpeg, jpeg-slices, short-ends, gelf/,
+    ],
+    [["receive", "0", "--into", "x", "--limit", "1t"], /--limit takes bytes, .* to 1048576g, not "1t"/],
+    [["receive", "0", "--into", "x", "--max-size", "1g"], /--max-size takes bytes/],
 
     [["request"], /missing required argument/],
     [["request", "127.0.0.1", "x"], /host:port/],
@@ -196,7 +218,7 @@ describe("bad input is one line, and exit code 2", () => {
     const { code, stdout, stderr } = await run(t, args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     expect(stderr).toMatch(
-      /^datagram(?: listen| send| request| mtu| proxy| doctor| completion)?: [\x20-\x7e]+\n$/,
+      /^datagram(?: listen| send| receive| request| mtu| proxy| doctor| completion)?: [\x20-\x7e]+\n$/,
     );
     expect(stderr).toMatch(message);
   });

@@ -1,0 +1,208 @@
+/** `datagram send --message`: one message of any size, for a peer that reads messages. */
+
+import { type Command, Option } from "commander";
+
+import type { Endpoint } from "../core/address/address.js";
+import { type Address, SOCK_DGRAM, type Socket, type Unreachable, socket } from "../index.js";
+import { MessageError, type Messages, type Receipt, messages } from "../message/index.js";
+import { maxFrameChunks } from "../wire/message-frame.js";
+import { Failure, exitCodes, usage } from "./exit.js";
+import { type Source, readMessage } from "./input.js";
+import { Progress } from "./message-progress.js";
+import { duration, formatDuration, measuredRate, resolved, rounded, wholeNumber } from "./option-values.js";
+import { type RouteOptions, isGroup } from "./route-options.js";
+import { applyOptions, sourceFor } from "./sender-sockets.js";
+import { count, notice, stopSignal, warn } from "./terminal.js";
+import { refused } from "./unreachable.js";
+
+/** Bytes of a chunk, the default of `messages()`. */
+const chunkBytes = 1200;
+/** Bytes of the longest message in such chunks. */
+const maxMessageBytes = chunkBytes * maxFrameChunks;
+const defaultTimeoutMs = 10_000;
+
+/** The options of `datagram send --message`. */
+export interface MessageSendOptions extends RouteOptions {
+  readonly message?: boolean;
+  readonly fleeting?: boolean;
+  readonly deadline?: number;
+  readonly parity?: number;
+  readonly channel?: number;
+  readonly timeout?: number;
+}
+
+/** The options that have a meaning only with `--message`. */
+const ownOptions = ["fleeting", "deadline", "parity", "channel", "timeout"] as const;
+/** The options of `send` that have none with `--message`. */
+const otherOptions = [
+  "lines",
+  "repeat",
+  "every",
+  "confirm",
+  "broadcast",
+  "everyInterface",
+  "interface",
+  "join",
+];
+
+/** Adds the options for messages to `datagram send`. */
+export function addMessageOptions(command: Command): Command {
+  const readTimeout = (text: string): number => {
+    const ms = duration("--timeout", 100)(text);
+    if (ms <= 25_000) return ms;
+    throw usage("--timeout of a message takes a time from 100ms to 25s");
+  };
+  return command
+    .addOption(
+      new Option("--message", "send one message of any size, to a peer that reads messages").conflicts(
+        otherOptions,
+      ),
+    )
+    .option("--fleeting", "with --message: send nothing again that is lost")
+    .option("--deadline <time>", "with --message: give up after this time", duration("--deadline"))
+    .option(
+      "--parity <n>",
+      "with --message: add n datagrams that repair losses",
+      wholeNumber("--parity", 0, 255),
+    )
+    .option("--channel <n>", "with --message: the channel, 0 to 255", wholeNumber("--channel", 0, 255))
+    .addOption(
+      new Option(
+        "--timeout <time>",
+        "with --message: give up if no report comes for this time (default: 10s)",
+      ).argParser(readTimeout),
+    );
+}
+
+/** @throws `Failure` for an option that needs `--message`. */
+export function checkMessageOptions(options: MessageSendOptions): void {
+  if (options.message) return;
+  const stray = ownOptions.find((name) => options[name] !== undefined);
+  if (stray) throw usage(`--${stray} is an option of messages: give --message too`);
+}
+
+/** Sends the data as one message. @throws `Failure` if it did not arrive. */
+export async function sendMessage(
+  [where, ...more]: readonly Address[],
+  source: Source,
+  options: MessageSendOptions,
+): Promise<void> {
+  if (more.length > 0 || !where) throw usage("a message goes to one destination");
+  const to = await resolved(where);
+  if (isGroup(to)) throw usage(`a message is for one peer, and ${to} is a multicast group`);
+  const data = await readMessage(source, maxMessageBytes);
+  await using s = socket(to.family, SOCK_DGRAM);
+  s.on("warning", ({ message }) => warn(message));
+  applyOptions(s, options);
+  if (options.source) await s.bind(await sourceFor(options.source, to.family));
+  // Every driver has the ICMP errors of a connected socket.
+  await s.connect(to);
+  await new MessageSession(s, to, data, options).send();
+}
+
+/** One message, and what became of it. */
+class MessageSession {
+  readonly #to: Endpoint;
+  readonly #data: Buffer;
+  readonly #options: MessageSendOptions;
+  readonly #messages: Messages;
+  readonly #now: () => number;
+  #report: Unreachable | undefined;
+
+  constructor(s: Socket, to: Endpoint, data: Buffer, options: MessageSendOptions) {
+    this.#to = to;
+    this.#data = data;
+    this.#options = options;
+    this.#now = () => s.clock.now();
+    this.#messages = messages(s, { chunkBytes, giveUpMs: options.timeout });
+    s.on("unreachable", (report) => (this.#report = report));
+  }
+
+  async send(): Promise<void> {
+    const { fleeting, deadline, parity, channel } = this.#options;
+    const stop = stopSignal();
+    const start = this.#now();
+    const peer = this.#messages.peer(this.#to);
+    const progress = new Progress(this.#data.length, chunkBytes, () => peer.stats(), this.#now);
+    let receipt: Receipt;
+    try {
+      receipt = await this.#messages.send(this.#data, this.#to, {
+        mode: fleeting ? "fleeting" : "reliable",
+        deadlineMs: deadline,
+        parity,
+        channel,
+        signal: stop,
+      });
+    } catch (error) {
+      progress.end();
+      if (stop.aborted)
+        throw new Failure(exitCodes.error, "interrupted before the whole message had arrived");
+      throw this.#failure(error, this.#now() - start);
+    }
+    progress.end();
+    this.#checkEcho();
+    this.#summary(receipt);
+  }
+
+  #summary({ chunks, sentChunks, repaired, elapsedMs }: Receipt): void {
+    const { fleeting, deadline = 0 } = this.#options;
+    if (sentChunks < chunks) {
+      throw new Failure(
+        exitCodes.error,
+        `${sentChunks} of ${count(chunks, "chunk")} were sent in the deadline of ${formatDuration(deadline)}`,
+      );
+    }
+    const bytes = this.#data.length;
+    const time = formatDuration(rounded(elapsedMs));
+    const rate = measuredRate((bytes * 8000) / Math.max(elapsedMs, 0.001));
+    const repairs = fleeting ? "" : `, ${repaired} resent`;
+    notice(
+      `sent ${count(bytes, "byte")} to ${this.#to} in ${time} (${rate}): ${count(chunks, "chunk")}${repairs}`,
+    );
+    if (fleeting) notice("nothing says whether it arrived: without --fleeting, the peer does");
+  }
+
+  /** @throws `Failure` if the peer has sent the message back: an echo of chunks and reports looks like a peer. */
+  #checkEcho(): void {
+    if (this.#messages.peer(this.#to).stats().receivedChunks === 0) return;
+    throw new Failure(
+      exitCodes.error,
+      `${this.#to} sends back each datagram, and does not read messages: ${this.#advice()}`,
+    );
+  }
+
+  /** An error of the send, in terms of the command line. */
+  #failure(error: unknown, elapsedMs: number): unknown {
+    if (!(error instanceof MessageError)) return error;
+    const { code, chunks, arrivedChunks, limit } = error;
+    if (code === "ECONNREFUSED" || (this.#report && code === "ETIMEDOUT"))
+      return refused(this.#report ?? { code }, this.#to);
+    if (code === "EMSGSIZE") {
+      const text = `${this.#to} takes messages of at most ${limit} bytes, and this one has ${this.#data.length}`;
+      return new Failure(exitCodes.error, `${text}: --max-size of datagram receive sets the limit`);
+    }
+    if (code !== "ETIMEDOUT") return error;
+    const { deadline = Infinity, timeout = defaultTimeoutMs } = this.#options;
+    const time = formatDuration(elapsedMs >= deadline ? deadline : timeout);
+    const arrived = `${arrivedChunks} of ${count(chunks, "chunk")} had arrived`;
+    const text =
+      arrivedChunks > 0
+        ? elapsedMs >= deadline
+          ? `the deadline of ${time} is over: ${arrived}`
+          : `${this.#to} reported nothing for ${time}: ${arrived}`
+        : this.#answersOtherwise
+          ? `${this.#to} answers, but not as one that reads messages, or it has another version: ${this.#advice()}`
+          : `no report came from ${this.#to} in ${time}: lost, or nobody there reads messages: ${this.#advice()}`;
+    return new Failure(exitCodes.noAnswer, text);
+  }
+
+  /** Whether datagrams came that are no frames of messages. */
+  get #answersOtherwise(): boolean {
+    const { version = 0, short = 0, kind = 0, flags = 0 } = this.#messages.stats().dropped;
+    return version + short + kind + flags > 0;
+  }
+
+  #advice(): string {
+    return `start datagram receive ${this.#to.port} --into <folder> there`;
+  }
+}
