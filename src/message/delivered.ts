@@ -1,4 +1,7 @@
-/** Messages that were delivered, by id and CRC: in two generations, of which the older one is dropped. */
+/**
+ * Messages that were delivered, by `partialKey` and CRC: in two generations, of which the older one is dropped. An id alone is not
+ * enough: a peer's replies have the ids of our requests, which may be the ids of its own messages too.
+ */
 export class Delivered {
   #current = new Map<number, number>();
   #before = new Map<number, number>();
@@ -6,21 +9,21 @@ export class Delivered {
   readonly #keepMs: number;
   readonly #max: number;
 
-  /** @param max ids of a generation. Above it, the older generation is dropped early. */
+  /** @param max messages of a generation. Above it, the older generation is dropped early. */
   constructor(now: number, keepMs: number, max: number) {
     this.#since = now;
     this.#keepMs = keepMs;
     this.#max = max;
   }
 
-  has(id: number, crc: number, now: number): boolean {
+  has(key: number, crc: number, now: number): boolean {
     this.#rotate(now);
-    return this.#current.get(id) === crc || this.#before.get(id) === crc;
+    return this.#current.get(key) === crc || this.#before.get(key) === crc;
   }
 
-  add(id: number, crc: number, now: number): void {
+  add(key: number, crc: number, now: number): void {
     this.#rotate(now);
-    this.#current.set(id, crc);
+    this.#current.set(key, crc);
   }
 
   #rotate(now: number): void {

@@ -96,7 +96,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
   }
 
   get unreadBytes(): number {
-    return this.inbox.bytes;
+    return this.inbox.bytes + this.#requests.waitingBytes;
   }
 
   get handler(): MessageHandler | undefined {
@@ -159,7 +159,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
       lost: Object.fromEntries(this.#receiver.lost),
       dropped: Object.fromEntries(this.#receiver.dropped),
       partialBytes: this.#receiver.bytes,
-      unreadBytes: this.inbox.bytes,
+      unreadBytes: this.unreadBytes,
     };
   }
 

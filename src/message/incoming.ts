@@ -9,6 +9,8 @@ const slabBytes = 1 << 16;
 /** Bytes of the largest report. */
 const maxReportBytes = 1200;
 const maxRuns = maxRunsIn(maxReportBytes);
+/** Bytes that a message takes beside its content, about. */
+export const messageBytes = 256;
 
 /** One message that has not arrived completely. */
 export class Incoming {
@@ -54,7 +56,7 @@ export class Incoming {
     this.#bitmap = new Uint8Array((this.chunks + 7) >> 3);
     this.#chunksInSlab = Math.max(1, Math.floor(slabBytes / frame.size));
     this.#slabs = new Array<Buffer | undefined>(Math.ceil(this.chunks / this.#chunksInSlab));
-    this.bytes = this.#bitmap.length;
+    this.bytes = messageBytes + this.#bitmap.length;
   }
 
   get complete(): boolean {

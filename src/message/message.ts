@@ -110,9 +110,9 @@ export interface MessagesStats {
   readonly lost: Readonly<Partial<Record<LossCause, number>>>;
   /** Datagrams that were dropped, by cause: a fault of `docs/wire.md`, or a limit. */
   readonly dropped: Readonly<Record<string, number>>;
-  /** Bytes of messages that have not arrived completely. */
+  /** Bytes of messages that have not arrived completely, and of ordered messages that wait for earlier ones. */
   readonly partialBytes: number;
-  /** Bytes of messages that no call has read. */
+  /** Bytes of messages that no call has read, and of requests that wait for a handler. */
   readonly unreadBytes: number;
 }
 

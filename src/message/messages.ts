@@ -3,6 +3,7 @@ import { EventEmitter } from "node:events";
 import type { AddressLike } from "../core/address/address.js";
 import type { Data } from "../core/driver/payload.js";
 import { OSError, wrongType } from "../core/errors/errors.js";
+import { runListener } from "../core/socket/events.js";
 import { Socket } from "../core/socket/socket.js";
 import { type CodecMessages, type CodecOptions, readCodec } from "./codec-reader.js";
 import { Exchange, type MessageHandler } from "./exchange.js";
@@ -67,8 +68,8 @@ export class Messages extends EventEmitter<MessagesEvents> implements AsyncItera
   constructor(socket: Socket, options: MessagesOptions) {
     super();
     this.#exchange = new Exchange(socket, checkMessages(options), {
-      lost: (message) => void this.emit("lost", message),
-      failed: (error, request) => void this.emit("failed", error, request),
+      lost: (message) => runListener(() => this.emit("lost", message)),
+      failed: (error, request) => runListener(() => this.emit("failed", error, request)),
     });
   }
 

@@ -17,7 +17,7 @@ export interface MessagesOptions {
   readonly maxSourceBytes?: number | undefined;
   /** Bytes of all messages that are received at a time. @default 64 MiB */
   readonly maxBytes?: number | undefined;
-  /** Bytes of complete messages that no call has read. Above them, no message is received. @default 64 MiB */
+  /** Bytes of complete messages that wait for the program. Above them, no message is received. @default 64 MiB */
   readonly maxUnreadBytes?: number | undefined;
   /** Milliseconds after which a message of which nothing more came is lost, 100 to an hour. @default 5000 */
   readonly idleMs?: number | undefined;

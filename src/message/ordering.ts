@@ -1,4 +1,5 @@
 import { assert } from "../core/assert.js";
+import { messageBytes } from "./incoming.js";
 import type { Message } from "./message.js";
 
 /** A message of an order is at most so far from the next one. An id further away begins a new order. */
@@ -20,7 +21,7 @@ interface Channel {
 /** Holds back messages of ordered channels until those before them have arrived. */
 export class Ordering {
   readonly #channels = new Map<number, Channel>();
-  /** Bytes of the messages that are held back. */
+  /** Bytes of memory of the messages that are held back. */
   bytes = 0;
 
   /** Whether later messages were delivered: a message with this id is too late. */
@@ -28,6 +29,12 @@ export class Ordering {
     const channel = this.#channels.get(channelNumber);
     if (!channel || distance(channel.next, id) <= maxAhead) return false;
     return [channel.next, ...channel.ended].some((next) => isNear(next, id));
+  }
+
+  /** Whether a message that arrives now must wait for others. */
+  mustWait(channelNumber: number, id: number): boolean {
+    const channel = this.#channels.get(channelNumber);
+    return channel !== undefined && id !== channel.next && distance(channel.next, id) <= maxAhead;
   }
 
   /** A message arrived that is not past. Returns the messages that are next in the order. */
@@ -40,10 +47,12 @@ export class Ordering {
       this.#channels.set(message.channel, { next: (id + 1) >>> 0, held: new Map(), heldAt: now, ended });
       return [...skipped, message];
     }
+    // Another message with the same id, of a sender that has started again: the order says nothing about the first one.
+    const replaced = this.#take(channel, [id]);
     channel.held.set(id, message);
     channel.heldAt = now;
-    this.bytes += message.data.length;
-    return this.#flush(channel);
+    this.bytes += messageBytes + message.data.length;
+    return [...replaced, ...this.#flush(channel)];
   }
 
   /** A message is arriving: if it was lost before, those after it wait for it again. */
@@ -76,7 +85,8 @@ export class Ordering {
   release(ms: number, isArriving: (channel: number, id: number) => boolean, now: number): Message[] {
     const released: Message[] = [];
     for (const [number, channel] of this.#channels) {
-      if (now - channel.heldAt < ms) continue;
+      // The same sum as in `releaseAt`: another one may be rounded to another number.
+      if (channel.heldAt + ms > now) continue;
       while (channel.held.size > 0 && !isArriving(number, channel.next)) {
         channel.next = (channel.next + 1) >>> 0;
         released.push(...this.#flush(channel));
@@ -103,7 +113,7 @@ export class Ordering {
       const message = held.get(id);
       held.delete(id);
       if (!message) return [];
-      this.bytes -= message.data.length;
+      this.bytes -= messageBytes + message.data.length;
       return [message];
     });
   }

@@ -45,7 +45,9 @@ export class Peer {
   probedAt: number = Number.NEGATIVE_INFINITY;
   /** Messages that have not arrived completely, by `partialKey`. */
   readonly partials: Map<number, Incoming> = new Map<number, Incoming>();
+  /** Bytes of memory of these messages, and of the ordered messages that are held back; and of the latter alone. */
   partialBytes = 0;
+  heldBytes = 0;
   /** For reports and limits of these messages. */
   alarm: Alarm | undefined;
   sender: Sender | undefined;
@@ -72,12 +74,12 @@ export class Peer {
   }
 
   wasDelivered(id: number, crc: number, now: number): boolean {
-    return this.#delivered?.has(id, crc, now) === true;
+    return this.#delivered?.has(partialKey({ id, crc }), crc, now) === true;
   }
 
   delivered(id: number, crc: number, now: number): void {
     const max = this.isProven ? maxDelivered.proven : maxDelivered.unproven;
-    (this.#delivered ??= new Delivered(now, keepMs, max)).add(id, crc, now);
+    (this.#delivered ??= new Delivered(now, keepMs, max)).add(partialKey({ id, crc }), crc, now);
   }
 
   /** A fleeting message arrived. */

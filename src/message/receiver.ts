@@ -4,7 +4,7 @@ import { crc32 } from "node:zlib";
 import { type Frame, frameFlag, frameKind, isFleeting } from "../wire/message-frame.js";
 import { Alarm } from "./alarm.js";
 import { Delivered } from "./delivered.js";
-import { Incoming } from "./incoming.js";
+import { Incoming, messageBytes } from "./incoming.js";
 import type { LossCause, Message } from "./message.js";
 import { Ordering } from "./ordering.js";
 import { type Peer, partialKey } from "./peers.js";
@@ -34,14 +34,14 @@ export class Receiver {
   /** Datagrams that were dropped, by cause. */
   readonly dropped: Map<string, number> = new Map<string, number>();
   readonly lost: Map<LossCause, number> = new Map<LossCause, number>();
-  /** Bytes of messages that are not complete: of all, and of sources that have not proven their address. */
+  /** Bytes of messages that are not complete or held back: of all, and of sources that have not proven their address. */
   bytes = 0;
   #unprovenBytes = 0;
   readonly #host: ReceiverHost;
   readonly #limits: ReceiverLimits;
   /** What is to be reported when the datagrams that were read together are handled. */
   readonly #reports = new Map<Incoming, Peer>();
-  /** The sources of such messages that have not proven their address, the oldest first. */
+  /** The sources of such bytes that have not proven their address, the oldest first. */
   readonly #unproven = new Set<Peer>();
   /** Sources of messages that are not complete. */
   #sources = 0;
@@ -116,6 +116,7 @@ export class Receiver {
   end(peer: Peer): void {
     peer.alarm?.close();
     for (const partial of peer.partials.values()) this.#remove(peer, partial);
+    this.#took(peer, -peer.heldBytes);
   }
 
   /** A peer is forgotten: its messages are lost, and those that wait for their turn are passed on. */
@@ -138,6 +139,15 @@ export class Receiver {
       this.drop("crc");
       return;
     }
+    const { channel, id } = frame;
+    if (isOrdered(frame) && peer.ordering?.mustWait(channel, id) === true) {
+      const bytes = messageBytes + data.length;
+      const isFull = this.#isSourceFull(peer, bytes);
+      if (isFull || this.#isFull(peer, bytes)) {
+        this.drop(isFull ? "source" : "memory");
+        return;
+      }
+    }
     this.#deliver(
       peer,
       frame,
@@ -156,7 +166,11 @@ export class Receiver {
     }
     const before = partial.bytes;
     if (frame.kind === frameKind.parity) {
-      if (!this.#hasRoom(peer, partial, payload.length) || !partial.addParity(frame, payload)) return;
+      if (!this.#hasRoom(peer, partial, payload.length)) return;
+      if (!partial.addParity(frame, payload)) {
+        this.drop("duplicate");
+        return;
+      }
       this.#took(peer, partial.bytes - before);
       if (partial.complete) this.#finish(peer, partial, frame, now);
       return;
@@ -216,6 +230,7 @@ export class Receiver {
     }
     peer.ordering ??= new Ordering();
     for (const each of peer.ordering.arrived(id, message, now)) pass(each);
+    this.#countHeld(peer);
     for (const partial of peer.partials.values()) {
       if (isOrdered(partial.frame) && isPast(peer, partial.frame)) this.#lose(peer, partial, "superseded");
     }
@@ -271,7 +286,6 @@ export class Receiver {
 
   #keep(peer: Peer, partial: Incoming): void {
     if (peer.partials.size === 0) this.#sources++;
-    if (!peer.isProven) this.#unproven.add(peer);
     const key = partialKey(partial.frame);
     peer.partials.set(key, partial);
     this.#owners.set(key, peer);
@@ -306,25 +320,34 @@ export class Receiver {
    * have not proven their address.
    */
   #hasRoom(peer: Peer, partial: Incoming, bytes: number): boolean {
-    const { maxSourceBytes, maxBytes } = this.#limits;
-    while (peer.partialBytes + (peer.ordering?.bytes ?? 0) + bytes > maxSourceBytes + (maxSourceBytes >> 3)) {
+    while (this.#isSourceFull(peer, bytes)) {
       if (!this.#loseOldest(peer, partial, "source")) {
         this.drop("source");
         return false;
       }
     }
-    const isFull = (): boolean =>
-      this.bytes + bytes > maxBytes ||
-      (!peer.isProven && this.#unprovenBytes + bytes > maxBytes * unprovenShare);
-    while (isFull()) {
+    while (this.#isFull(peer, bytes)) {
       const other = this.#loseOldest(peer, partial, "memory") ? peer : this.#unprovenBeside(peer);
       if (!other) {
         this.drop("memory");
         return false;
       }
-      if (other !== peer) this.#loseOldest(other, undefined, "memory");
+      if (other !== peer && !this.#loseOldest(other, undefined, "memory")) this.#passHeld(other);
     }
     return true;
+  }
+
+  /** Whether so many more bytes are too many for a source. */
+  #isSourceFull(peer: Peer, bytes: number): boolean {
+    const { maxSourceBytes, maxPartials } = this.#limits;
+    return peer.partialBytes + bytes > maxSourceBytes + (maxSourceBytes >> 3) + maxPartials * messageBytes;
+  }
+
+  /** Whether so many more bytes are too many for all sources, or for those that have not proven their address. */
+  #isFull(peer: Peer, bytes: number): boolean {
+    const { maxBytes } = this.#limits;
+    if (this.bytes + bytes > maxBytes) return true;
+    return !peer.isProven && this.#unprovenBytes + bytes > maxBytes * unprovenShare;
   }
 
   #unprovenBeside(peer: Peer): Peer | undefined {
@@ -354,6 +377,17 @@ export class Receiver {
     for (const message of messages) {
       this.#host.arrived({ message, peer, kind: frameKind.data, flags: frameFlag.ordered, id: 0, crc: 0 });
     }
+    this.#countHeld(peer);
+  }
+
+  /** Passes all ordered messages of a peer that wait, without those that they wait for. */
+  #passHeld(peer: Peer): void {
+    const now = this.#host.clock.now();
+    if (peer.ordering)
+      this.#passOrdered(
+        peer,
+        peer.ordering.release(0, () => false, now),
+      );
   }
 
   #tellLost(peer: Peer, partial: Incoming, cause: LossCause): void {
@@ -367,18 +401,25 @@ export class Receiver {
   #remove(peer: Peer, partial: Incoming): void {
     if (!peer.partials.delete(partialKey(partial.frame))) return;
     if (this.#owners.get(partialKey(partial.frame)) === peer) this.#owners.delete(partialKey(partial.frame));
-    if (peer.partials.size === 0) {
-      this.#sources--;
-      this.#unproven.delete(peer);
-    }
+    if (peer.partials.size === 0) this.#sources--;
     this.#reports.delete(partial);
     this.#took(peer, -partial.bytes);
   }
 
+  #countHeld(peer: Peer): void {
+    const bytes = peer.ordering?.bytes ?? 0;
+    this.#took(peer, bytes - peer.heldBytes);
+    peer.heldBytes = bytes;
+  }
+
   #took(peer: Peer, bytes: number): void {
+    if (bytes === 0) return;
     peer.partialBytes += bytes;
     this.bytes += bytes;
-    if (!peer.isProven) this.#unprovenBytes += bytes;
+    if (peer.isProven) return;
+    this.#unprovenBytes += bytes;
+    if (peer.partialBytes > 0) this.#unproven.add(peer);
+    else this.#unproven.delete(peer);
   }
 
   #wake(peer: Peer): void {
@@ -386,7 +427,8 @@ export class Receiver {
     for (const partial of peer.partials.values()) {
       const cause = this.#endOf(partial, now);
       if (cause) this.#lose(peer, partial, cause);
-      else if (partial.unreported > 0 && now - partial.unreportedAt >= reportMs)
+      // The same sum as in `#watch`: another one may be rounded to another number, and the alarm would ring without an end.
+      else if (partial.unreported > 0 && partial.unreportedAt + reportMs <= now)
         this.#reports.set(partial, peer);
       else if (this.#repeatAt(partial) <= now) {
         partial.repeats++;

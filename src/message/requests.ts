@@ -42,7 +42,9 @@ export class Requests {
   readonly #peers: Iterable<Peer>;
   readonly #events: RequestsEvents;
   readonly #pending = new Map<string, Pending>();
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting: { readonly bytes: number; readonly run: () => void }[] = [];
+  /** Bytes of the requests that wait for a handler. */
+  waitingBytes = 0;
   #running = 0;
 
   constructor(clock: Clock, deliveries: Deliveries, peers: Iterable<Peer>, events: RequestsEvents) {
@@ -169,7 +171,7 @@ export class Requests {
   }
 
   close(): void {
-    this.#waiting.length = 0;
+    this.#waiting.length = this.waitingBytes = 0;
     for (const { reject } of this.#pending.values()) {
       reject(
         new OSError("ECANCELED", { syscall: "request", text: "the messages were closed while this waited" }),
@@ -208,16 +210,19 @@ export class Requests {
   #queue(peer: Peer, request: Message, id: number, crc: number): void {
     peer.replies ??= new Replies();
     const reply = peer.replies.begin(id, crc);
-    this.#waiting.push(() => void this.#handle(peer, request, reply, id));
+    const bytes = request.data.length;
+    this.#waiting.push({ bytes, run: () => void this.#handle(peer, request, reply, id) });
+    this.waitingBytes += bytes;
     this.#next();
   }
 
   #next(): void {
     while (this.#running < maxRunning) {
-      const run = this.#waiting.shift();
-      if (!run) return;
+      const next = this.#waiting.shift();
+      if (!next) return;
+      this.waitingBytes -= next.bytes;
       this.#running++;
-      run();
+      next.run();
     }
   }
 

@@ -22,6 +22,8 @@ const maxCalls = 2;
 const reportEvery = 64;
 /** Above this many chunks a millisecond, bursts are not spread: timers are not finer. */
 const maxPace = 64;
+/** The shortest wait for the pace: a shorter one may be too short to change the time, a number with 53 bits. */
+const minPaceMs = 0.001;
 /** The share of the messages that may fail to arrive because all copies of a chunk are lost. */
 const tolerated = 0.02;
 const maxCopies = 3;
@@ -377,7 +379,7 @@ export class Sender {
     for (const { outgoing, deadline } of this.#active) at = Math.min(at, outgoing.probeAt, deadline);
     for (const { deadline } of this.#waiting) at = Math.min(at, deadline);
     const paced = this.#tokens < 1 && this.#active.some(({ outgoing }) => outgoing.next() >= 0);
-    if (paced) at = Math.min(at, now + (1 - this.#tokens) / this.#pace);
+    if (paced) at = Math.min(at, now + Math.max(minPaceMs, (1 - this.#tokens) / this.#pace));
     this.#alarm.set(at);
   }
 

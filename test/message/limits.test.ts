@@ -7,8 +7,19 @@ import { messages } from "datagram/message";
 import { Network } from "datagram/sim";
 import { describe, expect, test } from "vitest";
 
-import { frameKind, newFrame, sealFrame, writeFrame } from "../../src/wire/message-frame.js";
+import { frameFlag, frameKind, newFrame, sealFrame, writeFrame } from "../../src/wire/message-frame.js";
 import { between, collect, desk, next, pattern, sleep } from "./tools.js";
+
+/** A message of one chunk, whose order begins with the id 0. */
+function ordered(id: number, data: Buffer, channel = 0): Buffer {
+  const bytes = Buffer.concat([Buffer.alloc(20), data, Buffer.alloc(4)]);
+  const { length } = data;
+  const flags = frameFlag.ordered;
+  const frame = { ...newFrame(), kind: frameKind.data, flags, channel, id, size: 1200, length };
+  writeFrame({ ...frame, crc: crc32(data) }, bytes);
+  sealFrame(bytes, crc32);
+  return bytes;
+}
 
 /** A chunk of a message that never becomes complete. */
 function forged(id: number, index = 0, length = 1_000_000): Buffer {
@@ -143,6 +154,77 @@ test("messages that nobody reads stop new ones above maxUnreadBytes, until they 
     },
     options,
   );
+});
+
+test("ordered messages that wait for one that never comes take no more than maxSourceBytes", async () => {
+  const options = { desk: { maxSourceBytes: 50_000 } };
+  await between(
+    { latencyMs: 1 },
+    async ({ desk: to, sockets }) => {
+      const arrived = collect(to);
+      let maxBytes = 0;
+      await sockets[0].sendto(ordered(0, Buffer.alloc(1000)), desk);
+      // The message 1 never comes.
+      for (let id = 2; id < 200; id++) {
+        await sockets[0].sendto(ordered(id, Buffer.alloc(1000, id)), desk);
+        await sleep(1);
+        maxBytes = Math.max(maxBytes, to.stats().partialBytes);
+      }
+      expect(maxBytes).toBeGreaterThan(50_000);
+      expect(maxBytes).toBeLessThanOrEqual(50_000 * 1.125 + 8 * 256);
+      await sleep(10_000);
+      const held = Array.from({ length: arrived.length - 1 }, (_, at) => at + 2);
+      expect(arrived.map(({ data }) => data[0])).toEqual([0, ...held]);
+      expect(to.stats().dropped).toEqual({ source: 199 - arrived.length });
+      expect(to.stats().partialBytes).toBe(0);
+    },
+    options,
+  );
+});
+
+test("requests that wait for a handler count as unread", async () => {
+  const options = { desk: { maxSourceBytes: 50_000, maxUnreadBytes: 100_000 } };
+  await between(
+    { latencyMs: 1 },
+    async ({ camera, desk: to }) => {
+      const running: (() => void)[] = [];
+      to.serve(() => new Promise((done) => running.push(() => done("done"))));
+      const first = Array.from({ length: 64 }, () => camera.request("small", desk));
+      await sleep(100);
+      const large = Array.from({ length: 4 }, () => camera.request(pattern(40_000), desk));
+      await sleep(1000);
+      expect(running.length).toBe(64);
+      expect(to.stats().unreadBytes).toBe(80_000);
+      expect(to.stats().dropped.unread).toBeGreaterThan(0);
+      const free = setInterval(() => running.shift()?.(), 10);
+      await Promise.all([...first, ...large]);
+      clearInterval(free);
+      expect(to.stats().unreadBytes).toBe(0);
+    },
+    options,
+  );
+});
+
+test("a listener that throws is an uncaught exception, and the messages go on", async () => {
+  await between({ latencyMs: 1 }, async ({ camera, desk: to, sockets }) => {
+    const thrown: unknown[] = [];
+    const before = process.listeners("uncaughtException");
+    process.removeAllListeners("uncaughtException");
+    process.on("uncaughtException", (error) => thrown.push(error));
+    try {
+      to.on("lost", () => {
+        throw new Error("of the program");
+      });
+      await sockets[0].sendto(forged(7), desk);
+      await sleep(20_000);
+      expect(thrown).toEqual([new Error("of the program")]);
+      await camera.send("hello", desk);
+      expect((await next(to)).data.toString()).toBe("hello");
+    } finally {
+      process.removeAllListeners("uncaughtException");
+      for (const listener of before) process.on("uncaughtException", listener);
+    }
+  });
 });
 
 test("a peer that is idle is forgotten", async () => {

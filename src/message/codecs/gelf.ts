@@ -109,6 +109,7 @@ class GelfDecoder implements Decoder {
     }
     if (count !== partial.count) {
       this.#lose(id, "invalid");
+      this.#sink.ignored();
       return;
     }
     if (partial.order[number] !== undefined) {

@@ -106,6 +106,7 @@ class ShortEndsDecoder implements Decoder {
     const chunks = this.#pieces.count;
     this.#pieces.clear();
     if (data.length > 0) this.#sink.message({ data, chunks, verified: false });
+    else this.#sink.ignored();
   }
 }
 
