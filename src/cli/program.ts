@@ -4,6 +4,7 @@ import { addCompletion } from "./completion.js";
 import { addDoctor } from "./doctor.js";
 import { addListen } from "./listen.js";
 import { addMtu } from "./mtu.js";
+import { addPing } from "./ping.js";
 import { addProxy } from "./proxy.js";
 import { addReceive } from "./receive.js";
 import { addRequest } from "./request.js";
@@ -19,6 +20,7 @@ Examples:
   datagram send 127.0.0.1:9000 hello       send one datagram
   datagram receive 9000 --into pictures    write each message to a file
   datagram request 127.0.0.1:9000 ping     send, and wait for the answer
+  datagram ping 127.0.0.1:9000             measure losses and round trips
   datagram mtu 127.0.0.1:9000              find the largest unfragmented datagram
   datagram proxy 0 [::1]:9000 --loss 5%    simulate a bad network in between
   datagram doctor                          show what this machine can do
@@ -45,7 +47,17 @@ export function datagramProgram(): Command {
     .exitOverride()
     .configureOutput({ writeErr: () => undefined })
     .addHelpText("after", help);
-  for (const add of [addListen, addSend, addReceive, addRequest, addMtu, addProxy, addDoctor, addCompletion])
+  for (const add of [
+    addListen,
+    addSend,
+    addReceive,
+    addRequest,
+    addPing,
+    addMtu,
+    addProxy,
+    addDoctor,
+    addCompletion,
+  ])
     add(program);
   return program;
 }
