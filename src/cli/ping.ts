@@ -25,9 +25,9 @@ Each answer is one line on standard output, and so is a probe that was not
 answered in the time of --timeout, and an ICMP error, such as nobody is
 listening there. Ctrl-C ends the command with a summary on standard error: the
 losses, the shortest, the median, the 99th percentile and the longest round
-trip, and the jitter, which is that of RFC 3550 (section 6.4.1) over round trips.
-Probes that wait for their answer at the end count neither as answered nor as
-lost. With --json each line is an object, the summary too.
+trip, and the jitter of RFC 3550 (section 6.4.1), here over round trips. Probes
+that wait for their answer at the end count neither as answered nor as lost.
+With --json each line is an object, and so is the summary.
 
 The exit code is 0 if at least one probe was answered, else 1.
 
