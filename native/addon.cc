@@ -4,7 +4,6 @@
 // segmented send, error_queue_linux.cc reads ICMP errors, and layout.cc exports the numbers that TypeScript repeats.
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "calls.h"
 #include "faults.h"
@@ -113,19 +112,7 @@ napi_value InterfaceNameCall(napi_env env, napi_callback_info info) {
   return result;
 }
 
-// Has glibc keep up to 8 MiB of freed memory for this process. By default it returns all but 128 KiB to the system at each
-// garbage collection, and the memory of the datagrams that come next is faulted in page by page, which costs more than
-// receiving them. When a block of mmap is freed, glibc raises its trim threshold to twice the size of the block, unless the
-// program has set one (mallopt(3), M_MMAP_THRESHOLD). Other libraries of C do nothing of the kind.
-void KeepFreedMemory() {
-  constexpr size_t kBytes = 4 << 20;
-  // Volatile: a compiler may leave out a block that nobody uses.
-  void* volatile block = malloc(kBytes);
-  free(block);
-}
-
 napi_value Init(napi_env env, napi_value exports) {
-  KeepFreedMemory();
   Shared* shared = new Shared();
   napi_value name;
   if (!shared || napi_create_string_utf8(env, "datagram", NAPI_AUTO_LENGTH, &name) != napi_ok ||

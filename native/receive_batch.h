@@ -71,6 +71,7 @@ class ReceiveBatch : public OnHeap {
   void GatherIntoSlot(int message, int length);
 
   bool more_ = false;
+  int full_ = 0;  // receives in a row that got as many messages as they asked for
   int batch_ = kMaxReceived;
   int32_t* lengths_;
   int32_t* segments_;
