@@ -1,7 +1,5 @@
 /** Messages over loopback, in two processes, beside TCP and the bare socket. */
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
-import { fileURLToPath } from "node:url";
+import { measureBetween } from "./processes.js";
 
 const ways = ["messages", "tcp", "bare"] as const;
 const rounds = 5;
@@ -26,16 +24,5 @@ export async function measureLoopback(): Promise<string> {
 }
 
 async function measure(way: string): Promise<number> {
-  const start = (role: string, ...rest: string[]): ChildProcess =>
-    fork(fileURLToPath(new URL("loopback-worker.js", import.meta.url)), [way, role, ...rest]);
-  const receiver = start("receive");
-  const [port] = (await once(receiver, "message")) as [number];
-  const sender = start("send", `${port}`);
-  const [rate] = (await once(receiver, "message")) as [number];
-  for (const child of [sender, receiver]) {
-    const exit = once(child, "exit");
-    child.kill("SIGKILL");
-    await exit;
-  }
-  return rate;
+  return await measureBetween("loopback-worker.js", [way, "receive"], (port) => [way, "send", `${port}`]);
 }

@@ -4,16 +4,19 @@
  */
 import { parseArgs } from "node:util";
 
-import { type ScenarioName, scenarios } from "datagram/sim";
-
+import { type Crowd, type Honest, crowd, forgeries } from "./crowds.js";
 import { measureLoopback } from "./loopback.js";
-import { type Protocol, fleeting, interop, requests, share, transfer } from "./scenes.js";
+import type { Received } from "./peers-worker.js";
+import { measureBetween } from "./processes.js";
+import { mean, over, percent, progress, quantile, table, whole } from "./report.js";
+import { type Protocol, fleeting, networkNames, overNetwork, requests, share, transfer } from "./scenes.js";
 
 const help = `Usage: npm run bench:messages -- [options]
 
-  --only <a,b,…>   some of: small, bulk, share, interop, fleeting, requests, loopback (all)
-  --seeds <n>      runs of each case, 1 to 10000 (100)
+  --only <a,b,…>   some of: small, bulk, share, interop, fleeting, requests, forgeries, peers, loopback (all)
+  --seeds <n>      runs of each case, 1 to 10000 (100); forgeries and peers run once
   --first <n>      the first seed (101: seeds 1 to 100 were used while the window was tuned)
+  --quick          forgeries and peers: a twentieth of the datagrams
 `;
 
 const tables: Readonly<Record<string, (seeds: readonly number[]) => Promise<string>>> = {
@@ -23,6 +26,8 @@ const tables: Readonly<Record<string, (seeds: readonly number[]) => Promise<stri
   interop: networks,
   fleeting: frames,
   requests: answers,
+  forgeries: forgers,
+  peers,
   loopback: measureLoopback,
 };
 
@@ -31,6 +36,7 @@ const { values } = parseArgs({
     only: { type: "string", default: Object.keys(tables).join(",") },
     seeds: { type: "string", default: "100" },
     first: { type: "string", default: "101" },
+    quick: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
@@ -57,9 +63,12 @@ async function small(of: readonly number[]): Promise<string> {
       (protocol: Protocol) =>
       (seed: number): Promise<number> =>
         transfer(protocol, seed, 65_536, { latencyMs: 25, lossRatio });
-    const ours = await times(of, run("messages"));
+    const ours = await over(`small, ${lossRatio * 100}% loss`, of, run("messages"));
     // At 30%, a transfer with NewReno may take an hour.
-    const reno = lossRatio < 0.3 ? mean(await times(of, run("NewReno"))) : NaN;
+    const reno =
+      lossRatio < 0.3
+        ? mean(await over(`small, ${lossRatio * 100}% loss, NewReno`, of, run("NewReno")))
+        : NaN;
     if (lossRatio === 0) lossless = mean(ours);
     rows.push([
       `${lossRatio * 100}%`,
@@ -88,9 +97,9 @@ async function bulk(of: readonly number[]): Promise<string> {
   const link = { latencyMs: 15, lossRatio: 0.02, rateBps: 10_000_000, queueBytes: 25 * 1500 };
   const rows: string[][] = [];
   for (const protocol of ["messages", "NewReno"] as const) {
-    const shares = (await times(of, (seed) => transfer(protocol, seed, 2_000_000, link))).map(
-      (ms) => 1600 / ms,
-    );
+    const shares = (
+      await over(`bulk, ${protocol}`, of, (seed) => transfer(protocol, seed, 2_000_000, link))
+    ).map((ms) => 1600 / ms);
     rows.push([protocol, percent(quantile(shares, 0.5)), percent(Math.min(...shares))]);
   }
   return table(
@@ -108,8 +117,9 @@ async function shared(of: readonly number[]): Promise<string> {
     ["messages", "NewReno"],
   ] as const) {
     const [first, second, resent]: [number[], number[], number[]] = [[], [], []];
-    for (const seed of of) {
-      const { chunks, resent: again } = await share(pair, seed, 8000);
+    for (const { chunks, resent: again } of await over(`share, ${pair.join(" + ")}`, of, (seed) =>
+      share(pair, seed, 8000),
+    )) {
       const all = chunks[0] + chunks[1];
       first.push(chunks[0] / all);
       second.push(chunks[1] / all);
@@ -131,11 +141,11 @@ async function shared(of: readonly number[]): Promise<string> {
   return table("Two senders for 8 s on one link of 10 Mbit/s, 15 ms, a queue of 25 packets", head, rows);
 }
 
-/** 1 MB over each network of the QUIC interop runner. A wrong or a double message is an error. */
+/** 1 MB over each network of the QUIC interop runner, and over some more. A wrong or a double message is an error. */
 async function networks(of: readonly number[]): Promise<string> {
   const rows: string[][] = [];
-  for (const name of Object.keys(scenarios) as ScenarioName[]) {
-    const found = await times(of, (seed) => interop(name, seed));
+  for (const name of networkNames) {
+    const found = await over(`interop, ${name}`, of, (seed) => overNetwork(name, seed));
     rows.push([
       name,
       `${found.length} of ${of.length}`,
@@ -144,7 +154,7 @@ async function networks(of: readonly number[]): Promise<string> {
     ]);
   }
   const head = ["network", "arrived once and intact", "median, ms", "longest, ms"];
-  return table("1 MB over the networks of the QUIC interop runner", head, rows);
+  return table("1 MB over the networks of the QUIC interop runner, and three more", head, rows);
 }
 
 /** Frames of 25 chunks at 5% loss, ten a second. */
@@ -155,11 +165,10 @@ async function frames(of: readonly number[]): Promise<string> {
     let longest = 0;
     for (const burst of [undefined, 3]) {
       const found: number[] = [];
-      for (const seed of of) {
-        const { whole: arrived, latencyMs } = await fleeting(seed, 20, parity, {
-          lossRatio: 0.05,
-          lossBurstLength: burst,
-        });
+      const link = { lossRatio: 0.05, lossBurstLength: burst };
+      for (const { whole: arrived, latencyMs } of await over(`fleeting, ${parity} parities`, of, (seed) =>
+        fleeting(seed, 20, parity, link),
+      )) {
         found.push(arrived);
         longest = Math.max(longest, latencyMs);
       }
@@ -174,8 +183,7 @@ async function frames(of: readonly number[]): Promise<string> {
 /** Requests at 30% loss each way. A handler that runs twice is an error. */
 async function answers(of: readonly number[]): Promise<string> {
   let [answered, unanswered, most] = [0, 0, 0];
-  for (const seed of of) {
-    const found = await requests(seed, 10, 0.3);
+  for (const found of await over("requests", of, (seed) => requests(seed, 3, 0.3))) {
     answered += found.answered;
     unanswered += found.unanswered;
     most = Math.max(most, found.maxRuns);
@@ -191,30 +199,61 @@ async function answers(of: readonly number[]): Promise<string> {
   ]);
 }
 
-async function times(of: readonly number[], run: (seed: number) => Promise<number>): Promise<number[]> {
-  const found: number[] = [];
-  for (const seed of of) found.push(await run(seed));
-  return found;
+/** Forged chunks from many sources, beside two honest peers. */
+async function forgers([seed = 101]: readonly number[]): Promise<string> {
+  const [count, sources] = values.quick ? [50_000, 5_000] : [1_000_000, 100_000];
+  const found = await forgeries(seed, count, sources, (done) => progress("forgeries", done, count));
+  const honest = ({ sent, arrived }: Honest): string => `${arrived} of ${sent}`;
+  const rows = [
+    ["forged chunks of messages of 1 MB that were received", `${found.received}`],
+    ["largest memory of partial messages, MB", megabytes(found.maxPartialBytes)],
+    ["largest growth of the process, both ends and the network, MB", megabytes(found.grownBytes)],
+    ["bytes to the forgers, for each byte from them", found.amplification.toFixed(2)],
+    ["pictures of a known peer that arrived within 1 s", honest(found.known)],
+    ["pictures that arrived within 1 s, each from a new port", honest(found.unknown)],
+  ];
+  const title = `${found.forged} forged chunks from ${found.sources} sources, 40,000 a second, seed ${seed}`;
+  return table(title, ["", "figure"], rows);
 }
 
-function mean(of: readonly number[]): number {
-  return of.reduce((sum, value) => sum + value, 0) / of.length;
+/** A thousand cameras: in virtual time at 1% loss, and over loopback. */
+async function peers([seed = 101]: readonly number[]): Promise<string> {
+  const cameras = 1000;
+  const lossRatio = 0.01;
+  const part = values.quick ? 20 : 1;
+  const rows: string[][] = [];
+  for (const [what, everyMs, ms] of [
+    ["ten pictures a second, for 6 s", 100, 6000 / part],
+    ["a picture a minute, for an hour", 60_000, 3_600_000 / part],
+  ] as const) {
+    const found: Crowd = await crowd(seed, cameras, everyMs, ms, { lossRatio }, (step) =>
+      progress(`peers, ${what}`, step, 40),
+    );
+    rows.push([what, `${found.arrived} of ${found.sent}`, ...found.quarters.map(megabytes)]);
+  }
+  const head = ["each camera", "pictures that arrived", ...[1, 2, 3, 4].map((at) => `MB after ${at}/4`)];
+  const virtual = table(
+    `${cameras} cameras with pictures of 30 KB at 1% loss, both ends in one process, seed ${seed}`,
+    head,
+    rows,
+  );
+  const { picturesPerSecond, cpu } = await measureBetween<Received>(
+    "peers-worker.js",
+    ["receive"],
+    (port) => ["send", `${port}`, `${cameras}`, `${lossRatio}`],
+  );
+  const real = table(
+    `${cameras} sockets in one process, over loopback at 1% loss, each with up to ten pictures of 30 KB a second`,
+    [
+      "pictures a second",
+      "share of a core that the receiver used",
+      "pictures a second that one core carries",
+    ],
+    [[whole(picturesPerSecond), percent(cpu), whole(picturesPerSecond / cpu)]],
+  );
+  return `${virtual}\n\n${real}`;
 }
 
-function quantile(of: readonly number[], share: number): number {
-  const sorted = [...of].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] as number;
-}
-
-function whole(value: number): string {
-  return value.toFixed(0);
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)}%`;
-}
-
-function table(title: string, head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`);
-  return [`${title}:\n`, ...lines].join("\n");
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(1);
 }

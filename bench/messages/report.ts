@@ -1,0 +1,53 @@
+/** Progress on standard error, figures, and Markdown tables. */
+
+/** The shortest time between two lines of progress, in milliseconds. */
+const progressMs = 5000;
+let progressAt = performance.now();
+
+/** Says how far a long case is, every few seconds. */
+export function progress(what: string, done: number, of: number): void {
+  const now = performance.now();
+  if (now - progressAt < progressMs) return;
+  progressAt = now;
+  process.stderr.write(`${what}: ${done} of ${of}\n`);
+}
+
+/** The results of a run with each seed. */
+export async function over<T>(
+  what: string,
+  seeds: readonly number[],
+  run: (seed: number) => Promise<T>,
+): Promise<T[]> {
+  const found: T[] = [];
+  for (const seed of seeds) {
+    found.push(
+      await run(seed).catch((error: unknown) => {
+        throw new Error(`${what}, seed ${seed}: ${String(error)}`, { cause: error });
+      }),
+    );
+    progress(what, found.length, seeds.length);
+  }
+  return found;
+}
+
+export function mean(of: readonly number[]): number {
+  return of.reduce((sum, value) => sum + value, 0) / of.length;
+}
+
+export function quantile(of: readonly number[], share: number): number {
+  const sorted = [...of].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] as number;
+}
+
+export function whole(value: number): string {
+  return value.toFixed(0);
+}
+
+export function percent(share: number): string {
+  return `${(100 * share).toFixed(1)}%`;
+}
+
+export function table(title: string, head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const lines = [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`);
+  return [`${title}:\n`, ...lines].join("\n");
+}
