@@ -46,6 +46,15 @@ async function turns(count = 4): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
+/** The number of calls that have not returned. */
+function stackDepth(): number {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = Infinity;
+  const depth = new Error().stack!.split("\n").length;
+  Error.stackTraceLimit = limit;
+  return depth;
+}
+
 /** The outcome of a call. `settled` is missing until the call has settled. */
 interface Outcome {
   readonly name: string;
@@ -193,6 +202,51 @@ test("a request fails if the driver throws when it starts to wait, and the next 
   await expect(request(s, "a", peer)).rejects.toMatchObject({ code: "ENOMEM" });
   expect((await request(s, "b", peer)).data.toString()).toBe("b");
   await s.close();
+});
+
+// semantics: driver-fault
+test("a request fails at once if the driver throws when it reads, and the next request is answered", async () => {
+  let fails = true;
+  const before = (method: Method): void => {
+    if (method === "receive" && fails) throw new OSError("ENOMEM");
+  };
+  const s = opened(new HostileStack({ before }))!;
+  await s.bind(peer);
+  await expect(request(s, "a", peer)).rejects.toMatchObject({ code: "ENOMEM" });
+  fails = false;
+  // The host echoes each datagram, so the earlier one may be the answer.
+  expect((await request(s, "b", peer)).size).toBe(1);
+  await s.close();
+});
+
+// semantics: driver-fault
+test("requests that wait for their turn fail one after the other if the driver cannot read, and not inside of each other", async () => {
+  let fails = false;
+  let deepest = 0;
+  const before = (method: Method): void => {
+    if (method !== "wantReadable" || !fails) return;
+    deepest = Math.max(deepest, stackDepth());
+    throw new OSError("ENOMEM");
+  };
+  const stack = new HostileStack({ before, sending: () => "never" });
+  const s = opened(stack)!;
+  await s.bind(peer);
+  const first = new AbortController();
+  const asked = Array.from({ length: 50 }, (_, at) =>
+    request(s, "a", peer, at === 0 ? { signal: first.signal } : {}),
+  );
+  const outcomes = Promise.allSettled(asked);
+  await turns();
+  fails = true;
+  first.abort();
+  const failed = (await outcomes).slice(1);
+  expect(failed).toEqual(Array(49).fill({ status: "rejected", reason: new OSError("ENOMEM") }));
+  expect(deepest).toBeGreaterThan(0);
+  expect(deepest).toBeLessThan(100);
+  const closed = s.close();
+  await turns();
+  stack.clock.advance(lingerMs);
+  await closed;
 });
 
 const sendings: Sending[] = ["now", "later", "never", "too many", "none of it", "late", "from inside"];

@@ -13,6 +13,8 @@ const maxWaiting = { datagrams: 1024, bytes: 4 << 20 } as const;
 export interface Interceptor {
   /** Returns whether it took the datagram. Must not throw. */
   take(arrival: Arrival): boolean;
+  /** The driver threw an error when it was to read: nothing may come any more. */
+  failed(thrown: unknown): void;
   /** The socket was closed. */
   closed(): void;
 }

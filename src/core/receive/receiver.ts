@@ -6,6 +6,7 @@
 import { onAbort } from "./abort.js";
 import type { Clock, Driver, Sink } from "../driver/driver.js";
 import { brokenContract, toOSError } from "../driver/driver-errors.js";
+import { mayBeIcmp } from "../driver/icmp.js";
 import { OSError, TimeoutError } from "../errors/errors.js";
 import { assert } from "../assert.js";
 import { BusyPoll } from "./busy-poll.js";
@@ -168,19 +169,22 @@ export class Receiver {
    * is one interceptor at most. Datagrams that were read ahead are not offered.
    *
    * @returns a function that ends this.
+   * @throws what the driver throws. Then there is no interceptor.
    */
   intercept(interceptor: Interceptor): () => void {
     assert(!this.#interception && !this.#closed, "a socket has one interceptor, until it is closed");
     const interception = new Interception(interceptor, this.inbox);
-    // If this throws, there is no interceptor.
     if (this.#waiters.size === 0) this.#host.waiting(true);
     this.#interception = interception;
-    this.#want(true);
-    return () => {
+    const stop = (): void => {
       if (this.#interception !== interception) return;
       this.#interception = undefined;
       if (this.#waiters.size === 0) this.#host.waiting(false);
     };
+    const failure = this.#want(true);
+    if (!failure) return stop;
+    stop();
+    throw failure.thrown;
   }
 
   /** Leaves the calls that wait pending for ever, as at the end of a process. */
@@ -288,28 +292,33 @@ export class Receiver {
   /** Reads for the interceptor, whether or not a call waits. */
   #readOn(): void {
     while (this.#waiters.size === 0 && this.inbox.empty && this.#mayHaveMore && this.#credit > 0) {
-      // The ledger has the error. It says nothing about the datagrams to come.
-      this.#readBatch();
+      const error = this.#readBatch();
       if (this.#closed) return;
+      // An ICMP error is about a datagram that was sent, and it is an event too.
+      if (!error || mayBeIcmp(error.code)) continue;
+      this.#interception?.interceptor.failed(error);
+      if (!this.#interception) return;
     }
     // Datagrams in the inbox have one turn of the event loop: the program may be about to take them.
     if (this.#mayHaveMore) this.#yield();
     else this.#want(true);
   }
 
-  /** Turns the driver's `readable` event on or off. If that fails, the calls that wait fail too. */
-  #want(on: boolean): void {
+  /** Turns the driver's `readable` event on or off. If that fails, the calls that wait fail too. Returns what the driver threw. */
+  #want(on: boolean): { readonly thrown: unknown } | undefined {
     this.#calling = true;
     try {
       this.#host.driver.wantReadable(on);
+      return undefined;
     } catch (thrown) {
       this.#failAll(thrown);
+      return { thrown };
     } finally {
       this.#calling = false;
     }
   }
 
-  /** Every call that waits fails with what the driver threw. */
+  /** Every call that waits fails with the error that the driver threw. */
   #failAll(thrown: unknown): void {
     // A loop of calls that fail at once would never leave the microtasks. Each counts as a datagram, so that the turn ends.
     this.passed(1);
@@ -317,6 +326,7 @@ export class Receiver {
       this.#dismiss(waiter);
       waiter.fail(toOSError(thrown, waiter.wait.syscall));
     }
+    this.#interception?.interceptor.failed(thrown);
   }
 
   /**

@@ -72,6 +72,8 @@ export interface DatagramTaker {
   wants(source: Endpoint): boolean;
   /** Returns whether it took the datagram. */
   take(datagram: Datagram): boolean;
+  /** The driver threw an error when it was to read: nothing may come any more. */
+  failed(thrown: unknown): void;
   /** The socket was closed. */
   closed(): void;
 }
@@ -116,7 +118,7 @@ export class ReceiveCalls {
     }
   }
 
-  /** As `Receiver.intercept`. @throws `OSError` `EBADF`. */
+  /** As `Receiver.intercept`. @throws `OSError` `EBADF`; what the driver throws. */
   intercept(taker: DatagramTaker, syscall: string): () => void {
     const { receiver, ledger } = this.#engine.open(syscall);
     return receiver.intercept({
@@ -127,6 +129,7 @@ export class ReceiveCalls {
         ledger.received(1, bytes);
         return true;
       },
+      failed: (thrown) => taker.failed(thrown),
       closed: () => taker.closed(),
     });
   }

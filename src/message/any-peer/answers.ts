@@ -1,5 +1,6 @@
 import type { Endpoint } from "../../core/address/address.js";
 import { sameHost } from "../../core/address/same-host.js";
+import { toOSError } from "../../core/driver/driver-errors.js";
 import { OSError } from "../../core/errors/errors.js";
 import type { Unreachable } from "../../core/ledger/reports.js";
 import type { Datagram } from "../../core/receive/datagram.js";
@@ -25,6 +26,11 @@ export interface Waiting {
   fail(reason: unknown): void;
 }
 
+/** A request that waits for its turn. */
+interface Turn {
+  readonly start: () => void;
+}
+
 const known = new WeakMap<Socket, Answers>();
 
 /** The calls of one socket that wait for answers. While there is one, it reads the socket, beside other readers. */
@@ -36,7 +42,7 @@ export class Answers {
   /** The calls whose answers come from other hosts. */
   readonly #ofMany = new Set<Waiting>();
   /** For each peer with a request, the requests that wait until it has ended. */
-  readonly #turns = new Map<string, (() => void)[]>();
+  readonly #turns = new Map<string, Turn[]>();
   /** Calls that wait for their turn. */
   #queued = 0;
   #stop: (() => void) | undefined;
@@ -62,7 +68,11 @@ export class Answers {
   add(waiting: Waiting): void {
     if (this.#ended) throw closedWhileWaiting(waiting);
     this.#assertRoom(waiting.syscall);
-    this.#stop ??= this.#start(waiting.syscall);
+    try {
+      this.#stop ??= this.#start(waiting.syscall);
+    } catch (thrown) {
+      throw toOSError(thrown, waiting.syscall, waiting.to);
+    }
     this.#waiting.add(waiting);
     if (waiting.from !== "to") {
       this.#ofMany.add(waiting);
@@ -101,28 +111,29 @@ export class Answers {
       return () => this.#next(peer);
     }
     this.#assertRoom(syscall);
-    let started = false;
-    const run = (): void => {
-      started = true;
-      this.#queued--;
-      start();
-    };
-    queue.push(run);
+    const turn = { start };
+    queue.push(turn);
     this.#queued++;
     return () => {
-      if (started) {
+      const at = queue.indexOf(turn);
+      if (at < 0) {
         this.#next(peer);
         return;
       }
-      queue.splice(queue.indexOf(run), 1);
+      queue.splice(at, 1);
       this.#queued--;
     };
   }
 
+  /** Gives the turn to the next request, in a microtask: if requests fail at once, they do not start inside of each other. */
   #next(peer: string): void {
-    const start = this.#turns.get(peer)?.shift();
-    if (start) start();
-    else this.#turns.delete(peer);
+    const turn = this.#turns.get(peer)?.shift();
+    if (!turn) {
+      this.#turns.delete(peer);
+      return;
+    }
+    this.#queued--;
+    queueMicrotask(() => turn.start());
   }
 
   #assertRoom(syscall: string): void {
@@ -138,6 +149,7 @@ export class Answers {
       {
         wants: (source) => this.#ofMany.size > 0 || this.#byPeer.has(peerOf(source)),
         take: (datagram) => this.#take(datagram),
+        failed: (thrown) => this.#failed(thrown),
         closed: () => this.#closed(),
       },
       syscall,
@@ -170,6 +182,10 @@ export class Answers {
       if (mayAnswer && waiting.take(datagram)) return true;
     }
     return false;
+  }
+
+  #failed(thrown: unknown): void {
+    for (const waiting of this.#waiting) waiting.fail(toOSError(thrown, waiting.syscall, waiting.to));
   }
 
   #closed(): void {
