@@ -138,7 +138,12 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     signal?.throwIfAborted();
     const payload = toBytes(data);
     const peer = this.#peerAt(await this.#endpoint(address, "request"));
-    return await this.#requests.request(peer, payload, options);
+    this.waits(true);
+    try {
+      return await this.#requests.request(peer, payload, options);
+    } finally {
+      this.waits(false);
+    }
   }
 
   peer(address: AddressLike): () => PeerStats {

@@ -1,7 +1,8 @@
 /** Messages over real sockets of both drivers, and between them. */
 
 import { fileURLToPath } from "node:url";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 
 import { socket } from "datagram";
 import { messages } from "datagram/message";
@@ -63,4 +64,30 @@ test("open messages keep no process alive, and a call that waits does", () => {
     timeout: 120_000,
   });
   expect([stdout.toString(), status]).toEqual(["hello\n", 0]);
+});
+
+test("a request that waits for a slow handler keeps its process alive", async ({ onTestFinished }) => {
+  const s = socket();
+  onTestFinished(() => s.close());
+  await s.bind(["127.0.0.1", 0]);
+  let answer: ((reply: string) => void) | undefined;
+  messages(s).serve(() => new Promise<string>((resolve) => (answer = resolve)));
+  const index = fileURLToPath(new URL("../../dist/index.js", import.meta.url));
+  const message = fileURLToPath(new URL("../../dist/message/index.js", import.meta.url));
+  const program = `
+    const { socket } = await import(${JSON.stringify(index)});
+    const { messages } = await import(${JSON.stringify(message)});
+    // The timer does not keep the process alive: the text comes only if the request does.
+    setTimeout(() => console.log("waits"), 300).unref();
+    const { data } = await messages(socket()).request("?", ["127.0.0.1", ${s.getsockname().port}]);
+    console.log(data.toString());
+  `;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", program]);
+  let output = "";
+  child.stdout.on("data", (bytes: Buffer) => {
+    output += bytes.toString();
+    if (output === "waits\n") answer?.("late");
+  });
+  expect(await once(child, "close")).toEqual([0, null]);
+  expect(output).toBe("waits\nlate\n");
 });
