@@ -1,7 +1,8 @@
-import { Command } from "commander";
+import type { Command } from "commander";
 
 import { addCompletion } from "./completion.js";
 import { addDoctor } from "./doctor.js";
+import { ExecCommand } from "./exec-command.js";
 import { addListen } from "./listen.js";
 import { addMtu } from "./mtu.js";
 import { addPing } from "./ping.js";
@@ -9,6 +10,7 @@ import { addProxy } from "./proxy.js";
 import { addReceive } from "./receive.js";
 import { addRequest } from "./request.js";
 import { addSend } from "./send.js";
+import { addServe } from "./serve.js";
 import { version } from "./version.js";
 
 const help = `
@@ -20,6 +22,7 @@ Examples:
   datagram send 127.0.0.1:9000 hello       send one datagram
   datagram receive 9000 --into pictures    write each message to a file
   datagram request 127.0.0.1:9000 ping     send, and wait for the answer
+  datagram serve 9000 --exec tr a-z A-Z    answer with the output of a program
   datagram ping 127.0.0.1:9000             measure losses and round trips
   datagram mtu 127.0.0.1:9000              find the largest unfragmented datagram
   datagram proxy 0 [::1]:9000 --loss 5%    simulate a bad network in between
@@ -38,9 +41,9 @@ Environment:
 
 /** Returns the command `datagram` with its subcommands. */
 export function datagramProgram(): Command {
-  const program = new Command("datagram")
+  const program = new ExecCommand("datagram")
     .description(
-      "UDP datagrams from the command line: listen, send, receive files, request, measure a path, simulate a bad network, show what this machine can do.",
+      "UDP datagrams from the command line: listen, send, receive files, request, serve, ping, measure a path, simulate a bad network, show what this machine can do.",
     )
     .version(version)
     // Errors are printed by `main.ts`, on one line and with the exit codes of this command.
@@ -52,6 +55,7 @@ export function datagramProgram(): Command {
     addSend,
     addReceive,
     addRequest,
+    addServe,
     addPing,
     addMtu,
     addProxy,

@@ -27,7 +27,11 @@ const completed: readonly (readonly [readonly string[], readonly string[]])[] = 
     ["completion", ""],
     ["bash", "zsh", "fish", "-h", "--help"],
   ],
-  [["help", "se"], ["send"]],
+  [
+    ["help", "se"],
+    ["send", "serve"],
+  ],
+  [["receive", "--codec", "r"], ["rtp-jpeg"]],
   [["listen", "--count", ""], []],
   [["send", "--file", "package.j"], ["package.json"]],
 ];

@@ -24,7 +24,18 @@ exit 77`;
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   // Without bold and underlined characters.
   const text = stdout.replaceAll(/\u001b\[[\d;]*m|.\u0008/g, "");
-  const commands = ["listen", "send", "receive", "request", "ping", "mtu", "proxy", "doctor", "completion"];
+  const commands = [
+    "listen",
+    "send",
+    "receive",
+    "request",
+    "serve",
+    "ping",
+    "mtu",
+    "proxy",
+    "doctor",
+    "completion",
+  ];
   for (const name of commands) expect(text).toMatch(new RegExp(`^ +datagram ${name}$`, "m"));
 });
 

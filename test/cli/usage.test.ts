@@ -5,11 +5,22 @@ import { describe, expect, test } from "vitest";
 import { Program, bin, listen, onTerminal, pythonSend, run } from "./program.js";
 
 const escape = "\u001b";
-const commands = ["listen", "send", "receive", "request", "ping", "mtu", "proxy", "doctor", "completion"];
+const commands = [
+  "listen",
+  "send",
+  "receive",
+  "request",
+  "serve",
+  "ping",
+  "mtu",
+  "proxy",
+  "doctor",
+  "completion",
+];
 
 describe("bad input is one line, and exit code 2", () => {
   test.for<[readonly string[], RegExp]>([
-    [[], /give a command: listen, send, receive, request, ping, mtu, proxy, doctor or completion/],
+    [[], /give a command: listen, send, receive, request, serve, ping, mtu, proxy, doctor or completion/],
     [["help", "nothing"], /give a command/],
     [["lisen", "9000"], /unknown command 'lisen'.*listen/],
     [["--nonsense"], /unknown option '--nonsense'/],
@@ -176,6 +187,12 @@ describe("bad input is one line, and exit code 2", () => {
     [["send", "239.1.1.1:9", "x", "--every-interface", "--interface", "lo"], /cannot be used with/],
     [["request", "127.0.0.1:9", "x", "--count", "0"], /--count takes a whole number from 1 to/],
 
+    [["serve"], /missing required argument/],
+    [["serve", "0"], /give the program that answers, at the end: --exec <command>/],
+    [["serve", "0", "--exec"], /'--exec <command...>' argument missing/],
+    [["serve", "0", "--jobs", "0", "--exec", "cat"], /--jobs takes a whole number/],
+    [["listen", "0", "--exec", "cat", "--version"], /unknown option '--exec'/],
+
     [["ping"], /missing required argument/],
     [["ping", "239.1.1.1:9"], /ping is for one peer: datagram request --all/],
     [["ping", "127.0.0.1:9", "--size", "39"], /--size takes a whole number from 40 to 65507/],
@@ -223,7 +240,7 @@ describe("bad input is one line, and exit code 2", () => {
     const { code, stdout, stderr } = await run(t, args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     expect(stderr).toMatch(
-      /^datagram(?: listen| send| receive| request| ping| mtu| proxy| doctor| completion)?: [\x20-\x7e]+\n$/,
+      /^datagram(?: listen| send| receive| request| serve| ping| mtu| proxy| doctor| completion)?: [\x20-\x7e]+\n$/,
     );
     expect(stderr).toMatch(message);
   });
