@@ -1,10 +1,11 @@
-import { EventEmitter } from "node:events";
-
 import type { Endpoint } from "../core/address/address.js";
 import { wholeNumber, wrongType } from "../core/errors/errors.js";
 import { fieldsOf, refuseUnknown } from "../core/errors/fields.js";
+import type { Warning } from "../core/ledger/reports.js";
 import type { Datagram } from "../core/receive/datagram.js";
+import { type KnownEvents, WarningEmitter } from "../core/socket/emitter.js";
 import { runListener } from "../core/socket/events.js";
+import { engineOf } from "../core/socket/settings.js";
 import type { Socket } from "../core/socket/socket.js";
 import type { Codec, DecodedMessage, Decoder, DecoderLoss, DecoderSink } from "./codec.js";
 
@@ -67,6 +68,14 @@ const fields = fieldsOf<CodecOptions>({
   maxSources: true,
   idleMs: true,
 });
+const codecEvents: KnownEvents = {
+  subject: "messages of a codec have",
+  names: Object.keys({ lost: true } satisfies Record<keyof CodecEvents, true>),
+  insteadOf: new Map([
+    ["message", '"for await (const message of m)" reads messages'],
+    ["data", '"for await (const message of m)" reads messages'],
+  ]),
+};
 const hourMs = 3_600_000;
 /** Milliseconds after which a silent source is forgotten. */
 const forgetMs = 60_000;
@@ -107,7 +116,7 @@ interface Source {
 }
 
 /** The messages that arrive at one socket, through a codec: made by `messages()`. */
-export class CodecMessages extends EventEmitter<CodecEvents> implements AsyncIterable<CodecMessage> {
+export class CodecMessages extends WarningEmitter<CodecEvents> implements AsyncIterable<CodecMessage> {
   readonly #socket: Socket;
   readonly #codec: Codec;
   readonly #limits: Limits;
@@ -164,6 +173,14 @@ export class CodecMessages extends EventEmitter<CodecEvents> implements AsyncIte
       sources: this.#strangers.size + this.#known.size,
       partialBytes: this.#heldBytes,
     };
+  }
+
+  protected override get knownEvents(): KnownEvents {
+    return codecEvents;
+  }
+
+  protected override warnOfListener(warning: Warning): void {
+    engineOf(this.#socket).warn(warning);
   }
 
   /** The next complete message of the datagrams that were read. */

@@ -1,9 +1,10 @@
-import { EventEmitter } from "node:events";
-
 import type { AddressLike } from "../core/address/address.js";
 import type { Data } from "../core/driver/payload.js";
 import { OSError, wrongType } from "../core/errors/errors.js";
+import type { Warning } from "../core/ledger/reports.js";
+import { type KnownEvents, WarningEmitter } from "../core/socket/emitter.js";
 import { runListener } from "../core/socket/events.js";
+import { engineOf } from "../core/socket/settings.js";
 import { Socket } from "../core/socket/socket.js";
 import { type CodecMessages, type CodecOptions, readCodec } from "./codec-reader.js";
 import { Exchange, type MessageHandler } from "./exchange.js";
@@ -53,6 +54,19 @@ export function messages(
   return new Messages(socket, options);
 }
 
+/** What replaces events that programs expect. */
+const insteadOf: KnownEvents["insteadOf"] = new Map([
+  ["message", '"for await (const message of m)" reads messages'],
+  ["data", '"for await (const message of m)" reads messages'],
+  ["request", "serve() answers requests"],
+  ["close", '"for await (const message of m)" ends when the messages are closed'],
+]);
+const messagesEvents: KnownEvents = {
+  subject: "messages have",
+  names: Object.keys({ lost: true, failed: true } satisfies Record<keyof MessagesEvents, true>),
+  insteadOf,
+};
+
 function isForDevices(options: unknown): options is CodecOptions {
   return typeof options === "object" && options !== null && Object.hasOwn(options, "codec");
 }
@@ -61,12 +75,14 @@ function isForDevices(options: unknown): options is CodecOptions {
  * Messages over one socket: made by `messages()`. `for await` reads the messages that arrive, until `close()` or until the socket
  * is closed. Each message is returned once.
  */
-export class Messages extends EventEmitter<MessagesEvents> implements AsyncIterable<Message> {
+export class Messages extends WarningEmitter<MessagesEvents> implements AsyncIterable<Message> {
+  readonly #socket: Socket;
   readonly #exchange: Exchange;
 
   /** Made by `messages()`. */
   constructor(socket: Socket, options: MessagesOptions) {
     super();
+    this.#socket = socket;
     this.#exchange = new Exchange(socket, checkMessages(options), {
       lost: (message) => runListener(() => this.emit("lost", message)),
       failed: (error, request) => runListener(() => this.emit("failed", error, request)),
@@ -117,6 +133,14 @@ export class Messages extends EventEmitter<MessagesEvents> implements AsyncItera
   peer(address: AddressLike): MessagesPeer {
     const find = this.#exchange.peer(address);
     return { stats: find };
+  }
+
+  protected override get knownEvents(): KnownEvents {
+    return messagesEvents;
+  }
+
+  protected override warnOfListener(warning: Warning): void {
+    engineOf(this.#socket).warn(warning);
   }
 
   /** The counts of what was received and dropped. */

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { crc32 } from "node:zlib";
 
-import { messages } from "datagram/message";
+import { gelf, messages } from "datagram/message";
 import { Network } from "datagram/sim";
 import { describe, expect, test } from "vitest";
 
@@ -224,6 +224,37 @@ test("a listener that throws is an uncaught exception, and the messages go on", 
       process.removeAllListeners("uncaughtException");
       for (const listener of before) process.on("uncaughtException", listener);
     }
+  });
+});
+
+test("a listener for an event that does not exist is a warning", async () => {
+  await between({}, async ({ camera, sockets, hosts }) => {
+    const found: unknown[] = [];
+    sockets[0].on("warning", (warning) => found.push(warning));
+    camera.on("lost", () => undefined).once("failed", () => undefined);
+    // @ts-expect-error: there is no event "lots"
+    camera.on("lots", () => undefined);
+    // @ts-expect-error: messages are read with a loop
+    camera.once("message", () => undefined);
+    camera.on("my own event" as never, () => undefined);
+    // @ts-expect-error: the argument of the listener has the type of the event
+    camera.on("lost", (message: { nothing: string }) => message.nothing);
+    const s = hosts[0].socket();
+    s.on("warning", (warning) => found.push(warning));
+    // @ts-expect-error: there is no event "Lost"
+    messages(s, { codec: gelf() }).addListener("Lost", () => undefined);
+    // @ts-expect-error: there is no event "unreachble"
+    s.on("unreachble", () => undefined);
+    await sleep(1);
+    const never = "and this listener is never called";
+    expect(found).toEqual(
+      [
+        `messages have no event "lots", ${never}: did you mean "lost"?`,
+        `messages have no event "message", ${never}: "for await (const message of m)" reads messages`,
+        `messages of a codec have no event "Lost", ${never}: did you mean "lost"?`,
+        `a socket has no event "unreachble", ${never}: did you mean "unreachable"?`,
+      ].map((message) => ({ code: "NO_SUCH_EVENT", message })),
+    );
   });
 });
 

@@ -28,8 +28,8 @@ export function refuseUnknown(fields: object, known: readonly string[], what: st
 /** The largest number of characters of a name that is compared: no field is longer. */
 const maxLength = 40;
 
-/** The known name that is nearest to a mistyped one, in any case. */
-function nearest(field: string, known: readonly string[]): string | undefined {
+/** The known name that is nearest to a mistyped one, in any case; `undefined` if none is near. */
+export function nearest(field: string, known: readonly string[]): string | undefined {
   if (field.length > maxLength) return undefined;
   const given = field.toLowerCase();
   let found: string | undefined;

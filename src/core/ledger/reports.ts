@@ -9,8 +9,8 @@ export interface Warning {
    *   address of the group.
    * - `"DISSOLVED_HEARS_FORMER_PEER"`: an IPv6 socket is no longer connected, but on Linux it still receives only from the
    *   host of its former peer.
-   * - `"NO_SUCH_EVENT"`: a listener was added for an event of `node:dgram`, such as "message", that these sockets do not
-   *   have.
+   * - `"NO_SUCH_EVENT"`: a listener was added for an event that does not exist: an event of `node:dgram`, such as "message",
+   *   or a name that is nearly the name of an event.
    * - `"HANDLER_FAILED"`: a handler of `serve` failed, or its answer could not be sent, and `serve` has no `onError`.
    */
   readonly code:

@@ -1,62 +1,93 @@
 import { EventEmitter } from "node:events";
 
+import { nearest } from "../errors/fields.js";
 import type { Warning } from "../ledger/reports.js";
-import type { SocketEvents, SocketListener, TypedEmitter } from "./events.js";
+import type { EventMap, SocketEvents, TypedEmitter } from "./events.js";
 
 /**
  * `EventEmitter` by another type. With the types of newer versions of Node, TypeScript does not accept the methods of
  * `TypedEmitter` in a class that extends `EventEmitter`.
  */
-const Emitter = EventEmitter as unknown as new () => TypedEmitter;
+const Emitter = EventEmitter as unknown as new <M extends EventMap<M>>() => TypedEmitter<M>;
 
-/** Warns if a listener is added for an event of `node:dgram` that a socket does not have. */
-export class SocketEmitter extends Emitter {
-  /** Adds a listener for an event. Warns if a socket does not have the event. */
-  override on<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this {
-    const warning = warningAbout(event);
-    if (warning) this.warnOfListener(warning);
+/** Warns if a listener is added for an event that never comes. */
+export abstract class WarningEmitter<M extends EventMap<M>> extends Emitter<M> {
+  /** Adds a listener for an event. Warns if there is no such event. */
+  override on<E extends keyof M>(event: E, listener: (...args: M[E]) => void): this {
+    this.#check(event);
     return super.on(event, listener);
   }
 
-  /** The same as `on`. Warns if a socket does not have the event. */
-  override addListener<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this {
-    const warning = warningAbout(event);
-    if (warning) this.warnOfListener(warning);
+  /** The same as `on`. Warns if there is no such event. */
+  override addListener<E extends keyof M>(event: E, listener: (...args: M[E]) => void): this {
+    this.#check(event);
     return super.addListener(event, listener);
   }
 
-  /** Adds a listener before the others. Warns if a socket does not have the event. */
-  override prependListener<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this {
-    const warning = warningAbout(event);
-    if (warning) this.warnOfListener(warning);
+  /** Adds a listener before the others. Warns if there is no such event. */
+  override prependListener<E extends keyof M>(event: E, listener: (...args: M[E]) => void): this {
+    this.#check(event);
     return super.prependListener(event, listener);
   }
   // `once` of Node calls `on`, and `prependOnceListener` calls `prependListener`.
 
-  /** The socket replaces this. @internal */
-  protected warnOfListener(_warning: Warning): void {
-    return;
+  /** The events that exist. @internal */
+  protected abstract get knownEvents(): KnownEvents;
+
+  /** Shows a warning. @internal */
+  protected abstract warnOfListener(warning: Warning): void;
+
+  #check(event: PropertyKey): void {
+    const message = missing(event, this.knownEvents);
+    if (message !== undefined) this.warnOfListener({ code: "NO_SUCH_EVENT", message });
   }
 }
 
-/**
- * What replaces the events of a `node:dgram` socket. "error" is missing: `once` and `on` of `node:events` add a listener for
- * it to every emitter.
- */
-const insteadOf: ReadonlyMap<string, string> = new Map([
-  [
-    "message",
-    'read with "for await (const datagram of s)" or recvfrom(), which also keep the process running. docs/recipes/from-node-dgram.md of this package compares them with node:dgram',
-  ],
-  ["listening", '"await s.bind(address)" ends when the socket is bound'],
-  ["connect", '"await s.connect(address)" ends when the socket is connected'],
-  ["close", '"await s.close()" ends when the socket is closed'],
-]);
+/** The events of an emitter. */
+export interface KnownEvents {
+  /** The emitter in a sentence, such as `"a socket has"`. */
+  readonly subject: string;
+  readonly names: readonly string[];
+  /** What replaces events that programs expect. */
+  readonly insteadOf: ReadonlyMap<string, string>;
+}
 
-/** The warning about a listener for an event; `undefined` if a socket has the event, or if it is an event of the program. */
-function warningAbout(event: string): Warning | undefined {
-  const instead = insteadOf.get(event);
+/**
+ * Why a listener is never called; `undefined` if the event exists, or if it is an event of the program: its name is near to no
+ * event. `once` and `on` of `node:events` add a listener for "error" to every emitter.
+ */
+function missing(event: PropertyKey, { subject, names, insteadOf }: KnownEvents): string | undefined {
+  if (typeof event !== "string" || event === "error" || names.includes(event)) return undefined;
+  const near = nearest(event, names);
+  const instead = insteadOf.get(event) ?? (near === undefined ? undefined : `did you mean "${near}"?`);
   if (instead === undefined) return undefined;
-  const message = `a socket has no event "${event}", and this listener is never called: ${instead}`;
-  return { code: "NO_SUCH_EVENT", message };
+  return `${subject} no event "${event}", and this listener is never called: ${instead}`;
+}
+
+/** The events of a socket. */
+const socketEvents: KnownEvents = {
+  subject: "a socket has",
+  names: Object.keys({
+    truncated: true,
+    dropped: true,
+    unreachable: true,
+    pathMtu: true,
+    warning: true,
+  } satisfies Record<keyof SocketEvents, true>),
+  insteadOf: new Map([
+    [
+      "message",
+      'read with "for await (const datagram of s)" or recvfrom(), which also keep the process running. docs/recipes/from-node-dgram.md of this package compares them with node:dgram',
+    ],
+    ["listening", '"await s.bind(address)" ends when the socket is bound'],
+    ["connect", '"await s.connect(address)" ends when the socket is connected'],
+    ["close", '"await s.close()" ends when the socket is closed'],
+  ]),
+};
+
+/** Warns if a listener is added for an event that a socket does not have. */
+export abstract class SocketEmitter extends WarningEmitter<SocketEvents> {
+  protected override get knownEvents(): KnownEvents {
+    return socketEvents;
+  }
 }

@@ -39,7 +39,7 @@ export class Engine implements SenderHost, ReceiverHost {
 
   readonly #stack: Stack;
   readonly #options: EngineOptions;
-  readonly #socket: TypedEmitter;
+  readonly #socket: TypedEmitter<SocketEvents>;
   // These are made at first use: a program may have many sockets that are idle.
   #ledger: Ledger | undefined;
   #events: Events | undefined;
@@ -56,7 +56,7 @@ export class Engine implements SenderHost, ReceiverHost {
   #lastCounts: DriverCounts | undefined;
 
   /** @param socket emits the events. */
-  constructor(stack: Stack, family: Family, options: EngineOptions, socket: TypedEmitter) {
+  constructor(stack: Stack, family: Family, options: EngineOptions, socket: TypedEmitter<SocketEvents>) {
     this.family = family;
     this.#stack = stack;
     this.#options = options;

@@ -28,35 +28,37 @@ export interface SocketEvents {
   warning: [warning: Warning];
 }
 
-/** The listener of an event of a socket. */
-export type SocketListener<E extends keyof SocketEvents> = (...args: SocketEvents[E]) => void;
-
 type ListenerMethod =
   "on" | "addListener" | "once" | "prependListener" | "prependOnceListener" | "off" | "removeListener";
 
-/** Node's `EventEmitter` with the events of a socket only. TypeScript refuses the names of other events. */
-export interface TypedEmitter extends Omit<
+/** The arguments of the listeners of each event. */
+export type EventMap<M> = Record<keyof M, unknown[]>;
+
+/** Node's `EventEmitter` with the events of `M` only. TypeScript refuses the names of other events. */
+export interface TypedEmitter<M extends EventMap<M>> extends Omit<
   EventEmitter,
-  ListenerMethod | "removeAllListeners" | "setMaxListeners"
+  ListenerMethod | "emit" | "removeAllListeners" | "setMaxListeners"
 > {
   /** Adds a listener for an event. */
-  on<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this;
+  on<E extends keyof M>(event: E, listener: (...args: M[E]) => void): this;
   /** The same as `on`. */
-  addListener<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this;
+  addListener<E extends keyof M>(event: E, listener: (...args: M[E]) => void): this;
   /** Adds a listener for the next event only. */
-  once<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this;
+  once<E extends keyof M>(event: E, listener: (...args: M[E]) => void): this;
   /** Adds a listener before the others. */
-  prependListener<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this;
+  prependListener<E extends keyof M>(event: E, listener: (...args: M[E]) => void): this;
   /** Adds a listener for the next event only, before the others. */
-  prependOnceListener<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this;
+  prependOnceListener<E extends keyof M>(event: E, listener: (...args: M[E]) => void): this;
   /** Removes a listener. */
-  off<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this;
+  off<E extends keyof M>(event: E, listener: (...args: M[E]) => void): this;
   /** The same as `off`. */
-  removeListener<E extends keyof SocketEvents>(event: E, listener: SocketListener<E>): this;
+  removeListener<E extends keyof M>(event: E, listener: (...args: M[E]) => void): this;
   /** Removes all listeners, or those for one event. */
-  removeAllListeners(event?: keyof SocketEvents): this;
+  removeAllListeners(event?: keyof M): this;
   /** Sets the number of listeners for one event from which Node warns of a leak; 0 never warns. */
   setMaxListeners(count: number): this;
+  /** Calls the listeners of an event. */
+  emit(event: string | symbol, ...args: unknown[]): boolean;
 }
 
 /** A datagram as the listener of a `tap` sees it. */
@@ -83,12 +85,12 @@ const channels = {
 
 /** Emits the events of one socket in a microtask, never during a call of the program. An event without a listener costs two checks. */
 export class Events {
-  readonly #socket: TypedEmitter;
+  readonly #socket: TypedEmitter<SocketEvents>;
   readonly #stack: Stack;
   /** Events for the next microtask. */
   #pending: (() => void)[] = [];
 
-  constructor(socket: TypedEmitter, stack: Stack) {
+  constructor(socket: TypedEmitter<SocketEvents>, stack: Stack) {
     this.#socket = socket;
     this.#stack = stack;
   }
