@@ -8,6 +8,7 @@ const rooms = {
   kernel: ["core"],
   sim: ["core", "wire"],
   message: ["core", "wire"],
+  dgram: ["core", "index.ts"],
   proxy: ["core", "kernel", "sim", "index.ts"],
   cli: ["core", "wire", "kernel", "sim", "message", "proxy", "index.ts"],
   "index.ts": ["core", "kernel"],
@@ -89,7 +90,7 @@ export default {
       comment: "Real sockets and the resolver are behind the Driver and Stack of src/kernel.",
       severity: "error",
       from: { path: "^src/", pathNot: at("kernel") },
-      to: { path: "^(node:)?(dgram|dns|dns/promises)$" },
+      to: { path: "^(node:)?(dgram|dns|dns/promises)$", dependencyTypesNot: ["type-only"] },
     },
     {
       name: "no-cycles",

@@ -6,6 +6,7 @@ import { defineConfig } from "vitest/config";
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const source = (path: string): string => here(`src/${path}`);
 const subpaths = [
+  { find: /^datagram\/dgram$/, replacement: source("dgram/index.ts") },
   { find: /^datagram\/message$/, replacement: source("message/index.ts") },
   { find: /^datagram\/proxy$/, replacement: source("proxy/index.ts") },
   { find: /^datagram\/sim$/, replacement: source("sim/index.ts") },
@@ -116,6 +117,7 @@ const projects = [
     ...datagram,
     test: { name: "unit", include: ["test/{unit,sim}/**/*.test.ts"], exclude: measuring, ...computing },
   },
+  { ...datagram, test: { name: "dgram module", include: ["test/dgram/**/*.test.ts"], ...computing } },
   { ...datagram, test: { name: "message", include: ["test/message/**/*.test.ts"], ...computing } },
   { ...datagram, test: { name: "examples", include: ["examples/**/*.test.ts"], ...computing } },
   {

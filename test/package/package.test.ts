@@ -54,6 +54,8 @@ test("the tarball has the compiled files and the sources", () => {
   const code = [
     "dist/index.js",
     "dist/index.d.ts",
+    "dist/dgram/index.js",
+    "dist/dgram/index.d.ts",
     "dist/message/index.js",
     "dist/message/index.d.ts",
     "dist/proxy/index.js",
@@ -142,6 +144,17 @@ test("strict TypeScript compiles against the package's types", async () => {
   expect(await runNode([compiler, "--project", consumer], consumer)).toBe("");
 });
 
+test("one program compiles against node:dgram and against datagram/dgram", async () => {
+  const consumer = join(folder, "swap");
+  await cp(app, consumer, { recursive: true, verbatimSymlinks: true });
+  const files = ["before.ts", "after.ts"];
+  await writeFile(join(consumer, "before.ts"), dgramProgram);
+  await writeFile(join(consumer, "after.ts"), dgramProgram.replaceAll("node:dgram", "datagram/dgram"));
+  const options = { module: "nodenext", target: "es2022", types: ["node"], strict: true, noEmit: true };
+  await writeFile(join(consumer, "tsconfig.json"), JSON.stringify({ compilerOptions: options, files }));
+  expect(await runNode([compiler, "--project", consumer], consumer)).toBe("");
+});
+
 test("the command is installed and prints its version", async () => {
   const { version } = await manifestIn(home);
   expect(await run(join(app, "node_modules/.bin/datagram"), ["--version"], app)).toBe(`${version}\n`);
@@ -175,6 +188,30 @@ const [data] = await s.recvfrom(64);
 await relay.close();
 console.log(s.driver, data.toString());
 await s.close();
+`;
+
+const dgramProgram = `
+import dgram, { type BindOptions, type RemoteInfo, type SocketOptions, createSocket } from "node:dgram";
+import * as all from "node:dgram";
+
+const options: SocketOptions = { type: "udp4", reuseAddr: true, recvBufferSize: 4096 };
+const a: dgram.Socket = dgram.createSocket(options, (data: Buffer, from: RemoteInfo) => console.log(data, from.family));
+const b = createSocket("udp6");
+const c: all.Socket = all.createSocket({ type: "udp4", signal: AbortSignal.timeout(9) });
+const at: BindOptions = { port: 0, exclusive: true };
+class Own extends dgram.Socket {
+  greet(): void {
+    this.send("hello", 9, "127.0.0.1", (error, bytes) => console.log(error?.message, bytes));
+  }
+}
+a.on("message", (data, { address, port, size }: dgram.RemoteInfo) => {
+  b.send(data, 0, size, port, address);
+  b.send([data, "x"], port, address);
+});
+a.once("listening", () => console.log(a.address().port)).bind(at).unref();
+c.connect(9, "127.0.0.1", () => c.send(new Uint8Array(2)));
+console.log(a instanceof dgram.Socket, Own.name, b.setTTL(3));
+await a[Symbol.asyncDispose]();
 `;
 
 const typedProgram = `

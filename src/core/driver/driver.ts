@@ -129,9 +129,13 @@ export interface Sink {
 export interface Driver {
   /** Whether one `send` of many datagrams costs less than many sends of one. If so, the socket sends at the end of a tick. */
   readonly batches: boolean;
-  bind(at: Endpoint): Promise<void>;
-  /** Connects to a peer. `null` removes the peer and keeps the local address. If the call fails, there is no peer. */
-  connect(to: Endpoint | null): Promise<void>;
+  /** Binds the socket. Returns a promise only if the driver must wait; otherwise the socket is bound, or the call throws. */
+  bind(at: Endpoint): Promise<void> | undefined;
+  /**
+   * Connects to a peer. `null` removes the peer and keeps the local address. If the call fails, there is no peer. Returns a
+   * promise only if the driver must wait.
+   */
+  connect(to: Endpoint | null): Promise<void> | undefined;
   /** The local address; `0.0.0.0:0` or `[::]:0` until the socket has one. */
   local(): Endpoint;
   /** The peer after `connect`: its address as the kernel returns it, with the scope that `connect` had. */

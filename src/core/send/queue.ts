@@ -7,6 +7,7 @@ import type { Driver } from "../driver/driver.js";
 import { type Completion, Outbound, destinationOf, ordinary } from "../driver/outbound.js";
 import { sizeOf } from "../driver/payload.js";
 import type { OSError } from "../errors/errors.js";
+import type { Traffic } from "../ledger/ledger.js";
 import type { Barrier, Bulk, Epoch } from "./epochs.js";
 import { failure } from "./failure.js";
 
@@ -30,6 +31,8 @@ export class SendQueue {
   readonly #epochs: Epoch[] = [{ queue: [] }];
   /** Bytes of all datagrams that are not settled, with their overhead. */
   #bytes = 0;
+  /** The count of these datagrams. */
+  #datagrams = 0;
   /** Whether `take` was ever called. */
   #taken = false;
 
@@ -57,6 +60,16 @@ export class SendQueue {
     return empty && !this.#taken && this.#epochs.length === 1;
   }
 
+  /** The datagrams that are not settled, and their bytes of payload. Those that a `sendMany` still borrows do not count. */
+  get waiting(): Traffic {
+    return { datagrams: this.#datagrams, bytes: this.#bytes - this.#datagrams * overheadBytes };
+  }
+
+  /** Whether nothing waits, not even a barrier. */
+  get idle(): boolean {
+    return this.#datagrams === 0 && this.#epochs.length === 1 && this.first.queue.length === 0;
+  }
+
   /** Counts a datagram of `bytes`. Returns the error `ENOBUFS` if there is no room for it. */
   reserve(bytes: number, to: Address | null): OSError | undefined {
     const cost = bytes + overheadBytes;
@@ -65,12 +78,14 @@ export class SendQueue {
       return failure("ENOBUFS", to, this.#host.peer, { text });
     }
     this.#bytes += cost;
+    this.#datagrams++;
     return undefined;
   }
 
   /** `datagrams` with `bytes` of payload are settled. */
   release(bytes: number, datagrams: number): void {
     this.#bytes -= bytes + datagrams * overheadBytes;
+    this.#datagrams -= datagrams;
     assert(this.#bytes >= 0, "no more bytes leave the queue than were put in");
   }
 
@@ -144,6 +159,7 @@ export class SendQueue {
       owner.failed(bulk.next++, error);
     }
     this.#bytes += batch.bytes + batch.count * overheadBytes;
+    this.#datagrams += batch.count;
     return batch;
   }
 }

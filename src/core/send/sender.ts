@@ -19,7 +19,7 @@ import { type Barrier, type Unresolved, takeUnresolved } from "./epochs.js";
 import { countFragmented, learnPaths, mayFragment } from "./fragments.js";
 import { SendQueue } from "./queue.js";
 import { SendPause } from "./pause.js";
-import type { Ledger } from "../ledger/ledger.js";
+import type { Ledger, Traffic } from "../ledger/ledger.js";
 
 /** `then` of it costs half as much as `queueMicrotask`, which makes an async resource each time. */
 const resolved = Promise.resolve();
@@ -122,6 +122,23 @@ export class Sender {
       });
       this.#flush();
     });
+  }
+
+  /**
+   * Runs `act` when all earlier sends are settled: now, if nothing waits. Later sends wait until it is done.
+   *
+   * @returns a promise if something waits.
+   */
+  barrierNow(act: () => Promise<void> | undefined): Promise<void> | undefined {
+    this.#flush();
+    if (this.#flushing || !this.#queue.idle) return this.barrier(async () => act());
+    const later = act();
+    return later && this.barrier(() => later);
+  }
+
+  /** The datagrams that are not settled. */
+  get waiting(): Traffic {
+    return this.#queue.waiting;
   }
 
   /**

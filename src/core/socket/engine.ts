@@ -1,6 +1,7 @@
 import { type Address, type Endpoint, type Family, isEndpoint } from "../address/address.js";
 import { unavailable } from "../capabilities.js";
 import { attempt, brokenContract, notSupported } from "../driver/driver-errors.js";
+import { inTurn } from "../driver/in-turn.js";
 import type { Clock, Driver, DriverEvents, DriverOptions, LedgerEvent, Stack } from "../driver/driver.js";
 import type { MembershipChange } from "../driver/membership.js";
 import { OSError } from "../errors/errors.js";
@@ -128,14 +129,16 @@ export class Engine implements SenderHost, ReceiverHost {
     return isEndpoint(address) ? address : this.lookups.endpoint(address, syscall);
   }
 
-  async bind(at: Endpoint): Promise<void> {
-    try {
-      await this.driver.bind(at);
-    } catch (error) {
-      if (!(error instanceof OSError) || error.code !== "EADDRINUSE") throw error;
-      throw portTaken(at, this.#stack.capabilities.reusePort.available, error);
-    }
-    this.#groups?.bound();
+  /** Binds the socket. Returns a promise only if the driver must wait. */
+  bind(at: Endpoint): Promise<void> | undefined {
+    return inTurn(
+      () => this.driver.bind(at),
+      () => this.#groups?.bound(),
+      (error) => {
+        if (!(error instanceof OSError) || error.code !== "EADDRINUSE") throw error;
+        throw portTaken(at, this.#stack.capabilities.reusePort.available, error);
+      },
+    );
   }
 
   changeMembership(change: MembershipChange): void {
@@ -149,19 +152,16 @@ export class Engine implements SenderHost, ReceiverHost {
     this.#membershipWarnings.changed(change);
   }
 
-  /** Chooses the peer. If that fails, the former peer stays, as long as there is a route to it. */
-  async connect(to: Endpoint | null): Promise<void> {
-    try {
-      await this.driver.connect(to);
-      this.peer = to && this.driver.remote();
-    } catch (error) {
-      await this.#reconnect();
-      throw error;
-    }
-    // Without the feature `icmpErrors`, a failed call on the connected socket is the only sign of an ICMP error.
-    if (to) this.ledger.watchUnreachable();
-    this.#membershipWarnings.connected(this.peer);
-    if (this.#keepAlive?.waiting === true) this.#groups?.waits();
+  /**
+   * Chooses the peer. If that fails, the former peer stays, as long as there is a route to it. Returns a promise only if the
+   * driver must wait.
+   */
+  connect(to: Endpoint | null): Promise<void> | undefined {
+    return inTurn(
+      () => this.driver.connect(to),
+      () => this.#connected(to),
+      (error) => this.#reconnect(error),
+    );
   }
 
   /** A datagram was cut. */
@@ -206,6 +206,13 @@ export class Engine implements SenderHost, ReceiverHost {
     if (this.#sender) this.#sender.drain(finish);
     else finish();
     if (!this.#closed) cancelLinger = this.clock.after(lingerMs, finish);
+  }
+
+  /** Fails the datagrams that wait to be sent, and returns how many they are. Only `close()` may follow. */
+  dropSends(): Traffic {
+    const dropped = this.#sender?.waiting ?? { datagrams: 0, bytes: 0 };
+    this.#sender?.cancel();
+    return dropped;
   }
 
   // For the sender.
@@ -310,18 +317,29 @@ export class Engine implements SenderHost, ReceiverHost {
     this.ledger.watchUnreachable();
   }
 
-  /** Connects to the former peer again. If there is no route to it, the socket is unconnected. */
-  async #reconnect(): Promise<void> {
+  #connected(to: Endpoint | null): void {
+    this.peer = to && this.driver.remote();
+    // Without the feature `icmpErrors`, a failed call on the connected socket is the only sign of an ICMP error.
+    if (to) this.ledger.watchUnreachable();
+    this.#membershipWarnings.connected(this.peer);
+    if (this.#keepAlive?.waiting === true) this.#groups?.waits();
+  }
+
+  /** Connects to the former peer again, then throws `error`. If there is no route to that peer, the socket is unconnected. */
+  #reconnect(error: unknown): Promise<void> | undefined {
     const before = this.peer;
     this.peer = null;
-    if (!before) return;
-    try {
-      await this.driver.connect(before);
-      this.peer = before;
-    } catch {
+    if (!before) throw error;
+    const later = inTurn(
+      () => this.driver.connect(before),
+      () => (this.peer = before),
       // The call fails with its first error. A driver may have more to do for a socket that stays unconnected.
-      await this.driver.connect(null).catch(() => undefined);
-    }
+      () => inTurn(() => this.driver.connect(null), nothing, nothing),
+    );
+    if (!later) throw error;
+    return later.then(() => {
+      throw error;
+    });
   }
 
   /** Enters an event of the driver into the ledger. */
@@ -363,6 +381,10 @@ export class Engine implements SenderHost, ReceiverHost {
     this.ledger.unreachable(report.code);
     this.#emit("unreachable", report);
   }
+}
+
+function nothing(): undefined {
+  return undefined;
 }
 
 /** Passes the events of a driver to the engine. One object without closures, since each socket has one. */

@@ -14,6 +14,7 @@ import type { Stack } from "../driver/driver.js";
 import { indexWithoutAddress } from "../driver/outbound.js";
 import { type Data, sizeOf, toBytes } from "../driver/payload.js";
 import { OSError, wholeNumber, wrongType } from "../errors/errors.js";
+import type { Traffic } from "../ledger/ledger.js";
 import type { Datagram } from "../receive/datagram.js";
 import {
   type BatchOptions,
@@ -29,6 +30,7 @@ import {
 import { type OutgoingDatagram, checkAncillary, checkOutgoing } from "./outgoing-arguments.js";
 import type { Engine } from "./engine.js";
 import { Iteration, type SocketIterator } from "./iteration.js";
+import { Pull, type PullListener } from "./pull.js";
 import { type DatagramTaker, ReceiveCalls, recv, recvMany, recvfrom, recvmsg } from "./receive-calls.js";
 import { PendingSend, PendingSendMany } from "./send-calls.js";
 import { SocketSettings, engineOf } from "./settings.js";
@@ -41,6 +43,20 @@ export let abandon: (s: Socket) => Promise<void>;
 
 /** Lets `taker` take datagrams before the receive calls get them. Returns a function that ends this. @throws `OSError` `EBADF`. */
 export let intercept: (s: Socket, taker: DatagramTaker, syscall: string) => () => void;
+
+/** As `connect`, for an address that needs no look-up. @returns a promise if something waits; else it is done, or throws. */
+export let connectNow: (s: Socket, to: Endpoint | null) => Promise<void> | undefined;
+
+/** The datagrams of a socket one by one, without promises. @throws `OSError` `EBUSY` while another iteration reads, `EBADF`. */
+export let pull: (s: Socket, name: string, listener: PullListener) => Pull;
+
+/**
+ * Closes a socket as `close` does, and calls `done` when it is closed: during this call, if nothing waits to be sent.
+ *
+ * @param drops whether datagrams that wait to be sent fail with `ECANCELED` at once.
+ * @returns the datagrams that were dropped.
+ */
+export let closeThen: (s: Socket, done: () => void, drops: boolean) => Traffic;
 
 /** An iteration like that of `for await`, which `EBUSY` names `name` to other readers. */
 export let iterate: (s: Socket, name: string) => SocketIterator<Datagram>;
@@ -77,6 +93,18 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
       return s.close();
     };
     intercept = (s, taker, syscall) => s.#calls.intercept(taker, syscall);
+    connectNow = (s, to) => {
+      const engine = s.#engine.open("connect");
+      const later = engine.sender.barrierNow(() => engine.connect(to));
+      s.#connects = to !== null;
+      return later;
+    };
+    pull = (s, name, listener) => new Pull(s.#calls, name, listener);
+    closeThen = (s, done, drops) => {
+      const dropped = drops && !s.#closing ? s.#engine.dropSends() : { datagrams: 0, bytes: 0 };
+      void s.#close(done);
+      return dropped;
+    };
     iterate = (s, name) => new Iteration(s.#calls, { call: recvmsg, max: Infinity, name, timeoutMs: null });
   }
 
@@ -297,12 +325,7 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
    * a name fail with it at once. A second call returns the same promise.
    */
   close(): Promise<void> {
-    if (!this.#closing) {
-      let done!: () => void;
-      this.#closing = new Promise((resolve) => (done = resolve));
-      this.#engine.close(done);
-    }
-    return this.#closing;
+    return this.#closing ?? this.#close(nothing);
   }
 
   /** Calls `close()`, and waits for it. */
@@ -313,6 +336,21 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
   /** Calls `close()`, and does not wait for it. */
   [Symbol.dispose](): void {
     void this.close();
+  }
+
+  /** @param done is called when the socket is closed. */
+  #close(done: () => void): Promise<void> {
+    if (this.#closing) {
+      void this.#closing.then(done);
+      return this.#closing;
+    }
+    let resolve!: () => void;
+    this.#closing = new Promise((settle) => (resolve = settle));
+    this.#engine.close(() => {
+      resolve();
+      done();
+    });
+    return this.#closing;
   }
 
   get #calls(): ReceiveCalls {
@@ -333,6 +371,10 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
       if (refused) reject(refused);
     });
   }
+}
+
+function nothing(): void {
+  return;
 }
 
 /**

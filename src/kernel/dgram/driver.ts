@@ -45,7 +45,7 @@ export class DgramDriver implements Driver {
     this.#sending = new Sending(this.#socket, this.#association, events);
   }
 
-  bind(at: Endpoint): Promise<void> {
+  bind(at: Endpoint): Promise<void> | undefined {
     return this.#socket.bind(at);
   }
 

@@ -62,10 +62,17 @@ export class DgramSocket {
     return this.#boundTo;
   }
 
-  async bind(at: Endpoint): Promise<void> {
+  /** Binds the socket. Returns a promise only on a runtime that does not bind at once. */
+  bind(at: Endpoint): Promise<void> | undefined {
     if (this.#current) throw new OSError("EINVAL", { syscall: "bind", address: at.host, port: at.port });
-    this.#current = await this.open(at);
-    this.#boundTo = at;
+    const opening = this.#open(at);
+    const bound = (socket: dgram.Socket): void => {
+      this.#current = socket;
+      this.#boundTo = at;
+    };
+    if (opening instanceof Promise) return opening.then(bound);
+    bound(opening);
+    return undefined;
   }
 
   /** The open socket. If none is open, one is bound to any address first. Only one call may wait at a time. */
@@ -79,26 +86,9 @@ export class DgramSocket {
     return sharedAddress(address, port) as Endpoint;
   }
 
-  /**
-   * Opens another socket, bound to `at`. Node and Deno bind at once, because no address here needs the resolver. Bun opens the
-   * descriptor a turn later, and refuses options until then.
-   */
+  /** Opens another socket, bound to `at`. */
   async open(at: Endpoint): Promise<dgram.Socket> {
-    this.#assertOpen(at);
-    const host = hostFor(at, "bind");
-    checkBindScope(at);
-    const socket = this.#create();
-    try {
-      await new Promise<void>((resolve, reject) => {
-        socket.once("listening", resolve).once("error", reject);
-        socket.bind({ address: host, port: at.port, exclusive: true });
-      });
-      this.#assertOpen(at);
-    } catch (error) {
-      socket.removeAllListeners().close();
-      throw toOSError(error, "bind", at);
-    }
-    return this.#begin(socket);
+    return this.#open(at);
   }
 
   /**
@@ -123,6 +113,41 @@ export class DgramSocket {
     this.#current?.removeAllListeners().close();
     this.#current = undefined;
     if (this.fd !== undefined) releaseDescriptor(this.fd);
+  }
+
+  /**
+   * Opens another socket, bound to `at`. Node and Deno bind at once, because no address here needs the resolver. Bun opens the
+   * descriptor a turn later, and refuses options until then.
+   */
+  #open(at: Endpoint): dgram.Socket | Promise<dgram.Socket> {
+    this.#assertOpen(at);
+    const host = hostFor(at, "bind");
+    checkBindScope(at);
+    const socket = this.#create();
+    let settled: { readonly error?: Error } | undefined;
+    let later: (() => void) | undefined;
+    const settle = (error?: Error): void => {
+      settled = error ? { error } : {};
+      later?.();
+    };
+    const finish = (): dgram.Socket => {
+      try {
+        if (settled?.error) throw settled.error;
+        this.#assertOpen(at);
+      } catch (error) {
+        socket.removeAllListeners().close();
+        throw toOSError(error, "bind", at);
+      }
+      return this.#begin(socket);
+    };
+    socket.once("listening", settle).once("error", settle);
+    try {
+      socket.bind({ address: host, port: at.port, exclusive: true });
+    } catch (error) {
+      settle(error as Error);
+    }
+    if (settled) return finish();
+    return new Promise<void>((resolve) => (later = resolve)).then(finish);
   }
 
   #assertOpen(at: Endpoint): void {

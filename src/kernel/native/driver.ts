@@ -49,8 +49,7 @@ export class NativeDriver implements Driver {
     return this.#socket.capabilities;
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
-  async bind(at: Endpoint): Promise<void> {
+  bind(at: Endpoint): undefined {
     const socket = this.#socket;
     const name = socket.names.write(at, "bind");
     checkBindScope(at);
@@ -58,8 +57,7 @@ export class NativeDriver implements Driver {
     socket.boundTo = at;
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
-  async connect(to: Endpoint | null): Promise<void> {
+  connect(to: Endpoint | null): undefined {
     this.#association.connect(to);
   }
 

@@ -84,15 +84,13 @@ export class SimDriver implements Driver, BoundSocket {
     return port === 0 ? "a datagram on a socket that is not bound" : `a datagram on ${local}`;
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
-  async bind(at: Endpoint): Promise<void> {
+  bind(at: Endpoint): undefined {
     // A call from before a crash may arrive here after it. It must not take a port of the restarted host.
     if (this.#crashed) throw this.#crashError("bind", at);
     this.binding.bind(at);
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- what it throws must be a rejection
-  async connect(to: Endpoint | null): Promise<void> {
+  connect(to: Endpoint | null): undefined {
     if (this.#crashed) throw this.#crashError("connect", to);
     if (this.binding.peer) this.#pendingError = undefined;
     this.binding.connect(to);

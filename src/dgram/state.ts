@@ -1,0 +1,421 @@
+/** The life of one socket: what it is bound and connected to, and what waits until it is. */
+
+import type { RemoteInfo } from "node:dgram";
+import { EventEmitter } from "node:events";
+import { nextTick } from "node:process";
+
+import { type Address, type Endpoint, type Family, anyAddress } from "../core/address/address.js";
+import { sharedAddress } from "../core/address/shared-addresses.js";
+import {
+  AF_INET,
+  IPPROTO_IPV6,
+  IPV6_V6ONLY,
+  SOCK_DGRAM,
+  SOL_SOCKET,
+  SO_REUSEADDR,
+  SO_REUSEPORT,
+} from "../core/constants.js";
+import { sizeOf } from "../core/driver/payload.js";
+import { OSError } from "../core/errors/errors.js";
+import { bindNow, closeThen, connectNow, resolveName, transmit } from "../core/socket/callbacks.js";
+import type { Socket as CoreSocket } from "../core/socket/socket.js";
+import { type SendArguments, isLiteral } from "./arguments.js";
+import { Callbacks, MessageReader, PendingSend, SilentSends, sendError } from "./deliveries.js";
+import { addressError, callError, lookupError, wrong } from "./errors.js";
+import type { LookupCallback, SendCallback, SocketHost, SocketOptions } from "./types.js";
+
+/** How the program looks up a host, if it does. */
+type Lookup = (host: string, family: 4 | 6, callback: LookupCallback) => void;
+
+/** The state of a socket of this module. The core's socket is opened when it is bound, as in `node:dgram`. */
+export class SocketState {
+  readonly family: Family;
+  /** The core's socket; `undefined` until the socket is bound. */
+  core: CoreSocket | undefined;
+  bound: "no" | "binding" | "yes" = "no";
+  connected: "no" | "connecting" | "yes" = "no";
+  isClosed = false;
+  readonly #host: SocketHost;
+  readonly #emitter: EventEmitter;
+  readonly #options: Partial<SocketOptions>;
+  readonly #callbacks = new Callbacks();
+  readonly #silent: SilentSends;
+  readonly #unwatch: (() => void) | undefined;
+  /** Calls that wait until the socket is bound. */
+  #queue: (() => void)[] | undefined;
+  #reader: MessageReader | undefined;
+  #referenced = true;
+
+  constructor(host: SocketHost, emitter: EventEmitter, family: Family, options: Partial<SocketOptions>) {
+    this.#host = host;
+    this.#emitter = emitter;
+    this.family = family;
+    this.#options = options;
+    this.#silent = new SilentSends((error) => this.#emitter.emit("error", error));
+    const { signal } = options;
+    if (!signal) return;
+    const abort = (): void => {
+      if (!this.isClosed) this.close();
+    };
+    if (signal.aborted) nextTick(abort);
+    else {
+      signal.addEventListener("abort", abort, { once: true });
+      this.#unwatch = () => signal.removeEventListener("abort", abort);
+    }
+  }
+
+  /** @throws `ERR_SOCKET_DGRAM_NOT_RUNNING` after `close()`. */
+  assertOpen(): void {
+    if (this.isClosed) throw wrong.notRunning();
+  }
+
+  /** The core's socket. @throws `EBADF` if the socket is not bound; `ERR_SOCKET_DGRAM_NOT_RUNNING`. */
+  opened(syscall: string): CoreSocket {
+    this.assertOpen();
+    if (!this.core) throw callError("EBADF", syscall);
+    return this.core;
+  }
+
+  /** Binds in a later tick, or at once if the program's `lookup` answers at once. */
+  bind(host: string, port: number): void {
+    this.bound = "binding";
+    this.#lookup(host, (error, ip) => {
+      if (this.isClosed) return;
+      if (error) this.#bindFailed(error);
+      else this.#bindTo(ip, port);
+    });
+  }
+
+  /** Binds to a literal during this call. Emits "listening" in the next tick. @throws the error of the bind. */
+  bindSync(host: string, port: number): void {
+    this.bound = "binding";
+    try {
+      const later = this.#begin(host, port);
+      if (later) throw notNow(later, "bind");
+    } catch (error) {
+      this.#forget();
+      throw addressError(error, "bind", host, port);
+    }
+    this.#bound();
+    nextTick(() => this.#emitter.emit("listening"));
+  }
+
+  /** Adopts a descriptor. @throws `TypeError` `ERR_INVALID_FD_TYPE`. */
+  bindDescriptor(fd: number): void {
+    this.bound = "binding";
+    try {
+      this.core = this.#open(fd);
+    } catch (error) {
+      this.#forget();
+      throw wrong.fdType(error);
+    }
+    this.#bound();
+    this.#emitter.emit("listening");
+  }
+
+  /** The core's socket, bound to any port if it was not bound: a membership needs a socket. `bind` fails after this. */
+  boundForMembership(syscall: string): CoreSocket {
+    this.assertOpen();
+    if (this.core) return this.core;
+    try {
+      const later = this.#begin(anyAddress(this.family).host, 0);
+      if (later) throw notNow(later, syscall);
+    } catch (error) {
+      this.#forget();
+      throw addressError(error, syscall, undefined, undefined);
+    }
+    return this.core as unknown as CoreSocket;
+  }
+
+  connect(host: string, port: number, callback: (() => void) | undefined): void {
+    if (callback) this.#emitter.once("connect", callback);
+    this.#lookup(host, (error, ip) => {
+      if (this.isClosed) return;
+      const failed = (reason: unknown): void => {
+        this.connected = "no";
+        const error = lookupError(reason, host) ?? ownError(reason, "connect", host, port);
+        nextTick(() => {
+          if (!callback) {
+            this.#emitter.emit("error", error);
+            return;
+          }
+          this.#emitter.removeListener("connect", callback);
+          (callback as (error: Error) => void)(error);
+        });
+      };
+      if (error) {
+        failed(error);
+        return;
+      }
+      try {
+        const later = this.#connectTo(ip, port);
+        if (later) later.then(() => this.#connected(), failed);
+        else this.#connected();
+      } catch (reason) {
+        failed(reason);
+      }
+    });
+  }
+
+  /** Connects to a literal during this call. Emits "connect" in the next tick. @throws the error of the connect. */
+  connectSync(host: string, port: number): void {
+    this.connected = "connecting";
+    try {
+      const later = this.#connectTo(host, port);
+      if (later) throw notNow(later, "connect");
+    } catch (error) {
+      this.connected = "no";
+      throw ownError(error, "connect", host, port);
+    }
+    this.#connected();
+  }
+
+  disconnect(): void {
+    this.connected = "no";
+    const failed = (reason: unknown): void => {
+      if (!this.isClosed) this.#emitter.emit("error", addressError(reason, "connect", undefined, undefined));
+    };
+    try {
+      connectNow(this.opened("connect"), null)?.catch((error: unknown) => nextTick(failed, error));
+    } catch (error) {
+      throw addressError(error, "connect", undefined, undefined);
+    }
+  }
+
+  send(given: SendArguments): void {
+    const { payload, port, address, callback } = given;
+    const { lookup } = this.#options;
+    if (port === 0) this.#transmit(payload, null, address, port, callback);
+    else if (lookup) {
+      // The program may change its buffer before the lookup ends.
+      const copy = Uint8Array.from(payload);
+      this.#lookup(address ?? this.#loopback, (error, ip) => {
+        if (error) this.#refused(error, callback);
+        else if (!this.isClosed) this.#sendTo(copy, ip, port, address, callback);
+      });
+    } else this.#sendTo(payload, address ?? this.#loopback, port, address, callback);
+  }
+
+  /** Runs `call` when the socket is bound. Forgets it if the bind fails. */
+  whenBound(call: () => void): void {
+    if (this.#queue) {
+      this.#queue.push(call);
+      return;
+    }
+    this.#queue = [call];
+    const done = (): void => {
+      this.#emitter.removeListener(EventEmitter.errorMonitor, failed);
+      const queue = this.#queue ?? [];
+      this.#queue = undefined;
+      for (const each of queue) each();
+    };
+    const failed = (): void => {
+      this.#emitter.removeListener("listening", done);
+      this.#queue = undefined;
+    };
+    this.#emitter.once(EventEmitter.errorMonitor, failed);
+    this.#emitter.once("listening", done);
+  }
+
+  close(): void {
+    if (this.#queue) {
+      this.#queue.push(() => this.close());
+      return;
+    }
+    this.assertOpen();
+    this.isClosed = true;
+    this.#unwatch?.();
+    this.#reader?.end();
+    const closed = (): void => nextTick(() => this.#emitter.emit("close"));
+    if (this.core) closeThen(this.core, closed, this.#options.dropOnClose === true);
+    else closed();
+  }
+
+  setReferenced(on: boolean): void {
+    this.#referenced = on;
+    if (on) this.core?.ref();
+    else this.core?.unref();
+  }
+
+  get #loopback(): string {
+    return this.family === AF_INET ? "127.0.0.1" : "::1";
+  }
+
+  /** Looks up a host with the program's function, else in the core. Answers in a tick, unless the program's answers at once. */
+  #lookup(host: string, callback: (error: unknown, ip: string) => void): void {
+    const lookup = this.#options.lookup as unknown as Lookup | undefined;
+    if (lookup) {
+      lookup(host, this.family === AF_INET ? 4 : 6, (error, address) =>
+        callback(error ?? undefined, address),
+      );
+      return;
+    }
+    if (isLiteral(host)) {
+      nextTick(callback, undefined, host);
+      return;
+    }
+    try {
+      resolveName((this.core ??= this.#open()), host).then(
+        (found) => nextTick(callback, undefined, found.host),
+        (error: unknown) => nextTick(callback, lookupError(error, host) ?? error, host),
+      );
+    } catch (error) {
+      nextTick(callback, error, host);
+    }
+  }
+
+  #bindTo(ip: string, port: number): void {
+    const failed = (reason: unknown): void => this.#bindFailed(addressError(reason, "bind", ip, port));
+    let later: Promise<void> | undefined;
+    try {
+      later = this.#begin(ip, port);
+    } catch (error) {
+      failed(error);
+      return;
+    }
+    const listening = (): void => {
+      if (this.isClosed) return;
+      this.#bound();
+      this.#emitter.emit("listening");
+    };
+    if (later)
+      later.then(
+        () => nextTick(listening),
+        (error: unknown) => nextTick(failed, error),
+      );
+    else listening();
+  }
+
+  /** Opens the core's socket and binds it. */
+  #begin(ip: string, port: number): Promise<void> | undefined {
+    // A membership has bound the socket already.
+    if (this.core && this.core.getsockname().port !== 0) throw new OSError("EINVAL", { syscall: "bind" });
+    const core = (this.core ??= this.#open());
+    const { reuseAddr, reusePort, ipv6Only } = this.#options;
+    if (reuseAddr === true) core.setsockopt(SOL_SOCKET, SO_REUSEADDR, true);
+    if (reusePort === true) core.setsockopt(SOL_SOCKET, SO_REUSEPORT, true);
+    if (ipv6Only === true && this.family !== AF_INET) core.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, true);
+    return bindNow(core, this.#literal(ip, port));
+  }
+
+  #open(fd?: number): CoreSocket {
+    const { recvBufferSize, sendBufferSize } = this.#options;
+    return this.#host.socket(this.family, SOCK_DGRAM, {
+      metadata: false,
+      fd,
+      // 0 is no size, as in Node.
+      receiveBuffer: recvBufferSize === 0 ? undefined : recvBufferSize,
+      sendBuffer: sendBufferSize === 0 ? undefined : sendBufferSize,
+    });
+  }
+
+  #bound(): void {
+    this.bound = "yes";
+    const core = this.core as CoreSocket;
+    if (!this.#referenced) core.unref();
+    this.#reader = new MessageReader(core, {
+      hears: (info) => this.#hears(info),
+      message: (data, info) => this.#emitter.emit("message", data, info),
+      failed: (error) => this.#emitter.emit("error", error),
+    });
+  }
+
+  #bindFailed(error: unknown): void {
+    this.#forget();
+    this.#emitter.emit("error", error);
+  }
+
+  /** Closes the core's socket, so that another bind begins with a new one. */
+  #forget(): void {
+    this.bound = "no";
+    const core = this.core;
+    // The membership that bound a socket stays.
+    if (core?.getsockname().port !== 0) return;
+    this.core = undefined;
+    void core.close();
+  }
+
+  #connectTo(ip: string, port: number): Promise<void> | undefined {
+    const { sendBlockList } = this.#options;
+    if (sendBlockList?.check(ip, this.#listFamily(ip)) === true) throw wrong.blocked(ip);
+    return connectNow(this.opened("connect"), this.#literal(ip, port));
+  }
+
+  #connected(): void {
+    if (this.isClosed) return;
+    this.connected = "yes";
+    nextTick(() => this.#emitter.emit("connect"));
+  }
+
+  #sendTo(
+    payload: Uint8Array,
+    host: string,
+    port: number,
+    address: string | undefined,
+    callback: SendCallback | undefined,
+  ): void {
+    const { sendBlockList } = this.#options;
+    if (sendBlockList && isLiteral(host) && sendBlockList.check(host, this.#listFamily(host))) {
+      this.#refused(wrong.blocked(host), callback);
+      return;
+    }
+    try {
+      this.#transmit(payload, this.#destination(host, port), address, port, callback);
+    } catch (error) {
+      if (callback) this.#callbacks.add(() => (callback as (error: Error) => void)(error as Error));
+    }
+  }
+
+  #transmit(
+    payload: Uint8Array,
+    to: Address | null,
+    address: string | undefined,
+    port: number,
+    callback: SendCallback | undefined,
+  ): void {
+    const core = this.core as CoreSocket;
+    const owner = callback ? new PendingSend(this.#callbacks, callback, address, port) : this.#silent;
+    const bytes = sizeOf(payload);
+    const refused = transmit(core, payload, to, owner, bytes);
+    if (refused) owner.failed(bytes, refused);
+  }
+
+  /** A send that failed before it reached the core: without a callback it is an "error". */
+  #refused(error: unknown, callback: SendCallback | undefined): void {
+    if (callback) this.#callbacks.add(() => (callback as (error: unknown) => void)(error));
+    else nextTick(() => this.#emitter.emit("error", error));
+  }
+
+  #destination(host: string, port: number): Address {
+    const to = sharedAddress(host, port);
+    if (to.family === this.family || !isLiteral(host)) return to;
+    throw sendError(new OSError("EAFNOSUPPORT"), host, port);
+  }
+
+  #literal(ip: string, port: number): Endpoint {
+    const at = sharedAddress(ip, port);
+    if (at.family !== this.family) throw new OSError("EINVAL");
+    return at as Endpoint;
+  }
+
+  #hears(info: RemoteInfo): boolean {
+    const { receiveBlockList } = this.#options;
+    return receiveBlockList?.check(info.address, info.family === "IPv4" ? "ipv4" : "ipv6") !== true;
+  }
+
+  #listFamily(ip: string): "ipv4" | "ipv6" {
+    return ip.includes(":") ? "ipv6" : "ipv4";
+  }
+}
+
+/** An error of this module as it is; any other one in the form of Node. */
+function ownError(reason: unknown, syscall: string, host: string, port: number): Error {
+  const own = reason instanceof Error && !(reason instanceof OSError) && "code" in reason;
+  return own ? reason : addressError(reason, syscall, host, port);
+}
+
+/** The error of a call that must be done at once, on a driver that must wait. */
+function notNow(later: Promise<void>, syscall: string): OSError {
+  later.catch(() => undefined);
+  return new OSError("ENOTSUP", { syscall, text: "this driver cannot do it at once" });
+}
