@@ -41,7 +41,11 @@ export class Outgoing {
   /** When the next probe is due, and how many were sent since the last progress. */
   probeAt: number = Number.POSITIVE_INFINITY;
   probes = 0;
-  /** When a report said something new; at first, when the message began. */
+  /**
+   * The largest number of chunks that the peer had, and when it was reached; at first, when the message began. A peer that loses its
+   * memory again and again makes no progress.
+   */
+  mostAcked = 0;
   progressAt = 0;
   /** Chunks of this message that are under way. */
   inFlight = 0;

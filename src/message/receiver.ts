@@ -293,15 +293,16 @@ export class Receiver {
   }
 
   /**
-   * The sender of a message has a new port, because a NAT gave it one: its message moves along. Nobody else knows the id and the
-   * CRC.
+   * The sender of a message has a new port or address, because a NAT gave it one: its message moves along. Nobody else knows the id
+   * and the CRC.
    */
   #move(peer: Peer, frame: Readonly<Frame>): Incoming | undefined {
     const key = partialKey(frame);
     const owner = this.#owners.get(key);
     const partial = owner?.partials.get(key);
-    if (!owner || !partial || owner === peer || owner.address.host !== peer.address.host) return undefined;
-    if (partial.frame.crc !== frame.crc || partial.frame.id !== frame.id) return undefined;
+    if (!owner || !partial || owner === peer) return undefined;
+    const { id, crc, length } = partial.frame;
+    if (id !== frame.id || crc !== frame.crc || length !== frame.length) return undefined;
     if (peer.partials.size >= this.#limits.maxPartials) this.#loseOldest(peer, undefined, "source");
     this.#remove(owner, partial);
     if (!this.#hasRoom(peer, partial, partial.bytes)) return undefined;

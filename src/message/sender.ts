@@ -116,8 +116,11 @@ export class Sender {
     const now = this.#host.clock.now();
     this.credit = report.credit;
     const { complete, isNew } = outgoing.reported(frame, report, this.congestion, now);
-    if (isNew) {
+    if (outgoing.ackedChunks > outgoing.mostAcked) {
+      outgoing.mostAcked = outgoing.ackedChunks;
       outgoing.progressAt = now;
+    }
+    if (isNew) {
       outgoing.probes = 0;
       outgoing.probeAt = now + this.congestion.probeMs;
     }
@@ -159,6 +162,7 @@ export class Sender {
     for (const job of [...this.#active, ...this.#waiting]) {
       const { outgoing } = job;
       if (now >= job.deadline) this.#expire(job, "expired");
+      else if (now >= this.#giveUpAt(outgoing)) this.#expire(job, "silent");
       else if (outgoing.probeAt <= now) this.#probe(job, now);
     }
     this.#pump();
@@ -167,6 +171,15 @@ export class Sender {
   #expire(job: Job, outcome: Outcome): void {
     this.#settle(job, outcome);
     this.#remove(job);
+  }
+
+  /**
+   * When a message fails because it makes no progress. A message that waits for the chunks of others does not fail, but a reply
+   * waits for the proof of an address.
+   */
+  #giveUpAt({ fleeting, frame, sentChunks, progressAt }: Outgoing): number {
+    const isWaiting = sentChunks === 0 && frame.kind !== frameKind.reply;
+    return fleeting || isWaiting ? Infinity : progressAt + this.#limits.giveUpMs;
   }
 
   /** No report came for a while: sends chunks that ask for one. */
@@ -178,10 +191,6 @@ export class Sender {
       outgoing.expire(congestion, waitMs, now);
       if (outgoing.allSent) this.#remove(job);
       else outgoing.probeAt = now + waitMs;
-      return;
-    }
-    if (now - outgoing.progressAt >= this.#limits.giveUpMs) {
-      this.#expire(job, "silent");
       return;
     }
     outgoing.probes++;
@@ -326,6 +335,7 @@ export class Sender {
     const attempt = outgoing.fleeting ? outgoing.frame.attempt : outgoing.attemptOf(index);
     const datagram = chunkDatagram(outgoing.frame, outgoing.data, index, attempt, isNow, memory, at);
     this.sentChunks++;
+    if (outgoing.sentChunks === 0) outgoing.progressAt = now;
     if (index < outgoing.sentChunks) this.resentChunks++;
     outgoing.sent(index, this.congestion, now);
     return datagram;
@@ -376,7 +386,8 @@ export class Sender {
 
   #setAlarm(now: number): void {
     let at = Infinity;
-    for (const { outgoing, deadline } of this.#active) at = Math.min(at, outgoing.probeAt, deadline);
+    for (const { outgoing, deadline } of this.#active)
+      at = Math.min(at, outgoing.probeAt, deadline, this.#giveUpAt(outgoing));
     for (const { deadline } of this.#waiting) at = Math.min(at, deadline);
     const paced = this.#tokens < 1 && this.#active.some(({ outgoing }) => outgoing.next() >= 0);
     if (paced) at = Math.min(at, now + Math.max(minPaceMs, (1 - this.#tokens) / this.#pace));

@@ -53,7 +53,10 @@ describe("a reliable message", () => {
     }
   });
 
-  test("goes on when a NAT gives the sender a new port every 5 s", async () => {
+  test.each([
+    ["port", []],
+    ["address", ["10.0.0.3", "10.0.0.4", "10.0.0.5"]],
+  ])("goes on when a NAT gives the sender a new %s every 5 s", async (_, addresses) => {
     const network = new Network({ seed: 3 });
     const camera = network.host("camera", { address: "192.168.0.2" });
     const router = network.router("router", { address: "10.0.0.1", nat: { inside: ["192.168.0.0/24"] } });
@@ -69,7 +72,7 @@ describe("a reliable message", () => {
       let rebindings = 0;
       for (let isSent = false; !isSent; rebindings++) {
         isSent = await Promise.race([sent.then(() => true), sleep(5000).then(() => false)]);
-        router.rebind();
+        router.rebind(addresses[rebindings % 3]);
       }
       expect(rebindings).toBeGreaterThan(2);
       return arrived;
@@ -107,6 +110,28 @@ describe("a reliable message", () => {
         /\d+ of 167 chunks of 200000 bytes arrived within deadlineMs, 300 ms/,
       );
       expect(network.clock.now() - start).toBeCloseTo(300, 0);
+    });
+  });
+
+  test("fails with ETIMEDOUT if the peer forgets it again and again", async () => {
+    await between({ latencyMs: 10, rateBps: 500_000 }, async ({ camera, desk: to, sockets, network }) => {
+      let isOver = false;
+      const sent = camera.send(pattern(1_000_000), desk).finally(() => (isOver = true));
+      const failed = expect(sent).rejects.toMatchObject({ code: "ETIMEDOUT", chunks: 834 });
+      for (let current = to; !isOver; current = messages(sockets[1])) {
+        await sleep(3000);
+        await current.close();
+      }
+      await failed;
+      expect(network.clock.now()).toBeLessThan(60_000);
+    });
+  });
+
+  test("does not fail while it waits longer than giveUpMs for the chunks of another one", async () => {
+    await between({ latencyMs: 10, rateBps: 500_000, queueBytes: 100_000 }, async ({ camera, desk: to }) => {
+      const arrived = collect(to);
+      await Promise.all([1, 2].map((seed) => camera.send(pattern(700_000, seed), desk)));
+      expect(arrived.length).toBe(2);
     });
   });
 
