@@ -15,11 +15,11 @@ namespace {
 
 // Must be raised whenever the calls change, so that JavaScript refuses an older build. Changes of the shared memory are found
 // without it: layout.h.
-constexpr int kInterfaceVersion = 10;
+constexpr int kInterfaceVersion = 11;
 
-// share(slab: Uint8Array, lengths: Int32Array, segments: Int32Array, pieceLengths: Int32Array, sources: Uint8Array,
-//       metadata: Int32Array, slots: Int32Array, names: Int32Array, controls: Int32Array, errors: Int32Array,
-//       errorNames: Uint8Array): number
+// share(slab: Uint8Array, lengths: Int32Array, segments: Int32Array, pieceLengths: Int32Array, places: Int32Array,
+//       sources: Uint8Array, metadata: Int32Array, slots: Int32Array, names: Int32Array, controls: Int32Array,
+//       errors: Int32Array, errorNames: Uint8Array): number
 napi_value Share(napi_env env, napi_callback_info info) {
   constexpr size_t kNumber = sizeof(int32_t);
   napi_value arguments[Shared::kArrays];
@@ -33,15 +33,16 @@ napi_value Share(napi_env env, napi_callback_info info) {
   int32_t* lengths = Numbers(env, arguments[1], kMaxReceived);
   int32_t* segments = Numbers(env, arguments[2], kMaxReceived);
   int32_t* piece_lengths = Numbers(env, arguments[3], kMaxReceived);
-  uint8_t* sources = Bytes(env, arguments[4], kMaxReceived * kNameBytes);
-  int32_t* metadata = Numbers(env, arguments[5], kMaxReceived * sizeof(MessageMetadata) / kNumber);
-  int32_t* slots = Numbers(env, arguments[6], kMaxMessages);
-  int32_t* names = Numbers(env, arguments[7], kMaxNames * kNameBytes / kNumber);
-  int32_t* controls = Numbers(env, arguments[8], kMaxMessages * sizeof(Control) / kNumber);
-  int32_t* errors = Numbers(env, arguments[9], (sizeof(ErrorQueueHead) + kMaxIcmpErrors * sizeof(IcmpError)) / kNumber);
-  uint8_t* error_names = Bytes(env, arguments[10], 2 * kMaxIcmpErrors * kNameBytes);
-  if (!slab || !lengths || !segments || !piece_lengths || !sources || !metadata || !slots || !names || !controls ||
-      !errors || !error_names) {
+  int32_t* places = Numbers(env, arguments[4], kMaxReceived);
+  uint8_t* sources = Bytes(env, arguments[5], kMaxReceived * kNameBytes);
+  int32_t* metadata = Numbers(env, arguments[6], kMaxReceived * sizeof(MessageMetadata) / kNumber);
+  int32_t* slots = Numbers(env, arguments[7], kMaxMessages);
+  int32_t* names = Numbers(env, arguments[8], kMaxNames * kNameBytes / kNumber);
+  int32_t* controls = Numbers(env, arguments[9], kMaxMessages * sizeof(Control) / kNumber);
+  int32_t* errors = Numbers(env, arguments[10], (sizeof(ErrorQueueHead) + kMaxIcmpErrors * sizeof(IcmpError)) / kNumber);
+  uint8_t* error_names = Bytes(env, arguments[11], 2 * kMaxIcmpErrors * kNameBytes);
+  if (!slab || !lengths || !segments || !piece_lengths || !places || !sources || !metadata || !slots || !names ||
+      !controls || !errors || !error_names) {
     return Number(env, -EFAULT);
   }
   for (size_t i = 0; i < count; i++) {
@@ -49,7 +50,7 @@ napi_value Share(napi_env env, napi_callback_info info) {
   }
   shared->slots = slots;
   shared->receive_batch =
-      new ReceiveBatch(slab, lengths, segments, piece_lengths, sources, reinterpret_cast<MessageMetadata*>(metadata));
+      new ReceiveBatch(slab, lengths, segments, piece_lengths, places, sources, reinterpret_cast<MessageMetadata*>(metadata));
   shared->send_batch = new SendBatch(reinterpret_cast<uint8_t*>(names), reinterpret_cast<const Control*>(controls));
   shared->error_queue = new ErrorQueue(errors, error_names);
   return Number(env, shared->receive_batch && shared->send_batch && shared->error_queue ? 0 : -ENOMEM);
@@ -69,6 +70,23 @@ napi_value SetPiece(napi_env env, napi_callback_info info) {
   uint8_t* piece = Bytes(env, arguments[1], kPieceBytes);
   if (!piece) return Number(env, -EFAULT);
   shared->receive_batch->SetPiece(index, piece);
+  return Number(env, 0);
+}
+
+// setChunk(chunk: Uint8Array, from: number): number. Makes `chunk` the chunk, and copies the datagrams of the last receive to it,
+// from message `from` on. JavaScript must keep a chunk until it has set another one.
+napi_value SetChunk(napi_env env, napi_callback_info info) {
+  napi_value arguments[2];
+  size_t count = 2;
+  int32_t from;
+  Shared* shared = SharedOf(env);
+  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count < 2 || !shared->receive_batch ||
+      napi_get_value_int32(env, arguments[1], &from) != napi_ok || from < 0) {
+    return Number(env, -EINVAL);
+  }
+  uint8_t* chunk = Bytes(env, arguments[0], kChunkBytes);
+  if (!chunk) return Number(env, -EFAULT);
+  shared->receive_batch->SetChunk(chunk, from);
   return Number(env, 0);
 }
 
@@ -143,6 +161,7 @@ napi_value Init(napi_env env, napi_value exports) {
       {"open", nullptr, Open, nullptr, nullptr, nullptr, fixed, nullptr},
       {"share", nullptr, Share, nullptr, nullptr, nullptr, fixed, nullptr},
       {"setPiece", nullptr, SetPiece, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"setChunk", nullptr, SetChunk, nullptr, nullptr, nullptr, fixed, nullptr},
       {"familyOf", nullptr, FamilyOf, nullptr, nullptr, nullptr, fixed, nullptr},
       {"interfaceIndex", nullptr, InterfaceIndexCall, nullptr, nullptr, nullptr, fixed, nullptr},
       {"interfaceName", nullptr, InterfaceNameCall, nullptr, nullptr, nullptr, fixed, nullptr},

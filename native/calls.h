@@ -22,7 +22,7 @@ struct Shared : OnHeap {
   SendBatch* send_batch = nullptr;
   ErrorQueue* error_queue = nullptr;
   const int32_t* slots = nullptr;  // kMaxMessages
-  static constexpr size_t kArrays = 11;
+  static constexpr size_t kArrays = 12;
   napi_ref arrays[kArrays] = {};
 };
 

@@ -33,6 +33,7 @@ constexpr Entry kEntries[] = {
     {"pieces", kMaxPieces},
     {"piecesEach", kPiecesEach},
     {"pieceBytes", kPieceBytes},
+    {"chunkBytes", kChunkBytes},
     {"datagrams", kMaxMessages},
     {"names", kMaxNames},
     {"icmpErrors", kMaxIcmpErrors},

@@ -25,6 +25,9 @@ constexpr int kPiecesEach = 2;
 constexpr int kMaxPieces = kLargeBatch * kPiecesEach;
 constexpr size_t kPieceBytes = 32768;
 constexpr int kHandOutBytes = 24576;
+// Single datagrams are copied to chunks of kChunkBytes, which JavaScript hands to the program in parts. A datagram of more than
+// half a chunk gets memory of its own.
+constexpr size_t kChunkBytes = 8192;
 static_assert(kPiecesEach * kPieceBytes <= kSlotBytes && kHandOutBytes < static_cast<int>(kPieceBytes));
 
 // The metadata of a message, if the socket asks for it. An unknown field is 0; an unknown TTL or TOS is -1.
@@ -52,10 +55,14 @@ class ReceiveBatch : public OnHeap {
   // kNameBytes after the one before.
   // `piece_lengths`: the bytes that each piece of a message holds, if the message is in its pieces; 0 if it is in its slot.
   // The end of a message that does not fit its pieces is in the slot, as if the whole message were there.
-  ReceiveBatch(uint8_t* slab, int32_t* lengths, int32_t* segments, int32_t* piece_lengths, uint8_t* names,
+  // `places`: where a single datagram begins in the chunk; -1 if it is not there.
+  ReceiveBatch(uint8_t* slab, int32_t* lengths, int32_t* segments, int32_t* piece_lengths, int32_t* places, uint8_t* names,
                MessageMetadata* metadata);
   // Makes `piece`, of kPieceBytes, the piece `index`. The former piece is not written to any more.
   void SetPiece(int index, uint8_t* piece) { scattered_[index / kPiecesEach][index % kPiecesEach].iov_base = piece; }
+  // Makes `chunk`, of kChunkBytes, the chunk, and copies the single datagrams from message `from` on to it, as many as it has
+  // room for. The next receives copy theirs behind them. The former chunk is not written to any more.
+  void SetChunk(uint8_t* chunk, int from);
   // Returns the number of messages; 0 if none is there. Fails with an ICMP error about `peer`, the connected peer. ICMP
   // errors about other destinations are only added to `error_queue`.
   int Receive(int fd, const uint8_t* peer, ErrorQueue& error_queue);
@@ -66,6 +73,7 @@ class ReceiveBatch : public OnHeap {
   static constexpr size_t kControlBytes = 256;
 
   int ReadMessages(int fd);
+  void CopyToChunk(int from);
   void ReceiveIntoPieces(int segment);
   void ReceiveIntoSlots();
   void GatherIntoSlot(int message, int length);
@@ -76,6 +84,10 @@ class ReceiveBatch : public OnHeap {
   int32_t* lengths_;
   int32_t* segments_;
   int32_t* piece_lengths_;
+  int32_t* places_;
+  int count_ = 0;  // messages of the last receive
+  uint8_t* chunk_ = nullptr;
+  size_t chunk_used_ = 0;
   // The bytes of each piece that the next receive fills: a multiple of the expected segment; 0 if it fills slots.
   int piece_length_ = 0;
   MessageMetadata* metadata_;

@@ -122,9 +122,9 @@ int PieceLength(int segment) {
 
 }  // namespace
 
-ReceiveBatch::ReceiveBatch(uint8_t* slab, int32_t* lengths, int32_t* segments, int32_t* piece_lengths, uint8_t* names,
-                           MessageMetadata* metadata)
-    : lengths_(lengths), segments_(segments), piece_lengths_(piece_lengths), metadata_(metadata) {
+ReceiveBatch::ReceiveBatch(uint8_t* slab, int32_t* lengths, int32_t* segments, int32_t* piece_lengths, int32_t* places,
+                           uint8_t* names, MessageMetadata* metadata)
+    : lengths_(lengths), segments_(segments), piece_lengths_(piece_lengths), places_(places), metadata_(metadata) {
   memset(messages_, 0, sizeof messages_);
   for (size_t i = 0; i < kMaxReceived; i++) {
     slots_[i] = {slab + kSlotBytes * i, kSlotBytes};
@@ -136,6 +136,12 @@ ReceiveBatch::ReceiveBatch(uint8_t* slab, int32_t* lengths, int32_t* segments, i
     header.msg_iov = &slots_[i];
     header.msg_iovlen = 1;
   }
+}
+
+void ReceiveBatch::SetChunk(uint8_t* chunk, int from) {
+  chunk_ = chunk;
+  chunk_used_ = 0;
+  CopyToChunk(from);
 }
 
 int ReceiveBatch::Receive(int fd, const uint8_t* peer, ErrorQueue& error_queue) {
@@ -163,6 +169,7 @@ int ReceiveBatch::ReadMessages(int fd) {
   do {
     count = recvmmsg(fd, messages_, static_cast<unsigned>(batch_), MSG_DONTWAIT, nullptr);
   } while (count < 0 && errno == EINTR);
+  count_ = count > 0 ? count : 0;
   if (count < 0) return -1;
   more_ = count == batch_;
   full_ = more_ ? full_ + 1 : 0;
@@ -177,6 +184,7 @@ int ReceiveBatch::ReadMessages(int fd) {
     lengths_[i] = length;
     segments_[i] = segment;
     piece_lengths_[i] = 0;
+    places_[i] = -1;
     if (length > kLargeBytes) large = true;
     if (length > kHandOutBytes && segment > 0) run_segment = segment;
     if (piece_length_ > 0) {
@@ -190,6 +198,7 @@ int ReceiveBatch::ReadMessages(int fd) {
     header.msg_namelen = kNameBytes;
     header.msg_controllen = kControlBytes;
   }
+  CopyToChunk(0);
   batch_ = large ? kLargeBatch : kMaxReceived;
   if (PieceLength(run_segment) > 0) {
     ReceiveIntoPieces(run_segment);
@@ -197,6 +206,19 @@ int ReceiveBatch::ReadMessages(int fd) {
     ReceiveIntoSlots();
   }
   return count;
+}
+
+// Copies single datagrams to the chunk, from message `from` on, until one does not fit.
+void ReceiveBatch::CopyToChunk(int from) {
+  if (!chunk_) return;
+  for (int i = from; i < count_; i++) {
+    size_t length = static_cast<size_t>(lengths_[i]);
+    if (segments_[i] > 0 || length > kChunkBytes / 2) continue;
+    if (chunk_used_ + length > kChunkBytes) return;
+    memcpy(chunk_ + chunk_used_, slots_[i].iov_base, length);
+    places_[i] = static_cast<int32_t>(chunk_used_);
+    chunk_used_ += length;
+  }
 }
 
 // The next receive expects runs of datagrams of `segment` bytes.

@@ -1,9 +1,10 @@
-import { Buffer } from "node:buffer";
+import type { Buffer } from "node:buffer";
 
 import type { Endpoint } from "../address/address.js";
 import type { Metadata } from "../driver/metadata.js";
 import type { Sink } from "../driver/driver.js";
 import { sizeOf } from "../driver/payload.js";
+import { View } from "../driver/view.js";
 import { assert } from "../assert.js";
 
 /** A whole datagram, as the driver received it. */
@@ -12,10 +13,6 @@ export interface Arrival {
   readonly source: Endpoint;
   readonly metadata: Metadata | undefined;
 }
-
-/** Makes a view of memory as `Buffer.from` does, in less time. */
-type ViewConstructor = new (memory: ArrayBufferLike, start: number, bytes: number) => Buffer;
-const { [Symbol.species]: View } = Buffer as unknown as { readonly [Symbol.species]: ViewConstructor };
 
 /** One datagram, or a run of datagrams end to end, as the driver handed it over. */
 interface Run {

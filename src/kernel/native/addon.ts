@@ -3,12 +3,14 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { markAsUntransferable } from "node:worker_threads";
 
+import { assert } from "../../core/assert.js";
+import { View } from "../../core/driver/view.js";
 import { type Runtime, runtime } from "../runtime.js";
 import { type Layout, layout, layoutDifference } from "./layout.js";
 
 const require = createRequire(import.meta.url);
 /** The version of the calls of native/addon.cc. `layoutDifference` checks the shared memory. */
-const interfaceVersion = 10;
+const interfaceVersion = 11;
 
 /**
  * Why the addon must not be loaded: it would end the process. Seen with Bun 1.4.5 and Deno 2.9.6. Deno has the functions of
@@ -108,10 +110,17 @@ export interface Addon {
     readonly pieceLengths: Int32Array;
     /** For each message its sender, a `layout.name`. */
     readonly names: Buffer;
+    /** The same memory in words. */
+    readonly nameWords: Int32Array;
     /** For each message its metadata, a `layout.metadata`. */
     readonly metadata: Int32Array;
     /** Returns piece `index`, which now belongs to the caller. A fresh piece takes its place. */
     takePiece(index: number): Buffer;
+    /**
+     * Returns the datagram of message `index`, which is not a run. It may be called once for each message, in their order,
+     * until the next receive.
+     */
+    takeDatagram(index: number): Buffer;
   };
   readonly sendBatch: {
     /** For each datagram of a send the slot of its name; -1 for the connected peer. */
@@ -160,6 +169,7 @@ interface Binary {
     lengths: Int32Array,
     segments: Int32Array,
     pieceLengths: Int32Array,
+    places: Int32Array,
     sources: Uint8Array,
     metadata: Int32Array,
     slots: Int32Array,
@@ -169,6 +179,7 @@ interface Binary {
     errorNames: Uint8Array,
   ): number;
   setPiece(index: number, piece: Uint8Array): number;
+  setChunk(chunk: Uint8Array, from: number): number;
   interfaceIndex(name: string): number;
   interfaceName(index: number): string;
 }
@@ -214,12 +225,20 @@ function share(binary: Binary): Addon {
   const { arrays, name, metadata, control, errorQueueHead, icmpError } = layout;
   /** The addon receives into these pieces. Each must stay here until another one takes its place. */
   const pieces = Array.from({ length: arrays.pieces }, newPiece);
+  /** The addon copies single datagrams into this chunk. It must stay here until another one takes its place. */
+  let chunk: ArrayBufferLike | undefined;
+  const slab = Buffer.allocUnsafeSlow(arrays.received * arrays.slotBytes);
+  const lengths = new Int32Array(arrays.received);
+  /** For each message where it begins in the chunk; -1 if it is not there. */
+  const places = new Int32Array(arrays.received);
+  const names = Buffer.allocUnsafeSlow(arrays.received * name.bytes);
   const receiveBatch = {
-    slab: Buffer.allocUnsafeSlow(arrays.received * arrays.slotBytes),
-    lengths: new Int32Array(arrays.received),
+    slab,
+    lengths,
     segments: new Int32Array(arrays.received),
     pieceLengths: new Int32Array(arrays.received),
-    names: Buffer.allocUnsafeSlow(arrays.received * name.bytes),
+    names,
+    nameWords: new Int32Array(names.buffer, names.byteOffset, names.byteLength / 4),
     metadata: new Int32Array(arrays.received * metadata.words),
     takePiece(index: number): Buffer {
       const piece = pieces[index];
@@ -228,7 +247,26 @@ function share(binary: Binary): Addon {
       if (!piece || binary.setPiece(index, fresh) !== 0) throw new Error(`the addon has no piece ${index}`);
       return piece;
     },
+    takeDatagram(index: number): Buffer {
+      const bytes = lengths[index] ?? 0;
+      const place = places[index] ?? -1;
+      return chunk !== undefined && place >= 0 ? new View(chunk, place, bytes) : takeUnplaced(index, bytes);
+    },
   };
+  /** Returns a datagram that the chunk has no room for. */
+  function takeUnplaced(index: number, bytes: number): Buffer {
+    if (bytes > arrays.chunkBytes / 2) {
+      const own = newMemory(bytes);
+      slab.copy(own, 0, index * arrays.slotBytes, index * arrays.slotBytes + bytes);
+      return own;
+    }
+    const fresh = newMemory(arrays.chunkBytes);
+    chunk = fresh.buffer;
+    const refused = binary.setChunk(fresh, index);
+    const place = places[index] ?? -1;
+    assert(refused === 0 && place >= 0, "a datagram has room in a new chunk");
+    return new View(chunk, place, bytes);
+  }
   const sendBatch = {
     slots: new Int32Array(arrays.datagrams),
     names: new Int32Array((arrays.names * name.bytes) / 4),
@@ -243,6 +281,7 @@ function share(binary: Binary): Addon {
     receiveBatch.lengths,
     receiveBatch.segments,
     receiveBatch.pieceLengths,
+    places,
     receiveBatch.names,
     receiveBatch.metadata,
     sendBatch.slots,
@@ -276,9 +315,16 @@ function share(binary: Binary): Addon {
   };
 }
 
-/** Makes a piece. It cannot be transferred: transferring one datagram would take the other datagrams of the piece away. */
 function newPiece(): Buffer {
-  const piece = Buffer.allocUnsafeSlow(layout.arrays.pieceBytes);
-  markAsUntransferable(piece.buffer);
-  return piece;
+  return newMemory(layout.arrays.pieceBytes);
+}
+
+/**
+ * Makes memory for datagrams. It cannot be transferred: transferring one datagram would take the other datagrams of the memory
+ * away. The pool of Node.js is not used, because its size depends on the version.
+ */
+function newMemory(bytes: number): Buffer {
+  const memory = Buffer.allocUnsafeSlow(bytes);
+  markAsUntransferable(memory.buffer);
+  return memory;
 }

@@ -75,10 +75,17 @@ class PacketInfo {
 
   matches(metadata: Int32Array, start: number): boolean {
     const own = this.#numbers;
-    if (own[at.interface] !== metadata[start + at.interface]) return false;
-    for (let index: number = at.family; index < at.drops; index++)
-      if (own[index] !== metadata[start + index]) return false;
-    return true;
+    const { destination } = at;
+    // Not a loop: V8 takes several times as long to compile one.
+    return (
+      own[at.interface] === metadata[start + at.interface] &&
+      own[at.family] === metadata[start + at.family] &&
+      own[destination] === metadata[start + destination] &&
+      own[destination + 1] === metadata[start + destination + 1] &&
+      own[destination + 2] === metadata[start + destination + 2] &&
+      own[destination + 3] === metadata[start + destination + 3] &&
+      own[at.source] === metadata[start + at.source]
+    );
   }
 
   get interface(): string | undefined {

@@ -14,19 +14,17 @@ import { layout } from "./layout.js";
 import { Leftovers } from "./reopen.js";
 import type { KernelSocket } from "./socket.js";
 
-const { bytes: nameBytes } = layout.name;
 const { slotBytes, piecesEach } = layout.arrays;
 const { countBits } = layout.receiveResult;
 const countMask = (1 << countBits) - 1;
 /** Bytes of memory that the datagrams of merged runs share. */
 const runChunkBytes = 32_768;
 /**
- * Memory for the datagrams that the sockets of this thread receive. Single datagrams have smaller chunks: they may arrive
- * slowly, so a chunk may hold the datagrams of many minutes, and one kept datagram keeps its whole chunk in memory. The pool
- * of Node.js is not used, because its size depends on the version.
+ * Memory for the merged runs that the sockets of this thread receive. Single datagrams are in smaller chunks
+ * (`Addon.receiveBatch`): they may arrive slowly, so a chunk may hold the datagrams of many minutes, and one kept datagram
+ * keeps its whole chunk in memory.
  */
 const runs = new Chunks(runChunkBytes, markAsUntransferable);
-const singles = new Chunks(8192, markAsUntransferable);
 
 /** Receives the datagrams of one socket. */
 export class Receiving {
@@ -95,26 +93,20 @@ export class Receiving {
         ? this.#socket.check(received, "recvfrom", this.#socket.peer, this.#socket.icmpErrors.text())
         : received;
     const count = result & countMask;
-    const {
-      slab,
-      lengths,
-      segments,
-      pieceLengths,
-      names,
-      metadata: allMetadata,
-    } = this.#socket.addon.receiveBatch;
+    const { receiveBatch } = this.#socket.addon;
+    const { slab, lengths, segments, pieceLengths, metadata: allMetadata } = receiveBatch;
     const before = this.#metadataReader?.drops;
     assert(count <= layout.arrays.received, "a receive has no more messages than slots");
     for (let index = 0; index < count; index++) {
-      const source = this.#socket.names.read(names, index * nameBytes);
+      const source = this.#socket.names.readSource(index);
       const segment = segments[index] ?? 0;
-      const start = index * slotBytes;
-      const end = start + (lengths[index] ?? 0);
       const metadata = this.#metadataReader?.read(allMetadata, index);
       if (segment === 0) {
-        sink.push(copyOf(slab, start, end, singles), source, 0, metadata);
+        sink.push(receiveBatch.takeDatagram(index), source, 0, metadata);
         continue;
       }
+      const start = index * slotBytes;
+      const end = start + (lengths[index] ?? 0);
       const pieceLength = pieceLengths[index] ?? 0;
       const inPieces =
         pieceLength > 0 ? this.#pushPieces(sink, index, pieceLength, source, segment, metadata) : 0;
@@ -168,13 +160,10 @@ export class Receiving {
     const maxBytes = segment > runChunkBytes ? segment : runChunkBytes - (runChunkBytes % segment);
     for (let from = start; from < end; from += maxBytes) {
       const partMetadata = from === start ? metadata : metadata?.withoutLoss;
-      sink.push(copyOf(slab, from, Math.min(from + maxBytes, end), runs), source, segment, partMetadata);
+      const to = Math.min(from + maxBytes, end);
+      const copy = runs.take(to - from);
+      slab.copy(copy, 0, from, to);
+      sink.push(copy, source, segment, partMetadata);
     }
   }
-}
-
-function copyOf(slab: Buffer, start: number, end: number, memory: Chunks): Buffer {
-  const copy = memory.take(end - start);
-  slab.copy(copy, 0, start, end);
-  return copy;
 }

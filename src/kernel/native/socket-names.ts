@@ -35,9 +35,9 @@ export class Names {
   #known = new Map<string, Endpoint>();
   /** The names of endpoints without a scope. */
   #encoded = new Map<Endpoint, Uint8Array>();
-  /** The first 8 bytes of the IPv4 name that was read last: family, port and address. */
-  #lastHigh = 0;
-  #lastLow = 0;
+  /** The first two words of the IPv4 name of the source that was read last: family and port, and address. */
+  #lastPort = 0;
+  #lastAddress = 0;
   #last: Endpoint | undefined;
 
   constructor(addon: Addon) {
@@ -90,14 +90,21 @@ export class Names {
 
   /** Returns the endpoint of the socket name at `start`. For the same peer, it is usually the same object. */
   read(names: Buffer, start = 0): Endpoint {
-    const high = names.readInt32LE(start + at.family);
-    const low = names.readInt32LE(start + at.ipv4Address);
-    if (this.#last && high === this.#lastHigh && low === this.#lastLow) return this.#last;
     const key = names.toString("latin1", start, start + nameLength(names, start));
-    const endpoint = this.#known.get(key) ?? this.#remember(key, this.#decode(names, start));
+    return this.#known.get(key) ?? this.#remember(key, this.#decode(names, start));
+  }
+
+  /** Returns the sender of message `index` of `Addon.receiveBatch`, as `read` does. */
+  readSource(index: number): Endpoint {
+    const { names, nameWords } = this.#addon.receiveBatch;
+    const start = index * (at.bytes / 4);
+    const port = nameWords[start] as number;
+    const address = nameWords[start + at.ipv4Address / 4] as number;
+    if (this.#last && port === this.#lastPort && address === this.#lastAddress) return this.#last;
+    const endpoint = this.read(names, index * at.bytes);
     this.#last = endpoint.family === AF_INET ? endpoint : undefined;
-    this.#lastHigh = high;
-    this.#lastLow = low;
+    this.#lastPort = port;
+    this.#lastAddress = address;
     return endpoint;
   }
 
