@@ -1,6 +1,7 @@
 /**
- * Receiving: `receiver.ts` serves the receive calls of a socket, from the datagrams in `inbox.ts`. `datagram.ts` is what a
- * program gets, `abort.ts` has signals end calls, and `interception.ts` takes datagrams before the calls get them.
+ * Receiving: `receiver.ts` serves the receive calls of a socket, from the datagrams in `inbox.ts`. `waiters.ts` lists the calls
+ * that wait. `datagram.ts` is what a program gets, `abort.ts` has signals end calls, and `interception.ts` takes datagrams
+ * before the calls get them.
  */
 
 import { onAbort } from "./abort.js";
@@ -12,6 +13,7 @@ import { assert } from "../assert.js";
 import { BusyPoll } from "./busy-poll.js";
 import { type Arrival, Inbox } from "./inbox.js";
 import { Interception, type Interceptor } from "./interception.js";
+import { type Wait, Waiter, Waiters } from "./waiters.js";
 import type { Ledger, Traffic } from "../ledger/ledger.js";
 
 /** The largest number of datagrams handed out in one turn of the event loop. After that the rest of the program runs. */
@@ -40,24 +42,6 @@ export interface ReceiverHost {
   waiting(on: boolean): void;
 }
 
-/** How a receive call waits. */
-export interface Wait {
-  readonly syscall: string;
-  /** Milliseconds; `null` waits forever, 0 does not wait. */
-  readonly timeoutMs: number | null;
-  readonly signal: AbortSignal | undefined;
-}
-
-interface Waiter {
-  readonly wait: Wait;
-  /** Time on the clock; `Infinity` if the call has no timeout. */
-  readonly deadline: number;
-  /** Takes datagrams from the inbox, which is not empty, and settles the call. */
-  readonly serve: () => void;
-  readonly fail: (reason: unknown) => void;
-  forget: (() => void) | undefined;
-}
-
 /**
  * The receive side of a socket. It reads one batch ahead, and only while a call waits. Calls are served in the order in which
  * they were made. A flood of datagrams is handed out in turns, so that the rest of the program runs too.
@@ -66,7 +50,7 @@ export class Receiver {
   /** The datagrams that were read ahead. A caller that takes some must call `passed`. */
   readonly inbox: Inbox = new Inbox();
   readonly #host: ReceiverHost;
-  readonly #waiters = new Set<Waiter>();
+  readonly #waiters = new Waiters();
   /** Whether the driver may have more datagrams. */
   #mayHaveMore = false;
   /** `sentDatagrams` at the last read. */
@@ -105,7 +89,7 @@ export class Receiver {
       fail(signal.reason);
       return undefined;
     }
-    if (this.#waiters.size === 0 && this.#credit > 0 && !this.#closed) {
+    if (this.#waiters.empty && this.#credit > 0 && !this.#closed) {
       const error = this.inbox.empty && this.#shouldRead(timeoutMs) ? this.#readBatch() : undefined;
       if (error) {
         fail(error);
@@ -131,7 +115,7 @@ export class Receiver {
 
   /** Whether a call can be served now, without waiting. */
   get immediate(): boolean {
-    return !this.inbox.empty && this.#waiters.size === 0 && this.#credit > 0;
+    return !this.inbox.empty && this.#waiters.empty && this.#credit > 0;
   }
 
   /** To be called after `count` datagrams of the inbox were handed out. */
@@ -160,7 +144,7 @@ export class Receiver {
     if (this.#calling) throw brokenContract("it reported something to receive during a call");
     this.#mayHaveMore = true;
     this.#startTurn();
-    if (this.#waiters.size === 0 && !this.#interception) this.#want(false);
+    if (this.#waiters.empty && !this.#interception) this.#want(false);
     else this.#serveWaiters();
   }
 
@@ -174,12 +158,12 @@ export class Receiver {
   intercept(interceptor: Interceptor): () => void {
     assert(!this.#interception && !this.#closed, "a socket has one interceptor, until it is closed");
     const interception = new Interception(interceptor, this.inbox);
-    if (this.#waiters.size === 0) this.#host.waiting(true);
+    if (this.#waiters.empty) this.#host.waiting(true);
     this.#interception = interception;
     const stop = (): void => {
       if (this.#interception !== interception) return;
       this.#interception = undefined;
-      if (this.#waiters.size === 0) this.#host.waiting(false);
+      if (this.#waiters.empty) this.#host.waiting(false);
     };
     const failure = this.#want(true);
     if (!failure) return stop;
@@ -189,14 +173,14 @@ export class Receiver {
 
   /** Leaves the calls that wait pending for ever, as at the end of a process. */
   abandon(): void {
-    for (const waiter of this.#waiters) this.#dismiss(waiter);
+    for (let waiter = this.#waiters.first; waiter; waiter = this.#waiters.first) this.#dismiss(waiter);
   }
 
   /** Ends the calls that wait. @returns the datagrams that were read and never handed out. */
   close(): Traffic {
     this.#closed = true;
     this.#cancelTimer?.();
-    for (const waiter of this.#waiters) {
+    for (let waiter = this.#waiters.first; waiter; waiter = this.#waiters.first) {
       this.#dismiss(waiter);
       waiter.fail(closedWhileWaiting(waiter.wait.syscall));
     }
@@ -215,7 +199,7 @@ export class Receiver {
     const { signal, timeoutMs } = wait;
     const timed = timeoutMs !== null && timeoutMs > 0;
     const deadline = timed ? this.#host.clock.now() + timeoutMs : Infinity;
-    const waiter: Waiter = { wait, deadline, serve, fail, forget: undefined };
+    const waiter = new Waiter(wait, deadline, serve, fail);
     if (signal) {
       waiter.forget = onAbort(signal, () => {
         this.#dismiss(waiter);
@@ -224,7 +208,7 @@ export class Receiver {
     }
     this.#waiters.add(waiter);
     try {
-      if (this.#waiters.size === 1 && !this.#interception) this.#host.waiting(true);
+      if (this.#waiters.single && !this.#interception) this.#host.waiting(true);
     } catch (thrown) {
       this.#failAll(thrown);
       return undefined;
@@ -240,9 +224,9 @@ export class Receiver {
 
   /** In a microtask, so that datagrams that were sent before this call leave first. */
   #lookBeforeWaiting(busyPoll: BusyPoll, waiter: Waiter): void {
-    if (this.#waiters.size > 1 || !busyPoll.pays()) return;
+    if (!this.#waiters.single || !busyPoll.pays()) return;
     queueMicrotask(() => {
-      if (this.#closed || !this.#waiters.has(waiter)) return;
+      if (this.#closed || !waiter.listed) return;
       busyPoll.run(() => this.#lookAgain(), waiter.deadline);
       this.#looked();
     });
@@ -264,13 +248,13 @@ export class Receiver {
 
   #dismiss(waiter: Waiter): void {
     waiter.forget?.();
-    if (!this.#waiters.delete(waiter)) return;
-    if (this.#waiters.size === 0 && !this.#interception) this.#host.waiting(false);
+    if (!this.#waiters.remove(waiter)) return;
+    if (this.#waiters.empty && !this.#interception) this.#host.waiting(false);
   }
 
   /** Serves the calls that wait, in their order, until no call, no datagram or no credit is left. */
   #serveWaiters(): void {
-    for (const waiter of this.#waiters) {
+    for (let waiter = this.#waiters.first; waiter; waiter = this.#waiters.first) {
       if (this.#credit <= 0) {
         this.#yield();
         return;
@@ -286,12 +270,12 @@ export class Receiver {
       } else break;
     }
     if (this.#interception) this.#readOn();
-    else if (this.#waiters.size > 0) this.#want(true);
+    else if (!this.#waiters.empty) this.#want(true);
   }
 
   /** Reads for the interceptor, whether or not a call waits. */
   #readOn(): void {
-    while (this.#waiters.size === 0 && this.inbox.empty && this.#mayHaveMore && this.#credit > 0) {
+    while (this.#waiters.empty && this.inbox.empty && this.#mayHaveMore && this.#credit > 0) {
       const error = this.#readBatch();
       if (this.#closed) return;
       // An ICMP error is about a datagram that was sent, and it is an event too.
@@ -322,7 +306,7 @@ export class Receiver {
   #failAll(thrown: unknown): void {
     // A loop of calls that fail at once would never leave the microtasks. Each counts as a datagram, so that the turn ends.
     this.passed(1);
-    for (const waiter of this.#waiters) {
+    for (let waiter = this.#waiters.first; waiter; waiter = this.#waiters.first) {
       this.#dismiss(waiter);
       waiter.fail(toOSError(thrown, waiter.wait.syscall));
     }
@@ -414,7 +398,7 @@ export class Receiver {
     const now = this.#host.clock.now();
     const late: Waiter[] = [];
     let next = Infinity;
-    for (const waiter of this.#waiters) {
+    for (let waiter = this.#waiters.first; waiter; waiter = waiter.next) {
       if (waiter.deadline <= now) late.push(waiter);
       else next = Math.min(next, waiter.deadline);
     }
@@ -430,7 +414,7 @@ export class Receiver {
       this.#startTurn();
       this.#serveWaiters();
       for (const waiter of waiters) {
-        if (!this.#waiters.has(waiter)) continue;
+        if (!waiter.listed) continue;
         this.#dismiss(waiter);
         waiter.fail(timedOut(waiter.wait));
       }

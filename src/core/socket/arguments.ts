@@ -13,7 +13,7 @@ import { knownAddress } from "../address/shared-addresses.js";
 import type { EngineOptions } from "./engine.js";
 import { OSError, outOfRange, wholeNumber, wrongType } from "../errors/errors.js";
 import { fieldsOf, refuseUnknown } from "../errors/fields.js";
-import type { Wait } from "../receive/receiver.js";
+import type { Wait } from "../receive/waiters.js";
 
 /** The options of `socket()`. */
 export interface SocketOptions {

@@ -29,8 +29,8 @@ export class Iteration<T> implements SocketIterator<T>, SoleReader {
   readonly name: string;
   readonly #calls: ReceiveCalls;
   readonly #steps: Steps<T>;
-  /** Ends each step that waits. */
-  readonly #waiting = new Set<() => void>();
+  /** Each of these ends a step that waits. There is nearly always one, so this is no `Set`. */
+  #waiting: (() => void)[] = [];
   #claimed = false;
   #ended = false;
 
@@ -70,8 +70,9 @@ export class Iteration<T> implements SocketIterator<T>, SoleReader {
   /** Ends the steps that wait too: each of them would take a datagram and lose it. */
   end(): void {
     this.#ended = true;
-    for (const leave of this.#waiting) leave();
-    this.#waiting.clear();
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const leave of waiting) leave();
     this.#calls.release(this);
   }
 
@@ -80,17 +81,17 @@ export class Iteration<T> implements SocketIterator<T>, SoleReader {
     const withdraw = this.#calls.wait(
       { syscall: call.syscall, timeoutMs, signal },
       () => {
-        this.#waiting.delete(leave);
+        this.#served(leave);
         resolve({ done: false, value: call.take(this.#calls, max) });
       },
       (reason) => {
-        this.#waiting.delete(leave);
+        this.#served(leave);
         // An ICMP error of the connected peer is in the ledger; it says nothing about the datagrams to come.
         if (isIcmpError(reason) && !this.#calls.closed) {
-          this.#waiting.add(leave);
+          this.#waiting.push(leave);
           // In a microtask, so that many errors in a row do not nest calls.
           void resolved.then(() => {
-            if (this.#waiting.delete(leave)) this.#step(resolve, reject);
+            if (this.#served(leave)) this.#step(resolve, reject);
           });
           return;
         }
@@ -103,7 +104,16 @@ export class Iteration<T> implements SocketIterator<T>, SoleReader {
       withdraw?.();
       resolve(end);
     }
-    if (withdraw) this.#waiting.add(leave);
+    if (withdraw) this.#waiting.push(leave);
+  }
+
+  /** A step does not wait any more. Returns whether it waited. */
+  #served(leave: () => void): boolean {
+    const index = this.#waiting.indexOf(leave);
+    if (index < 0) return false;
+    if (index === 0) this.#waiting.shift();
+    else this.#waiting.splice(index, 1);
+    return true;
   }
 }
 

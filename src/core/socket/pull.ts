@@ -2,7 +2,7 @@
 
 import type { OSError } from "../errors/errors.js";
 import type { Datagram } from "../receive/datagram.js";
-import type { Wait } from "../receive/receiver.js";
+import type { Wait } from "../receive/waiters.js";
 import type { ReceiveCalls, SoleReader } from "./receive-calls.js";
 
 /** What a `Pull` reports. */

@@ -6,7 +6,7 @@ import type { Endpoint } from "../address/address.js";
 import { sizeOf } from "../driver/payload.js";
 import { OSError } from "../errors/errors.js";
 import { Datagram, type Replier, TruncatedError } from "../receive/datagram.js";
-import type { Wait } from "../receive/receiver.js";
+import type { Wait } from "../receive/waiters.js";
 import {
   type MessageOptions,
   type WaitOptions,
