@@ -9,7 +9,8 @@
  * address.
  *
  * `any-peer/` has requests to peers that do not speak this protocol. `codec-reader.ts` reads what devices send, through codecs
- * (`codec.ts` and `codecs/`). `path-mtu.ts` is the search for the path MTU, with the probes of `probes.ts`.
+ * (`codec.ts` and `codecs/`). `path-mtu.ts` is the search for the path MTU, with the probes of `probes.ts`. `peer-counts.ts` counts
+ * what the peers of a socket send.
  *
  * @module message
  */
@@ -47,6 +48,7 @@ export {
   type ProbeOutcome,
   probePathMtu,
 } from "./path-mtu.js";
+export { type CountPeersOptions, type PeerCounters, type PeerCounts, countPeers } from "./peer-counts.js";
 export {
   type CollectOptions,
   type Handler,
