@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 
 import { describe, expect, test } from "vitest";
 
+import { commandsInOneProcess } from "./one-process.js";
 import { Program, bin, listen, onTerminal, pythonSend, run } from "./program.js";
 
 const escape = "\u001b";
@@ -17,6 +18,8 @@ const commands = [
   "doctor",
   "completion",
 ];
+
+const runHere = commandsInOneProcess();
 
 describe("bad input is one line, and exit code 2", () => {
   test.for<[readonly string[], RegExp]>([
@@ -236,14 +239,28 @@ describe("bad input is one line, and exit code 2", () => {
     [["listen", "0", `--${escape}[2J`], /unknown option/],
     [["listen", "0", "--a\nb"], /unknown option/],
     [["send", "127.0.0.1:9", "--hex", "\u202e"], /pairs of hex digits/],
-  ])("%j", async ([args, message], t) => {
-    const { code, stdout, stderr } = await run(t, args);
+  ])("%j", async ([args, message]) => {
+    const { code, stdout, stderr } = await runHere(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     expect(stderr).toMatch(
       /^datagram(?: listen| send| receive| request| serve| ping| mtu| proxy| doctor| completion)?: [\x20-\x7e]+\n$/,
     );
     expect(stderr).toMatch(message);
   });
+});
+
+test("a process of its own ends in the same way", async (t) => {
+  for (const args of [
+    [],
+    ["help", "nothing"],
+    ["listen", "65536"],
+    ["send", "127.0.0.1:9"],
+    ["doctor", "--help"],
+  ]) {
+    const { signal, ...output } = await run(t, args);
+    expect(signal).toBeNull();
+    expect(output).toEqual(await runHere(args));
+  }
 });
 
 describe("help", () => {
@@ -257,15 +274,15 @@ describe("help", () => {
       expect(stdout).toContain(part);
   });
 
-  test.for(commands)("the help of %s has examples, with --help and with help", async (name, t) => {
-    const asked = await run(t, [name, "--help"]);
+  test.for(commands)("the help of %s has examples, with --help and with help", async (name) => {
+    const asked = await runHere([name, "--help"]);
     expect(asked).toMatchObject({ code: 0, stderr: "" });
     expect(asked.stdout).toMatch(new RegExp(`^Examples:\n {2}datagram ${name}`, "m"));
-    expect((await run(t, ["help", name])).stdout).toBe(asked.stdout);
+    expect((await runHere(["help", name])).stdout).toBe(asked.stdout);
   });
 
-  test.for(commands)("the help of %s fits 80 columns", async (name, t) => {
-    const { stdout } = await run(t, [name, "--help"]);
+  test.for(commands)("the help of %s fits 80 columns", async (name) => {
+    const { stdout } = await runHere([name, "--help"]);
     expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
   });
 

@@ -1,0 +1,34 @@
+/** Runs many commands in one process. They must end by themselves: a process of its own can be stopped by a signal. */
+
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+
+import { afterAll, beforeAll } from "vitest";
+
+import type { Output, Request } from "./fixtures/commands.js";
+import { bin } from "./program.js";
+
+const runner = fileURLToPath(new URL("../../build/test/cli/fixtures/commands.js", import.meta.url));
+
+/** Runs one command to its end. It starts after the command before has ended. */
+type Run = (args: readonly string[], input?: string) => Promise<Output>;
+
+/** Starts the process before the tests of the calling file or `describe`, and ends it after them. */
+export function commandsInOneProcess(env: NodeJS.ProcessEnv = {}): Run {
+  let child: ChildProcess;
+  beforeAll(() => {
+    child = fork(runner, [bin], { env: { ...process.env, ...env } });
+  });
+  afterAll(async () => {
+    child.disconnect();
+    await once(child, "exit");
+  });
+  return async (args, input = "") => {
+    const ended = new AbortController();
+    child.once("exit", () => ended.abort(new Error("the process of the commands ended")));
+    child.send({ args, input } satisfies Request);
+    const [output] = (await once(child, "message", { signal: ended.signal })) as [Output];
+    return output;
+  };
+}
