@@ -14,17 +14,20 @@ const subpaths = [
 
 /**
  * The groups of projects. They run one after the other, and the files of a group run at the same time, as many as the group
- * has workers.
+ * has workers. A worker runs one file after the other of its project, and they share its modules: a process for each file
+ * would use about half a second of CPU time before its first test.
  */
 const cpus = availableParallelism();
 /** Tests that use one process, which computes most of the time. */
-const computing = { maxWorkers: cpus, sequence: { groupOrder: 0 } };
+const computing = { maxWorkers: cpus, isolate: false, sequence: { groupOrder: 0 } };
 /** Tests that start programs, and wait for them most of the time. */
-const waiting = { maxWorkers: 2 * cpus, sequence: { groupOrder: 1 } };
+const waiting = { maxWorkers: 2 * cpus, isolate: false, sequence: { groupOrder: 1 } };
 /** Tests that measure the CPU time or the speed of a program: nothing else runs beside them. */
 const alone = { maxWorkers: 1, sequence: { groupOrder: 2 } };
 /** The files of the last group. */
 const measuring = ["test/process/{flood,icmp}.test.ts", "test/sim/scale.test.ts"];
+/** It loads the addon with planned errors, and sets the environment of its process: no other file shares this process. */
+const faults = "test/process/faults.test.ts";
 
 /** For tests that import the sources by the package's name. Only what extends the settings below has them. */
 const datagram = {
@@ -33,10 +36,7 @@ const datagram = {
   oxc: { target: "es2022" },
 };
 
-/**
- * The contract is one suite, run over every driver, and over what is left of one without a feature. Its files share their
- * modules, which halves the time.
- */
+/** The contract is one suite, run over every driver, and over what is left of one without a feature. */
 const contract = (over: string, env: Record<string, string>) => ({
   ...datagram,
   test: {
@@ -44,7 +44,6 @@ const contract = (over: string, env: Record<string, string>) => ({
     include: ["test/contract/**/*.test.ts"],
     exclude: ["test/contract/links/**"],
     env,
-    isolate: false,
     ...computing,
   },
 });
@@ -56,7 +55,6 @@ const onLinks = (over: string, env: Record<string, string>) => ({
     name: `two links over ${over}`,
     include: ["test/contract/links/*.test.ts"],
     env,
-    isolate: false,
     ...computing,
   },
 });
@@ -125,11 +123,12 @@ const projects = [
     test: {
       name: "programs",
       include: ["test/{process,page,cli,package,netns}/**/*.test.ts"],
-      exclude: measuring,
+      exclude: [...measuring, faults],
       ...programs,
       ...waiting,
     },
   },
+  { extends: true as const, test: { name: "faults", include: [faults], ...waiting, isolate: true } },
   { ...datagram, test: { name: "alone", include: measuring, ...programs, ...alone } },
 ];
 

@@ -30,7 +30,7 @@ const compiler = "g++";
 const otherDriver = "over dgram";
 const tests = [
   ...["test/contract", "test/process"],
-  ...["--project=contract over native", "--project=programs", "--project=alone"],
+  ...["--project=contract over native", "--project=programs", "--project=faults", "--project=alone"],
   `--testNamePattern=^(?!.*${otherDriver})`,
 ];
 /** Far longer than the tests take. */
