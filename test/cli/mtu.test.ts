@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest";
 
 import { whySkipped } from "../process/programs.js";
+import { commandsInOneProcess } from "./one-process.js";
 import { listen, pythonPeer, run } from "./program.js";
 
 const native = { env: { DATAGRAM_DRIVER: "native" } } as const;
 const skipped = whySkipped("native") !== undefined;
+const runHere = commandsInOneProcess(native.env);
 
 /** The lines that `datagram mtu` writes for the probes to this machine itself, over IPv4. */
 const probes = [
@@ -34,7 +36,7 @@ describe.skipIf(skipped)("a peer on this machine", () => {
 
   test("--json prints one object on one line, and the probes stay on standard error", async (t) => {
     const { address, port } = await listen(t, ["--echo"], "[::1]:0");
-    const { code, stdout, stderr } = await run(t, ["mtu", address, "--json"], native);
+    const { code, stdout, stderr } = await runHere(["mtu", address, "--json"]);
     expect({ code, lines: stdout.split("\n").length }).toEqual({ code: 0, lines: 2 });
     const result = JSON.parse(stdout) as { rttMs: number; maxPayload: number; mtu: number };
     expect(result).toEqual({
@@ -58,7 +60,7 @@ while True:
     data, source = s.recvfrom(65535)
     if len(data) <= 1471: s.sendto(data, source)`;
     const { address } = await pythonPeer(t, body);
-    const { code, stdout, stderr } = await run(t, ["mtu", address, "--timeout", "100ms"], native);
+    const { code, stdout, stderr } = await runHere(["mtu", address, "--timeout", "100ms"]);
     expect(code).toBe(0);
     expect(stdout).toMatch(/^payload {5}1471 bytes: /);
     for (const size of ["65507", " 1472"]) {
@@ -72,7 +74,7 @@ describe.skipIf(skipped)("no result", () => {
   test("a closed port ends the search at once with exit code 4", async (t) => {
     const gone = await pythonPeer(t, "");
     await gone.ended;
-    const ending = await run(t, ["mtu", gone.address, "--timeout", "10m"], native);
+    const ending = await runHere(["mtu", gone.address, "--timeout", "10m"]);
     expect(ending).toMatchObject({ code: 4, stdout: "" });
     expect(ending.stderr).toBe(
       `datagram mtu: nobody is listening on ${gone.address} (port unreachable, from 127.0.0.1)\n`,
@@ -81,7 +83,7 @@ describe.skipIf(skipped)("no result", () => {
 
   test("a silent peer is exit code 3, and the message says which peers answer", async (t) => {
     const { address } = await pythonPeer(t, "while True: s.recvfrom(65535)");
-    const { code, stdout, stderr } = await run(t, ["mtu", address, "--timeout", "50ms"], native);
+    const { code, stdout, stderr } = await runHere(["mtu", address, "--timeout", "50ms"]);
     expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
     const lost = ["1200", "  64"].flatMap((size) => [1, 2, 3].map((n) => ` ${size} bytes  lost (${n} of 3)`));
     expect(stderr.split("\n")).toEqual([

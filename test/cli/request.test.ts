@@ -3,7 +3,10 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 
 import { overDrivers } from "../process/programs.js";
+import { commandsInOneProcess } from "./one-process.js";
 import { Program, bin, deadAddress, file, listen, onTerminal, pythonPeer, run } from "./program.js";
+
+const runHere = commandsInOneProcess();
 
 /** The peer in Python, as the page shows it: an answer to each request. */
 const acknowledge = `
@@ -21,26 +24,26 @@ describe("one answer", () => {
 
   test("datagram listen can answer", async (t) => {
     const { address } = await listen(t, ["--reply", "ack: {}"], "[::1]:0");
-    expect(await run(t, ["request", address, "ping"])).toMatchObject({ code: 0, stdout: '"ack: ping"\n' });
+    expect(await runHere(["request", address, "ping"])).toMatchObject({ code: 0, stdout: '"ack: ping"\n' });
   });
 
   test("the request can come from standard input", async (t) => {
     const { address } = await listen(t, ["--echo"]);
     for (const args of [[], ["-"]]) {
-      const { code, stdout } = await run(t, ["request", address, ...args], { input: "typed\n" });
+      const { code, stdout } = await runHere(["request", address, ...args], "typed\n");
       expect({ code, stdout }).toEqual({ code: 0, stdout: '"typed\\n"\n' });
     }
   });
 
   test("--hex is for the request and for the answer", async (t) => {
     const { address } = await listen(t, ["--echo"]);
-    const { stdout } = await run(t, ["request", address, "--hex", "00 41"]);
+    const { stdout } = await runHere(["request", address, "--hex", "00 41"]);
     expect(stdout).toBe("0041\n");
   });
 
   test("--json prints one object", async (t) => {
     const { address, port } = await listen(t, ["--echo"]);
-    const { code, stdout } = await run(t, ["request", address, "ping", "--json"]);
+    const { code, stdout } = await runHere(["request", address, "ping", "--json"]);
     expect(code).toBe(0);
     expect(stdout.split("\n")).toHaveLength(2);
     expect(JSON.parse(stdout)).toEqual({
@@ -53,7 +56,7 @@ describe("one answer", () => {
 
   test("an empty answer is a pair of quotes", async (t) => {
     const { address } = await listen(t, ["--reply", ""]);
-    const { code, stdout, stderr } = await run(t, ["request", address, "ping"]);
+    const { code, stdout, stderr } = await runHere(["request", address, "ping"]);
     expect({ code, stdout }).toEqual({ code: 0, stdout: '""\n' });
     expect(stderr).toContain("0 bytes from");
   });
@@ -65,9 +68,9 @@ describe("one answer", () => {
     ["\u0007", 'b"\\x07"'],
   ] as const)("a hostile answer is printed with escapes: %j", async ([text, shown], t) => {
     const { address } = await listen(t, ["--echo"]);
-    const plain = await run(t, ["request", address, "-"], { input: text });
+    const plain = await runHere(["request", address, "-"], text);
     expect(plain).toMatchObject({ code: 0, stdout: `${shown}\n` });
-    const { stdout } = await run(t, ["request", address, "-", "--json"], { input: text });
+    const { stdout } = await runHere(["request", address, "-", "--json"], text);
     expect(JSON.parse(stdout)).toMatchObject({ text });
   });
 
@@ -86,13 +89,13 @@ other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 other.sendto(b"forged", source)
 s.sendto(b"true", source)`;
     const { address } = await pythonPeer(t, stranger);
-    expect(await run(t, ["request", address, "ping"])).toMatchObject({ code: 0, stdout: '"true"\n' });
+    expect(await runHere(["request", address, "ping"])).toMatchObject({ code: 0, stdout: '"true"\n' });
   });
 
   test("a large answer arrives whole", async (t) => {
     const { address } = await listen(t, ["--echo"]);
     const input = "x".repeat(65_507);
-    expect(await run(t, ["request", address, "-"], { input })).toMatchObject({
+    expect(await runHere(["request", address, "-"], input)).toMatchObject({
       code: 0,
       stdout: `"${input}"\n`,
     });
@@ -102,7 +105,7 @@ s.sendto(b"true", source)`;
 describe("no answer", () => {
   test("a silent peer is exit code 3", async (t) => {
     const { address } = await pythonPeer(t, "s.recvfrom(99); s.recvfrom(99)");
-    const { code, stdout, stderr } = await run(t, ["request", address, "ping", "--timeout", "50ms"]);
+    const { code, stdout, stderr } = await runHere(["request", address, "ping", "--timeout", "50ms"]);
     expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
     expect(stderr).toBe(
       `datagram request: no answer from ${address} in 50 ms (1 try): lost, or nobody there answers, or it came from another address, which --all shows\n`,
@@ -112,7 +115,7 @@ describe("no answer", () => {
   test("the default timeout is 2 s", async (t) => {
     const { address } = await pythonPeer(t, "s.recvfrom(99); s.recvfrom(99)");
     const start = performance.now();
-    const { code, stderr } = await run(t, ["request", address, "ping"]);
+    const { code, stderr } = await runHere(["request", address, "ping"]);
     expect(code).toBe(3);
     expect(stderr).toContain("in 2 s (1 try)");
     expect(performance.now() - start).toBeGreaterThanOrEqual(2000);
@@ -125,7 +128,7 @@ s.settimeout(0.5)
 try: say(s.recvfrom(99))
 except TimeoutError: say("no more")`;
     const peer = await pythonPeer(t, body);
-    const { code, stderr } = await run(t, [
+    const { code, stderr } = await runHere([
       "request",
       peer.address,
       "x",
@@ -182,7 +185,7 @@ request, source = s.recvfrom(99)
 s.sendto(b"at last", source)
 s.recvfrom(99)`,
   );
-  const { code, stdout, stderr } = await run(t, [
+  const { code, stdout, stderr } = await runHere([
     "request",
     address,
     "x",
@@ -205,7 +208,7 @@ for n in range(3):
     other.sendto(b"%d" % n, source)
 s.recvfrom(99)`;
     const { address } = await pythonPeer(t, three);
-    const { code, stdout, stderr } = await run(t, ["request", address, "x", "--all", "--timeout", "2s"]);
+    const { code, stdout, stderr } = await runHere(["request", address, "x", "--all", "--timeout", "2s"]);
     expect(code).toBe(0);
     const lines = stdout.trimEnd().split("\n");
     const found = lines.map((line) => /^(127\.0\.0\.1:\d+) \d+\.\d\d ms 1 byte "(\d)"$/.exec(line)!);
@@ -216,7 +219,7 @@ s.recvfrom(99)`;
 
   test("--all without any answer is exit code 3", async (t) => {
     const { address } = await pythonPeer(t, "s.recvfrom(99); s.recvfrom(99)");
-    const { code, stdout } = await run(t, ["request", address, "x", "--all", "--timeout", "50ms"]);
+    const { code, stdout } = await runHere(["request", address, "x", "--all", "--timeout", "50ms"]);
     expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
   });
 });
@@ -248,7 +251,7 @@ s.recvfrom(99)`;
       "2s",
       "--json",
     ];
-    const { code, stdout } = await run(t, discover);
+    const { code, stdout } = await runHere(discover);
     expect(code).toBe(0);
     const answers = stdout
       .trimEnd()
@@ -261,12 +264,12 @@ s.recvfrom(99)`;
   test("without --all, the first answer from any peer ends the request", async (t) => {
     const peer = await pythonPeer(t, responder("0"));
     const port = await peer.line();
-    const { code, stdout } = await run(t, ["request", `127.255.255.255:${port}`, "who?", "--broadcast"]);
+    const { code, stdout } = await runHere(["request", `127.255.255.255:${port}`, "who?", "--broadcast"]);
     expect({ code, stdout }).toEqual({ code: 0, stdout: '"here"\n' });
   });
 
-  test("broadcast needs its option", async (t) => {
-    const { code, stderr } = await run(t, ["request", "127.255.255.255:9", "x"]);
+  test("broadcast needs its option", async () => {
+    const { code, stderr } = await runHere(["request", "127.255.255.255:9", "x"]);
     expect(code).toBe(1);
     expect(stderr).toMatch(
       /^datagram request: 127\.255\.255\.255:9 is a broadcast address: give --broadcast/,
@@ -276,10 +279,10 @@ s.recvfrom(99)`;
 
 test("a request that is too long is refused, and one that may be cut into fragments gets a warning", async (t) => {
   const { address } = await listen(t, ["--reply", "ok"]);
-  const refused = await run(t, ["request", address, "-"], { input: "x".repeat(65_508) });
+  const refused = await runHere(["request", address, "-"], "x".repeat(65_508));
   expect(refused).toMatchObject({ code: 1, stdout: "" });
   expect(refused.stderr).toMatch(/over the limit of 65507/);
-  const warned = await run(t, ["request", address, "x".repeat(2000)]);
+  const warned = await runHere(["request", address, "x".repeat(2000)]);
   expect(warned).toMatchObject({ code: 0, stdout: '"ok"\n' });
   expect(warned.stderr).toMatch(/^warning: 2000 bytes are over 1400/);
 });

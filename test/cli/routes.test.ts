@@ -3,7 +3,8 @@
 import { type TestContext, expect, test } from "vitest";
 
 import { overDrivers } from "../process/programs.js";
-import { type Listener, datagram, listen, pythonPeer, run } from "./program.js";
+import { commandsInOneProcess } from "./one-process.js";
+import { type Listener, datagram, listen, pythonPeer } from "./program.js";
 
 /** Prints for each datagram its payload, source, TTL and TOS. */
 const witness = `
@@ -16,12 +17,13 @@ while True:
 overDrivers((driver) => {
   const native = driver === "native";
   const env = { DATAGRAM_DRIVER: driver };
+  const runHere = commandsInOneProcess(env);
   const start = (t: TestContext, at: string, ...args: string[]): Promise<Listener> =>
     listen(t, ["--interface", "lo", ...args], at, { env });
 
   test("--source, --ttl and --tos set the fields of the datagram that arrives", async (t) => {
     const peer = await pythonPeer(t, witness);
-    const send = (...args: string[]) => run(t, ["send", peer.address, "x", ...args], { env });
+    const send = (...args: string[]) => runHere(["send", peer.address, "x", ...args]);
     expect(await send("--source", "127.0.0.2:9421", "--ttl", "7")).toMatchObject({ code: 0 });
     expect(await peer.line()).toBe("x 127.0.0.2 9421 7 0");
     await send("--source", ":9421");
@@ -43,8 +45,8 @@ overDrivers((driver) => {
     }
   });
 
-  test("--source with an address of another host is an error in one line", async (t) => {
-    const { code, stderr } = await run(t, ["request", "127.0.0.1:9", "x", "--source", "192.0.2.1"], { env });
+  test("--source with an address of another host is an error in one line", async () => {
+    const { code, stderr } = await runHere(["request", "127.0.0.1:9", "x", "--source", "192.0.2.1"]);
     expect({ code, stderr }).toEqual({
       code: 1,
       stderr: expect.stringMatching(
@@ -58,10 +60,10 @@ overDrivers((driver) => {
     expect(first.address).toBe(`239.7.7.7:${first.port}`);
     expect(await first.line("stderr")).toBe("  group 239.7.7.7 on lo");
     const second = await start(t, first.address, "--count", "2");
-    const asked = await run(t, ["request", first.address, "ping", "--interface", "lo"], { env });
+    const asked = await runHere(["request", first.address, "ping", "--interface", "lo"]);
     expect(asked).toMatchObject({ code: 0, stdout: '"first"\n' });
     expect(asked.stderr).toMatch(new RegExp(`^5 bytes from (?!239)[\\d.]+:${first.port} in `));
-    const sent = await run(t, ["send", first.address, "pong", "--interface", "127.0.0.1"], { env });
+    const sent = await runHere(["send", first.address, "pong", "--interface", "127.0.0.1"]);
     expect(sent.stderr).toBe("sent 1 datagram, 4 bytes to 1 destination by lo\n");
     const { stdout } = await second.ended;
     expect(stdout.match(/"p.ng"/g)).toEqual(['"ping"', '"pong"']);
@@ -74,8 +76,8 @@ overDrivers((driver) => {
     expect(await listener.line("stderr")).toBe("  group 239.7.7.7 on lo");
     expect(await listener.line("stderr")).toBe("  group 239.7.7.8 on lo");
     for (const host of ["239.7.7.7", "239.7.7.8"])
-      await run(t, ["send", `${host}:${listener.port}`, host, "--interface", "lo"], { env });
-    await run(t, ["send", `127.0.0.1:${listener.port}`, "host"], { env });
+      await runHere(["send", `${host}:${listener.port}`, host, "--interface", "lo"]);
+    await runHere(["send", `127.0.0.1:${listener.port}`, "host"]);
     const { stdout } = await listener.ended;
     expect(stdout.match(/"[\d.host]+"/g)).toEqual(['"239.7.7.7"', '"239.7.7.8"', '"host"']);
   });
@@ -88,12 +90,12 @@ overDrivers((driver) => {
 
   test("a listener answers from the address of --source", async (t) => {
     const listener = await listen(t, ["--echo", "--source", "127.0.0.2:9422"], "0", { env });
-    const asked = await run(t, ["request", listener.address, "x", "--count", "1"], { env });
+    const asked = await runHere(["request", listener.address, "x", "--count", "1"]);
     expect(asked).toMatchObject({ code: 0, stdout: expect.stringMatching(/^127\.0\.0\.2:9422 /) as string });
     const alone = datagram(t, ["listen", "0.0.0.0:0", "--echo", "--source", "127.0.0.3"], { env });
     if (native) {
       const [, port] = /:(\d+)$/.exec(await alone.line("stderr"))!;
-      const answered = await run(t, ["request", `127.0.0.1:${port}`, "x", "--count", "1"], { env });
+      const answered = await runHere(["request", `127.0.0.1:${port}`, "x", "--count", "1"]);
       expect(answered.stdout).toMatch(new RegExp(`^127\\.0\\.0\\.3:${port} `));
     } else {
       const { code, stderr } = await alone.ended;
@@ -115,22 +117,26 @@ s.sendto(b"to all", ("239.7.7.9", source[1]))`,
     );
     const to = `239.7.7.9:${peer.port}`;
     const options = ["--interface", "lo", "--join", "239.7.7.9", "--source", ":9423"];
-    expect(await run(t, ["request", to, "who?", ...options], { env })).toMatchObject({
+    expect(await runHere(["request", to, "who?", ...options])).toMatchObject({
       code: 0,
       stdout: '"to all"\n',
     });
     // Only the request itself listens on that port.
     const own = ["request", "239.7.7.9:9423", "who?", ...options, "--timeout", "200ms"];
-    expect(await run(t, own, { env })).toMatchObject({ code: 3, stdout: "" });
+    expect(await runHere(own)).toMatchObject({ code: 3, stdout: "" });
   });
 
   test("fewer answers than --count are exit code 3", async (t) => {
     const { address } = await listen(t, ["--echo"], "0", { env });
-    const { code, stdout, stderr } = await run(
-      t,
-      ["request", address, "x", "--count", "2", "--timeout", "200ms"],
-      { env },
-    );
+    const { code, stdout, stderr } = await runHere([
+      "request",
+      address,
+      "x",
+      "--count",
+      "2",
+      "--timeout",
+      "200ms",
+    ]);
     expect({ code, lines: stdout.trimEnd().split("\n").length }).toEqual({ code: 3, lines: 1 });
     expect(stderr).toContain("1 of 2 answers came, and no more in 200 ms");
   });

@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest";
 
 import { overDrivers } from "../process/programs.js";
+import { commandsInOneProcess } from "./one-process.js";
 import { datagram, deadAddress, hex, pythonPeer, pythonReceiver, run, stayOpen } from "./program.js";
 
 overDrivers((driver) => {
   const env = { DATAGRAM_DRIVER: driver };
+  const runHere = commandsInOneProcess(env);
   const nobody = (address: string): string => {
     const said = address.startsWith("[::1]") ? "::1" : "127.0.0.1";
     return `nobody is listening on ${address}${driver === "native" ? ` (port unreachable, from ${said})` : ""}`;
@@ -27,7 +29,7 @@ overDrivers((driver) => {
     test("without an ICMP error send waits for 1 s, and says what that means", async (t) => {
       const peer = await pythonReceiver(t, 2);
       const start = performance.now();
-      const { code, stderr } = await run(t, ["send", peer.address, "hello", "--confirm"], { env });
+      const { code, stderr } = await runHere(["send", peer.address, "hello", "--confirm"]);
       expect(performance.now() - start).toBeGreaterThanOrEqual(1000);
       expect({ code, stderr }).toEqual({
         code: 0,
@@ -41,18 +43,16 @@ overDrivers((driver) => {
     test("send names every destination that refused, and no other", async (t) => {
       const dead = [deadAddress(), deadAddress("::1")];
       const peer = await pythonReceiver(t, 2);
-      const { code, stderr } = await run(t, ["send", ...dead, peer.address, "x", "--confirm", "500ms"], {
-        env,
-      });
+      const { code, stderr } = await runHere(["send", ...dead, peer.address, "x", "--confirm", "500ms"]);
       expect(code).toBe(4);
       const [, refusals] = /^datagram send: (.*)$/m.exec(stderr)!;
       expect(refusals!.split("; ").sort()).toEqual(dead.map(nobody).sort());
       expect(await peer.line()).toBe(hex("x"));
     });
 
-    test("send ends after every destination has refused", async (t) => {
+    test("send ends after every destination has refused", async () => {
       const dead = [deadAddress(), deadAddress()];
-      const { code, stderr } = await run(t, ["send", ...dead, "x", "--confirm", "10m"], { env });
+      const { code, stderr } = await runHere(["send", ...dead, "x", "--confirm", "10m"]);
       expect(code).toBe(4);
       for (const address of dead) expect(stderr).toContain(nobody(address));
     });
@@ -61,9 +61,9 @@ overDrivers((driver) => {
       ["--repeat", "1000000000"],
       ["--every", "10ms"],
       ["--every", "10m"],
-    ])("a refusal ends the sending of %s %s", async (pace, t) => {
+    ])("a refusal ends the sending of %s %s", async (pace) => {
       const address = deadAddress();
-      const { code, stderr } = await run(t, ["send", address, "x", ...pace, "--confirm", "10m"], { env });
+      const { code, stderr } = await runHere(["send", address, "x", ...pace, "--confirm", "10m"]);
       expect(code).toBe(4);
       expect(stderr).toMatch(/^sent \d+ datagrams?, /);
       expect(stderr).toContain(`\ndatagram send: ${nobody(address)}\n`);
@@ -84,7 +84,7 @@ overDrivers((driver) => {
         t,
         "request, source = s.recvfrom(99)\ns.sendto(b'ack', source)\ns.recvfrom(99)",
       );
-      const { code, stderr } = await run(t, ["send", peer.address, "x", "--confirm", "300ms"], { env });
+      const { code, stderr } = await runHere(["send", peer.address, "x", "--confirm", "300ms"]);
       expect(code).toBe(0);
       expect(stderr).toContain("no refusal came in 300 ms");
     });
@@ -103,7 +103,7 @@ overDrivers((driver) => {
     const dead = [deadAddress(), deadAddress("::1")];
     const peer = await pythonReceiver(t, 5);
     const paced = ["--repeat", "5", "--every", "100ms"];
-    const { code, stderr } = await run(t, ["send", ...dead, peer.address, "x", ...paced], { env });
+    const { code, stderr } = await runHere(["send", ...dead, peer.address, "x", ...paced]);
     expect(code).toBe(0);
     const [summary, ...warnings] = stderr.trimEnd().split("\n").reverse();
     expect(summary).toBe("sent 15 datagrams, 15 bytes to 3 destinations");
@@ -115,6 +115,7 @@ overDrivers((driver) => {
 });
 
 describe("--confirm takes the next argument as its time only if that looks like a time", () => {
+  const runHere = commandsInOneProcess();
   const place: Record<string, (address: string) => readonly string[]> = {
     "before the destination": (address) => ["--confirm", address, "data"],
     "before the data": (address) => [address, "--confirm", "data"],
@@ -126,7 +127,7 @@ describe("--confirm takes the next argument as its time only if that looks like 
 
   test.for(Object.keys(place))("%s", async (where, t) => {
     const peer = await pythonReceiver(t, 2);
-    const { code, stderr } = await run(t, ["send", ...place[where]!(peer.address)]);
+    const { code, stderr } = await runHere(["send", ...place[where]!(peer.address)]);
     expect(code).toBe(0);
     expect(stderr).toContain("no refusal came in 1 s");
     expect(await peer.line()).toBe(hex("data"));
@@ -134,7 +135,7 @@ describe("--confirm takes the next argument as its time only if that looks like 
 
   test("after -- it is data", async (t) => {
     const peer = await pythonReceiver(t, 2);
-    const { code, stderr } = await run(t, ["send", peer.address, "--", "--confirm"]);
+    const { code, stderr } = await runHere(["send", peer.address, "--", "--confirm"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "sent 1 datagram, 9 bytes to 1 destination\n" });
     expect(await peer.line()).toBe(hex("--confirm"));
   });

@@ -1,6 +1,9 @@
 import { describe, expect, test } from "vitest";
 
+import { commandsInOneProcess } from "./one-process.js";
 import { datagram, file, hex, pythonPeer, pythonReceiver, run, stayOpen } from "./program.js";
+
+const runHere = commandsInOneProcess();
 
 describe("--lines", () => {
   test("each line is a datagram, with any line end", async (t) => {
@@ -37,7 +40,7 @@ describe("--lines", () => {
     const peers = await Promise.all([pythonReceiver(t, 2), pythonReceiver(t, 2)]);
     const path = file(t, "a\nb\n");
     const addresses = peers.map(({ address }) => address);
-    const { code, stderr } = await run(t, [
+    const { code, stderr } = await runHere([
       "send",
       ...addresses,
       "--lines",
@@ -52,9 +55,7 @@ describe("--lines", () => {
 
   test("with --hex, the error names the bad line, and the lines before it are sent", async (t) => {
     const peer = await pythonReceiver(t, 2);
-    const { code, stderr } = await run(t, ["send", peer.address, "--lines", "--hex"], {
-      input: "00\nff\nxyz\n11\n",
-    });
+    const { code, stderr } = await runHere(["send", peer.address, "--lines", "--hex"], "00\nff\nxyz\n11\n");
     expect(code).toBe(2);
     expect(stderr).toMatch(
       /^sent 2 datagrams, .*\ndatagram send: line 3: --hex takes pairs of hex digits .*"xyz"\n$/,
@@ -62,15 +63,15 @@ describe("--lines", () => {
     expect((await peer.ended).stdout).toBe(`${peer.port}\n00\nff\n`);
   });
 
-  test("the error names a line that cannot be sent", async (t) => {
+  test("the error names a line that cannot be sent", async () => {
     const input = `ok\n${"x".repeat(65_508)}\n`;
-    const { code, stderr } = await run(t, ["send", "127.0.0.1:9", "--lines"], { input });
+    const { code, stderr } = await runHere(["send", "127.0.0.1:9", "--lines"], input);
     expect(code).toBe(1);
     expect(stderr).toContain("datagram send: line 2: a message of ");
   });
 
-  test("a line without an end is not read to its end", async (t) => {
-    const { code, stderr } = await run(t, ["send", "127.0.0.1:9", "--lines", "--file", "/dev/zero"]);
+  test("a line without an end is not read to its end", async () => {
+    const { code, stderr } = await runHere(["send", "127.0.0.1:9", "--lines", "--file", "/dev/zero"]);
     expect(code).toBe(1);
     expect(stderr).toMatch(/^datagram send: line 1: a message of at least \d+ bytes is over the limit/);
   });
@@ -82,7 +83,7 @@ got = [int(s.recv(64)) for _ in range(60)]
 say(got == sorted(got))`;
     const peer = await pythonPeer(t, body);
     const input = Array.from({ length: 2000 }, (_, number) => `${number}\n`).join("");
-    const { code, stderr } = await run(t, ["send", peer.address, "--lines"], { input });
+    const { code, stderr } = await runHere(["send", peer.address, "--lines"], input);
     expect(code).toBe(0);
     expect(stderr).toContain("sent 2000 datagrams");
     expect(await peer.line()).toBe("True");

@@ -2,7 +2,10 @@ import { tmpdir } from "node:os";
 
 import { describe, expect, test } from "vitest";
 
+import { commandsInOneProcess } from "./one-process.js";
 import { datagram, file, hex, onTerminal, pythonPeer, pythonReceiver, run } from "./program.js";
+
+const runHere = commandsInOneProcess();
 
 describe("destinations", () => {
   test("send works with one destination, and the summary says so", async (t) => {
@@ -23,24 +26,24 @@ describe("destinations", () => {
       pythonReceiver(t, 1),
     ]);
     const addresses = [peers[0].address, peers[1].address, `localhost:${peers[2].port}`];
-    const { code, stderr } = await run(t, ["send", ...addresses, "to all"]);
+    const { code, stderr } = await runHere(["send", ...addresses, "to all"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "sent 3 datagrams, 18 bytes to 3 destinations\n" });
     expect(await Promise.all(peers.map((peer) => peer.line()))).toEqual(peers.map(() => hex("to all")));
   });
 
   test("a broadcast address needs --broadcast", async (t) => {
-    const { code, stderr } = await run(t, ["send", "127.255.255.255:9", "x"]);
+    const { code, stderr } = await runHere(["send", "127.255.255.255:9", "x"]);
     const refusal =
       "datagram send: 127.255.255.255:9 is a broadcast address: give --broadcast to send there\n";
     expect({ code, stderr }).toEqual({ code: 1, stderr: refusal });
 
     const peer = await pythonReceiver(t, 1, "127.255.255.255");
-    expect(await run(t, ["send", peer.address, "x", "--broadcast"])).toMatchObject({ code: 0 });
+    expect(await runHere(["send", peer.address, "x", "--broadcast"])).toMatchObject({ code: 0 });
     expect(await peer.line()).toBe(hex("x"));
   });
 
-  test("a name that does not resolve is an error in one line that names it", async (t) => {
-    const { code, stderr } = await run(t, ["send", "no-such-host.invalid:9", "x"]);
+  test("a name that does not resolve is an error in one line that names it", async () => {
+    const { code, stderr } = await runHere(["send", "no-such-host.invalid:9", "x"]);
     expect(code).toBe(1);
     expect(stderr).toMatch(/^datagram send: [^\n]*no-such-host\.invalid[^\n]*\n$/);
   });
@@ -64,22 +67,22 @@ describe("data", () => {
     ["of --size", ["--size", "13"], "", hex("0123456789012")],
   ])("data %s arrives unchanged", async ([, args, input, expected], t) => {
     const peer = await pythonReceiver(t, 1);
-    expect(await run(t, ["send", peer.address, ...args], { input })).toMatchObject({ code: 0 });
+    expect(await runHere(["send", peer.address, ...args], input)).toMatchObject({ code: 0 });
     expect(await peer.line()).toBe(expected);
   });
 
   test("data from a file arrives unchanged", async (t) => {
     const peer = await pythonReceiver(t, 1);
     const path = file(t, bytes);
-    expect(await run(t, ["send", peer.address, "--file", path])).toMatchObject({ code: 0 });
+    expect(await runHere(["send", peer.address, "--file", path])).toMatchObject({ code: 0 });
     expect(await peer.line()).toBe(hex(bytes));
   });
 
   test.for([
     ["/no/such/file", "there is no such file"],
     [tmpdir(), "it is a folder"],
-  ] as const)("a file that cannot be read is an error in one line: %s", async ([path, why], t) => {
-    const { code, stderr } = await run(t, ["send", "127.0.0.1:9", "--file", path]);
+  ] as const)("a file that cannot be read is an error in one line: %s", async ([path, why]) => {
+    const { code, stderr } = await runHere(["send", "127.0.0.1:9", "--file", path]);
     expect(code).toBe(1);
     expect(stderr).toBe(`datagram send: cannot read "${path}": ${why}\n`);
   });
@@ -97,7 +100,7 @@ describe("sizes", () => {
 
   test("above 1400 bytes a warning is printed once, with the reason", async (t) => {
     const peer = await pythonReceiver(t, 3);
-    const { code, stderr } = await run(t, ["send", peer.address, "x".repeat(1401), "--repeat", "3"]);
+    const { code, stderr } = await runHere(["send", peer.address, "x".repeat(1401), "--repeat", "3"]);
     expect(code).toBe(0);
     expect(stderr).toMatch(warning);
     expect(stderr.match(/warning/g)).toHaveLength(1);
@@ -105,7 +108,7 @@ describe("sizes", () => {
   });
 
   test("at 1400 bytes there is no warning", async (t) => {
-    const { stderr } = await run(t, ["send", (await pythonReceiver(t, 1)).address, "x".repeat(1400)]);
+    const { stderr } = await runHere(["send", (await pythonReceiver(t, 1)).address, "x".repeat(1400)]);
     expect(stderr).not.toContain("warning");
   });
 
@@ -114,17 +117,17 @@ describe("sizes", () => {
     ["::1", 65_527, "IPv6"],
   ] as const)("to %s, %i bytes are sent and one more is refused", async ([host, most, family], t) => {
     const peer = await pythonReceiver(t, 1, host);
-    const { code, stderr } = await run(t, ["send", peer.address, "x".repeat(most + 1)]);
+    const { code, stderr } = await runHere(["send", peer.address, "x".repeat(most + 1)]);
     const refusal = `datagram send: a message of ${most + 1} bytes is over the limit of ${most} of a datagram over ${family}\n`;
     expect({ code, stderr }).toEqual({ code: 1, stderr: refusal });
 
-    expect(await run(t, ["send", peer.address, "-"], { input: "x".repeat(most) })).toMatchObject({ code: 0 });
+    expect(await runHere(["send", peer.address, "-"], "x".repeat(most))).toMatchObject({ code: 0 });
     // Python cuts at 65,535 bytes, which is more than both limits.
     expect(await peer.line()).toHaveLength(2 * most);
   });
 
-  test("a file without an end is not read to its end", async (t) => {
-    const { code, stderr } = await run(t, ["send", "127.0.0.1:9", "--file", "/dev/zero"]);
+  test("a file without an end is not read to its end", async () => {
+    const { code, stderr } = await runHere(["send", "127.0.0.1:9", "--file", "/dev/zero"]);
     expect(code).toBe(1);
     expect(stderr).toMatch(
       /^datagram send: a message of at least \d+ bytes is over the limit of 65507[^\n]*\n$/,
@@ -135,7 +138,7 @@ describe("sizes", () => {
 describe("--repeat and --every", () => {
   test("--repeat sends that often", async (t) => {
     const peer = await pythonReceiver(t, 100);
-    const { code, stderr } = await run(t, ["send", peer.address, "again", "--repeat", "100"]);
+    const { code, stderr } = await runHere(["send", peer.address, "again", "--repeat", "100"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "sent 100 datagrams, 500 bytes to 1 destination\n" });
     expect((await peer.ended).stdout).toBe(`${peer.port}\n${`${hex("again")}\n`.repeat(100)}`);
   });
@@ -143,7 +146,7 @@ describe("--repeat and --every", () => {
   test("--every waits between two datagrams", async (t) => {
     const peer = await pythonReceiver(t, 3);
     const start = performance.now();
-    const { code, stderr } = await run(t, ["send", peer.address, "x", "--repeat", "3", "--every", "300ms"]);
+    const { code, stderr } = await runHere(["send", peer.address, "x", "--repeat", "3", "--every", "300ms"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "sent 3 datagrams, 3 bytes to 1 destination\n" });
     expect(performance.now() - start).toBeGreaterThanOrEqual(600);
     expect(await peer.ended).toMatchObject({ code: 0 });
