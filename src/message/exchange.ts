@@ -1,4 +1,4 @@
-import type { Buffer } from "node:buffer";
+import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 
 import {
@@ -14,13 +14,13 @@ import { type Data, toBytes } from "../core/driver/payload.js";
 import { OSError } from "../core/errors/errors.js";
 import { isMulticast, parseLiteral } from "../core/ip.js";
 import type { Unreachable } from "../core/ledger/reports.js";
-import type { Datagram } from "../core/receive/datagram.js";
+import type { Run } from "../core/receive/inbox.js";
 import { engineOf } from "../core/socket/settings.js";
 import { type Socket, readAll } from "../core/socket/socket.js";
 import {
   type Frame,
+  type Payload,
   frameFlag,
-  frameHeaderBytes,
   frameKind,
   frameOverheadBytes,
   newFrame,
@@ -48,8 +48,6 @@ export interface ExchangeEvents {
   failed(error: unknown, request: Message): void;
 }
 
-/** Bytes of the checksum at the end of a frame. */
-const checksumBytes = frameOverheadBytes - frameHeaderBytes;
 /** How often idle peers are looked for, in milliseconds. */
 const sweepMs = 10_000;
 /** The shortest time between two probes of an address, in milliseconds. */
@@ -70,11 +68,14 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
   readonly #reading: ReturnType<typeof readAll>;
   readonly #sweep: Alarm;
   readonly #frame = newFrame();
+  readonly #payload: Payload<Buffer> = { bytes: Buffer.alloc(0), crc: undefined };
   readonly #report = newReport();
   readonly #onUnreachable = (report: Unreachable): void => this.#unreachable(report);
   #received = 0;
   #calls = 0;
   #isClosed = false;
+  /** Whether the next sweep is set. */
+  #sweeps = false;
 
   constructor(socket: Socket, options: Checked<MessagesOptions>, events: ExchangeEvents) {
     this.#socket = socket;
@@ -238,15 +239,26 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
       if (!step || step.done === true) break;
       if (this.#isClosed) return;
       const now = this.clock.now();
-      for (const datagram of step.value) this.#take(datagram, now);
+      for (const run of step.value) this.#takeRun(run, now);
       this.#receiver.flush(now);
     }
     this.close();
   }
 
-  #take({ data, source }: Datagram, now: number): void {
+  #takeRun({ data, source, segment }: Run, now: number): void {
+    let start = 0;
+    do {
+      const end = segment === 0 ? data.length : Math.min(start + segment, data.length);
+      this.#take(data, start, end, source, now);
+      start = end;
+    } while (start < data.length);
+  }
+
+  /** Takes the datagram from `start` to `end`. */
+  #take(data: Buffer, start: number, end: number, source: Endpoint, now: number): void {
     const frame = this.#frame;
-    const fault = readFrame(data, frame, crc32);
+    const payload = this.#payload;
+    const fault = readFrame(data, frame, crc32, payload, start, end);
     if (fault !== undefined) {
       this.#receiver.drop(fault);
       return;
@@ -256,11 +268,11 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
         this.#sendProbe(source, frameKind.probeAck, frame.id);
         return;
       case frameKind.probeAck:
-        if (frame.id === this.#tokens.of(source)) this.#proven(this.#seen(source, data, now));
+        if (frame.id === this.#tokens.of(source)) this.#proven(this.#seen(source, end - start, now));
         else this.#receiver.drop("token");
         return;
       case frameKind.report:
-        this.#reported(source, data, now);
+        this.#reported(source, data.subarray(start, end), now);
         return;
       case frameKind.request:
         if (!this.#requests.handler || this.#requests.isFull) {
@@ -276,21 +288,24 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
         }
       }
     }
-    const peer = this.#seen(source, data, now);
+    const peer = this.#seen(source, end - start, now);
     if (!peer.isProven) this.askForProof(peer);
-    this.#receiver.chunk(peer, frame, data.subarray(frameHeaderBytes, data.length - checksumBytes), now);
+    this.#receiver.chunk(peer, frame, payload, now);
   }
 
   #peerAt(address: Endpoint): Peer {
     const peer = this.peers.get(address);
-    if (this.peers.size === 1) this.#sweep.setEarlier(this.clock.now() + sweepMs);
+    if (!this.#sweeps) {
+      this.#sweeps = true;
+      this.#sweep.set(this.clock.now() + sweepMs);
+    }
     return peer;
   }
 
-  #seen(source: Endpoint, data: Buffer, now: number): Peer {
+  #seen(source: Endpoint, bytes: number, now: number): Peer {
     const peer = this.#peerAt(source);
     peer.lastSeen = now;
-    if (!peer.isProven) peer.receivedBytes += data.length;
+    if (!peer.isProven) peer.receivedBytes += bytes;
     return peer;
   }
 
@@ -356,7 +371,8 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
   #sweepPeers(): void {
     const now = this.clock.now();
     this.peers.sweep(now);
-    if (this.peers.size > 0) this.#sweep.set(now + sweepMs);
+    this.#sweeps = this.peers.size > 0;
+    if (this.#sweeps) this.#sweep.set(now + sweepMs);
   }
 }
 

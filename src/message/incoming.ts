@@ -1,11 +1,15 @@
 import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 
+import { copyTo } from "../core/driver/payload.js";
+import { type CrcShift, crcShift, joinCrcs, joinCrcsOnce, knownCrcShift } from "../wire/crc32.js";
 import { type Frame, chunkBytes, chunksOf, frameFlag, isFleeting } from "../wire/message-frame.js";
 import { delayOf, maxRunsIn, noEcho, type Report, unknownDelay } from "../wire/message-report.js";
 
 /** Bytes of memory that is reserved at a time. */
 const slabBytes = 1 << 16;
+/** Chunks from which on the shift of their size is worth making. */
+const shiftChunks = 8;
 /** Bytes of the largest report. */
 const maxReportBytes = 1200;
 const maxRuns = maxRunsIn(maxReportBytes);
@@ -39,12 +43,20 @@ export class Incoming {
   #echo = noEcho;
   #attempt = 0;
   readonly #bitmap: Uint8Array;
-  readonly #slabs: (Buffer | undefined)[];
+  #slabs: (Buffer | undefined)[];
+  /** The memory of the whole message, in place of slabs. */
+  #whole: Buffer | undefined;
   readonly #chunksInSlab: number;
   /** 1 more than the largest index that arrived. */
   #upto = 0;
   /** All chunks below this one are there. */
   #firstMissing = 0;
+  /** The CRC of the run of chunks that arrived last, as int32, and the number of the chunk after it. */
+  #runCrc = 0;
+  #runEnd = 0;
+  /** The sum of the earlier runs: each shifted by the bytes after it. */
+  #crc = 0;
+  readonly #shift: CrcShift | undefined;
   /** The parities that arrived, and their number. */
   #parities: (Uint8Array | undefined)[] | undefined;
 
@@ -57,6 +69,7 @@ export class Incoming {
     this.#chunksInSlab = Math.max(1, Math.floor(slabBytes / frame.size));
     this.#slabs = new Array<Buffer | undefined>(Math.ceil(this.chunks / this.#chunksInSlab));
     this.bytes = messageBytes + this.#bitmap.length;
+    this.#shift = this.chunks >= shiftChunks ? crcShift(frame.size) : knownCrcShift(frame.size);
   }
 
   get complete(): boolean {
@@ -67,16 +80,38 @@ export class Incoming {
     return ((this.#bitmap[index >> 3] as number) & (1 << (index & 7))) !== 0;
   }
 
-  /** Bytes of memory that this chunk would add. */
-  growth(index: number): number {
-    const slab = Math.floor(index / this.#chunksInSlab);
-    return this.#slabs[slab] ? 0 : this.#bytesOf(slab);
+  /** Bytes of the chunks that arrived, or a little more. */
+  get receivedBytes(): number {
+    return this.received * this.frame.size;
   }
 
-  /** Adds a chunk that is not there. Returns whether it leaves a new gap. */
-  add(frame: Readonly<Frame>, payload: Buffer): boolean {
+  /** Whether memory has to be reserved for a chunk. */
+  lacksMemory(index: number): boolean {
+    return !this.#whole && !this.#slabs[Math.floor(index / this.#chunksInSlab)];
+  }
+
+  /** Bytes that `reserve` would add. */
+  growth(index: number, all: boolean): number {
+    if (all) return this.frame.length - this.#slabs.reduce((bytes, slab) => bytes + (slab?.length ?? 0), 0);
+    return this.#bytesOf(Math.floor(index / this.#chunksInSlab));
+  }
+
+  /** Reserves memory for a chunk that lacks it. @param all for the whole message. */
+  reserve(index: number, all: boolean): void {
+    if (!all) {
+      this.#slabOf(index);
+      return;
+    }
+    this.bytes += this.growth(index, true);
+    const whole = (this.#whole = Buffer.allocUnsafeSlow(this.frame.length));
+    for (const [at, slab] of this.#slabs.entries()) if (slab) whole.set(slab, this.#bytesBefore(at));
+    this.#slabs = [];
+  }
+
+  /** Adds a chunk that is not there. Returns whether it leaves a new gap. @param crc of the payload. */
+  add(frame: Readonly<Frame>, payload: Buffer, crc: number): boolean {
     const { index } = frame;
-    this.#write(index, payload);
+    this.#write(index, payload, crc);
     this.received++;
     const gap = index > this.#upto;
     this.#upto = Math.max(this.#upto, index + 1);
@@ -141,9 +176,11 @@ export class Incoming {
 
   /** The message, whose chunks are all there; `undefined` if its CRC is wrong. */
   join(): Buffer | undefined {
+    this.#endRun();
+    if (this.#crc !== (this.frame.crc | 0)) return undefined;
+    if (this.#whole) return this.#whole;
     const slabs = this.#slabs as Buffer[];
-    const whole = slabs.length === 1 ? (slabs[0] as Buffer) : Buffer.concat(slabs, this.frame.length);
-    return crc32(whole) === this.frame.crc ? whole : undefined;
+    return slabs.length === 1 ? (slabs[0] as Buffer) : Buffer.concat(slabs, this.frame.length);
   }
 
   #advance(): number {
@@ -152,9 +189,11 @@ export class Incoming {
   }
 
   #bytesOf(slab: number): number {
-    const { length, size } = this.frame;
-    const bytes = this.#chunksInSlab * size;
-    return Math.min(bytes, length - slab * bytes);
+    return Math.min(this.#bytesBefore(1), this.frame.length - this.#bytesBefore(slab));
+  }
+
+  #bytesBefore(slab: number): number {
+    return slab * this.#chunksInSlab * this.frame.size;
   }
 
   #slabOf(index: number): Buffer {
@@ -166,11 +205,31 @@ export class Incoming {
     return (this.#slabs[slab] = Buffer.allocUnsafeSlow(bytes));
   }
 
+  /** The memory that has chunk `index`, and where in it the chunk starts. */
+  #memoryOf(index: number): [Buffer, number] {
+    const { size } = this.frame;
+    if (this.#whole) return [this.#whole, index * size];
+    return [this.#slabOf(index), (index % this.#chunksInSlab) * size];
+  }
+
   /** Writes the payload of a chunk, and marks it as there. */
-  #write(index: number, payload: Uint8Array): void {
-    const at = (index % this.#chunksInSlab) * this.frame.size;
-    this.#slabOf(index).set(payload, at);
+  #write(index: number, payload: Uint8Array, crc: number): void {
+    const [memory, at] = this.#memoryOf(index);
+    copyTo(memory, payload, at);
     (this.#bitmap[index >> 3] as number) |= 1 << (index & 7);
+    if (index !== this.#runEnd) this.#endRun();
+    const isLong = payload.length === this.frame.size && this.#shift !== undefined;
+    this.#runCrc = isLong
+      ? joinCrcs(this.#runCrc, crc, this.#shift)
+      : joinCrcsOnce(this.#runCrc, crc, payload.length);
+    this.#runEnd = index + 1;
+  }
+
+  /** Adds the CRC of the last run to the sum. */
+  #endRun(): void {
+    const { length, size } = this.frame;
+    this.#crc ^= joinCrcsOnce(this.#runCrc, 0, Math.max(0, length - this.#runEnd * size));
+    this.#runCrc = 0;
   }
 
   /** Repairs the chunk of a group, if it is the only one that is missing. */
@@ -187,14 +246,14 @@ export class Incoming {
     const repaired = Uint8Array.from(parity);
     for (let index = group; index < this.chunks; index += parities.length) {
       if (index === lost) continue;
-      const slab = this.#slabOf(index);
-      const start = (index % this.#chunksInSlab) * this.frame.size;
+      const [memory, start] = this.#memoryOf(index);
       const bytes = chunkBytes(this.frame, index);
       for (let at = 0; at < bytes; at++) {
-        repaired[at] = (repaired[at] as number) ^ (slab[start + at] as number);
+        repaired[at] = (repaired[at] as number) ^ (memory[start + at] as number);
       }
     }
-    this.#write(lost, repaired.subarray(0, chunkBytes(this.frame, lost)));
+    const payload = repaired.subarray(0, chunkBytes(this.frame, lost));
+    this.#write(lost, payload, crc32(payload));
     this.byParity++;
     this.#upto = Math.max(this.#upto, lost + 1);
   }

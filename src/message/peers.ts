@@ -1,5 +1,6 @@
 import type { Endpoint } from "../core/address/address.js";
 import { assert } from "../core/assert.js";
+import type { Frame } from "../wire/message-frame.js";
 import type { Alarm } from "./alarm.js";
 import { Delivered } from "./delivered.js";
 import type { Incoming } from "./incoming.js";
@@ -56,6 +57,8 @@ export class Peer {
   /** The id of the next message to this peer; of ordered ones, for each channel. */
   nextId: number | undefined;
   orderedIds: Map<number, OrderedIds> | undefined;
+  /** The one that was looked for last. */
+  #lastPartial: Incoming | undefined;
   #delivered: Delivered | undefined;
   /** The id of the newest fleeting message of each channel that arrived. */
   #newest: Map<number, number> | undefined;
@@ -71,6 +74,19 @@ export class Peer {
     if (this.answeredBytes + bytes > amplification * this.receivedBytes) return false;
     this.answeredBytes += bytes;
     return true;
+  }
+
+  /** The incomplete message with an id and, most likely, a CRC. */
+  partialOf(frame: Readonly<Frame>): Incoming | undefined {
+    const last = this.#lastPartial;
+    if (last?.frame.id === frame.id && last.frame.crc === frame.crc) return last;
+    return (this.#lastPartial = this.partials.get(partialKey(frame)));
+  }
+
+  /** Returns `false` if the message is not there. */
+  removePartial(partial: Incoming): boolean {
+    if (this.#lastPartial === partial) this.#lastPartial = undefined;
+    return this.partials.delete(partialKey(partial.frame));
   }
 
   wasDelivered(id: number, crc: number, now: number): boolean {

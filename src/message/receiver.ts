@@ -1,7 +1,7 @@
 import type { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 
-import { type Frame, frameFlag, frameKind, isFleeting } from "../wire/message-frame.js";
+import { type Frame, type Payload, frameFlag, frameKind, isFleeting } from "../wire/message-frame.js";
 import { Alarm } from "./alarm.js";
 import { Delivered } from "./delivered.js";
 import { Incoming, messageBytes } from "./incoming.js";
@@ -26,6 +26,8 @@ const maxMissing = 1024;
 /** Delivered messages that are remembered whatever their source: at least so many, or for so long. */
 const maxRecent = 65_536;
 const keepMs = 30_000;
+/** A message reserves at most so many times the memory of what has arrived. */
+const wholeFactor = 4;
 /** The share of `maxBytes` that sources have together which have not proven their address. */
 const unprovenShare = 0.25;
 
@@ -64,10 +66,10 @@ export class Receiver {
   }
 
   /** A chunk or a parity arrived, whose frame was checked. */
-  chunk(peer: Peer, frame: Readonly<Frame>, payload: Buffer, now: number): void {
+  chunk(peer: Peer, frame: Readonly<Frame>, payload: Payload<Buffer>, now: number): void {
     const { id, crc } = frame;
     peer.receivedChunks++;
-    const partial = peer.partials.get(partialKey(frame));
+    const partial = peer.partialOf(frame);
     if (partial?.frame.crc === crc) {
       this.#add(peer, partial, frame, payload, now);
       return;
@@ -89,8 +91,9 @@ export class Receiver {
       return;
     }
     const { length, kind } = frame;
-    if (kind !== frameKind.parity && payload.length === length) {
-      this.#whole(peer, frame, payload, now);
+    const { bytes } = payload;
+    if (kind !== frameKind.parity && bytes.length === length) {
+      this.#whole(peer, frame, bytes, payload.crc, now);
       return;
     }
     const begun = this.#move(peer, frame) ?? this.#begin(peer, frame, now);
@@ -134,8 +137,8 @@ export class Receiver {
   }
 
   /** A message of one chunk needs no memory of its own. */
-  #whole(peer: Peer, frame: Readonly<Frame>, data: Buffer, now: number): void {
-    if (crc32(data) !== frame.crc) {
+  #whole(peer: Peer, frame: Readonly<Frame>, data: Buffer, crc: number | undefined, now: number): void {
+    if ((crc ?? crc32(data)) >>> 0 !== frame.crc) {
       this.drop("crc");
       return;
     }
@@ -158,7 +161,13 @@ export class Receiver {
     this.#report1(peer, frame, 1);
   }
 
-  #add(peer: Peer, partial: Incoming, frame: Readonly<Frame>, payload: Buffer, now: number): void {
+  #add(
+    peer: Peer,
+    partial: Incoming,
+    frame: Readonly<Frame>,
+    { bytes: payload, crc }: Payload<Buffer>,
+    now: number,
+  ): void {
     const { frame: first } = partial;
     if (frame.length !== first.length || frame.size !== first.size || frame.channel !== first.channel) {
       this.drop("mismatch");
@@ -181,11 +190,15 @@ export class Receiver {
     partial.echo(frame, now);
     if (partial.has(frame.index)) this.drop("duplicate");
     else {
-      if (!this.#hasRoom(peer, partial, partial.growth(frame.index))) return;
-      gap = partial.add(frame, payload);
+      if (partial.lacksMemory(frame.index)) {
+        const all = this.#mayReserveAll(peer, partial);
+        if (!this.#hasRoom(peer, partial, partial.growth(frame.index, all))) return;
+        partial.reserve(frame.index, all);
+      }
+      gap = partial.add(frame, payload, crc ?? crc32(payload));
       if (isAgain) partial.resent++;
       partial.repeats = 0;
-      this.#took(peer, partial.bytes - before);
+      if (partial.bytes !== before) this.#took(peer, partial.bytes - before);
       if (partial.complete) {
         this.#finish(peer, partial, frame, now);
         return;
@@ -351,6 +364,21 @@ export class Receiver {
     return !peer.isProven && this.#unprovenBytes + bytes > maxBytes * unprovenShare;
   }
 
+  /**
+   * Whether to reserve the memory of the whole message, so that it need not be joined from parts. Only for a source that has proven
+   * its address, after a part of the message has arrived, and if no other message has to make room.
+   */
+  #mayReserveAll(peer: Peer, partial: Incoming): boolean {
+    const { maxSourceBytes, maxBytes } = this.#limits;
+    const { length } = partial.frame;
+    return (
+      peer.isProven &&
+      partial.receivedBytes * wholeFactor >= length &&
+      peer.partialBytes + length <= maxSourceBytes &&
+      this.bytes + length <= maxBytes / 2
+    );
+  }
+
   #unprovenBeside(peer: Peer): Peer | undefined {
     for (const other of this.#unproven) if (other !== peer) return other;
     return undefined;
@@ -400,7 +428,7 @@ export class Receiver {
   }
 
   #remove(peer: Peer, partial: Incoming): void {
-    if (!peer.partials.delete(partialKey(partial.frame))) return;
+    if (!peer.removePartial(partial)) return;
     if (this.#owners.get(partialKey(partial.frame)) === peer) this.#owners.delete(partialKey(partial.frame));
     if (peer.partials.size === 0) this.#sources--;
     this.#reports.delete(partial);

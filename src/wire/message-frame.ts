@@ -3,6 +3,8 @@
  * with. `docs/wire.md` is the specification. The body of a REPORT is in `message-report.ts`.
  */
 
+import { crcOfHeader, joinCrcs, knownCrcShift } from "./crc32.js";
+
 /** Bytes of the header. */
 export const frameHeaderBytes = 20;
 /** Bytes of the header, and of the checksum at the end. */
@@ -76,8 +78,17 @@ const knownFlags: readonly number[] = [
   0,
 ];
 
-/** A CRC-32. This folder imports none, so its callers pass one. */
-export type Checksum = (bytes: Uint8Array) => number;
+/**
+ * A CRC-32, which goes on from `value` if it is given: `crc32` of `node:zlib`. This folder imports none, so its callers pass one.
+ */
+export type Checksum = (bytes: Uint8Array, value?: number) => number;
+
+/** The payload of a frame that was read. */
+export interface Payload<Bytes extends Uint8Array> {
+  bytes: Bytes;
+  /** The CRC-32 of the bytes as int32; `undefined` if reading the frame did not need it. */
+  crc: number | undefined;
+}
 
 /** Returns an empty frame, for `readFrame` and `writeFrame`. */
 export function newFrame(): Frame {
@@ -99,17 +110,17 @@ export function isFleeting({ kind, flags }: Pick<Frame, "kind" | "flags">): bool
   return kind !== reply && (flags & fleeting) !== 0;
 }
 
-/** Writes the header at the start of `bytes`, which has at least 20. */
-export function writeFrame(frame: Readonly<Frame>, bytes: Uint8Array): void {
-  bytes[0] = frameVersion;
-  bytes[1] = frame.kind | frame.flags;
-  bytes[2] = frame.channel;
-  bytes[3] = frame.attempt;
-  write32(bytes, 4, frame.id);
-  write16(bytes, 8, frame.index);
-  write16(bytes, 10, frame.size);
-  write32(bytes, 12, frame.length);
-  write32(bytes, 16, frame.crc);
+/** Writes the header at byte `at` of `bytes`. */
+export function writeFrame(frame: Readonly<Frame>, bytes: Uint8Array, at = 0): void {
+  bytes[at] = frameVersion;
+  bytes[at + 1] = frame.kind | frame.flags;
+  bytes[at + 2] = frame.channel;
+  bytes[at + 3] = frame.attempt;
+  write32(bytes, at + 4, frame.id);
+  write16(bytes, at + 8, frame.index);
+  write16(bytes, at + 10, frame.size);
+  write32(bytes, at + 12, frame.length);
+  write32(bytes, at + 16, frame.crc);
 }
 
 /** Writes the checksum of a whole datagram into its last 4 bytes. */
@@ -119,31 +130,69 @@ export function sealFrame(bytes: Uint8Array, checksum: Checksum): void {
 }
 
 /**
+ * As `sealFrame`. It takes no look at the payload if `crcShift` was called for its length.
+ *
+ * @param payloadCrc the CRC-32 of the payload.
+ */
+export function sealChunk(bytes: Uint8Array, payloadCrc: number, checksum: Checksum): void {
+  const end = bytes.length - checksumBytes;
+  const headerCrc = crcOfHeader(bytes, 0);
+  const shift = knownCrcShift(end - frameHeaderBytes);
+  const crc = shift
+    ? joinCrcs(headerCrc, payloadCrc, shift)
+    : checksum(bytes.subarray(frameHeaderBytes, end), headerCrc >>> 0);
+  write32(bytes, end, crc);
+}
+
+/**
  * Reads and checks the header of a datagram, its checksum, and the length of what is between them. The body of a REPORT is not
- * checked.
+ * checked. The datagram is the bytes from `start` to `end`.
  *
  * @param frame gets the fields; meaningless after a fault.
+ * @param payload gets what is between header and checksum; meaningless after a fault.
  * @returns the fault; `undefined` if the datagram is a frame.
  */
-export function readFrame(bytes: Uint8Array, frame: Frame, checksum: Checksum): FrameFault | undefined {
-  if (bytes[0] !== frameVersion) return "version";
-  const end = bytes.length - checksumBytes;
-  if (end < frameHeaderBytes) return "short";
-  if (checksum(bytes.subarray(0, end)) !== read32(bytes, end)) return "checksum";
-  const second = bytes[1] as number;
+export function readFrame<Bytes extends Uint8Array>(
+  bytes: Bytes,
+  frame: Frame,
+  checksum: Checksum,
+  payload?: Payload<Bytes>,
+  start = 0,
+  end: number = bytes.length,
+): FrameFault | undefined {
+  if (start === end || bytes[start] !== frameVersion) return "version";
+  const payloadStart = start + frameHeaderBytes;
+  const payloadEnd = end - checksumBytes;
+  if (payloadEnd < payloadStart) return "short";
+  const body = bytes.subarray(payloadStart, payloadEnd) as Bytes;
+  const payloadBytes = payloadEnd - payloadStart;
+  const headerCrc = crcOfHeader(bytes, start);
+  const shift = payload && knownCrcShift(payloadBytes);
+  let crc: number;
+  let payloadCrc: number | undefined;
+  if (shift) {
+    payloadCrc = checksum(body);
+    crc = joinCrcs(headerCrc, payloadCrc, shift);
+  } else crc = checksum(body, headerCrc >>> 0);
+  if (payload) {
+    payload.bytes = body;
+    payload.crc = payloadCrc;
+  }
+  if ((crc | 0) !== (read32(bytes, payloadEnd) | 0)) return "checksum";
+  const second = bytes[start + 1] as number;
   const kind = (frame.kind = second & 0x0f);
   const flags = (frame.flags = second & 0xf0);
-  frame.channel = bytes[2] as number;
-  frame.attempt = bytes[3] as number;
-  frame.id = read32(bytes, 4);
-  frame.index = read16(bytes, 8);
-  frame.size = read16(bytes, 10);
-  frame.length = read32(bytes, 12);
-  frame.crc = read32(bytes, 16);
+  frame.channel = bytes[start + 2] as number;
+  frame.attempt = bytes[start + 3] as number;
+  frame.id = read32(bytes, start + 4);
+  frame.index = read16(bytes, start + 8);
+  frame.size = read16(bytes, start + 10);
+  frame.length = read32(bytes, start + 12);
+  frame.crc = read32(bytes, start + 16);
   const known = kind === 0 ? undefined : knownFlags[kind];
   if (known === undefined) return "kind";
   if ((flags & ~known) !== 0 || (flags & (fleeting | ordered)) === (fleeting | ordered)) return "flags";
-  if (kind === probe || kind === probeAck) return faultOfProbe(bytes, frame);
+  if (kind === probe || kind === probeAck) return faultOfProbe(payloadBytes, frame);
   const { index, size, length } = frame;
   if (size === 0) return "size";
   const chunks = chunksOf(length, size);
@@ -161,11 +210,11 @@ export function readFrame(bytes: Uint8Array, frame: Frame, checksum: Checksum): 
       return index > chunks ? "index" : undefined;
   }
   // The first chunk that a parity covers is also the longest.
-  return bytes.length - frameOverheadBytes === chunkBytes(frame, index) ? undefined : "payload";
+  return payloadBytes === chunkBytes(frame, index) ? undefined : "payload";
 }
 
-function faultOfProbe(bytes: Uint8Array, frame: Frame): FrameFault | undefined {
-  if (bytes.length !== frameOverheadBytes) return "payload";
+function faultOfProbe(payloadBytes: number, frame: Frame): FrameFault | undefined {
+  if (payloadBytes !== 0) return "payload";
   const { channel, attempt, index, size, length, crc } = frame;
   return (channel | attempt | index | size | length | crc) === 0 ? undefined : "index";
 }

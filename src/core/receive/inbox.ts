@@ -15,7 +15,7 @@ export interface Arrival {
 }
 
 /** One datagram, or a run of datagrams end to end, as the driver handed it over. */
-interface Run {
+export interface Run {
   readonly data: Buffer;
   readonly source: Endpoint;
   /** Bytes of each datagram but the last, which may be shorter; 0 if the run is one datagram. */
@@ -71,6 +71,15 @@ export class Inbox implements Sink {
     return new View(memory, start, this.bytes);
   }
 
+  /** Hands out what is left of the front run, as a whole. The inbox is not empty. */
+  nextRun(): Run {
+    const run = this.#runs[this.#first] as Run;
+    const done = this.#memory === undefined ? 0 : this.#start - run.data.byteOffset;
+    const { metadata } = this;
+    this.#drop();
+    return done === 0 ? run : { ...run, data: run.data.subarray(done), metadata };
+  }
+
   /** The datagrams that are there, without handing them out. */
   *arrivals(): Generator<Arrival, void, undefined> {
     for (let index = this.#first; index < this.#count; index++) {
@@ -97,9 +106,9 @@ export class Inbox implements Sink {
     this.#first = 0;
     const waiting = { datagrams: 0, bytes: 0 };
     for (let index = 0; index < this.#count; index++) {
-      const { data, segment } = this.#runs[index] as Run;
-      waiting.datagrams += segment === 0 ? 1 : Math.ceil(data.length / segment);
-      waiting.bytes += data.length;
+      const run = this.#runs[index] as Run;
+      waiting.datagrams += datagramsIn(run);
+      waiting.bytes += run.data.length;
     }
     return waiting;
   }
@@ -144,4 +153,9 @@ export class Inbox implements Sink {
     this.#end = this.#start + data.length;
     this.#segment = segment;
   }
+}
+
+/** The number of datagrams in a run. */
+export function datagramsIn({ data, segment }: Pick<Run, "data" | "segment">): number {
+  return segment === 0 ? 1 : Math.ceil(data.length / segment);
 }

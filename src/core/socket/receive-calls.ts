@@ -6,6 +6,7 @@ import type { Endpoint } from "../address/address.js";
 import { sizeOf } from "../driver/payload.js";
 import { OSError } from "../errors/errors.js";
 import { Datagram, type Replier, TruncatedError } from "../receive/datagram.js";
+import { type Run, datagramsIn } from "../receive/inbox.js";
 import type { Wait } from "../receive/waiters.js";
 import {
   type MessageOptions,
@@ -56,6 +57,11 @@ export const recvMany: ReceiveCall<number, Datagram[]> = {
   syscall: "recvMany",
   check: checkMax,
   take: (calls, max) => calls.takeMany(max),
+};
+
+/** Takes runs of datagrams as the driver handed them over, and makes no object for each datagram. */
+export const receiveRuns: Pick<ReceiveCall<never, Run[]>, "take"> = {
+  take: (calls, max) => calls.takeRuns(max),
 };
 
 /** An iteration that reads. No other call may read meanwhile. */
@@ -207,6 +213,30 @@ export class ReceiveCalls {
       receiver.refill();
     } while (datagrams.length < max && !inbox.empty && clock.now() < until);
     return datagrams;
+  }
+
+  /** As `takeMany`, and takes runs. A run may exceed `max`. */
+  takeRuns(max: number): Run[] {
+    const { receiver, ledger, clock } = this.#engine;
+    const { inbox } = receiver;
+    const runs: Run[] = [];
+    const until = clock.now() + takeMs;
+    let total = 0;
+    do {
+      const end = Math.min(max, total + takeBatch);
+      let [datagrams, bytes] = [0, 0];
+      while (total + datagrams < end && !inbox.empty) {
+        const run = inbox.nextRun();
+        runs.push(run);
+        datagrams += datagramsIn(run);
+        bytes += run.data.length;
+      }
+      total += datagrams;
+      receiver.passed(datagrams);
+      ledger.received(datagrams, bytes);
+      receiver.refill();
+    } while (total < max && !inbox.empty && clock.now() < until);
+    return runs;
   }
 
   #assertMayRead(syscall: string): void {

@@ -16,6 +16,7 @@ import { type Data, sizeOf, toBytes } from "../driver/payload.js";
 import { OSError, wholeNumber, wrongType } from "../errors/errors.js";
 import type { Traffic } from "../ledger/ledger.js";
 import type { Datagram } from "../receive/datagram.js";
+import type { Run } from "../receive/inbox.js";
 import {
   type BatchOptions,
   type MessageOptions,
@@ -31,7 +32,15 @@ import { type OutgoingDatagram, checkAncillary, checkOutgoing } from "./outgoing
 import type { Engine } from "./engine.js";
 import { Iteration, type SocketIterator } from "./iteration.js";
 import { Pull, type PullListener } from "./pull.js";
-import { type DatagramTaker, ReceiveCalls, recv, recvMany, recvfrom, recvmsg } from "./receive-calls.js";
+import {
+  type DatagramTaker,
+  ReceiveCalls,
+  receiveRuns,
+  recv,
+  recvMany,
+  recvfrom,
+  recvmsg,
+} from "./receive-calls.js";
 import { PendingSend, PendingSendMany } from "./send-calls.js";
 import { SocketSettings, engineOf } from "./settings.js";
 
@@ -62,12 +71,15 @@ export let closeThen: (s: Socket, done: () => void, drops: boolean) => Traffic;
 export let iterate: (s: Socket, name: string) => SocketIterator<Datagram>;
 
 /**
- * The datagrams of a socket in batches, for a layer above it. From the call on, no other call may read, and `EBUSY` names the
- * layer to those that try. No timeout applies.
+ * The datagrams of a socket in runs, as the driver merged them, for a layer above it. From the call on, no other call may read, and
+ * `EBUSY` names the layer to calls that try. No timeout applies.
  *
  * @throws `OSError` `EBUSY` while another iteration reads, `EBADF`.
  */
-export let readAll: (s: Socket, name: string) => SocketIterator<Datagram[]>;
+export let readAll: (s: Socket, name: string) => SocketIterator<Run[]>;
+
+/** Datagrams of a step of `readAll`. With more, a peer would wait longer for the answers to the first of them. */
+const readAllDatagrams = 128;
 
 /** A UDP socket: the calls of BSD and Python, with promises. Made by `socket()`. */
 export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
@@ -83,8 +95,8 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
 
   static {
     readAll = (s, name) => {
-      const call = { syscall: name, take: recvMany.take };
-      const iteration = new Iteration(s.#calls, { call, max: 1024, name, timeoutMs: null });
+      const call = { syscall: name, take: receiveRuns.take };
+      const iteration = new Iteration(s.#calls, { call, max: readAllDatagrams, name, timeoutMs: null });
       iteration.claim();
       return iteration;
     };
