@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 
+import { copyTo } from "../core/driver/payload.js";
 import {
   type Frame,
   chunkBytes,
@@ -9,34 +10,45 @@ import {
   frameHeaderBytes,
   frameKind,
   frameOverheadBytes,
+  sealChunk,
   sealFrame,
+  write16,
   writeFrame,
 } from "../wire/message-frame.js";
 
+/** A message that is divided into chunks. */
+export interface Chunked {
+  readonly frame: Readonly<Frame>;
+  readonly data: Uint8Array;
+  /** The CRC of each chunk. */
+  readonly crcs: Int32Array;
+}
+
+/** Bytes of the datagram of a chunk. */
+export function datagramBytes(frame: Readonly<Frame>, index: number): number {
+  return frameOverheadBytes + chunkBytes(frame, index);
+}
+
 /**
- * The datagram of a chunk.
+ * Writes the datagram of a chunk.
  *
- * @param now asks for a report.
- * @param memory for the datagram, from byte `at` on. Without it, memory is reserved.
+ * @param isNow whether it asks for a report.
+ * @param datagram has `datagramBytes`.
  */
-export function chunkDatagram(
-  frame: Readonly<Frame>,
-  data: Uint8Array,
+export function writeChunk(
+  { frame, data, crcs }: Chunked,
   index: number,
   attempt: number,
-  now: boolean,
-  memory?: Buffer,
-  at = 0,
-): Uint8Array {
-  const bytes = chunkBytes(frame, index);
-  const datagram = memory
-    ? memory.subarray(at, at + frameOverheadBytes + bytes)
-    : Buffer.allocUnsafe(frameOverheadBytes + bytes);
-  writeFrame({ ...frame, flags: frame.flags | (now ? frameFlag.now : 0), attempt, index }, datagram);
+  isNow: boolean,
+  datagram: Uint8Array,
+): void {
+  writeFrame(frame, datagram);
+  datagram[1] = frame.kind | frame.flags | (isNow ? frameFlag.now : 0);
+  datagram[3] = attempt;
+  write16(datagram, 8, index);
   const start = index * frame.size;
-  datagram.set(data.subarray(start, start + bytes), frameHeaderBytes);
-  sealFrame(datagram, crc32);
-  return datagram;
+  copyTo(datagram, data.subarray(start, start + chunkBytes(frame, index)), frameHeaderBytes);
+  sealChunk(datagram, crcs[index] as number, crc32);
 }
 
 /** The datagram of a parity: the XOR of the chunks whose number is `index` modulo `parities`. */

@@ -54,6 +54,8 @@ export class Congestion {
   readonly #rates: number[] = [0];
   #roundEnd = 0;
   #flatRounds = 0;
+  /** That of the chunk that left last. */
+  #departure: Departure | undefined;
   #fullRate = 0;
   readonly #maxWindow: number;
 
@@ -93,16 +95,24 @@ export class Congestion {
     return ((this.slowStart ? 2 : 1.25) * this.window) / Math.max(this.srttMs, 0.01);
   }
 
-  /** A chunk leaves. */
+  /** A chunk leaves. Chunks of one burst share the object that this returns. */
   sent(now: number): Departure {
     if (this.inFlight === 0) this.#firstSentAt = this.#deliveredAt = now;
     this.inFlight++;
-    return {
+    const last = this.#departure;
+    if (
+      last?.sentAt === now &&
+      last.delivered === this.delivered &&
+      last.deliveredAt === this.#deliveredAt &&
+      last.firstSentAt === this.#firstSentAt
+    )
+      return last;
+    return (this.#departure = {
       sentAt: now,
       delivered: this.delivered,
       deliveredAt: this.#deliveredAt,
       firstSentAt: this.#firstSentAt,
-    };
+    });
   }
 
   /** The window kept chunks from leaving. */

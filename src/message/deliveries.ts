@@ -1,10 +1,8 @@
-import { crc32 } from "node:zlib";
-
 import { OSError } from "../core/errors/errors.js";
 import { onAbort } from "../core/receive/abort.js";
 import type { Socket } from "../core/socket/socket.js";
 import { type Frame, chunksOf, frameFlag, frameKind } from "../wire/message-frame.js";
-import { chunkDatagram } from "./chunk-datagrams.js";
+import { datagramBytes, writeChunk } from "./chunk-datagrams.js";
 import type { Job, Outcome, SenderHost } from "./job.js";
 import { MessageError, type Receipt } from "./message.js";
 import type { Checked, MessagesOptions } from "./options.js";
@@ -87,8 +85,10 @@ export class Deliveries {
 
   /** Sends the first chunk of a request again, outside of the window, so that the peer may answer more. */
   nudge(peer: Peer, parcel: Parcel, id: number): void {
-    const { frame } = this.#outgoing(parcel, this.#options.chunkBytes);
-    const datagram = chunkDatagram({ ...frame, id }, parcel.data, 0, 1, true);
+    const outgoing = this.#outgoing(parcel, this.#options.chunkBytes);
+    outgoing.frame.id = id;
+    const datagram = new Uint8Array(datagramBytes(outgoing.frame, 0));
+    writeChunk(outgoing, 0, 1, true, datagram);
     this.#socket.sendto(datagram, peer.address).catch(() => this.#host.drop("unsent"));
   }
 
@@ -111,18 +111,8 @@ export class Deliveries {
       (flags & frameFlag.fleeting) !== 0 && kind === frameKind.data && deadlineMs !== undefined
         ? Math.min(255, Math.ceil(deadlineMs / 10))
         : 0;
-    const frame = {
-      kind,
-      flags,
-      channel,
-      attempt,
-      id: 0,
-      index: 0,
-      size,
-      length: data.length,
-      crc: crc32(data),
-    };
-    return new Outgoing(frame, data, Math.min(parity, Math.ceil(data.length / size)));
+    const header = { kind, flags, channel, attempt, id: 0, index: 0, size, length: data.length };
+    return new Outgoing(header, data, Math.min(parity, Math.ceil(data.length / size)));
   }
 
   #run(

@@ -1,5 +1,8 @@
+import { crc32 } from "node:zlib";
+
+import { crcShift, joinCrcs, joinCrcsOnce, knownCrcShift } from "../wire/crc32.js";
 import type { Frame } from "../wire/message-frame.js";
-import { chunksOf, frameFlag, isFleeting } from "../wire/message-frame.js";
+import { chunkBytes, chunksOf, frameFlag, isFleeting } from "../wire/message-frame.js";
 import { type Report, noEcho } from "../wire/message-report.js";
 import type { Congestion, Departure } from "./congestion.js";
 
@@ -9,6 +12,8 @@ const underWay = 1;
 const arrived = 2;
 const lost = 3;
 
+/** Chunks from which on the shift of their size is worth making. */
+const shiftChunks = 8;
 /** Chunks that may overtake another before it counts as lost, until the path is seen to reorder: RFC 9002, section 6.1.1. */
 const maxOvertakes = 3;
 
@@ -49,6 +54,8 @@ export class Outgoing {
   progressAt = 0;
   /** Chunks of this message that are under way. */
   inFlight = 0;
+  /** The CRC of each chunk. */
+  readonly crcs: Int32Array;
   readonly #state: Uint8Array;
   readonly #attempts: Uint8Array;
   readonly #departures: (Departure | undefined)[];
@@ -66,12 +73,15 @@ export class Outgoing {
   /** When the newest of the echoed transmissions was sent. */
   #echoedAt = -Infinity;
 
-  constructor(frame: Frame, data: Uint8Array, parity: number) {
-    this.frame = frame;
+  /** @param header without the CRC, which this computes. */
+  constructor(header: Omit<Frame, "crc">, data: Uint8Array, parity: number) {
+    const frame = (this.frame = { ...header, crc: 0 });
     this.data = data;
     this.parity = parity;
     this.fleeting = isFleeting(frame);
     const chunks = (this.chunks = chunksOf(frame.length, frame.size));
+    this.crcs = new Int32Array(chunks);
+    frame.crc = crcOfChunks(frame, data, this.crcs);
     this.#state = new Uint8Array(chunks);
     this.#attempts = new Uint8Array(chunks);
     this.#departures = new Array<Departure | undefined>(chunks);
@@ -239,4 +249,18 @@ export class Outgoing {
       this.#lostStart++;
     if (this.#lostStart > 0 && this.#lostStart === this.#lost.length) this.#lost.length = this.#lostStart = 0;
   }
+}
+
+/** Computes the CRC of each chunk. Returns the CRC of the message, without a second look at its bytes. */
+function crcOfChunks(frame: Readonly<Frame>, data: Uint8Array, crcs: Int32Array): number {
+  const { size } = frame;
+  const shift = crcs.length >= shiftChunks ? crcShift(size) : knownCrcShift(size);
+  let whole = 0;
+  for (let index = 0; index < crcs.length; index++) {
+    const bytes = chunkBytes(frame, index);
+    const start = index * size;
+    const crc = (crcs[index] = crc32(data.subarray(start, start + bytes)));
+    whole = bytes === size && shift ? joinCrcs(whole, crc, shift) : joinCrcsOnce(whole, crc, bytes);
+  }
+  return whole >>> 0;
 }

@@ -1,29 +1,26 @@
-import { Buffer } from "node:buffer";
-
 import type { Endpoint } from "../core/address/address.js";
 import { assert } from "../core/assert.js";
-import { type Frame, chunkBytes, frameOverheadBytes, frameKind } from "../wire/message-frame.js";
+import { type Frame, frameOverheadBytes, frameKind } from "../wire/message-frame.js";
 import type { Report } from "../wire/message-report.js";
 import { Alarm } from "./alarm.js";
-import { chunkDatagram, parityDatagram } from "./chunk-datagrams.js";
+import { Arena } from "./arena.js";
+import { datagramBytes, parityDatagram, writeChunk } from "./chunk-datagrams.js";
 import { Congestion } from "./congestion.js";
 import type { Job, Outcome, SenderHost, SenderLimits } from "./job.js";
 import type { Outgoing } from "./outgoing.js";
+import { Pacer } from "./pacer.js";
 
 /** Messages to one peer that are sent at a time. A receiver keeps 8. */
 const maxActive = 6;
 /** Bytes of these messages; one message may be longer. A receiver keeps 2 MiB of a source. */
 const maxActiveBytes = 3 << 19;
-/** Chunks that leave in one call: one segmented send. */
+/** Chunks that leave in one call, and bytes of their datagrams: one segmented send. */
 const maxBurst = 64;
+const maxBurstBytes = 65_507;
 /** Calls that may wait for the socket. */
 const maxCalls = 2;
 /** At least every so many chunks, a report is asked for. */
 const reportEvery = 64;
-/** Above this many chunks a millisecond, bursts are not spread: timers are not finer. */
-const maxPace = 64;
-/** The shortest wait for the pace: a shorter one may be too short to change the time, a number with 53 bits. */
-const minPaceMs = 0.001;
 /** The share of the messages that may fail to arrive because all copies of a chunk are lost. */
 const tolerated = 0.02;
 const maxCopies = 3;
@@ -60,11 +57,9 @@ export class Sender {
   readonly #active: Job[] = [];
   #calls = 0;
   /** Memory for bursts that no call uses. */
-  readonly #arenas: Buffer[] = [];
+  readonly #arenas: Arena[] = [];
   #sinceReport = 0;
-  /** Chunks that may leave now by the pace, and when this was counted. */
-  #tokens = maxBurst;
-  #tokensAt = 0;
+  readonly #pacer = new Pacer();
 
   constructor(host: SenderHost, to: Endpoint, limits: SenderLimits) {
     this.#host = host;
@@ -203,7 +198,11 @@ export class Sender {
     const copies = 1 + this.#extraCopies();
     const missing = outgoing.missing(copies).filter((index) => this.#mayLeave(outgoing, index));
     if (missing.length === 0) return;
-    const payloads = missing.map((index, at) => this.#chunk(outgoing, index, at === missing.length - 1, now));
+    const payloads = missing.map((index, at) => {
+      const datagram = new Uint8Array(datagramBytes(outgoing.frame, index));
+      this.#write(outgoing, index, at === missing.length - 1, now, datagram);
+      return datagram;
+    });
     for (let copy = missing.length; copy < copies; copy++) payloads.push(...payloads.slice(-1));
     this.#send(payloads, outgoing);
   }
@@ -218,7 +217,7 @@ export class Sender {
   #pump(): void {
     const now = this.#host.clock.now();
     this.#start(now);
-    this.#refill(now);
+    this.#pacer.refill(this.#pace, now);
     while (this.#calls < maxCalls && this.#burst(now));
     this.#setAlarm(now);
   }
@@ -260,14 +259,19 @@ export class Sender {
     const { congestion } = this;
     const isFirst = outgoing.fleeting && congestion.srttMs === undefined;
     const window = Math.max(1, Math.min(isFirst ? firstFleeting : congestion.window, this.credit));
-    const room = Math.min(maxBurst, Math.ceil(window - congestion.inFlight), Math.floor(this.#tokens));
+    const stride = outgoing.frame.size + frameOverheadBytes;
+    const room = Math.min(
+      maxBurst,
+      Math.max(1, Math.floor(maxBurstBytes / stride)),
+      Math.ceil(window - congestion.inFlight),
+      Math.floor(this.#pacer.tokens),
+    );
     if (room <= 0) {
       if (congestion.inFlight >= window) congestion.limited();
       return false;
     }
     const payloads: Uint8Array[] = [];
-    const stride = outgoing.frame.size + frameOverheadBytes;
-    const arena = this.#arena(Math.min(room, outgoing.chunks) * stride);
+    const arena = this.#arena(stride, Math.min(room, outgoing.chunks));
     const every = Math.max(1, Math.min(reportEvery, Math.floor(window / 4)));
     const resent: number[] = [];
     while (payloads.length < room) {
@@ -283,7 +287,9 @@ export class Sender {
         return false;
       }
       if (isNow) this.#sinceReport = 0;
-      payloads.push(this.#chunk(outgoing, index, isNow, now, arena, payloads.length * stride));
+      const datagram = arena.datagram(payloads.length, datagramBytes(outgoing.frame, index));
+      this.#write(outgoing, index, isNow, now, datagram);
+      payloads.push(datagram);
       if (isAgain || isLast) resent.push(payloads.length - 1);
     }
     if (outgoing.sentChunks === outgoing.chunks) {
@@ -294,16 +300,16 @@ export class Sender {
       this.#addCopies(outgoing, payloads, resent);
       if (outgoing.fleeting) this.#settle(job, "sent");
     }
-    this.#tokens -= payloads.length;
+    this.#pacer.take(payloads.length);
     this.#send(payloads, outgoing, arena);
     return true;
   }
 
-  /** Memory of so many bytes or more, which no call uses. */
-  #arena(bytes: number): Buffer {
+  /** Memory for so many datagrams or more, which no call uses. */
+  #arena(bytesEach: number, datagrams: number): Arena {
     const last = this.#arenas.pop();
-    if (last && last.length >= bytes) return last;
-    return Buffer.allocUnsafeSlow(bytes);
+    if (last?.datagramBytes === bytesEach && last.datagrams >= datagrams) return last;
+    return new Arena(bytesEach, datagrams);
   }
 
   /** At the end of a message, a repair that is lost costs a round trip: on a bad path, each is sent several times. */
@@ -323,32 +329,24 @@ export class Sender {
     return Math.min(maxCopies, Math.ceil(Math.log(tolerated) / Math.log(lossRatio)) - 1);
   }
 
-  /** Makes the datagram of a chunk, and counts it as sent. */
-  #chunk(
-    outgoing: Outgoing,
-    index: number,
-    isNow: boolean,
-    now: number,
-    memory?: Buffer,
-    at = 0,
-  ): Uint8Array {
+  /** Writes the datagram of a chunk, and counts it as sent. */
+  #write(outgoing: Outgoing, index: number, isNow: boolean, now: number, datagram: Uint8Array): void {
     const attempt = outgoing.fleeting ? outgoing.frame.attempt : outgoing.attemptOf(index);
-    const datagram = chunkDatagram(outgoing.frame, outgoing.data, index, attempt, isNow, memory, at);
+    writeChunk(outgoing, index, attempt, isNow, datagram);
     this.sentChunks++;
     if (outgoing.sentChunks === 0) outgoing.progressAt = now;
     if (index < outgoing.sentChunks) this.resentChunks++;
     outgoing.sent(index, this.congestion, now);
-    return datagram;
   }
 
   #mayLeave({ frame }: Outgoing, index: number): boolean {
     return (
-      frame.kind !== frameKind.reply || this.#host.mayReply(frameOverheadBytes + chunkBytes(frame, index))
+      frame.kind !== frameKind.reply || this.#host.mayReply(datagramBytes(frame, index))
     );
   }
 
   /** @param arena the memory of the payloads, which later bursts may use after the call. */
-  #send(payloads: readonly Uint8Array[], outgoing: Outgoing, arena?: Buffer): void {
+  #send(payloads: readonly Uint8Array[], outgoing: Outgoing, arena?: Arena): void {
     assert(payloads.length > 0, "a burst has chunks");
     this.#calls++;
     this.#host.transmit(payloads, this.#to).then(
@@ -361,24 +359,14 @@ export class Sender {
     );
   }
 
-  #left(arena?: Buffer): void {
+  #left(arena?: Arena): void {
     if (arena && this.#arenas.length < maxCalls && !this.isIdle) this.#arenas.push(arena);
     if (this.#calls-- === maxCalls) this.#pump();
   }
 
-  /** Counts the chunks that may leave by the pace. */
-  #refill(now: number): void {
-    const pace = this.#pace;
-    const max = pace >= maxPace ? Infinity : Math.min(maxBurst, Math.max(4, pace * 2));
-    const earned = pace === Infinity ? Infinity : pace * (now - this.#tokensAt);
-    this.#tokens = Math.min(max, this.#tokens + earned);
-    this.#tokensAt = now;
-  }
-
   get #pace(): number {
     const { rateBps } = this.#limits;
-    const { pace } = this.congestion;
-    const own = pace >= maxPace ? Infinity : pace;
+    const own = Pacer.kept(this.congestion.pace);
     if (rateBps === Infinity) return own;
     const size = this.#active[0]?.outgoing.frame.size ?? 1200;
     return Math.min(own, rateBps / 8000 / (size + frameOverheadBytes + packetBytes));
@@ -389,8 +377,8 @@ export class Sender {
     for (const { outgoing, deadline } of this.#active)
       at = Math.min(at, outgoing.probeAt, deadline, this.#giveUpAt(outgoing));
     for (const { deadline } of this.#waiting) at = Math.min(at, deadline);
-    const paced = this.#tokens < 1 && this.#active.some(({ outgoing }) => outgoing.next() >= 0);
-    if (paced) at = Math.min(at, now + Math.max(minPaceMs, (1 - this.#tokens) / this.#pace));
+    const paced = this.#pacer.tokens < 1 && this.#active.some(({ outgoing }) => outgoing.next() >= 0);
+    if (paced) at = Math.min(at, now + this.#pacer.waitMs(this.#pace));
     this.#alarm.set(at);
   }
 

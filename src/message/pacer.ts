@@ -1,0 +1,41 @@
+/** Above this many chunks a millisecond, bursts are not spread: timers are not finer. */
+const maxPace = 64;
+/** The largest and the smallest number of chunks that may leave together after a pause. */
+const maxTokens = 64;
+const minTokens = 4;
+/** The shortest wait: a shorter one may be too short to change the time, a number with 53 bits. */
+const minWaitMs = 0.001;
+
+/** Spreads chunks over time: a bucket of chunks that may leave now. A pace is in chunks per millisecond. */
+export class Pacer {
+  #tokens = maxTokens;
+  #refilledAt = 0;
+
+  /** Chunks that may leave now: a number with a fraction, or `Infinity`. */
+  get tokens(): number {
+    return this.#tokens;
+  }
+
+  /** Chunks leave. */
+  take(chunks: number): void {
+    this.#tokens -= chunks;
+  }
+
+  /** Adds what was earned at a pace since the last call. */
+  refill(pace: number, now: number): void {
+    const max = pace >= maxPace ? Infinity : Math.min(maxTokens, Math.max(minTokens, pace * 2));
+    const earned = pace === Infinity ? Infinity : pace * (now - this.#refilledAt);
+    this.#tokens = Math.min(max, this.#tokens + earned);
+    this.#refilledAt = now;
+  }
+
+  /** Milliseconds until a chunk may leave. */
+  waitMs(pace: number): number {
+    return Math.max(minWaitMs, (1 - this.#tokens) / pace);
+  }
+
+  /** The pace, if it is one that timers can keep; otherwise `Infinity`. */
+  static kept(pace: number): number {
+    return pace >= maxPace ? Infinity : pace;
+  }
+}
