@@ -1,0 +1,45 @@
+import { crc32 } from "node:zlib";
+
+import fc from "fast-check";
+import { expect, test } from "vitest";
+
+import { crcOfHeader, crcShift, joinCrcs, joinCrcsOnce, knownCrcShift } from "../../src/wire/crc32.js";
+
+const pieces = [fc.uint8Array({ maxLength: 3000 }), fc.uint8Array({ maxLength: 3000 })] as const;
+
+test("the CRC of two pieces follows from the CRC of each", () => {
+  fc.assert(
+    fc.property(...pieces, (first, second) => {
+      const whole = crc32(Buffer.concat([first, second])) | 0;
+      const [before, after] = [crc32(first), crc32(second)];
+      expect(joinCrcsOnce(before, after, second.length)).toBe(whole);
+      expect(joinCrcs(before, after, crcShift(second.length))).toBe(whole);
+    }),
+  );
+});
+
+test("a second piece may be longer than memory", () => {
+  // A gigabyte of zeros, as two halves of it, and so on.
+  let zeros = crc32(new Uint8Array(1 << 20));
+  for (let bytes = 1 << 20; bytes < 2 ** 30; bytes *= 2) zeros = joinCrcsOnce(zeros, zeros, bytes);
+  // python3 -c 'import zlib; print(zlib.crc32(bytes(1 << 30)))'
+  expect(zeros >>> 0).toBe(1533330096);
+  expect(joinCrcs(1, 0, crcShift(0xffff_ffff))).toBe(joinCrcsOnce(1, 0, 0xffff_ffff));
+});
+
+test("the CRC of a header is that of its 20 bytes, wherever it is", () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 30, maxLength: 30 }), fc.nat(10), (bytes, at) => {
+      expect(crcOfHeader(bytes, at)).toBe(crc32(bytes.subarray(at, at + 20)) | 0);
+    }),
+  );
+});
+
+test("only the shifts that were used last are kept", () => {
+  for (let bytes = 7000; bytes < 7100; bytes++) {
+    const shift = crcShift(bytes);
+    expect(crcShift(bytes)).toBe(shift);
+    expect(knownCrcShift(bytes)).toBe(shift);
+  }
+  expect(knownCrcShift(7000)).toBeUndefined();
+});
