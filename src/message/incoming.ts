@@ -180,7 +180,7 @@ export class Incoming {
     if (this.#crc !== (this.frame.crc | 0)) return undefined;
     if (this.#whole) return this.#whole;
     const slabs = this.#slabs as Buffer[];
-    return slabs.length === 1 ? (slabs[0] as Buffer) : Buffer.concat(slabs, this.frame.length);
+    return slabs.length === 1 ? slabs[0] : Buffer.concat(slabs, this.frame.length);
   }
 
   #advance(): number {

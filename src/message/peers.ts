@@ -1,6 +1,6 @@
 import type { Endpoint } from "../core/address/address.js";
 import { assert } from "../core/assert.js";
-import type { Frame } from "../wire/message-frame.js";
+import { type Frame, isOrdered } from "../wire/message-frame.js";
 import type { Alarm } from "./alarm.js";
 import { Delivered } from "./delivered.js";
 import type { Incoming } from "./incoming.js";
@@ -89,6 +89,11 @@ export class Peer {
     return this.partials.delete(partialKey(partial.frame));
   }
 
+  /** Whether the order of a message has gone on without it. */
+  isPast({ channel, id }: Readonly<Frame>): boolean {
+    return this.ordering?.isPast(channel, id) === true;
+  }
+
   wasDelivered(id: number, crc: number, now: number): boolean {
     return this.#delivered?.has(partialKey({ id, crc }), crc, now) === true;
   }
@@ -115,6 +120,15 @@ export class Peer {
   get isIdle(): boolean {
     return this.partials.size === 0 && this.sender?.isIdle !== false && this.replies?.isBusy !== true;
   }
+}
+
+/** Returns a function that tells whether a message of an ordered channel has begun to arrive. */
+export function isArriving({ partials }: Peer): (channel: number, id: number) => boolean {
+  return (channel, id) => {
+    for (const { frame } of partials.values())
+      if (frame.id === id && frame.channel === channel && isOrdered(frame)) return true;
+    return false;
+  };
 }
 
 /** A number for a message by its id and 20 bits of its CRC. */

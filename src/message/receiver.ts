@@ -1,54 +1,43 @@
 import type { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 
-import { type Frame, type Payload, frameFlag, frameKind, isFleeting } from "../wire/message-frame.js";
+import {
+  type Frame,
+  type Payload,
+  frameFlag,
+  frameKind,
+  isFleeting,
+  isOrdered,
+} from "../wire/message-frame.js";
 import { Alarm } from "./alarm.js";
 import { Delivered } from "./delivered.js";
+import { DueReports } from "./due-reports.js";
 import { Incoming, messageBytes } from "./incoming.js";
 import type { LossCause, Message } from "./message.js";
 import { Ordering } from "./ordering.js";
-import { type Peer, partialKey } from "./peers.js";
+import { PartialMemory } from "./partial-memory.js";
+import { type Peer, isArriving, partialKey } from "./peers.js";
+import { endAt, endOf, repeatAt, repeatMs, reportMs } from "./partial-times.js";
 import type { ReceiverHost, ReceiverLimits } from "./receiver-host.js";
-import { ReportWriter } from "./reports.js";
 
-/** Milliseconds after which a chunk is reported, and chunks after which it is. */
-const reportMs = 5;
+/** Chunks after which a report is sent. */
 const reportChunks = 64;
-/** The first wait before a report is repeated, the factor of the next ones, and their number. */
-const repeatMs = 100;
-const repeatFactor = 1.5;
-const maxRepeats = 8;
-/** The smallest and the largest number of chunks that a report gives leave to send. */
-const minCredit = 4;
-const maxCredit = 65_535;
 /** Missing chunks that an event names. */
 const maxMissing = 1024;
 /** Delivered messages that are remembered whatever their source: at least so many, or for so long. */
 const maxRecent = 65_536;
 const keepMs = 30_000;
-/** A message reserves at most so many times the memory of what has arrived. */
-const wholeFactor = 4;
-/** The share of `maxBytes` that sources have together which have not proven their address. */
-const unprovenShare = 0.25;
-
 /** Joins the chunks that arrive to messages, within limits, and reports them to their senders. */
 export class Receiver {
   /** Datagrams that were dropped, by cause. */
   readonly dropped: Map<string, number> = new Map<string, number>();
   readonly lost: Map<LossCause, number> = new Map<LossCause, number>();
-  /** Bytes of messages that are not complete or held back: of all, and of sources that have not proven their address. */
-  bytes = 0;
-  #unprovenBytes = 0;
   readonly #host: ReceiverHost;
   readonly #limits: ReceiverLimits;
-  /** What is to be reported when the datagrams that were read together are handled. */
-  readonly #reports = new Map<Incoming, Peer>();
-  /** The sources of such bytes that have not proven their address, the oldest first. */
-  readonly #unproven = new Set<Peer>();
+  readonly #memory: PartialMemory;
+  readonly #reports: DueReports;
   /** Sources of messages that are not complete. */
   #sources = 0;
-  readonly #completed: { readonly peer: Peer; readonly frame: Frame; readonly copies: number }[] = [];
-  readonly #writer = new ReportWriter();
   /** The sources of messages that are not complete, by `partialKey`. */
   readonly #owners = new Map<number, Peer>();
   /** Messages that were delivered, of all sources. */
@@ -57,7 +46,14 @@ export class Receiver {
   constructor(host: ReceiverHost, limits: ReceiverLimits) {
     this.#host = host;
     this.#limits = limits;
+    this.#memory = new PartialMemory(limits);
+    this.#reports = new DueReports(host);
     this.#recent = new Delivered(host.clock.now(), keepMs, maxRecent);
+  }
+
+  /** Bytes of memory of the messages that are not complete or held back. */
+  get bytes(): number {
+    return this.#memory.bytes;
   }
 
   /** Counts a datagram that was dropped. */
@@ -82,7 +78,7 @@ export class Receiver {
       this.drop("mismatch");
       return;
     }
-    if (isFleeting(frame) ? peer.hasNewer(frame.channel, id) : isOrdered(frame) && isPast(peer, frame)) {
+    if (isFleeting(frame) ? peer.hasNewer(frame.channel, id) : isOrdered(frame) && peer.isPast(frame)) {
       this.drop("superseded");
       return;
     }
@@ -102,24 +98,14 @@ export class Receiver {
 
   /** Sends the reports that are due, after datagrams that were read together. */
   flush(now: number): void {
-    for (const [partial, peer] of this.#reports) {
-      partial.unreported = 0;
-      partial.reportedAt = now;
-      this.#host.answer(peer, this.#writer.partial(partial, this.#credit, now));
-    }
-    this.#reports.clear();
-    for (const { peer, frame, copies } of this.#completed) {
-      const report = this.#writer.complete(frame, this.#credit);
-      for (let copy = 0; copy < copies; copy++) this.#host.answer(peer, report);
-    }
-    this.#completed.length = 0;
+    this.#reports.send(this.#sources, now);
   }
 
   /** Everything ends: the messages of a peer are dropped. */
   end(peer: Peer): void {
     peer.alarm?.close();
     for (const partial of peer.partials.values()) this.#remove(peer, partial);
-    this.#took(peer, -peer.heldBytes);
+    this.#memory.take(peer, -peer.heldBytes);
   }
 
   /** A peer is forgotten: its messages are lost, and those that wait for their turn are passed on. */
@@ -131,8 +117,7 @@ export class Receiver {
 
   /** The address of a peer is proven. */
   proven(peer: Peer): void {
-    if (!peer.isProven) this.#unprovenBytes -= peer.partialBytes;
-    this.#unproven.delete(peer);
+    this.#memory.proven(peer);
     this.#host.peers.proven(peer);
   }
 
@@ -145,8 +130,8 @@ export class Receiver {
     const { channel, id } = frame;
     if (isOrdered(frame) && peer.ordering?.mustWait(channel, id) === true) {
       const bytes = messageBytes + data.length;
-      const isFull = this.#isSourceFull(peer, bytes);
-      if (isFull || this.#isFull(peer, bytes)) {
+      const isFull = this.#memory.isSourceFull(peer, bytes);
+      if (isFull || this.#memory.isFull(peer, bytes)) {
         this.drop(isFull ? "source" : "memory");
         return;
       }
@@ -158,7 +143,7 @@ export class Receiver {
       { chunks: 1, repaired: frame.attempt > 0 && !isFleeting(frame) ? 1 : 0 },
       now,
     );
-    this.#report1(peer, frame, 1);
+    this.#reports.complete(peer, frame, 1);
   }
 
   #add(
@@ -180,7 +165,7 @@ export class Receiver {
         this.drop("duplicate");
         return;
       }
-      this.#took(peer, partial.bytes - before);
+      this.#memory.take(peer, partial.bytes - before);
       if (partial.complete) this.#finish(peer, partial, frame, now);
       return;
     }
@@ -191,21 +176,21 @@ export class Receiver {
     if (partial.has(frame.index)) this.drop("duplicate");
     else {
       if (partial.lacksMemory(frame.index)) {
-        const all = this.#mayReserveAll(peer, partial);
+        const all = this.#memory.mayReserveAll(peer, partial);
         if (!this.#hasRoom(peer, partial, partial.growth(frame.index, all))) return;
         partial.reserve(frame.index, all);
       }
       gap = partial.add(frame, payload, crc ?? crc32(payload));
       if (isAgain) partial.resent++;
       partial.repeats = 0;
-      if (partial.bytes !== before) this.#took(peer, partial.bytes - before);
+      if (partial.bytes !== before) this.#memory.take(peer, partial.bytes - before);
       if (partial.complete) {
         this.#finish(peer, partial, frame, now);
         return;
       }
     }
     if (partial.unreported++ === 0) partial.unreportedAt = now;
-    if (isNow || gap || isAgain || partial.unreported >= reportChunks) this.#reports.set(partial, peer);
+    if (isNow || gap || isAgain || partial.unreported >= reportChunks) this.#reports.add(partial, peer);
     else peer.alarm?.setEarlier(partial.unreportedAt + reportMs);
   }
 
@@ -219,7 +204,7 @@ export class Receiver {
     }
     const { chunks, resent, byParity } = partial;
     this.#deliver(peer, partial.frame, data, { chunks, repaired: resent + byParity }, now);
-    this.#report1(peer, frame, resent > 0 ? 2 : 1);
+    this.#reports.complete(peer, frame, resent > 0 ? 2 : 1);
   }
 
   #deliver(
@@ -245,7 +230,7 @@ export class Receiver {
     for (const each of peer.ordering.arrived(id, message, now)) pass(each);
     this.#countHeld(peer);
     for (const partial of peer.partials.values()) {
-      if (isOrdered(partial.frame) && isPast(peer, partial.frame)) this.#lose(peer, partial, "superseded");
+      if (isOrdered(partial.frame) && peer.isPast(partial.frame)) this.#lose(peer, partial, "superseded");
     }
     this.#watch(peer, now);
   }
@@ -264,18 +249,7 @@ export class Receiver {
   #duplicate(peer: Peer, frame: Readonly<Frame>): void {
     this.drop("duplicate");
     if (frame.kind === frameKind.request) this.#host.again(peer, frame);
-    if (!isFleeting(frame) || (frame.flags & frameFlag.now) !== 0) this.#report1(peer, frame, 1);
-  }
-
-  /** Will report that a message is complete. */
-  #report1(peer: Peer, frame: Readonly<Frame>, copies: number): void {
-    const last = this.#completed.at(-1);
-    if (last?.peer === peer && last.frame.id === frame.id && last.frame.crc === frame.crc) {
-      last.frame.index = frame.index;
-      last.frame.attempt = frame.attempt;
-      return;
-    }
-    this.#completed.push({ peer, frame: { ...frame }, copies });
+    if (!isFleeting(frame) || (frame.flags & frameFlag.now) !== 0) this.#reports.complete(peer, frame, 1);
   }
 
   /** Makes room for a new message. Returns `undefined` if it is refused. */
@@ -283,7 +257,7 @@ export class Receiver {
     const { maxPartials, maxSourceBytes, idleMs, totalMs } = this.#limits;
     if (frame.length > maxSourceBytes) {
       this.drop("tooLong");
-      this.#host.answer(peer, this.#writer.refused(frame, maxSourceBytes));
+      this.#reports.refuse(peer, frame, maxSourceBytes);
       return undefined;
     }
     if (peer.partials.size >= maxPartials) this.#loseOldest(peer, undefined, "source");
@@ -302,7 +276,7 @@ export class Receiver {
     const key = partialKey(partial.frame);
     peer.partials.set(key, partial);
     this.#owners.set(key, peer);
-    this.#took(peer, partial.bytes);
+    this.#memory.take(peer, partial.bytes);
   }
 
   /**
@@ -334,14 +308,14 @@ export class Receiver {
    * have not proven their address.
    */
   #hasRoom(peer: Peer, partial: Incoming, bytes: number): boolean {
-    while (this.#isSourceFull(peer, bytes)) {
+    while (this.#memory.isSourceFull(peer, bytes)) {
       if (!this.#loseOldest(peer, partial, "source")) {
         this.drop("source");
         return false;
       }
     }
-    while (this.#isFull(peer, bytes)) {
-      const other = this.#loseOldest(peer, partial, "memory") ? peer : this.#unprovenBeside(peer);
+    while (this.#memory.isFull(peer, bytes)) {
+      const other = this.#loseOldest(peer, partial, "memory") ? peer : this.#memory.unprovenBeside(peer);
       if (!other) {
         this.drop("memory");
         return false;
@@ -349,39 +323,6 @@ export class Receiver {
       if (other !== peer && !this.#loseOldest(other, undefined, "memory")) this.#passHeld(other);
     }
     return true;
-  }
-
-  /** Whether so many more bytes are too many for a source. */
-  #isSourceFull(peer: Peer, bytes: number): boolean {
-    const { maxSourceBytes, maxPartials } = this.#limits;
-    return peer.partialBytes + bytes > maxSourceBytes + (maxSourceBytes >> 3) + maxPartials * messageBytes;
-  }
-
-  /** Whether so many more bytes are too many for all sources, or for those that have not proven their address. */
-  #isFull(peer: Peer, bytes: number): boolean {
-    const { maxBytes } = this.#limits;
-    if (this.bytes + bytes > maxBytes) return true;
-    return !peer.isProven && this.#unprovenBytes + bytes > maxBytes * unprovenShare;
-  }
-
-  /**
-   * Whether to reserve the memory of the whole message, so that it need not be joined from parts. Only for a source that has proven
-   * its address, after a part of the message has arrived, and if no other message has to make room.
-   */
-  #mayReserveAll(peer: Peer, partial: Incoming): boolean {
-    const { maxSourceBytes, maxBytes } = this.#limits;
-    const { length } = partial.frame;
-    return (
-      peer.isProven &&
-      partial.receivedBytes * wholeFactor >= length &&
-      peer.partialBytes + length <= maxSourceBytes &&
-      this.bytes + length <= maxBytes / 2
-    );
-  }
-
-  #unprovenBeside(peer: Peer): Peer | undefined {
-    for (const other of this.#unproven) if (other !== peer) return other;
-    return undefined;
   }
 
   /** Drops the first message of a source that is not `except`. Returns `false` if there is none. */
@@ -432,36 +373,26 @@ export class Receiver {
     if (this.#owners.get(partialKey(partial.frame)) === peer) this.#owners.delete(partialKey(partial.frame));
     if (peer.partials.size === 0) this.#sources--;
     this.#reports.delete(partial);
-    this.#took(peer, -partial.bytes);
+    this.#memory.take(peer, -partial.bytes);
   }
 
   #countHeld(peer: Peer): void {
     const bytes = peer.ordering?.bytes ?? 0;
-    this.#took(peer, bytes - peer.heldBytes);
+    this.#memory.take(peer, bytes - peer.heldBytes);
     peer.heldBytes = bytes;
-  }
-
-  #took(peer: Peer, bytes: number): void {
-    if (bytes === 0) return;
-    peer.partialBytes += bytes;
-    this.bytes += bytes;
-    if (peer.isProven) return;
-    this.#unprovenBytes += bytes;
-    if (peer.partialBytes > 0) this.#unproven.add(peer);
-    else this.#unproven.delete(peer);
   }
 
   #wake(peer: Peer): void {
     const now = this.#host.clock.now();
     for (const partial of peer.partials.values()) {
-      const cause = this.#endOf(partial, now);
+      const cause = endOf(partial, this.#limits, now);
       if (cause) this.#lose(peer, partial, cause);
       // The same sum as in `#watch`: another one may be rounded to another number, and the alarm would ring without an end.
       else if (partial.unreported > 0 && partial.unreportedAt + reportMs <= now)
-        this.#reports.set(partial, peer);
-      else if (this.#repeatAt(partial) <= now) {
+        this.#reports.add(partial, peer);
+      else if (repeatAt(partial) <= now) {
         partial.repeats++;
-        this.#reports.set(partial, peer);
+        this.#reports.add(partial, peer);
       }
     }
     if (peer.ordering) {
@@ -476,52 +407,11 @@ export class Receiver {
     const { idleMs } = this.#limits;
     let at = peer.ordering?.releaseAt(idleMs, isArriving(peer)) ?? Infinity;
     for (const partial of peer.partials.values()) {
-      at = Math.min(at, this.#endAt(partial), this.#repeatAt(partial));
+      at = Math.min(at, endAt(partial, this.#limits), repeatAt(partial));
       if (partial.unreported > 0) at = Math.min(at, partial.unreportedAt + reportMs);
     }
     if (at === Infinity) return;
     peer.alarm ??= new Alarm(this.#host.clock, () => this.#wake(peer));
     peer.alarm.set(Math.max(at, now));
   }
-
-  #endOf(partial: Incoming, now: number): LossCause | undefined {
-    if (now < this.#endAt(partial)) return undefined;
-    return now - partial.lastAt >= this.#limits.idleMs ? "idle" : "late";
-  }
-
-  #endAt(partial: Incoming): number {
-    const { idleMs, totalMs } = this.#limits;
-    const { fleeting, frame, startedAt, lastAt } = partial;
-    const ms = fleeting && frame.attempt > 0 ? Math.min(totalMs, frame.attempt * 10) : totalMs;
-    return Math.min(lastAt + idleMs, startedAt + ms);
-  }
-
-  #repeatAt({ fleeting, repeats, reportedAt, lastAt }: Incoming): number {
-    if (fleeting || repeats >= maxRepeats) return Infinity;
-    return Math.max(reportedAt, lastAt) + repeatMs * repeatFactor ** repeats;
-  }
-
-  /** The share of the receive buffer that a peer may use. */
-  get #credit(): number {
-    const share = Math.floor(this.#host.bufferChunks / Math.max(1, this.#sources));
-    return Math.max(minCredit, Math.min(maxCredit, share));
-  }
-}
-
-function isOrdered({ kind, flags }: Pick<Frame, "kind" | "flags">): boolean {
-  return (kind === frameKind.data || kind === frameKind.parity) && (flags & frameFlag.ordered) !== 0;
-}
-
-/** Whether the peer's order has gone on without this message. */
-function isPast({ ordering }: Peer, { channel, id }: Readonly<Frame>): boolean {
-  return ordering?.isPast(channel, id) === true;
-}
-
-/** Returns a function that tells whether a message of an ordered channel has begun to arrive. */
-function isArriving({ partials }: Peer): (channel: number, id: number) => boolean {
-  return (channel, id) => {
-    for (const { frame } of partials.values())
-      if (frame.id === id && frame.channel === channel && isOrdered(frame)) return true;
-    return false;
-  };
 }

@@ -340,9 +340,7 @@ export class Sender {
   }
 
   #mayLeave({ frame }: Outgoing, index: number): boolean {
-    return (
-      frame.kind !== frameKind.reply || this.#host.mayReply(datagramBytes(frame, index))
-    );
+    return frame.kind !== frameKind.reply || this.#host.mayReply(datagramBytes(frame, index));
   }
 
   /** @param arena the memory of the payloads, which later bursts may use after the call. */

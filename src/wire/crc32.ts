@@ -89,7 +89,8 @@ function makeShift(bytes: number): CrcShift {
   }
   for (let at = 0; at < 1024; at++) {
     const low = at & -at & 0xff;
-    if ((at & 0xff) !== low) tables[at] = (tables[at - low] as number) ^ (tables[(at & ~0xff) + low] as number);
+    if ((at & 0xff) !== low)
+      tables[at] = (tables[at - low] as number) ^ (tables[(at & ~0xff) + low] as number);
   }
   return tables;
 }

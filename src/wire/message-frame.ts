@@ -110,6 +110,11 @@ export function isFleeting({ kind, flags }: Pick<Frame, "kind" | "flags">): bool
   return kind !== reply && (flags & fleeting) !== 0;
 }
 
+/** Whether the messages of the channel are delivered in the order of their ids. */
+export function isOrdered({ kind, flags }: Pick<Frame, "kind" | "flags">): boolean {
+  return (kind === data || kind === parity) && (flags & ordered) !== 0;
+}
+
 /** Writes the header at byte `at` of `bytes`. */
 export function writeFrame(frame: Readonly<Frame>, bytes: Uint8Array, at = 0): void {
   bytes[at] = frameVersion;

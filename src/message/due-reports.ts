@@ -1,0 +1,71 @@
+import type { Frame } from "../wire/message-frame.js";
+import type { Incoming } from "./incoming.js";
+import type { Peer } from "./peers.js";
+import type { ReceiverHost } from "./receiver-host.js";
+import { ReportWriter } from "./reports.js";
+
+/** The smallest and the largest number of chunks that a report gives leave to send. */
+const minCredit = 4;
+const maxCredit = 65_535;
+
+/** A message that is complete, with the chunk that its report echoes. */
+interface Completed {
+  readonly peer: Peer;
+  readonly frame: Frame;
+  /** How often the report is sent. */
+  readonly copies: number;
+}
+
+/** The reports to send after the datagrams that were read together: one for each message. */
+export class DueReports {
+  readonly #host: Pick<ReceiverHost, "answer" | "bufferChunks">;
+  readonly #partials = new Map<Incoming, Peer>();
+  readonly #completed: Completed[] = [];
+  readonly #writer = new ReportWriter();
+
+  constructor(host: Pick<ReceiverHost, "answer" | "bufferChunks">) {
+    this.#host = host;
+  }
+
+  /** A message that is not complete is to be reported. */
+  add(partial: Incoming, peer: Peer): void {
+    this.#partials.set(partial, peer);
+  }
+
+  delete(partial: Incoming): void {
+    this.#partials.delete(partial);
+  }
+
+  /** A message is complete. */
+  complete(peer: Peer, frame: Readonly<Frame>, copies: number): void {
+    const last = this.#completed.at(-1);
+    if (last?.peer === peer && last.frame.id === frame.id && last.frame.crc === frame.crc) {
+      last.frame.index = frame.index;
+      last.frame.attempt = frame.attempt;
+      return;
+    }
+    this.#completed.push({ peer, frame: { ...frame }, copies });
+  }
+
+  /** Reports at once that a message is longer than `limit`. */
+  refuse(peer: Peer, frame: Readonly<Frame>, limit: number): void {
+    this.#host.answer(peer, this.#writer.refused(frame, limit));
+  }
+
+  /** Sends the reports. @param sources of messages that are not complete: each may use its share of the receive buffer. */
+  send(sources: number, now: number): void {
+    const share = Math.floor(this.#host.bufferChunks / Math.max(1, sources));
+    const credit = Math.max(minCredit, Math.min(maxCredit, share));
+    for (const [partial, peer] of this.#partials) {
+      partial.unreported = 0;
+      partial.reportedAt = now;
+      this.#host.answer(peer, this.#writer.partial(partial, credit, now));
+    }
+    this.#partials.clear();
+    for (const { peer, frame, copies } of this.#completed) {
+      const report = this.#writer.complete(frame, credit);
+      for (let copy = 0; copy < copies; copy++) this.#host.answer(peer, report);
+    }
+    this.#completed.length = 0;
+  }
+}
