@@ -79,7 +79,7 @@ export let iterate: (s: Socket, name: string) => SocketIterator<Datagram>;
 export let readAll: (s: Socket, name: string) => SocketIterator<Run[]>;
 
 /** Datagrams of a step of `readAll`. With more, a peer would wait longer for the answers to the first of them. */
-const readAllDatagrams = 128;
+const readAllDatagrams = 256;
 
 /** A UDP socket: the calls of BSD and Python, with promises. Made by `socket()`. */
 export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
