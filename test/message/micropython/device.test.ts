@@ -18,6 +18,13 @@ test("datagram.py reads and refuses all frames of docs/wire-vectors.json", ({ sk
   expect(output).toMatch(/^\d+ vectors\n$/);
 });
 
+test("package.json, which mip installs from, names the module beside it and the version of the package", () => {
+  const read = (name: string): unknown => JSON.parse(readFileSync(path(name), "utf8"));
+  const { version } = read("../../../package.json") as { version: string };
+  const files = [["datagram.py", "datagram.py"]];
+  expect(read("../../../micropython/package.json")).toEqual({ urls: files, deps: [], version });
+});
+
 /** A socket in memory: two ends, the second of which is served whenever the first one waits. */
 const pair = `
 import gc, datagram
