@@ -9,6 +9,7 @@ const rooms = {
   sim: ["core", "wire"],
   message: ["core", "wire"],
   dgram: ["core", "index.ts"],
+  register: ["core", "kernel", "dgram", "index.ts"],
   proxy: ["core", "kernel", "sim", "index.ts"],
   cli: ["core", "wire", "kernel", "sim", "message", "proxy", "index.ts"],
   "index.ts": ["core", "kernel"],

@@ -18,7 +18,14 @@ import type * as types from "./types.js";
 
 export type { BindOptions, RemoteInfo, SocketType } from "node:dgram";
 export { socketOf } from "./socket.js";
-export type { DgramModule, MoreOptions, SocketHost, SocketOptions, SyncCalls } from "./types.js";
+export type {
+  DgramModule,
+  MessageListener,
+  MoreOptions,
+  SocketHost,
+  SocketOptions,
+  SyncCalls,
+} from "./types.js";
 
 /** The interface of `node:dgram` over the sockets of this package. */
 const dgram: types.DgramModule = makeModule({

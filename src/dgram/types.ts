@@ -57,13 +57,13 @@ export interface SocketHost {
   socket(family: Family, type: 2, options?: CoreOptions): CoreSocket;
 }
 
+/** The listener of `"message"`, as the installed types of Node have it. */
+export type MessageListener = Parameters<typeof node.createSocket>[1];
+
 /** A module with the interface of `node:dgram`. */
 export interface DgramModule {
   /** Opens a socket, as `createSocket` of `node:dgram` does. */
-  createSocket: (
-    type: node.SocketType | SocketOptions,
-    callback?: (message: Buffer, rinfo: node.RemoteInfo) => void,
-  ) => Socket;
+  createSocket: (type: node.SocketType | SocketOptions, callback?: MessageListener) => Socket;
   /** The class of the sockets, for `instanceof` and `extends`. */
   Socket: typeof node.Socket;
 }

@@ -56,6 +56,7 @@ test("the tarball has the compiled files and the sources", () => {
     "dist/index.d.ts",
     "dist/dgram/index.js",
     "dist/dgram/index.d.ts",
+    "dist/register/index.js",
     "dist/message/index.js",
     "dist/message/index.d.ts",
     "dist/proxy/index.js",

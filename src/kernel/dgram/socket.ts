@@ -1,5 +1,5 @@
 import type { Buffer } from "node:buffer";
-import dgram from "node:dgram";
+import type dgram from "node:dgram";
 
 import { type Endpoint, type Family, anyAddress } from "../../core/address/address.js";
 import { sharedAddress } from "../../core/address/shared-addresses.js";
@@ -9,6 +9,7 @@ import { realClock } from "../clock.js";
 import { checkBindScope, hostFor } from "../interfaces.js";
 import { claimDescriptor, releaseDescriptor } from "./adoption.js";
 import { toOSError } from "./errors.js";
+import { createSocket } from "./original.js";
 import { DgramOptions } from "./options.js";
 
 /** What a socket of `node:dgram` reports. */
@@ -155,7 +156,7 @@ export class DgramSocket {
   }
 
   #create(): dgram.Socket {
-    return dgram.createSocket({
+    return createSocket({
       type: this.family === AF_INET ? "udp4" : "udp6",
       lookup: (host, _options, done) => done(null, host, this.family === AF_INET ? 4 : 6),
       ...this.options.atOpening,

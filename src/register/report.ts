@@ -1,0 +1,23 @@
+/** The counts of the datagrams of a program, as text. */
+
+import type { Totals } from "../core/ledger/ledger.js";
+
+/** Returns one line with the counts that are not 0; `sent` and `received` are always there. */
+export function report(totals: Omit<Totals, "host">): string {
+  const { sent, received, droppedKernel = 0, droppedQueue, unreachable = {}, sendErrors } = totals;
+  const parts = [
+    `${count(sent.datagrams)} sent`,
+    `${count(received.datagrams)} received`,
+    ...(droppedKernel > 0
+      ? [`${count(droppedKernel)} dropped: receive buffer full (sysctl net.core.rmem_max)`]
+      : []),
+    ...(droppedQueue > 0 ? [`${count(droppedQueue)} dropped: read ahead, and never taken`] : []),
+    ...Object.entries(unreachable).map(([code, errors]) => `${count(errors)} ICMP errors ${code}`),
+    ...Object.entries(sendErrors).map(([code, errors]) => `${count(errors)} sends failed with ${code}`),
+  ];
+  return `datagram: ${parts.join(", ")}\n`;
+}
+
+function count(value: number): string {
+  return value.toLocaleString("en-US");
+}
