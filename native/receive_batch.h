@@ -80,6 +80,7 @@ class ReceiveBatch : public OnHeap {
 
   bool more_ = false;
   int full_ = 0;  // receives in a row that got as many messages as they asked for
+  bool keeps_memory_ = false;
   int batch_ = kMaxReceived;
   int32_t* lengths_;
   int32_t* segments_;

@@ -106,7 +106,7 @@ int ReadControls(msghdr* header, MessageMetadata* metadata) {
 // garbage collection, and the memory of the datagrams that come next is faulted in page by page, which costs more than
 // receiving them. When a block of mmap is freed, glibc raises its trim threshold to twice the size of the block, unless the
 // program has set one (mallopt(3), M_MMAP_THRESHOLD). Other libraries of C do nothing of the kind.
-// Only in a flood: the threads of V8's compiler have arenas too, and would keep megabytes that they never need again.
+// Only in a flood, or if merged runs are large: the threads of V8's compiler have arenas too, and would keep megabytes that they never need again.
 void KeepFreedMemory() {
   constexpr size_t kBytes = 4 << 20;
   // Volatile: a compiler may leave out a block that nobody uses.
@@ -173,7 +173,6 @@ int ReceiveBatch::ReadMessages(int fd) {
   if (count < 0) return -1;
   more_ = count == batch_;
   full_ = more_ ? full_ + 1 : 0;
-  if (full_ == kFloodReceives) KeepFreedMemory();
   bool large = false;
   int run_segment = 0;
   for (int i = 0; i < count; i++) {
@@ -200,6 +199,10 @@ int ReceiveBatch::ReadMessages(int fd) {
   }
   CopyToChunk(0);
   batch_ = large ? kLargeBatch : kMaxReceived;
+  if (!keeps_memory_ && (full_ == kFloodReceives || run_segment > 0)) {
+    keeps_memory_ = true;
+    KeepFreedMemory();
+  }
   if (PieceLength(run_segment) > 0) {
     ReceiveIntoPieces(run_segment);
   } else if (piece_length_ > 0) {
