@@ -65,7 +65,8 @@ export class Ordering {
   lost(channelNumber: number, id: number): Message[] {
     const channel = this.#channels.get(channelNumber);
     if (!channel || distance(channel.next, id) > maxAhead) return [];
-    channel.held.set(id, undefined);
+    // Another message with the same id may be held back: it has arrived.
+    if (!channel.held.has(id)) channel.held.set(id, undefined);
     return this.#flush(channel);
   }
 
