@@ -24,8 +24,8 @@ describe.each(targets)("$name", (target) => {
   });
 
   test("passes on changed inputs", () => {
-    const seed = Date.now() % 1_000_000_000;
-    const { runs, failure } = fuzz(target, [...corpus.values()], seed, { seconds: 100, runs: 300 });
+    // The same inputs each time. `npm run fuzz` looks for new ones.
+    const { runs, failure } = fuzz(target, [...corpus.values()], 14, { seconds: 100, runs: 300 });
     expect(failure).toBeUndefined();
     expect(runs).toBe(300);
   });
@@ -94,6 +94,6 @@ test("frames of strangers keep no message of an honest peer from arriving once a
         await Promise.all([m.close(), honest.close()]);
       });
     }),
-    { numRuns: 40 },
+    { numRuns: 40, seed: 14 },
   );
 });
