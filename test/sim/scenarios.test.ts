@@ -12,7 +12,7 @@ import { runMessageScenario } from "./fixtures/message-scenario.js";
 import { runScenario } from "./fixtures/scenario.js";
 
 const [first = 1, last = first] = (process.env.DATAGRAM_SEEDS ?? "1-100").split("-").map(Number);
-const together = 50;
+const together = 20;
 
 for (const [what, run] of [
   ["of datagrams", runScenario],
