@@ -47,6 +47,21 @@ function sender(test: TestContext): Messages {
 }
 
 describe("files", () => {
+  test("the program of docs/recipes/picture.md sends a file, which arrives whole", async (t) => {
+    const at = folder(t);
+    writeFileSync(join(at, "photo.jpg"), picture);
+    const receiver = await receive(t, ["--into", at, "--count", "1"]);
+    const sent = await new Program(t, process.execPath, [
+      fileURLToPath(new URL("../../build/examples/picture/send.js", import.meta.url)),
+      join(at, "photo.jpg"),
+      "127.0.0.1",
+      String(receiver.port),
+    ]).ended;
+    expect(sent.stdout).toMatch(/^sent in \d+ chunks, \d+ sent again\n$/);
+    const [path = ""] = (await receiver.line()).split(" 50000 bytes");
+    expect(readFileSync(path)).toEqual(picture);
+  });
+
   test("each message is a whole file with a name of our own, and a line with its path", async (t) => {
     const into = join(folder(t), "made", "here");
     const receiver = await receive(t, ["--into", into]);
