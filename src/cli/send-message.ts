@@ -140,7 +140,6 @@ class MessageSession {
       throw this.#failure(error, this.#now() - start);
     }
     progress.end();
-    this.#checkEcho();
     this.#summary(receipt);
   }
 
@@ -162,15 +161,6 @@ class MessageSession {
     if (fleeting) notice("nothing says whether it arrived: without --fleeting, the peer does");
   }
 
-  /** @throws `Failure` if the peer has sent the message back: an echo of chunks and reports looks like a peer. */
-  #checkEcho(): void {
-    if (this.#messages.peer(this.#to).stats().receivedChunks === 0) return;
-    throw new Failure(
-      exitCodes.error,
-      `${this.#to} sends back each datagram, and does not read messages: ${this.#advice()}`,
-    );
-  }
-
   /** An error of the send, in terms of the command line. */
   #failure(error: unknown, elapsedMs: number): unknown {
     if (!(error instanceof MessageError)) return error;
@@ -180,6 +170,10 @@ class MessageSession {
     if (code === "EMSGSIZE") {
       const text = `${this.#to} takes messages of at most ${limit} bytes, and this one has ${this.#data.length}`;
       return new Failure(exitCodes.error, `${text}: --max-size of datagram receive sets the limit`);
+    }
+    if (code === "EPROTONOSUPPORT") {
+      const text = `${this.#to} sends back each datagram, and does not read messages: ${this.#advice()}`;
+      return new Failure(exitCodes.error, text);
     }
     if (code !== "ETIMEDOUT") return error;
     const { deadline = Infinity, timeout = defaultTimeoutMs } = this.#options;

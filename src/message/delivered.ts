@@ -1,5 +1,5 @@
 /**
- * Messages that were delivered, by `partialKey` and CRC: in two generations, of which the older one is dropped. An id alone is not
+ * Messages that were delivered, or that were sent without a report, by `partialKey` and CRC: in two generations, of which the older one is dropped. An id alone is not
  * enough: a peer's replies have the ids of our requests, which may be the ids of its own messages too.
  */
 export class Delivered {
@@ -32,4 +32,9 @@ export class Delivered {
     this.#current = new Map();
     this.#since = now;
   }
+}
+
+/** A number for a message by its id and 20 bits of its CRC. */
+export function partialKey({ id, crc }: { readonly id: number; readonly crc: number }): number {
+  return id * 0x10_0000 + (crc & 0xf_ffff);
 }

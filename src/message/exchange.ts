@@ -276,7 +276,8 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
         return;
       case frameKind.request:
         if (!this.#requests.handler || this.#requests.isFull) {
-          this.#receiver.drop(this.#requests.handler ? "busy" : "unserved");
+          const isOurs = this.peers.find(source)?.sender?.returned(frame) === true;
+          this.#receiver.drop(isOurs ? "returned" : this.#requests.handler ? "busy" : "unserved");
           return;
         }
         break;
@@ -289,6 +290,10 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
       }
     }
     const peer = this.#seen(source, end - start, now);
+    if (peer.sender?.returned(frame) === true) {
+      this.#receiver.drop("returned");
+      return;
+    }
     if (!peer.isProven) this.askForProof(peer);
     this.#receiver.chunk(peer, frame, payload, now);
   }

@@ -2,7 +2,7 @@ import type { Endpoint } from "../core/address/address.js";
 import { assert } from "../core/assert.js";
 import { type Frame, isOrdered } from "../wire/message-frame.js";
 import type { Alarm } from "./alarm.js";
-import { Delivered } from "./delivered.js";
+import { Delivered, partialKey } from "./delivered.js";
 import type { Incoming } from "./incoming.js";
 import type { Ordering } from "./ordering.js";
 import type { Replies } from "./replies.js";
@@ -129,11 +129,6 @@ export function isArriving({ partials }: Peer): (channel: number, id: number) =>
       if (frame.id === id && frame.channel === channel && isOrdered(frame)) return true;
     return false;
   };
-}
-
-/** A number for a message by its id and 20 bits of its CRC. */
-export function partialKey({ id, crc }: { readonly id: number; readonly crc: number }): number {
-  return id * 0x10_0000 + (crc & 0xf_ffff);
 }
 
 /** The peers by address. Those that have not proven their address are limited in number. */

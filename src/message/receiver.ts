@@ -10,13 +10,13 @@ import {
   isOrdered,
 } from "../wire/message-frame.js";
 import { Alarm } from "./alarm.js";
-import { Delivered } from "./delivered.js";
+import { Delivered, partialKey } from "./delivered.js";
 import { DueReports } from "./due-reports.js";
 import { Incoming, messageBytes } from "./incoming.js";
 import type { LossCause, Message } from "./message.js";
 import { Ordering } from "./ordering.js";
 import { PartialMemory } from "./partial-memory.js";
-import { type Peer, isArriving, partialKey } from "./peers.js";
+import { type Peer, isArriving } from "./peers.js";
 import { endAt, endOf, repeatAt, repeatMs, reportMs } from "./partial-times.js";
 import type { ReceiverHost, ReceiverLimits } from "./receiver-host.js";
 

@@ -1,11 +1,13 @@
 import type { Endpoint } from "../core/address/address.js";
 import { assert } from "../core/assert.js";
+import { OSError } from "../core/errors/errors.js";
 import { type Frame, frameOverheadBytes, frameKind } from "../wire/message-frame.js";
 import type { Report } from "../wire/message-report.js";
 import { Alarm } from "./alarm.js";
 import { Arena } from "./arena.js";
 import { datagramBytes, parityDatagram, writeChunk } from "./chunk-datagrams.js";
 import { Congestion } from "./congestion.js";
+import { Delivered, partialKey } from "./delivered.js";
 import type { Job, Outcome, SenderHost, SenderLimits } from "./job.js";
 import type { Outgoing } from "./outgoing.js";
 import { Pacer } from "./pacer.js";
@@ -37,6 +39,9 @@ const stalledProbes = 2;
 const firstFleeting = 32;
 /** How long such a chunk counts as under way without a report, in milliseconds. */
 const firstFleetingMs = 100;
+/** How long messages without a report are remembered, in milliseconds, and how many of them. */
+const keepMs = 30_000;
+const maxUnreported = 4096;
 /** Bytes of the IP and UDP headers of a datagram, for `rateBps`. */
 const packetBytes = 28;
 
@@ -55,6 +60,8 @@ export class Sender {
   readonly #waiting: Job[] = [];
   /** The messages that are being sent, the oldest first. */
   readonly #active: Job[] = [];
+  /** Messages that ended without a report of the whole message: their chunks may still be sent back. */
+  #unreported: Delivered | undefined;
   #calls = 0;
   /** Memory for bursts that no call uses. */
   readonly #arenas: Arena[] = [];
@@ -121,7 +128,7 @@ export class Sender {
     }
     if (complete) {
       this.#settle(job, "complete");
-      this.#remove(job);
+      this.#remove(job, true);
     }
     this.#pump();
     return true;
@@ -132,6 +139,24 @@ export class Sender {
     const job = this.#find(frame);
     if (job) this.withdraw(job, error(limit));
     return job !== undefined;
+  }
+
+  /**
+   * Whether a chunk that came from the peer is one that was sent to it. Then the peer sends all datagrams back, and the message of
+   * the chunk fails. Messages of the peer itself have other ids, because ids begin at random.
+   */
+  returned(frame: Readonly<Frame>): boolean {
+    const kind = frame.kind === frameKind.parity ? frameKind.data : frame.kind;
+    const job = this.#active.find(
+      ({ outgoing }) => outgoing.frame.kind === kind && isSame(outgoing.frame, frame),
+    );
+    if (job) {
+      const text = "the peer sends all datagrams back, and does not read messages";
+      this.withdraw(job, new OSError("EPROTONOSUPPORT", { text }));
+      return true;
+    }
+    if (!this.#unreported || kind === frameKind.reply) return false;
+    return this.#unreported.has(partialKey(frame), frame.crc, this.#host.clock.now());
   }
 
   /** The address of the peer is proven, or a limit has changed. */
@@ -386,12 +411,19 @@ export class Sender {
     job.ended(outcome);
   }
 
-  #remove(job: Job): void {
+  /** @param isReported whether the peer has reported the whole message. */
+  #remove(job: Job, isReported = false): void {
     for (const list of [this.#active, this.#waiting]) {
       const at = list.indexOf(job);
       if (at < 0) continue;
       list.splice(at, 1);
       job.outgoing.abandon(this.congestion);
+    }
+    const { sentChunks, frame } = job.outgoing;
+    if (!isReported && sentChunks > 0 && frame.kind !== frameKind.reply) {
+      const now = this.#host.clock.now();
+      this.#unreported ??= new Delivered(now, keepMs, maxUnreported);
+      this.#unreported.add(partialKey(frame), frame.crc, now);
     }
     // A program may have many peers that are idle.
     if (this.isIdle) this.#arenas.length = 0;

@@ -47,6 +47,20 @@ test("a send to a port without a socket fails fast", async (context) => {
   await expect(messages(s).send("hello", to)).rejects.toMatchObject({ code: "ECONNREFUSED" });
 });
 
+test("a peer that echoes each datagram fails a send, and nothing is delivered", async () => {
+  await using s = socket();
+  await using echo = socket();
+  await echo.bind(["127.0.0.1", 0]);
+  void (async () => {
+    for await (const datagram of echo) await datagram.reply(datagram.data);
+  })();
+  const m = messages(s);
+  for (const data of ["hello", pattern(100_000)]) {
+    await expect(m.send(data, echo.getsockname())).rejects.toMatchObject({ code: "EPROTONOSUPPORT" });
+  }
+  expect(m.stats()).toMatchObject({ received: 0, partialBytes: 0 });
+});
+
 test("open messages keep no process alive, and a call that waits does", () => {
   const index = fileURLToPath(new URL("../../dist/index.js", import.meta.url));
   const message = fileURLToPath(new URL("../../dist/message/index.js", import.meta.url));
