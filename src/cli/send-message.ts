@@ -165,7 +165,7 @@ class MessageSession {
   #failure(error: unknown, elapsedMs: number): unknown {
     if (!(error instanceof MessageError)) return error;
     const { code, chunks, arrivedChunks, limit } = error;
-    if (code === "ECONNREFUSED" || (this.#report && code === "ETIMEDOUT"))
+    if (code === "ECONNREFUSED" || code === this.#report?.code)
       return refused(this.#report ?? { code }, this.#to);
     if (code === "EMSGSIZE") {
       const text = `${this.#to} takes messages of at most ${limit} bytes, and this one has ${this.#data.length}`;

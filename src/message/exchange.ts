@@ -39,6 +39,7 @@ import type { Arrived, ReceiverHost } from "./receiver-host.js";
 import { Receiver } from "./receiver.js";
 import { type MessageHandler, Requests } from "./requests.js";
 import { Tokens } from "./tokens.js";
+import { unreachableText } from "./unreachable.js";
 
 export type { MessageHandler } from "./requests.js";
 
@@ -348,11 +349,11 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     this.#socket.sendto(bytes, to).catch(() => this.#receiver.drop("unsent"));
   }
 
-  #unreachable({ destination, code }: Unreachable): void {
-    if (!destination || code !== "ECONNREFUSED") return;
-    const peer = this.peers.find(destination);
-    peer?.sender?.close(new OSError(code, { text: "nobody is listening there" }));
-    if (peer) this.#requests.refused(peer);
+  #unreachable(report: Unreachable): void {
+    const peer = report.destination && this.peers.find(report.destination);
+    if (!peer) return;
+    peer.sender?.close(new OSError(report.code, { text: unreachableText(report) }));
+    this.#requests.unreachable(peer, report);
   }
 
   async #endpoint(address: AddressLike, syscall: string): Promise<Endpoint> {

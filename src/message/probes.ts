@@ -9,7 +9,7 @@ import { sameHost } from "../core/address/same-host.js";
 import { payloadWithin } from "../core/send/path-mtu-cache.js";
 import { interfaceNumberOf } from "../core/socket/settings.js";
 import type { Socket } from "../core/socket/socket.js";
-import { unreachableError } from "./any-peer/unreachable.js";
+import { unreachableError } from "./unreachable.js";
 
 /** The outcome of a probe. */
 export type ProbeOutcome =

@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import type { Clock } from "../core/driver/driver.js";
 import { type Data, toBytes } from "../core/driver/payload.js";
 import { OSError } from "../core/errors/errors.js";
+import type { Unreachable } from "../core/ledger/reports.js";
 import { onAbort } from "../core/receive/abort.js";
 import { type Frame, frameFlag, frameKind } from "../wire/message-frame.js";
 import type { Deliveries, Parcel } from "./deliveries.js";
@@ -11,6 +12,7 @@ import type { Checked, MessageRequestOptions } from "./options.js";
 import type { Peer } from "./peers.js";
 import type { Arrived } from "./receiver-host.js";
 import { Replies, type Reply } from "./replies.js";
+import { unreachableError } from "./unreachable.js";
 
 /** Returns the reply to a request. */
 export type MessageHandler = (request: Message) => Data | Promise<Data>;
@@ -161,12 +163,10 @@ export class Requests {
     return undefined;
   }
 
-  /** Nobody listens at a peer. */
-  refused(peer: Peer): void {
-    const { host: address, port } = peer.address;
+  /** An ICMP error says that datagrams to a peer cannot arrive. */
+  unreachable(peer: Peer, report: Unreachable): void {
     for (const pending of this.#pending.values()) {
-      if (pending.peer !== peer) continue;
-      pending.reject(new OSError("ECONNREFUSED", { syscall: "request", address, port }));
+      if (pending.peer === peer) pending.reject(unreachableError("request", peer.address, report));
     }
   }
 

@@ -18,7 +18,7 @@ import {
   longestMs,
 } from "./arguments.js";
 import { type Asked, Call } from "./call.js";
-import { unreachableError } from "./unreachable.js";
+import { unreachableError } from "../unreachable.js";
 
 /** The options of `request`. The first three are the parameters of RFC 7252 section 4.8. */
 export interface RequestOptions {
