@@ -229,6 +229,7 @@ export class Sender {
       return datagram;
     });
     for (let copy = missing.length; copy < copies; copy++) payloads.push(...payloads.slice(-1));
+    this.#countCopies(outgoing, payloads.length - missing.length);
     this.#send(payloads, outgoing);
   }
 
@@ -343,8 +344,13 @@ export class Sender {
     const extra = this.#extraCopies();
     const originals = of.map((at) => payloads[at] as Uint8Array);
     for (let copy = 0; copy < extra; copy++) payloads.push(...originals);
-    outgoing.resent += extra * originals.length;
-    this.resentChunks += extra * originals.length;
+    this.#countCopies(outgoing, extra * originals.length);
+  }
+
+  #countCopies(outgoing: Outgoing, copies: number): void {
+    outgoing.resent += copies;
+    this.sentChunks += copies;
+    this.resentChunks += copies;
   }
 
   /** How often to repeat a chunk, so that hardly ever all copies are lost. */

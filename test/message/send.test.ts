@@ -190,6 +190,27 @@ describe("a reliable message", () => {
     });
   });
 
+  test("counts each datagram with a chunk as sent, and each but the first of a chunk as sent again", async () => {
+    await between({ latencyMs: 10, lossRatio: 0.3 }, async ({ camera, desk: to, link }) => {
+      let left = 0;
+      const end = link.drop(({ content }) => {
+        if (content.protocol === "udp" && (content.payload.readUInt8(1) & 0x0f) === 1) left++;
+        return false;
+      }, "up");
+      collect(to);
+      let [chunks, repaired] = [0, 0];
+      for (let n = 0; n < 20; n++) {
+        const receipt = await camera.send(pattern(10_000, n), desk);
+        chunks += receipt.chunks;
+        repaired += receipt.repaired;
+      }
+      end();
+      expect(repaired).toBeGreaterThan(0);
+      expect(left).toBe(chunks + repaired);
+      expect(camera.peer(desk).stats()).toMatchObject({ sentChunks: left, resentChunks: repaired });
+    });
+  });
+
   test("with a parity repairs a loss without a round trip", async () => {
     await between({ latencyMs: 100 }, async ({ camera, desk: to, link, network }) => {
       await camera.send("first", desk);
