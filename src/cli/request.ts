@@ -29,6 +29,7 @@ import {
   wholeNumber,
 } from "./option-values.js";
 import { checkRawOutput, rawOption } from "./raw-output.js";
+import { messageOption, requestMessage } from "./request-message.js";
 
 /** The largest number of answers that are read and printed together. */
 const batchDatagrams = 256;
@@ -56,6 +57,10 @@ If ICMP says that nobody is listening there, or that the host cannot be reached,
 the command ends at once with exit code 4. The dgram driver gets ICMP errors of
 hosts but not of routers, and none if an answer may come from any address.
 
+With --message the data and the answer are messages of any size, for a peer such
+as datagram serve --message. What is lost is sent again, so --timeout is the
+time for all of it.
+
 The exit code is 3 if no answer came in time, or fewer than --count. The
 datagram or the answer can be lost: with --retries the other side may receive
 the datagram more than once.
@@ -66,11 +71,13 @@ Examples:
   datagram request 255.255.255.255:9000 "who is there?" --every-interface --all
   datagram request 239.7.7.7:9420 ping --interface eth0
   datagram request 127.0.0.1:9000 --hex 0001ff
-  datagram request camera.local:9000 snapshot --raw > picture.jpg`;
+  datagram request camera.local:9000 snapshot --raw > picture.jpg
+  datagram request 127.0.0.1:9000 --message --timeout 10s --raw < a.jpg > b.jpg`;
 
 interface RequestOptions extends SendingOptions, GeneratedData {
   readonly timeout: number;
   readonly retries: number;
+  readonly message?: boolean;
   readonly all?: boolean;
   readonly hex?: boolean;
   readonly json?: boolean;
@@ -98,6 +105,7 @@ export function addRequest(program: Command): void {
       wholeNumber("--retries", 0, 1000),
       0,
     )
+    .addOption(messageOption())
     .option("--all", "collect every answer until the time is over")
     .option("--count <n>", "collect n answers, and end with the last", wholeNumber("--count", 1))
     .addOption(new Option("--hex", "the data is in hex digits, and so is the answer").conflicts("json"))
@@ -122,6 +130,13 @@ async function request(
   checkData(args, options);
   const to = await resolved(who);
   const { hex = false, empty, size } = options;
+  if (options.message) {
+    const { reply, elapsedMs } = await requestMessage(to, { text, hex, empty, size }, options);
+    const { data, source } = reply;
+    await printAnswer({ data, source, size: data.length }, elapsedMs, options);
+    notice(`${count(data.length, "byte")} from ${source} in ${elapsedMs.toFixed(2)} ms`);
+    return;
+  }
   const payload = await readPayload({ text, hex, empty, size }, [to]);
   try {
     const senders = await openSenders([to], options);
@@ -228,15 +243,12 @@ class RequestSession {
   }
 
   async #printFirst(tries: number): Promise<void> {
-    const { hex = false, json, raw, full } = this.#options;
     const [answer] = await this.#receive(1);
     if (!answer) return;
     this.#answers++;
-    const { data, source, size } = answer;
+    const { source, size } = answer;
     const ms = this.#elapsedMs();
-    if (raw) await print(data);
-    else if (json) await print(answerObject(answer, ms));
-    else await print(`${showPayload(data, hex, full ? Infinity : outputColumns())}\n`);
+    await printAnswer(answer, ms, this.#options);
     // After a retry the answer may be for an earlier try, so the time since the last try is not a round trip.
     const time = tries === 1 ? `in ${ms.toFixed(2)} ms` : `${ms.toFixed(2)} ms after try ${tries}`;
     notice(`${count(size, "byte")} from ${source} ${time}`);
@@ -312,6 +324,17 @@ async function receiveAny(
   return outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? outcome.value : []));
 }
 
-function answerObject({ data, source, size }: Datagram, ms: number): string {
+/** The part of an answer that is printed. */
+type Answer = Pick<Datagram, "data" | "source" | "size">;
+
+/** Prints one answer to standard output. */
+async function printAnswer(answer: Answer, ms: number, options: RequestOptions): Promise<void> {
+  const { hex = false, json, raw, full } = options;
+  if (raw) await print(answer.data);
+  else if (json) await print(answerObject(answer, ms));
+  else await print(`${showPayload(answer.data, hex, full ? Infinity : outputColumns())}\n`);
+}
+
+function answerObject({ data, source, size }: Answer, ms: number): string {
   return jsonLine({ source, roundTripMs: Number(ms.toFixed(3)), size, ...payloadFields(data) });
 }

@@ -3,8 +3,8 @@
 import { type Command, Option } from "commander";
 
 import type { Endpoint } from "../core/address/address.js";
-import { type Address, SOCK_DGRAM, type Socket, type Unreachable, socket } from "../index.js";
-import { MessageError, type Messages, type Receipt, messages } from "../message/index.js";
+import { type Address, type OSError, SOCK_DGRAM, type Socket, type Unreachable, socket } from "../index.js";
+import { MessageError, type Messages, type MessagesStats, type Receipt, messages } from "../message/index.js";
 import { maxFrameChunks } from "../wire/message-frame.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { type Source, readMessage } from "./input.js";
@@ -18,7 +18,7 @@ import { refused } from "./unreachable.js";
 /** Bytes of a chunk, the default of `messages()`. */
 const chunkBytes = 1200;
 /** Bytes of the longest message in such chunks. */
-const maxMessageBytes = chunkBytes * maxFrameChunks;
+export const maxMessageBytes: number = chunkBytes * maxFrameChunks;
 const defaultTimeoutMs = 10_000;
 
 /** The options of `datagram send --message`. */
@@ -91,13 +91,24 @@ export async function sendMessage(
   const to = await resolved(where);
   if (isGroup(to)) throw usage(`a message is for one peer, and ${to} is a multicast group`);
   const data = await readMessage(source, maxMessageBytes);
-  await using s = socket(to.family, SOCK_DGRAM);
-  s.on("warning", ({ message }) => warn(message));
-  applyOptions(s, options);
-  if (options.source) await s.bind(await sourceFor(options.source, to.family));
-  // Every driver has the ICMP errors of a connected socket.
-  await s.connect(to);
+  await using s = await openConnected(to, options);
   await new MessageSession(s, to, data, options).send();
+}
+
+/** Opens a socket for messages to one peer. */
+export async function openConnected(to: Endpoint, options: RouteOptions): Promise<Socket> {
+  const s = socket(to.family, SOCK_DGRAM);
+  try {
+    s.on("warning", ({ message }) => warn(message));
+    applyOptions(s, options);
+    if (options.source) await s.bind(await sourceFor(options.source, to.family));
+    // Every driver has the ICMP errors of a connected socket.
+    await s.connect(to);
+    return s;
+  } catch (error) {
+    await s.close();
+    throw error;
+  }
 }
 
 /** One message, and what became of it. */
@@ -164,39 +175,62 @@ class MessageSession {
   /** An error of the send, in terms of the command line. */
   #failure(error: unknown, elapsedMs: number): unknown {
     if (!(error instanceof MessageError)) return error;
-    const { code, chunks, arrivedChunks, limit } = error;
-    if (code === "ECONNREFUSED" || code === this.#report?.code)
-      return refused(this.#report ?? { code }, this.#to);
-    if (code === "EMSGSIZE") {
-      const text = `${this.#to} takes messages of at most ${limit} bytes, and this one has ${this.#data.length}`;
-      return new Failure(exitCodes.error, `${text}: --max-size of datagram receive sets the limit`);
-    }
-    if (code === "EPROTONOSUPPORT") {
-      const text = `${this.#to} sends back each datagram, and does not read messages: ${this.#advice()}`;
-      return new Failure(exitCodes.error, text);
-    }
-    if (code !== "ETIMEDOUT") return error;
+    const [to, { chunks, arrivedChunks }] = [this.#to, error];
     const { deadline = Infinity, timeout = defaultTimeoutMs } = this.#options;
-    const time = formatDuration(elapsedMs >= deadline ? deadline : timeout);
-    const arrived = `${arrivedChunks} of ${count(chunks, "chunk")} had arrived`;
-    const text =
-      arrivedChunks > 0
-        ? elapsedMs >= deadline
-          ? `the deadline of ${time} is over: ${arrived}`
-          : `${this.#to} reported nothing for ${time}: ${arrived}`
-        : this.#answersOtherwise
-          ? `${this.#to} answers, but not as one that reads messages, or it has another version: ${this.#advice()}`
-          : `no report came from ${this.#to} in ${time}: lost, or nobody there reads messages: ${this.#advice()}`;
-    return new Failure(exitCodes.noAnswer, text);
+    const isLate = elapsedMs >= deadline;
+    const timeoutMs = isLate ? deadline : timeout;
+    if (error.code === "ETIMEDOUT" && arrivedChunks > 0) {
+      const time = formatDuration(timeoutMs);
+      const what = isLate ? `the deadline of ${time} is over` : `${to} reported nothing for ${time}`;
+      return new Failure(
+        exitCodes.noAnswer,
+        `${what}: ${arrivedChunks} of ${count(chunks, "chunk")} had arrived`,
+      );
+    }
+    return messageFailure(error, {
+      to,
+      bytes: this.#data.length,
+      dropped: this.#messages.stats().dropped,
+      report: this.#report,
+      timeoutMs,
+      reader: `datagram receive ${to.port} --into <folder>`,
+      limitHint: ": --max-size of datagram receive sets the limit",
+    });
   }
+}
 
-  /** Whether datagrams came that are no frames of messages. */
-  get #answersOtherwise(): boolean {
-    const { version = 0, short = 0, kind = 0, flags = 0 } = this.#messages.stats().dropped;
-    return version + short + kind + flags > 0;
-  }
+/** What is known of a message that failed. */
+export interface FailedMessage {
+  readonly to: Endpoint;
+  readonly bytes: number;
+  /** The datagrams that were dropped, by cause. */
+  readonly dropped: MessagesStats["dropped"];
+  readonly report: Unreachable | undefined;
+  readonly timeoutMs: number;
+  /** The command to start at the peer. */
+  readonly reader: string;
+  readonly limitHint: string;
+}
 
-  #advice(): string {
-    return `start datagram receive ${this.#to.port} --into <folder> there`;
+/** The error of a message of which nothing arrived, in terms of the command line. */
+export function messageFailure(error: OSError, failed: FailedMessage): Error {
+  const { to, bytes, dropped, report, timeoutMs, reader, limitHint } = failed;
+  const { code, limit } = error;
+  const advice = `start ${reader} there`;
+  if (code === "ECONNREFUSED" || code === report?.code) return refused(report ?? { code }, to);
+  if (code === "EMSGSIZE") {
+    const text = `${to} takes messages of at most ${limit} bytes, and this one has ${bytes}${limitHint}`;
+    return new Failure(exitCodes.error, text);
   }
+  if (code === "EPROTONOSUPPORT") {
+    const text = `${to} sends back each datagram, and does not read messages: ${advice}`;
+    return new Failure(exitCodes.error, text);
+  }
+  if (code !== "ETIMEDOUT") return error;
+  const { version = 0, short = 0, kind = 0, flags = 0 } = dropped;
+  const isOther = version + short + kind + flags > 0;
+  const text = isOther
+    ? `${to} answers, but not as one that reads messages, or it has another version`
+    : `no report came from ${to} in ${formatDuration(timeoutMs)}: lost, or nobody there reads messages`;
+  return new Failure(exitCodes.noAnswer, `${text}: ${advice}`);
 }
