@@ -18,16 +18,19 @@ export interface CountPeersOptions {
 export interface PeerCounts {
   /** The address of the peer. */
   readonly address: Endpoint;
-  /** Datagrams that arrived from the peer, and bytes of their payloads. */
+  /** Datagrams that arrived from the peer. */
   readonly received: number;
+  /** Payload bytes of the datagrams that arrived. */
   readonly receivedBytes: number;
-  /** Datagrams that were sent to the peer since its first one arrived, and bytes of their payloads. */
+  /** Datagrams that were sent to the peer since its first one arrived. */
   readonly sent: number;
+  /** Payload bytes of the datagrams that were sent. */
   readonly sentBytes: number;
   /** Payload bits a second that arrived, over the last second. */
   readonly rateBps: number;
-  /** When its first and its last datagram arrived, on `socket.clock`. */
+  /** When its first datagram arrived, on `socket.clock`. */
   readonly firstSeenMs: number;
+  /** When its newest datagram arrived, on `socket.clock`. */
   readonly lastSeenMs: number;
   /** The longest time between two of its datagrams. */
   readonly longestGapMs: number;
