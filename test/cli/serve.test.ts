@@ -56,7 +56,12 @@ describe("a program answers", () => {
   });
 
   test("the environment tells where the request came from", async (t) => {
-    const server = await serve(t, ["--exec", "sh", "-c", "env | grep ^DATAGRAM_[SLC] | sort"]);
+    const server = await serve(t, [
+      "--exec",
+      "sh",
+      "-c",
+      "env | grep -E '^DATAGRAM_(SOURCE|LOCAL|SIZE|CHANNEL)' | sort",
+    ]);
     const s = client(t);
     const lines = (await ask(s, "", server.to)).trimEnd().split("\n");
     expect(lines).toEqual([
