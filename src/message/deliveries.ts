@@ -1,6 +1,7 @@
+import type { Ancillary } from "../core/driver/ancillary.js";
 import { OSError } from "../core/errors/errors.js";
 import { onAbort } from "../core/receive/abort.js";
-import type { Socket } from "../core/socket/socket.js";
+import { type Socket, answerMany } from "../core/socket/socket.js";
 import { type Frame, chunksOf, frameFlag, frameKind } from "../wire/message-frame.js";
 import { datagramBytes, writeChunk } from "./chunk-datagrams.js";
 import type { Job, Outcome, SenderHost } from "./job.js";
@@ -20,6 +21,8 @@ export interface Parcel {
   readonly deadlineMs: number | undefined;
   /** The id, if it is not the next one. */
   readonly id?: number;
+  /** The route of a reply: from the address that the request was sent to. */
+  readonly route?: Ancillary | undefined;
   /** Called when the message has its id, before its first chunk leaves. */
   readonly started?: (id: number) => void;
 }
@@ -96,7 +99,7 @@ export class Deliveries {
     const { windowChunks, rateBps, giveUpMs } = this.#options;
     const host: SenderHost = {
       clock: this.#socket.clock,
-      transmit: (payloads, to) => this.#socket.sendMany(payloads, to),
+      transmit: (payloads, to, route) => answerMany(this.#socket, payloads, to, route),
       mayReply: (bytes) => {
         if (peer.mayAnswer(bytes)) return true;
         this.#host.askForProof(peer);
@@ -106,13 +109,13 @@ export class Deliveries {
     return (peer.sender ??= new Sender(host, peer.address, { windowChunks, rateBps, giveUpMs }));
   }
 
-  #outgoing({ kind, flags, channel, data, deadlineMs, parity }: Parcel, size: number): Outgoing {
+  #outgoing({ kind, flags, channel, data, deadlineMs, parity, route }: Parcel, size: number): Outgoing {
     const attempt =
       (flags & frameFlag.fleeting) !== 0 && kind === frameKind.data && deadlineMs !== undefined
         ? Math.min(255, Math.ceil(deadlineMs / 10))
         : 0;
     const header = { kind, flags, channel, attempt, id: 0, index: 0, size, length: data.length };
-    return new Outgoing(header, data, Math.min(parity, Math.ceil(data.length / size)));
+    return new Outgoing(header, data, Math.min(parity, Math.ceil(data.length / size)), route);
   }
 
   #run(

@@ -1,3 +1,4 @@
+import type { Ancillary } from "../core/driver/ancillary.js";
 import type { Frame } from "../wire/message-frame.js";
 import type { Incoming } from "./incoming.js";
 import type { Peer } from "./peers.js";
@@ -12,6 +13,7 @@ const maxCredit = 65_535;
 interface Completed {
   readonly peer: Peer;
   readonly frame: Frame;
+  readonly route: Ancillary | undefined;
   /** How often the report is sent. */
   readonly copies: number;
 }
@@ -44,12 +46,12 @@ export class DueReports {
       last.frame.attempt = frame.attempt;
       return;
     }
-    this.#completed.push({ peer, frame: { ...frame }, copies });
+    this.#completed.push({ peer, frame: { ...frame }, route: peer.route, copies });
   }
 
   /** Reports at once that a message is longer than `limit`. */
   refuse(peer: Peer, frame: Readonly<Frame>, limit: number): void {
-    this.#host.answer(peer, this.#writer.refused(frame, limit));
+    this.#host.answer(peer, this.#writer.refused(frame, limit), peer.route);
   }
 
   /** Sends the reports. @param sources of messages that are not complete: each may use its share of the receive buffer. */
@@ -59,12 +61,12 @@ export class DueReports {
     for (const [partial, peer] of this.#partials) {
       partial.unreported = 0;
       partial.reportedAt = now;
-      this.#host.answer(peer, this.#writer.partial(partial, credit, now));
+      this.#host.answer(peer, this.#writer.partial(partial, credit, now), partial.route);
     }
     this.#partials.clear();
-    for (const { peer, frame, copies } of this.#completed) {
+    for (const { peer, frame, route, copies } of this.#completed) {
       const report = this.#writer.complete(frame, credit);
-      for (let copy = 0; copy < copies; copy++) this.#host.answer(peer, report);
+      for (let copy = 0; copy < copies; copy++) this.#host.answer(peer, report, route);
     }
     this.#completed.length = 0;
   }

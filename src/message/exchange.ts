@@ -8,15 +8,18 @@ import {
   destinationOf,
   forFamily,
   isEndpoint,
+  isWildcard,
+  unmapped,
 } from "../core/address/address.js";
 import { SOL_SOCKET, SO_RCVBUF } from "../core/constants.js";
+import type { Ancillary } from "../core/driver/ancillary.js";
 import { type Data, toBytes } from "../core/driver/payload.js";
 import { OSError } from "../core/errors/errors.js";
 import { isMulticast, parseLiteral } from "../core/ip.js";
 import type { Unreachable } from "../core/ledger/reports.js";
 import type { Run } from "../core/receive/inbox.js";
 import { engineOf } from "../core/socket/settings.js";
-import { type Socket, readAll } from "../core/socket/socket.js";
+import { type Socket, answerTo, readAll } from "../core/socket/socket.js";
 import {
   type Frame,
   type Payload,
@@ -75,6 +78,8 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
   #received = 0;
   #calls = 0;
   #isClosed = false;
+  /** Whether the socket is bound to a wildcard address; `undefined` until a datagram arrives. */
+  #isWildcard: boolean | undefined;
   /** Whether the next sweep is set. */
   #sweeps = false;
 
@@ -202,7 +207,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     const now = this.clock.now();
     if (now - peer.probedAt < probeIntervalMs || !peer.mayAnswer(frameOverheadBytes)) return;
     peer.probedAt = now;
-    this.#sendProbe(peer.address, frameKind.probe, this.#tokens.of(peer.address));
+    this.#sendProbe(peer.address, frameKind.probe, this.#tokens.of(peer.address), peer.route);
   }
 
   drop(cause: string): void {
@@ -211,12 +216,12 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
 
   // For the receiver.
 
-  answer(peer: Peer, bytes: Uint8Array): void {
+  answer(peer: Peer, bytes: Uint8Array, route: Ancillary | undefined): void {
     if (!peer.mayAnswer(bytes.length)) {
       this.#receiver.drop("unproven");
       return;
     }
-    this.#socket.sendto(bytes, peer.address).catch(() => this.#receiver.drop("unsent"));
+    answerTo(this.#socket, bytes, peer.address, route).catch(() => this.#receiver.drop("unsent"));
   }
 
   arrived(arrived: Arrived): void {
@@ -246,17 +251,25 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     this.close();
   }
 
-  #takeRun({ data, source, segment }: Run, now: number): void {
+  #takeRun({ data, source, segment, metadata }: Run, now: number): void {
+    const route = metadata && this.#hasManyAddresses() ? metadata.answer : undefined;
     let start = 0;
     do {
       const end = segment === 0 ? data.length : Math.min(start + segment, data.length);
-      this.#take(data, start, end, source, now);
+      this.#take(data, start, end, source, route, now);
       start = end;
     } while (start < data.length);
   }
 
   /** Takes the datagram from `start` to `end`. */
-  #take(data: Buffer, start: number, end: number, source: Endpoint, now: number): void {
+  #take(
+    data: Buffer,
+    start: number,
+    end: number,
+    source: Endpoint,
+    route: Ancillary | undefined,
+    now: number,
+  ): void {
     const frame = this.#frame;
     const payload = this.#payload;
     const fault = readFrame(data, frame, crc32, payload, start, end);
@@ -266,10 +279,10 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     }
     switch (frame.kind) {
       case frameKind.probe:
-        this.#sendProbe(source, frameKind.probeAck, frame.id);
+        this.#sendProbe(source, frameKind.probeAck, frame.id, route);
         return;
       case frameKind.probeAck:
-        if (frame.id === this.#tokens.of(source)) this.#proven(this.#seen(source, end - start, now));
+        if (frame.id === this.#tokens.of(source)) this.#proven(this.#seen(source, end - start, route, now));
         else this.#receiver.drop("token");
         return;
       case frameKind.report:
@@ -290,13 +303,20 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
         }
       }
     }
-    const peer = this.#seen(source, end - start, now);
+    const peer = this.#seen(source, end - start, route, now);
     if (peer.sender?.returned(frame) === true) {
       this.#receiver.drop("returned");
       return;
     }
     if (!peer.isProven) this.askForProof(peer);
     this.#receiver.chunk(peer, frame, payload, now);
+  }
+
+  /** Whether the socket receives at all addresses of its host. Otherwise each datagram leaves from its one address. */
+  #hasManyAddresses(): boolean {
+    // A connected socket has one address, and the wildcard address again after `connect(null)`.
+    if (this.#socket.closed || engineOf(this.#socket).peer) return false;
+    return (this.#isWildcard ??= isWildcard(unmapped(this.#socket.getsockname()).host));
   }
 
   #peerAt(address: Endpoint): Peer {
@@ -308,9 +328,10 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     return peer;
   }
 
-  #seen(source: Endpoint, bytes: number, now: number): Peer {
+  #seen(source: Endpoint, bytes: number, route: Ancillary | undefined, now: number): Peer {
     const peer = this.#peerAt(source);
     peer.lastSeen = now;
+    peer.route = route;
     if (!peer.isProven) peer.receivedBytes += bytes;
     return peer;
   }
@@ -342,11 +363,11 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     peer.sender?.resume();
   }
 
-  #sendProbe(to: Endpoint, kind: number, id: number): void {
+  #sendProbe(to: Endpoint, kind: number, id: number, route: Ancillary | undefined): void {
     const bytes = new Uint8Array(frameOverheadBytes);
     writeFrame({ ...newFrame(), kind, id }, bytes);
     sealFrame(bytes, crc32);
-    this.#socket.sendto(bytes, to).catch(() => this.#receiver.drop("unsent"));
+    answerTo(this.#socket, bytes, to, route).catch(() => this.#receiver.drop("unsent"));
   }
 
   #unreachable(report: Unreachable): void {

@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 
+import type { Ancillary } from "../core/driver/ancillary.js";
 import { copyTo } from "../core/driver/payload.js";
 import { type CrcShift, crcShift, joinCrcs, joinCrcsOnce, knownCrcShift } from "../wire/crc32.js";
 import { type Frame, chunkBytes, chunksOf, frameFlag, isFleeting } from "../wire/message-frame.js";
@@ -37,6 +38,8 @@ export class Incoming {
   /** Reports that were repeated since the last chunk, and when the last report left. */
   repeats = 0;
   reportedAt: number;
+  /** The route of its reports: from the address that the last chunk or parity was sent to. */
+  route: Ancillary | undefined;
   /** Bytes of memory that this message takes. */
   bytes: number;
   /** The chunk that arrived last, with its attempt. */

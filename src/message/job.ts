@@ -1,12 +1,13 @@
 import type { Endpoint } from "../core/address/address.js";
+import type { Ancillary } from "../core/driver/ancillary.js";
 import type { Clock } from "../core/driver/driver.js";
 import type { Outgoing } from "./outgoing.js";
 
 /** What a sender needs of its owner. */
 export interface SenderHost {
   readonly clock: Clock;
-  /** Datagram payloads for one address. They are not changed until the promise settles. */
-  transmit(payloads: readonly Uint8Array[], to: Endpoint): Promise<unknown>;
+  /** Sends payloads to one address. They are not changed until the promise settles. */
+  transmit(payloads: readonly Uint8Array[], to: Endpoint, route: Ancillary | undefined): Promise<unknown>;
   /** Whether a reply of so many bytes may go to the peer now. If not, the host asks the peer to prove its address. */
   mayReply(bytes: number): boolean;
 }

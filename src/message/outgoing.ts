@@ -1,5 +1,6 @@
 import { crc32 } from "node:zlib";
 
+import type { Ancillary } from "../core/driver/ancillary.js";
 import { crcShift, joinCrcs, joinCrcsOnce, knownCrcShift } from "../wire/crc32.js";
 import type { Frame } from "../wire/message-frame.js";
 import { chunkBytes, chunksOf, frameFlag, isFleeting } from "../wire/message-frame.js";
@@ -35,6 +36,8 @@ export class Outgoing {
   readonly chunks: number;
   readonly parity: number;
   readonly fleeting: boolean;
+  /** The route of its datagrams; `undefined` leaves it to the kernel. */
+  readonly route: Ancillary | undefined;
   /** Chunks that the peer has. */
   ackedChunks = 0;
   /** Chunks that were sent at least once. */
@@ -74,10 +77,11 @@ export class Outgoing {
   #echoedAt = -Infinity;
 
   /** @param header without the CRC, which this computes. */
-  constructor(header: Omit<Frame, "crc">, data: Uint8Array, parity: number) {
+  constructor(header: Omit<Frame, "crc">, data: Uint8Array, parity: number, route?: Ancillary) {
     const frame = (this.frame = { ...header, crc: 0 });
     this.data = data;
     this.parity = parity;
+    this.route = route;
     this.fleeting = isFleeting(frame);
     const chunks = (this.chunks = chunksOf(frame.length, frame.size));
     this.crcs = new Int32Array(chunks);

@@ -1,4 +1,5 @@
 import type { Endpoint } from "../core/address/address.js";
+import type { Ancillary } from "../core/driver/ancillary.js";
 import { assert } from "../core/assert.js";
 import { type Frame, isOrdered } from "../wire/message-frame.js";
 import type { Alarm } from "./alarm.js";
@@ -37,6 +38,11 @@ export class Peer {
   readonly address: Endpoint;
   readonly key: string;
   isProven = false;
+  /**
+   * The route of an answer to its last datagram: from the address that the datagram was sent to. `undefined` leaves the route to the
+   * kernel.
+   */
+  route: Ancillary | undefined;
   lastSeen: number | undefined;
   /** Bytes that came, and that were answered. Counted until the address is proven. */
   receivedBytes = 0;

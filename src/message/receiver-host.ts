@@ -1,3 +1,4 @@
+import type { Ancillary } from "../core/driver/ancillary.js";
 import type { Clock } from "../core/driver/driver.js";
 import type { Frame } from "../wire/message-frame.js";
 import type { LostMessage, Message } from "./message.js";
@@ -32,7 +33,7 @@ export interface ReceiverHost {
   /** Chunks that the receive buffer holds. */
   readonly bufferChunks: number;
   /** Sends one datagram, if the address may get so many bytes. */
-  answer(peer: Peer, bytes: Uint8Array): void;
+  answer(peer: Peer, bytes: Uint8Array, route: Ancillary | undefined): void;
   arrived(arrived: Arrived): void;
   /** A request that was delivered before came again. */
   again(peer: Peer, frame: Readonly<Frame>): void;

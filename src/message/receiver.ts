@@ -158,6 +158,7 @@ export class Receiver {
       this.drop("mismatch");
       return;
     }
+    partial.route = peer.route;
     const before = partial.bytes;
     if (frame.kind === frameKind.parity) {
       if (!this.#hasRoom(peer, partial, payload.length)) return;

@@ -1,8 +1,12 @@
 import type { Buffer } from "node:buffer";
 
+import type { Ancillary } from "../core/driver/ancillary.js";
+
 /** The reply to a request: none yet, because the handler runs, or its bytes. */
 export interface Reply {
   readonly crc: number;
+  /** From the address that the request was sent to. */
+  route: Ancillary | undefined;
   data: Buffer | undefined;
   failed: boolean;
   /** Whether it is being sent. */
@@ -32,8 +36,8 @@ export class Replies {
   }
 
   /** A handler begins. */
-  begin(id: number, crc: number): Reply {
-    const reply: Reply = { crc, data: undefined, failed: false, isSending: false, isDone: false };
+  begin(id: number, crc: number, route: Ancillary | undefined): Reply {
+    const reply: Reply = { crc, route, data: undefined, failed: false, isSending: false, isDone: false };
     this.#byId.set(id, reply);
     return reply;
   }

@@ -147,7 +147,9 @@ export class Requests {
   /** A request that was delivered came again: its reply may be lost for good. */
   again(peer: Peer, { id, crc, channel }: Readonly<Frame>): void {
     const reply = peer.replies?.find(id, crc) ?? this.#moved(peer, id, crc);
-    if (reply?.data && !reply.isSending && !reply.isDone) this.#sendReply(peer, reply, id, channel);
+    if (!reply?.data || reply.isSending || reply.isDone) return;
+    reply.route = peer.route;
+    this.#sendReply(peer, reply, id, channel);
   }
 
   /** Copies the reply to a request whose sender has a new port or address since. */
@@ -156,7 +158,7 @@ export class Requests {
       const reply = replies?.find(id, crc);
       if (!reply?.data) continue;
       peer.replies ??= new Replies();
-      const moved = peer.replies.begin(id, crc);
+      const moved = peer.replies.begin(id, crc, peer.route);
       peer.replies.end(moved, reply.data, reply.failed);
       return moved;
     }
@@ -209,7 +211,7 @@ export class Requests {
 
   #queue(peer: Peer, request: Message, id: number, crc: number): void {
     peer.replies ??= new Replies();
-    const reply = peer.replies.begin(id, crc);
+    const reply = peer.replies.begin(id, crc, peer.route);
     const bytes = request.data.length;
     this.#waiting.push({ bytes, run: () => void this.#handle(peer, request, reply, id) });
     this.waitingBytes += bytes;
@@ -244,7 +246,7 @@ export class Requests {
   }
 
   #sendReply(peer: Peer, reply: Reply, id: number, channel: number): void {
-    const { data, failed } = reply;
+    const { data, failed, route } = reply;
     if (!data) return;
     reply.isSending = true;
     const flags = failed ? frameFlag.fleeting : 0;
@@ -256,6 +258,7 @@ export class Requests {
       parity: 0,
       deadlineMs: undefined,
       id,
+      route,
     };
     this.#deliveries.send(peer, parcel, "serve").then(
       () => {

@@ -378,7 +378,7 @@ export class Sender {
   #send(payloads: readonly Uint8Array[], outgoing: Outgoing, arena?: Arena): void {
     assert(payloads.length > 0, "a burst has chunks");
     this.#calls++;
-    this.#host.transmit(payloads, this.#to).then(
+    this.#host.transmit(payloads, this.#to, outgoing.route).then(
       () => this.#left(arena),
       (error: unknown) => {
         const job = this.#active.find((each) => each.outgoing === outgoing);

@@ -2,7 +2,7 @@
 
 import { type TestContext, describe, expect, test } from "vitest";
 
-import { Program, cleanEnding, home, overDrivers, whySkipped } from "../process/programs.js";
+import { Program, cleanEnding, home, overDrivers, whySkipped, withDriver } from "../process/programs.js";
 import { type Host, acrossRouter, families, join, twoHosts } from "./network.js";
 import { RemoteSocket } from "./remote.js";
 
@@ -59,6 +59,25 @@ describe.each(families)("over $family", (at) => {
       await s.sendmsg({ data: "me", address, source: second });
       expect((await peer.recvmsg()).data).toBe("me");
       await s.close();
+    });
+
+    test("messages and serve, bound to all addresses, answer from the address that the peer sent to", async (t) => {
+      const [from, to] = await twoCables(t);
+      const fixture = [process.execPath, `${home}build/test/netns/fixtures/messages-at.js`];
+      const env = withDriver("native");
+      const server = new Program(t, [...to.within, ...fixture, at.any], env);
+      const ports = (await server.line()).split(" ");
+      const asked = [second, elsewhere, at.next, second];
+      const client = new Program(t, [...from.within, ...fixture, "from", ...ports, ...asked], env);
+      expect(JSON.parse(await client.line())).toEqual(
+        asked.map((host) => ({
+          message: "250 chunks",
+          reply: `300000 bytes from ${host}`,
+          plain: host,
+        })),
+      );
+      expect(await client.ended).toMatchObject(cleanEnding);
+      for (const _ of asked) expect(await server.line()).toBe("300000");
     });
 
     test("TTL, TOS and ECN arrive across a router as sendmsg named them, with a TTL lower by one", async (t) => {

@@ -78,6 +78,17 @@ export let iterate: (s: Socket, name: string) => SocketIterator<Datagram>;
  */
 export let readAll: (s: Socket, name: string) => SocketIterator<Run[]>;
 
+/** As `sendto`, with the metadata's `answer` of a datagram as the route: it leaves from the address that this datagram was sent to. */
+export let answerTo: (s: Socket, data: Data, to: Endpoint, route: Ancillary | undefined) => Promise<number>;
+
+/** As `sendMany`, with one route for all datagrams, which stay one run. */
+export let answerMany: (
+  s: Socket,
+  payloads: readonly Uint8Array[],
+  to: Endpoint,
+  route: Ancillary | undefined,
+) => Promise<number>;
+
 /** Datagrams of a step of `readAll`. With more, a peer would wait longer for the answers to the first of them. */
 const readAllDatagrams = 256;
 
@@ -100,6 +111,8 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
       iteration.claim();
       return iteration;
     };
+    answerTo = (s, data, to, route) => s.#send("sendto", data, to, route);
+    answerMany = (s, payloads, to, route) => s.#sendMany(payloads, to, route);
     abandon = (s) => {
       s.#calls.abandon();
       return s.close();
@@ -226,17 +239,7 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
   sendMany(items: Iterable<Data>, address: AddressLike): Promise<number>;
   sendMany(items: Iterable<Data> | Iterable<OutgoingDatagram>): Promise<number>;
   sendMany(items: Iterable<Data | OutgoingDatagram>, address?: AddressLike): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const shared = address === undefined ? null : destinationFor(address, this.family, "sendMany");
-      const outgoing = checkOutgoing(items, shared, this.family);
-      const { sender } = this.#engine.open("sendMany");
-      const lost = this.#connects ? -1 : indexWithoutAddress(outgoing);
-      if (lost >= 0) {
-        throw Object.assign(new OSError("EDESTADDRREQ", { syscall: "sendMany" }), { index: lost, sent: 0 });
-      }
-      if (outgoing.count === 0) resolve(0);
-      else sender.sendMany(outgoing, new PendingSendMany(outgoing.count, resolve, reject));
-    });
+    return this.#sendMany(items, address);
   }
 
   /**
@@ -369,6 +372,26 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
     return (this.#madeCalls ??= new ReceiveCalls(this.#engine, {
       answer: (data, to, how) => this.#send("sendto", data, to, how),
     }));
+  }
+
+  #sendMany(
+    items: Iterable<Data | OutgoingDatagram>,
+    address?: AddressLike,
+    route?: Ancillary,
+  ): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const shared = address === undefined ? null : destinationFor(address, this.family, "sendMany");
+      const checked = checkOutgoing(items, shared, this.family);
+      const { count } = checked;
+      const outgoing = route ? { ...checked, ancillaries: new Array<Ancillary>(count).fill(route) } : checked;
+      const { sender } = this.#engine.open("sendMany");
+      const lost = this.#connects ? -1 : indexWithoutAddress(outgoing);
+      if (lost >= 0) {
+        throw Object.assign(new OSError("EDESTADDRREQ", { syscall: "sendMany" }), { index: lost, sent: 0 });
+      }
+      if (count === 0) resolve(0);
+      else sender.sendMany(outgoing, new PendingSendMany(count, resolve, reject));
+    });
   }
 
   #send(syscall: "send" | "sendto", data: Data, address?: AddressLike, how?: Ancillary): Promise<number> {
