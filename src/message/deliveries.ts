@@ -11,6 +11,9 @@ import { Outgoing } from "./outgoing.js";
 import type { OrderedIds, Peer } from "./peers.js";
 import { Sender } from "./sender.js";
 
+/** How much of a message the peer has reported. */
+export type SendProgress = Pick<Outgoing, "chunks" | "ackedChunks">;
+
 /** A message to send. */
 export interface Parcel {
   readonly kind: number;
@@ -23,6 +26,8 @@ export interface Parcel {
   readonly id?: number;
   /** The route of a reply: from the address that the request was sent to. */
   readonly route?: Ancillary | undefined;
+  /** Called when the message is divided into chunks, before it waits for its turn. */
+  readonly divided?: (progress: SendProgress) => void;
   /** Called when the message has its id, before its first chunk leaves. */
   readonly started?: (id: number) => void;
 }
@@ -70,6 +75,7 @@ export class Deliveries {
     try {
       for (let size = chunkBytes; ; size = safeChunkBytes) {
         const outgoing = this.#outgoing(parcel, size);
+        parcel.divided?.(outgoing);
         const outcome = await this.#run(peer, sender, outgoing, parcel, signal);
         const isNarrow =
           outcome instanceof OSError && outcome.code === "EMSGSIZE" && !(outcome instanceof MessageError);

@@ -6,7 +6,7 @@ import { OSError } from "../core/errors/errors.js";
 import type { Unreachable } from "../core/ledger/reports.js";
 import { onAbort } from "../core/receive/abort.js";
 import { type Frame, frameFlag, frameKind } from "../wire/message-frame.js";
-import type { Deliveries, Parcel } from "./deliveries.js";
+import type { Deliveries, Parcel, SendProgress } from "./deliveries.js";
 import { type Message, MessageError } from "./message.js";
 import type { Checked, MessageRequestOptions } from "./options.js";
 import type { Peer } from "./peers.js";
@@ -27,6 +27,8 @@ interface Pending {
   readonly peer: Peer;
   readonly resolve: (reply: Message) => void;
   readonly reject: (error: unknown) => void;
+  /** How much of the request has arrived. */
+  progress: SendProgress;
 }
 
 /** The first and the longest time between two reminders of a request. */
@@ -69,12 +71,11 @@ export class Requests {
   ): Promise<Message> {
     const ended = new AbortController();
     let requestId: number | undefined;
-    let chunks = 0;
     let isThere = false;
     const forget: (() => void)[] = [];
     try {
       return await new Promise<Message>((resolve, reject) => {
-        const pending: Pending = { peer, resolve, reject };
+        const pending: Pending = { peer, resolve, reject, progress: { chunks: 0, ackedChunks: 0 } };
         const started = (id: number): void => {
           requestId = id;
           this.#pending.set(keyOf(peer, id), pending);
@@ -86,16 +87,19 @@ export class Requests {
           data,
           parity: 0,
           deadlineMs: undefined,
+          divided: (progress) => (pending.progress = progress),
           started,
         };
-        this.#deliveries.send(peer, parcel, "request", ended.signal).then((receipt) => {
-          ({ chunks } = receipt);
+        this.#deliveries.send(peer, parcel, "request", ended.signal).then(() => {
           isThere = true;
           forget.push(this.#nudge(peer, parcel, requestId as number));
         }, reject);
         const cancel = this.#clock.after(timeoutMs, () => {
           const { host: address, port } = peer.address;
-          const what = isThere ? "the request arrived, and its reply did not" : "the request did not arrive";
+          const { chunks, ackedChunks: arrivedChunks } = pending.progress;
+          const what = isThere
+            ? "the request arrived, and its reply did not"
+            : `the request did not arrive: ${arrivedChunks} of ${chunks} chunks of ${data.length} bytes arrived`;
           const text = `${what} within timeoutMs, ${timeoutMs} ms`;
           reject(
             new MessageError("ETIMEDOUT", {
@@ -104,7 +108,7 @@ export class Requests {
               port,
               text,
               chunks,
-              arrivedChunks: chunks,
+              arrivedChunks,
             }),
           );
         });
@@ -138,7 +142,7 @@ export class Requests {
     const { host: address, port } = peer.address;
     const reason = message.data.toString("utf8", 0, 200);
     const text = `the peer's handler failed${reason === "" ? "" : `: ${reason}`}`;
-    const { chunks } = message;
+    const { chunks } = pending.progress;
     pending.reject(
       new MessageError("EPROTO", { syscall: "request", address, port, text, chunks, arrivedChunks: chunks }),
     );

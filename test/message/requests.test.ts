@@ -61,6 +61,7 @@ test("a handler that fails is reported, answers EPROTO, and the next request is 
     const error = await camera.request("bad", desk).catch((reason) => reason as MessageError);
     expect(error).toBeInstanceOf(MessageError);
     expect(error).toMatchObject({ code: "EPROTO", syscall: "request", address: desk[0] });
+    expect(error).toMatchObject({ chunks: 1, arrivedChunks: 1 });
     expect(failures.map(([reason, { data }]) => [(reason as Error).message, data.toString()])).toEqual([
       ["no such lamp", "bad"],
     ]);
@@ -92,6 +93,32 @@ test("a request says after timeoutMs whether it arrived", async () => {
     await expect(camera.request("hello", desk, { timeoutMs: 3000 })).rejects.toThrow(
       "request 10.0.0.2:9000: the request arrived, and its reply did not within timeoutMs, 3000 ms (ETIMEDOUT)",
     );
+  });
+});
+
+test("a request that does not arrive whole fails with the number of its chunks that arrived", async () => {
+  await between({ latencyMs: 10, rateBps: 1_000_000 }, async ({ camera, desk: to }) => {
+    to.serve(() => "done");
+    // The link needs 1.7 s for the request.
+    const error = await camera
+      .request(pattern(200_000), desk, { timeoutMs: 1000 })
+      .catch((reason) => reason as MessageError);
+    expect(error).toBeInstanceOf(MessageError);
+    const { code, chunks, arrivedChunks, message } = error as MessageError;
+    expect({ code, chunks }).toEqual({ code: "ETIMEDOUT", chunks: 167 });
+    expect(arrivedChunks).toBeGreaterThan(50);
+    expect(arrivedChunks).toBeLessThan(167);
+    const arrived = `${arrivedChunks} of 167 chunks of 200000 bytes arrived`;
+    expect(message).toBe(
+      `request 10.0.0.2:9000: the request did not arrive: ${arrived} within timeoutMs, 1000 ms (ETIMEDOUT)`,
+    );
+  });
+  await between({ latencyMs: 10, lossRatio: 1 }, async ({ camera }) => {
+    await expect(camera.request("hello", desk, { timeoutMs: 1000 })).rejects.toMatchObject({
+      code: "ETIMEDOUT",
+      chunks: 1,
+      arrivedChunks: 0,
+    });
   });
 });
 
