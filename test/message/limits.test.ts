@@ -7,7 +7,14 @@ import { gelf, messages } from "datagram/message";
 import { Network } from "datagram/sim";
 import { describe, expect, test } from "vitest";
 
-import { frameFlag, frameKind, newFrame, sealFrame, writeFrame } from "../../src/wire/message-frame.js";
+import {
+  type Frame,
+  frameFlag,
+  frameKind,
+  newFrame,
+  sealFrame,
+  writeFrame,
+} from "../../src/wire/message-frame.js";
 import { between, collect, desk, next, pattern, sleep } from "./tools.js";
 
 /** A message of one chunk, whose order begins with the id 0. */
@@ -18,6 +25,26 @@ function ordered(id: number, data: Buffer, channel = 0): Buffer {
   const frame = { ...newFrame(), kind: frameKind.data, flags, channel, id, size: 1200, length };
   writeFrame({ ...frame, crc: crc32(data) }, bytes);
   sealFrame(bytes, crc32);
+  return bytes;
+}
+
+const hello = Buffer.from("hello");
+const none = Buffer.alloc(0);
+
+/** The datagram of a frame: the only chunk of a message, except for the fields that are given. */
+function frame(fields: Partial<Frame>, payload = hello, change?: (bytes: Buffer) => void): Buffer {
+  const bytes = Buffer.concat([Buffer.alloc(20), payload, Buffer.alloc(4)]);
+  const whole = { ...newFrame(), kind: frameKind.data, id: 7, size: 1200, length: 5, crc: crc32(hello) };
+  writeFrame({ ...whole, ...fields }, bytes);
+  change?.(bytes);
+  sealFrame(bytes, crc32);
+  return bytes;
+}
+
+/** The bytes with one bit flipped. */
+function flipped(bytes: Buffer, at: number): Buffer {
+  const index = at < 0 ? bytes.length + at : at;
+  bytes[index] = (bytes[index] ?? 0) ^ 1;
   return bytes;
 }
 
@@ -125,14 +152,41 @@ test("datagrams that are no frames are dropped and counted by their cause", asyn
   });
 });
 
-test("reports of messages that were never sent are dropped and counted", async () => {
-  const vector = "0d02000000000005000a0064000003e8deadbeef000a004000090000";
-  await between({ latencyMs: 5 }, async ({ desk: to, sockets }) => {
-    const bytes = Buffer.concat([Buffer.from(vector, "hex"), Buffer.alloc(4)]);
-    sealFrame(bytes, crc32);
-    await sockets[0].sendto(bytes, desk);
+test.each([
+  ["a message above maxSourceBytes", "tooLong", () => frame({ length: 3_000_000 }, Buffer.alloc(1200))],
+  ["a message of more than 65,535 chunks", "size", () => frame({ size: 1, length: 65_536 }, Buffer.alloc(1))],
+  ["a chunk size of 0", "size", () => frame({ size: 0 })],
+  ["a payload that is too short", "payload", () => frame({ length: 6 })],
+  ["a payload that is too long", "payload", () => frame({ length: 4 })],
+  ["an unknown version", "version", () => frame({}, hello, (bytes) => (bytes[0] = 0x0e))],
+  ["an unknown kind", "kind", () => frame({ kind: 8 })],
+  ["a reserved flag", "flags", () => frame({ flags: 0x80 })],
+  ["a flag of another kind", "flags", () => frame({ kind: frameKind.request, flags: frameFlag.ordered })],
+  ["a chunk after the last one", "index", () => frame({ index: 1 })],
+  ["a frame that is cut in its header", "short", () => frame({}).subarray(0, 19)],
+  ["a frame that is cut before its checksum", "short", () => frame({}, Buffer.alloc(0)).subarray(0, 20)],
+  ["a frame that is cut in its payload", "checksum", () => frame({}).subarray(0, 28)],
+  ["a wrong checksum", "checksum", () => flipped(frame({}), -1)],
+  ["a flipped bit in the payload", "checksum", () => flipped(frame({}), 22)],
+  ["a wrong CRC of the message", "crc", () => frame({ crc: 1 })],
+  ["a report with half a run", "report", () => frame({ kind: frameKind.report }, Buffer.alloc(10))],
+  [
+    "a report of what was never sent",
+    "stray",
+    () => frame({ kind: frameKind.report, index: 1 }, Buffer.from("00010040ffffffff", "hex")),
+  ],
+  ["a proof that was not asked for", "token", () => frame({ ...newFrame(), kind: frameKind.probeAck }, none)],
+  ["a request without a handler", "unserved", () => frame({ kind: frameKind.request })],
+  ["a reply that was not asked for", "unexpected", () => frame({ kind: frameKind.reply })],
+])("%s is dropped and counted as %s, and the next message arrives", async (_name, cause, datagram) => {
+  await between({ latencyMs: 5 }, async ({ camera, desk: to, sockets }) => {
+    await sockets[0].sendto(datagram(), desk);
     await sleep(100);
-    expect(to.stats().dropped).toEqual({ stray: 1 });
+    expect(to.stats()).toMatchObject({ received: 0, partialBytes: 0, unreadBytes: 0 });
+    expect(to.stats().dropped).toEqual({ [cause]: 1 });
+    await camera.send("hello", desk);
+    expect((await next(to)).data.toString()).toBe("hello");
+    expect(to.stats()).toMatchObject({ received: 1, dropped: { [cause]: 1 } });
   });
 });
 
