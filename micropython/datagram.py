@@ -263,17 +263,18 @@ class Messages:
             return  # nobody reads it now: its sender tries again
         if length > self.longest:
             return self._report(source, fields, 0, 20)
-        if key not in self.partials and len(self.partials) >= 2:  # the older one makes room
+        part = key + (size,)  # a sender may divide a message anew, into smaller chunks
+        if part not in self.partials and len(self.partials) >= 2:  # the older one makes room
             del self.partials[min(self.partials, key=lambda k: ticks_diff(self.partials[k][0], ticks_ms()))]
-        at, upto, repaired, chunks = self.partials.get(key, (0, 0, False, {}))
+        at, upto, repaired, chunks = self.partials.get(part, (0, 0, False, {}))
         again = attempt > 0 and not (kind == DATA and flags & FLEETING)
         chunks[index] = datagram[20:]
         if len(chunks) < n:
-            self.partials[key] = (ticks_ms(), max(upto, index + 1), repaired or again, chunks)
+            self.partials[part] = (ticks_ms(), max(upto, index + 1), repaired or again, chunks)
             if flags & NOW or index > upto or again or len(chunks) % 16 == 0:
                 self._report(source, fields, max(upto, index + 1), len(datagram), chunks)
             return
-        self.partials.pop(key, None)
+        self.partials.pop(part, None)
         data = b"".join([chunks[i] for i in range(n)])
         if crc32(data) != crc:
             return

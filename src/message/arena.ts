@@ -21,3 +21,30 @@ export class Arena {
     return (this.#views[index] ??= this.#memory.subarray(start, start + bytes));
   }
 }
+
+/** The arenas that no call uses. */
+export class Arenas {
+  readonly #free: Arena[] = [];
+  readonly #max: number;
+
+  /** @param max the largest number that is kept. */
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** Memory for so many datagrams or more. */
+  take(bytesEach: number, datagrams: number): Arena {
+    const last = this.#free.pop();
+    if (last?.datagramBytes === bytesEach && last.datagrams >= datagrams) return last;
+    return new Arena(bytesEach, datagrams);
+  }
+
+  /** No call uses an arena any more. */
+  put(arena: Arena): void {
+    if (this.#free.length < this.#max) this.#free.push(arena);
+  }
+
+  clear(): void {
+    this.#free.length = 0;
+  }
+}

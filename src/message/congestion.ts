@@ -20,6 +20,10 @@ const maxFlatRounds = 3;
 const probeSlackMs = 5;
 /** The wait for the first report of a peer: RFC 6298, section 2.1. */
 const initialProbeMs = 1000;
+/** How long a chunk of a fleeting message counts as under way before the first report of a peer, in milliseconds. */
+const firstFleetingMs = 100;
+/** The longest wait between two probes, in milliseconds. */
+const maxProbeMs = 2000;
 
 /**
  * What is known of the path to one peer, and the window: how many chunks may be under way. It follows TCP Westwood (Mascolo et
@@ -81,6 +85,17 @@ export class Congestion {
   get probeMs(): number {
     if (this.srttMs === undefined) return initialProbeMs;
     return this.srttMs + 4 * this.rttVarMs + probeSlackMs;
+  }
+
+  /** How long to wait for the first report. Nothing of a fleeting message is sent again, so a short wait does no harm. */
+  firstProbeMs(fleeting: boolean): number {
+    return fleeting && this.srttMs === undefined ? firstFleetingMs : this.probeMs;
+  }
+
+  /** How long to wait for a report after so many probes without one. */
+  waitMs(probes: number): number {
+    const { probeMs } = this;
+    return Math.min(probeMs * 2 ** probes, Math.max(maxProbeMs, probeMs));
   }
 
   /** How much later than a chunk another one must have been sent, if its report shows that the first one is lost. */

@@ -1,6 +1,7 @@
 import type { Ancillary } from "../core/driver/ancillary.js";
 import { OSError } from "../core/errors/errors.js";
 import { onAbort } from "../core/receive/abort.js";
+import { engineOf } from "../core/socket/settings.js";
 import { type Socket, answerMany } from "../core/socket/socket.js";
 import { type Frame, chunksOf, frameFlag, frameKind } from "../wire/message-frame.js";
 import { datagramBytes, writeChunk } from "./chunk-datagrams.js";
@@ -26,7 +27,7 @@ export interface Parcel {
   readonly id?: number;
   /** The route of a reply: from the address that the request was sent to. */
   readonly route?: Ancillary | undefined;
-  /** Called when the message is divided into chunks, before it waits for its turn. */
+  /** Called when the message is divided into chunks, before it waits for its turn, and when it is divided anew. */
   readonly divided?: (progress: SendProgress) => void;
   /** Called when the message has its id, before its first chunk leaves. */
   readonly started?: (id: number) => void;
@@ -39,14 +40,14 @@ export interface DeliveriesHost {
   waits(on: boolean): void;
   /** Asks a peer to prove that it receives at its address. */
   askForProof(peer: Peer): void;
+  /** Sends a PROBE to a peer. */
+  ask(peer: Peer): void;
   /** Counts a datagram that was not sent. */
   drop(cause: string): void;
 }
 
 /** Messages to one peer that may wait. */
 const maxPending = 16_384;
-/** The chunk size that every path carries. */
-const safeChunkBytes = 1200;
 
 /** Sends whole messages: gives them their ids, and turns the end of each into a result or an error. */
 export class Deliveries {
@@ -69,24 +70,16 @@ export class Deliveries {
       const text = `${maxPending} messages to this peer wait already`;
       throw new OSError("ENOBUFS", { syscall, address, port, text });
     }
-    const { chunkBytes } = this.#options;
     const start = this.#socket.clock.now();
     this.#host.waits(true);
     try {
-      for (let size = chunkBytes; ; size = safeChunkBytes) {
-        const outgoing = this.#outgoing(parcel, size);
-        parcel.divided?.(outgoing);
-        const outcome = await this.#run(peer, sender, outgoing, parcel, signal);
-        const isNarrow =
-          outcome instanceof OSError && outcome.code === "EMSGSIZE" && !(outcome instanceof MessageError);
-        if (isNarrow && size > safeChunkBytes) continue;
-        const { chunks, sentChunks, resent: repaired } = outgoing;
-        if (!this.#isFailure(outcome, outgoing)) {
-          return { chunks, sentChunks, repaired, elapsedMs: this.#socket.clock.now() - start };
-        }
-        if (signal?.aborted === true) throw signal.reason;
-        throw this.#failure(outcome, outgoing, peer, syscall, parcel.deadlineMs);
+      const { outcome, outgoing } = await this.#run(peer, sender, parcel, signal);
+      const { chunks, sentChunks, resent: repaired } = outgoing;
+      if (!this.#isFailure(outcome, outgoing)) {
+        return { chunks, sentChunks, repaired, elapsedMs: this.#socket.clock.now() - start };
       }
+      if (signal?.aborted === true) throw signal.reason;
+      throw this.#failure(outcome, outgoing, peer, syscall, parcel.deadlineMs);
     } finally {
       this.#host.waits(false);
     }
@@ -94,7 +87,7 @@ export class Deliveries {
 
   /** Sends the first chunk of a request again, outside of the window, so that the peer may answer more. */
   nudge(peer: Peer, parcel: Parcel, id: number): void {
-    const outgoing = this.#outgoing(parcel, this.#options.chunkBytes);
+    const outgoing = this.#outgoing(parcel, this.#senderOf(peer).chunkSize.at(this.#socket.clock.now()));
     outgoing.frame.id = id;
     const datagram = new Uint8Array(datagramBytes(outgoing.frame, 0));
     writeChunk(outgoing, 0, 1, true, datagram);
@@ -102,7 +95,7 @@ export class Deliveries {
   }
 
   #senderOf(peer: Peer): Sender {
-    const { windowChunks, rateBps, giveUpMs } = this.#options;
+    const { windowChunks, chunkBytes, rateBps, giveUpMs } = this.#options;
     const host: SenderHost = {
       clock: this.#socket.clock,
       transmit: (payloads, to, route) => answerMany(this.#socket, payloads, to, route),
@@ -111,8 +104,22 @@ export class Deliveries {
         this.#host.askForProof(peer);
         return false;
       },
+      ask: () => this.#host.ask(peer),
+      blackHole: () => this.#blackHole(peer),
     };
-    return (peer.sender ??= new Sender(host, peer.address, { windowChunks, rateBps, giveUpMs }));
+    return (peer.sender ??= new Sender(host, peer.address, { windowChunks, chunkBytes, rateBps, giveUpMs }));
+  }
+
+  /** Warns once for each peer. */
+  #blackHole({ address: { host, port }, sender }: Peer): void {
+    if (sender?.chunkSize.blackHoles !== 1) return;
+    const { chunkBytes } = this.#options;
+    engineOf(this.#socket).warn({
+      code: "CHUNKS_VANISH",
+      message:
+        `chunks of ${chunkBytes} bytes to ${host}:${port} vanish on the path without an ICMP error, and small datagrams arrive: ` +
+        "messages to this peer now have chunks of 1200 bytes. Use chunkBytes: 1200 to lose no time with this.",
+    });
   }
 
   #outgoing({ kind, flags, channel, data, deadlineMs, parity, route }: Parcel, size: number): Outgoing {
@@ -127,10 +134,15 @@ export class Deliveries {
   #run(
     peer: Peer,
     sender: Sender,
-    outgoing: Outgoing,
     parcel: Parcel,
     signal?: AbortSignal,
-  ): Promise<Outcome> {
+  ): Promise<{ outcome: Outcome; outgoing: Outgoing }> {
+    const divide = (size: number): Outgoing => {
+      const divided = this.#outgoing(parcel, size);
+      parcel.divided?.(divided);
+      return divided;
+    };
+    const outgoing = divide(sender.chunkSize.at(this.#socket.clock.now()));
     const { frame } = outgoing;
     const isOrdered = frame.kind === frameKind.data && (frame.flags & frameFlag.ordered) !== 0;
     let ids: OrderedIds | undefined;
@@ -140,6 +152,7 @@ export class Deliveries {
         outgoing,
         deadline: parcel.deadlineMs === undefined ? Infinity : this.#socket.clock.now() + parcel.deadlineMs,
         isSettled: false,
+        divide,
         ...(isOrdered && {
           mayStart: () => {
             const known = peer.orderedIds?.get(frame.channel);
@@ -149,8 +162,9 @@ export class Deliveries {
         started: () => {
           if (isOrdered) ids = this.#orderedIds(peer, frame.channel);
           if (ids) ids.active++;
-          frame.id = parcel.id ?? (ids ? takeId(ids) : this.#nextId(peer));
-          parcel.started?.(frame.id);
+          const id = parcel.id ?? (ids ? takeId(ids) : this.#nextId(peer));
+          job.outgoing.frame.id = id;
+          parcel.started?.(id);
         },
         ended: (outcome) => {
           forget?.();
@@ -159,7 +173,7 @@ export class Deliveries {
             if (outcome === "complete") ids.isKnown = true;
             else ids.isBroken = true;
           }
-          resolve(outcome);
+          resolve({ outcome, outgoing: job.outgoing });
         },
       };
       if (signal) forget = onAbort(signal, () => sender.withdraw(job, new OSError("ECANCELED")));

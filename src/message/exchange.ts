@@ -64,6 +64,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
   readonly peers: Peers = new Peers((peer) => this.#forget(peer));
   readonly bufferChunks: number;
   readonly #socket: Socket;
+  readonly #chunkBytes: number;
   readonly #events: ExchangeEvents;
   readonly #receiver: Receiver;
   readonly #deliveries: Deliveries;
@@ -85,6 +86,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
 
   constructor(socket: Socket, options: Checked<MessagesOptions>, events: ExchangeEvents) {
     this.#socket = socket;
+    this.#chunkBytes = options.chunkBytes;
     this.#events = events;
     this.#reading = readAll(socket, "messages()");
     this.bufferChunks = Math.floor(socket.getsockopt(SOL_SOCKET, SO_RCVBUF) / bufferBytesOfChunk);
@@ -162,7 +164,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
         text: "this takes an IP address, not a name",
       });
     }
-    return () => statsOf(this.peers.find(destinationOf(to)));
+    return () => statsOf(this.peers.find(destinationOf(to)), this.#chunkBytes, this.clock.now());
   }
 
   stats(): MessagesStats {
@@ -207,7 +209,11 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     const now = this.clock.now();
     if (now - peer.probedAt < probeIntervalMs || !peer.mayAnswer(frameOverheadBytes)) return;
     peer.probedAt = now;
-    this.#sendProbe(peer.address, frameKind.probe, this.#tokens.of(peer.address), peer.route);
+    this.ask(peer);
+  }
+
+  ask({ address, route }: Peer): void {
+    this.#sendProbe(address, frameKind.probe, this.#tokens.of(address), route);
   }
 
   drop(cause: string): void {
@@ -282,8 +288,11 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
         this.#sendProbe(source, frameKind.probeAck, frame.id, route);
         return;
       case frameKind.probeAck:
-        if (frame.id === this.#tokens.of(source)) this.#proven(this.#seen(source, end - start, route, now));
-        else this.#receiver.drop("token");
+        if (frame.id === this.#tokens.of(source)) {
+          const peer = this.#seen(source, end - start, route, now);
+          peer.sender?.answered();
+          this.#proven(peer);
+        } else this.#receiver.drop("token");
         return;
       case frameKind.report:
         this.#reported(source, data.subarray(start, end), now);
@@ -403,7 +412,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
   }
 }
 
-function statsOf(peer: Peer | undefined): PeerStats {
+function statsOf(peer: Peer | undefined, chunkBytes: number, now: number): PeerStats {
   const sender = peer?.sender;
   const path = sender?.congestion;
   const min = path?.minRttMs;
@@ -416,6 +425,8 @@ function statsOf(peer: Peer | undefined): PeerStats {
     lossRatio: path?.lossRatio ?? 0,
     sentChunks: sender?.sentChunks ?? 0,
     resentChunks: sender?.resentChunks ?? 0,
+    chunkBytes: sender?.chunkSize.at(now) ?? chunkBytes,
+    blackHoles: sender?.chunkSize.blackHoles ?? 0,
     pendingMessages: sender?.pending ?? 0,
     receivedChunks: peer?.receivedChunks ?? 0,
     receivedMessages: peer?.receivedMessages ?? 0,

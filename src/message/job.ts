@@ -10,12 +10,18 @@ export interface SenderHost {
   transmit(payloads: readonly Uint8Array[], to: Endpoint, route: Ancillary | undefined): Promise<unknown>;
   /** Whether a reply of so many bytes may go to the peer now. If not, the host asks the peer to prove its address. */
   mayReply(bytes: number): boolean;
+  /** Sends a small datagram that the peer answers: then the sender's `answered` is called. */
+  ask(): void;
+  /** Large chunks vanish on the path, and small datagrams do not. */
+  blackHole(): void;
 }
 
 /** The limits of a sender. */
 export interface SenderLimits {
   /** The largest window, in chunks. */
   readonly windowChunks: number;
+  /** Bytes of each chunk that the program wants. */
+  readonly chunkBytes: number;
   /** Bits per second, with headers; `Infinity` for no limit. */
   readonly rateBps: number;
   /** Milliseconds without progress after which a message fails. */
@@ -27,9 +33,11 @@ export type Outcome = "complete" | "sent" | "superseded" | "expired" | "silent" 
 
 /** A message to send, with its deadline. */
 export interface Job {
-  readonly outgoing: Outgoing;
+  outgoing: Outgoing;
   /** On the clock; `Infinity` if there is none. */
   readonly deadline: number;
+  /** The same message in chunks of another size, without an id. */
+  readonly divide: (size: number) => Outgoing;
   /** Whether it may be sent now; a message of an ordered channel may have to wait for the first one. */
   readonly mayStart?: () => boolean;
   /** Called before its first chunk leaves: gives it its id. */

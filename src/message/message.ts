@@ -134,6 +134,10 @@ export interface PeerStats {
   readonly sentChunks: number;
   /** Chunks that were sent again. They are in `sentChunks` too. */
   readonly resentChunks: number;
+  /** Bytes of each chunk of new messages: `chunkBytes`, or 1,200 for 10 minutes after the path did not carry larger chunks. */
+  readonly chunkBytes: number;
+  /** Times that chunks above 1,200 bytes vanished while small datagrams were answered. */
+  readonly blackHoles: number;
   /** Messages that are not sent to the end. */
   readonly pendingMessages: number;
   /** Chunks that arrived from the peer. */

@@ -3,7 +3,7 @@ import { fieldsOf, refuseUnknown } from "../core/errors/fields.js";
 
 /** The options of `messages()`. Most programs need none. */
 export interface MessagesOptions {
-  /** Bytes of each chunk, 64 to 65,000. Over 1,232 with a header of 20, IPv6 paths need not carry them. @default 1200 */
+  /** Bytes of each chunk, 64 to 65,000. Over 1,232 with a header of 20, IPv6 paths need not carry them. If they vanish, `send` goes on with 1,200. @default 1200 */
   readonly chunkBytes?: number | undefined;
   /** The largest number of chunks that are under way to a peer, 1 to 65,535. @default 65535 */
   readonly windowChunks?: number | undefined;

@@ -3,7 +3,7 @@ import { crc32 } from "node:zlib";
 import type { Ancillary } from "../core/driver/ancillary.js";
 import { crcShift, joinCrcs, joinCrcsOnce, knownCrcShift } from "../wire/crc32.js";
 import type { Frame } from "../wire/message-frame.js";
-import { chunkBytes, chunksOf, frameFlag, isFleeting } from "../wire/message-frame.js";
+import { chunkBytes, chunksOf, frameFlag, frameKind, isFleeting } from "../wire/message-frame.js";
 import { type Report, noEcho } from "../wire/message-report.js";
 import type { Congestion, Departure } from "./congestion.js";
 
@@ -49,6 +49,9 @@ export class Outgoing {
   /** When the next probe is due, and how many were sent since the last progress. */
   probeAt: number = Number.POSITIVE_INFINITY;
   probes = 0;
+  /** Counts of `ChunkSize` before these probes. */
+  reportedBefore = 0;
+  answersBefore = 0;
   /**
    * The largest number of chunks that the peer had, and when it was reached; at first, when the message began. A peer that loses its
    * memory again and again makes no progress.
@@ -97,9 +100,25 @@ export class Outgoing {
     return this.sentChunks === this.chunks && this.sentParities === this.parity;
   }
 
+  /** Chunks that the peer has, without a last chunk that is shorter than the others. */
+  get fullAcked(): number {
+    const last = this.chunks - 1;
+    const isShort = chunkBytes(this.frame, last) < this.frame.size;
+    return this.ackedChunks - (isShort && this.#state[last] === arrived ? 1 : 0);
+  }
+
   get hasLost(): boolean {
     this.#skipFound();
     return this.#lostStart < this.#lost.length;
+  }
+
+  /**
+   * When the message fails because it makes no progress. A message that waits for the chunks of others does not fail, but a reply
+   * waits for the proof of an address.
+   */
+  giveUpAt(giveUpMs: number): number {
+    const isWaiting = this.sentChunks === 0 && this.frame.kind !== frameKind.reply;
+    return this.fleeting || isWaiting ? Infinity : this.progressAt + giveUpMs;
   }
 
   /** Returns the chunk to send next: one that was lost, else a new one; −1 if there is none. */

@@ -1,3 +1,5 @@
+import { frameOverheadBytes } from "../wire/message-frame.js";
+
 /** Above this many chunks a millisecond, bursts are not spread: timers are not finer. */
 const maxPace = 64;
 /** The largest and the smallest number of chunks that may leave together after a pause. */
@@ -5,6 +7,9 @@ const maxTokens = 64;
 const minTokens = 4;
 /** The shortest wait: a shorter one may be too short to change the time, a number with 53 bits. */
 const minWaitMs = 0.001;
+
+/** Bytes of the IP and UDP headers of a datagram, for `rateBps`. */
+const packetBytes = 28;
 
 /** Spreads chunks over time: a bucket of chunks that may leave now. A pace is in chunks per millisecond. */
 export class Pacer {
@@ -34,8 +39,14 @@ export class Pacer {
     return Math.max(minWaitMs, (1 - this.#tokens) / pace);
   }
 
-  /** The pace, if it is one that timers can keep; otherwise `Infinity`. */
-  static kept(pace: number): number {
-    return pace >= maxPace ? Infinity : pace;
+  /**
+   * The lower one of a pace and `rateBps`. `Infinity` if timers cannot keep the pace.
+   *
+   * @param chunkBytes of each chunk.
+   */
+  static limited(pace: number, rateBps: number, chunkBytes: number): number {
+    const own = pace >= maxPace ? Infinity : pace;
+    if (rateBps === Infinity) return own;
+    return Math.min(own, rateBps / 8000 / (chunkBytes + frameOverheadBytes + packetBytes));
   }
 }

@@ -56,19 +56,25 @@ export class Receiver {
     return this.#memory.bytes;
   }
 
-  /** Counts a datagram that was dropped. */
-  drop(cause: string): void {
-    this.dropped.set(cause, (this.dropped.get(cause) ?? 0) + 1);
+  /** Counts datagrams that were dropped. */
+  drop(cause: string, datagrams = 1): void {
+    this.dropped.set(cause, (this.dropped.get(cause) ?? 0) + datagrams);
   }
 
   /** A chunk or a parity arrived, whose frame was checked. */
   chunk(peer: Peer, frame: Readonly<Frame>, payload: Payload<Buffer>, now: number): void {
     const { id, crc } = frame;
     peer.receivedChunks++;
-    const partial = peer.partialOf(frame);
+    let partial = peer.partialOf(frame);
     if (partial?.frame.crc === crc) {
-      this.#add(peer, partial, frame, payload, now);
-      return;
+      if (!isDividedAnew(partial.frame, frame)) {
+        this.#add(peer, partial, frame, payload, now);
+        return;
+      }
+      // Without a chunk, a parity had arrived.
+      this.drop("divided", Math.max(1, partial.received));
+      this.#remove(peer, partial);
+      partial = undefined;
     }
     if (peer.wasDelivered(id, crc, now) || this.#wasMoved(frame, now)) {
       this.#duplicate(peer, frame);
@@ -415,4 +421,9 @@ export class Receiver {
     peer.alarm ??= new Alarm(this.#host.clock, () => this.#wake(peer));
     peer.alarm.set(Math.max(at, now));
   }
+}
+
+/** Whether the sender has divided a message into smaller chunks, because the path does not carry the larger ones. */
+function isDividedAnew(before: Readonly<Frame>, frame: Readonly<Frame>): boolean {
+  return frame.size < before.size && frame.length === before.length && frame.channel === before.channel;
 }

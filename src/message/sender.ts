@@ -4,18 +4,17 @@ import { OSError } from "../core/errors/errors.js";
 import { type Frame, frameOverheadBytes, frameKind } from "../wire/message-frame.js";
 import type { Report } from "../wire/message-report.js";
 import { Alarm } from "./alarm.js";
-import { Arena } from "./arena.js";
+import { type Arena, Arenas } from "./arena.js";
+import { ChunkSize, isDivisible, safeChunkBytes } from "./chunk-size.js";
 import { datagramBytes, parityDatagram, writeChunk } from "./chunk-datagrams.js";
 import { Congestion } from "./congestion.js";
-import { Delivered, partialKey } from "./delivered.js";
+import { addCopies, extraCopies, maxCopies } from "./copies.js";
 import type { Job, Outcome, SenderHost, SenderLimits } from "./job.js";
+import { Jobs } from "./jobs.js";
 import type { Outgoing } from "./outgoing.js";
 import { Pacer } from "./pacer.js";
+import { Unreported } from "./unreported.js";
 
-/** Messages to one peer that are sent at a time. A receiver keeps 8. */
-const maxActive = 6;
-/** Bytes of these messages; one message may be longer. A receiver keeps 2 MiB of a source. */
-const maxActiveBytes = 3 << 19;
 /** Chunks that leave in one call, and bytes of their datagrams: one segmented send. */
 const maxBurst = 64;
 const maxBurstBytes = 65_507;
@@ -23,13 +22,6 @@ const maxBurstBytes = 65_507;
 const maxCalls = 2;
 /** At least every so many chunks, a report is asked for. */
 const reportEvery = 64;
-/** The share of the messages that may fail to arrive because all copies of a chunk are lost. */
-const tolerated = 0.02;
-const maxCopies = 3;
-/** Missing chunks of a message up to which each is sent several times. */
-const maxTail = 32;
-/** The longest wait between two probes. */
-const maxProbeMs = 2000;
 /** Unanswered probes after which the window is halved. */
 const stalledProbes = 2;
 /**
@@ -37,17 +29,11 @@ const stalledProbes = 2;
  * a picture for a second.
  */
 const firstFleeting = 32;
-/** How long such a chunk counts as under way without a report, in milliseconds. */
-const firstFleetingMs = 100;
-/** How long messages without a report are remembered, in milliseconds, and how many of them. */
-const keepMs = 30_000;
-const maxUnreported = 4096;
-/** Bytes of the IP and UDP headers of a datagram, for `rateBps`. */
-const packetBytes = 28;
 
 /** Sends messages to one peer, within its window and at its pace. */
 export class Sender {
   readonly congestion: Congestion;
+  readonly chunkSize: ChunkSize;
   /** Chunks that the peer takes before its next report. */
   credit: number = Number.POSITIVE_INFINITY;
   /** Chunks sent, and those of them that were sent again. */
@@ -57,14 +43,10 @@ export class Sender {
   readonly #to: Endpoint;
   readonly #limits: SenderLimits;
   readonly #alarm: Alarm;
-  readonly #waiting: Job[] = [];
-  /** The messages that are being sent, the oldest first. */
-  readonly #active: Job[] = [];
-  /** Messages that ended without a report of the whole message: their chunks may still be sent back. */
-  #unreported: Delivered | undefined;
+  readonly #jobs = new Jobs();
+  readonly #unreported = new Unreported();
   #calls = 0;
-  /** Memory for bursts that no call uses. */
-  readonly #arenas: Arena[] = [];
+  readonly #arenas = new Arenas(maxCalls);
   #sinceReport = 0;
   readonly #pacer = new Pacer();
 
@@ -73,22 +55,37 @@ export class Sender {
     this.#to = to;
     this.#limits = limits;
     this.congestion = new Congestion(limits.windowChunks);
+    this.chunkSize = new ChunkSize(limits.chunkBytes);
     this.#alarm = new Alarm(host.clock, () => this.#wake());
   }
 
+  /** The sending of a message begins. */
+  readonly #begin = (job: Job): void => {
+    const now = this.#host.clock.now();
+    const size = this.chunkSize.at(now);
+    if (job.outgoing.frame.size > size && isDivisible(job.outgoing)) job.outgoing = job.divide(size);
+    this.#await(job.outgoing, now);
+    job.started?.();
+  };
+
+  #await(outgoing: Outgoing, now: number): void {
+    outgoing.progressAt = now;
+    outgoing.probeAt = now + this.congestion.firstProbeMs(outgoing.fleeting);
+  }
+
   get isIdle(): boolean {
-    return this.#waiting.length === 0 && this.#active.length === 0;
+    return this.#jobs.size === 0;
   }
 
   /** The messages that are not sent to the end. */
   get pending(): number {
-    return this.#waiting.length + this.#active.length;
+    return this.#jobs.size;
   }
 
   /** Adds a message. */
   add(job: Job): void {
     if (job.outgoing.fleeting) this.#supersede(job.outgoing.frame);
-    this.#waiting.push(job);
+    this.#jobs.add(job);
     this.#pump();
   }
 
@@ -102,22 +99,25 @@ export class Sender {
   /** Ends all messages. */
   close(outcome: Outcome): void {
     this.#alarm.close();
-    for (const job of [...this.#active, ...this.#waiting]) {
+    for (const job of this.#jobs) {
       this.#settle(job, outcome);
       job.outgoing.abandon(this.congestion);
     }
-    this.#active.length = this.#waiting.length = 0;
+    this.#jobs.clear();
   }
 
   /** A report of the peer. Returns `false` if it is about no message that is being sent. */
   reported(frame: Readonly<Frame>, report: Readonly<Report>): boolean {
-    const job = this.#find(frame);
+    const job = this.#jobs.find(frame);
     if (!job) return false;
     const { outgoing } = job;
+    const { fullAcked } = outgoing;
     if (frame.index > outgoing.sentChunks || report.upto > outgoing.sentChunks) return false;
     const now = this.#host.clock.now();
     this.credit = report.credit;
     const { complete, isNew } = outgoing.reported(frame, report, this.congestion, now);
+    if (outgoing.frame.size > safeChunkBytes && outgoing.fullAcked > fullAcked)
+      this.chunkSize.reported(outgoing.fullAcked - fullAcked);
     if (outgoing.ackedChunks > outgoing.mostAcked) {
       outgoing.mostAcked = outgoing.ackedChunks;
       outgoing.progressAt = now;
@@ -136,7 +136,7 @@ export class Sender {
 
   /** The peer refused a message, because it is longer than it takes. Returns `false` if there is no such message. */
   refused(frame: Readonly<Frame>, error: (limit: number) => Error, limit: number): boolean {
-    const job = this.#find(frame);
+    const job = this.#jobs.find(frame);
     if (job) this.withdraw(job, error(limit));
     return job !== undefined;
   }
@@ -146,17 +146,25 @@ export class Sender {
    * the chunk fails. Messages of the peer itself have other ids, because ids begin at random.
    */
   returned(frame: Readonly<Frame>): boolean {
-    const kind = frame.kind === frameKind.parity ? frameKind.data : frame.kind;
-    const job = this.#active.find(
-      ({ outgoing }) => outgoing.frame.kind === kind && isSame(outgoing.frame, frame),
-    );
+    const job = this.#jobs.findOfKind(frame.kind, frame);
     if (job) {
       const text = "the peer sends all datagrams back, and does not read messages";
       this.withdraw(job, new OSError("EPROTONOSUPPORT", { text }));
       return true;
     }
-    if (!this.#unreported || kind === frameKind.reply) return false;
-    return this.#unreported.has(partialKey(frame), frame.crc, this.#host.clock.now());
+    return this.#unreported.has(frame, this.#host.clock.now());
+  }
+
+  /** The peer answered a small datagram. If no round trip is known yet, the next probes need not wait for seconds. */
+  answered(): void {
+    const now = this.#host.clock.now();
+    const rttMs = this.chunkSize.answered(now);
+    const { congestion } = this;
+    if (rttMs === undefined || congestion.srttMs !== undefined) return;
+    congestion.measured(rttMs, now);
+    for (const { outgoing } of this.#jobs.active)
+      outgoing.probeAt = Math.min(outgoing.probeAt, now + congestion.waitMs(outgoing.probes));
+    this.#setAlarm(now);
   }
 
   /** The address of the peer is proven, or a limit has changed. */
@@ -164,12 +172,8 @@ export class Sender {
     this.#pump();
   }
 
-  #find(frame: Readonly<Frame>): Job | undefined {
-    return this.#active.find(({ outgoing }) => isSame(outgoing.frame, frame));
-  }
-
   #supersede({ channel }: Frame): void {
-    for (const job of [...this.#active, ...this.#waiting]) {
+    for (const job of this.#jobs) {
       const { outgoing } = job;
       if (!outgoing.fleeting || outgoing.frame.channel !== channel || job.isSettled) continue;
       this.#settle(job, "superseded");
@@ -179,10 +183,10 @@ export class Sender {
 
   #wake(): void {
     const now = this.#host.clock.now();
-    for (const job of [...this.#active, ...this.#waiting]) {
+    for (const job of this.#jobs) {
       const { outgoing } = job;
       if (now >= job.deadline) this.#expire(job, "expired");
-      else if (now >= this.#giveUpAt(outgoing)) this.#expire(job, "silent");
+      else if (now >= outgoing.giveUpAt(this.#limits.giveUpMs)) this.#expire(job, "silent");
       else if (outgoing.probeAt <= now) this.#probe(job, now);
     }
     this.#pump();
@@ -193,35 +197,32 @@ export class Sender {
     this.#remove(job);
   }
 
-  /**
-   * When a message fails because it makes no progress. A message that waits for the chunks of others does not fail, but a reply
-   * waits for the proof of an address.
-   */
-  #giveUpAt({ fleeting, frame, sentChunks, progressAt }: Outgoing): number {
-    const isWaiting = sentChunks === 0 && frame.kind !== frameKind.reply;
-    return fleeting || isWaiting ? Infinity : progressAt + this.#limits.giveUpMs;
-  }
-
   /** No report came for a while: sends chunks that ask for one. */
   #probe(job: Job, now: number): void {
     const { outgoing } = job;
     const { congestion } = this;
     if (outgoing.fleeting) {
-      const waitMs = this.#probeMs(outgoing);
+      const waitMs = congestion.firstProbeMs(outgoing.fleeting);
       outgoing.expire(congestion, waitMs, now);
       if (outgoing.allSent) this.#remove(job);
       else outgoing.probeAt = now + waitMs;
       return;
     }
     outgoing.probes++;
+    const maySplit = isDivisible(outgoing);
+    if (maySplit && this.chunkSize.isBlackHole(outgoing)) {
+      this.chunkSize.blackHoles++;
+      this.#host.blackHole();
+      this.#divide(now);
+      return;
+    }
     if (outgoing.probes === stalledProbes) congestion.stalled(now);
-    const wait = Math.min(
-      congestion.probeMs * 2 ** outgoing.probes,
-      Math.max(maxProbeMs, congestion.probeMs),
-    );
-    outgoing.probeAt = now + wait;
-    const copies = 1 + this.#extraCopies();
-    const missing = outgoing.missing(copies).filter((index) => this.#mayLeave(outgoing, index));
+    outgoing.probeAt = now + congestion.waitMs(outgoing.probes);
+    // If large chunks are lost by chance, several of them show it.
+    const copies = 1 + (maySplit && outgoing.probes > 1 ? maxCopies : extraCopies(congestion.lossRatio));
+    const missing = outgoing
+      .missing(copies)
+      .filter((index) => this.#mayLeave(outgoing, datagramBytes(outgoing.frame, index)));
     if (missing.length === 0) return;
     const payloads = missing.map((index, at) => {
       const datagram = new Uint8Array(datagramBytes(outgoing.frame, index));
@@ -231,55 +232,42 @@ export class Sender {
     for (let copy = missing.length; copy < copies; copy++) payloads.push(...payloads.slice(-1));
     this.#countCopies(outgoing, payloads.length - missing.length);
     this.#send(payloads, outgoing);
+    if (maySplit && this.#mayLeave(outgoing, frameOverheadBytes)) {
+      this.chunkSize.asked(now);
+      this.#host.ask();
+    }
   }
 
-  /** How long to wait for the first report. Nothing of a fleeting message is sent again, so a short wait does no harm. */
-  #probeMs({ fleeting }: Outgoing): number {
-    const { srttMs, probeMs } = this.congestion;
-    return fleeting && srttMs === undefined ? firstFleetingMs : probeMs;
+  /**
+   * The path does not carry chunks above 1,200 bytes: divides the messages under way into smaller chunks. Their ids stay, so a
+   * message that had arrived in large chunks after all is not delivered again, and an ordered one keeps its place.
+   */
+  #divide(now: number): void {
+    this.chunkSize.fall(now);
+    for (const job of this.#jobs.active) {
+      const { outgoing, isSettled } = job;
+      if (isSettled || !isDivisible(outgoing)) continue;
+      outgoing.abandon(this.congestion);
+      job.outgoing = job.divide(safeChunkBytes);
+      job.outgoing.frame.id = outgoing.frame.id;
+      this.#await(job.outgoing, now);
+    }
   }
 
   /** Sends what may leave now. */
   #pump(): void {
     const now = this.#host.clock.now();
-    this.#start(now);
+    this.#jobs.start(this.#begin);
     this.#pacer.refill(this.#pace, now);
     while (this.#calls < maxCalls && this.#burst(now));
     this.#setAlarm(now);
   }
 
-  /** Moves messages from those that wait to those that are sent. */
-  #start(now: number): void {
-    let unsettled = 0;
-    let bytes = 0;
-    for (const { outgoing, isSettled } of this.#active) {
-      if (isSettled) continue;
-      unsettled++;
-      bytes += outgoing.frame.length;
-    }
-    for (let at = 0; at < this.#waiting.length && unsettled < maxActive;) {
-      const job = this.#waiting[at] as Job;
-      const { length } = job.outgoing.frame;
-      if (bytes > 0 && bytes + length > maxActiveBytes) return;
-      if (job.mayStart?.() === false) {
-        at++;
-        continue;
-      }
-      this.#waiting.splice(at, 1);
-      this.#active.push(job);
-      unsettled++;
-      bytes += length;
-      job.outgoing.progressAt = now;
-      job.outgoing.probeAt = now + this.#probeMs(job.outgoing);
-      job.started?.();
-    }
-  }
-
   /** Sends chunks of one message. Returns whether there may be more to send. */
   #burst(now: number): boolean {
     const job =
-      this.#active.find(({ outgoing }) => outgoing.hasLost) ??
-      this.#active.find(({ outgoing, isSettled }) => !isSettled && !outgoing.allSent);
+      this.#jobs.active.find(({ outgoing }) => outgoing.hasLost) ??
+      this.#jobs.active.find(({ outgoing, isSettled }) => !isSettled && !outgoing.allSent);
     if (!job) return false;
     const { outgoing } = job;
     const { congestion } = this;
@@ -297,7 +285,7 @@ export class Sender {
       return false;
     }
     const payloads: Uint8Array[] = [];
-    const arena = this.#arena(stride, Math.min(room, outgoing.chunks));
+    const arena = this.#arenas.take(stride, Math.min(room, outgoing.chunks));
     const every = Math.max(1, Math.min(reportEvery, Math.floor(window / 4)));
     const resent: number[] = [];
     while (payloads.length < room) {
@@ -307,9 +295,9 @@ export class Sender {
       const isLast = !outgoing.hasLost && outgoing.sentChunks + 1 >= outgoing.chunks && !isAgain;
       const fills = congestion.inFlight + 1 >= window;
       const isNow = isAgain || isLast || fills || ++this.#sinceReport >= every;
-      if (!this.#mayLeave(outgoing, index)) {
+      if (!this.#mayLeave(outgoing, datagramBytes(outgoing.frame, index))) {
         if (payloads.length > 0) break;
-        this.#arenas.push(arena);
+        this.#arenas.put(arena);
         return false;
       }
       if (isNow) this.#sinceReport = 0;
@@ -323,7 +311,8 @@ export class Sender {
         payloads.push(
           parityDatagram(outgoing.frame, outgoing.data, outgoing.sentParities++, outgoing.parity),
         );
-      this.#addCopies(outgoing, payloads, resent);
+      if (!outgoing.fleeting)
+        this.#countCopies(outgoing, addCopies(payloads, resent, this.congestion.lossRatio));
       if (outgoing.fleeting) this.#settle(job, "sent");
     }
     this.#pacer.take(payloads.length);
@@ -331,33 +320,10 @@ export class Sender {
     return true;
   }
 
-  /** Memory for so many datagrams or more, which no call uses. */
-  #arena(bytesEach: number, datagrams: number): Arena {
-    const last = this.#arenas.pop();
-    if (last?.datagramBytes === bytesEach && last.datagrams >= datagrams) return last;
-    return new Arena(bytesEach, datagrams);
-  }
-
-  /** At the end of a message, a repair that is lost costs a round trip: on a bad path, each is sent several times. */
-  #addCopies(outgoing: Outgoing, payloads: Uint8Array[], of: readonly number[]): void {
-    if (outgoing.fleeting || of.length > maxTail) return;
-    const extra = this.#extraCopies();
-    const originals = of.map((at) => payloads[at] as Uint8Array);
-    for (let copy = 0; copy < extra; copy++) payloads.push(...originals);
-    this.#countCopies(outgoing, extra * originals.length);
-  }
-
   #countCopies(outgoing: Outgoing, copies: number): void {
     outgoing.resent += copies;
     this.sentChunks += copies;
     this.resentChunks += copies;
-  }
-
-  /** How often to repeat a chunk, so that hardly ever all copies are lost. */
-  #extraCopies(): number {
-    const { lossRatio } = this.congestion;
-    if (lossRatio < 0.04) return 0;
-    return Math.min(maxCopies, Math.ceil(Math.log(tolerated) / Math.log(lossRatio)) - 1);
   }
 
   /** Writes the datagram of a chunk, and counts it as sent. */
@@ -370,8 +336,8 @@ export class Sender {
     outgoing.sent(index, this.congestion, now);
   }
 
-  #mayLeave({ frame }: Outgoing, index: number): boolean {
-    return frame.kind !== frameKind.reply || this.#host.mayReply(datagramBytes(frame, index));
+  #mayLeave({ frame }: Outgoing, bytes: number): boolean {
+    return frame.kind !== frameKind.reply || this.#host.mayReply(bytes);
   }
 
   /** @param arena the memory of the payloads, which later bursts may use after the call. */
@@ -381,32 +347,32 @@ export class Sender {
     this.#host.transmit(payloads, this.#to, outgoing.route).then(
       () => this.#left(arena),
       (error: unknown) => {
-        const job = this.#active.find((each) => each.outgoing === outgoing);
-        if (job && error instanceof Error) this.#expire(job, error);
+        const job = this.#jobs.active.find((each) => each.outgoing === outgoing);
+        if (job && isTooLarge(error) && isDivisible(outgoing)) {
+          this.#divide(this.#host.clock.now());
+          this.#pump();
+        } else if (job && error instanceof Error) this.#expire(job, error);
         this.#left(arena);
       },
     );
   }
 
   #left(arena?: Arena): void {
-    if (arena && this.#arenas.length < maxCalls && !this.isIdle) this.#arenas.push(arena);
+    if (arena && !this.isIdle) this.#arenas.put(arena);
     if (this.#calls-- === maxCalls) this.#pump();
   }
 
   get #pace(): number {
-    const { rateBps } = this.#limits;
-    const own = Pacer.kept(this.congestion.pace);
-    if (rateBps === Infinity) return own;
-    const size = this.#active[0]?.outgoing.frame.size ?? 1200;
-    return Math.min(own, rateBps / 8000 / (size + frameOverheadBytes + packetBytes));
+    const size = this.#jobs.active[0]?.outgoing.frame.size ?? safeChunkBytes;
+    return Pacer.limited(this.congestion.pace, this.#limits.rateBps, size);
   }
 
   #setAlarm(now: number): void {
     let at = Infinity;
-    for (const { outgoing, deadline } of this.#active)
-      at = Math.min(at, outgoing.probeAt, deadline, this.#giveUpAt(outgoing));
-    for (const { deadline } of this.#waiting) at = Math.min(at, deadline);
-    const paced = this.#pacer.tokens < 1 && this.#active.some(({ outgoing }) => outgoing.next() >= 0);
+    for (const { outgoing, deadline } of this.#jobs.active)
+      at = Math.min(at, outgoing.probeAt, deadline, outgoing.giveUpAt(this.#limits.giveUpMs));
+    for (const { deadline } of this.#jobs.waiting) at = Math.min(at, deadline);
+    const paced = this.#pacer.tokens < 1 && this.#jobs.active.some(({ outgoing }) => outgoing.next() >= 0);
     if (paced) at = Math.min(at, now + this.#pacer.waitMs(this.#pace));
     this.#alarm.set(at);
   }
@@ -419,30 +385,14 @@ export class Sender {
 
   /** @param isReported whether the peer has reported the whole message. */
   #remove(job: Job, isReported = false): void {
-    for (const list of [this.#active, this.#waiting]) {
-      const at = list.indexOf(job);
-      if (at < 0) continue;
-      list.splice(at, 1);
-      job.outgoing.abandon(this.congestion);
-    }
+    if (this.#jobs.remove(job)) job.outgoing.abandon(this.congestion);
     const { sentChunks, frame } = job.outgoing;
-    if (!isReported && sentChunks > 0 && frame.kind !== frameKind.reply) {
-      const now = this.#host.clock.now();
-      this.#unreported ??= new Delivered(now, keepMs, maxUnreported);
-      this.#unreported.add(partialKey(frame), frame.crc, now);
-    }
+    if (!isReported && sentChunks > 0) this.#unreported.add(frame, this.#host.clock.now());
     // A program may have many peers that are idle.
-    if (this.isIdle) this.#arenas.length = 0;
+    if (this.isIdle) this.#arenas.clear();
   }
 }
 
-/** Whether two headers belong to the same message. */
-function isSame(one: Readonly<Frame>, other: Readonly<Frame>): boolean {
-  return (
-    one.id === other.id &&
-    one.crc === other.crc &&
-    one.length === other.length &&
-    one.size === other.size &&
-    one.channel === other.channel
-  );
+function isTooLarge(error: unknown): boolean {
+  return error instanceof OSError && error.code === "EMSGSIZE";
 }

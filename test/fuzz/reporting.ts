@@ -44,6 +44,7 @@ export class Reporting implements SenderHost {
   readonly #completed: boolean[] = [];
   readonly #sender = new Sender(this, new Address("10.0.0.1", 9000) as Endpoint, {
     windowChunks,
+    chunkBytes: size,
     rateBps: Infinity,
     giveUpMs,
   });
@@ -61,8 +62,11 @@ export class Reporting implements SenderHost {
         length: bytes,
         crc: crc32(data),
       };
+      const divide = (chunkBytes: number): Outgoing =>
+        new Outgoing({ ...frame, size: chunkBytes }, data, parity);
       const job: Job = {
-        outgoing: new Outgoing(frame, data, parity),
+        outgoing: divide(size),
+        divide,
         deadline: Infinity,
         isSettled: false,
         ended: (outcome) => {
@@ -120,6 +124,14 @@ export class Reporting implements SenderHost {
 
   mayReply(): boolean {
     return true;
+  }
+
+  ask(): void {
+    assert.fail("no chunk is above 1,200 bytes");
+  }
+
+  blackHole(): void {
+    assert.fail("no chunk is above 1,200 bytes");
   }
 
   #check(): void {

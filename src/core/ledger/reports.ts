@@ -12,6 +12,7 @@ export interface Warning {
    * - `"NO_SUCH_EVENT"`: a listener was added for an event that does not exist: an event of `node:dgram`, such as "message",
    *   or a name that is nearly the name of an event.
    * - `"HANDLER_FAILED"`: a handler of `serve` failed, or its answer could not be sent, and `serve` has no `onError`.
+   * - `"CHUNKS_VANISH"`: chunks of `messages()` above 1,200 bytes vanish on the path to a peer, and small datagrams arrive.
    */
   readonly code:
     | "JOINED_BUT_BOUND"
@@ -19,7 +20,8 @@ export interface Warning {
     | "CONNECTED_TO_GROUP"
     | "DISSOLVED_HEARS_FORMER_PEER"
     | "NO_SUCH_EVENT"
-    | "HANDLER_FAILED";
+    | "HANDLER_FAILED"
+    | "CHUNKS_VANISH";
   /** What is wrong, and what to do. */
   readonly message: string;
 }
