@@ -95,7 +95,9 @@ test.skipIf(!requireAll)("the tarball has an addon for each CPU, and no other fi
 
 test("packing builds the addons and the API reference", async () => {
   const { scripts } = await manifestIn(home);
-  expect(scripts.prepack).toBe("npm run --silent build:addons && npm run --silent docs:api");
+  expect(scripts.prepack).toBe(
+    "npm run --silent build:addons && npm run --silent micropython && npm run --silent docs:api",
+  );
 });
 
 test("no script runs at installation", async () => {

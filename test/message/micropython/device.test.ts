@@ -1,7 +1,9 @@
 /** The device's side: frames under CPython, and the language and the heap under MicroPython's WebAssembly port. */
 
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { expect, test } from "vitest";
@@ -55,8 +57,11 @@ const { loadMicroPython } = (await import(port).catch((error: unknown) => {
   return {};
 })) as { loadMicroPython?: (options: object) => Promise<MicroPython> };
 
-/** Starts MicroPython with datagram.py in its path. */
-async function micropython(skip: (why: string) => never): Promise<{ run(code: string): string }> {
+/** Starts MicroPython with datagram.py, or the given compiled module, in its path. */
+async function micropython(
+  skip: (why: string) => never,
+  compiled?: Uint8Array,
+): Promise<{ run(code: string): string }> {
   if (loadMicroPython === undefined) return skip(`${port} is not installed: npm ci`);
   let output = "";
   const options = {
@@ -65,7 +70,8 @@ async function micropython(skip: (why: string) => never): Promise<{ run(code: st
     stdout: (line: string) => (output += `${line}\n`),
   };
   const python = await loadMicroPython(options);
-  python.FS.writeFile("/datagram.py", source);
+  if (compiled === undefined) python.FS.writeFile("/datagram.py", source);
+  else python.FS.writeFile("/datagram.mpy", compiled);
   python.runPython("import sys; sys.path.append('/')");
   return {
     run: (code) => {
@@ -77,7 +83,7 @@ async function micropython(skip: (why: string) => never): Promise<{ run(code: st
 }
 
 interface MicroPython {
-  readonly FS: { writeFile(path: string, text: string): void };
+  readonly FS: { writeFile(path: string, content: string | Uint8Array): void };
   runPython(code: string): void;
 }
 
@@ -129,13 +135,29 @@ test("under MicroPython, the heap does not grow from message to message", async 
   expect(after - before).toBeLessThan(1024);
 });
 
-test("under MicroPython, the module takes less than 40 KB of heap from source", async ({ skip }) => {
-  const python = await micropython(skip);
+/** The bytes of heap that the import of the module takes. */
+function heapOfImport(python: { run(code: string): string }): number {
   python.run("import gc; gc.collect()");
   const before = Number(python.run("print(gc.mem_alloc())"));
   python.run("import datagram");
   python.run("gc.collect()");
-  const output = Number(python.run("print(gc.mem_alloc())")) - before;
-  expect(output).toBeGreaterThan(1000);
-  expect(output).toBeLessThan(40_000);
+  return Number(python.run("print(gc.mem_alloc())")) - before;
+}
+
+test("under MicroPython, the module takes less than 40 KB of heap from source", async ({ skip }) => {
+  const bytes = heapOfImport(await micropython(skip));
+  expect(bytes).toBeGreaterThan(1000);
+  expect(bytes).toBeLessThan(40_000);
+});
+
+test("the compiled module works under MicroPython, and takes less heap", async ({ skip, onTestFinished }) => {
+  const fromSource = heapOfImport(await micropython(skip));
+  const folder = mkdtempSync(join(tmpdir(), "datagram-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  execFileSync(process.execPath, [path("../../../scripts/micropython.mjs"), join(folder, "datagram.mpy")]);
+  // The port runs one interpreter at a time.
+  const compiled = await micropython(skip, readFileSync(join(folder, "datagram.mpy")));
+  expect(heapOfImport(compiled)).toBeLessThan(fromSource);
+  compiled.run(pair);
+  expect(compiled.run('A.send(bytes(9000), "other"); print(B.recv(10)[0] == bytes(9000))')).toBe("True");
 });
