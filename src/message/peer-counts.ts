@@ -99,10 +99,9 @@ export class PeerCounters implements Iterable<PeerCounts> {
   }
 
   /** The counts of all peers, the one that was silent for longest first. */
-  *[Symbol.iterator](): IterableIterator<PeerCounts, undefined> {
+  *[Symbol.iterator](): Generator<PeerCounts, void, undefined> {
     const now = this.#socket.clock.now();
     for (const peer of this.#peers.values()) yield peer.counts(now);
-    return undefined;
   }
 
   /** Ends the counting. The counts stay. */
