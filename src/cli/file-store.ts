@@ -5,8 +5,8 @@
  */
 
 import { constants } from "node:fs";
-import { access, link, lstat, mkdir, open, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { access, link, lstat, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 
 import type { Endpoint } from "../core/address/address.js";
 import { Failure, exitCodes } from "./exit.js";
@@ -46,12 +46,11 @@ export class FileStore {
   static async open(folder: string, limitBytes: number): Promise<FileStore> {
     const what = `write to the folder ${JSON.stringify(folder)}`;
     try {
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
+      if (!(await stat(folder)).isDirectory())
+        throw new Failure(exitCodes.error, `cannot ${what}: it is a file`);
       await access(folder, constants.W_OK | constants.X_OK);
     } catch (error) {
-      // mkdir says EEXIST for a path that is a file.
-      if ((error as NodeJS.ErrnoException).code === "EEXIST")
-        throw new Failure(exitCodes.error, `cannot ${what}: it is a file`);
       throw asSystemFailure(error, what);
     }
     return new FileStore(folder, limitBytes);
@@ -103,6 +102,22 @@ export class FileStore {
         this.#number++;
       }
     }
+  }
+}
+
+/**
+ * Makes a folder, and those above it that are missing. Not by `recursive` of `mkdir`: on Node 20 it tries for ever if a file system
+ * lets nobody make the folder, and says ENOENT.
+ */
+async function makeFolder(path: string): Promise<void> {
+  if (await exists(path)) return;
+  const parent = dirname(path);
+  if (parent !== path) await makeFolder(parent);
+  try {
+    await mkdir(path);
+  } catch (error) {
+    // Another program has made it meanwhile.
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
 }
 

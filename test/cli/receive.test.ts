@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -225,6 +225,19 @@ describe("limits", () => {
     writeFileSync(taken, "");
     expect((await datagram(t, ["receive", "0", "--into", taken]).ended).stderr).toBe(
       `datagram receive: cannot write to the folder ${JSON.stringify(taken)}: it is a file\n`,
+    );
+  });
+
+  test.for([
+    ["below a file", "file/made", "a part of the path is not a folder"],
+    ["below a link that leads nowhere", "dangling/made", "there is no such file"],
+    ["at a link that leads nowhere", "dangling", "there is no such file"],
+  ] as const)("a folder that cannot be made, %s, is an error", async ([, path, reason], t) => {
+    const parent = folder(t);
+    writeFileSync(join(parent, "file"), "");
+    symlinkSync(join(parent, "nowhere"), join(parent, "dangling"));
+    await expect(FileStore.open(join(parent, path), 1)).rejects.toThrow(
+      `cannot write to the folder ${JSON.stringify(join(parent, path))}: ${reason}`,
     );
   });
 });
