@@ -1,6 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 
 import type { Endpoint } from "../core/address/address.js";
+import { mayBeIcmp } from "../core/driver/icmp.js";
 import { type Datagram, OSError, type Socket, type Unreachable } from "../index.js";
 import { formatDuration, formatShare } from "./option-values.js";
 import { jsonLine } from "./payload.js";
@@ -13,15 +14,6 @@ import { refusalText } from "./unreachable.js";
 const batchDatagrams = 64;
 /** Probes whose state is kept, so that late and repeated answers are known. */
 const maxKept = 65_536;
-/** The codes of ICMP errors, which a call on a connected socket may fail with. The event tells more. */
-const icmpCodes: ReadonlySet<string> = new Set([
-  "ECONNREFUSED",
-  "EHOSTUNREACH",
-  "ENETUNREACH",
-  "EACCES",
-  "EPROTO",
-]);
-
 /** The options of a ping that its session needs. */
 export interface PingOptions {
   readonly count?: number;
@@ -110,7 +102,7 @@ export class PingSession {
     try {
       await this.#socket.send(this.#probes.payload(number));
     } catch (error) {
-      if (!(error instanceof OSError && icmpCodes.has(error.code))) throw error;
+      if (!(error instanceof OSError && mayBeIcmp(error.code))) throw error;
     }
   }
 
@@ -121,7 +113,7 @@ export class PingSession {
         const now = this.#socket.clock.now();
         for (const datagram of datagrams) this.#take(datagram, now);
       } catch (error) {
-        if (!(error instanceof OSError && icmpCodes.has(error.code))) throw error;
+        if (!(error instanceof OSError && mayBeIcmp(error.code))) throw error;
       }
     }
   }
