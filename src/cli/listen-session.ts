@@ -4,12 +4,11 @@ import { type Address, type Datagram, TimeoutError } from "../index.js";
 import type { Listener, Received } from "./listener.js";
 import { Losses } from "./losses.js";
 import { jsonLine, payloadFields, showPayload } from "./payload.js";
+import { PeerCount } from "./peer-count.js";
 import { count, notice, onOutput, outputColumns, print } from "./terminal.js";
 
 /** The largest number of datagrams that are read, answered and printed together. */
 const batchDatagrams = 256;
-/** The largest number of peers that are counted. Sources can be forged, and memory is limited. */
-const maxPeers = 65_536;
 
 /** The options for the output and the end of `datagram listen`. */
 export interface SessionOptions {
@@ -26,7 +25,7 @@ export class ListenSession {
   readonly #listeners: readonly Listener[];
   readonly #options: SessionOptions;
   readonly #losses: Losses;
-  readonly #peers = new Set<string>();
+  readonly #peers = new PeerCount();
   /** Aborts when one listener has ended, so that the others end too. */
   readonly #end = new AbortController();
   #failure: Error | undefined;
@@ -63,9 +62,8 @@ export class ListenSession {
   /** Closes the sockets and prints the summary. */
   async end(): Promise<void> {
     this.#losses.end();
-    const peers = this.#peers.size < maxPeers ? count(this.#peers.size, "peer") : `${maxPeers} peers or more`;
     const bytes = this.#listeners.reduce((sum, each) => sum + each.bytes, 0);
-    notice(`${count(this.datagrams, "datagram")}, ${count(bytes, "byte")} from ${peers}`);
+    notice(`${count(this.datagrams, "datagram")}, ${count(bytes, "byte")} from ${this.#peers.text}`);
     for (const listener of this.#listeners) {
       const local = this.#localOf(listener);
       if (local) notice(`on ${local}: ${listener.traffic()}`);
@@ -84,7 +82,7 @@ export class ListenSession {
         this.#left -= wanted.length;
         const time = new Date(Number(listener.socket.clock.wall() / 1_000_000n));
         const received = await listener.receive(wanted);
-        for (const { from } of received) if (this.#peers.size < maxPeers) this.#peers.add(from);
+        for (const { from } of received) this.#peers.add(from);
         // Not the signal of the others' end: what was received is printed.
         await print(this.#show(received, listener, time), stop);
       }

@@ -9,14 +9,14 @@ import {
   messages,
 } from "../message/index.js";
 import type { FileStore } from "./file-store.js";
+import { foreignDatagrams } from "./foreign-datagrams.js";
 import { type ListenTarget, bindAndJoin } from "./listen-target.js";
 import { Losses } from "./losses.js";
 import { MessageLosses } from "./message-losses.js";
 import { jsonLine, printable } from "./payload.js";
+import { PeerCount } from "./peer-count.js";
 import { count, notice, onOutput, print, warn } from "./terminal.js";
 
-/** The largest number of peers that are counted. Sources can be forged, and memory is limited. */
-const maxPeers = 65_536;
 /** Milliseconds after which a message that is still not complete is lost: an hour. */
 const totalMs = 3_600_000;
 /** Milliseconds for which the peer of the last message is answered after its last datagram, and in all. */
@@ -74,7 +74,7 @@ export class ReceiveSession {
   readonly #store: FileStore;
   readonly #options: ReceiveSessionOptions;
   readonly #losses: MessageLosses;
-  readonly #peers = new Set<string>();
+  readonly #peers = new PeerCount();
   #left: number;
   #failure: { readonly reason: unknown } | undefined;
   #ending = false;
@@ -147,7 +147,7 @@ export class ReceiveSession {
     const { data, source } = message;
     const time = new Date(Number(receiver.socket.clock.wall() / 1_000_000n));
     const file = await this.#store.write({ data, source, time });
-    if (this.#peers.size < maxPeers) this.#peers.add(String(source));
+    this.#peers.add(String(source));
     await print(this.#options.json ? this.#object(message, file, time, receiver) : line(message, file));
   }
 
@@ -216,8 +216,7 @@ export class ReceiveSession {
 
   #summary(): void {
     const { files, bytes } = this.#store;
-    const peers = this.#peers.size < maxPeers ? count(this.#peers.size, "peer") : `${maxPeers} peers or more`;
-    notice(`${count(files, "file")}, ${count(bytes, "byte")} from ${peers}`);
+    notice(`${count(files, "file")}, ${count(bytes, "byte")} from ${this.#peers.text}`);
     this.#losses.summary();
     const strangers = this.receivers.reduce((sum, { incoming }) => sum + foreign(incoming), 0);
     if (strangers > 0) notice(`  datagrams of another format: ${strangers}`);
@@ -240,8 +239,7 @@ function foreign(incoming: Messages | CodecMessages): number {
     // A codec also ignores datagrams that come late or twice.
     return received === 0 ? ignored : 0;
   }
-  const { version = 0, short = 0, kind = 0, flags = 0 } = incoming.stats().dropped;
-  return version + short + kind + flags;
+  return foreignDatagrams(incoming.stats().dropped);
 }
 
 function line(message: Message | CodecMessage, file: string): string {

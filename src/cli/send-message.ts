@@ -7,6 +7,7 @@ import { type Address, type OSError, SOCK_DGRAM, type Socket, type Unreachable, 
 import { MessageError, type Messages, type MessagesStats, type Receipt, messages } from "../message/index.js";
 import { maxFrameChunks } from "../wire/message-frame.js";
 import { Failure, exitCodes, usage } from "./exit.js";
+import { foreignDatagrams } from "./foreign-datagrams.js";
 import { type Source, readMessage } from "./input.js";
 import { Progress } from "./message-progress.js";
 import { duration, formatDuration, measuredRate, resolved, rounded, wholeNumber } from "./option-values.js";
@@ -227,10 +228,9 @@ export function messageFailure(error: OSError, failed: FailedMessage): Error {
     return new Failure(exitCodes.error, text);
   }
   if (code !== "ETIMEDOUT") return error;
-  const { version = 0, short = 0, kind = 0, flags = 0 } = dropped;
-  const isOther = version + short + kind + flags > 0;
-  const text = isOther
-    ? `${to} answers, but not as one that reads messages, or it has another version`
-    : `no report came from ${to} in ${formatDuration(timeoutMs)}: lost, or nobody there reads messages`;
+  const text =
+    foreignDatagrams(dropped) > 0
+      ? `${to} answers, but not as one that reads messages, or it has another version`
+      : `no report came from ${to} in ${formatDuration(timeoutMs)}: lost, or nobody there reads messages`;
   return new Failure(exitCodes.noAnswer, `${text}: ${advice}`);
 }

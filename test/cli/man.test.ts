@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 
 import { expect, test } from "vitest";
 
-import { Program, everyTestRequired } from "./program.js";
+import { Program, commands, everyTestRequired } from "./program.js";
 
 const home = fileURLToPath(new URL("../..", import.meta.url));
 const page = `${home}man/datagram.1`;
@@ -24,18 +24,6 @@ exit 77`;
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   // Without bold and underlined characters.
   const text = stdout.replaceAll(/\u001b\[[\d;]*m|.\u0008/g, "");
-  const commands = [
-    "listen",
-    "send",
-    "receive",
-    "request",
-    "serve",
-    "ping",
-    "mtu",
-    "proxy",
-    "doctor",
-    "completion",
-  ];
   for (const name of commands) expect(text).toMatch(new RegExp(`^ +datagram ${name}$`, "m"));
 });
 

@@ -14,6 +14,20 @@ import { unusedPort } from "../ports.js";
 /** The built command. */
 export const bin: string = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 
+/** The subcommands. */
+export const commands = [
+  "listen",
+  "send",
+  "receive",
+  "request",
+  "serve",
+  "ping",
+  "mtu",
+  "proxy",
+  "doctor",
+  "completion",
+];
+
 /** The exit code or signal of a program, and its whole output. */
 export interface Ending {
   readonly code: number | null;

@@ -3,21 +3,9 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 
 import { commandsInOneProcess } from "./one-process.js";
-import { Program, bin, listen, onTerminal, pythonSend, run } from "./program.js";
+import { Program, bin, commands, listen, onTerminal, pythonSend, run } from "./program.js";
 
 const escape = "\u001b";
-const commands = [
-  "listen",
-  "send",
-  "receive",
-  "request",
-  "serve",
-  "ping",
-  "mtu",
-  "proxy",
-  "doctor",
-  "completion",
-];
 
 const runHere = commandsInOneProcess();
 
