@@ -52,8 +52,8 @@ export function sendArguments(connected: boolean, given: readonly unknown[]): Se
   };
 }
 
-/** Whether JavaScript takes a value for true: `node:dgram` tells its forms apart by this. */
-function truthy(value: unknown): boolean {
+/** Whether JavaScript takes a value for true: by this `node:dgram` tells its forms apart, and whether an argument is given. */
+export function truthy(value: unknown): boolean {
   return Boolean(value);
 }
 

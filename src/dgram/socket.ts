@@ -5,7 +5,7 @@ import type { RemoteInfo } from "node:dgram";
 import { EventEmitter } from "node:events";
 import type { AddressInfo } from "node:net";
 
-import type { Endpoint } from "../core/address/address.js";
+import { type Endpoint, anyAddress } from "../core/address/address.js";
 import { AF_INET } from "../core/constants.js";
 import { OSError } from "../core/errors/errors.js";
 import { waitingSends } from "../core/socket/callbacks.js";
@@ -19,6 +19,7 @@ import {
   portNumber,
   sendArguments,
   text,
+  truthy,
 } from "./arguments.js";
 import { callError, wrong } from "./errors.js";
 import {
@@ -126,7 +127,7 @@ const methods = {
     state.assertOpen();
     state.connected = "connecting";
     if (state.bound === "no") bindImplicitly(this);
-    const host = address === "" ? loopbackOf(this) : address;
+    const host = address === "" ? state.loopback : address;
     const done = typeof callback === "function" ? (callback as () => void) : undefined;
     if (state.bound === "yes") state.connect(host, to, done);
     else state.whenBound(() => state.connect(host, to, done));
@@ -137,7 +138,7 @@ const methods = {
     state.assertOpen();
     const to = portNumber(port, "Port", false);
     if (state.connected !== "no") throw wrong.connected();
-    const host = address === undefined || address === null || address === "" ? loopbackOf(this) : address;
+    const host = address === undefined || address === null || address === "" ? state.loopback : address;
     text(host, "address");
     if (!isLiteral(host))
       throw wrong.value("address", host, "must be an IP address, because connectSync resolves no name");
@@ -236,13 +237,13 @@ const methods = {
 
   addMembership(this: Stateful, group: unknown, at?: unknown): void {
     this[stateKey].assertOpen();
-    if (!isGiven(group)) throw wrong.missing("multicastAddress");
+    if (!truthy(group)) throw wrong.missing("multicastAddress");
     addMembership(this[stateKey], group, at);
   },
 
   dropMembership(this: Stateful, group: unknown, at?: unknown): void {
     this[stateKey].assertOpen();
-    if (!isGiven(group)) throw wrong.missing("multicastAddress");
+    if (!truthy(group)) throw wrong.missing("multicastAddress");
     dropMembership(this[stateKey], group, at);
   },
 
@@ -321,17 +322,8 @@ function bindImplicitly(socket: Stateful): void {
 }
 
 function hostToBind(socket: Stateful, address: unknown): string {
-  if (isGiven(address)) return address as string;
-  return socket[stateKey].family === AF_INET ? "0.0.0.0" : "::";
-}
-
-function loopbackOf(socket: Stateful): string {
-  return socket[stateKey].family === AF_INET ? "127.0.0.1" : "::1";
-}
-
-/** Whether an optional argument is there: as in Node, `""`, `null` and 0 are not. */
-function isGiven(value: unknown): boolean {
-  return Boolean(value);
+  if (truthy(address)) return address as string;
+  return anyAddress(socket[stateKey].family).host;
 }
 
 function addressInfo({ host, family, port }: Endpoint): AddressInfo {

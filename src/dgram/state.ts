@@ -1,7 +1,7 @@
 /** The life of one socket: what it is bound and connected to, and what waits until it is. */
 
-import type { RemoteInfo } from "node:dgram";
 import { EventEmitter } from "node:events";
+import type { BlockList } from "node:net";
 import { nextTick } from "node:process";
 
 import { type Address, type Endpoint, type Family, anyAddress } from "../core/address/address.js";
@@ -189,11 +189,11 @@ export class SocketState {
     else if (lookup) {
       // The program may change its buffer before the lookup ends.
       const copy = Uint8Array.from(payload);
-      this.#lookup(address ?? this.#loopback, (error, ip) => {
+      this.#lookup(address ?? this.loopback, (error, ip) => {
         if (error) this.#refused(error, callback);
         else if (!this.isClosed) this.#sendTo(copy, ip, port, address, callback);
       });
-    } else this.#sendTo(payload, address ?? this.#loopback, port, address, callback);
+    } else this.#sendTo(payload, address ?? this.loopback, port, address, callback);
   }
 
   /** Runs `call` when the socket is bound. Forgets it if the bind fails. */
@@ -237,7 +237,8 @@ export class SocketState {
     else this.core?.unref();
   }
 
-  get #loopback(): string {
+  /** The host of a send or connect without an address. */
+  get loopback(): string {
     return this.family === AF_INET ? "127.0.0.1" : "::1";
   }
 
@@ -314,7 +315,7 @@ export class SocketState {
     const core = this.core as CoreSocket;
     if (!this.#referenced) core.unref();
     this.#reader = new MessageReader(core, {
-      hears: (info) => this.#hears(info),
+      hears: ({ address }) => !isBlocked(this.#options.receiveBlockList, address),
       message: (data, info) => this.#emitter.emit("message", data, info),
       failed: (error) => this.#emitter.emit("error", error),
     });
@@ -337,7 +338,7 @@ export class SocketState {
 
   #connectTo(ip: string, port: number): Promise<void> | undefined {
     const { sendBlockList } = this.#options;
-    if (sendBlockList?.check(ip, this.#listFamily(ip)) === true) throw wrong.blocked(ip);
+    if (isBlocked(sendBlockList, ip)) throw wrong.blocked(ip);
     return connectNow(this.opened("connect"), this.#literal(ip, port));
   }
 
@@ -355,7 +356,7 @@ export class SocketState {
     callback: SendCallback | undefined,
   ): void {
     const { sendBlockList } = this.#options;
-    if (sendBlockList && isLiteral(host) && sendBlockList.check(host, this.#listFamily(host))) {
+    if (isLiteral(host) && isBlocked(sendBlockList, host)) {
       this.#refused(wrong.blocked(host), callback);
       return;
     }
@@ -397,15 +398,11 @@ export class SocketState {
     if (at.family !== this.family) throw new OSError("EINVAL");
     return at as Endpoint;
   }
+}
 
-  #hears(info: RemoteInfo): boolean {
-    const { receiveBlockList } = this.#options;
-    return receiveBlockList?.check(info.address, info.family === "IPv4" ? "ipv4" : "ipv6") !== true;
-  }
-
-  #listFamily(ip: string): "ipv4" | "ipv6" {
-    return ip.includes(":") ? "ipv6" : "ipv4";
-  }
+/** Whether the list has an IP address. */
+function isBlocked(list: BlockList | undefined, ip: string): boolean {
+  return list?.check(ip, ip.includes(":") ? "ipv6" : "ipv4") === true;
 }
 
 /** An error of this module as it is; any other one in the form of Node. */
