@@ -106,7 +106,8 @@ int ReadControls(msghdr* header, MessageMetadata* metadata) {
 // garbage collection, and the memory of the datagrams that come next is faulted in page by page, which costs more than
 // receiving them. When a block of mmap is freed, glibc raises its trim threshold to twice the size of the block, unless the
 // program has set one (mallopt(3), M_MMAP_THRESHOLD). Other libraries of C do nothing of the kind.
-// Only in a flood, or if merged runs are large: the threads of V8's compiler have arenas too, and would keep megabytes that they never need again.
+// Only in a flood, or if merged runs are large: the threads of V8's compiler have arenas too, and would keep megabytes that they
+// never need again.
 void KeepFreedMemory() {
   constexpr size_t kBytes = 4 << 20;
   // Volatile: a compiler may leave out a block that nobody uses.

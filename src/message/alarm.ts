@@ -26,7 +26,7 @@ export class Alarm {
     if (at < this.#at) this.set(at);
   }
 
-  /** Ends the alarm for good. */
+  /** Forgets the time, and ends the timer of the clock. It can be set again. */
   close(): void {
     this.#at = Infinity;
     this.#cancel?.();

@@ -95,6 +95,10 @@ export class Deliveries {
   }
 
   #senderOf(peer: Peer): Sender {
+    return (peer.sender ??= this.#newSender(peer));
+  }
+
+  #newSender(peer: Peer): Sender {
     const { windowChunks, chunkBytes, rateBps, giveUpMs } = this.#options;
     const host: SenderHost = {
       clock: this.#socket.clock,
@@ -107,7 +111,7 @@ export class Deliveries {
       ask: () => this.#host.ask(peer),
       blackHole: () => this.#blackHole(peer),
     };
-    return (peer.sender ??= new Sender(host, peer.address, { windowChunks, chunkBytes, rateBps, giveUpMs }));
+    return new Sender(host, peer.address, { windowChunks, chunkBytes, rateBps, giveUpMs });
   }
 
   /** Warns once for each peer. */
