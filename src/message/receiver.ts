@@ -159,8 +159,7 @@ export class Receiver {
     { bytes: payload, crc }: Payload<Buffer>,
     now: number,
   ): void {
-    const { frame: first } = partial;
-    if (frame.length !== first.length || frame.size !== first.size || frame.channel !== first.channel) {
+    if (!belongs(frame, partial.frame)) {
       this.drop("mismatch");
       return;
     }
@@ -236,9 +235,7 @@ export class Receiver {
     peer.ordering ??= new Ordering();
     for (const each of peer.ordering.arrived(id, message, now)) pass(each);
     this.#countHeld(peer);
-    for (const partial of peer.partials.values()) {
-      if (isOrdered(partial.frame) && peer.isPast(partial.frame)) this.#lose(peer, partial, "superseded");
-    }
+    this.#dropPast(peer);
     this.#watch(peer, now);
   }
 
@@ -295,8 +292,8 @@ export class Receiver {
     const owner = this.#owners.get(key);
     const partial = owner?.partials.get(key);
     if (!owner || !partial || owner === peer) return undefined;
-    const { id, crc, length } = partial.frame;
-    if (id !== frame.id || crc !== frame.crc || length !== frame.length) return undefined;
+    const { id, crc } = partial.frame;
+    if (id !== frame.id || crc !== frame.crc || !belongs(frame, partial.frame)) return undefined;
     if (peer.partials.size >= this.#limits.maxPartials) this.#loseOldest(peer, undefined, "source");
     this.#remove(owner, partial);
     if (!this.#hasRoom(peer, partial, partial.bytes)) return undefined;
@@ -355,6 +352,14 @@ export class Receiver {
       this.#host.arrived({ message, peer, kind: frameKind.data, flags: frameFlag.ordered, id: 0, crc: 0 });
     }
     this.#countHeld(peer);
+    this.#dropPast(peer);
+  }
+
+  /** The order of a channel has gone on: drops the messages that are now too late. Another message may have had their id. */
+  #dropPast(peer: Peer): void {
+    for (const partial of peer.partials.values()) {
+      if (isOrdered(partial.frame) && peer.isPast(partial.frame)) this.#lose(peer, partial, "superseded");
+    }
   }
 
   /** Passes all ordered messages of a peer that wait, without those that they wait for. */
@@ -421,6 +426,21 @@ export class Receiver {
     peer.alarm ??= new Alarm(this.#host.clock, () => this.#wake(peer));
     peer.alarm.set(Math.max(at, now));
   }
+}
+
+/** Whether a chunk or a parity has the header of a message, whose id and CRC it has. */
+function belongs(frame: Readonly<Frame>, first: Readonly<Frame>): boolean {
+  return (
+    frame.length === first.length &&
+    frame.size === first.size &&
+    frame.channel === first.channel &&
+    ((frame.flags ^ first.flags) & ~frameFlag.now) === 0 &&
+    (frame.kind === first.kind || (isOfData(frame) && isOfData(first)))
+  );
+}
+
+function isOfData({ kind }: Readonly<Frame>): boolean {
+  return kind === frameKind.data || kind === frameKind.parity;
 }
 
 /** Whether the sender has divided a message into smaller chunks, because the path does not carry the larger ones. */
