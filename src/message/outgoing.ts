@@ -127,6 +127,11 @@ export class Outgoing {
     return this.sentChunks < this.chunks ? this.sentChunks : -1;
   }
 
+  /** When a chunk was sent last; `undefined` if it was not. */
+  lastSentAt(index: number): number | undefined {
+    return this.#departures[index]?.sentAt;
+  }
+
   /** The attempt that the next transmission of a chunk has in its header. */
   attemptOf(index: number): number {
     return this.#state[index] === unsent ? 0 : ((this.#attempts[index] as number) + 1) & 0xff;

@@ -151,7 +151,11 @@ export class Requests {
   /** A request that was delivered came again: its reply may be lost for good. */
   again(peer: Peer, { id, crc, channel }: Readonly<Frame>): void {
     const reply = peer.replies?.find(id, crc) ?? this.#moved(peer, id, crc);
-    if (!reply?.data || reply.isSending || reply.isDone) return;
+    if (!reply?.data || reply.isDone) return;
+    if (reply.isSending) {
+      peer.sender?.requestedAgain(id);
+      return;
+    }
     reply.route = peer.route;
     this.#sendReply(peer, reply, id, channel);
   }

@@ -167,6 +167,21 @@ export class Sender {
     this.#setAlarm(now);
   }
 
+  /**
+   * A request came again. If its reply left at least a round trip ago, and the peer has reported nothing of it, its first chunk
+   * leaves again: the next probe may be a second away, and the peer may not ask again in time.
+   */
+  requestedAgain(id: number): void {
+    const now = this.#host.clock.now();
+    const { srttMs = 0 } = this.congestion;
+    const job = this.#jobs.active.find(
+      ({ outgoing: { frame, ackedChunks } }) =>
+        frame.kind === frameKind.reply && frame.id === id && ackedChunks === 0,
+    );
+    const sentAt = job?.outgoing.lastSentAt(0);
+    if (job && sentAt !== undefined && now - sentAt >= srttMs) this.#sendMissing(job.outgoing, 1, now);
+  }
+
   /** The address of the peer is proven, or a limit has changed. */
   resume(): void {
     this.#pump();
@@ -218,24 +233,31 @@ export class Sender {
     }
     if (outgoing.probes === stalledProbes) congestion.stalled(now);
     outgoing.probeAt = now + congestion.waitMs(outgoing.probes);
-    // If large chunks are lost by chance, several of them show it.
-    const copies = 1 + (maySplit && outgoing.probes > 1 ? maxCopies : extraCopies(congestion.lossRatio));
-    const missing = outgoing
-      .missing(copies)
-      .filter((index) => this.#mayLeave(outgoing, datagramBytes(outgoing.frame, index)));
-    if (missing.length === 0) return;
-    const payloads = missing.map((index, at) => {
-      const datagram = new Uint8Array(datagramBytes(outgoing.frame, index));
-      this.#write(outgoing, index, at === missing.length - 1, now, datagram);
-      return datagram;
-    });
-    for (let copy = missing.length; copy < copies; copy++) payloads.push(...payloads.slice(-1));
-    this.#countCopies(outgoing, payloads.length - missing.length);
-    this.#send(payloads, outgoing);
+    // Without an answer to the last probe, several datagrams show that they are not lost by chance.
+    const extra = outgoing.probes > 1 ? maxCopies : extraCopies(congestion.lossRatio);
+    if (!this.#sendMissing(outgoing, 1 + extra, now)) return;
     if (maySplit && this.#mayLeave(outgoing, frameOverheadBytes)) {
       this.chunkSize.asked(now);
       this.#host.ask();
     }
+  }
+
+  /** Sends so many missing chunks, or copies of the last one if fewer are missing. Returns whether any may leave. */
+  #sendMissing(outgoing: Outgoing, datagrams: number, now: number): boolean {
+    const missing = outgoing
+      .missing(datagrams)
+      .filter((index) => this.#mayLeave(outgoing, datagramBytes(outgoing.frame, index)));
+    if (missing.length === 0) return false;
+    const payloads: Uint8Array[] = missing.map((index, at) => {
+      const datagram = new Uint8Array(datagramBytes(outgoing.frame, index));
+      this.#write(outgoing, index, at === missing.length - 1, now, datagram);
+      return datagram;
+    });
+    const last = payloads[payloads.length - 1] as Uint8Array;
+    while (payloads.length < datagrams && this.#mayLeave(outgoing, last.length)) payloads.push(last);
+    this.#countCopies(outgoing, payloads.length - missing.length);
+    this.#send(payloads, outgoing);
+    return true;
   }
 
   /**
