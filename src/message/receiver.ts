@@ -296,7 +296,10 @@ export class Receiver {
     if (id !== frame.id || crc !== frame.crc || !belongs(frame, partial.frame)) return undefined;
     if (peer.partials.size >= this.#limits.maxPartials) this.#loseOldest(peer, undefined, "source");
     this.#remove(owner, partial);
-    if (!this.#hasRoom(peer, partial, partial.bytes)) return undefined;
+    if (!this.#hasRoom(peer, partial, partial.bytes)) {
+      this.#tellLost(peer, partial, "memory");
+      return undefined;
+    }
     this.#keep(peer, partial);
     this.#watch(peer, partial.lastAt);
     return partial;
@@ -326,7 +329,10 @@ export class Receiver {
       }
       if (other !== peer && !this.#loseOldest(other, undefined, "memory")) this.#passHeld(other);
     }
-    return true;
+    // The order may have gone on without a message that made room, and so past this message.
+    if (!isOrdered(partial.frame) || !peer.isPast(partial.frame)) return true;
+    this.drop("superseded");
+    return false;
   }
 
   /** Drops the first message of a source that is not `except`. Returns `false` if there is none. */
