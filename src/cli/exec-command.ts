@@ -13,6 +13,9 @@ import { asSystemFailure } from "./system-errors.js";
  */
 export class ExecCommand extends Command {
   override parseOptions(args: string[]): ReturnType<Command["parseOptions"]> {
+    const [name = "", ...rest] = args;
+    if (this.commands.some((command) => command.name() === name && command instanceof PassThroughCommand))
+      return { operands: [name], unknown: rest };
     const at = args.indexOf("--exec");
     const end = args.indexOf("--");
     const words = args.slice(at + 1);
@@ -22,6 +25,23 @@ export class ExecCommand extends Command {
       return { ...parsed, unknown: [...parsed.unknown, "--exec", ...words] };
     this.setOptionValue("exec", words);
     return parsed;
+  }
+}
+
+/**
+ * A command whose options end at its first argument. That argument and all after it belong to another command, also words that
+ * begin with a dash. commander's `passThroughOptions` would change where every other command takes `--version`.
+ */
+export class PassThroughCommand extends Command {
+  override parseOptions(args: string[]): ReturnType<Command["parseOptions"]> {
+    let end = 0;
+    while (end < args.length && /^-./.test(args[end] ?? "") && args[end] !== "--") {
+      const option = this.options.find(({ short, long }) => args[end] === short || args[end] === long);
+      end += option?.required ? 2 : 1;
+    }
+    const parsed = super.parseOptions(args.slice(0, end));
+    const words = args.slice(args[end] === "--" ? end + 1 : end);
+    return { operands: [...parsed.operands, ...words], unknown: parsed.unknown };
   }
 }
 

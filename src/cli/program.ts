@@ -9,6 +9,7 @@ import { addPing } from "./ping.js";
 import { addProxy } from "./proxy.js";
 import { addReceive } from "./receive.js";
 import { addRequest } from "./request.js";
+import { addRun } from "./run.js";
 import { addSend } from "./send.js";
 import { addServe } from "./serve.js";
 import { version } from "./version.js";
@@ -26,6 +27,7 @@ Examples:
   datagram ping 127.0.0.1:9000             measure losses and round trips
   datagram mtu 127.0.0.1:9000              find the largest unfragmented datagram
   datagram proxy 0 [::1]:9000 --loss 5%    simulate a bad network in between
+  datagram run app.js                      run a program of node:dgram over this
   datagram doctor                          show what this machine can do
 
 Exit codes:
@@ -43,7 +45,7 @@ Environment:
 export function datagramProgram(): Command {
   const program = new ExecCommand("datagram")
     .description(
-      "UDP datagrams from the command line: listen, send, receive files, request, serve, ping, measure a path, simulate a bad network, show what this machine can do.",
+      "UDP datagrams from the command line: listen, send, receive files, request, serve, ping, measure a path, simulate a bad network, run programs of node:dgram, show what this machine can do.",
     )
     .version(version)
     // Errors are printed by `main.ts`, on one line and with the exit codes of this command.
@@ -59,6 +61,7 @@ export function datagramProgram(): Command {
     addPing,
     addMtu,
     addProxy,
+    addRun,
     addDoctor,
     addCompletion,
   ])

@@ -32,6 +32,10 @@ const completed: readonly (readonly [readonly string[], readonly string[]])[] = 
     ["send", "serve"],
   ],
   [["receive", "--codec", "r"], ["rtp-jpeg"]],
+  [
+    ["run", "--driver", ""],
+    ["native", "dgram"],
+  ],
   [["listen", "--count", ""], []],
   [["send", "--file", "package.j"], ["package.json"]],
 ];

@@ -24,6 +24,7 @@ export const commands = [
   "ping",
   "mtu",
   "proxy",
+  "run",
   "doctor",
   "completion",
 ];

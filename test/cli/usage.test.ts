@@ -11,11 +11,18 @@ const runHere = commandsInOneProcess();
 
 describe("bad input is one line, and exit code 2", () => {
   test.for<[readonly string[], RegExp]>([
-    [[], /give a command: listen, send, receive, request, serve, ping, mtu, proxy, doctor or completion/],
+    [
+      [],
+      /give a command: listen, send, receive, request, serve, ping, mtu, proxy, run, doctor or completion/,
+    ],
     [["help", "nothing"], /give a command/],
     [["lisen", "9000"], /unknown command 'lisen'.*listen/],
     [["--nonsense"], /unknown option '--nonsense'/],
     [["doctor", "extra"], /too many arguments/],
+    [["run"], /missing required argument 'command'/],
+    [["run", "--nonsense", "app.js"], /unknown option '--nonsense'/],
+    [["run", "--driver", "sim", "app.js"], /'sim' is invalid.*native, dgram/],
+    [["run", "--driver"], /'--driver <name>' argument missing/],
 
     [["listen"], /missing required argument/],
     [["listen", ""], /a port or host:port/],
@@ -231,7 +238,7 @@ describe("bad input is one line, and exit code 2", () => {
     const { code, stdout, stderr } = await runHere(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     expect(stderr).toMatch(
-      /^datagram(?: listen| send| receive| request| serve| ping| mtu| proxy| doctor| completion)?: [\x20-\x7e]+\n$/,
+      /^datagram(?: listen| send| receive| request| serve| ping| mtu| proxy| run| doctor| completion)?: [\x20-\x7e]+\n$/,
     );
     expect(stderr).toMatch(message);
   });
