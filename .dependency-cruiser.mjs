@@ -6,7 +6,7 @@ const rooms = {
   core: [],
   wire: [],
   kernel: ["core"],
-  sim: ["core", "wire"],
+  sim: ["core", "wire", "dgram/socket.ts", "dgram/types.ts"],
   message: ["core", "wire"],
   dgram: ["core", "index.ts"],
   register: ["core", "kernel", "dgram", "index.ts"],

@@ -4,7 +4,7 @@
  *
  * `network.ts` joins the parts. `time/` has the virtual clock and runs programs in it. `packet/` has packets and fragments.
  * `link/` decides what a link does to packets. `node/` has routers, switches and what hosts share with them. `host/` has
- * the IP and UDP of one host, as on Linux. `trace/` records each packet on each link.
+ * the IP and UDP of one host, as on Linux. `load/` runs packages for Node.js on a host. `trace/` records each packet on each link.
  *
  * @module sim
  */
@@ -23,6 +23,7 @@ export type {
 export { Network, type NetworkOptions, type RouterOptions } from "./network.js";
 export type { NodeOptions } from "./node/address-book.js";
 export type { Host } from "./host/host.js";
+export type { LoadOptions } from "./load/load.js";
 export type { Filtering } from "./node/nat.js";
 export type { NatOptions } from "./node/nat-options.js";
 export type { Router } from "./node/router.js";

@@ -347,6 +347,6 @@ export class Network {
   }
 
   async #close(): Promise<void> {
-    await Promise.all(this.#hosts.map((host) => host.abandonSockets()));
+    await Promise.all(this.#hosts.map((host) => host.endPrograms()));
   }
 }

@@ -13,6 +13,7 @@ import type { VirtualTime } from "../time/virtual-time.js";
 import type { HostAddress } from "../node/addresses.js";
 import type { NetworkContext } from "../node/context.js";
 import type { OutgoingLink, Interface, Node } from "../node/node.js";
+import { HostPrograms, type LoadOptions } from "../load/load.js";
 
 /**
  * A host of a simulated network. Its sockets are those of `datagram`, on a network in memory.
@@ -33,6 +34,8 @@ export class Host implements Node {
   readonly #stack: Stack;
   /** The open sockets, in the order in which they were opened. */
   readonly #sockets = new Map<SimDriver, Socket>();
+  readonly #programs: HostPrograms;
+  readonly #time: VirtualTime;
   #latest: SimDriver | undefined;
 
   /** Made by `network.host()`. @internal */
@@ -46,7 +49,15 @@ export class Host implements Node {
     this.name = name;
     this.addresses = addresses.map(({ host }) => host);
     const random = context.randomStream(`host ${name}`);
+    this.#time = time;
     this.#ip = new Ip(context, this, addresses, random);
+    this.#programs = new HostPrograms({
+      name,
+      sockets: this,
+      clock: time.clock,
+      names: { resolve, nameOf: (address) => context.owner(address)?.name },
+      placed: () => this.#ip.routing.placedAddresses,
+    });
     this.#stack = simStack({
       context,
       time,
@@ -78,6 +89,25 @@ export class Host implements Node {
     return opened;
   }
 
+  /**
+   * Loads a package, or another module for Node.js, onto this host, with everything that it imports: `node:dgram`, `node:dns`,
+   * `os.hostname()`, `os.networkInterfaces()` and timers are those of the host. Each host has a copy of its own, until the end of
+   * the run or the next `crash()`.
+   *
+   * @param specifier as for `import()`: a package, a path or a URL.
+   * @returns what `require()` returns; the namespace of an ES module.
+   * @throws (rejects) `Error` `ERR_SIM_LOAD` for a native addon, for an ES module before Node.js 22.15, and outside of a run;
+   *   `OSError` `ENETDOWN` while the host is down; what the module throws; `TypeError`, `RangeError` for invalid arguments.
+   */
+  async load<T = unknown>(specifier: string | URL, options: LoadOptions = {}): Promise<T> {
+    this.#up();
+    if (!this.#time.isRunning)
+      throw Object.assign(new Error("host.load: only possible within network.run()"), {
+        code: "ERR_SIM_LOAD",
+      });
+    return this.#time.real(this.#programs.load(specifier, options)) as Promise<T>;
+  }
+
   /** Whether the host runs: `false` from `crash()` to `restart()`. */
   get isUp(): boolean {
     return this.#ip.isUp;
@@ -92,10 +122,12 @@ export class Host implements Node {
    * Ends the host at once, like a power cut. Its sockets are closed, and their ports, memberships and unread datagrams are
    * gone. Waiting calls fail with `ECANCELED`, also sends that have not left; later calls fail with `EBADF`. Until
    * `restart()`, nothing leaves the host, also not the packets that wait for the rate of a link, and packets that arrive are
-   * lost without an answer. Timers and memory belong to the program and stay: it continues with closed sockets.
+   * lost without an answer. What was loaded by `load()` ends: its timers do nothing any more. Timers and memory of the test stay:
+   * it continues with closed sockets.
    */
   crash(): void {
     this.#ip.crash();
+    this.#programs.end();
     for (const [driver, socket] of [...this.#sockets]) {
       driver.crash();
       void socket.close();
@@ -107,8 +139,12 @@ export class Host implements Node {
     this.#ip.restart();
   }
 
-  /** Closes the open sockets like the end of a process: receive calls that wait stay pending. @internal */
-  async abandonSockets(): Promise<void> {
+  /**
+   * Ends what was loaded, and closes the open sockets like the end of a process: receive calls that wait stay pending.
+   * @internal
+   */
+  async endPrograms(): Promise<void> {
+    this.#programs.end();
     await Promise.all([...this.#sockets.values()].map((socket) => abandon(socket)));
   }
 

@@ -70,6 +70,11 @@ export class Routing {
     return made;
   }
 
+  /** The addresses of the host, and the interface of each: `lo` if the host has no links. */
+  get placedAddresses(): [HostAddress, Interface][] {
+    return this.#addresses.map((address) => [address, this.#addressLinks.of(address) ?? this.lo]);
+  }
+
   /** Whether the host was given this address. Loopback addresses do not count. */
   hasAddress(host: string): boolean {
     return this.#own.has(host);

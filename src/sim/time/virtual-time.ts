@@ -56,6 +56,10 @@ export class VirtualTime implements CancellableScheduler {
     return this.#schedule.now;
   }
 
+  get isRunning(): boolean {
+    return this.#run !== undefined;
+  }
+
   /** @throws `RangeError` when ten million events wait. */
   schedule(event: ScheduledEvent): void {
     this.#schedule.schedule(event);
@@ -112,6 +116,6 @@ export class VirtualTime implements CancellableScheduler {
    *   `RangeError` for an invalid check or invalid times.
    */
   eventually(check: () => unknown, options?: EventuallyOptions): Promise<void> {
-    return eventually(this.clock, check, options, this.#run !== undefined);
+    return eventually(this.clock, check, options, this.isRunning);
   }
 }
