@@ -21,6 +21,7 @@ interface Profiled {
 }
 
 const sender: End = { program: "native", settings: { by: "sendMany" } };
+const inFlight: End = { program: "datagram/dgram", settings: { inFlight: 64 } };
 const receiver = (by: string): End => ({ program: "native", settings: { by } });
 const workloads: Readonly<Record<string, Profiled>> = {
   "deliver-64": {
@@ -71,6 +72,18 @@ const workloads: Readonly<Record<string, Profiled>> = {
     needs: ["native", "c"],
     run: (bench) =>
       sendAlone(bench, { program: "native", settings: { by: "datagrams", batch: 1000 } }, 64, 1000),
+  },
+  "dgram-receive": {
+    title: "a message listener of datagram/dgram, 64 bytes, from its send with 64 callbacks in flight",
+    loop: "receive",
+    needs: ["datagram/dgram"],
+    run: (bench) => deliver(bench, inFlight, { program: "datagram/dgram" }, 64),
+  },
+  "dgram-send": {
+    title: "send of datagram/dgram with 64 callbacks in flight, 64 bytes, to its message listener",
+    loop: "sendNext",
+    needs: ["datagram/dgram"],
+    run: (bench) => deliver(bench, inFlight, { program: "datagram/dgram" }, 64),
   },
   "round-trip": {
     title: "the client of round trips of 64 bytes with a C echo, both on one CPU",

@@ -10,7 +10,7 @@ const sources = join(root, "bench", "peers");
 const bunHome = join(sources, "bun");
 const built = join(root, "build", "bench", "peers");
 
-export const programNames = ["native", "dgram", "node:dgram", "bun", "c", "python"] as const;
+export const programNames = ["native", "dgram", "datagram/dgram", "node:dgram", "bun", "c", "python"] as const;
 export type ProgramName = (typeof programNames)[number];
 
 export interface Program {
@@ -34,8 +34,8 @@ export function findPrograms(
     progress(`looking for ${name}`);
     try {
       const command = commands[name]();
-      const env =
-        name === "native" || name === "dgram" ? { ...process.env, DATAGRAM_DRIVER: name } : process.env;
+      const driver = drivers[name];
+      const env = driver === undefined ? process.env : { ...process.env, DATAGRAM_DRIVER: driver };
       programs.set(name, { command, env, version: ask(command, env) });
     } catch (error) {
       programs.set(name, { missing: (error as Error).message });
@@ -44,10 +44,22 @@ export function findPrograms(
   return programs;
 }
 
+/** The drivers of the contenders that are this package. */
+const drivers: Readonly<Partial<Record<ProgramName, string>>> = {
+  native: "native",
+  dgram: "dgram",
+  "datagram/dgram": "native",
+};
 const ours = (): string[] => [process.execPath, join(built, "datagram.js")];
 const commands: Readonly<Record<ProgramName, () => readonly string[]>> = {
   native: ours,
   dgram: ours,
+  "datagram/dgram": () => [
+    process.execPath,
+    "--import",
+    import.meta.resolve("datagram/register"),
+    join(built, "node-dgram.js"),
+  ],
   "node:dgram": () => [process.execPath, join(built, "node-dgram.js")],
   bun: () => [findBun(), join(built, "bun.js")],
   c: () => [compile()],

@@ -53,6 +53,7 @@ export async function deliver(bench: Bench, from: End, to: End, size: number, so
     waited: Math.max(value(got, "waited"), value(gave, "waited")),
     ...resources("receiver", got),
     ...resources("sender", gave),
+    ...cpuTimes(got, gave),
   };
 }
 
@@ -220,6 +221,15 @@ function resources(side: string, line: Line): Figures {
       ? {}
       : { [`${side}GcMs`]: gcMs, [`${side}GcMsPerMillion`]: (gcMs / datagrams) * 1e6 }),
   };
+}
+
+/** Microseconds of CPU time for each delivered datagram: of the receiver, and of both processes, if the peers report them. */
+function cpuTimes(got: Line, gave: Line): Figures {
+  if (got.cpuSeconds === undefined) return {};
+  const receiverCpuUs = (got.cpuSeconds / value(got, "datagrams")) * 1e6;
+  if (gave.cpuSeconds === undefined) return { receiverCpuUs };
+  const senderShare = gave.cpuSeconds / value(gave, "seconds");
+  return { receiverCpuUs, cpuUs: receiverCpuUs + (senderShare / perSecond(got)) * 1e6 };
 }
 
 function value(line: Line, name: string): number {

@@ -226,6 +226,40 @@ const tripsOnTwo: Workload = {
   })),
 };
 
+/** One program for `node:dgram`, as it is and with `--import datagram/register`. */
+const programs = ["datagram/dgram", "node:dgram"] as const;
+const callbacks = (program: ProgramName): End => ({ program, settings: { inFlight: 64 } });
+const withRegister: readonly Workload[] = [
+  {
+    name: "dgram-callbacks",
+    title: "delivered to message listeners, 64 bytes, 64 sends in flight, each callback sends the next",
+    figures: [...rate, { key: "cpuUs", unit: "µs of CPU a datagram, both processes", lessIsBetter: true }],
+    references: [names.nodeDgram],
+    parks: false,
+    cases: programs.map((program) => delivery(program, 64, callbacks(program), { program })),
+  },
+  {
+    name: "dgram-receive",
+    title: "CPU time of a receiver with a message listener, 64 bytes, from node:dgram with 64 sends in flight",
+    figures: [{ key: "receiverCpuUs", unit: "µs of CPU a datagram", lessIsBetter: true }],
+    references: [names.nodeDgram],
+    parks: false,
+    cases: programs.map((program) => delivery(program, 64, callbacks("node:dgram"), { program })),
+  },
+  {
+    name: "dgram-round-trip",
+    title: "a datagram of 64 bytes and its echo, both by message listeners, two processes on one CPU",
+    figures: latency,
+    references: [names.nodeDgram],
+    parks: false,
+    cases: programs.map((program) => ({
+      name: program,
+      needs: [program],
+      run: (bench) => roundTrip(bench, program, program),
+    })),
+  },
+];
+
 /** The sender is the same for all, so that only the receiving is compared. */
 const openSockets = [1, 100, 1000].map((sockets): Workload => {
   const from: End = { program: "c", settings: { batch: Math.max(1000, sockets * 8), order: "runs" } };
@@ -313,6 +347,7 @@ export const workloads: readonly Workload[] = [
   ...oneAtATime,
   trips,
   tripsOnTwo,
+  ...withRegister,
   ...openSockets,
   ...everyday,
   ...openedSockets,

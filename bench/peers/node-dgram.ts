@@ -1,4 +1,4 @@
-/** `node:dgram` as its documentation uses it. */
+/** `node:dgram` as its documentation uses it. With `--import datagram/register`, the same program runs over this package. */
 import dgram from "node:dgram";
 import { once } from "node:events";
 
@@ -14,6 +14,9 @@ import {
   roundTrips,
   tell,
 } from "./protocol.js";
+
+/** Datagrams between two looks at the clock. */
+const countEach = 256;
 
 await play({ about, receive, send, echo, client, open, idle });
 
@@ -37,6 +40,8 @@ async function receive(task: Task): Promise<Figures> {
 
 /** Sends batches with one callback for each datagram. The next batch starts after the last callback. */
 async function send(task: Task): Promise<Figures> {
+  const inFlight = task.number("inFlight", 0);
+  if (inFlight > 0) return sendInFlight(task, inFlight);
   const s = await bound(task);
   const { destinations } = task;
   const payloads = task.payloads(destinations.length);
@@ -51,6 +56,44 @@ async function send(task: Task): Promise<Figures> {
     });
   const meter = new SendMeter(task);
   while (meter.more(await batch()));
+  s.close();
+  return meter.figures;
+}
+
+/**
+ * Sends with `inFlight` datagrams that wait for their callback: each callback sends the next datagram. The callbacks look at the
+ * clock themselves. They are ticks in `node:dgram`, so that no timer would run before the last of them.
+ */
+async function sendInFlight(task: Task, inFlight: number): Promise<Figures> {
+  const s = await bound(task);
+  const [port = 0] = task.ports;
+  const payloads = task.payloads(inFlight);
+  const meter = new SendMeter(task);
+  await new Promise<void>((resolve, reject) => {
+    let [next, uncounted, waiting, isOver] = [0, 0, 0, false];
+    const sendNext = (): void => {
+      waiting++;
+      next = next + 1 === inFlight ? 0 : next + 1;
+      s.send(payloads[next] as Buffer, port, host, sent);
+    };
+    const sent = (error: Error | null): void => {
+      waiting--;
+      if (error) {
+        reject(error);
+        return;
+      }
+      if (++uncounted === countEach) {
+        isOver = !meter.more(uncounted);
+        uncounted = 0;
+      }
+      if (!isOver) sendNext();
+      else if (waiting === 0) {
+        meter.more(uncounted);
+        resolve();
+      }
+    };
+    for (let count = 0; count < inFlight; count++) sendNext();
+  });
   s.close();
   return meter.figures;
 }
