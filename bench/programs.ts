@@ -10,7 +10,15 @@ const sources = join(root, "bench", "peers");
 const bunHome = join(sources, "bun");
 const built = join(root, "build", "bench", "peers");
 
-export const programNames = ["native", "dgram", "datagram/dgram", "node:dgram", "bun", "c", "python"] as const;
+export const programNames = [
+  "native",
+  "dgram",
+  "datagram/dgram",
+  "node:dgram",
+  "bun",
+  "c",
+  "python",
+] as const;
 export type ProgramName = (typeof programNames)[number];
 
 export interface Program {

@@ -76,9 +76,12 @@ const native: readonly Target[] = [
   ),
   less("round trip p50, both ends", "round-trip", "native both", "node:dgram both", p50, 0.95),
   less("round trip p99, both ends", "round-trip", "native both", "node:dgram both", p99, 1),
-  ...rateTargets("message listeners, 64 sends with callbacks in flight", "dgram-callbacks", "datagram/dgram", [
-    [names.nodeDgram, 6],
-  ]),
+  ...rateTargets(
+    "message listeners, 64 sends with callbacks in flight",
+    "dgram-callbacks",
+    "datagram/dgram",
+    [[names.nodeDgram, 6]],
+  ),
   less("its CPU time, both processes", "dgram-callbacks", "datagram/dgram", names.nodeDgram, "cpuUs", 0.2),
   less(
     "CPU time of a message listener, from node:dgram",
@@ -88,14 +91,7 @@ const native: readonly Target[] = [
     "receiverCpuUs",
     0.9,
   ),
-  less(
-    "round trip p50, message listeners",
-    "dgram-round-trip",
-    "datagram/dgram",
-    names.nodeDgram,
-    p50,
-    0.95,
-  ),
+  less("round trip p50, message listeners", "dgram-round-trip", "datagram/dgram", names.nodeDgram, p50, 0.95),
   ...everydayTargets("5,000 a second of 1,400 bytes in bursts", "everyday-bursts", 0.9),
   ...everydayTargets("5,000 a second of 1,400 bytes, evenly", "everyday-even", 1),
   ...everydayTargets("60,000 a second of 1,400 bytes", "everyday-60000", 0.5),

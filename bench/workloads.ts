@@ -240,7 +240,8 @@ const withRegister: readonly Workload[] = [
   },
   {
     name: "dgram-receive",
-    title: "CPU time of a receiver with a message listener, 64 bytes, from node:dgram with 64 sends in flight",
+    title:
+      "CPU time of a receiver with a message listener, 64 bytes, from node:dgram with 64 sends in flight",
     figures: [{ key: "receiverCpuUs", unit: "µs of CPU a datagram", lessIsBetter: true }],
     references: [names.nodeDgram],
     parks: false,
