@@ -25,9 +25,15 @@ export interface SendArguments {
 const payloadTypes = "of type string or an instance of Buffer, TypedArray, or DataView";
 
 /** Reads the forms of `send`: with or without offset and length, to an address or to the connected peer. */
-export function sendArguments(connected: boolean, given: readonly unknown[]): SendArguments {
-  const [, offset, length] = given;
-  let [payload, , , port, address, callback] = given;
+export function sendArguments(
+  connected: boolean,
+  payload: unknown,
+  offset: unknown,
+  length: unknown,
+  port: unknown,
+  address: unknown,
+  callback: unknown,
+): SendArguments {
   if (connected) {
     if (typeof length === "number") {
       payload = slice(payload, offset, length);

@@ -3,6 +3,7 @@
  * it: a listener that was called from a promise would run before ticks that are queued already.
  */
 
+import { AsyncResource } from "node:async_hooks";
 import type { RemoteInfo } from "node:dgram";
 import { nextTick } from "node:process";
 
@@ -27,13 +28,16 @@ export interface MessageSink {
 /**
  * Emits the datagrams of a socket, each in a tick of its own. After each, the ticks and then the microtasks that the listener
  * queued run before the next, as if the event loop had called for each datagram. A listener that throws is an uncaught
- * exception of its tick, and does not stop the next datagram.
+ * exception of its tick, and does not stop the next datagram. A datagram that arrives alone needs one tick only.
  */
 export class MessageReader implements PullListener {
   readonly #pull: Pull;
   readonly #sink: MessageSink;
+  readonly #scope: AsyncResource;
 
-  constructor(core: CoreSocket, sink: MessageSink) {
+  /** @param scope the async context of the listeners. */
+  constructor(core: CoreSocket, scope: AsyncResource, sink: MessageSink) {
+    this.#scope = scope;
     this.#pull = pull(core, 'a listener of "message"', this);
     this.#sink = sink;
     nextTick(this.#tick);
@@ -54,7 +58,8 @@ export class MessageReader implements PullListener {
       datagram = this.#pull.next();
     } catch (error) {
       this.#continue();
-      this.#sink.failed(callError((error as OSError).code, "recvmsg", error));
+      const failure = callError((error as OSError).code, "recvmsg", error);
+      this.#scope.runInAsyncScope(this.#sink.failed, this.#sink, failure);
       return;
     }
     if (!datagram) return;
@@ -63,12 +68,12 @@ export class MessageReader implements PullListener {
     // Before the listener runs: it may throw.
     this.#continue();
     const info: RemoteInfo = { address: source.host, family, port: source.port, size };
-    if (this.#sink.hears(info)) this.#sink.message(data, info);
+    if (this.#sink.hears(info)) this.#scope.runInAsyncScope(this.#sink.message, this.#sink, data, info);
   };
 
-  /** Queues the next tick after the microtasks, which run when no tick is left. */
+  /** Queues the next tick after the microtasks, which run when no tick is left. If no datagram is there, `ready` does it. */
   #continue(): void {
-    void resolved.then(this.#next);
+    if (!this.#pull.waiting) void resolved.then(this.#next);
   }
 
   readonly #next = (): void => nextTick(this.#tick);
@@ -76,11 +81,11 @@ export class MessageReader implements PullListener {
 
 /** Calls the callbacks of sends that are done, in one tick. A callback that throws does not stop the others. */
 export class Callbacks {
-  #done: (() => void)[] = [];
+  #done: PendingSend[] = [];
 
-  /** Queues a callback. */
-  add(call: () => void): void {
-    if (this.#done.push(call) === 1) nextTick(this.#run);
+  /** Queues the callback of a send that is done. */
+  add(send: PendingSend): void {
+    if (this.#done.push(send) === 1) nextTick(this.#run);
   }
 
   readonly #run = (): void => {
@@ -88,10 +93,10 @@ export class Callbacks {
     this.#done = [];
     let index = 0;
     try {
-      while (index < done.length) (done[index++] as () => void)();
+      while (index < done.length) (done[index++] as PendingSend).callBack();
     } finally {
       if (index < done.length) {
-        for (const call of this.#done) done.push(call);
+        for (const send of this.#done) done.push(send);
         this.#done = done.slice(index);
         nextTick(this.#run);
       }
@@ -99,15 +104,21 @@ export class Callbacks {
   };
 }
 
-/** A datagram that was passed to the core and is not settled. Its tag is the number of its bytes. */
-export class PendingSend implements Completion {
+/**
+ * A send with a callback that is not done. Its tag is the number of its bytes. It is an `AsyncResource`, so that the callback
+ * runs in the async context of the send.
+ */
+export class PendingSend extends AsyncResource implements Completion {
   readonly #callbacks: Callbacks;
   readonly #callback: SendCallback;
   readonly #address: string | undefined;
   readonly #port: number;
+  #error: unknown;
+  #bytes = 0;
 
   /** @param port 0 for the connected peer. */
   constructor(callbacks: Callbacks, callback: SendCallback, address: string | undefined, port: number) {
+    super("UDPSENDWRAP");
     this.#callbacks = callbacks;
     this.#callback = callback;
     this.#address = address;
@@ -115,14 +126,24 @@ export class PendingSend implements Completion {
   }
 
   sent(bytes: number): void {
-    const callback = this.#callback;
-    this.#callbacks.add(() => callback(null, bytes));
+    this.#bytes = bytes;
+    this.#callbacks.add(this);
   }
 
   failed(_bytes: number, error: OSError): void {
-    const callback = this.#callback as (error: Error) => void;
-    const reason = sendError(error, this.#address, this.#port);
-    this.#callbacks.add(() => callback(reason));
+    this.refuse(sendError(error, this.#address, this.#port));
+  }
+
+  /** The send has failed with an error that is in the form of Node. */
+  refuse(error: unknown): void {
+    this.#error = error;
+    this.#callbacks.add(this);
+  }
+
+  /** Calls the callback of the program. */
+  callBack(): void {
+    if (this.#error === undefined) this.runInAsyncScope(this.#callback, undefined, null, this.#bytes);
+    else this.runInAsyncScope(this.#callback as (error: unknown) => void, undefined, this.#error);
   }
 }
 
@@ -130,6 +151,7 @@ export class PendingSend implements Completion {
 export class SilentSends implements Completion {
   readonly #emitError: (error: Error) => void;
 
+  /** @param emitError is called in a tick. */
   constructor(emitError: (error: Error) => void) {
     this.#emitError = emitError;
   }

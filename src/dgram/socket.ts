@@ -153,9 +153,17 @@ const methods = {
     state.disconnect();
   },
 
-  send(this: Stateful, ...given: unknown[]): void {
+  send(
+    this: Stateful,
+    data: unknown,
+    offset?: unknown,
+    length?: unknown,
+    toPort?: unknown,
+    to?: unknown,
+    done?: unknown,
+  ): void {
     const state = this[stateKey];
-    const checked = sendArguments(state.connected === "yes", given);
+    const checked = sendArguments(state.connected === "yes", data, offset, length, toPort, to, done);
     state.assertOpen();
     if (state.bound === "yes") {
       state.send(checked);

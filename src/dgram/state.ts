@@ -1,5 +1,6 @@
 /** The life of one socket: what it is bound and connected to, and what waits until it is. */
 
+import { AsyncResource } from "node:async_hooks";
 import { EventEmitter } from "node:events";
 import type { BlockList } from "node:net";
 import { nextTick } from "node:process";
@@ -38,6 +39,8 @@ export class SocketState {
   readonly #host: SocketHost;
   readonly #emitter: EventEmitter;
   readonly #options: Partial<SocketOptions>;
+  /** The async context of `createSocket`, for the events that no call of the program causes. */
+  readonly #scope = new AsyncResource("UDPWRAP");
   readonly #callbacks = new Callbacks();
   readonly #silent: SilentSends;
   readonly #unwatch: (() => void) | undefined;
@@ -51,7 +54,9 @@ export class SocketState {
     this.#emitter = emitter;
     this.family = family;
     this.#options = options;
-    this.#silent = new SilentSends((error) => this.#emitter.emit("error", error));
+    this.#silent = new SilentSends((error) => {
+      this.#scope.runInAsyncScope(() => this.#emitter.emit("error", error));
+    });
     const { signal } = options;
     if (!signal) return;
     const abort = (): void => {
@@ -226,7 +231,8 @@ export class SocketState {
     this.isClosed = true;
     this.#unwatch?.();
     this.#reader?.end();
-    const closed = (): void => nextTick(() => this.#emitter.emit("close"));
+    const emit = AsyncResource.bind(() => void this.#emitter.emit("close"));
+    const closed = (): void => nextTick(emit);
     if (this.core) closeThen(this.core, closed, this.#options.dropOnClose === true);
     else closed();
   }
@@ -314,7 +320,7 @@ export class SocketState {
     this.bound = "yes";
     const core = this.core as CoreSocket;
     if (!this.#referenced) core.unref();
-    this.#reader = new MessageReader(core, {
+    this.#reader = new MessageReader(core, this.#scope, {
       hears: ({ address }) => !isBlocked(this.#options.receiveBlockList, address),
       message: (data, info) => this.#emitter.emit("message", data, info),
       failed: (error) => this.#emitter.emit("error", error),
@@ -356,14 +362,14 @@ export class SocketState {
     callback: SendCallback | undefined,
   ): void {
     const { sendBlockList } = this.#options;
-    if (isLiteral(host) && isBlocked(sendBlockList, host)) {
+    if (sendBlockList && isLiteral(host) && isBlocked(sendBlockList, host)) {
       this.#refused(wrong.blocked(host), callback);
       return;
     }
     try {
       this.#transmit(payload, this.#destination(host, port), address, port, callback);
     } catch (error) {
-      if (callback) this.#callbacks.add(() => (callback as (error: Error) => void)(error as Error));
+      if (callback) new PendingSend(this.#callbacks, callback, address, port).refuse(error);
     }
   }
 
@@ -383,7 +389,7 @@ export class SocketState {
 
   /** A send that failed before it reached the core: without a callback it is an "error". */
   #refused(error: unknown, callback: SendCallback | undefined): void {
-    if (callback) this.#callbacks.add(() => (callback as (error: unknown) => void)(error));
+    if (callback) new PendingSend(this.#callbacks, callback, undefined, 0).refuse(error);
     else nextTick(() => this.#emitter.emit("error", error));
   }
 

@@ -7,6 +7,7 @@ import {
   closeThen,
   connectNow,
   pull,
+  resolveName,
   transmit,
   waitingSends,
 } from "../../src/core/socket/callbacks.js";
@@ -78,6 +79,25 @@ contract("pull calls ready when a datagram arrives later", async ({ bound }) => 
 });
 
 // semantics: pull
+contract("after its last datagram, pull waits for the next one without another call", async ({ bound }) => {
+  const [from, to] = [await bound(), await bound()];
+  let isReady = (): void => undefined;
+  const reader = pull(to, "the test", { ready: () => isReady() });
+  for (const text of ["a", "b"]) {
+    const ready = new Promise<void>((resolve) => (isReady = resolve));
+    const early = reader.next();
+    await from.sendto(text, to.getsockname());
+    if (!early) await ready;
+    expect((early ?? reader.next())?.data.toString()).toBe(text);
+    expect(reader.waiting).toBe(true);
+    // A send reads nothing early: the next datagram is told by `ready`.
+    await to.sendto("answer", from.getsockname());
+    expect(reader.next()).toBeUndefined();
+  }
+  reader.end();
+});
+
+// semantics: pull
 contract("while pull reads, other receive calls are EBUSY; after end() they read", async ({ bound }) => {
   const [from, to] = [await bound(), await bound()];
   const reader = pull(to, "the test", { ready: () => undefined });
@@ -145,3 +165,19 @@ contract(
     expect(isDone).toBe(true);
   },
 );
+
+// semantics: resolve-name
+contract("resolveName finds an address of a name, and close() cancels it", async ({ socket }) => {
+  const s = socket();
+  expect((await resolveName(s, "localhost")).host).toBe("127.0.0.1");
+  const unknown = await failure(resolveName(s, "no-such-host.invalid"));
+  // A resolver that cannot ask another one says EAI_AGAIN.
+  expect(["ENOTFOUND", "EAI_AGAIN"]).toContain(unknown.code);
+  const pending = failure(resolveName(s, "localhost"));
+  await s.close();
+  expect(await pending).toMatchObject({ code: "ECANCELED" });
+  expect(await failure(resolveName(s, "localhost"))).toMatchObject({ code: "ECANCELED" });
+  const idle = socket();
+  await idle.close();
+  expect(await failure(resolveName(idle, "localhost"))).toMatchObject({ code: "ECANCELED" });
+});

@@ -118,6 +118,17 @@ export class Receiver {
     return !this.inbox.empty && this.#waiters.empty && this.#credit > 0;
   }
 
+  /** Whether no datagram is there, and the driver had no more at the last read. */
+  get drained(): boolean {
+    return this.inbox.empty && !this.#mayHaveMore && !this.#pendingError && this.#credit > 0 && !this.#closed;
+  }
+
+  /** As `receive`, when the receiver is `drained`. Reads only when the driver says that there are datagrams, not after a send. */
+  receiveLater(wait: Wait, serve: () => void, fail: (reason: unknown) => void): (() => void) | undefined {
+    assert(this.drained, "nothing can be received at once");
+    return this.#enlist(wait, serve, fail);
+  }
+
   /** To be called after `count` datagrams of the inbox were handed out. */
   passed(count: number): void {
     this.#credit -= count;

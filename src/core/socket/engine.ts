@@ -102,7 +102,11 @@ export class Engine implements SenderHost, ReceiverHost {
   }
 
   get lookups(): Lookups {
-    return (this.#lookups ??= new Lookups(this.#stack, this.driver, this.family));
+    if (this.#lookups) return this.#lookups;
+    const lookups = new Lookups(this.#stack, this.driver, this.family);
+    // Its lookups then fail in the same way as the lookups that were pending at `close()`.
+    if (this.#closing) lookups.close();
+    return (this.#lookups = lookups);
   }
 
   get taps(): Taps {

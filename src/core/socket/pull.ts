@@ -22,7 +22,7 @@ export class Pull implements SoleReader {
   readonly name: string;
   readonly #calls: ReceiveCalls;
   readonly #listener: PullListener;
-  readonly #wait: Wait;
+  readonly #terms: Wait;
   #state: State = "idle";
   #withdraw: (() => void) | undefined;
   #error: OSError | undefined;
@@ -32,7 +32,7 @@ export class Pull implements SoleReader {
     this.name = name;
     this.#calls = calls;
     this.#listener = listener;
-    this.#wait = { syscall: name, timeoutMs: null, signal: undefined };
+    this.#terms = { syscall: name, timeoutMs: null, signal: undefined };
     calls.claim(this, name);
   }
 
@@ -44,11 +44,18 @@ export class Pull implements SoleReader {
    */
   next(): Datagram | undefined {
     if (this.#state === "waiting" || this.#state === "ended") return undefined;
-    if (!this.#calls.immediate && this.#error === undefined && !this.#ask()) return undefined;
+    if (!this.#calls.immediate && this.#error === undefined && !this.#wait("now")) return undefined;
     const error = this.#error;
     this.#error = undefined;
     if (error) throw error;
-    return this.#calls.take(Infinity, this.name);
+    const datagram = this.#calls.take(Infinity, this.name);
+    if (this.#calls.drained) this.#wait("later");
+    return datagram;
+  }
+
+  /** Whether `ready` will be called, and `next()` has no datagram before. */
+  get waiting(): boolean {
+    return this.#state === "waiting";
   }
 
   /** Ends the reading, and takes no datagram any more. */
@@ -58,10 +65,13 @@ export class Pull implements SoleReader {
     this.#calls.release(this);
   }
 
-  /** Asks the receiver for a datagram. Returns whether there is one, or an error. */
-  #ask(): boolean {
+  /** Asks the receiver for a datagram, or for the next one that comes later. Returns whether there is one, or an error. */
+  #wait(when: "now" | "later"): boolean {
     this.#state = "asking";
-    const withdraw = this.#calls.wait(this.#wait, this.#served, this.#failed);
+    const withdraw =
+      when === "now"
+        ? this.#calls.wait(this.#terms, this.#served, this.#failed)
+        : this.#calls.waitLater(this.#terms, this.#served, this.#failed);
     if (!this.#is("asking")) return this.#is("idle");
     this.#state = "waiting";
     this.#withdraw = withdraw;

@@ -145,6 +145,16 @@ export class ReceiveCalls {
     return this.#engine.receiver.receive(wait, serve, fail);
   }
 
+  /** As `Receiver.receiveLater`. */
+  waitLater(wait: Wait, serve: () => void, fail: (reason: unknown) => void): (() => void) | undefined {
+    return this.#engine.receiver.receiveLater(wait, serve, fail);
+  }
+
+  /** Whether no datagram is there, and the driver had no more at the last read. */
+  get drained(): boolean {
+    return this.#engine.receiver.drained;
+  }
+
   /** Whether a call can take a datagram at once. */
   get immediate(): boolean {
     return this.#engine.receiver.immediate;
