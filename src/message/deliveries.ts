@@ -6,6 +6,7 @@ import { type Socket, answerMany } from "../core/socket/socket.js";
 import { type Frame, chunksOf, frameFlag, frameKind } from "../wire/message-frame.js";
 import { datagramBytes, writeChunk } from "./chunk-datagrams.js";
 import type { Job, Outcome, SenderHost } from "./job.js";
+import { arrivedText, causedError, timeoutError } from "./failures.js";
 import { MessageError, type Receipt } from "./message.js";
 import type { Checked, MessagesOptions } from "./options.js";
 import { Outgoing } from "./outgoing.js";
@@ -67,8 +68,9 @@ export class Deliveries {
     const sender = this.#senderOf(peer);
     if (sender.pending >= maxPending) {
       const { host: address, port } = peer.address;
+      const chunks = chunksOf(parcel.data.length, sender.chunkSize.at(this.#socket.clock.now()));
       const text = `${maxPending} messages to this peer wait already`;
-      throw new OSError("ENOBUFS", { syscall, address, port, text });
+      throw new MessageError("ENOBUFS", { syscall, address, port, text, chunks, arrivedChunks: 0 });
     }
     const start = this.#socket.clock.now();
     this.#host.waits(true);
@@ -209,32 +211,22 @@ export class Deliveries {
   #failure(
     outcome: Error | "expired" | "silent",
     { chunks, ackedChunks: arrivedChunks, frame }: Outgoing,
-    { address: { host: address, port } }: Peer,
+    peer: Peer,
     syscall: string,
     deadlineMs: number | undefined,
   ): Error {
-    const details = { syscall, address, port, chunks, arrivedChunks };
-    const arrived = `${arrivedChunks} of ${chunks} chunks of ${frame.length} bytes arrived`;
+    if (outcome instanceof MessageError) return outcome;
+    const counts = { chunks, arrivedChunks };
+    const arrived = arrivedText(arrivedChunks, chunks, frame.length);
     if (outcome === "expired") {
-      return new MessageError("ETIMEDOUT", {
-        ...details,
-        text: `${arrived} within deadlineMs, ${deadlineMs ?? 0} ms`,
-      });
+      return timeoutError(peer, syscall, counts, `${arrived} within deadlineMs, ${deadlineMs ?? 0} ms`);
     }
     if (outcome === "silent") {
       const { giveUpMs } = this.#options;
-      const text = `${arrived}, and no report said more for giveUpMs, ${giveUpMs} ms: lost, or nobody reads messages there`;
-      return new MessageError("ETIMEDOUT", { ...details, text });
+      const text = `${arrived}, and no report said more for giveUpMs, ${giveUpMs} ms`;
+      return timeoutError(peer, syscall, counts, text, "lost, or nobody reads messages there");
     }
-    if (outcome instanceof MessageError || !(outcome instanceof OSError)) return outcome;
-    const { code, message, limit } = outcome;
-    const text = code === "ECANCELED" ? `the messages were closed: ${arrived}` : undefined;
-    return new MessageError(code, {
-      ...details,
-      limit,
-      text: text ?? `${arrived}: ${message.replace(` (${code})`, "")}`,
-      cause: outcome,
-    });
+    return outcome instanceof OSError ? causedError(outcome, peer, syscall, counts, arrived) : outcome;
   }
 }
 

@@ -42,7 +42,7 @@ import type { Arrived, ReceiverHost } from "./receiver-host.js";
 import { Receiver } from "./receiver.js";
 import { type MessageHandler, Requests } from "./requests.js";
 import { Tokens } from "./tokens.js";
-import { unreachableText } from "./unreachable.js";
+import { obstacleOf, unreachableText } from "./unreachable.js";
 
 export type { MessageHandler } from "./requests.js";
 
@@ -183,11 +183,12 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     void this.#reading.return();
     this.#sweep.close();
     this.#socket.off("unreachable", this.#onUnreachable);
+    const error = new OSError("ECANCELED", { text: "the messages were closed" });
     for (const peer of this.peers) {
-      peer.sender?.close(new OSError("ECANCELED", { text: "the messages were closed while this waited" }));
+      peer.sender?.close(error);
       this.#receiver.end(peer);
     }
-    this.#requests.close();
+    this.#requests.close(error);
     this.inbox.end();
     if (!this.#socket.closed) this.#socket.ref();
   }
@@ -381,9 +382,15 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
 
   #unreachable(report: Unreachable): void {
     const peer = report.destination && this.peers.find(report.destination);
-    if (!peer) return;
-    peer.sender?.close(new OSError(report.code, { text: unreachableText(report) }));
-    this.#requests.unreachable(peer, report);
+    if (!peer?.sender) return;
+    const obstacle = obstacleOf(report, this.clock.now());
+    if (obstacle) {
+      peer.sender.obstacle = obstacle;
+      return;
+    }
+    const error = new OSError(report.code, { text: unreachableText(report) });
+    peer.sender.close(error);
+    this.#requests.fail(error, peer);
   }
 
   async #endpoint(address: AddressLike, syscall: string): Promise<Endpoint> {

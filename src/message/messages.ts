@@ -96,11 +96,11 @@ export class Messages extends WarningEmitter<MessagesEvents> implements AsyncIte
    * @returns once the peer has reported the whole message, or, if it is fleeting, once its last chunk has left, or a newer message
    *   of its channel has replaced it, or its deadline has passed.
    * @throws (rejects) `MessageError` with the number of chunks that arrived: `ETIMEDOUT` after `deadlineMs`, or after `giveUpMs`
-   *   without a new report; `EMSGSIZE` with `limit` if the peer takes no message of this size; `ECONNREFUSED` if an
-   *   ICMP error says that nobody listens there, other codes if it says that the peer cannot be reached; `EPROTONOSUPPORT` if
-   *   the peer sends all datagrams back; `ECANCELED` after `close()`; the errors of `Socket.sendto`. `OSError` `ENOBUFS` if
-   *   16,384 messages to the peer wait, `EINVAL` for a group or a broadcast address, `ENOTFOUND`; `TypeError`, `RangeError`;
-   *   `signal.reason`.
+   *   without a new report, or in its place `EHOSTUNREACH` and others if ICMP errors said meanwhile that the peer cannot be
+   *   reached; at once `ECONNREFUSED` if an ICMP error says that nobody listens there, and others if it says that the traffic is
+   *   prohibited; `EMSGSIZE` with `limit` if the peer takes no message of this size; `EPROTONOSUPPORT` if the peer sends all
+   *   datagrams back; `ENOBUFS` if 16,384 messages to the peer wait; `ECANCELED` after `close()`; the errors of `Socket.sendto`.
+   *   `OSError` `EINVAL` for a group or a broadcast address, `ENOTFOUND`, `EBADF`; `TypeError`, `RangeError`; `signal.reason`.
    */
   async send(data: Data, address: AddressLike, options: SendOptions = {}): Promise<Receipt> {
     return await this.#exchange.send(data, address, checkSend(options));
@@ -110,7 +110,7 @@ export class Messages extends WarningEmitter<MessagesEvents> implements AsyncIte
    * Sends a request, and waits for the reply of the peer's `serve`. The peer runs its handler at most once.
    *
    * @returns the reply.
-   * @throws (rejects) as `send`, and `MessageError` `ETIMEDOUT` after `timeoutMs`; `EPROTO` if the handler failed.
+   * @throws (rejects) as `send`, with `timeoutMs` in place of `deadlineMs`, and `MessageError` `EPROTO` if the handler failed.
    */
   async request(data: Data, address: AddressLike, options: MessageRequestOptions = {}): Promise<Message> {
     return await this.#exchange.request(data, address, checkRequest(options));

@@ -3,16 +3,15 @@ import { Buffer } from "node:buffer";
 import type { Clock } from "../core/driver/driver.js";
 import { type Data, toBytes } from "../core/driver/payload.js";
 import { OSError } from "../core/errors/errors.js";
-import type { Unreachable } from "../core/ledger/reports.js";
 import { onAbort } from "../core/receive/abort.js";
 import { type Frame, frameFlag, frameKind } from "../wire/message-frame.js";
 import type { Deliveries, Parcel, SendProgress } from "./deliveries.js";
+import { type MessageCounts, arrivedText, causedError, timeoutError } from "./failures.js";
 import { type Message, MessageError } from "./message.js";
 import type { Checked, MessageRequestOptions } from "./options.js";
 import type { Peer } from "./peers.js";
 import type { Arrived } from "./receiver-host.js";
 import { Replies, type Reply } from "./replies.js";
-import { unreachableError } from "./unreachable.js";
 
 /** Returns the reply to a request. */
 export type MessageHandler = (request: Message) => Data | Promise<Data>;
@@ -27,8 +26,11 @@ interface Pending {
   readonly peer: Peer;
   readonly resolve: (reply: Message) => void;
   readonly reject: (error: unknown) => void;
+  readonly bytes: number;
   /** How much of the request has arrived. */
   progress: SendProgress;
+  /** Whether all of it has. */
+  isThere: boolean;
 }
 
 /** The first and the longest time between two reminders of a request. */
@@ -71,11 +73,11 @@ export class Requests {
   ): Promise<Message> {
     const ended = new AbortController();
     let requestId: number | undefined;
-    let isThere = false;
     const forget: (() => void)[] = [];
     try {
       return await new Promise<Message>((resolve, reject) => {
-        const pending: Pending = { peer, resolve, reject, progress: { chunks: 0, ackedChunks: 0 } };
+        const progress = { chunks: 0, ackedChunks: 0 };
+        const pending: Pending = { peer, resolve, reject, bytes: data.length, progress, isThere: false };
         const started = (id: number): void => {
           requestId = id;
           this.#pending.set(keyOf(peer, id), pending);
@@ -91,25 +93,15 @@ export class Requests {
           started,
         };
         this.#deliveries.send(peer, parcel, "request", ended.signal).then(() => {
-          isThere = true;
+          pending.isThere = true;
           forget.push(this.#nudge(peer, parcel, requestId as number));
         }, reject);
         const cancel = this.#clock.after(timeoutMs, () => {
-          const { host: address, port } = peer.address;
-          const { chunks, ackedChunks: arrivedChunks } = pending.progress;
-          const what = isThere
+          const what = pending.isThere
             ? "the request arrived, and its reply did not"
-            : `the request did not arrive: ${arrivedChunks} of ${chunks} chunks of ${data.length} bytes arrived`;
-          const text = `${what} within timeoutMs, ${timeoutMs} ms`;
+            : `the request did not arrive: ${arrivedOf(pending)}`;
           reject(
-            new MessageError("ETIMEDOUT", {
-              syscall: "request",
-              address,
-              port,
-              text,
-              chunks,
-              arrivedChunks,
-            }),
+            timeoutError(peer, "request", countsOf(pending), `${what} within timeoutMs, ${timeoutMs} ms`),
           );
         });
         forget.push(cancel);
@@ -142,9 +134,9 @@ export class Requests {
     const { host: address, port } = peer.address;
     const reason = message.data.toString("utf8", 0, 200);
     const text = `the peer's handler failed${reason === "" ? "" : `: ${reason}`}`;
-    const { chunks } = pending.progress;
+    pending.isThere = true;
     pending.reject(
-      new MessageError("EPROTO", { syscall: "request", address, port, text, chunks, arrivedChunks: chunks }),
+      new MessageError("EPROTO", { syscall: "request", address, port, text, ...countsOf(pending) }),
     );
   }
 
@@ -173,20 +165,18 @@ export class Requests {
     return undefined;
   }
 
-  /** An ICMP error says that datagrams to a peer cannot arrive. */
-  unreachable(peer: Peer, report: Unreachable): void {
+  /** The requests that wait fail with an error. @param of those to one peer alone. */
+  fail(error: OSError, of?: Peer): void {
     for (const pending of this.#pending.values()) {
-      if (pending.peer === peer) pending.reject(unreachableError("request", peer.address, report));
+      const { peer, reject } = pending;
+      if (of === undefined || peer === of)
+        reject(causedError(error, peer, "request", countsOf(pending), arrivedOf(pending)));
     }
   }
 
-  close(): void {
+  close(error: OSError): void {
     this.#waiting.length = this.waitingBytes = 0;
-    for (const { reject } of this.#pending.values()) {
-      reject(
-        new OSError("ECANCELED", { syscall: "request", text: "the messages were closed while this waited" }),
-      );
-    }
+    this.fail(error);
   }
 
   /**
@@ -279,6 +269,14 @@ export class Requests {
       },
     );
   }
+}
+
+function countsOf({ progress: { chunks, ackedChunks }, isThere }: Pending): MessageCounts {
+  return { chunks, arrivedChunks: isThere ? chunks : ackedChunks };
+}
+
+function arrivedOf({ progress: { chunks, ackedChunks }, bytes, isThere }: Pending): string {
+  return isThere ? "the request arrived" : arrivedText(ackedChunks, chunks, bytes);
 }
 
 function keyOf({ key }: Peer, id: number): string {

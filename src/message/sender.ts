@@ -13,6 +13,7 @@ import type { Job, Outcome, SenderHost, SenderLimits } from "./job.js";
 import { Jobs } from "./jobs.js";
 import type { Outgoing } from "./outgoing.js";
 import { Pacer } from "./pacer.js";
+import { type Obstacle, obstacleToSend } from "./unreachable.js";
 import { Unreported } from "./unreported.js";
 
 /** Chunks that leave in one call, and bytes of their datagrams: one segmented send. */
@@ -39,6 +40,8 @@ export class Sender {
   /** Chunks sent, and those of them that were sent again. */
   sentChunks = 0;
   resentChunks = 0;
+  /** Why the last datagrams may not have arrived, if something said so. */
+  obstacle: Obstacle | undefined;
   readonly #host: SenderHost;
   readonly #to: Endpoint;
   readonly #limits: SenderLimits;
@@ -46,6 +49,8 @@ export class Sender {
   readonly #jobs = new Jobs();
   readonly #unreported = new Unreported();
   #calls = 0;
+  /** Whether a datagram has left. */
+  #hasSent = false;
   readonly #arenas = new Arenas(maxCalls);
   #sinceReport = 0;
   readonly #pacer = new Pacer();
@@ -367,16 +372,27 @@ export class Sender {
     assert(payloads.length > 0, "a burst has chunks");
     this.#calls++;
     this.#host.transmit(payloads, this.#to, outgoing.route).then(
-      () => this.#left(arena),
+      () => {
+        this.#hasSent = true;
+        this.#left(arena);
+      },
       (error: unknown) => {
-        const job = this.#jobs.active.find((each) => each.outgoing === outgoing);
-        if (job && isTooLarge(error) && isDivisible(outgoing)) {
-          this.#divide(this.#host.clock.now());
-          this.#pump();
-        } else if (job && error instanceof Error) this.#expire(job, error);
+        this.#failed(error, outgoing);
         this.#left(arena);
       },
     );
+  }
+
+  /** A send failed. Without a way to a peer that had one, the chunks count as lost, and probes go on. */
+  #failed(error: unknown, outgoing: Outgoing): void {
+    const now = this.#host.clock.now();
+    const job = this.#jobs.active.find((each) => each.outgoing === outgoing);
+    const obstacle = this.#hasSent ? obstacleToSend(error, this.obstacle, now) : undefined;
+    if (obstacle) this.obstacle = obstacle;
+    else if (job && isTooLarge(error) && isDivisible(outgoing)) {
+      this.#divide(now);
+      this.#pump();
+    } else if (job && error instanceof Error) this.#expire(job, error);
   }
 
   #left(arena?: Arena): void {

@@ -78,13 +78,44 @@ test("a second handler is EBUSY", async () => {
   });
 });
 
-test("a request fails with ECONNREFUSED at once if nobody listens", async () => {
+test("a request fails with ECONNREFUSED at once if nobody listens, as a MessageError", async () => {
   await between({ latencyMs: 10 }, async ({ camera, network }) => {
     const start = network.clock.now();
-    await expect(camera.request("hello", [desk[0], 9001])).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    const error = await camera.request("hello", [desk[0], 9001]).catch((reason) => reason as MessageError);
+    expect(error).toBeInstanceOf(MessageError);
+    expect(error).toMatchObject({ code: "ECONNREFUSED", chunks: 1, arrivedChunks: 0 });
+    expect((error as MessageError).message).toBe(
+      "request 10.0.0.2:9001: 0 of 1 chunks of 5 bytes arrived: " +
+        "nobody is listening there (port unreachable, from 10.0.0.2) (ECONNREFUSED)",
+    );
     expect(network.clock.now() - start).toBeLessThan(100);
   });
 });
+
+test.each(["messages", "socket"] as const)(
+  "a request fails with ECANCELED after close() of the %s, as a MessageError that says whether it arrived",
+  async (closed) => {
+    await between({ latencyMs: 10 }, async ({ camera, desk: to, link, sockets }) => {
+      link.drop(({ content }) => content.protocol === "udp" && content.payload.includes("hello"));
+      to.serve(() => new Promise(() => undefined));
+      const asking = [camera.request(pattern(3000), desk), camera.request("hello", desk)].map((call) =>
+        call.catch((reason) => reason as MessageError),
+      );
+      await sleep(200);
+      await (closed === "messages" ? camera : sockets[0]).close();
+      const errors = (await Promise.all(asking)) as MessageError[];
+      for (const error of errors) expect(error).toBeInstanceOf(MessageError);
+      expect(errors.map(({ code, chunks, arrivedChunks }) => [code, chunks, arrivedChunks])).toEqual([
+        ["ECANCELED", 3, 3],
+        ["ECANCELED", 1, 0],
+      ]);
+      expect(errors.map(({ message }) => message)).toEqual([
+        "request 10.0.0.2:9000: the messages were closed: the request arrived (ECANCELED)",
+        "request 10.0.0.2:9000: the messages were closed: 0 of 1 chunks of 5 bytes arrived (ECANCELED)",
+      ]);
+    });
+  },
+);
 
 test("a request says after timeoutMs whether it arrived", async () => {
   await between({ latencyMs: 10 }, async ({ camera, desk: to }) => {

@@ -144,24 +144,6 @@ describe("a reliable message", () => {
     });
   });
 
-  test("fails at once, as a request does, if a router says that the address cannot be reached", async () => {
-    const network = new Network();
-    const camera = network.host("camera", { address: "10.0.0.1" });
-    network.link(camera, network.router("gateway", { address: "10.0.0.254" }));
-    await network.run(async () => {
-      const m = messages(camera.socket());
-      const to = ["192.0.2.1", 9] as const;
-      const start = network.clock.now();
-      await expect(m.send("hello", to)).rejects.toMatchObject({
-        code: "ENETUNREACH",
-        arrivedChunks: 0,
-        message: expect.stringMatching(/it cannot be reached \(.*, from 10\.0\.0\.254\)/) as string,
-      });
-      await expect(m.request("hello", to)).rejects.toMatchObject({ code: "ENETUNREACH", syscall: "request" });
-      expect(network.clock.now() - start).toBeLessThan(100);
-    });
-  });
-
   test("fails with EMSGSIZE and the limit, if it is longer than the peer takes", async () => {
     const options = { desk: { maxSourceBytes: 100_000 } };
     await between(

@@ -63,6 +63,33 @@ export function mayBeIcmp(code: string): boolean {
   return errorCodes.has(code);
 }
 
+/**
+ * ICMP errors about a path that is down and may come back: a mobile link, a route that flaps. RFC 1122,
+ * section 3.2.2.1, calls such an error a hint and no proof, and section 4.2.3.9 lets no connection end because of it. Linux has the
+ * same list (`icmp_err_convert`, `tab_unreach`). A closed port, a prohibited host and a parameter problem are not in it.
+ */
+const transient: ReadonlySet<string> = new Set([
+  "network unreachable",
+  "host unreachable",
+  "source route failed",
+  "network unreachable for this TOS",
+  "host unreachable for this TOS",
+  "TTL exceeded in transit",
+  "fragment reassembly time exceeded",
+  "no route to destination",
+  "beyond scope of source address",
+  "address unreachable",
+  "hop limit exceeded in transit",
+]);
+
+/** The codes of these errors. Without the name of the ICMP error, they cannot be told from a prohibited host over IPv4. */
+const transientCodes: ReadonlySet<string> = new Set(["EHOSTUNREACH", "ENETUNREACH"]);
+
+/** Whether datagrams may arrive later in spite of an ICMP error. @param kind its name, if it is known. */
+export function isTransientIcmp(code: string, kind: string | undefined): boolean {
+  return kind === undefined ? transientCodes.has(code) : transient.has(kind);
+}
+
 /** The name of an ICMP error of IP version 4 or 6, such as `"port unreachable"`. */
 export function icmpKind(version: 4 | 6, type: number, code: number): string {
   return (version === 4 ? ipv4 : ipv6)[type]?.[code] ?? `ICMP type ${type} code ${code}`;

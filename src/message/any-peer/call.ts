@@ -72,8 +72,12 @@ export abstract class Call<Result> implements Waiting {
   /** Sends the datagram, and calls `next` after `waitMs` milliseconds, unless the call has ended by then. */
   protected send(waitMs: number, next: () => void): void {
     this.sends++;
-    this.socket.sendto(this.#asked.payload, this.to).catch((error: unknown) => this.fail(error));
+    this.socket.sendto(this.#asked.payload, this.to).catch((error: unknown) => this.sendFailed(error));
     this.#cancelTimer = this.socket.clock.after(waitMs, next);
+  }
+
+  protected sendFailed(error: unknown): void {
+    this.fail(error);
   }
 
   #end(settle: () => void): void {

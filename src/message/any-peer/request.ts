@@ -1,6 +1,6 @@
 import type { AddressLike } from "../../core/address/address.js";
 import type { Data } from "../../core/driver/payload.js";
-import { TimeoutError, outOfRange, wholeNumber, wrongType } from "../../core/errors/errors.js";
+import { OSError, TimeoutError, outOfRange, wholeNumber, wrongType } from "../../core/errors/errors.js";
 import { fieldsOf, refuseUnknown } from "../../core/errors/fields.js";
 import type { Unreachable } from "../../core/ledger/reports.js";
 import type { Datagram } from "../../core/receive/datagram.js";
@@ -18,7 +18,7 @@ import {
   longestMs,
 } from "./arguments.js";
 import { type Asked, Call } from "./call.js";
-import { unreachableError } from "../unreachable.js";
+import { type Obstacle, obstacleOf, obstacleToSend, unreachableError } from "../unreachable.js";
 
 /** The options of `request`. The first three are the parameters of RFC 7252 section 4.8. */
 export interface RequestOptions {
@@ -69,8 +69,9 @@ interface CheckedOptions extends RequestOptions {
  *
  * @param data is copied during the call.
  * @param address a host name or an IP address, and a port.
- * @throws (rejects) `TimeoutError` without an answer; `OSError` `ECONNREFUSED` if an ICMP error says that nobody is listening
- *   (needs the feature `icmpErrors`, or a connected socket), other codes if the peer cannot be reached; `EINVAL` for a group
+ * @throws (rejects) `TimeoutError` without an answer, or in its place `OSError` `EHOSTUNREACH` and others if ICMP errors said
+ *   meanwhile that the peer cannot be reached; at once `ECONNREFUSED` if an ICMP error says that nobody is listening, and others if
+ *   it says that the traffic is prohibited (both need the feature `icmpErrors`, or a connected socket); `EINVAL` for a group
  *   or 255.255.255.255, `ENOBUFS` above 1,024 requests, `ECANCELED` by `close()`, `EBADF`, and as `sendto`; `TypeError`,
  *   `RangeError`; `signal.reason`.
  */
@@ -102,6 +103,7 @@ class Request extends Call<Datagram> {
   readonly selective: boolean;
   readonly #options: CheckedOptions;
   #startedAt = 0;
+  #obstacle: Obstacle | undefined;
 
   constructor(asked: Asked<Datagram>, options: CheckedOptions) {
     super(asked);
@@ -132,7 +134,10 @@ class Request extends Call<Datagram> {
   take(answer: Datagram): boolean {
     const { accept } = this.#options;
     try {
-      if (accept && !accept(answer)) return false;
+      if (accept && !accept(answer)) {
+        this.#obstacle = undefined;
+        return false;
+      }
     } catch (error) {
       this.fail(error);
       return false;
@@ -142,7 +147,17 @@ class Request extends Call<Datagram> {
   }
 
   unreachable(report: Unreachable): void {
-    this.fail(unreachableError(syscall, this.to, report));
+    const obstacle = obstacleOf(report, this.socket.clock.now());
+    if (obstacle) this.#obstacle = obstacle;
+    else this.fail(unreachableError(syscall, this.to, report));
+  }
+
+  /** If an earlier send has left, the way to the peer may come back. */
+  protected override sendFailed(error: unknown): void {
+    const now = this.socket.clock.now();
+    const obstacle = this.sends > 1 ? obstacleToSend(error, this.#obstacle, now) : undefined;
+    if (obstacle) this.#obstacle = obstacle;
+    else this.fail(error);
   }
 
   #run(): void {
@@ -174,7 +189,13 @@ class Request extends Call<Datagram> {
         : this.sends === 1
           ? "it was sent once"
           : `it was sent ${this.sends} times`;
-    this.fail(new TimeoutError({ syscall, address: host, port, text: `no answer in ${ms} ms, ${sent}` }));
+    const text = `no answer in ${ms} ms, ${sent}`;
+    const obstacle = this.#obstacle;
+    this.fail(
+      obstacle
+        ? new OSError(obstacle.code, { syscall, address: host, port, text: `${text}: ${obstacle.text}` })
+        : new TimeoutError({ syscall, address: host, port, text }),
+    );
   }
 }
 
