@@ -75,6 +75,10 @@ export class Incoming {
     this.#shift = this.chunks >= shiftChunks ? crcShift(frame.size) : knownCrcShift(frame.size);
   }
 
+  get hasParities(): boolean {
+    return this.#parities !== undefined;
+  }
+
   get complete(): boolean {
     return this.received + this.byParity === this.chunks;
   }
@@ -118,7 +122,6 @@ export class Incoming {
     this.received++;
     const gap = index > this.#upto;
     this.#upto = Math.max(this.#upto, index + 1);
-    if (this.#parities) this.#repair(this.#parities, index % this.#parities.length);
     return gap;
   }
 
@@ -135,8 +138,40 @@ export class Incoming {
     if (this.#parities.length !== attempt || this.#parities[index] !== undefined) return false;
     this.#parities[index] = new Uint8Array(payload);
     this.bytes += payload.length;
-    this.#repair(this.#parities, index);
     return true;
+  }
+
+  /** The chunk that a parity repairs, of those that share a parity with chunk `index`; −1 if there is none. */
+  repairable(index: number): number {
+    const parities = this.#parities;
+    const group = parities ? index % parities.length : 0;
+    if (parities?.[group] === undefined) return -1;
+    let lost = -1;
+    for (let at = group; at < this.chunks; at += parities.length) {
+      if (this.has(at)) continue;
+      if (lost >= 0) return -1;
+      lost = at;
+    }
+    return lost;
+  }
+
+  /** Repairs a chunk, which is `repairable` and for which memory is reserved. */
+  repair(lost: number): void {
+    const parities = this.#parities ?? [];
+    const group = lost % parities.length;
+    const repaired = Uint8Array.from(parities[group] as Uint8Array);
+    for (let index = group; index < this.chunks; index += parities.length) {
+      if (index === lost) continue;
+      const [memory, start] = this.#memoryOf(index);
+      const bytes = chunkBytes(this.frame, index);
+      for (let at = 0; at < bytes; at++) {
+        repaired[at] = (repaired[at] as number) ^ (memory[start + at] as number);
+      }
+    }
+    const payload = repaired.subarray(0, chunkBytes(this.frame, lost));
+    this.#write(lost, payload, crc32(payload));
+    this.byParity++;
+    this.#upto = Math.max(this.#upto, lost + 1);
   }
 
   /** Fills a report, and the fields of the header that are about it. */
@@ -233,31 +268,5 @@ export class Incoming {
     const { length, size } = this.frame;
     this.#crc ^= joinCrcsOnce(this.#runCrc, 0, Math.max(0, length - this.#runEnd * size));
     this.#runCrc = 0;
-  }
-
-  /** Repairs the chunk of a group, if it is the only one that is missing. */
-  #repair(parities: readonly (Uint8Array | undefined)[], group: number): void {
-    const parity = parities[group];
-    if (!parity) return;
-    let lost = -1;
-    for (let index = group; index < this.chunks; index += parities.length) {
-      if (this.has(index)) continue;
-      if (lost >= 0) return;
-      lost = index;
-    }
-    if (lost < 0) return;
-    const repaired = Uint8Array.from(parity);
-    for (let index = group; index < this.chunks; index += parities.length) {
-      if (index === lost) continue;
-      const [memory, start] = this.#memoryOf(index);
-      const bytes = chunkBytes(this.frame, index);
-      for (let at = 0; at < bytes; at++) {
-        repaired[at] = (repaired[at] as number) ^ (memory[start + at] as number);
-      }
-    }
-    const payload = repaired.subarray(0, chunkBytes(this.frame, lost));
-    this.#write(lost, payload, crc32(payload));
-    this.byParity++;
-    this.#upto = Math.max(this.#upto, lost + 1);
   }
 }

@@ -172,7 +172,8 @@ export class Receiver {
         return;
       }
       this.#memory.take(peer, partial.bytes - before);
-      if (partial.complete) this.#finish(peer, partial, frame, now);
+      if (this.#repair(peer, partial, frame.index) && partial.complete)
+        this.#finish(peer, partial, frame, now);
       return;
     }
     const isNow = (frame.flags & frameFlag.now) !== 0;
@@ -190,6 +191,7 @@ export class Receiver {
       if (isAgain) partial.resent++;
       partial.repeats = 0;
       if (partial.bytes !== before) this.#memory.take(peer, partial.bytes - before);
+      if (partial.hasParities && !this.#repair(peer, partial, frame.index)) return;
       if (partial.complete) {
         this.#finish(peer, partial, frame, now);
         return;
@@ -198,6 +200,20 @@ export class Receiver {
     if (partial.unreported++ === 0) partial.unreportedAt = now;
     if (isNow || gap || isAgain || partial.unreported >= reportChunks) this.#reports.add(partial, peer);
     else peer.alarm?.setEarlier(partial.unreportedAt + reportMs);
+  }
+
+  /** Repairs the chunk that a parity of a chunk's group repairs, if there is one. Returns `false` if there is no room for it. */
+  #repair(peer: Peer, partial: Incoming, index: number): boolean {
+    const lost = partial.repairable(index);
+    if (lost < 0) return true;
+    if (partial.lacksMemory(lost)) {
+      const bytes = partial.growth(lost, false);
+      if (!this.#hasRoom(peer, partial, bytes)) return false;
+      partial.reserve(lost, false);
+      this.#memory.take(peer, bytes);
+    }
+    partial.repair(lost);
+    return true;
   }
 
   /** All chunks are there. */
