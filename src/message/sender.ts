@@ -16,9 +16,9 @@ import { Pacer } from "./pacer.js";
 import { type Obstacle, obstacleToSend } from "./unreachable.js";
 import { Unreported } from "./unreported.js";
 
-/** Chunks that leave in one call, and bytes of their datagrams: one segmented send. */
+/** Chunks that leave in one call, and bytes of their datagrams: one segmented send, which Linux splits if it is longer. */
 const maxBurst = 64;
-const maxBurstBytes = 65_507;
+const maxBurstBytes = 65_473;
 /** Calls that may wait for the socket. */
 const maxCalls = 2;
 /** At least every so many chunks, a report is asked for. */
