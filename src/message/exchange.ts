@@ -23,11 +23,13 @@ import { type Socket, answerTo, readAll } from "../core/socket/socket.js";
 import {
   type Frame,
   type Payload,
+  endOfSealed,
   frameFlag,
   frameKind,
   frameOverheadBytes,
   newFrame,
   readFrame,
+  readSealedFrame,
   sealFrame,
   writeFrame,
 } from "../wire/message-frame.js";
@@ -260,26 +262,30 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
 
   #takeRun({ data, source, segment, metadata }: Run, now: number): void {
     const route = metadata && this.#hasManyAddresses() ? metadata.answer : undefined;
+    const sealedEnd = endOfSealed(data, segment, crc32);
     let start = 0;
     do {
       const end = segment === 0 ? data.length : Math.min(start + segment, data.length);
-      this.#take(data, start, end, source, route, now);
+      this.#take(data, start, end, end <= sealedEnd, source, route, now);
       start = end;
     } while (start < data.length);
   }
 
-  /** Takes the datagram from `start` to `end`. */
+  /** Takes the datagram from `start` to `end`. @param isSealed whether its checksum is known to be right. */
   #take(
     data: Buffer,
     start: number,
     end: number,
+    isSealed: boolean,
     source: Endpoint,
     route: Ancillary | undefined,
     now: number,
   ): void {
     const frame = this.#frame;
     const payload = this.#payload;
-    const fault = readFrame(data, frame, crc32, payload, start, end);
+    const fault = isSealed
+      ? readSealedFrame(data, frame, payload, start, end)
+      : readFrame(data, frame, crc32, payload, start, end);
     if (fault !== undefined) {
       this.#receiver.drop(fault);
       return;

@@ -40,7 +40,10 @@ export function knownCrcShift(bytes: number): CrcShift | undefined {
   return found;
 }
 
-/** Returns the CRC of two pieces, as int32. `shift` is that of the length of the second piece. */
+/**
+ * Returns the CRC of two pieces, as int32. `shift` is that of the length of the second piece. With the CRC of both pieces in place of
+ * `second`, it returns the CRC of the second piece.
+ */
 export function joinCrcs(first: number, second: number, shift: CrcShift): number {
   return apply(shift, first) ^ second;
 }
@@ -51,6 +54,12 @@ export function joinCrcsOnce(first: number, second: number, secondBytes: number)
 }
 
 const byFour = makeShift(4);
+
+/** Returns the CRC of bytes and of their own CRC after them, big-endian, as int32. @param crc of the bytes without it. */
+export function crcWithItself(crc: number): number {
+  const swapped = (crc << 24) | ((crc & 0xff00) << 8) | ((crc >>> 8) & 0xff00) | (crc >>> 24);
+  return ~apply(byFour, ~crc ^ swapped);
+}
 
 /** Returns the CRC of 20 bytes from `at` on, as int32: those of the header of a frame. */
 export function crcOfHeader(bytes: Uint8Array, at: number): number {

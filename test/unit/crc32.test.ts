@@ -3,7 +3,14 @@ import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
-import { crcOfHeader, crcShift, joinCrcs, joinCrcsOnce, knownCrcShift } from "../../src/wire/crc32.js";
+import {
+  crcOfHeader,
+  crcShift,
+  crcWithItself,
+  joinCrcs,
+  joinCrcsOnce,
+  knownCrcShift,
+} from "../../src/wire/crc32.js";
 
 const pieces = [fc.uint8Array({ maxLength: 3000 }), fc.uint8Array({ maxLength: 3000 })] as const;
 
@@ -14,6 +21,25 @@ test("the CRC of two pieces follows from the CRC of each", () => {
       const [before, after] = [crc32(first), crc32(second)];
       expect(joinCrcsOnce(before, after, second.length)).toBe(whole);
       expect(joinCrcs(before, after, crcShift(second.length))).toBe(whole);
+    }),
+  );
+});
+
+test("the CRC of the second piece follows from the CRCs of the first and of both", () => {
+  fc.assert(
+    fc.property(...pieces, (first, second) => {
+      const whole = crc32(second, crc32(first));
+      expect(joinCrcs(crc32(first), whole, crcShift(second.length))).toBe(crc32(second) | 0);
+    }),
+  );
+});
+
+test("the CRC of bytes and of their own CRC follows from their CRC", () => {
+  fc.assert(
+    fc.property(pieces[0], (bytes) => {
+      const own = Buffer.alloc(4);
+      own.writeUInt32BE(crc32(bytes));
+      expect(crcWithItself(crc32(bytes))).toBe(crc32(Buffer.concat([bytes, own])) | 0);
     }),
   );
 });

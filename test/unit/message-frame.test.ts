@@ -6,10 +6,12 @@ import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
+import { crcShift } from "../../src/wire/crc32.js";
 import {
   type Frame,
   chunkBytes,
   chunksOf,
+  endOfSealed,
   frameFlag,
   frameHeaderBytes,
   frameKind,
@@ -17,6 +19,7 @@ import {
   frameOverheadBytes,
   newFrame,
   readFrame,
+  readSealedFrame,
   sealFrame,
   writeFrame,
 } from "../../src/wire/message-frame.js";
@@ -228,4 +231,68 @@ test("no frame is both fleeting and ordered", () => {
 
 test("a delay above 8.19 s is not known", () => {
   expect([delayOf(0), delayOf(10), delayOf(8191.75), delayOf(8192)]).toEqual([0, 80, 65_534, unknownDelay]);
+});
+
+describe("a run of datagrams that were merged", () => {
+  const run = fc
+    .record({
+      datagrams: fc.integer({ min: 1, max: 20 }),
+      size: fc.integer({ min: 0, max: 60 }),
+      rest: fc.integer({ min: 0, max: 60 }),
+      seed: fc.uint8Array({ minLength: 64, maxLength: 64 }),
+    })
+    .map(({ datagrams, size, rest, seed }) => {
+      const segment = frameOverheadBytes + size;
+      const bytes = Buffer.alloc(datagrams * segment + (rest < segment ? rest : 0));
+      for (let at = 0; at < bytes.length; at++) bytes[at] = (seed[at % 64] as number) ^ ((at >> 6) * 29);
+      for (let at = 0; at < datagrams; at++)
+        sealFrame(bytes.subarray(at * segment, (at + 1) * segment), crc32);
+      return { bytes, segment, datagrams };
+    });
+
+  test("has right checksums up to the end of its last full datagram, if it has 8 of them", () => {
+    fc.assert(
+      fc.property(run, ({ bytes, segment, datagrams }) => {
+        expect(endOfSealed(bytes, segment, crc32)).toBe(datagrams < 8 ? 0 : datagrams * segment);
+      }),
+    );
+  });
+
+  test("is read datagram by datagram if one bit of it is wrong", () => {
+    fc.assert(
+      fc.property(run, fc.nat(), ({ bytes, segment, datagrams }, bit) => {
+        const at = bit % (datagrams * segment * 8);
+        (bytes[at >> 3] as number) ^= 1 << (at & 7);
+        expect(endOfSealed(bytes, segment, crc32)).toBe(0);
+      }),
+    );
+  });
+
+  test("may have datagrams that are too short for a frame", () => {
+    expect(endOfSealed(Buffer.alloc(800), 10, crc32)).toBe(0);
+    expect(endOfSealed(Buffer.alloc(800), 0, crc32)).toBe(0);
+  });
+
+  test("has the same frames as its datagrams alone, and the CRC of each payload", () => {
+    const frame = { ...newFrame(), kind: frameKind.data, id: 7, size: 100, length: 1000, crc: 12345 };
+    const segment = frameOverheadBytes + frame.size;
+    const bytes = Buffer.alloc(10 * segment);
+    for (let index = 0; index < 10; index++) {
+      const datagram = bytes.subarray(index * segment, (index + 1) * segment);
+      datagram.fill(index, frameHeaderBytes);
+      writeFrame({ ...frame, index }, datagram);
+      sealFrame(datagram, crc32);
+    }
+    expect(endOfSealed(bytes, segment, crc32)).toBe(bytes.length);
+    crcShift(frame.size);
+    for (let index = 0; index < 10; index++) {
+      const found = newFrame();
+      const payload = { bytes: Buffer.alloc(0), crc: undefined as number | undefined };
+      const [start, end] = [index * segment, (index + 1) * segment];
+      expect(readSealedFrame(bytes, found, payload, start, end)).toBeUndefined();
+      expect(found).toEqual({ ...frame, index });
+      expect(payload.bytes).toEqual(Buffer.alloc(frame.size, index));
+      expect(payload.crc).toBe(crc32(payload.bytes) | 0);
+    }
+  });
 });
