@@ -53,13 +53,14 @@ export class PartialMemory {
 
   /**
    * Whether to reserve the memory of the whole message, so that it need not be joined from parts. Only for a source that has proven
-   * its address, after a part of the message has arrived, and if no other message has to make room.
+   * its address, after a part of the message or an earlier message of this length has arrived, and if no other message has to make
+   * room.
    */
   mayReserveAll(peer: Peer, { frame: { length }, receivedBytes }: Incoming): boolean {
     const { maxSourceBytes, maxBytes } = this.#limits;
     return (
       peer.isProven &&
-      receivedBytes * wholeFactor >= length &&
+      (receivedBytes * wholeFactor >= length || peer.longestBytes >= length) &&
       peer.partialBytes + length <= maxSourceBytes &&
       this.bytes + length <= maxBytes / 2
     );

@@ -49,6 +49,8 @@ export class Peer {
   answeredBytes = 0;
   receivedChunks = 0;
   receivedMessages = 0;
+  /** Bytes of the longest message of several chunks that arrived. */
+  longestBytes = 0;
   probedAt: number = Number.NEGATIVE_INFINITY;
   /** Messages that have not arrived completely, by `partialKey`. */
   readonly partials: Map<number, Incoming> = new Map<number, Incoming>();

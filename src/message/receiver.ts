@@ -224,6 +224,7 @@ export class Receiver {
       this.#tellLost(peer, partial, "crc");
       return;
     }
+    peer.longestBytes = Math.max(peer.longestBytes, data.length);
     const { chunks, resent, byParity } = partial;
     this.#deliver(peer, partial.frame, data, { chunks, repaired: resent + byParity }, now);
     this.#reports.complete(peer, frame, resent > 0 ? 2 : 1);
