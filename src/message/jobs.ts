@@ -3,8 +3,8 @@ import type { Job } from "./job.js";
 
 /** Messages to one peer that are sent at a time. A receiver keeps 8. */
 const maxActive = 6;
-/** Bytes of these messages; one message may be longer. A receiver keeps 2 MiB of a source. */
-const maxActiveBytes = 3 << 19;
+/** Bytes of these messages; one message may be longer. A receiver keeps 2 MiB of a source. With fewer, two of 1 MB take turns. */
+const maxActiveBytes = 1 << 21;
 
 /** The messages to one peer: those that wait, and those that are being sent. */
 export class Jobs implements Iterable<Job> {
