@@ -1,6 +1,7 @@
 /** IPv4 headers (RFC 791). Headers are written without options. Options are skipped when a packet is read. */
 
 import { internetChecksum } from "./checksum.js";
+import { uint16 } from "./numbers.js";
 
 export interface Ipv4Header {
   /** 4 bytes. */
@@ -44,29 +45,48 @@ export function ipv4Header(header: Ipv4Header, length: number): Uint8Array {
   return bytes;
 }
 
+/** A packet that was read. Places are offsets in the bytes that it was read from. */
+export interface Ipv4Packet extends Omit<Ipv4Header, "source" | "destination"> {
+  /** Where the 4 bytes of the source are. */
+  readonly sourceStart: number;
+  /** Where the 4 bytes of the destination are. */
+  readonly destinationStart: number;
+  readonly payloadStart: number;
+  /** Where the payload ends, which is after the last byte that is there if the packet was cut. */
+  readonly payloadEnd: number;
+}
+
 /**
  * Reads a packet. Bytes after its end are ignored, because links pad short packets. The header checksum is not checked,
  * because network devices may fill it in after the capture.
- * @returns the header and a view of the content; `undefined` if the packet is malformed or cut.
+ * @param end where the bytes end that are there. The header must be there.
+ * @param wholeEnd where the bytes of the packet ended on the link.
+ * @returns `undefined` if the packet is malformed, or longer than it was on the link.
  */
-export function readIpv4(packet: Uint8Array): (Ipv4Header & { readonly payload: Uint8Array }) | undefined {
-  if (packet.length < headerBytes) return undefined;
-  const view = new DataView(packet.buffer, packet.byteOffset, packet.length);
-  const headerLength = (view.getUint8(0) & 0x0f) * 4;
-  const totalLength = view.getUint16(2);
-  if (view.getUint8(0) >> 4 !== 4 || headerLength < headerBytes) return undefined;
-  if (totalLength < headerLength || totalLength > packet.length) return undefined;
-  const fragment = view.getUint16(6);
+export function readIpv4(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  wholeEnd: number,
+): Ipv4Packet | undefined {
+  if (start + headerBytes > end) return undefined;
+  const first = bytes[start] ?? 0;
+  const payloadStart = start + (first & 0x0f) * 4;
+  const payloadEnd = start + uint16(bytes, start + 2);
+  if (first >> 4 !== 4 || payloadStart < start + headerBytes || payloadStart > end) return undefined;
+  if (payloadEnd < payloadStart || payloadEnd > wholeEnd) return undefined;
+  const fragment = uint16(bytes, start + 6);
   return {
-    source: packet.subarray(12, 16),
-    destination: packet.subarray(16, 20),
-    protocol: view.getUint8(9),
-    ttl: view.getUint8(8),
-    tos: view.getUint8(1),
-    identification: view.getUint16(4),
+    sourceStart: start + 12,
+    destinationStart: start + 16,
+    protocol: bytes[start + 9] ?? 0,
+    ttl: bytes[start + 8] ?? 0,
+    tos: bytes[start + 1] ?? 0,
+    identification: uint16(bytes, start + 4),
     dontFragment: (fragment & 0x4000) !== 0,
     moreFragments: (fragment & 0x2000) !== 0,
     offset: (fragment & 0x1fff) * 8,
-    payload: packet.subarray(headerLength, totalLength),
+    payloadStart,
+    payloadEnd,
   };
 }

@@ -1,5 +1,7 @@
 /** IPv6 headers (RFC 8200), with the extension header of fragments. The flow label is written as 0 and not read. */
 
+import { uint16, uint32 } from "./numbers.js";
+
 export interface Ipv6Header {
   /** 16 bytes. */
   readonly source: Uint8Array;
@@ -25,8 +27,10 @@ export interface Ipv6Fragment {
 
 const headerBytes = 40;
 const fragmentProtocol = 44;
-/** Extension headers with a length field: hop-by-hop options, routing, destination options. */
-const skipped: readonly number[] = [0, 43, 60];
+/** The authentication header (RFC 4302), whose length field counts words of 4 bytes. Other extension headers count 8 bytes. */
+const authentication = 51;
+/** Extension headers that are passed over: hop-by-hop options, routing, destination options, authentication. */
+const skipped: readonly number[] = [0, 43, 60, authentication];
 
 /**
  * The 40 bytes of a header, and the 8 bytes of the fragment header, if there is one.
@@ -51,45 +55,65 @@ export function ipv6Header(header: Ipv6Header, length: number): Uint8Array {
   return bytes;
 }
 
+/** A packet that was read. Places are offsets in the bytes that it was read from. */
+export interface Ipv6Packet extends Omit<Ipv6Header, "source" | "destination"> {
+  /** Where the 16 bytes of the source are. */
+  readonly sourceStart: number;
+  /** Where the 16 bytes of the destination are. */
+  readonly destinationStart: number;
+  readonly payloadStart: number;
+  /** Where the payload ends, which is after the last byte that is there if the packet was cut. */
+  readonly payloadEnd: number;
+}
+
 /**
- * Reads a packet. Bytes after its end are ignored, because links pad short packets.
- * @returns the header and a view of the content after the extension headers; `undefined` if the packet is malformed, cut or a
- * jumbogram (RFC 2675).
+ * Reads a packet. Its payload is what follows the extension headers. Bytes after its end are ignored, because links pad short
+ * packets.
+ * @param end where the bytes end that are there. The headers must be there.
+ * @param wholeEnd where the bytes of the packet ended on the link.
+ * @returns `undefined` if the packet is malformed, longer than it was on the link, or a jumbogram (RFC 2675).
  */
-export function readIpv6(packet: Uint8Array): (Ipv6Header & { readonly payload: Uint8Array }) | undefined {
-  if (packet.length < headerBytes) return undefined;
-  const view = new DataView(packet.buffer, packet.byteOffset, packet.length);
-  const end = headerBytes + view.getUint16(4);
-  if (view.getUint8(0) >> 4 !== 6 || end > packet.length) return undefined;
-  let protocol = view.getUint8(6);
-  let at = headerBytes;
+export function readIpv6(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  wholeEnd: number,
+): Ipv6Packet | undefined {
+  if (start + headerBytes > end) return undefined;
+  const payloadEnd = start + headerBytes + uint16(bytes, start + 4);
+  if ((bytes[start] ?? 0) >> 4 !== 6 || payloadEnd > wholeEnd) return undefined;
+  let protocol = bytes[start + 6] ?? 0;
+  let at = start + headerBytes;
   let fragment: Ipv6Fragment | undefined;
   // In a fragment that is not the first, no header follows the fragment header, only bytes from the middle of the content.
   while (!fragment || fragment.offset === 0) {
     const isFragment = protocol === fragmentProtocol;
     if (!isFragment && !skipped.includes(protocol)) break;
-    if (at + 8 > end || (isFragment && fragment)) return undefined;
-    protocol = view.getUint8(at);
+    if (at + 8 > Math.min(end, payloadEnd) || (isFragment && fragment)) return undefined;
+    const next = bytes[at] ?? 0;
     if (isFragment) {
-      const field = view.getUint16(at + 2);
+      const field = uint16(bytes, at + 2);
       fragment = {
-        identification: view.getUint32(at + 4),
+        identification: uint32(bytes, at + 4),
         moreFragments: (field & 1) !== 0,
         offset: field & 0xfff8,
       };
       at += 8;
     } else {
-      at += 8 + view.getUint8(at + 1) * 8;
-      if (at > end) return undefined;
+      const length = bytes[at + 1] ?? 0;
+      at += protocol === authentication ? 8 + length * 4 : 8 + length * 8;
+      if (at > Math.min(end, payloadEnd)) return undefined;
     }
+    protocol = next;
   }
   return {
-    source: packet.subarray(8, 24),
-    destination: packet.subarray(24, 40),
+    sourceStart: start + 8,
+    destinationStart: start + 24,
     protocol,
-    hopLimit: view.getUint8(7),
-    trafficClass: (view.getUint16(0) >> 4) & 0xff,
+    hopLimit: bytes[start + 7] ?? 0,
+    trafficClass: (uint16(bytes, start) >> 4) & 0xff,
     fragment,
-    payload: packet.subarray(at, end),
+    payloadStart: at,
+    payloadEnd,
   };
 }

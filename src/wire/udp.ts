@@ -1,6 +1,7 @@
 /** UDP headers (RFC 768). */
 
 import { internetChecksum, pseudoHeader } from "./checksum.js";
+import { uint16 } from "./numbers.js";
 
 /** The protocol number of UDP. */
 export const udpProtocol = 17;
@@ -34,19 +35,33 @@ export function udpHeader(
   return bytes;
 }
 
+/** A datagram that was read. Places are offsets in the bytes that it was read from. */
+export interface UdpDatagram extends UdpHeader {
+  readonly payloadStart: number;
+  /** Where the payload ends, which is after the last byte that is there if the datagram was cut. */
+  readonly payloadEnd: number;
+}
+
 /**
- * Reads a whole datagram. Bytes after its end are ignored. The checksum is not checked, because network devices may fill it
- * in after the capture.
- * @returns the header and a view of the payload; `undefined` if the datagram is malformed or cut.
+ * Reads a datagram. Bytes after its end are ignored. The checksum is not checked, because network devices may fill it in after
+ * the capture.
+ * @param end where the bytes end that are there. The header must be there.
+ * @param wholeEnd where the content of the IP packet ended on the link.
+ * @returns `undefined` if the datagram is malformed, or longer than the IP packet.
  */
-export function readUdp(datagram: Uint8Array): (UdpHeader & { readonly payload: Uint8Array }) | undefined {
-  if (datagram.length < headerBytes) return undefined;
-  const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.length);
-  const length = view.getUint16(4);
-  if (length < headerBytes || length > datagram.length) return undefined;
+export function readUdp(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  wholeEnd: number,
+): UdpDatagram | undefined {
+  const payloadStart = start + headerBytes;
+  const payloadEnd = start + uint16(bytes, start + 4);
+  if (payloadStart > end || payloadEnd < payloadStart || payloadEnd > wholeEnd) return undefined;
   return {
-    sourcePort: view.getUint16(0),
-    destinationPort: view.getUint16(2),
-    payload: datagram.subarray(headerBytes, length),
+    sourcePort: uint16(bytes, start),
+    destinationPort: uint16(bytes, start + 2),
+    payloadStart,
+    payloadEnd,
   };
 }

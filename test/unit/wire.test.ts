@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 
 import { internetChecksum, pseudoHeader } from "../../src/wire/checksum.js";
-import { ipv4Header, readIpv4 } from "../../src/wire/ipv4.js";
-import { ipv6Header, readIpv6 } from "../../src/wire/ipv6.js";
-import { readUdp, udpHeader } from "../../src/wire/udp.js";
+import { ipv4Header, readIpv4 as readIpv4At } from "../../src/wire/ipv4.js";
+import { ipv6Header, readIpv6 as readIpv6At } from "../../src/wire/ipv6.js";
+import { readUdp as readUdpAt, udpHeader } from "../../src/wire/udp.js";
 
 const runs = { seed: 1071, numRuns: 1_000 };
 
@@ -188,6 +188,23 @@ test.each<[string, (packet: Uint8Array) => unknown, Uint8Array]>([
   expect(read(packet)).toBeUndefined();
 });
 
+test("a cut packet is read as far as its headers are there, with the end that its header tells", () => {
+  const cut = four.subarray(0, 20);
+  expect(readIpv4At(cut, 0, 20, 28)).toMatchObject({ payloadStart: 20, payloadEnd: 28 });
+  expect(readIpv4At(cut, 0, 19, 28)).toBeUndefined();
+  expect(readIpv4At(cut, 0, 20, 27)).toBeUndefined();
+  expect(readIpv6At(six, 0, 48, 56)).toMatchObject({ payloadStart: 48, payloadEnd: 56 });
+  expect(readIpv6At(six, 0, 47, 56)).toBeUndefined();
+  expect(readUdpAt(hex("0001 0002 000a 0000"), 0, 8, 10)).toMatchObject({ payloadStart: 8, payloadEnd: 10 });
+  expect(readUdpAt(hex("0001 0002 000a 0000"), 0, 7, 10)).toBeUndefined();
+});
+
+test("the authentication header of IPv6 is passed over, whose length is in words of 4 bytes", () => {
+  const addresses = "fd00".padEnd(32, "0") + "fd01".padEnd(32, "0");
+  const packet = hex(`60000000 0012 33 40 ${addresses} 1102 0000 ${"00".repeat(12)} beef`);
+  expect(readIpv6(packet)).toMatchObject({ protocol: 17, payload: hex("beef") });
+});
+
 test("reading random bytes never throws, and never returns a payload outside the packet", () => {
   const start = fc.constantFrom(four, six, new Uint8Array());
   const flips = fc.array(fc.tuple(fc.nat(47), byte), { maxLength: 4 });
@@ -207,6 +224,35 @@ test("reading random bytes never throws, and never returns a payload outside the
     runs,
   );
 });
+
+/** Reads a whole packet, with its addresses and its payload as bytes. */
+function readIpv4(packet: Uint8Array) {
+  return whole(packet, 4, readIpv4At(packet, 0, packet.length, packet.length));
+}
+
+function readIpv6(packet: Uint8Array) {
+  return whole(packet, 16, readIpv6At(packet, 0, packet.length, packet.length));
+}
+
+function readUdp(packet: Uint8Array) {
+  const read = readUdpAt(packet, 0, packet.length, packet.length);
+  if (!read) return undefined;
+  const { payloadStart, payloadEnd, ...rest } = read;
+  return { ...rest, payload: packet.subarray(payloadStart, payloadEnd) };
+}
+
+function whole<
+  T extends { sourceStart: number; destinationStart: number; payloadStart: number; payloadEnd: number },
+>(packet: Uint8Array, addressBytes: number, read: T | undefined) {
+  if (!read) return undefined;
+  const { sourceStart, destinationStart, payloadStart, payloadEnd, ...rest } = read;
+  return {
+    ...rest,
+    source: packet.subarray(sourceStart, sourceStart + addressBytes),
+    destination: packet.subarray(destinationStart, destinationStart + addressBytes),
+    payload: packet.subarray(payloadStart, payloadEnd),
+  };
+}
 
 function hex(digits: string): Uint8Array {
   return Uint8Array.from(digits.replaceAll(" ", "").match(/../g) ?? [], (two) => Number.parseInt(two, 16));

@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 
+import { maxContentBytes, placeOfFragment } from "../../wire/fragment-place.js";
 import type { ScheduledEvent, Scheduler } from "../time/event.js";
 import type { Fate } from "../trace/entry.js";
 import { copiedBytes } from "./corrupt.js";
@@ -22,8 +23,6 @@ const waitNs = { 4: 30e9, 6: 60e9 } as const;
  * incomplete one would take its room for good.
  */
 const bucketNs = 2_048_000_000;
-/** Bytes of the longest content. An IPv4 packet of 65,535 bytes includes a header of 20 (RFC 791, section 3.1; RFC 8200, section 3). */
-const maxContentBytes = { 4: 65_515, 6: 65_535 } as const;
 /** The largest possible sum: the limit, and one datagram with one fragment and its copy, which are added before the next check. */
 const maxSumBytes = maxBytes + datagramBytes[4] + memoryBytes(6, 65_583) + maxContentBytes[6];
 
@@ -193,26 +192,12 @@ export class Reassembly<Part extends FragmentHolder> {
 
 /** The index of a fragment among the parts; the reason if it does not belong there. */
 function placeOf(
-  { version, offset, length, moreFragments }: Packet,
+  fragment: Packet,
   { parts, total, isRefused }: IncompleteDatagram<FragmentHolder>,
 ): number | "overlapping fragments" | "duplicate fragment" {
-  const end = offset + length;
-  // It contradicts the end that is known.
-  if (isRefused || end > total || (!moreFragments && total !== Infinity && end !== total))
-    return "overlapping fragments";
-  // No packet has such fragments: empty, longer than a packet can be, or with an end where no next fragment can begin.
-  if (length === 0 || end > maxContentBytes[version] || (moreFragments && end % 8 !== 0))
-    return "overlapping fragments";
-  let place = parts.length;
-  while (place > 0 && (parts[place - 1] as FragmentHolder).packet.offset >= offset) place--;
-  const [before, after] = [parts[place - 1]?.packet, parts[place]?.packet];
-  if (after?.offset === offset && after.length === length) {
-    return after.moreFragments === moreFragments ? "duplicate fragment" : "overlapping fragments";
-  }
-  if (before && before.offset + before.length > offset) return "overlapping fragments";
-  if (after && end > after.offset) return "overlapping fragments";
-  if (!moreFragments && after) return "overlapping fragments";
-  return place;
+  if (isRefused) return "overlapping fragments";
+  const ranges = parts.map(({ packet }) => packet);
+  return placeOfFragment(fragment.version, fragment, ranges, total);
 }
 
 /** The whole packet, with the header of its first fragment. */
