@@ -8,10 +8,11 @@ const rooms = {
   kernel: ["core"],
   sim: ["core", "wire", "dgram/socket.ts", "dgram/types.ts"],
   message: ["core", "wire"],
+  capture: ["core", "wire"],
   dgram: ["core", "index.ts"],
   register: ["core", "kernel", "dgram", "index.ts"],
   proxy: ["core", "kernel", "sim", "index.ts"],
-  cli: ["core", "wire", "kernel", "sim", "message", "proxy", "index.ts"],
+  cli: ["core", "wire", "kernel", "sim", "message", "capture", "proxy", "index.ts"],
   "index.ts": ["core", "kernel"],
 };
 

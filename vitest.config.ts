@@ -6,6 +6,7 @@ import { defineConfig } from "vitest/config";
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const source = (path: string): string => here(`src/${path}`);
 const subpaths = [
+  { find: /^datagram\/capture$/, replacement: source("capture/index.ts") },
   { find: /^datagram\/dgram$/, replacement: source("dgram/index.ts") },
   { find: /^datagram\/message$/, replacement: source("message/index.ts") },
   { find: /^datagram\/proxy$/, replacement: source("proxy/index.ts") },
@@ -117,6 +118,7 @@ const projects = [
   },
   { ...datagram, test: { name: "dgram module", include: ["test/dgram/**/*.test.ts"], ...computing } },
   { ...datagram, test: { name: "message", include: ["test/message/**/*.test.ts"], ...computing } },
+  { ...datagram, test: { name: "capture", include: ["test/capture/**/*.test.ts"], ...waiting } },
   { ...datagram, test: { name: "examples", include: ["examples/**/*.test.ts"], ...computing } },
   {
     extends: true as const,

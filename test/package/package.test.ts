@@ -59,6 +59,8 @@ test("the tarball has the compiled files and the sources", () => {
     "dist/register/index.js",
     "dist/message/index.js",
     "dist/message/index.d.ts",
+    "dist/capture/index.js",
+    "dist/capture/index.d.ts",
     "dist/proxy/index.js",
     "dist/proxy/index.d.ts",
     "dist/cli/main.js",

@@ -55,6 +55,7 @@ const forbidden = [
   ["floors-sim", "src/sim/beside.ts", "../kernel/choice.js"],
   ["floors-message", "src/message/beside.ts", "../proxy/relay.js"],
   ["floors-message", "src/message/below.ts", "../kernel/choice.js"],
+  ["floors-capture", "src/capture/below.ts", "../kernel/choice.js"],
   ["floors-proxy", "src/proxy/beside.ts", "../message/request.js"],
   ["floors-sim", "src/sim/above.ts", "../proxy/relay.js"],
   ["floors-index.ts", "src/index.ts", "./message/request.js"],
