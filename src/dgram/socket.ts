@@ -165,11 +165,12 @@ const methods = {
     const state = this[stateKey];
     const checked = sendArguments(state.connected === "yes", data, offset, length, toPort, to, done);
     state.assertOpen();
+    if (state.bound === "no") bindImplicitly(this);
+    // Also if the bind is done already, as with a `lookup` of the program that answers at once.
     if (state.bound === "yes") {
       state.send(checked);
       return;
     }
-    if (state.bound === "no") bindImplicitly(this);
     // The payload is copied at the call, here too.
     const { port, address, callback } = checked;
     const payload = Uint8Array.from(checked.payload);

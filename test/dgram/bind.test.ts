@@ -140,6 +140,24 @@ row("the option lookup is asked for each host, with the family as a number", asy
   expect(s.address().address).toBe("127.0.0.1");
 });
 
+row("a lookup that answers at once binds at once, and the first send leaves", async ({ socket, bound }) => {
+  const lookup = (
+    host: string,
+    _family: unknown,
+    callback: (error: null, address: string, family: number) => void,
+  ) => {
+    callback(null, host, 4);
+  };
+  const receiver = await bound();
+  const s = socket({ type: "udp4", lookup });
+  let isListening = false;
+  s.on("listening", () => (isListening = true));
+  s.send("hello", receiver.address().port, "127.0.0.1");
+  expect(isListening).toBe(true);
+  const [data] = (await event(receiver, "message")) as [Buffer];
+  expect(data.toString()).toBe("hello");
+});
+
 row("a lookup that fails is the error of bind, unchanged", async ({ socket }) => {
   const reason = new Error("no");
   const lookup = (
