@@ -18,7 +18,7 @@ const boundary = [
 ];
 
 /** What scripts take from Node without an import. */
-const nodeGlobals = ["Buffer", "URL", "console", "performance", "process"];
+const nodeGlobals = ["Buffer", "URL", "clearInterval", "console", "performance", "process", "setInterval"];
 
 export default defineConfig(
   { ignores: ["build/", "dist/", "prebuilds/"] },
