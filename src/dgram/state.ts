@@ -420,5 +420,8 @@ function ownError(reason: unknown, syscall: string, host: string, port: number):
 /** The error of a call that must be done at once, on a driver that must wait. */
 function notNow(later: Promise<void>, syscall: string): OSError {
   later.catch(() => undefined);
-  return new OSError("ENOTSUP", { syscall, text: "this driver cannot do it at once" });
+  return new OSError("ENOTSUP", {
+    syscall,
+    text: "this driver cannot do it at once, or knows only later why it failed",
+  });
 }

@@ -43,7 +43,8 @@ export interface SyncCalls {
   /**
    * Connects to an IP address at once.
    *
-   * @throws as `connect`; `ERR_INVALID_ARG_VALUE` for a name; `ENOTSUP` over the `dgram` driver.
+   * @throws as `connect`; `ERR_INVALID_ARG_VALUE` for a name; `ENOTSUP` over the `dgram` driver
+   *   if it fails for another reason, or right after `disconnect()`.
    */
   connectSync(port: number, address?: string): void;
 }

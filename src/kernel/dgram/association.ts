@@ -10,7 +10,7 @@ import { destinationFor } from "../interfaces.js";
 import { cannotReturn, formerPeerWarning } from "../local-address.js";
 import { toOSError } from "./errors.js";
 import type { Receiving } from "./receiving.js";
-import { connectsInKernel } from "./runtimes.js";
+import { connectsAtOnce, connectsInKernel } from "./runtimes.js";
 import type { DgramSocket } from "./socket.js";
 
 /** Turns of the loop, at most, in which the rest of a receive buffer is read. Node reads up to 32 datagrams in each. */
@@ -44,8 +44,22 @@ export class Association {
     return this.#peer !== null && (to.equals(this.#peer) || this.#peerNamed?.equals(to) === true);
   }
 
-  async connect(to: Endpoint | null): Promise<void> {
-    if (!to && !this.#socket.current) return;
+  /** As `Driver.connect`. A bound socket without a peer connects at once. If that fails, Node says why in a later tick. */
+  connect(to: Endpoint | null): Promise<void> | undefined {
+    const socket = this.#socket.current;
+    if (!to && !socket) return undefined;
+    if (to && socket && connectsInKernel && !this.#peer) return this.#connect(socket, to);
+    return this.#connectLater(to);
+  }
+
+  remote(): Endpoint {
+    const socket = this.#socket.current;
+    if (!socket || !this.#peer) throw new OSError("ENOTCONN", { syscall: "getpeername" });
+    if (!connectsInKernel) return this.#peer;
+    return peerOf(socket);
+  }
+
+  async #connectLater(to: Endpoint | null): Promise<void> {
     const socket = await this.#socket.use();
     if (!connectsInKernel) {
       this.#keep(to);
@@ -63,30 +77,33 @@ export class Association {
     if (to) await this.#connect(this.#socket.current ?? socket, to);
   }
 
-  remote(): Endpoint {
-    const socket = this.#socket.current;
-    if (!socket || !this.#peer) throw new OSError("ENOTCONN", { syscall: "getpeername" });
-    if (!connectsInKernel) return this.#peer;
-    const { address, port } = socket.remoteAddress();
-    return sharedAddress(address, port) as Endpoint;
-  }
-
-  #connect(socket: dgram.Socket, to: Endpoint): Promise<void> {
-    return new Promise((resolve, reject) => {
-      socket.connect(to.port, destinationFor(to, "connect"), (error?: Error) => {
+  #connect(socket: dgram.Socket, to: Endpoint): Promise<void> | undefined {
+    const host = destinationFor(to, "connect");
+    let isDone = false;
+    const later = new Promise<void>((resolve, reject) => {
+      socket.connect(to.port, host, (error?: Error) => {
+        if (isDone) return;
         try {
           if (error) throw error;
           // Bun may call back without an error although it is not connected. Then this throws.
-          const { address, port } = socket.remoteAddress();
-          this.#peer = sharedAddress(address, port) as Endpoint;
-          this.#peerNamed = to;
-          this.#former = null;
+          this.#connected(peerOf(socket), to);
           resolve();
         } catch (reason) {
           reject(toOSError(reason, "connect", to));
         }
       });
     });
+    const peer = connectsAtOnce ? peerNow(socket) : undefined;
+    if (!peer) return later;
+    isDone = true;
+    this.#connected(peer, to);
+    return undefined;
+  }
+
+  #connected(peer: Endpoint, named: Endpoint): void {
+    this.#peer = peer;
+    this.#peerNamed = named;
+    this.#former = null;
   }
 
   /** Connects without the kernel. */
@@ -150,6 +167,21 @@ export class Association {
     queueMicrotask(() => {
       if (!this.#socket.closed) this.#events.warning(formerPeerWarning(former, why));
     });
+  }
+}
+
+/** The peer of a connected socket. */
+function peerOf(socket: dgram.Socket): Endpoint {
+  const { address, port } = socket.remoteAddress();
+  return sharedAddress(address, port) as Endpoint;
+}
+
+/** The peer of a socket; `undefined` if it is not connected yet. */
+function peerNow(socket: dgram.Socket): Endpoint | undefined {
+  try {
+    return peerOf(socket);
+  } catch {
+    return undefined;
   }
 }
 

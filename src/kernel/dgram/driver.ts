@@ -49,7 +49,7 @@ export class DgramDriver implements Driver {
     return this.#socket.bind(at);
   }
 
-  connect(to: Endpoint | null): Promise<void> {
+  connect(to: Endpoint | null): Promise<void> | undefined {
     return this.#association.connect(to);
   }
 

@@ -8,6 +8,9 @@ import { runtime } from "../runtime.js";
  */
 export const connectsInKernel: boolean = runtime.name !== "Deno";
 
+/** Whether `connect` of a bound socket to a literal is done during the call. Bun has a peer only when it calls back. */
+export const connectsAtOnce: boolean = runtime.name === "Node.js";
+
 /** Whether `send` keeps the order of the calls. Deno starts all sends at the same time, and they end in any order. */
 export const sendsInOrder: boolean = runtime.name !== "Deno";
 
