@@ -86,6 +86,11 @@ const methods = {
     const state = this[stateKey];
     state.assertOpen();
     if (state.bound !== "no") throw wrong.alreadyBound();
+    if (isHandle(given[0])) {
+      const instead =
+        "must be a port or options: a descriptor is adopted with the option fd, a handle of Node is not";
+      throw wrong.value("port", given[0], instead);
+    }
     const callback = given.at(-1);
     if (typeof callback === "function") onceListening(this, callback as () => void);
     const [first, second] = given;
@@ -323,6 +328,11 @@ function onceListening(socket: EventEmitter, callback: () => void): void {
   };
   socket.on(EventEmitter.errorMonitor, remove);
   socket.on("listening", listening);
+}
+
+/** Whether a value is a handle of a socket of Node, which `bind` of `node:dgram` takes over. It has no documentation. */
+function isHandle(value: unknown): boolean {
+  return typeof value === "object" && value !== null && "recvStart" in value;
 }
 
 /** Binds a socket that sends or connects before it is bound, through its own `bind`, which the program may have replaced. */

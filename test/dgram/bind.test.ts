@@ -302,3 +302,18 @@ row("a send to a literal of the other family is EINVAL", async ({ bound }) => {
     port: 9000,
   });
 });
+
+row(
+  "bind(handle) is refused, and the socket can still be bound",
+  async ({ socket }) => {
+    const s = socket();
+    const handle = { recvStart: () => 0 };
+    expect(thrown(() => s.bind(handle as never))).toMatchObject({
+      code: "ERR_INVALID_ARG_VALUE",
+      message: expect.stringContaining("fd") as string,
+    });
+    s.bind(0, "127.0.0.1");
+    await event(s, "listening");
+  },
+  { not: { "node:dgram": "it takes over the handle, which only Node has" } },
+);

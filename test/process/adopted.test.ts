@@ -141,6 +141,23 @@ overDrivers((driver) => {
     expect(await answer).toBe("first");
   });
 
+  test("bind({ fd }) of datagram/dgram adopts a descriptor as node:dgram does", async (context) => {
+    for (const module of ["node:dgram", "datagram/dgram"]) {
+      const { python, ports } = await supervisor(context, driver, "udp4", [fixture, "dgram", module]);
+      const s = await outside(context);
+      s.send("waited", ports[0], "127.0.0.1");
+      const answer = text(s);
+      python.write("start");
+      expect(await values(python, 4), module).toEqual([
+        ["TypeError", "ERR_INVALID_FD_TYPE"],
+        { address: "127.0.0.1", family: "IPv4", port: ports[0] },
+        ["waited", 6, "127.0.0.1"],
+        expect.stringMatching(/EBADF/),
+      ]);
+      expect(await answer).toBe("answer");
+    }
+  });
+
   // semantics: bad-descriptor
   test("a descriptor that is not a UDP socket of the family is refused, and stays open", async (context) => {
     const { python } = await supervisor(context, driver, "tcp4,udp6,unix", [

@@ -19,6 +19,27 @@ server.bind(0, "127.0.0.1", () => {
   client.send("hello", server.address().port, "127.0.0.1");
 });
 `;
+const throwing = `import dgram from "node:dgram";
+const lines = [];
+process.on("uncaughtException", ({ message }) => lines.push("uncaught " + message));
+const server = dgram.createSocket("udp4", (data) => {
+  lines.push("message " + data);
+  if (data.toString() === "2") setImmediate(() => server.close());
+  throw new Error("listener " + data);
+});
+server.on("close", () => console.log(lines.join("\\n")));
+server.bind(0, "127.0.0.1", () => {
+  const client = dgram.createSocket("udp4");
+  const { port } = server.address();
+  client.send("1", port, "127.0.0.1", () => {
+    throw new Error("callback 1");
+  });
+  client.send("2", port, "127.0.0.1", () => {
+    lines.push("sent");
+    client.close();
+  });
+});
+`;
 const programs = {
   "app.cjs": `const dgram = require("dgram");${body}`,
   "app.mjs": `import dgram, { createSocket } from "node:dgram";
@@ -29,6 +50,7 @@ let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "datagram-register-"));
+  await writeFile(join(folder, "throwing.mjs"), throwing);
   for (const [name, text] of Object.entries(programs)) await writeFile(join(folder, name), text);
 });
 
@@ -37,6 +59,23 @@ afterAll(async () => {
 });
 
 overDrivers((driver) => {
+  test("after a listener or a callback that throws, the next message and callback come", async (context) => {
+    for (const options of [[], ["--import", register]]) {
+      const command = [process.execPath, ...options, join(folder, "throwing.mjs")];
+      const { code, lines, stderr } = await new Program(context, command, withDriver(driver)).ended;
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+      // The order of callbacks and messages is the system's.
+      expect(lines.sort()).toEqual([
+        "message 1",
+        "message 2",
+        "sent",
+        "uncaught callback 1",
+        "uncaught listener 1",
+        "uncaught listener 2",
+      ]);
+    }
+  });
+
   for (const name of Object.keys(programs)) {
     test(`${name} runs over the package, and the report has its datagrams`, async (context) => {
       const command = [process.execPath, "--import", register, join(folder, name)];
