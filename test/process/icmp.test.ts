@@ -1,23 +1,61 @@
 /** An ICMP error fails only the calls that it is about. */
 
-import { type TestContext, describe, expect, test } from "vitest";
+import { type TestContext, afterAll, describe, expect, test } from "vitest";
 
-import { cleanEnding, inOpenNetwork, needNamespaces, needStorms, start, whySkipped } from "./programs.js";
+import {
+  type Lifetime,
+  type Program,
+  cleanEnding,
+  inOpenNetwork,
+  needNamespaces,
+  needStorms,
+  start,
+  whySkipped,
+} from "./programs.js";
 
 const why = whySkipped("native");
 
-/** Runs a fixture in a network where each datagram to a closed port causes an ICMP error, and returns what it prints. */
-async function run(
-  context: TestContext,
-  fixture: string,
-  args: readonly string[] = [],
-  node: readonly string[] = [],
-): Promise<unknown> {
+/** Starts the fixture in a network where each datagram to a closed port causes an ICMP error. */
+function startCases(life: Lifetime, route: string): Program {
+  return start(life, "native", "icmp", [route], { within: inOpenNetwork, input: "pipe" });
+}
+
+async function askOf(program: Program, name: string): Promise<unknown> {
+  program.write(name);
+  return JSON.parse(await program.line()) as unknown;
+}
+
+async function end(program: Program): Promise<void> {
+  program.endInput();
+  expect(await program.ended).toMatchObject(cleanEnding);
+}
+
+/** Returns a function that asks for the result of a case. The cases of a route run in one process, one after the other. */
+function inOneProcess(route: string): (context: TestContext, name: string) => Promise<unknown> {
+  const endings: Parameters<Lifetime["onTestFinished"]>[0][] = [];
+  /** It is missing while a case runs, so that the case after a failed one has another process. */
+  let free: Program | undefined;
+  afterAll(async () => {
+    if (free) await end(free);
+    await Promise.all(endings.map((ending) => (ending as () => unknown)()));
+  });
+  return async (context, name) => {
+    needNamespaces(context);
+    const program = free ?? startCases({ onTestFinished: (ending) => void endings.push(ending) }, route);
+    free = undefined;
+    const result = await askOf(program, name);
+    free = program;
+    return result;
+  };
+}
+
+/** Runs a case in a process of its own, since it measures the CPU time of a process that has nothing to do. */
+async function askAlone(context: TestContext, route: string, name: string): Promise<unknown> {
   needNamespaces(context);
-  const { lines, ...ending } = await start(context, "native", fixture, args, { node, within: inOpenNetwork })
-    .ended;
-  expect(ending).toEqual(cleanEnding);
-  return JSON.parse(lines[0]!) as unknown;
+  const program = startCases(context, route);
+  const result = await askOf(program, name);
+  await end(program);
+  return result;
 }
 
 /** All reports about datagrams to a closed port. */
@@ -38,7 +76,7 @@ function times<T>(count: number, ...items: T[]): T[] {
 
 describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${why})`}`, () => {
   describe.each(["IPv4", "IPv6", "mapped"])("over %s", (route) => {
-    const ask = (context: TestContext, name: string) => run(context, "icmp", [name, route]);
+    const ask = inOneProcess(route);
 
     // semantics: unreachable-others-sent
     test("an ICMP error about one peer fails no send to another peer, read before or not", async (t) => {
@@ -73,7 +111,9 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
 
     // semantics: unreachable-no-room
     test("if the receive buffer has no room for the error, it is reported without a destination, and the socket still works", async (t) => {
-      const { cpuShare, ...rest } = (await ask(t, "no room for the error")) as { cpuShare: number };
+      const { cpuShare, ...rest } = (await askAlone(t, route, "no room for the error")) as {
+        cpuShare: number;
+      };
       expect(rest).toEqual({
         outcomes: times(8, "4"),
         arrived: times(4, "kept"),
@@ -154,7 +194,7 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
 
     // semantics: unreachable-flood
     test("after errors were reported the process sleeps, with and without a waiting receive call", async (t) => {
-      for (const share of (await ask(t, "idle after errors")) as number[])
+      for (const share of (await askAlone(t, route, "idle after errors")) as number[])
         expect(share).toBeLessThan(busyShare);
     });
   });
@@ -162,7 +202,10 @@ describe.skipIf(why !== undefined)(`over native${why === undefined ? "" : ` (${w
   // semantics: unreachable-flood
   test("after 10,000 errors in a second, several times, all are reported, timers and other sockets still run, and then the process sleeps", async (t) => {
     needStorms(t);
-    const storm = (await run(t, "icmp-flood", [], ["--expose-gc"])) as Storm;
+    const how = { node: ["--expose-gc"], within: inOpenNetwork };
+    const { lines, ...ending } = await start(t, "native", "icmp-flood", [], how).ended;
+    expect(ending).toEqual(cleanEnding);
+    const storm = JSON.parse(lines[0]!) as Storm;
     expect(storm).toMatchObject({ refused: 0, kept: storm.rounds, counted: storm.reports });
     expect(storm.reports).toBeGreaterThan(storm.sent / 10);
     // In the process's own time, which does not pass while the machine runs other programs.

@@ -112,15 +112,15 @@ export class Program {
 
 /** Starts a fixture over a driver, or without `DATAGRAM_DRIVER`. */
 export function start(
-  test: TestContext,
+  test: Lifetime,
   driver: string | undefined,
   fixture: string,
   args: readonly string[] = [],
-  how: { node?: readonly string[]; within?: readonly string[] } = {},
+  how: { node?: readonly string[]; within?: readonly string[]; input?: "pipe" | "ignore" } = {},
 ): Program {
-  const { node = [], within = [] } = how;
+  const { node = [], within = [], input } = how;
   const path = `${home}build/test/process/fixtures/${fixture}.js`;
-  return new Program(test, [...within, process.execPath, ...node, path, ...args], withDriver(driver));
+  return new Program(test, [...within, process.execPath, ...node, path, ...args], withDriver(driver), input);
 }
 
 /** The start of a command that runs a preparation in a shell, and then becomes the command. */
