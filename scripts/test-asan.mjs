@@ -1,8 +1,10 @@
 /**
  * Tests the addon under AddressSanitizer (memory errors and leaks) and UndefinedBehaviorSanitizer: the contract over the
- * native driver, and test/process. Works in a copy of the package, so that the usual addon does not change.
+ * native driver, and the files of test/process that use the addon in another way. Works in a copy of the package, so that
+ * the usual addon does not change.
  *
  *   npm run test:asan                     the last line says what was found; exits with 0 or 1
+ *   npm run test:asan -- --all            runs all files of test/process, which takes several times as long
  *   npm run test:asan -- --report <file>  also writes vitest's JSON report there
  */
 import { spawnSync } from "node:child_process";
@@ -22,16 +24,30 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-const { values: wanted } = parseArgs({ options: { report: { type: "string" } } });
+const { values: wanted } = parseArgs({
+  options: { all: { type: "boolean", default: false }, report: { type: "string" } },
+});
 const root = fileURLToPath(new URL("..", import.meta.url));
 /** The sanitizers of clang are in other libraries. */
 const compiler = "g++";
-/** A part of the names of tests that never load the addon. */
-const otherDriver = "over dgram";
+/**
+ * The files of test/process that call the addon as the contract does not: the error queue without a listener or without
+ * room (icmp, events), planned errors (faults), wrong arguments (refusals), descriptors of other programs (adopted), the end
+ * of a process or a thread with open sockets (closing, lifetime, workers, shared-port), and the memory of thousands of
+ * sockets (resources). The other files test code in JavaScript (driver, offload, register, warnings), or repeat calls of the
+ * contract many times (bench, flood). Each process that they start takes more than a second of CPU time here.
+ */
+const files = [
+  ...["adopted", "closing", "events", "faults", "icmp", "lifetime"],
+  ...["refusals", "resources", "shared-port", "workers"],
+].map((name) => `test/process/${name}.test.ts`);
+/** Parts of the names of tests that never load the addon, or that start many processes to test the code before it. */
+const leftOut = ["over dgram", ...(wanted.all ? [] : ["sockets have their names and families"])];
+const isLeftOut = new RegExp(leftOut.join("|"));
 const tests = [
-  ...["test/contract", "test/process"],
+  ...["test/contract", ...(wanted.all ? ["test/process"] : files)],
   ...["--project=contract over native", "--project=programs", "--project=faults", "--project=alone"],
-  `--testNamePattern=^(?!.*${otherDriver})`,
+  `--testNamePattern=^(?!.*(${isLeftOut.source}))`,
 ];
 /** Far longer than the tests take. */
 const limitMs = 30 * 60_000;
@@ -179,7 +195,7 @@ function summary(findings) {
 /** The report without tests that were excluded by their name, since those do not count as skipped. */
 function askedFor(report) {
   for (const file of report.testResults) {
-    const meant = file.assertionResults.filter(({ fullName }) => !fullName.includes(otherDriver));
+    const meant = file.assertionResults.filter(({ fullName }) => !isLeftOut.test(fullName));
     report.numPendingTests -= file.assertionResults.length - meant.length;
     report.numTotalTests -= file.assertionResults.length - meant.length;
     file.assertionResults = meant;
