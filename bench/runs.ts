@@ -123,7 +123,7 @@ export async function roundTrip(
 ): Promise<Figures> {
   const shared = { size: 64, buffer, busyPoll };
   await using far = new Peer(found(bench, echo), "echo", shared, 0);
-  const settings = { ...shared, to: await far.ports(), count: bench.quick ? 10_000 : 40_000 };
+  const settings = { ...shared, to: await far.ports(), count: bench.quick ? 1000 : 40_000 };
   await using near = new Peer(found(bench, client), "client", settings, clientCpu);
   return await near.result();
 }
@@ -131,7 +131,8 @@ export async function roundTrip(
 /** One datagram at a time, both ends in one process. */
 export async function awaited(bench: Bench, workload: string, contender: ProgramName): Promise<Figures> {
   const worker = { ...found(bench, contender), command: [process.execPath, awaitedWorker] };
-  await using peer = new Peer(worker, workload, { contender, amount: bench.quick ? 50_000 : 200_000 }, 0);
+  const counts = bench.quick ? { warmUp: 5000, amount: 5000 } : { warmUp: 50_000, amount: 200_000 };
+  await using peer = new Peer(worker, workload, { contender, ...counts }, 0);
   return await peer.result();
 }
 

@@ -1,6 +1,7 @@
 /**
- * One datagram at a time: `node worker.js <workload> contender=… amount=…` prints its figures as JSON. The ends that are not
- * measured are the same for all: `node:dgram` on a thread of its own.
+ * One datagram at a time: `node worker.js <workload> contender=… amount=… warmUp=…` prints its figures as JSON. `warmUp` is
+ * the number of datagrams before the measured ones, while the compiler works. The ends that are not measured are the same
+ * for all: `node:dgram` on a thread of its own.
  */
 import dgram from "node:dgram";
 import { once } from "node:events";
@@ -11,8 +12,6 @@ import { type Contender, nodeDgram, ours } from "./contenders.js";
 
 /** A number of datagrams that fits a receive buffer of 4 MiB, so that no datagram is lost. */
 const burst = 1000;
-/** The number of datagrams before the measured ones, while the compiler works. */
-const warmUp = 50_000;
 /** After this time, in milliseconds, missing datagrams of a burst count as lost. */
 const lateMs = 1000;
 const payload = Buffer.alloc(64, "x");
@@ -21,7 +20,8 @@ await play({ "awaited-send": sendEach, "awaited-receive": receiveEach, "one-thre
 
 /** Datagrams per second that are sent one by one, each awaited, while nobody reads them. */
 async function sendEach(task: Task): Promise<Figures> {
-  const [sender, amount] = [await contender(task).open(), task.number("amount")];
+  const [amount, warmUp] = [task.number("amount"), task.number("warmUp")];
+  const sender = await contender(task).open();
   const gate = new Int32Array(new SharedArrayBuffer(4));
   const sink = new Worker(new URL("sink-and-source.js", import.meta.url), {
     argv: ["sink"],
@@ -50,7 +50,8 @@ async function sendEach(task: Task): Promise<Figures> {
 
 /** Datagrams per second that are received, each awaited, from a buffer of the kernel that is full of them. */
 async function receiveEach(task: Task): Promise<Figures> {
-  const [receiver, amount] = [await contender(task).open(), task.number("amount")];
+  const [amount, warmUp] = [task.number("amount"), task.number("warmUp")];
+  const receiver = await contender(task).open();
   const gate = new Int32Array(new SharedArrayBuffer(4));
   const source = new Worker(new URL("sink-and-source.js", import.meta.url), {
     argv: ["source"],
@@ -80,8 +81,9 @@ async function receiveEach(task: Task): Promise<Figures> {
 
 /** Datagrams per second that are sent one by one, each awaited, and received in the same thread. */
 async function oneThread(task: Task): Promise<Figures> {
+  const [amount, warmUp] = [task.number("amount"), task.number("warmUp")];
   const of = contender(task);
-  const [sender, receiver, amount] = [await of.open(), await of.open(), task.number("amount")];
+  const [sender, receiver] = [await of.open(), await of.open()];
   await using watch = await watchdog(receiver.port);
   let received = 0;
   let started = 0;
