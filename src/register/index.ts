@@ -1,15 +1,41 @@
 /**
  * `node --import datagram/register app.js` runs a program for `node:dgram` over the sockets of this package, without a change.
- * With `DATAGRAM_REPORT=1`, the counts of the datagrams are written to standard error at exit.
+ * With `DATAGRAM_REPORT=1`, the counts of the datagrams are written to standard error at exit: `report.ts` makes the text, and
+ * `refusals.ts` counts the destinations where nobody listens.
  *
  * @module register
  */
 
+import { subscribe } from "node:diagnostics_channel";
+import { isMainThread } from "node:worker_threads";
+
+import type { Unreachable } from "../core/ledger/reports.js";
 import dgram from "../dgram/index.js";
 import { stats } from "../index.js";
 import { replaceNodeDgram } from "../kernel/dgram/original.js";
+import { Refusals } from "./refusals.js";
 import { report } from "./report.js";
 
 replaceNodeDgram(dgram);
 
-if (process.env.DATAGRAM_REPORT === "1") process.on("exit", () => void process.stderr.write(report(stats())));
+if (process.env.DATAGRAM_REPORT === "1") reportAtExit();
+
+function reportAtExit(): void {
+  const refusals = new Refusals();
+  subscribe("datagram:unreachable", (event) => refusals.add((event as { message: Unreachable }).message));
+  const write = (): void => void process.stderr.write(report(stats(), refusals.largest));
+  process.on("exit", write);
+  if (!isMainThread) return;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) reportAtSignal(signal, write);
+}
+
+/** Writes the report if a signal ends the process. A program that listens to the signal decides itself when it ends. */
+function reportAtSignal(signal: NodeJS.Signals, write: () => void): void {
+  const listener = (): void => {
+    if (process.listenerCount(signal) > 1) return;
+    write();
+    process.removeListener(signal, listener);
+    process.kill(process.pid, signal);
+  };
+  process.on(signal, listener);
+}

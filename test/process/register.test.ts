@@ -40,6 +40,22 @@ server.bind(0, "127.0.0.1", () => {
   });
 });
 `;
+const refused = `import dgram from "node:dgram";
+const gone = dgram.createSocket("udp4").bind(0, "127.0.0.1", () => {
+  const { port } = gone.address();
+  gone.close(() => {
+    const client = dgram.createSocket("udp4");
+    let left = 3;
+    client.on("error", () => (--left > 0 ? client.send("x") : client.close()));
+    client.connect(port, "127.0.0.1", () => client.send("x"));
+  });
+  console.log(port);
+});
+`;
+const waiting = `import dgram from "node:dgram";
+if (process.argv[2] === "own") process.once("SIGTERM", () => server.close(() => console.log("own")));
+const server = dgram.createSocket("udp4").bind(0, "127.0.0.1", () => console.log("ready"));
+`;
 const programs = {
   "app.cjs": `const dgram = require("dgram");${body}`,
   "app.mjs": `import dgram, { createSocket } from "node:dgram";
@@ -51,6 +67,8 @@ let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "datagram-register-"));
   await writeFile(join(folder, "throwing.mjs"), throwing);
+  await writeFile(join(folder, "refused.mjs"), refused);
+  await writeFile(join(folder, "waiting.mjs"), waiting);
   for (const [name, text] of Object.entries(programs)) await writeFile(join(folder, name), text);
 });
 
@@ -59,6 +77,35 @@ afterAll(async () => {
 });
 
 overDrivers((driver) => {
+  test("the report names the destination where nobody listens", async (context) => {
+    const command = [process.execPath, "--import", register, join(folder, "refused.mjs")];
+    const env = { ...withDriver(driver), DATAGRAM_REPORT: "1" };
+    const { code, lines, stderr } = await new Program(context, command, env).ended;
+    expect(code).toBe(0);
+    expect(stderr).toMatch(new RegExp(`, 3 nobody listening at 127\\.0\\.0\\.1:${lines[0]}(,|\n)`));
+    expect(stderr).not.toContain("ICMP");
+  });
+
+  test("the report is written if a signal ends the program, and after the program's own listener", async (context) => {
+    const env = { ...withDriver(driver), DATAGRAM_REPORT: "1" };
+    const ends = async (signal: NodeJS.Signals, ...args: string[]): Promise<unknown> => {
+      const command = [process.execPath, "--import", register, join(folder, "waiting.mjs"), ...args];
+      const program = new Program(context, command, env);
+      expect(await program.line()).toBe("ready");
+      program.kill(signal);
+      return program.ended;
+    };
+    const report = "datagram: 0 sent, 0 received\n";
+    for (const signal of ["SIGTERM", "SIGINT"] as const)
+      expect(await ends(signal)).toEqual({ code: null, signal, lines: ["ready"], stderr: report });
+    expect(await ends("SIGTERM", "own")).toEqual({
+      code: 0,
+      signal: null,
+      lines: ["ready", "own"],
+      stderr: report,
+    });
+  });
+
   test("after a listener or a callback that throws, the next message and callback come", async (context) => {
     for (const options of [[], ["--import", register]]) {
       const command = [process.execPath, ...options, join(folder, "throwing.mjs")];
