@@ -9,21 +9,19 @@ import {
   messages,
 } from "../message/index.js";
 import type { FileStore } from "./file-store.js";
-import { foreignDatagrams } from "./foreign-datagrams.js";
+import { foreignDatagrams, foreignSummary, warnOfForeign } from "./foreign-datagrams.js";
 import { type ListenTarget, bindAndJoin } from "./listen-target.js";
 import { Losses } from "./losses.js";
 import { MessageLosses } from "./message-losses.js";
 import { jsonLine, printable } from "./payload.js";
 import { PeerCount } from "./peer-count.js";
-import { count, notice, onOutput, print, warn } from "./terminal.js";
+import { count, notice, onOutput, print } from "./terminal.js";
 
 /** Milliseconds after which a message that is still not complete is lost: an hour. */
 const totalMs = 3_600_000;
 /** Milliseconds for which the peer of the last message is answered after its last datagram, and in all. */
 const [lingerMs, maxLingerMs] = [1500, 5000] as const;
 const lingerStepMs = 100;
-/** How often the counts of foreign datagrams are looked at, in milliseconds. */
-const strangersMs = 500;
 
 /** The options for the output and the end of `datagram receive`. */
 export interface ReceiveSessionOptions {
@@ -105,13 +103,13 @@ export class ReceiveSession {
       return { socket: each.socket, answering: each.socket, local: this.#localOf(each) };
     });
     const losses = new Losses(sources, this.#options.json === true);
-    const strangers = setInterval(() => this.#tellStrangers(strangers), strangersMs).unref();
+    const endWarning = warnOfForeign(() => this.#foreignWarning());
     const end = (): void => void this.#stopReading();
     stop.addEventListener("abort", end);
     this.#awaitNext();
     await Promise.all(this.receivers.map((receiver) => this.#read(receiver)));
     clearTimeout(this.#idle);
-    clearInterval(strangers);
+    endWarning();
     if (this.#left === 0 && !stop.aborted) await this.#linger(stop);
     losses.end();
     this.#losses.end();
@@ -198,28 +196,20 @@ export class ReceiveSession {
     }
   }
 
-  /** Says once that datagrams come that are no messages of the expected format. */
-  #tellStrangers(timer: NodeJS.Timeout): void {
+  #foreignWarning(): string | undefined {
     const { codec } = this.#options;
-    for (const { incoming, address } of this.receivers) {
-      const strangers = foreign(incoming);
-      if (strangers === 0) continue;
-      clearInterval(timer);
-      warn(
-        codec === undefined
-          ? `datagrams come to ${address} that are no messages: datagram send --message sends messages, --codec reads those of devices, and datagram listen shows any`
-          : `datagrams come to ${address} that are no part of ${codec}: datagram listen shows them`,
-      );
-      return;
-    }
+    const found = this.receivers.find(({ incoming }) => foreign(incoming) > 0);
+    if (!found) return undefined;
+    return codec === undefined
+      ? `datagrams come to ${found.address} that are no messages: datagram send --message sends messages, --codec reads those of devices, and datagram listen shows any`
+      : `datagrams come to ${found.address} that are no part of ${codec}: datagram listen shows them`;
   }
 
   #summary(): void {
     const { files, bytes } = this.#store;
     notice(`${count(files, "file")}, ${count(bytes, "byte")} from ${this.#peers.text}`);
     this.#losses.summary();
-    const strangers = this.receivers.reduce((sum, { incoming }) => sum + foreign(incoming), 0);
-    if (strangers > 0) notice(`  datagrams of another format: ${strangers}`);
+    foreignSummary(this.receivers.reduce((sum, { incoming }) => sum + foreign(incoming), 0));
   }
 
   /** The address of a receiver if there are several. */

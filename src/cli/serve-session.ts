@@ -5,6 +5,7 @@ import type { Datagram, Socket } from "../index.js";
 import { ownAddresses } from "../kernel/own-addresses.js";
 import { type Message, messages, serve } from "../message/index.js";
 import { type ExecJobs, JobFailure } from "./exec-jobs.js";
+import { foreignDatagrams, foreignSummary, warnOfForeign } from "./foreign-datagrams.js";
 import { Losses } from "./losses.js";
 import { count, notice, onOutput, print, warn } from "./terminal.js";
 
@@ -51,11 +52,19 @@ export class ServeSession {
     m.on("failed", (error, { source }) => this.#report(error, source));
     m.serve((request) => this.#run(request));
     void this.#discard(m);
-    await this.#until(stop, () => m.close());
+    const foreign = (): number => foreignDatagrams(m.stats().dropped);
+    const local = this.#socket.getsockname();
+    const endWarning = warnOfForeign(() =>
+      foreign() === 0
+        ? undefined
+        : `datagrams come to ${local} that are no messages: datagram request --message asks with messages, and datagram serve without --message answers any datagram`,
+    );
+    await this.#until(stop, () => m.close(), foreign);
+    endWarning();
   }
 
-  /** Waits for the signal, and ends the processes. */
-  async #until(stop: AbortSignal, end: () => Promise<void>): Promise<void> {
+  /** Waits for the signal, and ends the processes. @param foreign the number of datagrams of another format. */
+  async #until(stop: AbortSignal, end: () => Promise<void>, foreign = (): number => 0): Promise<void> {
     const losses = new Losses([{ socket: this.#socket, answering: this.#socket, local: undefined }], false);
     if (!stop.aborted) await once(stop, "abort");
     losses.end();
@@ -63,6 +72,7 @@ export class ServeSession {
     await this.#jobs.close();
     await ended;
     notice(`${count(this.#requests, "request")}: ${this.#answered} answered, ${this.#failed} failed`);
+    foreignSummary(foreign());
     losses.summary();
   }
 

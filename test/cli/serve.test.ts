@@ -87,6 +87,20 @@ describe("a program answers", () => {
     );
     expect((await server.stop()).stderr).toContain("4 requests: 3 answered, 1 failed\n");
   });
+
+  test("--message warns once of datagrams that are no messages, and counts them", async (t) => {
+    const server = await serve(t, ["--message", "--exec", "cat"]);
+    const s = client(t);
+    await s.sendto("plain", server.to);
+    expect(await server.line("stderr")).toBe(
+      `warning: datagrams come to 127.0.0.1:${server.port} that are no messages: datagram request --message asks with messages, and datagram serve without --message answers any datagram`,
+    );
+    await s.sendto("plain again", server.to);
+    expect((await messages(s).request("hello", server.to)).data.toString()).toBe("hello");
+    const { stderr } = await server.stop();
+    expect(stderr).toContain("1 request: 1 answered, 0 failed\n  datagrams of another format: 2\n");
+    expect(stderr.match(/^warning: datagrams/gm)).toHaveLength(1);
+  });
 });
 
 describe("datagram request --message", () => {
