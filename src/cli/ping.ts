@@ -1,12 +1,13 @@
 import { type Command, Option } from "commander";
 
-import { type Address, SOCK_DGRAM, socket } from "../index.js";
+import type { Address } from "../index.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { destination, duration, formatDuration, resolved, wholeNumber } from "./option-values.js";
 import { frameProbes, textProbes } from "./ping-probes.js";
 import { type PingOptions, PingSession } from "./ping-session.js";
-import { isGroup } from "./route-options.js";
-import { stopSignal, warn } from "./terminal.js";
+import { type RouteOptions, addRouteOptions, isGroup, pingMeanings } from "./route-options.js";
+import { openConnected } from "./sender-sockets.js";
+import { stopSignal } from "./terminal.js";
 
 /** The smallest and the largest probe. The smallest has room for its text. */
 const [minSize, maxSize, defaultSize] = [40, 65_507, 56] as const;
@@ -37,14 +38,14 @@ Examples:
   datagram ping 192.168.1.20:9000 --message
   datagram ping [2001:db8::7]:9000 --count 10 --json`;
 
-interface PingCommandOptions extends PingOptions {
+interface PingCommandOptions extends PingOptions, RouteOptions {
   readonly size?: number;
   readonly message?: boolean;
 }
 
 /** Adds `datagram ping`. */
 export function addPing(program: Command): void {
-  program
+  const command = program
     .command("ping")
     .summary("measure losses and round trips to a peer")
     .description("Sends small datagrams to a peer that answers, and measures losses, round trips and jitter.")
@@ -68,23 +69,19 @@ export function addPing(program: Command): void {
     .addOption(
       new Option("--message", "probe a peer that reads messages, such as datagram receive").conflicts("size"),
     )
-    .option("--json", "print one JSON object a line")
-    .addHelpText("after", help)
-    .action(ping);
+    .option("--json", "print one JSON object a line");
+  addRouteOptions(command, pingMeanings).addHelpText("after", help).action(ping);
 }
 
 async function ping(where: Address, options: PingCommandOptions): Promise<void> {
   const to = await resolved(where);
   if (isGroup(to)) throw usage(`ping is for one peer: datagram request --all collects the answers of ${to}`);
   const stop = stopSignal();
-  await using s = socket(to.family, SOCK_DGRAM);
-  s.on("warning", ({ message }) => warn(message));
-  // The socket receives from the peer only, and every driver has the ICMP errors.
-  await s.connect(to);
+  await using s = await openConnected(to, options);
   const { size = defaultSize, message } = options;
   const session = new PingSession(
     s,
-    to,
+    s.getpeername(),
     message ? frameProbes(s.random()) : textProbes(s.random(), size),
     options,
   );

@@ -9,7 +9,8 @@ import { Failure, exitCodes, usage } from "./exit.js";
 import { type Source, readMessage } from "./input.js";
 import { formatDuration } from "./option-values.js";
 import { type RouteOptions, isGroup } from "./route-options.js";
-import { maxMessageBytes, messageFailure, openConnected } from "./send-message.js";
+import { maxMessageBytes, messageFailure } from "./send-message.js";
+import { openConnected } from "./sender-sockets.js";
 import { stopSignal } from "./terminal.js";
 
 /** The option of `datagram request`. Answers of several peers, and tries, are for plain datagrams. */
@@ -17,19 +18,20 @@ export function messageOption(): Option {
   return new Option(
     "--message",
     "send the data as a message of any size, to a peer that serves them",
-  ).conflicts(["all", "count", "retries", "broadcast", "everyInterface", "interface", "join"]);
+  ).conflicts(["all", "count", "retries", "broadcast", "everyInterface", "join"]);
 }
 
 /** Sends the data as a request of messages, and returns the reply. @throws `Failure`. */
 export async function requestMessage(
-  to: Endpoint,
+  where: Endpoint,
   source: Source,
   options: RouteOptions & { readonly timeout: number },
 ): Promise<{ reply: Message; elapsedMs: number }> {
-  if (isGroup(to)) throw usage(`a message is for one peer, and ${to} is a multicast group`);
+  if (isGroup(where)) throw usage(`a message is for one peer, and ${where} is a multicast group`);
   const data = await readMessage(source, maxMessageBytes);
   const { timeout: timeoutMs } = options;
-  await using s = await openConnected(to, options);
+  await using s = await openConnected(where, options);
+  const to = s.getpeername();
   const m = messages(s);
   let report: Unreachable | undefined;
   s.on("unreachable", (each) => (report = each));

@@ -1,4 +1,4 @@
-/** The options of `send`, `request` and `listen` for routes: interface, groups, source, TTL and TOS. */
+/** The options of `send`, `request`, `ping` and `listen` for routes: interface, groups, source, TTL and TOS. */
 
 import { type Command, Option } from "commander";
 
@@ -20,10 +20,10 @@ export interface RouteOptions {
   readonly tos?: number;
 }
 
-/** The help texts of options that differ between the commands. */
+/** The help texts of options that differ between the commands. A command without a text for `join` lacks that option. */
 interface Meanings {
   readonly interface: string;
-  readonly join: string;
+  readonly join?: string;
   readonly source: string;
 }
 
@@ -33,11 +33,18 @@ export const sendersMeanings = {
   source: "send from this local address, port or both: [host][:port]",
 } as const;
 
+/** For `ping`, which has one peer. */
+export const pingMeanings: Meanings = {
+  interface: "send on this interface: its name, number or address",
+  source: sendersMeanings.source,
+};
+
 /** Adds these options to a command. */
 export function addRouteOptions(command: Command, meanings: Meanings): Command {
+  command.option("--interface <which>", meanings.interface, listed(interfaceFor("--interface")));
+  if (meanings.join !== undefined)
+    command.option("--join <group>", `${meanings.join}; may be repeated`, listed(groupFor("--join")));
   return command
-    .option("--interface <which>", meanings.interface, listed(interfaceFor("--interface")))
-    .option("--join <group>", `${meanings.join}; may be repeated`, listed(groupFor("--join")))
     .option("--source <address>", meanings.source, sourceAddress)
     .option("--ttl <n>", "TTL (hop limit) of unicast and multicast: 1 to 255", wholeNumber("--ttl", 1, 255))
     .option("--tos <byte>", "type of service: 0 to 255, or a name such as ef", typeOfService("--tos"));

@@ -3,7 +3,7 @@
 import { type Command, Option } from "commander";
 
 import type { Endpoint } from "../core/address/address.js";
-import { type Address, type OSError, SOCK_DGRAM, type Socket, type Unreachable, socket } from "../index.js";
+import type { Address, OSError, Socket, Unreachable } from "../index.js";
 import { MessageError, type Messages, type MessagesStats, type Receipt, messages } from "../message/index.js";
 import { maxFrameChunks } from "../wire/message-frame.js";
 import { Failure, exitCodes, usage } from "./exit.js";
@@ -12,8 +12,8 @@ import { type Source, readMessage } from "./input.js";
 import { Progress } from "./message-progress.js";
 import { duration, formatDuration, measuredRate, resolved, rounded, wholeNumber } from "./option-values.js";
 import { type RouteOptions, isGroup } from "./route-options.js";
-import { applyOptions, sourceFor } from "./sender-sockets.js";
-import { count, notice, stopSignal, warn } from "./terminal.js";
+import { openConnected } from "./sender-sockets.js";
+import { count, notice, stopSignal } from "./terminal.js";
 import { refused } from "./unreachable.js";
 
 /** Bytes of a chunk, the default of `messages()`. */
@@ -35,16 +35,7 @@ export interface MessageSendOptions extends RouteOptions {
 /** The options that have a meaning only with `--message`. */
 const ownOptions = ["fleeting", "deadline", "parity", "channel", "timeout"] as const;
 /** The options of `send` that have none with `--message`. */
-const otherOptions = [
-  "lines",
-  "repeat",
-  "every",
-  "confirm",
-  "broadcast",
-  "everyInterface",
-  "interface",
-  "join",
-];
+const otherOptions = ["lines", "repeat", "every", "confirm", "broadcast", "everyInterface", "join"];
 
 /** Adds the options for messages to `datagram send`. */
 export function addMessageOptions(command: Command): Command {
@@ -93,23 +84,7 @@ export async function sendMessage(
   if (isGroup(to)) throw usage(`a message is for one peer, and ${to} is a multicast group`);
   const data = await readMessage(source, maxMessageBytes);
   await using s = await openConnected(to, options);
-  await new MessageSession(s, to, data, options).send();
-}
-
-/** Opens a socket for messages to one peer. */
-export async function openConnected(to: Endpoint, options: RouteOptions): Promise<Socket> {
-  const s = socket(to.family, SOCK_DGRAM);
-  try {
-    s.on("warning", ({ message }) => warn(message));
-    applyOptions(s, options);
-    if (options.source) await s.bind(await sourceFor(options.source, to.family));
-    // Every driver has the ICMP errors of a connected socket.
-    await s.connect(to);
-    return s;
-  } catch (error) {
-    await s.close();
-    throw error;
-  }
+  await new MessageSession(s, data, options).send();
 }
 
 /** One message, and what became of it. */
@@ -121,8 +96,8 @@ class MessageSession {
   readonly #now: () => number;
   #report: Unreachable | undefined;
 
-  constructor(s: Socket, to: Endpoint, data: Buffer, options: MessageSendOptions) {
-    this.#to = to;
+  constructor(s: Socket, data: Buffer, options: MessageSendOptions) {
+    this.#to = s.getpeername();
     this.#data = data;
     this.#options = options;
     this.#now = () => s.clock.now();

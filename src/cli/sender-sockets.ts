@@ -11,10 +11,12 @@ import {
   IPV6_MULTICAST_IF,
   IPV6_TCLASS,
   IPV6_UNICAST_HOPS,
+  IPV6_UNICAST_IF,
   IP_MULTICAST_IF,
   IP_MULTICAST_TTL,
   IP_TOS,
   IP_TTL,
+  IP_UNICAST_IF,
   OSError,
   type OutgoingDatagram,
   SOCK_DGRAM,
@@ -88,6 +90,41 @@ export async function openSenders(
 
 export async function closeAll(senders: readonly SenderSocket[]): Promise<void> {
   await Promise.all(senders.map(({ socket }) => socket.close()));
+}
+
+/**
+ * Opens a socket that is connected to one peer: every driver has the ICMP errors of such a socket. The peer has the scope of
+ * `--interface` if it needs one.
+ *
+ * @throws `Failure` if options contradict the destination; `OSError` of `bind` and `connect`.
+ */
+export async function openConnected(to: Endpoint, options: RouteOptions): Promise<Socket> {
+  const { interface: [by, ...more] = [], source } = options;
+  if (more.length > 0)
+    throw usage("--interface can be given once here: one peer is reached through one interface");
+  if (!by) warnOfChoice(to);
+  const scoped = withScopeOf(to, by);
+  const s = socket(to.family, SOCK_DGRAM);
+  try {
+    warnOfEvents(s);
+    applyOptions(s, options);
+    if (by && scoped.scope === undefined) sendBy(s, by);
+    if (source) await s.bind(await sourceFor(source, to.family));
+    await s.connect(scoped);
+    return s;
+  } catch (error) {
+    await s.close();
+    throw withInterfaceName(error, by?.name);
+  }
+}
+
+/** Chooses the interface of all unicast that a socket sends. */
+function sendBy(s: Socket, by: NetworkInterface): void {
+  const [level, option] =
+    s.family === AF_INET
+      ? ([IPPROTO_IP, IP_UNICAST_IF] as const)
+      : ([IPPROTO_IPV6, IPV6_UNICAST_IF] as const);
+  namingOptionInErrors("--interface", () => s.setsockopt(level, option, by.name));
 }
 
 /** Prints events of a socket as warnings. */

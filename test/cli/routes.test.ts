@@ -1,5 +1,7 @@
 /** The options that choose how datagrams leave and which ones are received, on the loopback interface. */
 
+import { socket } from "datagram";
+import { messages } from "datagram/message";
 import { type TestContext, expect, test } from "vitest";
 
 import { overDrivers } from "../process/programs.js";
@@ -43,6 +45,40 @@ overDrivers((driver) => {
         expect(sent.stderr).toMatch(/^datagram send: --tos: .*: the native driver can \(ENOTSUP\)\n$/);
       }
     }
+  });
+
+  test("send --message, request --message and ping take --source and --interface too", async (t) => {
+    const s = socket();
+    t.onTestFinished(() => s.close());
+    await s.bind(["127.0.0.1", 0]);
+    const found = new Set<string>();
+    const m = messages(s);
+    s.tap(({ direction, source }) => {
+      if (direction === "in") found.add(String(source));
+    });
+    m.serve(({ data }) => data);
+    const to = String(s.getsockname());
+    const commands = [
+      ["send", to, "x", "--message"],
+      ["request", to, "x", "--message"],
+      ["ping", to, "--message", "--count", "1"],
+    ];
+    for (const [at, command] of commands.entries()) {
+      const { code, stderr } = await runHere([...command, "--source", `127.0.0.${at + 3}:0`, "--ttl", "7"]);
+      expect(code, stderr).toBe(0);
+      const by = await runHere([...command, "--interface", "lo"]);
+      if (native) expect(by.code, by.stderr).toBe(0);
+      else {
+        expect(by.code).toBe(1);
+        expect(by.stderr).toMatch(/^datagram \w+: --interface: .*: the native driver can \(ENOTSUP\)\n$/);
+      }
+      const twice = await runHere([...command, "--interface", "lo", "--interface", "lo"]);
+      expect(twice.code).toBe(2);
+      expect(twice.stderr).toContain("--interface can be given once here");
+    }
+    expect([...found].map((each) => each.replace(/:\d+$/, ""))).toEqual(
+      expect.arrayContaining(["127.0.0.3", "127.0.0.4", "127.0.0.5"]),
+    );
   });
 
   test("--source with an address of another host is an error in one line", async () => {
