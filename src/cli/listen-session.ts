@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { type Address, type Datagram, TimeoutError } from "../index.js";
 import type { Listener, Received } from "./listener.js";
 import { Losses } from "./losses.js";
+import { isoTime } from "./iso-time.js";
 import { jsonLine, payloadFields, showPayload } from "./payload.js";
 import { PeerCount } from "./peer-count.js";
 import { count, notice, onOutput, outputColumns, print } from "./terminal.js";
@@ -143,12 +144,6 @@ export class ListenSession {
 function metadataFields(datagram: Datagram): object {
   const { destination, interface: by, ttl, tos, timestamp, lostBefore } = datagram;
   return { destination, interface: by, ttl, tos, timestamp: timestamp && isoTime(timestamp), lostBefore };
-}
-
-/** Nanoseconds since the epoch in the format of RFC 3339. */
-function isoTime(ns: bigint): string {
-  const seconds = new Date(Number(ns / 1_000_000_000n) * 1000).toISOString().slice(0, -".000Z".length);
-  return `${seconds}.${String(ns % 1_000_000_000n).padStart(9, "0")}Z`;
 }
 
 /** The local time, from hours to milliseconds. */

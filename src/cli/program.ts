@@ -7,6 +7,7 @@ import { addListen } from "./listen.js";
 import { addMtu } from "./mtu.js";
 import { addPing } from "./ping.js";
 import { addProxy } from "./proxy.js";
+import { addRead } from "./read.js";
 import { addReceive } from "./receive.js";
 import { addRequest } from "./request.js";
 import { addRun } from "./run.js";
@@ -22,6 +23,7 @@ Examples:
   datagram listen 9000 --reply "ack: {}"   answer every sender on this machine
   datagram send 127.0.0.1:9000 hello       send one datagram
   datagram receive 9000 --into pictures    write each message to a file
+  datagram read today.pcapng               print the datagrams of a capture file
   datagram request 127.0.0.1:9000 ping     send, and wait for the answer
   datagram serve 9000 --exec tr a-z A-Z    answer with the output of a program
   datagram ping 127.0.0.1:9000             measure losses and round trips
@@ -56,6 +58,7 @@ export function datagramProgram(): Command {
     addListen,
     addSend,
     addReceive,
+    addRead,
     addRequest,
     addServe,
     addPing,

@@ -99,7 +99,7 @@ export function ipPacket(text: string, source = "10.0.0.1", destination = "10.0.
 }
 
 /** Bytes of numbers of 16 or 32 bits. */
-export function words(
+function words(
   littleEndian: boolean,
   ...numbers: readonly (readonly [bits: 16 | 32, value: number])[]
 ): Buffer {

@@ -19,6 +19,7 @@ export const commands = [
   "listen",
   "send",
   "receive",
+  "read",
   "request",
   "serve",
   "ping",

@@ -1,0 +1,156 @@
+import { type Command, Option } from "commander";
+
+import {
+  CaptureError,
+  type CapturedDatagram,
+  type CapturedUnreachable,
+  type ReadStats,
+  read,
+} from "../capture/index.js";
+import { Failure, exitCodes } from "./exit.js";
+import { isoTime } from "./iso-time.js";
+import { quote } from "./option-values.js";
+import { PeerTable } from "./peer-table.js";
+import { jsonLine, payloadFields, showPayload } from "./payload.js";
+import { asSystemFailure } from "./system-errors.js";
+import { count, notice, onOutput, outputColumns, print } from "./terminal.js";
+
+const help = `
+The file is a capture file of tcpdump, tshark, Wireshark, dumpcap, editcap,
+mergecap or this package, pcap or pcapng; - is standard input. Each UDP datagram
+is a line with its time, its addresses, its size and its payload. Fragments are
+joined.
+
+With segmentation offload, a recorder sees many datagrams as one long packet.
+Such a line says "probably several": nothing in the file tells where each
+datagram ends.
+
+With --json a line is an object with packet (its number in the file), time,
+source, destination, direction, size, truncated, and text (UTF-8) or hex, and
+those of interface, ttl, tos, lostBefore, comment and probablySeveral that the
+file has. --peers prints a table of the sources. --losses prints what the file
+says of losses: packets that the recorder lost, and ICMP errors.
+
+A summary goes to standard error. If the file is cut or damaged, all datagrams
+before that place are printed, and the exit code is 1.
+
+Examples:
+  datagram read today.pcapng
+  datagram read today.pcapng --peers
+  datagram read today.pcapng --json > today.jsonl
+  tcpdump -i eth0 -U -w - udp | datagram read -`;
+
+interface ReadFileOptions {
+  readonly json?: boolean;
+  readonly peers?: boolean;
+  readonly losses?: boolean;
+  readonly hex?: boolean;
+}
+
+/** Adds `datagram read`. */
+export function addRead(program: Command): void {
+  program
+    .command("read")
+    .summary("print the datagrams of a capture file")
+    .description("Prints the UDP datagrams of a capture file, of tcpdump, Wireshark or this package.")
+    .argument("<file>", "the capture file, or - for standard input")
+    .addOption(new Option("--json", "print one JSON object a line").conflicts(["peers", "losses", "hex"]))
+    .addOption(new Option("--peers", "print a table of the sources").conflicts(["losses", "hex"]))
+    .addOption(new Option("--losses", "print the losses that the file reports").conflicts("hex"))
+    .option("--hex", "show every payload as hex digits")
+    .addHelpText("after", help)
+    .action(readFile);
+}
+
+/** Bytes of output that are written at once. */
+const batchCharacters = 64 * 1024;
+
+async function readFile(file: string, options: ReadFileOptions): Promise<void> {
+  const peers = new PeerTable();
+  let output = "";
+  const onUnreachable = (error: CapturedUnreachable): void => {
+    if (options.losses) output += unreachableLine(error);
+  };
+  const reading = read(file === "-" ? process.stdin : file, { onUnreachable });
+  let failure: Error | undefined;
+  try {
+    for await (const datagram of reading) {
+      peers.add(datagram);
+      output += lineOf(datagram, options);
+      if (output.length < batchCharacters) continue;
+      await print(output);
+      output = "";
+    }
+  } catch (error) {
+    failure = asFailure(error as Error, file);
+  }
+  await print(options.peers ? output + peers.text() : output);
+  for (const line of summary(reading.stats(), peers)) notice(line);
+  if (failure) throw failure;
+}
+
+/** What is printed for a datagram when it is read. */
+function lineOf(datagram: CapturedDatagram, { json, peers, losses, hex = false }: ReadFileOptions): string {
+  if (peers) return "";
+  if (json) return jsonOf(datagram);
+  const { timestamp, lostBefore = 0, data, size, source, destination } = datagram;
+  if (losses) {
+    if (lostBefore === 0) return "";
+    return `${clock(timestamp)} the recorder lost ${count(lostBefore, "packet")}\n`;
+  }
+  const bytes = datagram.truncated ? `cut to ${data.length} of ${count(size, "byte")}` : count(size, "byte");
+  const several = datagram.probablySeveral ? ", probably several datagrams" : "";
+  const [time, from] = [clock(timestamp), String(source)];
+  const rest = ` > ${destination} ${bytes}${several} `;
+  const room = outputColumns() - `${time} ${from}${rest}`.length;
+  return `${onOutput("dim", time)} ${onOutput("cyan", from)}${rest}${showPayload(data, hex, room)}\n`;
+}
+
+function jsonOf(datagram: CapturedDatagram): string {
+  const { data, timestamp, packet, source, destination, direction, size, truncated, probablySeveral } =
+    datagram;
+  const { interface: by, ttl, tos, lostBefore, comment } = datagram;
+  const time = timestamp === undefined ? undefined : isoTime(timestamp);
+  const fields = { packet, time, source, destination, direction, size, truncated, ...payloadFields(data) };
+  return jsonLine({
+    ...fields,
+    interface: by,
+    ttl,
+    tos,
+    lostBefore,
+    comment,
+    probablySeveral: probablySeveral || undefined,
+  });
+}
+
+function unreachableLine({ timestamp, from, source, destination, type, code }: CapturedUnreachable): string {
+  return `${clock(timestamp)} ${from} refused a datagram from ${source} to ${destination} (ICMP type ${type}, code ${code})\n`;
+}
+
+function clock(timestamp: bigint | undefined): string {
+  return timestamp === undefined ? "-" : isoTime(timestamp);
+}
+
+/** The lines of the summary. Causes that did not happen are left out. */
+function summary(stats: ReadStats, peers: PeerTable): string[] {
+  const { datagrams, truncated, incomplete, probablySeveral, unreachable, lost, skipped } = stats;
+  const causes: readonly (readonly [number, string])[] = [
+    [lost ?? 0, "packets lost by the recorder"],
+    [truncated, "datagrams cut by the recorder"],
+    [incomplete, "datagrams whose fragments are not all there"],
+    [probablySeveral, "packets that are probably several datagrams each"],
+    [unreachable, "ICMP errors about datagrams"],
+    [skipped.otherProtocol, "packets of other protocols"],
+    [skipped.otherLink, "packets of a link type that is not known"],
+    [skipped.malformed, "packets with cut or impossible headers"],
+  ];
+  const lines = causes.filter(([number]) => number > 0).map(([number, text]) => `  ${text}: ${number}`);
+  return [`${count(datagrams, "datagram")}, ${count(peers.bytes, "byte")} from ${peers.countText}`, ...lines];
+}
+
+function asFailure(error: Error, file: string): Error {
+  const name = file === "-" ? "standard input" : quote(file);
+  if (error instanceof CaptureError)
+    return new Failure(exitCodes.error, `${name}: ${error.message.replace(/^read: /, "")}`);
+  return asSystemFailure(error, `read ${name}`) as Error;
+}

@@ -1,0 +1,92 @@
+import { readFileSync } from "node:fs";
+
+import { expect, test } from "vitest";
+
+import { Blocks, folderOf, ipPacket, pcapng, saved, startNs } from "../capture/files.js";
+import { objects } from "./listening.js";
+import { commandsInOneProcess } from "./one-process.js";
+
+const runHere = commandsInOneProcess();
+const one = ipPacket("one");
+const six = ipPacket("four\u0000", "fd00::1", "fd00::2");
+const first = "2026-09-21T14:13:20.123456000Z";
+const second = "2026-09-21T14:13:20.124456000Z";
+
+test("each datagram is a line, and the summary goes to standard error", async (t) => {
+  const file = saved(folderOf(t), "file.pcapng", pcapng([one, six]));
+  expect(await runHere(["read", file])).toEqual({
+    code: 0,
+    stdout: [
+      `${first} 10.0.0.1:5000 > 10.0.0.2:9000 3 bytes "one"\n`,
+      `${second} [fd00::1]:5000 > [fd00::2]:9000 5 bytes b"four\\x00"\n`,
+    ].join(""),
+    stderr: "2 datagrams, 8 bytes from 2 peers\n",
+  });
+  const { stdout } = await runHere(["read", "-", "--hex"], readFileSync(file));
+  expect(stdout.split("\n")[0]).toBe(`${first} 10.0.0.1:5000 > 10.0.0.2:9000 3 bytes 6f6e65`);
+});
+
+test("--json prints an object a line, without the fields that the file does not have", async (t) => {
+  const file = saved(folderOf(t), "file.pcapng", pcapng([one]));
+  const { stdout } = await runHere(["read", file, "--json"]);
+  expect(objects(stdout)).toEqual([
+    {
+      packet: 1,
+      time: first,
+      source: { host: "10.0.0.1", port: 5000 },
+      destination: { host: "10.0.0.2", port: 9000 },
+      size: 3,
+      truncated: false,
+      text: "one",
+      ttl: 61,
+      tos: 40,
+    },
+  ]);
+});
+
+test("--peers prints a table, the most bytes first", async (t) => {
+  const file = saved(folderOf(t), "file.pcapng", pcapng([one, six, ipPacket("three!")]));
+  const { stdout } = await runHere(["read", file, "--peers"]);
+  expect(stdout.split("\n").map((line) => line.split(/ {2,}/))).toEqual([
+    ["peer", "datagrams", "bytes", "sizes", "first", "last"],
+    ["10.0.0.1:5000", "2", "9", "3-6", first, "2026-09-21T14:13:20.125456000Z"],
+    ["[fd00::1]:5000", "1", "5", "5", second, second],
+    [""],
+  ]);
+});
+
+test("--losses prints the losses of the recorder, and the summary counts what was cut", async (t) => {
+  const blocks = new Blocks();
+  const time = startNs / 1000n;
+  const lost = blocks.packet(one, time, [blocks.option(4, blocks.uint64(3n))]);
+  const cut = blocks.packet(one.subarray(0, 30), time, [], 0, one.length);
+  const file = saved(folderOf(t), "file.pcapng", blocks.section(), blocks.interface(101), lost, cut);
+  expect(await runHere(["read", file, "--losses"])).toEqual({
+    code: 0,
+    stdout: `${first} the recorder lost 3 packets\n`,
+    stderr: [
+      "2 datagrams, 6 bytes from 1 peer\n",
+      "  packets lost by the recorder: 3\n",
+      "  datagrams cut by the recorder: 1\n",
+    ].join(""),
+  });
+});
+
+test("a cut file prints all datagrams before the cut, and ends with 1", async (t) => {
+  const whole = pcapng([one, six]);
+  const file = saved(folderOf(t), "file.pcapng", whole.subarray(0, -1));
+  const { code, stdout, stderr } = await runHere(["read", file]);
+  expect({ code, lines: stdout.split("\n").length }).toEqual({ code: 1, lines: 2 });
+  expect(stderr).toBe(
+    "1 datagram, 3 bytes from 1 peer\n" +
+      `datagram read: ${JSON.stringify(file)}: the file ends in the middle of a packet, at byte 112 (ENODATA)\n`,
+  );
+});
+
+test("a missing file, and one that is no capture file, end with 1", async (t) => {
+  const missing = await runHere(["read", "/no/such/file"]);
+  expect(missing).toMatchObject({ code: 1, stdout: "" });
+  expect(missing.stderr).toContain('cannot read "/no/such/file": there is no such file\n');
+  const text = saved(folderOf(t), "text", Buffer.from("no capture"));
+  expect((await runHere(["read", text])).stderr).toContain("not a capture file");
+});
