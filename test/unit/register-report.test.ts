@@ -4,7 +4,36 @@ import { expect, test } from "vitest";
 import { Refusals } from "../../src/register/refusals.js";
 import { report } from "../../src/register/report.js";
 
-const nothing = { sent: { datagrams: 0, bytes: 0 }, received: { datagrams: 0, bytes: 0 } };
+const nothing = { datagrams: 0, bytes: 0 };
+const totals = {
+  sent: nothing,
+  received: nothing,
+  truncated: 0,
+  droppedKernel: undefined,
+  droppedQueue: 0,
+  unreachable: undefined,
+  tooBig: 0,
+  fragmented: undefined,
+  sendErrors: {},
+} as unknown as Parameters<typeof report>[0];
+
+test("a report of nothing has the datagrams that were sent and received", () => {
+  expect(report(totals)).toBe("datagram: 0 sent, 0 received\n");
+});
+
+test("a report names each loss with its count, and unknown counts are left out", () => {
+  const text = report({
+    ...totals,
+    received: { datagrams: 2113, bytes: 1 },
+    droppedKernel: 40,
+    droppedQueue: 2,
+    unreachable: { ECONNREFUSED: 3 },
+    sendErrors: { EMSGSIZE: 1 },
+  });
+  expect(text).toBe(
+    "datagram: 0 sent, 2,113 received, 40 dropped: receive buffer full (sysctl net.core.rmem_max), 2 dropped: read ahead, and never taken, 3 ICMP errors ECONNREFUSED, 1 sends failed with EMSGSIZE\n",
+  );
+});
 
 test("refusals are counted for at most 1,024 destinations, and the 8 largest are named", () => {
   const refusals = new Refusals();
@@ -20,14 +49,10 @@ test("refusals are counted for at most 1,024 destinations, and the 8 largest are
 });
 
 test("the report names refusals, and counts the other ICMP errors by their code", () => {
-  const totals = {
-    ...nothing,
-    droppedKernel: 40,
-    droppedQueue: 0,
-    unreachable: { ECONNREFUSED: 5, EHOSTUNREACH: 1 },
-    sendErrors: {},
-  };
-  const text = report(totals as never, [{ destination: "10.0.0.7:514", count: 3 }]);
+  const unreachable = { ECONNREFUSED: 5, EHOSTUNREACH: 1 };
+  const text = report({ ...totals, droppedKernel: 40, unreachable }, [
+    { destination: "10.0.0.7:514", count: 3 },
+  ]);
   expect(text).toBe(
     "datagram: 0 sent, 0 received, 40 dropped: receive buffer full (sysctl net.core.rmem_max), " +
       "3 nobody listening at 10.0.0.7:514, 2 ICMP errors ECONNREFUSED, 1 ICMP errors EHOSTUNREACH\n",
