@@ -55,10 +55,18 @@ interface Registry {
   readonly programs: Map<string, EsModulesConfig>;
 }
 
-/** `import()` as Node.js has it: test runners replace the one in this file. */
-const importModule = vm.runInThisContext("(url) => import(url)", {
-  importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
-}) as (url: string) => Promise<unknown>;
+/**
+ * `import()` as Node.js has it: test runners replace the one in this file. Made at the first use, because Node.js then warns that
+ * the constant is experimental.
+ */
+let importModule: ((url: string) => Promise<unknown>) | undefined;
+
+function nodeImport(url: string): Promise<unknown> {
+  importModule ??= vm.runInThisContext("(url) => import(url)", {
+    importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+  }) as (url: string) => Promise<unknown>;
+  return importModule(url);
+}
 
 /** The ES modules of one program. Node.js loads them, and its hooks give each program modules of its own. */
 export class EsModules {
@@ -71,7 +79,7 @@ export class EsModules {
 
   /** @returns the namespace. @throws (rejects) `Error` `ERR_SIM_LOAD` on a Node.js without hooks. */
   async import(request: string, from: URL): Promise<unknown> {
-    const { space } = (await importModule(this.#entry(request, from.href))) as Entry;
+    const { space } = (await nodeImport(this.#entry(request, from.href))) as Entry;
     return space;
   }
 
