@@ -10,6 +10,8 @@ const keepMs = 600_000;
  * now and then.
  */
 const minRounds = 4;
+/** The same for fleeting messages, each of which is sent once: with 4, losses of 30% each way would look like a black hole. */
+const minFleetingRounds = 16;
 /** The largest number of chunks of a message: `index` has 2 bytes. */
 const maxChunks = 65_535;
 
@@ -27,8 +29,9 @@ export class ChunkSize {
   #smallUntil = -Infinity;
   /** Full chunks above 1,200 bytes that the peer reported. */
   #reported = 0;
-  /** Small datagrams that were answered, at most one in each round. */
+  /** Small datagrams that were answered, at most one in each round; and their number at the last such report. */
   #answers = 0;
+  #answersAtReport = 0;
   /** When the last small datagram without an answer left. */
   #askedAt: number | undefined;
 
@@ -45,11 +48,13 @@ export class ChunkSize {
   /** The path does not carry larger chunks. */
   fall(now: number): void {
     this.#smallUntil = now + keepMs;
+    this.#answersAtReport = this.#answers;
   }
 
   /** The peer reported full chunks of a message with chunks above 1,200 bytes. */
   reported(chunks: number): void {
     this.#reported += chunks;
+    this.#answersAtReport = this.#answers;
   }
 
   /** A small datagram that asks for an answer leaves. */
@@ -73,6 +78,11 @@ export class ChunkSize {
       outgoing.answersBefore = this.#answers;
     }
     return this.#answers - outgoing.answersBefore >= minRounds && this.#reported === outgoing.reportedBefore;
+  }
+
+  /** A fleeting message had no report in time. Returns whether the path is a black hole for the chunks of such messages. */
+  get isFleetingBlackHole(): boolean {
+    return this.#answers - this.#answersAtReport >= minFleetingRounds;
   }
 }
 

@@ -226,14 +226,19 @@ export class Sender {
       outgoing.expire(congestion, waitMs, now);
       if (outgoing.allSent) this.#remove(job);
       else outgoing.probeAt = now + waitMs;
+      if (!isDivisible(outgoing) || outgoing.fullAcked > 0) return;
+      if (this.chunkSize.isFleetingBlackHole) {
+        this.#blackHole(now);
+        return;
+      }
+      this.chunkSize.asked(now);
+      this.#host.ask();
       return;
     }
     outgoing.probes++;
     const maySplit = isDivisible(outgoing);
     if (maySplit && this.chunkSize.isBlackHole(outgoing)) {
-      this.chunkSize.blackHoles++;
-      this.#host.blackHole();
-      this.#divide(now);
+      this.#blackHole(now);
       return;
     }
     if (outgoing.probes === stalledProbes) congestion.stalled(now);
@@ -245,6 +250,13 @@ export class Sender {
       this.chunkSize.asked(now);
       this.#host.ask();
     }
+  }
+
+  /** Large chunks vanish on the path. */
+  #blackHole(now: number): void {
+    this.chunkSize.blackHoles++;
+    this.#host.blackHole();
+    this.#divide(now);
   }
 
   /** Sends so many missing chunks, or copies of the last one if fewer are missing. Returns whether any may leave. */

@@ -227,3 +227,46 @@ test("losses of 30% each way are no black hole, with the seeds 1 to 100", async 
     );
   }
 });
+
+test.each([1, 25])(
+  "a fleeting stream of %d chunks a message finds the black hole, and then arrives",
+  async (chunks) => {
+    await between(
+      path,
+      async ({ camera, desk: to, link, sockets }) => {
+        dropLarge(link);
+        const warnings: Warning[] = [];
+        sockets[0].on("warning", (warning) => warnings.push(warning));
+        const arrived = collect(to);
+        const data = pattern(chunks * 1448);
+        for (let frame = 0; frame < 60; frame++) {
+          await camera.send(data, desk, { mode: "fleeting" });
+          await sleep(100);
+        }
+        expect(warnings.map(({ code }) => code)).toEqual(["CHUNKS_VANISH"]);
+        expect(camera.peer(desk).stats()).toMatchObject({ chunkBytes: 1200, blackHoles: 1 });
+        // The first 2 to 3 s are lost.
+        expect(arrived.length).toBeGreaterThan(30);
+        for (const message of arrived) expect(message.data.equals(data)).toBe(true);
+      },
+      options,
+    );
+  },
+);
+
+test("losses of 30% each way are no black hole for a fleeting stream, with the seeds 1 to 20", async () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    await between(
+      { latencyMs: 10, lossRatio: 0.3 },
+      async ({ camera, desk: to }) => {
+        collect(to);
+        for (let frame = 0; frame < 100; frame++) {
+          await camera.send(pattern(1448), desk, { mode: "fleeting" });
+          await sleep(100);
+        }
+        expect(camera.peer(desk).stats().blackHoles, `seed ${seed}`).toBe(0);
+      },
+      { ...options, seed },
+    );
+  }
+});
