@@ -104,7 +104,8 @@ describe.skipIf(whyNoFaults !== undefined)(
       let left = await packets(sender, 100, here);
       // A queue on the way could take only a part of a run, without an error.
       expect(left).toBe(burst);
-      while (left === burst && performance.now() - since < 10_000) {
+      // The pause can end in the middle of a burst, whose first datagrams then left alone.
+      while (left > 1 && performance.now() - since < 10_000) {
         await new Promise((resolve) => sender.clock.after(100, () => resolve(undefined)));
         left = await packets(sender, 100, here);
       }
