@@ -9,7 +9,7 @@ const rooms = {
   sim: ["core", "wire", "dgram/socket.ts", "dgram/types.ts"],
   message: ["core", "wire"],
   capture: ["core", "wire"],
-  dgram: ["core", "index.ts"],
+  dgram: ["core", "kernel", "index.ts"],
   register: ["core", "kernel", "dgram", "index.ts"],
   proxy: ["core", "kernel", "sim", "index.ts"],
   cli: ["core", "wire", "kernel", "sim", "message", "capture", "proxy", "index.ts"],

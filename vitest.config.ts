@@ -36,6 +36,8 @@ const alone = { maxWorkers: 1, sequence: { groupOrder: 2 } };
 const measuring = ["test/process/{flood,icmp}.test.ts", "test/sim/scale.test.ts"];
 /** It loads the addon with planned errors, and sets the environment of its process: no other file shares this process. */
 const faults = "test/process/faults.test.ts";
+/** It starts processes of `node:cluster`. */
+const workers = "test/dgram/cluster.test.ts";
 
 /** For tests that import the sources by the package's name. Only what extends the settings below has them. */
 const datagram = {
@@ -123,7 +125,10 @@ const projects = [
     ...datagram,
     test: { name: "unit", include: ["test/{unit,sim}/**/*.test.ts"], exclude: measuring, ...computing },
   },
-  { ...datagram, test: { name: "dgram module", include: ["test/dgram/**/*.test.ts"], ...computing } },
+  {
+    ...datagram,
+    test: { name: "dgram module", include: ["test/dgram/**/*.test.ts"], exclude: [workers], ...computing },
+  },
   { ...datagram, test: { name: "message", include: ["test/message/**/*.test.ts"], ...computing } },
   { ...datagram, test: { name: "capture", include: ["test/capture/**/*.test.ts"], ...waiting } },
   {
@@ -134,7 +139,7 @@ const projects = [
     extends: true as const,
     test: {
       name: "programs",
-      include: ["test/{process,page,cli,package,netns}/**/*.test.ts"],
+      include: ["test/{process,page,cli,package,netns}/**/*.test.ts", workers],
       exclude: [...measuring, faults],
       ...programs,
       ...waiting,

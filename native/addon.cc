@@ -15,7 +15,7 @@ namespace {
 
 // Must be raised whenever the calls change, so that JavaScript refuses an older build. Changes of the shared memory are found
 // without it: layout.h.
-constexpr int kInterfaceVersion = 11;
+constexpr int kInterfaceVersion = 12;
 
 // share(slab: Uint8Array, lengths: Int32Array, segments: Int32Array, pieceLengths: Int32Array, places: Int32Array,
 //       sources: Uint8Array, metadata: Int32Array, slots: Int32Array, names: Int32Array, controls: Int32Array,
@@ -102,6 +102,18 @@ napi_value FamilyOf(napi_env env, napi_callback_info info) {
   return Number(env, SocketFamily(fd));
 }
 
+// duplicate(fd: number): number. Another descriptor of the same socket, or a negative errno.
+napi_value Duplicate(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  size_t count = 1;
+  int32_t fd;
+  if (napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr) != napi_ok || count < 1 ||
+      napi_get_value_int32(env, argument, &fd) != napi_ok) {
+    return Number(env, -EINVAL);
+  }
+  return Number(env, DuplicateSocket(fd));
+}
+
 // interfaceIndex(name: string): number, 0 if no interface has this name
 napi_value InterfaceIndexCall(napi_env env, napi_callback_info info) {
   napi_value argument;
@@ -163,6 +175,7 @@ napi_value Init(napi_env env, napi_value exports) {
       {"setPiece", nullptr, SetPiece, nullptr, nullptr, nullptr, fixed, nullptr},
       {"setChunk", nullptr, SetChunk, nullptr, nullptr, nullptr, fixed, nullptr},
       {"familyOf", nullptr, FamilyOf, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"duplicate", nullptr, Duplicate, nullptr, nullptr, nullptr, fixed, nullptr},
       {"interfaceIndex", nullptr, InterfaceIndexCall, nullptr, nullptr, nullptr, fixed, nullptr},
       {"interfaceName", nullptr, InterfaceNameCall, nullptr, nullptr, nullptr, fixed, nullptr},
       {"version", nullptr, nullptr, nullptr, nullptr, Number(env, kInterfaceVersion), fixed, nullptr},

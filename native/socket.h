@@ -25,6 +25,8 @@ int AdoptSocket(int fd, int family);
 // Returns the family of a UDP socket over IP. Errors: EBADF: not open; ENOTSOCK: not a socket; EPROTO: not a datagram socket;
 // EAFNOSUPPORT: not over IP; EPROTONOSUPPORT: not UDP; EBUSY: a socket that OpenSocket or AdoptSocket returned.
 int SocketFamily(int fd);
+// Returns another descriptor of the same socket, which child processes do not inherit.
+int DuplicateSocket(int fd);
 void CloseSocket(int fd);
 // Gives up ownership of a socket, and leaves the socket open.
 void DisownSocket(int fd);

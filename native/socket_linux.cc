@@ -180,6 +180,11 @@ int SocketFamily(int fd) {
   return owned.Has(fd) ? -EBUSY : family;
 }
 
+int DuplicateSocket(int fd) {
+  int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  return copy < 0 ? -errno : copy;
+}
+
 void CloseSocket(int fd) {
   // First, because another thread may get the same number after close.
   DisownSocket(fd);

@@ -13,6 +13,7 @@ import type * as node from "node:dgram";
 
 import type { Socket as CoreSocket } from "../core/socket/socket.js";
 import { socket } from "../index.js";
+import { openHandle, shareSocket } from "../kernel/node-handles.js";
 import { makeModule } from "./socket.js";
 import type * as types from "./types.js";
 
@@ -30,6 +31,8 @@ export type {
 /** The interface of `node:dgram` over the sockets of this package. */
 const dgram: types.DgramModule = makeModule({
   socket: (family, type, options): CoreSocket => socket(family, type, options),
+  share: shareSocket,
+  adopt: openHandle,
 });
 
 /** The types of `node:dgram` by the name of the default import: `dgram.Socket`, `dgram.RemoteInfo`. */

@@ -21,6 +21,7 @@ import {
   text,
   truthy,
 } from "./arguments.js";
+import type { NodeHandle } from "../kernel/node-handles.js";
 import { callError, wrong } from "./errors.js";
 import {
   addMembership,
@@ -34,7 +35,7 @@ import {
   sourceMembership,
 } from "./settings.js";
 import { SocketState } from "./state.js";
-import type { DgramModule, Socket, SocketHost, SocketOptions } from "./types.js";
+import type { DgramModule, RealHost, Socket, SocketOptions } from "./types.js";
 
 /** Where a socket has its state. */
 const stateKey = Symbol("datagram state");
@@ -59,7 +60,7 @@ export function socketOf(socket: object): CoreSocket | undefined {
 }
 
 /** Makes a module whose sockets are opened on `host`. Each module has a class of its own. */
-export function makeModule(host: SocketHost): DgramModule {
+export function makeModule(host: RealHost): DgramModule {
   function Socket(this: Stateful, type: unknown, listener?: unknown): void {
     EventEmitter.call(this);
     const options: Partial<SocketOptions> = typeof type === "object" && type !== null ? type : {};
@@ -86,23 +87,29 @@ const methods = {
     const state = this[stateKey];
     state.assertOpen();
     if (state.bound !== "no") throw wrong.alreadyBound();
-    if (isHandle(given[0])) {
+    const handle = isHandle(given[0]) ? given[0] : undefined;
+    if (handle && !state.takesHandles) {
       const instead =
-        "must be a port or options: a descriptor is adopted with the option fd, a handle of Node is not";
-      throw wrong.value("port", given[0], instead);
+        "must be a port or options: a host takes no handle of Node, and adopts a descriptor with the option fd";
+      throw wrong.value("port", handle, instead);
     }
     const callback = given.at(-1);
     if (typeof callback === "function") onceListening(this, callback as () => void);
+    if (handle) {
+      state.bindHandle(handle);
+      return this;
+    }
     const [first, second] = given;
     const options =
       typeof first === "object" && first !== null ? (first as Readonly<Record<string, unknown>>) : undefined;
+    const exclusive = Boolean(options?.exclusive);
     if (options && Number.isInteger(options.fd) && (options.fd as number) > 0) {
-      state.bindDescriptor(options.fd as number);
+      state.bindDescriptor(options.fd as number, exclusive);
       return this;
     }
     const port = options ? options.port : first;
     const address = options ? options.address : typeof second === "function" ? undefined : second;
-    state.bind(hostToBind(this, address), bindPort(port ?? 0));
+    state.bind(hostToBind(this, address), bindPort(port ?? 0), exclusive);
     return this;
   },
 
@@ -331,7 +338,7 @@ function onceListening(socket: EventEmitter, callback: () => void): void {
 }
 
 /** Whether a value is a handle of a socket of Node, which `bind` of `node:dgram` takes over. It has no documentation. */
-function isHandle(value: unknown): boolean {
+function isHandle(value: unknown): value is NodeHandle {
   return typeof value === "object" && value !== null && "recvStart" in value;
 }
 

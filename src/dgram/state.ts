@@ -5,6 +5,7 @@ import { EventEmitter } from "node:events";
 import type { BlockList } from "node:net";
 import { nextTick } from "node:process";
 
+import { assert } from "../core/assert.js";
 import { type Address, type Endpoint, type Family, anyAddress } from "../core/address/address.js";
 import { sharedAddress } from "../core/address/shared-addresses.js";
 import {
@@ -19,11 +20,13 @@ import {
 import { sizeOf } from "../core/driver/payload.js";
 import { OSError } from "../core/errors/errors.js";
 import { bindNow, closeThen, connectNow, resolveName, transmit } from "../core/socket/callbacks.js";
+import type { SocketOptions as CoreOptions } from "../core/socket/arguments.js";
 import type { Socket as CoreSocket } from "../core/socket/socket.js";
+import type { HandleSocket, NodeHandle, SharedRequest } from "../kernel/node-handles.js";
 import { type SendArguments, isLiteral } from "./arguments.js";
 import { Callbacks, MessageReader, PendingSend, SilentSends, sendError } from "./deliveries.js";
-import { addressError, callError, lookupError, wrong } from "./errors.js";
-import type { LookupCallback, SendCallback, SocketHost, SocketOptions } from "./types.js";
+import { addressError, callError, codeFor, lookupError, wrong } from "./errors.js";
+import type { LookupCallback, RealHost, SendCallback, SocketOptions } from "./types.js";
 
 /** How the program looks up a host, if it does. */
 type Lookup = (host: string, family: 4 | 6, callback: LookupCallback) => void;
@@ -36,7 +39,7 @@ export class SocketState {
   bound: "no" | "binding" | "yes" = "no";
   connected: "no" | "connecting" | "yes" = "no";
   isClosed = false;
-  readonly #host: SocketHost;
+  readonly #host: RealHost;
   readonly #emitter: EventEmitter;
   readonly #options: Partial<SocketOptions>;
   /** The async context of `createSocket`, for the events that no call of the program causes. */
@@ -48,8 +51,10 @@ export class SocketState {
   #queue: (() => void)[] | undefined;
   #reader: MessageReader | undefined;
   #referenced = true;
+  /** Closes the handle of Node below the core's socket, if there is one. */
+  #release: (() => void) | undefined;
 
-  constructor(host: SocketHost, emitter: EventEmitter, family: Family, options: Partial<SocketOptions>) {
+  constructor(host: RealHost, emitter: EventEmitter, family: Family, options: Partial<SocketOptions>) {
     this.#host = host;
     this.#emitter = emitter;
     this.family = family;
@@ -81,13 +86,19 @@ export class SocketState {
     return this.core;
   }
 
-  /** Binds in a later tick, or at once if the program's `lookup` answers at once. */
-  bind(host: string, port: number): void {
+  /**
+   * Binds in a later tick, or at once if the program's `lookup` answers at once.
+   *
+   * @param exclusive a worker of `node:cluster` does not share the port.
+   */
+  bind(host: string, port: number, exclusive: boolean): void {
     this.bound = "binding";
     this.#lookup(host, (error, ip) => {
       if (this.isClosed) return;
+      const failed = (reason: unknown): void => this.#bindFailed(addressError(reason, "bind", ip, port));
+      const isAlone = exclusive || this.#options.reusePort === true;
       if (error) this.#bindFailed(error);
-      else this.#bindTo(ip, port);
+      else if (isAlone || !this.#share({ host: ip, port }, failed)) this.#bindTo(ip, port, failed);
     });
   }
 
@@ -105,9 +116,15 @@ export class SocketState {
     nextTick(() => this.#emitter.emit("listening"));
   }
 
-  /** Adopts a descriptor. @throws `TypeError` `ERR_INVALID_FD_TYPE`. */
-  bindDescriptor(fd: number): void {
+  /**
+   * Adopts a descriptor: of the primary process in a worker of `node:cluster`, unless it is `exclusive`.
+   *
+   * @throws `TypeError` `ERR_INVALID_FD_TYPE`.
+   */
+  bindDescriptor(fd: number, exclusive: boolean): void {
     this.bound = "binding";
+    const failed = (reason: unknown): void => this.#bindFailed(callError(codeFor(reason), "open", reason));
+    if (!exclusive && this.#share({ fd }, failed)) return;
     try {
       this.core = this.#open(fd);
     } catch (error) {
@@ -116,6 +133,18 @@ export class SocketState {
     }
     this.#bound();
     this.#emitter.emit("listening");
+  }
+
+  /** Whether `bindHandle` works: a host that the program gave has no handles of Node. */
+  get takesHandles(): boolean {
+    return this.#host.adopt !== undefined;
+  }
+
+  /** Uses a handle of Node, which must be open and bound. */
+  bindHandle(handle: NodeHandle): void {
+    const { adopt } = this.#host;
+    assert(adopt !== undefined, "only a host with handles binds to one");
+    this.#useHandle(adopt(handle, this.family, this.#openOptions(), () => this.#closeAsked()));
   }
 
   /** The core's socket, bound to any port if it was not bound: a membership needs a socket. `bind` fails after this. */
@@ -232,7 +261,10 @@ export class SocketState {
     this.#unwatch?.();
     this.#reader?.end();
     const emit = AsyncResource.bind(() => void this.#emitter.emit("close"));
-    const closed = (): void => nextTick(emit);
+    const closed = (): void => {
+      this.#release?.();
+      nextTick(emit);
+    };
     if (this.core) closeThen(this.core, closed, this.#options.dropOnClose === true);
     else closed();
   }
@@ -271,8 +303,39 @@ export class SocketState {
     }
   }
 
-  #bindTo(ip: string, port: number): void {
-    const failed = (reason: unknown): void => this.#bindFailed(addressError(reason, "bind", ip, port));
+  /** Asks for a socket that the workers of `node:cluster` share. @returns `false` if this is not a worker. */
+  #share(at: SharedRequest["at"], failed: (reason: unknown) => void): boolean {
+    const { reuseAddr = false, ipv6Only = false } = this.#options;
+    const request: SharedRequest = {
+      owner: this.#emitter,
+      family: this.family,
+      at,
+      reuseAddr,
+      ipv6Only,
+      disconnected: () => this.#closeAsked(),
+    };
+    const isAsked = this.#host.share?.(request, this.#openOptions(), (error, opened) => {
+      if (opened && !this.isClosed) this.#useHandle(opened);
+      else if (opened) closeThen(opened.socket, () => opened.release(), true);
+      else if (!this.isClosed) failed(error);
+    });
+    return isAsked === true;
+  }
+
+  /** Takes a bound socket over a handle of Node, in place of the socket that a lookup or a membership has opened. */
+  #useHandle({ socket, release }: HandleSocket): void {
+    void this.core?.close();
+    this.core = socket;
+    this.#release = release;
+    this.#bound();
+    this.#emitter.emit("listening");
+  }
+
+  #closeAsked(): void {
+    if (!this.isClosed) this.close();
+  }
+
+  #bindTo(ip: string, port: number, failed: (reason: unknown) => void): void {
     let later: Promise<void> | undefined;
     try {
       later = this.#begin(ip, port);
@@ -306,14 +369,17 @@ export class SocketState {
   }
 
   #open(fd?: number): CoreSocket {
+    return this.#host.socket(this.family, SOCK_DGRAM, { ...this.#openOptions(), fd });
+  }
+
+  #openOptions(): CoreOptions {
     const { recvBufferSize, sendBufferSize } = this.#options;
-    return this.#host.socket(this.family, SOCK_DGRAM, {
+    return {
       metadata: false,
-      fd,
       // 0 is no size, as in Node.
       receiveBuffer: recvBufferSize === 0 ? undefined : recvBufferSize,
       sendBuffer: sendBufferSize === 0 ? undefined : sendBufferSize,
-    });
+    };
   }
 
   #bound(): void {

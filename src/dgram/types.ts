@@ -6,6 +6,7 @@ import type { AddressInfo, BlockList } from "node:net";
 import type { Family } from "../core/address/address.js";
 import type { SocketOptions as CoreOptions } from "../core/socket/arguments.js";
 import type { Socket as CoreSocket } from "../core/socket/socket.js";
+import type { openHandle, shareSocket } from "../kernel/node-handles.js";
 
 /** The callback of `send`. */
 export type SendCallback = (error: Error | null, bytes: number) => void;
@@ -56,6 +57,14 @@ export type Socket = node.Socket & SyncCalls;
 export interface SocketHost {
   /** Opens a socket, as `socket()` of `datagram` does. */
   socket(family: Family, type: 2, options?: CoreOptions): CoreSocket;
+}
+
+/** The host of the default module, which also has the sockets of Node's own handles. */
+export interface RealHost extends SocketHost {
+  /** Asks the primary process of `node:cluster` for a socket, if this process is a worker. */
+  readonly share?: typeof shareSocket;
+  /** Opens a socket over a handle of Node. */
+  readonly adopt?: typeof openHandle;
 }
 
 /** The listener of `"message"`, as the installed types of Node have it. */

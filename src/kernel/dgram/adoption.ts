@@ -7,13 +7,35 @@ import { OSError } from "../../core/errors/errors.js";
 /** The descriptors that sockets of this thread use. */
 const adopted = new Set<number>();
 
+/** An open UDP handle of Node, which the next socket that adopts its descriptor uses and closes. */
+export interface LentHandle {
+  readonly handle: object;
+  /** Called if Node closes the socket of the handle: at `disconnect()` of a worker of `node:cluster`. */
+  readonly closeAsked: () => void;
+}
+
+const lent = new Map<number, LentHandle>();
+
+/** Lends a handle to the socket that adopts its descriptor. @returns a function that ends the loan, if no socket adopted it. */
+export function lendHandle(handle: object & { readonly fd: number }, closeAsked: () => void): () => void {
+  const { fd } = handle;
+  lent.set(fd, { handle, closeAsked });
+  return () => lent.delete(fd);
+}
+
+/** The handle of a descriptor, if one was lent. */
+export function lentHandle(fd: number): LentHandle | undefined {
+  return lent.get(fd);
+}
+
 /**
  * Claims a descriptor for a socket, after a check that it is a UDP socket of `family` that is bound and not connected.
  *
  * @throws `OSError` `EBADF`, `ENOTSOCK`, `EINVAL`, `EBUSY`; `ENOTSUP` if only the native driver can adopt it.
  */
 export function claimDescriptor(fd: number, family: Family): void {
-  const found = familyOfDescriptor(fd);
+  // Node knows what its own handle is.
+  const found = lent.has(fd) ? family : familyOfDescriptor(fd);
   if (found !== family)
     throw refusal("EINVAL", fd, `is no ${family === AF_INET ? "AF_INET" : "AF_INET6"} socket`);
   adopted.add(fd);

@@ -7,7 +7,7 @@ import { AF_INET } from "../../core/constants.js";
 import { OSError } from "../../core/errors/errors.js";
 import { realClock } from "../clock.js";
 import { checkBindScope, hostFor } from "../interfaces.js";
-import { claimDescriptor, releaseDescriptor } from "./adoption.js";
+import { claimDescriptor, lentHandle, releaseDescriptor } from "./adoption.js";
 import { toOSError } from "./errors.js";
 import { createSocket } from "./original.js";
 import { DgramOptions } from "./options.js";
@@ -31,6 +31,8 @@ export class DgramSocket {
   #current: dgram.Socket | undefined;
   #boundTo: Endpoint;
   #closed = false;
+  /** Node waits for the close of a lent handle, and is told. */
+  #onClosed: (() => void) | undefined;
 
   constructor(family: Family, fd: number | undefined, listener: DgramListener) {
     this.family = family;
@@ -99,19 +101,19 @@ export class DgramSocket {
   replace(fresh: dgram.Socket): void {
     const old = this.#current;
     this.#current = fresh;
-    realClock.turn(() => old?.removeAllListeners().close());
+    realClock.turn(() => closeSocket(old));
   }
 
   /** Closes the open socket, then opens another one, bound to `at`: for a port that the two cannot share. */
   async reopen(at: Endpoint): Promise<void> {
-    this.#current?.removeAllListeners().close();
+    closeSocket(this.#current);
     this.#current = undefined;
     this.#current = await this.open(at);
   }
 
   close(): void {
     this.#closed = true;
-    this.#current?.removeAllListeners().close();
+    closeSocket(this.#current, this.#onClosed);
     this.#current = undefined;
     if (this.fd !== undefined) releaseDescriptor(this.fd);
   }
@@ -168,10 +170,22 @@ export class DgramSocket {
     const socket = this.#create();
     let failed: Error | undefined;
     socket.on("error", (error) => (failed = error));
-    socket.bind({ fd, exclusive: true });
-    if (!failed) return this.#begin(socket);
-    socket.close();
-    throw failed;
+    const lent = lentHandle(fd);
+    // `bind` of a handle is not documented. It is how Node itself makes a socket of a handle from another process.
+    socket.bind((lent?.handle ?? { fd, exclusive: true }) as dgram.BindOptions);
+    if (failed) {
+      socket.close();
+      throw failed;
+    }
+    this.#begin(socket);
+    // `disconnect()` of a worker closes Node's socket. The layers above must close it.
+    if (lent)
+      socket.close = (done) => {
+        this.#onClosed = done;
+        lent.closeAsked();
+        return socket;
+      };
+    return socket;
   }
 
   /** Sets the options on a socket that has just been bound, and listens to it. */
@@ -189,4 +203,11 @@ export class DgramSocket {
     }
     return socket;
   }
+}
+
+function closeSocket(socket: dgram.Socket | undefined, done?: () => void): void {
+  if (!socket) return;
+  // The socket of a lent handle has a method of its own, which is for Node.
+  Reflect.deleteProperty(socket, "close");
+  socket.removeAllListeners().close(done);
 }

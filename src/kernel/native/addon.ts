@@ -10,7 +10,7 @@ import { type Layout, layout, layoutDifference } from "./layout.js";
 
 const require = createRequire(import.meta.url);
 /** The version of the calls of native/addon.cc. `layoutDifference` checks the shared memory. */
-const interfaceVersion = 11;
+const interfaceVersion = 12;
 
 /**
  * Why the addon must not be loaded: it would end the process. Seen with Bun 1.4.5 and Deno 2.9.6. Deno has the functions of
@@ -92,6 +92,8 @@ export interface Addon {
   open(family: number, listener: HandleListener, fd?: number): Handle | number;
   /** @returns the family of a UDP socket, or a negative errno that says what the descriptor is. */
   familyOf(fd: number): number;
+  /** @returns another descriptor of the same socket, or a negative errno. */
+  duplicate(fd: number): number;
   /** @returns 0 when no interface has this name. */
   interfaceIndex(name: string): number;
   /** @returns `""` when no interface has this index. */
@@ -164,6 +166,7 @@ interface Binary {
   listen(callback: (this: OpenHandle, events: number) => void): number;
   open(self: object, family: number, fd: number): number;
   familyOf(fd: number): number;
+  duplicate(fd: number): number;
   share(
     slab: Uint8Array,
     lengths: Int32Array,
@@ -310,6 +313,7 @@ function share(binary: Binary): Addon {
       return error === 0 ? (handle as unknown as Handle) : error;
     },
     familyOf: (fd) => binary.familyOf(fd),
+    duplicate: (fd) => binary.duplicate(fd),
     interfaceIndex: (name) => binary.interfaceIndex(name),
     interfaceName: (index) => binary.interfaceName(index),
   };

@@ -22,8 +22,13 @@ import { KernelSocket } from "./socket.js";
 
 /** The native driver, or the reason why it does not work here. */
 export type NativeSupport =
-  | { readonly stack: Stack; readonly reason?: undefined }
-  | { readonly stack?: undefined; readonly reason: string };
+  | {
+      readonly stack: Stack;
+      readonly reason?: undefined;
+      /** Returns another descriptor of the same socket. @throws `OSError` such as `EMFILE`. */
+      readonly duplicate: (fd: number) => number;
+    }
+  | { readonly stack?: undefined; readonly duplicate?: undefined; readonly reason: string };
 
 let support: NativeSupport | undefined;
 
@@ -81,6 +86,11 @@ function load(): NativeSupport {
       },
       open: (family, options, events) =>
         new NativeDriver(new KernelSocket(addon, names, capabilities, family, options, events)),
+    },
+    duplicate(fd) {
+      const copy = addon.duplicate(fd);
+      if (copy < 0) throw fromErrno(-copy, { syscall: "dup" });
+      return copy;
     },
   };
 }
