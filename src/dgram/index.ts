@@ -3,8 +3,9 @@
  * The interface of `node:dgram` over the sockets of this package: programs and packages that were written for `node:dgram` run
  * here without a change, on a real network or on a simulated one.
  *
- * `socket.ts` has the class and its methods, `arguments.ts` the checks, `state.ts` the life of a socket. `deliveries.ts` calls
- * listeners and callbacks, `settings.ts` sets options and joins groups, and `errors.ts` makes Node's errors.
+ * `socket.ts` has the class and its methods, `arguments.ts` the checks, `state.ts` the life of a socket. `opening.ts` opens and
+ * binds a socket of the core, `outgoing.ts` sends, and `deliveries.ts` calls listeners and callbacks. `settings.ts` sets options
+ * and joins groups, and `errors.ts` makes Node's errors.
  *
  * @module dgram
  */

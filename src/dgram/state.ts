@@ -2,31 +2,20 @@
 
 import { AsyncResource } from "node:async_hooks";
 import { EventEmitter } from "node:events";
-import type { BlockList } from "node:net";
 import { nextTick } from "node:process";
 
-import { assert } from "../core/assert.js";
-import { type Address, type Endpoint, type Family, anyAddress } from "../core/address/address.js";
-import { sharedAddress } from "../core/address/shared-addresses.js";
-import {
-  AF_INET,
-  IPPROTO_IPV6,
-  IPV6_V6ONLY,
-  SOCK_DGRAM,
-  SOL_SOCKET,
-  SO_REUSEADDR,
-  SO_REUSEPORT,
-} from "../core/constants.js";
-import { sizeOf } from "../core/driver/payload.js";
+import { type Family, anyAddress } from "../core/address/address.js";
+import { AF_INET } from "../core/constants.js";
 import { OSError } from "../core/errors/errors.js";
-import { bindNow, closeThen, connectNow, resolveName, transmit } from "../core/socket/callbacks.js";
-import type { SocketOptions as CoreOptions } from "../core/socket/arguments.js";
+import { closeThen, connectNow, resolveName } from "../core/socket/callbacks.js";
 import type { Socket as CoreSocket } from "../core/socket/socket.js";
 import type { HandleSocket, NodeHandle, SharedRequest } from "../kernel/node-handles.js";
 import { type SendArguments, isLiteral } from "./arguments.js";
-import { Callbacks, MessageReader, PendingSend, SilentSends, sendError } from "./deliveries.js";
+import { MessageReader } from "./deliveries.js";
 import { addressError, callError, codeFor, lookupError, wrong } from "./errors.js";
-import type { LookupCallback, RealHost, SendCallback, SocketOptions } from "./types.js";
+import { Opening, literalOf } from "./opening.js";
+import { Outgoing, isBlocked } from "./outgoing.js";
+import type { LookupCallback, RealHost, SocketOptions } from "./types.js";
 
 /** How the program looks up a host, if it does. */
 type Lookup = (host: string, family: 4 | 6, callback: LookupCallback) => void;
@@ -39,13 +28,12 @@ export class SocketState {
   bound: "no" | "binding" | "yes" = "no";
   connected: "no" | "connecting" | "yes" = "no";
   isClosed = false;
-  readonly #host: RealHost;
+  readonly #opening: Opening;
+  readonly #outgoing: Outgoing;
   readonly #emitter: EventEmitter;
   readonly #options: Partial<SocketOptions>;
   /** The async context of `createSocket`, for the events that no call of the program causes. */
   readonly #scope = new AsyncResource("UDPWRAP");
-  readonly #callbacks = new Callbacks();
-  readonly #silent: SilentSends;
   readonly #unwatch: (() => void) | undefined;
   /** Calls that wait until the socket is bound. */
   #queue: (() => void)[] | undefined;
@@ -55,13 +43,11 @@ export class SocketState {
   #release: (() => void) | undefined;
 
   constructor(host: RealHost, emitter: EventEmitter, family: Family, options: Partial<SocketOptions>) {
-    this.#host = host;
     this.#emitter = emitter;
     this.family = family;
     this.#options = options;
-    this.#silent = new SilentSends((error) => {
-      this.#scope.runInAsyncScope(() => this.#emitter.emit("error", error));
-    });
+    this.#opening = new Opening(host, family, options);
+    this.#outgoing = new Outgoing(emitter, this.#scope, family, options);
     const { signal } = options;
     if (!signal) return;
     const abort = (): void => {
@@ -126,7 +112,7 @@ export class SocketState {
     const failed = (reason: unknown): void => this.#bindFailed(callError(codeFor(reason), "open", reason));
     if (!exclusive && this.#share({ fd }, failed)) return;
     try {
-      this.core = this.#open(fd);
+      this.core = this.#opening.open(fd);
     } catch (error) {
       this.#forget();
       throw wrong.fdType(error);
@@ -137,14 +123,12 @@ export class SocketState {
 
   /** Whether `bindHandle` works: a host that the program gave has no handles of Node. */
   get takesHandles(): boolean {
-    return this.#host.adopt !== undefined;
+    return this.#opening.takesHandles;
   }
 
   /** Uses a handle of Node, which must be open and bound. */
   bindHandle(handle: NodeHandle): void {
-    const { adopt } = this.#host;
-    assert(adopt !== undefined, "only a host with handles binds to one");
-    this.#useHandle(adopt(handle, this.family, this.#openOptions(), () => this.#closeAsked()));
+    this.#useHandle(this.#opening.adopt(handle, () => this.#closeAsked()));
   }
 
   /** The core's socket, bound to any port if it was not bound: a membership needs a socket. `bind` fails after this. */
@@ -217,17 +201,18 @@ export class SocketState {
   }
 
   send(given: SendArguments): void {
-    const { payload, port, address, callback } = given;
-    const { lookup } = this.#options;
-    if (port === 0) this.#transmit(payload, null, address, port, callback);
-    else if (lookup) {
-      // The program may change its buffer before the lookup ends.
-      const copy = Uint8Array.from(payload);
-      this.#lookup(address ?? this.loopback, (error, ip) => {
-        if (error) this.#refused(error, callback);
-        else if (!this.isClosed) this.#sendTo(copy, ip, port, address, callback);
-      });
-    } else this.#sendTo(payload, address ?? this.loopback, port, address, callback);
+    const core = this.core as CoreSocket;
+    const host = given.address ?? this.loopback;
+    if (given.port === 0 || !this.#options.lookup) {
+      this.#outgoing.send(core, given, host);
+      return;
+    }
+    // The program may change its buffer before the lookup ends.
+    const copy = { ...given, payload: Uint8Array.from(given.payload) };
+    this.#lookup(host, (error, ip) => {
+      if (error) this.#outgoing.refuse(error, given.callback);
+      else if (!this.isClosed) this.#outgoing.send(core, copy, ip);
+    });
   }
 
   /** Runs `call` when the socket is bound. Forgets it if the bind fails. */
@@ -294,7 +279,7 @@ export class SocketState {
       return;
     }
     try {
-      resolveName((this.core ??= this.#open()), host).then(
+      resolveName((this.core ??= this.#opening.open()), host).then(
         (found) => nextTick(callback, undefined, found.host),
         (error: unknown) => nextTick(callback, lookupError(error, host) ?? error, host),
       );
@@ -305,21 +290,12 @@ export class SocketState {
 
   /** Asks for a socket that the workers of `node:cluster` share. @returns `false` if this is not a worker. */
   #share(at: SharedRequest["at"], failed: (reason: unknown) => void): boolean {
-    const { reuseAddr = false, ipv6Only = false } = this.#options;
-    const request: SharedRequest = {
-      owner: this.#emitter,
-      family: this.family,
-      at,
-      reuseAddr,
-      ipv6Only,
-      disconnected: () => this.#closeAsked(),
-    };
-    const isAsked = this.#host.share?.(request, this.#openOptions(), (error, opened) => {
+    const asks = { owner: this.#emitter, disconnected: () => this.#closeAsked() };
+    return this.#opening.share(at, asks, (error, opened) => {
       if (opened && !this.isClosed) this.#useHandle(opened);
       else if (opened) closeThen(opened.socket, () => opened.release(), true);
       else if (!this.isClosed) failed(error);
     });
-    return isAsked === true;
   }
 
   /** Takes a bound socket over a handle of Node, in place of the socket that a lookup or a membership has opened. */
@@ -360,26 +336,7 @@ export class SocketState {
   #begin(ip: string, port: number): Promise<void> | undefined {
     // A membership has bound the socket already.
     if (this.core && this.core.getsockname().port !== 0) throw new OSError("EINVAL", { syscall: "bind" });
-    const core = (this.core ??= this.#open());
-    const { reuseAddr, reusePort, ipv6Only } = this.#options;
-    if (reuseAddr === true) core.setsockopt(SOL_SOCKET, SO_REUSEADDR, true);
-    if (reusePort === true) core.setsockopt(SOL_SOCKET, SO_REUSEPORT, true);
-    if (ipv6Only === true && this.family !== AF_INET) core.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, true);
-    return bindNow(core, this.#literal(ip, port));
-  }
-
-  #open(fd?: number): CoreSocket {
-    return this.#host.socket(this.family, SOCK_DGRAM, { ...this.#openOptions(), fd });
-  }
-
-  #openOptions(): CoreOptions {
-    const { recvBufferSize, sendBufferSize } = this.#options;
-    return {
-      metadata: false,
-      // 0 is no size, as in Node.
-      receiveBuffer: recvBufferSize === 0 ? undefined : recvBufferSize,
-      sendBuffer: sendBufferSize === 0 ? undefined : sendBufferSize,
-    };
+    return this.#opening.bind((this.core ??= this.#opening.open()), ip, port);
   }
 
   #bound(): void {
@@ -411,7 +368,7 @@ export class SocketState {
   #connectTo(ip: string, port: number): Promise<void> | undefined {
     const { sendBlockList } = this.#options;
     if (isBlocked(sendBlockList, ip)) throw wrong.blocked(ip);
-    return connectNow(this.opened("connect"), this.#literal(ip, port));
+    return connectNow(this.opened("connect"), literalOf(this.family, ip, port));
   }
 
   #connected(): void {
@@ -419,62 +376,6 @@ export class SocketState {
     this.connected = "yes";
     nextTick(() => this.#emitter.emit("connect"));
   }
-
-  #sendTo(
-    payload: Uint8Array,
-    host: string,
-    port: number,
-    address: string | undefined,
-    callback: SendCallback | undefined,
-  ): void {
-    const { sendBlockList } = this.#options;
-    if (sendBlockList && isLiteral(host) && isBlocked(sendBlockList, host)) {
-      this.#refused(wrong.blocked(host), callback);
-      return;
-    }
-    try {
-      this.#transmit(payload, this.#destination(host, port), address, port, callback);
-    } catch (error) {
-      if (callback) new PendingSend(this.#callbacks, callback, address, port).refuse(error);
-    }
-  }
-
-  #transmit(
-    payload: Uint8Array,
-    to: Address | null,
-    address: string | undefined,
-    port: number,
-    callback: SendCallback | undefined,
-  ): void {
-    const core = this.core as CoreSocket;
-    const owner = callback ? new PendingSend(this.#callbacks, callback, address, port) : this.#silent;
-    const bytes = sizeOf(payload);
-    const refused = transmit(core, payload, to, owner, bytes);
-    if (refused) owner.failed(bytes, refused);
-  }
-
-  /** A send that failed before it reached the core: without a callback it is an "error". */
-  #refused(error: unknown, callback: SendCallback | undefined): void {
-    if (callback) new PendingSend(this.#callbacks, callback, undefined, 0).refuse(error);
-    else nextTick(() => this.#emitter.emit("error", error));
-  }
-
-  #destination(host: string, port: number): Address {
-    const to = sharedAddress(host, port);
-    if (to.family === this.family || !isLiteral(host)) return to;
-    throw sendError(new OSError("EAFNOSUPPORT"), host, port);
-  }
-
-  #literal(ip: string, port: number): Endpoint {
-    const at = sharedAddress(ip, port);
-    if (at.family !== this.family) throw new OSError("EINVAL");
-    return at as Endpoint;
-  }
-}
-
-/** Whether the list has an IP address. */
-function isBlocked(list: BlockList | undefined, ip: string): boolean {
-  return list?.check(ip, ip.includes(":") ? "ipv6" : "ipv4") === true;
 }
 
 /** An error of this module as it is; any other one in the form of Node. */
