@@ -6,7 +6,8 @@ import { messages } from "datagram/message";
 
 const chunkBytes = 1400;
 const messageBytes = 1_000_000;
-const warmUpMs = 700;
+/** V8 compiles the code of both ends during the first seconds. */
+const warmUpMs = 3000;
 const windowMs = 1000;
 const host = "127.0.0.1";
 
