@@ -1,7 +1,7 @@
 /**
  * `node --import datagram/register app.js` runs a program for `node:dgram` over the sockets of this package, without a change.
- * With `DATAGRAM_REPORT=1`, the counts of the datagrams are written to standard error at exit: `report.ts` makes the text, and
- * `refusals.ts` counts the destinations where nobody listens.
+ * With `DATAGRAM_REPORT=1`, the counts of the datagrams are written to standard error at exit: `report.ts` makes the text,
+ * `refusals.ts` counts the destinations where nobody listens, and `signals.ts` knows when a signal ends the process.
  *
  * @module register
  */
@@ -15,6 +15,7 @@ import { stats } from "../index.js";
 import { replaceNodeDgram } from "../kernel/dgram/original.js";
 import { Refusals } from "./refusals.js";
 import { report } from "./report.js";
+import { beforeSignalEnds } from "./signals.js";
 
 replaceNodeDgram(dgram);
 
@@ -26,16 +27,5 @@ function reportAtExit(): void {
   const write = (): void => void process.stderr.write(report(stats(), refusals.largest));
   process.on("exit", write);
   if (!isMainThread) return;
-  for (const signal of ["SIGINT", "SIGTERM"] as const) reportAtSignal(signal, write);
-}
-
-/** Writes the report if a signal ends the process. A program that listens to the signal decides itself when it ends. */
-function reportAtSignal(signal: NodeJS.Signals, write: () => void): void {
-  const listener = (): void => {
-    if (process.listenerCount(signal) > 1) return;
-    write();
-    process.removeListener(signal, listener);
-    process.kill(process.pid, signal);
-  };
-  process.on(signal, listener);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) beforeSignalEnds(signal, write);
 }

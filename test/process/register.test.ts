@@ -53,7 +53,17 @@ const gone = dgram.createSocket("udp4").bind(0, "127.0.0.1", () => {
 });
 `;
 const waiting = `import dgram from "node:dgram";
-if (process.argv[2] === "own") process.once("SIGTERM", () => server.close(() => console.log("own")));
+const close = () => server.close(() => console.log("own"));
+if (process.argv[2] === "own") process.once("SIGTERM", close);
+if (process.argv[2] === "first") process.prependOnceListener("SIGTERM", close);
+// As the package signal-exit does.
+if (process.argv[2] === "alone")
+  process.on("SIGTERM", function end() {
+    if (process.listeners("SIGTERM").length > 1 || process.listenerCount("SIGTERM") > 1) return;
+    process.off("SIGTERM", end);
+    console.log("cleaned");
+    process.kill(process.pid, "SIGTERM");
+  });
 const server = dgram.createSocket("udp4").bind(0, "127.0.0.1", () => console.log("ready"));
 `;
 const programs = {
@@ -98,10 +108,17 @@ overDrivers((driver) => {
     const report = "datagram: 0 sent, 0 received\n";
     for (const signal of ["SIGTERM", "SIGINT"] as const)
       expect(await ends(signal)).toEqual({ code: null, signal, lines: ["ready"], stderr: report });
-    expect(await ends("SIGTERM", "own")).toEqual({
-      code: 0,
-      signal: null,
-      lines: ["ready", "own"],
+    for (const order of ["own", "first"])
+      expect(await ends("SIGTERM", order)).toEqual({
+        code: 0,
+        signal: null,
+        lines: ["ready", "own"],
+        stderr: report,
+      });
+    expect(await ends("SIGTERM", "alone")).toEqual({
+      code: null,
+      signal: "SIGTERM",
+      lines: ["ready", "cleaned"],
       stderr: report,
     });
   });
