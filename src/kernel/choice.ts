@@ -35,6 +35,11 @@ export function kernelStack(): Stack {
   return chosen;
 }
 
+/** Whether the driver of this thread was chosen: before the first socket it was not. */
+export function isDriverChosen(): boolean {
+  return chosen !== undefined;
+}
+
 /** Returns why sockets use `node:dgram`, if nobody asked for it. */
 export function fallbackReason(): string | undefined {
   kernelStack();

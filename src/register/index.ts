@@ -12,6 +12,7 @@ import { isMainThread } from "node:worker_threads";
 import type { Unreachable } from "../core/ledger/reports.js";
 import dgram from "../dgram/index.js";
 import { stats } from "../index.js";
+import { isDriverChosen } from "../kernel/choice.js";
 import { replaceNodeDgram } from "../kernel/dgram/original.js";
 import { Refusals } from "./refusals.js";
 import { report } from "./report.js";
@@ -24,7 +25,10 @@ if (process.env.DATAGRAM_REPORT === "1") reportAtExit();
 function reportAtExit(): void {
   const refusals = new Refusals();
   subscribe("datagram:unreachable", (event) => refusals.add((event as { message: Unreachable }).message));
-  const write = (): void => void process.stderr.write(report(stats(), refusals.largest));
+  const write = (): void => {
+    // A process without sockets has no driver. `npx` is one: the program that it starts has a report of its own.
+    if (isDriverChosen()) process.stderr.write(report(stats(), refusals.largest));
+  };
   process.on("exit", write);
   if (!isMainThread) return;
   for (const signal of ["SIGINT", "SIGTERM"] as const) beforeSignalEnds(signal, write);

@@ -123,6 +123,16 @@ overDrivers((driver) => {
     });
   });
 
+  test("a process that opens no socket writes no report", async (context) => {
+    const command = [process.execPath, "--import", register, "-e", "console.log(1)"];
+    const env = { ...withDriver(driver), DATAGRAM_REPORT: "1" };
+    expect(await new Program(context, command, env).ended).toMatchObject({
+      code: 0,
+      lines: ["1"],
+      stderr: "",
+    });
+  });
+
   test("after a listener or a callback that throws, the next message and callback come", async (context) => {
     for (const options of [[], ["--import", register]]) {
       const command = [process.execPath, ...options, join(folder, "throwing.mjs")];
