@@ -6,6 +6,7 @@ import type * as nodeOs from "node:os";
 import { type NetworkInterfaceInfo, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
@@ -227,6 +228,15 @@ describe("node:dns", () => {
         "ENOTFOUND",
       ]);
       expect(dns.NODATA).toBe("ENODATA");
+    });
+  });
+
+  test("util.promisify() returns objects, as with Node.js", async () => {
+    const { network, a } = two();
+    await network.run(async () => {
+      const dns = await a.load<typeof callbackDns>("dns");
+      expect(await promisify(dns.lookup)("b", 4)).toEqual({ address: "10.0.0.2", family: 4 });
+      expect(await promisify(dns.lookupService)("10.0.0.2", 53)).toEqual({ hostname: "b", service: "53" });
     });
   });
 });

@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import process from "node:process";
+import { promisify } from "node:util";
 
 import type { Family } from "../../core/address/address.js";
 import { AF_INET, AF_INET6 } from "../../core/constants.js";
@@ -156,13 +157,16 @@ export function hostDns(names: HostNames, later: (run: () => void) => void): Hos
     },
     lookupService,
   };
+  // With more than one result, `promisify` of Node.js returns an object.
+  const promisified = <T extends object>(call: T, value: PromiseCall): T =>
+    Object.defineProperty(call, promisify.custom, { value });
   const dns = {
     ...constantsOf("node:dns"),
     ...withCallbacks,
     ...settings,
     Resolver: resolverClass(withCallbacks, settings),
     promises,
-    lookup: (name: unknown, ...rest: unknown[]) => {
+    lookup: promisified((name: unknown, ...rest: unknown[]) => {
       const options = readLookup(rest.length > 1 ? rest[0] : undefined);
       const done = rest.at(-1) as Callback;
       tell(lookupAll(name, options), done, (found) =>
@@ -170,12 +174,12 @@ export function hostDns(names: HostNames, later: (run: () => void) => void): Hos
           ? [found]
           : [(found[0] as LookupAddress).address, (found[0] as LookupAddress).family],
       );
-    },
-    lookupService: (address: unknown, port: unknown, done: Callback) => {
+    }, promises.lookup),
+    lookupService: promisified((address: unknown, port: unknown, done: Callback) => {
       tell(lookupService(address, port) as Promise<Record<string, unknown>>, done, (found) =>
         Object.values(found),
       );
-    },
+    }, lookupService),
   };
   return { dns, promises };
 }
