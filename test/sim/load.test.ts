@@ -39,7 +39,7 @@ const packages: Record<string, string> = {
       again();
     });
     exports.repeat = (run) => setInterval(run, 100);
-    exports.import = () => import("modern");
+    exports.import = () => import ("modern");
   `,
   "state/index.js": `exports.count = 0; exports.self = require("echo"); exports.dgram = require("datagram/dgram");`,
   "broken/index.js": `throw new RangeError("not today");`,
@@ -48,16 +48,19 @@ const packages: Record<string, string> = {
   "modern/package.json": `{ "name": "modern", "type": "module", "exports": { "import": "./index.js" } }`,
   "modern/index.js": `
     import { createSocket } from "node:dgram";
-    import { createRequire } from "node:module";
+    import { createRequire, Module } from "node:module";
     import os, { hostname } from "os";
     import echo, { name } from "echo";
     import { other } from "./other.js";
     export const state = echo.state;
     export { createSocket, name, other };
-    export const names = [os.hostname(), hostname(), createRequire(import.meta.url)("os").hostname()];
+    export const names = [os.hostname(), hostname(), createRequire(import.meta.url)("os").hostname(),
+      Module.createRequire(import.meta.url)("os").hostname()];
   `,
   "modern/other.js": `export const other = {};`,
   "wrapper/index.js": `module.exports = require("../modern/index.js");`,
+  "constructor/index.js": `exports.hosts = [require("module"), require("module").Module]
+    .map(({ createRequire }) => createRequire(__filename)("os").hostname());`,
   "syntax/index.js": `export const answer = 42;`,
 };
 
@@ -300,6 +303,13 @@ test("errors of packages and of the resolution pass", async () => {
   });
 });
 
+test("createRequire() makes a require() of the host, also in a package with the name of a method", async () => {
+  const { network, a } = two();
+  await network.run(async () => {
+    expect(await load(a, "constructor")).toEqual({ hosts: ["a", "a"] });
+  });
+});
+
 test("a file is loaded by its URL", async () => {
   const { network, a } = two();
   await network.run(async () => {
@@ -325,8 +335,8 @@ test.runIf(hasHooks)(
     const { network, a, b } = two();
     await network.run(async () => {
       const [first, second] = [await load<Modern>(a, "modern"), await load<Modern>(b, "modern")];
-      expect(first.names).toEqual(["a", "a", "a"]);
-      expect(second.names).toEqual(["b", "b", "b"]);
+      expect(first.names).toEqual(["a", "a", "a", "a"]);
+      expect(second.names).toEqual(["b", "b", "b", "b"]);
       expect(first.other).not.toBe(second.other);
       expect(first.name).toBe("echo");
       const echo = await load(a);

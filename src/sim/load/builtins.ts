@@ -21,6 +21,13 @@ export function hostBuiltins(
   const { dns, promises } = hostDns(system.names, (run) => {
     system.clock.turn(run);
   });
+  // Programs call it as a class too.
+  const moduleModule: object = new Proxy(Module, {
+    get: (target, key, receiver): unknown => {
+      if (key === "createRequire") return createRequire;
+      return key === "Module" ? moduleModule : Reflect.get(target, key, receiver);
+    },
+  });
   return {
     dgram,
     "datagram/dgram": dgram,
@@ -33,10 +40,6 @@ export function hostBuiltins(
     },
     timers: timers.timers,
     "timers/promises": timers.promises,
-    // Programs call it as a class too.
-    module: new Proxy(Module, {
-      get: (target, key, receiver): unknown =>
-        key === "createRequire" ? createRequire : Reflect.get(target, key, receiver),
-    }),
+    module: moduleModule,
   };
 }

@@ -91,7 +91,7 @@ export class CommonJs {
     }
     const code = text.replace(/^#!/, "//");
     const [before, after] = this.#wrapperParts;
-    const importing = code.includes("import(") ? this.#config.scriptName(file) : undefined;
+    const importing = /\bimport\s*\(/.test(code) ? this.#config.scriptName(file) : undefined;
     let script: vm.Script;
     try {
       script = new vm.Script(before + code + after, {

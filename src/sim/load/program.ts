@@ -64,6 +64,8 @@ export class Program implements Life {
   }
 
   #builtin(request: string): unknown {
-    return this.#builtins[request.startsWith("node:") ? request.slice(5) : request];
+    const name = request.startsWith("node:") ? request.slice(5) : request;
+    // A package may have the name of something that all objects have.
+    return Object.hasOwn(this.#builtins, name) ? this.#builtins[name] : undefined;
   }
 }
