@@ -75,9 +75,11 @@ export function addRun(program: Command): void {
 
 async function run(words: readonly [string, ...string[]], options: RunOptions): Promise<void> {
   const [file, args] = toExecute(words);
+  let child: ChildProcess | undefined;
   const endings = passSignals(() => child);
-  const child = spawn(file, args, { stdio: "inherit", env: environment(options) });
   try {
+    // Some errors are thrown, and others are events.
+    child = spawn(file, args, { stdio: "inherit", env: environment(options) });
     const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
     process.exitCode = signal === null ? (code ?? 1) : shellCodes.signal + system.signals[signal];
   } catch (error) {
@@ -111,11 +113,11 @@ function environment({ report, driver }: RunOptions): NodeJS.ProcessEnv {
 }
 
 /** Passes signals on to the program. @returns a function that ends it. */
-function passSignals(child: () => ChildProcess): () => void {
+function passSignals(child: () => ChildProcess | undefined): () => void {
   const pass = (signal: NodeJS.Signals): void => {
     // The program has this signal of a key already. A second one often means "stop at once".
     if (ofKeys.has(signal) && isForeground()) return;
-    child().kill(signal);
+    child()?.kill(signal);
   };
   for (const signal of forwarded) process.on(signal, pass);
   return () => {

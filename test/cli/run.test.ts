@@ -107,6 +107,7 @@ describe("the end of the program", () => {
     ["<folder>/no-program", 127, "there is no such program as its first line names"],
     ["<folder>/not-executable", 126, "permission denied"],
     ["/", 126, "permission denied"],
+    ["<folder>/app.cjs/tool", 126, "a part of the path is not a folder"],
   ])("%s ends with %i and one line", async ([given, code, why], t) => {
     const name = given.replace("<folder>", folder);
     expect(await run(t, ["run", name, "x"])).toMatchObject({
