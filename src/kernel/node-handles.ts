@@ -12,7 +12,8 @@ import { closeSync } from "node:fs";
 import { createRequire } from "node:module";
 
 import type { Family } from "../core/address/address.js";
-import { AF_INET, SOCK_DGRAM } from "../core/constants.js";
+import { AF_INET, SOCK_DGRAM, SOL_SOCKET, SO_RCVBUF, SO_SNDBUF } from "../core/constants.js";
+import type { Stack } from "../core/driver/driver.js";
 import { type OSError, fromErrno } from "../core/errors/errors.js";
 import type { SocketOptions } from "../core/socket/arguments.js";
 import { type Socket, openSocket } from "../core/socket/socket.js";
@@ -118,20 +119,14 @@ export function openHandle(
   if (stack.name === "native" && duplicate) {
     // The handle must stay open, because the primary forgets the address after the last handle was closed. Two owners must not
     // close one descriptor, so this socket has one of its own.
-    const fd = duplicate(handle.fd);
-    try {
-      const socket = openSocket(() => stack, family, SOCK_DGRAM, { ...options, fd });
-      const close = handle.close.bind(handle);
-      let closed: (() => void) | undefined;
-      handle.close = (done) => {
-        closed = done;
-        closeAsked();
-      };
-      return { socket, release: () => close(closed) };
-    } catch (error) {
-      closeSync(fd);
-      throw error;
-    }
+    const socket = adoptDescriptor(stack, duplicate(handle.fd), family, options);
+    const close = handle.close.bind(handle);
+    let closed: (() => void) | undefined;
+    handle.close = (done) => {
+      closed = done;
+      closeAsked();
+    };
+    return { socket, release: () => close(closed) };
   }
   // Node's own socket uses the handle, and closes it.
   const takeBack = lendHandle(handle, closeAsked);
@@ -141,6 +136,31 @@ export function openHandle(
   } finally {
     takeBack();
   }
+}
+
+/** Opens a socket over a descriptor, which is closed once if that fails. */
+function adoptDescriptor(
+  stack: Stack,
+  fd: number,
+  family: Family,
+  { receiveBuffer, sendBuffer, ...options }: SocketOptions,
+): Socket {
+  let socket: Socket;
+  try {
+    socket = openSocket(() => stack, family, SOCK_DGRAM, { ...options, fd });
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+  // The sizes may be wrong. From here on, the socket closes the descriptor.
+  try {
+    if (receiveBuffer !== undefined) socket.setsockopt(SOL_SOCKET, SO_RCVBUF, receiveBuffer);
+    if (sendBuffer !== undefined) socket.setsockopt(SOL_SOCKET, SO_SNDBUF, sendBuffer);
+  } catch (error) {
+    void socket.close();
+    throw error;
+  }
+  return socket;
 }
 
 /** `node:cluster`, if this process is a worker. Only a process with a channel to its parent can be one, and loads the module. */
