@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import type * as callbackDns from "node:dns";
 import type * as promisedDns from "node:dns/promises";
 import module from "node:module";
@@ -10,6 +10,7 @@ import { promisify } from "node:util";
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
+import type * as built from "../../src/index.js";
 import { type Host, Network } from "../../src/sim/index.js";
 
 /** Packages as npm installs them, in a folder of their own. */
@@ -328,6 +329,24 @@ test.skipIf(hasHooks)("an ES module needs a newer Node.js, and the error says so
       });
   });
 });
+
+const builtFile = new URL("../../dist/index.js", import.meta.url);
+
+test.runIf(hasHooks && existsSync(builtFile))(
+  "a copy of this package uses the sockets of the host",
+  async () => {
+    const { network, a, b } = two();
+    await network.run(async () => {
+      const datagram = await a.load<typeof built>(builtFile);
+      const receiver = b.socket();
+      await receiver.bind(["10.0.0.2", 7]);
+      const sender = datagram.socket();
+      await sender.sendto("hello", ["b", 7]);
+      const [data, source] = await receiver.recvfrom(100);
+      expect([data.toString(), source.host]).toEqual(["hello", "10.0.0.1"]);
+    });
+  },
+);
 
 test.runIf(hasHooks)(
   "ES modules have the modules of the host too, and each host its own copies",
