@@ -56,6 +56,16 @@ export class Reassembly {
 
   /** Takes a fragment. Returns the whole content if no fragment is missing any more. */
   add(fragment: Fragment): Uint8Array | undefined {
+    const content = this.#take(fragment);
+    // A refused datagram takes memory too.
+    for (const [oldest, each] of this.#waiting) {
+      if (this.#bytes <= maxBytes) break;
+      this.#giveUp(oldest, each);
+    }
+    return content;
+  }
+
+  #take(fragment: Fragment): Uint8Array | undefined {
     const { version, offset, length, moreFragments, payload, timestamp, isCut } = fragment;
     if (timestamp !== undefined) this.#giveUpBefore(timestamp - maxWaitNs);
     const key = keyOf(fragment);
@@ -71,15 +81,9 @@ export class Reassembly {
     datagram.bytes += length;
     this.#charge(datagram, overheadBytes + length);
     if (!moreFragments) datagram.total = offset + length;
-    if (datagram.bytes === datagram.total) {
-      this.#forget(key, datagram);
-      return joined(datagram);
-    }
-    for (const [oldest, each] of this.#waiting) {
-      if (this.#bytes <= maxBytes) break;
-      this.#giveUp(oldest, each);
-    }
-    return undefined;
+    if (datagram.bytes !== datagram.total) return undefined;
+    this.#forget(key, datagram);
+    return joined(datagram);
   }
 
   #begin(key: string, timestamp: bigint | undefined): Incomplete {

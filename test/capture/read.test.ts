@@ -297,6 +297,24 @@ describe("datagrams", () => {
     expect(reading.stats()).toMatchObject({ packets: 6002, fragments: 6001, incomplete: 6000 });
   });
 
+  test("datagrams whose fragments were cut take part in that limit", async () => {
+    const payload = Buffer.alloc(2000);
+    const blocks = new Blocks();
+    const cut = (index: number): Uint8Array => {
+      const [first] = ipPackets({ payload, fragmentBytes: 1480, identification: index });
+      return blocks.packet(first!.subarray(0, 60), 0n, [], 0, first!.length);
+    };
+    // A datagram takes 256 bytes, so the first one is forgotten, and its whole fragments are joined.
+    const whole = ipPackets({ payload, fragmentBytes: 1480, identification: 0 });
+    const packets = [
+      ...Array.from({ length: (4 << 20) / 256 + 1 }, (_, index) => cut(index)),
+      ...whole.map((each) => blocks.packet(each, 0n)),
+    ];
+    const reading = read(Buffer.concat([blocks.section(), blocks.interface(101), ...packets]));
+    expect((await reading.next()).value?.size).toBe(2000);
+    expect(await reading.next()).toEqual({ done: true, value: undefined });
+  });
+
   test("datagrams that the recorder cut have their size and the rest of their data, as in tshark", async (t) => {
     need(t, "editcap", "tshark");
     const folder = folderOf(t);
