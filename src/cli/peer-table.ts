@@ -1,5 +1,5 @@
 import type { CapturedDatagram } from "../capture/index.js";
-import { isoTime } from "./iso-time.js";
+import { timeText } from "./iso-time.js";
 import { count, onOutput } from "./terminal.js";
 
 /** The largest number of peers in the table. Sources can be forged, and memory is limited. */
@@ -51,7 +51,7 @@ export class PeerTable {
     const sorted = [...this.#rows].sort(([, one], [, other]) => other.bytes - one.bytes);
     const rows = sorted.map(([name, { datagrams, bytes, minBytes, maxBytes, first, last }]) => {
       const sizes = minBytes === maxBytes ? String(minBytes) : `${minBytes}-${maxBytes}`;
-      return [name, String(datagrams), String(bytes), sizes, time(first), time(last)];
+      return [name, String(datagrams), String(bytes), sizes, timeText(first), timeText(last)];
     });
     const all = [["peer", "datagrams", "bytes", "sizes", "first", "last"], ...rows];
     const widths = [0, 1, 2, 3, 4].map((column) =>
@@ -61,8 +61,4 @@ export class PeerTable {
     const others = this.#others === 0 ? "" : `${count(this.#others, "datagram")} of other peers\n`;
     return lines.map((line, index) => `${index === 0 ? onOutput("bold", line) : line}\n`).join("") + others;
   }
-}
-
-function time(ns: bigint | undefined): string {
-  return ns === undefined ? "-" : isoTime(ns);
 }

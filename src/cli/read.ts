@@ -8,7 +8,7 @@ import {
   read,
 } from "../capture/index.js";
 import { Failure, exitCodes } from "./exit.js";
-import { isoTime } from "./iso-time.js";
+import { isoTime, timeText } from "./iso-time.js";
 import { quote } from "./option-values.js";
 import { PeerTable } from "./peer-table.js";
 import { jsonLine, payloadFields, showPayload } from "./payload.js";
@@ -96,11 +96,11 @@ function lineOf(datagram: CapturedDatagram, { json, peers, losses, hex = false }
   const { timestamp, lostBefore = 0, data, size, source, destination } = datagram;
   if (losses) {
     if (lostBefore === 0) return "";
-    return `${clock(timestamp)} the recorder lost ${count(lostBefore, "packet")}\n`;
+    return `${timeText(timestamp)} the recorder lost ${count(lostBefore, "packet")}\n`;
   }
   const bytes = datagram.truncated ? `cut to ${data.length} of ${count(size, "byte")}` : count(size, "byte");
   const several = datagram.probablySeveral ? ", probably several datagrams" : "";
-  const [time, from] = [clock(timestamp), String(source)];
+  const [time, from] = [timeText(timestamp), String(source)];
   const rest = ` > ${destination} ${bytes}${several} `;
   const room = outputColumns() - `${time} ${from}${rest}`.length;
   return `${onOutput("dim", time)} ${onOutput("cyan", from)}${rest}${showPayload(data, hex, room)}\n`;
@@ -124,11 +124,7 @@ function jsonOf(datagram: CapturedDatagram): string {
 }
 
 function unreachableLine({ timestamp, from, source, destination, type, code }: CapturedUnreachable): string {
-  return `${clock(timestamp)} ${from} refused a datagram from ${source} to ${destination} (ICMP type ${type}, code ${code})\n`;
-}
-
-function clock(timestamp: bigint | undefined): string {
-  return timestamp === undefined ? "-" : isoTime(timestamp);
+  return `${timeText(timestamp)} ${from} refused a datagram from ${source} to ${destination} (ICMP type ${type}, code ${code})\n`;
 }
 
 /** The lines of the summary. Causes that did not happen are left out. */

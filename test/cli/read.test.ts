@@ -55,6 +55,21 @@ test("--peers prints a table, the most bytes first", async (t) => {
   ]);
 });
 
+test("a time before 1970 is printed, and one that has no date is a dash", async (t) => {
+  const blocks = new Blocks();
+  const inSeconds = blocks.interface(101, [blocks.option(9, Buffer.of(0))]);
+  const earlier = blocks.interface(101, [blocks.option(14, blocks.uint64(-1n))]);
+  const times = [blocks.packet(one, 0xffff_ffff_ffff_ffffn), blocks.packet(one, 500_000n, [], 1)];
+  const file = saved(folderOf(t), "file.pcapng", blocks.section(), inSeconds, earlier, ...times);
+  const { code, stdout } = await runHere(["read", file]);
+  expect({ code, times: stdout.split("\n").map((line) => line.split(" ")[0]) }).toEqual({
+    code: 0,
+    times: ["-", "1969-12-31T23:59:59.500000000Z", ""],
+  });
+  expect(objects((await runHere(["read", file, "--json"])).stdout)[0]).not.toHaveProperty("time");
+  expect((await runHere(["read", file, "--peers"])).stdout).toMatch(/ - +1969-/);
+});
+
 test("--losses prints the losses of the recorder, and the summary counts what was cut", async (t) => {
   const blocks = new Blocks();
   const time = startNs / 1000n;
