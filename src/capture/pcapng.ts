@@ -313,8 +313,9 @@ export class PcapngReader implements PacketReader {
 
 /** A text, without the zero bytes that some programs write at its end. */
 function textOf(bytes: Uint8Array, start: number, end: number): string {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString("utf8");
-  return text.replace(/\0+$/, "");
+  let stop = end;
+  while (stop > start && bytes[stop - 1] === 0) stop--;
+  return Buffer.from(bytes.buffer, bytes.byteOffset + start, stop - start).toString("utf8");
 }
 
 /** The sum of two counts, each of which may be unknown. */

@@ -231,6 +231,19 @@ describe("the forms of a file", () => {
   });
 });
 
+test("comments of many zero bytes are read in a time that grows with their length", async () => {
+  const comment = Buffer.alloc(65_532);
+  comment[comment.length - 1] = 0x61;
+  // A search that begins at each zero byte would take ten minutes.
+  const options = Array.from({ length: 200 }, () => blocks.option(1, comment));
+  const packet = blocks.packet(packets[0]!, 0n, [...options, blocks.option(1, Buffer.from("b\0\0"))]);
+  const [found] = await datagramsOf(Buffer.concat([blocks.section(), blocks.interface(101), packet]));
+  expect(found?.comment?.split("\n").map(({ length }) => length)).toEqual([
+    ...options.map(() => comment.length),
+    1,
+  ]);
+});
+
 describe("the iteration", () => {
   test("break, an error and the end close the file", async (t) => {
     const path = saved(folderOf(t), "file.pcapng", pcapng(packets), Buffer.alloc(20));
