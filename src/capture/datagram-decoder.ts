@@ -171,10 +171,11 @@ export class DatagramDecoder {
     // An error quotes the start of the packet, which is read as if the recorder had cut it.
     const quoted = payloadStart + icmpHeaderBytes;
     const about = readIp(bytes, quoted, end, quoted + maxIpBytes);
-    if (about?.protocol !== udpProtocol || about.payloadStart + 4 > end) return undefined;
+    if (about?.version !== version || about.protocol !== udpProtocol) return undefined;
+    if (about.payloadStart + 4 > end) return undefined;
     // A later fragment has no ports.
     if (about.fragment && about.fragment.offset > 0) return undefined;
-    const addressBytes = about.version === 4 ? 4 : 16;
+    const addressBytes = version === 4 ? 4 : 16;
     const [sourcePort, destinationPort] = [0, 2].map((at) => uint16(bytes, about.payloadStart + at));
     return {
       timestamp: packet.timestamp,

@@ -12,6 +12,8 @@ import { describe, expect, test } from "vitest";
 import { CaptureError, type CaptureInput, read } from "datagram/capture";
 import { Network } from "datagram/sim";
 import { AF_INET, SOCK_DGRAM } from "../../src/core/constants.js";
+import { icmpError } from "../../src/wire/icmp.js";
+import { ipv4Header } from "../../src/wire/ipv4.js";
 import { Blocks, datagramsOf, folderOf, ipPacket, ipPackets, pcap, pcapng, saved } from "./files.js";
 
 const texts = ["one", "two", "three"];
@@ -272,30 +274,24 @@ describe("the iteration", () => {
   });
 
   test("an error of onUnreachable ends the iteration", async () => {
-    const quoted = packets[0]!;
-    const { icmpError } = await import("../../src/wire/icmp.js");
-    const { ipv4Header } = await import("../../src/wire/ipv4.js");
-    const error = icmpError({ type: 3, code: 3, mtu: 0 }, quoted);
-    const [source, destination] = [Uint8Array.of(10, 0, 0, 2), Uint8Array.of(10, 0, 0, 1)];
-    const header = ipv4Header(
-      {
-        source,
-        destination,
-        protocol: 1,
-        ttl: 64,
-        tos: 0,
-        identification: 0,
-        dontFragment: false,
-        moreFragments: false,
-        offset: 0,
-      },
-      error.length,
-    );
     const onUnreachable = (): void => {
       throw new Error("enough");
     };
-    await expect(read(pcap([Buffer.concat([header, error])]), { onUnreachable }).next()).rejects.toThrow(
-      "enough",
-    );
+    await expect(read(pcap([icmpPacket(packets[0]!)]), { onUnreachable }).next()).rejects.toThrow("enough");
   });
 });
+
+test("an ICMP error of IPv4 that quotes a packet of IPv6 is no error about a datagram", async () => {
+  const reading = read(pcap([icmpPacket(ipPacket("six", "fd00::1", "fd00::2"))]));
+  expect(await reading.next()).toEqual({ done: true, value: undefined });
+  expect(reading.stats()).toMatchObject({ unreachable: 0, skipped: { otherProtocol: 1 } });
+});
+
+/** An IPv4 packet with an ICMP error of a closed port, which quotes a packet. */
+function icmpPacket(quoted: Uint8Array): Uint8Array {
+  const error = icmpError({ type: 3, code: 3, mtu: 0 }, quoted);
+  const [source, destination] = [Uint8Array.of(10, 0, 0, 2), Uint8Array.of(10, 0, 0, 1)];
+  const where = { identification: 0, dontFragment: false, moreFragments: false, offset: 0 };
+  const header = ipv4Header({ source, destination, protocol: 1, ttl: 64, tos: 0, ...where }, error.length);
+  return Buffer.concat([header, error]);
+}
