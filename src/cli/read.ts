@@ -62,8 +62,10 @@ export function addRead(program: Command): void {
     .action(readFile);
 }
 
-/** Bytes of output that are written at once. */
+/** Characters of output that are written at once. */
 const batchCharacters = 64 * 1024;
+/** How often fewer are written, in milliseconds, so that the datagrams of a recorder that still runs are seen. */
+const flushMs = 100;
 
 async function readFile(file: string, options: ReadFileOptions): Promise<void> {
   const peers = new PeerTable();
@@ -72,19 +74,27 @@ async function readFile(file: string, options: ReadFileOptions): Promise<void> {
     if (options.losses) output += unreachableLine(error);
   };
   const reading = read(file === "-" ? process.stdin : file, { onUnreachable });
+  const flush = async (): Promise<void> => {
+    const text = output;
+    output = "";
+    if (text !== "") await print(text);
+  };
+  // `watchOutput` reports failures to write.
+  const timer = setInterval(() => void flush().catch(() => undefined), flushMs);
   let failure: Error | undefined;
   try {
     for await (const datagram of reading) {
       peers.add(datagram);
       output += lineOf(datagram, options);
-      if (output.length < batchCharacters) continue;
-      await print(output);
-      output = "";
+      if (output.length >= batchCharacters) await flush();
     }
   } catch (error) {
     failure = asFailure(error as Error, file);
+  } finally {
+    clearInterval(timer);
   }
-  await print(options.peers ? output + peers.text() : output);
+  if (options.peers) output += peers.text();
+  await flush();
   for (const line of summary(reading.stats(), peers)) notice(line);
   if (failure) throw failure;
 }

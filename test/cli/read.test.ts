@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { Blocks, folderOf, ipPacket, pcapng, saved, startNs } from "../capture/files.js";
 import { objects } from "./listening.js";
 import { commandsInOneProcess } from "./one-process.js";
+import { datagram, stayOpen } from "./program.js";
 
 const runHere = commandsInOneProcess();
 const one = ipPacket("one");
@@ -24,6 +25,16 @@ test("each datagram is a line, and the summary goes to standard error", async (t
   });
   const { stdout } = await runHere(["read", "-", "--hex"], readFileSync(file));
   expect(stdout.split("\n")[0]).toBe(`${first} 10.0.0.1:5000 > 10.0.0.2:9000 3 bytes 6f6e65`);
+});
+
+test("the datagrams of a recorder that still runs are printed as they come", async (t) => {
+  const reading = datagram(t, ["read", "-"], { input: stayOpen });
+  const file = pcapng([one, six]);
+  const start = file.length - 84;
+  reading.child.stdin!.write(file.subarray(0, start));
+  expect(await reading.line()).toBe(`${first} 10.0.0.1:5000 > 10.0.0.2:9000 3 bytes "one"`);
+  reading.child.stdin!.end(file.subarray(start));
+  expect((await reading.ended).stderr).toBe("2 datagrams, 8 bytes from 2 peers\n");
 });
 
 test("--json prints an object a line, without the fields that the file does not have", async (t) => {
