@@ -92,7 +92,8 @@ export class Host implements Node {
   /**
    * Loads a package, or another module for Node.js, onto this host, with everything that it imports: `node:dgram`, `node:dns`,
    * `os.hostname()`, `os.networkInterfaces()` and timers are those of the host. Each host has a copy of its own, until the end of
-   * the run or the next `crash()`.
+   * the run or the next `crash()`. The clock stops until the module is loaded: it must not wait for timers or datagrams with a
+   * top-level `await`.
    *
    * @param specifier as for `import()`: a package, a path or a URL.
    * @returns what `require()` returns; the namespace of an ES module.
