@@ -191,13 +191,13 @@ contract(
     const { s: at } = await peer(world, (data, { s: each, answer }) => {
       if (data.length > 1391) return;
       if (++heard > 2) answer("ok");
-      else void pause(each, 150).then(() => answer("late"));
+      else void pause(each, 300).then(() => answer("late"));
     });
     const sizes: number[] = [];
     const onProbe = ({ size, outcome }: PathMtuProbe): void => {
       if (outcome === "answered") sizes.push(size);
     };
-    const result = await probePathMtu(world.socket(), at.getsockname(), { timeoutMs: 100, onProbe });
+    const result = await probePathMtu(world.socket(), at.getsockname(), { timeoutMs: 200, onProbe });
     expect(Math.max(...sizes)).toBe(1391);
     expect(result).toMatchObject({ maxPayload: 1391 });
   },
