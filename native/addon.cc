@@ -90,8 +90,8 @@ napi_value SetChunk(napi_env env, napi_callback_info info) {
   return Number(env, 0);
 }
 
-// familyOf(fd: number): number. The family of a UDP socket; a negative errno says what else the descriptor is.
-napi_value FamilyOf(napi_env env, napi_callback_info info) {
+// The result of a call whose only argument is a descriptor.
+napi_value OfDescriptor(napi_env env, napi_callback_info info, int (*call)(int fd)) {
   napi_value argument;
   size_t count = 1;
   int32_t fd;
@@ -99,19 +99,17 @@ napi_value FamilyOf(napi_env env, napi_callback_info info) {
       napi_get_value_int32(env, argument, &fd) != napi_ok) {
     return Number(env, -EINVAL);
   }
-  return Number(env, SocketFamily(fd));
+  return Number(env, call(fd));
+}
+
+// familyOf(fd: number): number. The family of a UDP socket; a negative errno says what else the descriptor is.
+napi_value FamilyOf(napi_env env, napi_callback_info info) {
+  return OfDescriptor(env, info, SocketFamily);
 }
 
 // duplicate(fd: number): number. Another descriptor of the same socket, or a negative errno.
 napi_value Duplicate(napi_env env, napi_callback_info info) {
-  napi_value argument;
-  size_t count = 1;
-  int32_t fd;
-  if (napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr) != napi_ok || count < 1 ||
-      napi_get_value_int32(env, argument, &fd) != napi_ok) {
-    return Number(env, -EINVAL);
-  }
-  return Number(env, DuplicateSocket(fd));
+  return OfDescriptor(env, info, DuplicateSocket);
 }
 
 // interfaceIndex(name: string): number, 0 if no interface has this name
