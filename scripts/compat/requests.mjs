@@ -24,15 +24,7 @@ export const requests = [
     what: "10 GET from its agent",
     async exchange({ client, server, at, say }) {
       const [a, b] = [await client("net-snmp"), await server("net-snmp")];
-      const agent = b.createAgent({ port: 10161, disableAuthorization: true }, () => undefined);
-      agent.getMib().registerProvider({
-        name: "sysDescr",
-        type: b.MibProviderType.Scalar,
-        oid: "1.3.6.1.2.1.1.1",
-        scalarType: b.ObjectType.OctetString,
-        maxAccess: b.MaxAccess["read-only"],
-      });
-      agent.getMib().setScalarValue("sysDescr", "a lamp");
+      startSnmpAgent(b, 10161);
       const session = a.createSession(at, "public", { port: 10161, timeout: 1000, retries: 5 });
       await tenTimes(say, "answered", async () => {
         const [found] = await called((done) => session.get(["1.3.6.1.2.1.1.1.0"], done));
@@ -47,15 +39,7 @@ export const requests = [
     what: "10 GET from the agent of net-snmp",
     async exchange({ client, server, at, say }) {
       const [a, b] = [await client("snmp-native"), await server("net-snmp")];
-      const agent = b.createAgent({ port: 11161, disableAuthorization: true }, () => undefined);
-      agent.getMib().registerProvider({
-        name: "sysDescr",
-        type: b.MibProviderType.Scalar,
-        oid: "1.3.6.1.2.1.1.1",
-        scalarType: b.ObjectType.OctetString,
-        maxAccess: b.MaxAccess["read-only"],
-      });
-      agent.getMib().setScalarValue("sysDescr", "a lamp");
+      startSnmpAgent(b, 11161);
       const session = new a.Session({
         host: at,
         port: 11161,
@@ -321,4 +305,17 @@ async function timeServer(server, port) {
     socket.send(answer, from.port, from.address);
   });
   await new Promise((resolve) => socket.bind(port, resolve));
+}
+
+/** Starts an agent of net-snmp that answers GET of `sysDescr`. */
+function startSnmpAgent({ createAgent, MibProviderType, ObjectType, MaxAccess }, port) {
+  const mib = createAgent({ port, disableAuthorization: true }, () => undefined).getMib();
+  mib.registerProvider({
+    name: "sysDescr",
+    type: MibProviderType.Scalar,
+    oid: "1.3.6.1.2.1.1.1",
+    scalarType: ObjectType.OctetString,
+    maxAccess: MaxAccess["read-only"],
+  });
+  mib.setScalarValue("sysDescr", "a lamp");
 }
