@@ -1,7 +1,12 @@
 import { count } from "./terminal.js";
 
 /** The largest number of peers that are counted. Sources can be forged, and memory is limited. */
-const maxPeers = 65_536;
+export const maxPeers = 65_536;
+
+/** A text such as `3 peers`. @param isMore whether peers came for which there was no room. */
+export function peersText(peers: number, isMore: boolean): string {
+  return isMore ? `${maxPeers} peers or more` : count(peers, "peer");
+}
 
 /** Counts the different peers of a session. */
 export class PeerCount {
@@ -11,8 +16,8 @@ export class PeerCount {
     if (this.#peers.size < maxPeers) this.#peers.add(source);
   }
 
-  /** A text such as `3 peers`. */
+  /** As `peersText`. */
   get text(): string {
-    return this.#peers.size < maxPeers ? count(this.#peers.size, "peer") : `${maxPeers} peers or more`;
+    return peersText(this.#peers.size, this.#peers.size === maxPeers);
   }
 }

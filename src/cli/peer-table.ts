@@ -1,9 +1,7 @@
 import type { CapturedDatagram } from "../capture/index.js";
 import { timeText } from "./iso-time.js";
+import { maxPeers, peersText } from "./peer-count.js";
 import { count, onOutput } from "./terminal.js";
-
-/** The largest number of peers in the table. Sources can be forged, and memory is limited. */
-const maxPeers = 65_536;
 
 interface Row {
   datagrams: number;
@@ -41,9 +39,9 @@ export class PeerTable {
     row.last = timestamp ?? row.last;
   }
 
-  /** A text such as `3 peers`. */
+  /** As `peersText`. */
   get countText(): string {
-    return this.#others === 0 ? count(this.#rows.size, "peer") : `${maxPeers} peers or more`;
+    return peersText(this.#rows.size, this.#others > 0);
   }
 
   /** The table: the peers with the most bytes come first. */
