@@ -189,7 +189,10 @@ export class DatagramDecoder {
   }
 }
 
-/** Reads an IP packet, whose captured bytes are those from `start` to `end`. */
+/**
+ * Reads an IP packet, whose captured bytes are those from `start` to `end`. Each version writes out the fields: with an object
+ * spread, a file takes more than ten times as long (`npm run bench:capture`).
+ */
 function readIp(bytes: Uint8Array, start: number, end: number, wholeEnd: number): IpPacket | undefined {
   return (bytes[start] ?? 0) >> 4 === 6
     ? packet6(bytes, start, end, wholeEnd)
