@@ -2,9 +2,9 @@
 /**
  * Capture files: reads the datagrams that tcpdump, Wireshark and this package recorded.
  *
- * `read.ts` has the public call, and `captured-datagram.ts` its results. `byte-window.ts` reads the file in pieces. `packet-reader.ts`
- * finds out the format, and `pcap.ts` and `pcapng.ts` read the packets of each. `link-types.ts` finds the IP packet after the
- * header of a link, and `datagram-decoder.ts` the datagram in it, with `reassembly.ts` for fragments.
+ * `read.ts` has the public call, and `captured-datagram.ts` its results. `byte-window.ts` reads the file in pieces.
+ * `packet-reader.ts` finds out the format, and `pcap.ts` and `pcapng.ts` read the packets of each. `link-types.ts` finds the IP
+ * packet after the header of a link, and `datagram-decoder.ts` the datagram in it, with `reassembly.ts` for fragments.
  *
  * @module capture
  */

@@ -14,6 +14,7 @@ import { refusalText } from "./unreachable.js";
 const batchDatagrams = 64;
 /** Probes whose state is kept, so that late and repeated answers are known. */
 const maxKept = 65_536;
+
 /** The options of a ping that its session needs. */
 export interface PingOptions {
   readonly count?: number;

@@ -102,7 +102,7 @@ const methods = {
     const [first, second] = given;
     const options =
       typeof first === "object" && first !== null ? (first as Readonly<Record<string, unknown>>) : undefined;
-    const exclusive = Boolean(options?.exclusive);
+    const exclusive = truthy(options?.exclusive);
     if (options && Number.isInteger(options.fd) && (options.fd as number) > 0) {
       state.bindDescriptor(options.fd as number, exclusive);
       return this;

@@ -27,6 +27,7 @@ const maxMissing = 1024;
 /** Delivered messages that are remembered whatever their source: at least so many, or for so long. */
 const maxRecent = 65_536;
 const keepMs = 30_000;
+
 /** Joins the chunks that arrive to messages, within limits, and reports them to their senders. */
 export class Receiver {
   /** Datagrams that were dropped, by cause. */
