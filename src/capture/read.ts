@@ -146,9 +146,9 @@ class FileReading implements Reading {
   }
 }
 
-function bytesOf(file: CaptureInput): AsyncIterable<Uint8Array> {
+function bytesOf(file: CaptureInput | null): AsyncIterable<Uint8Array> {
   if (typeof file === "string" || file instanceof URL) return fileBytes(file);
   if (file instanceof Uint8Array) return oneByteArray(file);
-  if (typeof file === "object" && Symbol.asyncIterator in file) return file;
+  if (typeof file === "object" && file !== null && Symbol.asyncIterator in file) return file;
   throw wrongType("file", "a path, a URL, bytes or a stream of bytes", file);
 }

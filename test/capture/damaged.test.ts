@@ -227,6 +227,9 @@ describe("the forms of a file", () => {
 
   test("wrong arguments are refused at the call", () => {
     expect(() => read(7 as never)).toThrow(TypeError);
+    expect(() => read(null as never)).toThrow(
+      "file must be a path, a URL, bytes or a stream of bytes, not null",
+    );
     expect(() => read(file, { mtu: 67 })).toThrow(RangeError);
     expect(() => read(file, { mut: 1500 } as never)).toThrow(/did you mean mtu/);
     expect(() => read(file, { onUnreachable: true as never })).toThrow(TypeError);
