@@ -95,7 +95,9 @@ async function readFile(file: string, options: ReadFileOptions): Promise<void> {
   }
   if (options.peers) output += peers.text();
   await flush();
-  for (const line of summary(reading.stats(), peers)) notice(line);
+  const stats = reading.stats();
+  // Without packets there is only the error: that of a file that cannot be opened, or that has another format.
+  if (!failure || stats.packets > 0) for (const line of summary(stats, peers)) notice(line);
   if (failure) throw failure;
 }
 
