@@ -9,6 +9,35 @@
 /** The version of this protocol. A page of another version loads itself again. */
 export const protocolVersion = 1;
 
+/** The paths of the server. All of them are below the address of the page. */
+export const paths = {
+  /** The WebSocket. */
+  socket: "/socket",
+  /** `GET /recordings/<id>.pcapng` downloads a recording of `RecordingState`. */
+  recordings: "/recordings/",
+  /**
+   * `POST /uploads?name=<name>` keeps its body, a capture file of up to `limits.uploadBytes`, for `replay`. The answer is its
+   * `RecordingRow` as JSON with status 201, or one sentence as text with a status of 400 or above.
+   */
+  uploads: "/uploads",
+} as const;
+
+/** The limits of the server. */
+export const limits = {
+  /** Bytes of a message of the page. */
+  messageBytes: 1_048_576,
+  /** Addresses of a `send`. */
+  sendAddresses: 64,
+  /** Milliseconds that a `send` waits for a reply. */
+  awaitMs: 60_000,
+  /** Peers of `pictures`. */
+  pictures: 64,
+  /** Characters of the text of a `list`. */
+  filterCharacters: 256,
+  /** Bytes of an upload. */
+  uploadBytes: 268_435_456,
+} as const;
+
 /** The kinds of binary frames. */
 export const frameKinds = {
   /** The payload of a datagram: its number is that of `DatagramRow`. Answer to `detail`. */
@@ -107,8 +136,11 @@ export interface PeerRow {
   readonly icmp: number;
   /** Whether it sent regularly and has stopped. */
   readonly silent: boolean;
-  /** Whether it sends pictures, and how: `undefined` if it does not. */
-  readonly picture: "datagram" | "message" | "rtp" | undefined;
+  /**
+   * Whether it sends JPEG pictures, and how: whole in a datagram, in slices without a header, in messages of `datagram/message`,
+   * or as RTP; `undefined` if it does not.
+   */
+  readonly picture: "datagram" | "slices" | "message" | "rtp" | undefined;
 }
 
 /** One loss, or several of one cause within a second. */
@@ -144,7 +176,7 @@ export interface LossReport {
 export interface DatagramRows {
   readonly type: "datagrams";
   readonly rows: readonly DatagramRow[];
-  /** How many matched but were not sent to the page, because they were too many. */
+  /** How many new ones were left out because they were too many. Some of them may not match. */
   readonly skipped: number;
 }
 
@@ -184,10 +216,11 @@ export interface SendResult {
   readonly error: string | undefined;
 }
 
-/** The first datagram that came from the address of a `send` afterwards, or `undefined` fields if none came in time. */
+/** The first datagram that came from an address of a `send` afterwards, or `undefined` fields if none came in time. */
 export interface Reply {
   readonly type: "reply";
   readonly request: number;
+  /** The address, as it is in the `to` of the `send`. */
   readonly from: string;
   readonly afterMs: number | undefined;
   /** The number of the datagram. */
@@ -210,6 +243,8 @@ export interface RecordingRow {
   readonly bytes: number;
   /** Datagrams that could not be written. */
   readonly missed: number;
+  /** Whether the page uploaded it: it can be replayed, not downloaded. */
+  readonly uploaded: boolean;
 }
 
 /** How far a replay is. */
