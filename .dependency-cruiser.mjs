@@ -9,11 +9,12 @@ const rooms = {
   sim: ["core", "wire", "dgram/socket.ts", "dgram/types.ts"],
   message: ["core", "wire"],
   capture: ["core", "wire"],
+  gateway: ["core", "wire", "kernel", "capture", "message", "index.ts"],
   watch: ["core", "wire", "kernel", "sim", "capture", "message", "proxy", "index.ts"],
   dgram: ["core", "kernel", "index.ts"],
   register: ["core", "kernel", "dgram", "index.ts"],
   proxy: ["core", "kernel", "sim", "index.ts"],
-  cli: ["core", "wire", "kernel", "sim", "message", "capture", "proxy", "watch", "index.ts"],
+  cli: ["core", "wire", "kernel", "sim", "message", "capture", "proxy", "watch", "gateway", "index.ts"],
   "index.ts": ["core", "kernel"],
 };
 
