@@ -175,6 +175,8 @@ export interface LossReport {
 /** Datagrams for the list. */
 export interface DatagramRows {
   readonly type: "datagrams";
+  /** That of the `list` which they match. */
+  readonly request: number;
   readonly rows: readonly DatagramRow[];
   /** How many new ones were left out because they were too many. Some of them may not match. */
   readonly skipped: number;
@@ -282,6 +284,8 @@ export interface Refused {
 /** What the list shows; the server answers with the last datagrams that match, and with new ones until the next `list`. */
 export interface List {
   readonly type: "list";
+  /** A number that the answers to this message repeat, so that the page knows those of an earlier one. */
+  readonly request: number;
   /** Whether to send new ones. */
   readonly live: boolean;
   /** Only datagrams whose preview or addresses have this text, without regard to case. */
