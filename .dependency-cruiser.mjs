@@ -35,6 +35,9 @@ const coreFolders = {
 /** What `core` may import of Node. */
 const coreBuiltins = "^(node:)?(buffer|events|diagnostics_channel)$";
 
+/** The live page, which `scripts/build-page.mjs` builds. */
+const page = "^src/watch/web/";
+
 /** @type {import("dependency-cruiser").IConfiguration} */
 export default {
   forbidden: [
@@ -107,15 +110,30 @@ export default {
       name: "no-orphans",
       comment: "A module that nobody imports and that imports nothing is left over.",
       severity: "error",
-      from: { orphan: true, pathNot: ["^src/index[.]ts$", "^src/cli/main[.]ts$"] },
+      from: { orphan: true, pathNot: ["^src/index[.]ts$", "^src/cli/main[.]ts$", `${page}main[.]tsx$`] },
       to: {},
     },
     {
       name: "dependencies-are-declared",
       comment: "What src/ imports is a dependency in package.json, or whoever installs the package lacks it.",
       severity: "error",
-      from: { path: "^src/" },
+      from: { path: "^src/", pathNot: page },
       to: { dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown", "unknown", "undetermined"] },
+    },
+    {
+      name: "page-imports-what-it-contains",
+      comment:
+        "The live page runs in the browser: it imports its own files, the protocol, and the packages that are built into it.",
+      severity: "error",
+      from: { path: page },
+      to: { pathNot: [page, "^src/watch/protocol[.]ts$", "^node_modules/(preact|uplot)/"] },
+    },
+    {
+      name: "page-is-built-alone",
+      comment: "The server sends the built page, and imports none of its files.",
+      severity: "error",
+      from: { path: "^src/", pathNot: page },
+      to: { path: page },
     },
     {
       name: "imports-resolve",

@@ -47,9 +47,10 @@ for (const [name, code] of files) {
   writeFileSync(`${path}.new`, code, { mode: name === "cli/main.js" ? 0o755 : 0o644 });
   renameSync(`${path}.new`, path);
 }
-// What an earlier build wrote.
+// What an earlier build wrote. scripts/build-page.mjs writes the live page.
 for (const name of readdirSync(dist, { recursive: true }))
-  if (name.endsWith(".js") && !files.has(name)) rmSync(join(dist, name));
+  if (name.endsWith(".js") && !files.has(name) && !name.startsWith(join("watch", "web", "")))
+    rmSync(join(dist, name));
 
 /**
  * Escapes the characters that are not ASCII, which are all in texts. V8 keeps a module with one character beyond Latin-1 as
