@@ -1,8 +1,8 @@
 /** Workers of `node:cluster` share a port. Each row runs over the real `node:dgram` first, and then over `datagram/register`. */
 
-import { describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-import { Program, home, whySkipped, withDriver } from "../process/programs.js";
+import { Program, cleanEnding, home, sharedLifetime, whySkipped, withDriver } from "../process/programs.js";
 
 const fixtures = `${home}build/test/dgram/fixtures/`;
 const nodeMajor = Number(process.versions.node.split(".")[0]);
@@ -22,8 +22,6 @@ interface Row {
   readonly prints: unknown;
   /** The first major version of Node that has this. */
   readonly since?: number;
-  /** The start of the command. */
-  readonly within?: readonly string[];
 }
 
 /** The errors of a bind to 127.0.0.1:9. */
@@ -113,10 +111,7 @@ const rows: Readonly<Record<string, readonly [scenario: string, row: Row]>> = {
     "membership",
     { prints: ["joined", "addMembership EADDRINUSE"] },
   ],
-  "fd is a descriptor of the primary": [
-    "descriptor",
-    { within: withDescriptor, prints: { same: true, distinct: 100 } },
-  ],
+  "fd is a descriptor of the primary": ["descriptor", { prints: { same: true, distinct: 100 } }],
   "fd that is no socket of the primary is EINVAL": [
     "wrongDescriptor",
     { prints: { message: "open EINVAL", code: "EINVAL", errno: -22, syscall: "open" } },
@@ -128,19 +123,30 @@ for (const world of ["node:dgram", "native", "dgram"] as const) {
   const register = world === "node:dgram" ? [] : ["--import", `${home}dist/register/index.js`];
   const env = withDriver(world === "node:dgram" ? undefined : world);
   describe.skipIf(why !== undefined)(`over ${world}${why === undefined ? "" : ` (${why})`}`, () => {
+    const life = sharedLifetime();
+    let primary: Program;
+
+    beforeAll(() => {
+      const command = [...withDescriptor, process.execPath, ...register, `${fixtures}cluster.js`];
+      primary = new Program(life, command, env, "pipe");
+    });
+
+    afterAll(async () => {
+      primary.endInput();
+      expect(await primary.ended).toMatchObject(cleanEnding);
+    });
+
     test.for(Object.entries(rows))("%s", async ([, [scenario, row]], context) => {
-      const { since = 0, within = [], prints } = row;
+      const { since = 0, prints } = row;
       if (world !== "native" && nodeMajor < since) context.skip(`from Node ${since} on`);
-      const command = [...within, process.execPath, ...register, `${fixtures}cluster.js`, scenario];
-      const { lines, ...ending } = await new Program(context, command, env).ended;
-      expect(ending).toEqual({ code: 0, signal: null, stderr: "" });
-      expect(JSON.parse(lines[0]!)).toEqual(prints);
+      primary.write(scenario);
+      expect(JSON.parse(await primary.line())).toEqual(prints);
     });
 
     test("a process receives on a socket that another process passed to it", async (context) => {
       const command = [process.execPath, `${fixtures}passing.js`, ...register];
       const { lines, ...ending } = await new Program(context, command, env).ended;
-      expect(ending).toEqual({ code: 0, signal: null, stderr: "" });
+      expect(ending).toEqual(cleanEnding);
       expect(JSON.parse(lines[0]!)).toEqual({ got: "hello", isReplaced: world !== "node:dgram" });
     });
   });

@@ -1,8 +1,8 @@
 /** The simulated network does the same as the kernel: the same calls on the same hosts have the same results. */
 
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 
-import { type Lifetime, whySkipped } from "../process/programs.js";
+import { sharedLifetime, whySkipped } from "../process/programs.js";
 import { whyNoNetworks } from "./network.js";
 import { Kernel } from "./parity/kernel.js";
 import { Memory } from "./parity/memory.js";
@@ -14,15 +14,11 @@ const why = whySkipped("native") ?? whyNoNetworks();
 describe.skipIf(why !== undefined)(
   `the same in namespaces and in memory${why === undefined ? "" : ` (${why})`}`,
   () => {
-    const endings: Parameters<Lifetime["onTestFinished"]>[0][] = [];
+    const life = sharedLifetime();
     let kernel: Kernel;
 
     beforeAll(async () => {
-      kernel = await Kernel.make({ onTestFinished: (ending) => void endings.push(ending) });
-    });
-
-    afterAll(async () => {
-      await Promise.all(endings.map((end) => (end as () => unknown)()));
+      kernel = await Kernel.make(life);
     });
 
     // semantics: metadata-own-host

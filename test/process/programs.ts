@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import type { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
-import { type TestContext, describe } from "vitest";
+import { type TestContext, afterAll, describe } from "vitest";
 
 /** The repository, with a slash at its end. */
 export const home: string = fileURLToPath(new URL("../..", import.meta.url));
@@ -25,6 +25,16 @@ export const cleanEnding = { code: 0, signal: null, stderr: "" } as const;
 
 /** The test after which a program is ended, or another owner with a list of things to end. */
 export type Lifetime = Pick<TestContext, "onTestFinished">;
+
+/** The tests of the file or of the `describe` that calls this. What they share is ended after the last one. */
+export function sharedLifetime(): Lifetime {
+  const endings: (() => unknown)[] = [];
+  // The last hook that a suite declares runs first, so the hooks of the tests still find the programs running.
+  afterAll(async () => {
+    await Promise.all(endings.map((end) => end()));
+  });
+  return { onTestFinished: (ending) => void endings.push(ending as () => unknown) };
+}
 
 /** A running program. It is killed when its test ends. */
 export class Program {
