@@ -68,6 +68,13 @@ export interface Clock {
    * @throws `RangeError` if `ms` is negative, `Infinity` or `NaN`; `TypeError` if `ms` is not a number.
    */
   after(ms: number, run: () => void): () => void;
+  /**
+   * Calls `run` once, exactly at the time `ms` of this clock, or now if that is past. Only virtual time has it: timers of a machine
+   * are late.
+   *
+   * @returns a function that cancels the timer.
+   */
+  readonly at?: (ms: number, run: () => void) => () => void;
   /** Calls `run` once, after the sockets have had the chance to read all datagrams that have arrived by now. */
   turn(run: () => void): void;
 }

@@ -41,7 +41,12 @@ export class Schedule implements CancellableScheduler {
    * @param ofRun whether the end of the current run cancels the timer.
    */
   after(ns: number, run: () => void, ofRun: boolean): Timer {
-    const timer = new Timer(this.#now + Math.max(ns, turnNs), this.#timers++, run, ofRun);
+    return this.at(this.#now + Math.max(ns, turnNs), run, ofRun);
+  }
+
+  /** As `after`, for a time of at least now, also one that comes before the end of the turn. */
+  at(time: number, run: () => void, ofRun: boolean): Timer {
+    const timer = new Timer(time, this.#timers++, run, ofRun);
     this.#queue.push(timer);
     return timer;
   }

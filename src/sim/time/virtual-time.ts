@@ -42,11 +42,10 @@ export class VirtualTime implements CancellableScheduler {
     now: () => this.now / nsPerMs,
     wall: () => epochNs + BigInt(this.now),
     after: (ms, run) => {
-      const ns = Math.round(checkDelay("ms", ms) * nsPerMs);
-      const asyncResource = new AsyncResource("Timeout");
-      const timer = this.#schedule.after(ns, () => asyncResource.runInAsyncScope(run), false);
-      return () => this.#schedule.cancel(timer);
+      const ns = Math.max(Math.round(checkDelay("ms", ms) * nsPerMs), turnNs);
+      return this.#startTimer(this.now + ns, run);
     },
+    at: (ms, run) => this.#startTimer(Math.max(Math.round(ms * nsPerMs), this.now), run),
     turn: (run) => {
       this.#schedule.after(turnNs, run, false);
     },
@@ -117,5 +116,11 @@ export class VirtualTime implements CancellableScheduler {
    */
   eventually(check: () => unknown, options?: EventuallyOptions): Promise<void> {
     return eventually(this.clock, check, options, this.isRunning);
+  }
+
+  #startTimer(time: number, run: () => void): () => void {
+    const asyncResource = new AsyncResource("Timeout");
+    const timer = this.#schedule.at(time, () => asyncResource.runInAsyncScope(run), false);
+    return () => this.#schedule.cancel(timer);
   }
 }

@@ -1,0 +1,112 @@
+import type { Address, AddressLike } from "../core/address/address.js";
+import { OSError, wrongType } from "../core/errors/errors.js";
+import type { Clock } from "../core/driver/driver.js";
+import { payloadLimit } from "../core/send/failure.js";
+import { destinationFor } from "../core/socket/arguments.js";
+import { type Socket, holdAlive } from "../core/socket/socket.js";
+import type { CapturedDatagram } from "./captured-datagram.js";
+import { keyOfEndpoint } from "./endpoint-key.js";
+
+/**
+ * Where datagrams of a recording are sent: one address for all; for each recorded destination its own, with keys such as
+ * `"10.0.0.7:5000"`, or `"10.0.0.7"` for all its ports; or a function. Datagrams without an address are skipped.
+ */
+export type ReplayTo =
+  AddressLike | ReadonlyMap<string, AddressLike> | ((datagram: CapturedDatagram) => AddressLike | undefined);
+
+/** Sends the datagrams of a replay. `Route` says where one of them is sent. */
+export interface ReplayTarget<Route extends object> {
+  readonly clock: Clock;
+  /** Keeps the process alive until the returned function is called. */
+  hold(): () => void;
+  /** Returns where a datagram is sent; `undefined` if nowhere. It is called before the time of the datagram. */
+  routeOf(datagram: CapturedDatagram): Route | undefined | Promise<Route | undefined>;
+  /** Bytes of the longest payload that can be sent there. */
+  maxPayload(route: Route): number;
+  /** Sends one datagram. @throws (rejects) `OSError`. */
+  send(data: Uint8Array, route: Route): Promise<number>;
+  /** Sends several datagrams, of which some may leave in one packet. @throws (rejects) `OSError`, with the number `sent`. */
+  sendMany(datagrams: readonly { readonly data: Uint8Array; readonly route: Route }[]): Promise<number>;
+}
+
+/** The destination of a datagram; `null` is the connected peer. */
+interface SocketRoute {
+  readonly to: Address | null;
+}
+
+/** Sends the datagrams of a replay from one socket. */
+export class SocketTarget implements ReplayTarget<SocketRoute> {
+  readonly clock: Clock;
+  readonly #socket: Socket;
+  readonly #routeOf: (datagram: CapturedDatagram) => SocketRoute | undefined;
+
+  /** @throws `TypeError`, `RangeError`, `OSError` for wrong addresses, and `EDESTADDRREQ` without an address and a peer. */
+  constructor(socket: Socket, to: ReplayTo | undefined) {
+    this.#socket = socket;
+    this.clock = socket.clock;
+    this.#routeOf = this.#routes(to);
+  }
+
+  hold(): () => void {
+    return holdAlive(this.#socket, "replay");
+  }
+
+  routeOf(datagram: CapturedDatagram): SocketRoute | undefined {
+    return this.#routeOf(datagram);
+  }
+
+  maxPayload({ to }: SocketRoute): number {
+    return payloadLimit(to ?? this.#socket.getpeername(), this.#socket.family);
+  }
+
+  send(data: Uint8Array, { to }: SocketRoute): Promise<number> {
+    return to ? this.#socket.sendto(data, to) : this.#socket.send(data);
+  }
+
+  sendMany(
+    datagrams: readonly { readonly data: Uint8Array; readonly route: SocketRoute }[],
+  ): Promise<number> {
+    return this.#socket.sendMany(
+      datagrams.map(({ data, route: { to } }) => (to ? { data, address: to } : { data })),
+    );
+  }
+
+  #routes(to: ReplayTo | undefined): (datagram: CapturedDatagram) => SocketRoute | undefined {
+    if (to === undefined) {
+      if (!isConnected(this.#socket)) throw new OSError("EDESTADDRREQ", { syscall: "replay" });
+      const toPeer = { to: null };
+      return () => toPeer;
+    }
+    if (typeof to === "function") {
+      return (datagram) => {
+        const address = to(datagram);
+        return address === undefined ? undefined : this.#route(address);
+      };
+    }
+    if (to instanceof Map) {
+      const routes = new Map<string, SocketRoute>();
+      for (const [key, address] of to as ReadonlyMap<unknown, AddressLike>) {
+        if (typeof key !== "string")
+          throw wrongType("a key of options.to", "a string such as 10.0.0.7:5000", key);
+        routes.set(keyOfEndpoint(key, "a key of options.to"), this.#route(address));
+      }
+      return ({ destination }) => routes.get(String(destination)) ?? routes.get(destination.host);
+    }
+    const route = this.#route(to as AddressLike);
+    return () => route;
+  }
+
+  #route(address: AddressLike): SocketRoute {
+    return { to: destinationFor(address, this.#socket.family, "replay") };
+  }
+}
+
+function isConnected(socket: Socket): boolean {
+  try {
+    socket.getpeername();
+    return true;
+  } catch (error) {
+    if (error instanceof OSError && error.code === "ENOTCONN") return false;
+    throw error;
+  }
+}
