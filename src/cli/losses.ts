@@ -1,16 +1,10 @@
+import { lossTexts, narrowText, refusalText } from "../core/ledger/report-texts.js";
 import type { Address, PathMtuChange, Socket, Unreachable } from "../index.js";
 import { HostLosses } from "./host-losses.js";
 import { count, notice, noticeObject } from "./terminal.js";
-import { narrowText, refusalText } from "./unreachable.js";
 
 /** Milliseconds between two lines about one cause. */
 const intervalMs = 1000;
-
-/** The text of each cause. */
-const causes = {
-  receiveBuffer: " at least: the receive buffer was full",
-  queue: ": the queue of this process was full",
-} as const;
 
 /** The sockets of an address that is listened on. */
 export interface LossSource {
@@ -97,14 +91,19 @@ class SourceLosses {
     this.#narrowed = { last, paths: (this.#narrowed?.paths ?? 0) + 1 };
   };
 
-  #tellDropped(cause: keyof typeof causes, total: number): void {
+  #tellDropped(cause: "receiveBuffer" | "queue", total: number): void {
     const datagrams = total - this.#told[cause];
     this.#told[cause] = total;
     if (datagrams <= 0) return;
     const atLeast = cause === "receiveBuffer";
     const { local } = this.#source;
     if (this.#json) noticeObject({ time: now(), event: "dropped", cause, local, datagrams, atLeast });
-    else notice(`lost ${count(datagrams, "datagram")}${local ? ` on ${local}` : ""}${causes[cause]}`);
+    else {
+      const least = atLeast ? " at least" : "";
+      notice(
+        `lost ${count(datagrams, "datagram")}${local ? ` on ${local}` : ""}${least}: ${lossTexts[cause]}`,
+      );
+    }
   }
 
   #tellUnreachable(report: Unreachable, reports: number): void {

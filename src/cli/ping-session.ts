@@ -2,13 +2,13 @@ import { setTimeout as wait } from "node:timers/promises";
 
 import type { Endpoint } from "../core/address/address.js";
 import { mayBeIcmp } from "../core/driver/icmp.js";
+import { refusalText } from "../core/ledger/report-texts.js";
 import { type Datagram, OSError, type Socket, type Unreachable } from "../index.js";
 import { formatDuration, formatShare } from "./option-values.js";
 import { jsonLine } from "./payload.js";
 import type { Probes } from "./ping-probes.js";
 import { RoundTrips } from "./round-trips.js";
 import { count, notice, onOutput, print, wasStopped } from "./terminal.js";
-import { refusalText } from "./unreachable.js";
 
 /** The largest number of datagrams that are read together. */
 const batchDatagrams = 64;

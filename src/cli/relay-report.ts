@@ -1,11 +1,11 @@
 import { setTimeout } from "node:timers/promises";
 
+import { refusalText } from "../core/ledger/report-texts.js";
 import { OSError } from "../index.js";
 import type { Relay, RelayStats, TargetStats } from "../proxy/index.js";
 import { jsonLine } from "./payload.js";
 import { directionText, statusLine, statusText } from "./relay-status.js";
 import { count, live, liveColumns, notice, noticesLive, print, warn, wasStopped } from "./terminal.js";
-import { refusalText } from "./unreachable.js";
 
 /** Milliseconds between two checks of the counts. */
 const intervalMs = 1000;

@@ -1,6 +1,7 @@
 import { setTimeout } from "node:timers/promises";
 
 import type { Endpoint } from "../core/address/address.js";
+import { refusalText } from "../core/ledger/report-texts.js";
 import type { Socket, Unreachable } from "../index.js";
 import { Failure, exitCodes } from "./exit.js";
 import { isGroup } from "./route-options.js";
@@ -12,7 +13,6 @@ import {
   openSenders,
 } from "./sender-sockets.js";
 import { count, notice, warn, wasStopped } from "./terminal.js";
-import { refusalText } from "./unreachable.js";
 import { formatDuration } from "./option-values.js";
 
 /** About how many datagrams are passed to the sockets together. */

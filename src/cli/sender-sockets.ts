@@ -1,6 +1,7 @@
 /** The sockets that commands send with, and their routes. */
 
 import { type Endpoint, type Family, anyAddress, isWildcard } from "../core/address/address.js";
+import { narrowText } from "../core/ledger/report-texts.js";
 import {
   AF_INET,
   Address,
@@ -37,7 +38,7 @@ import {
   withScopeOf,
 } from "./route-options.js";
 import { warn } from "./terminal.js";
-import { narrowText, refused } from "./unreachable.js";
+import { refused } from "./unreachable.js";
 import { resolved } from "./option-values.js";
 
 /** The options of a command that sends. */
