@@ -12,6 +12,7 @@ const subpaths = [
   { find: /^datagram\/message$/, replacement: source("message/index.ts") },
   { find: /^datagram\/proxy$/, replacement: source("proxy/index.ts") },
   { find: /^datagram\/sim$/, replacement: source("sim/index.ts") },
+  { find: /^datagram\/watch$/, replacement: source("watch/index.ts") },
 ];
 
 /** The example with packages of npm is left out if the last `npm ci` was before they were added; CI must run it. */
@@ -130,6 +131,7 @@ const projects = [
     test: { name: "dgram module", include: ["test/dgram/**/*.test.ts"], exclude: [workers], ...computing },
   },
   { ...datagram, test: { name: "message", include: ["test/message/**/*.test.ts"], ...computing } },
+  { ...datagram, test: { name: "watch", include: ["test/watch/**/*.test.ts"], ...waiting } },
   { ...datagram, test: { name: "capture", include: ["test/capture/**/*.test.ts"], ...waiting } },
   {
     ...datagram,

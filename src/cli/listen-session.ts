@@ -17,6 +17,8 @@ export interface SessionOptions {
   readonly json?: boolean;
   readonly raw?: boolean;
   readonly full?: boolean;
+  /** Whether no datagram is printed. */
+  readonly quiet?: boolean;
   readonly count?: number;
   readonly timeout?: number;
 }
@@ -113,6 +115,7 @@ export class ListenSession {
   }
 
   #show(received: readonly Received[], listener: Listener, time: Date): string | Uint8Array {
+    if (this.#options.quiet) return "";
     if (this.#options.raw) return Buffer.concat(received.map(({ data }) => data));
     const local = this.#localOf(listener);
     return received.map((each) => this.#line(each, local, time)).join("");

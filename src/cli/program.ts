@@ -13,6 +13,7 @@ import { addRequest } from "./request.js";
 import { addRun } from "./run.js";
 import { addSend } from "./send.js";
 import { addServe } from "./serve.js";
+import { addWatch } from "./watch.js";
 import { version } from "./version.js";
 
 const help = `
@@ -21,6 +22,7 @@ error.
 
 Examples:
   datagram listen 9000 --reply "ack: {}"   answer every sender on this machine
+  datagram watch 9000                      show what arrives live in a browser
   datagram send 127.0.0.1:9000 hello       send one datagram
   datagram receive 9000 --into pictures    write each message to a file
   datagram read today.pcapng               print the datagrams of a capture file
@@ -47,7 +49,7 @@ Environment:
 export function datagramProgram(): Command {
   const program = new ExecCommand("datagram")
     .description(
-      "UDP datagrams from the command line: listen, send, receive files, request, serve, ping, measure a path, simulate a bad network, run programs of node:dgram, show what this machine can do.",
+      "UDP datagrams from the command line: listen, watch, send, receive files, request, serve, ping, measure a path, simulate a bad network, run programs of node:dgram, show what this machine can do.",
     )
     .version(version)
     // Errors are printed by `main.ts`, on one line and with the exit codes of this command.
@@ -56,6 +58,7 @@ export function datagramProgram(): Command {
     .addHelpText("after", help);
   for (const add of [
     addListen,
+    addWatch,
     addSend,
     addReceive,
     addRead,

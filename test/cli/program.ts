@@ -17,6 +17,7 @@ export const bin: string = fileURLToPath(new URL("../../dist/cli/main.js", impor
 /** The subcommands. */
 export const commands = [
   "listen",
+  "watch",
   "send",
   "receive",
   "read",

@@ -13,7 +13,7 @@ describe("bad input is one line, and exit code 2", () => {
   test.for<[readonly string[], RegExp]>([
     [
       [],
-      /give a command: listen, send, receive, read, request, serve, ping, mtu, proxy, run, doctor or completion/,
+      /give a command: listen, watch, send, receive, read, request, serve, ping, mtu, proxy, run, doctor or completion/,
     ],
     [["help", "nothing"], /give a command/],
     [["lisen", "9000"], /unknown command 'lisen'.*listen/],
@@ -238,7 +238,7 @@ describe("bad input is one line, and exit code 2", () => {
     const { code, stdout, stderr } = await runHere(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     expect(stderr).toMatch(
-      /^datagram(?: listen| send| receive| request| serve| ping| mtu| proxy| run| doctor| completion)?: [\x20-\x7e]+\n$/,
+      /^datagram(?: listen| watch| send| receive| request| serve| ping| mtu| proxy| run| doctor| completion)?: [\x20-\x7e]+\n$/,
     );
     expect(stderr).toMatch(message);
   });

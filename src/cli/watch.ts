@@ -1,0 +1,147 @@
+import { type Command, Option } from "commander";
+
+import { Address, OSError } from "../index.js";
+import { type Watch, watch } from "../watch/index.js";
+import { Failure, exitCodes, usage } from "./exit.js";
+import { noticeFallback } from "./fallback.js";
+import { guide, openFreePort } from "./listen-guide.js";
+import { ListenSession, type SessionOptions } from "./listen-session.js";
+import {
+  type ListenAddress,
+  type ListenTargetOptions,
+  listenTarget,
+  parseListenAddress,
+  showListenTarget,
+} from "./listen-target.js";
+import { Listener, type ListenerOptions } from "./listener.js";
+import { byteSize, wholeNumber } from "./option-values.js";
+import { addRouteOptions, hostFor, listed } from "./route-options.js";
+import { notice, stopSignal, wasStopped } from "./terminal.js";
+
+/** The TCP port of the page, and the last one that is tried if others are taken. */
+const [firstPagePort, lastPagePort] = [9080, 9179] as const;
+
+const help = `
+The page shows who sends, how much and how large, the picture of each peer that
+sends JPEG, what was lost and why, and each datagram as text, hex or JSON. It can
+answer datagrams. Open the address that the command prints in a browser.
+
+Where to listen is as for datagram listen: 9000 is for this machine alone, and
+0.0.0.0:9000 is on every interface.
+
+The page is for this machine alone too. With --host 0.0.0.0 other machines can
+open it, with the token that is in the address. The token protects the page from
+those who do not have the address; the connection is not encrypted. A tunnel
+needs neither: ssh -L 9080:localhost:9080 the-machine
+
+Examples:
+  datagram watch 9000
+  datagram watch 0.0.0.0:9000 0.0.0.0:9001
+  datagram watch 0.0.0.0:9000 --host 0.0.0.0 --port 8000
+  datagram watch 239.7.7.7:9420 --interface eth0 --print`;
+
+interface WatchCommandOptions extends ListenTargetOptions, ListenerOptions, SessionOptions {
+  readonly port?: number;
+  readonly host?: string;
+  readonly token?: true;
+  readonly print?: boolean;
+  readonly guide?: boolean;
+}
+
+/** The meaning of the shared options for `watch`. */
+const meanings = {
+  interface: "receive the groups on this interface: its name, number or address; may be repeated",
+  join: "join this multicast group too",
+  source: "answer from this local address, port or both: [host][:port]",
+};
+
+/** Adds `datagram watch`. */
+export function addWatch(program: Command): void {
+  const command = program
+    .command("watch")
+    .summary("show datagrams live in a browser")
+    .description("Listens, and shows in a browser who sends what, and what was lost.")
+    .usage("[options] <[host:]port...>")
+    .argument("[[host:]port...]", "where to listen", listed(parseListenAddress))
+    .option(
+      "--port <n>",
+      `the TCP port of the page (default: ${firstPagePort} or the next free one)`,
+      wholeNumber("--port", 0, 65_535),
+    )
+    .option("--host <host>", "the host that the page listens on (default: 127.0.0.1)", hostFor("--host"))
+    .option("--token", "ask for a token on this machine too")
+    .option("--print", "print each datagram, as datagram listen does")
+    .addOption(new Option("--echo", "send each datagram back").conflicts("reply"))
+    .option("--reply <text>", "answer each datagram with a text, in which {} is the datagram")
+    .option("--buffer <bytes>", "request a receive buffer of this size (default: 4m)", byteSize("--buffer"))
+    .option(
+      "--guide",
+      "show what to type next in another terminal; without a port: 9000 or the next free one",
+    );
+  addRouteOptions(command, meanings)
+    .option(
+      "--from <host>",
+      "receive groups from this sender only; may be repeated",
+      listed(hostFor("--from")),
+    )
+    .addHelpText("after", help)
+    .action(watchPorts);
+}
+
+async function watchPorts(addresses: readonly ListenAddress[], options: WatchCommandOptions): Promise<void> {
+  if (addresses.length === 0 && !options.guide)
+    throw usage("missing required argument: a port, such as 9000, or host:port");
+  const listeners: Listener[] = [];
+  const open = async (address: ListenAddress): Promise<Listener> =>
+    Listener.open(await listenTarget(address, options), options);
+  try {
+    for (const address of addresses) listeners.push(await open(address));
+    if (addresses.length === 0)
+      listeners.push(await openFreePort((port) => open(parseListenAddress(String(port)))));
+    await using page = await openPage(listeners, options);
+    await show(listeners, page, options);
+  } finally {
+    await Promise.all(listeners.map((listener) => listener.close()));
+  }
+}
+
+/** Prints where the page is, and reads until the end. */
+async function show(
+  listeners: readonly Listener[],
+  page: Watch,
+  options: WatchCommandOptions,
+): Promise<void> {
+  const signal = stopSignal();
+  for (const { socket, target } of listeners) showListenTarget(socket, target);
+  notice(`the page is at ${page.url}`);
+  noticeFallback();
+  const [first] = listeners;
+  if (options.guide && first)
+    guide(first.address, first.target, options.echo === true || options.reply !== undefined);
+  const session = new ListenSession(listeners, { quiet: options.print !== true });
+  try {
+    await session.run(signal);
+  } catch (error) {
+    if (!wasStopped(error)) throw error;
+  }
+  await session.end();
+}
+
+/** Opens the page at the port of `--port`, or at the first free port. */
+async function openPage(
+  listeners: readonly Listener[],
+  { port, host, token }: WatchCommandOptions,
+): Promise<Watch> {
+  const sockets = listeners.map(({ socket }) => socket);
+  for (let at: number = port ?? firstPagePort; ; at++) {
+    try {
+      return await watch(sockets, { port: at, host, token });
+    } catch (error) {
+      const isTaken = error instanceof OSError && error.code === "EADDRINUSE";
+      if (isTaken && port === undefined && at < lastPagePort) continue;
+      if (!isTaken) throw error;
+      const where = new Address(host ?? "127.0.0.1", at);
+      throw new Failure(exitCodes.error, `the TCP port ${where} is taken: choose another with --port`);
+    }
+  }
+}

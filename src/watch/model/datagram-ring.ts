@@ -1,0 +1,115 @@
+import { Buffer } from "node:buffer";
+
+import type { Address } from "../../core/address/address.js";
+import type { Peer } from "./peer.js";
+
+/** How many datagrams are kept, and how many bytes of their payloads. */
+export const ringLimits = { datagrams: 16_384, bytes: 16_777_216 } as const;
+
+/** A datagram that is kept. */
+export interface KeptDatagram {
+  /** Its number, a uint32 that begins again at 0. */
+  readonly id: number;
+  readonly peer: Peer;
+  /** Nanoseconds since 1970. */
+  readonly timestamp: bigint;
+  readonly direction: "in" | "out";
+  /** The other end than the peer. */
+  readonly local: Address;
+  /** Bytes of the payload. */
+  readonly size: number;
+  readonly lostBefore: number;
+  /** The payload. It is valid until the next datagram is added. */
+  readonly data: Buffer;
+}
+
+/**
+ * The last datagrams. Their payloads are copied into one piece of memory: the memory of a received datagram is shared by others, and
+ * one small datagram would keep all of it. Adding a datagram makes no object.
+ */
+export class DatagramRing {
+  readonly #memory = Buffer.allocUnsafeSlow(ringLimits.bytes);
+  readonly #peers = new Array<Peer | undefined>(ringLimits.datagrams);
+  readonly #locals = new Array<Address | undefined>(ringLimits.datagrams);
+  readonly #timestamps = new BigInt64Array(ringLimits.datagrams);
+  /** Where each payload begins, counted from the first byte ever written. */
+  readonly #starts = new Float64Array(ringLimits.datagrams);
+  readonly #sizes = new Uint32Array(ringLimits.datagrams);
+  readonly #lostBefore = new Uint32Array(ringLimits.datagrams);
+  readonly #isOut = new Uint8Array(ringLimits.datagrams);
+  #count = 0;
+  #written = 0;
+
+  /** The number of datagrams that were ever added. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Adds a datagram. @returns its position: `count` before the call. */
+  add(
+    peer: Peer,
+    isOut: boolean,
+    data: Uint8Array,
+    local: Address,
+    timestamp: bigint,
+    lostBefore: number,
+  ): number {
+    const position = this.#count++;
+    const at = position % ringLimits.datagrams;
+    const { length } = data;
+    // A payload is never in two parts: it begins again at the start of the memory if the end has no room.
+    const offset = this.#written % ringLimits.bytes;
+    if (offset + length > ringLimits.bytes) this.#written += ringLimits.bytes - offset;
+    this.#memory.set(data, this.#written % ringLimits.bytes);
+    this.#peers[at] = peer;
+    this.#locals[at] = local;
+    this.#timestamps[at] = timestamp;
+    this.#starts[at] = this.#written;
+    this.#sizes[at] = length;
+    this.#lostBefore[at] = lostBefore;
+    this.#isOut[at] = isOut ? 1 : 0;
+    this.#written += length;
+    return position;
+  }
+
+  /** The oldest position that may still be kept. */
+  get oldest(): number {
+    return Math.max(0, this.#count - ringLimits.datagrams);
+  }
+
+  /** The datagram at a position; `undefined` if it is no longer kept. */
+  at(position: number): KeptDatagram | undefined {
+    if (position < this.oldest || position >= this.#count) return undefined;
+    const at = position % ringLimits.datagrams;
+    const start = this.#starts[at] as number;
+    // Later payloads may have taken its memory.
+    if (start < this.#written - ringLimits.bytes) return undefined;
+    const size = this.#sizes[at] as number;
+    const offset = start % ringLimits.bytes;
+    return {
+      id: position >>> 0,
+      peer: this.#peers[at] as Peer,
+      timestamp: this.#timestamps[at] as bigint,
+      direction: this.#isOut[at] === 1 ? "out" : "in",
+      local: this.#locals[at] as Address,
+      size,
+      lostBefore: this.#lostBefore[at] as number,
+      data: this.#memory.subarray(offset, offset + size),
+    };
+  }
+
+  /** As `at`, for the number of a datagram. */
+  find(id: number): KeptDatagram | undefined {
+    // The newest position with this number.
+    const round = 2 ** 32;
+    const position = Math.floor((this.#count - 1 - id) / round) * round + id;
+    return Number.isSafeInteger(position) ? this.at(position) : undefined;
+  }
+
+  /** Forgets all datagrams. Positions count on. */
+  clear(): void {
+    this.#written += 2 * ringLimits.bytes;
+    this.#peers.fill(undefined);
+    this.#locals.fill(undefined);
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * What a page shows: `model.ts` joins the counts of peers (`peer-table.ts`, `peer.ts`), the last datagrams (`datagram-ring.ts`,
+ * `payload-look.ts`), the reports of losses (`loss-log.ts`) and the pictures (`pictures.ts`, `message-decoder.ts`). All of it is
+ * bounded, whatever strangers send.
+ *
+ * The model has no timers and no clock: the sources (`../sources`) tell it what happens and when, and the server (`../server`) asks
+ * it.
+ */
+
+import type { Buffer } from "node:buffer";
+
+import type { Address } from "../../core/address/address.js";
+import type { Playback, Source } from "../protocol.js";
+import { DatagramRing } from "./datagram-ring.js";
+import { LossLog, type NewLoss } from "./loss-log.js";
+import type { Peer } from "./peer.js";
+import { PeerTable } from "./peer-table.js";
+import { Pictures } from "./pictures.js";
+
+/** What the server hears of a model at once. */
+export interface ModelListener {
+  /** A picture of a peer is complete. */
+  picture(peer: Peer, picture: Buffer): void;
+  /** A datagram arrived from a peer of which a page awaits a reply. */
+  answered(peer: Peer, position: number): void;
+}
+
+/** What a page shows of all sources. */
+export class Model {
+  readonly peers: PeerTable = new PeerTable();
+  readonly ring: DatagramRing = new DatagramRing();
+  readonly losses: LossLog = new LossLog();
+  readonly pictures: Pictures = new Pictures(
+    (peer, picture) => this.listener?.picture(peer, picture),
+    (peer) => this.peers.change(peer),
+  );
+  readonly #sources: Source[] = [];
+  /** The peers of which a page awaits a reply. It is mostly empty. */
+  readonly #awaited = new Set<Peer>();
+  listener: ModelListener | undefined;
+  /** The position in the file that is watched, if it is one. */
+  playback: Playback | undefined;
+
+  get sources(): readonly Source[] {
+    return this.#sources;
+  }
+
+  addSource(source: Omit<Source, "id">): Source {
+    const added = { id: this.#sources.length, ...source };
+    this.#sources.push(added);
+    return added;
+  }
+
+  /** A datagram arrived. @param lostBefore datagrams that were dropped just before it, at least. */
+  arrived(
+    source: number,
+    data: Buffer,
+    from: Address,
+    to: Address,
+    timestamp: bigint,
+    lostBefore: number,
+    nowMs: number,
+  ): void {
+    const peer = this.peers.of(source, from, nowMs);
+    const isFirstOfSecond = peer.arrived(data.length, lostBefore, nowMs);
+    if (isFirstOfSecond) this.peers.refresh(peer);
+    this.peers.change(peer);
+    const position = this.ring.add(peer, false, data, to, timestamp, lostBefore);
+    this.pictures.take(peer, data, nowMs);
+    if (this.#awaited.size > 0 && this.#awaited.has(peer)) this.listener?.answered(peer, position);
+  }
+
+  /** A datagram was sent. */
+  sent(source: number, data: Buffer, from: Address, to: Address, timestamp: bigint, nowMs: number): void {
+    const peer = this.peers.of(source, to, nowMs);
+    peer.sent++;
+    peer.sentBytes += data.length;
+    if (peer.datagrams + peer.sent <= 3) this.peers.refresh(peer);
+    this.peers.change(peer);
+    this.ring.add(peer, true, data, from, timestamp, 0);
+  }
+
+  /** Sets whether the listener hears of each datagram of a peer. */
+  setAwaited(peer: Peer, isAwaited: boolean): void {
+    if (isAwaited) this.#awaited.add(peer);
+    else this.#awaited.delete(peer);
+  }
+
+  /** Changes a count of a peer. @returns its number. */
+  count(source: number, address: Address, field: "truncated" | "icmp", nowMs: number): number {
+    const peer = this.peers.of(source, address, nowMs);
+    peer[field]++;
+    this.peers.change(peer);
+    return peer.id;
+  }
+
+  lost(loss: NewLoss): void {
+    this.losses.add(loss);
+  }
+
+  /** Reports the peers that became silent: one report for each source. */
+  reportSilent(nowMs: number): void {
+    const silent = new Map<number, Peer[]>();
+    for (const peer of this.peers) {
+      if (!peer.checkSilence(nowMs)) continue;
+      this.peers.change(peer);
+      silent.set(peer.source, [...(silent.get(peer.source) ?? []), peer]);
+    }
+    for (const [source, [first, ...others]] of silent) {
+      if (!first) continue;
+      const seconds = Math.round((nowMs - first.lastMs) / 1000);
+      const more = others.length === 0 ? "" : ` So have ${others.length} other peers.`;
+      this.lost({
+        ...{ cause: "silent", atMs: nowMs, source, peer: first.id, datagrams: undefined, atLeast: false },
+        sentence: `${first.address} sent regularly and has been silent for ${seconds} s.${more}`,
+        advice: "See whether the device has power and reaches this network.",
+      });
+    }
+  }
+
+  /** Forgets everything but the sources. */
+  clear(): void {
+    this.peers.clear();
+    this.ring.clear();
+    this.losses.clear();
+    this.pictures.clear();
+    this.#awaited.clear();
+  }
+}

@@ -1,0 +1,70 @@
+import type { Buffer } from "node:buffer";
+
+import type { DatagramRow } from "../protocol.js";
+
+/** Characters of a preview. */
+const previewCharacters = 80;
+/** Bytes that are looked at to tell text from other bytes. */
+const lookedAtBytes = 256;
+
+/** What a payload looks like, and its beginning as text or as hex digits. It never throws for any bytes. */
+export function lookOf(data: Buffer): Pick<DatagramRow, "looks" | "preview"> {
+  if (data.length === 0) return { looks: "empty", preview: "" };
+  const text = textOf(data);
+  if (text !== undefined) return { looks: isJson(data, text) ? "json" : "text", preview: text };
+  const preview = data.toString("hex", 0, previewCharacters / 2);
+  return { looks: looksOfBytes(data), preview };
+}
+
+/** The first two bytes that each JPEG picture begins with: FF D8 (ITU-T T.81 annex B). */
+export function beginsJpeg(data: Uint8Array, at = 0): boolean {
+  return data[at] === 0xff && data[at + 1] === 0xd8;
+}
+
+/** Whether it looks like a packet of RTP (RFC 3550 section 5.1): version 2, and no packet of RTCP (RFC 5761 section 4). */
+function looksLikeRtp(data: Uint8Array): boolean {
+  if (data.length < 12 || (data[0] as number) >> 6 !== 2) return false;
+  const type = data[1] as number;
+  return type < 192 || type > 223;
+}
+
+function looksOfBytes(data: Buffer): DatagramRow["looks"] {
+  if (beginsJpeg(data)) return "jpeg";
+  // docs/wire.md: the version, then the kind in the lower half of a byte.
+  if (
+    data[0] === 0x0d &&
+    data.length >= 24 &&
+    ((data[1] as number) & 0x0f) >= 1 &&
+    ((data[1] as number) & 0x0f) <= 7
+  )
+    return "message";
+  return looksLikeRtp(data) ? "rtp" : "binary";
+}
+
+/** The beginning of a payload as one line of text; `undefined` if it is not UTF-8, or has other control characters than white space. */
+function textOf(data: Buffer): string | undefined {
+  // A character that was cut at the end is no error: it may have up to 3 more bytes.
+  const start = data.subarray(0, lookedAtBytes);
+  const isCut = data.length > lookedAtBytes;
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(start, { stream: isCut });
+  } catch {
+    return undefined;
+  }
+
+  if (/[\0-\x08\x0e-\x1f\x7f]/.test(text)) return undefined;
+  const line = text.replace(/\s+/g, " ");
+  // Characters that turn the direction of a line, or have no width, could make a page lie about addresses.
+  return Array.from(line.replace(/\p{C}/gu, "·")).slice(0, previewCharacters).join("");
+}
+
+function isJson(data: Buffer, text: string): boolean {
+  if (!/^\s?[[{]/.test(text) || data.length > 65_536) return false;
+  try {
+    JSON.parse(data.toString());
+    return true;
+  } catch {
+    return false;
+  }
+}

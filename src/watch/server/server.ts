@@ -1,0 +1,281 @@
+/**
+ * The server of the page: `server.ts` answers HTTP and accepts WebSockets. `access.ts` decides who may use it, `page-files.ts` has the
+ * files of the page. Each page that is connected is a `page.ts`, with its list of datagrams (`datagram-list.ts`); `page-messages.ts`
+ * checks what it sends.
+ */
+
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
+
+import { WebSocketServer } from "ws";
+
+import { Address } from "../../index.js";
+import { OSError } from "../../index.js";
+import type { Model } from "../model/model.js";
+import type { Peer } from "../model/peer.js";
+import type { WatchedSource } from "../sources/socket-source.js";
+import {
+  type Hello,
+  type PageMessage,
+  type ServerMessage,
+  limits,
+  paths,
+  protocolVersion,
+} from "../protocol.js";
+import { Access, type Refusal, hostText } from "./access.js";
+import { ownAddresses } from "./addresses.js";
+import { Answers } from "./answers.js";
+import { Page, maxRows } from "./page.js";
+import { type PageFile, readPageFiles } from "./page-files.js";
+
+/** Milliseconds between two updates of the pages. */
+const intervalMs = 250;
+/** Milliseconds between two pictures of a peer. */
+const pictureIntervalMs = 40;
+/** Milliseconds between two looks for losses and silent peers. */
+const reportIntervalMs = 1000;
+/** The largest number of pages that are connected. */
+const maxPages = 16;
+
+/** The headers of every answer. Payloads are shown as text and as pictures of `blob:`, and nothing else is allowed. */
+const headers = {
+  "Content-Security-Policy": [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' blob:",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join("; "),
+  "X-Content-Type-Options": "nosniff",
+  "X-Frame-Options": "DENY",
+  "Referrer-Policy": "no-referrer",
+  "Cross-Origin-Resource-Policy": "same-origin",
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cache-Control": "no-store",
+} as const;
+
+/** How a server listens. */
+export interface ServerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly token: string | undefined;
+  /** The version of the package. */
+  readonly version: string;
+}
+
+/** Serves one model to pages. */
+export class PageServer {
+  readonly #model: Model;
+  readonly #sources: readonly WatchedSource[];
+  readonly #options: ServerOptions;
+  readonly #files: ReadonlyMap<string, PageFile>;
+  readonly #access: Access;
+  readonly #http: Server;
+  readonly #sockets: WebSocketServer;
+  readonly #pages = new Set<Page>();
+  readonly #answers: Answers;
+  readonly #timers: NodeJS.Timeout[] = [];
+
+  /** @param sources of the model, by their numbers there. */
+  constructor(model: Model, sources: readonly WatchedSource[], options: ServerOptions) {
+    this.#model = model;
+    this.#sources = sources;
+    this.#options = options;
+    this.#files = readPageFiles();
+    this.#access = new Access(options.host, options.token);
+    this.#answers = new Answers(model, sources);
+    model.listener = {
+      picture: (peer, picture) => {
+        for (const page of this.#pages) page.keepPicture(peer.id, picture);
+      },
+      answered: (peer, position) => this.#answers.answered(peer, position),
+    };
+    this.#http = createServer({ maxHeaderSize: 16_384, requestTimeout: 300_000 }, (request, response) =>
+      this.#onRequest(request, response),
+    );
+    this.#http.on("upgrade", (request, connection, head) => this.#onUpgrade(request, connection, head));
+    this.#sockets = new WebSocketServer({
+      noServer: true,
+      maxPayload: limits.messageBytes,
+      perMessageDeflate: false,
+      clientTracking: false,
+    });
+  }
+
+  /** Begins to listen. @returns the address. @throws (rejects) `OSError` such as `EADDRINUSE` and `EADDRNOTAVAIL`. */
+  async listen(): Promise<Address> {
+    const { host, port } = this.#options;
+    await new Promise<void>((resolve, reject) => {
+      this.#http.once("error", (error: NodeJS.ErrnoException) => {
+        reject(new OSError(error.code ?? "EINVAL", { syscall: "listen", address: host, port }));
+      });
+      this.#http.listen({ host, port }, resolve);
+    });
+    this.#http.on("error", () => undefined);
+    const address = this.#http.address() as AddressInfo;
+    this.#access.port = address.port;
+    this.#timers.push(
+      setInterval(() => this.#update(), intervalMs),
+      setInterval(() => this.#sendPictures(), pictureIntervalMs),
+      setInterval(() => this.#report(), reportIntervalMs),
+    );
+    return new Address(address.address, address.port);
+  }
+
+  /** The address for a browser, with the token if there is one. */
+  url(address: Address): string {
+    const wildcards: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "[::1]" };
+    const { host, token } = this.#options;
+    const name = wildcards[address.host] ?? hostText(host);
+    return `http://${name}:${address.port}/${token === undefined ? "" : `?token=${token}`}`;
+  }
+
+  /** Disconnects the pages and ends the server. */
+  async close(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#model.listener = undefined;
+    this.#answers.close();
+    for (const page of this.#pages) page.close(1001, "the server ends");
+    this.#sockets.close();
+    await new Promise<void>((resolve) => {
+      this.#http.close(() => resolve());
+      this.#http.closeAllConnections();
+    });
+  }
+
+  #onRequest(request: IncomingMessage, response: ServerResponse): void {
+    const url = new URL(request.url ?? "/", "http://localhost");
+    if (url.pathname === "/" && url.searchParams.has("token")) {
+      this.#exchangeToken(request, response, url.searchParams.get("token"));
+      return;
+    }
+    const isUpload = url.pathname === paths.uploads;
+    const refusal = this.#access.refusal(request, isUpload);
+    if (refusal) {
+      answer(response, refusal);
+      return;
+    }
+    const file = this.#files.get(url.pathname);
+    if (!file) {
+      answer(response, { status: 404, text: "There is nothing here." });
+      return;
+    }
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      answer(response, { status: 405, text: "Only GET is possible here." });
+      return;
+    }
+    const type = { "Content-Type": file.type, "Content-Length": file.bytes.length };
+    response.writeHead(200, { ...headers, ...type });
+    response.end(request.method === "HEAD" ? undefined : file.bytes);
+  }
+
+  /**
+   * Sets the cookie for the token of the address, and opens the page without it. It is no redirect: after a redirect from a link of
+   * another site the browser would not send the cookie (SameSite=Strict).
+   */
+  #exchangeToken(request: IncomingMessage, response: ServerResponse, token: string | null): void {
+    const refusal = this.#access.refusal(request, false);
+    const cookie = this.#access.cookieFor(token);
+    if (refusal && (refusal.status !== 401 || cookie === undefined)) {
+      answer(response, refusal);
+      return;
+    }
+    const set = cookie === undefined ? {} : { "Set-Cookie": cookie };
+    response.writeHead(200, { ...headers, ...set, Refresh: "0; url=/", "Content-Type": "text/plain" });
+    response.end("The page opens.\n");
+  }
+
+  #onUpgrade(request: IncomingMessage, connection: Duplex, head: Buffer): void {
+    connection.on("error", () => undefined);
+    const isSocket = new URL(request.url ?? "/", "http://localhost").pathname === paths.socket;
+    const refusal = isSocket
+      ? this.#access.refusal(request, true)
+      : { status: 404, text: "There is nothing here." };
+    const isFull = this.#pages.size >= maxPages;
+    if (refusal || isFull) {
+      const { status, text } = refusal ?? { status: 503, text: `${maxPages} pages are connected already.` };
+      connection.end(
+        `HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
+      );
+      return;
+    }
+    this.#sockets.handleUpgrade(request, connection, head, (socket) => {
+      this.#pages.add(
+        new Page(socket, {
+          model: this.#model,
+          hello: () => this.#hello(),
+          message: (page, message) => this.#onMessage(page, message),
+          picturesChanged: () => this.#wantPictures(),
+          closed: (page) => {
+            this.#pages.delete(page);
+            this.#wantPictures();
+          },
+        }),
+      );
+    });
+  }
+
+  #hello(): Hello {
+    const { sources, playback } = this.#model;
+    return {
+      type: "hello",
+      protocol: protocolVersion,
+      version: this.#options.version,
+      nowMs: Date.now(),
+      sources,
+      addresses: ownAddresses(),
+      intervalMs,
+      recording: { type: "recording", running: undefined, files: [] },
+      playback,
+    };
+  }
+
+  #onMessage(page: Page, message: PageMessage): void {
+    const reply = (answer: ServerMessage): void => page.send(answer);
+    if (message.type === "send") this.#answers.send(message, reply);
+    else reply({ type: "refused", request: undefined, error: "This is not possible here." });
+  }
+
+  #wantPictures(): void {
+    this.#model.pictures.want([...this.#pages].flatMap(({ pictures }) => [...pictures]));
+  }
+
+  #update(): void {
+    if (this.#pages.size === 0) return;
+    const nowMs = Date.now();
+    const { peers } = this.#model;
+    const changed: readonly Peer[] = peers.takeChanged(maxRows);
+    const forgotten = peers.takeForgotten();
+    const rows = changed.map((peer) => peer.row(false, nowMs));
+    const message: ServerMessage = { type: "peers", atMs: nowMs, rows, forgotten, total: peers.total };
+    const text = rows.length + forgotten.length > 0 ? JSON.stringify(message) : undefined;
+    for (const page of this.#pages) page.update(text, nowMs);
+  }
+
+  #sendPictures(): void {
+    for (const page of this.#pages) page.sendPictures();
+  }
+
+  #report(): void {
+    const nowMs = Date.now();
+    for (const source of this.#sources) source.report(nowMs);
+    this.#model.reportSilent(nowMs);
+  }
+}
+
+/** Answers with one sentence. */
+function answer(
+  response: ServerResponse,
+  { status, text }: Refusal | { status: number; text: string },
+): void {
+  response.writeHead(status, {
+    ...headers,
+    "Content-Type": "text/plain; charset=utf-8",
+    Connection: "close",
+  });
+  response.end(`${text}\n`);
+}

@@ -1,0 +1,140 @@
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+import { wholeNumber, wrongType } from "../core/errors/errors.js";
+import { fieldsOf, refuseUnknown } from "../core/errors/fields.js";
+import { Socket } from "../core/socket/socket.js";
+import type { Address } from "../index.js";
+import { Model } from "./model/model.js";
+import { PageServer } from "./server/server.js";
+import { SocketSource, type WatchedSource } from "./sources/socket-source.js";
+
+/** What is watched. */
+export type WatchTarget = Socket | readonly Socket[];
+
+/** The options of `watch`. */
+export interface WatchOptions {
+  /** The TCP port of the page; 0 is a free one. @default 0 */
+  readonly port?: number | undefined;
+  /** The host that the page listens on. @default "127.0.0.1" */
+  readonly host?: string | undefined;
+  /**
+   * A secret that the address of the page has, 16 to 256 characters of `A-Z a-z 0-9 - _`. `true` makes a random one.
+   *
+   * @default a random one, unless `host` is a loopback address
+   */
+  readonly token?: string | true | undefined;
+  /** Ends the watching. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const fields = fieldsOf<WatchOptions>({ port: true, host: true, token: true, signal: true });
+const loopbacks = new Set(["127.0.0.1", "::1", "localhost"]);
+
+/**
+ * Starts a page that shows what sockets receive and send: peers, pictures, losses with their causes, and each datagram. The program
+ * goes on to read the sockets.
+ *
+ * @returns when the page can be opened.
+ * @throws (rejects) `OSError` such as `EADDRINUSE`; `TypeError` and `RangeError` for wrong options.
+ */
+export async function watch(target: WatchTarget, options: WatchOptions = {}): Promise<Watch> {
+  const { host, port, token, signal } = checkOptions(options);
+  const sockets = Array.isArray(target) ? (target as readonly Socket[]) : [target as Socket];
+  if (sockets.length === 0 || !sockets.every((each) => each instanceof Socket))
+    throw wrongType("target", "a Socket or an array of them", target);
+  signal?.throwIfAborted();
+  const model = new Model();
+  const sources: WatchedSource[] = sockets.map((each) => new SocketSource(each, model));
+  try {
+    const server = new PageServer(model, sources, { host, port, token, version: packageVersion() });
+    const address = await server.listen();
+    return new Watch(server, sources, address, { token, signal });
+  } catch (error) {
+    for (const source of sources) source.close();
+    throw error;
+  }
+}
+
+/** A running page, made by `watch()`. While it runs, it keeps the process alive. */
+export class Watch implements AsyncDisposable {
+  /** The address for a browser, with the token if there is one. */
+  readonly url: string;
+  /** The TCP address that the page listens on. */
+  readonly address: Address;
+  /** The secret of the page; `undefined` if it needs none. */
+  readonly token: string | undefined;
+  readonly #server: PageServer;
+  readonly #sources: readonly WatchedSource[];
+  readonly #signal: AbortSignal | undefined;
+  #closing: Promise<void> | undefined;
+
+  /** Made by `watch()`. */
+  constructor(
+    server: PageServer,
+    sources: readonly WatchedSource[],
+    address: Address,
+    { token, signal }: Pick<Checked, "token" | "signal">,
+  ) {
+    this.#server = server;
+    this.#sources = sources;
+    this.address = address;
+    this.token = token;
+    this.url = server.url(address);
+    this.#signal = signal;
+    signal?.addEventListener("abort", this.#abort, { once: true });
+  }
+
+  /** Ends the page. The sockets stay open. May be called twice. */
+  close(): Promise<void> {
+    this.#signal?.removeEventListener("abort", this.#abort);
+    for (const source of this.#sources) source.close();
+    return (this.#closing ??= this.#server.close());
+  }
+
+  /** Calls `close()`, and waits for it. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  readonly #abort = (): void => void this.close();
+}
+
+interface Checked {
+  readonly host: string;
+  readonly port: number;
+  readonly token: string | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** @throws `TypeError`, `RangeError`. */
+function checkOptions(options: WatchOptions): Checked {
+  if (typeof options !== "object" || (options as unknown) === null)
+    throw wrongType("options", "an object", options);
+  refuseUnknown(options, fields, "options: a field");
+  const { port = 0, host = "127.0.0.1", token = loopbacks.has(host) ? undefined : true, signal } = options;
+  wholeNumber("port", port, 0, 65_535);
+  if (typeof host !== "string" || host === "") throw wrongType("host", "the name or address of a host", host);
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw wrongType("signal", "an AbortSignal", signal);
+  return {
+    host,
+    port,
+    token: token === true ? randomBytes(16).toString("base64url") : checkToken(token),
+    signal,
+  };
+}
+
+function checkToken(token: string | undefined): string | undefined {
+  if (token === undefined) return undefined;
+  if (typeof token !== "string") throw wrongType("token", "a string or true", token);
+  if (!/^[\w-]{16,256}$/.test(token))
+    throw new RangeError("token must have 16 to 256 characters of A-Z a-z 0-9 - and _");
+  return token;
+}
+
+function packageVersion(): string {
+  const text = readFileSync(createRequire(import.meta.url).resolve("datagram/package.json"), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
