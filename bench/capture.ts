@@ -14,7 +14,7 @@ import { fileURLToPath } from "node:url";
 
 import { read } from "datagram/capture";
 import { ipv4Header } from "../src/wire/ipv4.js";
-import { LINKTYPE_RAW, enhancedPacket, interfaceDescription, sectionHeader } from "../src/wire/pcapng.js";
+import { BlockWriter, LINKTYPE_RAW, captureTime } from "../src/wire/pcapng.js";
 import { udpHeader, udpProtocol } from "../src/wire/udp.js";
 
 const fields = ["frame.time_epoch", "ip.src", "udp.srcport", "ip.dst", "udp.dstport", "udp.length"];
@@ -57,8 +57,9 @@ function compare(datagrams: number, rounds: number): void {
 /** Writes a file of datagrams. */
 function write(path: string, datagrams: number): void {
   const file = openSync(path, "w");
-  writeSync(file, sectionHeader("datagram/bench"));
-  writeSync(file, interfaceDescription({ linkType: LINKTYPE_RAW, snapLength: 0, name: "bench" }));
+  const writer = new BlockWriter();
+  writer.sectionHeader({ application: "datagram/bench" });
+  writer.interfaceDescription({ linkType: LINKTYPE_RAW, snapLength: 0, name: "bench" });
   const destination = Uint8Array.of(10, 0, 0, 100);
   const packets = Array.from({ length: 10 }, (_, peer) => {
     const source = Uint8Array.of(10, 0, 0, peer + 1);
@@ -70,13 +71,15 @@ function write(path: string, datagrams: number): void {
   });
   const startNs = 1_790_000_000_000_000_000n;
   for (let index = 0; index < datagrams;) {
-    const blocks: Uint8Array[] = [];
-    for (; blocks.length < 10_000 && index < datagrams; index++) {
+    for (; writer.at < 1 << 20 && index < datagrams; index++) {
       const data = packets[index % packets.length] as Buffer;
-      const timestamp = startNs + BigInt(index) * intervalNs;
-      blocks.push(enhancedPacket({ interfaceId: 0, timestamp, originalLength: data.length, data }));
+      const time = captureTime(startNs + BigInt(index) * intervalNs);
+      const start = writer.beginPacket(0, time, data.length, data.length);
+      writer.bytes.set(data, start);
+      writer.endPacket();
     }
-    writeSync(file, Buffer.concat(blocks));
+    writeSync(file, writer.written);
+    writer.at = 0;
   }
   closeSync(file);
 }

@@ -1,10 +1,12 @@
 /// <reference types="node" preserve="true" />
 /**
- * Capture files: reads the datagrams that tcpdump, Wireshark and this package recorded, and sends them again.
+ * Capture files: records the datagrams of sockets, reads those that tcpdump, Wireshark and this package recorded, and sends
+ * them again.
  *
- * `read.ts` has the public call, and `captured-datagram.ts` its results. `byte-window.ts` reads the file in pieces.
- * `packet-reader.ts` finds out the format, and `pcap.ts` and `pcapng.ts` read the packets of each. `link-types.ts` finds the IP
- * packet after the header of a link, and `datagram-decoder.ts` the datagram in it, with `reassembly.ts` for fragments.
+ * `record/record.ts` records. `read.ts` has the public call that reads, and `captured-datagram.ts` its results. `byte-window.ts`
+ * reads the file in pieces. `packet-reader.ts` finds out the format, and `pcap.ts` and `pcapng.ts` read the packets of each.
+ * `link-types.ts` finds the IP packet after the header of a link, and `datagram-decoder.ts` the datagram in it, with
+ * `reassembly.ts` for fragments.
  *
  * `replay.ts` sends the datagrams of a file again, with the options and results of `replay-options.ts`. `replay-read-ahead.ts` reads them
  * early, `replay-schedule.ts` has their times, `replay-run.ts` waits for these, and `replay-target.ts` sends.
@@ -18,3 +20,5 @@ export { type CaptureInput, type ReadOptions, type Reading, read } from "./read.
 export { type SocketReplayOptions, replay } from "./replay.js";
 export type { ReplayLateness, ReplayOptions, ReplaySkipReason, ReplayStats } from "./replay-options.js";
 export type { ReplayTo } from "./replay-target.js";
+export { record } from "./record/record.js";
+export type { RecordEnd, RecordOptions, RecordStats, Recording } from "./record/recording.js";

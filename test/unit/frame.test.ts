@@ -16,7 +16,7 @@ import {
   packetBytes,
 } from "../../src/sim/packet/packet.js";
 import { frameOf } from "../../src/sim/trace/frame.js";
-import { LINKTYPE_RAW, enhancedPacket, interfaceDescription, sectionHeader } from "../../src/wire/pcapng.js";
+import { BlockWriter, LINKTYPE_RAW, captureTime } from "../../src/wire/pcapng.js";
 import { requireAll } from "../process/programs.js";
 
 const addresses = {
@@ -244,22 +244,18 @@ function taken(packet: Packet, most: number): Packet[] {
 }
 
 function capture(packets: readonly (readonly [string, Packet])[]): Buffer {
-  const names = ["desk to router", "router to camera"];
-  return Buffer.concat([
-    sectionHeader("datagram"),
-    ...names.map((name) => interfaceDescription({ linkType: LINKTYPE_RAW, snapLength: 0, name })),
-    ...packets.map(([comment, packet], index) => {
-      const data = frameOf(packet);
-      return enhancedPacket({
-        interfaceId: index % 2,
-        timestamp: start + BigInt(index),
-        originalLength: data.length,
-        data,
-        direction: index % 2 === 0 ? "outbound" : "inbound",
-        comment,
-      });
-    }),
-  ]);
+  const writer = new BlockWriter();
+  writer.sectionHeader({ application: "datagram" });
+  for (const name of ["desk to router", "router to camera"])
+    writer.interfaceDescription({ linkType: LINKTYPE_RAW, snapLength: 0, name });
+  for (const [index, [comment, packet]] of packets.entries()) {
+    const data = frameOf(packet);
+    const time = captureTime(start + BigInt(index));
+    const at = writer.beginPacket(index % 2, time, data.length, data.length);
+    writer.bytes.set(data, at);
+    writer.endPacket({ direction: index % 2 === 0 ? "out" : "in", comment });
+  }
+  return Buffer.from(writer.written);
 }
 
 const fields = [

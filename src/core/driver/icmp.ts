@@ -90,6 +90,15 @@ export function isTransientIcmp(code: string, kind: string | undefined): boolean
   return kind === undefined ? transientCodes.has(code) : transient.has(kind);
 }
 
+/** The type and the code of an ICMP error by its name; `undefined` if several or none have it. */
+export function icmpTypeOf(version: 4 | 6, kind: string): readonly [type: number, code: number] | undefined {
+  for (const [type, kinds] of Object.entries(version === 4 ? ipv4 : ipv6)) {
+    const code = kinds.indexOf(kind);
+    if (code >= 0) return kinds.lastIndexOf(kind) === code ? [Number(type), code] : undefined;
+  }
+  return undefined;
+}
+
 /** The name of an ICMP error of IP version 4 or 6, such as `"port unreachable"`. */
 export function icmpKind(version: 4 | 6, type: number, code: number): string {
   return (version === 4 ? ipv4 : ipv6)[type]?.[code] ?? `ICMP type ${type} code ${code}`;

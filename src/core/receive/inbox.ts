@@ -80,6 +80,11 @@ export class Inbox implements Sink {
     return done === 0 ? run : { ...run, data: run.data.subarray(done), metadata };
   }
 
+  /** A copy of the list of runs. No part of the front run was handed out yet. */
+  runs(): Run[] {
+    return this.#runs.slice(this.#first, this.#count) as Run[];
+  }
+
   /** The datagrams that are there, without handing them out. */
   *arrivals(): Generator<Arrival, void, undefined> {
     for (let index = this.#first; index < this.#count; index++) {

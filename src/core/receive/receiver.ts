@@ -11,7 +11,7 @@ import { mayBeIcmp } from "../driver/icmp.js";
 import { OSError, TimeoutError } from "../errors/errors.js";
 import { assert } from "../assert.js";
 import { BusyPoll } from "./busy-poll.js";
-import { type Arrival, Inbox } from "./inbox.js";
+import { Inbox, type Run } from "./inbox.js";
 import { Interception, type Interceptor } from "./interception.js";
 import { type Wait, Waiter, Waiters } from "./waiters.js";
 import type { Ledger, Traffic } from "../ledger/ledger.js";
@@ -33,7 +33,7 @@ export interface ReceiverHost {
   /** Whether `arrived` must be called. */
   readonly tapped: boolean;
   /** Called when datagrams were read, before any of them is handed out. */
-  arrived(arrivals: readonly Arrival[]): void;
+  arrived(runs: readonly Run[]): void;
   /** Called when the driver threw an error in place of datagrams. */
   refused(error: OSError): void;
   /** Called when datagrams were dropped: the interceptor left them, and no call took them in time. */
@@ -338,7 +338,7 @@ export class Receiver {
     if (!interception) {
       error = this.#readInto(this.inbox);
       // A copy of all of them: a listener may receive.
-      if (this.#host.tapped) this.#host.arrived([...this.inbox.arrivals()]);
+      if (this.#host.tapped) this.#host.arrived(this.inbox.runs());
       return error;
     }
     do {
@@ -373,7 +373,7 @@ export class Receiver {
     const { taken, dropped } = interception.sort();
     this.passed(taken);
     if (dropped.datagrams > 0) this.#host.overflowed(dropped);
-    if (this.#host.tapped) this.#host.arrived(arrivals);
+    if (this.#host.tapped) this.#host.arrived(arrivals.map((arrival) => ({ ...arrival, segment: 0 })));
   }
 
   /** Lets the rest of the program run, then serves the calls that wait. */

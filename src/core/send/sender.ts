@@ -7,6 +7,8 @@
  * `path-mtu-cache.ts` remembers the path to each peer, and `failure.ts` makes the errors.
  */
 
+import type { Buffer } from "node:buffer";
+
 import { type Address, type Endpoint, type Family, isEndpoint } from "../address/address.js";
 import type { Ancillary } from "../driver/ancillary.js";
 import type { Clock, Driver } from "../driver/driver.js";
@@ -38,7 +40,7 @@ export interface SenderHost {
   /** Bytes of payload that go to `to` in one packet; `Infinity` if that is unknown, or if nothing may be fragmented. */
   wholeTo(to: Endpoint): number;
   /** Called for each datagram that was sent while `tapped`. The payload is valid only during the call. */
-  showSent(payload: Uint8Array, peer: Endpoint | null): void;
+  showSent(payload: Buffer, peer: Endpoint | null, ancillary: Ancillary | undefined): void;
   failed(error: OSError): void;
   /** Called after a barrier if nothing was ever sent. The host may drop the sender, and make another one when it needs it. */
   unused(): void;
@@ -353,7 +355,7 @@ export class Sender {
       return;
     }
     host.ledger.sent(1, batch.length(index));
-    if (host.tapped) host.showSent(batch.view(index), batch.peer(index));
+    if (host.tapped) host.showSent(batch.view(index), batch.peer(index), batch.ancillary(index));
   }
 }
 

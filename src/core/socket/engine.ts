@@ -1,6 +1,9 @@
+import type { Buffer } from "node:buffer";
+
 import { type Address, type Endpoint, type Family, isEndpoint } from "../address/address.js";
 import { unavailable } from "../capabilities.js";
 import { attempt, brokenContract, notSupported } from "../driver/driver-errors.js";
+import type { Ancillary } from "../driver/ancillary.js";
 import { inTurn } from "../driver/in-turn.js";
 import type { Clock, Driver, DriverEvents, DriverOptions, LedgerEvent, Stack } from "../driver/driver.js";
 import type { MembershipChange } from "../driver/membership.js";
@@ -8,7 +11,7 @@ import { OSError } from "../errors/errors.js";
 import { type DriverCounts, Ledger, type Stats, type Traffic, noCounts } from "../ledger/ledger.js";
 import type { Loss, Unreachable, Warning } from "../ledger/reports.js";
 import type { Datagram } from "../receive/datagram.js";
-import type { Arrival } from "../receive/inbox.js";
+import type { Run } from "../receive/inbox.js";
 import { Receiver, type ReceiverHost } from "../receive/receiver.js";
 import { portTaken } from "../send/failure.js";
 import { PathMtus } from "../send/path-mtu-cache.js";
@@ -171,6 +174,7 @@ export class Engine implements SenderHost, ReceiverHost {
   /** A datagram was cut. */
   truncated(datagram: Datagram): void {
     this.ledger.truncated();
+    this.#taps?.truncated(datagram);
     this.#emit("truncated", datagram);
   }
 
@@ -186,7 +190,7 @@ export class Engine implements SenderHost, ReceiverHost {
   /** Ends calls that wait, lets queued datagrams leave, closes the driver, then calls `done`. */
   close(done: () => void): void {
     this.#closing = true;
-    if (this.#receiver) this.#dropped({ cause: "close", ...this.#receiver.close() });
+    if (this.#receiver) this.#dropped({ cause: "close", ...this.#receiver.close() }, true);
     this.#lookups?.close();
     let cancelLinger: (() => void) | undefined;
     const finish = (): void => {
@@ -194,7 +198,6 @@ export class Engine implements SenderHost, ReceiverHost {
       this.#closed = true;
       cancelLinger?.();
       this.#keepAlive?.close();
-      this.#taps?.close();
       this.#lastCounts = noCounts;
       attempt(() => {
         this.#lastCounts = this.#count();
@@ -205,6 +208,7 @@ export class Engine implements SenderHost, ReceiverHost {
         this.#dropped({ cause: "close", ...unread });
       });
       this.#sender?.cancel();
+      this.#taps?.close();
       done();
     };
     if (this.#sender) this.#sender.drain(finish);
@@ -233,9 +237,9 @@ export class Engine implements SenderHost, ReceiverHost {
     this.#sender = undefined;
   }
 
-  showSent(payload: Uint8Array, peer: Endpoint | null): void {
+  showSent(payload: Buffer, peer: Endpoint | null, ancillary: Ancillary | undefined): void {
     const destination = peer ?? this.peer;
-    if (destination) this.taps.showSent(payload, destination);
+    if (destination) this.taps.showSent(payload, destination, ancillary);
   }
 
   wholeTo(to: Endpoint): number {
@@ -250,8 +254,8 @@ export class Engine implements SenderHost, ReceiverHost {
 
   // For the receiver.
 
-  arrived(arrivals: readonly Arrival[]): void {
-    this.taps.showReceived(arrivals);
+  arrived(runs: readonly Run[]): void {
+    this.taps.showReceived(runs);
   }
 
   refused({ code }: OSError): void {
@@ -264,7 +268,7 @@ export class Engine implements SenderHost, ReceiverHost {
   }
 
   overflowed(dropped: Traffic): void {
-    this.#dropped({ cause: "queue", ...dropped });
+    this.#dropped({ cause: "queue", ...dropped }, true);
   }
 
   waiting(on: boolean): void {
@@ -375,14 +379,17 @@ export class Engine implements SenderHost, ReceiverHost {
     this.#dropped({ cause: "receiveBuffer", datagrams, bytes: undefined });
   }
 
-  #dropped(loss: Loss): void {
+  /** @param isSeen whether the datagrams were read, so that observers have seen them. */
+  #dropped(loss: Loss, isSeen = false): void {
     if (loss.datagrams <= 0) return;
     this.ledger.dropped(loss);
+    this.#taps?.dropped(loss, isSeen);
     this.#emit("dropped", loss);
   }
 
   #unreachable(report: Unreachable): void {
     this.ledger.unreachable(report.code);
+    this.#taps?.unreachable(report);
     this.#emit("unreachable", report);
   }
 }

@@ -27,12 +27,16 @@ import { type SocketOptions, checkOptions, literalFor } from "./arguments.js";
 import { SocketEmitter } from "./emitter.js";
 import { Engine } from "./engine.js";
 import type { Packet } from "./events.js";
+import type { Observation, Observer } from "./taps.js";
 
 /** The largest value that `SO_RCVBUF` and `SO_SNDBUF` have by default: twice Linux's default limit. */
 const defaultBufferBytes = 2 * 212_992;
 
 /** The function that returns the numbers of the network interfaces of a socket's host; `undefined` if they are not known. */
 export let interfaceNumberOf: (s: SocketSettings) => InterfaceNumber | undefined;
+
+/** Adds an observer of the datagrams of a socket. @throws `OSError` `EBADF`. */
+export let observe: (s: SocketSettings, observer: Observer) => Observation;
 
 /** The engine of a socket, for the calls that send and receive. */
 export let engineOf: (s: SocketSettings) => Engine;
@@ -49,6 +53,7 @@ export class SocketSettings extends SocketEmitter {
   static {
     interfaceNumberOf = (s) => s.#stack.interfaceNumber;
     engineOf = (s) => s.#engine;
+    observe = (s, observer) => s.#engine.open("record").taps.observe(observer);
   }
 
   constructor(stack: Stack, family: Family, options: SocketOptions) {

@@ -1,17 +1,47 @@
 import { Buffer } from "node:buffer";
 
 import { type Endpoint, type Family, anyAddress } from "../address/address.js";
+import type { Ancillary } from "../driver/ancillary.js";
 import type { Clock, Driver } from "../driver/driver.js";
-import type { Metadata } from "../driver/metadata.js";
-import type { Arrival } from "../receive/inbox.js";
+import { View } from "../driver/view.js";
+import type { Loss, Unreachable } from "../ledger/reports.js";
+import type { Datagram } from "../receive/datagram.js";
+import type { Run } from "../receive/inbox.js";
 import { type Packet, runListener } from "./events.js";
 
-/** The taps of one socket: listeners that see each datagram that is sent or read. */
+/** Sees the datagrams of one socket when they are read or sent, and what the ledger counts. It must not throw. */
+export interface Observer {
+  /** Datagrams were read, and no call has taken them yet. */
+  received(run: Run): void;
+  /**
+   * A datagram was sent. The payload is valid only during the call.
+   *
+   * @param ancillary the datagram's own ancillary data.
+   */
+  sent(payload: Buffer, destination: Endpoint, ancillary: Ancillary | undefined): void;
+  /** @param isSeen whether the datagrams were read before, so that the observer has seen them. */
+  dropped?(loss: Loss, isSeen: boolean): void;
+  unreachable?(report: Unreachable): void;
+  /** A receive call cut a datagram. The observer has seen the whole datagram. */
+  truncated?(datagram: Datagram): void;
+  /** The socket is closed. Nothing follows. */
+  closed?(): void;
+}
+
+/** An observer at work. */
+export interface Observation {
+  /** The local address of the socket, also after `close()`. */
+  local(): Endpoint;
+  /** Removes the observer. */
+  end(): void;
+}
+
+/** The observers of one socket, of which each `tap` is one. */
 export class Taps {
   readonly #driver: Driver;
   readonly #clock: Clock;
   readonly #family: Family;
-  readonly #listeners = new Set<(packet: Packet) => void>();
+  readonly #observers = new Set<Observer>();
   #closed = false;
 
   constructor(driver: Driver, clock: Clock, family: Family) {
@@ -20,52 +50,115 @@ export class Taps {
     this.#family = family;
   }
 
-  /** Whether a listener is there. */
+  /** Whether an observer is there. */
   get active(): boolean {
-    return this.#listeners.size > 0;
+    return this.#observers.size > 0;
   }
 
-  /** Adds a listener. Returns the function that removes it. */
+  /** Adds a listener for single datagrams. Returns the function that removes it. */
   add(listener: (packet: Packet) => void): () => void {
-    // A function that is added twice is called twice.
-    const own = (packet: Packet): void => listener(packet);
-    this.#listeners.add(own);
+    const tap = new Tap(listener, this, this.#clock);
+    const observation = this.observe(tap);
     return () => {
-      this.#listeners.delete(own);
+      tap.end();
+      observation.end();
     };
   }
 
-  /** Shows a datagram that was sent. Copies the payload. */
-  showSent(payload: Uint8Array, destination: Endpoint): void {
-    this.#show("out", Buffer.from(payload), destination);
+  observe(observer: Observer): Observation {
+    this.#observers.add(observer);
+    return {
+      local: () => this.local(),
+      end: () => {
+        this.#observers.delete(observer);
+      },
+    };
   }
 
-  /** Shows datagrams that were read. */
-  showReceived(arrivals: readonly Arrival[]): void {
-    for (const { data, source, metadata } of arrivals) this.#show("in", data, source, metadata);
+  /** Shows a datagram that was sent. The payload is valid only during the call. */
+  showSent(payload: Buffer, destination: Endpoint, ancillary: Ancillary | undefined): void {
+    for (const observer of this.#observers) if (!this.#closed) observer.sent(payload, destination, ancillary);
+  }
+
+  /** Shows datagrams that were read. An observer may close the socket. */
+  showReceived(runs: readonly Run[]): void {
+    for (const run of runs) {
+      for (const observer of this.#observers) if (!this.#closed) observer.received(run);
+    }
+  }
+
+  dropped(loss: Loss, isSeen: boolean): void {
+    for (const observer of this.#observers) observer.dropped?.(loss, isSeen);
+  }
+
+  unreachable(report: Unreachable): void {
+    for (const observer of this.#observers) observer.unreachable?.(report);
+  }
+
+  truncated(datagram: Datagram): void {
+    for (const observer of this.#observers) observer.truncated?.(datagram);
   }
 
   /** Shows nothing from now on. */
   close(): void {
     this.#closed = true;
-  }
-
-  #show(direction: Packet["direction"], data: Buffer, peer: Endpoint, metadata?: Metadata): void {
-    // A listener may have closed the socket.
-    if (this.#closed) return;
-    const local = metadata?.destination ?? this.#local();
-    const [source, destination] = direction === "in" ? [peer, local] : [local, peer];
-    const timestamp = metadata?.timestamp ?? this.#clock.wall();
-    const packet: Packet = { direction, data, source, destination, timestamp };
-    for (const listener of this.#listeners) runListener(() => listener(packet));
+    for (const observer of this.#observers) observer.closed?.();
   }
 
   /** The local address, or any address if the driver cannot tell: a packet is shown all the same. */
-  #local(): Endpoint {
+  local(): Endpoint {
     try {
       return this.#driver.local();
     } catch {
       return anyAddress(this.#family);
     }
+  }
+}
+
+/** Calls a listener of the program with each datagram. */
+class Tap implements Observer {
+  readonly #listener: (packet: Packet) => void;
+  readonly #taps: Taps;
+  readonly #clock: Clock;
+  #ended = false;
+
+  constructor(listener: (packet: Packet) => void, taps: Taps, clock: Clock) {
+    this.#listener = listener;
+    this.#taps = taps;
+    this.#clock = clock;
+  }
+
+  /** Calls the listener no more. */
+  end(): void {
+    this.#ended = true;
+  }
+
+  received({ data, source, segment, metadata }: Run): void {
+    const destination = metadata?.destination ?? this.#taps.local();
+    const timestamp = metadata?.timestamp ?? this.#clock.wall();
+    if (segment === 0) {
+      this.#show({ direction: "in", data, source, destination, timestamp });
+      return;
+    }
+    const { buffer, byteOffset, length } = data;
+    // The listener may remove itself, or close the socket.
+    for (let start = 0; start < length && !this.#ended; start += segment) {
+      const view = new View(buffer, byteOffset + start, Math.min(segment, length - start));
+      this.#show({ direction: "in", data: view, source, destination, timestamp });
+    }
+  }
+
+  sent(payload: Buffer, destination: Endpoint): void {
+    const data = Buffer.from(payload);
+    const source = this.#taps.local();
+    this.#show({ direction: "out", data, source, destination, timestamp: this.#clock.wall() });
+  }
+
+  closed(): void {
+    this.#ended = true;
+  }
+
+  #show(packet: Packet): void {
+    if (!this.#ended) runListener(() => this.#listener(packet));
   }
 }

@@ -1,0 +1,73 @@
+/**
+ * Records the datagrams of sockets to a capture file.
+ *
+ * `record.ts` has the public call, and `recording.ts` its options and its result. `file-recording.ts` starts and ends files, and
+ * gives out their memory. `recorded-socket.ts` makes the blocks of one socket, with the headers of `flows.ts` and the notes of
+ * `notes.ts`. `block-file.ts` writes the blocks, and `file-names.ts` names the files.
+ */
+
+import { fileURLToPath } from "node:url";
+
+import { outOfRange, wholeNumber, wrongType } from "../../core/errors/errors.js";
+import { fieldsOf, refuseUnknown } from "../../core/errors/fields.js";
+import { Socket } from "../../core/socket/socket.js";
+import { FileRecording } from "./file-recording.js";
+import type { RecordOptions, Recording } from "./recording.js";
+
+const fields = fieldsOf<RecordOptions>({
+  rotateBytes: true,
+  rotateMs: true,
+  maxFiles: true,
+  limitBytes: true,
+  overwrite: true,
+  onError: true,
+});
+const minFileBytes = 65_536;
+
+/**
+ * Records the datagrams that sockets read and send from now on: a pcapng file for Wireshark, tshark and `read`. The file has each
+ * datagram as a packet with its own headers, also if datagrams travelled as one run. The IP and UDP headers are made up from
+ * the addresses, TTL and TOS that the socket knows. Losses, ICMP errors and cut datagrams are noted in the file.
+ *
+ * The file exists and has its header when the call returns. What is in memory is written at least four times a second. The
+ * recording ends by `close()`, by `limitBytes`, or when all its sockets are closed. It does not keep the process running, and
+ * writes the rest when the process exits by itself.
+ *
+ * @param socket a socket, or several sockets, each of which becomes an interface of the file. With the native or the simulated
+ *   driver, the file has the time of the kernel, and each datagram's destination.
+ * @param file a path or a `file:` URL. Its folder must exist.
+ * @throws `OSError` `EEXIST` if the file exists and `overwrite` is not set, `ENOENT`, `EACCES` and others of the file system;
+ *   `EBADF` for a closed socket; `TypeError`, `RangeError`.
+ */
+export function record(
+  socket: Socket | readonly Socket[],
+  file: string | URL,
+  options: RecordOptions = {},
+): Recording {
+  const sockets = (Array.isArray(socket) ? socket : [socket]) as readonly Socket[];
+  if (sockets.length === 0 || !sockets.every((each: unknown) => each instanceof Socket))
+    throw wrongType("socket", "a socket, or an array of sockets", socket);
+  if (typeof file !== "string" && !(file instanceof URL)) throw wrongType("file", "a path or a URL", file);
+  if (typeof options !== "object" || (options as unknown) === null)
+    throw wrongType("options", "an object", options);
+  refuseUnknown(options, fields, "options: a field");
+  const { rotateBytes, rotateMs, maxFiles, limitBytes, overwrite = false, onError } = options;
+  const max = Number.MAX_SAFE_INTEGER;
+  if (typeof overwrite !== "boolean") throw wrongType("options.overwrite", "a boolean", overwrite);
+  if (onError !== undefined && typeof onError !== "function")
+    throw wrongType("options.onError", "a function", onError);
+  if (rotateBytes !== undefined) wholeNumber("options.rotateBytes", rotateBytes, minFileBytes, max);
+  if (rotateMs !== undefined) wholeNumber("options.rotateMs", rotateMs, 1000, max);
+  if (maxFiles !== undefined) wholeNumber("options.maxFiles", maxFiles, 1, max);
+  if (limitBytes !== undefined) wholeNumber("options.limitBytes", limitBytes, minFileBytes, max);
+  if (maxFiles !== undefined && rotateBytes === undefined && rotateMs === undefined)
+    throw outOfRange("options.maxFiles", "used with rotateBytes or rotateMs", maxFiles);
+  return new FileRecording(sockets, typeof file === "string" ? file : fileURLToPath(file), {
+    rotateBytes,
+    rotateMs,
+    maxFiles,
+    limitBytes,
+    overwrite,
+    onError,
+  });
+}

@@ -1,0 +1,173 @@
+/** `record` writes files that `read` and tshark read with the same datagrams. */
+
+import { Buffer } from "node:buffer";
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { type TestContext, expect, test } from "vitest";
+
+import { AF_INET6, type Socket, socket } from "datagram";
+import { type RecordOptions, read, record } from "datagram/capture";
+import { byRead, byTshark, datagramsOf, folderOf, need, run } from "./files.js";
+
+/** A bound socket, which is closed after the test. */
+async function bound(t: TestContext, host = "127.0.0.1"): Promise<Socket> {
+  const s = socket(host.includes(":") ? AF_INET6 : undefined);
+  t.onTestFinished(() => s.close());
+  await s.bind([host, 0]);
+  return s;
+}
+
+test("a recording has the sent and the received datagrams with their addresses, and right checksums", async (t) => {
+  need(t, "tshark");
+  const file = join(folderOf(t), "all.pcapng");
+  const expected: string[] = [];
+  const pairs = await Promise.all(
+    ["127.0.0.1", "::1", "::ffff:127.0.0.1"].map(
+      async (host) => [await bound(t, host), await bound(t, host)] as const,
+    ),
+  );
+  const recording = record(pairs.flat(), file);
+  for (const [one, other] of pairs) {
+    const [from, to] = [one, other].map((s) =>
+      s.getsockname().toString().replace("::ffff:127.0.0.1", "127.0.0.1"),
+    );
+    for (const length of [0, 1, 2, 3, 4, 5, 1472, 9000, 65_000]) {
+      const data = Buffer.alloc(length, `${length} bytes `);
+      await one.sendto(data, other.getsockname());
+      await other.recvfrom(65_536);
+      for (const direction of ["out", "in"])
+        expected.push(`${direction} ${plain(from)} > ${plain(to)} ${data.toString("latin1")}`);
+    }
+  }
+  const stats = await recording.close();
+  expect(stats).toMatchObject({ datagrams: expected.length, missed: 0, ended: "closed", error: undefined });
+  expect(readFileSync(file).length).toBe(stats.fileBytes);
+  const found = await datagramsOf(file);
+  expect(
+    found.map(
+      ({ direction, source, destination, data }) =>
+        `${direction} ${source} > ${destination} ${data.toString("latin1")}`,
+    ),
+  ).toEqual(expected);
+  expect(await byRead(file)).toEqual(byTshark(file));
+  const check = ["-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE"];
+  const wrong = "ip.checksum.status == Bad || udp.checksum.status != Good || _ws.malformed";
+  expect(run("tshark", "-n", "-r", file, ...check, "-Y", wrong)).toBe("");
+});
+
+/** `[::ffff:127.0.0.1]:9` is `127.0.0.1:9` in a file. */
+function plain(address = ""): string {
+  return address.replace(/^\[(127\.0\.0\.1)\]/, "$1");
+}
+
+test("the recording ends by itself when its last socket is closed", async (t) => {
+  const file = join(folderOf(t), "closed.pcapng");
+  const [one, other] = [await bound(t), await bound(t)];
+  const recording = record([one, other], file);
+  await one.sendto("sent", other.getsockname());
+  await one.close();
+  expect(recording.stats().ended).toBeUndefined();
+  await other.recvfrom(10);
+  await other.close();
+  expect(await recording.finished).toMatchObject({ datagrams: 2, ended: "sockets" });
+  expect((await datagramsOf(file)).length).toBe(2);
+  expect((await recording.close()).datagrams).toBe(2);
+});
+
+test("a file that exists is refused, and stays as it is, unless it may be replaced", async (t) => {
+  const file = join(folderOf(t), "there.pcapng");
+  writeFileSync(file, "mine");
+  const s = await bound(t);
+  expect(() => record(s, file)).toThrow(expect.objectContaining({ name: "OSError", code: "EEXIST" }));
+  expect(readFileSync(file, "latin1")).toBe("mine");
+  await record(s, file, { overwrite: true }).close();
+  expect((await datagramsOf(file)).length).toBe(0);
+  expect(() => record(s, join(file, "below.pcapng"))).toThrow(expect.objectContaining({ code: "ENOTDIR" }));
+  const missing = join(folderOf(t), "missing", "x.pcapng");
+  expect(() => record(s, missing)).toThrow(expect.objectContaining({ code: "ENOENT" }));
+});
+
+test("wrong arguments are refused", async (t) => {
+  const s = await bound(t);
+  const file = join(folderOf(t), "x.pcapng");
+  const wrong: readonly (readonly [unknown, unknown, unknown, string])[] = [
+    [{}, file, {}, "TypeError"],
+    [[], file, {}, "TypeError"],
+    [s, 5, {}, "TypeError"],
+    [s, file, null, "TypeError"],
+    [s, file, { rotate: 1 }, "RangeError"],
+    [s, file, { rotateBytes: 10 }, "RangeError"],
+    [s, file, { rotateMs: 10 }, "RangeError"],
+    [s, file, { limitBytes: "1" }, "TypeError"],
+    [s, file, { maxFiles: 2 }, "RangeError"],
+    [s, file, { overwrite: 1 }, "TypeError"],
+    [s, file, { onError: 1 }, "TypeError"],
+  ];
+  for (const [from, to, options, name] of wrong)
+    expect(() => record(from as Socket, to as string, options as RecordOptions)).toThrow(
+      expect.objectContaining({ name }),
+    );
+  const closed = socket();
+  await closed.close();
+  expect(() => record([s, closed], file)).toThrow(expect.objectContaining({ code: "EBADF" }));
+  expect(existsSync(file)).toBe(false);
+});
+
+test("each file of several is complete, no longer than its limit, and they are named by number and time", async (t) => {
+  const folder = folderOf(t);
+  const s = await bound(t);
+  const rotateBytes = 65_536;
+  const recording = record(s, join(folder, "day.pcapng"), { rotateBytes });
+  const to = s.getsockname();
+  const count = 500;
+  for (let index = 0; index < count; index += 50)
+    await s.sendMany(
+      Array.from({ length: 50 }, (_, each) => Buffer.alloc(600, `${index + each} `)),
+      to,
+    );
+  const { files, datagrams } = await recording.close();
+  expect(datagrams).toBe(count);
+  const names = readdirSync(folder).sort();
+  expect(names.length).toBe(files);
+  expect(files).toBeGreaterThan(4);
+  const texts: string[] = [];
+  for (const [index, name] of names.entries()) {
+    expect(name).toMatch(new RegExp(`^day_0000${index + 1}_20\\d{12}\\.pcapng$`));
+    const bytes = readFileSync(join(folder, name));
+    expect(bytes.length).toBeLessThanOrEqual(rotateBytes);
+    for (const { data } of await datagramsOf(bytes)) texts.push(data.toString().split(" ")[0] ?? "");
+  }
+  expect(texts).toEqual(Array.from({ length: count }, (_, index) => `${index}`));
+});
+
+test("only the newest files are kept, if their number is limited", async (t) => {
+  const folder = folderOf(t);
+  const s = await bound(t);
+  const recording = record(s, join(folder, "day.pcapng"), { rotateBytes: 65_536, maxFiles: 2 });
+  for (let index = 0; index < 10; index++)
+    await s.sendMany(new Array<Buffer>(10).fill(Buffer.alloc(3000)), s.getsockname());
+  const { files } = await recording.close();
+  expect(files).toBeGreaterThan(3);
+  expect(
+    readdirSync(folder)
+      .map((name) => Number(name.split("_")[1]))
+      .sort(),
+  ).toEqual([files - 1, files]);
+});
+
+test("the limit of bytes ends the recording, and the file is complete", async (t) => {
+  const file = join(folderOf(t), "limited.pcapng");
+  const s = await bound(t);
+  const recording = record(s, file, { limitBytes: 65_536 });
+  await s.sendMany(new Array<Buffer>(100).fill(Buffer.alloc(1000)), s.getsockname());
+  const stats = await recording.finished;
+  expect(stats.ended).toBe("limit");
+  expect(stats.missed).toBe(0);
+  expect(stats.fileBytes).toBeLessThanOrEqual(65_536);
+  const reading = read(file);
+  let datagrams = 0;
+  for await (const { data } of reading) datagrams += data.length === 1000 ? 1 : 0;
+  expect(datagrams).toBe(stats.datagrams);
+  expect(datagrams).toBeGreaterThan(50);
+});
