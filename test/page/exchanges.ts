@@ -1,13 +1,18 @@
-/** Exchanges between the programs of the page. A body takes the side of the client and the side of the server. */
+/** Exchanges between the programs of the page, for each side of the client and each side of the server. */
 
 import type { TestContext } from "vitest";
 
 import { cleanEnding } from "../process/programs.js";
-import { type Side, host, plain, startServer } from "./matrix.js";
+import { type SharedServer, type Side, host, plain } from "./matrix.js";
 
 /** Ping is answered with pong, and other datagrams are not answered. */
-export async function pingPong(client: Side, answerer: Side, test: TestContext): Promise<void> {
-  const { port } = await startServer(answerer, test, "ping-pong");
+export async function pingPong(
+  client: Side,
+  answerer: Side,
+  test: TestContext,
+  serverOf: SharedServer,
+): Promise<void> {
+  const { port } = await serverOf(answerer, "ping-pong");
   test.expect(await client.start(test, "send", host, port).ended).toMatchObject(cleanEnding);
   const { lines, ...ending } = await client.start(test, "request", host, port).ended;
   test.expect(lines.map(plain)).toEqual(["reply: pong"]);
@@ -15,8 +20,13 @@ export async function pingPong(client: Side, answerer: Side, test: TestContext):
 }
 
 /** A request is acknowledged. */
-export async function acknowledgement(client: Side, acknowledger: Side, test: TestContext): Promise<void> {
-  const { server, port } = await startServer(acknowledger, test, "ack-receiver");
+export async function acknowledgement(
+  client: Side,
+  acknowledger: Side,
+  test: TestContext,
+  serverOf: SharedServer,
+): Promise<void> {
+  const { server, port } = await serverOf(acknowledger, "ack-receiver");
   const { lines, ...ending } = await client.start(test, "request", host, port).ended;
   test.expect(lines.map(plain)).toEqual(["reply: ack: ping"]);
   test.expect(ending).toEqual(cleanEnding);
@@ -24,10 +34,15 @@ export async function acknowledgement(client: Side, acknowledger: Side, test: Te
 }
 
 /** A datagram is cut at the size that the receiver passes to `recvfrom`. */
-export async function truncation(client: Side, receiver: Side, test: TestContext): Promise<void> {
+export async function truncation(
+  client: Side,
+  receiver: Side,
+  test: TestContext,
+  serverOf: SharedServer,
+): Promise<void> {
   const [long, short] = await Promise.all([
-    startServer(receiver, test, "receive"),
-    startServer(receiver, test, "ack-receiver"),
+    serverOf(receiver, "receive"),
+    serverOf(receiver, "ack-receiver"),
   ]);
   for (const { port } of [long, short]) {
     test.expect(await client.start(test, "send-long", host, port).ended).toMatchObject(cleanEnding);
@@ -39,8 +54,13 @@ export async function truncation(client: Side, receiver: Side, test: TestContext
 }
 
 /** A request that the receiver does not answer ends after 2 s. */
-export async function noReply(client: Side, receiver: Side, test: TestContext): Promise<void> {
-  const { server, port } = await startServer(receiver, test, "receive");
+export async function noReply(
+  client: Side,
+  receiver: Side,
+  test: TestContext,
+  serverOf: SharedServer,
+): Promise<void> {
+  const { server, port } = await serverOf(receiver, "receive");
   const asked = performance.now();
   const ending = await client.start(test, "request", host, port).ended;
   test.expect(ending).toEqual({ ...cleanEnding, lines: ["no reply in 2 s -- packet lost?"] });

@@ -6,7 +6,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type TestContext, test } from "vitest";
 
 import { hasSocket, unusedPort } from "../ports.js";
-import { type DriverName, Program, home, whySkipped, withDriver } from "../process/programs.js";
+import {
+  type DriverName,
+  type Lifetime,
+  Program,
+  home,
+  whySkipped,
+  withDriver,
+} from "../process/programs.js";
 import type { Runtime } from "../runtimes/runtimes.js";
 
 /** The address that all programs use. */
@@ -17,7 +24,7 @@ export interface Side {
   readonly name: string;
   readonly skipped: string | undefined;
   /** Starts the program with that name. */
-  start(test: TestContext, program: string, ...args: (string | number)[]): Program;
+  start(test: Lifetime, program: string, ...args: (string | number)[]): Program;
 }
 
 export const python: Side = {
@@ -68,13 +75,31 @@ export function eachPairing(
 /** Starts a receiver on a free port and waits until it is bound. */
 export async function startServer(
   side: Side,
-  test: TestContext,
+  test: Lifetime,
   program: string,
 ): Promise<{ server: Program; port: number }> {
   const port = unusedPort();
   const server = side.start(test, program, host, port);
   await bound(port, server);
   return { server, port };
+}
+
+/** A server that several tests use, one after the other. Each test reads all lines that the server prints for it. */
+export type SharedServer = (
+  side: Side,
+  program: string,
+  index?: number,
+) => Promise<{ server: Program; port: number }>;
+
+/** @returns a function that starts a server at the first call, and returns the same one at later calls with the same arguments. */
+export function shareServers(life: Lifetime): SharedServer {
+  const started = new Map<string, ReturnType<SharedServer>>();
+  return (side, program, index = 0) => {
+    const key = `${program} ${index}, ${side.name}`;
+    const server = started.get(key) ?? startServer(side, life, program);
+    started.set(key, server);
+    return server;
+  };
 }
 
 /** A line in one form for both languages: Python prints `('127.0.0.1', 9000)` and `b'hello'`. */

@@ -3,19 +3,21 @@
 import { describe, expect } from "vitest";
 
 import { unusedPort } from "../ports.js";
-import { cleanEnding } from "../process/programs.js";
+import { cleanEnding, sharedLifetime } from "../process/programs.js";
 import { acknowledgement, noReply, pingPong, truncation } from "./exchanges.js";
-import { eachPairing, eachSide, host, plain, startServer } from "./matrix.js";
+import { eachPairing, eachSide, host, plain, shareServers } from "./matrix.js";
+
+const serverOf = shareServers(sharedLifetime());
 
 eachPairing("one line sends a datagram", async (client, receiver, test) => {
-  const { server, port } = await startServer(receiver, test, "receive");
+  const { server, port } = await serverOf(receiver, "receive");
   const sender = client.start(test, "send", host, port);
   expect(plain(await server.line())).toMatch(/^from 127\.0\.0\.1:\d+ got hello$/);
   expect(await sender.ended).toEqual({ ...cleanEnding, lines: [] });
 });
 
 eachPairing("one socket sends to three receivers", async (client, receiver, test) => {
-  const receivers = await Promise.all([1, 2, 3].map(() => startServer(receiver, test, "receive")));
+  const receivers = await Promise.all([0, 1, 2].map((index) => serverOf(receiver, "receive", index)));
   const sender = client.start(test, "fan-out", ...receivers.map(({ port }) => `${host}:${port}`));
   const lines = await Promise.all(receivers.map(({ server }) => server.line()));
   expect(plain(lines[0]!)).toMatch(/^from 127\.0\.0\.1:\d+ got hello$/);
@@ -24,7 +26,7 @@ eachPairing("one socket sends to three receivers", async (client, receiver, test
 });
 
 eachPairing("a receiver continues with the next datagram", async (client, receiver, test) => {
-  const { server, port } = await startServer(receiver, test, "receive");
+  const { server, port } = await serverOf(receiver, "receive");
   for (let round = 0; round < 2; round++) {
     const target = `${host}:${port}`;
     const sender = client.start(test, "fan-out", target, target, target);
@@ -35,14 +37,20 @@ eachPairing("a receiver continues with the next datagram", async (client, receiv
   }
 });
 
-eachPairing("ping is answered with pong, and other datagrams are not answered", pingPong);
+eachPairing("ping is answered with pong, and other datagrams are not answered", (client, server, test) =>
+  pingPong(client, server, test, serverOf),
+);
 
-eachPairing("a request is acknowledged", acknowledgement);
+eachPairing("a request is acknowledged", (client, server, test) =>
+  acknowledgement(client, server, test, serverOf),
+);
 
-eachPairing("a datagram is cut at the size that recvfrom names", truncation);
+eachPairing("a datagram is cut at the size that recvfrom names", (client, server, test) =>
+  truncation(client, server, test, serverOf),
+);
 
 eachPairing("`with` closes the socket, also after an error", async (client, receiver, test) => {
-  const { server, port } = await startServer(receiver, test, "receive");
+  const { server, port } = await serverOf(receiver, "receive");
   const ending = await client.start(test, "with", host, port).ended;
   expect(ending).toEqual({ ...cleanEnding, lines: ["inside 1", "after 0", "after an error 0"] });
   for (let datagram = 0; datagram < 2; datagram++) {
@@ -52,7 +60,9 @@ eachPairing("`with` closes the socket, also after an error", async (client, rece
 
 // Each test waits two seconds for an answer that never comes, so they run at the same time.
 describe.concurrent("no reply in 2 s", () => {
-  eachPairing("the receiver does not answer", noReply);
+  eachPairing("the receiver does not answer", (client, server, test) =>
+    noReply(client, server, test, serverOf),
+  );
 
   eachSide("the port is closed", async (client, test) => {
     const ending = await client.start(test, "request", host, unusedPort()).ended;

@@ -3,7 +3,8 @@
 import { describe, test } from "vitest";
 
 import { acknowledgement, noReply, pingPong, truncation } from "../page/exchanges.js";
-import { python, runtimeSide, typescriptSides } from "../page/matrix.js";
+import { python, runtimeSide, shareServers, typescriptSides } from "../page/matrix.js";
+import { sharedLifetime } from "../process/programs.js";
 import { runtimes } from "./runtimes.js";
 
 const [native, dgram] = typescriptSides;
@@ -11,6 +12,7 @@ const node = native.skipped === undefined ? native : dgram;
 
 describe.each(runtimes)("$name", (runtime) => {
   const side = runtimeSide(runtime);
+  const serverOf = shareServers(sharedLifetime());
   for (const [what, exchange] of [
     ["ping is answered with pong", pingPong],
     ["a request is acknowledged", acknowledgement],
@@ -22,8 +24,9 @@ describe.each(runtimes)("$name", (runtime) => {
       [side, node],
       [node, side],
     ] as const) {
-      test(`${what}: ${client.name} to ${server.name}`, (context) => exchange(client, server, context));
+      test(`${what}: ${client.name} to ${server.name}`, (context) =>
+        exchange(client, server, context, serverOf));
     }
   }
-  test("a request without an answer ends after 2 s", (context) => noReply(side, python, context));
+  test("a request without an answer ends after 2 s", (context) => noReply(side, python, context, serverOf));
 });
