@@ -1,0 +1,194 @@
+/** The first screen: who sends, their pictures, and what was lost. */
+
+import type { VNode } from "preact";
+
+import type { Source } from "../../protocol.js";
+import { Chart, type Line } from "../parts/chart.js";
+import { bytes, count, rate } from "../parts/format.js";
+import { useSeconds, useTopics } from "../parts/hooks.js";
+import type { Client } from "../state/client.js";
+import type { State } from "../state/state.js";
+import { Guide } from "./guide.js";
+import { Losses } from "./losses.js";
+import { PeerTable } from "./peer-table.js";
+import { Pictures } from "./pictures.js";
+
+interface PeersPaneProps {
+  readonly client: Client;
+  readonly source: number | undefined;
+  readonly selected: number | undefined;
+  readonly onSelect: (peer: number | undefined) => void;
+  readonly onDatagrams: (peer: number) => void;
+  readonly onAnswer: (peer: number) => void;
+}
+
+export function PeersPane({
+  client,
+  source,
+  selected,
+  onSelect,
+  onDatagrams,
+  onAnswer,
+}: PeersPaneProps): VNode {
+  const { state } = client;
+  useTopics(state, "hello", "peers");
+  const shown = state.sources.filter(({ id }) => source === undefined || id === source);
+  const hasPeers = [...state.peers.values()].some(({ row }) => source === undefined || row.source === source);
+  // The two sides of a relay are side by side.
+  const tables = shown.some(({ kind }) => kind === "after") && shown.length > 1 ? shown : [undefined];
+  return (
+    <div class="peers-pane">
+      <div class="peers-main">
+        {hasPeers ? (
+          <>
+            <RateChart state={state} sources={shown} selected={selected} />
+            {selected !== undefined && (
+              <SelectedPeer
+                state={state}
+                selected={selected}
+                onDatagrams={onDatagrams}
+                onAnswer={onAnswer}
+                onClose={() => onSelect(undefined)}
+              />
+            )}
+            <div class="tables">
+              {tables.map((of) => (
+                <section
+                  class="card table-card"
+                  key={of?.id}
+                  aria-label={of === undefined ? "Peers" : sideOf(of)}
+                >
+                  {of !== undefined && <h2 class="card-title">{sideOf(of)}</h2>}
+                  <PeerTable
+                    state={state}
+                    id={`peers-${of?.id ?? "all"}`}
+                    label={of === undefined ? "Peers" : `Peers, ${sideOf(of)}`}
+                    source={of?.id ?? source}
+                    selected={selected}
+                    onSelect={onSelect}
+                  />
+                </section>
+              ))}
+            </div>
+          </>
+        ) : (
+          <Guide client={client} sources={shown} />
+        )}
+      </div>
+      <aside class="peers-side" aria-label="Pictures and losses">
+        <Pictures client={client} source={source} />
+        <Losses state={state} source={source} onSelect={onSelect} />
+      </aside>
+    </div>
+  );
+}
+
+function sideOf({ kind, label }: Source): string {
+  if (kind === "before") return `Before the faults: ${label}`;
+  return kind === "after" ? `After the faults: ${label}` : label;
+}
+
+interface RateChartProps {
+  readonly state: State;
+  readonly sources: readonly Source[];
+  readonly selected: number | undefined;
+}
+
+/** The rate of the selected peer, or of the sources. */
+function RateChart({ state, sources, selected }: RateChartProps): VNode {
+  useTopics(state, "peers", "losses");
+  useSeconds();
+  const { nowMs } = state;
+  const peer = selected === undefined ? undefined : state.peers.get(selected);
+  const lines: Line[] =
+    peer === undefined
+      ? sources.flatMap(({ id, label }) => {
+          const rates = state.sourceRates.get(id)?.datagrams;
+          return rates === undefined ? [] : [{ label, rates }];
+        })
+      : [{ label: peer.row.address, rates: peer.rates }];
+  const perSecond = lines.reduce((sum, { rates }) => sum + rates.perSecond(nowMs), 0);
+  const perSecondBytes = sources.reduce(
+    (sum, { id }) => sum + (state.sourceRates.get(id)?.bytes.perSecond(nowMs) ?? 0),
+    0,
+  );
+  const losses = [...state.losses.values()]
+    .filter((loss) => sources.some(({ id }) => id === loss.source))
+    .map(({ atMs }) => Math.floor(atMs / 1000));
+  const title = peer === undefined ? "All peers" : peer.row.address;
+  return (
+    <section class="card chart-card" aria-label="Rate">
+      <div class="card-line">
+        <h2 class="card-title">{title}</h2>
+        <span class="figure">{rate(perSecond)}</span>
+        {peer === undefined && <span class="muted">{bytes(perSecondBytes)}/s</span>}
+        {peer === undefined && lines.length > 1 && (
+          <span class="legend">
+            {lines.map(({ label }, index) => (
+              <span key={label} class={`legend-item legend-${index % 3}`}>
+                {label}
+              </span>
+            ))}
+          </span>
+        )}
+        {peer === undefined && <span class="muted at-end">{count(state.totalPeers)} peers</span>}
+      </div>
+      <Chart
+        lines={lines}
+        nowMs={nowMs}
+        losses={losses}
+        label={`Datagrams a second of ${title} in the last minute: now ${rate(perSecond)}`}
+      />
+    </section>
+  );
+}
+
+interface SelectedPeerProps {
+  readonly state: State;
+  readonly selected: number;
+  readonly onDatagrams: (peer: number) => void;
+  readonly onAnswer: (peer: number) => void;
+  readonly onClose: () => void;
+}
+
+/** Every count of the selected peer, also those that a narrow table has no room for. */
+function SelectedPeer({ state, selected, onDatagrams, onAnswer, onClose }: SelectedPeerProps): VNode | null {
+  const peer = state.peers.get(selected);
+  if (peer === undefined) return null;
+  const { row } = peer;
+  const source = state.sources.find(({ id }) => id === row.source);
+  const facts: readonly (readonly [string, string])[] = [
+    ["Received", `${count(row.datagrams)} datagrams, ${bytes(row.bytes)}`],
+    ["Sent to it", `${count(row.sent)} datagrams, ${bytes(row.sentBytes)}`],
+    ["Sizes", `${count(row.minSize)}–${count(row.maxSize)} bytes, ${count(row.large)} above 1,400`],
+    ["Gaps", count(row.gaps)],
+    ["Lost before", row.lostBefore === 0 ? "0" : `at least ${count(row.lostBefore)}`],
+    ["Cut", count(row.truncated)],
+    ["ICMP errors", count(row.icmp)],
+  ];
+  return (
+    <section class="card selected-peer" aria-label={`Peer ${row.address}`}>
+      <dl class="facts">
+        {facts.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+      <div class="buttons">
+        <button type="button" onClick={() => onDatagrams(row.id)}>
+          Datagrams
+        </button>
+        {source?.sends === true && (
+          <button type="button" onClick={() => onAnswer(row.id)}>
+            Answer
+          </button>
+        )}
+        <button type="button" class="quiet" onClick={onClose}>
+          Show all
+        </button>
+      </div>
+    </section>
+  );
+}
