@@ -2,9 +2,9 @@ import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { type TestContext, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 
-import { Program, cleanEnding, home, whySkipped } from "./programs.js";
+import { type Lifetime, Program, cleanEnding, home, sharedLifetime, whySkipped } from "./programs.js";
 
 interface Report {
   readonly workloads: Readonly<Record<string, Readonly<Record<string, Outcome>>>>;
@@ -20,29 +20,39 @@ interface Outcome {
 const bench = [process.execPath, `${home}build/bench/main.js`];
 const profile = [process.execPath, `${home}build/bench/profile.js`];
 
-test("the benchmark prints every round of every contender, or why a contender is missing", async (context) => {
-  const options = ["--quick", "--rounds", "2", "--only", "awaited-send,round-trip", "--json"];
-  const { code, lines } = await run(context, options);
-  expect(code).toBe(0);
-  const { workloads } = JSON.parse(lines.join("\n")) as Report;
-  expect(Object.keys(workloads)).toEqual(["awaited-send", "round-trip"]);
-  for (const outcome of Object.values(workloads).flatMap((each) => Object.values(each))) {
-    if (outcome.rounds) expect(outcome.rounds).toHaveLength(2);
-    else expect(outcome.missing).toMatch(/^no (native|c): ./);
-  }
-  expect(workloads["awaited-send"]?.["node:dgram"]?.rounds?.[0]?.perSecond).toBeGreaterThan(0);
-  expect(workloads["round-trip"]?.["node:dgram both"]?.rounds?.[0]?.p50).toBeGreaterThan(0);
-});
+describe("the benchmark", () => {
+  const life = sharedLifetime();
+  let report: Report;
+  let code: number | null;
 
-test("the ratio of a target is the median of the ratios within the rounds", async (context) => {
-  const { lines } = await run(context, ["--quick", "--rounds", "3", "--only", "awaited-send", "--json"]);
-  const { workloads, targets } = JSON.parse(lines.join("\n")) as Report;
-  const rates = (name: string): number[] =>
-    workloads["awaited-send"]?.[name]?.rounds?.map(({ perSecond = NaN }) => perSecond) ?? [];
-  const others = rates("node:dgram");
-  const ratios = rates("dgram").map((rate, round) => rate / others[round]!);
-  const target = targets.find(({ work }) => work === "the fallback, awaited-send");
-  expect(target?.ratio?.median).toBe(ratios.sort((a, b) => a - b)[1]);
+  beforeAll(async () => {
+    const options = ["--quick", "--rounds", "3", "--only", "awaited-send,round-trip", "--json"];
+    const ending = await run(life, options);
+    code = ending.code;
+    report = JSON.parse(ending.lines.join("\n")) as Report;
+  });
+
+  test("prints every round of every contender, or why a contender is missing", () => {
+    expect(code).toBe(0);
+    const { workloads } = report;
+    expect(Object.keys(workloads)).toEqual(["awaited-send", "round-trip"]);
+    for (const outcome of Object.values(workloads).flatMap((each) => Object.values(each))) {
+      if (outcome.rounds) expect(outcome.rounds).toHaveLength(3);
+      else expect(outcome.missing).toMatch(/^no (native|c): ./);
+    }
+    expect(workloads["awaited-send"]?.["node:dgram"]?.rounds?.[0]?.perSecond).toBeGreaterThan(0);
+    expect(workloads["round-trip"]?.["node:dgram both"]?.rounds?.[0]?.p50).toBeGreaterThan(0);
+  });
+
+  test("compares with a target the median of the ratios within the rounds", () => {
+    const { workloads, targets } = report;
+    const rates = (name: string): number[] =>
+      workloads["awaited-send"]?.[name]?.rounds?.map(({ perSecond = NaN }) => perSecond) ?? [];
+    const others = rates("node:dgram");
+    const ratios = rates("dgram").map((rate, round) => rate / others[round]!);
+    const target = targets.find(({ work }) => work === "the fallback, awaited-send");
+    expect(target?.ratio?.median).toBe(ratios.sort((a, b) => a - b)[1]);
+  });
 });
 
 test("a failed contender is named with its reason, the others are measured, and the benchmark exits with 1", async (context) => {
@@ -92,6 +102,6 @@ test("the profile command refuses an unknown workload and lists what exists", as
   expect(stderr).toMatch(/^Usage: npm run bench:profile[^]*^ {2}deliver-64 /m);
 });
 
-function run(context: TestContext, options: readonly string[], env = process.env): Program["ended"] {
-  return new Program(context, [...bench, ...options], env).ended;
+function run(life: Lifetime, options: readonly string[], env = process.env): Program["ended"] {
+  return new Program(life, [...bench, ...options], env).ended;
 }
