@@ -1,12 +1,23 @@
 import { Buffer } from "node:buffer";
 
 import { type Address, type Datagram, TimeoutError } from "../index.js";
+import { showListenStatus } from "./listen-status.js";
 import type { Listener, Received } from "./listener.js";
 import { Losses } from "./losses.js";
 import { isoTime } from "./iso-time.js";
 import { jsonLine, payloadFields, showPayload } from "./payload.js";
 import { PeerCount } from "./peer-count.js";
-import { count, notice, onOutput, outputColumns, print } from "./terminal.js";
+import { PeerTable } from "./peer-table.js";
+import {
+  count,
+  notice,
+  noticeColumns,
+  onNotices,
+  onOutput,
+  outputColumns,
+  print,
+  writeNotices,
+} from "./terminal.js";
 
 /** The largest number of datagrams that are read, answered and printed together. */
 const batchDatagrams = 256;
@@ -21,6 +32,8 @@ export interface SessionOptions {
   readonly quiet?: boolean;
   readonly count?: number;
   readonly timeout?: number;
+  /** Whether the summary has a table of the peers. */
+  readonly summary?: boolean;
 }
 
 /** The datagrams of one `datagram listen`, from the ready line to the summary. */
@@ -29,6 +42,7 @@ export class ListenSession {
   readonly #options: SessionOptions;
   readonly #losses: Losses;
   readonly #peers = new PeerCount();
+  readonly #table: PeerTable | undefined;
   /** Aborts when one listener has ended, so that the others end too. */
   readonly #end = new AbortController();
   #failure: Error | undefined;
@@ -39,6 +53,7 @@ export class ListenSession {
     this.#listeners = listeners;
     this.#options = options;
     this.#left = options.count ?? Infinity;
+    this.#table = options.summary ? new PeerTable() : undefined;
     this.#losses = new Losses(
       listeners.map((each) => ({
         socket: each.socket,
@@ -54,25 +69,38 @@ export class ListenSession {
     return this.#listeners.reduce((sum, each) => sum + each.datagrams, 0);
   }
 
+  /** Bytes of all payloads so far, as sent. */
+  get #bytes(): number {
+    return this.#listeners.reduce((sum, each) => sum + each.bytes, 0);
+  }
+
   /** Reads, answers and prints until `--count` is reached. @throws `TimeoutError`, or the reason of `stop`. */
   async run(stop: AbortSignal): Promise<void> {
     const signal = AbortSignal.any([stop, this.#end.signal]);
     this.#lastArrivalMs = performance.now();
-    await Promise.all(this.#listeners.map((listener) => this.#read(listener, signal, stop)));
+    const line = showListenStatus(
+      this.#listeners.map(({ socket }) => socket),
+      () => ({ datagrams: this.datagrams, bytes: this.#bytes, peers: this.#peers.text }),
+    );
+    try {
+      await Promise.all(this.#listeners.map((listener) => this.#read(listener, signal, stop)));
+    } finally {
+      line.end();
+    }
     if (this.#failure !== undefined) throw this.#failure;
   }
 
   /** Closes the sockets and prints the summary. */
   async end(): Promise<void> {
     this.#losses.end();
-    const bytes = this.#listeners.reduce((sum, each) => sum + each.bytes, 0);
-    notice(`${count(this.datagrams, "datagram")}, ${count(bytes, "byte")} from ${this.#peers.text}`);
+    notice(`${count(this.datagrams, "datagram")}, ${count(this.#bytes, "byte")} from ${this.#peers.text}`);
     for (const listener of this.#listeners) {
       const local = this.#localOf(listener);
       if (local) notice(`on ${local}: ${listener.traffic()}`);
       await listener.end();
     }
     this.#losses.summary();
+    if (this.#table) writeNotices(this.#table.text(tableStyle(new Date())));
   }
 
   /** Reads one listener until the session ends. Keeps the first failure of all listeners. */
@@ -85,7 +113,7 @@ export class ListenSession {
         this.#left -= wanted.length;
         const time = new Date(Number(listener.socket.clock.wall() / 1_000_000n));
         const received = await listener.receive(wanted);
-        for (const { from } of received) this.#peers.add(from);
+        for (const each of received) this.#count(each, time);
         // Not the signal of the others' end: what was received is printed.
         await print(this.#show(received, listener, time), stop);
       }
@@ -93,6 +121,12 @@ export class ListenSession {
       if (!this.#end.signal.aborted) this.#failure = error as Error;
     }
     this.#end.abort();
+  }
+
+  #count({ datagram, from }: Received, time: Date): void {
+    this.#peers.add(from);
+    const { size, timestamp = BigInt(time.getTime()) * 1_000_000n } = datagram;
+    this.#table?.add({ source: from, size, timestamp });
   }
 
   /** Waits for datagrams. @throws `TimeoutError` if none came to any listener for the time of `--timeout`. */
@@ -149,9 +183,28 @@ function metadataFields(datagram: Datagram): object {
   return { destination, interface: by, ttl, tos, timestamp: timestamp && isoTime(timestamp), lostBefore };
 }
 
+/** The style of the table of peers. A time of another day than `now` is a date. */
+function tableStyle(now: Date): Parameters<PeerTable["text"]>[0] {
+  const timeText = (ns: bigint | undefined): string => {
+    const time = new Date(Number((ns ?? 0n) / 1_000_000n));
+    return time.toDateString() === now.toDateString()
+      ? clockTime(time).slice(0, -".000".length)
+      : dateText(time);
+  };
+  return { paint: onNotices, timeText, columns: noticeColumns() };
+}
+
 /** The local time, from hours to milliseconds. */
 function clockTime(time: Date): string {
-  const two = (value: number): string => String(value).padStart(2, "0");
   const seconds = `${two(time.getSeconds())}.${String(time.getMilliseconds()).padStart(3, "0")}`;
   return `${two(time.getHours())}:${two(time.getMinutes())}:${seconds}`;
+}
+
+/** The local date. */
+function dateText(time: Date): string {
+  return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
+}
+
+function two(value: number): string {
+  return String(value).padStart(2, "0");
 }

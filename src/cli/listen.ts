@@ -49,6 +49,11 @@ lostBefore (the least number of datagrams lost just before it). If there are
 several ports, local is the address of the port. --raw writes the payloads
 alone, without anything between them.
 
+If standard error is a terminal, its last line shows the rates of the last two
+seconds, the peers, the losses and the total. --summary adds a table of the
+peers to the summary: datagrams, bytes, smallest and largest size, and the times
+of the first and the last datagram.
+
 Losses are reported on standard error as they happen, at most one line a second
 of each kind: datagrams that a full buffer dropped, and answers that did not
 arrive according to ICMP. The first count is a minimum, because the kernel
@@ -78,6 +83,7 @@ Examples:
   datagram listen 239.7.7.7:9420 --interface eth0
   datagram listen 9420 --join 239.7.7.7 --join 239.7.7.8 --interface eth0
   datagram listen 9000 9001 9002
+  datagram listen 9000 --summary
   datagram listen 9000 --json --count 1 --timeout 10s
   datagram listen 9000 --raw --count 1 > picture.jpg`;
 
@@ -115,6 +121,7 @@ export function addListen(program: Command): void {
     .option("--full", "do not cut long payloads at the width of the terminal")
     .option("--count <n>", "end after n datagrams", wholeNumber("--count", 1))
     .option("--timeout <time>", "end if no datagram comes for this time, such as 10s", duration("--timeout"))
+    .option("--summary", "end with a table of the peers too")
     .addOption(new Option("--echo", "send each datagram back").conflicts("reply"))
     .option("--reply <text>", "answer each datagram with a text, in which {} is the datagram")
     .option(

@@ -5,8 +5,8 @@
  * This folder has one file for each subcommand: `listen`, `send`, `receive`, `read`, `request`, `serve`, `ping`, `mtu`, `proxy`,
  * `run`, `doctor`, `completion`. Each adds its options and help to the program (`addListen`) and runs it; `program.ts` has them
  * all. Options that several subcommands share are in `route-options.ts` and `link-options.ts`, and `option-values.ts` reads their
- * values. `terminal.ts` writes data to standard output and everything else to standard error, and `payload.ts` has the form of
- * payloads.
+ * values. `terminal.ts` writes data to standard output and everything else to standard error, above the line of `status-line.ts`, and
+ * `payload.ts` has the form of payloads.
  */
 
 import { CommanderError } from "commander";
@@ -15,7 +15,7 @@ import { Failure, exitCodes } from "./exit.js";
 import { printable } from "./payload.js";
 import { datagramProgram } from "./program.js";
 import { asSystemFailure } from "./system-errors.js";
-import { onNotices, watchOutput } from "./terminal.js";
+import { onNotices, watchOutput, writeNotices } from "./terminal.js";
 
 let name = "datagram";
 watchOutput(end);
@@ -44,7 +44,7 @@ function tell(error: unknown): void {
       : error instanceof Failure
         ? error.exitCode
         : exitCodes.error;
-  process.stderr.write(`${onNotices("red", `${name}:`)} ${printable(messageOf(error))}\n`);
+  writeNotices(`${onNotices("red", `${name}:`)} ${printable(messageOf(error))}\n`);
 }
 
 function messageOf(error: unknown): string {

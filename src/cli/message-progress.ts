@@ -2,13 +2,12 @@
 
 import type { PeerStats } from "../message/index.js";
 import { formatBytes, measuredRate } from "./option-values.js";
-import { live, liveColumns, noticesLive } from "./terminal.js";
+import { RecentRate } from "./recent-rate.js";
+import { StatusLine } from "./status-line.js";
 
-/** Milliseconds between two versions of the line. */
-const intervalMs = 100;
 /** Milliseconds after which the line says that the peer has reported nothing. */
 const silentMs = 1000;
-/** The rate is that of the last so many versions of the line. */
+/** The rate is that of the last versions of the line. */
 const rateSamples = 20;
 /** Columns of the widest and of the narrowest bar. */
 const [maxBar, minBar] = [20, 8] as const;
@@ -50,9 +49,8 @@ export class Progress {
   readonly #stats: () => PeerStats;
   readonly #now: () => number;
   readonly #start: number;
-  /** Times, and the bytes that had arrived. */
-  readonly #samples: { readonly at: number; readonly arrivedBytes: number }[] = [];
-  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #rate: RecentRate;
+  readonly #line = new StatusLine((columns) => progressLine(this.#state(), columns));
   #arrivedBytes = 0;
 
   constructor(bytes: number, chunkBytes: number, stats: () => PeerStats, now: () => number) {
@@ -61,32 +59,26 @@ export class Progress {
     this.#stats = stats;
     this.#now = now;
     this.#start = now();
-    this.#samples.push({ at: this.#start, arrivedBytes: 0 });
-    if (noticesLive) this.#timer = setInterval(() => this.#show(), intervalMs);
+    this.#rate = new RecentRate(rateSamples, this.#start);
   }
 
   end(): void {
-    clearInterval(this.#timer);
-    live("");
+    this.#line.end();
   }
 
-  #show(): void {
+  #state(): ProgressState {
     const { sentChunks, resentChunks, inFlightChunks } = this.#stats();
     const arrived = (sentChunks - resentChunks - inFlightChunks) * this.#chunkBytes;
     // A chunk that is lost counts as arrived until it is sent again: the line never goes back.
     this.#arrivedBytes = Math.max(this.#arrivedBytes, Math.min(arrived, this.#bytes));
-    const at = this.#now();
-    this.#samples.push({ at, arrivedBytes: this.#arrivedBytes });
-    if (this.#samples.length > rateSamples) this.#samples.shift();
-    const [first = { at, arrivedBytes: 0 }] = this.#samples;
-    const state: ProgressState = {
+    const nowMs = this.#now();
+    return {
       bytes: this.#bytes,
       arrivedBytes: this.#arrivedBytes,
-      rateBps: ((this.#arrivedBytes - first.arrivedBytes) * 8000) / Math.max(1, at - first.at),
+      rateBps: this.#rate.add(this.#arrivedBytes, nowMs) * 8,
       resentChunks,
-      elapsedMs: at - this.#start,
+      elapsedMs: nowMs - this.#start,
     };
-    live(progressLine(state, liveColumns()));
   }
 }
 

@@ -25,6 +25,7 @@ const escapes: ReadonlyMap<string, string> = new Map([
 /** One byte or character as it is shown: an escape sequence, or itself. */
 const shownUnit = /\\x..|\\.|./gu;
 const hexUnit = /../g;
+const character = /./gu;
 
 /** A payload as it is shown. The body has one unit for each byte, or for each character of text. */
 interface Notation {
@@ -72,6 +73,18 @@ export function printable(text: string, escape: (unit: string) => string = (unit
   });
 }
 
+/** Columns of a text on a terminal, or a few more. */
+export function columnsOf(text: string): number {
+  let columns = 0;
+  for (const character of text) columns += columnsOfUnit(character);
+  return columns;
+}
+
+/** The start of a text that has at most `columns` columns. */
+export function cutText(text: string, columns: number): string {
+  return text.slice(0, startOf(text, character, columns));
+}
+
 /** A number for people: `1,342`. */
 function grouped(value: number): string {
   return value.toLocaleString("en-US");
@@ -97,7 +110,7 @@ function startOf(body: string, unit: RegExp, columns: number): number {
   let end = 0;
   let used = 0;
   for (const [shown] of body.matchAll(unit)) {
-    used += columnsOf(shown);
+    used += columnsOfUnit(shown);
     if (used > columns) break;
     end += shown.length;
   }
@@ -105,7 +118,7 @@ function startOf(body: string, unit: RegExp, columns: number): number {
 }
 
 /** Columns of a unit: two for a character that may be wide, such as Chinese characters and emoji. */
-function columnsOf(unit: string): number {
+function columnsOfUnit(unit: string): number {
   return (unit.codePointAt(0) ?? 0) >= 0x1100 ? 2 : unit.length;
 }
 

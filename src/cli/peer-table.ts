@@ -1,7 +1,24 @@
-import type { CapturedDatagram } from "../capture/index.js";
-import { timeText } from "./iso-time.js";
+import { columnsOf, cutText, printable } from "./payload.js";
 import { maxPeers, peersText } from "./peer-count.js";
-import { count, onOutput } from "./terminal.js";
+import { type Paint, count } from "./terminal.js";
+
+/** The fields of a datagram that the table needs. */
+interface TableDatagram {
+  readonly source: string;
+  /** Bytes of the payload as sent. */
+  readonly size: number;
+  /** Nanoseconds since 1970. */
+  readonly timestamp: bigint | undefined;
+}
+
+/** How the table is shown. */
+interface TableStyle {
+  readonly paint: Paint;
+  /** The text of a time. */
+  readonly timeText: (ns: bigint | undefined) => string;
+  /** Longer lines are cut. */
+  readonly columns: number;
+}
 
 interface Row {
   datagrams: number;
@@ -12,7 +29,7 @@ interface Row {
   last: bigint | undefined;
 }
 
-/** Counts the datagrams of a capture file by their sources. */
+/** Counts datagrams by their sources. */
 export class PeerTable {
   /** Bytes of all payloads as sent. */
   bytes = 0;
@@ -20,17 +37,16 @@ export class PeerTable {
   /** Datagrams of sources for which the table has no room. */
   #others = 0;
 
-  add({ source, size, timestamp }: CapturedDatagram): void {
+  add({ source, size, timestamp }: TableDatagram): void {
     this.bytes += size;
-    const name = String(source);
-    let row = this.#rows.get(name);
+    let row = this.#rows.get(source);
     if (!row && this.#rows.size === maxPeers) {
       this.#others++;
       return;
     }
     if (!row) {
       row = { datagrams: 0, bytes: 0, minBytes: size, maxBytes: size, first: timestamp, last: timestamp };
-      this.#rows.set(name, row);
+      this.#rows.set(source, row);
     }
     row.datagrams++;
     row.bytes += size;
@@ -45,18 +61,20 @@ export class PeerTable {
   }
 
   /** The table: the peers with the most bytes come first. */
-  text(): string {
+  text({ paint, timeText, columns }: TableStyle): string {
     const sorted = [...this.#rows].sort(([, one], [, other]) => other.bytes - one.bytes);
     const rows = sorted.map(([name, { datagrams, bytes, minBytes, maxBytes, first, last }]) => {
       const sizes = minBytes === maxBytes ? String(minBytes) : `${minBytes}-${maxBytes}`;
-      return [name, String(datagrams), String(bytes), sizes, timeText(first), timeText(last)];
+      return [printable(name), String(datagrams), String(bytes), sizes, timeText(first), timeText(last)];
     });
     const all = [["peer", "datagrams", "bytes", "sizes", "first", "last"], ...rows];
     const widths = [0, 1, 2, 3, 4].map((column) =>
-      all.reduce((most, row) => Math.max(most, row[column]?.length ?? 0), 0),
+      all.reduce((widest, row) => Math.max(widest, columnsOf(row[column] ?? "")), 0),
     );
-    const lines = all.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  "));
+    const padded = (cell: string, column: number): string =>
+      cell + " ".repeat(Math.max(0, (widths[column] ?? 0) - columnsOf(cell)));
+    const lines = all.map((row) => cutText(row.map(padded).join("  "), columns));
     const others = this.#others === 0 ? "" : `${count(this.#others, "datagram")} of other peers\n`;
-    return lines.map((line, index) => `${index === 0 ? onOutput("bold", line) : line}\n`).join("") + others;
+    return lines.map((line, index) => `${index === 0 ? paint("bold", line) : line}\n`).join("") + others;
   }
 }

@@ -84,7 +84,8 @@ async function readFile(file: string, options: ReadFileOptions): Promise<void> {
   let failure: Error | undefined;
   try {
     for await (const datagram of reading) {
-      peers.add(datagram);
+      const { source, size, timestamp } = datagram;
+      peers.add({ source: String(source), size, timestamp });
       output += lineOf(datagram, options);
       if (output.length >= batchCharacters) await flush();
     }
@@ -93,7 +94,7 @@ async function readFile(file: string, options: ReadFileOptions): Promise<void> {
   } finally {
     clearInterval(timer);
   }
-  if (options.peers) output += peers.text();
+  if (options.peers) output += peers.text({ paint: onOutput, timeText, columns: Infinity });
   await flush();
   const stats = reading.stats();
   // Without packets there is only the error: that of a file that cannot be opened, or that has another format.

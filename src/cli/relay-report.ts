@@ -5,11 +5,12 @@ import { OSError } from "../index.js";
 import type { Relay, RelayStats, TargetStats } from "../proxy/index.js";
 import { jsonLine } from "./payload.js";
 import { directionText, statusLine, statusText } from "./relay-status.js";
-import { count, live, liveColumns, notice, noticesLive, print, warn, wasStopped } from "./terminal.js";
+import { hasStatusLine, StatusLine } from "./status-line.js";
+import { count, notice, print, warn, wasStopped } from "./terminal.js";
 
 /** Milliseconds between two checks of the counts. */
 const intervalMs = 1000;
-/** Checks for each line, if standard error is not a terminal. */
+/** Checks for each line, if there is no status line. */
 const checksPerLine = 10;
 
 /** Warns about this many new clients in a row that begin with the same datagram and get no answer. */
@@ -33,17 +34,20 @@ export class RelayReport {
   /** Reports regularly, until `signal` aborts or `durationMs` have passed. */
   async run(signal: AbortSignal, durationMs: number | undefined): Promise<void> {
     const end = performance.now() + (durationMs ?? Infinity);
+    const textFor = (columns: number): string => statusLine(this.#relay.stats(), columns);
+    const line = this.#json ? undefined : new StatusLine(textFor, intervalMs);
     try {
       for (let check = 1; performance.now() < end; check++) {
         await setTimeout(Math.min(intervalMs, end - performance.now()), undefined, { signal });
         const stats = this.#relay.stats();
         this.#warn(stats);
         if (this.#json) await this.#tellObject(stats, signal);
-        else if (noticesLive) live(statusLine(stats, liveColumns()));
-        else if (check % checksPerLine === 0) this.#tellLine(stats);
+        else if (!hasStatusLine && check % checksPerLine === 0) this.#tellLine(stats);
       }
     } catch (error) {
       if (!wasStopped(error)) throw error;
+    } finally {
+      line?.end();
     }
   }
 

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import type { WriteStream } from "node:tty";
 
 import { jsonLine, printable } from "./payload.js";
+import { isTerminal, writeAbove, writeOutput } from "./status-line.js";
 
 /** Codes of the escape sequences that begin and end a style. */
 const styles = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], cyan: [36, 39] } as const;
@@ -25,50 +26,32 @@ export function outputColumns(): number {
 
 /** Writes data, and waits if its reader is slow. @throws the signal's reason. */
 export async function print(data: string | Uint8Array, signal?: AbortSignal): Promise<void> {
-  if (!process.stdout.write(data)) await once(process.stdout, "drain", { signal });
+  if (!writeOutput(data)) await once(process.stdout, "drain", { signal });
 }
 
 /** Writes a line for people. */
 export function notice(text: string): void {
-  live("");
-  process.stderr.write(`${printable(text)}\n`);
+  writeNotices(`${printable(text)}\n`);
 }
 
-/** Whether notices go to a terminal, on which a line can be replaced. */
-export const noticesLive: boolean = isTerminal(process.stderr);
-
-/** Columns of the text `^C`, which a terminal shows at the cursor after Ctrl-C. */
-const interruptColumns = 2;
-/** The column of the cursor after the live line, on a terminal. */
-let cursorColumn = 0;
-
-/** Columns for a live line. The last column stays free: a cursor after it would be on the next line. */
-export function liveColumns(): number {
-  return (process.stderr.columns || 80) - 1 - interruptColumns;
+/** Writes text for people that is safe on a terminal already. */
+export function writeNotices(text: string): void {
+  writeAbove(() => process.stderr.write(text));
 }
 
-/** On a terminal, replaces the line of the last call. `""` removes the line, and a `^C` after it. */
-export function live(text: string): void {
-  if (!noticesLive || (text === "" && cursorColumn === 0)) return;
-  if (text === "") {
-    process.stderr.write(`\r${" ".repeat(cursorColumn + interruptColumns)}\r`);
-    cursorColumn = 0;
-    return;
-  }
-  const line = printable(text).slice(0, liveColumns()).padEnd(cursorColumn);
-  process.stderr.write(`\r${line}`);
-  cursorColumn = line.length;
+/** Columns for a line of notices that is not broken; `Infinity` if they go to no terminal. */
+export function noticeColumns(): number {
+  return isTerminal(process.stderr) ? (process.stderr.columns || 80) - 1 : Infinity;
 }
 
 /** Writes an object for programs. */
 export function noticeObject(value: object): void {
-  process.stderr.write(jsonLine(value));
+  writeNotices(jsonLine(value));
 }
 
 /** Writes a warning. */
 export function warn(text: string): void {
-  live("");
-  process.stderr.write(`${onNotices("bold", "warning:")} ${printable(text)}\n`);
+  writeNotices(`${onNotices("bold", "warning:")} ${printable(text)}\n`);
 }
 
 /**
@@ -113,9 +96,4 @@ function painter(stream: WriteStream): Paint {
     const [begin, end] = styles[style];
     return colours ? `\u001b[${begin}m${text}\u001b[${end}m` : text;
   };
-}
-
-function isTerminal(stream: WriteStream): boolean {
-  // For a pipe or a file it is undefined, although the type says boolean.
-  return (stream.isTTY as boolean | undefined) === true;
 }

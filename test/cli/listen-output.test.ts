@@ -107,7 +107,7 @@ describe("the output", () => {
       [["--full"], /1001 bytes "x{1001}"\r$/],
       [["--hex"], /1001 bytes (?:78){1,15} … (9\d\d) more\r$/],
     ] as const) {
-      const listener = onTerminal(t, ["listen", "0", "--count", "1", ...args], { NO_COLOR: "1" });
+      const listener = onTerminal(t, ["listen", "0", "--count", "1", ...args], { TERM: "dumb" });
       const [, port] = /listening on 127\.0\.0\.1:(\d+)/.exec(await listener.line())!;
       await listener.line();
       await pythonSend(t, Number(port), ["x".repeat(1001)]);

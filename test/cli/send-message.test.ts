@@ -78,7 +78,7 @@ describe("a message", () => {
     expect(code).toBe(0);
     expect(message.data.equals(picture)).toBe(true);
     expect(stdout).toMatch(/\r\[=* +\] +\d+% of 97\.7 KiB, [\d.]+ kbit\/s, \d+ resent, \d+ s left/);
-    expect(stdout).toMatch(/\rsent 100000 bytes to .*: 84 chunks, \d+ resent\r\n$/);
+    expect(stdout).toMatch(/\r\u001b\[Ksent 100000 bytes to .*: 84 chunks, \d+ resent\r\n$/);
   });
 });
 
