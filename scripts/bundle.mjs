@@ -19,7 +19,9 @@ const { dependencies, exports, bin } = JSON.parse(readFileSync(join(root, "packa
 /** The entries by their paths in dist, without the extension. */
 const entries = [...Object.values(exports).map((each) => each.default), ...Object.values(bin)]
   .filter((path) => path !== undefined)
-  .map((path) => /^\.\/dist\/(.+)\.js$/.exec(path)[1]);
+  .map((path) => /^\.\/dist\/(.+)\.js$/.exec(path)[1])
+  // The thread of `datagram watch --demo`.
+  .concat("watch/demo/worker");
 
 const bundle = await rolldown({
   input: Object.fromEntries(entries.map((entry) => [entry, join(compiled, `${entry}.js`)])),

@@ -1,7 +1,11 @@
+import { once } from "node:events";
+
 import { type Command, Option } from "commander";
 
 import { Address, OSError } from "../index.js";
-import { type Watch, watch } from "../watch/index.js";
+import type { Watch } from "../watch/index.js";
+import type { Model } from "../watch/model/model.js";
+import type { WatchedSource } from "../watch/sources/source.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { noticeFallback } from "./fallback.js";
 import { guide, openFreePort } from "./listen-guide.js";
@@ -23,8 +27,8 @@ const [firstPagePort, lastPagePort] = [9080, 9179] as const;
 
 const help = `
 The page shows who sends, how much and how large, the picture of each peer that
-sends JPEG, what was lost and why, and each datagram as text, hex or JSON. It can
-answer datagrams. Open the address that the command prints in a browser.
+sends JPEG, what was lost and why, and each datagram as text, hex or JSON. It
+can answer datagrams. Open the address that the command prints in a browser.
 
 Where to listen is as for datagram listen: 9000 is for this machine alone, and
 0.0.0.0:9000 is on every interface.
@@ -38,6 +42,7 @@ Examples:
   datagram watch 9000
   datagram watch 0.0.0.0:9000 0.0.0.0:9001
   datagram watch 0.0.0.0:9000 --host 0.0.0.0 --port 8000
+  datagram watch 9000 --demo
   datagram watch 239.7.7.7:9420 --interface eth0 --print`;
 
 interface WatchCommandOptions extends ListenTargetOptions, ListenerOptions, SessionOptions {
@@ -46,6 +51,7 @@ interface WatchCommandOptions extends ListenTargetOptions, ListenerOptions, Sess
   readonly token?: true;
   readonly print?: boolean;
   readonly guide?: boolean;
+  readonly demo?: boolean;
 }
 
 /** The meaning of the shared options for `watch`. */
@@ -70,6 +76,7 @@ export function addWatch(program: Command): void {
     )
     .option("--host <host>", "the host that the page listens on (default: 127.0.0.1)", hostFor("--host"))
     .option("--token", "ask for a token on this machine too")
+    .option("--demo", "add cameras on a simulated network that loses datagrams")
     .option("--print", "print each datagram, as datagram listen does")
     .addOption(new Option("--echo", "send each datagram back").conflicts("reply"))
     .option("--reply <text>", "answer each datagram with a text, in which {} is the datagram")
@@ -89,14 +96,14 @@ export function addWatch(program: Command): void {
 }
 
 async function watchPorts(addresses: readonly ListenAddress[], options: WatchCommandOptions): Promise<void> {
-  if (addresses.length === 0 && !options.guide)
+  if (addresses.length === 0 && !options.guide && !options.demo)
     throw usage("missing required argument: a port, such as 9000, or host:port");
   const listeners: Listener[] = [];
   const open = async (address: ListenAddress): Promise<Listener> =>
     Listener.open(await listenTarget(address, options), options);
   try {
     for (const address of addresses) listeners.push(await open(address));
-    if (addresses.length === 0)
+    if (addresses.length === 0 && options.guide)
       listeners.push(await openFreePort((port) => open(parseListenAddress(String(port)))));
     await using page = await openPage(listeners, options);
     await show(listeners, page, options);
@@ -118,6 +125,10 @@ async function show(
   const [first] = listeners;
   if (options.guide && first)
     guide(first.address, first.target, options.echo === true || options.reply !== undefined);
+  if (listeners.length === 0) {
+    await once(signal, "abort");
+    return;
+  }
   const session = new ListenSession(listeners, { quiet: options.print !== true });
   try {
     await session.run(signal);
@@ -130,12 +141,19 @@ async function show(
 /** Opens the page at the port of `--port`, or at the first free port. */
 async function openPage(
   listeners: readonly Listener[],
-  { port, host, token }: WatchCommandOptions,
+  { port, host, token, demo }: WatchCommandOptions,
 ): Promise<Watch> {
-  const sockets = listeners.map(({ socket }) => socket);
+  // Loaded now: other commands do not need them, nor the package `ws`.
+  const { watchSources } = await import("../watch/watch.js");
+  const { SocketSource } = await import("../watch/sources/socket-source.js");
+  const { DemoSource } = await import("../watch/demo/demo-source.js");
+  const open = (model: Model): WatchedSource[] => [
+    ...listeners.map(({ socket }) => new SocketSource(socket, model)),
+    ...(demo ? [new DemoSource(model)] : []),
+  ];
   for (let at: number = port ?? firstPagePort; ; at++) {
     try {
-      return await watch(sockets, { port: at, host, token });
+      return await watchSources(open, { port: at, host, token });
     } catch (error) {
       const isTaken = error instanceof OSError && error.code === "EADDRINUSE";
       if (isTaken && port === undefined && at < lastPagePort) continue;

@@ -1,6 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 
 import { wholeNumber, wrongType } from "../core/errors/errors.js";
 import { fieldsOf, refuseUnknown } from "../core/errors/fields.js";
@@ -8,7 +6,9 @@ import { Socket } from "../core/socket/socket.js";
 import type { Address } from "../index.js";
 import { Model } from "./model/model.js";
 import { PageServer } from "./server/server.js";
-import { SocketSource, type WatchedSource } from "./sources/socket-source.js";
+import { packageVersion } from "./package-root.js";
+import { SocketSource } from "./sources/socket-source.js";
+import type { WatchedSource } from "./sources/source.js";
 
 /** What is watched. */
 export type WatchTarget = Socket | readonly Socket[];
@@ -40,13 +40,21 @@ const loopbacks = new Set(["127.0.0.1", "::1", "localhost"]);
  * @throws (rejects) `OSError` such as `EADDRINUSE`; `TypeError` and `RangeError` for wrong options.
  */
 export async function watch(target: WatchTarget, options: WatchOptions = {}): Promise<Watch> {
-  const { host, port, token, signal } = checkOptions(options);
   const sockets = Array.isArray(target) ? (target as readonly Socket[]) : [target as Socket];
   if (sockets.length === 0 || !sockets.every((each) => each instanceof Socket))
     throw wrongType("target", "a Socket or an array of them", target);
+  return watchSources((model) => sockets.map((each) => new SocketSource(each, model)), options);
+}
+
+/** As `watch`, for sources of any kind. @param open makes the sources of a model, in the order of their numbers. */
+export async function watchSources(
+  open: (model: Model) => readonly WatchedSource[],
+  options: WatchOptions,
+): Promise<Watch> {
+  const { host, port, token, signal } = checkOptions(options);
   signal?.throwIfAborted();
   const model = new Model();
-  const sources: WatchedSource[] = sockets.map((each) => new SocketSource(each, model));
+  const sources = open(model);
   try {
     const server = new PageServer(model, sources, { host, port, token, version: packageVersion() });
     const address = await server.listen();
@@ -132,9 +140,4 @@ function checkToken(token: string | undefined): string | undefined {
   if (!/^[\w-]{16,256}$/.test(token))
     throw new RangeError("token must have 16 to 256 characters of A-Z a-z 0-9 - and _");
   return token;
-}
-
-function packageVersion(): string {
-  const text = readFileSync(createRequire(import.meta.url).resolve("datagram/package.json"), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
 }

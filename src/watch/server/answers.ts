@@ -1,7 +1,7 @@
 import type { Model } from "../model/model.js";
 import type { Peer } from "../model/peer.js";
 import type { Send, ServerMessage } from "../protocol.js";
-import type { WatchedSource } from "../sources/socket-source.js";
+import type { WatchedSource } from "../sources/source.js";
 import { Address, OSError } from "../../index.js";
 import { payloadOf } from "./page-messages.js";
 

@@ -1,6 +1,7 @@
 import { readFileSync, readdirSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, extname, join, sep } from "node:path";
+import { extname, join, sep } from "node:path";
+
+import { packageRoot } from "../package-root.js";
 
 /** A file of the page. */
 export interface PageFile {
@@ -28,12 +29,7 @@ const types: Readonly<Record<string, string>> = {
  * @throws `Error` if the page is not there.
  */
 export function readPageFiles(): ReadonlyMap<string, PageFile> {
-  const root = join(
-    dirname(createRequire(import.meta.url).resolve("datagram/package.json")),
-    "dist",
-    "watch",
-    "web",
-  );
+  const root = join(packageRoot, "dist", "watch", "web");
   const files = new Map<string, PageFile>();
   for (const name of namesIn(root)) {
     const type = types[extname(name)];

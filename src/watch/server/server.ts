@@ -14,7 +14,7 @@ import { Address } from "../../index.js";
 import { OSError } from "../../index.js";
 import type { Model } from "../model/model.js";
 import type { Peer } from "../model/peer.js";
-import type { WatchedSource } from "../sources/socket-source.js";
+import type { WatchedSource } from "../sources/source.js";
 import {
   type Hello,
   type PageMessage,

@@ -1,0 +1,14 @@
+/**
+ * What is watched: sockets (`socket-source.ts`), the two sides of a relay (`relay-source.ts`), capture files (`file-source.ts`) and the
+ * whole host (`host-source.ts`). A source tells the model (`../model`) what happens. `source-losses.ts` makes sentences of losses.
+ */
+
+/** A source of a model. Its position in the list of the server is its number in the model. */
+export interface WatchedSource {
+  /** Sends a datagram, if pages can send from this source. */
+  readonly send: ((data: Buffer, to: string) => Promise<number>) | undefined;
+  /** Reports what was lost since the last call. Called once a second. */
+  report(nowMs: number): void;
+  /** Ends the watching. */
+  close(): void;
+}
