@@ -9,6 +9,7 @@ import { addPing } from "./ping.js";
 import { addProxy } from "./proxy.js";
 import { addRead } from "./read.js";
 import { addReceive } from "./receive.js";
+import { addReplay } from "./replay.js";
 import { addRequest } from "./request.js";
 import { addRun } from "./run.js";
 import { addSend } from "./send.js";
@@ -26,6 +27,7 @@ Examples:
   datagram send 127.0.0.1:9000 hello       send one datagram
   datagram receive 9000 --into pictures    write each message to a file
   datagram read today.pcapng               print the datagrams of a capture file
+  datagram replay today.pcapng --to 127.0.0.1:9000   send them again
   datagram request 127.0.0.1:9000 ping     send, and wait for the answer
   datagram serve 9000 --exec tr a-z A-Z    answer with the output of a program
   datagram ping 127.0.0.1:9000             measure losses and round trips
@@ -49,7 +51,7 @@ Environment:
 export function datagramProgram(): Command {
   const program = new ExecCommand("datagram")
     .description(
-      "UDP datagrams from the command line: listen, watch, send, receive files, request, serve, ping, measure a path, simulate a bad network, run programs of node:dgram, show what this machine can do.",
+      "UDP datagrams from the command line: listen, watch, send, receive files, read and replay captures, request, serve, ping, measure a path, simulate a bad network, run programs of node:dgram, show what this machine can do.",
     )
     .version(version)
     // Errors are printed by `main.ts`, on one line and with the exit codes of this command.
@@ -62,6 +64,7 @@ export function datagramProgram(): Command {
     addSend,
     addReceive,
     addRead,
+    addReplay,
     addRequest,
     addServe,
     addPing,

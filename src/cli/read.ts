@@ -1,18 +1,10 @@
 import { type Command, Option } from "commander";
 
-import {
-  CaptureError,
-  type CapturedDatagram,
-  type CapturedUnreachable,
-  type ReadStats,
-  read,
-} from "../capture/index.js";
-import { Failure, exitCodes } from "./exit.js";
+import { type CapturedDatagram, type CapturedUnreachable, type ReadStats, read } from "../capture/index.js";
+import { captureFailure } from "./capture-failure.js";
 import { isoTime, timeText } from "./iso-time.js";
-import { quote } from "./option-values.js";
 import { PeerTable } from "./peer-table.js";
 import { jsonLine, payloadFields, showPayload } from "./payload.js";
-import { asSystemFailure } from "./system-errors.js";
 import { count, notice, onOutput, outputColumns, print } from "./terminal.js";
 
 const help = `
@@ -90,7 +82,7 @@ async function readFile(file: string, options: ReadFileOptions): Promise<void> {
       if (output.length >= batchCharacters) await flush();
     }
   } catch (error) {
-    failure = asFailure(error as Error, file);
+    failure = captureFailure(error, file) as Error;
   } finally {
     clearInterval(timer);
   }
@@ -155,11 +147,4 @@ function summary(stats: ReadStats, peers: PeerTable): string[] {
   ];
   const lines = causes.filter(([number]) => number > 0).map(([number, text]) => `  ${text}: ${number}`);
   return [`${count(datagrams, "datagram")}, ${count(peers.bytes, "byte")} from ${peers.countText}`, ...lines];
-}
-
-function asFailure(error: Error, file: string): Error {
-  const name = file === "-" ? "standard input" : quote(file);
-  if (error instanceof CaptureError)
-    return new Failure(exitCodes.error, `${name}: ${error.message.replace(/^read: /, "")}`);
-  return asSystemFailure(error, `read ${name}`) as Error;
 }

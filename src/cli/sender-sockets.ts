@@ -119,6 +119,45 @@ export async function openConnected(to: Endpoint, options: RouteOptions): Promis
   }
 }
 
+/**
+ * Opens a socket for several destinations of one family, which leave by one interface.
+ *
+ * @returns the socket, and the destinations with the scope of `--interface` if they need one.
+ * @throws `Failure` if options contradict the destinations; `OSError` of `bind`.
+ */
+export async function openUnconnected(
+  to: readonly Endpoint[],
+  options: SendingOptions,
+): Promise<{ readonly socket: Socket; readonly to: readonly Endpoint[] }> {
+  const { interface: [by, ...more] = [], source, broadcast } = options;
+  if (more.length > 0) throw usage("--interface can be given once here: each datagram is sent once");
+  const [{ family }] = to as [Endpoint];
+  const other = to.find((each) => each.family !== family);
+  if (other) throw usage(`${other} is of another family than ${to[0]}: one socket sends to all of them`);
+  if (!by) for (const each of to) warnOfChoice(each);
+  const s = socket(family, SOCK_DGRAM);
+  try {
+    warnOfEvents(s);
+    if (broadcast) s.setsockopt(SOL_SOCKET, SO_BROADCAST, true);
+    applyOptions(s, options);
+    if (by) {
+      if (to.some((each) => !isGroup(each))) sendBy(s, by);
+      if (to.some(isGroup)) sendGroupsBy(s, by);
+    }
+    if (source) await s.bind(await sourceFor(source, family));
+    return { socket: s, to: to.map((each) => withScopeOf(each, by)) };
+  } catch (error) {
+    await s.close();
+    throw withInterfaceName(error, by?.name);
+  }
+}
+
+/** Chooses the interface of all multicast that a socket sends. */
+function sendGroupsBy(s: Socket, by: NetworkInterface): void {
+  if (s.family === AF_INET) s.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, by.name);
+  else s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF, by.name);
+}
+
 /** Chooses the interface of all unicast that a socket sends. */
 function sendBy(s: Socket, by: NetworkInterface): void {
   const [level, option] =
@@ -225,10 +264,8 @@ function directed(
   let at = source;
   for (const each of to) {
     if (each.host === INADDR_BROADCAST) at = broadcastSource(s, each, by, source);
-    else if (isGroup(each)) {
-      if (each.family === AF_INET) s.setsockopt(IPPROTO_IP, IP_MULTICAST_IF, by.name);
-      else s.setsockopt(IPPROTO_IPV6, IPV6_MULTICAST_IF, by.name);
-    } else if (each.scope === undefined) {
+    else if (isGroup(each)) sendGroupsBy(s, by);
+    else if (each.scope === undefined) {
       throw unsupported(each, `the ${s.driver} driver cannot choose the interface ${by.name} for it`);
     }
   }

@@ -21,6 +21,7 @@ export const commands = [
   "send",
   "receive",
   "read",
+  "replay",
   "request",
   "serve",
   "ping",

@@ -13,7 +13,7 @@ describe("bad input is one line, and exit code 2", () => {
   test.for<[readonly string[], RegExp]>([
     [
       [],
-      /give a command: listen, watch, send, receive, read, request, serve, ping, mtu, proxy, run, doctor or completion/,
+      /give a command: listen, watch, send, receive, read, replay, request, serve, ping, mtu, proxy, run, doctor or completion/,
     ],
     [["help", "nothing"], /give a command/],
     [["lisen", "9000"], /unknown command 'lisen'.*listen/],

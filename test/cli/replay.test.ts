@@ -1,0 +1,101 @@
+import { expect, test } from "vitest";
+
+import { socket } from "datagram";
+
+import { folderOf, ipPacket, pcapng, saved } from "../capture/files.js";
+import { commandsInOneProcess } from "./one-process.js";
+import { datagram, stayOpen } from "./program.js";
+
+const runHere = commandsInOneProcess();
+const packets = [ipPacket("one"), ipPacket("two", "10.0.0.3"), ipPacket("three", "10.0.0.1", "10.0.0.4")];
+const late = /\n {2}half of them at most [\d.]+ ms late, 99% [\d.]+ ms, all [\d.]+ ms; \w+ later than 1 ms\n/;
+
+/** A receiver on this machine, as an argument. */
+async function receiving(): Promise<
+  { to: string; texts: (count: number) => Promise<string[]> } & AsyncDisposable
+> {
+  const s = socket();
+  await s.bind(["127.0.0.1", 0]);
+  return {
+    to: String(s.getsockname()),
+    texts: async (count) => {
+      const texts: string[] = [];
+      while (texts.length < count) texts.push(String(await s.recv(100)));
+      return texts;
+    },
+    [Symbol.asyncDispose]: () => s.close(),
+  };
+}
+
+test("sends all datagrams of a file, and says how late they were", async (t) => {
+  const file = saved(folderOf(t), "file.pcapng", pcapng(packets));
+  await using at = await receiving();
+  const { code, stdout, stderr } = await runHere(["replay", file, "--to", at.to]);
+  expect([code, stdout]).toEqual([0, ""]);
+  expect(stderr).toMatch(/^sent 3 datagrams, 11 bytes in 0 s\n/);
+  expect(stderr).toMatch(late);
+  expect(await at.texts(3)).toEqual(["one", "two", "three"]);
+  const twice = await runHere([
+    "replay",
+    file,
+    "--to",
+    at.to,
+    "--loop",
+    "2",
+    "--speed",
+    "max",
+    "--segmentation",
+  ]);
+  expect(twice).toMatchObject({ code: 0, stdout: "" });
+  expect(twice.stderr).toMatch(/^sent 6 datagrams, 22 bytes in 0 s\n$/);
+  expect(await at.texts(6)).toHaveLength(6);
+});
+
+test("--from and --to choose the datagrams, and the summary counts the others", async (t) => {
+  const file = saved(folderOf(t), "file.pcapng", pcapng(packets));
+  await using at = await receiving();
+  const chosen = ["--from", "10.0.0.1", "--to", `10.0.0.2:9000=${at.to}`];
+  const { code, stderr } = await runHere(["replay", file, ...chosen]);
+  expect(code).toBe(0);
+  expect(stderr).toContain("sent 1 datagram, 3 bytes");
+  expect(stderr).toContain("  not sent, left out by the options: 1\n");
+  expect(stderr).toContain("  not sent, sent to none of the recorded addresses of --to: 1\n");
+  expect(await at.texts(1)).toEqual(["one"]);
+  const none = await runHere(["replay", file, "--to", at.to, "--direction", "in"]);
+  expect([none.code, none.stderr.split("\n").at(-2)]).toEqual([1, "datagram replay: nothing was sent"]);
+});
+
+test("a cut file is sent up to the cut, and a missing one is an error", async (t) => {
+  const file = saved(folderOf(t), "cut.pcapng", pcapng(packets).subarray(0, -4));
+  await using at = await receiving();
+  const { code, stderr } = await runHere(["replay", file, "--to", at.to]);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^sent 2 datagrams, 6 bytes/);
+  expect(stderr).toMatch(
+    /datagram replay: .*cut\.pcapng": the file ends in the middle of a packet, at byte \d+ \(ENODATA\)\n$/,
+  );
+  const missing = await runHere(["replay", "/no/such/file", "--to", at.to]);
+  expect(missing).toEqual({
+    code: 1,
+    stdout: "",
+    stderr: 'datagram replay: cannot read "/no/such/file": there is no such file\n',
+  });
+});
+
+test("Ctrl-C ends an endless loop with the summary, and the wait for a recorder", async (t) => {
+  const file = saved(folderOf(t), "file.pcapng", pcapng(packets));
+  await using at = await receiving();
+  const endless = datagram(t, ["replay", file, "--to", at.to, "--loop", "0"]);
+  await at.texts(10);
+  endless.child.kill("SIGINT");
+  const { code, stderr } = await endless.ended;
+  expect([code, stderr.split("\n")[0]]).toEqual([0, expect.stringMatching(/^sent \d+ datagrams, /)]);
+  await using fresh = await receiving();
+  const live = datagram(t, ["replay", "-", "--to", fresh.to], { input: stayOpen });
+  live.child.stdin!.write(pcapng(packets.slice(0, 1)));
+  await fresh.texts(1);
+  live.child.kill("SIGINT");
+  const ended = await live.ended;
+  expect(ended.code).toBe(1);
+  expect(ended.stderr).toMatch(/^sent 1 datagram, 3 bytes.*interrupted before all was sent\n$/s);
+});
