@@ -15,6 +15,7 @@ import {
 import { Listener, type ListenerOptions } from "./listener.js";
 import { byteSize, duration, formatDuration, wholeNumber } from "./option-values.js";
 import { checkRawOutput, rawOption } from "./raw-output.js";
+import { endRecording, startRecording } from "./recording.js";
 import { addRouteOptions, hostFor, listed } from "./route-options.js";
 import { stopSignal, wasStopped } from "./terminal.js";
 
@@ -70,6 +71,8 @@ summary on standard error, which counts all losses.
 --buffer sets how many unread bytes the kernel keeps. A larger buffer holds a
 larger burst, up to net.core.rmem_max.
 
+--record writes all datagrams to a capture file too, as datagram record does.
+
 With --timeout the exit code is 3 if no datagram came, or fewer than --count.
 
 UDP does not prove where a datagram came from: an answer goes to the source that
@@ -89,6 +92,7 @@ Examples:
 
 interface ListenOptions extends ListenTargetOptions, ListenerOptions, SessionOptions {
   readonly guide?: boolean;
+  readonly record?: string;
 }
 
 /** The meaning of the shared options for `listen`. */
@@ -119,6 +123,7 @@ export function addListen(program: Command): void {
     .option("--json", "print one JSON object a line")
     .addOption(rawOption("write the bytes of the payloads alone").conflicts("hex"))
     .option("--full", "do not cut long payloads at the width of the terminal")
+    .option("--record <path>", "record all datagrams to this capture file too, answers included")
     .option("--count <n>", "end after n datagrams", wholeNumber("--count", 1))
     .option("--timeout <time>", "end if no datagram comes for this time, such as 10s", duration("--timeout"))
     .option("--summary", "end with a table of the peers too")
@@ -156,9 +161,24 @@ async function listen(addresses: readonly ListenAddress[], options: ListenOption
         Listener.open(await listenTarget(parseListenAddress(String(port)), options), options);
       listeners.push(await openFreePort(open));
     }
-    await report(listeners, options);
+    await reportAndRecord(listeners, options);
   } finally {
     await Promise.all(listeners.map((listener) => listener.close()));
+  }
+}
+
+/** As `report`. With `--record`, the datagrams go to a file too. */
+async function reportAndRecord(listeners: readonly Listener[], options: ListenOptions): Promise<void> {
+  if (options.record === undefined) {
+    await report(listeners, options);
+    return;
+  }
+  const sockets = new Set(listeners.flatMap(({ socket, answering }) => [socket, answering]));
+  const recording = startRecording([...sockets], options.record, "choose another name");
+  try {
+    await report(listeners, options);
+  } finally {
+    await endRecording(recording);
   }
 }
 

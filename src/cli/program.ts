@@ -8,6 +8,7 @@ import { addMtu } from "./mtu.js";
 import { addPing } from "./ping.js";
 import { addProxy } from "./proxy.js";
 import { addRead } from "./read.js";
+import { addRecord } from "./record.js";
 import { addReceive } from "./receive.js";
 import { addReplay } from "./replay.js";
 import { addRequest } from "./request.js";
@@ -26,6 +27,7 @@ Examples:
   datagram watch 9000                      show what arrives live in a browser
   datagram send 127.0.0.1:9000 hello       send one datagram
   datagram receive 9000 --into pictures    write each message to a file
+  datagram record 9000 -o today.pcapng     record what arrives to a capture file
   datagram read today.pcapng               print the datagrams of a capture file
   datagram replay today.pcapng --to 127.0.0.1:9000   send them again
   datagram request 127.0.0.1:9000 ping     send, and wait for the answer
@@ -51,7 +53,7 @@ Environment:
 export function datagramProgram(): Command {
   const program = new ExecCommand("datagram")
     .description(
-      "UDP datagrams from the command line: listen, watch, send, receive files, read and replay captures, request, serve, ping, measure a path, simulate a bad network, run programs of node:dgram, show what this machine can do.",
+      "UDP datagrams from the command line: listen, watch, send, receive files, record, read and replay captures, request, serve, ping, measure a path, simulate a bad network, run programs of node:dgram, show what this machine can do.",
     )
     .version(version)
     // Errors are printed by `main.ts`, on one line and with the exit codes of this command.
@@ -63,6 +65,7 @@ export function datagramProgram(): Command {
     addWatch,
     addSend,
     addReceive,
+    addRecord,
     addRead,
     addReplay,
     addRequest,

@@ -118,7 +118,7 @@ export function hostFor(name: string): (text: string) => string {
 }
 
 /** Reads a multicast group for the option `name`. */
-function groupFor(name: string): (text: string) => Endpoint {
+export function groupFor(name: string): (text: string) => Endpoint {
   return (text) => {
     const literal = parseLiteral(text);
     if (literal && isMulticast(literal.bytes)) {

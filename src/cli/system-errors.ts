@@ -4,6 +4,7 @@ import { Failure, exitCodes } from "./exit.js";
 
 const reasons: ReadonlyMap<string, string> = new Map([
   ["ENOENT", "there is no such file"],
+  ["EEXIST", "it exists"],
   ["EISDIR", "it is a folder"],
   ["ENOTDIR", "a part of the path is not a folder"],
   ["EACCES", "permission denied"],

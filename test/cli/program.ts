@@ -20,6 +20,7 @@ export const commands = [
   "watch",
   "send",
   "receive",
+  "record",
   "read",
   "replay",
   "request",

@@ -13,7 +13,7 @@ describe("bad input is one line, and exit code 2", () => {
   test.for<[readonly string[], RegExp]>([
     [
       [],
-      /give a command: listen, watch, send, receive, read, replay, request, serve, ping, mtu, proxy, run, doctor or completion/,
+      /give a command: listen, watch, send, receive, record, read, replay, request, serve, ping, mtu, proxy, run, doctor or completion/,
     ],
     [["help", "nothing"], /give a command/],
     [["lisen", "9000"], /unknown command 'lisen'.*listen/],
@@ -123,6 +123,13 @@ describe("bad input is one line, and exit code 2", () => {
     ],
     [["receive", "0", "--into", "x", "--limit", "1t"], /--limit takes bytes, .* to 1048576g, not "1t"/],
     [["receive", "0", "--into", "x", "--max-size", "1g"], /--max-size takes bytes/],
+
+    [["record"], /missing required argument/],
+    [["record", "0"], /give the file: --output <path>/],
+    [["record", "0", "-o", "x", "--max-files", "2"], /--max-files needs --rotate-size or --rotate-time/],
+    [["record", "0", "-o", "-", "--rotate-size", "1m"], /standard output is one file/],
+    [["record", "0", "-o", "x", "--limit", "10"], /--limit takes 64k or more, not 10/],
+    [["record", "0", "-o", "x", "--rotate-time", "10ms"], /--rotate-time takes a time/],
 
     [["request"], /missing required argument/],
     [["request", "127.0.0.1", "x"], /host:port/],
@@ -238,7 +245,7 @@ describe("bad input is one line, and exit code 2", () => {
     const { code, stdout, stderr } = await runHere(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     expect(stderr).toMatch(
-      /^datagram(?: listen| watch| send| receive| request| serve| ping| mtu| proxy| run| doctor| completion)?: [\x20-\x7e]+\n$/,
+      /^datagram(?: listen| watch| send| receive| record| read| request| serve| ping| mtu| proxy| run| doctor| completion)?: [\x20-\x7e]+\n$/,
     );
     expect(stderr).toMatch(message);
   });

@@ -1,0 +1,189 @@
+import type { Command } from "commander";
+
+import type { Recording, RecordOptions } from "../capture/index.js";
+import type { Endpoint } from "../core/address/address.js";
+import { datagramsIn } from "../core/receive/inbox.js";
+import { readAll } from "../core/socket/socket.js";
+import { usage } from "./exit.js";
+import { noticeFallback } from "./fallback.js";
+import { interfaceFor } from "./interfaces.js";
+import {
+  type ListenAddress,
+  type ListenTargetOptions,
+  listenTarget,
+  parseListenAddress,
+  showListenTarget,
+} from "./listen-target.js";
+import { Listener } from "./listener.js";
+import { Losses } from "./losses.js";
+import { byteSize, diskSize, duration, wholeNumber } from "./option-values.js";
+import { PeerCount } from "./peer-count.js";
+import { endRecording, recordingStatus, startRecording } from "./recording.js";
+import { groupFor, hostFor, listed } from "./route-options.js";
+import { StatusLine } from "./status-line.js";
+import { stopSignal } from "./terminal.js";
+
+const help = `
+The file is a pcapng file for Wireshark, tshark, datagram read and datagram
+replay. It has each datagram as it arrived, also if the kernel merged several,
+with the time of the kernel. No root is needed. The IP and UDP headers are made
+up from what the socket knows: addresses, TTL and TOS are real. Losses are noted
+in the packets after them. With --output - the file goes to standard output.
+
+Where to listen is as for datagram listen: 9000 is for this machine alone, and
+0.0.0.0:9000 is on every interface. To record what another program receives, use
+record() in that program, or datagram proxy --record in front of it.
+
+With --rotate-size or --rotate-time there are several files, whose names have a
+number and the time in UTC: today_00001_20261128063700.pcapng. --max-files keeps
+the newest of them. --limit ends the command when the files have that size.
+
+The file is written four times a second: if the machine kills the command, at
+most the last second is lost, and the file can be read. Ctrl-C ends the command
+with a summary on standard error. What the disk could not take is counted there,
+and noted in the file.
+
+Examples:
+  datagram record 9000 --output today.pcapng
+  datagram record 0.0.0.0:9000 0.0.0.0:9001 -o today.pcapng
+  datagram record 239.7.7.7:9420 --interface eth0 -o group.pcapng
+  datagram record 9000 -o day.pcapng --rotate-size 100m --max-files 10
+  datagram record 9000 -o - | tshark -r -`;
+
+interface RecordCommandOptions extends ListenTargetOptions {
+  readonly output?: string;
+  readonly rotateSize?: number;
+  readonly rotateTime?: number;
+  readonly maxFiles?: number;
+  readonly limit?: number;
+  readonly overwrite?: true;
+  readonly buffer?: number;
+}
+
+/** The smallest file, in bytes. */
+const minFileBytes = 65_536;
+
+/** Adds `datagram record`. */
+export function addRecord(program: Command): void {
+  program
+    .command("record")
+    .summary("record what arrives to a capture file")
+    .description("Records the datagrams that arrive to a capture file, with their times and losses.")
+    .usage("[options] <[host:]port...> --output <path>")
+    .argument("<[host:]port...>", "where to listen", listed(parseListenAddress))
+    .option("-o, --output <path>", "the file, or - for standard output")
+    .option("--overwrite", "replace a file of the same name")
+    .option(
+      "--rotate-size <bytes>",
+      "start another file at this size, such as 100m",
+      fileSize("--rotate-size"),
+    )
+    .option(
+      "--rotate-time <time>",
+      "start another file after this time, such as 60m",
+      duration("--rotate-time", 1000),
+    )
+    .option("--max-files <n>", "keep the newest n files", wholeNumber("--max-files", 1))
+    .option("--limit <bytes>", "end at this size of all files together, such as 10g", fileSize("--limit"))
+    .option("--buffer <bytes>", "request a receive buffer of this size (default: 4m)", byteSize("--buffer"))
+    .option(
+      "--interface <which>",
+      "receive the groups on this interface: its name, number or address; may be repeated",
+      listed(interfaceFor("--interface")),
+    )
+    .option("--join <group>", "join this multicast group too; may be repeated", listed(groupFor("--join")))
+    .option(
+      "--from <host>",
+      "receive groups from this sender only; may be repeated",
+      listed(hostFor("--from")),
+    )
+    .addHelpText("after", help)
+    .action(recordPorts);
+}
+
+async function recordPorts(
+  addresses: readonly ListenAddress[],
+  options: RecordCommandOptions,
+): Promise<void> {
+  const { output, rotateSize, rotateTime, maxFiles, limit, overwrite } = options;
+  if (output === undefined) throw usage("give the file: --output <path>, such as --output today.pcapng");
+  const rotates = rotateSize !== undefined || rotateTime !== undefined;
+  if (maxFiles !== undefined && !rotates) throw usage("--max-files needs --rotate-size or --rotate-time");
+  if (output === "-" && rotates)
+    throw usage("standard output is one file: without --rotate-size and --rotate-time");
+  const listeners: Listener[] = [];
+  try {
+    for (const address of addresses)
+      listeners.push(await Listener.open(await listenTarget(address, options), options));
+    const recordOptions: RecordOptions = {
+      rotateBytes: rotateSize,
+      rotateMs: rotateTime,
+      maxFiles,
+      limitBytes: limit,
+      overwrite,
+    };
+    const sockets = listeners.map(({ socket }) => socket);
+    const recording = startRecording(sockets, output, "--overwrite replaces it", recordOptions);
+    await run(listeners, recording);
+  } finally {
+    await Promise.all(listeners.map((listener) => listener.close()));
+  }
+}
+
+/** Records until Ctrl-C, the limit, or the end of the pipe. Then prints the summary. */
+async function run(listeners: readonly Listener[], recording: Recording): Promise<void> {
+  const signal = stopSignal();
+  for (const { socket, target } of listeners) showListenTarget(socket, target);
+  noticeFallback();
+  const peers = new PeerCount();
+  const losses = new Losses(
+    listeners.map(({ socket, answering, address }) => ({
+      socket,
+      answering,
+      local: listeners.length > 1 ? address : undefined,
+    })),
+    false,
+  );
+  const status = new StatusLine(() => recordingStatus(recording.stats()));
+  const reading = Promise.all(listeners.map((listener) => readOn(listener, peers)));
+  await Promise.race([aborted(signal), recording.finished, reading]);
+  status.end();
+  losses.end();
+  try {
+    await endRecording(recording, peers.text);
+  } finally {
+    for (const listener of listeners) await listener.end();
+    losses.summary();
+  }
+  // The sockets are closed, so that every iteration has ended.
+  await reading;
+}
+
+/** Reads until the socket is closed. The recording sees what is read. */
+async function readOn(listener: Listener, peers: PeerCount): Promise<void> {
+  let last: Endpoint | undefined;
+  for await (const runs of readAll(listener.socket, "datagram record")) {
+    for (const run of runs) {
+      listener.datagrams += datagramsIn(run);
+      if (run.source !== last) peers.add(String(run.source));
+      last = run.source;
+    }
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+/** Reads the size of a file for the option `name`. */
+function fileSize(name: string): (text: string) => number {
+  const size = diskSize(name);
+  return (text) => {
+    const bytes = size(text);
+    if (bytes < minFileBytes) throw usage(`${name} takes 64k or more, not ${text}`);
+    return bytes;
+  };
+}

@@ -1,0 +1,88 @@
+/** Recordings of `datagram record` and `datagram listen --record`: how they start, fail, and end. */
+
+import { type RecordOptions, type RecordStats, type Recording, record } from "../capture/index.js";
+import type { Socket } from "../index.js";
+import { Failure, exitCodes } from "./exit.js";
+import { formatBytes } from "./option-values.js";
+import { asSystemFailure } from "./system-errors.js";
+import { count, notice, warn } from "./terminal.js";
+
+const standardOutput = "/dev/stdout";
+
+/**
+ * Starts to record sockets. A failure to write is a warning.
+ *
+ * @param existing what to do if the file exists.
+ * @throws `Failure`.
+ */
+export function startRecording(
+  sockets: readonly Socket[],
+  path: string,
+  existing: string,
+  options: RecordOptions = {},
+): Recording {
+  const file = path === "-" ? standardOutput : path;
+  const name = nameOf(file);
+  try {
+    const recording: Recording = record(sockets, file, {
+      ...options,
+      // Standard output is there already.
+      overwrite: file === standardOutput || options.overwrite,
+      onError: ({ code, syscall, message }) => {
+        // Nobody reads the pipe any more.
+        if (code === "EPIPE") void recording.close().catch(() => undefined);
+        else warn(messageOf(Object.assign(new Error(message), { code, syscall }), recording.file));
+      },
+    });
+    return recording;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST")
+      throw new Failure(exitCodes.error, `cannot record to ${name}: it exists: ${existing}`);
+    throw asSystemFailure(error, `record to ${name}`);
+  }
+}
+
+/** Ends a recording, and prints its counts. @param from such as `3 peers`. @throws `Failure` if its end could not be written. */
+export async function endRecording(recording: Recording, from?: string): Promise<void> {
+  let failure: unknown;
+  try {
+    await recording.close();
+  } catch (error) {
+    failure = error;
+  }
+  for (const line of recordingSummary(recording, from)) notice(line);
+  if (failure !== undefined) throw asSystemFailure(failure, `write to ${nameOf(recording.file)}`);
+}
+
+/** The lines of the summary. Causes that did not happen are left out. */
+function recordingSummary(recording: Recording, from: string | undefined): string[] {
+  const stats = recording.stats();
+  const { datagrams, files, fileBytes, missed, lost, unreachable, ended } = stats;
+  const where =
+    files === 1 ? nameOf(recording.file) : `${files} files, the last of them ${nameOf(recording.file)}`;
+  const source = from === undefined ? "" : ` from ${from}`;
+  const lines = [`recorded ${count(datagrams, "datagram")}${source}, ${formatBytes(fileBytes)}, to ${where}`];
+  if (ended === "limit") lines.push("  the limit of the size is reached");
+  if (unreachable > 0) lines.push(`  and ${count(unreachable, "ICMP error")}`);
+  if (missed > 0) lines.push(`  not written, because the disk was too slow or failed: ${missed}`);
+  if (lost > 0) lines.push(`  lost before they were recorded: ${lost} at least`);
+  return lines;
+}
+
+/** The counts on one line, while a recording goes on. */
+export function recordingStatus({ datagrams, fileBytes, missed, lost }: RecordStats): string {
+  const losses = [
+    ...(lost > 0 ? [`${lost} lost at least`] : []),
+    ...(missed > 0 ? [`${missed} not written`] : []),
+  ];
+  return [count(datagrams, "datagram"), formatBytes(fileBytes), ...losses].join(", ");
+}
+
+function nameOf(path: string): string {
+  return path === standardOutput ? "standard output" : JSON.stringify(path);
+}
+
+function messageOf(error: Error, path: string): string {
+  const { message } = asSystemFailure(error, `write to ${nameOf(path)}`) as Error;
+  return `${message}: datagrams are missing in the recording until it can be written again`;
+}

@@ -1,0 +1,113 @@
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+
+import { AF_INET, socket } from "datagram";
+import { type TestContext, expect, test } from "vitest";
+
+import { datagramsOf, folderOf } from "../capture/files.js";
+import { commandsInOneProcess } from "./one-process.js";
+import { Program, bin, datagram } from "./program.js";
+
+const runHere = commandsInOneProcess();
+
+/** Waits until a command listens. Returns its port. */
+async function listening(program: Program): Promise<number> {
+  for (;;) {
+    const [, port] = /^listening on .*:(\d+)$/.exec(await program.line("stderr")) ?? [];
+    if (port !== undefined) return Number(port);
+  }
+}
+
+async function sendTexts(
+  t: TestContext,
+  ...datagrams: (readonly [text: string, port: number])[]
+): Promise<void> {
+  const s = socket(AF_INET);
+  t.onTestFinished(() => s.close());
+  for (const [text, port] of datagrams) await s.sendto(text, ["127.0.0.1", port]);
+}
+
+test("record writes what arrives at several ports, and Ctrl-C completes the file and prints a summary", async (t) => {
+  const file = join(folderOf(t), "today.pcapng");
+  const program = datagram(t, ["record", "0", "0", "-o", file]);
+  const ports = [await listening(program), await listening(program)] as const;
+  await sendTexts(t, ["one", ports[0]], ["two", ports[1]], ["three", ports[0]]);
+  // What is in memory is written soon.
+  while (!readFileSync(file).includes("three")) await new Promise((resolve) => setTimeout(resolve, 20));
+  program.child.kill("SIGINT");
+  const { code, stdout, stderr } = await program.ended;
+  expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
+  expect(stderr).toMatch(/\nrecorded 3 datagrams from 1 peer, \d+ bytes, to ".*today\.pcapng"\n/);
+  const found = await datagramsOf(file);
+  expect(found.map(({ data, destination }) => `${destination.port} ${data.toString()}`).sort()).toEqual(
+    [`${ports[0]} one`, `${ports[1]} two`, `${ports[0]} three`].sort(),
+  );
+  expect(await runHere(["record", "0", "-o", file])).toMatchObject({
+    code: 1,
+    stderr: `datagram record: cannot record to ${JSON.stringify(file)}: it exists: --overwrite replaces it\n`,
+  });
+});
+
+test("record ends at --limit, and names several files by number and time", async (t) => {
+  const folder = folderOf(t);
+  const limits = ["--rotate-size", "64k", "--limit", "128k", "--max-files", "1"];
+  const program = datagram(t, ["record", "0", "-o", join(folder, "day.pcapng"), ...limits]);
+  const port = await listening(program);
+  const s = socket();
+  t.onTestFinished(() => s.close());
+  let over = false;
+  void program.ended.then(() => (over = true));
+  while (!over) {
+    await s.sendMany(new Array<Buffer>(20).fill(Buffer.alloc(1000)), ["127.0.0.1", port]);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  const { code, stderr } = await program.ended;
+  expect(code).toBe(0);
+  expect(stderr).toMatch(
+    /\nrecorded \d+ datagrams .*, to \d files, the last of them ".*day_0000\d_\d{14}\.pcapng"\n/,
+  );
+  expect(stderr).toContain("\n  the limit of the size is reached\n");
+  expect(readdirSync(folder).length).toBe(1);
+});
+
+test("record --output - writes to standard output, which may be a file that is there", async (t) => {
+  const file = join(folderOf(t), "redirected.pcapng");
+  const script = 'exec "$0" "$1" record 0 --output - > "$2"';
+  const program = new Program(t, "sh", ["-c", script, process.execPath, bin, file]);
+  const port = await listening(program);
+  await sendTexts(t, ["redirected", port]);
+  while (!readFileSync(file).includes("redirected")) await new Promise((resolve) => setTimeout(resolve, 20));
+  program.child.kill("SIGTERM");
+  expect((await program.ended).stderr).toMatch(
+    /\nrecorded 1 datagram from 1 peer, \d+ bytes, to standard output\n/,
+  );
+  expect((await datagramsOf(file)).map(({ data }) => data.toString())).toEqual(["redirected"]);
+});
+
+test("listen --record writes the datagrams and the answers", async (t) => {
+  const file = join(folderOf(t), "listen.pcapng");
+  const program = datagram(t, ["listen", "0", "--reply", "ack {}", "--record", file, "--count", "1"]);
+  const port = await listening(program);
+  await sendTexts(t, ["hello", port]);
+  const { code, stderr } = await program.ended;
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/\nrecorded 2 datagrams, \d+ bytes, to ".*listen\.pcapng"\n/);
+  const found = await datagramsOf(file);
+  expect(found.map(({ direction, data }) => `${direction} ${data.toString()}`)).toEqual([
+    "in hello",
+    "out ack hello",
+  ]);
+});
+
+test("a file that cannot be written is an error, and nothing is listened to", async (t) => {
+  const file = join(folderOf(t), "missing", "x.pcapng");
+  for (const args of [
+    ["record", "0", "-o", file],
+    ["listen", "0", "--record", file],
+  ])
+    expect(await runHere(args)).toMatchObject({
+      code: 1,
+      stderr: `datagram ${args[0]}: cannot record to ${JSON.stringify(file)}: there is no such file\n`,
+    });
+  expect(existsSync(file)).toBe(false);
+});
