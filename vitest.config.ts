@@ -9,6 +9,7 @@ const source = (path: string): string => here(`src/${path}`);
 const subpaths = [
   { find: /^datagram\/capture$/, replacement: source("capture/index.ts") },
   { find: /^datagram\/dgram$/, replacement: source("dgram/index.ts") },
+  { find: /^datagram\/gateway$/, replacement: source("gateway/index.ts") },
   { find: /^datagram\/message$/, replacement: source("message/index.ts") },
   { find: /^datagram\/proxy$/, replacement: source("proxy/index.ts") },
   { find: /^datagram\/sim$/, replacement: source("sim/index.ts") },
@@ -133,6 +134,7 @@ const projects = [
   { ...datagram, test: { name: "message", include: ["test/message/**/*.test.ts"], ...computing } },
   { ...datagram, test: { name: "watch", include: ["test/watch/**/*.test.ts"], ...waiting } },
   { ...datagram, test: { name: "capture", include: ["test/capture/**/*.test.ts"], ...waiting } },
+  { ...datagram, test: { name: "gateway", include: ["test/gateway/**/*.test.ts"], ...waiting } },
   {
     ...datagram,
     test: { name: "examples", include: ["examples/**/*.test.ts"], exclude: notInstalled, ...computing },

@@ -14,7 +14,9 @@ import { rolldown } from "rolldown";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const compiled = join(root, "build/src");
 const dist = join(root, "dist");
-const { dependencies, exports, bin } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const { dependencies, peerDependencies, exports, bin } = JSON.parse(
+  readFileSync(join(root, "package.json"), "utf8"),
+);
 
 /** The entries by their paths in dist, without the extension. */
 const entries = [...Object.values(exports).map((each) => each.default), ...Object.values(bin)]
@@ -28,7 +30,7 @@ const bundle = await rolldown({
   platform: "node",
   // Where a module begins there is a comment with its path: bench/profile.ts reads them.
   experimental: { attachDebugInfo: "simple" },
-  external: [/^node:/, ...Object.keys(dependencies)],
+  external: [/^node:/, ...Object.keys(dependencies), ...Object.keys(peerDependencies)],
   onLog: (level, { message }) => {
     throw new Error(`${level}: ${message}`);
   },

@@ -64,6 +64,8 @@ test("the tarball has the compiled files and the sources", () => {
     "dist/watch/web/index.html",
     "dist/capture/index.js",
     "dist/capture/index.d.ts",
+    "dist/gateway/index.js",
+    "dist/gateway/index.d.ts",
     "dist/proxy/index.js",
     "dist/proxy/index.d.ts",
     "dist/cli/main.js",

@@ -1,0 +1,33 @@
+/** The connection of a gateway to the server that stores its messages. Tests have one in memory. */
+export interface Broker {
+  /** The largest number of bytes of a message, headers included. */
+  readonly maxMessageBytes: number;
+  /** Begins to report events, with messages that are sent from now on. */
+  listen(events: BrokerEvents): void;
+  /**
+   * Sends a message, and returns at once. Its memory must not change until an event settles the message: it may be sent later.
+   * While there is no connection, the message may be lost.
+   *
+   * @param number names the message in the events.
+   * @param headers as they are sent, with the line `NATS/1.0`.
+   */
+  publish(number: number, subject: string, headers: Uint8Array, data: Uint8Array): void;
+  /** Closes the connection. No event follows. */
+  close(): Promise<void>;
+}
+
+/** What a broker reports. It may report a message twice, or one that is settled already. */
+export interface BrokerEvents {
+  /** The stream has the message. @param isDuplicate whether it had the message before this send. */
+  stored(number: number, isDuplicate: boolean): void;
+  /** The server or the stream does not take the message. */
+  refused(number: number, reason: string): void;
+  /** No stream takes the subject now. A stream that is starting can take it later. */
+  noStream(number: number): void;
+  /** The server does not let this user publish to the subject. */
+  forbidden(subject: string): void;
+  /** The connection was lost, or is there again. */
+  connected(isConnected: boolean): void;
+  /** The connection is closed and does not come back. */
+  failed(error: Error): void;
+}

@@ -1,0 +1,173 @@
+import { randomBytes } from "node:crypto";
+
+import { OSError, wrongType } from "../core/errors/errors.js";
+import { Socket } from "../core/socket/socket.js";
+import type { Broker } from "./broker.js";
+import { MessageEncoder } from "./message-encoder.js";
+import { NatsBroker, connectNats } from "./nats-broker.js";
+import { type CheckedOptions, type GatewayOptions, checkOptions } from "./options.js";
+import { type GatewayStats, Outbox } from "./outbox.js";
+import { openStream } from "./stream.js";
+
+/** The largest number of datagrams that are read together. Acknowledgements are read between two batches. */
+const batchDatagrams = 256;
+/** Milliseconds between two looks at the losses and at the datagrams without an acknowledgement. */
+const tickMs = 1000;
+
+/**
+ * Puts every datagram that a socket receives into a stream of NATS JetStream (`docs/gateway.md`). Needs the package
+ * `@nats-io/transport-node`.
+ *
+ * @param socket bound. While the gateway runs, no other call may read it. The gateway does not close it.
+ * @throws (rejects) `OSError`: `ECONNREFUSED` if no server answers or it refuses the user; `ENOENT` if the stream does not exist;
+ *   `EINVAL` if the socket is not bound, or if the stream does not take the subjects; `ENOTSUP` if the server has no JetStream;
+ *   `ETIMEDOUT`; `EBADF`. `Error` `ERR_MODULE_NOT_FOUND` if the package is missing. `TypeError`, `RangeError` for wrong options.
+ */
+export async function gateway(socket: Socket, options: GatewayOptions): Promise<Gateway> {
+  if (!(socket instanceof Socket)) throw wrongType("socket", "a Socket", socket);
+  const checked = checkOptions(options);
+  const { port } = socket.getsockname();
+  if (port === 0)
+    throw new OSError("EINVAL", { syscall: "gateway", text: "the socket is not bound: call bind first" });
+  const start = `${checked.prefix}.${port}`;
+  const link = await connectNats(checked.servers, checked.client);
+  try {
+    const duplicateWindowMs = await openStream(link.connection, checked.stream, `${start}.*`, checked.create);
+    return new Gateway(socket, checked, start, duplicateWindowMs, new NatsBroker(link, checked.stream));
+  } catch (error) {
+    await link.connection.close();
+    throw error;
+  }
+}
+
+/** A running gateway, made by `gateway()`. While it runs, it keeps the process alive. */
+export class Gateway implements AsyncDisposable {
+  /**
+   * Resolves when the gateway has ended and the connection is closed. Rejects if the gateway failed: the socket could not be read,
+   * or the client gave up.
+   */
+  readonly closed: Promise<void>;
+  readonly #socket: Socket;
+  readonly #broker: Broker;
+  readonly #outbox: Outbox;
+  readonly #encoder: MessageEncoder;
+  readonly #options: CheckedOptions;
+  readonly #stop = new AbortController();
+  #failure: Error | undefined;
+  #endDrain: (() => void) | undefined;
+  #cancelTick: () => void;
+
+  /** @internal */
+  constructor(
+    socket: Socket,
+    options: CheckedOptions,
+    start: string,
+    duplicateWindowMs: number,
+    broker: Broker,
+  ) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#broker = broker;
+    this.#outbox = new Outbox(socket.clock, { ...options, duplicateWindowMs });
+    this.#encoder = new MessageEncoder(start, randomBytes(9).toString("base64url"), options.buckets);
+    const outbox = this.#outbox;
+    broker.listen({
+      stored: (number, isDuplicate) => outbox.stored(number, isDuplicate),
+      refused: (number, reason) => outbox.refused(number, reason),
+      noStream: (number) => outbox.noStream(number),
+      forbidden: (subject) => outbox.forbidden(subject),
+      connected: (isConnected) => {
+        outbox.connected(isConnected);
+        options.onConnection?.(isConnected ? "connected" : "disconnected");
+      },
+      failed: (error) => this.#end(error),
+    });
+    outbox.start(broker);
+    this.#cancelTick = this.#startTicks();
+    this.closed = this.#run();
+    // A program that does not look at it learns of the failure from close().
+    this.closed.catch(() => undefined);
+  }
+
+  /** The counts now. */
+  stats(): GatewayStats {
+    const { droppedKernel } = this.#socket.stats();
+    return Object.freeze({ ...this.#outbox.stats(), droppedKernel });
+  }
+
+  /** Ends reading, waits up to `drainMs` for acknowledgements, and closes the connection. Returns `closed`. */
+  close(): Promise<void> {
+    this.#stop.abort();
+    return this.closed;
+  }
+
+  /** Calls `close()`, and waits for it. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      await this.#read();
+    } catch (error) {
+      this.#end(error as Error);
+    }
+    if (this.#failure === undefined) await this.#drain();
+    this.#cancelTick();
+    this.#outbox.end();
+    this.#reportLosses();
+    await this.#broker.close();
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Reads until `close()`, until the socket is closed, or until the gateway fails. */
+  async #read(): Promise<void> {
+    const { signal } = this.#stop;
+    try {
+      for await (const batch of this.#socket.batches({ max: batchDatagrams, signal, timeoutMs: Infinity })) {
+        // Never waits for the server: what it cannot take is shed.
+        for (const datagram of batch)
+          this.#outbox.add(this.#encoder.encode(datagram, this.#outbox.received + 1));
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  }
+
+  /** Waits until all datagrams are settled, for `drainMs` at most. */
+  async #drain(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#endDrain = resolve;
+      const cancel = this.#socket.clock.after(this.#options.drainMs, resolve);
+      void this.#outbox.empty().then(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
+  #end(error: Error): void {
+    this.#failure ??= error;
+    this.#stop.abort();
+    this.#endDrain?.();
+  }
+
+  #startTicks(): () => void {
+    const periodMs = Math.min(tickMs, this.#options.ackTimeoutMs);
+    let toldMs = this.#socket.clock.now();
+    const tick = (): void => {
+      this.#cancelTick = this.#socket.clock.after(periodMs, tick);
+      this.#outbox.tick();
+      const now = this.#socket.clock.now();
+      if (now - toldMs < tickMs) return;
+      toldMs = now;
+      this.#reportLosses();
+    };
+    return this.#socket.clock.after(periodMs, tick);
+  }
+
+  #reportLosses(): void {
+    const losses = this.#outbox.takeLosses();
+    if (losses !== undefined) this.#options.onLosses?.(losses);
+  }
+}

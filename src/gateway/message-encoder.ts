@@ -1,0 +1,107 @@
+import { Buffer } from "node:buffer";
+
+import type { Endpoint } from "../core/address/address.js";
+import type { Datagram } from "../core/receive/datagram.js";
+import { bucketOf, peerToken } from "./subjects.js";
+
+/** The largest number of peers whose texts are kept. When they are full, all are forgotten. */
+const maxPeers = 4096;
+
+/** A datagram as a message for the server. */
+export interface EncodedMessage {
+  /** The token of the peer. */
+  readonly peer: string;
+  readonly subject: string;
+  readonly headers: Uint8Array;
+  readonly data: Uint8Array;
+}
+
+/** What the messages of one peer have in common. */
+interface PeerTexts {
+  readonly token: string;
+  readonly subject: string;
+  /** The value of `Nats-Msg-Id` without the number. */
+  readonly id: string;
+  /** The header with the source. */
+  readonly source: string;
+}
+
+/** Turns datagrams into messages. */
+export class MessageEncoder {
+  readonly #start: string;
+  readonly #run: string;
+  readonly #buckets: number | undefined;
+  readonly #peers = new Map<Endpoint, PeerTexts>();
+  #destination: Endpoint | undefined;
+  #interface: string | undefined;
+  /** The headers for this destination and this interface. */
+  #arrival = "";
+
+  /**
+   * @param start the subject without its last token.
+   * @param run names this gateway in ids. No other gateway has the same.
+   */
+  constructor(start: string, run: string, buckets: number | undefined) {
+    this.#start = start;
+    this.#run = run;
+    this.#buckets = buckets;
+  }
+
+  /** @param number of the datagram, for its id. The message has its own copy of the payload. */
+  encode(datagram: Datagram, number: number): EncodedMessage {
+    const { data, timestamp, lostBefore, destination } = datagram;
+    const { token, subject, id, source } = this.#textsOf(datagram.source);
+    if (destination !== this.#destination || datagram.interface !== this.#interface) {
+      this.#destination = destination;
+      this.#interface = datagram.interface;
+      this.#arrival =
+        (destination === undefined ? "" : header("Destination", String(destination))) +
+        (this.#interface === undefined ? "" : header("Interface", this.#interface));
+    }
+    // Each line is its own text of ASCII: printable() in header(), and numbers.
+    const text =
+      `NATS/1.0\r\nNats-Msg-Id: ${id}${number}\r\n${source}${this.#arrival}` +
+      (timestamp === undefined ? "" : `Datagram-Timestamp: ${timestamp}\r\n`) +
+      `Datagram-Size: ${datagram.size}\r\n` +
+      (datagram.truncated ? "Datagram-Truncated: true\r\n" : "") +
+      (lostBefore === undefined ? "\r\n" : `Datagram-Lost-Before: ${lostBefore}\r\n\r\n`);
+    // A copy: a small datagram that waits would keep the memory of all datagrams that were received with it.
+    const memory = Buffer.allocUnsafe(text.length + data.length);
+    memory.write(text, "latin1");
+    memory.set(data, text.length);
+    return {
+      peer: token,
+      subject,
+      headers: memory.subarray(0, text.length),
+      data: memory.subarray(text.length),
+    };
+  }
+
+  #textsOf(peer: Endpoint): PeerTexts {
+    let texts = this.#peers.get(peer);
+    if (texts) return texts;
+    if (this.#peers.size >= maxPeers) this.#peers.clear();
+    const token = peerToken(peer);
+    const last = this.#buckets === undefined ? token : bucketOf(token, this.#buckets);
+    texts = {
+      token,
+      subject: `${this.#start}.${last}`,
+      id: `${this.#run}:${token}:`,
+      source: header("Source", String(peer)),
+    };
+    this.#peers.set(peer, texts);
+    return texts;
+  }
+}
+
+function header(name: string, value: string): string {
+  return `Datagram-${name}: ${printable(value)}\r\n`;
+}
+
+/** Text without anything that could end a header: other bytes than printable ASCII are escaped. */
+function printable(text: string): string {
+  if (/^[!-~]*$/.test(text)) return text;
+  return Array.from(Buffer.from(text), (byte) =>
+    byte > 0x20 && byte < 0x7f ? String.fromCharCode(byte) : `%${byte.toString(16).padStart(2, "0")}`,
+  ).join("");
+}

@@ -1,0 +1,190 @@
+/** The connection to a server of NATS. Its client is imported when the first gateway starts, because it is an optional package. */
+
+import type * as Client from "@nats-io/transport-node";
+import type { Msg, MsgHdrs, NatsConnection } from "@nats-io/transport-node";
+
+import { assert } from "../core/assert.js";
+import { OSError } from "../core/errors/errors.js";
+import type { Broker, BrokerEvents } from "./broker.js";
+
+const packageName = "@nats-io/transport-node";
+const connectTimeoutMs = 5000;
+
+/** Connects to a server. @throws `OSError` `ECONNREFUSED`; `Error` `ERR_MODULE_NOT_FOUND`. */
+export async function connectNats(
+  servers: readonly string[],
+  options: object,
+): Promise<{ readonly connection: NatsConnection; readonly client: typeof Client }> {
+  const client = await loadClient();
+  // The client does not read them from the URL.
+  const { username, password } = new URL(servers[0] ?? "");
+  const user =
+    username === "" ? {} : { user: decodeURIComponent(username), pass: decodeURIComponent(password) };
+  const hosts = servers.map((server) => server.replace(/\/\/.*@/, "//"));
+  try {
+    const connection = await client.connect({
+      servers: hosts,
+      name: "datagram gateway",
+      ...user,
+      // If the server dies after its first line and before its answer to CONNECT, the client notices it only by this timeout.
+      timeout: connectTimeoutMs,
+      ...options,
+      // A gateway waits for its server as long as it runs.
+      reconnect: true,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 250,
+    });
+    return { connection, client };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new OSError("ECONNREFUSED", {
+      syscall: "gateway",
+      text: `${hosts.join(", ")}: ${why}`,
+      cause: error,
+    });
+  }
+}
+
+async function loadClient(): Promise<typeof Client> {
+  try {
+    return await import("@nats-io/transport-node");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw error;
+    const missing = new Error(`the gateway needs the client of NATS: npm install ${packageName}`, {
+      cause: error,
+    });
+    throw Object.assign(missing, { code: "ERR_MODULE_NOT_FOUND" });
+  }
+}
+
+/** Headers that are bytes already. The client encodes its own headers many times slower than the rest of a message. */
+class EncodedHeaders {
+  bytes: Uint8Array = new Uint8Array();
+
+  encode(): Uint8Array {
+    return this.bytes;
+  }
+}
+
+/** An acknowledgement of JetStream. */
+interface PubAck {
+  readonly stream?: string;
+  readonly seq?: number;
+  readonly duplicate?: boolean;
+  readonly error?: { readonly err_code?: number; readonly description?: string };
+}
+
+/** Error of JetStream: the stream cannot store the message. For `discard: new` it is full. */
+const streamStoreFailed = 10_077;
+
+/**
+ * Publishes messages over core NATS, each with a reply subject of its own below one inbox: JetStream acknowledges them there.
+ * `publish` of the JetStream client makes two `Error` objects, a promise and a timer for each message.
+ */
+export class NatsBroker implements Broker {
+  readonly #connection: NatsConnection;
+  readonly #stream: string;
+  readonly #inbox: string;
+  readonly #headers = new EncodedHeaders();
+  readonly #options: { reply: string; readonly headers: MsgHdrs };
+  #events: BrokerEvents | undefined;
+
+  constructor({ connection, client }: Awaited<ReturnType<typeof connectNats>>, stream: string) {
+    // publish() calls encode() of the headers, which the types of the client do not have.
+    assert("encode" in client.headers(), `${packageName} encodes headers in a way that is known`);
+    this.#connection = connection;
+    this.#stream = stream;
+    this.#inbox = client.createInbox();
+    this.#options = { reply: "", headers: this.#headers as unknown as MsgHdrs };
+  }
+
+  /** The largest message that the server takes. */
+  get maxMessageBytes(): number {
+    return this.#connection.info?.max_payload ?? Infinity;
+  }
+
+  /** Begins to report events. */
+  listen(events: BrokerEvents): void {
+    this.#events = events;
+    this.#connection.subscribe(`${this.#inbox}.*`, {
+      callback: (error, message) => {
+        try {
+          if (error) throw error;
+          this.#acknowledge(message, events);
+        } catch (failure) {
+          // The client would print it, and read no more.
+          this.#fail(failure as Error);
+        }
+      },
+    });
+    void this.#watch(events);
+    void this.#connection.closed().then((error) => {
+      this.#fail(error instanceof Error ? error : new Error("the connection to the server was closed"));
+    });
+  }
+
+  publish(number: number, subject: string, headers: Uint8Array, data: Uint8Array): void {
+    // A closed connection is reported by closed().
+    if (this.#connection.isClosed()) return;
+    this.#headers.bytes = headers;
+    this.#options.reply = `${this.#inbox}.${number}`;
+    this.#connection.publish(subject, data, this.#options);
+  }
+
+  async close(): Promise<void> {
+    this.#events = undefined;
+    await this.#connection.close();
+  }
+
+  #acknowledge(message: Msg, events: BrokerEvents): void {
+    if (this.#events === undefined) return;
+    const { subject, data } = message;
+    const number = Number(subject.slice(this.#inbox.length + 1));
+    if (data.length === 0) {
+      // The server itself answers if nobody is subscribed to the subject.
+      if (message.headers?.code === 503) events.noStream(number);
+      return;
+    }
+    const { error, stream, seq, duplicate } = parse(data);
+    if (error) {
+      const { err_code: code, description = "an error without a description" } = error;
+      events.refused(number, code === streamStoreFailed ? storeFailure(description) : description);
+    } else if (stream !== this.#stream) {
+      events.refused(number, "another stream took it");
+    } else if (typeof seq === "number" && seq > 0) {
+      events.stored(number, duplicate === true);
+    }
+  }
+
+  async #watch(events: BrokerEvents): Promise<void> {
+    for await (const status of this.#connection.status()) {
+      if (this.#events === undefined) return;
+      if (status.type === "disconnect") events.connected(false);
+      if (status.type === "reconnect") events.connected(true);
+      if (status.type !== "error") continue;
+      const { operation, subject } = status.error as { operation?: string; subject?: string };
+      if (operation === "publish" && subject !== undefined) events.forbidden(subject);
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#events?.failed(error);
+  }
+}
+
+/** Reads an acknowledgement. Anybody may publish to an inbox, so it can be any text. */
+function parse(data: Uint8Array): PubAck {
+  try {
+    const ack: unknown = JSON.parse(
+      Buffer.from(data.buffer, data.byteOffset, data.length).toString("latin1"),
+    );
+    return typeof ack === "object" && ack !== null ? ack : {};
+  } catch {
+    return { error: { description: "the server answered with something else than an acknowledgement" } };
+  }
+}
+
+/** The limit of a stream that is full: `maximum messages exceeded`, `maximum bytes exceeded`. Else the server's text. */
+function storeFailure(description: string): string {
+  return /^maximum (?:messages|bytes)/.test(description) ? "the stream is full" : description;
+}

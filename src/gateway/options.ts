@@ -1,0 +1,152 @@
+import { outOfRange, wholeNumber, wrongType } from "../core/errors/errors.js";
+import { fieldsOf, refuseUnknown } from "../core/errors/fields.js";
+import type { Losses } from "./losses.js";
+import { checkPrefix, checkStreamName } from "./subjects.js";
+
+/** Which datagram of a peer is shed. */
+export type ShedPolicy = "newest" | "oldest";
+
+/** The limits of a stream that is created. */
+export interface NewStream {
+  /** Bytes of all its messages, 1 or more. @default the limit of the server */
+  readonly maxBytes?: number | undefined;
+  /** Milliseconds after which a message is deleted, 1 or more. @default never */
+  readonly maxAgeMs?: number | undefined;
+  /** The number of servers that keep each message, 1 to 5. @default 1 */
+  readonly replicas?: number | undefined;
+}
+
+/** The options of `gateway()`. */
+export interface GatewayOptions {
+  /** The server, or several servers of a cluster: `nats://127.0.0.1:4222`, `nats://user:password@host`. */
+  readonly nats: string | readonly string[];
+  /** The name of the stream. */
+  readonly stream: string;
+  /** Whether a missing stream is created, or the limits of that stream. @default false */
+  readonly create?: boolean | NewStream | undefined;
+  /** The first tokens of the subjects. @default "datagram" */
+  readonly prefix?: string | undefined;
+  /** The number of buckets, 1 to 65,536, in place of a subject for each peer. @default no buckets */
+  readonly buckets?: number | undefined;
+  /** Which datagram of a peer is shed if too many wait: the one that arrives, or the oldest one. @default "newest" */
+  readonly shed?: ShedPolicy | undefined;
+  /** The largest number of datagrams that are sent and not acknowledged, 1 to 1,000,000. @default 8192 */
+  readonly maxUnacknowledged?: number | undefined;
+  /** The largest number of datagrams that wait to be sent, 1 to 10,000,000. @default 65536 */
+  readonly maxWaiting?: number | undefined;
+  /** Bytes of payloads, headers and 256 more for each datagram that is not settled, 131,072 or more. @default 134217728 */
+  readonly maxBytes?: number | undefined;
+  /** Milliseconds after which a datagram without an acknowledgement is sent again, 100 to 600,000. @default 5000 */
+  readonly ackTimeoutMs?: number | undefined;
+  /** Milliseconds for which a datagram that no stream takes is sent again, 0 to 600,000. Then it is refused. @default 10000 */
+  readonly giveUpMs?: number | undefined;
+  /** Milliseconds that `close()` waits for acknowledgements, 0 to 600,000. @default 5000 */
+  readonly drainMs?: number | undefined;
+  /** Is called with the losses since its last call, at most once a second. */
+  readonly onLosses?: ((losses: Losses) => void) | undefined;
+  /** Is called when the connection to the server is lost, and when it is there again. */
+  readonly onConnection?: ((state: "connected" | "disconnected") => void) | undefined;
+  /** Further options for `connect` of `@nats-io/transport-node`, such as `{ token: "…" }` or `{ tls: {} }`. */
+  readonly client?: object | undefined;
+}
+
+/** The options with their defaults. */
+export interface CheckedOptions {
+  readonly servers: readonly string[];
+  readonly stream: string;
+  readonly create: NewStream | undefined;
+  readonly prefix: string;
+  readonly buckets: number | undefined;
+  readonly shed: ShedPolicy;
+  readonly maxUnacknowledged: number;
+  readonly maxWaiting: number;
+  readonly maxBytes: number;
+  readonly ackTimeoutMs: number;
+  readonly giveUpMs: number;
+  readonly drainMs: number;
+  readonly onLosses: ((losses: Losses) => void) | undefined;
+  readonly onConnection: ((state: "connected" | "disconnected") => void) | undefined;
+  readonly client: object;
+}
+
+const maxTimeMs = 600_000;
+const fields = fieldsOf<GatewayOptions>({
+  nats: true,
+  stream: true,
+  create: true,
+  prefix: true,
+  buckets: true,
+  shed: true,
+  maxUnacknowledged: true,
+  maxWaiting: true,
+  maxBytes: true,
+  ackTimeoutMs: true,
+  giveUpMs: true,
+  drainMs: true,
+  onLosses: true,
+  onConnection: true,
+  client: true,
+});
+const streamFields = fieldsOf<NewStream>({ maxBytes: true, maxAgeMs: true, replicas: true });
+
+/** @throws `TypeError`, `RangeError` that name the option. */
+export function checkOptions(options: GatewayOptions): CheckedOptions {
+  if (typeof (options as unknown) !== "object" || (options as unknown) === null)
+    throw wrongType("options", "an object with nats and stream", options);
+  refuseUnknown(options, fields, "options: a field");
+  const { nats, stream, prefix = "datagram", buckets, shed = "newest", client = {} } = options;
+  const { maxUnacknowledged = 8192, maxWaiting = 65_536, maxBytes = 128 << 20 } = options;
+  const { ackTimeoutMs = 5000, giveUpMs = 10_000, drainMs = 5000, onLosses, onConnection } = options;
+  if (!["newest", "oldest"].includes(shed)) throw outOfRange("shed", "newest or oldest", shed);
+  if (typeof client !== "object" || (client as unknown) === null)
+    throw wrongType("client", "an object", client);
+  checkFunction("onLosses", onLosses);
+  checkFunction("onConnection", onConnection);
+  return {
+    servers: checkServers(nats),
+    stream: checkStreamName(stream),
+    create: checkNewStream(options.create),
+    prefix: checkPrefix(prefix),
+    buckets: buckets === undefined ? undefined : wholeNumber("buckets", buckets, 1, 65_536),
+    shed,
+    maxUnacknowledged: wholeNumber("maxUnacknowledged", maxUnacknowledged, 1, 1_000_000),
+    maxWaiting: wholeNumber("maxWaiting", maxWaiting, 1, 10_000_000),
+    maxBytes: wholeNumber("maxBytes", maxBytes, 131_072, Number.MAX_SAFE_INTEGER),
+    ackTimeoutMs: wholeNumber("ackTimeoutMs", ackTimeoutMs, 100, maxTimeMs),
+    giveUpMs: wholeNumber("giveUpMs", giveUpMs, 0, maxTimeMs),
+    drainMs: wholeNumber("drainMs", drainMs, 0, maxTimeMs),
+    onLosses,
+    onConnection,
+    client,
+  };
+}
+
+function checkServers(nats: unknown): string[] {
+  const servers: unknown[] = Array.isArray(nats) ? nats : [nats];
+  if (servers.length === 0) throw outOfRange("nats", "one server or more", "none");
+  return servers.map((server) => {
+    if (typeof server !== "string") throw wrongType("nats", "a string such as nats://127.0.0.1:4222", server);
+    if (!URL.canParse(server) || new URL(server).hostname === "" || !/^(?:nats|tls):\/\//.test(server)) {
+      // The text may have a password.
+      throw outOfRange("nats", "a URL such as nats://127.0.0.1:4222", server.replace(/\/\/.*@/, "//…@"));
+    }
+    return server;
+  });
+}
+
+function checkNewStream(create: unknown): NewStream | undefined {
+  if (create === undefined || create === false) return undefined;
+  if (create === true) return {};
+  if (typeof create !== "object" || create === null)
+    throw wrongType("create", "a boolean or an object", create);
+  refuseUnknown(create, streamFields, "create: a field");
+  const { maxBytes, maxAgeMs, replicas } = create as NewStream;
+  if (maxBytes !== undefined) wholeNumber("create.maxBytes", maxBytes, 1, Number.MAX_SAFE_INTEGER);
+  if (maxAgeMs !== undefined) wholeNumber("create.maxAgeMs", maxAgeMs, 1, 1e11);
+  if (replicas !== undefined) wholeNumber("create.replicas", replicas, 1, 5);
+  return { maxBytes, maxAgeMs, replicas };
+}
+
+function checkFunction(name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== "function") throw wrongType(name, "a function", value);
+}

@@ -1,0 +1,288 @@
+import { assert } from "../core/assert.js";
+import type { Clock } from "../core/driver/driver.js";
+import type { Broker, BrokerEvents } from "./broker.js";
+import { FairQueue, Queued } from "./fair-queue.js";
+import { LossCounts, type Losses } from "./losses.js";
+import type { EncodedMessage } from "./message-encoder.js";
+import type { ShedPolicy } from "./options.js";
+
+/** Bytes of memory for each datagram beside its payload and its headers. */
+const entryBytes = 256;
+
+/** The limits of an outbox, as in `GatewayOptions`. */
+export interface OutboxLimits {
+  readonly shed: ShedPolicy;
+  readonly maxUnacknowledged: number;
+  readonly maxWaiting: number;
+  readonly maxBytes: number;
+  readonly ackTimeoutMs: number;
+  readonly giveUpMs: number;
+  /** Milliseconds for which the stream knows the ids of its messages. */
+  readonly duplicateWindowMs: number;
+}
+
+/** What happened to the datagrams of a gateway. `received` is always `stored + shed + refused + inFlight`. */
+export interface GatewayStats {
+  /** Datagrams that the socket returned. */
+  readonly received: number;
+  /** Datagrams that the stream has acknowledged. */
+  readonly stored: number;
+  /** Datagrams that were dropped because too many waited. They were never sent to the server. */
+  readonly shed: number;
+  /** Datagrams that the server or the stream does not take. */
+  readonly refused: number;
+  /** The refused datagrams by reason. */
+  readonly refusedBy: Readonly<Record<string, number>>;
+  /** Datagrams that wait, and datagrams that were sent and are not acknowledged. */
+  readonly inFlight: number;
+  /** The part of `inFlight` that has not been sent to the server. */
+  readonly waiting: number;
+  /** How often a datagram was sent to the server again. */
+  readonly resent: number;
+  /** The part of `resent` that was sent after the stream forgets ids: such a message can be stored twice. */
+  readonly resentLate: number;
+  /** Acknowledgements which say that the stream had the message already. */
+  readonly duplicates: number;
+  /** Datagrams that the kernel dropped, at least; they are not in `received`. `undefined` if the driver cannot know. */
+  readonly droppedKernel: number | undefined;
+}
+
+/** A datagram that is not settled. */
+class Entry extends Queued {
+  readonly number: number;
+  readonly peer: string;
+  readonly message: EncodedMessage;
+  readonly bytes: number;
+  firstSentMs = 0;
+  sentMs = 0;
+  /** When the server first said that no stream takes it; `undefined` if it has not said so since it last stored something. */
+  noStreamMs: number | undefined;
+
+  constructor(number: number, message: EncodedMessage) {
+    super();
+    this.number = number;
+    this.peer = message.peer;
+    this.message = message;
+    this.bytes = message.headers.length + message.data.length + entryBytes;
+  }
+}
+
+/** The datagrams between a socket and a server, and the account of all of them. */
+export class Outbox implements Omit<BrokerEvents, "failed"> {
+  readonly #clock: Clock;
+  readonly #limits: OutboxLimits;
+  readonly #losses = new LossCounts();
+  readonly #waiting = new FairQueue<Entry>();
+  /** Datagrams that were sent, by their numbers, in the order of the last send. */
+  readonly #sent = new Map<number, Entry>();
+  /** Those of `#sent` that no stream took at their last send. */
+  readonly #noStream = new Set<Entry>();
+  readonly #refusedBy = new Map<string, number>();
+  #broker: Broker | undefined;
+  #isConnected = false;
+  #bytes = 0;
+  #received = 0;
+  #stored = 0;
+  #shed = 0;
+  #refused = 0;
+  #resent = 0;
+  #resentLate = 0;
+  #duplicates = 0;
+  #whenEmpty: (() => void) | undefined;
+
+  constructor(clock: Clock, limits: OutboxLimits) {
+    this.#clock = clock;
+    this.#limits = limits;
+  }
+
+  /** The number of datagrams so far. The next one has this number plus 1. */
+  get received(): number {
+    return this.#received;
+  }
+
+  /** Begins to send over a broker that is connected. */
+  start(broker: Broker): void {
+    this.#broker = broker;
+    this.connected(true);
+  }
+
+  /** Takes a datagram: sends it, or lets it wait, or sheds one. */
+  add(message: EncodedMessage): void {
+    const entry = new Entry(++this.#received, message);
+    this.#bytes += entry.bytes;
+    if (this.#waiting.size === 0 && this.#hasRoom) {
+      this.#sendFirst(entry);
+    } else {
+      this.#waiting.push(entry);
+      this.#sendWaiting();
+    }
+    const { maxWaiting, maxBytes, shed } = this.#limits;
+    while (this.#waiting.size > maxWaiting || (this.#bytes > maxBytes && this.#waiting.size > 0))
+      this.#drop(this.#waiting.shed(entry.peer, shed));
+    this.#check();
+  }
+
+  stored(number: number, isDuplicate: boolean): void {
+    const entry = this.#settle(number);
+    if (!entry) return;
+    this.#stored++;
+    if (isDuplicate) this.#duplicates++;
+    this.#sendWaiting();
+    this.#check();
+  }
+
+  refused(number: number, reason: string): void {
+    this.#refuse(number, reason);
+    this.#sendWaiting();
+    this.#check();
+  }
+
+  noStream(number: number): void {
+    const entry = this.#sent.get(number);
+    if (!entry) return;
+    const now = this.#clock.now();
+    entry.noStreamMs ??= now;
+    if (now - entry.noStreamMs >= this.#limits.giveUpMs) this.refused(number, "no stream takes this subject");
+    else this.#noStream.add(entry);
+  }
+
+  forbidden(subject: string): void {
+    const reason = "the server does not let this user publish to the subject";
+    for (const { number, message } of [...this.#sent.values()])
+      if (message.subject === subject) this.#refuse(number, reason);
+    this.#sendWaiting();
+    this.#check();
+  }
+
+  connected(isConnected: boolean): void {
+    const isNew = isConnected && !this.#isConnected;
+    this.#isConnected = isConnected;
+    if (!isNew) return;
+    // The old connection may have lost any of them.
+    for (const entry of [...this.#sent.values()]) this.#sendAgain(entry);
+    this.#sendWaiting();
+    this.#check();
+  }
+
+  /** Sends again what has waited too long for an acknowledgement. To be called regularly. */
+  tick(): void {
+    if (!this.#isConnected) return;
+    for (const entry of [...this.#noStream]) this.#sendAgain(entry);
+    const dueMs = this.#clock.now() - this.#limits.ackTimeoutMs;
+    const due: Entry[] = [];
+    for (const entry of this.#sent.values()) {
+      if (entry.sentMs > dueMs) break;
+      due.push(entry);
+    }
+    for (const entry of due) this.#sendAgain(entry);
+    this.#sendWaiting();
+    this.#check();
+  }
+
+  /** Resolves when no datagram is in flight. */
+  async empty(): Promise<void> {
+    if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#whenEmpty = resolve));
+  }
+
+  /** Ends sending, and sheds the datagrams that wait. The datagrams that were sent stay in flight: nobody knows what became of them. */
+  end(): void {
+    this.#isConnected = false;
+    this.#broker = undefined;
+    for (let entry = this.#waiting.shift(); entry; entry = this.#waiting.shift()) this.#drop(entry);
+    this.#check();
+  }
+
+  /** Returns the losses since the last call; `undefined` if there were none. */
+  takeLosses(): Losses | undefined {
+    return this.#losses.take();
+  }
+
+  stats(): Omit<GatewayStats, "droppedKernel"> {
+    this.#check();
+    return {
+      received: this.#received,
+      stored: this.#stored,
+      shed: this.#shed,
+      refused: this.#refused,
+      refusedBy: Object.freeze(Object.fromEntries(this.#refusedBy)),
+      inFlight: this.#inFlight,
+      waiting: this.#waiting.size,
+      resent: this.#resent,
+      resentLate: this.#resentLate,
+      duplicates: this.#duplicates,
+    };
+  }
+
+  get #inFlight(): number {
+    return this.#waiting.size + this.#sent.size;
+  }
+
+  get #hasRoom(): boolean {
+    return this.#isConnected && this.#sent.size < this.#limits.maxUnacknowledged;
+  }
+
+  #sendWaiting(): void {
+    while (this.#hasRoom) {
+      const entry = this.#waiting.shift();
+      if (!entry) return;
+      this.#sendFirst(entry);
+    }
+  }
+
+  #sendFirst(entry: Entry): void {
+    entry.firstSentMs = this.#clock.now();
+    this.#send(entry);
+  }
+
+  #sendAgain(entry: Entry): void {
+    this.#resent++;
+    if (this.#clock.now() - entry.firstSentMs > this.#limits.duplicateWindowMs) this.#resentLate++;
+    this.#send(entry);
+  }
+
+  #send(entry: Entry): void {
+    const { number, message } = entry;
+    const { subject, headers, data } = message;
+    const broker = this.#broker;
+    assert(broker !== undefined, "an outbox that is connected has a broker");
+    entry.sentMs = this.#clock.now();
+    this.#noStream.delete(entry);
+    // At the end, which is the order of sentMs.
+    this.#sent.delete(number);
+    this.#sent.set(number, entry);
+    if (headers.length + data.length > broker.maxMessageBytes)
+      this.#refuse(number, "larger than the server takes");
+    else broker.publish(number, subject, headers, data);
+  }
+
+  #refuse(number: number, reason: string): void {
+    if (!this.#settle(number)) return;
+    this.#refused++;
+    this.#refusedBy.set(reason, (this.#refusedBy.get(reason) ?? 0) + 1);
+    this.#losses.refused(reason);
+  }
+
+  #settle(number: number): Entry | undefined {
+    const entry = this.#sent.get(number);
+    if (!entry) return undefined;
+    this.#sent.delete(number);
+    this.#noStream.delete(entry);
+    this.#bytes -= entry.bytes;
+    return entry;
+  }
+
+  #drop(entry: Entry): void {
+    this.#bytes -= entry.bytes;
+    this.#shed++;
+    this.#losses.shed(entry.peer);
+  }
+
+  #check(): void {
+    const accounted = this.#stored + this.#shed + this.#refused + this.#inFlight;
+    assert(accounted === this.#received, "each datagram is stored, shed, refused or in flight");
+    if (this.#inFlight > 0) return;
+    assert(this.#bytes === 0, "no bytes are in use while no datagram is in flight");
+    this.#whenEmpty?.();
+    this.#whenEmpty = undefined;
+  }
+}

@@ -1,0 +1,70 @@
+import type { NatsConnection } from "@nats-io/transport-node";
+
+import { OSError } from "../core/errors/errors.js";
+import type { NewStream } from "./options.js";
+import { covers } from "./subjects.js";
+
+const timeoutMs = 5000;
+/** Error of JetStream: there is no stream with this name. */
+const streamNotFound = 10_059;
+const nsPerMs = 1_000_000;
+
+/** What the gateway needs of an answer of the server. */
+interface Answer {
+  readonly config?: { readonly subjects?: readonly string[]; readonly duplicate_window?: number };
+  readonly error?: { readonly err_code?: number; readonly description?: string };
+}
+
+/**
+ * Finds the stream, or creates it.
+ *
+ * @param subjects that it must take, with wildcards.
+ * @returns milliseconds for which it knows the ids of its messages.
+ * @throws `OSError` `ENOENT`, `EINVAL`, `ENOTSUP`, `ETIMEDOUT`.
+ */
+export async function openStream(
+  connection: NatsConnection,
+  name: string,
+  subjects: string,
+  create: NewStream | undefined,
+): Promise<number> {
+  let answer = await ask(connection, `$JS.API.STREAM.INFO.${name}`);
+  if (answer.error?.err_code === streamNotFound) {
+    if (!create)
+      throw failure("ENOENT", `there is no stream ${name}: create it, for example with create: true`);
+    answer = await ask(connection, `$JS.API.STREAM.CREATE.${name}`, {
+      name,
+      subjects: [subjects],
+      retention: "limits",
+      storage: "file",
+      discard: "new",
+      max_bytes: create.maxBytes ?? -1,
+      max_age: (create.maxAgeMs ?? 0) * nsPerMs,
+      num_replicas: create.replicas ?? 1,
+    });
+  }
+  const { error, config } = answer;
+  if (error) throw failure("EINVAL", `the stream ${name}: ${error.description ?? "an error of the server"}`);
+  const taken = config?.subjects ?? [];
+  if (!taken.some((pattern) => covers(pattern, subjects))) {
+    const takes = taken.length === 0 ? "no subjects" : taken.join(", ");
+    throw failure("EINVAL", `the stream ${name} takes ${takes}, and the gateway needs ${subjects}`);
+  }
+  return (config?.duplicate_window ?? 0) / nsPerMs;
+}
+
+async function ask(connection: NatsConnection, subject: string, request?: object): Promise<Answer> {
+  try {
+    const data = request === undefined ? "" : JSON.stringify(request);
+    return (await connection.request(subject, data, { timeout: timeoutMs })).json<Answer>();
+  } catch (cause) {
+    const text = cause instanceof Error ? cause.message : String(cause);
+    if (text.includes("no responders"))
+      throw failure("ENOTSUP", "the server has no JetStream: start nats-server with -js", cause);
+    throw failure("ETIMEDOUT", `JetStream does not answer: ${text}`, cause);
+  }
+}
+
+function failure(code: string, text: string, cause?: unknown): OSError {
+  return new OSError(code, { syscall: "gateway", text, cause });
+}

@@ -1,0 +1,149 @@
+/** A real nats-server for tests, with its streams in a temporary folder. */
+
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { type NatsConnection, connect } from "@nats-io/transport-node";
+
+import { requireAll } from "../process/programs.js";
+
+/** Debian has the server in a folder that only the PATH of root has. */
+const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
+
+/** Why tests with a server cannot run; `undefined` if they can. With `DATAGRAM_REQUIRE_ALL=1` they run and fail. */
+export const noServer: string | undefined =
+  requireAll || spawnSync("nats-server", ["--version"], { env }).status === 0
+    ? undefined
+    : "nats-server is missing: apt-get install nats-server, or see https://docs.nats.io";
+
+/** A message of a stream. */
+export interface StoredMessage {
+  readonly subject: string;
+  readonly headers: ReadonlyMap<string, string>;
+  readonly data: Buffer;
+}
+
+/** A message of a stream in an answer of the server, in base64. Empty fields are missing. */
+interface Encoded {
+  readonly subject: string;
+  readonly hdrs?: string;
+  readonly data?: string;
+}
+
+/** A running server. */
+export class NatsServer {
+  readonly #folder = mkdtempSync(join(tmpdir(), "datagram-nats-"));
+  #child: ChildProcess | undefined;
+  #port = -1;
+
+  static async start(): Promise<NatsServer> {
+    const server = new NatsServer();
+    await server.start();
+    return server;
+  }
+
+  get url(): string {
+    return `nats://127.0.0.1:${this.#port}`;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  /** Starts the server, again with the port and the streams that it had. */
+  async start(): Promise<void> {
+    const args = ["-a", "127.0.0.1", "-p", String(this.#port), "-js", "-sd", join(this.#folder, "store")];
+    const child = spawn("nats-server", [...args, "--ports_file_dir", this.#folder], {
+      env,
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    this.#child = child;
+    let log = "";
+    await new Promise<void>((resolve, reject) => {
+      child.on("error", reject);
+      child.on("exit", () => reject(new Error(`nats-server has ended:\n${log}`)));
+      child.stderr.setEncoding("utf8").on("data", (text: string) => {
+        log += text;
+        if (log.includes("Server is ready")) resolve();
+      });
+    });
+    while (this.#port < 0) {
+      const name = readdirSync(this.#folder).find((each) => each.endsWith(".ports"));
+      const text = name === undefined ? "" : readFileSync(join(this.#folder, name), "utf8");
+      const [, port] = /nats:\/\/127[.]0[.]0[.]1:(\d+)/.exec(text) ?? [];
+      if (port === undefined) await sleep(5);
+      else this.#port = Number(port);
+    }
+  }
+
+  /** Sends a signal to the server, and waits for its end if it ends by it. */
+  async signal(name: "SIGKILL" | "SIGSTOP" | "SIGCONT"): Promise<void> {
+    const child = this.#child;
+    if (child?.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, "exit");
+    child.kill(name);
+    if (name === "SIGKILL") await ended;
+  }
+
+  /** Ends the server, and deletes its streams. */
+  async close(): Promise<void> {
+    await this.signal("SIGKILL");
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  /** Asks JetStream. */
+  async ask(subject: string, request: object = {}): Promise<Record<string, unknown>> {
+    return await this.#use((nats) => ask(nats, subject, request));
+  }
+
+  /** The messages of a stream, in their order. */
+  async messages(stream: string): Promise<StoredMessage[]> {
+    return await this.#use(async (nats) => {
+      const { state } = (await ask(nats, `STREAM.INFO.${stream}`)) as {
+        state: { first_seq: number; last_seq: number };
+      };
+      const found: StoredMessage[] = [];
+      for (let from = Math.max(1, state.first_seq); from <= state.last_seq; from += 500) {
+        const numbers = Array.from(
+          { length: Math.min(500, state.last_seq - from + 1) },
+          (_, index) => from + index,
+        );
+        const answers = await Promise.all(
+          numbers.map((seq) => ask(nats, `STREAM.MSG.GET.${stream}`, { seq })),
+        );
+        for (const answer of answers) {
+          const { subject, hdrs = "", data = "" } = answer.message as Encoded;
+          const lines = Buffer.from(hdrs, "base64").toString("latin1").split("\r\n").slice(1, -2);
+          const headers = lines.map((line): [string, string] => {
+            const colon = line.indexOf(": ");
+            return [line.slice(0, colon), line.slice(colon + 2)];
+          });
+          found.push({ subject, headers: new Map(headers), data: Buffer.from(data, "base64") });
+        }
+      }
+      return found;
+    });
+  }
+
+  async #use<Result>(run: (nats: NatsConnection) => Promise<Result>): Promise<Result> {
+    const nats = await connect({ servers: this.url.slice("nats://".length) });
+    try {
+      return await run(nats);
+    } finally {
+      await nats.close();
+    }
+  }
+}
+
+async function ask(
+  nats: NatsConnection,
+  subject: string,
+  request: object = {},
+): Promise<Record<string, unknown>> {
+  const answer = await nats.request(`$JS.API.${subject}`, JSON.stringify(request), { timeout: 10_000 });
+  return answer.json<Record<string, unknown>>();
+}
