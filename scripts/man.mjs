@@ -16,7 +16,7 @@ import { datagramProgram } from "../build/src/cli/program.js";
 const date = "2026-11-27";
 
 const path = fileURLToPath(new URL("../man/datagram.1", import.meta.url));
-const page = manualPage(datagramProgram());
+const page = manualPage(await datagramProgram());
 
 if (!process.argv.includes("--check")) {
   mkdirSync(new URL("../man", import.meta.url), { recursive: true });

@@ -19,7 +19,7 @@ import { onNotices, watchOutput, writeNotices } from "./terminal.js";
 
 let name = "datagram";
 watchOutput(end);
-const program = datagramProgram().hook("preSubcommand", (_, command) => {
+const program = (await datagramProgram(process.argv[2])).hook("preSubcommand", (_, command) => {
   name = `datagram ${command.name()}`;
 });
 

@@ -1,21 +1,6 @@
 import type { Command } from "commander";
 
-import { addCompletion } from "./completion.js";
-import { addDoctor } from "./doctor.js";
 import { ExecCommand } from "./exec-command.js";
-import { addListen } from "./listen.js";
-import { addMtu } from "./mtu.js";
-import { addPing } from "./ping.js";
-import { addProxy } from "./proxy.js";
-import { addRead } from "./read.js";
-import { addRecord } from "./record.js";
-import { addReceive } from "./receive.js";
-import { addReplay } from "./replay.js";
-import { addRequest } from "./request.js";
-import { addRun } from "./run.js";
-import { addSend } from "./send.js";
-import { addServe } from "./serve.js";
-import { addWatch } from "./watch.js";
 import { version } from "./version.js";
 
 const help = `
@@ -49,8 +34,33 @@ Environment:
   DATAGRAM_DRIVER=native|dgram   use this driver, or fail if it is unavailable
   NO_COLOR=1                     no colours on a terminal`;
 
-/** Returns the command `datagram` with its subcommands. */
-export function datagramProgram(): Command {
+type Add = (program: Command) => void;
+
+/** For each subcommand, in the order of the help, a function that loads what adds it to the program. */
+const commands: Readonly<Record<string, () => Promise<Add>>> = {
+  listen: async () => (await import("./listen.js")).addListen,
+  watch: async () => (await import("./watch.js")).addWatch,
+  send: async () => (await import("./send.js")).addSend,
+  receive: async () => (await import("./receive.js")).addReceive,
+  record: async () => (await import("./record.js")).addRecord,
+  read: async () => (await import("./read.js")).addRead,
+  replay: async () => (await import("./replay.js")).addReplay,
+  request: async () => (await import("./request.js")).addRequest,
+  serve: async () => (await import("./serve.js")).addServe,
+  ping: async () => (await import("./ping.js")).addPing,
+  mtu: async () => (await import("./mtu.js")).addMtu,
+  proxy: async () => (await import("./proxy.js")).addProxy,
+  run: async () => (await import("./run.js")).addRun,
+  doctor: async () => (await import("./doctor.js")).addDoctor,
+  completion: async () => (await import("./completion.js")).addCompletion,
+};
+
+/**
+ * Returns the command `datagram`. To start fast, it loads no subcommand that the arguments do not need.
+ *
+ * @param first the first argument of the command. Without it, all subcommands are loaded.
+ */
+export async function datagramProgram(first = ""): Promise<Command> {
   const program = new ExecCommand("datagram")
     .description(
       "UDP datagrams from the command line: listen, watch, send, receive files, record, read and replay captures, request, serve, ping, measure a path, simulate a bad network, run programs of node:dgram, show what this machine can do.",
@@ -60,23 +70,13 @@ export function datagramProgram(): Command {
     .exitOverride()
     .configureOutput({ writeErr: () => undefined })
     .addHelpText("after", help);
-  for (const add of [
-    addListen,
-    addWatch,
-    addSend,
-    addReceive,
-    addRecord,
-    addRead,
-    addReplay,
-    addRequest,
-    addServe,
-    addPing,
-    addMtu,
-    addProxy,
-    addRun,
-    addDoctor,
-    addCompletion,
-  ])
-    add(program);
+  for (const add of await Promise.all(loadersFor(first).map((load) => load()))) add(program);
   return program;
+}
+
+function loadersFor(first: string): readonly (() => Promise<Add>)[] {
+  if (first === "--version" || first === "-V") return [];
+  const own = Object.hasOwn(commands, first) ? commands[first] : undefined;
+  // The scripts of `completion` have the options of every subcommand.
+  return own === undefined || first === "completion" ? Object.values(commands) : [own];
 }
