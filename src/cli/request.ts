@@ -2,7 +2,9 @@ import { type Command, Option } from "commander";
 
 import { type Endpoint, anyAddress } from "../core/address/address.js";
 import { sameHost } from "../core/address/same-host.js";
-import { type Address, type Datagram, TimeoutError } from "../index.js";
+import { isTransientIcmp } from "../core/driver/icmp.js";
+import type { Refusal } from "../core/ledger/report-texts.js";
+import { type Address, type Datagram, OSError, TimeoutError } from "../index.js";
 import { kernelStack } from "../kernel/choice.js";
 import { ownAddresses } from "../kernel/own-addresses.js";
 import { Failure, exitCodes, usage } from "./exit.js";
@@ -18,7 +20,7 @@ import {
   openSenders,
 } from "./sender-sockets.js";
 import { count, notice, onOutput, outputColumns, print } from "./terminal.js";
-import { refusalSignal } from "./unreachable.js";
+import { refused } from "./unreachable.js";
 import {
   destination,
   duration,
@@ -53,9 +55,11 @@ The routes choose the interface of the request, or --interface does. Answers
 come to the address and port of --source. With --join they may also be sent to
 a multicast group, as in multicast DNS.
 
-If ICMP says that nobody is listening there, or that the host cannot be reached,
-the command ends at once with exit code 4. The dgram driver gets ICMP errors of
-hosts but not of routers, and none if an answer may come from any address.
+If ICMP says that nobody is listening there, or that the traffic is prohibited,
+the command ends at once with exit code 4. Other ICMP errors may pass, such as
+one about a route: the command goes on, and ends with 4 if no answer comes in
+time. The dgram driver gets ICMP errors of hosts but not of routers, and none if
+an answer may come from any address.
 
 With --message the data and the answer are messages of any size, for a peer such
 as datagram serve --message. What is lost is sent again, so --timeout is the
@@ -176,7 +180,10 @@ class RequestSession {
   readonly #options: RequestOptions;
   /** Whether an answer may come from any address. */
   readonly #fromAnyone: boolean;
-  readonly #refused: AbortSignal;
+  /** Aborted by an ICMP error that ends the request. */
+  readonly #refused = new AbortController();
+  /** The last ICMP error that may pass. */
+  #passing: Refusal | undefined;
   #sentAt = 0;
   #answers = 0;
 
@@ -188,7 +195,12 @@ class RequestSession {
     this.#options = options;
     this.#fromAnyone =
       isGroup(to) || join.length > 0 || [all, count, broadcast, everyInterface].some(Boolean);
-    this.#refused = AbortSignal.any(senders.map(({ socket }) => refusalSignal(socket, to)));
+    for (const { socket } of senders) {
+      socket.on("unreachable", (report) => {
+        if (isTransientIcmp(report.code, report.kind)) this.#passing = report;
+        else this.#refused.abort(refused(report, to));
+      });
+    }
   }
 
   /** Sends until an answer comes, as often as `--retries` allows. Returns whether enough answers came. @throws `Failure`. */
@@ -206,7 +218,7 @@ class RequestSession {
       }
     } catch (error) {
       // On a connected socket an ICMP error fails the call. The event has more details than the error.
-      this.#refused.throwIfAborted();
+      this.#refused.signal.throwIfAborted();
       throw error;
     }
     return this.#answers >= (wanted < Infinity ? wanted : 1);
@@ -219,6 +231,7 @@ class RequestSession {
       const got = `${this.#answers} of ${wanted} answers came`;
       return new Failure(exitCodes.noAnswer, `${got}, and no more in ${formatDuration(timeout)}`);
     }
+    if (this.#passing) return refused(this.#passing, this.#to);
     const tries = retries + 1;
     const by = this.#senders.flatMap((sender) => sender.by ?? []).join(", ");
     const elsewhere = this.#fromAnyone ? "" : ", or it came from another address, which --all shows";
@@ -236,7 +249,7 @@ class RequestSession {
         ? socket.send(this.#payload)
         : socket.sendmsg({ data: this.#payload, address, ...fields })
       ).catch((error: unknown) => {
-        throw withInterfaceName(error, by);
+        if (!this.#mayPass(error)) throw withInterfaceName(error, by);
       }),
     );
     await Promise.all(sending);
@@ -280,10 +293,24 @@ class RequestSession {
     for (;;) {
       const leftMs = this.#options.timeout - this.#elapsedMs();
       if (leftMs <= 0) return [];
-      const came = await receiveAny(this.#senders, max, leftMs, this.#refused);
+      const came = await this.#receiveAny(max, leftMs);
       const answers = came.filter((datagram) => this.#isAnswer(datagram));
       if (answers.length > 0) return answers;
     }
+  }
+
+  async #receiveAny(max: number, timeoutMs: number): Promise<Datagram[]> {
+    try {
+      return await receiveAny(this.#senders, max, timeoutMs, this.#refused.signal);
+    } catch (error) {
+      if (!this.#mayPass(error)) throw error;
+      return [];
+    }
+  }
+
+  /** Whether an error of a connected socket is that of the ICMP error that may pass. */
+  #mayPass(error: unknown): boolean {
+    return error instanceof OSError && error.code === this.#passing?.code;
   }
 
   #isAnswer({ source, data }: Datagram): boolean {

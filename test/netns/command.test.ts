@@ -18,7 +18,7 @@ overDrivers((driver) => {
       const { from: at, router } = await acrossRouter(t);
       router.run("ip route add unreachable 10.99.0.0/16; ip -6 route add unreachable fd00:99::/32");
       const refusal = `${to} cannot be reached (${said.replace(":0::", "::")})\n`;
-      const asked = await command(t, driver, at, ["request", to, "x", "--timeout", native ? "10m" : "100ms"])
+      const asked = await command(t, driver, at, ["request", to, "x", "--timeout", "100ms", "--retries", "1"])
         .ended;
       expect(asked.code).toBe(native ? 4 : 3);
       expect(asked.stderr).toContain(native ? `datagram request: ${refusal}` : `no answer from ${to}`);
@@ -28,6 +28,21 @@ overDrivers((driver) => {
       expect(sent.stderr).toContain(native ? `datagram send: ${refusal}` : "no refusal came in 100 ms");
     },
   );
+
+  test("a request is answered although a router had no route at first", async (t) => {
+    const { from: at, router, to: far } = await acrossRouter(t);
+    const listener = command(t, driver, far, ["listen", "10.77.1.2:9000", "--echo"]);
+    expect(await listener.line("stderr")).toBe("listening on 10.77.1.2:9000");
+    router.run("ip route add unreachable 10.77.1.2");
+    const args = ["request", "10.77.1.2:9000", "x", "--timeout", "200ms", "--retries", "1000"];
+    const asked = command(t, driver, at, args);
+    await expect
+      .poll(() => router.run("cat /proc/net/snmp"), { timeout: 20_000 })
+      .toMatch(/^IcmpMsg: .*OutType3/m);
+    router.run("ip route del unreachable 10.77.1.2");
+    const { code, stdout } = await asked.ended;
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '"x"\n' });
+  });
 
   test("a group without a route ends the command, and the message names the option for the interface", async (t) => {
     needNetworks(t);
