@@ -31,7 +31,8 @@ by a router that reported its MTU. The result goes to standard output. With
 --json it is an object with destination, maxPayload, mtu, overhead, probes,
 lost, rttMs, blackHole, ignored and chunksOf64KiB.
 
-The exit code is 3 if no answer came, and 4 if nobody is listening there.
+The exit code is 3 if no answer came, and 4 if nobody is listening there, or if
+3 probes in a row were lost and ICMP says that the host cannot be reached.
 
 Examples:
   datagram mtu 192.168.1.20:9000
@@ -122,7 +123,7 @@ function warnOfBlackHole({ maxPayload }: PathMtuResult): void {
 /** An error of the search, in terms of the command line. */
 function asFailure(error: unknown, to: Endpoint, report: Unreachable | undefined): unknown {
   if (!(error instanceof OSError)) return error;
-  if (report) return refused(report, to);
+  if (report?.code === error.code) return refused(report, to);
   if (error.code !== "ETIMEDOUT") return error;
   const text = `no answer from ${to}: all probes were lost, or no program there answers (datagram listen --echo does)`;
   return new Failure(exitCodes.noAnswer, text);

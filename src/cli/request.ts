@@ -213,7 +213,7 @@ class RequestSession {
     try {
       if (connected) for (const { socket } of this.#senders) await socket.connect(this.#to);
       for (let tries = 1; tries <= retries + 1 && this.#answers === 0; tries++) {
-        await this.#send(connected);
+        await this.#send(connected, tries > 1);
         await (many ? this.#printMany(wanted) : this.#printFirst(tries));
       }
     } catch (error) {
@@ -242,14 +242,14 @@ class RequestSession {
     );
   }
 
-  async #send(connected: boolean): Promise<void> {
+  async #send(connected: boolean, isRetry: boolean): Promise<void> {
     this.#sentAt = this.#senders[0]?.socket.clock.now() ?? 0;
     const sending = this.#senders.map(({ socket, to: [address], by, fields }) =>
       (connected
         ? socket.send(this.#payload)
         : socket.sendmsg({ data: this.#payload, address, ...fields })
       ).catch((error: unknown) => {
-        if (!this.#mayPass(error)) throw withInterfaceName(error, by);
+        if (!isRetry || !this.#mayPass(error)) throw withInterfaceName(error, by);
       }),
     );
     await Promise.all(sending);
@@ -308,9 +308,12 @@ class RequestSession {
     }
   }
 
-  /** Whether an error of a connected socket is that of the ICMP error that may pass. */
+  /** Whether the error of a call may be an ICMP error that may pass. If it cannot pass, the event ends the request. */
   #mayPass(error: unknown): boolean {
-    return error instanceof OSError && error.code === this.#passing?.code;
+    if (!(error instanceof OSError && isTransientIcmp(error.code, undefined))) return false;
+    // The event, which has more details, may come later.
+    this.#passing ??= { code: error.code };
+    return true;
   }
 
   #isAnswer({ source, data }: Datagram): boolean {

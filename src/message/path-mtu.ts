@@ -86,6 +86,9 @@ const longestMs = 24 * 60 * 60 * 1000;
  * probes of it vanish. The size that was found is probed once more at the end; if it no longer comes through, the search
  * starts again below it.
  *
+ * An ICMP error that may pass, such as one about a route, ends the search only if three probes of a size are lost and no answer
+ * has come since (RFC 1122, sections 3.2.2.1 and 4.2.3.9).
+ *
  * The peer must echo each datagram, as `datagram listen --echo` does, or answer each with a datagram of its own. An echo is
  * as long as the probe: if the path back is narrower and drops it, the search finds that smaller size.
  *
@@ -94,7 +97,7 @@ const longestMs = 24 * 60 * 60 * 1000;
  *
  * @param address an IP literal and a port, as `Socket.maxPayload` takes it.
  * @throws (rejects) `OSError` `ETIMEDOUT` if nobody answers; `ECONNREFUSED` and others if ICMP reports that nobody is
- *   listening, or that there is no route; `ENOTSUP` without the feature `pathMtu`; `EINVAL` for a name or port 0,
+ *   listening, or that there is no route after three lost probes; `ENOTSUP` without the feature `pathMtu`; `EINVAL` for a name or port 0,
  *   `EAFNOSUPPORT`, `EBADF`, `EBUSY`, `ECANCELED` by `close()`, and as `sendmsg`; `TypeError`, `RangeError`;
  *   `signal.reason`.
  */
@@ -202,7 +205,10 @@ class Search {
       else if (outcome.outcome !== "lost") this.#ceiling = Math.min(this.#ceiling, outcome.limit);
       this.#onProbe?.({ size, attempt, ...outcome });
     }
-    if (this.#carried < size && size <= this.#ceiling) this.#vanished.add(size);
+    if (this.#carried >= size || size > this.#ceiling) return;
+    // Then the probes did not vanish because of their size.
+    prober.throwIfUnreachable();
+    this.#vanished.add(size);
   }
 
   #answered(size: number): void {

@@ -9,7 +9,7 @@ import { sameHost } from "../core/address/same-host.js";
 import { payloadWithin } from "../core/send/path-mtu-cache.js";
 import { interfaceNumberOf } from "../core/socket/settings.js";
 import type { Socket } from "../core/socket/socket.js";
-import { unreachableError } from "./unreachable.js";
+import { type Obstacle, obstacleOf, obstacleToSend, unreachableError } from "./unreachable.js";
 
 /** The outcome of a probe. */
 export type ProbeOutcome =
@@ -58,6 +58,7 @@ const waitRoundTrips = 4;
 const batchDatagrams = 64;
 /** Bytes at the start of an answer that are searched for a token. A peer may put text of its own before it. */
 const tokenBytes = 256;
+const syscall = "probePathMtu";
 
 /**
  * Sends probes to one peer, one at a time, and matches answers with probes. It reads the socket until `end()`.
@@ -87,6 +88,8 @@ export class Prober {
   /** `tooBig` of the socket's statistics before the current probe. */
   #tooBigBefore = 0;
   #failure: { readonly reason: unknown } | undefined;
+  /** The last ICMP error since the last answer, of those that may pass. */
+  #obstacle: Obstacle | undefined;
   /** Aborted when a wait must end early. */
   #interrupt = new AbortController();
   /** The smoothed round trip in milliseconds; `undefined` while no round trip is known. */
@@ -125,7 +128,7 @@ export class Prober {
   /**
    * Sends a probe of `size` bytes and waits for its outcome.
    *
-   * @throws `OSError` if it cannot be sent, or ICMP reports that the peer is unreachable; the signal's reason.
+   * @throws `OSError` if it cannot be sent, or ICMP reports that nobody is listening; the signal's reason.
    */
   async probe(size: number, attempt: number): Promise<ProbeOutcome> {
     this.#throwIfFailed();
@@ -137,8 +140,7 @@ export class Prober {
     const sent: Sent = { size, attempt, at: this.#socket.clock.now() };
     this.#current = sent;
     try {
-      const data = this.#payload(number, size);
-      await this.#socket.sendmsg({ data, address: this.#to, probe: true });
+      await this.#send(this.#payload(number, size));
     } catch (error) {
       this.#current = undefined;
       this.#throwIfFailed();
@@ -150,6 +152,25 @@ export class Prober {
     const outcome = await this.#outcome(number, sent);
     this.#current = undefined;
     return outcome;
+  }
+
+  /** @throws `OSError` if ICMP reports that the peer is unreachable, and no answer has come since. */
+  throwIfUnreachable(): void {
+    if (!this.#obstacle) return;
+    const { code, text } = this.#obstacle;
+    const { host: address, port } = this.#to;
+    throw new OSError(code, { syscall, address, port, text });
+  }
+
+  async #send(data: Buffer): Promise<void> {
+    const datagram = { data, address: this.#to, probe: true };
+    try {
+      await this.#socket.sendmsg(datagram);
+    } catch (error) {
+      // On a connected socket, a call may fail with the ICMP error of an earlier probe.
+      if (this.sent === 0 || !this.#mayPass(error)) throw error;
+      await this.#socket.sendmsg(datagram);
+    }
   }
 
   async #outcome(number: number, { size, at }: Sent): Promise<ProbeOutcome> {
@@ -181,6 +202,7 @@ export class Prober {
       return;
     }
     this.#unanswered.delete(number);
+    this.#obstacle = undefined;
     const rttMs = now - probe.at;
     this.#shortestMs = Math.min(this.#shortestMs, rttMs);
     // Smoothed as in RFC 6298 section 2.
@@ -221,6 +243,7 @@ export class Prober {
       if (this.#interrupt.signal.aborted) return [];
       // On a connected socket, a receive call may fail with the ICMP error that the event `pathMtu` reports too.
       if (error instanceof OSError && ["ETIMEDOUT", "EAGAIN", "EMSGSIZE"].includes(error.code)) return [];
+      if (this.#mayPass(error)) return [];
       throw error;
     }
   }
@@ -252,7 +275,16 @@ export class Prober {
   #onUnreachable(report: Unreachable): void {
     const { destination } = report;
     if (!destination || !this.#isPeer(destination)) return;
-    this.#fail(unreachableError("probePathMtu", this.#to, report));
+    const obstacle = obstacleOf(report, this.#socket.clock.now());
+    if (obstacle) this.#obstacle = obstacle;
+    else this.#fail(unreachableError(syscall, this.#to, report));
+  }
+
+  /** Whether the error of a call may be an ICMP error that may pass. If it cannot pass, the event ends the search. */
+  #mayPass(error: unknown): boolean {
+    const obstacle = obstacleToSend(error, this.#obstacle, this.#socket.clock.now());
+    if (obstacle) this.#obstacle = obstacle;
+    return obstacle !== undefined;
   }
 
   #fail(reason: unknown): void {

@@ -1,7 +1,7 @@
 /** Paths that are down for a while: ICMP errors that may pass end nothing, and are the reason if the time is over. */
 
 import { IPPROTO_IP, IP_TTL, type Socket, TimeoutError } from "datagram";
-import { MessageError, type Messages, messages, request } from "datagram/message";
+import { MessageError, type Messages, messages, probePathMtu, request } from "datagram/message";
 import { type Host, Network } from "datagram/sim";
 import { describe, expect, test } from "vitest";
 
@@ -193,4 +193,49 @@ test.each([
   ["EPROTO", "parameter problem", false],
 ] as const)("the ICMP error %s, %s may pass: %s", (code, kind, mayPass) => {
   expect(isTransientIcmp(code, kind)).toBe(mayPass);
+});
+
+describe("a search of the path MTU", () => {
+  test.for([false, true])(
+    "a path that comes back does not end the search, connected: %s",
+    async (connected) => {
+      await throughRouter(async ({ sockets: [s, peer], setPath }) => {
+        void (async () => {
+          for await (const datagram of peer) await datagram.reply(datagram.data);
+        })();
+        if (connected) await s.connect(desk);
+        setPath(false);
+        const outcomes: string[] = [];
+        const onProbe = ({ outcome }: { outcome: string }): void => {
+          outcomes.push(outcome);
+          if (outcomes.length === 2) setPath(true);
+        };
+        const { maxPayload, lost } = await probePathMtu(s, desk, { onProbe, timeoutMs: 100 });
+        expect({ maxPayload, lost }).toEqual({ maxPayload: 1472, lost: 2 });
+        expect(outcomes.slice(0, 3)).toEqual(["lost", "lost", "answered"]);
+        // Sizes do not count as too big because the path is down.
+        const later = probePathMtu(s, desk, {
+          onProbe: ({ outcome }) => setPath(outcome !== "answered"),
+          timeoutMs: 100,
+        });
+        expect(await later).toMatchObject({ maxPayload: 1472, blackHole: false });
+      });
+    },
+  );
+
+  test.for([false, true])(
+    "a path that stays down ends it with the ICMP error, connected: %s",
+    async (connected) => {
+      await throughRouter(async ({ sockets: [s], setPath }) => {
+        if (connected) await s.connect(desk);
+        setPath(false);
+        const sizes: number[] = [];
+        const onProbe = ({ size }: { size: number }): void => void sizes.push(size);
+        const failure = await failureOf(probePathMtu(s, desk, { onProbe, timeoutMs: 100 }));
+        expect(failure).toMatchObject({ code: "EHOSTUNREACH", syscall: "probePathMtu" });
+        expect(failure.message).toContain(reason);
+        expect(sizes).toEqual([1200, 1200, 1200]);
+      });
+    },
+  );
 });

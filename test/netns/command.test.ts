@@ -22,6 +22,12 @@ overDrivers((driver) => {
         .ended;
       expect(asked.code).toBe(native ? 4 : 3);
       expect(asked.stderr).toContain(native ? `datagram request: ${refusal}` : `no answer from ${to}`);
+      if (native) {
+        const measured = await command(t, driver, at, ["mtu", to, "--timeout", "100ms"]).ended;
+        expect(measured.code).toBe(4);
+        expect(measured.stderr).toMatch(/^( 1200 bytes {2}lost \(\d of 3\)\n){3}datagram mtu: /);
+        expect(measured.stderr).toContain(refusal);
+      }
       const sent = await command(t, driver, at, ["send", to, "x", "--confirm", native ? "10m" : "100ms"])
         .ended;
       expect(sent.code).toBe(native ? 4 : 0);
