@@ -61,8 +61,9 @@ export class DemoSource implements WatchedSource {
       const bytes = Buffer.from(data.buffer, data.byteOffset, data.length);
       const [from, to] = [addressOf(source), addressOf(destination)];
       const timestamp = BigInt(Math.round(atMs * 1000)) * 1000n;
-      if (direction === "in") this.#model.arrived(this.#id, bytes, from, to, timestamp, lostBefore, atMs);
-      else this.#model.sent(this.#id, bytes, from, to, timestamp, atMs);
+      const arrival = { from, to, timestamp, lostBefore };
+      if (direction === "in") this.#model.arrived(this.#id, bytes, 0, arrival, atMs);
+      else this.#model.sent(this.#id, bytes, arrival, atMs);
     }
     for (const { destination, code, kind, from } of unreachable) {
       const at = destination === undefined ? undefined : (addressOf(destination) as Endpoint);

@@ -45,30 +45,37 @@ export class DatagramRing {
     return this.#count;
   }
 
-  /** Adds a datagram. @returns its position: `count` before the call. */
+  /** Copies a payload, or a run of them end to end. @returns where they begin, for `add`. */
+  copy(data: Uint8Array): number {
+    const { length } = data;
+    // It is never in two parts: it begins again at the start of the memory if the end has no room.
+    const offset = this.#written % ringLimits.bytes;
+    if (offset + length > ringLimits.bytes) this.#written += ringLimits.bytes - offset;
+    const start = this.#written;
+    this.#memory.set(data, start % ringLimits.bytes);
+    this.#written += length;
+    return start;
+  }
+
+  /** Adds a datagram whose payload was copied. @returns its position: `count` before the call. */
   add(
     peer: Peer,
     isOut: boolean,
-    data: Uint8Array,
+    start: number,
+    size: number,
     local: Address,
     timestamp: bigint,
     lostBefore: number,
   ): number {
     const position = this.#count++;
     const at = position % ringLimits.datagrams;
-    const { length } = data;
-    // A payload is never in two parts: it begins again at the start of the memory if the end has no room.
-    const offset = this.#written % ringLimits.bytes;
-    if (offset + length > ringLimits.bytes) this.#written += ringLimits.bytes - offset;
-    this.#memory.set(data, this.#written % ringLimits.bytes);
     this.#peers[at] = peer;
     this.#locals[at] = local;
     this.#timestamps[at] = timestamp;
-    this.#starts[at] = this.#written;
-    this.#sizes[at] = length;
+    this.#starts[at] = start;
+    this.#sizes[at] = size;
     this.#lostBefore[at] = lostBefore;
     this.#isOut[at] = isOut ? 1 : 0;
-    this.#written += length;
     return position;
   }
 

@@ -25,6 +25,16 @@ export interface ModelListener {
   answered(peer: Peer, position: number): void;
 }
 
+/** What a source knows of a datagram. */
+export interface Arrival {
+  readonly from: Address;
+  readonly to: Address;
+  /** Nanoseconds since 1970. */
+  readonly timestamp: bigint;
+  /** Datagrams that were dropped just before it, at least. */
+  readonly lostBefore: number;
+}
+
 /** What a page shows of all sources. */
 export class Model {
   readonly peers: PeerTable = new PeerTable();
@@ -51,33 +61,41 @@ export class Model {
     return added;
   }
 
-  /** A datagram arrived. @param lostBefore datagrams that were dropped just before it, at least. */
-  arrived(
-    source: number,
-    data: Buffer,
-    from: Address,
-    to: Address,
-    timestamp: bigint,
-    lostBefore: number,
-    nowMs: number,
-  ): void {
+  /**
+   * A datagram arrived, or a run of them end to end.
+   *
+   * @param segment bytes of each datagram but the last, which may be shorter; 0 if it is one datagram.
+   */
+  arrived(source: number, data: Buffer, segment: number, arrival: Arrival, nowMs: number): void {
+    const { from, to, timestamp } = arrival;
     const peer = this.peers.of(source, from, nowMs);
-    const isFirstOfSecond = peer.arrived(data.length, lostBefore, nowMs);
-    if (isFirstOfSecond) this.peers.refresh(peer);
+    const { length } = data;
+    const size = segment === 0 ? length : segment;
+    let { lostBefore } = arrival;
+    if (peer.arrived(length, size, lostBefore, nowMs)) this.peers.refresh(peer);
     this.peers.change(peer);
-    const position = this.ring.add(peer, false, data, to, timestamp, lostBefore);
-    this.pictures.take(peer, data, nowMs);
-    if (this.#awaited.size > 0 && this.#awaited.has(peer)) this.listener?.answered(peer, position);
+    const { ring, pictures } = this;
+    const first = ring.count;
+    const at = ring.copy(data);
+    let start = 0;
+    do {
+      const end = Math.min(start + size, length);
+      ring.add(peer, false, at + start, end - start, to, timestamp, lostBefore);
+      lostBefore = 0;
+      if (pictures.mayTake(peer, data, start)) pictures.take(peer, data.subarray(start, end), nowMs);
+      start = end;
+    } while (start < length);
+    if (this.#awaited.size > 0 && this.#awaited.has(peer)) this.listener?.answered(peer, first);
   }
 
   /** A datagram was sent. */
-  sent(source: number, data: Buffer, from: Address, to: Address, timestamp: bigint, nowMs: number): void {
+  sent(source: number, data: Buffer, { from, to, timestamp }: Arrival, nowMs: number): void {
     const peer = this.peers.of(source, to, nowMs);
     peer.sent++;
     peer.sentBytes += data.length;
     if (peer.datagrams + peer.sent <= 3) this.peers.refresh(peer);
     this.peers.change(peer);
-    this.ring.add(peer, true, data, from, timestamp, 0);
+    this.ring.add(peer, true, this.ring.copy(data), data.length, from, timestamp, 0);
   }
 
   /** Sets whether the listener hears of each datagram of a peer. */

@@ -43,20 +43,36 @@ function looksOfBytes(data: Buffer): DatagramRow["looks"] {
 
 /** The beginning of a payload as one line of text; `undefined` if it is not UTF-8, or has other control characters than white space. */
 function textOf(data: Buffer): string | undefined {
-  // A character that was cut at the end is no error: it may have up to 3 more bytes.
-  const start = data.subarray(0, lookedAtBytes);
   const isCut = data.length > lookedAtBytes;
-  let text: string;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(start, { stream: isCut });
-  } catch {
-    return undefined;
-  }
-
-  if (/[\0-\x08\x0e-\x1f\x7f]/.test(text)) return undefined;
+  const start = isCut ? data.subarray(0, lookedAtBytes) : data;
+  const isPlain = start.every((byte) => byte >= 0x20 && byte < 0x7f);
+  if (isPlain) return start.toString("latin1", 0, previewCharacters);
+  const text = decoded(start, isCut);
+  if (text === undefined || hasControls(text)) return undefined;
   const line = text.replace(/\s+/g, " ");
   // Characters that turn the direction of a line, or have no width, could make a page lie about addresses.
   return Array.from(line.replace(/\p{C}/gu, "·")).slice(0, previewCharacters).join("");
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** The text of UTF-8; `undefined` if it is not UTF-8. @param isCut whether the last character may be cut. */
+function decoded(bytes: Buffer, isCut: boolean): string | undefined {
+  try {
+    if (!isCut) return decoder.decode(bytes);
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes, { stream: true });
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether a text has control characters (C0 and DEL) that are no white space. */
+function hasControls(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit < 0x09 || (unit > 0x0d && unit < 0x20) || unit === 0x7f) return true;
+  }
+  return false;
 }
 
 function isJson(data: Buffer, text: string): boolean {

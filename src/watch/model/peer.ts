@@ -39,7 +39,7 @@ export class Peer {
   shown = false;
   /** Whether its place was given to another peer. */
   forgotten = false;
-  /** Datagrams of each second, by the second modulo 60. Most strangers send only once, and need none. */
+  /** Datagrams of each second, by the second modulo 60. Most strangers send only once, and need none: see `#count`. */
   #history: Uint32Array | undefined;
   /** The second of the newest datagram. */
   #second: number;
@@ -57,20 +57,27 @@ export class Peer {
     this.#second = Math.floor(nowMs / 1000);
   }
 
-  /** Counts a datagram that arrived. @returns whether it is the first one of its second. */
-  arrived(size: number, lostBefore: number, nowMs: number): boolean {
+  /**
+   * Counts datagrams that arrived together.
+   *
+   * @param bytes of all of them.
+   * @param size bytes of each one but the last, which may be shorter.
+   * @returns whether they are the first ones of their second.
+   */
+  arrived(bytes: number, size: number, lostBefore: number, nowMs: number): boolean {
     const isFirst = this.datagrams === 0;
-    this.datagrams++;
-    this.bytes += size;
+    const datagrams = size === 0 ? 1 : Math.ceil(bytes / size);
+    const last = bytes - (datagrams - 1) * size;
+    this.bytes += bytes;
     if (size > this.maxSize) this.maxSize = size;
-    if (isFirst || size < this.minSize) this.minSize = size;
-    if (size > largeBytes) this.large++;
+    if (isFirst || last < this.minSize) this.minSize = last;
+    if (size > largeBytes) this.large += datagrams - (last > largeBytes ? 0 : 1);
     if (lostBefore > 0) this.lostBefore += lostBefore;
     if (!isFirst && nowMs - this.lastMs > 0) this.#paused(nowMs - this.lastMs);
-    this.#windowDatagrams++;
+    this.#windowDatagrams += datagrams;
     this.lastMs = nowMs;
     this.silent = false;
-    return this.#countSecond(nowMs);
+    return this.#count(datagrams, nowMs);
   }
 
   /** Marks the peer as silent if it is. @returns whether it just became silent. */
@@ -115,12 +122,14 @@ export class Peer {
     this.#pauseMs = Math.max(this.#pauseMs, isGap ? Math.min(pauseMs, 1.5 * usualMs) : pauseMs);
   }
 
-  #countSecond(nowMs: number): boolean {
+  #count(datagrams: number, nowMs: number): boolean {
     const second = Math.floor(nowMs / 1000);
-    const isNew = second > this.#second || this.datagrams === 1;
-    if (this.datagrams === 2) {
+    const before = this.datagrams;
+    const isNew = second > this.#second || before < 3;
+    this.datagrams += datagrams;
+    if (!this.#history && this.datagrams > 1) {
       this.#history = new Uint32Array(historySeconds);
-      this.#history[this.#second % historySeconds] = 1;
+      this.#history[this.#second % historySeconds] = before;
     }
     if (second > this.#second) {
       const history = this.#history;
@@ -128,7 +137,7 @@ export class Peer {
       if (history) for (let each = 0; each < passed; each++) history[(second - each) % historySeconds] = 0;
       this.#second = second;
     }
-    if (this.#history) (this.#history[this.#second % historySeconds] as number)++;
+    if (this.#history) (this.#history[this.#second % historySeconds] as number) += datagrams;
     return isNew;
   }
 

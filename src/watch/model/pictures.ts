@@ -51,13 +51,16 @@ export class Pictures {
     for (const id of this.#streams.keys()) if (!this.#wanted.has(id)) this.#streams.delete(id);
   }
 
+  /** Whether `take` must see a datagram, which begins at a byte of `data`. */
+  mayTake(peer: Peer, data: Uint8Array, start: number): boolean {
+    const first = data[start] ?? 0;
+    if (first === 0xff || first === 0x0d || first >> 6 === 2) return true;
+    return peer.picture !== undefined && this.#wanted.has(peer.id);
+  }
+
   /** Takes a datagram of a peer. */
   take(peer: Peer, data: Buffer, nowMs: number): void {
-    const first = data[0];
-    const format =
-      first === 0xff || first === 0x0d || (first !== undefined && first >> 6 === 2)
-        ? formatOf(data)
-        : undefined;
+    const format = formatOf(data);
     if (format !== undefined && format !== formatOfPeer(peer)) this.#found(peer, format, data);
     if (this.#wanted.size === 0 || peer.picture === undefined || !this.#wanted.has(peer.id)) return;
     this.#streamOf(peer).decoder.push(data, nowMs);

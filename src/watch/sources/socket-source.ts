@@ -1,9 +1,14 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 
+import type { Buffer } from "node:buffer";
+
+import { observe } from "../../core/socket/settings.js";
+import type { Observation, Observer } from "../../core/socket/taps.js";
+import type { Run } from "../../core/receive/inbox.js";
 import {
   Address,
   type Datagram,
-  type Packet,
+  type Endpoint,
   type PathMtuChange,
   type Socket,
   type Unreachable,
@@ -17,31 +22,34 @@ import { SourceLosses } from "./source-losses.js";
 const warningChannel = "datagram:warning";
 
 /** Watches a socket. The program reads it. */
-export class SocketSource implements WatchedSource {
+export class SocketSource implements WatchedSource, Observer {
   readonly #id: number;
   readonly #socket: Socket;
   readonly #model: Model;
   readonly #losses: SourceLosses;
-  readonly #untap: () => void;
+  readonly #observation: Observation;
+  /** The local address, which is asked for once: it changes only with `bind` and `connect`. */
+  #local: Endpoint;
 
+  /** @throws `OSError` `EBADF` if the socket is closed. */
   constructor(socket: Socket, model: Model) {
     this.#socket = socket;
     this.#model = model;
+    this.#observation = observe(socket, this);
+    this.#local = this.#observation.local();
     const simulated = socket.driver === "sim";
-    this.#id = model.addSource({ kind: "socket", label: labelOf(socket), simulated, sends: true }).id;
+    const label = String(this.#local);
+    this.#id = model.addSource({ kind: "socket", label, simulated, sends: true }).id;
     const { droppedKernel = 0, droppedQueue } = socket.stats();
     this.#losses = new SourceLosses(this.#id, model, { receiveBuffer: droppedKernel, queue: droppedQueue });
-    this.#untap = socket.tap(this.#onPacket);
-    socket
-      .on("truncated", this.#onTruncated)
-      .on("unreachable", this.#onUnreachable)
-      .on("pathMtu", this.#onPathMtu);
+    socket.on("pathMtu", this.#onPathMtu);
     subscribe(warningChannel, this.#onWarning);
   }
 
   readonly send = (data: Buffer, to: string): Promise<number> => this.#socket.sendto(data, Address.parse(to));
 
   report(nowMs: number): void {
+    if (!this.#socket.closed) this.#local = this.#observation.local();
     const { droppedKernel = 0, droppedQueue, receiveBuffer } = this.#socket.stats();
     this.#losses.dropped("receiveBuffer", droppedKernel, nowMs, receiveBuffer?.advice);
     this.#losses.dropped("queue", droppedQueue, nowMs);
@@ -49,23 +57,39 @@ export class SocketSource implements WatchedSource {
   }
 
   close(): void {
-    this.#untap();
-    this.#socket
-      .off("truncated", this.#onTruncated)
-      .off("unreachable", this.#onUnreachable)
-      .off("pathMtu", this.#onPathMtu);
+    this.#observation.end();
+    this.#socket.off("pathMtu", this.#onPathMtu);
     unsubscribe(warningChannel, this.#onWarning);
   }
 
-  readonly #onPacket = ({ direction, data, source, destination, timestamp }: Packet): void => {
-    const nowMs = Date.now();
-    if (direction === "in") this.#model.arrived(this.#id, data, source, destination, timestamp, 0, nowMs);
-    else this.#model.sent(this.#id, data, source, destination, timestamp, nowMs);
-  };
+  received({ data, source, segment, metadata }: Run): void {
+    this.#model.arrived(
+      this.#id,
+      data,
+      segment,
+      {
+        from: source,
+        to: metadata?.destination ?? this.#local,
+        timestamp: metadata?.timestamp ?? this.#socket.clock.wall(),
+        lostBefore: metadata?.lostBefore ?? 0,
+      },
+      Date.now(),
+    );
+  }
 
-  readonly #onTruncated = (last: Datagram): void => this.#losses.truncated(last, Date.now());
+  sent(payload: Buffer, destination: Endpoint): void {
+    const timestamp = this.#socket.clock.wall();
+    const arrival = { from: this.#local, to: destination, timestamp, lostBefore: 0 };
+    this.#model.sent(this.#id, payload, arrival, Date.now());
+  }
 
-  readonly #onUnreachable = (last: Unreachable): void => this.#losses.unreachable(last, Date.now());
+  truncated(datagram: Datagram): void {
+    this.#losses.truncated(datagram, Date.now());
+  }
+
+  unreachable(report: Unreachable): void {
+    this.#losses.unreachable(report, Date.now());
+  }
 
   readonly #onPathMtu = (last: PathMtuChange): void => this.#losses.narrowed(last);
 
@@ -73,13 +97,4 @@ export class SocketSource implements WatchedSource {
     const { socket, message } = published as { socket: unknown; message: Warning };
     if (socket === this.#socket) this.#losses.warned(message.message);
   };
-}
-
-/** Such as `127.0.0.1:9000`. */
-function labelOf(socket: Socket): string {
-  try {
-    return String(socket.getsockname());
-  } catch {
-    return "a socket without an address";
-  }
 }
