@@ -6,7 +6,7 @@ const rooms = {
   core: [],
   wire: [],
   kernel: ["core"],
-  sim: ["core", "wire", "dgram/socket.ts", "dgram/types.ts"],
+  sim: ["core", "wire", "capture", "dgram/socket.ts", "dgram/types.ts"],
   message: ["core", "wire"],
   capture: ["core", "wire"],
   gateway: ["core", "wire", "kernel", "capture", "message", "index.ts"],

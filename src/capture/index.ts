@@ -8,8 +8,8 @@
  * `link-types.ts` finds the IP packet after the header of a link, and `datagram-decoder.ts` the datagram in it, with
  * `reassembly.ts` for fragments.
  *
- * `replay.ts` sends the datagrams of a file again, with the options and results of `replay-options.ts`. `replay-read-ahead.ts` reads them
- * early, `replay-schedule.ts` has their times, `replay-run.ts` waits for these, and `replay-target.ts` sends.
+ * `replay/replay.ts` sends the datagrams of a file again, with the options and results of `replay/options.ts`. In that folder,
+ * `read-ahead.ts` reads them early, `schedule.ts` has their times, `run.ts` waits for these, and `target.ts` sends.
  *
  * @module capture
  */
@@ -17,8 +17,8 @@
 export { CaptureError, type CaptureErrorDetails } from "./capture-error.js";
 export type { CapturedDatagram, CapturedUnreachable, ReadStats, SkipReason } from "./captured-datagram.js";
 export { type CaptureInput, type ReadOptions, type Reading, read } from "./read.js";
-export { type SocketReplayOptions, replay } from "./replay.js";
-export type { ReplayLateness, ReplayOptions, ReplaySkipReason, ReplayStats } from "./replay-options.js";
-export type { ReplayTo } from "./replay-target.js";
+export { type SocketReplayOptions, replay } from "./replay/replay.js";
+export type { ReplayLateness, ReplayOptions, ReplaySkipReason, ReplayStats } from "./replay/options.js";
+export type { ReplayTo } from "./replay/target.js";
 export { record } from "./record/record.js";
 export type { RecordEnd, RecordOptions, RecordStats, Recording } from "./record/recording.js";

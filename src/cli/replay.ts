@@ -4,7 +4,7 @@ import { Option } from "commander";
 import type { Endpoint } from "../core/address/address.js";
 import { refusalText } from "../core/ledger/report-texts.js";
 import { type ReplayStats, read, replay } from "../capture/index.js";
-import { keyOfEndpoint } from "../capture/endpoint-key.js";
+import { keyOfEndpoint } from "../capture/replay/endpoint-key.js";
 import type { Socket } from "../index.js";
 import { captureFailure } from "./capture-failure.js";
 import { Failure, exitCodes, usage } from "./exit.js";

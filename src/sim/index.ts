@@ -5,6 +5,7 @@
  * `network.ts` joins the parts. `time/` has the virtual clock and runs programs in it. `packet/` has packets and fragments.
  * `link/` decides what a link does to packets. `node/` has routers, switches and what hosts share with them. `host/` has
  * the IP and UDP of one host, as on Linux. `load/` runs packages for Node.js on a host. `trace/` records each packet on each link.
+ * `replay.ts` sends the datagrams of capture files.
  *
  * @module sim
  */
@@ -29,6 +30,7 @@ export type { NatOptions } from "./node/nat-options.js";
 export type { Router } from "./node/router.js";
 export type { Switch } from "./node/switch.js";
 export type { IcmpError, Packet, UdpDatagram } from "./packet/packet.js";
+export type { NetworkReplayOptions, NetworkReplayStats } from "./replay.js";
 export { type ScenarioOptions, applyScenario } from "./scenario.js";
 export type { EventuallyOptions } from "./time/eventually.js";
 export type { RunOptions } from "./time/virtual-time.js";

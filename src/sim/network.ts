@@ -1,3 +1,4 @@
+import type { CaptureInput } from "../capture/read.js";
 import type { Family } from "../core/address/address.js";
 import { Address, type Endpoint } from "../core/address/address.js";
 import { AF_INET } from "../core/constants.js";
@@ -20,6 +21,12 @@ import { Partitions, nameOf } from "./node/partitions.js";
 import { Router } from "./node/router.js";
 import { Switch } from "./node/switch.js";
 import { Random } from "./random.js";
+import {
+  type NetworkReplayOptions,
+  type NetworkReplayStats,
+  type ReplayNetwork,
+  replayOn,
+} from "./replay.js";
 import type { EventuallyOptions } from "./time/eventually.js";
 import { type RunOptions, VirtualTime } from "./time/virtual-time.js";
 import { Trace, type TraceLimits } from "./trace/trace.js";
@@ -67,6 +74,12 @@ export class Network {
   readonly #directions = new Map<Link, readonly [LinkDirection, LinkDirection]>();
   readonly #partitions = new Partitions();
   readonly #context: NetworkContext;
+  readonly #replayNetwork: ReplayNetwork = {
+    clock: this.#time.clock,
+    owner: (address) => this.#addresses.owner(address),
+    host: (name, options) => this.host(name, options),
+    link: (from, to, settings) => this.link(from, to, settings),
+  };
   /** The random numbers of the program, if they come from the seed. */
   readonly #programRandom: Random | undefined;
   #generation = 0;
@@ -257,6 +270,21 @@ export class Network {
    */
   eventually(check: () => unknown, options?: EventuallyOptions): Promise<void> {
     return this.#time.eventually(check, options);
+  }
+
+  /**
+   * Sends the datagrams of a capture file to a host, each exactly at its time: a recording of real devices becomes a test with a
+   * seed. Each recorded source is a host with that address, a new one if the network has none, and each of its ports a socket. Sources
+   * on loopback get addresses of 192.0.2.0/24 and 2001:db8::/32. Datagrams that the recording host sent, and those from an
+   * address of `to`, are left out. Use it within `run`.
+   *
+   * @param file as for `read` of `datagram/capture`.
+   * @returns what was sent, and the hosts that sent it. When it settles, their sockets are closed.
+   * @throws (rejects) as `replay` of `datagram/capture`, `host` and `link`, and `OSError` `EADDRINUSE` if a host of the network uses
+   *   the port of a source.
+   */
+  replay(file: CaptureInput, options: NetworkReplayOptions): Promise<NetworkReplayStats> {
+    return replayOn(this.#replayNetwork, file, options);
   }
 
   readonly #isHost = (given: unknown): given is Host =>

@@ -26,6 +26,7 @@ test("all steps and experiments are present", () => {
     "simulation/retry.test",
     "fragments-lost prints",
     "nat-forgets prints",
+    "replay-recording prints",
   ]);
 });
 

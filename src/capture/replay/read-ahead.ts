@@ -1,9 +1,9 @@
-import { OSError } from "../core/errors/errors.js";
-import type { CapturedDatagram } from "./captured-datagram.js";
-import type { Reading } from "./read.js";
-import type { ReplaySkipReason, ReplayTerms } from "./replay-options.js";
-import { ReplaySchedule } from "./replay-schedule.js";
-import type { ReplayTarget } from "./replay-target.js";
+import { OSError } from "../../core/errors/errors.js";
+import type { CapturedDatagram } from "../captured-datagram.js";
+import type { Reading } from "../read.js";
+import type { ReplaySkipReason, ReplayTerms } from "./options.js";
+import { ReplaySchedule } from "./schedule.js";
+import type { ReplayTarget } from "./target.js";
 
 /** The largest number of datagrams, and of bytes of them, that are read before they are sent. */
 const maxEntries = 256;

@@ -1,6 +1,6 @@
-import { Address, type AddressLike, type Endpoint, isEndpoint } from "../core/address/address.js";
-import { outOfRange } from "../core/errors/errors.js";
-import { parseLiteral } from "../core/ip.js";
+import { Address, type AddressLike, type Endpoint, isEndpoint } from "../../core/address/address.js";
+import { outOfRange } from "../../core/errors/errors.js";
+import { parseLiteral } from "../../core/ip.js";
 
 /**
  * Reads an address of a recording: a text such as `"10.0.0.7:5000"`, `"[fe80::1]:5000"` or `"10.0.0.7"`, or any form of an

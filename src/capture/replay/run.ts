@@ -1,10 +1,10 @@
-import { OSError } from "../core/errors/errors.js";
-import { onAbort } from "../core/receive/abort.js";
+import { OSError } from "../../core/errors/errors.js";
+import { onAbort } from "../../core/receive/abort.js";
 import { Lateness } from "./lateness.js";
-import type { Reading } from "./read.js";
-import type { ReplayStats, ReplayTerms } from "./replay-options.js";
-import { type ReplayEntry, ReplayReadAhead } from "./replay-read-ahead.js";
-import type { ReplayTarget } from "./replay-target.js";
+import type { Reading } from "../read.js";
+import type { ReplayStats, ReplayTerms } from "./options.js";
+import { type ReplayEntry, ReplayReadAhead } from "./read-ahead.js";
+import type { ReplayTarget } from "./target.js";
 
 /** Timers are set to end so many milliseconds early, because a timer of Node may be late by 1 ms and more. */
 const timerSlackMs = 2;
@@ -36,7 +36,7 @@ const passingErrors: ReadonlySet<string> = new Set([
 /** One replay: takes the datagrams from the reader, waits for their times, and sends them. */
 export class ReplayRun<Route extends object> {
   readonly #target: ReplayTarget<Route>;
-  readonly #terms: ReplayTerms & { readonly segmentation: boolean };
+  readonly #terms: ReplayTerms;
   readonly #readAhead: ReplayReadAhead<Route>;
   readonly #lateness: Lateness;
   readonly #failed: Record<string, number> = {};
@@ -50,11 +50,7 @@ export class ReplayRun<Route extends object> {
   #wake: (() => void) | undefined;
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(
-    open: () => Reading,
-    target: ReplayTarget<Route>,
-    terms: ReplayTerms & { readonly segmentation: boolean },
-  ) {
+  constructor(open: () => Reading, target: ReplayTarget<Route>, terms: ReplayTerms) {
     this.#target = target;
     this.#terms = terms;
     this.#lateness = new Lateness(terms.lateMs);
@@ -111,7 +107,7 @@ export class ReplayRun<Route extends object> {
       this.#startMs ??= this.#target.clock.now() + (this.#target.clock.at ? 0 : leadMs);
       await this.#waitUntil(this.#startMs + entry.atMs);
       readAhead.take();
-      if (this.#terms.segmentation) await this.#sendRun(entry);
+      if (this.#target.sendMany) await this.#sendRun(entry);
       else await this.#send(entry);
     }
   }
@@ -134,7 +130,7 @@ export class ReplayRun<Route extends object> {
       this.#readAhead.take();
     }
     try {
-      await this.#target.sendMany(run.map(({ datagram, route }) => ({ data: datagram.data, route })));
+      await this.#target.sendMany?.(run.map(({ datagram, route }) => ({ data: datagram.data, route })));
       this.#sent(run);
     } catch (error) {
       const sent = (error as OSError).sent ?? 0;

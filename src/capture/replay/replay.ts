@@ -1,10 +1,10 @@
-import { wrongType } from "../core/errors/errors.js";
-import { refuseUnknown } from "../core/errors/fields.js";
-import type { Socket } from "../core/socket/socket.js";
-import { type CaptureInput, read } from "./read.js";
-import { type ReplayOptions, type ReplayStats, checkReplay, replayFields } from "./replay-options.js";
-import { ReplayRun } from "./replay-run.js";
-import { type ReplayTo, SocketTarget } from "./replay-target.js";
+import { wrongType } from "../../core/errors/errors.js";
+import { refuseUnknown } from "../../core/errors/fields.js";
+import type { Socket } from "../../core/socket/socket.js";
+import { type CaptureInput, read } from "../read.js";
+import { type ReplayOptions, type ReplayStats, checkReplay, replayFields } from "./options.js";
+import { ReplayRun } from "./run.js";
+import { type ReplayTo, SocketTarget } from "./target.js";
 
 /** The options of `replay`. */
 export interface SocketReplayOptions extends ReplayOptions {
@@ -41,6 +41,6 @@ export async function replay(
   const { to, segmentation = false } = options;
   if (typeof segmentation !== "boolean") throw wrongType("options.segmentation", "a boolean", segmentation);
   const terms = checkReplay(file, options);
-  const target = new SocketTarget(socket, to);
-  return await new ReplayRun(() => read(file, { mtu: terms.mtu }), target, { ...terms, segmentation }).run();
+  const target = new SocketTarget(socket, to, segmentation);
+  return await new ReplayRun(() => read(file, { mtu: terms.mtu }), target, terms).run();
 }

@@ -1,11 +1,11 @@
 /** The options and the results of a replay. */
 
-import type { AddressLike } from "../core/address/address.js";
-import { outOfRange, wholeNumber, wrongType } from "../core/errors/errors.js";
-import { fieldsOf } from "../core/errors/fields.js";
-import type { CapturedDatagram } from "./captured-datagram.js";
+import type { AddressLike } from "../../core/address/address.js";
+import { outOfRange, wholeNumber, wrongType } from "../../core/errors/errors.js";
+import { fieldsOf } from "../../core/errors/fields.js";
+import type { CapturedDatagram } from "../captured-datagram.js";
 import { hasKey, keyOfEndpoint } from "./endpoint-key.js";
-import type { CaptureInput } from "./read.js";
+import type { CaptureInput } from "../read.js";
 
 /** The options of a replay that do not depend on the socket. */
 export interface ReplayOptions {

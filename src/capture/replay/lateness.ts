@@ -1,4 +1,4 @@
-import type { ReplayLateness } from "./replay-options.js";
+import type { ReplayLateness } from "./options.js";
 
 /** Buckets of one microsecond each. */
 const fineBuckets = 64;

@@ -1,10 +1,10 @@
-import type { Address, AddressLike } from "../core/address/address.js";
-import { OSError, wrongType } from "../core/errors/errors.js";
-import type { Clock } from "../core/driver/driver.js";
-import { payloadLimit } from "../core/send/failure.js";
-import { destinationFor } from "../core/socket/arguments.js";
-import { type Socket, holdAlive } from "../core/socket/socket.js";
-import type { CapturedDatagram } from "./captured-datagram.js";
+import type { Address, AddressLike } from "../../core/address/address.js";
+import { OSError, wrongType } from "../../core/errors/errors.js";
+import type { Clock } from "../../core/driver/driver.js";
+import { payloadLimit } from "../../core/send/failure.js";
+import { destinationFor } from "../../core/socket/arguments.js";
+import { type Socket, holdAlive } from "../../core/socket/socket.js";
+import type { CapturedDatagram } from "../captured-datagram.js";
 import { keyOfEndpoint } from "./endpoint-key.js";
 
 /**
@@ -25,8 +25,18 @@ export interface ReplayTarget<Route extends object> {
   maxPayload(route: Route): number;
   /** Sends one datagram. @throws (rejects) `OSError`. */
   send(data: Uint8Array, route: Route): Promise<number>;
-  /** Sends several datagrams, of which some may leave in one packet. @throws (rejects) `OSError`, with the number `sent`. */
-  sendMany(datagrams: readonly { readonly data: Uint8Array; readonly route: Route }[]): Promise<number>;
+  /**
+   * Sends several datagrams, of which some may leave in one packet. Without this method, each is sent by `send`.
+   *
+   * @throws (rejects) `OSError`, with the number `sent`.
+   */
+  readonly sendMany?: ((datagrams: readonly RoutedData<Route>[]) => Promise<number>) | undefined;
+}
+
+/** A payload, and where it is sent. */
+interface RoutedData<Route> {
+  readonly data: Uint8Array;
+  readonly route: Route;
 }
 
 /** The destination of a datagram; `null` is the connected peer. */
@@ -37,14 +47,23 @@ interface SocketRoute {
 /** Sends the datagrams of a replay from one socket. */
 export class SocketTarget implements ReplayTarget<SocketRoute> {
   readonly clock: Clock;
+  readonly sendMany: ReplayTarget<SocketRoute>["sendMany"];
   readonly #socket: Socket;
   readonly #routeOf: (datagram: CapturedDatagram) => SocketRoute | undefined;
 
-  /** @throws `TypeError`, `RangeError`, `OSError` for wrong addresses, and `EDESTADDRREQ` without an address and a peer. */
-  constructor(socket: Socket, to: ReplayTo | undefined) {
+  /**
+   * @param segmentation whether datagrams may leave in one packet.
+   * @throws `TypeError`, `RangeError`, `OSError` for wrong addresses, and `EDESTADDRREQ` without an address and a peer.
+   */
+  constructor(socket: Socket, to: ReplayTo | undefined, segmentation: boolean) {
     this.#socket = socket;
     this.clock = socket.clock;
     this.#routeOf = this.#routes(to);
+    if (!segmentation) return;
+    this.sendMany = (datagrams) =>
+      socket.sendMany(
+        datagrams.map(({ data, route: { to: address } }) => (address ? { data, address } : { data })),
+      );
   }
 
   hold(): () => void {
@@ -61,14 +80,6 @@ export class SocketTarget implements ReplayTarget<SocketRoute> {
 
   send(data: Uint8Array, { to }: SocketRoute): Promise<number> {
     return to ? this.#socket.sendto(data, to) : this.#socket.send(data);
-  }
-
-  sendMany(
-    datagrams: readonly { readonly data: Uint8Array; readonly route: SocketRoute }[],
-  ): Promise<number> {
-    return this.#socket.sendMany(
-      datagrams.map(({ data, route: { to } }) => (to ? { data, address: to } : { data })),
-    );
   }
 
   #routes(to: ReplayTo | undefined): (datagram: CapturedDatagram) => SocketRoute | undefined {
