@@ -1,9 +1,17 @@
 /** Hosts with more than one address: the addresses of datagrams, and their other metadata. */
 
-import { type TestContext, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
-import { Program, cleanEnding, home, overDrivers, whySkipped, withDriver } from "../process/programs.js";
-import { type Host, acrossRouter, families, join, twoHosts } from "./network.js";
+import {
+  type Lifetime,
+  Program,
+  cleanEnding,
+  home,
+  overDrivers,
+  whySkipped,
+  withDriver,
+} from "../process/programs.js";
+import { type Host, acrossRouter, cabledHosts, families, join, sharedHosts } from "./network.js";
 import { RemoteSocket } from "./remote.js";
 
 const why = whySkipped("native");
@@ -12,6 +20,7 @@ const others = {
   IPv4: { second: "10.77.0.3", elsewhere: "10.77.1.2" },
   IPv6: { second: "fd00:77::3", elsewhere: "fd00:77:1::2" },
 } as const;
+const twoCables = sharedHosts(makeCables);
 
 describe.each(families)("over $family", (at) => {
   const { second, elsewhere } = others[at.family];
@@ -100,8 +109,8 @@ describe.each(families)("over $family", (at) => {
 });
 
 /** Two hosts on two cables. The second host has two addresses on the first cable. */
-async function twoCables(test: TestContext): Promise<[Host, Host]> {
-  const [from, to] = await twoHosts(test);
+async function makeCables(life: Lifetime): Promise<[Host, Host]> {
+  const [from, to] = await cabledHosts(life);
   join(from, to, 1);
   to.run("ip addr add 10.77.0.3/24 dev dg0b; ip addr add fd00:77::3/64 dev dg0b");
   return [from, to];

@@ -8,10 +8,7 @@ import { readFileSync } from "node:fs";
 
 import type { TestContext } from "vitest";
 
-import { type Lifetime, Program, prepared, requireAll } from "../process/programs.js";
-
-/** The seconds after which a host ends by itself, if its test was killed and could not end it. */
-const mostSeconds = 120;
+import { type Lifetime, Program, prepared, requireAll, sharedLifetime } from "../process/programs.js";
 
 /** The command that makes a namespace, with a /sys that shows its own interfaces. */
 const inNamespace: readonly string[] = [
@@ -49,8 +46,23 @@ export class Host {
 
 /** A new host with a loopback interface only. It is gone when its test ends. */
 export async function host(test: Lifetime): Promise<Host> {
-  const script = `echo $$; exec sleep ${mostSeconds}`;
-  return new Host(Number(await new Program(test, [...inNamespace, "sh", "-c", script]).line()));
+  // If the process of the tests is killed, the standard input ends, and the host with it.
+  const command = [...inNamespace, "sh", "-c", "echo $$; exec cat"];
+  return new Host(Number(await new Program(test, command, process.env, "pipe").line()));
+}
+
+/**
+ * Hosts that several tests of a file share, one after the other. A test that changes their network has hosts of its own.
+ *
+ * @param make makes the hosts, when the first test asks for them.
+ */
+export function sharedHosts<T>(make: (life: Lifetime) => Promise<T>): (test: TestContext) => Promise<T> {
+  const life = sharedLifetime();
+  let made: Promise<T> | undefined;
+  return (test) => {
+    needNetworks(test);
+    return (made ??= make(life));
+  };
 }
 
 /**
@@ -82,7 +94,12 @@ export function join(first: Host, second: Host, number: number, mtu = 1500): voi
 /** Two hosts on one cable. */
 export async function twoHosts(test: TestContext): Promise<[Host, Host]> {
   needNetworks(test);
-  const pair = await Promise.all([host(test), host(test)]);
+  return cabledHosts(test);
+}
+
+/** The same, for `sharedHosts`. */
+export async function cabledHosts(life: Lifetime): Promise<[Host, Host]> {
+  const pair = await Promise.all([host(life), host(life)]);
   join(...pair, 0);
   return pair;
 }
@@ -125,7 +142,12 @@ export const families = [
 /** Two hosts with a router between them. The MTU behind the router is `mtu` bytes. */
 export async function acrossRouter(test: TestContext, mtu = 1500): Promise<Row> {
   needNetworks(test);
-  const [from, router, to] = await Promise.all([host(test), host(test), host(test)]);
+  return routedHosts(test, mtu);
+}
+
+/** The same, for `sharedHosts`. */
+export async function routedHosts(life: Lifetime, mtu = 1500): Promise<Row> {
+  const [from, router, to] = await Promise.all([host(life), host(life), host(life)]);
   router.run("echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
   join(from, router, 0);
   join(router, to, 1, mtu);

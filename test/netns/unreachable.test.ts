@@ -3,7 +3,16 @@
 import { type TestContext, describe, expect, test } from "vitest";
 
 import { type DriverName, overDrivers, whySkipped } from "../process/programs.js";
-import { type Addresses, acrossRouter, impatient, outspoken, families } from "./network.js";
+import {
+  type Addresses,
+  type Row,
+  acrossRouter,
+  families,
+  impatient,
+  outspoken,
+  routedHosts,
+  sharedHosts,
+} from "./network.js";
 import { type Report, RemoteSocket } from "./remote.js";
 
 /** A port without a socket. */
@@ -29,6 +38,14 @@ const routes = `
   ip route add prohibit 10.99.2.0/24; ip -6 route add prohibit fd00:99:2::/64
 `;
 
+/** For the tests that change nothing of the network. */
+const sharedRow = sharedHosts(async (life) => {
+  const row = await routedHosts(life);
+  // Together, the tests cause more ICMP errors than a host sends by default.
+  for (const each of [row.router, row.to]) outspoken(each);
+  return row;
+});
+
 overDrivers((driver) => {
   describe.each(families)("over $family", (at) => {
     const refused: Report = {
@@ -39,13 +56,13 @@ overDrivers((driver) => {
     };
 
     test("a closed port across a router is an event of an unconnected socket, and no call fails", async (t) => {
-      const { s, healthy } = await opened(t, driver, at);
+      const { s, healthy } = await opened(t, driver, at, await sharedRow(t));
       await s.sendto("anybody?", [at.to, port]);
       await expectTold(s, healthy, [refused]);
     });
 
     test("a closed port across a router fails the receive of a connected socket, once", async (t) => {
-      const { s } = await opened(t, driver, at);
+      const { s } = await opened(t, driver, at, await sharedRow(t));
       await s.connect([at.to, port]);
       await s.send("anybody?");
       await expect(s.recvmsg()).rejects.toMatchObject({ code: "ECONNREFUSED" });
@@ -58,7 +75,7 @@ overDrivers((driver) => {
     });
 
     test("destinations that a router cannot reach are events that name the router, and no call fails", async (t) => {
-      const { s, healthy, router } = await opened(t, driver, at);
+      const { s, healthy, router } = await opened(t, driver, at, await acrossRouter(t));
       outspoken(router);
       router.run(routes);
       impatient(router, "dg1a");
@@ -72,7 +89,7 @@ overDrivers((driver) => {
     });
 
     test("an absent host on the own cable is an event that names this host, and no call fails", async (t) => {
-      const { s, healthy, from } = await opened(t, driver, at);
+      const { s, healthy, from } = await opened(t, driver, at, await acrossRouter(t));
       impatient(from, "dg0a");
       await s.sendto("anybody?", [at.nobody, port]);
       const kind = at.family === "IPv4" ? "host unreachable" : "address unreachable";
@@ -81,7 +98,7 @@ overDrivers((driver) => {
     });
 
     test("without a route on this host the send rejects, and there is no event", async (t) => {
-      const { s, from } = await opened(t, driver, at);
+      const { s, from } = await opened(t, driver, at, await acrossRouter(t));
       from.run("ip route del default; ip -6 route del default");
       await expect(s.sendto("anybody?", [at.to, port])).rejects.toMatchObject({
         code: "ENETUNREACH",
@@ -99,7 +116,7 @@ const why = whySkipped("native");
 
 describe.skipIf(why !== undefined).each(families)("over native, $family", (at) => {
   test("a closed port across a router fails the next send of a connected socket, and no other call", async (t) => {
-    const { s } = await opened(t, "native", at);
+    const { s } = await opened(t, "native", at, await sharedRow(t));
     await s.connect([at.to, port]);
     await s.send("anybody?");
     await s.event("unreachable");
@@ -109,7 +126,7 @@ describe.skipIf(why !== undefined).each(families)("over native, $family", (at) =
   });
 
   test("a datagram whose hop limit expires at a router is an event that names the router", async (t) => {
-    const { s, healthy } = await opened(t, "native", at);
+    const { s, healthy } = await opened(t, "native", at, await sharedRow(t));
     const [host, to] = healthy.address;
     await s.sendmsg({ data: "too far", address: [host, to], ttl: 1 });
     const kind = at.family === "IPv4" ? "TTL exceeded in transit" : "hop limit exceeded in transit";
@@ -119,8 +136,7 @@ describe.skipIf(why !== undefined).each(families)("over native, $family", (at) =
 });
 
 /** A socket, and across a router another one that answers. */
-async function opened(test: TestContext, driver: DriverName, at: Addresses) {
-  const hosts = await acrossRouter(test);
+async function opened(test: TestContext, driver: DriverName, at: Addresses, hosts: Row) {
   const [s, healthy] = await Promise.all([
     RemoteSocket.open(test, driver, hosts.from, at.any),
     RemoteSocket.open(test, driver, hosts.to, at.to),
