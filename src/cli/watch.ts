@@ -52,6 +52,7 @@ interface WatchCommandOptions extends ListenTargetOptions, ListenerOptions, Sess
   readonly print?: boolean;
   readonly guide?: boolean;
   readonly demo?: boolean;
+  readonly record?: string;
 }
 
 /** The meaning of the shared options for `watch`. */
@@ -76,6 +77,7 @@ export function addWatch(program: Command): void {
     )
     .option("--host <host>", "the host that the page listens on (default: 127.0.0.1)", hostFor("--host"))
     .option("--token", "ask for a token on this machine too")
+    .option("--record <folder>", "keep the recordings that the page starts in this folder")
     .option("--demo", "add cameras on a simulated network that loses datagrams")
     .option("--print", "print each datagram, as datagram listen does")
     .addOption(new Option("--echo", "send each datagram back").conflicts("reply"))
@@ -141,7 +143,7 @@ async function show(
 /** Opens the page at the port of `--port`, or at the first free port. */
 async function openPage(
   listeners: readonly Listener[],
-  { port, host, token, demo }: WatchCommandOptions,
+  { port, host, token, demo, record }: WatchCommandOptions,
 ): Promise<Watch> {
   // Loaded now: other commands do not need them, nor the package `ws`.
   const { watchSources } = await import("../watch/watch.js");
@@ -153,7 +155,7 @@ async function openPage(
   ];
   for (let at: number = port ?? firstPagePort; ; at++) {
     try {
-      return await watchSources(open, { port: at, host, token });
+      return await watchSources(open, { port: at, host, token, records: record });
     } catch (error) {
       const isTaken = error instanceof OSError && error.code === "EADDRINUSE";
       if (isTaken && port === undefined && at < lastPagePort) continue;

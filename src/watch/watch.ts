@@ -25,11 +25,13 @@ export interface WatchOptions {
    * @default a random one, unless `host` is a loopback address
    */
   readonly token?: string | true | undefined;
+  /** The folder for the recordings that pages start. It must exist. @default a temporary one, which is removed at the end */
+  readonly records?: string | undefined;
   /** Ends the watching. */
   readonly signal?: AbortSignal | undefined;
 }
 
-const fields = fieldsOf<WatchOptions>({ port: true, host: true, token: true, signal: true });
+const fields = fieldsOf<WatchOptions>({ port: true, host: true, token: true, records: true, signal: true });
 const loopbacks = new Set(["127.0.0.1", "::1", "localhost"]);
 
 /**
@@ -51,12 +53,12 @@ export async function watchSources(
   open: (model: Model) => readonly WatchedSource[],
   options: WatchOptions,
 ): Promise<Watch> {
-  const { host, port, token, signal } = checkOptions(options);
+  const { host, port, token, records, signal } = checkOptions(options);
   signal?.throwIfAborted();
   const model = new Model();
   const sources = open(model);
   try {
-    const server = new PageServer(model, sources, { host, port, token, version: packageVersion() });
+    const server = new PageServer(model, sources, { host, port, token, records, version: packageVersion() });
     const address = await server.listen();
     return new Watch(server, sources, address, { token, signal });
   } catch (error) {
@@ -113,6 +115,7 @@ interface Checked {
   readonly host: string;
   readonly port: number;
   readonly token: string | undefined;
+  readonly records: string | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -121,15 +124,19 @@ function checkOptions(options: WatchOptions): Checked {
   if (typeof options !== "object" || (options as unknown) === null)
     throw wrongType("options", "an object", options);
   refuseUnknown(options, fields, "options: a field");
-  const { port = 0, host = "127.0.0.1", token = loopbacks.has(host) ? undefined : true, signal } = options;
+  const { port = 0, host = "127.0.0.1", token = loopbacks.has(host) ? undefined : true } = options;
+  const { records, signal } = options;
   wholeNumber("port", port, 0, 65_535);
   if (typeof host !== "string" || host === "") throw wrongType("host", "the name or address of a host", host);
+  if (records !== undefined && typeof records !== "string")
+    throw wrongType("records", "the path of a folder", records);
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw wrongType("signal", "an AbortSignal", signal);
   return {
     host,
     port,
     token: token === true ? randomBytes(16).toString("base64url") : checkToken(token),
+    records,
     signal,
   };
 }

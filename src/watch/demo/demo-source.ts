@@ -13,6 +13,8 @@ import type { FromDemo, Sent, ToDemo } from "./messages.js";
 
 /** Shows the receiver of the demonstration, which runs in a thread of its own. */
 export class DemoSource implements WatchedSource {
+  /** It is in another thread. */
+  readonly socket: undefined = undefined;
   readonly #id: number;
   readonly #model: Model;
   readonly #losses: SourceLosses;

@@ -27,6 +27,7 @@ import { Access, type Refusal, hostText } from "./access.js";
 import { ownAddresses } from "./addresses.js";
 import { Answers } from "./answers.js";
 import { Page, maxRows } from "./page.js";
+import { Recordings } from "./recordings.js";
 import { type PageFile, readPageFiles } from "./page-files.js";
 
 /** Milliseconds between two updates of the pages. */
@@ -63,6 +64,8 @@ export interface ServerOptions {
   readonly host: string;
   readonly port: number;
   readonly token: string | undefined;
+  /** The folder of recordings. Without one, they are removed at the end. */
+  readonly records: string | undefined;
   /** The version of the package. */
   readonly version: string;
 }
@@ -78,6 +81,7 @@ export class PageServer {
   readonly #sockets: WebSocketServer;
   readonly #pages = new Set<Page>();
   readonly #answers: Answers;
+  readonly #recordings: Recordings;
   readonly #timers: NodeJS.Timeout[] = [];
 
   /** @param sources of the model, by their numbers there. */
@@ -88,6 +92,12 @@ export class PageServer {
     this.#files = readPageFiles();
     this.#access = new Access(options.host, options.token);
     this.#answers = new Answers(model, sources);
+    this.#recordings = new Recordings(
+      sources.map(({ socket }) => socket),
+      options.records,
+      () => this.#broadcast(this.#recordings.state()),
+      (state) => this.#broadcast(state),
+    );
     model.listener = {
       picture: (peer, picture) => {
         for (const page of this.#pages) page.keepPicture(peer.id, picture);
@@ -139,6 +149,7 @@ export class PageServer {
     for (const timer of this.#timers) clearInterval(timer);
     this.#model.listener = undefined;
     this.#answers.close();
+    await this.#recordings.close();
     for (const page of this.#pages) page.close(1001, "the server ends");
     this.#sockets.close();
     await new Promise<void>((resolve) => {
@@ -157,6 +168,14 @@ export class PageServer {
     const refusal = this.#access.refusal(request, isUpload);
     if (refusal) {
       answer(response, refusal);
+      return;
+    }
+    if (isUpload) {
+      void this.#onUpload(request, response, url.searchParams.get("name"));
+      return;
+    }
+    if (url.pathname.startsWith(paths.recordings)) {
+      void this.#onDownload(url.pathname.slice(paths.recordings.length), response);
       return;
     }
     const file = this.#files.get(url.pathname);
@@ -229,15 +248,53 @@ export class PageServer {
       sources,
       addresses: ownAddresses(),
       intervalMs,
-      recording: { type: "recording", running: undefined, files: [] },
+      recording: this.#recordings.state(),
       playback,
     };
   }
 
   #onMessage(page: Page, message: PageMessage): void {
     const reply = (answer: ServerMessage): void => page.send(answer);
-    if (message.type === "send") this.#answers.send(message, reply);
-    else reply({ type: "refused", request: undefined, error: "This is not possible here." });
+    const refuse = (error: string | undefined): void => {
+      if (error !== undefined) reply({ type: "refused", request: undefined, error });
+    };
+    switch (message.type) {
+      case "send":
+        this.#answers.send(message, reply);
+        return;
+      case "record":
+        if (message.on) refuse(this.#recordings.start(Date.now()));
+        else void this.#recordings.stop();
+        return;
+      case "replay":
+        refuse(this.#recordings.replay(message));
+        return;
+      default:
+        refuse("This is not possible here.");
+    }
+  }
+
+  async #onUpload(request: IncomingMessage, response: ServerResponse, name: string | null): Promise<void> {
+    if (request.method !== "POST") {
+      answer(response, { status: 405, text: "Only POST is possible here." });
+      return;
+    }
+    const result = await this.#recordings.upload(request, name, Date.now());
+    if (typeof result === "string") {
+      answer(response, { status: 400, text: result });
+      return;
+    }
+    response.writeHead(201, { ...headers, "Content-Type": "application/json" });
+    response.end(JSON.stringify(result));
+  }
+
+  async #onDownload(name: string, response: ServerResponse): Promise<void> {
+    const isThere = await this.#recordings.download(name, response, headers).catch(() => false);
+    if (!isThere) answer(response, { status: 404, text: "There is no such recording." });
+  }
+
+  #broadcast(message: ServerMessage): void {
+    for (const page of this.#pages) page.send(message);
   }
 
   #wantPictures(): void {
@@ -264,6 +321,7 @@ export class PageServer {
     const nowMs = Date.now();
     for (const source of this.#sources) source.report(nowMs);
     this.#model.reportSilent(nowMs);
+    if (this.#recordings.isRunning) this.#broadcast(this.#recordings.state());
   }
 }
 

@@ -24,7 +24,7 @@ const warningChannel = "datagram:warning";
 /** Watches a socket. The program reads it. */
 export class SocketSource implements WatchedSource, Observer {
   readonly #id: number;
-  readonly #socket: Socket;
+  readonly socket: Socket;
   readonly #model: Model;
   readonly #losses: SourceLosses;
   readonly #observation: Observation;
@@ -33,7 +33,7 @@ export class SocketSource implements WatchedSource, Observer {
 
   /** @throws `OSError` `EBADF` if the socket is closed. */
   constructor(socket: Socket, model: Model) {
-    this.#socket = socket;
+    this.socket = socket;
     this.#model = model;
     this.#observation = observe(socket, this);
     this.#local = this.#observation.local();
@@ -46,11 +46,11 @@ export class SocketSource implements WatchedSource, Observer {
     subscribe(warningChannel, this.#onWarning);
   }
 
-  readonly send = (data: Buffer, to: string): Promise<number> => this.#socket.sendto(data, Address.parse(to));
+  readonly send = (data: Buffer, to: string): Promise<number> => this.socket.sendto(data, Address.parse(to));
 
   report(nowMs: number): void {
-    if (!this.#socket.closed) this.#local = this.#observation.local();
-    const { droppedKernel = 0, droppedQueue, receiveBuffer } = this.#socket.stats();
+    if (!this.socket.closed) this.#local = this.#observation.local();
+    const { droppedKernel = 0, droppedQueue, receiveBuffer } = this.socket.stats();
     this.#losses.dropped("receiveBuffer", droppedKernel, nowMs, receiveBuffer?.advice);
     this.#losses.dropped("queue", droppedQueue, nowMs);
     this.#losses.report(nowMs);
@@ -58,7 +58,7 @@ export class SocketSource implements WatchedSource, Observer {
 
   close(): void {
     this.#observation.end();
-    this.#socket.off("pathMtu", this.#onPathMtu);
+    this.socket.off("pathMtu", this.#onPathMtu);
     unsubscribe(warningChannel, this.#onWarning);
   }
 
@@ -70,7 +70,7 @@ export class SocketSource implements WatchedSource, Observer {
       {
         from: source,
         to: metadata?.destination ?? this.#local,
-        timestamp: metadata?.timestamp ?? this.#socket.clock.wall(),
+        timestamp: metadata?.timestamp ?? this.socket.clock.wall(),
         lostBefore: metadata?.lostBefore ?? 0,
       },
       Date.now(),
@@ -78,7 +78,7 @@ export class SocketSource implements WatchedSource, Observer {
   }
 
   sent(payload: Buffer, destination: Endpoint): void {
-    const timestamp = this.#socket.clock.wall();
+    const timestamp = this.socket.clock.wall();
     const arrival = { from: this.#local, to: destination, timestamp, lostBefore: 0 };
     this.#model.sent(this.#id, payload, arrival, Date.now());
   }
@@ -95,6 +95,6 @@ export class SocketSource implements WatchedSource, Observer {
 
   readonly #onWarning = (published: unknown): void => {
     const { socket, message } = published as { socket: unknown; message: Warning };
-    if (socket === this.#socket) this.#losses.warned(message.message);
+    if (socket === this.socket) this.#losses.warned(message.message);
   };
 }
