@@ -226,6 +226,13 @@ export function needNetworks(test: TestContext): void {
 
 /** Why no host can be made here. Never a reason if every test is required. */
 export function whyNoNetworks(): string | undefined {
+  if (requireAll || (canMakeNetworks ??= makesNetwork())) return undefined;
+  return "skipped: no hosts and cables can be made here (root, unshare, ip, tc, nft)";
+}
+
+let canMakeNetworks: boolean | undefined;
+
+function makesNetwork(): boolean {
   const [command, ...args] = [
     ...inNamespace,
     ...prepared(
@@ -235,8 +242,7 @@ export function whyNoNetworks(): string | undefined {
     ),
     "true",
   ];
-  if (requireAll || spawnSync(command, args, { stdio: "ignore" }).status === 0) return undefined;
-  return "skipped: no hosts and cables can be made here (root, unshare, ip, tc, nft)";
+  return spawnSync(command, args, { stdio: "ignore" }).status === 0;
 }
 
 /** The first CPU that this process may run on. */
