@@ -390,3 +390,15 @@ contract(
   },
   "kernelOptions",
 );
+
+// semantics: connect-scope
+contract(
+  "connect to a link-local address or group without a scope is EINVAL, and the error says what is missing",
+  async (world) => {
+    for (const host of ["fe80::1", "ff02::1"]) {
+      const refused = await failure(world.socket(AF_INET6).connect([host, 9]));
+      expect(refused).toMatchObject({ code: "EINVAL", syscall: "connect", address: host, port: 9 });
+      expect(refused.message).toContain(`needs a scope, the interface to send through: ${host}%eth0`);
+    }
+  },
+);

@@ -1,4 +1,4 @@
-import { isMapped, isMulticast, parseLiteral } from "../ip.js";
+import { isMapped, isMulticast, isOfOneLink, parseLiteral } from "../ip.js";
 
 /** What a code means: Linux's number, and a text that tells a person what to do. */
 interface Meaning {
@@ -75,8 +75,17 @@ export function meaningOf(code: string, syscall = "", address = ""): Meaning {
   const { errno, text } = meanings[code] ?? { errno: 0, text: "failed" };
   // For IPv6, the kernel returns EADDRNOTAVAIL if it finds no source address.
   const isUnrouted = (code === "ENETUNREACH" || code === "EADDRNOTAVAIL") && routed.has(syscall);
-  const unrouted = isUnrouted ? withoutRoute(address) : undefined;
-  return { errno, text: unrouted ?? meaningsOfCalls[`${syscall} ${code}`] ?? text };
+  // `__ip6_datagram_connect` (net/ipv6/datagram.c) refuses such an address.
+  const isUnscoped = code === "EINVAL" && syscall === "connect";
+  const ofAddress = isUnrouted ? withoutRoute(address) : isUnscoped ? withoutScope(address) : undefined;
+  return { errno, text: ofAddress ?? meaningsOfCalls[`${syscall} ${code}`] ?? text };
+}
+
+/** The text for an IPv6 address that is of one link, and does not say of which; `undefined` for other addresses. */
+function withoutScope(address: string): string | undefined {
+  const literal = parseLiteral(address);
+  if (literal?.zone !== "" || !isOfOneLink(literal.bytes)) return undefined;
+  return `a link-local address needs a scope, the interface to send through: ${address}%eth0`;
 }
 
 /** The text for an address without a route; `undefined` if the usual text says it all. */
@@ -92,7 +101,7 @@ function withoutRoute(address: string): string | undefined {
   if (!isMulticast(target)) {
     return isMapped(bytes)
       ? "no route to this network, or IPV6_V6ONLY keeps IPv4 from this socket"
-      : undefined;
+      : withoutScope(address);
   }
   return ipv4
     ? "no route to this group: name the interface (IP_MULTICAST_IF, or `interface` of sendmsg)"

@@ -12,6 +12,7 @@ import { sharedAddress } from "../../core/address/shared-addresses.js";
 import type { Ancillary } from "../../core/driver/ancillary.js";
 import { AF_INET } from "../../core/constants.js";
 import { OSError } from "../../core/errors/errors.js";
+import { isOfOneLink, parseLiteral } from "../../core/ip.js";
 import { forSocket, isGroup, isLoopback, limitedBroadcast, onTheWire } from "../node/addresses.js";
 import type { NetworkContext } from "../node/context.js";
 import type { Interface } from "../node/node.js";
@@ -117,6 +118,7 @@ export class Binding implements SocketBinding {
     }
     if (!to) return;
     const about = { syscall: "connect", address: to.host, port: to.port };
+    if (this.#lacksScope(to)) throw new OSError("EINVAL", about);
     const route = this.findRoute(to);
     if (typeof route === "string")
       throw new OSError(route, { ...about, ...this.#errorText(route, to, undefined) });
@@ -130,6 +132,14 @@ export class Binding implements SocketBinding {
     if (isWildcard(this.#boundTo.host)) {
       this.#local = sharedAddress(forSocket(route.source, this.#family), this.port) as Endpoint;
     }
+  }
+
+  /** Whether nothing names the interface for an address of one link (`__ip6_datagram_connect`, net/ipv6/datagram.c). */
+  #lacksScope({ host, scope }: Endpoint): boolean {
+    const { bytes } = parseLiteral(host) ?? {};
+    if (!bytes || !isOfOneLink(bytes) || scope !== undefined || this.options.device !== "") return false;
+    const { multicastInterface: by } = this.options.forVersion(6);
+    return !isGroup(host) || by === undefined || isWildcard(by);
   }
 
   /** Frees the port, because the socket is closed. */
