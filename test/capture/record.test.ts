@@ -4,10 +4,12 @@ import { Buffer } from "node:buffer";
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
+import fc from "fast-check";
 import { type TestContext, expect, test } from "vitest";
 
 import { AF_INET6, type Socket, socket } from "datagram";
 import { type RecordOptions, read, record } from "datagram/capture";
+import { Network } from "datagram/sim";
 import { byRead, byTshark, datagramsOf, folderOf, need, run } from "./files.js";
 
 /** A bound socket, which is closed after the test. */
@@ -171,3 +173,71 @@ test("the limit of bytes ends the recording, and the file is complete", async (t
   expect(datagrams).toBe(stats.datagrams);
   expect(datagrams).toBeGreaterThan(50);
 });
+
+test("every datagram of a simulated socket comes back as it was, with its virtual time, however it is sent", async (t) => {
+  const folder = folderOf(t);
+  let run = 0;
+  const batches = fc.array(
+    fc.record({
+      from: fc.nat(2),
+      to: fc.nat(2),
+      payloads: fc.array(fc.uint8Array({ maxLength: 3000 }), { minLength: 1, maxLength: 20 }),
+    }),
+    { maxLength: 12 },
+  );
+  await fc.assert(
+    fc.asyncProperty(batches, fc.boolean(), async (sends, rotates) => {
+      const name = `run${++run}`;
+      const network = new Network({ seed: run });
+      const lan = network.switch("lan");
+      const hosts = ["10.0.0.1", "10.0.0.2", "fd00::3"].map((address, index) => {
+        const host = network.host(`host${index}`, { address });
+        network.link(host, lan);
+        return { host, address };
+      });
+      const expected: string[] = [];
+      await network.run(async () => {
+        const sockets = await Promise.all(
+          hosts.map(async ({ host, address }) => {
+            const s = host.socket(address.includes(":") ? AF_INET6 : undefined);
+            await s.bind([address, 9000]);
+            return s;
+          }),
+        );
+        const recording = record(
+          sockets,
+          join(folder, `${name}.pcapng`),
+          rotates ? { rotateBytes: 65_536 } : {},
+        );
+        for (const { from, to, payloads } of sends) {
+          const [sender, receiver] = [sockets[from]!, sockets[to]!];
+          if (sender.family !== receiver.family) continue;
+          await sender.sendMany(payloads, receiver.getsockname());
+          const received = [];
+          while (received.length < payloads.length) received.push(...(await receiver.recvMany(20)));
+          const [source, destination] = [sender, receiver].map((s) => String(s.getsockname()));
+          for (const payload of payloads) expected.push(`out ${source} ${destination} ${hex(payload)}`);
+          for (const { data, timestamp } of received)
+            expected.push(`in ${source} ${destination} ${hex(data)} ${timestamp}`);
+        }
+        await recording.close();
+      });
+      const found: string[] = [];
+      for (const file of readdirSync(folder)
+        .filter((each) => each.startsWith(`${name}.`) || each.startsWith(`${name}_`))
+        .sort())
+        for (const { direction, source, destination, data, timestamp } of await datagramsOf(
+          join(folder, file),
+        ))
+          found.push(
+            `${direction} ${source} ${destination} ${hex(data)}${direction === "in" ? ` ${timestamp}` : ""}`,
+          );
+      expect(found).toEqual(expected);
+    }),
+    { numRuns: 30 },
+  );
+});
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
+}

@@ -1,0 +1,167 @@
+/** Recordings of processes that are killed, on disks that are full, and of files that vanish. */
+
+import { spawn, spawnSync } from "node:child_process";
+import { rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+import { expect, test } from "vitest";
+
+import { SOL_SOCKET, SO_RCVBUF, socket } from "datagram";
+import { read, record } from "datagram/capture";
+import { requireAll } from "../process/programs.js";
+import { datagramsOf, folderOf } from "./files.js";
+
+const dist = fileURLToPath(new URL("../../dist/", import.meta.url));
+/** The start of a program that records its own datagrams to the file that is its first argument. */
+const program = `
+  import { readFileSync, rmSync } from "node:fs";
+  import { setTimeout } from "node:timers/promises";
+  import { socket } from "${dist}index.js";
+  import { read, record } from "${dist}capture/index.js";
+  const [folder] = process.argv.slice(-1);
+  const s = socket();
+  await s.bind(["127.0.0.1", 0]);
+  const to = s.getsockname();`;
+
+test("a recorder that is killed has written all but the last second, and its file can be read to its end", async (t) => {
+  const folder = folderOf(t);
+  const script = `${program}
+    const recording = record(s, folder + "/killed.pcapng");
+    for (let index = 0; ; index++) {
+      await s.sendto(String(index), to);
+      await s.recvfrom(20);
+      process.stdout.write(index + " " + performance.now() + "\\n");
+      await setTimeout(1);
+    }`;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", script, folder], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  t.onTestFinished(() => void child.kill("SIGKILL"));
+  const seen: { index: number; ms: number }[] = [];
+  for await (const line of createInterface({ input: child.stdout })) {
+    const [index = 0, ms = 0] = line.split(" ").map(Number);
+    seen.push({ index, ms });
+    if (ms - (seen[0]?.ms ?? 0) > 1500) break;
+  }
+  child.kill("SIGKILL");
+  const lastMs = seen.at(-1)?.ms ?? 0;
+  const old = seen.filter(({ ms }) => ms < lastMs - 1000).length;
+  expect(old).toBeGreaterThan(0);
+  const found = await datagramsOf(join(folder, "killed.pcapng"));
+  const received = found.filter(({ direction }) => direction === "in").map(({ data }) => Number(data));
+  expect(received).toEqual(received.map((_, index) => index));
+  expect(received.length).toBeGreaterThanOrEqual(old);
+});
+
+test("a process that ends by itself or by an exception has written everything", async (t) => {
+  const folder = folderOf(t);
+  const script = `${program}
+    record(s, folder + "/thrown.pcapng");
+    await s.sendMany(new Array(500).fill("last words"), to);
+    throw new Error("as planned");`;
+  const { status } = spawnSync(process.execPath, ["--input-type=module", "-e", script, folder]);
+  expect(status).toBe(1);
+  expect((await datagramsOf(join(folder, "thrown.pcapng"))).length).toBe(500);
+});
+
+test("a full disk leaves whole packets, what is missing is counted, and the file goes on when there is room", (t) => {
+  const folder = folderOf(t);
+  const script = `${program}
+    import { writeFileSync } from "node:fs";
+    const file = folder + "/full.pcapng";
+    writeFileSync(folder + "/filler", Buffer.alloc(128 << 10));
+    const errors = [];
+    const recording = record(s, file, { onError: (error) => errors.push(error.code) });
+    const sendUntil = async (isTrue) => {
+      while (!isTrue()) {
+        await s.sendMany(new Array(20).fill(Buffer.alloc(1000, "x")), to);
+        await setTimeout(20);
+      }
+    };
+    await sendUntil(() => errors.length > 0);
+    const atFull = { ...recording.stats(), error: undefined };
+    const reading = read(file);
+    for await (const datagram of reading);
+    const datagramsAtFull = reading.stats().datagrams;
+    rmSync(folder + "/filler");
+    const before = recording.stats().fileBytes;
+    await sendUntil(() => recording.stats().fileBytes > before);
+    const { datagrams, missed, error } = await recording.close();
+    const again = read(file);
+    const comments = [];
+    let told = 0;
+    for await (const { comment, lostBefore = 0 } of again) {
+      told += lostBefore;
+      if (comment) comments.push(comment);
+    }
+    process.stdout.write(JSON.stringify({ errors, code: error.code, atFull, datagramsAtFull, datagrams, missed, told, comments, read: again.stats() }));`;
+  const mount = 'mount -t tmpfs -o size=256k none "$1" || exit 9; exec "$2" --input-type=module -e "$3" "$1"';
+  const args = ["--map-root-user", "--mount", "sh", "-c", mount, "sh", folder, process.execPath, script];
+  const { status, stdout, stderr } = spawnSync("unshare", args, { encoding: "utf8" });
+  if ((status === 9 || status === null) && !requireAll) t.skip("a file system cannot be mounted here");
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  const result = JSON.parse(stdout) as Record<string, number> & {
+    read: { lost: number; datagrams: number };
+    atFull: { datagrams: number; missed: number };
+  };
+  expect(result).toMatchObject({
+    errors: ["ENOSPC"],
+    code: "ENOSPC",
+    datagramsAtFull: result.atFull.datagrams,
+  });
+  expect(result.atFull.missed).toBeGreaterThan(0);
+  expect(result.read).toMatchObject({ datagrams: result.datagrams, lost: result.missed });
+  expect(result.told).toBe(result.missed);
+  expect(result.comments).toEqual([
+    `${result.missed} datagrams before this: not recorded, because the disk was too slow or failed`,
+  ]);
+});
+
+test("a file that is removed is reported, and started again", async (t) => {
+  const file = join(folderOf(t), "removed.pcapng");
+  const s = socket();
+  t.onTestFinished(() => s.close());
+  await s.bind(["127.0.0.1", 0]);
+  const codes: string[] = [];
+  const recording = record(s, file, { onError: ({ code }) => codes.push(code) });
+  rmSync(file);
+  while (statSync(file, { throwIfNoEntry: false })?.isFile() !== true) {
+    await s.sendto("x", s.getsockname());
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const { datagrams, files } = await recording.close();
+  expect({ codes, files }).toEqual({ codes: ["ENOENT"], files: 2 });
+  // The counts include the datagrams of the file that was removed.
+  const found = await datagramsOf(file);
+  expect(found.length).toBeGreaterThan(0);
+  expect(found.length).toBeLessThan(datagrams);
+});
+
+test("losses at the receive buffer are told by the next packet, and counted at the end", async (t) => {
+  const file = join(folderOf(t), "lost.pcapng");
+  const [s, peer] = [socket(), socket()];
+  for (const each of [s, peer]) t.onTestFinished(() => each.close());
+  if (!s.capabilities.kernelDropCount.available) t.skip("the driver does not count drops");
+  s.setsockopt(SOL_SOCKET, SO_RCVBUF, 4096);
+  await s.bind(["127.0.0.1", 0]);
+  const recording = record(s, file);
+  for (let index = 0; index < 200; index++) await peer.sendto(Buffer.alloc(1000), s.getsockname());
+  while (s.stats().droppedKernel === 0) await s.recvfrom(1000);
+  await peer.sendto("after", s.getsockname());
+  for (let text = ""; text !== "after"; text = (await s.recvfrom(1000))[0].toString());
+  await peer.sendto("cut", s.getsockname());
+  await s.recvfrom(1);
+  const { lost, datagrams } = await recording.close();
+  expect(lost).toBe(s.stats().droppedKernel);
+  const found = await datagramsOf(file);
+  const reading = read(file);
+  for await (const each of reading) expect(each.packet).toBeGreaterThan(0);
+  expect(reading.stats()).toMatchObject({ datagrams, lost });
+  const told = found.filter(({ lostBefore = 0 }) => lostBefore > 0);
+  expect(told.reduce((sum, { lostBefore = 0 }) => sum + lostBefore, 0)).toBe(lost);
+  expect(told[0]?.comment).toMatch(
+    /^at least \d+ datagrams? before this: lost, because the receive buffer was full$/,
+  );
+});
