@@ -24,6 +24,10 @@ export const realClock: Clock = {
     arm(ms);
     return () => clearTimeout(timer);
   },
+  keepAlive() {
+    const timer = setInterval(() => undefined, longestMs);
+    return () => clearInterval(timer);
+  },
   // During the poll phase of the loop, the first immediate runs before the loop polls again. The second one runs after the
   // next poll, so all I/O that was ready has been handled.
   turn(run) {

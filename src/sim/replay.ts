@@ -95,11 +95,6 @@ class RecordedHosts implements ReplayTarget<Route> {
     this.#link = link;
   }
 
-  // In virtual time, a run waits for its program.
-  hold(): () => void {
-    return () => undefined;
-  }
-
   async routeOf({ source, destination }: CapturedDatagram): Promise<Route | undefined> {
     const host = this.#to.addresses.find((address) => address.includes(":") === source.host.includes(":"));
     // Port 0 is no port that a socket can have.

@@ -82,6 +82,14 @@ test("a cut file is sent up to the cut, and a missing one is an error", async (t
   });
 });
 
+test("the process waits for the next datagram, however long that takes", async (t) => {
+  const file = saved(folderOf(t), "file.pcapng", pcapng(packets));
+  await using at = await receiving();
+  const slow = datagram(t, ["replay", file, "--to", at.to, "--speed", "0.01"]);
+  const { code, stderr } = await slow.ended;
+  expect([code, stderr.split(" in ")[0]]).toEqual([0, "sent 3 datagrams, 11 bytes"]);
+});
+
 test("Ctrl-C ends an endless loop with the summary, and the wait for a recorder", async (t) => {
   const file = saved(folderOf(t), "file.pcapng", pcapng(packets));
   await using at = await receiving();

@@ -62,10 +62,9 @@ export class ReplayRun<Route extends object> {
     const { signal } = this.#terms;
     const forget = signal && onAbort(signal, () => this.#fail(signal.reason));
     if (signal?.aborted) this.#fail(signal.reason);
-    let release: (() => void) | undefined;
+    const release = this.#target.clock.keepAlive?.();
     const stopReports = this.#reportProgress();
     try {
-      release = this.#target.hold();
       await this.#sendAll();
     } finally {
       this.#endMs = this.#target.clock.now();

@@ -3,7 +3,7 @@ import { OSError, wrongType } from "../../core/errors/errors.js";
 import type { Clock } from "../../core/driver/driver.js";
 import { payloadLimit } from "../../core/send/failure.js";
 import { destinationFor } from "../../core/socket/arguments.js";
-import { type Socket, holdAlive } from "../../core/socket/socket.js";
+import type { Socket } from "../../core/socket/socket.js";
 import type { CapturedDatagram } from "../captured-datagram.js";
 import { keyOfEndpoint } from "./endpoint-key.js";
 
@@ -17,8 +17,6 @@ export type ReplayTo =
 /** Sends the datagrams of a replay. `Route` says where one of them is sent. */
 export interface ReplayTarget<Route extends object> {
   readonly clock: Clock;
-  /** Keeps the process alive until the returned function is called. */
-  hold(): () => void;
   /** Returns where a datagram is sent; `undefined` if nowhere. It is called before the time of the datagram. */
   routeOf(datagram: CapturedDatagram): Route | undefined | Promise<Route | undefined>;
   /** Bytes of the longest payload that can be sent there. */
@@ -64,10 +62,6 @@ export class SocketTarget implements ReplayTarget<SocketRoute> {
       socket.sendMany(
         datagrams.map(({ data, route: { to: address } }) => (address ? { data, address } : { data })),
       );
-  }
-
-  hold(): () => void {
-    return holdAlive(this.#socket, "replay");
   }
 
   routeOf(datagram: CapturedDatagram): SocketRoute | undefined {

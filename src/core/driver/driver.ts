@@ -75,6 +75,11 @@ export interface Clock {
    * @returns a function that cancels the timer.
    */
   readonly at?: (ms: number, run: () => void) => () => void;
+  /**
+   * Keeps the process alive until the returned function is called, since a waiting timer does not. Virtual time does not have it: a
+   * run waits for its program.
+   */
+  readonly keepAlive?: () => () => void;
   /** Calls `run` once, after the sockets have had the chance to read all datagrams that have arrived by now. */
   turn(run: () => void): void;
 }

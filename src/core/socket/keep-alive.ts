@@ -7,7 +7,7 @@ const minReleaseMs = 20;
 const maxReleaseMs = 320;
 
 /**
- * Keeps the process alive while a receive call waits or a layer above holds it, unless the socket is unreferenced. The driver is told late that no
+ * Keeps the process alive while a receive call waits, unless the socket is unreferenced. The driver is told late that no
  * call waits: in a loop of receive calls, the next one nearly always comes at once. In a loop that goes on, the driver is told
  * later still, since each look costs a timer.
  */
@@ -16,8 +16,6 @@ export class KeepAlive {
   readonly #clock: Clock;
   #referenced = true;
   #waiting = false;
-  /** How many calls of `hold` have not ended. */
-  #holds = 0;
   /** What the driver was told last. */
   #on = false;
   #releaseMs = minReleaseMs;
@@ -40,16 +38,6 @@ export class KeepAlive {
     this.#update();
   }
 
-  /** Keeps the process alive until the returned function is called. */
-  hold(): () => void {
-    this.#holds++;
-    this.#update();
-    return () => {
-      this.#holds--;
-      this.#update();
-    };
-  }
-
   /** Whether calls that wait keep the process alive. */
   setReferenced(on: boolean): void {
     this.#referenced = on;
@@ -62,12 +50,8 @@ export class KeepAlive {
     this.#cancelRelease?.();
   }
 
-  get #isNeeded(): boolean {
-    return this.#referenced && (this.#waiting || this.#holds > 0);
-  }
-
   #update(): void {
-    const on = this.#isNeeded;
+    const on = this.#referenced && this.#waiting;
     if (on === this.#on || this.#closed) return;
     if (on) {
       this.#driver.keepAlive?.(true);
@@ -80,7 +64,7 @@ export class KeepAlive {
   #release(): void {
     this.#cancelRelease = undefined;
     if (this.#closed) return;
-    if (this.#isNeeded) {
+    if (this.#referenced && this.#waiting) {
       this.#releaseMs = Math.min(this.#releaseMs * 2, maxReleaseMs);
       return;
     }

@@ -89,9 +89,6 @@ export let answerMany: (
   route: Ancillary | undefined,
 ) => Promise<number>;
 
-/** Keeps the process alive, as a receive call that waits does, until the returned function is called. @throws `OSError` `EBADF`. */
-export let holdAlive: (s: Socket, syscall: string) => () => void;
-
 /** Datagrams of a step of `readAll`. With more, a peer would wait longer for the answers to the first of them. */
 const readAllDatagrams = 256;
 
@@ -133,7 +130,6 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
       void s.#close(done);
       return dropped;
     };
-    holdAlive = (s, syscall) => s.#engine.open(syscall).keepAlive.hold();
     iterate = (s, name) => new Iteration(s.#calls, { call: recvmsg, max: Infinity, name, timeoutMs: null });
   }
 
