@@ -32,7 +32,7 @@ in the packets after them. With --output - the file goes to standard output.
 
 Where to listen is as for datagram listen: 9000 is for this machine alone, and
 0.0.0.0:9000 is on every interface. To record what another program receives, use
-record() in that program, or datagram proxy --record in front of it.
+record() of datagram/capture in that program.
 
 With --rotate-size or --rotate-time there are several files, whose names have a
 number and the time in UTC: today_00001_20261128063700.pcapng. --max-files keeps
