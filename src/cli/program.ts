@@ -15,6 +15,7 @@ Examples:
   datagram record 9000 -o today.pcapng     record what arrives to a capture file
   datagram read today.pcapng               print the datagrams of a capture file
   datagram replay today.pcapng --to 127.0.0.1:9000   send them again
+  datagram gateway 9000 --stream cameras   store each datagram in NATS JetStream
   datagram request 127.0.0.1:9000 ping     send, and wait for the answer
   datagram serve 9000 --exec tr a-z A-Z    answer with the output of a program
   datagram ping 127.0.0.1:9000             measure losses and round trips
@@ -45,6 +46,7 @@ const commands: Readonly<Record<string, () => Promise<Add>>> = {
   record: async () => (await import("./record.js")).addRecord,
   read: async () => (await import("./read.js")).addRead,
   replay: async () => (await import("./replay.js")).addReplay,
+  gateway: async () => (await import("./gateway.js")).addGateway,
   request: async () => (await import("./request.js")).addRequest,
   serve: async () => (await import("./serve.js")).addServe,
   ping: async () => (await import("./ping.js")).addPing,
@@ -63,7 +65,7 @@ const commands: Readonly<Record<string, () => Promise<Add>>> = {
 export async function datagramProgram(first = ""): Promise<Command> {
   const program = new ExecCommand("datagram")
     .description(
-      "UDP datagrams from the command line: listen, watch, send, receive files, record, read and replay captures, request, serve, ping, measure a path, simulate a bad network, run programs of node:dgram, show what this machine can do.",
+      "UDP datagrams from the command line: listen, watch, send, receive files, record, read and replay captures, store in NATS, request, serve, ping, measure a path, simulate a bad network, run programs of node:dgram, show what this machine can do.",
     )
     .version(version)
     // Errors are printed by `main.ts`, on one line and with the exit codes of this command.

@@ -6,8 +6,10 @@ import { checkPrefix, checkStreamName } from "./subjects.js";
 /** Which datagram of a peer is shed. */
 export type ShedPolicy = "newest" | "oldest";
 
-/** The limits of a stream that is created. */
+/** The subjects and the limits of a stream that is created. */
 export interface NewStream {
+  /** The subjects that it takes, with wildcards: for the gateways of several ports. @default those of this gateway */
+  readonly subjects?: readonly string[] | undefined;
   /** Bytes of all its messages, 1 or more. @default the limit of the server */
   readonly maxBytes?: number | undefined;
   /** Milliseconds after which a message is deleted, 1 or more. @default never */
@@ -87,7 +89,7 @@ const fields = fieldsOf<GatewayOptions>({
   onConnection: true,
   client: true,
 });
-const streamFields = fieldsOf<NewStream>({ maxBytes: true, maxAgeMs: true, replicas: true });
+const streamFields = fieldsOf<NewStream>({ subjects: true, maxBytes: true, maxAgeMs: true, replicas: true });
 
 /** @throws `TypeError`, `RangeError` that name the option. */
 export function checkOptions(options: GatewayOptions): CheckedOptions {
@@ -140,11 +142,14 @@ function checkNewStream(create: unknown): NewStream | undefined {
   if (typeof create !== "object" || create === null)
     throw wrongType("create", "a boolean or an object", create);
   refuseUnknown(create, streamFields, "create: a field");
-  const { maxBytes, maxAgeMs, replicas } = create as NewStream;
+  const { subjects, maxBytes, maxAgeMs, replicas } = create as NewStream;
+  // The server checks the texts.
+  const isList = Array.isArray(subjects) && subjects.every((each) => typeof each === "string");
+  if (subjects !== undefined && !isList) throw wrongType("create.subjects", "an array of strings", subjects);
   if (maxBytes !== undefined) wholeNumber("create.maxBytes", maxBytes, 1, Number.MAX_SAFE_INTEGER);
   if (maxAgeMs !== undefined) wholeNumber("create.maxAgeMs", maxAgeMs, 1, 1e11);
   if (replicas !== undefined) wholeNumber("create.replicas", replicas, 1, 5);
-  return { maxBytes, maxAgeMs, replicas };
+  return { subjects, maxBytes, maxAgeMs, replicas };
 }
 
 function checkFunction(name: string, value: unknown): void {

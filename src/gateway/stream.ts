@@ -34,7 +34,7 @@ export async function openStream(
       throw failure("ENOENT", `there is no stream ${name}: create it, for example with create: true`);
     answer = await ask(connection, `$JS.API.STREAM.CREATE.${name}`, {
       name,
-      subjects: [subjects],
+      subjects: create.subjects ?? [subjects],
       retention: "limits",
       storage: "file",
       discard: "new",

@@ -23,6 +23,7 @@ export const commands = [
   "record",
   "read",
   "replay",
+  "gateway",
   "request",
   "serve",
   "ping",

@@ -13,7 +13,7 @@ describe("bad input is one line, and exit code 2", () => {
   test.for<[readonly string[], RegExp]>([
     [
       [],
-      /give a command: listen, watch, send, receive, record, read, replay, request, serve, ping, mtu, proxy, run, doctor or completion/,
+      /give a command: listen, watch, send, receive, record, read, replay, gateway, request, serve, ping, mtu, proxy, run, doctor or completion/,
     ],
     [["help", "nothing"], /give a command/],
     [["lisen", "9000"], /unknown command 'lisen'.*listen/],
@@ -131,6 +131,16 @@ describe("bad input is one line, and exit code 2", () => {
     [["record", "0", "-o", "x", "--limit", "10"], /--limit takes 64k or more, not 10/],
     [["record", "0", "-o", "x", "--rotate-time", "10ms"], /--rotate-time takes a time/],
 
+    [["gateway"], /missing required argument/],
+    [["gateway", "0"], /give the stream: --stream <name>/],
+    [
+      ["gateway", "0", "--stream", "x", "--max-bytes", "1g"],
+      /--max-bytes is for a new stream: give --create/,
+    ],
+    [["gateway", "0", "--stream", "a.b"], /--stream must be a name of letters, digits, - and _/],
+    [["gateway", "0", "--stream", "x", "--prefix", "a.>"], /--prefix must be tokens/],
+    [["gateway", "0", "--stream", "x", "--nats", "http://h"], /--nats must be a URL such as nats:/],
+
     [["request"], /missing required argument/],
     [["request", "127.0.0.1", "x"], /host:port/],
     [
@@ -245,7 +255,7 @@ describe("bad input is one line, and exit code 2", () => {
     const { code, stdout, stderr } = await runHere(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     expect(stderr).toMatch(
-      /^datagram(?: listen| watch| send| receive| record| read| request| serve| ping| mtu| proxy| run| doctor| completion)?: [\x20-\x7e]+\n$/,
+      /^datagram(?: listen| watch| send| receive| record| read| gateway| request| serve| ping| mtu| proxy| run| doctor| completion)?: [\x20-\x7e]+\n$/,
     );
     expect(stderr).toMatch(message);
   });

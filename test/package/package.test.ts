@@ -174,6 +174,13 @@ test("the command is installed and prints its version", async () => {
   expect(await run(join(app, "node_modules/.bin/datagram"), ["--version"], app)).toBe(`${version}\n`);
 });
 
+test("the gateway says which package it needs", async () => {
+  const args = ["gateway", "0", "--stream", "cameras"];
+  await expect(run(join(app, "node_modules/.bin/datagram"), args, app)).rejects.toMatchObject({
+    stderr: "datagram gateway: the gateway needs the client of NATS: npm install @nats-io/transport-node\n",
+  });
+});
+
 test("publint reports nothing", async () => {
   const bytes = await readFile(tarball);
   const archive = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);

@@ -1,0 +1,191 @@
+import { type Command, Option } from "commander";
+
+import { type Gateway, type GatewayOptions, type ShedPolicy, gateway } from "../gateway/index.js";
+import { OSError } from "../index.js";
+import { Failure, exitCodes, usage } from "./exit.js";
+import { noticeFallback } from "./fallback.js";
+import { GatewayReport } from "./gateway-report.js";
+import {
+  type ListenAddress,
+  type ListenTargetOptions,
+  listenTarget,
+  parseListenAddress,
+  showListenTarget,
+} from "./listen-target.js";
+import { Listener } from "./listener.js";
+import { byteSize, diskSize, duration, wholeNumber } from "./option-values.js";
+import { listed } from "./route-options.js";
+import { count, notice, stopSignal } from "./terminal.js";
+
+const help = `
+Each datagram becomes one message of the stream. Its subject is
+datagram.<port>.<peer>, such as datagram.9000.10-0-0-7_40000, and its headers
+have the source, the destination, the interface, the kernel's time and an id.
+With --buckets n the last token is a number below n instead of the peer. The
+command needs the client of NATS: npm install @nats-io/transport-node.
+
+The stream must exist. --create creates it if it is missing, on disk, so that it
+refuses messages when it is full (--max-bytes). --replicas keeps each message on
+several servers.
+
+Each datagram that the kernel passed on is counted as one of these:
+  stored     the stream has acknowledged it
+  shed       too many waited, because the server is slow or away: a peer that
+             floods loses its datagrams first. --shed chooses whether a peer
+             loses its newest or its oldest ones
+  refused    the stream is full, or the server does not take it
+  in flight  it waits, or the server has not answered. At the end: the server
+             did not say whether it stored them
+Losses are lines on standard error, at most one line a second of each kind.
+Datagrams that the kernel itself dropped are counted too; that count is a
+minimum, because the kernel merges datagrams. With --exact it does not, which
+takes more CPU time.
+
+While the server is away, datagrams wait in memory, up to --max-waiting of them.
+Then each one that is not acknowledged is sent again, with the same id, so that
+it is stored once.
+
+On a terminal a line shows the counts. With --json they are an object on each
+line of standard output, once a second if something has changed, and at the end.
+Ctrl-C ends the command after at most --drain, with a summary on standard error.
+The exit code is 1 if a datagram that was received is not stored, and 4 if no
+server answers at the start.
+
+Examples:
+  datagram gateway 9000 --stream cameras --create
+  datagram gateway 0.0.0.0:9000 --nats nats://10.0.0.2:4222 --stream cameras
+  datagram gateway 0.0.0.0:9000 9001 --stream cameras --create --max-bytes 10g
+  datagram gateway 0.0.0.0:9000 --stream cameras --buckets 64 --exact`;
+
+interface GatewayCommandOptions extends ListenTargetOptions {
+  readonly nats?: readonly string[];
+  readonly stream?: string;
+  readonly create?: true;
+  readonly maxBytes?: number;
+  readonly replicas?: number;
+  readonly prefix?: string;
+  readonly buckets?: number;
+  readonly shed?: ShedPolicy;
+  readonly maxWaiting?: number;
+  readonly drain?: number;
+  readonly buffer?: number;
+  readonly exact?: true;
+  readonly json?: true;
+}
+
+/** Adds `datagram gateway`. */
+export function addGateway(program: Command): void {
+  program
+    .command("gateway")
+    .summary("store each datagram in NATS JetStream")
+    .description(
+      "Stores each datagram that arrives in a stream of NATS JetStream, and accounts for all of them.",
+    )
+    .usage("[options] <[host:]port...> --stream <name>")
+    .argument("<[host:]port...>", "where to listen", listed(parseListenAddress))
+    .option("--stream <name>", "the stream")
+    .option(
+      "--nats <url>",
+      "the server (default: nats://127.0.0.1:4222); may be repeated for the servers of a cluster",
+      listed((text: string) => text),
+    )
+    .option("--create", "create the stream if it is missing")
+    .option(
+      "--max-bytes <bytes>",
+      "with --create: the size of a full stream, such as 10g",
+      diskSize("--max-bytes"),
+    )
+    .option(
+      "--replicas <n>",
+      "with --create: servers that keep each message",
+      wholeNumber("--replicas", 1, 5),
+    )
+    .option("--prefix <tokens>", "begin subjects with these tokens (default: datagram)")
+    .option(
+      "--buckets <n>",
+      "n subjects for each port, in place of one for each peer",
+      wholeNumber("--buckets", 1, 65_536),
+    )
+    .addOption(
+      new Option("--shed <which>", "which datagrams of a peer are shed").choices(["newest", "oldest"]),
+    )
+    .option(
+      "--max-waiting <n>",
+      "datagrams that may wait (default: 65536)",
+      wholeNumber("--max-waiting", 1, 10_000_000),
+    )
+    .option("--drain <time>", "wait so long for the server at the end (default: 5s)", duration("--drain"))
+    .option("--buffer <bytes>", "request a receive buffer of this size (default: 4m)", byteSize("--buffer"))
+    .option("--exact", "count the kernel's losses exactly, for more CPU time (DATAGRAM_GRO=off)")
+    .option("--json", "print the counts as JSON objects, one on each line")
+    .addHelpText("after", help)
+    .action(run);
+}
+
+async function run(addresses: readonly ListenAddress[], options: GatewayCommandOptions): Promise<void> {
+  const { stream, create, maxBytes, replicas } = options;
+  if (stream === undefined) throw usage("give the stream: --stream <name>, such as --stream cameras");
+  if (!create && (maxBytes !== undefined || replicas !== undefined))
+    throw usage(
+      `${maxBytes === undefined ? "--replicas" : "--max-bytes"} is for a new stream: give --create`,
+    );
+  // The driver reads it when the first socket is opened.
+  if (options.exact) process.env.DATAGRAM_GRO = "off";
+  const signal = stopSignal();
+  const listeners: Listener[] = [];
+  const report = new GatewayReport(options.json === true);
+  try {
+    for (const address of addresses)
+      listeners.push(await Listener.open(await listenTarget(address, options), options));
+    const { prefix = "datagram" } = options;
+    const subjects = listeners.map(({ address }) => `${prefix}.${address.port}.*`);
+    for (const listener of listeners)
+      report.add(listener, await start(listener, stream, subjects, options, report));
+    for (const { socket, target } of listeners) showListenTarget(socket, target);
+    noticeFallback();
+    const servers = serversOf(options).map((server) => server.replace(/\/\/.*@/, "//"));
+    notice(`storing in the stream ${stream} of ${servers.join(", ")}`);
+    await report.run(signal);
+  } finally {
+    await report.close();
+    for (const listener of listeners) await listener.close();
+  }
+  const lost = await report.end();
+  if (lost > 0) throw new Failure(exitCodes.error, `${count(lost, "datagram")} not stored`);
+}
+
+async function start(
+  { socket }: Listener,
+  stream: string,
+  subjects: readonly string[],
+  options: GatewayCommandOptions,
+  report: GatewayReport,
+): Promise<Gateway> {
+  const { create, maxBytes, replicas, prefix, buckets, shed, maxWaiting, drain } = options;
+  const gatewayOptions: GatewayOptions = {
+    nats: serversOf(options),
+    stream,
+    create: create ? { subjects, maxBytes, replicas } : false,
+    prefix,
+    buckets,
+    shed,
+    maxWaiting,
+    drainMs: drain,
+    onLosses: (losses) => report.losses(losses),
+    onConnection: (state) => report.connection(state),
+  };
+  try {
+    return await gateway(socket, gatewayOptions);
+  } catch (error) {
+    if (error instanceof RangeError) throw usage(`--${error.message}`);
+    if (error instanceof OSError && error.code === "ECONNREFUSED")
+      throw new Failure(exitCodes.refused, error.message);
+    if (error instanceof OSError && error.code === "ENOENT")
+      throw new Failure(exitCodes.error, `there is no stream ${stream}: --create creates it`);
+    throw error;
+  }
+}
+
+function serversOf({ nats = ["nats://127.0.0.1:4222"] }: GatewayCommandOptions): readonly string[] {
+  return nats;
+}

@@ -1,0 +1,83 @@
+/** `datagram gateway` with a real server of NATS. */
+
+import { type TestContext, afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { type Program, datagram } from "../cli/program.js";
+import { NatsServer, noServer } from "./nats.js";
+import { bound } from "./sending.js";
+
+describe.skipIf(noServer !== undefined)("datagram gateway", () => {
+  let server: NatsServer;
+  beforeAll(async () => {
+    server = await NatsServer.start();
+  });
+  afterAll(() => server.close());
+
+  /** Starts the command at several free ports. Returns the ports. */
+  async function start(t: TestContext, ...args: readonly string[]): Promise<[Program, readonly number[]]> {
+    const program = datagram(t, ["gateway", ...args, "--nats", server.url]);
+    const ports: number[] = [];
+    for (;;) {
+      const line = await program.line("stderr");
+      if (line.startsWith("storing in the stream")) return [program, ports];
+      const [, port] = /^listening on .*:(\d+)$/.exec(line) ?? [];
+      if (port !== undefined) ports.push(Number(port));
+    }
+  }
+
+  test("stores what arrives at several ports, and Ctrl-C ends it with the account", async (t) => {
+    const [program, ports] = await start(t, "0", "0", "--stream", "two", "--create", "--json");
+    const from = await bound(t);
+    for (const port of ports) await from.sendto(`to ${port}`, ["127.0.0.1", port]);
+    expect(JSON.parse(await program.line("stdout"))).toMatchObject({ received: 2, stored: 2, shed: 0 });
+    program.child.kill("SIGINT");
+    const { code, stderr } = await program.ended;
+    expect(code).toBe(0);
+    expect(stderr).toContain("2 datagrams received\n  stored: 2\n  shed: 0\n  refused: 0\n");
+    const peer = `127-0-0-1_${from.getsockname().port}`;
+    const subjects = (await server.messages("two")).map(({ subject }) => subject);
+    expect(subjects.sort()).toEqual(ports.map((port) => `datagram.${port}.${peer}`).sort());
+  });
+
+  test("says that the stream is full, and ends with 1", async (t) => {
+    const [program, [port = 0]] = await start(t, "0", "--stream", "small", "--create", "--max-bytes", "1k");
+    const from = await bound(t);
+    for (let index = 0; index < 5; index++) await from.sendto(Buffer.alloc(400), ["127.0.0.1", port]);
+    expect(await program.line("stderr")).toMatch(/^refused \d datagrams?: the stream is full$/);
+    program.child.kill("SIGINT");
+    const { code, stderr } = await program.ended;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/\n {4}the stream is full: [34]\n/);
+    expect(stderr).toMatch(/\ndatagram gateway: [34] datagrams not stored\n$/);
+  });
+
+  test("says when the server is away, and stores everything after it is back", async (t) => {
+    const [program, [port = 0]] = await start(t, "0", "--stream", "away", "--create", "--drain", "30s");
+    const from = await bound(t);
+    await from.sendto("before", ["127.0.0.1", port]);
+    await server.signal("SIGKILL");
+    expect(await program.line("stderr")).toBe("the connection to the server is lost: datagrams wait");
+    await from.sendto("while", ["127.0.0.1", port]);
+    await server.start();
+    expect(await program.line("stderr")).toBe("connected to the server again");
+    await from.sendto("after", ["127.0.0.1", port]);
+    await expect.poll(async () => (await server.messages("away")).length, { timeout: 60_000 }).toBe(3);
+    program.child.kill("SIGTERM");
+    const { code, stderr } = await program.ended;
+    expect(code).toBe(0);
+    expect(stderr).toContain("3 datagrams received\n  stored: 3\n");
+  });
+
+  test("ends with 4 if no server answers, and with 1 without the stream", async (t) => {
+    const none = ["gateway", "0", "--stream", "x", "--nats", "nats://user:secret@127.0.0.1:9"];
+    const { code, stderr } = await datagram(t, none).ended;
+    expect(code).toBe(4);
+    expect(stderr).toContain("nats://127.0.0.1:9: connection refused");
+    expect(stderr).not.toContain("secret");
+    const missing = datagram(t, ["gateway", "0", "--stream", "missing", "--nats", server.url]);
+    expect(await missing.ended).toMatchObject({
+      code: 1,
+      stderr: "datagram gateway: there is no stream missing: --create creates it\n",
+    });
+  });
+});
