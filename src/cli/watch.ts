@@ -5,6 +5,7 @@ import { type Command, Option } from "commander";
 import { Address, OSError } from "../index.js";
 import type { Watch } from "../watch/index.js";
 import type { Model } from "../watch/model/model.js";
+import type { watchSources as WatchSources } from "../watch/watch.js";
 import type { WatchedSource } from "../watch/sources/source.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { noticeFallback } from "./fallback.js";
@@ -20,6 +21,7 @@ import {
 import { Listener, type ListenerOptions } from "./listener.js";
 import { byteSize, wholeNumber } from "./option-values.js";
 import { addRouteOptions, hostFor, listed } from "./route-options.js";
+import { asSystemFailure } from "./system-errors.js";
 import { notice, stopSignal, wasStopped } from "./terminal.js";
 
 /** The TCP port of the page, and the last one that is tried if others are taken. */
@@ -43,6 +45,7 @@ Examples:
   datagram watch 0.0.0.0:9000 0.0.0.0:9001
   datagram watch 0.0.0.0:9000 --host 0.0.0.0 --port 8000
   datagram watch 9000 --demo
+  datagram watch today.pcapng
   datagram watch 239.7.7.7:9420 --interface eth0 --print`;
 
 interface WatchCommandOptions extends ListenTargetOptions, ListenerOptions, SessionOptions {
@@ -68,8 +71,12 @@ export function addWatch(program: Command): void {
     .command("watch")
     .summary("show datagrams live in a browser")
     .description("Listens, and shows in a browser who sends what, and what was lost.")
-    .usage("[options] <[host:]port...>")
-    .argument("[[host:]port...]", "where to listen", listed(parseListenAddress))
+    .usage("[options] <[host:]port...> | <file>")
+    .argument(
+      "[where...]",
+      "where to listen, or a capture file",
+      listed((text: string) => text),
+    )
     .option(
       "--port <n>",
       `the TCP port of the page (default: ${firstPagePort} or the next free one)`,
@@ -97,7 +104,13 @@ export function addWatch(program: Command): void {
     .action(watchPorts);
 }
 
-async function watchPorts(addresses: readonly ListenAddress[], options: WatchCommandOptions): Promise<void> {
+async function watchPorts(words: readonly string[], options: WatchCommandOptions): Promise<void> {
+  const [word = ""] = words;
+  if (words.length === 1 && isFile(word)) {
+    await watchFile(word, options);
+    return;
+  }
+  const addresses = words.map(parseListenAddress);
   if (addresses.length === 0 && !options.guide && !options.demo)
     throw usage("missing required argument: a port, such as 9000, or host:port");
   const listeners: Listener[] = [];
@@ -107,11 +120,38 @@ async function watchPorts(addresses: readonly ListenAddress[], options: WatchCom
     for (const address of addresses) listeners.push(await open(address));
     if (addresses.length === 0 && options.guide)
       listeners.push(await openFreePort((port) => open(parseListenAddress(String(port)))));
-    await using page = await openPage(listeners, options);
+    const { SocketSource } = await import("../watch/sources/socket-source.js");
+    const { DemoSource } = await import("../watch/demo/demo-source.js");
+    const openSources = (model: Model): WatchedSource[] => [
+      ...listeners.map(({ socket }) => new SocketSource(socket, model)),
+      ...(options.demo ? [new DemoSource(model)] : []),
+    ];
+    await using page = await openPage(openSources, options);
     await show(listeners, page, options);
   } finally {
     await Promise.all(listeners.map((listener) => listener.close()));
   }
+}
+
+/** Whether a word names a capture file, and no port. */
+function isFile(word: string): boolean {
+  return /\.(?:pcap|pcapng|cap)$/i.test(word);
+}
+
+/** Plays a capture file until the command is stopped. */
+async function watchFile(file: string, options: WatchCommandOptions): Promise<void> {
+  const signal = stopSignal();
+  const { FileSource } = await import("../watch/sources/file-source.js");
+  const open = async (model: Model): Promise<WatchedSource[]> => {
+    try {
+      return [await FileSource.open(file, model)];
+    } catch (error) {
+      throw asSystemFailure(error, `read ${JSON.stringify(file)}`);
+    }
+  };
+  await using page = await openPage(open, options);
+  notice(`the page is at ${page.url}`);
+  if (!signal.aborted) await once(signal, "abort");
 }
 
 /** Prints where the page is, and reads until the end. */
@@ -142,17 +182,10 @@ async function show(
 
 /** Opens the page at the port of `--port`, or at the first free port. */
 async function openPage(
-  listeners: readonly Listener[],
-  { port, host, token, demo, record }: WatchCommandOptions,
+  open: Parameters<typeof WatchSources>[0],
+  { port, host, token, record }: WatchCommandOptions,
 ): Promise<Watch> {
-  // Loaded now: other commands do not need them, nor the package `ws`.
   const { watchSources } = await import("../watch/watch.js");
-  const { SocketSource } = await import("../watch/sources/socket-source.js");
-  const { DemoSource } = await import("../watch/demo/demo-source.js");
-  const open = (model: Model): WatchedSource[] => [
-    ...listeners.map(({ socket }) => new SocketSource(socket, model)),
-    ...(demo ? [new DemoSource(model)] : []),
-  ];
   for (let at: number = port ?? firstPagePort; ; at++) {
     try {
       return await watchSources(open, { port: at, host, token, records: record });

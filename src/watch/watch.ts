@@ -7,11 +7,12 @@ import type { Address } from "../index.js";
 import { Model } from "./model/model.js";
 import { PageServer } from "./server/server.js";
 import { packageVersion } from "./package-root.js";
+import { FileSource } from "./sources/file-source.js";
 import { SocketSource } from "./sources/socket-source.js";
 import type { WatchedSource } from "./sources/source.js";
 
-/** What is watched. */
-export type WatchTarget = Socket | readonly Socket[];
+/** What is watched: a socket, several sockets, or the path of a capture file, which is played with its timing. */
+export type WatchTarget = Socket | readonly Socket[] | string;
 
 /** The options of `watch`. */
 export interface WatchOptions {
@@ -39,24 +40,26 @@ const loopbacks = new Set(["127.0.0.1", "::1", "localhost"]);
  * goes on to read the sockets.
  *
  * @returns when the page can be opened.
- * @throws (rejects) `OSError` such as `EADDRINUSE`; `TypeError` and `RangeError` for wrong options.
+ * @throws (rejects) `OSError` such as `EADDRINUSE`; the errors of `read` of `datagram/capture` for a file; `TypeError` and `RangeError` for wrong options.
  */
 export async function watch(target: WatchTarget, options: WatchOptions = {}): Promise<Watch> {
+  if (typeof target === "string")
+    return watchSources(async (model) => [await FileSource.open(target, model)], options);
   const sockets = Array.isArray(target) ? (target as readonly Socket[]) : [target as Socket];
   if (sockets.length === 0 || !sockets.every((each) => each instanceof Socket))
-    throw wrongType("target", "a Socket or an array of them", target);
+    throw wrongType("target", "a Socket, an array of them, or the path of a capture file", target);
   return watchSources((model) => sockets.map((each) => new SocketSource(each, model)), options);
 }
 
 /** As `watch`, for sources of any kind. @param open makes the sources of a model, in the order of their numbers. */
 export async function watchSources(
-  open: (model: Model) => readonly WatchedSource[],
+  open: (model: Model) => readonly WatchedSource[] | Promise<readonly WatchedSource[]>,
   options: WatchOptions,
 ): Promise<Watch> {
   const { host, port, token, records, signal } = checkOptions(options);
   signal?.throwIfAborted();
   const model = new Model();
-  const sources = open(model);
+  const sources = await open(model);
   try {
     const server = new PageServer(model, sources, { host, port, token, records, version: packageVersion() });
     const address = await server.listen();

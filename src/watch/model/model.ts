@@ -48,6 +48,8 @@ export class Model {
   /** The peers of which a page awaits a reply. It is mostly empty. */
   readonly #awaited = new Set<Peer>();
   listener: ModelListener | undefined;
+  /** The time that pages show, in milliseconds since 1970: that of the file if one is watched. */
+  now: () => number = () => Date.now();
   /** The position in the file that is watched, if it is one. */
   playback: Playback | undefined;
 

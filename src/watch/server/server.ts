@@ -18,6 +18,8 @@ import type { WatchedSource } from "../sources/source.js";
 import {
   type Hello,
   type PageMessage,
+  type Playback,
+  type Seek,
   type ServerMessage,
   limits,
   paths,
@@ -38,6 +40,9 @@ const pictureIntervalMs = 40;
 const reportIntervalMs = 1000;
 /** The largest number of pages that are connected. */
 const maxPages = 16;
+
+/** A seek that moves by less, in milliseconds, only changes the speed. */
+const seekTolerance = 100;
 
 /** The headers of every answer. Payloads are shown as text and as pictures of `blob:`, and nothing else is allowed. */
 const headers = {
@@ -83,6 +88,7 @@ export class PageServer {
   readonly #answers: Answers;
   readonly #recordings: Recordings;
   readonly #timers: NodeJS.Timeout[] = [];
+  #sentPlayback: Playback | undefined;
 
   /** @param sources of the model, by their numbers there. */
   constructor(model: Model, sources: readonly WatchedSource[], options: ServerOptions) {
@@ -244,7 +250,7 @@ export class PageServer {
       type: "hello",
       protocol: protocolVersion,
       version: this.#options.version,
-      nowMs: Date.now(),
+      nowMs: this.#model.now(),
       sources,
       addresses: ownAddresses(),
       intervalMs,
@@ -268,6 +274,9 @@ export class PageServer {
         return;
       case "replay":
         refuse(this.#recordings.replay(message));
+        return;
+      case "seek":
+        void this.#seek(message, refuse);
         return;
       default:
         refuse("This is not possible here.");
@@ -293,6 +302,18 @@ export class PageServer {
     if (!isThere) answer(response, { status: 404, text: "There is no such recording." });
   }
 
+  async #seek({ positionMs, speed }: Seek, refuse: (error: string) => void): Promise<void> {
+    const source = this.#sources.find(({ seek }) => seek !== undefined);
+    if (!source?.seek) {
+      refuse("No file is watched.");
+      return;
+    }
+    const isMoved = Math.abs(positionMs - this.#model.now()) > seekTolerance;
+    await source.seek(positionMs, speed);
+    // The model began again, so the pages do.
+    if (isMoved) for (const page of this.#pages) page.begin();
+  }
+
   #broadcast(message: ServerMessage): void {
     for (const page of this.#pages) page.send(message);
   }
@@ -303,7 +324,7 @@ export class PageServer {
 
   #update(): void {
     if (this.#pages.size === 0) return;
-    const nowMs = Date.now();
+    const nowMs = this.#model.now();
     const { peers } = this.#model;
     const changed: readonly Peer[] = peers.takeChanged(maxRows);
     const forgotten = peers.takeForgotten();
@@ -311,6 +332,14 @@ export class PageServer {
     const message: ServerMessage = { type: "peers", atMs: nowMs, rows, forgotten, total: peers.total };
     const text = rows.length + forgotten.length > 0 ? JSON.stringify(message) : undefined;
     for (const page of this.#pages) page.update(text, nowMs);
+    this.#sendPlayback();
+  }
+
+  #sendPlayback(): void {
+    const { playback } = this.#model;
+    if (!playback || playback === this.#sentPlayback) return;
+    this.#sentPlayback = playback;
+    this.#broadcast({ ...playback, overview: undefined });
   }
 
   #sendPictures(): void {
@@ -318,7 +347,7 @@ export class PageServer {
   }
 
   #report(): void {
-    const nowMs = Date.now();
+    const nowMs = this.#model.now();
     for (const source of this.#sources) source.report(nowMs);
     this.#model.reportSilent(nowMs);
     if (this.#recordings.isRunning) this.#broadcast(this.#recordings.state());

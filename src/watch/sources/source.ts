@@ -1,6 +1,5 @@
 /**
- * What is watched: sockets (`socket-source.ts`), the two sides of a relay (`relay-source.ts`), capture files (`file-source.ts`) and the
- * whole host (`host-source.ts`). A source tells the model (`../model`) what happens. `source-losses.ts` makes sentences of losses.
+ * What is watched: sockets (`socket-source.ts`) and capture files (`file-source.ts`). A source tells the model (`../model`) what happens. `source-losses.ts` makes sentences of losses.
  */
 
 import type { Socket } from "../../index.js";
@@ -11,6 +10,8 @@ export interface WatchedSource {
   readonly send: ((data: Buffer, to: string) => Promise<number>) | undefined;
   /** The socket, if it can be recorded. */
   readonly socket: Socket | undefined;
+  /** Moves in a file, and goes on at a speed; 0 is paused. */
+  readonly seek?: (positionMs: number, speed: number) => Promise<void>;
   /** Reports what was lost since the last call. Called once a second. */
   report(nowMs: number): void;
   /** Ends the watching. */

@@ -1,0 +1,165 @@
+import { basename } from "node:path";
+
+import { type CapturedDatagram, type Reading, read } from "../../capture/index.js";
+import type { Model } from "../model/model.js";
+import type { WatchedSource } from "./source.js";
+
+/** Parts of the overview. */
+const overviewParts = 600;
+/** Milliseconds between two steps of the playback. */
+const stepMs = 50;
+/** Datagrams after which others have their turn. */
+const turnDatagrams = 2048;
+
+/** Plays a capture file to the model. The model has the state at the position: all datagrams up to there. */
+export class FileSource implements WatchedSource {
+  readonly send: undefined = undefined;
+  readonly socket: undefined = undefined;
+  readonly #id: number;
+  readonly #file: string;
+  readonly #model: Model;
+  readonly #firstMs: number;
+  readonly #lastMs: number;
+  #reading: Reading | undefined;
+  /** The next datagram, which was read already. */
+  #next: CapturedDatagram | undefined;
+  #positionMs: number;
+  #speed = 1;
+  /** Goes up with each seek, so that an older one ends. */
+  #turn = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  /**
+   * Reads a file to its end for the overview, and begins to play it.
+   *
+   * @throws (rejects) the errors of `read`; `RangeError` if the file has no datagram with a time.
+   */
+  static async open(file: string, model: Model): Promise<FileSource> {
+    let [firstMs, lastMs] = [Infinity, -Infinity];
+    for await (const { timestamp } of read(file)) {
+      if (timestamp === undefined) continue;
+      const ms = msOf(timestamp);
+      firstMs = Math.min(firstMs, ms);
+      lastMs = Math.max(lastMs, ms);
+    }
+    if (firstMs > lastMs) throw new RangeError(`${file} has no datagram with a time`);
+    const overview = Array<number>(overviewParts).fill(0);
+    const partMs = (lastMs - firstMs) / overviewParts || 1;
+    for await (const { timestamp } of read(file)) {
+      if (timestamp === undefined) continue;
+      const part = Math.min(Math.floor((msOf(timestamp) - firstMs) / partMs), overviewParts - 1);
+      overview[part] = (overview[part] as number) + 1;
+    }
+    const source = new FileSource(file, model, firstMs, lastMs, overview);
+    await source.seek(firstMs, 1);
+    return source;
+  }
+
+  private constructor(
+    file: string,
+    model: Model,
+    firstMs: number,
+    lastMs: number,
+    overview: readonly number[],
+  ) {
+    this.#file = file;
+    this.#model = model;
+    this.#firstMs = firstMs;
+    this.#lastMs = lastMs;
+    this.#positionMs = firstMs;
+    const label = basename(file);
+    this.#id = model.addSource({ kind: "recording", label, simulated: false, sends: false }).id;
+    model.playback = { type: "playback", firstMs, lastMs, positionMs: firstMs, speed: 1, overview };
+    model.now = () => this.#positionMs;
+  }
+
+  /** Moves to a position, and goes on at a speed; 0 is paused. */
+  readonly seek = async (positionMs: number, speed: number): Promise<void> => {
+    const turn = ++this.#turn;
+    clearTimeout(this.#timer);
+    this.#speed = speed;
+    const to = Math.min(Math.max(positionMs, this.#firstMs), this.#lastMs);
+    // To pause and to go on needs no new start.
+    if (!this.#reading || Math.abs(to - this.#positionMs) > 2 * stepMs) {
+      await this.#reading?.return();
+      if (turn !== this.#turn) return;
+      this.#model.clear();
+      this.#reading = read(this.#file);
+      this.#next = undefined;
+      await this.#playTo(to, turn);
+      if (turn !== this.#turn) return;
+    }
+    this.#showPosition();
+    if (speed > 0) this.#goOn(turn);
+  };
+
+  report(): void {
+    // What a file says of losses comes with its datagrams.
+  }
+
+  close(): void {
+    this.#turn++;
+    clearTimeout(this.#timer);
+    void this.#reading?.return().catch(() => undefined);
+  }
+
+  #goOn(turn: number): void {
+    const beganMs = performance.now();
+    const fromMs = this.#positionMs;
+    const step = async (): Promise<void> => {
+      if (turn !== this.#turn) return;
+      const to = fromMs + (performance.now() - beganMs) * this.#speed;
+      await this.#playTo(Math.min(to, this.#lastMs), turn);
+      if (turn !== this.#turn) return;
+      if (to >= this.#lastMs) this.#speed = 0;
+      else this.#timer = setTimeout(() => void step(), stepMs);
+      this.#showPosition();
+    };
+    this.#timer = setTimeout(() => void step(), stepMs);
+  }
+
+  /** Shows all datagrams up to a position. */
+  async #playTo(positionMs: number, turn: number): Promise<void> {
+    const reading = this.#reading as Reading;
+    for (let shown = 0; turn === this.#turn; shown++) {
+      this.#next ??= await this.#read(reading);
+      if (!this.#next || msOf(this.#next.timestamp ?? 0n) > positionMs) break;
+      this.#show(this.#next);
+      this.#next = undefined;
+      if (shown % turnDatagrams === turnDatagrams - 1) await new Promise((resolve) => setImmediate(resolve));
+    }
+    if (turn === this.#turn) this.#positionMs = positionMs;
+  }
+
+  /** The next datagram; `undefined` at the end. A file that was cut since `open` ends there. */
+  async #read(reading: Reading): Promise<CapturedDatagram | undefined> {
+    try {
+      return (await reading.next()).value;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #show({ data, source, destination, timestamp = 0n, direction, lostBefore = 0 }: CapturedDatagram): void {
+    const nowMs = msOf(timestamp);
+    this.#positionMs = Math.max(this.#positionMs, nowMs);
+    const arrival = { from: source, to: destination, timestamp, lostBefore };
+    if (direction === "out") this.#model.sent(this.#id, data, arrival, nowMs);
+    else this.#model.arrived(this.#id, data, 0, arrival, nowMs);
+    if (lostBefore === 0) return;
+    this.#model.lost({
+      ...{ cause: "recording", atMs: nowMs, source: this.#id, peer: undefined, advice: undefined },
+      ...{ datagrams: lostBefore, atLeast: true },
+      sentence: `At least ${lostBefore} ${lostBefore === 1 ? "packet was" : "packets were"} lost before they were recorded.`,
+    });
+  }
+
+  #showPosition(): void {
+    const { playback } = this.#model;
+    if (playback) this.#model.playback = { ...playback, positionMs: this.#positionMs, speed: this.#speed };
+  }
+}
+
+function msOf(timestamp: bigint): number {
+  return Number(timestamp / 1000n) / 1000;
+}
