@@ -17,6 +17,17 @@ const boundary = [
   "src/dgram/*.ts",
 ];
 
+/** What makes markup of a text. */
+const markupProperties = [
+  "innerHTML",
+  "outerHTML",
+  "insertAdjacentHTML",
+  "write",
+  "createContextualFragment",
+  "srcdoc",
+];
+const markup = "texts of strangers are text nodes, never markup";
+
 /** What scripts take from Node without an import. */
 const nodeGlobals = ["Buffer", "URL", "clearInterval", "console", "performance", "process", "setInterval"];
 
@@ -91,6 +102,20 @@ export default defineConfig(
         "error",
         { object: "Date", property: "now", message: clock },
         { object: "Math", property: "random", message: chance },
+      ],
+    },
+  },
+  {
+    // Payloads are never markup, and the Content-Security-Policy allows no style attributes.
+    files: ["src/watch/web/**"],
+    rules: {
+      "no-restricted-properties": [
+        "error",
+        ...markupProperties.map((property) => ({ property, message: markup })),
+      ],
+      "no-restricted-syntax": [
+        "error",
+        { selector: "JSXAttribute[name.name='dangerouslySetInnerHTML']", message: markup },
       ],
     },
   },

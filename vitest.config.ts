@@ -132,7 +132,19 @@ const projects = [
     test: { name: "dgram module", include: ["test/dgram/**/*.test.ts"], exclude: [workers], ...computing },
   },
   { ...datagram, test: { name: "message", include: ["test/message/**/*.test.ts"], ...computing } },
-  { ...datagram, test: { name: "watch", include: ["test/watch/**/*.test.ts"], ...waiting } },
+  {
+    ...datagram,
+    test: {
+      name: "watch",
+      include: ["test/watch/**/*.test.ts"],
+      exclude: ["test/watch/browser/**"],
+      ...waiting,
+    },
+  },
+  {
+    ...datagram,
+    test: { name: "browser", include: ["test/watch/browser/*.test.ts"], ...programs, ...waiting },
+  },
   { ...datagram, test: { name: "capture", include: ["test/capture/**/*.test.ts"], ...waiting } },
   { ...datagram, test: { name: "gateway", include: ["test/gateway/**/*.test.ts"], ...waiting } },
   {

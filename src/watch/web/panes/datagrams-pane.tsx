@@ -36,17 +36,20 @@ export function DatagramsPane(props: DatagramsPaneProps): VNode {
   const [active, setActive] = useState<string | undefined>(undefined);
   const [open, setOpen] = useState<ListedDatagram | undefined>(undefined);
   const list = useRef<HTMLElement>(null);
-  const isFirst = useRef(true);
+  const lastFilter = useRef(filter);
   useEffect(() => {
-    // Not while somebody types, but at once when the pane opens.
-    const timer = setTimeout(
-      () => {
-        if (isPaused) client.pauseList();
-        else client.list({ ...filter, source, peer });
-      },
-      isFirst.current ? 0 : typingMs,
-    );
-    isFirst.current = false;
+    const ask = (): void => {
+      if (isPaused) client.pauseList();
+      else client.list({ ...filter, source, peer });
+    };
+    // Each key that is typed changes the filter.
+    const isTyped = filter !== lastFilter.current;
+    lastFilter.current = filter;
+    if (!isTyped) {
+      ask();
+      return;
+    }
+    const timer = setTimeout(ask, typingMs);
     return () => clearTimeout(timer);
   }, [filter, source, peer, isPaused]);
   useEffect(() => () => client.pauseList(), []);

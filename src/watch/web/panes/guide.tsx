@@ -132,7 +132,7 @@ function Check({
           "The socket sends a datagram to itself. If it appears, the port is reached from this machine."}
         {request &&
           problem === undefined &&
-          `Sent to ${to}. If the peer does not appear, tell us: it should.`}
+          `Sent to ${to}. If the page goes on to show this, a firewall of this machine drops it.`}
         {request && problem !== undefined && `It could not be sent: ${problem}`}
       </span>
     </p>

@@ -103,19 +103,24 @@ function SourceTitle({ text, isSimulated }: { readonly text: string; readonly is
   );
 }
 
-const themeTitles: Readonly<Record<Theme, string>> = { system: "◐ Auto", light: "○ Light", dark: "● Dark" };
+const themeTitles: Readonly<Record<Theme, readonly [mark: string, word: string]>> = {
+  system: ["◐", "Auto"],
+  light: ["○", "Light"],
+  dark: ["●", "Dark"],
+};
 
 function ThemeButton(): VNode {
   const [theme, setTheme] = useState(chosenTheme);
   useEffect(() => onTheme(() => setTheme(chosenTheme())), []);
+  const [mark, word] = themeTitles[theme];
   return (
     <button
       type="button"
       class="quiet theme"
-      aria-label={`Colors: ${theme}. Change to ${nextTheme(theme)}`}
+      aria-label={`${word} colors: change to ${themeTitles[nextTheme(theme)][1]}`}
       onClick={() => chooseTheme(nextTheme(theme))}
     >
-      {themeTitles[theme]}
+      <span aria-hidden="true">{mark}</span> {word}
     </button>
   );
 }
