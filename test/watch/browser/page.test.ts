@@ -307,12 +307,17 @@ describe.skipIf(noBrowser !== undefined)(
       expect(await violations(page)).toEqual([]);
       await using sender = socket();
       await sender.sendto('{"a":1}', ["127.0.0.1", port]);
-      await sender.sendto(await jpegPicture(page), ["127.0.0.1", port]);
+      // The server sends the pictures that follow after the page has asked for them.
+      const stop = sendOften(t, sender, await jpegPicture(page), port);
       await rowWith(page, "peers-all", "127.0.0.1").click();
+      await page.getByRole("figure").scrollIntoViewIfNeeded();
       await page.getByText("64×48").waitFor();
+      stop();
       expect(await violations(page)).toEqual([]);
       await page.keyboard.press("2");
-      await rowWith(page, "datagrams", '{"a":1}').click();
+      await page.getByRole("grid").waitFor();
+      await sender.sendto('{"a":2}', ["127.0.0.1", port]);
+      await rowWith(page, "datagrams", '{"a":2}').click();
       await page.getByRole("tab", { name: "Hex" }).waitFor();
       expect(await violations(page)).toEqual([]);
       await page.keyboard.press("Escape");

@@ -125,7 +125,7 @@ function columns(isNarrow: boolean): readonly Column<ListedDatagram>[] {
   };
   const direction: Column<ListedDatagram> = {
     id: "direction",
-    title: "",
+    title: "Way",
     help: "in: received. out: sent.",
     cell: ({ row }) => (
       <>
