@@ -33,16 +33,17 @@ export function payloadLimit(to: Address | null, family: Family): number {
 }
 
 /**
- * Returns the error of a bind to a port that is in use. Its text names the options that share a port.
+ * Returns the error of a bind to a port that is in use. Its text says how to find the other program, and then which options
+ * share a port.
  *
  * @param reusePort whether the driver has `SO_REUSEPORT`.
  */
 export function portTaken({ host: address, port }: Address, reusePort: boolean, cause: OSError): OSError {
   const groups = "SO_REUSEADDR lets several sockets receive one group";
   const shares = reusePort
-    ? `SO_REUSEPORT shares a port, ${groups}, set before bind on all of them`
-    : `${groups}, set before bind on all of them; the native driver shares a port by SO_REUSEPORT`;
-  const text = `another socket has this address: ${shares}`;
+    ? `SO_REUSEPORT lets sockets share a port, and ${groups}, if it is set before bind on all of them`
+    : `${groups}, if it is set before bind on all of them; the native driver shares a port by SO_REUSEPORT`;
+  const text = `another socket has this address, perhaps of another program: ss -ulpn sport = :${port} shows it on Linux; ${shares}`;
   return new OSError("EADDRINUSE", { syscall: "bind", address, port, text, cause });
 }
 
