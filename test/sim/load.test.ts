@@ -213,6 +213,10 @@ describe("node:dns", () => {
     const { network, a } = two();
     await network.run(async () => {
       const dns = await a.load<typeof callbackDns>("dns");
+      for (const call of [dns.lookup, dns.resolve4, dns.lookupService] as ((...given: unknown[]) => void)[])
+        expect(() => call("b", 53)).toThrow(
+          expect.objectContaining({ code: "ERR_INVALID_ARG_TYPE" }) as Error,
+        );
       const order: unknown[] = [];
       await new Promise<void>((resolve) => {
         dns.lookup("b", (...results) => order.push(...results));
@@ -279,6 +283,12 @@ test("a native addon is refused, and the message says how to share its package",
     await expect(load(a, "addon")).rejects.toMatchObject({
       code: "ERR_SIM_LOAD",
       message: expect.stringContaining(`{ shared: ["addon"] } loads addon once for all hosts`) as string,
+    });
+    const outside = join(mkdtempSync(join(tmpdir(), "datagram-")), "own.node");
+    writeFileSync(outside, "");
+    await expect(load(a, outside)).rejects.toMatchObject({
+      code: "ERR_SIM_LOAD",
+      message: expect.stringMatching(/is a native addon, which would use the real network$/) as string,
     });
   });
 });

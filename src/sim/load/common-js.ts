@@ -44,10 +44,9 @@ export class CommonJs {
     if (known) return known.exports;
     if (extname(file) === ".node") {
       const owner = packageOf(file);
-      throw loadError(
-        file,
-        `is a native addon, which would use the real network: { shared: ["${owner}"] } loads ${owner} once for all hosts`,
-      );
+      // Only a package has a name that `shared` takes.
+      const help = owner === "" ? "" : `: { shared: ["${owner}"] } loads ${owner} once for all hosts`;
+      throw loadError(file, `is a native addon, which would use the real network${help}`);
     }
     if (this.isEsModule(file)) return this.#config.requireEsModule(file);
     const made = new Module(file);

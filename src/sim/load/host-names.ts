@@ -168,17 +168,16 @@ export function hostDns(names: HostNames, later: (run: () => void) => void): Hos
     promises,
     lookup: promisified((name: unknown, ...rest: unknown[]) => {
       const options = readLookup(rest.length > 1 ? rest[0] : undefined);
-      const done = rest.at(-1) as Callback;
-      tell(lookupAll(name, options), done, (found) =>
+      const ask = (): Promise<LookupAddress[]> => lookupAll(name, options);
+      tell(ask, rest.at(-1), (found) =>
         options.all === true
           ? [found]
           : [(found[0] as LookupAddress).address, (found[0] as LookupAddress).family],
       );
     }, promises.lookup),
-    lookupService: promisified((address: unknown, port: unknown, done: Callback) => {
-      tell(lookupService(address, port) as Promise<Record<string, unknown>>, done, (found) =>
-        Object.values(found),
-      );
+    lookupService: promisified((address: unknown, port: unknown, done: unknown) => {
+      const ask = (): Promise<object> => lookupService(address, port) as Promise<object>;
+      tell(ask, done, (found) => Object.values(found) as unknown[]);
     }, lookupService),
   };
   return { dns, promises };
@@ -187,18 +186,24 @@ export function hostDns(names: HostNames, later: (run: () => void) => void): Hos
 /** A call with a callback, of one with a promise. */
 function calledBack(call: PromiseCall): (...given: unknown[]) => void {
   return (...given) => {
-    tell(call(...given.slice(0, -1)), given.at(-1) as Callback, (result) => [result]);
+    tell(
+      () => call(...given.slice(0, -1)),
+      given.at(-1),
+      (result) => [result],
+    );
   };
 }
 
 /** Calls a callback with a result, from a tick, as Node.js does: an error that it throws is an uncaught exception. */
-function tell<T>(promise: Promise<T>, done: Callback, results: (value: T) => unknown[]): void {
-  promise.then(
+function tell<T>(ask: () => Promise<T>, done: unknown, results: (value: T) => unknown[]): void {
+  if (typeof done !== "function") throw wrongType("callback", "a function", done);
+  const callback = done as Callback;
+  ask().then(
     (value) => {
-      process.nextTick(done, null, ...results(value));
+      process.nextTick(callback, null, ...results(value));
     },
     (error: unknown) => {
-      process.nextTick(done, error);
+      process.nextTick(callback, error);
     },
   );
 }
