@@ -87,6 +87,9 @@ export function number(value: unknown, name: string): asserts value is number {
   if (typeof value !== "number") throw wrong.type(name, "of type number", value);
 }
 
+/** The largest buffer that the core takes. Sizes up to 2,147,483,647, which Node takes, become this one: the kernel's limit is lower. */
+export const maxBufferBytes = 0x3fff_ffff;
+
 /** Whether a host is an IPv4 or IPv6 address, which no resolver is needed for. */
 export function isLiteral(host: string): boolean {
   return parseLiteral(host) !== undefined;

@@ -16,6 +16,7 @@ import {
 } from "../core/constants.js";
 import { OSError } from "../core/errors/errors.js";
 import type { SocketOptions as CoreOptions } from "../core/socket/arguments.js";
+import { maxBufferBytes } from "./arguments.js";
 import { bindNow } from "../core/socket/callbacks.js";
 import type { Socket as CoreSocket } from "../core/socket/socket.js";
 import type { HandleSocket, NodeHandle, SharedRequest } from "../kernel/node-handles.js";
@@ -79,11 +80,16 @@ export class Opening {
     const { recvBufferSize, sendBufferSize } = this.#options;
     return {
       metadata: false,
-      // 0 is no size, as in Node.
-      receiveBuffer: recvBufferSize === 0 ? undefined : recvBufferSize,
-      sendBuffer: sendBufferSize === 0 ? undefined : sendBufferSize,
+      receiveBuffer: coreBufferBytes(recvBufferSize),
+      sendBuffer: coreBufferBytes(sendBufferSize),
     };
   }
+}
+
+/** A size for the core. 0 is no size, as in Node. Node fails for a size above the largest `int`, and so does the core. */
+function coreBufferBytes(size: number | undefined): number | undefined {
+  if (size === 0 || size === undefined) return undefined;
+  return size > 0x7fff_ffff ? size : Math.min(size, maxBufferBytes);
 }
 
 /** The address of a literal. @throws OSError `EINVAL` if it is of the other family. */

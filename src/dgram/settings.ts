@@ -19,6 +19,7 @@ import {
 } from "../core/constants.js";
 import { parseLiteral } from "../core/ip.js";
 import type { Socket as CoreSocket } from "../core/socket/socket.js";
+import { maxBufferBytes } from "./arguments.js";
 import { bufferSizeError, callError, codeFor, wrong } from "./errors.js";
 import type { SocketState } from "./state.js";
 
@@ -102,8 +103,7 @@ export function bufferSize(state: SocketState, which: "recv" | "send", size: unk
   const option = which === "recv" ? SO_RCVBUF : SO_SNDBUF;
   try {
     if (size === 0) return state.core.getsockopt(SOL_SOCKET, option);
-    // The kernel has a limit that is far lower.
-    state.core.setsockopt(SOL_SOCKET, option, Math.min(size, 0x3fff_ffff));
+    state.core.setsockopt(SOL_SOCKET, option, Math.min(size, maxBufferBytes));
     return size;
   } catch (error) {
     throw bufferSizeError(codeFor(error), "the kernel refused", syscall, error);

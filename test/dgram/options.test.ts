@@ -108,6 +108,8 @@ row(
   async ({ bound, dgram }) => {
     const s = await bound({ type: "udp4", recvBufferSize: 10_000, sendBufferSize: 15_000 });
     expect([s.getRecvBufferSize(), s.getSendBufferSize()]).toEqual([20_000, 30_000]);
+    const large = await bound({ type: "udp4", recvBufferSize: 0x7fff_ffff, sendBufferSize: 0x7fff_ffff });
+    expect(large.getRecvBufferSize()).toBeGreaterThan(0);
     for (const options of [{ recvBufferSize: "x" }, { sendBufferSize: "x" }])
       expect(thrown(() => dgram.createSocket({ type: "udp4", ...(options as object) }))).toMatchObject({
         code: "ERR_INVALID_ARG_TYPE",
