@@ -1,0 +1,66 @@
+import { Address } from "datagram";
+import { expect, test } from "vitest";
+
+import { Model } from "../../src/watch/model/model.js";
+import { maxPeers } from "../../src/watch/model/peer-table.js";
+import { mosaicData, mosaicJpeg } from "../../src/watch/demo/mosaic-jpeg.js";
+import { ballScene } from "../../src/watch/demo/scenes.js";
+
+const to = new Address("10.0.0.1", 9000);
+
+function modelWithSource(): Model {
+  const model = new Model();
+  model.addSource({ kind: "socket", label: "test", simulated: false, sends: false });
+  return model;
+}
+
+function arrive(model: Model, from: Address, data: Buffer, nowMs: number, segment = 0): void {
+  model.arrived(0, data, segment, { from, to, timestamp: 0n, lostBefore: 0 }, nowMs);
+}
+
+test("strangers without end take no place of a known peer, and are forgotten", () => {
+  const model = modelWithSource();
+  const known = new Address("10.0.0.7", 5000);
+  for (let each = 0; each < 5; each++) arrive(model, known, Buffer.from("x"), each);
+  for (let port = 1; port <= 2 * maxPeers; port++)
+    arrive(model, new Address("10.9.9.9", port), Buffer.from("x"), 10);
+  expect([...model.peers]).toHaveLength(maxPeers);
+  expect(model.peers.find(0, "10.0.0.7:5000")?.datagrams).toBe(5);
+  expect(model.peers.total).toBe(2 * maxPeers + 1);
+});
+
+test("a run counts as its datagrams, and each is kept with its own bytes", () => {
+  const model = modelWithSource();
+  arrive(model, new Address("10.0.0.7", 5000), Buffer.from("aaabbbc"), 1000, 3);
+  const [peer] = model.peers;
+  expect(peer?.row(true, 1000)).toMatchObject({ datagrams: 3, bytes: 7, minSize: 1, maxSize: 3 });
+  expect([0, 1, 2].map((id) => String(model.ring.find(id)?.data))).toEqual(["aaa", "bbb", "c"]);
+  expect(model.ring.find(3)).toBeUndefined();
+});
+
+test("a peer that stops is silent, and a long pause of a regular peer is a gap", () => {
+  const model = modelWithSource();
+  const from = new Address("10.0.0.7", 5000);
+  for (let ms = 0; ms <= 10_000; ms += 100) arrive(model, from, Buffer.from("x"), ms);
+  model.reportSilent(11_000);
+  expect(model.losses.count).toBe(0);
+  model.reportSilent(13_000);
+  expect(model.losses.since(0)).toMatchObject([{ cause: "silent", source: 0 }]);
+  arrive(model, from, Buffer.from("x"), 14_000);
+  expect([...model.peers][0]).toMatchObject({ silent: false, gaps: 1 });
+});
+
+test("a JPEG picture in one datagram and one in slices are found and put together", () => {
+  const model = modelWithSource();
+  const pictures: Buffer[] = [];
+  model.listener = { picture: (_, picture) => void pictures.push(picture), answered: () => undefined };
+  const jpeg = mosaicJpeg(mosaicData(ballScene(3)));
+  const [whole, sliced] = [new Address("10.0.0.7", 1), new Address("10.0.0.7", 2)];
+  arrive(model, whole, jpeg, 1);
+  arrive(model, sliced, jpeg.subarray(0, 700), 1);
+  expect([...model.peers].map(({ picture }) => picture)).toEqual(["datagram", "slices"]);
+  model.pictures.want([0, 1]);
+  arrive(model, whole, jpeg, 2);
+  for (let at = 0; at < jpeg.length; at += 700) arrive(model, sliced, jpeg.subarray(at, at + 700), 3);
+  expect(pictures.map((picture) => picture.equals(jpeg))).toEqual([true, true]);
+});
