@@ -1,11 +1,18 @@
 import { type Command, Option } from "commander";
 
-import { type CapturedDatagram, type CapturedUnreachable, type ReadStats, read } from "../capture/index.js";
+import {
+  CaptureError,
+  type CapturedDatagram,
+  type CapturedUnreachable,
+  type ReadStats,
+  read,
+} from "../capture/index.js";
 import { captureFailure } from "./capture-failure.js";
+import { Failure, exitCodes } from "./exit.js";
 import { isoTime, timeText } from "./iso-time.js";
 import { PeerTable } from "./peer-table.js";
 import { jsonLine, payloadFields, showPayload } from "./payload.js";
-import { count, notice, onOutput, outputColumns, print } from "./terminal.js";
+import { count, notice, onOutput, outputColumns, print, stopSignal } from "./terminal.js";
 
 const help = `
 The file is a capture file of tcpdump, tshark, Wireshark, dumpcap, editcap,
@@ -58,6 +65,8 @@ export function addRead(program: Command): void {
 const batchCharacters = 64 * 1024;
 /** How often fewer are written, in milliseconds, so that the datagrams of a recorder that still runs are seen. */
 const flushMs = 100;
+/** After Ctrl-C, the recorder of the same pipe has so many milliseconds to write its last packets. */
+const lastPacketsMs = 300;
 
 async function readFile(file: string, options: ReadFileOptions): Promise<void> {
   const peers = new PeerTable();
@@ -73,6 +82,9 @@ async function readFile(file: string, options: ReadFileOptions): Promise<void> {
   };
   // `watchOutput` reports failures to write.
   const timer = setInterval(() => void flush().catch(() => undefined), flushMs);
+  const stop = stopSignal();
+  if (file === "-")
+    stop.addEventListener("abort", () => setTimeout(() => process.stdin.destroy(), lastPacketsMs).unref());
   let failure: Error | undefined;
   try {
     for await (const datagram of reading) {
@@ -80,9 +92,12 @@ async function readFile(file: string, options: ReadFileOptions): Promise<void> {
       peers.add({ source: String(source), size, timestamp });
       output += lineOf(datagram, options);
       if (output.length >= batchCharacters) await flush();
+      if (file !== "-" && stop.aborted) throw new Failure(exitCodes.error, "interrupted before all was read");
     }
   } catch (error) {
-    failure = captureFailure(error, file) as Error;
+    // Standard input that was closed after Ctrl-C has ended.
+    const isEnd = file === "-" && stop.aborted && !(error instanceof CaptureError);
+    if (!isEnd) failure = captureFailure(error, file) as Error;
   } finally {
     clearInterval(timer);
   }

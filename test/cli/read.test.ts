@@ -37,6 +37,14 @@ test("the datagrams of a recorder that still runs are printed as they come", asy
   expect((await reading.ended).stderr).toBe("2 datagrams, 8 bytes from 2 peers\n");
 });
 
+test("Ctrl-C ends the reading of a pipe, with the summary", async (t) => {
+  const reading = datagram(t, ["read", "-"], { input: stayOpen });
+  reading.child.stdin!.write(pcapng([one]));
+  expect(await reading.line()).toContain('"one"');
+  reading.child.kill("SIGINT");
+  expect(await reading.ended).toMatchObject({ code: 0, stderr: "1 datagram, 3 bytes from 1 peer\n" });
+});
+
 test("--json prints an object a line, without the fields that the file does not have", async (t) => {
   const file = saved(folderOf(t), "file.pcapng", pcapng([one]));
   const { stdout } = await runHere(["read", file, "--json"]);
