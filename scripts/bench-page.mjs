@@ -22,10 +22,10 @@ else await sendAll(workerData);
 async function measure() {
   const { values } = parseArgs({ options: { seconds: { type: "string", default: "60" } } });
   const seconds = Number(values.seconds);
-  const receiver = socket({ receiveBuffer: 4_000_000 });
+  const receiver = socket();
   await receiver.bind(["127.0.0.1", 0]);
   const reading = (async () => {
-    while (!receiver.closed) await receiver.recvMany(1024).catch(() => undefined);
+    for await (const datagram of receiver) void datagram;
   })();
   const watched = await watch(receiver);
   const senders = new Worker(new URL(import.meta.url), { workerData: receiver.getsockname().port });
