@@ -26,7 +26,7 @@ const endOfBlock: readonly Code[] = [
 ];
 
 /** The bytes of a JPEG picture before its compressed data. */
-export const mosaicHeader: Buffer = jpegHeader({
+const mosaicHeader: Buffer = jpegHeader({
   width: mosaic.columns * pixelsOfBlock,
   height: mosaic.rows * pixelsOfBlock,
   halfLines: true,

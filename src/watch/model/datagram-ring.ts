@@ -4,7 +4,7 @@ import type { Address } from "../../core/address/address.js";
 import type { Peer } from "./peer.js";
 
 /** How many datagrams are kept, and how many bytes of their payloads. */
-export const ringLimits = { datagrams: 16_384, bytes: 16_777_216 } as const;
+const ringLimits = { datagrams: 16_384, bytes: 16_777_216 } as const;
 
 /** A datagram that is kept. */
 export interface KeptDatagram {

@@ -3,7 +3,7 @@ import type { PeerRow } from "../protocol.js";
 /** Seconds of the history of a peer. */
 const historySeconds = 60;
 /** Payloads above this many bytes may not fit in one packet on every path. */
-export const largeBytes = 1400;
+const largeBytes = 1400;
 /** Datagrams after which the usual pauses of a peer are known. */
 const knownFrom = 10;
 /** A pause is a gap if it is this many times as long as the longest usual one, and at least this many milliseconds. */
