@@ -168,7 +168,7 @@ export interface LossReport {
   readonly atLeast: boolean;
   /** What happened, as one sentence, such as "At least 12 datagrams were lost: the receive buffer was full." */
   readonly sentence: string;
-  /** What to do, as one sentence with the command, if there is something to do. */
+  /** What to do, if there is something to do: a sentence, with commands between backticks. */
   readonly advice: string | undefined;
 }
 

@@ -68,6 +68,7 @@ export interface ReplayLateness {
   readonly p50Ms: number;
   /** 99 of 100 datagrams were at most so late. */
   readonly p99Ms: number;
+  /** The latest datagram was so late. */
   readonly maxMs: number;
   /** Datagrams that were later than the option `lateMs`. */
   readonly late: number;

@@ -117,7 +117,7 @@ function adviceOf(cause: "receiveBuffer" | "queue", command: string | undefined)
   if (cause === "queue") return "Read the datagrams faster, or several at a time with recvMany().";
   return command === undefined
     ? "Read the datagrams faster, or open the socket with a larger receiveBuffer."
-    : `Raise net.core.rmem_max: ${command}`;
+    : `Raise net.core.rmem_max: \`${command}\``;
 }
 
 /** Makes a sentence of a text that the command prints as a line. */

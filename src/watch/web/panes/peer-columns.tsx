@@ -125,7 +125,7 @@ export const sortKeys: Readonly<Record<string, (peer: Peer, nowMs: number) => nu
   icmp: ({ row }) => row.icmp,
 };
 
-export function StateMark({ activity }: { readonly activity: Activity }): VNode {
+function StateMark({ activity }: { readonly activity: Activity }): VNode {
   const [mark, word] = activities[activity];
   return (
     <span class={`state state-${activity}`}>

@@ -2,7 +2,7 @@ import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
 /** The keys of the page, as the help shows them. docs/watch.md has the same table. */
-export const keys: readonly (readonly [key: string, meaning: string])[] = [
+const keys: readonly (readonly [key: string, meaning: string])[] = [
   ["1 2 3 4", "Peers, datagrams, send, recordings"],
   ["s", "The next source, or all"],
   ["↓ ↑ or j k", "The next row of a list, the one before"],
