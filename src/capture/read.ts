@@ -23,8 +23,12 @@ export interface ReadOptions {
   readonly onUnreachable?: ((error: CapturedUnreachable) => void) | undefined;
 }
 
-/** The datagrams of a file, for one `for await`. */
-export interface Reading extends AsyncIterableIterator<CapturedDatagram, undefined> {
+/**
+ * The datagrams of a file, for one `for await`. (`AsyncIterableIterator` has one type parameter before TypeScript 5.6.)
+ */
+export interface Reading extends AsyncIterator<CapturedDatagram, undefined> {
+  /** Returns this reading. */
+  [Symbol.asyncIterator](): this;
   /** Returns counts of what was read so far. */
   stats(): ReadStats;
   /** Ends the iteration and closes the file. A `break` in a `for await` calls it. */

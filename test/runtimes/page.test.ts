@@ -4,7 +4,6 @@ import { describe, test } from "vitest";
 
 import { acknowledgement, noReply, pingPong, truncation } from "../page/exchanges.js";
 import { python, runtimeSide, shareServers, typescriptSides } from "../page/matrix.js";
-import { sharedLifetime } from "../process/programs.js";
 import { runtimes } from "./runtimes.js";
 
 const [native, dgram] = typescriptSides;
@@ -12,7 +11,6 @@ const node = native.skipped === undefined ? native : dgram;
 
 describe.each(runtimes)("$name", (runtime) => {
   const side = runtimeSide(runtime);
-  const serverOf = shareServers(sharedLifetime());
   for (const [what, exchange] of [
     ["ping is answered with pong", pingPong],
     ["a request is acknowledged", acknowledgement],
@@ -24,9 +22,11 @@ describe.each(runtimes)("$name", (runtime) => {
       [side, node],
       [node, side],
     ] as const) {
+      // No server is shared: under Bun, a server that answered a client that had ended fails at its next answer.
       test(`${what}: ${client.name} to ${server.name}`, (context) =>
-        exchange(client, server, context, serverOf));
+        exchange(client, server, context, shareServers(context)));
     }
   }
-  test("a request without an answer ends after 2 s", (context) => noReply(side, python, context, serverOf));
+  test("a request without an answer ends after 2 s", (context) =>
+    noReply(side, python, context, shareServers(context)));
 });
