@@ -97,6 +97,8 @@ export class Watch implements AsyncDisposable {
     this.url = server.url(address);
     this.#signal = signal;
     signal?.addEventListener("abort", this.#abort, { once: true });
+    // It may have happened while the page was opened.
+    if (signal?.aborted === true) this.#abort();
   }
 
   /** Ends the page. The sockets stay open. May be called twice. */

@@ -178,6 +178,7 @@ test("a WebSocket needs the origin of the page; a tunnel may have another port",
     expect(await upgrade(page, { origin })).toBe(403);
   expect(await upgrade(page, {})).toBe(403);
   expect(await upgrade(page, { origin: `http://${host}` }, "/other")).toBe(404);
+  expect(await upgrade(page, { origin: `http://${host}` }, "//")).toBe(404);
 });
 
 test("only the files of the page exist, and each answer has strict headers", async (t) => {
@@ -198,6 +199,7 @@ test("only the files of the page exist, and each answer has strict headers", asy
     "/%2e%2e/package.json",
     "/..%2f..%2fpackage.json",
     "//etc/passwd",
+    "//",
     "/recordings/0.pcapng",
     "/recordings/../../x",
   ])

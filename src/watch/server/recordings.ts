@@ -137,9 +137,14 @@ export class Recordings {
   async upload(request: IncomingMessage, name: string | null, nowMs: number): Promise<RecordingRow | string> {
     if (this.#isUploading) return "Another file is being uploaded.";
     if (this.#files.length >= maxFiles) return `There are ${maxFiles} recordings already.`;
-    this.#isUploading = true;
     const shown = (name ?? "").replace(/[^\w .()-]/g, "_").slice(0, 100) || "upload";
-    const file = this.#newFile(shown, nowMs, true);
+    let file: File;
+    try {
+      file = this.#newFile(shown, nowMs, true);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    this.#isUploading = true;
     let bytes = 0;
     const limit = new Transform({
       transform: (part: Buffer, _, done) => {

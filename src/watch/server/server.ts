@@ -165,7 +165,7 @@ export class PageServer {
   }
 
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
-    const url = new URL(request.url ?? "/", "http://localhost");
+    const url = urlOf(request);
     if (url.pathname === "/" && url.searchParams.has("token")) {
       this.#exchangeToken(request, response, url.searchParams.get("token"));
       return;
@@ -216,13 +216,15 @@ export class PageServer {
 
   #onUpgrade(request: IncomingMessage, connection: Duplex, head: Buffer): void {
     connection.on("error", () => undefined);
-    const isSocket = new URL(request.url ?? "/", "http://localhost").pathname === paths.socket;
+    const isSocket = urlOf(request).pathname === paths.socket;
     const refusal = isSocket
       ? this.#access.refusal(request, true)
       : { status: 404, text: "There is nothing here." };
     const isFull = this.#pages.size >= maxPages;
     if (refusal || isFull) {
       const { status, text } = refusal ?? { status: 503, text: `${maxPages} pages are connected already.` };
+      // Nothing else ends the connection of a client that keeps its side open.
+      connection.once("finish", () => connection.destroy());
       connection.end(
         `HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
       );
@@ -365,4 +367,14 @@ function answer(
     Connection: "close",
   });
   response.end(`${text}\n`);
+}
+
+/** The address that is asked for; that of nothing if it is none, such as `//`. */
+function urlOf({ url = "/" }: IncomingMessage): URL {
+  const nothing = "http://localhost/nothing";
+  try {
+    return new URL(url.startsWith("/") ? `http://localhost${url}` : nothing);
+  } catch {
+    return new URL(nothing);
+  }
 }

@@ -28,9 +28,9 @@ export function Pictures({ client, source }: PicturesProps): VNode | null {
   const subscribe = (): void =>
     client.pictures([...visible.current].sort((a, b) => a - b).slice(0, limits.pictures));
   useEffect(() => () => client.pictures([]), []);
-  const peers = [...state.peers.values()].filter(
-    ({ row }) => row.picture !== undefined && (source === undefined || row.source === source),
-  );
+  const peers = [...state.peers.values()]
+    .filter(({ row }) => row.picture !== undefined && (source === undefined || row.source === source))
+    .slice(0, limits.pictures);
   if (peers.length === 0) return null;
   return (
     <section class="card" aria-label="Pictures">

@@ -41,6 +41,7 @@ async function drawn(
   picture: Uint8Array<ArrayBuffer>,
   onSize: JpegProps["onSize"],
 ): Promise<boolean> {
+  if (!isDrawable(picture)) return false;
   let bitmap: ImageBitmap;
   try {
     bitmap = await createImageBitmap(new Blob([picture], { type: "image/jpeg" }));
@@ -58,4 +59,21 @@ async function drawn(
   }
   bitmap.close();
   return true;
+}
+
+/** The largest picture that is drawn. A few bytes can claim far more, and decoding them would take gigabytes. */
+const maxPixels = 2 ** 25;
+
+/** Whether the frame header (ITU-T T.81 section B.2.2) says that the picture is of a size that can be drawn. */
+function isDrawable(picture: Uint8Array<ArrayBuffer>): boolean {
+  const view = new DataView(picture.buffer, picture.byteOffset, picture.byteLength);
+  // The segments are after the two bytes that begin each JPEG.
+  for (let at = 2; at + 9 <= view.byteLength && view.getUint8(at) === 0xff;) {
+    const marker = view.getUint8(at + 1);
+    // DHT, JPG and DAC are in the range of the frame headers.
+    if (marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker))
+      return view.getUint16(at + 5) * view.getUint16(at + 7) <= maxPixels;
+    at += marker === 0xff ? 1 : 2 + view.getUint16(at + 2);
+  }
+  return false;
 }

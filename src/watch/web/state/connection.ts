@@ -54,6 +54,8 @@ export class Connection {
       return;
     }
     const message = JSON.parse(data) as ServerMessage;
+    // Another one says that the server moved in a file: its peers are new.
+    if (message.type === "hello" && this.#begun) this.#state.begin();
     if (message.type !== "hello" || this.#begun) {
       this.#state.receive(message);
       return;
