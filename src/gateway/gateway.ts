@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 
 import { OSError, wrongType } from "../core/errors/errors.js";
+import { runListener } from "../core/socket/events.js";
 import { Socket } from "../core/socket/socket.js";
 import type { Broker } from "./broker.js";
 import { MessageEncoder } from "./message-encoder.js";
@@ -78,7 +79,7 @@ export class Gateway implements AsyncDisposable {
       forbidden: (subject) => outbox.forbidden(subject),
       connected: (isConnected) => {
         outbox.connected(isConnected);
-        options.onConnection?.(isConnected ? "connected" : "disconnected");
+        runListener(() => options.onConnection?.(isConnected ? "connected" : "disconnected"));
       },
       failed: (error) => this.#end(error),
     });
@@ -168,6 +169,6 @@ export class Gateway implements AsyncDisposable {
 
   #reportLosses(): void {
     const losses = this.#outbox.takeLosses();
-    if (losses !== undefined) this.#options.onLosses?.(losses);
+    if (losses !== undefined) runListener(() => this.#options.onLosses?.(losses));
   }
 }

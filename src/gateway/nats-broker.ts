@@ -28,6 +28,11 @@ export async function connectNats(
       ...user,
       // If the server dies after its first line and before its answer to CONNECT, the client notices it only by this timeout.
       timeout: connectTimeoutMs,
+      // A connection that hangs ends after 30 s at most: until then, what is sent again gathers in the memory of its socket.
+      pingInterval: 10_000,
+      maxPingOut: 2,
+      // With this, the client refuses a server without TLS, and sends no password to it.
+      ...(servers.some((server) => server.startsWith("tls:")) ? { tls: {} } : {}),
       ...options,
       // A gateway waits for its server as long as it runs.
       reconnect: true,

@@ -159,7 +159,10 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
     this.#isConnected = isConnected;
     if (!isNew) return;
     // The old connection may have lost any of them.
-    for (const entry of [...this.#sent.values()]) this.#sendAgain(entry);
+    for (const entry of [...this.#sent.values()]) {
+      entry.noStreamMs = undefined;
+      this.#sendAgain(entry);
+    }
     this.#sendWaiting();
     this.#check();
   }
@@ -218,7 +221,8 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
   }
 
   get #hasRoom(): boolean {
-    return this.#isConnected && this.#sent.size < this.#limits.maxUnacknowledged;
+    const { maxUnacknowledged, maxBytes } = this.#limits;
+    return this.#isConnected && this.#sent.size < maxUnacknowledged && this.#bytes <= maxBytes;
   }
 
   #sendWaiting(): void {

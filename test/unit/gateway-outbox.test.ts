@@ -187,6 +187,21 @@ test("datagrams above the limits of bytes are shed, and those above the limit of
   expect(outbox.takeLosses()).toBeUndefined();
 });
 
+test("the limit of bytes holds for datagrams without an acknowledgement too", () => {
+  const clock = { now: () => 0, wall: () => 0n, after: () => () => undefined, turn: () => undefined };
+  const limits = { shed: "newest", maxUnacknowledged: 1000, maxWaiting: 1000, maxBytes: 131_072 } as const;
+  const outbox = new Outbox(clock, { ...limits, ackTimeoutMs: 100, giveUpMs: 0, duplicateWindowMs: 0 });
+  outbox.start(new Server());
+  const message = {
+    peer: "10-0-0-1_1",
+    subject: "d.p",
+    headers: new Uint8Array(),
+    data: new Uint8Array(60_000),
+  };
+  for (let index = 0; index < 10; index++) outbox.add(message);
+  expect(outbox.stats()).toMatchObject({ received: 10, shed: 8, inFlight: 2 });
+});
+
 test("losses are counted for at most 1,024 peers, and the rest together", () => {
   const clock = { now: () => 0, wall: () => 0n, after: () => () => undefined, turn: () => undefined };
   const limits = { shed: "newest", maxUnacknowledged: 1, maxWaiting: 1, maxBytes: 131_072 } as const;
