@@ -330,6 +330,7 @@ export class FileRecording implements Recording, RecordingHost {
       this.#isErrorTold = false;
       const chunk = this.#queue.shift();
       assert(chunk !== undefined, "a chunk that is written was in the queue");
+      this.#removeOldFiles();
       if (chunk.endsFile) this.#closeFile();
       this.#release(chunk);
     }
@@ -366,17 +367,27 @@ export class FileRecording implements Recording, RecordingHost {
     this.#lookAt = now + lookMs;
     this.#files++;
     this.#lastPath = path;
-    if (maxFiles === Infinity || !this.#isNumbered) return this.#file;
-    this.#paths.push(path);
-    // A file that cannot be removed may be gone already.
-    if (this.#paths.length > maxFiles) attempt(() => unlinkSync(this.#paths.shift() ?? ""));
+    if (maxFiles !== Infinity && this.#isNumbered) this.#paths.push(path);
     return this.#file;
+  }
+
+  /** Removes the oldest files above `maxFiles`, once a newer file has something in it. */
+  #removeOldFiles(): void {
+    const { maxFiles = Infinity } = this.#options;
+    // A file that cannot be removed may be gone already.
+    while (this.#paths.length > maxFiles) attempt(() => unlinkSync(this.#paths.shift() ?? ""));
   }
 
   #closeFile(): void {
     const file = this.#file;
     if (!file) return;
     this.#file = undefined;
+    // Each retry would leave one.
+    if (this.#isNumbered && file.bytes === 0 && !file.isRemoved) {
+      attempt(() => unlinkSync(file.path));
+      this.#files--;
+      if (this.#paths.at(-1) === file.path) this.#paths.pop();
+    }
     this.#writtenBefore += file.bytes;
     try {
       file.close();
@@ -387,7 +398,6 @@ export class FileRecording implements Recording, RecordingHost {
 
   /** Nothing of the chunks in memory can be written. What follows is another section, or another file. */
   #fail(error: OSError): void {
-    this.#tell(error);
     this.#retryAt = this.#clock.now() + retryMs;
     if (this.#isNumbered) this.#closeFile();
     // They follow what is missing, and may lack a section header.
@@ -403,6 +413,8 @@ export class FileRecording implements Recording, RecordingHost {
     for (const socket of this.#sockets) socket.counts = noBlockCounts();
     this.#bytesBefore = this.#writtenBefore;
     this.#fileBytes = this.#file?.bytes ?? 0;
+    // The listener may close the recording.
+    this.#tell(error);
   }
 
   /** Tells the program of a failure: once, until something could be written again. */

@@ -182,9 +182,10 @@ export class RecordedSocket implements Observer {
       this.#notes.add(`${kind} (${code}) for a datagram to ${destination ?? "an unknown peer"}`);
       return;
     }
-    const writer = this.#room(packet.length);
+    const comment = `${kind} (${code})`;
+    const writer = this.#room(packet.length + 3 * comment.length + 8);
     if (!writer) return;
-    const notes = this.#notesWith({ direction: "in", comment: `${kind} (${code})` });
+    const notes = this.#notesWith({ direction: "in", comment });
     const at = this.#begin(writer, this.#now(), packet.length);
     writer.bytes.set(packet, at);
     writer.endPacket(notes);

@@ -133,8 +133,8 @@ export class ReplayRun<Route extends object> {
       this.#sent(run);
     } catch (error) {
       const sent = (error as OSError).sent ?? 0;
-      this.#count(error, run.length - sent);
       this.#sent(run.slice(0, sent));
+      this.#count(error, run.length - sent);
     }
   }
 
