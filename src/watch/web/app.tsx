@@ -53,7 +53,10 @@ export function App({ client }: { readonly client: Client }): VNode {
     else setPane("send");
   };
   const focus = (id: string): void => {
-    requestAnimationFrame(() => requestAnimationFrame(() => document.getElementById(id)?.focus()));
+    const shown = document.getElementById(id);
+    // At once if it is there, so that what is typed next is not lost.
+    if (shown) shown.focus();
+    else requestAnimationFrame(() => requestAnimationFrame(() => document.getElementById(id)?.focus()));
   };
   const nextSource = (): void => {
     const ids = [undefined, ...state.sources.map(({ id }) => id)];

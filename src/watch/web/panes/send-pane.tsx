@@ -1,7 +1,7 @@
 /** Sends a datagram to one or more addresses, and shows what came back. */
 
 import type { VNode } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { type Send, type Source, limits } from "../../protocol.js";
 import { bytes, count, milliseconds, timeOfDay } from "../parts/format.js";
@@ -46,7 +46,8 @@ export function SendPane({ client, draft, onDraft, onDatagram }: SendPaneProps):
   useTopics(state, "sends", "hello", "connection");
   const [problem, setProblem] = useState("");
   const text = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => text.current?.focus(), []);
+  // Not after a frame: what is typed next would be shortcuts.
+  useLayoutEffect(() => text.current?.focus(), []);
   const sources = state.sources.filter(({ sends }) => sends);
   const source = sources.find(({ id }) => id === draft.source) ?? sources[0];
   if (source === undefined)
