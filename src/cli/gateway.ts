@@ -8,7 +8,6 @@ import { GatewayReport } from "./gateway-report.js";
 import {
   type ListenAddress,
   type ListenTargetOptions,
-  listenTarget,
   parseListenAddress,
   showListenTarget,
 } from "./listen-target.js";
@@ -135,8 +134,7 @@ async function run(addresses: readonly ListenAddress[], options: GatewayCommandO
   const listeners: Listener[] = [];
   const report = new GatewayReport(options.json === true);
   try {
-    for (const address of addresses)
-      listeners.push(await Listener.open(await listenTarget(address, options), options));
+    for (const address of addresses) listeners.push(await Listener.open(address, options));
     const { prefix = "datagram" } = options;
     const subjects = listeners.map(({ address }) => `${prefix}.${address.port}.*`);
     for (const listener of listeners)

@@ -8,7 +8,6 @@ import { ListenSession, type SessionOptions } from "./listen-session.js";
 import {
   type ListenAddress,
   type ListenTargetOptions,
-  listenTarget,
   parseListenAddress,
   showListenTarget,
 } from "./listen-target.js";
@@ -154,11 +153,11 @@ async function listen(addresses: readonly ListenAddress[], options: ListenOption
   const listeners: Listener[] = [];
   try {
     for (const address of addresses) {
-      listeners.push(await Listener.open(await listenTarget(address, options), options));
+      listeners.push(await Listener.open(address, options));
     }
     if (addresses.length === 0) {
-      const open = async (port: number): Promise<Listener> =>
-        Listener.open(await listenTarget(parseListenAddress(String(port)), options), options);
+      const open = (port: number): Promise<Listener> =>
+        Listener.open(parseListenAddress(String(port)), options);
       listeners.push(await openFreePort(open));
     }
     await reportAndRecord(listeners, options);

@@ -2,7 +2,13 @@ import type { Buffer } from "node:buffer";
 
 import type { Endpoint } from "../core/address/address.js";
 import { type Datagram, SOCK_DGRAM, type Socket, socket } from "../index.js";
-import { type ListenTarget, bindAndJoin } from "./listen-target.js";
+import {
+  type ListenAddress,
+  type ListenTarget,
+  type ListenTargetOptions,
+  bindAndJoin,
+  listenTarget,
+} from "./listen-target.js";
 import { Replies } from "./replies.js";
 import { openReplySocket } from "./reply-socket.js";
 import type { RouteOptions } from "./route-options.js";
@@ -41,8 +47,12 @@ export class Listener {
   readonly #replies: Replies | undefined;
   #cut = 0;
 
-  /** Binds a socket to a target, and joins the target's groups. */
-  static async open(target: ListenTarget, options: ListenerOptions): Promise<Listener> {
+  /** Binds a socket to an address, and joins the groups of the address and of the options. */
+  static async open(
+    address: ListenAddress,
+    options: ListenerOptions & ListenTargetOptions,
+  ): Promise<Listener> {
+    const target = await listenTarget(address, options);
     const s = socket(target.at.family, SOCK_DGRAM, { receiveBuffer: options.buffer });
     let answering: Socket | undefined;
     try {

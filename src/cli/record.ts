@@ -10,7 +10,6 @@ import { interfaceFor } from "./interfaces.js";
 import {
   type ListenAddress,
   type ListenTargetOptions,
-  listenTarget,
   parseListenAddress,
   showListenTarget,
 } from "./listen-target.js";
@@ -113,8 +112,7 @@ async function recordPorts(
     throw usage("standard output is one file: without --rotate-size and --rotate-time");
   const listeners: Listener[] = [];
   try {
-    for (const address of addresses)
-      listeners.push(await Listener.open(await listenTarget(address, options), options));
+    for (const address of addresses) listeners.push(await Listener.open(address, options));
     const recordOptions: RecordOptions = {
       rotateBytes: rotateSize,
       rotateMs: rotateTime,

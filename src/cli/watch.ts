@@ -14,7 +14,6 @@ import { ListenSession, type SessionOptions } from "./listen-session.js";
 import {
   type ListenAddress,
   type ListenTargetOptions,
-  listenTarget,
   parseListenAddress,
   showListenTarget,
 } from "./listen-target.js";
@@ -114,8 +113,7 @@ async function watchPorts(words: readonly string[], options: WatchCommandOptions
   if (addresses.length === 0 && !options.guide && !options.demo)
     throw usage("missing required argument: a port, such as 9000, or host:port");
   const listeners: Listener[] = [];
-  const open = async (address: ListenAddress): Promise<Listener> =>
-    Listener.open(await listenTarget(address, options), options);
+  const open = (address: ListenAddress): Promise<Listener> => Listener.open(address, options);
   try {
     for (const address of addresses) listeners.push(await open(address));
     if (addresses.length === 0 && options.guide)
