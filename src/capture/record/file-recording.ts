@@ -5,19 +5,17 @@ import { attempt } from "../../core/driver/driver-errors.js";
 import type { Clock } from "../../core/driver/driver.js";
 import { OSError } from "../../core/errors/errors.js";
 import { runListener } from "../../core/socket/events.js";
-import type { Socket } from "../../core/socket/socket.js";
 import { BlockWriter } from "../../wire/pcapng.js";
 import { BlockFile } from "./block-file.js";
 import { numberedPath } from "./file-names.js";
-import { Flows } from "./flows.js";
 import {
   type BlockCounts,
-  RecordedSocket,
+  type RecordedInterface,
   type RecordingHost,
   blockBytes,
   maxCountsBytes,
   noBlockCounts,
-} from "./recorded-socket.js";
+} from "./recorded-interface.js";
 import type { RecordEnd, RecordOptions, RecordStats, Recording } from "./recording.js";
 
 /** Bytes that are written at once. Any block is shorter. */
@@ -47,13 +45,22 @@ interface Chunk {
   endsFile: boolean;
 }
 
+/** What is recorded. */
+export interface RecordedInput {
+  readonly clock: Clock;
+  /** Whether blocks are written during the call that makes them, as in virtual time. */
+  readonly atOnce: boolean;
+  /** Begins to observe, and returns the interfaces of the file: at least one. */
+  readonly open: (host: RecordingHost) => readonly RecordedInterface[];
+}
+
 /** A recording to one file, or to one after the other. */
 export class FileRecording implements Recording, RecordingHost {
   readonly finished: Promise<RecordStats>;
   readonly #path: string;
   readonly #options: RecordOptions;
   readonly #clock: Clock;
-  readonly #sockets: readonly RecordedSocket[];
+  readonly #sockets: readonly RecordedInterface[];
   /** Whether the recording has numbered files. */
   readonly #isNumbered: boolean;
   /** Whether blocks are written during the call that makes them. */
@@ -102,20 +109,15 @@ export class FileRecording implements Recording, RecordingHost {
   #resolve: (stats: RecordStats) => void = () => undefined;
 
   /** @throws `OSError`. */
-  constructor(sockets: readonly Socket[], path: string, options: RecordOptions) {
-    const [first] = sockets;
-    assert(first !== undefined, "a recording has a socket");
+  constructor({ clock, atOnce, open }: RecordedInput, path: string, options: RecordOptions) {
     this.#path = path;
     this.#options = options;
     this.#isNumbered = options.rotateBytes !== undefined || options.rotateMs !== undefined;
-    this.#clock = first.clock;
-    this.#atOnce = first.driver === "sim";
+    this.#clock = clock;
+    this.#atOnce = atOnce;
     this.finished = new Promise((resolve) => (this.#resolve = resolve));
-    const flows = new Flows();
-    const recorded: RecordedSocket[] = [];
+    this.#sockets = open(this);
     try {
-      for (const socket of sockets) recorded.push(new RecordedSocket(socket, this, flows));
-      this.#sockets = recorded;
       this.#sectionCounts = this.#noCounts();
       this.#openFile();
       // The file is one that programs can read from now on.
@@ -124,11 +126,11 @@ export class FileRecording implements Recording, RecordingHost {
       this.#file?.appendNow(writer.written);
       this.#fileBytes = writer.at;
     } catch (error) {
-      for (const each of recorded) each.end();
+      for (const each of this.#sockets) each.end();
       this.#closeFile();
       throw error;
     }
-    this.#openSockets = sockets.length;
+    this.#openSockets = this.#sockets.length;
     active.add(this);
     if (active.size === 1) process.on("exit", finishAll);
   }
@@ -181,7 +183,7 @@ export class FileRecording implements Recording, RecordingHost {
 
   // For the sockets.
 
-  room(socket: RecordedSocket, bytes: number): BlockWriter | undefined {
+  room(socket: RecordedInterface, bytes: number): BlockWriter | undefined {
     if (this.#ended !== undefined || this.#isPaused()) return undefined;
     const { rotateBytes = Infinity, limitBytes = Infinity } = this.#options;
     const isDescribed = socket.interfaceId !== undefined;
@@ -245,7 +247,7 @@ export class FileRecording implements Recording, RecordingHost {
     writeSectionHeader(writer);
   }
 
-  #describe(socket: RecordedSocket, writer: BlockWriter): void {
+  #describe(socket: RecordedInterface, writer: BlockWriter): void {
     socket.describe(writer, this.#interfaces++);
     const { rotateMs } = this.#options;
     if (rotateMs === undefined || this.#cancelRotation) return;

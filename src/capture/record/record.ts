@@ -2,8 +2,8 @@
  * Records the datagrams of sockets to a capture file.
  *
  * `record.ts` has the public call, and `recording.ts` its options and its result. `file-recording.ts` starts and ends files, and
- * gives out their memory. `recorded-socket.ts` makes the blocks of one socket, with the headers of `flows.ts` and the notes of
- * `notes.ts`. `block-file.ts` writes the blocks, and `file-names.ts` names the files.
+ * gives out their memory. `recorded-interface.ts` makes the blocks of one interface, with the headers of `flows.ts` and the notes of
+ * `notes.ts`; `recorded-socket.ts` is that of a socket. `block-file.ts` writes the blocks, and `file-names.ts` names the files.
  */
 
 import { fileURLToPath } from "node:url";
@@ -11,7 +11,10 @@ import { fileURLToPath } from "node:url";
 import { outOfRange, wholeNumber, wrongType } from "../../core/errors/errors.js";
 import { fieldsOf, refuseUnknown } from "../../core/errors/fields.js";
 import { Socket } from "../../core/socket/socket.js";
-import { FileRecording } from "./file-recording.js";
+import { FileRecording, type RecordedInput } from "./file-recording.js";
+import { Flows } from "./flows.js";
+import type { RecordingHost } from "./recorded-interface.js";
+import { RecordedSocket } from "./recorded-socket.js";
 import type { RecordOptions, Recording } from "./recording.js";
 
 const fields = fieldsOf<RecordOptions>({
@@ -47,6 +50,23 @@ export function record(
   const sockets = (Array.isArray(socket) ? socket : [socket]) as readonly Socket[];
   if (sockets.length === 0 || !sockets.every((each: unknown) => each instanceof Socket))
     throw wrongType("socket", "a socket, or an array of sockets", socket);
+  const [{ clock, driver }] = sockets as readonly [Socket];
+  const open = (host: RecordingHost): RecordedSocket[] => {
+    const flows = new Flows();
+    const recorded: RecordedSocket[] = [];
+    try {
+      for (const each of sockets) recorded.push(new RecordedSocket(each, host, flows));
+    } catch (error) {
+      for (const each of recorded) each.end();
+      throw error;
+    }
+    return recorded;
+  };
+  return recordTo(file, options, { clock, atOnce: driver === "sim", open });
+}
+
+/** Records any input, as `record` does. @throws as `record`. */
+export function recordTo(file: string | URL, options: RecordOptions, input: RecordedInput): Recording {
   if (typeof file !== "string" && !(file instanceof URL)) throw wrongType("file", "a path or a URL", file);
   if (typeof options !== "object" || (options as unknown) === null)
     throw wrongType("options", "an object", options);
@@ -62,7 +82,7 @@ export function record(
   if (limitBytes !== undefined) wholeNumber("options.limitBytes", limitBytes, minFileBytes, max);
   if (maxFiles !== undefined && rotateBytes === undefined && rotateMs === undefined)
     throw outOfRange("options.maxFiles", "used with rotateBytes or rotateMs", maxFiles);
-  return new FileRecording(sockets, typeof file === "string" ? file : fileURLToPath(file), {
+  return new FileRecording(input, typeof file === "string" ? file : fileURLToPath(file), {
     rotateBytes,
     rotateMs,
     maxFiles,

@@ -1,0 +1,172 @@
+import type { Buffer } from "node:buffer";
+
+import { assert } from "../../core/assert.js";
+import type { Clock } from "../../core/driver/driver.js";
+import {
+  type BlockWriter,
+  type CaptureTime,
+  LINKTYPE_RAW,
+  type PacketNotes,
+  captureTime,
+} from "../../wire/pcapng.js";
+import { type Flow, payloadSum, writeHeaders } from "./flows.js";
+import { Notes, maxCommentBytes } from "./notes.js";
+
+/** Bytes of the block of a packet, or of the counts of an interface, without packet and comment, at most. */
+export const blockBytes = 80;
+/** Bytes of the counts of an interface with their comment, at most. */
+export const maxCountsBytes: number = blockBytes + maxCommentBytes;
+
+/** What a recording gives to its interfaces. */
+export interface RecordingHost {
+  /** Memory for blocks of the interface, after its description; `undefined` if nothing can be written now. */
+  room(of: RecordedInterface, bytes: number): BlockWriter | undefined;
+  /** Whether the recording has ended. */
+  readonly isOver: boolean;
+  /** Nothing more comes from an interface. */
+  closed(): void;
+}
+
+/** Counts of what blocks hold of one interface. */
+export interface BlockCounts {
+  datagrams: number;
+  /** Bytes of payloads. */
+  bytes: number;
+  unreachable: number;
+  /** Losses before the socket read the datagrams, as the packets tell them. */
+  lost: number;
+  /** Datagrams that could not be written, as the packets tell them. */
+  missed: number;
+}
+
+export function noBlockCounts(): BlockCounts {
+  return { datagrams: 0, bytes: 0, unreachable: 0, lost: 0, missed: 0 };
+}
+
+/** How the file describes an interface. */
+export interface InterfaceTexts {
+  readonly name: string;
+  readonly description: string;
+}
+
+/** One interface of a recording: its blocks, and the counts of what was written of it. */
+export abstract class RecordedInterface {
+  /** The interface of the current section of the file; `undefined` until it is described there. */
+  interfaceId: number | undefined;
+  /** The counts of the memory that is filled now. */
+  counts: BlockCounts = noBlockCounts();
+  /** Datagrams that could not be written. */
+  missed = 0;
+  protected readonly host: RecordingHost;
+  protected readonly notes: Notes = new Notes();
+  readonly #clock: Clock;
+  readonly #texts: () => InterfaceTexts;
+
+  /** @param texts is asked again for each file. */
+  constructor(host: RecordingHost, clock: Clock, texts: () => InterfaceTexts) {
+    this.host = host;
+    this.#clock = clock;
+    this.#texts = texts;
+  }
+
+  /** Losses before the datagrams were read, at least. */
+  abstract get lost(): number;
+
+  /** Whether losses or notes wait for the next packet. */
+  get hasNotes(): boolean {
+    return this.notes.waiting;
+  }
+
+  /** Sees no more datagrams. */
+  abstract end(): void;
+
+  /** Describes the interface in a section of a file. */
+  describe(writer: BlockWriter, interfaceId: number): void {
+    this.interfaceId = interfaceId;
+    writer.interfaceDescription({ linkType: LINKTYPE_RAW, snapLength: 0, ...this.#texts() });
+  }
+
+  /**
+   * Writes the counts of a section of a file, which has the description.
+   *
+   * @param isLast whether no packet follows that could tell what waits.
+   */
+  endSection(writer: BlockWriter, counts: BlockCounts, isLast: boolean): void {
+    assert(this.interfaceId !== undefined, "an interface is described before its counts are written");
+    const told = isLast ? this.notes.take() : undefined;
+    const missed = counts.missed + (told?.missed ?? 0);
+    writer.interfaceStatistics({
+      interfaceId: this.interfaceId,
+      time: this.now(),
+      received: counts.datagrams + counts.unreachable + missed,
+      lost: counts.lost + (told?.lost ?? 0),
+      notWritten: missed,
+      comment: told?.comment,
+    });
+  }
+
+  /** Blocks with these counts could not be written. */
+  notWritten({ datagrams, lost, missed }: BlockCounts): void {
+    this.missed += datagrams;
+    this.notes.missed(datagrams + missed);
+    if (lost > 0) this.notes.lostAtBuffer(lost);
+  }
+
+  /** Writes the datagram that is from `start` to `end` in `data`. */
+  datagram(
+    plain: PacketNotes,
+    time: CaptureTime,
+    flow: Flow,
+    ttl: number,
+    tos: number,
+    data: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    const headerBytes = flow.headers.length;
+    const payloadBytes = end - start;
+    const length = headerBytes + payloadBytes;
+    const writer = this.room(length, plain.comment);
+    if (!writer) {
+      if (this.host.isOver) return;
+      this.missed++;
+      this.notes.missed(1);
+      return;
+    }
+    const at = this.begin(writer, time, length);
+    data.copy(writer.bytes, at + headerBytes, start, end);
+    const sum = payloadSum(writer.words, at + headerBytes, payloadBytes);
+    writeHeaders(flow, writer.bytes, at, payloadBytes, sum, ttl, tos);
+    writer.endPacket(this.notes.waiting ? this.notesWith(plain) : plain);
+    this.counts.datagrams++;
+    this.counts.bytes += payloadBytes;
+  }
+
+  /** Memory for a packet, with its comment and what waits for it. */
+  protected room(length: number, comment?: string): BlockWriter | undefined {
+    const own = comment === undefined ? 0 : 3 * comment.length + 8;
+    return this.host.room(this, blockBytes + length + own + (this.notes.waiting ? maxCommentBytes : 0));
+  }
+
+  /** Starts a packet. @returns where its bytes are. */
+  protected begin(writer: BlockWriter, time: CaptureTime, length: number): number {
+    const { interfaceId } = this;
+    assert(interfaceId !== undefined, "an interface is described before its packets");
+    return writer.beginPacket(interfaceId, time, length, length);
+  }
+
+  /** The notes of a packet, and what waits for it. */
+  protected notesWith(plain: PacketNotes): PacketNotes {
+    const told = this.notes.take();
+    if (!told) return plain;
+    const { lost, missed, comment } = told;
+    this.counts.lost += lost;
+    this.counts.missed += missed;
+    const own = plain.comment === undefined ? "" : `${plain.comment}\n`;
+    return { ...plain, dropCount: lost + missed || undefined, comment: own + comment };
+  }
+
+  protected now(): CaptureTime {
+    return captureTime(this.#clock.wall());
+  }
+}
