@@ -1,12 +1,10 @@
 /** The gateway with a real server of NATS. */
 
-import { once } from "node:events";
-import { type Socket as TcpSocket, connect as connectTcp, createServer } from "node:net";
-
-import { type TestContext, afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { AF_INET6, socket } from "datagram";
 import { type Losses, gateway, peerOfToken } from "datagram/gateway";
+import { Cable } from "./cable.js";
 import { NatsServer, noServer } from "./nats.js";
 import { bound, expectClosed, sendNumbered, started, until } from "./sending.js";
 
@@ -192,7 +190,7 @@ describe.skipIf(noServer !== undefined)(`a gateway${noServer === undefined ? "" 
     const cable = await Cable.to(t, server.port);
     const states: string[] = [];
     const { running, at } = await started(t, {
-      nats: `nats://127.0.0.1:${cable.port}`,
+      nats: cable.url,
       stream: "cut",
       create: true,
       onConnection: (state) => states.push(state),
@@ -217,7 +215,7 @@ describe.skipIf(noServer !== undefined)(`a gateway${noServer === undefined ? "" 
 
   test("leaves datagrams in flight if it is closed without an answer of the server", async (t) => {
     const cable = await Cable.to(t, server.port);
-    const options = { nats: `nats://127.0.0.1:${cable.port}`, stream: "unknown", create: true };
+    const options = { nats: cable.url, stream: "unknown", create: true };
     const { running, at } = await started(t, { ...options, drainMs: 0, maxUnacknowledged: 3 });
     cable.deaf = true;
     await sendNumbered(running, await bound(t), at, 10);
@@ -234,45 +232,3 @@ describe.skipIf(noServer !== undefined)(`a gateway${noServer === undefined ? "" 
     expect(running.stats()).toMatchObject({ received: 3, stored: 3, inFlight: 0 });
   });
 });
-
-/** A TCP connection through this process, which can be cut. */
-class Cable {
-  /** Whether bytes of the server are thrown away. */
-  deaf = false;
-  readonly port: number;
-  readonly #ends = new Set<TcpSocket>();
-
-  private constructor(port: number) {
-    this.port = port;
-  }
-
-  static async to(t: TestContext, port: number): Promise<Cable> {
-    const listener = createServer((near) => {
-      const far = connectTcp(port, "127.0.0.1");
-      for (const [one, other] of [
-        [near, far],
-        [far, near],
-      ] as const) {
-        cable.#ends.add(one);
-        one.on("data", (data) => {
-          if (!(one === far && cable.deaf)) other.write(data);
-        });
-        one.on("error", () => other.destroy()).on("close", () => other.destroy());
-      }
-    });
-    listener.listen(0, "127.0.0.1");
-    await once(listener, "listening");
-    const address = listener.address() as { port: number };
-    const cable = new Cable(address.port);
-    t.onTestFinished(() => {
-      cable.cut();
-      listener.close();
-    });
-    return cable;
-  }
-
-  cut(): void {
-    for (const end of this.#ends) end.resetAndDestroy();
-    this.#ends.clear();
-  }
-}

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -34,14 +34,29 @@ interface Encoded {
   readonly data?: string;
 }
 
+/** How a server differs from a usual one. */
+export interface NatsServerOptions {
+  /** The first words of the command that starts it, such as those of a namespace. @default none */
+  readonly within?: readonly string[];
+  /** The folder of its streams. @default a temporary one */
+  readonly store?: string;
+  /** Lines of its configuration. @default none */
+  readonly settings?: string;
+}
+
 /** A running server. */
 export class NatsServer {
   readonly #folder = mkdtempSync(join(tmpdir(), "datagram-nats-"));
+  readonly #options: NatsServerOptions;
   #child: ChildProcess | undefined;
   #port = -1;
 
-  static async start(): Promise<NatsServer> {
-    const server = new NatsServer();
+  private constructor(options: NatsServerOptions) {
+    this.#options = options;
+  }
+
+  static async start(options: NatsServerOptions = {}): Promise<NatsServer> {
+    const server = new NatsServer(options);
     await server.start();
     return server;
   }
@@ -56,8 +71,12 @@ export class NatsServer {
 
   /** Starts the server, again with the port and the streams that it had. */
   async start(): Promise<void> {
-    const args = ["-a", "127.0.0.1", "-p", String(this.#port), "-js", "-sd", join(this.#folder, "store")];
-    const child = spawn("nats-server", [...args, "--ports_file_dir", this.#folder], {
+    const { within = [], store = join(this.#folder, "store"), settings = "" } = this.#options;
+    const file = join(this.#folder, "settings.conf");
+    writeFileSync(file, settings);
+    const args = ["-a", "127.0.0.1", "-p", String(this.#port), "-js", "-sd", store, "-c", file];
+    const [program, ...rest] = [...within, "nats-server", ...args, "--ports_file_dir", this.#folder];
+    const child = spawn(program, rest, {
       env,
       stdio: ["ignore", "ignore", "pipe"],
     });
