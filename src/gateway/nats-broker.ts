@@ -5,6 +5,7 @@ import type { Msg, MsgHdrs, NatsConnection } from "@nats-io/transport-node";
 
 import { assert } from "../core/assert.js";
 import { OSError } from "../core/errors/errors.js";
+import { readAcknowledgement } from "./acknowledgement.js";
 import type { Broker, BrokerEvents } from "./broker.js";
 
 const packageName = "@nats-io/transport-node";
@@ -71,17 +72,6 @@ class EncodedHeaders {
   }
 }
 
-/** An acknowledgement of JetStream. */
-interface PubAck {
-  readonly stream?: string;
-  readonly seq?: number;
-  readonly duplicate?: boolean;
-  readonly error?: { readonly err_code?: number; readonly description?: string };
-}
-
-/** Error of JetStream: the stream cannot store the message. For `discard: new` it is full. */
-const streamStoreFailed = 10_077;
-
 /**
  * Publishes messages over core NATS, each with a reply subject of its own below one inbox: JetStream acknowledges them there.
  * `publish` of the JetStream client makes two `Error` objects, a promise and a timer for each message.
@@ -147,18 +137,13 @@ export class NatsBroker implements Broker {
     const number = Number(subject.slice(this.#inbox.length + 1));
     if (data.length === 0) {
       // The server itself answers if nobody is subscribed to the subject.
-      if (message.headers?.code === 503) events.noStream(number);
+      if (statusOf(message) === 503) events.noStream(number);
       return;
     }
-    const { error, stream, seq, duplicate } = parse(data);
-    if (error) {
-      const { err_code: code, description = "an error without a description" } = error;
-      events.refused(number, code === streamStoreFailed ? storeFailure(description) : description);
-    } else if (stream !== this.#stream) {
-      events.refused(number, "another stream took it");
-    } else if (typeof seq === "number" && seq > 0) {
-      events.stored(number, duplicate === true);
-    }
+    // Other answers change nothing: the server's own one can still come.
+    const acknowledgement = readAcknowledgement(data, this.#stream);
+    if (acknowledgement?.kind === "stored") events.stored(number, acknowledgement.isDuplicate);
+    else if (acknowledgement) events.refused(number, acknowledgement.reason);
   }
 
   async #watch(events: BrokerEvents): Promise<void> {
@@ -177,19 +162,11 @@ export class NatsBroker implements Broker {
   }
 }
 
-/** Reads an acknowledgement. Anybody may publish to an inbox, so it can be any text. */
-function parse(data: Uint8Array): PubAck {
+/** The status of a message without data. The client throws for headers with characters that it does not know. */
+function statusOf(message: Msg): number | undefined {
   try {
-    const ack: unknown = JSON.parse(
-      Buffer.from(data.buffer, data.byteOffset, data.length).toString("latin1"),
-    );
-    return typeof ack === "object" && ack !== null ? ack : {};
+    return message.headers?.code;
   } catch {
-    return { error: { description: "the server answered with something else than an acknowledgement" } };
+    return undefined;
   }
-}
-
-/** The limit of a stream that is full: `maximum messages exceeded`, `maximum bytes exceeded`. Else the server's text. */
-function storeFailure(description: string): string {
-  return /^maximum (?:messages|bytes)/.test(description) ? "the stream is full" : description;
 }

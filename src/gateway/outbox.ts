@@ -8,6 +8,8 @@ import type { ShedPolicy } from "./options.js";
 
 /** Bytes of memory for each datagram beside its payload and its headers. */
 const entryBytes = 256;
+/** The largest number of reasons that are counted one by one: they can be texts of the server, or of anybody on it. */
+const maxReasons = 32;
 
 /** The limits of an outbox, as in `GatewayOptions`. */
 export interface OutboxLimits {
@@ -259,9 +261,10 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
     else broker.publish(number, subject, headers, data);
   }
 
-  #refuse(number: number, reason: string): void {
+  #refuse(number: number, told: string): void {
     if (!this.#settle(number)) return;
     this.#refused++;
+    const reason = this.#refusedBy.has(told) || this.#refusedBy.size < maxReasons ? told : "other reasons";
     this.#refusedBy.set(reason, (this.#refusedBy.get(reason) ?? 0) + 1);
     this.#losses.refused(reason);
   }

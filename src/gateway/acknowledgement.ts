@@ -1,0 +1,46 @@
+/** An answer to a message that was published. */
+export type Acknowledgement =
+  | { readonly kind: "stored"; readonly isDuplicate: boolean }
+  | { readonly kind: "refused"; readonly reason: string };
+
+/** The largest acknowledgement that is read. Those of JetStream have about 100 bytes. */
+const maxBytes = 4096;
+const maxReasonCharacters = 200;
+/** Error of JetStream: the stream cannot store the message. For `discard: new` it is full. */
+const streamStoreFailed = 10_077;
+
+/**
+ * Reads an acknowledgement of JetStream (`PubAck`). Anybody on the server may be allowed to publish to an inbox, so it can be any
+ * bytes.
+ *
+ * @param stream the name of the stream that should have stored the message.
+ * @returns `undefined` if it is no acknowledgement.
+ */
+export function readAcknowledgement(data: Uint8Array, stream: string): Acknowledgement | undefined {
+  if (data.length > maxBytes) return undefined;
+  const ack = parse(data);
+  const error = ack.error ?? undefined;
+  if (error !== undefined) {
+    const { err_code: code, description } = error as Record<string, unknown>;
+    if (typeof code !== "number" || typeof description !== "string") return undefined;
+    // The limit of a stream that is full: `maximum messages exceeded`, `maximum bytes exceeded`.
+    if (code === streamStoreFailed && /^maximum (?:messages|bytes)/.test(description))
+      return { kind: "refused", reason: "the stream is full" };
+    return { kind: "refused", reason: description.slice(0, maxReasonCharacters) };
+  }
+  const { stream: taker, seq, duplicate } = ack;
+  if (typeof taker !== "string" || typeof seq !== "number" || seq < 1) return undefined;
+  if (taker !== stream) return { kind: "refused", reason: "another stream took it" };
+  return { kind: "stored", isDuplicate: duplicate === true };
+}
+
+function parse(data: Uint8Array): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(
+      Buffer.from(data.buffer, data.byteOffset, data.length).toString("latin1"),
+    );
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}
