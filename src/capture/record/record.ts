@@ -1,9 +1,10 @@
 /**
  * Records the datagrams of sockets to a capture file.
  *
- * `record.ts` has the public call, and `recording.ts` its options and its result. `file-recording.ts` starts and ends files, and
- * gives out their memory. `recorded-interface.ts` makes the blocks of one interface, with the headers of `flows.ts` and the notes of
- * `notes.ts`; `recorded-socket.ts` is that of a socket. `block-file.ts` writes the blocks, and `file-names.ts` names the files.
+ * `record.ts` has the public call, and `recording.ts` its options and its result. `recorded-interface.ts` makes the
+ * blocks of one interface, with the headers of `flows.ts` and the notes of `notes.ts`, in the memory of `chunk-memory.ts`;
+ * `recorded-socket.ts` is that of a socket. `file-recording.ts` decides where sections and files start and end, and keeps the
+ * counts. `chunk-queue.ts` writes the memory to the files of `file-series.ts`, which `block-file.ts` opens and `file-names.ts` names.
  */
 
 import { fileURLToPath } from "node:url";

@@ -9,6 +9,7 @@ import {
   type PacketNotes,
   captureTime,
 } from "../../wire/pcapng.js";
+import { type BlockCounts, noBlockCounts } from "./block-counts.js";
 import { type Flow, payloadSum, writeHeaders } from "./flows.js";
 import { Notes, maxCommentBytes } from "./notes.js";
 
@@ -25,22 +26,6 @@ export interface RecordingHost {
   readonly isOver: boolean;
   /** Nothing more comes from an interface. */
   closed(): void;
-}
-
-/** Counts of what blocks hold of one interface. */
-export interface BlockCounts {
-  datagrams: number;
-  /** Bytes of payloads. */
-  bytes: number;
-  unreachable: number;
-  /** Losses before the socket read the datagrams, as the packets tell them. */
-  lost: number;
-  /** Datagrams that could not be written, as the packets tell them. */
-  missed: number;
-}
-
-export function noBlockCounts(): BlockCounts {
-  return { datagrams: 0, bytes: 0, unreachable: 0, lost: 0, missed: 0 };
 }
 
 /** How the file describes an interface. */
