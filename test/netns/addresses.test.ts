@@ -11,7 +11,7 @@ import {
   whySkipped,
   withDriver,
 } from "../process/programs.js";
-import { type Host, acrossRouter, cabledHosts, families, join, sharedHosts } from "./network.js";
+import { type Host, cabledHosts, families, join, routedHosts, sharedHosts } from "./network.js";
 import { RemoteSocket } from "./remote.js";
 
 const why = whySkipped("native");
@@ -21,6 +21,7 @@ const others = {
   IPv6: { second: "fd00:77::3", elsewhere: "fd00:77:1::2" },
 } as const;
 const twoCables = sharedHosts(makeCables);
+const acrossRouter = sharedHosts(routedHosts);
 
 describe.each(families)("over $family", (at) => {
   const { second, elsewhere } = others[at.family];

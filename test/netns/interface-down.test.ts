@@ -5,15 +5,21 @@ import { setTimeout as wait } from "node:timers/promises";
 import { type TestContext, describe, expect, test } from "vitest";
 
 import { type DriverName, overDrivers } from "../process/programs.js";
-import { type Addresses, families, impatient, twoHosts } from "./network.js";
+import { type Addresses, cabledHosts, families, impatient, sharedHosts } from "./network.js";
 import { type Pair, RemoteSocket } from "./remote.js";
+
+const twoHosts = sharedHosts(async (life) => {
+  const [from, to] = await cabledHosts(life);
+  impatient(from, "dg0a");
+  return [from, to] as const;
+});
 
 overDrivers((driver) => {
   describe.each(families)("over $family", (at) => {
     test("while the own interface is down, sends reject and the process uses no CPU; afterwards all datagrams arrive", async (t) => {
       const { from, s, peer, there } = await opened(t, driver, at);
       await expectAllArrive(s, peer, there);
-      from.run("ip link set dg0a down");
+      from.changeFor(t, "ip link set dg0a down", "ip link set dg0a up");
       for (let i = 0; i < 10; i++) {
         await expect(s.sendto("lost", there)).rejects.toMatchObject({ code: "ENETUNREACH" });
       }
@@ -26,10 +32,9 @@ overDrivers((driver) => {
     });
 
     test("while the far interface is down, the driver reports it if it can, and the process uses no CPU; afterwards all datagrams arrive", async (t) => {
-      const { from, to, s, peer, there } = await opened(t, driver, at);
-      impatient(from, "dg0a");
+      const { to, s, peer, there } = await opened(t, driver, at);
       await expectAllArrive(s, peer, there);
-      to.run("ip link set dg0b down");
+      to.changeFor(t, "ip link set dg0b down", "ip link set dg0b up");
       if ((await s.capabilities()).icmpErrors.available) await untilTold(s, there);
       else await s.sendto("lost", there);
       await expectRest(s, peer);

@@ -25,11 +25,20 @@ export class Host {
   readonly within: readonly string[];
   /** The same, on one CPU: the kernel has a queue for each CPU, so packets stay in order only on one CPU. */
   readonly withinOneCpu: readonly string[];
+  /** The owner of the host. */
+  readonly life: Lifetime;
 
-  constructor(pid: number) {
+  constructor(pid: number, life: Lifetime) {
     this.pid = pid;
+    this.life = life;
     this.within = ["nsenter", `--target=${pid}`, "--net", "--mount", "--"];
     this.withinOneCpu = ["taskset", "--cpu-list", firstCpu(), ...this.within];
+  }
+
+  /** Runs a shell script that changes the network, and another one that restores it after the test. */
+  changeFor(test: TestContext, change: string, restore: string): void {
+    this.run(change);
+    test.onTestFinished(() => void this.run(`${restore}\n${untilUsable}`));
   }
 
   /** Runs a shell script on this host, and returns its output. @throws if the script fails. */
@@ -44,15 +53,16 @@ export class Host {
   }
 }
 
-/** A new host with a loopback interface only. It is gone when its test ends. */
-export async function host(test: Lifetime): Promise<Host> {
+/** A new host with a loopback interface only. It is gone when its owner ends. */
+export async function host(life: Lifetime): Promise<Host> {
   // If the process of the tests is killed, the standard input ends, and the host with it.
   const command = [...inNamespace, "sh", "-c", "echo $$; exec cat"];
-  return new Host(Number(await new Program(test, command, process.env, "pipe").line()));
+  return new Host(Number(await new Program(life, command, process.env, "pipe").line()), life);
 }
 
 /**
- * Hosts that several tests of a file share, one after the other. A test that changes their network has hosts of its own.
+ * Hosts that several tests of a file share, one after the other. A test that changes their network restores it, or
+ * has hosts of its own.
  *
  * @param make makes the hosts, when the first test asks for them.
  */
@@ -65,6 +75,9 @@ export function sharedHosts<T>(make: (life: Lifetime) => Promise<T>): (test: Tes
   };
 }
 
+/** The script that waits until the host can use all its IPv6 addresses. All its interfaces must be up. */
+export const untilUsable = "while ip -6 -oneline addr show tentative | grep -q .; do sleep 0.01; done";
+
 /**
  * Puts a cable between two hosts: `dg<number>a` at the first, which is 10.77.<number>.1 and fd00:77:<number>::1, and
  * `dg<number>b` at the second, which is 10.77.<number>.2 and fd00:77:<number>::2.
@@ -75,8 +88,8 @@ export function join(first: Host, second: Host, number: number, mtu = 1500): voi
     { at: first, end: `dg${number}a`, last: 1 },
     { at: second, end: `dg${number}b`, last: 2 },
   ];
-  // An IPv6 address is usable at once if duplicate address detection is off and the interface is up. With
-  // `keep_addr_on_down` it stays when the interface goes down, as an IPv4 address does.
+  // Without duplicate address detection, an IPv6 address is usable as soon as the kernel has seen that the interface is up.
+  // With `keep_addr_on_down` it stays when the interface goes down, as an IPv4 address does.
   for (const { at, end } of ends) {
     at.run(`
       cd /proc/sys/net/ipv6/conf/${end}; echo 0 > accept_dad; echo 1 > keep_addr_on_down
@@ -87,6 +100,7 @@ export function join(first: Host, second: Host, number: number, mtu = 1500): voi
     at.run(`
       ip addr add 10.77.${number}.${last}/24 dev ${end}
       ip addr add fd00:77:${number}::${last}/64 dev ${end}
+      ${untilUsable}
     `);
   }
 }
@@ -145,13 +159,16 @@ export async function acrossRouter(test: TestContext, mtu = 1500): Promise<Row> 
   return routedHosts(test, mtu);
 }
 
+/** The script that sends what the first host has no other route for to the router. */
+export const defaultRoutes = "ip route add default via 10.77.0.2; ip -6 route add default via fd00:77:0::2";
+
 /** The same, for `sharedHosts`. */
 export async function routedHosts(life: Lifetime, mtu = 1500): Promise<Row> {
   const [from, router, to] = await Promise.all([host(life), host(life), host(life)]);
   router.run("echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
   join(from, router, 0);
   join(router, to, 1, mtu);
-  from.run("ip route add default via 10.77.0.2; ip -6 route add default via fd00:77:0::2");
+  from.run(defaultRoutes);
   to.run("ip route add default via 10.77.1.1; ip -6 route add default via fd00:77:1::1");
   return { from, router, to };
 }

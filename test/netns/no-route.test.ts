@@ -3,8 +3,15 @@
 import { describe, expect, test } from "vitest";
 
 import { overDrivers } from "../process/programs.js";
-import { families, twoHosts } from "./network.js";
+import { cabledHosts, families, sharedHosts, untilUsable } from "./network.js";
 import { RemoteSocket } from "./remote.js";
+
+const twoHosts = sharedHosts(cabledHosts);
+const hostWithoutRoutes = sharedHosts(async (life) => {
+  const [from] = await cabledHosts(life);
+  from.run("ip link set dg0a down; ip link set lo down");
+  return from;
+});
 
 overDrivers((driver) => {
   describe.each(families)("over $family", ({ family, any, from: own, next }) => {
@@ -12,19 +19,21 @@ overDrivers((driver) => {
       family === "IPv4"
         ? [24, "10.77.0.5", "239.1.1.1", "IP_MULTICAST_IF"]
         : [64, "fd00:77::5", "ff05::4242", "IPV6_MULTICAST_IF"];
+    const [addOwn, deleteOwn] = addressOf(own, bits);
 
     // semantics: own-address-gone
     test("a connected socket reports that its own address is gone, and can connect again", async (t) => {
       const [from] = await twoHosts(t);
       const s = await RemoteSocket.open(t, driver, from, any);
       await s.connect([next, 9]);
-      from.run(`ip addr del ${own}/${bits} dev dg0a`);
+      from.changeFor(t, deleteOwn, addOwn);
       for (let times = 0; times < 2; times++) {
         await expect(s.send("lost")).rejects.toThrow(
           `the local address ${own} is gone from this host, or its interface is down: connect again (ENETUNREACH)`,
         );
       }
-      from.run(`ip addr add ${other}/${bits} dev dg0a`);
+      const [addOther, deleteOther] = addressOf(other, bits);
+      from.changeFor(t, `${addOther}\n${untilUsable}`, deleteOther);
       await s.connect([next, 9]);
       await expect(s.send("back")).resolves.toBe(4);
       await s.close();
@@ -35,7 +44,7 @@ overDrivers((driver) => {
       const [from] = await twoHosts(t);
       const s = await RemoteSocket.open(t, driver, from, own);
       await s.connect([next, 9]);
-      from.run(`ip addr del ${own}/${bits} dev dg0a`);
+      from.changeFor(t, deleteOwn, addOwn);
       const gone = `the local address ${own} is gone from this host, or its interface is down, and this socket is bound to it: open another`;
       await expect(s.send("lost")).rejects.toThrow(`${gone} (ENETUNREACH)`);
       await expect(s.connect([next, 9])).rejects.toThrow(`${gone} (EADDRNOTAVAIL)`);
@@ -44,8 +53,7 @@ overDrivers((driver) => {
 
     // semantics: no-route
     test("the error for a group without a route says how to name the interface", async (t) => {
-      const [from] = await twoHosts(t);
-      from.run("ip link set dg0a down; ip link set lo down");
+      const from = await hostWithoutRoutes(t);
       const s = await RemoteSocket.open(t, driver, from, any);
       const text = `no route to this group: name the interface (${interfaceOption}, `;
       await expect(s.sendto("x", [group, 9])).rejects.toThrow(text);
@@ -59,3 +67,9 @@ overDrivers((driver) => {
     });
   });
 });
+
+/** The commands that add an address to the first host, and delete it. */
+function addressOf(address: string, bits: number): [add: string, del: string] {
+  const each = `${address}/${bits} dev dg0a`;
+  return [`ip addr add ${each}`, `ip addr del ${each}`];
+}

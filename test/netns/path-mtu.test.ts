@@ -3,13 +3,14 @@
 import { type TestContext, describe, expect, test } from "vitest";
 
 import { type DriverName, overDrivers, whySkipped } from "../process/programs.js";
-import { type Addresses, acrossRouter, families } from "./network.js";
+import { type Addresses, families, routedHosts, sharedHosts } from "./network.js";
 import { RemoteSocket } from "./remote.js";
 
 const mtu = 1280;
 /** Fits the first cable in one packet, but not the second. */
 const long = "l".repeat(1400);
 const why = whySkipped("native");
+const acrossRouter = sharedHosts((life) => routedHosts(life, mtu));
 
 describe.each(families)("over $family", (at) => {
   const whole = mtu - at.headerBytes;
@@ -83,7 +84,9 @@ async function opened(
   at: Addresses,
   options: { readonly dontFragment?: boolean } = {},
 ) {
-  const { from, to } = await acrossRouter(test, mtu);
+  const { from, to } = await acrossRouter(test);
+  // The kernel forgets what other tests made it learn of the path.
+  from.run("ip route flush cache; ip -6 route flush cache");
   const [s, peer] = await Promise.all([
     RemoteSocket.open(test, driver, from, at.any, options),
     RemoteSocket.open(test, driver, to, at.to),

@@ -1,4 +1,4 @@
-/** Sockets of this library on the hosts of a test, each in a process of its own. */
+/** Sockets of this library on the hosts of a test. The sockets of a host over one driver are in one process. */
 
 import type {
   Capabilities,
@@ -9,10 +9,11 @@ import type {
   Stats,
   WaitOptions,
 } from "datagram";
-import { type TestContext, expect } from "vitest";
+import type { TestContext } from "vitest";
 
-import { type DriverName, Program, cleanEnding, home, withDriver } from "../process/programs.js";
-import type { Call, Opening, Outcome } from "./fixtures/remote.js";
+import type { DriverName } from "../process/programs.js";
+import { Agent } from "./agent.js";
+import type { Call, Outcome } from "./fixtures/remote.js";
 import type { Host } from "./network.js";
 
 export type Pair = readonly [host: string, port: number];
@@ -61,18 +62,20 @@ interface Events {
 /** The longest wait for something that must happen, in milliseconds. */
 const patienceMs = 10_000;
 
-/** A socket in another process, which does one call at a time. A failed call rejects with the fields of the error. */
+/** A socket in another process. A failed call rejects with the fields of the error. */
 export class RemoteSocket {
   /** The address at which others reach the socket. */
   readonly address: Pair;
-  readonly #program: Program;
+  readonly #agent: Agent;
+  readonly #number: number;
 
-  private constructor(address: Pair, program: Program) {
+  private constructor(address: Pair, agent: Agent, number: number) {
     this.address = address;
-    this.#program = program;
+    this.#agent = agent;
+    this.#number = number;
   }
 
-  /** Opens a socket on a host, bound to an address of the host. */
+  /** Opens a socket on a host, bound to an address of the host. It is closed when its test ends. */
   static async open(
     test: TestContext,
     driver: DriverName,
@@ -80,11 +83,12 @@ export class RemoteSocket {
     host: string,
     options: SocketOptions = {},
   ): Promise<RemoteSocket> {
-    const fixture = `${home}build/test/netns/fixtures/remote.js`;
-    const opening = JSON.stringify({ host, options } satisfies Opening);
-    const command = [...at.withinOneCpu, process.execPath, fixture, opening];
-    const program = new Program(test, command, withDriver(driver), "pipe");
-    return new RemoteSocket([host, Number(await program.line())], program);
+    const agent = agentOn(at, driver);
+    const number = ++opened;
+    const port = await call<number>(agent, number, "open", host, options);
+    const s = new RemoteSocket([host, port], agent, number);
+    test.onTestFinished(() => s.close());
+    return s;
   }
 
   connect(address: Pair | null): Promise<void> {
@@ -166,16 +170,34 @@ export class RemoteSocket {
     return this.#call("cpuMs");
   }
 
-  /** Closes the socket, and checks that its process ends normally. */
-  async close(): Promise<void> {
-    this.#program.endInput();
-    expect(await this.#program.ended).toMatchObject(cleanEnding);
+  close(): Promise<void> {
+    return this.#call("close");
   }
 
-  async #call<T>(method: string, ...args: readonly unknown[]): Promise<T> {
-    this.#program.write(JSON.stringify({ method, args } satisfies Call));
-    const outcome = JSON.parse(await this.#program.line()) as Outcome;
-    if ("error" in outcome) throw Object.assign(new Error(outcome.error.message), outcome.error);
-    return outcome.value as T;
+  #call<T>(method: string, ...args: readonly unknown[]): Promise<T> {
+    return call(this.#agent, this.#number, method, ...args);
   }
+}
+
+/** How many sockets the tests of this process have opened. */
+let opened = 0;
+const agents = new WeakMap<Host, Map<DriverName, Agent>>();
+
+/** The process that has the sockets of a host over a driver. It must end normally when the host is gone. */
+function agentOn(at: Host, driver: DriverName): Agent {
+  const ofHost = agents.get(at) ?? new Map<DriverName, Agent>();
+  agents.set(at, ofHost);
+  let agent = ofHost.get(driver);
+  if (!agent) {
+    const started = (agent = new Agent(at.life, at, driver, "remote"));
+    ofHost.set(driver, started);
+    at.life.onTestFinished(() => started.end());
+  }
+  return agent;
+}
+
+async function call<T>(agent: Agent, socket: number, method: string, ...args: unknown[]): Promise<T> {
+  const outcome = (await agent.call({ socket, method, args } satisfies Call)) as Outcome;
+  if ("error" in outcome) throw Object.assign(new Error(outcome.error.message), outcome.error);
+  return outcome.value as T;
 }

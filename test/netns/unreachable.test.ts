@@ -6,7 +6,7 @@ import { type DriverName, overDrivers, whySkipped } from "../process/programs.js
 import {
   type Addresses,
   type Row,
-  acrossRouter,
+  defaultRoutes,
   families,
   impatient,
   outspoken,
@@ -38,11 +38,13 @@ const routes = `
   ip route add prohibit 10.99.2.0/24; ip -6 route add prohibit fd00:99:2::/64
 `;
 
-/** For the tests that change nothing of the network. */
 const sharedRow = sharedHosts(async (life) => {
   const row = await routedHosts(life);
   // Together, the tests cause more ICMP errors than a host sends by default.
   for (const each of [row.router, row.to]) outspoken(each);
+  row.router.run(routes);
+  impatient(row.router, "dg1a");
+  impatient(row.from, "dg0a");
   return row;
 });
 
@@ -75,10 +77,7 @@ overDrivers((driver) => {
     });
 
     test("destinations that a router cannot reach are events that name the router, and no call fails", async (t) => {
-      const { s, healthy, router } = await opened(t, driver, at, await acrossRouter(t));
-      outspoken(router);
-      router.run(routes);
-      impatient(router, "dg1a");
+      const { s, healthy } = await opened(t, driver, at, await sharedRow(t));
       const reports = places[at.family].map(({ host, ...said }) => ({
         destination: { host, port },
         ...said,
@@ -89,8 +88,7 @@ overDrivers((driver) => {
     });
 
     test("an absent host on the own cable is an event that names this host, and no call fails", async (t) => {
-      const { s, healthy, from } = await opened(t, driver, at, await acrossRouter(t));
-      impatient(from, "dg0a");
+      const { s, healthy } = await opened(t, driver, at, await sharedRow(t));
       await s.sendto("anybody?", [at.nobody, port]);
       const kind = at.family === "IPv4" ? "host unreachable" : "address unreachable";
       const destination = { host: at.nobody, port };
@@ -98,8 +96,8 @@ overDrivers((driver) => {
     });
 
     test("without a route on this host the send rejects, and there is no event", async (t) => {
-      const { s, from } = await opened(t, driver, at, await acrossRouter(t));
-      from.run("ip route del default; ip -6 route del default");
+      const { s, from } = await opened(t, driver, at, await sharedRow(t));
+      from.changeFor(t, "ip route del default; ip -6 route del default", defaultRoutes);
       await expect(s.sendto("anybody?", [at.to, port])).rejects.toMatchObject({
         code: "ENETUNREACH",
         address: at.to,

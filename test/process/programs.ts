@@ -29,9 +29,10 @@ export type Lifetime = Pick<TestContext, "onTestFinished">;
 /** The tests of the file or of the `describe` that calls this. What they share is ended after the last one. */
 export function sharedLifetime(): Lifetime {
   const endings: (() => unknown)[] = [];
-  // The last hook that a suite declares runs first, so the hooks of the tests still find the programs running.
+  // The last hook that a suite declares runs first, so the hooks of the tests still find the programs running. The endings run
+  // in reverse too, as those of a test do.
   afterAll(async () => {
-    await Promise.all(endings.map((end) => end()));
+    for (const end of endings.reverse()) await end();
   });
   return { onTestFinished: (ending) => void endings.push(ending as () => unknown) };
 }

@@ -2,7 +2,8 @@
 
 import { setTimeout } from "node:timers/promises";
 
-import { type Lifetime, Program, home, withDriver } from "../../process/programs.js";
+import type { Lifetime } from "../../process/programs.js";
+import { Agent } from "../agent.js";
 import { type Host, host, impatient, outspoken } from "../network.js";
 import type { Call } from "./player.js";
 import { type Ground, type HostName, type Lost, addresses, mappingMs } from "./world.js";
@@ -88,8 +89,11 @@ export class Kernel implements Ground {
 
   async do(name: HostName, call: Call): Promise<unknown> {
     let agent = this.#agents.get(name);
-    if (!agent) this.#agents.set(name, (agent = new Agent(this.#life, this.#hosts[name])));
-    return agent.do(call);
+    if (!agent) {
+      this.#agents.set(name, (agent = new Agent(this.#life, this.#hosts[name], "native", "player")));
+    }
+    // A call that waits while its host crashes has this outcome.
+    return agent.call(call).catch((error: unknown) => ({ ended: String(error) }));
   }
 
   lose(name: "camera" | "lamp", lost: Lost): () => void {
@@ -116,42 +120,6 @@ export class Kernel implements Ground {
 
   async pass(ms: number): Promise<void> {
     await setTimeout(ms);
-  }
-}
-
-/** The process on a host that has the host's sockets. */
-class Agent {
-  readonly #program: Program;
-  readonly #waiting = new Map<number, (outcome: unknown) => void>();
-  #calls = 0;
-
-  constructor(life: Lifetime, at: Host) {
-    const command = [...at.withinOneCpu, process.execPath, `${home}build/test/netns/fixtures/agent.js`];
-    this.#program = new Program(life, command, withDriver("native"), "pipe");
-    void this.#read();
-  }
-
-  do(call: Call): Promise<unknown> {
-    const id = ++this.#calls;
-    this.#program.write(JSON.stringify({ id, ...call }));
-    return new Promise((resolve) => this.#waiting.set(id, resolve));
-  }
-
-  async kill(): Promise<void> {
-    this.#program.kill("SIGKILL");
-    await this.#program.ended;
-  }
-
-  async #read(): Promise<void> {
-    try {
-      for (;;) {
-        const { id, outcome } = JSON.parse(await this.#program.line()) as { id: number; outcome: unknown };
-        this.#waiting.get(id)?.(outcome);
-        this.#waiting.delete(id);
-      }
-    } catch (error) {
-      for (const tell of this.#waiting.values()) tell({ ended: String(error) });
-    }
   }
 }
 
