@@ -55,18 +55,21 @@ export interface HostLoss {
 export class HostLossWatch {
   readonly #sockets: readonly { stats(): Stats }[];
   readonly #begin = readHostCounts();
+  /** What the sockets had dropped before. */
+  readonly #ownBefore: number;
   /** How often each cause was returned. */
   readonly #told = new Map<Cause, number>();
 
   constructor(sockets: readonly { stats(): Stats }[]) {
     this.#sockets = sockets;
+    this.#ownBefore = this.#own();
   }
 
   /** The losses since the last call, by cause. */
   take(): HostLoss[] {
     const more = this.total();
     if (!more) return [];
-    const own = this.#sockets.reduce((total, s) => total + (s.stats().droppedKernel ?? 0), 0);
+    const own = this.#own() - this.#ownBefore;
     const losses: HostLoss[] = [];
     for (const cause of causes) {
       const { counters, without = [], what, help } = cause;
@@ -78,6 +81,10 @@ export class HostLossWatch {
       losses.push({ counters, failures, what: what(failures), help });
     }
     return losses;
+  }
+
+  #own(): number {
+    return this.#sockets.reduce((total, s) => total + (s.stats().droppedKernel ?? 0), 0);
   }
 
   /** How much each counter has increased since the beginning; `undefined` if they cannot be read. */

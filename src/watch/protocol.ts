@@ -63,7 +63,10 @@ export type ServerMessage =
 /** What the page sends. */
 export type PageMessage = List | Detail | Pictures | Send | Record | Replay | Seek;
 
-/** The first message of a connection, and again after the sources changed. */
+/**
+ * The first message of a connection. Another one says that everything is sent again: the sources changed, the server moved in the file,
+ * or the page was too slow for some updates.
+ */
 export interface Hello {
   readonly type: "hello";
   readonly protocol: number;
@@ -148,7 +151,8 @@ export interface LossReport {
   readonly type: "loss";
   readonly id: number;
   readonly atMs: number;
-  readonly source: number;
+  /** The source; `undefined` if it is of the whole machine. */
+  readonly source: number | undefined;
   /** The peer, if it is known. */
   readonly peer: number | undefined;
   readonly cause:
@@ -161,6 +165,7 @@ export interface LossReport {
     | "message"
     | "network"
     | "recording"
+    | "host"
     | "warning";
   /** How many datagrams, if it is known. */
   readonly datagrams: number | undefined;

@@ -2,6 +2,7 @@ import { Address } from "datagram";
 import { expect, test } from "vitest";
 
 import { Model } from "../../src/watch/model/model.js";
+import { lookOf } from "../../src/watch/model/payload-look.js";
 import { maxPeers } from "../../src/watch/model/peer-table.js";
 import { mosaicData, mosaicJpeg } from "../../src/watch/demo/mosaic-jpeg.js";
 import { ballScene } from "../../src/watch/demo/scenes.js";
@@ -42,9 +43,9 @@ test("a peer that stops is silent, and a long pause of a regular peer is a gap",
   const model = modelWithSource();
   const from = new Address("10.0.0.7", 5000);
   for (let ms = 0; ms <= 10_000; ms += 100) arrive(model, from, Buffer.from("x"), ms);
-  model.reportSilent(11_000);
+  model.report(11_000);
   expect(model.losses.count).toBe(0);
-  model.reportSilent(13_000);
+  model.report(13_000);
   expect(model.losses.since(0)).toMatchObject([{ cause: "silent", source: 0 }]);
   arrive(model, from, Buffer.from("x"), 14_000);
   expect([...model.peers][0]).toMatchObject({ silent: false, gaps: 1 });
@@ -63,4 +64,85 @@ test("a JPEG picture in one datagram and one in slices are found and put togethe
   arrive(model, whole, jpeg, 2);
   for (let at = 0; at < jpeg.length; at += 700) arrive(model, sliced, jpeg.subarray(at, at + 700), 3);
   expect(pictures.map((picture) => picture.equals(jpeg))).toEqual([true, true]);
+});
+
+/** A packet of RTP (RFC 3550 section 5.1). */
+function rtp(number: number, payloadType = 96): Buffer {
+  const packet = Buffer.alloc(40);
+  packet[0] = 0x80;
+  packet[1] = payloadType;
+  packet.writeUInt16BE(number & 0xffff, 2);
+  packet.writeUInt32BE(7, 8);
+  return packet;
+}
+
+test("numbers of RTP packets that never come are losses of the network, and late ones are not", () => {
+  const model = modelWithSource();
+  const from = new Address("10.0.0.7", 5000);
+  const send = (numbers: readonly number[], nowMs: number): void =>
+    numbers.forEach((number) => arrive(model, from, rtp(number), nowMs));
+  const first = 65_530;
+  send(
+    Array.from({ length: 12 }, (_, index) => first + index),
+    1,
+  );
+  send([first + 15, first + 12, first + 16], 2);
+  model.report(1000);
+  // It comes after the report, and is not lost either.
+  send([first + 13], 1100);
+  expect(model.losses.count).toBe(0);
+  model.report(2000);
+  model.report(3000);
+  expect(model.losses.since(0)).toMatchObject([
+    { cause: "network", source: 0, peer: 0, datagrams: 1, atLeast: true },
+  ]);
+  expect(model.losses.since(0)[0]?.sentence).toBe(
+    "At least 1 datagram of 10.0.0.7:5000 did not arrive: the numbers of the RTP packets have gaps.",
+  );
+});
+
+test("bytes from 0x80 up are neither RTP nor pictures, and cause no losses", () => {
+  const model = modelWithSource();
+  const from = new Address("10.0.0.7", 5000);
+  const bytes = Buffer.from(Array.from({ length: 128 }, (_, index) => 0x80 + index));
+  for (let start = 0; start < 100; start++) {
+    arrive(model, from, Buffer.concat([bytes.subarray(start), bytes]), start);
+    // The payload type of JPEG, but no header of a picture after it.
+    arrive(model, from, Buffer.concat([Buffer.from([0x80, 26]), bytes.subarray(start)]), start);
+  }
+  model.report(1000);
+  model.report(2000);
+  expect([...model.peers][0]?.picture).toBeUndefined();
+  expect(model.losses.count).toBe(0);
+  expect(lookOf(bytes).looks).toBe("binary");
+});
+
+test("a single picture is there for a page that comes later", () => {
+  const model = modelWithSource();
+  const jpeg = mosaicJpeg(mosaicData(ballScene(3)));
+  for (let at = 0; at < jpeg.length; at += 700)
+    arrive(model, new Address("10.0.0.7", 1), jpeg.subarray(at, at + 700), 1);
+  arrive(model, new Address("10.0.0.7", 2), Buffer.from("no picture"), 2);
+  const pictures = model.lastPictures(new Set([0, 1]));
+  expect([...pictures]).toEqual([[0, jpeg]]);
+});
+
+test("a picture that lacks a part is one report, and the first part of a stream that began earlier is not", () => {
+  const model = modelWithSource();
+  const from = new Address("10.0.0.7", 1);
+  const jpeg = mosaicJpeg(mosaicData(ballScene(3)));
+  const half = jpeg.length >> 1;
+  arrive(model, from, jpeg.subarray(0, half), 1);
+  model.pictures.want([0]);
+  arrive(model, from, jpeg.subarray(half), 2);
+  arrive(model, from, jpeg, 3);
+  model.report(1000);
+  expect(model.losses.count).toBe(0);
+  arrive(model, from, jpeg.subarray(0, half), 1001);
+  arrive(model, from, jpeg, 1002);
+  model.report(2000);
+  expect(model.losses.since(0)).toMatchObject([{ cause: "message", peer: 0, source: 0 }]);
+  expect(model.losses.since(0)[0]?.sentence).toBe(
+    "1 picture of 10.0.0.7:1 is not complete: parts are missing.",
+  );
 });

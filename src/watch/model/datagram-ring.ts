@@ -105,6 +105,11 @@ export class DatagramRing {
     };
   }
 
+  /** The peer of the datagram at a position from `oldest` on. Its payload may no longer be kept. */
+  peerAt(position: number): Peer | undefined {
+    return this.#peers[position % ringLimits.datagrams];
+  }
+
   /** As `at`, for the number of a datagram. */
   find(id: number): KeptDatagram | undefined {
     // The newest position with this number.

@@ -1,7 +1,7 @@
 /**
  * What a page shows: `model.ts` joins the counts of peers (`peer-table.ts`, `peer.ts`), the last datagrams (`datagram-ring.ts`,
- * `payload-look.ts`), the reports of losses (`loss-log.ts`) and the pictures (`pictures.ts`, `message-decoder.ts`). All of it is
- * bounded, whatever strangers send.
+ * `payload-look.ts`), the reports of losses (`loss-log.ts`, `missing.ts`) and the pictures (`pictures.ts`, `message-decoder.ts`). All
+ * of it is bounded, whatever strangers send.
  *
  * The model has no timers and no clock: the sources (`../sources`) tell it what happens and when, and the server (`../server`) asks
  * it.
@@ -13,6 +13,7 @@ import type { Address } from "../../core/address/address.js";
 import type { Playback, Source } from "../protocol.js";
 import { DatagramRing } from "./datagram-ring.js";
 import { LossLog, type NewLoss } from "./loss-log.js";
+import { Missing } from "./missing.js";
 import type { Peer } from "./peer.js";
 import { PeerTable } from "./peer-table.js";
 import { Pictures } from "./pictures.js";
@@ -40,10 +41,12 @@ export class Model {
   readonly peers: PeerTable = new PeerTable();
   readonly ring: DatagramRing = new DatagramRing();
   readonly losses: LossLog = new LossLog();
-  readonly pictures: Pictures = new Pictures(
-    (peer, picture) => this.listener?.picture(peer, picture),
-    (peer) => this.peers.change(peer),
-  );
+  readonly #missing = new Missing();
+  readonly pictures: Pictures = new Pictures({
+    picture: (peer, picture) => this.listener?.picture(peer, picture),
+    found: (peer) => this.peers.change(peer),
+    broken: (peer, loss) => this.#missing.broken(peer, loss),
+  });
   readonly #sources: Source[] = [];
   /** The peers of which a page awaits a reply. It is mostly empty. */
   readonly #awaited = new Set<Peer>();
@@ -84,7 +87,11 @@ export class Model {
       const end = Math.min(start + size, length);
       ring.add(peer, false, at + start, end - start, to, timestamp, lostBefore);
       lostBefore = 0;
-      if (pictures.mayTake(peer, data, start)) pictures.take(peer, data.subarray(start, end), nowMs);
+      if (pictures.mayTake(peer, data, start)) {
+        const datagram = data.subarray(start, end);
+        pictures.take(peer, datagram, nowMs);
+        this.#missing.take(peer, datagram);
+      }
       start = end;
     } while (start < length);
     if (this.#awaited.size > 0 && this.#awaited.has(peer)) this.listener?.answered(peer, first);
@@ -118,8 +125,32 @@ export class Model {
     this.losses.add(loss);
   }
 
-  /** Reports the peers that became silent: one report for each source. */
-  reportSilent(nowMs: number): void {
+  /** The last picture of each of some peers that is whole in the datagrams that are kept. */
+  lastPictures(ids: ReadonlySet<number>): Map<number, Buffer> {
+    const { ring } = this;
+    const datagrams = new Map<Peer, Buffer[]>();
+    // Memory is not copied: nothing is added to the ring meanwhile.
+    for (let position = ids.size === 0 ? ring.count : ring.oldest; position < ring.count; position++) {
+      const peer = ring.peerAt(position);
+      if (peer?.picture === undefined || !ids.has(peer.id)) continue;
+      const kept = ring.at(position);
+      if (kept?.direction === "in") append(datagrams, peer, kept.data);
+    }
+    const pictures = new Map<number, Buffer>();
+    for (const [peer, all] of datagrams) {
+      const picture = this.pictures.lastOf(peer, all);
+      if (picture) pictures.set(peer.id, picture);
+    }
+    return pictures;
+  }
+
+  /** Reports what the senders' own numbers say is missing, and the peers that became silent: one report of each for each source. */
+  report(nowMs: number): void {
+    for (const loss of this.#missing.report(nowMs)) this.lost(loss);
+    this.#reportSilent(nowMs);
+  }
+
+  #reportSilent(nowMs: number): void {
     const silent = new Map<number, Peer[]>();
     for (const peer of this.peers) {
       if (!peer.checkSilence(nowMs)) continue;
@@ -144,6 +175,13 @@ export class Model {
     this.ring.clear();
     this.losses.clear();
     this.pictures.clear();
+    this.#missing.clear();
     this.#awaited.clear();
   }
+}
+
+function append(lists: Map<Peer, Buffer[]>, peer: Peer, data: Buffer): void {
+  const known = lists.get(peer);
+  if (known) known.push(data);
+  else lists.set(peer, [data]);
 }

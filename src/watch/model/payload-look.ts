@@ -21,11 +21,23 @@ export function beginsJpeg(data: Uint8Array, at = 0): boolean {
   return data[at] === 0xff && data[at + 1] === 0xd8;
 }
 
-/** Whether it looks like a packet of RTP (RFC 3550 section 5.1): version 2, and no packet of RTCP (RFC 5761 section 4). */
-function looksLikeRtp(data: Uint8Array): boolean {
-  if (data.length < 12 || (data[0] as number) >> 6 !== 2) return false;
-  const type = data[1] as number;
-  return type < 192 || type > 223;
+/**
+ * Whether it looks like a packet of RTP (RFC 3550 section 5.1): version 2, a type that is in use, and room for what its first byte
+ * says is in it.
+ */
+export function looksLikeRtp(data: Uint8Array): boolean {
+  const { length } = data;
+  const first = data[0] ?? 0;
+  if (length < 12 || first >> 6 !== 2 || !isRtpType((data[1] as number) & 0x7f)) return false;
+  const headerBytes = 12 + (first & 0x0f) * 4 + ((first & 0x10) === 0 ? 0 : 4);
+  const paddingBytes = (first & 0x20) === 0 ? 0 : (data[length - 1] as number);
+  return headerBytes + paddingBytes <= length;
+}
+
+/** Whether a payload type of RTP is in use: RFC 3551 section 6. Those from 72 to 76 would be RTCP. */
+function isRtpType(type: number): boolean {
+  if (type >= 96) return true;
+  return type <= 34 && ![1, 2, 19, 20, 21, 22, 23, 24, 27, 29, 30].includes(type);
 }
 
 function looksOfBytes(data: Buffer): DatagramRow["looks"] {

@@ -1,8 +1,9 @@
 import type { Buffer } from "node:buffer";
 
-import type { Decoder, DecoderSink } from "../../message/codec.js";
+import type { Decoder, DecoderLoss, DecoderSink } from "../../message/codec.js";
 import { jpegSlices } from "../../message/codecs/jpeg-slices.js";
 import { rtpJpeg } from "../../message/codecs/rtp-jpeg.js";
+import { readRtpJpeg } from "../../message/codecs/rtp-packet.js";
 import { frameKind, frameHeaderBytes } from "../../wire/message-frame.js";
 import { limits } from "../protocol.js";
 import { MessageDecoder } from "./message-decoder.js";
@@ -21,8 +22,18 @@ type Format = "slices" | "message" | "rtp";
 
 /** The pictures of one peer that a page shows. */
 interface Stream {
-  format: Format;
-  decoder: Decoder;
+  readonly format: Format;
+  readonly decoder: Decoder;
+}
+
+/** What `Pictures` finds out. */
+export interface PictureListener {
+  /** A picture is complete. */
+  picture(peer: Peer, picture: Buffer): void;
+  /** A peer is found to send pictures, or to send them in another way. */
+  found(peer: Peer): void;
+  /** A picture of a peer that pages show is not complete. */
+  broken(peer: Peer, loss: DecoderLoss): void;
 }
 
 /**
@@ -30,19 +41,13 @@ interface Stream {
  * each datagram.
  */
 export class Pictures {
-  readonly #onPicture: (peer: Peer, picture: Buffer) => void;
-  readonly #onFound: (peer: Peer) => void;
+  readonly #listener: PictureListener;
   /** The numbers of the peers that pages show. */
   #wanted: ReadonlySet<number> = new Set();
   readonly #streams = new Map<number, Stream>();
 
-  /**
-   * @param onPicture gets each picture that is complete.
-   * @param onFound is called when a peer is found to send pictures, or to send them in another way.
-   */
-  constructor(onPicture: (peer: Peer, picture: Buffer) => void, onFound: (peer: Peer) => void) {
-    this.#onPicture = onPicture;
-    this.#onFound = onFound;
+  constructor(listener: PictureListener) {
+    this.#listener = listener;
   }
 
   /** Sets the peers whose pictures are joined, at most `limits.pictures`. */
@@ -66,6 +71,19 @@ export class Pictures {
     this.#streamOf(peer).decoder.push(data, nowMs);
   }
 
+  /** The last whole picture in some datagrams of a peer; `undefined` if there is none. */
+  lastOf(peer: Peer, datagrams: Iterable<Buffer>): Buffer | undefined {
+    let last: Buffer | undefined;
+    const format = formatOfPeer(peer);
+    if (format === undefined) return undefined;
+    const message: DecoderSink["message"] = ({ data }) => {
+      if (beginsJpeg(data)) last = data;
+    };
+    const decoder = decoderOf(format, { message, lost: () => undefined, ignored: () => undefined });
+    for (const datagram of datagrams) decoder.push(datagram, 0);
+    return last;
+  }
+
   clear(): void {
     this.#wanted = new Set();
     this.#streams.clear();
@@ -75,28 +93,28 @@ export class Pictures {
     // Pictures inside a stream of another format are part of it: a slice may begin like RTP.
     if (peer.picture !== undefined && format === "rtp") return;
     peer.picture = format === "slices" && isWhole(data) ? "datagram" : format;
-    this.#onFound(peer);
+    this.#listener.found(peer);
   }
 
   #streamOf(peer: Peer): Stream {
     const format = formatOfPeer(peer) as Format;
     const known = this.#streams.get(peer.id);
     if (known?.format === format) return known;
+    // A page may begin to look in the middle of a picture: its first part is not lost.
+    let hasBegun = false;
     const sink: DecoderSink = {
       message: ({ data, chunks }) => {
         if (!beginsJpeg(data)) return;
+        hasBegun = true;
         if (format === "slices") this.#slicesOf(peer, chunks);
-        this.#onPicture(peer, data);
+        this.#listener.picture(peer, data);
       },
-      lost: () => undefined,
+      lost: (loss) => {
+        if (hasBegun) this.#listener.broken(peer, loss);
+      },
       ignored: () => undefined,
     };
-    const decoderLimits = { maxSourceBytes: maxPictureBytes, idleMs };
-    const decoder =
-      format === "message"
-        ? new MessageDecoder(sink, decoderLimits)
-        : (format === "rtp" ? rtpJpeg() : jpegSlices()).decoder(sink, decoderLimits);
-    const stream = { format, decoder };
+    const stream = { format, decoder: decoderOf(format, sink) };
     this.#streams.set(peer.id, stream);
     return stream;
   }
@@ -106,8 +124,14 @@ export class Pictures {
     const picture = chunks === 1 ? "datagram" : "slices";
     if (peer.picture === picture) return;
     peer.picture = picture;
-    this.#onFound(peer);
+    this.#listener.found(peer);
   }
+}
+
+function decoderOf(format: Format, sink: DecoderSink): Decoder {
+  const decoderLimits = { maxSourceBytes: maxPictureBytes, idleMs };
+  if (format === "message") return new MessageDecoder(sink, decoderLimits);
+  return (format === "rtp" ? rtpJpeg() : jpegSlices()).decoder(sink, decoderLimits);
 }
 
 function formatOfPeer({ picture }: Peer): Format | undefined {
@@ -117,17 +141,18 @@ function formatOfPeer({ picture }: Peer): Format | undefined {
 /** The format of a datagram that begins a picture; `undefined` if it does not look like one. */
 function formatOf(data: Buffer): Format | undefined {
   if (beginsJpeg(data)) return "slices";
-  const second = data[1] as number;
   if (data[0] === 0x0d) {
-    const kind = second & 0x0f;
+    const kind = (data[1] as number) & 0x0f;
     const isFirstChunk = data[8] === 0 && data[9] === 0;
     const begins = (kind === frameKind.data || kind === frameKind.request) && isFirstChunk;
     return begins && beginsJpeg(data, frameHeaderBytes) ? "message" : undefined;
   }
-  // RFC 3550 section 5.1: version 2, and 12 bytes of header. RFC 2435 section 3.1: 8 bytes more.
-  return data.length > 20 && (second & 0x7f) === rtpJpegType && (data[0] as number) >> 6 === 2
-    ? "rtp"
-    : undefined;
+  // Other bytes may look like RTP, but hardly like the first packet of a picture (RFC 2435 section 3.1).
+  const packet = readRtpJpeg(data, rtpJpegType);
+  if (packet?.offset !== 0 || packet.data.length === 0) return undefined;
+  const { type, q, width, height } = packet;
+  const isKnown = (type & ~0x41) === 0 && q > 0 && (q < 100 || q > 127) && width > 0 && height > 0;
+  return isKnown || beginsJpeg(packet.data) ? "rtp" : undefined;
 }
 
 function isWhole(data: Buffer): boolean {

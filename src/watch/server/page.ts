@@ -12,6 +12,8 @@ import { WrongMessage, readPageMessage } from "./page-messages.js";
 const slowBytes = 1 << 20;
 /** Unsent bytes of a page above which it is disconnected. */
 const maxUnsentBytes = 16 << 20;
+/** Milliseconds that a page has to answer the end of the connection. */
+const closeMs = 1000;
 /** Peers of one message. */
 export const maxRows = 500;
 
@@ -31,9 +33,13 @@ export class Page {
   readonly #socket: WebSocket;
   readonly #host: PageHost;
   readonly #list: DatagramList;
-  /** Peers that are still to be sent with all their fields, because the page is new or was too slow. */
+  /** Peers that are still to be sent with all their fields. */
   #backlog: Peer[] = [];
   #wantsAll = true;
+  /** Whether updates were left out because the page was too slow. */
+  #isBehind = false;
+  /** Whether it was heard of since the last `ping`. */
+  #isHeard = true;
   #nextLoss = 0;
   /** The peers whose pictures it shows. */
   pictures: ReadonlySet<number> = new Set();
@@ -44,15 +50,20 @@ export class Page {
     this.#socket = socket;
     this.#host = host;
     this.#list = new DatagramList(host.model.ring);
-    socket.on("message", (data: Buffer, isBinary: boolean) => this.#onMessage(data, isBinary));
+    socket.on("message", (data: Buffer, isBinary: boolean) => {
+      this.#isHeard = true;
+      this.#onMessage(data, isBinary);
+    });
+    socket.on("pong", () => (this.#isHeard = true));
     socket.on("close", () => host.closed(this));
     // `ws` closes the connection after an error, such as a message that is too long.
     socket.on("error", () => undefined);
     this.begin();
   }
 
-  /** Sends everything from the start: the sources are new, or have changed. */
+  /** Sends everything from the start: the page is new or was too slow, or the sources have changed. */
   begin(): void {
+    this.#isBehind = false;
     this.send(this.#host.hello());
     this.#wantsAll = true;
     this.#nextLoss = 0;
@@ -91,11 +102,12 @@ export class Page {
    */
   update(changed: string | undefined, nowMs: number): void {
     if (this.#isSlow) {
-      // The page gets all peers later, instead of what it missed.
-      if (changed !== undefined) this.#wantsAll = true;
+      if (changed !== undefined) this.#isBehind = true;
       this.#list.skip();
       return;
     }
+    // It gets everything again, instead of what it missed: peers that were forgotten meanwhile must go.
+    if (this.#isBehind) this.begin();
     this.#sendPeers(changed, nowMs);
     for (const loss of this.#host.model.losses.since(this.#nextLoss)) {
       this.send(loss);
@@ -105,9 +117,21 @@ export class Page {
     if (rows) this.send(rows);
   }
 
-  /** Disconnects the page. */
+  /** Asks the page for a sign of life. A page that gave none since the last call is disconnected: its computer may be gone. */
+  ping(): void {
+    if (!this.#isHeard) {
+      this.#socket.terminate();
+      return;
+    }
+    this.#isHeard = false;
+    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.ping();
+  }
+
+  /** Disconnects the page. One that does not answer is disconnected after a second: `ws` would wait 30 s for it. */
   close(code: number, reason: string): void {
     this.#socket.close(code, reason);
+    const timer = setTimeout(() => this.#socket.terminate(), closeMs);
+    this.#socket.once("close", () => clearTimeout(timer));
   }
 
   get #isSlow(): boolean {
@@ -164,11 +188,15 @@ export class Page {
         else this.send({ type: "gone", id: message.id });
         return;
       }
-      case "pictures":
+      case "pictures": {
+        // A peer that sends no more has its last picture too.
+        const added = new Set(message.peers.filter((peer) => !this.pictures.has(peer)));
         this.pictures = new Set(message.peers);
+        for (const [peer, picture] of this.#host.model.lastPictures(added)) this.keepPicture(peer, picture);
         for (const peer of this.#pictures.keys()) if (!this.pictures.has(peer)) this.#pictures.delete(peer);
         this.#host.picturesChanged();
         return;
+      }
       default:
         this.#host.message(this, message);
     }

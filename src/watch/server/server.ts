@@ -14,6 +14,7 @@ import { Address } from "../../index.js";
 import { OSError } from "../../index.js";
 import type { Model } from "../model/model.js";
 import type { Peer } from "../model/peer.js";
+import { HostLosses } from "../sources/host-losses.js";
 import type { WatchedSource } from "../sources/source.js";
 import {
   type Hello,
@@ -38,6 +39,8 @@ const intervalMs = 250;
 const pictureIntervalMs = 40;
 /** Milliseconds between two looks for losses and silent peers. */
 const reportIntervalMs = 1000;
+/** Milliseconds between two signs of life that pages are asked for. */
+const pingIntervalMs = 30_000;
 /** The largest number of pages that are connected. */
 const maxPages = 16;
 
@@ -87,6 +90,7 @@ export class PageServer {
   readonly #pages = new Set<Page>();
   readonly #answers: Answers;
   readonly #recordings: Recordings;
+  readonly #hostLosses: HostLosses | undefined;
   readonly #timers: NodeJS.Timeout[] = [];
   #sentPlayback: Playback | undefined;
 
@@ -98,6 +102,8 @@ export class PageServer {
     this.#files = readPageFiles();
     this.#access = new Access(options.host, options.token);
     this.#answers = new Answers(model, sources);
+    const sockets = sources.flatMap(({ socket }) => socket ?? []).filter(({ driver }) => driver !== "sim");
+    this.#hostLosses = sockets.length === 0 ? undefined : new HostLosses(sockets, model);
     this.#recordings = new Recordings(
       sources.map(({ socket }) => socket),
       options.records,
@@ -138,6 +144,7 @@ export class PageServer {
       setInterval(() => this.#update(), intervalMs),
       setInterval(() => this.#sendPictures(), pictureIntervalMs),
       setInterval(() => this.#report(), reportIntervalMs),
+      setInterval(() => this.#pages.forEach((page) => page.ping()), pingIntervalMs),
     );
     return new Address(address.address, address.port);
   }
@@ -155,8 +162,8 @@ export class PageServer {
     for (const timer of this.#timers) clearInterval(timer);
     this.#model.listener = undefined;
     this.#answers.close();
-    await this.#recordings.close();
     for (const page of this.#pages) page.close(1001, "the server ends");
+    await this.#recordings.close();
     this.#sockets.close();
     await new Promise<void>((resolve) => {
       this.#http.close(() => resolve());
@@ -351,7 +358,8 @@ export class PageServer {
   #report(): void {
     const nowMs = this.#model.now();
     for (const source of this.#sources) source.report(nowMs);
-    this.#model.reportSilent(nowMs);
+    this.#hostLosses?.report(nowMs);
+    this.#model.report(nowMs);
     if (this.#recordings.isRunning) this.#broadcast(this.#recordings.state());
   }
 }

@@ -2,7 +2,7 @@ import type { VNode } from "preact";
 
 import type { LossReport } from "../../protocol.js";
 import { CopyButton } from "../parts/copy-button.js";
-import { timeOfDay } from "../parts/format.js";
+import { isoDate, timeOfDay } from "../parts/format.js";
 import { useTopics } from "../parts/hooks.js";
 import type { State } from "../state/state.js";
 
@@ -22,8 +22,9 @@ const causes: Readonly<Record<LossReport["cause"], string>> = {
   unreachable: "Unreachable",
   pathMtu: "Path MTU",
   silent: "Silent",
-  message: "Message",
+  message: "Picture",
   network: "Network",
+  host: "This machine",
   recording: "Recording",
   warning: "Warning",
 };
@@ -32,7 +33,7 @@ const causes: Readonly<Record<LossReport["cause"], string>> = {
 export function Losses({ state, source, onSelect }: LossesProps): VNode {
   useTopics(state, "losses", "hello");
   const losses = [...state.losses.values()]
-    .filter((loss) => source === undefined || loss.source === source)
+    .filter((loss) => source === undefined || loss.source === undefined || loss.source === source)
     .reverse();
   return (
     <section class="card losses" aria-label="Losses">
@@ -69,7 +70,7 @@ function Loss({ loss, state, onSelect }: LossProps): VNode {
     <li class={`loss loss-${loss.cause}`}>
       <p class="loss-head">
         <span class="loss-cause">▲ {causes[loss.cause]}</span>
-        <time dateTime={new Date(loss.atMs).toISOString()}>{timeOfDay(loss.atMs)}</time>
+        <time dateTime={isoDate(loss.atMs)}>{timeOfDay(loss.atMs)}</time>
         {peer !== undefined && (
           <button type="button" class="link" onClick={() => onSelect(peer.row.id)}>
             {peer.row.address}

@@ -113,7 +113,7 @@ function RateChart({ state, sources, selected }: RateChartProps): VNode {
     0,
   );
   const losses = [...state.losses.values()]
-    .filter((loss) => sources.some(({ id }) => id === loss.source))
+    .filter((loss) => loss.source === undefined || sources.some(({ id }) => id === loss.source))
     .map(({ atMs }) => Math.floor(atMs / 1000));
   const title = peer === undefined ? "All peers" : peer.row.address;
   return (

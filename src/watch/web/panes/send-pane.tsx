@@ -4,7 +4,7 @@ import type { VNode } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { type Send, type Source, limits } from "../../protocol.js";
-import { bytes, count, milliseconds, timeOfDay } from "../parts/format.js";
+import { bytes, count, isoDate, milliseconds, timeOfDay } from "../parts/format.js";
 import { useTopics } from "../parts/hooks.js";
 import { asBase64 } from "../parts/payload-text.js";
 import type { Client } from "../state/client.js";
@@ -275,7 +275,7 @@ function Sent({
   return (
     <li class="sent">
       <p class="sent-head">
-        <time dateTime={new Date(request.atMs).toISOString()}>{timeOfDay(request.atMs)}</time>
+        <time dateTime={isoDate(request.atMs)}>{timeOfDay(request.atMs)}</time>
         <bdi class="mono">{request.summary}</bdi>
       </p>
       {request.refusal !== undefined && <p class="problem">▲ {request.refusal}</p>}

@@ -35,29 +35,42 @@ export function age(milliseconds: number): string {
   return `${Math.floor(seconds / 86_400)} d`;
 }
 
-/** The time of day here: `14:02:07`. */
+/** The time of day here: `14:02:07`; `–` for a time that no `Date` can have, which a file may claim. */
 export function timeOfDay(milliseconds: number): string {
   const date = new Date(milliseconds);
+  if (Number.isNaN(date.getTime())) return "–";
   return [date.getHours(), date.getMinutes(), date.getSeconds()].map((each) => pad(each, 2)).join(":");
 }
 
 /** The time of day of nanoseconds since 1970, with microseconds: `14:02:07.123456`. */
 export function preciseTime(nanoseconds: string): string {
-  const digits = nanoseconds.padStart(10, "0");
-  const seconds = Number(digits.slice(0, -9));
-  return `${timeOfDay(seconds * 1000)}.${digits.slice(-9, -3)}`;
+  const [seconds, fraction] = secondsOf(nanoseconds);
+  return `${timeOfDay(seconds * 1000)}.${fraction.slice(0, 6)}`;
 }
 
 /** The date and time of nanoseconds since 1970, in UTC: `2026-11-28T14:02:07.123456789Z`. */
 export function isoTime(nanoseconds: string): string {
-  const digits = nanoseconds.padStart(10, "0");
-  const date = new Date(Number(digits.slice(0, -9)) * 1000);
-  return `${date.toISOString().slice(0, 19)}.${digits.slice(-9)}Z`;
+  const [seconds, fraction] = secondsOf(nanoseconds);
+  const date = isoDate(seconds * 1000);
+  return date === undefined ? `${seconds}.${fraction} s since 1970` : `${date.slice(0, -5)}.${fraction}Z`;
+}
+
+/** The date and time of milliseconds since 1970, as `<time>` takes it; `undefined` for a time that no `Date` can have. */
+export function isoDate(milliseconds: number): string | undefined {
+  const date = new Date(milliseconds);
+  return Number.isNaN(date.getTime()) ? undefined : date.toISOString();
 }
 
 /** Such as `0.42 ms` or `1,200 ms`. */
 export function milliseconds(value: number): string {
   return `${value < 10 ? value.toFixed(2) : count(Math.round(value))} ms`;
+}
+
+/** The whole seconds, and nine digits after them. */
+function secondsOf(nanoseconds: string): readonly [seconds: number, fraction: string] {
+  const value = BigInt(nanoseconds);
+  const fraction = ((value % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
+  return [Number((value - fraction) / 1_000_000_000n), String(fraction).padStart(9, "0")];
 }
 
 function pad(value: number, digits: number): string {
