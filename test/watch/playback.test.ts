@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { watch } from "datagram/watch";
-import { expect, test } from "vitest";
+import { type TestContext, expect, test } from "vitest";
 
 import { ipv4Header } from "../../src/wire/ipv4.js";
 import { BlockWriter, LINKTYPE_RAW, captureTime } from "../../src/wire/pcapng.js";
@@ -12,8 +12,8 @@ import { PageClient } from "./client.js";
 
 const startMs = 1_790_000_000_000;
 
-/** A file with a datagram each 100 ms. */
-function capture(datagrams: number): Uint8Array {
+/** A file with a datagram each 100 ms. @param dropCount of each packet. */
+function capture(datagrams: number, dropCount?: number): Uint8Array {
   const writer = new BlockWriter();
   writer.sectionHeader({ application: "test" });
   writer.interfaceDescription({ linkType: LINKTYPE_RAW, snapLength: 0, name: "test" });
@@ -27,21 +27,26 @@ function capture(datagrams: number): Uint8Array {
     const time = captureTime(BigInt(startMs + index * 100) * 1_000_000n);
     const at = writer.beginPacket(0, time, packet.length, packet.length);
     writer.bytes.set(packet, at);
-    writer.endPacket();
+    writer.endPacket({ dropCount });
   }
   return writer.bytes.slice(0, writer.at);
 }
 
-test("a capture file is played, and a seek shows what had arrived until there", async (t) => {
+/** Plays a file in a page. */
+async function played(t: TestContext, bytes: Uint8Array): Promise<PageClient> {
   const folder = mkdtempSync(join(tmpdir(), "watch-test-"));
   const file = join(folder, "day.pcapng");
-  writeFileSync(file, capture(600));
+  writeFileSync(file, bytes);
   const page = await watch(file);
   t.onTestFinished(async () => {
     await page.close();
     rmSync(folder, { recursive: true });
   });
-  const shown = await PageClient.open(page);
+  return PageClient.open(page);
+}
+
+test("a capture file is played, and a seek shows what had arrived until there", async (t) => {
+  const shown = await played(t, capture(600));
   shown.send({ type: "seek", positionMs: startMs + 30_000, speed: 0 });
   const hello = await shown.next("hello");
   expect(hello).toMatchObject({
@@ -65,4 +70,46 @@ test("a capture file is played, and a seek shows what had arrived until there", 
 
 test("a file without datagrams, and one that is not there, are errors", async () => {
   await expect(watch("/no/such/file.pcapng")).rejects.toMatchObject({ code: "ENOENT" });
+});
+
+test("losses before the recording are one report for each second of the file", async (t) => {
+  const shown = await played(t, capture(35, 2));
+  shown.send({ type: "seek", positionMs: startMs + 3400, speed: 0 });
+  await shown.next("hello");
+  const losses = [];
+  for (let each = 0; each < 4; each++) losses.push(await shown.next("loss"));
+  expect(losses.map(({ atMs, datagrams, sentence }) => [atMs - startMs, datagrams, sentence])).toEqual([
+    [0, 20, "At least 20 packets were lost before they were recorded."],
+    [1000, 20, "At least 20 packets were lost before they were recorded."],
+    [2000, 20, "At least 20 packets were lost before they were recorded."],
+    [3000, 10, "At least 10 packets were lost before they were recorded."],
+  ]);
+  await shown.next("peers", ({ rows }) => rows.some(({ datagrams }) => datagrams === 35));
+  expect(shown.messages.filter(({ type }) => type === "loss")).toEqual([]);
+});
+
+test("after a move back, the time of the page is that of the position", async (t) => {
+  const shown = await played(t, capture(600));
+  for (const positionMs of [startMs + 50_000, startMs + 20_000]) {
+    shown.send({ type: "seek", positionMs, speed: 0 });
+    const { nowMs, playback } = await shown.next("hello");
+    expect([nowMs, playback?.positionMs]).toEqual([positionMs, positionMs]);
+    const { atMs } = await shown.next("peers", ({ rows }) => rows.length > 0);
+    expect(atMs).toBe(positionMs);
+  }
+});
+
+test("a time that no clock can show becomes the last one that it can", async (t) => {
+  const file = Buffer.from(capture(1));
+  // The resolution of the interface, in nanoseconds, becomes seconds: the option if_tsresol (code 9) of one byte.
+  const at = file.indexOf(Buffer.from([9, 0, 1, 0, 9]));
+  expect(at).toBeGreaterThan(0);
+  file[at + 4] = 0;
+  const shown = await played(t, file);
+  shown.send({ type: "list", request: 1, live: true, text: "" });
+  const { rows } = await shown.next("datagrams", (message) => message.rows.length > 0);
+  expect(rows).toMatchObject([{ timestamp: "9223372036854775807", preview: "datagram 0" }]);
+  shown.send({ type: "seek", positionMs: 0, speed: 0 });
+  const { firstMs, lastMs, positionMs } = await shown.next("playback", ({ speed }) => speed === 0);
+  expect([firstMs, lastMs, positionMs]).toEqual([8.64e15, 8.64e15, 8.64e15]);
 });

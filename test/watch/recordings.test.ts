@@ -8,6 +8,7 @@ import { read } from "datagram/capture";
 import { watch } from "datagram/watch";
 import { type TestContext, expect, test } from "vitest";
 
+import { Recordings } from "../../src/watch/server/recordings.js";
 import { PageClient } from "./client.js";
 
 async function watched(t: TestContext) {
@@ -114,4 +115,21 @@ test("recordings without a folder are removed when the page is closed", async (t
   await page.close();
   await closed;
   expect(readdirSync(tmpdir()).filter((name) => made.includes(name))).toEqual([]);
+});
+
+test("a recording that a page asks for while the server ends is refused, and leaves no file", async (t) => {
+  const { s, page, folder } = await watched(t);
+  const recordings = new Recordings(
+    [s],
+    folder,
+    () => undefined,
+    () => undefined,
+  );
+  expect(recordings.start(0)).toBeUndefined();
+  const closed = recordings.close();
+  expect(recordings.start(1000)).toBe("The server ends.");
+  await closed;
+  expect(recordings.start(1000)).toBe("The server ends.");
+  expect(readdirSync(folder)).toEqual(["datagrams-19700101T000000.pcapng"]);
+  await page.close();
 });

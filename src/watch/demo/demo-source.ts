@@ -40,8 +40,8 @@ export class DemoSource implements WatchedSource {
     });
   }
 
-  readonly send = (data: Buffer, to: string): Promise<number> => {
-    const message: ToDemo = { id: this.#sendCount++, data, to };
+  readonly send = (data: Buffer, to: Address): Promise<number> => {
+    const message: ToDemo = { id: this.#sendCount++, data, to: String(to) };
     this.#worker.postMessage(message);
     return new Promise((resolve, reject) => this.#sends.set(message.id, { resolve, reject }));
   };

@@ -1,8 +1,10 @@
+import type { Buffer } from "node:buffer";
+
 import type { Model } from "../model/model.js";
 import type { Peer } from "../model/peer.js";
 import type { Send, ServerMessage } from "../protocol.js";
 import type { WatchedSource } from "../sources/source.js";
-import { Address, OSError } from "../../index.js";
+import { AF_UNSPEC, Address, OSError } from "../../index.js";
 import { payloadOf } from "./page-messages.js";
 
 /** Replies that are waited for at the same time. */
@@ -23,6 +25,7 @@ export class Answers {
   readonly #model: Model;
   readonly #sources: readonly WatchedSource[];
   readonly #awaited = new Set<Awaited>();
+  #isClosed = false;
 
   constructor(model: Model, sources: readonly WatchedSource[]) {
     this.#model = model;
@@ -31,14 +34,14 @@ export class Answers {
 
   /** Sends a datagram to each address. Each result goes to `reply`. */
   send(send: Send, reply: (message: ServerMessage) => void): void {
-    const { request, source } = send;
-    const from = this.#sources[source]?.send;
-    if (!from) {
+    const { request } = send;
+    const source = this.#sources[send.source];
+    if (!source?.send) {
       reply({ type: "refused", request, error: "Nothing can be sent from this source." });
       return;
     }
     const data = payloadOf(send.payload);
-    for (const to of send.to) void this.#sendOne(send, to, from(data, to), reply);
+    for (const to of send.to) void this.#sendOne(send, source, to, data, reply);
   }
 
   /** A datagram arrived from a peer of which a reply is awaited. */
@@ -54,20 +57,30 @@ export class Answers {
 
   /** Waits for no reply any more. */
   close(): void {
+    this.#isClosed = true;
     for (const awaited of this.#awaited) this.#end(awaited);
   }
 
   async #sendOne(
-    { request, source, awaitMs }: Send,
+    { request, source: id, awaitMs }: Send,
+    source: WatchedSource,
     to: string,
-    sending: Promise<number>,
-    reply: (message: ServerMessage) => void,
+    data: Buffer,
+    reply: Awaited["reply"],
   ): Promise<void> {
-    if (awaitMs > 0 && this.#awaited.size < maxAwaited) this.#await({ request, source, awaitMs }, to, reply);
     try {
-      reply({ type: "sent", request, to, bytes: await sending, error: undefined });
+      const address = await addressOf(source, to);
+      if (awaitMs > 0 && !this.#isClosed && this.#awaited.size < maxAwaited)
+        this.#await({ request, source: id, awaitMs }, to, address, reply);
+      reply({
+        type: "sent",
+        request,
+        to,
+        bytes: (await source.send?.(data, address)) ?? 0,
+        error: undefined,
+      });
     } catch (error) {
-      const text = error instanceof OSError ? `${error.code}: ${error.message}` : String(error);
+      const text = error instanceof OSError ? `${error.code}: ${error.message}` : (error as Error).message;
       reply({ type: "sent", request, to, bytes: 0, error: text });
     }
   }
@@ -75,10 +88,10 @@ export class Answers {
   #await(
     { request, source, awaitMs }: Pick<Send, "request" | "source" | "awaitMs">,
     to: string,
+    address: Address,
     reply: Awaited["reply"],
   ): void {
-    // A name has no peer: datagrams come from addresses.
-    const peer = this.#model.peers.of(source, Address.parse(to), Date.now());
+    const peer = this.#model.peers.of(source, address, Date.now());
     const timer = setTimeout(() => {
       this.#end(awaited);
       reply({ type: "reply", request, from: to, afterMs: undefined, datagram: undefined });
@@ -94,4 +107,12 @@ export class Answers {
     const { peer } = awaited;
     if (![...this.#awaited].some((each) => each.peer === peer)) this.#model.setAwaited(peer, false);
   }
+}
+
+/** The address that datagrams go to and that replies come from: a name is resolved once. @throws (rejects) `Error`. */
+async function addressOf(source: WatchedSource, to: string): Promise<Address> {
+  const address = Address.parse(to);
+  if (address.family !== AF_UNSPEC) return address;
+  if (!source.resolve) throw new Error(`${address.host} is a name: this source sends to IP addresses only.`);
+  return (await source.resolve(address.host)).withPort(address.port);
 }

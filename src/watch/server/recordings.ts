@@ -21,6 +21,8 @@ const maxFiles = 32;
 /** Bytes of a recording, above which it ends. */
 const maxRecordingBytes = 2 ** 30;
 
+const serverEnds = "The server ends.";
+
 /** A file of the list. */
 interface File {
   row: RecordingRow;
@@ -39,6 +41,7 @@ export class Recordings {
   #running: { readonly recording: Recording; readonly file: File } | undefined;
   #replay: AbortController | undefined;
   #isUploading = false;
+  #isClosed = false;
   #count = 0;
 
   /**
@@ -73,6 +76,7 @@ export class Recordings {
 
   /** Starts a recording. @returns why it could not be started; `undefined` if it runs. */
   start(nowMs: number): string | undefined {
+    if (this.#isClosed) return serverEnds;
     if (this.#running) return "A recording runs already.";
     if (this.#files.length >= maxFiles) return `There are ${maxFiles} recordings already.`;
     const sockets = this.#sockets.filter((each) => each?.closed === false) as Socket[];
@@ -103,6 +107,7 @@ export class Recordings {
       this.#replay?.abort();
       return undefined;
     }
+    if (this.#isClosed) return serverEnds;
     const file = this.#files.find(({ row }) => row.id === id);
     const socket = this.#sockets[source];
     if (!file) return "There is no such recording.";
@@ -135,6 +140,7 @@ export class Recordings {
 
   /** Keeps the body of an upload. @returns its row, or why it is refused. */
   async upload(request: IncomingMessage, name: string | null, nowMs: number): Promise<RecordingRow | string> {
+    if (this.#isClosed) return serverEnds;
     if (this.#isUploading) return "Another file is being uploaded.";
     if (this.#files.length >= maxFiles) return `There are ${maxFiles} recordings already.`;
     const shown = (name ?? "").replace(/[^\w .()-]/g, "_").slice(0, 100) || "upload";
@@ -170,6 +176,8 @@ export class Recordings {
 
   /** Ends the recording and the replay, and removes the folder if it was made here. */
   async close(): Promise<void> {
+    // A page may send more before its connection ends.
+    this.#isClosed = true;
     this.#replay?.abort();
     await this.stop();
     if (this.#isOurs && this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });

@@ -24,6 +24,8 @@ export class FileSource implements WatchedSource {
   /** The next datagram, which was read already. */
   #next: CapturedDatagram | undefined;
   #positionMs: number;
+  /** Losses that were not reported yet, all of one second of the file. */
+  #lost: { readonly second: number; readonly atMs: number; datagrams: number } | undefined;
   #speed = 1;
   /** Goes up with each seek, so that an older one ends. */
   #turn = 0;
@@ -86,6 +88,8 @@ export class FileSource implements WatchedSource {
       this.#model.clear();
       this.#reading = read(this.#file);
       this.#next = undefined;
+      this.#positionMs = this.#firstMs;
+      this.#lost = undefined;
       await this.#playTo(to, turn);
       if (turn !== this.#turn) return;
     }
@@ -128,7 +132,10 @@ export class FileSource implements WatchedSource {
       this.#next = undefined;
       if (shown % turnDatagrams === turnDatagrams - 1) await new Promise((resolve) => setImmediate(resolve));
     }
-    if (turn === this.#turn) this.#positionMs = positionMs;
+    if (turn !== this.#turn) return;
+    this.#positionMs = positionMs;
+    const isOver = positionMs >= this.#lastMs || Math.floor(positionMs / 1000) !== this.#lost?.second;
+    if (isOver || this.#speed === 0) this.#reportLost();
   }
 
   /** The next datagram; `undefined` at the end. A file that was cut since `open` ends there. */
@@ -143,14 +150,29 @@ export class FileSource implements WatchedSource {
   #show({ data, source, destination, timestamp = 0n, direction, lostBefore = 0 }: CapturedDatagram): void {
     const nowMs = msOf(timestamp);
     this.#positionMs = Math.max(this.#positionMs, nowMs);
-    const arrival = { from: source, to: destination, timestamp, lostBefore };
+    const arrival = {
+      from: source,
+      to: destination,
+      timestamp: timestamp > lastKept ? lastKept : timestamp,
+      lostBefore,
+    };
     if (direction === "out") this.#model.sent(this.#id, data, arrival, nowMs);
     else this.#model.arrived(this.#id, data, 0, arrival, nowMs);
     if (lostBefore === 0) return;
+    const second = Math.floor(nowMs / 1000);
+    if (this.#lost?.second !== second) this.#reportLost();
+    this.#lost ??= { second, atMs: nowMs, datagrams: 0 };
+    this.#lost.datagrams += lostBefore;
+  }
+
+  #reportLost(): void {
+    if (!this.#lost) return;
+    const { atMs, datagrams } = this.#lost;
+    this.#lost = undefined;
     this.#model.lost({
-      ...{ cause: "recording", atMs: nowMs, source: this.#id, peer: undefined, advice: undefined },
-      ...{ datagrams: lostBefore, atLeast: true },
-      sentence: `At least ${lostBefore} ${lostBefore === 1 ? "packet was" : "packets were"} lost before they were recorded.`,
+      ...{ cause: "recording", atMs, source: this.#id, peer: undefined, datagrams, atLeast: true },
+      sentence: `At least ${datagrams} ${datagrams === 1 ? "packet was" : "packets were"} lost before they were recorded.`,
+      advice: "Record with a larger buffer, such as tcpdump -B 65536, or on a machine with less to do.",
     });
   }
 
@@ -160,6 +182,12 @@ export class FileSource implements WatchedSource {
   }
 }
 
+/** The last time that the model keeps, in nanoseconds since 1970: in the year 2262. */
+const lastKept = 2n ** 63n - 1n;
+/** The last time that a `Date` can have, in milliseconds since 1970 (ECMA-262, "Time Values and Time Range"). */
+const lastDateMs = 8.64e15;
+
+/** A file may claim any time. One that no clock of a page can show becomes the nearest that it can. */
 function msOf(timestamp: bigint): number {
-  return Number(timestamp / 1000n) / 1000;
+  return Math.min(Math.max(Number(timestamp / 1000n) / 1000, 0), lastDateMs);
 }

@@ -2,17 +2,18 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 
 import type { Buffer } from "node:buffer";
 
+import { resolveName } from "../../core/socket/callbacks.js";
 import { observe } from "../../core/socket/settings.js";
 import type { Observation, Observer } from "../../core/socket/taps.js";
 import type { Run } from "../../core/receive/inbox.js";
-import {
+import type {
   Address,
-  type Datagram,
-  type Endpoint,
-  type PathMtuChange,
-  type Socket,
-  type Unreachable,
-  type Warning,
+  Datagram,
+  Endpoint,
+  PathMtuChange,
+  Socket,
+  Unreachable,
+  Warning,
 } from "../../index.js";
 import type { Model } from "../model/model.js";
 import type { WatchedSource } from "./source.js";
@@ -46,7 +47,9 @@ export class SocketSource implements WatchedSource, Observer {
     subscribe(warningChannel, this.#onWarning);
   }
 
-  readonly send = (data: Buffer, to: string): Promise<number> => this.socket.sendto(data, Address.parse(to));
+  readonly send = (data: Buffer, to: Address): Promise<number> => this.socket.sendto(data, to);
+
+  readonly resolve = (host: string): Promise<Address> => resolveName(this.socket, host);
 
   report(nowMs: number): void {
     if (!this.socket.closed) this.#local = this.#observation.local();

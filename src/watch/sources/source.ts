@@ -2,12 +2,14 @@
  * What is watched: sockets (`socket-source.ts`) and capture files (`file-source.ts`). A source tells the model (`../model`) what happens. `source-losses.ts` makes sentences of losses.
  */
 
-import type { Socket } from "../../index.js";
+import type { Address, Socket } from "../../index.js";
 
 /** A source of a model. Its position in the list of the server is its number in the model. */
 export interface WatchedSource {
   /** Sends a datagram, if pages can send from this source. */
-  readonly send: ((data: Buffer, to: string) => Promise<number>) | undefined;
+  readonly send: ((data: Buffer, to: Address) => Promise<number>) | undefined;
+  /** The first address of a name, with the port 0. A source that lacks it sends to IP addresses only. */
+  readonly resolve?: (host: string) => Promise<Address>;
   /** The socket, if it can be recorded. */
   readonly socket: Socket | undefined;
   /** Moves in a file, and goes on at a speed; 0 is paused. */

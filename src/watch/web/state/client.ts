@@ -25,7 +25,7 @@ export class Client {
   #requests = 0;
 
   constructor() {
-    this.#connection = new Connection(this.state, () => this.#subscribe());
+    this.#connection = new Connection(this.state, (isFirst) => this.#subscribe(isFirst));
     this.#connection.open();
   }
 
@@ -103,9 +103,10 @@ export class Client {
     return (await response.json()) as RecordingRow;
   }
 
-  #subscribe(): void {
-    // The list continues: the datagrams of an earlier connection stay.
-    if (this.#list.live) this.#sendList(false);
+  #subscribe(isFirst: boolean): void {
+    // After a move in a file the list is another one. Else it continues: the datagrams of an earlier connection stay.
+    const hasMoved = !isFirst && this.state.playback !== undefined;
+    if (this.#list.live && (isFirst || hasMoved)) this.#sendList(hasMoved);
     if (this.#pictures.length > 0) this.#connection.send({ type: "pictures", peers: this.#pictures });
   }
 

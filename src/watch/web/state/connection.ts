@@ -10,15 +10,15 @@ const reloadedKey = "datagram-watch-reloaded";
 
 export class Connection {
   readonly #state: State;
-  /** Called after each `hello` that begins a connection. */
-  readonly #onOpen: () => void;
+  /** Called after each `hello`. `isFirst` is whether it begins a connection. */
+  readonly #onHello: (isFirst: boolean) => void;
   #socket: WebSocket | undefined;
   #attempt = 0;
   #begun = false;
 
-  constructor(state: State, onOpen: () => void) {
+  constructor(state: State, onHello: (isFirst: boolean) => void) {
     this.#state = state;
-    this.#onOpen = onOpen;
+    this.#onHello = onHello;
   }
 
   open(): void {
@@ -54,9 +54,7 @@ export class Connection {
       return;
     }
     const message = JSON.parse(data) as ServerMessage;
-    // Another one says that the server moved in a file: its peers are new.
-    if (message.type === "hello" && this.#begun) this.#state.begin();
-    if (message.type !== "hello" || this.#begun) {
+    if (message.type !== "hello") {
       this.#state.receive(message);
       return;
     }
@@ -65,10 +63,12 @@ export class Connection {
       location.reload();
       return;
     }
+    // Another one says that the server begins again: it moved in a file, or left out what this page was too slow for.
+    const isFirst = !this.#begun;
     this.#begun = true;
-    this.#state.begin();
+    this.#state.begin(isFirst);
     this.#state.receive(message);
-    this.#onOpen();
+    this.#onHello(isFirst);
   }
 
   #closed(): void {

@@ -204,14 +204,16 @@ export class State {
     for (const topic of ["hello", "recording", "playback", "peers"] as const) this.topics.changed(topic);
   }
 
-  /** A new connection: its numbers may be those of another server. */
-  begin(): void {
+  /** Forgets what a server tells again. The numbers of a new connection may be those of another server. */
+  begin(isNewConnection: boolean): void {
     this.peers.clear();
     this.losses.clear();
     this.pictures.clear();
     this.sourceRates.clear();
-    this.sent.disconnected();
-    this.replaying = undefined;
+    if (isNewConnection) {
+      this.sent.disconnected();
+      this.replaying = undefined;
+    }
     for (const topic of ["peers", "losses", "pictures", "sends"] as const) this.topics.changed(topic);
   }
 
@@ -268,7 +270,7 @@ export class State {
     );
     if (known >= 0) this.datagrams.length = known;
     const excess = Math.max(0, this.datagrams.length + added.length - maxDatagrams);
-    this.datagrams = [...this.datagrams, ...added].slice(excess);
+    this.datagrams = inOrder(this.datagrams, added).slice(excess);
     this.datagramsRemoved += excess;
     this.datagramsSkipped += skipped;
     this.topics.changed("datagrams");
@@ -282,4 +284,25 @@ export class State {
     }
     this.topics.changed("details");
   }
+}
+
+/** Adds datagrams to a list. Those of several sources come in parts, so some are earlier than the last of the list. */
+function inOrder(list: readonly ListedDatagram[], added: readonly ListedDatagram[]): ListedDatagram[] {
+  const sorted = [...added].sort(byTime);
+  const [first] = sorted;
+  let from = list.length;
+  const isLater = (each: ListedDatagram | undefined): boolean =>
+    first !== undefined && each?.connection === first.connection && byTime(each, first) > 0;
+  while (isLater(list[from - 1])) from--;
+  return [...list.slice(0, from), ...[...list.slice(from), ...sorted].sort(byTime)];
+}
+
+/** Compares decimal digits of nanoseconds, which numbers cannot hold. Datagrams of one time stay in their order. */
+function byTime(
+  { row: { timestamp: a } }: ListedDatagram,
+  { row: { timestamp: b } }: ListedDatagram,
+): number {
+  if (a === b) return 0;
+  if (a.length !== b.length) return a.length - b.length;
+  return a < b ? -1 : 1;
 }

@@ -1,0 +1,138 @@
+import { once } from "node:events";
+
+import { Address } from "datagram";
+import { WebSocket } from "ws";
+import { expect, test, vi } from "vitest";
+
+import { Model } from "../../src/watch/model/model.js";
+import { maxPeers } from "../../src/watch/model/peer-table.js";
+import { watchSources } from "../../src/watch/watch.js";
+import { PageClient } from "./client.js";
+import { get, upgrade, watched } from "./watched.js";
+
+test("a message above 1 MiB and a seventeenth page are refused, and the others stay", async (t) => {
+  const { page } = await watched(t);
+  const shown = await PageClient.open(page);
+  const loud = await PageClient.open(page);
+  const closed = once(loud.socket, "close");
+  loud.socket.send("x".repeat(1_100_000));
+  expect((await closed)[0]).toBe(1009);
+  for (let more = 0; more < 15; more++) await PageClient.open(page);
+  expect(await upgrade(page, { origin: new URL(page.url).origin })).toBe(503);
+  shown.send({ type: "detail", id: 5 });
+  expect(await shown.next("gone")).toMatchObject({ id: 5 });
+});
+
+test("a page that does not read gets no updates meanwhile, and all peers when it reads again", async (t) => {
+  const { page, peer, at } = await watched(t);
+  const slow = await PageClient.open(page);
+  const quick = await PageClient.open(page);
+  await peer.sendto("hello", at);
+  await quick.next("peers", ({ rows }) => rows.length > 0);
+  slow.socket.pause();
+  // The answers are more than the buffers of TCP and less than what disconnects a page.
+  await peer.sendMany(Array<Buffer>(200).fill(Buffer.alloc(60, "text ")), at);
+  await quick.next("peers", ({ rows }) => rows.some(({ datagrams }) => datagrams === 201));
+  for (let each = 0; each < 250; each++) slow.send({ type: "list", request: 1, live: true, text: "" });
+  await peer.sendto("the last one", at);
+  await quick.next("peers", ({ rows }) => rows.some(({ datagrams }) => datagrams === 202));
+  slow.socket.resume();
+  await slow.next("peers", ({ rows }) => rows.some(({ datagrams }) => datagrams === 202));
+  expect(slow.socket.readyState).toBe(WebSocket.OPEN);
+});
+
+test("a page that asks for more than it reads is disconnected", async (t) => {
+  const { page, peer, at } = await watched(t);
+  const greedy = await PageClient.open(page);
+  const quick = await PageClient.open(page);
+  await peer.sendMany(Array<Buffer>(200).fill(Buffer.alloc(60, "text ")), at);
+  await quick.next("peers", ({ rows }) => rows.some(({ datagrams }) => datagrams === 200));
+  greedy.socket.pause();
+  for (let each = 0; each < 600; each++) greedy.send({ type: "list", request: 1, live: true, text: "" });
+  for (let each = 0; each < 100; each++) quick.send({ type: "detail", id: 0 });
+  for (let each = 0; each < 100; each++) await quick.frame();
+  const closed = once(greedy.socket, "close");
+  greedy.socket.resume();
+  expect((await closed)[0]).toBe(1006);
+});
+
+test("close disconnects the pages, and leaves the socket open", async (t) => {
+  const { page, s, peer } = await watched(t);
+  const shown = await PageClient.open(page);
+  const closed = once(shown.socket, "close");
+  await page.close();
+  expect((await closed)[0]).toBe(1001);
+  await s.sendto("still open", peer.getsockname());
+  expect(String(await peer.recv(100))).toBe("still open");
+  await expect(get(page, "/")).rejects.toThrow(/ECONNREFUSED/);
+  await page.close();
+});
+
+test("close ends within its second for a page that does not answer", async (t) => {
+  const { page } = await watched(t);
+  const gone = await PageClient.open(page);
+  gone.socket.pause();
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  t.onTestFinished(() => void vi.useRealTimers());
+  const closed = page.close();
+  await vi.advanceTimersByTimeAsync(1000);
+  await closed;
+  gone.socket.resume();
+  expect((await once(gone.socket, "close"))[0]).toBe(1001);
+});
+
+test("a page that gives no sign of life is disconnected, and the others stay", async (t) => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  t.onTestFinished(() => void vi.useRealTimers());
+  const { page } = await watched(t);
+  const gone = await PageClient.open(page);
+  const alive = await PageClient.open(page);
+  gone.socket.pause();
+  for (let each = 0; each < 2; each++) {
+    const pinged = once(alive.socket, "ping");
+    vi.advanceTimersByTime(30_000);
+    await pinged;
+    // Its answer to the ping is before this on the connection.
+    alive.send({ type: "detail", id: each });
+    await alive.next("gone");
+  }
+  const closed = once(gone.socket, "close");
+  gone.socket.resume();
+  expect((await closed)[0]).toBe(1006);
+  expect(alive.socket.readyState).toBe(WebSocket.OPEN);
+});
+
+test("a page that was too slow keeps no peer that was forgotten meanwhile", async (t) => {
+  let model = new Model();
+  const page = await watchSources((made) => {
+    model = made;
+    model.addSource({ kind: "socket", label: "test", simulated: false, sends: false });
+    return [];
+  }, {});
+  t.onTestFinished(() => page.close());
+  const to = new Address("10.0.0.1", 9000);
+  const arrive = (host: string, port: number, data = "x"): void =>
+    model.arrived(
+      0,
+      Buffer.from(data),
+      0,
+      { from: new Address(host, port), to, timestamp: 0n, lostBefore: 0 },
+      port,
+    );
+  arrive("10.0.0.7", 1);
+  const slow = await PageClient.open(page);
+  const quick = await PageClient.open(page);
+  await slow.next("peers", ({ rows }) => rows.length === 1);
+  slow.socket.pause();
+  for (let each = 0; each < 200; each++) arrive("10.0.0.8", 1, "text ".repeat(12));
+  for (let each = 0; each < 250; each++) slow.send({ type: "list", request: 1, live: true, text: "" });
+  await quick.next("peers", ({ rows }) => rows.some(({ datagrams }) => datagrams === 200));
+  for (let port = 1; port <= maxPeers; port++) arrive("10.9.9.9", port);
+  const { forgotten } = await quick.next("peers", (message) => message.forgotten.length > 0);
+  expect(forgotten).toContain(0);
+  slow.socket.resume();
+  await slow.next("hello");
+  const shown = new Set<number>();
+  while (shown.size < maxPeers) for (const { id } of (await slow.next("peers")).rows) shown.add(id);
+  expect(shown).not.toContain(0);
+});
