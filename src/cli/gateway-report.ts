@@ -1,6 +1,6 @@
 import { setTimeout } from "node:timers/promises";
 
-import type { Gateway, GatewayStats, Losses as GatewayLosses } from "../gateway/index.js";
+import type { AnswerStats, Gateway, GatewayStats, Losses as GatewayLosses } from "../gateway/index.js";
 import type { Listener } from "./listener.js";
 import { Losses } from "./losses.js";
 import { jsonLine } from "./payload.js";
@@ -32,6 +32,18 @@ const names = [
   "resentLate",
   "duplicates",
 ] as const satisfies readonly (keyof Counts)[];
+
+const answerNames = [
+  "requests",
+  "sent",
+  "notSent",
+  "unknown",
+  "pending",
+  "byOthers",
+  "unreachable",
+  "peers",
+  "forgotten",
+] as const satisfies readonly (keyof AnswerStats)[];
 
 /** Reports the counts and the losses of `datagram gateway` while it runs and at the end. */
 export class GatewayReport {
@@ -97,6 +109,7 @@ export class GatewayReport {
     notice(`  without an answer of the server: ${counts.inFlight}`);
     if (counts.resent > 0) notice(`  sent again: ${counts.resent}`);
     if (counts.resentLate > 0) notice(`    so late that they may be stored twice: ${counts.resentLate}`);
+    this.#tellAnswers();
     for (const { listener } of this.#ports) {
       if (this.#ports.length > 1) notice(`on ${listener.address}:`);
       await listener.end();
@@ -136,20 +149,48 @@ export class GatewayReport {
   }
 
   #reasons(): Map<string, number> {
-    const reasons = new Map<string, number>();
-    for (const { running } of this.#ports)
-      for (const [reason, datagrams] of Object.entries(running.stats().refusedBy))
-        reasons.set(reason, (reasons.get(reason) ?? 0) + datagrams);
-    return reasons;
+    return sumByName(this.#ports.map(({ running }) => running.stats().refusedBy));
+  }
+
+  /** The counts of answers of all ports; `undefined` if answers are switched off. */
+  #answers():
+    (Omit<AnswerStats, "notSentBy"> & { readonly notSentBy: ReadonlyMap<string, number> }) | undefined {
+    const all = this.#ports.flatMap(({ running }) => running.stats().answers ?? []);
+    if (all.length === 0) return undefined;
+    const sums = answerNames.map((name) => [name, all.reduce((sum, stats) => sum + stats[name], 0)]);
+    const notSentBy = sumByName(all.map((stats) => stats.notSentBy));
+    return { ...(Object.fromEntries(sums) as Record<(typeof answerNames)[number], number>), notSentBy };
+  }
+
+  #tellAnswers(): void {
+    const answers = this.#answers();
+    if (answers === undefined || answers.requests === 0) return;
+    notice(`  answers sent: ${answers.sent}`);
+    if (answers.unreachable > 0) notice(`    that came back unreachable: ${answers.unreachable} at least`);
+    for (const [code, times] of answers.notSentBy) notice(`  answers not sent: ${times}, ${code}`);
+    const { unknown, pending } = answers;
+    if (unknown + pending > 0) notice(`  answers of which nobody knows: ${unknown + pending}`);
   }
 
   async #tellObject(signal?: AbortSignal): Promise<void> {
-    const told = { ...this.#counts(), refusedBy: Object.fromEntries(this.#reasons()) };
+    const answers = this.#answers();
+    const told = {
+      ...this.#counts(),
+      refusedBy: Object.fromEntries(this.#reasons()),
+      answers: answers && { ...answers, notSentBy: Object.fromEntries(answers.notSentBy) },
+    };
     const text = JSON.stringify(told);
     if (text === this.#told) return;
     this.#told = text;
     await print(jsonLine({ time: new Date().toISOString(), ...told }), signal);
   }
+}
+
+function sumByName(all: readonly Readonly<Record<string, number>>[]): Map<string, number> {
+  const sums = new Map<string, number>();
+  for (const counts of all)
+    for (const [name, count] of Object.entries(counts)) sums.set(name, (sums.get(name) ?? 0) + count);
+  return sums;
 }
 
 /** The counts on one line. A line that is too long has no count of datagrams in flight. */

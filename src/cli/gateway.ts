@@ -44,6 +44,12 @@ While the server is away, datagrams wait in memory, up to --max-waiting of them.
 Then each one that is not acknowledged is sent again, with the same id, so that
 it is stored once.
 
+A message to datagram.<port>.<peer>.reply, from anywhere, is sent to the peer
+from the address that the peer sent to, if the peer has sent something within
+--seen-within. The gateway says on the reply subject whether it left, and which
+ICMP error came within --icmp-wait. Whoever may publish there can send to your
+peers: --no-answers switches it off.
+
 On a terminal a line shows the counts. With --json they are an object on each
 line of standard output, once a second if something has changed, and at the end.
 Ctrl-C ends the command after at most --drain, with a summary on standard error.
@@ -66,6 +72,10 @@ interface GatewayCommandOptions extends ListenTargetOptions {
   readonly buckets?: number;
   readonly shed?: ShedPolicy;
   readonly maxWaiting?: number;
+  /** `false` after `--no-answers`. */
+  readonly answers: boolean;
+  readonly seenWithin?: number;
+  readonly icmpWait?: number;
   readonly drain?: number;
   readonly buffer?: number;
   readonly exact?: true;
@@ -112,6 +122,17 @@ export function addGateway(program: Command): void {
       "--max-waiting <n>",
       "datagrams that may wait (default: 65536)",
       wholeNumber("--max-waiting", 1, 10_000_000),
+    )
+    .option("--no-answers", "send no answers to peers")
+    .option(
+      "--seen-within <time>",
+      "answer peers that have sent something within this time (default: 10m)",
+      duration("--seen-within"),
+    )
+    .option(
+      "--icmp-wait <time>",
+      "wait so long for ICMP errors about an answer (default: 100ms)",
+      duration("--icmp-wait", 0),
     )
     .option("--drain <time>", "wait so long for the server at the end (default: 5s)", duration("--drain"))
     .option("--buffer <bytes>", "request a receive buffer of this size (default: 4m)", byteSize("--buffer"))
@@ -160,6 +181,7 @@ async function start(
   report: GatewayReport,
 ): Promise<Gateway> {
   const { create, maxBytes, replicas, prefix, buckets, shed, maxWaiting, drain } = options;
+  const { answers, seenWithin, icmpWait } = options;
   const gatewayOptions: GatewayOptions = {
     nats: serversOf(options),
     stream,
@@ -168,6 +190,7 @@ async function start(
     buckets,
     shed,
     maxWaiting,
+    answers: answers && { seenWithinMs: seenWithin, icmpWaitMs: icmpWait },
     drainMs: drain,
     onLosses: (losses) => report.losses(losses),
     onConnection: (state) => report.connection(state),

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { OSError, wrongType } from "../core/errors/errors.js";
 import { runListener } from "../core/socket/events.js";
 import { Socket } from "../core/socket/socket.js";
+import { Answers, answerSubjects } from "./answers.js";
 import type { Broker } from "./broker.js";
 import { MessageEncoder } from "./message-encoder.js";
 import { NatsBroker, connectNats } from "./nats-broker.js";
@@ -33,8 +34,21 @@ export async function gateway(socket: Socket, options: GatewayOptions): Promise<
   const start = `${checked.prefix}.${port}`;
   const link = await connectNats(checked.servers, checked.client);
   try {
-    const duplicateWindowMs = await openStream(link.connection, checked.stream, `${start}.*`, checked.create);
-    return new Gateway(socket, checked, start, duplicateWindowMs, new NatsBroker(link, checked.stream));
+    const { connection } = link;
+    const never = checked.answers && answerSubjects(start);
+    const duplicateWindowMs = await openStream(
+      connection,
+      checked.stream,
+      `${start}.*`,
+      never,
+      checked.create,
+    );
+    const broker = new NatsBroker(link, checked.stream);
+    const run = randomBytes(9).toString("base64url");
+    const answers = checked.answers && new Answers(socket, connection, start, run, checked.answers);
+    const encoder = new MessageEncoder(start, run, checked.buckets);
+    const outbox = new Outbox(socket.clock, { ...checked, duplicateWindowMs });
+    return new Gateway(socket, checked, outbox, encoder, answers, broker);
   } catch (error) {
     await link.connection.close();
     throw error;
@@ -52,6 +66,7 @@ export class Gateway implements AsyncDisposable {
   readonly #broker: Broker;
   readonly #outbox: Outbox;
   readonly #encoder: MessageEncoder;
+  readonly #answers: Answers | undefined;
   readonly #options: CheckedOptions;
   readonly #stop = new AbortController();
   #failure: Error | undefined;
@@ -62,16 +77,17 @@ export class Gateway implements AsyncDisposable {
   constructor(
     socket: Socket,
     options: CheckedOptions,
-    start: string,
-    duplicateWindowMs: number,
+    outbox: Outbox,
+    encoder: MessageEncoder,
+    answers: Answers | undefined,
     broker: Broker,
   ) {
     this.#socket = socket;
     this.#options = options;
     this.#broker = broker;
-    this.#outbox = new Outbox(socket.clock, { ...options, duplicateWindowMs });
-    this.#encoder = new MessageEncoder(start, randomBytes(9).toString("base64url"), options.buckets);
-    const outbox = this.#outbox;
+    this.#outbox = outbox;
+    this.#encoder = encoder;
+    this.#answers = answers;
     broker.listen({
       stored: (number, isDuplicate) => outbox.stored(number, isDuplicate),
       refused: (number, reason) => outbox.refused(number, reason),
@@ -79,11 +95,13 @@ export class Gateway implements AsyncDisposable {
       forbidden: (subject) => outbox.forbidden(subject),
       connected: (isConnected) => {
         outbox.connected(isConnected);
+        if (isConnected) answers?.reconnected();
         runListener(() => options.onConnection?.(isConnected ? "connected" : "disconnected"));
       },
       failed: (error) => this.#end(error),
     });
     outbox.start(broker);
+    answers?.start((error) => this.#end(error));
     this.#cancelTick = this.#startTicks();
     this.closed = this.#run();
     // A program that does not look at it learns of the failure from close().
@@ -93,7 +111,7 @@ export class Gateway implements AsyncDisposable {
   /** The counts now. */
   stats(): GatewayStats {
     const { droppedKernel } = this.#socket.stats();
-    return Object.freeze({ ...this.#outbox.stats(), droppedKernel });
+    return Object.freeze({ ...this.#outbox.stats(), droppedKernel, answers: this.#answers?.stats() });
   }
 
   /** Ends reading, waits up to `drainMs` for acknowledgements, and closes the connection. Returns `closed`. */
@@ -113,7 +131,8 @@ export class Gateway implements AsyncDisposable {
     } catch (error) {
       this.#end(error as Error);
     }
-    if (this.#failure === undefined) await this.#drain();
+    const answered = this.#answers?.close();
+    if (this.#failure === undefined) await Promise.all([this.#drain(), answered]);
     this.#cancelTick();
     this.#outbox.end();
     this.#reportLosses();
@@ -126,9 +145,13 @@ export class Gateway implements AsyncDisposable {
     const { signal } = this.#stop;
     try {
       for await (const batch of this.#socket.batches({ max: batchDatagrams, signal, timeoutMs: Infinity })) {
+        const nowMs = this.#socket.clock.now();
         // Never waits for the server: what it cannot take is shed.
-        for (const datagram of batch)
-          this.#outbox.add(this.#encoder.encode(datagram, this.#outbox.received + 1));
+        for (const datagram of batch) {
+          const message = this.#encoder.encode(datagram, this.#outbox.received + 1);
+          this.#answers?.see(message.peer, datagram, nowMs);
+          this.#outbox.add(message);
+        }
       }
     } catch (error) {
       if (!signal.aborted) throw error;
@@ -159,6 +182,7 @@ export class Gateway implements AsyncDisposable {
     const tick = (): void => {
       this.#cancelTick = this.#socket.clock.after(periodMs, tick);
       this.#outbox.tick();
+      this.#answers?.tick();
       const now = this.#socket.clock.now();
       if (now - toldMs < tickMs) return;
       toldMs = now;

@@ -5,13 +5,16 @@
  * `gateway.ts` reads a socket and joins the parts. `outbox.ts` has the account: the datagrams that wait (`fair-queue.ts`) and those
  * that are sent and not acknowledged. It sends them through a `Broker` (`broker.ts`), which `nats-broker.ts` implements with the
  * client of NATS, an optional peer dependency. `subjects.ts` and `message-encoder.ts` write what a message has beside its payload,
- * `stream.ts` finds or creates the stream, and `losses.ts` counts losses by peer.
+ * `answers.ts` sends answers to peers: `seen-peers.ts` knows where they are, `owners.ts` which gateway of a port saw one last, and
+ * `answer-sender.ts` sends. `stream.ts` finds or creates the stream, and `losses.ts` counts losses by peer.
  *
  * @module gateway
  */
 
+export type { AnswerIcmp, AnswerResult } from "./answer-results.js";
+export type { AnswerStats } from "./answers.js";
 export { type Gateway, gateway } from "./gateway.js";
 export type { Losses, PeerLosses } from "./losses.js";
-export type { GatewayOptions, NewStream, ShedPolicy } from "./options.js";
+export type { AnswerOptions, GatewayOptions, NewStream, ShedPolicy } from "./options.js";
 export type { GatewayStats } from "./outbox.js";
 export { peerOfToken, peerToken } from "./subjects.js";

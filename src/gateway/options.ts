@@ -18,6 +18,18 @@ export interface NewStream {
   readonly replicas?: number | undefined;
 }
 
+/** The limits of answers. */
+export interface AnswerOptions {
+  /** The largest number of peers that can be answered, 1 to 10,000,000: the least recently seen is forgotten. @default 100000 */
+  readonly maxPeers?: number | undefined;
+  /** Milliseconds since the last datagram of a peer, after which it is not answered, 1 to 86,400,000. @default 600000 */
+  readonly seenWithinMs?: number | undefined;
+  /** Milliseconds that an answer waits for an ICMP error before the requester is told, 0 to 10,000. @default 100 */
+  readonly icmpWaitMs?: number | undefined;
+  /** The largest number of answers that are not settled, 1 to 1,000,000: further ones are refused. @default 4096 */
+  readonly maxPending?: number | undefined;
+}
+
 /** The options of `gateway()`. */
 export interface GatewayOptions {
   /** The server, or several servers of a cluster: `nats://127.0.0.1:4222`, `nats://user:password@host`. */
@@ -42,6 +54,8 @@ export interface GatewayOptions {
   readonly ackTimeoutMs?: number | undefined;
   /** Milliseconds for which a datagram that no stream takes is sent again, 0 to 600,000. Then it is refused. @default 10000 */
   readonly giveUpMs?: number | undefined;
+  /** Whether answers to peers are sent, or their limits. @default true */
+  readonly answers?: boolean | AnswerOptions | undefined;
   /** Milliseconds that `close()` waits for acknowledgements, 0 to 600,000. @default 5000 */
   readonly drainMs?: number | undefined;
   /** Is called with the losses since its last call, at most once a second. */
@@ -51,6 +65,9 @@ export interface GatewayOptions {
   /** Further options for `connect` of `@nats-io/transport-node`, such as `{ token: "…" }` or `{ tls: {} }`. */
   readonly client?: object | undefined;
 }
+
+/** The limits of answers with their defaults. */
+export type CheckedAnswers = { readonly [Name in keyof AnswerOptions]-?: number };
 
 /** The options with their defaults. */
 export interface CheckedOptions {
@@ -65,6 +82,7 @@ export interface CheckedOptions {
   readonly maxBytes: number;
   readonly ackTimeoutMs: number;
   readonly giveUpMs: number;
+  readonly answers: CheckedAnswers | undefined;
   readonly drainMs: number;
   readonly onLosses: ((losses: Losses) => void) | undefined;
   readonly onConnection: ((state: "connected" | "disconnected") => void) | undefined;
@@ -84,10 +102,17 @@ const fields = fieldsOf<GatewayOptions>({
   maxBytes: true,
   ackTimeoutMs: true,
   giveUpMs: true,
+  answers: true,
   drainMs: true,
   onLosses: true,
   onConnection: true,
   client: true,
+});
+const answerFields = fieldsOf<AnswerOptions>({
+  maxPeers: true,
+  seenWithinMs: true,
+  icmpWaitMs: true,
+  maxPending: true,
 });
 const streamFields = fieldsOf<NewStream>({ subjects: true, maxBytes: true, maxAgeMs: true, replicas: true });
 
@@ -116,6 +141,7 @@ export function checkOptions(options: GatewayOptions): CheckedOptions {
     maxBytes: wholeNumber("maxBytes", maxBytes, 131_072, Number.MAX_SAFE_INTEGER),
     ackTimeoutMs: wholeNumber("ackTimeoutMs", ackTimeoutMs, 100, maxTimeMs),
     giveUpMs: wholeNumber("giveUpMs", giveUpMs, 0, maxTimeMs),
+    answers: checkAnswers(options.answers),
     drainMs: wholeNumber("drainMs", drainMs, 0, maxTimeMs),
     onLosses,
     onConnection,
@@ -150,6 +176,26 @@ function checkNewStream(create: unknown): NewStream | undefined {
   if (maxAgeMs !== undefined) wholeNumber("create.maxAgeMs", maxAgeMs, 1, 1e11);
   if (replicas !== undefined) wholeNumber("create.replicas", replicas, 1, 5);
   return { subjects, maxBytes, maxAgeMs, replicas };
+}
+
+function checkAnswers(answers: unknown = true): CheckedAnswers | undefined {
+  if (answers === false) return undefined;
+  const given = answers === true ? {} : answers;
+  if (typeof given !== "object" || given === null)
+    throw wrongType("answers", "a boolean or an object", answers);
+  refuseUnknown(given, answerFields, "answers: a field");
+  const {
+    maxPeers = 100_000,
+    seenWithinMs = 600_000,
+    icmpWaitMs = 100,
+    maxPending = 4096,
+  } = given as AnswerOptions;
+  return {
+    maxPeers: wholeNumber("answers.maxPeers", maxPeers, 1, 10_000_000),
+    seenWithinMs: wholeNumber("answers.seenWithinMs", seenWithinMs, 1, 86_400_000),
+    icmpWaitMs: wholeNumber("answers.icmpWaitMs", icmpWaitMs, 0, 10_000),
+    maxPending: wholeNumber("answers.maxPending", maxPending, 1, 1_000_000),
+  };
 }
 
 function checkFunction(name: string, value: unknown): void {

@@ -1,5 +1,6 @@
 import { assert } from "../core/assert.js";
 import type { Clock } from "../core/driver/driver.js";
+import type { AnswerStats } from "./answers.js";
 import type { Broker, BrokerEvents } from "./broker.js";
 import { FairQueue, Queued } from "./fair-queue.js";
 import { LossCounts, type Losses } from "./losses.js";
@@ -47,6 +48,8 @@ export interface GatewayStats {
   readonly duplicates: number;
   /** Datagrams that the kernel dropped, at least; they are not in `received`. `undefined` if the driver cannot know. */
   readonly droppedKernel: number | undefined;
+  /** The counts of answers to peers; `undefined` if answers are switched off. */
+  readonly answers: AnswerStats | undefined;
 }
 
 /** A datagram that is not settled. */
@@ -202,7 +205,7 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
     return this.#losses.take();
   }
 
-  stats(): Omit<GatewayStats, "droppedKernel"> {
+  stats(): Omit<GatewayStats, "droppedKernel" | "answers"> {
     this.#check();
     return {
       received: this.#received,

@@ -19,6 +19,7 @@ interface Answer {
  * Finds the stream, or creates it.
  *
  * @param subjects that it must take, with wildcards.
+ * @param answers subjects that it must not take: its acknowledgement would be taken for that of the gateway.
  * @returns milliseconds for which it knows the ids of its messages.
  * @throws `OSError` `ENOENT`, `EINVAL`, `ENOTSUP`, `ETIMEDOUT`.
  */
@@ -26,6 +27,7 @@ export async function openStream(
   connection: NatsConnection,
   name: string,
   subjects: string,
+  answers: string | undefined,
   create: NewStream | undefined,
 ): Promise<number> {
   let answer = await ask(connection, `$JS.API.STREAM.INFO.${name}`);
@@ -49,6 +51,11 @@ export async function openStream(
   if (!taken.some((pattern) => covers(pattern, subjects))) {
     const takes = taken.length === 0 ? "no subjects" : taken.join(", ");
     throw failure("EINVAL", `the stream ${name} takes ${takes}, and the gateway needs ${subjects}`);
+  }
+  const wide = answers === undefined ? undefined : taken.find((pattern) => covers(pattern, answers));
+  if (wide !== undefined) {
+    const text = `the stream ${name} takes ${wide}, which includes the answers (${answers})`;
+    throw failure("EINVAL", `${text}: let it take ${subjects} instead, or switch answers off`);
   }
   return (config?.duplicate_window ?? 0) / nsPerMs;
 }

@@ -12,6 +12,9 @@ export interface Replier {
   answer(data: Data, to: Endpoint, how: Ancillary | undefined): Promise<number>;
 }
 
+/** How an answer leaves from the address that a datagram was sent to; `undefined` if the system chooses. For a layer above sockets. */
+export let routeOf: (datagram: Datagram) => Ancillary | undefined;
+
 /**
  * One received datagram. A field is `undefined` if the system did not report it: `socket.capabilities.packetInfo` says
  * whether the system can, and the option `metadata` whether it was asked.
@@ -25,6 +28,10 @@ export class Datagram {
   readonly size: number;
   readonly #replier: Replier;
   readonly #metadata: Metadata | undefined;
+
+  static {
+    routeOf = (datagram) => datagram.#metadata?.answer;
+  }
 
   /** Only sockets make datagrams. */
   constructor(

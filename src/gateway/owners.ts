@@ -1,0 +1,213 @@
+import type { Msg, NatsConnection } from "@nats-io/transport-node";
+
+import type { Clock } from "../core/driver/driver.js";
+import { type AnswerResult, parseObject, parseResult } from "./answer-results.js";
+
+/** Milliseconds between two greetings. */
+const helloMs = 1000;
+/** Milliseconds after the last greeting of a gateway, after which it is not asked any more. */
+const goneMs = 3500;
+/** Milliseconds that an answer waits for what the other gateways say. A gateway that has just died costs this time. */
+const askMs = 250;
+/** The largest number of other gateways. */
+const maxOthers = 64;
+/** Gateways are named by random text of this form. */
+const runForm = /^[\w-]{12}$/;
+
+/** A gateway that has seen a peer. */
+export interface Owner {
+  /** Its name; that of this gateway too. */
+  readonly run: string;
+  /** Milliseconds since the last datagram of the peer. */
+  readonly ageMs: number;
+}
+
+/** A question that waits for what other gateways say. */
+interface Question {
+  readonly waitsFor: Set<string>;
+  readonly owners: Owner[];
+  readonly end: () => void;
+}
+
+/**
+ * Finds which gateway of a port saw a peer last: asks all of them, when an answer is to be sent. Nothing is written while datagrams
+ * arrive. Each gateway tells how long ago it read the last datagram of the peer, so their clocks need not agree.
+ *
+ * Subjects, below `<prefix>.<port>.gateways`: `all` is for greetings and questions, `<run>.bid.<number>` for what a gateway says to
+ * a question, and `<run>.send.<peer>` for answers that this gateway is to send.
+ */
+export class Owners {
+  /** The name of this gateway. */
+  readonly run: string;
+  readonly #connection: NatsConnection;
+  readonly #clock: Clock;
+  readonly #base: string;
+  /** When a peer was seen here, on the clock. */
+  readonly #seenMs: (token: string) => number | undefined;
+  /** The other gateways, and when they greeted last. */
+  readonly #others = new Map<string, number>();
+  readonly #questions = new Map<number, Question>();
+  readonly #orders = new Map<number, (result: AnswerResult | "gone" | undefined) => void>();
+  #number = 0;
+  /** Until then, other gateways may exist that have not greeted yet. */
+  #settledMs: number;
+  #cancelHello: () => void = () => undefined;
+
+  constructor(
+    connection: NatsConnection,
+    clock: Clock,
+    base: string,
+    run: string,
+    seenMs: (token: string) => number | undefined,
+  ) {
+    this.#connection = connection;
+    this.#clock = clock;
+    this.#base = `${base}.gateways`;
+    this.run = run;
+    this.#seenMs = seenMs;
+    this.#settledMs = clock.now() + askMs;
+  }
+
+  /** The subjects that this gateway subscribes to, with their listeners. */
+  subscriptions(send: (token: string, message: Msg) => void): [string, (message: Msg) => void][] {
+    const own = `${this.#base}.${this.run}`;
+    return [
+      [`${this.#base}.all`, (message) => this.#heard(message)],
+      [`${own}.bid.*`, (message) => this.#bid(message)],
+      [`${own}.done.*`, (message) => this.#done(message)],
+      [`${own}.send.*`, (message) => send(lastToken(message.subject), message)],
+    ];
+  }
+
+  /** Begins to greet. After a reconnect, too: other gateways may have come meanwhile. */
+  start(): void {
+    this.#settledMs = this.#clock.now() + askMs;
+    this.#publishAll({ type: "hello", isNew: true });
+    this.#cancelHello();
+    this.#greetLater();
+  }
+
+  /** Tells the others that this gateway ends, and ends all waits. */
+  close(): void {
+    this.#cancelHello();
+    this.#publishAll({ type: "bye" });
+    for (const { end } of [...this.#questions.values()]) end();
+    for (const settle of [...this.#orders.values()]) settle(undefined);
+  }
+
+  /** Returns the gateways that have seen a peer, the one that saw it last first. */
+  async ask(token: string): Promise<Owner[]> {
+    const now = this.#clock.now();
+    for (const [run, heardMs] of this.#others) if (now - heardMs > goneMs) this.#others.delete(run);
+    const owners = await this.#askOthers(token);
+    // At the time of the question, as the others say: the wait for a gateway that has died must not make this one older.
+    const ageMs = this.#ageOf(token, now);
+    if (ageMs !== undefined) owners.push({ run: this.run, ageMs });
+    return owners.sort((one, other) => one.ageMs - other.ageMs);
+  }
+
+  /**
+   * Asks another gateway to send an answer.
+   *
+   * @returns what became of it; `"gone"` if that gateway does not exist any more; `undefined` if it did not say so in time.
+   */
+  async order(
+    run: string,
+    token: string,
+    data: Uint8Array,
+    timeoutMs: number,
+  ): Promise<AnswerResult | "gone" | undefined> {
+    const number = ++this.#number;
+    return await new Promise((resolve) => {
+      const settle = (result: AnswerResult | "gone" | undefined): void => {
+        cancel();
+        this.#orders.delete(number);
+        resolve(result);
+      };
+      const cancel = this.#clock.after(timeoutMs, () => settle(undefined));
+      this.#orders.set(number, settle);
+      const reply = `${this.#base}.${this.run}.done.${number}`;
+      this.#connection.publish(`${this.#base}.${run}.send.${token}`, data, { reply });
+    });
+  }
+
+  #ageOf(token: string, nowMs: number): number | undefined {
+    const seenMs = this.#seenMs(token);
+    return seenMs === undefined ? undefined : Math.max(0, nowMs - seenMs);
+  }
+
+  async #askOthers(token: string): Promise<Owner[]> {
+    const isSettled = this.#clock.now() >= this.#settledMs;
+    if (isSettled && this.#others.size === 0) return [];
+    const owners: Owner[] = [];
+    const number = ++this.#number;
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        cancel();
+        this.#questions.delete(number);
+        resolve();
+      };
+      const cancel = this.#clock.after(askMs, end);
+      const waitsFor = new Set(this.#others.keys());
+      // A gateway that is not known yet may answer, too.
+      if (!isSettled) waitsFor.add("");
+      this.#questions.set(number, { waitsFor, owners, end });
+      this.#publishAll({ type: "ask", number, peer: token });
+    });
+    return owners;
+  }
+
+  #heard({ data }: Msg): void {
+    const { type, run, isNew, number, peer } = parseObject(data) ?? {};
+    if (typeof run !== "string" || !runForm.test(run) || run === this.run) return;
+    if (type === "bye") {
+      this.#forget(run);
+      return;
+    }
+    if (this.#others.has(run) || this.#others.size < maxOthers) this.#others.set(run, this.#clock.now());
+    if (type === "hello" && isNew === true) this.#publishAll({ type: "hello" });
+    if (type !== "ask" || typeof number !== "number" || typeof peer !== "string") return;
+    const bid = JSON.stringify({ run: this.run, ageMs: this.#ageOf(peer, this.#clock.now()) });
+    if (Number.isSafeInteger(number)) this.#connection.publish(`${this.#base}.${run}.bid.${number}`, bid);
+  }
+
+  #bid({ subject, data }: Msg): void {
+    const question = this.#questions.get(Number(lastToken(subject)));
+    const { run, ageMs } = parseObject(data) ?? {};
+    if (!question || typeof run !== "string" || !runForm.test(run)) return;
+    const isNew = question.waitsFor.delete(run) || question.waitsFor.has("");
+    if (isNew && typeof ageMs === "number" && ageMs >= 0 && question.owners.length < maxOthers)
+      question.owners.push({ run, ageMs });
+    if (question.waitsFor.size === 0) question.end();
+  }
+
+  #done({ subject, data, headers }: Msg): void {
+    const settle = this.#orders.get(Number(lastToken(subject)));
+    if (!settle) return;
+    // The server itself answers if nobody is subscribed to the subject.
+    const result = data.length === 0 && headers?.code === 503 ? "gone" : parseResult(data);
+    if (result !== undefined) settle(result);
+  }
+
+  #forget(run: string): void {
+    this.#others.delete(run);
+    for (const question of [...this.#questions.values()])
+      if (question.waitsFor.delete(run) && question.waitsFor.size === 0) question.end();
+  }
+
+  #greetLater(): void {
+    this.#cancelHello = this.#clock.after(helloMs, () => {
+      this.#publishAll({ type: "hello" });
+      this.#greetLater();
+    });
+  }
+
+  #publishAll(message: object): void {
+    if (this.#connection.isClosed()) return;
+    this.#connection.publish(`${this.#base}.all`, JSON.stringify({ run: this.run, ...message }));
+  }
+}
+
+function lastToken(subject: string): string {
+  return subject.slice(subject.lastIndexOf(".") + 1);
+}
