@@ -3,6 +3,15 @@ export type Acknowledgement =
   | { readonly kind: "stored"; readonly isDuplicate: boolean }
   | { readonly kind: "refused"; readonly reason: string };
 
+/** The gateway's own reasons for a refusal. Others are texts of the server, or of anybody who can publish to the inbox. */
+export const reasons = {
+  full: "the stream is full",
+  otherStream: "another stream took it",
+  noStream: "no stream takes this subject",
+  forbidden: "the server does not let this user publish to the subject",
+  tooLarge: "larger than the server takes",
+} as const;
+
 /** The largest acknowledgement that is read. Those of JetStream have about 100 bytes. */
 const maxBytes = 4096;
 const maxReasonCharacters = 200;
@@ -25,12 +34,12 @@ export function readAcknowledgement(data: Uint8Array, stream: string): Acknowled
     if (typeof code !== "number" || typeof description !== "string") return undefined;
     // The limit of a stream that is full: `maximum messages exceeded`, `maximum bytes exceeded`.
     if (code === streamStoreFailed && /^maximum (?:messages|bytes)/.test(description))
-      return { kind: "refused", reason: "the stream is full" };
+      return { kind: "refused", reason: reasons.full };
     return { kind: "refused", reason: description.slice(0, maxReasonCharacters) };
   }
   const { stream: taker, seq, duplicate } = ack;
   if (typeof taker !== "string" || typeof seq !== "number" || seq < 1) return undefined;
-  if (taker !== stream) return { kind: "refused", reason: "another stream took it" };
+  if (taker !== stream) return { kind: "refused", reason: reasons.otherStream };
   return { kind: "stored", isDuplicate: duplicate === true };
 }
 

@@ -1,5 +1,6 @@
 import { assert } from "../core/assert.js";
 import type { Clock } from "../core/driver/driver.js";
+import { reasons } from "./acknowledgement.js";
 import type { AnswerStats } from "./answers.js";
 import type { Broker, BrokerEvents } from "./broker.js";
 import { FairQueue, Queued } from "./fair-queue.js";
@@ -9,8 +10,9 @@ import type { ShedPolicy } from "./options.js";
 
 /** Bytes of memory for each datagram beside its payload and its headers. */
 const entryBytes = 256;
-/** The largest number of reasons that are counted one by one: they can be texts of the server, or of anybody on it. */
+/** After so many reasons, only those of the gateway itself are counted one by one. */
 const maxReasons = 32;
+const ownReasons: ReadonlySet<string> = new Set(Object.values(reasons));
 
 /** The limits of an outbox, as in `GatewayOptions`. */
 export interface OutboxLimits {
@@ -147,14 +149,13 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
     if (!entry) return;
     const now = this.#clock.now();
     entry.noStreamMs ??= now;
-    if (now - entry.noStreamMs >= this.#limits.giveUpMs) this.refused(number, "no stream takes this subject");
+    if (now - entry.noStreamMs >= this.#limits.giveUpMs) this.refused(number, reasons.noStream);
     else this.#noStream.add(entry);
   }
 
   forbidden(subject: string): void {
-    const reason = "the server does not let this user publish to the subject";
     for (const { number, message } of [...this.#sent.values()])
-      if (message.subject === subject) this.#refuse(number, reason);
+      if (message.subject === subject) this.#refuse(number, reasons.forbidden);
     this.#sendWaiting();
     this.#check();
   }
@@ -259,15 +260,15 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
     // At the end, which is the order of sentMs.
     this.#sent.delete(number);
     this.#sent.set(number, entry);
-    if (headers.length + data.length > broker.maxMessageBytes)
-      this.#refuse(number, "larger than the server takes");
+    if (headers.length + data.length > broker.maxMessageBytes) this.#refuse(number, reasons.tooLarge);
     else broker.publish(number, subject, headers, data);
   }
 
   #refuse(number: number, told: string): void {
     if (!this.#settle(number)) return;
     this.#refused++;
-    const reason = this.#refusedBy.has(told) || this.#refusedBy.size < maxReasons ? told : "other reasons";
+    const isCounted = this.#refusedBy.has(told) || this.#refusedBy.size < maxReasons || ownReasons.has(told);
+    const reason = isCounted ? told : "other reasons";
     this.#refusedBy.set(reason, (this.#refusedBy.get(reason) ?? 0) + 1);
     this.#losses.refused(reason);
   }
