@@ -1,5 +1,6 @@
 import { wholeNumber, wrongType } from "../core/errors/errors.js";
 import { fieldsOf, refuseUnknown } from "../core/errors/fields.js";
+import { Steps } from "../core/receive/steps.js";
 import { ByteWindow, fileBytes, oneByteArray } from "./byte-window.js";
 import { CaptureError } from "./capture-error.js";
 import type { CapturedDatagram, CapturedUnreachable, ReadStats } from "./captured-datagram.js";
@@ -59,8 +60,7 @@ class FileReading implements Reading {
   readonly #window: ByteWindow;
   readonly #decoder: DatagramDecoder;
   #packets: PacketReader | undefined;
-  /** The last call that waits for bytes. Later calls wait for it. */
-  #waiting: Promise<unknown> | undefined;
+  readonly #steps = new Steps();
   #isOver = false;
 
   constructor(window: ByteWindow, decoder: DatagramDecoder) {
@@ -73,19 +73,19 @@ class FileReading implements Reading {
   }
 
   next(): Promise<IteratorResult<CapturedDatagram, undefined>> {
-    if (!this.#waiting && this.#packets && !this.#isOver) {
+    if (!this.#steps.isBusy && this.#packets && !this.#isOver) {
       try {
         const value = this.#decodeNext(this.#packets);
         if (value) return Promise.resolve({ done: false, value });
       } catch (error) {
-        return this.#queue(() => this.#fail(error));
+        return this.#steps.run(() => this.#fail(error));
       }
     }
-    return this.#queue(() => this.#readNext());
+    return this.#steps.run(() => this.#readNext());
   }
 
   return(): Promise<IteratorResult<CapturedDatagram, undefined>> {
-    return this.#queue(async () => {
+    return this.#steps.run(async () => {
       this.#isOver = true;
       await this.#window.close();
       return end;
@@ -96,18 +96,6 @@ class FileReading implements Reading {
     const { counts, incomplete } = this.#decoder;
     const skipped = Object.freeze({ ...counts.skipped });
     return Object.freeze({ ...counts, skipped, incomplete, lost: this.#packets?.lost });
-  }
-
-  /** Runs a step after the steps before it. */
-  #queue<T>(step: () => Promise<T>): Promise<T> {
-    const before = this.#waiting;
-    const result = before ? before.then(step, step) : step();
-    this.#waiting = result;
-    const settled = (): void => {
-      if (this.#waiting === result) this.#waiting = undefined;
-    };
-    result.then(settled, settled);
-    return result;
   }
 
   async #readNext(): Promise<IteratorResult<CapturedDatagram, undefined>> {

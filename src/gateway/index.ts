@@ -8,13 +8,19 @@
  * `answers.ts` sends answers to peers: `seen-peers.ts` knows where they are, `owners.ts` which gateway of a port saw one last, and
  * `answer-sender.ts` sends. `stream.ts` finds or creates the stream, and `losses.ts` counts losses by peer.
  *
+ * `consume.ts` reads a stream, with the options of `consume-options.ts`. `ordered-consumer.ts` gets the messages in their order, and
+ * `stored-datagram.ts` checks each and makes it a datagram.
+ *
  * @module gateway
  */
 
 export type { AnswerIcmp, AnswerResult } from "./answer-results.js";
 export type { AnswerStats } from "./answers.js";
+export { type ConsumeStats, type StreamReading, consume } from "./consume.js";
+export type { ConsumeOptions, StreamStart } from "./consume-options.js";
 export { type Gateway, gateway } from "./gateway.js";
 export type { Losses, PeerLosses } from "./losses.js";
 export type { AnswerOptions, GatewayOptions, NewStream, ShedPolicy } from "./options.js";
 export type { GatewayStats } from "./outbox.js";
+export type { StoredDatagram } from "./stored-datagram.js";
 export { peerOfToken, peerToken } from "./subjects.js";

@@ -149,7 +149,8 @@ export function checkOptions(options: GatewayOptions): CheckedOptions {
   };
 }
 
-function checkServers(nats: unknown): string[] {
+/** Checks the URLs of servers. @throws `TypeError`, `RangeError`. */
+export function checkServers(nats: unknown): string[] {
   const servers: unknown[] = Array.isArray(nats) ? nats : [nats];
   if (servers.length === 0) throw outOfRange("nats", "one server or more", "none");
   return servers.map((server) => {
@@ -198,6 +199,7 @@ function checkAnswers(answers: unknown = true): CheckedAnswers | undefined {
   };
 }
 
-function checkFunction(name: string, value: unknown): void {
+/** @throws `TypeError` for something else than a function or `undefined`. */
+export function checkFunction(name: string, value: unknown): void {
   if (value !== undefined && typeof value !== "function") throw wrongType(name, "a function", value);
 }

@@ -6,7 +6,7 @@ import { covers } from "./subjects.js";
 
 const timeoutMs = 5000;
 /** Error of JetStream: there is no stream with this name. */
-const streamNotFound = 10_059;
+export const streamNotFound = 10_059;
 const nsPerMs = 1_000_000;
 
 /** What the gateway needs of an answer of the server. */
@@ -60,10 +60,15 @@ export async function openStream(
   return (config?.duplicate_window ?? 0) / nsPerMs;
 }
 
-async function ask(connection: NatsConnection, subject: string, request?: object): Promise<Answer> {
+/** Asks JetStream. @returns the answer, which can be an `error`. @throws `OSError` `ENOTSUP`, `ETIMEDOUT`. */
+export async function ask<Result = Answer>(
+  connection: NatsConnection,
+  subject: string,
+  request?: object,
+): Promise<Result> {
   try {
     const data = request === undefined ? "" : JSON.stringify(request);
-    return (await connection.request(subject, data, { timeout: timeoutMs })).json<Answer>();
+    return (await connection.request(subject, data, { timeout: timeoutMs })).json<Result>();
   } catch (cause) {
     const text = cause instanceof Error ? cause.message : String(cause);
     if (text.includes("no responders"))

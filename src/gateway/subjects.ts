@@ -87,6 +87,21 @@ export function covers(pattern: string, wanted: string): boolean {
   return wider.length === narrower.length;
 }
 
+/** The subjects that match both patterns; `undefined` if there are none. Both may have the wildcards `*` and `>`. */
+export function intersection(one: string, other: string): string | undefined {
+  const [first, second] = [one.split("."), other.split(".")];
+  const both: string[] = [];
+  for (let index = 0; index < Math.max(first.length, second.length); index++) {
+    const [left, right] = [first[index], second[index]];
+    if (left === ">" && right !== undefined) return [...both, ...second.slice(index)].join(".");
+    if (right === ">" && left !== undefined) return [...both, ...first.slice(index)].join(".");
+    if (left === undefined || right === undefined) return undefined;
+    if (left !== right && left !== "*" && right !== "*") return undefined;
+    both.push(left === "*" ? right : left);
+  }
+  return both.join(".");
+}
+
 function isPlainToken(token: string): boolean {
   return /^[A-Za-z0-9_-]+$/.test(token);
 }

@@ -6,6 +6,9 @@ import type { Ancillary } from "../driver/ancillary.js";
 import type { Metadata } from "../driver/metadata.js";
 import type { Data } from "../driver/payload.js";
 
+/** The metadata of one datagram. */
+export type DatagramMetadata = Omit<Metadata, "withoutLoss">;
+
 /** Sends the answers to datagrams. */
 export interface Replier {
   /** @param how as in `sendmsg`; with `undefined` the system chooses everything. */
@@ -27,19 +30,19 @@ export class Datagram {
   /** Bytes of the payload as it was sent. */
   readonly size: number;
   readonly #replier: Replier;
-  readonly #metadata: Metadata | undefined;
+  readonly #metadata: DatagramMetadata | undefined;
 
   static {
     routeOf = (datagram) => datagram.#metadata?.answer;
   }
 
-  /** Only sockets make datagrams. */
+  /** Only sockets make datagrams, and what reads datagrams that a socket received. */
   constructor(
     data: Buffer,
     source: Endpoint,
     size: number,
     replier: Replier,
-    metadata: Metadata | undefined,
+    metadata: DatagramMetadata | undefined,
   ) {
     this.data = data;
     this.source = source;

@@ -1,0 +1,189 @@
+import type { NatsConnection } from "@nats-io/transport-node";
+
+import { OSError } from "../core/errors/errors.js";
+import { onAbort } from "../core/receive/abort.js";
+import { Steps } from "../core/receive/steps.js";
+import { runListener } from "../core/socket/events.js";
+import { type CheckedConsume, type ConsumeOptions, checkConsume } from "./consume-options.js";
+import { connectNats } from "./nats-broker.js";
+import { type Delivered, OrderedConsumer } from "./ordered-consumer.js";
+import { MessageDecoder, type StoredDatagram } from "./stored-datagram.js";
+
+/** What was read of a stream so far. */
+export interface ConsumeStats {
+  /** Datagrams that the iteration has returned. */
+  readonly datagrams: number;
+  /** Datagrams of other ports and peers, which the server has delivered too. They were left out. */
+  readonly filtered: number;
+  /** Messages that no gateway has written: their headers are missing or impossible. They were left out. */
+  readonly foreign: number;
+  /** Messages that are deleted between those that were read. `undefined` if the server delivers a part of the stream only. */
+  readonly missing: number | undefined;
+  /** The number of the last message that was read; `undefined` before the first one. To go on: `from: { sequence: … + 1 }`. */
+  readonly sequence: number | undefined;
+  /** How often the reading went on after a lost connection or lost messages. Nothing is doubled or lost by it. */
+  readonly resumed: number;
+}
+
+/**
+ * The datagrams of a stream, for one `for await`. (`AsyncIterableIterator` has one type parameter before TypeScript 5.6.)
+ */
+export interface StreamReading extends AsyncIterator<StoredDatagram, undefined> {
+  /** Returns this reading. */
+  [Symbol.asyncIterator](): this;
+  /** Returns counts of what was read so far. */
+  stats(): ConsumeStats;
+  /** Ends the iteration and closes the connection. A `break` in a `for await` calls it. */
+  return(): Promise<IteratorResult<StoredDatagram, undefined>>;
+}
+
+const end: IteratorResult<StoredDatagram, undefined> = { done: true, value: undefined };
+
+/**
+ * Reads the datagrams that gateways have stored in a stream of NATS JetStream, in the order of the stream
+ * (`docs/consume.md`). It connects at the first step of the iteration. Needs the package `@nats-io/transport-node`.
+ *
+ * @throws `TypeError`, `RangeError` for wrong options. The iteration fails with `OSError`: `ECONNREFUSED` if no server answers or
+ *   it refuses the user; `ENOENT` if the stream does not exist; `ENOTSUP` if the server has no JetStream; `ESTALE` if the stream was
+ *   made again, or lost its last messages, while it was read; `EINVAL` if the server refuses; `ETIMEDOUT`; and with `signal.reason`.
+ *   `Error` `ERR_MODULE_NOT_FOUND` if the package is missing.
+ */
+export function consume(options: ConsumeOptions): StreamReading {
+  return new NatsReading(checkConsume(options));
+}
+
+class NatsReading implements StreamReading {
+  readonly #options: CheckedConsume;
+  readonly #decoder = new MessageDecoder();
+  #opening: Promise<OrderedConsumer> | undefined;
+  #consumer: OrderedConsumer | undefined;
+  #connection: NatsConnection | undefined;
+  #forgetSignal: (() => void) | undefined;
+  readonly #steps = new Steps();
+  #isOver = false;
+  #datagrams = 0;
+  #filtered = 0;
+  #foreign = 0;
+  #missing = 0;
+  #sequence: number | undefined;
+
+  constructor(options: CheckedConsume) {
+    this.#options = options;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<StoredDatagram, undefined>> {
+    const value =
+      this.#steps.isBusy || this.#isOver || this.#options.signal?.aborted ? undefined : this.#take();
+    return value ? Promise.resolve({ done: false, value }) : this.#steps.run(() => this.#read());
+  }
+
+  async return(): Promise<IteratorResult<StoredDatagram, undefined>> {
+    // A step that waits for a message ends by it.
+    await this.#close();
+    return end;
+  }
+
+  stats(): ConsumeStats {
+    const isWhole = !this.#consumer?.isFiltered;
+    return Object.freeze({
+      datagrams: this.#datagrams,
+      filtered: this.#filtered,
+      foreign: this.#foreign,
+      missing: isWhole ? this.#missing : undefined,
+      sequence: this.#sequence,
+      resumed: this.#consumer?.resumed ?? 0,
+    });
+  }
+
+  async #read(): Promise<IteratorResult<StoredDatagram, undefined>> {
+    if (this.#isOver) return end;
+    const { signal } = this.#options;
+    try {
+      signal?.throwIfAborted();
+      const consumer = await (this.#opening ??= this.#open());
+      do {
+        const value = this.#take();
+        if (value) return { done: false, value };
+      } while (await consumer.wait());
+    } catch (error) {
+      await this.#close();
+      throw error;
+    }
+    this.#countMissing(this.#consumer?.end ?? Infinity);
+    await this.#close();
+    return end;
+  }
+
+  /** The next datagram of the messages that are there. */
+  #take(): StoredDatagram | undefined {
+    for (let delivered = this.#consumer?.take(); delivered; delivered = this.#consumer?.take()) {
+      const datagram = this.#datagramOf(delivered);
+      if (datagram) return datagram;
+    }
+    return undefined;
+  }
+
+  #datagramOf(delivered: Delivered): StoredDatagram | undefined {
+    const { message, sequence, before } = delivered;
+    const missing = this.#consumer?.isFiltered ? undefined : before === undefined ? 0 : sequence - before - 1;
+    this.#missing += missing ?? 0;
+    this.#sequence = sequence;
+    const datagram = this.#decoder.decode(message, delivered, missing);
+    if (!datagram) this.#foreign++;
+    else if (!this.#options.isWanted(datagram.source, message.subject)) this.#filtered++;
+    else {
+      this.#datagrams++;
+      return datagram;
+    }
+    return undefined;
+  }
+
+  /** Counts the deleted messages at the end. */
+  #countMissing(last: number): void {
+    if (last !== Infinity && this.#sequence !== undefined && last > this.#sequence)
+      this.#missing += last - this.#sequence;
+  }
+
+  async #open(): Promise<OrderedConsumer> {
+    const { servers, client: options, signal } = this.#options;
+    const link = await connectNats(servers, { name: "datagram consume", ...options });
+    const { connection, client } = link;
+    this.#connection = connection;
+    const consumer = new OrderedConsumer(connection, () => client.createInbox(), this.#options);
+    this.#consumer = consumer;
+    if (this.#isOver) consumer.stop();
+    this.#forgetSignal = signal && onAbort(signal, () => consumer.stop(signal.reason as Error));
+    if (signal?.aborted) consumer.stop(signal.reason as Error);
+    void this.#watch(connection, consumer);
+    await consumer.open();
+    return consumer;
+  }
+
+  /** Tells of the connection, and goes on after it was lost. */
+  async #watch(connection: NatsConnection, consumer: OrderedConsumer): Promise<void> {
+    const { onConnection } = this.#options;
+    void connection.closed().then((error) => {
+      const isClosed = !(error instanceof Error);
+      const text = isClosed ? "the connection to the server was closed" : error.message;
+      if (!this.#isOver) consumer.stop(new OSError("ECONNRESET", { syscall: "consume", text, cause: error }));
+    });
+    for await (const { type } of connection.status()) {
+      if (this.#isOver) return;
+      if (type === "disconnect") runListener(() => onConnection?.("disconnected"));
+      if (type !== "reconnect") continue;
+      runListener(() => onConnection?.("connected"));
+      consumer.reconnected();
+    }
+  }
+
+  async #close(): Promise<void> {
+    this.#isOver = true;
+    this.#forgetSignal?.();
+    this.#consumer?.stop();
+    await this.#connection?.close();
+  }
+}

@@ -1,0 +1,191 @@
+/** Messages of a stream as datagrams. Anybody can publish to a subject, so nothing of a message is trusted. */
+
+import { Buffer } from "node:buffer";
+
+import type { Msg, MsgHdrs } from "@nats-io/transport-node";
+
+import { Address, type Endpoint, isEndpoint } from "../core/address/address.js";
+import { OSError } from "../core/errors/errors.js";
+import { Datagram, type DatagramMetadata, type Replier } from "../core/receive/datagram.js";
+import { peerToken } from "./subjects.js";
+
+const prefix = "Datagram-";
+/** The largest number of addresses whose texts are kept. When they are full, all are forgotten. */
+const maxAddresses = 4096;
+/** Bytes of the longest payload of a datagram, and the largest values of the other numbers. */
+const maxSize = 65_535;
+const maxTimestamp = 2n ** 64n - 1n;
+const maxLost = 2 ** 32;
+/** Characters of the longest name of an interface, with escapes. Linux has names of up to 15 bytes. */
+const maxInterfaceLength = 192;
+
+/** Where a message is in its stream. */
+export interface StreamPosition {
+  /** The number of the message in its stream. */
+  readonly sequence: number;
+  /** When the server stored it, in nanoseconds since 1970. */
+  readonly storedAt: bigint;
+}
+
+/** A datagram of a stream. `ttl`, `tos` and `ecn` are `undefined`, because the stream does not have them. */
+export class StoredDatagram extends Datagram {
+  /** The number of its message in the stream, from 1. */
+  readonly sequence: number;
+  /** When the server stored it, in nanoseconds since 1970. */
+  readonly storedAt: bigint;
+  /**
+   * How many messages of the stream just before it are deleted. `undefined` if the server delivers a part of the stream only, because
+   * then other numbers are left out too.
+   */
+  readonly missingBefore: number | undefined;
+
+  /** @internal */
+  constructor(
+    data: Buffer,
+    source: Endpoint,
+    size: number,
+    metadata: DatagramMetadata,
+    { sequence, storedAt }: StreamPosition,
+    missingBefore: number | undefined,
+  ) {
+    super(data, source, size, noSocket, metadata);
+    this.sequence = sequence;
+    this.storedAt = storedAt;
+    this.missingBefore = missingBefore;
+  }
+}
+
+const noSocket: Replier = {
+  answer: () =>
+    Promise.reject(
+      new OSError("ENOTSUP", {
+        syscall: "reply",
+        text: "a datagram of a stream has no socket that could answer",
+      }),
+    ),
+};
+
+/** Reads the messages that gateways have stored. */
+export class MessageDecoder {
+  readonly #addresses = new Map<string, Endpoint>();
+  readonly #tokens = new Map<Endpoint, string>();
+
+  /** Returns the datagram of a message; `undefined` if no gateway has written it like this. */
+  decode(
+    message: Msg,
+    position: StreamPosition,
+    missingBefore: number | undefined,
+  ): StoredDatagram | undefined {
+    const headers = headersOf(message);
+    const size = numberOf(headers?.Size, maxSize);
+    const source = this.#address(headers?.Source);
+    const { data } = message;
+    if (!headers || size === undefined || !source || data.length > size) return undefined;
+    if (!this.#isSubjectOf(message.subject, source)) return undefined;
+    const metadata = this.#metadata(headers, data.length < size);
+    if (!metadata) return undefined;
+    // A view. Its memory is a piece that the connection has read, with other messages.
+    const payload = Buffer.from(data.buffer as ArrayBuffer, data.byteOffset, data.length);
+    return new StoredDatagram(payload, source, size, metadata, position, missingBefore);
+  }
+
+  /** Returns the metadata; `undefined` if one of them has an impossible value. */
+  #metadata(headers: DatagramHeaders, isTruncated: boolean): DatagramMetadata | undefined {
+    const destination = this.#address(headers.Destination);
+    const by = headers.Interface === undefined ? undefined : unescaped(headers.Interface);
+    const timestamp = timestampOf(headers.Timestamp);
+    const lostBefore = numberOf(headers["Lost-Before"], maxLost);
+    const isGood =
+      (destination === undefined) === (headers.Destination === undefined) &&
+      (by === undefined) === (headers.Interface === undefined) &&
+      (timestamp === undefined) === (headers.Timestamp === undefined) &&
+      (lostBefore === undefined) === (headers["Lost-Before"] === undefined) &&
+      headers.Truncated === (isTruncated ? "true" : undefined);
+    if (!isGood) return undefined;
+    return {
+      destination,
+      interface: by,
+      ttl: undefined,
+      tos: undefined,
+      timestamp,
+      lostBefore,
+      answer: undefined,
+    };
+  }
+
+  /** Whether a subject is that of a peer, or of a bucket. */
+  #isSubjectOf(subject: string, source: Endpoint): boolean {
+    const last = subject.slice(subject.lastIndexOf(".") + 1);
+    if (/^\d{1,5}$/.test(last)) return true;
+    let token = this.#tokens.get(source);
+    if (token === undefined) {
+      if (this.#tokens.size >= maxAddresses) this.#tokens.clear();
+      this.#tokens.set(source, (token = peerToken(source)));
+    }
+    return last === token;
+  }
+
+  #address(value: string | undefined): Endpoint | undefined {
+    if (value === undefined) return undefined;
+    const known = this.#addresses.get(value);
+    if (known) return known;
+    // The first % of an address is before its zone, in which others are escapes.
+    const [host = "", ...zone] = value.split(/(?<=^[^%]*%)/);
+    const address = parseAddress(host + (zone.length === 0 ? "" : (unescaped(zone.join("")) ?? "\n")));
+    if (!address) return undefined;
+    if (this.#addresses.size >= maxAddresses) this.#addresses.clear();
+    this.#addresses.set(value, address);
+    return address;
+  }
+}
+
+/** The values of the headers whose names begin with `Datagram-`. */
+type DatagramHeaders = Readonly<Partial<Record<string, string>>>;
+
+/** Reads the headers that the gateway writes. `undefined` if one of them is there several times, or if they are no headers. */
+function headersOf(message: Msg): DatagramHeaders | undefined {
+  let all: MsgHdrs | undefined;
+  try {
+    // The client decodes them now, and throws for names that no header can have.
+    all = message.headers;
+  } catch {
+    return undefined;
+  }
+  const found = Object.create(null) as Partial<Record<string, string>>;
+  for (const [name, values] of all ?? []) {
+    if (!name.startsWith(prefix)) continue;
+    if (values.length !== 1) return undefined;
+    found[name.slice(prefix.length)] = values[0];
+  }
+  return found;
+}
+
+function numberOf(value: string | undefined, max: number): number | undefined {
+  return value !== undefined && /^\d{1,10}$/.test(value) && Number(value) <= max ? Number(value) : undefined;
+}
+
+function timestampOf(value: string | undefined): bigint | undefined {
+  if (value === undefined || !/^\d{1,20}$/.test(value)) return undefined;
+  const timestamp = BigInt(value);
+  return timestamp <= maxTimestamp ? timestamp : undefined;
+}
+
+function parseAddress(value: string): Endpoint | undefined {
+  try {
+    const address = Address.parse(value);
+    return isEndpoint(address) ? address : undefined;
+  } catch {
+    // No address.
+    return undefined;
+  }
+}
+
+/** The text that a gateway has escaped: `%` and two hex digits are a byte of UTF-8. */
+function unescaped(value: string): string | undefined {
+  if (!/^[!-~]+$/.test(value) || value.length > maxInterfaceLength) return undefined;
+  if (!/%[0-9a-f]{2}/.test(value)) return value;
+  const bytes = value.replaceAll(/%([0-9a-f]{2})/g, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  return Buffer.from(bytes, "latin1").toString();
+}

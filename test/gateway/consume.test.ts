@@ -1,0 +1,262 @@
+/** Reading a stream of a real server of NATS. */
+
+import { type TestContext, afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { type NatsConnection, connect, headers } from "@nats-io/transport-node";
+
+import type { Datagram } from "datagram";
+import { type ConsumeOptions, type StoredDatagram, type StreamReading, consume } from "datagram/gateway";
+import { NatsServer, noServer } from "./nats.js";
+import { bound, sendNumbered, started, until } from "./sending.js";
+
+describe.skipIf(noServer !== undefined)("consume", () => {
+  let server: NatsServer;
+  beforeAll(async () => {
+    server = await NatsServer.start();
+  });
+  afterAll(() => server.close());
+
+  /** Reads a stream to its end of now. */
+  async function all(options: Omit<ConsumeOptions, "nats">): Promise<[StoredDatagram[], StreamReading]> {
+    const reading = consume({ nats: server.url, until: "now", ...options });
+    const found: StoredDatagram[] = [];
+    for await (const datagram of reading) found.push(datagram);
+    return [found, reading];
+  }
+
+  /** A stream with the datagrams of two peers, one after the other. */
+  async function storedBy(t: TestContext, stream: string, counts: readonly number[], buckets?: number) {
+    const { running, at } = await started(t, { nats: server.url, stream, create: true, buckets });
+    const peers = await Promise.all(counts.map(() => bound(t)));
+    for (const [index, peer] of peers.entries())
+      await sendNumbered(running, peer, at, counts[index] ?? 0, `${index}:`);
+    await until(running, ({ inFlight }) => inFlight === 0);
+    return { running, at, peers: peers.map((peer) => peer.getsockname()) };
+  }
+
+  async function connected(t: TestContext): Promise<NatsConnection> {
+    const nats = await connect({ servers: server.url.slice("nats://".length) });
+    t.onTestFinished(() => nats.close());
+    return nats;
+  }
+
+  test("returns each datagram once, in order, with what the socket knew", async (t) => {
+    const { at, peers } = await storedBy(t, "each", [3000]);
+    const [found, reading] = await all({ stream: "each", prefetch: 100 });
+    expect(found.map(({ data }) => String(data))).toEqual(Array.from({ length: 3000 }, (_, n) => `0:${n}`));
+    expect(found.map(({ sequence }) => sequence)).toEqual(Array.from({ length: 3000 }, (_, n) => n + 1));
+    // The type of what a socket returns.
+    const first: Datagram | undefined = found[0];
+    expect(first).toMatchObject({ size: 3, truncated: false, interface: "lo", missingBefore: 0 });
+    expect(String(first?.source)).toBe(String(peers[0]));
+    expect(String(first?.destination)).toBe(String(at));
+    expect(first?.timestamp).toBeGreaterThan(1_700_000_000_000_000_000n);
+    expect(found[0]?.storedAt).toBeGreaterThanOrEqual(first?.timestamp ?? 0n);
+    expect([first?.ttl, first?.tos]).toEqual([undefined, undefined]);
+    await expect(first?.reply("no")).rejects.toMatchObject({ code: "ENOTSUP" });
+    const counts = { datagrams: 3000, filtered: 0, foreign: 0, missing: 0, sequence: 3000, resumed: 0 };
+    expect(reading.stats()).toEqual(counts);
+    expect(await reading.next()).toEqual({ done: true, value: undefined });
+  });
+
+  test("starts at a number, at a time, and with what is new", async (t) => {
+    const { running, at } = await storedBy(t, "starts", [20]);
+    const numbers = ([found]: [StoredDatagram[], StreamReading]): number[] =>
+      found.map(({ sequence }) => sequence);
+    expect(numbers(await all({ stream: "starts", from: { sequence: 18 } }))).toEqual([18, 19, 20]);
+    expect(numbers(await all({ stream: "starts", from: { sequence: 21 } }))).toEqual([]);
+    expect(numbers(await all({ stream: "starts", from: "new" }))).toEqual([]);
+    const [found] = await all({ stream: "starts" });
+    const time = found[16]?.storedAt ?? 0n;
+    expect(numbers(await all({ stream: "starts", from: { time } }))[0]).toBe(17);
+    expect(numbers(await all({ stream: "starts", from: { time: new Date(Date.now() + 60_000) } }))).toEqual(
+      [],
+    );
+    const ahead = consume({ nats: server.url, stream: "starts", from: { sequence: 23 } });
+    const fresh = consume({ nats: server.url, stream: "starts", from: "new" });
+    const waiting = [ahead.next(), fresh.next()];
+    await expect
+      .poll(async () => (await server.ask("CONSUMER.LIST.starts")).total, { timeout: 60_000 })
+      .toBeGreaterThanOrEqual(2);
+    await sendNumbered(running, await bound(t), at, 5);
+    const [later, next] = await Promise.all(waiting);
+    expect([later?.value?.sequence, next?.value?.sequence]).toEqual([23, 21]);
+    await Promise.all([ahead.return(), fresh.return()]);
+  });
+
+  test.for([undefined, 2])("chooses a peer and a port, with %s buckets", async (buckets, t) => {
+    const stream = `chosen${buckets ?? ""}`;
+    const { at, peers } = await storedBy(t, stream, [5, 7, 1], buckets);
+    const texts = async (options: Partial<ConsumeOptions>): Promise<string[]> =>
+      (await all({ stream, buckets, ...options }))[0].map(({ data }) => String(data));
+    const second = Array.from({ length: 7 }, (_, n) => `1:${n}`);
+    expect(await texts({ peer: String(peers[1]) })).toEqual(second);
+    expect(await texts({ peer: peers[1], port: at.port })).toEqual(second);
+    expect(await texts({ peer: "127.0.0.1" })).toHaveLength(13);
+    expect(await texts({ peer: "::ffff:127.0.0.1" })).toHaveLength(13);
+    expect(await texts({ peer: "127.0.0.2" })).toEqual([]);
+    expect(await texts({ port: at.port })).toHaveLength(13);
+    await expect(texts({ port: at.port === 1 ? 2 : 1 })).rejects.toMatchObject({ code: "EINVAL" });
+    const [, reading] = await all({ stream, buckets, peer: String(peers[1]) });
+    expect(reading.stats().missing).toBeUndefined();
+  });
+
+  test("counts messages that no gateway has written, and returns none of them", async (t) => {
+    const { at, peers } = await storedBy(t, "hostile", [1]);
+    const nats = await connected(t);
+    const peer = String(peers[0]);
+    const subject = `datagram.${at.port}.127-0-0-1_${peers[0]?.port}`;
+    const good = { Source: peer, Destination: String(at), Interface: "lo", Timestamp: "1", Size: "3" };
+    const bad: Record<string, string | string[]>[] = [
+      {},
+      { ...good, Size: "2" },
+      { ...good, Size: "4" },
+      { ...good, Size: "-3" },
+      { ...good, Size: "3e0" },
+      { ...good, Size: "99999999999" },
+      { ...good, Size: ["3", "3"] },
+      { ...good, Truncated: "true" },
+      { ...good, Source: "10.0.0.1:1" },
+      { ...good, Source: "example.com:1" },
+      { ...good, Source: [peer, peer] },
+      { ...good, Destination: "nowhere" },
+      { ...good, Destination: "" },
+      { ...good, Interface: "a\u00e4" },
+      { ...good, Interface: "x".repeat(500) },
+      { ...good, Timestamp: "18446744073709551616" },
+      { ...good, Timestamp: "-1" },
+      { ...good, "Lost-Before": "many" },
+    ];
+    for (const fields of bad) {
+      const set = headers();
+      for (const [name, values] of Object.entries(fields))
+        for (const value of [values].flat()) set.append(`Datagram-${name}`, value);
+      nats.publish(subject, "abc", { headers: set });
+    }
+    // A name with a space, which the client cannot read.
+    nats.publish(subject, "abc", {
+      headers: Object.assign(headers(), {
+        encode: () => Buffer.from("NATS/1.0\r\nDatagram Size: 3\r\n\r\n"),
+      }),
+    });
+    nats.publish(subject, "abc");
+    const fine = headers();
+    for (const [name, value] of Object.entries({ ...good, Interface: "a%20%c3%a4" }))
+      fine.append(`Datagram-${name}`, value);
+    nats.publish(subject, "abc", { headers: fine });
+    await nats.flush();
+    const [found, reading] = await all({ stream: "hostile" });
+    expect(found.map(({ data }) => String(data))).toEqual(["0:0", "abc"]);
+    expect(found[1]).toMatchObject({ interface: "a ä", timestamp: 1n, size: 3 });
+    expect(reading.stats()).toMatchObject({ datagrams: 2, foreign: bad.length + 2, missing: 0 });
+  });
+
+  test("tells of messages that are deleted", async (t) => {
+    await storedBy(t, "deleted", [10]);
+    for (const seq of [3, 4, 7, 10]) await server.ask("STREAM.MSG.DELETE.deleted", { seq });
+    const [found, reading] = await all({ stream: "deleted" });
+    const told = found.filter(({ missingBefore }) => missingBefore !== 0);
+    expect(told.map(({ sequence, missingBefore }) => [sequence, missingBefore])).toEqual([
+      [5, 2],
+      [8, 1],
+    ]);
+    expect(reading.stats()).toMatchObject({ datagrams: 6, missing: 4 });
+    const [rest] = await all({ stream: "deleted", from: { sequence: 3 } });
+    expect(rest[0]).toMatchObject({ sequence: 5, missingBefore: 2 });
+  });
+
+  test("goes on after the server was killed, without a doubled or lost datagram", async (t) => {
+    const own = await NatsServer.start();
+    t.onTestFinished(() => own.close());
+    const { running, at } = await started(t, {
+      nats: own.url,
+      stream: "killed",
+      create: true,
+      ackTimeoutMs: 200,
+    });
+    const from = await bound(t);
+    const states: string[] = [];
+    const reading = consume({
+      nats: own.url,
+      stream: "killed",
+      prefetch: 50,
+      client: { timeout: 300 },
+      onConnection: (state) => states.push(state),
+    });
+    const texts: string[] = [];
+    for (let round = 0; round < 4; round++) {
+      await sendNumbered(running, from, at, 300, `${round}:`);
+      // In the middle of what is there.
+      while (texts.length < 300 * round + 150) texts.push(String((await reading.next()).value?.data));
+      if (round === 3) break;
+      await own.signal("SIGKILL");
+      await own.start();
+    }
+    while (texts.length < 1200) texts.push(String((await reading.next()).value?.data));
+    expect(texts).toEqual(
+      [0, 1, 2, 3].flatMap((round) => Array.from({ length: 300 }, (_, n) => `${round}:${n}`)),
+    );
+    expect(reading.stats()).toMatchObject({ datagrams: 1200, missing: 0, foreign: 0, sequence: 1200 });
+    expect(reading.stats().resumed).toBeGreaterThanOrEqual(3);
+    expect(states.slice(0, 2)).toEqual(["disconnected", "connected"]);
+    await reading.return();
+  });
+
+  test("fails if the stream is made again while it is read", async (t) => {
+    const { running } = await storedBy(t, "again", [3]);
+    await running.close();
+    const reading = consume({ nats: server.url, stream: "again" });
+    for (let step = 0; step < 3; step++) await reading.next();
+    const waiting = reading.next();
+    await server.ask("STREAM.DELETE.again");
+    await server.ask("STREAM.CREATE.again", { name: "again", subjects: ["again"] });
+    await expect(waiting).rejects.toMatchObject({ code: "ESTALE" });
+    expect(await reading.next()).toEqual({ done: true, value: undefined });
+  });
+
+  test("keeps at most prefetch messages, and leaves no consumer work behind", async (t) => {
+    await storedBy(t, "bounded", [500]);
+    const reading = consume({ nats: server.url, stream: "bounded", prefetch: 10 });
+    await reading.next();
+    const delivered = async (): Promise<unknown> => {
+      const { consumers } = (await server.ask("CONSUMER.LIST.bounded")) as {
+        consumers: { delivered: { consumer_seq: number } }[];
+      };
+      return consumers[0]?.delivered.consumer_seq;
+    };
+    await expect.poll(delivered, { timeout: 60_000 }).toBe(10);
+    for (let step = 0; step < 4; step++) await reading.next();
+    await expect.poll(delivered, { timeout: 60_000 }).toBe(15);
+    await reading.return();
+  });
+
+  test("ends by return and by a signal while it waits, and refuses what is wrong", async (t) => {
+    await storedBy(t, "ends", [1]);
+    const reading = consume({ nats: server.url, stream: "ends", from: "new" });
+    const waiting = reading.next();
+    await expect
+      .poll(async () => (await server.ask("CONSUMER.LIST.ends")).total, { timeout: 60_000 })
+      .toBe(1);
+    await reading.return();
+    expect(await waiting).toEqual({ done: true, value: undefined });
+    const stop = new AbortController();
+    const stopped = consume({ nats: server.url, stream: "ends", signal: stop.signal });
+    await stopped.next();
+    const last = stopped.next();
+    const reason = new Error("enough");
+    stop.abort(reason);
+    await expect(last).rejects.toBe(reason);
+    await expect(all({ stream: "missing" })).rejects.toMatchObject({ code: "ENOENT" });
+    const none = consume({ nats: "nats://127.0.0.1:9", stream: "x" });
+    await expect(none.next()).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    const wrong = (options: object) => () => consume({ nats: server.url, stream: "ends", ...options });
+    expect(wrong({ from: "start" })).toThrow(TypeError);
+    expect(wrong({ from: { sequence: 0 } })).toThrow(RangeError);
+    expect(wrong({ from: { sequence: 1, time: 1n } })).toThrow(RangeError);
+    expect(wrong({ until: "later" })).toThrow(RangeError);
+    expect(wrong({ peer: "camera.local:9000" })).toThrow(RangeError);
+    expect(wrong({ port: 0 })).toThrow(RangeError);
+    expect(wrong({ prefetch: 0 })).toThrow(RangeError);
+    expect(wrong({ steam: "ends" })).toThrow("did you mean stream?");
+  });
+});
