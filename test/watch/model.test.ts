@@ -143,6 +143,6 @@ test("a picture that lacks a part is one report, and the first part of a stream 
   model.report(2000);
   expect(model.losses.since(0)).toMatchObject([{ cause: "message", peer: 0, source: 0 }]);
   expect(model.losses.since(0)[0]?.sentence).toBe(
-    "1 picture of 10.0.0.7:1 is not complete: parts are missing.",
+    "1 picture of 10.0.0.7:1 is not complete: some of its datagrams did not arrive.",
   );
 });

@@ -120,8 +120,8 @@ export class Missing {
     const reports = [...bySource(pictures)].map(
       ([source, { peer, datagrams: own, others, ofOthers }]): NewLoss => {
         const missing = this.#broken.get(peer)?.datagrams ?? 0;
-        const parts =
-          missing === 0 ? "" : `, at least ${many(missing, "datagram")} of ${own === 1 ? "it" : "them"}`;
+        const [is, its] = own === 1 ? ["is", "its"] : ["are", "their"];
+        const parts = missing === 0 ? `some of ${its} datagrams` : `at least ${missing} of ${its} datagrams`;
         const more = others === 0 ? "" : ` So are ${ofOthers} of ${others} other peers.`;
         return {
           ...{
@@ -132,7 +132,7 @@ export class Missing {
             datagrams: missing === 0 ? undefined : missing,
           },
           atLeast: true,
-          sentence: `${many(own, "picture")} of ${peer.address} ${own === 1 ? "is" : "are"} not complete: parts are missing${parts}.${more}`,
+          sentence: `${many(own, "picture")} of ${peer.address} ${is} not complete: ${parts} did not arrive.${more}`,
           advice:
             peer.picture === "message"
               ? "This page only looks on: a receiver of datagram/message asks for missing parts, or repairs them with parities."

@@ -12,6 +12,7 @@ import { PlaybackBar, movePlayback } from "./parts/playback-bar.js";
 import { Tabs } from "./parts/tabs.js";
 import { chooseTheme, chosenTheme, nextTheme } from "./parts/theme.js";
 import type { Client } from "./state/client.js";
+import "./app.css";
 
 const panes = ["peers", "datagrams", "send", "recordings"] as const;
 type Pane = (typeof panes)[number];

@@ -7,11 +7,13 @@
 
 import { render } from "preact";
 
+// First, so that the styles of each part can change these.
+import "./parts/theme.css";
+import "./parts/controls.css";
+import "./parts/card.css";
 import { App } from "./app.js";
 import { apply } from "./parts/theme.js";
 import { Client } from "./state/client.js";
-import "uplot/dist/uPlot.min.css";
-import "./style.css";
 
 const page = document.getElementById("page");
 if (page === null) throw new Error("index.html has no element for the page");

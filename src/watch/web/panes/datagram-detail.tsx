@@ -9,6 +9,8 @@ import { asHex, asJson, asText, hexDigits, jpegIn } from "../parts/payload-text.
 import { Tabs } from "../parts/tabs.js";
 import type { Client } from "../state/client.js";
 import type { ListedDatagram } from "../state/state.js";
+import "../parts/facts.css";
+import "./datagram-detail.css";
 
 interface DatagramDetailProps {
   readonly client: Client;

@@ -10,6 +10,8 @@ import { type Column, VirtualList } from "../parts/virtual-list.js";
 import { type Client, type Filter, everything } from "../state/client.js";
 import type { ListedDatagram } from "../state/state.js";
 import { DatagramDetail } from "./datagram-detail.js";
+import "../parts/filter.css";
+import "./datagrams-pane.css";
 
 interface DatagramsPaneProps {
   readonly client: Client;

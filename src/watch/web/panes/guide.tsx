@@ -8,6 +8,7 @@ import { CopyButton } from "../parts/copy-button.js";
 import { useTopics } from "../parts/hooks.js";
 import { Tabs } from "../parts/tabs.js";
 import type { Client } from "../state/client.js";
+import "./guide.css";
 
 interface GuideProps {
   readonly client: Client;

@@ -5,6 +5,7 @@ import { CopyButton } from "../parts/copy-button.js";
 import { isoDate, timeOfDay } from "../parts/format.js";
 import { useTopics } from "../parts/hooks.js";
 import type { State } from "../state/state.js";
+import "./losses.css";
 
 interface LossesProps {
   readonly state: State;

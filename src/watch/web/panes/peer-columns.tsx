@@ -35,7 +35,9 @@ export function peerColumns(
     help: "The address and port that the datagrams come from.",
     cell: ({ row }) => (
       <>
-        <span class="address">{row.address}</span>
+        <span class="address" title={row.address}>
+          {row.address}
+        </span>
         {several && <span class="of-source">{sources.find(({ id }) => id === row.source)?.label}</span>}
       </>
     ),

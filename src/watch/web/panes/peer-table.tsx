@@ -7,6 +7,7 @@ import { VirtualList } from "../parts/virtual-list.js";
 import { type Peer, activityOf } from "../state/peer.js";
 import type { State } from "../state/state.js";
 import { peerColumns, sortKeys } from "./peer-columns.js";
+import "./peer-table.css";
 
 interface PeerTableProps {
   readonly state: State;
@@ -18,6 +19,8 @@ interface PeerTableProps {
 }
 
 const wideRow = 30;
+/** With the source below the address. */
+const sourcesRow = 42;
 const narrowRow = 46;
 
 /** A row for each peer of a source, or of all. */
@@ -34,13 +37,14 @@ export function PeerTable({ state, id, label, source, selected, onSelect }: Peer
     const keys = new Map(peers.map((peer) => [peer, key(peer, nowMs)]));
     peers.sort((a, b) => sign * compare(keys.get(a), keys.get(b)));
   }
-  const rowHeight = isNarrow ? narrowRow : wideRow;
+  const sources = source === undefined ? state.sources : [];
+  const rowHeight = isNarrow ? narrowRow : sources.length > 1 ? sourcesRow : wideRow;
   const second = Math.floor(nowMs / 1000);
   return (
     <VirtualList<Peer>
       id={id}
       label={label}
-      columns={peerColumns(() => state.nowMs, source === undefined ? state.sources : [], isNarrow)}
+      columns={peerColumns(() => state.nowMs, sources, isNarrow)}
       rows={peers}
       rowHeight={rowHeight}
       keyOf={({ row }) => String(row.id)}

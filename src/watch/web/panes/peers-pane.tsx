@@ -12,6 +12,8 @@ import { Guide } from "./guide.js";
 import { Losses } from "./losses.js";
 import { PeerTable } from "./peer-table.js";
 import { Pictures } from "./pictures.js";
+import "../parts/facts.css";
+import "./peers-pane.css";
 
 interface PeersPaneProps {
   readonly client: Client;

@@ -6,6 +6,7 @@ import { useTopics } from "../parts/hooks.js";
 import { Jpeg } from "../parts/jpeg.js";
 import type { Client } from "../state/client.js";
 import type { Peer } from "../state/peer.js";
+import "./pictures.css";
 
 interface PicturesProps {
   readonly client: Client;

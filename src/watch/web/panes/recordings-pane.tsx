@@ -7,6 +7,8 @@ import { type RecordingRow, type ReplayState, limits } from "../../protocol.js";
 import { bytes, count, timeOfDay } from "../parts/format.js";
 import { useSeconds, useTopics } from "../parts/hooks.js";
 import { type Client, recordingAddress } from "../state/client.js";
+import "../parts/filter.css";
+import "./recordings-pane.css";
 
 export function RecordingsPane({ client }: { readonly client: Client }): VNode {
   const { state } = client;

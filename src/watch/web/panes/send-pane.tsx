@@ -9,6 +9,7 @@ import { useTopics } from "../parts/hooks.js";
 import { asBase64 } from "../parts/payload-text.js";
 import type { Client } from "../state/client.js";
 import type { SentRequest, SentTo } from "../state/sent-requests.js";
+import "./send-pane.css";
 
 /** What the user has typed. It stays while another pane is shown. */
 export interface Draft {

@@ -5,6 +5,8 @@ import uPlot from "uplot";
 import { type Rates, shownSeconds } from "../state/rates.js";
 import { count, timeOfDay } from "./format.js";
 import { color, onTheme } from "./theme.js";
+import "uplot/dist/uPlot.min.css";
+import "./chart.css";
 
 /** A line of the chart. */
 export interface Line {

@@ -6,6 +6,7 @@ import type { Client } from "../state/client.js";
 import type { State } from "../state/state.js";
 import { useSeconds, useTopics } from "./hooks.js";
 import { type Theme, chooseTheme, chosenTheme, nextTheme, onTheme } from "./theme.js";
+import "./header.css";
 
 interface HeaderProps {
   readonly client: Client;

@@ -1,5 +1,6 @@
 import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import "./help-dialog.css";
 
 /** The keys of the page, as the help shows them. docs/watch.md has the same table. */
 const keys: readonly (readonly [key: string, meaning: string])[] = [

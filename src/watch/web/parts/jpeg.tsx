@@ -1,5 +1,6 @@
 import type { VNode } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import "./jpeg.css";
 
 interface JpegProps {
   readonly bytes: Uint8Array<ArrayBuffer>;

@@ -6,6 +6,7 @@ import type { Client } from "../state/client.js";
 import { count, timeOfDay } from "./format.js";
 import { useTopics } from "./hooks.js";
 import { color, onTheme } from "./theme.js";
+import "./playback-bar.css";
 
 const speeds = [0.25, 0.5, 1, 2, 4, 16, 64];
 const height = 40;

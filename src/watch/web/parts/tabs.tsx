@@ -1,5 +1,6 @@
 import type { VNode } from "preact";
 import { useRef } from "preact/hooks";
+import "./tabs.css";
 
 interface TabsProps<Tab extends string> {
   /** The panel has the id `<id>-panel`. */

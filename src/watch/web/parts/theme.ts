@@ -38,7 +38,7 @@ export function onTheme(listener: () => void): () => void {
   return () => listeners.delete(listener);
 }
 
-/** The value of a color of style.css, such as `--accent`. */
+/** The value of a color of theme.css, such as `--accent`. */
 export function color(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }

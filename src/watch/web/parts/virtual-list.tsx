@@ -2,6 +2,7 @@
 
 import { Component, type ComponentChildren, type VNode } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import "./virtual-list.css";
 
 /** Rows above and below the visible ones. */
 const extraRows = 6;
