@@ -174,6 +174,47 @@ test("the limit of bytes ends the recording, and the file is complete", async (t
   expect(datagrams).toBeGreaterThan(50);
 });
 
+test("no file is longer than the limit, however many sockets have notes for its end", async (t) => {
+  const folder = folderOf(t);
+  let run = 0;
+  const runs = fc.array(
+    fc.record({ to: fc.nat(79), sizes: fc.array(fc.integer({ min: 2, max: 1400 }), { maxLength: 9 }) }),
+    { minLength: 200, maxLength: 200 },
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 1, max: 80 }), runs, async (count, sends) => {
+      const file = join(folder, `limited${++run}.pcapng`);
+      const network = new Network({ seed: run });
+      const host = network.host("host", { address: "10.0.0.1" });
+      await network.run(async () => {
+        const sockets = await Promise.all(
+          Array.from({ length: count }, async (_, index) => {
+            const s = host.socket();
+            await s.bind(["10.0.0.1", 9000 + index]);
+            return s;
+          }),
+        );
+        const sender = host.socket();
+        const limitBytes = 65_536;
+        const recording = record(sockets, file, { limitBytes });
+        for (const { to, sizes } of sends) {
+          const receiver = sockets[to % count]!;
+          const payloads = sizes.map((bytes) => Buffer.alloc(bytes));
+          await sender.sendMany(payloads, receiver.getsockname());
+          // Each cut datagram leaves a note that waits for the next packet of its socket.
+          for (const _ of sizes) await receiver.recvfrom(1);
+        }
+        const stats = await recording.close();
+        expect(stats.fileBytes).toBeLessThanOrEqual(limitBytes);
+        expect(stats.fileBytes).toBe(readFileSync(file).length);
+        expect((await datagramsOf(file)).length).toBe(stats.datagrams);
+        expect(stats.datagrams).toBeGreaterThan(0);
+      });
+    }),
+    { numRuns: 20 },
+  );
+});
+
 test("every datagram of a simulated socket comes back as it was, with its virtual time, however it is sent", async (t) => {
   const folder = folderOf(t);
   let run = 0;

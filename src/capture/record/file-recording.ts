@@ -7,11 +7,13 @@ import { type BlockCounts, addBlockCounts, noBlockCounts, sumOfBlockCounts } fro
 import { type Chunk, ChunkMemory, chunkBytes } from "./chunk-memory.js";
 import { ChunkQueue } from "./chunk-queue.js";
 import { FileSeries } from "./file-series.js";
+import { maxCommentBytes } from "./notes.js";
 import {
   type RecordedInterface,
   type RecordingHost,
   blockBytes,
-  maxCountsBytes,
+  descriptionBytes,
+  maxEndBytes,
 } from "./recorded-interface.js";
 import type { RecordEnd, RecordOptions, RecordStats, Recording } from "./recording.js";
 
@@ -19,8 +21,8 @@ import type { RecordEnd, RecordOptions, RecordStats, Recording } from "./recordi
 const flushMs = 250;
 /** How long nothing is written after a failure, in milliseconds. */
 const retryMs = 1000;
-/** Bytes of the start of a section, and of a description of an interface, at most. */
-const startBytes = 1024;
+/** Bytes of the start of a section, at most. */
+const sectionBytes = 512;
 
 const sectionComment =
   "Recorded above the socket: payloads, addresses, times and losses are real. IP and UDP headers are made up from them.";
@@ -151,17 +153,15 @@ export class FileRecording implements Recording, RecordingHost {
 
   room(recorded: RecordedInterface, bytes: number): BlockWriter | undefined {
     if (this.#ended !== undefined || this.#isPaused()) return undefined;
-    const { rotateBytes = Infinity, limitBytes = Infinity } = this.#options;
-    const isDescribed = recorded.interfaceId !== undefined;
-    let needed = isDescribed && this.#hasSection ? bytes : bytes + 2 * startBytes;
-    const end = needed + this.#interfaces.length * blockBytes;
-    if (this.#bytesBefore + this.#fileBytes + this.#chunkBytes + end > limitBytes) {
+    const { rotateBytes = Infinity } = this.#options;
+    let needed = bytes + this.#startBytes(recorded);
+    if (!this.#hasRoom(needed, this.#leftBytes)) {
       this.#end("limit");
       return undefined;
     }
-    if (this.#described > 0 && this.#fileBytes + this.#chunkBytes + end > rotateBytes) {
+    if (this.#described > 0 && !this.#hasRoom(needed, rotateBytes - this.#currentBytes)) {
       this.#endFile(false);
-      needed = bytes + 2 * startBytes;
+      needed = bytes + this.#startBytes(recorded);
     }
     const writer = this.#writer(needed, false);
     if (!writer) return undefined;
@@ -177,14 +177,38 @@ export class FileRecording implements Recording, RecordingHost {
 
   // Making blocks.
 
-  /** Bytes of the chunk that is filled. */
-  get #chunkBytes(): number {
-    return this.#chunk?.writer.at ?? 0;
+  /** Bytes of the current file, with all that are in memory. */
+  get #currentBytes(): number {
+    return this.#fileBytes + (this.#chunk?.writer.at ?? 0);
+  }
+
+  /** Bytes until the limit. */
+  get #leftBytes(): number {
+    const { limitBytes = Infinity } = this.#options;
+    return limitBytes - this.#bytesBefore - this.#currentBytes;
+  }
+
+  /** Bytes before the first block of an interface, at most. */
+  #startBytes({ interfaceId }: RecordedInterface): number {
+    return (this.#hasSection ? 0 : sectionBytes) + (interfaceId === undefined ? descriptionBytes : 0);
+  }
+
+  /** Whether blocks of `bytes`, and the counts and notes of the file's end, fit `left` bytes. */
+  #hasRoom(bytes: number, left: number): boolean {
+    let needed = bytes + sectionBytes;
+    if (needed + this.#interfaces.length * maxEndBytes <= left) return true;
+    for (const { interfaceId, notesBytes } of this.#interfaces) {
+      if (interfaceId === undefined && notesBytes > 0) needed += descriptionBytes;
+      if (interfaceId !== undefined || notesBytes > 0) needed += blockBytes + notesBytes;
+    }
+    // The counts of the interface that these blocks describe.
+    return needed + blockBytes <= left;
   }
 
   /** Memory for blocks. @param isForced whether more chunks than the limit may exist. */
   #writer(bytes: number, isForced: boolean): BlockWriter | undefined {
-    if (this.#chunk && this.#chunk.writer.at + bytes > chunkBytes) this.#seal();
+    // The writer wants room for three bytes of each character of a comment.
+    if (this.#chunk && this.#chunk.writer.at + bytes + 3 * maxCommentBytes > chunkBytes) this.#seal();
     if (!this.#chunk) {
       this.#chunk = this.#memory.take(isForced);
       if (!this.#chunk) return undefined;
@@ -215,19 +239,37 @@ export class FileRecording implements Recording, RecordingHost {
     this.#cancelRotation?.();
     this.#cancelRotation = undefined;
     if (!this.#hasSection && !(isLast && this.#interfaces.some(({ hasNotes }) => hasNotes))) return;
-    for (const [index, recorded] of this.#interfaces.entries()) {
-      if (recorded.interfaceId === undefined && !isLast) continue;
-      const writer = this.#writer(2 * startBytes + maxCountsBytes, true);
+    const { rotateBytes = Infinity } = this.#options;
+    // The counts of interfaces with packets have room, and the others come if there is room.
+    let reserved = this.#described * blockBytes;
+    for (const [index, recorded] of this.#inOrderOfEnd(isLast)) {
+      const isDescribed = recorded.interfaceId !== undefined;
+      if (isDescribed) reserved -= blockBytes;
+      const needed = this.#startBytes(recorded) + blockBytes;
+      const left = this.#leftBytes - needed - reserved;
+      const leftOfFile = Math.min(left, rotateBytes - this.#currentBytes - needed - reserved);
+      if ((isDescribed ? left : leftOfFile) < 0) continue;
+      const writer = this.#writer(sectionBytes + maxEndBytes, true);
       assert(writer !== undefined, "the end of a file has memory");
       if (!this.#hasSection) this.#startSection(writer);
-      if (recorded.interfaceId === undefined) recorded.describe(writer, this.#described++);
+      if (!isDescribed) recorded.describe(writer, this.#described++);
       const before = this.#sectionCounts[index] ?? noBlockCounts();
-      recorded.endSection(writer, sumOfBlockCounts(before, recorded.counts), isLast);
+      const counts = sumOfBlockCounts(before, recorded.counts);
+      recorded.endSection(writer, counts, isLast, Math.min(leftOfFile, maxCommentBytes));
     }
     this.#seal(true);
     this.#forgetSection();
     this.#bytesBefore += this.#fileBytes;
     this.#fileBytes = 0;
+  }
+
+  /** The interfaces whose counts end a file, with their indexes: those with packets, with notes, and without both. */
+  #inOrderOfEnd(isLast: boolean): [number, RecordedInterface][] {
+    const rank = ({ interfaceId, hasNotes }: RecordedInterface): number =>
+      interfaceId !== undefined ? 0 : hasNotes ? 1 : 2;
+    return [...this.#interfaces.entries()]
+      .filter(([, recorded]) => isLast || recorded.interfaceId !== undefined)
+      .sort(([, one], [, other]) => rank(one) - rank(other));
   }
 
   /** What follows is in another section. */

@@ -1,9 +1,15 @@
+import { Buffer } from "node:buffer";
+
 /** Texts that wait for the next packet, at most. */
 const maxTexts = 8;
 /** Characters of a text, at most. An address has the name of an interface, and the addresses of this package are no longer. */
 const maxTextLength = 300;
-/** Bytes of the longest comment that `take` returns: the texts, and the losses by cause. */
-export const maxCommentBytes: number = (maxTexts + 4) * 3 * maxTextLength;
+/** Bytes of a count after a text, and of the end of its line, at most. */
+const maxCountBytes = 30;
+/** Bytes of a line that is no text, at most. */
+const maxLineBytes = 140;
+/** Bytes of the longest comment that `take` returns. */
+export const maxCommentBytes: number = maxTexts * (3 * maxTextLength + maxCountBytes) + 3 * maxLineBytes;
 
 /** What a packet tells of the time before it. */
 export interface Told {
@@ -11,6 +17,7 @@ export interface Told {
   readonly lost: number;
   /** Datagrams that could not be written. */
   readonly missed: number;
+  /** The texts, and the losses by cause. */
   readonly comment: string;
 }
 
@@ -22,6 +29,8 @@ export class Notes {
   #missed = 0;
   /** Texts, and how often each came. */
   readonly #texts = new Map<string, number>();
+  /** Bytes of the texts with their counts, at most. */
+  #textBytes = 0;
   #moreTexts = 0;
 
   /** Whether the next packet has something to tell. */
@@ -44,13 +53,29 @@ export class Notes {
 
   add(text: string): void {
     this.waiting = true;
-    const count = this.#texts.get(text) ?? 0;
-    if (count === 0 && this.#texts.size >= maxTexts) this.#moreTexts++;
-    else this.#texts.set(text.slice(0, maxTextLength), count + 1);
+    const cut = text.slice(0, maxTextLength);
+    const count = this.#texts.get(cut) ?? 0;
+    if (count > 0) this.#texts.set(cut, count + 1);
+    else if (this.#texts.size >= maxTexts) this.#moreTexts++;
+    else {
+      this.#texts.set(cut, 1);
+      this.#textBytes += Buffer.byteLength(cut) + maxCountBytes;
+    }
   }
 
-  /** Returns what waits, and forgets it. `undefined` if nothing waits. */
-  take(): Told | undefined {
+  /** Bytes of the comment that `take` would return, at most. */
+  get commentBytes(): number {
+    const lines = [this.#lostAtBuffer, this.#missed, this.#moreTexts].filter((count) => count > 0).length;
+    return this.#textBytes + lines * maxLineBytes;
+  }
+
+  /**
+   * Returns what waits, and forgets it.
+   *
+   * @param maxBytes of the comment, which is cut there.
+   * @returns `undefined` if nothing waits.
+   */
+  take(maxBytes: number = maxCommentBytes): Told | undefined {
     if (!this.waiting) return undefined;
     const lines: string[] = [];
     if (this.#lostAtBuffer > 0) {
@@ -66,13 +91,18 @@ export class Notes {
     const told = {
       lost: this.#lostAtBuffer + this.#lostElsewhere,
       missed: this.#missed,
-      comment: lines.join("\n"),
+      comment: cutTo(lines.join("\n"), maxBytes),
     };
-    this.#lostAtBuffer = this.#lostElsewhere = this.#missed = this.#moreTexts = 0;
+    this.#lostAtBuffer = this.#lostElsewhere = this.#missed = this.#moreTexts = this.#textBytes = 0;
     this.#texts.clear();
     this.waiting = false;
     return told;
   }
+}
+
+/** The start of a text that has at most `maxBytes`. */
+function cutTo(text: string, maxBytes: number): string {
+  return Buffer.byteLength(text) <= maxBytes ? text : text.slice(0, Math.max(0, Math.floor(maxBytes / 3)));
 }
 
 /** A count with its noun, such as "1 datagram" or "12 datagrams". */

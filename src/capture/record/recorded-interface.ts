@@ -15,8 +15,12 @@ import { Notes, maxCommentBytes } from "./notes.js";
 
 /** Bytes of the block of a packet, or of the counts of an interface, without packet and comment, at most. */
 export const blockBytes = 80;
-/** Bytes of the counts of an interface with their comment, at most. */
-export const maxCountsBytes: number = blockBytes + maxCommentBytes;
+/** Bytes of the description of an interface, at most. */
+export const descriptionBytes = 1024;
+/** Characters of a name or a description, at most. */
+const maxTextLength = 150;
+/** Bytes of the end of a section for one interface, at most: its description, and its counts with a comment. */
+export const maxEndBytes: number = descriptionBytes + blockBytes + maxCommentBytes;
 
 /** What a recording gives to its interfaces. */
 export interface RecordingHost {
@@ -62,23 +66,35 @@ export abstract class RecordedInterface {
     return this.notes.waiting;
   }
 
+  /** Bytes of what waits for the next packet, at most. */
+  get notesBytes(): number {
+    return this.notes.commentBytes;
+  }
+
   /** Sees no more datagrams. */
   abstract end(): void;
 
   /** Describes the interface in a section of a file. */
   describe(writer: BlockWriter, interfaceId: number): void {
     this.interfaceId = interfaceId;
-    writer.interfaceDescription({ linkType: LINKTYPE_RAW, snapLength: 0, ...this.#texts() });
+    const { name, description } = this.#texts();
+    writer.interfaceDescription({
+      linkType: LINKTYPE_RAW,
+      snapLength: 0,
+      name: name.slice(0, maxTextLength),
+      description: description.slice(0, maxTextLength),
+    });
   }
 
   /**
    * Writes the counts of a section of a file, which has the description.
    *
    * @param isLast whether no packet follows that could tell what waits.
+   * @param commentBytes for what waits, at most.
    */
-  endSection(writer: BlockWriter, counts: BlockCounts, isLast: boolean): void {
+  endSection(writer: BlockWriter, counts: BlockCounts, isLast: boolean, commentBytes: number): void {
     assert(this.interfaceId !== undefined, "an interface is described before its counts are written");
-    const told = isLast ? this.notes.take() : undefined;
+    const told = isLast ? this.notes.take(commentBytes) : undefined;
     const missed = counts.missed + (told?.missed ?? 0);
     writer.interfaceStatistics({
       interfaceId: this.interfaceId,
@@ -86,7 +102,7 @@ export abstract class RecordedInterface {
       received: counts.datagrams + counts.unreachable + missed,
       lost: counts.lost + (told?.lost ?? 0),
       notWritten: missed,
-      comment: told?.comment,
+      comment: told?.comment === "" ? undefined : told?.comment,
     });
   }
 
@@ -130,7 +146,7 @@ export abstract class RecordedInterface {
   /** Memory for a packet, with its comment and what waits for it. */
   protected room(length: number, comment?: string): BlockWriter | undefined {
     const own = comment === undefined ? 0 : 3 * comment.length + 8;
-    return this.host.room(this, blockBytes + length + own + (this.notes.waiting ? maxCommentBytes : 0));
+    return this.host.room(this, blockBytes + length + own + this.notesBytes);
   }
 
   /** Starts a packet. @returns where its bytes are. */

@@ -3,8 +3,8 @@ import type { OSError } from "../../core/errors/errors.js";
 /** How datagrams are recorded. */
 export interface RecordOptions {
   /**
-   * Starts another file before a file has more bytes, 65,536 or more. The names of the files get a number and a time:
-   * `today.pcapng` becomes `today_00001_20261128063700.pcapng`.
+   * Starts another file before a file has more bytes, 65,536 or more. Only a file with a single datagram may be longer. The names
+   * of the files get a number and a time: `today.pcapng` becomes `today_00001_20261128063700.pcapng`.
    *
    * @default no limit
    */
@@ -24,7 +24,8 @@ export interface RecordOptions {
    */
   readonly maxFiles?: number | undefined;
   /**
-   * Ends the recording before all files together have more bytes, 65,536 or more. Files that `maxFiles` removed count too.
+   * Ends the recording before all files together have more bytes, 65,536 or more. They are never longer. Files that `maxFiles`
+   * removed count too.
    *
    * @default no limit
    */
