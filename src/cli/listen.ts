@@ -209,10 +209,12 @@ async function report(listeners: readonly Listener[], options: ListenOptions): P
 
 /** @throws `Failure` for options that contradict each other or the addresses. */
 function checkOptions({ length }: readonly ListenAddress[], options: ListenOptions): void {
-  const { source, echo, reply, raw, guide: withGuide } = options;
+  const { source, echo, reply, raw, record, guide: withGuide } = options;
   if (length === 0 && !withGuide)
     throw usage("missing required argument: a port, such as 9000, or host:port");
   if (raw) checkRawOutput();
+  if (record === "-")
+    throw usage("standard output has the datagrams: record to a file, or with datagram record --output -");
   if (!source) return;
   if (!echo && reply === undefined) throw usage("--source is the address of answers: give --reply or --echo");
   if (length > 1 && source.port > 0) throw usage("--source with a port is possible for one address only");

@@ -8,10 +8,16 @@ export function rawOption(meaning: string): Option {
   return new Option("--raw", `${meaning}, such as for > picture.jpg`).conflicts(["json", "full"]);
 }
 
-/** @throws `Failure` if the bytes would go to a terminal, which could execute them. */
-export function checkRawOutput(): void {
+/**
+ * Refuses to write bytes to a terminal, which could execute them.
+ *
+ * @param option that asks for the bytes.
+ * @param file such as `picture.jpg`.
+ * @throws `Failure`.
+ */
+export function checkRawOutput(option = "--raw", file = "picture.jpg"): void {
   if (outputLive)
     throw usage(
-      "--raw writes bytes that a terminal could execute: send them to a file or a program, such as > picture.jpg",
+      `${option} writes bytes that a terminal could execute: send them to a file or a program, such as > ${file}`,
     );
 }

@@ -4,14 +4,17 @@ import { type RecordOptions, type RecordStats, type Recording, record } from "..
 import type { Socket } from "../index.js";
 import { Failure, exitCodes } from "./exit.js";
 import { formatBytes } from "./option-values.js";
+import { checkRawOutput } from "./raw-output.js";
 import { asSystemFailure } from "./system-errors.js";
 import { count, notice, warn } from "./terminal.js";
 
-const standardOutput = "/dev/stdout";
+/** The path of standard output as a recording has it. */
+const standardOutput = "/dev/fd/1";
 
 /**
  * Starts to record sockets. A failure to write is a warning.
  *
+ * @param path of the file, or `-` for standard output.
  * @param existing what to do if the file exists.
  * @throws `Failure`.
  */
@@ -21,13 +24,11 @@ export function startRecording(
   existing: string,
   options: RecordOptions = {},
 ): Recording {
-  const file = path === "-" ? standardOutput : path;
-  const name = nameOf(file);
+  const name = nameOf(path === "-" ? standardOutput : path);
+  if (path === "-") checkRawOutput("--output -", "today.pcapng");
   try {
-    const recording: Recording = record(sockets, file, {
+    const recording: Recording = record(sockets, path === "-" ? 1 : path, {
       ...options,
-      // Standard output is there already.
-      overwrite: file === standardOutput || options.overwrite,
       onError: ({ code, syscall, message }) => {
         // Nobody reads the pipe any more.
         if (code === "EPIPE") void recording.close().catch(() => undefined);

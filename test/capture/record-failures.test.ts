@@ -119,6 +119,66 @@ test("a full disk leaves whole packets, what is missing is counted, and the file
   ]);
 });
 
+test("a pipe that does not block gets everything, however slowly it is read", async (t) => {
+  const script = `${program}
+    const recording = record(s, 1);
+    await s.sendMany(new Array(500).fill(Buffer.alloc(1000, "x")), to);
+    process.stderr.write("sent\\n");
+    await recording.close();`;
+  // The pipe is read once the recording has more for it than it holds.
+  const reader = `
+import fcntl, os, subprocess, sys
+source, sink = os.pipe()
+fcntl.fcntl(sink, fcntl.F_SETFL, os.O_NONBLOCK)
+child = subprocess.Popen(sys.argv[1:], stdout=sink, stderr=subprocess.PIPE)
+os.close(sink)
+child.stderr.readline()
+while True:
+    part = os.read(source, 4096)
+    if not part: break
+    sys.stdout.buffer.write(part)
+sys.exit(child.wait())`;
+  const args = ["-c", reader, process.execPath, "--input-type=module", "-e", script, folderOf(t)];
+  const { status, stdout } = spawnSync("python3", args, { maxBuffer: 1 << 24 });
+  expect(status).toBe(0);
+  expect((await datagramsOf(stdout)).length).toBe(500);
+});
+
+test("a descriptor on a full disk keeps whole packets after what was there, and stays open", (t) => {
+  const folder = folderOf(t);
+  const script = `${program}
+    import { closeSync, openSync, writeSync } from "node:fs";
+    const file = folder + "/full.pcapng";
+    const fd = openSync(file, "w");
+    writeSync(fd, "before");
+    const errors = [];
+    const recording = record(s, fd, { onError: (error) => errors.push(error.code) });
+    while (errors.length === 0) {
+      await s.sendMany(new Array(3).fill(Buffer.alloc(1000, "x")), to);
+      await setTimeout(20);
+    }
+    const end = await recording.close().catch((error) => error);
+    closeSync(fd);
+    const bytes = readFileSync(file);
+    const found = [];
+    for await (const { data } of read(bytes.subarray(6))) found.push(data.length);
+    process.stdout.write(JSON.stringify({ errors, start: bytes.toString("latin1", 0, 6), found: found.length,
+      datagrams: recording.stats().datagrams, bytes: bytes.length, fileBytes: recording.stats().fileBytes }));`;
+  const mount = 'mount -t tmpfs -o size=128k none "$1" || exit 9; exec "$2" --input-type=module -e "$3" "$1"';
+  const args = ["--map-root-user", "--mount", "sh", "-c", mount, "sh", folder, process.execPath, script];
+  const { status, stdout, stderr } = spawnSync("unshare", args, { encoding: "utf8" });
+  if ((status === 9 || status === null) && !requireAll) t.skip("a file system cannot be mounted here");
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  const result = JSON.parse(stdout) as Record<string, number>;
+  expect(result).toMatchObject({
+    errors: ["ENOSPC"],
+    start: "before",
+    found: result.datagrams,
+    bytes: (result.fileBytes ?? 0) + 6,
+  });
+  expect(result.found).toBeGreaterThan(0);
+});
+
 test("a file that is removed is reported, and started again", async (t) => {
   const file = join(folderOf(t), "removed.pcapng");
   const s = socket();

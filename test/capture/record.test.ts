@@ -96,7 +96,9 @@ test("wrong arguments are refused", async (t) => {
   const wrong: readonly (readonly [unknown, unknown, unknown, string])[] = [
     [{}, file, {}, "TypeError"],
     [[], file, {}, "TypeError"],
-    [s, 5, {}, "TypeError"],
+    [s, true, {}, "TypeError"],
+    [s, -1, {}, "RangeError"],
+    [s, 1, { rotateMs: 1000 }, "RangeError"],
     [s, file, null, "TypeError"],
     [s, file, { rotate: 1 }, "RangeError"],
     [s, file, { rotateBytes: 10 }, "RangeError"],
@@ -113,6 +115,7 @@ test("wrong arguments are refused", async (t) => {
   const closed = socket();
   await closed.close();
   expect(() => record([s, closed], file)).toThrow(expect.objectContaining({ code: "EBADF" }));
+  expect(() => record(s, 0x7fff_ffff)).toThrow(expect.objectContaining({ name: "OSError", code: "EBADF" }));
   expect(existsSync(file)).toBe(false);
 });
 

@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
@@ -70,18 +72,46 @@ test("record ends at --limit, and names several files by number and time", async
   expect(readdirSync(folder).length).toBe(1);
 });
 
-test("record --output - writes to standard output, which may be a file that is there", async (t) => {
+test("record --output - appends to a file, and does not remove what it has", async (t) => {
   const file = join(folderOf(t), "redirected.pcapng");
-  const script = 'exec "$0" "$1" record 0 --output - > "$2"';
-  const program = new Program(t, "sh", ["-c", script, process.execPath, bin, file]);
-  const port = await listening(program);
-  await sendTexts(t, ["redirected", port]);
-  while (!readFileSync(file).includes("redirected")) await new Promise((resolve) => setTimeout(resolve, 20));
-  program.child.kill("SIGTERM");
-  expect((await program.ended).stderr).toMatch(
-    /\nrecorded 1 datagram from 1 peer, \d+ bytes, to standard output\n/,
-  );
-  expect((await datagramsOf(file)).map(({ data }) => data.toString())).toEqual(["redirected"]);
+  const script = 'exec "$0" "$1" record 0 --output - >> "$2"';
+  for (const text of ["first", "second"]) {
+    const program = new Program(t, "sh", ["-c", script, process.execPath, bin, file]);
+    const port = await listening(program);
+    await sendTexts(t, [text, port]);
+    while (!readFileSync(file).includes(text)) await new Promise((resolve) => setTimeout(resolve, 20));
+    program.child.kill("SIGTERM");
+    expect((await program.ended).stderr).toMatch(
+      /\nrecorded 1 datagram from 1 peer, \d+ bytes, to standard output\n/,
+    );
+  }
+  expect((await datagramsOf(file)).map(({ data }) => data.toString())).toEqual(["first", "second"]);
+});
+
+test("record --output - writes to a socket, as which Node and others connect standard output", async (t) => {
+  const child = spawn(process.execPath, [bin, "record", "0", "--output", "-"], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  t.onTestFinished(() => void child.kill("SIGKILL"));
+  const output: Buffer[] = [];
+  const closed = once(child, "close");
+  child.stdout.on("data", (bytes: Buffer) => {
+    output.push(bytes);
+    // A second signal would end it without the end of the file.
+    if (!child.killed && Buffer.concat(output).includes("by a socket")) child.kill("SIGINT");
+  });
+  let notices = "";
+  let isSent = false;
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    notices += text;
+    const [, port] = /listening on .*:(\d+)\n/.exec(notices) ?? [];
+    if (port === undefined || isSent) return;
+    isSent = true;
+    void sendTexts(t, ["by a socket", Number(port)]);
+  });
+  expect(await closed).toEqual([0, null]);
+  const found = await datagramsOf(Buffer.concat(output));
+  expect(found.map(({ data }) => data.toString())).toEqual(["by a socket"]);
 });
 
 test("listen --record writes the datagrams and the answers", async (t) => {

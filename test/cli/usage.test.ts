@@ -128,6 +128,7 @@ describe("bad input is one line, and exit code 2", () => {
     [["record", "0"], /give the file: --output <path>/],
     [["record", "0", "-o", "x", "--max-files", "2"], /--max-files needs --rotate-size or --rotate-time/],
     [["record", "0", "-o", "-", "--rotate-size", "1m"], /standard output is one file/],
+    [["listen", "0", "--record", "-"], /standard output has the datagrams/],
     [["record", "0", "-o", "x", "--limit", "10"], /--limit takes 64k or more, not 10/],
     [["record", "0", "-o", "x", "--rotate-time", "10ms"], /--rotate-time takes a time/],
 

@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, statSync, write, writeSync } from "node:fs";
 
+import type { Clock } from "../../core/driver/driver.js";
 import { OSError } from "../../core/errors/errors.js";
 
 /** Calls `done` with the number of bytes that were written, or with an error. */
@@ -12,52 +13,96 @@ type Write = (
   done: (error: Error | null, written: number) => void,
 ) => void;
 
-/** Writes during the call, for recordings in virtual time: the result does not depend on the disk. */
+/** How long a full pipe is left alone, in milliseconds. */
+const fullMs = 5;
+/** How long a write during a call waits for a full pipe, in milliseconds. */
+const maxFullMs = 1000;
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
+/** Writes during the call, for recordings in virtual time, whose result does not depend on the disk, and when the process ends. */
 const writeAtOnce: Write = (fd, bytes, offset, length, position, done) => {
-  let written;
-  try {
-    written = writeSync(fd, bytes, offset, length, position);
-  } catch (error) {
-    done(error as Error, 0);
+  for (let waitedMs = 0; ; waitedMs += fullMs) {
+    let written;
+    try {
+      written = writeSync(fd, bytes, offset, length, position);
+    } catch (error) {
+      if (isFull(error) && waitedMs < maxFullMs) {
+        Atomics.wait(sleeper, 0, 0, fullMs);
+        continue;
+      }
+      done(error as Error, 0);
+      return;
+    }
+    done(null, written);
     return;
   }
-  done(null, written);
 };
+
+/** The rest of a write that waits until a pipe has room. */
+interface WaitingWrite {
+  readonly write: (writeSome: Write) => void;
+  readonly cancel: () => void;
+}
 
 /**
  * A file that consists of whole blocks. Each write is of whole blocks. If the system writes only a part of them, the rest follows,
  * or the file is cut to the blocks that are whole.
  */
 export class BlockFile {
+  /** The path, or that of the descriptor. */
   readonly path: string;
   readonly #fd: number;
   readonly #write: Write;
-  /** Whether the file has offsets: pipes and devices have none. */
-  readonly isRegular: boolean;
+  readonly #clock: Clock;
+  /** Whether the file was opened here, and not by the program. */
+  readonly #isOwn: boolean;
+  readonly #isRegular: boolean;
+  /** Bytes of a regular file before the recording. */
+  readonly #startBytes: number;
+  /** Where the next blocks are written; `null` is where the descriptor is: the end of what was written. */
+  #position: number | null;
   /** Bytes of whole blocks. */
   #bytes = 0;
+  #waiting: WaitingWrite | undefined;
 
   /**
    * Opens the file.
    *
+   * @param file a path, or a descriptor that the program opened for writing, which stays open.
    * @param overwrite whether the file may exist. A pipe or a device may exist in any case.
    * @throws `OSError`.
    */
-  constructor(path: string, overwrite: boolean, atOnce: boolean) {
-    this.path = path;
+  constructor(file: string | number, overwrite: boolean, clock: Clock, atOnce: boolean) {
+    this.path = typeof file === "string" ? file : `/dev/fd/${file}`;
+    this.#clock = clock;
     this.#write = atOnce ? writeAtOnce : write;
-    this.#fd = open(path, overwrite);
-    this.isRegular = fstatSync(this.#fd).isFile();
+    this.#isOwn = typeof file === "string";
+    this.#fd = typeof file === "string" ? open(file, overwrite) : file;
+    let stats;
+    try {
+      stats = fstatSync(this.#fd);
+    } catch (error) {
+      throw fileError(error, this.path, "open");
+    }
+    this.#isRegular = stats.isFile();
+    this.#startBytes = this.#isRegular ? stats.size : 0;
+    // Other programs may have written to a descriptor before, and may append to it later.
+    this.#position = this.#isOwn && this.#isRegular ? 0 : null;
   }
 
-  /** Bytes of the file. */
+  /** Bytes that were written. */
   get bytes(): number {
     return this.#bytes;
   }
 
   /** Whether the file was removed from its folder. */
   get isRemoved(): boolean {
-    return this.isRegular && fstatSync(this.#fd).nlink === 0;
+    return this.#isOwn && this.#isRegular && fstatSync(this.#fd).nlink === 0;
+  }
+
+  /** Whether the same blocks may be written twice, because they are written to the same place. */
+  get hasPositions(): boolean {
+    return this.#position !== null;
   }
 
   /** Appends blocks, and calls `done` once. After an error, nothing of these blocks is in the file. */
@@ -72,8 +117,17 @@ export class BlockFile {
     if (failure) throw failure;
   }
 
+  /** Writes during the call what waits for a full pipe. @returns whether something waited. */
+  writeWaiting(): boolean {
+    const waiting = this.#waiting;
+    waiting?.cancel();
+    waiting?.write(writeAtOnce);
+    return waiting !== undefined;
+  }
+
   /** @throws `OSError`, for example of a network file system that has written nothing so far. */
   close(): void {
+    if (!this.#isOwn) return;
     try {
       closeSync(this.#fd);
     } catch (error) {
@@ -87,28 +141,60 @@ export class BlockFile {
     done: (error: OSError | undefined) => void,
     writeSome: Write = this.#write,
   ): void {
-    const position = this.isRegular ? this.#bytes + from : null;
+    const position = this.#position === null ? null : this.#position + from;
     writeSome(this.#fd, blocks, from, blocks.length - from, position, (error, written) => {
-      if (error || written === 0) {
-        if (from > 0) this.#repair();
+      if (isFull(error) && writeSome !== writeAtOnce) {
+        this.#wait((again = writeSome) => this.#append(blocks, from, done, again));
+      } else if (error || written === 0) {
+        if (from > 0) this.#repair(from);
         done(fileError(error ?? new Error("nothing was written"), this.path, "write"));
       } else if (from + written < blocks.length) {
         this.#append(blocks, from + written, done, writeSome);
       } else {
         this.#bytes += blocks.length;
+        if (this.#position !== null) this.#position += blocks.length;
         done(undefined);
       }
     });
   }
 
-  /** Cuts the file to its whole blocks. */
-  #repair(): void {
+  /** Calls `run` when a full pipe may have room. */
+  #wait(run: (writeSome?: Write) => void): void {
+    const release = this.#clock.keepAlive?.();
+    const stop = (): void => {
+      this.#waiting = undefined;
+      release?.();
+    };
+    const cancelTimer = this.#clock.after(fullMs, () => {
+      stop();
+      run();
+    });
+    const cancel = (): void => {
+      cancelTimer();
+      stop();
+    };
+    this.#waiting = { write: run, cancel };
+  }
+
+  /** Cuts the file to its whole blocks. @param begun bytes after them. */
+  #repair(begun: number): void {
+    const end = this.#startBytes + this.#bytes;
     try {
-      if (this.isRegular) ftruncateSync(this.#fd, this.#bytes);
+      if (!this.#isRegular) return;
+      // Another program may have written to the descriptor.
+      if (!this.#isOwn && fstatSync(this.#fd).size !== end + begun) return;
+      ftruncateSync(this.#fd, end);
+      // The descriptor is after the end now.
+      this.#position = end;
     } catch {
       // The caller reports the failure of the write, which has the same reason.
     }
   }
+}
+
+/** Whether a pipe that does not block has no room. */
+function isFull(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException | null)?.code === "EAGAIN";
 }
 
 /** Opens a file for writing. A pipe or a device is opened as it is. */

@@ -57,12 +57,11 @@ export class ChunkQueue {
 
   /** From now on, chunks are written during the call, because the process ends. @returns whether that is possible. */
   writeAtOnce(): boolean {
-    if (this.#isWriting) {
-      if (!this.#files.isRegular) return false;
-      // The write that is under way has the same bytes for the same place.
-      this.#isWriting = false;
-    }
     this.#isExiting = true;
+    if (!this.#isWriting || this.#files.writeWaiting()) return true;
+    if (!this.#files.hasPositions) return false;
+    // The write that is under way has the same bytes for the same place.
+    this.#isWriting = false;
     return true;
   }
 

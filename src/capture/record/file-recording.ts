@@ -72,12 +72,12 @@ export class FileRecording implements Recording, RecordingHost {
   #openInterfaces: number;
   #resolve: (stats: RecordStats) => void = () => undefined;
 
-  /** @throws `OSError`. */
-  constructor({ clock, atOnce, open }: RecordedInput, path: string, options: RecordOptions) {
+  /** @param target a path, or the descriptor of a single file. @throws `OSError`. */
+  constructor({ clock, atOnce, open }: RecordedInput, target: string | number, options: RecordOptions) {
     this.#options = options;
     this.#clock = clock;
     this.finished = new Promise((resolve) => (this.#resolve = resolve));
-    this.#files = new FileSeries(path, options, clock, atOnce);
+    this.#files = new FileSeries(target, options, clock, atOnce);
     this.#queue = new ChunkQueue(this.#files, {
       written: (chunk) => this.#written(chunk),
       failed: (error, chunks) => this.#failed(error, chunks),

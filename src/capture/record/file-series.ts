@@ -18,7 +18,7 @@ export class FileSeries {
   lastPath = "";
   /** Files so far. */
   count = 0;
-  readonly #path: string;
+  readonly #target: string | number;
   readonly #options: RecordOptions;
   readonly #clock: Clock;
   readonly #atOnce: boolean;
@@ -28,9 +28,12 @@ export class FileSeries {
   readonly #paths: string[] = [];
   #lookAt = 0;
 
-  /** @param atOnce whether blocks are written during the call that writes them. */
-  constructor(path: string, options: RecordOptions, clock: Clock, atOnce: boolean) {
-    this.#path = path;
+  /**
+   * @param target a path, or the descriptor of a single file.
+   * @param atOnce whether blocks are written during the call that writes them.
+   */
+  constructor(target: string | number, options: RecordOptions, clock: Clock, atOnce: boolean) {
+    this.#target = target;
     this.#options = options;
     this.#clock = clock;
     this.#atOnce = atOnce;
@@ -47,9 +50,14 @@ export class FileSeries {
     return this.#bytesBefore;
   }
 
-  /** Whether the current file has offsets, unlike pipes and devices. */
-  get isRegular(): boolean {
-    return this.#file?.isRegular === true;
+  /** Whether the same blocks may be written twice to the current file, because they are written to the same place. */
+  get hasPositions(): boolean {
+    return this.#file?.hasPositions === true;
+  }
+
+  /** Writes during the call what waits for a full pipe. @returns whether something waited. */
+  writeWaiting(): boolean {
+    return this.#file?.writeWaiting() === true;
   }
 
   /** The current file, which is opened if there is none. @throws `OSError`. */
@@ -96,12 +104,15 @@ export class FileSeries {
   #open(now: number): BlockFile {
     const { overwrite = false, maxFiles = Infinity } = this.#options;
     const wallMs = Number(this.#clock.wall() / 1_000_000n);
-    const path = this.isNumbered ? numberedPath(this.#path, this.count + 1, wallMs) : this.#path;
-    const file = new BlockFile(path, overwrite, this.#atOnce);
+    const target =
+      this.isNumbered && typeof this.#target === "string"
+        ? numberedPath(this.#target, this.count + 1, wallMs)
+        : this.#target;
+    const file = new BlockFile(target, overwrite, this.#clock, this.#atOnce);
     this.#lookAt = now + lookMs;
     this.count++;
-    this.lastPath = path;
-    if (maxFiles !== Infinity && this.isNumbered) this.#paths.push(path);
+    this.lastPath = file.path;
+    if (maxFiles !== Infinity && this.isNumbered) this.#paths.push(file.path);
     return file;
   }
 }

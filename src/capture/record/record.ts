@@ -27,6 +27,7 @@ const fields = fieldsOf<RecordOptions>({
   onError: true,
 });
 const minFileBytes = 65_536;
+const maxDescriptor = 0x7fff_ffff;
 
 /**
  * Records the datagrams that sockets read and send from now on: a pcapng file for Wireshark, tshark and `read`. The file has each
@@ -39,13 +40,14 @@ const minFileBytes = 65_536;
  *
  * @param socket a socket, or several sockets, each of which becomes an interface of the file. With the native or the simulated
  *   driver, the file has the time of the kernel, and each datagram's destination.
- * @param file a path or a `file:` URL. Its folder must exist.
+ * @param file a path or a `file:` URL, whose folder must exist, or a descriptor that is open for writing, such as 1 for standard
+ *   output. A descriptor gets the file where it is, also after what another program wrote, and stays open. It is a single file.
  * @throws `OSError` `EEXIST` if the file exists and `overwrite` is not set, `ENOENT`, `EACCES` and others of the file system;
  *   `EBADF` for a closed socket; `TypeError`, `RangeError`.
  */
 export function record(
   socket: Socket | readonly Socket[],
-  file: string | URL,
+  file: string | URL | number,
   options: RecordOptions = {},
 ): Recording {
   const sockets = (Array.isArray(socket) ? socket : [socket]) as readonly Socket[];
@@ -67,8 +69,14 @@ export function record(
 }
 
 /** Records any input, as `record` does. @throws as `record`. */
-export function recordTo(file: string | URL, options: RecordOptions, input: RecordedInput): Recording {
-  if (typeof file !== "string" && !(file instanceof URL)) throw wrongType("file", "a path or a URL", file);
+export function recordTo(
+  file: string | URL | number,
+  options: RecordOptions,
+  input: RecordedInput,
+): Recording {
+  if (typeof file === "number") wholeNumber("file", file, 0, maxDescriptor);
+  else if (typeof file !== "string" && !(file instanceof URL))
+    throw wrongType("file", "a path, a URL or a descriptor", file);
   if (typeof options !== "object" || (options as unknown) === null)
     throw wrongType("options", "an object", options);
   refuseUnknown(options, fields, "options: a field");
@@ -83,7 +91,9 @@ export function recordTo(file: string | URL, options: RecordOptions, input: Reco
   if (limitBytes !== undefined) wholeNumber("options.limitBytes", limitBytes, minFileBytes, max);
   if (maxFiles !== undefined && rotateBytes === undefined && rotateMs === undefined)
     throw outOfRange("options.maxFiles", "used with rotateBytes or rotateMs", maxFiles);
-  return new FileRecording(input, typeof file === "string" ? file : fileURLToPath(file), {
+  if (typeof file === "number" && (rotateBytes !== undefined || rotateMs !== undefined))
+    throw outOfRange("file", "a path or a URL with rotateBytes or rotateMs", file);
+  return new FileRecording(input, file instanceof URL ? fileURLToPath(file) : file, {
     rotateBytes,
     rotateMs,
     maxFiles,

@@ -66,7 +66,7 @@ export interface RecordStats {
 
 /** A recording that `record` started. */
 export interface Recording extends AsyncDisposable {
-  /** The path of the file that is written, or that was written last. */
+  /** The path of the file that is written, or that was written last: `/dev/fd/1` for the descriptor 1. */
   readonly file: string;
   /** Is resolved when the recording is over and its last file is complete, by `close()` or by itself. It is never rejected. */
   readonly finished: Promise<RecordStats>;
