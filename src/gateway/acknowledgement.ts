@@ -53,3 +53,25 @@ function parse(data: Uint8Array): Record<string, unknown> {
     return {};
   }
 }
+
+/** Returns the bytes with which almost all acknowledgements of a stream begin, for `isStored`. */
+export function storedStart(stream: string): Buffer {
+  return Buffer.from(`{"stream":"${stream}", "seq":`);
+}
+
+/**
+ * Whether an acknowledgement says no more than `{"stream":"name", "seq":1}`, which is not worth a JSON parser. Others need
+ * `readAcknowledgement`.
+ */
+export function isStored(data: Uint8Array, start: Uint8Array): boolean {
+  const end = data.length - 1;
+  if (end <= start.length || data[end] !== 0x7d) return false;
+  for (let at = 0; at < start.length; at++) if (data[at] !== start[at]) return false;
+  // The first sequence of a stream is 1.
+  if (data[start.length] === 0x30) return false;
+  for (let at = start.length; at < end; at++) {
+    const byte = data[at] ?? 0;
+    if (byte < 0x30 || byte > 0x39) return false;
+  }
+  return true;
+}

@@ -1,3 +1,5 @@
+import type { EncodedMessage } from "./message-encoder.js";
+
 /** The connection of a gateway to the server that stores its messages. Tests have one in memory. */
 export interface Broker {
   /** The largest number of bytes of a message, headers included. */
@@ -9,9 +11,10 @@ export interface Broker {
    * While there is no connection, the message may be lost.
    *
    * @param number names the message in the events.
-   * @param headers as they are sent, with the line `NATS/1.0`.
    */
-  publish(number: number, subject: string, headers: Uint8Array, data: Uint8Array): void;
+  publish(number: number, message: EncodedMessage): void;
+  /** Calls `answered` when the server has read everything that was published before; never if the connection is lost first. */
+  probe(answered: () => void): void;
   /** Closes the connection. No event follows. */
   close(): Promise<void>;
 }

@@ -12,8 +12,9 @@ export interface EncodedMessage {
   /** The token of the peer. */
   readonly peer: string;
   readonly subject: string;
-  readonly headers: Uint8Array;
-  readonly data: Uint8Array;
+  /** The headers as they are sent, with the line `NATS/1.0`, and after them the payload. */
+  readonly bytes: Buffer;
+  readonly headersBytes: number;
 }
 
 /** What the messages of one peer have in common. */
@@ -69,12 +70,7 @@ export class MessageEncoder {
     const memory = Buffer.allocUnsafe(text.length + data.length);
     memory.write(text, "latin1");
     memory.set(data, text.length);
-    return {
-      peer: token,
-      subject,
-      headers: memory.subarray(0, text.length),
-      data: memory.subarray(text.length),
-    };
+    return { peer: token, subject, bytes: memory, headersBytes: text.length };
   }
 
   #textsOf(peer: Endpoint): PeerTexts {

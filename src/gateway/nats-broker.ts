@@ -1,15 +1,20 @@
 /** The connection to a server of NATS. Its client is imported when the first gateway starts, because it is an optional package. */
 
+import { Buffer } from "node:buffer";
+
 import type * as Client from "@nats-io/transport-node";
-import type { Msg, MsgHdrs, NatsConnection } from "@nats-io/transport-node";
+import type { Msg, NatsConnection } from "@nats-io/transport-node";
 
 import { assert } from "../core/assert.js";
 import { OSError } from "../core/errors/errors.js";
-import { readAcknowledgement } from "./acknowledgement.js";
+import { isStored, readAcknowledgement, storedStart } from "./acknowledgement.js";
 import type { Broker, BrokerEvents } from "./broker.js";
+import type { EncodedMessage } from "./message-encoder.js";
 
 const packageName = "@nats-io/transport-node";
 const connectTimeoutMs = 5000;
+/** Bytes of messages that are passed to the client at once. */
+const batchBytes = 65_536;
 
 /** Connects to a server. @throws `OSError` `ECONNREFUSED`; `Error` `ERR_MODULE_NOT_FOUND`. */
 export async function connectNats(
@@ -63,13 +68,9 @@ async function loadClient(): Promise<typeof Client> {
   }
 }
 
-/** Headers that are bytes already. The client encodes its own headers many times slower than the rest of a message. */
-class EncodedHeaders {
-  bytes: Uint8Array = new Uint8Array();
-
-  encode(): Uint8Array {
-    return this.bytes;
-  }
+/** The part of the client that takes the bytes of several messages at once. Its types do not show it. */
+interface Protocol {
+  sendCommand(bytes: Uint8Array): void;
 }
 
 /**
@@ -80,17 +81,22 @@ export class NatsBroker implements Broker {
   readonly #connection: NatsConnection;
   readonly #stream: string;
   readonly #inbox: string;
-  readonly #headers = new EncodedHeaders();
-  readonly #options: { reply: string; readonly headers: MsgHdrs };
+  readonly #protocol: Protocol;
+  /** An acknowledgement of this stream begins with it. */
+  readonly #storedStart: Buffer;
+  /** Messages that were published in this turn of the event loop. */
+  #batch: Buffer = Buffer.alloc(0);
+  #batchBytes = 0;
   #events: BrokerEvents | undefined;
 
   constructor({ connection, client }: Awaited<ReturnType<typeof connectNats>>, stream: string) {
-    // publish() calls encode() of the headers, which the types of the client do not have.
-    assert("encode" in client.headers(), `${packageName} encodes headers in a way that is known`);
+    const { protocol } = connection as unknown as { readonly protocol?: Partial<Protocol> };
+    assert(protocol?.sendCommand !== undefined, `${packageName} sends bytes in a way that is known`);
+    this.#protocol = protocol as Protocol;
+    this.#storedStart = storedStart(stream);
     this.#connection = connection;
     this.#stream = stream;
     this.#inbox = client.createInbox();
-    this.#options = { reply: "", headers: this.#headers as unknown as MsgHdrs };
   }
 
   /** The largest message that the server takes. */
@@ -118,17 +124,43 @@ export class NatsBroker implements Broker {
     });
   }
 
-  publish(number: number, subject: string, headers: Uint8Array, data: Uint8Array): void {
-    // A closed connection is reported by closed().
-    if (this.#connection.isClosed()) return;
-    this.#headers.bytes = headers;
-    this.#options.reply = `${this.#inbox}.${number}`;
-    this.#connection.publish(subject, data, this.#options);
+  publish(number: number, { subject, bytes, headersBytes }: EncodedMessage): void {
+    const command = `HPUB ${subject} ${this.#inbox}.${number} ${headersBytes} ${bytes.length}\r\n`;
+    const size = command.length + bytes.length + 2;
+    if (this.#batchBytes + size > this.#batch.length) {
+      this.#flush();
+      this.#batch = Buffer.allocUnsafeSlow(Math.max(batchBytes, size));
+    }
+    if (this.#batchBytes === 0) queueMicrotask(() => this.#flush());
+    // Subjects, numbers and the inbox are ASCII.
+    const batch = this.#batch;
+    let at = this.#batchBytes;
+    at += batch.write(command, at, "latin1");
+    batch.set(bytes, at);
+    at += bytes.length;
+    batch[at] = 0x0d;
+    batch[at + 1] = 0x0a;
+    this.#batchBytes = at + 2;
+  }
+
+  probe(answered: () => void): void {
+    this.#flush();
+    // The client rejects it if the connection is lost, and reports that as a status too.
+    this.#connection.flush().then(answered, () => undefined);
   }
 
   async close(): Promise<void> {
     this.#events = undefined;
     await this.#connection.close();
+  }
+
+  /** Passes the messages to the client, which does not copy them. */
+  #flush(): void {
+    const bytes = this.#batch.subarray(0, this.#batchBytes);
+    this.#batch = this.#batch.subarray(this.#batchBytes);
+    this.#batchBytes = 0;
+    // A closed connection is reported by closed().
+    if (bytes.length > 0 && !this.#connection.isClosed()) this.#protocol.sendCommand(bytes);
   }
 
   #acknowledge(message: Msg, events: BrokerEvents): void {
@@ -138,6 +170,10 @@ export class NatsBroker implements Broker {
     if (data.length === 0) {
       // The server itself answers if nobody is subscribed to the subject.
       if (statusOf(message) === 503) events.noStream(number);
+      return;
+    }
+    if (isStored(data, this.#storedStart)) {
+      events.stored(number, false);
       return;
     }
     // Other answers change nothing: the server's own one can still come.

@@ -70,7 +70,7 @@ class Entry extends Queued {
     this.number = number;
     this.peer = message.peer;
     this.message = message;
-    this.bytes = message.headers.length + message.data.length + entryBytes;
+    this.bytes = message.bytes.length + entryBytes;
   }
 }
 
@@ -96,6 +96,12 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
   #resentLate = 0;
   #duplicates = 0;
   #whenEmpty: (() => void) | undefined;
+  /** How often there was a new connection. */
+  #connections = 0;
+  /** Whether the server has not answered a probe of this connection. */
+  #isProbing = false;
+  /** The server has read what was sent until this time. */
+  #readMs = -Infinity;
 
   constructor(clock: Clock, limits: OutboxLimits) {
     this.#clock = clock;
@@ -164,6 +170,9 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
     const isNew = isConnected && !this.#isConnected;
     this.#isConnected = isConnected;
     if (!isNew) return;
+    this.#connections++;
+    this.#isProbing = false;
+    this.#readMs = -Infinity;
     // The old connection may have lost any of them.
     for (const entry of [...this.#sent.values()]) {
       entry.noStreamMs = undefined;
@@ -173,7 +182,12 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
     this.#check();
   }
 
-  /** Sends again what has waited too long for an acknowledgement. To be called regularly. */
+  /**
+   * Sends again what no stream took, and what the server has read without an acknowledgement in time. To be called regularly.
+   *
+   * If a message is overdue, the server is asked first whether it still reads: in a connection that hangs, each further send would
+   * only take memory. The client closes such a connection, and the next one gets all messages again.
+   */
   tick(): void {
     if (!this.#isConnected) return;
     for (const entry of [...this.#noStream]) this.#sendAgain(entry);
@@ -181,6 +195,10 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
     const due: Entry[] = [];
     for (const entry of this.#sent.values()) {
       if (entry.sentMs > dueMs) break;
+      if (entry.sentMs > this.#readMs) {
+        this.#probe();
+        break;
+      }
       due.push(entry);
     }
     for (const entry of due) this.#sendAgain(entry);
@@ -250,9 +268,21 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
     this.#send(entry);
   }
 
+  /** Asks the server whether it has read all messages so far. */
+  #probe(): void {
+    if (this.#isProbing) return;
+    this.#isProbing = true;
+    const connection = this.#connections;
+    const askedMs = this.#clock.now();
+    this.#broker?.probe(() => {
+      if (connection !== this.#connections) return;
+      this.#isProbing = false;
+      this.#readMs = askedMs;
+    });
+  }
+
   #send(entry: Entry): void {
     const { number, message } = entry;
-    const { subject, headers, data } = message;
     const broker = this.#broker;
     assert(broker !== undefined, "an outbox that is connected has a broker");
     entry.sentMs = this.#clock.now();
@@ -260,8 +290,8 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
     // At the end, which is the order of sentMs.
     this.#sent.delete(number);
     this.#sent.set(number, entry);
-    if (headers.length + data.length > broker.maxMessageBytes) this.#refuse(number, reasons.tooLarge);
-    else broker.publish(number, subject, headers, data);
+    if (message.bytes.length > broker.maxMessageBytes) this.#refuse(number, reasons.tooLarge);
+    else broker.publish(number, message);
   }
 
   #refuse(number: number, told: string): void {

@@ -66,6 +66,7 @@ test("each datagram is stored, shed, refused or in flight at every moment, and a
         "down",
         "up",
         "tick",
+        "answerProbe",
       ),
       peer: fc.constantFrom("10-0-0-1_1", "10-0-0-2_2", "10-0-0-3_3"),
       many: fc.integer({ min: 1, max: 5 }),
@@ -112,8 +113,8 @@ test("each datagram is stored, shed, refused or in flight at every moment, and a
               outbox.add({
                 peer,
                 subject: `d.${peer}`,
-                headers: new Uint8Array(9),
-                data: new Uint8Array(many),
+                bytes: Buffer.alloc(9 + many),
+                headersBytes: 9,
               });
             } else if (kind === "ack" || kind === "refuse" || kind === "noStream" || kind === "lostAck") {
               const number = server.sent.shift();
@@ -130,6 +131,8 @@ test("each datagram is stored, shed, refused or in flight at every moment, and a
               server.sent.length = 0;
             } else if (kind === "up") {
               outbox.connected(true);
+            } else if (kind === "answerProbe") {
+              server.probes.pop()?.();
             } else {
               nowMs += 60 * many;
               outbox.tick();
@@ -142,6 +145,7 @@ test("each datagram is stored, shed, refused or in flight at every moment, and a
           expect(round).toBeLessThan(100);
           nowMs += 101;
           outbox.tick();
+          for (const answered of server.probes.splice(0)) answered();
           for (const number of server.sent.splice(0)) {
             server.stored.add(number);
             outbox.stored(number, false);
@@ -166,8 +170,8 @@ test("datagrams above the limits of bytes are shed, and those above the limit of
   const message = (bytes: number) => ({
     peer: "10-0-0-1_1",
     subject: "d.p",
-    headers: new Uint8Array(),
-    data: new Uint8Array(bytes),
+    bytes: Buffer.alloc(bytes),
+    headersBytes: 0,
   });
   for (let index = 0; index < 4; index++) outbox.add(message(60_000));
   expect(outbox.stats()).toMatchObject({ received: 4, shed: 2, inFlight: 2, waiting: 1 });
@@ -195,11 +199,45 @@ test("the limit of bytes holds for datagrams without an acknowledgement too", ()
   const message = {
     peer: "10-0-0-1_1",
     subject: "d.p",
-    headers: new Uint8Array(),
-    data: new Uint8Array(60_000),
+    bytes: Buffer.alloc(60_000),
+    headersBytes: 0,
   };
   for (let index = 0; index < 10; index++) outbox.add(message);
   expect(outbox.stats()).toMatchObject({ received: 10, shed: 8, inFlight: 2 });
+});
+
+test("an overdue datagram is sent again only after the server has read it, and none into a connection that hangs", () => {
+  let nowMs = 0;
+  const clock = { now: () => nowMs, wall: () => 0n, after: () => () => undefined, turn: () => undefined };
+  const limits = { shed: "newest", maxUnacknowledged: 10, maxWaiting: 10, maxBytes: 131_072 } as const;
+  const outbox = new Outbox(clock, { ...limits, ackTimeoutMs: 100, giveUpMs: 0, duplicateWindowMs: 1000 });
+  const server = new Server();
+  outbox.start(server);
+  outbox.add({ peer: "10-0-0-1_1", subject: "d.p", bytes: Buffer.alloc(1), headersBytes: 0 });
+  const passMs = (ms: number): void => {
+    nowMs += ms;
+    outbox.tick();
+  };
+  passMs(99);
+  expect(server.probes).toHaveLength(0);
+  for (let round = 0; round < 10; round++) passMs(100);
+  expect(server.probes).toHaveLength(1);
+  expect(outbox.stats().resent).toBe(0);
+  server.probes.pop()?.();
+  passMs(0);
+  expect(outbox.stats().resent).toBe(1);
+  expect(server.sent).toEqual([1, 1]);
+  // A probe of an old connection says nothing about the new one.
+  passMs(100);
+  expect(server.probes).toHaveLength(1);
+  outbox.connected(false);
+  outbox.connected(true);
+  expect(outbox.stats().resent).toBe(2);
+  server.probes.pop()?.();
+  passMs(99);
+  passMs(1);
+  expect(server.probes).toHaveLength(1);
+  expect(outbox.stats().resent).toBe(2);
 });
 
 test("losses are counted for at most 1,024 peers, and the rest together", () => {
@@ -211,8 +249,8 @@ test("losses are counted for at most 1,024 peers, and the rest together", () => 
     outbox.add({
       peer: `10-0-0-1_${port}`,
       subject: "d.p",
-      headers: new Uint8Array(),
-      data: new Uint8Array(),
+      bytes: Buffer.alloc(0),
+      headersBytes: 0,
     });
   const losses = outbox.takeLosses();
   expect(losses?.peers).toHaveLength(1024);
@@ -224,6 +262,8 @@ class Server implements Broker {
   readonly maxMessageBytes = 100_000;
   readonly sent: number[] = [];
   readonly stored = new Set<number>();
+  /** Probes without an answer. */
+  readonly probes: (() => void)[] = [];
 
   listen(): void {
     // The test calls the outbox itself.
@@ -231,6 +271,10 @@ class Server implements Broker {
 
   publish(number: number): void {
     this.sent.push(number);
+  }
+
+  probe(answered: () => void): void {
+    this.probes.push(answered);
   }
 
   close(): Promise<void> {

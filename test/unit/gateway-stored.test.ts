@@ -18,13 +18,13 @@ const replier = { answer: () => Promise.resolve(0) };
 const position = { sequence: 7, storedAt: 1n };
 
 /** A message as the client passes it on. */
-function delivered({ subject, headers, data }: EncodedMessage): Msg {
-  const lines = Buffer.from(headers).toString("utf8").split("\r\n").slice(1, -2);
+function delivered({ subject, bytes, headersBytes }: EncodedMessage): Msg {
+  const lines = bytes.toString("utf8", 0, headersBytes).split("\r\n").slice(1, -2);
   const decoded = lines.map((line): [string, string[]] => {
     const [name = "", ...value] = line.split(":");
     return [name, [value.join(":").trim()]];
   });
-  return { subject, data, headers: new Map(decoded) } as unknown as Msg;
+  return { subject, data: bytes.subarray(headersBytes), headers: new Map(decoded) } as unknown as Msg;
 }
 
 /** Names of interfaces: any characters, of at most 15 bytes, except those that Linux refuses. */
