@@ -22,6 +22,7 @@ export const noServer: string | undefined =
 
 /** A message of a stream. */
 export interface StoredMessage {
+  readonly seq: number;
   readonly subject: string;
   readonly headers: ReadonlyMap<string, string>;
   readonly data: Buffer;
@@ -29,6 +30,7 @@ export interface StoredMessage {
 
 /** A message of a stream in an answer of the server, in base64. Empty fields are missing. */
 interface Encoded {
+  readonly seq: number;
   readonly subject: string;
   readonly hdrs?: string;
   readonly data?: string;
@@ -135,13 +137,13 @@ export class NatsServer {
           numbers.map((seq) => ask(nats, `STREAM.MSG.GET.${stream}`, { seq })),
         );
         for (const answer of answers) {
-          const { subject, hdrs = "", data = "" } = answer.message as Encoded;
+          const { seq, subject, hdrs = "", data = "" } = answer.message as Encoded;
           const lines = Buffer.from(hdrs, "base64").toString("latin1").split("\r\n").slice(1, -2);
           const headers = lines.map((line): [string, string] => {
             const colon = line.indexOf(": ");
             return [line.slice(0, colon), line.slice(colon + 2)];
           });
-          found.push({ subject, headers: new Map(headers), data: Buffer.from(data, "base64") });
+          found.push({ seq, subject, headers: new Map(headers), data: Buffer.from(data, "base64") });
         }
       }
       return found;
