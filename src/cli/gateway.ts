@@ -5,6 +5,8 @@ import { OSError } from "../index.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { noticeFallback } from "./fallback.js";
 import { GatewayReport } from "./gateway-report.js";
+import { leaveParent, optionsOfParent, stopOfParent, tellParent } from "./gateway-worker.js";
+import { GatewayWorkers } from "./gateway-workers.js";
 import {
   type ListenAddress,
   type ListenTargetOptions,
@@ -12,8 +14,8 @@ import {
   showListenTarget,
 } from "./listen-target.js";
 import { Listener } from "./listener.js";
-import { byteSize, diskSize, duration, wholeNumber } from "./option-values.js";
-import { listed } from "./route-options.js";
+import { byteSize, diskSize, duration, resolved, wholeNumber } from "./option-values.js";
+import { isGroup, listed } from "./route-options.js";
 import { count, notice, stopSignal } from "./terminal.js";
 
 const help = `
@@ -50,6 +52,10 @@ from the address that the peer sent to, if the peer has sent something within
 ICMP error came within --icmp-wait. Whoever may publish there can send to your
 peers: --no-answers switches it off.
 
+With --workers n, n processes share each port (SO_REUSEPORT), and the kernel
+chooses one of them by the address of the peer. The counts are of all together.
+A worker that dies is counted and started again.
+
 On a terminal a line shows the counts. With --json they are an object on each
 line of standard output, once a second if something has changed, and at the end.
 Ctrl-C ends the command after at most --drain, with a summary on standard error.
@@ -76,6 +82,9 @@ interface GatewayCommandOptions extends ListenTargetOptions {
   readonly answers: boolean;
   readonly seenWithin?: number;
   readonly icmpWait?: number;
+  readonly workers?: number;
+  /** Whether this process is a worker. */
+  readonly worker?: true;
   readonly drain?: number;
   readonly buffer?: number;
   readonly exact?: true;
@@ -134,6 +143,8 @@ export function addGateway(program: Command): void {
       "wait so long for ICMP errors about an answer (default: 100ms)",
       duration("--icmp-wait", 0),
     )
+    .option("--workers <n>", "n processes share the ports (default: 1)", wholeNumber("--workers", 1, 64))
+    .addOption(new Option("--worker", "run as a worker").hideHelp())
     .option("--drain <time>", "wait so long for the server at the end (default: 5s)", duration("--drain"))
     .option("--buffer <bytes>", "request a receive buffer of this size (default: 4m)", byteSize("--buffer"))
     .option("--exact", "count the kernel's losses exactly, for more CPU time (DATAGRAM_GRO=off)")
@@ -142,8 +153,9 @@ export function addGateway(program: Command): void {
     .action(run);
 }
 
-async function run(addresses: readonly ListenAddress[], options: GatewayCommandOptions): Promise<void> {
-  const { stream, create, maxBytes, replicas } = options;
+async function run(addresses: readonly ListenAddress[], given: GatewayCommandOptions): Promise<void> {
+  const options = given.worker ? await optionsOfParent<GatewayCommandOptions>() : given;
+  const { stream, create, maxBytes, replicas, workers = 1 } = options;
   if (stream === undefined) throw usage("give the stream: --stream <name>, such as --stream cameras");
   if (!create && (maxBytes !== undefined || replicas !== undefined))
     throw usage(
@@ -151,19 +163,37 @@ async function run(addresses: readonly ListenAddress[], options: GatewayCommandO
     );
   // The driver reads it when the first socket is opened.
   if (options.exact) process.env.DATAGRAM_GRO = "off";
-  const signal = stopSignal();
+  if (given.worker) await runHere(addresses, options, stream, true).finally(leaveParent);
+  else if (workers > 1) await runWorkers(addresses, options, stream, workers);
+  else await runHere(addresses, options, stream, false);
+}
+
+/** Runs the gateway in this process. @param worker whether it is a worker. */
+async function runHere(
+  addresses: readonly ListenAddress[],
+  options: GatewayCommandOptions,
+  stream: string,
+  worker: boolean,
+): Promise<void> {
+  const signal = worker ? stopOfParent() : stopSignal();
   const listeners: Listener[] = [];
-  const report = new GatewayReport(options.json === true);
+  const report = new GatewayReport(
+    options.json === true,
+    worker ? (counts) => tellParent({ type: "counts", counts }) : undefined,
+  );
   try {
-    for (const address of addresses) listeners.push(await Listener.open(address, options));
+    for (const address of addresses)
+      listeners.push(await Listener.open(address, { ...options, reusePort: worker }));
     const { prefix = "datagram" } = options;
     const subjects = listeners.map(({ address }) => `${prefix}.${address.port}.*`);
     for (const listener of listeners)
       report.add(listener, await start(listener, stream, subjects, options, report));
-    for (const { socket, target } of listeners) showListenTarget(socket, target);
-    noticeFallback();
-    const servers = serversOf(options).map((server) => server.replace(/\/\/.*@/, "//"));
-    notice(`storing in the stream ${stream} of ${servers.join(", ")}`);
+    if (worker) await tellParent({ type: "ready", ports: listeners.map(({ address }) => address.port) });
+    else {
+      for (const { socket, target } of listeners) showListenTarget(socket, target);
+      noticeFallback();
+      noticeStream(stream, options);
+    }
     await report.run(signal);
   } finally {
     await report.close();
@@ -171,6 +201,39 @@ async function run(addresses: readonly ListenAddress[], options: GatewayCommandO
   }
   const lost = await report.end();
   if (lost > 0) throw new Failure(exitCodes.error, `${count(lost, "datagram")} not stored`);
+}
+
+async function runWorkers(
+  addresses: readonly ListenAddress[],
+  options: GatewayCommandOptions,
+  stream: string,
+  workers: number,
+): Promise<void> {
+  const signal = stopSignal();
+  const all = await Promise.all(addresses.map(({ address }) => resolved(address)));
+  if (all.some(isGroup)) throw usage("--workers is not for a group: each worker would receive each datagram");
+  const { json = false, drain = 5000 } = options;
+  const argsFor = (ports: readonly number[]): string[] => [
+    "gateway",
+    ...all.map((at, index) => String(at.withPort(ports[index] ?? at.port))),
+    "--worker",
+  ];
+  const pool = new GatewayWorkers({ workers, argsFor, options, json, drainMs: drain }, signal);
+  try {
+    const ports = await pool.start();
+    for (const [index, at] of all.entries())
+      notice(`listening on ${at.withPort(ports[index] ?? at.port)}, with ${workers} workers`);
+    noticeStream(stream, options);
+    await pool.run();
+  } finally {
+    await pool.close();
+  }
+  await pool.end();
+}
+
+function noticeStream(stream: string, options: GatewayCommandOptions): void {
+  const servers = serversOf(options).map((server) => server.replace(/\/\/.*@/, "//"));
+  notice(`storing in the stream ${stream} of ${servers.join(", ")}`);
 }
 
 async function start(

@@ -1,7 +1,7 @@
 import type { Buffer } from "node:buffer";
 
 import type { Endpoint } from "../core/address/address.js";
-import { type Datagram, SOCK_DGRAM, type Socket, socket } from "../index.js";
+import { type Datagram, SOCK_DGRAM, SOL_SOCKET, SO_REUSEPORT, type Socket, socket } from "../index.js";
 import {
   type ListenAddress,
   type ListenTarget,
@@ -22,6 +22,8 @@ export interface ListenerOptions extends RouteOptions {
   readonly recvfrom?: number;
   /** Bytes of the receive buffer. */
   readonly buffer?: number;
+  /** Whether other sockets with this option may have the same port: the kernel shares the datagrams among them. */
+  readonly reusePort?: boolean;
 }
 
 /** A datagram, the part of its payload that `--recvfrom` keeps, and its source as text. */
@@ -57,6 +59,7 @@ export class Listener {
     let answering: Socket | undefined;
     try {
       applyOptions(s, options);
+      if (options.reusePort) s.setsockopt(SOL_SOCKET, SO_REUSEPORT, true);
       const replySocket = await openReplySocket(s, options);
       answering = replySocket.socket;
       await bindAndJoin(s, target);

@@ -19,16 +19,17 @@ export interface LossSource {
 /** Reports losses on standard error, at most one line for each cause, address and second, with all losses since the last line. */
 export class Losses {
   readonly #sources: readonly SourceLosses[];
-  readonly #host: HostLosses;
+  readonly #host: HostLosses | undefined;
   readonly #timer: NodeJS.Timeout;
 
-  /** @param json whether each line is an object. */
-  constructor(sources: readonly LossSource[], json: boolean) {
+  /**
+   * @param json whether each line is an object.
+   * @param ofHost whether to report what other sockets of the host lose.
+   */
+  constructor(sources: readonly LossSource[], json: boolean, ofHost = true) {
     this.#sources = sources.map((source) => new SourceLosses(source, json));
-    this.#host = new HostLosses(
-      sources.map(({ socket }) => socket),
-      json,
-    );
+    const sockets = sources.map(({ socket }) => socket);
+    this.#host = ofHost ? new HostLosses(sockets, json) : undefined;
     this.#timer = setInterval(() => this.#tell(), intervalMs).unref();
   }
 
@@ -41,12 +42,12 @@ export class Losses {
 
   /** Prints the counts of the whole host, for the summary. */
   summary(): void {
-    this.#host.summary();
+    this.#host?.summary();
   }
 
   #tell(): void {
     for (const source of this.#sources) source.tell();
-    this.#host.report();
+    this.#host?.report();
   }
 }
 

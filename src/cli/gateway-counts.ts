@@ -1,0 +1,93 @@
+/** The counts of several gateways as one account, and their texts. */
+
+import type { AnswerStats, GatewayStats } from "../gateway/index.js";
+import { count, notice } from "./terminal.js";
+
+const names = [
+  "received",
+  "stored",
+  "shed",
+  "refused",
+  "inFlight",
+  "waiting",
+  "resent",
+  "resentLate",
+  "duplicates",
+] as const satisfies readonly (keyof GatewayStats)[];
+
+const answerNames = [
+  "requests",
+  "sent",
+  "notSent",
+  "unknown",
+  "pending",
+  "byOthers",
+  "unreachable",
+  "peers",
+  "forgotten",
+] as const satisfies readonly (keyof AnswerStats)[];
+
+/** Adds up the counts of ports, or of processes. */
+export function sumStats(all: readonly GatewayStats[]): GatewayStats {
+  const answers = all.flatMap((each) => each.answers ?? []);
+  const dropped = all.map(({ droppedKernel }) => droppedKernel);
+  return {
+    ...sumFields(all, names),
+    refusedBy: sumByName(all.map(({ refusedBy }) => refusedBy)),
+    // A sum with a part that nobody knows is not known.
+    droppedKernel: dropped.reduce(
+      (sum, each) => (sum === undefined || each === undefined ? undefined : sum + each),
+      0,
+    ),
+    answers:
+      answers.length === 0
+        ? undefined
+        : {
+            ...sumFields(answers, answerNames),
+            notSentBy: sumByName(answers.map(({ notSentBy }) => notSentBy)),
+          },
+  };
+}
+
+/** Prints the summary at the end. */
+export function noticeSummary(counts: GatewayStats): void {
+  notice(`${count(counts.received, "datagram")} received`);
+  notice(`  stored: ${counts.stored}`);
+  notice(`  shed: ${counts.shed}`);
+  notice(`  refused: ${counts.refused}`);
+  for (const [reason, datagrams] of Object.entries(counts.refusedBy)) notice(`    ${reason}: ${datagrams}`);
+  notice(`  without an answer of the server: ${counts.inFlight}`);
+  if (counts.resent > 0) notice(`  sent again: ${counts.resent}`);
+  if (counts.resentLate > 0) notice(`    so late that they may be stored twice: ${counts.resentLate}`);
+  const { answers } = counts;
+  if (answers === undefined || answers.requests === 0) return;
+  notice(`  answers sent: ${answers.sent}`);
+  if (answers.unreachable > 0) notice(`    that came back unreachable: ${answers.unreachable} at least`);
+  for (const [code, times] of Object.entries(answers.notSentBy))
+    notice(`  answers not sent: ${times}, ${code}`);
+  const { unknown, pending } = answers;
+  if (unknown + pending > 0) notice(`  answers of which nobody knows: ${unknown + pending}`);
+}
+
+/** The counts on one line. A line that is too long has no count of datagrams in flight. */
+export function statusText(counts: GatewayStats, columns: number): string {
+  const { received, stored, shed, refused, inFlight } = counts;
+  const short = `${received} received | ${stored} stored | ${shed} shed | ${refused} refused`;
+  const line = `${short} | ${inFlight} in flight`;
+  return line.length <= columns ? line : short;
+}
+
+function sumFields<Name extends string>(
+  all: readonly Readonly<Record<Name, number>>[],
+  fields: readonly Name[],
+): Record<Name, number> {
+  const sums = fields.map((name) => [name, all.reduce((sum, each) => sum + each[name], 0)]);
+  return Object.fromEntries(sums) as Record<Name, number>;
+}
+
+function sumByName(all: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const sums = new Map<string, number>();
+  for (const counts of all)
+    for (const [name, many] of Object.entries(counts)) sums.set(name, (sums.get(name) ?? 0) + many);
+  return Object.fromEntries(sums);
+}
