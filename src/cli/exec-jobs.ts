@@ -3,8 +3,9 @@
 import { Buffer } from "node:buffer";
 import { type ChildProcess, spawn } from "node:child_process";
 
+import { formatDuration } from "../sim/link/unit-texts.js";
 import { Failure } from "./exit.js";
-import { formatDuration } from "./option-values.js";
+
 import { asSystemFailure } from "./system-errors.js";
 
 /** Milliseconds between SIGTERM and SIGKILL. */

@@ -7,18 +7,9 @@ import type { CheckedStates } from "../sim/link/check.js";
 import { profiles } from "../sim/link/profiles.js";
 import type { GilbertElliott, LinkInput, LinkSettings, ProfileName } from "../sim/link/settings.js";
 import { nsPerMs } from "../sim/time/event.js";
+import { formatDuration, formatRate, formatShare } from "../sim/link/unit-texts.js";
 import { usage } from "./exit.js";
-import {
-  bitRate,
-  byteSize,
-  duration,
-  formatDuration,
-  formatRate,
-  formatShare,
-  share,
-  shares,
-  wholeNumber,
-} from "./option-values.js";
+import { bitRate, byteSize, duration, share, shares, wholeNumber } from "./option-values.js";
 
 /** A setting of a link with its option. The name with `up-` or `down-` before it is the option for one direction. */
 interface LinkOption {

@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 
 import { TimeoutError } from "../index.js";
+import { formatDuration } from "../sim/link/unit-texts.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { noticeFallback } from "./fallback.js";
 import { guide, openFreePort } from "./listen-guide.js";
@@ -12,7 +13,7 @@ import {
   showListenTarget,
 } from "./listen-target.js";
 import { Listener, type ListenerOptions } from "./listener.js";
-import { byteSize, duration, formatDuration, wholeNumber } from "./option-values.js";
+import { byteSize, duration, wholeNumber } from "./option-values.js";
 import { checkRawOutput, rawOption } from "./raw-output.js";
 import { endRecording, startRecording } from "./recording.js";
 import { addRouteOptions, hostFor, listed } from "./route-options.js";

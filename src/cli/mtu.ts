@@ -3,11 +3,12 @@ import { type Command, Option } from "commander";
 import type { Endpoint } from "../core/address/address.js";
 import { type Address, OSError, SOCK_DGRAM, type Unreachable, socket } from "../index.js";
 import { type PathMtuProbe, type PathMtuResult, probePathMtu } from "../message/index.js";
+import { formatDuration } from "../sim/link/unit-texts.js";
 import { Failure, exitCodes } from "./exit.js";
 import { jsonLine } from "./payload.js";
 import { count, notice, onOutput, print, warn } from "./terminal.js";
 import { refused } from "./unreachable.js";
-import { destination, duration, formatDuration, resolved } from "./option-values.js";
+import { destination, duration, resolved } from "./option-values.js";
 
 /** An amount of data that programs often send in pieces. */
 const exampleBytes = 64 * 1024;

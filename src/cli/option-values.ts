@@ -5,6 +5,7 @@ import { Buffer } from "node:buffer";
 import { type Endpoint, anyAddress, isEndpoint } from "../core/address/address.js";
 import { AF_INET, AF_INET6, Address, OSError } from "../index.js";
 import { kernelStack } from "../kernel/choice.js";
+import { formatRate } from "../sim/link/unit-texts.js";
 import { Failure, usage } from "./exit.js";
 
 /** The longest time that an option accepts, in milliseconds: one day. */
@@ -43,11 +44,6 @@ export function formatBytes(bytes: number): string {
 /** A number with three digits or more. */
 export function rounded(value: number): number {
   return value >= 1000 ? Math.round(value) : Number(value.toPrecision(3));
-}
-
-/** Milliseconds as people write them: `2 s`, `100 ms`. */
-export function formatDuration(ms: number): string {
-  return ms >= 1000 ? `${ms / 1000} s` : `${ms} ms`;
 }
 
 /** Reads a whole number for the option `name`. */
@@ -95,11 +91,6 @@ export function share(name: string): (text: string) => number {
   };
 }
 
-/** A ratio as people write it: `10%`. */
-export function formatShare(ratio: number): string {
-  return `${Number((ratio * 100).toPrecision(3))}%`;
-}
-
 /** What a bit rate is counted in, as tc(8) has it. */
 const rateUnits = { bit: 1, kbit: 1e3, mbit: 1e6, gbit: 1e9 } as const;
 
@@ -117,19 +108,6 @@ export function bitRate(name: string): (text: string) => number {
 /** A measured rate, with three digits: `9.83 Mbit/s`. */
 export function measuredRate(rateBps: number): string {
   return formatRate(Number(rateBps.toPrecision(3)));
-}
-
-/** Bits a second as people write them: `1 Mbit/s`. */
-export function formatRate(rateBps: number): string {
-  const [unit, size] =
-    rateBps >= 1e9
-      ? ["Gbit", 1e9]
-      : rateBps >= 1e6
-        ? ["Mbit", 1e6]
-        : rateBps >= 1e3
-          ? ["kbit", 1e3]
-          : ["bit", 1];
-  return `${rateBps / size} ${unit}/s`;
 }
 
 /** Reads an address to listen on. A port alone means 127.0.0.1, and `:port` means every interface. */

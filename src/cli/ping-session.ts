@@ -4,7 +4,8 @@ import type { Endpoint } from "../core/address/address.js";
 import { mayBeIcmp } from "../core/driver/icmp.js";
 import { refusalText } from "../core/ledger/report-texts.js";
 import { type Datagram, OSError, type Socket, type Unreachable } from "../index.js";
-import { formatDuration, formatShare } from "./option-values.js";
+import { formatDuration, formatShare } from "../sim/link/unit-texts.js";
+
 import { jsonLine } from "./payload.js";
 import type { Probes } from "./ping-probes.js";
 import { RoundTrips } from "./round-trips.js";

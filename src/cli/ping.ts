@@ -1,8 +1,9 @@
 import { type Command, Option } from "commander";
 
 import type { Address } from "../index.js";
+import { formatDuration } from "../sim/link/unit-texts.js";
 import { Failure, exitCodes, usage } from "./exit.js";
-import { destination, duration, formatDuration, resolved, wholeNumber } from "./option-values.js";
+import { destination, duration, resolved, wholeNumber } from "./option-values.js";
 import { frameProbes, textProbes } from "./ping-probes.js";
 import { type PingOptions, PingSession } from "./ping-session.js";
 import { type RouteOptions, addRouteOptions, isGroup, pingMeanings } from "./route-options.js";

@@ -1,11 +1,12 @@
 import { type Command, Option } from "commander";
 
 import { type Codec, gelf, jpegSlices, rtpJpeg, shortEnds } from "../message/index.js";
+import { formatDuration } from "../sim/link/unit-texts.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { noticeFallback } from "./fallback.js";
 import { FileStore } from "./file-store.js";
 import { type ListenAddress, listenTarget, parseListenAddress, showListenTarget } from "./listen-target.js";
-import { byteSize, diskSize, duration, formatDuration, wholeNumber } from "./option-values.js";
+import { byteSize, diskSize, duration, wholeNumber } from "./option-values.js";
 import { ReceiveSession, type ReceiveSessionOptions, openReceiver } from "./receive-session.js";
 import { type RouteOptions, listed } from "./route-options.js";
 import { interfaceFor } from "./interfaces.js";

@@ -5,9 +5,10 @@ import { Option } from "commander";
 import type { Endpoint } from "../core/address/address.js";
 import { OSError, type Unreachable } from "../index.js";
 import { type Message, MessageError, messages } from "../message/index.js";
+import { formatDuration } from "../sim/link/unit-texts.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { type Source, readMessage } from "./input.js";
-import { formatDuration } from "./option-values.js";
+
 import { type RouteOptions, isGroup } from "./route-options.js";
 import { maxMessageBytes, messageFailure } from "./send-message.js";
 import { openConnected } from "./sender-sockets.js";

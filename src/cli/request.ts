@@ -7,6 +7,7 @@ import type { Refusal } from "../core/ledger/report-texts.js";
 import { type Address, type Datagram, OSError, TimeoutError } from "../index.js";
 import { kernelStack } from "../kernel/choice.js";
 import { ownAddresses } from "../kernel/own-addresses.js";
+import { formatDuration } from "../sim/link/unit-texts.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { type GeneratedData, addGeneratedData, generatedBy, readPayload } from "./input.js";
 import { jsonLine, payloadFields, showPayload } from "./payload.js";
@@ -21,15 +22,7 @@ import {
 } from "./sender-sockets.js";
 import { count, notice, onOutput, outputColumns, print } from "./terminal.js";
 import { refused } from "./unreachable.js";
-import {
-  destination,
-  duration,
-  formatDuration,
-  inQuotes,
-  quote,
-  resolved,
-  wholeNumber,
-} from "./option-values.js";
+import { destination, duration, inQuotes, quote, resolved, wholeNumber } from "./option-values.js";
 import { checkRawOutput, rawOption } from "./raw-output.js";
 import { messageOption, requestMessage } from "./request-message.js";
 

@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { type Command, Option } from "commander";
 
 import { SOCK_DGRAM, socket } from "../index.js";
+import { formatDuration } from "../sim/link/unit-texts.js";
 import { ExecCommand, checkProgram } from "./exec-command.js";
 import { ExecJobs } from "./exec-jobs.js";
 import { usage } from "./exit.js";
@@ -14,7 +15,7 @@ import {
   parseListenAddress,
   showListenTarget,
 } from "./listen-target.js";
-import { duration, formatDuration, wholeNumber } from "./option-values.js";
+import { duration, wholeNumber } from "./option-values.js";
 import { ServeSession } from "./serve-session.js";
 import { stopSignal } from "./terminal.js";
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 
-import { bitRate, duration, formatRate, formatShare, share, shares } from "../../src/cli/option-values.js";
+import { bitRate, duration, share, shares } from "../../src/cli/option-values.js";
+import { formatRate, formatShare } from "../../src/sim/link/unit-texts.js";
 
 describe("shares", () => {
   test.for([
