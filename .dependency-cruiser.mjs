@@ -13,7 +13,7 @@ const rooms = {
   watch: ["core", "wire", "kernel", "sim", "capture", "message", "proxy", "index.ts"],
   dgram: ["core", "kernel", "index.ts"],
   register: ["core", "kernel", "dgram", "index.ts"],
-  proxy: ["core", "kernel", "sim", "index.ts"],
+  proxy: ["core", "wire", "kernel", "sim", "capture", "index.ts"],
   cli: ["core", "wire", "kernel", "sim", "message", "capture", "proxy", "watch", "gateway", "index.ts"],
   "index.ts": ["core", "kernel"],
 };

@@ -30,6 +30,11 @@ export interface CapturedDatagram {
   readonly lostBefore: number | undefined;
   /** The comment of the packet; several comments are joined by line ends. `undefined` if there is none. */
   readonly comment: string | undefined;
+  /**
+   * Why a relay or a simulated link of this package dropped the datagram, as the comment says, such as `"loss 10%"`; `undefined` if it
+   * was not dropped, or the file does not say.
+   */
+  readonly dropped: string | undefined;
   /** The number of its packet in the file, from 1. For fragments it is the one that completed the datagram. */
   readonly packet: number;
   /** Whether this is probably a run of several datagrams: longer than the MTU in one packet, and with a wrong checksum. */

@@ -11,6 +11,7 @@ import type { CapturedDatagram, CapturedUnreachable, ReadStats } from "./capture
 import { Endpoints } from "./endpoints.js";
 import type { LinkPacket } from "./link-packet.js";
 import { findIp } from "./link-types.js";
+import { dropCause } from "./drop-comment.js";
 import { Reassembly } from "./reassembly.js";
 
 /** Bytes of the longest IP packet: the header of IPv6 and 65,535 bytes of content. */
@@ -138,6 +139,7 @@ export class DatagramDecoder {
       interface: packet.interface,
       lostBefore: packet.lostBefore,
       comment: packet.comment,
+      dropped: packet.comment === undefined ? undefined : dropCause(packet.comment),
       packet: counts.packets,
       probablySeveral,
     };

@@ -2,8 +2,8 @@
 
 import { type Command, Option } from "commander";
 
+import { meanLoss } from "../proxy/fault-texts.js";
 import { type DirectionFaults, checkDirections } from "../proxy/options.js";
-import type { CheckedStates } from "../sim/link/check.js";
 import { profiles } from "../sim/link/profiles.js";
 import type { GilbertElliott, LinkInput, LinkSettings, ProfileName } from "../sim/link/settings.js";
 import { nsPerMs } from "../sim/time/event.js";
@@ -176,13 +176,6 @@ function describe({ settings, mtuBytes }: DirectionFaults): string {
     mtuBytes < Infinity && `packets up to ${mtuBytes} bytes`,
   ].filter((part) => typeof part === "string");
   return parts.length === 0 ? "no impairment" : parts.join(", ");
-}
-
-/** The long-term share of losses. */
-function meanLoss({ toBadRatio, toGoodRatio, goodLossRatio, badLossRatio }: CheckedStates): number {
-  if (toBadRatio + toGoodRatio === 0) return goodLossRatio;
-  const bad = toBadRatio / (toBadRatio + toGoodRatio);
-  return bad * badLossRatio + (1 - bad) * goodLossRatio;
 }
 
 /** Replaces field names of a link in an error message by option names. */

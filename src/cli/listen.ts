@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
 
+import { type RecordOptions, type Recording, record } from "../capture/index.js";
 import { TimeoutError } from "../index.js";
 import { formatDuration } from "../sim/link/unit-texts.js";
 import { Failure, exitCodes, usage } from "./exit.js";
@@ -174,7 +175,8 @@ async function reportAndRecord(listeners: readonly Listener[], options: ListenOp
     return;
   }
   const sockets = new Set(listeners.flatMap(({ socket, answering }) => [socket, answering]));
-  const recording = startRecording([...sockets], options.record, "choose another name");
+  const start = (file: string | number, terms: RecordOptions): Recording => record([...sockets], file, terms);
+  const recording = startRecording(start, options.record, "choose another name");
   try {
     await report(listeners, options);
   } finally {

@@ -1,10 +1,19 @@
 import { type Command, Option } from "commander";
 
+import type { RecordOptions, Recording } from "../capture/index.js";
 import { isOverIPv4 } from "../core/address/address.js";
 import type { Address } from "../index.js";
 import { type Relay, type ProxyOptions as RelayOptions, type ProxyRule, proxy } from "../proxy/index.js";
 import { usage } from "./exit.js";
 import { type LinkOptionValues, addLinkOptions, describeLink, linkOf } from "./link-options.js";
+import { checkRawOutput } from "./raw-output.js";
+import {
+  type RecordingOptions,
+  addRecordingOptions,
+  endRecording,
+  recordOptionsOf,
+  startRecording,
+} from "./recording.js";
 import { RelayReport } from "./relay-report.js";
 import { readRules } from "./rules.js";
 import { noticeFallback } from "./fallback.js";
@@ -54,6 +63,11 @@ line, else every 10 s if something has changed, and at the end. With --json they
 are an object on each line of standard output instead, once a second if
 something has changed, and at the end. Ctrl-C ends the command.
 
+--record writes a pcapng file for Wireshark, tshark, datagram read and datagram
+replay. Its interface "clients" has the datagrams before the faults of the
+direction up, and "targets" those after them. Comments say what was dropped,
+delayed, duplicated or corrupted, and by which setting or rule.
+
 --seed repeats the random numbers, not the timing: datagrams that come in the
 same order have the same losses.
 
@@ -64,9 +78,10 @@ Examples:
   datagram proxy 9001 127.0.0.1:9000 --rule "drop up numbers=1-2"
   datagram proxy 9001 127.0.0.1:9000 --rule "delay=200ms down hex=0001@4"
   datagram proxy 9001 127.0.0.1:9000 192.168.1.20:9000 --answers all
-  datagram proxy 0.0.0.0:9001 192.168.1.20:9000 --mtu 1280 --duration 1m --json`;
+  datagram proxy 0.0.0.0:9001 192.168.1.20:9000 --mtu 1280 --duration 1m --json
+  datagram proxy 9001 127.0.0.1:9000 --loss 10% --record today.pcapng`;
 
-interface ProxyOptions extends LinkOptionValues {
+interface ProxyOptions extends LinkOptionValues, RecordingOptions {
   readonly rule?: readonly ProxyRule[];
   readonly answers?: "first" | "all";
   readonly seed?: number;
@@ -74,6 +89,7 @@ interface ProxyOptions extends LinkOptionValues {
   readonly idle?: number;
   readonly duration?: number;
   readonly json?: boolean;
+  readonly record?: string;
 }
 
 /** Adds `datagram proxy`. */
@@ -105,8 +121,8 @@ export function addProxy(program: Command): void {
     .option("--idle <time>", "forget clients that are silent for this time (default: 1m)", duration("--idle"))
     .option("--duration <time>", "end after this time", duration("--duration"))
     .option("--json", "print the counts as JSON objects, one on each line")
-    .addHelpText("after", help)
-    .action(relay);
+    .option("--record <path>", "record both sides to this file, or - for standard output");
+  addRecordingOptions(command, "end the recording").addHelpText("after", help).action(relay);
 }
 
 /** Reads one more target. */
@@ -119,8 +135,10 @@ async function relay(listen: Address, targets: readonly Address[], options: Prox
   const overIPv4 = isOverIPv4(at);
   const link = linkOf(options, overIPv4);
   const { rule: rules, answers, seed, clients: maxClients, idle: idleMs } = options;
+  const recordOptions = recordOptionsFor(options);
   const signal = stopSignal();
   await using running = await start({ listen: at, targets, answers, link, rules, seed, maxClients, idleMs });
+  const recording = recordOptions && recordTo(running, options.record ?? "", recordOptions);
   const [up, down] = describeLink(link, overIPv4);
   notice(`listening on ${running.address} for ${running.targets.join(", ")}`);
   notice(`  up:   ${up}`);
@@ -129,12 +147,40 @@ async function relay(listen: Address, targets: readonly Address[], options: Prox
   notice(`  seed ${running.seed}`);
   noticeFallback();
   const report = new RelayReport(running, options.json === true);
+  void recording?.finished.then(({ ended }) => {
+    if (ended === "limit")
+      notice("the limit of --limit is reached: the recording has ended, the relay goes on");
+  });
   try {
     await report.run(signal, options.duration);
   } finally {
     await running.close();
     await report.end();
+    if (recording) await endRecording(recording);
   }
+}
+
+/** The options of the recording; `undefined` without one. @throws `Failure`. */
+function recordOptionsFor(options: ProxyOptions): RecordOptions | undefined {
+  const { record, json } = options;
+  if (record === undefined) {
+    const [given] = (["rotateSize", "rotateTime", "maxFiles", "limit", "overwrite"] as const).filter(
+      (name) => options[name] !== undefined,
+    );
+    if (given === undefined) return undefined;
+    throw usage(
+      `--${given.replace(/[A-Z]/, (letter) => `-${letter.toLowerCase()}`)} is for a recording: give --record <path>`,
+    );
+  }
+  if (record === "-") checkRawOutput("--record -", "today.pcapng");
+  if (record === "-" && json) throw usage("--record - and --json both write to standard output");
+  return recordOptionsOf(record, options);
+}
+
+/** Starts to record a relay. @throws `Failure`. */
+function recordTo(running: Relay, path: string, options: RecordOptions): Recording {
+  const start = (file: string | number, terms: RecordOptions): Recording => running.record(file, terms);
+  return startRecording(start, path, "--overwrite replaces it", options);
 }
 
 /** @throws `Failure` for options that only the relay can check. */

@@ -11,7 +11,7 @@ import { captureFailure } from "./capture-failure.js";
 import { Failure, exitCodes } from "./exit.js";
 import { isoTime, timeText } from "./iso-time.js";
 import { PeerTable } from "./peer-table.js";
-import { jsonLine, payloadFields, showPayload } from "./payload.js";
+import { jsonLine, payloadFields, printable, showPayload } from "./payload.js";
 import { count, notice, onOutput, outputColumns, print, stopSignal } from "./terminal.js";
 
 const help = `
@@ -26,9 +26,12 @@ datagram ends.
 
 With --json a line is an object with packet (its number in the file), time,
 source, destination, direction, size, truncated, and text (UTF-8) or hex, and
-those of interface, ttl, tos, lostBefore, comment and probablySeveral that the
-file has. --peers prints a table of the sources. --losses prints what the file
-says of losses: packets that the recorder lost, and ICMP errors.
+those of interface, ttl, tos, lostBefore, comment, dropped and probablySeveral
+that the file has. --peers prints a table of the sources.
+
+--losses prints what the file says of losses: packets that the recorder lost,
+ICMP errors, and datagrams that datagram proxy or a simulated network dropped,
+each with the setting or the rule that dropped it.
 
 A summary goes to standard error. If the file is cut or damaged, all datagrams
 before that place are printed, and the exit code is 1.
@@ -86,9 +89,11 @@ async function readFile(file: string, options: ReadFileOptions): Promise<void> {
   if (file === "-")
     stop.addEventListener("abort", () => setTimeout(() => process.stdin.destroy(), lastPacketsMs).unref());
   let failure: Error | undefined;
+  let dropped = 0;
   try {
     for await (const datagram of reading) {
       const { source, size, timestamp } = datagram;
+      if (datagram.dropped !== undefined) dropped++;
       peers.add({ source: String(source), size, timestamp });
       output += lineOf(datagram, options);
       if (output.length >= batchCharacters) await flush();
@@ -105,7 +110,7 @@ async function readFile(file: string, options: ReadFileOptions): Promise<void> {
   await flush();
   const stats = reading.stats();
   // Without packets there is only the error: that of a file that cannot be opened, or that has another format.
-  if (!failure || stats.packets > 0) for (const line of summary(stats, peers)) notice(line);
+  if (!failure || stats.packets > 0) for (const line of summary(stats, peers, dropped)) notice(line);
   if (failure) throw failure;
 }
 
@@ -115,8 +120,11 @@ function lineOf(datagram: CapturedDatagram, { json, peers, losses, hex = false }
   if (json) return jsonOf(datagram);
   const { timestamp, lostBefore = 0, data, size, source, destination } = datagram;
   if (losses) {
-    if (lostBefore === 0) return "";
-    return `${timeText(timestamp)} the recorder lost ${count(lostBefore, "packet")}\n`;
+    const time = timeText(timestamp);
+    const lost = lostBefore === 0 ? "" : `${time} the recorder lost ${count(lostBefore, "packet")}\n`;
+    const { dropped } = datagram;
+    if (dropped === undefined) return lost;
+    return `${lost}${time} ${source} > ${destination} ${count(size, "byte")} dropped: ${printable(dropped)}\n`;
   }
   const bytes = datagram.truncated ? `cut to ${data.length} of ${count(size, "byte")}` : count(size, "byte");
   const several = datagram.probablySeveral ? ", probably several datagrams" : "";
@@ -129,7 +137,7 @@ function lineOf(datagram: CapturedDatagram, { json, peers, losses, hex = false }
 function jsonOf(datagram: CapturedDatagram): string {
   const { data, timestamp, packet, source, destination, direction, size, truncated, probablySeveral } =
     datagram;
-  const { interface: by, ttl, tos, lostBefore, comment } = datagram;
+  const { interface: by, ttl, tos, lostBefore, comment, dropped } = datagram;
   const time = timestamp === undefined ? undefined : isoTime(timestamp);
   const fields = { packet, time, source, destination, direction, size, truncated, ...payloadFields(data) };
   return jsonLine({
@@ -139,6 +147,7 @@ function jsonOf(datagram: CapturedDatagram): string {
     tos,
     lostBefore,
     comment,
+    dropped,
     probablySeveral: probablySeveral || undefined,
   });
 }
@@ -148,10 +157,11 @@ function unreachableLine({ timestamp, from, source, destination, type, code }: C
 }
 
 /** The lines of the summary. Causes that did not happen are left out. */
-function summary(stats: ReadStats, peers: PeerTable): string[] {
+function summary(stats: ReadStats, peers: PeerTable, dropped: number): string[] {
   const { datagrams, truncated, incomplete, probablySeveral, unreachable, lost, skipped } = stats;
   const causes: readonly (readonly [number, string])[] = [
     [lost ?? 0, "packets lost by the recorder"],
+    [dropped, "datagrams dropped by a relay or a simulated link"],
     [truncated, "datagrams cut by the recorder"],
     [incomplete, "datagrams whose fragments are not all there"],
     [probablySeveral, "packets that are probably several datagrams each"],

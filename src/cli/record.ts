@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 
-import type { Recording, RecordOptions } from "../capture/index.js";
+import { type RecordOptions, type Recording, record } from "../capture/index.js";
 import type { Endpoint } from "../core/address/address.js";
 import { datagramsIn } from "../core/receive/inbox.js";
 import { readAll } from "../core/socket/socket.js";
@@ -15,9 +15,16 @@ import {
 } from "./listen-target.js";
 import { Listener } from "./listener.js";
 import { Losses } from "./losses.js";
-import { byteSize, diskSize, duration, wholeNumber } from "./option-values.js";
+import { byteSize } from "./option-values.js";
 import { PeerCount } from "./peer-count.js";
-import { endRecording, recordingStatus, startRecording } from "./recording.js";
+import {
+  type RecordingOptions,
+  addRecordingOptions,
+  endRecording,
+  recordOptionsOf,
+  recordingStatus,
+  startRecording,
+} from "./recording.js";
 import { groupFor, hostFor, listed } from "./route-options.js";
 import { StatusLine } from "./status-line.js";
 import { stopSignal } from "./terminal.js";
@@ -49,41 +56,21 @@ Examples:
   datagram record 9000 -o day.pcapng --rotate-size 100m --max-files 10
   datagram record 9000 -o - | tshark -r -`;
 
-interface RecordCommandOptions extends ListenTargetOptions {
+interface RecordCommandOptions extends ListenTargetOptions, RecordingOptions {
   readonly output?: string;
-  readonly rotateSize?: number;
-  readonly rotateTime?: number;
-  readonly maxFiles?: number;
-  readonly limit?: number;
-  readonly overwrite?: true;
   readonly buffer?: number;
 }
 
-/** The smallest file, in bytes. */
-const minFileBytes = 65_536;
-
 /** Adds `datagram record`. */
 export function addRecord(program: Command): void {
-  program
+  const command = program
     .command("record")
     .summary("record what arrives to a capture file")
     .description("Records the datagrams that arrive to a capture file, with their times and losses.")
     .usage("[options] <[host:]port...> --output <path>")
     .argument("<[host:]port...>", "where to listen", listed(parseListenAddress))
-    .option("-o, --output <path>", "the file, or - for standard output")
-    .option("--overwrite", "replace a file of the same name")
-    .option(
-      "--rotate-size <bytes>",
-      "start another file at this size, such as 100m",
-      fileSize("--rotate-size"),
-    )
-    .option(
-      "--rotate-time <time>",
-      "start another file after this time, such as 60m",
-      duration("--rotate-time", 1000),
-    )
-    .option("--max-files <n>", "keep the newest n files", wholeNumber("--max-files", 1))
-    .option("--limit <bytes>", "end at this size of all files together, such as 10g", fileSize("--limit"))
+    .option("-o, --output <path>", "the file, or - for standard output");
+  addRecordingOptions(command, "end")
     .option("--buffer <bytes>", "request a receive buffer of this size (default: 4m)", byteSize("--buffer"))
     .option(
       "--interface <which>",
@@ -104,24 +91,15 @@ async function recordPorts(
   addresses: readonly ListenAddress[],
   options: RecordCommandOptions,
 ): Promise<void> {
-  const { output, rotateSize, rotateTime, maxFiles, limit, overwrite } = options;
+  const { output } = options;
   if (output === undefined) throw usage("give the file: --output <path>, such as --output today.pcapng");
-  const rotates = rotateSize !== undefined || rotateTime !== undefined;
-  if (maxFiles !== undefined && !rotates) throw usage("--max-files needs --rotate-size or --rotate-time");
-  if (output === "-" && rotates)
-    throw usage("standard output is one file: without --rotate-size and --rotate-time");
+  const recordOptions = recordOptionsOf(output, options);
   const listeners: Listener[] = [];
   try {
     for (const address of addresses) listeners.push(await Listener.open(address, options));
-    const recordOptions: RecordOptions = {
-      rotateBytes: rotateSize,
-      rotateMs: rotateTime,
-      maxFiles,
-      limitBytes: limit,
-      overwrite,
-    };
     const sockets = listeners.map(({ socket }) => socket);
-    const recording = startRecording(sockets, output, "--overwrite replaces it", recordOptions);
+    const start = (file: string | number, terms: RecordOptions): Recording => record(sockets, file, terms);
+    const recording = startRecording(start, output, "--overwrite replaces it", recordOptions);
     await run(listeners, recording);
   } finally {
     await Promise.all(listeners.map((listener) => listener.close()));
@@ -174,14 +152,4 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve();
     else signal.addEventListener("abort", () => resolve(), { once: true });
   });
-}
-
-/** Reads the size of a file for the option `name`. */
-function fileSize(name: string): (text: string) => number {
-  const size = diskSize(name);
-  return (text) => {
-    const bytes = size(text);
-    if (bytes < minFileBytes) throw usage(`${name} takes 64k or more, not ${text}`);
-    return bytes;
-  };
 }

@@ -1,25 +1,70 @@
-/** Recordings of `datagram record` and `datagram listen --record`: how they start, fail, and end. */
+/** Recordings of `datagram record`, `datagram listen --record` and `datagram proxy --record`: their options, how they start, fail and end. */
 
-import { type RecordOptions, type RecordStats, type Recording, record } from "../capture/index.js";
-import type { Socket } from "../index.js";
-import { Failure, exitCodes } from "./exit.js";
-import { formatBytes } from "./option-values.js";
+import type { Command } from "commander";
+
+import type { RecordOptions, RecordStats, Recording } from "../capture/index.js";
+import { Failure, exitCodes, usage } from "./exit.js";
+import { diskSize, duration, formatBytes, wholeNumber } from "./option-values.js";
 import { checkRawOutput } from "./raw-output.js";
 import { asSystemFailure } from "./system-errors.js";
 import { count, notice, warn } from "./terminal.js";
 
 /** The path of standard output as a recording has it. */
 const standardOutput = "/dev/fd/1";
+/** The smallest file, in bytes. */
+const minFileBytes = 65_536;
+
+/** The options of the files of a recording. */
+export interface RecordingOptions {
+  readonly rotateSize?: number;
+  readonly rotateTime?: number;
+  readonly maxFiles?: number;
+  readonly limit?: number;
+  readonly overwrite?: true;
+}
+
+/** Adds the options of the files of a recording. @param atLimit what the limit ends: `end`. */
+export function addRecordingOptions(command: Command, atLimit: string): Command {
+  return command
+    .option("--overwrite", "replace a file of the same name")
+    .option(
+      "--rotate-size <bytes>",
+      "start another file at this size, such as 100m",
+      fileSize("--rotate-size"),
+    )
+    .option(
+      "--rotate-time <time>",
+      "start another file after this time, such as 60m",
+      duration("--rotate-time", 1000),
+    )
+    .option("--max-files <n>", "keep the newest n files", wholeNumber("--max-files", 1))
+    .option(
+      "--limit <bytes>",
+      `${atLimit} at this size of all files together, such as 10g`,
+      fileSize("--limit"),
+    );
+}
+
+/** The options of `record` that the options of a command say. @param path of the file, or `-`. @throws `Failure`. */
+export function recordOptionsOf(path: string, options: RecordingOptions): RecordOptions {
+  const { rotateSize, rotateTime, maxFiles, limit, overwrite } = options;
+  const rotates = rotateSize !== undefined || rotateTime !== undefined;
+  if (maxFiles !== undefined && !rotates) throw usage("--max-files needs --rotate-size or --rotate-time");
+  if (path === "-" && rotates)
+    throw usage("standard output is one file: without --rotate-size and --rotate-time");
+  return { rotateBytes: rotateSize, rotateMs: rotateTime, maxFiles, limitBytes: limit, overwrite };
+}
 
 /**
- * Starts to record sockets. A failure to write is a warning.
+ * Starts a recording. A failure to write is a warning.
  *
+ * @param start begins to record to a file.
  * @param path of the file, or `-` for standard output.
  * @param existing what to do if the file exists.
  * @throws `Failure`.
  */
 export function startRecording(
-  sockets: readonly Socket[],
+  start: (file: string | number, options: RecordOptions) => Recording,
   path: string,
   existing: string,
   options: RecordOptions = {},
@@ -27,7 +72,7 @@ export function startRecording(
   const name = nameOf(path === "-" ? standardOutput : path);
   if (path === "-") checkRawOutput("--output -", "today.pcapng");
   try {
-    const recording: Recording = record(sockets, path === "-" ? 1 : path, {
+    const recording: Recording = start(path === "-" ? 1 : path, {
       ...options,
       onError: ({ code, syscall, message }) => {
         // Nobody reads the pipe any more.
@@ -86,4 +131,14 @@ function nameOf(path: string): string {
 function messageOf(error: Error, path: string): string {
   const { message } = asSystemFailure(error, `write to ${nameOf(path)}`) as Error;
   return `${message}: datagrams are missing in the recording until it can be written again`;
+}
+
+/** Reads the size of a file for the option `name`. */
+function fileSize(name: string): (text: string) => number {
+  const size = diskSize(name);
+  return (text) => {
+    const bytes = size(text);
+    if (bytes < minFileBytes) throw usage(`${name} takes 64k or more, not ${text}`);
+    return bytes;
+  };
 }

@@ -22,6 +22,15 @@ export interface RuleVerdict {
   corrupt: boolean;
   /** Whole nanoseconds. */
   delayNs: number;
+  /** The texts of the rules that drop, corrupt and delay it: each has a meaning only if such a rule applies. */
+  droppedBy: string;
+  corruptedBy: string;
+  delayedBy: string;
+}
+
+/** A new object for `ActiveRules.decide`: no rule applies. */
+export function emptyRuleVerdict(): RuleVerdict {
+  return { drop: false, corrupt: false, delayNs: 0, droppedBy: "", corruptedBy: "", delayedBy: "" };
 }
 
 /**
@@ -61,10 +70,16 @@ export class ActiveRules {
       const { action, delayMs } = active.rule;
       if (action === "drop") {
         verdict.drop = true;
+        verdict.droppedBy = active.text;
         return;
       }
-      if (action === "corrupt") verdict.corrupt = true;
-      else verdict.delayNs += Math.round(delayMs * nsPerMs);
+      if (action === "corrupt") {
+        verdict.corrupt = true;
+        verdict.corruptedBy = active.text;
+      } else {
+        verdict.delayedBy = verdict.delayNs > 0 ? `${verdict.delayedBy}, ${active.text}` : active.text;
+        verdict.delayNs += Math.round(delayMs * nsPerMs);
+      }
     }
   }
 
@@ -77,7 +92,8 @@ export class ActiveRules {
 /** A rule in use, with its counts. */
 class ActiveRule implements RelayRule {
   readonly rule: CheckedRule;
-  readonly #text: string;
+  /** In the form of the command line, such as `drop up numbers=1-2`. */
+  readonly text: string;
   readonly #remove: () => void;
   readonly #up = { seen: 0, applied: 0 };
   readonly #down = { seen: 0, applied: 0 };
@@ -85,7 +101,7 @@ class ActiveRule implements RelayRule {
 
   constructor(rule: CheckedRule, remove: () => void) {
     this.rule = rule;
-    this.#text = formatRule(rule);
+    this.text = formatRule(rule);
     this.#remove = remove;
   }
 
@@ -104,7 +120,7 @@ class ActiveRule implements RelayRule {
 
   stats(): RuleStats {
     const [up, down] = [this.#up.applied, this.#down.applied];
-    return Object.freeze({ rule: this.#text, up, down, error: this.#error });
+    return Object.freeze({ rule: this.text, up, down, error: this.#error });
   }
 
   remove(): void {

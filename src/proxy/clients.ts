@@ -80,19 +80,19 @@ export class Clients {
     return this.#clients.values();
   }
 
-  /** The client of a datagram; `undefined`, and counted, if there is no room for a new one. */
-  of(datagram: Datagram, nowMs: number): Client | undefined {
+  /** The client of a datagram; why there is none, and counted, if it is the relay's own or there is no room for a new one. */
+  of(datagram: Datagram, nowMs: number): Client | string {
     const { source } = datagram;
     // Datagrams that came together share their source.
     if (source !== this.#lastSource) {
-      this.#lastClient = this.#clients.get(String(source)) ?? this.#enter(datagram, nowMs);
-      this.#lastSource = this.#lastClient && source;
+      const found = this.#clients.get(String(source)) ?? this.#enter(datagram, nowMs);
+      if (typeof found === "string") return found;
+      this.#lastClient = found;
+      this.#lastSource = source;
     }
-    const client = this.#lastClient;
-    if (client) {
-      client.activeMs = nowMs;
-      if (this.#host.keepLast) client.last = datagram;
-    }
+    const client = this.#lastClient as Client;
+    client.activeMs = nowMs;
+    if (this.#host.keepLast) client.last = datagram;
     return client;
   }
 
@@ -110,16 +110,19 @@ export class Clients {
     for (const client of clients) this.#remove(client);
   }
 
-  #enter(datagram: Datagram, nowMs: number): Client | undefined {
+  #enter(datagram: Datagram, nowMs: number): Client | string {
     const { source } = datagram;
     if (this.#host.isLooped(source)) {
       this.looped++;
-      return undefined;
+      return "loop of the relay";
     }
     const client = this.#open(source, nowMs);
-    if (client) this.#compare(datagram);
-    else this.refused++;
-    return client;
+    if (client) {
+      this.#compare(datagram);
+      return client;
+    }
+    this.refused++;
+    return "limit of clients";
   }
 
   #open(source: Endpoint, nowMs: number): Client | undefined {

@@ -6,23 +6,34 @@ import type { Random } from "../sim/random.js";
 import { EventQueue } from "../sim/time/event-queue.js";
 import { type ScheduledEvent, nsPerMs } from "../sim/time/event.js";
 import type { DirectionFaults } from "./options.js";
-import type { ActiveRules, RuleVerdict } from "./active-rules.js";
+import { type ActiveRules, type RuleVerdict, emptyRuleVerdict } from "./active-rules.js";
+import { type FaultTexts, faultTexts } from "./fault-texts.js";
+import type { DirectionName, Passage, RelayObservers, SentDatagram } from "./observer.js";
 
 /** A datagram that is sent at its time. Datagrams with the same time are sent in their order. */
-export class Departure<To> implements ScheduledEvent {
+export class Departure<To> implements ScheduledEvent, SentDatagram {
   readonly time: number;
   readonly rank = 0;
   readonly order: number;
   readonly data: Buffer;
   readonly to: To;
+  readonly passage: Passage | undefined;
+  readonly isDuplicate: boolean;
   readonly #leave: (departure: Departure<To>) => void;
 
   /** @param time whole nanoseconds on the clock of the sockets. */
-  constructor(time: number, order: number, data: Buffer, to: To, leave: (departure: Departure<To>) => void) {
+  constructor(
+    time: number,
+    order: number,
+    { data, to, passage, isDuplicate }: Leaving<To>,
+    leave: (departure: Departure<To>) => void,
+  ) {
     this.time = time;
     this.order = order;
     this.data = data;
     this.to = to;
+    this.passage = passage;
+    this.isDuplicate = isDuplicate;
     this.#leave = leave;
   }
 
@@ -30,6 +41,11 @@ export class Departure<To> implements ScheduledEvent {
     this.#leave(this);
     return false;
   }
+}
+
+/** A datagram that passed, and who gets it. The passage is known if the relay is observed. */
+interface Leaving<To> extends SentDatagram {
+  readonly to: To;
 }
 
 /** The client that a datagram is from or for. */
@@ -46,7 +62,8 @@ export interface DirectionClient {
 
 /** What a direction needs of its relay. */
 export interface DirectionHost<To> {
-  readonly name: "up" | "down";
+  readonly name: DirectionName;
+  readonly observers: RelayObservers;
   readonly rules: ActiveRules;
   /** Chooses the bits that rules flip. It is a generator of its own, so that rules change no other random draw. */
   readonly ruleRandom: Random;
@@ -58,6 +75,16 @@ export interface DirectionHost<To> {
   /** Sends datagrams in their order. @returns how many the kernel did not take. */
   send(departures: readonly Departure<To>[]): Promise<number>;
 }
+
+/** Why a datagram goes no further. */
+type Drop = "rule" | "mtu" | "loss" | "queue" | "inFlight";
+
+/** The part of a passage that a dropped datagram has too. */
+type Common = Pick<Passage, "direction" | "sender" | "destination" | "dropped">;
+
+const noEffects: Omit<Passage, keyof Common> = {
+  ...{ delayMs: 0, delayedBy: "", duplicatedBy: undefined, reorderedBy: undefined, corruptedBy: undefined },
+};
 
 /** One direction of a relay. It decides which datagrams are lost, delayed or changed, and holds them until they are sent. */
 export class Direction<To extends DirectionClient> {
@@ -75,11 +102,13 @@ export class Direction<To extends DirectionClient> {
   readonly #host: DirectionHost<To>;
   readonly #impairment: Impairment;
   readonly #verdict = emptyVerdict();
-  readonly #ruleVerdict: RuleVerdict = { drop: false, corrupt: false, delayNs: 0 };
+  readonly #ruleVerdict: RuleVerdict = emptyRuleVerdict();
   readonly #waiting = new EventQueue();
   readonly #leave = (departure: Departure<To>): void => void this.#leaving.push(departure);
   #order = 0;
   #mtuBytes: number;
+  /** The texts of the settings, which are made when an observer needs them. */
+  #texts: FaultTexts | undefined;
   #inFlightBytes = 0;
   /** Datagrams that have passed the link and wait for the addresses of the targets, by client. */
   readonly #held = new Map<To, Departure<To>[]>();
@@ -99,20 +128,28 @@ export class Direction<To extends DirectionClient> {
   set({ settings, mtuBytes }: DirectionFaults): void {
     this.#impairment.set(settings);
     this.#mtuBytes = mtuBytes;
+    this.#texts = undefined;
   }
 
   /**
    * Decides what happens to received datagrams. Call `flush` afterwards: it sends those without a delay.
    *
-   * @param clientOf returns the client that a datagram is from or for; `undefined` discards the datagram.
+   * @param clientOf returns the client that a datagram is from or for, or why the datagram goes no further.
+   * @param local the address that they came to, if they do not know it; it is asked for if the relay is observed.
    */
-  enter(datagrams: readonly Datagram[], clientOf: (datagram: Datagram) => To | undefined): void {
+  enter(
+    datagrams: readonly Datagram[],
+    clientOf: (datagram: Datagram) => To | string,
+    local: () => Endpoint,
+  ): void {
     const now = this.#now();
     // Datagrams that are due are sent before the new ones.
     this.#release(now);
+    const to = this.#host.observers.active ? local() : undefined;
     for (const datagram of datagrams) {
-      const to = clientOf(datagram);
-      if (to) this.#pass(datagram.data, to, now);
+      const client = clientOf(datagram);
+      if (typeof client !== "string") this.#pass(datagram, client, now, to);
+      else if (to) this.#tell(datagram, to, client, now);
     }
     this.#arm();
   }
@@ -136,6 +173,7 @@ export class Direction<To extends DirectionClient> {
     this.#held.clear();
     this.unsent += departures.length;
     for (const { data, to } of departures) this.#left(data, to);
+    if (departures.length > 0) this.#host.observers.discarded(this.#host.name, departures.length);
   }
 
   async #send(departures: readonly Departure<To>[]): Promise<void> {
@@ -160,7 +198,30 @@ export class Direction<To extends DirectionClient> {
     return true;
   }
 
-  #pass(data: Buffer, to: To, now: number): void {
+  #pass(datagram: Datagram, to: To, now: number, local: Endpoint | undefined): void {
+    const { data } = datagram;
+    const dropped = this.#decide(data, to, now);
+    const passage = local && this.#tell(datagram, local, dropped && this.#reason(dropped), now);
+    if (dropped) return;
+    const [ruled, { at: linkAt, duplicateAt, corruptBit, reordered }] = [this.#ruleVerdict, this.#verdict];
+    const at = linkAt + ruled.delayNs;
+    const secondAt = duplicateAt < 0 ? -1 : duplicateAt + ruled.delayNs;
+    if (reordered) this.reordered++;
+    if (ruled.delayNs > 0) this.delayed++;
+    if ((corruptBit >= 0 || ruled.corrupt) && data.length > 0) {
+      this.corrupted++;
+      flip(data, (corruptBit >= 0 ? corruptBit : this.#host.ruleRandom.uint32()) % (data.length * 8));
+    }
+    // Datagrams that were read together share memory. One that waits is copied, so that it does not keep the memory of all.
+    const kept = at > now || secondAt > now || to.ready ? Buffer.from(data) : data;
+    this.#depart({ data: kept, to, passage, isDuplicate: false }, at, now);
+    if (secondAt < 0) return;
+    this.duplicated++;
+    this.#depart({ data: kept, to, passage, isDuplicate: true }, secondAt, now);
+  }
+
+  /** Decides whether a datagram passes, and counts it if not. Both verdicts say what happens to it then. */
+  #decide(data: Buffer, to: To, now: number): Drop | undefined {
     const ruled = this.#ruleVerdict;
     if (this.#host.rules.empty) {
       ruled.corrupt = false;
@@ -169,52 +230,85 @@ export class Direction<To extends DirectionClient> {
       this.#host.rules.decide(this.#host.name, data, to.address, ruled);
       if (ruled.drop) {
         this.dropped++;
-        return;
+        return "rule";
       }
     }
     const bytes = data.length + to.headerBytes;
     if (bytes > this.#mtuBytes) {
       this.tooBig++;
-      return;
+      return "mtu";
     }
-    const verdict = this.#verdict;
-    this.#impairment.pass(now, bytes, verdict);
-    if (verdict.fate !== "passed") {
-      if (verdict.fate === "loss") this.lost++;
-      else this.queueFull++;
-      return;
-    }
-    const { duplicateAt, corruptBit } = verdict;
-    const at = verdict.at + ruled.delayNs;
-    const secondAt = duplicateAt < 0 ? -1 : duplicateAt + ruled.delayNs;
-    if (verdict.reordered) this.reordered++;
-    if (ruled.delayNs > 0) this.delayed++;
-    if ((corruptBit >= 0 || ruled.corrupt) && data.length > 0) {
-      this.corrupted++;
-      flip(data, (corruptBit >= 0 ? corruptBit : this.#host.ruleRandom.uint32()) % (data.length * 8));
-    }
-    // Datagrams that were read together share memory. One that waits is copied, so that it does not keep the memory of all.
-    const kept = at > now || secondAt > now || to.ready ? Buffer.from(data) : data;
-    this.#depart(kept, to, at, now);
-    if (secondAt < 0) return;
-    this.duplicated++;
-    this.#depart(kept, to, secondAt, now);
+    this.#impairment.pass(now, bytes, this.#verdict);
+    const { fate } = this.#verdict;
+    if (fate === "loss") this.lost++;
+    else if (fate === "queue") this.queueFull++;
+    else if (!this.#isFull(data)) return undefined;
+    else this.overflowed++;
+    return fate === "passed" ? "inFlight" : fate;
   }
 
-  #depart(data: Buffer, to: To, at: number, now: number): void {
+  /** Why a datagram goes no further. */
+  #reason(drop: Drop): string {
+    if (drop === "rule") return `rule ${this.#ruleVerdict.droppedBy}`;
+    return drop === "inFlight" ? "limit of datagrams in flight" : this.#faultTexts()[drop];
+  }
+
+  #faultTexts(): FaultTexts {
+    return (this.#texts ??= faultTexts({ settings: this.#impairment.settings, mtuBytes: this.#mtuBytes }));
+  }
+
+  /** Tells the observers what happens to a datagram, by the verdicts if it passes. */
+  #tell(datagram: Datagram, local: Endpoint, dropped: string | undefined, now: number): Passage {
+    const { source: sender, destination = local } = datagram;
+    const common = { direction: this.#host.name, sender, destination, dropped };
+    const passage =
+      dropped === undefined
+        ? { ...common, ...this.#effects(datagram.data, now) }
+        : { ...common, ...noEffects };
+    this.#host.observers.entered(passage, datagram);
+    return passage;
+  }
+
+  #effects(data: Buffer, now: number): Omit<Passage, keyof Common> {
+    const [ruled, { at, reordered, duplicateAt, corruptBit }] = [this.#ruleVerdict, this.#verdict];
+    const texts = this.#faultTexts();
+    const inOrderAt = reordered ? at - this.#impairment.settings.reorderNs : at;
+    const delays = [
+      inOrderAt > now && texts.delay,
+      reordered && texts.reorder,
+      ruled.delayNs > 0 && `rule ${ruled.delayedBy}`,
+    ].filter((text) => text !== false);
+    const ruledCorrupt = ruled.corrupt ? `rule ${ruled.corruptedBy}` : undefined;
+    const corruptedBy = corruptBit >= 0 ? texts.corrupt : ruledCorrupt;
+    return {
+      delayMs: (at + ruled.delayNs - now) / nsPerMs,
+      delayedBy: delays.join(", "),
+      duplicatedBy: duplicateAt < 0 ? undefined : texts.duplicate,
+      reorderedBy: reordered ? texts.reorder : undefined,
+      corruptedBy: data.length > 0 ? corruptedBy : undefined,
+    };
+  }
+
+  /** Whether another datagram would be above a bound. */
+  #isFull(data: Buffer): boolean {
+    const { maxInFlight, maxInFlightBytes } = this.#host;
+    return this.inFlight >= maxInFlight || this.#inFlightBytes + data.length > maxInFlightBytes;
+  }
+
+  #depart(leaving: Leaving<To>, at: number, now: number): void {
+    const { data, to, isDuplicate } = leaving;
     if (this.#closed) {
       this.unsent++;
       return;
     }
-    const { maxInFlight, maxInFlightBytes } = this.#host;
-    if (this.inFlight >= maxInFlight || this.#inFlightBytes + data.length > maxInFlightBytes) {
+    if (isDuplicate && this.#isFull(data)) {
       this.overflowed++;
       return;
     }
     this.inFlight++;
     this.#inFlightBytes += data.length;
     to.inFlight++;
-    const departure = new Departure(at, this.#order++, data, to, this.#leave);
+    const departure = new Departure(at, this.#order++, leaving, this.#leave);
     if (at <= now) this.#leave(departure);
     else this.#waiting.push(departure);
   }

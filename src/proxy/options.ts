@@ -6,6 +6,7 @@ import { refuseUnknown } from "../core/errors/fields.js";
 import { type CheckedSettings, checkLink, hasDirections } from "../sim/link/check.js";
 import { profiles } from "../sim/link/profiles.js";
 import type { LinkInput, LinkSettings } from "../sim/link/settings.js";
+import type { RecordOptions } from "../capture/index.js";
 import type { ProxyRule } from "./rules.js";
 
 /** The options of `proxy()`. */
@@ -40,6 +41,11 @@ export interface ProxyOptions {
    * `Relay.seed`
    */
   readonly seed?: number | undefined;
+  /**
+   * Records the relay from its first datagram on, as `Relay.record` does: the path of the file, or its path with the options of
+   * `record`. See `Relay.recording`. @default nothing is recorded
+   */
+  readonly record?: string | URL | number | RelayRecordOptions | undefined;
   /** The largest number of clients at one time, 1 to 60,000. Each takes a socket for each target. @default 1024 */
   readonly maxClients?: number | undefined;
   /** Milliseconds without a datagram in either direction after which a client is forgotten, 1 to a day. @default 60,000 */
@@ -48,6 +54,12 @@ export interface ProxyOptions {
   readonly maxInFlight?: number | undefined;
   /** The largest number of payload bytes in flight, in each direction, 65,536 to 2^32. @default 67,108,864 */
   readonly maxInFlightBytes?: number | undefined;
+}
+
+/** The file that a relay is recorded to, and the options of `record` of `datagram/capture`. */
+export interface RelayRecordOptions extends RecordOptions {
+  /** A path or a `file:` URL, whose folder must exist, or a descriptor that is open for writing. */
+  readonly file: string | URL | number;
 }
 
 /** What happens to the datagrams of one direction. */
@@ -65,6 +77,7 @@ export interface CheckedOptions {
   readonly rules: readonly ProxyRule[];
   readonly link: LinkInput;
   readonly seed: number | undefined;
+  readonly record: { readonly file: string | URL | number; readonly options: RecordOptions } | undefined;
   readonly maxClients: number;
   readonly idleMs: number;
   readonly maxInFlight: number;
@@ -90,6 +103,7 @@ export function checkOptions(options: ProxyOptions): CheckedOptions {
     link,
     rules,
     seed: seed === undefined ? undefined : wholeNumber("seed", seed, 0, 0xffff_ffff),
+    record: checkRecord(options.record),
     maxClients: wholeNumber("maxClients", maxClients, 1, 60_000),
     idleMs: wholeNumber("idleMs", idleMs, 1, 86_400_000),
     maxInFlight: wholeNumber("maxInFlight", maxInFlight, 1, 10_000_000),
@@ -123,11 +137,22 @@ const fields: Readonly<Record<keyof ProxyOptions, true>> = {
   answers: true,
   rules: true,
   seed: true,
+  record: true,
   maxClients: true,
   idleMs: true,
   maxInFlight: true,
   maxInFlightBytes: true,
 };
+
+function checkRecord(record: ProxyOptions["record"]): CheckedOptions["record"] {
+  if (record === undefined) return undefined;
+  if (typeof record === "string" || typeof record === "number" || record instanceof URL)
+    return { file: record, options: {} };
+  if (typeof record !== "object" || (record as unknown) === null)
+    throw wrongType("record", "a path, a URL, a descriptor or an object with a file", record);
+  const { file, ...options } = record;
+  return { file, options };
+}
 
 /** The largest number of targets, because each datagram is copied to all of them. */
 const maxTargets = 16;

@@ -1,5 +1,3 @@
-import type { Buffer } from "node:buffer";
-
 import { isOverIPv4, isWildcard } from "../core/address/address.js";
 import {
   AF_INET,
@@ -12,15 +10,18 @@ import {
   socket,
 } from "../index.js";
 import { ownAddresses } from "../kernel/own-addresses.js";
+import type { RecordOptions, Recording } from "../capture/index.js";
 import type { LinkInput } from "../sim/link/settings.js";
 import { Random } from "../sim/random.js";
 import { ActiveRules } from "./active-rules.js";
 import { forgetSocket, isLooped, rememberSocket } from "./loops.js";
 import { type Client, Clients } from "./clients.js";
 import { type Departure, Direction } from "./direction.js";
+import { type DirectionName, type RelayObserver, RelayObservers } from "./observer.js";
 import { type CheckedOptions, type ProxyOptions, checkDirections, checkOptions } from "./options.js";
 import type { ProxyRule, RelayRule } from "./rules.js";
 import { Counts, type DirectionStats, type RelayStats, Tally } from "./stats.js";
+import { recordRelay } from "./recording.js";
 import { Target } from "./target.js";
 import { Upstream } from "./upstream.js";
 
@@ -50,6 +51,9 @@ export async function proxy(options: ProxyOptions): Promise<Relay> {
   }
 }
 
+/** Adds an observer of the datagrams of a relay. @returns a function that removes it. */
+export let observeRelay: (relay: Relay, observer: RelayObserver) => () => void;
+
 /** A running relay, made by `proxy()`. While it runs, it keeps the process alive. */
 export class Relay implements AsyncDisposable {
   /** The address that clients send to. */
@@ -70,9 +74,17 @@ export class Relay implements AsyncDisposable {
   readonly #gone: Tally;
   readonly #batch: number;
   readonly #replies: boolean;
+  readonly #observers = new RelayObservers();
+  readonly #recording: Recording | undefined;
+  /** The recordings that run. */
+  readonly #recordings = new Set<Recording>();
   #copied = 0;
   #ignored = 0;
   #closing: Promise<void> | undefined;
+
+  static {
+    observeRelay = (relay, observer) => relay.#observers.add(observer);
+  }
 
   /** @param listener a bound socket. */
   constructor(listener: Socket, targets: readonly Target[], options: CheckedOptions) {
@@ -89,7 +101,7 @@ export class Relay implements AsyncDisposable {
     const { up, down } = this.#check(options.link);
     for (const [index, rule] of options.rules.entries()) this.#rules.add(rule, `rules[${index}]`);
     const shared = {
-      ...{ clock, maxInFlight, maxInFlightBytes, rules: this.#rules },
+      ...{ clock, maxInFlight, maxInFlightBytes, rules: this.#rules, observers: this.#observers },
       ruleRandom: new Random(this.seed, "rules"),
     };
     this.#up = new Direction(up, new Random(this.seed, "up"), {
@@ -115,8 +127,14 @@ export class Relay implements AsyncDisposable {
       },
       failed: (error) => this.#errors.add(error.code),
     });
-    listener.on("unreachable", ({ code }) => this.#downUnreachable.add(code));
-    void this.#readClients();
+    listener.on("unreachable", (report) => {
+      this.#downUnreachable.add(report.code);
+      this.#observers.unreachable("down", report, this.address);
+    });
+    listener.on("dropped", (loss) => this.#observers.lost("up", loss));
+    if (options.record) this.#recording = this.record(options.record.file, options.record.options);
+    // The program that gets the relay may begin to record or to watch it before the first datagram.
+    void this.#turn().then(() => this.#readClients());
   }
 
   /** The current address of the first target. */
@@ -149,6 +167,28 @@ export class Relay implements AsyncDisposable {
    */
   addRule(rule: ProxyRule): RelayRule {
     return this.#rules.add(rule, "rule");
+  }
+
+  /** The recording of the option `record`; `undefined` without it. */
+  get recording(): Recording | undefined {
+    return this.#recording;
+  }
+
+  /**
+   * Records the datagrams from now on, as they come in and as they leave: a file as that of `record` of `datagram/capture`. Its
+   * interface `clients` has the side of the clients, and `targets` that of the targets. Comments say what the relay does to a
+   * datagram, and which setting or rule does it. The recording ends by its own `close()`, or with the relay.
+   *
+   * @throws as `record` does; `OSError` `EBADF` if the relay is closed.
+   */
+  record(file: string | URL | number, options: RecordOptions = {}): Recording {
+    if (this.#closing) throw new OSError("EBADF", { syscall: "record" });
+    const { address, targets } = this;
+    const { clock } = this.#listener;
+    const recording = recordRelay({ address, targets, clock, observers: this.#observers }, file, options);
+    this.#recordings.add(recording);
+    void recording.finished.then(() => this.#recordings.delete(recording));
+    return recording;
   }
 
   /** The counts since the start. */
@@ -188,6 +228,8 @@ export class Relay implements AsyncDisposable {
     await Promise.all([this.#listener.close(), this.#clients.close()]);
     // After this turn, the loops that read these sockets have ended.
     await this.#turn();
+    this.#observers.closed();
+    await Promise.all(Array.from(this.#recordings, ({ finished }) => finished));
   }
 
   #check(link: LinkInput): ReturnType<typeof checkDirections> {
@@ -195,9 +237,9 @@ export class Relay implements AsyncDisposable {
   }
 
   #readClients(): Promise<void> {
-    return this.#read(this.#listener, this.#up, (datagram) =>
-      this.#clients.of(datagram, this.#listener.clock.now()),
-    );
+    const clientOf = (datagram: Datagram): Client | string =>
+      this.#clients.of(datagram, this.#listener.clock.now());
+    return this.#read(this.#listener, this.#up, clientOf, () => this.address);
   }
 
   /** Opens the sockets of a client, one for each target. @throws `OSError` `EMFILE`; then no socket is left open. */
@@ -221,18 +263,22 @@ export class Relay implements AsyncDisposable {
     const passes = this.#allAnswer || target === this.#targets[0];
     const upstream = new Upstream(target, {
       opened: (s) => {
-        void this.#read(s, this.#down, () => {
+        const clientOf = (): Client | string => {
           client.activeMs = s.clock.now();
           this.#clients.answered();
           if (passes) return client;
           this.#ignored++;
-          return undefined;
-        });
+          return "answer of another target than the first";
+        };
+        void this.#read(s, this.#down, clientOf, () => upstream.local);
       },
       connected: (s) => rememberSocket(s, this, client.address),
       closing: forgetSocket,
       replaced: (s) => this.#gone.add(s.stats()),
-      unreachable: (code) => {
+      lost: (loss) => this.#observers.lost("down", loss),
+      unreachable: (report) => {
+        const { code } = report;
+        this.#observers.unreachable("up", report, upstream.local);
         this.#upUnreachable.add(code);
         target.unreachable.add(code);
         target.lastUnreachable = upstream.at;
@@ -262,11 +308,12 @@ export class Relay implements AsyncDisposable {
   async #read(
     s: Socket,
     direction: Direction<Client>,
-    clientOf: (datagram: Datagram) => Client | undefined,
+    clientOf: (datagram: Datagram) => Client | string,
+    local: () => Endpoint,
   ): Promise<void> {
     for (;;) {
       try {
-        direction.enter(await s.recvMany(this.#batch), clientOf);
+        direction.enter(await s.recvMany(this.#batch), clientOf, local);
       } catch (error) {
         if (s.closed) return;
         this.#failed(s, error);
@@ -277,28 +324,51 @@ export class Relay implements AsyncDisposable {
   }
 
   async #sendUp(departures: readonly Departure<Client>[]): Promise<number> {
-    const payloads = new Map<Client, Buffer[]>();
-    for (const { data, to } of departures) {
-      const known = payloads.get(to);
-      if (known) known.push(data);
-      else payloads.set(to, [data]);
+    const ofClients = new Map<Client, Departure<Client>[]>();
+    for (const departure of departures) {
+      const known = ofClients.get(departure.to);
+      if (known) known.push(departure);
+      else ofClients.set(departure.to, [departure]);
     }
-    const sends = Array.from(payloads, ([{ upstreams }, each]) => {
+    const sends = Array.from(ofClients, ([{ upstreams }, each]) => {
       this.#copied += (upstreams.length - 1) * each.length;
-      return upstreams.map((upstream) => upstream.send(each));
+      const payloads = each.map(({ data }) => data);
+      return upstreams.map((upstream) => {
+        const sending = upstream.send(payloads);
+        return this.#told("up", each, sending, () => [upstream.local, upstream.at]);
+      });
     });
     return sum(await Promise.all(sends.flat()));
   }
 
   async #sendDown(departures: readonly Departure<Client>[]): Promise<number> {
     const s = this.#listener;
-    if (this.#replies) {
-      // Each client has a last datagram, because `keepLast` is set.
-      const sends = departures.map(({ data, to }) => this.#unsent(s, 1, (to.last as Datagram).reply(data)));
+    if (this.#replies || this.#observers.active) {
+      const sends = departures.map((departure) => {
+        const { data, to } = departure;
+        const sending = to.last ? to.last.reply(data) : s.sendto(data, to.address);
+        const from = to.last?.destination ?? this.address;
+        return this.#told("down", [departure], this.#unsent(s, 1, sending), () => [from, to.address]);
+      });
       return sum(await Promise.all(sends));
     }
     const outgoing = departures.map(({ data, to }) => ({ data, address: to.address }));
     return this.#unsent(s, outgoing.length, s.sendMany(outgoing));
+  }
+
+  /** Waits until datagrams are sent, and tells observers of it. @returns how many were not sent. */
+  async #told(
+    direction: DirectionName,
+    datagrams: readonly Departure<Client>[],
+    sending: Promise<number>,
+    addresses: () => readonly [Endpoint, Endpoint],
+  ): Promise<number> {
+    if (!this.#observers.active) return sending;
+    const timestamp = this.#listener.clock.wall();
+    const unsent = await sending;
+    const [source, destination] = addresses();
+    this.#observers.left(direction, datagrams, { source, destination, timestamp, unsent });
+    return unsent;
   }
 
   /** Waits for a send. @returns how many datagrams were not sent. */

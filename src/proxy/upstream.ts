@@ -1,6 +1,6 @@
 import type { Buffer } from "node:buffer";
 
-import type { Endpoint, OSError, Socket } from "../index.js";
+import type { Endpoint, Loss, OSError, Socket, Unreachable } from "../index.js";
 import { type Target, socketFor } from "./target.js";
 
 /** What an upstream socket needs of its relay. */
@@ -14,7 +14,9 @@ export interface UpstreamHost {
   /** Another socket has replaced this one. */
   replaced(s: Socket): void;
   /** An ICMP error says that a datagram did not arrive. */
-  unreachable(code: string): void;
+  unreachable(report: Unreachable): void;
+  /** Datagrams of the target were lost before they were read. */
+  lost(loss: Loss): void;
   /** A call failed. */
   failed(s: Socket, error: unknown): OSError;
 }
@@ -29,6 +31,7 @@ export class Upstream {
   #socket: Socket;
   #connected: Promise<boolean> | undefined;
   #closed = false;
+  #local: Endpoint | undefined;
 
   /** @throws `OSError` `EMFILE`. */
   constructor(target: Target, host: UpstreamHost) {
@@ -45,6 +48,11 @@ export class Upstream {
   /** The address that it sends to. */
   get at(): Endpoint {
     return this.#at;
+  }
+
+  /** The address that it sends from. It has a port once it is connected. */
+  get local(): Endpoint {
+    return (this.#local ??= this.#socket.getsockname());
   }
 
   /** Connects to the target. @returns a promise for the end of the lookup of a name; `undefined` for an IP address. */
@@ -103,7 +111,8 @@ export class Upstream {
 
   #open(to: Endpoint): Socket {
     const s = socketFor(to);
-    s.on("unreachable", ({ code }) => this.#host.unreachable(code));
+    s.on("unreachable", (report) => this.#host.unreachable(report));
+    s.on("dropped", (loss) => this.#host.lost(loss));
     this.#host.opened(s);
     return s;
   }
@@ -112,6 +121,7 @@ export class Upstream {
     const s = this.#socket;
     const connecting = s.connect(this.#at).then(
       () => {
+        this.#local = undefined;
         if (!s.closed) this.#host.connected(s);
         return true;
       },

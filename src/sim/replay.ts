@@ -59,7 +59,7 @@ export async function replayOn(
   const terms = checkReplay(file, options);
   const senders = new RecordedHosts(network, to, via, link);
   const isChosen = (datagram: CapturedDatagram): boolean =>
-    datagram.direction !== "out" &&
+    (datagram.direction !== "out" || options.direction === "out") &&
     !to.addresses.includes(datagram.source.host) &&
     (terms.isChosen?.(datagram) ?? true);
   const run = new ReplayRun(() => read(file, { mtu: terms.mtu }), senders, { ...terms, isChosen });

@@ -2,6 +2,7 @@ import type { Buffer } from "node:buffer";
 
 import { assert } from "../../core/assert.js";
 import type { Clock } from "../../core/driver/driver.js";
+import type { Unreachable } from "../../core/ledger/reports.js";
 import {
   type BlockWriter,
   type CaptureTime,
@@ -11,6 +12,7 @@ import {
 } from "../../wire/pcapng.js";
 import { type BlockCounts, noBlockCounts } from "./block-counts.js";
 import { type Flow, payloadSum, writeHeaders } from "./flows.js";
+import { icmpPacket } from "./icmp-packet.js";
 import { Notes, maxCommentBytes } from "./notes.js";
 
 /** Bytes of the block of a packet, or of the counts of an interface, without packet and comment, at most. */
@@ -127,37 +129,55 @@ export abstract class RecordedInterface {
     const headerBytes = flow.headers.length;
     const payloadBytes = end - start;
     const length = headerBytes + payloadBytes;
-    const writer = this.room(length, plain.comment);
+    const writer = this.#room(length, plain.comment);
     if (!writer) {
       if (this.host.isOver) return;
       this.missed++;
       this.notes.missed(1);
       return;
     }
-    const at = this.begin(writer, time, length);
+    const at = this.#begin(writer, time, length);
     data.copy(writer.bytes, at + headerBytes, start, end);
     const sum = payloadSum(writer.words, at + headerBytes, payloadBytes);
     writeHeaders(flow, writer.bytes, at, payloadBytes, sum, ttl, tos);
-    writer.endPacket(this.notes.waiting ? this.notesWith(plain) : plain);
+    writer.endPacket(this.notes.waiting ? this.#notesWith(plain) : plain);
     this.counts.datagrams++;
     this.counts.bytes += payloadBytes;
   }
 
+  /** Writes an ICMP error. @param flow of the datagram; without it, or if the error is not known well, it is a note. */
+  protected icmpError(report: Unreachable, flow: Flow | undefined): void {
+    const { destination, code, kind = "ICMP error" } = report;
+    const packet = flow && icmpPacket(report, flow);
+    if (!packet) {
+      this.notes.add(`${kind} (${code}) for a datagram to ${destination ?? "an unknown peer"}`);
+      return;
+    }
+    const comment = `${kind} (${code})`;
+    const writer = this.#room(packet.length, comment);
+    if (!writer) return;
+    const notes = this.#notesWith({ direction: "in", comment });
+    const at = this.#begin(writer, this.now(), packet.length);
+    writer.bytes.set(packet, at);
+    writer.endPacket(notes);
+    this.counts.unreachable++;
+  }
+
   /** Memory for a packet, with its comment and what waits for it. */
-  protected room(length: number, comment?: string): BlockWriter | undefined {
+  #room(length: number, comment?: string): BlockWriter | undefined {
     const own = comment === undefined ? 0 : 3 * comment.length + 8;
     return this.host.room(this, blockBytes + length + own + this.notesBytes);
   }
 
   /** Starts a packet. @returns where its bytes are. */
-  protected begin(writer: BlockWriter, time: CaptureTime, length: number): number {
+  #begin(writer: BlockWriter, time: CaptureTime, length: number): number {
     const { interfaceId } = this;
     assert(interfaceId !== undefined, "an interface is described before its packets");
     return writer.beginPacket(interfaceId, time, length, length);
   }
 
   /** The notes of a packet, and what waits for it. */
-  protected notesWith(plain: PacketNotes): PacketNotes {
+  #notesWith(plain: PacketNotes): PacketNotes {
     const told = this.notes.take();
     if (!told) return plain;
     const { lost, missed, comment } = told;

@@ -11,7 +11,6 @@ import type { Socket } from "../../core/socket/socket.js";
 import type { Observation, Observer } from "../../core/socket/taps.js";
 import { captureTime } from "../../wire/pcapng.js";
 import { type Flows, defaultTtl } from "./flows.js";
-import { icmpPacket } from "./icmp-packet.js";
 import { datagramsText } from "./notes.js";
 import { RecordedInterface, type RecordingHost } from "./recorded-interface.js";
 
@@ -91,21 +90,8 @@ export class RecordedSocket extends RecordedInterface implements Observer {
   }
 
   unreachable(report: Unreachable): void {
-    const { destination, code, kind = "ICMP error" } = report;
-    const flow = destination && this.#flows.of(this.#observation.local(), destination);
-    const packet = flow && icmpPacket(report, flow);
-    if (!packet) {
-      this.notes.add(`${kind} (${code}) for a datagram to ${destination ?? "an unknown peer"}`);
-      return;
-    }
-    const comment = `${kind} (${code})`;
-    const writer = this.room(packet.length, comment);
-    if (!writer) return;
-    const notes = this.notesWith({ direction: "in", comment });
-    const at = this.begin(writer, this.now(), packet.length);
-    writer.bytes.set(packet, at);
-    writer.endPacket(notes);
-    this.counts.unreachable++;
+    const { destination } = report;
+    this.icmpError(report, destination && this.#flows.of(this.#observation.local(), destination));
   }
 
   truncated({ data, size, source }: Datagram): void {
