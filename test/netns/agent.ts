@@ -1,4 +1,4 @@
-/** A process on a host that does calls for the tests, so that a socket needs no process of its own. */
+/** A process on a host that does calls for the tests, so that not each call or socket needs a process of its own. */
 
 import { setTimeout as wait } from "node:timers/promises";
 
@@ -28,10 +28,7 @@ export class Agent {
   readonly #waiting = new Map<number, Waiting>();
   #calls = 0;
 
-  /** @param fixture the name of the program in `test/netns/fixtures`. */
-  constructor(life: Lifetime, at: Host, driver: DriverName, fixture: string) {
-    const path = `${home}build/test/netns/fixtures/${fixture}.js`;
-    const command = [...at.withinOneCpu, process.execPath, path];
+  constructor(life: Lifetime, command: readonly string[], driver?: DriverName) {
     this.#program = new Program(life, command, withDriver(driver), "pipe");
     void this.#read();
   }
@@ -68,4 +65,24 @@ export class Agent {
       for (const { reject } of this.#waiting.values()) reject(error);
     }
   }
+}
+
+const agents = new WeakMap<Host, Map<string, Agent>>();
+
+/** The process on a host that runs this command over this driver. It must end normally when the host is gone. */
+export function agentOn(at: Host, command: readonly string[], driver?: DriverName): Agent {
+  const ofHost = agents.get(at) ?? new Map<string, Agent>();
+  agents.set(at, ofHost);
+  const key = JSON.stringify([driver, ...command]);
+  const known = ofHost.get(key);
+  if (known) return known;
+  const agent = new Agent(at.life, command, driver);
+  ofHost.set(key, agent);
+  at.life.onTestFinished(() => agent.end());
+  return agent;
+}
+
+/** The command that runs a program of `test/netns/fixtures`. */
+export function fixture(name: string): readonly string[] {
+  return [process.execPath, `${home}build/test/netns/fixtures/${name}.js`];
 }

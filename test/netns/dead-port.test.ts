@@ -5,10 +5,16 @@ import { describe, test } from "vitest";
 
 import { overDrivers } from "../process/programs.js";
 import { exchange, expectInOrder, witness } from "./exchange.js";
-import { host as newHost, needNetworks, outspoken } from "./network.js";
+import { host as newHost, outspoken, sharedHosts } from "./network.js";
 
 /** The number of datagrams in a burst: as many as the smallest receive buffer has room for. */
 const burst = 400;
+
+const outspokenHost = sharedHosts(async (life) => {
+  const at = await newHost(life);
+  outspoken(at);
+  return at;
+});
 
 overDrivers((driver) => {
   describe.each([
@@ -17,15 +23,13 @@ overDrivers((driver) => {
   ])("over $family", ({ host }) => {
     // semantics: unreachable-others-sent
     test("if a tenth of 200,000 datagrams goes to a closed port, the others arrive once, whole and in order", async (t) => {
-      needNetworks(t);
-      const at = await newHost(t);
-      outspoken(at);
+      const at = await outspokenHost(t);
       const sizes = [
         ...Array.from({ length: burst / 2 }, () => 64),
         ...fc.sample(fc.integer({ min: 0, max: 200 }), { numRuns: burst / 2, seed: 7 }),
       ];
       const plan = { host, call: "sendMany", sizes, burst, rounds: 500, deadPort: 9 } as const;
-      const { sent, came } = await exchange(t, driver, at, await witness(t, at, host), plan);
+      const { sent, came } = await exchange(driver, at, await witness(at, host), plan);
       expectInOrder(came, sent);
     });
   });

@@ -1,8 +1,9 @@
 /** One host sends to another, and the test compares what was sent with what arrived. */
 
-import { type TestContext, expect } from "vitest";
+import { expect } from "vitest";
 
-import { type DriverName, Program, cleanEnding, home, withDriver } from "../process/programs.js";
+import { type DriverName, home } from "../process/programs.js";
+import { type Agent, agentOn, fixture } from "./agent.js";
 import type { Plan, Sent } from "./fixtures/sender.js";
 import type { Host } from "./network.js";
 
@@ -19,44 +20,32 @@ export type Reading = "for await" | "recvMany" | "recvfrom";
 
 /** A receiver that is ready. */
 interface Receiver {
-  readonly program: Program;
   readonly port: number;
+  /** Waits for the end of the plan. */
+  readonly came: () => Promise<Came>;
 }
 
 /** A receiver in Python, without this library. With `gro` it lets the kernel merge the packets that arrive. */
-export async function witness(test: TestContext, at: Host, address: string, gro = false): Promise<Receiver> {
+export function witness(at: Host, address: string, gro = false): Promise<Receiver> {
   const path = `${home}test/netns/python/witness.py`;
-  return listening(new Program(test, [...at.within, "python3", "-u", path, address, String(Number(gro))]));
+  return receiving(agentOn(at, [...at.within, "python3", "-u", path]), { address, gro });
 }
 
 /** A receiver that uses this library. */
-export async function receiver(
-  test: TestContext,
-  driver: DriverName,
-  at: Host,
-  address: string,
-  how: Reading,
-): Promise<Receiver> {
-  const command = [...at.within, process.execPath, fixture("receiver"), address, how];
-  return listening(new Program(test, command, withDriver(driver)));
+export function receiver(driver: DriverName, at: Host, address: string, how: Reading): Promise<Receiver> {
+  return receiving(agentOn(at, [...at.within, ...fixture("receiver")], driver), { address, how });
 }
 
 /** Sends the datagrams of a plan to a receiver, and returns what both of them saw. */
 export async function exchange(
-  test: TestContext,
   driver: DriverName,
   from: Host,
   to: Receiver,
   plan: Omit<Plan, "port">,
 ): Promise<{ sent: Sent; came: Came }> {
-  const full: Plan = { ...plan, port: to.port };
-  const command = [...from.withinOneCpu, process.execPath, fixture("sender"), JSON.stringify(full)];
-  const sender = new Program(test, command, withDriver(driver));
-  const sent = JSON.parse(await sender.line()) as Sent;
-  const came = JSON.parse(await to.program.line()) as Came;
-  expect(await sender.ended).toMatchObject(cleanEnding);
-  expect(await to.program.ended).toMatchObject(cleanEnding);
-  return { sent, came };
+  const sender = agentOn(from, [...from.withinOneCpu, ...fixture("sender")], driver);
+  const sent = (await sender.call({ ...plan, port: to.port } satisfies Plan)) as Sent;
+  return { sent, came: await to.came() };
 }
 
 /** Every datagram arrived once, unchanged, in the order in which they were sent. */
@@ -76,10 +65,8 @@ export function expectAll({ datagrams }: Came, sent: Sent): void {
   expectInOrder({ datagrams: [...datagrams].sort() }, { ...sent, datagrams: [...sent.datagrams].sort() });
 }
 
-async function listening(program: Program): Promise<Receiver> {
-  return { program, port: Number(await program.line()) };
-}
-
-function fixture(name: string): string {
-  return `${home}build/test/netns/fixtures/${name}.js`;
+/** @param listening what the agent needs to open its socket. The next call of the agent returns what came. */
+async function receiving(agent: Agent, listening: object): Promise<Receiver> {
+  const port = (await agent.call(listening)) as number;
+  return { port, came: async () => (await agent.call({})) as Came };
 }

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 
 import { overDrivers } from "../process/programs.js";
 import { exchange, witness } from "./exchange.js";
-import { type Host, host as newHost, needNetworks } from "./network.js";
+import { type Host, host, sharedHosts } from "./network.js";
 import { RemoteSocket } from "./remote.js";
 
 /** The number of datagrams in a burst: as many as a receive buffer has room for. */
@@ -15,6 +15,11 @@ const oneIn = 7;
 /** The limits of one packet of the kernel: 65,507 bytes, and 128 segments (include/linux/udp.h). */
 const mostSegments = 128;
 
+const hostWithFirewall = sharedHosts(async (life) => {
+  const at = await host(life);
+  return { at, dropped: droppingOwn(at) };
+});
+
 overDrivers((driver) => {
   describe.each([
     { family: "IPv4", address: "127.0.0.1" },
@@ -22,9 +27,7 @@ overDrivers((driver) => {
   ])("over $family", ({ address }) => {
     // semantics: firewall
     test("each datagram that a local firewall drops fails with EPERM, once; all others arrive, and no other send fails", async (t) => {
-      needNetworks(t);
-      const at = await newHost(t);
-      const dropped = droppingOwn(at);
+      const { at, dropped } = await hostWithFirewall(t);
       for (const { call, sizes, runs } of [
         { call: "sendMany", sizes: alike(400), runs: true },
         { call: "sendMany", sizes: growing(400), runs: false },
@@ -32,7 +35,7 @@ overDrivers((driver) => {
       ] as const) {
         const before = dropped();
         const plan = { host: address, call, sizes, burst, rounds: bursts } as const;
-        const { sent, came } = await exchange(t, driver, at, await witness(t, at, address), plan);
+        const { sent, came } = await exchange(driver, at, await witness(at, address), plan);
         const decisions = dropped() - before;
         const { EPERM: failed = 0, ...others } = sent.stats.sendErrors;
         const about = { call, runs, decisions, failed };

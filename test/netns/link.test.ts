@@ -22,7 +22,7 @@ overDrivers((driver) => {
         test(`bursts of ${size} bytes through ${call} arrive whole and in order`, async (t) => {
           const [from, to] = await hosts(t);
           const plan = { host, call, sizes: Array.from({ length: burst }, () => size), burst, rounds: 5 };
-          const { sent, came } = await exchange(t, driver, from, await witness(t, to, host), plan);
+          const { sent, came } = await exchange(driver, from, await witness(to, host), plan);
           expectInOrder(came, sent);
           expect(sent.stats).toMatchObject({ sendErrors: {}, tooBig: 0 });
         });
@@ -34,13 +34,7 @@ overDrivers((driver) => {
         const [from, to] = await hosts(t);
         const sizes = fc.sample(fc.integer({ min: 0, max: 2000 }), { numRuns: 1000, seed: 1500 });
         const plan = { host, call: "sendMany", sizes, burst } as const;
-        const { sent, came } = await exchange(
-          t,
-          driver,
-          from,
-          await receiver(t, driver, to, host, how),
-          plan,
-        );
+        const { sent, came } = await exchange(driver, from, await receiver(driver, to, host, how), plan);
         expectInOrder(came, sent);
       });
     }

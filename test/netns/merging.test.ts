@@ -1,6 +1,6 @@
 /** A cable at whose far end the kernel merges packets into larger ones, as network cards do. */
 
-import { type TestContext, expect, test } from "vitest";
+import { expect, test } from "vitest";
 
 import { home, whySkipped } from "../process/programs.js";
 import {
@@ -12,7 +12,7 @@ import {
   receiver,
   witness,
 } from "./exchange.js";
-import { type Host, twoHosts } from "./network.js";
+import { cabledHosts, sharedHosts } from "./network.js";
 
 const host = "10.77.0.2";
 
@@ -31,11 +31,19 @@ const sizes: readonly number[] = [
 ];
 const plan = { host, call: "sendMany", sizes, burst: sizes.length, rounds: 25 } as const;
 
+const mergingHosts = sharedHosts(async (life) => {
+  const [from, to] = await cabledHosts(life);
+  const offload = `python3 ${home}test/netns/python/offload.py`;
+  from.run(`${offload} dg0a tso off`);
+  to.run(`${offload} dg0b gro on; echo 2000000 > /sys/class/net/dg0b/gro_flush_timeout`);
+  return [from, to] as const;
+});
+
 const why = whySkipped("native");
 
 test("the cable merges datagrams that were sent one by one", async (t) => {
   const [from, to] = await mergingHosts(t);
-  const { sent, came } = await exchange(t, "dgram", from, await witness(t, to, host, true), plan);
+  const { sent, came } = await exchange("dgram", from, await witness(to, host, true), plan);
   expect(came.merged).toBeGreaterThan(plan.rounds);
   expectAsSent(came, sent);
 });
@@ -44,7 +52,7 @@ test.skipIf(why !== undefined).for(["for await", "recvMany", "recvfrom"] satisfi
   "datagrams that another kernel sent one by one and this kernel merged arrive at %s as they were sent",
   async (how, t) => {
     const [from, to] = await mergingHosts(t);
-    const { sent, came } = await exchange(t, "dgram", from, await receiver(t, "native", to, host, how), plan);
+    const { sent, came } = await exchange("dgram", from, await receiver("native", to, host, how), plan);
     expectAsSent(came, sent);
   },
 );
@@ -55,14 +63,6 @@ function expectAsSent(came: Came, sent: Parameters<typeof expectAll>[1]): void {
   const full = (datagrams: readonly string[]): readonly string[] =>
     datagrams.filter((each) => each !== "0:0");
   expectInOrder({ datagrams: full(came.datagrams) }, { ...sent, datagrams: full(sent.datagrams) });
-}
-
-async function mergingHosts(test: TestContext): Promise<[Host, Host]> {
-  const [from, to] = await twoHosts(test);
-  const offload = `python3 ${home}test/netns/python/offload.py`;
-  from.run(`${offload} dg0a tso off`);
-  to.run(`${offload} dg0b gro on; echo 2000000 > /sys/class/net/dg0b/gro_flush_timeout`);
-  return [from, to];
 }
 
 function run(count: number, size: number): readonly number[] {

@@ -191,7 +191,7 @@ export function impatient(at: Host, end: string): void {
 }
 
 /**
- * Makes a host drop packets that arrive at an end of a cable, before it joins fragments.
+ * Makes a host drop packets that arrive at an end of a cable, before it joins fragments. Ends an earlier call for this host.
  *
  * @param which the packets, in the syntax of nft(8).
  * @param percent how many percent of them are dropped, at random.
@@ -204,6 +204,8 @@ export function dropping(
   percent: number,
 ): () => { came: number; dropped: number } {
   at.run(`nft -f - <<'RULES'
+    table netdev dg { }
+    delete table netdev dg
     table netdev dg {
       counter came { }
       counter dropped { }

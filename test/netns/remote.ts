@@ -12,7 +12,7 @@ import type {
 import type { TestContext } from "vitest";
 
 import type { DriverName } from "../process/programs.js";
-import { Agent } from "./agent.js";
+import { type Agent, agentOn, fixture } from "./agent.js";
 import type { Call, Outcome } from "./fixtures/remote.js";
 import type { Host } from "./network.js";
 
@@ -83,7 +83,7 @@ export class RemoteSocket {
     host: string,
     options: SocketOptions = {},
   ): Promise<RemoteSocket> {
-    const agent = agentOn(at, driver);
+    const agent = agentOn(at, [...at.withinOneCpu, ...fixture("remote")], driver);
     const number = ++opened;
     const port = await call<number>(agent, number, "open", host, options);
     const s = new RemoteSocket([host, port], agent, number);
@@ -181,21 +181,6 @@ export class RemoteSocket {
 
 /** How many sockets the tests of this process have opened. */
 let opened = 0;
-const agents = new WeakMap<Host, Map<DriverName, Agent>>();
-
-/** The process that has the sockets of a host over a driver. It must end normally when the host is gone. */
-function agentOn(at: Host, driver: DriverName): Agent {
-  const ofHost = agents.get(at) ?? new Map<DriverName, Agent>();
-  agents.set(at, ofHost);
-  let agent = ofHost.get(driver);
-  if (!agent) {
-    const started = (agent = new Agent(at.life, at, driver, "remote"));
-    ofHost.set(driver, started);
-    at.life.onTestFinished(() => started.end());
-  }
-  return agent;
-}
-
 async function call<T>(agent: Agent, socket: number, method: string, ...args: unknown[]): Promise<T> {
   const outcome = (await agent.call({ socket, method, args } satisfies Call)) as Outcome;
   if ("error" in outcome) throw Object.assign(new Error(outcome.error.message), outcome.error);

@@ -4,7 +4,9 @@ import { describe, expect, test } from "vitest";
 
 import { whySkipped } from "../process/programs.js";
 import { exchange, expectInOrder, witness } from "./exchange.js";
-import { twoHosts } from "./network.js";
+import { cabledHosts, sharedHosts } from "./network.js";
+
+const twoHosts = sharedHosts(cabledHosts);
 
 describe.skipIf(whySkipped("native") !== undefined)("over native", () => {
   for (const { family, host, whole } of [
@@ -15,7 +17,7 @@ describe.skipIf(whySkipped("native") !== undefined)("over native", () => {
       test(`a burst of equal datagrams through ${call} over ${family} crosses the cable as one packet`, async (t) => {
         const [from, to] = await twoHosts(t);
         const plan = { host, call, sizes: Array.from({ length: 40 }, () => whole), burst: 40, rounds: 5 };
-        const { sent, came } = await exchange(t, "native", from, await witness(t, to, host, true), plan);
+        const { sent, came } = await exchange("native", from, await witness(to, host, true), plan);
         expectInOrder(came, sent);
         expect(came.merged).toBe(plan.rounds);
       });

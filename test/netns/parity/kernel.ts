@@ -3,7 +3,7 @@
 import { setTimeout } from "node:timers/promises";
 
 import type { Lifetime } from "../../process/programs.js";
-import { Agent } from "../agent.js";
+import { Agent, fixture } from "../agent.js";
 import { type Host, host, impatient, outspoken } from "../network.js";
 import type { Call } from "./player.js";
 import { type Ground, type HostName, type Lost, addresses, mappingMs } from "./world.js";
@@ -90,7 +90,8 @@ export class Kernel implements Ground {
   async do(name: HostName, call: Call): Promise<unknown> {
     let agent = this.#agents.get(name);
     if (!agent) {
-      this.#agents.set(name, (agent = new Agent(this.#life, this.#hosts[name], "native", "player")));
+      const command = [...this.#hosts[name].withinOneCpu, ...fixture("player")];
+      this.#agents.set(name, (agent = new Agent(this.#life, command, "native")));
     }
     // A call that waits while its host crashes has this outcome.
     return agent.call(call).catch((error: unknown) => ({ ended: String(error) }));
