@@ -11,7 +11,12 @@ const nsPerMs = 1_000_000;
 
 /** What the gateway needs of an answer of the server. */
 interface Answer {
-  readonly config?: { readonly subjects?: readonly string[]; readonly duplicate_window?: number };
+  readonly config?: {
+    readonly subjects?: readonly string[];
+    readonly duplicate_window?: number;
+    readonly discard?: string;
+    readonly max_bytes?: number;
+  };
   readonly error?: { readonly err_code?: number; readonly description?: string };
 }
 
@@ -57,6 +62,12 @@ export async function openStream(
     const text = `the stream ${name} takes ${wide}, which includes the answers (${answers})`;
     throw failure("EINVAL", `${text}: let it take ${subjects} instead, or switch answers off`);
   }
+  const version = connection.info?.version ?? "";
+  if (config?.discard === "new" && (config.max_bytes ?? -1) > 0 && deletesAcknowledged(version)) {
+    const text = `nats-server ${version} can delete the oldest messages of the stream ${name} when it is full by bytes, although it says discard: new`;
+    const type = "DatagramWarning";
+    process.emitWarning(`${text}: use nats-server 2.10.5 or later`, { type, code: "STREAM_DELETES_OLD" });
+  }
   return (config?.duplicate_window ?? 0) / nsPerMs;
 }
 
@@ -75,6 +86,15 @@ export async function ask<Result = Answer>(
       throw failure("ENOTSUP", "the server has no JetStream: start nats-server with -js", cause);
     throw failure("ETIMEDOUT", `JetStream does not answer: ${text}`, cause);
   }
+}
+
+/**
+ * Whether a server of this version underestimates the size of a message (nats-server issue 4771), so that a stream with
+ * `discard: new` and `max_bytes` takes messages for which it has no room, and deletes old ones.
+ */
+function deletesAcknowledged(version: string): boolean {
+  const [major = 0, minor = 0, patch = 0] = version.split(".").map((part) => parseInt(part, 10));
+  return major < 2 || (major === 2 && (minor < 10 || (minor === 10 && patch < 5)));
 }
 
 function failure(code: string, text: string, cause?: unknown): OSError {

@@ -100,6 +100,26 @@ describe.skipIf(noServer !== undefined)(`a gateway${noServer === undefined ? "" 
     expect(told).toEqual([{ shed: 0, peers: [], others: 0, refused }]);
   });
 
+  test("warns of a server that deletes old messages of a stream with a limit of bytes", async (t) => {
+    const warnings: string[] = [];
+    const listen = (warning: Error & { code?: string }): void => void warnings.push(warning.code ?? "");
+    process.on("warning", listen);
+    t.onTestFinished(() => void process.off("warning", listen));
+    const [s, nats] = [await bound(t), server.url];
+    for (const [stream, limit] of [
+      ["messages", { max_msgs: 1000 }],
+      ["bytes", { max_bytes: 1000 }],
+    ] as const) {
+      const subjects = [`datagram.${s.getsockname().port}.*`];
+      await server.ask(`STREAM.CREATE.${stream}`, { name: stream, subjects, discard: "new", ...limit });
+      await (await gateway(s, { nats, stream })).close();
+      await server.ask(`STREAM.DELETE.${stream}`);
+    }
+    const [, minor = 0, patch = 0] = (await server.version()).split(".").map(Number);
+    const isFixed = minor > 10 || (minor === 10 && patch >= 5);
+    expect(warnings).toEqual(isFixed ? [] : ["STREAM_DELETES_OLD"]);
+  });
+
   test("counts datagrams that no stream takes, and stores again when there is one", async (t) => {
     const options = { nats: server.url, stream: "gone", create: true, giveUpMs: 0, ackTimeoutMs: 100 };
     const { running, at } = await started(t, options);

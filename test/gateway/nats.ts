@@ -116,6 +116,11 @@ export class NatsServer {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
+  /** The version of the server, such as `2.9.10`. */
+  async version(): Promise<string> {
+    return await this.#use((nats) => Promise.resolve(nats.info?.version ?? ""));
+  }
+
   /** Asks JetStream. */
   async ask(subject: string, request: object = {}): Promise<Record<string, unknown>> {
     return await this.#use((nats) => ask(nats, subject, request));
