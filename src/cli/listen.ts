@@ -6,6 +6,7 @@ import { formatDuration } from "../sim/link/unit-texts.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { noticeFallback } from "./fallback.js";
 import { guide, openFreePort } from "./listen-guide.js";
+import { addListenOptions } from "./listen-options.js";
 import { ListenSession, type SessionOptions } from "./listen-session.js";
 import {
   type ListenAddress,
@@ -14,10 +15,10 @@ import {
   showListenTarget,
 } from "./listen-target.js";
 import { Listener, type ListenerOptions } from "./listener.js";
-import { byteSize, duration, wholeNumber } from "./option-values.js";
+import { duration, wholeNumber } from "./option-values.js";
 import { checkRawOutput, rawOption } from "./raw-output.js";
 import { endRecording, startRecording } from "./recording.js";
-import { addRouteOptions, hostFor, listed } from "./route-options.js";
+import { listed } from "./route-options.js";
 import { stopSignal, wasStopped } from "./terminal.js";
 
 const help = `
@@ -96,13 +97,6 @@ interface ListenOptions extends ListenTargetOptions, ListenerOptions, SessionOpt
   readonly record?: string;
 }
 
-/** The meaning of the shared options for `listen`. */
-const meanings = {
-  interface: "receive the groups on this interface: its name, number or address; may be repeated",
-  join: "join this multicast group too",
-  source: "answer from this local address, port or both: [host][:port]",
-};
-
 /** Adds `datagram listen`. */
 export function addListen(program: Command): void {
   const addressArgument = (text: string): ListenAddress => {
@@ -128,26 +122,12 @@ export function addListen(program: Command): void {
     .option("--count <n>", "end after n datagrams", wholeNumber("--count", 1))
     .option("--timeout <time>", "end if no datagram comes for this time, such as 10s", duration("--timeout"))
     .option("--summary", "end with a table of the peers too")
-    .addOption(new Option("--echo", "send each datagram back").conflicts("reply"))
-    .option("--reply <text>", "answer each datagram with a text, in which {} is the datagram")
     .option(
       "--recvfrom <n>",
       "cut each datagram to n bytes, as recvfrom(n) does",
       wholeNumber("--recvfrom", 0, 65_535),
-    )
-    .option("--buffer <bytes>", "request a receive buffer of this size (default: 4m)", byteSize("--buffer"))
-    .option(
-      "--guide",
-      "show what to type next in another terminal; without a port: 9000 or the next free one",
     );
-  addRouteOptions(command, meanings)
-    .option(
-      "--from <host>",
-      "receive groups from this sender only; may be repeated",
-      listed(hostFor("--from")),
-    )
-    .addHelpText("after", help)
-    .action(listen);
+  addListenOptions(command).addHelpText("after", help).action(listen);
 }
 
 async function listen(addresses: readonly ListenAddress[], options: ListenOptions): Promise<void> {

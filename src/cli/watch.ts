@@ -1,6 +1,6 @@
 import { once } from "node:events";
 
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 
 import { Address, OSError } from "../index.js";
 import type { Watch } from "../watch/index.js";
@@ -10,6 +10,7 @@ import type { WatchedSource } from "../watch/sources/source.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { noticeFallback } from "./fallback.js";
 import { guide, openFreePort } from "./listen-guide.js";
+import { addListenOptions } from "./listen-options.js";
 import { ListenSession, type SessionOptions } from "./listen-session.js";
 import {
   type ListenAddress,
@@ -18,8 +19,8 @@ import {
   showListenTarget,
 } from "./listen-target.js";
 import { Listener, type ListenerOptions } from "./listener.js";
-import { byteSize, wholeNumber } from "./option-values.js";
-import { addRouteOptions, hostFor, listed } from "./route-options.js";
+import { wholeNumber } from "./option-values.js";
+import { hostFor, listed } from "./route-options.js";
 import { asSystemFailure } from "./system-errors.js";
 import { notice, stopSignal, wasStopped } from "./terminal.js";
 
@@ -57,13 +58,6 @@ interface WatchCommandOptions extends ListenTargetOptions, ListenerOptions, Sess
   readonly record?: string;
 }
 
-/** The meaning of the shared options for `watch`. */
-const meanings = {
-  interface: "receive the groups on this interface: its name, number or address; may be repeated",
-  join: "join this multicast group too",
-  source: "answer from this local address, port or both: [host][:port]",
-};
-
 /** Adds `datagram watch`. */
 export function addWatch(program: Command): void {
   const command = program
@@ -85,22 +79,8 @@ export function addWatch(program: Command): void {
     .option("--token", "ask for a token on this machine too")
     .option("--record <folder>", "keep the recordings that the page starts in this folder")
     .option("--demo", "add cameras on a simulated network that loses datagrams")
-    .option("--print", "print each datagram, as datagram listen does")
-    .addOption(new Option("--echo", "send each datagram back").conflicts("reply"))
-    .option("--reply <text>", "answer each datagram with a text, in which {} is the datagram")
-    .option("--buffer <bytes>", "request a receive buffer of this size (default: 4m)", byteSize("--buffer"))
-    .option(
-      "--guide",
-      "show what to type next in another terminal; without a port: 9000 or the next free one",
-    );
-  addRouteOptions(command, meanings)
-    .option(
-      "--from <host>",
-      "receive groups from this sender only; may be repeated",
-      listed(hostFor("--from")),
-    )
-    .addHelpText("after", help)
-    .action(watchPorts);
+    .option("--print", "print each datagram, as datagram listen does");
+  addListenOptions(command).addHelpText("after", help).action(watchPorts);
 }
 
 async function watchPorts(words: readonly string[], options: WatchCommandOptions): Promise<void> {

@@ -1,0 +1,30 @@
+/** The options that `listen` and `watch` share: where they receive, and how they answer. */
+
+import { type Command, Option } from "commander";
+
+import { byteSize } from "./option-values.js";
+import { addRouteOptions, hostFor, listed } from "./route-options.js";
+
+/** The meaning of the options for routes. */
+const meanings = {
+  interface: "receive the groups on this interface: its name, number or address; may be repeated",
+  join: "join this multicast group too",
+  source: "answer from this local address, port or both: [host][:port]",
+};
+
+/** Adds these options to a command. */
+export function addListenOptions(command: Command): Command {
+  command
+    .addOption(new Option("--echo", "send each datagram back").conflicts("reply"))
+    .option("--reply <text>", "answer each datagram with a text, in which {} is the datagram")
+    .option("--buffer <bytes>", "request a receive buffer of this size (default: 4m)", byteSize("--buffer"))
+    .option(
+      "--guide",
+      "show what to type next in another terminal; without a port: 9000 or the next free one",
+    );
+  return addRouteOptions(command, meanings).option(
+    "--from <host>",
+    "receive groups from this sender only; may be repeated",
+    listed(hostFor("--from")),
+  );
+}
