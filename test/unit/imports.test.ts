@@ -42,6 +42,10 @@ const allowed: Tree = {
     "../kernel/choice.js",
     "../sim/network.js",
   ],
+  "src/watch/watch.ts": ["../index.js", "./protocol.js"],
+  "src/watch/protocol.ts": [],
+  "src/watch/web/main.ts": ["./state.js", "../protocol.js"],
+  "src/watch/web/state.ts": [],
   "src/cli/main.ts": ["../index.js", "../kernel/choice.js", "../sim/network.js", "../proxy/relay.js"],
 };
 
@@ -74,6 +78,11 @@ const forbidden = [
   ["core-knows-no-system", "src/core/package.ts", "commander"],
   ["wire-imports-nothing", "src/wire/bytes.ts", "node:buffer"],
   ["system-calls-in-kernel", "src/message/system.ts", "node:dgram"],
+  ["page-imports-what-it-contains", "src/watch/web/system.ts", "node:fs"],
+  ["page-imports-what-it-contains", "src/watch/web/server.ts", "../watch.js"],
+  ["page-imports-what-it-contains", "src/watch/web/package.ts", "commander"],
+  ["page-is-built-alone", "src/watch/beside.ts", "./web/state.js"],
+  ["page-is-built-alone", "src/cli/page.ts", "../watch/web/state.js"],
   ["no-cycles", "src/core/constants.ts", "./ip.js"],
   ["imports-resolve", "src/core/lost.ts", "./nowhere.js"],
   ["dependencies-are-declared", "src/cli/package.ts", "vitest"],
