@@ -5,32 +5,8 @@ import { join } from "node:path";
 import { watch } from "datagram/watch";
 import { type TestContext, expect, test } from "vitest";
 
-import { ipv4Header } from "../../src/wire/ipv4.js";
-import { BlockWriter, LINKTYPE_RAW, captureTime } from "../../src/wire/pcapng.js";
-import { udpHeader, udpProtocol } from "../../src/wire/udp.js";
+import { capture, startMs } from "./capture-file.js";
 import { PageClient } from "./client.js";
-
-const startMs = 1_790_000_000_000;
-
-/** A file with a datagram each 100 ms. @param dropCount of each packet. */
-function capture(datagrams: number, dropCount?: number): Uint8Array {
-  const writer = new BlockWriter();
-  writer.sectionHeader({ application: "test" });
-  writer.interfaceDescription({ linkType: LINKTYPE_RAW, snapLength: 0, name: "test" });
-  const [source, destination] = [Uint8Array.of(10, 0, 0, 7), Uint8Array.of(10, 0, 0, 1)];
-  for (let index = 0; index < datagrams; index++) {
-    const payload = Buffer.from(`datagram ${index}`);
-    const udp = udpHeader({ sourcePort: 5000, destinationPort: 9000 }, source, destination, payload);
-    const flags = { identification: 0, offset: 0, dontFragment: true, moreFragments: false };
-    const header = { source, destination, protocol: udpProtocol, ttl: 64, tos: 0, ...flags };
-    const packet = Buffer.concat([ipv4Header(header, udp.length + payload.length), udp, payload]);
-    const time = captureTime(BigInt(startMs + index * 100) * 1_000_000n);
-    const at = writer.beginPacket(0, time, packet.length, packet.length);
-    writer.bytes.set(packet, at);
-    writer.endPacket({ dropCount });
-  }
-  return writer.bytes.slice(0, writer.at);
-}
 
 /** Plays a file in a page. */
 async function played(t: TestContext, bytes: Uint8Array): Promise<PageClient> {
@@ -73,7 +49,7 @@ test("a file without datagrams, and one that is not there, are errors", async ()
 });
 
 test("losses before the recording are one report for each second of the file", async (t) => {
-  const shown = await played(t, capture(35, 2));
+  const shown = await played(t, capture(35, { dropCount: 2 }));
   shown.send({ type: "seek", positionMs: startMs + 3400, speed: 0 });
   await shown.next("hello");
   const losses = [];

@@ -1,6 +1,7 @@
 /** One Chromium, and the live page in it. */
 
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 
 import { type Browser, type BrowserContextOptions, type Locator, type Page, chromium } from "playwright-core";
 
@@ -10,6 +11,7 @@ import { type Socket, socket } from "datagram";
 import { type Watch, watch } from "datagram/watch";
 import { requireAll } from "../../process/programs.js";
 
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const executablePath = "/usr/bin/chromium";
 
 /** Why the tests of the page are skipped. Never a reason if every test is required. */
@@ -118,4 +120,11 @@ export async function jpegPicture(page: Page): Promise<Buffer> {
     return canvas.toDataURL("image/jpeg");
   })()`);
   return Buffer.from(address.slice(address.indexOf(",") + 1), "base64");
+}
+
+/** The rules that axe-core finds broken, with the elements. */
+export async function violations(page: Page): Promise<readonly string[]> {
+  if ((await page.evaluate("typeof axe")) === "undefined") await page.evaluate(axe);
+  return page.evaluate<string[]>(`axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) =>
+    violations.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => id + ": " + html.slice(0, 200) + " " + failureSummary)))`);
 }

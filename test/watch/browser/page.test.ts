@@ -1,11 +1,9 @@
 /** The live page in Chromium, with real datagrams. One browser runs all cases. */
 
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { promisify } from "node:util";
 
-import type { Browser, Page } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 
 import { socket } from "datagram";
@@ -19,9 +17,9 @@ import {
   sendOften,
   startBrowser,
   startWatch,
+  violations,
 } from "./browser.js";
 
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 /** For values that are asked for again and again. Locators wait as long. */
 const patience = { timeout: 30_000 };
 const phone = { width: 360, height: 740 };
@@ -216,6 +214,7 @@ describe.skipIf(noBrowser !== undefined)(
       await page.getByText("The payload is not pairs of hex digits.").waitFor();
       await page.getByLabel("Pairs of hex digits").fill("00 ff 0d");
       await send.click();
+      await page.getByText("3 bytes sent").waitFor();
       expect((await peer.recv(2048)).toString("hex")).toBe("00ff0d");
       await page.getByLabel("file", { exact: true }).check();
       await page
@@ -223,6 +222,7 @@ describe.skipIf(noBrowser !== undefined)(
         .setInputFiles({ name: "a.bin", mimeType: "", buffer: Buffer.from([1, 2, 0]) });
       await page.getByText("a.bin, 3 B").waitFor();
       await send.click();
+      await page.getByText("a.bin", { exact: true }).waitFor();
       expect((await peer.recv(2048)).toString("hex")).toBe("010200");
       await page.getByLabel("To: one or more addresses").fill("no address");
       await send.click();
@@ -338,13 +338,6 @@ describe.skipIf(noBrowser !== undefined)(
     });
   },
 );
-
-/** The rules that axe-core finds broken, with the elements. */
-async function violations(page: Page): Promise<readonly string[]> {
-  if ((await page.evaluate("typeof axe")) === "undefined") await page.evaluate(axe);
-  return page.evaluate<string[]>(`axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) =>
-    violations.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => id + ": " + html.slice(0, 200) + " " + failureSummary)))`);
-}
 
 /** Sends payloads, each a Python expression, from a socket of Python. Returns its port. */
 async function sendFromPython(port: number, payloads: readonly string[]): Promise<number> {

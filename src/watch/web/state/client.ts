@@ -91,6 +91,8 @@ export class Client {
   }
 
   seek(positionMs: number, speed: number): void {
+    // The next key moves from here, though the server has not answered yet.
+    this.state.movedTo(Math.round(positionMs), speed);
     this.#connection.send({ type: "seek", positionMs: Math.round(positionMs), speed });
   }
 

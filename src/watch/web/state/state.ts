@@ -187,6 +187,12 @@ export class State {
     return known ?? (datagram.connection === this.connections ? undefined : "gone");
   }
 
+  /** The page asks for another position in the file. */
+  movedTo(positionMs: number, speed: number): void {
+    if (this.playback !== undefined) this.playback = { ...this.playback, positionMs, speed };
+    this.topics.changed("playback");
+  }
+
   /** Drops the message that the page shows of a refusal. */
   dismissRefusal(): void {
     this.refusal = undefined;
