@@ -2,8 +2,10 @@
  * Writes the pictures of docs/watch.md: each pane of the live page, light and dark, with simulated cameras and real datagrams.
  * `npm run screenshots`. It needs Chromium: apt-get install chromium.
  */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { spawn } from "node:child_process";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
@@ -27,7 +29,8 @@ await eachTheme(empty.url, async (page, theme) => {
 });
 await empty.end();
 
-const full = await start([`0.0.0.0:${port}`, "--demo", "--echo"]);
+const records = mkdtempSync(join(tmpdir(), "screenshots-"));
+const full = await start([`0.0.0.0:${port}`, "--demo", "--echo", "--record", records]);
 const devices = await startDevices();
 // The chart shows the last minute.
 await pause(25_000);
@@ -53,6 +56,16 @@ await eachTheme(full.url, async (page, theme) => {
   await page.getByText(/no reply came in time/).waitFor();
   await save(page, `send-${theme}`);
   await page.getByRole("tab", { name: "Recordings" }).click();
+  await page.keyboard.press("r");
+  await page.getByRole("button", { name: "End the recording" }).waitFor();
+  await page.waitForTimeout(theme === "light" ? 20_000 : 3000);
+  await page.keyboard.press("r");
+  const file = page.getByRole("listitem").last();
+  await file.getByRole("button", { name: "Replay" }).click();
+  await file.getByLabel("To").fill(`127.0.0.1:${port}`);
+  await file.getByLabel("Speed").selectOption("4");
+  await file.getByRole("button", { name: "Send it" }).click();
+  await file.getByText(/datagrams sent to/).waitFor();
   await save(page, `recordings-${theme}`);
   if (theme === "light") {
     await page.setViewportSize({ width: 360, height: 720 });
@@ -64,6 +77,18 @@ await eachTheme(full.url, async (page, theme) => {
 clearInterval(devices.timer);
 await devices.end();
 await full.end();
+const file = await start([join(records, readdirSync(records).sort()[0])]);
+await eachTheme(file.url, async (page, theme) => {
+  await page.getByRole("button", { name: "Pause" }).click();
+  await page.getByRole("slider", { name: "Position" }).focus();
+  await page.keyboard.press("End");
+  await page.keyboard.press("[");
+  await page.locator("#peers-all .list-body .list-row").first().click();
+  await page.waitForTimeout(1000);
+  await save(page, `playback-${theme}`);
+});
+await file.end();
+rmSync(records, { recursive: true });
 await browser.close();
 
 /** Runs the command, and waits for the address of the page. */

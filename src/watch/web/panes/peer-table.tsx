@@ -22,6 +22,7 @@ const wideRow = 30;
 /** With the source below the address. */
 const sourcesRow = 42;
 const narrowRow = 46;
+const narrowSourcesRow = 60;
 
 /** A row for each peer of a source, or of all. */
 export function PeerTable({ state, id, label, source, selected, onSelect }: PeerTableProps): VNode {
@@ -38,7 +39,8 @@ export function PeerTable({ state, id, label, source, selected, onSelect }: Peer
     peers.sort((a, b) => sign * compare(keys.get(a), keys.get(b)));
   }
   const sources = source === undefined ? state.sources : [];
-  const rowHeight = isNarrow ? narrowRow : sources.length > 1 ? sourcesRow : wideRow;
+  const [oneLine, withSource] = isNarrow ? [narrowRow, narrowSourcesRow] : [wideRow, sourcesRow];
+  const rowHeight = sources.length > 1 ? withSource : oneLine;
   const second = Math.floor(nowMs / 1000);
   return (
     <VirtualList<Peer>
