@@ -4,7 +4,7 @@ import type { VNode } from "preact";
 
 import type { Source } from "../../protocol.js";
 import { Chart, type Line } from "../parts/chart.js";
-import { bytes, count, rate } from "../parts/format.js";
+import { bytes, count, datagrams, rate } from "../parts/format.js";
 import { useSeconds, useTopics } from "../parts/hooks.js";
 import type { Client } from "../state/client.js";
 import type { State } from "../state/state.js";
@@ -160,8 +160,8 @@ function SelectedPeer({ state, selected, onDatagrams, onAnswer, onClose }: Selec
   const { row } = peer;
   const source = state.sources.find(({ id }) => id === row.source);
   const facts: readonly (readonly [string, string])[] = [
-    ["Received", `${count(row.datagrams)} datagrams, ${bytes(row.bytes)}`],
-    ["Sent to it", `${count(row.sent)} datagrams, ${bytes(row.sentBytes)}`],
+    ["Received", `${datagrams(row.datagrams)}, ${bytes(row.bytes)}`],
+    ["Sent to it", `${datagrams(row.sent)}, ${bytes(row.sentBytes)}`],
     ["Sizes", `${count(row.minSize)}–${count(row.maxSize)} bytes, ${count(row.large)} above 1,400`],
     ["Gaps", count(row.gaps)],
     ["Lost before", row.lostBefore === 0 ? "0" : `at least ${count(row.lostBefore)}`],

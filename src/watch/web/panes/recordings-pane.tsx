@@ -4,7 +4,7 @@ import type { VNode } from "preact";
 import { useRef, useState } from "preact/hooks";
 
 import { type RecordingRow, type ReplayState, limits } from "../../protocol.js";
-import { bytes, count, timeOfDay } from "../parts/format.js";
+import { bytes, count, datagrams, timeOfDay } from "../parts/format.js";
 import { useSeconds, useTopics } from "../parts/hooks.js";
 import { type Client, recordingAddress } from "../state/client.js";
 import "../parts/filter.css";
@@ -51,7 +51,7 @@ export function RecordingsPane({ client }: { readonly client: Client }): VNode {
           </button>
           {running !== undefined && (
             <span role="status">
-              {running.name}, since {timeOfDay(running.startedMs)}: {count(running.datagrams)} datagrams,{" "}
+              {running.name}, since {timeOfDay(running.startedMs)}: {datagrams(running.datagrams)},{" "}
               {bytes(running.bytes)}
               {running.missed > 0 && (
                 <strong class="problem"> ▲ {count(running.missed)} could not be written</strong>
@@ -109,7 +109,7 @@ function Recording({ client, file }: { readonly client: Client; readonly file: R
       <div class="card-line">
         <strong>{file.name}</strong>
         <span class="muted">
-          {count(file.datagrams)} datagrams, {bytes(file.bytes)}
+          {datagrams(file.datagrams)}, {bytes(file.bytes)}
           {file.startedMs > 0 && `, ${new Date(file.startedMs).toLocaleString()}`}
         </span>
         {file.missed > 0 && <strong class="problem">▲ {count(file.missed)} could not be written</strong>}

@@ -9,6 +9,11 @@ export function count(value: number): string {
   return whole.format(value);
 }
 
+/** Such as `1 datagram` or `1,400 datagrams`. */
+export function datagrams(value: number): string {
+  return `${count(value)} datagram${value === 1 ? "" : "s"}`;
+}
+
 /** Such as `12.3 kB`: decimal units. */
 export function bytes(value: number): string {
   let unit = 0;

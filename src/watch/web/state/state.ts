@@ -49,6 +49,8 @@ export interface SourceRates {
   readonly bytes: Rates;
 }
 
+/** How long a position that the page asked for is not replaced by an older one of the server. */
+const movingMs = 500;
 const maxDatagrams = 3000;
 const maxLosses = 500;
 const maxPayloads = 64;
@@ -81,6 +83,8 @@ export class State {
   readonly #payloads = new Map<string, Payload>();
   #list = 0;
   #listBegins = false;
+  /** When the page last asked for another position, by `performance.now()`. */
+  #movedAtMs = -Infinity;
   #peersAtMs = 0;
   #peersCameMs = 0;
 
@@ -152,8 +156,7 @@ export class State {
           return;
         }
       case "playback":
-        // The overview comes once.
-        this.playback = { ...message, overview: message.overview ?? this.playback?.overview };
+        this.playback = this.#playbackOf(message);
         {
           this.topics.changed("playback");
           return;
@@ -190,6 +193,7 @@ export class State {
   /** The page asks for another position in the file. */
   movedTo(positionMs: number, speed: number): void {
     if (this.playback !== undefined) this.playback = { ...this.playback, positionMs, speed };
+    this.#movedAtMs = performance.now();
     this.topics.changed("playback");
   }
 
@@ -202,7 +206,7 @@ export class State {
   #hello(hello: Hello): void {
     this.hello = hello;
     this.recording = hello.recording;
-    this.playback = hello.playback;
+    this.playback = hello.playback && this.#playbackOf(hello.playback);
     this.#peersAtMs = hello.nowMs;
     this.#peersCameMs = Date.now();
     for (const { id } of hello.sources)
@@ -247,6 +251,16 @@ export class State {
       }
     }
     this.topics.changed("peers");
+  }
+
+  /** What the server says of the playback. Just after a move it may be of before, so the position stays. */
+  #playbackOf(message: Playback): Playback {
+    const { playback } = this;
+    // The overview comes once.
+    const overview = message.overview ?? playback?.overview;
+    if (playback === undefined || performance.now() - this.#movedAtMs > movingMs)
+      return { ...message, overview };
+    return { ...message, overview, positionMs: playback.positionMs, speed: playback.speed };
   }
 
   #loss(report: LossReport): void {
