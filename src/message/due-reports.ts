@@ -16,6 +16,8 @@ interface Completed {
   readonly route: Ancillary | undefined;
   /** How often the report is sent. */
   readonly copies: number;
+  /** When the chunk arrived; `undefined` if that was now. */
+  readonly arrivedMs: number | undefined;
 }
 
 /** The reports to send after the datagrams that were read together: one for each message. */
@@ -38,15 +40,21 @@ export class DueReports {
     this.#partials.delete(partial);
   }
 
-  /** A message is complete. */
-  complete(peer: Peer, frame: Readonly<Frame>, copies: number): void {
+  /** A message is complete. @param arrival of its chunk, if that was before now */
+  complete(
+    peer: Peer,
+    frame: Readonly<Frame>,
+    copies: number,
+    arrival?: { readonly arrivedMs: number; readonly route: Ancillary | undefined },
+  ): void {
     const last = this.#completed.at(-1);
     if (last?.peer === peer && last.frame.id === frame.id && last.frame.crc === frame.crc) {
       last.frame.index = frame.index;
       last.frame.attempt = frame.attempt;
       return;
     }
-    this.#completed.push({ peer, frame: { ...frame }, route: peer.route, copies });
+    const { arrivedMs, route } = arrival ?? { arrivedMs: undefined, route: peer.route };
+    this.#completed.push({ peer, frame: { ...frame }, route, copies, arrivedMs });
   }
 
   /** Reports at once that a message is longer than `limit`. */
@@ -64,8 +72,8 @@ export class DueReports {
       this.#host.answer(peer, this.#writer.partial(partial, credit, now), partial.route);
     }
     this.#partials.clear();
-    for (const { peer, frame, route, copies } of this.#completed) {
-      const report = this.#writer.complete(frame, credit);
+    for (const { peer, frame, route, copies, arrivedMs = now } of this.#completed) {
+      const report = this.#writer.complete(frame, credit, now - arrivedMs);
       for (let copy = 0; copy < copies; copy++) this.#host.answer(peer, report, route);
     }
     this.#completed.length = 0;

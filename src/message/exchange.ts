@@ -176,6 +176,8 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
       dropped: Object.fromEntries(this.#receiver.dropped),
       partialBytes: this.#receiver.bytes,
       unreadBytes: this.unreadBytes,
+      unconfirmed: this.#receiver.unconfirmed,
+      released: this.#receiver.released,
     };
   }
 
@@ -190,6 +192,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
       peer.sender?.close(error);
       this.#receiver.end(peer);
     }
+    this.#receiver.close();
     this.#requests.close(error);
     this.inbox.end();
     if (!this.#socket.closed) this.#socket.ref();

@@ -40,7 +40,13 @@ export {
   type Receipt,
 } from "./message.js";
 export { type MessageHandler, type Messages, type MessagesPeer, messages } from "./messages.js";
-export type { MessageRequestOptions, MessagesOptions, SendMode, SendOptions } from "./options.js";
+export type {
+  ConfirmPolicy,
+  MessageRequestOptions,
+  MessagesOptions,
+  SendMode,
+  SendOptions,
+} from "./options.js";
 export {
   type PathMtuOptions,
   type PathMtuProbe,

@@ -19,6 +19,11 @@ export interface Message {
   readonly repaired: number;
   /** Whether a checksum says that the bytes are those that were sent. Always `true` for these frames, which have a CRC-32. */
   readonly verified: boolean;
+  /**
+   * Tells the sender that the message is complete: only with `confirm: "program"`, and only for messages that the sender waits for.
+   * After `confirmMs` and after `close()` it does nothing, and the sender gets an error.
+   */
+  readonly confirm?: () => void;
 }
 
 /** How a message was sent. */
@@ -114,6 +119,10 @@ export interface MessagesStats {
   readonly partialBytes: number;
   /** Bytes of messages that no call has read, and of requests that wait for a handler. */
   readonly unreadBytes: number;
+  /** With `confirm: "program"`: messages that the program can still confirm. */
+  readonly unconfirmed: number;
+  /** Messages that the program did not confirm within `confirmMs`. */
+  readonly released: number;
 }
 
 /** What is known of a peer. */

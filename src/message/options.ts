@@ -23,7 +23,17 @@ export interface MessagesOptions {
   readonly idleMs?: number | undefined;
   /** Milliseconds after which a message that is still not complete is lost, 100 to an hour. @default 60000 */
   readonly totalMs?: number | undefined;
+  /**
+   * Who tells the sender that a message is complete: `messages()` when its last chunk has arrived (`"arrival"`), or the program, by
+   * `message.confirm()`. @default "arrival"
+   */
+  readonly confirm?: ConfirmPolicy | undefined;
+  /** Milliseconds for which the program can confirm a message, 100 to 25,000. After that its sender never gets a report. @default 10000 */
+  readonly confirmMs?: number | undefined;
 }
+
+/** Who tells the sender that a message is complete. */
+export type ConfirmPolicy = "arrival" | "program";
 
 /** How a message is sent. */
 export type SendMode = "reliable" | "ordered" | "fleeting";
@@ -77,6 +87,8 @@ const messagesFields = fieldsOf<MessagesOptions>({
   maxUnreadBytes: true,
   idleMs: true,
   totalMs: true,
+  confirm: true,
+  confirmMs: true,
 });
 const sendFields = fieldsOf<SendOptions>({
   channel: true,
@@ -96,6 +108,8 @@ export function checkMessages(options: MessagesOptions): Checked<MessagesOptions
   const { rateBps = Infinity } = options;
   if (typeof rateBps !== "number") throw wrongType("rateBps", "a number", rateBps);
   if (!(rateBps >= 1000)) throw outOfRange("rateBps", "at least 1000", rateBps);
+  const { confirm = "arrival" } = options;
+  if (!["arrival", "program"].includes(confirm)) throw outOfRange("confirm", "arrival or program", confirm);
   const maxSourceBytes = whole("maxSourceBytes", 2 << 20, 1, 0xffff_ffff);
   return {
     chunkBytes: whole("chunkBytes", 1200, 64, 65_000),
@@ -118,6 +132,8 @@ export function checkMessages(options: MessagesOptions): Checked<MessagesOptions
     ),
     idleMs: whole("idleMs", 5000, 100, longestMs),
     totalMs: whole("totalMs", 60_000, 100, longestMs),
+    confirm,
+    confirmMs: whole("confirmMs", 10_000, 100, 25_000),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Ancillary } from "../core/driver/ancillary.js";
 import type { Clock } from "../core/driver/driver.js";
 import type { Frame } from "../wire/message-frame.js";
+import type { ConfirmPolicy } from "./options.js";
 import type { LostMessage, Message } from "./message.js";
 import type { Peer, Peers } from "./peers.js";
 
@@ -12,6 +13,8 @@ export interface ReceiverLimits {
   readonly maxUnreadBytes: number;
   readonly idleMs: number;
   readonly totalMs: number;
+  readonly confirm: ConfirmPolicy;
+  readonly confirmMs: number;
 }
 
 /** A message that is complete: what the owner needs besides `Message`. */

@@ -10,6 +10,7 @@ import {
   isOrdered,
 } from "../wire/message-frame.js";
 import { Alarm } from "./alarm.js";
+import { Confirmations } from "./confirmations.js";
 import { Delivered, partialKey } from "./delivered.js";
 import { DueReports } from "./due-reports.js";
 import { Incoming, messageBytes } from "./incoming.js";
@@ -43,6 +44,7 @@ export class Receiver {
   readonly #owners = new Map<number, Peer>();
   /** Messages that were delivered, of all sources. */
   readonly #recent: Delivered;
+  readonly #confirmations: Confirmations;
 
   constructor(host: ReceiverHost, limits: ReceiverLimits) {
     this.#host = host;
@@ -50,6 +52,17 @@ export class Receiver {
     this.#memory = new PartialMemory(limits);
     this.#reports = new DueReports(host);
     this.#recent = new Delivered(host.clock.now(), keepMs, maxRecent);
+    this.#confirmations = new Confirmations(host.clock, this.#reports, limits.confirmMs);
+  }
+
+  /** Messages that the program can confirm. */
+  get unconfirmed(): number {
+    return this.#confirmations.size;
+  }
+
+  /** Messages that the program did not confirm in time. */
+  get released(): number {
+    return this.#confirmations.released;
   }
 
   /** Bytes of memory of the messages that are not complete or held back. */
@@ -93,6 +106,10 @@ export class Receiver {
       this.drop("unread");
       return;
     }
+    if (this.#confirmations.isFull && this.#isForProgram(frame)) {
+      this.drop("unconfirmed");
+      return;
+    }
     const { length, kind } = frame;
     const { bytes } = payload;
     if (kind !== frameKind.parity && bytes.length === length) {
@@ -106,6 +123,11 @@ export class Receiver {
   /** Sends the reports that are due, after datagrams that were read together. */
   flush(now: number): void {
     this.#reports.send(this.#sources, now);
+  }
+
+  /** Nothing can be confirmed any more. */
+  close(): void {
+    this.#confirmations.close();
   }
 
   /** Everything ends: the messages of a peer are dropped. */
@@ -143,14 +165,8 @@ export class Receiver {
         return;
       }
     }
-    this.#deliver(
-      peer,
-      frame,
-      data,
-      { chunks: 1, repaired: frame.attempt > 0 && !isFleeting(frame) ? 1 : 0 },
-      now,
-    );
-    this.#reports.complete(peer, frame, 1);
+    const repaired = frame.attempt > 0 && !isFleeting(frame) ? 1 : 0;
+    this.#deliver(peer, frame, data, { chunks: 1, repaired, ...this.#complete(peer, frame, 1) }, now);
   }
 
   #add(
@@ -227,15 +243,34 @@ export class Receiver {
     }
     peer.longestBytes = Math.max(peer.longestBytes, data.length);
     const { chunks, resent, byParity } = partial;
-    this.#deliver(peer, partial.frame, data, { chunks, repaired: resent + byParity }, now);
-    this.#reports.complete(peer, frame, resent > 0 ? 2 : 1);
+    const completed = this.#complete(peer, frame, resent > 0 ? 2 : 1);
+    this.#deliver(peer, partial.frame, data, { chunks, repaired: resent + byParity, ...completed }, now);
+  }
+
+  /** Reports a complete message, or returns how the program does it. */
+  #complete(peer: Peer, frame: Readonly<Frame>, copies: number): Pick<Message, "confirm"> {
+    if (!this.#isForProgram(frame)) {
+      this.#reports.complete(peer, frame, copies);
+      return {};
+    }
+    const confirm = this.#confirmations.add(peer, frame, copies);
+    return {
+      confirm: () => {
+        if (confirm()) this.flush(this.#host.clock.now());
+      },
+    };
+  }
+
+  /** Whether the program confirms a message. A request is confirmed by its reply, and nobody waits for a fleeting message. */
+  #isForProgram(frame: Readonly<Frame>): boolean {
+    return this.#limits.confirm === "program" && isOfData(frame) && !isFleeting(frame);
   }
 
   #deliver(
     peer: Peer,
     { kind: sentKind, flags, id, crc, channel }: Readonly<Frame>,
     data: Buffer,
-    counts: Pick<Message, "chunks" | "repaired">,
+    counts: Pick<Message, "chunks" | "repaired" | "confirm">,
     now: number,
   ): void {
     peer.delivered(id, crc, now);
@@ -271,6 +306,7 @@ export class Receiver {
   #duplicate(peer: Peer, frame: Readonly<Frame>): void {
     this.drop("duplicate");
     if (frame.kind === frameKind.request) this.#host.again(peer, frame);
+    if (this.#isForProgram(frame) && this.#confirmations.holds(peer, frame)) return;
     if (!isFleeting(frame) || (frame.flags & frameFlag.now) !== 0) this.#reports.complete(peer, frame, 1);
   }
 

@@ -25,8 +25,8 @@ export class ReportWriter {
     return this.#write();
   }
 
-  /** The message of a chunk or a parity has arrived completely. */
-  complete(frame: Readonly<Frame>, credit: number): Uint8Array {
+  /** The message of a chunk or a parity has arrived completely. @param heldMs since the chunk arrived */
+  complete(frame: Readonly<Frame>, credit: number, heldMs: number): Uint8Array {
     const chunks = chunksOf(frame.length, frame.size);
     const isChunk = frame.kind !== frameKind.parity;
     Object.assign(this.#header, frame, { kind: frameKind.report, flags: 0, index: chunks });
@@ -34,7 +34,7 @@ export class ReportWriter {
       upto: chunks,
       credit,
       echo: isChunk ? frame.index : noEcho,
-      delay: isChunk ? delayOf(0) : unknownDelay,
+      delay: isChunk ? delayOf(heldMs) : unknownDelay,
     });
     this.#report.missing.length = 0;
     return this.#write();

@@ -31,6 +31,8 @@ const limits: ReceiverLimits = {
   maxUnreadBytes: 50_000,
   idleMs: 1000,
   totalMs: 4000,
+  confirm: "arrival",
+  confirmMs: 10_000,
 };
 /** Messages are remembered for so long after they were delivered. */
 const rememberedMs = 30_000;
