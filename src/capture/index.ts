@@ -9,7 +9,7 @@
  * `reassembly.ts` for fragments.
  *
  * `replay/replay.ts` sends the datagrams of a file again, with the options and results of `replay/options.ts`. In that folder,
- * `read-ahead.ts` reads them early, `schedule.ts` has their times, `run.ts` waits for these, and `target.ts` sends.
+ * `input.ts` opens the file, `read-ahead.ts` reads them early, `schedule.ts` has their times, `run.ts` waits for these, and `target.ts` sends.
  *
  * @module capture
  */
@@ -18,7 +18,14 @@ export { CaptureError, type CaptureErrorDetails } from "./capture-error.js";
 export type { CapturedDatagram, CapturedUnreachable, ReadStats, SkipReason } from "./captured-datagram.js";
 export { type CaptureInput, type ReadOptions, type Reading, read } from "./read.js";
 export { type SocketReplayOptions, replay } from "./replay/replay.js";
-export type { ReplayLateness, ReplayOptions, ReplaySkipReason, ReplayStats } from "./replay/options.js";
+export type {
+  ReplayDatagram,
+  ReplayInput,
+  ReplayLateness,
+  ReplayOptions,
+  ReplaySkipReason,
+  ReplayStats,
+} from "./replay/options.js";
 export type { ReplayTo } from "./replay/target.js";
 export { record } from "./record/record.js";
 export type { RecordEnd, RecordOptions, RecordStats, Recording } from "./record/recording.js";

@@ -12,8 +12,20 @@ const meanings = {
   source: "answer from this local address, port or both: [host][:port]",
 };
 
-/** Adds these options to a command. */
-export function addListenOptions(command: Command): Command {
+/** What `--from` means, and how a value of it is read. */
+interface FromOption {
+  readonly meaning: string;
+  readonly read: (text: string) => string;
+}
+
+/** The option `--from`, of commands that receive from sockets only. */
+const senders: FromOption = {
+  meaning: "receive groups from this sender only; may be repeated",
+  read: hostFor("--from"),
+};
+
+/** Adds these options to a command. @param from the option `--from`. */
+export function addListenOptions(command: Command, from: FromOption = senders): Command {
   command
     .addOption(new Option("--echo", "send each datagram back").conflicts("reply"))
     .option("--reply <text>", "answer each datagram with a text, in which {} is the datagram")
@@ -22,9 +34,5 @@ export function addListenOptions(command: Command): Command {
       "--guide",
       "show what to type next in another terminal; without a port: 9000 or the next free one",
     );
-  return addRouteOptions(command, meanings).option(
-    "--from <host>",
-    "receive groups from this sender only; may be repeated",
-    listed(hostFor("--from")),
-  );
+  return addRouteOptions(command, meanings).option("--from <host>", from.meaning, listed(from.read));
 }

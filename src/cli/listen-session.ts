@@ -1,35 +1,17 @@
-import { Buffer } from "node:buffer";
-
 import { type Address, type Datagram, TimeoutError } from "../index.js";
+import { DatagramLines, type LineOptions, tableStyle } from "./datagram-lines.js";
 import { showListenStatus } from "./listen-status.js";
 import type { Listener, Received } from "./listener.js";
 import { Losses } from "./losses.js";
-import { isoTime } from "./iso-time.js";
-import { jsonLine, payloadFields, showPayload } from "./payload.js";
 import { PeerCount } from "./peer-count.js";
 import { PeerTable } from "./peer-table.js";
-import {
-  count,
-  notice,
-  noticeColumns,
-  onNotices,
-  onOutput,
-  outputColumns,
-  print,
-  writeNotices,
-} from "./terminal.js";
+import { count, notice, print, writeNotices } from "./terminal.js";
 
 /** The largest number of datagrams that are read, answered and printed together. */
 const batchDatagrams = 256;
 
 /** The options for the output and the end of `datagram listen`. */
-export interface SessionOptions {
-  readonly hex?: boolean;
-  readonly json?: boolean;
-  readonly raw?: boolean;
-  readonly full?: boolean;
-  /** Whether no datagram is printed. */
-  readonly quiet?: boolean;
+export interface SessionOptions extends LineOptions {
   readonly count?: number;
   readonly timeout?: number;
   /** Whether the summary has a table of the peers. */
@@ -41,6 +23,7 @@ export class ListenSession {
   readonly #listeners: readonly Listener[];
   readonly #options: SessionOptions;
   readonly #losses: Losses;
+  readonly #lines: DatagramLines;
   readonly #peers = new PeerCount();
   readonly #table: PeerTable | undefined;
   /** Aborts when one listener has ended, so that the others end too. */
@@ -52,6 +35,7 @@ export class ListenSession {
   constructor(listeners: readonly Listener[], options: SessionOptions) {
     this.#listeners = listeners;
     this.#options = options;
+    this.#lines = new DatagramLines(options);
     this.#left = options.count ?? Infinity;
     this.#table = options.summary ? new PeerTable() : undefined;
     this.#losses = new Losses(
@@ -115,7 +99,10 @@ export class ListenSession {
         const received = await listener.receive(wanted);
         for (const each of received) this.#count(each, time);
         // Not the signal of the others' end: what was received is printed.
-        await print(this.#show(received, listener, time), stop);
+        await print(
+          this.#lines.show(received, () => time, this.#localOf(listener)),
+          stop,
+        );
       }
     } catch (error) {
       if (!this.#end.signal.aborted) this.#failure = error as Error;
@@ -148,63 +135,8 @@ export class ListenSession {
     }
   }
 
-  #show(received: readonly Received[], listener: Listener, time: Date): string | Uint8Array {
-    if (this.#options.quiet) return "";
-    if (this.#options.raw) return Buffer.concat(received.map(({ data }) => data));
-    const local = this.#localOf(listener);
-    return received.map((each) => this.#line(each, local, time)).join("");
-  }
-
-  #line({ datagram, data, from }: Received, local: Address | undefined, time: Date): string {
-    const { json, hex = false, full } = this.#options;
-    const { source, size } = datagram;
-    const truncated = data.length < size;
-    if (json) {
-      const fields = { source, local, size, truncated, ...payloadFields(data), ...metadataFields(datagram) };
-      return jsonLine({ time: time.toISOString(), ...fields });
-    }
-    const clock = clockTime(time);
-    const to = local ? ` > ${local}` : "";
-    const bytes = truncated ? `cut to ${data.length} of ${count(size, "byte")}` : count(size, "byte");
-    const room = full ? Infinity : outputColumns() - `${clock} ${from}${to} ${bytes} `.length;
-    const start = `${onOutput("dim", clock)} ${onOutput("cyan", from)}${to}`;
-    return `${start} ${truncated ? onOutput("bold", bytes) : bytes} ${showPayload(data, hex, room)}\n`;
-  }
-
   /** The address of a listener if there are several. */
   #localOf({ address }: Listener): Address | undefined {
     return this.#listeners.length > 1 ? address : undefined;
   }
-}
-
-/** The metadata of a datagram as fields of a JSON object. Unknown fields are left out. */
-function metadataFields(datagram: Datagram): object {
-  const { destination, interface: by, ttl, tos, timestamp, lostBefore } = datagram;
-  return { destination, interface: by, ttl, tos, timestamp: timestamp && isoTime(timestamp), lostBefore };
-}
-
-/** The style of the table of peers. A time of another day than `now` is a date. */
-function tableStyle(now: Date): Parameters<PeerTable["text"]>[0] {
-  const timeText = (ns: bigint | undefined): string => {
-    const time = new Date(Number((ns ?? 0n) / 1_000_000n));
-    return time.toDateString() === now.toDateString()
-      ? clockTime(time).slice(0, -".000".length)
-      : dateText(time);
-  };
-  return { paint: onNotices, timeText, columns: noticeColumns() };
-}
-
-/** The local time, from hours to milliseconds. */
-function clockTime(time: Date): string {
-  const seconds = `${two(time.getSeconds())}.${String(time.getMilliseconds()).padStart(3, "0")}`;
-  return `${two(time.getHours())}:${two(time.getMinutes())}:${seconds}`;
-}
-
-/** The local date. */
-function dateText(time: Date): string {
-  return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
-}
-
-function two(value: number): string {
-  return String(value).padStart(2, "0");
 }

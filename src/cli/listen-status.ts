@@ -31,6 +31,8 @@ export interface ListenCounts {
   readonly bytes: number;
   /** Such as `3 peers`. */
   readonly peers: string;
+  /** Losses that the sockets do not count, at least. */
+  readonly lost?: number;
 }
 
 /** The line. Parts that do not fit in `columns` columns are left out: first the total, then the bits. */
@@ -53,17 +55,20 @@ export function showListenStatus(sockets: readonly Socket[], counts: () => Liste
     RecentRate,
   ];
   return new StatusLine((columns) => {
-    const { datagrams, bytes, peers } = counts();
+    const { datagrams, bytes, peers, lost = 0 } = counts();
     const nowMs = performance.now();
     const datagramsPerSecond = datagramRate.add(datagrams, nowMs);
     const rateBps = byteRate.add(bytes, nowMs) * 8;
-    return listenLine({ datagrams, datagramsPerSecond, rateBps, peers, lost: lostOf(sockets) }, columns);
+    return listenLine(
+      { datagrams, datagramsPerSecond, rateBps, peers, lost: lostOf(sockets, lost) },
+      columns,
+    );
   });
 }
 
-function lostOf(sockets: readonly Socket[]): Lost {
-  let datagrams = 0;
-  let isExact = true;
+function lostOf(sockets: readonly Socket[], others: number): Lost {
+  let datagrams = others;
+  let isExact = others === 0;
   for (const socket of sockets) {
     const { droppedKernel, droppedQueue } = socket.stats();
     datagrams += (droppedKernel ?? 0) + droppedQueue;

@@ -18,7 +18,9 @@ import { Listener, type ListenerOptions } from "./listener.js";
 import { duration, wholeNumber } from "./option-values.js";
 import { checkRawOutput, rawOption } from "./raw-output.js";
 import { endRecording, startRecording } from "./recording.js";
-import { listed } from "./route-options.js";
+import { hostFor, listed } from "./route-options.js";
+import { addStreamOptions, allowOptions, isServer, refuseStreamOptions } from "./stream-options.js";
+import { type ListenStreamOptions, listenToStream } from "./stream-session.js";
 import { stopSignal, wasStopped } from "./terminal.js";
 
 const help = `
@@ -81,6 +83,12 @@ UDP does not prove where a datagram came from: an answer goes to the source that
 the datagram names. Two programs that answer everything answer each other
 without end. Datagrams from the listener's own address get no answer.
 
+--from nats://host --stream name prints what datagram gateway has stored in that
+stream, in place of a socket, with the time of the kernel. It begins with the
+oldest message and goes on until Ctrl-C: --since new leaves out what is there,
+and --until now ends after it. A lost connection is waited for. With --json an
+object has sequence, the number of the message, too.
+
 Examples:
   datagram listen 9000
   datagram listen 0.0.0.0:9000 --reply "ack: {}"
@@ -90,9 +98,13 @@ Examples:
   datagram listen 9000 9001 9002
   datagram listen 9000 --summary
   datagram listen 9000 --json --count 1 --timeout 10s
+  datagram listen --from nats://10.0.0.2 --stream cameras --since new
   datagram listen 9000 --raw --count 1 > picture.jpg`;
 
-interface ListenOptions extends ListenTargetOptions, ListenerOptions, SessionOptions {
+/** The options that a stream has in common with a socket. */
+const streamLines = ["from", "until", "hex", "json", "raw", "full", "count", "timeout", "summary"];
+
+interface ListenOptions extends ListenTargetOptions, ListenerOptions, SessionOptions, ListenStreamOptions {
   readonly guide?: boolean;
   readonly record?: string;
 }
@@ -112,7 +124,7 @@ export function addListen(program: Command): void {
     .command("listen")
     .summary("print each datagram, and answer it")
     .description("Prints each datagram, from any number of peers, and answers it with --reply or --echo.")
-    .usage("[options] <[host:]port...>")
+    .usage("[options] <[host:]port...> | --from nats://host ...")
     .argument("[[host:]port...]", "where to listen", listed(addressArgument))
     .addOption(new Option("--hex", "show every payload as hex digits").conflicts("json"))
     .option("--json", "print one JSON object a line")
@@ -127,10 +139,33 @@ export function addListen(program: Command): void {
       "cut each datagram to n bytes, as recvfrom(n) does",
       wholeNumber("--recvfrom", 0, 65_535),
     );
-  addListenOptions(command).addHelpText("after", help).action(listen);
+  addListenOptions(command, {
+    meaning: "receive groups from this sender only; or read a stream of nats://host; may be repeated",
+    read: senderOrServer,
+  });
+  addStreamOptions(command)
+    .addOption(new Option("--until <when>", "of the stream: end with its last message").choices(["now"]))
+    .addHelpText("after", help)
+    .action(listen);
 }
 
-async function listen(addresses: readonly ListenAddress[], options: ListenOptions): Promise<void> {
+async function listen(
+  addresses: readonly ListenAddress[],
+  options: ListenOptions,
+  command: Command,
+): Promise<void> {
+  const servers = options.from?.filter(isServer) ?? [];
+  if (servers.length > 0) {
+    if (addresses.length > 0) throw usage("give a port to listen on or --from nats://host, not both");
+    if (servers.length < (options.from?.length ?? 0))
+      throw usage("--from takes servers of NATS or senders of a group, not both");
+    allowOptions(command, streamLines, "needs a socket: it is not possible with --from nats://host");
+    if (options.raw) checkRawOutput();
+    await listenToStream(servers, options);
+    return;
+  }
+  refuseStreamOptions(options);
+  if (options.until) throw usage("--until is for a stream: give --from nats://host too");
   checkOptions(addresses, options);
   const listeners: Listener[] = [];
   try {
@@ -188,6 +223,11 @@ async function report(listeners: readonly Listener[], options: ListenOptions): P
     const got = `${session.datagrams} of ${options.count} datagrams`;
     throw new Failure(exitCodes.noAnswer, `${got} came, and no more in ${time}`);
   }
+}
+
+/** Reads a value of `--from`. */
+function senderOrServer(text: string): string {
+  return isServer(text) ? text : hostFor("--from")(text);
 }
 
 /** @throws `Failure` for options that contradict each other or the addresses. */

@@ -3,8 +3,9 @@ import { Option } from "commander";
 
 import type { Endpoint } from "../core/address/address.js";
 import { refusalText } from "../core/ledger/report-texts.js";
-import { type ReplayStats, read, replay } from "../capture/index.js";
+import { type ReplayDatagram, type ReplayStats, read, replay } from "../capture/index.js";
 import { keyOfEndpoint } from "../capture/replay/endpoint-key.js";
+import type { StreamReading } from "../gateway/index.js";
 import type { Socket } from "../index.js";
 import { captureFailure } from "./capture-failure.js";
 import { Failure, exitCodes, usage } from "./exit.js";
@@ -13,6 +14,16 @@ import { ReplayProgress, durationText, latenessText } from "./replay-progress.js
 import { addRouteOptions, listed, pingMeanings } from "./route-options.js";
 import { type SendingOptions, asFailure, openUnconnected } from "./sender-sockets.js";
 import { hasStatusLine } from "./status-line.js";
+import {
+  type StreamOptions,
+  addStreamOptions,
+  isServer,
+  openStream,
+  refuseStreamOptions,
+  streamFailure,
+  streamLosses,
+  streamName,
+} from "./stream-options.js";
 import { count, notice, stopSignal, warn, wasStopped } from "./terminal.js";
 
 const help = `
@@ -38,15 +49,20 @@ On a terminal, a line shows the progress. The summary on standard error says how
 late datagrams were and what was not sent. The exit code is 1 if nothing was
 sent, if the system refused datagrams, or if the file is damaged.
 
+--from nats://host --stream name sends what datagram gateway has stored in that
+stream until now, in place of a file, with the times of the kernel. --peer and
+--port choose the datagrams, and --since where it begins.
+
 Examples:
   datagram replay today.pcapng --to 127.0.0.1:9000
   datagram replay today.pcapng --to 127.0.0.1:9000 --from 10.0.0.7 --speed 10
   datagram replay today.pcapng --to 10.0.0.7:5000=127.0.0.1:9000 --loop 0
-  datagram replay today.pcapng --to 127.0.0.1:9000 --start 90s --end 2m`;
+  datagram replay today.pcapng --to 127.0.0.1:9000 --start 90s --end 2m
+  datagram replay --from nats://10.0.0.2 --stream cameras --to 127.0.0.1:9000`;
 
-interface ReplayFileOptions extends SendingOptions {
+interface ReplayFileOptions extends SendingOptions, StreamOptions {
   readonly to?: readonly Target[];
-  readonly from?: string;
+  readonly from?: readonly string[];
   readonly direction?: "in" | "out";
   readonly speed: number;
   readonly loop: number;
@@ -68,12 +84,13 @@ export function addReplay(program: Command): void {
     .command("replay")
     .summary("send the datagrams of a capture file again")
     .description("Sends the UDP datagrams of a capture file again, with their times.")
-    .argument("<file>", "the capture file, or - for standard input")
+    .usage("[options] <file> | --from nats://host --stream <name>")
+    .argument("[file]", "the capture file, or - for standard input")
     .option("--to <address>", "send to host:port, or recorded=host:port; may be repeated", listed(target))
     .option(
       "--from <address>",
-      "only what this recorded source sent: an IP address, with or without a port",
-      source,
+      "only what this recorded source sent: an IP address, with or without a port; or nats://host, the server of a stream",
+      listed(source),
     )
     .addOption(
       new Option("--direction <which>", "only what the recording host received or sent").choices([
@@ -88,29 +105,49 @@ export function addReplay(program: Command): void {
     .option("--segmentation", "let datagrams with the same time leave as one segmented send")
     .option("--mtu <bytes>", "MTU of the recorded network", wholeNumber("--mtu", 68, 65_575), 1500)
     .option("--broadcast", "allow broadcast addresses");
-  addRouteOptions(command, pingMeanings).addHelpText("after", help).action(replayFile);
+  addStreamOptions(addRouteOptions(command, pingMeanings)).addHelpText("after", help).action(run);
 }
 
-async function replayFile(file: string, options: ReplayFileOptions): Promise<void> {
+async function run(file: string | undefined, options: ReplayFileOptions, command: Command): Promise<void> {
+  const servers = options.from?.filter(isServer) ?? [];
+  if (servers.length === 0) {
+    if (file === undefined) throw usage("missing required argument 'file'");
+    if ((options.from?.length ?? 0) > 1) throw usage("--from takes one recorded source");
+    refuseStreamOptions(options);
+    await replayInput(file, options);
+    return;
+  }
+  if (file !== undefined) throw usage("give a file or --from nats://host, not both");
+  if (servers.length < (options.from?.length ?? 0))
+    throw usage("with --from nats://host, choose a source by --peer");
+  for (const name of ["loop", "direction", "mtu"])
+    if (command.getOptionValueSource(name) === "cli")
+      throw usage(`--${name} is for a file: it is not possible with --from nats://host`);
+  await replayInput(servers, options);
+}
+
+/** @param input the path of a file, or the servers of a stream. */
+async function replayInput(input: string | readonly string[], options: ReplayFileOptions): Promise<void> {
   const targets = checkTargets(options.to);
-  if (file === "-" && options.loop !== 1)
+  if (input === "-" && options.loop !== 1)
     throw usage("--loop needs a file: standard input can be read only once");
   const to = await Promise.all(targets.map((each) => resolved(each.to)));
   const stop = stopSignal();
   // The process would wait for the end of its input.
-  if (file === "-") stop.addEventListener("abort", () => process.stdin.destroy());
+  if (input === "-") stop.addEventListener("abort", () => process.stdin.destroy());
   try {
     const opened = await openUnconnected(to, options);
     await using s = opened.socket;
     warnOfRefusals(s);
-    await send(file, s, destinations(targets, opened.to), options, stop);
+    await send(input, s, destinations(targets, opened.to), options, stop);
   } catch (error) {
-    throw asFailure(captureFailure(error, file), options);
+    const failure = typeof input === "string" ? captureFailure(error, input) : streamFailure(error);
+    throw asFailure(failure, options);
   }
 }
 
 async function send(
-  file: string,
+  input: string | readonly string[],
   s: Socket,
   to: Endpoint | ReadonlyMap<string, Endpoint>,
   options: ReplayFileOptions,
@@ -119,12 +156,17 @@ async function send(
   const { from, direction, speed: factor, loop, start = 0, end = Infinity, segmentation, mtu } = options;
   const loops = loop === 0 ? Infinity : loop;
   const totalMs =
-    hasStatusLine && file !== "-" ? Math.min(end, await lengthMs(file, stop)) - start : undefined;
+    hasStatusLine && typeof input === "string" && input !== "-"
+      ? Math.min(end, await lengthMs(input, stop)) - start
+      : undefined;
   const progress = new ReplayProgress(totalMs, loops);
   let stats: ReplayStats | undefined;
-  const common = { to, from, direction, speed: factor, loops, segmentation, mtu, signal: stop };
+  const [source] = typeof input === "string" ? (from ?? []) : [];
+  const common = { to, from: source, direction, speed: factor, loops, segmentation, mtu, signal: stop };
+  const stream = typeof input === "string" ? undefined : streamOf(input, options);
+  const datagrams = stream ?? (input === "-" ? process.stdin : (input as string));
   try {
-    await replay(file === "-" ? process.stdin : file, s, {
+    await replay<ReplayDatagram>(datagrams, s, {
       ...common,
       startMs: start,
       endMs: end,
@@ -136,17 +178,22 @@ async function send(
   } catch (error) {
     progress.end();
     // Without datagrams there is only the error: that of a file that cannot be opened, or that has another format.
-    if (stats && stats.datagrams > 0) summary(stats);
+    if (stats && stats.datagrams > 0) summary(stats, stream);
     if (!wasStopped(error)) throw error;
     if (loops !== Infinity) throw new Failure(exitCodes.error, "interrupted before all was sent");
     return;
   }
   progress.end();
   if (!stats) return;
-  summary(stats);
+  summary(stats, stream);
   if (stats.datagrams === 0) throw new Failure(exitCodes.error, "nothing was sent");
   const failed = sum(Object.values(stats.failed));
   if (failed > 0) throw new Failure(exitCodes.error, `the system refused ${count(failed, "datagram")}`);
+}
+
+function streamOf(servers: readonly string[], options: ReplayFileOptions): StreamReading {
+  notice(`replaying ${streamName(servers, options.stream)}`);
+  return openStream(servers, options, { until: "now" });
 }
 
 /** Milliseconds from the first to the last datagram of a file, for the progress. A damaged file fails later. */
@@ -165,7 +212,8 @@ async function lengthMs(file: string, stop: AbortSignal): Promise<number> {
 }
 
 /** Prints the summary. Causes that did not happen are left out. */
-function summary({ datagrams, bytes, elapsedMs, skipped, failed, lateness }: ReplayStats): void {
+function summary(stats: ReplayStats, stream: StreamReading | undefined): void {
+  const { datagrams, bytes, elapsedMs, skipped, failed, lateness } = stats;
   notice(`sent ${count(datagrams, "datagram")}, ${count(bytes, "byte")} in ${durationText(elapsedMs)}`);
   if (lateness && datagrams > 0) notice(`  ${latenessText(lateness)}`);
   const causes: readonly (readonly [number, string])[] = [
@@ -177,6 +225,7 @@ function summary({ datagrams, bytes, elapsedMs, skipped, failed, lateness }: Rep
     ...Object.entries(failed).map(([code, number]) => [number, `refused by the system (${code})`] as const),
   ];
   for (const [number, text] of causes) if (number > 0) notice(`  not sent, ${text}: ${number}`);
+  for (const line of stream ? streamLosses(stream.stats()) : []) notice(line);
 }
 
 /** Warns once of each destination that refuses, if the driver has ICMP errors. */
@@ -215,7 +264,7 @@ function target(text: string): Target {
 }
 
 function source(text: string): string {
-  return recordedAddress("--from", text);
+  return isServer(text) ? text : recordedAddress("--from", text);
 }
 
 function recordedAddress(option: string, text: string): string {

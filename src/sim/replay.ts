@@ -12,6 +12,7 @@ import { type CaptureInput, read } from "../capture/read.js";
 import {
   type ReplayOptions,
   type ReplayStats,
+  type ReplayDatagram,
   checkReplay,
   replayFields,
 } from "../capture/replay/options.js";
@@ -58,7 +59,7 @@ export async function replayOn(
     throw wrongType("options.to", "a host of this network", to);
   const terms = checkReplay(file, options);
   const senders = new RecordedHosts(network, to, via, link);
-  const isChosen = (datagram: CapturedDatagram): boolean =>
+  const isChosen = (datagram: ReplayDatagram): boolean =>
     (datagram.direction !== "out" || options.direction === "out") &&
     !to.addresses.includes(datagram.source.host) &&
     (terms.isChosen?.(datagram) ?? true);

@@ -1,18 +1,34 @@
 /** The options and the results of a replay. */
 
-import type { AddressLike } from "../../core/address/address.js";
+import type { AddressLike, Endpoint } from "../../core/address/address.js";
 import { outOfRange, wholeNumber, wrongType } from "../../core/errors/errors.js";
 import { fieldsOf } from "../../core/errors/fields.js";
 import type { CapturedDatagram } from "../captured-datagram.js";
 import { hasKey, keyOfEndpoint } from "./endpoint-key.js";
 import type { CaptureInput } from "../read.js";
 
+/** A datagram that can be replayed: one of a capture file, or of a stream of the gateway. */
+export interface ReplayDatagram extends Pick<
+  CapturedDatagram,
+  "data" | "size" | "truncated" | "source" | "timestamp"
+> {
+  /** The address that it was sent to; `undefined` if that is not known. */
+  readonly destination: Endpoint | undefined;
+  /** As in `CapturedDatagram`. */
+  readonly direction?: "in" | "out" | undefined;
+  /** As in `CapturedDatagram`. */
+  readonly probablySeveral?: boolean | undefined;
+}
+
+/** What is replayed: a capture file as for `read`, or datagrams, such as those of `consume()` of `datagram/gateway`. */
+export type ReplayInput<D extends ReplayDatagram = CapturedDatagram> = CaptureInput | AsyncIterable<D>;
+
 /** The options of a replay that do not depend on the socket. */
-export interface ReplayOptions {
+export interface ReplayOptions<D extends ReplayDatagram = CapturedDatagram> {
   /** How many times as fast as the recording: above 0. `Infinity` sends as fast as the socket can. @default 1 */
   readonly speed?: number | undefined;
   /** Sends only the datagrams for which this returns `true`. It is called up to 256 datagrams before they are sent. */
-  readonly filter?: ((datagram: CapturedDatagram) => boolean) | undefined;
+  readonly filter?: ((datagram: D) => boolean) | undefined;
   /** Sends only the datagrams from this recorded source, such as `"10.0.0.7:5000"`, or `"10.0.0.7"` for all its ports. */
   readonly from?: string | AddressLike | undefined;
   /** Sends only the datagrams that the recording host received (`"in"`) or sent (`"out"`), if the file has directions. */
@@ -23,7 +39,7 @@ export interface ReplayOptions {
   readonly endMs?: number | undefined;
   /**
    * How many times the recording is sent: 1 or more, or `Infinity`. Between two times passes the mean time between two datagrams.
-   * A stream can be sent once. @default 1
+   * A stream, and datagrams, can be sent once. @default 1
    */
   readonly loops?: number | undefined;
   /** A datagram that is sent more than this many milliseconds after its time counts as late. @default 1 */
@@ -85,7 +101,7 @@ export interface ReplayTerms {
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((stats: ReplayStats) => void) | undefined;
   /** Whether a datagram is sent, as far as the options decide. */
-  readonly isChosen: ((datagram: CapturedDatagram) => boolean) | undefined;
+  readonly isChosen: ((datagram: ReplayDatagram) => boolean) | undefined;
 }
 
 /** The names of the options of every replay. */
@@ -104,7 +120,10 @@ export const replayFields: readonly string[] = fieldsOf<ReplayOptions>({
 });
 
 /** Checks the options of a replay, and fills in their defaults. @throws `TypeError`, `RangeError`. */
-export function checkReplay(file: CaptureInput, options: ReplayOptions): ReplayTerms {
+export function checkReplay<D extends ReplayDatagram>(
+  file: ReplayInput<D>,
+  options: ReplayOptions<D>,
+): ReplayTerms {
   const { speed = 1, startMs = 0, endMs = Infinity, loops = 1, lateMs = 1, mtu = 1500 } = options;
   const { filter, from, direction, signal, onProgress } = options;
   if (!(checkNumber("speed", speed) > 0)) throw outOfRange("options.speed", "above 0", speed);
@@ -125,7 +144,8 @@ export function checkReplay(file: CaptureInput, options: ReplayOptions): ReplayT
     throw outOfRange("options.direction", "in or out", direction);
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw wrongType("options.signal", "an AbortSignal", signal);
-  const isChosen = chosenBy(from, direction, filter);
+  // Its argument is of the type that the caller has chosen for the input.
+  const isChosen = chosenBy(from, direction, filter as ReplayTerms["isChosen"]);
   return { speed, startMs, endMs, loops, lateMs, mtu, signal, onProgress, isChosen };
 }
 
@@ -137,7 +157,7 @@ function checkNumber(name: string, value: unknown): number {
 function chosenBy(
   from: ReplayOptions["from"],
   direction: ReplayOptions["direction"],
-  filter: ReplayOptions["filter"],
+  filter: ReplayTerms["isChosen"],
 ): ReplayTerms["isChosen"] {
   const source = from === undefined ? undefined : keyOfEndpoint(from, "options.from");
   if (source === undefined && direction === undefined) return filter;

@@ -1,7 +1,6 @@
 import { OSError } from "../../core/errors/errors.js";
-import type { CapturedDatagram } from "../captured-datagram.js";
-import type { Reading } from "../read.js";
-import type { ReplaySkipReason, ReplayTerms } from "./options.js";
+import type { DatagramReading } from "./input.js";
+import type { ReplayDatagram, ReplaySkipReason, ReplayTerms } from "./options.js";
 import { ReplaySchedule } from "./schedule.js";
 import type { ReplayTarget } from "./target.js";
 
@@ -13,7 +12,7 @@ const maxSkipped = 64;
 
 /** A datagram that will be sent. */
 export interface ReplayEntry<Route extends object> {
-  readonly datagram: CapturedDatagram;
+  readonly datagram: ReplayDatagram;
   readonly route: Route;
   /** When, in milliseconds from the start of the replay. */
   readonly atMs: number;
@@ -37,7 +36,7 @@ export class ReplayReadAhead<Route extends object> {
   };
   /** Loops whose datagrams are all read. */
   loops = 0;
-  readonly #open: () => Reading;
+  readonly #open: () => DatagramReading;
   readonly #target: ReplayTarget<Route>;
   readonly #terms: ReplayTerms;
   readonly #changed: () => void;
@@ -49,12 +48,17 @@ export class ReplayReadAhead<Route extends object> {
   /** How many more datagrams may be read now. */
   #credits = maxEntries;
   #readOn: (() => void) | undefined;
-  #reading: Reading | undefined;
+  #reading: DatagramReading | undefined;
   #isOver = false;
   #failure: { readonly error: unknown } | undefined;
 
   /** @param changed is called when there is a datagram again, and at the end. */
-  constructor(open: () => Reading, target: ReplayTarget<Route>, terms: ReplayTerms, changed: () => void) {
+  constructor(
+    open: () => DatagramReading,
+    target: ReplayTarget<Route>,
+    terms: ReplayTerms,
+    changed: () => void,
+  ) {
     this.#open = open;
     this.#target = target;
     this.#terms = terms;
@@ -161,7 +165,7 @@ export class ReplayReadAhead<Route extends object> {
   }
 
   /** Returns where a datagram is sent, or why it is skipped. */
-  async #routeOf(datagram: CapturedDatagram): Promise<Route | ReplaySkipReason> {
+  async #routeOf(datagram: ReplayDatagram): Promise<Route | ReplaySkipReason> {
     const { isChosen } = this.#terms;
     if (isChosen && !isChosen(datagram)) return "filtered";
     if (datagram.probablySeveral) return "probablySeveral";
@@ -185,7 +189,10 @@ export class ReplayReadAhead<Route extends object> {
   }
 }
 
-function noTime({ packet }: CapturedDatagram): OSError {
-  const text = `packet ${packet} of the file has no time (simple packet block): speed: Infinity sends without times`;
+function noTime(datagram: ReplayDatagram & { readonly packet?: number }): OSError {
+  const { packet } = datagram;
+  const which = packet === undefined ? "a datagram" : `packet ${packet} of the file`;
+  const why = packet === undefined ? "" : " (simple packet block)";
+  const text = `${which} has no time${why}: speed: Infinity sends without times`;
   return new OSError("EINVAL", { syscall: "replay", text });
 }

@@ -1,7 +1,7 @@
 import { OSError } from "../../core/errors/errors.js";
 import { onAbort } from "../../core/receive/abort.js";
 import { Lateness } from "./lateness.js";
-import type { Reading } from "../read.js";
+import type { DatagramReading } from "./input.js";
 import type { ReplayStats, ReplayTerms } from "./options.js";
 import { type ReplayEntry, ReplayReadAhead } from "./read-ahead.js";
 import type { ReplayTarget } from "./target.js";
@@ -50,7 +50,7 @@ export class ReplayRun<Route extends object> {
   #wake: (() => void) | undefined;
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(open: () => Reading, target: ReplayTarget<Route>, terms: ReplayTerms) {
+  constructor(open: () => DatagramReading, target: ReplayTarget<Route>, terms: ReplayTerms) {
     this.#target = target;
     this.#terms = terms;
     this.#lateness = new Lateness(terms.lateMs);

@@ -6,19 +6,20 @@ import { destinationFor } from "../../core/socket/arguments.js";
 import type { Socket } from "../../core/socket/socket.js";
 import type { CapturedDatagram } from "../captured-datagram.js";
 import { keyOfEndpoint } from "./endpoint-key.js";
+import type { ReplayDatagram } from "./options.js";
 
 /**
  * Where datagrams of a recording are sent: one address for all; for each recorded destination its own, with keys such as
  * `"10.0.0.7:5000"`, or `"10.0.0.7"` for all its ports; or a function. Datagrams without an address are skipped.
  */
-export type ReplayTo =
-  AddressLike | ReadonlyMap<string, AddressLike> | ((datagram: CapturedDatagram) => AddressLike | undefined);
+export type ReplayTo<D extends ReplayDatagram = CapturedDatagram> =
+  AddressLike | ReadonlyMap<string, AddressLike> | ((datagram: D) => AddressLike | undefined);
 
 /** Sends the datagrams of a replay. `Route` says where one of them is sent. */
 export interface ReplayTarget<Route extends object> {
   readonly clock: Clock;
   /** Returns where a datagram is sent; `undefined` if nowhere. It is called before the time of the datagram. */
-  routeOf(datagram: CapturedDatagram): Route | undefined | Promise<Route | undefined>;
+  routeOf(datagram: ReplayDatagram): Route | undefined | Promise<Route | undefined>;
   /** Bytes of the longest payload that can be sent there. */
   maxPayload(route: Route): number;
   /** Sends one datagram. @throws (rejects) `OSError`. */
@@ -47,13 +48,13 @@ export class SocketTarget implements ReplayTarget<SocketRoute> {
   readonly clock: Clock;
   readonly sendMany: ReplayTarget<SocketRoute>["sendMany"];
   readonly #socket: Socket;
-  readonly #routeOf: (datagram: CapturedDatagram) => SocketRoute | undefined;
+  readonly #routeOf: (datagram: ReplayDatagram) => SocketRoute | undefined;
 
   /**
    * @param segmentation whether datagrams may leave in one packet.
    * @throws `TypeError`, `RangeError`, `OSError` for wrong addresses, and `EDESTADDRREQ` without an address and a peer.
    */
-  constructor(socket: Socket, to: ReplayTo | undefined, segmentation: boolean) {
+  constructor(socket: Socket, to: ReplayTo<ReplayDatagram> | undefined, segmentation: boolean) {
     this.#socket = socket;
     this.clock = socket.clock;
     this.#routeOf = this.#routes(to);
@@ -64,7 +65,7 @@ export class SocketTarget implements ReplayTarget<SocketRoute> {
       );
   }
 
-  routeOf(datagram: CapturedDatagram): SocketRoute | undefined {
+  routeOf(datagram: ReplayDatagram): SocketRoute | undefined {
     return this.#routeOf(datagram);
   }
 
@@ -76,7 +77,7 @@ export class SocketTarget implements ReplayTarget<SocketRoute> {
     return to ? this.#socket.sendto(data, to) : this.#socket.send(data);
   }
 
-  #routes(to: ReplayTo | undefined): (datagram: CapturedDatagram) => SocketRoute | undefined {
+  #routes(to: ReplayTo<ReplayDatagram> | undefined): (datagram: ReplayDatagram) => SocketRoute | undefined {
     if (to === undefined) {
       if (!isConnected(this.#socket)) throw new OSError("EDESTADDRREQ", { syscall: "replay" });
       const toPeer = { to: null };
@@ -95,7 +96,8 @@ export class SocketTarget implements ReplayTarget<SocketRoute> {
           throw wrongType("a key of options.to", "a string such as 10.0.0.7:5000", key);
         routes.set(keyOfEndpoint(key, "a key of options.to"), this.#route(address));
       }
-      return ({ destination }) => routes.get(String(destination)) ?? routes.get(destination.host);
+      return ({ destination }) =>
+        destination && (routes.get(String(destination)) ?? routes.get(destination.host));
     }
     const route = this.#route(to as AddressLike);
     return () => route;

@@ -1,0 +1,167 @@
+/** `datagram listen --from nats://…`: prints the datagrams of a stream as those of a socket. */
+
+import type { StoredDatagram, StreamReading } from "../gateway/index.js";
+import { DatagramLines, tableStyle } from "./datagram-lines.js";
+import { Failure, exitCodes, usage } from "./exit.js";
+import type { SessionOptions } from "./listen-session.js";
+import { showListenStatus } from "./listen-status.js";
+import { formatDuration } from "../sim/link/unit-texts.js";
+import { PeerCount } from "./peer-count.js";
+import { PeerTable } from "./peer-table.js";
+import { type StreamOptions, openStream, streamFailure, streamLosses, streamName } from "./stream-options.js";
+import { count, notice, print, stopSignal, wasStopped, writeNotices } from "./terminal.js";
+
+/** Characters of output that are printed at once, and how often fewer are printed, in milliseconds. */
+const batchCharacters = 64 * 1024;
+const flushMs = 50;
+
+/** The options of `datagram listen` for a stream. */
+export interface ListenStreamOptions extends SessionOptions, StreamOptions {
+  readonly until?: "now";
+}
+
+/** Prints a stream until its end, Ctrl-C or `--count`, and then the summary. @throws `Failure`. */
+export async function listenToStream(
+  servers: readonly string[],
+  options: ListenStreamOptions,
+): Promise<void> {
+  const stop = stopSignal();
+  const reading = openStream(servers, options, {
+    until: options.until,
+    onConnection: (state) =>
+      notice(
+        state === "connected" ? "connected to the server again" : "the connection to the server is lost",
+      ),
+  });
+  if (options.since === "new" && options.until) throw usage("--since new with --until now is nothing");
+  notice(`reading ${streamName(servers, options.stream)}`);
+  await new StreamSession(reading, options).run(stop);
+}
+
+class StreamSession {
+  readonly #reading: StreamReading;
+  readonly #options: ListenStreamOptions;
+  readonly #lines: DatagramLines;
+  readonly #peers = new PeerCount();
+  readonly #table: PeerTable | undefined;
+  #datagrams = 0;
+  #bytes = 0;
+  #lost = 0;
+  #waiting: StoredDatagram[] = [];
+  #timedOut = false;
+
+  constructor(reading: StreamReading, options: ListenStreamOptions) {
+    this.#reading = reading;
+    this.#options = options;
+    this.#lines = new DatagramLines(options);
+    this.#table = options.summary ? new PeerTable() : undefined;
+  }
+
+  async run(stop: AbortSignal): Promise<void> {
+    // `watchOutput` reports failures to write.
+    const timer = setInterval(() => void this.#print(stop).catch(() => undefined), flushMs);
+    const end = (): void => void this.#reading.return().catch(() => undefined);
+    stop.addEventListener("abort", end, { once: true });
+    const line = showListenStatus([], () => ({
+      datagrams: this.#datagrams,
+      bytes: this.#bytes,
+      peers: this.#peers.text,
+      lost: this.#lost,
+    }));
+    let failure: unknown;
+    try {
+      await this.#read(stop);
+    } catch (error) {
+      failure = error;
+    } finally {
+      clearInterval(timer);
+      line.end();
+      stop.removeEventListener("abort", end);
+    }
+    await this.#reading.return();
+    if (failure === undefined || this.#datagrams > 0) this.#summary();
+    if (failure !== undefined && !wasStopped(failure)) throw streamFailure(failure);
+    this.#checkCount();
+  }
+
+  async #read(stop: AbortSignal): Promise<void> {
+    const { count: most = Infinity } = this.#options;
+    let characters = 0;
+    while (this.#datagrams < most) {
+      const { value: datagram } = await this.#next();
+      if (!datagram || stop.aborted) break;
+      this.#count(datagram);
+      this.#waiting.push(datagram);
+      characters += datagram.data.length + 64;
+      if (characters < batchCharacters) continue;
+      characters = 0;
+      await this.#print(stop);
+    }
+    await this.#print(stop);
+  }
+
+  /** The next datagram, for the time of `--timeout`. */
+  async #next(): ReturnType<StreamReading["next"]> {
+    const { timeout } = this.#options;
+    if (timeout === undefined) return await this.#reading.next();
+    const timer = setTimeout(() => {
+      this.#timedOut = true;
+      // The step that waits ends by it.
+      void this.#reading.return().catch(() => undefined);
+    }, timeout);
+    try {
+      return await this.#reading.next();
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #count(datagram: StoredDatagram): void {
+    const { source, size, lostBefore = 0 } = datagram;
+    const from = String(source);
+    this.#datagrams++;
+    this.#bytes += size;
+    this.#lost += lostBefore;
+    this.#peers.add(from);
+    this.#table?.add({ source: from, size, timestamp: nsOf(datagram) });
+  }
+
+  async #print(stop: AbortSignal): Promise<void> {
+    const shown = this.#waiting.map((datagram) => ({
+      datagram,
+      data: datagram.data,
+      from: String(datagram.source),
+    }));
+    this.#waiting = [];
+    const timeOf = (datagram: StoredDatagram): Date => new Date(Number(nsOf(datagram) / 1_000_000n));
+    if (shown.length > 0) await print(this.#lines.show(shown, timeOf, undefined), stop);
+  }
+
+  #summary(): void {
+    const stats = this.#reading.stats();
+    const { sequence } = stats;
+    notice(`${count(this.#datagrams, "datagram")}, ${count(this.#bytes, "byte")} from ${this.#peers.text}`);
+    for (const line of streamLosses(stats)) notice(line);
+    if (this.#lost > 0) notice(`  dropped by the kernel of the gateway, before them: ${this.#lost} at least`);
+    if (sequence !== undefined)
+      notice(`  the last message is number ${sequence}: --since ${sequence + 1} goes on after it`);
+    if (this.#table) writeNotices(this.#table.text(tableStyle(new Date())));
+  }
+
+  #checkCount(): void {
+    const { timeout = 0, count: most = 0 } = this.#options;
+    if (!this.#timedOut) return;
+    const time = formatDuration(timeout);
+    if (this.#datagrams === 0) throw new Failure(exitCodes.noAnswer, `no datagram came in ${time}`);
+    if (this.#datagrams < most)
+      throw new Failure(
+        exitCodes.noAnswer,
+        `${this.#datagrams} of ${most} datagrams came, and no more in ${time}`,
+      );
+  }
+}
+
+/** The time of the kernel, or that of the server. */
+function nsOf({ timestamp, storedAt }: StoredDatagram): bigint {
+  return timestamp ?? storedAt;
+}
