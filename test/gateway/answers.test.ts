@@ -4,7 +4,7 @@ import { type TestContext, afterAll, beforeAll, describe, expect, test } from "v
 
 import { type NatsConnection, connect } from "@nats-io/transport-node";
 
-import { type Address, SOL_SOCKET, SO_REUSEPORT, type Socket, socket } from "datagram";
+import { Address, SOL_SOCKET, SO_REUSEPORT, type Socket, socket } from "datagram";
 import { type AnswerResult, type Gateway, type GatewayOptions, gateway, peerToken } from "datagram/gateway";
 import { pythonPeer } from "../cli/program.js";
 import { NatsServer, noServer } from "./nats.js";
@@ -102,6 +102,41 @@ say(data, source[0], source[1])`,
       icmp: { code: "ECONNREFUSED", kind: "port unreachable", from: "127.0.0.1" },
     });
     expect(running.stats().answers).toMatchObject({ sent: 1, unreachable: 1 });
+  });
+
+  test("go to peers over IPv4 and IPv6 from one socket, and each gets its own ICMP error", async (t) => {
+    const s = await bound(t, "::");
+    const { running } = await start(t, { answers: { icmpWaitMs: 10_000 } }, s);
+    const { port } = s.getsockname();
+    for (const [host, other] of [
+      ["127.0.0.1", "127.0.0.9"],
+      ["::1", "::1"],
+    ] as const) {
+      const device = await bound(t, host);
+      const peer = await greet(running, device, new Address(other, port));
+      const sending = answer({ port }, peer, "hi");
+      const [data, source] = await device.recvfrom(100);
+      expect([String(data), String(source)]).toEqual(["hi", String(new Address(other, port))]);
+      await device.close();
+      const from = host === "::1" ? host : `::ffff:${host}`;
+      // The wait for ICMP errors of the first answer ends with the error of the second one.
+      const all = await Promise.all([sending, answer({ port }, peer, "gone")]);
+      expect(all.map(({ sent, icmp }) => ({ sent, icmp }))).toEqual(
+        all.map(() => ({ sent: true, icmp: { code: "ECONNREFUSED", kind: "port unreachable", from } })),
+      );
+    }
+  });
+
+  test("go on after the server was away", async (t) => {
+    const { running, at } = await start(t);
+    const device = await bound(t);
+    const peer = await greet(running, device, at);
+    await server.signal("SIGKILL");
+    await server.start();
+    await expect
+      .poll(() => answer(at, peer, "back").catch(String), { timeout: 60_000 })
+      .toMatchObject({ sent: true });
+    expect(String((await device.recvfrom(100))[0])).toBe("back");
   });
 
   test("go to nobody who has not sent something within the time", async (t) => {
