@@ -490,9 +490,13 @@ export class Receiver {
 
 /** Whether a chunk or a parity has the header of a message, whose id and CRC it has. */
 function belongs(frame: Readonly<Frame>, first: Readonly<Frame>): boolean {
+  return frame.size === first.size && isOfMessage(frame, first);
+}
+
+/** As `belongs`, for any size of chunks. */
+function isOfMessage(frame: Readonly<Frame>, first: Readonly<Frame>): boolean {
   return (
     frame.length === first.length &&
-    frame.size === first.size &&
     frame.channel === first.channel &&
     ((frame.flags ^ first.flags) & ~frameFlag.now) === 0 &&
     (frame.kind === first.kind || (isOfData(frame) && isOfData(first)))
@@ -505,5 +509,5 @@ function isOfData({ kind }: Readonly<Frame>): boolean {
 
 /** Whether the sender has divided a message into smaller chunks, because the path does not carry the larger ones. */
 function isDividedAnew(before: Readonly<Frame>, frame: Readonly<Frame>): boolean {
-  return frame.size < before.size && frame.length === before.length && frame.channel === before.channel;
+  return frame.size < before.size && isOfMessage(frame, before);
 }

@@ -190,6 +190,21 @@ test.each([
   });
 });
 
+test("a chunk of another kind, or with other flags, does not make a waiting message begin anew in smaller chunks", async () => {
+  await between({ latencyMs: 5 }, async ({ desk: to, sockets }) => {
+    const data = pattern(1300);
+    const of = { length: data.length, crc: crc32(data) };
+    await sockets[0].sendto(frame({ ...of, size: 1200 }, data.subarray(0, 1200)), desk);
+    const smaller = { ...of, size: 650 };
+    const half = data.subarray(0, 650);
+    await sockets[0].sendto(frame({ ...smaller, flags: frameFlag.ordered }, half), desk);
+    await sockets[0].sendto(frame({ ...smaller, kind: frameKind.reply }, half), desk);
+    await sockets[0].sendto(frame({ ...of, size: 1200, index: 1 }, data.subarray(1200)), desk);
+    expect((await next(to)).data).toEqual(Buffer.from(data));
+    expect(to.stats().dropped.divided).toBeUndefined();
+  });
+});
+
 test("messages that nobody reads stop new ones above maxUnreadBytes, until they are read", async () => {
   const options = { desk: { maxSourceBytes: 100_000, maxUnreadBytes: 100_000 }, camera: { giveUpMs: 1000 } };
   await between(
