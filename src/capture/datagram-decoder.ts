@@ -4,15 +4,15 @@ import { formatLiteral } from "../core/ip.js";
 import { internetChecksum, pseudoHeader } from "../wire/checksum.js";
 import { icmpProtocol, icmpv6Protocol } from "../wire/icmp.js";
 import { readIpv4 } from "../wire/ipv4.js";
-import { type Ipv6Fragment, readIpv6 } from "../wire/ipv6.js";
+import { type Ipv6Fragment, isExtension, readIpv6, skipExtensions } from "../wire/ipv6.js";
 import { uint16 } from "../wire/numbers.js";
 import { readUdp, udpProtocol } from "../wire/udp.js";
 import type { CapturedDatagram, CapturedUnreachable, ReadStats } from "./captured-datagram.js";
 import { Endpoints } from "./endpoints.js";
 import type { LinkPacket } from "./link-packet.js";
-import { findIp } from "./link-types.js";
 import { dropCause } from "./drop-comment.js";
-import { Reassembly } from "./reassembly.js";
+import { type IpPlace, findIp } from "./link-types.js";
+import { type Joined, Reassembly } from "./reassembly.js";
 
 /** Bytes of the longest IP packet: the header of IPv6 and 65,535 bytes of content. */
 const maxIpBytes = 65_575;
@@ -84,7 +84,8 @@ export class DatagramDecoder {
       this.counts.skipped.malformed++;
       return undefined;
     }
-    if (ip.protocol === udpProtocol) return this.#datagram(packet, place.direction, ip);
+    if (ip.protocol === udpProtocol || (ip.fragment && isExtension(ip.protocol)))
+      return this.#datagram(packet, place, ip);
     const isError = ip.protocol === (ip.version === 4 ? icmpProtocol : icmpv6Protocol);
     const error = isError && !ip.fragment ? this.#unreachable(packet, ip) : undefined;
     if (!error) {
@@ -96,20 +97,22 @@ export class DatagramDecoder {
     return undefined;
   }
 
-  #datagram(
-    packet: LinkPacket,
-    ofLink: "in" | "out" | undefined,
-    ip: IpPacket,
-  ): CapturedDatagram | undefined {
+  #datagram(packet: LinkPacket, { direction, vlan }: IpPlace, ip: IpPacket): CapturedDatagram | undefined {
     const { counts } = this;
     let { bytes, payloadStart, end, payloadEnd } = ip;
     if (ip.fragment) {
-      const content = this.#join(ip, ip.fragment, packet.timestamp);
-      if (!content) {
+      const joined = this.#join(ip, ip.fragment, vlan, packet.timestamp);
+      if (!joined) {
         counts.fragments++;
         return undefined;
       }
-      [bytes, payloadStart, end, payloadEnd] = [content, 0, content.length, content.length];
+      const { protocol, content } = joined;
+      const upper = skipExtensions(content, protocol, 0, content.length);
+      if (upper?.protocol !== udpProtocol) {
+        counts.skipped[upper ? "otherProtocol" : "malformed"]++;
+        return undefined;
+      }
+      [bytes, payloadStart, end, payloadEnd] = [content, upper.at, content.length, content.length];
     }
     const udp = readUdp(bytes, payloadStart, end, payloadEnd);
     if (!udp) {
@@ -133,7 +136,7 @@ export class DatagramDecoder {
       source: this.#endpoints.of(ip.bytes, ip.sourceStart, addressBytes, udp.sourcePort),
       destination: this.#endpoints.of(ip.bytes, ip.destinationStart, addressBytes, udp.destinationPort),
       timestamp: packet.timestamp,
-      direction: packet.direction ?? ofLink,
+      direction: packet.direction ?? direction,
       ttl: ip.ttl,
       tos: ip.tos,
       interface: packet.interface,
@@ -147,13 +150,16 @@ export class DatagramDecoder {
 
   /** Returns the whole content if a fragment completes it. */
   #join(
-    { version, bytes, end, sourceStart, payloadStart, payloadEnd }: IpPacket,
+    { version, bytes, end, sourceStart, protocol, payloadStart, payloadEnd }: IpPacket,
     fragment: Ipv6Fragment,
+    vlan: number,
     timestamp: bigint | undefined,
-  ): Uint8Array | undefined {
+  ): Joined | undefined {
     return this.#reassembly.add({
       ...fragment,
       version,
+      protocol,
+      vlan,
       // The destination follows the source.
       addresses: bytes.subarray(sourceStart, sourceStart + (version === 4 ? 8 : 32)),
       length: payloadEnd - payloadStart,

@@ -8,6 +8,8 @@ export interface IpPlace {
   readonly start: number;
   /** The direction, for link types that have it. */
   readonly direction: "in" | "out" | undefined;
+  /** The numbers of the VLANs of the packet as one number, 0 without. Different VLANs have different numbers. */
+  readonly vlan: number;
 }
 
 /** Finds the IP packet. Returns the reason if there is none. */
@@ -17,12 +19,14 @@ const ipv4Type = 0x0800;
 const ipv6Type = 0x86dd;
 /** VLAN tags: IEEE 802.1Q, 802.1ad, and two that were used for QinQ before it. */
 const tagTypes: readonly number[] = [0x8100, 0x88a8, 0x9100, 0x9200];
+/** The numbers of the innermost four VLANs. */
+const maxVlans = 2 ** 48;
 /** Address families of IPv4 and, by system, of IPv6: NetBSD and Linux, FreeBSD, macOS. */
 const families: readonly number[] = [2, 10, 24, 28, 30];
 /** The packet type of Linux for a packet that this host sent. */
 const outgoing = 4;
 
-const raw: LinkType = (_, start) => ({ start, direction: undefined });
+const raw: LinkType = (_, start) => ({ start, direction: undefined, vlan: 0 });
 const ethernet: LinkType = (bytes, start, end) => typed(bytes, start + 12, start + 14, end);
 /** BSD loopback: the family in the byte order of the recording host. */
 const bsdNull: LinkType = (bytes, start) => {
@@ -71,17 +75,21 @@ function typed(
   direction?: "in" | "out",
 ): IpPlace | "otherProtocol" | "malformed" {
   let type = uint16(bytes, at);
+  let vlan = 0;
   while (tagTypes.includes(type)) {
     // A tag has two bytes, and the type of the content follows it.
     if (start + 4 > end) return "malformed";
+    vlan = (vlan * 4096 + (uint16(bytes, start) & 0x0fff)) % maxVlans;
     type = uint16(bytes, start + 2);
     start += 4;
   }
-  return type === ipv4Type || type === ipv6Type ? { start, direction } : "otherProtocol";
+  return type === ipv4Type || type === ipv6Type ? { start, direction, vlan } : "otherProtocol";
 }
 
 function family(start: number, ...readings: readonly number[]): IpPlace | "otherProtocol" {
-  return readings.some((each) => families.includes(each)) ? { start, direction: undefined } : "otherProtocol";
+  return readings.some((each) => families.includes(each))
+    ? { start, direction: undefined, vlan: 0 }
+    : "otherProtocol";
 }
 
 function direction(packetType: number): "in" | "out" {

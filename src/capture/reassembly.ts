@@ -9,6 +9,10 @@ const maxWaitNs = 60_000_000_000n;
 /** A fragment of a UDP datagram. */
 export interface Fragment extends FragmentRange {
   readonly version: 4 | 6;
+  /** The protocol of its content, or the extension header at the start of it. */
+  readonly protocol: number;
+  /** The number of its VLAN, as `IpPlace` has it. */
+  readonly vlan: number;
   /** The 8 or 32 bytes of both addresses. */
   readonly addresses: Uint8Array;
   readonly identification: number;
@@ -20,7 +24,15 @@ export interface Fragment extends FragmentRange {
 }
 
 interface Part extends FragmentRange {
+  readonly protocol: number;
   readonly bytes: Uint8Array;
+}
+
+/** The content of all fragments. */
+export interface Joined {
+  /** That of the first fragment (RFC 8200, section 4.5). */
+  readonly protocol: number;
+  readonly content: Uint8Array;
 }
 
 /** A datagram of which fragments are missing. */
@@ -55,18 +67,18 @@ export class Reassembly {
   }
 
   /** Takes a fragment. Returns the whole content if no fragment is missing any more. */
-  add(fragment: Fragment): Uint8Array | undefined {
-    const content = this.#take(fragment);
+  add(fragment: Fragment): Joined | undefined {
+    const joined = this.#take(fragment);
     // A refused datagram takes memory too.
     for (const [oldest, each] of this.#waiting) {
       if (this.#bytes <= maxBytes) break;
       this.#giveUp(oldest, each);
     }
-    return content;
+    return joined;
   }
 
-  #take(fragment: Fragment): Uint8Array | undefined {
-    const { version, offset, length, moreFragments, payload, timestamp, isCut } = fragment;
+  #take(fragment: Fragment): Joined | undefined {
+    const { version, protocol, offset, length, moreFragments, payload, timestamp, isCut } = fragment;
     if (timestamp !== undefined) this.#giveUpBefore(timestamp - maxWaitNs);
     const key = keyOf(fragment);
     const datagram = this.#waiting.get(key) ?? this.#begin(key, timestamp);
@@ -77,13 +89,14 @@ export class Reassembly {
       return undefined;
     }
     if (typeof place === "string") return undefined;
-    datagram.parts.splice(place, 0, { offset, length, moreFragments, bytes: Uint8Array.from(payload) });
+    const bytes = Uint8Array.from(payload);
+    datagram.parts.splice(place, 0, { offset, length, moreFragments, protocol, bytes });
     datagram.bytes += length;
     this.#charge(datagram, overheadBytes + length);
     if (!moreFragments) datagram.total = offset + length;
     if (datagram.bytes !== datagram.total) return undefined;
     this.#forget(key, datagram);
-    return joined(datagram);
+    return join(datagram);
   }
 
   #begin(key: string, timestamp: bigint | undefined): Incomplete {
@@ -125,12 +138,12 @@ export class Reassembly {
   }
 }
 
-function keyOf({ addresses, identification }: Fragment): string {
-  return `${addresses.join(".")} ${identification}`;
+function keyOf({ vlan, addresses, identification }: Fragment): string {
+  return `${vlan} ${addresses.join(".")} ${identification}`;
 }
 
-function joined({ parts, total }: Incomplete): Uint8Array {
+function join({ parts, total }: Incomplete): Joined {
   const content = new Uint8Array(total);
   for (const { offset, bytes } of parts) content.set(bytes, offset);
-  return content;
+  return { protocol: parts[0]?.protocol ?? 0, content };
 }

@@ -7,7 +7,10 @@ export interface Ipv6Header {
   readonly source: Uint8Array;
   /** 16 bytes. */
   readonly destination: Uint8Array;
-  /** The protocol after all extension headers: 17 is UDP, 58 is ICMPv6. */
+  /**
+   * The protocol after all extension headers: 17 is UDP, 58 is ICMPv6. In a fragment, the protocol or the extension header after
+   * the fragment header.
+   */
   readonly protocol: number;
   readonly hopLimit: number;
   /** The whole byte: DSCP and ECN. */
@@ -67,7 +70,8 @@ export interface Ipv6Packet extends Omit<Ipv6Header, "source" | "destination"> {
 }
 
 /**
- * Reads a packet. Its payload is what follows the extension headers. Bytes after its end are ignored, because links pad short
+ * Reads a packet. Its payload is what follows the extension headers, or the fragment header of a fragment: extension headers after that
+ * one are a part of the content that was divided (RFC 8200, section 4.5). Bytes after its end are ignored, because links pad short
  * packets.
  * @param end where the bytes end that are there. The headers must be there.
  * @param wholeEnd where the bytes of the packet ended on the link.
@@ -82,29 +86,26 @@ export function readIpv6(
   if (start + headerBytes > end) return undefined;
   const payloadEnd = start + headerBytes + uint16(bytes, start + 4);
   if ((bytes[start] ?? 0) >> 4 !== 6 || payloadEnd > wholeEnd) return undefined;
+  const headersEnd = Math.min(end, payloadEnd);
   let protocol = bytes[start + 6] ?? 0;
   let at = start + headerBytes;
   let fragment: Ipv6Fragment | undefined;
-  // In a fragment that is not the first, no header follows the fragment header, only bytes from the middle of the content.
-  while (!fragment || fragment.offset === 0) {
-    const isFragment = protocol === fragmentProtocol;
-    if (!isFragment && !skipped.includes(protocol)) break;
-    if (at + 8 > Math.min(end, payloadEnd) || (isFragment && fragment)) return undefined;
-    const next = bytes[at] ?? 0;
-    if (isFragment) {
-      const field = uint16(bytes, at + 2);
-      fragment = {
-        identification: uint32(bytes, at + 4),
-        moreFragments: (field & 1) !== 0,
-        offset: field & 0xfff8,
-      };
-      at += 8;
-    } else {
-      const length = bytes[at + 1] ?? 0;
-      at += protocol === authentication ? 8 + length * 4 : 8 + length * 8;
-      if (at > Math.min(end, payloadEnd)) return undefined;
-    }
-    protocol = next;
+  for (;;) {
+    const upper = skipExtensions(bytes, protocol, at, headersEnd);
+    if (!upper) return undefined;
+    ({ protocol, at } = upper);
+    if (protocol !== fragmentProtocol) break;
+    if (at + 8 > headersEnd || fragment) return undefined;
+    const field = uint16(bytes, at + 2);
+    fragment = {
+      identification: uint32(bytes, at + 4),
+      moreFragments: (field & 1) !== 0,
+      offset: field & 0xfff8,
+    };
+    protocol = bytes[at] ?? 0;
+    at += 8;
+    // A packet that is not divided is a whole packet (RFC 6946).
+    if (fragment.moreFragments || fragment.offset > 0) break;
   }
   return {
     sourceStart: start + 8,
@@ -116,4 +117,33 @@ export function readIpv6(
     payloadStart: at,
     payloadEnd,
   };
+}
+
+/** Whether a protocol is that of an extension header which is passed over. */
+export function isExtension(protocol: number): boolean {
+  return skipped.includes(protocol);
+}
+
+/**
+ * Passes over extension headers.
+ *
+ * @param protocol of the first header, which starts at `at`.
+ * @param end where the bytes end.
+ * @returns the protocol after them, and where it starts; `undefined` if a header is not whole.
+ */
+export function skipExtensions(
+  bytes: Uint8Array,
+  protocol: number,
+  at: number,
+  end: number,
+): { protocol: number; at: number } | undefined {
+  while (isExtension(protocol)) {
+    if (at + 8 > end) return undefined;
+    const next = bytes[at] ?? 0;
+    const length = bytes[at + 1] ?? 0;
+    at += protocol === authentication ? 8 + length * 4 : 8 + length * 8;
+    if (at > end) return undefined;
+    protocol = next;
+  }
+  return { protocol, at };
 }

@@ -57,25 +57,27 @@ export interface TestDatagram {
   /** Bytes of the content of each fragment; without it there are no fragments. */
   readonly fragmentBytes?: number;
   readonly identification?: number;
+  /** Destination options (RFC 8200) before the UDP header, which are divided with it. */
+  readonly options?: Uint8Array;
 }
 
 /** The IP packets of a datagram: one, or one for each fragment. */
 export function ipPackets(datagram: TestDatagram): Uint8Array[] {
   const { source: from = "10.0.0.1", destination: to = "10.0.0.2", payload, fragmentBytes } = datagram;
-  const { identification = 7 } = datagram;
+  const { identification = 7, options = new Uint8Array() } = datagram;
   const [source, destination] = [from, to].map((host) => parseLiteral(host)!.bytes) as [
     Uint8Array,
     Uint8Array,
   ];
   const ports = { sourcePort: 5000, destinationPort: 9000 };
-  const content = Buffer.concat([udpHeader(ports, source, destination, payload), payload]);
+  const content = Buffer.concat([options, udpHeader(ports, source, destination, payload), payload]);
   const size = fragmentBytes ?? content.length;
   const packets: Uint8Array[] = [];
   for (let offset = 0; offset < content.length; offset += size) {
     const part = content.subarray(offset, offset + size);
     const moreFragments = offset + size < content.length;
     const where = { identification, moreFragments, offset };
-    const common = { source, destination, protocol: 17 };
+    const common = { source, destination, protocol: options.length > 0 ? 60 : 17 };
     const header =
       source.length === 4
         ? ipv4Header({ ...common, ttl: 61, tos: 0x28, dontFragment: false, ...where }, part.length)

@@ -259,6 +259,41 @@ describe("datagrams", () => {
     },
   );
 
+  test("fragments of a datagram with destination options are joined as tshark does", async (t) => {
+    need(t, "tshark");
+    const hosts = { source: "fd00::1", destination: "fd00::2" };
+    // Next header 17, two units of 8 bytes after the first, PadN.
+    const options = Buffer.concat([Buffer.from([17, 2, 1, 20]), Buffer.alloc(20)]);
+    const payload = Buffer.alloc(3000, "0123456789abcdef");
+    const packets = [24, 1200].flatMap((fragmentBytes, index) =>
+      ipPackets({ ...hosts, payload, fragmentBytes, options, identification: index + 1 }),
+    );
+    const file = saved(folderOf(t), "file.pcap", pcap(packets.reverse()));
+    const found = await byRead(file);
+    expect(found).toHaveLength(2);
+    expect(found).toEqual(byTshark(file));
+    // Another protocol after the options is no datagram.
+    const others = ipPackets({ ...hosts, payload, fragmentBytes: 1200, options: options.fill(6, 0, 1) });
+    const reading = read(pcap(others));
+    for await (const _ of reading) expect.fail("a datagram of another protocol");
+    expect(reading.stats()).toMatchObject({ packets: 3, fragments: 2, skipped: { otherProtocol: 1 } });
+  });
+
+  test("fragments of two VLANs are not mixed, though their addresses and identifications are equal", async () => {
+    const [one, other] = ["1", "2"].map((text) =>
+      ipPackets({ payload: Buffer.alloc(2000, text), fragmentBytes: 1200, identification: 5 }),
+    );
+    const inVlan = (id: string, packet: Uint8Array) => behind(`${"02".repeat(12)} 8100 ${id} 0800`, packet);
+    const packets = [
+      inVlan("0001", one![0]!),
+      inVlan("0002", other![1]!),
+      inVlan("6002", other![0]!),
+      inVlan("0001", one![1]!),
+    ];
+    const found = await datagramsOf(pcap(packets, { linkType: 1 }));
+    expect(found.map(({ data }) => data.toString("latin1", 1990))).toEqual(["2222222222", "1111111111"]);
+  });
+
   test("a datagram with fragments that are missing, cut or overlap counts as incomplete", async () => {
     const payload = Buffer.alloc(3000);
     const fragments = (identification: number) => ipPackets({ payload, fragmentBytes: 1200, identification });

@@ -122,17 +122,19 @@ test("a UDP checksum of 0 is sent as 0xffff", () => {
   expect(header(balance).subarray(6, 8)).toEqual(hex("ffff"));
 });
 
-test("extension headers of IPv6 are skipped, before the fragment header and after it", () => {
+test("extension headers of IPv6 are skipped, except those that a fragment divides", () => {
   const addresses = "fd00".padEnd(32, "0") + "fd01".padEnd(32, "0");
   const packet = (lengthAndNext: string, rest: string) =>
     hex(`60000000 ${lengthAndNext} 40 ${addresses} ${rest}`);
   const hopByHop = (next: string) => `${next} 00 0104 00000000`;
   const options = `11 01 010c ${"00".repeat(12)}`;
-  const behind = packet("0022 00", `${hopByHop("2c")} 3c00 0001 0000abcd ${options} beef`);
-  expect(readIpv6(behind)).toMatchObject({
-    protocol: 17,
+  const behind = (flags: string) =>
+    readIpv6(packet("0022 00", `${hopByHop("2c")} 3c00 ${flags} 0000abcd ${options} beef`));
+  expect(behind("0000")).toMatchObject({ protocol: 17, payload: hex("beef") });
+  expect(behind("0001")).toMatchObject({
+    protocol: 60,
     fragment: { identification: 0xabcd, moreFragments: true, offset: 0 },
-    payload: hex("beef"),
+    payload: hex(`${options} beef`),
   });
   // The bytes of a later fragment are from the middle of a packet: the number of an extension header has no meaning there.
   expect(readIpv6(packet("000a 2c", "3c00 0008 0000abcd beef"))).toMatchObject({
@@ -156,6 +158,7 @@ const four = ipv4Header(
   },
   8,
 );
+// A packet with a fragment header that is not divided.
 const six = ipv6Header(
   {
     source: new Uint8Array(16),
@@ -163,7 +166,7 @@ const six = ipv6Header(
     protocol: 17,
     hopLimit: 64,
     trafficClass: 0,
-    fragment: { identification: 1, moreFragments: true, offset: 0 },
+    fragment: { identification: 1, moreFragments: false, offset: 0 },
   },
   8,
 );
