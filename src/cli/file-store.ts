@@ -4,7 +4,7 @@
  * is overwritten.
  */
 
-import { constants } from "node:fs";
+import { constants, rmSync } from "node:fs";
 import { access, link, lstat, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
@@ -13,7 +13,7 @@ import { Failure, exitCodes } from "./exit.js";
 import { extensionOf } from "./file-kind.js";
 import { formatBytes } from "./option-values.js";
 import { asSystemFailure } from "./system-errors.js";
-import { count } from "./terminal.js";
+import { cleanUpIfKilled, count } from "./terminal.js";
 
 /** Bytes that a file takes at least, so that many small files reach the limit too. */
 const minFileBytes = 4096;
@@ -71,6 +71,7 @@ export class FileStore {
     this.#usedBytes += uses;
     const prefix = `${nameTime(time)}_${nameAddress(source)}`;
     const temporary = join(this.#folder, `.${prefix}_${++this.#number}.${process.pid}.part`);
+    const release = cleanUpIfKilled(() => rmSync(temporary, { force: true }));
     try {
       await writeNew(temporary, data);
       const path = await this.#publish(temporary, prefix, extensionOf(data));
@@ -81,6 +82,8 @@ export class FileStore {
       await rm(temporary, { force: true });
       const what = `write a message of ${count(data.length, "byte")} from ${source} to ${JSON.stringify(this.#folder)}`;
       throw asSystemFailure(error, what);
+    } finally {
+      release();
     }
   }
 

@@ -68,15 +68,44 @@ export function watchOutput(fail: (error: Error) => void): void {
   process.stderr.on("error", () => undefined);
 }
 
+/** What is cleaned up if a second Ctrl-C or SIGTERM ends the process. */
+const cleanups = new Set<() => void>();
+let isStopping = false;
+
 /** Aborts at the first Ctrl-C or SIGTERM. The second one ends the process as usual. */
 export function stopSignal(): AbortSignal {
   const stop = new AbortController();
   const abort = (): void => {
     process.off("SIGINT", abort).off("SIGTERM", abort);
+    isStopping = true;
+    awaitSecondSignal();
     stop.abort();
   };
   process.on("SIGINT", abort).on("SIGTERM", abort);
   return stop.signal;
+}
+
+/** Cleans up if a second Ctrl-C or SIGTERM ends the process before the returned function is called. */
+export function cleanUpIfKilled(cleanUp: () => void): () => void {
+  cleanups.add(cleanUp);
+  awaitSecondSignal();
+  return () => {
+    cleanups.delete(cleanUp);
+    awaitSecondSignal();
+  };
+}
+
+/** Listens to the second signal only if there is something to clean up. So it ends a process that hangs. */
+function awaitSecondSignal(): void {
+  process.off("SIGINT", endByKill).off("SIGTERM", endByKill);
+  if (isStopping && cleanups.size > 0) process.on("SIGINT", endByKill).on("SIGTERM", endByKill);
+}
+
+function endByKill(signal: NodeJS.Signals): void {
+  for (const cleanUp of cleanups) cleanUp();
+  cleanups.clear();
+  awaitSecondSignal();
+  process.kill(process.pid, signal);
 }
 
 /** Whether an error is the abort of a `stopSignal`. */

@@ -168,6 +168,30 @@ describe("limits", () => {
     expect(readdirSync(into)).toHaveLength(2);
   });
 
+  test("a second SIGTERM in the middle of a file ends the command, and leaves no part of it", (t) => {
+    const at = folder(t);
+    const built = new URL("../../build/src/cli/", import.meta.url).href;
+    const script = `
+      import { once } from "node:events";
+      import { FileStore } from "${built}file-store.js";
+      import { stopSignal } from "${built}terminal.js";
+      const store = await FileStore.open(process.argv[1], 1 << 30);
+      const stop = stopSignal();
+      // Listeners to signals do not keep the process alive.
+      const alive = setInterval(() => {}, 1000);
+      process.kill(process.pid, "SIGTERM");
+      await once(stop, "abort");
+      clearInterval(alive);
+      const source = { host: "127.0.0.1", port: 9 };
+      const written = store.write({ data: Buffer.alloc(1 << 28), source, time: new Date() });
+      process.kill(process.pid, "SIGTERM");
+      await written;`;
+    const args = ["--input-type=module", "-e", script, at];
+    const { signal, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+    expect({ signal, stderr }).toEqual({ signal: "SIGTERM", stderr: "" });
+    expect(readdirSync(at)).toEqual([]);
+  });
+
   test("a full disk is told in words, and leaves no part of a file", async (t) => {
     const mayMount =
       spawnSync("unshare", [...inMounts, "mount", "-t", "tmpfs", "none", tmpdir()]).status === 0;
