@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { Model } from "../../src/watch/model/model.js";
 import { lookOf } from "../../src/watch/model/payload-look.js";
 import { maxPeers } from "../../src/watch/model/peer-table.js";
+import { DatagramList } from "../../src/watch/server/datagram-list.js";
 import { mosaicData, mosaicJpeg } from "../../src/watch/demo/mosaic-jpeg.js";
 import { ballScene } from "../../src/watch/demo/scenes.js";
 
@@ -37,6 +38,29 @@ test("a run counts as its datagrams, and each is kept with its own bytes", () =>
   expect(peer?.row(true, 1000)).toMatchObject({ datagrams: 3, bytes: 7, minSize: 1, maxSize: 3 });
   expect([0, 1, 2].map((id) => String(model.ring.find(id)?.data))).toEqual(["aaa", "bbb", "c"]);
   expect(model.ring.find(3)).toBeUndefined();
+});
+
+test("of more than 4 MiB in 250 ms some are left out of the list, counted, and an awaited reply is not", () => {
+  const model = modelWithSource();
+  const from = new Address("10.0.0.7", 5000);
+  const run = Buffer.alloc(32_000);
+  const list = new DatagramList(model.ring);
+  list.begin({
+    ...{ type: "list", request: 1, live: true, text: "", peer: undefined, source: undefined },
+    ...{ direction: undefined, minSize: undefined, maxSize: undefined },
+  });
+  for (let each = 0; each < 200; each++) arrive(model, from, run, 1000, 1000);
+  expect([model.ring.count, model.ring.leftOut]).toEqual([131 * 32, 69 * 32]);
+  const { rows, skipped } = list.take() ?? { rows: [], skipped: 0 };
+  expect(rows.length + skipped).toBe(200 * 32);
+  const [peer] = model.peers;
+  expect(peer?.datagrams).toBe(200 * 32);
+  if (peer) model.setAwaited(peer, true);
+  arrive(model, from, Buffer.from("reply"), 1001);
+  expect(String(model.ring.at(model.ring.count - 1)?.data)).toBe("reply");
+  if (peer) model.setAwaited(peer, false);
+  arrive(model, from, run, 1250, 1000);
+  expect(model.ring.leftOut).toBe(69 * 32);
 });
 
 test("a peer that stops is silent, and a long pause of a regular peer is a gap", () => {

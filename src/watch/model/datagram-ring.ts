@@ -6,6 +6,9 @@ import type { Peer } from "./peer.js";
 /** How many datagrams are kept, and how many bytes of their payloads. */
 const ringLimits = { datagrams: 16_384, bytes: 16_777_216 } as const;
 
+/** Bytes of payloads that are kept in a time: to copy more would take a busy socket the time to receive. */
+const rateLimit = { bytes: 4_194_304, ms: 250 } as const;
+
 /** A datagram that is kept. */
 export interface KeptDatagram {
   /** Its number, a uint32 that begins again at 0. */
@@ -39,10 +42,31 @@ export class DatagramRing {
   readonly #isOut = new Uint8Array(ringLimits.datagrams);
   #count = 0;
   #written = 0;
+  #leftOut = 0;
+  /** The bytes since the beginning of the time that `rateLimit` counts. */
+  #recentBytes = 0;
+  #recentFromMs = 0;
 
   /** The number of datagrams that were ever added. */
   get count(): number {
     return this.#count;
+  }
+
+  /** The number of datagrams that were left out because too many bytes came at once. */
+  get leftOut(): number {
+    return this.#leftOut;
+  }
+
+  /** Whether a payload, or a run of them, is to be kept. If not, its datagrams are left out. */
+  takes(bytes: number, datagrams: number, nowMs: number): boolean {
+    if (Math.abs(nowMs - this.#recentFromMs) >= rateLimit.ms) {
+      this.#recentFromMs = nowMs;
+      this.#recentBytes = 0;
+    }
+    this.#recentBytes += bytes;
+    if (this.#recentBytes <= rateLimit.bytes) return true;
+    this.#leftOut += datagrams;
+    return false;
   }
 
   /** Copies a payload, or a run of them end to end. @returns where they begin, for `add`. */

@@ -81,11 +81,13 @@ export class Model {
     this.peers.change(peer);
     const { ring, pictures } = this;
     const first = ring.count;
-    const at = ring.copy(data);
+    const isAwaited = this.#awaited.size > 0 && this.#awaited.has(peer);
+    const isKept = isAwaited || ring.takes(length, size === 0 ? 1 : Math.ceil(length / size), nowMs);
+    const at = isKept ? ring.copy(data) : 0;
     let start = 0;
     do {
       const end = Math.min(start + size, length);
-      ring.add(peer, false, at + start, end - start, to, timestamp, lostBefore);
+      if (isKept) ring.add(peer, false, at + start, end - start, to, timestamp, lostBefore);
       lostBefore = 0;
       if (pictures.mayTake(peer, data, start)) {
         const datagram = data.subarray(start, end);
@@ -94,7 +96,7 @@ export class Model {
       }
       start = end;
     } while (start < length);
-    if (this.#awaited.size > 0 && this.#awaited.has(peer)) this.listener?.answered(peer, first);
+    if (isAwaited) this.listener?.answered(peer, first);
   }
 
   /** A datagram was sent. */

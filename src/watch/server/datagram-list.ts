@@ -15,6 +15,8 @@ export class DatagramList {
   #next = 0;
   /** Datagrams that were left out while the page was too slow. */
   #skipped = 0;
+  /** Datagrams that the ring had left out when it was looked at last. */
+  #leftOut = 0;
 
   constructor(ring: DatagramRing) {
     this.#ring = ring;
@@ -25,16 +27,19 @@ export class DatagramList {
     this.#filter = filter;
     this.#skipped = 0;
     this.#next = this.#ring.count;
+    this.#leftOut = this.#ring.leftOut;
     const { request } = filter;
     return { type: "datagrams", request, rows: this.#rows(this.#ring.oldest).rows, skipped: 0 };
   }
 
   /** The new datagrams that match; `undefined` if there are none. */
   take(): DatagramRows | undefined {
-    if (this.#filter?.live !== true || this.#next === this.#ring.count) return undefined;
+    const { count, leftOut } = this.#ring;
+    if (this.#filter?.live !== true || (this.#next === count && this.#leftOut === leftOut)) return undefined;
     const { rows, skipped } = this.#rows(this.#next);
-    this.#next = this.#ring.count;
-    const all = skipped + this.#skipped;
+    this.#next = count;
+    const all = skipped + this.#skipped + leftOut - this.#leftOut;
+    this.#leftOut = leftOut;
     this.#skipped = 0;
     if (rows.length === 0 && all === 0) return undefined;
     return { type: "datagrams", request: this.#filter.request, rows, skipped: all };
