@@ -43,6 +43,7 @@ describe.skipIf(noServer !== undefined)("a stream that is full", () => {
     const { refused } = stats;
     expect(stats.refusedBy).toEqual(refused > 0 ? { "the stream is full": refused } : {});
     expect(stats).toMatchObject({ inFlight: 0, resentLate: 0 });
-    expectKept([...read.values()], stats.stored, sent);
+    // The second copy of a datagram can be refused before the server reads the first one from the connection that was cut.
+    expectKept([...read.values()], stats.stored, sent, Math.min(refused, stats.resent));
   });
 });
