@@ -162,7 +162,8 @@ export function python(
   options?: ProgramOptions,
 ): Program {
   const head = "import socket, sys, time\ndef say(*words): print(*words, flush=True)\n";
-  return new Program(test, "python3", ["-c", head + script, ...args.map(String)], options);
+  // Without "site", which only adds installed packages to the path, Python starts in half the CPU time.
+  return new Program(test, "python3", ["-S", "-c", head + script, ...args.map(String)], options);
 }
 
 /** A Python socket bound to a free port. It prints the port, then runs `body`, in which the socket is `s`. */

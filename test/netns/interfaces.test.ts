@@ -4,7 +4,7 @@ import { type TestContext, expect, test } from "vitest";
 
 import { Program, bin } from "../cli/program.js";
 import { overDrivers } from "../process/programs.js";
-import { type Host, join, twoHosts } from "./network.js";
+import { type Host, cabledHosts, join, sharedHosts } from "./network.js";
 
 /**
  * Receives on every interface, joins the groups on both cables, and prints for each datagram: payload, interface, source, TTL
@@ -37,6 +37,19 @@ while True:
     ttl, tos = (number(52), number(67)) if six else (number(2), number(1))
     say(data.decode(), socket.if_indextoname(index), source[0].split("%")[0], source[1], ttl, tos)
 `;
+
+/** Two hosts on two cables. The routes of the first host prefer the first cable. */
+const twoCables = sharedHosts(async (life) => {
+  const [at, far] = await cabledHosts(life);
+  join(at, far, 1);
+  at.run("ip route add default via 10.77.0.2");
+  far.run("ip addr add 10.77.1.9/24 dev dg1b");
+  // Each end answers ARP for all addresses of its host, and accepts packets that arrive on the other cable.
+  for (const each of [at, far]) {
+    each.run("for each in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 > $each; done");
+  }
+  return [at, far] as const;
+});
 
 overDrivers((driver) => {
   const native = driver === "native";
@@ -122,7 +135,6 @@ overDrivers((driver) => {
 
   test("listen --from receives from one sender only, and if the driver cannot choose, also groups of other programs", async (t) => {
     const [host, far] = await twoCables(t);
-    far.run("ip addr add 10.77.1.9/24 dev dg1b");
     const group = "239.7.7.7:9420";
     const other = command(t, driver, host, ["listen", group, "--interface", "dg0a"]);
     expect(await other.line("stderr")).toBe(`listening on ${group}`);
@@ -166,18 +178,6 @@ overDrivers((driver) => {
     }
   });
 });
-
-/** Two hosts on two cables. The routes of the first host prefer the first cable. */
-async function twoCables(test: TestContext): Promise<[Host, Host]> {
-  const [at, far] = await twoHosts(test);
-  join(at, far, 1);
-  at.run("ip route add default via 10.77.0.2");
-  // Each end answers ARP for all addresses of its host, and accepts packets that arrive on the other cable.
-  for (const each of [at, far]) {
-    each.run("for each in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 > $each; done");
-  }
-  return [at, far];
-}
 
 /** Waits until each pattern has matched a line, in any order. */
 async function expectLines(program: Program, patterns: readonly RegExp[]): Promise<void> {
