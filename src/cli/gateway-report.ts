@@ -53,14 +53,23 @@ export class GatewayReport {
         ? undefined
         : new StatusLine((columns) => statusText(this.#counts(), columns), intervalMs);
     const ended = Promise.race(this.#ports.map(({ running }) => running.closed));
+    // A race in each round would keep a reaction of each round until the end.
+    const over = new AbortController();
+    ended.then(
+      () => over.abort(),
+      () => over.abort(),
+    );
+    const wakes = AbortSignal.any([signal, over.signal]);
     try {
       while (!signal.aborted) {
-        const isOver = await Promise.race([
-          ended.then(() => true),
-          setTimeout(intervalMs, false, { signal }),
-        ]);
+        await setTimeout(intervalMs, undefined, { signal: wakes }).catch((error: unknown) => {
+          if (!over.signal.aborted) throw error;
+        });
         await this.#tell(signal);
-        if (isOver) return;
+        if (over.signal.aborted) {
+          await ended;
+          return;
+        }
       }
     } catch (error) {
       if (!wasStopped(error)) throw error;
