@@ -25,6 +25,11 @@ have the source, the destination, the interface, the kernel's time and an id.
 With --buckets n the last token is a number below n instead of the peer. The
 command needs the client of NATS: npm install @nats-io/transport-node.
 
+With --message the senders are programs of datagram/message, and each whole
+message is stored, with its channel in a header. A sender learns that its
+message has arrived only after the stream has acknowledged it. A message that is
+not stored is an error of its sender. No answers are sent.
+
 The stream must exist. --create creates it if it is missing, on disk, so that it
 refuses messages when it is full (--max-bytes). --replicas keeps each message on
 several servers.
@@ -87,6 +92,7 @@ interface GatewayCommandOptions extends ListenTargetOptions {
   readonly worker?: true;
   readonly drain?: number;
   readonly buffer?: number;
+  readonly message?: true;
   readonly exact?: true;
   readonly json?: true;
 }
@@ -132,6 +138,7 @@ export function addGateway(program: Command): void {
       "datagrams that may wait (default: 65536)",
       wholeNumber("--max-waiting", 1, 10_000_000),
     )
+    .option("--message", "store whole messages of datagram send --message, in place of datagrams")
     .option("--no-answers", "send no answers to peers")
     .option(
       "--seen-within <time>",
@@ -181,6 +188,8 @@ async function runHere(
     options.json === true,
     worker ? (counts) => tellParent({ type: "counts", counts }) : undefined,
   );
+  let isRunning = false;
+  let failure: Error | undefined;
   try {
     for (const address of addresses)
       listeners.push(await Listener.open(address, { ...options, reusePort: worker }));
@@ -194,12 +203,17 @@ async function runHere(
       noticeFallback();
       noticeStream(stream, options);
     }
+    isRunning = true;
     await report.run(signal);
+  } catch (error) {
+    failure = error as Error;
   } finally {
     await report.close();
     for (const listener of listeners) await listener.close();
   }
+  if (failure && !isRunning) throw failure;
   const lost = await report.end();
+  if (failure) throw failure;
   if (lost > 0) throw new Failure(exitCodes.error, `${count(lost, "datagram")} not stored`);
 }
 
@@ -244,7 +258,7 @@ async function start(
   report: GatewayReport,
 ): Promise<Gateway> {
   const { create, maxBytes, replicas, prefix, buckets, shed, maxWaiting, drain } = options;
-  const { answers, seenWithin, icmpWait } = options;
+  const { answers, message, seenWithin, icmpWait } = options;
   const gatewayOptions: GatewayOptions = {
     nats: serversOf(options),
     stream,
@@ -253,7 +267,8 @@ async function start(
     buckets,
     shed,
     maxWaiting,
-    answers: answers && { seenWithinMs: seenWithin, icmpWaitMs: icmpWait },
+    messages: message === true,
+    answers: message !== true && answers && { seenWithinMs: seenWithin, icmpWaitMs: icmpWait },
     drainMs: drain,
     onLosses: (losses) => report.losses(losses),
     onConnection: (state) => report.connection(state),

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { OSError, wrongType } from "../core/errors/errors.js";
 import { runListener } from "../core/socket/events.js";
 import { Socket } from "../core/socket/socket.js";
+import { type Messages, messages } from "../message/messages.js";
 import { Answers, answerSubjects } from "./answers.js";
 import type { Broker } from "./broker.js";
 import { MessageEncoder } from "./message-encoder.js";
@@ -15,6 +16,10 @@ import { openStream } from "./stream.js";
 const batchDatagrams = 256;
 /** Milliseconds between two looks at the losses and at the datagrams without an acknowledgement. */
 const tickMs = 1000;
+/** Bytes that the headers of a message may have. */
+const maxHeadersBytes = 1024;
+/** Messages can be confirmed as long as any sender waits. */
+const confirmMs = 25_000;
 
 /**
  * Puts every datagram that a socket receives into a stream of NATS JetStream (`docs/gateway.md`). Needs the package
@@ -72,6 +77,7 @@ export class Gateway implements AsyncDisposable {
   #failure: Error | undefined;
   #endDrain: (() => void) | undefined;
   #cancelTick: () => void;
+  #messages: Messages | undefined;
 
   /** @internal */
   constructor(
@@ -127,12 +133,14 @@ export class Gateway implements AsyncDisposable {
 
   async #run(): Promise<void> {
     try {
-      await this.#read();
+      if (this.#options.messages) await this.#readMessages();
+      else await this.#read();
     } catch (error) {
       this.#end(error as Error);
     }
     const answered = this.#answers?.close();
     if (this.#failure === undefined) await Promise.all([this.#drain(), answered]);
+    await this.#messages?.close();
     this.#cancelTick();
     this.#outbox.end();
     this.#reportLosses();
@@ -156,6 +164,26 @@ export class Gateway implements AsyncDisposable {
     } catch (error) {
       if (!signal.aborted) throw error;
     }
+  }
+
+  /** Reads whole messages until `close()` or until the socket is closed. They stay open, because stored ones are confirmed. */
+  async #readMessages(): Promise<void> {
+    const { signal } = this.#stop;
+    // The sender of a larger message learns from its first chunk that nobody takes it.
+    const maxSourceBytes = Math.max(1, Math.min(2 << 20, this.#broker.maxMessageBytes - maxHeadersBytes));
+    const incoming = messages(this.#socket, { confirm: "program", confirmMs, maxSourceBytes });
+    this.#messages = incoming;
+    const read = async (): Promise<void> => {
+      for await (const message of incoming) {
+        // What is not read is not confirmed, and its sender gets an error.
+        if (signal.aborted) return;
+        this.#outbox.add(this.#encoder.encodeMessage(message, this.#outbox.received + 1));
+      }
+    };
+    const stopped = new Promise<void>((resolve) => {
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    await Promise.race([read(), stopped]);
   }
 
   /** Waits until all datagrams are settled, for `drainMs` at most. */

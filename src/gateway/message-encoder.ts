@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 
 import type { Endpoint } from "../core/address/address.js";
 import type { Datagram } from "../core/receive/datagram.js";
+import type { Message } from "../message/message.js";
 import { bucketOf, peerToken } from "./subjects.js";
 
 /** The largest number of peers whose texts are kept. When they are full, all are forgotten. */
@@ -15,6 +16,8 @@ export interface EncodedMessage {
   /** The headers as they are sent, with the line `NATS/1.0`, and after them the payload. */
   readonly bytes: Buffer;
   readonly headersBytes: number;
+  /** Is called when the stream has acknowledged the message. */
+  readonly confirm?: (() => void) | undefined;
 }
 
 /** What the messages of one peer have in common. */
@@ -67,10 +70,16 @@ export class MessageEncoder {
       (datagram.truncated ? "Datagram-Truncated: true\r\n" : "") +
       (lostBefore === undefined ? "\r\n" : `Datagram-Lost-Before: ${lostBefore}\r\n\r\n`);
     // A copy: a small datagram that waits would keep the memory of all datagrams that were received with it.
-    const memory = Buffer.allocUnsafe(text.length + data.length);
-    memory.write(text, "latin1");
-    memory.set(data, text.length);
-    return { peer: token, subject, bytes: memory, headersBytes: text.length };
+    return { peer: token, subject, bytes: joined(text, data), headersBytes: text.length };
+  }
+
+  /** @param number of the message, for its id. */
+  encodeMessage({ data, source: from, channel, verified, confirm }: Message, number: number): EncodedMessage {
+    const { token, subject, id, source } = this.#textsOf(from);
+    const text =
+      `NATS/1.0\r\nNats-Msg-Id: ${id}${number}\r\n${source}Datagram-Size: ${data.length}\r\n` +
+      `Datagram-Channel: ${channel}\r\nDatagram-Verified: ${verified}\r\n\r\n`;
+    return { peer: token, subject, bytes: joined(text, data), headersBytes: text.length, confirm };
   }
 
   #textsOf(peer: Endpoint): PeerTexts {
@@ -88,6 +97,13 @@ export class MessageEncoder {
     this.#peers.set(peer, texts);
     return texts;
   }
+}
+
+function joined(text: string, data: Uint8Array): Buffer {
+  const memory = Buffer.allocUnsafe(text.length + data.length);
+  memory.write(text, "latin1");
+  memory.set(data, text.length);
+  return memory;
 }
 
 function header(name: string, value: string): string {

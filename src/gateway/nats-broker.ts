@@ -22,8 +22,9 @@ export async function connectNats(
   options: object,
 ): Promise<{ readonly connection: NatsConnection; readonly client: typeof Client }> {
   const client = await loadClient();
-  // The client does not read them from the URL.
-  const { username, password } = new URL(servers[0] ?? "");
+  // The client does not read them from the URL. checkOptions() has seen that there is one user at most.
+  const urls = servers.map((server) => new URL(server));
+  const { username, password } = urls.find((url) => url.username !== "") ?? { username: "", password: "" };
   const user =
     username === "" ? {} : { user: decodeURIComponent(username), pass: decodeURIComponent(password) };
   const hosts = servers.map((server) => server.replace(/\/\/.*@/, "//"));

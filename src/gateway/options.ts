@@ -54,7 +54,9 @@ export interface GatewayOptions {
   readonly ackTimeoutMs?: number | undefined;
   /** Milliseconds for which a datagram that no stream takes is sent again, 0 to 600,000. Then it is refused. @default 10000 */
   readonly giveUpMs?: number | undefined;
-  /** Whether answers to peers are sent, or their limits. @default true */
+  /** Whether whole messages of `datagram/message` are stored, in place of datagrams. No answers are sent then. @default false */
+  readonly messages?: boolean | undefined;
+  /** Whether answers to peers are sent, or their limits. @default true, and false for messages */
   readonly answers?: boolean | AnswerOptions | undefined;
   /** Milliseconds that `close()` waits for acknowledgements, 0 to 600,000. @default 5000 */
   readonly drainMs?: number | undefined;
@@ -82,6 +84,7 @@ export interface CheckedOptions {
   readonly maxBytes: number;
   readonly ackTimeoutMs: number;
   readonly giveUpMs: number;
+  readonly messages: boolean;
   readonly answers: CheckedAnswers | undefined;
   readonly drainMs: number;
   readonly onLosses: ((losses: Losses) => void) | undefined;
@@ -102,6 +105,7 @@ const fields = fieldsOf<GatewayOptions>({
   maxBytes: true,
   ackTimeoutMs: true,
   giveUpMs: true,
+  messages: true,
   answers: true,
   drainMs: true,
   onLosses: true,
@@ -127,6 +131,10 @@ export function checkOptions(options: GatewayOptions): CheckedOptions {
   if (!["newest", "oldest"].includes(shed)) throw outOfRange("shed", "newest or oldest", shed);
   if (typeof client !== "object" || (client as unknown) === null)
     throw wrongType("client", "an object", client);
+  const { messages = false, answers = !messages } = options;
+  if (typeof messages !== "boolean") throw wrongType("messages", "a boolean", messages);
+  if (messages && answers !== false)
+    throw outOfRange("answers", "false, because messages are stored", answers);
   checkFunction("onLosses", onLosses);
   checkFunction("onConnection", onConnection);
   return {
@@ -141,7 +149,8 @@ export function checkOptions(options: GatewayOptions): CheckedOptions {
     maxBytes: wholeNumber("maxBytes", maxBytes, 131_072, Number.MAX_SAFE_INTEGER),
     ackTimeoutMs: wholeNumber("ackTimeoutMs", ackTimeoutMs, 100, maxTimeMs),
     giveUpMs: wholeNumber("giveUpMs", giveUpMs, 0, maxTimeMs),
-    answers: checkAnswers(options.answers),
+    messages,
+    answers: checkAnswers(answers),
     drainMs: wholeNumber("drainMs", drainMs, 0, maxTimeMs),
     onLosses,
     onConnection,
@@ -153,14 +162,35 @@ export function checkOptions(options: GatewayOptions): CheckedOptions {
 export function checkServers(nats: unknown): string[] {
   const servers: unknown[] = Array.isArray(nats) ? nats : [nats];
   if (servers.length === 0) throw outOfRange("nats", "one server or more", "none");
-  return servers.map((server) => {
+  const users = new Set<string>();
+  const checked = servers.map((server) => {
     if (typeof server !== "string") throw wrongType("nats", "a string such as nats://127.0.0.1:4222", server);
     if (!URL.canParse(server) || new URL(server).hostname === "" || !/^(?:nats|tls):\/\//.test(server)) {
       // The text may have a password.
       throw outOfRange("nats", "a URL such as nats://127.0.0.1:4222", server.replace(/\/\/.*@/, "//…@"));
     }
+    const { username, password } = new URL(server);
+    if (!isEncoded(username) || !isEncoded(password))
+      throw outOfRange(
+        "nats",
+        "a user and a password with %25 for each %",
+        server.replace(/\/\/.*@/, "//…@"),
+      );
+    if (username !== "") users.add(`${username}:${password}`);
     return server;
   });
+  // The client has one user for all servers of a cluster.
+  if (users.size > 1) throw outOfRange("nats", "the same user and password for all servers", "several");
+  return checked;
+}
+
+function isEncoded(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function checkNewStream(create: unknown): NewStream | undefined {
@@ -179,7 +209,7 @@ function checkNewStream(create: unknown): NewStream | undefined {
   return { subjects, maxBytes, maxAgeMs, replicas };
 }
 
-function checkAnswers(answers: unknown = true): CheckedAnswers | undefined {
+function checkAnswers(answers: unknown): CheckedAnswers | undefined {
   if (answers === false) return undefined;
   const given = answers === true ? {} : answers;
   if (typeof given !== "object" || given === null)

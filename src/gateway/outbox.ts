@@ -139,6 +139,7 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
     const entry = this.#settle(number);
     if (!entry) return;
     this.#stored++;
+    entry.message.confirm?.();
     if (isDuplicate) this.#duplicates++;
     this.#sendWaiting();
     this.#check();

@@ -1,0 +1,78 @@
+/** Whole messages through the gateway: the sender learns of a message only after the stream has it. */
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { gateway } from "datagram/gateway";
+import { messages } from "datagram/message";
+import { NatsServer, noServer } from "./nats.js";
+import { bound, started, until } from "./sending.js";
+
+describe.skipIf(noServer !== undefined)(`messages${noServer === undefined ? "" : `: ${noServer}`}`, () => {
+  let server: NatsServer;
+  beforeAll(async () => {
+    server = await NatsServer.start();
+  });
+  afterAll(() => server.close());
+
+  test("are stored whole, and their sender waits until the stream has them", async (t) => {
+    const { running, at } = await started(t, {
+      nats: server.url,
+      stream: "whole",
+      create: true,
+      messages: true,
+    });
+    const from = await bound(t);
+    const sender = messages(from, { giveUpMs: 25_000 });
+    const large = Buffer.alloc(300_000, "large");
+    await sender.send(large, at, { channel: 7 });
+    expect(running.stats()).toMatchObject({ received: 1, stored: 1, inFlight: 0 });
+    let isSent = false;
+    await server.signal("SIGSTOP");
+    t.onTestFinished(() => server.signal("SIGCONT"));
+    const sending = sender.send("small", at).finally(() => (isSent = true));
+    await until(running, ({ inFlight }) => inFlight === 1);
+    expect(isSent).toBe(false);
+    await server.signal("SIGCONT");
+    await sending;
+    expect(running.stats()).toMatchObject({ received: 2, stored: 2, inFlight: 0 });
+    const [first, second] = await server.messages("whole");
+    expect(first && Buffer.compare(first.data, large)).toBe(0);
+    expect(String(second?.data)).toBe("small");
+    expect(Object.fromEntries(first?.headers ?? [])).toMatchObject({
+      "Datagram-Source": `127.0.0.1:${from.getsockname().port}`,
+      "Datagram-Channel": "7",
+      "Datagram-Size": "300000",
+      "Datagram-Verified": "true",
+    });
+    expect(first?.subject).toBe(`datagram.${at.port}.127-0-0-1_${from.getsockname().port}`);
+  });
+
+  test("that the stream refuses, or that are larger than the server takes, are errors of their senders", async (t) => {
+    const s = await bound(t);
+    const subjects = [`datagram.${s.getsockname().port}.*`];
+    await server.ask("STREAM.CREATE.one", { name: "one", subjects, max_msgs: 1, discard: "new" });
+    const running = await gateway(s, { nats: server.url, stream: "one", messages: true });
+    t.onTestFinished(() => running.close());
+    const sender = messages(await bound(t), { giveUpMs: 1000 });
+    await sender.send("first", s.getsockname());
+    await expect(sender.send("second", s.getsockname())).rejects.toMatchObject({ code: "ETIMEDOUT" });
+    await expect(sender.send(Buffer.alloc(1_100_000), s.getsockname())).rejects.toMatchObject({
+      code: "EMSGSIZE",
+    });
+    expect(running.stats()).toMatchObject({ received: 2, stored: 1, refused: 1, inFlight: 0 });
+  });
+
+  test("are not taken together with answers", async (t) => {
+    const s = await bound(t);
+    await expect(
+      gateway(s, { nats: server.url, stream: "x", messages: true, answers: true }),
+    ).rejects.toThrow(/answers/);
+  });
+
+  test("a user that is no URL encoding, and two users, are refused by name", async (t) => {
+    const s = await bound(t);
+    await expect(gateway(s, { nats: "nats://a%zz:b@127.0.0.1", stream: "x" })).rejects.toThrow(/nats/);
+    const two = ["nats://a:b@127.0.0.1:1", "nats://c:d@127.0.0.1:2"];
+    await expect(gateway(s, { nats: two, stream: "x" })).rejects.toThrow(/same user/);
+  });
+});
