@@ -28,6 +28,10 @@ const unknown: AnswerResult = {
   code: "ETIMEDOUT",
   error: "the gateway that saw the peer last did not say whether it sent the answer",
 };
+const noneSaid: AnswerResult = notSent(
+  "ETIMEDOUT",
+  "no gateway that answers has seen this peer, and another one did not say whether it has",
+);
 /** It is counted, and nobody is told. */
 const badReply: AnswerResult = notSent("EINVAL", "the reply subject is one of the server or of the gateway");
 
@@ -220,7 +224,8 @@ export class Answers {
     const payload = Buffer.from(data);
     this.#heldBytes += payload.length;
     try {
-      for (const { run } of await this.#owners.ask(token)) {
+      const { owners, silent } = await this.#owners.ask(token);
+      for (const { run } of owners) {
         if (run === this.#owners.run) return await this.#send(token, payload);
         const result = await this.#owners.order(run, token, payload, this.#options.icmpWaitMs + orderMs);
         if (result === undefined) return unknown;
@@ -229,7 +234,7 @@ export class Answers {
         if (result.sent === true) this.#byOthers++;
         return result;
       }
-      return this.#notSeen();
+      return silent === 0 ? this.#notSeen() : noneSaid;
     } finally {
       this.#heldBytes -= payload.length;
     }

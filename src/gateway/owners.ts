@@ -1,3 +1,5 @@
+import { Buffer } from "node:buffer";
+
 import type { Msg, NatsConnection } from "@nats-io/transport-node";
 
 import type { Clock } from "../core/driver/driver.js";
@@ -7,10 +9,14 @@ import { type AnswerResult, parseObject, parseResult } from "./answer-results.js
 const helloMs = 1000;
 /** Milliseconds after the last greeting of a gateway, after which it is not asked any more. */
 const goneMs = 3500;
-/** Milliseconds that an answer waits for what the other gateways say. A gateway that has just died costs this time. */
-const askMs = 250;
+/** Milliseconds that an answer waits for what the other gateways say. A gateway that hangs, or whose machine is away, costs this time. */
+const askMs = 1000;
+/** Milliseconds after the first greeting, in which the others greet back. */
+const settleMs = 500;
 /** The largest number of other gateways. */
 const maxOthers = 64;
+/** Bytes of a number of milliseconds as text. */
+const maxAgeBytes = 32;
 /** Gateways are named by random text of this form. */
 const runForm = /^[\w-]{12}$/;
 
@@ -22,8 +28,17 @@ export interface Owner {
   readonly ageMs: number;
 }
 
-/** A question that waits for what other gateways say. */
+/** What the gateways of a port say about a peer. */
+export interface Found {
+  /** Those that have seen it, the one that saw it last first. */
+  readonly owners: readonly Owner[];
+  /** The number of gateways that have not said whether they have seen it. */
+  readonly silent: number;
+}
+
+/** A question to other gateways. */
 interface Question {
+  /** Those that have not answered. */
   readonly waitsFor: Set<string>;
   readonly owners: Owner[];
   readonly end: () => void;
@@ -33,8 +48,9 @@ interface Question {
  * Finds which gateway of a port saw a peer last: asks all of them, when an answer is to be sent. Nothing is written while datagrams
  * arrive. Each gateway tells how long ago it read the last datagram of the peer, so their clocks need not agree.
  *
- * Subjects, below `<prefix>.<port>.gateways`: `all` is for greetings and questions, `<run>.bid.<number>` for what a gateway says to
- * a question, and `<run>.send.<peer>` for answers that this gateway is to send.
+ * Subjects, below `<prefix>.<port>.gateways`: `all` is for greetings. `<run>.ask` is for questions, and `<run>.send.<peer>` for answers
+ * that this gateway is to send. `<run>.bid.<number>.<run>` is for what a gateway says to a question, and `<run>.done.<number>` for what
+ * became of an answer. The server itself says there that a gateway is gone, as soon as its connection is closed.
  */
 export class Owners {
   /** The name of this gateway. */
@@ -65,7 +81,7 @@ export class Owners {
     this.#base = `${base}.gateways`;
     this.run = run;
     this.#seenMs = seenMs;
-    this.#settledMs = clock.now() + askMs;
+    this.#settledMs = clock.now() + settleMs;
   }
 
   /** The subjects that this gateway subscribes to, with their listeners. */
@@ -73,7 +89,8 @@ export class Owners {
     const own = `${this.#base}.${this.run}`;
     return [
       [`${this.#base}.all`, (message) => this.#heard(message)],
-      [`${own}.bid.*`, (message) => this.#bid(message)],
+      [`${own}.ask`, (message) => this.#asked(message)],
+      [`${own}.bid.*.*`, (message) => this.#bid(message)],
       [`${own}.done.*`, (message) => this.#done(message)],
       [`${own}.send.*`, (message) => send(lastToken(message.subject), message)],
     ];
@@ -81,7 +98,7 @@ export class Owners {
 
   /** Begins to greet. After a reconnect, too: other gateways may have come meanwhile. */
   start(): void {
-    this.#settledMs = this.#clock.now() + askMs;
+    this.#settledMs = this.#clock.now() + settleMs;
     this.#publishAll({ type: "hello", isNew: true });
     this.#cancelHello();
     this.#greetLater();
@@ -95,15 +112,17 @@ export class Owners {
     for (const settle of [...this.#orders.values()]) settle(undefined);
   }
 
-  /** Returns the gateways that have seen a peer, the one that saw it last first. */
-  async ask(token: string): Promise<Owner[]> {
+  /** Asks which gateways have seen a peer. */
+  async ask(token: string): Promise<Found> {
+    const unsettledMs = this.#settledMs - this.#clock.now();
+    if (unsettledMs > 0) await new Promise<void>((resolve) => void this.#clock.after(unsettledMs, resolve));
     const now = this.#clock.now();
     for (const [run, heardMs] of this.#others) if (now - heardMs > goneMs) this.#others.delete(run);
-    const owners = await this.#askOthers(token);
-    // At the time of the question, as the others say: the wait for a gateway that has died must not make this one older.
+    const { owners, waitsFor } = await this.#askOthers(token);
+    // At the time of the question, as the others say: the wait for a gateway that hangs must not make this one older.
     const ageMs = this.#ageOf(token, now);
     if (ageMs !== undefined) owners.push({ run: this.run, ageMs });
-    return owners.sort((one, other) => one.ageMs - other.ageMs);
+    return { owners: owners.sort((one, other) => one.ageMs - other.ageMs), silent: waitsFor.size };
   }
 
   /**
@@ -136,10 +155,9 @@ export class Owners {
     return seenMs === undefined ? undefined : Math.max(0, nowMs - seenMs);
   }
 
-  async #askOthers(token: string): Promise<Owner[]> {
-    const isSettled = this.#clock.now() >= this.#settledMs;
-    if (isSettled && this.#others.size === 0) return [];
-    const owners: Owner[] = [];
+  async #askOthers(token: string): Promise<Pick<Question, "owners" | "waitsFor">> {
+    const question = { waitsFor: new Set(this.#others.keys()), owners: [] as Owner[] };
+    if (question.waitsFor.size === 0) return question;
     const number = ++this.#number;
     await new Promise<void>((resolve) => {
       const end = (): void => {
@@ -148,17 +166,17 @@ export class Owners {
         resolve();
       };
       const cancel = this.#clock.after(askMs, end);
-      const waitsFor = new Set(this.#others.keys());
-      // A gateway that is not known yet may answer, too.
-      if (!isSettled) waitsFor.add("");
-      this.#questions.set(number, { waitsFor, owners, end });
-      this.#publishAll({ type: "ask", number, peer: token });
+      this.#questions.set(number, { ...question, end });
+      for (const run of question.waitsFor) {
+        const reply = `${this.#base}.${this.run}.bid.${number}.${run}`;
+        this.#connection.publish(`${this.#base}.${run}.ask`, token, { reply });
+      }
     });
-    return owners;
+    return question;
   }
 
   #heard({ data }: Msg): void {
-    const { type, run, isNew, number, peer } = parseObject(data) ?? {};
+    const { type, run, isNew } = parseObject(data) ?? {};
     if (typeof run !== "string" || !runForm.test(run) || run === this.run) return;
     if (type === "bye") {
       this.#forget(run);
@@ -166,18 +184,21 @@ export class Owners {
     }
     if (this.#others.has(run) || this.#others.size < maxOthers) this.#others.set(run, this.#clock.now());
     if (type === "hello" && isNew === true) this.#publishAll({ type: "hello" });
-    if (type !== "ask" || typeof number !== "number" || typeof peer !== "string") return;
-    const bid = JSON.stringify({ run: this.run, ageMs: this.#ageOf(peer, this.#clock.now()) });
-    if (Number.isSafeInteger(number)) this.#connection.publish(`${this.#base}.${run}.bid.${number}`, bid);
   }
 
-  #bid({ subject, data }: Msg): void {
-    const question = this.#questions.get(Number(lastToken(subject)));
-    const { run, ageMs } = parseObject(data) ?? {};
-    if (!question || typeof run !== "string" || !runForm.test(run)) return;
-    const isNew = question.waitsFor.delete(run) || question.waitsFor.has("");
-    if (isNew && typeof ageMs === "number" && ageMs >= 0 && question.owners.length < maxOthers)
-      question.owners.push({ run, ageMs });
+  #asked(message: Msg): void {
+    const age = this.#ageOf(message.string(), this.#clock.now());
+    // A gateway asks at a subject of its own: nobody else can have this one write to the server's.
+    if (message.reply?.startsWith(`${this.#base}.`)) message.respond(age === undefined ? "never" : `${age}`);
+  }
+
+  #bid({ subject, data, headers }: Msg): void {
+    const [run = "", number] = subject.split(".").reverse();
+    const question = this.#questions.get(Number(number));
+    if (!question?.waitsFor.delete(run)) return;
+    if (data.length === 0 && headers?.code === 503) this.#others.delete(run);
+    const text = Buffer.from(data.subarray(0, maxAgeBytes)).toString("latin1");
+    if (/^\d+(?:\.\d+)?(?:e-\d+)?$/.test(text)) question.owners.push({ run, ageMs: Number(text) });
     if (question.waitsFor.size === 0) question.end();
   }
 

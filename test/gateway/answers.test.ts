@@ -268,8 +268,18 @@ say(data, source[0], source[1])`,
       const { gateways, at } = await share(t, 3);
       const devices = await oneOfEach(t, gateways, at);
       const all = Array.from({ length: 60 }, (_, n) => ({ to: devices[n % 3]!, text: `${n}` }));
-      const told = await Promise.all(all.map(({ to, text }) => answer(at, to.peer, text)));
-      expect(told.every(({ sent, source }) => sent === true && source === String(at))).toBe(true);
+      const told = await Promise.all(
+        all.map(async ({ to, text }) => {
+          for (;;) {
+            const result = await answer(at, to.peer, text);
+            // On a slow machine, the gateways may not know each other yet, or say too late what they have seen.
+            if (result.sent !== false) return result;
+          }
+        }),
+      );
+      expect(told).toEqual(
+        told.map(() => expect.objectContaining({ sent: true, source: String(at) }) as unknown),
+      );
       for (const { socket: s } of devices) {
         const got = (await s.recvMany(100)).map(({ data }) => Number(data));
         while (got.length < 20) got.push(...(await s.recvMany(100)).map(({ data }) => Number(data)));
@@ -308,23 +318,21 @@ say(data, source[0], source[1])`,
       const peer = await greet(running, device, at);
       const base = `datagram.${at.port}.gateways`;
       const say = (message: object): void => nats.publish(`${base}.all`, JSON.stringify(message));
-      // It greets, and says nothing to questions: it was killed.
-      say({ type: "hello", run: "killed-killed", isNew: true });
-      say({ type: "hello", run: "killedkilled", isNew: true });
+      // Both greet. One says nothing to questions: it hangs. The server says that the other one is not there: it was killed.
+      const hanging = nats.subscribe(`${base}.hangs_hangs_.ask`, { callback: () => undefined });
+      for (const run of ["killed-killed", "killedkilled", "hangs_hangs_"])
+        say({ type: "hello", run, isNew: true });
       await nats.flush();
       expect(await answer(at, peer, "1")).toMatchObject({ sent: true });
-      say({ type: "bye", run: "killedkilled" });
+      say({ type: "hello", run: "hangs_hangs_" });
+      await nats.flush();
+      const stranger = peerToken((await bound(t)).getsockname());
+      expect(await answer(at, stranger, "x")).toMatchObject({ sent: false, code: "ETIMEDOUT" });
+      hanging.unsubscribe();
       // Another one says that it saw the peer just now.
       const liar = "liar_liar-li";
-      const bids = nats.subscribe(`${base}.all`, {
-        callback: (_, message) => {
-          const { type, run, number } = message.json<Record<string, unknown>>();
-          if (type === "ask" && run !== liar)
-            nats.publish(
-              `${base}.${String(run)}.bid.${Number(number)}`,
-              JSON.stringify({ run: liar, ageMs: 0 }),
-            );
-        },
+      const bids = nats.subscribe(`${base}.${liar}.ask`, {
+        callback: (_, message) => void message.respond("0"),
       });
       t.onTestFinished(() => bids.unsubscribe());
       say({ type: "hello", run: liar });
@@ -343,7 +351,11 @@ say(data, source[0], source[1])`,
       results = ["[", "{}", '{"sent":false,"code":"x\r\ny"}', '{"sent":false,"code":"EPERM"}'];
       expect(await answer(at, peer, "4")).toEqual({ sent: false, code: "EPERM" });
       expect((await device.recvMany(10)).map(({ data }) => String(data))).toEqual(["1", "2"]);
-      expect(running.stats().answers).toMatchObject({ sent: 2, unknown: 1, notSentBy: { EPERM: 1 } });
+      expect(running.stats().answers).toMatchObject({
+        sent: 2,
+        unknown: 1,
+        notSentBy: { EPERM: 1, ETIMEDOUT: 1 },
+      });
     });
 
     test("a gateway that has ended is asked no more, and the one that saw the peer before it sends", async (t) => {
