@@ -23,6 +23,20 @@ function thrown(call: () => unknown): [code: unknown, message: string] {
   return [undefined, "nothing"];
 }
 
+test("the error of a port in use names no command of the machine", async () => {
+  const { network, a } = pair();
+  await network.run(async () => {
+    const [first, second] = [a.socket(), a.socket()];
+    await first.bind(["10.0.0.1", 9000]);
+    await expect(second.bind(["10.0.0.1", 9000])).rejects.toMatchObject({
+      code: "EADDRINUSE",
+      message: expect.stringMatching(
+        /^bind 10\.0\.0\.1:9000: another socket has this address; SO_REUSEPORT/,
+      ) as string,
+    });
+  });
+});
+
 describe("a bad network", () => {
   for (const [seed, code] of [
     [-1, range],

@@ -2,6 +2,7 @@
 
 import { type Address, type Family, isOverIPv4 } from "../address/address.js";
 import { AF_INET } from "../constants.js";
+import type { Stack } from "../driver/driver.js";
 import { OSError } from "../errors/errors.js";
 
 /** The largest payload, in bytes, to any destination: the limit of IPv4, which is 65,535 minus the headers. */
@@ -35,15 +36,20 @@ export function payloadLimit(to: Address | null, family: Family): number {
 /**
  * Returns the error of a bind to a port that is in use. Its text says how to find the other program, and then which options
  * share a port.
- *
- * @param reusePort whether the driver has `SO_REUSEPORT`.
  */
-export function portTaken({ host: address, port }: Address, reusePort: boolean, cause: OSError): OSError {
+export function portTaken(
+  { host: address, port }: Address,
+  { name, capabilities }: Pick<Stack, "name" | "capabilities">,
+  cause: OSError,
+): OSError {
   const groups = "SO_REUSEADDR lets several sockets receive one group";
-  const shares = reusePort
+  const shares = capabilities.reusePort.available
     ? `SO_REUSEPORT lets sockets share a port, and ${groups}, if it is set before bind on all of them`
     : `${groups}, if it is set before bind on all of them; the native driver shares a port by SO_REUSEPORT`;
-  const text = `another socket has this address, perhaps of another program: ss -ulpn sport = :${port} shows it on Linux; ${shares}`;
+  // The sockets of a simulated host are those of this program.
+  const where =
+    name === "sim" ? "" : `, perhaps of another program: ss -ulpn sport = :${port} shows it on Linux`;
+  const text = `another socket has this address${where}; ${shares}`;
   return new OSError("EADDRINUSE", { syscall: "bind", address, port, text, cause });
 }
 

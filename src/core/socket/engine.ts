@@ -143,7 +143,7 @@ export class Engine implements SenderHost, ReceiverHost {
       () => this.#groups?.bound(),
       (error) => {
         if (!(error instanceof OSError) || error.code !== "EADDRINUSE") throw error;
-        throw portTaken(at, this.#stack.capabilities.reusePort.available, error);
+        throw portTaken(at, this.#stack, error);
       },
     );
   }
