@@ -45,11 +45,13 @@ Exit codes:
 
 Examples:
   datagram run app.js
+  datagram run --json app.js 2> counts.json
   datagram run --report node --enable-source-maps app.js --port 5683
   datagram run --driver dgram -- npm start`;
 
 interface RunOptions {
   readonly report?: boolean;
+  readonly json?: boolean;
   readonly driver?: string;
 }
 
@@ -63,6 +65,7 @@ export function addRun(program: Command): void {
     .usage("[options] [--] <command> [args...]")
     .argument("<command...>", "the program and its arguments")
     .option("--report", "write the counts of the datagrams to standard error when the program ends")
+    .option("--json", "write these counts as one JSON object instead")
     .addOption(
       new Option("--driver <name>", "use this driver, or fail if it is unavailable").choices([
         "native",
@@ -101,13 +104,14 @@ function toExecute([name, ...args]: readonly [string, ...string[]]): [file: stri
 }
 
 /** The environment of the program. Its `NODE_OPTIONS` are for all programs of Node that it starts, too. */
-function environment({ report, driver }: RunOptions): NodeJS.ProcessEnv {
+function environment({ report, json, driver }: RunOptions): NodeJS.ProcessEnv {
   const env = { ...process.env };
   // The URL has no space and no quote, which would need quotes. Earlier options run first: no module may copy node:dgram before.
   const load = `--import=${import.meta.resolve("datagram/register")}`;
   const given = env.NODE_OPTIONS ?? "";
   if (!given.split(" ").includes(load)) env.NODE_OPTIONS = `${load} ${given}`.trimEnd();
-  if (report === true) env.DATAGRAM_REPORT = "1";
+  if (json === true) env.DATAGRAM_REPORT = "json";
+  else if (report === true) env.DATAGRAM_REPORT = "1";
   if (driver !== undefined) env[driverVariable] = driver;
   return env;
 }

@@ -1,4 +1,4 @@
-/** The counts of the datagrams of a program, as text. */
+/** The counts of the datagrams of a program, as text and as JSON. */
 
 import type { Totals } from "../core/ledger/ledger.js";
 import type { Refusal } from "./refusals.js";
@@ -26,6 +26,15 @@ export function report(totals: Omit<Totals, "host">, refusals: readonly Refusal[
     ...Object.entries(sendErrors).map(([code, errors]) => `${count(errors)} sends failed with ${code}`),
   ];
   return `datagram: ${parts.join(", ")}\n`;
+}
+
+/**
+ * Returns the counts as one line with a JSON object: the fields of `stats()`, those that are known.
+ *
+ * @param refusals are `nobodyListening`.
+ */
+export function jsonReport(totals: Totals, refusals: readonly Refusal[] = []): string {
+  return `${JSON.stringify({ pid: process.pid, ...totals, nobodyListening: refusals })}\n`;
 }
 
 function count(value: number): string {

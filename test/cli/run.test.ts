@@ -76,12 +76,19 @@ describe("the program uses this package", () => {
     expect(await run(t, ["run", "node", bin, "run", "node", ...print], { env })).toEqual(once);
   });
 
-  test("--report prints the counts, and --driver chooses the driver", async (t) => {
+  test("--report and --json print the counts, and --driver chooses the driver", async (t) => {
     const path = join(folder, "app.cjs");
     for (const driver of ["dgram", "native"]) {
       const { code, stderr } = await run(t, ["run", "--report", "--driver", driver, path]);
       expect({ code, stderr }).toEqual({ code: 0, stderr: "datagram: 1 sent, 1 received\n" });
     }
+    const { stderr } = await run(t, ["run", "--json", path]);
+    expect(JSON.parse(stderr)).toMatchObject({
+      sent: { datagrams: 1 },
+      received: { datagrams: 1 },
+      sendErrors: {},
+      nobodyListening: [],
+    });
     const print = ["node", "-p", "process.env.DATAGRAM_DRIVER"];
     expect((await run(t, ["run", "--driver=dgram", ...print])).stdout).toBe("dgram\n");
   });

@@ -96,6 +96,16 @@ overDrivers((driver) => {
     expect(stderr).not.toContain("ICMP");
   });
 
+  test("the report as JSON has the counts of the ledger, and the destination where nobody listens", async (context) => {
+    const command = [process.execPath, "--import", register, join(folder, "refused.mjs")];
+    const env = { ...withDriver(driver), DATAGRAM_REPORT: "json" };
+    const { lines, stderr } = await new Program(context, command, env).ended;
+    expect(JSON.parse(stderr)).toMatchObject({
+      unreachable: { ECONNREFUSED: 3 },
+      nobodyListening: [{ destination: `127.0.0.1:${lines[0]}`, count: 3 }],
+    });
+  });
+
   test("the report is written if a signal ends the program, and after the program's own listener", async (context) => {
     const env = { ...withDriver(driver), DATAGRAM_REPORT: "1" };
     const ends = async (signal: NodeJS.Signals, ...args: string[]): Promise<unknown> => {
