@@ -76,7 +76,7 @@ function write(path: string, datagrams: number): void {
       const time = captureTime(startNs + BigInt(index) * intervalNs);
       const start = writer.beginPacket(0, time, data.length, data.length);
       writer.bytes.set(data, start);
-      writer.endPacket();
+      writer.endPacket({ direction: "in" });
     }
     writeSync(file, writer.written);
     writer.at = 0;
