@@ -41,8 +41,9 @@ describe.skipIf(noServer !== undefined)(`answers${noServer === undefined ? "" : 
     { port }: { readonly port: number },
     peer: string,
     data: string | Uint8Array,
+    timeoutMs = 30_000,
   ): Promise<AnswerResult> {
-    return (await nats.request(`datagram.${port}.${peer}.reply`, data, { timeout: 30_000 })).json();
+    return (await nats.request(`datagram.${port}.${peer}.reply`, data, { timeout: timeoutMs })).json();
   }
 
   /** Lets the gateway see a socket. */
@@ -134,7 +135,7 @@ say(data, source[0], source[1])`,
     await server.signal("SIGKILL");
     await server.start();
     await expect
-      .poll(() => answer(at, peer, "back").catch(String), { timeout: 60_000 })
+      .poll(() => answer(at, peer, "back", 1000).catch(String), { timeout: 60_000 })
       .toMatchObject({ sent: true });
     expect(String((await device.recvfrom(100))[0])).toBe("back");
   });
