@@ -90,11 +90,34 @@ await eachTheme(file.url, async (page, theme) => {
 });
 await file.end();
 rmSync(records, { recursive: true });
+
+const target = await start([String(port + 1), "--echo"]);
+const faults = ["--loss", "10%", "--delay", "20ms", "--jitter", "15ms", "--duplicate", "2%"];
+const proxied = [
+  String(port),
+  `127.0.0.1:${port + 1}`,
+  ...faults,
+  "--rule",
+  "drop up text=motor numbers=5-25",
+];
+const relay = await start([...proxied, "--page", "0"], "proxy");
+const clients = await startDevices();
+await pause(25_000);
+await eachTheme(relay.url, async (page, theme) => {
+  await page.getByRole("region", { name: "The relay" }).waitFor();
+  await page.waitForTimeout(2500);
+  await save(page, `relay-${theme}`);
+});
+clearInterval(clients.timer);
+await clients.end();
+await relay.end();
+await target.end();
 await browser.close();
 
 /** Runs the command, and waits for the address of the page. */
-async function start(args) {
-  const child = spawn(process.execPath, [command, "watch", ...args, "--port", "0"], {
+async function start(args, name = "watch") {
+  const page = name === "watch" ? ["--port", "0"] : [];
+  const child = spawn(process.execPath, [command, name, ...args, ...page], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   const ended = new Promise((done) => child.once("exit", done));

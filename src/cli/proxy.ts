@@ -4,6 +4,8 @@ import type { RecordOptions, Recording } from "../capture/index.js";
 import { isOverIPv4 } from "../core/address/address.js";
 import type { Address } from "../index.js";
 import { type Relay, type ProxyOptions as RelayOptions, type ProxyRule, proxy } from "../proxy/index.js";
+import type { Watch } from "../watch/index.js";
+import type { Model } from "../watch/model/model.js";
 import { usage } from "./exit.js";
 import { type LinkOptionValues, addLinkOptions, describeLink, linkOf } from "./link-options.js";
 import { checkRawOutput } from "./raw-output.js";
@@ -18,6 +20,7 @@ import { RelayReport } from "./relay-report.js";
 import { readRules } from "./rules.js";
 import { noticeFallback } from "./fallback.js";
 import { notice, stopSignal } from "./terminal.js";
+import { openPage } from "./watch.js";
 import { destination, duration, listeningAddress, resolved, wholeNumber } from "./option-values.js";
 
 const help = `
@@ -68,6 +71,11 @@ replay. Its interface "clients" has the datagrams before the faults of the
 direction up, and "targets" those after them. Comments say what was dropped,
 delayed, duplicated or corrupted, and by which setting or rule.
 
+--watch opens a page that shows who sends, before and after the faults, and what
+was dropped, delayed and duplicated, by which setting or rule. It is for this
+machine. With --page 0.0.0.0:8000 others can open it, with the token that is in
+the printed address.
+
 --seed repeats the random numbers, not the timing: datagrams that come in the
 same order have the same losses.
 
@@ -79,7 +87,8 @@ Examples:
   datagram proxy 9001 127.0.0.1:9000 --rule "delay=200ms down hex=0001@4"
   datagram proxy 9001 127.0.0.1:9000 192.168.1.20:9000 --answers all
   datagram proxy 0.0.0.0:9001 192.168.1.20:9000 --mtu 1280 --duration 1m --json
-  datagram proxy 9001 127.0.0.1:9000 --loss 10% --record today.pcapng`;
+  datagram proxy 9001 127.0.0.1:9000 --loss 10% --record today.pcapng
+  datagram proxy 9001 127.0.0.1:9000 --loss 10% --watch`;
 
 interface ProxyOptions extends LinkOptionValues, RecordingOptions {
   readonly rule?: readonly ProxyRule[];
@@ -90,6 +99,8 @@ interface ProxyOptions extends LinkOptionValues, RecordingOptions {
   readonly duration?: number;
   readonly json?: boolean;
   readonly record?: string;
+  readonly watch?: true;
+  readonly page?: Address;
 }
 
 /** Adds `datagram proxy`. */
@@ -121,6 +132,12 @@ export function addProxy(program: Command): void {
     .option("--idle <time>", "forget clients that are silent for this time (default: 1m)", duration("--idle"))
     .option("--duration <time>", "end after this time", duration("--duration"))
     .option("--json", "print the counts as JSON objects, one on each line")
+    .option("--watch", "show both sides in a browser")
+    .option(
+      "--page <[host:]port>",
+      "show them at this TCP port (default: 9080 or the next)",
+      listeningAddress,
+    )
     .option("--record <path>", "record both sides to this file, or - for standard output");
   addRecordingOptions(command, "end the recording").addHelpText("after", help).action(relay);
 }
@@ -139,12 +156,15 @@ async function relay(listen: Address, targets: readonly Address[], options: Prox
   const signal = stopSignal();
   await using running = await start({ listen: at, targets, answers, link, rules, seed, maxClients, idleMs });
   const recording = recordOptions && recordTo(running, options.record ?? "", recordOptions);
+  const isWatched = options.watch === true || options.page !== undefined;
+  await using page = isWatched ? await pageOf(running, options.page) : undefined;
   const [up, down] = describeLink(link, overIPv4);
   notice(`listening on ${running.address} for ${running.targets.join(", ")}`);
   notice(`  up:   ${up}`);
   notice(`  down: ${down}`);
   for (const { rule } of running.stats().rules) notice(`  rule: ${rule}`);
   notice(`  seed ${running.seed}`);
+  if (page) notice(`the page is at ${page.url}`);
   noticeFallback();
   const report = new RelayReport(running, options.json === true);
   void recording?.finished.then(({ ended }) => {
@@ -158,6 +178,13 @@ async function relay(listen: Address, targets: readonly Address[], options: Prox
     await report.end();
     if (recording) await endRecording(recording);
   }
+}
+
+/** Opens the page of a relay. @param at where; without it, at a free port of this machine. @throws `Failure`. */
+async function pageOf(running: Relay, at: Address | undefined): Promise<Watch> {
+  const { relaySources } = await import("../watch/sources/relay-source.js");
+  const where = at === undefined ? {} : { host: at.host, port: at.port };
+  return openPage((model: Model) => relaySources(running, model), where);
 }
 
 /** The options of the recording; `undefined` without one. @throws `Failure`. */

@@ -40,6 +40,8 @@ open it, with the token that is in the address. The token protects the page from
 those who do not have the address; the connection is not encrypted. A tunnel
 needs neither: ssh -L 9080:localhost:9080 the-machine
 
+datagram proxy --watch shows a relay: each datagram before and after its faults.
+
 Examples:
   datagram watch 9000
   datagram watch 0.0.0.0:9000 0.0.0.0:9001
@@ -48,14 +50,18 @@ Examples:
   datagram watch today.pcapng
   datagram watch 239.7.7.7:9420 --interface eth0 --print`;
 
-interface WatchCommandOptions extends ListenTargetOptions, ListenerOptions, SessionOptions {
+/** Where the page is, and its folder for recordings. */
+interface PageOptions {
   readonly port?: number;
   readonly host?: string;
   readonly token?: true;
+  readonly record?: string;
+}
+
+interface WatchCommandOptions extends ListenTargetOptions, ListenerOptions, SessionOptions, PageOptions {
   readonly print?: boolean;
   readonly guide?: boolean;
   readonly demo?: boolean;
-  readonly record?: string;
 }
 
 /** Adds `datagram watch`. */
@@ -159,9 +165,9 @@ async function show(
 }
 
 /** Opens the page at the port of `--port`, or at the first free port. */
-async function openPage(
+export async function openPage(
   open: Parameters<typeof WatchSources>[0],
-  { port, host, token, record }: WatchCommandOptions,
+  { port, host, token, record }: PageOptions,
 ): Promise<Watch> {
   const { watchSources } = await import("../watch/watch.js");
   for (let at: number = port ?? firstPagePort; ; at++) {

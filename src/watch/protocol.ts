@@ -58,6 +58,7 @@ export type ServerMessage =
   | RecordingState
   | ReplayState
   | Playback
+  | RelayState
   | Refused;
 
 /** What the page sends. */
@@ -82,6 +83,8 @@ export interface Hello {
   readonly recording: RecordingState;
   /** The file that is watched, if it is one. */
   readonly playback: Playback | undefined;
+  /** What the relay that is watched did so far, if one is. */
+  readonly relay: RelayState | undefined;
 }
 
 /** What is watched: a socket, one side of a relay, or a file. */
@@ -166,6 +169,8 @@ export interface LossReport {
     | "network"
     | "recording"
     | "host"
+    /** A relay dropped them, as it was told. */
+    | "relay"
     | "warning";
   /** How many datagrams, if it is known. */
   readonly datagrams: number | undefined;
@@ -276,6 +281,36 @@ export interface Playback {
   readonly speed: number;
   /** Datagrams in each of up to 600 equal parts of the time, for the bar. */
   readonly overview: readonly number[] | undefined;
+}
+
+/** What a relay did to the datagrams of each sender. Once a second if it changed. */
+export interface RelayState {
+  readonly type: "relay";
+  /** The sources of both of its sides. */
+  readonly before: number;
+  readonly after: number;
+  /** Those that sent last come first: at most 200. */
+  readonly senders: readonly RelaySender[];
+  /** Senders that are left out. */
+  readonly others: number;
+}
+
+/** What a relay did to the datagrams of one sender, a client or a target. */
+export interface RelaySender {
+  readonly address: string;
+  /** `"up"` is from a client to the targets. */
+  readonly direction: "up" | "down";
+  readonly arrived: number;
+  /** Datagrams that have left: also second copies, and copies for further targets. */
+  readonly forwarded: number;
+  /** By the setting or the rule, such as `loss 10%` and `rule drop up`. */
+  readonly dropped: readonly { readonly by: string; readonly datagrams: number }[];
+  /** Of the datagrams that passed, in milliseconds. */
+  readonly meanDelayMs: number;
+  readonly maxDelayMs: number;
+  readonly duplicated: number;
+  readonly reordered: number;
+  readonly corrupted: number;
 }
 
 /** A message of the page that was wrong, or not possible now. */

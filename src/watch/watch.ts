@@ -7,12 +7,14 @@ import type { Address } from "../index.js";
 import { Model } from "./model/model.js";
 import { PageServer } from "./server/server.js";
 import { packageVersion } from "./package-root.js";
+import { Relay } from "../proxy/relay.js";
 import { FileSource } from "./sources/file-source.js";
+import { relaySources } from "./sources/relay-source.js";
 import { SocketSource } from "./sources/socket-source.js";
 import type { WatchedSource } from "./sources/source.js";
 
-/** What is watched: a socket, several sockets, or the path of a capture file, which is played with its timing. */
-export type WatchTarget = Socket | readonly Socket[] | string;
+/** What is watched: a socket, several sockets, a relay of `datagram/proxy`, or the path of a capture file, which is played with its timing. */
+export type WatchTarget = Socket | readonly Socket[] | Relay | string;
 
 /** The options of `watch`. */
 export interface WatchOptions {
@@ -45,9 +47,10 @@ const loopbacks = new Set(["127.0.0.1", "::1", "localhost"]);
 export async function watch(target: WatchTarget, options: WatchOptions = {}): Promise<Watch> {
   if (typeof target === "string")
     return watchSources(async (model) => [await FileSource.open(target, model)], options);
+  if (target instanceof Relay) return watchSources((model) => relaySources(target, model), options);
   const sockets = Array.isArray(target) ? (target as readonly Socket[]) : [target as Socket];
   if (sockets.length === 0 || !sockets.every((each) => each instanceof Socket))
-    throw wrongType("target", "a Socket, an array of them, or the path of a capture file", target);
+    throw wrongType("target", "a Socket, an array of them, a Relay, or the path of a capture file", target);
   return watchSources((model) => sockets.map((each) => new SocketSource(each, model)), options);
 }
 

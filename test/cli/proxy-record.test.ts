@@ -1,7 +1,9 @@
+import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 
 import { type TestContext, expect, test } from "vitest";
+import { WebSocket } from "ws";
 
 import { datagramsOf, folderOf } from "../capture/files.js";
 import { commandsInOneProcess } from "./one-process.js";
@@ -107,4 +109,31 @@ test("--record - writes the file to standard output", async (t) => {
     "clients redirected",
     "targets redirected",
   ]);
+});
+
+test("--watch prints the address of a page that shows both sides, and --page says where it is", async (t) => {
+  for (const option of [["--watch"], ["--page", "0"]]) {
+    const { program, port } = await relay(t, 1, "--rule", "drop up", ...option);
+    const page = await (async () => {
+      for (;;) {
+        const [, url] = /^the page is at (http:.*)$/.exec(await program.line("stderr")) ?? [];
+        if (url !== undefined) return url;
+      }
+    })();
+    const client = new WebSocket(page.replace("http", "ws") + "socket", { origin: page.slice(0, -1) });
+    const [hello] = (await once(client, "message")) as [Buffer];
+    expect(JSON.parse(hello.toString())).toMatchObject({
+      sources: [
+        { kind: "before", label: `127.0.0.1:${port}` },
+        { kind: "after", sends: false },
+      ],
+    });
+    await pythonSend(t, port, ["one"]);
+    for (;;) {
+      const [message] = (await once(client, "message")) as [Buffer];
+      if (message.includes('"by":"rule drop up","datagrams":1')) break;
+    }
+    client.close();
+    expect((await program.stop("SIGINT")).code).toBe(0);
+  }
 });

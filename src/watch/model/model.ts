@@ -148,8 +148,13 @@ export class Model {
 
   /** Reports what the senders' own numbers say is missing, and the peers that became silent: one report of each for each source. */
   report(nowMs: number): void {
-    for (const loss of this.#missing.report(nowMs)) this.lost(loss);
+    for (const loss of this.#missing.report(nowMs)) if (!this.#isAfterFaults(loss.source)) this.lost(loss);
     this.#reportSilent(nowMs);
+  }
+
+  /** Whether a source is behind the faults of a relay, so that what is missing there is no fault of the sender or the network. */
+  #isAfterFaults(source: number | undefined): boolean {
+    return source !== undefined && this.#sources[source]?.kind === "after";
   }
 
   #reportSilent(nowMs: number): void {
@@ -157,6 +162,7 @@ export class Model {
     for (const peer of this.peers) {
       if (!peer.checkSilence(nowMs)) continue;
       this.peers.change(peer);
+      if (this.#isAfterFaults(peer.source)) continue;
       silent.set(peer.source, [...(silent.get(peer.source) ?? []), peer]);
     }
     for (const [source, [first, ...others]] of silent) {

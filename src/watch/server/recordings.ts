@@ -8,6 +8,7 @@ import { pipeline } from "node:stream/promises";
 
 import { type Recording, record, replay } from "../../capture/index.js";
 import { Address, type Socket } from "../../index.js";
+import type { WatchedSource } from "../sources/source.js";
 import {
   type RecordingRow,
   type RecordingState,
@@ -32,6 +33,7 @@ interface File {
 /** The recordings that pages start, download, upload and replay. */
 export class Recordings {
   readonly #sockets: readonly (Socket | undefined)[];
+  readonly #record: WatchedSource["record"];
   readonly #changed: () => void;
   readonly #replayed: (state: ReplayState) => void;
   #folder: string | undefined;
@@ -49,14 +51,17 @@ export class Recordings {
    * @param folder of the recordings. Without one, they are in a folder that is removed at the end.
    * @param changed is called when the state has changed.
    * @param replayed gets the progress of a replay.
+   * @param recordOther records a source that is no socket, if there is one.
    */
   constructor(
     sockets: readonly (Socket | undefined)[],
     folder: string | undefined,
     changed: () => void,
     replayed: (state: ReplayState) => void,
+    recordOther?: WatchedSource["record"],
   ) {
     this.#sockets = sockets;
+    this.#record = recordOther;
     this.#folder = folder;
     this.#isOurs = folder === undefined;
     this.#changed = changed;
@@ -80,12 +85,13 @@ export class Recordings {
     if (this.#running) return "A recording runs already.";
     if (this.#files.length >= maxFiles) return `There are ${maxFiles} recordings already.`;
     const sockets = this.#sockets.filter((each) => each?.closed === false) as Socket[];
-    if (sockets.length === 0) return "Nothing here can be recorded: there is no open socket.";
+    if (sockets.length === 0 && !this.#record)
+      return "Nothing here can be recorded: there is no open socket.";
     const name = `datagrams-${new Date(nowMs).toISOString().replace(/[-:]|\..*/g, "")}.pcapng`;
     try {
       const file = this.#newFile(name, nowMs, false);
       const options = { limitBytes: maxRecordingBytes, onError: () => undefined };
-      const recording = record(sockets, file.path, options);
+      const recording = this.#record?.(file.path, options) ?? record(sockets, file.path, options);
       this.#running = { recording, file };
       void recording.finished.then(() => this.#ended(recording));
     } catch (error) {

@@ -20,6 +20,7 @@ import {
   type Hello,
   type PageMessage,
   type Playback,
+  type RelayState,
   type Seek,
   type ServerMessage,
   limits,
@@ -93,6 +94,8 @@ export class PageServer {
   readonly #hostLosses: HostLosses | undefined;
   readonly #timers: NodeJS.Timeout[] = [];
   #sentPlayback: Playback | undefined;
+  readonly #relay: (() => RelayState) | undefined;
+  #sentRelay = "";
 
   /** @param sources of the model, by their numbers there. */
   constructor(model: Model, sources: readonly WatchedSource[], options: ServerOptions) {
@@ -101,6 +104,7 @@ export class PageServer {
     this.#options = options;
     this.#files = readPageFiles();
     this.#access = new Access(options.host, options.token);
+    this.#relay = sources.find(({ relay }) => relay !== undefined)?.relay;
     this.#answers = new Answers(model, sources);
     const sockets = sources.flatMap(({ socket }) => socket ?? []).filter(({ driver }) => driver !== "sim");
     this.#hostLosses = sockets.length === 0 ? undefined : new HostLosses(sockets, model);
@@ -109,6 +113,7 @@ export class PageServer {
       options.records,
       () => this.#broadcast(this.#recordings.state()),
       (state) => this.#broadcast(state),
+      sources.find(({ record }) => record !== undefined)?.record,
     );
     model.listener = {
       picture: (peer, picture) => {
@@ -265,6 +270,7 @@ export class PageServer {
       intervalMs,
       recording: this.#recordings.state(),
       playback,
+      relay: this.#relay?.(),
     };
   }
 
@@ -351,6 +357,15 @@ export class PageServer {
     this.#broadcast({ ...playback, overview: undefined });
   }
 
+  #sendRelay(): void {
+    if (!this.#relay || this.#pages.size === 0) return;
+    const state = this.#relay();
+    const text = JSON.stringify(state);
+    if (text === this.#sentRelay) return;
+    this.#sentRelay = text;
+    this.#broadcast(state);
+  }
+
   #sendPictures(): void {
     for (const page of this.#pages) page.sendPictures();
   }
@@ -360,6 +375,7 @@ export class PageServer {
     for (const source of this.#sources) source.report(nowMs);
     this.#hostLosses?.report(nowMs);
     this.#model.report(nowMs);
+    this.#sendRelay();
     if (this.#recordings.isRunning) this.#broadcast(this.#recordings.state());
   }
 }

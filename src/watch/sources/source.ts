@@ -1,8 +1,10 @@
 /**
- * What is watched: sockets (`socket-source.ts`) and capture files (`file-source.ts`). A source tells the model (`../model`) what happens. `source-losses.ts` makes sentences of losses.
+ * What is watched: sockets (`socket-source.ts`), capture files (`file-source.ts`) and the two sides of a relay (`relay-source.ts`, `relay-counts.ts`). A source tells the model (`../model`) what happens. `source-losses.ts` makes sentences of losses.
  */
 
+import type { RecordOptions, Recording } from "../../capture/index.js";
 import type { Address, Socket } from "../../index.js";
+import type { RelayState } from "../protocol.js";
 
 /** A source of a model. Its position in the list of the server is its number in the model. */
 export interface WatchedSource {
@@ -12,6 +14,10 @@ export interface WatchedSource {
   readonly resolve?: (host: string) => Promise<Address>;
   /** The socket, if it can be recorded. */
   readonly socket: Socket | undefined;
+  /** Records what is no socket. */
+  readonly record?: (file: string, options: RecordOptions) => Recording;
+  /** What a relay did so far. */
+  readonly relay?: () => RelayState;
   /** Moves in a file, and goes on at a speed; 0 is paused. */
   readonly seek?: (positionMs: number, speed: number) => Promise<void>;
   /** Reports what was lost since the last call. Called once a second. */

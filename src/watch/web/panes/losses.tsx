@@ -27,6 +27,7 @@ const causes: Readonly<Record<LossReport["cause"], string>> = {
   network: "Network",
   host: "This machine",
   recording: "Recording",
+  relay: "The relay, as told",
   warning: "Warning",
 };
 

@@ -11,6 +11,7 @@ import type { State } from "../state/state.js";
 import { Guide } from "./guide.js";
 import { Losses } from "./losses.js";
 import { PeerTable } from "./peer-table.js";
+import { RelayCard } from "./relay-card.js";
 import { Pictures } from "./pictures.js";
 import "../parts/facts.css";
 import "./peers-pane.css";
@@ -53,6 +54,7 @@ export function PeersPane({
                 onClose={() => onSelect(undefined)}
               />
             )}
+            <RelayCard state={state} />
             <div class="tables">
               {tables.map((of) => (
                 <section

@@ -8,6 +8,7 @@ import {
   type PeerChanges,
   type Playback,
   type RecordingState,
+  type RelayState,
   type ReplayState,
   type ServerMessage,
   type Source,
@@ -78,6 +79,8 @@ export class State {
   recording: RecordingState | undefined;
   replaying: ReplayState | undefined;
   playback: Playback | undefined;
+  /** What the relay that is watched did so far. */
+  relay: RelayState | undefined;
   /** The last refusal that belongs to no request. */
   refusal: string | undefined;
   readonly #payloads = new Map<string, Payload>();
@@ -161,6 +164,11 @@ export class State {
           this.topics.changed("playback");
           return;
         }
+      case "relay": {
+        this.relay = message;
+        this.topics.changed("relay");
+        return;
+      }
       case "refused":
         if (!this.sent.refused(message)) this.refusal = message.error;
         this.topics.changed("sends");
@@ -207,11 +215,13 @@ export class State {
     this.hello = hello;
     this.recording = hello.recording;
     this.playback = hello.playback && this.#playbackOf(hello.playback);
+    this.relay = hello.relay;
     this.#peersAtMs = hello.nowMs;
     this.#peersCameMs = Date.now();
     for (const { id } of hello.sources)
       if (!this.sourceRates.has(id)) this.sourceRates.set(id, { datagrams: new Rates(), bytes: new Rates() });
-    for (const topic of ["hello", "recording", "playback", "peers"] as const) this.topics.changed(topic);
+    for (const topic of ["hello", "recording", "playback", "relay", "peers"] as const)
+      this.topics.changed(topic);
   }
 
   /** Forgets what a server tells again. The numbers of a new connection may be those of another server. */

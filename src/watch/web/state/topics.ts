@@ -11,6 +11,7 @@ export type Topic =
   | "sends"
   | "recording"
   | "playback"
+  | "relay"
   | "pictures";
 
 export class Topics {
