@@ -31,6 +31,8 @@ export interface WorkerPlan {
   readonly argsFor: (ports: readonly number[]) => readonly string[];
   readonly options: object;
   readonly json: boolean;
+  /** Whether the counts of the kernel are exact: `--exact`. */
+  readonly isExact: boolean;
   readonly drainMs: number;
 }
 
@@ -90,7 +92,7 @@ export class GatewayWorkers {
     const counts = this.#counts();
     noticeSummary(counts);
     const { droppedKernel } = counts;
-    const least = droppedKernel === 0 ? "" : " at least";
+    const least = droppedKernel === 0 || this.#plan.isExact ? "" : " at least";
     notice(
       `  dropped by the kernel: ${droppedKernel === undefined ? "unknown" : `${droppedKernel}${least}`}`,
     );
@@ -143,9 +145,10 @@ export class GatewayWorkers {
     if (datagrams <= 0) return;
     this.#toldDropped = dropped;
     const cause = "receiveBuffer";
+    const atLeast = !this.#plan.isExact;
     if (this.#plan.json)
-      noticeObject({ time: new Date().toISOString(), event: "dropped", cause, datagrams, atLeast: true });
-    else notice(`lost ${count(datagrams, "datagram")} at least: ${lossTexts[cause]}`);
+      noticeObject({ time: new Date().toISOString(), event: "dropped", cause, datagrams, atLeast });
+    else notice(`lost ${count(datagrams, "datagram")}${atLeast ? " at least" : ""}: ${lossTexts[cause]}`);
   }
 
   async #tellObject(signal?: AbortSignal): Promise<void> {

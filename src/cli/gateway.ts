@@ -232,7 +232,8 @@ async function runWorkers(
     ...all.map((at, index) => String(at.withPort(ports[index] ?? at.port))),
     "--worker",
   ];
-  const pool = new GatewayWorkers({ workers, argsFor, options, json, drainMs: drain }, signal);
+  const isExact = process.env.DATAGRAM_GRO === "off";
+  const pool = new GatewayWorkers({ workers, argsFor, options, json, isExact, drainMs: drain }, signal);
   try {
     const ports = await pool.start();
     for (const [index, at] of all.entries())

@@ -1,6 +1,7 @@
 import type { Buffer } from "node:buffer";
 
 import type { Endpoint } from "../core/address/address.js";
+import { dropCountIsMinimum } from "../core/capabilities.js";
 import { type Datagram, SOCK_DGRAM, SOL_SOCKET, SO_REUSEPORT, type Socket, socket } from "../index.js";
 import {
   type ListenAddress,
@@ -133,8 +134,10 @@ export class Listener {
   }
 
   #droppedByKernel(dropped: number | undefined): string {
-    if (dropped !== undefined) return dropped === 0 ? "0" : `${dropped} at least`;
-    const { kernelDropCount } = this.socket.capabilities;
+    const { capabilities } = this.socket;
+    if (dropped !== undefined)
+      return dropped > 0 && dropCountIsMinimum(capabilities) ? `${dropped} at least` : String(dropped);
+    const { kernelDropCount } = capabilities;
     return kernelDropCount.available ? "unknown" : `unknown, ${kernelDropCount.reason}`;
   }
 }

@@ -1,3 +1,4 @@
+import { dropCountIsMinimum } from "../core/capabilities.js";
 import { lossTexts, narrowText, refusalText } from "../core/ledger/report-texts.js";
 import type { Address, PathMtuChange, Socket, Unreachable } from "../index.js";
 import { HostLosses } from "./host-losses.js";
@@ -96,8 +97,8 @@ class SourceLosses {
     const datagrams = total - this.#told[cause];
     this.#told[cause] = total;
     if (datagrams <= 0) return;
-    const atLeast = cause === "receiveBuffer";
-    const { local } = this.#source;
+    const { local, socket } = this.#source;
+    const atLeast = cause === "receiveBuffer" && dropCountIsMinimum(socket.capabilities);
     if (this.#json) noticeObject({ time: now(), event: "dropped", cause, local, datagrams, atLeast });
     else {
       const least = atLeast ? " at least" : "";

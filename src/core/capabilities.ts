@@ -49,3 +49,8 @@ export const available: Capability = Object.freeze({ available: true });
 export function unavailable(reason: string): Capability {
   return Object.freeze({ available: false, reason });
 }
+
+/** Whether `droppedKernel` of a socket is a minimum: the kernel counts merged datagrams that it drops as one. */
+export function dropCountIsMinimum({ coalescing }: Pick<Capabilities, "coalescing">): boolean {
+  return coalescing.available;
+}

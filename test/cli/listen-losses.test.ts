@@ -38,6 +38,21 @@ overDrivers((driver) => {
     expect(stderr).toContain(`\n  dropped by the kernel: ${sum} at least\n`);
   });
 
+  test.runIf(native)(
+    "without merging, the count of the kernel is exact, and no text says at least",
+    async (t) => {
+      const listener = await listen(t, ["--buffer", "8k", "--json"], "0", {
+        env: { ...env, DATAGRAM_GRO: "off" },
+      });
+      await overflow(t, listener, 500);
+      const [first] = objects(await lineWith(listener, '"event"'));
+      expect(first).toMatchObject({ event: "dropped", cause: "receiveBuffer", atLeast: false });
+      const { stdout, stderr } = await listener.stop();
+      const [, dropped] = /\n {2}dropped by the kernel: (\d+)\n/.exec(stderr)!;
+      expect(objects(stdout).length + Number(dropped)).toBe(500);
+    },
+  );
+
   test("in a flood without a reader, losses are reported in one line per second", async (t) => {
     const listener = await listen(t, [], "0", { env });
     listener.child.stdout!.pause();

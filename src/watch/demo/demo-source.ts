@@ -47,7 +47,7 @@ export class DemoSource implements WatchedSource {
   };
 
   report(nowMs: number): void {
-    this.#losses.dropped("receiveBuffer", this.#dropped, nowMs);
+    this.#losses.dropped("receiveBuffer", this.#dropped, false, nowMs);
     this.#losses.report(nowMs);
   }
 

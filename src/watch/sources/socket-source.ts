@@ -2,6 +2,7 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 
 import type { Buffer } from "node:buffer";
 
+import { dropCountIsMinimum } from "../../core/capabilities.js";
 import { resolveName } from "../../core/socket/callbacks.js";
 import { observe } from "../../core/socket/settings.js";
 import type { Observation, Observer } from "../../core/socket/taps.js";
@@ -54,8 +55,9 @@ export class SocketSource implements WatchedSource, Observer {
   report(nowMs: number): void {
     if (!this.socket.closed) this.#local = this.#observation.local();
     const { droppedKernel = 0, droppedQueue, receiveBuffer } = this.socket.stats();
-    this.#losses.dropped("receiveBuffer", droppedKernel, nowMs, receiveBuffer?.advice);
-    this.#losses.dropped("queue", droppedQueue, nowMs);
+    const atLeast = dropCountIsMinimum(this.socket.capabilities);
+    this.#losses.dropped("receiveBuffer", droppedKernel, atLeast, nowMs, receiveBuffer?.advice);
+    this.#losses.dropped("queue", droppedQueue, false, nowMs);
     this.#losses.report(nowMs);
   }
 

@@ -44,13 +44,19 @@ export class SourceLosses {
    * Reports datagrams that were dropped.
    *
    * @param total all that were dropped so far.
+   * @param atLeast whether the total is a minimum.
    * @param command raises the limit of the receive buffer, if there is one.
    */
-  dropped(cause: "receiveBuffer" | "queue", total: number, atMs: number, command?: string): void {
+  dropped(
+    cause: "receiveBuffer" | "queue",
+    total: number,
+    atLeast: boolean,
+    atMs: number,
+    command?: string,
+  ): void {
     const datagrams = total - this.#told[cause];
     this.#told[cause] = total;
     if (datagrams <= 0) return;
-    const atLeast = cause === "receiveBuffer";
     const what = `${datagrams} ${datagrams === 1 ? "datagram was" : "datagrams were"} lost`;
     this.#lost({
       ...{ cause, atMs, datagrams, atLeast },
