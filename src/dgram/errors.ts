@@ -77,6 +77,14 @@ export const wrong = {
     withCode(new TypeError(`The "${name}" argument must be specified`), "ERR_MISSING_ARGS"),
   fdType: (reason: unknown): Error =>
     withCode(new TypeError("Unsupported fd type: UNKNOWN", causeOf(reason)), "ERR_INVALID_FD_TYPE"),
+  handleType: (): Error =>
+    withCode(
+      new TypeError(
+        "This handle type cannot be sent: a socket of this package stays in its process. Open it in the other process, share its " +
+          "port as a worker of node:cluster, or pass its descriptor at the start and bind({ fd }) there",
+      ),
+      "ERR_INVALID_HANDLE_TYPE",
+    ),
   blocked: (ip: string): Error =>
     withCode(new Error(`IP(${ip}) is blocked by net.BlockList`), "ERR_IP_BLOCKED"),
   port: (name: string, allowZero: boolean, actual: unknown): Error =>

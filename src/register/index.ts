@@ -2,6 +2,7 @@
  * `node --import datagram/register app.js` runs a program for `node:dgram` over the sockets of this package, without a change.
  * With `DATAGRAM_REPORT=1`, the counts of the datagrams are written to standard error at exit, and with `DATAGRAM_REPORT=json` as a
  * JSON object: `report.ts` makes the text, `refusals.ts` counts the destinations where nobody listens, and `signals.ts` knows when a signal ends the process.
+ * `passing.ts` refuses to pass a socket to another process.
  *
  * @module register
  */
@@ -14,10 +15,12 @@ import dgram from "../dgram/index.js";
 import { stats } from "../index.js";
 import { isDriverChosen } from "../kernel/choice.js";
 import { replaceNodeDgram } from "../kernel/dgram/original.js";
+import { refuseToPass } from "./passing.js";
 import { Refusals } from "./refusals.js";
 import { jsonReport, report } from "./report.js";
 import { beforeSignalEnds } from "./signals.js";
 
+refuseToPass(dgram.Socket.prototype);
 replaceNodeDgram(dgram);
 
 const format = process.env.DATAGRAM_REPORT;

@@ -52,6 +52,26 @@ const gone = dgram.createSocket("udp4").bind(0, "127.0.0.1", () => {
   console.log(port);
 });
 `;
+const passing = `import { fork } from "node:child_process";
+import dgram from "node:dgram";
+import { fileURLToPath } from "node:url";
+if (process.send) process.on("message", (text) => {
+  console.log(text);
+  setImmediate(() => process.disconnect());
+});
+else {
+  const child = fork(fileURLToPath(import.meta.url));
+  const socket = dgram.createSocket("udp4").bind(0, "127.0.0.1", () => {
+    try {
+      child.send("with a socket", socket);
+    } catch (error) {
+      console.log(error.name, error.code, error.message);
+    }
+    socket.close();
+    child.send("without");
+  });
+}
+`;
 const waiting = `import dgram from "node:dgram";
 const close = () => server.close(() => console.log("own"));
 if (process.argv[2] === "own") process.once("SIGTERM", close);
@@ -79,6 +99,7 @@ beforeAll(async () => {
   await writeFile(join(folder, "throwing.mjs"), throwing);
   await writeFile(join(folder, "refused.mjs"), refused);
   await writeFile(join(folder, "waiting.mjs"), waiting);
+  await writeFile(join(folder, "passing.mjs"), passing);
   for (const [name, text] of Object.entries(programs)) await writeFile(join(folder, name), text);
 });
 
@@ -104,6 +125,18 @@ overDrivers((driver) => {
       unreachable: { ECONNREFUSED: 3 },
       nobodyListening: [{ destination: `127.0.0.1:${lines[0]}`, count: 3 }],
     });
+  });
+
+  test("a socket is not passed to another process: the error says so, and the channel stays usable", async (context) => {
+    const command = [process.execPath, "--import", register, join(folder, "passing.mjs")];
+    const { code, lines, stderr } = await new Program(context, command, withDriver(driver)).ended;
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(lines).toEqual([
+      expect.stringMatching(
+        /^TypeError ERR_INVALID_HANDLE_TYPE This handle type cannot be sent: .*bind\(\{ fd \}\)/,
+      ),
+      "without",
+    ]);
   });
 
   test("the report is written if a signal ends the program, and after the program's own listener", async (context) => {
