@@ -1,39 +1,50 @@
 /**
- * Measures the gateway to NATS JetStream beside the client's own calls, and beside rsyslog:
+ * Measures the gateway to NATS JetStream: publishing, beside the client's own calls; and the datagrams that are stored without loss,
+ * beside a plain program and rsyslogd:
  *
- *     npm run bench:gateway -- [rounds, 3] [seconds, 3]
+ *     npm run bench:gateway -- [rounds, 3] [seconds, 3] [--only publishing | --only datagrams]
  */
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 
+import { measureDatagrams } from "./gateway/datagrams.js";
 import { Server, cpuUsOf, linesOf, start } from "./gateway/server.js";
 import { type Published, type Way, ways } from "./gateway/ways.js";
 
-const [rounds = "3", seconds = "3"] = process.argv.slice(2);
-const port = 14_222;
+const { values, positionals } = parseArgs({ options: { only: { type: "string" } }, allowPositionals: true });
+const rounds = Number(positionals[0] ?? 3);
+const seconds = Number(positionals[1] ?? 3);
 const publishing = fileURLToPath(new URL("gateway/publishing.js", import.meta.url));
+const parts = { publishing: measurePublishing, datagrams: measureDatagrams };
+if (values.only !== undefined && !(values.only in parts))
+  throw new Error(`--only is one of ${Object.keys(parts).join(", ")}`);
+for (const [name, measure] of Object.entries(parts))
+  if (values.only === undefined || values.only === name) await measure(rounds, seconds);
 
-const server = await Server.start(port);
-try {
-  for (let round = 1; round <= Number(rounds); round++) {
-    const rates = new Map<Way, number>();
-    const texts: string[] = [];
-    for (let turn = 0; turn < ways.length; turn++) {
-      const way = ways[(round + turn) % ways.length] ?? "gateway";
-      await server.freshStream();
-      const before = cpuUsOf(server.pid);
-      const child = start(publishing, [way, server.url, seconds]);
-      const { messages, seconds: took, cpuUs } = JSON.parse(await linesOf(child)()) as Published;
-      const serverUs = cpuUsOf(server.pid) - before;
-      rates.set(way, messages / took);
-      texts.push(
-        `${way} ${Math.round(messages / took)}/s, ${(cpuUs / messages).toFixed(1)} µs, server ${(serverUs / (await server.stored())).toFixed(1)} µs`,
+async function measurePublishing(rounds: number, seconds: number): Promise<void> {
+  const server = await Server.start();
+  try {
+    for (let round = 1; round <= rounds; round++) {
+      const rates = new Map<Way, number>();
+      const texts: string[] = [];
+      for (let turn = 0; turn < ways.length; turn++) {
+        const way = ways[(round + turn) % ways.length] ?? "gateway";
+        await server.freshStream();
+        const before = cpuUsOf(server.pid);
+        const child = start(publishing, [way, server.url, String(seconds)]);
+        const { messages, seconds: took, cpuUs } = JSON.parse(await linesOf(child)()) as Published;
+        const serverUs = cpuUsOf(server.pid) - before;
+        rates.set(way, messages / took);
+        texts.push(
+          `${way} ${Math.round(messages / took)}/s, ${(cpuUs / messages).toFixed(1)} µs, server ${(serverUs / (await server.stored())).toFixed(1)} µs`,
+        );
+      }
+      const own = rates.get("gateway") ?? 0;
+      process.stdout.write(
+        `${texts.join("; ")}; to js.publish ${(own / (rates.get("js.publish") ?? 0)).toFixed(2)}, to core ${(own / (rates.get("core publish") ?? 0)).toFixed(2)}\n`,
       );
     }
-    const own = rates.get("gateway") ?? 0;
-    process.stdout.write(
-      `${texts.join("; ")}; to js.publish ${(own / (rates.get("js.publish") ?? 0)).toFixed(2)}, to core ${(own / (rates.get("core publish") ?? 0)).toFixed(2)}\n`,
-    );
+  } finally {
+    await server.close();
   }
-} finally {
-  await server.close();
 }

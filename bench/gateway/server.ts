@@ -21,22 +21,29 @@ const clockTicksPerSecond = 100;
 export class Server {
   readonly #folder = mkdtempSync(join(tmpdir(), "datagram-bench-nats-"));
   readonly #child: ChildProcess;
-  readonly url: string;
+  #port: number;
   #nats: NatsConnection | undefined;
 
   private constructor(port: number) {
-    this.url = `nats://127.0.0.1:${port}`;
+    this.#port = port;
     this.#child = spawn("nats-server", ["-a", "127.0.0.1", "-p", `${port}`, "-js", "-sd", this.#folder], {
       env,
       stdio: ["ignore", "ignore", "pipe"],
     });
   }
 
-  static async start(port: number): Promise<Server> {
+  /** @param port -1 is any free one. */
+  static async start(port = -1): Promise<Server> {
     const server = new Server(port);
-    await printed(server.#child, "Server is ready");
-    server.#nats = await connect({ servers: `127.0.0.1:${port}` });
+    const log = await printed(server.#child, "Server is ready");
+    const [, found] = /Listening for client connections on 127\.0\.0\.1:(\d+)/.exec(log) ?? [];
+    server.#port = Number(found);
+    server.#nats = await connect({ servers: `127.0.0.1:${server.#port}` });
     return server;
+  }
+
+  get url(): string {
+    return `nats://127.0.0.1:${this.#port}`;
   }
 
   get pid(): number {
@@ -44,15 +51,23 @@ export class Server {
   }
 
   /** Deletes the stream if there is one, and creates it with these subjects. */
-  async freshStream(subjects: readonly string[] = [`${subjectStart}.*`]): Promise<void> {
-    await this.#ask(`STREAM.DELETE.${streamName}`);
-    const config = { name: streamName, subjects, storage: "file", retention: "limits", discard: "new" };
-    await this.#ask(`STREAM.CREATE.${streamName}`, config);
+  async freshStream(
+    subjects: readonly string[] = [`${subjectStart}.*`],
+    name: string = streamName,
+  ): Promise<void> {
+    await this.#ask(`STREAM.DELETE.${name}`);
+    const config = { name, subjects, storage: "file", retention: "limits", discard: "new" };
+    await this.#ask(`STREAM.CREATE.${name}`, config);
+  }
+
+  /** Deletes all messages of a stream. */
+  async purge(stream: string): Promise<void> {
+    await this.#ask(`STREAM.PURGE.${stream}`);
   }
 
   /** The number of messages in the stream. */
-  async stored(): Promise<number> {
-    const { state } = (await this.#ask(`STREAM.INFO.${streamName}`)) as { state?: { messages: number } };
+  async stored(stream: string = streamName): Promise<number> {
+    const { state } = (await this.#ask(`STREAM.INFO.${stream}`)) as { state?: { messages: number } };
     return state?.messages ?? 0;
   }
 
@@ -72,8 +87,8 @@ export class Server {
   }
 }
 
-/** Waits until a process prints a text on standard error. */
-async function printed(child: ChildProcess, text: string): Promise<void> {
+/** Waits until a process prints a text on standard error. Returns everything that it has printed there. */
+async function printed(child: ChildProcess, text: string): Promise<string> {
   let log = "";
   await new Promise<void>((resolve, reject) => {
     child.once("error", reject);
@@ -84,6 +99,7 @@ async function printed(child: ChildProcess, text: string): Promise<void> {
     });
   });
   child.removeAllListeners("exit");
+  return log;
 }
 
 /** Microseconds of CPU that a process has used. */

@@ -233,7 +233,7 @@ static void add_message(struct sockaddr_in *to, char *payload, size_t size, int 
   memcpy(CMSG_DATA(control), &segment, sizeof segment);
 }
 
-/* Makes the messages of one batch. They are sent again and again. */
+/* Makes the messages of one batch, with zeros or with the text of `fill` in them. They are sent again and again. */
 static void fill_outbox(void) {
   static struct sockaddr_in peers[most_sockets];
   int peer_count = 0;
@@ -247,6 +247,9 @@ static void fill_outbox(void) {
   char *payload = calloc(1, most_payload + 1);
   outbox = calloc((size_t)(turns * peer_count), sizeof *outbox);
   check(payload && outbox, "calloc");
+  const char *fill = text("fill", "");
+  size_t fill_length = strlen(fill);
+  for (size_t at = 0; fill_length > 0 && at < most_payload; at++) payload[at] = fill[at % fill_length];
   if (number("offload", 0) != 0) {
     int most = (int)(most_payload / size < most_segments ? most_payload / size : most_segments);
     for (int peer = 0; peer < peer_count; peer++) {
