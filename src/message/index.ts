@@ -4,7 +4,7 @@
  * MTU.
  *
  * `messages.ts` has the public class, `message.ts` and `options.ts` its types. `exchange.ts` joins the parts: it reads the socket
- * and passes frames on. `receiver.ts` joins chunks (`incoming.ts`) to messages, within limits. `sender.ts` sends the chunks of
+ * and passes frames on. `receiver.ts` joins chunks (`incoming.ts`) to messages, within limits (`partials.ts`). `sender.ts` sends the chunks of
  * `outgoing.ts`, at the pace of `congestion.ts`. `requests.ts` has both ends of requests, and `peers.ts` what is kept of each
  * address.
  *

@@ -13,18 +13,18 @@ import { Alarm } from "./alarm.js";
 import { Confirmations } from "./confirmations.js";
 import { Delivered, partialKey } from "./delivered.js";
 import { DueReports } from "./due-reports.js";
+import { belongs, isDividedAnew, isOfData } from "./same-message.js";
 import { Incoming, messageBytes } from "./incoming.js";
 import type { LossCause, Message } from "./message.js";
 import { Ordering } from "./ordering.js";
-import { PartialMemory } from "./partial-memory.js";
+import type { PartialMemory } from "./partial-memory.js";
+import { Partials } from "./partials.js";
 import { type Peer, isArriving } from "./peers.js";
 import { endAt, endOf, repeatAt, repeatMs, reportMs } from "./partial-times.js";
 import type { ReceiverHost, ReceiverLimits } from "./receiver-host.js";
 
 /** Chunks after which a report is sent. */
 const reportChunks = 64;
-/** Missing chunks that an event names. */
-const maxMissing = 1024;
 /** Delivered messages that are remembered whatever their source: at least so many, or for so long. */
 const maxRecent = 65_536;
 const keepMs = 30_000;
@@ -33,15 +33,11 @@ const keepMs = 30_000;
 export class Receiver {
   /** Datagrams that were dropped, by cause. */
   readonly dropped: Map<string, number> = new Map<string, number>();
-  readonly lost: Map<LossCause, number> = new Map<LossCause, number>();
   readonly #host: ReceiverHost;
   readonly #limits: ReceiverLimits;
-  readonly #memory: PartialMemory;
   readonly #reports: DueReports;
-  /** Sources of messages that are not complete. */
-  #sources = 0;
-  /** The sources of messages that are not complete, by `partialKey`. */
-  readonly #owners = new Map<number, Peer>();
+  readonly #partials: Partials;
+  readonly #memory: PartialMemory;
   /** Messages that were delivered, of all sources. */
   readonly #recent: Delivered;
   readonly #confirmations: Confirmations;
@@ -49,10 +45,16 @@ export class Receiver {
   constructor(host: ReceiverHost, limits: ReceiverLimits) {
     this.#host = host;
     this.#limits = limits;
-    this.#memory = new PartialMemory(limits);
     this.#reports = new DueReports(host);
+    this.#partials = new Partials(host, limits, this.#reports, (cause) => this.drop(cause));
+    this.#memory = this.#partials.memory;
     this.#recent = new Delivered(host.clock.now(), keepMs, maxRecent);
     this.#confirmations = new Confirmations(host.clock, this.#reports, limits.confirmMs);
+  }
+
+  /** Messages that were lost, by cause. */
+  get lost(): ReadonlyMap<LossCause, number> {
+    return this.#partials.lost;
   }
 
   /** Messages that the program can confirm. */
@@ -87,7 +89,7 @@ export class Receiver {
       }
       // Without a chunk, a parity had arrived.
       this.drop("divided", Math.max(1, partial.received));
-      this.#remove(peer, partial);
+      this.#partials.remove(peer, partial);
       partial = undefined;
     }
     if (peer.wasDelivered(id, crc, now) || this.#wasMoved(frame, now)) {
@@ -122,7 +124,7 @@ export class Receiver {
 
   /** Sends the reports that are due, after datagrams that were read together. */
   flush(now: number): void {
-    this.#reports.send(this.#sources, now);
+    this.#reports.send(this.#partials.sources, now);
   }
 
   /** Nothing can be confirmed any more. */
@@ -133,14 +135,14 @@ export class Receiver {
   /** Everything ends: the messages of a peer are dropped. */
   end(peer: Peer): void {
     peer.alarm?.close();
-    for (const partial of peer.partials.values()) this.#remove(peer, partial);
+    for (const partial of peer.partials.values()) this.#partials.remove(peer, partial);
     this.#memory.take(peer, -peer.heldBytes);
   }
 
   /** A peer is forgotten: its messages are lost, and those that wait for their turn are passed on. */
   forget(peer: Peer): void {
-    for (const partial of peer.partials.values()) this.#lose(peer, partial, "memory");
-    if (peer.ordering) this.#passOrdered(peer, peer.ordering.end());
+    for (const partial of peer.partials.values()) this.#partials.lose(peer, partial, "memory");
+    if (peer.ordering) this.#partials.passOrdered(peer, peer.ordering.end());
     this.end(peer);
   }
 
@@ -183,7 +185,7 @@ export class Receiver {
     partial.route = peer.route;
     const before = partial.bytes;
     if (frame.kind === frameKind.parity) {
-      if (!this.#hasRoom(peer, partial, payload.length)) return;
+      if (!this.#partials.hasRoom(peer, partial, payload.length)) return;
       if (!partial.addParity(frame, payload)) {
         this.drop("duplicate");
         return;
@@ -201,7 +203,7 @@ export class Receiver {
     else {
       if (partial.lacksMemory(frame.index)) {
         const all = this.#memory.mayReserveAll(peer, partial);
-        if (!this.#hasRoom(peer, partial, partial.growth(frame.index, all))) return;
+        if (!this.#partials.hasRoom(peer, partial, partial.growth(frame.index, all))) return;
         partial.reserve(frame.index, all);
       }
       gap = partial.add(frame, payload, crc ?? crc32(payload));
@@ -225,7 +227,7 @@ export class Receiver {
     if (lost < 0) return true;
     if (partial.lacksMemory(lost)) {
       const bytes = partial.growth(lost, false);
-      if (!this.#hasRoom(peer, partial, bytes)) return false;
+      if (!this.#partials.hasRoom(peer, partial, bytes)) return false;
       partial.reserve(lost, false);
       this.#memory.take(peer, bytes);
     }
@@ -235,10 +237,10 @@ export class Receiver {
 
   /** All chunks are there. */
   #finish(peer: Peer, partial: Incoming, frame: Readonly<Frame>, now: number): void {
-    this.#remove(peer, partial);
+    this.#partials.remove(peer, partial);
     const data = partial.join();
     if (!data) {
-      this.#tellLost(peer, partial, "crc");
+      this.#partials.tellLost(peer, partial, "crc");
       return;
     }
     peer.longestBytes = Math.max(peer.longestBytes, data.length);
@@ -287,8 +289,8 @@ export class Receiver {
     }
     peer.ordering ??= new Ordering();
     for (const each of peer.ordering.arrived(id, message, now)) pass(each);
-    this.#countHeld(peer);
-    this.#dropPast(peer);
+    this.#partials.countHeld(peer);
+    this.#partials.dropPast(peer);
     this.#watch(peer, now);
   }
 
@@ -298,7 +300,7 @@ export class Receiver {
     for (const partial of peer.partials.values()) {
       const isOlder = (id - partial.frame.id) >>> 0 < 0x8000_0000 && partial.frame.id !== id;
       if (partial.fleeting && partial.frame.channel === channel && isOlder)
-        this.#lose(peer, partial, "superseded");
+        this.#partials.lose(peer, partial, "superseded");
     }
   }
 
@@ -318,10 +320,10 @@ export class Receiver {
       this.#reports.refuse(peer, frame, maxSourceBytes);
       return undefined;
     }
-    if (peer.partials.size >= maxPartials) this.#loseOldest(peer, undefined, "source");
+    if (peer.partials.size >= maxPartials) this.#partials.loseOldest(peer, undefined, "source");
     const partial = new Incoming(frame, now);
-    if (!this.#hasRoom(peer, partial, partial.bytes)) return undefined;
-    this.#keep(peer, partial);
+    if (!this.#partials.hasRoom(peer, partial, partial.bytes)) return undefined;
+    this.#partials.keep(peer, partial);
     if (isOrdered(frame)) peer.ordering?.began(frame.channel, frame.id);
     peer.alarm ??= new Alarm(this.#host.clock, () => this.#wake(peer));
     const waitMs = partial.fleeting && frame.attempt > 0 ? Math.min(frame.attempt * 10, totalMs) : idleMs;
@@ -329,32 +331,23 @@ export class Receiver {
     return partial;
   }
 
-  #keep(peer: Peer, partial: Incoming): void {
-    if (peer.partials.size === 0) this.#sources++;
-    const key = partialKey(partial.frame);
-    peer.partials.set(key, partial);
-    this.#owners.set(key, peer);
-    this.#memory.take(peer, partial.bytes);
-  }
-
   /**
    * The sender of a message has a new port or address, because a NAT gave it one: its message moves along. Nobody else knows the id
    * and the CRC.
    */
   #move(peer: Peer, frame: Readonly<Frame>): Incoming | undefined {
-    const key = partialKey(frame);
-    const owner = this.#owners.get(key);
-    const partial = owner?.partials.get(key);
+    const owner = this.#partials.ownerOf(frame);
+    const partial = owner?.partials.get(partialKey(frame));
     if (!owner || !partial || owner === peer) return undefined;
     const { id, crc } = partial.frame;
     if (id !== frame.id || crc !== frame.crc || !belongs(frame, partial.frame)) return undefined;
-    if (peer.partials.size >= this.#limits.maxPartials) this.#loseOldest(peer, undefined, "source");
-    this.#remove(owner, partial);
-    if (!this.#hasRoom(peer, partial, partial.bytes)) {
-      this.#tellLost(peer, partial, "memory");
+    if (peer.partials.size >= this.#limits.maxPartials) this.#partials.loseOldest(peer, undefined, "source");
+    this.#partials.remove(owner, partial);
+    if (!this.#partials.hasRoom(peer, partial, partial.bytes)) {
+      this.#partials.tellLost(peer, partial, "memory");
       return undefined;
     }
-    this.#keep(peer, partial);
+    this.#partials.keep(peer, partial);
     this.#watch(peer, partial.lastAt);
     return partial;
   }
@@ -364,101 +357,11 @@ export class Receiver {
     return frame.attempt > 0 && !isFleeting(frame) && this.#recent.has(partialKey(frame), frame.crc, now);
   }
 
-  /**
-   * Makes room for so many bytes of a message: first among the messages of the same source, then among those of sources that
-   * have not proven their address.
-   */
-  #hasRoom(peer: Peer, partial: Incoming, bytes: number): boolean {
-    while (this.#memory.isSourceFull(peer, bytes)) {
-      if (!this.#loseOldest(peer, partial, "source")) {
-        this.drop("source");
-        return false;
-      }
-    }
-    while (this.#memory.isFull(peer, bytes)) {
-      const other = this.#loseOldest(peer, partial, "memory") ? peer : this.#memory.unprovenBeside(peer);
-      if (!other) {
-        this.drop("memory");
-        return false;
-      }
-      if (other !== peer && !this.#loseOldest(other, undefined, "memory")) this.#passHeld(other);
-    }
-    // The order may have gone on without a message that made room, and so past this message.
-    if (!isOrdered(partial.frame) || !peer.isPast(partial.frame)) return true;
-    this.drop("superseded");
-    return false;
-  }
-
-  /** Drops the first message of a source that is not `except`. Returns `false` if there is none. */
-  #loseOldest(peer: Peer, except: Incoming | undefined, cause: LossCause): boolean {
-    for (const partial of peer.partials.values()) {
-      if (partial === except) continue;
-      this.#lose(peer, partial, cause);
-      return true;
-    }
-    return false;
-  }
-
-  #lose(peer: Peer, partial: Incoming, cause: LossCause): void {
-    this.#remove(peer, partial);
-    this.#tellLost(peer, partial, cause);
-    const { channel, id } = partial.frame;
-    if (!isOrdered(partial.frame) || !peer.ordering) return;
-    this.#passOrdered(peer, peer.ordering.lost(channel, id));
-  }
-
-  #passOrdered(peer: Peer, messages: readonly Message[]): void {
-    for (const message of messages) {
-      this.#host.arrived({ message, peer, kind: frameKind.data, flags: frameFlag.ordered, id: 0, crc: 0 });
-    }
-    this.#countHeld(peer);
-    this.#dropPast(peer);
-  }
-
-  /** The order of a channel has gone on: drops the messages that are now too late. Another message may have had their id. */
-  #dropPast(peer: Peer): void {
-    for (const partial of peer.partials.values()) {
-      if (isOrdered(partial.frame) && peer.isPast(partial.frame)) this.#lose(peer, partial, "superseded");
-    }
-  }
-
-  /** Passes all ordered messages of a peer that wait, without those that they wait for. */
-  #passHeld(peer: Peer): void {
-    const now = this.#host.clock.now();
-    if (peer.ordering)
-      this.#passOrdered(
-        peer,
-        peer.ordering.release(0, () => false, now),
-      );
-  }
-
-  #tellLost(peer: Peer, partial: Incoming, cause: LossCause): void {
-    this.lost.set(cause, (this.lost.get(cause) ?? 0) + 1);
-    const { channel, id, length } = partial.frame;
-    const { chunks, received } = partial;
-    const missing = partial.missing(maxMissing);
-    this.#host.lost({ source: peer.address, channel, id, length, chunks, received, missing, cause });
-  }
-
-  #remove(peer: Peer, partial: Incoming): void {
-    if (!peer.removePartial(partial)) return;
-    if (this.#owners.get(partialKey(partial.frame)) === peer) this.#owners.delete(partialKey(partial.frame));
-    if (peer.partials.size === 0) this.#sources--;
-    this.#reports.delete(partial);
-    this.#memory.take(peer, -partial.bytes);
-  }
-
-  #countHeld(peer: Peer): void {
-    const bytes = peer.ordering?.bytes ?? 0;
-    this.#memory.take(peer, bytes - peer.heldBytes);
-    peer.heldBytes = bytes;
-  }
-
   #wake(peer: Peer): void {
     const now = this.#host.clock.now();
     for (const partial of peer.partials.values()) {
       const cause = endOf(partial, this.#limits, now);
-      if (cause) this.#lose(peer, partial, cause);
+      if (cause) this.#partials.lose(peer, partial, cause);
       // The same sum as in `#watch`: another one may be rounded to another number, and the alarm would ring without an end.
       else if (partial.unreported > 0 && partial.unreportedAt + reportMs <= now)
         this.#reports.add(partial, peer);
@@ -468,7 +371,7 @@ export class Receiver {
       }
     }
     if (peer.ordering) {
-      this.#passOrdered(peer, peer.ordering.release(this.#limits.idleMs, isArriving(peer), now));
+      this.#partials.passOrdered(peer, peer.ordering.release(this.#limits.idleMs, isArriving(peer), now));
     }
     this.flush(now);
     this.#watch(peer, now);
@@ -486,28 +389,4 @@ export class Receiver {
     peer.alarm ??= new Alarm(this.#host.clock, () => this.#wake(peer));
     peer.alarm.set(Math.max(at, now));
   }
-}
-
-/** Whether a chunk or a parity has the header of a message, whose id and CRC it has. */
-function belongs(frame: Readonly<Frame>, first: Readonly<Frame>): boolean {
-  return frame.size === first.size && isOfMessage(frame, first);
-}
-
-/** As `belongs`, for any size of chunks. */
-function isOfMessage(frame: Readonly<Frame>, first: Readonly<Frame>): boolean {
-  return (
-    frame.length === first.length &&
-    frame.channel === first.channel &&
-    ((frame.flags ^ first.flags) & ~frameFlag.now) === 0 &&
-    (frame.kind === first.kind || (isOfData(frame) && isOfData(first)))
-  );
-}
-
-function isOfData({ kind }: Readonly<Frame>): boolean {
-  return kind === frameKind.data || kind === frameKind.parity;
-}
-
-/** Whether the sender has divided a message into smaller chunks, because the path does not carry the larger ones. */
-function isDividedAnew(before: Readonly<Frame>, frame: Readonly<Frame>): boolean {
-  return frame.size < before.size && isOfMessage(frame, before);
 }
