@@ -1,6 +1,6 @@
 /** The counts of several gateways as one account, and their texts. */
 
-import type { AnswerStats, GatewayStats } from "../gateway/index.js";
+import type { AnswerStats, FolderStats, GatewayStats } from "../gateway/index.js";
 import { count, notice } from "./terminal.js";
 
 const names = [
@@ -27,10 +27,13 @@ const answerNames = [
   "forgotten",
 ] as const satisfies readonly (keyof AnswerStats)[];
 
+const folderNames = ["files", "removedFiles", "bytes"] as const satisfies readonly (keyof FolderStats)[];
+
 /** Adds up the counts of ports, or of processes. */
 export function sumStats(all: readonly GatewayStats[]): GatewayStats {
   const answers = all.flatMap((each) => each.answers ?? []);
   const dropped = all.map(({ droppedKernel }) => droppedKernel);
+  const folders = all.flatMap((each) => each.folder ?? []);
   return {
     ...sumFields(all, names),
     refusedBy: sumByName(all.map(({ refusedBy }) => refusedBy)),
@@ -46,6 +49,7 @@ export function sumStats(all: readonly GatewayStats[]): GatewayStats {
             ...sumFields(answers, answerNames),
             notSentBy: sumByName(answers.map(({ notSentBy }) => notSentBy)),
           },
+    folder: folders.length === 0 ? undefined : sumFields(folders, folderNames),
   };
 }
 
@@ -56,7 +60,12 @@ export function noticeSummary(counts: GatewayStats): void {
   notice(`  shed: ${counts.shed}`);
   notice(`  refused: ${counts.refused}`);
   for (const [reason, datagrams] of Object.entries(counts.refusedBy)) notice(`    ${reason}: ${datagrams}`);
-  notice(`  without an answer of the server: ${counts.inFlight}`);
+  const { folder } = counts;
+  notice(`  without an answer of the ${folder ? "disk" : "server"}: ${counts.inFlight}`);
+  if (folder) {
+    const removed = folder.removedFiles === 0 ? "" : `, ${folder.removedFiles} old ones removed`;
+    notice(`  files: ${folder.files}${removed}`);
+  }
   if (counts.resent > 0) notice(`  sent again: ${counts.resent}`);
   if (counts.resentLate > 0) notice(`    so late that they may be stored twice: ${counts.resentLate}`);
   const { answers } = counts;

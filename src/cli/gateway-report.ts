@@ -104,7 +104,8 @@ export class GatewayReport {
     if (shed > 0 && first) {
       const most =
         peers.length > 1 ? `, ${first.datagrams} of them from ${first.peer}` : ` from ${first.peer}`;
-      const why = this.#state === "connected" ? "the server is too slow" : "the server is away";
+      const taker = this.#ports.some(({ running }) => running.stats().folder) ? "disk" : "server";
+      const why = this.#state === "connected" ? `the ${taker} is too slow` : "the server is away";
       notice(`shed ${count(shed, "datagram")}${most}: ${why}`);
     }
     for (const [reason, datagrams] of Object.entries(refused))

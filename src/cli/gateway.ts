@@ -1,6 +1,13 @@
 import { type Command, Option } from "commander";
 
-import { type Gateway, type GatewayOptions, type ShedPolicy, gateway } from "../gateway/index.js";
+import {
+  type FolderOptions,
+  type Gateway,
+  type GatewayOptions,
+  type Losses,
+  type ShedPolicy,
+  gateway,
+} from "../gateway/index.js";
 import { OSError } from "../index.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { noticeFallback } from "./fallback.js";
@@ -14,8 +21,9 @@ import {
   showListenTarget,
 } from "./listen-target.js";
 import { Listener } from "./listener.js";
-import { byteSize, diskSize, duration, resolved, wholeNumber } from "./option-values.js";
+import { byteSize, diskSize, duration, quote, resolved, wholeNumber } from "./option-values.js";
 import { isGroup, listed } from "./route-options.js";
+import { asSystemFailure } from "./system-errors.js";
 import { count, notice, stopSignal } from "./terminal.js";
 
 const help = `
@@ -29,6 +37,11 @@ With --message the senders are programs of datagram/message, and each whole
 message is stored, with its channel in a header. A sender learns that its
 message has arrived only after the stream has acknowledged it. A message that is
 not stored is an error of its sender. No answers are sent.
+
+With --into no server is needed: the datagrams go into capture files of a
+folder, which datagram read and Wireshark read. stored then says that the disk
+has the datagram. A full disk refuses datagrams, and is tried again. --limit
+removes the oldest files of this address instead. No answers are sent.
 
 The stream must exist. --create creates it if it is missing, on disk, so that it
 refuses messages when it is full (--max-bytes). --replicas keeps each message on
@@ -71,7 +84,8 @@ Examples:
   datagram gateway 9000 --stream cameras --create
   datagram gateway 0.0.0.0:9000 --nats nats://10.0.0.2:4222 --stream cameras
   datagram gateway 0.0.0.0:9000 9001 --stream cameras --create --max-bytes 10g
-  datagram gateway 0.0.0.0:9000 --stream cameras --buckets 64 --exact`;
+  datagram gateway 0.0.0.0:9000 --stream cameras --buckets 64 --exact
+  datagram gateway 0.0.0.0:9000 --into captures --limit 10g`;
 
 interface GatewayCommandOptions extends ListenTargetOptions {
   readonly nats?: readonly string[];
@@ -79,6 +93,10 @@ interface GatewayCommandOptions extends ListenTargetOptions {
   readonly create?: true;
   readonly maxBytes?: number;
   readonly replicas?: number;
+  readonly into?: string;
+  readonly rotateSize?: number;
+  readonly rotateTime?: number;
+  readonly limit?: number;
   readonly prefix?: string;
   readonly buckets?: number;
   readonly shed?: ShedPolicy;
@@ -101,11 +119,11 @@ interface GatewayCommandOptions extends ListenTargetOptions {
 export function addGateway(program: Command): void {
   program
     .command("gateway")
-    .summary("store each datagram in NATS JetStream")
+    .summary("store each datagram in NATS JetStream, or in capture files")
     .description(
-      "Stores each datagram that arrives in a stream of NATS JetStream, and accounts for all of them.",
+      "Stores each datagram that arrives in a stream of NATS JetStream, or in capture files, and accounts for all of them.",
     )
-    .usage("[options] <[host:]port...> --stream <name>")
+    .usage("[options] <[host:]port...> --stream <name>|--into <path>")
     .argument("<[host:]port...>", "where to listen", listed(parseListenAddress))
     .option("--stream <name>", "the stream")
     .option(
@@ -123,6 +141,22 @@ export function addGateway(program: Command): void {
       "--replicas <n>",
       "with --create: servers that keep each message",
       wholeNumber("--replicas", 1, 5),
+    )
+    .option("--into <folder>", "store in capture files of this folder, without a server")
+    .option(
+      "--rotate-size <bytes>",
+      "with --into: start another file at this size (default: 64m)",
+      diskSize("--rotate-size"),
+    )
+    .option(
+      "--rotate-time <time>",
+      "with --into: start another file after this time, such as 60m",
+      duration("--rotate-time", 1000),
+    )
+    .option(
+      "--limit <bytes>",
+      "with --into: remove the oldest files above this size of all together, such as 10g",
+      diskSize("--limit"),
     )
     .option("--prefix <tokens>", "begin subjects with these tokens (default: datagram)")
     .option(
@@ -162,24 +196,23 @@ export function addGateway(program: Command): void {
 
 async function run(addresses: readonly ListenAddress[], given: GatewayCommandOptions): Promise<void> {
   const options = given.worker ? await optionsOfParent<GatewayCommandOptions>() : given;
-  const { stream, create, maxBytes, replicas, workers = 1 } = options;
-  if (stream === undefined) throw usage("give the stream: --stream <name>, such as --stream cameras");
+  const { create, maxBytes, replicas, workers = 1 } = options;
+  checkTarget(options);
   if (!create && (maxBytes !== undefined || replicas !== undefined))
     throw usage(
       `${maxBytes === undefined ? "--replicas" : "--max-bytes"} is for a new stream: give --create`,
     );
   // The driver reads it when the first socket is opened.
   if (options.exact) process.env.DATAGRAM_GRO = "off";
-  if (given.worker) await runHere(addresses, options, stream, true).finally(leaveParent);
-  else if (workers > 1) await runWorkers(addresses, options, stream, workers);
-  else await runHere(addresses, options, stream, false);
+  if (given.worker) await runHere(addresses, options, true).finally(leaveParent);
+  else if (workers > 1) await runWorkers(addresses, options, workers);
+  else await runHere(addresses, options, false);
 }
 
 /** Runs the gateway in this process. @param worker whether it is a worker. */
 async function runHere(
   addresses: readonly ListenAddress[],
   options: GatewayCommandOptions,
-  stream: string,
   worker: boolean,
 ): Promise<void> {
   const signal = worker ? stopOfParent() : stopSignal();
@@ -195,13 +228,12 @@ async function runHere(
       listeners.push(await Listener.open(address, { ...options, reusePort: worker }));
     const { prefix = "datagram" } = options;
     const subjects = listeners.map(({ address }) => `${prefix}.${address.port}.*`);
-    for (const listener of listeners)
-      report.add(listener, await start(listener, stream, subjects, options, report));
+    for (const listener of listeners) report.add(listener, await start(listener, subjects, options, report));
     if (worker) await tellParent({ type: "ready", ports: listeners.map(({ address }) => address.port) });
     else {
       for (const { socket, target } of listeners) showListenTarget(socket, target);
       noticeFallback();
-      noticeStream(stream, options);
+      noticeTarget(options);
     }
     isRunning = true;
     await report.run(signal);
@@ -220,7 +252,6 @@ async function runHere(
 async function runWorkers(
   addresses: readonly ListenAddress[],
   options: GatewayCommandOptions,
-  stream: string,
   workers: number,
 ): Promise<void> {
   const signal = stopSignal();
@@ -238,7 +269,7 @@ async function runWorkers(
     const ports = await pool.start();
     for (const [index, at] of all.entries())
       notice(`listening on ${at.withPort(ports[index] ?? at.port)}, with ${workers} workers`);
-    noticeStream(stream, options);
+    noticeTarget(options);
     await pool.run();
   } finally {
     await pool.close();
@@ -246,44 +277,103 @@ async function runWorkers(
   await pool.end();
 }
 
-function noticeStream(stream: string, options: GatewayCommandOptions): void {
+/** Options that need a server. */
+const serverOnly = {
+  stream: "--stream",
+  nats: "--nats",
+  create: "--create",
+  maxBytes: "--max-bytes",
+  replicas: "--replicas",
+  prefix: "--prefix",
+  buckets: "--buckets",
+  message: "--message",
+  seenWithin: "--seen-within",
+  icmpWait: "--icmp-wait",
+  workers: "--workers",
+} as const satisfies Partial<Record<keyof GatewayCommandOptions, string>>;
+const folderOnly = {
+  rotateSize: "--rotate-size",
+  rotateTime: "--rotate-time",
+  limit: "--limit",
+} as const satisfies Partial<Record<keyof GatewayCommandOptions, string>>;
+
+/** The options of `gateway()` that have another name here. */
+const optionNames: Readonly<Record<string, string>> = { rotateBytes: "rotate-size", limitBytes: "limit" };
+
+/** @throws `Failure` unless there is a stream or a folder, with options for it. */
+function checkTarget(options: GatewayCommandOptions): void {
+  const { into, stream } = options;
+  if (into === undefined && stream === undefined)
+    throw usage("give the stream: --stream <name>, such as --stream cameras; or a folder: --into <folder>");
+  const others: Partial<Record<keyof GatewayCommandOptions, string>> =
+    into === undefined ? folderOnly : serverOnly;
+  for (const [name, option] of Object.entries(others)) {
+    if (options[name as keyof GatewayCommandOptions] === undefined) continue;
+    const instead =
+      into === undefined ? "for --into <folder>, not for --stream" : "for a server, not for --into";
+    throw usage(`${option} is ${instead}`);
+  }
+}
+
+function noticeTarget(options: GatewayCommandOptions): void {
+  const { into, stream } = options;
   const servers = serversOf(options).map((server) => server.replace(/\/\/.*@/, "//"));
-  notice(`storing in the stream ${stream} of ${servers.join(", ")}`);
+  notice(
+    into === undefined
+      ? `storing in the stream ${stream} of ${servers.join(", ")}`
+      : `storing in the folder ${quote(into)}`,
+  );
 }
 
 async function start(
   { socket }: Listener,
-  stream: string,
   subjects: readonly string[],
   options: GatewayCommandOptions,
   report: GatewayReport,
 ): Promise<Gateway> {
-  const { create, maxBytes, replicas, prefix, buckets, shed, maxWaiting, drain } = options;
+  try {
+    return await gateway(socket, gatewayOptions(subjects, options, report));
+  } catch (error) {
+    if (error instanceof RangeError)
+      throw usage(
+        `--${error.message}`.replaceAll(/rotateBytes|limitBytes/g, (name) => optionNames[name] ?? name),
+      );
+    if (!(error instanceof OSError)) throw error;
+    if (options.into !== undefined) throw asSystemFailure(error, `store in ${quote(options.into)}`);
+    if (error.code === "ECONNREFUSED") throw new Failure(exitCodes.refused, error.message);
+    if (error.code === "ENOENT")
+      throw new Failure(exitCodes.error, `there is no stream ${options.stream}: --create creates it`);
+    throw error;
+  }
+}
+
+function gatewayOptions(
+  subjects: readonly string[],
+  options: GatewayCommandOptions,
+  report: GatewayReport,
+): GatewayOptions | FolderOptions {
+  const { into, stream = "", create, maxBytes, replicas, prefix, buckets } = options;
+  const { rotateSize, rotateTime, limit, shed, maxWaiting, drain } = options;
   const { answers, message, seenWithin, icmpWait } = options;
-  const gatewayOptions: GatewayOptions = {
+  const both = {
+    shed,
+    maxWaiting,
+    drainMs: drain,
+    onLosses: (losses: Losses) => report.losses(losses),
+  };
+  if (into !== undefined)
+    return { ...both, into, rotateBytes: rotateSize, rotateMs: rotateTime, limitBytes: limit };
+  return {
+    ...both,
     nats: serversOf(options),
     stream,
     create: create ? { subjects, maxBytes, replicas } : false,
     prefix,
     buckets,
-    shed,
-    maxWaiting,
     messages: message === true,
     answers: message !== true && answers && { seenWithinMs: seenWithin, icmpWaitMs: icmpWait },
-    drainMs: drain,
-    onLosses: (losses) => report.losses(losses),
     onConnection: (state) => report.connection(state),
   };
-  try {
-    return await gateway(socket, gatewayOptions);
-  } catch (error) {
-    if (error instanceof RangeError) throw usage(`--${error.message}`);
-    if (error instanceof OSError && error.code === "ECONNREFUSED")
-      throw new Failure(exitCodes.refused, error.message);
-    if (error instanceof OSError && error.code === "ENOENT")
-      throw new Failure(exitCodes.error, `there is no stream ${stream}: --create creates it`);
-    throw error;
-  }
 }
 
 function serversOf({ nats = ["nats://127.0.0.1:4222"] }: GatewayCommandOptions): readonly string[] {

@@ -1,6 +1,7 @@
+import type { FolderStats } from "./folder-files.js";
 import type { EncodedMessage } from "./message-encoder.js";
 
-/** The connection of a gateway to the server that stores its messages. Tests have one in memory. */
+/** The connection of a gateway to the server or the folder that stores its messages. Tests have one in memory. */
 export interface Broker {
   /** The largest number of bytes of a message, headers included. */
   readonly maxMessageBytes: number;
@@ -15,6 +16,8 @@ export interface Broker {
   publish(number: number, message: EncodedMessage): void;
   /** Calls `answered` when the server has read everything that was published before; never if the connection is lost first. */
   probe(answered: () => void): void;
+  /** The counts of files. A server has none. */
+  files?(): FolderStats;
   /** Closes the connection. No event follows. */
   close(): Promise<void>;
 }

@@ -1,15 +1,20 @@
 import { randomBytes } from "node:crypto";
 
+import { assert } from "../core/assert.js";
 import { OSError, wrongType } from "../core/errors/errors.js";
 import { runListener } from "../core/socket/events.js";
 import { Socket } from "../core/socket/socket.js";
 import { type Messages, messages } from "../message/messages.js";
 import { Answers, answerSubjects } from "./answers.js";
 import type { Broker } from "./broker.js";
+import { FolderBroker } from "./folder-broker.js";
+import { FolderFiles } from "./folder-files.js";
+import { type CheckedFolder, type FolderOptions, checkFolder } from "./folder-options.js";
 import { MessageEncoder } from "./message-encoder.js";
 import { NatsBroker, connectNats } from "./nats-broker.js";
 import { type CheckedOptions, type GatewayOptions, checkOptions } from "./options.js";
 import { type GatewayStats, Outbox } from "./outbox.js";
+import { PacketEncoder } from "./packet-encoder.js";
 import { openStream } from "./stream.js";
 
 /** The largest number of datagrams that are read together. Acknowledgements are read between two batches. */
@@ -20,44 +25,77 @@ const tickMs = 1000;
 const maxHeadersBytes = 1024;
 /** Messages can be confirmed as long as any sender waits. */
 const confirmMs = 25_000;
+/** The window of a folder. */
+const folderLimits = {
+  maxUnacknowledged: 8192,
+  // Nothing is sent again.
+  ackTimeoutMs: Infinity,
+  giveUpMs: 0,
+  duplicateWindowMs: 0,
+} as const;
+
+/** What a running gateway needs of its options. */
+type RunOptions = Pick<CheckedOptions, "messages" | "drainMs" | "ackTimeoutMs" | "onLosses" | "onConnection">;
 
 /**
- * Puts every datagram that a socket receives into a stream of NATS JetStream (`docs/gateway.md`). Needs the package
- * `@nats-io/transport-node`.
+ * Puts every datagram that a socket receives into a stream of NATS JetStream (`docs/gateway.md`), which needs the package
+ * `@nats-io/transport-node`; or with `into`, into capture files of a folder, which needs no package.
  *
  * @param socket bound. While the gateway runs, no other call may read it. The gateway does not close it.
  * @throws (rejects) `OSError`: `ECONNREFUSED` if no server answers or it refuses the user; `ENOENT` if the stream does not exist;
  *   `EINVAL` if the socket is not bound, or if the stream does not take the subjects; `ENOTSUP` if the server has no JetStream;
- *   `ETIMEDOUT`; `EBADF`. `Error` `ERR_MODULE_NOT_FOUND` if the package is missing. `TypeError`, `RangeError` for wrong options.
+ *   `ETIMEDOUT`; `EBADF`; with `into` those of the file system. `Error` `ERR_MODULE_NOT_FOUND` if the package is missing. `TypeError`, `RangeError` for wrong options.
  */
-export async function gateway(socket: Socket, options: GatewayOptions): Promise<Gateway> {
+export async function gateway(socket: Socket, options: GatewayOptions | FolderOptions): Promise<Gateway> {
   if (!(socket instanceof Socket)) throw wrongType("socket", "a Socket", socket);
-  const checked = checkOptions(options);
-  const { port } = socket.getsockname();
-  if (port === 0)
+  const open = isFolder(options) ? folderOpener(checkFolder(options)) : serverOpener(checkOptions(options));
+  if (socket.getsockname().port === 0)
     throw new OSError("EINVAL", { syscall: "gateway", text: "the socket is not bound: call bind first" });
-  const start = `${checked.prefix}.${port}`;
-  const link = await connectNats(checked.servers, checked.client);
-  try {
-    const { connection } = link;
-    const never = checked.answers && answerSubjects(start);
-    const duplicateWindowMs = await openStream(
-      connection,
-      checked.stream,
-      `${start}.*`,
-      never,
-      checked.create,
-    );
-    const broker = new NatsBroker(link, checked.stream);
-    const run = randomBytes(9).toString("base64url");
-    const answers = checked.answers && new Answers(socket, connection, start, run, checked.answers);
-    const encoder = new MessageEncoder(start, run, checked.buckets);
-    const outbox = new Outbox(socket.clock, { ...checked, duplicateWindowMs });
-    return new Gateway(socket, checked, outbox, encoder, answers, broker);
-  } catch (error) {
-    await link.connection.close();
-    throw error;
-  }
+  return await open(socket);
+}
+
+function isFolder(options: GatewayOptions | FolderOptions): options is FolderOptions {
+  return typeof (options as unknown) === "object" && (options as unknown) !== null && "into" in options;
+}
+
+/** Prepares a gateway to a folder. */
+function folderOpener(checked: CheckedFolder): (socket: Socket) => Gateway {
+  return (socket) => {
+    const { clock } = socket;
+    const local = socket.getsockname();
+    const broker = new FolderBroker(new FolderFiles(checked, local, clock), clock);
+    const outbox = new Outbox(clock, { ...checked, ...folderLimits });
+    const run = { ...checked, ...folderLimits, messages: false, onConnection: undefined };
+    return new Gateway(socket, run, outbox, new PacketEncoder(clock, local), undefined, broker);
+  };
+}
+
+/** Prepares a gateway to a server. */
+function serverOpener(checked: CheckedOptions): (socket: Socket) => Promise<Gateway> {
+  return async (socket) => {
+    const start = `${checked.prefix}.${socket.getsockname().port}`;
+    const link = await connectNats(checked.servers, checked.client);
+    try {
+      const { connection } = link;
+      const never = checked.answers && answerSubjects(start);
+      const duplicateWindowMs = await openStream(
+        connection,
+        checked.stream,
+        `${start}.*`,
+        never,
+        checked.create,
+      );
+      const broker = new NatsBroker(link, checked.stream);
+      const run = randomBytes(9).toString("base64url");
+      const answers = checked.answers && new Answers(socket, connection, start, run, checked.answers);
+      const encoder = new MessageEncoder(start, run, checked.buckets);
+      const outbox = new Outbox(socket.clock, { ...checked, duplicateWindowMs });
+      return new Gateway(socket, checked, outbox, encoder, answers, broker);
+    } catch (error) {
+      await link.connection.close();
+      throw error;
+    }
+  };
 }
 
 /** A running gateway, made by `gateway()`. While it runs, it keeps the process alive. */
@@ -70,9 +108,9 @@ export class Gateway implements AsyncDisposable {
   readonly #socket: Socket;
   readonly #broker: Broker;
   readonly #outbox: Outbox;
-  readonly #encoder: MessageEncoder;
+  readonly #encoder: MessageEncoder | PacketEncoder;
   readonly #answers: Answers | undefined;
-  readonly #options: CheckedOptions;
+  readonly #options: RunOptions;
   readonly #stop = new AbortController();
   #failure: Error | undefined;
   #endDrain: (() => void) | undefined;
@@ -82,9 +120,9 @@ export class Gateway implements AsyncDisposable {
   /** @internal */
   constructor(
     socket: Socket,
-    options: CheckedOptions,
+    options: RunOptions,
     outbox: Outbox,
-    encoder: MessageEncoder,
+    encoder: MessageEncoder | PacketEncoder,
     answers: Answers | undefined,
     broker: Broker,
   ) {
@@ -117,7 +155,8 @@ export class Gateway implements AsyncDisposable {
   /** The counts now. */
   stats(): GatewayStats {
     const { droppedKernel } = this.#socket.stats();
-    return Object.freeze({ ...this.#outbox.stats(), droppedKernel, answers: this.#answers?.stats() });
+    const answers = this.#answers?.stats();
+    return Object.freeze({ ...this.#outbox.stats(), droppedKernel, answers, folder: this.#broker.files?.() });
   }
 
   /** Ends reading, waits up to `drainMs` for acknowledgements, and closes the connection. Returns `closed`. */
@@ -169,6 +208,8 @@ export class Gateway implements AsyncDisposable {
   /** Reads whole messages until `close()` or until the socket is closed. They stay open, because stored ones are confirmed. */
   async #readMessages(): Promise<void> {
     const { signal } = this.#stop;
+    const encoder = this.#encoder;
+    assert(encoder instanceof MessageEncoder, "whole messages have an encoder");
     // The sender of a larger message learns from its first chunk that nobody takes it.
     const maxSourceBytes = Math.max(1, Math.min(2 << 20, this.#broker.maxMessageBytes - maxHeadersBytes));
     const incoming = messages(this.#socket, { confirm: "program", confirmMs, maxSourceBytes });
@@ -177,7 +218,7 @@ export class Gateway implements AsyncDisposable {
       for await (const message of incoming) {
         // What is not read is not confirmed, and its sender gets an error.
         if (signal.aborted) return;
-        this.#outbox.add(this.#encoder.encodeMessage(message, this.#outbox.received + 1));
+        this.#outbox.add(encoder.encodeMessage(message, this.#outbox.received + 1));
       }
     };
     const stopped = new Promise<void>((resolve) => {

@@ -1,12 +1,15 @@
 /// <reference types="node" preserve="true" />
 /**
- * Datagrams into streams of NATS JetStream, with an account of each datagram.
+ * Datagrams into streams of NATS JetStream, or into capture files, with an account of each datagram.
  *
  * `gateway.ts` reads a socket and joins the parts. `outbox.ts` has the account: the datagrams that wait (`fair-queue.ts`) and those
  * that are sent and not acknowledged. It sends them through a `Broker` (`broker.ts`), which `nats-broker.ts` implements with the
  * client of NATS, an optional peer dependency. `subjects.ts` and `message-encoder.ts` write what a message has beside its payload,
  * `answers.ts` sends answers to peers: `seen-peers.ts` knows where they are, `owners.ts` which gateway of a port saw one last, and
  * `answer-sender.ts` sends. `stream.ts` finds or creates the stream, and `losses.ts` counts losses by peer.
+ *
+ * Without a server, `folder-broker.ts` writes batches to the files of `folder-files.ts`, as packets of `packet-encoder.ts`, with the
+ * options of `folder-options.ts`.
  *
  * `consume.ts` reads a stream, with the options of `consume-options.ts`. `ordered-consumer.ts` gets the messages in their order, and
  * `stored-datagram.ts` checks each and makes it a datagram.
@@ -19,6 +22,8 @@ export type { AnswerStats } from "./answers.js";
 export { type ConsumeStats, type StreamReading, consume } from "./consume.js";
 export type { ConsumeOptions, StreamStart } from "./consume-options.js";
 export { type Gateway, gateway } from "./gateway.js";
+export type { FolderStats } from "./folder-files.js";
+export type { FolderOptions } from "./folder-options.js";
 export type { Losses, PeerLosses } from "./losses.js";
 export type { AnswerOptions, GatewayOptions, NewStream, ShedPolicy } from "./options.js";
 export type { GatewayStats } from "./outbox.js";

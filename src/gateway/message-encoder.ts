@@ -8,12 +8,13 @@ import { bucketOf, peerToken } from "./subjects.js";
 /** The largest number of peers whose texts are kept. When they are full, all are forgotten. */
 const maxPeers = 4096;
 
-/** A datagram as a message for the server. */
+/** A datagram as a message for the server, or as a packet of a file. */
 export interface EncodedMessage {
   /** The token of the peer. */
   readonly peer: string;
+  /** Empty for a file. */
   readonly subject: string;
-  /** The headers as they are sent, with the line `NATS/1.0`, and after them the payload. */
+  /** The headers as they are sent, with the line `NATS/1.0`, and after them the payload. For a file: a block. */
   readonly bytes: Buffer;
   readonly headersBytes: number;
   /** Is called when the stream has acknowledged the message. */

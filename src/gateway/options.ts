@@ -68,25 +68,29 @@ export interface GatewayOptions {
   readonly client?: object | undefined;
 }
 
+/** What a server and a folder have in common. */
+export interface WaitingOptions {
+  readonly shed: ShedPolicy;
+  readonly maxWaiting: number;
+  readonly maxBytes: number;
+  readonly drainMs: number;
+}
+
 /** The limits of answers with their defaults. */
 export type CheckedAnswers = { readonly [Name in keyof AnswerOptions]-?: number };
 
 /** The options with their defaults. */
-export interface CheckedOptions {
+export interface CheckedOptions extends WaitingOptions {
   readonly servers: readonly string[];
   readonly stream: string;
   readonly create: NewStream | undefined;
   readonly prefix: string;
   readonly buckets: number | undefined;
-  readonly shed: ShedPolicy;
   readonly maxUnacknowledged: number;
-  readonly maxWaiting: number;
-  readonly maxBytes: number;
   readonly ackTimeoutMs: number;
   readonly giveUpMs: number;
   readonly messages: boolean;
   readonly answers: CheckedAnswers | undefined;
-  readonly drainMs: number;
   readonly onLosses: ((losses: Losses) => void) | undefined;
   readonly onConnection: ((state: "connected" | "disconnected") => void) | undefined;
   readonly client: object;
@@ -125,10 +129,9 @@ export function checkOptions(options: GatewayOptions): CheckedOptions {
   if (typeof (options as unknown) !== "object" || (options as unknown) === null)
     throw wrongType("options", "an object with nats and stream", options);
   refuseUnknown(options, fields, "options: a field");
-  const { nats, stream, prefix = "datagram", buckets, shed = "newest", client = {} } = options;
-  const { maxUnacknowledged = 8192, maxWaiting = 65_536, maxBytes = 128 << 20 } = options;
-  const { ackTimeoutMs = 5000, giveUpMs = 10_000, drainMs = 5000, onLosses, onConnection } = options;
-  if (!["newest", "oldest"].includes(shed)) throw outOfRange("shed", "newest or oldest", shed);
+  const { nats, stream, prefix = "datagram", buckets, client = {} } = options;
+  const { maxUnacknowledged = 8192, ackTimeoutMs = 5000, giveUpMs = 10_000 } = options;
+  const { onLosses, onConnection } = options;
   if (typeof client !== "object" || (client as unknown) === null)
     throw wrongType("client", "an object", client);
   const { messages = false, answers = !messages } = options;
@@ -138,23 +141,34 @@ export function checkOptions(options: GatewayOptions): CheckedOptions {
   checkFunction("onLosses", onLosses);
   checkFunction("onConnection", onConnection);
   return {
+    ...checkWaiting(options),
     servers: checkServers(nats),
     stream: checkStreamName(stream),
     create: checkNewStream(options.create),
     prefix: checkPrefix(prefix),
     buckets: buckets === undefined ? undefined : wholeNumber("buckets", buckets, 1, 65_536),
-    shed,
     maxUnacknowledged: wholeNumber("maxUnacknowledged", maxUnacknowledged, 1, 1_000_000),
-    maxWaiting: wholeNumber("maxWaiting", maxWaiting, 1, 10_000_000),
-    maxBytes: wholeNumber("maxBytes", maxBytes, 131_072, Number.MAX_SAFE_INTEGER),
     ackTimeoutMs: wholeNumber("ackTimeoutMs", ackTimeoutMs, 100, maxTimeMs),
     giveUpMs: wholeNumber("giveUpMs", giveUpMs, 0, maxTimeMs),
     messages,
     answers: checkAnswers(answers),
-    drainMs: wholeNumber("drainMs", drainMs, 0, maxTimeMs),
     onLosses,
     onConnection,
     client,
+  };
+}
+
+/** Checks what a server and a folder have in common. @throws `TypeError`, `RangeError`. */
+export function checkWaiting(options: {
+  readonly [Name in keyof WaitingOptions]?: WaitingOptions[Name] | undefined;
+}): WaitingOptions {
+  const { shed = "newest", maxWaiting = 65_536, maxBytes = 128 << 20, drainMs = 5000 } = options;
+  if (!["newest", "oldest"].includes(shed)) throw outOfRange("shed", "newest or oldest", shed);
+  return {
+    shed,
+    maxWaiting: wholeNumber("maxWaiting", maxWaiting, 1, 10_000_000),
+    maxBytes: wholeNumber("maxBytes", maxBytes, 131_072, Number.MAX_SAFE_INTEGER),
+    drainMs: wholeNumber("drainMs", drainMs, 0, maxTimeMs),
   };
 }
 

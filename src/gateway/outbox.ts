@@ -3,6 +3,7 @@ import type { Clock } from "../core/driver/driver.js";
 import { reasons } from "./acknowledgement.js";
 import type { AnswerStats } from "./answers.js";
 import type { Broker, BrokerEvents } from "./broker.js";
+import type { FolderStats } from "./folder-files.js";
 import { FairQueue, Queued } from "./fair-queue.js";
 import { LossCounts, type Losses } from "./losses.js";
 import type { EncodedMessage } from "./message-encoder.js";
@@ -52,6 +53,8 @@ export interface GatewayStats {
   readonly droppedKernel: number | undefined;
   /** The counts of answers to peers; `undefined` if answers are switched off. */
   readonly answers: AnswerStats | undefined;
+  /** The counts of files; `undefined` unless datagrams are stored in a folder. */
+  readonly folder: FolderStats | undefined;
 }
 
 /** A datagram that is not settled. */
@@ -225,7 +228,7 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
     return this.#losses.take();
   }
 
-  stats(): Omit<GatewayStats, "droppedKernel" | "answers"> {
+  stats(): Omit<GatewayStats, "droppedKernel" | "answers" | "folder"> {
     this.#check();
     return {
       received: this.#received,

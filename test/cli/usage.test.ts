@@ -133,10 +133,20 @@ describe("bad input is one line, and exit code 2", () => {
     [["record", "0", "-o", "x", "--rotate-time", "10ms"], /--rotate-time takes a time/],
 
     [["gateway"], /missing required argument/],
-    [["gateway", "0"], /give the stream: --stream <name>/],
+    [["gateway", "0"], /give the stream: --stream <name>, such as --stream cameras; or a folder: --into/],
     [
       ["gateway", "0", "--stream", "x", "--max-bytes", "1g"],
       /--max-bytes is for a new stream: give --create/,
+    ],
+    [["gateway", "0", "--into", "x", "--stream", "y"], /--stream is for a server, not for --into/],
+    [["gateway", "0", "--into", "x", "--nats", "nats://h"], /--nats is for a server, not for --into/],
+    [["gateway", "0", "--into", "x", "--create"], /--create is for a server, not for --into/],
+    [["gateway", "0", "--into", "x", "--message"], /--message is for a server, not for --into/],
+    [["gateway", "0", "--into", "x", "--workers", "2"], /--workers is for a server, not for --into/],
+    [["gateway", "0", "--stream", "x", "--limit", "1g"], /--limit is for --into <folder>, not for --stream/],
+    [
+      ["gateway", "0", "--into", "x", "--limit", "1m", "--rotate-size", "1m"],
+      /--limit must be at least twice rotate-size/,
     ],
     [["gateway", "0", "--stream", "a.b"], /--stream must be a name of letters, digits, - and _/],
     [["gateway", "0", "--stream", "x", "--prefix", "a.>"], /--prefix must be tokens/],

@@ -1,7 +1,13 @@
 import { type TestContext, expect } from "vitest";
 
 import { type Address, type Socket, socket } from "datagram";
-import { type Gateway, type GatewayOptions, type GatewayStats, gateway } from "datagram/gateway";
+import {
+  type FolderOptions,
+  type Gateway,
+  type GatewayOptions,
+  type GatewayStats,
+  gateway,
+} from "datagram/gateway";
 
 /** A bound socket, which is closed after the test. */
 export async function bound(t: TestContext, host = "127.0.0.1"): Promise<Socket> {
@@ -14,7 +20,7 @@ export async function bound(t: TestContext, host = "127.0.0.1"): Promise<Socket>
 /** A gateway on loopback, which is closed after the test. Its stream has the name `stream`. */
 export async function started(
   t: TestContext,
-  options: GatewayOptions,
+  options: GatewayOptions | FolderOptions,
 ): Promise<{ readonly running: Gateway; readonly at: Address }> {
   const s = await bound(t);
   const running = await gateway(s, options);

@@ -1,4 +1,13 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, statSync, write, writeSync } from "node:fs";
+import {
+  closeSync,
+  fdatasync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  statSync,
+  write,
+  writeSync,
+} from "node:fs";
 
 import type { Clock } from "../../core/driver/driver.js";
 import { OSError } from "../../core/errors/errors.js";
@@ -108,6 +117,26 @@ export class BlockFile {
   /** Appends blocks, and calls `done` once. After an error, nothing of these blocks is in the file. */
   append(blocks: Uint8Array, done: (error: OSError | undefined) => void): void {
     this.#append(blocks, 0, done);
+  }
+
+  /**
+   * Appends blocks, waits until the disk has them (`fdatasync`), and calls `done` once. After an error, nothing of these blocks is in
+   * the file, as far as the disk lets itself be written.
+   */
+  appendToDisk(blocks: Uint8Array, done: (error: OSError | undefined) => void): void {
+    this.append(blocks, (error) => {
+      if (error) {
+        done(error);
+        return;
+      }
+      fdatasync(this.#fd, (failure) => {
+        if (failure) {
+          this.#bytes -= blocks.length;
+          this.#repair(blocks.length);
+        }
+        done(failure ? fileError(failure, this.path, "fdatasync") : undefined);
+      });
+    });
   }
 
   /** Appends blocks during the call. @throws `OSError`. Then nothing of these blocks is in the file. */

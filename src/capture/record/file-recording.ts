@@ -369,6 +369,7 @@ function finishAll(): void {
   for (const recording of active) recording.finishNow();
 }
 
-function writeSectionHeader(writer: BlockWriter): void {
+/** Starts a file whose packets have made up headers. */
+export function writeSectionHeader(writer: BlockWriter): void {
   writer.sectionHeader({ application: "datagram", comment: sectionComment });
 }
