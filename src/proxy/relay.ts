@@ -16,8 +16,9 @@ import { Random } from "../sim/random.js";
 import { ActiveRules } from "./active-rules.js";
 import { forgetSocket, isLooped, rememberSocket } from "./loops.js";
 import { type Client, Clients } from "./clients.js";
-import { type Departure, Direction } from "./direction.js";
-import { type DirectionName, type RelayObserver, RelayObservers } from "./observer.js";
+import { DepartureSender } from "./departure-sender.js";
+import { Direction } from "./direction.js";
+import { type RelayObserver, RelayObservers } from "./observer.js";
 import { type CheckedOptions, type ProxyOptions, checkDirections, checkOptions } from "./options.js";
 import type { ProxyRule, RelayRule } from "./rules.js";
 import { Counts, type DirectionStats, type RelayStats, Tally } from "./stats.js";
@@ -73,12 +74,11 @@ export class Relay implements AsyncDisposable {
   /** The counts of closed sockets of clients. */
   readonly #gone: Tally;
   readonly #batch: number;
-  readonly #replies: boolean;
+  readonly #sender: DepartureSender;
   readonly #observers = new RelayObservers();
   readonly #recording: Recording | undefined;
   /** The recordings that run. */
   readonly #recordings = new Set<Recording>();
-  #copied = 0;
   #ignored = 0;
   #closing: Promise<void> | undefined;
 
@@ -94,7 +94,11 @@ export class Relay implements AsyncDisposable {
     this.#allAnswer = options.allAnswer;
     this.seed = options.seed ?? listener.random();
     this.#batch = Math.min(batchDatagrams, options.maxInFlight);
-    this.#replies = isWildcard(this.address.host);
+    const replies = isWildcard(this.address.host);
+    this.#sender = new DepartureSender({
+      ...{ listener, address: this.address, replies, observers: this.#observers },
+      failed: (s, error) => this.#failed(s, error),
+    });
     this.#gone = new Tally(listener.capabilities.kernelDropCount.available);
     const { clock } = listener;
     const { maxInFlight, maxInFlightBytes, maxClients, idleMs } = options;
@@ -107,16 +111,16 @@ export class Relay implements AsyncDisposable {
     this.#up = new Direction(up, new Random(this.seed, "up"), {
       ...shared,
       name: "up",
-      send: (departures) => this.#sendUp(departures),
+      send: (departures) => this.#sender.up(departures),
     });
     this.#down = new Direction(down, new Random(this.seed, "down"), {
       ...shared,
       name: "down",
-      send: (departures) => this.#sendDown(departures),
+      send: (departures) => this.#sender.down(departures),
     });
     this.#clients = new Clients({
       ...{ clock, maxClients, idleMs },
-      keepLast: this.#replies,
+      keepLast: replies,
       isLooped: (source) => ownAddresses(this.address)(source) || isLooped(source, this),
       open: (client) => this.#open(client),
       removed: (client) => {
@@ -199,7 +203,7 @@ export class Relay implements AsyncDisposable {
     const listener = new Tally(false);
     listener.add(this.#listener.stats());
     const { now, ever, expired, alikeInRow, refused, looped } = this.#clients;
-    const [copied, ignored] = [this.#copied, this.#ignored];
+    const [copied, ignored] = [this.#sender.copied, this.#ignored];
     const none = { copied: 0, ignored: 0, refused: 0, looped: 0 };
     return Object.freeze({
       up: count(this.#up, listener, upstream, this.#upUnreachable, { ...none, copied, refused, looped }),
@@ -323,65 +327,6 @@ export class Relay implements AsyncDisposable {
     }
   }
 
-  async #sendUp(departures: readonly Departure<Client>[]): Promise<number> {
-    const ofClients = new Map<Client, Departure<Client>[]>();
-    for (const departure of departures) {
-      const known = ofClients.get(departure.to);
-      if (known) known.push(departure);
-      else ofClients.set(departure.to, [departure]);
-    }
-    const sends = Array.from(ofClients, ([{ upstreams }, each]) => {
-      this.#copied += (upstreams.length - 1) * each.length;
-      const payloads = each.map(({ data }) => data);
-      return upstreams.map((upstream) => {
-        const sending = upstream.send(payloads);
-        return this.#told("up", each, sending, () => [upstream.local, upstream.at]);
-      });
-    });
-    return sum(await Promise.all(sends.flat()));
-  }
-
-  async #sendDown(departures: readonly Departure<Client>[]): Promise<number> {
-    const s = this.#listener;
-    if (this.#replies || this.#observers.active) {
-      const sends = departures.map((departure) => {
-        const { data, to } = departure;
-        const sending = to.last ? to.last.reply(data) : s.sendto(data, to.address);
-        const from = to.last?.destination ?? this.address;
-        return this.#told("down", [departure], this.#unsent(s, 1, sending), () => [from, to.address]);
-      });
-      return sum(await Promise.all(sends));
-    }
-    const outgoing = departures.map(({ data, to }) => ({ data, address: to.address }));
-    return this.#unsent(s, outgoing.length, s.sendMany(outgoing));
-  }
-
-  /** Waits until datagrams are sent, and tells observers of it. @returns how many were not sent. */
-  async #told(
-    direction: DirectionName,
-    datagrams: readonly Departure<Client>[],
-    sending: Promise<number>,
-    addresses: () => readonly [Endpoint, Endpoint],
-  ): Promise<number> {
-    if (!this.#observers.active) return sending;
-    const timestamp = this.#listener.clock.wall();
-    const unsent = await sending;
-    const [source, destination] = addresses();
-    this.#observers.left(direction, datagrams, { source, destination, timestamp, unsent });
-    return unsent;
-  }
-
-  /** Waits for a send. @returns how many datagrams were not sent. */
-  async #unsent(s: Socket, datagrams: number, sending: Promise<number>): Promise<number> {
-    try {
-      await sending;
-      return 0;
-    } catch (error) {
-      const { sent = 0 } = this.#failed(s, error);
-      return datagrams - sent;
-    }
-  }
-
   /** Counts the failure of a call, unless the socket was closed or has counted it as an ICMP error. */
   #failed(s: Socket, error: unknown): OSError {
     if (!(error instanceof OSError)) throw error;
@@ -412,8 +357,4 @@ function count(
     overrun: from.overrun,
     unreachable: unreachable.snapshot(),
   });
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, each) => total + each, 0);
 }
