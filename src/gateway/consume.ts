@@ -4,9 +4,11 @@ import { OSError } from "../core/errors/errors.js";
 import { onAbort } from "../core/receive/abort.js";
 import { Steps } from "../core/receive/steps.js";
 import { runListener } from "../core/socket/events.js";
+import { realClock } from "../kernel/clock.js";
 import { type CheckedConsume, type ConsumeOptions, checkConsume } from "./consume-options.js";
+import type { Delivered } from "./delivered.js";
 import { connectNats } from "./nats-broker.js";
-import { type Delivered, OrderedConsumer } from "./ordered-consumer.js";
+import { OrderedConsumer } from "./ordered-consumer.js";
 import { MessageDecoder, type StoredDatagram } from "./stored-datagram.js";
 
 /** What was read of a stream so far. */
@@ -31,6 +33,12 @@ export interface ConsumeStats {
 export interface StreamReading extends AsyncIterator<StoredDatagram, undefined> {
   /** Returns this reading. */
   [Symbol.asyncIterator](): this;
+  /**
+   * Connects, finds the stream, and starts. Without it, the first step of the iteration does so. A second call changes nothing.
+   *
+   * @throws (rejects) the errors of `consume`.
+   */
+  open(): Promise<void>;
   /** Returns counts of what was read so far. */
   stats(): ConsumeStats;
   /** Ends the iteration and closes the connection. A `break` in a `for await` calls it. */
@@ -45,7 +53,8 @@ const end: IteratorResult<StoredDatagram, undefined> = { done: true, value: unde
  *
  * @throws `TypeError`, `RangeError` for wrong options. The iteration fails with `OSError`: `ECONNREFUSED` if no server answers or
  *   it refuses the user; `ENOENT` if the stream does not exist; `ENOTSUP` if the server has no JetStream; `ESTALE` if the stream was
- *   made again, or lost its last messages, while it was read; `EINVAL` if the server refuses; `ETIMEDOUT`; and with `signal.reason`.
+ *   made again, or lost its last messages, while it was read; `EINVAL` if the server refuses; `EAGAIN` if it cannot now;
+ *   `ETIMEDOUT` if it does not answer while the reading opens; and with `signal.reason`.
  *   `Error` `ERR_MODULE_NOT_FOUND` if the package is missing.
  */
 export function consume(options: ConsumeOptions): StreamReading {
@@ -79,6 +88,17 @@ class NatsReading implements StreamReading {
     const value =
       this.#steps.isBusy || this.#isOver || this.#options.signal?.aborted ? undefined : this.#take();
     return value ? Promise.resolve({ done: false, value }) : this.#steps.run(() => this.#read());
+  }
+
+  async open(): Promise<void> {
+    if (this.#isOver) return;
+    try {
+      this.#options.signal?.throwIfAborted();
+      await (this.#opening ??= this.#open());
+    } catch (error) {
+      await this.#close();
+      throw error;
+    }
   }
 
   async return(): Promise<IteratorResult<StoredDatagram, undefined>> {
@@ -153,7 +173,7 @@ class NatsReading implements StreamReading {
     const link = await connectNats(servers, { name: "datagram consume", ...options });
     const { connection, client } = link;
     this.#connection = connection;
-    const consumer = new OrderedConsumer(connection, () => client.createInbox(), this.#options);
+    const consumer = new OrderedConsumer(connection, () => client.createInbox(), this.#options, realClock);
     this.#consumer = consumer;
     if (this.#isOver) consumer.stop();
     this.#forgetSignal = signal && onAbort(signal, () => consumer.stop(signal.reason as Error));

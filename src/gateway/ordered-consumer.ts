@@ -1,14 +1,17 @@
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 
+import type { Clock } from "../core/driver/driver.js";
 import { OSError } from "../core/errors/errors.js";
-import { realClock } from "../kernel/clock.js";
-import type { StreamPosition } from "./stored-datagram.js";
+import { type Delivered, DeliveredQueue, placeOf } from "./delivered.js";
 import { ask, streamNotFound } from "./stream.js";
 import { intersection } from "./subjects.js";
 
 /** The largest number of messages that are asked for together: what the server documents as the largest. */
 const maxBatch = 256;
-/** Bytes of messages that are asked for together, at least. */
+/**
+ * Bytes of messages that are asked for together, at least; with more in memory, none are asked for. Messages in memory have at most
+ * about twice as many.
+ */
 const minPullBytes = 4 << 20;
 /** Bytes that a message can have beside its payload and its headers: its subject and its reply subject. */
 const subjectBytes = 64 << 10;
@@ -20,18 +23,11 @@ const pullMs = 30_000;
 const lastPullMs = 1000;
 /** The server removes a consumer that asks for nothing for this time. */
 const inactiveMs = 300_000;
-/** Milliseconds between two attempts to make the consumer again, and for how long a missing stream may come back. */
+/** Milliseconds between two attempts to make the consumer again, and for how long the server may refuse them. */
 const retryMs = 500;
-const missingMs = 10_000;
+const refusedMs = 10_000;
 const nsPerMs = 1_000_000;
 const noMessageFound = 10_037;
-
-/** A message of the stream. */
-export interface Delivered extends StreamPosition {
-  readonly message: Msg;
-  /** The number of the message before it; `undefined` if that is not known. */
-  readonly before: number | undefined;
-}
 
 /** Where a consumer starts, and which messages it gets. */
 export interface ConsumerTerms {
@@ -58,8 +54,15 @@ interface ConsumerInfo {
 
 /** An answer of JetStream. */
 type Answer<Result> = Result & {
-  readonly error?: { readonly err_code?: number; readonly description?: string };
+  readonly error?: JetStreamError;
 };
+
+interface JetStreamError {
+  /** As in HTTP: 503 if it is over after a while. */
+  readonly code?: number;
+  readonly err_code?: number;
+  readonly description?: string;
+}
 
 /**
  * Reads the messages of a stream in their order, each once, with a consumer that the server forgets afterwards. It asks for
@@ -70,9 +73,8 @@ export class OrderedConsumer {
   readonly #connection: NatsConnection;
   readonly #newInbox: () => string;
   readonly #terms: ConsumerTerms;
-  #queue: Delivered[] = [];
-  /** The index of the next message in the queue. */
-  #next = 0;
+  readonly #clock: Clock;
+  readonly #queue = new DeliveredQueue();
   /** Messages that the server may still send for the request that waits there; 0: none waits. */
   #asked = 0;
   /** Messages that the request asked for. */
@@ -92,8 +94,10 @@ export class OrderedConsumer {
   /** The last message that is read. */
   #end = Infinity;
   #created: string | undefined;
-  #missingSince: number | undefined;
-  #isOpening = false;
+  /** When the server began to refuse another consumer. */
+  #refusedSince: number | undefined;
+  /** Whether the consumer is being made. Then nobody else makes one. */
+  #isOpening = true;
   #isOver = false;
   #failure: Error | undefined;
   #aliveMs = 0;
@@ -102,10 +106,11 @@ export class OrderedConsumer {
   /** How often another consumer took over. */
   resumed = 0;
 
-  constructor(connection: NatsConnection, newInbox: () => string, terms: ConsumerTerms) {
+  constructor(connection: NatsConnection, newInbox: () => string, terms: ConsumerTerms, clock: Clock) {
     this.#connection = connection;
     this.#newInbox = newInbox;
     this.#terms = terms;
+    this.#clock = clock;
     if (typeof terms.from === "object" && "sequence" in terms.from) this.#last = terms.from.sequence - 1;
   }
 
@@ -114,7 +119,11 @@ export class OrderedConsumer {
     return this.#end;
   }
 
-  /** Finds the stream and its end, and starts. @throws (rejects) `OSError` `ENOENT`, `ENOTSUP`, `ETIMEDOUT`, `EINVAL`. */
+  /**
+   * Finds the stream and its end, and starts.
+   *
+   * @throws (rejects) `OSError` `ENOENT`, `ENOTSUP`, `ETIMEDOUT`, `EINVAL`, `EAGAIN`.
+   */
   async open(): Promise<void> {
     const info = await this.#findStream();
     // Not "new" for the server: another consumer has to start there too.
@@ -122,25 +131,21 @@ export class OrderedConsumer {
     this.#filter = this.#filterFor(info);
     if (this.#terms.untilNow) await this.#findEnd(info);
     if (!this.#isOver) await this.#open();
+    this.#isOpening = false;
+    this.#ask();
     this.#watch();
   }
 
   /** The next message, if it is there. */
   take(): Delivered | undefined {
-    const delivered = this.#queue[this.#next];
-    if (!delivered) return undefined;
-    this.#next++;
-    if (this.#next === this.#queue.length) {
-      this.#queue = [];
-      this.#next = 0;
-    }
-    this.#ask();
+    const delivered = this.#queue.take();
+    if (delivered) this.#ask();
     return delivered;
   }
 
   /** Waits for a message, or for the end. @returns whether there can be one. @throws (rejects) the failure. */
   async wait(): Promise<boolean> {
-    while (this.#waiting === 0) {
+    while (this.#queue.length === 0) {
       if (this.#failure) throw this.#failure;
       if (this.#isOver) return false;
       await new Promise<void>((resolve) => (this.#wake = resolve));
@@ -148,7 +153,7 @@ export class OrderedConsumer {
     return true;
   }
 
-  /** Makes another consumer, after the connection was lost. */
+  /** Makes another consumer, after the connection was lost. Requests that wait meanwhile are sent again by the client. */
   reconnected(): void {
     void this.#reopen();
   }
@@ -160,10 +165,6 @@ export class OrderedConsumer {
     this.#subscription?.unsubscribe();
     this.#cancelWatch();
     this.#wake?.();
-  }
-
-  get #waiting(): number {
-    return this.#queue.length - this.#next;
   }
 
   /** Whether the server leaves out messages, so that the numbers of those that arrive have gaps. */
@@ -192,7 +193,7 @@ export class OrderedConsumer {
     const { stream } = this.#terms;
     const info = await ask<Answer<StreamInfo>>(this.#connection, `$JS.API.STREAM.INFO.${stream}`);
     if (info.error?.err_code === streamNotFound) throw failure("ENOENT", `there is no stream ${stream}`);
-    if (info.error) throw failure("EINVAL", info.error.description);
+    if (info.error) throw refusal(info.error);
     this.#created ??= info.created;
     if (info.created !== this.#created || (this.#hasArrived && info.state.last_seq < (this.#last ?? 0)))
       throw failure("ESTALE", `the stream ${stream} was made again, or lost its last messages`);
@@ -210,14 +211,13 @@ export class OrderedConsumer {
         `$JS.API.STREAM.MSG.GET.${stream}`,
         request,
       );
-      if (answer.error && answer.error.err_code !== noMessageFound)
-        throw failure("EINVAL", answer.error.description);
+      if (answer.error && answer.error.err_code !== noMessageFound) throw refusal(answer.error);
       this.#end = answer.message?.seq ?? 0;
     }
     if (this.#end <= (this.#last ?? 0)) this.stop();
   }
 
-  /** Makes a consumer, and asks it for messages. */
+  /** Makes a consumer. */
   async #open(): Promise<void> {
     this.#subscription?.unsubscribe();
     const inbox = this.#newInbox();
@@ -233,7 +233,7 @@ export class OrderedConsumer {
         inactive_threshold: inactiveMs * nsPerMs,
       },
     });
-    if (answer.error) throw failure("EINVAL", answer.error.description);
+    if (answer.error) throw refusal(answer.error);
     if (this.#isOver) return;
     this.#name = answer.name;
     this.#expected = 1;
@@ -247,7 +247,6 @@ export class OrderedConsumer {
     this.#subscription = subscription;
     this.#inbox = inbox;
     if (this.#terms.untilNow && (answer.num_pending ?? 0) === 0) this.stop();
-    else this.#ask();
   }
 
   #start(): object {
@@ -263,13 +262,13 @@ export class OrderedConsumer {
 
   /** Asks for messages, if less than half of the prefetch is there and nothing is asked for. */
   #ask(): void {
-    const room = this.#terms.prefetch - this.#waiting;
+    const room = this.#terms.prefetch - this.#queue.length;
     if (this.#asked > 0 || this.#isOver || this.#isOpening || this.#connection.isClosed()) return;
-    if (2 * room < this.#terms.prefetch) return;
+    if (2 * room < this.#terms.prefetch || this.#queue.bytes > minPullBytes) return;
     const { max_payload: maxPayload = 0 } = this.#connection.info ?? {};
     this.#asked = this.#isNextLong ? 1 : Math.min(room, maxBatch);
     this.#askedFor = this.#asked;
-    this.#aliveMs = realClock.now();
+    this.#aliveMs = this.#clock.now();
     const expiresMs = this.#terms.untilNow ? lastPullMs : pullMs;
     const request = {
       batch: this.#asked,
@@ -282,7 +281,7 @@ export class OrderedConsumer {
   }
 
   #arrived(message: Msg): void {
-    this.#aliveMs = realClock.now();
+    this.#aliveMs = this.#clock.now();
     const place = message.reply === undefined ? undefined : placeOf(message.reply);
     if (!place) {
       this.#told(message);
@@ -356,11 +355,11 @@ export class OrderedConsumer {
       try {
         await this.#findStream();
         await this.#open();
-        this.#missingSince = undefined;
+        this.#refusedSince = undefined;
         break;
       } catch (error) {
         if (this.#isFinal(error as OSError)) this.stop(error as OSError);
-        else await new Promise<void>((resolve) => realClock.after(retryMs, resolve));
+        else await new Promise<void>((resolve) => this.#clock.after(retryMs, resolve));
       }
     }
     this.#isOpening = false;
@@ -372,38 +371,31 @@ export class OrderedConsumer {
     return this.#isOver;
   }
 
-  /** Whether another attempt is of no use. A cluster that elects a leader may not know its streams for a moment. */
+  /** Whether another attempt is of no use. A cluster that elects a leader may not know its streams and consumers for a moment. */
   #isFinal({ code }: OSError): boolean {
     if (code === "ESTALE") return true;
-    if (code !== "ENOENT") return false;
-    const now = realClock.now();
-    this.#missingSince ??= now;
-    return now - this.#missingSince > missingMs;
+    if (code !== "ENOENT" && code !== "EINVAL") {
+      this.#refusedSince = undefined;
+      return false;
+    }
+    const now = this.#clock.now();
+    this.#refusedSince ??= now;
+    return now - this.#refusedSince > refusedMs;
   }
 
   /** Looks at the signs of life of the server. */
   #watch(): void {
     if (this.#isOver) return;
-    this.#cancelWatch = realClock.after(heartbeatMs, () => {
-      const isSilent = this.#asked > 0 && realClock.now() - this.#aliveMs > silenceMs;
+    this.#cancelWatch = this.#clock.after(heartbeatMs, () => {
+      const isSilent = this.#asked > 0 && this.#clock.now() - this.#aliveMs > silenceMs;
       if (isSilent) void this.#reopen();
       this.#watch();
     });
   }
 }
 
-/**
- * Reads the reply subject of a message: `$JS.ACK.<stream>.<consumer>.<deliveries>.<number in the stream>.<number of the
- * consumer>.<time>.<pending>`, with a domain and an account after `ACK` from newer servers.
- */
-function placeOf(
-  reply: string,
-): { readonly consumerSequence: number; readonly sequence: number; readonly storedAt: bigint } | undefined {
-  const tokens = reply.split(".");
-  if (tokens[0] !== "$JS" || tokens[1] !== "ACK") return undefined;
-  const [sequence = "", consumer = "", time = ""] = tokens.slice(tokens.length >= 11 ? 7 : 5);
-  if (![sequence, consumer, time].every((token) => /^\d{1,20}$/.test(token))) return undefined;
-  return { sequence: Number(sequence), consumerSequence: Number(consumer), storedAt: BigInt(time) };
+function refusal({ code, description }: JetStreamError): OSError {
+  return failure(code === 503 ? "EAGAIN" : "EINVAL", description);
 }
 
 function failure(code: string, text = "an error of the server"): OSError {
