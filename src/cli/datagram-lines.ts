@@ -2,9 +2,10 @@
 
 import { Buffer } from "node:buffer";
 
+import type { StoredDatagram } from "../gateway/index.js";
 import type { Address, Datagram } from "../index.js";
 import { isoTime } from "./iso-time.js";
-import { jsonLine, payloadFields, showPayload } from "./payload.js";
+import { jsonLine, payloadFields, printable, showPayload } from "./payload.js";
 import type { PeerTable } from "./peer-table.js";
 import { count, noticeColumns, onNotices, onOutput, outputColumns } from "./terminal.js";
 
@@ -20,7 +21,7 @@ export interface LineOptions {
 
 /** A datagram, the part of its payload that is shown, and its source as text. */
 interface Shown {
-  readonly datagram: Datagram & { readonly sequence?: number; readonly missingBefore?: number | undefined };
+  readonly datagram: Datagram & Partial<Pick<StoredDatagram, "sequence" | "missingBefore" | "channel">>;
   readonly data: Buffer;
   readonly from: string;
 }
@@ -44,7 +45,7 @@ export class DatagramLines {
     return received.map((each) => this.#line(each, local, timeOf(each.datagram))).join("");
   }
 
-  #line({ datagram, data, from }: Shown, local: Address | undefined, time: Date): string {
+  #line({ datagram, data, ...shown }: Shown, local: Address | undefined, time: Date): string {
     const { json, hex = false, full } = this.#options;
     const { source, size } = datagram;
     const truncated = data.length < size;
@@ -53,6 +54,8 @@ export class DatagramLines {
       return jsonLine({ time: time.toISOString(), ...fields });
     }
     const clock = clockTime(time);
+    // The zone of an address in a stream is the text of a stranger.
+    const from = printable(shown.from);
     const to = local ? ` > ${local}` : "";
     const bytes = truncated ? `cut to ${data.length} of ${count(size, "byte")}` : count(size, "byte");
     const room = full ? Infinity : outputColumns() - `${clock} ${from}${to} ${bytes} `.length;
@@ -63,9 +66,20 @@ export class DatagramLines {
 
 /** The metadata of a datagram as fields of a JSON object. Unknown fields are left out. */
 function metadataFields(datagram: Shown["datagram"]): object {
-  const { destination, interface: by, ttl, tos, timestamp, lostBefore, sequence, missingBefore } = datagram;
-  const time = timestamp && isoTime(timestamp);
-  return { destination, interface: by, ttl, tos, timestamp: time, lostBefore, sequence, missingBefore };
+  const { destination, interface: by, ttl, tos, timestamp, lostBefore } = datagram;
+  const { sequence, missingBefore, channel } = datagram;
+  const time = timestamp === undefined ? undefined : isoTime(timestamp);
+  return {
+    destination,
+    interface: by,
+    ttl,
+    tos,
+    timestamp: time,
+    lostBefore,
+    sequence,
+    missingBefore,
+    channel,
+  };
 }
 
 /** The style of the table of peers. A time of another day than `now` is a date. */

@@ -12,8 +12,10 @@ import { peerToken } from "./subjects.js";
 const prefix = "Datagram-";
 /** The largest number of addresses whose texts are kept. When they are full, all are forgotten. */
 const maxAddresses = 4096;
-/** Bytes of the longest payload of a datagram, and the largest values of the other numbers. */
+/** Bytes of the longest payload of a datagram and of a whole message, and the largest values of the other numbers. */
 const maxSize = 65_535;
+const maxMessageSize = 2 << 20;
+const maxChannel = 255;
 const maxTimestamp = 2n ** 64n - 1n;
 const maxLost = 2 ** 32;
 /** Characters of the longest name of an interface, with escapes. Linux has names of up to 15 bytes. */
@@ -27,7 +29,7 @@ export interface StreamPosition {
   readonly storedAt: bigint;
 }
 
-/** A datagram of a stream. `ttl`, `tos` and `ecn` are `undefined`, because the stream does not have them. */
+/** A datagram of a stream, or a whole message. `ttl`, `tos` and `ecn` are `undefined`, because the stream does not have them. */
 export class StoredDatagram extends Datagram {
   /** The number of its message in the stream, from 1. */
   readonly sequence: number;
@@ -38,6 +40,11 @@ export class StoredDatagram extends Datagram {
    * then other numbers are left out too.
    */
   readonly missingBefore: number | undefined;
+  /**
+   * 0 to 255: the channel, if it is a whole message of a gateway with `messages: true`. `undefined` for a datagram. A message has up to
+   * 2 MiB, and none of the metadata of a datagram.
+   */
+  readonly channel: number | undefined;
 
   /** @internal */
   constructor(
@@ -47,11 +54,13 @@ export class StoredDatagram extends Datagram {
     metadata: DatagramMetadata,
     { sequence, storedAt }: StreamPosition,
     missingBefore: number | undefined,
+    channel: number | undefined,
   ) {
     super(data, source, size, noSocket, metadata);
     this.sequence = sequence;
     this.storedAt = storedAt;
     this.missingBefore = missingBefore;
+    this.channel = channel;
   }
 }
 
@@ -77,16 +86,20 @@ export class MessageDecoder {
     missingBefore: number | undefined,
   ): StoredDatagram | undefined {
     const headers = headersOf(message);
-    const size = numberOf(headers?.Size, maxSize);
+    const channel = numberOf(headers?.Channel, maxChannel);
+    const size = numberOf(headers?.Size, channel === undefined ? maxSize : maxMessageSize);
     const source = this.#address(headers?.Source);
     const { data } = message;
     if (!headers || size === undefined || !source || data.length > size) return undefined;
+    if ((channel === undefined) !== (headers.Channel === undefined)) return undefined;
+    // A message is always whole.
+    if (channel !== undefined && data.length < size) return undefined;
     if (!this.#isSubjectOf(message.subject, source)) return undefined;
     const metadata = this.#metadata(headers, data.length < size);
     if (!metadata) return undefined;
     // A view. Its memory is a piece that the connection has read, with other messages.
     const payload = Buffer.from(data.buffer as ArrayBuffer, data.byteOffset, data.length);
-    return new StoredDatagram(payload, source, size, metadata, position, missingBefore);
+    return new StoredDatagram(payload, source, size, metadata, position, missingBefore, channel);
   }
 
   /** Returns the metadata; `undefined` if one of them has an impossible value. */

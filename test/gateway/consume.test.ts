@@ -126,6 +126,10 @@ describe.skipIf(noServer !== undefined)("consume", () => {
       { ...good, Timestamp: "18446744073709551616" },
       { ...good, Timestamp: "-1" },
       { ...good, "Lost-Before": "many" },
+      { ...good, Size: "65536" },
+      { ...good, Size: "4", Channel: "1" },
+      { ...good, Channel: "256" },
+      { ...good, Channel: "-1" },
     ];
     for (const fields of bad) {
       const set = headers();
@@ -228,6 +232,48 @@ describe.skipIf(noServer !== undefined)("consume", () => {
     for (let step = 0; step < 4; step++) await reading.next();
     await expect.poll(delivered, { timeout: 60_000 }).toBe(15);
     await reading.return();
+  });
+
+  test("keeps at most about 8 MiB of long messages", async (t) => {
+    await server.ask("STREAM.CREATE.long", { name: "long", subjects: ["datagram.9003.*"] });
+    const nats = await connected(t);
+    const set = headers();
+    set.set("Datagram-Source", "10.0.0.7:1");
+    set.set("Datagram-Size", "60000");
+    const count = 600;
+    const data = Buffer.alloc(60_000);
+    for (let n = 0; n < count; n++) {
+      nats.publish("datagram.9003.10-0-0-7_1", data, { headers: set });
+      if (n % 50 === 49) await nats.flush();
+    }
+    await expect
+      .poll(async () => (await server.ask("STREAM.INFO.long")).state, { timeout: 60_000 })
+      .toMatchObject({ messages: count });
+    const reading = consume({ nats: server.url, stream: "long" });
+    let ahead = 0;
+    for (let taken = 1; taken <= count; taken++) {
+      await reading.next();
+      if (taken % 20 !== 1) continue;
+      const { consumers } = (await server.ask("CONSUMER.LIST.long")) as {
+        consumers: { delivered: { consumer_seq: number } }[];
+      };
+      ahead = Math.max(ahead, (consumers[0]?.delivered.consumer_seq ?? 0) - taken);
+    }
+    expect(ahead * data.length).toBeLessThan(9 << 20);
+    await reading.return();
+  });
+
+  test("opens before the first step, or fails there", async (t) => {
+    await storedBy(t, "opened", [1]);
+    const reading = consume({ nats: server.url, stream: "opened", from: "new" });
+    await reading.open();
+    await reading.open();
+    expect((await server.ask("CONSUMER.LIST.opened")).total).toBe(1);
+    await reading.return();
+    await reading.open();
+    await expect(consume({ nats: server.url, stream: "no" }).open()).rejects.toMatchObject({
+      code: "ENOENT",
+    });
   });
 
   test("ends by return and by a signal while it waits, and refuses what is wrong", async (t) => {

@@ -2,7 +2,8 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-import { gateway } from "datagram/gateway";
+import { replay } from "datagram/capture";
+import { consume, gateway } from "datagram/gateway";
 import { messages } from "datagram/message";
 import { NatsServer, noServer } from "./nats.js";
 import { bound, started, until } from "./sending.js";
@@ -45,6 +46,15 @@ describe.skipIf(noServer !== undefined)(`messages${noServer === undefined ? "" :
       "Datagram-Verified": "true",
     });
     expect(first?.subject).toBe(`datagram.${at.port}.127-0-0-1_${from.getsockname().port}`);
+    const read = consume({ nats: server.url, stream: "whole", until: "now" });
+    const { value } = await read.next();
+    expect(value).toMatchObject({ size: 300_000, truncated: false, channel: 7, timestamp: undefined });
+    expect(value && Buffer.compare(value.data, large)).toBe(0);
+    expect((await read.next()).value).toMatchObject({ size: 5, channel: 0 });
+    expect(await read.next()).toMatchObject({ done: true });
+    expect(read.stats()).toMatchObject({ datagrams: 2, foreign: 0 });
+    const again = consume({ nats: server.url, stream: "whole", until: "now" });
+    await expect(replay(again, from, { to: at, speed: Infinity })).rejects.toMatchObject({ code: "ENOTSUP" });
   });
 
   test("that the stream refuses, or that are larger than the server takes, are errors of their senders", async (t) => {

@@ -2,6 +2,8 @@
 
 import { type TestContext, afterAll, beforeAll, describe, expect, test } from "vitest";
 
+import { connect, headers } from "@nats-io/transport-node";
+
 import { replay } from "datagram/capture";
 import { consume } from "datagram/gateway";
 import { commandsInOneProcess } from "../cli/one-process.js";
@@ -58,6 +60,34 @@ describe.skipIf(noServer !== undefined)("commands that read a stream", () => {
     expect([chosen.code, chosen.stdout]).toEqual([0, ""]);
     const summary = await runHere(["listen", ...source, "--until", "now", "--summary"]);
     expect(summary.stderr).toMatch(/\npeer +datagrams +bytes/);
+  });
+
+  test("listen prints what strangers write, without characters that a terminal executes", async (t) => {
+    await server.ask("STREAM.CREATE.strange", { name: "strange", subjects: ["datagram.9001.*"] });
+    const nats = await connect({ servers: server.url.slice("nats://".length) });
+    t.onTestFinished(() => nats.close());
+    for (const fields of [
+      { Source: "10.0.0.7:1", Timestamp: "0" },
+      { Source: "[fe80::1%%1b[31mX%07]:1" },
+      { Source: "[fe80::1%%e2%80%ae]:1" },
+    ]) {
+      const set = headers();
+      for (const [name, value] of Object.entries({ ...fields, Size: "2" }))
+        set.set(`Datagram-${name}`, value);
+      await nats.request("datagram.9001.7", "hi", { headers: set, timeout: 60_000 });
+    }
+    const args = ["listen", "--from", server.url, "--stream", "strange", "--until", "now", "--summary"];
+    const { code, stdout, stderr } = await runHere(args);
+    expect([code, stdout.trimEnd().split("\n").length]).toEqual([0, 3]);
+    expect(stdout + stderr).not.toMatch(/[\x1b\x07\u202e]/);
+    expect(stdout).toContain(String.raw`[fe80::1%\u{001b}[31mX\u{0007}]:1 2 bytes "hi"`);
+    const json = await runHere([...args, "--json"]);
+    const [first] = json.stdout.split("\n");
+    expect(json.code).toBe(0);
+    expect(JSON.parse(first ?? "")).toMatchObject({
+      timestamp: "1970-01-01T00:00:00.000000000Z",
+      text: "hi",
+    });
   });
 
   test("listen goes on with what comes, until Ctrl-C", async (t) => {

@@ -18,6 +18,8 @@ export interface ReplayDatagram extends Pick<
   readonly direction?: "in" | "out" | undefined;
   /** As in `CapturedDatagram`. */
   readonly probablySeveral?: boolean | undefined;
+  /** The channel of a whole message, as in `StoredDatagram`. Such messages are not replayed. */
+  readonly channel?: number | undefined;
 }
 
 /** What is replayed: a capture file as for `read`, or datagrams, such as those of `consume()` of `datagram/gateway`. */

@@ -168,6 +168,7 @@ export class ReplayReadAhead<Route extends object> {
   async #routeOf(datagram: ReplayDatagram): Promise<Route | ReplaySkipReason> {
     const { isChosen } = this.#terms;
     if (isChosen && !isChosen(datagram)) return "filtered";
+    if (datagram.channel !== undefined) throw wholeMessage();
     if (datagram.probablySeveral) return "probablySeveral";
     if (datagram.truncated) return "truncated";
     const route = await this.#target.routeOf(datagram);
@@ -195,4 +196,9 @@ function noTime(datagram: ReplayDatagram & { readonly packet?: number }): OSErro
   const why = packet === undefined ? "" : " (simple packet block)";
   const text = `${which} has no time${why}: speed: Infinity sends without times`;
   return new OSError("EINVAL", { syscall: "replay", text });
+}
+
+function wholeMessage(): OSError {
+  const text = "the stream has whole messages, which are not one datagram each: send them with messages()";
+  return new OSError("ENOTSUP", { syscall: "replay", text });
 }
