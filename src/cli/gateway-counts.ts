@@ -1,6 +1,7 @@
 /** The counts of several gateways as one account, and their texts. */
 
 import type { AnswerStats, FolderStats, GatewayStats } from "../gateway/index.js";
+import type { MessagesStats } from "../message/index.js";
 import { count, notice } from "./terminal.js";
 
 const names = [
@@ -29,9 +30,18 @@ const answerNames = [
 
 const folderNames = ["files", "removedFiles", "bytes"] as const satisfies readonly (keyof FolderStats)[];
 
+const messageNames = [
+  "received",
+  "partialBytes",
+  "unreadBytes",
+  "unconfirmed",
+  "released",
+] as const satisfies readonly (keyof MessagesStats)[];
+
 /** Adds up the counts of ports, or of processes. */
 export function sumStats(all: readonly GatewayStats[]): GatewayStats {
   const answers = all.flatMap((each) => each.answers ?? []);
+  const messages = all.flatMap((each) => each.messages ?? []);
   const dropped = all.map(({ droppedKernel }) => droppedKernel);
   const folders = all.flatMap((each) => each.folder ?? []);
   return {
@@ -42,6 +52,14 @@ export function sumStats(all: readonly GatewayStats[]): GatewayStats {
       (sum, each) => (sum === undefined || each === undefined ? undefined : sum + each),
       0,
     ),
+    messages:
+      messages.length === 0
+        ? undefined
+        : {
+            ...sumFields(messages, messageNames),
+            lost: sumByName(messages.map(({ lost }) => lost)),
+            dropped: sumByName(messages.map((each) => each.dropped)),
+          },
     answers:
       answers.length === 0
         ? undefined
@@ -68,7 +86,9 @@ export function noticeSummary(counts: GatewayStats): void {
   }
   if (counts.resent > 0) notice(`  sent again: ${counts.resent}`);
   if (counts.resentLate > 0) notice(`    so late that they may be stored twice: ${counts.resentLate}`);
-  const { answers } = counts;
+  const { answers, messages } = counts;
+  for (const [cause, chunks] of Object.entries(messages?.dropped ?? {}))
+    if (cause !== "duplicate") notice(`  chunks dropped: ${chunks}, ${cause}`);
   if (answers === undefined || answers.requests === 0) return;
   notice(`  answers sent: ${answers.sent}`);
   if (answers.unreachable > 0) notice(`    that came back unreachable: ${answers.unreachable} at least`);

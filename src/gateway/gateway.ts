@@ -155,8 +155,13 @@ export class Gateway implements AsyncDisposable {
   /** The counts now. */
   stats(): GatewayStats {
     const { droppedKernel } = this.#socket.stats();
-    const answers = this.#answers?.stats();
-    return Object.freeze({ ...this.#outbox.stats(), droppedKernel, answers, folder: this.#broker.files?.() });
+    return Object.freeze({
+      ...this.#outbox.stats(),
+      droppedKernel,
+      messages: this.#messages?.stats(),
+      answers: this.#answers?.stats(),
+      folder: this.#broker.files?.(),
+    });
   }
 
   /** Ends reading, waits up to `drainMs` for acknowledgements, and closes the connection. Returns `closed`. */

@@ -19,6 +19,8 @@ export interface EncodedMessage {
   readonly headersBytes: number;
   /** Is called when the stream has acknowledged the message. */
   readonly confirm?: (() => void) | undefined;
+  /** Is called when the message will not be stored. */
+  readonly release?: (() => void) | undefined;
 }
 
 /** What the messages of one peer have in common. */
@@ -75,12 +77,13 @@ export class MessageEncoder {
   }
 
   /** @param number of the message, for its id. */
-  encodeMessage({ data, source: from, channel, verified, confirm }: Message, number: number): EncodedMessage {
-    const { token, subject, id, source } = this.#textsOf(from);
+  encodeMessage(from: Message, number: number): EncodedMessage {
+    const { data, channel, verified, confirm, release } = from;
+    const { token, subject, id, source } = this.#textsOf(from.source);
     const text =
       `NATS/1.0\r\nNats-Msg-Id: ${id}${number}\r\n${source}Datagram-Size: ${data.length}\r\n` +
       `Datagram-Channel: ${channel}\r\nDatagram-Verified: ${verified}\r\n\r\n`;
-    return { peer: token, subject, bytes: joined(text, data), headersBytes: text.length, confirm };
+    return { peer: token, subject, bytes: joined(text, data), headersBytes: text.length, confirm, release };
   }
 
   #textsOf(peer: Endpoint): PeerTexts {

@@ -1,5 +1,6 @@
 import { assert } from "../core/assert.js";
 import type { Clock } from "../core/driver/driver.js";
+import type { MessagesStats } from "../message/message.js";
 import { reasons } from "./acknowledgement.js";
 import type { AnswerStats } from "./answers.js";
 import type { Broker, BrokerEvents } from "./broker.js";
@@ -51,6 +52,8 @@ export interface GatewayStats {
   readonly duplicates: number;
   /** Datagrams that the kernel dropped, at least; they are not in `received`. `undefined` if the driver cannot know. */
   readonly droppedKernel: number | undefined;
+  /** With `messages: true`, the counts of `datagram/message`; `undefined` otherwise. */
+  readonly messages: MessagesStats | undefined;
   /** The counts of answers to peers; `undefined` if answers are switched off. */
   readonly answers: AnswerStats | undefined;
   /** The counts of files; `undefined` unless datagrams are stored in a folder. */
@@ -228,7 +231,7 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
     return this.#losses.take();
   }
 
-  stats(): Omit<GatewayStats, "droppedKernel" | "answers" | "folder"> {
+  stats(): Omit<GatewayStats, "droppedKernel" | "messages" | "answers" | "folder"> {
     this.#check();
     return {
       received: this.#received,
@@ -299,7 +302,9 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
   }
 
   #refuse(number: number, told: string): void {
-    if (!this.#settle(number)) return;
+    const entry = this.#settle(number);
+    if (!entry) return;
+    entry.message.release?.();
     this.#refused++;
     const isCounted = this.#refusedBy.has(told) || this.#refusedBy.size < maxReasons || ownReasons.has(told);
     const reason = isCounted ? told : "other reasons";
@@ -318,6 +323,7 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
 
   #drop(entry: Entry): void {
     this.#bytes -= entry.bytes;
+    entry.message.release?.();
     this.#shed++;
     this.#losses.shed(entry.peer);
   }

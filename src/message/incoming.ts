@@ -83,6 +83,11 @@ export class Incoming {
     return this.received + this.byParity === this.chunks;
   }
 
+  /** Whether one more datagram can complete it: a chunk, and with parities another one that it lets a parity repair. */
+  get mayComplete(): boolean {
+    return this.chunks - this.received - this.byParity <= 2;
+  }
+
   has(index: number): boolean {
     return ((this.#bitmap[index >> 3] as number) & (1 << (index & 7))) !== 0;
   }

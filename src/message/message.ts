@@ -24,6 +24,11 @@ export interface Message {
    * After `confirmMs` and after `close()` it does nothing, and the sender gets an error.
    */
   readonly confirm?: () => void;
+  /**
+   * Says that the message will not be confirmed, which frees its place: there wherever `confirm` is. The sender gets no report, and so
+   * its `send` fails with `ETIMEDOUT`. After `confirm()`, and a second time, it does nothing.
+   */
+  readonly release?: () => void;
 }
 
 /** How a message was sent. */
@@ -121,7 +126,7 @@ export interface MessagesStats {
   readonly unreadBytes: number;
   /** With `confirm: "program"`: messages that the program can still confirm. */
   readonly unconfirmed: number;
-  /** Messages that the program did not confirm within `confirmMs`. */
+  /** Messages that the program did not confirm within `confirmMs`, or that it has released. */
   readonly released: number;
 }
 

@@ -62,7 +62,7 @@ export class Receiver {
     return this.#confirmations.size;
   }
 
-  /** Messages that the program did not confirm in time. */
+  /** Messages that the program did not confirm in time, or that it has released. */
   get released(): number {
     return this.#confirmations.released;
   }
@@ -84,7 +84,8 @@ export class Receiver {
     let partial = peer.partialOf(frame);
     if (partial?.frame.crc === crc) {
       if (!isDividedAnew(partial.frame, frame)) {
-        this.#add(peer, partial, frame, payload, now);
+        if (partial.mayComplete && this.#isFullFor(peer, frame)) this.drop("unconfirmed");
+        else this.#add(peer, partial, frame, payload, now);
         return;
       }
       // Without a chunk, a parity had arrived.
@@ -108,7 +109,7 @@ export class Receiver {
       this.drop("unread");
       return;
     }
-    if (this.#confirmations.isFull && this.#isForProgram(frame)) {
+    if (this.#isFullFor(peer, frame)) {
       this.drop("unconfirmed");
       return;
     }
@@ -250,17 +251,23 @@ export class Receiver {
   }
 
   /** Reports a complete message, or returns how the program does it. */
-  #complete(peer: Peer, frame: Readonly<Frame>, copies: number): Pick<Message, "confirm"> {
+  #complete(peer: Peer, frame: Readonly<Frame>, copies: number): Pick<Message, "confirm" | "release"> {
     if (!this.#isForProgram(frame)) {
       this.#reports.complete(peer, frame, copies);
       return {};
     }
-    const confirm = this.#confirmations.add(peer, frame, copies);
+    const { confirm, release } = this.#confirmations.add(peer, frame, copies);
     return {
       confirm: () => {
         if (confirm()) this.flush(this.#host.clock.now());
       },
+      release,
     };
+  }
+
+  /** Whether the program confirms a message, and its source can have no further one that waits for that. */
+  #isFullFor(peer: Peer, frame: Readonly<Frame>): boolean {
+    return this.#isForProgram(frame) && this.#confirmations.isFull(peer);
   }
 
   /** Whether the program confirms a message. A request is confirmed by its reply, and nobody waits for a fleeting message. */
@@ -272,7 +279,7 @@ export class Receiver {
     peer: Peer,
     { kind: sentKind, flags, id, crc, channel }: Readonly<Frame>,
     data: Buffer,
-    counts: Pick<Message, "chunks" | "repaired" | "confirm">,
+    counts: Pick<Message, "chunks" | "repaired" | "confirm" | "release">,
     now: number,
   ): void {
     peer.delivered(id, crc, now);

@@ -2,7 +2,7 @@
 
 import { crc32 } from "node:zlib";
 
-import { socket } from "datagram";
+import { type Socket, socket } from "datagram";
 import { type Message, type Messages, messages } from "datagram/message";
 import { expect, test } from "vitest";
 
@@ -11,11 +11,12 @@ import { between, desk, next, pattern, sleep } from "./tools.js";
 
 const program = { confirm: "program" } as const;
 
-/** The datagram of a message of one chunk. */
-function oneChunk(id: number): Buffer {
-  const data = Buffer.from(`${id}`);
-  const bytes = Buffer.concat([Buffer.alloc(20), data, Buffer.alloc(4)]);
-  const frame = { ...newFrame(), kind: frameKind.data, id, size: 1200, length: data.length };
+/** The datagram of a message of one chunk, or one of its chunks. */
+function oneChunk(id: number, data: Buffer = Buffer.from(`${id}`), index = 0): Buffer {
+  const size = 1200;
+  const payload = data.subarray(index * size, (index + 1) * size);
+  const bytes = Buffer.concat([Buffer.alloc(20), payload, Buffer.alloc(4)]);
+  const frame = { ...newFrame(), kind: frameKind.data, id, index, size, length: data.length };
   writeFrame({ ...frame, crc: crc32(data) }, bytes);
   sealFrame(bytes, crc32);
   return bytes;
@@ -124,26 +125,89 @@ test("requests, their replies and fleeting messages need no confirm()", async ()
   );
 });
 
-test("chunks of further messages are dropped while 16,384 messages wait", async () => {
+/** Sends messages of one chunk, and returns those that are delivered. */
+async function flood(from: Socket, to: Messages, first: number, count: number): Promise<Message[]> {
+  const found: Message[] = [];
+  const { received } = to.stats();
+  for (let id = first; id < first + count; id += 128) {
+    await from.sendMany(
+      Array.from({ length: 128 }, (_, index) => oneChunk(id + index)),
+      desk,
+    );
+    await sleep(1);
+    while (received + found.length < to.stats().received) found.push(await next(to));
+  }
+  return found;
+}
+
+test("message.release() frees its place at once, and its sender gets ETIMEDOUT", async () => {
+  await between(
+    { latencyMs: 5 },
+    async ({ camera, desk: to }) => {
+      const failed = expect(camera.send("hello", desk)).rejects.toMatchObject({ code: "ETIMEDOUT" });
+      const message = await next(to);
+      message.release?.();
+      message.release?.();
+      expect(to.stats()).toMatchObject({ unconfirmed: 0, released: 1 });
+      message.confirm?.();
+      await failed;
+      const sending = camera.send("again", desk);
+      const again = await next(to);
+      again.confirm?.();
+      again.release?.();
+      await sending;
+      expect(to.stats()).toMatchObject({ received: 2, unconfirmed: 0, released: 1 });
+    },
+    { desk: program },
+  );
+});
+
+test("addresses that are not proven have 4,096 waiting messages, and a message from another one is complete", async () => {
   await between(
     {},
-    async ({ sockets: [from], desk: to }) => {
-      const waiting: Message[] = [];
-      for (let id = 0; id <= 16_384; id += 128) {
-        const many = Array.from({ length: 128 }, (_, index) => oneChunk(id + index));
-        await from.sendMany(many, desk);
-        for (let each = 0; each < 128 && waiting.length < 16_384; each++) waiting.push(await next(to));
-      }
+    async ({ sockets: [from], camera, hosts, desk: to }) => {
+      // Nobody answers the probes.
+      await camera.close();
+      const waiting = await flood(from, to, 0, 5120);
+      expect(to.stats()).toMatchObject({ received: 4096, unconfirmed: 4096, dropped: { unconfirmed: 1024 } });
+      const sending = messages(hosts[0].socket()).send("hello", desk);
+      const message = await next(to);
+      expect(String(message.data)).toBe("hello");
+      message.confirm?.();
+      await sending;
+      waiting[0]?.release?.();
+      expect(await flood(from, to, 10_000, 128)).toHaveLength(1);
+    },
+    { desk: { ...program, confirmMs: 25_000 } },
+  );
+});
+
+test("a host has half of the 16,384 waiting messages, and chunks of another host get in", async () => {
+  await between(
+    {},
+    async ({ sockets: [from], camera, network, hosts, desk: to }) => {
+      const sending = camera.send("proves its address", desk);
+      (await next(to)).confirm?.();
+      await sending;
+      const large = pattern(3000);
+      for (const index of [0, 1]) await from.sendto(oneChunk(99_999, large, index), desk);
+      const waiting = await flood(from, to, 0, 9216);
+      expect(to.stats()).toMatchObject({ unconfirmed: 8192, dropped: { unconfirmed: 1024 } });
+      // A message that was begun before must not be one too many.
+      await from.sendto(oneChunk(99_999, large, 2), desk);
       await sleep(10);
-      expect(to.stats()).toMatchObject({
-        received: 16_384,
-        unconfirmed: 16_384,
-        dropped: { unconfirmed: 128 },
-      });
+      expect(to.stats()).toMatchObject({ received: 8193, unconfirmed: 8192, dropped: { unconfirmed: 1025 } });
       waiting[0]?.confirm?.();
-      await from.sendto(oneChunk(20_000), desk);
-      await next(to);
-      expect(to.stats()).toMatchObject({ received: 16_385, unconfirmed: 16_384, released: 0 });
+      await from.sendto(oneChunk(99_999, large, 2), desk);
+      expect((await next(to)).data.equals(large)).toBe(true);
+      expect(to.stats()).toMatchObject({ unconfirmed: 8192, dropped: { unconfirmed: 1025 } });
+      const other = network.host("other", { address: "10.0.0.3" });
+      network.link(other, hosts[1]);
+      const small = messages(other.socket()).send("from another host", desk);
+      const message = await next(to);
+      expect([String(message.data), message.source.host]).toEqual(["from another host", "10.0.0.3"]);
+      message.confirm?.();
+      await small;
     },
     { desk: { ...program, confirmMs: 25_000 } },
   );
