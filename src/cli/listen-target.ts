@@ -51,6 +51,16 @@ export function parseListenAddress(text: string): ListenAddress {
   return { address: listeningAddress(text), portOnly: /^\d+$/.test(text) };
 }
 
+/** @throws `Failure` if an address is there twice. Port 0 is another port each time. */
+export function refuseRepeated(addresses: readonly ListenAddress[]): void {
+  const texts = new Set<string>();
+  for (const { address } of addresses) {
+    if (address.port === 0) continue;
+    if (texts.has(String(address))) throw usage(`${address} is given twice: give each address once`);
+    texts.add(String(address));
+  }
+}
+
 /**
  * The target for an address and the options. If the address is a group, the group is joined. A port without a host means
  * the loopback interface, or every interface if a group or an interface is named.
@@ -118,7 +128,8 @@ export function showListenTarget(s: Socket, { at, joins, from, device }: ListenT
     );
   }
   if (device !== undefined) notice(`  only what arrives on ${device}`);
-  if (at.host === "127.0.0.1") notice(`  for this machine alone: 0.0.0.0:${port} listens on every interface`);
+  if (at.host === "127.0.0.1")
+    notice(`  only this machine can reach it; with 0.0.0.0:${port} others can too`);
 }
 
 function targetWithoutGroups(

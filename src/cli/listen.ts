@@ -12,6 +12,7 @@ import {
   type ListenAddress,
   type ListenTargetOptions,
   parseListenAddress,
+  refuseRepeated,
   showListenTarget,
 } from "./listen-target.js";
 import { Listener, type ListenerOptions } from "./listener.js";
@@ -107,6 +108,7 @@ const streamLines = ["from", "until", "hex", "json", "raw", "full", "count", "ti
 interface ListenOptions extends ListenTargetOptions, ListenerOptions, SessionOptions, ListenStreamOptions {
   readonly guide?: boolean;
   readonly record?: string;
+  readonly overwrite?: true;
 }
 
 /** Adds `datagram listen`. */
@@ -131,6 +133,7 @@ export function addListen(program: Command): void {
     .addOption(rawOption("write the bytes of the payloads alone").conflicts("hex"))
     .option("--full", "do not cut long payloads at the width of the terminal")
     .option("--record <path>", "record all datagrams to this capture file too, answers included")
+    .option("--overwrite", "with --record: replace a file of the same name")
     .option("--count <n>", "end after n datagrams", wholeNumber("--count", 1))
     .option("--timeout <time>", "end if no datagram comes for this time, such as 10s", duration("--timeout"))
     .option("--summary", "end with a table of the peers too")
@@ -191,7 +194,9 @@ async function reportAndRecord(listeners: readonly Listener[], options: ListenOp
   }
   const sockets = new Set(listeners.flatMap(({ socket, answering }) => [socket, answering]));
   const start = (file: string | number, terms: RecordOptions): Recording => record([...sockets], file, terms);
-  const recording = startRecording(start, options.record, "choose another name");
+  const recording = startRecording(start, options.record, {
+    overwrite: options.overwrite,
+  });
   try {
     await report(listeners, options);
   } finally {
@@ -231,8 +236,11 @@ function senderOrServer(text: string): string {
 }
 
 /** @throws `Failure` for options that contradict each other or the addresses. */
-function checkOptions({ length }: readonly ListenAddress[], options: ListenOptions): void {
-  const { source, echo, reply, raw, record, guide: withGuide } = options;
+function checkOptions(addresses: readonly ListenAddress[], options: ListenOptions): void {
+  const { length } = addresses;
+  const { source, echo, reply, raw, record, overwrite, guide: withGuide } = options;
+  refuseRepeated(addresses);
+  if (overwrite && record === undefined) throw usage("--overwrite is for a recording: give --record <path>");
   if (length === 0 && !withGuide)
     throw usage("missing required argument: a port, such as 9000, or host:port");
   if (raw) checkRawOutput();

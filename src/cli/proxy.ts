@@ -207,7 +207,7 @@ function recordOptionsFor(options: ProxyOptions): RecordOptions | undefined {
 /** Starts to record a relay. @throws `Failure`. */
 function recordTo(running: Relay, path: string, options: RecordOptions): Recording {
   const start = (file: string | number, terms: RecordOptions): Recording => running.record(file, terms);
-  return startRecording(start, path, "--overwrite replaces it", options);
+  return startRecording(start, path, options);
 }
 
 /** @throws `Failure` for options that only the relay can check. */

@@ -5,7 +5,13 @@ import { formatDuration } from "../sim/link/unit-texts.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { noticeFallback } from "./fallback.js";
 import { FileStore } from "./file-store.js";
-import { type ListenAddress, listenTarget, parseListenAddress, showListenTarget } from "./listen-target.js";
+import {
+  type ListenAddress,
+  listenTarget,
+  parseListenAddress,
+  refuseRepeated,
+  showListenTarget,
+} from "./listen-target.js";
 import { byteSize, diskSize, duration, wholeNumber } from "./option-values.js";
 import { ReceiveSession, type ReceiveSessionOptions, openReceiver } from "./receive-session.js";
 import { type RouteOptions, listed } from "./route-options.js";
@@ -106,6 +112,7 @@ export function addReceive(program: Command): void {
 }
 
 async function receive(addresses: readonly ListenAddress[], options: ReceiveOptions): Promise<void> {
+  refuseRepeated(addresses);
   const { into, codec, limit = defaultLimit.bytes, maxSize = defaultMaxSize.bytes, buffer } = options;
   if (into === undefined)
     throw usage("give the folder for the files: --into <path>, such as --into pictures");

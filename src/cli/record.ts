@@ -11,6 +11,7 @@ import {
   type ListenAddress,
   type ListenTargetOptions,
   parseListenAddress,
+  refuseRepeated,
   showListenTarget,
 } from "./listen-target.js";
 import { Listener } from "./listener.js";
@@ -46,8 +47,8 @@ the newest of them. --limit ends the command when the files have that size.
 
 The file is written four times a second: if the machine kills the command, at
 most the last second is lost, and the file can be read. Ctrl-C ends the command
-with a summary on standard error. What the disk could not take is counted there,
-and noted in the file.
+with a summary on standard error. What the disk could not take is counted there.
+It is noted in the file too, once the disk has room again.
 
 Examples:
   datagram record 9000 --output today.pcapng
@@ -93,13 +94,14 @@ async function recordPorts(
 ): Promise<void> {
   const { output } = options;
   if (output === undefined) throw usage("give the file: --output <path>, such as --output today.pcapng");
+  refuseRepeated(addresses);
   const recordOptions = recordOptionsOf(output, options);
   const listeners: Listener[] = [];
   try {
     for (const address of addresses) listeners.push(await Listener.open(address, options));
     const sockets = listeners.map(({ socket }) => socket);
     const start = (file: string | number, terms: RecordOptions): Recording => record(sockets, file, terms);
-    const recording = startRecording(start, output, "--overwrite replaces it", recordOptions);
+    const recording = startRecording(start, output, recordOptions);
     await run(listeners, recording);
   } finally {
     await Promise.all(listeners.map((listener) => listener.close()));

@@ -11,6 +11,14 @@ import { count, notice, warn } from "./terminal.js";
 
 /** The path of standard output as a recording has it. */
 const standardOutput = "/dev/fd/1";
+/** Failures to write, as the cause of missing datagrams. */
+const causes: ReadonlyMap<string, string> = new Map([
+  ["ENOSPC", "the disk is full"],
+  ["EDQUOT", "the quota of the disk is used up"],
+  ["EPIPE", "the reader of standard output has gone"],
+  ["ENOENT", "the file was removed"],
+  ["EEXIST", "the file was removed, and another has its name"],
+]);
 /** The smallest file, in bytes. */
 const minFileBytes = 65_536;
 
@@ -60,15 +68,14 @@ export function recordOptionsOf(path: string, options: RecordingOptions): Record
  *
  * @param start begins to record to a file.
  * @param path of the file, or `-` for standard output.
- * @param existing what to do if the file exists.
  * @throws `Failure`.
  */
 export function startRecording(
   start: (file: string | number, options: RecordOptions) => Recording,
   path: string,
-  existing: string,
   options: RecordOptions = {},
 ): Recording {
+  if (path === "") throw usage("the name of the file is empty: give a path, such as today.pcapng");
   const name = nameOf(path === "-" ? standardOutput : path);
   if (path === "-") checkRawOutput("--output -", "today.pcapng");
   try {
@@ -82,8 +89,11 @@ export function startRecording(
     });
     return recording;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST")
-      throw new Failure(exitCodes.error, `cannot record to ${name}: it exists: ${existing}`);
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST")
+      throw new Failure(exitCodes.error, `cannot record to ${name}: it exists: --overwrite replaces it`);
+    if (code === "ENOENT")
+      throw new Failure(exitCodes.error, `cannot record to ${name}: there is no such folder`);
     throw asSystemFailure(error, `record to ${name}`);
   }
 }
@@ -101,7 +111,7 @@ export async function endRecording(recording: Recording, from?: string): Promise
 }
 
 /** The lines of the summary. Causes that did not happen are left out. */
-function recordingSummary(recording: Recording, from: string | undefined): string[] {
+export function recordingSummary(recording: Recording, from: string | undefined): string[] {
   const stats = recording.stats();
   const { datagrams, files, fileBytes, missed, lost, unreachable, ended } = stats;
   const where =
@@ -110,9 +120,14 @@ function recordingSummary(recording: Recording, from: string | undefined): strin
   const lines = [`recorded ${count(datagrams, "datagram")}${source}, ${formatBytes(fileBytes)}, to ${where}`];
   if (ended === "limit") lines.push("  the limit of the size is reached");
   if (unreachable > 0) lines.push(`  and ${count(unreachable, "ICMP error")}`);
-  if (missed > 0) lines.push(`  not written, because the disk was too slow or failed: ${missed}`);
+  if (missed > 0) lines.push(`  not written, because ${causeOf(stats)}: ${missed}`);
   if (lost > 0) lines.push(`  lost before they were recorded: ${lost} at least`);
   return lines;
+}
+
+/** Why datagrams are missing in the file. */
+function causeOf({ error }: RecordStats): string {
+  return causes.get(error?.code ?? "") ?? "the disk was too slow or failed";
 }
 
 /** The counts on one line, while a recording goes on. */
@@ -129,7 +144,11 @@ function nameOf(path: string): string {
 }
 
 function messageOf(error: Error, path: string): string {
-  const { message } = asSystemFailure(error, `write to ${nameOf(path)}`) as Error;
+  const { code } = error as NodeJS.ErrnoException;
+  const { message } =
+    code === "ENOENT"
+      ? new Error(`${nameOf(path)} was removed while it was written`)
+      : (asSystemFailure(error, `write to ${nameOf(path)}`) as Error);
   return `${message}: datagrams are missing in the recording until it can be written again`;
 }
 

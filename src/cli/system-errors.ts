@@ -12,6 +12,7 @@ const reasons: ReadonlyMap<string, string> = new Map([
   ["ENOSPC", "the disk is full"],
   ["EDQUOT", "the quota of the disk is used up"],
   ["EFBIG", "the file is too large"],
+  ["EPIPE", "its reader has gone"],
   ["ENXIO", "nothing is connected to it"],
 ]);
 

@@ -11,7 +11,7 @@ describe("the address", () => {
   test("a port without an address listens on the loopback interface, and the first line says so", async (t) => {
     const listener = await listen(t);
     expect(listener.address).toBe(`127.0.0.1:${listener.port}`);
-    expect(await listener.line("stderr")).toContain(`0.0.0.0:${listener.port} listens on every interface`);
+    expect(await listener.line("stderr")).toContain(`with 0.0.0.0:${listener.port} others can too`);
   });
 
   test("listen uses every interface only if asked", async (t) => {

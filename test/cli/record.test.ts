@@ -1,11 +1,21 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 
-import { AF_INET, socket } from "datagram";
+import { AF_INET, OSError, socket } from "datagram";
 import { type TestContext, expect, test } from "vitest";
 
+import type { Recording } from "../../src/capture/index.js";
+import { recordingSummary } from "../../src/cli/recording.js";
 import { datagramsOf, folderOf } from "../capture/files.js";
 import { commandsInOneProcess } from "./one-process.js";
 import { Program, bin, datagram } from "./program.js";
@@ -48,6 +58,65 @@ test("record writes what arrives at several ports, and Ctrl-C completes the file
     code: 1,
     stderr: `datagram record: cannot record to ${JSON.stringify(file)}: it exists: --overwrite replaces it\n`,
   });
+});
+
+test("record --overwrite replaces a file by a new one, and a recorder that writes the old one says so", async (t) => {
+  const file = join(folderOf(t), "same.pcapng");
+  const first = datagram(t, ["record", "0", "-o", file]);
+  const port = await listening(first);
+  const old = openSync(file, "r");
+  t.onTestFinished(() => closeSync(old));
+  const second = datagram(t, ["record", "0", "-o", file, "--overwrite"]);
+  const secondPort = await listening(second);
+  expect(fstatSync(old).nlink).toBe(0);
+  await sendTexts(t, ["of the second", secondPort]);
+  // The first one looks for its file once a second.
+  for (let line = ""; !line.includes("was removed"); line = await first.line("stderr"))
+    await sendTexts(t, ["of the first", port]).then(() => new Promise((resolve) => setTimeout(resolve, 50)));
+  first.child.kill("SIGINT");
+  await first.ended;
+  while (!readFileSync(file).includes("second")) await new Promise((resolve) => setTimeout(resolve, 20));
+  second.child.kill("SIGINT");
+  expect(await second.ended).toMatchObject({ code: 0 });
+  expect((await datagramsOf(file)).map(({ data }) => data.toString())).toEqual(["of the second"]);
+});
+
+test("record --output - tells of a reader that has gone, and not of a disk", async (t) => {
+  const program = datagram(t, ["record", "0", "-o", "-"]);
+  const port = await listening(program);
+  program.child.stdout!.destroy();
+  await once(program.child.stdout!, "close");
+  await sendTexts(t, ["one", port], ["two", port]);
+  const { stderr } = await program.ended;
+  expect(stderr).toContain("\n  not written, because the reader of standard output has gone: 2\n");
+  expect(stderr).not.toMatch(/disk|EPIPE/);
+});
+
+test("a file on a full disk is told by its cause", () => {
+  const stats = { datagrams: 1, bytes: 1, unreachable: 0, missed: 5, lost: 0, fileBytes: 1, files: 1 };
+  const recording = (code: string): Recording =>
+    ({ file: "x", stats: () => ({ ...stats, ended: "closed", error: new OSError(code) }) }) as Recording;
+  expect(recordingSummary(recording("ENOSPC"), undefined)).toContain(
+    "  not written, because the disk is full: 5",
+  );
+  expect(recordingSummary(recording("EIO"), undefined)).toContain(
+    "  not written, because the disk was too slow or failed: 5",
+  );
+});
+
+test("listen --record replaces a file only with --overwrite, and a missing folder is told", async (t) => {
+  const file = join(folderOf(t), "listened.pcapng");
+  writeFileSync(file, "mine");
+  expect(await runHere(["listen", "0", "--record", file])).toMatchObject({
+    code: 1,
+    stderr: `datagram listen: cannot record to ${JSON.stringify(file)}: it exists: --overwrite replaces it\n`,
+  });
+  const args = ["listen", "0", "--record", file, "--overwrite", "--timeout", "1ms"];
+  expect(await runHere(args)).toMatchObject({ code: 3 });
+  expect(await datagramsOf(file)).toEqual([]);
+  expect((await runHere(["record", "0", "-o", join(file, "..", "no", "a.pcapng")])).stderr).toMatch(
+    /cannot record to ".*": there is no such folder\n$/,
+  );
 });
 
 test("record ends at --limit, and names several files by number and time", async (t) => {
@@ -137,7 +206,7 @@ test("a file that cannot be written is an error, and nothing is listened to", as
   ])
     expect(await runHere(args)).toMatchObject({
       code: 1,
-      stderr: `datagram ${args[0]}: cannot record to ${JSON.stringify(file)}: there is no such file\n`,
+      stderr: `datagram ${args[0]}: cannot record to ${JSON.stringify(file)}: there is no such folder\n`,
     });
   expect(existsSync(file)).toBe(false);
 });

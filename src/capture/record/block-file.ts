@@ -1,10 +1,14 @@
 import {
+  accessSync,
   closeSync,
+  constants,
   fdatasync,
   fstatSync,
   ftruncateSync,
   openSync,
+  realpathSync,
   statSync,
+  unlinkSync,
   write,
   writeSync,
 } from "node:fs";
@@ -226,11 +230,20 @@ function isFull(error: unknown): boolean {
   return (error as NodeJS.ErrnoException | null)?.code === "EAGAIN";
 }
 
-/** Opens a file for writing. A pipe or a device is opened as it is. */
+/**
+ * Opens a file for writing. A pipe or a device is opened as it is. A file that may be overwritten is removed first, and not cut:
+ * another program may write it, and would go on in the middle of the new one.
+ */
 function open(path: string, overwrite: boolean): number {
   try {
-    const replaces = overwrite || statSync(path, { throwIfNoEntry: false })?.isFile() === false;
-    return openSync(path, replaces ? "w" : "wx");
+    const stats = statSync(path, { throwIfNoEntry: false });
+    if (stats?.isFile() === false) return openSync(path, "w");
+    if (!stats || !overwrite) return openSync(path, "wx");
+    accessSync(path, constants.W_OK);
+    // A link to the file stays.
+    const replaced = realpathSync(path);
+    unlinkSync(replaced);
+    return openSync(replaced, "wx");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw fileError(error, path, "open");
     const text = `${path} exists: choose another name, or allow it to be replaced`;

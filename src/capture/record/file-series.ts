@@ -108,7 +108,9 @@ export class FileSeries {
       this.isNumbered && typeof this.#target === "string"
         ? numberedPath(this.#target, this.count + 1, wallMs)
         : this.#target;
-    const file = new BlockFile(target, overwrite, this.#clock, this.#atOnce);
+    // If the file was removed while it was written, a file with its name is that of another program.
+    const mayReplace = overwrite && (this.isNumbered || this.count === 0);
+    const file = new BlockFile(target, mayReplace, this.#clock, this.#atOnce);
     this.#lookAt = now + lookMs;
     this.count++;
     this.lastPath = file.path;
