@@ -18,11 +18,13 @@ import {
   type ListenAddress,
   type ListenTargetOptions,
   parseListenAddress,
+  refuseRepeated,
   showListenTarget,
 } from "./listen-target.js";
 import { Listener } from "./listener.js";
 import { byteSize, diskSize, duration, quote, resolved, wholeNumber } from "./option-values.js";
 import { isGroup, listed } from "./route-options.js";
+import { streamFailure } from "./stream-options.js";
 import { asSystemFailure } from "./system-errors.js";
 import { count, notice, stopSignal } from "./terminal.js";
 
@@ -197,6 +199,7 @@ export function addGateway(program: Command): void {
 async function run(addresses: readonly ListenAddress[], given: GatewayCommandOptions): Promise<void> {
   const options = given.worker ? await optionsOfParent<GatewayCommandOptions>() : given;
   const { create, maxBytes, replicas, workers = 1 } = options;
+  refuseRepeated(addresses);
   checkTarget(options);
   if (!create && (maxBytes !== undefined || replicas !== undefined))
     throw usage(
@@ -340,11 +343,21 @@ async function start(
       );
     if (!(error instanceof OSError)) throw error;
     if (options.into !== undefined) throw asSystemFailure(error, `store in ${quote(options.into)}`);
-    if (error.code === "ECONNREFUSED") throw new Failure(exitCodes.refused, error.message);
     if (error.code === "ENOENT")
       throw new Failure(exitCodes.error, `there is no stream ${options.stream}: --create creates it`);
-    throw error;
+    const failure = streamFailure(error);
+    const todo = todoAfter(error);
+    if (todo === undefined || !(failure instanceof Failure)) throw failure;
+    throw new Failure(failure.exitCode, `${failure.message}: ${todo}`);
   }
+}
+
+/** What can be done about a failure to start. */
+function todoAfter({ code, message }: OSError): string | undefined {
+  if (code === "ECONNREFUSED") return "start a server: nats-server -js, or name one with --nats";
+  if (code === "EINVAL" && message.includes("and the gateway needs"))
+    return "give all ports to one gateway, or use another --stream";
+  return undefined;
 }
 
 function gatewayOptions(

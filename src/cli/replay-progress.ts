@@ -63,9 +63,10 @@ export function latenessText({ p50Ms, p99Ms, maxMs, late }: ReplayLateness): str
   return `half of them at most ${msText(p50Ms)} late, 99% ${msText(p99Ms)}, all ${msText(maxMs)}; ${later} later than 1 ms`;
 }
 
-/** `0.5 s`, `75 s`, `12 min 5 s`. */
+/** `34 ms`, `1.5 s`, `75 s`, `12 min 5 s`. */
 export function durationText(ms: number): string {
   const seconds = ms / 1000;
+  if (ms > 0 && ms < 1000) return `${rounded(Math.max(ms, 0.001))} ms`;
   if (seconds < 120) return `${seconds < 10 ? Number(seconds.toFixed(1)) : Math.round(seconds)} s`;
   return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
 }

@@ -3,7 +3,7 @@ import { Option } from "commander";
 
 import type { Endpoint } from "../core/address/address.js";
 import { refusalText } from "../core/ledger/report-texts.js";
-import { type ReplayDatagram, type ReplayStats, read, replay } from "../capture/index.js";
+import { CaptureError, type ReplayDatagram, type ReplayStats, read, replay } from "../capture/index.js";
 import { keyOfEndpoint } from "../capture/replay/endpoint-key.js";
 import type { StreamReading } from "../gateway/index.js";
 import type { Socket } from "../index.js";
@@ -141,7 +141,8 @@ async function replayInput(input: string | readonly string[], options: ReplayFil
     warnOfRefusals(s);
     await send(input, s, destinations(targets, opened.to), options, stop);
   } catch (error) {
-    const failure = typeof input === "string" ? captureFailure(error, input) : streamFailure(error);
+    const failure =
+      typeof input === "string" ? captureFailure(error, input) : streamError(error, input, options);
     throw asFailure(failure, options);
   }
 }
@@ -189,6 +190,12 @@ async function send(
   if (stats.datagrams === 0) throw new Failure(exitCodes.error, "nothing was sent");
   const failed = sum(Object.values(stats.failed));
   if (failed > 0) throw new Failure(exitCodes.error, `the system refused ${count(failed, "datagram")}`);
+}
+
+/** As `streamFailure`. A stream without datagrams is an empty recording to `replay`. */
+function streamError(error: unknown, servers: readonly string[], { stream }: ReplayFileOptions): unknown {
+  if (!(error instanceof CaptureError)) return streamFailure(error);
+  return new Failure(exitCodes.error, `${streamName(servers, stream)} has no such datagram`);
 }
 
 function streamOf(servers: readonly string[], options: ReplayFileOptions): StreamReading {

@@ -69,8 +69,11 @@ export function openStream(
 }
 
 /** @throws `Failure` if there is an option of streams without a stream. */
-export function refuseStreamOptions(options: StreamOptions): void {
+export function refuseStreamOptions(options: StreamOptions & { readonly from?: readonly string[] }): void {
   const found = names.find((name) => options[name] !== undefined);
+  const [from] = options.from ?? [];
+  if (found && from !== undefined)
+    throw usage(`with --${found}, --from must be a server, such as nats://127.0.0.1, not ${quote(from)}`);
   if (found) throw usage(`--${found} is for a stream: give --from nats://host too`);
 }
 

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { existsSync, statSync } from "node:fs";
 
 import type { Command } from "commander";
 
@@ -16,10 +17,11 @@ import {
   type ListenAddress,
   type ListenTargetOptions,
   parseListenAddress,
+  refuseRepeated,
   showListenTarget,
 } from "./listen-target.js";
 import { Listener, type ListenerOptions } from "./listener.js";
-import { wholeNumber } from "./option-values.js";
+import { quote, wholeNumber } from "./option-values.js";
 import { hostFor, listed } from "./route-options.js";
 import { asSystemFailure } from "./system-errors.js";
 import { notice, stopSignal, wasStopped } from "./terminal.js";
@@ -90,12 +92,14 @@ export function addWatch(program: Command): void {
 }
 
 async function watchPorts(words: readonly string[], options: WatchCommandOptions): Promise<void> {
+  refuseFileForRecords(options.record);
   const [word = ""] = words;
   if (words.length === 1 && isFile(word)) {
     await watchFile(word, options);
     return;
   }
-  const addresses = words.map(parseListenAddress);
+  const addresses = words.map(addressOf);
+  refuseRepeated(addresses);
   if (addresses.length === 0 && !options.guide && !options.demo)
     throw usage("missing required argument: a port, such as 9000, or host:port");
   const listeners: Listener[] = [];
@@ -115,6 +119,28 @@ async function watchPorts(words: readonly string[], options: WatchCommandOptions
   } finally {
     await Promise.all(listeners.map((listener) => listener.close()));
   }
+}
+
+/** Reads a word that is not the only file. */
+function addressOf(word: string): ListenAddress {
+  if (isFile(word))
+    throw usage(`watch takes ports or one capture file alone, and ${quote(word)} is not alone`);
+  try {
+    return parseListenAddress(word);
+  } catch (error) {
+    if (!(error instanceof Failure) || !error.message.startsWith("listen takes")) throw error;
+    const takes =
+      "watch takes ports, such as 9000 or 0.0.0.0:9000, or one capture file (.pcapng, .pcap or .cap)";
+    throw usage(`${takes}, not ${quote(word)}${existsSync(word) ? "" : ": there is no such file"}`);
+  }
+}
+
+/** @throws `Failure` if the folder for recordings is a file, or has the name of one. */
+function refuseFileForRecords(folder: string | undefined): void {
+  if (folder === undefined) return;
+  const stats = statSync(folder, { throwIfNoEntry: false });
+  if (stats ? !stats.isDirectory() : isFile(folder))
+    throw usage(`--record takes a folder, and ${quote(folder)} is a file`);
 }
 
 /** Whether a word names a capture file, and no port. */

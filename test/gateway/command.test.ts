@@ -39,6 +39,27 @@ describe.skipIf(noServer !== undefined)("datagram gateway", () => {
     expect(subjects.sort()).toEqual(ports.map((port) => `datagram.${port}.${peer}`).sort());
   });
 
+  test("says how to go on without a server, and with a second port for a stream", async (t) => {
+    const away = datagram(t, ["gateway", "0", "--stream", "one", "--nats", "nats://127.0.0.1:1"]);
+    expect(await away.ended).toMatchObject({
+      code: 4,
+      stderr:
+        "datagram gateway: nats://127.0.0.1:1: connection refused: start a server: nats-server -js, or name one with --nats\n",
+    });
+    const [first, [port = 0]] = await start(t, "0", "--stream", "one", "--create");
+    first.child.kill("SIGINT");
+    expect((await first.ended).code).toBe(0);
+    const second = datagram(t, ["gateway", "0", "--stream", "one", "--create", "--nats", server.url]);
+    const { code, stderr } = await second.ended;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      new RegExp(
+        `^datagram gateway: the stream one takes datagram\\.${port}\\.\\*, and the gateway needs .*: ` +
+          "give all ports to one gateway, or use another --stream\n$",
+      ),
+    );
+  });
+
   test("says that the stream is full, and ends with 1", async (t) => {
     const [program, [port = 0]] = await start(t, "0", "--stream", "small", "--create", "--max-bytes", "1k");
     const from = await bound(t);

@@ -133,12 +133,15 @@ describe.skipIf(noServer !== undefined)("commands that read a stream", () => {
     const { code, stderr } = await runHere(["replay", ...source, "--to", target]);
     expect(code).toBe(0);
     expect(stderr).toMatch(
-      /^replaying the stream again of nats:.*\nsent 3 datagrams, 22 bytes in [\d.]+ s\n {2}half of them at most/,
+      /^replaying the stream again of nats:.*\nsent 3 datagrams, 22 bytes in [\d.]+ m?s\n {2}half of them at most/,
     );
     const received = await to.recvMany(10);
     expect(received.map(({ data }) => String(data))).toEqual(["number 0", "number 1", "late 0"]);
     const part = await runHere(["replay", ...source, "--to", target, "--since", "3", "--speed", "max"]);
     expect(part.stderr).toContain("sent 1 datagram, 6 bytes");
+    const none = await runHere(["replay", ...source, "--to", target, "--peer", "9.9.9.9"]);
+    expect(none.code).toBe(1);
+    expect(none.stderr).toMatch(/\ndatagram replay: the stream again of nats:.* has no such datagram\n$/);
   });
 
   test("replay of a program takes a stream, and its filter sees the datagrams of the stream", async (t) => {

@@ -23,7 +23,13 @@ test("the line never exceeds the terminal", () => {
 });
 
 test("times and lateness are texts", () => {
-  expect([0, 9999, 75_400, 725_000].map(durationText)).toEqual(["0 s", "10 s", "75 s", "12 min 5 s"]);
+  expect([34.21, 999, 9999, 75_400, 725_000].map(durationText)).toEqual([
+    "34.2 ms",
+    "999 ms",
+    "10 s",
+    "75 s",
+    "12 min 5 s",
+  ]);
   expect(latenessText(lateness)).toBe(
     "half of them at most 0.0214 ms late, 99% 0.113 ms, all 12.3 ms; 3 later than 1 ms",
   );
