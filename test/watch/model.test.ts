@@ -141,6 +141,16 @@ test("bytes from 0x80 up are neither RTP nor pictures, and cause no losses", () 
   expect(lookOf(bytes).looks).toBe("binary");
 });
 
+test("UTF-8 with few characters that would not be seen is text, and shows them as escapes", () => {
+  expect(lookOf(Buffer.from("21.5 °C\0"))).toEqual({ looks: "text", preview: "21.5 °C\\u{0}" });
+  expect(lookOf(Buffer.from("\x1b[31mred"))).toEqual({ looks: "text", preview: "\\u{1b}[31mred" });
+  expect(lookOf(Buffer.from("a\u202eb"))).toEqual({ looks: "text", preview: "a\\u{202e}b" });
+  expect(lookOf(Buffer.from([1, 2, 0x61, 0x62])).looks).toBe("binary");
+  expect(lookOf(Buffer.from("abcdefg\0").fill(0xff, 6)).looks).toBe("binary");
+  const { preview } = lookOf(Buffer.from("\u202e".repeat(80)));
+  expect(preview).toMatch(/^[ -~]{80}$/);
+});
+
 test("a single picture is there for a page that comes later", () => {
   const model = modelWithSource();
   const jpeg = mosaicJpeg(mosaicData(ballScene(3)));

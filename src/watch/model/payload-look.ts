@@ -11,9 +11,11 @@ const lookedAtBytes = 256;
 export function lookOf(data: Buffer): Pick<DatagramRow, "looks" | "preview"> {
   if (data.length === 0) return { looks: "empty", preview: "" };
   const text = textOf(data);
-  if (text !== undefined) return { looks: isJson(data, text) ? "json" : "text", preview: text };
-  const preview = data.toString("hex", 0, previewCharacters / 2);
-  return { looks: looksOfBytes(data), preview };
+  if (text?.hasControls === false)
+    return { looks: isJson(data, text.preview) ? "json" : "text", preview: text.preview };
+  const looks = looksOfBytes(data);
+  if (looks === "binary" && text !== undefined) return { looks: "text", preview: text.preview };
+  return { looks, preview: data.toString("hex", 0, previewCharacters / 2) };
 }
 
 /** The first two bytes that each JPEG picture begins with: FF D8 (ITU-T T.81 annex B). */
@@ -53,17 +55,23 @@ function looksOfBytes(data: Buffer): DatagramRow["looks"] {
   return looksLikeRtp(data) ? "rtp" : "binary";
 }
 
-/** The beginning of a payload as one line of text; `undefined` if it is not UTF-8, or has other control characters than white space. */
-function textOf(data: Buffer): string | undefined {
+/**
+ * The beginning of a payload as one line of text, with `\u{…}` for each character that would not be seen; `undefined` if it is not
+ * UTF-8, or if more than one of four characters are control characters.
+ */
+function textOf(data: Buffer): { readonly preview: string; readonly hasControls: boolean } | undefined {
   const isCut = data.length > lookedAtBytes;
   const start = isCut ? data.subarray(0, lookedAtBytes) : data;
   const isPlain = start.every((byte) => byte >= 0x20 && byte < 0x7f);
-  if (isPlain) return start.toString("latin1", 0, previewCharacters);
+  if (isPlain) return { preview: start.toString("latin1", 0, previewCharacters), hasControls: false };
   const text = decoded(start, isCut);
-  if (text === undefined || hasControls(text)) return undefined;
+  if (text === undefined) return undefined;
+  const controls = countControls(text);
+  if (controls * 4 > text.length) return undefined;
   const line = text.replace(/\s+/g, " ");
   // Characters that turn the direction of a line, or have no width, could make a page lie about addresses.
-  return Array.from(line.replace(/\p{C}/gu, "·")).slice(0, previewCharacters).join("");
+  const seen = line.replace(/\p{C}/gu, (each) => `\\u{${(each.codePointAt(0) as number).toString(16)}}`);
+  return { preview: Array.from(seen).slice(0, previewCharacters).join(""), hasControls: controls > 0 };
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -78,13 +86,14 @@ function decoded(bytes: Buffer, isCut: boolean): string | undefined {
   }
 }
 
-/** Whether a text has control characters (C0 and DEL) that are no white space. */
-function hasControls(text: string): boolean {
+/** How many control characters (C0 and DEL) that are no white space a text has. */
+function countControls(text: string): number {
+  let controls = 0;
   for (let at = 0; at < text.length; at++) {
     const unit = text.charCodeAt(at);
-    if (unit < 0x09 || (unit > 0x0d && unit < 0x20) || unit === 0x7f) return true;
+    if (unit < 0x09 || (unit > 0x0d && unit < 0x20) || unit === 0x7f) controls++;
   }
-  return false;
+  return controls;
 }
 
 /** Bytes of the longest payload that is parsed to see whether it is JSON. */
