@@ -3,7 +3,7 @@
 import type { VNode } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import { limits } from "../../protocol.js";
+import { type Source, limits } from "../../protocol.js";
 import { count, preciseTime } from "../parts/format.js";
 import { narrow, useMedia, useTopics } from "../parts/hooks.js";
 import { type Column, VirtualList } from "../parts/virtual-list.js";
@@ -88,7 +88,7 @@ export function DatagramsPane(props: DatagramsPaneProps): VNode {
         <VirtualList<ListedDatagram>
           id="datagrams"
           label="Datagrams, the newest last"
-          columns={columns(isNarrow)}
+          columns={columns(isNarrow, sidesOf(state.sources))}
           rows={state.datagrams}
           rowHeight={isNarrow ? 44 : 26}
           keyOf={({ key }) => key}
@@ -118,7 +118,25 @@ export function DatagramsPane(props: DatagramsPaneProps): VNode {
   );
 }
 
-function columns(isNarrow: boolean): readonly Column<ListedDatagram>[] {
+/** The sides of a relay, by the numbers of their sources. */
+function sidesOf(sources: readonly Source[]): ReadonlyMap<number, "before" | "after"> {
+  return new Map(
+    sources.flatMap(({ id, kind }) => (kind === "before" || kind === "after" ? [[id, kind] as const] : [])),
+  );
+}
+
+function columns(
+  isNarrow: boolean,
+  sides: ReadonlyMap<number, "before" | "after">,
+): readonly Column<ListedDatagram>[] {
+  const side = ({ row }: ListedDatagram): VNode | null => {
+    const name = sides.get(row.source);
+    return name === undefined ? null : (
+      <span class={`side side-${name}`} title={`${name} the faults of the relay`}>
+        {name}
+      </span>
+    );
+  };
   const time: Column<ListedDatagram> = {
     id: "time",
     title: "Time",
@@ -146,19 +164,31 @@ function columns(isNarrow: boolean): readonly Column<ListedDatagram>[] {
     id: "preview",
     title: "Payload",
     help: "The beginning of the payload as text, or as hex digits.",
-    cell: ({ row }) => (
-      <>
-        {row.truncated && <strong class="problem">cut </strong>}
-        {row.lostBefore > 0 && <strong class="problem">≥{count(row.lostBefore)} lost before </strong>}
-        <bdi>{row.looks === "empty" ? "(empty)" : row.preview}</bdi>
-      </>
-    ),
+    cell: (listed) => {
+      const { row } = listed;
+      return (
+        <>
+          {isNarrow && side(listed)}
+          {row.truncated && <strong class="problem">cut </strong>}
+          {row.lostBefore > 0 && <strong class="problem">≥{count(row.lostBefore)} lost before </strong>}
+          <bdi>{row.looks === "empty" ? "(empty)" : row.preview}</bdi>
+        </>
+      );
+    },
   };
   const from: Column<ListedDatagram> = {
     id: "from",
     title: isNarrow ? "Peer" : "From",
     help: "The address that sent it.",
-    cell: ({ row }) => (isNarrow && row.direction === "out" ? row.to : row.from),
+    cell: (listed) => {
+      const { row } = listed;
+      return (
+        <>
+          {!isNarrow && side(listed)}
+          {isNarrow && row.direction === "out" ? row.to : row.from}
+        </>
+      );
+    },
   };
   if (isNarrow) return [time, direction, from, size, preview];
   return [
