@@ -22,7 +22,7 @@ describe.skipIf(noBrowser !== undefined)(
     });
     afterAll(() => browser.close());
 
-    test("both sides are side by side, and a card says what the relay dropped and by which rule", async (t) => {
+    test("both sides have a table, and a card says what the relay dropped and by which rule", async (t) => {
       const target = await answering(t);
       const rules = [{ action: "drop", direction: "up", numbers: "1-4" }] as const;
       const relay = await proxy({ target: target.getsockname(), rules, link: { up: { latencyMs: 3 } } });

@@ -38,13 +38,13 @@ export function peerColumns(
         <span class="address" title={row.address}>
           {row.address}
         </span>
-        {several && <span class="of-source">{sources.find(({ id }) => id === row.source)?.label}</span>}
+        {several && <OfSource source={sources.find(({ id }) => id === row.source)} sources={sources} />}
       </>
     ),
   };
   const rateColumn: Column<Peer> = {
     id: "rate",
-    title: "Rate, last minute",
+    title: isNarrow ? "Rate" : "Rate, last minute",
     help: "Datagrams a second. Each bar is one second, and each peer has its own scale.",
     cell: ({ rates }) => <span class="rate">{rate(rates.perSecond(now()))}</span>,
   };
@@ -55,7 +55,7 @@ export function peerColumns(
     isNumber: true,
     cell: ({ row }) => problem(row.lostBefore, "≥"),
   };
-  if (isNarrow) return [state, address, rateColumn];
+  if (isNarrow) return [state, address, rateColumn, lost];
   return [
     state,
     address,
@@ -126,6 +126,22 @@ export const sortKeys: Readonly<Record<string, (peer: Peer, nowMs: number) => nu
   truncated: ({ row }) => row.truncated,
   icmp: ({ row }) => row.icmp,
 };
+
+interface OfSourceProps {
+  readonly source: Source | undefined;
+  readonly sources: readonly Source[];
+}
+
+/** The source of a peer. The badge is enough for the only simulated one, and both would be cut. */
+function OfSource({ source, sources }: OfSourceProps): VNode {
+  const isOnlySimulated = source?.simulated === true && sources.filter((each) => each.simulated).length === 1;
+  return (
+    <span class="of-source" title={source?.label}>
+      {source?.simulated === true && <span class="tag">simulated</span>}
+      {!isOnlySimulated && source?.label}
+    </span>
+  );
+}
 
 function StateMark({ activity }: { readonly activity: Activity }): VNode {
   const [mark, word] = activities[activity];

@@ -37,7 +37,7 @@ export function PeersPane({
   useTopics(state, "hello", "peers");
   const shown = state.sources.filter(({ id }) => source === undefined || id === source);
   const hasPeers = [...state.peers.values()].some(({ row }) => source === undefined || row.source === source);
-  // The two sides of a relay are side by side.
+  // The two sides of a relay have a table each, one below the other: side by side, most columns would be cut.
   const tables = shown.some(({ kind }) => kind === "after") && shown.length > 1 ? shown : [undefined];
   return (
     <div class="peers-pane">
