@@ -44,14 +44,22 @@ export function App({ client }: { readonly client: Client }): VNode {
   }
   if (source !== undefined && state.sources.every(({ id }) => id !== source)) setSource(undefined);
 
+  // Before the server has said what it watches, nothing is known to be without a way to send.
+  const cannotSend =
+    state.sources.length > 0 && state.sources.every(({ sends }) => !sends)
+      ? "Nothing can be sent from here: what is watched is not a socket."
+      : undefined;
+  const showSend = (): void => {
+    if (cannotSend === undefined) setPane("send");
+  };
   const answer = (address: string, from: number): void => {
     setDraft((before: Draft) => ({ ...before, to: address, source: from }));
     setPane("send");
   };
   const answerPeer = (id: number | undefined): void => {
     const row = id === undefined ? undefined : state.peers.get(id)?.row;
-    if (row !== undefined) answer(row.address, row.source);
-    else setPane("send");
+    if (row !== undefined && cannotSend === undefined) answer(row.address, row.source);
+    else showSend();
   };
   const focus = (id: string): void => {
     const shown = document.getElementById(id);
@@ -66,7 +74,7 @@ export function App({ client }: { readonly client: Client }): VNode {
   const actions: Readonly<Record<string, () => void>> = {
     "1": () => setPane("peers"),
     "2": () => setPane("datagrams"),
-    "3": () => setPane("send"),
+    "3": showSend,
     "4": () => setPane("recordings"),
     s: nextSource,
     "/": () => {
@@ -89,9 +97,13 @@ export function App({ client }: { readonly client: Client }): VNode {
   onKey.current = actions;
   useEffect(() => {
     const listener = (event: KeyboardEvent): void => {
-      if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || isTyping(event.target))
-        return;
+      if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
       if (document.querySelector("dialog[open]") !== null) return;
+      if (isTyping(event.target)) {
+        // The way out of a field: the next key is a shortcut again.
+        if (event.key === "Escape") event.target.blur();
+        return;
+      }
       const action = Object.hasOwn(onKey.current, event.key) ? onKey.current[event.key] : undefined;
       if (action === undefined) return;
       event.preventDefault();
@@ -110,6 +122,7 @@ export function App({ client }: { readonly client: Client }): VNode {
           label="Panes"
           tabs={panes}
           titleOf={(each) => titles[each]}
+          whyNot={(each) => (each === "send" ? cannotSend : undefined)}
           selected={pane}
           onSelect={setPane}
         />
@@ -172,7 +185,9 @@ export function App({ client }: { readonly client: Client }): VNode {
 }
 
 /** Whether keys are text for an element. */
-function isTyping(target: EventTarget | null): boolean {
+function isTyping(
+  target: EventTarget | null,
+): target is HTMLTextAreaElement | HTMLSelectElement | HTMLInputElement {
   return (
     target instanceof HTMLTextAreaElement ||
     target instanceof HTMLSelectElement ||

@@ -9,7 +9,7 @@ const keys: readonly (readonly [key: string, meaning: string])[] = [
   ["↓ ↑ or j k", "The next row of a list, the one before"],
   ["Page Down, Page Up, Home, End", "Move in a list"],
   ["Enter", "Open the row"],
-  ["Esc", "Close what is open"],
+  ["Esc", "Close what is open, or leave a field"],
   ["/", "Filter the datagrams"],
   ["p", "Pause the list of datagrams, or go on; in a file, play or pause"],
   ["[ ]", "In a file: 5 seconds back, 5 seconds forward"],
@@ -48,7 +48,8 @@ export function HelpDialog({ onClose }: { readonly onClose: () => void }): VNode
         ))}
       </dl>
       <p class="muted">
-        Tab moves between the parts of the page. In a list, the arrow keys move between its rows.
+        Tab moves between the parts of the page. In a list, the arrow keys move between its rows. In a field,
+        keys are text: Esc leaves it.
       </p>
     </dialog>
   );
