@@ -101,13 +101,16 @@ export class NatsServer {
     }
   }
 
-  /** Sends a signal to the server, and waits for its end if it ends by it. */
+  /** Sends a signal to the server, and waits until it has ended or stopped by it. */
   async signal(name: "SIGKILL" | "SIGSTOP" | "SIGCONT"): Promise<void> {
     const child = this.#child;
     if (child?.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, "exit");
     child.kill(name);
     if (name === "SIGKILL") await ended;
+    // The state follows the name in parentheses: proc_pid_stat(5). T is stopped.
+    while (name === "SIGSTOP" && !/\) T /.test(readFileSync(`/proc/${child.pid}/stat`, "latin1")))
+      await sleep(1);
   }
 
   /** Ends the server, and deletes its streams. */
