@@ -29,7 +29,7 @@ const warmUpSeconds = 1;
 /** The gateway without its socket: ids, headers, the account, a window, parsed acknowledgements and timeouts. */
 async function throughOutbox(server: string, seconds: number): Promise<Published> {
   const link = await connectNats([server], {});
-  const broker = new NatsBroker(link, streamName);
+  const broker = new NatsBroker(link, streamName, subjectStart);
   const outbox = new Outbox(realClock, {
     shed: "newest",
     maxUnacknowledged: 8192,

@@ -26,6 +26,7 @@ const answerNames = [
   "unreachable",
   "peers",
   "forgotten",
+  "unreadable",
 ] as const satisfies readonly (keyof AnswerStats)[];
 
 const folderNames = ["files", "removedFiles", "bytes"] as const satisfies readonly (keyof FolderStats)[];

@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 
 import { assert } from "../core/assert.js";
+import { OSError } from "../core/errors/errors.js";
 import { type Datagram, routeOf } from "../core/receive/datagram.js";
 import type { Socket } from "../core/socket/socket.js";
 import { type AnswerResult, notSent } from "./answer-results.js";
@@ -10,7 +11,7 @@ import { AnswerSender } from "./answer-sender.js";
 import type { CheckedAnswers } from "./options.js";
 import { Owners } from "./owners.js";
 import { SeenPeers } from "./seen-peers.js";
-import { peerOfToken } from "./subjects.js";
+import { intersection, peerOfToken } from "./subjects.js";
 
 /** The largest number of bytes of a payload over UDP. IPv4 takes 20 bytes less: the socket says so. */
 const maxPayloadBytes = 65_527;
@@ -33,7 +34,10 @@ const noneSaid: AnswerResult = notSent(
   "no gateway that answers has seen this peer, and another one did not say whether it has",
 );
 /** It is counted, and nobody is told. */
-const badReply: AnswerResult = notSent("EINVAL", "the reply subject is one of the server or of the gateway");
+const badReply: AnswerResult = notSent(
+  "EINVAL",
+  "the reply subject is one of the server, of gateways or of the stream",
+);
 
 /** The subjects of answers. @param start `<prefix>.<port>`. */
 export function answerSubjects(start: string): string {
@@ -62,6 +66,8 @@ export interface AnswerStats {
   readonly peers: number;
   /** Peers that were forgotten before `seenWithinMs` was over, because there were more than `maxPeers`. */
   readonly forgotten: number;
+  /** Messages of strangers that could not be read. They are in no other count. */
+  readonly unreadable: number;
 }
 
 /** Sends answers to peers, which anybody may publish to `<prefix>.<port>.<peer>.reply`. */
@@ -70,6 +76,8 @@ export class Answers {
   readonly #socket: Socket;
   readonly #options: CheckedAnswers;
   readonly #start: string;
+  readonly #prefix: string;
+  readonly #taken: readonly string[];
   readonly #peers: SeenPeers;
   readonly #owners: Owners;
   readonly #sender: AnswerSender;
@@ -84,6 +92,7 @@ export class Answers {
   #byOthers = 0;
   #unreachable = 0;
   #heldBytes = 0;
+  #unreadable = 0;
   #isClosing = false;
   #requesters: Subscription | undefined;
   #whenSettled: (() => void) | undefined;
@@ -92,12 +101,22 @@ export class Answers {
   /**
    * @param start `<prefix>.<port>`.
    * @param run names this gateway.
+   * @param taken the subjects of the stream, with wildcards.
    */
-  constructor(s: Socket, connection: NatsConnection, start: string, run: string, options: CheckedAnswers) {
+  constructor(
+    s: Socket,
+    connection: NatsConnection,
+    start: string,
+    run: string,
+    options: CheckedAnswers,
+    taken: readonly string[],
+  ) {
     this.#socket = s;
     this.#connection = connection;
     this.#options = options;
     this.#start = start;
+    this.#prefix = start.slice(0, start.lastIndexOf("."));
+    this.#taken = taken;
     this.#peers = new SeenPeers(options.maxPeers, options.seenWithinMs);
     this.#owners = new Owners(connection, s.clock, start, run, (token) => this.#seenMs(token));
     this.#sender = new AnswerSender(s, options.icmpWaitMs);
@@ -110,13 +129,16 @@ export class Answers {
       this.#connection.subscribe(subject, {
         ...(queue === undefined ? {} : { queue }),
         callback: (error, message) => {
+          if (error) {
+            const text = `${error.message}: allow ${subject}, or switch answers off`;
+            if (!this.#isClosing) fail(new OSError("EACCES", { syscall: "gateway", text, cause: error }));
+            return;
+          }
           try {
-            if (!error) listener(message);
-            else if (!this.#isClosing)
-              fail(new Error(`${error.message}: allow ${subject}, or switch answers off`, { cause: error }));
-          } catch (failure) {
-            // The client would print it, and read no more.
-            fail(failure as Error);
+            listener(message);
+          } catch {
+            // A stranger wrote it: it must not end the gateway. If it was thrown to the client, that would read no more.
+            this.#unreadable++;
           }
         },
       });
@@ -169,6 +191,7 @@ export class Answers {
       unreachable: this.#unreachable,
       peers: this.#peers.size,
       forgotten: this.#peers.forgotten,
+      unreadable: this.#unreadable,
     });
   }
 
@@ -178,11 +201,18 @@ export class Answers {
     this.#pending++;
     const token = subject.slice(this.#start.length + 1, -".reply".length);
     const answered = this.#isReply(reply) ? this.#answer(token, data) : Promise.resolve(badReply);
-    const settled = answered.then((result) => {
-      this.#pending--;
-      this.#count(result);
-      if (result !== badReply) this.#tell(reply, result);
-    });
+    const settled = answered.then(
+      (result) => {
+        this.#pending--;
+        this.#count(result);
+        if (result !== badReply) this.#tell(reply, result);
+      },
+      (error: unknown) => {
+        this.#pending--;
+        this.#count(unknown);
+        throw error;
+      },
+    );
     settled.catch(this.#fail).finally(() => this.#settle());
   }
 
@@ -194,9 +224,11 @@ export class Answers {
       return;
     }
     this.#ordered++;
+    this.#heldBytes += data.length;
     const sent = this.#send(token, Buffer.from(data)).then((result) => this.#tell(reply, result));
     sent.catch(this.#fail).finally(() => {
       this.#ordered--;
+      this.#heldBytes -= data.length;
       this.#settle();
     });
   }
@@ -274,11 +306,12 @@ export class Answers {
   }
 
   /**
-   * Whether a result may be published there. A requester may have fewer rights than the gateway: with the reply subject
+   * Whether a result may be published there: not below the prefix, and not where the stream would store it. A requester may have fewer rights than the gateway: with the reply subject
    * `$JS.API.STREAM.DELETE.cameras`, the gateway would delete the stream for it.
    */
   #isReply(reply: string): boolean {
-    return !reply.startsWith("$") && !reply.startsWith(`${this.#start}.`);
+    if (/[\s*>]/.test(reply) || reply.startsWith("$") || reply.startsWith(`${this.#prefix}.`)) return false;
+    return reply === "" || !this.#taken.some((pattern) => intersection(pattern, reply) !== undefined);
   }
 
   #tell(reply: string, result: AnswerResult): void {

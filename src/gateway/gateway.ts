@@ -78,16 +78,16 @@ function serverOpener(checked: CheckedOptions): (socket: Socket) => Promise<Gate
     try {
       const { connection } = link;
       const never = checked.answers && answerSubjects(start);
-      const duplicateWindowMs = await openStream(
+      const { duplicateWindowMs, taken } = await openStream(
         connection,
         checked.stream,
         `${start}.*`,
         never,
         checked.create,
       );
-      const broker = new NatsBroker(link, checked.stream);
+      const broker = new NatsBroker(link, checked.stream, start);
       const run = randomBytes(9).toString("base64url");
-      const answers = checked.answers && new Answers(socket, connection, start, run, checked.answers);
+      const answers = checked.answers && new Answers(socket, connection, start, run, checked.answers, taken);
       const encoder = new MessageEncoder(start, run, checked.buckets);
       const outbox = new Outbox(socket.clock, { ...checked, duplicateWindowMs });
       return new Gateway(socket, checked, outbox, encoder, answers, broker);

@@ -82,6 +82,8 @@ export class NatsBroker implements Broker {
   readonly #connection: NatsConnection;
   readonly #stream: string;
   readonly #inbox: string;
+  /** The subjects of datagrams begin with it. */
+  readonly #start: string;
   readonly #protocol: Protocol;
   /** An acknowledgement of this stream begins with it. */
   readonly #storedStart: Buffer;
@@ -90,13 +92,19 @@ export class NatsBroker implements Broker {
   #batchBytes = 0;
   #events: BrokerEvents | undefined;
 
-  constructor({ connection, client }: Awaited<ReturnType<typeof connectNats>>, stream: string) {
+  /** @param start of the subjects of datagrams: `<prefix>.<port>`. */
+  constructor(
+    { connection, client }: Awaited<ReturnType<typeof connectNats>>,
+    stream: string,
+    start: string,
+  ) {
     const { protocol } = connection as unknown as { readonly protocol?: Partial<Protocol> };
     assert(protocol?.sendCommand !== undefined, `${packageName} sends bytes in a way that is known`);
     this.#protocol = protocol as Protocol;
     this.#storedStart = storedStart(stream);
     this.#connection = connection;
     this.#stream = stream;
+    this.#start = `${start}.`;
     this.#inbox = client.createInbox();
   }
 
@@ -190,7 +198,8 @@ export class NatsBroker implements Broker {
       if (status.type === "reconnect") events.connected(true);
       if (status.type !== "error") continue;
       const { operation, subject } = status.error as { operation?: string; subject?: string };
-      if (operation === "publish" && subject !== undefined) events.forbidden(subject);
+      // The outbox looks at all datagrams in flight, and others of this connection publish too: answers, to subjects of strangers.
+      if (operation === "publish" && subject?.startsWith(this.#start) === true) events.forbidden(subject);
     }
   }
 
@@ -200,7 +209,7 @@ export class NatsBroker implements Broker {
 }
 
 /** The status of a message without data. The client throws for headers with characters that it does not know. */
-function statusOf(message: Msg): number | undefined {
+export function statusOf(message: Msg): number | undefined {
   try {
     return message.headers?.code;
   } catch {

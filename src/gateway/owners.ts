@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import type { Msg, NatsConnection } from "@nats-io/transport-node";
 
 import type { Clock } from "../core/driver/driver.js";
+import { statusOf } from "./nats-broker.js";
 import { type AnswerResult, parseObject, parseResult } from "./answer-results.js";
 
 /** Milliseconds between two greetings. */
@@ -192,21 +193,23 @@ export class Owners {
     if (message.reply?.startsWith(`${this.#base}.`)) message.respond(age === undefined ? "never" : `${age}`);
   }
 
-  #bid({ subject, data, headers }: Msg): void {
+  #bid(message: Msg): void {
+    const { subject, data } = message;
     const [run = "", number] = subject.split(".").reverse();
     const question = this.#questions.get(Number(number));
     if (!question?.waitsFor.delete(run)) return;
-    if (data.length === 0 && headers?.code === 503) this.#others.delete(run);
+    if (data.length === 0 && statusOf(message) === 503) this.#others.delete(run);
     const text = Buffer.from(data.subarray(0, maxAgeBytes)).toString("latin1");
     if (/^\d+(?:\.\d+)?(?:e-\d+)?$/.test(text)) question.owners.push({ run, ageMs: Number(text) });
     if (question.waitsFor.size === 0) question.end();
   }
 
-  #done({ subject, data, headers }: Msg): void {
+  #done(message: Msg): void {
+    const { subject, data } = message;
     const settle = this.#orders.get(Number(lastToken(subject)));
     if (!settle) return;
     // The server itself answers if nobody is subscribed to the subject.
-    const result = data.length === 0 && headers?.code === 503 ? "gone" : parseResult(data);
+    const result = data.length === 0 && statusOf(message) === 503 ? "gone" : parseResult(data);
     if (result !== undefined) settle(result);
   }
 

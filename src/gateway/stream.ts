@@ -2,7 +2,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 
 import { OSError } from "../core/errors/errors.js";
 import type { NewStream } from "./options.js";
-import { covers } from "./subjects.js";
+import { covers, intersection } from "./subjects.js";
 
 const timeoutMs = 5000;
 /** Error of JetStream: there is no stream with this name. */
@@ -25,7 +25,7 @@ interface Answer {
  *
  * @param subjects that it must take, with wildcards.
  * @param answers subjects that it must not take: its acknowledgement would be taken for that of the gateway.
- * @returns milliseconds for which it knows the ids of its messages.
+ * @returns milliseconds for which it knows the ids of its messages, and the subjects that it takes.
  * @throws `OSError` `ENOENT`, `EINVAL`, `ENOTSUP`, `ETIMEDOUT`.
  */
 export async function openStream(
@@ -34,7 +34,7 @@ export async function openStream(
   subjects: string,
   answers: string | undefined,
   create: NewStream | undefined,
-): Promise<number> {
+): Promise<{ readonly duplicateWindowMs: number; readonly taken: readonly string[] }> {
   let answer = await ask(connection, `$JS.API.STREAM.INFO.${name}`);
   if (answer.error?.err_code === streamNotFound) {
     if (!create)
@@ -57,9 +57,10 @@ export async function openStream(
     const takes = taken.length === 0 ? "no subjects" : taken.join(", ");
     throw failure("EINVAL", `the stream ${name} takes ${takes}, and the gateway needs ${subjects}`);
   }
-  const wide = answers === undefined ? undefined : taken.find((pattern) => covers(pattern, answers));
+  const wide =
+    answers === undefined ? undefined : taken.find((pattern) => intersection(pattern, answers) !== undefined);
   if (wide !== undefined) {
-    const text = `the stream ${name} takes ${wide}, which includes the answers (${answers})`;
+    const text = `the stream ${name} takes ${wide}, which includes answers (${answers})`;
     throw failure("EINVAL", `${text}: let it take ${subjects} instead, or switch answers off`);
   }
   const version = connection.info?.version ?? "";
@@ -68,7 +69,7 @@ export async function openStream(
     const type = "DatagramWarning";
     process.emitWarning(`${text}: use nats-server 2.10.5 or later`, { type, code: "STREAM_DELETES_OLD" });
   }
-  return (config?.duplicate_window ?? 0) / nsPerMs;
+  return { duplicateWindowMs: (config?.duplicate_window ?? 0) / nsPerMs, taken };
 }
 
 /** Asks JetStream. @returns the answer, which can be an `error`. @throws `OSError` `ENOTSUP`, `ETIMEDOUT`. */

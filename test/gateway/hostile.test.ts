@@ -58,6 +58,60 @@ describe.skipIf(noServer !== undefined)("hostile", () => {
     expect((await server.messages("large")).map(({ data }) => data.length)).toEqual([10]);
   });
 
+  test("headers that the client cannot read, at the subjects of answers, do not end the gateway", async (t) => {
+    const { running, at } = await started(t, { nats: server.url, stream: "unreadable", create: true });
+    const from = await bound(t);
+    await sendNumbered(running, from, at, 1);
+    const peer = `127-0-0-1_${from.getsockname().port}`;
+    const base = `datagram.${at.port}`;
+    const stranger = await connect({ servers: server.url.slice("nats://".length) });
+    t.onTestFinished(() => stranger.close());
+    const raw = connectTcp(server.port, "127.0.0.1");
+    t.onTestFinished(() => void raw.destroy());
+    raw.write('CONNECT {"verbose":false,"headers":true}\r\n');
+    const headers = Buffer.from("NATS/1.0\r\na b\xff: y\r\n\r\n", "latin1");
+    const attack = (subject: string): void => {
+      raw.write(`HPUB ${subject} ${headers.length} ${headers.length}\r\n`);
+      raw.write(Buffer.concat([headers, Buffer.from("\r\n")]));
+    };
+    // Another gateway, which answers with such headers: to questions, and to the order to send.
+    const liar = "liar_liar-li";
+    let attacks = 0;
+    const sub = (subject: string, listener: (reply: string) => void): void =>
+      void stranger.subscribe(subject, { callback: (_, { reply = "" }) => listener(reply) });
+    sub(`${base}.gateways.${liar}.ask`, (reply) => {
+      attack(reply);
+      attacks++;
+      if (attacks > 1) stranger.publish(reply, "0");
+    });
+    sub(`${base}.gateways.${liar}.send.*`, (reply) => {
+      attack(reply);
+      attacks++;
+    });
+    let run: string | undefined;
+    stranger.subscribe(`${base}.gateways.all`, {
+      callback: (_, message) => void (run ??= message.json<{ run: string }>().run),
+    });
+    await expect.poll(() => run, { timeout: 60_000 }).toBeDefined();
+    for (const name of ["ask", "bid.1.x", "done.1", `send.${peer}`, "send.x"])
+      attack(`${base}.gateways.${run}.${name}`);
+    attack(`${base}.gateways.all`);
+    attack(`${base}.${peer}.reply`);
+    await until(running, ({ answers }) => answers?.requests === 1 && answers.pending === 0);
+    const greet = async (): Promise<void> => {
+      stranger.publish(`${base}.gateways.all`, JSON.stringify({ type: "hello", run: liar }));
+      await stranger.flush();
+    };
+    for (let times = 0; times < 2; times++) {
+      await greet();
+      await stranger.request(`${base}.${peer}.reply`, "x", { timeout: 30_000 });
+    }
+    expect(attacks).toBeGreaterThanOrEqual(2);
+    await sendNumbered(running, from, at, 1);
+    await until(running, ({ stored }) => stored === 2);
+    expectClosed(running.stats());
+  });
+
   describe("answers of strangers", () => {
     /** Sends datagrams, and for each message of the gateway what a stranger answers. Returns the account at the end. */
     async function attacked(
