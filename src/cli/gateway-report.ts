@@ -46,8 +46,8 @@ export class GatewayReport {
       answering,
       local: this.#ports.length > 1 ? address : undefined,
     }));
-    // For a worker, the losses of the other workers would be losses of the host.
-    this.#kernel = new Losses(sources, this.#json, this.#tellParent === undefined);
+    // For a worker, the losses of the other workers would be losses of the host. The parent tells what the kernel dropped.
+    this.#kernel = new Losses(sources, this.#json, this.#tellParent !== undefined);
     const line =
       this.#json || this.#tellParent
         ? undefined

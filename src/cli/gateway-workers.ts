@@ -43,7 +43,6 @@ export class GatewayWorkers {
   /** Aborts when the command ends. */
   readonly #stop: AbortSignal;
   #ports: readonly number[] = [];
-  #deaths = 0;
   #toldDropped = 0;
   #told = "";
 
@@ -99,7 +98,7 @@ export class GatewayWorkers {
     const lost = counts.received - counts.stored;
     if (this.#deaths > 0) {
       notice(`  workers that died: ${this.#deaths}`);
-      notice("    what they received since their last report, 1 s before at most, is in no count");
+      notice("    what they received since their last report is in no count");
       throw new Failure(exitCodes.error, "a worker died: datagrams may be lost");
     }
     if (lost > 0) throw new Failure(exitCodes.error, `${count(lost, "datagram")} not stored`);
@@ -117,7 +116,6 @@ export class GatewayWorkers {
     let startedMs = performance.now();
     let how = await worker.ended;
     while (!this.#stop.aborted) {
-      if (worker.wasReady) this.#deaths++;
       if (performance.now() - startedMs > stableMs) delayMs = restartMs.min;
       notice(`worker ${worker.number} ${how}: it starts again in ${delayMs / 1000} s`);
       startedMs = performance.now();
@@ -137,6 +135,10 @@ export class GatewayWorkers {
 
   #counts(): GatewayStats {
     return sumStats(this.#workers.map((worker) => worker.counts));
+  }
+
+  get #deaths(): number {
+    return this.#workers.reduce((sum, { deaths }) => sum + deaths, 0);
   }
 
   #tellDropped(): void {
@@ -171,6 +173,8 @@ class Worker {
   isRunning = false;
   /** Whether its last process has stored datagrams. */
   wasReady = false;
+  /** Processes that were ready, and did not end by themselves with 0. Also at the end of the command. */
+  deaths = 0;
   readonly #plan: WorkerPlan;
   readonly #ports: () => readonly number[];
   #child: ChildProcess | undefined;
@@ -214,6 +218,7 @@ class Worker {
     this.ended = exited.then((how) => {
       lines.close();
       this.isRunning = false;
+      if (this.wasReady && child.exitCode !== 0) this.deaths++;
       // Nobody knows what became of its datagrams and answers in flight.
       this.#before = withoutMemory(this.counts);
       this.#counts = sumStats([]);

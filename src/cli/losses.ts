@@ -25,12 +25,12 @@ export class Losses {
 
   /**
    * @param json whether each line is an object.
-   * @param ofHost whether to report what other sockets of the host lose.
+   * @param ofWorker whether another process reports the losses of the receive buffers and of the host, for several workers.
    */
-  constructor(sources: readonly LossSource[], json: boolean, ofHost = true) {
-    this.#sources = sources.map((source) => new SourceLosses(source, json));
+  constructor(sources: readonly LossSource[], json: boolean, ofWorker = false) {
+    this.#sources = sources.map((source) => new SourceLosses(source, json, ofWorker));
     const sockets = sources.map(({ socket }) => socket);
-    this.#host = ofHost ? new HostLosses(sockets, json) : undefined;
+    this.#host = ofWorker ? undefined : new HostLosses(sockets, json);
     this.#timer = setInterval(() => this.#tell(), intervalMs).unref();
   }
 
@@ -56,14 +56,16 @@ export class Losses {
 class SourceLosses {
   readonly #source: LossSource;
   readonly #json: boolean;
+  readonly #ofWorker: boolean;
   /** How many losses of each cause were reported. */
   readonly #told = { receiveBuffer: 0, queue: 0 };
   #unreachable: { readonly last: Unreachable; readonly reports: number } | undefined;
   #narrowed: { readonly last: PathMtuChange; readonly paths: number } | undefined;
 
-  constructor(source: LossSource, json: boolean) {
+  constructor(source: LossSource, json: boolean, ofWorker: boolean) {
     this.#source = source;
     this.#json = json;
+    this.#ofWorker = ofWorker;
     source.answering.on("unreachable", this.#onUnreachable).on("pathMtu", this.#onPathMtu);
   }
 
@@ -75,7 +77,7 @@ class SourceLosses {
   tell(): void {
     // Asks the kernel instead of waiting for events, which come after this call. Before close(), which adds losses.
     const { droppedKernel = 0, droppedQueue } = this.#source.socket.stats();
-    this.#tellDropped("receiveBuffer", droppedKernel);
+    if (!this.#ofWorker) this.#tellDropped("receiveBuffer", droppedKernel);
     this.#tellDropped("queue", droppedQueue);
     const unreachable = this.#unreachable;
     this.#unreachable = undefined;

@@ -118,6 +118,16 @@ describe.skipIf(noServer !== undefined)("workers of datagram gateway", () => {
     expect(code).toBe(0);
   });
 
+  test("that are killed at the end are deaths, and the command fails", async (t) => {
+    const [program] = await start(t, "--workers", "2", "--stream", "late", "--drain", "1ms");
+    const workers = children(program.child.pid ?? 0);
+    for (const pid of workers) process.kill(pid, "SIGSTOP");
+    program.child.kill("SIGINT");
+    const { code, stderr } = await program.ended;
+    expect(stderr).toContain("  workers that died: 2\n");
+    expect(code).toBe(1);
+  });
+
   test("end when the command itself is killed", async (t) => {
     const [program] = await start(t, "--workers", "2", "--stream", "orphans");
     const workers = children(program.child.pid ?? 0);
