@@ -1,15 +1,17 @@
 /** Recordings of processes that are killed, on disks that are full, and of files that vanish. */
 
 import { spawn, spawnSync } from "node:child_process";
-import { rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 
 import { SOL_SOCKET, SO_RCVBUF, socket } from "datagram";
 import { read, record } from "datagram/capture";
+import { type Host, Network } from "datagram/sim";
 import { requireAll } from "../process/programs.js";
 import { datagramsOf, folderOf } from "./files.js";
 
@@ -225,3 +227,70 @@ test("losses at the receive buffer are told by the next packet, and counted at t
     /^at least \d+ datagrams? before this: lost, because the receive buffer was full$/,
   );
 });
+
+test.each([
+  ["a last file tells what is missing", { overwrite: true }],
+  ["a new file is named after it", { rotateMs: 60_000 }],
+])("a file that was removed when the end of a full chunk is written: %s", async (_, options) => {
+  const folder = mkdtempSync(join(tmpdir(), "datagram-capture-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const { network, host } = twoHosts();
+  const payloads = new Array<Buffer>(950).fill(Buffer.alloc(1000));
+  await network.run(async () => {
+    const s = host.socket();
+    await s.bind(["10.0.0.1", 9000]);
+    const recording = record(s, join(folder, "removed.pcapng"), { ...options, onError: () => undefined });
+    await s.sendto("first", ["10.0.0.2", 9]);
+    await virtualMs(1100);
+    for (const name of readdirSync(folder)) rmSync(join(folder, name));
+    // Almost all of a chunk: the counts of the end have no room in it.
+    await s.sendMany(payloads, ["10.0.0.2", 9]);
+    await expect(recording.close()).rejects.toMatchObject({ code: "ENOENT" });
+    const { datagrams, missed, ended } = await recording.finished;
+    expect({ datagrams, missed, ended }).toEqual({ datagrams: 1, missed: 950, ended: "closed" });
+    await s.close();
+  });
+  const reading = read(join(folder, readdirSync(folder)[0] ?? ""));
+  for await (const each of reading) expect(each).toBeUndefined();
+  expect(reading.stats().lost).toBe(950);
+});
+
+test("a recording that its listener closes at a failure writes nothing more", async (t) => {
+  const folder = folderOf(t);
+  const { network, host } = twoHosts();
+  await network.run(async () => {
+    const s = host.socket();
+    await s.bind(["10.0.0.1", 9000]);
+    const closed: Promise<unknown>[] = [];
+    const recording = record(s, join(folder, "closed.pcapng"), {
+      rotateBytes: 65_536,
+      onError: () => closed.push(recording.close().catch(() => undefined)),
+    });
+    await s.sendto("first", ["10.0.0.2", 9]);
+    await virtualMs(1100);
+    for (const name of readdirSync(folder)) rmSync(join(folder, name));
+    await s.sendMany(new Array<Buffer>(200).fill(Buffer.alloc(1000)), ["10.0.0.2", 9]);
+    const { ended } = await recording.finished;
+    expect(ended).toBe("closed");
+    expect(closed).toHaveLength(1);
+    const left = readdirSync(folder).map((name) => statSync(join(folder, name)).size);
+    await s.sendto("later", ["10.0.0.2", 9]);
+    await virtualMs(2000);
+    expect(readdirSync(folder).map((name) => statSync(join(folder, name)).size)).toEqual(left);
+    await s.close();
+  });
+});
+
+/** A simulated host that reaches another one, on which nothing answers. */
+function twoHosts(): { readonly network: Network; readonly host: Host } {
+  const network = new Network({ seed: 1 });
+  const host = network.host("host", { address: "10.0.0.1" });
+  const other = network.host("other", { address: "10.0.0.2" });
+  network.link(host, other, { lossRatio: 1 });
+  return { network, host };
+}
+
+/** Waits during the run of a network. */
+function virtualMs(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,4 +1,3 @@
-import { assert } from "../../core/assert.js";
 import type { Clock } from "../../core/driver/driver.js";
 import type { OSError } from "../../core/errors/errors.js";
 import { runListener } from "../../core/socket/events.js";
@@ -67,6 +66,8 @@ export class FileRecording implements Recording, RecordingHost {
   /** Whether the failure that lasts was told. */
   #isErrorTold = false;
   #ended: RecordEnd | undefined;
+  /** Whether the counts of the last file are made. Memory before them may be written, and idle, at once. */
+  #isEndMade = false;
   /** The failure to write the end. */
   #endError: OSError | undefined;
   #openInterfaces: number;
@@ -83,7 +84,7 @@ export class FileRecording implements Recording, RecordingHost {
       failed: (error, chunks) => this.#failed(error, chunks),
       closeFailed: (error) => this.#tell(error),
       idle: () => {
-        if (this.#ended !== undefined) this.#complete();
+        if (this.#isEndMade) this.#complete();
       },
     });
     this.#interfaces = open(this);
@@ -161,6 +162,8 @@ export class FileRecording implements Recording, RecordingHost {
     }
     if (this.#described > 0 && !this.#hasRoom(needed, rotateBytes - this.#currentBytes)) {
       this.#endFile(false);
+      // If that failed, nothing is written for a while, and the listener may have closed the recording.
+      if (this.isOver || this.#isPaused()) return undefined;
       needed = bytes + this.#startBytes(recorded);
     }
     const writer = this.#writer(needed, false);
@@ -205,10 +208,19 @@ export class FileRecording implements Recording, RecordingHost {
     return needed + blockBytes <= left;
   }
 
-  /** Memory for blocks. @param isForced whether more chunks than the limit may exist. */
+  /**
+   * Memory for blocks; `undefined` if there is none, or if the blocks before could not be written.
+   *
+   * @param isForced whether more chunks than the limit may exist.
+   */
   #writer(bytes: number, isForced: boolean): BlockWriter | undefined {
     // The writer wants room for three bytes of each character of a comment.
-    if (this.#chunk && this.#chunk.writer.at + bytes + 3 * maxCommentBytes > chunkBytes) this.#seal();
+    if (this.#chunk && this.#chunk.writer.at + bytes + 3 * maxCommentBytes > chunkBytes) {
+      const section = this.#sectionCounts;
+      this.#seal();
+      // A failure ends the section, and its listener may have closed the recording.
+      if (this.#sectionCounts !== section) return undefined;
+    }
     if (!this.#chunk) {
       this.#chunk = this.#memory.take(isForced);
       if (!this.#chunk) return undefined;
@@ -238,7 +250,17 @@ export class FileRecording implements Recording, RecordingHost {
   #endFile(isLast: boolean): void {
     this.#cancelRotation?.();
     this.#cancelRotation = undefined;
-    if (!this.#hasSection && !(isLast && this.#interfaces.some(({ hasNotes }) => hasNotes))) return;
+    // If the blocks before cannot be written, a last section has at least the counts of what is missing.
+    if (!this.#writeEnds(isLast) && !(isLast && this.#writeEnds(true))) return;
+    this.#seal(true);
+    this.#forgetSection();
+    this.#bytesBefore += this.#fileBytes;
+    this.#fileBytes = 0;
+  }
+
+  /** @returns whether the counts are in memory: not if there are none, or if the blocks before them could not be written. */
+  #writeEnds(isLast: boolean): boolean {
+    if (!this.#hasSection && !(isLast && this.#interfaces.some(({ hasNotes }) => hasNotes))) return false;
     const { rotateBytes = Infinity } = this.#options;
     // The counts of interfaces with packets have room, and the others come if there is room.
     let reserved = this.#described * blockBytes;
@@ -250,17 +272,14 @@ export class FileRecording implements Recording, RecordingHost {
       const leftOfFile = Math.min(left, rotateBytes - this.#currentBytes - needed - reserved);
       if ((isDescribed ? left : leftOfFile) < 0) continue;
       const writer = this.#writer(sectionBytes + maxEndBytes, true);
-      assert(writer !== undefined, "the end of a file has memory");
+      if (!writer) return false;
       if (!this.#hasSection) this.#startSection(writer);
       if (!isDescribed) recorded.describe(writer, this.#described++);
       const before = this.#sectionCounts[index] ?? noBlockCounts();
       const counts = sumOfBlockCounts(before, recorded.counts);
       recorded.endSection(writer, counts, isLast, Math.min(leftOfFile, maxCommentBytes));
     }
-    this.#seal(true);
-    this.#forgetSection();
-    this.#bytesBefore += this.#fileBytes;
-    this.#fileBytes = 0;
+    return true;
   }
 
   /** The interfaces whose counts end a file, with their indexes: those with packets, with notes, and without both. */
@@ -349,6 +368,7 @@ export class FileRecording implements Recording, RecordingHost {
     for (const recorded of this.#interfaces) recorded.end();
     this.#cancelFlush?.();
     this.#endFile(true);
+    this.#isEndMade = true;
     this.#queue.writeNext();
   }
 
