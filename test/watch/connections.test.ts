@@ -1,6 +1,11 @@
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 
-import { Address } from "datagram";
+import { Address, socket } from "datagram";
+import { type Recording, record } from "datagram/capture";
 import { WebSocket } from "ws";
 import { expect, test, vi } from "vitest";
 
@@ -66,6 +71,44 @@ test("close disconnects the pages, and leaves the socket open", async (t) => {
   expect(String(await peer.recv(100))).toBe("still open");
   await expect(get(page, "/")).rejects.toThrow(/ECONNREFUSED/);
   await page.close();
+});
+
+test("a page that comes while the recording ends is refused with 503, and close ends", async (t) => {
+  const file = join(mkdtempSync(join(tmpdir(), "watch-test-")), "slow.pcapng");
+  t.onTestFinished(() => rmSync(dirname(file), { recursive: true }));
+  const s = socket();
+  await s.bind(["127.0.0.1", 0]);
+  t.onTestFinished(() => s.close());
+  let end = (): void => undefined;
+  // A recording that ends when the test says so, as one to a slow disk does.
+  const slow = (recording: Recording): Recording => ({
+    ...{ file: recording.file, finished: recording.finished, stats: () => recording.stats() },
+    close: () => new Promise<void>((resolve) => (end = resolve)).then(() => recording.close()),
+    [Symbol.asyncDispose]: () => recording[Symbol.asyncDispose](),
+  });
+  const page = await watchSources((model) => {
+    model.addSource({ kind: "socket", label: "test", simulated: false, sends: false });
+    const none = { send: undefined, socket: undefined, report: () => undefined, close: () => undefined };
+    return [{ ...none, record: () => slow(record(s, file)) }];
+  }, {});
+  const shown = await PageClient.open(page);
+  const { host, port } = page.address;
+  const raw = connect({ host, port });
+  t.onTestFinished(() => void raw.destroy());
+  await once(raw, "connect");
+  shown.send({ type: "record", on: true });
+  await shown.next("recording", ({ running }) => running !== undefined);
+  const closed = page.close();
+  const answered = once(raw, "data");
+  const origin = new URL(page.url).origin;
+  raw.write(
+    `GET /socket HTTP/1.1\r\nHost: ${host}:${port}\r\nOrigin: ${origin}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+  );
+  const [answer] = (await answered) as [Buffer];
+  expect(String(answer)).toMatch(/^HTTP\/1\.1 503 /);
+  end();
+  await closed;
 });
 
 test("close ends within its second for a page that does not answer", async (t) => {

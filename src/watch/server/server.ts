@@ -167,9 +167,10 @@ export class PageServer {
     for (const timer of this.#timers) clearInterval(timer);
     this.#model.listener = undefined;
     this.#answers.close();
+    // From now on, an upgrade is answered with 503: nothing would disconnect a page that came while the recordings end.
+    this.#sockets.close();
     for (const page of this.#pages) page.close(1001, "the server ends");
     await this.#recordings.close();
-    this.#sockets.close();
     await new Promise<void>((resolve) => {
       this.#http.close(() => resolve());
       this.#http.closeAllConnections();
