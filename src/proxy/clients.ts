@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { headersTo } from "../core/send/path-mtu-cache.js";
 import { type Clock, type Datagram, type Endpoint, OSError } from "../index.js";
 import type { DirectionClient } from "./direction.js";
+import { clientLimit, relayLoop } from "./observer.js";
 import type { Upstream } from "./upstream.js";
 
 /** Searches for idle clients in each `idleMs`. Few searches are enough, because each one finds all that are idle. */
@@ -114,7 +115,7 @@ export class Clients {
     const { source } = datagram;
     if (this.#host.isLooped(source)) {
       this.looped++;
-      return "loop of the relay";
+      return relayLoop;
     }
     const client = this.#open(source, nowMs);
     if (client) {
@@ -122,7 +123,7 @@ export class Clients {
       return client;
     }
     this.refused++;
-    return "limit of clients";
+    return clientLimit;
   }
 
   #open(source: Endpoint, nowMs: number): Client | undefined {

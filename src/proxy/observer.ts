@@ -5,6 +5,10 @@ import type { Datagram, Endpoint, Loss, Unreachable } from "../index.js";
 /** `"up"` is from clients to the targets. */
 export type DirectionName = "up" | "down";
 
+/** Why a datagram of a new client goes no further: no client can be added, or it is the relay's own. */
+export const clientLimit = "limit of clients";
+export const relayLoop = "loop of the relay";
+
 /** What the relay does to one datagram that came in, and why: each text is a setting of the link, `loss 10%`, or `rule drop up`. */
 export interface Passage {
   readonly direction: DirectionName;

@@ -109,7 +109,7 @@ export class NatsServer {
     child.kill(name);
     if (name === "SIGKILL") await ended;
     // The state follows the name in parentheses: proc_pid_stat(5). T is stopped.
-    while (name === "SIGSTOP" && !readFileSync(`/proc/${child.pid}/stat`, "latin1").includes(') T '))
+    while (name === "SIGSTOP" && !readFileSync(`/proc/${child.pid}/stat`, "latin1").includes(") T "))
       await sleep(1);
   }
 
