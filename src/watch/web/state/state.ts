@@ -1,5 +1,6 @@
 /** What the page knows: the messages of the server, put together and limited. */
 
+import { inOrder } from "./in-order.js";
 import {
   type DatagramRow,
   type DatagramRows,
@@ -314,25 +315,4 @@ export class State {
     }
     this.topics.changed("details");
   }
-}
-
-/** Adds datagrams to a list. Those of several sources come in parts, so some are earlier than the last of the list. */
-function inOrder(list: readonly ListedDatagram[], added: readonly ListedDatagram[]): ListedDatagram[] {
-  const sorted = [...added].sort(byTime);
-  const [first] = sorted;
-  let from = list.length;
-  const isLater = (each: ListedDatagram | undefined): boolean =>
-    first !== undefined && each?.connection === first.connection && byTime(each, first) > 0;
-  while (isLater(list[from - 1])) from--;
-  return [...list.slice(0, from), ...[...list.slice(from), ...sorted].sort(byTime)];
-}
-
-/** Compares decimal digits of nanoseconds, which numbers cannot hold. Datagrams of one time stay in their order. */
-function byTime(
-  { row: { timestamp: a } }: ListedDatagram,
-  { row: { timestamp: b } }: ListedDatagram,
-): number {
-  if (a === b) return 0;
-  if (a.length !== b.length) return a.length - b.length;
-  return a < b ? -1 : 1;
 }
