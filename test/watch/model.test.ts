@@ -40,6 +40,20 @@ test("a run counts as its datagrams, and each is kept with its own bytes", () =>
   expect(model.ring.find(3)).toBeUndefined();
 });
 
+test("all datagrams of a file are listed, and what was counted of a time does not outlive clear()", () => {
+  const file = new Model();
+  file.addSource({ kind: "recording", label: "test", simulated: false, sends: false });
+  const from = new Address("10.0.0.7", 5000);
+  for (let each = 0; each < 200; each++) arrive(file, from, Buffer.alloc(32_000), 1000, 1000);
+  expect([file.ring.count, file.ring.leftOut]).toEqual([200 * 32, 0]);
+  const model = modelWithSource();
+  for (let each = 0; each < 200; each++) arrive(model, from, Buffer.alloc(32_000), 1000, 1000);
+  model.ring.clear();
+  const before = model.ring.count;
+  arrive(model, from, Buffer.from("x"), 1000);
+  expect(model.ring.count - before).toBe(1);
+});
+
 test("of more than 4 MiB in 250 ms some are left out of the list, counted, and an awaited reply is not", () => {
   const model = modelWithSource();
   const from = new Address("10.0.0.7", 5000);

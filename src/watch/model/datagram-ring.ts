@@ -147,5 +147,7 @@ export class DatagramRing {
     this.#written += 2 * ringLimits.bytes;
     this.#peers.fill(undefined);
     this.#locals.fill(undefined);
+    this.#recentBytes = 0;
+    this.#recentFromMs = 0;
   }
 }

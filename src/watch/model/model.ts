@@ -82,7 +82,7 @@ export class Model {
     const { ring, pictures } = this;
     const first = ring.count;
     const isAwaited = this.#awaited.size > 0 && this.#awaited.has(peer);
-    const isKept = isAwaited || ring.takes(length, size === 0 ? 1 : Math.ceil(length / size), nowMs);
+    const isKept = isAwaited || this.#takes(source, length, size === 0 ? 1 : Math.ceil(length / size), nowMs);
     const at = isKept ? ring.copy(data) : 0;
     let start = 0;
     do {
@@ -106,7 +106,14 @@ export class Model {
     peer.sentBytes += data.length;
     if (peer.datagrams + peer.sent <= 3) this.peers.refresh(peer);
     this.peers.change(peer);
-    this.ring.add(peer, true, this.ring.copy(data), data.length, from, timestamp, 0);
+    const { ring } = this;
+    if (this.#takes(source, data.length, 1, nowMs))
+      ring.add(peer, true, ring.copy(data), data.length, from, timestamp, 0);
+  }
+
+  /** Whether datagrams go to the list. All of a file do: it is read as fast as its reader says, so copies cost no datagram. */
+  #takes(source: number, bytes: number, datagrams: number, nowMs: number): boolean {
+    return this.#sources[source]?.kind === "recording" || this.ring.takes(bytes, datagrams, nowMs);
   }
 
   /** Sets whether the listener hears of each datagram of a peer. */
