@@ -169,7 +169,7 @@ export interface LossReport {
     | "network"
     | "recording"
     | "host"
-    /** A relay dropped them, as it was told. */
+    /** A relay dropped them, by its settings. */
     | "relay"
     | "warning";
   /** How many datagrams, if it is known. */

@@ -94,7 +94,7 @@ test("a loss of the relay is told as its own, with the setting, without advice, 
   const address = await sendEach(t, relay, 20);
   const loss = await shown.next("loss", ({ cause }) => cause === "relay");
   expect(loss.sentence).toMatch(
-    /^The relay dropped \d+ of \d+ datagrams so far, as it was told: loss 100%\.$/,
+    /^The relay dropped \d+ of \d+ datagrams so far, by its settings: loss 100%\.$/,
   );
   expect(loss).toMatchObject({ source: 0, atLeast: false });
   expect(loss.advice).toBeUndefined();
@@ -114,7 +114,7 @@ test("reports of one cause come when its total has doubled, so real losses stay 
   for (let sent = 5; sent < 2 * total; sent++) await s.sendto("x", relay.address);
   const second = await shown.next("loss");
   expect(second.datagrams).toBeGreaterThanOrEqual(2 * total);
-  expect(second.sentence).toContain("as it was told: rule drop.");
+  expect(second.sentence).toContain("by its settings: rule drop.");
 });
 
 test("an ICMP error of the target is a real loss", async (t) => {

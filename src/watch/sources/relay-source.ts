@@ -1,4 +1,5 @@
 import type { RecordOptions, Recording } from "../../capture/index.js";
+import { lossTexts } from "../../core/ledger/report-texts.js";
 import type { Datagram, Endpoint, Loss, Unreachable } from "../../index.js";
 import type { Relay } from "../../proxy/index.js";
 import type { DirectionName, Passage, RelayObserver, SentDatagram, Sending } from "../../proxy/observer.js";
@@ -34,8 +35,8 @@ class RelayBefore implements WatchedSource, RelayObserver {
   readonly #counts: RelayCounts;
   readonly #losses: SourceLosses;
   readonly #stop: () => void;
-  /** Datagrams that were lost before the relay read them, and not reported yet. */
-  #lost = 0;
+  /** Datagrams that were lost before the relay forwarded them, by cause, and not reported yet. */
+  readonly #lost = new Map<Loss["cause"], number>();
 
   constructor(relay: Relay, model: Model) {
     this.#relay = relay;
@@ -60,20 +61,23 @@ class RelayBefore implements WatchedSource, RelayObserver {
       const peer = last && this.#model.peers.find(this.#before, String(last))?.id;
       this.#model.lost({
         ...{ cause: "relay", atMs: nowMs, source: this.#before, peer, datagrams: total, atLeast: false },
-        sentence: `The relay dropped ${total} of ${of} datagrams so far, as it was told: ${cause}.`,
+        sentence: `The relay dropped ${total} of ${of} datagrams so far, by its settings: ${cause}.`,
         advice: undefined,
       });
     }
-    const lost = this.#lost;
-    this.#lost = 0;
-    if (lost === 0) return;
-    const what = lost === 1 ? "1 datagram was" : `${lost} datagrams were`;
-    this.#model.lost({
-      ...{ cause: "receiveBuffer", atMs: nowMs, source: this.#before, peer: undefined },
-      ...{ datagrams: lost, atLeast: true },
-      sentence: `At least ${what} lost before the relay read them: its receive buffer was full.`,
-      advice: "This is no fault that the relay simulates: send more slowly.",
-    });
+    for (const [cause, datagrams] of this.#lost) {
+      const atLeast = cause === "receiveBuffer";
+      const what = datagrams === 1 ? "1 datagram was" : `${datagrams} datagrams were`;
+      this.#model.lost({
+        // What was unread at the close of a client's socket was in the queue of this process.
+        ...{ cause: atLeast ? cause : "queue", atMs: nowMs, source: this.#before, peer: undefined },
+        ...{ datagrams, atLeast },
+        sentence: `${atLeast ? "At least " : ""}${what} lost in the relay: ${lossTexts[cause]}.`,
+        advice:
+          cause === "close" ? undefined : "This is no fault that the relay simulates: send more slowly.",
+      });
+    }
+    this.#lost.clear();
   }
 
   reportAfter(nowMs: number): void {
@@ -116,8 +120,8 @@ class RelayBefore implements WatchedSource, RelayObserver {
     // The relay is closed, and its page shows what it has shown.
   }
 
-  lost(_: DirectionName, { datagrams }: Loss): void {
-    this.#lost += datagrams;
+  lost(_: DirectionName, { cause, datagrams }: Loss): void {
+    this.#lost.set(cause, (this.#lost.get(cause) ?? 0) + datagrams);
   }
 
   unreachable(_: DirectionName, report: Unreachable): void {

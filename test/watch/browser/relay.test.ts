@@ -49,7 +49,7 @@ describe.skipIf(noBrowser !== undefined)(
       expect(cells.slice(0, 3)).toEqual(["to the targets", "10", "6"]);
       const losses = page.getByRole("region", { name: "Losses" });
       await losses
-        .getByText(/as it was told: rule drop up numbers=1-4/)
+        .getByText(/by its settings: rule drop up numbers=1-4/)
         .first()
         .waitFor();
       expect(await losses.locator(".advice").count()).toBe(0);

@@ -17,7 +17,7 @@ export function RelayCard({ state }: { readonly state: State }): VNode | null {
     <section class="card relay-card" aria-label="The relay">
       <h2 class="card-title">
         What the relay does{" "}
-        <span class="muted">as it was told: these losses are no fault of the network</span>
+        <span class="muted">by its settings: these losses are no fault of the network</span>
       </h2>
       {/* It may be wider than a phone. */}
       <div class="relay-scroll" role="region" aria-label="Datagrams of each sender" tabIndex={0}>
