@@ -47,6 +47,9 @@ export function SendPane({ client, draft, onDraft, onDatagram }: SendPaneProps):
   useTopics(state, "sends", "hello", "connection");
   const [problem, setProblem] = useState("");
   const text = useRef<HTMLTextAreaElement>(null);
+  /** What is typed while a file is read must not be lost. */
+  const latest = useRef(draft);
+  latest.current = draft;
   // Not after a frame: what is typed next would be shortcuts.
   useLayoutEffect(() => text.current?.focus(), []);
   const sources = state.sources.filter(({ sends }) => sends);
@@ -114,11 +117,11 @@ export function SendPane({ client, draft, onDraft, onDatagram }: SendPaneProps):
                   return;
                 }
                 setProblem("");
-                void file
-                  .arrayBuffer()
-                  .then((buffer) =>
-                    onDraft({ ...draft, file: { name: file.name, bytes: new Uint8Array(buffer) } }),
-                  );
+                file.arrayBuffer().then(
+                  (buffer) =>
+                    onDraft({ ...latest.current, file: { name: file.name, bytes: new Uint8Array(buffer) } }),
+                  () => setProblem(`${file.name} cannot be read.`),
+                );
               }}
             />
             {draft.file !== undefined && (

@@ -1,4 +1,4 @@
-import { useEffect, useReducer, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useReducer, useState } from "preact/hooks";
 
 import type { State } from "../state/state.js";
 import type { Topic } from "../state/topics.js";
@@ -6,7 +6,8 @@ import type { Topic } from "../state/topics.js";
 /** Renders the component again in the next frame after one of the topics has changed. */
 export function useTopics(state: State, ...topics: readonly Topic[]): void {
   const [, again] = useReducer((renders: number) => renders + 1, 0);
-  useEffect(() => state.topics.listen(topics, () => again(undefined)), [state]);
+  // Before the browser does anything else: a change after this render must not be missed.
+  useLayoutEffect(() => state.topics.listen(topics, () => again(undefined)), [state]);
 }
 
 /** Renders the component again every second, for ages. */
