@@ -3,11 +3,12 @@
  * acknowledged is lost, nothing is stored twice, and the account closes.
  */
 
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { type TestContext, describe, expect, test } from "vitest";
 
-import { unusedPort } from "../../ports.js";
 import { NatsServer, noServer } from "../nats.js";
 import { below, closed, expectKept, floodDuring, randomOf, seeds, startedAtRandom } from "./seeds.js";
 
@@ -42,7 +43,7 @@ describe.skipIf(noServer !== undefined)("kill -9 of one server of three", () => 
 
 /** Three servers, which have elected a leader. */
 async function cluster(t: TestContext): Promise<NatsServer[]> {
-  const ports = [unusedPort(), unusedPort(), unusedPort()];
+  const ports = await Promise.all([freePort(), freePort(), freePort()]);
   const routes = ports.map((port) => `nats://127.0.0.1:${port}`).join(", ");
   const servers = await Promise.all(
     ports.map((port, index) =>
@@ -93,4 +94,13 @@ async function untilAsked(
     }
   };
   await expect.poll(asked, { timeout: 60_000, interval: 100 }).toBe(true);
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
 }
