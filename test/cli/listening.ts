@@ -7,7 +7,7 @@ export const shape = /^\d\d:\d\d:\d\d\.\d{3} (127\.0\.0\.1:\d+) (.*? bytes?) (.*
 
 /** The next line that contains `part`. */
 export async function lineWith(
-  listener: Listener,
+  listener: Pick<Listener, "line">,
   part: string,
   stream: "stdout" | "stderr" = "stderr",
 ): Promise<string> {

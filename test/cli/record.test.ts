@@ -18,6 +18,7 @@ import type { Recording } from "../../src/capture/index.js";
 import { recordingSummary } from "../../src/cli/recording.js";
 import { datagramsOf, folderOf } from "../capture/files.js";
 import { commandsInOneProcess } from "./one-process.js";
+import { lineWith } from "./listening.js";
 import { Program, bin, datagram } from "./program.js";
 
 const runHere = commandsInOneProcess();
@@ -71,8 +72,13 @@ test("record --overwrite replaces a file by a new one, and a recorder that write
   expect(fstatSync(old).nlink).toBe(0);
   await sendTexts(t, ["of the second", secondPort]);
   // The first one looks for its file once a second.
-  for (let line = ""; !line.includes("was removed"); line = await first.line("stderr"))
-    await sendTexts(t, ["of the first", port]).then(() => new Promise((resolve) => setTimeout(resolve, 50)));
+  let isTold = false;
+  const told = lineWith(first, "was removed").finally(() => (isTold = true));
+  while (!isTold) {
+    await sendTexts(t, ["of the first", port]);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  await told;
   first.child.kill("SIGINT");
   await first.ended;
   while (!readFileSync(file).includes("second")) await new Promise((resolve) => setTimeout(resolve, 20));
