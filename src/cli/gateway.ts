@@ -8,6 +8,7 @@ import {
   type ShedPolicy,
   gateway,
 } from "../gateway/index.js";
+import { withoutUser } from "../gateway/server-url.js";
 import { OSError } from "../index.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { noticeFallback } from "./fallback.js";
@@ -320,7 +321,7 @@ function checkTarget(options: GatewayCommandOptions): void {
 
 function noticeTarget(options: GatewayCommandOptions): void {
   const { into, stream } = options;
-  const servers = serversOf(options).map((server) => server.replace(/\/\/.*@/, "//"));
+  const servers = serversOf(options).map((server) => withoutUser(server));
   notice(
     into === undefined
       ? `storing in the stream ${stream} of ${servers.join(", ")}`

@@ -9,6 +9,7 @@ import {
   type StreamStart,
   consume,
 } from "../gateway/index.js";
+import { withoutUser } from "../gateway/server-url.js";
 import { OSError } from "../index.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { quote, wholeNumber } from "./option-values.js";
@@ -104,7 +105,7 @@ export function streamFailure(error: unknown): unknown {
 
 /** `the stream cameras of nats://host`, without a password. */
 export function streamName(servers: readonly string[], stream = ""): string {
-  return `the stream ${stream} of ${servers.map((server) => server.replace(/\/\/.*@/, "//")).join(", ")}`;
+  return `the stream ${stream} of ${servers.map((server) => withoutUser(server)).join(", ")}`;
 }
 
 /** What of a stream is not among its datagrams, a line for each cause that happened. */

@@ -10,6 +10,7 @@ import { OSError } from "../core/errors/errors.js";
 import { isStored, readAcknowledgement, storedStart } from "./acknowledgement.js";
 import type { Broker, BrokerEvents } from "./broker.js";
 import type { EncodedMessage } from "./message-encoder.js";
+import { withoutUser } from "./server-url.js";
 
 const packageName = "@nats-io/transport-node";
 const connectTimeoutMs = 5000;
@@ -27,7 +28,7 @@ export async function connectNats(
   const { username, password } = urls.find((url) => url.username !== "") ?? { username: "", password: "" };
   const user =
     username === "" ? {} : { user: decodeURIComponent(username), pass: decodeURIComponent(password) };
-  const hosts = servers.map((server) => server.replace(/\/\/.*@/, "//"));
+  const hosts = servers.map((server) => withoutUser(server));
   try {
     const connection = await client.connect({
       servers: hosts,

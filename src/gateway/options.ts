@@ -1,6 +1,7 @@
 import { outOfRange, wholeNumber, wrongType } from "../core/errors/errors.js";
 import { fieldsOf, refuseUnknown } from "../core/errors/fields.js";
 import type { Losses } from "./losses.js";
+import { withoutUser } from "./server-url.js";
 import { checkPrefix, checkStreamName } from "./subjects.js";
 
 /** Which datagram of a peer is shed. */
@@ -181,15 +182,11 @@ export function checkServers(nats: unknown): string[] {
     if (typeof server !== "string") throw wrongType("nats", "a string such as nats://127.0.0.1:4222", server);
     if (!URL.canParse(server) || new URL(server).hostname === "" || !/^(?:nats|tls):\/\//.test(server)) {
       // The text may have a password.
-      throw outOfRange("nats", "a URL such as nats://127.0.0.1:4222", server.replace(/\/\/.*@/, "//…@"));
+      throw outOfRange("nats", "a URL such as nats://127.0.0.1:4222", withoutUser(server, "…@"));
     }
     const { username, password } = new URL(server);
     if (!isEncoded(username) || !isEncoded(password))
-      throw outOfRange(
-        "nats",
-        "a user and a password with %25 for each %",
-        server.replace(/\/\/.*@/, "//…@"),
-      );
+      throw outOfRange("nats", "a user and a password with %25 for each %", withoutUser(server, "…@"));
     if (username !== "") users.add(`${username}:${password}`);
     return server;
   });
