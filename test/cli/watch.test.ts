@@ -7,12 +7,12 @@ import { join } from "node:path";
 
 import { type TestContext, expect, test } from "vitest";
 
-import { type Listener, type Program, datagram, pythonPeer, pythonSend } from "./program.js";
+import { type Program, datagram, pythonPeer, pythonSend } from "./program.js";
 import { lineWith } from "./listening.js";
 
 /** The address of the page that a command prints. */
 async function pageOf(program: Program): Promise<string> {
-  const line = await lineWith(program as Listener, "the page is at ");
+  const line = await lineWith(program, "the page is at ");
   return line.slice("the page is at ".length);
 }
 
