@@ -1,5 +1,5 @@
 import { Address } from "datagram";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 
 import { Model } from "../../src/watch/model/model.js";
 import { lookOf } from "../../src/watch/model/payload-look.js";
@@ -18,6 +18,10 @@ function modelWithSource(): Model {
 
 function arrive(model: Model, from: Address, data: Buffer, nowMs: number, segment = 0): void {
   model.arrived(0, data, segment, { from, to, timestamp: 0n, lostBefore: 0 }, nowMs);
+}
+
+function lastPictures(model: Model, ids: readonly number[]): unknown[] {
+  return [...model.lastPictures(new Set(ids))].filter((found) => found !== undefined);
 }
 
 test("strangers without end take no place of a known peer, and are forgotten", () => {
@@ -171,8 +175,55 @@ test("a single picture is there for a page that comes later", () => {
   for (let at = 0; at < jpeg.length; at += 700)
     arrive(model, new Address("10.0.0.7", 1), jpeg.subarray(at, at + 700), 1);
   arrive(model, new Address("10.0.0.7", 2), Buffer.from("no picture"), 2);
-  const pictures = model.lastPictures(new Set([0, 1]));
-  expect([...pictures]).toEqual([[0, jpeg]]);
+  expect(lastPictures(model, [0, 1])).toEqual([{ peer: 0, picture: jpeg }]);
+});
+
+test("the last picture of a peer is found in its newest datagrams, behind those of one that still arrives", () => {
+  const model = modelWithSource();
+  const jpeg = mosaicJpeg(mosaicData(ballScene(3)));
+  const last = mosaicJpeg(mosaicData(ballScene(4)));
+  const slices = (picture: Buffer): Buffer[] =>
+    Array.from({ length: Math.ceil(picture.length / 700) }, (_, at) =>
+      picture.subarray(at * 700, (at + 1) * 700),
+    );
+  const send = (datagrams: readonly Buffer[], port: number): void =>
+    datagrams.forEach((each) => arrive(model, new Address("10.0.0.7", port), each, 1));
+  for (let each = 0; each < 200; each++) for (const port of [1, 2]) send(slices(jpeg), port);
+  for (const port of [1, 2]) {
+    send(slices(last), port);
+    send(slices(jpeg).slice(0, -1), port);
+  }
+  const read = vi.spyOn(model.ring, "at");
+  expect(lastPictures(model, [0, 1])).toEqual([
+    { peer: 1, picture: last },
+    { peer: 0, picture: last },
+  ]);
+  expect(read.mock.calls.length).toBeLessThan(2 * 3 * slices(last).length);
+});
+
+test("a search for a last picture that is far back stops after each 64 KiB, and survives what arrives meanwhile", () => {
+  const model = modelWithSource();
+  const from = new Address("10.0.0.7", 1);
+  const jpeg = mosaicJpeg(mosaicData(ballScene(3)));
+  arrive(model, from, jpeg, 1);
+  // Each of them begins a picture that does not end.
+  const part = Buffer.concat([jpeg.subarray(0, -2), Buffer.alloc(30_000)]);
+  for (let each = 0; each < 200; each++) arrive(model, from, part, 2);
+  const read = vi.spyOn(model.ring, "at");
+  const search = model.lastPictures(new Set([0]));
+  let turns = 0;
+  for (let at = search.next(); at.done !== true; at = search.next()) {
+    turns++;
+    expect(read.mock.calls.length).toBeLessThanOrEqual(Math.ceil(65_536 / part.length) + 1);
+    read.mockClear();
+    if (at.value) expect(at.value).toEqual({ peer: 0, picture: jpeg });
+  }
+  expect(turns).toBeGreaterThan(100);
+  // The oldest are overwritten while a search goes on.
+  const other = model.lastPictures(new Set([0]));
+  other.next();
+  for (let each = 0; each < 600; each++) arrive(model, from, part, 1000 * each);
+  expect([...other].filter((found) => found !== undefined)).toEqual([]);
 });
 
 test("a picture that lacks a part is one report, and the first part of a stream that began earlier is not", () => {

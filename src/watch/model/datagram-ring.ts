@@ -40,6 +40,8 @@ export class DatagramRing {
   readonly #sizes = new Uint32Array(ringLimits.datagrams);
   readonly #lostBefore = new Uint32Array(ringLimits.datagrams);
   readonly #isOut = new Uint8Array(ringLimits.datagrams);
+  /** Which datagrams begin a picture. */
+  readonly #begins = new Uint8Array(ringLimits.datagrams);
   #count = 0;
   #written = 0;
   #leftOut = 0;
@@ -100,6 +102,7 @@ export class DatagramRing {
     this.#sizes[at] = size;
     this.#lostBefore[at] = lostBefore;
     this.#isOut[at] = isOut ? 1 : 0;
+    this.#begins[at] = 0;
     return position;
   }
 
@@ -132,6 +135,16 @@ export class DatagramRing {
   /** The peer of the datagram at a position from `oldest` on. Its payload may no longer be kept. */
   peerAt(position: number): Peer | undefined {
     return this.#peers[position % ringLimits.datagrams];
+  }
+
+  /** Notes that the datagram that was added last begins a picture. */
+  markPicture(): void {
+    this.#begins[(this.#count - 1) % ringLimits.datagrams] = 1;
+  }
+
+  /** Whether the datagram at a position from `oldest` on begins a picture. */
+  beginsPicture(position: number): boolean {
+    return this.#begins[position % ringLimits.datagrams] === 1;
   }
 
   /** As `at`, for the number of a datagram. */

@@ -1,7 +1,7 @@
 /**
  * What a page shows: `model.ts` joins the counts of peers (`peer-table.ts`, `peer.ts`), the last datagrams (`datagram-ring.ts`,
- * `payload-look.ts`), the reports of losses (`loss-log.ts`, `missing.ts`) and the pictures (`pictures.ts`, `message-decoder.ts`). All
- * of it is bounded, whatever strangers send.
+ * `payload-look.ts`), the reports of losses (`loss-log.ts`, `missing.ts`) and the pictures (`pictures.ts`, `last-pictures.ts`,
+ * `message-decoder.ts`). All of it is bounded, whatever strangers send.
  *
  * The model has no timers and no clock: the sources (`../sources`) tell it what happens and when, and the server (`../server`) asks
  * it.
@@ -12,6 +12,7 @@ import type { Buffer } from "node:buffer";
 import type { Address } from "../../core/address/address.js";
 import type { Playback, Source } from "../protocol.js";
 import { DatagramRing } from "./datagram-ring.js";
+import { type LastPicture, findLastPictures } from "./last-pictures.js";
 import { LossLog, type NewLoss } from "./loss-log.js";
 import { Missing } from "./missing.js";
 import type { Peer } from "./peer.js";
@@ -91,7 +92,7 @@ export class Model {
       lostBefore = 0;
       if (pictures.mayTake(peer, data, start)) {
         const datagram = data.subarray(start, end);
-        pictures.take(peer, datagram, nowMs);
+        if (pictures.take(peer, datagram, nowMs) && isKept) ring.markPicture();
         this.#missing.take(peer, datagram);
       }
       start = end;
@@ -134,23 +135,9 @@ export class Model {
     this.losses.add(loss);
   }
 
-  /** The last picture of each of some peers that is whole in the datagrams that are kept. */
-  lastPictures(ids: ReadonlySet<number>): Map<number, Buffer> {
-    const { ring } = this;
-    const datagrams = new Map<Peer, Buffer[]>();
-    // Memory is not copied: nothing is added to the ring meanwhile.
-    for (let position = ids.size === 0 ? ring.count : ring.oldest; position < ring.count; position++) {
-      const peer = ring.peerAt(position);
-      if (peer?.picture === undefined || !ids.has(peer.id)) continue;
-      const kept = ring.at(position);
-      if (kept?.direction === "in") append(datagrams, peer, kept.data);
-    }
-    const pictures = new Map<number, Buffer>();
-    for (const [peer, all] of datagrams) {
-      const picture = this.pictures.lastOf(peer, all);
-      if (picture) pictures.set(peer.id, picture);
-    }
-    return pictures;
+  /** Finds the last whole picture of each of some peers in the datagrams that are kept, in turns: see `findLastPictures`. */
+  lastPictures(ids: ReadonlySet<number>): Generator<LastPicture | undefined, void> {
+    return findLastPictures(this.ring, this.pictures, ids);
   }
 
   /** Reports what the senders' own numbers say is missing, and the peers that became silent: one report of each for each source. */
@@ -193,10 +180,4 @@ export class Model {
     this.#missing.clear();
     this.#awaited.clear();
   }
-}
-
-function append(lists: Map<Peer, Buffer[]>, peer: Peer, data: Buffer): void {
-  const known = lists.get(peer);
-  if (known) known.push(data);
-  else lists.set(peer, [data]);
 }

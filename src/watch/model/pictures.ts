@@ -63,25 +63,18 @@ export class Pictures {
     return peer.picture !== undefined && this.#wanted.has(peer.id);
   }
 
-  /** Takes a datagram of a peer. */
-  take(peer: Peer, data: Buffer, nowMs: number): void {
+  /** Takes a datagram of a peer. @returns whether it begins a picture, as far as it looks. */
+  take(peer: Peer, data: Buffer, nowMs: number): boolean {
     const format = formatOf(data);
     if (format !== undefined && format !== formatOfPeer(peer)) this.#found(peer, format, data);
-    if (this.#wanted.size === 0 || peer.picture === undefined || !this.#wanted.has(peer.id)) return;
-    this.#streamOf(peer).decoder.push(data, nowMs);
+    if (this.#wanted.size > 0 && peer.picture !== undefined && this.#wanted.has(peer.id))
+      this.#streamOf(peer).decoder.push(data, nowMs);
+    return format !== undefined;
   }
 
-  /** The last whole picture in some datagrams of a peer; `undefined` if there is none. */
-  lastOf(peer: Peer, datagrams: Iterable<Buffer>): Buffer | undefined {
-    let last: Buffer | undefined;
-    const format = formatOfPeer(peer);
-    if (format === undefined) return undefined;
-    const message: DecoderSink["message"] = ({ data }) => {
-      if (beginsJpeg(data)) last = data;
-    };
-    const decoder = decoderOf(format, { message, lost: () => undefined, ignored: () => undefined });
-    for (const datagram of datagrams) decoder.push(datagram, 0);
-    return last;
+  /** Joins the pictures in datagrams of a peer, apart from those that arrive. */
+  joiner(peer: Peer): PictureJoiner {
+    return new PictureJoiner(formatOfPeer(peer));
   }
 
   clear(): void {
@@ -125,6 +118,27 @@ export class Pictures {
     if (peer.picture === picture) return;
     peer.picture = picture;
     this.#listener.found(peer);
+  }
+}
+
+/** Joins pictures, and keeps the last one. */
+class PictureJoiner {
+  /** The last picture that is whole. */
+  last: Buffer | undefined;
+  readonly #decoder: Decoder | undefined;
+
+  /** @param format `undefined` joins nothing. */
+  constructor(format: Format | undefined) {
+    const message: DecoderSink["message"] = ({ data }) => {
+      if (beginsJpeg(data)) this.last = data;
+    };
+    const sink = { message, lost: () => undefined, ignored: () => undefined };
+    this.#decoder = format && decoderOf(format, sink);
+  }
+
+  /** Takes the next datagram, and keeps no part of its memory. */
+  push(data: Buffer): void {
+    this.#decoder?.push(data, 0);
   }
 }
 

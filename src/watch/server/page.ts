@@ -14,6 +14,8 @@ const slowBytes = 1 << 20;
 const maxUnsentBytes = 16 << 20;
 /** Milliseconds that a page has to answer the end of the connection. */
 const closeMs = 1000;
+/** Milliseconds of looking for last pictures, after which others have their turn. */
+const turnMs = 4;
 /** Peers of one message. */
 export const maxRows = 500;
 
@@ -45,6 +47,9 @@ export class Page {
   pictures: ReadonlySet<number> = new Set();
   /** The newest picture of each peer that was not sent yet. */
   readonly #pictures = new Map<number, Buffer>();
+  /** The peers whose last picture is looked for in the datagrams that are kept. */
+  readonly #sought = new Set<number>();
+  #search: ReturnType<Model["lastPictures"]> | undefined;
 
   constructor(socket: WebSocket, host: PageHost) {
     this.#socket = socket;
@@ -55,7 +60,10 @@ export class Page {
       this.#onMessage(data, isBinary);
     });
     socket.on("pong", () => (this.#isHeard = true));
-    socket.on("close", () => host.closed(this));
+    socket.on("close", () => {
+      this.#search = undefined;
+      host.closed(this);
+    });
     // `ws` closes the connection after an error, such as a message that is too long.
     socket.on("error", () => undefined);
     this.begin();
@@ -69,6 +77,8 @@ export class Page {
     this.#nextLoss = 0;
     this.pictures = new Set();
     this.#pictures.clear();
+    this.#sought.clear();
+    this.#search = undefined;
   }
 
   /** Sends a message. A page that does not read is disconnected. */
@@ -83,7 +93,9 @@ export class Page {
 
   /** Keeps a picture until the next `sendPictures`. It replaces an older one of the same peer. */
   keepPicture(peer: number, picture: Buffer): void {
-    if (this.pictures.has(peer)) this.#pictures.set(peer, picture);
+    if (!this.pictures.has(peer)) return;
+    this.#sought.delete(peer);
+    this.#pictures.set(peer, picture);
   }
 
   /** Sends the newest pictures, unless the page is slow. */
@@ -188,18 +200,41 @@ export class Page {
         else this.send({ type: "gone", id: message.id });
         return;
       }
-      case "pictures": {
-        // A peer that sends no more has its last picture too.
-        const added = new Set(message.peers.filter((peer) => !this.pictures.has(peer)));
-        this.pictures = new Set(message.peers);
-        for (const [peer, picture] of this.#host.model.lastPictures(added)) this.keepPicture(peer, picture);
-        for (const peer of this.#pictures.keys()) if (!this.pictures.has(peer)) this.#pictures.delete(peer);
-        this.#host.picturesChanged();
+      case "pictures":
+        this.#show(new Set(message.peers));
         return;
-      }
       default:
         this.#host.message(this, message);
     }
+  }
+
+  /** Shows the pictures of some peers. A peer that sends no more has its last picture too. */
+  #show(peers: ReadonlySet<number>): void {
+    for (const peer of peers) if (!this.pictures.has(peer)) this.#sought.add(peer);
+    for (const peer of this.#sought) if (!peers.has(peer)) this.#sought.delete(peer);
+    for (const peer of this.#pictures.keys()) if (!peers.has(peer)) this.#pictures.delete(peer);
+    this.pictures = peers;
+    this.#host.picturesChanged();
+    this.#search = this.#host.model.lastPictures(new Set(this.#sought));
+    this.#goOnWith(this.#search);
+  }
+
+  /** Looks for last pictures for some milliseconds, and goes on after others had their turn. */
+  #goOnWith(search: ReturnType<Model["lastPictures"]>): void {
+    // Another search has begun, or the page has gone.
+    if (search !== this.#search) return;
+    const untilMs = performance.now() + turnMs;
+    do {
+      const { done, value } = search.next();
+      if (done === true) {
+        this.#sought.clear();
+        this.#search = undefined;
+        return;
+      }
+      // A picture that arrived meanwhile is newer.
+      if (value && this.#sought.has(value.peer)) this.keepPicture(value.peer, value.picture);
+    } while (performance.now() < untilMs);
+    setImmediate(() => this.#goOnWith(search));
   }
 }
 
