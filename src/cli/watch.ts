@@ -151,10 +151,10 @@ function isFile(word: string): boolean {
 /** Plays a capture file until the command is stopped. */
 async function watchFile(file: string, options: WatchCommandOptions): Promise<void> {
   const signal = stopSignal();
-  const { FileSource } = await import("../watch/sources/file-source.js");
-  const open = async (model: Model): Promise<WatchedSource[]> => {
+  const { fileSources } = await import("../watch/sources/file-source.js");
+  const open = async (model: Model): Promise<readonly WatchedSource[]> => {
     try {
-      return [await FileSource.open(file, model)];
+      return await fileSources(file, model);
     } catch (error) {
       throw asSystemFailure(error, `read ${JSON.stringify(file)}`);
     }

@@ -1,6 +1,5 @@
 import type { Clock, Datagram, Endpoint, Loss, Unreachable } from "../index.js";
 import type { RecordOptions, Recording } from "../capture/index.js";
-import { dropComment } from "../capture/drop-comment.js";
 import { type Flow, Flows, defaultTtl } from "../capture/record/flows.js";
 import { datagramsText } from "../capture/record/notes.js";
 import { recordTo } from "../capture/record/record.js";
@@ -9,7 +8,7 @@ import {
   RecordedInterface,
   type RecordingHost,
 } from "../capture/record/recorded-interface.js";
-import { captureTime } from "../wire/pcapng.js";
+import { type BlockWriter, captureTime } from "../wire/pcapng.js";
 import type {
   DirectionName,
   Passage,
@@ -18,6 +17,7 @@ import type {
   SentDatagram,
   Sending,
 } from "./observer.js";
+import { commentOf, senderComment } from "./passage-comments.js";
 
 /** What is recorded of a relay. */
 export interface RecordedRelay {
@@ -50,9 +50,32 @@ export function recordRelay(
 class RecordedSide extends RecordedInterface {
   lost = 0;
   stop: () => void = () => undefined;
+  /** Who sent the datagrams of each flow, as this section of the file says. */
+  #senders = new WeakMap<Flow, Endpoint>();
 
   end(): void {
     this.stop();
+  }
+
+  override describe(writer: BlockWriter, interfaceId: number): void {
+    this.#senders = new WeakMap();
+    super.describe(writer, interfaceId);
+  }
+
+  /** Writes a datagram that leaves. If it is the first of its flow in this section, its comment says who sent it. */
+  writeSent(
+    sender: Endpoint | undefined,
+    lines: readonly string[],
+    timestamp: bigint,
+    flow: Flow,
+    data: Buffer,
+  ): void {
+    const isNew = sender !== undefined && this.#senders.get(flow) !== sender;
+    const all = isNew ? [...lines, senderComment(sender)] : lines;
+    const { missed } = this;
+    this.write("out", all.length > 0 ? all.join("\n") : undefined, timestamp, flow, { data });
+    // If another section has begun, the next datagram says it there.
+    if (isNew && this.missed === missed) this.#senders.set(flow, sender);
   }
 
   write(
@@ -126,7 +149,7 @@ class RecordedSides implements RelayObserver {
     for (const { passage, isDuplicate, data } of datagrams) {
       const comment = passage && commentOf(passage, isDuplicate);
       const lines = [comment, unsent > 0 ? perhaps : undefined].filter((line) => line !== undefined);
-      side.write("out", lines.length > 0 ? lines.join("\n") : undefined, timestamp, flow, { data });
+      side.writeSent(passage?.sender, lines, timestamp, flow, data);
     }
   }
 
@@ -156,18 +179,4 @@ class RecordedSides implements RelayObserver {
   #to(direction: DirectionName): RecordedSide {
     return direction === "up" ? this.targets : this.clients;
   }
-}
-
-/** What the relay did to a datagram, a line for each effect; `undefined` if it did nothing. */
-function commentOf(passage: Passage, isDuplicate: boolean): string | undefined {
-  const { dropped, delayMs, delayedBy, duplicatedBy, reorderedBy, corruptedBy } = passage;
-  if (dropped !== undefined) return dropComment(dropped);
-  const lines = [
-    isDuplicate && `duplicate: ${duplicatedBy}`,
-    !isDuplicate && duplicatedBy !== undefined && `duplicated: ${duplicatedBy}`,
-    delayedBy !== "" && `delayed ${delayMs.toFixed(1)} ms: ${delayedBy}`,
-    reorderedBy !== undefined && `reordered: ${reorderedBy}`,
-    corruptedBy !== undefined && `corrupted: ${corruptedBy}`,
-  ].filter((line) => line !== false);
-  return lines.length > 0 ? lines.join("\n") : undefined;
 }

@@ -8,7 +8,7 @@ import { Model } from "./model/model.js";
 import { PageServer } from "./server/server.js";
 import { packageVersion } from "./package-root.js";
 import { Relay } from "../proxy/relay.js";
-import { FileSource } from "./sources/file-source.js";
+import { fileSources } from "./sources/file-source.js";
 import { relaySources } from "./sources/relay-source.js";
 import { SocketSource } from "./sources/socket-source.js";
 import type { WatchedSource } from "./sources/source.js";
@@ -45,8 +45,7 @@ const loopbacks = new Set(["127.0.0.1", "::1", "localhost"]);
  * @throws (rejects) `OSError` such as `EADDRINUSE`; the errors of `read` of `datagram/capture` for a file; `TypeError` and `RangeError` for wrong options.
  */
 export async function watch(target: WatchTarget, options: WatchOptions = {}): Promise<Watch> {
-  if (typeof target === "string")
-    return watchSources(async (model) => [await FileSource.open(target, model)], options);
+  if (typeof target === "string") return watchSources((model) => fileSources(target, model), options);
   if (target instanceof Relay) return watchSources((model) => relaySources(target, model), options);
   const sockets = Array.isArray(target) ? (target as readonly Socket[]) : [target as Socket];
   if (sockets.length === 0 || !sockets.every((each) => each instanceof Socket))

@@ -55,7 +55,13 @@ test("the file has each datagram as it came in and as it left, with the addresse
       `clients out ${relay.address} ${own} ${answer!.data.toString()}`,
     ].sort(),
   );
-  expect(found.every(({ comment, dropped }) => comment === undefined && dropped === undefined)).toBe(true);
+  expect(found.map(({ comment, dropped }) => [comment, dropped])).toEqual(
+    found.map(({ direction, data }) =>
+      direction === "in"
+        ? [undefined, undefined]
+        : [`sender: ${data.equals(answer!.data) ? target.getsockname() : own}`, undefined],
+    ),
+  );
   expect(relay.recording?.stats()).toMatchObject({ datagrams: 4, ended: "sockets", files: 1 });
 });
 
@@ -106,7 +112,12 @@ test("datagrams that are delayed, duplicated or corrupted say so on both sides, 
     "corrupted: rule corrupt text=broken",
     `duplicated: duplicate 100%\n${delay}`,
   ]);
-  expect(comments("targets", "out").sort()).toEqual(
+  // The two clients are two flows, whose first datagrams say who sent them.
+  expect(
+    comments("targets", "out")
+      .map((comment) => comment?.replace(/\n?sender: 127\.0\.0\.1:\d+$/, ""))
+      .sort(),
+  ).toEqual(
     [
       "delayed 5.0 ms: rule delay=5ms text=late",
       "corrupted: rule corrupt text=broken",
@@ -210,7 +221,9 @@ test("tshark reads the file: both interfaces, right checksums, and the comments"
   const { lost } = relay.stats().up;
   expect(lost).toBeGreaterThan(0);
   expect(rows.filter((row) => row === "clients\t1\tdropped: loss 50%")).toHaveLength(lost);
-  expect(rows.filter((row) => row.trimEnd() === "targets\t1")).toHaveLength(50 - lost);
+  const after = rows.filter((row) => row.startsWith("targets\t1"));
+  expect(after.filter((row) => row.includes("sender: 127.0.0.1:"))).toHaveLength(1);
+  expect(after).toHaveLength(50 - lost);
 });
 
 test("a recorded relay is replayed on a simulated network: before its faults, and after them", async (t) => {

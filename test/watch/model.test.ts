@@ -47,6 +47,9 @@ test("a run counts as its datagrams, and each is kept with its own bytes", () =>
 test("all datagrams of a file are listed, and what was counted of a time does not outlive clear()", () => {
   const file = new Model();
   file.addSource({ kind: "recording", label: "test", simulated: false, sends: false });
+  file.playback = {
+    ...{ type: "playback", firstMs: 1000, lastMs: 1000, positionMs: 1000, speed: 1, overview: undefined },
+  };
   const from = new Address("10.0.0.7", 5000);
   for (let each = 0; each < 200; each++) arrive(file, from, Buffer.alloc(32_000), 1000, 1000);
   expect([file.ring.count, file.ring.leftOut]).toEqual([200 * 32, 0]);

@@ -1,6 +1,7 @@
 import { Address, type Endpoint } from "datagram";
 import { expect, test } from "vitest";
 
+import { Model } from "../../src/watch/model/model.js";
 import { RelayCounts } from "../../src/watch/sources/relay-counts.js";
 
 function passage(host: string, port: number, dropped?: string): Parameters<RelayCounts["entered"]>[0] {
@@ -23,9 +24,11 @@ test("a datagram that the relay refused adds no sender, and counts by its cause"
     counts.entered(passage("10.9.9.9", port, "limit of clients"), 1001);
   counts.entered(passage("10.0.0.1", 9, "loop of the relay"), 1002);
   expect(counts.state()).toMatchObject({ senders: [{ address: "10.0.0.7:1", arrived: 1 }], others: 0 });
-  expect(counts.takeNews()).toMatchObject([
-    { cause: "limit of clients", total: 3000, of: 3002 },
-    { cause: "loop of the relay", total: 1, of: 3002 },
+  const model = new Model();
+  counts.report(model, 0, 2000);
+  expect(model.losses.since(0).map(({ sentence, datagrams }) => [sentence, datagrams])).toEqual([
+    ["The relay dropped 3000 of 3002 datagrams so far, by its settings: limit of clients.", 3000],
+    ["The relay dropped 1 of 3002 datagrams so far, by its settings: loop of the relay.", 1],
   ]);
 });
 

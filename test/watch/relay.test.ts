@@ -1,6 +1,7 @@
 /** The page of a relay: what its server tells of both sides. */
 
 import { once } from "node:events";
+import { join } from "node:path";
 
 import { type Relay, proxy } from "datagram/proxy";
 import { socket } from "datagram";
@@ -10,6 +11,7 @@ import { type TestContext, expect, test } from "vitest";
 import { WebSocket } from "ws";
 
 import type { RelaySender } from "../../src/watch/protocol.js";
+import { folderOf } from "../capture/files.js";
 import { answerAll, bound, client, until } from "../proxy/network.js";
 import { PageClient } from "./client.js";
 import { get } from "./watched.js";
@@ -166,4 +168,42 @@ test("a page that comes later gets the counts so far, and the page ends without 
   await page.close();
   await sendEach(t, relay, 1);
   expect(relay.stats().up.received.datagrams).toBe(4);
+});
+
+test("the file of a relay shows on both sides what the page of the relay showed", async (t) => {
+  const file = join(folderOf(t), "relay.pcapng");
+  const rules = [
+    { action: "drop", direction: "up", numbers: "1-3" },
+    { action: { delayMs: 2 }, direction: "up", bytes: "number 5" },
+    { action: "corrupt", direction: "down", numbers: "2" },
+  ] as const;
+  const { relay, shown } = await watchedRelay(t, {
+    ...{ rules, link: { up: { duplicateRatio: 1 } }, record: file },
+  });
+  const addresses = [await sendEach(t, relay, 10), await sendEach(t, relay, 5)];
+  const isComplete = ({ senders }: { readonly senders: readonly RelaySender[] }): boolean =>
+    senders.reduce((sum, { forwarded }) => sum + forwarded, 0) === 2 * (14 + 10);
+  const live = await shown.next("relay", isComplete);
+  await relay.close();
+  const page = await watch(file);
+  t.onTestFinished(() => page.close());
+  const played = await PageClient.open(page);
+  played.send({ type: "seek", positionMs: Number.MAX_SAFE_INTEGER, speed: 0 });
+  const hello = await played.next("hello", ({ relay: state }) => state !== undefined && isComplete(state));
+  expect(hello.sources).toMatchObject([
+    { kind: "before", label: String(relay.address), sends: false },
+    { kind: "after", label: String(relay.target), sends: false },
+  ]);
+  const sorted = (senders: readonly RelaySender[] = []): RelaySender[] =>
+    [...senders].sort((one, other) => one.address.localeCompare(other.address));
+  expect(sorted(hello.relay?.senders)).toEqual(sorted(live.senders));
+  const { rows } = await played.next("peers", ({ rows: all }) => all.length >= 6);
+  expect(
+    rows
+      .filter(({ source, address }) => source === 1 && addresses.includes(address))
+      .map(({ datagrams }) => datagrams),
+  ).toEqual([14, 10]);
+  expect((await played.next("loss")).sentence).toBe(
+    "The relay dropped 3 of 39 datagrams so far, by its settings: rule drop up numbers=1-3.",
+  );
 });

@@ -83,7 +83,7 @@ export class Model {
     const { ring, pictures } = this;
     const first = ring.count;
     const isAwaited = this.#awaited.size > 0 && this.#awaited.has(peer);
-    const isKept = isAwaited || this.#takes(source, length, size === 0 ? 1 : Math.ceil(length / size), nowMs);
+    const isKept = isAwaited || this.#takes(length, size === 0 ? 1 : Math.ceil(length / size), nowMs);
     const at = isKept ? ring.copy(data) : 0;
     let start = 0;
     do {
@@ -108,13 +108,13 @@ export class Model {
     if (peer.datagrams + peer.sent <= 3) this.peers.refresh(peer);
     this.peers.change(peer);
     const { ring } = this;
-    if (this.#takes(source, data.length, 1, nowMs))
+    if (this.#takes(data.length, 1, nowMs))
       ring.add(peer, true, ring.copy(data), data.length, from, timestamp, 0);
   }
 
   /** Whether datagrams go to the list. All of a file do: it is read as fast as its reader says, so copies cost no datagram. */
-  #takes(source: number, bytes: number, datagrams: number, nowMs: number): boolean {
-    return this.#sources[source]?.kind === "recording" || this.ring.takes(bytes, datagrams, nowMs);
+  #takes(bytes: number, datagrams: number, nowMs: number): boolean {
+    return this.playback !== undefined || this.ring.takes(bytes, datagrams, nowMs);
   }
 
   /** Sets whether the listener hears of each datagram of a peer. */

@@ -2,6 +2,8 @@ import { basename } from "node:path";
 
 import { type CapturedDatagram, type Reading, read } from "../../capture/index.js";
 import type { Model } from "../model/model.js";
+import { type FileSides, PlainFile } from "./file-side.js";
+import { RelayFile, RelayTraces } from "./relay-file.js";
 import type { WatchedSource } from "./source.js";
 
 /** Parts of the overview. */
@@ -11,11 +13,24 @@ const stepMs = 50;
 /** Datagrams after which others have their turn. */
 const turnDatagrams = 2048;
 
-/** Plays a capture file to the model. The model has the state at the position: all datagrams up to there. */
-export class FileSource implements WatchedSource {
+/**
+ * Plays a capture file to a model, which has the state at the position: all datagrams up to there. A file of a relay is two sources: before
+ * and after its faults.
+ *
+ * @throws (rejects) the errors of `read`; `RangeError` if the file has no datagram with a time.
+ */
+export async function fileSources(file: string, model: Model): Promise<readonly WatchedSource[]> {
+  const source = await FileSource.open(file, model);
+  if (!source.relay) return [source];
+  const after = { send: undefined, socket: undefined, report: () => undefined, close: () => undefined };
+  return [source, after];
+}
+
+class FileSource implements WatchedSource {
   readonly send: undefined = undefined;
   readonly socket: undefined = undefined;
-  readonly #id: number;
+  readonly relay: FileSides["relay"];
+  readonly #sides: FileSides;
   readonly #file: string;
   readonly #model: Model;
   readonly #firstMs: number;
@@ -26,21 +41,21 @@ export class FileSource implements WatchedSource {
   #positionMs: number;
   /** Losses that were not reported yet, all of one second of the file. */
   #lost: { readonly second: number; readonly atMs: number; datagrams: number } | undefined;
+  /** The second of the file whose reports are made next. */
+  #second = 0;
   #speed = 1;
   /** Goes up with each seek, so that an older one ends. */
   #turn = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /**
-   * Reads a file to its end for the overview, and begins to play it.
-   *
-   * @throws (rejects) the errors of `read`; `RangeError` if the file has no datagram with a time.
-   */
+  /** Reads a file to its end for the overview, and begins to play it. */
   static async open(file: string, model: Model): Promise<FileSource> {
     let [firstMs, lastMs] = [Infinity, -Infinity];
-    for await (const { timestamp } of read(file)) {
-      if (timestamp === undefined) continue;
-      const ms = msOf(timestamp);
+    const traces = new RelayTraces();
+    for await (const datagram of read(file)) {
+      traces.add(datagram);
+      if (datagram.timestamp === undefined) continue;
+      const ms = msOf(datagram.timestamp);
       firstMs = Math.min(firstMs, ms);
       lastMs = Math.max(lastMs, ms);
     }
@@ -52,7 +67,9 @@ export class FileSource implements WatchedSource {
       const part = Math.min(Math.floor((msOf(timestamp) - firstMs) / partMs), overviewParts - 1);
       overview[part] = (overview[part] as number) + 1;
     }
-    const source = new FileSource(file, model, firstMs, lastMs, overview);
+    const { labels } = traces;
+    const sides = labels ? new RelayFile(labels, model) : new PlainFile(basename(file), model);
+    const source = new FileSource(file, model, sides, firstMs, lastMs, overview);
     await source.seek(firstMs, 1);
     return source;
   }
@@ -60,6 +77,7 @@ export class FileSource implements WatchedSource {
   private constructor(
     file: string,
     model: Model,
+    sides: FileSides,
     firstMs: number,
     lastMs: number,
     overview: readonly number[],
@@ -69,8 +87,8 @@ export class FileSource implements WatchedSource {
     this.#firstMs = firstMs;
     this.#lastMs = lastMs;
     this.#positionMs = firstMs;
-    const label = basename(file);
-    this.#id = model.addSource({ kind: "recording", label, simulated: false, sends: false }).id;
+    this.#sides = sides;
+    this.relay = sides.relay;
     model.playback = { type: "playback", firstMs, lastMs, positionMs: firstMs, speed: 1, overview };
     model.now = () => this.#positionMs;
   }
@@ -90,6 +108,7 @@ export class FileSource implements WatchedSource {
       this.#next = undefined;
       this.#positionMs = this.#firstMs;
       this.#lost = undefined;
+      this.#sides.clear();
       await this.#playTo(to, turn);
       if (turn !== this.#turn) return;
     }
@@ -136,6 +155,7 @@ export class FileSource implements WatchedSource {
     this.#positionMs = positionMs;
     const isOver = positionMs >= this.#lastMs || Math.floor(positionMs / 1000) !== this.#lost?.second;
     if (isOver || this.#speed === 0) this.#reportLost();
+    if (positionMs >= this.#lastMs || this.#speed === 0) this.#sides.report(positionMs);
   }
 
   /** The next datagram; `undefined` at the end. A file that was cut since `open` ends there. */
@@ -147,7 +167,8 @@ export class FileSource implements WatchedSource {
     }
   }
 
-  #show({ data, source, destination, timestamp = 0n, direction, lostBefore = 0 }: CapturedDatagram): void {
+  #show(datagram: CapturedDatagram): void {
+    const { source, destination, timestamp = 0n, lostBefore = 0 } = datagram;
     const nowMs = msOf(timestamp);
     this.#positionMs = Math.max(this.#positionMs, nowMs);
     const arrival = {
@@ -156,10 +177,11 @@ export class FileSource implements WatchedSource {
       timestamp: timestamp > lastKept ? lastKept : timestamp,
       lostBefore,
     };
-    if (direction === "out") this.#model.sent(this.#id, data, arrival, nowMs);
-    else this.#model.arrived(this.#id, data, 0, arrival, nowMs);
-    if (lostBefore === 0) return;
     const second = Math.floor(nowMs / 1000);
+    if (second !== this.#second) this.#sides.report(nowMs);
+    this.#second = second;
+    this.#sides.show(datagram, arrival, nowMs);
+    if (lostBefore === 0) return;
     if (this.#lost?.second !== second) this.#reportLost();
     this.#lost ??= { second, atMs: nowMs, datagrams: 0 };
     this.#lost.datagrams += lostBefore;
@@ -170,9 +192,16 @@ export class FileSource implements WatchedSource {
     const { atMs, datagrams } = this.#lost;
     this.#lost = undefined;
     this.#model.lost({
-      ...{ cause: "recording", atMs, source: this.#id, peer: undefined, datagrams, atLeast: true },
+      ...{
+        cause: "recording",
+        atMs,
+        source: this.#sides.lossSource,
+        peer: undefined,
+        datagrams,
+        atLeast: true,
+      },
       sentence: `At least ${datagrams} ${datagrams === 1 ? "packet was" : "packets were"} lost before they were recorded.`,
-      advice: "Record with a larger buffer, such as tcpdump -B 65536, or on a machine with less to do.",
+      advice: this.#sides.lossAdvice,
     });
   }
 

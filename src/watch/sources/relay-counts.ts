@@ -1,5 +1,6 @@
 import type { Endpoint } from "../../index.js";
 import { type Passage, clientLimit, relayLoop } from "../../proxy/observer.js";
+import type { Model } from "../model/model.js";
 import type { RelaySender, RelayState } from "../protocol.js";
 
 /**
@@ -58,16 +59,6 @@ class SenderList {
   }
 }
 
-/** What a cause has dropped. */
-export interface DropNews {
-  readonly cause: string;
-  readonly total: number;
-  /** All datagrams that came into the relay. */
-  readonly of: number;
-  /** The sender of the last one. */
-  readonly last: Endpoint | undefined;
-}
-
 /** Counts what a relay does, by sender and by cause. */
 export class RelayCounts {
   readonly #senders = new Map<string, Sender>();
@@ -99,20 +90,28 @@ export class RelayCounts {
     if (passage.corruptedBy !== undefined) sender.corrupted++;
   }
 
-  left({ direction, sender }: Passage): void {
+  left({ direction, sender }: Pick<Passage, "direction" | "sender">): void {
     const known = this.#senders.get(keyOf(direction, sender));
     if (known) known.forwarded++;
   }
 
-  /** The causes whose total has doubled since it was told: few reports, however long a relay drops. */
-  takeNews(): DropNews[] {
-    const news: DropNews[] = [];
+  /**
+   * Reports the causes whose total has doubled since it was told: few reports, however long a relay drops.
+   *
+   * @param before the source that is the side before the faults.
+   */
+  report(model: Model, before: number, atMs: number): void {
     for (const [cause, counts] of this.#causes) {
-      if (counts.total < Math.max(1, 2 * counts.told)) continue;
-      counts.told = counts.total;
-      news.push({ cause, total: counts.total, of: this.#arrived, last: counts.last });
+      const { total, told, last } = counts;
+      if (total < Math.max(1, 2 * told)) continue;
+      counts.told = total;
+      const peer = model.peers.find(before, String(last))?.id;
+      model.lost({
+        ...{ cause: "relay", atMs, source: before, peer, datagrams: total, atLeast: false },
+        sentence: `The relay dropped ${total} of ${this.#arrived} datagrams so far, by its settings: ${cause}.`,
+        advice: undefined,
+      });
     }
-    return news;
   }
 
   state(): Pick<RelayState, "senders" | "others"> {

@@ -57,14 +57,7 @@ class RelayBefore implements WatchedSource, RelayObserver {
   });
 
   report(nowMs: number): void {
-    for (const { cause, total, of, last } of this.#counts.takeNews()) {
-      const peer = last && this.#model.peers.find(this.#before, String(last))?.id;
-      this.#model.lost({
-        ...{ cause: "relay", atMs: nowMs, source: this.#before, peer, datagrams: total, atLeast: false },
-        sentence: `The relay dropped ${total} of ${of} datagrams so far, by its settings: ${cause}.`,
-        advice: undefined,
-      });
-    }
+    this.#counts.report(this.#model, this.#before, nowMs);
     for (const [cause, datagrams] of this.#lost) {
       const atLeast = cause === "receiveBuffer";
       const what = datagrams === 1 ? "1 datagram was" : `${datagrams} datagrams were`;

@@ -1,5 +1,7 @@
 /**
- * What is watched: sockets (`socket-source.ts`), capture files (`file-source.ts`) and the two sides of a relay (`relay-source.ts`, `relay-counts.ts`). A source tells the model (`../model`) what happens. `source-losses.ts` makes sentences of losses.
+ * What is watched: sockets (`socket-source.ts`), capture files (`file-source.ts`, `file-side.ts`) and the two sides of a relay that runs
+ * (`relay-source.ts`) or wrote a file (`relay-file.ts`), with what it did (`relay-counts.ts`). A source tells the model (`../model`) what
+ * happens. `source-losses.ts` makes sentences of losses.
  */
 
 import type { RecordOptions, Recording } from "../../capture/index.js";
@@ -17,7 +19,7 @@ export interface WatchedSource {
   /** Records what is no socket. */
   readonly record?: (file: string, options: RecordOptions) => Recording;
   /** What a relay did so far. */
-  readonly relay?: () => RelayState;
+  readonly relay?: (() => RelayState) | undefined;
   /** Moves in a file, and goes on at a speed; 0 is paused. */
   readonly seek?: (positionMs: number, speed: number) => Promise<void>;
   /** Reports what was lost since the last call. Called once a second. */

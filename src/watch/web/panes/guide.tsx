@@ -25,7 +25,7 @@ export function Guide({ client, sources }: GuideProps): VNode {
   const [chosenAddress, setAddress] = useState<string | undefined>(undefined);
   const source = sources[0];
   if (source === undefined) return <section class="card guide">No socket is watched.</section>;
-  if (source.kind === "recording")
+  if (state.playback !== undefined)
     return (
       <section class="card guide">
         <h2>The file is read</h2>

@@ -21,7 +21,7 @@ export function RecordingsPane({ client }: { readonly client: Client }): VNode {
   const known = state.recording?.files ?? [];
   // The server may name an uploaded file in its list too.
   const files = [...known, ...uploaded.filter(({ id }) => !known.some((each) => each.id === id))];
-  const isFile = state.sources.length > 0 && state.sources.every(({ kind }) => kind === "recording");
+  const isFile = state.playback !== undefined;
   const upload = async (file: File): Promise<void> => {
     if (file.size > limits.uploadBytes) {
       setMessage(`${file.name} is larger than ${bytes(limits.uploadBytes)}.`);

@@ -1,0 +1,114 @@
+import type { CapturedDatagram } from "../../capture/index.js";
+import { isEndpoint } from "../../core/address/address.js";
+import { Address, type Endpoint } from "../../index.js";
+import type { Passage } from "../../proxy/observer.js";
+import { type Effects, effectsOf } from "../../proxy/passage-comments.js";
+import type { Arrival, Model } from "../model/model.js";
+import type { RelayState } from "../protocol.js";
+import type { FileSides } from "./file-side.js";
+import { RelayCounts } from "./relay-counts.js";
+
+/** The interfaces of a file of a relay, and the direction of what comes in there. */
+const directions: Readonly<Record<string, Passage["direction"]>> = { clients: "up", targets: "down" };
+/** Characters of a cause that are kept: a file may claim any. */
+const maxCauseLength = 200;
+/** Targets that the name of the side after the faults has. */
+const maxTargets = 16;
+/** Flows whose senders are kept. */
+const maxFlows = 4096;
+
+/** Finds out whether a file is that of a relay, from its datagrams. */
+export class RelayTraces {
+  #isRelay: boolean | undefined;
+  #address: Endpoint | undefined;
+  readonly #targets = new Set<string>();
+
+  add({ interface: by = "", direction, destination }: CapturedDatagram): void {
+    if (this.#isRelay === false) return;
+    this.#isRelay = Object.hasOwn(directions, by) && direction !== undefined;
+    if (by === "clients" && direction === "in") this.#address ??= destination;
+    if (by === "targets" && direction === "out" && this.#targets.size < maxTargets)
+      this.#targets.add(String(destination));
+  }
+
+  /** The labels of both sides; `undefined` if it is no file of a relay. */
+  get labels(): { readonly before: string; readonly after: string } | undefined {
+    if (this.#isRelay !== true || this.#address === undefined) return undefined;
+    return { before: String(this.#address), after: [...this.#targets].join(", ") };
+  }
+}
+
+/** A file that a relay wrote: both of its sides, and what it did, as `relay-source.ts` shows a relay that runs. */
+export class RelayFile implements FileSides {
+  readonly lossAdvice: undefined = undefined;
+  readonly lossSource: number;
+  readonly #after: number;
+  readonly #model: Model;
+  #counts = new RelayCounts();
+  /** Who sent what leaves on a flow, as the file said last. */
+  readonly #senders = new Map<string, Endpoint>();
+
+  constructor({ before, after }: NonNullable<RelayTraces["labels"]>, model: Model) {
+    const common = { simulated: false, sends: false } as const;
+    this.#model = model;
+    this.lossSource = model.addSource({ kind: "before", label: before, ...common }).id;
+    this.#after = model.addSource({ kind: "after", label: after, ...common }).id;
+  }
+
+  readonly relay = (): RelayState => ({
+    ...{ type: "relay", before: this.lossSource, after: this.#after },
+    ...this.#counts.state(),
+  });
+
+  show(datagram: CapturedDatagram, arrival: Arrival, nowMs: number): void {
+    const { data, interface: by = "", direction, comment } = datagram;
+    const effects = effectsOf(comment);
+    const from = directions[by] ?? "up";
+    if (direction === "out") {
+      const sender = this.#senderOf(datagram, effects);
+      this.#counts.left({ direction: from === "up" ? "down" : "up", sender });
+      this.#model.arrived(this.#after, data, 0, { ...arrival, from: sender }, nowMs);
+      return;
+    }
+    this.#counts.entered(passageOf(datagram, from, effects), nowMs);
+    this.#model.arrived(this.lossSource, data, 0, arrival, nowMs);
+  }
+
+  report(atMs: number): void {
+    this.#counts.report(this.#model, this.lossSource, atMs);
+  }
+
+  clear(): void {
+    this.#counts = new RelayCounts();
+    this.#senders.clear();
+  }
+
+  /** Who sent a datagram that left: the comment of the first one of a flow says so. Else it is the socket of the relay. */
+  #senderOf({ source, destination }: CapturedDatagram, { sender }: Effects): Endpoint {
+    const flow = `${source} ${destination}`;
+    const told = sender === undefined ? undefined : addressOf(sender);
+    if (!told) return this.#senders.get(flow) ?? source;
+    if (this.#senders.size >= maxFlows) this.#senders.clear();
+    this.#senders.set(flow, told);
+    return told;
+  }
+}
+
+function passageOf(
+  { source, destination }: CapturedDatagram,
+  direction: Passage["direction"],
+  effects: Effects,
+): Passage {
+  const dropped = effects.dropped?.slice(0, maxCauseLength);
+  return { ...effects, dropped, direction, sender: source, destination };
+}
+
+/** An address that the file claims. */
+function addressOf(text: string): Endpoint | undefined {
+  try {
+    const address = Address.parse(text);
+    return isEndpoint(address) ? address : undefined;
+  } catch {
+    return undefined;
+  }
+}
