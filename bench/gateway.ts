@@ -4,12 +4,13 @@
  *
  *     npm run bench:gateway -- [rounds, 3] [seconds, 3] [--only publishing | --only datagrams]
  */
+import { loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 import { measureDatagrams } from "./gateway/datagrams.js";
 import { Server, cpuUsOf, linesOf, start } from "./gateway/server.js";
-import { type Published, type Way, ways } from "./gateway/ways.js";
+import { type Published, type Way, warmUpSeconds, ways } from "./gateway/ways.js";
 
 const { values, positionals } = parseArgs({ options: { only: { type: "string" } }, allowPositionals: true });
 const rounds = Number(positionals[0] ?? 3);
@@ -35,14 +36,17 @@ async function measurePublishing(rounds: number, seconds: number): Promise<void>
         const { messages, seconds: took, cpuUs } = JSON.parse(await linesOf(child)()) as Published;
         const serverUs = cpuUsOf(server.pid) - before;
         rates.set(way, messages / took);
+        // The server has worked in the warm-up too.
+        const ofServer = (serverUs / messages) * (took / (took + warmUpSeconds));
         texts.push(
-          `${way} ${Math.round(messages / took)}/s, ${(cpuUs / messages).toFixed(1)} µs, server ${(serverUs / (await server.stored())).toFixed(1)} µs`,
+          `${way} ${Math.round(messages / took)}/s, ${(cpuUs / messages).toFixed(1)} µs, server ${ofServer.toFixed(1)} µs`,
         );
       }
-      const own = rates.get("gateway") ?? 0;
-      process.stdout.write(
-        `${texts.join("; ")}; to js.publish ${(own / (rates.get("js.publish") ?? 0)).toFixed(2)}, to core ${(own / (rates.get("core publish") ?? 0)).toFixed(2)}\n`,
-      );
+      for (const way of ["gateway", "gateway with bundles"] as const) {
+        const ratioTo = (other: Way): string => ((rates.get(way) ?? 0) / (rates.get(other) ?? 0)).toFixed(2);
+        texts.push(`${way} to js.publish ${ratioTo("js.publish")}, to core ${ratioTo("core publish")}`);
+      }
+      process.stdout.write(`${texts.join("; ")}; load ${(loadavg()[0] ?? 0).toFixed(1)}\n`);
     }
   } finally {
     await server.close();

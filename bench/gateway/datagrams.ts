@@ -1,5 +1,6 @@
 /**
- * Finds how many datagrams a second are stored without loss, by the gateway, by a plain program and by rsyslogd. Each searches
+ * Finds how many datagrams a second are stored without loss: by the gateway, with and without bundles and into a folder, by a plain
+ * program and by rsyslogd. Each searches
  * its own rate: the rate is doubled or halved until one holds and one does not, and then the space between is divided. The trials
  * of all run in turn.
  */
@@ -8,7 +9,7 @@ import { loadavg } from "node:os";
 import { Peer } from "../peer.js";
 import { type Program, findPrograms } from "../programs.js";
 import { Server, cpuUsOf } from "./server.js";
-import { type Storer, startGateway, startPlain, startRsyslog } from "./storers.js";
+import { type Storer, startBundles, startFolder, startGateway, startPlain, startRsyslog } from "./storers.js";
 
 const payloadBytes = 200;
 /** A message of syslog, so that rsyslogd has nothing to escape and nothing to add. */
@@ -78,7 +79,8 @@ export async function measureDatagrams(rounds: number, seconds: number): Promise
   const server = await Server.start();
   const storers: Storer[] = [];
   try {
-    storers.push(await startGateway(server), await startPlain(server));
+    storers.push(await startGateway(server), await startBundles(server));
+    storers.push(await startFolder(), await startPlain(server));
     const rsyslog = await startRsyslog();
     if (rsyslog) storers.push(rsyslog);
     else process.stdout.write("rsyslogd is not installed, and is left out\n");
@@ -146,8 +148,10 @@ function report(searches: readonly Search[]): string {
     const cpu = Object.entries(best.cpuUs).map(([name, us]) => `${name} ${us.toFixed(1)} µs`);
     return `${storer.name} ${isUnlimited ? "at least " : ""}${Math.round(best.rate)}/s, ${cpu.join(", ")}`;
   });
-  const own = rates.get("gateway") ?? 0;
-  for (const [name, rate] of rates)
-    if (name !== "gateway" && rate > 0) texts.push(`gateway to ${name} ${(own / rate).toFixed(2)}`);
+  const isOwn = (name: string): boolean => name.startsWith("gateway");
+  for (const [own, ownRate] of rates)
+    for (const [name, rate] of rates)
+      if (isOwn(own) && !isOwn(name) && rate > 0)
+        texts.push(`${own} to ${name} ${(ownRate / rate).toFixed(2)}`);
   return `${texts.join("; ")}; load ${(loadavg()[0] ?? 0).toFixed(1)}`;
 }

@@ -12,25 +12,28 @@ import { connect } from "@nats-io/transport-node";
 import { Address, type Endpoint } from "../../src/core/address/address.js";
 import type { Metadata } from "../../src/core/driver/metadata.js";
 import { Datagram } from "../../src/core/receive/datagram.js";
+import { BundleEncoder } from "../../src/gateway/bundle-encoder.js";
 import { MessageEncoder } from "../../src/gateway/message-encoder.js";
 import { NatsBroker, connectNats } from "../../src/gateway/nats-broker.js";
 import { Outbox } from "../../src/gateway/outbox.js";
 import { realClock } from "../../src/kernel/clock.js";
 import { streamName, subjectStart } from "./server.js";
-import type { Published, Way } from "./ways.js";
+import { type Published, type Way, warmUpSeconds } from "./ways.js";
 
 const payloadBytes = 200;
 const peerCount = 64;
 /** As many as the gateway reads together. */
 const batchMessages = 256;
 const inFlight = 512;
-const warmUpSeconds = 1;
 
 /** The gateway without its socket: ids, headers, the account, a window, parsed acknowledgements and timeouts. */
-async function throughOutbox(server: string, seconds: number): Promise<Published> {
+async function throughOutbox(server: string, seconds: number, bundle: boolean): Promise<Published> {
   const link = await connectNats([server], {});
   const broker = new NatsBroker(link, streamName, subjectStart);
-  const outbox = new Outbox(realClock, {
+  const run = randomBytes(9).toString("base64url");
+  const bundles = bundle ? new BundleEncoder(subjectStart, run, 1) : undefined;
+  const encoder = new MessageEncoder(subjectStart, run, undefined);
+  const limits = {
     shed: "newest",
     maxUnacknowledged: 8192,
     maxWaiting: 65_536,
@@ -38,7 +41,8 @@ async function throughOutbox(server: string, seconds: number): Promise<Published
     ackTimeoutMs: 5000,
     giveUpMs: 10_000,
     duplicateWindowMs: 120_000,
-  });
+  } as const;
+  const outbox = new Outbox(realClock, limits, bundles);
   broker.listen({
     stored: (number, isDuplicate) => outbox.stored(number, isDuplicate),
     refused: (number, reason) => outbox.refused(number, reason),
@@ -50,13 +54,16 @@ async function throughOutbox(server: string, seconds: number): Promise<Published
     },
   });
   outbox.start(broker);
-  const encoder = new MessageEncoder(subjectStart, randomBytes(9).toString("base64url"), undefined);
   const datagrams = Array.from({ length: batchMessages }, (_, index) => datagramFrom(index % peerCount));
   const tick = setInterval(() => outbox.tick(), 1000);
   const publish = async (until: number): Promise<void> => {
     while (performance.now() < until) {
-      if (outbox.stats().waiting < batchMessages)
-        for (const datagram of datagrams) outbox.add(encoder.encode(datagram, outbox.received + 1));
+      if (outbox.stats().waiting < batchMessages) {
+        for (const datagram of datagrams)
+          if (bundle) outbox.addToBundle(datagram);
+          else outbox.add(encoder.encode(datagram, outbox.received + 1));
+        outbox.flush();
+      }
       await new Promise((resolve) => setImmediate(resolve));
     }
     await outbox.empty();
@@ -115,7 +122,8 @@ async function throughCore(server: string, seconds: number): Promise<Published> 
 }
 
 const runs: Readonly<Record<Way, (server: string, seconds: number) => Promise<Published>>> = {
-  gateway: throughOutbox,
+  gateway: (server, seconds) => throughOutbox(server, seconds, false),
+  "gateway with bundles": (server, seconds) => throughOutbox(server, seconds, true),
   "js.publish": throughJetStream,
   "core publish": throughCore,
 };

@@ -3,12 +3,22 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { createReadStream, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  createReadStream,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+
+import { consume } from "datagram/gateway";
 
 import { type Server, env, linesOf, start } from "./server.js";
 
@@ -33,11 +43,56 @@ export interface Storer {
 
 /** The command `datagram gateway` with its defaults. */
 export async function startGateway(server: Server): Promise<Storer> {
-  const args = ["gateway", "127.0.0.1:0", "--nats", server.url, "--stream", "gateway", "--create"];
-  const child = spawn(process.execPath, [...process.execArgv, command, ...args], {
-    env,
-    stdio: ["ignore", "ignore", "pipe"],
-  });
+  const { child, port } = await startCommand(["--nats", server.url, "--stream", "gateway", "--create"]);
+  return inStream("gateway", port, child, server);
+}
+
+/** `datagram gateway --bundle`. */
+export async function startBundles(server: Server): Promise<Storer> {
+  await server.freshStream(["bundles.*.*"], "bundles");
+  const stream = ["--stream", "bundles", "--prefix", "bundles"];
+  const { child, port } = await startCommand(["--nats", server.url, ...stream, "--bundle"]);
+  const stored = async (): Promise<number> => {
+    let datagrams = 0;
+    const reading = consume({ nats: server.url, stream: "bundles", prefix: "bundles", until: "now" });
+    for await (const { size } of reading) if (size > 0) datagrams++;
+    return datagrams;
+  };
+  return { ...inStream("gateway --bundle", port, child, server, "bundles"), stored };
+}
+
+/** `datagram gateway --into`: no server. */
+export async function startFolder(): Promise<Storer> {
+  const folder = mkdtempSync(join(tmpdir(), "datagram-bench-folder-"));
+  const { child, port } = await startCommand(["--into", folder, "--limit", "4g"]);
+  const sizes = (): Map<string, number> =>
+    new Map(
+      readdirSync(folder).map((name) => [join(folder, name), statSync(join(folder, name)).size] as const),
+    );
+  let before = sizes();
+  return {
+    name: "gateway --into",
+    port,
+    pids: { process: child.pid ?? 0 },
+    clear: () => Promise.resolve(void (before = sizes())),
+    progress: () => Promise.resolve([...sizes().values()].reduce((sum, size) => sum + size, 0)),
+    stored: () => {
+      const packets = [...sizes().keys()].map((path) => packetsIn(path, before.get(path) ?? 0));
+      return Promise.resolve(packets.reduce((sum, count) => sum + count, 0));
+    },
+    close: async () => {
+      await ended(child);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function startCommand(options: readonly string[]): Promise<{ child: ChildProcess; port: number }> {
+  const child = spawn(
+    process.execPath,
+    [...process.execArgv, command, "gateway", "127.0.0.1:0", ...options],
+    { env, stdio: ["ignore", "ignore", "pipe"] },
+  );
   const port = await withinTime(child, async () => {
     for await (const line of createInterface({ input: child.stderr })) {
       const [, found] = /listening on 127\.0\.0\.1:(\d+)/.exec(line) ?? [];
@@ -47,7 +102,7 @@ export async function startGateway(server: Server): Promise<Storer> {
   });
   // The lines about losses are not needed, and must not fill the pipe.
   child.stderr.resume();
-  return inStream("gateway", port, child, server);
+  return { child, port };
 }
 
 /** `node:dgram` and `js.publish`. */
@@ -117,6 +172,16 @@ ruleset(name="bench") { action(type="omfile" file="${file}") }
     stored: () => linesIn(file),
     close,
   };
+}
+
+/** The packets of a capture file after its first bytes. */
+function packetsIn(path: string, from: number): number {
+  const file = readFileSync(path);
+  const enhancedPacket = 6;
+  let packets = 0;
+  for (let at = from; at + 8 <= file.length; at += file.readUInt32LE(at + 4))
+    if (file.readUInt32LE(at) === enhancedPacket) packets++;
+  return packets;
 }
 
 async function linesIn(file: string): Promise<number> {
