@@ -36,6 +36,10 @@ have the source, the destination, the interface, the kernel's time and an id.
 With --buckets n the last token is a number below n instead of the peer. The
 command needs the client of NATS: npm install @nats-io/transport-node.
 
+With --bundle the datagrams that arrive together become one message, so that the
+server can store several times as many. listen --from, replay --from and
+consume() read them one by one. The last token is a bucket: 0 without --buckets.
+
 With --message the senders are programs of datagram/message, and each whole
 message is stored, with its channel in a header. A sender learns that its
 message has arrived only after the stream has acknowledged it. A message that is
@@ -88,6 +92,7 @@ Examples:
   datagram gateway 0.0.0.0:9000 --nats nats://10.0.0.2:4222 --stream cameras
   datagram gateway 0.0.0.0:9000 9001 --stream cameras --create --max-bytes 10g
   datagram gateway 0.0.0.0:9000 --stream cameras --buckets 64 --exact
+  datagram gateway 0.0.0.0:9000 --stream cameras --bundle
   datagram gateway 0.0.0.0:9000 --into captures --limit 10g`;
 
 interface GatewayCommandOptions extends ListenTargetOptions {
@@ -102,6 +107,7 @@ interface GatewayCommandOptions extends ListenTargetOptions {
   readonly limit?: number;
   readonly prefix?: string;
   readonly buckets?: number;
+  readonly bundle?: true;
   readonly shed?: ShedPolicy;
   readonly maxWaiting?: number;
   /** `false` after `--no-answers`. */
@@ -167,6 +173,7 @@ export function addGateway(program: Command): void {
       "n subjects for each port, in place of one for each peer",
       wholeNumber("--buckets", 1, 65_536),
     )
+    .option("--bundle", "store the datagrams that arrive together as one message, for high rates")
     .addOption(
       new Option("--shed <which>", "which datagrams of a peer are shed").choices(["newest", "oldest"]),
     )
@@ -290,6 +297,7 @@ const serverOnly = {
   replicas: "--replicas",
   prefix: "--prefix",
   buckets: "--buckets",
+  bundle: "--bundle",
   message: "--message",
   seenWithin: "--seen-within",
   icmpWait: "--icmp-wait",
@@ -366,7 +374,7 @@ function gatewayOptions(
   options: GatewayCommandOptions,
   report: GatewayReport,
 ): GatewayOptions | FolderOptions {
-  const { into, stream = "", create, maxBytes, replicas, prefix, buckets } = options;
+  const { into, stream = "", create, maxBytes, replicas, prefix, buckets, bundle } = options;
   const { rotateSize, rotateTime, limit, shed, maxWaiting, drain } = options;
   const { answers, message, seenWithin, icmpWait } = options;
   const both = {
@@ -384,6 +392,7 @@ function gatewayOptions(
     create: create ? { subjects, maxBytes, replicas } : false,
     prefix,
     buckets,
+    bundle: bundle === true,
     messages: message === true,
     answers: message !== true && answers && { seenWithinMs: seenWithin, icmpWaitMs: icmpWait },
     onConnection: (state) => report.connection(state),

@@ -21,7 +21,10 @@ export interface ConsumeStats {
   readonly foreign: number;
   /** Messages that are deleted between those that were read. `undefined` if the server delivers a part of the stream only. */
   readonly missing: number | undefined;
-  /** The number of the last message that was read; `undefined` before the first one. To go on: `from: { sequence: … + 1 }`. */
+  /**
+   * The number of the last message of which all datagrams were read; `undefined` before the first one. To go on:
+   * `from: { sequence: … + 1 }`.
+   */
   readonly sequence: number | undefined;
   /** How often the reading went on after a lost connection or lost messages. Nothing is doubled or lost by it. */
   readonly resumed: number;
@@ -70,6 +73,10 @@ class NatsReading implements StreamReading {
   #forgetSignal: (() => void) | undefined;
   readonly #steps = new Steps();
   #isOver = false;
+  /** The datagrams of the last message, the index of the next one, and their subject. */
+  #bundle: readonly StoredDatagram[] = [];
+  #next = 0;
+  #subject = "";
   #datagrams = 0;
   #filtered = 0;
   #foreign = 0;
@@ -94,7 +101,7 @@ class NatsReading implements StreamReading {
     if (this.#isOver) return;
     try {
       this.#options.signal?.throwIfAborted();
-      await (this.#opening ??= this.#open());
+      await (this.#opening ??= this.#connect());
     } catch (error) {
       await this.#close();
       throw error;
@@ -124,7 +131,7 @@ class NatsReading implements StreamReading {
     const { signal } = this.#options;
     try {
       signal?.throwIfAborted();
-      const consumer = await (this.#opening ??= this.#open());
+      const consumer = await (this.#opening ??= this.#connect());
       do {
         const value = this.#take();
         if (value) return { done: false, value };
@@ -140,26 +147,34 @@ class NatsReading implements StreamReading {
 
   /** The next datagram of the messages that are there. */
   #take(): StoredDatagram | undefined {
-    for (let delivered = this.#consumer?.take(); delivered; delivered = this.#consumer?.take()) {
-      const datagram = this.#datagramOf(delivered);
-      if (datagram) return datagram;
+    for (;;) {
+      const datagram = this.#bundle[this.#next++];
+      if (!datagram) {
+        const delivered = this.#consumer?.take();
+        if (!delivered) return undefined;
+        this.#open(delivered);
+        continue;
+      }
+      // The bundle was read when its last datagram was.
+      if (this.#next === this.#bundle.length) this.#sequence = datagram.sequence;
+      if (this.#options.isWanted(datagram.source, this.#subject)) {
+        this.#datagrams++;
+        return datagram;
+      }
+      this.#filtered++;
     }
-    return undefined;
   }
 
-  #datagramOf(delivered: Delivered): StoredDatagram | undefined {
-    const { message, sequence, before } = delivered;
+  /** Reads the datagrams of a message. */
+  #open({ message, sequence, before, storedAt }: Delivered): void {
     const missing = this.#consumer?.isFiltered ? undefined : before === undefined ? 0 : sequence - before - 1;
     this.#missing += missing ?? 0;
+    this.#bundle = this.#decoder.decode(message, { sequence, storedAt }, missing);
+    this.#next = 0;
+    this.#subject = message.subject;
+    if (this.#bundle.length > 0) return;
+    this.#foreign++;
     this.#sequence = sequence;
-    const datagram = this.#decoder.decode(message, delivered, missing);
-    if (!datagram) this.#foreign++;
-    else if (!this.#options.isWanted(datagram.source, message.subject)) this.#filtered++;
-    else {
-      this.#datagrams++;
-      return datagram;
-    }
-    return undefined;
   }
 
   /** Counts the deleted messages at the end. */
@@ -168,7 +183,7 @@ class NatsReading implements StreamReading {
       this.#missing += last - this.#sequence;
   }
 
-  async #open(): Promise<OrderedConsumer> {
+  async #connect(): Promise<OrderedConsumer> {
     const { servers, client: options, signal } = this.#options;
     const link = await connectNats(servers, { name: "datagram consume", ...options });
     const { connection, client } = link;

@@ -2,11 +2,13 @@ import { randomBytes } from "node:crypto";
 
 import { assert } from "../core/assert.js";
 import { OSError, wrongType } from "../core/errors/errors.js";
+import type { Datagram } from "../core/receive/datagram.js";
 import { runListener } from "../core/socket/events.js";
 import { Socket } from "../core/socket/socket.js";
 import { type Messages, messages } from "../message/messages.js";
 import { Answers, answerSubjects } from "./answers.js";
 import type { Broker } from "./broker.js";
+import { BundleEncoder } from "./bundle-encoder.js";
 import { FolderBroker } from "./folder-broker.js";
 import { FolderFiles } from "./folder-files.js";
 import { type CheckedFolder, type FolderOptions, checkFolder } from "./folder-options.js";
@@ -33,6 +35,8 @@ const folderLimits = {
   giveUpMs: 0,
   duplicateWindowMs: 0,
 } as const;
+
+type Encoder = MessageEncoder | BundleEncoder | PacketEncoder;
 
 /** What a running gateway needs of its options. */
 type RunOptions = Pick<CheckedOptions, "messages" | "drainMs" | "ackTimeoutMs" | "onLosses" | "onConnection">;
@@ -88,8 +92,10 @@ function serverOpener(checked: CheckedOptions): (socket: Socket) => Promise<Gate
       const broker = new NatsBroker(link, checked.stream, start);
       const run = randomBytes(9).toString("base64url");
       const answers = checked.answers && new Answers(socket, connection, start, run, checked.answers, taken);
-      const encoder = new MessageEncoder(start, run, checked.buckets);
-      const outbox = new Outbox(socket.clock, { ...checked, duplicateWindowMs });
+      const { bundle, buckets = 1 } = checked;
+      const bundles = bundle ? new BundleEncoder(start, run, buckets) : undefined;
+      const encoder = bundles ?? new MessageEncoder(start, run, checked.buckets);
+      const outbox = new Outbox(socket.clock, { ...checked, duplicateWindowMs }, bundles);
       return new Gateway(socket, checked, outbox, encoder, answers, broker);
     } catch (error) {
       await link.connection.close();
@@ -108,7 +114,7 @@ export class Gateway implements AsyncDisposable {
   readonly #socket: Socket;
   readonly #broker: Broker;
   readonly #outbox: Outbox;
-  readonly #encoder: MessageEncoder | PacketEncoder;
+  readonly #encoder: Encoder;
   readonly #answers: Answers | undefined;
   readonly #options: RunOptions;
   readonly #stop = new AbortController();
@@ -122,7 +128,7 @@ export class Gateway implements AsyncDisposable {
     socket: Socket,
     options: RunOptions,
     outbox: Outbox,
-    encoder: MessageEncoder | PacketEncoder,
+    encoder: Encoder,
     answers: Answers | undefined,
     broker: Broker,
   ) {
@@ -197,17 +203,29 @@ export class Gateway implements AsyncDisposable {
     const { signal } = this.#stop;
     try {
       for await (const batch of this.#socket.batches({ max: batchDatagrams, signal, timeoutMs: Infinity })) {
-        const nowMs = this.#socket.clock.now();
         // Never waits for the server: what it cannot take is shed.
-        for (const datagram of batch) {
-          const message = this.#encoder.encode(datagram, this.#outbox.received + 1);
-          this.#answers?.see(message.peer, datagram, nowMs);
-          this.#outbox.add(message);
-        }
+        this.#add(batch, this.#socket.clock.now());
       }
     } catch (error) {
       if (!signal.aborted) throw error;
     }
+  }
+
+  #add(batch: readonly Datagram[], nowMs: number): void {
+    const [outbox, encoder, answers] = [this.#outbox, this.#encoder, this.#answers];
+    if (!(encoder instanceof BundleEncoder)) {
+      for (const datagram of batch) {
+        const message = encoder.encode(datagram, outbox.received + 1);
+        answers?.see(message.peer, datagram, nowMs);
+        outbox.add(message);
+      }
+      return;
+    }
+    for (const datagram of batch) {
+      answers?.see(encoder.tokenOf(datagram.source), datagram, nowMs);
+      outbox.addToBundle(datagram);
+    }
+    outbox.flush();
   }
 
   /** Reads whole messages until `close()` or until the socket is closed. They stay open, because stored ones are confirmed. */

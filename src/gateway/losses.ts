@@ -38,8 +38,9 @@ export class LossCounts {
     else this.#peers.set(peer, (count ?? 0) + 1);
   }
 
-  refused(reason: string): void {
-    this.#refused.set(reason, (this.#refused.get(reason) ?? 0) + 1);
+  /** @param count of datagrams. */
+  refused(reason: string, count: number): void {
+    this.#refused.set(reason, (this.#refused.get(reason) ?? 0) + count);
   }
 
   /** Returns the losses since the last call; `undefined` if there were none. */

@@ -39,10 +39,7 @@ export class MessageEncoder {
   readonly #run: string;
   readonly #buckets: number | undefined;
   readonly #peers = new Map<Endpoint, PeerTexts>();
-  #destination: Endpoint | undefined;
-  #interface: string | undefined;
-  /** The headers for this destination and this interface. */
-  #arrival = "";
+  readonly #arrival = new ArrivalHeaders();
 
   /**
    * @param start the subject without its last token.
@@ -56,18 +53,11 @@ export class MessageEncoder {
 
   /** @param number of the datagram, for its id. The message has its own copy of the payload. */
   encode(datagram: Datagram, number: number): EncodedMessage {
-    const { data, timestamp, lostBefore, destination } = datagram;
+    const { data, timestamp, lostBefore } = datagram;
     const { token, subject, id, source } = this.#textsOf(datagram.source);
-    if (destination !== this.#destination || datagram.interface !== this.#interface) {
-      this.#destination = destination;
-      this.#interface = datagram.interface;
-      this.#arrival =
-        (destination === undefined ? "" : header("Destination", String(destination))) +
-        (this.#interface === undefined ? "" : header("Interface", this.#interface));
-    }
     // Each line is its own text of ASCII: printable() in header(), and numbers.
     const text =
-      `NATS/1.0\r\nNats-Msg-Id: ${id}${number}\r\n${source}${this.#arrival}` +
+      `NATS/1.0\r\nNats-Msg-Id: ${id}${number}\r\n${source}${this.#arrival.of(datagram)}` +
       (timestamp === undefined ? "" : `Datagram-Timestamp: ${timestamp}\r\n`) +
       `Datagram-Size: ${datagram.size}\r\n` +
       (datagram.truncated ? "Datagram-Truncated: true\r\n" : "") +
@@ -103,6 +93,24 @@ export class MessageEncoder {
   }
 }
 
+/** The headers for the destination and the interface of datagrams. Most have those of the datagram before. */
+export class ArrivalHeaders {
+  #destination: Endpoint | undefined;
+  #interface: string | undefined;
+  #text = "";
+
+  /** Returns the lines for a datagram. */
+  of({ destination, interface: name }: Datagram): string {
+    if (destination === this.#destination && name === this.#interface) return this.#text;
+    this.#destination = destination;
+    this.#interface = name;
+    this.#text =
+      (destination === undefined ? "" : header("Destination", String(destination))) +
+      (name === undefined ? "" : header("Interface", name));
+    return this.#text;
+  }
+}
+
 function joined(text: string, data: Uint8Array): Buffer {
   const memory = Buffer.allocUnsafe(text.length + data.length);
   memory.write(text, "latin1");
@@ -115,7 +123,7 @@ function header(name: string, value: string): string {
 }
 
 /** Text without anything that could end a header: other bytes than printable ASCII are escaped. */
-function printable(text: string): string {
+export function printable(text: string): string {
   if (/^[!-~]*$/.test(text)) return text;
   return Array.from(Buffer.from(text), (byte) =>
     byte > 0x20 && byte < 0x7f ? String.fromCharCode(byte) : `%${byte.toString(16).padStart(2, "0")}`,

@@ -41,8 +41,13 @@ export interface GatewayOptions {
   readonly create?: boolean | NewStream | undefined;
   /** The first tokens of the subjects. @default "datagram" */
   readonly prefix?: string | undefined;
-  /** The number of buckets, 1 to 65,536, in place of a subject for each peer. @default no buckets */
+  /** The number of buckets, 1 to 65,536, in place of a subject for each peer. @default no buckets, and 1 with `bundle` */
   readonly buckets?: number | undefined;
+  /**
+   * Whether the datagrams of a bucket that arrive together become one message, with up to 1,024 datagrams and 32 KiB. The server can
+   * then store several times as many. `consume()` reads both. @default false
+   */
+  readonly bundle?: boolean | undefined;
   /** Which datagram of a peer is shed if too many wait: the one that arrives, or the oldest one. @default "newest" */
   readonly shed?: ShedPolicy | undefined;
   /** The largest number of datagrams that are sent and not acknowledged, 1 to 1,000,000. @default 8192 */
@@ -87,6 +92,7 @@ export interface CheckedOptions extends WaitingOptions {
   readonly create: NewStream | undefined;
   readonly prefix: string;
   readonly buckets: number | undefined;
+  readonly bundle: boolean;
   readonly maxUnacknowledged: number;
   readonly ackTimeoutMs: number;
   readonly giveUpMs: number;
@@ -104,6 +110,7 @@ const fields = fieldsOf<GatewayOptions>({
   create: true,
   prefix: true,
   buckets: true,
+  bundle: true,
   shed: true,
   maxUnacknowledged: true,
   maxWaiting: true,
@@ -135,8 +142,10 @@ export function checkOptions(options: GatewayOptions): CheckedOptions {
   const { onLosses, onConnection } = options;
   if (typeof client !== "object" || (client as unknown) === null)
     throw wrongType("client", "an object", client);
-  const { messages = false, answers = !messages } = options;
+  const { messages = false, bundle = false, answers = !messages } = options;
   if (typeof messages !== "boolean") throw wrongType("messages", "a boolean", messages);
+  if (typeof bundle !== "boolean") throw wrongType("bundle", "a boolean", bundle);
+  if (messages && bundle) throw outOfRange("bundle", "false, because whole messages are stored", bundle);
   if (messages && answers !== false)
     throw outOfRange("answers", "false, because messages are stored", answers);
   checkFunction("onLosses", onLosses);
@@ -148,6 +157,7 @@ export function checkOptions(options: GatewayOptions): CheckedOptions {
     create: checkNewStream(options.create),
     prefix: checkPrefix(prefix),
     buckets: buckets === undefined ? undefined : wholeNumber("buckets", buckets, 1, 65_536),
+    bundle,
     maxUnacknowledged: wholeNumber("maxUnacknowledged", maxUnacknowledged, 1, 1_000_000),
     ackTimeoutMs: wholeNumber("ackTimeoutMs", ackTimeoutMs, 100, maxTimeMs),
     giveUpMs: wholeNumber("giveUpMs", giveUpMs, 0, maxTimeMs),

@@ -1,9 +1,11 @@
 import { assert } from "../core/assert.js";
 import type { Clock } from "../core/driver/driver.js";
+import type { Datagram } from "../core/receive/datagram.js";
 import type { MessagesStats } from "../message/message.js";
 import { reasons } from "./acknowledgement.js";
 import type { AnswerStats } from "./answers.js";
 import type { Broker, BrokerEvents } from "./broker.js";
+import type { Bundle, BundleEncoder, WaitingRecord } from "./bundle-encoder.js";
 import type { FolderStats } from "./folder-files.js";
 import { FairQueue, Queued } from "./fair-queue.js";
 import { LossCounts, type Losses } from "./losses.js";
@@ -60,9 +62,11 @@ export interface GatewayStats {
   readonly folder: FolderStats | undefined;
 }
 
-/** A datagram that is not settled. */
+/** A datagram that is not settled, or a bundle of several that was sent. */
 class Entry extends Queued {
   readonly number: number;
+  /** The number of datagrams. */
+  readonly count: number;
   readonly peer: string;
   readonly message: EncodedMessage;
   readonly bytes: number;
@@ -71,9 +75,10 @@ class Entry extends Queued {
   /** When the server first said that no stream takes it; `undefined` if it has not said so since it last stored something. */
   noStreamMs: number | undefined;
 
-  constructor(number: number, message: EncodedMessage) {
+  constructor(number: number, message: EncodedMessage, count = 1) {
     super();
     this.number = number;
+    this.count = count;
     this.peer = message.peer;
     this.message = message;
     this.bytes = message.bytes.length + entryBytes;
@@ -85,9 +90,14 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
   readonly #clock: Clock;
   readonly #limits: OutboxLimits;
   readonly #losses = new LossCounts();
+  readonly #bundles: BundleEncoder | undefined;
   readonly #waiting = new FairQueue<Entry>();
   /** Datagrams that were sent, by their numbers, in the order of the last send. */
   readonly #sent = new Map<number, Entry>();
+  /** The number of datagrams in `#sent`. */
+  #sentCount = 0;
+  /** The number of datagrams in bundles that are not complete: 0 after `flush()`. */
+  #openCount = 0;
   /** Those of `#sent` that no stream took at their last send. */
   readonly #noStream = new Set<Entry>();
   readonly #refusedBy = new Map<string, number>();
@@ -109,9 +119,11 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
   /** The server has read what was sent until this time. */
   #readMs = -Infinity;
 
-  constructor(clock: Clock, limits: OutboxLimits) {
+  /** @param bundles makes one message of several datagrams. Without it, each is a message of its own. */
+  constructor(clock: Clock, limits: OutboxLimits, bundles?: BundleEncoder) {
     this.#clock = clock;
     this.#limits = limits;
+    this.#bundles = bundles;
   }
 
   /** The number of datagrams so far. The next one has this number plus 1. */
@@ -131,22 +143,38 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
     this.#bytes += entry.bytes;
     if (this.#waiting.size === 0 && this.#hasRoom) {
       this.#sendFirst(entry);
-    } else {
-      this.#waiting.push(entry);
-      this.#sendWaiting();
+      this.#check();
+    } else this.#wait(entry);
+  }
+
+  /** Takes a datagram for a bundle. `flush()` must follow before the program does something else, for all datagrams so far. */
+  addToBundle(datagram: Datagram): void {
+    const bundles = this.#bundles;
+    assert(bundles !== undefined, "an outbox that makes bundles has an encoder");
+    const number = ++this.#received;
+    if (this.#waiting.size === 0 && this.#hasRoom) {
+      this.#openCount++;
+      const complete = bundles.append(datagram, number);
+      if (complete) this.#sendBundle(complete);
+      return;
     }
-    const { maxWaiting, maxBytes, shed } = this.#limits;
-    while (this.#waiting.size > maxWaiting || (this.#bytes > maxBytes && this.#waiting.size > 0))
-      this.#drop(this.#waiting.shed(entry.peer, shed));
+    const entry = new Entry(number, bundles.encode(datagram));
+    this.#bytes += entry.bytes;
+    this.#wait(entry);
+  }
+
+  /** Sends the bundles that are not complete. */
+  flush(): void {
+    for (const bundle of this.#bundles?.finish() ?? []) this.#sendBundle(bundle);
     this.#check();
   }
 
   stored(number: number, isDuplicate: boolean): void {
     const entry = this.#settle(number);
     if (!entry) return;
-    this.#stored++;
+    this.#stored += entry.count;
     entry.message.confirm?.();
-    if (isDuplicate) this.#duplicates++;
+    if (isDuplicate) this.#duplicates += entry.count;
     this.#sendWaiting();
     this.#check();
   }
@@ -177,6 +205,7 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
     const isNew = isConnected && !this.#isConnected;
     this.#isConnected = isConnected;
     if (!isNew) return;
+    if (this.#broker) this.#bundles?.limit(this.#broker.maxMessageBytes);
     this.#connections++;
     this.#isProbing = false;
     this.#readMs = -Infinity;
@@ -240,7 +269,7 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
       refused: this.#refused,
       refusedBy: Object.freeze(Object.fromEntries(this.#refusedBy)),
       inFlight: this.#inFlight,
-      waiting: this.#waiting.size,
+      waiting: this.#waiting.size + this.#openCount,
       resent: this.#resent,
       resentLate: this.#resentLate,
       duplicates: this.#duplicates,
@@ -248,30 +277,60 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
   }
 
   get #inFlight(): number {
-    return this.#waiting.size + this.#sent.size;
+    return this.#waiting.size + this.#openCount + this.#sentCount;
   }
 
   get #hasRoom(): boolean {
     const { maxUnacknowledged, maxBytes } = this.#limits;
-    return this.#isConnected && this.#sent.size < maxUnacknowledged && this.#bytes <= maxBytes;
+    if (!this.#isConnected || this.#sentCount + this.#openCount >= maxUnacknowledged) return false;
+    return this.#bytes + (this.#bundles?.openBytes ?? 0) <= maxBytes;
+  }
+
+  /** Lets a datagram wait, and sheds one if too many wait. */
+  #wait(entry: Entry): void {
+    this.#waiting.push(entry);
+    this.#sendWaiting();
+    const { maxWaiting, maxBytes, shed } = this.#limits;
+    while (this.#waiting.size > maxWaiting || (this.#bytes > maxBytes && this.#waiting.size > 0))
+      this.#drop(this.#waiting.shed(entry.peer, shed));
+    this.#check();
   }
 
   #sendWaiting(): void {
     while (this.#hasRoom) {
       const entry = this.#waiting.shift();
-      if (!entry) return;
-      this.#sendFirst(entry);
+      if (!entry) break;
+      if (this.#bundles) this.#bundle(entry, this.#bundles);
+      else this.#sendFirst(entry);
     }
+    for (const bundle of this.#bundles?.finish() ?? []) this.#sendBundle(bundle);
+  }
+
+  /** Puts a datagram that has waited into a bundle. */
+  #bundle({ number, message, bytes }: Entry, bundles: BundleEncoder): void {
+    this.#bytes -= bytes;
+    this.#openCount++;
+    const complete = bundles.appendWaiting(message as WaitingRecord, number);
+    if (complete) this.#sendBundle(complete);
+  }
+
+  #sendBundle(bundle: Bundle): void {
+    const entry = new Entry(bundle.number, bundle, bundle.count);
+    this.#openCount -= bundle.count;
+    this.#bytes += entry.bytes;
+    this.#sendFirst(entry);
   }
 
   #sendFirst(entry: Entry): void {
+    this.#sentCount += entry.count;
     entry.firstSentMs = this.#clock.now();
     this.#send(entry);
   }
 
   #sendAgain(entry: Entry): void {
-    this.#resent++;
-    if (this.#clock.now() - entry.firstSentMs > this.#limits.duplicateWindowMs) this.#resentLate++;
+    this.#resent += entry.count;
+    if (this.#clock.now() - entry.firstSentMs > this.#limits.duplicateWindowMs)
+      this.#resentLate += entry.count;
     this.#send(entry);
   }
 
@@ -305,17 +364,18 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
     const entry = this.#settle(number);
     if (!entry) return;
     entry.message.release?.();
-    this.#refused++;
+    this.#refused += entry.count;
     const isCounted = this.#refusedBy.has(told) || this.#refusedBy.size < maxReasons || ownReasons.has(told);
     const reason = isCounted ? told : "other reasons";
-    this.#refusedBy.set(reason, (this.#refusedBy.get(reason) ?? 0) + 1);
-    this.#losses.refused(reason);
+    this.#refusedBy.set(reason, (this.#refusedBy.get(reason) ?? 0) + entry.count);
+    this.#losses.refused(reason, entry.count);
   }
 
   #settle(number: number): Entry | undefined {
     const entry = this.#sent.get(number);
     if (!entry) return undefined;
     this.#sent.delete(number);
+    this.#sentCount -= entry.count;
     this.#noStream.delete(entry);
     this.#bytes -= entry.bytes;
     return entry;

@@ -7,6 +7,7 @@ import type { Msg, MsgHdrs } from "@nats-io/transport-node";
 import { Address, type Endpoint, isEndpoint } from "../core/address/address.js";
 import { OSError } from "../core/errors/errors.js";
 import { Datagram, type DatagramMetadata, type Replier } from "../core/receive/datagram.js";
+import { maxBundleDatagrams, readRecords } from "./bundle.js";
 import { peerToken } from "./subjects.js";
 
 const prefix = "Datagram-";
@@ -31,8 +32,10 @@ export interface StreamPosition {
 
 /** A datagram of a stream, or a whole message. `ttl`, `tos` and `ecn` are `undefined`, because the stream does not have them. */
 export class StoredDatagram extends Datagram {
-  /** The number of its message in the stream, from 1. */
+  /** The number of its message in the stream, from 1. The datagrams of a bundle have the same one. */
   readonly sequence: number;
+  /** The place of the datagram in its bundle, from 0. It is 0 too if its message has no other datagram. */
+  readonly index: number;
   /** When the server stored it, in nanoseconds since 1970. */
   readonly storedAt: bigint;
   /**
@@ -55,14 +58,19 @@ export class StoredDatagram extends Datagram {
     { sequence, storedAt }: StreamPosition,
     missingBefore: number | undefined,
     channel: number | undefined,
+    index: number,
   ) {
     super(data, source, size, noSocket, metadata);
     this.sequence = sequence;
     this.storedAt = storedAt;
     this.missingBefore = missingBefore;
     this.channel = channel;
+    this.index = index;
   }
 }
+
+/** The headers of a bundle. Those of single datagrams are in its records. */
+const bundleHeaders: ReadonlySet<string> = new Set(["Bundle", "Destination", "Interface"]);
 
 const noSocket: Replier = {
   answer: () =>
@@ -79,13 +87,24 @@ export class MessageDecoder {
   readonly #addresses = new Map<string, Endpoint>();
   readonly #tokens = new Map<Endpoint, string>();
 
-  /** Returns the datagram of a message; `undefined` if no gateway has written it like this. */
+  /** Returns the datagrams of a message: several if it is a bundle, none if no gateway has written it like this. */
   decode(
     message: Msg,
     position: StreamPosition,
     missingBefore: number | undefined,
-  ): StoredDatagram | undefined {
+  ): readonly StoredDatagram[] {
     const headers = headersOf(message);
+    if (headers?.Bundle !== undefined) return this.#bundle(headers, message, position, missingBefore) ?? [];
+    const datagram = this.#single(headers, message, position, missingBefore);
+    return datagram ? [datagram] : [];
+  }
+
+  #single(
+    headers: DatagramHeaders | undefined,
+    message: Msg,
+    position: StreamPosition,
+    missingBefore: number | undefined,
+  ): StoredDatagram | undefined {
     const channel = numberOf(headers?.Channel, maxChannel);
     const size = numberOf(headers?.Size, channel === undefined ? maxSize : maxMessageSize);
     const source = this.#address(headers?.Source);
@@ -99,7 +118,30 @@ export class MessageDecoder {
     if (!metadata) return undefined;
     // A view. Its memory is a piece that the connection has read, with other messages.
     const payload = Buffer.from(data.buffer as ArrayBuffer, data.byteOffset, data.length);
-    return new StoredDatagram(payload, source, size, metadata, position, missingBefore, channel);
+    return new StoredDatagram(payload, source, size, metadata, position, missingBefore, channel, 0);
+  }
+
+  /** Returns the datagrams of a bundle; `undefined` if one of them or the bundle is impossible. */
+  #bundle(
+    headers: DatagramHeaders,
+    message: Msg,
+    position: StreamPosition,
+    missingBefore: number | undefined,
+  ): StoredDatagram[] | undefined {
+    if (!/\.\d{1,5}$/.test(message.subject)) return undefined;
+    if (Object.keys(headers).some((name) => !bundleHeaders.has(name))) return undefined;
+    const common = this.#metadata(headers, false);
+    const records = readRecords(message.data);
+    if (!common || records?.length !== numberOf(headers.Bundle, maxBundleDatagrams)) return undefined;
+    const datagrams: StoredDatagram[] = [];
+    for (const { source: text, size, timestamp, lostBefore, data } of records ?? []) {
+      const source = this.#address(text);
+      if (!source) return undefined;
+      const metadata = { ...common, timestamp, lostBefore };
+      const [index, missing] = [datagrams.length, datagrams.length === 0 ? missingBefore : 0];
+      datagrams.push(new StoredDatagram(data, source, size, metadata, position, missing, undefined, index));
+    }
+    return datagrams;
   }
 
   /** Returns the metadata; `undefined` if one of them has an impossible value. */

@@ -59,6 +59,45 @@ describe.skipIf(noServer !== undefined)("consume", () => {
     expect(await reading.next()).toEqual({ done: true, value: undefined });
   });
 
+  test("returns the datagrams of bundles one by one, and goes on after the last whole bundle", async (t) => {
+    const options = { nats: server.url, stream: "bundles", create: true, bundle: true };
+    const { running, at } = await started(t, options);
+    const [one, other] = [await bound(t), await bound(t)];
+    await sendNumbered(running, one, at, 400, "one:");
+    await sendNumbered(running, other, at, 400, "other:");
+    await until(running, ({ inFlight }) => inFlight === 0);
+    const [found, reading] = await all({ stream: "bundles" });
+    const texts = (prefix: string): string[] => Array.from({ length: 400 }, (_, n) => `${prefix}:${n}`);
+    expect(found.map(({ data }) => String(data))).toEqual([...texts("one"), ...texts("other")]);
+    const messages = await server.messages("bundles");
+    expect(messages.every(({ subject }) => subject === `datagram.${at.port}.0`)).toBe(true);
+    const sizes = messages.map(({ headers }) => Number(headers.get("Datagram-Bundle")));
+    expect(found.map(({ sequence, index }) => [sequence, index])).toEqual(
+      sizes.flatMap((size, message) => Array.from({ length: size }, (_, index) => [message + 1, index])),
+    );
+    expect(messages.length).toBeLessThan(found.length);
+    expect(reading.stats()).toMatchObject({
+      datagrams: 800,
+      foreign: 0,
+      missing: 0,
+      sequence: messages.length,
+    });
+    // The peers share bundles, so the reader filters.
+    const [ofOther, filtered] = await all({ stream: "bundles", peer: other.getsockname(), buckets: 1 });
+    expect(ofOther.map(({ data }) => String(data))).toEqual(texts("other"));
+    expect(filtered.stats()).toMatchObject({ datagrams: 400, filtered: 400 });
+    // A reader that stops within a bundle gets that bundle again.
+    const place = sizes.findIndex((size) => size > 1);
+    const before = sizes.slice(0, place).reduce((sum, size) => sum + size, 0);
+    const broken = consume({ nats: server.url, stream: "bundles" });
+    for (let count = 0; count <= before; count++) await broken.next();
+    await broken.return();
+    expect(broken.stats()).toMatchObject({
+      datagrams: before + 1,
+      sequence: place === 0 ? undefined : place,
+    });
+  });
+
   test("starts at a number, at a time, and with what is new", async (t) => {
     const { running, at } = await storedBy(t, "starts", [20]);
     const numbers = ([found]: [StoredDatagram[], StreamReading]): number[] =>

@@ -2,6 +2,8 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
+import { connect } from "@nats-io/transport-node";
+
 import { AF_INET6, socket } from "datagram";
 import { type Losses, gateway, peerOfToken } from "datagram/gateway";
 import { Cable } from "./cable.js";
@@ -61,6 +63,47 @@ describe.skipIf(noServer !== undefined)(`a gateway${noServer === undefined ? "" 
       String(peerOfToken(headers.get("Nats-Msg-Id")?.split(":")[1] ?? "")),
     );
     expect(peers).toEqual(froms.map((from) => String(from.getsockname())));
+  });
+
+  test("stores datagrams that arrive together as one message, each counted, and answers their peers", async (t) => {
+    const { running, at } = await started(t, {
+      nats: server.url,
+      stream: "bundle",
+      create: true,
+      bundle: true,
+      maxUnacknowledged: 300,
+    });
+    const [from, other] = [await bound(t), await bound(t)];
+    await sendNumbered(running, from, at, 500);
+    await sendNumbered(running, other, at, 500, "5");
+    await until(running, ({ stored }) => stored === 1000);
+    expect(running.stats()).toMatchObject({ received: 1000, stored: 1000, shed: 0, refused: 0, inFlight: 0 });
+    const messages = await server.messages("bundle");
+    expect(messages.length).toBeLessThan(1000);
+    const counts = messages.map(({ headers }) => Number(headers.get("Datagram-Bundle")));
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(1000);
+    expect(new Set(messages.map(({ headers }) => headers.get("Nats-Msg-Id"))).size).toBe(messages.length);
+    const nats = await connect({ servers: server.url.slice("nats://".length) });
+    t.onTestFinished(() => nats.close());
+    const subject = `datagram.${at.port}.127-0-0-1_${from.getsockname().port}.reply`;
+    const told = await nats.request(subject, "answer", { timeout: 30_000 });
+    expect(told.json()).toMatchObject({ sent: true });
+    expect(String((await from.recvfrom(100))[0])).toBe("answer");
+  });
+
+  test("refuses the datagrams of a bundle one by one in the account", async (t) => {
+    const s = await bound(t);
+    const subjects = [`datagram.${s.getsockname().port}.*`];
+    await server.ask("STREAM.CREATE.fullb", { name: "fullb", subjects, max_msgs: 1, discard: "new" });
+    const running = await gateway(s, { nats: server.url, stream: "fullb", bundle: true });
+    t.onTestFinished(() => running.close());
+    await sendNumbered(running, await bound(t), s.getsockname(), 300);
+    await until(running, ({ inFlight }) => inFlight === 0);
+    const { stored, refused, refusedBy } = running.stats();
+    expect(stored + refused).toBe(300);
+    expect(refusedBy).toEqual({ "the stream is full": refused });
+    const [message] = await server.messages("fullb");
+    expect(message?.headers.get("Datagram-Bundle")).toBe(String(stored));
   });
 
   test("takes datagrams of IPv6, and the largest ones", async (t) => {

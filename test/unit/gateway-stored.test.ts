@@ -50,7 +50,7 @@ test("every datagram is read as it was, whatever its interface is called", () =>
       const metadata = { destination, interface: name, timestamp, lostBefore } as Metadata;
       const datagram = new Datagram(Buffer.from(data), source, data.length + cut, replier, metadata);
       const message = new MessageEncoder("datagram.1", "run", buckets).encode(datagram, 1);
-      const read = new MessageDecoder().decode(delivered(message), position, 0);
+      const [read] = new MessageDecoder().decode(delivered(message), position, 0);
       expect(read).toBeDefined();
       expect(String(read?.source)).toBe(String(source));
       expect(String(read?.destination)).toBe(String(destination));

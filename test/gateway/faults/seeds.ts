@@ -6,6 +6,7 @@ import { type TestContext, expect } from "vitest";
 
 import type { Address, AddressLike } from "datagram";
 import type { Gateway, GatewayOptions, GatewayStats } from "datagram/gateway";
+import { readRecords } from "../../../src/gateway/bundle.js";
 import type { StoredMessage } from "../nats.js";
 import { bound, expectClosed, started, until } from "../sending.js";
 
@@ -37,7 +38,7 @@ export function below(random: Random, limit: number): number {
   return Math.floor(random() * limit);
 }
 
-/** A gateway with random limits, which notices within a second that a connection is dead. */
+/** A gateway with random limits, with and without bundles, which notices within a second that a connection is dead. */
 export async function startedAtRandom(
   t: TestContext,
   random: Random,
@@ -47,6 +48,7 @@ export async function startedAtRandom(
     maxUnacknowledged: 1 + below(random, 2000),
     maxWaiting: 1 + below(random, 4000),
     shed: random() < 0.5 ? "newest" : "oldest",
+    bundle: random() < 0.5,
     ackTimeoutMs: 200,
     drainMs: 60_000,
     // A server that dies between two lines of a handshake is noticed after `timeout`.
@@ -103,12 +105,16 @@ export async function closed(running: Gateway, sent: number): Promise<GatewaySta
  * @param late the largest number of datagrams that it may have although they were refused.
  */
 export function expectKept(messages: readonly StoredMessage[], stored: number, sent: number, late = 0): void {
-  const texts = messages.map(({ data }) => String(data));
+  const texts = messages.flatMap(({ headers, data }) =>
+    headers.has("Datagram-Bundle")
+      ? (readRecords(data) ?? []).map((record) => String(record.data))
+      : [String(data)],
+  );
   const ids = messages.map(({ headers }) => headers.get("Nats-Msg-Id"));
   const count = texts.length;
   expect({ different: new Set(texts).size, ids: new Set(ids).size }).toEqual({
     different: count,
-    ids: count,
+    ids: messages.length,
   });
   expect(count).toBeGreaterThanOrEqual(stored);
   expect(count).toBeLessThanOrEqual(stored + late);
