@@ -117,6 +117,24 @@ test("recordings without a folder are removed when the page is closed", async (t
   expect(readdirSync(tmpdir()).filter((name) => made.includes(name))).toEqual([]);
 });
 
+test("two recordings of one second have a name each", async (t) => {
+  const { s, folder } = await watched(t);
+  const recordings = new Recordings(
+    [s],
+    folder,
+    () => undefined,
+    () => undefined,
+  );
+  for (let each = 0; each < 3; each++) {
+    expect(recordings.start(0)).toBeUndefined();
+    await recordings.stop();
+  }
+  const names = ["", "-2", "-3"].map((number) => `datagrams-19700101T000000${number}.pcapng`);
+  expect(recordings.state().files.map(({ name }) => name)).toEqual(names);
+  expect(readdirSync(folder).sort()).toEqual([...names].sort());
+  await recordings.close();
+});
+
 test("a recording that a page asks for while the server ends is refused, and leaves no file", async (t) => {
   const { s, page, folder } = await watched(t);
   const recordings = new Recordings(

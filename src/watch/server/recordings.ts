@@ -1,4 +1,4 @@
-import { createReadStream, createWriteStream, mkdtempSync, rmSync } from "node:fs";
+import { createReadStream, createWriteStream, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
@@ -87,9 +87,8 @@ export class Recordings {
     const sockets = this.#sockets.filter((each) => each?.closed === false) as Socket[];
     if (sockets.length === 0 && !this.#record)
       return "Nothing here can be recorded: there is no open socket.";
-    const name = `datagrams-${new Date(nowMs).toISOString().replace(/[-:]|\..*/g, "")}.pcapng`;
     try {
-      const file = this.#newFile(name, nowMs, false);
+      const file = this.#newFile(undefined, nowMs);
       const options = { limitBytes: maxRecordingBytes, onError: () => undefined };
       const recording = this.#record?.(file.path, options) ?? record(sockets, file.path, options);
       this.#running = { recording, file };
@@ -152,7 +151,7 @@ export class Recordings {
     const shown = (name ?? "").replace(/[^\w .()-]/g, "_").slice(0, 100) || "upload";
     let file: File;
     try {
-      file = this.#newFile(shown, nowMs, true);
+      file = this.#newFile(shown, nowMs);
     } catch (error) {
       return (error as Error).message;
     }
@@ -189,12 +188,14 @@ export class Recordings {
     if (this.#isOurs && this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  #newFile(name: string, startedMs: number, uploaded: boolean): File {
-    this.#folder ??= mkdtempSync(join(tmpdir(), "datagram-watch-"));
+  /** @param upload the name of an upload; `undefined` for a recording. */
+  #newFile(upload: string | undefined, startedMs: number): File {
+    const folder = (this.#folder ??= mkdtempSync(join(tmpdir(), "datagram-watch-")));
     const id = this.#count++;
-    const row = { id, name, startedMs, datagrams: 0, bytes: 0, missed: 0, uploaded };
+    const name = upload ?? freeName(folder, startedMs);
+    const row = { id, name, startedMs, datagrams: 0, bytes: 0, missed: 0, uploaded: upload !== undefined };
     // No name of a page becomes a path.
-    return { row, path: join(this.#folder, uploaded ? `upload-${startedMs}-${id}` : name) };
+    return { row, path: join(folder, upload === undefined ? name : `upload-${startedMs}-${id}`) };
   }
 
   #current({ recording, file: { row } }: { recording: Recording; file: File }): RecordingRow {
@@ -231,5 +232,14 @@ export class Recordings {
     } finally {
       this.#replay = undefined;
     }
+  }
+}
+
+/** The name of a recording: its time, and a number if another one of that second is there. */
+function freeName(folder: string, startedMs: number): string {
+  const time = new Date(startedMs).toISOString().replace(/[-:]|\..*/g, "");
+  for (let number = 1; ; number++) {
+    const name = `datagrams-${time}${number === 1 ? "" : `-${number}`}.pcapng`;
+    if (!existsSync(join(folder, name))) return name;
   }
 }
