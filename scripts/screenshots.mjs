@@ -116,7 +116,7 @@ await browser.close();
 
 /** Runs the command, and waits for the address of the page. */
 async function start(args, name = "watch") {
-  const page = name === "watch" ? ["--port", "0"] : [];
+  const page = name === "watch" ? ["--page", "0"] : [];
   const child = spawn(process.execPath, [command, name, ...args, ...page], {
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -20,7 +20,7 @@ import { RelayReport } from "./relay-report.js";
 import { readRules } from "./rules.js";
 import { noticeFallback } from "./fallback.js";
 import { notice, stopSignal } from "./terminal.js";
-import { openPage } from "./watch.js";
+import { openPage, pageOption } from "./watch.js";
 import { destination, duration, listeningAddress, resolved, wholeNumber } from "./option-values.js";
 
 const help = `
@@ -133,11 +133,7 @@ export function addProxy(program: Command): void {
     .option("--duration <time>", "end after this time", duration("--duration"))
     .option("--json", "print the counts as JSON objects, one on each line")
     .option("--watch", "show both sides in a browser")
-    .option(
-      "--page <[host:]port>",
-      "show them at this TCP port (default: 9080 or the next)",
-      listeningAddress,
-    )
+    .addOption(pageOption("show them at this TCP port"))
     .option("--record <path>", "record both sides to this file, or - for standard output");
   addRecordingOptions(command, "end the recording").addHelpText("after", help).action(relay);
 }
@@ -183,8 +179,7 @@ async function relay(listen: Address, targets: readonly Address[], options: Prox
 /** Opens the page of a relay. @param at where; without it, at a free port of this machine. @throws `Failure`. */
 async function pageOf(running: Relay, at: Address | undefined): Promise<Watch> {
   const { relaySources } = await import("../watch/sources/relay-source.js");
-  const where = at === undefined ? {} : { host: at.host, port: at.port };
-  return openPage((model: Model) => relaySources(running, model), where);
+  return openPage((model: Model) => relaySources(running, model), { page: at });
 }
 
 /** The options of the recording; `undefined` without one. @throws `Failure`. */

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { existsSync, statSync } from "node:fs";
 
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 
 import { Address, OSError } from "../index.js";
 import type { Watch } from "../watch/index.js";
@@ -21,8 +21,8 @@ import {
   showListenTarget,
 } from "./listen-target.js";
 import { Listener, type ListenerOptions } from "./listener.js";
-import { quote, wholeNumber } from "./option-values.js";
-import { hostFor, listed } from "./route-options.js";
+import { listeningAddress, quote } from "./option-values.js";
+import { listed } from "./route-options.js";
 import { asSystemFailure } from "./system-errors.js";
 import { notice, stopSignal, wasStopped } from "./terminal.js";
 
@@ -37,8 +37,8 @@ can answer datagrams. Open the address that the command prints in a browser.
 Where to listen is as for datagram listen: 9000 is for this machine alone, and
 0.0.0.0:9000 is on every interface.
 
-The page is for this machine alone too. With --host 0.0.0.0 other machines can
-open it, with the token that is in the address. The token protects the page from
+The page is for this machine alone too. With --page 0.0.0.0:8000 others can open
+it, with the token that is in the address. The token protects the page from
 those who do not have the address; the connection is not encrypted. A tunnel
 needs neither: ssh -L 9080:localhost:9080 the-machine
 
@@ -47,15 +47,14 @@ datagram proxy --watch shows a relay: each datagram before and after its faults.
 Examples:
   datagram watch 9000
   datagram watch 0.0.0.0:9000 0.0.0.0:9001
-  datagram watch 0.0.0.0:9000 --host 0.0.0.0 --port 8000
+  datagram watch 0.0.0.0:9000 --page 0.0.0.0:8000
   datagram watch 9000 --demo
   datagram watch today.pcapng
   datagram watch 239.7.7.7:9420 --interface eth0 --print`;
 
 /** Where the page is, and its folder for recordings. */
 interface PageOptions {
-  readonly port?: number;
-  readonly host?: string;
+  readonly page?: Address | undefined;
   readonly token?: true;
   readonly record?: string;
 }
@@ -64,6 +63,12 @@ interface WatchCommandOptions extends ListenTargetOptions, ListenerOptions, Sess
   readonly print?: boolean;
   readonly guide?: boolean;
   readonly demo?: boolean;
+}
+
+/** The option `--page`. */
+export function pageOption(meaning: string): Option {
+  const description = `${meaning} (default: ${firstPagePort} or the next free one)`;
+  return new Option("--page <[host:]port>", description).argParser(listeningAddress);
 }
 
 /** Adds `datagram watch`. */
@@ -78,12 +83,7 @@ export function addWatch(program: Command): void {
       "where to listen, or a capture file",
       listed((text: string) => text),
     )
-    .option(
-      "--port <n>",
-      `the TCP port of the page (default: ${firstPagePort} or the next free one)`,
-      wholeNumber("--port", 0, 65_535),
-    )
-    .option("--host <host>", "the host that the page listens on (default: 127.0.0.1)", hostFor("--host"))
+    .addOption(pageOption("show the page at this TCP port"))
     .option("--token", "ask for a token on this machine too")
     .option("--record <folder>", "keep the recordings that the page starts in this folder")
     .option("--demo", "add cameras on a simulated network that loses datagrams")
@@ -190,21 +190,22 @@ async function show(
   await session.end();
 }
 
-/** Opens the page at the port of `--port`, or at the first free port. */
+/** Opens the page where `--page` says, or at the first free port. */
 export async function openPage(
   open: Parameters<typeof WatchSources>[0],
-  { port, host, token, record }: PageOptions,
+  { page, token, record }: PageOptions,
 ): Promise<Watch> {
   const { watchSources } = await import("../watch/watch.js");
-  for (let at: number = port ?? firstPagePort; ; at++) {
+  const host = page?.host ?? "127.0.0.1";
+  for (let at: number = page?.port ?? firstPagePort; ; at++) {
     try {
       return await watchSources(open, { port: at, host, token, records: record });
     } catch (error) {
       const isTaken = error instanceof OSError && error.code === "EADDRINUSE";
-      if (isTaken && port === undefined && at < lastPagePort) continue;
+      if (isTaken && page === undefined && at < lastPagePort) continue;
       if (!isTaken) throw error;
-      const where = new Address(host ?? "127.0.0.1", at);
-      throw new Failure(exitCodes.error, `the TCP port ${where} is taken: choose another with --port`);
+      const where = new Address(host, at);
+      throw new Failure(exitCodes.error, `the TCP port ${where} is taken: choose another with --page`);
     }
   }
 }

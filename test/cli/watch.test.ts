@@ -26,7 +26,7 @@ async function takenPort(test: TestContext): Promise<number> {
 }
 
 test("watch prints where it listens and where the page is, serves it, and ends with a summary after Ctrl-C", async (t) => {
-  const program = datagram(t, ["watch", "0", "--port", "0", "--print", "--reply", "got {}"]);
+  const program = datagram(t, ["watch", "0", "--page", "0", "--print", "--reply", "got {}"]);
   const [, port] = /^listening on 127\.0\.0\.1:(\d+)$/.exec(await program.line("stderr")) ?? [];
   const url = await pageOf(program);
   expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/$/);
@@ -42,7 +42,7 @@ test("watch prints where it listens and where the page is, serves it, and ends w
 });
 
 test("without --print, watch prints no datagrams", async (t) => {
-  const program = datagram(t, ["watch", "0", "--port", "0"]);
+  const program = datagram(t, ["watch", "0", "--page", "0"]);
   const [, port] = /:(\d+)$/.exec(await program.line("stderr")) ?? [];
   await pageOf(program);
   await pythonSend(t, Number(port), ["hello"]);
@@ -51,7 +51,7 @@ test("without --print, watch prints no datagrams", async (t) => {
 });
 
 test("on another host than loopback the address has a token, without which nothing is served", async (t) => {
-  const program = datagram(t, ["watch", "0", "--port", "0", "--host", "0.0.0.0"]);
+  const program = datagram(t, ["watch", "0", "--page", "0.0.0.0:0"]);
   const url = new URL(await pageOf(program));
   expect(url.href).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/\?token=[\w-]{22}$/);
   expect((await fetch(new URL("/", url))).status).toBe(401);
@@ -59,11 +59,11 @@ test("on another host than loopback the address has a token, without which nothi
   expect((await program.stop("SIGINT")).code).toBe(0);
 });
 
-test("a taken port of the page is an error with --port, and else the next free one", async (t) => {
+test("a taken port of the page is an error with --page, and else the next free one", async (t) => {
   const port = await takenPort(t);
-  const { code, stderr } = await datagram(t, ["watch", "0", "--port", String(port)]).ended;
+  const { code, stderr } = await datagram(t, ["watch", "0", "--page", String(port)]).ended;
   expect(code).toBe(1);
-  expect(stderr).toContain(`the TCP port 127.0.0.1:${port} is taken: choose another with --port`);
+  expect(stderr).toContain(`the TCP port 127.0.0.1:${port} is taken: choose another with --page`);
   const pages = [datagram(t, ["watch", "0"]), datagram(t, ["watch", "0"])];
   const [first = "", second = ""] = await Promise.all(pages.map(pageOf));
   expect(new URL(first).port).not.toBe(new URL(second).port);
@@ -71,7 +71,7 @@ test("a taken port of the page is an error with --port, and else the next free o
 
 test("a taken UDP port is an error, and no page is left", async (t) => {
   const peer = await pythonPeer(t, "time.sleep(60)\n");
-  const { code, stderr } = await datagram(t, ["watch", String(peer.port), "--port", "0"]).ended;
+  const { code, stderr } = await datagram(t, ["watch", String(peer.port), "--page", "0"]).ended;
   expect(code).toBe(1);
   expect(stderr).toContain("EADDRINUSE");
   expect(stderr).not.toContain("the page is at");
@@ -80,7 +80,7 @@ test("a taken UDP port is an error, and no page is left", async (t) => {
 test("recordings that the page starts are kept in the folder of --record", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "watch-test-"));
   t.onTestFinished(() => rmSync(folder, { recursive: true }));
-  const program = datagram(t, ["watch", "0", "--port", "0", "--record", folder]);
+  const program = datagram(t, ["watch", "0", "--page", "0", "--record", folder]);
   const url = await pageOf(program);
   const body = Buffer.from("no capture file");
   const headers = { origin: new URL(url).origin };
@@ -98,9 +98,9 @@ test("watch plays a capture file until Ctrl-C, and says why it cannot", async (t
   const [, port] = /:(\d+)$/.exec(await recording.line("stderr")) ?? [];
   await pythonSend(t, Number(port), ["hello"]);
   expect((await recording.ended).code).toBe(0);
-  const program = datagram(t, ["watch", file, "--port", "0"]);
+  const program = datagram(t, ["watch", file, "--page", "0"]);
   expect((await fetch(await pageOf(program))).status).toBe(200);
   expect((await program.stop("SIGINT")).code).toBe(0);
-  const missing = await datagram(t, ["watch", join(folder, "none.pcapng"), "--port", "0"]).ended;
+  const missing = await datagram(t, ["watch", join(folder, "none.pcapng"), "--page", "0"]).ended;
   expect([missing.code, missing.stderr]).toEqual([1, expect.stringContaining("there is no such file")]);
 });

@@ -158,7 +158,7 @@ describe.skipIf(noBrowser !== undefined)(
     });
 
     test("the demonstration is marked as simulated, with pictures, losses and datagrams", async (t) => {
-      const program = new Program(t, process.execPath, [bin, "watch", "--demo", "--port", "0"]);
+      const program = new Program(t, process.execPath, [bin, "watch", "--demo", "--page", "0"]);
       const url = /http:\S+/.exec(await program.line("stderr"))?.[0] ?? "";
       const { page, problems } = await openPage(t, browser, url);
       await page.locator(".source-title").getByText("simulated", { exact: true }).waitFor();
