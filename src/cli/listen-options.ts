@@ -2,6 +2,8 @@
 
 import { type Command, Option } from "commander";
 
+import { Failure, exitCodes } from "./exit.js";
+import { formatDuration } from "../sim/link/unit-texts.js";
 import { byteSize } from "./option-values.js";
 import { addRouteOptions, hostFor, listed } from "./route-options.js";
 
@@ -35,4 +37,12 @@ export function addListenOptions(command: Command, from: FromOption = senders): 
       "show what to type next in another terminal; without a port: 9000 or the next free one",
     );
   return addRouteOptions(command, meanings).option("--from <host>", from.meaning, listed(from.read));
+}
+
+/** Ends a command whose `--timeout` is over. @throws `Failure` if no datagram came, or fewer than `--count`. */
+export function refuseTooFew(datagrams: number, wanted: number | undefined, timeoutMs: number): void {
+  const time = formatDuration(timeoutMs);
+  if (datagrams === 0) throw new Failure(exitCodes.noAnswer, `no datagram came in ${time}`);
+  if (datagrams >= (wanted ?? 0)) return;
+  throw new Failure(exitCodes.noAnswer, `${datagrams} of ${wanted} datagrams came, and no more in ${time}`);
 }

@@ -2,11 +2,10 @@ import { type Command, Option } from "commander";
 
 import { type RecordOptions, type Recording, record } from "../capture/index.js";
 import { TimeoutError } from "../index.js";
-import { formatDuration } from "../sim/link/unit-texts.js";
-import { Failure, exitCodes, usage } from "./exit.js";
+import { Failure, usage } from "./exit.js";
 import { noticeFallback } from "./fallback.js";
 import { guide, openFreePort } from "./listen-guide.js";
-import { addListenOptions } from "./listen-options.js";
+import { addListenOptions, refuseTooFew } from "./listen-options.js";
 import { ListenSession, type SessionOptions } from "./listen-session.js";
 import {
   type ListenAddress,
@@ -222,12 +221,7 @@ async function report(listeners: readonly Listener[], options: ListenOptions): P
   }
   await session.end();
   if (!timedOut || options.timeout === undefined) return;
-  const time = formatDuration(options.timeout);
-  if (session.datagrams === 0) throw new Failure(exitCodes.noAnswer, `no datagram came in ${time}`);
-  if (session.datagrams < (options.count ?? 0)) {
-    const got = `${session.datagrams} of ${options.count} datagrams`;
-    throw new Failure(exitCodes.noAnswer, `${got} came, and no more in ${time}`);
-  }
+  refuseTooFew(session.datagrams, options.count, options.timeout);
 }
 
 /** Reads a value of `--from`. */

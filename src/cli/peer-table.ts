@@ -55,6 +55,13 @@ export class PeerTable {
     row.last = timestamp ?? row.last;
   }
 
+  /** The first and the last time of all datagrams in the table, in nanoseconds since 1970. */
+  get times(): bigint[] {
+    return [...this.#rows.values()]
+      .flatMap(({ first, last }) => [first, last])
+      .filter((ns) => ns !== undefined);
+  }
+
   /** As `peersText`. */
   get countText(): string {
     return peersText(this.#rows.size, this.#others > 0);

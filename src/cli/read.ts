@@ -66,6 +66,8 @@ export function addRead(program: Command): void {
 
 /** Characters of output that are written at once. */
 const batchCharacters = 64 * 1024;
+/** Characters of a date, such as 2026-11-28. */
+const dayLength = 10;
 /** How often fewer are written, in milliseconds, so that the datagrams of a recorder that still runs are seen. */
 const flushMs = 100;
 /** After Ctrl-C, the recorder of the same pipe has so many milliseconds to write its last packets. */
@@ -106,12 +108,33 @@ async function readFile(file: string, options: ReadFileOptions): Promise<void> {
   } finally {
     clearInterval(timer);
   }
-  if (options.peers) output += peers.text({ paint: onOutput, timeText, columns: Infinity });
+  if (options.peers) output += tableOf(peers);
   await flush();
   const stats = reading.stats();
   // Without packets there is only the error: that of a file that cannot be opened, or that has another format.
   if (!failure || stats.packets > 0) for (const line of summary(stats, peers, dropped)) notice(line);
   if (failure) throw failure;
+}
+
+/** The table of the sources, of 80 columns for IPv4. The days of its times are a line before it. */
+function tableOf(peers: PeerTable): string {
+  const days = peers.times
+    .map(isoTime)
+    .flatMap((time) => time?.slice(0, dayLength) ?? [])
+    .sort();
+  const [first, last] = [days[0], days.at(-1)];
+  const isOneDay = first === last;
+  const shown = (ns: bigint | undefined): string => {
+    const time = timeText(ns);
+    // Such as "10:49:21.697", or "11-28 10:49" of several days.
+    if (time.length <= dayLength) return time;
+    return isOneDay
+      ? time.slice(dayLength + 1, "2026-11-28T10:49:21.697".length)
+      : time.slice("2026-".length, "2026-11-28T10:49".length).replace("T", " ");
+  };
+  const dates = isOneDay ? first : `${first} to ${last}`;
+  const head = first === undefined ? "" : `${dates}, times in UTC\n`;
+  return head + peers.text({ paint: onOutput, timeText: shown, columns: Infinity });
 }
 
 /** What is printed for a datagram when it is read. */

@@ -7,6 +7,7 @@ import { readAll } from "../core/socket/socket.js";
 import { usage } from "./exit.js";
 import { noticeFallback } from "./fallback.js";
 import { interfaceFor } from "./interfaces.js";
+import { refuseTooFew } from "./listen-options.js";
 import {
   type ListenAddress,
   type ListenTargetOptions,
@@ -16,7 +17,7 @@ import {
 } from "./listen-target.js";
 import { Listener } from "./listener.js";
 import { Losses } from "./losses.js";
-import { byteSize } from "./option-values.js";
+import { byteSize, duration, wholeNumber } from "./option-values.js";
 import { PeerCount } from "./peer-count.js";
 import {
   type RecordingOptions,
@@ -43,7 +44,9 @@ record() of datagram/capture in that program.
 
 With --rotate-size or --rotate-time there are several files, whose names have a
 number and the time in UTC: today_00001_20261128063700.pcapng. --max-files keeps
-the newest of them. --limit ends the command when the files have that size.
+the newest of them. --limit ends the command when the files have that size, and
+--count when they have so many datagrams. With --timeout it ends when none comes
+for that time: the exit code is 3 if none came at all, or fewer than --count.
 
 The file is written four times a second: if the machine kills the command, at
 most the last second is lost, and the file can be read. Ctrl-C ends the command
@@ -55,11 +58,14 @@ Examples:
   datagram record 0.0.0.0:9000 0.0.0.0:9001 -o today.pcapng
   datagram record 239.7.7.7:9420 --interface eth0 -o group.pcapng
   datagram record 9000 -o day.pcapng --rotate-size 100m --max-files 10
+  datagram record 9000 -o first.pcapng --count 100 --timeout 10s
   datagram record 9000 -o - | tshark -r -`;
 
 interface RecordCommandOptions extends ListenTargetOptions, RecordingOptions {
   readonly output?: string;
   readonly buffer?: number;
+  readonly count?: number;
+  readonly timeout?: number;
 }
 
 /** Adds `datagram record`. */
@@ -72,6 +78,8 @@ export function addRecord(program: Command): void {
     .argument("<[host:]port...>", "where to listen", listed(parseListenAddress))
     .option("-o, --output <path>", "the file, or - for standard output");
   addRecordingOptions(command, "end")
+    .option("--count <n>", "end after n datagrams", wholeNumber("--count", 1))
+    .option("--timeout <time>", "end if no datagram comes for this time, such as 10s", duration("--timeout"))
     .option("--buffer <bytes>", "request a receive buffer of this size (default: 4m)", byteSize("--buffer"))
     .option(
       "--interface <which>",
@@ -95,21 +103,25 @@ async function recordPorts(
   const { output } = options;
   if (output === undefined) throw usage("give the file: --output <path>, such as --output today.pcapng");
   refuseRepeated(addresses);
-  const recordOptions = recordOptionsOf(output, options);
+  const recordOptions = { ...recordOptionsOf(output, options), limitDatagrams: options.count };
   const listeners: Listener[] = [];
   try {
     for (const address of addresses) listeners.push(await Listener.open(address, options));
     const sockets = listeners.map(({ socket }) => socket);
     const start = (file: string | number, terms: RecordOptions): Recording => record(sockets, file, terms);
     const recording = startRecording(start, output, recordOptions);
-    await run(listeners, recording);
+    await run(listeners, recording, options);
   } finally {
     await Promise.all(listeners.map((listener) => listener.close()));
   }
 }
 
-/** Records until Ctrl-C, the limit, or the end of the pipe. Then prints the summary. */
-async function run(listeners: readonly Listener[], recording: Recording): Promise<void> {
+/** Records until Ctrl-C, a limit, or the end of the pipe. Then prints the summary. @throws `Failure` if too few came in time. */
+async function run(
+  listeners: readonly Listener[],
+  recording: Recording,
+  { count: wanted, timeout }: RecordCommandOptions,
+): Promise<void> {
   const signal = stopSignal();
   for (const { socket, target } of listeners) showListenTarget(socket, target);
   noticeFallback();
@@ -123,24 +135,28 @@ async function run(listeners: readonly Listener[], recording: Recording): Promis
     false,
   );
   const status = new StatusLine(() => recordingStatus(recording.stats()));
-  const reading = Promise.all(listeners.map((listener) => readOn(listener, peers)));
-  await Promise.race([aborted(signal), recording.finished, reading]);
+  const silence = new Silence(timeout);
+  const reading = Promise.all(listeners.map((listener) => readOn(listener, peers, silence)));
+  await Promise.race([aborted(signal), recording.finished, reading, silence.over]);
+  silence.end();
   status.end();
   losses.end();
   try {
-    await endRecording(recording, peers.text);
+    await endRecording(recording, peers.text, wanted);
   } finally {
     for (const listener of listeners) await listener.end();
     losses.summary();
   }
   // The sockets are closed, so that every iteration has ended.
   await reading;
+  if (silence.isOver) refuseTooFew(recording.stats().datagrams, wanted, timeout ?? 0);
 }
 
 /** Reads until the socket is closed. The recording sees what is read. */
-async function readOn(listener: Listener, peers: PeerCount): Promise<void> {
+async function readOn(listener: Listener, peers: PeerCount, silence: Silence): Promise<void> {
   let last: Endpoint | undefined;
   for await (const runs of readAll(listener.socket, "datagram record")) {
+    silence.arrived();
     for (const run of runs) {
       listener.datagrams += datagramsIn(run);
       if (run.source !== last) peers.add(String(run.source));
@@ -154,4 +170,37 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve();
     else signal.addEventListener("abort", () => resolve(), { once: true });
   });
+}
+
+/** The time of `--timeout`, in which nothing arrives. */
+class Silence {
+  /** Whether nothing has arrived for the time. */
+  isOver = false;
+  readonly over: Promise<void>;
+  #lastMs = performance.now();
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param timeoutMs `undefined` is without end. */
+  constructor(timeoutMs: number | undefined) {
+    this.over = new Promise((resolve) => {
+      const wait = (): void => {
+        const leftMs = this.#lastMs + (timeoutMs ?? 0) - performance.now();
+        if (leftMs > 0) {
+          this.#timer = setTimeout(wait, leftMs);
+          return;
+        }
+        this.isOver = true;
+        resolve();
+      };
+      if (timeoutMs !== undefined) wait();
+    });
+  }
+
+  arrived(): void {
+    this.#lastMs = performance.now();
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+  }
 }

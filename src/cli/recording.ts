@@ -98,27 +98,33 @@ export function startRecording(
   }
 }
 
-/** Ends a recording, and prints its counts. @param from such as `3 peers`. @throws `Failure` if its end could not be written. */
-export async function endRecording(recording: Recording, from?: string): Promise<void> {
+/**
+ * Ends a recording, and prints its counts.
+ *
+ * @param from such as `3 peers`.
+ * @param wanted the number of datagrams that ends it.
+ * @throws `Failure` if its end could not be written.
+ */
+export async function endRecording(recording: Recording, from?: string, wanted?: number): Promise<void> {
   let failure: unknown;
   try {
     await recording.close();
   } catch (error) {
     failure = error;
   }
-  for (const line of recordingSummary(recording, from)) notice(line);
+  for (const line of recordingSummary(recording, from, wanted)) notice(line);
   if (failure !== undefined) throw asSystemFailure(failure, `write to ${nameOf(recording.file)}`);
 }
 
 /** The lines of the summary. Causes that did not happen are left out. */
-export function recordingSummary(recording: Recording, from: string | undefined): string[] {
+export function recordingSummary(recording: Recording, from: string | undefined, wanted?: number): string[] {
   const stats = recording.stats();
   const { datagrams, files, fileBytes, missed, lost, unreachable, ended } = stats;
   const where =
     files === 1 ? nameOf(recording.file) : `${files} files, the last of them ${nameOf(recording.file)}`;
   const source = from === undefined ? "" : ` from ${from}`;
   const lines = [`recorded ${count(datagrams, "datagram")}${source}, ${formatBytes(fileBytes)}, to ${where}`];
-  if (ended === "limit") lines.push("  the limit of the size is reached");
+  if (ended === "limit" && datagrams !== wanted) lines.push("  the limit of the size is reached");
   if (unreachable > 0) lines.push(`  and ${count(unreachable, "ICMP error")}`);
   if (missed > 0) lines.push(`  not written, because ${causeOf(stats)}: ${missed}`);
   if (lost > 0) lines.push(`  lost before they were recorded: ${lost} at least`);

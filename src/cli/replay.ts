@@ -7,6 +7,7 @@ import { CaptureError, type ReplayDatagram, type ReplayStats, read, replay } fro
 import { keyOfEndpoint } from "../capture/replay/endpoint-key.js";
 import type { StreamReading } from "../gateway/index.js";
 import type { Socket } from "../index.js";
+import { isOfRelay } from "../proxy/passage-comments.js";
 import { captureFailure } from "./capture-failure.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { destination, duration, quote, resolved, wholeNumber } from "./option-values.js";
@@ -45,6 +46,12 @@ A datagram that the recorder cut is skipped, and so is a packet that is probably
 several datagrams (segmentation offload). Recordings of loopback need --mtu
 65536 if datagrams above 1472 bytes are skipped for that reason.
 
+--recorded-by chooses by the interface that recorded the datagram, as datagram
+read --json shows it. A file of datagram proxy has both sides of the relay:
+without --recorded-by, --direction, --from and recorded addresses, what clients
+sent is sent, before the faults. What targets got, after the faults, is
+--recorded-by targets --direction out.
+
 On a terminal, a line shows the progress. The summary on standard error says how
 late datagrams were and what was not sent. The exit code is 1 if nothing was
 sent, if the system refused datagrams, or if the file is damaged.
@@ -64,6 +71,7 @@ interface ReplayFileOptions extends SendingOptions, StreamOptions {
   readonly to?: readonly Target[];
   readonly from?: readonly string[];
   readonly direction?: "in" | "out";
+  readonly recordedBy?: readonly string[];
   readonly speed: number;
   readonly loop: number;
   readonly start?: number;
@@ -98,6 +106,11 @@ export function addReplay(program: Command): void {
         "out",
       ]),
     )
+    .option(
+      "--recorded-by <interface>",
+      "only what this interface of the file recorded; may be repeated",
+      listed((text: string) => text),
+    )
     .option("--speed <factor>", "so many times as fast, or max: as fast as possible", speed, 1)
     .option("--loop <n>", "send the file n times; 0: until Ctrl-C", wholeNumber("--loop", 0), 1)
     .option("--start <time>", "start at this time of the recording", duration("--start"))
@@ -120,9 +133,11 @@ async function run(file: string | undefined, options: ReplayFileOptions, command
   if (file !== undefined) throw usage("give a file or --from nats://host, not both");
   if (servers.length < (options.from?.length ?? 0))
     throw usage("with --from nats://host, choose a source by --peer");
-  for (const name of ["loop", "direction", "mtu"])
+  for (const name of ["loop", "direction", "mtu", "recordedBy"])
     if (command.getOptionValueSource(name) === "cli")
-      throw usage(`--${name} is for a file: it is not possible with --from nats://host`);
+      throw usage(
+        `--${name === "recordedBy" ? "recorded-by" : name} is for a file: it is not possible with --from nats://host`,
+      );
   await replayInput(servers, options);
 }
 
@@ -169,6 +184,7 @@ async function send(
   try {
     await replay<ReplayDatagram>(datagrams, s, {
       ...common,
+      filter: filterOf(options),
       startMs: start,
       endMs: end,
       onProgress: (now) => {
@@ -233,6 +249,30 @@ function summary(stats: ReplayStats, stream: StreamReading | undefined): void {
   ];
   for (const [number, text] of causes) if (number > 0) notice(`  not sent, ${text}: ${number}`);
   for (const line of stream ? streamLosses(stream.stats()) : []) notice(line);
+}
+
+/** Chooses datagrams by the interface that recorded them. For a file of a relay, it is the side of the clients if nothing else is chosen. */
+function filterOf({
+  recordedBy,
+  direction,
+  from,
+  to = [],
+}: ReplayFileOptions): (datagram: ReplayDatagram) => boolean {
+  if (recordedBy) return ({ interface: by }) => by !== undefined && recordedBy.includes(by);
+  const isChosen =
+    direction !== undefined || from !== undefined || to.some(({ recorded }) => recorded !== undefined);
+  let isRelay = isChosen ? false : undefined;
+  return (datagram) => {
+    const { interface: by, direction: way } = datagram;
+    if (isRelay === undefined) {
+      isRelay = isOfRelay(datagram);
+      if (isRelay)
+        notice(
+          "the file is of a relay: what its clients sent is sent, before the faults (see --recorded-by)",
+        );
+    }
+    return !isRelay || (by === "clients" && way === "in");
+  };
 }
 
 /** Warns once of each destination that refuses, if the driver has ICMP errors. */

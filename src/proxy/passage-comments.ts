@@ -10,6 +10,26 @@ export type Effects = Pick<
   readonly sender: string | undefined;
 };
 
+/** The interfaces of a file of a relay, and the direction of what comes in there. */
+const sides: Readonly<Record<string, Passage["direction"]>> = { clients: "up", targets: "down" };
+
+/** Whether a datagram of a file is one of a relay. */
+export function isOfRelay({ interface: by, direction }: Recorded): boolean {
+  return by !== undefined && Object.hasOwn(sides, by) && direction !== undefined;
+}
+
+/** The direction in which a datagram of a file of a relay passes. */
+export function passageDirection({ interface: by = "", direction }: Recorded): Passage["direction"] {
+  const comesIn = sides[by] ?? "up";
+  return direction === "out" ? (comesIn === "up" ? "down" : "up") : comesIn;
+}
+
+/** Where a datagram was recorded. */
+interface Recorded {
+  readonly interface?: string | undefined;
+  readonly direction?: "in" | "out" | undefined;
+}
+
 const senderPrefix = "sender: ";
 
 /** What the relay did to a datagram, a line for each effect; `undefined` if it did nothing. */

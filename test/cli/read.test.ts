@@ -67,11 +67,29 @@ test("--peers prints a table, the most bytes first", async (t) => {
   const file = saved(folderOf(t), "file.pcapng", pcapng([one, six, ipPacket("three!")]));
   const { stdout } = await runHere(["read", file, "--peers"]);
   expect(stdout.split("\n").map((line) => line.split(/ {2,}/))).toEqual([
+    ["2026-09-21, times in UTC"],
     ["peer", "datagrams", "bytes", "sizes", "first", "last"],
-    ["10.0.0.1:5000", "2", "9", "3-6", first, "2026-09-21T14:13:20.125456000Z"],
-    ["[fd00::1]:5000", "1", "5", "5", second, second],
+    ["10.0.0.1:5000", "2", "9", "3-6", "14:13:20.123", "14:13:20.125"],
+    ["[fd00::1]:5000", "1", "5", "5", "14:13:20.124", "14:13:20.124"],
     [""],
   ]);
+});
+
+test("the table of --peers has at most 80 columns, also over several days", async (t) => {
+  const blocks = new Blocks();
+  const of = blocks.interface(101, []);
+  const day = 86_400_000_000n;
+  const from = "255.255.255.255";
+  const times = [blocks.packet(ipPacket("x", from), startNs / 1000n)];
+  for (let each = 0; each < 99_999; each++)
+    times.push(blocks.packet(ipPacket("a longer one", from), startNs / 1000n + day));
+  const file = saved(folderOf(t), "file.pcapng", blocks.section(), of, ...times);
+  const { stdout } = await runHere(["read", file, "--peers"]);
+  expect(stdout).toBe(
+    "2026-09-21 to 2026-09-22, times in UTC\n" +
+      "peer                  datagrams  bytes    sizes  first        last\n" +
+      "255.255.255.255:5000  100000     1199989  1-12   09-21 14:13  09-22 14:13\n",
+  );
 });
 
 test("a time before 1970 is printed, and one that has no date is a dash", async (t) => {
@@ -86,7 +104,9 @@ test("a time before 1970 is printed, and one that has no date is a dash", async 
     times: ["-", "1969-12-31T23:59:59.500000000Z", ""],
   });
   expect(objects((await runHere(["read", file, "--json"])).stdout)[0]).not.toHaveProperty("time");
-  expect((await runHere(["read", file, "--peers"])).stdout).toMatch(/ - +1969-/);
+  expect((await runHere(["read", file, "--peers"])).stdout).toMatch(
+    /^1969-12-31, times in UTC\n[^]* - +23:59:59\.500\n/,
+  );
 });
 
 test("--losses prints the losses of the recorder, and the summary counts what was cut", async (t) => {

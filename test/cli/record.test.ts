@@ -147,6 +147,32 @@ test("record ends at --limit, and names several files by number and time", async
   expect(readdirSync(folder).length).toBe(1);
 });
 
+test("record --count ends with that datagram, and --timeout when no more come", async (t) => {
+  const folder = folderOf(t);
+  const files = ["all", "few", "none"].map((name) => join(folder, `${name}.pcapng`));
+  const all = datagram(t, ["record", "0", "-o", files[0]!, "--count", "3"]);
+  const port = await listening(all);
+  const s = socket();
+  t.onTestFinished(() => s.close());
+  // In one call, so that they may be read in one piece.
+  await s.sendMany(["1", "2", "3", "4", "5"].map(Buffer.from), ["127.0.0.1", port]);
+  const { code, stderr } = await all.ended;
+  expect(code).toBe(0);
+  expect(stderr).toContain("\nrecorded 3 datagrams from 1 peer, ");
+  expect(stderr).not.toContain("limit");
+  expect((await datagramsOf(files[0]!)).map(({ data }) => data.toString())).toEqual(["1", "2", "3"]);
+
+  const few = datagram(t, ["record", "0", "-o", files[1]!, "--count", "3", "--timeout", "2s"]);
+  await sendTexts(t, ["one", await listening(few)]);
+  const ended = await few.ended;
+  expect(ended.code).toBe(3);
+  expect(ended.stderr).toMatch(/\ndatagram record: 1 of 3 datagrams came, and no more in 2 s\n$/);
+  expect(await datagramsOf(files[1]!)).toHaveLength(1);
+  const none = await datagram(t, ["record", "0", "-o", files[2]!, "--timeout", "10ms"]).ended;
+  expect(none.code).toBe(3);
+  expect(none.stderr).toMatch(/\nrecorded 0 datagrams [^]*\ndatagram record: no datagram came in 10 ms\n$/);
+});
+
 test("record --output - appends to a file, and does not remove what it has", async (t) => {
   const file = join(folderOf(t), "redirected.pcapng");
   const script = 'exec "$0" "$1" record 0 --output - >> "$2"';

@@ -1,7 +1,10 @@
+import { join } from "node:path";
+
 import { expect, test } from "vitest";
 
 import { socket } from "datagram";
 
+import { answerAll, bound, client, relayTo, take } from "../proxy/network.js";
 import { folderOf, ipPacket, pcapng, saved } from "../capture/files.js";
 import { commandsInOneProcess } from "./one-process.js";
 import { datagram, stayOpen } from "./program.js";
@@ -63,6 +66,38 @@ test("--from and --to choose the datagrams, and the summary counts the others", 
   expect(await at.texts(1)).toEqual(["one"]);
   const none = await runHere(["replay", file, "--to", at.to, "--direction", "in"]);
   expect([none.code, none.stderr.split("\n").at(-2)]).toEqual([1, "datagram replay: nothing was sent"]);
+});
+
+test("of the file of a relay, what clients sent is sent, before the faults, or what --recorded-by says", async (t) => {
+  const file = join(folderOf(t), "relay.pcapng");
+  const target = await bound(t);
+  void answerAll(target).catch(() => undefined);
+  const relay = await relayTo(t, target, {
+    ...{ record: file, rules: [{ action: "drop", direction: "up", numbers: "1" }] },
+  });
+  const s = await client(t, relay);
+  await s.send("dropped");
+  await s.send("passes");
+  await take(s, 1);
+  await relay.close();
+  await using at = await receiving();
+  const replayed = async (count: number, ...options: string[]): Promise<string[]> => {
+    const { code, stderr } = await runHere(["replay", file, "--to", at.to, "--speed", "max", ...options]);
+    expect(code).toBe(0);
+    expect(stderr.includes("the file is of a relay: what its clients sent is sent, before the faults")).toBe(
+      options.length === 0,
+    );
+    expect(stderr).toContain(`sent ${count} datagram`);
+    return at.texts(count);
+  };
+  expect(await replayed(2)).toEqual(["dropped", "passes"]);
+  expect(await replayed(1, "--recorded-by", "targets", "--direction", "out")).toEqual(["passes"]);
+  expect(
+    await replayed(3, "--recorded-by", "targets", "--recorded-by", "clients", "--direction", "in"),
+  ).toHaveLength(3);
+  expect((await runHere(["replay", file, "--to", at.to, "--recorded-by", "eth0"])).stderr).toContain(
+    "nothing was sent",
+  );
 });
 
 test("a cut file is sent up to the cut, and a missing one is an error", async (t) => {

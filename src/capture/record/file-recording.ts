@@ -71,11 +71,14 @@ export class FileRecording implements Recording, RecordingHost {
   /** The failure to write the end. */
   #endError: OSError | undefined;
   #openInterfaces: number;
+  /** Datagrams until the limit. */
+  #leftDatagrams: number;
   #resolve: (stats: RecordStats) => void = () => undefined;
 
   /** @param target a path, or the descriptor of a single file. @throws `OSError`. */
   constructor({ clock, atOnce, open }: RecordedInput, target: string | number, options: RecordOptions) {
     this.#options = options;
+    this.#leftDatagrams = options.limitDatagrams ?? Infinity;
     this.#clock = clock;
     this.finished = new Promise((resolve) => (this.#resolve = resolve));
     this.#files = new FileSeries(target, options, clock, atOnce);
@@ -171,6 +174,10 @@ export class FileRecording implements Recording, RecordingHost {
     if (!this.#hasSection) this.#startSection(writer);
     if (recorded.interfaceId === undefined) this.#describe(recorded, writer);
     return writer;
+  }
+
+  written(): void {
+    if (--this.#leftDatagrams === 0) this.#end("limit");
   }
 
   closed(): void {
@@ -332,7 +339,10 @@ export class FileRecording implements Recording, RecordingHost {
     const dropped = this.#chunk ? [...chunks, this.#chunk] : chunks;
     this.#chunk = undefined;
     for (const chunk of dropped) {
-      for (const [index, counts] of chunk.counts.entries()) this.#interfaces[index]?.notWritten(counts);
+      for (const [index, counts] of chunk.counts.entries()) {
+        this.#interfaces[index]?.notWritten(counts);
+        this.#leftDatagrams += counts.datagrams;
+      }
       this.#memory.release(chunk);
     }
     this.#forgetSection();

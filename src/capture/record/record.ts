@@ -23,6 +23,7 @@ const fields = fieldsOf<RecordOptions>({
   rotateMs: true,
   maxFiles: true,
   limitBytes: true,
+  limitDatagrams: true,
   overwrite: true,
   onError: true,
 });
@@ -35,7 +36,7 @@ const maxDescriptor = 0x7fff_ffff;
  * the addresses, TTL and TOS that the socket knows. Losses, ICMP errors and cut datagrams are noted in the file.
  *
  * The file exists and has its header when the call returns. What is in memory is written at least four times a second. The
- * recording ends by `close()`, by `limitBytes`, or when all its sockets are closed. It does not keep the process running, and
+ * recording ends by `close()`, by a limit, or when all its sockets are closed. It does not keep the process running, and
  * writes the rest when the process exits by itself.
  *
  * @param socket a socket, or several sockets, each of which becomes an interface of the file. With the native or the simulated
@@ -80,7 +81,7 @@ export function recordTo(
   if (typeof options !== "object" || (options as unknown) === null)
     throw wrongType("options", "an object", options);
   refuseUnknown(options, fields, "options: a field");
-  const { rotateBytes, rotateMs, maxFiles, limitBytes, overwrite = false, onError } = options;
+  const { rotateBytes, rotateMs, maxFiles, limitBytes, limitDatagrams, overwrite = false, onError } = options;
   const max = Number.MAX_SAFE_INTEGER;
   if (typeof overwrite !== "boolean") throw wrongType("options.overwrite", "a boolean", overwrite);
   if (onError !== undefined && typeof onError !== "function")
@@ -89,6 +90,7 @@ export function recordTo(
   if (rotateMs !== undefined) wholeNumber("options.rotateMs", rotateMs, 1000, max);
   if (maxFiles !== undefined) wholeNumber("options.maxFiles", maxFiles, 1, max);
   if (limitBytes !== undefined) wholeNumber("options.limitBytes", limitBytes, minFileBytes, max);
+  if (limitDatagrams !== undefined) wholeNumber("options.limitDatagrams", limitDatagrams, 1, max);
   if (maxFiles !== undefined && rotateBytes === undefined && rotateMs === undefined)
     throw outOfRange("options.maxFiles", "used with rotateBytes or rotateMs", maxFiles);
   if (typeof file === "number" && (rotateBytes !== undefined || rotateMs !== undefined))
@@ -98,6 +100,7 @@ export function recordTo(
     rotateMs,
     maxFiles,
     limitBytes,
+    limitDatagrams,
     overwrite,
     onError,
   });

@@ -28,6 +28,8 @@ export const maxEndBytes: number = descriptionBytes + blockBytes + maxCommentByt
 export interface RecordingHost {
   /** Memory for blocks of the interface, after its description; `undefined` if nothing can be written now. */
   room(of: RecordedInterface, bytes: number): BlockWriter | undefined;
+  /** A datagram was written to that memory. */
+  written(): void;
   /** Whether the recording has ended. */
   readonly isOver: boolean;
   /** Nothing more comes from an interface. */
@@ -143,6 +145,7 @@ export abstract class RecordedInterface {
     writer.endPacket(this.notes.waiting ? this.#notesWith(plain) : plain);
     this.counts.datagrams++;
     this.counts.bytes += payloadBytes;
+    this.host.written();
   }
 
   /** Writes an ICMP error. @param flow of the datagram; without it, or if the error is not known well, it is a note. */

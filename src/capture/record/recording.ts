@@ -30,6 +30,8 @@ export interface RecordOptions {
    * @default no limit
    */
   readonly limitBytes?: number | undefined;
+  /** Ends the recording with this datagram, 1 or more: the files have as many. @default no limit */
+  readonly limitDatagrams?: number | undefined;
   /** Whether a file of the same name is replaced. @default false */
   readonly overwrite?: boolean | undefined;
   /**

@@ -17,6 +17,8 @@ export interface ReplayDatagram extends Pick<
   /** As in `CapturedDatagram`. */
   readonly direction?: "in" | "out" | undefined;
   /** As in `CapturedDatagram`. */
+  readonly interface?: string | undefined;
+  /** As in `CapturedDatagram`. */
   readonly probablySeveral?: boolean | undefined;
   /** The channel of a whole message, as in `StoredDatagram`. Such messages are not replayed. */
   readonly channel?: number | undefined;

@@ -2,14 +2,12 @@ import type { CapturedDatagram } from "../../capture/index.js";
 import { isEndpoint } from "../../core/address/address.js";
 import { Address, type Endpoint } from "../../index.js";
 import type { Passage } from "../../proxy/observer.js";
-import { type Effects, effectsOf } from "../../proxy/passage-comments.js";
+import { type Effects, effectsOf, isOfRelay, passageDirection } from "../../proxy/passage-comments.js";
 import type { Arrival, Model } from "../model/model.js";
 import type { RelayState } from "../protocol.js";
 import type { FileSides } from "./file-side.js";
 import { RelayCounts } from "./relay-counts.js";
 
-/** The interfaces of a file of a relay, and the direction of what comes in there. */
-const directions: Readonly<Record<string, Passage["direction"]>> = { clients: "up", targets: "down" };
 /** Characters of a cause that are kept: a file may claim any. */
 const maxCauseLength = 200;
 /** Targets that the name of the side after the faults has. */
@@ -23,9 +21,10 @@ export class RelayTraces {
   #address: Endpoint | undefined;
   readonly #targets = new Set<string>();
 
-  add({ interface: by = "", direction, destination }: CapturedDatagram): void {
+  add(datagram: CapturedDatagram): void {
     if (this.#isRelay === false) return;
-    this.#isRelay = Object.hasOwn(directions, by) && direction !== undefined;
+    this.#isRelay = isOfRelay(datagram);
+    const { interface: by, direction, destination } = datagram;
     if (by === "clients" && direction === "in") this.#address ??= destination;
     if (by === "targets" && direction === "out" && this.#targets.size < maxTargets)
       this.#targets.add(String(destination));
@@ -61,16 +60,15 @@ export class RelayFile implements FileSides {
   });
 
   show(datagram: CapturedDatagram, arrival: Arrival, nowMs: number): void {
-    const { data, interface: by = "", direction, comment } = datagram;
-    const effects = effectsOf(comment);
-    const from = directions[by] ?? "up";
-    if (direction === "out") {
+    const effects = effectsOf(datagram.comment);
+    const { data } = datagram;
+    if (datagram.direction === "out") {
       const sender = this.#senderOf(datagram, effects);
-      this.#counts.left({ direction: from === "up" ? "down" : "up", sender });
+      this.#counts.left({ direction: passageDirection(datagram), sender });
       this.#model.arrived(this.#after, data, 0, { ...arrival, from: sender }, nowMs);
       return;
     }
-    this.#counts.entered(passageOf(datagram, from, effects), nowMs);
+    this.#counts.entered(passageOf(datagram, effects), nowMs);
     this.#model.arrived(this.lossSource, data, 0, arrival, nowMs);
   }
 
@@ -94,11 +92,9 @@ export class RelayFile implements FileSides {
   }
 }
 
-function passageOf(
-  { source, destination }: CapturedDatagram,
-  direction: Passage["direction"],
-  effects: Effects,
-): Passage {
+function passageOf(datagram: CapturedDatagram, effects: Effects): Passage {
+  const { source, destination } = datagram;
+  const direction = passageDirection(datagram);
   const dropped = effects.dropped?.slice(0, maxCauseLength);
   return { ...effects, dropped, direction, sender: source, destination };
 }
