@@ -16,7 +16,8 @@ import { AF_INET, SOCK_DGRAM, SOL_SOCKET, SO_RCVBUF, SO_SNDBUF } from "../core/c
 import type { Stack } from "../core/driver/driver.js";
 import { type OSError, fromErrno } from "../core/errors/errors.js";
 import type { SocketOptions } from "../core/socket/arguments.js";
-import { type Socket, openSocket } from "../core/socket/socket.js";
+import { openSocket } from "../core/socket/opening.js";
+import type { Socket } from "../core/socket/socket.js";
 import { kernelStack } from "./choice.js";
 import { lendHandle } from "./dgram/adoption.js";
 import { nativeSupport } from "./native/stack.js";

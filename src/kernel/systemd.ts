@@ -4,7 +4,8 @@ import { notSupported } from "../core/driver/driver-errors.js";
 import type { Stack } from "../core/driver/driver.js";
 import { OSError, wrongType } from "../core/errors/errors.js";
 import { refuseUnknown } from "../core/errors/fields.js";
-import { type Socket, openSocket } from "../core/socket/socket.js";
+import { openSocket } from "../core/socket/opening.js";
+import type { Socket } from "../core/socket/socket.js";
 import { kernelStack } from "./choice.js";
 
 /** The options of `socketsFromSystemd`: the names of the sockets, and the options of `socket()` for each of them. */

@@ -12,7 +12,7 @@ import { Network } from "datagram/sim";
 import { type TestContext, expect, test } from "vitest";
 
 import type { Stack } from "../../src/core/driver/driver.js";
-import { openSocket } from "../../src/core/socket/socket.js";
+import { openSocket } from "../../src/core/socket/opening.js";
 import { dgramStack } from "../../src/kernel/dgram/dgram.js";
 import { nativeSupport } from "../../src/kernel/native/stack.js";
 

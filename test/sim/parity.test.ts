@@ -4,7 +4,7 @@ import { AF_INET, OSError, SOCK_DGRAM, type Socket, type socket } from "datagram
 import { Network } from "datagram/sim";
 import { describe, expect, test } from "vitest";
 
-import { openSocket } from "../../src/core/socket/socket.js";
+import { openSocket } from "../../src/core/socket/opening.js";
 import type { Stack } from "../../src/core/driver/driver.js";
 import { dgramStack } from "../../src/kernel/dgram/dgram.js";
 import { nativeSupport } from "../../src/kernel/native/stack.js";

@@ -1,6 +1,6 @@
 /**
  * Receiving: `receiver.ts` serves the receive calls of a socket, from the datagrams in `inbox.ts`. `waiters.ts` lists the calls
- * that wait. `datagram.ts` is what a program gets, `abort.ts` has signals end calls, and `interception.ts` takes datagrams
+ * that wait, and `deadlines.ts` ends those that waited too long. `datagram.ts` is what a program gets, `abort.ts` has signals end calls, and `interception.ts` takes datagrams
  * before the calls get them.
  */
 
@@ -8,12 +8,13 @@ import { onAbort } from "./abort.js";
 import type { Clock, Driver, Sink } from "../driver/driver.js";
 import { brokenContract, toOSError } from "../driver/driver-errors.js";
 import { mayBeIcmp } from "../driver/icmp.js";
-import { OSError, TimeoutError } from "../errors/errors.js";
+import type { OSError } from "../errors/errors.js";
 import { assert } from "../assert.js";
 import { BusyPoll } from "./busy-poll.js";
+import { Deadlines, timedOut } from "./deadlines.js";
 import { Inbox, type Run } from "./inbox.js";
 import { Interception, type Interceptor } from "./interception.js";
-import { type Wait, Waiter, Waiters } from "./waiters.js";
+import { type Wait, Waiter, Waiters, closedWhileWaiting } from "./waiters.js";
 import type { Ledger, Traffic } from "../ledger/ledger.js";
 
 /** The largest number of datagrams handed out in one turn of the event loop. After that the rest of the program runs. */
@@ -61,8 +62,7 @@ export class Receiver {
   /** `NaN` until the clock is read for the first time in a turn. */
   #turnStarted = NaN;
   #turning = false;
-  #timerAt = Infinity;
-  #cancelTimer: (() => void) | undefined;
+  readonly #deadlines: Deadlines;
   /** Whether a call to the driver is in progress. */
   #calling = false;
   /** The error that `refill` got in place of datagrams. The next call fails with it. */
@@ -73,6 +73,7 @@ export class Receiver {
 
   constructor(host: ReceiverHost) {
     this.#host = host;
+    this.#deadlines = new Deadlines(host.clock, this.#waiters, (late) => this.#lastChance(late));
     if (host.busyPollUs > 0) this.#busyPoll = new BusyPoll(host.clock, host.busyPollUs);
   }
 
@@ -190,7 +191,7 @@ export class Receiver {
   /** Ends the calls that wait. @returns the datagrams that were read and never handed out. */
   close(): Traffic {
     this.#closed = true;
-    this.#cancelTimer?.();
+    this.#deadlines.close();
     for (let waiter = this.#waiters.first; waiter; waiter = this.#waiters.first) {
       this.#dismiss(waiter);
       waiter.fail(closedWhileWaiting(waiter.wait.syscall));
@@ -224,7 +225,7 @@ export class Receiver {
       this.#failAll(thrown);
       return undefined;
     }
-    if (deadline < this.#timerAt) this.#setTimer(deadline);
+    if (timed) this.#deadlines.add(deadline);
     if (timeoutMs === 0) this.#lastChance([waiter]);
     else if (this.#credit > 0) {
       this.#want(true);
@@ -395,28 +396,6 @@ export class Receiver {
     this.#turnStarted = NaN;
   }
 
-  #setTimer(at: number): void {
-    this.#cancelTimer?.();
-    this.#timerAt = at;
-    const leftMs = Math.max(0, at - this.#host.clock.now());
-    this.#cancelTimer = this.#host.clock.after(leftMs, () => this.#expire());
-  }
-
-  /** The timer is set for the earliest deadline. It stays set when that call is served, since most calls are served. */
-  #expire(): void {
-    this.#timerAt = Infinity;
-    this.#cancelTimer = undefined;
-    const now = this.#host.clock.now();
-    const late: Waiter[] = [];
-    let next = Infinity;
-    for (let waiter = this.#waiters.first; waiter; waiter = waiter.next) {
-      if (waiter.deadline <= now) late.push(waiter);
-      else next = Math.min(next, waiter.deadline);
-    }
-    if (next < Infinity) this.#setTimer(next);
-    if (late.length > 0) this.#lastChance(late);
-  }
-
   /** Before these calls fail, the event loop turns once and the driver is read once more. */
   #lastChance(waiters: readonly Waiter[]): void {
     this.#host.clock.turn(() => {
@@ -431,14 +410,4 @@ export class Receiver {
       }
     });
   }
-}
-
-function timedOut({ syscall, timeoutMs }: Wait): OSError {
-  return timeoutMs === 0
-    ? new OSError("EAGAIN", { syscall, text: "no datagram is there, and this call does not wait" })
-    : new TimeoutError({ syscall, text: `no datagram in ${timeoutMs} ms` });
-}
-
-function closedWhileWaiting(syscall: string): OSError {
-  return new OSError("ECANCELED", { syscall, text: "the socket was closed while this waited" });
 }

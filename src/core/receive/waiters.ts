@@ -1,4 +1,5 @@
 import { assert } from "../assert.js";
+import { OSError } from "../errors/errors.js";
 
 /** How a receive call waits. */
 export interface Wait {
@@ -69,4 +70,9 @@ export class Waiters {
     waiter.previous = waiter.next = undefined;
     return true;
   }
+}
+
+/** The error of a call that waited when its socket was closed. */
+export function closedWhileWaiting(syscall: string): OSError {
+  return new OSError("ECANCELED", { syscall, text: "the socket was closed while this waited" });
 }

@@ -2,10 +2,10 @@ import type { Buffer } from "node:buffer";
 
 import { type Address, type Endpoint, type Family, isEndpoint } from "../address/address.js";
 import { unavailable } from "../capabilities.js";
-import { attempt, brokenContract, notSupported } from "../driver/driver-errors.js";
+import { attempt, notSupported } from "../driver/driver-errors.js";
 import type { Ancillary } from "../driver/ancillary.js";
 import { inTurn } from "../driver/in-turn.js";
-import type { Clock, Driver, DriverEvents, DriverOptions, LedgerEvent, Stack } from "../driver/driver.js";
+import type { Clock, Driver, DriverOptions, LedgerEvent, Stack } from "../driver/driver.js";
 import type { MembershipChange } from "../driver/membership.js";
 import { OSError } from "../errors/errors.js";
 import { type DriverCounts, Ledger, type Stats, type Traffic, noCounts } from "../ledger/ledger.js";
@@ -20,6 +20,7 @@ import { Events, type SocketEvents, type TypedEmitter } from "./events.js";
 import { KeepAlive } from "./keep-alive.js";
 import { Lookups } from "./lookups.js";
 import { MembershipWarnings } from "./membership-warnings.js";
+import { type DriverListener, OpenEvents } from "./open-events.js";
 import { Taps } from "./taps.js";
 
 /** How long `close()` waits for datagrams that were sent before it and have no room yet, in milliseconds. */
@@ -36,7 +37,7 @@ export interface EngineOptions extends DriverOptions {
 }
 
 /** Joins the parts of one socket: the driver, sender and receiver, the ledger, lookups and taps. */
-export class Engine implements SenderHost, ReceiverHost {
+export class Engine implements SenderHost, ReceiverHost, DriverListener {
   readonly family: Family;
   readonly driver: Driver;
   peer: Endpoint | null = null;
@@ -276,7 +277,7 @@ export class Engine implements SenderHost, ReceiverHost {
     this.keepAlive.setWaiting(on);
   }
 
-  // For the driver. Events of a closed socket are ignored.
+  // For the driver, through `OpenEvents`. Events of a closed socket are ignored.
 
   driverReadable(): void {
     if (this.#closed) return;
@@ -396,36 +397,4 @@ export class Engine implements SenderHost, ReceiverHost {
 
 function nothing(): undefined {
   return undefined;
-}
-
-/** Passes the events of a driver to the engine. One object without closures, since each socket has one. */
-class OpenEvents implements DriverEvents {
-  readonly #engine: Engine;
-  /** Whether `Stack.open` has returned. */
-  opened = false;
-
-  constructor(engine: Engine) {
-    this.#engine = engine;
-  }
-
-  readable(): void {
-    this.#opened().driverReadable();
-  }
-
-  settled(count: number): void {
-    this.#opened().driverSettled(count);
-  }
-
-  ledger(event: LedgerEvent): void {
-    this.#opened().driverEvent(event);
-  }
-
-  warning(warning: Warning): void {
-    this.#opened().driverWarning(warning);
-  }
-
-  #opened(): Engine {
-    if (!this.opened) throw brokenContract("it reported something before it was open");
-    return this.#engine;
-  }
 }

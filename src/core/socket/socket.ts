@@ -2,13 +2,12 @@
  * The socket that programs use. A call checks its arguments (`arguments.ts`) and passes them to the `Engine` (`engine.ts`),
  * which connects a driver with the sender (`../send`) and the receiver (`../receive`). `Socket` has the calls that wait.
  * Its base class `SocketSettings` (`settings.ts`) has the calls that return at once. `receive-calls.ts`, `iteration.ts` and
- * `send-calls.ts` settle the promises of the calls. `emitter.ts` adds the listeners, `events.ts` and `taps.ts` call them.
+ * `send-calls.ts` settle the promises of the calls. `opening.ts` opens sockets. `emitter.ts` adds the listeners, `events.ts` and `taps.ts` call them.
  */
 
 import type { Buffer } from "node:buffer";
 
 import type { AddressLike, Endpoint, Family } from "../address/address.js";
-import { AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM } from "../constants.js";
 import type { Ancillary } from "../driver/ancillary.js";
 import type { Stack } from "../driver/driver.js";
 import { indexWithoutAddress } from "../driver/outbound.js";
@@ -410,28 +409,4 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
 
 function nothing(): void {
   return;
-}
-
-/**
- * Checks the arguments of `socket()`, then opens a socket of a stack. `socket(2)`.
- *
- * @throws `OSError` `EAFNOSUPPORT`, `EPROTONOSUPPORT`, and the errors of the stack; `TypeError`, `RangeError` for wrong options.
- */
-export function openSocket(stack: () => Stack, family: unknown, type: unknown, options: unknown): Socket {
-  if (typeof family !== "number") throw wrongType("family", "a number", family);
-  if (typeof type !== "number") throw wrongType("type", "a number", type);
-  if (typeof options !== "object" || options === null) throw wrongType("options", "an object", options);
-  if (family !== AF_INET && family !== AF_INET6) {
-    throw new OSError("EAFNOSUPPORT", { syscall: "socket", text: "the family must be AF_INET or AF_INET6" });
-  }
-  if (type !== SOCK_DGRAM) {
-    throw new OSError("EPROTONOSUPPORT", {
-      syscall: "socket",
-      text:
-        type === SOCK_STREAM
-          ? "SOCK_STREAM is TCP, which node:net has: this package is UDP"
-          : "the type must be SOCK_DGRAM",
-    });
-  }
-  return new Socket(stack(), family, options);
 }

@@ -1,7 +1,7 @@
 /** The package as the contract imports it over the example driver. */
 
 import type { Family, Socket, SocketOptions, Totals } from "../../../src/index.js";
-import { openSocket } from "../../../src/core/socket/socket.js";
+import { openSocket } from "../../../src/core/socket/opening.js";
 import { exampleStack } from "./driver.js";
 
 export * from "../../../src/index.js";
