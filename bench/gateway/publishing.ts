@@ -14,7 +14,8 @@ import type { Metadata } from "../../src/core/driver/metadata.js";
 import { Datagram } from "../../src/core/receive/datagram.js";
 import { BundleEncoder } from "../../src/gateway/bundle-encoder.js";
 import { MessageEncoder } from "../../src/gateway/message-encoder.js";
-import { NatsBroker, connectNats } from "../../src/gateway/nats-broker.js";
+import { NatsBroker } from "../../src/gateway/nats-broker.js";
+import { connectNats } from "../../src/gateway/nats-connection.js";
 import { Outbox } from "../../src/gateway/outbox.js";
 import { realClock } from "../../src/kernel/clock.js";
 import { streamName, subjectStart } from "./server.js";
@@ -28,7 +29,7 @@ const inFlight = 512;
 
 /** The gateway without its socket: ids, headers, the account, a window, parsed acknowledgements and timeouts. */
 async function throughOutbox(server: string, seconds: number, bundle: boolean): Promise<Published> {
-  const link = await connectNats([server], {});
+  const link = await connectNats("gateway", [server], {});
   const broker = new NatsBroker(link, streamName, subjectStart);
   const run = randomBytes(9).toString("base64url");
   const bundles = bundle ? new BundleEncoder(subjectStart, run, 1) : undefined;

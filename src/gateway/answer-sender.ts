@@ -18,6 +18,7 @@ export class AnswerSender {
   readonly #icmpWaitMs: number;
   /** By the token of the peer. */
   readonly #waiting = new Map<string, Set<Waiting>>();
+  #isClosed = false;
 
   constructor(s: Socket, icmpWaitMs: number) {
     this.#socket = s;
@@ -45,8 +46,9 @@ export class AnswerSender {
     }
   }
 
-  /** Ends all waits for ICMP errors. */
+  /** Ends all waits for ICMP errors. No further one begins. */
   close(): void {
+    this.#isClosed = true;
     this.#socket.off("unreachable", this.#onUnreachable);
     for (const all of this.#waiting.values()) for (const { end } of all) end?.();
   }
@@ -54,7 +56,7 @@ export class AnswerSender {
   /** Waits for the first ICMP error about a peer. An error names the peer, and not the datagram. */
   async #icmpOf(waiting: Waiting): Promise<AnswerIcmp | null | "unknown"> {
     if (!this.#socket.capabilities.icmpErrors.available) return "unknown";
-    if (waiting.icmp === undefined && this.#icmpWaitMs > 0) {
+    if (waiting.icmp === undefined && this.#icmpWaitMs > 0 && !this.#isClosed) {
       await new Promise<void>((resolve) => {
         const cancel = this.#socket.clock.after(this.#icmpWaitMs, resolve);
         waiting.end = () => {

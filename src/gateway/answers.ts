@@ -33,6 +33,7 @@ const noneSaid: AnswerResult = notSent(
   "ETIMEDOUT",
   "no gateway that answers has seen this peer, and another one did not say whether it has",
 );
+const ending: AnswerResult = notSent("ECANCELED", "the gateway ends");
 /** It is counted, and nobody is told. */
 const badReply: AnswerResult = notSent(
   "EINVAL",
@@ -257,6 +258,7 @@ export class Answers {
     this.#heldBytes += payload.length;
     try {
       const { owners, silent } = await this.#owners.ask(token);
+      if (this.#isClosing) return ending;
       for (const { run } of owners) {
         if (run === this.#owners.run) return await this.#send(token, payload);
         const result = await this.#owners.order(run, token, payload, this.#options.icmpWaitMs + orderMs);
@@ -280,7 +282,7 @@ export class Answers {
 
   /** Why an answer cannot be taken; `undefined` if it can. */
   #refuse(token: string, data: Uint8Array): AnswerResult | undefined {
-    if (this.#isClosing) return notSent("ECANCELED", "the gateway ends");
+    if (this.#isClosing) return ending;
     try {
       peerOfToken(token);
     } catch {

@@ -7,7 +7,7 @@ import { runListener } from "../core/socket/events.js";
 import { realClock } from "../kernel/clock.js";
 import { type CheckedConsume, type ConsumeOptions, checkConsume } from "./consume-options.js";
 import type { Delivered } from "./delivered.js";
-import { connectNats } from "./nats-broker.js";
+import { connectNats, forbiddenError } from "./nats-connection.js";
 import { OrderedConsumer } from "./ordered-consumer.js";
 import { MessageDecoder, type StoredDatagram } from "./stored-datagram.js";
 
@@ -106,6 +106,8 @@ class NatsReading implements StreamReading {
       await this.#close();
       throw error;
     }
+    // It may have ended while it connected.
+    if (this.#isEnded) await this.#close();
   }
 
   async return(): Promise<IteratorResult<StoredDatagram, undefined>> {
@@ -185,10 +187,9 @@ class NatsReading implements StreamReading {
 
   async #connect(): Promise<OrderedConsumer> {
     const { servers, client: options, signal } = this.#options;
-    const link = await connectNats(servers, { name: "datagram consume", ...options });
-    const { connection, client } = link;
+    const { connection, newInbox } = await connectNats("consume", servers, options);
     this.#connection = connection;
-    const consumer = new OrderedConsumer(connection, () => client.createInbox(), this.#options, realClock);
+    const consumer = new OrderedConsumer(connection, newInbox, this.#options, realClock);
     this.#consumer = consumer;
     if (this.#isOver) consumer.stop();
     this.#forgetSignal = signal && onAbort(signal, () => consumer.stop(signal.reason as Error));
@@ -206,13 +207,22 @@ class NatsReading implements StreamReading {
       const text = isClosed ? "the connection to the server was closed" : error.message;
       if (!this.#isOver) consumer.stop(new OSError("ECONNRESET", { syscall: "consume", text, cause: error }));
     });
-    for await (const { type } of connection.status()) {
+    for await (const status of connection.status()) {
       if (this.#isOver) return;
+      const { type } = status;
       if (type === "disconnect") runListener(() => onConnection?.("disconnected"));
+      // A request for messages gets no other answer.
+      const forbidden = type === "error" ? forbiddenError("consume", status.error) : undefined;
+      if (forbidden) consumer.stop(forbidden);
       if (type !== "reconnect") continue;
       runListener(() => onConnection?.("connected"));
       consumer.reconnected();
     }
+  }
+
+  /** As `#isOver`, which others change while something is awaited. */
+  get #isEnded(): boolean {
+    return this.#isOver;
   }
 
   async #close(): Promise<void> {

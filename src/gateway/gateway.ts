@@ -13,7 +13,8 @@ import { FolderBroker } from "./folder-broker.js";
 import { FolderFiles } from "./folder-files.js";
 import { type CheckedFolder, type FolderOptions, checkFolder } from "./folder-options.js";
 import { MessageEncoder } from "./message-encoder.js";
-import { NatsBroker, connectNats } from "./nats-broker.js";
+import { NatsBroker } from "./nats-broker.js";
+import { connectNats } from "./nats-connection.js";
 import { type CheckedOptions, type GatewayOptions, checkOptions } from "./options.js";
 import { type GatewayStats, Outbox } from "./outbox.js";
 import { PacketEncoder } from "./packet-encoder.js";
@@ -78,7 +79,7 @@ function folderOpener(checked: CheckedFolder): (socket: Socket) => Gateway {
 function serverOpener(checked: CheckedOptions): (socket: Socket) => Promise<Gateway> {
   return async (socket) => {
     const start = `${checked.prefix}.${socket.getsockname().port}`;
-    const link = await connectNats(checked.servers, checked.client);
+    const link = await connectNats("gateway", checked.servers, checked.client);
     try {
       const { connection } = link;
       const never = checked.answers && answerSubjects(start);
@@ -119,7 +120,9 @@ export class Gateway implements AsyncDisposable {
   readonly #options: RunOptions;
   readonly #stop = new AbortController();
   #failure: Error | undefined;
-  #endDrain: (() => void) | undefined;
+  /** Ends the wait for what cannot come any more. */
+  #tellFailed: () => void = () => undefined;
+  readonly #failed = new Promise<void>((resolve) => (this.#tellFailed = resolve));
   #cancelTick: () => void;
   #messages: Messages | undefined;
 
@@ -189,7 +192,8 @@ export class Gateway implements AsyncDisposable {
       this.#end(error as Error);
     }
     const answered = this.#answers?.close();
-    if (this.#failure === undefined) await Promise.all([this.#drain(), answered]);
+    if (this.#failure === undefined)
+      await Promise.race([Promise.all([this.#drain(), answered]), this.#failed]);
     await this.#messages?.close();
     this.#cancelTick();
     this.#outbox.end();
@@ -250,22 +254,20 @@ export class Gateway implements AsyncDisposable {
     await Promise.race([read(), stopped]);
   }
 
-  /** Waits until all datagrams are settled, for `drainMs` at most. */
+  /** Waits until all datagrams are settled or the gateway has failed, for `drainMs` at most. */
   async #drain(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.#endDrain = resolve;
-      const cancel = this.#socket.clock.after(this.#options.drainMs, resolve);
-      void this.#outbox.empty().then(() => {
-        cancel();
-        resolve();
-      });
+    let cancel = (): void => undefined;
+    const late = new Promise<void>((resolve) => {
+      cancel = this.#socket.clock.after(this.#options.drainMs, resolve);
     });
+    await Promise.race([late, this.#outbox.empty(), this.#failed]);
+    cancel();
   }
 
   #end(error: Error): void {
     this.#failure ??= error;
     this.#stop.abort();
-    this.#endDrain?.();
+    this.#tellFailed();
   }
 
   #startTicks(): () => void {

@@ -1,74 +1,15 @@
-/** The connection to a server of NATS. Its client is imported when the first gateway starts, because it is an optional package. */
-
 import { Buffer } from "node:buffer";
 
-import type * as Client from "@nats-io/transport-node";
 import type { Msg, NatsConnection } from "@nats-io/transport-node";
 
 import { assert } from "../core/assert.js";
-import { OSError } from "../core/errors/errors.js";
 import { isStored, readAcknowledgement, storedStart } from "./acknowledgement.js";
 import type { Broker, BrokerEvents } from "./broker.js";
 import type { EncodedMessage } from "./message-encoder.js";
-import { withoutUser } from "./server-url.js";
+import { type NatsLink, clientPackage, forbiddenError } from "./nats-connection.js";
 
-const packageName = "@nats-io/transport-node";
-const connectTimeoutMs = 5000;
 /** Bytes of messages that are passed to the client at once. */
 const batchBytes = 65_536;
-
-/** Connects to a server. @throws `OSError` `ECONNREFUSED`; `Error` `ERR_MODULE_NOT_FOUND`. */
-export async function connectNats(
-  servers: readonly string[],
-  options: object,
-): Promise<{ readonly connection: NatsConnection; readonly client: typeof Client }> {
-  const client = await loadClient();
-  // The client does not read them from the URL. checkOptions() has seen that there is one user at most.
-  const urls = servers.map((server) => new URL(server));
-  const { username, password } = urls.find((url) => url.username !== "") ?? { username: "", password: "" };
-  const user =
-    username === "" ? {} : { user: decodeURIComponent(username), pass: decodeURIComponent(password) };
-  const hosts = servers.map((server) => withoutUser(server));
-  try {
-    const connection = await client.connect({
-      servers: hosts,
-      name: "datagram gateway",
-      ...user,
-      // If the server dies after its first line and before its answer to CONNECT, the client notices it only by this timeout.
-      timeout: connectTimeoutMs,
-      // A connection that hangs ends after 30 s at most: until then, what is sent again gathers in the memory of its socket.
-      pingInterval: 10_000,
-      maxPingOut: 2,
-      // With this, the client refuses a server without TLS, and sends no password to it.
-      ...(servers.some((server) => server.startsWith("tls:")) ? { tls: {} } : {}),
-      ...options,
-      // A gateway waits for its server as long as it runs.
-      reconnect: true,
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: 250,
-    });
-    return { connection, client };
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new OSError("ECONNREFUSED", {
-      syscall: "gateway",
-      text: `${hosts.join(", ")}: ${why}`,
-      cause: error,
-    });
-  }
-}
-
-async function loadClient(): Promise<typeof Client> {
-  try {
-    return await import("@nats-io/transport-node");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw error;
-    const missing = new Error(`the gateway needs the client of NATS: npm install ${packageName}`, {
-      cause: error,
-    });
-    throw Object.assign(missing, { code: "ERR_MODULE_NOT_FOUND" });
-  }
-}
 
 /** The part of the client that takes the bytes of several messages at once. Its types do not show it. */
 interface Protocol {
@@ -92,21 +33,19 @@ export class NatsBroker implements Broker {
   #batch: Buffer = Buffer.alloc(0);
   #batchBytes = 0;
   #events: BrokerEvents | undefined;
+  /** Whether somebody could not be told of an answer. */
+  #isUntold = false;
 
   /** @param start of the subjects of datagrams: `<prefix>.<port>`. */
-  constructor(
-    { connection, client }: Awaited<ReturnType<typeof connectNats>>,
-    stream: string,
-    start: string,
-  ) {
+  constructor({ connection, newInbox }: NatsLink, stream: string, start: string) {
     const { protocol } = connection as unknown as { readonly protocol?: Partial<Protocol> };
-    assert(protocol?.sendCommand !== undefined, `${packageName} sends bytes in a way that is known`);
+    assert(protocol?.sendCommand !== undefined, `${clientPackage} sends bytes in a way that is known`);
     this.#protocol = protocol as Protocol;
     this.#storedStart = storedStart(stream);
     this.#connection = connection;
     this.#stream = stream;
     this.#start = `${start}.`;
-    this.#inbox = client.createInbox();
+    this.#inbox = newInbox();
   }
 
   /** The largest message that the server takes. */
@@ -120,7 +59,7 @@ export class NatsBroker implements Broker {
     this.#connection.subscribe(`${this.#inbox}.*`, {
       callback: (error, message) => {
         try {
-          if (error) throw error;
+          if (error) throw forbiddenError("gateway", error) ?? error;
           this.#acknowledge(message, events);
         } catch (failure) {
           // The client would print it, and read no more.
@@ -198,14 +137,28 @@ export class NatsBroker implements Broker {
       if (status.type === "disconnect") events.connected(false);
       if (status.type === "reconnect") events.connected(true);
       if (status.type !== "error") continue;
-      const { operation, subject } = status.error as { operation?: string; subject?: string };
-      // The outbox looks at all datagrams in flight, and others of this connection publish too: answers, to subjects of strangers.
-      if (operation === "publish" && subject?.startsWith(this.#start) === true) events.forbidden(subject);
+      const { operation, subject = "" } = status.error as { operation?: string; subject?: string };
+      if (operation !== "publish") continue;
+      // Without greetings, gateways of one port do not find the one that saw a peer last.
+      if (subject === `${this.#start}gateways.all`) this.#fail(forbiddenError("gateway", status.error));
+      else if (subject.startsWith(this.#start)) events.forbidden(subject);
+      else this.#warnUntold();
     }
   }
 
-  #fail(error: Error): void {
-    this.#events?.failed(error);
+  /** Results of answers are published to subjects of strangers. */
+  #warnUntold(): void {
+    if (this.#isUntold) return;
+    this.#isUntold = true;
+    const text = "the server does not let the gateway publish to the reply subject of an answer";
+    process.emitWarning(`${text}: its requester is not told; allow _INBOX.> or allow_responses`, {
+      type: "DatagramWarning",
+      code: "ANSWER_UNTOLD",
+    });
+  }
+
+  #fail(error: Error | undefined): void {
+    if (error) this.#events?.failed(error);
   }
 }
 

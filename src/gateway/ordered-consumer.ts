@@ -3,6 +3,7 @@ import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node"
 import type { Clock } from "../core/driver/driver.js";
 import { OSError } from "../core/errors/errors.js";
 import { type Delivered, DeliveredQueue, placeOf } from "./delivered.js";
+import { forbiddenError } from "./nats-connection.js";
 import { ask, streamNotFound } from "./stream.js";
 import { intersection } from "./subjects.js";
 
@@ -191,7 +192,7 @@ export class OrderedConsumer {
 
   async #findStream(): Promise<StreamInfo> {
     const { stream } = this.#terms;
-    const info = await ask<Answer<StreamInfo>>(this.#connection, `$JS.API.STREAM.INFO.${stream}`);
+    const info = await ask<Answer<StreamInfo>>("consume", this.#connection, `$JS.API.STREAM.INFO.${stream}`);
     if (info.error?.err_code === streamNotFound) throw failure("ENOENT", `there is no stream ${stream}`);
     if (info.error) throw refusal(info.error);
     this.#created ??= info.created;
@@ -207,6 +208,7 @@ export class OrderedConsumer {
     if (this.#filter !== undefined) {
       const request = { last_by_subj: this.#filter };
       const answer = await ask<Answer<{ message?: { seq: number } }>>(
+        "consume",
         this.#connection,
         `$JS.API.STREAM.MSG.GET.${stream}`,
         request,
@@ -222,17 +224,22 @@ export class OrderedConsumer {
     this.#subscription?.unsubscribe();
     const inbox = this.#newInbox();
     const { stream } = this.#terms;
-    const answer = await ask<Answer<ConsumerInfo>>(this.#connection, `$JS.API.CONSUMER.CREATE.${stream}`, {
-      stream_name: stream,
-      config: {
-        ...this.#start(),
-        filter_subject: this.#filter,
-        ack_policy: "none",
-        mem_storage: true,
-        num_replicas: 1,
-        inactive_threshold: inactiveMs * nsPerMs,
+    const answer = await ask<Answer<ConsumerInfo>>(
+      "consume",
+      this.#connection,
+      `$JS.API.CONSUMER.CREATE.${stream}`,
+      {
+        stream_name: stream,
+        config: {
+          ...this.#start(),
+          filter_subject: this.#filter,
+          ack_policy: "none",
+          mem_storage: true,
+          num_replicas: 1,
+          inactive_threshold: inactiveMs * nsPerMs,
+        },
       },
-    });
+    );
     if (answer.error) throw refusal(answer.error);
     if (this.#isOver) return;
     this.#name = answer.name;
@@ -240,8 +247,17 @@ export class OrderedConsumer {
     this.#asked = 0;
     const subscription = this.#connection.subscribe(inbox, {
       callback: (error, message) => {
-        if (error) this.stop(error);
-        else if (subscription === this.#subscription) this.#arrived(message);
+        if (error) {
+          this.stop(forbiddenError("consume", error) ?? error);
+          return;
+        }
+        try {
+          if (subscription === this.#subscription) this.#arrived(message);
+        } catch {
+          // Its headers cannot be read. If the client got the error, it would read nothing more
+          // (findings/nats-callback-error-deafens-the-connection.sh).
+          void this.#reopen();
+        }
       },
     });
     this.#subscription = subscription;
@@ -335,7 +351,7 @@ export class OrderedConsumer {
   async #lookForEnd(): Promise<void> {
     try {
       const subject = `$JS.API.CONSUMER.INFO.${this.#terms.stream}.${this.#name}`;
-      const info = await ask<Answer<ConsumerInfo>>(this.#connection, subject);
+      const info = await ask<Answer<ConsumerInfo>>("consume", this.#connection, subject);
       if (info.error) await this.#reopen();
       else if ((info.num_pending ?? 0) === 0 && this.#asked === 0) this.stop();
       else this.#ask();

@@ -69,6 +69,9 @@ export class Owners {
   /** Until then, other gateways may exist that have not greeted yet. */
   #settledMs: number;
   #cancelHello: () => void = () => undefined;
+  /** Ends the wait for the first greetings. */
+  readonly #settles = new Set<() => void>();
+  #isClosed = false;
 
   constructor(
     connection: NatsConnection,
@@ -107,16 +110,17 @@ export class Owners {
 
   /** Tells the others that this gateway ends, and ends all waits. */
   close(): void {
+    this.#isClosed = true;
     this.#cancelHello();
     this.#publishAll({ type: "bye" });
+    for (const end of [...this.#settles]) end();
     for (const { end } of [...this.#questions.values()]) end();
     for (const settle of [...this.#orders.values()]) settle(undefined);
   }
 
-  /** Asks which gateways have seen a peer. */
+  /** Asks which gateways have seen a peer. After `close()` nobody is asked. */
   async ask(token: string): Promise<Found> {
-    const unsettledMs = this.#settledMs - this.#clock.now();
-    if (unsettledMs > 0) await new Promise<void>((resolve) => void this.#clock.after(unsettledMs, resolve));
+    await this.#settled();
     const now = this.#clock.now();
     for (const [run, heardMs] of this.#others) if (now - heardMs > goneMs) this.#others.delete(run);
     const { owners, waitsFor } = await this.#askOthers(token);
@@ -129,7 +133,7 @@ export class Owners {
   /**
    * Asks another gateway to send an answer.
    *
-   * @returns what became of it; `"gone"` if that gateway does not exist any more; `undefined` if it did not say so in time.
+   * @returns what became of it; `"gone"` if that gateway does not exist any more, or after `close()`; `undefined` if it did not say so in time.
    */
   async order(
     run: string,
@@ -137,6 +141,7 @@ export class Owners {
     data: Uint8Array,
     timeoutMs: number,
   ): Promise<AnswerResult | "gone" | undefined> {
+    if (this.#isClosed) return "gone";
     const number = ++this.#number;
     return await new Promise((resolve) => {
       const settle = (result: AnswerResult | "gone" | undefined): void => {
@@ -151,6 +156,21 @@ export class Owners {
     });
   }
 
+  /** Waits until all other gateways can have greeted. */
+  async #settled(): Promise<void> {
+    const unsettledMs = this.#settledMs - this.#clock.now();
+    if (unsettledMs <= 0 || this.#isClosed) return;
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        cancel();
+        this.#settles.delete(end);
+        resolve();
+      };
+      const cancel = this.#clock.after(unsettledMs, end);
+      this.#settles.add(end);
+    });
+  }
+
   #ageOf(token: string, nowMs: number): number | undefined {
     const seenMs = this.#seenMs(token);
     return seenMs === undefined ? undefined : Math.max(0, nowMs - seenMs);
@@ -158,7 +178,7 @@ export class Owners {
 
   async #askOthers(token: string): Promise<Pick<Question, "owners" | "waitsFor">> {
     const question = { waitsFor: new Set(this.#others.keys()), owners: [] as Owner[] };
-    if (question.waitsFor.size === 0) return question;
+    if (question.waitsFor.size === 0 || this.#isClosed) return question;
     const number = ++this.#number;
     await new Promise<void>((resolve) => {
       const end = (): void => {

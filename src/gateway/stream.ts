@@ -1,6 +1,7 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 
 import { OSError } from "../core/errors/errors.js";
+import { type NatsCall, forbiddenError } from "./nats-connection.js";
 import type { NewStream } from "./options.js";
 import { covers, intersection } from "./subjects.js";
 
@@ -26,7 +27,7 @@ interface Answer {
  * @param subjects that it must take, with wildcards.
  * @param answers subjects that it must not take: its acknowledgement would be taken for that of the gateway.
  * @returns milliseconds for which it knows the ids of its messages, and the subjects that it takes.
- * @throws `OSError` `ENOENT`, `EINVAL`, `ENOTSUP`, `ETIMEDOUT`.
+ * @throws `OSError` `ENOENT`, `EINVAL`, `ENOTSUP`, `EACCES`, `ETIMEDOUT`.
  */
 export async function openStream(
   connection: NatsConnection,
@@ -35,11 +36,11 @@ export async function openStream(
   answers: string | undefined,
   create: NewStream | undefined,
 ): Promise<{ readonly duplicateWindowMs: number; readonly taken: readonly string[] }> {
-  let answer = await ask(connection, `$JS.API.STREAM.INFO.${name}`);
+  let answer = await ask("gateway", connection, `$JS.API.STREAM.INFO.${name}`);
   if (answer.error?.err_code === streamNotFound) {
     if (!create)
       throw failure("ENOENT", `there is no stream ${name}: create it, for example with create: true`);
-    answer = await ask(connection, `$JS.API.STREAM.CREATE.${name}`, {
+    answer = await ask("gateway", connection, `$JS.API.STREAM.CREATE.${name}`, {
       name,
       subjects: create.subjects ?? [subjects],
       retention: "limits",
@@ -72,8 +73,15 @@ export async function openStream(
   return { duplicateWindowMs: (config?.duplicate_window ?? 0) / nsPerMs, taken };
 }
 
-/** Asks JetStream. @returns the answer, which can be an `error`. @throws `OSError` `ENOTSUP`, `ETIMEDOUT`. */
+/**
+ * Asks JetStream.
+ *
+ * @param call the call of the program, for errors.
+ * @returns the answer, which can be an `error`.
+ * @throws `OSError` `ENOTSUP`, `EACCES`, `ETIMEDOUT`.
+ */
 export async function ask<Result = Answer>(
+  call: NatsCall,
   connection: NatsConnection,
   subject: string,
   request?: object,
@@ -82,10 +90,13 @@ export async function ask<Result = Answer>(
     const data = request === undefined ? "" : JSON.stringify(request);
     return (await connection.request(subject, data, { timeout: timeoutMs })).json<Result>();
   } catch (cause) {
-    const text = cause instanceof Error ? cause.message : String(cause);
-    if (text.includes("no responders"))
-      throw failure("ENOTSUP", "the server has no JetStream: start nats-server with -js", cause);
-    throw failure("ETIMEDOUT", `JetStream does not answer: ${text}`, cause);
+    const forbidden = forbiddenError(call, cause);
+    if (forbidden) throw forbidden;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const [code, text] = why.includes("no responders")
+      ? ["ENOTSUP", "the server has no JetStream: start nats-server with -js"]
+      : ["ETIMEDOUT", `JetStream does not answer: ${why}`];
+    throw new OSError(code, { syscall: call, text, cause });
   }
 }
 
@@ -98,6 +109,6 @@ function deletesAcknowledged(version: string): boolean {
   return major < 2 || (major === 2 && (minor < 10 || (minor === 10 && patch < 5)));
 }
 
-function failure(code: string, text: string, cause?: unknown): OSError {
-  return new OSError(code, { syscall: "gateway", text, cause });
+function failure(code: string, text: string): OSError {
+  return new OSError(code, { syscall: "gateway", text });
 }

@@ -333,7 +333,7 @@ describe.skipIf(noServer !== undefined)("consume", () => {
     await expect(last).rejects.toBe(reason);
     await expect(all({ stream: "missing" })).rejects.toMatchObject({ code: "ENOENT" });
     const none = consume({ nats: "nats://127.0.0.1:9", stream: "x" });
-    await expect(none.next()).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    await expect(none.next()).rejects.toMatchObject({ code: "ECONNREFUSED", syscall: "consume" });
     const wrong = (options: object) => () => consume({ nats: server.url, stream: "ends", ...options });
     expect(wrong({ from: "start" })).toThrow(TypeError);
     expect(wrong({ from: { sequence: 0 } })).toThrow(RangeError);

@@ -1,5 +1,7 @@
 /** How the consumer of a stream goes on, with a clock that is faster than that of the machine. */
 
+import { connect as connectTcp } from "node:net";
+
 import { type TestContext, afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { connect, createInbox } from "@nats-io/transport-node";
@@ -23,7 +25,12 @@ describe.skipIf(noServer !== undefined)("the consumer of a stream", () => {
   });
   afterAll(() => server.close());
 
-  async function consumerOf(t: TestContext, stream: string, clock = fastClock): Promise<OrderedConsumer> {
+  async function consumerOf(
+    t: TestContext,
+    stream: string,
+    clock = fastClock,
+    newInbox = () => createInbox(),
+  ): Promise<OrderedConsumer> {
     const nats = await connect({ servers: server.url.slice("nats://".length) });
     t.onTestFinished(() => nats.close());
     const terms = {
@@ -33,7 +40,7 @@ describe.skipIf(noServer !== undefined)("the consumer of a stream", () => {
       filter: "datagram.9001.*",
       prefetch: 10,
     } as const;
-    const consumer = new OrderedConsumer(nats, () => createInbox(), terms, clock);
+    const consumer = new OrderedConsumer(nats, newInbox, terms, clock);
     t.onTestFinished(() => consumer.stop());
     return consumer;
   }
@@ -48,6 +55,26 @@ describe.skipIf(noServer !== undefined)("the consumer of a stream", () => {
     await server.ask("STREAM.UPDATE.refuses", { ...config, subjects: ["other.*"] });
     consumer.reconnected();
     await refused;
+  });
+
+  test("reads on after a message in its inbox that the client cannot read", async (t) => {
+    await server.ask("STREAM.CREATE.garbled", { name: "garbled", subjects: ["datagram.9001.*"] });
+    const inboxes: string[] = [];
+    const consumer = await consumerOf(t, "garbled", realClock, () => {
+      inboxes.push(createInbox());
+      return inboxes.at(-1)!;
+    });
+    await consumer.open();
+    const raw = connectTcp(server.port, "127.0.0.1");
+    t.onTestFinished(() => void raw.destroy());
+    const headers = Buffer.from("NATS/1.0\r\na b\xff: y\r\n\r\n", "latin1");
+    raw.write('CONNECT {"verbose":false,"headers":true}\r\n');
+    raw.write(`HPUB ${inboxes[0]} ${headers.length} ${headers.length}\r\n`);
+    raw.write(Buffer.concat([headers, Buffer.from("\r\nPUB datagram.9001.7 2\r\nhi\r\n")]));
+    expect(await consumer.wait()).toBe(true);
+    expect(String(consumer.take()?.message.data)).toBe("hi");
+    // Another stream of this file takes the same subjects.
+    await server.ask("STREAM.DELETE.garbled");
   });
 
   test("is one, if the connection was lost while it opens", async (t) => {
