@@ -2,7 +2,9 @@
 
 import type { AnswerStats, FolderStats, GatewayStats } from "../gateway/index.js";
 import type { MessagesStats } from "../message/index.js";
-import { count, notice } from "./terminal.js";
+import { Failure, exitCodes } from "./exit.js";
+import { jsonLine } from "./payload.js";
+import { count, notice, print } from "./terminal.js";
 
 const names = [
   "received",
@@ -37,6 +39,7 @@ const messageNames = [
   "unreadBytes",
   "unconfirmed",
   "released",
+  "refused",
 ] as const satisfies readonly (keyof MessagesStats)[];
 
 /** Adds up the counts of ports, or of processes. */
@@ -72,9 +75,35 @@ export function sumStats(all: readonly GatewayStats[]): GatewayStats {
   };
 }
 
+/** What the gateway stores, for texts. */
+export function nounOf({ messages }: Pick<GatewayStats, "messages">): "message" | "datagram" {
+  return messages ? "message" : "datagram";
+}
+
+/** Why whole messages are refused before they have arrived. */
+export const tooLong = "longer than the server takes";
+
+/** Throws if not all is stored. @throws `Failure`. */
+export function checkStored(counts: GatewayStats): void {
+  const lost = counts.received - counts.stored + (counts.messages?.refused ?? 0);
+  if (lost > 0) throw new Failure(exitCodes.error, `${count(lost, nounOf(counts))} not stored`);
+}
+
+/** Prints counts as objects on lines of standard output, if they have changed. */
+export class CountsLines {
+  #told = "";
+
+  async print(counts: object, signal?: AbortSignal): Promise<void> {
+    const text = JSON.stringify(counts);
+    if (text === this.#told) return;
+    this.#told = text;
+    await print(jsonLine({ time: new Date().toISOString(), ...counts }), signal);
+  }
+}
+
 /** Prints the summary at the end. */
 export function noticeSummary(counts: GatewayStats): void {
-  notice(`${count(counts.received, "datagram")} received`);
+  notice(`${count(counts.received, nounOf(counts))} received`);
   notice(`  stored: ${counts.stored}`);
   notice(`  shed: ${counts.shed}`);
   notice(`  refused: ${counts.refused}`);
@@ -88,8 +117,11 @@ export function noticeSummary(counts: GatewayStats): void {
   if (counts.resent > 0) notice(`  sent again: ${counts.resent}`);
   if (counts.resentLate > 0) notice(`    so late that they may be stored twice: ${counts.resentLate}`);
   const { answers, messages } = counts;
+  if (messages && messages.refused > 0)
+    notice(`  refused before they arrived, ${tooLong}: ${messages.refused}`);
   for (const [cause, chunks] of Object.entries(messages?.dropped ?? {}))
-    if (cause !== "duplicate") notice(`  chunks dropped: ${chunks}, ${cause}`);
+    // Those that are too long are messages above.
+    if (cause !== "duplicate" && cause !== "tooLong") notice(`  chunks dropped: ${chunks}, ${cause}`);
   if (answers === undefined || answers.requests === 0) return;
   notice(`  answers sent: ${answers.sent}`);
   if (answers.unreachable > 0) notice(`    that came back unreachable: ${answers.unreachable} at least`);

@@ -1,12 +1,19 @@
 import { setTimeout } from "node:timers/promises";
 
 import type { Gateway, GatewayStats, Losses as GatewayLosses } from "../gateway/index.js";
-import { noticeSummary, statusText, sumStats } from "./gateway-counts.js";
+import {
+  CountsLines,
+  checkStored,
+  nounOf,
+  noticeSummary,
+  statusText,
+  sumStats,
+  tooLong,
+} from "./gateway-counts.js";
 import type { Listener } from "./listener.js";
 import { Losses } from "./losses.js";
-import { jsonLine } from "./payload.js";
 import { StatusLine } from "./status-line.js";
-import { count, notice, print, wasStopped } from "./terminal.js";
+import { count, notice, wasStopped } from "./terminal.js";
 
 /** Milliseconds between two versions of the counts. */
 const intervalMs = 1000;
@@ -23,7 +30,8 @@ export class GatewayReport {
   readonly #ports: Port[] = [];
   #state: "connected" | "disconnected" = "connected";
   #kernel: Losses | undefined;
-  #told = "";
+  readonly #lines = new CountsLines();
+  #toldTooLong = 0;
 
   /**
    * @param json whether the counts are objects on standard output.
@@ -84,18 +92,18 @@ export class GatewayReport {
     await Promise.allSettled(this.#ports.map(({ running }) => running.close()));
   }
 
-  /** Prints the summary, after `close`. @returns the number of received datagrams that are not stored. */
-  async end(): Promise<number> {
+  /** Prints the summary, after `close`. @throws `Failure` if something is not stored. A worker leaves that to its parent. */
+  async end(): Promise<void> {
     await this.#tell();
     const counts = this.#counts();
-    if (this.#tellParent) return 0;
+    if (this.#tellParent) return;
     noticeSummary(counts);
     for (const { listener } of this.#ports) {
       if (this.#ports.length > 1) notice(`on ${listener.address}:`);
       await listener.end();
     }
     this.#kernel?.summary();
-    return counts.received - counts.stored;
+    checkStored(counts);
   }
 
   /** Tells of datagrams that were shed and refused. */
@@ -106,10 +114,10 @@ export class GatewayReport {
         peers.length > 1 ? `, ${first.datagrams} of them from ${first.peer}` : ` from ${first.peer}`;
       const taker = this.#ports.some(({ running }) => running.stats().folder) ? "disk" : "server";
       const why = this.#state === "connected" ? `the ${taker} is too slow` : "the server is away";
-      notice(`shed ${count(shed, "datagram")}${most}: ${why}`);
+      notice(`shed ${count(shed, this.#noun)}${most}: ${why}`);
     }
     for (const [reason, datagrams] of Object.entries(refused))
-      notice(`refused ${count(datagrams, "datagram")}: ${reason}`);
+      notice(`refused ${count(datagrams, this.#noun)}: ${reason}`);
   }
 
   /** Tells of the connection, once for all ports. */
@@ -119,8 +127,12 @@ export class GatewayReport {
     notice(
       state === "connected"
         ? "connected to the server again"
-        : "the connection to the server is lost: datagrams wait",
+        : `the connection to the server is lost: ${this.#noun}s wait`,
     );
+  }
+
+  get #noun(): string {
+    return nounOf(this.#counts());
   }
 
   #counts(): GatewayStats {
@@ -130,11 +142,11 @@ export class GatewayReport {
   async #tell(signal?: AbortSignal): Promise<void> {
     const counts = this.#counts();
     await this.#tellParent?.(counts);
-    if (!this.#json || this.#tellParent) return;
-    // The kernel's losses are lines on standard error.
-    const text = JSON.stringify({ ...counts, droppedKernel: undefined });
-    if (text === this.#told) return;
-    this.#told = text;
-    await print(jsonLine({ time: new Date().toISOString(), ...counts }), signal);
+    const refused = counts.messages?.refused ?? 0;
+    if (refused > this.#toldTooLong) {
+      notice(`refused ${count(refused - this.#toldTooLong, "message")}: ${tooLong}`);
+      this.#toldTooLong = refused;
+    }
+    if (this.#json && !this.#tellParent) await this.#lines.print(counts, signal);
   }
 }

@@ -9,11 +9,10 @@ import { setTimeout } from "node:timers/promises";
 import { lossTexts } from "../core/ledger/report-texts.js";
 import type { GatewayStats } from "../gateway/index.js";
 import { Failure, exitCodes } from "./exit.js";
-import { noticeSummary, statusText, sumStats } from "./gateway-counts.js";
+import { CountsLines, checkStored, noticeSummary, statusText, sumStats } from "./gateway-counts.js";
 import type { ParentMessage, WorkerMessage } from "./gateway-worker.js";
-import { jsonLine } from "./payload.js";
 import { StatusLine } from "./status-line.js";
-import { count, notice, noticeObject, print, wasStopped } from "./terminal.js";
+import { count, notice, noticeObject, wasStopped } from "./terminal.js";
 
 /** Milliseconds between two versions of the counts. */
 const intervalMs = 1000;
@@ -44,7 +43,7 @@ export class GatewayWorkers {
   readonly #stop: AbortSignal;
   #ports: readonly number[] = [];
   #toldDropped = 0;
-  #told = "";
+  readonly #lines = new CountsLines();
 
   constructor(plan: WorkerPlan, stop: AbortSignal) {
     this.#plan = plan;
@@ -95,13 +94,12 @@ export class GatewayWorkers {
     notice(
       `  dropped by the kernel: ${droppedKernel === undefined ? "unknown" : `${droppedKernel}${least}`}`,
     );
-    const lost = counts.received - counts.stored;
     if (this.#deaths > 0) {
       notice(`  workers that died: ${this.#deaths}`);
       notice("    what they received since their last report is in no count");
       throw new Failure(exitCodes.error, "a worker died: datagrams may be lost");
     }
-    if (lost > 0) throw new Failure(exitCodes.error, `${count(lost, "datagram")} not stored`);
+    checkStored(counts);
   }
 
   #add(): Worker {
@@ -156,11 +154,7 @@ export class GatewayWorkers {
   async #tellObject(signal?: AbortSignal): Promise<void> {
     if (!this.#plan.json) return;
     const running = this.#workers.filter((worker) => worker.isRunning).length;
-    const told = { ...this.#counts(), workers: { running, died: this.#deaths } };
-    const text = JSON.stringify(told);
-    if (text === this.#told) return;
-    this.#told = text;
-    await print(jsonLine({ time: new Date().toISOString(), ...told }), signal);
+    await this.#lines.print({ ...this.#counts(), workers: { running, died: this.#deaths } }, signal);
   }
 }
 

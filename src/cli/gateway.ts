@@ -1,33 +1,21 @@
 import { type Command, Option } from "commander";
 
-import {
-  type FolderOptions,
-  type Gateway,
-  type GatewayOptions,
-  type Losses,
-  type ShedPolicy,
-  gateway,
-} from "../gateway/index.js";
+import { type Gateway, gateway } from "../gateway/index.js";
 import { withoutUser } from "../gateway/server-url.js";
 import { OSError } from "../index.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { noticeFallback } from "./fallback.js";
+import { type GatewayCommandOptions, checkOptions, gatewayOptions, serversOf } from "./gateway-options.js";
 import { GatewayReport } from "./gateway-report.js";
 import { leaveParent, optionsOfParent, stopOfParent, tellParent } from "./gateway-worker.js";
 import { GatewayWorkers } from "./gateway-workers.js";
-import {
-  type ListenAddress,
-  type ListenTargetOptions,
-  parseListenAddress,
-  refuseRepeated,
-  showListenTarget,
-} from "./listen-target.js";
+import { type ListenAddress, parseListenAddress, refuseRepeated, showListenTarget } from "./listen-target.js";
 import { Listener } from "./listener.js";
 import { byteSize, diskSize, duration, quote, resolved, wholeNumber } from "./option-values.js";
 import { isGroup, listed } from "./route-options.js";
 import { streamFailure } from "./stream-options.js";
 import { asSystemFailure } from "./system-errors.js";
-import { count, notice, stopSignal } from "./terminal.js";
+import { notice, stopSignal } from "./terminal.js";
 
 const help = `
 Each datagram becomes one message of the stream. Its subject is
@@ -43,7 +31,8 @@ consume() read them one by one. The last token is a bucket: 0 without --buckets.
 With --message the senders are programs of datagram/message, and each whole
 message is stored, with its channel in a header. A sender learns that its
 message has arrived only after the stream has acknowledged it. A message that is
-not stored is an error of its sender. No answers are sent.
+not stored, or that is longer than the server takes (max_payload), is an error
+of its sender. No answers are sent. The counts are of messages.
 
 With --into no server is needed: the datagrams go into capture files of a
 folder, which datagram read and Wireshark read. stored then says that the disk
@@ -84,8 +73,8 @@ A worker that dies is counted and started again.
 On a terminal a line shows the counts. With --json they are an object on each
 line of standard output, once a second if something has changed, and at the end.
 Ctrl-C ends the command after at most --drain, with a summary on standard error.
-The exit code is 1 if a datagram that was received is not stored, and 4 if no
-server answers at the start.
+The exit code is 1 if a datagram that was received is not stored or a message
+was refused, and 4 if no server answers at the start.
 
 Examples:
   datagram gateway 9000 --stream cameras --create
@@ -94,35 +83,6 @@ Examples:
   datagram gateway 0.0.0.0:9000 --stream cameras --buckets 64 --exact
   datagram gateway 0.0.0.0:9000 --stream cameras --bundle
   datagram gateway 0.0.0.0:9000 --into captures --limit 10g`;
-
-interface GatewayCommandOptions extends ListenTargetOptions {
-  readonly nats?: readonly string[];
-  readonly stream?: string;
-  readonly create?: true;
-  readonly maxBytes?: number;
-  readonly replicas?: number;
-  readonly into?: string;
-  readonly rotateSize?: number;
-  readonly rotateTime?: number;
-  readonly limit?: number;
-  readonly prefix?: string;
-  readonly buckets?: number;
-  readonly bundle?: true;
-  readonly shed?: ShedPolicy;
-  readonly maxWaiting?: number;
-  /** `false` after `--no-answers`. */
-  readonly answers: boolean;
-  readonly seenWithin?: number;
-  readonly icmpWait?: number;
-  readonly workers?: number;
-  /** Whether this process is a worker. */
-  readonly worker?: true;
-  readonly drain?: number;
-  readonly buffer?: number;
-  readonly message?: true;
-  readonly exact?: true;
-  readonly json?: true;
-}
 
 /** Adds `datagram gateway`. */
 export function addGateway(program: Command): void {
@@ -206,13 +166,9 @@ export function addGateway(program: Command): void {
 
 async function run(addresses: readonly ListenAddress[], given: GatewayCommandOptions): Promise<void> {
   const options = given.worker ? await optionsOfParent<GatewayCommandOptions>() : given;
-  const { create, maxBytes, replicas, workers = 1 } = options;
+  const { workers = 1 } = options;
   refuseRepeated(addresses);
-  checkTarget(options);
-  if (!create && (maxBytes !== undefined || replicas !== undefined))
-    throw usage(
-      `${maxBytes === undefined ? "--replicas" : "--max-bytes"} is for a new stream: give --create`,
-    );
+  checkOptions(options);
   // The driver reads it when the first socket is opened.
   if (options.exact) process.env.DATAGRAM_GRO = "off";
   if (given.worker) await runHere(addresses, options, true).finally(leaveParent);
@@ -255,9 +211,12 @@ async function runHere(
     for (const listener of listeners) await listener.close();
   }
   if (failure && !isRunning) throw failure;
-  const lost = await report.end();
+  try {
+    await report.end();
+  } catch (error) {
+    throw failure ?? error;
+  }
   if (failure) throw failure;
-  if (lost > 0) throw new Failure(exitCodes.error, `${count(lost, "datagram")} not stored`);
 }
 
 async function runWorkers(
@@ -288,45 +247,6 @@ async function runWorkers(
   await pool.end();
 }
 
-/** Options that need a server. */
-const serverOnly = {
-  stream: "--stream",
-  nats: "--nats",
-  create: "--create",
-  maxBytes: "--max-bytes",
-  replicas: "--replicas",
-  prefix: "--prefix",
-  buckets: "--buckets",
-  bundle: "--bundle",
-  message: "--message",
-  seenWithin: "--seen-within",
-  icmpWait: "--icmp-wait",
-  workers: "--workers",
-} as const satisfies Partial<Record<keyof GatewayCommandOptions, string>>;
-const folderOnly = {
-  rotateSize: "--rotate-size",
-  rotateTime: "--rotate-time",
-  limit: "--limit",
-} as const satisfies Partial<Record<keyof GatewayCommandOptions, string>>;
-
-/** The options of `gateway()` that have another name here. */
-const optionNames: Readonly<Record<string, string>> = { rotateBytes: "rotate-size", limitBytes: "limit" };
-
-/** @throws `Failure` unless there is a stream or a folder, with options for it. */
-function checkTarget(options: GatewayCommandOptions): void {
-  const { into, stream } = options;
-  if (into === undefined && stream === undefined)
-    throw usage("give the stream: --stream <name>, such as --stream cameras; or a folder: --into <folder>");
-  const others: Partial<Record<keyof GatewayCommandOptions, string>> =
-    into === undefined ? folderOnly : serverOnly;
-  for (const [name, option] of Object.entries(others)) {
-    if (options[name as keyof GatewayCommandOptions] === undefined) continue;
-    const instead =
-      into === undefined ? "for --into <folder>, not for --stream" : "for a server, not for --into";
-    throw usage(`${option} is ${instead}`);
-  }
-}
-
 function noticeTarget(options: GatewayCommandOptions): void {
   const { into, stream } = options;
   const servers = serversOf(options).map((server) => withoutUser(server));
@@ -337,6 +257,9 @@ function noticeTarget(options: GatewayCommandOptions): void {
   );
 }
 
+/** The options of `gateway()` that have another name here. */
+const optionNames: Readonly<Record<string, string>> = { rotateBytes: "rotate-size", limitBytes: "limit" };
+
 async function start(
   { socket }: Listener,
   subjects: readonly string[],
@@ -344,7 +267,13 @@ async function start(
   report: GatewayReport,
 ): Promise<Gateway> {
   try {
-    return await gateway(socket, gatewayOptions(subjects, options, report));
+    return await gateway(
+      socket,
+      gatewayOptions(subjects, options, {
+        onLosses: (losses) => report.losses(losses),
+        onConnection: (state) => report.connection(state),
+      }),
+    );
   } catch (error) {
     if (error instanceof RangeError)
       throw usage(
@@ -367,38 +296,4 @@ function todoAfter({ code, message }: OSError): string | undefined {
   if (code === "EINVAL" && message.includes("and the gateway needs"))
     return "give all ports to one gateway, or use another --stream";
   return undefined;
-}
-
-function gatewayOptions(
-  subjects: readonly string[],
-  options: GatewayCommandOptions,
-  report: GatewayReport,
-): GatewayOptions | FolderOptions {
-  const { into, stream = "", create, maxBytes, replicas, prefix, buckets, bundle } = options;
-  const { rotateSize, rotateTime, limit, shed, maxWaiting, drain } = options;
-  const { answers, message, seenWithin, icmpWait } = options;
-  const both = {
-    shed,
-    maxWaiting,
-    drainMs: drain,
-    onLosses: (losses: Losses) => report.losses(losses),
-  };
-  if (into !== undefined)
-    return { ...both, into, rotateBytes: rotateSize, rotateMs: rotateTime, limitBytes: limit };
-  return {
-    ...both,
-    nats: serversOf(options),
-    stream,
-    create: create ? { subjects, maxBytes, replicas } : false,
-    prefix,
-    buckets,
-    bundle: bundle === true,
-    messages: message === true,
-    answers: message !== true && answers && { seenWithinMs: seenWithin, icmpWaitMs: icmpWait },
-    onConnection: (state) => report.connection(state),
-  };
-}
-
-function serversOf({ nats = ["nats://127.0.0.1:4222"] }: GatewayCommandOptions): readonly string[] {
-  return nats;
 }

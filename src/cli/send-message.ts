@@ -171,7 +171,8 @@ class MessageSession {
       report: this.#report,
       timeoutMs,
       reader: `datagram receive ${to.port} --into <folder>`,
-      limitHint: ": --max-size of datagram receive sets the limit",
+      limitHint:
+        ": the limit is --max-size of datagram receive, or max_payload of the server of datagram gateway",
     });
   }
 }

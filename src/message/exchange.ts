@@ -178,6 +178,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
       unreadBytes: this.unreadBytes,
       unconfirmed: this.#receiver.unconfirmed,
       released: this.#receiver.released,
+      refused: this.#receiver.refused,
     };
   }
 

@@ -128,6 +128,8 @@ export interface MessagesStats {
   readonly unconfirmed: number;
   /** Messages that the program did not confirm within `confirmMs`, or that it has released. */
   readonly released: number;
+  /** Messages that are longer than `maxSourceBytes`. Their senders get `EMSGSIZE`. */
+  readonly refused: number;
 }
 
 /** What is known of a peer. */

@@ -41,6 +41,10 @@ export class Receiver {
   /** Messages that were delivered, of all sources. */
   readonly #recent: Delivered;
   readonly #confirmations: Confirmations;
+  /** Messages that were refused because of their length. A sender has several chunks of them under way. */
+  readonly #tooLong: Delivered;
+  /** Their number. */
+  refused = 0;
 
   constructor(host: ReceiverHost, limits: ReceiverLimits) {
     this.#host = host;
@@ -49,6 +53,7 @@ export class Receiver {
     this.#partials = new Partials(host, limits, this.#reports, (cause) => this.drop(cause));
     this.#memory = this.#partials.memory;
     this.#recent = new Delivered(host.clock.now(), keepMs, maxRecent);
+    this.#tooLong = new Delivered(host.clock.now(), keepMs, maxRecent);
     this.#confirmations = new Confirmations(host.clock, this.#reports, limits.confirmMs);
   }
 
@@ -324,6 +329,10 @@ export class Receiver {
     const { maxPartials, maxSourceBytes, idleMs, totalMs } = this.#limits;
     if (frame.length > maxSourceBytes) {
       this.drop("tooLong");
+      if (!this.#tooLong.has(partialKey(frame), frame.crc, now)) {
+        this.#tooLong.add(partialKey(frame), frame.crc, now);
+        this.refused++;
+      }
       this.#reports.refuse(peer, frame, maxSourceBytes);
       return undefined;
     }

@@ -2,9 +2,13 @@
 
 import { type TestContext, afterAll, beforeAll, describe, expect, test } from "vitest";
 
+import { messages } from "datagram/message";
+import { commandsInOneProcess } from "../cli/one-process.js";
 import { type Program, datagram } from "../cli/program.js";
 import { NatsServer, noServer } from "./nats.js";
 import { bound } from "./sending.js";
+
+const runHere = commandsInOneProcess();
 
 describe.skipIf(noServer !== undefined)("datagram gateway", () => {
   let server: NatsServer;
@@ -73,6 +77,33 @@ describe.skipIf(noServer !== undefined)("datagram gateway", () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(/\n {4}the stream is full: [34]\n/);
     expect(stderr).toMatch(/\ndatagram gateway: [34] datagrams not stored\n$/);
+  });
+
+  test("with --message counts messages, and tells of those that are longer than the server takes", async (t) => {
+    const [program, [port = 0]] = await start(t, "0", "--stream", "whole", "--create", "--message");
+    const sender = messages(await bound(t), { giveUpMs: 25_000 });
+    await expect(sender.send(Buffer.alloc(1_100_000), ["127.0.0.1", port])).rejects.toMatchObject({
+      code: "EMSGSIZE",
+    });
+    expect(await program.line("stderr")).toBe("refused 1 message: longer than the server takes");
+    await sender.send("short", ["127.0.0.1", port]);
+    program.child.kill("SIGINT");
+    const { code, stderr } = await program.ended;
+    expect(code).toBe(1);
+    expect(stderr).toContain("\n1 message received\n  stored: 1\n");
+    expect(stderr).toContain("\n  refused before they arrived, longer than the server takes: 1\n");
+    expect(stderr).toMatch(/\ndatagram gateway: 1 message not stored\n$/);
+  });
+
+  test("refuses options of answers if it sends none", async () => {
+    for (const [args, text] of [
+      [["--message", "--seen-within", "5s"], "--seen-within is for answers, and --message sends none"],
+      [["--message", "--icmp-wait", "1s"], "--icmp-wait is for answers, and --message sends none"],
+      [["--no-answers", "--icmp-wait", "1s"], "--icmp-wait is for answers, and --no-answers sends none"],
+    ] as const) {
+      const { code, stderr } = await runHere(["gateway", "0", "--stream", "x", ...args]);
+      expect([code, stderr]).toEqual([2, expect.stringContaining(text) as string]);
+    }
   });
 
   test("says when the server is away, and stores everything after it is back", async (t) => {
