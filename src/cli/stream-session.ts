@@ -25,6 +25,7 @@ export async function listenToStream(
   servers: readonly string[],
   options: ListenStreamOptions,
 ): Promise<void> {
+  if (options.since === "new" && options.until) throw usage("--since new with --until now is nothing");
   const stop = stopSignal();
   const reading = openStream(servers, options, {
     until: options.until,
@@ -33,9 +34,7 @@ export async function listenToStream(
         state === "connected" ? "connected to the server again" : "the connection to the server is lost",
       ),
   });
-  if (options.since === "new" && options.until) throw usage("--since new with --until now is nothing");
-  notice(`reading ${streamName(servers, options.stream)}`);
-  await new StreamSession(reading, options).run(stop);
+  await new StreamSession(reading, options).run(streamName(servers, options.stream), stop);
 }
 
 class StreamSession {
@@ -48,6 +47,8 @@ class StreamSession {
   #bytes = 0;
   #lost = 0;
   #waiting: StoredDatagram[] = [];
+  /** The number of the last message that need not be read again. */
+  #sequence: number | undefined;
   #timedOut = false;
 
   constructor(reading: StreamReading, options: ListenStreamOptions) {
@@ -57,7 +58,8 @@ class StreamSession {
     this.#table = options.summary ? new PeerTable() : undefined;
   }
 
-  async run(stop: AbortSignal): Promise<void> {
+  /** @param name of the stream, for people. */
+  async run(name: string, stop: AbortSignal): Promise<void> {
     // `watchOutput` reports failures to write.
     const timer = setInterval(() => void this.#print(stop).catch(() => undefined), flushMs);
     const end = (): void => void this.#reading.return().catch(() => undefined);
@@ -70,6 +72,9 @@ class StreamSession {
     }));
     let failure: unknown;
     try {
+      // Before the time of --timeout begins.
+      await this.#reading.open();
+      if (!stop.aborted) notice(`reading ${name}`);
       await this.#read(stop);
     } catch (error) {
       failure = error;
@@ -89,7 +94,12 @@ class StreamSession {
     let characters = 0;
     while (this.#datagrams < most) {
       const { value: datagram } = await this.#next();
-      if (!datagram || stop.aborted) break;
+      if (!datagram || stop.aborted) {
+        // It may have read a datagram that is not printed.
+        if (!stop.aborted) this.#sequence = this.#reading.stats().sequence;
+        break;
+      }
+      this.#sequence = datagram.sequence;
       this.#count(datagram);
       this.#waiting.push(datagram);
       characters += datagram.data.length + 64;
@@ -139,12 +149,12 @@ class StreamSession {
 
   #summary(): void {
     const stats = this.#reading.stats();
-    const { sequence } = stats;
     notice(`${count(this.#datagrams, "datagram")}, ${count(this.#bytes, "byte")} from ${this.#peers.text}`);
     for (const line of streamLosses(stats)) notice(line);
     if (this.#lost > 0) notice(`  dropped by the kernel of the gateway, before them: ${this.#lost} at least`);
-    if (sequence !== undefined)
-      notice(`  the last message is number ${sequence}: --since ${sequence + 1} goes on after it`);
+    const last = this.#sequence;
+    if (last !== undefined)
+      notice(`  the last message is number ${last}: --since ${last + 1} goes on after it`);
     if (this.#table) writeNotices(this.#table.text(tableStyle(new Date())));
   }
 
