@@ -28,6 +28,16 @@ export function duration(name: string, minMs = 1): (text: string) => number {
   };
 }
 
+/** Reads `2592x1944`, the width and the height of a picture in pixels, for the option `name`. */
+export function pictureSize(name: string): (text: string) => { width: number; height: number } {
+  return (text) => {
+    const [, width, height] = (/^(\d{1,5})x(\d{1,5})$/.exec(text) ?? []).map(Number);
+    const fits = (pixels = 0): boolean => pixels >= 1 && pixels <= 65_535;
+    if (width !== undefined && height !== undefined && fits(width) && fits(height)) return { width, height };
+    throw usage(`${name} takes a width and a height in pixels, such as 2592x1944, not ${quote(text)}`);
+  };
+}
+
 /** Bytes as people write them: `64 KiB`, `1.5 MiB`. */
 export function formatBytes(bytes: number): string {
   const [unit, size] =

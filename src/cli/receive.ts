@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 
-import { type Codec, gelf, jpegSlices, rtpJpeg, shortEnds } from "../message/index.js";
+import { type Codec, type PictureSize, gelf, jpegSlices, rtpJpeg, shortEnds } from "../message/index.js";
 import { formatDuration } from "../sim/link/unit-texts.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { noticeFallback } from "./fallback.js";
@@ -12,7 +12,7 @@ import {
   refuseRepeated,
   showListenTarget,
 } from "./listen-target.js";
-import { byteSize, diskSize, duration, wholeNumber } from "./option-values.js";
+import { byteSize, diskSize, duration, pictureSize, wholeNumber } from "./option-values.js";
 import { ReceiveSession, type ReceiveSessionOptions, openReceiver } from "./receive-session.js";
 import { type RouteOptions, listed } from "./route-options.js";
 import { interfaceFor } from "./interfaces.js";
@@ -21,12 +21,12 @@ import { stopSignal } from "./terminal.js";
 const defaultLimit = { bytes: 2 ** 30, text: "1g" } as const;
 const defaultMaxSize = { bytes: 64 << 20, text: "64m" } as const;
 
-/** The formats of devices. */
-const codecs: Readonly<Record<string, () => Codec>> = {
-  "rtp-jpeg": rtpJpeg,
-  "jpeg-slices": jpegSlices,
-  "short-ends": shortEnds,
-  gelf,
+/** The formats of devices. The first one takes the size of the pictures. */
+const codecs: Readonly<Record<string, (size?: PictureSize) => Codec>> = {
+  "rtp-jpeg": (size) => rtpJpeg({ size }),
+  "jpeg-slices": () => jpegSlices(),
+  "short-ends": () => shortEnds(),
+  gelf: () => gelf(),
 };
 
 const help = `
@@ -47,7 +47,8 @@ channel and verified.
 Without --codec these are the messages of datagram send --message, of messages()
 of datagram/message, and of micropython/datagram.py. With --codec they are what
 devices send: RTP/JPEG of cameras, slices of JPEG files, slices of which a
-shorter one is the last, and GELF.
+shorter one is the last, and GELF. RTP has no sizes above 2040 pixels: give the
+size of larger pictures with --picture-size.
 
 The disk stays bounded: --limit is for all files of one run, and a file counts
 as 4096 bytes or more. At the limit, or if the disk is full, the command ends
@@ -71,6 +72,7 @@ Examples:
 interface ReceiveOptions extends ReceiveSessionOptions, Pick<RouteOptions, "interface"> {
   readonly into?: string;
   readonly codec?: string;
+  readonly pictureSize?: PictureSize;
   readonly limit?: number;
   readonly maxSize?: number;
   readonly buffer?: number;
@@ -87,6 +89,11 @@ export function addReceive(program: Command): void {
     .option("--into <path>", "the folder for the files")
     .addOption(
       new Option("--codec <format>", "read what devices send, in this format").choices(Object.keys(codecs)),
+    )
+    .option(
+      "--picture-size <size>",
+      "the size of pictures of rtp-jpeg, such as 2592x1944, in place of the one in the packets",
+      pictureSize("--picture-size"),
     )
     .option("--count <n>", "end after n files", wholeNumber("--count", 1))
     .option(
@@ -116,6 +123,8 @@ async function receive(addresses: readonly ListenAddress[], options: ReceiveOpti
   const { into, codec, limit = defaultLimit.bytes, maxSize = defaultMaxSize.bytes, buffer } = options;
   if (into === undefined)
     throw usage("give the folder for the files: --into <path>, such as --into pictures");
+  const { pictureSize: size } = options;
+  if (size !== undefined && codec !== "rtp-jpeg") throw usage("--picture-size needs --codec rtp-jpeg");
   const session = new ReceiveSession(await FileStore.open(into, limit), options);
   try {
     for (const address of addresses) {
@@ -123,7 +132,7 @@ async function receive(addresses: readonly ListenAddress[], options: ReceiveOpti
       if (target.joins.length > 0 && codec === undefined)
         throw usage("a message is for one peer: a multicast group needs --codec");
       const make = codec === undefined ? undefined : codecs[codec];
-      session.add(await openReceiver(target, { codec: make?.(), maxSize, buffer }));
+      session.add(await openReceiver(target, { codec: make?.(size), maxSize, buffer }));
     }
     for (const { socket, target } of session.receivers) showListenTarget(socket, target);
     noticeFallback();

@@ -26,7 +26,7 @@ export {
 } from "./codec-reader.js";
 export { type GelfOptions, gelf } from "./codecs/gelf.js";
 export { type JpegSlicesOptions, jpegSlices } from "./codecs/jpeg-slices.js";
-export { type RtpJpegOptions, rtpJpeg } from "./codecs/rtp-jpeg.js";
+export { type PictureSize, type RtpJpegOptions, rtpJpeg } from "./codecs/rtp-jpeg.js";
 export { type ShortEndsOptions, shortEnds } from "./codecs/short-ends.js";
 export {
   type LossCause,

@@ -123,6 +123,21 @@ datagram.Messages(sock).send(bytes(5000), ("127.0.0.1", int(sys.argv[2])))`;
     expect(readFileSync(join(into, name!), "utf8")).toBe(`${"a".repeat(1460)}b`);
   });
 
+  test("--picture-size is the size of a picture whose packet has none", async (t) => {
+    const into = folder(t);
+    const args = ["--into", into, "--codec", "rtp-jpeg", "--picture-size", "2592x1944", "--count", "1"];
+    const receiver = await receive(t, args);
+    const rtp = "809a00000000000000000001"; // RFC 3550, with the marker and payload type 26
+    const jpeg = "0000000001320000"; // RFC 2435, type 1, Q 50, width and height 0
+    await pythonSend(t, receiver.port, [Buffer.from(`${rtp}${jpeg}64617461`, "hex")]);
+    expect(await receiver.ended).toMatchObject({ code: 0 });
+    const [name] = readdirSync(into);
+    expect(name).toMatch(/_1\.jpg$/);
+    const picture = readFileSync(join(into, name!));
+    const frame = picture.indexOf("ffc0", 0, "hex");
+    expect([picture.readUInt16BE(frame + 5), picture.readUInt16BE(frame + 7)]).toEqual([1944, 2592]);
+  });
+
   test("no file is overwritten: a name that is taken gets another number", async (t) => {
     const into = folder(t);
     const source = new Address("fe80::1%eth0", 5) as never;

@@ -121,6 +121,11 @@ describe("bad input is one line, and exit code 2", () => {
       ["receive", "0", "--into", "x", "--codec", "mp4"],
       /--codec <format>.*rtp-jpeg, jpeg-slices, short-ends, gelf/,
     ],
+    [["receive", "0", "--into", "x", "--picture-size", "9x9"], /--picture-size needs --codec rtp-jpeg/],
+    ...["2592", "0x9", "9x65536", "9x9x9"].map((size): [string[], RegExp] => [
+      ["receive", "0", "--into", "x", "--codec", "rtp-jpeg", "--picture-size", size],
+      /--picture-size takes a width and a height in pixels, such as 2592x1944, not "/,
+    ]),
     [["receive", "0", "--into", "x", "--limit", "1t"], /--limit takes bytes, .* to 1048576g, not "1t"/],
     [["receive", "0", "--into", "x", "--max-size", "1g"], /--max-size takes bytes/],
 

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 
-import { outOfRange, wrongType } from "../../core/errors/errors.js";
+import { wholeNumber, wrongType } from "../../core/errors/errors.js";
 import { fieldsOf, refuseUnknown } from "../../core/errors/fields.js";
 import type { Codec, Decoder, DecoderLimits, DecoderLoss, DecoderSink } from "../codec.js";
 import { jpegHeader, tablesOfQuality } from "./jpeg-header.js";
@@ -12,9 +12,23 @@ import { type RtpJpegPacket, readRtpJpeg } from "./rtp-packet.js";
 export interface RtpJpegOptions {
   /** The RTP payload type of the pictures, 0 to 127. Packets of other types are ignored. @default 26, the type of JPEG */
   readonly payloadType?: number | undefined;
+  /**
+   * The size of the pictures in pixels, 1 to 65,535 each, in place of the one in the packets. RTP can say multiples of 8 up to 2,040.
+   * GStreamer says 0 for larger pictures, and their size in SDP (`a=x-dimensions`); ffmpeg sends a wrong size.
+   */
+  readonly size?: PictureSize | undefined;
 }
 
-const fields = fieldsOf<RtpJpegOptions>({ payloadType: true });
+/** The width and the height of a picture, in pixels. */
+export interface PictureSize {
+  /** 1 to 65,535. */
+  readonly width: number;
+  /** 1 to 65,535. */
+  readonly height: number;
+}
+
+const fields = fieldsOf<RtpJpegOptions>({ payloadType: true, size: true });
+const sizeFields = fieldsOf<PictureSize>({ width: true, height: true });
 /** Pictures that are collected at the same time: packets of the next one may overtake the last of the one before. */
 const maxPictures = 2;
 /** A packet that is more numbers late begins a new stream: MAX_MISORDER of RFC 3550 appendix A.1. */
@@ -36,12 +50,19 @@ export function rtpJpeg(options: RtpJpegOptions = {}): Codec {
   if (typeof options !== "object" || (options as unknown) === null)
     throw wrongType("options", "an object", options);
   refuseUnknown(options, fields, "options: a field");
-  const { payloadType = 26 } = options;
-  if (typeof payloadType !== "number") throw wrongType("payloadType", "a number", payloadType);
-  if (!Number.isInteger(payloadType) || payloadType < 0 || payloadType > 127) {
-    throw outOfRange("payloadType", "a whole number, 0 to 127", payloadType);
+  const { payloadType = 26, size } = options;
+  wholeNumber("payloadType", payloadType, 0, 127);
+  if (size !== undefined) {
+    if (typeof size !== "object" || (size as unknown) === null) throw wrongType("size", "an object", size);
+    refuseUnknown(size, sizeFields, "size: a field");
+    wholeNumber("size.width", size.width, 1, 65_535);
+    wholeNumber("size.height", size.height, 1, 65_535);
   }
-  return { name: "rtp-jpeg", decoder: (sink, limits) => new RtpJpegDecoder(sink, limits, payloadType) };
+  const fixed = size && { width: size.width, height: size.height };
+  return {
+    name: "rtp-jpeg",
+    decoder: (sink, limits) => new RtpJpegDecoder(sink, limits, payloadType, fixed),
+  };
 }
 
 /** A picture that is collected. The numbers of packets count on after 65,535. */
@@ -67,6 +88,7 @@ class RtpJpegDecoder implements Decoder {
   readonly #sink: DecoderSink;
   readonly #limits: DecoderLimits;
   readonly #payloadType: number;
+  readonly #size: PictureSize | undefined;
   #ssrc: number | undefined;
   /** The first number after all pictures that ended. */
   #expected = 0;
@@ -80,10 +102,11 @@ class RtpJpegDecoder implements Decoder {
   readonly #tables = new Map<number, Uint8Array>();
   #tableBytes = 0;
 
-  constructor(sink: DecoderSink, limits: DecoderLimits, payloadType: number) {
+  constructor(sink: DecoderSink, limits: DecoderLimits, payloadType: number, size: PictureSize | undefined) {
     this.#sink = sink;
     this.#limits = limits;
     this.#payloadType = payloadType;
+    this.#size = size;
   }
 
   get heldBytes(): number {
@@ -184,7 +207,9 @@ class RtpJpegDecoder implements Decoder {
   }
 
   /** The bytes before the compressed data; none if the JPEG headers are inside; `undefined` if they cannot be made. */
-  #headOf({ data, type, q, width, height, restartInterval, tables }: RtpJpegPacket): Buffer | undefined {
+  #headOf(packet: RtpJpegPacket): Buffer | undefined {
+    const { data, type, q, restartInterval, tables } = packet;
+    const { width, height } = this.#size ?? packet;
     if (isSoi(data, 0)) return Buffer.alloc(0);
     // Q 255 says that the tables are for this picture alone.
     if (tables !== undefined && q !== 255) {

@@ -123,6 +123,23 @@ describe("bytes of other programs", () => {
     }
   });
 
+  test("with its size, a picture of ffmpeg that is too large for the packets has the pixels of the file", async ({
+    skip,
+  }) => {
+    if (withoutFfmpeg !== undefined) skip(withoutFfmpeg);
+    const encoding = [
+      ...["-vf", "scale=2592:1944", "-c:v", "mjpeg", "-huffman", "default"],
+      ...["-q:v", "20", "-pix_fmt", "yuvj420p"],
+    ];
+    const [file = Buffer.alloc(0)] = await videoFiles(1, ...encoding);
+    const datagrams = await captureVideo(1, ...encoding, "-f", "rtp", "rtp://127.0.0.1:PORT?pkt_size=1200");
+    expect(datagrams[0]?.subarray(18, 20)).toEqual(Buffer.of((2592 / 8) & 0xff, 1944 / 8));
+    const [message] = decode(rtpJpeg({ size: { width: 2592, height: 1944 } }), datagrams).messages;
+    const pixels = await pixelsOf(message?.data ?? Buffer.alloc(0));
+    expect(pixels).toHaveLength((2592 * 1944 * 3) / 2);
+    expect(pixels.equals(await pixelsOf(file))).toBe(true);
+  });
+
   test("a picture of cjpeg in 4:2:2 with the tables of its quality has the pixels of the file", async ({
     skip,
   }) => {
@@ -289,6 +306,15 @@ describe("loss", () => {
     }
   });
 
+  test("with its size, a picture without a width in its packets arrives", () => {
+    const datagram = packet({ marker: true, width: 0, height: 0 }, Buffer.from("data"));
+    const { messages, losses } = decode(rtpJpeg({ size: { width: 2592, height: 1944 } }), [datagram]);
+    expect(losses).toEqual([]);
+    const [{ data } = { data: Buffer.alloc(0) }] = messages;
+    const frame = data.indexOf("ffc0", 0, "hex");
+    expect([data.readUInt16BE(frame + 5), data.readUInt16BE(frame + 7)]).toEqual([1944, 2592]);
+  });
+
   test("packets with offsets that overlap are invalid", () => {
     const overlap = [
       packet({ sequence: 1 }, Buffer.alloc(10)),
@@ -378,6 +404,13 @@ test("wrong options are refused", () => {
   for (const payloadType of [-1, 128, 1.5]) expect(() => rtpJpeg({ payloadType })).toThrow(RangeError);
   expect(() => rtpJpeg({ payloadType: "26" as never })).toThrow(TypeError);
   expect(() => rtpJpeg({ type: 26 } as never)).toThrow(RangeError);
+  for (const width of [0, 65_536, 1.5]) {
+    expect(() => rtpJpeg({ size: { width, height: 8 } })).toThrow(RangeError);
+    expect(() => rtpJpeg({ size: { width: 8, height: width } })).toThrow(RangeError);
+  }
+  for (const size of ["640x480", { width: 640 }, null]) {
+    expect(() => rtpJpeg({ size: size as never })).toThrow(TypeError);
+  }
 });
 
 /** The compressed data of a JPEG file, without the end marker. */
