@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import type { Endpoint } from "../core/address/address.js";
 import { Datagram } from "../core/receive/datagram.js";
 import { maxBundleDatagrams, recordBytes, writeRecord } from "./bundle.js";
+import type { Bundle, Bundler } from "./bundler.js";
 import { ArrivalHeaders, type EncodedMessage, printable } from "./message-encoder.js";
 import { bucketOf, peerToken } from "./subjects.js";
 
@@ -13,16 +14,8 @@ const maxHeadersBytes = 512;
 /** The largest number of peers whose texts are kept. When they are full, all are forgotten. */
 const maxPeers = 4096;
 
-/** A message with several datagrams. */
-export interface Bundle extends EncodedMessage {
-  /** The number of its first datagram. */
-  readonly number: number;
-  /** How many datagrams it has. */
-  readonly count: number;
-}
-
 /** A datagram that waits for its bundle. */
-export interface WaitingRecord extends EncodedMessage {
+interface WaitingRecord extends EncodedMessage {
   /** The headers of its bundle: destination and interface. */
   readonly arrival: string;
 }
@@ -50,7 +43,7 @@ interface PeerTexts {
  * Turns datagrams into bundles: messages with the datagrams of one bucket that arrived together, for one destination and on one
  * interface.
  */
-export class BundleEncoder {
+export class BundleEncoder implements Bundler {
   readonly #start: string;
   readonly #run: string;
   readonly #buckets: number;
@@ -71,33 +64,23 @@ export class BundleEncoder {
     this.#buckets = buckets;
   }
 
-  /** Bytes of the records of all open bundles. */
   get openBytes(): number {
     return this.#openBytes;
   }
 
-  /** Takes the limit of the server: bytes of a message, headers included. */
   limit(maxMessageBytes: number): void {
     this.#maxBytes = Math.min(maxRecordsBytes, maxMessageBytes - maxHeadersBytes);
   }
 
-  /** The token of a peer. */
   tokenOf(peer: Endpoint): string {
     return this.#textsOf(peer).token;
   }
 
-  /**
-   * Adds a datagram to the open bundle of its bucket. Its memory must not change until `finish()`.
-   *
-   * @param number of the datagram. No two bundles begin with the same one.
-   * @returns a bundle that is complete without it.
-   */
   append(datagram: Datagram, number: number): Bundle | undefined {
     const { subject, source } = this.#textsOf(datagram.source);
     return this.#add(subject, this.#arrival.of(datagram), number, datagram, recordBytes(datagram, source));
   }
 
-  /** Returns a copy of a datagram that must wait. */
   encode(datagram: Datagram): WaitingRecord {
     const { token, subject, source } = this.#textsOf(datagram.source);
     const bytes = Buffer.allocUnsafe(recordBytes(datagram, source));
@@ -105,12 +88,11 @@ export class BundleEncoder {
     return { peer: token, subject, bytes, headersBytes: 0, arrival: this.#arrival.of(datagram) };
   }
 
-  /** The same as `append` for a datagram that has waited. */
-  appendWaiting({ subject, arrival, bytes }: WaitingRecord, number: number): Bundle | undefined {
+  appendWaiting(waiting: EncodedMessage, number: number): Bundle | undefined {
+    const { subject, arrival, bytes } = waiting as WaitingRecord;
     return this.#add(subject, arrival, number, bytes, bytes.length);
   }
 
-  /** Completes all open bundles. */
   finish(): Bundle[] {
     const bundles = Array.from(this.#open.values(), (bundle) => this.#complete(bundle));
     this.#open.clear();

@@ -9,6 +9,7 @@ import { type Messages, messages } from "../message/messages.js";
 import { Answers, answerSubjects } from "./answers.js";
 import type { Broker } from "./broker.js";
 import { BundleEncoder } from "./bundle-encoder.js";
+import type { Bundler } from "./bundler.js";
 import { FolderBroker } from "./folder-broker.js";
 import { FolderFiles } from "./folder-files.js";
 import { type CheckedFolder, type FolderOptions, checkFolder } from "./folder-options.js";
@@ -28,16 +29,16 @@ const tickMs = 1000;
 const maxHeadersBytes = 1024;
 /** Messages can be confirmed as long as any sender waits. */
 const confirmMs = 25_000;
-/** The window of a folder. */
+/** The window of a folder: a flush of a slow disk takes as long as this many datagrams take to arrive. */
 const folderLimits = {
-  maxUnacknowledged: 8192,
+  maxUnacknowledged: 32_768,
   // Nothing is sent again.
   ackTimeoutMs: Infinity,
   giveUpMs: 0,
   duplicateWindowMs: 0,
 } as const;
 
-type Encoder = MessageEncoder | BundleEncoder | PacketEncoder;
+type Encoder = MessageEncoder | Bundler;
 
 /** What a running gateway needs of its options. */
 type RunOptions = Pick<CheckedOptions, "messages" | "drainMs" | "ackTimeoutMs" | "onLosses" | "onConnection">;
@@ -69,9 +70,10 @@ function folderOpener(checked: CheckedFolder): (socket: Socket) => Gateway {
     const { clock } = socket;
     const local = socket.getsockname();
     const broker = new FolderBroker(new FolderFiles(checked, local, clock), clock);
-    const outbox = new Outbox(clock, { ...checked, ...folderLimits });
+    const encoder = new PacketEncoder(clock, local);
+    const outbox = new Outbox(clock, { ...checked, ...folderLimits }, encoder);
     const run = { ...checked, ...folderLimits, messages: false, onConnection: undefined };
-    return new Gateway(socket, run, outbox, new PacketEncoder(clock, local), undefined, broker);
+    return new Gateway(socket, run, outbox, encoder, undefined, broker);
   };
 }
 
@@ -217,7 +219,7 @@ export class Gateway implements AsyncDisposable {
 
   #add(batch: readonly Datagram[], nowMs: number): void {
     const [outbox, encoder, answers] = [this.#outbox, this.#encoder, this.#answers];
-    if (!(encoder instanceof BundleEncoder)) {
+    if (encoder instanceof MessageEncoder) {
       for (const datagram of batch) {
         const message = encoder.encode(datagram, outbox.received + 1);
         answers?.see(message.peer, datagram, nowMs);

@@ -5,7 +5,7 @@ import type { MessagesStats } from "../message/message.js";
 import { reasons } from "./acknowledgement.js";
 import type { AnswerStats } from "./answers.js";
 import type { Broker, BrokerEvents } from "./broker.js";
-import type { Bundle, BundleEncoder, WaitingRecord } from "./bundle-encoder.js";
+import type { Bundle, Bundler } from "./bundler.js";
 import type { FolderStats } from "./folder-files.js";
 import { FairQueue, Queued } from "./fair-queue.js";
 import { LossCounts, type Losses } from "./losses.js";
@@ -90,7 +90,7 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
   readonly #clock: Clock;
   readonly #limits: OutboxLimits;
   readonly #losses = new LossCounts();
-  readonly #bundles: BundleEncoder | undefined;
+  readonly #bundles: Bundler | undefined;
   readonly #waiting = new FairQueue<Entry>();
   /** Datagrams that were sent, by their numbers, in the order of the last send. */
   readonly #sent = new Map<number, Entry>();
@@ -120,7 +120,7 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
   #readMs = -Infinity;
 
   /** @param bundles makes one message of several datagrams. Without it, each is a message of its own. */
-  constructor(clock: Clock, limits: OutboxLimits, bundles?: BundleEncoder) {
+  constructor(clock: Clock, limits: OutboxLimits, bundles?: Bundler) {
     this.#clock = clock;
     this.#limits = limits;
     this.#bundles = bundles;
@@ -205,7 +205,7 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
     const isNew = isConnected && !this.#isConnected;
     this.#isConnected = isConnected;
     if (!isNew) return;
-    if (this.#broker) this.#bundles?.limit(this.#broker.maxMessageBytes);
+    if (this.#broker) this.#bundles?.limit?.(this.#broker.maxMessageBytes);
     this.#connections++;
     this.#isProbing = false;
     this.#readMs = -Infinity;
@@ -307,10 +307,10 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
   }
 
   /** Puts a datagram that has waited into a bundle. */
-  #bundle({ number, message, bytes }: Entry, bundles: BundleEncoder): void {
+  #bundle({ number, message, bytes }: Entry, bundles: Bundler): void {
     this.#bytes -= bytes;
     this.#openCount++;
-    const complete = bundles.appendWaiting(message as WaitingRecord, number);
+    const complete = bundles.appendWaiting(message, number);
     if (complete) this.#sendBundle(complete);
   }
 

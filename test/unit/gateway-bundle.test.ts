@@ -11,8 +11,11 @@ import type { Endpoint } from "../../src/core/address/address.js";
 import type { Metadata } from "../../src/core/driver/metadata.js";
 import { Datagram } from "../../src/core/receive/datagram.js";
 import { readRecords } from "../../src/gateway/bundle.js";
-import { type Bundle, BundleEncoder } from "../../src/gateway/bundle-encoder.js";
+import { BundleEncoder } from "../../src/gateway/bundle-encoder.js";
+import type { Bundle } from "../../src/gateway/bundler.js";
+import { PacketEncoder } from "../../src/gateway/packet-encoder.js";
 import { type StoredDatagram, MessageDecoder } from "../../src/gateway/stored-datagram.js";
+import { realClock } from "../../src/kernel/clock.js";
 
 const position = { sequence: 7, storedAt: 1n };
 const replier = { answer: () => Promise.resolve(0) };
@@ -167,6 +170,32 @@ test("bytes of strangers are read as nothing, or within their limits", () => {
     fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
       const bytesRead = (readRecords(bytes) ?? []).reduce((sum, { data }) => sum + data.length, 0);
       expect(bytesRead).toBeLessThanOrEqual(bytes.length);
+    }),
+  );
+});
+
+test("packets of a folder are written together in the order of arrival, and no bundle has more than 64 KiB", () => {
+  const waits = fc.array(fc.tuple(fc.boolean(), fc.nat(3000)), { maxLength: 100 });
+  fc.assert(
+    fc.property(waits, (all) => {
+      const encoder = new PacketEncoder(realClock, new Address("10.0.1.1", 9000) as Endpoint);
+      const bundles: (Bundle | undefined)[] = [];
+      for (const [index, [mustWait, fill]] of all.entries()) {
+        const data = Buffer.from(`<${index}>${"x".repeat(fill)}`);
+        const source = new Address("10.0.0.7", 9000) as Endpoint;
+        const datagram = new Datagram(data, source, data.length, replier, undefined);
+        if (mustWait) bundles.push(encoder.appendWaiting(encoder.encode(datagram), index + 1));
+        else bundles.push(encoder.append(datagram, index + 1));
+      }
+      bundles.push(...encoder.finish());
+      expect(encoder.openBytes).toBe(0);
+      const complete = bundles.filter((bundle) => bundle !== undefined);
+      for (const { bytes, number, count } of complete) {
+        expect(bytes.length).toBeLessThanOrEqual(65_536);
+        const numbers = [...bytes.toString("latin1").matchAll(/<(\d+)>/g)].map(([, text]) => Number(text));
+        expect(numbers).toEqual(Array.from({ length: count }, (_, index) => number - 1 + index));
+      }
+      expect(complete.reduce((sum, { count }) => sum + count, 0)).toBe(all.length);
     }),
   );
 });
