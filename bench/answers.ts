@@ -2,7 +2,7 @@
  * Answers to many peers through `datagram gateway`, while their datagrams come in:
  *
  *     npm run bench:answers -- [rounds, 3] [workers, 1] [peers, 1000] [datagrams a second, 50000] [answers a second, 1000]
- *         [datagrams in a burst, 1] [seconds, 10]
+ *         [datagrams in a burst, 1] [seconds, 10] [bundles, 0]
  *
  * Each peer is a socket of another process and sends bursts of 200 bytes in turn. A requester publishes answers to the peers in turn, and
  * waits for what the gateway says. It prints what became of the datagrams and of the answers, and the CPU time of each process.
@@ -10,6 +10,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 
 import { connect } from "@nats-io/transport-node";
@@ -40,13 +41,14 @@ if (first === "--peers") await bePeers(rest.map(Number) as [number, number, numb
 else await compare(Number(first), rest.map(Number));
 
 async function compare(rounds: number, given: readonly number[]): Promise<void> {
-  const [workers = 1, peers = 1000, rate = 50_000, answerRate = 1000, burst = 1, seconds = 10] = given;
+  const [workers = 1, peers = 1000, rate = 50_000, answerRate = 1000, burst = 1, seconds = 10, bundles = 0] =
+    given;
   const server = await Server.start(natsPort);
   try {
     for (let round = 1; round <= rounds; round++) {
       await server.freshStream([`${subjectStart}.*`, `datagram.${port}.*`]);
       process.stdout.write(
-        `${await measure(server, { workers, peers, rate, answerRate, burst, seconds })}\n`,
+        `${await measure(server, { workers, peers, rate, answerRate, burst, seconds, bundles })}\n`,
       );
     }
   } finally {
@@ -61,11 +63,14 @@ interface Load {
   readonly answerRate: number;
   readonly burst: number;
   readonly seconds: number;
+  /** 1: with bundles. */
+  readonly bundles: number;
 }
 
 async function measure(server: Server, load: Load): Promise<string> {
-  const { workers, peers, rate, answerRate, burst, seconds } = load;
+  const { workers, peers, rate, answerRate, burst, seconds, bundles } = load;
   const args = ["gateway", `127.0.0.1:${port}`, "--stream", "bench", "--nats", server.url];
+  if (bundles > 0) args.push("--bundle");
   const gateway = spawn(
     process.execPath,
     [command, ...args, "--icmp-wait", "0", "--workers", `${workers}`, "--json"],
@@ -92,7 +97,7 @@ async function measure(server: Server, load: Load): Promise<string> {
   return [
     `datagrams: ${Math.round(result.sent / result.seconds)}/s sent, ${counts.received} of ${result.sent} received, ${counts.stored} stored, ${counts.shed} shed, ${counts.droppedKernel} dropped by the kernel`,
     `answers: ${told.asked} asked, ${told.sent} said to be sent, ${result.answers} arrived at ${result.peersAnswered} peers, ${result.wrongSource} from another address; told after ${at(0.5)} ms (median), ${at(0.99)} ms (99%)`,
-    `CPU: gateway ${((gatewayUs / 1e6 / seconds) * 100).toFixed(0)}%, server ${((usedUs / 1e6 / seconds) * 100).toFixed(0)}%`,
+    `CPU: gateway ${((gatewayUs / 1e6 / seconds) * 100).toFixed(0)}%, server ${((usedUs / 1e6 / seconds) * 100).toFixed(0)}%; load ${(loadavg()[0] ?? 0).toFixed(1)}`,
   ].join("; ");
 }
 

@@ -66,6 +66,11 @@ export class FairQueue<Item extends Queued> {
     return item;
   }
 
+  /** Whether a further item of a peer would be the one that `shed(peer, "newest")` removes. */
+  wouldShed(peer: string): boolean {
+    return (this.#peers.get(peer)?.count ?? 0) + 1 >= this.#max;
+  }
+
   /**
    * Removes the newest or the oldest item of the peer with the most items. If `peer` has as many as any other, it is that peer.
    */

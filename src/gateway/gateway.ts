@@ -13,11 +13,12 @@ import type { Bundler } from "./bundler.js";
 import { FolderBroker } from "./folder-broker.js";
 import { FolderFiles } from "./folder-files.js";
 import { type CheckedFolder, type FolderOptions, checkFolder } from "./folder-options.js";
+import type { GatewayStats } from "./gateway-stats.js";
 import { MessageEncoder } from "./message-encoder.js";
 import { NatsBroker } from "./nats-broker.js";
 import { connectNats } from "./nats-connection.js";
 import { type CheckedOptions, type GatewayOptions, checkOptions } from "./options.js";
-import { type GatewayStats, Outbox } from "./outbox.js";
+import { Outbox } from "./outbox.js";
 import { PacketEncoder } from "./packet-encoder.js";
 import { openStream } from "./stream.js";
 
@@ -219,17 +220,12 @@ export class Gateway implements AsyncDisposable {
 
   #add(batch: readonly Datagram[], nowMs: number): void {
     const [outbox, encoder, answers] = [this.#outbox, this.#encoder, this.#answers];
-    if (encoder instanceof MessageEncoder) {
-      for (const datagram of batch) {
-        const message = encoder.encode(datagram, outbox.received + 1);
-        answers?.see(message.peer, datagram, nowMs);
-        outbox.add(message);
-      }
-      return;
-    }
     for (const datagram of batch) {
-      answers?.see(encoder.tokenOf(datagram.source), datagram, nowMs);
-      outbox.addToBundle(datagram);
+      const peer = encoder.tokenOf(datagram.source);
+      answers?.see(peer, datagram, nowMs);
+      if (outbox.shedsAtOnce(peer)) continue;
+      if (encoder instanceof MessageEncoder) outbox.add(encoder.encode(datagram, outbox.received + 1));
+      else outbox.addToBundle(datagram);
     }
     outbox.flush();
   }

@@ -51,6 +51,11 @@ export class MessageEncoder {
     this.#buckets = buckets;
   }
 
+  /** The token of a peer. */
+  tokenOf(peer: Endpoint): string {
+    return this.#textsOf(peer).token;
+  }
+
   /** @param number of the datagram, for its id. The message has its own copy of the payload. */
   encode(datagram: Datagram, number: number): EncodedMessage {
     const { data, timestamp, lostBefore } = datagram;

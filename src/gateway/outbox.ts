@@ -1,13 +1,11 @@
 import { assert } from "../core/assert.js";
 import type { Clock } from "../core/driver/driver.js";
 import type { Datagram } from "../core/receive/datagram.js";
-import type { MessagesStats } from "../message/message.js";
 import { reasons } from "./acknowledgement.js";
-import type { AnswerStats } from "./answers.js";
 import type { Broker, BrokerEvents } from "./broker.js";
 import type { Bundle, Bundler } from "./bundler.js";
-import type { FolderStats } from "./folder-files.js";
 import { FairQueue, Queued } from "./fair-queue.js";
+import type { GatewayStats } from "./gateway-stats.js";
 import { LossCounts, type Losses } from "./losses.js";
 import type { EncodedMessage } from "./message-encoder.js";
 import type { ShedPolicy } from "./options.js";
@@ -28,38 +26,6 @@ export interface OutboxLimits {
   readonly giveUpMs: number;
   /** Milliseconds for which the stream knows the ids of its messages. */
   readonly duplicateWindowMs: number;
-}
-
-/** What happened to the datagrams of a gateway. `received` is always `stored + shed + refused + inFlight`. */
-export interface GatewayStats {
-  /** Datagrams that the socket returned. */
-  readonly received: number;
-  /** Datagrams that the stream has acknowledged. */
-  readonly stored: number;
-  /** Datagrams that were dropped because too many waited. They were never sent to the server. */
-  readonly shed: number;
-  /** Datagrams that the server or the stream does not take. */
-  readonly refused: number;
-  /** The refused datagrams by reason. */
-  readonly refusedBy: Readonly<Record<string, number>>;
-  /** Datagrams that wait, and datagrams that were sent and are not acknowledged. */
-  readonly inFlight: number;
-  /** The part of `inFlight` that has not been sent to the server. */
-  readonly waiting: number;
-  /** How often a datagram was sent to the server again. */
-  readonly resent: number;
-  /** The part of `resent` that was sent after the stream forgets ids: such a message can be stored twice. */
-  readonly resentLate: number;
-  /** Acknowledgements which say that the stream had the message already. */
-  readonly duplicates: number;
-  /** Datagrams that the kernel dropped, at least; they are not in `received`. `undefined` if the driver cannot know. */
-  readonly droppedKernel: number | undefined;
-  /** With `messages: true`, the counts of `datagram/message`; `undefined` otherwise. */
-  readonly messages: MessagesStats | undefined;
-  /** The counts of answers to peers; `undefined` if answers are switched off. */
-  readonly answers: AnswerStats | undefined;
-  /** The counts of files; `undefined` unless datagrams are stored in a folder. */
-  readonly folder: FolderStats | undefined;
 }
 
 /** A datagram that is not settled, or a bundle of several that was sent. */
@@ -145,6 +111,22 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
       this.#sendFirst(entry);
       this.#check();
     } else this.#wait(entry);
+  }
+
+  /**
+   * Sheds the next datagram if `add` or `addToBundle` would shed it at once, so that a peer that floods costs as little as possible.
+   *
+   * @param peer the token of its peer.
+   */
+  shedsAtOnce(peer: string): boolean {
+    const { maxWaiting, shed } = this.#limits;
+    if (this.#waiting.size < maxWaiting || shed !== "newest" || this.#hasRoom) return false;
+    if (!this.#waiting.wouldShed(peer)) return false;
+    this.#received++;
+    this.#shed++;
+    this.#losses.shed(peer);
+    this.#check();
+    return true;
   }
 
   /** Takes a datagram for a bundle. `flush()` must follow before the program does something else, for all datagrams so far. */

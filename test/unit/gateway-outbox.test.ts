@@ -38,6 +38,17 @@ test("the queue is in the order of arrival, and sheds from a peer with the most 
           expect(queue.shift()).toBe(model.shift());
         } else if (model.length > 0) {
           const max = Math.max(...["a", "b", "c", "d"].map(countOf));
+          const further = new Item(peer);
+          const would = queue.wouldShed(peer);
+          queue.push(further);
+          const first = queue.shed(peer, "newest");
+          expect(first === further).toBe(would);
+          if (!would) {
+            // Another peer has lost one in its place.
+            model.splice(model.indexOf(first), 1);
+            model.push(further);
+            continue;
+          }
           const item = queue.shed(peer, kind);
           if (countOf(peer) === max) expect(item.peer).toBe(peer);
           expect(countOf(item.peer)).toBe(max);
