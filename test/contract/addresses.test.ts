@@ -129,6 +129,12 @@ for (const [name, call] of calls) {
     },
   );
 
+  // semantics: bad-address
+  contract(`${name} of a number or a text alone says how to write the address`, async ({ socket }) => {
+    await expect(call(socket(), 9000 as never)).rejects.toThrow('["", port] is a port of every interface');
+    await expect(call(socket(), "127.0.0.1:9000" as never)).rejects.toThrow("Address.parse reads host:port");
+  });
+
   // semantics: other-family
   contract(
     `${name} refuses an address of the other family with EAFNOSUPPORT`,

@@ -56,7 +56,7 @@ const failing: Readonly<Record<string, Failing>> = {
     return Promise.resolve([call, told]);
   },
   EDESTADDRREQ: ({ socket }) => {
-    const message = /^send: .*not connected/;
+    const message = /^send: .*not connected; call connect first, or give sendto/;
     return Promise.resolve([
       socket().send("x"),
       { code: "EDESTADDRREQ", errno: 89, syscall: "send", message },

@@ -56,6 +56,7 @@ contract("another type is refused with EPROTONOSUPPORT, another family with EAFN
 contract("socket() refuses arguments of a wrong type with ERR_INVALID_ARG_TYPE", () => {
   const wrong = { name: "TypeError", code: "ERR_INVALID_ARG_TYPE" };
   expect(() => socket("udp4" as never)).toThrow(expect.objectContaining(wrong));
+  expect(() => socket("udp4" as never)).toThrow('family must be AF_INET or AF_INET6, not "udp4"');
   expect(() => socket(AF_INET, "dgram" as never)).toThrow(expect.objectContaining(wrong));
   expect(() => socket(AF_INET, SOCK_DGRAM, null as never)).toThrow(expect.objectContaining(wrong));
   for (const option of ["receiveBuffer", "sendBuffer", "sendQueue"]) {

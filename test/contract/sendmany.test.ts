@@ -161,6 +161,16 @@ contract("a bad item of sendMany is refused with its index, before anything is s
 });
 
 // semantics: sendmany-bad-item
+contract("sendMany of one Buffer asks for an array of payloads", async ({ bound }) => {
+  const sender = await bound();
+  for (const items of [Buffer.from("text"), new Uint8Array(), new Uint16Array(2)]) {
+    await expect(sender.sendMany(items as never, sender.getsockname())).rejects.toThrow(
+      "the first argument must be an array of payloads",
+    );
+  }
+});
+
+// semantics: sendmany-bad-item
 contract("sendMany of a value that is not iterable is refused with a TypeError", async ({ bound }) => {
   const sender = await bound();
   for (const items of ["text", 5, null, undefined, {}, { data: "x" }, true]) {

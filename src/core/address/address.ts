@@ -132,7 +132,7 @@ export class Address implements Iterable<string | number> {
       return new Address(pair[0] as string, pair[1] as number);
     }
     if (typeof input !== "object" || input === null) {
-      throw wrongType("address", forms, input);
+      throw wrongType("address", forms, input, hintFor(input));
     }
     const { host, address, port } = input as { host?: unknown; address?: unknown; port: number };
     if (host !== undefined && address !== undefined) {
@@ -246,6 +246,13 @@ export function unmapped(address: Address): Address {
   const literal = address.family === AF_INET6 ? parseLiteral(address.host) : undefined;
   if (!literal || !isMapped(literal.bytes)) return address;
   return new Address(formatLiteral(literal.bytes.subarray(12)), address.port);
+}
+
+/** What the caller may have meant by a value that is not an address. */
+function hintFor(input: unknown): string {
+  if (typeof input === "number") return ': ["", port] is a port of every interface';
+  if (typeof input === "string") return ": Address.parse reads host:port";
+  return "";
 }
 
 function checkPort(port: unknown): number {

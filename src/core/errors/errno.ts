@@ -34,7 +34,10 @@ const meanings: Readonly<Record<string, Meaning>> = {
   EPROTO: { errno: 71, text: "protocol error" },
   EBADMSG: { errno: 74, text: "the data is damaged" },
   ENOTSOCK: { errno: 88, text: "not a socket" },
-  EDESTADDRREQ: { errno: 89, text: "no destination: the socket is not connected" },
+  EDESTADDRREQ: {
+    errno: 89,
+    text: "no destination: the socket is not connected; call connect first, or give sendto or sendMany an address",
+  },
   EMSGSIZE: { errno: 90, text: "message too long" },
   ENOPROTOOPT: { errno: 92, text: "no such option" },
   EPROTONOSUPPORT: { errno: 93, text: "protocol not supported" },

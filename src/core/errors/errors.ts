@@ -78,10 +78,10 @@ export function fromErrno(errno: number, details: OSErrorDetails): OSError {
   return new OSError(codeOf(errno), details);
 }
 
-/** A `TypeError` with the code `ERR_INVALID_ARG_TYPE`: `name` must be `expected`. */
-export function wrongType(name: string, expected: string, actual: unknown): TypeError {
+/** A `TypeError` with the code `ERR_INVALID_ARG_TYPE`: `name` must be `expected`; `hint` ends its message. */
+export function wrongType(name: string, expected: string, actual: unknown, hint = ""): TypeError {
   return withCode(
-    new TypeError(`${name} must be ${expected}, not ${inspect(actual)}`),
+    new TypeError(`${name} must be ${expected}, not ${inspect(actual)}${hint}`),
     "ERR_INVALID_ARG_TYPE",
   );
 }

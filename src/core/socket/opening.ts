@@ -9,8 +9,8 @@ import { Socket } from "./socket.js";
  * @throws `OSError` `EAFNOSUPPORT`, `EPROTONOSUPPORT`, and the errors of the stack; `TypeError`, `RangeError` for wrong options.
  */
 export function openSocket(stack: () => Stack, family: unknown, type: unknown, options: unknown): Socket {
-  if (typeof family !== "number") throw wrongType("family", "a number", family);
-  if (typeof type !== "number") throw wrongType("type", "a number", type);
+  if (typeof family !== "number") throw wrongType("family", "AF_INET or AF_INET6", family);
+  if (typeof type !== "number") throw wrongType("type", "SOCK_DGRAM", type);
   if (typeof options !== "object" || options === null) throw wrongType("options", "an object", options);
   if (family !== AF_INET && family !== AF_INET6) {
     throw new OSError("EAFNOSUPPORT", { syscall: "socket", text: "the family must be AF_INET or AF_INET6" });

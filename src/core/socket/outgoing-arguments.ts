@@ -66,7 +66,9 @@ export function checkOutgoing(
   shared: Address | null,
   family: Family,
 ): Borrowed {
-  if (typeof items !== "object" || items === null || !(Symbol.iterator in items)) {
+  const isList = typeof items === "object" && items !== null && Symbol.iterator in items;
+  // The items of a Buffer are numbers: somebody meant it as one payload.
+  if (!isList || ArrayBuffer.isView(items)) {
     throw wrongType("the first argument", "an array of payloads or of { data, address }", items);
   }
   const copy = copyOfArray(items);
