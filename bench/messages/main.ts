@@ -237,11 +237,14 @@ async function peers([seed = 101]: readonly number[]): Promise<string> {
     head,
     rows,
   );
-  const { picturesPerSecond, cpu } = await measureBetween<Received>(
-    "peers-worker.js",
-    ["receive"],
-    (port) => ["send", `${port}`, `${cameras}`, `${lossRatio}`],
-  );
+  const { found, receiverCpu } = await measureBetween<Received>("peers-worker.js", ["receive"], (port) => [
+    "send",
+    `${port}`,
+    `${cameras}`,
+    `${lossRatio}`,
+  ]);
+  const picturesPerSecond = found.pictures / found.seconds;
+  const cpu = receiverCpu / found.seconds;
   const real = table(
     `${cameras} sockets in one process, over loopback at 1% loss, each with up to ten pictures of 30 KB a second`,
     [
