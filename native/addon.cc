@@ -1,11 +1,13 @@
 // The addon: system calls for many datagrams at once. src/kernel/native/addon.ts declares its exports, which are here and in
 // socket_calls.cc. A call returns 0 or a count, or a negative errno. handle.cc puts a socket on the event loop,
 // receive_batch_linux.cc and send_batch_linux.cc make the system calls, segmentation.cc decides which datagrams leave as one
-// segmented send, error_queue_linux.cc reads ICMP errors, and layout.cc exports the numbers that TypeScript repeats.
+// segmented send, error_queue_linux.cc reads ICMP errors, crc32.cc computes checksums, and layout.cc exports the numbers that
+// TypeScript repeats.
 
 #include <errno.h>
 
 #include "calls.h"
+#include "crc32.h"
 #include "faults.h"
 #include "layout.h"
 #include "socket.h"
@@ -14,7 +16,7 @@ namespace datagram {
 namespace {
 
 // Must be raised whenever the calls change, so that JavaScript refuses an older build. Changes of the shared memory are found
-// without it: layout.h.
+// without it (layout.h), and JavaScript does without `crc32` and `crc32OfPieces`.
 constexpr int kInterfaceVersion = 12;
 
 // share(slab: Uint8Array, lengths: Int32Array, segments: Int32Array, pieceLengths: Int32Array, places: Int32Array,
@@ -140,6 +142,43 @@ napi_value InterfaceNameCall(napi_env env, napi_callback_info info) {
   return result;
 }
 
+// crc32(bytes: Uint8Array, value: number): number. As of zlib, and as int32. `value` is the CRC of the bytes before.
+napi_value Crc32Call(napi_env env, napi_callback_info info) {
+  napi_value arguments[2];
+  size_t count = 2;
+  size_t length = 0;
+  uint32_t value = 0;
+  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count < 2 ||
+      napi_get_value_uint32(env, arguments[1], &value) != napi_ok) {
+    return nullptr;
+  }
+  const uint8_t* bytes = Bytes(env, arguments[0], 0, &length);
+  return length > 0 && !bytes ? nullptr : Number(env, static_cast<int32_t>(Crc32(value, bytes, length)));
+}
+
+// crc32OfPieces(bytes: Uint8Array, pieceBytes: number, crcs: Int32Array): number. The CRC of each piece, as many as `crcs` has. The
+// last piece may be shorter. Returns 0.
+napi_value Crc32OfPieces(napi_env env, napi_callback_info info) {
+  napi_value arguments[3];
+  size_t count = 3;
+  size_t length = 0;
+  size_t pieces = 0;
+  uint32_t piece_bytes = 0;
+  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count < 3 ||
+      napi_get_value_uint32(env, arguments[1], &piece_bytes) != napi_ok) {
+    return Number(env, -EINVAL);
+  }
+  const uint8_t* bytes = Bytes(env, arguments[0], 0, &length);
+  int32_t* crcs = Numbers(env, arguments[2], 0, &pieces);
+  if ((!bytes && length > 0) || (!crcs && pieces > 0)) return Number(env, -EFAULT);
+  for (size_t i = 0, at = 0; i < pieces; i++) {
+    size_t piece = length - at < piece_bytes ? length - at : piece_bytes;
+    crcs[i] = static_cast<int32_t>(Crc32(0, bytes + at, piece));
+    at += piece;
+  }
+  return Number(env, 0);
+}
+
 napi_value Init(napi_env env, napi_value exports) {
   Shared* shared = new Shared();
   napi_value name;
@@ -179,6 +218,13 @@ napi_value Init(napi_env env, napi_value exports) {
       {"version", nullptr, nullptr, nullptr, nullptr, Number(env, kInterfaceVersion), fixed, nullptr},
   };
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
+  if (HasCrc32()) {
+    const napi_property_descriptor checksums[] = {
+        {"crc32", nullptr, Crc32Call, nullptr, nullptr, nullptr, fixed, nullptr},
+        {"crc32OfPieces", nullptr, Crc32OfPieces, nullptr, nullptr, nullptr, fixed, nullptr},
+    };
+    napi_define_properties(env, exports, sizeof checksums / sizeof *checksums, checksums);
+  }
 #ifdef DATAGRAM_FAULTS
   ExportFaults(env, exports);
 #endif

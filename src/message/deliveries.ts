@@ -134,7 +134,13 @@ export class Deliveries {
         ? Math.min(255, Math.ceil(deadlineMs / 10))
         : 0;
     const header = { kind, flags, channel, attempt, id: 0, index: 0, size, length: data.length };
-    return new Outgoing(header, data, Math.min(parity, Math.ceil(data.length / size)), route);
+    return new Outgoing(
+      header,
+      data,
+      Math.min(parity, Math.ceil(data.length / size)),
+      route,
+      engineOf(this.#socket).crc32,
+    );
   }
 
   #run(

@@ -1,5 +1,4 @@
 import { Buffer } from "node:buffer";
-import { crc32 } from "node:zlib";
 
 import {
   Address,
@@ -21,6 +20,7 @@ import type { Run } from "../core/receive/inbox.js";
 import { engineOf } from "../core/socket/settings.js";
 import { type Socket, answerTo, readAll } from "../core/socket/socket.js";
 import {
+  type Checksum,
   type Frame,
   type Payload,
   endOfSealed,
@@ -35,6 +35,7 @@ import {
 } from "../wire/message-frame.js";
 import { newReport, readReport } from "../wire/message-report.js";
 import { Alarm } from "./alarm.js";
+import { zlibCrc32 } from "./crc32.js";
 import { Deliveries, type DeliveriesHost, type Parcel, tooLong } from "./deliveries.js";
 import { MessageInbox } from "./inbox.js";
 import type { LostMessage, Message, MessagesStats, PeerStats, Receipt } from "./message.js";
@@ -67,6 +68,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
   readonly bufferChunks: number;
   readonly #socket: Socket;
   readonly #chunkBytes: number;
+  readonly #crc32: Checksum;
   readonly #events: ExchangeEvents;
   readonly #receiver: Receiver;
   readonly #deliveries: Deliveries;
@@ -89,6 +91,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
   constructor(socket: Socket, options: Checked<MessagesOptions>, events: ExchangeEvents) {
     this.#socket = socket;
     this.#chunkBytes = options.chunkBytes;
+    this.#crc32 = (engineOf(socket).crc32 ?? zlibCrc32).of;
     this.#events = events;
     this.#reading = readAll(socket, "messages()");
     this.bufferChunks = Math.floor(socket.getsockopt(SOL_SOCKET, SO_RCVBUF) / bufferBytesOfChunk);
@@ -266,7 +269,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
 
   #takeRun({ data, source, segment, metadata }: Run, now: number): void {
     const route = metadata && this.#hasManyAddresses() ? metadata.answer : undefined;
-    const sealedEnd = endOfSealed(data, segment, crc32);
+    const sealedEnd = endOfSealed(data, segment, this.#crc32);
     let start = 0;
     do {
       const end = segment === 0 ? data.length : Math.min(start + segment, data.length);
@@ -289,7 +292,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     const payload = this.#payload;
     const fault = isSealed
       ? readSealedFrame(data, frame, payload, start, end)
-      : readFrame(data, frame, crc32, payload, start, end);
+      : readFrame(data, frame, this.#crc32, payload, start, end);
     if (fault !== undefined) {
       this.#receiver.drop(fault);
       return;
@@ -386,7 +389,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
   #sendProbe(to: Endpoint, kind: number, id: number, route: Ancillary | undefined): void {
     const bytes = new Uint8Array(frameOverheadBytes);
     writeFrame({ ...newFrame(), kind, id }, bytes);
-    sealFrame(bytes, crc32);
+    sealFrame(bytes, this.#crc32);
     answerTo(this.#socket, bytes, to, route).catch(() => this.#receiver.drop("unsent"));
   }
 

@@ -1,11 +1,11 @@
-import { crc32 } from "node:zlib";
-
 import type { Ancillary } from "../core/driver/ancillary.js";
+import type { Crc32 } from "../core/driver/driver.js";
 import { crcShift, joinCrcs, joinCrcsOnce, knownCrcShift } from "../wire/crc32.js";
 import type { Frame } from "../wire/message-frame.js";
 import { chunkBytes, chunksOf, frameFlag, frameKind, isFleeting } from "../wire/message-frame.js";
 import { type Report, noEcho } from "../wire/message-report.js";
 import type { Congestion, Departure } from "./congestion.js";
+import { zlibCrc32 } from "./crc32.js";
 
 /** The state of a chunk. */
 const unsent = 0;
@@ -80,7 +80,13 @@ export class Outgoing {
   #echoedAt = -Infinity;
 
   /** @param header without the CRC, which this computes. */
-  constructor(header: Omit<Frame, "crc">, data: Uint8Array, parity: number, route?: Ancillary) {
+  constructor(
+    header: Omit<Frame, "crc">,
+    data: Uint8Array,
+    parity: number,
+    route?: Ancillary,
+    crc32: Crc32 = zlibCrc32,
+  ) {
     const frame = (this.frame = { ...header, crc: 0 });
     this.data = data;
     this.parity = parity;
@@ -88,7 +94,8 @@ export class Outgoing {
     this.fleeting = isFleeting(frame);
     const chunks = (this.chunks = chunksOf(frame.length, frame.size));
     this.crcs = new Int32Array(chunks);
-    frame.crc = crcOfChunks(frame, data, this.crcs);
+    crc32.ofPieces(data, frame.size, this.crcs);
+    frame.crc = crcOfMessage(frame, this.crcs);
     this.#state = new Uint8Array(chunks);
     this.#attempts = new Uint8Array(chunks);
     this.#departures = new Array<Departure | undefined>(chunks);
@@ -279,15 +286,14 @@ export class Outgoing {
   }
 }
 
-/** Computes the CRC of each chunk. Returns the CRC of the message, without a second look at its bytes. */
-function crcOfChunks(frame: Readonly<Frame>, data: Uint8Array, crcs: Int32Array): number {
+/** The CRC of the message, from those of its chunks: without a second look at its bytes. */
+function crcOfMessage(frame: Readonly<Frame>, crcs: Int32Array): number {
   const { size } = frame;
   const shift = crcs.length >= shiftChunks ? crcShift(size) : knownCrcShift(size);
   let whole = 0;
   for (let index = 0; index < crcs.length; index++) {
     const bytes = chunkBytes(frame, index);
-    const start = index * size;
-    const crc = (crcs[index] = crc32(data.subarray(start, start + bytes)));
+    const crc = crcs[index] as number;
     whole = bytes === size && shift ? joinCrcs(whole, crc, shift) : joinCrcsOnce(whole, crc, bytes);
   }
   return whole >>> 0;

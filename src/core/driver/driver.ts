@@ -12,6 +12,14 @@ import type { Option, OptionValue } from "./options.js";
 import type { Outbound } from "./outbound.js";
 import type { DriverCounts, Ledger, Traffic } from "../ledger/ledger.js";
 
+/** The CRC-32 of zlib, gzip and Ethernet. */
+export interface Crc32 {
+  /** @param value the CRC of the bytes before. @returns an int32 or a uint32. */
+  readonly of: (bytes: Uint8Array, value?: number) => number;
+  /** Sets `crcs` to the CRC of each piece. @param pieceBytes of each piece but the last, which may be shorter. */
+  readonly ofPieces: (bytes: Uint8Array, pieceBytes: number, crcs: Int32Array) => void;
+}
+
 /** What all sockets of one driver share. Each thread of a process has one stack, and so has each simulated host. */
 export interface Stack {
   readonly name: "native" | "dgram" | "sim";
@@ -30,6 +38,8 @@ export interface Stack {
   resolve(host: string, family: Family): Promise<readonly Endpoint[]>;
   /** The number of a network interface by its name; `undefined` if there is none. Without this method, numbers are unknown. */
   readonly interfaceNumber?: InterfaceNumber;
+  /** A faster CRC-32 than that of `node:zlib`, if the driver has one. */
+  readonly crc32?: Crc32 | undefined;
   /** Shows a warning that has no listener. Without this method, such warnings are dropped. */
   warn?(warning: Warning): void;
   /**

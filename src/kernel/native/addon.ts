@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { markAsUntransferable } from "node:worker_threads";
 
 import { assert } from "../../core/assert.js";
+import type { Crc32 } from "../../core/driver/driver.js";
 import { View } from "../../core/driver/view.js";
 import { type Runtime, runtime } from "../runtime.js";
 import { type Layout, layout, layoutDifference } from "./layout.js";
@@ -94,6 +95,8 @@ export interface Addon {
   familyOf(fd: number): number;
   /** @returns another descriptor of the same socket, or a negative errno. */
   duplicate(fd: number): number;
+  /** `undefined` if the CPU has no instructions for it. */
+  readonly crc32: Crc32 | undefined;
   /** @returns 0 when no interface has this name. */
   interfaceIndex(name: string): number;
   /** @returns `""` when no interface has this index. */
@@ -185,6 +188,8 @@ interface Binary {
   setChunk(chunk: Uint8Array, from: number): number;
   interfaceIndex(name: string): number;
   interfaceName(index: number): string;
+  readonly crc32?: (bytes: Uint8Array, value: number) => number;
+  readonly crc32OfPieces?: (bytes: Uint8Array, pieceBytes: number, crcs: Int32Array) => number;
 }
 
 /** Loads the addon that the package has for this platform. Returns the reason if it cannot. */
@@ -222,6 +227,12 @@ function buildCommand(): string {
   return existsSync(inPackage(".git"))
     ? "npm run build:addon"
     : `node ${inPackage("scripts/build-addon.mjs")}`;
+}
+
+function crc32Of(binary: Binary): Crc32 | undefined {
+  const { crc32, crc32OfPieces } = binary;
+  if (!crc32 || !crc32OfPieces) return undefined;
+  return { of: (bytes, value = 0) => crc32(bytes, value), ofPieces: crc32OfPieces };
 }
 
 function share(binary: Binary): Addon {
@@ -314,6 +325,7 @@ function share(binary: Binary): Addon {
     },
     familyOf: (fd) => binary.familyOf(fd),
     duplicate: (fd) => binary.duplicate(fd),
+    crc32: crc32Of(binary),
     interfaceIndex: (name) => binary.interfaceIndex(name),
     interfaceName: (index) => binary.interfaceName(index),
   };

@@ -76,6 +76,7 @@ function load(): NativeSupport {
       capabilities,
       ledger: new Ledger(capabilities),
       random: randomUint32,
+      crc32: addon.crc32,
       warn,
       resolve,
       interfaceNumber: (name) => addon.interfaceIndex(name) || undefined,
