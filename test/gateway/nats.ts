@@ -142,9 +142,10 @@ export class NatsServer {
           (_, index) => from + index,
         );
         const answers = await Promise.all(
-          numbers.map((seq) => ask(nats, `STREAM.MSG.GET.${stream}`, { seq })),
+          numbers.map((seq) => whenAvailable(() => ask(nats, `STREAM.MSG.GET.${stream}`, { seq }))),
         );
         for (const answer of answers) {
+          if (!answer.message) throw new Error(`a message is missing: ${JSON.stringify(answer)}`);
           const { seq, subject, hdrs = "", data = "" } = answer.message as Encoded;
           const lines = Buffer.from(hdrs, "base64").toString("latin1").split("\r\n").slice(1, -2);
           const headers = lines.map((line): [string, string] => {
@@ -165,6 +166,17 @@ export class NatsServer {
     } finally {
       await nats.close();
     }
+  }
+}
+
+/** Asks again while a cluster has no leader, or cannot answer for another reason that passes. */
+async function whenAvailable(
+  asked: () => Promise<Record<string, unknown>>,
+): Promise<Record<string, unknown>> {
+  for (;;) {
+    const answer = await asked();
+    if ((answer.error as { code?: number } | undefined)?.code !== 503) return answer;
+    await sleep(100);
   }
 }
 

@@ -55,7 +55,10 @@ async function cluster(t: TestContext): Promise<NatsServer[]> {
   t.onTestFinished(async () => {
     await Promise.all(servers.map((server) => server.close()));
   });
-  await untilAsked(servers[0]!, "STREAM.NAMES", () => true);
+  // The leader knows all three servers when it places a stream on each of them.
+  const probe = { name: "probe", subjects: ["probe"], num_replicas: 3 };
+  await untilAsked(servers[0]!, "STREAM.CREATE.probe", () => true, probe);
+  await untilAsked(servers[0]!, "STREAM.DELETE.probe", () => true);
   return servers;
 }
 
@@ -83,10 +86,11 @@ async function untilAsked(
   server: NatsServer,
   subject: string,
   isWanted: (answer: Record<string, unknown>) => boolean,
+  request: object = {},
 ): Promise<void> {
   const asked = async (): Promise<boolean> => {
     try {
-      const answer = await server.ask(subject);
+      const answer = await server.ask(subject, request);
       return answer.error === undefined && isWanted(answer);
     } catch {
       // No server of the cluster answers while there is no leader.
