@@ -88,6 +88,7 @@ function serverOpener(checked: CheckedOptions): (socket: Socket) => Promise<Gate
       const never = checked.answers && answerSubjects(start);
       const { duplicateWindowMs, taken } = await openStream(
         connection,
+        socket.clock,
         checked.stream,
         `${start}.*`,
         never,

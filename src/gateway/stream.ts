@@ -1,5 +1,6 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 
+import type { Clock } from "../core/driver/driver.js";
 import { OSError } from "../core/errors/errors.js";
 import { type NatsCall, forbiddenError } from "./nats-connection.js";
 import type { NewStream } from "./options.js";
@@ -8,6 +9,11 @@ import { covers, intersection } from "./subjects.js";
 const timeoutMs = 5000;
 /** Error of JetStream: there is no stream with this name. */
 export const streamNotFound = 10_059;
+/** Error of JetStream: it knows too few servers for the replicas. A cluster that starts can know them a moment later. */
+const noPeers = 10_005;
+/** Milliseconds for which it is asked again, and between two attempts. */
+const placeMs = 30_000;
+const placeAgainMs = 250;
 const nsPerMs = 1_000_000;
 
 /** What the gateway needs of an answer of the server. */
@@ -22,7 +28,7 @@ interface Answer {
 }
 
 /**
- * Finds the stream, or creates it.
+ * Finds the stream, or creates it. Waits up to 30 s for a cluster that does not know enough servers yet.
  *
  * @param subjects that it must take, with wildcards.
  * @param answers subjects that it must not take: its acknowledgement would be taken for that of the gateway.
@@ -31,6 +37,7 @@ interface Answer {
  */
 export async function openStream(
   connection: NatsConnection,
+  clock: Clock,
   name: string,
   subjects: string,
   answers: string | undefined,
@@ -40,7 +47,7 @@ export async function openStream(
   if (answer.error?.err_code === streamNotFound) {
     if (!create)
       throw failure("ENOENT", `there is no stream ${name}: create it, for example with create: true`);
-    answer = await ask("gateway", connection, `$JS.API.STREAM.CREATE.${name}`, {
+    const request = {
       name,
       subjects: create.subjects ?? [subjects],
       retention: "limits",
@@ -49,7 +56,13 @@ export async function openStream(
       max_bytes: create.maxBytes ?? -1,
       max_age: (create.maxAgeMs ?? 0) * nsPerMs,
       num_replicas: create.replicas ?? 1,
-    });
+    };
+    const untilMs = clock.now() + placeMs;
+    for (;;) {
+      answer = await ask("gateway", connection, `$JS.API.STREAM.CREATE.${name}`, request);
+      if (answer.error?.err_code !== noPeers || clock.now() > untilMs) break;
+      await new Promise<void>((resolve) => void clock.after(placeAgainMs, resolve));
+    }
   }
   const { error, config } = answer;
   if (error) throw failure("EINVAL", `the stream ${name}: ${error.description ?? "an error of the server"}`);

@@ -9,7 +9,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { type TestContext, describe, expect, test } from "vitest";
 
-import { NatsServer, noServer } from "../nats.js";
+import { NatsServer, type NatsServerOptions, noServer } from "../nats.js";
+import { started } from "../sending.js";
 import { below, closed, expectKept, floodDuring, randomOf, seeds, startedAtRandom } from "./seeds.js";
 
 describe.skipIf(noServer !== undefined)("kill -9 of one server of three", () => {
@@ -41,17 +42,36 @@ describe.skipIf(noServer !== undefined)("kill -9 of one server of three", () => 
   });
 });
 
-/** Three servers, which have elected a leader. */
-async function cluster(t: TestContext): Promise<NatsServer[]> {
+test.skipIf(noServer !== undefined)(
+  "a stream with three replicas is created when the third server of a cluster comes",
+  async (t) => {
+    const plan = await planned();
+    const servers = [await NatsServer.start(plan[0]), await NatsServer.start(plan[1])];
+    t.onTestFinished(async () => {
+      await Promise.all(servers.map((server) => server.close()));
+    });
+    const [first] = servers;
+    await untilAsked(first!, "STREAM.NAMES", () => true);
+    const starting = started(t, { nats: first!.url, stream: "late", create: { replicas: 3 } });
+    servers.push(await NatsServer.start(plan[2]));
+    const { running } = await starting;
+    expect(running.stats().received).toBe(0);
+    expect(await first!.ask("STREAM.INFO.late")).toMatchObject({ config: { num_replicas: 3 } });
+  },
+);
+
+/** The options of the servers of a cluster. */
+async function planned(): Promise<NatsServerOptions[]> {
   const ports = await Promise.all([freePort(), freePort(), freePort()]);
   const routes = ports.map((port) => `nats://127.0.0.1:${port}`).join(", ");
-  const servers = await Promise.all(
-    ports.map((port, index) =>
-      NatsServer.start({
-        settings: `server_name: n${index}\ncluster { name: c, listen: "127.0.0.1:${port}", routes: [${routes}] }`,
-      }),
-    ),
-  );
+  return ports.map((port, index) => ({
+    settings: `server_name: n${index}\ncluster { name: c, listen: "127.0.0.1:${port}", routes: [${routes}] }`,
+  }));
+}
+
+/** Three servers, which have elected a leader. */
+async function cluster(t: TestContext): Promise<NatsServer[]> {
+  const servers = await Promise.all((await planned()).map((options) => NatsServer.start(options)));
   t.onTestFinished(async () => {
     await Promise.all(servers.map((server) => server.close()));
   });
