@@ -174,6 +174,7 @@ const reasons: ReadonlyMap<string, string> = new Map([
   ["EPERM", "permission denied"],
   ["EROFS", "the file system is read-only"],
   ["EIO", "the disk failed"],
+  ["EFBIG", "the file would be longer than the system allows: let files be smaller"],
 ]);
 
 /** The names of new files outlive a power failure only after this (fsync(2)). */

@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 import { type TestContext, expect, test } from "vitest";
@@ -10,7 +11,7 @@ import { type TestContext, expect, test } from "vitest";
 import { type CaptureError, read } from "datagram/capture";
 import { type Losses, gateway } from "datagram/gateway";
 import { folderOf, need, run } from "../capture/files.js";
-import { datagram } from "../cli/program.js";
+import { Program, bin, datagram } from "../cli/program.js";
 import { requireAll } from "../process/programs.js";
 import { bound, expectClosed, sendNumbered, started, until } from "./sending.js";
 
@@ -234,6 +235,41 @@ test("a full disk refuses datagrams, what is stored can be read once, and with r
   expect(result).toMatchObject({ found: result.stored, unique: result.stored, shed: 0, inFlight: 0 });
   expect(result.stored + result.refused).toBe(result.number);
   expect(result.names).toBe(result.folder.files);
+});
+
+test("a file that the system lets grow no further refuses datagrams, the next file takes others, and each is counted", async (t) => {
+  const into = join(folderOf(t), "limited");
+  // A write that fails in the middle leaves a part of it in the file: setrlimit(2), RLIMIT_FSIZE.
+  const words = [process.execPath, bin, "gateway", "0", "--into", into, "--json"];
+  const script = 'trap "" XFSZ; ulimit -f 100; exec "$@"';
+  const program = new Program(t, "sh", ["-c", script, "sh", ...words]);
+  const [, port] = /^listening on .*:(\d+)$/.exec(await program.line("stderr")) ?? [];
+  const from = await bound(t);
+  let counts = { stored: 0, refused: 0, received: 0 };
+  let sent = 0;
+  let isOver = false;
+  const sending = (async () => {
+    while (!isOver) {
+      await from.sendto(`${sent++} `.padEnd(1000, "x"), ["127.0.0.1", Number(port)]);
+      await sleep(5);
+    }
+  })();
+  let before = Infinity;
+  while (counts.stored <= before) {
+    counts = JSON.parse(await program.line("stdout")) as typeof counts;
+    if (counts.refused > 0) before = Math.min(before, counts.stored);
+  }
+  isOver = true;
+  await sending;
+  program.child.kill("SIGINT");
+  const { stdout, stderr } = await program.ended;
+  counts = JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "") as typeof counts;
+  expect(counts.stored + counts.refused).toBe(counts.received);
+  expect(stderr).toContain(
+    `the file would be longer than the system allows: let files be smaller: ${counts.refused}\n`,
+  );
+  const payloads = await payloadsOf(into);
+  expect([payloads.length, new Set(payloads).size]).toEqual([counts.stored, counts.stored]);
 });
 
 test("more than the memory holds is shed, the account closes, and the files have the rest", async (t) => {
