@@ -9,6 +9,11 @@ import { host as newHost, outspoken, sharedHosts } from "./network.js";
 
 /** The number of datagrams in a burst: as many as the smallest receive buffer has room for. */
 const burst = 400;
+/**
+ * The receiver answers after each burst, so each one begins with no datagram on its way, and 40 errors arrive while it is sent.
+ * What differs between bursts is when they arrive. 5,000 errors for each driver and family are enough to meet every moment.
+ */
+const rounds = 125;
 
 const outspokenHost = sharedHosts(async (life) => {
   const at = await newHost(life);
@@ -22,13 +27,13 @@ overDrivers((driver) => {
     { family: "IPv6", host: "::1" },
   ])("over $family", ({ host }) => {
     // semantics: unreachable-others-sent
-    test("if a tenth of 200,000 datagrams goes to a closed port, the others arrive once, whole and in order", async (t) => {
+    test("if a tenth of 50,000 datagrams goes to a closed port, the others arrive once, whole and in order", async (t) => {
       const at = await outspokenHost(t);
       const sizes = [
         ...Array.from({ length: burst / 2 }, () => 64),
         ...fc.sample(fc.integer({ min: 0, max: 200 }), { numRuns: burst / 2, seed: 7 }),
       ];
-      const plan = { host, call: "sendMany", sizes, burst, rounds: 500, deadPort: 9 } as const;
+      const plan = { host, call: "sendMany", sizes, burst, rounds, deadPort: 9 } as const;
       const { sent, came } = await exchange(driver, at, await witness(at, host), plan);
       expectInOrder(came, sent);
     });
