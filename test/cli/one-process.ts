@@ -46,9 +46,14 @@ export function startCommands(
     child.disconnect();
     await exit;
   });
-  return async (args, input = "") => {
-    child.send({ args, input } satisfies Request);
-    const [output] = (await once(child, "message", { signal: ended.signal })) as [Output];
+  let last: Promise<unknown> = Promise.resolve();
+  return (args, input = "") => {
+    const output = last.then(async () => {
+      child.send({ args, input } satisfies Request);
+      const [said] = (await once(child, "message", { signal: ended.signal })) as [Output];
+      return said;
+    });
+    last = output.catch(() => undefined);
     return output;
   };
 }

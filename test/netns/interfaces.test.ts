@@ -4,6 +4,7 @@ import { type TestContext, expect, test } from "vitest";
 
 import { Program, bin } from "../cli/program.js";
 import { overDrivers } from "../process/programs.js";
+import { commandsOn } from "./commands.js";
 import { type Host, cabledHosts, join, sharedHosts } from "./network.js";
 
 /**
@@ -57,7 +58,7 @@ overDrivers((driver) => {
   test("over IPv4, datagrams leave through the named interface, or through each interface", async (t) => {
     const [at, far] = await twoCables(t);
     const seen = await watch(t, far, ["9420", "239.7.7.7"]);
-    const send = (...args: string[]) => command(t, driver, at, ["send", ...args]).ended;
+    const send = (...args: string[]) => commandsOn(at, driver)(["send", ...args]);
     const number = interfaceNumber(at, "dg1a");
     const group = "239.7.7.7:9420";
     const [named, every, one, broadcasts, host, own] = await Promise.all([
@@ -94,7 +95,7 @@ overDrivers((driver) => {
   test("over IPv6, datagrams leave through the named interface, or through each interface", async (t) => {
     const [at, far] = await twoCables(t);
     const seen = await watch(t, far, ["9420", "ff05::7", "ff02::7"]);
-    const send = (...args: string[]) => command(t, driver, at, ["send", ...args]).ended;
+    const send = (...args: string[]) => commandsOn(at, driver)(["send", ...args]);
     const [, every, unclear] = await Promise.all([
       send("[ff05::7]:9420", "named", "--interface", "dg1a", "--ttl", "3"),
       send("[ff02::7]:9420", "every", "--every-interface"),
@@ -122,10 +123,10 @@ overDrivers((driver) => {
       expect(await listener.line("stderr")).toBe(`listening on ${group}`);
       expect(await listener.line("stderr")).toBe(`  group ${at} on dg1a`);
       const to = group.replace("%dg1a", "");
-      const ask = (via: string) =>
-        command(t, driver, far, ["request", to, via, "--interface", via, "--timeout", "300ms"]).ended;
-      expect(await ask("dg0b")).toMatchObject({ code: 3, stdout: "" });
-      const answered = await ask("dg1b");
+      const ask = (via: string, timeout: string) =>
+        commandsOn(far, driver)(["request", to, via, "--interface", via, "--timeout", timeout]);
+      expect(await ask("dg0b", "300ms")).toMatchObject({ code: 3, stdout: "" });
+      const answered = await ask("dg1b", "10s");
       expect(answered).toMatchObject({ code: 0, stdout: '"ack dg1b"\n' });
       expect(answered.stderr).toContain(`8 bytes from ${own}`);
       const { stdout } = await listener.stop();
@@ -142,7 +143,7 @@ overDrivers((driver) => {
     const listener = command(t, driver, host, ["listen", group, ...from]);
     expect(await listener.line("stderr")).toBe(`listening on ${group}`);
     expect(await listener.line("stderr")).toBe("  group 239.7.7.7 on dg1a, from 10.77.1.2 only");
-    const send = (...args: string[]) => command(t, driver, far, ["send", group, ...args]).ended;
+    const send = (...args: string[]) => commandsOn(far, driver)(["send", group, ...args]);
     await send("wrong", "--interface", "dg1b", "--source", "10.77.1.9");
     await send("right", "--every-interface");
     const lines = [await listener.line()];
@@ -161,14 +162,8 @@ overDrivers((driver) => {
     expect(await listener.line("stderr")).toBe("  group 239.7.7.7 on dg0a, dg1a");
     expect(await listener.line("stderr")).toBe("  group 239.7.7.8 on dg0a, dg1a");
     for (const to of ["239.7.7.8:9420", "255.255.255.255:9420"]) {
-      const asked = await command(t, driver, far, [
-        "request",
-        to,
-        "who?",
-        "--every-interface",
-        "--count",
-        "2",
-      ]).ended;
+      const ask = ["request", to, "who?", "--every-interface", "--count", "2"];
+      const asked = await commandsOn(far, driver)(ask);
       expect(asked.code).toBe(0);
       const sources = asked.stdout
         .trimEnd()
