@@ -22,7 +22,7 @@ export interface GatewayStats {
   readonly resent: number;
   /** The part of `resent` that was sent after the stream forgets ids: such a message can be stored twice. */
   readonly resentLate: number;
-  /** Acknowledgements which say that the stream had the message already. */
+  /** Datagrams whose acknowledgement says that the stream had the message already. */
   readonly duplicates: number;
   /** Datagrams that the kernel dropped, at least; they are not in `received`. `undefined` if the driver cannot know. */
   readonly droppedKernel: number | undefined;
