@@ -54,6 +54,8 @@ export class SocketSettings extends SocketEmitter {
     interfaceNumberOf = (s) => s.#stack.interfaceNumber;
     engineOf = (s) => s.#engine;
     observe = (s, observer) => s.#engine.open("record").taps.observe(observer);
+    // `console.log(s)` would show the fields of Node's EventEmitter.
+    Object.defineProperty(this.prototype, Symbol.for("nodejs.util.inspect.custom"), { value: inspectSocket });
   }
 
   constructor(stack: Stack, family: Family, options: SocketOptions) {
@@ -322,6 +324,20 @@ export class SocketSettings extends SocketEmitter {
   #isV6Only(syscall: string): boolean {
     return this.#engine.open(syscall).driver.getOption(v6OnlyOption) === 1;
   }
+}
+
+/** What `console.log` shows of a socket (`util.inspect.custom` of Node). */
+function inspectSocket(
+  this: SocketSettings,
+  _depth: number,
+  options: object,
+  inspect: (value: object, options: object) => string,
+): string {
+  const { closed, driver, peer } = engineOf(this);
+  const shown = closed
+    ? { driver: this.driver, closed }
+    : { driver: this.driver, local: String(driver.local()), ...(peer && { peer: String(peer) }) };
+  return `Socket ${inspect(shown, options)}`;
 }
 
 /** Returns the number of a C `int` that the kernel returned. For some options the kernel returns only one byte. */

@@ -1,0 +1,19 @@
+import { inspect } from "node:util";
+
+import { socket } from "datagram";
+import { expect, test } from "vitest";
+
+test("console.log of a socket shows its driver and its addresses, also after close", async () => {
+  const [s, peer] = [socket(), socket()];
+  const { driver } = s;
+  try {
+    expect(inspect(s)).toBe(`Socket { driver: '${driver}', local: '0.0.0.0:0' }`);
+    await peer.bind(["127.0.0.1", 0]);
+    expect(inspect(peer)).toBe(`Socket { driver: '${driver}', local: '${String(peer.getsockname())}' }`);
+    await s.connect(peer.getsockname());
+    expect(inspect({ s })).toContain(`peer: '${String(peer.getsockname())}'`);
+  } finally {
+    await Promise.all([s.close(), peer.close()]);
+  }
+  expect(inspect(s)).toBe(`Socket { driver: '${driver}', closed: true }`);
+});
