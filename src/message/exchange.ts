@@ -14,7 +14,6 @@ import { SOL_SOCKET, SO_RCVBUF } from "../core/constants.js";
 import type { Ancillary } from "../core/driver/ancillary.js";
 import { type Data, toBytes } from "../core/driver/payload.js";
 import { OSError } from "../core/errors/errors.js";
-import { isMulticast, parseLiteral } from "../core/ip.js";
 import type { Unreachable } from "../core/ledger/reports.js";
 import type { Run } from "../core/receive/inbox.js";
 import { engineOf } from "../core/socket/settings.js";
@@ -40,6 +39,8 @@ import { Deliveries, type DeliveriesHost, type Parcel, tooLong } from "./deliver
 import { MessageInbox } from "./inbox.js";
 import type { LostMessage, Message, MessagesStats, PeerStats, Receipt } from "./message.js";
 import type { Checked, MessagesOptions, MessageRequestOptions, SendOptions } from "./options.js";
+import { onePeer } from "./one-peer.js";
+import { statsOf } from "./peer-stats.js";
 import { type Peer, Peers } from "./peers.js";
 import type { Arrived, ReceiverHost } from "./receiver-host.js";
 import { Receiver } from "./receiver.js";
@@ -137,7 +138,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     const { channel, mode, deadlineMs, parity, signal } = options;
     signal?.throwIfAborted();
     const payload = toBytes(data);
-    const peer = this.#peerAt(await this.#endpoint(address, "send"));
+    const peer = this.#peerAt(await onePeer(this.#socket, address, "send"));
     const flags = mode === "reliable" ? 0 : frameFlag[mode];
     const parcel: Parcel = { kind: frameKind.data, flags, channel, data: payload, parity, deadlineMs };
     return await this.#deliveries.send(peer, parcel, "send", signal);
@@ -151,7 +152,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     const { signal } = options;
     signal?.throwIfAborted();
     const payload = toBytes(data);
-    const peer = this.#peerAt(await this.#endpoint(address, "request"));
+    const peer = this.#peerAt(await onePeer(this.#socket, address, "request"));
     this.waits(true);
     try {
       return await this.#requests.request(peer, payload, options);
@@ -406,19 +407,6 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     this.#requests.fail(error, peer);
   }
 
-  async #endpoint(address: AddressLike, syscall: string): Promise<Endpoint> {
-    const engine = engineOf(this.#socket).open(syscall);
-    const to = destinationOf(
-      await engine.endpoint(forFamily(Address.from(address), this.#socket.family, syscall), syscall),
-    );
-    const bytes = parseLiteral(to.host)?.bytes;
-    const isGroup = bytes !== undefined && (isMulticast(bytes) || bytes.every((byte) => byte === 255));
-    if (!isGroup && to.port !== 0) return to;
-    const { host, port } = to;
-    const text = isGroup ? "a message is for one peer, not for a group" : "port 0 is not a destination";
-    throw new OSError("EINVAL", { syscall, address: host, port, text });
-  }
-
   #forget(peer: Peer): void {
     peer.sender?.close(new OSError("ECANCELED"));
     this.#receiver.forget(peer);
@@ -430,27 +418,4 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     this.#sweeps = this.peers.size > 0;
     if (this.#sweeps) this.#sweep.set(now + sweepMs);
   }
-}
-
-function statsOf(peer: Peer | undefined, chunkBytes: number, now: number): PeerStats {
-  const sender = peer?.sender;
-  const path = sender?.congestion;
-  const min = path?.minRttMs;
-  return {
-    rttMs: path?.srttMs,
-    minRttMs: min === Infinity ? undefined : min,
-    windowChunks: path ? Math.floor(path.window) : 0,
-    inFlightChunks: path?.inFlight ?? 0,
-    credit: sender && sender.credit !== Infinity ? sender.credit : undefined,
-    lossRatio: path?.lossRatio ?? 0,
-    sentChunks: sender?.sentChunks ?? 0,
-    resentChunks: sender?.resentChunks ?? 0,
-    chunkBytes: sender?.chunkSize.at(now) ?? chunkBytes,
-    blackHoles: sender?.chunkSize.blackHoles ?? 0,
-    pendingMessages: sender?.pending ?? 0,
-    receivedChunks: peer?.receivedChunks ?? 0,
-    receivedMessages: peer?.receivedMessages ?? 0,
-    isProven: peer?.isProven ?? false,
-    lastSeenMs: peer?.lastSeen,
-  };
 }
