@@ -17,6 +17,9 @@ const help = `Usage: npm run bench:messages -- [options]
   --seeds <n>      runs of each case, 1 to 10000 (100); forgeries and peers run once
   --first <n>      the first seed (101: seeds 1 to 100 were used while the window was tuned)
   --quick          forgeries and peers: a twentieth of the datagrams
+  --only cameras   only if named: cameras that send ten pictures a second
+  --cameras <n>    cameras: how many (1000)
+  --ms <n>         cameras: for so much virtual time (6000)
 `;
 
 const tables: Readonly<Record<string, (seeds: readonly number[]) => Promise<string>>> = {
@@ -28,15 +31,23 @@ const tables: Readonly<Record<string, (seeds: readonly number[]) => Promise<stri
   requests: answers,
   forgeries: forgers,
   peers,
+  cameras,
   loopback: measureLoopback,
 };
 
 const { values } = parseArgs({
   options: {
-    only: { type: "string", default: Object.keys(tables).join(",") },
+    only: {
+      type: "string",
+      default: Object.keys(tables)
+        .filter((name) => name !== "cameras")
+        .join(","),
+    },
     seeds: { type: "string", default: "100" },
     first: { type: "string", default: "101" },
     quick: { type: "boolean", default: false },
+    cameras: { type: "string", default: "1000" },
+    ms: { type: "string", default: "6000" },
     help: { type: "boolean", default: false },
   },
 });
@@ -255,6 +266,21 @@ async function peers([seed = 101]: readonly number[]): Promise<string> {
     [[whole(picturesPerSecond), percent(cpu), whole(picturesPerSecond / cpu)]],
   );
   return `${virtual}\n\n${real}`;
+}
+
+/** Cameras at 1% loss in virtual time, and what it cost to simulate them. */
+async function cameras([seed = 101]: readonly number[]): Promise<string> {
+  const [count, ms] = [Number(values.cameras), Number(values.ms)];
+  const { user, system } = process.cpuUsage();
+  const { sent, arrived, quarters } = await crowd(seed, count, 100, ms, { lossRatio: 0.01 }, (step) =>
+    progress("cameras", step, 40),
+  );
+  const cpu = process.cpuUsage();
+  const title = `${count} cameras, each with ten pictures of 30 KB a second at 1% loss, for ${ms / 1000} s of virtual time, seed ${seed}`;
+  const head = ["pictures that arrived", ...[1, 2, 3, 4].map((at) => `MB after ${at}/4`), "CPU ms a picture"];
+  const cpuMs = (cpu.user + cpu.system - user - system) / 1000;
+  const row = [`${arrived} of ${sent}`, ...quarters.map(megabytes), (cpuMs / sent).toFixed(2)];
+  return table(title, head, [row]);
 }
 
 function megabytes(bytes: number): string {
