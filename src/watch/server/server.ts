@@ -1,10 +1,10 @@
 /**
- * The server of the page: `server.ts` answers HTTP and accepts WebSockets. `access.ts` decides who may use it, `page-files.ts` has the
- * files of the page. Each page that is connected is a `page.ts`, with its list of datagrams (`datagram-list.ts`); `page-messages.ts`
+ * The server of the page: `server.ts` accepts WebSockets, and tells the pages what has changed; `http-answers.ts` answers HTTP.
+ * `access.ts` decides who may use it, `page-files.ts` has the files of the page. Each page that is connected is a `page.ts`, with its list of datagrams (`datagram-list.ts`); `page-messages.ts`
  * checks what it sends.
  */
 
-import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
+import { type IncomingMessage, type Server, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 
@@ -27,12 +27,12 @@ import {
   paths,
   protocolVersion,
 } from "../protocol.js";
-import { Access, type Refusal, hostText } from "./access.js";
+import { Access, hostText } from "./access.js";
 import { ownAddresses } from "./addresses.js";
 import { Answers } from "./answers.js";
+import { HttpAnswers, urlOf } from "./http-answers.js";
 import { Page, maxRows } from "./page.js";
 import { Recordings } from "./recordings.js";
-import { type PageFile, readPageFiles } from "./page-files.js";
 
 /** Milliseconds between two updates of the pages. */
 const intervalMs = 250;
@@ -47,26 +47,6 @@ const maxPages = 16;
 
 /** A seek that moves by less, in milliseconds, only changes the speed. */
 const seekTolerance = 100;
-
-/** The headers of every answer. Payloads are shown as text and as pictures of `blob:`, and nothing else is allowed. */
-const headers = {
-  "Content-Security-Policy": [
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
-    "img-src 'self' blob:",
-    "connect-src 'self'",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-  ].join("; "),
-  "X-Content-Type-Options": "nosniff",
-  "X-Frame-Options": "DENY",
-  "Referrer-Policy": "no-referrer",
-  "Cross-Origin-Resource-Policy": "same-origin",
-  "Cross-Origin-Opener-Policy": "same-origin",
-  "Cache-Control": "no-store",
-} as const;
 
 /** How a server listens. */
 export interface ServerOptions {
@@ -84,7 +64,6 @@ export class PageServer {
   readonly #model: Model;
   readonly #sources: readonly WatchedSource[];
   readonly #options: ServerOptions;
-  readonly #files: ReadonlyMap<string, PageFile>;
   readonly #access: Access;
   readonly #http: Server;
   readonly #sockets: WebSocketServer;
@@ -102,7 +81,6 @@ export class PageServer {
     this.#model = model;
     this.#sources = sources;
     this.#options = options;
-    this.#files = readPageFiles();
     this.#access = new Access(options.host, options.token);
     this.#relay = sources.find(({ relay }) => relay !== undefined)?.relay;
     this.#answers = new Answers(model, sources);
@@ -121,8 +99,9 @@ export class PageServer {
       },
       answered: (peer, position) => this.#answers.answered(peer, position),
     };
+    const answers = new HttpAnswers(this.#access, this.#recordings);
     this.#http = createServer({ maxHeaderSize: 16_384, requestTimeout: 300_000 }, (request, response) =>
-      this.#onRequest(request, response),
+      answers.answer(request, response),
     );
     this.#http.on("upgrade", (request, connection, head) => this.#onUpgrade(request, connection, head));
     this.#sockets = new WebSocketServer({
@@ -175,56 +154,6 @@ export class PageServer {
       this.#http.close(() => resolve());
       this.#http.closeAllConnections();
     });
-  }
-
-  #onRequest(request: IncomingMessage, response: ServerResponse): void {
-    const url = urlOf(request);
-    if (url.pathname === "/" && url.searchParams.has("token")) {
-      this.#exchangeToken(request, response, url.searchParams.get("token"));
-      return;
-    }
-    const isUpload = url.pathname === paths.uploads;
-    const refusal = this.#access.refusal(request, isUpload);
-    if (refusal) {
-      answer(response, refusal);
-      return;
-    }
-    if (isUpload) {
-      void this.#onUpload(request, response, url.searchParams.get("name"));
-      return;
-    }
-    if (url.pathname.startsWith(paths.recordings)) {
-      void this.#onDownload(url.pathname.slice(paths.recordings.length), response);
-      return;
-    }
-    const file = this.#files.get(url.pathname);
-    if (!file) {
-      answer(response, { status: 404, text: "There is nothing here." });
-      return;
-    }
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      answer(response, { status: 405, text: "Only GET is possible here." });
-      return;
-    }
-    const type = { "Content-Type": file.type, "Content-Length": file.bytes.length };
-    response.writeHead(200, { ...headers, ...type });
-    response.end(request.method === "HEAD" ? undefined : file.bytes);
-  }
-
-  /**
-   * Sets the cookie for the token of the address, and opens the page without it. It is no redirect: after a redirect from a link of
-   * another site the browser would not send the cookie (SameSite=Strict).
-   */
-  #exchangeToken(request: IncomingMessage, response: ServerResponse, token: string | null): void {
-    const refusal = this.#access.refusal(request, false);
-    const cookie = this.#access.cookieFor(token);
-    if (refusal && (refusal.status !== 401 || cookie === undefined)) {
-      answer(response, refusal);
-      return;
-    }
-    const set = cookie === undefined ? {} : { "Set-Cookie": cookie };
-    response.writeHead(200, { ...headers, ...set, Refresh: "0; url=/", "Content-Type": "text/plain" });
-    response.end("The page opens.\n");
   }
 
   #onUpgrade(request: IncomingMessage, connection: Duplex, head: Buffer): void {
@@ -299,25 +228,6 @@ export class PageServer {
     }
   }
 
-  async #onUpload(request: IncomingMessage, response: ServerResponse, name: string | null): Promise<void> {
-    if (request.method !== "POST") {
-      answer(response, { status: 405, text: "Only POST is possible here." });
-      return;
-    }
-    const result = await this.#recordings.upload(request, name, Date.now());
-    if (typeof result === "string") {
-      answer(response, { status: 400, text: result });
-      return;
-    }
-    response.writeHead(201, { ...headers, "Content-Type": "application/json" });
-    response.end(JSON.stringify(result));
-  }
-
-  async #onDownload(name: string, response: ServerResponse): Promise<void> {
-    const isThere = await this.#recordings.download(name, response, headers).catch(() => false);
-    if (!isThere) answer(response, { status: 404, text: "There is no such recording." });
-  }
-
   async #seek({ positionMs, speed }: Seek, refuse: (error: string) => void): Promise<void> {
     const source = this.#sources.find(({ seek }) => seek !== undefined);
     if (!source?.seek) {
@@ -378,28 +288,5 @@ export class PageServer {
     this.#model.report(nowMs);
     this.#sendRelay();
     if (this.#recordings.isRunning) this.#broadcast(this.#recordings.state());
-  }
-}
-
-/** Answers with one sentence. */
-function answer(
-  response: ServerResponse,
-  { status, text }: Refusal | { status: number; text: string },
-): void {
-  response.writeHead(status, {
-    ...headers,
-    "Content-Type": "text/plain; charset=utf-8",
-    Connection: "close",
-  });
-  response.end(`${text}\n`);
-}
-
-/** The address that is asked for; that of nothing if it is none, such as `//`. */
-function urlOf({ url = "/" }: IncomingMessage): URL {
-  const nothing = "http://localhost/nothing";
-  try {
-    return new URL(url.startsWith("/") ? `http://localhost${url}` : nothing);
-  } catch {
-    return new URL(nothing);
   }
 }
