@@ -1,19 +1,38 @@
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { connect } from "node:net";
+import { type Socket as TcpSocket, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
 import { Address, socket } from "datagram";
 import { type Recording, record } from "datagram/capture";
-import { WebSocket } from "ws";
-import { expect, test, vi } from "vitest";
+import { WebSocket, WebSocketServer } from "ws";
+import { type TestContext, expect, test, vi } from "vitest";
 
 import { Model } from "../../src/watch/model/model.js";
 import { maxPeers } from "../../src/watch/model/peer-table.js";
 import { watchSources } from "../../src/watch/watch.js";
 import { PageClient } from "./client.js";
 import { get, upgrade, watched } from "./watched.js";
+
+/** Returns the server's ends of the connections of pages, in their order. Call it before the pages are opened. */
+function serverEnds(t: TestContext): (index: number) => TcpSocket {
+  const upgraded = vi.spyOn(WebSocketServer.prototype, "handleUpgrade");
+  t.onTestFinished(() => upgraded.mockRestore());
+  return (index) => upgraded.mock.calls[index]?.[1] as TcpSocket;
+}
+
+/** Asks for lists in the name of a page until something holds, and lets the server answer another page after each. */
+async function askUntil(holds: () => boolean, page: PageClient, other: PageClient): Promise<void> {
+  while (!holds()) {
+    page.send({ type: "list", request: 1, live: true, text: "" });
+    other.send({ type: "detail", id: 0xffff_ffff });
+    await other.next("gone");
+  }
+}
+
+/** Unsent bytes of a page above which it gets no updates. */
+const slowBytes = 1 << 20;
 
 test("a message above 1 MiB and a seventeenth page are refused, and the others stay", async (t) => {
   const { page } = await watched(t);
@@ -30,15 +49,15 @@ test("a message above 1 MiB and a seventeenth page are refused, and the others s
 
 test("a page that does not read gets no updates meanwhile, and all peers when it reads again", async (t) => {
   const { page, peer, at } = await watched(t);
+  const ends = serverEnds(t);
   const slow = await PageClient.open(page);
   const quick = await PageClient.open(page);
   await peer.sendto("hello", at);
   await quick.next("peers", ({ rows }) => rows.length > 0);
   slow.socket.pause();
-  // The answers are more than the buffers of TCP and less than what disconnects a page.
   await peer.sendMany(Array<Buffer>(200).fill(Buffer.alloc(60, "text ")), at);
   await quick.next("peers", ({ rows }) => rows.some(({ datagrams }) => datagrams === 201));
-  for (let each = 0; each < 250; each++) slow.send({ type: "list", request: 1, live: true, text: "" });
+  await askUntil(() => ends(0).writableLength > slowBytes, slow, quick);
   await peer.sendto("the last one", at);
   await quick.next("peers", ({ rows }) => rows.some(({ datagrams }) => datagrams === 202));
   slow.socket.resume();
@@ -48,14 +67,13 @@ test("a page that does not read gets no updates meanwhile, and all peers when it
 
 test("a page that asks for more than it reads is disconnected", async (t) => {
   const { page, peer, at } = await watched(t);
+  const ends = serverEnds(t);
   const greedy = await PageClient.open(page);
   const quick = await PageClient.open(page);
   await peer.sendMany(Array<Buffer>(200).fill(Buffer.alloc(60, "text ")), at);
   await quick.next("peers", ({ rows }) => rows.some(({ datagrams }) => datagrams === 200));
   greedy.socket.pause();
-  for (let each = 0; each < 600; each++) greedy.send({ type: "list", request: 1, live: true, text: "" });
-  for (let each = 0; each < 100; each++) quick.send({ type: "detail", id: 0 });
-  for (let each = 0; each < 100; each++) await quick.frame();
+  await askUntil(() => ends(0).destroyed, greedy, quick);
   const closed = once(greedy.socket, "close");
   greedy.socket.resume();
   expect((await closed)[0]).toBe(1006);
@@ -163,13 +181,14 @@ test("a page that was too slow keeps no peer that was forgotten meanwhile", asyn
       port,
     );
   arrive("10.0.0.7", 1);
+  const ends = serverEnds(t);
   const slow = await PageClient.open(page);
   const quick = await PageClient.open(page);
   await slow.next("peers", ({ rows }) => rows.length === 1);
   slow.socket.pause();
   for (let each = 0; each < 200; each++) arrive("10.0.0.8", 1, "text ".repeat(12));
-  for (let each = 0; each < 250; each++) slow.send({ type: "list", request: 1, live: true, text: "" });
   await quick.next("peers", ({ rows }) => rows.some(({ datagrams }) => datagrams === 200));
+  await askUntil(() => ends(0).writableLength > slowBytes, slow, quick);
   for (let port = 1; port <= maxPeers; port++) arrive("10.9.9.9", port);
   const { forgotten } = await quick.next("peers", (message) => message.forgotten.length > 0);
   expect(forgotten).toContain(0);
