@@ -28,7 +28,7 @@ export class DemoSource implements WatchedSource {
     this.#model = model;
     this.#id = model.addSource({
       kind: "socket",
-      label: "10.0.0.1:9000, simulated cameras",
+      label: "10.0.0.1:9000, cameras",
       simulated: true,
       sends: true,
     }).id;

@@ -19,7 +19,7 @@ export function RelayCard({ state }: { readonly state: State }): VNode | null {
         What the relay does{" "}
         <span class="muted">by its settings: these losses are no fault of the network</span>
       </h2>
-      {/* It may be wider than a phone. */}
+      {/* On a phone, each sender is a block, and its cells have their titles. */}
       <div class="relay-scroll" role="region" aria-label="Datagrams of each sender" tabIndex={0}>
         <table class="relay-table">
           <thead>
@@ -55,10 +55,14 @@ function Sender({ sender }: { readonly sender: RelaySender }): VNode {
       <th scope="row" class="address">
         {address}
       </th>
-      <td>{directions[direction]}</td>
-      <td class="number">{count(arrived)}</td>
-      <td class="number">{count(forwarded)}</td>
-      <td>
+      <td data-title="Way">{directions[direction]}</td>
+      <td class="number" data-title="Arrived">
+        {count(arrived)}
+      </td>
+      <td class="number" data-title="Left">
+        {count(forwarded)}
+      </td>
+      <td class="relay-dropped" data-title="Dropped, by">
         {dropped.length === 0
           ? "–"
           : dropped.map(({ by, datagrams }) => (
@@ -67,10 +71,18 @@ function Sender({ sender }: { readonly sender: RelaySender }): VNode {
               </span>
             ))}
       </td>
-      <td>{maxDelayMs === 0 ? "–" : `${meanDelayMs.toFixed(1)} ms, max ${maxDelayMs.toFixed(1)}`}</td>
-      <td class="number">{count(duplicated)}</td>
-      <td class="number">{count(reordered)}</td>
-      <td class="number">{count(corrupted)}</td>
+      <td class="relay-delay" data-title="Delay added">
+        {maxDelayMs === 0 ? "–" : `${meanDelayMs.toFixed(1)} ms, max ${maxDelayMs.toFixed(1)} ms`}
+      </td>
+      <td class="number" data-title="Twice">
+        {count(duplicated)}
+      </td>
+      <td class="number" data-title="Reordered">
+        {count(reordered)}
+      </td>
+      <td class="number" data-title="Corrupted">
+        {count(corrupted)}
+      </td>
     </tr>
   );
 }
