@@ -4,10 +4,11 @@ import { Buffer } from "node:buffer";
 
 import type { StoredDatagram } from "../gateway/index.js";
 import type { Address, Datagram } from "../index.js";
+import { count } from "../core/ledger/count-text.js";
 import { isoTime } from "./iso-time.js";
 import { jsonLine, payloadFields, printable, showPayload } from "./payload.js";
 import type { PeerTable } from "./peer-table.js";
-import { count, noticeColumns, onNotices, onOutput, outputColumns } from "./terminal.js";
+import { noticeColumns, onNotices, onOutput, outputColumns } from "./terminal.js";
 
 /** The options for the output. */
 export interface LineOptions {

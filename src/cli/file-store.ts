@@ -9,11 +9,12 @@ import { access, link, lstat, mkdir, open, rename, rm, stat } from "node:fs/prom
 import { dirname, join } from "node:path";
 
 import type { Endpoint } from "../core/address/address.js";
+import { count } from "../core/ledger/count-text.js";
 import { Failure, exitCodes } from "./exit.js";
 import { extensionOf } from "./file-kind.js";
 import { formatBytes } from "./option-values.js";
 import { asSystemFailure } from "./system-errors.js";
-import { cleanUpIfKilled, count } from "./terminal.js";
+import { cleanUpIfKilled } from "./terminal.js";
 
 /** Bytes that a file takes at least, so that many small files reach the limit too. */
 const minFileBytes = 4096;

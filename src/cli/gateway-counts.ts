@@ -2,9 +2,10 @@
 
 import type { AnswerStats, FolderStats, GatewayStats } from "../gateway/index.js";
 import type { MessagesStats } from "../message/index.js";
+import { count } from "../core/ledger/count-text.js";
 import { Failure, exitCodes } from "./exit.js";
 import { jsonLine } from "./payload.js";
-import { count, notice, print } from "./terminal.js";
+import { notice, print } from "./terminal.js";
 
 const names = [
   "received",

@@ -1,6 +1,7 @@
 import { setTimeout } from "node:timers/promises";
 
 import type { Gateway, GatewayStats, Losses as GatewayLosses } from "../gateway/index.js";
+import { count } from "../core/ledger/count-text.js";
 import {
   CountsLines,
   checkStored,
@@ -13,7 +14,7 @@ import {
 import type { Listener } from "./listener.js";
 import { Losses } from "./losses.js";
 import { StatusLine } from "./status-line.js";
-import { count, notice, wasStopped } from "./terminal.js";
+import { notice, wasStopped } from "./terminal.js";
 
 /** Milliseconds between two versions of the counts. */
 const intervalMs = 1000;

@@ -8,11 +8,12 @@ import { setTimeout } from "node:timers/promises";
 
 import { lossTexts } from "../core/ledger/report-texts.js";
 import type { GatewayStats } from "../gateway/index.js";
+import { count } from "../core/ledger/count-text.js";
 import { Failure, exitCodes } from "./exit.js";
 import { CountsLines, checkStored, noticeSummary, statusText, sumStats } from "./gateway-counts.js";
 import type { ParentMessage, WorkerMessage } from "./gateway-worker.js";
 import { StatusLine } from "./status-line.js";
-import { count, notice, noticeObject, wasStopped } from "./terminal.js";
+import { notice, noticeObject, wasStopped } from "./terminal.js";
 
 /** Milliseconds between two versions of the counts. */
 const intervalMs = 1000;

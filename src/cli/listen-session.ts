@@ -1,11 +1,12 @@
 import { type Address, type Datagram, TimeoutError } from "../index.js";
+import { count } from "../core/ledger/count-text.js";
 import { DatagramLines, type LineOptions, tableStyle } from "./datagram-lines.js";
 import { showListenStatus } from "./listen-status.js";
 import type { Listener, Received } from "./listener.js";
 import { Losses } from "./losses.js";
 import { PeerCount } from "./peer-count.js";
 import { PeerTable } from "./peer-table.js";
-import { count, notice, print, writeNotices } from "./terminal.js";
+import { notice, print, writeNotices } from "./terminal.js";
 
 /** The largest number of datagrams that are read, answered and printed together. */
 const batchDatagrams = 256;

@@ -1,10 +1,10 @@
 /** The status line of `datagram listen`. */
 
 import type { Socket } from "../index.js";
+import { count } from "../core/ledger/count-text.js";
 import { measuredRate } from "./option-values.js";
 import { RecentRate } from "./recent-rate.js";
 import { StatusLine } from "./status-line.js";
-import { count } from "./terminal.js";
 
 /** The rates are those of the last versions of the line. There are ten a second. */
 const rateSamples = 20;

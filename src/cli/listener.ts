@@ -3,6 +3,7 @@ import type { Buffer } from "node:buffer";
 import type { Endpoint } from "../core/address/address.js";
 import { dropCountIsMinimum } from "../core/capabilities.js";
 import { type Datagram, SOCK_DGRAM, SOL_SOCKET, SO_REUSEPORT, type Socket, socket } from "../index.js";
+import { count } from "../core/ledger/count-text.js";
 import {
   type ListenAddress,
   type ListenTarget,
@@ -14,7 +15,7 @@ import { Replies } from "./replies.js";
 import { openReplySocket } from "./reply-socket.js";
 import type { RouteOptions } from "./route-options.js";
 import { applyOptions } from "./sender-sockets.js";
-import { count, notice } from "./terminal.js";
+import { notice } from "./terminal.js";
 
 /** The options of an address that `datagram listen` listens on. */
 export interface ListenerOptions extends RouteOptions {

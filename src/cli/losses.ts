@@ -1,8 +1,9 @@
 import { dropCountIsMinimum } from "../core/capabilities.js";
 import { lossTexts, narrowText, refusalText } from "../core/ledger/report-texts.js";
 import type { Address, PathMtuChange, Socket, Unreachable } from "../index.js";
+import { count } from "../core/ledger/count-text.js";
 import { HostLosses } from "./host-losses.js";
-import { count, notice, noticeObject } from "./terminal.js";
+import { notice, noticeObject } from "./terminal.js";
 
 /** Milliseconds between two lines about one cause. */
 const intervalMs = 1000;

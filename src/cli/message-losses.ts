@@ -1,7 +1,8 @@
 /** Messages that did not arrive whole: told on standard error, at most one line a second and receiver. */
 
 import type { CodecLoss, LostMessage } from "../message/index.js";
-import { count, notice, noticeObject } from "./terminal.js";
+import { count } from "../core/ledger/count-text.js";
+import { notice, noticeObject } from "./terminal.js";
 
 /** Milliseconds between two lines. */
 const intervalMs = 1000;

@@ -4,9 +4,10 @@ import type { Endpoint } from "../core/address/address.js";
 import { type Address, OSError, SOCK_DGRAM, type Unreachable, socket } from "../index.js";
 import { type PathMtuProbe, type PathMtuResult, probePathMtu } from "../message/index.js";
 import { formatDuration } from "../sim/link/unit-texts.js";
+import { count } from "../core/ledger/count-text.js";
 import { Failure, exitCodes } from "./exit.js";
 import { jsonLine } from "./payload.js";
-import { count, notice, onOutput, print, warn } from "./terminal.js";
+import { notice, onOutput, print, warn } from "./terminal.js";
 import { refused } from "./unreachable.js";
 import { destination, duration, resolved } from "./option-values.js";
 

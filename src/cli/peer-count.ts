@@ -1,5 +1,3 @@
-import { count } from "./terminal.js";
-
 /** The largest number of peers that are counted. Sources can be forged, and memory is limited. */
 export const maxPeers = 65_536;
 
@@ -21,3 +19,4 @@ export class PeerCount {
     return peersText(this.#peers.size, this.#peers.size === maxPeers);
   }
 }
+import { count } from "../core/ledger/count-text.js";

@@ -1,6 +1,7 @@
+import { count } from "../core/ledger/count-text.js";
 import { columnsOf, cutText, printable } from "./payload.js";
 import { maxPeers, peersText } from "./peer-count.js";
-import { type Paint, count } from "./terminal.js";
+import type { Paint } from "./terminal.js";
 
 /** The fields of a datagram that the table needs. */
 interface TableDatagram {

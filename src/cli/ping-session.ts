@@ -6,10 +6,11 @@ import { refusalText } from "../core/ledger/report-texts.js";
 import { type Datagram, OSError, type Socket, type Unreachable } from "../index.js";
 import { formatDuration, formatShare } from "../sim/link/unit-texts.js";
 
+import { count } from "../core/ledger/count-text.js";
 import { jsonLine } from "./payload.js";
 import type { Probes } from "./ping-probes.js";
 import { RoundTrips } from "./round-trips.js";
-import { count, notice, onOutput, print, wasStopped } from "./terminal.js";
+import { notice, onOutput, print, wasStopped } from "./terminal.js";
 
 /** The largest number of datagrams that are read together. */
 const batchDatagrams = 64;

@@ -7,12 +7,13 @@ import {
   type ReadStats,
   read,
 } from "../capture/index.js";
+import { count } from "../core/ledger/count-text.js";
 import { captureFailure } from "./capture-failure.js";
 import { Failure, exitCodes } from "./exit.js";
 import { isoTime, timeText } from "./iso-time.js";
 import { PeerTable } from "./peer-table.js";
 import { jsonLine, payloadFields, printable, showPayload } from "./payload.js";
-import { count, notice, onOutput, outputColumns, print, stopSignal } from "./terminal.js";
+import { notice, onOutput, outputColumns, print, stopSignal } from "./terminal.js";
 
 const help = `
 The file is a capture file of tcpdump, tshark, Wireshark, dumpcap, editcap,

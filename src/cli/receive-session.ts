@@ -8,6 +8,7 @@ import {
   type Messages,
   messages,
 } from "../message/index.js";
+import { count } from "../core/ledger/count-text.js";
 import type { FileStore } from "./file-store.js";
 import { foreignDatagrams, foreignSummary, warnOfForeign } from "./foreign-datagrams.js";
 import { type ListenTarget, bindAndJoin } from "./listen-target.js";
@@ -15,7 +16,7 @@ import { Losses } from "./losses.js";
 import { MessageLosses } from "./message-losses.js";
 import { jsonLine, printable } from "./payload.js";
 import { PeerCount } from "./peer-count.js";
-import { count, notice, onOutput, print } from "./terminal.js";
+import { notice, onOutput, print } from "./terminal.js";
 
 /** Milliseconds after which a message that is still not complete is lost: an hour. */
 const totalMs = 3_600_000;

@@ -3,11 +3,12 @@
 import type { Command } from "commander";
 
 import type { RecordOptions, RecordStats, Recording } from "../capture/index.js";
+import { count } from "../core/ledger/count-text.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { diskSize, duration, formatBytes, wholeNumber } from "./option-values.js";
 import { checkRawOutput } from "./raw-output.js";
 import { asSystemFailure } from "./system-errors.js";
-import { count, notice, warn } from "./terminal.js";
+import { notice, warn } from "./terminal.js";
 
 /** The path of standard output as a recording has it. */
 const standardOutput = "/dev/fd/1";

@@ -3,10 +3,11 @@ import { setTimeout } from "node:timers/promises";
 import { refusalText } from "../core/ledger/report-texts.js";
 import { OSError } from "../index.js";
 import type { Relay, RelayStats, TargetStats } from "../proxy/index.js";
+import { count } from "../core/ledger/count-text.js";
 import { jsonLine } from "./payload.js";
 import { directionText, statusLine, statusText } from "./relay-status.js";
 import { hasStatusLine, StatusLine } from "./status-line.js";
-import { count, notice, print, warn, wasStopped } from "./terminal.js";
+import { notice, print, warn, wasStopped } from "./terminal.js";
 
 /** Milliseconds between two checks of the counts. */
 const intervalMs = 1000;

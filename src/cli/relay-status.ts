@@ -1,7 +1,7 @@
 /** The counts of a relay as text: on one line, and for each direction. */
 
+import { count } from "../core/ledger/count-text.js";
 import type { DirectionStats, RelayStats } from "../proxy/index.js";
-import { count } from "./terminal.js";
 
 /** The counts besides received and delivered, their texts, and whether such a datagram was not delivered. */
 const outcomes: readonly (readonly [

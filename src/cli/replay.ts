@@ -8,6 +8,7 @@ import { keyOfEndpoint } from "../capture/replay/endpoint-key.js";
 import type { StreamReading } from "../gateway/index.js";
 import type { Socket } from "../index.js";
 import { isOfRelay } from "../proxy/passage-comments.js";
+import { count } from "../core/ledger/count-text.js";
 import { captureFailure } from "./capture-failure.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { destination, duration, quote, resolved, wholeNumber } from "./option-values.js";
@@ -25,7 +26,7 @@ import {
   streamLosses,
   streamName,
 } from "./stream-options.js";
-import { count, notice, stopSignal, warn, wasStopped } from "./terminal.js";
+import { notice, stopSignal, warn, wasStopped } from "./terminal.js";
 
 const help = `
 The file is a capture file of tcpdump, tshark, Wireshark, dumpcap, editcap,

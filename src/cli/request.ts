@@ -8,6 +8,7 @@ import { type Address, type Datagram, OSError, TimeoutError } from "../index.js"
 import { kernelStack } from "../kernel/choice.js";
 import { ownAddresses } from "../kernel/own-addresses.js";
 import { formatDuration } from "../sim/link/unit-texts.js";
+import { count } from "../core/ledger/count-text.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { type GeneratedData, addGeneratedData, generatedBy, readPayload } from "./input.js";
 import { jsonLine, payloadFields, showPayload } from "./payload.js";
@@ -20,7 +21,7 @@ import {
   withInterfaceName,
   openSenders,
 } from "./sender-sockets.js";
-import { count, notice, onOutput, outputColumns, print } from "./terminal.js";
+import { notice, onOutput, outputColumns, print } from "./terminal.js";
 import { refused } from "./unreachable.js";
 import { destination, duration, inQuotes, quote, resolved, wholeNumber } from "./option-values.js";
 import { checkRawOutput, rawOption } from "./raw-output.js";

@@ -7,6 +7,7 @@ import type { Address, OSError, Socket, Unreachable } from "../index.js";
 import { MessageError, type Messages, type MessagesStats, type Receipt, messages } from "../message/index.js";
 import { maxFrameChunks } from "../wire/message-frame.js";
 import { formatDuration } from "../sim/link/unit-texts.js";
+import { count } from "../core/ledger/count-text.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { foreignDatagrams } from "./foreign-datagrams.js";
 import { type Source, readMessage } from "./input.js";
@@ -14,7 +15,7 @@ import { Progress } from "./message-progress.js";
 import { duration, measuredRate, resolved, rounded, wholeNumber } from "./option-values.js";
 import { type RouteOptions, isGroup } from "./route-options.js";
 import { openConnected } from "./sender-sockets.js";
-import { count, notice, stopSignal } from "./terminal.js";
+import { notice, stopSignal } from "./terminal.js";
 import { refused } from "./unreachable.js";
 
 /** Bytes of a chunk, the default of `messages()`. */

@@ -4,6 +4,7 @@ import type { Endpoint } from "../core/address/address.js";
 import { refusalText } from "../core/ledger/report-texts.js";
 import type { Socket, Unreachable } from "../index.js";
 import { formatDuration } from "../sim/link/unit-texts.js";
+import { count } from "../core/ledger/count-text.js";
 import { Failure, exitCodes } from "./exit.js";
 import { isGroup } from "./route-options.js";
 import {
@@ -13,7 +14,7 @@ import {
   withInterfaceName,
   openSenders,
 } from "./sender-sockets.js";
-import { count, notice, warn, wasStopped } from "./terminal.js";
+import { notice, warn, wasStopped } from "./terminal.js";
 
 /** About how many datagrams are passed to the sockets together. */
 const batchDatagrams = 512;

@@ -4,10 +4,11 @@ import type { Endpoint } from "../core/address/address.js";
 import type { Datagram, Socket } from "../index.js";
 import { ownAddresses } from "../kernel/own-addresses.js";
 import { type Message, messages, serve } from "../message/index.js";
+import { count } from "../core/ledger/count-text.js";
 import { type ExecJobs, JobFailure } from "./exec-jobs.js";
 import { foreignDatagrams, foreignSummary, warnOfForeign } from "./foreign-datagrams.js";
 import { Losses } from "./losses.js";
-import { count, notice, onOutput, print, warn } from "./terminal.js";
+import { notice, onOutput, print, warn } from "./terminal.js";
 
 /** The bytes and the source of a request. */
 interface Request {

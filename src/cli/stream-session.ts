@@ -1,6 +1,7 @@
 /** `datagram listen --from nats://…`: prints the datagrams of a stream as those of a socket. */
 
 import type { StoredDatagram, StreamReading } from "../gateway/index.js";
+import { count } from "../core/ledger/count-text.js";
 import { DatagramLines, tableStyle } from "./datagram-lines.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import type { SessionOptions } from "./listen-session.js";
@@ -9,7 +10,7 @@ import { formatDuration } from "../sim/link/unit-texts.js";
 import { PeerCount } from "./peer-count.js";
 import { PeerTable } from "./peer-table.js";
 import { type StreamOptions, openStream, streamFailure, streamLosses, streamName } from "./stream-options.js";
-import { count, notice, print, stopSignal, wasStopped, writeNotices } from "./terminal.js";
+import { notice, print, stopSignal, wasStopped, writeNotices } from "./terminal.js";
 
 /** Characters of output that are printed at once, and how often fewer are printed, in milliseconds. */
 const batchCharacters = 64 * 1024;

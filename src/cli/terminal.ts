@@ -113,11 +113,6 @@ export function wasStopped(error: unknown): boolean {
   return error instanceof Error && error.name === "AbortError";
 }
 
-/** `1 datagram`, `2 datagrams`. */
-export function count(many: number, noun: string): string {
-  return `${many} ${noun}${many === 1 ? "" : "s"}`;
-}
-
 function painter(stream: WriteStream): Paint {
   // A pipe or a file has no `hasColors`.
   const colours = isTerminal(stream) && stream.hasColors();

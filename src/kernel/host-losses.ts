@@ -1,5 +1,6 @@
 /** The losses that the whole host counted, with what helps: the kernel does not report them to any socket. */
 
+import { count } from "../core/ledger/count-text.js";
 import type { HostCounter, HostCounts, Stats } from "../core/ledger/ledger.js";
 import { moreThan, readHostCounts } from "./host-counts.js";
 
@@ -7,14 +8,14 @@ import { moreThan, readHostCounts } from "./host-counts.js";
 const causes: readonly Cause[] = [
   {
     counters: ["IpReasmFails"],
-    what: (failures) => `reassembly of fragments failed ${many(failures, "time")} over IPv4`,
+    what: (failures) => `reassembly of fragments failed ${count(failures, "time")} over IPv4`,
     help:
       "fragments were lost, or the memory for fragments is full: then no fragmented datagram arrives. " +
       "Send datagrams that fit in one packet, or: sudo sysctl -w net.ipv4.ipfrag_high_thresh=33554432 net.ipv4.ipfrag_time=5",
   },
   {
     counters: ["Ip6ReasmFails"],
-    what: (failures) => `reassembly of fragments failed ${many(failures, "time")} over IPv6`,
+    what: (failures) => `reassembly of fragments failed ${count(failures, "time")} over IPv6`,
     help:
       "fragments were lost, or the memory for fragments is full: then no fragmented datagram arrives. " +
       "Send datagrams that fit in one packet, or: sudo sysctl -w net.ipv6.ip6frag_high_thresh=33554432 net.ipv6.ip6frag_time=5",
@@ -22,13 +23,13 @@ const causes: readonly Cause[] = [
   {
     counters: ["UdpRcvbufErrors", "Udp6RcvbufErrors"],
     what: (failures) =>
-      `${many(failures, "datagram")} found a full receive buffer, probably that of another socket`,
+      `${count(failures, "datagram")} found a full receive buffer, probably that of another socket`,
     help: "some program reads too slowly for its buffer",
   },
   {
     counters: ["UdpInErrors", "Udp6InErrors"],
     without: ["UdpRcvbufErrors", "Udp6RcvbufErrors"],
-    what: (failures) => `${many(failures, "datagram")} arrived with a wrong checksum, or malformed`,
+    what: (failures) => `${count(failures, "datagram")} arrived with a wrong checksum, or malformed`,
     help: "something on the path damages them",
   },
 ];
@@ -96,9 +97,4 @@ export class HostLossWatch {
 
 function sum(counts: HostCounts, counters: readonly HostCounter[]): number {
   return counters.reduce((total, counter) => total + (counts[counter] ?? 0), 0);
-}
-
-/** `1 datagram`, `2 datagrams`. */
-function many(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }

@@ -1,3 +1,4 @@
+import { count } from "../../core/ledger/count-text.js";
 import type { DecoderLoss } from "../../message/codec.js";
 import type { NewLoss } from "./loss-log.js";
 import { looksLikeRtp } from "./payload-look.js";
@@ -108,7 +109,7 @@ export class Missing {
       const more = others === 0 ? "" : `, and at least ${ofOthers} of ${others} other peers`;
       return {
         ...{ cause: "network", atMs, source, peer: peer.id, datagrams: datagrams + ofOthers, atLeast: true },
-        sentence: `At least ${many(datagrams, "datagram")} of ${peer.address} did not arrive${more}: the numbers of the RTP packets have gaps.`,
+        sentence: `At least ${count(datagrams, "datagram")} of ${peer.address} did not arrive${more}: the numbers of the RTP packets have gaps.`,
         advice:
           "Losses of the receive buffer at this time are among them. Other ones are of the network: use a cable or another Wi-Fi channel, or send at a lower rate.",
       };
@@ -132,7 +133,7 @@ export class Missing {
             datagrams: missing === 0 ? undefined : missing,
           },
           atLeast: true,
-          sentence: `${many(own, "picture")} of ${peer.address} ${is} not complete: ${parts} did not arrive.${more}`,
+          sentence: `${count(own, "picture")} of ${peer.address} ${is} not complete: ${parts} did not arrive.${more}`,
           advice:
             peer.picture === "message"
               ? "This page only looks on: a receiver of datagram/message asks for missing parts, or repairs them with parities."
@@ -168,8 +169,4 @@ function bySource(counts: ReadonlyMap<Peer, number>): Map<number, OfSource> {
 
 function uint16(data: Uint8Array, at: number): number {
   return (data[at] as number) * 256 + (data[at + 1] as number);
-}
-
-function many(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
