@@ -3,7 +3,6 @@ import { type Command, Option } from "commander";
 import { type Gateway, gateway } from "../gateway/index.js";
 import { withoutUser } from "../gateway/server-url.js";
 import { OSError } from "../index.js";
-import { count } from "../core/ledger/count-text.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { noticeFallback } from "./fallback.js";
 import { type GatewayCommandOptions, checkOptions, gatewayOptions, serversOf } from "./gateway-options.js";
