@@ -182,7 +182,7 @@ async function runHere(
   options: GatewayCommandOptions,
   worker: boolean,
 ): Promise<void> {
-  const signal = worker ? stopOfParent() : stopSignal();
+  const signal = worker ? stopOfParent() : stopSignal(true);
   const listeners: Listener[] = [];
   const report = new GatewayReport(
     options.json === true,
@@ -224,7 +224,7 @@ async function runWorkers(
   options: GatewayCommandOptions,
   workers: number,
 ): Promise<void> {
-  const signal = stopSignal();
+  const signal = stopSignal(true);
   const all = await Promise.all(addresses.map(({ address }) => resolved(address)));
   if (all.some(isGroup)) throw usage("--workers is not for a group: each worker would receive each datagram");
   const { json = false, drain = 5000 } = options;

@@ -55,25 +55,34 @@ export function warn(text: string): void {
 }
 
 /**
- * Handles failures to write. If the reader ends early, such as `head`, the command ends silently.
+ * Handles failures to write. If the reader ends early, such as `head`, the command ends silently, unless it holds what it must
+ * not lose: then it stops as at Ctrl-C.
  *
  * @param fail is called for any other failure, such as a full disk.
  */
 export function watchOutput(fail: (error: Error) => void): void {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(0);
-    fail(error);
+    if (error.code !== "EPIPE") fail(error);
+    else if (stopsAtEndOfReader) stopsAtEndOfReader();
+    else process.exit(0);
   });
   // The failure cannot be reported anywhere.
   process.stderr.on("error", () => undefined);
 }
 
+/** What ends the command in place of the end of the process if the reader of standard output ends. */
+let stopsAtEndOfReader: (() => void) | undefined;
+
 /** What is cleaned up if a second Ctrl-C or SIGTERM ends the process. */
 const cleanups = new Set<() => void>();
 let isStopping = false;
 
-/** Aborts at the first Ctrl-C or SIGTERM. The second one ends the process as usual. */
-export function stopSignal(): AbortSignal {
+/**
+ * Aborts at the first Ctrl-C or SIGTERM. The second one ends the process as usual.
+ *
+ * @param holds whether the command holds what it must not lose, so that it aborts too if the reader of standard output ends.
+ */
+export function stopSignal(holds = false): AbortSignal {
   const stop = new AbortController();
   const abort = (): void => {
     process.off("SIGINT", abort).off("SIGTERM", abort);
@@ -82,6 +91,7 @@ export function stopSignal(): AbortSignal {
     stop.abort();
   };
   process.on("SIGINT", abort).on("SIGTERM", abort);
+  if (holds) stopsAtEndOfReader = abort;
   return stop.signal;
 }
 

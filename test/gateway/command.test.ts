@@ -1,5 +1,7 @@
 /** `datagram gateway` with a real server of NATS. */
 
+import { once } from "node:events";
+
 import { type TestContext, afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { messages } from "datagram/message";
@@ -41,6 +43,19 @@ describe.skipIf(noServer !== undefined)("datagram gateway", () => {
     const peer = `127-0-0-1_${from.getsockname().port}`;
     const subjects = (await server.messages("two")).map(({ subject }) => subject);
     expect(subjects.sort()).toEqual(ports.map((port) => `datagram.${port}.${peer}`).sort());
+  });
+
+  test("if the reader of its output goes away, it ends with the account, and all is stored", async (t) => {
+    const [program, [port = 0]] = await start(t, "0", "--stream", "unread", "--create", "--json");
+    const from = await bound(t);
+    await from.sendto("read", ["127.0.0.1", port]);
+    await program.line("stdout");
+    program.child.stdout!.destroy();
+    await once(program.child.stdout!, "close");
+    await from.sendto("not read", ["127.0.0.1", port]);
+    const { code, stderr } = await program.ended;
+    expect([code, stderr]).toEqual([0, expect.stringContaining("2 datagrams received\n  stored: 2\n")]);
+    expect(await server.messages("unread")).toHaveLength(2);
   });
 
   test("says how to go on without a server, and with a second port for a stream", async (t) => {
