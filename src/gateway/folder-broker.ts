@@ -9,14 +9,17 @@ import type { EncodedMessage } from "./message-encoder.js";
 const flushMs = 250;
 /** So many bytes do not wait. */
 const flushBytes = 256 << 10;
-/** Bytes that are written at once, if more have come while the disk was slow. */
-const maxBatchBytes = 1 << 20;
 /** Milliseconds after a failure before something is written again. */
 const retryMs = 1000;
 
 interface Pending {
   readonly number: number;
   readonly bytes: Buffer;
+}
+
+interface Batch {
+  readonly numbers: readonly number[];
+  readonly blocks: Buffer;
 }
 
 /** Stores packets in the capture files of a folder. A packet is stored once the disk has it (`fdatasync`). */
@@ -83,43 +86,48 @@ export class FolderBroker implements Broker {
     });
   }
 
-  /** Writes one batch, and further ones as long as they are large. */
+  /** Writes everything that waits now, and more as long as there is much. */
   async #writeAll(): Promise<void> {
+    const last = this.#pending.at(-1)?.number ?? 0;
     do {
-      const batch = this.#take();
+      const { numbers, blocks } = this.#take();
       let reason: string | undefined;
       if (this.#failure && this.#clock.now() < this.#failure.untilMs) {
         ({ reason } = this.#failure);
         // The outbox is never called from its own call of publish().
         await Promise.resolve();
-      } else reason = await this.#write(batch);
-      for (const { number } of batch) {
+      } else reason = await this.#write(blocks);
+      for (const number of numbers) {
         if (reason === undefined) this.#events?.stored(number, false);
         else this.#events?.refused(number, reason);
       }
-    } while (this.#events && this.#pendingBytes >= flushBytes);
+    } while (
+      this.#events &&
+      (this.#pendingBytes >= flushBytes || (this.#pending[0]?.number ?? Infinity) <= last)
+    );
   }
 
-  /** The datagrams that are written next. */
-  #take(): Pending[] {
-    const maxBytes = Math.min(maxBatchBytes, this.#files.maxBlocksBytes);
+  /** The datagrams that are written next, whose blocks follow each other in memory: nothing has to be copied. */
+  #take(): Batch {
+    const { maxBlocksBytes } = this.#files;
+    const { buffer, byteOffset } = (this.#pending[0] as Pending).bytes;
     let bytes = 0;
     let count = 0;
     for (const { bytes: block } of this.#pending) {
-      if (count > 0 && bytes + block.length > maxBytes) break;
+      const follows = block.buffer === buffer && block.byteOffset === byteOffset + bytes;
+      if (count > 0 && (!follows || bytes + block.length > maxBlocksBytes)) break;
       bytes += block.length;
       count++;
     }
-    const batch = this.#pending.slice(0, count);
-    this.#pending = this.#pending.slice(count);
+    const numbers = this.#pending.splice(0, count).map(({ number }) => number);
     this.#pendingBytes -= bytes;
-    return batch;
+    return { numbers, blocks: Buffer.from(buffer, byteOffset, bytes) };
   }
 
   /** @returns why it failed. */
-  async #write(batch: readonly Pending[]): Promise<string | undefined> {
+  async #write(blocks: Buffer): Promise<string | undefined> {
     try {
-      await this.#files.append(Buffer.concat(batch.map(({ bytes }) => bytes)));
+      await this.#files.append(blocks);
       this.#failure = undefined;
       return undefined;
     } catch (error) {

@@ -17,18 +17,34 @@ const maxPeers = 4096;
 const maxBundleBytes = 65_536;
 /** Bytes of a packet beside the datagram, at most: headers, options and a note. */
 const overheadBytes = 512;
+/** Bytes of memory that bundles share. Bundles that follow each other in memory are written with one call. */
+const chunkBytes = 1 << 20;
+/** Chunks that are kept for later bundles. */
+const maxFreeChunks = 4;
 
-/** Turns datagrams into packets of a capture file, as `record` writes them. Those that arrive together are stored together. */
+/** Memory of bundles, one after the other. */
+interface Chunk {
+  readonly writer: BlockWriter;
+  /** Complete bundles that are not settled. */
+  unsettled: number;
+}
+
+/**
+ * Turns datagrams into packets of a capture file, as `record` writes them. Those that arrive together are stored together.
+ *
+ * The memory of a bundle is used again after it is settled: memory that is new for each bundle would make V8 collect garbage several
+ * times a second, because it counts the bytes of buffers too.
+ */
 export class PacketEncoder implements Bundler {
   readonly #clock: Clock;
   readonly #local: Endpoint;
   readonly #flows = new Flows();
   readonly #notes = new Notes();
   readonly #tokens = new Map<Endpoint, string>();
-  /** The packets of the open bundle: those that were just read, and after them those that have waited. */
-  readonly #open = new BlockWriter();
-  #waited: Buffer[] = [];
-  #waitedBytes = 0;
+  #chunk: Chunk = newChunk();
+  readonly #free: Chunk[] = [];
+  /** Where the open bundle starts in the chunk. */
+  #start = 0;
   #number = 0;
   #count = 0;
   readonly #single = new BlockWriter();
@@ -40,7 +56,7 @@ export class PacketEncoder implements Bundler {
   }
 
   get openBytes(): number {
-    return this.#open.at + this.#waitedBytes;
+    return this.#chunk.writer.at - this.#start;
   }
 
   tokenOf(peer: Endpoint): string {
@@ -53,8 +69,8 @@ export class PacketEncoder implements Bundler {
   }
 
   append(datagram: Datagram, number: number): Bundle | undefined {
-    const complete = this.#add(datagram.data.length + overheadBytes, number, this.#waitedBytes > 0);
-    this.#write(datagram, this.#open);
+    const complete = this.#add(datagram.data.length + overheadBytes, number);
+    this.#write(datagram, this.#chunk.writer);
     return complete;
   }
 
@@ -71,9 +87,10 @@ export class PacketEncoder implements Bundler {
   }
 
   appendWaiting({ bytes }: EncodedMessage, number: number): Bundle | undefined {
-    const complete = this.#add(bytes.length, number, false);
-    this.#waited.push(bytes);
-    this.#waitedBytes += bytes.length;
+    const complete = this.#add(bytes.length, number);
+    const { writer } = this.#chunk;
+    writer.bytes.set(bytes, writer.at);
+    writer.at += bytes.length;
     return complete;
   }
 
@@ -81,22 +98,49 @@ export class PacketEncoder implements Bundler {
     return this.#count === 0 ? [] : [this.#complete()];
   }
 
-  /** Counts a packet of the open bundle. @returns the bundle before, if it is complete. */
-  #add(bytes: number, number: number, mustStart: boolean): Bundle | undefined {
-    const isFull = mustStart || this.openBytes + bytes > maxBundleBytes;
+  /** Counts a packet of the open bundle, for which there is memory then. @returns the bundle before, if it is complete. */
+  #add(bytes: number, number: number): Bundle | undefined {
+    const isChunkFull = this.#chunk.writer.at + bytes > chunkBytes;
+    const isFull = isChunkFull || this.openBytes + bytes > maxBundleBytes;
     const complete = this.#count > 0 && isFull ? this.#complete() : undefined;
+    if (isChunkFull) this.#changeChunk();
     if (this.#count === 0) this.#number = number;
     this.#count++;
     return complete;
   }
 
   #complete(): Bundle {
-    const [number, count] = [this.#number, this.#count];
-    const bytes = Buffer.concat([this.#open.written, ...this.#waited]);
-    this.#open.at = 0;
-    this.#waited = [];
-    this.#waitedBytes = this.#count = 0;
-    return { peer: "", subject: "", bytes, headersBytes: 0, number, count };
+    const chunk = this.#chunk;
+    const [number, count, start] = [this.#number, this.#count, this.#start];
+    const { bytes: memory, at } = chunk.writer;
+    const bytes = Buffer.from(memory.buffer, memory.byteOffset + start, at - start);
+    this.#start = at;
+    this.#count = 0;
+    chunk.unsettled++;
+    const settled = (): void => {
+      if (--chunk.unsettled === 0 && chunk !== this.#chunk) this.#keep(chunk);
+    };
+    return {
+      peer: "",
+      subject: "",
+      bytes,
+      headersBytes: 0,
+      number,
+      count,
+      confirm: settled,
+      release: settled,
+    };
+  }
+
+  #changeChunk(): void {
+    const full = this.#chunk;
+    if (full.unsettled === 0) this.#keep(full);
+    this.#chunk = this.#free.pop() ?? newChunk();
+    this.#chunk.writer.at = this.#start = 0;
+  }
+
+  #keep(chunk: Chunk): void {
+    if (this.#free.length < maxFreeChunks) this.#free.push(chunk);
   }
 
   #write(datagram: Datagram, writer: BlockWriter): void {
@@ -113,4 +157,8 @@ export class PacketEncoder implements Bundler {
     const told = this.#notes.take();
     writer.endPacket({ direction: "in", dropCount: told?.lost, comment: told?.comment });
   }
+}
+
+function newChunk(): Chunk {
+  return { writer: new BlockWriter(new Uint8Array(chunkBytes)), unsettled: 0 };
 }

@@ -199,3 +199,47 @@ test("packets of a folder are written together in the order of arrival, and no b
     }),
   );
 });
+
+test("the memory of a bundle of packets does not change until the bundle is settled", () => {
+  const source = new Address("10.0.0.7", 9000) as Endpoint;
+  const step = fc.record({
+    fill: fc.integer({ min: 50_000, max: 60_000 }),
+    waits: fc.boolean(),
+    settle: fc.nat(3),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 40, maxLength: 60 }), (steps) => {
+      const encoder = new PacketEncoder(realClock, source);
+      const open: { readonly bundle: Bundle; readonly text: string }[] = [];
+      const memories = new Set<ArrayBufferLike>();
+      for (const [index, { fill, waits, settle }] of steps.entries()) {
+        const text = `<${index}>${"x".repeat(fill)}`;
+        const datagram = new Datagram(Buffer.from(text), source, text.length, replier, undefined);
+        if (waits) encoder.appendWaiting(encoder.encode(datagram), index + 1);
+        else encoder.append(datagram, index + 1);
+        for (const bundle of encoder.finish()) {
+          open.push({ bundle, text });
+          memories.add(bundle.bytes.buffer);
+        }
+        // Stored and refused bundles leave their memory, in any order.
+        if (settle > 0 && open.length >= settle) {
+          const [settled] = open.splice(open.length - settle, 1);
+          if (index % 2 === 0) settled?.bundle.confirm?.();
+          else settled?.bundle.release?.();
+        }
+        for (const { bundle, text: own } of open) expect(bundle.bytes.includes(own)).toBe(true);
+      }
+      for (const { bundle } of open) bundle.confirm?.();
+      // What is settled is used again.
+      for (let index = 0; index < 200; index++) {
+        encoder.append(new Datagram(Buffer.alloc(60_000), source, 60_000, replier, undefined), index);
+        for (const bundle of encoder.finish()) {
+          memories.add(bundle.bytes.buffer);
+          bundle.confirm?.();
+        }
+      }
+      expect(memories.size).toBeLessThanOrEqual(10);
+    }),
+    { numRuns: 8 },
+  );
+});
