@@ -58,6 +58,8 @@ export interface CheckedConsume {
   readonly untilNow: boolean;
   /** The wanted subjects, with wildcards; `undefined`: all of the stream. */
   readonly filter: string | undefined;
+  /** The first tokens of the subjects of the gateways. */
+  readonly prefix: string;
   /** Whether a datagram is wanted, since the server may deliver others too. */
   readonly isWanted: (source: Endpoint, subject: string) => boolean;
   readonly prefetch: number;
@@ -104,6 +106,7 @@ export function checkConsume(options: ConsumeOptions): CheckedConsume {
     from: checkStart(from),
     untilNow: until === "now",
     filter: filterOf(checkPrefix(prefix), port, wanted, buckets),
+    prefix,
     isWanted: (source, subject) =>
       (wanted === undefined || isPeer(source, wanted)) &&
       (port === undefined || subject.split(".").at(-2) === String(port)),

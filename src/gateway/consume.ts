@@ -10,6 +10,7 @@ import type { Delivered } from "./delivered.js";
 import { connectNats, forbiddenError } from "./nats-connection.js";
 import { OrderedConsumer } from "./ordered-consumer.js";
 import { MessageDecoder, type StoredDatagram } from "./stored-datagram.js";
+import { StoredReplies } from "./stored-replies.js";
 
 /** What was read of a stream so far. */
 export interface ConsumeStats {
@@ -66,10 +67,12 @@ export function consume(options: ConsumeOptions): StreamReading {
 
 class NatsReading implements StreamReading {
   readonly #options: CheckedConsume;
-  readonly #decoder = new MessageDecoder();
+  readonly #decoder = new MessageDecoder((subject) => this.#repliesTo(subject));
   #opening: Promise<OrderedConsumer> | undefined;
   #consumer: OrderedConsumer | undefined;
   #connection: NatsConnection | undefined;
+  /** What answers the datagrams of the last message. */
+  #replies: StoredReplies | undefined;
   #forgetSignal: (() => void) | undefined;
   readonly #steps = new Steps();
   #isOver = false;
@@ -177,6 +180,21 @@ class NatsReading implements StreamReading {
     if (this.#bundle.length > 0) return;
     this.#foreign++;
     this.#sequence = sequence;
+  }
+
+  /** What answers the datagrams of a subject; `undefined` if it is none of the gateways. */
+  #repliesTo(subject: string): StoredReplies | undefined {
+    const base = subject.slice(0, subject.lastIndexOf("."));
+    if (this.#replies?.base === base) return this.#replies;
+    const { prefix } = this.#options;
+    // Anybody may publish to the stream, so nothing of a subject but a port becomes a part of another subject.
+    if (
+      !this.#connection ||
+      !base.startsWith(`${prefix}.`) ||
+      !/^\d{1,5}$/.test(base.slice(prefix.length + 1))
+    )
+      return undefined;
+    return (this.#replies = new StoredReplies(this.#connection, base));
   }
 
   /** Counts the deleted messages at the end. */

@@ -11,7 +11,7 @@ export const clientPackage = "@nats-io/transport-node";
 const connectTimeoutMs = 5000;
 
 /** The calls of this package that use a server. Errors have its name as `syscall`. */
-export type NatsCall = "gateway" | "consume";
+export type NatsCall = "gateway" | "consume" | "reply";
 
 /** A connection, and subjects for what comes back over it. */
 export interface NatsLink {

@@ -30,7 +30,9 @@ export interface StreamPosition {
   readonly storedAt: bigint;
 }
 
-/** A datagram of a stream, or a whole message. `ttl`, `tos` and `ecn` are `undefined`, because the stream does not have them. */
+/**
+ * A datagram of a stream, or a whole message. `reply()` is sent by the gateway that saw the peer last, while the stream is read: it
+ * rejects if no gateway has sent it, and with the code of an ICMP error about it. A whole message has no `reply()`: `ENOTSUP`. `ttl`, `tos` and `ecn` are `undefined`, because the stream does not have them. */
 export class StoredDatagram extends Datagram {
   /** The number of its message in the stream, from 1. The datagrams of a bundle have the same one. */
   readonly sequence: number;
@@ -59,8 +61,9 @@ export class StoredDatagram extends Datagram {
     missingBefore: number | undefined,
     channel: number | undefined,
     index: number,
+    replier: Replier,
   ) {
-    super(data, source, size, noSocket, metadata);
+    super(data, source, size, replier, metadata);
     this.sequence = sequence;
     this.storedAt = storedAt;
     this.missingBefore = missingBefore;
@@ -72,12 +75,13 @@ export class StoredDatagram extends Datagram {
 /** The headers of a bundle. Those of single datagrams are in its records. */
 const bundleHeaders: ReadonlySet<string> = new Set(["Bundle", "Destination", "Interface"]);
 
-const noSocket: Replier = {
+/** For whole messages, and for subjects that are not below the prefix of the reading. */
+const noReplies: Replier = {
   answer: () =>
     Promise.reject(
       new OSError("ENOTSUP", {
         syscall: "reply",
-        text: "a datagram of a stream has no socket that could answer",
+        text: "no gateway sends answers to it: it is a whole message",
       }),
     ),
 };
@@ -86,6 +90,12 @@ const noSocket: Replier = {
 export class MessageDecoder {
   readonly #addresses = new Map<string, Endpoint>();
   readonly #tokens = new Map<Endpoint, string>();
+  readonly #repliesTo: (subject: string) => Replier | undefined;
+
+  /** @param repliesTo finds what answers the datagrams of a subject, if anything does. */
+  constructor(repliesTo: (subject: string) => Replier | undefined = () => undefined) {
+    this.#repliesTo = repliesTo;
+  }
 
   /** Returns the datagrams of a message: several if it is a bundle, none if no gateway has written it like this. */
   decode(
@@ -118,7 +128,8 @@ export class MessageDecoder {
     if (!metadata) return undefined;
     // A view. Its memory is a piece that the connection has read, with other messages.
     const payload = Buffer.from(data.buffer as ArrayBuffer, data.byteOffset, data.length);
-    return new StoredDatagram(payload, source, size, metadata, position, missingBefore, channel, 0);
+    const replies = (channel === undefined ? this.#repliesTo(message.subject) : undefined) ?? noReplies;
+    return new StoredDatagram(payload, source, size, metadata, position, missingBefore, channel, 0, replies);
   }
 
   /** Returns the datagrams of a bundle; `undefined` if one of them or the bundle is impossible. */
@@ -133,13 +144,16 @@ export class MessageDecoder {
     const common = this.#metadata(headers, false);
     const records = readRecords(message.data);
     if (!common || records?.length !== numberOf(headers.Bundle, maxBundleDatagrams)) return undefined;
+    const replies = this.#repliesTo(message.subject) ?? noReplies;
     const datagrams: StoredDatagram[] = [];
     for (const { source: text, size, timestamp, lostBefore, data } of records ?? []) {
       const source = this.#address(text);
       if (!source) return undefined;
       const metadata = { ...common, timestamp, lostBefore };
       const [index, missing] = [datagrams.length, datagrams.length === 0 ? missingBefore : 0];
-      datagrams.push(new StoredDatagram(data, source, size, metadata, position, missing, undefined, index));
+      datagrams.push(
+        new StoredDatagram(data, source, size, metadata, position, missing, undefined, index, replies),
+      );
     }
     return datagrams;
   }
