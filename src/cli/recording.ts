@@ -3,12 +3,13 @@
 import type { Command } from "commander";
 
 import type { RecordOptions, RecordStats, Recording } from "../capture/index.js";
+import { finishRecordings } from "../capture/record/file-recording.js";
 import { count } from "../core/ledger/count-text.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { diskSize, duration, formatBytes, wholeNumber } from "./option-values.js";
 import { checkRawOutput } from "./raw-output.js";
 import { asSystemFailure } from "./system-errors.js";
-import { notice, warn } from "./terminal.js";
+import { cleanUpIfKilled, notice, warn } from "./terminal.js";
 
 /** The path of standard output as a recording has it. */
 const standardOutput = "/dev/fd/1";
@@ -65,7 +66,7 @@ export function recordOptionsOf(path: string, options: RecordingOptions): Record
 }
 
 /**
- * Starts a recording. A failure to write is a warning.
+ * Starts a recording. A failure to write is a warning. A second Ctrl-C writes what is in memory before it ends the process.
  *
  * @param start begins to record to a file.
  * @param path of the file, or `-` for standard output.
@@ -88,6 +89,7 @@ export function startRecording(
         else warn(messageOf(Object.assign(new Error(message), { code, syscall }), recording.file));
       },
     });
+    void recording.finished.then(cleanUpIfKilled(finishRecordings));
     return recording;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;

@@ -85,9 +85,10 @@ let isStopping = false;
 export function stopSignal(holds = false): AbortSignal {
   const stop = new AbortController();
   const abort = (): void => {
-    process.off("SIGINT", abort).off("SIGTERM", abort);
     isStopping = true;
+    // First: a signal that comes while nothing listens would end the process without the cleanup.
     awaitSecondSignal();
+    process.off("SIGINT", abort).off("SIGTERM", abort);
     stop.abort();
   };
   process.on("SIGINT", abort).on("SIGTERM", abort);
@@ -107,8 +108,11 @@ export function cleanUpIfKilled(cleanUp: () => void): () => void {
 
 /** Listens to the second signal only if there is something to clean up. So it ends a process that hangs. */
 function awaitSecondSignal(): void {
-  process.off("SIGINT", endByKill).off("SIGTERM", endByKill);
-  if (isStopping && cleanups.size > 0) process.on("SIGINT", endByKill).on("SIGTERM", endByKill);
+  const isNeeded = isStopping && cleanups.size > 0;
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    if (!isNeeded) process.off(name, endByKill);
+    else if (!process.listeners(name).includes(endByKill)) process.on(name, endByKill);
+  }
 }
 
 function endByKill(signal: NodeJS.Signals): void {

@@ -24,7 +24,7 @@ import { Listener, type ListenerOptions } from "./listener.js";
 import { listeningAddress, quote } from "./option-values.js";
 import { listed } from "./route-options.js";
 import { asSystemFailure } from "./system-errors.js";
-import { notice, stopSignal, wasStopped } from "./terminal.js";
+import { cleanUpIfKilled, notice, stopSignal, wasStopped } from "./terminal.js";
 
 /** The TCP port of the page, and the last one that is tried if others are taken. */
 const [firstPagePort, lastPagePort] = [9080, 9179] as const;
@@ -196,6 +196,9 @@ export async function openPage(
   { page, token, record }: PageOptions,
 ): Promise<Watch> {
   const { watchSources } = await import("../watch/watch.js");
+  const { finishRecordings } = await import("../capture/record/file-recording.js");
+  // Those that pages start.
+  cleanUpIfKilled(finishRecordings);
   const host = page?.host ?? "127.0.0.1";
   for (let at: number = page?.port ?? firstPagePort; ; at++) {
     try {

@@ -61,6 +61,36 @@ test("record writes what arrives at several ports, and Ctrl-C completes the file
   });
 });
 
+test("a second Ctrl-C before the file is written loses nothing of it, and no signal finds the command without a listener", async (t) => {
+  const file = join(folderOf(t), "twice.pcapng");
+  const root = new URL("../../build/src/", import.meta.url).href;
+  const script = `
+    import { once } from "node:events";
+    import { socket } from "${root}index.js";
+    import { record } from "${root}capture/index.js";
+    import { startRecording } from "${root}cli/recording.js";
+    import { stopSignal } from "${root}cli/terminal.js";
+    const s = socket();
+    await s.bind(["127.0.0.1", 0]);
+    startRecording((path, options) => record(s, path, options), process.argv[1]);
+    const stop = stopSignal();
+    const onRemoved = (name) => {
+      if (process.listenerCount(name) === 0) console.log(name, "has no listener");
+    };
+    process.on("removeListener", onRemoved);
+    // Neither listeners to signals nor recordings keep the process alive.
+    setInterval(() => {}, 1000);
+    process.kill(process.pid, "SIGINT");
+    await once(stop, "abort");
+    await s.sendto("just now", s.getsockname());
+    await s.recvfrom(20);
+    process.off("removeListener", onRemoved);
+    process.kill(process.pid, "SIGINT");`;
+  const program = new Program(t, process.execPath, ["--input-type=module", "-e", script, file]);
+  expect(await program.ended).toEqual({ code: null, signal: "SIGINT", stdout: "", stderr: "" });
+  expect((await datagramsOf(file)).map(({ direction }) => direction)).toEqual(["out", "in"]);
+});
+
 test("record --overwrite replaces a file by a new one, and a recorder that writes the old one says so", async (t) => {
   const file = join(folderOf(t), "same.pcapng");
   const first = datagram(t, ["record", "0", "-o", file]);

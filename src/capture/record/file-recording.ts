@@ -106,7 +106,7 @@ export class FileRecording implements Recording, RecordingHost {
       throw error;
     }
     active.add(this);
-    if (active.size === 1) process.on("exit", finishAll);
+    if (active.size === 1) process.on("exit", finishRecordings);
   }
 
   get file(): string {
@@ -387,7 +387,7 @@ export class FileRecording implements Recording, RecordingHost {
     const error = this.#files.close();
     if (error) this.#tell(error);
     active.delete(this);
-    if (active.size === 0) process.off("exit", finishAll);
+    if (active.size === 0) process.off("exit", finishRecordings);
     this.#resolve(this.stats());
   }
 }
@@ -395,7 +395,8 @@ export class FileRecording implements Recording, RecordingHost {
 /** Recordings that are not over. */
 const active = new Set<FileRecording>();
 
-function finishAll(): void {
+/** Ends all recordings, and writes what is in memory during the call: the process is about to end. */
+export function finishRecordings(): void {
   for (const recording of active) recording.finishNow();
 }
 
