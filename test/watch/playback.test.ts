@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { watch } from "datagram/watch";
 import { type TestContext, expect, test } from "vitest";
 
-import { capture, startMs } from "./capture-file.js";
+import { capture, icmpErrors, startMs } from "./capture-file.js";
 import { PageClient } from "./client.js";
 
 /** Plays a file in a page. */
@@ -62,6 +62,29 @@ test("losses before the recording are one report for each second of the file", a
   ]);
   await shown.next("peers", ({ rows }) => rows.some(({ datagrams }) => datagrams === 35));
   expect(shown.messages.filter(({ type }) => type === "loss")).toEqual([]);
+});
+
+test("ICMP errors of a file are counted at their peer, and told once for each second, also after the last datagram", async (t) => {
+  const times = [2100, 2200, 5000].map((ms) => startMs + ms);
+  // The datagrams are those of the first second.
+  const shown = await played(t, Buffer.concat([capture(10), icmpErrors(times)]));
+  shown.send({ type: "seek", positionMs: startMs + 3000, speed: 0 });
+  expect((await shown.next("hello")).playback).toMatchObject({ lastMs: startMs + 5000 });
+  expect(await shown.next("loss")).toMatchObject({
+    ...{ cause: "unreachable", datagrams: 2, atLeast: true },
+    sentence:
+      "10.0.9.9:7000 cannot be reached (host unreachable, from 10.0.0.254): the last of at least 2 datagrams that did not arrive.",
+  });
+  const { rows } = await shown.next("peers", (message) => message.rows.length === 2);
+  expect(rows.find(({ address }) => address === "10.0.9.9:7000")).toMatchObject({ icmp: 2, datagrams: 0 });
+  shown.send({ type: "seek", positionMs: startMs + 3000, speed: 1000 });
+  expect(await shown.next("loss")).toMatchObject({ cause: "unreachable", datagrams: 1 });
+  // After a move back they are counted anew.
+  shown.send({ type: "seek", positionMs: startMs, speed: 0 });
+  await shown.next("hello");
+  shown.send({ type: "seek", positionMs: startMs + 5000, speed: 0 });
+  await shown.next("hello");
+  await shown.next("peers", (message) => message.rows.some(({ icmp }) => icmp === 3));
 });
 
 test("after a move back, the time of the page is that of the position", async (t) => {

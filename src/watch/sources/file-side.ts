@@ -1,6 +1,9 @@
-import type { CapturedDatagram } from "../../capture/index.js";
+import type { CapturedDatagram, CapturedUnreachable } from "../../capture/index.js";
+import { icmpKind } from "../../core/driver/icmp.js";
+import type { Unreachable } from "../../index.js";
 import type { Arrival, Model } from "../model/model.js";
 import type { RelayState } from "../protocol.js";
+import { SourceLosses } from "./source-losses.js";
 
 /** Shows the datagrams of a file in the model. */
 export interface FileSides {
@@ -10,6 +13,7 @@ export interface FileSides {
   /** What a relay did until the position, if the file is one of a relay. */
   readonly relay: (() => RelayState) | undefined;
   show(datagram: CapturedDatagram, arrival: Arrival, nowMs: number): void;
+  unreachable(error: Unreachable, nowMs: number): void;
   /** Reports what came together since the last call. */
   report(atMs: number): void;
   /** The file begins again. */
@@ -23,10 +27,12 @@ export class PlainFile implements FileSides {
   readonly lossAdvice =
     "Record with a larger buffer, such as tcpdump -B 65536, or on a machine with less to do.";
   readonly #model: Model;
+  #losses: SourceLosses;
 
   constructor(label: string, model: Model) {
     this.#model = model;
     this.lossSource = model.addSource({ kind: "recording", label, simulated: false, sends: false }).id;
+    this.#losses = noLosses(this.lossSource, model);
   }
 
   show({ data, direction }: CapturedDatagram, arrival: Arrival, nowMs: number): void {
@@ -34,11 +40,26 @@ export class PlainFile implements FileSides {
     else this.#model.arrived(this.lossSource, data, 0, arrival, nowMs);
   }
 
-  report(): void {
-    // Each datagram is shown at once.
+  unreachable(error: Unreachable, nowMs: number): void {
+    this.#losses.unreachable(error, nowMs);
+  }
+
+  report(atMs: number): void {
+    this.#losses.report(atMs);
   }
 
   clear(): void {
-    // It keeps nothing.
+    this.#losses = noLosses(this.lossSource, this.#model);
   }
+}
+
+/** The losses of a source that begins. */
+export function noLosses(source: number, model: Model): SourceLosses {
+  return new SourceLosses(source, model, { receiveBuffer: 0, queue: 0 });
+}
+
+/** An ICMP error of a file, as a socket would have told it. */
+export function unreachableOf({ destination, from, type, code }: CapturedUnreachable): Unreachable {
+  const kind = icmpKind(from.includes(":") ? 6 : 4, type, code);
+  return { destination, kind, from, code: kind === "port unreachable" ? "ECONNREFUSED" : "EHOSTUNREACH" };
 }

@@ -1,8 +1,8 @@
 import { basename } from "node:path";
 
-import { type CapturedDatagram, type Reading, read } from "../../capture/index.js";
+import { type CapturedDatagram, type CapturedUnreachable, type Reading, read } from "../../capture/index.js";
 import type { Model } from "../model/model.js";
-import { type FileSides, PlainFile } from "./file-side.js";
+import { type FileSides, PlainFile, unreachableOf } from "./file-side.js";
 import { RelayFile, RelayTraces } from "./relay-file.js";
 import type { WatchedSource } from "./source.js";
 
@@ -12,12 +12,14 @@ const overviewParts = 600;
 const stepMs = 50;
 /** Datagrams after which others have their turn. */
 const turnDatagrams = 2048;
+/** ICMP errors that wait for their time. A file may have any number of them between two datagrams: more are shown early. */
+const maxWaitingErrors = 1024;
 
 /**
  * Plays a capture file to a model, which has the state at the position: all datagrams up to there. A file of a relay is two sources: before
  * and after its faults.
  *
- * @throws (rejects) the errors of `read`; `RangeError` if the file has no datagram with a time.
+ * @throws (rejects) the errors of `read`; `RangeError` if the file has no datagram and no ICMP error with a time.
  */
 export async function fileSources(file: string, model: Model): Promise<readonly WatchedSource[]> {
   const source = await FileSource.open(file, model);
@@ -38,6 +40,8 @@ class FileSource implements WatchedSource {
   #reading: Reading | undefined;
   /** The next datagram, which was read already. */
   #next: CapturedDatagram | undefined;
+  /** ICMP errors that were read before the next datagram, and that the model does not have yet. */
+  #errors: CapturedUnreachable[] = [];
   #positionMs: number;
   /** Losses that were not reported yet, all of one second of the file. */
   #lost: { readonly second: number; readonly atMs: number; datagrams: number } | undefined;
@@ -52,12 +56,15 @@ class FileSource implements WatchedSource {
   static async open(file: string, model: Model): Promise<FileSource> {
     let [firstMs, lastMs] = [Infinity, -Infinity];
     const traces = new RelayTraces();
-    for await (const datagram of read(file)) {
-      traces.add(datagram);
-      if (datagram.timestamp === undefined) continue;
-      const ms = msOf(datagram.timestamp);
+    const see = ({ timestamp }: { readonly timestamp: bigint | undefined }): void => {
+      if (timestamp === undefined) return;
+      const ms = msOf(timestamp);
       firstMs = Math.min(firstMs, ms);
       lastMs = Math.max(lastMs, ms);
+    };
+    for await (const datagram of read(file, { onUnreachable: see })) {
+      traces.add(datagram);
+      see(datagram);
     }
     if (firstMs > lastMs) throw new RangeError(`${file} has no datagram with a time`);
     const overview = Array<number>(overviewParts).fill(0);
@@ -104,8 +111,9 @@ class FileSource implements WatchedSource {
       await this.#reading?.return();
       if (turn !== this.#turn) return;
       this.#model.clear();
-      this.#reading = read(this.#file);
+      this.#reading = this.#begin();
       this.#next = undefined;
+      this.#errors = [];
       this.#positionMs = this.#firstMs;
       this.#lost = undefined;
       this.#sides.clear();
@@ -124,6 +132,19 @@ class FileSource implements WatchedSource {
     this.#turn++;
     clearTimeout(this.#timer);
     void this.#reading?.return().catch(() => undefined);
+  }
+
+  #begin(): Reading {
+    return read(this.#file, {
+      onUnreachable: (error) => {
+        const [oldest] = this.#errors;
+        if (oldest && this.#errors.length >= maxWaitingErrors) {
+          this.#errors.shift();
+          this.#showError(oldest);
+        }
+        this.#errors.push(error);
+      },
+    });
   }
 
   #goOn(turn: number): void {
@@ -146,6 +167,7 @@ class FileSource implements WatchedSource {
     const reading = this.#reading as Reading;
     for (let shown = 0; turn === this.#turn; shown++) {
       this.#next ??= await this.#read(reading);
+      this.#showErrors(positionMs);
       if (!this.#next || msOf(this.#next.timestamp ?? 0n) > positionMs) break;
       this.#show(this.#next);
       this.#next = undefined;
@@ -156,6 +178,7 @@ class FileSource implements WatchedSource {
     const isOver = positionMs >= this.#lastMs || Math.floor(positionMs / 1000) !== this.#lost?.second;
     if (isOver || this.#speed === 0) this.#reportLost();
     if (positionMs >= this.#lastMs || this.#speed === 0) this.#sides.report(positionMs);
+    else this.#enterSecond(positionMs);
   }
 
   /** The next datagram; `undefined` at the end. A file that was cut since `open` ends there. */
@@ -177,14 +200,36 @@ class FileSource implements WatchedSource {
       timestamp: timestamp > lastKept ? lastKept : timestamp,
       lostBefore,
     };
-    const second = Math.floor(nowMs / 1000);
-    if (second !== this.#second) this.#sides.report(nowMs);
-    this.#second = second;
+    const second = this.#enterSecond(nowMs);
     this.#sides.show(datagram, arrival, nowMs);
     if (lostBefore === 0) return;
     if (this.#lost?.second !== second) this.#reportLost();
     this.#lost ??= { second, atMs: nowMs, datagrams: 0 };
     this.#lost.datagrams += lostBefore;
+  }
+
+  /** Shows the ICMP errors up to a position. */
+  #showErrors(positionMs: number): void {
+    for (;;) {
+      const [error] = this.#errors;
+      if (!error || msOf(error.timestamp ?? 0n) > positionMs) return;
+      this.#errors.shift();
+      this.#showError(error);
+    }
+  }
+
+  #showError(error: CapturedUnreachable): void {
+    const nowMs = msOf(error.timestamp ?? 0n);
+    this.#enterSecond(nowMs);
+    this.#sides.unreachable(unreachableOf(error), nowMs);
+  }
+
+  /** Reports what came together in the second before. @returns the second. */
+  #enterSecond(nowMs: number): number {
+    const second = Math.floor(nowMs / 1000);
+    if (second !== this.#second) this.#sides.report(nowMs);
+    this.#second = second;
+    return second;
   }
 
   #reportLost(): void {

@@ -1,12 +1,13 @@
 import type { CapturedDatagram } from "../../capture/index.js";
 import { isEndpoint } from "../../core/address/address.js";
-import { Address, type Endpoint } from "../../index.js";
+import { Address, type Endpoint, type Unreachable } from "../../index.js";
 import type { Passage } from "../../proxy/observer.js";
 import { type Effects, effectsOf, isOfRelay, passageDirection } from "../../proxy/passage-comments.js";
 import type { Arrival, Model } from "../model/model.js";
 import type { RelayState } from "../protocol.js";
-import type { FileSides } from "./file-side.js";
+import { type FileSides, noLosses } from "./file-side.js";
 import { RelayCounts } from "./relay-counts.js";
+import type { SourceLosses } from "./source-losses.js";
 
 /** Characters of a cause that are kept: a file may claim any. */
 const maxCauseLength = 200;
@@ -44,6 +45,7 @@ export class RelayFile implements FileSides {
   readonly #after: number;
   readonly #model: Model;
   #counts = new RelayCounts();
+  #losses: SourceLosses;
   /** Who sent what leaves on a flow, as the file said last. */
   readonly #senders = new Map<string, Endpoint>();
 
@@ -52,6 +54,7 @@ export class RelayFile implements FileSides {
     this.#model = model;
     this.lossSource = model.addSource({ kind: "before", label: before, ...common }).id;
     this.#after = model.addSource({ kind: "after", label: after, ...common }).id;
+    this.#losses = noLosses(this.#after, model);
   }
 
   readonly relay = (): RelayState => ({
@@ -72,12 +75,18 @@ export class RelayFile implements FileSides {
     this.#model.arrived(this.lossSource, data, 0, arrival, nowMs);
   }
 
+  unreachable(error: Unreachable, nowMs: number): void {
+    this.#losses.unreachable(error, nowMs);
+  }
+
   report(atMs: number): void {
     this.#counts.report(this.#model, this.lossSource, atMs);
+    this.#losses.report(atMs);
   }
 
   clear(): void {
     this.#counts = new RelayCounts();
+    this.#losses = noLosses(this.#after, this.#model);
     this.#senders.clear();
   }
 
