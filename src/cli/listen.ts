@@ -43,9 +43,11 @@ Each datagram is one line on standard output: time, source, size, payload. If
 there are several ports, the source is followed by the port, as in
 127.0.0.1:40000 > 127.0.0.1:9001.
 
-Text is in quotes, with the escapes \\n, \\r, \\t and \\\\. Other bytes are shown as
-Python shows them: b"\\xff\\x00". On a terminal a long payload is cut at the width
-of the terminal, and the rest is counted in bytes: "the beginning" … 1,342 more.
+Text is in quotes, with the escapes \\n, \\r, \\t and \\\\, and those of Python for
+characters that a terminal could execute or hide: "\\x1b[1mgrün". If these are
+more than one of four, or if it is not UTF-8, the bytes are shown as Python
+shows them: b"\\xff\\x00". On a terminal a long payload is cut at the width of the
+terminal, and the rest is counted in bytes: "the beginning" … 1,342 more.
 
 With --json a line is an object with time, source, size, truncated, and text
 (valid UTF-8) or hex. If the system has them, it also has destination,

@@ -7,6 +7,8 @@ import { Buffer, isUtf8 } from "node:buffer";
 
 const notPrintable = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u;
 const everyNotPrintable = new RegExp(notPrintable, "gu");
+/** The characters of a text that may be shown as something else than themselves. */
+const specialInText = new RegExp(`["'\\\\]|${notPrintable.source}`, "gu");
 /** Characters that a payload with text may have, because they are shown as escapes. */
 const lineCharacters = /[\n\r\t]/g;
 
@@ -23,7 +25,7 @@ const escapes: ReadonlyMap<string, string> = new Map([
   ["\\", "\\\\"],
 ]);
 /** One byte or character as it is shown: an escape sequence, or itself. */
-const shownUnit = /\\x..|\\.|./gu;
+const shownUnit = /\\x..|\\u.{4}|\\U.{8}|\\.|./gu;
 const hexUnit = /../g;
 const character = /./gu;
 
@@ -39,7 +41,8 @@ interface Notation {
 
 /**
  * A payload on one line, as Python would show it. Text is in quotes, `"two\nlines"`, with the escapes of line ends, tabs and
- * backslashes. Other bytes are `b"\xff\x00"`. With `hex` the payload is hex digits without quotes.
+ * backslashes, and of characters that are not printable: `"\x1b[1mgrün"`. Other bytes are `b"\xff\x00"`: those that are no UTF-8, or
+ * with more than one of four characters that are not printable. With `hex` the payload is hex digits without quotes.
  *
  * @param columns if there are more, the end is cut: `"the beginning" … 1,342 more`, in bytes.
  */
@@ -92,17 +95,38 @@ function grouped(value: number): string {
 
 function notationOf(data: Buffer, hex: boolean): Notation {
   if (hex) return { before: "", body: data.toString("hex"), after: "", unit: hexUnit, isText: false };
-  const text = isUtf8(data) ? data.toString("utf8") : undefined;
-  const isText = text !== undefined && !notPrintable.test(text.replaceAll(lineCharacters, ""));
+  const text = textOf(data);
+  const isText = text !== undefined;
   const plain = isText ? text : data.toString("latin1");
   // Single quotes keep JSON readable.
   const quote = plain.includes('"') && !plain.includes("'") ? "'" : '"';
-  const special = isText ? /[\n\r\t"'\\]/g : /[^ !#-&(-[\]-~]/g;
+  const special = isText ? specialInText : /[^ !#-&(-[\]-~]/g;
   const body = plain.replaceAll(special, (character) => {
     if (character === quote) return `\\${quote}`;
-    return escapes.get(character) ?? (isText ? character : (shownBytes[character.charCodeAt(0)] ?? ""));
+    const escape = escapes.get(character);
+    if (escape !== undefined) return escape;
+    return isText ? shownInText(character) : (shownBytes[character.charCodeAt(0)] ?? "");
   });
   return { before: isText ? quote : `b${quote}`, body, after: quote, unit: shownUnit, isText };
+}
+
+/** A payload as text; `undefined` if it is not UTF-8, or if more than one of four characters are not printable. */
+function textOf(data: Buffer): string | undefined {
+  if (!isUtf8(data)) return undefined;
+  const text = data.toString("utf8");
+  const other = text.replaceAll(lineCharacters, "");
+  if (!notPrintable.test(other)) return text;
+  return (other.match(everyNotPrintable) ?? []).length * 4 > text.length ? undefined : text;
+}
+
+/** A character of a text: itself if it is a quote, else its escape in a string of Python. */
+function shownInText(character: string): string {
+  const code = character.codePointAt(0) ?? 0;
+  if (!notPrintable.test(character)) return character;
+  // `\x9b` would be a byte for the reader, and this character has two.
+  if (code < 0x80) return shownBytes[code] ?? "";
+  const digits = code.toString(16);
+  return code > 0xffff ? `\\U${digits.padStart(8, "0")}` : `\\u${digits.padStart(4, "0")}`;
 }
 
 /** The length of the longest start of `body` that has whole units and at most `columns` columns. */
@@ -124,6 +148,7 @@ function columnsOfUnit(unit: string): number {
 
 /** Bytes of a unit of text in UTF-8. */
 function bytesOf(unit: string): number {
+  if (/^\\u/i.test(unit)) return Buffer.byteLength(String.fromCodePoint(parseInt(unit.slice(2), 16)));
   return unit.startsWith("\\") ? 1 : Buffer.byteLength(unit);
 }
 

@@ -32,10 +32,12 @@ const batchDatagrams = 256;
 
 const help = `
 The answer goes to standard output, and its time to standard error. Text is in
-quotes, with the escapes \\n, \\r, \\t and \\\\. Other bytes are shown as Python
-shows them: b"\\xff\\x00". On a terminal a long answer is cut at the width of the
-terminal, and --full shows all of it. --raw writes the bytes of the answer and
-nothing else, for a file or a program.
+quotes, with the escapes \\n, \\r, \\t and \\\\, and those of Python for characters
+that a terminal could execute or hide: "\\x1b[1mgrün". If these are more than one
+of four, or if it is not UTF-8, the bytes are shown as Python shows them:
+b"\\xff\\x00". On a terminal a long answer is cut at the width of the terminal,
+and --full shows all of it. --raw writes the bytes of the answer and nothing
+else, for a file or a program.
 
 With --all and --count each answer is one line: source, milliseconds, size,
 payload. With --json an answer is an object with source, roundTripMs, size, and

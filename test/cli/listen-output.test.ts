@@ -38,6 +38,15 @@ describe("the output", () => {
     ]);
   });
 
+  test("UTF-8 with few control characters is text with their escapes", async (t) => {
+    const payloads = ["\u001b[31mTür\u001b[0m\toffen\n", "Zähler 7\0", "\0\u0001\u0002ü"];
+    expect(await printed(t, [], payloads)).toEqual([
+      String.raw`"\x1b[31mTür\x1b[0m\toffen\n"`,
+      String.raw`"Zähler 7\x00"`,
+      String.raw`b"\x00\x01\x02\xc3\xbc"`,
+    ]);
+  });
+
   test("--hex shows every payload as hex", async (t) => {
     expect(await printed(t, ["--hex"], ["hi", ""])).toEqual(["6869", '""']);
   });
@@ -157,10 +166,13 @@ describe("hostile payloads", () => {
   };
   const payloads = Object.values(hostile).map((payload) => Buffer.from(payload as string));
 
-  test("all hostile payloads are shown as Python's bytes, which have every byte", async (t) => {
+  test("all hostile payloads are shown as Python's strings or bytes, which have every byte", async (t) => {
     const shown = await printed(t, [], payloads);
     expect(shown.join("\n")).toMatch(/^[\x20-\x7e\n]*$/);
-    const evaluate = "import ast\nfor line in sys.stdin: say(ast.literal_eval(line.strip()).hex())";
+    const evaluate = `import ast
+for line in sys.stdin:
+    value = ast.literal_eval(line.strip())
+    say((value.encode() if isinstance(value, str) else value).hex())`;
     const evaluated = await python(t, evaluate, [], { input: shown.join("\n") }).ended;
     expect(evaluated.stdout).toBe(payloads.map((payload) => `${payload.toString("hex")}\n`).join(""));
   });

@@ -29,7 +29,7 @@ describe("the status line", () => {
     expect(lines.slice(0, 4).map((line) => shape.exec(line)?.[3])).toEqual([
       '"one"',
       '"two"',
-      'b"\\x1b[2J\\x1b[1;1H\\r\\n"',
+      '"\\x1b[2J\\x1b[1;1H\\r\\n"',
       '"四"',
     ]);
     expect(lines[4]).toBe("4 datagrams, 21 bytes from 2 peers");

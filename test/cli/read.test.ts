@@ -19,7 +19,7 @@ test("each datagram is a line, and the summary goes to standard error", async (t
     code: 0,
     stdout: [
       `${first} 10.0.0.1:5000 > 10.0.0.2:9000 3 bytes "one"\n`,
-      `${second} [fd00::1]:5000 > [fd00::2]:9000 5 bytes b"four\\x00"\n`,
+      `${second} [fd00::1]:5000 > [fd00::2]:9000 5 bytes "four\\x00"\n`,
     ].join(""),
     stderr: "2 datagrams, 8 bytes from 2 peers\n",
   });

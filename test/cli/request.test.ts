@@ -62,7 +62,8 @@ describe("one answer", () => {
   });
 
   test.for([
-    ["\u001b[2J", 'b"\\x1b[2J"'],
+    ["\u001b[2J", '"\\x1b[2J"'],
+    ["ab\u202ecd", '"ab\\u202ecd"'],
     ["a\u202eb", 'b"a\\xe2\\x80\\xaeb"'],
     ["two\nlines", '"two\\nlines"'],
     ["\u0007", 'b"\\x07"'],

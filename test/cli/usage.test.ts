@@ -366,7 +366,7 @@ describe("colours", () => {
     await pythonSend(t, Number(port), [`${escape}[31mred`]);
     const { code, stdout } = await listener.ended;
     expect(code).toBe(0);
-    expect(stdout).toContain('b"\\x1b[31mred"');
+    expect(stdout).toContain('"\\x1b[31mred"');
     expect(stdout).not.toContain(`${escape}[31mred`);
     expect(stdout).toContain(`${escape}[2m`);
   });
