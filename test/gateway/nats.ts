@@ -44,6 +44,8 @@ export interface NatsServerOptions {
   readonly store?: string;
   /** Lines of its configuration. @default none */
   readonly settings?: string;
+  /** Further variables of its environment. @default none */
+  readonly variables?: NodeJS.ProcessEnv;
 }
 
 /** A running server. */
@@ -73,13 +75,13 @@ export class NatsServer {
 
   /** Starts the server, again with the port and the streams that it had. */
   async start(): Promise<void> {
-    const { within = [], store = join(this.#folder, "store"), settings = "" } = this.#options;
+    const { within = [], store = join(this.#folder, "store"), settings = "", variables = {} } = this.#options;
     const file = join(this.#folder, "settings.conf");
     writeFileSync(file, settings);
     const args = ["-a", "127.0.0.1", "-p", String(this.#port), "-js", "-sd", store, "-c", file];
     const [program, ...rest] = [...within, "nats-server", ...args, "--ports_file_dir", this.#folder];
     const child = spawn(program, rest, {
-      env,
+      env: { ...env, ...variables },
       stdio: ["ignore", "ignore", "pipe"],
     });
     this.#child = child;

@@ -27,6 +27,11 @@ test("the page shows the configuration as it is", () => {
   expect(shown).toBe(file);
 });
 
+/** The variables of the file, all with one value. */
+function passwords(value: string): NodeJS.ProcessEnv {
+  return { GATEWAY: value, ANSWERS: value, READER: value };
+}
+
 /** A server with the rights of the page, less one. */
 async function serverWithout(
   t: TestContext,
@@ -46,11 +51,8 @@ async function serverWithout(
     return !isIt;
   });
   expect(removed).toBe(right === "" ? 0 : 1);
-  const settings = lines
-    .join("\n")
-    .replaceAll(".9000.", `.${port}.`)
-    .replaceAll(/"\$[A-Z]+"/g, '"secret"');
-  const server = await NatsServer.start({ settings });
+  const settings = lines.join("\n").replaceAll(".9000.", `.${port}.`);
+  const server = await NatsServer.start({ settings, variables: passwords('"secret"') });
   t.onTestFinished(() => server.close());
   return { server, port, url: (name) => server.url.replace("//", `//${name}:secret@`) };
 }
@@ -98,6 +100,24 @@ function forbids(call: string, text: string): unknown {
 }
 
 describe.skipIf(noServer !== undefined)("the rights of the page", () => {
+  test.for([
+    ["GATEWAY", "gateway", '"s3cret, 7e5 # x"', "s3cret, 7e5 # x"],
+    ["ANSWERS", "answers", '"123"', "123"],
+    ["READER", "reader", "s3cret", "s3cret"],
+  ] as const)(
+    "take the password of the environment, and not the text $%s",
+    async ([name, user, value, pass], t) => {
+      const variables = { ...passwords("other"), [name]: value };
+      const server = await NatsServer.start({ settings: file, variables });
+      t.onTestFinished(() => server.close());
+      const servers = server.url.slice("nats://".length);
+      const nats = await connect({ servers, user, pass });
+      await nats.close();
+      for (const wrong of [`$${name}`, "other"])
+        await expect(connect({ servers, user, pass: wrong })).rejects.toThrow("Authorization Violation");
+    },
+  );
+
   test("are enough to store, to answer and to read", async (t) => {
     const setting = await serverWithout(t);
     const running = await start(t, setting);

@@ -83,9 +83,22 @@ test("the tarball has the compiled files and the sources", () => {
 
 test("the tarball has no other files", () => {
   const inside =
-    /^(package[.]json|README[.]md|LICENSE|CHANGELOG[.]md|CONTRIBUTING[.]md|(dist|docs|examples|man|micropython|native|prebuilds)[/].+|scripts[/]build-addon[.]mjs)$/;
+    /^(package[.]json|README[.]md|LICENSE|CHANGELOG[.]md|CONTRIBUTING[.]md|(dist|docs|examples|findings|man|micropython|native|prebuilds)[/].+|scripts[/]build-addon[.]mjs)$/;
   const leftOver = /^(?!examples[/]).*[.]test[.]|[.]map$|[.]tsbuildinfo$/;
   expect(packed.filter((path) => !inside.test(path) || leftOver.test(path))).toEqual([]);
+});
+
+test("the tarball has each example and each finding that its documents link to", async () => {
+  const documents = packed.filter((path) => /^(README[.]md|docs[/].+[.]md)$/.test(path));
+  const links = await Promise.all(
+    documents.map(async (path) => {
+      const text = await readFile(join(home, path), "utf8");
+      return [...text.matchAll(/\]\(([^)#:]+)/g)].map(([, link = ""]) => join(dirname(path), link));
+    }),
+  );
+  const linked = links.flat().filter((path) => /^(examples|findings)[/]/.test(path));
+  expect(linked).toContain("examples/nats/permissions.conf");
+  expect(linked.filter((path) => !packed.includes(path))).toEqual([]);
 });
 
 test.skipIf(noAddon !== undefined)("the tarball has the addon of this machine", () => {
