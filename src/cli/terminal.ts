@@ -24,9 +24,14 @@ export function outputColumns(): number {
   return outputLive ? (process.stdout.columns || 80) - 1 : Infinity;
 }
 
-/** Writes data, and waits if its reader is slow. @throws the signal's reason. */
+/** Writes data, and waits if its reader is slow. Without a reader it does nothing. @throws the signal's reason. */
 export async function print(data: string | Uint8Array, signal?: AbortSignal): Promise<void> {
-  if (!writeOutput(data)) await once(process.stdout, "drain", { signal });
+  if (hasNoReader || writeOutput(data)) return;
+  try {
+    await once(process.stdout, "drain", { signal });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EPIPE") throw error;
+  }
 }
 
 /** Writes a line for people. */
@@ -62,13 +67,20 @@ export function warn(text: string): void {
  */
 export function watchOutput(fail: (error: Error) => void): void {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") fail(error);
-    else if (stopsAtEndOfReader) stopsAtEndOfReader();
-    else process.exit(0);
+    if (error.code !== "EPIPE") {
+      fail(error);
+      return;
+    }
+    hasNoReader = true;
+    if (!stopsAtEndOfReader) process.exit(0);
+    stopsAtEndOfReader();
   });
   // The failure cannot be reported anywhere.
   process.stderr.on("error", () => undefined);
 }
+
+/** Whether the reader of standard output has ended. */
+let hasNoReader = false;
 
 /** What ends the command in place of the end of the process if the reader of standard output ends. */
 let stopsAtEndOfReader: (() => void) | undefined;

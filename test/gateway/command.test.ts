@@ -26,7 +26,7 @@ describe.skipIf(noServer !== undefined)("datagram gateway", () => {
     for (;;) {
       const line = await program.line("stderr");
       if (line.startsWith("storing in the stream")) return [program, ports];
-      const [, port] = /^listening on .*:(\d+)$/.exec(line) ?? [];
+      const [, port] = /^listening on \S+:(\d+)/.exec(line) ?? [];
       if (port !== undefined) ports.push(Number(port));
     }
   }
@@ -45,18 +45,28 @@ describe.skipIf(noServer !== undefined)("datagram gateway", () => {
     expect(subjects.sort()).toEqual(ports.map((port) => `datagram.${port}.${peer}`).sort());
   });
 
-  test("if the reader of its output goes away, it ends with the account, and all is stored", async (t) => {
-    const [program, [port = 0]] = await start(t, "0", "--stream", "unread", "--create", "--json");
-    const from = await bound(t);
-    await from.sendto("read", ["127.0.0.1", port]);
-    await program.line("stdout");
-    program.child.stdout!.destroy();
-    await once(program.child.stdout!, "close");
-    await from.sendto("not read", ["127.0.0.1", port]);
-    const { code, stderr } = await program.ended;
-    expect([code, stderr]).toEqual([0, expect.stringContaining("2 datagrams received\n  stored: 2\n")]);
-    expect(await server.messages("unread")).toHaveLength(2);
-  });
+  for (const workers of [1, 2]) {
+    test(`if the reader of its output goes away, it ends with the account, and all is stored: --workers ${workers}`, async (t) => {
+      const stream = `unread${workers}`;
+      const args = ["0", "--stream", stream, "--create", "--json", "--workers", String(workers)];
+      const [program, [port = 0]] = await start(t, ...args);
+      const from = await bound(t);
+      let sent = 0;
+      const send = () => from.sendto(`datagram ${sent++}`, ["127.0.0.1", port]);
+      await send();
+      await program.line("stdout");
+      program.child.stdout!.destroy();
+      await once(program.child.stdout!, "close");
+      // They come while it notices, and while it ends.
+      const sending = setInterval(() => void send(), 5);
+      const { code, stderr } = await program.ended;
+      clearInterval(sending);
+      const [, received, stored] = /^(\d+) datagrams received\n {2}stored: (\d+)\n/m.exec(stderr) ?? [];
+      expect([code, stored]).toEqual([0, received]);
+      expect(Number(received)).toBeGreaterThan(1);
+      expect(await server.messages(stream)).toHaveLength(Number(stored));
+    });
+  }
 
   test("says how to go on without a server, and with a second port for a stream", async (t) => {
     const away = datagram(t, ["gateway", "0", "--stream", "one", "--nats", "nats://127.0.0.1:1"]);
