@@ -252,7 +252,7 @@ function summary(stats: ReplayStats, stream: StreamReading | undefined): void {
   for (const line of stream ? streamLosses(stream.stats()) : []) notice(line);
 }
 
-/** Chooses datagrams by the interface that recorded them. For a file of a relay, it is the side of the clients if nothing else is chosen. */
+/** Chooses datagrams by the interface that recorded them. Of those of a relay, it is the side of the clients if nothing else is chosen. */
 function filterOf({
   recordedBy,
   direction,
@@ -260,19 +260,16 @@ function filterOf({
   to = [],
 }: ReplayFileOptions): (datagram: ReplayDatagram) => boolean {
   if (recordedBy) return ({ interface: by }) => by !== undefined && recordedBy.includes(by);
-  const isChosen =
-    direction !== undefined || from !== undefined || to.some(({ recorded }) => recorded !== undefined);
-  let isRelay = isChosen ? false : undefined;
+  if (direction !== undefined || from !== undefined || to.some(({ recorded }) => recorded !== undefined))
+    return () => true;
+  let isTold = false;
   return (datagram) => {
-    const { interface: by, direction: way } = datagram;
-    if (isRelay === undefined) {
-      isRelay = isOfRelay(datagram);
-      if (isRelay)
-        notice(
-          "the file is of a relay: what its clients sent is sent, before the faults (see --recorded-by)",
-        );
-    }
-    return !isRelay || (by === "clients" && way === "in");
+    // A file can have recordings of others beside those of a relay.
+    if (!isOfRelay(datagram)) return true;
+    if (!isTold)
+      notice("the file is of a relay: what its clients sent is sent, before the faults (see --recorded-by)");
+    isTold = true;
+    return datagram.interface === "clients" && datagram.direction === "in";
   };
 }
 

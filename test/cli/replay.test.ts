@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { expect, test } from "vitest";
@@ -98,6 +99,11 @@ test("of the file of a relay, what clients sent is sent, before the faults, or w
   expect((await runHere(["replay", file, "--to", at.to, "--recorded-by", "eth0"])).stderr).toContain(
     "nothing was sent",
   );
+  // Another recording, then that of the relay.
+  const both = saved(folderOf(t), "both.pcapng", Buffer.concat([pcapng(packets), readFileSync(file)]));
+  const { stderr } = await runHere(["replay", both, "--to", at.to, "--speed", "max"]);
+  expect(stderr).toContain("sent 5 datagrams");
+  expect(await at.texts(5)).toEqual(["one", "two", "three", "dropped", "passes"]);
 });
 
 test("a cut file is sent up to the cut, and a missing one is an error", async (t) => {
