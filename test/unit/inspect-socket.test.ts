@@ -17,3 +17,13 @@ test("console.log of a socket shows its driver and its addresses, also after clo
   }
   expect(inspect(s)).toBe(`Socket { driver: '${driver}', closed: true }`);
 });
+
+test("console.log of a proxy of a socket throws nothing", async () => {
+  const s = socket();
+  try {
+    expect(inspect(new Proxy(s, {}))).toContain("Socket");
+    expect(inspect(Object.create(s))).toContain("Socket");
+  } finally {
+    await s.close();
+  }
+});

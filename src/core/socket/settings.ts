@@ -40,6 +40,7 @@ export let observe: (s: SocketSettings, observer: Observer) => Observation;
 
 /** The engine of a socket, for the calls that send and receive. */
 export let engineOf: (s: SocketSettings) => Engine;
+let hasEngine: (s: SocketSettings) => boolean;
 
 /** The calls of a socket that return at once: options, memberships, addresses, counts. */
 export class SocketSettings extends SocketEmitter {
@@ -53,6 +54,7 @@ export class SocketSettings extends SocketEmitter {
   static {
     interfaceNumberOf = (s) => s.#stack.interfaceNumber;
     engineOf = (s) => s.#engine;
+    hasEngine = (s) => #engine in s;
     observe = (s, observer) => s.#engine.open("record").taps.observe(observer);
     // `console.log(s)` would show the fields of Node's EventEmitter.
     Object.defineProperty(this.prototype, Symbol.for("nodejs.util.inspect.custom"), { value: inspectSocket });
@@ -333,6 +335,7 @@ function inspectSocket(
   options: object,
   inspect: (value: object, options: object) => string,
 ): string {
+  if (!hasEngine(this)) return "Socket {}"; // a proxy of a socket, or an object that inherits from one
   const { closed, driver, peer } = engineOf(this);
   const shown = closed
     ? { driver: this.driver, closed }
