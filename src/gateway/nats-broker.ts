@@ -139,8 +139,8 @@ export class NatsBroker implements Broker {
       if (status.type !== "error") continue;
       const { operation, subject = "" } = status.error as { operation?: string; subject?: string };
       if (operation !== "publish") continue;
-      // Without greetings, gateways of one port do not find the one that saw a peer last.
-      if (subject === `${this.#start}gateways.all`) this.#fail(forbiddenError("gateway", status.error));
+      // Without their questions, gateways of one port do not find the one that saw a peer last.
+      if (subject.startsWith(`${this.#start}gateways.`)) this.#fail(forbiddenError("gateway", status.error));
       else if (subject.startsWith(this.#start)) events.forbidden(subject);
       else this.#warnUntold();
     }
