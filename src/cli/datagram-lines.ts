@@ -22,7 +22,8 @@ export interface LineOptions {
 
 /** A datagram, the part of its payload that is shown, and its source as text. */
 interface Shown {
-  readonly datagram: Datagram & Partial<Pick<StoredDatagram, "sequence" | "missingBefore" | "channel">>;
+  readonly datagram: Datagram &
+    Partial<Pick<StoredDatagram, "sequence" | "index" | "missingBefore" | "channel">>;
   readonly data: Buffer;
   readonly from: string;
 }
@@ -68,7 +69,7 @@ export class DatagramLines {
 /** The metadata of a datagram as fields of a JSON object. Unknown fields are left out. */
 function metadataFields(datagram: Shown["datagram"]): object {
   const { destination, interface: by, ttl, tos, timestamp, lostBefore } = datagram;
-  const { sequence, missingBefore, channel } = datagram;
+  const { sequence, index, missingBefore, channel } = datagram;
   const time = timestamp === undefined ? undefined : isoTime(timestamp);
   return {
     destination,
@@ -78,6 +79,7 @@ function metadataFields(datagram: Shown["datagram"]): object {
     timestamp: time,
     lostBefore,
     sequence,
+    index,
     missingBefore,
     channel,
   };

@@ -89,7 +89,8 @@ without end. Datagrams from the listener's own address get no answer.
 stream, in place of a socket, with the time of the kernel. It begins with the
 oldest message and goes on until Ctrl-C: --since new leaves out what is there,
 and --until now ends after it. A lost connection is waited for. With --json an
-object has sequence, the number of the message, too.
+object has sequence, the number of the message, and index, the place in its
+bundle, too.
 
 Examples:
   datagram listen 9000

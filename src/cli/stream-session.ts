@@ -48,8 +48,10 @@ class StreamSession {
   #bytes = 0;
   #lost = 0;
   #waiting: StoredDatagram[] = [];
-  /** The number of the last message that need not be read again. */
+  /** The number of the last message of which all datagrams were printed. */
   #sequence: number | undefined;
+  /** The last datagram that was printed. */
+  #last: StoredDatagram | undefined;
   #timedOut = false;
 
   constructor(reading: StreamReading, options: ListenStreamOptions) {
@@ -100,7 +102,8 @@ class StreamSession {
         if (!stop.aborted) this.#sequence = this.#reading.stats().sequence;
         break;
       }
-      this.#sequence = datagram.sequence;
+      this.#sequence = this.#reading.stats().sequence;
+      this.#last = datagram;
       this.#count(datagram);
       this.#waiting.push(datagram);
       characters += datagram.data.length + 64;
@@ -153,9 +156,8 @@ class StreamSession {
     notice(`${count(this.#datagrams, "datagram")}, ${count(this.#bytes, "byte")} from ${this.#peers.text}`);
     for (const line of streamLosses(stats)) notice(line);
     if (this.#lost > 0) notice(`  dropped by the kernel of the gateway, before them: ${this.#lost} at least`);
-    const last = this.#sequence;
-    if (last !== undefined)
-      notice(`  the last message is number ${last}: --since ${last + 1} goes on after it`);
+    const hint = resumeHint(this.#sequence, this.#last);
+    if (hint !== undefined) notice(`  ${hint}`);
     if (this.#table) writeNotices(this.#table.text(tableStyle(new Date())));
   }
 
@@ -170,6 +172,22 @@ class StreamSession {
         `${this.#datagrams} of ${most} datagrams came, and no more in ${time}`,
       );
   }
+}
+
+/**
+ * How to go on later, without a datagram that is never printed.
+ *
+ * @param whole the number of the last message of which all datagrams were printed.
+ * @param last the last datagram that was printed.
+ */
+function resumeHint(whole: number | undefined, last: StoredDatagram | undefined): string | undefined {
+  if (last !== undefined && last.sequence > (whole ?? 0)) {
+    const { sequence, index } = last;
+    return `the bundle in message number ${sequence} was read up to index ${index}: --since ${sequence} begins with it again`;
+  }
+  return whole === undefined
+    ? undefined
+    : `the last message is number ${whole}: --since ${whole + 1} goes on after it`;
 }
 
 /** The time of the kernel, or that of the server. */

@@ -5,11 +5,17 @@ import { type TestContext, afterAll, beforeAll, describe, expect, test } from "v
 import { connect, headers } from "@nats-io/transport-node";
 
 import { replay } from "datagram/capture";
-import { consume } from "datagram/gateway";
+import { type GatewayOptions, consume } from "datagram/gateway";
 import { commandsInOneProcess } from "../cli/one-process.js";
 import { datagram } from "../cli/program.js";
 import { NatsServer, noServer } from "./nats.js";
 import { bound, sendNumbered, started, until } from "./sending.js";
+
+/** What tells datagrams of a stream apart. */
+interface Place {
+  readonly sequence: number;
+  readonly index: number;
+}
 
 const runHere = commandsInOneProcess();
 
@@ -20,8 +26,8 @@ describe.skipIf(noServer !== undefined)("commands that read a stream", () => {
   });
   afterAll(() => server.close());
 
-  async function stored(t: TestContext, stream: string, count: number) {
-    const { running, at } = await started(t, { nats: server.url, stream, create: true });
+  async function stored(t: TestContext, stream: string, count: number, more: Partial<GatewayOptions> = {}) {
+    const { running, at } = await started(t, { nats: server.url, stream, create: true, ...more });
     const from = await bound(t);
     await sendNumbered(running, from, at, count, "number ");
     await until(running, ({ inFlight }) => inFlight === 0);
@@ -60,6 +66,31 @@ describe.skipIf(noServer !== undefined)("commands that read a stream", () => {
     expect([chosen.code, chosen.stdout]).toEqual([0, ""]);
     const summary = await runHere(["listen", ...source, "--until", "now", "--summary"]);
     expect(summary.stderr).toMatch(/\npeer +datagrams +bytes/);
+  });
+
+  test("listen that ends within a bundle says to begin with that bundle again", async (t) => {
+    const { source } = await stored(t, "within", 400, { bundle: true });
+    const lines = ["listen", ...source, "--until", "now", "--json"];
+    const all = (await runHere(lines)).stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Place);
+    expect(all.length).toBe(400);
+    // A datagram with another one of its bundle after it.
+    const within = all.findIndex(({ sequence }, at) => all[at + 1]?.sequence === sequence);
+    const { sequence, index } = all[within] as Place;
+    const { stdout, stderr } = await runHere([...lines, "--count", String(within + 1)]);
+    expect(stdout.trimEnd().split("\n").length).toBe(within + 1);
+    expect(stderr).toContain(
+      `  the bundle in message number ${sequence} was read up to index ${index}: --since ${sequence} begins with it again\n`,
+    );
+    const rest = await runHere([...lines, "--since", String(sequence)]);
+    const places = rest.stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Place);
+    expect(places.filter((each) => each.sequence > sequence || each.index > index).length).toBe(399 - within);
+    expect(rest.stderr).toMatch(/the last message is number (\d+): --since \d+ goes on after it\n$/);
   });
 
   test("listen prints what strangers write, without characters that a terminal executes", async (t) => {
