@@ -116,7 +116,18 @@ export async function endRecording(recording: Recording, from?: string, wanted?:
     failure = error;
   }
   for (const line of recordingSummary(recording, from, wanted)) notice(line);
-  if (failure !== undefined) throw asSystemFailure(failure, `write to ${nameOf(recording.file)}`);
+  if (failure !== undefined) throw endFailure(failure, recording);
+}
+
+/** The error of a recording whose end could not be written. */
+function endFailure(failure: unknown, recording: Recording): unknown {
+  const error = asSystemFailure(failure, `write the end of ${nameOf(recording.file)}`);
+  const { missed } = recording.stats();
+  if (!(error instanceof Failure) || missed === 0) return error;
+  return new Failure(
+    error.exitCode,
+    `${error.message}: nothing in it says that ${count(missed, "datagram")} ${missed === 1 ? "is" : "are"} missing after its last one`,
+  );
 }
 
 /** The lines of the summary. Causes that did not happen are left out. */

@@ -19,7 +19,7 @@ import { recordingSummary } from "../../src/cli/recording.js";
 import { datagramsOf, folderOf } from "../capture/files.js";
 import { commandsInOneProcess } from "./one-process.js";
 import { lineWith } from "./listening.js";
-import { Program, bin, datagram } from "./program.js";
+import { Program, bin, datagram, everyTestRequired } from "./program.js";
 
 const runHere = commandsInOneProcess();
 
@@ -138,6 +138,52 @@ test("a file on a full disk is told by its cause", () => {
   expect(recordingSummary(recording("EIO"), undefined)).toContain(
     "  not written, because the disk was too slow or failed: 5",
   );
+});
+
+test("a disk without room for the end of the file: the error says that the file does not tell what is missing", async (t) => {
+  const root = new URL("../../build/src/", import.meta.url).href;
+  const script = `
+    import { openSync, statSync, writeSync } from "node:fs";
+    import { setTimeout } from "node:timers/promises";
+    import { socket } from "${root}index.js";
+    import { record } from "${root}capture/index.js";
+    import { endRecording, startRecording } from "${root}cli/recording.js";
+    const [folder] = process.argv.slice(-1);
+    const [s, peer] = [socket(), socket()];
+    await s.bind(["127.0.0.1", 0]);
+    const file = folder + "/full.pcapng";
+    const recording = startRecording((path, options) => record(s, path, options), file);
+    const receive = async (bytes) => {
+      await peer.sendto(Buffer.alloc(bytes), s.getsockname());
+      await s.recvfrom(65_535);
+    };
+    // Until no page of memory, which is the block of this disk, has room for the end.
+    let seen = statSync(file).size;
+    for (let left = Infinity; left > 40; left = 65536 - (seen % 65536)) {
+      await receive(left < 96 ? 1000 : Math.min(left - 96, 30_000));
+      while (statSync(file).size === seen) await setTimeout(20);
+      seen = statSync(file).size;
+    }
+    const filler = openSync(folder + "/filler", "w");
+    try {
+      for (;;) writeSync(filler, Buffer.alloc(4096));
+    } catch {}
+    await receive(1000);
+    while (recording.stats().missed === 0) await setTimeout(20);
+    await endRecording(recording).catch((error) => console.log(error.exitCode, error.message));
+    await Promise.all([s.close(), peer.close()]);`;
+  const folder = folderOf(t);
+  const mount = 'mount -t tmpfs -o size=512k none "$1" || exit 9; exec "$2" --input-type=module -e "$3" "$1"';
+  const args = ["--map-root-user", "--mount", "sh", "-c", mount, "sh", folder, process.execPath, script];
+  const { code, stdout, stderr } = await new Program(t, "unshare", args).ended;
+  if (code !== 0 && /mount|unshare/.test(stderr) && !everyTestRequired)
+    t.skip("no small disk can be mounted here");
+  const name = JSON.stringify(join(folder, "full.pcapng"));
+  expect({ code, stdout }).toEqual({
+    code: 0,
+    stdout: `1 cannot write the end of ${name}: the disk is full: nothing in it says that 1 datagram is missing after its last one\n`,
+  });
+  expect(stderr).toContain("\n  not written, because the disk is full: 1\n");
 });
 
 test("listen --record replaces a file only with --overwrite, and a missing folder is told", async (t) => {
