@@ -37,12 +37,11 @@ const isLittleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
  */
 export function internetSum(words: Int32Array, from: number, to: number): number {
   let sum = 0;
-  // RFC 1071, section 2 (B): the sum does not depend on the order of the bytes in a word.
-  for (let at = from; at < to; at++) {
-    const word = words[at] as number;
-    sum += (word & 0xffff) + (word >>> 16);
-  }
-  const folded = foldedSum(sum);
+  // RFC 1071, section 2 (B): the sum does not depend on the order of the bytes in a word. Section 2 (C): wider words have the same
+  // sum after their halves are added. 16,384 words of 32 bits stay below 2^53, so no carry is lost.
+  for (let at = from; at < to; at++) sum += (words[at] as number) >>> 0;
+  const low = sum >>> 0;
+  const folded = foldedSum((low & 0xffff) + (low >>> 16) + (sum - low) / 0x1_0000_0000);
   return isLittleEndian ? ((folded & 0xff) << 8) | (folded >> 8) : folded;
 }
 

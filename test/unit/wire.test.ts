@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
-import { internetChecksum, pseudoHeader } from "../../src/wire/checksum.js";
+import { internetChecksum, internetSum, pseudoHeader } from "../../src/wire/checksum.js";
 import { ipv4Header, readIpv4 as readIpv4At } from "../../src/wire/ipv4.js";
 import { ipv6Header, readIpv6 as readIpv6At } from "../../src/wire/ipv6.js";
 import { readUdp as readUdpAt, udpHeader } from "../../src/wire/udp.js";
@@ -56,6 +56,23 @@ test("the checksum of no bytes is that of zeros, and a last odd byte counts as t
 test("carries of a sum are folded until there are none", () => {
   expect(internetChecksum(new Uint8Array(200_000).fill(0xff))).toBe(0);
   expect(internetChecksum(hex("ffff ffff 0001"))).toBe(0xffff - 0x0001);
+});
+
+test("the sum of aligned words is the one that the checksum inverts, of the most words too", () => {
+  const sumOf = (bytes: Uint8Array): number =>
+    internetSum(new Int32Array(bytes.slice().buffer), 0, bytes.length >> 2);
+  const most = 16_384 * 4;
+  for (const fill of [0, 1, 0xfe, 0xff]) {
+    const filled = new Uint8Array(most).fill(fill);
+    expect(sumOf(filled)).toBe(0xffff - internetChecksum(filled));
+  }
+  fc.assert(
+    fc.property(fc.array(bytes(4), { maxLength: 100 }), (words) => {
+      const whole = Uint8Array.from(words.flatMap((word) => [...word]));
+      expect(sumOf(whole)).toBe(0xffff - internetChecksum(whole));
+    }),
+    runs,
+  );
 });
 
 test("the checksum does not depend on how the bytes are split", () => {
