@@ -8,7 +8,7 @@ import type { EncodedMessage } from "./message-encoder.js";
 /** Milliseconds that datagrams wait for others, so that the disk is asked to keep many at once. */
 const flushMs = 250;
 /** So many bytes do not wait. */
-const flushBytes = 256 << 10;
+const flushBytes = 512 << 10;
 /** Milliseconds after a failure before something is written again. */
 const retryMs = 1000;
 

@@ -18,7 +18,7 @@ const maxBundleBytes = 65_536;
 /** Bytes of a packet beside the datagram, at most: headers, options and a note. */
 const overheadBytes = 512;
 /** Bytes of memory that bundles share. Bundles that follow each other in memory are written with one call. */
-const chunkBytes = 1 << 20;
+const chunkBytes = 2 << 20;
 /** Chunks that are kept for later bundles. */
 const maxFreeChunks = 4;
 
