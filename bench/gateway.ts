@@ -1,14 +1,15 @@
 /**
  * Measures the gateway to NATS JetStream: publishing, beside the client's own calls; and the datagrams that are stored without loss,
- * beside a plain program and rsyslogd:
+ * beside a plain program and rsyslogd. The part `folder` has only the programs of `datagrams` that need no server, and one that only
+ * receives; it runs if it is named:
  *
- *     npm run bench:gateway -- [rounds, 3] [seconds, 3] [--only publishing | --only datagrams]
+ *     npm run bench:gateway -- [rounds, 3] [seconds, 3] [--only publishing | --only datagrams | --only folder]
  */
 import { loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-import { measureDatagrams } from "./gateway/datagrams.js";
+import { measureDatagrams, measureFolder } from "./gateway/datagrams.js";
 import { Server, cpuUsOf, linesOf, start } from "./gateway/server.js";
 import { type Published, type Way, warmUpSeconds, ways } from "./gateway/ways.js";
 
@@ -16,11 +17,16 @@ const { values, positionals } = parseArgs({ options: { only: { type: "string" } 
 const rounds = Number(positionals[0] ?? 3);
 const seconds = Number(positionals[1] ?? 3);
 const publishing = fileURLToPath(new URL("gateway/publishing.js", import.meta.url));
-const parts = { publishing: measurePublishing, datagrams: measureDatagrams };
-if (values.only !== undefined && !(values.only in parts))
-  throw new Error(`--only is one of ${Object.keys(parts).join(", ")}`);
-for (const [name, measure] of Object.entries(parts))
-  if (values.only === undefined || values.only === name) await measure(rounds, seconds);
+const parts = new Map([
+  ["publishing", measurePublishing],
+  ["datagrams", measureDatagrams],
+  ["folder", measureFolder],
+]);
+for (const name of values.only === undefined ? ["publishing", "datagrams"] : [values.only]) {
+  const measure = parts.get(name);
+  if (!measure) throw new Error(`--only is one of ${[...parts.keys()].join(", ")}`);
+  await measure(rounds, seconds);
+}
 
 async function measurePublishing(rounds: number, seconds: number): Promise<void> {
   const server = await Server.start();

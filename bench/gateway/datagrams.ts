@@ -1,15 +1,22 @@
 /**
  * Finds how many datagrams a second are stored without loss: by the gateway, with and without bundles and into a folder, by a plain
- * program and by rsyslogd. Each searches
- * its own rate: the rate is doubled or halved until one holds and one does not, and then the space between is divided. The trials
- * of all run in turn.
+ * program and by rsyslogd. Each searches its own rate: the rate is doubled or halved until one holds and one does not, and then the
+ * space between is divided. The trials of all run in turn.
  */
 import { loadavg } from "node:os";
 
 import { Peer } from "../peer.js";
 import { type Program, findPrograms } from "../programs.js";
 import { Server, cpuUsOf } from "./server.js";
-import { type Storer, startBundles, startFolder, startGateway, startPlain, startRsyslog } from "./storers.js";
+import {
+  type Storer,
+  startBundles,
+  startFolder,
+  startGateway,
+  startPlain,
+  startReceiver,
+  startRsyslog,
+} from "./storers.js";
 
 const payloadBytes = 200;
 /** A message of syslog, so that rsyslogd has nothing to escape and nothing to add. */
@@ -72,18 +79,40 @@ class Search {
   }
 }
 
-/** Prints one line for each round. @param seconds of each trial. */
+/** Measures all programs. Prints one line for each round. @param seconds of each trial. */
 export async function measureDatagrams(rounds: number, seconds: number): Promise<void> {
+  const server = await Server.start();
+  try {
+    const starts = [startGateway, startBundles, startFolder, startPlain, startRsyslog];
+    await measure(
+      starts.map((start) => () => start(server)),
+      rounds,
+      seconds,
+    );
+  } finally {
+    await server.close();
+  }
+}
+
+/** The same for the programs that need no server, and for one that only receives. */
+export async function measureFolder(rounds: number, seconds: number): Promise<void> {
+  await measure([startFolder, startReceiver, startRsyslog], rounds, seconds);
+}
+
+async function measure(
+  starts: readonly (() => Promise<Storer | undefined>)[],
+  rounds: number,
+  seconds: number,
+): Promise<void> {
   const sender = findPrograms(new Set(["c"]), () => undefined).get("c");
   if (!sender || "missing" in sender) throw new Error(`the sender needs a C compiler: ${sender?.missing}`);
-  const server = await Server.start();
   const storers: Storer[] = [];
   try {
-    storers.push(await startGateway(server), await startBundles(server));
-    storers.push(await startFolder(), await startPlain(server));
-    const rsyslog = await startRsyslog();
-    if (rsyslog) storers.push(rsyslog);
-    else process.stdout.write("rsyslogd is not installed, and is left out\n");
+    for (const start of starts) {
+      const storer = await start();
+      if (storer) storers.push(storer);
+      else process.stdout.write("rsyslogd is not installed, and is left out\n");
+    }
     for (const storer of storers) await trial(sender, storer, warmUpRate, seconds);
     for (let round = 0; round < rounds; round++) {
       const turn = round % storers.length;
@@ -98,7 +127,6 @@ export async function measureDatagrams(rounds: number, seconds: number): Promise
     }
   } finally {
     for (const storer of storers) await storer.close();
-    await server.close();
   }
 }
 
@@ -148,7 +176,7 @@ function report(searches: readonly Search[]): string {
     const cpu = Object.entries(best.cpuUs).map(([name, us]) => `${name} ${us.toFixed(1)} µs`);
     return `${storer.name} ${isUnlimited ? "at least " : ""}${Math.round(best.rate)}/s, ${cpu.join(", ")}`;
   });
-  const isOwn = (name: string): boolean => name.startsWith("gateway");
+  const isOwn = (name: string): boolean => name.startsWith("gateway") || name === "receiving only";
   for (const [own, ownRate] of rates)
     for (const [name, rate] of rates)
       if (isOwn(own) && !isOwn(name) && rate > 0)

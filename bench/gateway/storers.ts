@@ -24,6 +24,7 @@ import { type Server, env, linesOf, start } from "./server.js";
 
 const command = fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url));
 const plain = fileURLToPath(new URL("plain.js", import.meta.url));
+const receive = fileURLToPath(new URL("receive.js", import.meta.url));
 const startTimeoutMs = 20_000;
 
 /** A program that stores the datagrams of one port. */
@@ -103,6 +104,27 @@ async function startCommand(options: readonly string[]): Promise<{ child: ChildP
   // The lines about losses are not needed, and must not fill the pipe.
   child.stderr.resume();
   return { child, port };
+}
+
+/** Receives in batches and stores nothing. */
+export async function startReceiver(): Promise<Storer> {
+  const child = start(receive, []);
+  const line = linesOf(child);
+  const port = await withinTime(child, async () => Number(await line()));
+  const received = async (): Promise<number> => {
+    child.stdin?.write("\n");
+    return Number(await line());
+  };
+  let before = 0;
+  return {
+    name: "receiving only",
+    port,
+    pids: { process: child.pid ?? 0 },
+    clear: async () => void (before = await received()),
+    progress: received,
+    stored: async () => (await received()) - before,
+    close: () => ended(child),
+  };
 }
 
 /** `node:dgram` and `js.publish`. */
