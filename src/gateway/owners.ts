@@ -133,7 +133,8 @@ export class Owners {
   /**
    * Asks another gateway to send an answer.
    *
-   * @returns what became of it; `"gone"` if that gateway does not exist any more, or after `close()`; `undefined` if it did not say so in time.
+   * @returns what became of it; `"gone"` if that gateway does not exist any more, or after `close()`; `undefined` if it did not say
+   * so in time.
    */
   async order(
     run: string,

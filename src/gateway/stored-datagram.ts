@@ -32,7 +32,9 @@ export interface StreamPosition {
 
 /**
  * A datagram of a stream, or a whole message. `reply()` is sent by the gateway that saw the peer last, while the stream is read: it
- * rejects if no gateway has sent it, and with the code of an ICMP error about it. A whole message has no `reply()`: `ENOTSUP`. `ttl`, `tos` and `ecn` are `undefined`, because the stream does not have them. */
+ * rejects if no gateway has sent it, and with the code of an ICMP error about it. A whole message has no `reply()`: `ENOTSUP`. `ttl`,
+ * `tos` and `ecn` are `undefined`, because the stream does not have them.
+ */
 export class StoredDatagram extends Datagram {
   /** The number of its message in the stream, from 1. The datagrams of a bundle have the same one. */
   readonly sequence: number;
@@ -81,7 +83,7 @@ const noReplies: Replier = {
     Promise.reject(
       new OSError("ENOTSUP", {
         syscall: "reply",
-        text: "no gateway sends answers to it: it is a whole message",
+        text: "it is a whole message, or its subject is none of the gateways with this prefix",
       }),
     ),
 };

@@ -1,7 +1,7 @@
 /**
  * Receiving: `receiver.ts` serves the receive calls of a socket, from the datagrams in `inbox.ts`. `waiters.ts` lists the calls
- * that wait, and `deadlines.ts` ends those that waited too long. `datagram.ts` is what a program gets, `abort.ts` has signals end calls, and `interception.ts` takes datagrams
- * before the calls get them.
+ * that wait, and `deadlines.ts` ends those that waited too long. `datagram.ts` is what a program gets, `abort.ts` has signals end
+ * calls, and `interception.ts` takes datagrams before the calls get them.
  */
 
 import { onAbort } from "./abort.js";

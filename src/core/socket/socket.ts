@@ -2,7 +2,8 @@
  * The socket that programs use. A call checks its arguments (`arguments.ts`) and passes them to the `Engine` (`engine.ts`),
  * which connects a driver with the sender (`../send`) and the receiver (`../receive`). `Socket` has the calls that wait.
  * Its base class `SocketSettings` (`settings.ts`) has the calls that return at once. `receive-calls.ts`, `iteration.ts` and
- * `send-calls.ts` settle the promises of the calls. `opening.ts` opens sockets. `emitter.ts` adds the listeners, `events.ts` and `taps.ts` call them.
+ * `send-calls.ts` settle the promises of the calls. `opening.ts` opens sockets. `emitter.ts` adds the listeners, `events.ts` and
+ * `taps.ts` call them.
  */
 
 import type { Buffer } from "node:buffer";

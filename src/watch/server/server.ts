@@ -1,7 +1,7 @@
 /**
  * The server of the page: `server.ts` accepts WebSockets, and tells the pages what has changed; `http-answers.ts` answers HTTP.
- * `access.ts` decides who may use it, `page-files.ts` has the files of the page. Each page that is connected is a `page.ts`, with its list of datagrams (`datagram-list.ts`); `page-messages.ts`
- * checks what it sends.
+ * `access.ts` decides who may use it, `page-files.ts` has the files of the page. Each page that is connected is a `page.ts`, with its
+ * list of datagrams (`datagram-list.ts`); `page-messages.ts` checks what it sends.
  */
 
 import { type IncomingMessage, type Server, createServer } from "node:http";
