@@ -145,6 +145,35 @@ describe.skipIf(noBrowser !== undefined)(
       expect(problems).toEqual([]);
     });
 
+    test("the list has rows in each frame that is painted, also when many datagrams come at once", async (t) => {
+      const { port, url } = await startWatch(t);
+      const { page, problems } = await openPage(t, browser, url);
+      await using sender = socket();
+      await page.keyboard.press("2");
+      await page.getByRole("grid").waitFor();
+      // A message that is posted in a frame comes after its painting.
+      await page.evaluate(`(() => {
+        globalThis.blankFrames = 0;
+        const { port1, port2 } = new MessageChannel();
+        const wait = () => requestAnimationFrame(() => port2.postMessage(undefined));
+        port1.onmessage = () => {
+          const list = document.getElementById("datagrams");
+          const { left, bottom } = list.getBoundingClientRect();
+          const isFull = list.scrollHeight > list.clientHeight + 40;
+          const atEnd = document.elementFromPoint(left + 30, bottom - 15);
+          if (isFull && atEnd.closest(".list-body .list-row") === null) blankFrames++;
+          wait();
+        };
+        wait();
+      })()`);
+      for (let burst = 1; burst <= 10; burst++) {
+        await sender.sendMany(new Array<string>(60).fill(`burst ${burst}.`), ["127.0.0.1", port]);
+        await rowWith(page, "datagrams", `burst ${burst}.`).first().waitFor();
+      }
+      expect(await page.evaluate("blankFrames")).toBe(0);
+      expect(problems).toEqual([]);
+    });
+
     test("hostile payloads are shown as what they are", async (t) => {
       const { port, url } = await startWatch(t);
       const { page, problems } = await openPage(t, browser, url);

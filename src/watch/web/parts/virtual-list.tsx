@@ -82,6 +82,8 @@ export function VirtualList<Row>(props: ListProps<Row>): VNode {
     else if (removed > removedBefore.current)
       element.scrollTop -= (removed - removedBefore.current) * rowHeight;
     removedBefore.current = removed;
+    // The event of this scroll comes only in the next frame. Until then the place of the new rows would be blank.
+    look();
   });
 
   const move = (to: number): void => {
