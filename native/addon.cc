@@ -5,6 +5,7 @@
 // TypeScript repeats.
 
 #include <errno.h>
+#include <string.h>
 
 #include "calls.h"
 #include "crc32.h"
@@ -16,7 +17,8 @@ namespace datagram {
 namespace {
 
 // Must be raised whenever the calls change, so that JavaScript refuses an older build. Changes of the shared memory are found
-// without it (layout.h), and JavaScript does without `crc32` and `crc32OfPieces`.
+// without it (layout.h), and JavaScript does without `crc32`,
+// `crc32OfPieces` and `copyPieces`.
 constexpr int kInterfaceVersion = 12;
 
 // share(slab: Uint8Array, lengths: Int32Array, segments: Int32Array, pieceLengths: Int32Array, places: Int32Array,
@@ -179,6 +181,35 @@ napi_value Crc32OfPieces(napi_env env, napi_callback_info info) {
   return Number(env, 0);
 }
 
+// copyPieces(from: Uint8Array, fromStart: number, fromStride: number, to: Uint8Array, toStart: number, toStride: number,
+//            pieceBytes: number, pieces: number): number. Copies pieces that start so many bytes apart. Returns 0, or -EFAULT if a
+// piece is not in the memory, and then copies nothing.
+napi_value CopyPieces(napi_env env, napi_callback_info info) {
+  napi_value arguments[8];
+  size_t count = 8;
+  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count < 8) return Number(env, -EINVAL);
+  uint64_t numbers[6];
+  const int places[] = {1, 2, 4, 5, 6, 7};
+  for (int i = 0; i < 6; i++) {
+    uint32_t value = 0;
+    if (napi_get_value_uint32(env, arguments[places[i]], &value) != napi_ok) return Number(env, -EINVAL);
+    numbers[i] = value;
+  }
+  const auto [from_start, from_stride, to_start, to_stride, piece, pieces] = numbers;
+  if (piece == 0 || pieces == 0) return Number(env, 0);
+  size_t from_length = 0;
+  size_t to_length = 0;
+  const uint8_t* from = Bytes(env, arguments[0], 0, &from_length);
+  uint8_t* to = Bytes(env, arguments[3], 0, &to_length);
+  // The products of two 32-bit numbers and the sums with a third and a fourth fit 64 bits.
+  if (!from || !to || from_start + (pieces - 1) * from_stride + piece > from_length ||
+      to_start + (pieces - 1) * to_stride + piece > to_length) {
+    return Number(env, -EFAULT);
+  }
+  for (uint64_t i = 0; i < pieces; i++) memcpy(to + to_start + i * to_stride, from + from_start + i * from_stride, piece);
+  return Number(env, 0);
+}
+
 napi_value Init(napi_env env, napi_value exports) {
   Shared* shared = new Shared();
   napi_value name;
@@ -210,6 +241,7 @@ napi_value Init(napi_env env, napi_value exports) {
       {"open", nullptr, Open, nullptr, nullptr, nullptr, fixed, nullptr},
       {"share", nullptr, Share, nullptr, nullptr, nullptr, fixed, nullptr},
       {"setPiece", nullptr, SetPiece, nullptr, nullptr, nullptr, fixed, nullptr},
+      {"copyPieces", nullptr, CopyPieces, nullptr, nullptr, nullptr, fixed, nullptr},
       {"setChunk", nullptr, SetChunk, nullptr, nullptr, nullptr, fixed, nullptr},
       {"familyOf", nullptr, FamilyOf, nullptr, nullptr, nullptr, fixed, nullptr},
       {"duplicate", nullptr, Duplicate, nullptr, nullptr, nullptr, fixed, nullptr},

@@ -12,6 +12,7 @@ import {
 } from "../core/address/address.js";
 import { SOL_SOCKET, SO_RCVBUF } from "../core/constants.js";
 import type { Ancillary } from "../core/driver/ancillary.js";
+import type { CopyPieces } from "../core/driver/driver.js";
 import { type Data, toBytes } from "../core/driver/payload.js";
 import { OSError } from "../core/errors/errors.js";
 import type { Unreachable } from "../core/ledger/reports.js";
@@ -67,6 +68,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
   readonly inbox: MessageInbox = new MessageInbox((on) => this.waits(on));
   readonly peers: Peers = new Peers((peer) => this.#forget(peer));
   readonly bufferChunks: number;
+  readonly copyPieces: CopyPieces | undefined;
   readonly #socket: Socket;
   readonly #chunkBytes: number;
   readonly #crc32: Checksum;
@@ -86,6 +88,8 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
   #isClosed = false;
   /** Whether the socket is bound to a wildcard address; `undefined` until a datagram arrives. */
   #isWildcard: boolean | undefined;
+  /** Messages that are in the memory of the run that they came in. */
+  #inRuns = 0;
   /** Whether the next sweep is set. */
   #sweeps = false;
 
@@ -93,6 +97,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     this.#socket = socket;
     this.#chunkBytes = options.chunkBytes;
     this.#crc32 = (engineOf(socket).crc32 ?? zlibCrc32).of;
+    this.copyPieces = engineOf(socket).copyPieces;
     this.#events = events;
     this.#reading = readAll(socket, "messages()");
     this.bufferChunks = Math.floor(socket.getsockopt(SOL_SOCKET, SO_RCVBUF) / bufferBytesOfChunk);
@@ -268,72 +273,86 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     this.close();
   }
 
-  #takeRun({ data, source, segment, metadata }: Run, now: number): void {
+  #takeRun(run: Run, now: number): void {
+    const { data, source, segment, metadata } = run;
     const route = metadata && this.#hasManyAddresses() ? metadata.answer : undefined;
     const sealedEnd = endOfSealed(data, segment, this.#crc32);
+    const inRuns = this.#inRuns;
     let start = 0;
     do {
       const end = segment === 0 ? data.length : Math.min(start + segment, data.length);
-      this.#take(data, start, end, end <= sealedEnd, source, route, now);
-      start = end;
+      const sealed = end <= sealedEnd ? (sealedEnd - start) / segment : 0;
+      start = end + segment * this.#take(data, start, end, sealed, source, route, now);
     } while (start < data.length);
+    if (this.#inRuns === inRuns) engineOf(this.#socket).reuse(run);
   }
 
-  /** Takes the datagram from `start` to `end`. @param isSealed whether its checksum is known to be right. */
+  /**
+   * Takes the datagram from `start` to `end`, and perhaps some of those after it.
+   *
+   * @param sealed the number of datagrams from this one on whose checksums are known to be right.
+   * @returns the number of the further datagrams that it took.
+   */
   #take(
     data: Buffer,
     start: number,
     end: number,
-    isSealed: boolean,
+    sealed: number,
     source: Endpoint,
     route: Ancillary | undefined,
     now: number,
-  ): void {
+  ): number {
     const frame = this.#frame;
     const payload = this.#payload;
-    const fault = isSealed
-      ? readSealedFrame(data, frame, payload, start, end)
-      : readFrame(data, frame, this.#crc32, payload, start, end);
+    const fault =
+      sealed > 0
+        ? readSealedFrame(data, frame, payload, start, end)
+        : readFrame(data, frame, this.#crc32, payload, start, end);
     if (fault !== undefined) {
       this.#receiver.drop(fault);
-      return;
+      return 0;
     }
     switch (frame.kind) {
       case frameKind.probe:
         this.#sendProbe(source, frameKind.probeAck, frame.id, route);
-        return;
+        return 0;
       case frameKind.probeAck:
         if (frame.id === this.#tokens.of(source)) {
           const peer = this.#seen(source, end - start, route, now);
           peer.sender?.answered();
           this.#proven(peer);
         } else this.#receiver.drop("token");
-        return;
+        return 0;
       case frameKind.report:
         this.#reported(source, data.subarray(start, end), now);
-        return;
+        return 0;
       case frameKind.request:
         if (!this.#requests.handler || this.#requests.isFull) {
           const isOurs = this.peers.find(source)?.sender?.returned(frame) === true;
           this.#receiver.drop(isOurs ? "returned" : this.#requests.handler ? "busy" : "unserved");
-          return;
+          return 0;
         }
         break;
       case frameKind.reply: {
         const peer = this.peers.find(source);
         if (!peer || !this.#requests.awaits(peer, frame, now)) {
           this.#receiver.drop("unexpected");
-          return;
+          return 0;
         }
       }
     }
     const peer = this.#seen(source, end - start, route, now);
     if (peer.sender?.returned(frame) === true) {
       this.#receiver.drop("returned");
-      return;
+      return 0;
     }
     if (!peer.isProven) this.askForProof(peer);
+    const taken = this.#receiver.series(peer, frame, data, start, end - start, sealed, now);
+    if (taken > 0) return taken - 1;
+    // A message of one chunk is no copy.
+    if (payload.bytes.length === frame.length) this.#inRuns++;
     this.#receiver.chunk(peer, frame, payload, now);
+    return 0;
   }
 
   /** Whether the socket receives at all addresses of its host. Otherwise each datagram leaves from its one address. */

@@ -2,9 +2,20 @@ import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 
 import type { Ancillary } from "../core/driver/ancillary.js";
+import type { CopyPieces } from "../core/driver/driver.js";
 import { copyTo } from "../core/driver/payload.js";
 import { type CrcShift, crcShift, joinCrcs, joinCrcsOnce, knownCrcShift } from "../wire/crc32.js";
-import { type Frame, chunkBytes, chunksOf, frameFlag, isFleeting } from "../wire/message-frame.js";
+import {
+  type Frame,
+  chunkBytes,
+  chunksOf,
+  frameFlag,
+  frameHeaderBytes,
+  frameOverheadBytes,
+  isFleeting,
+  isNextChunk,
+  sealedPayloadCrc,
+} from "../wire/message-frame.js";
 import { delayOf, maxRunsIn, noEcho, type Report, unknownDelay } from "../wire/message-report.js";
 
 /** Bytes of memory that is reserved at a time. */
@@ -127,6 +138,71 @@ export class Incoming {
     this.received++;
     const gap = index > this.#upto;
     this.#upto = Math.max(this.#upto, index + 1);
+    return gap;
+  }
+
+  /**
+   * The number of chunks that `addSeries` takes of those that follow each other from `start` on, each as large as chunks of this message
+   * can be: those that are not there, as far as each has the number after that of the one before. At most `max`.
+   */
+  seriesIn(
+    frame: Readonly<Frame>,
+    datagrams: Uint8Array,
+    start: number,
+    segment: number,
+    max: number,
+  ): number {
+    const { size, length } = this.frame;
+    if (!this.#whole || !this.#shift || this.#parities || segment !== size + frameOverheadBytes) return 0;
+    const { index } = frame;
+    const most = Math.min(max, Math.floor(length / size) - index);
+    let chunks = 0;
+    while (
+      chunks < most &&
+      !this.has(index + chunks) &&
+      (chunks === 0 || isNextChunk(datagrams, start + (chunks - 1) * segment, start + chunks * segment))
+    )
+      chunks++;
+    return chunks;
+  }
+
+  /**
+   * Adds the chunks that `seriesIn` has found, whose checksums are right. Returns whether they leave a new gap.
+   *
+   * @param frame of the first chunk.
+   */
+  addSeries(
+    { index }: Readonly<Frame>,
+    datagrams: Uint8Array,
+    start: number,
+    chunks: number,
+    copyPieces: CopyPieces,
+  ): boolean {
+    const { size } = this.frame;
+    const segment = size + frameOverheadBytes;
+    copyPieces(
+      datagrams,
+      start + frameHeaderBytes,
+      segment,
+      this.#whole as Buffer,
+      index * size,
+      size,
+      size,
+      chunks,
+    );
+    const shift = this.#shift as CrcShift;
+    if (index !== this.#runEnd) this.#endRun();
+    let crc = this.#runCrc;
+    for (let chunk = 0, at = start; chunk < chunks; chunk++, at += segment) {
+      crc = joinCrcs(crc, sealedPayloadCrc(datagrams, at, at + segment, shift), shift);
+      const own = index + chunk;
+      (this.#bitmap[own >> 3] as number) |= 1 << (own & 7);
+    }
+    this.#runCrc = crc;
+    this.#runEnd = index + chunks;
+    this.received += chunks;
+    const gap = index > this.#upto;
+    this.#upto = Math.max(this.#upto, index + chunks);
     return gap;
   }
 

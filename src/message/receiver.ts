@@ -128,6 +128,49 @@ export class Receiver {
     if (begun) this.#add(peer, begun, frame, payload, now);
   }
 
+  /**
+   * As `chunk`, for chunks that follow each other in one run and whose checksums are right. Takes those that are new chunks of a message
+   * which has all its memory.
+   *
+   * @param frame of the first chunk. Its index is that of the last one afterwards.
+   * @param start where the first chunk begins, of at most `max`.
+   * @returns the number of chunks that it took; 0 if `chunk` must take the first one.
+   */
+  series(
+    peer: Peer,
+    frame: Frame,
+    datagrams: Buffer,
+    start: number,
+    segment: number,
+    max: number,
+    now: number,
+  ): number {
+    const { copyPieces } = this.#host;
+    const partial = max > 1 && copyPieces ? peer.partialOf(frame) : undefined;
+    if (!copyPieces || partial?.frame.crc !== frame.crc || !belongs(frame, partial.frame)) return 0;
+    if (frame.kind === frameKind.parity || (frame.attempt > 0 && !partial.fleeting)) return 0;
+    const chunks = partial.seriesIn(frame, datagrams, start, segment, max);
+    if (chunks < 2) return 0;
+    // Such a message may have to wait for its place: `chunk` knows when.
+    if (partial.received + chunks + 2 > partial.chunks && this.#isForProgram(frame)) return 0;
+    peer.receivedChunks += chunks;
+    partial.route = peer.route;
+    const gap = partial.addSeries(frame, datagrams, start, chunks, copyPieces);
+    frame.index += chunks - 1;
+    partial.echo(frame, now);
+    partial.repeats = 0;
+    if (partial.complete) {
+      this.#finish(peer, partial, frame, now);
+      return chunks;
+    }
+    if (partial.unreported === 0) partial.unreportedAt = now;
+    partial.unreported += chunks;
+    let flags = 0;
+    for (let chunk = 0; chunk < chunks; chunk++) flags |= datagrams[start + chunk * segment + 1] as number;
+    this.#reportSoon(peer, partial, gap || (flags & frameFlag.now) !== 0);
+    return chunks;
+  }
+
   /** Sends the reports that are due, after datagrams that were read together. */
   flush(now: number): void {
     this.#reports.send(this.#partials.sources, now);
@@ -223,7 +266,11 @@ export class Receiver {
       }
     }
     if (partial.unreported++ === 0) partial.unreportedAt = now;
-    if (isNow || gap || isAgain || partial.unreported >= reportChunks) this.#reports.add(partial, peer);
+    this.#reportSoon(peer, partial, isNow || gap || isAgain);
+  }
+
+  #reportSoon(peer: Peer, partial: Incoming, isNow: boolean): void {
+    if (isNow || partial.unreported >= reportChunks) this.#reports.add(partial, peer);
     else peer.alarm?.setEarlier(partial.unreportedAt + reportMs);
   }
 

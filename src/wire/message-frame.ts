@@ -3,7 +3,7 @@
  * with. `docs/wire.md` is the specification. The body of a REPORT is in `message-report.ts`.
  */
 
-import { crcOfHeader, crcShift, crcWithItself, joinCrcs, knownCrcShift } from "./crc32.js";
+import { type CrcShift, crcOfHeader, crcShift, crcWithItself, joinCrcs, knownCrcShift } from "./crc32.js";
 
 /** Bytes of the header. */
 export const frameHeaderBytes = 20;
@@ -203,8 +203,24 @@ export function readSealedFrame<Bytes extends Uint8Array>(
   const payloadBytes = payloadEnd - payloadStart;
   const shift = knownCrcShift(payloadBytes);
   payload.bytes = bytes.subarray(payloadStart, payloadEnd) as Bytes;
-  payload.crc = shift && joinCrcs(crcOfHeader(bytes, start), read32(bytes, payloadEnd), shift);
+  payload.crc = shift && sealedPayloadCrc(bytes, start, end, shift);
   return readHeader(bytes, frame, start, payloadBytes);
+}
+
+/** Returns the CRC-32 of the payload of a frame whose checksum is right, as int32. @param shift that of the length of the payload */
+export function sealedPayloadCrc(bytes: Uint8Array, start: number, end: number, shift: CrcShift): number {
+  return joinCrcs(crcOfHeader(bytes, start), read32(bytes, end - checksumBytes), shift);
+}
+
+/** Whether two frames differ in nothing but the flag `now` and the payload, and the second has the number after that of the first. */
+export function isNextChunk(bytes: Uint8Array, first: number, second: number): boolean {
+  if (((bytes[first + 1] as number) | now) !== ((bytes[second + 1] as number) | now)) return false;
+  if (bytes[first] !== bytes[second] || read16(bytes, second + 8) !== read16(bytes, first + 8) + 1)
+    return false;
+  for (let at = 2; at < frameHeaderBytes; at++) {
+    if (at !== 8 && at !== 9 && bytes[first + at] !== bytes[second + at]) return false;
+  }
+  return true;
 }
 
 /**

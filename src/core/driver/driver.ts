@@ -20,6 +20,21 @@ export interface Crc32 {
   readonly ofPieces: (bytes: Uint8Array, pieceBytes: number, crcs: Int32Array) => void;
 }
 
+/**
+ * Copies `pieces` pieces of `pieceBytes`. A piece starts `fromStride` bytes after the one before it in `from`, and `toStride` bytes after
+ * it in `to`. The two do not overlap.
+ */
+export type CopyPieces = (
+  from: Uint8Array,
+  fromStart: number,
+  fromStride: number,
+  to: Uint8Array,
+  toStart: number,
+  toStride: number,
+  pieceBytes: number,
+  pieces: number,
+) => void;
+
 /** What all sockets of one driver share. Each thread of a process has one stack, and so has each simulated host. */
 export interface Stack {
   readonly name: "native" | "dgram" | "sim";
@@ -40,6 +55,13 @@ export interface Stack {
   readonly interfaceNumber?: InterfaceNumber;
   /** A faster CRC-32 than that of `node:zlib`, if the driver has one. */
   readonly crc32?: Crc32 | undefined;
+  /** Copies pieces of memory in one call, if the driver has a faster way than one call for each. */
+  readonly copyPieces?: CopyPieces | undefined;
+  /**
+   * Takes the memory of a run back that was pushed as `isAlone` and that nothing uses any more. The next datagrams are received into
+   * it. Without this, the garbage collector frees it.
+   */
+  readonly reuse?: ((data: Buffer) => void) | undefined;
   /** Shows a warning that has no listener. Without this method, such warnings are dropped. */
   warn?(warning: Warning): void;
   /**
@@ -138,8 +160,9 @@ export interface Sink {
    * @param data memory that the sink may keep.
    * @param segment bytes of each datagram of a run; the last one may be shorter. 0 for a single datagram.
    * @param metadata of all datagrams of the run, if any is known.
+   * @param isAlone whether nothing else is in the memory of `data`, so that `Stack.reuse` takes it.
    */
-  push(data: Buffer, source: Endpoint, segment: number, metadata?: Metadata): void;
+  push(data: Buffer, source: Endpoint, segment: number, metadata?: Metadata, isAlone?: boolean): void;
 }
 
 /**

@@ -21,6 +21,8 @@ export interface Run {
   /** Bytes of each datagram but the last, which may be shorter; 0 if the run is one datagram. */
   readonly segment: number;
   readonly metadata: Metadata | undefined;
+  /** Whether nothing else is in the memory of `data`. */
+  readonly isAlone: boolean;
 }
 
 /**
@@ -49,8 +51,8 @@ export class Inbox implements Sink {
   #end = 0;
   #segment = 0;
 
-  push(data: Buffer, source: Endpoint, segment: number, metadata?: Metadata): void {
-    this.#runs[this.#count++] = { data, source, segment, metadata };
+  push(data: Buffer, source: Endpoint, segment: number, metadata?: Metadata, isAlone = false): void {
+    this.#runs[this.#count++] = { data, source, segment, metadata, isAlone };
     if (this.empty) this.#load();
   }
 
@@ -77,7 +79,7 @@ export class Inbox implements Sink {
     const done = this.#memory === undefined ? 0 : this.#start - run.data.byteOffset;
     const { metadata } = this;
     this.#drop();
-    return done === 0 ? run : { ...run, data: run.data.subarray(done), metadata };
+    return done === 0 ? run : { ...run, data: run.data.subarray(done), metadata, isAlone: false };
   }
 
   /** A copy of the list of runs. No part of the front run was handed out yet. */

@@ -374,7 +374,8 @@ export class Receiver {
     const { taken, dropped } = interception.sort();
     this.passed(taken);
     if (dropped.datagrams > 0) this.#host.overflowed(dropped);
-    if (this.#host.tapped) this.#host.arrived(arrivals.map((arrival) => ({ ...arrival, segment: 0 })));
+    if (this.#host.tapped)
+      this.#host.arrived(arrivals.map((arrival) => ({ ...arrival, segment: 0, isAlone: false })));
   }
 
   /** Lets the rest of the program run, then serves the calls that wait. */

@@ -5,7 +5,15 @@ import { unavailable } from "../capabilities.js";
 import { attempt, notSupported } from "../driver/driver-errors.js";
 import type { Ancillary } from "../driver/ancillary.js";
 import { inTurn } from "../driver/in-turn.js";
-import type { Clock, Crc32, Driver, DriverOptions, LedgerEvent, Stack } from "../driver/driver.js";
+import type {
+  Clock,
+  CopyPieces,
+  Crc32,
+  Driver,
+  DriverOptions,
+  LedgerEvent,
+  Stack,
+} from "../driver/driver.js";
 import type { MembershipChange } from "../driver/membership.js";
 import { OSError } from "../errors/errors.js";
 import { type DriverCounts, Ledger, type Stats, type Traffic, noCounts } from "../ledger/ledger.js";
@@ -75,6 +83,16 @@ export class Engine implements SenderHost, ReceiverHost, DriverListener {
   /** A faster CRC-32 than that of `node:zlib`, if the driver has one. */
   get crc32(): Crc32 | undefined {
     return this.#stack.crc32;
+  }
+
+  /** As that of the driver. */
+  get copyPieces(): CopyPieces | undefined {
+    return this.#stack.copyPieces;
+  }
+
+  /** Nothing uses the memory of a run any more. An observer may have kept views of it. */
+  reuse({ data, isAlone }: Run): void {
+    if (isAlone && !this.#taps) this.#stack.reuse?.(data);
   }
 
   get clock(): Clock {

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { markAsUntransferable } from "node:worker_threads";
 
 import { assert } from "../../core/assert.js";
-import type { Crc32 } from "../../core/driver/driver.js";
+import type { CopyPieces, Crc32 } from "../../core/driver/driver.js";
 import { View } from "../../core/driver/view.js";
 import { type Runtime, runtime } from "../runtime.js";
 import { type Layout, layout, layoutDifference } from "./layout.js";
@@ -21,6 +21,9 @@ const unfitRuntimes: Readonly<Partial<Record<Runtime["name"], string>>> = {
   Bun: "Bun lacks uv_poll_init, which the addon calls (github.com/oven-sh/bun/issues/18546): Node.js has it",
   Deno: "Deno crashes when a program with the addon ends: Node.js does not",
 };
+
+/** Pieces that wait to be received into again, at most: 1 MiB. */
+const maxSpare = 32;
 
 /** A socket of the addon. Calls return 0 or a count, or a negative errno. `receive`, `send` and `errors` may fill `Addon.errorQueue`. */
 export interface Handle {
@@ -97,6 +100,8 @@ export interface Addon {
   duplicate(fd: number): number;
   /** `undefined` if the CPU has no instructions for it. */
   readonly crc32: Crc32 | undefined;
+  /** `undefined` in an older build. */
+  readonly copyPieces: CopyPieces | undefined;
   /** @returns 0 when no interface has this name. */
   interfaceIndex(name: string): number;
   /** @returns `""` when no interface has this index. */
@@ -119,8 +124,10 @@ export interface Addon {
     readonly nameWords: Int32Array;
     /** For each message its metadata, a `layout.metadata`. */
     readonly metadata: Int32Array;
-    /** Returns piece `index`, which now belongs to the caller. A fresh piece takes its place. */
+    /** Returns piece `index`, which now belongs to the caller. Another piece takes its place. */
     takePiece(index: number): Buffer;
+    /** Takes a piece back, which nothing uses any more. @param data a view of it. */
+    returnPiece(data: Buffer): void;
     /**
      * Returns the datagram of message `index`, which is not a run. It may be called once for each message, in their order,
      * until the next receive.
@@ -189,6 +196,7 @@ interface Binary {
   interfaceIndex(name: string): number;
   interfaceName(index: number): string;
   readonly crc32?: (bytes: Uint8Array, value: number) => number;
+  readonly copyPieces?: (...args: Parameters<CopyPieces>) => number;
   readonly crc32OfPieces?: (bytes: Uint8Array, pieceBytes: number, crcs: Int32Array) => number;
 }
 
@@ -235,10 +243,20 @@ function crc32Of(binary: Binary): Crc32 | undefined {
   return { of: (bytes, value = 0) => crc32(bytes, value), ofPieces: crc32OfPieces };
 }
 
+function copyPiecesOf({ copyPieces }: Binary): CopyPieces | undefined {
+  if (!copyPieces) return undefined;
+  return (...args) => {
+    const refused = copyPieces(...args);
+    assert(refused === 0, "the pieces are in the memory");
+  };
+}
+
 function share(binary: Binary): Addon {
   const { arrays, name, metadata, control, errorQueueHead, icmpError } = layout;
   /** The addon receives into these pieces. Each must stay here until another one takes its place. */
   const pieces = Array.from({ length: arrays.pieces }, newPiece);
+  /** Pieces that came back. The last one is the most likely to be in the cache of the CPU. */
+  const spare: Buffer[] = [];
   /** The addon copies single datagrams into this chunk. It must stay here until another one takes its place. */
   let chunk: ArrayBufferLike | undefined;
   const slab = Buffer.allocUnsafeSlow(arrays.received * arrays.slotBytes);
@@ -256,10 +274,14 @@ function share(binary: Binary): Addon {
     metadata: new Int32Array(arrays.received * metadata.words),
     takePiece(index: number): Buffer {
       const piece = pieces[index];
-      const fresh = newPiece();
+      const fresh = spare.pop() ?? newPiece();
       pieces[index] = fresh;
       if (!piece || binary.setPiece(index, fresh) !== 0) throw new Error(`the addon has no piece ${index}`);
       return piece;
+    },
+    returnPiece({ buffer }: Buffer): void {
+      assert(buffer.byteLength === arrays.pieceBytes, "what comes back is a piece");
+      if (spare.length < maxSpare) spare.push(new View(buffer, 0, arrays.pieceBytes));
     },
     takeDatagram(index: number): Buffer {
       const bytes = lengths[index] ?? 0;
@@ -326,6 +348,7 @@ function share(binary: Binary): Addon {
     familyOf: (fd) => binary.familyOf(fd),
     duplicate: (fd) => binary.duplicate(fd),
     crc32: crc32Of(binary),
+    copyPieces: copyPiecesOf(binary),
     interfaceIndex: (name) => binary.interfaceIndex(name),
     interfaceName: (index) => binary.interfaceName(index),
   };

@@ -141,7 +141,7 @@ export class Receiving {
       const piece = receiveBatch.takePiece(index * piecesEach + part);
       const end = Math.min(from + pieceLength, length);
       const partMetadata = from === 0 ? metadata : metadata?.withoutLoss;
-      sink.push(piece.subarray(0, end - from), source, segment, partMetadata);
+      sink.push(piece.subarray(0, end - from), source, segment, partMetadata, true);
       from = end;
     }
     return from;

@@ -77,6 +77,8 @@ function load(): NativeSupport {
       ledger: new Ledger(capabilities),
       random: randomUint32,
       crc32: addon.crc32,
+      copyPieces: addon.copyPieces,
+      reuse: (data) => addon.receiveBatch.returnPiece(data),
       warn,
       resolve,
       interfaceNumber: (name) => addon.interfaceIndex(name) || undefined,

@@ -1,4 +1,4 @@
-/** The CRC-32 of the addon: the numbers of zlib. */
+/** The calls of the addon on memory: the CRC-32, which is that of zlib, and copies of pieces that are the same distance apart. */
 import { crc32 } from "node:zlib";
 
 import fc from "fast-check";
@@ -10,7 +10,8 @@ import { whySkipped } from "../process/programs.js";
 
 const hasAddon = whySkipped("native") === undefined;
 // The addon is loaded once for all tests of this process.
-const fast = hasAddon ? nativeSupport().stack?.crc32 : undefined;
+const stack = hasAddon ? nativeSupport().stack : undefined;
+const [fast, copyPieces] = [stack?.crc32, stack?.copyPieces];
 /** All lengths below 300 occur: the addon takes 64 bytes, 16 and 1 at a time. */
 const lengths = Array.from({ length: 300 }, (_, length) => length);
 const bytes = Uint8Array.from({ length: 70_000 }, (_, at) => (at * at + (at >> 8)) & 0xff);
@@ -52,5 +53,46 @@ describe.skipIf(!hasAddon || process.arch === "arm")("the CRC-32 of the addon", 
     const crcs = new Int32Array(3).fill(1);
     fast?.ofPieces(bytes.subarray(0, 5), 4, crcs);
     expect([...crcs]).toEqual([crc32(bytes.subarray(0, 4)) | 0, crc32(bytes.subarray(4, 5)) | 0, 0]);
+  });
+});
+
+const few = bytes.subarray(0, 100);
+
+describe.skipIf(!hasAddon)("copyPieces of the addon", () => {
+  test("copies each piece from its place to its place, and nothing else", () => {
+    const to = new Uint8Array(30);
+    copyPieces?.(few, 5, 10, to, 2, 7, 3, 4);
+    const expected = new Uint8Array(30);
+    for (let piece = 0; piece < 4; piece++)
+      expected.set(few.subarray(5 + 10 * piece, 8 + 10 * piece), 2 + 7 * piece);
+    expect(to).toEqual(expected);
+  });
+
+  test("copies up to the last byte of both memories", () => {
+    const to = new Uint8Array(20);
+    copyPieces?.(few, 80, 10, to, 0, 10, 10, 2);
+    expect(to).toEqual(few.subarray(80));
+  });
+
+  test.each([
+    ["from before its end on", [91, 10, 0, 10, 10, 1]],
+    ["from behind its end", [4_000_000_000, 10, 0, 10, 10, 1]],
+    ["with a last piece that is not there", [0, 10, 0, 10, 10, 11]],
+    ["to where there is no room", [0, 10, 11, 10, 10, 1]],
+    ["with a distance that leaves the target", [0, 10, 0, 4_000_000_000, 10, 2]],
+    ["with the largest numbers", new Array<number>(6).fill(0xffff_ffff)],
+  ])("copies nothing %s, and fails", (_, [from, fromStride, at, toStride, pieceBytes, pieces]) => {
+    const to = new Uint8Array(20);
+    expect(() => copyPieces?.(few, from!, fromStride!, to, at!, toStride!, pieceBytes!, pieces!)).toThrow(
+      "the pieces are in the memory",
+    );
+    expect(to).toEqual(new Uint8Array(20));
+  });
+
+  test("copies nothing if there is no piece, or no byte in them", () => {
+    const to = new Uint8Array(1);
+    copyPieces?.(few, 1, 1, to, 0, 1, 0, 5);
+    copyPieces?.(few, 1, 1, to, 0, 1, 5, 0);
+    expect(to[0]).toBe(0);
   });
 });
