@@ -2,10 +2,12 @@ import type { Endpoint } from "../core/address/address.js";
 import { type Address, SOCK_DGRAM, type Socket, socket } from "../index.js";
 import {
   type Codec,
+  type CodecLoss,
   type CodecMessage,
   type CodecMessages,
   type Message,
   type Messages,
+  type PictureSize,
   messages,
 } from "../message/index.js";
 import { count } from "../core/ledger/count-text.js";
@@ -16,7 +18,7 @@ import { Losses } from "./losses.js";
 import { MessageLosses } from "./message-losses.js";
 import { jsonLine, printable } from "./payload.js";
 import { PeerCount } from "./peer-count.js";
-import { notice, onOutput, print } from "./terminal.js";
+import { notice, onOutput, print, warn } from "./terminal.js";
 
 /** Milliseconds after which a message that is still not complete is lost: an hour. */
 const totalMs = 3_600_000;
@@ -30,6 +32,7 @@ export interface ReceiveSessionOptions {
   readonly count?: number;
   readonly timeout?: number;
   readonly codec?: string;
+  readonly pictureSize?: PictureSize;
 }
 
 /** One address of `datagram receive`. */
@@ -73,6 +76,7 @@ export class ReceiveSession {
   readonly #store: FileStore;
   readonly #options: ReceiveSessionOptions;
   readonly #losses: MessageLosses;
+  #isSizeTold = false;
   readonly #peers = new PeerCount();
   #left: number;
   #failure: { readonly reason: unknown } | undefined;
@@ -95,7 +99,7 @@ export class ReceiveSession {
     this.receivers.push(receiver);
     const { incoming } = receiver;
     if (isMessages(incoming)) incoming.on("lost", (loss) => this.#losses.add(loss));
-    else incoming.on("lost", (loss) => this.#losses.add(loss));
+    else incoming.on("lost", (loss) => this.#addLoss(loss));
   }
 
   /** Writes messages to files until the end, and prints the summary. @throws the first failure of a file. */
@@ -195,6 +199,16 @@ export class ReceiveSession {
     while (!stop.aborted && clock.now() < Math.min(end, last() + lingerMs)) {
       await new Promise((resolve) => setTimeout(resolve, lingerStepMs));
     }
+  }
+
+  #addLoss(loss: CodecLoss): void {
+    this.#losses.add(loss);
+    const { codec, pictureSize } = this.#options;
+    if (loss.cause !== "invalid" || codec !== "rtp-jpeg" || pictureSize || this.#isSizeTold) return;
+    this.#isSizeTold = true;
+    warn(
+      "RTP has no sizes above 2040 pixels: if the pictures are larger, say their --picture-size, such as 2592x1944",
+    );
   }
 
   #foreignWarning(): string | undefined {

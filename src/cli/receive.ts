@@ -71,8 +71,6 @@ Examples:
 
 interface ReceiveOptions extends ReceiveSessionOptions, Pick<RouteOptions, "interface"> {
   readonly into?: string;
-  readonly codec?: string;
-  readonly pictureSize?: PictureSize;
   readonly limit?: number;
   readonly maxSize?: number;
   readonly buffer?: number;

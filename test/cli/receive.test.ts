@@ -14,7 +14,7 @@ import { extensionOf } from "../../src/cli/file-kind.js";
 import { lossText } from "../../src/cli/message-losses.js";
 import { Address } from "../../src/index.js";
 import { newFrame, sealFrame, writeFrame } from "../../src/wire/message-frame.js";
-import { objects } from "./listening.js";
+import { lineWith, objects } from "./listening.js";
 import { Program, bin, datagram, everyTestRequired, hex, python, pythonSend } from "./program.js";
 
 const picture = Buffer.concat([Buffer.from([0xff, 0xd8, 0xff]), Buffer.alloc(49_997, 7)]);
@@ -136,6 +136,14 @@ datagram.Messages(sock).send(bytes(5000), ("127.0.0.1", int(sys.argv[2])))`;
     const picture = readFileSync(join(into, name!));
     const frame = picture.indexOf("ffc0", 0, "hex");
     expect([picture.readUInt16BE(frame + 5), picture.readUInt16BE(frame + 7)]).toEqual([1944, 2592]);
+  });
+
+  test("a picture without a size is lost, and a warning names --picture-size", async (t) => {
+    const receiver = await receive(t, ["--into", folder(t), "--codec", "rtp-jpeg"]);
+    const packet = "809a00000000000000000001000000000132000064617461";
+    await pythonSend(t, receiver.port, [Buffer.from(packet, "hex")]);
+    await lineWith(receiver, "warning: RTP has no sizes above 2040 pixels");
+    expect((await receiver.stop()).stderr).toContain("messages lost: 1 (invalid 1)");
   });
 
   test("no file is overwritten: a name that is taken gets another number", async (t) => {
