@@ -12,7 +12,7 @@ import { type TestContext, afterAll, beforeAll, describe, expect, onTestFinished
 import { socket } from "datagram";
 import { watch } from "datagram/watch";
 import { Program, bin } from "../../cli/program.js";
-import { capture } from "../capture-file.js";
+import { capture, icmpErrors, startMs } from "../capture-file.js";
 import { answering, noBrowser, openPage, rowWith, startBrowser, startWatch, violations } from "./browser.js";
 
 const patience = { timeout: 30_000 };
@@ -45,6 +45,24 @@ describe.skipIf(noBrowser !== undefined)(
         expect(problems).toEqual([]);
       },
     );
+
+    test("after a move in a file, the bytes per second are those of the datagrams, and a peer that sent nothing has no sizes", async (t) => {
+      const folder = mkdtempSync(join(tmpdir(), "watch-test-"));
+      t.onTestFinished(() => rmSync(folder, { recursive: true }));
+      const file = join(folder, "icmp.pcapng");
+      // 20 datagrams of 11 or 12 bytes each second.
+      writeFileSync(file, Buffer.concat([capture(200, { intervalMs: 50 }), icmpErrors([startMs + 9940])]));
+      const watched = await watch(file);
+      t.onTestFinished(() => watched.close());
+      const { page, problems } = await openPage(t, browser, watched.url);
+      await page.getByRole("slider", { name: "Position" }).press("End");
+      const title = page.getByRole("region", { name: "Rate" });
+      await title.getByText("20/s", { exact: true }).waitFor();
+      await title.getByText(/^2[2-4]\d B\/s$/).waitFor();
+      const silent = rowWith(page, "peers-all", "10.0.9.9:7000");
+      expect(await silent.locator(".cell-sizes").textContent()).toBe("–");
+      expect(problems).toEqual([]);
+    });
 
     test("a file of the user is uploaded and replayed to a peer, with its progress", async (t) => {
       const { port, url } = await startWatch(t);

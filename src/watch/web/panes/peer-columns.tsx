@@ -78,7 +78,8 @@ export function peerColumns(
       id: "sizes",
       title: "Sizes",
       help: "The smallest and the largest payload. The line is at 1,400 bytes: larger datagrams may be fragmented or dropped.",
-      cell: ({ row }) => <Sizes min={row.minSize} max={row.maxSize} large={row.large} />,
+      cell: ({ row }) =>
+        row.datagrams === 0 ? "–" : <Sizes min={row.minSize} max={row.maxSize} large={row.large} />,
     },
     {
       id: "last",

@@ -253,7 +253,14 @@ export class State {
       if (peer === undefined || row.history !== undefined) {
         const added = new Peer(row);
         added.rates.addHistory(row.history ?? [], second);
-        rates?.datagrams.addHistory(row.history ?? [], second);
+        const history = row.history ?? [];
+        rates?.datagrams.addHistory(history, second);
+        // A history has no bytes: the mean size of the peer's datagrams stands for theirs.
+        const meanBytes = row.datagrams === 0 ? 0 : row.bytes / row.datagrams;
+        rates?.bytes.addHistory(
+          history.map((count) => count * meanBytes),
+          second,
+        );
         this.peers.set(row.id, added);
       } else {
         const { datagrams, bytes } = peer.update(row, atMs);
