@@ -4,6 +4,7 @@ import type { AnswerStats, FolderStats, GatewayStats } from "../gateway/index.js
 import type { MessagesStats } from "../message/index.js";
 import { count } from "../core/ledger/count-text.js";
 import { Failure, exitCodes } from "./exit.js";
+import { foreignDatagrams, foreignSummary } from "./foreign-datagrams.js";
 import { jsonLine } from "./payload.js";
 import { notice, print } from "./terminal.js";
 
@@ -84,10 +85,24 @@ export function nounOf({ messages }: Pick<GatewayStats, "messages">): "message" 
 /** Why whole messages are refused before they have arrived. */
 export const tooLong = "longer than the server takes";
 
-/** Throws if not all is stored. @throws `Failure`. */
+/** What to do about senders of plain datagrams, which `--message` cannot read. */
+const sendsMessages =
+  "datagram send --message sends messages, and the gateway without --message stores any datagram";
+
+/** The warning of datagrams that are no messages; `undefined` while none has come. */
+export function foreignWarning({ messages }: GatewayStats): string | undefined {
+  if (foreignDatagrams(messages?.dropped ?? {}) === 0) return undefined;
+  return `datagrams come that are no messages, and are not stored: ${sendsMessages}`;
+}
+
+/** Throws if not all is stored, or if all that came was no message. @throws `Failure`. */
 export function checkStored(counts: GatewayStats): void {
-  const lost = counts.received - counts.stored + (counts.messages?.refused ?? 0);
+  const { received, stored, messages } = counts;
+  const lost = received - stored + (messages?.refused ?? 0);
   if (lost > 0) throw new Failure(exitCodes.error, `${count(lost, nounOf(counts))} not stored`);
+  const foreign = foreignDatagrams(messages?.dropped ?? {});
+  if (received === 0 && foreign > 0)
+    throw new Failure(exitCodes.error, `only datagrams came that are no messages: ${sendsMessages}`);
 }
 
 /** Prints counts as objects on lines of standard output, if they have changed. */
@@ -101,6 +116,20 @@ export class CountsLines {
     await print(jsonLine({ time: new Date().toISOString(), ...counts }), signal);
   }
 }
+
+/** Causes of dropped datagrams that are no losses, or that other lines count. */
+const toldElsewhere: ReadonlySet<string> = new Set([
+  ...["duplicate", "tooLong", "version", "short", "kind", "flags"],
+]);
+
+/** Why chunks had no place. Other causes are faults of `docs/wire.md`. */
+const chunkLosses: Readonly<Record<string, string>> = {
+  unconfirmed: "too many messages waited for the stream; senders repeat them",
+  unread: "too many messages waited to be read; senders repeat them",
+  checksum: "damaged on the way",
+  superseded: "of messages that were given up",
+  divided: "divided differently before",
+};
 
 /** Prints the summary at the end. */
 export function noticeSummary(counts: GatewayStats): void {
@@ -120,9 +149,11 @@ export function noticeSummary(counts: GatewayStats): void {
   const { answers, messages } = counts;
   if (messages && messages.refused > 0)
     notice(`  refused before they arrived, ${tooLong}: ${messages.refused}`);
-  for (const [cause, chunks] of Object.entries(messages?.dropped ?? {}))
-    // Those that are too long are messages above.
-    if (cause !== "duplicate" && cause !== "tooLong") notice(`  chunks dropped: ${chunks}, ${cause}`);
+  const dropped = messages?.dropped ?? {};
+  foreignSummary(foreignDatagrams(dropped));
+  for (const [cause, chunks] of Object.entries(dropped))
+    if (!toldElsewhere.has(cause))
+      notice(`  chunks of messages dropped: ${chunks}, ${chunkLosses[cause] ?? `not valid (${cause})`}`);
   if (answers === undefined || answers.requests === 0) return;
   notice(`  answers sent: ${answers.sent}`);
   if (answers.unreachable > 0) notice(`    that came back unreachable: ${answers.unreachable} at least`);

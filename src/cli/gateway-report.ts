@@ -5,12 +5,14 @@ import { count } from "../core/ledger/count-text.js";
 import {
   CountsLines,
   checkStored,
+  foreignWarning,
   nounOf,
   noticeSummary,
   statusText,
   sumStats,
   tooLong,
 } from "./gateway-counts.js";
+import { warnOfForeign } from "./foreign-datagrams.js";
 import type { Listener } from "./listener.js";
 import { Losses } from "./losses.js";
 import { StatusLine } from "./status-line.js";
@@ -61,6 +63,8 @@ export class GatewayReport {
       this.#json || this.#tellParent
         ? undefined
         : new StatusLine((columns) => statusText(this.#counts(), columns), intervalMs);
+    // The parent warns once for all workers.
+    const endWarning = this.#tellParent ? undefined : warnOfForeign(() => foreignWarning(this.#counts()));
     const ended = Promise.race(this.#ports.map(({ running }) => running.closed));
     // A race in each round would keep a reaction of each round until the end.
     const over = new AbortController();
@@ -83,6 +87,7 @@ export class GatewayReport {
     } catch (error) {
       if (!wasStopped(error)) throw error;
     } finally {
+      endWarning?.();
       line?.end();
     }
   }

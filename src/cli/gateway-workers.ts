@@ -10,7 +10,15 @@ import { lossTexts } from "../core/ledger/report-texts.js";
 import type { GatewayStats } from "../gateway/index.js";
 import { count } from "../core/ledger/count-text.js";
 import { Failure, exitCodes } from "./exit.js";
-import { CountsLines, checkStored, noticeSummary, statusText, sumStats } from "./gateway-counts.js";
+import { warnOfForeign } from "./foreign-datagrams.js";
+import {
+  CountsLines,
+  checkStored,
+  foreignWarning,
+  noticeSummary,
+  statusText,
+  sumStats,
+} from "./gateway-counts.js";
 import type { ParentMessage, WorkerMessage } from "./gateway-worker.js";
 import { StatusLine } from "./status-line.js";
 import { notice, noticeObject, wasStopped } from "./terminal.js";
@@ -66,6 +74,7 @@ export class GatewayWorkers {
     const line = this.#plan.json
       ? undefined
       : new StatusLine((columns) => statusText(this.#counts(), columns), intervalMs);
+    const endWarning = warnOfForeign(() => foreignWarning(this.#counts()));
     try {
       for (;;) {
         await setTimeout(intervalMs, undefined, { signal: this.#stop });
@@ -75,6 +84,7 @@ export class GatewayWorkers {
     } catch (error) {
       if (!wasStopped(error)) throw error;
     } finally {
+      endWarning();
       line?.end();
     }
   }

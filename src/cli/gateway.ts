@@ -32,7 +32,8 @@ With --message the senders are programs of datagram/message, and each whole
 message is stored, with its channel in a header. A sender learns that its
 message has arrived only after the stream has acknowledged it. A message that is
 not stored, or that is longer than the server takes (max_payload), is an error
-of its sender. No answers are sent. The counts are of messages.
+of its sender. No answers are sent. The counts are of messages. Datagrams of
+other programs are not stored: a warning says so, and the summary counts them.
 
 With --into no server is needed: the datagrams go into capture files of a
 folder, which datagram read and Wireshark read. stored then says that the disk
@@ -73,8 +74,9 @@ A worker that dies is counted and started again.
 On a terminal a line shows the counts. With --json they are an object on each
 line of standard output, once a second if something has changed, and at the end.
 Ctrl-C ends the command after at most --drain, with a summary on standard error.
-The exit code is 1 if a datagram that was received is not stored or a message
-was refused, and 4 if no server answers at the start.
+The exit code is 1 if a datagram that was received is not stored, a message was
+refused, or only datagrams of other programs came with --message. It is 4 if no
+server answers at the start.
 
 Examples:
   datagram gateway 9000 --stream cameras --create

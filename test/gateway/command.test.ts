@@ -120,6 +120,35 @@ describe.skipIf(noServer !== undefined)("datagram gateway", () => {
     expect(stderr).toMatch(/\ndatagram gateway: 1 message not stored\n$/);
   });
 
+  test.for([1, 2])(
+    "with --message warns of datagrams that are no messages, %i process(es)",
+    async (workers, t) => {
+      const args = [
+        "0",
+        "--stream",
+        `plain${workers}`,
+        "--create",
+        "--message",
+        "--workers",
+        String(workers),
+      ];
+      const [program, [port = 0]] = await start(t, ...args);
+      const from = await bound(t);
+      for (let index = 0; index < 3; index++) await from.sendto("plain text", ["127.0.0.1", port]);
+      const advice =
+        "datagram send --message sends messages, and the gateway without --message stores any datagram";
+      expect(await program.line("stderr")).toBe(
+        `warning: datagrams come that are no messages, and are not stored: ${advice}`,
+      );
+      program.child.kill("SIGINT");
+      const { code, stderr } = await program.ended;
+      expect(code).toBe(1);
+      expect(stderr).toContain("\n0 messages received\n");
+      expect(stderr).toMatch(/\n  datagrams of another format: [1-3]\n/);
+      expect(stderr).toContain(`\ndatagram gateway: only datagrams came that are no messages: ${advice}\n`);
+    },
+  );
+
   test("refuses options of answers if it sends none", async () => {
     for (const [args, text] of [
       [["--message", "--seen-within", "5s"], "--seen-within is for answers, and --message sends none"],
