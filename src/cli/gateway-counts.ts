@@ -131,6 +131,15 @@ const chunkLosses: Readonly<Record<string, string>> = {
   divided: "divided differently before",
 };
 
+/** What can be done about a reason for which datagrams are refused, as the end of a line. */
+export function todoAbout(reason: string): string {
+  if (reason === "no stream takes this subject")
+    return ": if the stream is gone, end the gateway and start it with --create";
+  if (reason.startsWith("insufficient"))
+    return ": the storage of the server is used up (its max_file_store, or the limits of the account)";
+  return "";
+}
+
 /** Prints the summary at the end. */
 export function noticeSummary(counts: GatewayStats): void {
   notice(`${count(counts.received, nounOf(counts))} received`);
@@ -139,7 +148,9 @@ export function noticeSummary(counts: GatewayStats): void {
   notice(`  refused: ${counts.refused}`);
   for (const [reason, datagrams] of Object.entries(counts.refusedBy)) notice(`    ${reason}: ${datagrams}`);
   const { folder } = counts;
-  notice(`  without an answer of the ${folder ? "disk" : "server"}: ${counts.inFlight}`);
+  const taker = folder ? "disk" : "server";
+  if (counts.waiting > 0) notice(`  never sent to the ${taker}: ${counts.waiting}`);
+  notice(`  without an answer of the ${taker}: ${counts.inFlight - counts.waiting}`);
   if (folder) {
     const removed = folder.removedFiles === 0 ? "" : `, ${folder.removedFiles} old ones removed`;
     notice(`  files: ${folder.files}${removed}`);

@@ -10,13 +10,14 @@ import {
   noticeSummary,
   statusText,
   sumStats,
+  todoAbout,
   tooLong,
 } from "./gateway-counts.js";
 import { warnOfForeign } from "./foreign-datagrams.js";
 import type { Listener } from "./listener.js";
 import { Losses } from "./losses.js";
 import { StatusLine } from "./status-line.js";
-import { notice, wasStopped } from "./terminal.js";
+import { cleanUpIfKilled, notice, wasStopped } from "./terminal.js";
 
 /** Milliseconds between two versions of the counts. */
 const intervalMs = 1000;
@@ -95,7 +96,9 @@ export class GatewayReport {
   /** Ends the gateways, and waits until their datagrams are settled. */
   async close(): Promise<void> {
     this.#kernel?.end();
+    const undo = this.#tellParent ? undefined : cleanUpIfKilled(() => noticeSummary(this.#counts()));
     await Promise.allSettled(this.#ports.map(({ running }) => running.close()));
+    undo?.();
   }
 
   /** Prints the summary, after `close`. @throws `Failure` if something is not stored. A worker leaves that to its parent. */
@@ -123,7 +126,7 @@ export class GatewayReport {
       notice(`shed ${count(shed, this.#noun)}${most}: ${why}`);
     }
     for (const [reason, datagrams] of Object.entries(refused))
-      notice(`refused ${count(datagrams, this.#noun)}: ${reason}`);
+      notice(`refused ${count(datagrams, this.#noun)}: ${reason}${todoAbout(reason)}`);
   }
 
   /** Tells of the connection, once for all ports. */

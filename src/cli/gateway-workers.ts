@@ -21,7 +21,7 @@ import {
 } from "./gateway-counts.js";
 import type { ParentMessage, WorkerMessage } from "./gateway-worker.js";
 import { StatusLine } from "./status-line.js";
-import { notice, noticeObject, wasStopped } from "./terminal.js";
+import { cleanUpIfKilled, notice, noticeObject, wasStopped } from "./terminal.js";
 
 /** Milliseconds between two versions of the counts. */
 const intervalMs = 1000;
@@ -91,7 +91,9 @@ export class GatewayWorkers {
 
   /** Ends the workers, and waits until their datagrams are settled. */
   async close(): Promise<void> {
+    const undo = cleanUpIfKilled(() => noticeSummary(this.#counts()));
     await Promise.all(this.#workers.map((worker) => worker.stop()));
+    undo();
   }
 
   /** Prints the summary, after `close`. @throws `Failure` if datagrams are not stored. */
@@ -276,7 +278,6 @@ function withoutMemory(counts: GatewayStats): GatewayStats {
   const { answers } = counts;
   return {
     ...counts,
-    waiting: 0,
     answers: answers && { ...answers, unknown: answers.unknown + answers.pending, pending: 0, peers: 0 },
   };
 }

@@ -1,3 +1,5 @@
+import { dirname } from "node:path";
+
 import { type Command, Option } from "commander";
 
 import { type Gateway, gateway } from "../gateway/index.js";
@@ -51,7 +53,7 @@ Each datagram that the kernel passed on is counted as one of these:
              loses its newest or its oldest ones
   refused    the stream is full, or the server does not take it
   in flight  it waits, or the server has not answered. At the end: the server
-             did not say whether it stored them
+             did not say whether it stored them, or it was never sent
 Losses are lines on standard error, at most one line a second of each kind.
 Datagrams that the kernel itself dropped are counted too; that count is a
 minimum, because the kernel merges datagrams. With --exact it does not, which
@@ -74,6 +76,7 @@ A worker that dies is counted and started again.
 On a terminal a line shows the counts. With --json they are an object on each
 line of standard output, once a second if something has changed, and at the end.
 Ctrl-C ends the command after at most --drain, with a summary on standard error.
+A second Ctrl-C ends it at once, with the summary of that moment.
 The exit code is 1 if a datagram that was received is not stored, a message was
 refused, or only datagrams of other programs came with --message. It is 4 if no
 server answers at the start.
@@ -216,9 +219,9 @@ async function runHere(
   try {
     await report.end();
   } catch (error) {
-    throw failure ?? error;
+    throw failure ? withTodo(failure) : error;
   }
-  if (failure) throw failure;
+  if (failure) throw withTodo(failure);
 }
 
 async function runWorkers(
@@ -282,19 +285,32 @@ async function start(
         `--${error.message}`.replaceAll(/rotateBytes|limitBytes/g, (name) => optionNames[name] ?? name),
       );
     if (!(error instanceof OSError)) throw error;
+    if (options.into !== undefined && error.code === "ENOENT")
+      throw new Failure(
+        exitCodes.error,
+        `cannot store in ${quote(options.into)}: there is no folder ${quote(dirname(options.into))}`,
+      );
     if (options.into !== undefined) throw asSystemFailure(error, `store in ${quote(options.into)}`);
     if (error.code === "ENOENT")
       throw new Failure(exitCodes.error, `there is no stream ${options.stream}: --create creates it`);
-    const failure = streamFailure(error);
-    const todo = todoAfter(error);
-    if (todo === undefined || !(failure instanceof Failure)) throw failure;
-    throw new Failure(failure.exitCode, `${failure.message}: ${todo}`);
+    throw withTodo(error);
   }
 }
 
-/** What can be done about a failure to start. */
+/** A failure of a gateway as a line, with what can be done. Others are returned unchanged. */
+function withTodo(error: Error): Error {
+  const failure = streamFailure(error);
+  const todo = error instanceof OSError ? todoAfter(error) : undefined;
+  if (!(failure instanceof Failure)) return error;
+  return todo === undefined ? failure : new Failure(failure.exitCode, `${failure.message}: ${todo}`);
+}
+
+/** What can be done about a failure. */
 function todoAfter({ code, message }: OSError): string | undefined {
-  if (code === "ECONNREFUSED") return "start a server: nats-server -js, or name one with --nats";
+  if (code === "EACCES" && /[.](?:gateways[.]all|[*][.]reply):/.test(message))
+    return "or send no answers: --no-answers";
+  if (code === "EINVAL" && message.includes("insufficient"))
+    return "the storage of the server is used up (its max_file_store, or the limits of the account)";
   if (code === "EINVAL" && message.includes("and the gateway needs"))
     return "give all ports to one gateway, or use another --stream";
   return undefined;

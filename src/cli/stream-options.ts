@@ -100,7 +100,11 @@ export function streamFailure(error: unknown): unknown {
   if (!(error instanceof OSError) || (error.syscall !== "consume" && error.syscall !== "gateway"))
     return error;
   const text = error.message.replace(/^(?:consume|gateway): /, "").replace(/ \([A-Z]+\)$/, "");
-  return new Failure(error.code === "ECONNREFUSED" ? exitCodes.refused : exitCodes.error, text);
+  if (error.code !== "ECONNREFUSED") return new Failure(exitCodes.error, text);
+  const option = error.syscall === "gateway" ? "--nats" : "--from";
+  const isAway = /(?:connection refused|timeout)$/.test(text);
+  const todo = isAway ? `: start a server: nats-server -js, or name one with ${option}` : "";
+  return new Failure(exitCodes.refused, `${text}${todo}`);
 }
 
 /** `the stream cameras of nats://host`, without a password. */

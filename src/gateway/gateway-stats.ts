@@ -14,9 +14,9 @@ export interface GatewayStats {
   readonly refused: number;
   /** The refused datagrams by reason. */
   readonly refusedBy: Readonly<Record<string, number>>;
-  /** Datagrams that wait, and datagrams that were sent and are not acknowledged. */
+  /** Datagrams that wait, and datagrams that were sent and are not acknowledged. At the end, none of them is known to be stored. */
   readonly inFlight: number;
-  /** The part of `inFlight` that has not been sent to the server. */
+  /** The part of `inFlight` that has not been sent to the server. At the end, it never will be. */
   readonly waiting: number;
   /** How often a datagram was sent to the server again. */
   readonly resent: number;

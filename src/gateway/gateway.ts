@@ -151,6 +151,8 @@ export class Gateway implements AsyncDisposable {
       noStream: (number) => outbox.noStream(number),
       forbidden: (subject) => outbox.forbidden(subject),
       connected: (isConnected) => {
+        // What was shed until now was shed in the old state of the connection.
+        this.#reportLosses();
         outbox.connected(isConnected);
         if (isConnected) answers?.reconnected();
         runListener(() => options.onConnection?.(isConnected ? "connected" : "disconnected"));

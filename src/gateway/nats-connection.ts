@@ -60,13 +60,24 @@ export async function connectNats(
     const { inboxPrefix } = options as { readonly inboxPrefix?: string };
     return { connection, newInbox: () => client.createInbox(inboxPrefix) };
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = failureText(error);
     throw new OSError("ECONNREFUSED", {
       syscall: call,
       text: `${hosts.join(", ")}: ${why}`,
       cause: error,
     });
   }
+}
+
+/** Why there is no connection. */
+function failureText(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.name === "AuthorizationError")
+    return "wrong user or password (give them as nats://user:password@host)";
+  const { code = "" } = error as NodeJS.ErrnoException;
+  return ["ENOTFOUND", "EAI_AGAIN"].includes(code)
+    ? "the name of the host cannot be resolved"
+    : error.message;
 }
 
 async function loadClient(call: NatsCall): Promise<typeof Client> {

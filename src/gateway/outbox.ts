@@ -74,6 +74,8 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
   #stored = 0;
   #shed = 0;
   #refused = 0;
+  /** Datagrams that still waited at the end. */
+  #unsent = 0;
   #resent = 0;
   #resentLate = 0;
   #duplicates = 0;
@@ -229,11 +231,15 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
     if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#whenEmpty = resolve));
   }
 
-  /** Ends sending, and sheds the datagrams that wait. The datagrams that were sent stay in flight: nobody knows what became of them. */
+  /** Ends sending. Datagrams stay in flight: those that wait are never sent, and nobody knows what became of the others. */
   end(): void {
     this.#isConnected = false;
     this.#broker = undefined;
-    for (let entry = this.#waiting.shift(); entry; entry = this.#waiting.shift()) this.#drop(entry);
+    for (let entry = this.#waiting.shift(); entry; entry = this.#waiting.shift()) {
+      this.#bytes -= entry.bytes;
+      entry.message.release?.();
+      this.#unsent++;
+    }
     this.#check();
   }
 
@@ -251,7 +257,7 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
       refused: this.#refused,
       refusedBy: Object.freeze(Object.fromEntries(this.#refusedBy)),
       inFlight: this.#inFlight,
-      waiting: this.#waiting.size + this.#openCount,
+      waiting: this.#waiting.size + this.#openCount + this.#unsent,
       resent: this.#resent,
       resentLate: this.#resentLate,
       duplicates: this.#duplicates,
@@ -259,7 +265,7 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
   }
 
   get #inFlight(): number {
-    return this.#waiting.size + this.#openCount + this.#sentCount;
+    return this.#waiting.size + this.#openCount + this.#unsent + this.#sentCount;
   }
 
   get #hasRoom(): boolean {

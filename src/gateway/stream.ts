@@ -11,6 +11,8 @@ const timeoutMs = 5000;
 export const streamNotFound = 10_059;
 /** Error of JetStream: it knows too few servers for the replicas. A cluster that starts can know them a moment later. */
 const noPeers = 10_005;
+/** Error of JetStream: another stream takes subjects of the new one. */
+const subjectsOverlap = 10_065;
 /** Milliseconds for which it is asked again, and between two attempts. */
 const placeMs = 30_000;
 const placeAgainMs = 250;
@@ -65,6 +67,14 @@ export async function openStream(
     }
   }
   const { error, config } = answer;
+  if (error?.err_code === subjectsOverlap) {
+    const others = await streamsOf(connection, create?.subjects ?? [subjects]);
+    const whose = others.length === 0 ? "another stream" : `the stream ${others.join(", ")}`;
+    throw failure(
+      "EINVAL",
+      `the stream ${name}: ${whose} has its subjects: use that stream, or another prefix`,
+    );
+  }
   if (error) throw failure("EINVAL", `the stream ${name}: ${error.description ?? "an error of the server"}`);
   const taken = config?.subjects ?? [];
   if (!taken.some((pattern) => covers(pattern, subjects))) {
@@ -84,6 +94,27 @@ export async function openStream(
     process.emitWarning(`${text}: use nats-server 2.10.5 or later`, { type, code: "STREAM_DELETES_OLD" });
   }
   return { duplicateWindowMs: (config?.duplicate_window ?? 0) / nsPerMs, taken };
+}
+
+/** The names of the streams that take subjects; none if the server does not let this user ask. */
+async function streamsOf(
+  connection: NatsConnection,
+  subjects: readonly string[],
+): Promise<readonly string[]> {
+  const names = new Set<string>();
+  for (const subject of subjects) {
+    const api = "$JS.API.STREAM.NAMES";
+    const { streams } = await ask<{ readonly streams?: readonly string[] | null }>(
+      "gateway",
+      connection,
+      api,
+      {
+        subject,
+      },
+    ).catch(() => ({ streams: [] }));
+    for (const stream of streams ?? []) names.add(stream);
+  }
+  return [...names];
 }
 
 /**

@@ -144,7 +144,7 @@ describe.skipIf(noServer !== undefined)("datagram gateway", () => {
       const { code, stderr } = await program.ended;
       expect(code).toBe(1);
       expect(stderr).toContain("\n0 messages received\n");
-      expect(stderr).toMatch(/\n  datagrams of another format: [1-3]\n/);
+      expect(stderr).toMatch(/\n {2}datagrams of another format: [1-3]\n/);
       expect(stderr).toContain(`\ndatagram gateway: only datagrams came that are no messages: ${advice}\n`);
     },
   );
@@ -175,6 +175,86 @@ describe.skipIf(noServer !== undefined)("datagram gateway", () => {
     const { code, stderr } = await program.ended;
     expect(code).toBe(0);
     expect(stderr).toContain("3 datagrams received\n  stored: 3\n");
+  });
+
+  test.for([1, 2])("says at the end what was never sent, after %i signals", async (signals, t) => {
+    const away = await NatsServer.start();
+    t.onTestFinished(() => away.close());
+    const drain = signals === 1 ? "100ms" : "10m";
+    const args = [
+      "gateway",
+      "0",
+      "--stream",
+      "x",
+      "--create",
+      "--nats",
+      away.url,
+      "--drain",
+      drain,
+      "--json",
+    ];
+    const program = datagram(t, args);
+    const [, port = "0"] = /^listening on \S+:(\d+)/.exec(await program.line("stderr")) ?? [];
+    while (!(await program.line("stderr")).startsWith("storing in"));
+    await away.signal("SIGKILL");
+    expect(await program.line("stderr")).toBe("the connection to the server is lost: datagrams wait");
+    const from = await bound(t);
+    for (let index = 0; index < 3; index++) await from.sendto("waits", ["127.0.0.1", Number(port)]);
+    let counts = {} as Record<string, number>;
+    while (counts.received !== 3) counts = JSON.parse(await program.line("stdout")) as typeof counts;
+    program.child.kill("SIGINT");
+    if (signals === 2) {
+      // The second one counts when the first one has been taken: until then, both are one for the kernel.
+      const again = setInterval(() => program.child.kill("SIGINT"), 100);
+      t.onTestFinished(() => clearInterval(again));
+    }
+    const { code, stderr } = await program.ended;
+    expect([code, program.child.signalCode]).toEqual(signals === 1 ? [1, null] : [null, "SIGINT"]);
+    expect(stderr).toContain(
+      "3 datagrams received\n  stored: 0\n  shed: 0\n  refused: 0\n  never sent to the server: 3\n  without an answer of the server: 0\n",
+    );
+  });
+
+  test("names the stream that has the subjects of a new one", async (t) => {
+    const [first, [port = 0]] = await start(t, "0", "--stream", "owner", "--create");
+    first.child.kill("SIGINT");
+    await first.ended;
+    const args = ["gateway", String(port), "--stream", "second", "--create", "--nats", server.url];
+    expect(await datagram(t, args).ended).toMatchObject({
+      code: 1,
+      stderr:
+        "datagram gateway: the stream second: the stream owner has its subjects: use that stream, or another prefix\n",
+    });
+  });
+
+  test("says that the user or the password is wrong, and that a name is not known", async (t) => {
+    const settings = "authorization { user: me, password: secret }";
+    const strict = await NatsServer.start({ settings });
+    t.onTestFinished(() => strict.close());
+    const wrong = strict.url.replace("//", "//me:guess@");
+    const text = `${strict.url}: wrong user or password (give them as nats://user:password@host)`;
+    for (const [url, why] of [
+      [wrong, text],
+      ["nats://nosuch.invalid", "nats://nosuch.invalid: the name of the host cannot be resolved"],
+      [
+        "nats://127.0.0.1:1",
+        "nats://127.0.0.1:1: connection refused: start a server: nats-server -js, or name one with",
+      ],
+    ] as const)
+      for (const args of [
+        ["gateway", "0", "--stream", "x", "--nats", url],
+        ["listen", "--from", url, "--stream", "x"],
+        ["replay", "--from", url, "--stream", "x", "--to", "127.0.0.1:9"],
+      ]) {
+        const { code, stderr } = await datagram(t, args).ended;
+        expect([code, stderr]).toEqual([4, expect.stringContaining(`datagram ${args[0]}: ${why}`) as string]);
+      }
+  });
+
+  test("says that the parent of a folder is missing", async () => {
+    const { code, stderr } = await runHere(["gateway", "127.0.0.1:0", "--into", "/nowhere/at/all"]);
+    const text = 'cannot store in "/nowhere/at/all": there is no folder "/nowhere/at"';
+    expect([code, stderr]).toEqual([1, expect.stringContaining(text) as string]);
   });
 
   test("ends with 4 if no server answers, and with 1 without the stream", async (t) => {
