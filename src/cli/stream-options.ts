@@ -5,6 +5,7 @@ import { type Command, Option } from "commander";
 import {
   type ConsumeOptions,
   type ConsumeStats,
+  type ConsumeWarning,
   type StreamReading,
   type StreamStart,
   consume,
@@ -13,6 +14,7 @@ import { withoutUser } from "../gateway/server-url.js";
 import { OSError } from "../index.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { quote, wholeNumber } from "./option-values.js";
+import { warn } from "./terminal.js";
 
 /** The options beside `--from nats://…`. */
 export interface StreamOptions {
@@ -37,11 +39,14 @@ export function addStreamOptions(command: Command): Command {
     )
     .option("--port <n>", "of the stream: only datagrams to this port", wholeNumber("--port", 1, 65_535))
     .option("--peer <address>", "of the stream: only datagrams of this address, with or without a port")
-    .option("--prefix <tokens>", "of the stream: the --prefix of its gateway (default: datagram)")
+    .option(
+      "--prefix <tokens>",
+      "of the stream: only datagrams of gateways with this --prefix (default: all)",
+    )
     .option(
       "--buckets <n>",
-      "of the stream: the --buckets of its gateway",
-      wholeNumber("--buckets", 1, 65_536),
+      "of the stream: the --buckets of its gateway, or 0 for a subject per peer; with --peer the server leaves out the rest",
+      wholeNumber("--buckets", 0, 65_536),
     );
 }
 
@@ -62,7 +67,8 @@ export function openStream(
 ): StreamReading {
   if (stream === undefined) throw usage("give the stream: --stream <name>, such as --stream cameras");
   try {
-    return consume({ nats: servers, stream, from, port, peer, prefix, buckets, ...more });
+    const onWarning = ({ message }: ConsumeWarning): void => warn(message);
+    return consume({ nats: servers, stream, from, port, peer, prefix, buckets, onWarning, ...more });
   } catch (error) {
     if (error instanceof RangeError) throw usage(`--${error.message}`);
     throw error;

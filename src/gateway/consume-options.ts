@@ -19,6 +19,12 @@ export type StreamStart =
       readonly time: Date | bigint;
     };
 
+/** What seems wrong with the options of a reading. */
+export interface ConsumeWarning {
+  readonly code: "STREAM_BUCKETS" | "STREAM_ENDS_EARLIER";
+  readonly message: string;
+}
+
 /** The options of `consume()`. */
 export interface ConsumeOptions {
   /** The server, or several servers of a cluster: `nats://127.0.0.1:4222`, `nats://user:password@host`. */
@@ -36,9 +42,13 @@ export interface ConsumeOptions {
   readonly port?: number | undefined;
   /** Only datagrams of this peer: an address such as `"10.0.0.7:9000"`, or `"10.0.0.7"` for all its ports. */
   readonly peer?: string | AddressLike | undefined;
-  /** The number of buckets that the gateways have. It is needed with a `peer` that has a port. @default no buckets */
+  /**
+   * The number of buckets that the gateways have, up to 65,536, or 0 if each peer has a subject of its own (neither `buckets` nor
+   * `bundle`). With a `peer` that has a port, the server then delivers the messages of its bucket, or its own, only. Without it,
+   * the server delivers all messages, and the reading chooses. A wrong number hides datagrams of the peer, with a warning.
+   */
   readonly buckets?: number | undefined;
-  /** The first tokens of the subjects. @default "datagram" */
+  /** Only messages of gateways with this `prefix`. @default all messages; for answers, `port` and `peer`: "datagram" */
   readonly prefix?: string | undefined;
   /** The largest number of messages that are read before the program takes them, 1 to 65,536. @default 4096 */
   readonly prefetch?: number | undefined;
@@ -46,6 +56,11 @@ export interface ConsumeOptions {
   readonly signal?: AbortSignal | undefined;
   /** Is called when the connection to the server is lost, and when it is there again. */
   readonly onConnection?: ((state: "connected" | "disconnected") => void) | undefined;
+  /**
+   * Is called with what seems wrong with the options: `STREAM_ENDS_EARLIER` if the stream has no message yet before the number in
+   * `from`, `STREAM_BUCKETS` if `buckets` is not that of the gateways. @default a warning of the process
+   */
+  readonly onWarning?: ((warning: ConsumeWarning) => void) | undefined;
   /** Further options for `connect` of `@nats-io/transport-node`, such as `{ token: "…" }` or `{ tls: {} }`. */
   readonly client?: object | undefined;
 }
@@ -58,6 +73,8 @@ export interface CheckedConsume {
   readonly untilNow: boolean;
   /** The wanted subjects, with wildcards; `undefined`: all of the stream. */
   readonly filter: string | undefined;
+  /** The bucket in `filter`, out of how many, if it is there; then also `wider`: the subjects of all buckets. */
+  readonly bucket: { readonly buckets: number; readonly wider: string } | undefined;
   /** The first tokens of the subjects of the gateways. */
   readonly prefix: string;
   /** Whether a datagram is wanted, since the server may deliver others too. */
@@ -65,6 +82,7 @@ export interface CheckedConsume {
   readonly prefetch: number;
   readonly signal: AbortSignal | undefined;
   readonly onConnection: ((state: "connected" | "disconnected") => void) | undefined;
+  readonly onWarning: (warning: ConsumeWarning) => void;
   readonly client: object;
 }
 
@@ -80,39 +98,45 @@ const fields = fieldsOf<ConsumeOptions>({
   prefetch: true,
   signal: true,
   onConnection: true,
+  onWarning: true,
   client: true,
 });
 const nsPerMs = 1_000_000n;
+const defaultPrefix = "datagram";
 
 /** @throws `TypeError`, `RangeError` that name the option. */
 export function checkConsume(options: ConsumeOptions): CheckedConsume {
   if (typeof (options as unknown) !== "object" || (options as unknown) === null)
     throw wrongType("options", "an object with nats and stream", options);
   refuseUnknown(options, fields, "options: a field");
-  const { nats, stream, from = "beginning", until, port, peer, buckets, prefix = "datagram" } = options;
-  const { prefetch = 4096, signal, onConnection, client = {} } = options;
+  const { nats, stream, from = "beginning", until, port, peer, buckets, prefix } = options;
+  const { prefetch = 4096, signal, onConnection, onWarning, client = {} } = options;
   if (until !== undefined && (until as string) !== "now") throw outOfRange("until", "now", until);
   if (port !== undefined) wholeNumber("port", port, 1, 65_535);
-  if (buckets !== undefined) wholeNumber("buckets", buckets, 1, 65_536);
+  if (buckets !== undefined) wholeNumber("buckets", buckets, 0, 65_536);
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw wrongType("signal", "an AbortSignal", signal);
   if (typeof client !== "object" || (client as unknown) === null)
     throw wrongType("client", "an object", client);
   checkFunction("onConnection", onConnection);
+  checkFunction("onWarning", onWarning);
+  if (prefix !== undefined) checkPrefix(prefix);
   const wanted = peer === undefined ? undefined : checkPeer(peer);
   return {
     servers: checkServers(nats),
     stream: checkStreamName(stream),
     from: checkStart(from),
     untilNow: until === "now",
-    filter: filterOf(checkPrefix(prefix), port, wanted, buckets),
-    prefix,
+    ...filterOf(prefix, port, wanted, buckets),
+    prefix: prefix ?? defaultPrefix,
     isWanted: (source, subject) =>
       (wanted === undefined || isPeer(source, wanted)) &&
+      (prefix === undefined || subject.startsWith(`${prefix}.`)) &&
       (port === undefined || subject.split(".").at(-2) === String(port)),
     prefetch: wholeNumber("prefetch", prefetch, 1, 65_536),
     signal,
     onConnection,
+    onWarning: onWarning ?? warnOnProcess,
     client,
   };
 }
@@ -146,16 +170,25 @@ function checkPeer(peer: unknown): Endpoint {
   return address;
 }
 
+/** The subjects that are asked for. Without a number of buckets, those of a peer are not known: bundles are always in buckets. */
 function filterOf(
-  prefix: string,
+  prefix: string | undefined,
   port: number | undefined,
   peer: Endpoint | undefined,
   buckets: number | undefined,
-): string | undefined {
-  if (port === undefined && peer === undefined) return undefined;
-  const token = peer && peer.port > 0 ? peerToken(peer) : undefined;
-  const last = token === undefined ? "*" : buckets === undefined ? token : bucketOf(token, buckets);
-  return `${prefix}.${port ?? "*"}.${last}`;
+): Pick<CheckedConsume, "filter" | "bucket"> {
+  if (prefix === undefined && port === undefined && peer === undefined)
+    return { filter: undefined, bucket: undefined };
+  const start = `${prefix ?? defaultPrefix}.${port ?? "*"}`;
+  const wider = `${start}.*`;
+  if (!peer || peer.port === 0 || buckets === undefined) return { filter: wider, bucket: undefined };
+  const token = peerToken(peer);
+  const last = buckets === 0 ? token : bucketOf(token, buckets);
+  return { filter: `${start}.${last}`, bucket: { buckets, wider } };
+}
+
+function warnOnProcess({ code, message }: ConsumeWarning): void {
+  process.emitWarning(message, { type: "DatagramWarning", code });
 }
 
 /** An IPv4 address that is mapped to IPv6 is the IPv4 address. */

@@ -1,5 +1,6 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 
+import type { Endpoint } from "../core/address/address.js";
 import { OSError } from "../core/errors/errors.js";
 import { onAbort } from "../core/receive/abort.js";
 import { Steps } from "../core/receive/steps.js";
@@ -11,6 +12,8 @@ import { connectNats, forbiddenError } from "./nats-connection.js";
 import { OrderedConsumer } from "./ordered-consumer.js";
 import { MessageDecoder, type StoredDatagram } from "./stored-datagram.js";
 import { StoredReplies } from "./stored-replies.js";
+import { bucketsText } from "./stream-state.js";
+import { bucketOf, peerToken } from "./subjects.js";
 
 /** What was read of a stream so far. */
 export interface ConsumeStats {
@@ -80,6 +83,9 @@ class NatsReading implements StreamReading {
   #bundle: readonly StoredDatagram[] = [];
   #next = 0;
   #subject = "";
+  /** Sources whose bucket was checked. */
+  readonly #checked = new WeakSet<Endpoint>();
+  #hasWarned = false;
   #datagrams = 0;
   #filtered = 0;
   #foreign = 0;
@@ -167,7 +173,22 @@ class NatsReading implements StreamReading {
         return datagram;
       }
       this.#filtered++;
+      this.#checkBucket(datagram.source);
     }
+  }
+
+  /** Warns if a datagram is in a bucket that is not its own. Then those of the chosen peer can be in others, too. */
+  #checkBucket(source: Endpoint): void {
+    const { bucket, onWarning } = this.#options;
+    if (!bucket || bucket.buckets === 0 || this.#hasWarned || this.#checked.has(source)) return;
+    this.#checked.add(source);
+    const last = this.#subject.slice(this.#subject.lastIndexOf(".") + 1);
+    const own = bucketOf(peerToken(source), bucket.buckets);
+    if (!/^\d+$/.test(last) || Number(last) === own) return;
+    this.#hasWarned = true;
+    const where = `${source} is in bucket ${last}, and with ${bucketsText(bucket.buckets)} it would be in ${own}`;
+    const message = `${where}: datagrams of the chosen peer can be in another bucket, so leave the number out`;
+    runListener(() => onWarning({ code: "STREAM_BUCKETS", message }));
   }
 
   /** Reads the datagrams of a message. */

@@ -12,7 +12,7 @@
  * Without a server, `folder-broker.ts` writes bundles to the files of `folder-files.ts`, as packets of `packet-encoder.ts`, with the
  * options of `folder-options.ts`.
  *
- * `consume.ts` reads a stream, with the options of `consume-options.ts`. `ordered-consumer.ts` gets the messages in their order, and
+ * `consume.ts` reads a stream, with the options of `consume-options.ts`. `stream-state.ts` warns if they do not fit the stream. `ordered-consumer.ts` gets the messages in their order, and
  * `stored-datagram.ts` checks each and makes it a datagram.
  *
  * @module gateway
@@ -21,7 +21,7 @@
 export type { AnswerIcmp, AnswerResult } from "./answer-results.js";
 export type { AnswerStats } from "./answers.js";
 export { type ConsumeStats, type StreamReading, consume } from "./consume.js";
-export type { ConsumeOptions, StreamStart } from "./consume-options.js";
+export type { ConsumeOptions, ConsumeWarning, StreamStart } from "./consume-options.js";
 export { type Gateway, gateway } from "./gateway.js";
 export type { FolderStats } from "./folder-files.js";
 export type { FolderOptions } from "./folder-options.js";

@@ -1,10 +1,12 @@
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 
 import type { Clock } from "../core/driver/driver.js";
-import { OSError } from "../core/errors/errors.js";
+import type { OSError } from "../core/errors/errors.js";
+import type { CheckedConsume } from "./consume-options.js";
 import { type Delivered, DeliveredQueue, placeOf } from "./delivered.js";
 import { forbiddenError } from "./nats-connection.js";
 import { ask, streamNotFound } from "./stream.js";
+import { type Answer, failure, lastOf, refusal, warnOfBucket, warnOfEnd } from "./stream-state.js";
 import { intersection } from "./subjects.js";
 
 /** The largest number of messages that are asked for together: what the server documents as the largest. */
@@ -28,7 +30,6 @@ const inactiveMs = 300_000;
 const retryMs = 500;
 const refusedMs = 10_000;
 const nsPerMs = 1_000_000;
-const noMessageFound = 10_037;
 
 /** Where a consumer starts, and which messages it gets. */
 export interface ConsumerTerms {
@@ -38,6 +39,9 @@ export interface ConsumerTerms {
   readonly untilNow: boolean;
   /** The wanted subjects, with wildcards. The server may deliver others too. */
   readonly filter: string | undefined;
+  /** If the filter has the number of a bucket, or a peer. */
+  readonly bucket: CheckedConsume["bucket"];
+  readonly onWarning: CheckedConsume["onWarning"];
   /** The largest number of messages in memory. */
   readonly prefetch: number;
 }
@@ -51,18 +55,6 @@ interface StreamInfo {
 interface ConsumerInfo {
   readonly name: string;
   readonly num_pending?: number;
-}
-
-/** An answer of JetStream. */
-type Answer<Result> = Result & {
-  readonly error?: JetStreamError;
-};
-
-interface JetStreamError {
-  /** As in HTTP: 503 if it is over after a while. */
-  readonly code?: number;
-  readonly err_code?: number;
-  readonly description?: string;
 }
 
 /**
@@ -130,6 +122,8 @@ export class OrderedConsumer {
     // Not "new" for the server: another consumer has to start there too.
     if (this.#terms.from === "new") this.#last = info.state.last_seq;
     this.#filter = this.#filterFor(info);
+    warnOfEnd(this.#terms, info.state.last_seq);
+    if (this.#filter !== undefined) await warnOfBucket(this.#connection, this.#terms, this.#filter);
     if (this.#terms.untilNow) await this.#findEnd(info);
     if (!this.#isOver) await this.#open();
     this.#isOpening = false;
@@ -203,19 +197,9 @@ export class OrderedConsumer {
 
   /** Finds the last message that is read. */
   async #findEnd({ state }: StreamInfo): Promise<void> {
-    const { stream } = this.#terms;
     this.#end = state.last_seq;
-    if (this.#filter !== undefined) {
-      const request = { last_by_subj: this.#filter };
-      const answer = await ask<Answer<{ message?: { seq: number } }>>(
-        "consume",
-        this.#connection,
-        `$JS.API.STREAM.MSG.GET.${stream}`,
-        request,
-      );
-      if (answer.error && answer.error.err_code !== noMessageFound) throw refusal(answer.error);
-      this.#end = answer.message?.seq ?? 0;
-    }
+    if (this.#filter !== undefined)
+      this.#end = await lastOf(this.#connection, this.#terms.stream, this.#filter);
     if (this.#end <= (this.#last ?? 0)) this.stop();
   }
 
@@ -408,12 +392,4 @@ export class OrderedConsumer {
       this.#watch();
     });
   }
-}
-
-function refusal({ code, description }: JetStreamError): OSError {
-  return failure(code === 503 ? "EAGAIN" : "EINVAL", description);
-}
-
-function failure(code: string, text = "an error of the server"): OSError {
-  return new OSError(code, { syscall: "consume", text });
 }

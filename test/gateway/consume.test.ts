@@ -4,8 +4,16 @@ import { type TestContext, afterAll, beforeAll, describe, expect, test } from "v
 
 import { type NatsConnection, connect, headers } from "@nats-io/transport-node";
 
-import type { Datagram } from "datagram";
-import { type ConsumeOptions, type StoredDatagram, type StreamReading, consume } from "datagram/gateway";
+import { Address, type Datagram } from "datagram";
+import { bucketOf } from "../../src/gateway/subjects.js";
+import {
+  peerToken,
+  type ConsumeWarning,
+  type ConsumeOptions,
+  type StoredDatagram,
+  type StreamReading,
+  consume,
+} from "datagram/gateway";
 import { NatsServer, noServer } from "./nats.js";
 import { bound, sendNumbered, started, until } from "./sending.js";
 
@@ -111,7 +119,12 @@ describe.skipIf(noServer !== undefined)("consume", () => {
     expect(numbers(await all({ stream: "starts", from: { time: new Date(Date.now() + 60_000) } }))).toEqual(
       [],
     );
-    const ahead = consume({ nats: server.url, stream: "starts", from: { sequence: 23 } });
+    const ahead = consume({
+      nats: server.url,
+      stream: "starts",
+      from: { sequence: 23 },
+      onWarning: () => undefined,
+    });
     const fresh = consume({ nats: server.url, stream: "starts", from: "new" });
     const waiting = [ahead.next(), fresh.next()];
     await expect
@@ -123,9 +136,9 @@ describe.skipIf(noServer !== undefined)("consume", () => {
     await Promise.all([ahead.return(), fresh.return()]);
   });
 
-  test.for([undefined, 2])("chooses a peer and a port, with %s buckets", async (buckets, t) => {
+  test.for([undefined, 0, 2])("chooses a peer and a port, with %s buckets", async (buckets, t) => {
     const stream = `chosen${buckets ?? ""}`;
-    const { at, peers } = await storedBy(t, stream, [5, 7, 1], buckets);
+    const { at, peers } = await storedBy(t, stream, [5, 7, 1], buckets === 0 ? undefined : buckets);
     const texts = async (options: Partial<ConsumeOptions>): Promise<string[]> =>
       (await all({ stream, buckets, ...options }))[0].map(({ data }) => String(data));
     const second = Array.from({ length: 7 }, (_, n) => `1:${n}`);
@@ -138,6 +151,82 @@ describe.skipIf(noServer !== undefined)("consume", () => {
     await expect(texts({ port: at.port === 1 ? 2 : 1 })).rejects.toMatchObject({ code: "EINVAL" });
     const [, reading] = await all({ stream, buckets, peer: String(peers[1]) });
     expect(reading.stats().missing).toBeUndefined();
+  });
+
+  test.for([{ bundle: true }, { bundle: true, buckets: 4 }, { buckets: 4 }])(
+    "finds a peer without the number of buckets: %o",
+    async (gateway, t) => {
+      const stream = `found${gateway.buckets ?? 0}${gateway.bundle ?? ""}`;
+      const { running, at } = await started(t, { nats: server.url, stream, create: true, ...gateway });
+      const [one, other] = [await bound(t), await bound(t)];
+      await sendNumbered(running, one, at, 40, "one:");
+      await sendNumbered(running, other, at, 40, "other:");
+      await until(running, ({ inFlight }) => inFlight === 0);
+      const [found] = await all({ stream, peer: String(other.getsockname()) });
+      expect(found.map(({ data }) => String(data))).toEqual(
+        Array.from({ length: 40 }, (_, n) => `other:${n}`),
+      );
+    },
+  );
+
+  test("warns of a number of buckets that is not that of the gateways", async (t) => {
+    const { at } = await storedBy(t, "few", [1], 1);
+    const warnings: ConsumeWarning[] = [];
+    const options = {
+      stream: "few",
+      port: at.port,
+      onWarning: (each: ConsumeWarning) => warnings.push(each),
+    };
+    // Bucket 0 of 1 has a datagram of another peer than the one that is looked for, which has bucket 1 of 2 itself.
+    const peerOf = (buckets: number, bucket: number): string =>
+      Array.from({ length: 200 }, (_, n) => `10.0.0.${n}:9`).find(
+        (peer) => bucketOf(peerToken(Address.parse(peer)), buckets) === bucket,
+      ) ?? "";
+    expect((await all({ ...options, peer: peerOf(2, 1), buckets: 2 }))[0]).toEqual([]);
+    const text = `the stream few has no message of datagram.${at.port}.1, and has others of datagram.${at.port}.*: if the gateways do not have 2 buckets, leave the number out`;
+    expect(warnings).toEqual([{ code: "STREAM_BUCKETS", message: text }]);
+    const nats = await connected(t);
+    const set = headers();
+    const wrong = peerOf(2, 1);
+    for (const [name, value] of [
+      ["Source", wrong],
+      ["Size", "2"],
+    ] as const)
+      set.set(`Datagram-${name}`, value);
+    await nats.request(`datagram.${at.port}.0`, "hi", { headers: set, timeout: 60_000 });
+    await all({ ...options, peer: peerOf(2, 0), buckets: 2, from: { sequence: 2 } });
+    expect(warnings.slice(1)).toEqual([
+      {
+        code: "STREAM_BUCKETS",
+        message: `${wrong} is in bucket 0, and with 2 buckets it would be in 1: datagrams of the chosen peer can be in another bucket, so leave the number out`,
+      },
+    ]);
+    await all({ ...options, peer: wrong, buckets: 1 });
+    expect(warnings.length).toBe(2);
+  });
+
+  test("warns of a start after the end of the stream, and not of one directly after it", async (t) => {
+    await storedBy(t, "short", [3]);
+    const warnings: ConsumeWarning[] = [];
+    const onWarning = (each: ConsumeWarning): void => void warnings.push(each);
+    expect((await all({ stream: "short", from: { sequence: 4 }, onWarning }))[0]).toEqual([]);
+    expect(warnings).toEqual([]);
+    expect((await all({ stream: "short", from: { sequence: 5 }, onWarning }))[0]).toEqual([]);
+    const message = "the stream short ends with message number 3: nothing before number 5 is read";
+    expect(warnings).toEqual([{ code: "STREAM_ENDS_EARLIER", message }]);
+  });
+
+  test("a prefix alone chooses messages too", async (t) => {
+    await server.ask("STREAM.CREATE.two", { name: "two", subjects: ["one.*.*", "other.*.*"] });
+    for (const prefix of ["one", "other"]) {
+      const { running, at } = await started(t, { nats: server.url, stream: "two", prefix });
+      await sendNumbered(running, await bound(t), at, 2, prefix);
+      await until(running, ({ inFlight }) => inFlight === 0);
+    }
+    const [found] = await all({ stream: "two", prefix: "other" });
+    expect(found.map(({ data }) => String(data))).toEqual(["other0", "other1"]);
+    expect((await all({ stream: "two" }))[0].length).toBe(4);
+    await expect(all({ stream: "two", prefix: "third" })).rejects.toMatchObject({ code: "EINVAL" });
   });
 
   test("counts messages that no gateway has written, and returns none of them", async (t) => {

@@ -38,6 +38,8 @@ describe.skipIf(noServer !== undefined)("the consumer of a stream", () => {
       from: "beginning",
       untilNow: false,
       filter: "datagram.9001.*",
+      onWarning: () => undefined,
+      bucket: undefined,
       prefetch: 10,
     } as const;
     const consumer = new OrderedConsumer(nats, newInbox, terms, clock);
