@@ -21,7 +21,9 @@ export type StreamStart =
 
 /** What seems wrong with the options of a reading. */
 export interface ConsumeWarning {
+  /** `STREAM_BUCKETS`: `buckets` is not that of the gateways. `STREAM_ENDS_EARLIER`: `from` is after the end of the stream. */
   readonly code: "STREAM_BUCKETS" | "STREAM_ENDS_EARLIER";
+  /** What is wrong, and what to do. */
   readonly message: string;
 }
 
