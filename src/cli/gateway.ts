@@ -307,8 +307,7 @@ function withTodo(error: Error): Error {
 
 /** What can be done about a failure. */
 function todoAfter({ code, message }: OSError): string | undefined {
-  if (code === "EACCES" && /[.](?:gateways[.]all|[*][.]reply):/.test(message))
-    return "or send no answers: --no-answers";
+  if (code === "EACCES" && message.includes("switch answers off")) return "--no-answers does that";
   if (code === "EINVAL" && message.includes("insufficient"))
     return "the storage of the server is used up (its max_file_store, or the limits of the account)";
   if (code === "EINVAL" && message.includes("and the gateway needs"))

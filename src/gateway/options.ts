@@ -66,7 +66,7 @@ export interface GatewayOptions {
   readonly answers?: boolean | AnswerOptions | undefined;
   /** Milliseconds that `close()` waits for acknowledgements, 0 to 600,000. @default 5000 */
   readonly drainMs?: number | undefined;
-  /** Is called with the losses since its last call, at most once a second. */
+  /** Is called with the losses since its last call: at most once a second, and whenever the connection changes. */
   readonly onLosses?: ((losses: Losses) => void) | undefined;
   /** Is called when the connection to the server is lost, and when it is there again. */
   readonly onConnection?: ((state: "connected" | "disconnected") => void) | undefined;
