@@ -8,6 +8,8 @@ import { type Datagram, routeOf } from "../core/receive/datagram.js";
 import type { Socket } from "../core/socket/socket.js";
 import { type AnswerResult, notSent } from "./answer-results.js";
 import { AnswerSender } from "./answer-sender.js";
+import type { AnswerTaker } from "./broker.js";
+import type { AnswerStats } from "./gateway-stats.js";
 import type { CheckedAnswers } from "./options.js";
 import { Owners } from "./owners.js";
 import { SeenPeers } from "./seen-peers.js";
@@ -45,34 +47,8 @@ export function answerSubjects(start: string): string {
   return `${start}.*.reply`;
 }
 
-/** What happened to the answers that requesters gave to this gateway. `requests` is always `sent + notSent + unknown + pending`. */
-export interface AnswerStats {
-  /** Answers that this gateway was asked to send. Other gateways of the port were asked for others. */
-  readonly requests: number;
-  /** Answers that left, from here or from the gateway that saw the peer last. UDP does not tell whether they arrived. */
-  readonly sent: number;
-  /** Answers that were not sent. */
-  readonly notSent: number;
-  /** The answers that were not sent, by code. */
-  readonly notSentBy: Readonly<Record<string, number>>;
-  /** Answers that another gateway should have sent, and it did not say whether it did. */
-  readonly unknown: number;
-  /** Answers that are not settled yet. */
-  readonly pending: number;
-  /** The part of `sent` that another gateway sent. */
-  readonly byOthers: number;
-  /** The part of `sent` about whose peer an ICMP error came meanwhile. */
-  readonly unreachable: number;
-  /** Peers that can be answered from here now. */
-  readonly peers: number;
-  /** Peers that were forgotten before `seenWithinMs` was over, because there were more than `maxPeers`. */
-  readonly forgotten: number;
-  /** Messages of strangers that could not be read. They are in no other count. */
-  readonly unreadable: number;
-}
-
 /** Sends answers to peers, which anybody may publish to `<prefix>.<port>.<peer>.reply`. */
-export class Answers {
+export class Answers implements AnswerTaker {
   readonly #connection: NatsConnection;
   readonly #socket: Socket;
   readonly #options: CheckedAnswers;
@@ -123,7 +99,6 @@ export class Answers {
     this.#sender = new AnswerSender(s, options.icmpWaitMs);
   }
 
-  /** Begins to take answers. @param fail is called if the server does not let the gateway subscribe. */
   start(fail: (error: Error) => void): void {
     this.#fail = fail;
     const subscribe = (subject: string, listener: (message: Msg) => void, queue?: string): Subscription =>
@@ -152,22 +127,18 @@ export class Answers {
     this.#owners.start();
   }
 
-  /** Notes a datagram of a peer. @param token of the peer. */
   see(token: string, datagram: Datagram, nowMs: number): void {
     this.#peers.see(token, datagram.source, routeOf(datagram), nowMs);
   }
 
-  /** To be called after a reconnect. */
   reconnected(): void {
     if (!this.#isClosing) this.#owners.start();
   }
 
-  /** Forgets peers whose time is over. To be called regularly. */
   tick(): void {
     this.#peers.prune(this.#socket.clock.now());
   }
 
-  /** Takes no more answers, and settles those that were taken. */
   async close(): Promise<void> {
     // From now on the server gives answers to other gateways. Those that are on their way come before drain() ends.
     await this.#atMost(closeMs, this.#requesters?.drain());

@@ -1,4 +1,6 @@
+import type { Datagram } from "../core/receive/datagram.js";
 import type { FolderStats } from "./folder-files.js";
+import type { AnswerStats } from "./gateway-stats.js";
 import type { EncodedMessage } from "./message-encoder.js";
 
 /** The connection of a gateway to the server or the folder that stores its messages. Tests have one in memory. */
@@ -36,4 +38,19 @@ export interface BrokerEvents {
   connected(isConnected: boolean): void;
   /** The connection is closed and does not come back. */
   failed(error: Error): void;
+}
+
+/** Takes answers to peers from the server, and sends them. */
+export interface AnswerTaker {
+  /** Begins to take answers. @param fail is called if the server does not let the gateway subscribe. */
+  start(fail: (error: Error) => void): void;
+  /** Remembers where a peer is. @param token names the peer. */
+  see(token: string, datagram: Datagram, nowMs: number): void;
+  /** The connection to the server is there again. */
+  reconnected(): void;
+  /** Forgets peers whose time is over. To be called regularly. */
+  tick(): void;
+  /** Takes no more answers, and settles those that were taken. */
+  close(): Promise<void>;
+  stats(): AnswerStats;
 }

@@ -1,5 +1,4 @@
 import type { MessagesStats } from "../message/message.js";
-import type { AnswerStats } from "./answers.js";
 import type { FolderStats } from "./folder-files.js";
 
 /** What happened to the datagrams of a gateway. `received` is always `stored + shed + refused + inFlight`. */
@@ -32,4 +31,30 @@ export interface GatewayStats {
   readonly answers: AnswerStats | undefined;
   /** The counts of files; `undefined` unless datagrams are stored in a folder. */
   readonly folder: FolderStats | undefined;
+}
+
+/** What happened to the answers that requesters gave to this gateway. `requests` is always `sent + notSent + unknown + pending`. */
+export interface AnswerStats {
+  /** Answers that this gateway was asked to send. Other gateways of the port were asked for others. */
+  readonly requests: number;
+  /** Answers that left, from here or from the gateway that saw the peer last. UDP does not tell whether they arrived. */
+  readonly sent: number;
+  /** Answers that were not sent. */
+  readonly notSent: number;
+  /** The answers that were not sent, by code. */
+  readonly notSentBy: Readonly<Record<string, number>>;
+  /** Answers that another gateway should have sent, and it did not say whether it did. */
+  readonly unknown: number;
+  /** Answers that are not settled yet. */
+  readonly pending: number;
+  /** The part of `sent` that another gateway sent. */
+  readonly byOthers: number;
+  /** The part of `sent` about whose peer an ICMP error came meanwhile. */
+  readonly unreachable: number;
+  /** Peers that can be answered from here now. */
+  readonly peers: number;
+  /** Peers that were forgotten before `seenWithinMs` was over, because there were more than `maxPeers`. */
+  readonly forgotten: number;
+  /** Messages of strangers that could not be read. They are in no other count. */
+  readonly unreadable: number;
 }

@@ -7,7 +7,7 @@ import { runListener } from "../core/socket/events.js";
 import { Socket } from "../core/socket/socket.js";
 import { type Messages, messages } from "../message/messages.js";
 import { Answers, answerSubjects } from "./answers.js";
-import type { Broker } from "./broker.js";
+import type { AnswerTaker, Broker } from "./broker.js";
 import { BundleEncoder } from "./bundle-encoder.js";
 import type { Bundler } from "./bundler.js";
 import { FolderBroker } from "./folder-broker.js";
@@ -120,7 +120,7 @@ export class Gateway implements AsyncDisposable {
   readonly #broker: Broker;
   readonly #outbox: Outbox;
   readonly #encoder: Encoder;
-  readonly #answers: Answers | undefined;
+  readonly #answers: AnswerTaker | undefined;
   readonly #options: RunOptions;
   readonly #stop = new AbortController();
   #failure: Error | undefined;
@@ -136,7 +136,7 @@ export class Gateway implements AsyncDisposable {
     options: RunOptions,
     outbox: Outbox,
     encoder: Encoder,
-    answers: Answers | undefined,
+    answers: AnswerTaker | undefined,
     broker: Broker,
   ) {
     this.#socket = socket;

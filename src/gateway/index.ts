@@ -12,14 +12,16 @@
  * Without a server, `folder-broker.ts` writes bundles to the files of `folder-files.ts`, as packets of `packet-encoder.ts`, with the
  * options of `folder-options.ts`.
  *
- * `consume.ts` reads a stream, with the options of `consume-options.ts`. `stream-state.ts` warns if they do not fit the stream. `ordered-consumer.ts` gets the messages in their order, and
- * `stored-datagram.ts` checks each and makes it a datagram.
+ * `consume.ts` reads a stream, with the options of `consume-options.ts`. `stream-state.ts` warns if they do not fit the stream.
+ * `ordered-consumer.ts` gets the messages in their order, and `message-decoder.ts` checks each and makes it datagrams
+ * (`stored-datagram.ts`), which `stored-replies.ts` answers.
+ *
+ * The types that a program sees name no type of the client, so that it can be missing where no server is used.
  *
  * @module gateway
  */
 
 export type { AnswerIcmp, AnswerResult } from "./answer-results.js";
-export type { AnswerStats } from "./answers.js";
 export { type ConsumeStats, type StreamReading, consume } from "./consume.js";
 export type { ConsumeOptions, ConsumeWarning, StreamStart } from "./consume-options.js";
 export { type Gateway, gateway } from "./gateway.js";
@@ -27,6 +29,6 @@ export type { FolderStats } from "./folder-files.js";
 export type { FolderOptions } from "./folder-options.js";
 export type { Losses, PeerLosses } from "./losses.js";
 export type { AnswerOptions, GatewayOptions, NewStream, ShedPolicy } from "./options.js";
-export type { GatewayStats } from "./gateway-stats.js";
+export type { AnswerStats, GatewayStats } from "./gateway-stats.js";
 export type { StoredDatagram } from "./stored-datagram.js";
 export { peerOfToken, peerToken } from "./subjects.js";

@@ -251,6 +251,7 @@ await a[Symbol.asyncDispose]();
 const typedProgram = `
 import { AF_INET, type Address, type Datagram, OSError, SOCK_DGRAM, type SocketOptions, socket } from "datagram";
 import { type PathMtuResult, probePathMtu } from "datagram/message";
+import { type Gateway, type StoredDatagram, consume, gateway } from "datagram/gateway";
 import { type Relay, type RelayStats, proxy } from "datagram/proxy";
 
 const options: SocketOptions = { receiveBuffer: undefined };
@@ -273,6 +274,12 @@ try {
   const port: number | undefined = error.port;
   console.log(error.code, error.errno, port);
 }
+
+// No client of NATS is installed.
+const running: Gateway = await gateway(s, { into: "captures" });
+console.log(running.stats().answers?.sent);
+const stored: AsyncIterator<StoredDatagram, undefined> = consume({ nats: "nats://127.0.0.1:4222", stream: "cameras" });
+await stored.next();
 
 async function answer({ data, reply }: Datagram): Promise<void> {
   await reply(data);

@@ -14,7 +14,8 @@ import { readRecords } from "../../src/gateway/bundle.js";
 import { BundleEncoder } from "../../src/gateway/bundle-encoder.js";
 import type { Bundle } from "../../src/gateway/bundler.js";
 import { PacketEncoder } from "../../src/gateway/packet-encoder.js";
-import { type StoredDatagram, MessageDecoder } from "../../src/gateway/stored-datagram.js";
+import { MessageDecoder } from "../../src/gateway/message-decoder.js";
+import type { StoredDatagram } from "../../src/gateway/stored-datagram.js";
 import { realClock } from "../../src/kernel/clock.js";
 
 const position = { sequence: 7, storedAt: 1n };

@@ -11,7 +11,7 @@ import type { Endpoint } from "../../src/core/address/address.js";
 import type { Metadata } from "../../src/core/driver/metadata.js";
 import { Datagram } from "../../src/core/receive/datagram.js";
 import { type EncodedMessage, MessageEncoder } from "../../src/gateway/message-encoder.js";
-import { MessageDecoder } from "../../src/gateway/stored-datagram.js";
+import { MessageDecoder } from "../../src/gateway/message-decoder.js";
 import { covers, intersection } from "../../src/gateway/subjects.js";
 
 const replier = { answer: () => Promise.resolve(0) };
