@@ -16,11 +16,13 @@ export class PageClient {
   readonly socket: WebSocket;
   readonly messages: ServerMessage[] = [];
   readonly frames: Buffer[] = [];
+  /** The first message, which `open` has taken. */
+  hello: Of<"hello"> | undefined;
   readonly #news = new EventEmitter();
 
   static async open(page: Watch, headers: Readonly<Record<string, string>> = {}): Promise<PageClient> {
     const client = new PageClient(page, headers);
-    await client.next("hello");
+    client.hello = await client.next("hello");
     return client;
   }
 

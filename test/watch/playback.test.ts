@@ -37,6 +37,9 @@ test("a capture file is played, and a seek shows what had arrived until there", 
   expect(rows).toMatchObject([{ address: "10.0.0.7:5000", datagrams: 301, silent: false, gaps: 0 }]);
   shown.send({ type: "seek", positionMs: startMs + 1000, speed: 0 });
   expect(await shown.next("peers", (message) => message.rows[0]?.datagrams === 11)).toBeDefined();
+  // A move of two steps forward begins nothing anew, and shows what is between.
+  shown.send({ type: "seek", positionMs: startMs + 1100, speed: 0 });
+  expect(await shown.next("peers", (message) => message.rows[0]?.datagrams === 12)).toBeDefined();
   shown.send({ type: "seek", positionMs: startMs + 1000, speed: 1000 });
   await shown.next("playback", ({ positionMs, speed }) => positionMs === startMs + 59_900 && speed === 0);
   await shown.next("peers", (message) => message.rows.some(({ datagrams }) => datagrams === 600));

@@ -187,16 +187,23 @@ test("the file of a relay shows on both sides what the page of the relay showed"
   await relay.close();
   const page = await watch(file);
   t.onTestFinished(() => page.close());
-  const played = await PageClient.open(page);
-  played.send({ type: "seek", positionMs: Number.MAX_SAFE_INTEGER, speed: 0 });
-  const hello = await played.next("hello", ({ relay: state }) => state !== undefined && isComplete(state));
-  expect(hello.sources).toMatchObject([
+  const mover = await PageClient.open(page);
+  mover.send({ type: "seek", positionMs: Number.MAX_SAFE_INTEGER, speed: 0 });
+  let played = mover;
+  const isAtEnd = async (): Promise<boolean> => {
+    played = await PageClient.open(page);
+    const state = played.hello?.relay;
+    return state !== undefined && isComplete(state);
+  };
+  await expect.poll(isAtEnd, { timeout: 60_000 }).toBe(true);
+  const { hello } = played;
+  expect(hello?.sources).toMatchObject([
     { kind: "before", label: String(relay.address), sends: false },
     { kind: "after", label: String(relay.target), sends: false },
   ]);
   const sorted = (senders: readonly RelaySender[] = []): RelaySender[] =>
     [...senders].sort((one, other) => one.address.localeCompare(other.address));
-  expect(sorted(hello.relay?.senders)).toEqual(sorted(live.senders));
+  expect(sorted(hello?.relay?.senders)).toEqual(sorted(live.senders));
   const { rows } = await played.next("peers", ({ rows: all }) => all.length >= 6);
   expect(
     rows

@@ -117,9 +117,10 @@ class FileSource implements WatchedSource {
       this.#positionMs = this.#firstMs;
       this.#lost = undefined;
       this.#sides.clear();
-      await this.#playTo(to, turn);
-      if (turn !== this.#turn) return;
     }
+    // A move of two steps or less may be a pause: what was shown stays.
+    await this.#playTo(Math.max(to, this.#positionMs), turn);
+    if (turn !== this.#turn) return;
     this.#showPosition();
     if (speed > 0) this.#goOn(turn);
   };
