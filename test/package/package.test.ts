@@ -190,7 +190,7 @@ test("the command is installed and prints its version", async () => {
 test("the gateway says which package it needs", async () => {
   const args = ["gateway", "0", "--stream", "cameras"];
   await expect(run(join(app, "node_modules/.bin/datagram"), args, app)).rejects.toMatchObject({
-    stderr: "datagram gateway: the gateway needs the client of NATS: npm install @nats-io/transport-node\n",
+    stderr: "datagram gateway: gateway needs the client of NATS: npm install @nats-io/transport-node\n",
   });
 });
 

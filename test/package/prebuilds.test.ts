@@ -27,6 +27,7 @@ const allowed = new Set([
     "close",
     "connect",
     "fcntl",
+    "getauxval",
     "getpeername",
     "getsockname",
     "getsockopt",
