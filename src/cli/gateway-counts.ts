@@ -131,12 +131,15 @@ const chunkLosses: Readonly<Record<string, string>> = {
   divided: "divided differently before",
 };
 
+/** What the server means by "insufficient resources". */
+export const storageUsedUp =
+  "the storage of the server is used up (its max_file_store, or the limits of the account)";
+
 /** What can be done about a reason for which datagrams are refused, as the end of a line. */
 export function todoAbout(reason: string): string {
   if (reason === "no stream takes this subject")
     return ": if the stream is gone, end the gateway and start it with --create";
-  if (reason.startsWith("insufficient"))
-    return ": the storage of the server is used up (its max_file_store, or the limits of the account)";
+  if (reason.startsWith("insufficient")) return `: ${storageUsedUp}`;
   return "";
 }
 

@@ -8,6 +8,7 @@ import { OSError } from "../index.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { noticeFallback } from "./fallback.js";
 import { type GatewayCommandOptions, checkOptions, gatewayOptions, serversOf } from "./gateway-options.js";
+import { storageUsedUp } from "./gateway-counts.js";
 import { GatewayReport } from "./gateway-report.js";
 import { leaveParent, optionsOfParent, stopOfParent, tellParent } from "./gateway-worker.js";
 import { GatewayWorkers } from "./gateway-workers.js";
@@ -308,8 +309,7 @@ function withTodo(error: Error): Error {
 /** What can be done about a failure. */
 function todoAfter({ code, message }: OSError): string | undefined {
   if (code === "EACCES" && message.includes("switch answers off")) return "--no-answers does that";
-  if (code === "EINVAL" && message.includes("insufficient"))
-    return "the storage of the server is used up (its max_file_store, or the limits of the account)";
+  if (code === "EINVAL" && message.includes("insufficient")) return storageUsedUp;
   if (code === "EINVAL" && message.includes("and the gateway needs"))
     return "give all ports to one gateway, or use another --stream";
   return undefined;
