@@ -48,7 +48,8 @@ several datagrams (segmentation offload). Recordings of loopback need --mtu
 65536 if datagrams above 1472 bytes are skipped for that reason.
 
 --recorded-by chooses by the interface that recorded the datagram, as datagram
-read --json shows it. A file of datagram proxy has both sides of the relay:
+read --json shows it. If the file lacks it, a line lists those that the file
+has. A file of datagram proxy has both sides of the relay:
 without --recorded-by, --direction, --from and recorded addresses, what clients
 sent is sent, before the faults. What targets got, after the faults, is
 --recorded-by targets --direction out.
@@ -67,6 +68,9 @@ Examples:
   datagram replay today.pcapng --to 10.0.0.7:5000=127.0.0.1:9000 --loop 0
   datagram replay today.pcapng --to 127.0.0.1:9000 --start 90s --end 2m
   datagram replay --from nats://10.0.0.2 --stream cameras --to 127.0.0.1:9000`;
+
+/** The largest number of interfaces of the file that an error lists. */
+const shownRecorders = 16;
 
 interface ReplayFileOptions extends SendingOptions, StreamOptions {
   readonly to?: readonly Target[];
@@ -181,11 +185,12 @@ async function send(
   const [source] = typeof input === "string" ? (from ?? []) : [];
   const common = { to, from: source, direction, speed: factor, loops, segmentation, mtu, signal: stop };
   const stream = typeof input === "string" ? undefined : streamOf(input, options);
+  const recorders = new Set<string>();
   const datagrams = stream ?? (input === "-" ? process.stdin : (input as string));
   try {
     await replay<ReplayDatagram>(datagrams, s, {
       ...common,
-      filter: filterOf(options),
+      filter: filterOf(options, recorders),
       startMs: start,
       endMs: end,
       onProgress: (now) => {
@@ -204,6 +209,8 @@ async function send(
   progress.end();
   if (!stats) return;
   summary(stats, stream);
+  const missing = options.recordedBy?.filter((name) => !recorders.has(name)) ?? [];
+  if (missing.length > 0) warn(missingText(missing, recorders));
   if (stats.datagrams === 0) throw new Failure(exitCodes.error, "nothing was sent");
   const failed = sum(Object.values(stats.failed));
   if (failed > 0) throw new Failure(exitCodes.error, `the system refused ${count(failed, "datagram")}`);
@@ -252,14 +259,30 @@ function summary(stats: ReplayStats, stream: StreamReading | undefined): void {
   for (const line of stream ? streamLosses(stream.stats()) : []) notice(line);
 }
 
-/** Chooses datagrams by the interface that recorded them. Of those of a relay, it is the side of the clients if nothing else is chosen. */
-function filterOf({
-  recordedBy,
-  direction,
-  from,
-  to = [],
-}: ReplayFileOptions): (datagram: ReplayDatagram) => boolean {
-  if (recordedBy) return ({ interface: by }) => by !== undefined && recordedBy.includes(by);
+/** Says which interfaces of `--recorded-by` recorded nothing, and which ones did. */
+function missingText(missing: readonly string[], recorders: ReadonlySet<string>): string {
+  const known = [...recorders].map(quote);
+  const shown = known.slice(0, shownRecorders).join(", ") + (known.length > shownRecorders ? ", …" : "");
+  const text = known.length === 0 ? "no datagram of the file names its interface" : `the file has ${shown}`;
+  return `no datagram was recorded by ${missing.map(quote).join(", ")}: ${text}`;
+}
+
+/**
+ * Chooses datagrams by the interface that recorded them. Of those of a relay, it is the side of the clients if nothing else is
+ * chosen.
+ *
+ * @param recorders gets the names of the interfaces that recorded datagrams, if `--recorded-by` chooses among them.
+ */
+function filterOf(
+  { recordedBy, direction, from, to = [] }: ReplayFileOptions,
+  recorders: Set<string>,
+): (datagram: ReplayDatagram) => boolean {
+  if (recordedBy)
+    return ({ interface: by }) => {
+      if (by === undefined) return false;
+      if (recorders.size <= shownRecorders || recordedBy.includes(by)) recorders.add(by);
+      return recordedBy.includes(by);
+    };
   if (direction !== undefined || from !== undefined || to.some(({ recorded }) => recorded !== undefined))
     return () => true;
   let isTold = false;

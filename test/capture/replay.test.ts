@@ -5,8 +5,14 @@ import { Readable } from "node:stream";
 
 import { expect, test } from "vitest";
 
-import { type Address, AF_INET6, socket } from "datagram";
-import { CaptureError, type ReplayStats, type SocketReplayOptions, replay } from "datagram/capture";
+import { Address, AF_INET6, type Endpoint, socket } from "datagram";
+import {
+  CaptureError,
+  type ReplayDatagram,
+  type ReplayStats,
+  type SocketReplayOptions,
+  replay,
+} from "datagram/capture";
 import { type Host, Network } from "datagram/sim";
 
 import { Blocks, ipPacket, ipPackets, startNs } from "./files.js";
@@ -295,4 +301,42 @@ test("an IPv6 socket replays what was recorded over IPv4", async () => {
   await using sender = socket(AF_INET6);
   await replay(recording(five.slice(0, 2)), sender, { to: receiver.getsockname() });
   expect(String(await receiver.recv(9))).toBe("a");
+});
+
+/** A datagram for `replay`, at so many milliseconds of the recording. */
+function recordedAt(atMs: number, text: string): ReplayDatagram {
+  const data = Buffer.from(text);
+  const source = new Address("10.0.0.1", 5000) as Endpoint;
+  const timestamp = startNs + BigInt(atMs * 1_000_000);
+  return { data, size: data.length, truncated: false, source, destination: undefined, timestamp };
+}
+
+test("the time of the first datagram comes after the reading of those after it", async () => {
+  await using receiver = socket();
+  await receiver.bind(["127.0.0.1", 0]);
+  await using sender = socket();
+  const sentAtReads: number[] = [];
+  async function* slow(): AsyncGenerator<ReplayDatagram> {
+    // Longer in total than one wait for more of them.
+    for (let index = 0; index < 40; index++) {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      sentAtReads.push(sender.stats().sent.datagrams);
+      yield recordedAt(index, `${index}`);
+    }
+  }
+  const { datagrams } = await replay(slow(), sender, { to: receiver.getsockname() });
+  expect([datagrams, sentAtReads]).toEqual([40, Array.from({ length: 40 }, () => 0)]);
+});
+
+test("an input that waits for its first datagram to arrive is sent", async () => {
+  await using receiver = socket();
+  await receiver.bind(["127.0.0.1", 0]);
+  await using sender = socket();
+  async function* live(): AsyncGenerator<ReplayDatagram> {
+    yield recordedAt(0, "first");
+    expect(String(await receiver.recv(9))).toBe("first");
+    yield recordedAt(1, "second");
+  }
+  await replay(live(), sender, { to: receiver.getsockname() });
+  expect(String(await receiver.recv(9))).toBe("second");
 });

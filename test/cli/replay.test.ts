@@ -96,9 +96,11 @@ test("of the file of a relay, what clients sent is sent, before the faults, or w
   expect(
     await replayed(3, "--recorded-by", "targets", "--recorded-by", "clients", "--direction", "in"),
   ).toHaveLength(3);
-  expect((await runHere(["replay", file, "--to", at.to, "--recorded-by", "eth0"])).stderr).toContain(
-    "nothing was sent",
+  const eth0 = await runHere(["replay", file, "--to", at.to, "--recorded-by", "eth0"]);
+  expect(eth0.stderr).toContain(
+    'warning: no datagram was recorded by "eth0": the file has "clients", "targets"\n',
   );
+  expect([eth0.code, eth0.stderr.split("\n").at(-2)]).toEqual([1, "datagram replay: nothing was sent"]);
   // Another recording, then that of the relay.
   const both = saved(folderOf(t), "both.pcapng", Buffer.concat([pcapng(packets), readFileSync(file)]));
   const { stderr } = await runHere(["replay", both, "--to", at.to, "--speed", "max"]);

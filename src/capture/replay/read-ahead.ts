@@ -74,6 +74,21 @@ export class ReplayReadAhead<Route extends object> {
     return true;
   }
 
+  /** Whether all datagrams are read. */
+  get isRead(): boolean {
+    return this.#isOver;
+  }
+
+  /** Whether nothing more is read before a datagram is taken. */
+  get isFull(): boolean {
+    return !this.#hasRoom;
+  }
+
+  /** The datagrams that are read and not taken. */
+  get waiting(): number {
+    return this.#entries.length - this.#next;
+  }
+
   /** The next datagram; `undefined` if it is not read yet, or at the end. */
   peek(): ReplayEntry<Route> | undefined {
     return this.#entries[this.#next];
@@ -88,7 +103,7 @@ export class ReplayReadAhead<Route extends object> {
       this.#entries = this.#entries.slice(this.#next);
       this.#next = 0;
     }
-    this.#credits = Math.min(this.#credits + 2, maxEntries - this.#waiting);
+    this.#credits = Math.min(this.#credits + 2, maxEntries - this.waiting);
     if (!this.#hasRoom) return;
     this.#readOn?.();
     this.#readOn = undefined;
@@ -102,12 +117,8 @@ export class ReplayReadAhead<Route extends object> {
     this.#reading?.return().catch(() => undefined);
   }
 
-  get #waiting(): number {
-    return this.#entries.length - this.#next;
-  }
-
   get #hasRoom(): boolean {
-    return this.#credits > 0 && (this.#bytes < maxBytes || this.#waiting === 0);
+    return this.#credits > 0 && (this.#bytes < maxBytes || this.waiting === 0);
   }
 
   async #readLoops(): Promise<void> {
@@ -161,7 +172,7 @@ export class ReplayReadAhead<Route extends object> {
     this.#entries.push(entry);
     this.#bytes += entry.datagram.data.length;
     this.#credits--;
-    if (this.#waiting === 1) this.#changed();
+    if (this.waiting === 1) this.#changed();
   }
 
   /** Returns where a datagram is sent, or why it is skipped. */

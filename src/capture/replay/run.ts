@@ -10,8 +10,15 @@ import type { ReplayTarget } from "./target.js";
 const timerSlackMs = 2;
 /** In the last milliseconds before a datagram, the clock is read without a break. */
 const spinMs = 0.05;
-/** Milliseconds from the first datagram that is read to its time. Meanwhile others are read, so that they are there at their times. */
-const leadMs = 20;
+/**
+ * The time of the first datagram comes when many are read, and the reading no longer keeps the event loop busy: the first
+ * datagrams of a stream take longest. An input without another datagram in `lullMs` is slow itself, and does not delay the
+ * start. No input delays it by more than `maxLeadMs`.
+ */
+const lullMs = 20;
+const maxLeadMs = 2000;
+/** A timer that is later than this shows that the event loop was busy. */
+const busyMs = 5;
 /** For how many milliseconds the event loop may not turn. */
 const maxTurnMs = 2;
 /** Virtual time has whole nanoseconds. */
@@ -103,11 +110,33 @@ export class ReplayRun<Route extends object> {
         await this.#sleep(() => undefined);
         continue;
       }
-      this.#startMs ??= this.#target.clock.now() + (this.#target.clock.at ? 0 : leadMs);
+      if (this.#startMs === undefined) {
+        await this.#readFirst();
+        this.#startMs = this.#target.clock.now();
+      }
       await this.#waitUntil(this.#startMs + entry.atMs);
       readAhead.take();
       if (this.#target.sendMany) await this.#sendRun(entry);
       else await this.#send(entry);
+    }
+  }
+
+  /** Waits until the datagrams of the first times are read. Virtual time does not pass while they are. */
+  async #readFirst(): Promise<void> {
+    const { clock } = this.#target;
+    if (clock.at || this.#terms.speed === Infinity) return;
+    const lastMs = clock.now() + maxLeadMs;
+    let [before, isBusy] = [0, true];
+    while (!this.#readAhead.isRead && clock.now() < lastMs) {
+      const isLull = this.#readAhead.waiting === before || this.#readAhead.isFull;
+      if (isLull && !isBusy) return;
+      before = this.#readAhead.waiting;
+      const dueMs = clock.now() + lullMs;
+      await this.#sleep((wake) => clock.after(lullMs, wake));
+      // After a turn that took long, the timer ends before the input is looked at.
+      await new Promise<void>((resolve) => clock.turn(resolve));
+      this.#throwFailure();
+      isBusy = clock.now() > dueMs + busyMs;
     }
   }
 
