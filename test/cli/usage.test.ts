@@ -1,4 +1,6 @@
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 import { describe, expect, test } from "vitest";
 
@@ -311,6 +313,30 @@ test("a process of its own ends in the same way", async (t) => {
     const { signal, ...output } = await run(t, args);
     expect(signal).toBeNull();
     expect(output).toEqual(await runHere(args));
+  }
+});
+
+test("a command that cannot bind says that alone, and not that it listens", async (t) => {
+  const { port } = await listen(t);
+  const folder = mkdtempSync(join(tmpdir(), "datagram-taken-"));
+  t.onTestFinished(() => rmSync(folder, { recursive: true }));
+  const into = join(folder, "into");
+  for (const [command, ...rest] of [
+    ["listen"],
+    ["listen", "0"],
+    ["listen", "--record", join(folder, "listen.pcapng")],
+    ["record", "--output", join(folder, "record.pcapng")],
+    ["watch"],
+    ["receive", "--into", into],
+    ["gateway", "--into", into],
+    ["serve", "--exec", "cat"],
+    ["proxy", "127.0.0.1:9"],
+  ] as const) {
+    const { code, stdout, stderr } = await runHere([command, String(port), ...rest]);
+    expect([code, stdout], command).toEqual([1, ""]);
+    expect(stderr, command).toMatch(
+      new RegExp(`^datagram ${command}: bind 127\\.0\\.0\\.1:${port}: .*\\(EADDRINUSE\\)\n$`),
+    );
   }
 });
 
