@@ -140,6 +140,47 @@ for (const [name, make] of Object.entries(failing)) {
   );
 }
 
+const receiving: Readonly<Record<string, (s: Socket) => Promise<unknown>>> = {
+  recv: (s) => s.recv(9),
+  recvfrom: (s) => s.recvfrom(9),
+  recvmsg: (s) => s.recvmsg(),
+  recvMany: (s) => s.recvMany(9),
+};
+
+for (const [syscall, receive] of Object.entries(receiving)) {
+  // semantics: error-fields
+  contract(`${syscall} names itself in the ICMP error of the peer`, async ({ bound, nobody }) => {
+    const [client, gone] = [await bound(), await nobody()];
+    await client.connect(gone);
+    await client.send("x");
+    const error = await failure(receive(client));
+    expect(error).toMatchObject({ code: "ECONNREFUSED", syscall, address: gone.host, port: gone.port });
+    expect(error.message).toMatch(new RegExp(`^${syscall} 127\\.0\\.0\\.1:\\d+: nobody is listening`));
+  });
+}
+
+const tooLong = { data: Buffer.alloc(65_508), address: ["127.0.0.1", 9000] } as const;
+const sending: Readonly<Record<string, (s: Socket) => Promise<unknown>>> = {
+  sendto: (s) => s.sendto(tooLong.data, tooLong.address),
+  sendmsg: (s) => s.sendmsg(tooLong),
+  sendMany: (s) => s.sendMany([tooLong]),
+};
+
+for (const [syscall, send] of Object.entries(sending)) {
+  // semantics: error-fields
+  contract(`${syscall} names itself in the error of a datagram that is too long`, async ({ socket }) => {
+    const error = await failure(send(socket()));
+    expect(error).toMatchObject({
+      code: "EMSGSIZE",
+      syscall,
+      address: "127.0.0.1",
+      port: 9000,
+      limit: 65_507,
+    });
+    expect(error.message).toMatch(new RegExp(`^${syscall} 127.0.0.1:9000: message of 65508 bytes`));
+  });
+}
+
 for (const syscall of ["bind", "connect", "sendto"] as const) {
   // semantics: name-unknown
   contract(

@@ -45,7 +45,7 @@ contract("sendmsg with only data and address is sendto", async ({ bound }) => {
 contract("sendmsg without an address is send", async ({ bound }) => {
   const [sender, receiver] = [await bound(), await bound()];
   const error = await failure(sender.sendmsg({ data: "hello" }));
-  expect(error).toMatchObject({ code: "EDESTADDRREQ", syscall: "send" });
+  expect(error).toMatchObject({ code: "EDESTADDRREQ", syscall: "sendmsg" });
   await sender.connect(receiver.getsockname());
   await expect(sender.sendmsg({ data: "hello" })).resolves.toBe(5);
   expect(await texts(receiver, 1)).toEqual(["hello"]);
@@ -145,7 +145,7 @@ contract("sendmsg after close() is EBADF, with any fields", async ({ bound, nobo
   await sender.close();
   for (const how of [{}, { ttl: 5 }, { ecn: 1 }]) {
     const error = await failure(sender.sendmsg({ data: "late", address, ...how }));
-    expect(error, JSON.stringify(how)).toMatchObject({ code: "EBADF", syscall: "sendto" });
+    expect(error, JSON.stringify(how)).toMatchObject({ code: "EBADF", syscall: "sendmsg" });
   }
 });
 
@@ -326,7 +326,7 @@ contract(
       const stranger = { data: "refused", address, source: elsewhere(family) };
       const error = await failure(sender.sendmsg(stranger));
       // Linux says ENETUNREACH of IPv4, and of IPv6 EINVAL (ip_route_output_key, net/ipv4/route.c; ip6_datagram_send_ctl).
-      expect(error).toMatchObject({ syscall: "sendto", port: address.port });
+      expect(error).toMatchObject({ syscall: "sendmsg", port: address.port });
       expect(["EINVAL", "ENETUNREACH"]).toContain(error.code);
       expect(error.message).toContain(elsewhere(family));
       const items = [{ data: "1", address }, { data: "2", address }, stranger, { data: "3", address }];

@@ -73,6 +73,16 @@ export class TimeoutError extends OSError {
   }
 }
 
+/** The same failure as that of another call: a driver does not know which call of the program it works for. */
+export function ofCall(error: OSError, syscall: string): OSError {
+  if (error.syscall === syscall) return error;
+  const { code, address, port, limit, cause, message } = error;
+  const [before, after] = [prefixOf(error), suffixOf(code)];
+  const isOurs = message.startsWith(before) && message.endsWith(after);
+  const text = isOurs ? message.slice(before.length, -after.length) : message;
+  return new OSError(code, { syscall, address, port, limit, cause, text });
+}
+
 /** The error of a failed system call. `errno` is the positive number that Linux uses. */
 export function fromErrno(errno: number, details: OSErrorDetails): OSError {
   return new OSError(codeOf(errno), details);
@@ -102,7 +112,11 @@ export function wholeNumber(name: string, value: unknown, min: number, max: numb
 }
 
 function describe(code: string, text: string, details: OSErrorDetails): string {
-  const { syscall, address, port } = details;
+  return prefixOf(details) + text + suffixOf(code);
+}
+
+/** The begin of a message: `sendto 10.0.0.7:9000: `. */
+function prefixOf({ syscall, address, port }: OSErrorDetails): string {
   const where =
     address === undefined
       ? undefined
@@ -112,7 +126,11 @@ function describe(code: string, text: string, details: OSErrorDetails): string {
           ? `[${address}]:${port}`
           : `${address}:${port}`;
   const what = [syscall, where].filter((part) => part !== undefined).join(" ");
-  return `${what === "" ? "" : `${what}: `}${text} (${code})`;
+  return what === "" ? "" : `${what}: `;
+}
+
+function suffixOf(code: string): string {
+  return ` (${code})`;
 }
 
 function withCode<E extends Error>(error: E, code: string): E {

@@ -1,10 +1,11 @@
-import { OSError } from "../errors/errors.js";
 import type { Buffer } from "node:buffer";
 
 import type { Endpoint } from "../address/address.js";
 import type { Ancillary } from "../driver/ancillary.js";
 import type { Metadata } from "../driver/metadata.js";
 import type { Data } from "../driver/payload.js";
+import { OSError } from "../errors/errors.js";
+import { count } from "../ledger/count-text.js";
 
 /** The metadata of one datagram. */
 export type DatagramMetadata = Omit<Metadata, "withoutLoss">;
@@ -17,6 +18,9 @@ export interface Replier {
 
 /** How an answer leaves from the address that a datagram was sent to; `undefined` if the system chooses. For a layer above sockets. */
 export let routeOf: (datagram: Datagram) => Ancillary | undefined;
+
+/** Whether a value was made by the constructor of `Datagram`. */
+let hasMetadata: (datagram: Datagram) => boolean;
 
 /**
  * One received datagram. A field is `undefined` if the system did not report it: `socket.capabilities.packetInfo` says
@@ -34,6 +38,10 @@ export class Datagram {
 
   static {
     routeOf = (datagram) => datagram.#metadata?.answer;
+    hasMetadata = (datagram) => #metadata in datagram;
+    // `console.log(datagram)` would show none of the getters (`util.inspect.custom` of Node).
+    const inspect = Symbol.for("nodejs.util.inspect.custom");
+    Object.defineProperty(this.prototype, inspect, { value: inspectDatagram });
   }
 
   /** Only sockets make datagrams, and what reads datagrams that a socket received. */
@@ -92,6 +100,12 @@ export class Datagram {
     return this.#metadata?.lostBefore;
   }
 
+  /** Returns `5 bytes from 10.0.0.7:9000`, or `9 of 5000 bytes from …` for a truncated one. `String(datagram.data)` is its text. */
+  toString(): string {
+    const { data, size, source } = this;
+    return `${data.length < size ? `${data.length} of ` : ""}${count(size, "byte")} from ${source}`;
+  }
+
   /**
    * Sends `data` to the sender of this datagram. The source is the address that this datagram was sent to, if that is known.
    * If that is a multicast or broadcast address, the source is an address of the interface. Returns the same as `sendto`.
@@ -99,6 +113,29 @@ export class Datagram {
   reply(data: Data): Promise<number> {
     return this.#replier.answer(data, this.source, this.#metadata?.answer);
   }
+}
+
+/** The getters whose values `console.log` shows, if the system reported them. */
+const shownGetters = ["destination", "interface", "ttl", "tos", "timestamp", "lostBefore"] as const;
+
+/** What `console.log` shows of a datagram: its fields, those of a class above it too. */
+function inspectDatagram(
+  this: Datagram,
+  _depth: number,
+  options: object,
+  inspect: (value: object, options: object) => string,
+): string {
+  const { name } = this.constructor;
+  const shown: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(this)) shown[key] = key === "source" ? String(value) : value;
+  // A proxy of a datagram, or an object that inherits from one, has no metadata.
+  if (!hasMetadata(this)) return `${name} ${inspect(shown, options)}`;
+  for (const key of shownGetters) {
+    const value = this[key];
+    if (value !== undefined) shown[key] = key === "destination" ? String(value) : value;
+  }
+  if (this.truncated) shown.truncated = true;
+  return `${name} ${inspect(shown, options)}`;
 }
 
 /** The error of a receive call of a `strict` socket whose datagram was longer than `bufsize`: an `OSError` `EMSGSIZE`. */

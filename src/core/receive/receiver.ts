@@ -8,7 +8,7 @@ import { onAbort } from "./abort.js";
 import type { Clock, Driver, Sink } from "../driver/driver.js";
 import { brokenContract, toOSError } from "../driver/driver-errors.js";
 import { mayBeIcmp } from "../driver/icmp.js";
-import type { OSError } from "../errors/errors.js";
+import { type OSError, ofCall } from "../errors/errors.js";
 import { assert } from "../assert.js";
 import { BusyPoll } from "./busy-poll.js";
 import { Deadlines, timedOut } from "./deadlines.js";
@@ -93,7 +93,7 @@ export class Receiver {
     if (this.#waiters.empty && this.#credit > 0 && !this.#closed) {
       const error = this.inbox.empty && this.#shouldRead(timeoutMs) ? this.#readBatch() : undefined;
       if (error) {
-        fail(error);
+        fail(ofCall(error, wait.syscall));
         return undefined;
       }
       if (!this.inbox.empty) {
@@ -275,7 +275,7 @@ export class Receiver {
       if (this.#closed) return;
       if (error) {
         this.#dismiss(waiter);
-        waiter.fail(error);
+        waiter.fail(ofCall(error, waiter.wait.syscall));
       } else if (!this.inbox.empty) {
         this.#dismiss(waiter);
         waiter.serve();
@@ -320,7 +320,7 @@ export class Receiver {
     this.passed(1);
     for (let waiter = this.#waiters.first; waiter; waiter = this.#waiters.first) {
       this.#dismiss(waiter);
-      waiter.fail(toOSError(thrown, waiter.wait.syscall));
+      waiter.fail(ofCall(toOSError(thrown, waiter.wait.syscall), waiter.wait.syscall));
     }
     this.#interception?.interceptor.failed(thrown);
   }

@@ -2,7 +2,7 @@
 
 import { assert } from "../assert.js";
 import type { Completion } from "../driver/outbound.js";
-import type { OSError } from "../errors/errors.js";
+import { type OSError, ofCall } from "../errors/errors.js";
 
 /** A pending `sendto` or `send`. Its tag is the number of bytes that it resolves with. */
 export class PendingSend implements Completion {
@@ -52,8 +52,9 @@ export class PendingSendMany implements Completion {
   #maybeEnd(): void {
     assert(this.#sent + this.#failed <= this.#count, "sendMany settles each datagram once");
     if (this.#sent + this.#failed < this.#count) return;
-    if (this.#first)
-      this.#reject(Object.assign(this.#first.error, { index: this.#first.index, sent: this.#sent }));
-    else this.#resolve(this.#sent);
+    if (this.#first) {
+      const { error, index } = this.#first;
+      this.#reject(Object.assign(ofCall(error, "sendMany"), { index, sent: this.#sent }));
+    } else this.#resolve(this.#sent);
   }
 }

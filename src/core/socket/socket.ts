@@ -13,7 +13,7 @@ import type { Ancillary } from "../driver/ancillary.js";
 import type { Stack } from "../driver/driver.js";
 import { indexWithoutAddress } from "../driver/outbound.js";
 import { type Data, sizeOf, toBytes } from "../driver/payload.js";
-import { OSError, wholeNumber, wrongType } from "../errors/errors.js";
+import { OSError, ofCall, wholeNumber, wrongType } from "../errors/errors.js";
 import type { Traffic } from "../ledger/ledger.js";
 import type { Datagram } from "../receive/datagram.js";
 import type { Run } from "../receive/inbox.js";
@@ -221,7 +221,7 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
         throw wrongType("message", "an object", message);
       const { data, address } = message;
       const how = checkAncillary(message, this.family, "sendmsg");
-      return this.#send(address === undefined ? "send" : "sendto", data, address, how);
+      return this.#send("sendmsg", data, address, how);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -394,16 +394,24 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
     });
   }
 
-  #send(syscall: "send" | "sendto", data: Data, address?: AddressLike, how?: Ancillary): Promise<number> {
+  #send(
+    syscall: "send" | "sendto" | "sendmsg",
+    data: Data,
+    address?: AddressLike,
+    how?: Ancillary,
+  ): Promise<number> {
     return new Promise((resolve, reject) => {
-      const to = syscall === "send" ? null : destinationFor(address, this.family, syscall);
+      const isToPeer = syscall === "send" || (syscall === "sendmsg" && address === undefined);
+      const to = isToPeer ? null : destinationFor(address, this.family, syscall);
       // The payload comes last: reading the address may run code of the program, which may change the payload.
       const payload = toBytes(data);
       const { sender } = this.#engine.open(syscall);
-      if (!to && !this.#connects) throw new OSError("EDESTADDRREQ", { syscall: "send" });
+      if (!to && !this.#connects) throw new OSError("EDESTADDRREQ", { syscall });
       const bytes = sizeOf(payload);
-      const refused = sender.send(payload, bytes, to, new PendingSend(resolve, reject), bytes, how);
-      if (refused) reject(refused);
+      // The sender names the others itself.
+      const fail = syscall === "sendmsg" ? (error: OSError) => reject(ofCall(error, syscall)) : reject;
+      const refused = sender.send(payload, bytes, to, new PendingSend(resolve, fail), bytes, how);
+      if (refused) fail(refused);
     });
   }
 }
