@@ -1,6 +1,6 @@
 /** Measures this package and others, and reports which of its targets it reaches. See README.md. */
 import { measureCost } from "./cost.js";
-import { writeDocument } from "./document.js";
+import { writeBlock } from "./document.js";
 import { describeMachine } from "./machine.js";
 import { measureAll, measureMemory } from "./measure.js";
 import { readOptions } from "./options.js";
@@ -28,11 +28,11 @@ const cost = options.cost ? await measureCost(bench, options, progress) : undefi
 const memory = options.memory ? await measureMemory(bench, options, progress) : undefined;
 const sim = options.sim ? await measureSim(options, progress) : undefined;
 progress("");
-const report = { machine, results, cost, memory, sim };
+const report = { machine, results, cost, memory, sim, partial: options.partial };
 if (options.json)
   console.log(JSON.stringify({ ...report.machine, ...forMachines(results), cost, memory, sim }, null, 2));
 else console.log(render(report));
-if (options.write) writeDocument(render(report));
+if (options.block) writeBlock(options.block, render(report));
 tellFailures(results, cost, memory, sim);
 
 /** The programs that the chosen workloads need. */

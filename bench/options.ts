@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 
+import { type Block, findBlock } from "./document.js";
 import { workloads } from "./workloads.js";
 
 /** Workloads that run only if they are named: they take long, or compare the package with itself. */
@@ -21,13 +22,16 @@ export interface Options {
   readonly rounds: number;
   readonly quick: boolean;
   readonly json: boolean;
-  readonly write: boolean;
   readonly memory: boolean;
   readonly cost: boolean;
   readonly sim: boolean;
   /** Millions of datagrams that `memory` receives. */
   readonly millions: number;
   readonly only: readonly string[];
+  /** Where the tables go; `undefined` without `--write`. */
+  readonly block: Block | undefined;
+  /** Whether `only` was given. */
+  readonly partial: boolean;
 }
 
 const help = `Usage: npm run bench -- [options]
@@ -45,7 +49,8 @@ disturb are repeated. What each workload does is in bench/README.md.
   --memory          also the workload memory, which takes up to ten minutes
   --millions <n>    how many millions --memory receives, 2 to 10000 (100; with --quick 5)
   --json            one JSON object instead of tables
-  --write           puts the tables into docs/performance.md, too
+  --write           puts the tables into docs/performance.md, too; with --only, into the place that
+                    the document has for these workloads
   --help
 `;
 
@@ -78,6 +83,8 @@ export function readOptions(): Options {
       cost: only.includes(cost.name) || values.cost,
       sim: only.includes(sim.name) || values.sim,
       only,
+      block: values.write ? findBlock(values.only) : undefined,
+      partial: values.only !== undefined,
     };
   } catch (error) {
     process.stderr.write(`bench: ${(error as Error).message}\n\n${help}`);

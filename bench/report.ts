@@ -23,15 +23,17 @@ export interface Report {
   readonly cost: CostOutcome | undefined;
   readonly memory: MemoryOutcome | undefined;
   readonly sim: SimOutcome | undefined;
+  /** Whether workloads were chosen: the report is a part of a section, and leaves out what was not asked for. */
+  readonly partial: boolean;
 }
 
 /** The whole report, as Markdown. */
-export function render({ machine, results, cost, memory, sim }: Report): string {
+export function render({ machine, results, cost, memory, sim, partial }: Report): string {
   const measured = workloads.filter(({ name }) => results.has(name));
-  return [
+  const text = [
     machineLines(machine, results),
     "### Targets",
-    targetTable(results, cost, memory),
+    targetTable(results, partial, cost, memory),
     ...measured.flatMap((workload) => workloadLines(workload, results.get(workload.name) ?? new Map())),
     ...costLines(cost),
     ...simLines(sim),
@@ -41,6 +43,7 @@ export function render({ machine, results, cost, memory, sim }: Report): string 
   ]
     .filter((each) => each !== undefined)
     .join("\n\n");
+  return partial ? text.replaceAll(/^###/gm, "####") : text;
 }
 
 function machineLines(machine: Machine, results: Results): string {
@@ -69,6 +72,7 @@ function machineLines(machine: Machine, results: Results): string {
 /** For each target the ratio, its range, and whether the target is reached. */
 function targetTable(
   results: Results,
+  partial: boolean,
   cost: CostOutcome | undefined,
   memory: MemoryOutcome | undefined,
 ): string {
@@ -90,15 +94,8 @@ function targetTable(
         ratio ? yesOrNo(isReached(target, ratio.median)) : (absence(one) ?? absence(other) ?? ""),
       ];
     });
-  rows.push(...costTargets(cost), [
-    "memory of a receiver after many millions of datagrams",
-    "after the first million",
-    `within ${mebibytes(memoryTargetBytes)}`,
-    memory && "received" in memory
-      ? `${mebibytes(memory.lastRssBytes - memory.firstRssBytes)} more after ${millions(memory.received)}`
-      : "",
-    memory ? memoryVerdict(memory) : "not measured: --memory",
-  ]);
+  if (cost || !partial) rows.push(...costTargets(cost));
+  if (memory || !partial) rows.push(memoryTarget(memory));
   return table(["work", "against", "target", "measured", "reached"], rows, [3]);
 }
 
@@ -116,6 +113,18 @@ function costTargets(cost: CostOutcome | undefined): string[][] {
       timesOf(ratio),
       yesOrNo(ratio.median <= costTarget),
     ]);
+}
+
+function memoryTarget(memory: MemoryOutcome | undefined): string[] {
+  return [
+    "memory of a receiver after many millions of datagrams",
+    "after the first million",
+    `within ${mebibytes(memoryTargetBytes)}`,
+    memory && "received" in memory
+      ? `${mebibytes(memory.lastRssBytes - memory.firstRssBytes)} more after ${millions(memory.received)}`
+      : "",
+    memory ? memoryVerdict(memory) : "not measured: --memory",
+  ];
 }
 
 function memoryVerdict(memory: MemoryOutcome): string {

@@ -88,9 +88,10 @@ napi_value SetChunk(napi_env env, napi_callback_info info) {
       napi_get_value_int32(env, arguments[1], &from) != napi_ok || from < 0) {
     return Number(env, -EINVAL);
   }
-  uint8_t* chunk = Bytes(env, arguments[0], kChunkBytes);
+  size_t bytes = 0;
+  uint8_t* chunk = Bytes(env, arguments[0], kChunkBytes, &bytes);
   if (!chunk) return Number(env, -EFAULT);
-  shared->receive_batch->SetChunk(chunk, from);
+  shared->receive_batch->SetChunk(chunk, bytes, from);
   return Number(env, 0);
 }
 

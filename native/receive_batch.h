@@ -25,8 +25,8 @@ constexpr int kPiecesEach = 2;
 constexpr int kMaxPieces = kLargeBatch * kPiecesEach;
 constexpr size_t kPieceBytes = 32768;
 constexpr int kHandOutBytes = 24576;
-// Single datagrams are copied to chunks of kChunkBytes, which JavaScript hands to the program in parts. A datagram of more than
-// half a chunk gets memory of its own.
+// Single datagrams are copied to chunks, which JavaScript hands to the program in parts. A chunk has kChunkBytes, or more if the
+// datagrams of one receive need more. A datagram of more than half of kChunkBytes gets memory of its own.
 constexpr size_t kChunkBytes = 8192;
 static_assert(kPiecesEach * kPieceBytes <= kSlotBytes && kHandOutBytes < static_cast<int>(kPieceBytes));
 
@@ -60,9 +60,9 @@ class ReceiveBatch : public OnHeap {
                MessageMetadata* metadata);
   // Makes `piece`, of kPieceBytes, the piece `index`. The former piece is not written to any more.
   void SetPiece(int index, uint8_t* piece) { scattered_[index / kPiecesEach][index % kPiecesEach].iov_base = piece; }
-  // Makes `chunk`, of kChunkBytes, the chunk, and copies the single datagrams from message `from` on to it, as many as it has
+  // Makes `chunk`, of kChunkBytes or more, the chunk, and copies the single datagrams from message `from` on to it, as many as it has
   // room for. The next receives copy theirs behind them. The former chunk is not written to any more.
-  void SetChunk(uint8_t* chunk, int from);
+  void SetChunk(uint8_t* chunk, size_t bytes, int from);
   // Returns the number of messages; 0 if none is there. Fails with an ICMP error about `peer`, the connected peer. ICMP
   // errors about other destinations are only added to `error_queue`.
   int Receive(int fd, const uint8_t* peer, ErrorQueue& error_queue);
@@ -88,6 +88,7 @@ class ReceiveBatch : public OnHeap {
   int32_t* places_;
   int count_ = 0;  // messages of the last receive
   uint8_t* chunk_ = nullptr;
+  size_t chunk_bytes_ = 0;
   size_t chunk_used_ = 0;
   // The bytes of each piece that the next receive fills: a multiple of the expected segment; 0 if it fills slots.
   int piece_length_ = 0;

@@ -140,8 +140,9 @@ ReceiveBatch::ReceiveBatch(uint8_t* slab, int32_t* lengths, int32_t* segments, i
   }
 }
 
-void ReceiveBatch::SetChunk(uint8_t* chunk, int from) {
+void ReceiveBatch::SetChunk(uint8_t* chunk, size_t bytes, int from) {
   chunk_ = chunk;
+  chunk_bytes_ = bytes;
   chunk_used_ = 0;
   CopyToChunk(from);
 }
@@ -219,7 +220,7 @@ void ReceiveBatch::CopyToChunk(int from) {
   for (int i = from; i < count_; i++) {
     size_t length = static_cast<size_t>(lengths_[i]);
     if (segments_[i] > 0 || length > kChunkBytes / 2) continue;
-    if (chunk_used_ + length > kChunkBytes) return;
+    if (chunk_used_ + length > chunk_bytes_) return;
     memcpy(chunk_ + chunk_used_, slots_[i].iov_base, length);
     places_[i] = static_cast<int32_t>(chunk_used_);
     chunk_used_ += length;

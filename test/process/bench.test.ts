@@ -55,6 +55,13 @@ describe("the benchmark", () => {
   });
 });
 
+test("--write with --only is refused if the document has no place for these tables, before anything is measured", async (context) => {
+  const { code, lines, stderr } = await run(context, ["--quick", "--only", "awaited-send", "--write"]);
+  expect(code).toBe(2);
+  expect(stderr).toContain("docs/performance.md has no <!-- bench awaited-send:start -->");
+  expect(lines).toEqual([]);
+});
+
 test("a failed contender is named with its reason, the others are measured, and the benchmark exits with 1", async (context) => {
   if (availableParallelism() < 2) context.skip("skipped: with one CPU, no contender is started by taskset");
   const folder = await mkdtemp(join(tmpdir(), "datagram-bench-"));

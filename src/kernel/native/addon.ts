@@ -24,6 +24,8 @@ const unfitRuntimes: Readonly<Partial<Record<Runtime["name"], string>>> = {
 
 /** Pieces that wait to be received into again, at most: 1 MiB. */
 const maxSpare = 32;
+/** The largest number of `layout.arrays.chunkBytes` that a chunk has: what a kept datagram keeps in memory. */
+const maxChunks = 4;
 
 /** A socket of the addon. Calls return 0 or a count, or a negative errno. `receive`, `send` and `errors` may fill `Addon.errorQueue`. */
 export interface Handle {
@@ -131,8 +133,10 @@ export interface Addon {
     /**
      * Returns the datagram of message `index`, which is not a run. It may be called once for each message, in their order,
      * until the next receive.
+     *
+     * @param count of the messages of this receive.
      */
-    takeDatagram(index: number): Buffer;
+    takeDatagram(index: number, count: number): Buffer;
   };
   readonly sendBatch: {
     /** For each datagram of a send the slot of its name; -1 for the connected peer. */
@@ -261,13 +265,16 @@ function share(binary: Binary): Addon {
   let chunk: ArrayBufferLike | undefined;
   const slab = Buffer.allocUnsafeSlow(arrays.received * arrays.slotBytes);
   const lengths = new Int32Array(arrays.received);
+  const segments = new Int32Array(arrays.received);
+  /** The largest number of bytes of a datagram that shares a chunk. */
+  const maxShared = arrays.chunkBytes / 2;
   /** For each message where it begins in the chunk; -1 if it is not there. */
   const places = new Int32Array(arrays.received);
   const names = Buffer.allocUnsafeSlow(arrays.received * name.bytes);
   const receiveBatch = {
     slab,
     lengths,
-    segments: new Int32Array(arrays.received),
+    segments,
     pieceLengths: new Int32Array(arrays.received),
     names,
     nameWords: new Int32Array(names.buffer, names.byteOffset, names.byteLength / 4),
@@ -283,25 +290,37 @@ function share(binary: Binary): Addon {
       assert(buffer.byteLength === arrays.pieceBytes, "what comes back is a piece");
       if (spare.length < maxSpare) spare.push(new View(buffer, 0, arrays.pieceBytes));
     },
-    takeDatagram(index: number): Buffer {
+    takeDatagram(index: number, count: number): Buffer {
       const bytes = lengths[index] ?? 0;
       const place = places[index] ?? -1;
-      return chunk !== undefined && place >= 0 ? new View(chunk, place, bytes) : takeUnplaced(index, bytes);
+      return chunk !== undefined && place >= 0
+        ? new View(chunk, place, bytes)
+        : takeUnplaced(index, count, bytes);
     },
   };
   /** Returns a datagram that the chunk has no room for. */
-  function takeUnplaced(index: number, bytes: number): Buffer {
-    if (bytes > arrays.chunkBytes / 2) {
+  function takeUnplaced(index: number, count: number, bytes: number): Buffer {
+    if (bytes > maxShared) {
       const own = newMemory(bytes);
       slab.copy(own, 0, index * arrays.slotBytes, index * arrays.slotBytes + bytes);
       return own;
     }
-    const fresh = newMemory(arrays.chunkBytes);
+    const fresh = newMemory(chunkSize(index, count));
     chunk = fresh.buffer;
     const refused = binary.setChunk(fresh, index);
     const place = places[index] ?? -1;
     assert(refused === 0 && place >= 0, "a datagram has room in a new chunk");
     return new View(chunk, place, bytes);
+  }
+  /** The bytes of a chunk for the datagrams from message `from` on: a burst takes one chunk instead of many. */
+  function chunkSize(from: number, count: number): number {
+    let bytes = 0;
+    for (let index = from; index < count; index++) {
+      const length = lengths[index] ?? 0;
+      if (segments[index] === 0 && length <= maxShared) bytes += length;
+    }
+    const chunks = Math.ceil(bytes / arrays.chunkBytes);
+    return arrays.chunkBytes * Math.min(Math.max(chunks, 1), maxChunks);
   }
   const sendBatch = {
     slots: new Int32Array(arrays.datagrams),

@@ -15,7 +15,7 @@ export const layout = {
     piecesEach: 2,
     /** Bytes of a piece. */
     pieceBytes: 32_768,
-    /** Bytes of the memory that single datagrams share. A datagram of more than half of it has memory of its own. */
+    /** Bytes of the memory that single datagrams share, at least. A datagram of more than half of it has memory of its own. */
     chunkBytes: 8192,
     /** Datagrams of a send. */
     datagrams: 1024,

@@ -102,7 +102,7 @@ export class Receiving {
       const segment = segments[index] ?? 0;
       const metadata = this.#metadataReader?.read(allMetadata, index);
       if (segment === 0) {
-        sink.push(receiveBatch.takeDatagram(index), source, 0, metadata);
+        sink.push(receiveBatch.takeDatagram(index, count), source, 0, metadata);
         continue;
       }
       const start = index * slotBytes;
