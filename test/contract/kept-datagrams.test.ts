@@ -42,9 +42,13 @@ const reads: Readonly<Record<string, (from: Socket, count: number) => Promise<Ke
   },
 };
 
-/** Runs of datagrams of equal size, with others between them. Each datagram is filled with a byte of its own. */
+/**
+ * Runs of datagrams of equal size, with others between them, and a burst that no system merges, because each datagram is longer than
+ * the one before. Each datagram is filled with a byte of its own.
+ */
 const payloads = [9000, 2000, 1400, 64, 1, 65, 0, 700, 64]
   .flatMap((bytes, index) => Array<number>(3 + index * 2).fill(bytes))
+  .concat(Array.from({ length: 60 }, (_, index) => 1300 + index))
   .map((bytes, index) => Buffer.alloc(bytes, index));
 
 for (const [name, read] of Object.entries(reads)) {
