@@ -197,8 +197,10 @@ export async function openPage(
 ): Promise<Watch> {
   const { watchSources } = await import("../watch/watch.js");
   const { finishRecordings } = await import("../capture/record/file-recording.js");
+  const { removeTemporaryFolders } = await import("../watch/server/recordings.js");
   // Those that pages start.
   cleanUpIfKilled(finishRecordings);
+  cleanUpIfKilled(removeTemporaryFolders);
   const host = page?.host ?? "127.0.0.1";
   for (let at: number = page?.port ?? firstPagePort; ; at++) {
     try {

@@ -9,6 +9,7 @@ import { watch } from "datagram/watch";
 import { type TestContext, expect, test } from "vitest";
 
 import { Recordings } from "../../src/watch/server/recordings.js";
+import { Program } from "../cli/program.js";
 import { PageClient } from "./client.js";
 
 async function watched(t: TestContext) {
@@ -115,6 +116,31 @@ test("recordings without a folder are removed when the page is closed", async (t
   await page.close();
   await closed;
   expect(readdirSync(tmpdir()).filter((name) => made.includes(name))).toEqual([]);
+});
+
+test("recordings without a folder are removed when a second Ctrl-C ends the command", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "watch-test-"));
+  t.onTestFinished(() => rmSync(folder, { recursive: true }));
+  const root = new URL("../../build/src/", import.meta.url).href;
+  const script = `
+    import { once } from "node:events";
+    import { readdirSync } from "node:fs";
+    import { socket } from "${root}index.js";
+    import { openPage } from "${root}cli/watch.js";
+    import { stopSignal } from "${root}cli/terminal.js";
+    import { Recordings } from "${root}watch/server/recordings.js";
+    await openPage(() => [], {});
+    new Recordings([socket()], undefined, () => {}, () => {}).start(0);
+    console.log(readdirSync(process.env.TMPDIR).length);
+    const stop = stopSignal();
+    setInterval(() => {}, 1000);
+    process.kill(process.pid, "SIGINT");
+    await once(stop, "abort");
+    process.kill(process.pid, "SIGINT");`;
+  const env = { ...process.env, TMPDIR: folder };
+  const program = new Program(t, process.execPath, ["--input-type=module", "-e", script], { env });
+  expect(await program.ended).toEqual({ code: null, signal: "SIGINT", stdout: "1\n", stderr: "" });
+  expect(readdirSync(folder)).toEqual([]);
 });
 
 test("two recordings of one second have a name each", async (t) => {

@@ -24,6 +24,15 @@ const maxRecordingBytes = 2 ** 30;
 
 const serverEnds = "The server ends.";
 
+/** The folders that are removed at the end. */
+const temporaryFolders = new Set<string>();
+
+/** Removes the recordings that nobody asked to keep: the process is about to end. */
+export function removeTemporaryFolders(): void {
+  for (const folder of temporaryFolders) rmSync(folder, { recursive: true, force: true });
+  temporaryFolders.clear();
+}
+
 /** A file of the list. */
 interface File {
   row: RecordingRow;
@@ -185,12 +194,15 @@ export class Recordings {
     this.#isClosed = true;
     this.#replay?.abort();
     await this.stop();
-    if (this.#isOurs && this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
+    if (!this.#isOurs || this.#folder === undefined) return;
+    rmSync(this.#folder, { recursive: true, force: true });
+    temporaryFolders.delete(this.#folder);
   }
 
   /** @param upload the name of an upload; `undefined` for a recording. */
   #newFile(upload: string | undefined, startedMs: number): File {
     const folder = (this.#folder ??= mkdtempSync(join(tmpdir(), "datagram-watch-")));
+    if (this.#isOurs) temporaryFolders.add(folder);
     const id = this.#count++;
     const name = upload ?? freeName(folder, startedMs);
     const row = { id, name, startedMs, datagrams: 0, bytes: 0, missed: 0, uploaded: upload !== undefined };
