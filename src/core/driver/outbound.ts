@@ -102,7 +102,7 @@ export class Outbound {
   /** The owner of each datagram. Not used if `owner` owns all datagrams. */
   readonly #owners: (Completion | undefined)[] = [];
   readonly #tags: Int32Array;
-  /** Whether `fill` was called: later datagrams go into another batch. */
+  /** Whether `fill` or `address` was called: later datagrams go into another batch. */
   #filled = false;
   #errors: Map<number, OSError> | undefined;
   #firstView: Buffer | undefined;
@@ -134,7 +134,7 @@ export class Outbound {
   /** @param reusable `false` if a driver may still use the batch. */
   release(reusable = true): void {
     // Entries are cleared one by one: shorter arrays would lose their memory each time.
-    // After `fill`, only the first entry has a peer, unless the batch is mixed.
+    // After `fill` or `address`, only the first entry has a peer, unless the batch is mixed.
     const entries = this.#filled && !this.mixed ? Math.min(1, this.count) : this.count;
     for (let index = 0; index < entries; index++) {
       this.#peers[index] = null;
@@ -177,6 +177,37 @@ export class Outbound {
       if (peer !== this.#peers[0]) this.mixed = true;
     }
     return true;
+  }
+
+  /** Whether the batch takes no more datagrams. */
+  get isFilled(): boolean {
+    return this.#filled;
+  }
+
+  /**
+   * Adds a datagram to a batch that one caller fills. The caller writes its payload to `arena`. The tag of each datagram is its
+   * index.
+   *
+   * @returns where the payload starts. There must be room for it.
+   */
+  reserve(bytes: number): number {
+    const { count, bytes: start } = this;
+    assert(count < this.lengths.length && start + bytes <= this.arena.length, "a batch has room");
+    this.starts[count] = start;
+    this.lengths[count] = bytes;
+    this.#tags[count] = count;
+    if (bytes > this.longest) this.longest = bytes;
+    this.bytes = start + bytes;
+    this.count = count + 1;
+    return start;
+  }
+
+  /** Addresses all datagrams that were added by `reserve`. The batch takes no more of them. */
+  address(peer: Endpoint, owner: Completion, ancillary: Ancillary | undefined): void {
+    this.#peers[0] = peer;
+    this.owner = owner;
+    if (ancillary) this.#ancillaries = new Array<Ancillary>(this.count).fill(ancillary);
+    this.#filled = true;
   }
 
   /**

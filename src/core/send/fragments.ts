@@ -31,6 +31,10 @@ export function learnPaths(batch: Outbound, paths: Paths): void {
 
 /** How many of the next `count` datagrams of a batch leave in fragments. */
 export function countFragmented(batch: Outbound, count: number, paths: Paths): number {
+  if (!batch.mixed) {
+    const only = batch.peer(0) ?? paths.peer;
+    if (!only || batch.longest <= paths.wholeTo(only)) return 0;
+  }
   let fragmented = 0;
   let last: Endpoint | null | undefined;
   let whole = Infinity;

@@ -60,7 +60,7 @@ export class SendQueue {
     return empty && !this.#taken && this.#epochs.length === 1;
   }
 
-  /** The datagrams that are not settled, and their bytes of payload. Those that a `sendMany` still borrows do not count. */
+  /** The datagrams that are not settled, and their bytes of payload. Those that a `sendMany` or a `sendBatch` still has do not count. */
   get waiting(): Traffic {
     return { datagrams: this.#datagrams, bytes: this.#bytes - this.#datagrams * overheadBytes };
   }
@@ -124,6 +124,7 @@ export class SendQueue {
     this.#taken = true;
     const head = queue[0] as Outbound | Bulk;
     const batch = head instanceof Outbound ? head : this.#borrow(head);
+    if (batch.isFilled) this.#count(batch);
     if (head instanceof Outbound || head.next === head.borrowed.count) {
       if (queue.length === 1) queue.pop();
       else queue.shift();
@@ -133,7 +134,7 @@ export class SendQueue {
   }
 
   #batchAfter(tail: Outbound | Bulk | undefined, epoch: Epoch, bytes: number): Outbound {
-    if (tail instanceof Outbound) return this.#batchFor(tail.mixed);
+    if (tail instanceof Outbound && !tail.isFilled) return this.#batchFor(tail.mixed);
     // A datagram between bulks or barriers, or on one of very many sockets, gets a small arena: a few thousand full arenas
     // would take 300 MB.
     if (tail || epoch !== this.first || Outbound.scarce)
@@ -158,8 +159,12 @@ export class SendQueue {
       this.#host.failed(error);
       owner.failed(bulk.next++, error);
     }
-    this.#bytes += batch.bytes + batch.count * overheadBytes;
-    this.#datagrams += batch.count;
     return batch;
+  }
+
+  /** Counts a batch whose datagrams were not reserved one by one. */
+  #count({ bytes, count }: Outbound): void {
+    this.#bytes += bytes + count * overheadBytes;
+    this.#datagrams += count;
   }
 }

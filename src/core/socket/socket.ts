@@ -11,7 +11,7 @@ import type { Buffer } from "node:buffer";
 import type { AddressLike, Endpoint, Family } from "../address/address.js";
 import type { Ancillary } from "../driver/ancillary.js";
 import type { Stack } from "../driver/driver.js";
-import { indexWithoutAddress } from "../driver/outbound.js";
+import { type Outbound, indexWithoutAddress } from "../driver/outbound.js";
 import { type Data, sizeOf, toBytes } from "../driver/payload.js";
 import { OSError, ofCall, wholeNumber, wrongType } from "../errors/errors.js";
 import type { Traffic } from "../ledger/ledger.js";
@@ -89,6 +89,17 @@ export let answerMany: (
   route: Ancillary | undefined,
 ) => Promise<number>;
 
+/**
+ * As `answerMany`, for a batch that the caller has filled with `reserve`, and that is the caller's again when the promise has
+ * resolved. If the promise rejects, a driver may still use it. A datagram has at most 65,507 bytes.
+ */
+export let answerBatch: (
+  s: Socket,
+  batch: Outbound,
+  to: Endpoint,
+  route: Ancillary | undefined,
+) => Promise<number>;
+
 /** Datagrams of a step of `readAll`. With more, a peer would wait longer for the answers to the first of them. */
 const readAllDatagrams = 256;
 
@@ -113,6 +124,13 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
     };
     answerTo = (s, data, to, route) => s.#send("sendto", data, to, route);
     answerMany = (s, payloads, to, route) => s.#sendMany(payloads, to, route);
+    answerBatch = (s, batch, to, route) =>
+      new Promise((resolve, reject) => {
+        const peer = destinationFor(to, s.family, "sendMany") as Endpoint;
+        const { sender } = s.#engine.open("sendMany");
+        batch.address(peer, new PendingSendMany(batch.count, resolve, reject), route);
+        sender.sendBatch(batch);
+      });
     abandon = (s) => {
       s.#calls.abandon();
       return s.close();
