@@ -1,7 +1,7 @@
 /** The share of the messages that may fail to arrive because all copies of a chunk are lost. */
 const tolerated = 0.02;
 /** Datagrams up to which each is sent several times. */
-const maxTail = 32;
+export const maxTail = 32;
 /** The largest number of additional copies of a chunk. */
 export const maxCopies = 3;
 
@@ -12,15 +12,10 @@ export function extraCopies(lossRatio: number): number {
 }
 
 /**
- * At the end of a message, a repair that is lost costs a round trip: on a bad path, each is sent several times.
+ * How often to repeat each of the datagrams that end a message. A repair that is lost costs a round trip there.
  *
- * @param of indexes of the datagrams to repeat.
- * @returns the number of copies that this adds.
+ * @param datagrams that would be repeated.
  */
-export function addCopies(datagrams: Uint8Array[], of: readonly number[], lossRatio: number): number {
-  if (of.length > maxTail) return 0;
-  const extra = extraCopies(lossRatio);
-  const originals = of.map((at) => datagrams[at] as Uint8Array);
-  for (let copy = 0; copy < extra; copy++) datagrams.push(...originals);
-  return extra * originals.length;
+export function tailCopies(datagrams: number, lossRatio: number): number {
+  return datagrams > maxTail ? 0 : extraCopies(lossRatio);
 }

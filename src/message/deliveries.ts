@@ -1,10 +1,11 @@
 import type { Ancillary } from "../core/driver/ancillary.js";
+import { Outbound } from "../core/driver/outbound.js";
 import { OSError } from "../core/errors/errors.js";
 import { onAbort } from "../core/receive/abort.js";
 import { engineOf } from "../core/socket/settings.js";
-import { type Socket, answerMany } from "../core/socket/socket.js";
+import { type Socket, answerBatch } from "../core/socket/socket.js";
 import { type Frame, chunksOf, frameFlag, frameKind } from "../wire/message-frame.js";
-import { datagramBytes, writeChunk } from "./chunk-datagrams.js";
+import { Burst, datagramBytes } from "./burst.js";
 import type { Job, Outcome, SenderHost } from "./job.js";
 import { arrivedText, causedError, timeoutError } from "./failures.js";
 import { MessageError, type Receipt } from "./message.js";
@@ -91,9 +92,12 @@ export class Deliveries {
   nudge(peer: Peer, parcel: Parcel, id: number): void {
     const outgoing = this.#outgoing(parcel, this.#senderOf(peer).chunkSize.at(this.#socket.clock.now()));
     outgoing.frame.id = id;
-    const datagram = new Uint8Array(datagramBytes(outgoing.frame, 0));
-    writeChunk(outgoing, 0, 1, true, datagram);
-    this.#socket.sendto(datagram, peer.address).catch(() => this.#host.drop("unsent"));
+    const burst = new Burst(
+      new Outbound({ bytes: datagramBytes(outgoing.frame, 0), datagrams: 1 }),
+      outgoing,
+    );
+    burst.chunk(0, 1, true);
+    answerBatch(this.#socket, burst.end(), peer.address, undefined).catch(() => this.#host.drop("unsent"));
   }
 
   #senderOf(peer: Peer): Sender {
@@ -104,7 +108,8 @@ export class Deliveries {
     const { windowChunks, chunkBytes, rateBps, giveUpMs } = this.#options;
     const host: SenderHost = {
       clock: this.#socket.clock,
-      transmit: (payloads, to, route) => answerMany(this.#socket, payloads, to, route),
+      copyPieces: engineOf(this.#socket).copyPieces,
+      transmit: (batch, to, route) => answerBatch(this.#socket, batch, to, route),
       mayReply: (bytes) => {
         if (peer.mayAnswer(bytes)) return true;
         this.#host.askForProof(peer);

@@ -1,13 +1,16 @@
 import type { Endpoint } from "../core/address/address.js";
 import type { Ancillary } from "../core/driver/ancillary.js";
-import type { Clock } from "../core/driver/driver.js";
+import type { Clock, CopyPieces } from "../core/driver/driver.js";
+import type { Outbound } from "../core/driver/outbound.js";
 import type { Outgoing } from "./outgoing.js";
 
 /** What a sender needs of its owner. */
 export interface SenderHost {
   readonly clock: Clock;
-  /** Sends payloads to one address. They are not changed until the promise settles. */
-  transmit(payloads: readonly Uint8Array[], to: Endpoint, route: Ancillary | undefined): Promise<unknown>;
+  /** Copies pieces of memory in one call, if the driver has a way. */
+  readonly copyPieces: CopyPieces | undefined;
+  /** Sends the datagrams of a batch to one address. When the promise has resolved, the batch is empty, and can be used again. */
+  transmit(batch: Outbound, to: Endpoint, route: Ancillary | undefined): Promise<unknown>;
   /** Whether a reply of so many bytes may go to the peer now. If not, the host asks the peer to prove its address. */
   mayReply(bytes: number): boolean;
   /** Sends a small datagram that the peer answers: then the sender's `answered` is called. */

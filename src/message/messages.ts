@@ -99,7 +99,8 @@ export class Messages extends WarningEmitter<MessagesEvents> implements AsyncIte
    *   without a new report, or in its place `EHOSTUNREACH` and others if ICMP errors said meanwhile that the peer cannot be
    *   reached; at once `ECONNREFUSED` if an ICMP error says that nobody listens there, and others if it says that the traffic is
    *   prohibited; `EMSGSIZE` with `limit` if the peer takes no message of this size; `EPROTONOSUPPORT` if the peer sends all
-   *   datagrams back; `ENOBUFS` if 16,384 messages to the peer wait; `ECANCELED` after `close()`; the errors of `Socket.sendto`.
+   *   datagrams back; `ENOBUFS` if 16,384 messages to the peer wait; `EFAULT` if `data` was transferred to another thread or
+   *   resized meanwhile; `ECANCELED` after `close()`; the errors of `Socket.sendto`.
    *   `OSError` `EINVAL` for a group or a broadcast address, `ENOTFOUND`, `EBADF`; `TypeError`, `RangeError`; `signal.reason`.
    */
   async send(data: Data, address: AddressLike, options: SendOptions = {}): Promise<Receipt> {

@@ -102,6 +102,11 @@ export class Outgoing {
     this.#numbers = new Float64Array(chunks);
   }
 
+  /** Whether the program has resized the memory of the message, or transferred it to another thread. */
+  get isGone(): boolean {
+    return this.data.length !== this.frame.length;
+  }
+
   /** Whether each chunk and each parity was sent at least once. */
   get allSent(): boolean {
     return this.sentChunks === this.chunks && this.sentParities === this.parity;

@@ -4,11 +4,10 @@ import { OSError } from "../core/errors/errors.js";
 import { type Frame, frameOverheadBytes, frameKind } from "../wire/message-frame.js";
 import type { Report } from "../wire/message-report.js";
 import { Alarm } from "./alarm.js";
-import { type Arena, Arenas } from "./arena.js";
+import { Batches, Burst, datagramBytes } from "./burst.js";
 import { ChunkSize, isDivisible, safeChunkBytes } from "./chunk-size.js";
-import { datagramBytes, parityDatagram, writeChunk } from "./chunk-datagrams.js";
 import { Congestion } from "./congestion.js";
-import { addCopies, extraCopies, maxCopies } from "./copies.js";
+import { extraCopies, maxCopies, maxTail, tailCopies } from "./copies.js";
 import type { Job, Outcome, SenderHost, SenderLimits } from "./job.js";
 import { Jobs } from "./jobs.js";
 import type { Outgoing } from "./outgoing.js";
@@ -51,7 +50,7 @@ export class Sender {
   #calls = 0;
   /** Whether a datagram has left. */
   #hasSent = false;
-  readonly #arenas = new Arenas(maxCalls);
+  readonly #batches = new Batches(maxCalls);
   #sinceReport = 0;
   readonly #pacer = new Pacer();
 
@@ -265,15 +264,14 @@ export class Sender {
       .missing(datagrams)
       .filter((index) => this.#mayLeave(outgoing, datagramBytes(outgoing.frame, index)));
     if (missing.length === 0) return false;
-    const payloads: Uint8Array[] = missing.map((index, at) => {
-      const datagram = new Uint8Array(datagramBytes(outgoing.frame, index));
-      this.#write(outgoing, index, at === missing.length - 1, now, datagram);
-      return datagram;
-    });
-    const last = payloads[payloads.length - 1] as Uint8Array;
-    while (payloads.length < datagrams && this.#mayLeave(outgoing, last.length)) payloads.push(last);
-    this.#countCopies(outgoing, payloads.length - missing.length);
-    this.#send(payloads, outgoing);
+    const burst = this.#newBurst(outgoing, datagrams);
+    missing.forEach((index, at) => this.#write(outgoing, index, at === missing.length - 1, now, burst));
+    const last = datagramBytes(outgoing.frame, missing.at(-1) as number);
+    let copies = 0;
+    for (; burst.datagrams < datagrams && this.#mayLeave(outgoing, last); copies++)
+      burst.repeat(missing.length - 1);
+    this.#countCopies(outgoing, copies);
+    this.#send(burst, outgoing);
     return true;
   }
 
@@ -297,6 +295,10 @@ export class Sender {
   #pump(): void {
     const now = this.#host.clock.now();
     this.#jobs.start(this.#begin);
+    for (let gone; (gone = this.#jobs.active.find(({ outgoing }) => outgoing.isGone));) {
+      const text = "the message was resized or transferred away before all of it arrived";
+      this.#expire(gone, new OSError("EFAULT", { text }));
+    }
     this.#pacer.refill(this.#pace, now);
     while (this.#calls < maxCalls && this.#burst(now));
     this.#setAlarm(now);
@@ -323,11 +325,10 @@ export class Sender {
       if (congestion.inFlight >= window) congestion.limited();
       return false;
     }
-    const payloads: Uint8Array[] = [];
-    const arena = this.#arenas.take(stride, Math.min(room, outgoing.chunks));
+    const burst = this.#newBurst(outgoing, this.#maxDatagrams(outgoing, room));
     const every = Math.max(1, Math.min(reportEvery, Math.floor(window / 4)));
     const resent: number[] = [];
-    while (payloads.length < room) {
+    while (burst.datagrams < room) {
       const index = outgoing.next();
       if (index < 0) break;
       const isAgain = index < outgoing.sentChunks;
@@ -335,28 +336,41 @@ export class Sender {
       const fills = congestion.inFlight + 1 >= window;
       const isNow = isAgain || isLast || fills || ++this.#sinceReport >= every;
       if (!this.#mayLeave(outgoing, datagramBytes(outgoing.frame, index))) {
-        if (payloads.length > 0) break;
-        this.#arenas.put(arena);
+        if (burst.datagrams > 0) break;
+        this.#batches.put(burst.batch);
         return false;
       }
       if (isNow) this.#sinceReport = 0;
-      const datagram = arena.datagram(payloads.length, datagramBytes(outgoing.frame, index));
-      this.#write(outgoing, index, isNow, now, datagram);
-      payloads.push(datagram);
-      if (isAgain || isLast) resent.push(payloads.length - 1);
+      if (isAgain || isLast) resent.push(burst.datagrams);
+      this.#write(outgoing, index, isNow, now, burst);
     }
     if (outgoing.sentChunks === outgoing.chunks) {
-      while (outgoing.sentParities < outgoing.parity)
-        payloads.push(
-          parityDatagram(outgoing.frame, outgoing.data, outgoing.sentParities++, outgoing.parity),
-        );
-      if (!outgoing.fleeting)
-        this.#countCopies(outgoing, addCopies(payloads, resent, this.congestion.lossRatio));
+      while (outgoing.sentParities < outgoing.parity) burst.parity(outgoing.sentParities++, outgoing.parity);
       if (outgoing.fleeting) this.#settle(job, "sent");
+      else {
+        const copies = tailCopies(resent.length, congestion.lossRatio);
+        for (let copy = 0; copy < copies; copy++) for (const at of resent) burst.repeat(at);
+        this.#countCopies(outgoing, copies * resent.length);
+      }
     }
-    this.#pacer.take(payloads.length);
-    this.#send(payloads, outgoing, arena);
+    this.#pacer.take(burst.datagrams);
+    this.#send(burst, outgoing);
     return true;
+  }
+
+  #newBurst(outgoing: Outgoing, datagrams: number): Burst {
+    const { size, length } = outgoing.frame;
+    const batch = this.#batches.take(Math.min(size, length) + frameOverheadBytes, datagrams);
+    return new Burst(batch, outgoing, this.#host.copyPieces);
+  }
+
+  /** The most datagrams of a burst: of so many chunks, and of the parities and the copies after the last one. */
+  #maxDatagrams(outgoing: Outgoing, room: number): number {
+    const { chunks, sentChunks, parity, sentParities, fleeting } = outgoing;
+    if (sentChunks + room < chunks) return room;
+    const sent = Math.min(room, chunks);
+    if (fleeting) return sent + parity - sentParities;
+    return sent + parity - sentParities + Math.min(sent, maxTail) * extraCopies(this.congestion.lossRatio);
   }
 
   #countCopies(outgoing: Outgoing, copies: number): void {
@@ -366,9 +380,9 @@ export class Sender {
   }
 
   /** Writes the datagram of a chunk, and counts it as sent. */
-  #write(outgoing: Outgoing, index: number, isNow: boolean, now: number, datagram: Uint8Array): void {
+  #write(outgoing: Outgoing, index: number, isNow: boolean, now: number, burst: Burst): void {
     const attempt = outgoing.fleeting ? outgoing.frame.attempt : outgoing.attemptOf(index);
-    writeChunk(outgoing, index, attempt, isNow, datagram);
+    burst.chunk(index, attempt, isNow);
     this.sentChunks++;
     if (outgoing.sentChunks === 0) outgoing.progressAt = now;
     if (index < outgoing.sentChunks) this.resentChunks++;
@@ -379,18 +393,19 @@ export class Sender {
     return frame.kind !== frameKind.reply || this.#host.mayReply(bytes);
   }
 
-  /** @param arena the memory of the payloads, which later bursts may use after the call. */
-  #send(payloads: readonly Uint8Array[], outgoing: Outgoing, arena?: Arena): void {
-    assert(payloads.length > 0, "a burst has chunks");
+  #send(burst: Burst, outgoing: Outgoing): void {
+    assert(burst.datagrams > 0, "a burst has datagrams");
     this.#calls++;
-    this.#host.transmit(payloads, this.#to, outgoing.route).then(
+    const batch = burst.end();
+    this.#host.transmit(batch, this.#to, outgoing.route).then(
       () => {
         this.#hasSent = true;
-        this.#left(arena);
+        if (!this.isIdle) this.#batches.put(batch);
+        this.#left();
       },
       (error: unknown) => {
         this.#failed(error, outgoing);
-        this.#left(arena);
+        this.#left();
       },
     );
   }
@@ -407,8 +422,7 @@ export class Sender {
     } else if (job && error instanceof Error) this.#expire(job, error);
   }
 
-  #left(arena?: Arena): void {
-    if (arena && !this.isIdle) this.#arenas.put(arena);
+  #left(): void {
     if (this.#calls-- === maxCalls) this.#pump();
   }
 
@@ -439,7 +453,7 @@ export class Sender {
     const { sentChunks, frame } = job.outgoing;
     if (!isReported && sentChunks > 0) this.#unreported.add(frame, this.#host.clock.now());
     // A program may have many peers that are idle.
-    if (this.isIdle) this.#arenas.clear();
+    if (this.isIdle) this.#batches.clear();
   }
 }
 

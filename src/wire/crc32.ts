@@ -77,6 +77,21 @@ export function crcOfHeader(bytes: Uint8Array, at: number): number {
   return ~crc;
 }
 
+/** Returns the CRC of 20 bytes as int32: five words, little-endian. */
+export function crcOfWords(
+  first: number,
+  second: number,
+  third: number,
+  fourth: number,
+  fifth: number,
+): number {
+  let crc = apply(byFour, ~first);
+  crc = apply(byFour, crc ^ second);
+  crc = apply(byFour, crc ^ third);
+  crc = apply(byFour, crc ^ fourth);
+  return ~apply(byFour, crc ^ fifth);
+}
+
 function apply(shift: CrcShift, crc: number): number {
   return (
     (shift[crc & 0xff] as number) ^

@@ -3,7 +3,15 @@
  * with. `docs/wire.md` is the specification. The body of a REPORT is in `message-report.ts`.
  */
 
-import { type CrcShift, crcOfHeader, crcShift, crcWithItself, joinCrcs, knownCrcShift } from "./crc32.js";
+import {
+  type CrcShift,
+  crcOfHeader,
+  crcOfWords,
+  crcShift,
+  crcWithItself,
+  joinCrcs,
+  knownCrcShift,
+} from "./crc32.js";
 
 /** Bytes of the header. */
 export const frameHeaderBytes = 20;
@@ -136,19 +144,36 @@ export function sealFrame(bytes: Uint8Array, checksum: Checksum): void {
   write32(bytes, end, checksum(bytes.subarray(0, end)));
 }
 
-/**
- * As `sealFrame`. It takes no look at the payload if `crcShift` was called for its length.
- *
- * @param payloadCrc the CRC-32 of the payload.
- */
-export function sealChunk(bytes: Uint8Array, payloadCrc: number, checksum: Checksum): void {
-  const end = bytes.length - checksumBytes;
-  const headerCrc = crcOfHeader(bytes, 0);
-  const shift = knownCrcShift(end - frameHeaderBytes);
-  const crc = shift
-    ? joinCrcs(headerCrc, payloadCrc, shift)
-    : checksum(bytes.subarray(frameHeaderBytes, end), headerCrc >>> 0);
-  write32(bytes, end, crc);
+/** The header of all chunks of one message, as words: faster than `writeFrame` for each. */
+export class ChunkHeader {
+  /** The words, little-endian. The first is without flag and attempt, the third without the number. */
+  readonly #first: number;
+  readonly #second: number;
+  readonly #third: number;
+  readonly #fourth: number;
+  readonly #fifth: number;
+
+  /** @param frame without what `write` takes: `index`, `attempt` and the flag `now`. */
+  constructor({ kind, flags, channel, id, size, length, crc }: Readonly<Frame>) {
+    this.#first = frameVersion | ((kind | (flags & ~now)) << 8) | (channel << 16);
+    this.#second = swapped(id);
+    this.#third = swapped(size);
+    this.#fourth = swapped(length);
+    this.#fifth = swapped(crc);
+  }
+
+  /** Writes the header of a chunk at byte `at`. Returns its CRC-32 as int32. */
+  write(view: DataView, at: number, index: number, attempt: number, isNow: boolean): number {
+    const first = this.#first | (isNow ? now << 8 : 0) | (attempt << 24);
+    const third = this.#third | (index >>> 8) | ((index & 0xff) << 8);
+    const [second, fourth, fifth] = [this.#second, this.#fourth, this.#fifth];
+    view.setInt32(at, first, true);
+    view.setInt32(at + 4, second, true);
+    view.setInt32(at + 8, third, true);
+    view.setInt32(at + 12, fourth, true);
+    view.setInt32(at + 16, fifth, true);
+    return crcOfWords(first, second, third, fourth, fifth);
+  }
 }
 
 /**
@@ -284,6 +309,11 @@ function faultOfProbe(payloadBytes: number, frame: Frame): FrameFault | undefine
   if (payloadBytes !== 0) return "payload";
   const { channel, attempt, index, size, length, crc } = frame;
   return (channel | attempt | index | size | length | crc) === 0 ? undefined : "index";
+}
+
+/** The bytes of a word in the other order, as int32. */
+function swapped(word: number): number {
+  return (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
 }
 
 export function read16(bytes: Uint8Array, at: number): number {

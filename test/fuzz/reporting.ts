@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { crc32 } from "node:zlib";
 
 import { Address, type Endpoint } from "../../src/core/address/address.js";
+import type { Outbound } from "../../src/core/driver/outbound.js";
 import type { Job, Outcome, SenderHost } from "../../src/message/job.js";
 import { Outgoing } from "../../src/message/outgoing.js";
 import { Sender } from "../../src/message/sender.js";
@@ -112,11 +113,15 @@ export class Reporting implements SenderHost {
 
   // For the sender.
 
-  transmit(payloads: readonly Uint8Array[]): Promise<unknown> {
-    for (const payload of payloads) {
+  readonly copyPieces = undefined;
+
+  transmit(batch: Outbound): Promise<unknown> {
+    for (let index = 0; index < batch.count; index++) {
+      const payload = batch.view(index);
       assert.equal(readFrame(payload, newFrame(), crc32), undefined, "a datagram that is sent is a frame");
       this.datagrams.push(Uint8Array.from(payload));
     }
+    batch.release();
     // A promise that calls back at once, so that the target needs no turns of the event loop.
     const left = { then: (done: () => void): void => done() };
     return left as unknown as Promise<unknown>;

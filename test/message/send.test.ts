@@ -24,6 +24,16 @@ describe("a reliable message", () => {
     });
   });
 
+  test("fails with EFAULT if its memory is transferred to another thread before all of it arrived", async () => {
+    await between({ latencyMs: 10 }, async ({ camera }) => {
+      const data = Uint8Array.from(pattern(100_000));
+      const failed = expect(camera.send(data, desk)).rejects.toMatchObject({ code: "EFAULT" });
+      await sleep(5);
+      structuredClone(data, { transfer: [data.buffer] });
+      await failed;
+    });
+  });
+
   test.each([
     ["loss of 1% both ways", { latencyMs: 25, lossRatio: 0.01 }],
     ["loss of 20% both ways", { latencyMs: 25, lossRatio: 0.2 }],
