@@ -1,15 +1,14 @@
-import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 
+import { type ICruiseResult, cruise } from "dependency-cruiser";
+import extractDepcruiseOptions from "dependency-cruiser/config-utl/extract-depcruise-options";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 const home = fileURLToPath(new URL("../..", import.meta.url));
 const rules = join(home, ".dependency-cruiser.mjs");
-const cruiser = join(home, "node_modules/dependency-cruiser/bin/dependency-cruise.mjs");
 
 /** The files of a tree, each with its imports. */
 type Tree = Readonly<Record<string, readonly string[]>>;
@@ -131,14 +130,8 @@ async function plant(name: string, files: Tree): Promise<string> {
 
 /** The violations of the project's rules in the `src` of a tree, as `rule: file`. */
 async function violations(tree: string): Promise<string[]> {
-  const options = ["--config", rules, "--output-type", "json", "src"];
-  const { stdout } = await promisify(execFile)(process.execPath, [cruiser, ...options], {
-    cwd: tree,
-    maxBuffer: 64 << 20,
-  });
-  const { summary } = JSON.parse(stdout) as {
-    summary: { totalCruised: number; violations: { from: string; rule: { name: string } }[] };
-  };
+  const { output } = await cruise(["src"], { ...(await extractDepcruiseOptions(rules)), baseDir: tree });
+  const { summary } = output as ICruiseResult;
   expect(summary.totalCruised).toBeGreaterThan(0);
   return summary.violations.map(({ from, rule }) => `${rule.name}: ${from}`);
 }
