@@ -27,14 +27,12 @@ eachPairing("one socket sends to three receivers", async (client, receiver, test
 
 eachPairing("a receiver continues with the next datagram", async (client, receiver, test) => {
   const { server, port } = await serverOf(receiver, "receive");
-  for (let round = 0; round < 2; round++) {
-    const target = `${host}:${port}`;
-    const sender = client.start(test, "fan-out", target, target, target);
-    for (let datagram = 0; datagram < 3; datagram++) {
-      expect(plain(await server.line())).toMatch(/^from 127\.0\.0\.1:\d+ got hello$/);
-    }
-    expect(await sender.ended).toMatchObject(cleanEnding);
+  const target = `${host}:${port}`;
+  const sender = client.start(test, "fan-out", target, target, target);
+  for (let datagram = 0; datagram < 3; datagram++) {
+    expect(plain(await server.line())).toMatch(/^from 127\.0\.0\.1:\d+ got hello$/);
   }
+  expect(await sender.ended).toMatchObject(cleanEnding);
 });
 
 eachPairing("ping is answered with pong, and other datagrams are not answered", (client, server, test) =>
