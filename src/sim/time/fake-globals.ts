@@ -35,6 +35,8 @@ export class FakeGlobals {
   readonly #restore: readonly (() => void)[];
   /** The instant that the fake clock shows, in nanoseconds. */
   #shownNs = 0;
+  /** `now` of the fake clock at that instant. */
+  #shownNow: number;
 
   /**
    * @param random source of the random numbers of the program; without it, they come from Node.js.
@@ -70,22 +72,27 @@ export class FakeGlobals {
     };
     Object.assign(this.#clock, programTimers);
     this.#libraryTimers = libraryTimers;
+    this.#shownNow = this.#clock.now;
+    // The library reads `now` first, whatever it is asked for. So its clock moves only when a program looks at it.
+    Object.defineProperty(this.#clock, "now", {
+      configurable: true,
+      enumerable: true,
+      get: () => {
+        this.#show();
+        return this.#shownNow;
+      },
+      set: (now: number) => {
+        this.#shownNow = now;
+      },
+    });
     this.#restore = [...replaceOthers(), ...(random ? [seedProgram(random)] : []), countCalls(calls)];
     syncBuiltinESMExports();
-    this.show();
     this.#check();
   }
 
-  /** Shows the present instant to the program. */
-  show(): void {
-    const ns = this.#schedule.now - this.#shownNs;
-    if (ns === 0) return;
-    this.#shownNs = this.#schedule.now;
-    // The library rounds down to nanoseconds. The half prevents that rounding errors take a whole one.
-    this.#clock.tick((ns + 0.5) / nsPerMs);
-  }
-
   uninstall(): void {
+    // A `Date` that a module keeps shows the time at the end of the run.
+    Object.defineProperty(this.#clock, "now", { value: this.#clock.now, writable: true });
     for (const restore of [...this.#restore].reverse()) restore();
     // The library needs its own timers to restore those of Node.js.
     Object.assign(this.#clock, this.#libraryTimers);
@@ -94,6 +101,15 @@ export class FakeGlobals {
     Object.assign(this.#clock, programTimers);
     syncBuiltinESMExports();
     runTimersOn(undefined);
+  }
+
+  /** Moves the fake clock to the present instant. */
+  #show(): void {
+    const ns = this.#schedule.now - this.#shownNs;
+    if (ns === 0) return;
+    this.#shownNs = this.#schedule.now;
+    // The library rounds down to nanoseconds. The half prevents that rounding errors take a whole one.
+    this.#clock.tick((ns + 0.5) / nsPerMs);
   }
 
   /** Checks that the fake globals still call the methods of the clock object, so that they use our timers. */

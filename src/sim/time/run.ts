@@ -262,7 +262,6 @@ export class Run {
       throw new StuckError("ERR_SIM_TIME_LIMIT", why, this.#hooks.waiting());
     }
     this.#schedule.jump(to);
-    this.#fakeGlobals?.show();
     this.#atInstant = 0;
   }
 
