@@ -132,13 +132,29 @@ async function sendPictures(camera: Host, isOver: () => boolean, isKnown: boolea
   return honest;
 }
 
-/** What a thousand cameras came to. */
+/** What many cameras came to. */
 export interface Crowd {
   readonly sent: number;
   readonly arrived: number;
-  /** Megabytes of the process after each quarter of the time. */
-  readonly quarters: readonly number[];
+  /** After equal parts of the time. */
+  readonly points: readonly Point[];
 }
+
+/** A moment of a run. */
+export interface Point {
+  /** Milliseconds of virtual time since its begin. */
+  readonly ms: number;
+  readonly sent: number;
+  /** Bytes in use after the garbage was collected: heap and memory of buffers. */
+  readonly usedBytes: number;
+  /** Resident bytes of the process. */
+  readonly rssBytes: number;
+  /** Milliseconds of CPU time of the process since the run began. */
+  readonly cpuMs: number;
+}
+
+/** Steps of a run after which progress is told: a multiple of the number of points. */
+const steps = 240;
 
 /** Cameras that each send a picture of 30 KB every `everyMs` for `ms`, over links of their own. */
 export async function crowd(
@@ -147,7 +163,8 @@ export async function crowd(
   everyMs: number,
   ms: number,
   link: LinkSettings,
-  progress: (done: number) => void,
+  points: number,
+  progress: (done: number, of: number) => void,
 ): Promise<Crowd> {
   const network = new Network({ seed, trace });
   const to = network.host("desk", { address: desk[0] });
@@ -185,14 +202,19 @@ export async function crowd(
         }
         await Promise.all(calls);
       });
-      const quarters: number[] = [];
-      for (let step = 1; step <= 40; step++) {
-        await sleep(ms / 40);
-        progress(step);
-        if (step % 10 === 0) quarters.push(memory());
+      const found: Point[] = [];
+      const from = network.clock.now();
+      const before = cpuMs();
+      for (let step = 1; step <= steps; step++) {
+        await sleep(from + (step * ms) / steps - network.clock.now());
+        progress(step, steps);
+        if (step % (steps / points) !== 0) continue;
+        const usedBytes = memory();
+        const rssBytes = process.memoryUsage.rss();
+        found.push({ ms: (step * ms) / steps, sent, usedBytes, rssBytes, cpuMs: cpuMs() - before });
       }
       await Promise.all(all);
-      return { sent, arrived, quarters };
+      return { sent, arrived, points: found };
     },
     { limitMs: 2 * ms + 60_000 },
   );
@@ -212,4 +234,10 @@ function memory(): number {
   (runInNewContext("gc") as () => void)();
   const { heapUsed, arrayBuffers } = process.memoryUsage();
   return heapUsed + arrayBuffers;
+}
+
+/** Milliseconds of CPU time of the process. */
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }

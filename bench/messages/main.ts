@@ -17,9 +17,10 @@ const help = `Usage: npm run bench:messages -- [options]
   --seeds <n>      runs of each case, 1 to 10000 (100); forgeries and peers run once
   --first <n>      the first seed (101: seeds 1 to 100 were used while the window was tuned)
   --quick          forgeries and peers: a twentieth of the datagrams
-  --only cameras   only if named: cameras that send ten pictures a second
-  --cameras <n>    cameras: how many (1000)
-  --ms <n>         cameras: for so much virtual time (6000)
+  --only cameras   only if named: cameras that send ten pictures a second, and what the memory was meanwhile
+  --only load      only if named: peers that send ten pictures a second over loopback, and what the receiver took
+  --cameras <n,…>  cameras: how many (1000); load: how many, one number after another (100,200,400,1000)
+  --ms <n>         cameras: for so much virtual time (6000); 3600000 is an hour
 `;
 
 const tables: Readonly<Record<string, (seeds: readonly number[]) => Promise<string>>> = {
@@ -32,21 +33,24 @@ const tables: Readonly<Record<string, (seeds: readonly number[]) => Promise<stri
   forgeries: forgers,
   peers,
   cameras,
+  load,
   loopback: measureLoopback,
 };
+/** Tables that take long, or that need a machine without other work. */
+const onlyIfNamed = ["cameras", "load"];
 
 const { values } = parseArgs({
   options: {
     only: {
       type: "string",
       default: Object.keys(tables)
-        .filter((name) => name !== "cameras")
+        .filter((name) => !onlyIfNamed.includes(name))
         .join(","),
     },
     seeds: { type: "string", default: "100" },
     first: { type: "string", default: "101" },
     quick: { type: "boolean", default: false },
-    cameras: { type: "string", default: "1000" },
+    cameras: { type: "string" },
     ms: { type: "string", default: "6000" },
     help: { type: "boolean", default: false },
   },
@@ -237,10 +241,11 @@ async function peers([seed = 101]: readonly number[]): Promise<string> {
     ["ten pictures a second, for 6 s", 100, 6000 / part],
     ["a picture a minute, for an hour", 60_000, 3_600_000 / part],
   ] as const) {
-    const found: Crowd = await crowd(seed, cameras, everyMs, ms, { lossRatio }, (step) =>
-      progress(`peers, ${what}`, step, 40),
+    const found: Crowd = await crowd(seed, cameras, everyMs, ms, { lossRatio }, 4, (step, of) =>
+      progress(`peers, ${what}`, step, of),
     );
-    rows.push([what, `${found.arrived} of ${found.sent}`, ...found.quarters.map(megabytes)]);
+    const quarters = found.points.map(({ usedBytes }) => megabytes(usedBytes));
+    rows.push([what, `${found.arrived} of ${found.sent}`, ...quarters]);
   }
   const head = ["each camera", "pictures that arrived", ...[1, 2, 3, 4].map((at) => `MB after ${at}/4`)];
   const virtual = table(
@@ -248,39 +253,69 @@ async function peers([seed = 101]: readonly number[]): Promise<string> {
     head,
     rows,
   );
-  const { found, receiverCpu } = await measureBetween<Received>("peers-worker.js", ["receive"], (port) => [
-    "send",
-    `${port}`,
-    `${cameras}`,
-    `${lossRatio}`,
-  ]);
-  const picturesPerSecond = found.pictures / found.seconds;
-  const cpu = receiverCpu / found.seconds;
-  const real = table(
-    `${cameras} sockets in one process, over loopback at 1% loss, each with up to ten pictures of 30 KB a second`,
-    [
-      "pictures a second",
-      "share of a core that the receiver used",
-      "pictures a second that one core carries",
-    ],
-    [[whole(picturesPerSecond), percent(cpu), whole(picturesPerSecond / cpu)]],
-  );
-  return `${virtual}\n\n${real}`;
+  return `${virtual}\n\n${await overLoopback([cameras])}`;
+}
+
+/** Ever more cameras over loopback, and what the process that receives from all of them used. */
+async function load(): Promise<string> {
+  return await overLoopback((values.cameras ?? "100,200,400,1000").split(",").map(Number));
+}
+
+async function overLoopback(counts: readonly number[]): Promise<string> {
+  const rows: string[][] = [];
+  for (const cameras of counts) {
+    const { found, receiverCpu, senderCpu } = await measureBetween<Received>(
+      "peers-worker.js",
+      ["receive"],
+      (port) => ["send", `${port}`, `${cameras}`, "0.01"],
+    );
+    const { pictures, lost, seconds } = found;
+    rows.push([
+      `${cameras}`,
+      `${whole(pictures / seconds)} of ${10 * cameras}`,
+      whole(lost / seconds),
+      percent(receiverCpu / seconds),
+      percent(senderCpu / seconds),
+      ((receiverCpu / pictures) * 1e6).toFixed(0),
+      whole(pictures / receiverCpu),
+    ]);
+    progress("load", rows.length, counts.length);
+  }
+  const head = [
+    "peers",
+    "pictures that arrived in a second",
+    "datagrams a second that the socket dropped",
+    "share of a core, receiver",
+    "share of a core, all peers",
+    "CPU µs a picture, receiver",
+    "pictures a second that a core carries",
+  ];
+  const title =
+    "One process receives over loopback; each peer is a socket of another process with up to ten pictures of 30 KB a second at 1% loss";
+  return table(title, head, rows);
 }
 
 /** Cameras at 1% loss in virtual time, and what it cost to simulate them. */
 async function cameras([seed = 101]: readonly number[]): Promise<string> {
-  const [count, ms] = [Number(values.cameras), Number(values.ms)];
-  const { user, system } = process.cpuUsage();
-  const { sent, arrived, quarters } = await crowd(seed, count, 100, ms, { lossRatio: 0.01 }, (step) =>
-    progress("cameras", step, 40),
+  const [count, ms] = [Number(values.cameras ?? "1000"), Number(values.ms)];
+  const { sent, arrived, points } = await crowd(seed, count, 100, ms, { lossRatio: 0.01 }, 10, (step, of) =>
+    progress("cameras", step, of),
   );
-  const cpu = process.cpuUsage();
-  const title = `${count} cameras, each with ten pictures of 30 KB a second at 1% loss, for ${ms / 1000} s of virtual time, seed ${seed}`;
-  const head = ["pictures that arrived", ...[1, 2, 3, 4].map((at) => `MB after ${at}/4`), "CPU ms a picture"];
-  const cpuMs = (cpu.user + cpu.system - user - system) / 1000;
-  const row = [`${arrived} of ${sent}`, ...quarters.map(megabytes), (cpuMs / sent).toFixed(2)];
-  return table(title, head, [row]);
+  let [sentBefore, cpuBefore] = [0, 0];
+  const rows = points.map((point) => {
+    const [pictures, cpuMs] = [point.sent - sentBefore, point.cpuMs - cpuBefore];
+    [sentBefore, cpuBefore] = [point.sent, point.cpuMs];
+    return [
+      `${point.ms / 1000}`,
+      `${point.sent}`,
+      megabytes(point.usedBytes),
+      megabytes(point.rssBytes),
+      (cpuMs / pictures).toFixed(2),
+    ];
+  });
+  const title = `${count} cameras, each with ten pictures of 30 KB a second at 1% loss, for ${ms / 1000} s of virtual time, seed ${seed}: ${arrived} of ${sent} pictures arrived`;
+  const head = ["virtual s", "pictures sent", "MB in use", "MB resident", "CPU ms a picture"];
+  return table(title, head, rows);
 }
 
 function megabytes(bytes: number): string {

@@ -13,6 +13,8 @@ const host = "127.0.0.1";
 /** What the receiver tells its parent at the end. */
 export interface Received {
   readonly pictures: number;
+  /** Datagrams that the kernel dropped because the receive buffer was full. */
+  readonly lost: number;
   readonly seconds: number;
 }
 
@@ -26,11 +28,12 @@ async function receive(): Promise<void> {
   process.send?.(s.getsockname().port);
   let pictures = 0;
   setTimeout(() => {
-    const [began, before] = [performance.now(), pictures];
+    const [began, before, lostBefore] = [performance.now(), pictures, s.stats().droppedKernel ?? 0];
     process.send?.("begins");
     setTimeout(() => {
       const received: Received = {
         pictures: pictures - before,
+        lost: (s.stats().droppedKernel ?? 0) - lostBefore,
         seconds: (performance.now() - began) / 1000,
       };
       process.send?.(received);

@@ -3,13 +3,23 @@
 /** The shortest time between two lines of progress, in milliseconds. */
 const progressMs = 5000;
 let progressAt = performance.now();
+/** The case that is told about, and when it was told about first. */
+let current: { readonly what: string; readonly from: number; readonly done: number } | undefined;
 
-/** Says how far a long case is, every few seconds. */
+/** Says how far a long case is and how long it will take, every few seconds. */
 export function progress(what: string, done: number, of: number): void {
   const now = performance.now();
+  if (current?.what !== what) current = { what, from: now, done };
   if (now - progressAt < progressMs) return;
   progressAt = now;
-  process.stderr.write(`${what}: ${done} of ${of}\n`);
+  const leftMs = ((now - current.from) / (done - current.done)) * (of - done);
+  const left = Number.isFinite(leftMs) ? `, about ${duration(leftMs)} left` : "";
+  process.stderr.write(`${what}: ${done} of ${of}${left}\n`);
+}
+
+function duration(ms: number): string {
+  const minutes = ms / 60_000;
+  return minutes < 2 ? `${(ms / 1000).toFixed(0)} s` : `${minutes.toFixed(0)} min`;
 }
 
 /** The results of a run with each seed. */
