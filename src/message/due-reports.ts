@@ -23,7 +23,8 @@ interface Completed {
 /** The reports to send after the datagrams that were read together: one for each message. */
 export class DueReports {
   readonly #host: Pick<ReceiverHost, "answer" | "bufferChunks">;
-  readonly #partials = new Map<Incoming, Peer>();
+  /** At most one for each datagram that was read. This is no `Map`: `Incoming.join` says why. */
+  readonly #partials: { readonly partial: Incoming; readonly peer: Peer }[] = [];
   readonly #completed: Completed[] = [];
   readonly #writer = new ReportWriter();
 
@@ -33,11 +34,16 @@ export class DueReports {
 
   /** A message that is not complete is to be reported. */
   add(partial: Incoming, peer: Peer): void {
-    this.#partials.set(partial, peer);
+    if (partial.isReportDue) return;
+    partial.isReportDue = true;
+    this.#partials.push({ partial, peer });
   }
 
   delete(partial: Incoming): void {
-    this.#partials.delete(partial);
+    if (!partial.isReportDue) return;
+    partial.isReportDue = false;
+    const index = this.#partials.findIndex((due) => due.partial === partial);
+    this.#partials.splice(index, 1);
   }
 
   /** A message is complete. @param arrival of its chunk, if that was before now */
@@ -66,12 +72,13 @@ export class DueReports {
   send(sources: number, now: number): void {
     const share = Math.floor(this.#host.bufferChunks / Math.max(1, sources));
     const credit = Math.max(minCredit, Math.min(maxCredit, share));
-    for (const [partial, peer] of this.#partials) {
+    for (const { partial, peer } of this.#partials) {
+      partial.isReportDue = false;
       partial.unreported = 0;
       partial.reportedAt = now;
       this.#host.answer(peer, this.#writer.partial(partial, credit, now), partial.route);
     }
-    this.#partials.clear();
+    this.#partials.length = 0;
     for (const { peer, frame, route, copies, arrivedMs = now } of this.#completed) {
       const report = this.#writer.complete(frame, credit, now - arrivedMs);
       for (let copy = 0; copy < copies; copy++) this.#host.answer(peer, report, route);

@@ -49,6 +49,8 @@ export class Incoming {
   /** Reports that were repeated since the last chunk, and when the last report left. */
   repeats = 0;
   reportedAt: number;
+  /** Whether it is among the due reports. */
+  isReportDue = false;
   /** The route of its reports: from the address that the last chunk or parity was sent to. */
   route: Ancillary | undefined;
   /** Bytes of memory that this message takes. */
@@ -293,13 +295,22 @@ export class Incoming {
     return found;
   }
 
-  /** The message, whose chunks are all there; `undefined` if its CRC is wrong. */
+  /**
+   * The message, whose chunks are all there; `undefined` if its CRC is wrong. To be called once.
+   *
+   * Afterwards this keeps nothing of the message. A `Map` replaces its table now and then, and each table keeps its entries and points
+   * to its successor. An old table therefore keeps all later ones, until a full garbage collection: messages that are not kept here
+   * are freed by the quick collections of new objects.
+   */
   join(): Buffer | undefined {
     this.#endRun();
-    if (this.#crc !== (this.frame.crc | 0)) return undefined;
-    if (this.#whole) return this.#whole;
     const slabs = this.#slabs as Buffer[];
-    return slabs.length === 1 ? slabs[0] : Buffer.concat(slabs, this.frame.length);
+    const whole = this.#whole ?? (slabs.length === 1 ? slabs[0] : undefined);
+    this.#whole = undefined;
+    this.#slabs = [];
+    this.#parities = undefined;
+    if (this.#crc !== (this.frame.crc | 0)) return undefined;
+    return whole ?? Buffer.concat(slabs, this.frame.length);
   }
 
   #advance(): number {

@@ -1,5 +1,8 @@
 /** Chunks that are taken together make the same message and the same report as chunks that are taken one by one. */
 import { Buffer } from "node:buffer";
+import { setImmediate as turn } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { crc32 } from "node:zlib";
 
 import fc from "fast-check";
@@ -40,6 +43,9 @@ const copyPieces: CopyPieces = (from, fromStart, fromStride, to, toStart, toStri
     to.set(from.subarray(start, start + pieceBytes), toStart + piece * toStride);
   }
 };
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
 
 function frameOf(index: number): Frame {
   return { ...header, index };
@@ -126,3 +132,22 @@ test("two chunks follow each other only if their headers have the same fields", 
     expect(isNextChunk(two, 0, segment), `byte ${at}`).toBe(false);
   }
 });
+
+test.each(["reserved as a whole", "in parts"])(
+  "a message whose memory was %s is not kept once it is handed out",
+  async (memory) => {
+    const incoming = memory === "in parts" ? new Incoming(frameOf(0), 0) : begun();
+    for (let index = 0; index < chunks; index++) {
+      if (incoming.lacksMemory(index)) incoming.reserve(index, false);
+      addOne(incoming, index);
+    }
+    const message = new WeakRef(incoming.join() as Buffer);
+    expect(message.deref()?.equals(data)).toBe(true);
+    // A WeakRef keeps its target until the end of the turn in which it was read.
+    await turn();
+    collectGarbage();
+    expect(message.deref()).toBeUndefined();
+    // The receiver's tables may keep it for longer than this.
+    expect(incoming.complete).toBe(true);
+  },
+);
