@@ -55,6 +55,11 @@ export interface CapturedUnreachable {
   readonly type: number;
   /** The code of that type. */
   readonly code: number;
+  /**
+   * The MTU of the next link in bytes, if the datagram was too big for it (RFC 1191 section 4, RFC 4443 section 3.2); `undefined` for
+   * other errors, and if the router did not say it.
+   */
+  readonly mtu: number | undefined;
   /** The number of its packet in the file, from 1. */
   readonly packet: number;
 }

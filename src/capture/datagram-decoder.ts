@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 
+import { icmpKind, tooBigKind } from "../core/driver/icmp.js";
 import { formatLiteral } from "../core/ip.js";
 import { internetChecksum, pseudoHeader } from "../wire/checksum.js";
 import { icmpProtocol, icmpv6Protocol } from "../wire/icmp.js";
@@ -192,9 +193,25 @@ export class DatagramDecoder {
       destination: this.#endpoints.of(bytes, about.destinationStart, addressBytes, destinationPort ?? 0),
       type,
       code,
+      mtu: nextMtu(version, type, code, bytes, payloadStart + 4),
       packet: this.counts.packets,
     };
   }
+}
+
+/** The MTU of an ICMP error about a packet that is too big; routers before RFC 1191 write 0. @param at where the header has it. */
+function nextMtu(
+  version: 4 | 6,
+  type: number,
+  code: number,
+  bytes: Uint8Array,
+  at: number,
+): number | undefined {
+  const isTooBig = icmpKind(version, type, code) === tooBigKind(version);
+  const low = uint16(bytes, at + 2);
+  // ICMP has 16 bits for it, and ICMPv6 32.
+  const mtu = version === 4 ? low : uint16(bytes, at) * 65_536 + low;
+  return isTooBig && mtu > 0 ? mtu : undefined;
 }
 
 /**

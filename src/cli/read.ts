@@ -176,8 +176,10 @@ function jsonOf(datagram: CapturedDatagram): string {
   });
 }
 
-function unreachableLine({ timestamp, from, source, destination, type, code }: CapturedUnreachable): string {
-  return `${timeText(timestamp)} ${from} refused a datagram from ${source} to ${destination} (ICMP type ${type}, code ${code})\n`;
+function unreachableLine(error: CapturedUnreachable): string {
+  const { timestamp, from, source, destination, type, code, mtu } = error;
+  const why = mtu === undefined ? "" : `, it is larger than the MTU of ${mtu}`;
+  return `${timeText(timestamp)} ${from} refused a datagram from ${source} to ${destination} (ICMP type ${type}, code ${code}${why})\n`;
 }
 
 /** The lines of the summary. Causes that did not happen are left out. */

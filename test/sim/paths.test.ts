@@ -1,3 +1,7 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
 import {
   AF_INET,
   AF_INET6,
@@ -8,6 +12,7 @@ import {
   type PathMtuChange,
   type Socket,
 } from "datagram";
+import { type CapturedUnreachable, read, record } from "datagram/capture";
 import { probePathMtu } from "datagram/message";
 import { describe, expect, test } from "vitest";
 
@@ -55,6 +60,26 @@ describe("path MTU discovery", () => {
     });
     expect(icmpOn(network, "r1→desk")).toEqual([[3, 4, routers[0]?.addresses[0]]]);
     expect(fates(network, "desk→r1")).toEqual({ "too big": 1, forwarded: 3 });
+  });
+
+  test.for([4, 6] as const)("a recording has the ICMP error with its MTU, over IPv%i", async (version, t) => {
+    const folder = mkdtempSync(join(tmpdir(), "datagram-mtu-"));
+    t.onTestFinished(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, "mtu.pcapng");
+    const { network, desk } = chain(version, { latencyMs: 5 }, { mtuBytes: 1400, latencyMs: 5 });
+    await network.run(async () => {
+      const s = desk.socket(version === 4 ? AF_INET : AF_INET6);
+      const recording = record(s, file);
+      await s.sendto(bytes(1420), version === 4 ? camera : camera6);
+      await pause(100);
+      expect((await recording.close()).unreachable).toBe(1);
+    });
+    const errors: CapturedUnreachable[] = [];
+    for await (const { size } of read(file, { onUnreachable: (error) => errors.push(error) }))
+      expect(size).toBe(1420);
+    const [type, code] = version === 4 ? [3, 4] : [2, 0];
+    expect(errors).toEqual([expect.objectContaining({ type, code, mtu: 1400 })]);
+    expect(String(errors[0]?.destination)).toBe(version === 4 ? "10.9.0.2:9000" : "[fd00:9::2]:9000");
   });
 
   test("a path MTU from an ICMP error expires after ten minutes", async () => {

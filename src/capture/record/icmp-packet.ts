@@ -13,16 +13,17 @@ const notFragmented = { identification: 0, dontFragment: true, moreFragments: fa
  * datagrams the error is about.
  *
  * @param about the flow of the datagram.
+ * @param mtu of the next link in bytes, if the datagram was too big for it (RFC 1191 section 4, RFC 4443 section 3.2); otherwise 0.
  * @returns `undefined` if the host that sent the error, or the type of the error, is not known.
  */
-export function icmpPacket({ from, kind }: Unreachable, about: Flow): Uint8Array | undefined {
+export function icmpPacket({ from, kind }: Unreachable, about: Flow, mtu: number): Uint8Array | undefined {
   const { version, source: host, headers } = about;
   const router = from === undefined ? undefined : parseLiteral(from)?.bytes;
   const type = kind === undefined ? undefined : icmpTypeOf(version, kind);
   if (!type || router?.length !== host.length) return undefined;
   const quoted = new Uint8Array(headers.length);
   writeHeaders(about, quoted, 0, 0, 0, defaultTtl, 0);
-  const header = { type: type[0], code: type[1], mtu: 0 };
+  const header = { type: type[0], code: type[1], mtu };
   const addresses = { source: router, destination: host };
   const content = version === 4 ? icmpError(header, quoted) : icmpv6Error(header, router, host, quoted);
   const ip =

@@ -148,15 +148,15 @@ export abstract class RecordedInterface {
     this.host.written();
   }
 
-  /** Writes an ICMP error. @param flow of the datagram; without it, or if the error is not known well, it is a note. */
-  protected icmpError(report: Unreachable, flow: Flow | undefined): void {
+  /** Writes an ICMP error. @param flow of the datagram; without it, or if the error is not known well, it is a note. @param mtu as in `icmpPacket`. */
+  protected icmpError(report: Unreachable, flow: Flow | undefined, mtu = 0): void {
     const { destination, code, kind = "ICMP error" } = report;
-    const packet = flow && icmpPacket(report, flow);
+    const packet = flow && icmpPacket(report, flow, mtu);
     if (!packet) {
       this.notes.add(`${kind} (${code}) for a datagram to ${destination ?? "an unknown peer"}`);
       return;
     }
-    const comment = `${kind} (${code})`;
+    const comment = mtu > 0 ? `${kind} (${code}): the MTU is ${mtu}` : `${kind} (${code})`;
     const writer = this.#room(packet.length, comment);
     if (!writer) return;
     const notes = this.#notesWith({ direction: "in", comment });

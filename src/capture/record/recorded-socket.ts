@@ -3,7 +3,8 @@ import type { Buffer } from "node:buffer";
 import type { Endpoint } from "../../core/address/address.js";
 import { sharedAddress } from "../../core/address/shared-addresses.js";
 import type { Ancillary } from "../../core/driver/ancillary.js";
-import type { Loss, Unreachable } from "../../core/ledger/reports.js";
+import { tooBigKind } from "../../core/driver/icmp.js";
+import type { Loss, PathMtuChange, Unreachable } from "../../core/ledger/reports.js";
 import type { Datagram } from "../../core/receive/datagram.js";
 import type { Run } from "../../core/receive/inbox.js";
 import { observe } from "../../core/socket/settings.js";
@@ -92,6 +93,14 @@ export class RecordedSocket extends RecordedInterface implements Observer {
   unreachable(report: Unreachable): void {
     const { destination } = report;
     this.icmpError(report, destination && this.#flows.of(this.#observation.local(), destination));
+  }
+
+  pathMtu({ destination, mtu, from }: PathMtuChange): void {
+    // Without a router, a route of this host has changed, and no packet came.
+    if (from === undefined) return;
+    const flow = this.#flows.of(this.#observation.local(), destination);
+    const kind = tooBigKind(flow.version);
+    this.icmpError({ destination, code: "EMSGSIZE", kind, from }, flow, mtu);
   }
 
   truncated({ data, size, source }: Datagram): void {

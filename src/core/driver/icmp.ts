@@ -99,6 +99,11 @@ export function icmpTypeOf(version: 4 | 6, kind: string): readonly [type: number
   return undefined;
 }
 
+/** The name of the ICMP error about a packet that is larger than the MTU of the next link, which it has (RFC 1191, RFC 4443). */
+export function tooBigKind(version: 4 | 6): string {
+  return version === 4 ? icmpKind(4, 3, 4) : icmpKind(6, 2, 0);
+}
+
 /** The name of an ICMP error of IP version 4 or 6, such as `"port unreachable"`. */
 export function icmpKind(version: 4 | 6, type: number, code: number): string {
   return (version === 4 ? ipv4 : ipv6)[type]?.[code] ?? `ICMP type ${type} code ${code}`;

@@ -124,7 +124,10 @@ export class Engine implements SenderHost, ReceiverHost, DriverListener {
     return (this.#paths ??= new PathMtus(
       (to) => this.driver.pathMtu?.(to),
       this.clock,
-      (change) => this.#emit("pathMtu", change),
+      (change) => {
+        this.#taps?.pathMtu(change);
+        this.#emit("pathMtu", change);
+      },
     ));
   }
 

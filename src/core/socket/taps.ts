@@ -4,7 +4,7 @@ import { type Endpoint, type Family, anyAddress } from "../address/address.js";
 import type { Ancillary } from "../driver/ancillary.js";
 import type { Clock, Driver } from "../driver/driver.js";
 import { View } from "../driver/view.js";
-import type { Loss, Unreachable } from "../ledger/reports.js";
+import type { Loss, PathMtuChange, Unreachable } from "../ledger/reports.js";
 import type { Datagram } from "../receive/datagram.js";
 import type { Run } from "../receive/inbox.js";
 import { type Packet, runListener } from "./events.js";
@@ -22,6 +22,8 @@ export interface Observer {
   /** @param isSeen whether the datagrams were read before, so that the observer has seen them. */
   dropped?(loss: Loss, isSeen: boolean): void;
   unreachable?(report: Unreachable): void;
+  /** The path MTU to a peer was learned. */
+  pathMtu?(change: PathMtuChange): void;
   /** A receive call cut a datagram. The observer has seen the whole datagram. */
   truncated?(datagram: Datagram): void;
   /** The socket is closed. Nothing follows. */
@@ -93,6 +95,10 @@ export class Taps {
 
   unreachable(report: Unreachable): void {
     for (const observer of this.#observers) observer.unreachable?.(report);
+  }
+
+  pathMtu(change: PathMtuChange): void {
+    for (const observer of this.#observers) observer.pathMtu?.(change);
   }
 
   truncated(datagram: Datagram): void {

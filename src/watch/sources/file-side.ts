@@ -1,6 +1,7 @@
 import type { CapturedDatagram, CapturedUnreachable } from "../../capture/index.js";
 import { icmpKind } from "../../core/driver/icmp.js";
-import type { Unreachable } from "../../index.js";
+import { payloadWithin } from "../../core/send/path-mtu-cache.js";
+import type { PathMtuChange, Unreachable } from "../../index.js";
 import type { Arrival, Model } from "../model/model.js";
 import type { RelayState } from "../protocol.js";
 import { SourceLosses } from "./source-losses.js";
@@ -14,6 +15,7 @@ export interface FileSides {
   readonly relay: (() => RelayState) | undefined;
   show(datagram: CapturedDatagram, arrival: Arrival, nowMs: number): void;
   unreachable(error: Unreachable, nowMs: number): void;
+  narrowed(change: PathMtuChange): void;
   /** Reports what came together since the last call. */
   report(atMs: number): void;
   /** The file begins again. */
@@ -44,6 +46,10 @@ export class PlainFile implements FileSides {
     this.#losses.unreachable(error, nowMs);
   }
 
+  narrowed(change: PathMtuChange): void {
+    this.#losses.narrowed(change);
+  }
+
   report(atMs: number): void {
     this.#losses.report(atMs);
   }
@@ -56,6 +62,13 @@ export class PlainFile implements FileSides {
 /** The losses of a source that begins. */
 export function noLosses(source: number, model: Model): SourceLosses {
   return new SourceLosses(source, model, { receiveBuffer: 0, queue: 0 });
+}
+
+/** The path MTU that an ICMP error of a file has, as a socket would have told it; `undefined` if it has none. */
+export function pathMtuOf({ destination, from, mtu }: CapturedUnreachable): PathMtuChange | undefined {
+  return mtu === undefined
+    ? undefined
+    : { destination, from, mtu, maxPayload: payloadWithin(mtu, destination) };
 }
 
 /** An ICMP error of a file, as a socket would have told it. */

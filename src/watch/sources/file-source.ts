@@ -2,7 +2,7 @@ import { basename } from "node:path";
 
 import { type CapturedDatagram, type CapturedUnreachable, type Reading, read } from "../../capture/index.js";
 import type { Model } from "../model/model.js";
-import { type FileSides, PlainFile, unreachableOf } from "./file-side.js";
+import { type FileSides, PlainFile, pathMtuOf, unreachableOf } from "./file-side.js";
 import { RelayFile, RelayTraces } from "./relay-file.js";
 import type { WatchedSource } from "./source.js";
 
@@ -222,7 +222,9 @@ class FileSource implements WatchedSource {
   #showError(error: CapturedUnreachable): void {
     const nowMs = msOf(error.timestamp ?? 0n);
     this.#enterSecond(nowMs);
-    this.#sides.unreachable(unreachableOf(error), nowMs);
+    const change = pathMtuOf(error);
+    if (change) this.#sides.narrowed(change);
+    else this.#sides.unreachable(unreachableOf(error), nowMs);
   }
 
   /** Reports what came together in the second before. @returns the second. */

@@ -1,6 +1,6 @@
 import type { CapturedDatagram } from "../../capture/index.js";
 import { isEndpoint } from "../../core/address/address.js";
-import { Address, type Endpoint, type Unreachable } from "../../index.js";
+import { Address, type Endpoint, type PathMtuChange, type Unreachable } from "../../index.js";
 import type { Passage } from "../../proxy/observer.js";
 import { type Effects, effectsOf, isOfRelay, passageDirection } from "../../proxy/passage-comments.js";
 import type { Arrival, Model } from "../model/model.js";
@@ -77,6 +77,10 @@ export class RelayFile implements FileSides {
 
   unreachable(error: Unreachable, nowMs: number): void {
     this.#losses.unreachable(error, nowMs);
+  }
+
+  narrowed(change: PathMtuChange): void {
+    this.#losses.narrowed(change);
   }
 
   report(atMs: number): void {
