@@ -66,11 +66,12 @@ export class Outgoing {
   readonly #attempts: Uint8Array;
   readonly #departures: (Departure | undefined)[];
   /** For each chunk the number of its last transmission. */
-  readonly #numbers: Float64Array;
+  readonly #numbers: Uint32Array;
   #transmissions = 0;
-  /** The transmissions in their order: chunk and number, from `#logStart` on. */
-  readonly #log: number[] = [];
+  /** The transmissions in their order: chunk and number, from `#logStart` to `#logEnd`. */
+  #log: Uint32Array;
   #logStart = 0;
+  #logEnd = 0;
   /** Chunks to send again, from `#lostStart` on. */
   readonly #lost: number[] = [];
   #lostStart = 0;
@@ -99,7 +100,8 @@ export class Outgoing {
     this.#state = new Uint8Array(chunks);
     this.#attempts = new Uint8Array(chunks);
     this.#departures = new Array<Departure | undefined>(chunks);
-    this.#numbers = new Float64Array(chunks);
+    this.#numbers = new Uint32Array(chunks);
+    this.#log = new Uint32Array(2 * chunks);
   }
 
   /** Whether the program has resized the memory of the message, or transferred it to another thread. */
@@ -167,7 +169,9 @@ export class Outgoing {
     this.inFlight++;
     this.#departures[index] = congestion.sent(now);
     this.#numbers[index] = ++this.#transmissions;
-    this.#log.push(index, this.#transmissions);
+    if (this.#logEnd === this.#log.length) this.#makeRoom();
+    this.#log[this.#logEnd++] = index;
+    this.#log[this.#logEnd++] = this.#transmissions;
   }
 
   /**
@@ -260,7 +264,7 @@ export class Outgoing {
       echo < 0 || congestion.reorders ? -1 : (this.#numbers[echo] as number) - maxOvertakes;
     let count = 0;
     let newest = -Infinity;
-    for (; this.#logStart < log.length; this.#logStart += 2) {
+    for (; this.#logStart < this.#logEnd; this.#logStart += 2) {
       const index = log[this.#logStart] as number;
       const number = log[this.#logStart + 1] as number;
       if (this.#state[index] !== underWay || this.#numbers[index] !== number) continue;
@@ -272,11 +276,16 @@ export class Outgoing {
       count++;
       newest = Math.max(newest, sentAt);
     }
-    if (this.#logStart > 4096) {
-      log.splice(0, this.#logStart);
-      this.#logStart = 0;
-    }
     return { count, newest };
+  }
+
+  /** Makes room for a transmission: the log moves to its start, if that is free, or into more memory. */
+  #makeRoom(): void {
+    const log = this.#log.subarray(this.#logStart, this.#logEnd);
+    if (log.length > this.#log.length / 2) this.#log = new Uint32Array(2 * this.#log.length);
+    this.#log.set(log);
+    this.#logEnd = log.length;
+    this.#logStart = 0;
   }
 
   #landed(congestion: Congestion): void {

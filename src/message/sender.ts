@@ -4,10 +4,11 @@ import { OSError } from "../core/errors/errors.js";
 import { type Frame, frameOverheadBytes, frameKind } from "../wire/message-frame.js";
 import type { Report } from "../wire/message-report.js";
 import { Alarm } from "./alarm.js";
-import { Batches, Burst, datagramBytes } from "./burst.js";
+import type { Burst } from "./burst.js";
+import { Bursts } from "./bursts.js";
 import { ChunkSize, isDivisible, safeChunkBytes } from "./chunk-size.js";
 import { Congestion } from "./congestion.js";
-import { extraCopies, maxCopies, maxTail, tailCopies } from "./copies.js";
+import { extraCopies, maxCopies } from "./copies.js";
 import type { Job, Outcome, SenderHost, SenderLimits } from "./job.js";
 import { Jobs } from "./jobs.js";
 import type { Outgoing } from "./outgoing.js";
@@ -20,8 +21,6 @@ const maxBurst = 64;
 const maxBurstBytes = 65_473;
 /** Calls that may wait for the socket. */
 const maxCalls = 2;
-/** At least every so many chunks, a report is asked for. */
-const reportEvery = 64;
 /** Unanswered probes after which the window is halved. */
 const stalledProbes = 2;
 /**
@@ -36,9 +35,6 @@ export class Sender {
   readonly chunkSize: ChunkSize;
   /** Chunks that the peer takes before its next report. */
   credit: number = Number.POSITIVE_INFINITY;
-  /** Chunks sent, and those of them that were sent again. */
-  sentChunks = 0;
-  resentChunks = 0;
   /** Why the last datagrams may not have arrived, if something said so. */
   obstacle: Obstacle | undefined;
   readonly #host: SenderHost;
@@ -50,8 +46,7 @@ export class Sender {
   #calls = 0;
   /** Whether a datagram has left. */
   #hasSent = false;
-  readonly #batches = new Batches(maxCalls);
-  #sinceReport = 0;
+  readonly #bursts: Bursts;
   readonly #pacer = new Pacer();
 
   constructor(host: SenderHost, to: Endpoint, limits: SenderLimits) {
@@ -59,6 +54,7 @@ export class Sender {
     this.#to = to;
     this.#limits = limits;
     this.congestion = new Congestion(limits.windowChunks);
+    this.#bursts = new Bursts(host, this.congestion, maxCalls);
     this.chunkSize = new ChunkSize(limits.chunkBytes);
     this.#alarm = new Alarm(host.clock, () => this.#wake());
   }
@@ -84,6 +80,16 @@ export class Sender {
   /** The messages that are not sent to the end. */
   get pending(): number {
     return this.#jobs.size;
+  }
+
+  /** Chunks sent. */
+  get sentChunks(): number {
+    return this.#bursts.sentChunks;
+  }
+
+  /** Those of them that were sent again. */
+  get resentChunks(): number {
+    return this.#bursts.resentChunks;
   }
 
   /** Adds a message. */
@@ -245,7 +251,7 @@ export class Sender {
     // Without an answer to the last probe, several datagrams show that they are not lost by chance.
     const extra = outgoing.probes > 1 ? maxCopies : extraCopies(congestion.lossRatio);
     if (!this.#sendMissing(outgoing, 1 + extra, now)) return;
-    if (maySplit && this.#mayLeave(outgoing, frameOverheadBytes)) {
+    if (maySplit && this.#bursts.mayLeave(outgoing.frame, frameOverheadBytes)) {
       this.chunkSize.asked(now);
       this.#host.ask();
     }
@@ -260,17 +266,8 @@ export class Sender {
 
   /** Sends so many missing chunks, or copies of the last one if fewer are missing. Returns whether any may leave. */
   #sendMissing(outgoing: Outgoing, datagrams: number, now: number): boolean {
-    const missing = outgoing
-      .missing(datagrams)
-      .filter((index) => this.#mayLeave(outgoing, datagramBytes(outgoing.frame, index)));
-    if (missing.length === 0) return false;
-    const burst = this.#newBurst(outgoing, datagrams);
-    missing.forEach((index, at) => this.#write(outgoing, index, at === missing.length - 1, now, burst));
-    const last = datagramBytes(outgoing.frame, missing.at(-1) as number);
-    let copies = 0;
-    for (; burst.datagrams < datagrams && this.#mayLeave(outgoing, last); copies++)
-      burst.repeat(missing.length - 1);
-    this.#countCopies(outgoing, copies);
+    const burst = this.#bursts.missing(outgoing, datagrams, now);
+    if (!burst) return false;
     this.#send(burst, outgoing);
     return true;
   }
@@ -325,82 +322,21 @@ export class Sender {
       if (congestion.inFlight >= window) congestion.limited();
       return false;
     }
-    const burst = this.#newBurst(outgoing, this.#maxDatagrams(outgoing, room));
-    const every = Math.max(1, Math.min(reportEvery, Math.floor(window / 4)));
-    const resent: number[] = [];
-    while (burst.datagrams < room) {
-      const index = outgoing.next();
-      if (index < 0) break;
-      const isAgain = index < outgoing.sentChunks;
-      const isLast = !outgoing.hasLost && outgoing.sentChunks + 1 >= outgoing.chunks && !isAgain;
-      const fills = congestion.inFlight + 1 >= window;
-      const isNow = isAgain || isLast || fills || ++this.#sinceReport >= every;
-      if (!this.#mayLeave(outgoing, datagramBytes(outgoing.frame, index))) {
-        if (burst.datagrams > 0) break;
-        this.#batches.put(burst.batch);
-        return false;
-      }
-      if (isNow) this.#sinceReport = 0;
-      if (isAgain || isLast) resent.push(burst.datagrams);
-      this.#write(outgoing, index, isNow, now, burst);
-    }
-    if (outgoing.sentChunks === outgoing.chunks) {
-      while (outgoing.sentParities < outgoing.parity) burst.parity(outgoing.sentParities++, outgoing.parity);
-      if (outgoing.fleeting) this.#settle(job, "sent");
-      else {
-        const copies = tailCopies(resent.length, congestion.lossRatio);
-        for (let copy = 0; copy < copies; copy++) for (const at of resent) burst.repeat(at);
-        this.#countCopies(outgoing, copies * resent.length);
-      }
-    }
+    const burst = this.#bursts.next(outgoing, room, window, now);
+    if (!burst) return false;
+    if (outgoing.fleeting && outgoing.sentChunks === outgoing.chunks) this.#settle(job, "sent");
     this.#pacer.take(burst.datagrams);
     this.#send(burst, outgoing);
     return true;
   }
 
-  #newBurst(outgoing: Outgoing, datagrams: number): Burst {
-    const { size, length } = outgoing.frame;
-    const batch = this.#batches.take(Math.min(size, length) + frameOverheadBytes, datagrams);
-    return new Burst(batch, outgoing, this.#host.copyPieces);
-  }
-
-  /** The most datagrams of a burst: of so many chunks, and of the parities and the copies after the last one. */
-  #maxDatagrams(outgoing: Outgoing, room: number): number {
-    const { chunks, sentChunks, parity, sentParities, fleeting } = outgoing;
-    if (sentChunks + room < chunks) return room;
-    const sent = Math.min(room, chunks);
-    if (fleeting) return sent + parity - sentParities;
-    return sent + parity - sentParities + Math.min(sent, maxTail) * extraCopies(this.congestion.lossRatio);
-  }
-
-  #countCopies(outgoing: Outgoing, copies: number): void {
-    outgoing.resent += copies;
-    this.sentChunks += copies;
-    this.resentChunks += copies;
-  }
-
-  /** Writes the datagram of a chunk, and counts it as sent. */
-  #write(outgoing: Outgoing, index: number, isNow: boolean, now: number, burst: Burst): void {
-    const attempt = outgoing.fleeting ? outgoing.frame.attempt : outgoing.attemptOf(index);
-    burst.chunk(index, attempt, isNow);
-    this.sentChunks++;
-    if (outgoing.sentChunks === 0) outgoing.progressAt = now;
-    if (index < outgoing.sentChunks) this.resentChunks++;
-    outgoing.sent(index, this.congestion, now);
-  }
-
-  #mayLeave({ frame }: Outgoing, bytes: number): boolean {
-    return frame.kind !== frameKind.reply || this.#host.mayReply(bytes);
-  }
-
   #send(burst: Burst, outgoing: Outgoing): void {
     assert(burst.datagrams > 0, "a burst has datagrams");
     this.#calls++;
-    const batch = burst.end();
-    this.#host.transmit(batch, this.#to, outgoing.route).then(
+    this.#host.transmit(burst.end(), this.#to, outgoing.route).then(
       () => {
         this.#hasSent = true;
-        if (!this.isIdle) this.#batches.put(batch);
+        if (!this.isIdle) this.#bursts.left(burst);
         this.#left();
       },
       (error: unknown) => {
@@ -453,7 +389,7 @@ export class Sender {
     const { sentChunks, frame } = job.outgoing;
     if (!isReported && sentChunks > 0) this.#unreported.add(frame, this.#host.clock.now());
     // A program may have many peers that are idle.
-    if (this.isIdle) this.#batches.clear();
+    if (this.isIdle) this.#bursts.clear();
   }
 }
 

@@ -166,13 +166,12 @@ export class ChunkHeader {
   write(view: DataView, at: number, index: number, attempt: number, isNow: boolean): number {
     const first = this.#first | (isNow ? now << 8 : 0) | (attempt << 24);
     const third = this.#third | (index >>> 8) | ((index & 0xff) << 8);
-    const [second, fourth, fifth] = [this.#second, this.#fourth, this.#fifth];
     view.setInt32(at, first, true);
-    view.setInt32(at + 4, second, true);
+    view.setInt32(at + 4, this.#second, true);
     view.setInt32(at + 8, third, true);
-    view.setInt32(at + 12, fourth, true);
-    view.setInt32(at + 16, fifth, true);
-    return crcOfWords(first, second, third, fourth, fifth);
+    view.setInt32(at + 12, this.#fourth, true);
+    view.setInt32(at + 16, this.#fifth, true);
+    return crcOfWords(first, this.#second, third, this.#fourth, this.#fifth);
   }
 }
 
