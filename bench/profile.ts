@@ -54,6 +54,12 @@ const workloads: Readonly<Record<string, Profiled>> = {
     needs: ["native", "c"],
     run: (bench) => receiveAtPace(bench, receiver("for-await"), 1400, paces.even),
   },
+  "everyday-60000": {
+    title: "the receiver of 60,000 a second, 60 at a time, 1,400 bytes, for await, from C",
+    loop: "readEach",
+    needs: ["native", "c"],
+    run: (bench) => receiveAtPace(bench, receiver("for-await"), 1400, paces.fast),
+  },
   send: {
     title: "the sender of 64 bytes, sendMany, to a socket that nobody reads",
     loop: "send",

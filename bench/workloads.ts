@@ -300,6 +300,7 @@ const everyday = [
       receiving("native, for await", forAwait("native")),
       receiving("native, batches()", batches("native")),
       receiving(names.nodeDgram, { program: "node:dgram" }),
+      receiving("C recvmmsg, with metadata", { program: "c", settings: { metadata: 1 } }),
       receiving("CPython recvmsg, with metadata", { program: "python", settings: { by: "recvmsg" } }),
     ],
   };

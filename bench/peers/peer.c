@@ -1,6 +1,7 @@
 /*
  * Shows what the kernel can do for a program without a runtime, as the measure for all others. See protocol.ts for the arguments
  * and the output of a peer. `offload=1` sends with UDP_SEGMENT and receives with UDP_GRO; otherwise only sendmmsg and recvmmsg.
+ * `metadata=1` asks for the sources and the metadata that the package asks for, and reads none of them.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -124,7 +125,7 @@ struct count {
 
 static struct mmsghdr inbox[receive_messages];
 static struct iovec inbox_parts[receive_messages];
-static char inbox_control[receive_messages][64];
+static char inbox_control[receive_messages][256];
 
 static void open_inbox(void) {
   for (int index = 0; index < receive_messages; index++) {
@@ -177,6 +178,20 @@ static int receive_some(int socket_count, int epoll, double quiet, struct count 
 /* Whether standard input has ended, which means that the sender has. */
 static int nothing_more(void) { return poll(&(struct pollfd){.fd = STDIN_FILENO, .events = POLLIN}, 1, 0) > 0; }
 
+static void ask_for_metadata(int fd) {
+  int on = 1;
+  check(setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on) == 0, "IP_PKTINFO");
+  check(setsockopt(fd, IPPROTO_IP, IP_RECVTTL, &on, sizeof on) == 0, "IP_RECVTTL");
+  check(setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &on, sizeof on) == 0, "IP_RECVTOS");
+  check(setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) == 0, "SO_TIMESTAMPNS");
+  check(setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on) == 0, "SO_RXQ_OVFL");
+  static struct sockaddr_in sources[receive_messages];
+  for (int index = 0; index < receive_messages; index++) {
+    inbox[index].msg_hdr.msg_name = &sources[index];
+    inbox[index].msg_hdr.msg_namelen = sizeof sources[index];
+  }
+}
+
 static void receive_role(void) {
   int socket_count = (int)number("sockets", 1);
   double quiet = seconds_of("quietMs");
@@ -189,6 +204,7 @@ static void receive_role(void) {
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
     check(setsockopt(fd, IPPROTO_UDP, UDP_GRO, &gro, sizeof gro) == 0, "UDP_GRO");
     check(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout) == 0, "SO_RCVTIMEO");
+    if (number("metadata", 0) != 0) ask_for_metadata(fd);
     check(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl");
   }
   tell_ports(socket_count);
