@@ -1,4 +1,4 @@
-import { execFile } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -26,6 +26,8 @@ let tarball: string;
 let packed: readonly string[];
 /** A folder with the package installed as from the registry. */
 let app: string;
+/** What the compiler says of the programs in TypeScript there. */
+let compiled: { readonly code: number | null; readonly lines: readonly string[] };
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "datagram-package-"));
@@ -43,6 +45,26 @@ beforeAll(async () => {
     ["install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", tarball],
     app,
   );
+  // One run of the compiler for all programs: it reads the types of Node, which takes longer than the rest.
+  const programs = {
+    "main.ts": typedProgram,
+    "before.ts": dgramProgram,
+    "after.ts": dgramProgram.replaceAll("node:dgram", "datagram/dgram"),
+  };
+  for (const [name, text] of Object.entries(programs)) await writeFile(join(app, name), text);
+  const compilerOptions = {
+    ...{ module: "nodenext", target: "es2022", types: ["node"] },
+    ...{ strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, noEmit: true },
+  };
+  await writeFile(
+    join(app, "tsconfig.json"),
+    JSON.stringify({ compilerOptions, files: Object.keys(programs) }),
+  );
+  const { status, stdout } = spawnSync(process.execPath, [compiler, "--pretty", "false"], {
+    cwd: app,
+    encoding: "utf8",
+  });
+  compiled = { code: status, lines: stdout.split("\n").filter((line) => line !== "") };
 });
 
 afterAll(async () => {
@@ -150,36 +172,12 @@ test("the installed package runs without the addon, and doctor and the guide hav
   expect(await runEcho(bare)).toBe("native hello");
 });
 
-test("strict TypeScript compiles against the package's types", async () => {
-  const consumer = join(folder, "consumer");
-  await cp(app, consumer, { recursive: true, verbatimSymlinks: true });
-  await writeFile(join(consumer, "main.ts"), typedProgram);
-  await writeFile(
-    join(consumer, "tsconfig.json"),
-    JSON.stringify({
-      compilerOptions: {
-        ...{ module: "nodenext", target: "es2022", types: ["node"] },
-        ...{ strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, noEmit: true },
-      },
-      files: ["main.ts"],
-    }),
-  );
-  expect(await runNode([compiler, "--project", consumer], consumer)).toBe("");
+test("strict TypeScript compiles against the package's types", () => {
+  expect(diagnostics().filter((line) => !/^(before|after)[.]ts/.test(line))).toEqual([]);
 });
 
-test("one program compiles against node:dgram and against datagram/dgram", async () => {
-  const consumer = join(folder, "swap");
-  await cp(app, consumer, { recursive: true, verbatimSymlinks: true });
-  const files = ["before.ts", "after.ts"];
-  await writeFile(join(consumer, "before.ts"), dgramProgram);
-  await writeFile(join(consumer, "after.ts"), dgramProgram.replaceAll("node:dgram", "datagram/dgram"));
-  const options = {
-    ...{ module: "nodenext", target: "es2022", types: ["node"], strict: true, noEmit: true },
-    // The test above checks the declarations themselves.
-    skipLibCheck: true,
-  };
-  await writeFile(join(consumer, "tsconfig.json"), JSON.stringify({ compilerOptions: options, files }));
-  expect(await runNode([compiler, "--project", consumer], consumer)).toBe("");
+test("one program compiles against node:dgram and against datagram/dgram", () => {
+  expect(diagnostics().filter((line) => /^(before|after)[.]ts/.test(line))).toEqual([]);
 });
 
 test("the command is installed and prints its version", async () => {
@@ -288,6 +286,12 @@ async function answer({ data, reply }: Datagram): Promise<void> {
 // @ts-expect-error -- a port is a number
 await s.sendto("hello", ["127.0.0.1", "9000"]);
 `;
+
+/** The lines of the compiler, which fails only with some. */
+function diagnostics(): readonly string[] {
+  expect(compiled.code === 0).toBe(compiled.lines.length === 0);
+  return compiled.lines;
+}
 
 /** The output of the program, over the driver that the package chooses. */
 async function runEcho(where: string): Promise<string> {
