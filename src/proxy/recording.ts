@@ -70,11 +70,13 @@ class RecordedSide extends RecordedInterface {
     flow: Flow,
     data: Buffer,
   ): void {
+    const withSender = sender === undefined ? lines : [...lines, senderComment(sender)];
+    // Another file may begin here, and the sender is unknown there.
+    this.makeRoom(flow.headers.length + data.length, withSender.join("\n"));
     const isNew = sender !== undefined && this.#senders.get(flow) !== sender;
-    const all = isNew ? [...lines, senderComment(sender)] : lines;
+    const all = isNew ? withSender : lines;
     const { missed } = this;
     this.write("out", all.length > 0 ? all.join("\n") : undefined, timestamp, flow, { data });
-    // If another section has begun, the next datagram says it there.
     if (isNew && this.missed === missed) this.#senders.set(flow, sender);
   }
 

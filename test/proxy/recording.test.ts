@@ -1,6 +1,6 @@
 /** The capture file of a relay: both of its sides, and what it did to each datagram. */
 
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
 import type { CapturedDatagram } from "datagram/capture";
@@ -63,6 +63,26 @@ test("the file has each datagram as it came in and as it left, with the addresse
     ),
   );
   expect(relay.recording?.stats()).toMatchObject({ datagrams: 4, ended: "sockets", files: 1 });
+});
+
+test("each file of a recording that rotates says who sent, at its first datagram of each flow", async (t) => {
+  const folder = folderOf(t);
+  const target = await bound(t);
+  const record = { file: join(folder, "relay.pcapng"), rotateBytes: 65_536 };
+  const relay = await relayTo(t, target, { record });
+  // Files end on both sides.
+  await sendTexts(
+    t,
+    relay,
+    ...Array.from({ length: 300 }, (_, index) => "x".repeat(500 + ((index * 37) % 900))),
+  );
+  await relay.close();
+  const files = readdirSync(folder);
+  expect(files.length).toBeGreaterThan(5);
+  for (const file of files) {
+    const [first] = side(await datagramsOf(join(folder, file)), "targets", "out");
+    expect(first?.comment, file).toMatch(/^sender: 127\.0\.0\.1:\d+$/);
+  }
 });
 
 test("a dropped datagram is in the file once, with the setting or the rule that dropped it", async (t) => {

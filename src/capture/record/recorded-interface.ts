@@ -148,6 +148,11 @@ export abstract class RecordedInterface {
     this.host.written();
   }
 
+  /** Begins the file or the section that a packet of `length` bytes with a comment comes to, before its comment is chosen. */
+  protected makeRoom(length: number, comment: string): void {
+    this.#room(length, comment);
+  }
+
   /** Writes an ICMP error. @param flow of the datagram; without it, or if the error is not known well, it is a note. @param mtu as in `icmpPacket`. */
   protected icmpError(report: Unreachable, flow: Flow | undefined, mtu = 0): void {
     const { destination, code, kind = "ICMP error" } = report;
