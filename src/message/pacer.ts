@@ -5,8 +5,8 @@ const maxPace = 64;
 /** The largest and the smallest number of chunks that may leave together after a pause. */
 const maxTokens = 64;
 const minTokens = 4;
-/** The shortest wait: timers of Node.js are not shorter. In virtual time, chunks would otherwise leave one by one. */
-const minWaitMs = 1;
+/** The shortest wait: a shorter one may be too short to change the time, a number with 53 bits. */
+const minWaitMs = 0.001;
 
 /** Bytes of the IP and UDP headers of a datagram, for `rateBps`. */
 const packetBytes = 28;
