@@ -56,6 +56,23 @@ test("the messages of a Python script come out as JSON, plain, with zlib and wit
   expect([losses, ignored]).toEqual([[], 0]);
 });
 
+test("a last chunk without bytes, as gelf-pro sends it, belongs to its message", () => {
+  const [first = Buffer.alloc(0), empty = Buffer.alloc(0)] = [
+    ...chunksOf(1, json, 1),
+    ...chunksOf(1, Buffer.alloc(0), 1),
+  ];
+  first[11] = empty[11] = 2;
+  empty[10] = 1;
+  for (const order of [
+    [first, empty],
+    [empty, first],
+  ]) {
+    const { messages, losses, ignored } = decode(gelf(), order);
+    expect(messages.map(({ data }) => data.toString())).toEqual([json.toString()]);
+    expect([losses, ignored]).toEqual([[], 0]);
+  }
+});
+
 test("messages in chunks come out byte for byte in any order, once, whatever is doubled", () => {
   const contents = fc.array(fc.uint8Array({ minLength: 20, maxLength: 300 }), { minLength: 1, maxLength: 8 });
   fc.assert(
