@@ -3,7 +3,7 @@
 # IP_RECVERR is about ICMP errors only (ip(7)).
 # What happens: the kernel knows at once that the queue of the device dropped the datagram, and IP_RECVERR decides whether it says
 # so. Without it, each of 20 sends into a full queue returns its length. With it, each send fails with ENOBUFS, over IPv4 and
-# IPv6 (IPV6_RECVERR). Node.js and Python never set the option, so their programs see sends that succeed.
+# IPv6 (IPV6_RECVERR). Node.js and Python do not set the option by themselves, so each such send succeeds in their programs.
 # Only SndbufErrors of /proc/net/snmp counts these drops, though no buffer of a socket was full.
 # Seen on Linux 6.18. Source: udp_send_skb (net/ipv4/udp.c) and udp_v6_send_skb (net/ipv6/udp.c): -ENOBUFS becomes 0 unless RECVERR.
 # Needs root, and Debian's iproute2 and python3. Works in a network namespace of its own. Exits with 1 if that changes.
