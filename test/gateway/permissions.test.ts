@@ -219,4 +219,16 @@ describe.skipIf(noServer !== undefined)("the rights of the page", () => {
     await until(running, ({ stored }) => stored === 1);
     await expect(read(setting, setting.port)).rejects.toEqual(forbids("consume", `${list} to ${subject}`));
   });
+
+  test.for([true, false])("buckets with a peer need $JS.API.STREAM.MSG.GET: %s", async (isAllowed, t) => {
+    const right = "$JS.API.STREAM.MSG.GET.cameras";
+    const setting = await (isAllowed ? serverWithout(t) : serverWithout(t, "reader", "publish", right));
+    await start(t, setting);
+    const options = { nats: setting.url("reader"), stream: "cameras", buckets: 8, peer: "10.0.0.7:9000" };
+    const reading = consume({ ...options, port: setting.port });
+    t.onTestFinished(() => void reading.return());
+    const opened = expect(reading.open());
+    if (isAllowed) await opened.resolves.toBeUndefined();
+    else await opened.rejects.toEqual(forbids("consume", `publish to ${right}`));
+  });
 });
