@@ -365,8 +365,13 @@ describe("speed", () => {
       );
       return Number(process.hrtime.bigint() - started);
     };
-    await each(true);
-    await each(false);
-    expect(await each(false)).toBeLessThan(await each(true));
+    // The quickest of several runs in turns: other work on the machine makes some of them longer.
+    let telling = Infinity;
+    let silent = Infinity;
+    for (let round = 0; round < 5; round++) {
+      telling = Math.min(telling, await each(true));
+      silent = Math.min(silent, await each(false));
+    }
+    expect(silent).toBeLessThan(telling);
   });
 });
