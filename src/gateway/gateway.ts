@@ -49,6 +49,7 @@ type RunOptions = Pick<CheckedOptions, "messages" | "drainMs" | "ackTimeoutMs" |
  * `@nats-io/transport-node`; or with `into`, into capture files of a folder, which needs no package.
  *
  * @param socket bound. While the gateway runs, no other call may read it. The gateway does not close it.
+ * @returns the gateway, after it has begun to receive, and the server gives it answers to peers.
  * @throws (rejects) `OSError`: `ECONNREFUSED` if no server answers or it refuses the user; `ENOENT` if the stream does not exist;
  *   `EINVAL` if the socket is not bound, or if the stream does not take the subjects; `ENOTSUP` if the server has no JetStream;
  *   `ETIMEDOUT`; `EBADF`; with `into` those of the file system. `Error` `ERR_MODULE_NOT_FOUND` if the package is missing. `TypeError`, `RangeError` for wrong options.
@@ -101,7 +102,11 @@ function serverOpener(checked: CheckedOptions): (socket: Socket) => Promise<Gate
       const bundles = bundle ? new BundleEncoder(start, run, buckets) : undefined;
       const encoder = bundles ?? new MessageEncoder(start, run, checked.buckets);
       const outbox = new Outbox(socket.clock, { ...checked, duplicateWindowMs }, bundles);
-      return new Gateway(socket, checked, outbox, encoder, answers, broker);
+      const running = new Gateway(socket, checked, outbox, encoder, answers, broker);
+      // Until the server has read the subscriptions, it refuses answers with "no responders". The client rejects this if the
+      // connection is lost, and subscribes again after it has reconnected.
+      if (answers) await Promise.race([connection.flush(), running.closed]).catch(() => undefined);
+      return running;
     } catch (error) {
       await link.connection.close();
       throw error;

@@ -7,6 +7,7 @@ import { type NatsConnection, connect } from "@nats-io/transport-node";
 import { Address, SOL_SOCKET, SO_REUSEPORT, type Socket, socket } from "datagram";
 import { type AnswerResult, type Gateway, type GatewayOptions, gateway, peerToken } from "datagram/gateway";
 import { pythonPeer } from "../cli/program.js";
+import { Cable } from "./cable.js";
 import { NatsServer, noServer } from "./nats.js";
 import { bound, until } from "./sending.js";
 
@@ -91,6 +92,14 @@ say(data, source[0], source[1])`,
     for (const bytes of [65_508, 65_528, 900_000])
       expect(await answer(at, peer, new Uint8Array(bytes))).toMatchObject({ sent: false, code: "EMSGSIZE" });
     expect(running.stats().answers).toMatchObject({ sent: 3, notSent: 3, notSentBy: { EMSGSIZE: 3 } });
+  });
+
+  test("are taken as soon as the gateway runs, over a slow connection to the server too", async (t) => {
+    const cable = await Cable.to(t, server.port);
+    cable.delayMs = 200;
+    const { at } = await start(t, { nats: cable.url });
+    const nobody = peerToken((await bound(t)).getsockname());
+    expect(await answer(at, nobody, "x")).toMatchObject({ sent: false, code: "ENOENT" });
   });
 
   test("to a closed port are told with the ICMP error", async (t) => {

@@ -9,6 +9,8 @@ import type { TestContext } from "vitest";
 export class Cable {
   /** Whether bytes of the server are thrown away. */
   deaf = false;
+  /** How late bytes come to the server. */
+  delayMs = 0;
   readonly port: number;
   /** Both ends of each connection: towards the client, and towards the server. */
   readonly #pairs = new Set<readonly [near: TcpSocket, far: TcpSocket]>();
@@ -68,7 +70,9 @@ export class Cable {
       [far, near],
     ] as const) {
       one.on("data", (data) => {
-        if (!(one === far && this.deaf) && !other.writableEnded) other.write(data);
+        const pass = () => other.writableEnded || other.write(data);
+        if (one === near && this.delayMs > 0) setTimeout(pass, this.delayMs);
+        else if (one === near || !this.deaf) pass();
       });
       one.on("end", () => other.end());
       one.on("error", () => other.destroy());
