@@ -18,10 +18,14 @@ import { requireAll } from "../process/programs.js";
 /** Nanoseconds since 1970 of the first packet of a test. */
 export const startNs = 1_790_000_000_123_456_000n;
 
+/** Whether a program is installed. A start of tshark takes a quarter of a second of CPU time, so each is asked once. */
+const installed = new Map<string, boolean>();
+
 /** Skips a test if a program is missing. */
 export function need(t: TestContext, ...programs: string[]): void {
   for (const program of programs) {
-    const isThere = spawnSync(program, ["--version"]).error === undefined;
+    const isThere = installed.get(program) ?? spawnSync(program, ["--version"]).error === undefined;
+    installed.set(program, isThere);
     if (!isThere && !requireAll) t.skip(`${program} is not installed`);
   }
 }
