@@ -5,10 +5,17 @@
  *   node scripts/platforms/smoke.mjs [<step> ...]   leaves these steps out
  */
 import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import * as zlib from "node:zlib";
 
 process.env.DATAGRAM_DRIVER = "native";
 const { AF_INET, AF_INET6, SOCK_DGRAM, socket } = await import("../../dist/index.js");
+const addon = createRequire(import.meta.url)(
+  `../../prebuilds/${process.platform}-${process.arch}/datagram.node`,
+);
 
+/** CPUs for which the addon computes a CRC-32 by instructions. On others it has none, and the package calls zlib. */
+const crcCpus = ["x64", "arm64"];
 const waiting = { timeoutMs: 20_000 };
 const left = new Set(process.argv.slice(2));
 const steps = {
@@ -65,6 +72,48 @@ const steps = {
     assert.ok(systemCalls.send < 50, `${systemCalls.send} system calls`);
   },
 
+  async "the CRC-32 of zlib, by instructions of the CPU"() {
+    const isThere = crcCpus.includes(process.arch);
+    assert.deepEqual(
+      [typeof addon.crc32, typeof addon.crc32OfPieces],
+      Array(2).fill(isThere ? "function" : "undefined"),
+    );
+    if (!isThere) return;
+    const bytes = pattern(70_000);
+    // All lengths up to some steps of the instructions, from aligned and other addresses, and a CRC that goes on.
+    for (let start = 0; start < 9; start++) {
+      for (let length = 0; length <= 200; length++) {
+        const part = bytes.subarray(start, start + length);
+        assert.equal(addon.crc32(part, 0) >>> 0, zlib.crc32(part), `${length} bytes from ${start}`);
+        assert.equal(
+          addon.crc32(part, 0xfedcba98) >>> 0,
+          zlib.crc32(part, 0xfedcba98),
+          `${length} more bytes`,
+        );
+      }
+    }
+    const crcs = new Int32Array(Math.ceil(bytes.length / 1200));
+    addon.crc32OfPieces(bytes, 1200, crcs);
+    const expected = crcs.map((_, index) => zlib.crc32(bytes.subarray(index * 1200, (index + 1) * 1200)));
+    assert.deepEqual(crcs, expected);
+  },
+
+  async "a message, whose CRC the receiver computes with zlib"() {
+    // Here, because older releases than the package supports lack a function of zlib that it needs.
+    const { messages } = await import("../../dist/message/index.js");
+    const { receiver, sender, to } = await pair(AF_INET, "127.0.0.1");
+    const payload = pattern(100_003);
+    const inbox = messages(receiver);
+    const outbox = messages(sender);
+    const arrives = inbox[Symbol.asyncIterator]().next();
+    const sent = outbox.send(payload, to);
+    const { value } = await arrives;
+    await sent;
+    assert.deepEqual([value.verified, value.data.length], [true, payload.length]);
+    assert.equal(zlib.crc32(value.data), zlib.crc32(payload));
+    assert.deepEqual(inbox.stats().dropped, {});
+  },
+
   async "an ICMP error of a connected socket"() {
     const closed = opened(AF_INET);
     await closed.bind(["127.0.0.1", 0]);
@@ -114,6 +163,11 @@ async function pair(family, host) {
   await receiver.bind([host, 0]);
   await sender.bind([host, 0]);
   return { receiver, sender, to: receiver.getsockname() };
+}
+
+/** Bytes that do not repeat soon, the same in each run. */
+function pattern(length) {
+  return Buffer.from(Uint8Array.from({ length }, (_, index) => (index * index * 31 + (index >> 8)) & 0xff));
 }
 
 /** Sends the payloads in one call, and compares them with the datagrams that arrive. Returns the sender. */
