@@ -1,5 +1,6 @@
 /**
- * Compares how many datagrams a socket takes unwatched, watched by `watch` of `datagram/watch`, and watched with a page that is connected:
+ * Compares how many datagrams a socket takes unwatched, watched by `watch` of `datagram/watch`, and watched with a page that is
+ * connected:
  *
  *     npm run bench:watch -- [rounds, 3] [datagrams a second, 200000] [bytes, 64]
  *

@@ -9,7 +9,8 @@
  * `reassembly.ts` for fragments.
  *
  * `replay/replay.ts` sends the datagrams of a file again, with the options and results of `replay/options.ts`. In that folder,
- * `input.ts` opens the file, `read-ahead.ts` reads them early, `schedule.ts` has their times, `run.ts` waits for these, and `target.ts` sends.
+ * `input.ts` opens the file, `read-ahead.ts` reads them early, `schedule.ts` has their times, `run.ts` waits for these, and
+ * `target.ts` sends.
  *
  * @module capture
  */

@@ -2,11 +2,11 @@
 /**
  * The command `datagram`: reads the arguments, runs one subcommand, and turns errors into one line and an exit code.
  *
- * This folder has one file for each subcommand: `listen`, `send`, `receive`, `read`, `replay`, `request`, `serve`, `ping`, `mtu`, `proxy`,
- * `run`, `doctor`, `completion`. Each adds its options and help to the program (`addListen`) and runs it; `program.ts` has them
- * all. Options that several subcommands share are in `route-options.ts` and `link-options.ts`, and `option-values.ts` reads their
- * values. `terminal.ts` writes data to standard output and everything else to standard error, above the line of `status-line.ts`, and
- * `payload.ts` has the form of payloads.
+ * This folder has one file for each subcommand: `listen`, `send`, `receive`, `read`, `replay`, `request`, `serve`, `ping`, `mtu`,
+ * `proxy`, `run`, `doctor`, `completion`. Each adds its options and help to the program (`addListen`) and runs it; `program.ts`
+ * has them all. Options that several subcommands share are in `route-options.ts` and `link-options.ts`, and `option-values.ts`
+ * reads their values. `terminal.ts` writes data to standard output and everything else to standard error, above the line of
+ * `status-line.ts`, and `payload.ts` has the form of payloads.
  */
 
 import { CommanderError } from "commander";

@@ -1,4 +1,7 @@
-/** Recordings of `datagram record`, `datagram listen --record` and `datagram proxy --record`: their options, how they start, fail and end. */
+/**
+ * Recordings of `datagram record`, `datagram listen --record` and `datagram proxy --record`: their options, how they start, fail
+ * and end.
+ */
 
 import type { Command } from "commander";
 

@@ -279,8 +279,9 @@ export class Answers implements AnswerTaker {
   }
 
   /**
-   * Whether a result may be published there: not below the prefix, and not where the stream would store it. A requester may have fewer rights than the gateway: with the reply subject
-   * `$JS.API.STREAM.DELETE.cameras`, the gateway would delete the stream for it.
+   * Whether a result may be published there: not below the prefix, and not where the stream would store it. A requester may have
+   * fewer rights than the gateway: with the reply subject `$JS.API.STREAM.DELETE.cameras`, the gateway would delete the stream
+   * for it.
    */
   #isReply(reply: string): boolean {
     if (/[\s*>]/.test(reply) || reply.startsWith("$") || reply.startsWith(`${this.#prefix}.`)) return false;

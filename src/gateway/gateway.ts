@@ -52,7 +52,8 @@ type RunOptions = Pick<CheckedOptions, "messages" | "drainMs" | "ackTimeoutMs" |
  * @returns the gateway, after it has begun to receive, and the server gives it answers to peers.
  * @throws (rejects) `OSError`: `ECONNREFUSED` if no server answers or it refuses the user; `ENOENT` if the stream does not exist;
  *   `EINVAL` if the socket is not bound, or if the stream does not take the subjects; `ENOTSUP` if the server has no JetStream;
- *   `ETIMEDOUT`; `EBADF`; with `into` those of the file system. `Error` `ERR_MODULE_NOT_FOUND` if the package is missing. `TypeError`, `RangeError` for wrong options.
+ *   `ETIMEDOUT`; `EBADF`; with `into` those of the file system. `Error` `ERR_MODULE_NOT_FOUND` if the package is missing.
+ *   `TypeError`, `RangeError` for wrong options.
  */
 export async function gateway(socket: Socket, options: GatewayOptions | FolderOptions): Promise<Gateway> {
   if (!(socket instanceof Socket)) throw wrongType("socket", "a Socket", socket);

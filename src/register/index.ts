@@ -1,8 +1,8 @@
 /**
  * `node --import datagram/register app.js` runs a program for `node:dgram` over the sockets of this package, without a change.
  * With `DATAGRAM_REPORT=1`, the counts of the datagrams are written to standard error at exit, and with `DATAGRAM_REPORT=json` as a
- * JSON object: `report.ts` makes the text, `refusals.ts` counts the destinations where nobody listens, and `signals.ts` knows when a signal ends the process.
- * `passing.ts` refuses to pass a socket to another process.
+ * JSON object: `report.ts` makes the text, `refusals.ts` counts the destinations where nobody listens, and `signals.ts` knows
+ * when a signal ends the process. `passing.ts` refuses to pass a socket to another process.
  *
  * @module register
  */

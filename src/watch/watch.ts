@@ -13,7 +13,10 @@ import { relaySources } from "./sources/relay-source.js";
 import { SocketSource } from "./sources/socket-source.js";
 import type { WatchedSource } from "./sources/source.js";
 
-/** What is watched: a socket, several sockets, a relay of `datagram/proxy`, or the path of a capture file, which is played with its timing. */
+/**
+ * What is watched: a socket, several sockets, a relay of `datagram/proxy`, or the path of a capture file, which is played with
+ * its timing.
+ */
 export type WatchTarget = Socket | readonly Socket[] | Relay | string;
 
 /** The options of `watch`. */
@@ -42,7 +45,8 @@ const loopbacks = new Set(["127.0.0.1", "::1", "localhost"]);
  * goes on to read the sockets.
  *
  * @returns when the page can be opened.
- * @throws (rejects) `OSError` such as `EADDRINUSE`; the errors of `read` of `datagram/capture` for a file; `TypeError` and `RangeError` for wrong options.
+ * @throws (rejects) `OSError` such as `EADDRINUSE`; the errors of `read` of `datagram/capture` for a file; `TypeError` and
+ *   `RangeError` for wrong options.
  */
 export async function watch(target: WatchTarget, options: WatchOptions = {}): Promise<Watch> {
   if (typeof target === "string") return watchSources((model) => fileSources(target, model), options);

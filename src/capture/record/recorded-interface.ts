@@ -153,7 +153,12 @@ export abstract class RecordedInterface {
     this.#room(length, comment);
   }
 
-  /** Writes an ICMP error. @param flow of the datagram; without it, or if the error is not known well, it is a note. @param mtu as in `icmpPacket`. */
+  /**
+   * Writes an ICMP error.
+   *
+   * @param flow of the datagram; without it, or if the error is not known well, it is a note.
+   * @param mtu as in `icmpPacket`.
+   */
   protected icmpError(report: Unreachable, flow: Flow | undefined, mtu = 0): void {
     const { destination, code, kind = "ICMP error" } = report;
     const packet = flow && icmpPacket(report, flow, mtu);

@@ -37,8 +37,9 @@ export interface SocketReplayOptions<D extends ReplayDatagram = CapturedDatagram
  * @param socket sends the datagrams, from its own address, and stays open.
  * @returns what was sent, and how late.
  * @throws (rejects) `TypeError` and `RangeError` for wrong arguments; the errors of `read`, after all datagrams before the unreadable
- *   part are sent; `OSError` `EINVAL` for a datagram without a time, `ENOTSUP` for a whole message of a stream, `EDESTADDRREQ` without `to` if the socket is not connected,
- *   `EACCES` for a broadcast address without `SO_BROADCAST`, `EBADF` and `ECANCELED` if the socket is closed; `signal.reason`.
+ *   part are sent; `OSError` `EINVAL` for a datagram without a time, `ENOTSUP` for a whole message of a stream, `EDESTADDRREQ`
+ *   without `to` if the socket is not connected, `EACCES` for a broadcast address without `SO_BROADCAST`, `EBADF` and `ECANCELED`
+ *   if the socket is closed; `signal.reason`.
  */
 export async function replay<D extends ReplayDatagram = CapturedDatagram>(
   file: ReplayInput<D>,

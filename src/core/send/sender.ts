@@ -2,9 +2,9 @@
  * The send side of a socket. A payload takes this trip: `Sender.send` copies it into a batch (`Outbound`), together with the
  * other sends of the tick. `sendMany` borrows its payloads instead (`Bulk`), and they are copied when the driver is ready.
  * `sendBatch` takes a batch that its caller has filled. The sender then hands one batch at a time to `Driver.send`, which makes
- * the system call. When the driver has settled datagrams, the sender tells their owners (`Completion`), the ledger and the taps. `queue.ts` keeps the datagrams that wait,
- * in the epochs of `epochs.ts`. `pause.ts` lets the program run between sends, `fragments.ts` counts fragments,
- * `path-mtu-cache.ts` remembers the path to each peer, and `failure.ts` makes the errors.
+ * the system call. When the driver has settled datagrams, the sender tells their owners (`Completion`), the ledger and the taps.
+ * `queue.ts` keeps the datagrams that wait, in the epochs of `epochs.ts`. `pause.ts` lets the program run between sends,
+ * `fragments.ts` counts fragments, `path-mtu-cache.ts` remembers the path to each peer, and `failure.ts` makes the errors.
  */
 
 import type { Buffer } from "node:buffer";

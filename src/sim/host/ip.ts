@@ -287,7 +287,10 @@ export class Ip {
   }
 }
 
-/** Whether sockets are told of an ICMP error: over IPv4, "reassembly time exceeded" ends in the kernel (`icmp_unreach`, net/ipv4/icmp.c). */
+/**
+ * Whether sockets are told of an ICMP error: over IPv4, "reassembly time exceeded" ends in the kernel (`icmp_unreach`,
+ * net/ipv4/icmp.c).
+ */
 function reachesSockets({ type, code, about }: IcmpError): boolean {
   return !(about.version === 4 && type === 11 && code === 1);
 }

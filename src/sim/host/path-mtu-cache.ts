@@ -12,7 +12,10 @@ const maxDestinations = 16_384;
 export interface PathMtu {
   /** Bytes of the largest packet that is not fragmented. */
   readonly mtu: number;
-  /** Whether the reported MTU was below the minimum. Routers may then fragment packets to this destination (`RTAX_MTU` locked, `__ip_rt_update_pmtu`). */
+  /**
+   * Whether the reported MTU was below the minimum. Routers may then fragment packets to this destination (`RTAX_MTU` locked,
+   * `__ip_rt_update_pmtu`).
+   */
   readonly narrower: boolean;
   /** When it becomes invalid, in whole nanoseconds of virtual time. */
   readonly until: number;

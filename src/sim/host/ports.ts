@@ -14,7 +14,11 @@ export interface SocketBinding {
   readonly port: number;
   /** How specific the match of a datagram to its port is to this socket; -1 if the socket does not receive it. */
   score(packet: Packet, sourcePort: number, at: Interface): number;
-  /** Whether it receives packets of a version of IP if it is bound to `host`, as written in packets. @default the address that it is bound to */
+  /**
+   * Whether it receives packets of a version of IP if it is bound to `host`, as written in packets.
+   *
+   * @default the address that it is bound to
+   */
   acceptsVersion(version: 4 | 6, host?: string): boolean;
   /** Whether another socket may be bound to `host` at the same port. */
   sharesWith(other: SocketBinding, host: string): boolean;

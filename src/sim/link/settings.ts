@@ -52,7 +52,11 @@ export interface LinkSettings {
   readonly corruptRatio?: number | undefined;
   /** Whether corrupted datagrams are delivered, as without a checksum; otherwise the checksum drops them. @default false */
   readonly corruptPasses?: boolean | undefined;
-  /** The rate in bits per second, including IP headers, at which packets leave one after another: whole, 100 to 10^12. @default Infinity */
+  /**
+   * The rate in bits per second, including IP headers, at which packets leave one after another: whole, 100 to 10^12.
+   *
+   * @default Infinity
+   */
   readonly rateBps?: number | undefined;
   /**
    * Bytes that may wait because of that rate, 0 to 2^30, and at most the bytes that leave in a day. A packet that finds the

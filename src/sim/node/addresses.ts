@@ -42,7 +42,11 @@ export interface Network {
   readonly prefix: number;
 }
 
-/** Reads `"192.168.0.0/16"`; without a prefix length, it is 24 bits for IPv4 and 64 for IPv6. @throws `TypeError`, `RangeError` naming `where`. */
+/**
+ * Reads `"192.168.0.0/16"`; without a prefix length, it is 24 bits for IPv4 and 64 for IPv6.
+ *
+ * @throws `TypeError`, `RangeError` naming `where`.
+ */
 export function readPrefix(text: unknown, where: string): Network {
   if (typeof text !== "string") throw wrongType(where, "an IP address such as 10.0.0.2 or 10.0.0.2/24", text);
   const [literal = "", length, ...rest] = text.split("/");

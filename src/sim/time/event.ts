@@ -2,7 +2,10 @@
 export interface ScheduledEvent {
   /** Whole nanoseconds since the network began. */
   readonly time: number;
-  /** The first order among events at one instant. Each link direction and each host has its own rank, so that the order of calls has no influence. */
+  /**
+   * The first order among events at one instant. Each link direction and each host has its own rank, so that the order of calls
+   * has no influence.
+   */
   readonly rank: number;
   /** The order among events of one instant and one rank. */
   readonly order: number;

@@ -16,8 +16,8 @@ const turnDatagrams = 2048;
 const maxWaitingErrors = 1024;
 
 /**
- * Plays a capture file to a model, which has the state at the position: all datagrams up to there. A file of a relay is two sources: before
- * and after its faults.
+ * Plays a capture file to a model, which has the state at the position: all datagrams up to there. A file of a relay is two
+ * sources: before and after its faults.
  *
  * @throws (rejects) the errors of `read`; `RangeError` if the file has no datagram and no ICMP error with a time.
  */
