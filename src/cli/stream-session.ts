@@ -3,10 +3,10 @@
 import type { StoredDatagram, StreamReading } from "../gateway/index.js";
 import { count } from "../core/ledger/count-text.js";
 import { DatagramLines, tableStyle } from "./datagram-lines.js";
-import { Failure, exitCodes, usage } from "./exit.js";
+import { usage } from "./exit.js";
+import { refuseTooFew } from "./listen-options.js";
 import type { SessionOptions } from "./listen-session.js";
 import { showListenStatus } from "./listen-status.js";
-import { formatDuration } from "../sim/link/unit-texts.js";
 import { PeerCount } from "./peer-count.js";
 import { PeerTable } from "./peer-table.js";
 import { type StreamOptions, openStream, streamFailure, streamLosses, streamName } from "./stream-options.js";
@@ -48,8 +48,6 @@ class StreamSession {
   #bytes = 0;
   #lost = 0;
   #waiting: StoredDatagram[] = [];
-  /** The number of the last message of which all datagrams were printed. */
-  #sequence: number | undefined;
   /** The last datagram that was printed. */
   #last: StoredDatagram | undefined;
   #timedOut = false;
@@ -97,12 +95,7 @@ class StreamSession {
     let characters = 0;
     while (this.#datagrams < most) {
       const { value: datagram } = await this.#next();
-      if (!datagram || stop.aborted) {
-        // It may have read a datagram that is not printed.
-        if (!stop.aborted) this.#sequence = this.#reading.stats().sequence;
-        break;
-      }
-      this.#sequence = this.#reading.stats().sequence;
+      if (!datagram) break;
       this.#last = datagram;
       this.#count(datagram);
       this.#waiting.push(datagram);
@@ -156,28 +149,21 @@ class StreamSession {
     notice(`${count(this.#datagrams, "datagram")}, ${count(this.#bytes, "byte")} from ${this.#peers.text}`);
     for (const line of streamLosses(stats)) notice(line);
     if (this.#lost > 0) notice(`  dropped by the kernel of the gateway, before them: ${this.#lost} at least`);
-    const hint = resumeHint(this.#sequence, this.#last);
+    const hint = resumeHint(stats.sequence, this.#last);
     if (hint !== undefined) notice(`  ${hint}`);
     if (this.#table) writeNotices(this.#table.text(tableStyle(new Date())));
   }
 
   #checkCount(): void {
-    const { timeout = 0, count: most = 0 } = this.#options;
-    if (!this.#timedOut) return;
-    const time = formatDuration(timeout);
-    if (this.#datagrams === 0) throw new Failure(exitCodes.noAnswer, `no datagram came in ${time}`);
-    if (this.#datagrams < most)
-      throw new Failure(
-        exitCodes.noAnswer,
-        `${this.#datagrams} of ${most} datagrams came, and no more in ${time}`,
-      );
+    const { timeout = 0, count: most } = this.#options;
+    if (this.#timedOut) refuseTooFew(this.#datagrams, most, timeout);
   }
 }
 
 /**
  * How to go on later, without a datagram that is never printed.
  *
- * @param whole the number of the last message of which all datagrams were printed.
+ * @param whole the number of the last message of which all datagrams were read.
  * @param last the last datagram that was printed.
  */
 function resumeHint(whole: number | undefined, last: StoredDatagram | undefined): string | undefined {
