@@ -3,11 +3,17 @@
 import type { Endpoint } from "../core/address/address.js";
 import { AF_INET, Address, OSError } from "../index.js";
 import type { ListenTarget } from "./listen-target.js";
+import type { Listener, ListenerOptions } from "./listener.js";
 import { isGroup } from "./route-options.js";
 import { notice } from "./terminal.js";
 
 /** The port without an argument, and the last one that is tried if others are taken. */
 const [firstPort, lastPort] = [9000, 9099] as const;
+
+/** The option `--guide`, and those of the answers. */
+export interface GuideOptions extends Pick<ListenerOptions, "echo" | "reply"> {
+  readonly guide?: boolean;
+}
 
 /**
  * Opens the first port from 9000 on that is not taken, and says so if that is another one.
@@ -26,12 +32,18 @@ export async function openFreePort<T>(open: (port: number) => Promise<T>): Promi
   }
 }
 
+/** Prints the commands to type next, with `--guide`. */
+export function showGuide([first]: readonly Listener[], options: GuideOptions): void {
+  if (!options.guide || !first) return;
+  guide(first.address, first.target, options.echo === true || options.reply !== undefined);
+}
+
 /**
- * Prints the commands to type next. With `--no` npm does not ask a registry for a package of this name.
+ * With `--no` npm does not ask a registry for a package of this name.
  *
  * @param answers whether the listener answers.
  */
-export function guide(at: Endpoint, { joins }: ListenTarget, answers: boolean): void {
+function guide(at: Endpoint, { joins }: ListenTarget, answers: boolean): void {
   const run = "npm exec --no -- datagram";
   const host = { "0.0.0.0": "127.0.0.1", "::": "::1" }[at.host] ?? at.host;
   const to = new Address(host, at.port);

@@ -1,10 +1,10 @@
-/** The options that `listen` and `watch` share: where they receive, and how they answer. */
+/** The options that `listen`, `watch` and `record` share: where they receive, how they answer, and when they end. */
 
 import { type Command, Option } from "commander";
 
 import { Failure, exitCodes } from "./exit.js";
 import { formatDuration } from "../sim/link/unit-texts.js";
-import { byteSize } from "./option-values.js";
+import { byteSize, duration, wholeNumber } from "./option-values.js";
 import { addRouteOptions, hostFor, listed } from "./route-options.js";
 
 /** The meaning of the options for routes. */
@@ -37,6 +37,13 @@ export function addListenOptions(command: Command, from: FromOption = senders): 
       "show what to type next in another terminal; without a port: 9000 or the next free one",
     );
   return addRouteOptions(command, meanings).option("--from <host>", from.meaning, listed(from.read));
+}
+
+/** Adds the options `--count` and `--timeout` to a command. */
+export function addEndOptions(command: Command): Command {
+  return command
+    .option("--count <n>", "end after n datagrams", wholeNumber("--count", 1))
+    .option("--timeout <time>", "end if no datagram comes for this time, such as 10s", duration("--timeout"));
 }
 
 /** Ends a command whose `--timeout` is over. @throws `Failure` if no datagram came, or fewer than `--count`. */

@@ -11,7 +11,7 @@ import {
   SO_REUSEADDR,
   type Socket,
 } from "../index.js";
-import { usage } from "./exit.js";
+import { type Failure, usage } from "./exit.js";
 import { type GroupJoin, canReceiveOwnGroupsOnly, joinAll, groupJoinsOf } from "./group-joins.js";
 import type { NetworkInterface } from "./interfaces.js";
 import {
@@ -130,6 +130,11 @@ export function showListenTarget(s: Socket, { at, joins, from, device }: ListenT
   if (device !== undefined) notice(`  only what arrives on ${device}`);
   if (at.host === "127.0.0.1")
     notice(`  only this machine can reach it; with 0.0.0.0:${port} others can too`);
+}
+
+/** The error of a command without a port to listen on. */
+export function missingPort(): Failure {
+  return usage("missing required argument: a port, such as 9000, or host:port");
 }
 
 function targetWithoutGroups(

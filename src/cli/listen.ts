@@ -4,18 +4,19 @@ import { type RecordOptions, type Recording, record } from "../capture/index.js"
 import { TimeoutError } from "../index.js";
 import { Failure, usage } from "./exit.js";
 import { noticeFallback } from "./fallback.js";
-import { guide, openFreePort } from "./listen-guide.js";
-import { addListenOptions, refuseTooFew } from "./listen-options.js";
+import { type GuideOptions, openFreePort, showGuide } from "./listen-guide.js";
+import { addEndOptions, addListenOptions, refuseTooFew } from "./listen-options.js";
 import { ListenSession, type SessionOptions } from "./listen-session.js";
 import {
   type ListenAddress,
   type ListenTargetOptions,
+  missingPort,
   parseListenAddress,
   refuseRepeated,
   showListenTarget,
 } from "./listen-target.js";
 import { Listener, type ListenerOptions } from "./listener.js";
-import { duration, wholeNumber } from "./option-values.js";
+import { wholeNumber } from "./option-values.js";
 import { checkRawOutput, rawOption } from "./raw-output.js";
 import { endRecording, startRecording } from "./recording.js";
 import { hostFor, listed } from "./route-options.js";
@@ -107,8 +108,8 @@ Examples:
 /** The options that a stream has in common with a socket. */
 const streamLines = ["from", "until", "hex", "json", "raw", "full", "count", "timeout", "summary"];
 
-interface ListenOptions extends ListenTargetOptions, ListenerOptions, SessionOptions, ListenStreamOptions {
-  readonly guide?: boolean;
+interface ListenOptions
+  extends ListenTargetOptions, ListenerOptions, SessionOptions, ListenStreamOptions, GuideOptions {
   readonly record?: string;
   readonly overwrite?: true;
 }
@@ -135,9 +136,8 @@ export function addListen(program: Command): void {
     .addOption(rawOption("write the bytes of the payloads alone").conflicts("hex"))
     .option("--full", "do not cut long payloads at the width of the terminal")
     .option("--record <path>", "record all datagrams to this capture file too, answers included")
-    .option("--overwrite", "with --record: replace a file of the same name")
-    .option("--count <n>", "end after n datagrams", wholeNumber("--count", 1))
-    .option("--timeout <time>", "end if no datagram comes for this time, such as 10s", duration("--timeout"))
+    .option("--overwrite", "with --record: replace a file of the same name");
+  addEndOptions(command)
     .option("--summary", "end with a table of the peers too")
     .option(
       "--recvfrom <n>",
@@ -211,9 +211,7 @@ async function report(listeners: readonly Listener[], options: ListenOptions): P
   const signal = stopSignal();
   for (const { socket, target } of listeners) showListenTarget(socket, target);
   noticeFallback();
-  const [first] = listeners;
-  if (options.guide && first)
-    guide(first.address, first.target, options.echo === true || options.reply !== undefined);
+  showGuide(listeners, options);
   const session = new ListenSession(listeners, options);
   let timedOut = false;
   try {
@@ -238,8 +236,7 @@ function checkOptions(addresses: readonly ListenAddress[], options: ListenOption
   const { source, echo, reply, raw, record, overwrite, guide: withGuide } = options;
   refuseRepeated(addresses);
   if (overwrite && record === undefined) throw usage("--overwrite is for a recording: give --record <path>");
-  if (length === 0 && !withGuide)
-    throw usage("missing required argument: a port, such as 9000, or host:port");
+  if (length === 0 && !withGuide) throw missingPort();
   if (raw) checkRawOutput();
   if (record === "-")
     throw usage("standard output has the datagrams: record to a file, or with datagram record --output -");

@@ -7,7 +7,7 @@ import { readAll } from "../core/socket/socket.js";
 import { usage } from "./exit.js";
 import { noticeFallback } from "./fallback.js";
 import { interfaceFor } from "./interfaces.js";
-import { refuseTooFew } from "./listen-options.js";
+import { addEndOptions, refuseTooFew } from "./listen-options.js";
 import {
   type ListenAddress,
   type ListenTargetOptions,
@@ -17,7 +17,7 @@ import {
 } from "./listen-target.js";
 import { Listener } from "./listener.js";
 import { Losses } from "./losses.js";
-import { byteSize, duration, wholeNumber } from "./option-values.js";
+import { byteSize } from "./option-values.js";
 import { PeerCount } from "./peer-count.js";
 import {
   type RecordingOptions,
@@ -77,9 +77,7 @@ export function addRecord(program: Command): void {
     .usage("[options] <[host:]port...> --output <path>")
     .argument("<[host:]port...>", "where to listen", listed(parseListenAddress))
     .option("-o, --output <path>", "the file, or - for standard output");
-  addRecordingOptions(command, "end")
-    .option("--count <n>", "end after n datagrams", wholeNumber("--count", 1))
-    .option("--timeout <time>", "end if no datagram comes for this time, such as 10s", duration("--timeout"))
+  addEndOptions(addRecordingOptions(command, "end"))
     .option("--buffer <bytes>", "request a receive buffer of this size (default: 4m)", byteSize("--buffer"))
     .option(
       "--interface <which>",

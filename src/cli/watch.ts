@@ -10,12 +10,13 @@ import type { watchSources as WatchSources } from "../watch/watch.js";
 import type { WatchedSource } from "../watch/sources/source.js";
 import { Failure, exitCodes, usage } from "./exit.js";
 import { noticeFallback } from "./fallback.js";
-import { guide, openFreePort } from "./listen-guide.js";
+import { type GuideOptions, openFreePort, showGuide } from "./listen-guide.js";
 import { addListenOptions } from "./listen-options.js";
 import { ListenSession, type SessionOptions } from "./listen-session.js";
 import {
   type ListenAddress,
   type ListenTargetOptions,
+  missingPort,
   parseListenAddress,
   refuseRepeated,
   showListenTarget,
@@ -59,9 +60,9 @@ interface PageOptions {
   readonly record?: string;
 }
 
-interface WatchCommandOptions extends ListenTargetOptions, ListenerOptions, SessionOptions, PageOptions {
+interface WatchCommandOptions
+  extends ListenTargetOptions, ListenerOptions, SessionOptions, PageOptions, GuideOptions {
   readonly print?: boolean;
-  readonly guide?: boolean;
   readonly demo?: boolean;
 }
 
@@ -100,8 +101,7 @@ async function watchPorts(words: readonly string[], options: WatchCommandOptions
   }
   const addresses = words.map(addressOf);
   refuseRepeated(addresses);
-  if (addresses.length === 0 && !options.guide && !options.demo)
-    throw usage("missing required argument: a port, such as 9000, or host:port");
+  if (addresses.length === 0 && !options.guide && !options.demo) throw missingPort();
   const listeners: Listener[] = [];
   const open = (address: ListenAddress): Promise<Listener> => Listener.open(address, options);
   try {
@@ -174,9 +174,7 @@ async function show(
   for (const { socket, target } of listeners) showListenTarget(socket, target);
   notice(`the page is at ${page.url}`);
   noticeFallback();
-  const [first] = listeners;
-  if (options.guide && first)
-    guide(first.address, first.target, options.echo === true || options.reply !== undefined);
+  showGuide(listeners, options);
   if (listeners.length === 0) {
     await once(signal, "abort");
     return;
