@@ -1,6 +1,9 @@
 import { describe, expect, test } from "vitest";
 
-import { Program, file, run } from "./program.js";
+import { commandsInOneProcess } from "./one-process.js";
+import { Program, file } from "./program.js";
+
+const run = commandsInOneProcess();
 
 /** Command lines whose last word is completed, and the completions. */
 const completed: readonly (readonly [readonly string[], readonly string[]])[] = [
@@ -42,7 +45,7 @@ const completed: readonly (readonly [readonly string[], readonly string[]])[] = 
 
 describe("completion", () => {
   test("bash completes commands, options and values", async (t) => {
-    const { code, stdout, stderr } = await run(t, ["completion", "bash"]);
+    const { code, stdout, stderr } = await run(["completion", "bash"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     const complete = `
 complete -p datagram
@@ -65,7 +68,7 @@ complete_words() {
   });
 
   test.for(["zsh", "fish"])("the script for %s has no syntax error", async (shell, t) => {
-    const { code, stdout } = await run(t, ["completion", shell]);
+    const { code, stdout } = await run(["completion", shell]);
     expect(code).toBe(0);
     expect(stdout).toContain("profile");
     const checked = new Program(t, "sh", [
@@ -79,8 +82,8 @@ complete_words() {
     expect(ending).toMatchObject({ code: 0, stderr: "" });
   });
 
-  test("another shell is refused", async (t) => {
-    const { code, stderr } = await run(t, ["completion", "tcsh"]);
+  test("another shell is refused", async () => {
+    const { code, stderr } = await run(["completion", "tcsh"]);
     expect(code).toBe(2);
     expect(stderr).toMatch(/^datagram completion: .*'tcsh' is invalid.*bash, zsh, fish/);
   });

@@ -3,7 +3,11 @@ import process from "node:process";
 
 import { describe, expect, test } from "vitest";
 
+import { commandsInOneProcess } from "./one-process.js";
 import { Program, bin, everyTestRequired, run } from "./program.js";
+
+/** The driver is chosen by default. */
+const runHere = commandsInOneProcess({ DATAGRAM_DRIVER: undefined });
 
 interface Findings {
   readonly ok: boolean;
@@ -36,8 +40,8 @@ describe("doctor", () => {
     expect(stdout).toMatch(/\n {2}IPv4 {2}yes {2}arrived in \d+(\.\d+)? ms\n/);
   });
 
-  test("doctor --json prints the same findings in one line", async (t) => {
-    const { code, stdout, stderr } = await run(t, ["doctor", "--json"]);
+  test("doctor --json prints the same findings in one line", async () => {
+    const { code, stdout, stderr } = await runHere(["doctor", "--json"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout.split("\n")).toHaveLength(2);
     const findings = JSON.parse(stdout) as Findings;
@@ -53,8 +57,8 @@ describe("doctor", () => {
     }
   });
 
-  test("doctor says how to get larger buffers if the kernel gave smaller ones, and only then", async (t) => {
-    const { buffers } = JSON.parse((await run(t, ["doctor", "--json"])).stdout) as Findings;
+  test("doctor says how to get larger buffers if the kernel gave smaller ones, and only then", async () => {
+    const { buffers } = JSON.parse((await runHere(["doctor", "--json"])).stdout) as Findings;
     expect(buffers.map(({ name }) => name)).toEqual(["receive", "send"]);
     for (const { askedBytes, givenBytes, setting, settingBytes, advice } of buffers) {
       const most = Number(readFileSync(`/proc/sys/${setting.replaceAll(".", "/")}`, "utf8"));
@@ -64,8 +68,8 @@ describe("doctor", () => {
     }
   });
 
-  test("doctor says how many groups a socket may join, and how to raise that limit", async (t) => {
-    const { multicast } = JSON.parse((await run(t, ["doctor", "--json"])).stdout) as Findings;
+  test("doctor says how many groups a socket may join, and how to raise that limit", async () => {
+    const { multicast } = JSON.parse((await runHere(["doctor", "--json"])).stdout) as Findings;
     expect(multicast.map(({ name }) => name)).toEqual([
       "IPv4 groups of a socket",
       "sources of an IPv4 group",
@@ -73,13 +77,13 @@ describe("doctor", () => {
     ]);
     for (const { most, setting } of multicast.slice(0, 2))
       expect(most).toBe(Number(readFileSync(`/proc/sys/${setting.replaceAll(".", "/")}`, "utf8")));
-    const { stdout } = await run(t, ["doctor"]);
+    const { stdout } = await runHere(["doctor"]);
     for (const { most, setting } of multicast)
       expect(stdout).toContain(`at most ${most} (sudo sysctl -w ${setting}=${2 * most} for more)\n`);
   });
 
-  test("doctor says which driver is chosen by default, and why", async (t) => {
-    const { stdout } = await run(t, ["doctor", "--json"], { env: { DATAGRAM_DRIVER: undefined } });
+  test("doctor says which driver is chosen by default, and why", async () => {
+    const { stdout } = await runHere(["doctor", "--json"]);
     const { driver } = JSON.parse(stdout) as Findings;
     expect(driver).toEqual(
       driver.name === "native"

@@ -5,7 +5,10 @@ import { readFileSync } from "node:fs";
 import { type TestContext, describe, expect, test } from "vitest";
 
 import { shape } from "./listening.js";
-import { datagram, listen, python, pythonPeer, pythonSend, run } from "./program.js";
+import { commandsInOneProcess } from "./one-process.js";
+import { datagram, listen, python, pythonPeer, pythonSend } from "./program.js";
+
+const run = commandsInOneProcess();
 
 describe("the address", () => {
   test("a port without an address listens on the loopback interface, and the first line says so", async (t) => {
@@ -28,7 +31,7 @@ describe("the address", () => {
 
   test("a taken port is an error in one line", async (t) => {
     const { port } = await listen(t);
-    const { code, stdout, stderr } = await run(t, ["listen", String(port)]);
+    const { code, stdout, stderr } = await run(["listen", String(port)]);
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
     expect(stderr).toMatch(
       /^datagram listen: bind 127\.0\.0\.1:\d+: another socket has this address, perhaps of another program: ss -ulpn sport = :\d+ shows it on Linux; .*SO_REUSEPORT.* \(EADDRINUSE\)\n$/,
@@ -63,8 +66,8 @@ describe("the end", () => {
     expect(stderr).toContain("2 datagrams, 2 bytes from 1 peer\n");
   });
 
-  test("--timeout without a datagram is exit code 3", async (t) => {
-    const { code, stdout, stderr } = await run(t, ["listen", "0", "--timeout", "50ms"]);
+  test("--timeout without a datagram is exit code 3", async () => {
+    const { code, stdout, stderr } = await run(["listen", "0", "--timeout", "50ms"]);
     expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
     expect(stderr).toMatch(/datagram listen: no datagram came in 50 ms\n$/);
   });
@@ -99,7 +102,7 @@ describe("the end", () => {
     const listener = await listen(t);
     listener.child.stdout!.pause();
     const flood = ["send", listener.address, "x".repeat(100), "--repeat", "20000"];
-    expect(await run(t, flood)).toMatchObject({ code: 0 });
+    expect(await run(flood)).toMatchObject({ code: 0 });
     listener.child.stdout!.resume();
     await listener.line();
     const { code, stdout, stderr } = await listener.stop();
@@ -117,7 +120,7 @@ test("--guide shows commands that need no installation and work", async (t) => {
   const shown = await listener.line("stderr");
   expect(shown).toBe(`  npm exec --no -- datagram send ${listener.address} hello`);
   const command = /-- datagram (.*)/.exec(shown)![1]!.split(" ");
-  expect(await run(t, command)).toMatchObject({ code: 0 });
+  expect(await run(command)).toMatchObject({ code: 0 });
   const { code, stdout, stderr } = await listener.ended;
   expect(code).toBe(0);
   expect(stdout).toContain('"hello"');
@@ -153,7 +156,7 @@ test("datagrams of a Python peer and of the command arrive in one listener", asy
   const listener = await listen(t, ["--count", "2"]);
   await pythonPeer(t, `s.sendto(b"from Python", ("127.0.0.1", ${listener.port}))`);
   expect(await listener.line()).toContain('"from Python"');
-  await datagram(t, ["send", listener.address, "from TypeScript"]).ended;
+  await run(["send", listener.address, "from TypeScript"]);
   expect(await listener.line()).toContain('"from TypeScript"');
 });
 

@@ -7,6 +7,7 @@ import { type TestContext, describe, expect, test } from "vitest";
 
 import { unusedPort } from "../ports.js";
 import { lineWith } from "./listening.js";
+import { commandsInOneProcess } from "./one-process.js";
 import {
   Program,
   bin,
@@ -17,8 +18,9 @@ import {
   pythonPeer,
   pythonReceiver,
   pythonSend,
-  run,
 } from "./program.js";
+
+const run = commandsInOneProcess();
 
 /** What the test reads of an object of `--json`. */
 interface Totals {
@@ -132,19 +134,19 @@ test("Ctrl-C ends the proxy with a summary of what it did", async (t) => {
   expect(stderr).toContain(`\n1 client\n  up:   100 in, ${100 - up.lost!} out, ${up.lost} lost`);
 });
 
-test("options of one direction override those of both, and those override the profile", async (t) => {
+test("options of one direction override those of both, and those override the profile", async () => {
   const args = ["--profile", "iot-lossy", "--delay", "5ms", "--down-delay", "7ms", "--up-rate", "1mbit"];
-  const { stderr } = await run(t, ["proxy", "0", "127.0.0.1:9", ...args, "--loss", "0", "--duration", "1ms"]);
+  const { stderr } = await run(["proxy", "0", "127.0.0.1:9", ...args, "--loss", "0", "--duration", "1ms"]);
   expect(stderr).toMatch(
     /\n {2}up: {3}5 ms late, up to 30 ms of jitter, 1 Mbit\/s, packets up to 1280 bytes\n {2}down: 7 ms late, up to 30 ms of jitter, 100 kbit\/s, packets up to 1280 bytes\n/,
   );
 });
 
-test("every fault has an option", async (t) => {
+test("every fault has an option", async () => {
   const args =
     "--loss 10% --loss-burst 3 --delay 50ms --jitter 20ms --duplicate 1% --reorder 2% --reorder-delay 5ms " +
     "--corrupt 3% --rate 1mbit --queue 64k --mtu 1280 --seed 7 --clients 10 --idle 10s --duration 1ms";
-  const { code, stderr } = await run(t, ["proxy", "0", "127.0.0.1:9", ...args.split(" ")]);
+  const { code, stderr } = await run(["proxy", "0", "127.0.0.1:9", ...args.split(" ")]);
   expect(code).toBe(0);
   const said =
     "10% lost in bursts, 50 ms late, up to 20 ms of jitter, 1% twice, 2% reordered, 3% corrupted, 1 Mbit/s, " +
@@ -152,9 +154,9 @@ test("every fault has an option", async (t) => {
   expect(stderr).toContain(`\n  up:   ${said}\n  down: ${said}\n  seed 7\n`);
 });
 
-test("losses in bursts have two more options", async (t) => {
+test("losses in bursts have two more options", async () => {
   const args = "--up-loss 10% --up-loss-burst-most 2 --down-gilbert-elliott 1%,24%,1/2 --duration 1ms";
-  const { code, stderr } = await run(t, ["proxy", "0", "127.0.0.1:9", ...args.split(" ")]);
+  const { code, stderr } = await run(["proxy", "0", "127.0.0.1:9", ...args.split(" ")]);
   expect(code).toBe(0);
   expect(stderr).toContain("\n  up:   10% lost, 2 in a row at most\n  down: 2% lost in bursts\n");
 });
@@ -259,8 +261,8 @@ test("a closed target port, and clients above the limit, are reported once and c
   );
 });
 
-test("--duration ends the proxy", async (t) => {
-  const { code, stdout, stderr } = await run(t, ["proxy", "0", "127.0.0.1:9", "--duration", "50ms"]);
+test("--duration ends the proxy", async () => {
+  const { code, stdout, stderr } = await run(["proxy", "0", "127.0.0.1:9", "--duration", "50ms"]);
   expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
   expect(stderr).toMatch(/\n0 clients\n {2}up: {3}0 in, 0 out\n {2}down: 0 in, 0 out\n$/);
 });
@@ -289,14 +291,14 @@ describe("what the proxy refuses", () => {
   test("the proxy refuses itself as its target, in one line", async (t) => {
     const peer = await pythonPeer(t, "");
     await peer.ended;
-    const { code, stderr } = await run(t, ["proxy", `0.0.0.0:${peer.port}`, `127.0.0.1:${peer.port}`]);
+    const { code, stderr } = await run(["proxy", `0.0.0.0:${peer.port}`, `127.0.0.1:${peer.port}`]);
     expect(code).toBe(1);
     expect(stderr).toMatch(/^datagram proxy: proxy 127\.0\.0\.1:\d+: the target is the proxy itself: .*\n$/);
   });
 
   test("the proxy refuses a taken port, in one line", async (t) => {
     const peer = await pythonPeer(t, "time.sleep(20)");
-    const { code, stderr } = await run(t, ["proxy", String(peer.port), "127.0.0.1:9"]);
+    const { code, stderr } = await run(["proxy", String(peer.port), "127.0.0.1:9"]);
     expect(code).toBe(1);
     expect(stderr).toMatch(
       /^datagram proxy: bind 127\.0\.0\.1:\d+: another socket has this address.*\(EADDRINUSE\)\n$/,

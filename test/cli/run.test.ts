@@ -6,7 +6,11 @@ import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
+import { commandsInOneProcess } from "./one-process.js";
 import { bin, datagram, onTerminal, run, stayOpen } from "./program.js";
+
+/** For commands that start no program: a program would have the outputs of this process. */
+const runHere = commandsInOneProcess();
 
 /** Sends a datagram to itself. Prints it, whether `node:dgram` is replaced, and the arguments. */
 const body = `
@@ -115,9 +119,9 @@ describe("the end of the program", () => {
     ["<folder>/not-executable", 126, "permission denied"],
     ["/", 126, "permission denied"],
     ["<folder>/app.cjs/tool", 126, "a part of the path is not a folder"],
-  ])("%s ends with %i and one line", async ([given, code, why], t) => {
+  ])("%s ends with %i and one line", async ([given, code, why]) => {
     const name = given.replace("<folder>", folder);
-    expect(await run(t, ["run", name, "x"])).toMatchObject({
+    expect(await runHere(["run", name, "x"])).toMatchObject({
       code,
       stdout: "",
       stderr: `datagram run: cannot run ${JSON.stringify(name)}: ${why}\n`,

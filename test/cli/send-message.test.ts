@@ -3,7 +3,10 @@ import { type Message, type Messages, type MessagesOptions, messages } from "dat
 import { proxy } from "datagram/proxy";
 import { type TestContext, describe, expect, test } from "vitest";
 
+import { commandsInOneProcess } from "./one-process.js";
 import { deadAddress, file, onTerminal, run } from "./program.js";
+
+const runHere = commandsInOneProcess();
 
 const picture = Buffer.concat([Buffer.from([0xff, 0xd8, 0xff]), Buffer.alloc(99_997, 7)]);
 
@@ -58,7 +61,7 @@ describe("a message", () => {
   test("standard input in hex digits arrives, also with --fleeting", async (t) => {
     const { address, m } = await reader(t);
     const args = ["send", address, "--message", "--hex", "--fleeting"];
-    const [{ code, stderr }, message] = await Promise.all([run(t, args, { input: "00 ff\n" }), nextOf(m)]);
+    const [{ code, stderr }, message] = await Promise.all([runHere(args, "00 ff\n"), nextOf(m)]);
     expect(code).toBe(0);
     expect(stderr).toContain("1 chunk\nnothing says whether it arrived");
     expect(message.data.toString("hex")).toBe("00ff");
@@ -83,9 +86,9 @@ describe("a message", () => {
 });
 
 describe("a message that does not arrive", () => {
-  test("nobody is listening: exit code 4, at once", async (t) => {
+  test("nobody is listening: exit code 4, at once", async () => {
     const address = deadAddress();
-    const { code, stderr } = await run(t, ["send", address, "--message", "x"]);
+    const { code, stderr } = await runHere(["send", address, "--message", "x"]);
     expect({ code, stderr }).toEqual({
       code: 4,
       stderr: `datagram send: nobody is listening on ${address} (port unreachable, from 127.0.0.1)\n`,
@@ -97,7 +100,7 @@ describe("a message that does not arrive", () => {
     void (async () => {
       for await (const datagram of s) await datagram.reply(datagram.data);
     })();
-    const { code, stderr } = await run(t, ["send", String(s.getsockname()), "--message", "--size", "9000"]);
+    const { code, stderr } = await runHere(["send", String(s.getsockname()), "--message", "--size", "9000"]);
     expect(code).toBe(1);
     expect(stderr).toMatch(
       /^datagram send: 127\.0\.0\.1:\d+ sends back each datagram, and does not read messages: start/,
@@ -111,7 +114,7 @@ describe("a message that does not arrive", () => {
     })();
     const { port } = s.getsockname();
     const args = ["send", `127.0.0.1:${port}`, "--message", "x", "--timeout", "300ms"];
-    expect(await run(t, args)).toMatchObject({
+    expect(await runHere(args)).toMatchObject({
       code: 3,
       stderr: `datagram send: 127.0.0.1:${port} answers, but not as one that reads messages, or it has another version: start datagram receive ${port} --into <folder> there\n`,
     });
@@ -120,7 +123,7 @@ describe("a message that does not arrive", () => {
   test("a silent peer is exit code 3, after --timeout or --deadline", async (t) => {
     const address = String((await bound(t)).getsockname());
     for (const limit of ["--timeout", "--deadline"]) {
-      const { code, stderr } = await run(t, ["send", address, "--message", "x", limit, "200ms"]);
+      const { code, stderr } = await runHere(["send", address, "--message", "x", limit, "200ms"]);
       expect(code).toBe(3);
       expect(stderr).toContain(
         `no report came from ${address} in 200 ms: lost, or nobody there reads messages`,
@@ -130,7 +133,7 @@ describe("a message that does not arrive", () => {
 
   test("a message that is too long for the peer is exit code 1, with the limit", async (t) => {
     const { address } = await reader(t, { maxSourceBytes: 5000 });
-    const { code, stderr } = await run(t, ["send", address, "--message", "--size", "5001"]);
+    const { code, stderr } = await runHere(["send", address, "--message", "--size", "5001"]);
     expect(code).toBe(1);
     expect(stderr).toContain(`${address} takes messages of at most 5000 bytes, and this one has 5001`);
   });

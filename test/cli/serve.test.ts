@@ -5,7 +5,10 @@ import { type Socket, socket } from "datagram";
 import { messages, request } from "datagram/message";
 import { type TestContext, describe, expect, test } from "vitest";
 
-import { type Program, datagram, deadAddress, file, run } from "./program.js";
+import { commandsInOneProcess } from "./one-process.js";
+import { type Program, datagram, deadAddress, file } from "./program.js";
+
+const run = commandsInOneProcess();
 
 /** Starts `datagram serve` on a free port. */
 async function serve(
@@ -108,30 +111,30 @@ describe("datagram request --message", () => {
     const server = await serve(t, ["--message", "--exec", "tr", "a", "b"]);
     const address = `127.0.0.1:${server.port}`;
     const ask = ["request", address, "--message", "--timeout", "20s"];
-    const large = await run(t, [...ask, "--raw"], { input: "a".repeat(300_000) });
+    const large = await run([...ask, "--raw"], "a".repeat(300_000));
     expect(large.stdout).toBe("b".repeat(300_000));
     expect(large.stderr).toMatch(new RegExp(`^300000 bytes from ${address} in [\\d.]+ ms\n$`));
-    expect(await run(t, [...ask, "aha"])).toMatchObject({ code: 0, stdout: '"bhb"\n' });
-    expect(await run(t, [...ask, "--hex", "61 00"])).toMatchObject({ code: 0, stdout: "6200\n" });
-    const { stdout } = await run(t, [...ask, "--json", "a"]);
+    expect(await run([...ask, "aha"])).toMatchObject({ code: 0, stdout: '"bhb"\n' });
+    expect(await run([...ask, "--hex", "61 00"])).toMatchObject({ code: 0, stdout: "6200\n" });
+    const { stdout } = await run([...ask, "--json", "a"]);
     expect(JSON.parse(stdout)).toMatchObject({ size: 1, text: "b" });
   });
 
   test("says why no reply came", async (t) => {
     const failing = await serve(t, ["--message", "--exec", "false"]);
-    const failed = await run(t, ["request", `127.0.0.1:${failing.port}`, "--message", "x"]);
+    const failed = await run(["request", `127.0.0.1:${failing.port}`, "--message", "x"]);
     expect(failed).toMatchObject({ code: 1, stdout: "" });
     expect(failed.stderr).toBe(
       `datagram request: 127.0.0.1:${failing.port} could not answer: its handler or its program failed\n`,
     );
     const address = deadAddress();
-    const dead = await run(t, ["request", address, "--message", "x"]);
+    const dead = await run(["request", address, "--message", "x"]);
     expect(dead.code).toBe(4);
     expect(dead.stderr).toContain(`nobody is listening on ${address}`);
     const silent = client(t);
     await silent.bind(["127.0.0.1", 0]);
     const to = silent.getsockname();
-    const late = await run(t, ["request", String(to), "--message", "x", "--timeout", "300ms"]);
+    const late = await run(["request", String(to), "--message", "x", "--timeout", "300ms"]);
     expect(late.code).toBe(3);
     expect(late.stderr).toContain(
       `no report came from ${to} in 300 ms: lost, or nobody there reads messages`,
@@ -194,12 +197,12 @@ esac`;
   });
 });
 
-test("a program that does not exist is an error at the start", async (t) => {
-  expect(await run(t, ["serve", "0", "--exec", "no-such-program"])).toMatchObject({
+test("a program that does not exist is an error at the start", async () => {
+  expect(await run(["serve", "0", "--exec", "no-such-program"])).toMatchObject({
     code: 1,
     stderr: 'datagram serve: cannot run "no-such-program": there is no such program in PATH\n',
   });
-  expect((await run(t, ["serve", "0", "--exec", "/dev/null"])).stderr).toBe(
+  expect((await run(["serve", "0", "--exec", "/dev/null"])).stderr).toBe(
     'datagram serve: cannot run "/dev/null": permission denied\n',
   );
 });

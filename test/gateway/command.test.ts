@@ -69,8 +69,8 @@ describe.skipIf(noServer !== undefined)("datagram gateway", () => {
   }
 
   test("says how to go on without a server, and with a second port for a stream", async (t) => {
-    const away = datagram(t, ["gateway", "0", "--stream", "one", "--nats", "nats://127.0.0.1:1"]);
-    expect(await away.ended).toMatchObject({
+    const away = ["gateway", "0", "--stream", "one", "--nats", "nats://127.0.0.1:1"];
+    expect(await runHere(away)).toMatchObject({
       code: 4,
       stderr:
         "datagram gateway: nats://127.0.0.1:1: connection refused: start a server: nats-server -js, or name one with --nats\n",
@@ -78,8 +78,8 @@ describe.skipIf(noServer !== undefined)("datagram gateway", () => {
     const [first, [port = 0]] = await start(t, "0", "--stream", "one", "--create");
     first.child.kill("SIGINT");
     expect((await first.ended).code).toBe(0);
-    const second = datagram(t, ["gateway", "0", "--stream", "one", "--create", "--nats", server.url]);
-    const { code, stderr } = await second.ended;
+    const second = ["gateway", "0", "--stream", "one", "--create", "--nats", server.url];
+    const { code, stderr } = await runHere(second);
     expect(code).toBe(1);
     expect(stderr).toMatch(
       new RegExp(
@@ -220,7 +220,7 @@ describe.skipIf(noServer !== undefined)("datagram gateway", () => {
     first.child.kill("SIGINT");
     await first.ended;
     const args = ["gateway", String(port), "--stream", "second", "--create", "--nats", server.url];
-    expect(await datagram(t, args).ended).toMatchObject({
+    expect(await runHere(args)).toMatchObject({
       code: 1,
       stderr:
         "datagram gateway: the stream second: the stream owner has its subjects: use that stream, or another prefix\n",
@@ -246,7 +246,7 @@ describe.skipIf(noServer !== undefined)("datagram gateway", () => {
         ["listen", "--from", url, "--stream", "x"],
         ["replay", "--from", url, "--stream", "x", "--to", "127.0.0.1:9"],
       ]) {
-        const { code, stderr } = await datagram(t, args).ended;
+        const { code, stderr } = await runHere(args);
         expect([code, stderr]).toEqual([4, expect.stringContaining(`datagram ${args[0]}: ${why}`) as string]);
       }
   });
@@ -257,14 +257,14 @@ describe.skipIf(noServer !== undefined)("datagram gateway", () => {
     expect([code, stderr]).toEqual([1, expect.stringContaining(text) as string]);
   });
 
-  test("ends with 4 if no server answers, and with 1 without the stream", async (t) => {
+  test("ends with 4 if no server answers, and with 1 without the stream", async () => {
     const none = ["gateway", "0", "--stream", "x", "--nats", "nats://user:secret@127.0.0.1:9"];
-    const { code, stderr } = await datagram(t, none).ended;
+    const { code, stderr } = await runHere(none);
     expect(code).toBe(4);
     expect(stderr).toContain("nats://127.0.0.1:9: connection refused");
     expect(stderr).not.toContain("secret");
-    const missing = datagram(t, ["gateway", "0", "--stream", "missing", "--nats", server.url]);
-    expect(await missing.ended).toMatchObject({
+    const missing = ["gateway", "0", "--stream", "missing", "--nats", server.url];
+    expect(await runHere(missing)).toMatchObject({
       code: 1,
       stderr: "datagram gateway: there is no stream missing: --create creates it\n",
     });
