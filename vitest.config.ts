@@ -4,6 +4,8 @@ import { fileURLToPath } from "node:url";
 
 import { defineConfig } from "vitest/config";
 
+import { LongestFirst } from "./test/longest-first.js";
+
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const source = (path: string): string => here(`src/${path}`);
 const subpaths = [
@@ -32,10 +34,10 @@ const cpus = availableParallelism();
 const computing = { maxWorkers: cpus, isolate: false, sequence: { groupOrder: 0 } };
 /** Tests that start programs, and wait for them most of the time. */
 const waiting = { maxWorkers: 2 * cpus, isolate: false, sequence: { groupOrder: 1 } };
-/** Tests that measure the CPU time or the speed of a program: nothing else runs beside them. */
+/** Tests that use all CPUs for the whole time: nothing else runs beside them. */
 const alone = { maxWorkers: 1, sequence: { groupOrder: 2 } };
-/** The files of the last group. */
-const measuring = ["test/process/{flood,icmp}.test.ts", "test/sim/scale.test.ts"];
+/** The file of the last group. */
+const flood = "test/process/flood.test.ts";
 /** It loads the addon with planned errors, and sets the environment of its process: no other file shares this process. */
 const faults = "test/process/faults.test.ts";
 /** It starts processes of `node:cluster`. */
@@ -125,7 +127,7 @@ const projects = [
   },
   {
     ...datagram,
-    test: { name: "unit", include: ["test/{unit,sim}/**/*.test.ts"], exclude: measuring, ...computing },
+    test: { name: "unit", include: ["test/{unit,sim}/**/*.test.ts"], ...computing },
   },
   {
     ...datagram,
@@ -156,13 +158,13 @@ const projects = [
     test: {
       name: "programs",
       include: ["test/{process,page,cli,package,netns}/**/*.test.ts", workers],
-      exclude: [...measuring, faults],
+      exclude: [flood, faults],
       ...programs,
       ...waiting,
     },
   },
   { extends: true as const, test: { name: "faults", include: [faults], ...waiting, isolate: true } },
-  { ...datagram, test: { name: "alone", include: measuring, ...programs, ...alone } },
+  { ...datagram, test: { name: "alone", include: [flood], ...programs, ...alone } },
 ];
 
 /** What `npm run test:runtimes` adds, which installs Bun, Deno and versions of TypeScript. */
@@ -183,6 +185,7 @@ export default defineConfig({
     testTimeout: 180_000,
     hookTimeout: 180_000,
     expect: { requireAssertions: true },
+    sequence: { sequencer: LongestFirst },
     // resolv.conf(5): a test of a name that does not exist waits for 1 s instead of 10 s if no name server answers.
     env: { RES_OPTIONS: "timeout:1 attempts:1" },
     projects: process.env.DATAGRAM_LINKS === undefined ? projects : projectsOnLinks,
