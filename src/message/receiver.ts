@@ -10,13 +10,12 @@ import {
   isOrdered,
 } from "../wire/message-frame.js";
 import { Alarm } from "./alarm.js";
-import { Confirmations } from "./confirmations.js";
 import { Delivered, partialKey } from "./delivered.js";
 import { DueReports } from "./due-reports.js";
-import { belongs, isDividedAnew, isOfData } from "./same-message.js";
+import { belongs, isDividedAnew } from "./same-message.js";
+import { Handover } from "./handover.js";
 import { Incoming, messageBytes } from "./incoming.js";
-import type { LossCause, Message } from "./message.js";
-import { Ordering } from "./ordering.js";
+import type { LossCause } from "./message.js";
 import type { PartialMemory } from "./partial-memory.js";
 import { Partials } from "./partials.js";
 import { type Peer, isArriving } from "./peers.js";
@@ -25,8 +24,8 @@ import type { ReceiverHost, ReceiverLimits } from "./receiver-host.js";
 
 /** Chunks after which a report is sent. */
 const reportChunks = 64;
-/** Delivered messages that are remembered whatever their source: at least so many, or for so long. */
-const maxRecent = 65_536;
+/** Messages that were refused are remembered: at least so many, or for so long. */
+const maxRefused = 65_536;
 const keepMs = 30_000;
 
 /** Joins the chunks that arrive to messages, within limits, and reports them to their senders. */
@@ -38,9 +37,7 @@ export class Receiver {
   readonly #reports: DueReports;
   readonly #partials: Partials;
   readonly #memory: PartialMemory;
-  /** Messages that were delivered, of all sources. */
-  readonly #recent: Delivered;
-  readonly #confirmations: Confirmations;
+  readonly #handover: Handover;
   /** Messages that were refused because of their length. A sender has several chunks of them under way. */
   readonly #tooLong: Delivered;
   /** Their number. */
@@ -52,9 +49,11 @@ export class Receiver {
     this.#reports = new DueReports(host);
     this.#partials = new Partials(host, limits, this.#reports, (cause) => this.drop(cause));
     this.#memory = this.#partials.memory;
-    this.#recent = new Delivered(host.clock.now(), keepMs, maxRecent);
-    this.#tooLong = new Delivered(host.clock.now(), keepMs, maxRecent);
-    this.#confirmations = new Confirmations(host.clock, this.#reports, limits.confirmMs);
+    this.#handover = new Handover(host, limits, this.#reports, this.#partials, {
+      flush: (now) => this.flush(now),
+      watch: (peer, now) => this.#watch(peer, now),
+    });
+    this.#tooLong = new Delivered(host.clock.now(), keepMs, maxRefused);
   }
 
   /** Messages that were lost, by cause. */
@@ -64,12 +63,12 @@ export class Receiver {
 
   /** Messages that the program can confirm. */
   get unconfirmed(): number {
-    return this.#confirmations.size;
+    return this.#handover.unconfirmed;
   }
 
   /** Messages that the program did not confirm in time, or that it has released. */
   get released(): number {
-    return this.#confirmations.released;
+    return this.#handover.released;
   }
 
   /** Bytes of memory of the messages that are not complete or held back. */
@@ -89,7 +88,7 @@ export class Receiver {
     let partial = peer.partialOf(frame);
     if (partial?.frame.crc === crc) {
       if (!isDividedAnew(partial.frame, frame)) {
-        if (partial.mayComplete && this.#isFullFor(peer, frame)) this.drop("unconfirmed");
+        if (partial.mayComplete && this.#handover.isFullFor(peer, frame)) this.drop("unconfirmed");
         else this.#add(peer, partial, frame, payload, now);
         return;
       }
@@ -98,8 +97,9 @@ export class Receiver {
       this.#partials.remove(peer, partial);
       partial = undefined;
     }
-    if (peer.wasDelivered(id, crc, now) || this.#wasMoved(frame, now)) {
-      this.#duplicate(peer, frame);
+    if (this.#handover.has(peer, frame, now)) {
+      this.drop("duplicate");
+      this.#handover.again(peer, frame);
       return;
     }
     if (partial) {
@@ -114,7 +114,7 @@ export class Receiver {
       this.drop("unread");
       return;
     }
-    if (this.#isFullFor(peer, frame)) {
+    if (this.#handover.isFullFor(peer, frame)) {
       this.drop("unconfirmed");
       return;
     }
@@ -152,7 +152,7 @@ export class Receiver {
     const chunks = partial.seriesIn(frame, datagrams, start, segment, max);
     if (chunks < 2) return 0;
     // Such a message may have to wait for its place: `chunk` knows when.
-    if (partial.received + chunks + 2 > partial.chunks && this.#isForProgram(frame)) return 0;
+    if (partial.received + chunks + 2 > partial.chunks && this.#handover.isForProgram(frame)) return 0;
     peer.receivedChunks += chunks;
     partial.route = peer.route;
     const gap = partial.addSeries(frame, datagrams, start, chunks, copyPieces);
@@ -160,7 +160,7 @@ export class Receiver {
     partial.echo(frame, now);
     partial.repeats = 0;
     if (partial.complete) {
-      this.#finish(peer, partial, frame, now);
+      this.#handover.joined(peer, partial, frame, now);
       return chunks;
     }
     if (partial.unreported === 0) partial.unreportedAt = now;
@@ -178,7 +178,7 @@ export class Receiver {
 
   /** Nothing can be confirmed any more. */
   close(): void {
-    this.#confirmations.close();
+    this.#handover.close();
   }
 
   /** Everything ends: the messages of a peer are dropped. */
@@ -216,8 +216,7 @@ export class Receiver {
         return;
       }
     }
-    const repaired = frame.attempt > 0 && !isFleeting(frame) ? 1 : 0;
-    this.#deliver(peer, frame, data, { chunks: 1, repaired, ...this.#complete(peer, frame, 1) }, now);
+    this.#handover.single(peer, frame, data, now);
   }
 
   #add(
@@ -241,7 +240,7 @@ export class Receiver {
       }
       this.#memory.take(peer, partial.bytes - before);
       if (this.#repair(peer, partial, frame.index) && partial.complete)
-        this.#finish(peer, partial, frame, now);
+        this.#handover.joined(peer, partial, frame, now);
       return;
     }
     const isNow = (frame.flags & frameFlag.now) !== 0;
@@ -261,7 +260,7 @@ export class Receiver {
       if (partial.bytes !== before) this.#memory.take(peer, partial.bytes - before);
       if (partial.hasParities && !this.#repair(peer, partial, frame.index)) return;
       if (partial.complete) {
-        this.#finish(peer, partial, frame, now);
+        this.#handover.joined(peer, partial, frame, now);
         return;
       }
     }
@@ -286,89 +285,6 @@ export class Receiver {
     }
     partial.repair(lost);
     return true;
-  }
-
-  /** All chunks are there. */
-  #finish(peer: Peer, partial: Incoming, frame: Readonly<Frame>, now: number): void {
-    this.#partials.remove(peer, partial);
-    const data = partial.join();
-    if (!data) {
-      this.#partials.tellLost(peer, partial, "crc");
-      return;
-    }
-    peer.longestBytes = Math.max(peer.longestBytes, data.length);
-    const { chunks, resent, byParity } = partial;
-    const completed = this.#complete(peer, frame, resent > 0 ? 2 : 1);
-    this.#deliver(peer, partial.frame, data, { chunks, repaired: resent + byParity, ...completed }, now);
-  }
-
-  /** Reports a complete message, or returns how the program does it. */
-  #complete(peer: Peer, frame: Readonly<Frame>, copies: number): Pick<Message, "confirm" | "release"> {
-    if (!this.#isForProgram(frame)) {
-      this.#reports.complete(peer, frame, copies);
-      return {};
-    }
-    const { confirm, release } = this.#confirmations.add(peer, frame, copies);
-    return {
-      confirm: () => {
-        if (confirm()) this.flush(this.#host.clock.now());
-      },
-      release,
-    };
-  }
-
-  /** Whether the program confirms a message, and its source can have no further one that waits for that. */
-  #isFullFor(peer: Peer, frame: Readonly<Frame>): boolean {
-    return this.#isForProgram(frame) && this.#confirmations.isFull(peer);
-  }
-
-  /** Whether the program confirms a message. A request is confirmed by its reply, and nobody waits for a fleeting message. */
-  #isForProgram(frame: Readonly<Frame>): boolean {
-    return this.#limits.confirm === "program" && isOfData(frame) && !isFleeting(frame);
-  }
-
-  #deliver(
-    peer: Peer,
-    { kind: sentKind, flags, id, crc, channel }: Readonly<Frame>,
-    data: Buffer,
-    counts: Pick<Message, "chunks" | "repaired" | "confirm" | "release">,
-    now: number,
-  ): void {
-    peer.delivered(id, crc, now);
-    this.#recent.add(partialKey({ id, crc }), crc, now);
-    peer.receivedMessages++;
-    // A parity belongs to a DATA message.
-    const kind = sentKind === frameKind.parity ? frameKind.data : sentKind;
-    const message: Message = { data, source: peer.address, channel, ...counts, verified: true };
-    const pass = (each: Message): void => this.#host.arrived({ message: each, peer, kind, flags, id, crc });
-    if (isFleeting({ flags, kind })) this.#supersede(peer, channel, id);
-    if (!isOrdered({ kind, flags })) {
-      pass(message);
-      return;
-    }
-    peer.ordering ??= new Ordering();
-    for (const each of peer.ordering.arrived(id, message, now)) pass(each);
-    this.#partials.countHeld(peer);
-    this.#partials.dropPast(peer);
-    this.#watch(peer, now);
-  }
-
-  /** A newer fleeting message arrived: those before it are dropped. */
-  #supersede(peer: Peer, channel: number, id: number): void {
-    peer.newest(channel, id);
-    for (const partial of peer.partials.values()) {
-      const isOlder = (id - partial.frame.id) >>> 0 < 0x8000_0000 && partial.frame.id !== id;
-      if (partial.fleeting && partial.frame.channel === channel && isOlder)
-        this.#partials.lose(peer, partial, "superseded");
-    }
-  }
-
-  /** A chunk of a message that was delivered: its sender does not know yet. */
-  #duplicate(peer: Peer, frame: Readonly<Frame>): void {
-    this.drop("duplicate");
-    if (frame.kind === frameKind.request) this.#host.again(peer, frame);
-    if (this.#isForProgram(frame) && this.#confirmations.holds(peer, frame)) return;
-    if (!isFleeting(frame) || (frame.flags & frameFlag.now) !== 0) this.#reports.complete(peer, frame, 1);
   }
 
   /** Makes room for a new message. Returns `undefined` if it is refused. */
@@ -413,11 +329,6 @@ export class Receiver {
     this.#partials.keep(peer, partial);
     this.#watch(peer, partial.lastAt);
     return partial;
-  }
-
-  /** Whether a chunk that was sent again belongs to a message that was delivered, from another port or address. */
-  #wasMoved(frame: Readonly<Frame>, now: number): boolean {
-    return frame.attempt > 0 && !isFleeting(frame) && this.#recent.has(partialKey(frame), frame.crc, now);
   }
 
   #wake(peer: Peer): void {
