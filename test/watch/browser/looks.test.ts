@@ -60,6 +60,19 @@ describe.skipIf(noBrowser !== undefined)(
       expect(problems).toEqual([]);
     });
 
+    test("at the width of a phone, a table is as high as its rows, and what follows is right below", async (t) => {
+      const { page, problems } = await relayPage(t, 360);
+      for (const table of ["peers-0", "peers-1"]) {
+        const [card, parts] = await page.evaluate<[number, number]>(
+          `(({ children, parentElement: card }) => [card.clientHeight, [...children, card.firstElementChild]
+            .reduce((sum, { offsetHeight }) => sum + offsetHeight, 0)])(document.getElementById("${table}"))`,
+        );
+        expect(parts).toBeGreaterThan(0);
+        expect(Math.abs(card - parts), table).toBeLessThanOrEqual(2);
+      }
+      expect(problems).toEqual([]);
+    });
+
     test("a datagram of a relay is marked with its side, and Send is dim and cannot be reached", async (t) => {
       const { page, problems } = await relayPage(t, 1280);
       const tab = page.getByRole("tab", { name: "Send" });
