@@ -53,9 +53,20 @@ describe.skipIf(noBrowser !== undefined)(
         .first()
         .waitFor();
       expect(await losses.locator(".advice").count()).toBe(0);
+      // A datagram is on both sides, so there is no sum of them.
+      const rates = page.getByRole("region", { name: "Rate" });
+      const sides = await rates.locator(".legend-item").allTextContents();
+      const amount = String.raw`\d[\d,.]*/s \d[\d,.]* k?B/s`;
+      expect(sides).toEqual([
+        expect.stringMatching(new RegExp(`^Before the faults: ${relay.address} ${amount}$`)),
+        expect.stringMatching(new RegExp(`^After the faults: ${relay.target} ${amount}$`)),
+      ]);
+      expect(await rates.locator(".figure").count()).toBe(2);
+      await rates.getByText(/peers, on both sides$/).waitFor();
       // Only one side, by the key of the sources.
       await page.keyboard.press("s");
       await rowWith(page, "peers-all", address).waitFor();
+      expect(await rates.locator(".figure").count()).toBe(1);
       await page.keyboard.press("s");
       await page.keyboard.press("s");
       for (const [colorScheme, width] of [

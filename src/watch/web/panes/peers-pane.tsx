@@ -7,6 +7,7 @@ import { Chart, type Line } from "../parts/chart.js";
 import { bytes, count, datagrams, rate } from "../parts/format.js";
 import { useSeconds, useTopics } from "../parts/hooks.js";
 import type { Client } from "../state/client.js";
+import type { Rates } from "../state/rates.js";
 import type { State } from "../state/state.js";
 import { Guide } from "./guide.js";
 import { Losses } from "./losses.js";
@@ -38,7 +39,7 @@ export function PeersPane({
   const shown = state.sources.filter(({ id }) => source === undefined || id === source);
   const hasPeers = [...state.peers.values()].some(({ row }) => source === undefined || row.source === source);
   // The two sides of a relay have a table each, one below the other: side by side, most columns would be cut.
-  const tables = shown.some(({ kind }) => kind === "after") && shown.length > 1 ? shown : [undefined];
+  const tables = hasBothSides(shown) ? shown : [undefined];
   return (
     <div class="peers-pane">
       <div class="peers-main">
@@ -87,6 +88,11 @@ export function PeersPane({
   );
 }
 
+/** Whether these are both sides of a relay. Most datagrams are on both, so their sum has no meaning. */
+function hasBothSides(sources: readonly Source[]): boolean {
+  return sources.length > 1 && sources.some(({ kind }) => kind === "after");
+}
+
 function sideOf({ kind, label }: Source): string {
   if (kind === "before") return `Before the faults: ${label}`;
   return kind === "after" ? `After the faults: ${label}` : label;
@@ -104,18 +110,20 @@ function RateChart({ state, sources, selected }: RateChartProps): VNode {
   useSeconds();
   const { nowMs } = state;
   const peer = selected === undefined ? undefined : state.peers.get(selected);
-  const lines: Line[] =
+  const lines: RateLine[] =
     peer === undefined
-      ? sources.flatMap(({ id, label }) => {
-          const rates = state.sourceRates.get(id)?.datagrams;
-          return rates === undefined ? [] : [{ label, rates }];
+      ? sources.flatMap((source) => {
+          const found = state.sourceRates.get(source.id);
+          if (found === undefined) return [];
+          const { datagrams: rates, bytes: byteRates } = found;
+          return [{ label: sideOf(source), rates, byteRates }];
         })
       : [{ label: peer.row.address, rates: peer.rates }];
-  const perSecond = lines.reduce((sum, { rates }) => sum + rates.perSecond(nowMs), 0);
-  const perSecondBytes = sources.reduce(
-    (sum, { id }) => sum + (state.sourceRates.get(id)?.bytes.perSecond(nowMs) ?? 0),
-    0,
-  );
+  const isApart = peer === undefined && hasBothSides(sources);
+  const perSecond = rateOf(lines, nowMs);
+  const now = isApart
+    ? lines.map((line) => `${line.label} ${rate(rateOf([line], nowMs))}`).join(", ")
+    : rate(perSecond);
   const losses = [...state.losses.values()]
     .filter((loss) => loss.source === undefined || sources.some(({ id }) => id === loss.source))
     .map(({ atMs }) => Math.floor(atMs / 1000));
@@ -124,27 +132,49 @@ function RateChart({ state, sources, selected }: RateChartProps): VNode {
     <section class="card chart-card" aria-label="Rate">
       <div class="card-line">
         <h2 class="card-title">{title}</h2>
-        <span class="figure">{rate(perSecond)}</span>
-        {peer === undefined && <span class="muted">{bytes(perSecondBytes)}/s</span>}
+        {!isApart && <span class="figure">{rate(perSecond)}</span>}
+        {peer === undefined && !isApart && <span class="muted">{byteRate(lines, nowMs)}</span>}
         {peer === undefined && lines.length > 1 && (
           <span class="legend">
-            {lines.map(({ label }, index) => (
-              <span key={label} class={`legend-item legend-${index % 3}`}>
-                {label}
+            {lines.map((line, index) => (
+              <span key={line.label} class={`legend-item legend-${index % 3}`}>
+                {line.label}
+                {isApart && (
+                  <>
+                    {" "}
+                    <span class="figure">{rate(rateOf([line], nowMs))}</span>{" "}
+                    <span class="muted">{byteRate([line], nowMs)}</span>
+                  </>
+                )}
               </span>
             ))}
           </span>
         )}
-        {peer === undefined && <span class="muted at-end">{count(state.totalPeers)} peers</span>}
+        {peer === undefined && (
+          <span class="muted at-end">{`${count(state.totalPeers)} peers${isApart ? ", on both sides" : ""}`}</span>
+        )}
       </div>
       <Chart
         lines={lines}
         nowMs={nowMs}
         losses={losses}
-        label={`Datagrams a second of ${title} in the last minute: now ${rate(perSecond)}`}
+        label={`Datagrams a second of ${title} in the last minute: now ${now}`}
       />
     </section>
   );
+}
+
+/** A line of the chart, with the bytes of a source. */
+interface RateLine extends Line {
+  readonly byteRates?: Rates;
+}
+
+function rateOf(lines: readonly RateLine[], nowMs: number): number {
+  return lines.reduce((sum, { rates }) => sum + rates.perSecond(nowMs), 0);
+}
+
+function byteRate(lines: readonly RateLine[], nowMs: number): string {
+  return `${bytes(lines.reduce((sum, { byteRates }) => sum + (byteRates?.perSecond(nowMs) ?? 0), 0))}/s`;
 }
 
 interface SelectedPeerProps {
