@@ -1,7 +1,7 @@
 /**
  * Receiving: `receiver.ts` serves the receive calls of a socket, from the datagrams in `inbox.ts`. `waiters.ts` lists the calls
- * that wait, and `deadlines.ts` ends those that waited too long. `datagram.ts` is what a program gets, `abort.ts` has signals end
- * calls, and `interception.ts` takes datagrams before the calls get them.
+ * that wait, and `deadlines.ts` ends those that waited too long. `turn.ts` limits a turn of the event loop. `datagram.ts` is what
+ * a program gets, `abort.ts` has signals end calls, and `interception.ts` takes datagrams before the calls get them.
  */
 
 import { onAbort } from "./abort.js";
@@ -16,13 +16,7 @@ import { Inbox, type Run } from "./inbox.js";
 import { Interception, type Interceptor } from "./interception.js";
 import { type Wait, Waiter, Waiters, closedWhileWaiting } from "./waiters.js";
 import type { Ledger, Traffic } from "../ledger/ledger.js";
-
-/** The largest number of datagrams handed out in one turn of the event loop. After that the rest of the program runs. */
-const turnDatagrams = 1024;
-/** Milliseconds for which datagrams are handed out in one turn of the event loop. */
-const turnMs = 4;
-/** Datagrams handed out between two reads of the clock. */
-const clockInterval = 32;
+import { Turn } from "./turn.js";
 
 /** What the receiver needs of its socket. */
 export interface ReceiverHost {
@@ -56,11 +50,7 @@ export class Receiver {
   #mayHaveMore = false;
   /** `sentDatagrams` at the last read. */
   #sentBefore = 0;
-  /** Datagrams that may still be handed out in this turn. */
-  #credit = turnDatagrams;
-  #sinceClock = 0;
-  /** `NaN` until the clock is read for the first time in a turn. */
-  #turnStarted = NaN;
+  readonly #turn: Turn;
   #turning = false;
   readonly #deadlines: Deadlines;
   /** Whether a call to the driver is in progress. */
@@ -73,6 +63,7 @@ export class Receiver {
 
   constructor(host: ReceiverHost) {
     this.#host = host;
+    this.#turn = new Turn(host.clock);
     this.#deadlines = new Deadlines(host.clock, this.#waiters, (late) => this.#lastChance(late));
     if (host.busyPollUs > 0) this.#busyPoll = new BusyPoll(host.clock, host.busyPollUs);
   }
@@ -90,7 +81,7 @@ export class Receiver {
       fail(signal.reason);
       return undefined;
     }
-    if (this.#waiters.empty && this.#credit > 0 && !this.#closed) {
+    if (this.#waiters.empty && this.#turn.hasRoom && !this.#closed) {
       const error = this.inbox.empty && this.#shouldRead(timeoutMs) ? this.#readBatch() : undefined;
       if (error) {
         fail(ofCall(error, wait.syscall));
@@ -116,12 +107,14 @@ export class Receiver {
 
   /** Whether a call can be served now, without waiting. */
   get immediate(): boolean {
-    return !this.inbox.empty && this.#waiters.empty && this.#credit > 0;
+    return !this.inbox.empty && this.#waiters.empty && this.#turn.hasRoom;
   }
 
   /** Whether no datagram is there, and the driver had no more at the last read. */
   get drained(): boolean {
-    return this.inbox.empty && !this.#mayHaveMore && !this.#pendingError && this.#credit > 0 && !this.#closed;
+    return (
+      this.inbox.empty && !this.#mayHaveMore && !this.#pendingError && this.#turn.hasRoom && !this.#closed
+    );
   }
 
   /** As `receive`, when the receiver is `drained`. Reads only when the driver says that there are datagrams, not after a send. */
@@ -132,18 +125,7 @@ export class Receiver {
 
   /** To be called after `count` datagrams of the inbox were handed out. */
   passed(count: number): void {
-    this.#credit -= count;
-    this.#sinceClock += count;
-    if (this.#sinceClock < clockInterval) return;
-    this.#countTurn();
-  }
-
-  /** Ends this turn of the loop if it has lasted long enough. */
-  #countTurn(): void {
-    this.#sinceClock = 0;
-    const now = this.#host.clock.now();
-    if (Number.isNaN(this.#turnStarted)) this.#turnStarted = now;
-    else if (now - this.#turnStarted > turnMs) this.#credit = 0;
+    this.#turn.passed(count);
   }
 
   /** Reads a batch if the inbox is empty and the driver may have more. */
@@ -155,7 +137,7 @@ export class Receiver {
   readable(): void {
     if (this.#calling) throw brokenContract("it reported something to receive during a call");
     this.#mayHaveMore = true;
-    this.#startTurn();
+    this.#turn.start();
     if (this.#waiters.empty && !this.#interception) this.#want(false);
     else this.#serveWaiters();
   }
@@ -227,7 +209,7 @@ export class Receiver {
     }
     if (timed) this.#deadlines.add(deadline);
     if (timeoutMs === 0) this.#lastChance([waiter]);
-    else if (this.#credit > 0) {
+    else if (this.#turn.hasRoom) {
       this.#want(true);
       if (this.#busyPoll) this.#lookBeforeWaiting(this.#busyPoll, waiter);
     } else this.#yield();
@@ -247,7 +229,7 @@ export class Receiver {
   /** Serves the calls that wait. A tap may have closed the socket. */
   #looked(): void {
     if (this.#closed) return;
-    this.#countTurn();
+    this.#turn.look();
     this.#serveWaiters();
   }
 
@@ -267,7 +249,7 @@ export class Receiver {
   /** Serves the calls that wait, in their order, until no call, no datagram or no credit is left. */
   #serveWaiters(): void {
     for (let waiter = this.#waiters.first; waiter; waiter = this.#waiters.first) {
-      if (this.#credit <= 0) {
+      if (!this.#turn.hasRoom) {
         this.#yield();
         return;
       }
@@ -287,7 +269,7 @@ export class Receiver {
 
   /** Reads for the interceptor, whether or not a call waits. */
   #readOn(): void {
-    while (this.#waiters.empty && this.inbox.empty && this.#mayHaveMore && this.#credit > 0) {
+    while (this.#waiters.empty && this.inbox.empty && this.#mayHaveMore && this.#turn.hasRoom) {
       const error = this.#readBatch();
       if (this.#closed) return;
       // An ICMP error is about a datagram that was sent, and it is an event too.
@@ -317,7 +299,7 @@ export class Receiver {
   /** Every call that waits fails with the error that the driver threw. */
   #failAll(thrown: unknown): void {
     // A loop of calls that fail at once would never leave the microtasks. Each counts as a datagram, so that the turn ends.
-    this.passed(1);
+    this.#turn.passed(1);
     for (let waiter = this.#waiters.first; waiter; waiter = this.#waiters.first) {
       this.#dismiss(waiter);
       waiter.fail(ofCall(toOSError(thrown, waiter.wait.syscall), waiter.wait.syscall));
@@ -345,7 +327,7 @@ export class Receiver {
     do {
       error = this.#readInto(interception);
       this.#sort(interception);
-    } while (!error && this.inbox.empty && this.#mayHaveMore && this.#credit > 0);
+    } while (!error && this.inbox.empty && this.#mayHaveMore && this.#turn.hasRoom);
     return error;
   }
 
@@ -360,7 +342,7 @@ export class Receiver {
       const error = toOSError(thrown, "recvfrom");
       this.#mayHaveMore = true;
       // As in `#failAll`.
-      this.passed(1);
+      this.#turn.passed(1);
       this.#host.refused(error);
       return error;
     } finally {
@@ -372,7 +354,7 @@ export class Receiver {
   #sort(interception: Interception): void {
     const { arrivals } = interception;
     const { taken, dropped } = interception.sort();
-    this.passed(taken);
+    this.#turn.passed(taken);
     if (dropped.datagrams > 0) this.#host.overflowed(dropped);
     if (this.#host.tapped)
       this.#host.arrived(arrivals.map((arrival) => ({ ...arrival, segment: 0, isAlone: false })));
@@ -385,16 +367,10 @@ export class Receiver {
     this.#host.clock.turn(() => {
       this.#turning = false;
       if (this.#closed) return;
-      this.#startTurn();
+      this.#turn.start();
       if (this.#interception && !this.inbox.empty && this.#mayHaveMore) this.#readBatch();
       this.#serveWaiters();
     });
-  }
-
-  #startTurn(): void {
-    this.#credit = turnDatagrams;
-    this.#sinceClock = 0;
-    this.#turnStarted = NaN;
   }
 
   /** Before these calls fail, the event loop turns once and the driver is read once more. */
@@ -402,7 +378,7 @@ export class Receiver {
     this.#host.clock.turn(() => {
       if (this.#closed) return;
       this.#mayHaveMore = true;
-      this.#startTurn();
+      this.#turn.start();
       this.#serveWaiters();
       for (const waiter of waiters) {
         if (!waiter.listed) continue;

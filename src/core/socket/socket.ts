@@ -11,9 +11,9 @@ import type { Buffer } from "node:buffer";
 import type { AddressLike, Endpoint, Family } from "../address/address.js";
 import type { Ancillary } from "../driver/ancillary.js";
 import type { Stack } from "../driver/driver.js";
-import { type Outbound, indexWithoutAddress } from "../driver/outbound.js";
-import { type Data, sizeOf, toBytes } from "../driver/payload.js";
-import { OSError, ofCall, wholeNumber, wrongType } from "../errors/errors.js";
+import type { Outbound } from "../driver/outbound.js";
+import type { Data } from "../driver/payload.js";
+import { wholeNumber, wrongType } from "../errors/errors.js";
 import type { Traffic } from "../ledger/ledger.js";
 import type { Datagram } from "../receive/datagram.js";
 import type { Run } from "../receive/inbox.js";
@@ -28,7 +28,7 @@ import {
   destinationFor,
   unscopedIPv4,
 } from "./arguments.js";
-import { type OutgoingDatagram, checkAncillary, checkOutgoing } from "./outgoing-arguments.js";
+import { type OutgoingDatagram, checkAncillary } from "./outgoing-arguments.js";
 import type { Engine } from "./engine.js";
 import { Iteration, type SocketIterator } from "./iteration.js";
 import { Pull, type PullListener } from "./pull.js";
@@ -41,7 +41,7 @@ import {
   recvfrom,
   recvmsg,
 } from "./receive-calls.js";
-import { PendingSend, PendingSendMany } from "./send-calls.js";
+import { SendCalls } from "./send-calls.js";
 import { SocketSettings, engineOf } from "./settings.js";
 
 /**
@@ -110,8 +110,7 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
   #madeCalls: ReceiveCalls | undefined;
   /** The argument of the last `settimeout`, in seconds. */
   #timeout: number | null = null;
-  /** Whether the last `connect` named a peer, even if it is not done yet: `send` waits for it. */
-  #connects: boolean;
+  readonly #sends: SendCalls;
   #connectTurn = 0;
   #closing: Promise<void> | undefined;
 
@@ -122,15 +121,9 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
       iteration.claim();
       return iteration;
     };
-    answerTo = (s, data, to, route) => s.#send("sendto", data, to, route);
-    answerMany = (s, payloads, to, route) => s.#sendMany(payloads, to, route);
-    answerBatch = (s, batch, to, route) =>
-      new Promise((resolve, reject) => {
-        const peer = destinationFor(to, s.family, "sendMany") as Endpoint;
-        const { sender } = s.#engine.open("sendMany");
-        batch.address(peer, new PendingSendMany(batch.count, resolve, reject), route);
-        sender.sendBatch(batch);
-      });
+    answerTo = (s, data, to, route) => s.#sends.send("sendto", data, to, route);
+    answerMany = (s, payloads, to, route) => s.#sends.sendMany(payloads, to, route);
+    answerBatch = (s, batch, to, route) => s.#sends.sendBatch(batch, to, route);
     abandon = (s) => {
       s.#calls.abandon();
       return s.close();
@@ -139,7 +132,7 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
     connectNow = (s, to) => {
       const engine = s.#engine.open("connect");
       const later = engine.sender.barrierNow(() => engine.connect(to));
-      s.#connects = to !== null;
+      s.#sends.connects = to !== null;
       return later;
     };
     pull = (s, name, listener) => new Pull(s.#calls, name, listener);
@@ -155,7 +148,7 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
   constructor(stack: Stack, family: Family, options: SocketOptions = {}) {
     super(stack, family, options);
     this.#engine = engineOf(this);
-    this.#connects = this.#engine.peer !== null;
+    this.#sends = new SendCalls(this.#engine);
   }
 
   /**
@@ -189,12 +182,12 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
       address === null ? null : unscopedIPv4(destinationFor(address, this.family, "connect"), "connect");
     const engine = this.#engine.open("connect");
     const turn = ++this.#connectTurn;
-    this.#connects = to !== null;
+    this.#sends.connects = to !== null;
     try {
       await engine.sender.barrier(async () => engine.connect(to && (await engine.endpoint(to, "connect"))));
     } catch (error) {
       // A later call may be waiting behind this one.
-      if (turn === this.#connectTurn) this.#connects = engine.peer !== null;
+      if (turn === this.#connectTurn) this.#sends.connects = engine.peer !== null;
       throw error;
     }
   }
@@ -211,7 +204,7 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
    *   that the driver cannot use; `EBADF`; `ECANCELED`.
    */
   sendto(data: Data, address: AddressLike): Promise<number> {
-    return this.#send("sendto", data, address);
+    return this.#sends.send("sendto", data, address);
   }
 
   /**
@@ -221,7 +214,7 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
    *   error came since the last call, because no socket listens at the peer.
    */
   send(data: Data): Promise<number> {
-    return this.#send("send", data);
+    return this.#sends.send("send", data);
   }
 
   /**
@@ -239,7 +232,7 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
         throw wrongType("message", "an object", message);
       const { data, address } = message;
       const how = checkAncillary(message, this.family, "sendmsg");
-      return this.#send("sendmsg", data, address, how);
+      return this.#sends.send("sendmsg", data, address, how);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -257,7 +250,7 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
   sendMany(items: Iterable<Data>, address: AddressLike): Promise<number>;
   sendMany(items: Iterable<Data> | Iterable<OutgoingDatagram>): Promise<number>;
   sendMany(items: Iterable<Data | OutgoingDatagram>, address?: AddressLike): Promise<number> {
-    return this.#sendMany(items, address);
+    return this.#sends.sendMany(items, address);
   }
 
   /**
@@ -388,49 +381,8 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
 
   get #calls(): ReceiveCalls {
     return (this.#madeCalls ??= new ReceiveCalls(this.#engine, {
-      answer: (data, to, how) => this.#send("sendto", data, to, how),
+      answer: (data, to, how) => this.#sends.send("sendto", data, to, how),
     }));
-  }
-
-  #sendMany(
-    items: Iterable<Data | OutgoingDatagram>,
-    address?: AddressLike,
-    route?: Ancillary,
-  ): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const shared = address === undefined ? null : destinationFor(address, this.family, "sendMany");
-      const checked = checkOutgoing(items, shared, this.family);
-      const { count } = checked;
-      const outgoing = route ? { ...checked, ancillaries: new Array<Ancillary>(count).fill(route) } : checked;
-      const { sender } = this.#engine.open("sendMany");
-      const lost = this.#connects ? -1 : indexWithoutAddress(outgoing);
-      if (lost >= 0) {
-        throw Object.assign(new OSError("EDESTADDRREQ", { syscall: "sendMany" }), { index: lost, sent: 0 });
-      }
-      if (count === 0) resolve(0);
-      else sender.sendMany(outgoing, new PendingSendMany(count, resolve, reject));
-    });
-  }
-
-  #send(
-    syscall: "send" | "sendto" | "sendmsg",
-    data: Data,
-    address?: AddressLike,
-    how?: Ancillary,
-  ): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const isToPeer = syscall === "send" || (syscall === "sendmsg" && address === undefined);
-      const to = isToPeer ? null : destinationFor(address, this.family, syscall);
-      // The payload comes last: reading the address may run code of the program, which may change the payload.
-      const payload = toBytes(data);
-      const { sender } = this.#engine.open(syscall);
-      if (!to && !this.#connects) throw new OSError("EDESTADDRREQ", { syscall });
-      const bytes = sizeOf(payload);
-      // The sender names the others itself.
-      const fail = syscall === "sendmsg" ? (error: OSError) => reject(ofCall(error, syscall)) : reject;
-      const refused = sender.send(payload, bytes, to, new PendingSend(resolve, fail), bytes, how);
-      if (refused) fail(refused);
-    });
   }
 }
 
