@@ -3,7 +3,7 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 
 import { BlockFile } from "../capture/record/block-file.js";
-import { writeSectionHeader } from "../capture/record/file-recording.js";
+import { writeSectionHeader } from "../capture/record/section-header.js";
 import { numberedPath } from "../capture/record/file-names.js";
 import type { Endpoint } from "../core/address/address.js";
 import { attempt } from "../core/driver/driver-errors.js";

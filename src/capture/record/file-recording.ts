@@ -15,17 +15,12 @@ import {
   maxEndBytes,
 } from "./recorded-interface.js";
 import type { RecordEnd, RecordOptions, RecordStats, Recording } from "./recording.js";
+import { sectionBytes, writeSectionHeader } from "./section-header.js";
 
 /** How long datagrams wait in memory, in milliseconds. */
 const flushMs = 250;
 /** How long nothing is written after a failure, in milliseconds. */
 const retryMs = 1000;
-/** Bytes of the start of a section, at most. */
-const sectionBytes = 512;
-
-const sectionComment =
-  "Recorded above the socket: payloads, addresses, times and losses are real. IP and UDP headers are made up from them.";
-
 /** What is recorded. */
 export interface RecordedInput {
   readonly clock: Clock;
@@ -398,9 +393,4 @@ const active = new Set<FileRecording>();
 /** Ends all recordings, and writes what is in memory during the call: the process is about to end. */
 export function finishRecordings(): void {
   for (const recording of active) recording.finishNow();
-}
-
-/** Starts a file whose packets have made up headers. */
-export function writeSectionHeader(writer: BlockWriter): void {
-  writer.sectionHeader({ application: "datagram", comment: sectionComment });
 }
