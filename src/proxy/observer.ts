@@ -1,6 +1,6 @@
 import type { Buffer } from "node:buffer";
 
-import type { Datagram, Endpoint, Loss, Unreachable } from "../index.js";
+import type { Datagram, Endpoint, Loss, PathMtuChange, Unreachable } from "../index.js";
 
 /** `"up"` is from clients to the targets. */
 export type DirectionName = "up" | "down";
@@ -55,6 +55,8 @@ export interface RelayObserver {
   lost(direction: DirectionName, loss: Loss): void;
   /** An ICMP error came about a datagram from `source`. */
   unreachable(direction: DirectionName, report: Unreachable, source: Endpoint): void;
+  /** A path takes only smaller packets than before, of the datagrams that leave from `source`. */
+  pathMtu(direction: DirectionName, change: PathMtuChange, source: Endpoint): void;
   /** The relay is closed. Nothing follows. */
   closed(): void;
 }
@@ -94,6 +96,10 @@ export class RelayObservers implements RelayObserver {
 
   unreachable(direction: DirectionName, report: Unreachable, source: Endpoint): void {
     for (const observer of this.#observers) observer.unreachable(direction, report, source);
+  }
+
+  pathMtu(direction: DirectionName, change: PathMtuChange, source: Endpoint): void {
+    for (const observer of this.#observers) observer.pathMtu(direction, change, source);
   }
 
   closed(): void {

@@ -1,4 +1,4 @@
-import type { Clock, Datagram, Endpoint, Loss, Unreachable } from "../index.js";
+import type { Clock, Datagram, Endpoint, Loss, PathMtuChange, Unreachable } from "../index.js";
 import type { RecordOptions, Recording } from "../capture/index.js";
 import { type Flow, Flows, defaultTtl } from "../capture/record/flows.js";
 import { datagramsText } from "../capture/record/notes.js";
@@ -108,6 +108,10 @@ class RecordedSide extends RecordedInterface {
   unreachable(report: Unreachable, flow: Flow | undefined): void {
     this.icmpError(report, flow);
   }
+
+  pathMtu(change: PathMtuChange, flow: Flow): void {
+    this.tooBig(change, flow);
+  }
 }
 
 /** Turns what passes a relay into packets of two interfaces. */
@@ -166,6 +170,10 @@ class RecordedSides implements RelayObserver {
   unreachable(direction: DirectionName, report: Unreachable, source: Endpoint): void {
     const { destination } = report;
     this.#to(direction).unreachable(report, destination && this.#flows.of(source, destination));
+  }
+
+  pathMtu(direction: DirectionName, change: PathMtuChange, source: Endpoint): void {
+    this.#to(direction).pathMtu(change, this.#flows.of(source, change.destination));
   }
 
   closed(): void {

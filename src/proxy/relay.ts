@@ -135,6 +135,7 @@ export class Relay implements AsyncDisposable {
       this.#downUnreachable.add(report.code);
       this.#observers.unreachable("down", report, this.address);
     });
+    listener.on("pathMtu", (change) => this.#observers.pathMtu("down", change, this.address));
     listener.on("dropped", (loss) => this.#observers.lost("up", loss));
     if (options.record) this.#recording = this.record(options.record.file, options.record.options);
     // The program that gets the relay may begin to record or to watch it before the first datagram.
@@ -280,6 +281,7 @@ export class Relay implements AsyncDisposable {
       closing: forgetSocket,
       replaced: (s) => this.#gone.add(s.stats()),
       lost: (loss) => this.#observers.lost("down", loss),
+      pathMtu: (change) => this.#observers.pathMtu("up", change, upstream.local),
       unreachable: (report) => {
         const { code } = report;
         this.#observers.unreachable("up", report, upstream.local);

@@ -1,6 +1,6 @@
 import type { Buffer } from "node:buffer";
 
-import type { Endpoint, Loss, OSError, Socket, Unreachable } from "../index.js";
+import type { Endpoint, Loss, OSError, PathMtuChange, Socket, Unreachable } from "../index.js";
 import { type Target, socketFor } from "./target.js";
 
 /** What an upstream socket needs of its relay. */
@@ -15,6 +15,8 @@ export interface UpstreamHost {
   replaced(s: Socket): void;
   /** An ICMP error says that a datagram did not arrive. */
   unreachable(report: Unreachable): void;
+  /** The path to the target takes only smaller packets than before. */
+  pathMtu(change: PathMtuChange): void;
   /** Datagrams of the target were lost before they were read. */
   lost(loss: Loss): void;
   /** A call failed. */
@@ -112,6 +114,7 @@ export class Upstream {
   #open(to: Endpoint): Socket {
     const s = socketFor(to);
     s.on("unreachable", (report) => this.#host.unreachable(report));
+    s.on("pathMtu", (change) => this.#host.pathMtu(change));
     s.on("dropped", (loss) => this.#host.lost(loss));
     this.#host.opened(s);
     return s;

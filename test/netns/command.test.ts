@@ -1,5 +1,10 @@
 /** The output of the command if a router has no route, and for answers that are longer than a packet. */
 
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { type CapturedUnreachable, read } from "datagram/capture";
 import { type TestContext, expect, test } from "vitest";
 
 import { Program, bin } from "../cli/program.js";
@@ -79,6 +84,35 @@ overDrivers((driver) => {
         .ended;
       expect(sent.stderr.includes(told)).toBe(native);
       expect(sent.stderr).toContain("no refusal came in 300 ms");
+    },
+  );
+
+  test.runIf(native).for([
+    { to: "10.77.1.2", router: "10.77.0.2", local: "127.0.0.1" },
+    { to: "fd00:77:1::2", router: "fd00:77::2", local: "[::1]" },
+  ])(
+    "the recording of a relay to $to has the ICMP error about a datagram that is too big for a router, with the MTU",
+    async ({ to, router, local }, t) => {
+      const { from: at, to: far } = await acrossRouter(t, 1280);
+      const where = to.includes(":") ? `[${to}]:9000` : `${to}:9000`;
+      const listener = command(t, driver, far, ["listen", where, "--echo"]);
+      expect(await listener.line("stderr")).toBe(`listening on ${where}`);
+      const folder = mkdtempSync(join(tmpdir(), "datagram-relay-mtu-"));
+      t.onTestFinished(() => rmSync(folder, { recursive: true }));
+      const file = join(folder, "relay.pcapng");
+      const relay = command(t, driver, at, ["proxy", `${local}:9001`, where, "--record", file]);
+      expect(await relay.line("stderr")).toBe(`listening on ${local}:9001 for ${where}`);
+      await command(t, driver, at, ["send", `${local}:9001`, "x".repeat(1400)]).ended;
+      // Its answer comes after the error of the router.
+      const asked = await command(t, driver, at, ["request", `${local}:9001`, "short"]).ended;
+      expect(asked.stdout).toBe('"short"\n');
+      await relay.stop();
+      const errors: CapturedUnreachable[] = [];
+      for await (const { size } of read(file, { onUnreachable: (error) => errors.push(error) }))
+        expect([1400, 5]).toContain(size);
+      expect(errors.map(({ from, destination, mtu }) => [from, String(destination), mtu])).toEqual([
+        [router, where, 1280],
+      ]);
     },
   );
 

@@ -2,7 +2,8 @@ import type { Buffer } from "node:buffer";
 
 import { assert } from "../../core/assert.js";
 import type { Clock } from "../../core/driver/driver.js";
-import type { Unreachable } from "../../core/ledger/reports.js";
+import { tooBigKind } from "../../core/driver/icmp.js";
+import type { PathMtuChange, Unreachable } from "../../core/ledger/reports.js";
 import {
   type BlockWriter,
   type CaptureTime,
@@ -174,6 +175,13 @@ export abstract class RecordedInterface {
     writer.bytes.set(packet, at);
     writer.endPacket(notes);
     this.counts.unreachable++;
+  }
+
+  /** Writes the ICMP error about a packet that was too big, with the MTU. @param flow of the datagram. */
+  protected tooBig({ destination, mtu, from }: PathMtuChange, flow: Flow): void {
+    // Without a router, a route of this host has changed, and no packet came.
+    if (from === undefined) return;
+    this.icmpError({ destination, code: "EMSGSIZE", kind: tooBigKind(flow.version), from }, flow, mtu);
   }
 
   /** Memory for a packet, with its comment and what waits for it. */

@@ -3,7 +3,6 @@ import type { Buffer } from "node:buffer";
 import type { Endpoint } from "../../core/address/address.js";
 import { sharedAddress } from "../../core/address/shared-addresses.js";
 import type { Ancillary } from "../../core/driver/ancillary.js";
-import { tooBigKind } from "../../core/driver/icmp.js";
 import type { Loss, PathMtuChange, Unreachable } from "../../core/ledger/reports.js";
 import type { Datagram } from "../../core/receive/datagram.js";
 import type { Run } from "../../core/receive/inbox.js";
@@ -95,12 +94,8 @@ export class RecordedSocket extends RecordedInterface implements Observer {
     this.icmpError(report, destination && this.#flows.of(this.#observation.local(), destination));
   }
 
-  pathMtu({ destination, mtu, from }: PathMtuChange): void {
-    // Without a router, a route of this host has changed, and no packet came.
-    if (from === undefined) return;
-    const flow = this.#flows.of(this.#observation.local(), destination);
-    const kind = tooBigKind(flow.version);
-    this.icmpError({ destination, code: "EMSGSIZE", kind, from }, flow, mtu);
+  pathMtu(change: PathMtuChange): void {
+    this.tooBig(change, this.#flows.of(this.#observation.local(), change.destination));
   }
 
   truncated({ data, size, source }: Datagram): void {

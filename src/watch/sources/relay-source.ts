@@ -1,6 +1,6 @@
 import type { RecordOptions, Recording } from "../../capture/index.js";
 import { lossTexts } from "../../core/ledger/report-texts.js";
-import type { Datagram, Endpoint, Loss, Unreachable } from "../../index.js";
+import type { Datagram, Endpoint, Loss, PathMtuChange, Unreachable } from "../../index.js";
 import type { Relay } from "../../proxy/index.js";
 import type { DirectionName, Passage, RelayObserver, SentDatagram, Sending } from "../../proxy/observer.js";
 import { observeRelay } from "../../proxy/relay.js";
@@ -119,6 +119,10 @@ class RelayBefore implements WatchedSource, RelayObserver {
 
   unreachable(_: DirectionName, report: Unreachable): void {
     this.#losses.unreachable(report, Date.now());
+  }
+
+  pathMtu(_: DirectionName, change: PathMtuChange): void {
+    this.#losses.narrowed(change);
   }
 
   closed(): void {
