@@ -2,8 +2,8 @@
 
 import { type Command, Option } from "commander";
 
-import { Failure, exitCodes } from "./exit.js";
 import { formatDuration } from "../sim/link/unit-texts.js";
+import { Failure, exitCodes } from "./exit.js";
 import { byteSize, duration, wholeNumber } from "./option-values.js";
 import { addRouteOptions, hostFor, listed } from "./route-options.js";
 

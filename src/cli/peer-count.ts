@@ -1,3 +1,5 @@
+import { count } from "../core/ledger/count-text.js";
+
 /** The largest number of peers that are counted. Sources can be forged, and memory is limited. */
 export const maxPeers = 65_536;
 
@@ -19,4 +21,3 @@ export class PeerCount {
     return peersText(this.#peers.size, this.#peers.size === maxPeers);
   }
 }
-import { count } from "../core/ledger/count-text.js";

@@ -2,9 +2,9 @@
 
 import type { EventEmitter } from "node:events";
 
-import { assert } from "../core/assert.js";
 import type { Endpoint, Family } from "../core/address/address.js";
 import { sharedAddress } from "../core/address/shared-addresses.js";
+import { assert } from "../core/assert.js";
 import {
   AF_INET,
   IPPROTO_IPV6,
@@ -16,10 +16,10 @@ import {
 } from "../core/constants.js";
 import { OSError } from "../core/errors/errors.js";
 import type { SocketOptions as CoreOptions } from "../core/socket/arguments.js";
-import { maxBufferBytes } from "./arguments.js";
 import { bindNow } from "../core/socket/callbacks.js";
 import type { Socket as CoreSocket } from "../core/socket/socket.js";
 import type { HandleSocket, NodeHandle, SharedRequest } from "../kernel/node-handles.js";
+import { maxBufferBytes } from "./arguments.js";
 import type { RealHost, SocketOptions } from "./types.js";
 
 /** Opens and binds the core's sockets of one socket of this module. */

@@ -10,6 +10,7 @@ import { AF_INET } from "../core/constants.js";
 import { OSError } from "../core/errors/errors.js";
 import { waitingSends } from "../core/socket/callbacks.js";
 import type { Socket as CoreSocket } from "../core/socket/socket.js";
+import type { NodeHandle } from "../kernel/node-handles.js";
 import {
   bindPort,
   checkOptions,
@@ -21,7 +22,6 @@ import {
   text,
   truthy,
 } from "./arguments.js";
-import type { NodeHandle } from "../kernel/node-handles.js";
 import { callError, wrong } from "./errors.js";
 import {
   addMembership,

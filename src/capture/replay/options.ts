@@ -4,8 +4,8 @@ import type { AddressLike, Endpoint } from "../../core/address/address.js";
 import { outOfRange, wholeNumber, wrongType } from "../../core/errors/errors.js";
 import { fieldsOf } from "../../core/errors/fields.js";
 import type { CapturedDatagram } from "../captured-datagram.js";
-import { hasKey, keyOfEndpoint } from "./endpoint-key.js";
 import type { CaptureInput } from "../read.js";
+import { hasKey, keyOfEndpoint } from "./endpoint-key.js";
 
 /** A datagram that can be replayed: one of a capture file, or of a stream of the gateway. */
 export interface ReplayDatagram extends Pick<

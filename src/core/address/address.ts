@@ -3,11 +3,11 @@
  * `same-host.ts` compares hosts, and `scopes.ts` is about the interface after the `%` of an IPv6 address.
  */
 
+import { assert } from "../assert.js";
 import { AF_INET, AF_INET6, AF_UNSPEC, INADDR_BROADCAST } from "../constants.js";
 import { OSError, outOfRange, wholeNumber, wrongType } from "../errors/errors.js";
-import { assert } from "../assert.js";
-import { sameHost } from "./same-host.js";
 import { formatLiteral, isMapped, parseLiteral } from "../ip.js";
+import { sameHost } from "./same-host.js";
 
 /** `AF_INET` or `AF_INET6`. */
 export type Family = typeof AF_INET | typeof AF_INET6;

@@ -1,9 +1,9 @@
 /** Scopes of IPv6 addresses: the interface after the `%` (RFC 4007). The kernel reads the scope of only some addresses. */
 
-import { Address, type Endpoint } from "./address.js";
 import { AF_INET6 } from "../constants.js";
 import { OSError } from "../errors/errors.js";
 import { isOfOneLink, parseLiteral } from "../ip.js";
+import { Address, type Endpoint } from "./address.js";
 
 /**
  * Returns the scope of an address if the kernel ignores it. The kernel reads the scope only of a link-local or an

@@ -3,14 +3,14 @@
 import type { Buffer } from "node:buffer";
 
 import type { Endpoint, Family } from "../address/address.js";
-import type { Capabilities } from "../capabilities.js";
-import type { Metadata } from "./metadata.js";
-import type { Loss, Unreachable, Warning } from "../ledger/reports.js";
 import type { InterfaceNumber } from "../address/same-host.js";
+import type { Capabilities } from "../capabilities.js";
+import type { DriverCounts, Ledger, Traffic } from "../ledger/ledger.js";
+import type { Loss, Unreachable, Warning } from "../ledger/reports.js";
+import type { Metadata } from "./metadata.js";
 import type { MembershipChange } from "./membership.js";
 import type { Option, OptionValue } from "./options.js";
 import type { Outbound } from "./outbound.js";
-import type { DriverCounts, Ledger, Traffic } from "../ledger/ledger.js";
 
 /** The CRC-32 of zlib, gzip and Ethernet. */
 export interface Crc32 {

@@ -1,8 +1,8 @@
 import { type Family, isWildcard } from "../address/address.js";
-import { fromInt32, fromUint, int32 as intBytes, uint64 } from "./bytes.js";
 import * as c from "../constants.js";
 import { OSError, outOfRange, wholeNumber, wrongType } from "../errors/errors.js";
 import { parseLiteral } from "../ip.js";
+import { fromInt32, fromUint, int32 as intBytes, uint64 } from "./bytes.js";
 
 /** The value of an option: a number, or a string for an interface. A boolean is 0 or 1. */
 export type OptionValue = number | string;

@@ -7,9 +7,9 @@ import {
   maxDestinations,
   startNumbering,
 } from "../address/address.js";
-import type { Ancillary } from "./ancillary.js";
-import type { OSError } from "../errors/errors.js";
 import { assert } from "../assert.js";
+import type { OSError } from "../errors/errors.js";
+import type { Ancillary } from "./ancillary.js";
 import { copyTo, sizeOf } from "./payload.js";
 
 /** The room of one batch. */

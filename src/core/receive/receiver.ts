@@ -4,19 +4,19 @@
  * a program gets, `abort.ts` has signals end calls, and `interception.ts` takes datagrams before the calls get them.
  */
 
-import { onAbort } from "./abort.js";
+import { assert } from "../assert.js";
 import type { Clock, Driver, Sink } from "../driver/driver.js";
 import { brokenContract, toOSError } from "../driver/driver-errors.js";
 import { mayBeIcmp } from "../driver/icmp.js";
 import { type OSError, ofCall } from "../errors/errors.js";
-import { assert } from "../assert.js";
+import type { Ledger, Traffic } from "../ledger/ledger.js";
+import { onAbort } from "./abort.js";
 import { BusyPoll } from "./busy-poll.js";
 import { Deadlines, timedOut } from "./deadlines.js";
 import { Inbox, type Run } from "./inbox.js";
 import { Interception, type Interceptor } from "./interception.js";
-import { type Wait, Waiter, Waiters, closedWhileWaiting } from "./waiters.js";
-import type { Ledger, Traffic } from "../ledger/ledger.js";
 import { Turn } from "./turn.js";
+import { type Wait, Waiter, Waiters, closedWhileWaiting } from "./waiters.js";
 
 /** What the receiver needs of its socket. */
 export interface ReceiverHost {

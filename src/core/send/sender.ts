@@ -13,15 +13,15 @@ import { type Address, type Endpoint, type Family, isEndpoint } from "../address
 import type { Ancillary } from "../driver/ancillary.js";
 import type { Clock, Driver } from "../driver/driver.js";
 import { brokenContract, toOSError } from "../driver/driver-errors.js";
-import { OSError } from "../errors/errors.js";
-import { anyLimit, closedFirst, failure, payloadLimit } from "./failure.js";
 import { type Borrowed, type Completion, type Outbound, destinationOf } from "../driver/outbound.js";
 import { sizeOf } from "../driver/payload.js";
+import { OSError } from "../errors/errors.js";
+import type { Ledger, Traffic } from "../ledger/ledger.js";
+import { anyLimit, closedFirst, failure, payloadLimit } from "./failure.js";
 import { type Barrier, type Unresolved, takeUnresolved } from "./epochs.js";
 import { countFragmented, learnPaths, mayFragment } from "./fragments.js";
 import { SendQueue } from "./queue.js";
 import { SendPause } from "./pause.js";
-import type { Ledger, Traffic } from "../ledger/ledger.js";
 
 /** `then` of it costs half as much as `queueMicrotask`, which makes an async resource each time. */
 const resolved = Promise.resolve();

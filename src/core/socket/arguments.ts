@@ -10,10 +10,10 @@ import {
   isOverIPv4,
 } from "../address/address.js";
 import { knownAddress } from "../address/shared-addresses.js";
-import type { EngineOptions } from "./engine.js";
 import { OSError, outOfRange, wholeNumber, wrongType } from "../errors/errors.js";
 import { fieldsOf, refuseUnknown } from "../errors/fields.js";
 import type { Wait } from "../receive/waiters.js";
+import type { EngineOptions } from "./engine.js";
 
 /** The options of `socket()`. */
 export interface SocketOptions {

@@ -1,8 +1,8 @@
 import { type Capability, available, unavailable } from "../../core/capabilities.js";
+import { int32 } from "../../core/driver/bytes.js";
 import { codeOf } from "../../core/errors/errno.js";
 import { OSError } from "../../core/errors/errors.js";
 import type { Handle } from "./addon.js";
-import { int32 } from "../../core/driver/bytes.js";
 
 /** udp(7), linux/udp.h. */
 export const SOL_UDP = 17;

@@ -5,15 +5,15 @@ import {
   maxDestinations,
   startNumbering,
 } from "../../core/address/address.js";
-import { sharedAddress } from "../../core/address/shared-addresses.js";
-import { AF_INET, AF_INET6 } from "../../core/constants.js";
-import { OSError, type OSErrorDetails } from "../../core/errors/errors.js";
-import { assert } from "../../core/assert.js";
-import { formatLiteral, parseLiteral } from "../../core/ip.js";
 import { noInterfaceText } from "../../core/address/scopes.js";
+import { sharedAddress } from "../../core/address/shared-addresses.js";
+import { assert } from "../../core/assert.js";
+import { AF_INET, AF_INET6 } from "../../core/constants.js";
+import { littleEndian } from "../../core/driver/bytes.js";
+import { OSError, type OSErrorDetails } from "../../core/errors/errors.js";
+import { formatLiteral, parseLiteral } from "../../core/ip.js";
 import type { Addon } from "./addon.js";
 import { layout } from "./layout.js";
-import { littleEndian } from "../../core/driver/bytes.js";
 
 const { name: at, arrays } = layout;
 /** The slots before this one are written again for each send. */

@@ -1,20 +1,20 @@
 import type { Family } from "../../core/address/address.js";
-import type { SocketOptions } from "../../core/socket/arguments.js";
 import { AF_INET, SOCK_DGRAM } from "../../core/constants.js";
 import type { Stack } from "../../core/driver/driver.js";
 import { OSError } from "../../core/errors/errors.js";
+import type { Totals } from "../../core/ledger/ledger.js";
+import type { SocketOptions } from "../../core/socket/arguments.js";
 import { openSocket } from "../../core/socket/opening.js";
 import { type Socket, abandon } from "../../core/socket/socket.js";
-import type { Totals } from "../../core/ledger/ledger.js";
-import type { SimDriver } from "./driver.js";
-import { Ip } from "./ip.js";
-import { simStack } from "./stack.js";
 import type { Transit } from "../link/transit.js";
-import type { VirtualTime } from "../time/virtual-time.js";
+import { HostPrograms, type LoadOptions } from "../load/load.js";
 import type { HostAddress } from "../node/addresses.js";
 import type { NetworkContext } from "../node/context.js";
 import type { OutgoingLink, Interface, Node } from "../node/node.js";
-import { HostPrograms, type LoadOptions } from "../load/load.js";
+import type { VirtualTime } from "../time/virtual-time.js";
+import type { SimDriver } from "./driver.js";
+import { Ip } from "./ip.js";
+import { simStack } from "./stack.js";
 
 /**
  * A host of a simulated network. Its sockets are those of `datagram`, on a network in memory.

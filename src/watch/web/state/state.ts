@@ -1,6 +1,5 @@
 /** What the page knows: the messages of the server, put together and limited. */
 
-import { inOrder } from "./in-order.js";
 import {
   type DatagramRow,
   type DatagramRows,
@@ -15,6 +14,7 @@ import {
   type Source,
   frameKinds,
 } from "../../protocol.js";
+import { inOrder } from "./in-order.js";
 import { Peer } from "./peer.js";
 import { Rates } from "./rates.js";
 import { SentRequests } from "./sent-requests.js";
