@@ -9,10 +9,28 @@ import { type TestContext, expect, test } from "vitest";
 
 import { Program, bin } from "../cli/program.js";
 import { overDrivers } from "../process/programs.js";
-import { type Host, acrossRouter, host, needNetworks, twoHosts } from "./network.js";
+import { commandsOn } from "./commands.js";
+import {
+  type Host,
+  acrossRouter,
+  host,
+  needNetworks,
+  outspoken,
+  routedHosts,
+  sharedHosts,
+  twoHosts,
+} from "./network.js";
 
 overDrivers((driver) => {
   const native = driver === "native";
+  const withoutRoute = sharedHosts(async (life) => {
+    const row = await routedHosts(life);
+    row.router.run("ip route add unreachable 10.99.0.0/16; ip -6 route add unreachable fd00:99::/32");
+    outspoken(row.router);
+    return row;
+  });
+  // A driver has hosts of its own, since a host remembers the path MTU that it was told.
+  const withNarrowLink = sharedHosts((life) => routedHosts(life, 1280));
 
   test.for([
     { to: "10.99.0.1:9", said: "host unreachable, from 10.77.0.2" },
@@ -20,27 +38,21 @@ overDrivers((driver) => {
   ])(
     "an ICMP error of a router about $to ends the command with exit code 4, if the driver reports errors of routers",
     async ({ to, said }, t) => {
-      const { from: at, router } = await acrossRouter(t);
-      router.run("ip route add unreachable 10.99.0.0/16; ip -6 route add unreachable fd00:99::/32");
-      // Linux limits the rate of ICMP errors to each host, and would not send one for the last command.
-      router.run("echo 0 >/proc/sys/net/ipv4/icmp_ratelimit");
+      const { from: at } = await withoutRoute(t);
+      const run = commandsOn(at, driver);
       const refusal = `${to} cannot be reached (${said.replace(":0::", "::")})\n`;
-      const asked = await command(t, driver, at, ["request", to, "x", "--timeout", "100ms", "--retries", "1"])
-        .ended;
+      const asked = await run(["request", to, "x", "--timeout", "100ms", "--retries", "1"]);
       expect(asked.code).toBe(native ? 4 : 3);
       expect(asked.stderr).toContain(native ? `datagram request: ${refusal}` : `no answer from ${to}`);
-      const sent = await command(t, driver, at, ["send", to, "x", "--confirm", native ? "10m" : "100ms"])
-        .ended;
+      const sent = await run(["send", to, "x", "--confirm", native ? "10m" : "100ms"]);
       expect(sent.code).toBe(native ? 4 : 0);
       expect(sent.stderr).toContain(native ? `datagram send: ${refusal}` : "no refusal came in 100 ms");
     },
   );
 
-  // A network of its own: the router has sent ICMP errors in the one above, and Linux limits their rate for each host.
   test.runIf(native)("a search of the path MTU ends with the ICMP error of a router", async (t) => {
-    const { from: at, router } = await acrossRouter(t);
-    router.run("ip route add unreachable 10.99.0.0/16");
-    const measured = await command(t, driver, at, ["mtu", "10.99.0.1:9", "--timeout", "100ms"]).ended;
+    const { from: at } = await withoutRoute(t);
+    const measured = await commandsOn(at, driver)(["mtu", "10.99.0.1:9", "--timeout", "100ms"]);
     expect(measured.code).toBe(4);
     expect(measured.stderr).toMatch(/^( 1200 bytes {2}lost \(\d of 3\)\n){3}datagram mtu: /);
     expect(measured.stderr).toContain("10.99.0.1:9 cannot be reached (host unreachable, from 10.77.0.2)\n");
@@ -75,13 +87,12 @@ overDrivers((driver) => {
   ])(
     "a datagram to $to that is too big for a router is reported, if the driver reports errors of routers",
     async ({ to, router, most }, t) => {
-      const { from: at, to: far } = await acrossRouter(t, 1280);
+      const { from: at, to: far } = await withNarrowLink(t);
       const where = to.includes(":") ? `[${to}]:9000` : `${to}:9000`;
       const listener = command(t, driver, far, ["listen", where, "--echo"]);
       expect(await listener.line("stderr")).toBe(`listening on ${where}`);
       const told = `warning: ${router} dropped a datagram to ${where} that is too big: the MTU there is 1280, ${most} bytes`;
-      const sent = await command(t, driver, at, ["send", where, "x".repeat(1400), "--confirm", "300ms"])
-        .ended;
+      const sent = await commandsOn(at, driver)(["send", where, "x".repeat(1400), "--confirm", "300ms"]);
       expect(sent.stderr.includes(told)).toBe(native);
       expect(sent.stderr).toContain("no refusal came in 300 ms");
     },
@@ -121,8 +132,8 @@ overDrivers((driver) => {
     const listener = command(t, driver, at, ["listen", "10.77.0.1:9000", "--echo", "--count", "2"]);
     expect(await listener.line("stderr")).toBe("listening on 10.77.0.1:9000");
     for (const bytes of [1472, 1473]) {
-      const asked = command(t, driver, other, ["request", "10.77.0.1:9000", "x".repeat(bytes)]);
-      expect((await asked.ended).stdout).toBe(`"${"x".repeat(bytes)}"\n`);
+      const asked = commandsOn(other, driver)(["request", "10.77.0.1:9000", "x".repeat(bytes)]);
+      expect((await asked).stdout).toBe(`"${"x".repeat(bytes)}"\n`);
     }
     const { stderr } = await listener.ended;
     expect(stderr).toContain("\n  answered: 2\n");
