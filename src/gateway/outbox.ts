@@ -4,14 +4,13 @@ import type { Datagram } from "../core/receive/datagram.js";
 import { reasons } from "./acknowledgement.js";
 import type { Broker, BrokerEvents } from "./broker.js";
 import type { Bundle, Bundler } from "./bundler.js";
-import { FairQueue, Queued } from "./fair-queue.js";
+import { FairQueue } from "./fair-queue.js";
 import type { GatewayStats } from "./gateway-stats.js";
 import { LossCounts, type Losses } from "./losses.js";
 import type { EncodedMessage } from "./message-encoder.js";
 import type { ShedPolicy } from "./options.js";
+import { Entry } from "./outbox-entry.js";
 
-/** Bytes of memory for each datagram beside its payload and its headers. */
-const entryBytes = 256;
 /** After so many reasons, only those of the gateway itself are counted one by one. */
 const maxReasons = 32;
 const ownReasons: ReadonlySet<string> = new Set(Object.values(reasons));
@@ -26,29 +25,6 @@ export interface OutboxLimits {
   readonly giveUpMs: number;
   /** Milliseconds for which the stream knows the ids of its messages. */
   readonly duplicateWindowMs: number;
-}
-
-/** A datagram that is not settled, or a bundle of several that was sent. */
-class Entry extends Queued {
-  readonly number: number;
-  /** The number of datagrams. */
-  readonly count: number;
-  readonly peer: string;
-  readonly message: EncodedMessage;
-  readonly bytes: number;
-  firstSentMs = 0;
-  sentMs = 0;
-  /** When the server first said that no stream takes it; `undefined` if it has not said so since it last stored something. */
-  noStreamMs: number | undefined;
-
-  constructor(number: number, message: EncodedMessage, count = 1) {
-    super();
-    this.number = number;
-    this.count = count;
-    this.peer = message.peer;
-    this.message = message;
-    this.bytes = message.bytes.length + entryBytes;
-  }
 }
 
 /** The datagrams between a socket and a server, and the account of all of them. */
@@ -157,7 +133,7 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
     const entry = this.#settle(number);
     if (!entry) return;
     this.#stored += entry.count;
-    entry.message.confirm?.();
+    entry.takeMessage().confirm?.();
     if (isDuplicate) this.#duplicates += entry.count;
     this.#sendWaiting();
     this.#check();
@@ -237,7 +213,7 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
     this.#broker = undefined;
     for (let entry = this.#waiting.shift(); entry; entry = this.#waiting.shift()) {
       this.#bytes -= entry.bytes;
-      entry.message.release?.();
+      entry.takeMessage().release?.();
       this.#unsent++;
     }
     this.#check();
@@ -351,7 +327,7 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
   #refuse(number: number, told: string): void {
     const entry = this.#settle(number);
     if (!entry) return;
-    entry.message.release?.();
+    entry.takeMessage().release?.();
     this.#refused += entry.count;
     const isCounted = this.#refusedBy.has(told) || this.#refusedBy.size < maxReasons || ownReasons.has(told);
     const reason = isCounted ? told : "other reasons";
@@ -371,7 +347,7 @@ export class Outbox implements Omit<BrokerEvents, "failed"> {
 
   #drop(entry: Entry): void {
     this.#bytes -= entry.bytes;
-    entry.message.release?.();
+    entry.takeMessage().release?.();
     this.#shed++;
     this.#losses.shed(entry.peer);
   }

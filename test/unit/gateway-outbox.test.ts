@@ -1,7 +1,11 @@
 /** The account of a gateway under faults of the server, and the queue that sheds fairly, against simple models of both. */
 
+import { setImmediate as turn } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 
 import type { Broker } from "../../src/gateway/broker.js";
 import { FairQueue, Queued } from "../../src/gateway/fair-queue.js";
@@ -292,3 +296,47 @@ class Server implements Broker {
     return Promise.resolve();
   }
 }
+
+test("a message that is settled is not kept, even if a replaced table of a Map keeps its entry", async () => {
+  setFlagsFromString("--expose-gc");
+  const collectGarbage = runInNewContext("gc") as () => void;
+  const clock = { now: () => 0, wall: () => 0n, after: () => () => undefined, turn: () => undefined };
+  const outbox = new Outbox(clock, {
+    shed: "newest",
+    maxUnacknowledged: 10,
+    maxWaiting: 10,
+    maxBytes: 131_072,
+    ackTimeoutMs: 100,
+    giveUpMs: 300,
+    duplicateWindowMs: 1000,
+  });
+  const published: number[] = [];
+  outbox.start({
+    maxMessageBytes: 1000,
+    listen: () => undefined,
+    publish: (number) => void published.push(number),
+    probe: () => undefined,
+    close: () => Promise.resolve(),
+  });
+  const set = vi.spyOn(Map.prototype, "set");
+  const memory = ["stored", "refused"].map((subject) => {
+    const bytes = Buffer.alloc(100);
+    outbox.add({ subject, bytes, headersBytes: 0, peer: "10-0-0-1_1" });
+    return new WeakRef(bytes);
+  });
+  const entries = set.mock.calls.map(([, entry]) => entry as unknown);
+  set.mockRestore();
+  expect(entries).toHaveLength(2);
+
+  // A WeakRef keeps its target until the end of the turn in which it was read.
+  await turn();
+  collectGarbage();
+  expect(memory.map((each) => each.deref()?.length)).toEqual([100, 100]);
+  expect(published).toEqual([1, 2]);
+  outbox.stored(1, false);
+  outbox.refused(2, "no");
+  await turn();
+  collectGarbage();
+  expect(memory.map((each) => each.deref())).toEqual([undefined, undefined]);
+  expect(entries).toHaveLength(2);
+});
