@@ -1,9 +1,6 @@
 /** One end of a transfer over loopback: `loopback-worker.js <way> receive`, or `<way> send <port>`. */
 import { connect, createServer } from "node:net";
 
-import { socket } from "datagram";
-import { messages } from "datagram/message";
-
 import type { Socket } from "../../src/core/socket/socket.js";
 import type { Checksum } from "../../src/wire/message-frame.js";
 
@@ -38,10 +35,12 @@ async function receive(): Promise<void> {
     await receiveBound();
     return;
   }
+  const { socket } = await import("datagram");
   const s = socket();
   await s.bind([host, 0]);
   process.send?.(s.getsockname().port);
   if (way === "messages") {
+    const { messages } = await import("datagram/message");
     for await (const { data } of messages(s, { chunkBytes })) count(data.length);
   } else {
     for await (const batch of s.batches()) for (const { data } of batch) count(data.length);
@@ -49,8 +48,8 @@ async function receive(): Promise<void> {
 }
 
 /**
- * A socket and the CRC of its driver, which is not public: both come from the modules of `src`. Only where it is needed, because these
- * modules make the heap larger, and V8 then collects all garbage much more often.
+ * A socket and the CRC of its driver, which is not public: both come from the modules of `src`. No process loads both these
+ * modules and those of the package: the heap would be larger, and V8 would collect all garbage much more often.
  */
 async function socketWithCrc(): Promise<{ s: Socket; checksum: Checksum }> {
   const { socket: sourceSocket } = await import("../../src/index.js");
@@ -103,8 +102,10 @@ async function send(to: number): Promise<void> {
     const connection = connect(to, host);
     for (;;) if (!connection.write(data)) await new Promise((done) => connection.once("drain", done));
   }
+  const { socket } = await import("datagram");
   const s = socket();
   if (way === "messages") {
+    const { messages } = await import("datagram/message");
     const m = messages(s, { chunkBytes });
     const lane = async (): Promise<never> => {
       for (;;) await m.send(data, [host, to]);
