@@ -5,7 +5,7 @@ import { type Command, Option } from "commander";
 import type { Endpoint } from "../core/address/address.js";
 import type { Address, OSError, Socket, Unreachable } from "../index.js";
 import { MessageError, type Messages, type MessagesStats, type Receipt, messages } from "../message/index.js";
-import { maxFrameChunks } from "../wire/message-frame.js";
+import { longestBytes } from "../wire/message-frame.js";
 import { formatDuration } from "../sim/link/unit-texts.js";
 import { count } from "../core/ledger/count-text.js";
 import { Failure, exitCodes, usage } from "./exit.js";
@@ -21,7 +21,7 @@ import { refused } from "./unreachable.js";
 /** Bytes of a chunk, the default of `messages()`. */
 const chunkBytes = 1200;
 /** Bytes of the longest message in such chunks. */
-export const maxMessageBytes: number = chunkBytes * maxFrameChunks;
+export const maxMessageBytes: number = longestBytes(chunkBytes);
 const defaultTimeoutMs = 10_000;
 
 /** The options of `datagram send --message`. */

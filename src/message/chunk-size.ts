@@ -1,3 +1,4 @@
+import { longestBytes } from "../wire/message-frame.js";
 import type { Outgoing } from "./outgoing.js";
 
 /** The chunk size that nearly every path carries: BASE_PLPMTU of RFC 8899, section 5.1.2. */
@@ -12,8 +13,6 @@ const keepMs = 600_000;
 const minRounds = 4;
 /** The same for fleeting messages, each of which is sent once: with 4, losses of 30% each way would look like a black hole. */
 const minFleetingRounds = 16;
-/** The largest number of chunks of a message: `index` has 2 bytes. */
-const maxChunks = 65_535;
 
 /**
  * The chunk size for one peer. It falls to 1,200 bytes if the path does not carry larger chunks: the kernel refuses them, or
@@ -88,5 +87,5 @@ export class ChunkSize {
 
 /** Whether a message has chunks above 1,200 bytes, and can be divided into smaller ones. */
 export function isDivisible({ frame: { size, length } }: Outgoing): boolean {
-  return Math.min(size, length) > safeChunkBytes && length <= maxChunks * safeChunkBytes;
+  return Math.min(size, length) > safeChunkBytes && length <= longestBytes(safeChunkBytes);
 }

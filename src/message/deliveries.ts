@@ -4,10 +4,10 @@ import { OSError } from "../core/errors/errors.js";
 import { onAbort } from "../core/receive/abort.js";
 import { engineOf } from "../core/socket/settings.js";
 import { type Socket, answerBatch } from "../core/socket/socket.js";
-import { type Frame, chunksOf, frameFlag, frameKind } from "../wire/message-frame.js";
+import { type Frame, frameFlag, frameKind, longestBytes } from "../wire/message-frame.js";
 import { Burst, datagramBytes } from "./burst.js";
 import type { Job, Outcome, SenderHost } from "./job.js";
-import { arrivedText, causedError, timeoutError } from "./failures.js";
+import { arrivedText, causedError, refusedError, timeoutError } from "./failures.js";
 import { MessageError, type Receipt } from "./message.js";
 import type { Checked, MessagesOptions } from "./options.js";
 import { Outgoing } from "./outgoing.js";
@@ -67,13 +67,17 @@ export class Deliveries {
   async send(peer: Peer, parcel: Parcel, syscall: string, signal?: AbortSignal): Promise<Receipt> {
     if (this.#host.isClosed) throw new OSError("EBADF", { syscall, text: "the messages are closed" });
     const sender = this.#senderOf(peer);
-    if (sender.pending >= maxPending) {
-      const { host: address, port } = peer.address;
-      const chunks = chunksOf(parcel.data.length, sender.chunkSize.at(this.#socket.clock.now()));
-      const text = `${maxPending} messages to this peer wait already`;
-      throw new MessageError("ENOBUFS", { syscall, address, port, text, chunks, arrivedChunks: 0 });
-    }
     const start = this.#socket.clock.now();
+    const message = { length: parcel.data.length, size: sender.chunkSize.at(start) };
+    const limit = longestBytes(message.size);
+    if (message.length > limit) {
+      const text = `${message.length} bytes are over the ${limit} bytes of the longest message in chunks of ${message.size} bytes`;
+      throw refusedError("EMSGSIZE", peer, syscall, message, text, limit);
+    }
+    if (sender.pending >= maxPending) {
+      const text = `${maxPending} messages to this peer wait already`;
+      throw refusedError("ENOBUFS", peer, syscall, message, text);
+    }
     this.#host.waits(true);
     try {
       const { outcome, outgoing } = await this.#run(peer, sender, parcel, signal);
@@ -247,21 +251,13 @@ function takeId(ids: OrderedIds): number {
   return id;
 }
 
-/** The error for a message that its peer refuses. */
-export function tooLong(
-  { address: { host: address, port } }: Peer,
-  frame: Readonly<Frame>,
-  limit: number,
-): Error {
-  const chunks = chunksOf(frame.length, frame.size);
-  const text = `a message of ${frame.length} bytes is over the limit of the peer, ${limit} bytes: none of it arrived`;
-  return new MessageError("EMSGSIZE", {
-    syscall: "send",
-    address,
-    port,
-    limit,
-    text,
-    chunks,
-    arrivedChunks: 0,
-  });
+/** The error for a message that its peer refuses. @param message as it was sent */
+export function tooLong(peer: Peer, message: Readonly<Frame>, limit: number): Error {
+  const text = `a message of ${message.length} bytes is over the limit of the peer, ${limit} bytes: none of it arrived`;
+  return refusedError("EMSGSIZE", peer, syscallOf(message), message, text, limit);
+}
+
+function syscallOf({ kind }: Readonly<Frame>): string {
+  if (kind === frameKind.data) return "send";
+  return kind === frameKind.request ? "request" : "serve";
 }

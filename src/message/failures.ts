@@ -1,6 +1,7 @@
 /** The errors of messages and requests that fail. Each says how much had arrived. */
 
 import type { OSError } from "../core/errors/errors.js";
+import { type Frame, chunksOf } from "../wire/message-frame.js";
 import { MessageError, type MessageErrorDetails } from "./message.js";
 import type { Peer } from "./peers.js";
 import { causeText } from "./unreachable.js";
@@ -50,4 +51,17 @@ export function causedError(
   const why = causeText(cause);
   const text = code === "ECANCELED" ? `${why}: ${arrived}` : `${arrived}: ${why}`;
   return new MessageError(code, { syscall, address, port, limit, text, ...counts, cause });
+}
+
+/** The error of a message of which nothing is received. @param limit in bytes, if the message is too long */
+export function refusedError(
+  code: string,
+  { address: { host: address, port } }: Peer,
+  syscall: string,
+  { length, size }: Pick<Frame, "length" | "size">,
+  text: string,
+  limit?: number,
+): MessageError {
+  const chunks = chunksOf(length, size);
+  return new MessageError(code, { syscall, address, port, limit, text, chunks, arrivedChunks: 0 });
 }

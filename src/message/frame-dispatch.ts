@@ -160,7 +160,7 @@ export class FrameDispatch {
     const sender = peer?.sender;
     const isKnown =
       report.credit === 0
-        ? sender?.refused(frame, (limit) => tooLong(peer as Peer, frame, limit), report.limit)
+        ? sender?.refused(frame, (message) => tooLong(peer as Peer, message, report.limit))
         : sender?.reported(frame, report);
     if (!peer || isKnown !== true) {
       this.#to.receiver.drop("stray");

@@ -98,9 +98,10 @@ export class Messages extends WarningEmitter<MessagesEvents> implements AsyncIte
    * @throws (rejects) `MessageError` with the number of chunks that arrived: `ETIMEDOUT` after `deadlineMs`, or after `giveUpMs`
    *   without a new report, or in its place `EHOSTUNREACH` and others if ICMP errors said meanwhile that the peer cannot be
    *   reached; at once `ECONNREFUSED` if an ICMP error says that nobody listens there, and others if it says that the traffic is
-   *   prohibited; `EMSGSIZE` with `limit` if the peer takes no message of this size; `EPROTONOSUPPORT` if the peer sends all
-   *   datagrams back; `ENOBUFS` if 16,384 messages to the peer wait; `EFAULT` if `data` was transferred to another thread or
-   *   resized meanwhile; `ECANCELED` after `close()`; the errors of `Socket.sendto`.
+   *   prohibited; `EMSGSIZE` with `limit` if the peer takes no message of this size, or at once if the message has more than
+   *   65,535 chunks (78,642,000 bytes in chunks of 1,200); `EPROTONOSUPPORT` if the peer sends all datagrams back; `ENOBUFS` if
+   *   16,384 messages to the peer wait; `EFAULT` if `data` was transferred to another thread or resized meanwhile; `ECANCELED`
+   *   after `close()`; the errors of `Socket.sendto`.
    *   `OSError` `EINVAL` for a group or a broadcast address, `ENOTFOUND`, `EBADF`; `TypeError`, `RangeError`; `signal.reason`.
    */
   async send(data: Data, address: AddressLike, options: SendOptions = {}): Promise<Receipt> {

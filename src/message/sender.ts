@@ -145,9 +145,9 @@ export class Sender {
   }
 
   /** The peer refused a message, because it is longer than it takes. Returns `false` if there is no such message. */
-  refused(frame: Readonly<Frame>, error: (limit: number) => Error, limit: number): boolean {
+  refused(frame: Readonly<Frame>, error: (message: Readonly<Frame>) => Error): boolean {
     const job = this.#jobs.find(frame);
-    if (job) this.withdraw(job, error(limit));
+    if (job) this.withdraw(job, error(job.outgoing.frame));
     return job !== undefined;
   }
 

@@ -110,6 +110,11 @@ export function chunksOf(length: number, size: number): number {
   return Math.max(1, Math.ceil(length / size));
 }
 
+/** Bytes of the longest message in chunks of `size` bytes. */
+export function longestBytes(size: number): number {
+  return size * maxFrameChunks;
+}
+
 /** Bytes of the payload of chunk `index`. */
 export function chunkBytes({ length, size }: Pick<Frame, "length" | "size">, index: number): number {
   return Math.min(size, length - index * size);

@@ -88,7 +88,7 @@ export class Reporting implements SenderHost {
     if (!readReport(data, frame, report)) return;
     this.#reports++;
     if (report.credit === 0) {
-      this.#sender.refused(frame, (limit) => new Error(`refused: ${limit}`), report.limit);
+      this.#sender.refused(frame, () => new Error(`refused: ${report.limit}`));
     } else {
       const isKnown = this.#sender.reported(frame, report);
       const isComplete = frame.index === chunksOf(frame.length, frame.size);

@@ -169,6 +169,30 @@ describe("a reliable message", () => {
     );
   });
 
+  test("fails with EMSGSIZE before the first datagram, if it has more than 65,535 chunks", async () => {
+    await between(
+      { latencyMs: 10 },
+      async ({ camera, sockets }) => {
+        const [chunkBytes, limit] = [64, 64 * 65_535];
+        const data = Buffer.alloc(limit + 1);
+        const text = `${limit + 1} bytes are over the ${limit} bytes of the longest message in chunks of ${chunkBytes} bytes`;
+        for (const call of ["send", "request"] as const) {
+          await expect(camera[call](data, desk)).rejects.toMatchObject({
+            name: "MessageError",
+            code: "EMSGSIZE",
+            message: `${call} ${desk.join(":")}: ${text} (EMSGSIZE)`,
+            limit,
+            chunks: 65_536,
+            arrivedChunks: 0,
+          });
+        }
+        await expect(camera.send(data, desk, { mode: "fleeting" })).rejects.toMatchObject({ limit });
+        expect(sockets[0].stats().sent.datagrams).toBe(0);
+      },
+      { camera: { chunkBytes: 64 } },
+    );
+  });
+
   test("ends with the reason of its signal, and those after it arrive", async () => {
     await between({ latencyMs: 10, rateBps: 1_000_000 }, async ({ camera, desk: to, network }) => {
       const arrived = collect(to);
