@@ -110,6 +110,12 @@ export class Receiver {
       this.drop("superseded");
       return;
     }
+    const isWhole = frame.kind !== frameKind.parity && payload.bytes.length === frame.length;
+    // Before what may have room later: this message never has.
+    if (!isWhole && frame.length > this.#limits.maxSourceBytes) {
+      this.#refuse(peer, frame, now);
+      return;
+    }
     if (this.#host.unreadBytes + frame.length > this.#limits.maxUnreadBytes) {
       this.drop("unread");
       return;
@@ -118,10 +124,8 @@ export class Receiver {
       this.drop("unconfirmed");
       return;
     }
-    const { length, kind } = frame;
-    const { bytes } = payload;
-    if (kind !== frameKind.parity && bytes.length === length) {
-      this.#whole(peer, frame, bytes, payload.crc, now);
+    if (isWhole) {
+      this.#whole(peer, frame, payload.bytes, payload.crc, now);
       return;
     }
     const begun = this.#move(peer, frame) ?? this.#begin(peer, frame, now);
@@ -287,18 +291,19 @@ export class Receiver {
     return true;
   }
 
+  /** A message is longer than it may be: its sender gets a report of that, and nothing of it is kept. */
+  #refuse(peer: Peer, frame: Readonly<Frame>, now: number): void {
+    this.drop("tooLong");
+    if (!this.#tooLong.has(partialKey(frame), frame.crc, now)) {
+      this.#tooLong.add(partialKey(frame), frame.crc, now);
+      this.refused++;
+    }
+    this.#reports.refuse(peer, frame, this.#limits.maxSourceBytes);
+  }
+
   /** Makes room for a new message. Returns `undefined` if it is refused. */
   #begin(peer: Peer, frame: Readonly<Frame>, now: number): Incoming | undefined {
-    const { maxPartials, maxSourceBytes, idleMs, totalMs } = this.#limits;
-    if (frame.length > maxSourceBytes) {
-      this.drop("tooLong");
-      if (!this.#tooLong.has(partialKey(frame), frame.crc, now)) {
-        this.#tooLong.add(partialKey(frame), frame.crc, now);
-        this.refused++;
-      }
-      this.#reports.refuse(peer, frame, maxSourceBytes);
-      return undefined;
-    }
+    const { maxPartials, idleMs, totalMs } = this.#limits;
     if (peer.partials.size >= maxPartials) this.#partials.loseOldest(peer, undefined, "source");
     const partial = new Incoming(frame, now);
     if (!this.#partials.hasRoom(peer, partial, partial.bytes)) return undefined;

@@ -56,6 +56,27 @@ function forged(id: number, index = 0, length = 1_000_000): Buffer {
   return bytes;
 }
 
+test("a message above all limits of the peer gets EMSGSIZE with the limit, as one just above the first of them", async () => {
+  const limit = 100_000;
+  await between(
+    { latencyMs: 10 },
+    async ({ camera, desk: to }) => {
+      to.serve(({ data }) => data);
+      const text =
+        "a message of 200000 bytes is over the limit of the peer, 100000 bytes: none of it arrived";
+      for (const call of ["send", "request"] as const) {
+        await expect(camera[call](pattern(2 * limit), desk)).rejects.toMatchObject({
+          message: `${call} ${desk.join(":")}: ${text} (EMSGSIZE)`,
+          limit,
+        });
+      }
+      expect(to.stats().refused).toBe(2);
+      expect(to.stats().dropped.unread).toBeUndefined();
+    },
+    { desk: { maxSourceBytes: limit, maxUnreadBytes: limit } },
+  );
+});
+
 describe("forged chunks", () => {
   test("of many sources leave an honest peer its memory, and get at most three times their bytes", async () => {
     const network = new Network({ seed: 5 });
