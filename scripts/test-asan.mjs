@@ -4,7 +4,7 @@
  * the usual addon does not change.
  *
  *   npm run test:asan                     the last line says what was found; exits with 0 or 1
- *   npm run test:asan -- --all            runs all files of test/process, which takes several times as long
+ *   npm run test:asan -- --all            runs the whole contract and all of test/process, several times as long
  *   npm run test:asan -- --report <file>  also writes vitest's JSON report there
  */
 import { spawnSync } from "node:child_process";
@@ -33,19 +33,50 @@ const compiler = "g++";
 /**
  * The files of test/process that call the addon as the contract does not: the error queue without a listener or without
  * room (icmp, events), planned errors (faults), wrong arguments (refusals), descriptors of other programs (adopted), the end
- * of a process or a thread with open sockets (closing, lifetime, workers, shared-port), and the memory of thousands of
- * sockets (resources). The other files test code in JavaScript (driver, offload, register, warnings), or repeat calls of the
- * contract many times (bench, flood). Each process that they start takes more than a second of CPU time here.
+ * of a process or a thread with open sockets (closing, lifetime, workers, shared-port), and the end of sockets that nothing
+ * refers to (resources). The other files test code in JavaScript (driver, offload, register, warnings), or repeat calls of
+ * the contract many times (bench, flood).
  */
 const files = [
   ...["adopted", "closing", "events", "faults", "icmp", "lifetime"],
   ...["refusals", "resources", "shared-port", "workers"],
 ].map((name) => `test/process/${name}.test.ts`);
-/** Parts of the names of tests that never load the addon, or that start many processes to test the code before it. */
-const leftOut = ["over dgram", ...(wanted.all ? [] : ["sockets have their names and families"])];
+/**
+ * The files of the contract that test code in JavaScript. Like the tests of `repeated`, they take no path through the addon
+ * that no other test takes (docs/decisions/0049-tests-under-sanitizers.md).
+ */
+const repeatedFiles = ["random.test.ts", "probe-path-mtu.test.ts"];
+/** Parts of the names of tests that start a process, or many datagrams, for a path through the addon that others take too. */
+const repeated = [
+  "sockets have their names and families",
+  // adopted
+  "bind\\(\\{ fd \\}\\) of datagram/dgram",
+  // events
+  ...["published on a diagnostics channel", "all four events have all their fields"],
+  // icmp: storms over the second and the third kind of address, and shares of CPU time
+  ...["over (IPv6|mapped) unread ICMP errors take no room", "the process sleeps"],
+  // lifetime
+  ...[
+    "a process ends: idle$",
+    "a process ends: idle (after a datagram|and connected)",
+    "unref, then recvfrom$",
+  ],
+  ...["a process ends: recvfrom that was aborted", "a process stays until", "recvfrom of an unbound socket"],
+  "the process ends: send that nobody awaits",
+  // resources: descriptors and memory in use, which the sanitizers do not measure
+  ...["a thousand sockets", "a hundred thousand datagrams"],
+  // shared-port
+  ...["workers that share a port", "the example's workers"],
+];
+/** Parts of the names of tests that do not run. The first one never loads the addon. */
+const leftOut = ["over dgram", ...(wanted.all ? [] : repeated)];
 const isLeftOut = new RegExp(leftOut.join("|"));
+const contract = readdirSync(join(root, "test", "contract"))
+  .filter((name) => name.endsWith(".test.ts") && (wanted.all || !repeatedFiles.includes(name)))
+  .map((name) => `test/contract/${name}`);
 const tests = [
-  ...["test/contract", ...(wanted.all ? ["test/process"] : files)],
+  ...contract,
+  ...(wanted.all ? ["test/process"] : files),
   ...["--project=contract over native", "--project=programs", "--project=faults", "--project=alone"],
   `--testNamePattern=^(?!.*(${isLeftOut.source}))`,
 ];
