@@ -104,7 +104,7 @@ export class Bursts {
     return new Burst(batch, outgoing, this.#host.copyPieces);
   }
 
-  /** The most datagrams of a burst: of so many chunks, and of the parities and the copies after the last one. */
+  /** The largest number of datagrams of a burst: of so many chunks, and of the parities and the copies after the last one. */
   #maxDatagrams(outgoing: Outgoing, room: number): number {
     const { chunks, sentChunks, parity, sentParities, fleeting } = outgoing;
     if (sentChunks + room < chunks) return room;

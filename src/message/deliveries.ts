@@ -3,7 +3,7 @@ import { Outbound } from "../core/driver/outbound.js";
 import { OSError } from "../core/errors/errors.js";
 import { onAbort } from "../core/receive/abort.js";
 import { engineOf } from "../core/socket/settings.js";
-import { type Socket, answerBatch } from "../core/socket/socket.js";
+import { type Socket, answerBatch, answerTo } from "../core/socket/socket.js";
 import { type Frame, frameFlag, frameKind, longestBytes } from "../wire/message-frame.js";
 import { Burst, datagramBytes } from "./burst.js";
 import type { Job, Outcome, SenderHost } from "./job.js";
@@ -101,7 +101,11 @@ export class Deliveries {
       outgoing,
     );
     burst.chunk(0, 1, true);
-    answerBatch(this.#socket, burst.end(), peer.address, undefined).catch(() => this.#host.drop("unsent"));
+    const { arena, bytes } = burst.end();
+    // Not as a batch, which does not count against the limit of bytes that wait: a reminder has no window.
+    answerTo(this.#socket, arena.subarray(0, bytes), peer.address, undefined).catch(() =>
+      this.#host.drop("unsent"),
+    );
   }
 
   #senderOf(peer: Peer): Sender {

@@ -23,7 +23,7 @@ interface Completed {
 /** The reports to send after the datagrams that were read together: one for each message. */
 export class DueReports {
   readonly #host: Pick<ReceiverHost, "answer" | "bufferChunks">;
-  /** At most one for each datagram that was read. This is no `Map`: `Incoming.join` says why. */
+  /** At most one for each message that is not complete. This is no `Map`: `Incoming.join` says why. */
   readonly #partials: { readonly partial: Incoming; readonly peer: Peer }[] = [];
   readonly #completed: Completed[] = [];
   readonly #writer = new ReportWriter();

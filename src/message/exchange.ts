@@ -9,17 +9,19 @@ import {
 import { SOL_SOCKET, SO_RCVBUF } from "../core/constants.js";
 import type { Ancillary } from "../core/driver/ancillary.js";
 import type { CopyPieces } from "../core/driver/driver.js";
-import { type Data, toBytes } from "../core/driver/payload.js";
+import { type Data, sizeOf, toBytes } from "../core/driver/payload.js";
 import { OSError } from "../core/errors/errors.js";
 import type { Unreachable } from "../core/ledger/reports.js";
 import { engineOf } from "../core/socket/settings.js";
 import { type Socket, answerTo, readAll } from "../core/socket/socket.js";
-import { type Frame, frameFlag, frameKind } from "../wire/message-frame.js";
+import { type Frame, chunksOf, frameFlag, frameKind } from "../wire/message-frame.js";
 import { AddressProofs } from "./address-proofs.js";
 import { Alarm } from "./alarm.js";
 import { zlibCrc32 } from "./crc32.js";
 import { Deliveries, type DeliveriesHost, type Parcel } from "./deliveries.js";
+import { arrivedText, causedError } from "./failures.js";
 import { FrameDispatch } from "./frame-dispatch.js";
+import { goneError } from "./gone.js";
 import { MessageInbox } from "./inbox.js";
 import type { LostMessage, Message, MessagesStats, PeerStats, Receipt } from "./message.js";
 import type { Checked, MessagesOptions, MessageRequestOptions, SendOptions } from "./options.js";
@@ -124,7 +126,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     const { channel, mode, deadlineMs, parity, signal } = options;
     signal?.throwIfAborted();
     const payload = toBytes(data);
-    const peer = this.#peerAt(await onePeer(this.#socket, address, "send"));
+    const peer = await this.#peerOf(payload, address, "send");
     const flags = mode === "reliable" ? 0 : frameFlag[mode];
     const parcel: Parcel = { kind: frameKind.data, flags, channel, data: payload, parity, deadlineMs };
     return await this.#deliveries.send(peer, parcel, "send", signal);
@@ -138,13 +140,23 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     const { signal } = options;
     signal?.throwIfAborted();
     const payload = toBytes(data);
-    const peer = this.#peerAt(await onePeer(this.#socket, address, "request"));
+    const peer = await this.#peerOf(payload, address, "request");
     this.waits(true);
     try {
       return await this.#requests.request(peer, payload, options);
     } finally {
       this.waits(false);
     }
+  }
+
+  /** Finds the peer of a message. @throws (rejects) also `EFAULT` if the memory of the message is gone when the address is known. */
+  async #peerOf(payload: Uint8Array, address: AddressLike, syscall: string): Promise<Peer> {
+    const bytes = sizeOf(payload);
+    const peer = this.#peerAt(await onePeer(this.#socket, address, syscall));
+    if (sizeOf(payload) === bytes) return peer;
+    const chunks = chunksOf(bytes, this.#chunkBytes);
+    const counts = { chunks, arrivedChunks: 0 };
+    throw causedError(goneError(), peer, syscall, counts, arrivedText(0, chunks, bytes));
   }
 
   peer(address: AddressLike): () => PeerStats {

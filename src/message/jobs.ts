@@ -26,6 +26,14 @@ export class Jobs implements Iterable<Job> {
     return this.#waiting;
   }
 
+  /**
+   * A message whose memory the program has resized or transferred to another thread while it was still needed. That of a fleeting
+   * message whose call has ended is the program's again.
+   */
+  get gone(): Job | undefined {
+    return this.active.find(({ outgoing, isSettled }) => !isSettled && outgoing.isGone);
+  }
+
   add(job: Job): void {
     this.#waiting.push(job);
   }

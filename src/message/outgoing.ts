@@ -1,6 +1,7 @@
 import type { Ancillary } from "../core/driver/ancillary.js";
 import type { Crc32 } from "../core/driver/driver.js";
 import { crcShift, joinCrcs, joinCrcsOnce, knownCrcShift } from "../wire/crc32.js";
+import { sizeOf } from "../core/driver/payload.js";
 import type { Frame } from "../wire/message-frame.js";
 import { chunkBytes, chunksOf, frameFlag, frameKind, isFleeting } from "../wire/message-frame.js";
 import { type Report, noEcho } from "../wire/message-report.js";
@@ -106,7 +107,7 @@ export class Outgoing {
 
   /** Whether the program has resized the memory of the message, or transferred it to another thread. */
   get isGone(): boolean {
-    return this.data.length !== this.frame.length;
+    return sizeOf(this.data) !== this.frame.length;
   }
 
   /** Whether each chunk and each parity was sent at least once. */

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 
 import type { Clock } from "../core/driver/driver.js";
-import { type Data, toBytes } from "../core/driver/payload.js";
+import { type Data, sizeOf, toBytes } from "../core/driver/payload.js";
 import { OSError } from "../core/errors/errors.js";
 import { onAbort } from "../core/receive/abort.js";
 import { type Frame, frameFlag, frameKind } from "../wire/message-frame.js";
@@ -94,7 +94,7 @@ export class Requests {
         };
         this.#deliveries.send(peer, parcel, "request", ended.signal).then(() => {
           pending.isThere = true;
-          forget.push(this.#nudge(peer, parcel, requestId as number));
+          forget.push(this.#nudge(peer, parcel, requestId as number, pending.bytes));
         }, reject);
         const cancel = this.#clock.after(timeoutMs, () => {
           const what = pending.isThere
@@ -183,14 +183,16 @@ export class Requests {
    * Reminds a peer of a request until its reply begins. The peer may answer only three times the bytes that came from an address
    * without proof: if its probe is lost as well as the reply, it may send nothing more (RFC 9002, section 6.2.2.1).
    *
+   * @param bytes of the request. If the program has taken its memory away, there are no more reminders.
    * @returns a function that ends this.
    */
-  #nudge(peer: Peer, parcel: Parcel, id: number): () => void {
+  #nudge(peer: Peer, parcel: Parcel, id: number, bytes: number): () => void {
     let waitMs = nudgeMs;
     let cancel = (): void => undefined;
     const wait = (): void => {
       cancel = this.#clock.after(waitMs, () => {
-        if (!this.#isArriving(peer, id)) this.#deliveries.nudge(peer, parcel, id);
+        const isGone = sizeOf(parcel.data) !== bytes;
+        if (!isGone && !this.#isArriving(peer, id)) this.#deliveries.nudge(peer, parcel, id);
         waitMs = Math.min(maxNudgeMs, waitMs * 2);
         wait();
       });

@@ -9,6 +9,7 @@ import { Bursts } from "./bursts.js";
 import { ChunkSize, isDivisible, safeChunkBytes } from "./chunk-size.js";
 import { Congestion } from "./congestion.js";
 import { extraCopies, maxCopies } from "./copies.js";
+import { goneError } from "./gone.js";
 import type { Job, Outcome, SenderHost, SenderLimits } from "./job.js";
 import { Jobs } from "./jobs.js";
 import type { Outgoing } from "./outgoing.js";
@@ -63,7 +64,9 @@ export class Sender {
   readonly #begin = (job: Job): void => {
     const now = this.#host.clock.now();
     const size = this.chunkSize.at(now);
-    if (job.outgoing.frame.size > size && isDivisible(job.outgoing)) job.outgoing = job.divide(size);
+    const { outgoing } = job;
+    if (outgoing.frame.size > size && isDivisible(outgoing) && !outgoing.isGone)
+      job.outgoing = job.divide(size);
     this.#await(job.outgoing, now);
     job.started?.();
   };
@@ -266,10 +269,9 @@ export class Sender {
 
   /** Sends so many missing chunks, or copies of the last one if fewer are missing. Returns whether any may leave. */
   #sendMissing(outgoing: Outgoing, datagrams: number, now: number): boolean {
-    const burst = this.#bursts.missing(outgoing, datagrams, now);
-    if (!burst) return false;
-    this.#send(burst, outgoing);
-    return true;
+    const burst = outgoing.isGone ? undefined : this.#bursts.missing(outgoing, datagrams, now);
+    if (burst) this.#send(burst, outgoing);
+    return burst !== undefined;
   }
 
   /**
@@ -280,7 +282,7 @@ export class Sender {
     this.chunkSize.fall(now);
     for (const job of this.#jobs.active) {
       const { outgoing, isSettled } = job;
-      if (isSettled || !isDivisible(outgoing)) continue;
+      if (isSettled || outgoing.isGone || !isDivisible(outgoing)) continue;
       outgoing.abandon(this.congestion);
       job.outgoing = job.divide(safeChunkBytes);
       job.outgoing.frame.id = outgoing.frame.id;
@@ -292,9 +294,9 @@ export class Sender {
   #pump(): void {
     const now = this.#host.clock.now();
     this.#jobs.start(this.#begin);
-    for (let gone; (gone = this.#jobs.active.find(({ outgoing }) => outgoing.isGone));) {
-      const text = "the message was resized or transferred away before all of it arrived";
-      this.#expire(gone, new OSError("EFAULT", { text }));
+    for (let gone; (gone = this.#jobs.gone);) {
+      this.#expire(gone, goneError());
+      this.#jobs.start(this.#begin);
     }
     this.#pacer.refill(this.#pace, now);
     while (this.#calls < maxCalls && this.#burst(now));
