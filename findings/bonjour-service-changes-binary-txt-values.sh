@@ -51,7 +51,8 @@ END
 : >ready
 /usr/bin/python3 publish.py >ready &
 server=$!
-until grep -q ready ready; do sleep 0.1; done
+for _ in $(seq 100); do grep -q ready ready && break; sleep 0.1; done
+grep -q ready ready || { echo "the server of Python does not start within 10 s" >&2; exit 1; }
 node find.cjs | tee result
 # The texts are "bytes=", "empty=", "flag", and "bytes=", "flag=true".
 grep -qF 'python sends the bytes 62797465733d00ff 656d7074793d 666c6167, and the program gets bytes -> "\u0000�", empty= -> undefined, flag -> undefined' result

@@ -33,7 +33,8 @@ request.end();
 END
 node server.cjs >ready &
 server=$!
-until grep -q ready ready; do sleep 0.1; done
+for _ in $(seq 100); do grep -q ready ready && break; sleep 0.1; done
+grep -q ready ready || { echo "the CoAP server does not start within 10 s" >&2; exit 1; }
 
 # The parts of a payload that have one content, and their sizes.
 parts() { fold -w 1 | uniq -c | awk '{ printf "%s%s bytes of content %s", separator, $1, $2; separator = ", " } END { print "" }'; }

@@ -17,7 +17,9 @@ cd "$folder"
 npm install --silent --no-audit --no-fund --ignore-scripts --prefer-offline --prefix . @nats-io/transport-node@3.4.0
 nats-server -a 127.0.0.1 -p -1 -js -sd "$folder/store" --ports_file_dir "$folder" 2>log &
 server=$!
-until grep -q "Server is ready" log && [ -n "$(ls ./*.ports 2>/dev/null)" ]; do sleep 0.1; done
+is_ready() { grep -q "Server is ready" log && [ -n "$(ls ./*.ports 2>/dev/null)" ]; }
+for _ in $(seq 100); do is_ready && break; sleep 0.1; done
+is_ready || { echo "nats-server does not start within 10 s" >&2; exit 1; }
 cat >publish.mjs <<'JS'
 import { readFileSync } from "node:fs";
 import { connect } from "@nats-io/transport-node";

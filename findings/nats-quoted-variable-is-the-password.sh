@@ -35,10 +35,13 @@ start() {
   echo "password: $1, with SECRET=$2"
   SECRET=$2 nats-server -a 127.0.0.1 -p -1 -c server.conf --ports_file_dir "$folder" 2>log &
   server=$!
-  until grep -qs "Server is ready" log && [ -n "$(ls ./*.ports 2>/dev/null)" ]; do
+  for _ in $(seq 100); do
+    if grep -qs "Server is ready" log && [ -n "$(ls ./*.ports 2>/dev/null)" ]; then return 0; fi
     kill -0 "$server" 2>/dev/null || { server=; echo "    does not start: $(head -n 1 log)"; return 1; }
     sleep 0.1
   done
+  echo "nats-server is neither ready nor ended within 10 s" >&2
+  exit 1
 }
 stop() {
   kill "$server"

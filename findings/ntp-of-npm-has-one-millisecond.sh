@@ -57,7 +57,9 @@ END
 chronyd --version
 chronyd -x -d -u root -f chrony.conf >log 2>&1 &
 server=$!
-until grep -q ':278B ' /proc/net/udp; do sleep 0.1; done # port 10123
+is_bound() { grep -q ':278B ' /proc/net/udp; } # port 10123
+for _ in $(seq 100); do is_bound && break; sleep 0.1; done
+is_bound || { echo "chronyd does not start within 10 s" >&2; exit 1; }
 tshark -i lo -a duration:4 -w answers.pcapng udp port 10123 2>/dev/null >&2 &
 capture=$!
 sleep 2

@@ -33,8 +33,12 @@ def through_srt(send):
         ]
         programs = [subprocess.Popen(["srt-live-transmit", "-q", *command], stderr=subprocess.PIPE) for command in commands]
         try:
-            while not (is_bound(port) and is_bound(srt)):
+            for _ in range(200):
+                if is_bound(port) and is_bound(srt):
+                    break
                 time.sleep(0.05)
+            else:
+                raise SystemExit("srt-live-transmit does not start within 10 s")
             time.sleep(1)  # until the two have connected
             send(port)
             while True:

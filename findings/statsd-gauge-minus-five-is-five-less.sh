@@ -51,7 +51,8 @@ collectd -h | sed -n 's/^\(collectd [0-9]*\.[0-9]*\.[0-9]*\).*/\1/p'
 collectd -f -C collectd.conf >values 2>/dev/null &
 server=$!
 listening=$(printf ':%04X ' "$port")
-until grep -q "$listening" /proc/net/udp; do sleep 0.1; done
+for _ in $(seq 100); do grep -q "$listening" /proc/net/udp && break; sleep 0.1; done
+grep -q "$listening" /proc/net/udp || { echo "collectd does not start within 10 s" >&2; exit 1; }
 node client.cjs "$port"
 sleep 3
 kill $server

@@ -38,7 +38,8 @@ rsyslogd -v | sed -n 1p
 rsyslogd -n -f rsyslog.conf -i "$folder/pid" &
 server=$!
 listening=$(printf ':%04X ' "$port")
-until grep -q "$listening" /proc/net/udp; do sleep 0.1; done
+for _ in $(seq 100); do grep -q "$listening" /proc/net/udp && break; sleep 0.1; done
+grep -q "$listening" /proc/net/udp || { echo "rsyslogd does not start within 10 s" >&2; exit 1; }
 node client.cjs "$port"
 for _ in $(seq 100); do [ "$(grep -c program= log 2>/dev/null)" = 6 ] && break; sleep 0.1; done
 cat log
