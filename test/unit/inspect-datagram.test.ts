@@ -32,3 +32,12 @@ test("console.log of a datagram shows its fields, and what the system reported",
   expect(inspect(await received(1))).toContain("truncated: true");
   expect(inspect(new Proxy(datagram, {}))).toContain("size: 2");
 });
+
+test("the depth of console.log counts from the outermost value, also in a datagram", async () => {
+  const datagram = Object.assign(await received(), { note: { of: { two: {} } } });
+  expect(inspect({ list: [datagram] }, { depth: 1 })).toBe("{ list: [ [Datagram] ] }");
+  expect(inspect([datagram], { depth: 0, colors: true })).toBe("[ \u001b[36m[Datagram]\u001b[39m ]");
+  expect(inspect(datagram, { depth: 0 })).toMatch(/ size: 2,[^]*note: \[Object\]/);
+  expect(inspect([datagram], { depth: 2 })).toContain("note: { of: [Object] }");
+  expect(inspect([[[[datagram]]]], { depth: null })).toContain("note: { of: { two: {} } }");
+});

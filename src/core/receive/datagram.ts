@@ -118,24 +118,31 @@ export class Datagram {
 /** The getters whose values `console.log` shows, if the system reported them. */
 const shownGetters = ["destination", "interface", "ttl", "tos", "timestamp", "lostBefore"] as const;
 
-/** What `console.log` shows of a datagram: its fields, those of a class above it too. */
+/**
+ * What `console.log` shows of a datagram: its fields, those of a class above it too.
+ *
+ * @param depth how many more levels are shown (`util.inspect.custom` of Node): below 0 only the class, and `null` is no limit.
+ */
 function inspectDatagram(
   this: Datagram,
-  _depth: number,
-  options: object,
+  depth: number | null,
+  options: { readonly stylize: (text: string, styleType: "special") => string },
   inspect: (value: object, options: object) => string,
 ): string {
   const { name } = this.constructor;
+  if (depth !== null && depth < 0) return options.stylize(`[${name}]`, "special");
+  // `options.depth` is that of the whole call. `shown` is at the level of the datagram, so that no level is taken from `depth`.
+  const inner = { ...options, depth };
   const shown: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(this)) shown[key] = key === "source" ? String(value) : value;
   // A proxy of a datagram, or an object that inherits from one, has no metadata.
-  if (!hasMetadata(this)) return `${name} ${inspect(shown, options)}`;
+  if (!hasMetadata(this)) return `${name} ${inspect(shown, inner)}`;
   for (const key of shownGetters) {
     const value = this[key];
     if (value !== undefined) shown[key] = key === "destination" ? String(value) : value;
   }
   if (this.truncated) shown.truncated = true;
-  return `${name} ${inspect(shown, options)}`;
+  return `${name} ${inspect(shown, inner)}`;
 }
 
 /** The error of a receive call of a `strict` socket whose datagram was longer than `bufsize`: an `OSError` `EMSGSIZE`. */
