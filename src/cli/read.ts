@@ -178,7 +178,7 @@ function jsonOf(datagram: CapturedDatagram): string {
 
 function unreachableLine(error: CapturedUnreachable): string {
   const { timestamp, from, source, destination, type, code, mtu } = error;
-  const why = mtu === undefined ? "" : `, it is larger than the MTU of ${mtu}`;
+  const why = mtu === undefined ? "" : `, the datagram is larger than the MTU of ${mtu}`;
   return `${timeText(timestamp)} ${from} refused a datagram from ${source} to ${destination} (ICMP type ${type}, code ${code}${why})\n`;
 }
 

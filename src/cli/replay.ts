@@ -210,7 +210,7 @@ async function send(
   if (!stats) return;
   summary(stats, stream);
   const missing = options.recordedBy?.filter((name) => !recorders.has(name)) ?? [];
-  if (missing.length > 0) warn(missingText(missing, recorders));
+  if (missing.length > 0) warn(missingText(missing, recorders, stream ? "stream" : "file"));
   if (stats.datagrams === 0) throw new Failure(exitCodes.error, "nothing was sent");
   const failed = sum(Object.values(stats.failed));
   if (failed > 0) throw new Failure(exitCodes.error, `the system refused ${count(failed, "datagram")}`);
@@ -260,10 +260,15 @@ function summary(stats: ReplayStats, stream: StreamReading | undefined): void {
 }
 
 /** Says which interfaces of `--recorded-by` recorded nothing, and which ones did. */
-function missingText(missing: readonly string[], recorders: ReadonlySet<string>): string {
+function missingText(
+  missing: readonly string[],
+  recorders: ReadonlySet<string>,
+  source: "file" | "stream",
+): string {
   const known = [...recorders].map(quote);
   const shown = known.slice(0, shownRecorders).join(", ") + (known.length > shownRecorders ? ", …" : "");
-  const text = known.length === 0 ? "no datagram of the file names its interface" : `the file has ${shown}`;
+  const text =
+    known.length === 0 ? `no datagram of the ${source} names its interface` : `the ${source} has ${shown}`;
   return `no datagram was recorded by ${missing.map(quote).join(", ")}: ${text}`;
 }
 
