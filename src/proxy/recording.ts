@@ -70,14 +70,18 @@ class RecordedSide extends RecordedInterface {
     flow: Flow,
     data: Buffer,
   ): void {
-    const withSender = sender === undefined ? lines : [...lines, senderComment(sender)];
+    const length = flow.headers.length + data.length;
     // Another file may begin here, and the sender is unknown there.
-    this.makeRoom(flow.headers.length + data.length, withSender.join("\n"));
-    const isNew = sender !== undefined && this.#senders.get(flow) !== sender;
-    const all = isNew ? withSender : lines;
+    this.makeRoom(length, this.#sentComment(sender, lines, flow));
     const { missed } = this;
-    this.write("out", all.length > 0 ? all.join("\n") : undefined, timestamp, flow, { data });
-    if (isNew && this.missed === missed) this.#senders.set(flow, sender);
+    this.write("out", this.#sentComment(sender, lines, flow), timestamp, flow, { data });
+    if (sender !== undefined && this.missed === missed) this.#senders.set(flow, sender);
+  }
+
+  #sentComment(sender: Endpoint | undefined, lines: readonly string[], flow: Flow): string | undefined {
+    const isNew = sender !== undefined && this.#senders.get(flow) !== sender;
+    const all = isNew ? [...lines, senderComment(sender)] : lines;
+    return all.length > 0 ? all.join("\n") : undefined;
   }
 
   write(

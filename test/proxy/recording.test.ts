@@ -1,6 +1,6 @@
 /** The capture file of a relay: both of its sides, and what it did to each datagram. */
 
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 import type { CapturedDatagram } from "datagram/capture";
@@ -83,6 +83,24 @@ test("each file of a recording that rotates says who sent, at its first datagram
     const [first] = side(await datagramsOf(join(folder, file)), "targets", "out");
     expect(first?.comment, file).toMatch(/^sender: 127\.0\.0\.1:\d+$/);
   }
+});
+
+test("a limit of bytes leaves no room for the name of a sender that the file has already", async (t) => {
+  const folder = folderOf(t);
+  const recorded = async (name: string, limitBytes?: number): Promise<{ bytes: number; left: number }> => {
+    const file = join(folder, name);
+    const target = await bound(t);
+    const relay = await relayTo(t, target, { record: { file, ...(limitBytes && { limitBytes }) } });
+    // The smallest limit is 65,536 bytes.
+    await sendTexts(t, relay, "x".repeat(34_000), "two", "x".repeat(2000));
+    await take(target, 3);
+    const left = side(await endOf(relay, file), "targets", "out").length;
+    return { bytes: statSync(file).size, left };
+  };
+  const { bytes, left } = await recorded("whole.pcapng");
+  expect(left).toBe(3);
+  // About 650 bytes more are kept for the end of the file than it needs. With room for a name, it would be more than 720.
+  expect(await recorded("limited.pcapng", bytes + 700)).toEqual({ bytes, left: 3 });
 });
 
 test("a dropped datagram is in the file once, with the setting or the rule that dropped it", async (t) => {

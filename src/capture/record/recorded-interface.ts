@@ -150,7 +150,7 @@ export abstract class RecordedInterface {
   }
 
   /** Begins the file or the section that a packet of `length` bytes with a comment comes to, before its comment is chosen. */
-  protected makeRoom(length: number, comment: string): void {
+  protected makeRoom(length: number, comment: string | undefined): void {
     this.#room(length, comment);
   }
 
