@@ -1,15 +1,10 @@
 import { Buffer } from "node:buffer";
 
-import {
-  type Address,
-  type Endpoint,
-  destinationNumber,
-  maxDestinations,
-  startNumbering,
-} from "../address/address.js";
+import type { Address, Endpoint } from "../address/address.js";
 import { assert } from "../assert.js";
 import type { OSError } from "../errors/errors.js";
 import type { Ancillary } from "./ancillary.js";
+import { placesByPeer, placesOf } from "./grouping.js";
 import { copyTo, sizeOf } from "./payload.js";
 
 /** The room of one batch. */
@@ -55,11 +50,6 @@ export function indexWithoutAddress({ count, peers, peer }: Borrowed): number {
   if (peers) return peers.indexOf(null);
   return peer === null && count > 0 ? 0 : -1;
 }
-
-/** By destination number: the last batch that had the destination, and the group of the destination in it. See `group`. */
-const groupedBy = new Int32Array(maxDestinations);
-const groupNumbers = new Int32Array(maxDestinations);
-let groupings = 0;
 
 /** Empty batches that the sockets of this thread use again: at most `maxIdle`. The garbage collector frees the others. */
 const idle: Outbound[] = [];
@@ -258,25 +248,8 @@ export class Outbound {
    * @param connected the peer that `null` stands for.
    */
   group(connected: Endpoint | null): void {
-    const { count } = this;
-    const peers = this.#peers;
-    const groupOf = new Int32Array(count);
-    groupings++;
-    startNumbering();
-    let [groups, switches, last] = [0, 0, 0];
-    for (let index = 0; index < count; index++) {
-      const peer = peers[index] ?? connected;
-      const destination = peer ? destinationNumber(peer) : 0;
-      if (groupedBy[destination] !== groupings) {
-        groupedBy[destination] = groupings;
-        groupNumbers[destination] = groups++;
-      }
-      const group = groupNumbers[destination] as number;
-      groupOf[index] = group;
-      if (index > 0 && group !== last) switches++;
-      last = group;
-    }
-    if (switches >= groups) this.#permute(placesOf(groupOf, groups));
+    const places = placesByPeer(this.#peers, this.count, connected);
+    if (places) this.#permute(places);
   }
 
   /**
@@ -395,19 +368,4 @@ export class Outbound {
       if (this.#ancillaries) this.#ancillaries[place] = ancillaries?.[index];
     }
   }
-}
-
-/** The new index of each datagram if the groups follow each other. */
-function placesOf(groupOf: Int32Array, groups: number): Int32Array {
-  const next = new Int32Array(groups + 1);
-  for (const group of groupOf) next[group + 1] = (next[group + 1] ?? 0) + 1;
-  for (let group = 1; group < groups; group++) next[group] = (next[group] ?? 0) + (next[group - 1] ?? 0);
-  const places = new Int32Array(groupOf.length);
-  for (let index = 0; index < places.length; index++) {
-    const group = groupOf[index] ?? 0;
-    const place = next[group] ?? 0;
-    places[index] = place;
-    next[group] = place + 1;
-  }
-  return places;
 }
