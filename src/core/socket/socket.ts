@@ -289,7 +289,8 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
    * not close the socket, and loses no datagram. `settimeout` applies to each step.
    */
   [Symbol.asyncIterator](): SocketIterator<Datagram> {
-    return new Iteration(this.#calls, { call: recvmsg, max: Infinity, name: "an iteration" });
+    const call = { syscall: "for await", take: recvmsg.take };
+    return new Iteration(this.#calls, { call, max: Infinity, name: "an iteration" });
   }
 
   /**
