@@ -98,11 +98,15 @@ const sendFields = fieldsOf<SendOptions>({
   signal: true,
 });
 const requestFields = fieldsOf<MessageRequestOptions>({ channel: true, timeoutMs: true, signal: true });
+/** The time limit of a message and that of a request have two names, because the second one includes the reply. */
+const timeOfSend: ReadonlyMap<string, string> = new Map([["timeoutMs", "deadlineMs"]]);
+const timeOfRequest: ReadonlyMap<string, string> = new Map([["deadlineMs", "timeoutMs"]]);
 const modes: readonly unknown[] = ["reliable", "ordered", "fleeting"];
 
 /** @throws `TypeError`, `RangeError`. */
 export function checkMessages(options: MessagesOptions): Checked<MessagesOptions> {
-  checkObject(options, messagesFields);
+  // With the field `codec`, `CodecOptions` are checked instead.
+  checkObject(options, [...messagesFields, "codec"]);
   const whole = (name: keyof MessagesOptions, otherwise: number, min: number, max: number): number =>
     wholeNumber(name, options[name] ?? otherwise, min, max);
   const { rateBps = Infinity } = options;
@@ -139,7 +143,7 @@ export function checkMessages(options: MessagesOptions): Checked<MessagesOptions
 
 /** @throws `TypeError`, `RangeError`. */
 export function checkSend(options: SendOptions): Checked<SendOptions, "deadlineMs" | "signal"> {
-  checkObject(options, sendFields);
+  checkObject(options, sendFields, timeOfSend);
   const { mode = "reliable", deadlineMs, signal } = options;
   if (!modes.includes(mode)) throw outOfRange("mode", "reliable, ordered or fleeting", mode);
   if (deadlineMs !== undefined) checkMs("deadlineMs", deadlineMs);
@@ -155,16 +159,20 @@ export function checkSend(options: SendOptions): Checked<SendOptions, "deadlineM
 
 /** @throws `TypeError`, `RangeError`. */
 export function checkRequest(options: MessageRequestOptions): Checked<MessageRequestOptions, "signal"> {
-  checkObject(options, requestFields);
+  checkObject(options, requestFields, timeOfRequest);
   const { timeoutMs = 10_000, signal } = options;
   checkMs("timeoutMs", timeoutMs);
   checkSignal(signal);
   return { channel: wholeNumber("channel", options.channel ?? 0, 0, 255), timeoutMs, signal };
 }
 
-function checkObject(options: unknown, fields: readonly string[]): void {
+function checkObject(
+  options: unknown,
+  fields: readonly string[],
+  otherNames?: ReadonlyMap<string, string>,
+): void {
   if (typeof options !== "object" || options === null) throw wrongType("options", "an object", options);
-  refuseUnknown(options, fields, "options: a field");
+  refuseUnknown(options, fields, "options: a field", otherNames);
 }
 
 function checkMs(name: string, value: unknown): void {

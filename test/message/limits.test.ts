@@ -362,7 +362,19 @@ test("wrong options are refused with their names", async () => {
   await between({}, async ({ camera, sockets, hosts }) => {
     expect(() => messages(sockets[0])).toThrow("messages() reads this socket");
     const s = hosts[0].socket();
+    await expect(sockets[0][Symbol.asyncIterator]().next()).rejects.toThrow(
+      "for await: messages() reads this socket",
+    );
     expect(() => messages(s, { windowChunk: 3 } as never)).toThrow(/windowChunks/);
+    expect(() => messages(s, { codex: gelf() } as never)).toThrow(
+      /, codec, not "codex": did you mean codec\?/,
+    );
+    await expect(camera.send("x", desk, { timeoutMs: 5 } as never)).rejects.toThrow(
+      /did you mean deadlineMs\?/,
+    );
+    await expect(camera.request("x", desk, { deadlineMs: 5 } as never)).rejects.toThrow(
+      /did you mean timeoutMs\?/,
+    );
     expect(() => messages(s, { chunkBytes: 10 })).toThrow(RangeError);
     expect(() => messages({} as never)).toThrow(TypeError);
     await expect(camera.send("x", desk, { mode: "quick" as never })).rejects.toThrow(RangeError);

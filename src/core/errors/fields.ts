@@ -13,13 +13,19 @@ export function fieldsOf<T>(fields: Readonly<Record<keyof T & string, true>>): r
  * Refuses unknown fields, which are typing errors. A field whose value is `undefined` counts too.
  *
  * @param what begins the error, such as `"options: a field"`.
+ * @param otherNames what a field that another call has is called here.
  * @throws `RangeError` `ERR_OUT_OF_RANGE` that names the field, the known ones, and the nearest of them.
  */
-export function refuseUnknown(fields: object, known: readonly string[], what: string): void {
+export function refuseUnknown(
+  fields: object,
+  known: readonly string[],
+  what: string,
+  otherNames?: ReadonlyMap<string, string>,
+): void {
   // Each receive call checks its options here: `for in` makes no array.
   for (const field in fields) {
     if (known.includes(field) || !Object.hasOwn(fields, field)) continue;
-    const near = nearest(field, known);
+    const near = otherNames?.get(field) ?? nearest(field, known);
     const hint = near === undefined ? "" : `: did you mean ${near}?`;
     throw outOfRange(what, `one of ${known.join(", ")}`, field, hint);
   }
