@@ -57,6 +57,7 @@ export async function requestMessage(
       dropped: m.stats().dropped,
       report,
       timeoutMs,
+      silence: "lost, or nobody there reads messages, or nothing there answers requests",
       reader: `datagram serve ${to.port} --message --exec <command>`,
       limitHint: "",
     });

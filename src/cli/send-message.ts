@@ -23,6 +23,8 @@ const chunkBytes = 1200;
 /** Bytes of the longest message in such chunks. */
 export const maxMessageBytes: number = longestBytes(chunkBytes);
 const defaultTimeoutMs = 10_000;
+/** A round trip may take so long while none was measured (RFC 6298, section 2.1). */
+const unknownRttMs = 1000;
 
 /** The options of `datagram send --message`. */
 export interface MessageSendOptions extends RouteOptions {
@@ -171,6 +173,10 @@ class MessageSession {
       dropped: this.#messages.stats().dropped,
       report: this.#report,
       timeoutMs,
+      silence:
+        isLate && deadline < unknownRttMs
+          ? "lost, or nobody there reads messages, or the deadline is shorter than a round trip"
+          : "lost, or nobody there reads messages",
       reader: `datagram receive ${to.port} --into <folder>`,
       limitHint:
         ": the limit is --max-size of datagram receive, or max_payload of the server of datagram gateway",
@@ -186,6 +192,8 @@ export interface FailedMessage {
   readonly dropped: MessagesStats["dropped"];
   readonly report: Unreachable | undefined;
   readonly timeoutMs: number;
+  /** Why no report came, as far as is known. */
+  readonly silence: string;
   /** The command to start at the peer. */
   readonly reader: string;
   readonly limitHint: string;
@@ -193,7 +201,7 @@ export interface FailedMessage {
 
 /** The error of a message of which nothing arrived, in terms of the command line. */
 export function messageFailure(error: OSError, failed: FailedMessage): Error {
-  const { to, bytes, dropped, report, timeoutMs, reader, limitHint } = failed;
+  const { to, bytes, dropped, report, timeoutMs, silence, reader, limitHint } = failed;
   const { code, limit } = error;
   const advice = `start ${reader} there`;
   if (code === "ECONNREFUSED" || code === report?.code) return refused(report ?? { code }, to);
@@ -209,6 +217,6 @@ export function messageFailure(error: OSError, failed: FailedMessage): Error {
   const text =
     foreignDatagrams(dropped) > 0
       ? `${to} answers, but not as one that reads messages, or it has another version`
-      : `no report came from ${to} in ${formatDuration(timeoutMs)}: lost, or nobody there reads messages`;
+      : `no report came from ${to} in ${formatDuration(timeoutMs)}: ${silence}`;
   return new Failure(exitCodes.noAnswer, `${text}: ${advice}`);
 }

@@ -122,11 +122,15 @@ describe("a message that does not arrive", () => {
 
   test("a silent peer is exit code 3, after --timeout or --deadline", async (t) => {
     const address = String((await bound(t)).getsockname());
-    for (const limit of ["--timeout", "--deadline"]) {
+    const start = `: start datagram receive ${address.split(":")[1]} --into <folder> there\n`;
+    for (const [limit, also] of [
+      ["--timeout", ""],
+      ["--deadline", ", or the deadline is shorter than a round trip"],
+    ] as const) {
       const { code, stderr } = await runHere(["send", address, "--message", "x", limit, "200ms"]);
       expect(code).toBe(3);
       expect(stderr).toContain(
-        `no report came from ${address} in 200 ms: lost, or nobody there reads messages`,
+        `no report came from ${address} in 200 ms: lost, or nobody there reads messages${also}${start}`,
       );
     }
   });
