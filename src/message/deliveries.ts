@@ -7,7 +7,7 @@ import { type Socket, answerBatch, answerTo } from "../core/socket/socket.js";
 import { type Frame, frameFlag, frameKind, longestBytes } from "../wire/message-frame.js";
 import { Burst, datagramBytes } from "./burst.js";
 import type { Job, Outcome, SenderHost } from "./job.js";
-import { arrivedText, causedError, refusedError, timeoutError } from "./failures.js";
+import { arrivedText, causedError, reasonOfSilence, refusedError, timeoutError } from "./failures.js";
 import { MessageError, type Receipt } from "./message.js";
 import type { Checked, MessagesOptions } from "./options.js";
 import { Outgoing } from "./outgoing.js";
@@ -243,7 +243,7 @@ export class Deliveries {
     if (outcome === "silent") {
       const { giveUpMs } = this.#options;
       const text = `${arrived}, and no report said more for giveUpMs, ${giveUpMs} ms`;
-      return timeoutError(peer, syscall, counts, text, "lost, or nobody reads messages there");
+      return timeoutError(peer, syscall, counts, text, reasonOfSilence(syscall));
     }
     return outcome instanceof OSError ? causedError(outcome, peer, syscall, counts, arrived) : outcome;
   }

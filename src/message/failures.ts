@@ -53,6 +53,12 @@ export function causedError(
   return new MessageError(code, { syscall, address, port, limit, text, ...counts, cause });
 }
 
+/** Why nothing came from a peer, as far as its silence tells: it drops requests while it has no handler. */
+export function reasonOfSilence(syscall: string): string {
+  const reason = "lost, or nobody reads messages there";
+  return syscall === "request" ? `${reason}, or no handler is set there with serve()` : reason;
+}
+
 /** The error of a message of which nothing is received. @param limit in bytes, if the message is too long */
 export function refusedError(
   code: string,

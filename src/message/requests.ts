@@ -6,7 +6,7 @@ import { OSError } from "../core/errors/errors.js";
 import { onAbort } from "../core/receive/abort.js";
 import { type Frame, frameFlag, frameKind } from "../wire/message-frame.js";
 import type { Deliveries, Parcel, SendProgress } from "./deliveries.js";
-import { type MessageCounts, arrivedText, causedError, timeoutError } from "./failures.js";
+import { type MessageCounts, arrivedText, causedError, reasonOfSilence, timeoutError } from "./failures.js";
 import { type Message, MessageError } from "./message.js";
 import type { Checked, MessageRequestOptions } from "./options.js";
 import type { Peer } from "./peers.js";
@@ -100,9 +100,10 @@ export class Requests {
           const what = pending.isThere
             ? "the request arrived, and its reply did not"
             : `the request did not arrive: ${arrivedOf(pending)}`;
-          reject(
-            timeoutError(peer, "request", countsOf(pending), `${what} within timeoutMs, ${timeoutMs} ms`),
-          );
+          const counts = countsOf(pending);
+          const reason = counts.arrivedChunks === 0 ? reasonOfSilence("request") : undefined;
+          const text = `${what} within timeoutMs, ${timeoutMs} ms`;
+          reject(timeoutError(peer, "request", counts, text, reason));
         });
         forget.push(cancel);
         if (signal) forget.push(onAbort(signal, () => reject(signal.reason as Error)));

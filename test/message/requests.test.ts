@@ -129,6 +129,20 @@ test("a request says after timeoutMs whether it arrived", async () => {
   });
 });
 
+test("a request to a peer without a handler fails with a text that says so", async () => {
+  await between({ latencyMs: 10 }, async ({ camera, desk: to }) => {
+    const reason = "lost, or nobody reads messages there, or no handler is set there with serve()";
+    const zero = "0 of 1 chunks of 5 bytes arrived";
+    await expect(camera.request("hello", desk, { timeoutMs: 1000 })).rejects.toThrow(
+      `request 10.0.0.2:9000: the request did not arrive: ${zero} within timeoutMs, 1000 ms: ${reason} (ETIMEDOUT)`,
+    );
+    await expect(camera.request("hello", desk, { timeoutMs: 20_000 })).rejects.toThrow(
+      `request 10.0.0.2:9000: ${zero}, and no report said more for giveUpMs, 10000 ms: ${reason} (ETIMEDOUT)`,
+    );
+    expect(to.stats().dropped.unserved).toBeGreaterThan(0);
+  });
+});
+
 test("a request that does not arrive whole fails with the number of its chunks that arrived", async () => {
   await between({ latencyMs: 10, rateBps: 1_000_000 }, async ({ camera, desk: to }) => {
     to.serve(() => "done");
