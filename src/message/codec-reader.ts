@@ -115,7 +115,7 @@ interface Source {
   isKnown: boolean;
 }
 
-/** The messages that arrive at one socket, through a codec: made by `messages()`. */
+/** The messages that arrive at one socket, through a codec: made by `messages()`. `close()` of the socket ends them. */
 export class CodecMessages extends WarningEmitter<CodecEvents> implements AsyncIterable<CodecMessage> {
   readonly #socket: Socket;
   readonly #codec: Codec;
