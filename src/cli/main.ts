@@ -16,6 +16,7 @@ import { printable } from "./payload.js";
 import { datagramProgram } from "./program.js";
 import { asSystemFailure } from "./system-errors.js";
 import { onNotices, watchOutput, writeNotices } from "./terminal.js";
+import { asSendFailure } from "./unreachable.js";
 
 let name = "datagram";
 watchOutput(end);
@@ -26,7 +27,7 @@ const program = (await datagramProgram(process.argv[2])).hook("preSubcommand", (
 try {
   await program.parseAsync();
 } catch (error) {
-  tell(error);
+  tell(asSendFailure(error));
 }
 
 /** Ends the command at once, because standard output cannot be written. */
@@ -54,7 +55,5 @@ function messageOf(error: unknown): string {
     const names = program.commands.map((command) => command.name());
     return `give a command: ${names.slice(0, -1).join(", ")} or ${names.at(-1)}; datagram --help tells about them`;
   }
-  // The library's message advises a call. The command has an option for it.
-  const option = error.message.includes("name the interface (") ? "; here: --interface <name>" : "";
-  return error.message.replace(/^error: /, "").replaceAll("\n", " ") + option;
+  return error.message.replace(/^error: /, "").replaceAll("\n", " ");
 }

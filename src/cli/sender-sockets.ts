@@ -38,7 +38,7 @@ import {
   withScopeOf,
 } from "./route-options.js";
 import { warn } from "./terminal.js";
-import { refused } from "./unreachable.js";
+import { asSendFailure, refused } from "./unreachable.js";
 import { resolved } from "./option-values.js";
 
 /** The options of a command that sends. */
@@ -212,8 +212,11 @@ export function asFailure(error: unknown, { broadcast, everyInterface }: Sending
 
 /** Adds the name of the interface to an error. */
 export function withInterfaceName(error: unknown, by: string | undefined): unknown {
-  const named = by !== undefined && error instanceof OSError && error.code !== "EACCES";
-  return named ? new Failure(exitCodes.error, `by ${by}: ${error.message}`) : error;
+  if (by === undefined || !(error instanceof OSError) || error.code === "EACCES") return error;
+  const failure = asSendFailure(error);
+  return failure instanceof Failure
+    ? new Failure(failure.exitCode, `by ${by}: ${failure.message}`)
+    : new Failure(exitCodes.error, `by ${by}: ${error.message}`);
 }
 
 async function open(

@@ -29,6 +29,7 @@ overDrivers((driver) => {
     outspoken(row.router);
     return row;
   });
+  const withoutAnyRoute = sharedHosts(host);
   // A driver has hosts of its own, since a host remembers the path MTU that it was told.
   const withNarrowLink = sharedHosts((life) => routedHosts(life, 1280));
 
@@ -76,9 +77,27 @@ overDrivers((driver) => {
   test("a group without a route ends the command, and the message names the option for the interface", async (t) => {
     needNetworks(t);
     const sent = await command(t, driver, await host(t), ["send", "239.9.8.7:7100", "hi"]).ended;
-    expect(sent.code).toBe(1);
-    expect(sent.stderr).toContain("no route to this group: name the interface");
-    expect(sent.stderr).toContain("--interface <name>");
+    expect(sent.code).toBe(4);
+    expect(sent.stderr).toBe(
+      "datagram send: cannot send to 239.9.8.7:7100: no route to this group: name the interface: --interface <name>\n",
+    );
+  });
+
+  test.for([
+    ["send", "10.1.1.1:9", "hi"],
+    ["send", "10.1.1.1:9", "hi", "--message"],
+    ["request", "10.1.1.1:9", "hi"],
+    ["request", "10.1.1.1:9", "hi", "--message"],
+    ["ping", "10.1.1.1:9"],
+    ["mtu", "10.1.1.1:9"],
+  ])("without a route, datagram %s %s ends with exit code 4, and names the destination", async (args, t) => {
+    // Only one of the drivers can search the path MTU.
+    if (args[0] === "mtu" && !native) return t.skip();
+    const { code, stderr } = await commandsOn(await withoutAnyRoute(t), driver)(args);
+    expect({ code, stderr }).toEqual({
+      code: 4,
+      stderr: `datagram ${args[0]}: cannot send to 10.1.1.1:9: no route to this network\n`,
+    });
   });
 
   test.for([

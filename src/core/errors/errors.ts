@@ -76,11 +76,16 @@ export class TimeoutError extends OSError {
 /** The same failure as that of another call: a driver does not know which call of the program it works for. */
 export function ofCall(error: OSError, syscall: string): OSError {
   if (error.syscall === syscall) return error;
-  const { code, address, port, limit, cause, message } = error;
+  const { code, address, port, limit, cause } = error;
+  return new OSError(code, { syscall, address, port, limit, cause, text: textOf(error) });
+}
+
+/** What happened, without the call, the address and the code that the message has around it. */
+export function textOf(error: OSError): string {
+  const { code, message } = error;
   const [before, after] = [prefixOf(error), suffixOf(code)];
   const isOurs = message.startsWith(before) && message.endsWith(after);
-  const text = isOurs ? message.slice(before.length, -after.length) : message;
-  return new OSError(code, { syscall, address, port, limit, cause, text });
+  return isOurs ? message.slice(before.length, -after.length) : message;
 }
 
 /** The error of a failed system call. `errno` is the positive number that Linux uses. */
