@@ -8,6 +8,7 @@ import { runListener } from "../core/socket/events.js";
 import { engineOf } from "../core/socket/settings.js";
 import type { Socket } from "../core/socket/socket.js";
 import type { Codec, DecodedMessage, Decoder, DecoderLoss, DecoderSink } from "./codec.js";
+import { DeviceMessage, showAs, textOf } from "./shown.js";
 
 /** The options of `messages()` with a codec. */
 export interface CodecOptions {
@@ -33,6 +34,8 @@ export interface CodecMessage {
   readonly chunks: number;
   /** Whether it is certain that all parts are there, in their order. `false` if the format has no numbers to tell. */
   readonly verified: boolean;
+  /** `5 bytes from 10.0.0.7:9000`. */
+  toString(): string;
 }
 
 /** A message of a device that did not arrive completely. */
@@ -133,6 +136,10 @@ export class CodecMessages extends WarningEmitter<CodecEvents> implements AsyncI
   #lastSource: Endpoint | undefined;
   #last: Source | undefined;
 
+  static {
+    showAs(this.prototype, "CodecMessages", (m) => (#socket in m ? m.#shown : undefined));
+  }
+
   /** Made by `messages()`. */
   constructor(socket: Socket, codec: Codec, limits: Limits) {
     super();
@@ -173,6 +180,15 @@ export class CodecMessages extends WarningEmitter<CodecEvents> implements AsyncI
       sources: this.#strangers.size + this.#known.size,
       partialBytes: this.#heldBytes,
     };
+  }
+
+  /** `messages of 10.0.0.2:9000`. */
+  override toString(): string {
+    return textOf(this.#socket, false);
+  }
+
+  get #shown(): object {
+    return { socket: this.#socket, ...this.stats() };
   }
 
   protected override get knownEvents(): KnownEvents {
@@ -237,9 +253,9 @@ export class CodecMessages extends WarningEmitter<CodecEvents> implements AsyncI
     return source;
   }
 
-  #message(source: Source, address: Endpoint, { data, chunks, verified }: DecodedMessage): void {
+  #message(source: Source, address: Endpoint, message: DecodedMessage): void {
     this.#received++;
-    this.#complete.push({ data, source: address, chunks, verified });
+    this.#complete.push(new DeviceMessage(address, message));
     if (source.isKnown) return;
     source.isKnown = true;
     this.#strangers.delete(source.key);

@@ -11,6 +11,7 @@ import type { Partials } from "./partials.js";
 import type { Peer } from "./peers.js";
 import type { ReceiverHost, ReceiverLimits } from "./receiver-host.js";
 import { isOfData } from "./same-message.js";
+import { PeerMessage } from "./shown.js";
 
 /** Messages that are remembered whatever their source: at least so many, or for so long. */
 const maxRecent = 65_536;
@@ -142,7 +143,7 @@ export class Handover {
     peer.receivedMessages++;
     // A parity belongs to a DATA message.
     const kind = sentKind === frameKind.parity ? frameKind.data : sentKind;
-    const message: Message = { data, source: peer.address, channel, ...counts, verified: true };
+    const message = new PeerMessage(data, peer.address, channel, counts);
     const pass = (each: Message): void => this.#host.arrived({ message: each, peer, kind, flags, id, crc });
     if (isFleeting({ flags, kind })) this.#supersede(peer, channel, id);
     if (!isOrdered({ kind, flags })) {

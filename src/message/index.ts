@@ -7,7 +7,7 @@
  * `frame-dispatch.ts` passes each frame on by its kind. `receiver.ts` joins chunks (`incoming.ts`) to messages, within limits
  * (`partials.ts`), reports them (`due-reports.ts`), and hands complete ones to the program (`handover.ts`). `sender.ts` sends the chunks
  * of `outgoing.ts`, at the pace of `congestion.ts`. `requests.ts` has both ends of requests, `address-proofs.ts` asks peers to prove
- * their addresses, and `peers.ts` has what is kept of each address.
+ * their addresses, and `peers.ts` has what is kept of each address. `shown.ts` has what `console.log` shows.
  *
  * `any-peer/` has requests to peers that do not speak this protocol. `codec-reader.ts` reads what devices send, through codecs
  * (`codec.ts` and `codecs/`). `path-mtu.ts` is the search for the path MTU, with the probes of `probes.ts`. `peer-counts.ts` counts

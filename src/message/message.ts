@@ -29,6 +29,8 @@ export interface Message {
    * its `send` fails with `ETIMEDOUT`. After `confirm()`, and a second time, it does nothing.
    */
   readonly release?: () => void;
+  /** `5 bytes from 10.0.0.7:9000`. */
+  toString(): string;
 }
 
 /** How a message was sent. */

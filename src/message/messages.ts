@@ -17,6 +17,7 @@ import {
   checkRequest,
   checkSend,
 } from "./options.js";
+import { showAs, textOf } from "./shown.js";
 
 export type { MessageHandler } from "./exchange.js";
 
@@ -79,6 +80,10 @@ export class Messages extends WarningEmitter<MessagesEvents> implements AsyncIte
   readonly #socket: Socket;
   readonly #exchange: Exchange;
 
+  static {
+    showAs(this.prototype, "Messages", (m) => (#exchange in m ? m.#shown : undefined));
+  }
+
   /** Made by `messages()`. */
   constructor(socket: Socket, options: MessagesOptions) {
     super();
@@ -137,6 +142,16 @@ export class Messages extends WarningEmitter<MessagesEvents> implements AsyncIte
   peer(address: AddressLike): MessagesPeer {
     const find = this.#exchange.peer(address);
     return { stats: find };
+  }
+
+  /** `messages of 10.0.0.2:9000`. */
+  override toString(): string {
+    return textOf(this.#socket, this.#exchange.isClosed);
+  }
+
+  get #shown(): object {
+    const { isClosed } = this.#exchange;
+    return { socket: this.#socket, ...(isClosed && { closed: true }), ...this.stats() };
   }
 
   protected override get knownEvents(): KnownEvents {
