@@ -2,6 +2,7 @@
 
 import { Buffer } from "node:buffer";
 import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
 import { type Readable, addAbortSignal } from "node:stream";
 
 import { type Command, Option } from "commander";
@@ -95,7 +96,7 @@ class Sizes implements SizeCheck {
   }
 
   #tooLong(size: string): Failure {
-    const text = `a message of ${size} bytes is over the limit of ${this.#limit} of a datagram over ${this.#family}`;
+    const text = `a message of ${size} bytes is over the limit of ${this.#limit} of a datagram over ${this.#family}: --message sends longer ones`;
     return new Failure(exitCodes.error, text);
   }
 }
@@ -129,6 +130,7 @@ async function readAll(source: Source, sizes: SizeCheck): Promise<Buffer> {
     return Buffer.alloc(source.size, sampleText);
   }
   if (isText(source)) return checked(source.hex ? hexBytes(source.text) : Buffer.from(source.text));
+  if (!source.hex) await checkFile(source, sizes);
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of chunksOf(source)) {
@@ -201,6 +203,18 @@ async function* chunksOf(source: Source, signal?: AbortSignal): AsyncGenerator<B
     yield* stream as AsyncIterable<Buffer>;
   } catch (error) {
     throw asSystemFailure(error, `read ${isStandardInput(source) ? "standard input" : JSON.stringify(file)}`);
+  }
+}
+
+/** Checks the size of a regular file before it is read. Others, such as pipes, tell no size. */
+async function checkFile(source: Source, sizes: SizeCheck): Promise<void> {
+  const { file = "-" } = source;
+  if (isStandardInput(source)) return;
+  try {
+    const found = await stat(file);
+    if (found.isFile()) sizes.checkLength(found.size);
+  } catch (error) {
+    throw asSystemFailure(error, `read ${JSON.stringify(file)}`);
   }
 }
 

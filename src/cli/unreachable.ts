@@ -3,6 +3,7 @@
 import { Address } from "../core/address/address.js";
 import { OSError, textOf } from "../core/errors/errors.js";
 import { type Refusal, refusalText } from "../core/ledger/report-texts.js";
+import { longerMessages } from "../core/send/failure.js";
 import { Failure, exitCodes } from "./exit.js";
 
 /** The calls that send, and `connect`, which looks for the route. */
@@ -26,11 +27,10 @@ export function asSendFailure(error: unknown): unknown {
   if (!(error instanceof OSError) || error.address === undefined || error.port === undefined) return error;
   if (!sending.has(error.syscall ?? "")) return error;
   const to = new Address(error.address, error.port);
-  // The library's text names a socket option. The command has an option for it.
-  const text = textOf(error).replace(
-    /name the interface \([^)]*\)/,
-    "name the interface: --interface <name>",
-  );
+  // The library's text names calls and socket options. The commands have options for them.
+  const text = textOf(error)
+    .replace(/name the interface \([^)]*\)/, "name the interface: --interface <name>")
+    .replace(longerMessages, "");
   const exitCode = unreachable.has(error.code) ? exitCodes.refused : exitCodes.error;
   return new Failure(exitCode, `cannot send to ${to}: ${text}`);
 }

@@ -118,12 +118,22 @@ describe("sizes", () => {
   ] as const)("to %s, %i bytes are sent and one more is refused", async ([host, most, family], t) => {
     const peer = await pythonReceiver(t, 1, host);
     const { code, stderr } = await runHere(["send", peer.address, "x".repeat(most + 1)]);
-    const refusal = `datagram send: a message of ${most + 1} bytes is over the limit of ${most} of a datagram over ${family}\n`;
+    const refusal = `datagram send: a message of ${most + 1} bytes is over the limit of ${most} of a datagram over ${family}: --message sends longer ones\n`;
     expect({ code, stderr }).toEqual({ code: 1, stderr: refusal });
 
     expect(await runHere(["send", peer.address, "-"], "x".repeat(most))).toMatchObject({ code: 0 });
     // Python cuts at 65,535 bytes, which is more than both limits.
     expect(await peer.line()).toHaveLength(2 * most);
+  });
+
+  test("a file that is too long is refused with its size", async (t) => {
+    const photo = file(t, "x".repeat(200_000));
+    const { code, stderr } = await runHere(["send", "127.0.0.1:9", "--file", photo]);
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr:
+        "datagram send: a message of 200000 bytes is over the limit of 65507 of a datagram over IPv4: --message sends longer ones\n",
+    });
   });
 
   test("a file without an end is not read to its end", async () => {

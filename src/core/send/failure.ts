@@ -8,6 +8,9 @@ import { OSError } from "../errors/errors.js";
 /** The largest payload, in bytes, to any destination: the limit of IPv4, which is 65,535 minus the headers. */
 export const anyLimit = 65_507;
 
+/** Ends the text of `EMSGSIZE` for a payload over the limit of every path. */
+export const longerMessages = ": messages() of datagram/message sends longer ones";
+
 /**
  * Returns the error of a datagram that could not be sent.
  *

@@ -17,7 +17,7 @@ import { type Borrowed, type Completion, type Outbound, destinationOf } from "..
 import { sizeOf } from "../driver/payload.js";
 import { OSError } from "../errors/errors.js";
 import type { Ledger, Traffic } from "../ledger/ledger.js";
-import { anyLimit, closedFirst, failure, payloadLimit } from "./failure.js";
+import { anyLimit, closedFirst, failure, longerMessages, payloadLimit } from "./failure.js";
 import { type Barrier, type Unresolved, takeUnresolved } from "./epochs.js";
 import { countFragmented, learnPaths, mayFragment } from "./fragments.js";
 import { SendQueue } from "./queue.js";
@@ -255,7 +255,7 @@ export class Sender {
     if (bytes <= limit) return undefined;
     const error = failure("EMSGSIZE", to, this.#host.peer, {
       limit,
-      text: `message of ${bytes} bytes is over the limit of ${limit}`,
+      text: `message of ${bytes} bytes is over the limit of ${limit}${longerMessages}`,
     });
     this.#host.failed(error);
     return error;
