@@ -163,7 +163,7 @@ contract("a reply after close() is EBADF, as a send is", async ({ bound }) => {
   await client.sendto("question", server.getsockname());
   const datagram = await server.recvmsg(soon);
   await server.close();
-  await expect(datagram.reply("answer")).rejects.toMatchObject({ code: "EBADF" });
+  await expect(datagram.reply("answer")).rejects.toMatchObject({ code: "EBADF", syscall: "reply" });
 });
 
 // semantics: reply-address

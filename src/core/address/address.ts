@@ -222,11 +222,15 @@ export function forFamily(address: Address, family: Family, syscall: string): Ad
     syscall,
     address: address.host,
     port: address.port,
-    text:
-      family === AF_INET
-        ? "this is an IPv6 address and the socket is AF_INET"
-        : `this is an IPv4 address and the socket is AF_INET6, which reaches it as ::ffff:${address.host}`,
+    text: otherFamily(family, address.host),
   });
+}
+
+/** The text about a literal of the family that a socket of `family` cannot use. */
+export function otherFamily(family: Family, host: string): string {
+  return family === AF_INET
+    ? "this is an IPv6 address and the socket is AF_INET"
+    : `this is an IPv4 address and the socket is AF_INET6, which reaches it as ::ffff:${host}`;
 }
 
 /** Whether the host of `address` is a literal, so that it needs no resolver. */

@@ -69,6 +69,8 @@ const needsBroadcast = "permission denied: a broadcast address needs SO_BROADCAS
 
 /** More precise texts for a code of one call. */
 const meaningsOfCalls: Readonly<Record<string, string>> = {
+  "sendmsg EDESTADDRREQ":
+    "no destination: the socket is not connected; call connect first, or give sendmsg an address",
   "bind EACCES": "permission denied: only privileged processes may bind this port",
   "bind EINVAL": "the socket has an address already, or this one needs its interface (fe80::1%eth0)",
   "connect EACCES": needsBroadcast,

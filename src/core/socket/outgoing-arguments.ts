@@ -5,11 +5,11 @@ import {
   type AddressLike,
   type Endpoint,
   type Family,
-  forFamily,
   isEndpoint,
+  otherFamily,
 } from "../address/address.js";
 import type { Ancillary } from "../driver/ancillary.js";
-import { outOfRange, wholeNumber, wrongType } from "../errors/errors.js";
+import { OSError, outOfRange, wholeNumber, wrongType } from "../errors/errors.js";
 import { anyLimit } from "../send/failure.js";
 import { fieldsOf, refuseUnknown } from "../errors/fields.js";
 import { parseLiteral } from "../ip.js";
@@ -204,9 +204,12 @@ function checkSource(source: unknown, family: Family, syscall: string): Endpoint
   if (typeof source !== "string") {
     throw wrongType("source", "an IP address of this host as a string (the host of an Address)", source);
   }
-  const address = forFamily(new Address(source, 0), family, syscall);
-  if (source === "" || !isEndpoint(address)) throw outOfRange("source", "an IP address of this host", source);
-  return address;
+  const address = new Address(source, 0);
+  if (!isEndpoint(address)) throw outOfRange("source", "an IP address of this host", source);
+  if (address.family === family) return address;
+  // The fields `address` and `port` of an error are the destination.
+  const text = `source ${address.host}: ${otherFamily(family, address.host)}`;
+  throw new OSError("EAFNOSUPPORT", { syscall, text });
 }
 
 function longer(numbers: Int32Array): Int32Array {

@@ -22,7 +22,7 @@ export class SendCalls {
   }
 
   send(
-    syscall: "send" | "sendto" | "sendmsg",
+    syscall: "send" | "sendto" | "sendmsg" | "reply",
     data: Data,
     address?: AddressLike,
     how?: Ancillary,
@@ -36,7 +36,8 @@ export class SendCalls {
       if (!to && !this.connects) throw new OSError("EDESTADDRREQ", { syscall });
       const bytes = sizeOf(payload);
       // The sender names the others itself.
-      const fail = syscall === "sendmsg" ? (error: OSError) => reject(ofCall(error, syscall)) : reject;
+      const isOther = syscall === "sendmsg" || syscall === "reply";
+      const fail = isOther ? (error: OSError) => reject(ofCall(error, syscall)) : reject;
       const refused = sender.send(payload, bytes, to, new PendingSend(resolve, fail), bytes, how);
       if (refused) fail(refused);
     });

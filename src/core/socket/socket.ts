@@ -382,7 +382,7 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
 
   get #calls(): ReceiveCalls {
     return (this.#madeCalls ??= new ReceiveCalls(this.#engine, {
-      answer: (data, to, how) => this.#sends.send("sendto", data, to, how),
+      answer: (data, to, how) => this.#sends.send("reply", data, to, how),
     }));
   }
 }
