@@ -131,9 +131,23 @@ for (const [name, call] of calls) {
 
   // semantics: bad-address
   contract(`${name} of a number or a text alone says how to write the address`, async ({ socket }) => {
-    await expect(call(socket(), 9000 as never)).rejects.toThrow('["", port] is a port of every interface');
+    await expect(call(socket(), 9000 as never)).rejects.toThrow(
+      'not 9000: write [host, port]; for bind, ["", port] is a port of every interface',
+    );
     await expect(call(socket(), "127.0.0.1:9000" as never)).rejects.toThrow("Address.parse reads host:port");
   });
+
+  // semantics: bad-address
+  contract(
+    `${name} of an array that is no pair says how many elements it has`,
+    async ({ localhost, socket }) => {
+      for (const address of [[], [localhost()], [localhost(), 9000, 0]]) {
+        await expect(call(socket(), address as never)).rejects.toThrow(
+          `address must be a pair [host, port], not an array of ${address.length}`,
+        );
+      }
+    },
+  );
 
   // semantics: other-family
   contract(

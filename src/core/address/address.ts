@@ -128,7 +128,7 @@ export class Address implements Iterable<string | number> {
     if (Address.is(input)) return input;
     if (Array.isArray(input)) {
       const pair = input as readonly unknown[];
-      if (pair.length !== 2) throw wrongType("address", "a pair [host, port]", input);
+      if (pair.length !== 2) throw wrongType("address", "a pair [host, port]", input, ` of ${pair.length}`);
       return new Address(pair[0] as string, pair[1] as number);
     }
     if (typeof input !== "object" || input === null) {
@@ -254,7 +254,8 @@ export function unmapped(address: Address): Address {
 
 /** What the caller may have meant by a value that is not an address. */
 function hintFor(input: unknown): string {
-  if (typeof input === "number") return ': ["", port] is a port of every interface';
+  if (typeof input === "number")
+    return ': write [host, port]; for bind, ["", port] is a port of every interface';
   if (typeof input === "string") return ": Address.parse reads host:port";
   return "";
 }
