@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { existsSync, statSync } from "node:fs";
+import { type Stats, existsSync, statSync } from "node:fs";
 
 import { type Command, Option } from "commander";
 
@@ -138,9 +138,18 @@ function addressOf(word: string): ListenAddress {
 /** @throws `Failure` if the folder for recordings is a file, or has the name of one. */
 function refuseFileForRecords(folder: string | undefined): void {
   if (folder === undefined) return;
-  const stats = statSync(folder, { throwIfNoEntry: false });
+  const stats = statsOf(folder);
   if (stats ? !stats.isDirectory() : isFile(folder))
     throw usage(`--record takes a folder, and ${quote(folder)} is a file`);
+}
+
+/** Returns `undefined` if there is no such file or folder. @throws `Failure` if the system does not say. */
+function statsOf(folder: string): Stats | undefined {
+  try {
+    return statSync(folder, { throwIfNoEntry: false });
+  } catch (error) {
+    throw asSystemFailure(error, `record to ${quote(folder)}`);
+  }
 }
 
 /** Whether a word names a capture file, and no port. */

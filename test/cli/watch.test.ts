@@ -104,3 +104,11 @@ test("watch plays a capture file until Ctrl-C, and says why it cannot", async (t
   const missing = await datagram(t, ["watch", join(folder, "none.pcapng"), "--page", "0"]).ended;
   expect([missing.code, missing.stderr]).toEqual([1, expect.stringContaining("there is no such file")]);
 });
+
+test("a folder for recordings that the system refuses is an error that names it", async (t) => {
+  const refused = await datagram(t, ["watch", "0", "--record", "package.json/records"]).ended;
+  expect({ code: refused.code, stderr: refused.stderr }).toEqual({
+    code: 1,
+    stderr: 'datagram watch: cannot record to "package.json/records": a part of the path is not a folder\n',
+  });
+});
