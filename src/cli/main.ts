@@ -16,7 +16,7 @@ import { printable } from "./payload.js";
 import { datagramProgram } from "./program.js";
 import { asSystemFailure } from "./system-errors.js";
 import { onNotices, watchOutput, writeNotices } from "./terminal.js";
-import { asSendFailure } from "./unreachable.js";
+import { asSocketFailure } from "./unreachable.js";
 
 let name = "datagram";
 watchOutput(end);
@@ -27,7 +27,7 @@ const program = (await datagramProgram(process.argv[2])).hook("preSubcommand", (
 try {
   await program.parseAsync();
 } catch (error) {
-  tell(asSendFailure(error));
+  tell(asSocketFailure(error));
 }
 
 /** Ends the command at once, because standard output cannot be written. */

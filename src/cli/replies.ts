@@ -4,7 +4,7 @@ import { type Datagram, OSError, type Socket } from "../index.js";
 import { ownAddresses } from "../kernel/own-addresses.js";
 import type { ReplySocket } from "./reply-socket.js";
 import { notice, warn } from "./terminal.js";
-import { asSendFailure } from "./unreachable.js";
+import { asSocketFailure } from "./unreachable.js";
 
 /** A datagram that may get an answer. */
 interface Request {
@@ -58,7 +58,7 @@ export class Replies {
     if (!(error instanceof OSError)) throw error;
     if (this.#warned.has(error.code)) return;
     this.#warned.add(error.code);
-    const { message } = asSendFailure(error) as Error;
+    const { message } = asSocketFailure(error) as Error;
     warn(`an answer was not sent: ${message}`);
   }
 

@@ -38,7 +38,7 @@ import {
   withScopeOf,
 } from "./route-options.js";
 import { warn } from "./terminal.js";
-import { asSendFailure, refused } from "./unreachable.js";
+import { asSocketFailure, refused } from "./unreachable.js";
 import { resolved } from "./option-values.js";
 
 /** The options of a command that sends. */
@@ -213,7 +213,7 @@ export function asFailure(error: unknown, { broadcast, everyInterface }: Sending
 /** Adds the name of the interface to an error. */
 export function withInterfaceName(error: unknown, by: string | undefined): unknown {
   if (by === undefined || !(error instanceof OSError) || error.code === "EACCES") return error;
-  const failure = asSendFailure(error);
+  const failure = asSocketFailure(error);
   return failure instanceof Failure
     ? new Failure(failure.exitCode, `by ${by}: ${failure.message}`)
     : new Failure(exitCodes.error, `by ${by}: ${error.message}`);
