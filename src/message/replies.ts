@@ -42,11 +42,11 @@ export class Replies {
     return reply;
   }
 
-  /** A handler has ended. Forgets the oldest replies above the limits. */
+  /** A handler has ended, or its reply is replaced. Forgets the oldest replies above the limits. */
   end(reply: Reply, data: Buffer, failed: boolean): void {
+    this.#bytes += data.length - (reply.data?.length ?? 0);
     reply.data = data;
     reply.failed = failed;
-    this.#bytes += data.length;
     for (const [id, old] of this.#byId) {
       if (this.#byId.size <= maxReplies && this.#bytes <= maxReplyBytes) break;
       if (!old.data || old.isSending || old === reply) continue;

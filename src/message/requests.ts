@@ -242,11 +242,12 @@ export class Requests {
     }
     this.#running--;
     peer.replies?.end(reply, Buffer.from(data.buffer, data.byteOffset, data.length), failed);
-    this.#sendReply(peer, reply, id, request.channel);
+    this.#sendReply(peer, reply, id, request.channel, request);
     this.#next();
   }
 
-  #sendReply(peer: Peer, reply: Reply, id: number, channel: number): void {
+  /** @param request of a reply that is sent for the first time. */
+  #sendReply(peer: Peer, reply: Reply, id: number, channel: number, request?: Message): void {
     const { data, failed, route } = reply;
     if (!data) return;
     reply.isSending = true;
@@ -267,8 +268,13 @@ export class Requests {
         reply.isDone = true;
       },
       // The request comes again if its sender still waits.
-      () => {
+      (error: unknown) => {
         reply.isSending = false;
+        if (!request || !(error instanceof OSError) || error.code !== "EMSGSIZE") return;
+        // The reply is longer than the peer takes, so it is a fault of the handler, and the peer is told.
+        peer.replies?.end(reply, Buffer.alloc(0), true);
+        this.#events.failed(error, request);
+        this.#sendReply(peer, reply, id, channel);
       },
     );
   }

@@ -71,6 +71,18 @@ test("a handler that fails is reported, answers EPROTO, and the next request is 
   });
 });
 
+test("a reply that is longer than the requester takes is reported, and answers EPROTO", async () => {
+  await between({ latencyMs: 10 }, async ({ camera, desk: to }) => {
+    const failures: [unknown, Message][] = [];
+    to.on("failed", (...failure) => failures.push(failure));
+    to.serve(({ data }) => (data.toString() === "short" ? data : Buffer.alloc(3_000_000)));
+    await expect(camera.request("long", desk)).rejects.toMatchObject({ code: "EPROTO", syscall: "request" });
+    expect(failures.map(([, { data }]) => data.toString())).toEqual(["long"]);
+    expect(failures[0]?.[0]).toMatchObject({ code: "EMSGSIZE", syscall: "serve", limit: 2_097_152 });
+    expect((await camera.request("short", desk)).data.toString()).toBe("short");
+  });
+});
+
 test("a second handler is EBUSY", async () => {
   await between({}, async ({ desk: to }) => {
     to.serve(({ data }) => data);
