@@ -38,8 +38,11 @@ const waiting = { maxWorkers: 2 * cpus, isolate: false, sequence: { groupOrder: 
 const alone = { maxWorkers: 1, sequence: { groupOrder: 2 } };
 /** The file of the last group. */
 const flood = "test/process/flood.test.ts";
-/** It loads the addon with planned errors, and sets the environment of its process: no other file shares this process. */
-const faults = "test/process/faults.test.ts";
+/**
+ * They load the addon with planned errors in place of the package's, which no earlier file of their process may have loaded, and
+ * one sets the environment of its process: each has a process of its own.
+ */
+const faults = ["test/process/{faults,refusals}.test.ts"];
 /** It starts processes of `node:cluster`. */
 const workers = "test/dgram/cluster.test.ts";
 
@@ -158,12 +161,12 @@ const projects = [
     test: {
       name: "programs",
       include: ["test/{process,page,cli,package,netns}/**/*.test.ts", workers],
-      exclude: [flood, faults],
+      exclude: [flood, ...faults],
       ...programs,
       ...waiting,
     },
   },
-  { extends: true as const, test: { name: "faults", include: [faults], ...waiting, isolate: true } },
+  { extends: true as const, test: { name: "faults", include: faults, ...waiting, isolate: true } },
   { ...datagram, test: { name: "alone", include: [flood], ...programs, ...alone } },
 ];
 
