@@ -7,8 +7,9 @@ import { type KnownEvents, WarningEmitter } from "../core/socket/emitter.js";
 import { runListener } from "../core/socket/events.js";
 import { engineOf } from "../core/socket/settings.js";
 import type { Socket } from "../core/socket/socket.js";
+import { showAs } from "../core/shown.js";
 import type { Codec, DecodedMessage, Decoder, DecoderLoss, DecoderSink } from "./codec.js";
-import { DeviceMessage, showAs, textOf } from "./shown.js";
+import { DeviceMessage, textOf } from "./shown.js";
 
 /** The options of `messages()` with a codec. */
 export interface CodecOptions {
@@ -137,7 +138,11 @@ export class CodecMessages extends WarningEmitter<CodecEvents> implements AsyncI
   #last: Source | undefined;
 
   static {
-    showAs(this.prototype, "CodecMessages", (m) => (#socket in m ? m.#shown : undefined));
+    showAs(
+      this.prototype,
+      () => "CodecMessages",
+      (m) => (#socket in m ? m.#shown : undefined),
+    );
   }
 
   /** Made by `messages()`. */

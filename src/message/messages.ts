@@ -6,6 +6,7 @@ import { type KnownEvents, WarningEmitter } from "../core/socket/emitter.js";
 import { runListener } from "../core/socket/events.js";
 import { engineOf } from "../core/socket/settings.js";
 import { Socket } from "../core/socket/socket.js";
+import { showAs } from "../core/shown.js";
 import { type CodecMessages, type CodecOptions, readCodec } from "./codec-reader.js";
 import { Exchange, type MessageHandler } from "./exchange.js";
 import type { Message, MessagesEvents, MessagesStats, PeerStats, Receipt } from "./message.js";
@@ -17,7 +18,7 @@ import {
   checkRequest,
   checkSend,
 } from "./options.js";
-import { showAs, textOf } from "./shown.js";
+import { textOf } from "./shown.js";
 
 export type { MessageHandler } from "./exchange.js";
 
@@ -81,7 +82,11 @@ export class Messages extends WarningEmitter<MessagesEvents> implements AsyncIte
   readonly #exchange: Exchange;
 
   static {
-    showAs(this.prototype, "Messages", (m) => (#exchange in m ? m.#shown : undefined));
+    showAs(
+      this.prototype,
+      () => "Messages",
+      (m) => (#exchange in m ? m.#shown : undefined),
+    );
   }
 
   /** Made by `messages()`. */

@@ -75,25 +75,3 @@ export function textOf(socket: Socket, isClosed: boolean): string {
     ? "closed messages"
     : `messages of ${String(engineOf(socket).driver.local())}`;
 }
-
-/**
- * Lets `console.log` show fields of an object, without the inside of its class (`util.inspect.custom` of Node).
- *
- * @param shown returns the fields; `undefined` for a proxy, and for an object that inherits from one.
- */
-export function showAs<T extends object>(
-  prototype: T,
-  name: string,
-  shown: (of: T) => object | undefined,
-): void {
-  Object.defineProperty(prototype, Symbol.for("nodejs.util.inspect.custom"), {
-    value(
-      this: T,
-      _depth: number,
-      options: object,
-      inspect: (value: object, options: object) => string,
-    ): string {
-      return `${name} ${inspect(shown(this) ?? {}, options)}`;
-    },
-  });
-}

@@ -36,6 +36,8 @@ test("String and console.log of messages name the socket, and nothing of the eve
     expect(shown).toContain("received: 1");
     expect(shown).not.toContain("_events");
     expect(inspect(new Proxy(to, {}))).toContain("Messages");
+    expect(inspect({ to }, { depth: 0 })).toBe("{ to: [Messages] }");
+    expect(inspect({ to }, { depth: 1 })).toContain("socket: [Socket]");
     expect(inspect(Object.create(to))).toContain("Messages {}");
     await to.close();
     expect(String(to)).toBe("closed messages");

@@ -6,6 +6,7 @@ import type { Metadata } from "../driver/metadata.js";
 import type { Data } from "../driver/payload.js";
 import { OSError } from "../errors/errors.js";
 import { count } from "../ledger/count-text.js";
+import { showAs } from "../shown.js";
 
 /** The metadata of one datagram. */
 export type DatagramMetadata = Omit<Metadata, "withoutLoss">;
@@ -39,9 +40,8 @@ export class Datagram {
   static {
     routeOf = (datagram) => datagram.#metadata?.answer;
     hasMetadata = (datagram) => #metadata in datagram;
-    // `console.log(datagram)` would show none of the getters (`util.inspect.custom` of Node).
-    const inspect = Symbol.for("nodejs.util.inspect.custom");
-    Object.defineProperty(this.prototype, inspect, { value: inspectDatagram });
+    // `console.log(datagram)` would show none of the getters.
+    showAs(this.prototype, (datagram) => datagram.constructor.name, shownOf);
   }
 
   /** Only sockets make datagrams, and what reads datagrams that a socket received. */
@@ -118,31 +118,18 @@ export class Datagram {
 /** The getters whose values `console.log` shows, if the system reported them. */
 const shownGetters = ["destination", "interface", "ttl", "tos", "timestamp", "lostBefore"] as const;
 
-/**
- * What `console.log` shows of a datagram: its fields, those of a class above it too.
- *
- * @param depth how many more levels are shown (`util.inspect.custom` of Node): below 0 only the class, and `null` is no limit.
- */
-function inspectDatagram(
-  this: Datagram,
-  depth: number | null,
-  options: { readonly stylize: (text: string, styleType: "special") => string },
-  inspect: (value: object, options: object) => string,
-): string {
-  const { name } = this.constructor;
-  if (depth !== null && depth < 0) return options.stylize(`[${name}]`, "special");
-  // `options.depth` is that of the whole call. `shown` is at the level of the datagram, so that no level is taken from `depth`.
-  const inner = { ...options, depth };
+/** What `console.log` shows of a datagram: its fields, those of a class above it too. */
+function shownOf(datagram: Datagram): object {
   const shown: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(this)) shown[key] = key === "source" ? String(value) : value;
+  for (const [key, value] of Object.entries(datagram)) shown[key] = key === "source" ? String(value) : value;
   // A proxy of a datagram, or an object that inherits from one, has no metadata.
-  if (!hasMetadata(this)) return `${name} ${inspect(shown, inner)}`;
+  if (!hasMetadata(datagram)) return shown;
   for (const key of shownGetters) {
-    const value = this[key];
+    const value = datagram[key];
     if (value !== undefined) shown[key] = key === "destination" ? String(value) : value;
   }
-  if (this.truncated) shown.truncated = true;
-  return `${name} ${inspect(shown, inner)}`;
+  if (datagram.truncated) shown.truncated = true;
+  return shown;
 }
 
 /** The error of a receive call of a `strict` socket whose datagram was longer than `bufsize`: an `OSError` `EMSGSIZE`. */

@@ -23,6 +23,7 @@ import { OSError, wrongType } from "../errors/errors.js";
 import type { Stats } from "../ledger/ledger.js";
 import type { Warning } from "../ledger/reports.js";
 import { payloadWithin } from "../send/path-mtu-cache.js";
+import { showAs } from "../shown.js";
 import { type SocketOptions, checkOptions, literalFor } from "./arguments.js";
 import { SocketEmitter } from "./emitter.js";
 import { Engine } from "./engine.js";
@@ -57,7 +58,7 @@ export class SocketSettings extends SocketEmitter {
     hasEngine = (s) => #engine in s;
     observe = (s, observer) => s.#engine.open("record").taps.observe(observer);
     // `console.log(s)` would show the fields of Node's EventEmitter.
-    Object.defineProperty(this.prototype, Symbol.for("nodejs.util.inspect.custom"), { value: inspectSocket });
+    showAs(this.prototype, () => "Socket", shownOf);
   }
 
   constructor(stack: Stack, family: Family, options: SocketOptions) {
@@ -328,19 +329,12 @@ export class SocketSettings extends SocketEmitter {
   }
 }
 
-/** What `console.log` shows of a socket (`util.inspect.custom` of Node). */
-function inspectSocket(
-  this: SocketSettings,
-  _depth: number,
-  options: object,
-  inspect: (value: object, options: object) => string,
-): string {
-  if (!hasEngine(this)) return "Socket {}"; // a proxy of a socket, or an object that inherits from one
-  const { closed, driver, peer } = engineOf(this);
-  const shown = closed
-    ? { driver: this.driver, closed }
-    : { driver: this.driver, local: String(driver.local()), ...(peer && { peer: String(peer) }) };
-  return `Socket ${inspect(shown, options)}`;
+/** What `console.log` shows of a socket; `undefined` for a proxy of one, and for an object that inherits from one. */
+function shownOf(s: SocketSettings): object | undefined {
+  if (!hasEngine(s)) return undefined;
+  const { closed, driver, peer } = engineOf(s);
+  if (closed) return { driver: s.driver, closed };
+  return { driver: s.driver, local: String(driver.local()), ...(peer && { peer: String(peer) }) };
 }
 
 /** Returns the number of a C `int` that the kernel returned. For some options the kernel returns only one byte. */
