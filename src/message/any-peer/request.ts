@@ -5,6 +5,7 @@ import { fieldsOf, refuseUnknown } from "../../core/errors/fields.js";
 import type { Unreachable } from "../../core/ledger/reports.js";
 import type { Datagram } from "../../core/receive/datagram.js";
 import type { Socket } from "../../core/socket/socket.js";
+import { type Obstacle, obstacleOf, obstacleToSend, unreachableError } from "../unreachable.js";
 import {
   checkDestination,
   checkFunction,
@@ -18,7 +19,6 @@ import {
   longestMs,
 } from "./arguments.js";
 import { type Asked, Call } from "./call.js";
-import { type Obstacle, obstacleOf, obstacleToSend, unreachableError } from "../unreachable.js";
 
 /** The options of `request`. The first three are the parameters of RFC 7252 section 4.8. */
 export interface RequestOptions {
