@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 
 import { type Crowd, type Honest, crowd, forgeries } from "./crowds.js";
 import { measureLoopback } from "./loopback.js";
+import { type InstalledPeer, installPeer, isPeer, peerVersions } from "./peers.js";
 import type { Received } from "./peers-worker.js";
 import { measureBetween } from "./processes.js";
 import { mean, over, percent, progress, quantile, table, whole } from "./report.js";
@@ -20,6 +21,7 @@ const help = `Usage: npm run bench:messages -- [options]
   --only cameras   only if named: cameras that send ten pictures a second, and what the memory was meanwhile
   --only load      only if named: peers that send ten pictures a second over loopback, and what the receiver took
   --cameras <n,…>  cameras: how many (1000); load: how many, one number after another (100,200,400,1000)
+  --beside <a,…>   loopback: packages that are measured too, after npm has installed them in a temporary folder: ${Object.keys(peerVersions).join(", ")}
   --ms <n>         cameras: for so much virtual time (6000); 3600000 is an hour
 `;
 
@@ -34,7 +36,7 @@ const tables: Readonly<Record<string, (seeds: readonly number[]) => Promise<stri
   peers,
   cameras,
   load,
-  loopback: measureLoopback,
+  loopback: () => measureLoopback(installed),
 };
 /** Tables that take long, or that need a machine without other work. */
 const onlyIfNamed = ["cameras", "load"];
@@ -52,6 +54,7 @@ const { values } = parseArgs({
     quick: { type: "boolean", default: false },
     cameras: { type: "string" },
     ms: { type: "string", default: "6000" },
+    beside: { type: "string", default: "" },
     help: { type: "boolean", default: false },
   },
 });
@@ -64,6 +67,20 @@ const unknown = chosen.find((name) => !(name in tables));
 if (unknown !== undefined) {
   process.stderr.write(`bench: no table is called ${unknown}\n\n${help}`);
   process.exit(2);
+}
+const beside = values.beside.split(",").filter((name) => name !== "");
+const stranger = beside.find((name) => !isPeer(name));
+if (stranger !== undefined || (beside.length > 0 && !chosen.includes("loopback"))) {
+  const why = stranger === undefined ? "--beside needs the table loopback" : `--beside knows no ${stranger}`;
+  process.stderr.write(`bench: ${why}\n\n${help}`);
+  process.exit(2);
+}
+const installed: InstalledPeer[] = [];
+try {
+  for (const name of beside.filter(isPeer)) installed.push(installPeer(name));
+} catch (error) {
+  process.stderr.write(`bench: ${(error as Error).message}\n`);
+  process.exit(1);
 }
 const seeds = Array.from({ length: Number(values.seeds) }, (_, at) => Number(values.first) + at);
 console.log(`Seeds ${seeds[0] ?? ""} to ${seeds.at(-1) ?? ""}, Node.js ${process.version}.\n`);
