@@ -70,7 +70,7 @@ const commands: Readonly<Record<ProgramName, () => readonly string[]>> = {
   ],
   "node:dgram": () => [process.execPath, join(built, "node-dgram.js")],
   bun: () => [findBun(), join(built, "bun.js")],
-  c: () => [compile()],
+  c: () => [compile("peer")],
   python: () => ["python3", join(sources, "peer.py")],
 };
 
@@ -86,9 +86,10 @@ function ask([file = "", ...rest]: readonly string[], env: NodeJS.ProcessEnv): s
   return (JSON.parse(stdout) as { version: string }).version;
 }
 
-function compile(): string {
-  const source = join(sources, "peer.c");
-  const program = join(built, "peer");
+/** Compiles `bench/peers/<name>.c`, if that was not done yet. Returns the path of the program. @throws `Error` */
+export function compile(name: string): string {
+  const source = join(sources, `${name}.c`);
+  const program = join(built, name);
   if (existsSync(program) && statSync(program).mtimeMs > statSync(source).mtimeMs) return program;
   const compilers = process.env.CC ? [process.env.CC] : ["cc", "gcc", "clang"];
   const compiler = compilers.find((name) => spawnSync(name, ["--version"]).status === 0);

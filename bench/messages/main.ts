@@ -5,11 +5,9 @@
 import { parseArgs } from "node:util";
 
 import { type Crowd, type Honest, crowd, forgeries } from "./crowds.js";
+import { carryLoads } from "./load.js";
 import { measureLoopback } from "./loopback.js";
-import { type InstalledPeer, installPeer, isPeer, peerVersions } from "./peers.js";
-import type { Received } from "./peers-worker.js";
-import { measureBetween } from "./processes.js";
-import { mean, over, percent, progress, quantile, table, whole } from "./report.js";
+import { mean, megabytes, over, percent, progress, quantile, table, whole } from "./report.js";
 import { type Protocol, fleeting, networkNames, overNetwork, requests, share, transfer } from "./scenes.js";
 
 const help = `Usage: npm run bench:messages -- [options]
@@ -19,9 +17,11 @@ const help = `Usage: npm run bench:messages -- [options]
   --first <n>      the first seed (101: seeds 1 to 100 were used while the window was tuned)
   --quick          forgeries and peers: a twentieth of the datagrams
   --only cameras   only if named: cameras that send ten pictures a second, and what the memory was meanwhile
-  --only load      only if named: peers that send ten pictures a second over loopback, and what the receiver took
-  --cameras <n,…>  cameras: how many (1000); load: how many, one number after another (100,200,400,1000)
-  --beside <a,…>   loopback: packages that are measured too, after npm has installed them in a temporary folder: ${Object.keys(peerVersions).join(", ")}
+  --only load      only if named: peers of a C program that send ten pictures a second over loopback, and what the receiver took
+  --cameras <n,…>  cameras: how many (1000); load: how many, one number after another (100,400,1000)
+  --mode <a,b,…>   load: reliable, or fleeting+3 with a number of parities (reliable,fleeting+3)
+  --seconds <n>    load: the measured time, after 12 s (20)
+  --no-offload     load: each datagram is sent by itself
   --ms <n>         cameras: for so much virtual time (6000); 3600000 is an hour
 `;
 
@@ -36,7 +36,7 @@ const tables: Readonly<Record<string, (seeds: readonly number[]) => Promise<stri
   peers,
   cameras,
   load,
-  loopback: () => measureLoopback(installed),
+  loopback: measureLoopback,
 };
 /** Tables that take long, or that need a machine without other work. */
 const onlyIfNamed = ["cameras", "load"];
@@ -54,7 +54,9 @@ const { values } = parseArgs({
     quick: { type: "boolean", default: false },
     cameras: { type: "string" },
     ms: { type: "string", default: "6000" },
-    beside: { type: "string", default: "" },
+    mode: { type: "string", default: "reliable,fleeting+3" },
+    seconds: { type: "string", default: "20" },
+    "no-offload": { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
@@ -67,20 +69,6 @@ const unknown = chosen.find((name) => !(name in tables));
 if (unknown !== undefined) {
   process.stderr.write(`bench: no table is called ${unknown}\n\n${help}`);
   process.exit(2);
-}
-const beside = values.beside.split(",").filter((name) => name !== "");
-const stranger = beside.find((name) => !isPeer(name));
-if (stranger !== undefined || (beside.length > 0 && !chosen.includes("loopback"))) {
-  const why = stranger === undefined ? "--beside needs the table loopback" : `--beside knows no ${stranger}`;
-  process.stderr.write(`bench: ${why}\n\n${help}`);
-  process.exit(2);
-}
-const installed: InstalledPeer[] = [];
-try {
-  for (const name of beside.filter(isPeer)) installed.push(installPeer(name));
-} catch (error) {
-  process.stderr.write(`bench: ${(error as Error).message}\n`);
-  process.exit(1);
 }
 const seeds = Array.from({ length: Number(values.seeds) }, (_, at) => Number(values.first) + at);
 console.log(`Seeds ${seeds[0] ?? ""} to ${seeds.at(-1) ?? ""}, Node.js ${process.version}.\n`);
@@ -248,7 +236,7 @@ async function forgers([seed = 101]: readonly number[]): Promise<string> {
   return table(title, ["", "figure"], rows);
 }
 
-/** A thousand cameras: in virtual time at 1% loss, and over loopback. */
+/** A thousand cameras in virtual time at 1% loss. */
 async function peers([seed = 101]: readonly number[]): Promise<string> {
   const cameras = 1000;
   const lossRatio = 0.01;
@@ -265,51 +253,36 @@ async function peers([seed = 101]: readonly number[]): Promise<string> {
     rows.push([what, `${found.arrived} of ${found.sent}`, ...quarters]);
   }
   const head = ["each camera", "pictures that arrived", ...[1, 2, 3, 4].map((at) => `MB after ${at}/4`)];
-  const virtual = table(
+  return table(
     `${cameras} cameras with pictures of 30 KB at 1% loss, both ends in one process, seed ${seed}`,
     head,
     rows,
   );
-  return `${virtual}\n\n${await overLoopback([cameras])}`;
 }
 
-/** Ever more cameras over loopback, and what the process that receives from all of them used. */
-async function load(): Promise<string> {
-  return await overLoopback((values.cameras ?? "100,200,400,1000").split(",").map(Number));
+/** Cameras over loopback, and what the process that receives from all of them used. */
+async function load([seed = 101]: readonly number[]): Promise<string> {
+  const counts = (values.cameras ?? "100,400,1000").split(",").map(Number);
+  const loads = counts.flatMap((cameras) =>
+    values.mode.split(",").map((name) => ({
+      cameras,
+      name,
+      ...modeOf(name),
+      lossRatio: 0.01,
+      offload: !values["no-offload"],
+      seed,
+      windowMs: 1000 * Number(values.seconds),
+    })),
+  );
+  return await carryLoads(loads, (done) => progress("load", done, loads.length));
 }
 
-async function overLoopback(counts: readonly number[]): Promise<string> {
-  const rows: string[][] = [];
-  for (const cameras of counts) {
-    const { found, receiverCpu, senderCpu } = await measureBetween<Received>(
-      "peers-worker.js",
-      ["receive"],
-      (port) => ["send", `${port}`, `${cameras}`, "0.01"],
-    );
-    const { pictures, lost, seconds } = found;
-    rows.push([
-      `${cameras}`,
-      `${whole(pictures / seconds)} of ${10 * cameras}`,
-      whole(lost / seconds),
-      percent(receiverCpu / seconds),
-      percent(senderCpu / seconds),
-      ((receiverCpu / pictures) * 1e6).toFixed(0),
-      whole(pictures / receiverCpu),
-    ]);
-    progress("load", rows.length, counts.length);
-  }
-  const head = [
-    "peers",
-    "pictures that arrived in a second",
-    "datagrams a second that the socket dropped",
-    "share of a core, receiver",
-    "share of a core, all peers",
-    "CPU µs a picture, receiver",
-    "pictures a second that a core carries",
-  ];
-  const title =
-    "One process receives over loopback; each peer is a socket of another process with up to ten pictures of 30 KB a second at 1% loss";
-  return table(title, head, rows);
+/** `reliable`, or `fleeting` with a number of parities. */
+function modeOf(name: string): { mode: "reliable" | "fleeting"; parity: number } {
+  if (name === "reliable") return { mode: "reliable", parity: 0 };
+  const parity = /^fleeting(?:\+(\d+))?$/.exec(name);
+  if (!parity) throw new Error(`a mode is reliable, or fleeting+3 with a number of parities, not ${name}`);
+  return { mode: "fleeting", parity: Number(parity[1] ?? 0) };
 }
 
 /** Cameras at 1% loss in virtual time, and what it cost to simulate them. */
@@ -333,8 +306,4 @@ async function cameras([seed = 101]: readonly number[]): Promise<string> {
   const title = `${count} cameras, each with ten pictures of 30 KB a second at 1% loss, for ${ms / 1000} s of virtual time, seed ${seed}: ${arrived} of ${sent} pictures arrived`;
   const head = ["virtual s", "pictures sent", "MB in use", "MB resident", "CPU ms a picture"];
   return table(title, head, rows);
-}
-
-function megabytes(bytes: number): string {
-  return (bytes / 1e6).toFixed(1);
 }

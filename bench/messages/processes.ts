@@ -43,7 +43,7 @@ export async function measureBetween<T>(
 }
 
 /** The CPU time of a process until now: utime and stime of proc_pid_stat(5). The process need not answer for this. */
-function cpuSeconds({ pid = 0 }: ChildProcess): number {
+export function cpuSeconds({ pid = 0 }: ChildProcess): number {
   const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1]?.split(" ") ?? [];
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }

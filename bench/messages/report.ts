@@ -59,6 +59,10 @@ export function percent(share: number): string {
   return `${(100 * share).toFixed(1)}%`;
 }
 
+export function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(1);
+}
+
 export function table(title: string, head: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`);
   return [`${title}:\n`, ...lines].join("\n");

@@ -18,14 +18,9 @@ import {
 } from "./arguments.js";
 import type { Engine } from "./engine.js";
 
-/**
- * Datagrams that `recvMany` takes, if so many are there, however much time passes meanwhile: a machine may stop the process at any
- * point. More than a receive buffer holds with the default limits of Linux.
- */
-const untimedDatagrams = 1024;
-/** Milliseconds after which it then leaves further datagrams to the next call: a flood could fill its array for ever. */
+/** Milliseconds after which `recvMany` leaves further datagrams to the next call: a flood could fill its array for ever. */
 const takeMs = 4;
-/** The largest number of datagrams that it takes between two looks at the clock. */
+/** Datagrams that it takes between two looks at the clock. */
 const takeBatch = 256;
 
 /** One kind of receive call. */
@@ -206,10 +201,7 @@ export class ReceiveCalls {
     return datagram;
   }
 
-  /**
-   * Takes whole datagrams from the inbox, which is not empty, and those that the driver has: at most `max`. The time may end this
-   * only after `untimedDatagrams`.
-   */
+  /** Takes whole datagrams from the inbox, which is not empty: at most `max`. */
   takeMany(max: number): Datagram[] {
     const { receiver, ledger, clock } = this.#engine;
     const { inbox } = receiver;
@@ -229,20 +221,21 @@ export class ReceiveCalls {
       receiver.passed(datagrams.length - before);
       ledger.received(datagrams.length - before, bytes);
       receiver.refill();
-      if (datagrams.length >= untimedDatagrams && clock.now() >= until) break;
-    } while (datagrams.length < max && !inbox.empty);
+    } while (datagrams.length < max && !inbox.empty && clock.now() < until);
     return datagrams;
   }
 
-  /** As `takeMany`, and takes runs. A run may exceed `max`, which alone ends this: it is small. */
+  /** As `takeMany`, and takes runs. A run may exceed `max`. */
   takeRuns(max: number): Run[] {
-    const { receiver, ledger } = this.#engine;
+    const { receiver, ledger, clock } = this.#engine;
     const { inbox } = receiver;
     const runs: Run[] = [];
+    const until = clock.now() + takeMs;
     let total = 0;
     do {
+      const end = Math.min(max, total + takeBatch);
       let [datagrams, bytes] = [0, 0];
-      while (total + datagrams < max && !inbox.empty) {
+      while (total + datagrams < end && !inbox.empty) {
         const run = inbox.nextRun();
         runs.push(run);
         datagrams += datagramsIn(run);
@@ -252,7 +245,7 @@ export class ReceiveCalls {
       receiver.passed(datagrams);
       ledger.received(datagrams, bytes);
       receiver.refill();
-    } while (total < max && !inbox.empty);
+    } while (total < max && !inbox.empty && clock.now() < until);
     return runs;
   }
 
