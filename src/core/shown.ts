@@ -24,3 +24,23 @@ export function showAs<T extends object>(
     },
   });
 }
+
+/**
+ * As `showAs`, also for `JSON.stringify`: for a class above Node's EventEmitter, whose fields JSON would have otherwise.
+ *
+ * @param shown returns fields that JSON can have.
+ */
+export function showEmitterAs<T extends object>(
+  prototype: T,
+  name: string,
+  shown: (of: T) => object | undefined,
+): void {
+  showAs(prototype, () => name, shown);
+  Object.defineProperty(prototype, "toJSON", {
+    value(this: T): object {
+      return shown(this) ?? {};
+    },
+    configurable: true,
+    writable: true,
+  });
+}

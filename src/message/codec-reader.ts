@@ -7,7 +7,7 @@ import { type KnownEvents, WarningEmitter } from "../core/socket/emitter.js";
 import { runListener } from "../core/socket/events.js";
 import { engineOf } from "../core/socket/settings.js";
 import type { Socket } from "../core/socket/socket.js";
-import { showAs } from "../core/shown.js";
+import { showEmitterAs } from "../core/shown.js";
 import type { Codec, DecodedMessage, Decoder, DecoderLoss, DecoderSink } from "./codec.js";
 import { DeviceMessage, textOf } from "./shown.js";
 
@@ -138,11 +138,7 @@ export class CodecMessages extends WarningEmitter<CodecEvents> implements AsyncI
   #last: Source | undefined;
 
   static {
-    showAs(
-      this.prototype,
-      () => "CodecMessages",
-      (m) => (#socket in m ? m.#shown : undefined),
-    );
+    showEmitterAs(this.prototype, "CodecMessages", (m) => (#socket in m ? m.#shown : undefined));
   }
 
   /** Made by `messages()`. */

@@ -6,7 +6,7 @@ import { type KnownEvents, WarningEmitter } from "../core/socket/emitter.js";
 import { runListener } from "../core/socket/events.js";
 import { engineOf } from "../core/socket/settings.js";
 import { Socket } from "../core/socket/socket.js";
-import { showAs } from "../core/shown.js";
+import { showEmitterAs } from "../core/shown.js";
 import { type CodecMessages, type CodecOptions, readCodec } from "./codec-reader.js";
 import { Exchange, type MessageHandler } from "./exchange.js";
 import type { Message, MessagesEvents, MessagesStats, PeerStats, Receipt } from "./message.js";
@@ -82,11 +82,7 @@ export class Messages extends WarningEmitter<MessagesEvents> implements AsyncIte
   readonly #exchange: Exchange;
 
   static {
-    showAs(
-      this.prototype,
-      () => "Messages",
-      (m) => (#exchange in m ? m.#shown : undefined),
-    );
+    showEmitterAs(this.prototype, "Messages", (m) => (#exchange in m ? m.#shown : undefined));
   }
 
   /** Made by `messages()`. */

@@ -22,6 +22,7 @@ test("String of a message is its size and its source, and console.log shows its 
     expect(String((await arrived).value)).toBe(`1 byte from ${source}`);
     expect(String(devices)).toBe(`messages of ${desk.join(":")}`);
     expect(inspect(devices)).toMatch(/^CodecMessages \{\n {2}socket: Socket \{.* local: '10\.0\.0\.2:9000'/);
+    expect(JSON.parse(JSON.stringify(devices))).toMatchObject({ socket: { local: desk.join(":") } });
   });
 });
 
@@ -35,6 +36,9 @@ test("String and console.log of messages name the socket, and nothing of the eve
     expect(shown).toMatch(/^Messages \{\n {2}socket: Socket \{.* local: '10\.0\.0\.2:9000'/);
     expect(shown).toContain("received: 1");
     expect(shown).not.toContain("_events");
+    const json: unknown = JSON.parse(JSON.stringify(to));
+    expect(json).toMatchObject({ socket: { local: desk.join(":") }, received: 1 });
+    expect(json).not.toHaveProperty("_events");
     expect(inspect(new Proxy(to, {}))).toContain("Messages");
     expect(inspect({ to }, { depth: 0 })).toBe("{ to: [Messages] }");
     expect(inspect({ to }, { depth: 1 })).toContain("socket: [Socket]");

@@ -18,6 +18,18 @@ test("console.log of a socket shows its driver and its addresses, also after clo
   expect(inspect(s)).toBe(`Socket { driver: '${driver}', closed: true }`);
 });
 
+test("JSON of a socket has what console.log shows", async () => {
+  const s = socket();
+  const { driver } = s;
+  try {
+    expect(JSON.parse(JSON.stringify({ s }))).toEqual({ s: { driver, local: "0.0.0.0:0" } });
+    expect(JSON.stringify(new Proxy(s, {}))).toBe("{}");
+  } finally {
+    await s.close();
+  }
+  expect(JSON.parse(JSON.stringify(s))).toEqual({ driver, closed: true });
+});
+
 test("console.log of a proxy of a socket throws nothing", async () => {
   const s = socket();
   try {

@@ -23,7 +23,7 @@ import { OSError, wrongType } from "../errors/errors.js";
 import type { Stats } from "../ledger/ledger.js";
 import type { Warning } from "../ledger/reports.js";
 import { payloadWithin } from "../send/path-mtu-cache.js";
-import { showAs } from "../shown.js";
+import { showEmitterAs } from "../shown.js";
 import { type SocketOptions, checkOptions, literalFor } from "./arguments.js";
 import { SocketEmitter } from "./emitter.js";
 import { Engine } from "./engine.js";
@@ -57,8 +57,7 @@ export class SocketSettings extends SocketEmitter {
     engineOf = (s) => s.#engine;
     hasEngine = (s) => #engine in s;
     observe = (s, observer) => s.#engine.open("record").taps.observe(observer);
-    // `console.log(s)` would show the fields of Node's EventEmitter.
-    showAs(this.prototype, () => "Socket", shownOf);
+    showEmitterAs(this.prototype, "Socket", shownOf);
   }
 
   constructor(stack: Stack, family: Family, options: SocketOptions) {
