@@ -124,8 +124,10 @@ export class Upstream {
     const s = this.#socket;
     const connecting = s.connect(this.#at).then(
       () => {
-        this.#local = undefined;
-        if (!s.closed) this.#host.connected(s);
+        if (s.closed) return true;
+        // At once: a report of an ICMP error may come after the socket is closed, and is about this address.
+        this.#local = s.getsockname();
+        this.#host.connected(s);
         return true;
       },
       (error: unknown) => {

@@ -154,6 +154,23 @@ describe("clients", () => {
 });
 
 describe("the end", () => {
+  test("an ICMP error that is reported when its client is closed is counted, and no uncaught exception", async (t) => {
+    const before = await bound(t);
+    const { port } = before.getsockname();
+    await before.close();
+    let reported = 0;
+    // The report comes between two turns of the event loop, so each relay is closed a little later than the one before.
+    for (let turns = 0; turns < 60; turns++) {
+      const relay = await relayTo(t, ["127.0.0.1", port]);
+      await (await client(t, relay)).send("to nobody");
+      for (let turn = 0; turn < turns / 4; turn++) await new Promise((done) => setImmediate(done));
+      await relay.close();
+      await new Promise((done) => setImmediate(done));
+      reported += relay.stats().up.unreachable.ECONNREFUSED ?? 0;
+    }
+    expect(reported).toBeGreaterThan(0);
+  });
+
   test("close() closes every socket and frees the port, and datagrams in flight are counted", async (t) => {
     const target = await bound(t);
     const descriptors = (): number => readdirSync("/proc/self/fd").length;
