@@ -159,7 +159,7 @@ export class Requests {
       const reply = replies?.find(id, crc);
       if (!reply?.data) continue;
       peer.replies ??= new Replies();
-      const moved = peer.replies.begin(id, crc, peer.route);
+      const moved = peer.replies.begin(id, crc, peer.route, reply.request);
       peer.replies.end(moved, reply.data, reply.failed);
       return moved;
     }
@@ -212,7 +212,7 @@ export class Requests {
 
   #queue(peer: Peer, request: Message, id: number, crc: number): void {
     peer.replies ??= new Replies();
-    const reply = peer.replies.begin(id, crc, peer.route);
+    const reply = peer.replies.begin(id, crc, peer.route, request);
     const bytes = request.data.length;
     this.#waiting.push({ bytes, run: () => void this.#handle(peer, request, reply, id) });
     this.waitingBytes += bytes;
@@ -242,12 +242,11 @@ export class Requests {
     }
     this.#running--;
     peer.replies?.end(reply, Buffer.from(data.buffer, data.byteOffset, data.length), failed);
-    this.#sendReply(peer, reply, id, request.channel, request);
+    this.#sendReply(peer, reply, id, request.channel);
     this.#next();
   }
 
-  /** @param request of a reply that is sent for the first time. */
-  #sendReply(peer: Peer, reply: Reply, id: number, channel: number, request?: Message): void {
+  #sendReply(peer: Peer, reply: Reply, id: number, channel: number): void {
     const { data, failed, route } = reply;
     if (!data) return;
     reply.isSending = true;
@@ -265,15 +264,15 @@ export class Requests {
     this.#deliveries.send(peer, parcel, "serve").then(
       () => {
         reply.isSending = false;
-        reply.isDone = true;
+        peer.replies?.done(reply);
       },
       // The request comes again if its sender still waits.
       (error: unknown) => {
         reply.isSending = false;
-        if (!request || !(error instanceof OSError) || error.code !== "EMSGSIZE") return;
+        if (!reply.request || failed || !(error instanceof OSError) || error.code !== "EMSGSIZE") return;
         // The reply is longer than the peer takes, so it is a fault of the handler, and the peer is told.
         peer.replies?.end(reply, Buffer.alloc(0), true);
-        this.#events.failed(error, request);
+        this.#events.failed(error, reply.request);
         this.#sendReply(peer, reply, id, channel);
       },
     );

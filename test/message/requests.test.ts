@@ -4,8 +4,9 @@ import { type Message, MessageError } from "datagram/message";
 import type { Packet } from "datagram/sim";
 import { expect, test } from "vitest";
 
+import { Replies } from "../../src/message/replies.js";
 import { frameKind } from "../../src/wire/message-frame.js";
-import { between, desk, pattern, sleep } from "./tools.js";
+import { between, desk, next, pattern, sleep } from "./tools.js";
 
 test("a request is answered with a reply of any size", async () => {
   await between({ latencyMs: 10 }, async ({ camera, desk: to }) => {
@@ -80,6 +81,46 @@ test("a reply that is longer than the requester takes is reported, and answers E
     expect(failures.map(([, { data }]) => data.toString())).toEqual(["long"]);
     expect(failures[0]?.[0]).toMatchObject({ code: "EMSGSIZE", syscall: "serve", limit: 2_097_152 });
     expect((await camera.request("short", desk)).data.toString()).toBe("short");
+  });
+});
+
+test("so it is if the requester says so only when it asks again, because no part of the reply came through before", async () => {
+  await between(
+    { latencyMs: 10 },
+    async ({ camera, desk: to, link }) => {
+      const failures: [unknown, Message][] = [];
+      to.on("failed", (...failure) => failures.push(failure));
+      let runs = 0;
+      to.serve(() => {
+        runs++;
+        return Buffer.alloc(3_000_000);
+      });
+      const end = link.drop(({ source }) => source === desk[0]);
+      const asked = camera.request("long", desk, { timeoutMs: 20_000 });
+      // The reply is given up after a second.
+      await sleep(3000);
+      end();
+      await expect(asked).rejects.toMatchObject({ code: "EPROTO", syscall: "request" });
+      expect(runs).toBe(1);
+      expect(failures.map(([, { data }]) => data.toString())).toEqual(["long"]);
+      expect(failures[0]?.[0]).toMatchObject({ code: "EMSGSIZE", syscall: "serve", limit: 2_097_152 });
+    },
+    { desk: { giveUpMs: 1000 } },
+  );
+});
+
+test("replies that their requesters never took, and their requests, are kept up to a limit", async () => {
+  const replies = new Replies();
+  const kept = (id: number): boolean => replies.find(id, 1) !== undefined;
+  await between({ latencyMs: 1 }, async ({ camera, desk: to }) => {
+    await camera.send(Buffer.alloc(400_000), desk);
+    const request = await next(to);
+    for (let id = 0; id < 4; id++)
+      replies.end(replies.begin(id, 1, undefined, request), Buffer.alloc(1000), false);
+    expect([0, 1, 2, 3].filter(kept)).toEqual([2, 3]);
+    replies.done(replies.find(3, 1)!);
+    replies.end(replies.begin(4, 1, undefined, request), Buffer.alloc(1000), false);
+    expect([0, 1, 2, 3, 4].filter(kept)).toEqual([2, 3, 4]);
   });
 });
 
