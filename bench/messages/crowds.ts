@@ -138,6 +138,8 @@ export interface Crowd {
   readonly arrived: number;
   /** After equal parts of the time. */
   readonly points: readonly Point[];
+  /** Resident bytes of the process, after equal parts of the time, which are shorter. */
+  readonly rssBytes: readonly number[];
 }
 
 /** A moment of a run. */
@@ -153,7 +155,7 @@ export interface Point {
   readonly cpuMs: number;
 }
 
-/** Steps of a run after which progress is told: a multiple of the number of points. */
+/** Steps of a run after which progress is told and resident memory is read: a multiple of the number of points. */
 const steps = 240;
 
 /** Cameras that each send a picture of 30 KB every `everyMs` for `ms`, over links of their own. */
@@ -203,18 +205,20 @@ export async function crowd(
         await Promise.all(calls);
       });
       const found: Point[] = [];
+      const resident: number[] = [];
       const from = network.clock.now();
       const before = cpuMs();
       for (let step = 1; step <= steps; step++) {
         await sleep(from + (step * ms) / steps - network.clock.now());
         progress(step, steps);
+        const rssBytes = process.memoryUsage.rss();
+        resident.push(rssBytes);
         if (step % (steps / points) !== 0) continue;
         const usedBytes = memory();
-        const rssBytes = process.memoryUsage.rss();
         found.push({ ms: (step * ms) / steps, sent, usedBytes, rssBytes, cpuMs: cpuMs() - before });
       }
       await Promise.all(all);
-      return { sent, arrived, points: found };
+      return { sent, arrived, points: found, rssBytes: resident };
     },
     { limitMs: 2 * ms + 60_000 },
   );

@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import { type Crowd, type Honest, crowd, forgeries } from "./crowds.js";
 import { carryLoads } from "./load.js";
 import { measureLoopback } from "./loopback.js";
-import { mean, megabytes, over, percent, progress, quantile, table, whole } from "./report.js";
+import { mean, megabytes, over, percent, progress, quantile, slope, table, whole } from "./report.js";
 import { type Protocol, fleeting, networkNames, overNetwork, requests, share, transfer } from "./scenes.js";
 
 const help = `Usage: npm run bench:messages -- [options]
@@ -16,13 +16,14 @@ const help = `Usage: npm run bench:messages -- [options]
   --seeds <n>      runs of each case, 1 to 10000 (100); forgeries and peers run once
   --first <n>      the first seed (101: seeds 1 to 100 were used while the window was tuned)
   --quick          forgeries and peers: a twentieth of the datagrams
-  --only cameras   only if named: cameras that send ten pictures a second, and what the memory was meanwhile
+  --only cameras   only if named: cameras that send pictures on the simulated network, and what the memory was meanwhile
   --only load      only if named: peers of a C program that send ten pictures a second over loopback, and what the receiver took
   --cameras <n,…>  cameras: how many (1000); load: how many, one number after another (100,400,1000)
   --mode <a,b,…>   load: reliable, or fleeting+3 with a number of parities (reliable,fleeting+3)
   --seconds <n>    load: the measured time, after 12 s (20)
   --no-offload     load: each datagram is sent by itself
   --ms <n>         cameras: for so much virtual time (6000); 3600000 is an hour
+  --every <ms>     cameras: the time between two pictures of a camera (100)
 `;
 
 const tables: Readonly<Record<string, (seeds: readonly number[]) => Promise<string>>> = {
@@ -54,6 +55,7 @@ const { values } = parseArgs({
     quick: { type: "boolean", default: false },
     cameras: { type: "string" },
     ms: { type: "string", default: "6000" },
+    every: { type: "string", default: "100" },
     mode: { type: "string", default: "reliable,fleeting+3" },
     seconds: { type: "string", default: "20" },
     "no-offload": { type: "boolean", default: false },
@@ -287,10 +289,11 @@ function modeOf(name: string): { mode: "reliable" | "fleeting"; parity: number }
 
 /** Cameras at 1% loss in virtual time, and what it cost to simulate them. */
 async function cameras([seed = 101]: readonly number[]): Promise<string> {
-  const [count, ms] = [Number(values.cameras ?? "1000"), Number(values.ms)];
-  const { sent, arrived, points } = await crowd(seed, count, 100, ms, { lossRatio: 0.01 }, 10, (step, of) =>
+  const [count, ms, everyMs] = [Number(values.cameras ?? "1000"), Number(values.ms), Number(values.every)];
+  const found = await crowd(seed, count, everyMs, ms, { lossRatio: 0.01 }, 10, (step, of) =>
     progress("cameras", step, of),
   );
+  const { sent, arrived, points, rssBytes } = found;
   let [sentBefore, cpuBefore] = [0, 0];
   const rows = points.map((point) => {
     const [pictures, cpuMs] = [point.sent - sentBefore, point.cpuMs - cpuBefore];
@@ -303,7 +306,10 @@ async function cameras([seed = 101]: readonly number[]): Promise<string> {
       (cpuMs / pictures).toFixed(2),
     ];
   });
-  const title = `${count} cameras, each with ten pictures of 30 KB a second at 1% loss, for ${ms / 1000} s of virtual time, seed ${seed}: ${arrived} of ${sent} pictures arrived`;
+  const title = `${count} cameras, each with a picture of 30 KB every ${everyMs} ms at 1% loss, for ${ms / 1000} s of virtual time, seed ${seed}: ${arrived} of ${sent} pictures arrived`;
   const head = ["virtual s", "pictures sent", "MB in use", "MB resident", "CPU ms a picture"];
-  return table(title, head, rows);
+  // The first half includes the growth of the heap to its size.
+  const later = rssBytes.slice(rssBytes.length >> 1);
+  const resident = `Resident memory, read ${rssBytes.length} times: ${megabytes(Math.min(...rssBytes))} to ${megabytes(Math.max(...rssBytes))} MB; in the second half ${megabytes(Math.min(...later))} to ${megabytes(Math.max(...later))} MB, with a slope of ${megabytes(slope(later) * later.length)} MB over that half.`;
+  return `${table(title, head, rows)}\n\n${resident}`;
 }

@@ -46,6 +46,16 @@ export function mean(of: readonly number[]): number {
   return of.reduce((sum, value) => sum + value, 0) / of.length;
 }
 
+/** The growth from one value to the next, by least squares. */
+export function slope(of: readonly number[]): number {
+  const [middle, average] = [(of.length - 1) / 2, mean(of)];
+  const [products, squares] = [
+    of.reduce((sum, value, at) => sum + (at - middle) * (value - average), 0),
+    of.reduce((sum, _, at) => sum + (at - middle) ** 2, 0),
+  ];
+  return products / squares;
+}
+
 export function quantile(of: readonly number[], share: number): number {
   const sorted = [...of].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] as number;

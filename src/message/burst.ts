@@ -13,6 +13,7 @@ import {
   writeFrame,
 } from "../wire/message-frame.js";
 import { zlibCrc32 } from "./crc32.js";
+import { xorInto } from "./xor.js";
 
 /** A message that is divided into chunks. */
 export interface Chunked {
@@ -91,13 +92,12 @@ export class Burst {
     const at = batch.reserve(datagramBytes(frame, index));
     const datagram = batch.arena.subarray(at, batch.bytes).fill(0);
     writeFrame({ ...frame, kind: frameKind.parity, attempt: parities, index }, datagram);
-    for (let chunk = index; chunk < this.#of.crcs.length; chunk += parities) {
+    const payload = datagram.subarray(frameHeaderBytes);
+    // The memory of the message may have been transferred or resized meanwhile.
+    const chunks = data.length === frame.length ? this.#of.crcs.length : 0;
+    for (let chunk = index; chunk < chunks; chunk += parities) {
       const start = chunk * frame.size;
-      const bytes = chunkBytes(frame, chunk);
-      for (let byte = 0; byte < bytes; byte++) {
-        datagram[frameHeaderBytes + byte] =
-          (datagram[frameHeaderBytes + byte] as number) ^ (data[start + byte] as number);
-      }
+      xorInto(payload, data.subarray(start, start + chunkBytes(frame, chunk)));
     }
     sealFrame(datagram, zlibCrc32.of);
   }

@@ -17,6 +17,7 @@ import {
   sealedPayloadCrc,
 } from "../wire/message-frame.js";
 import { delayOf, maxRunsIn, noEcho, type Report, unknownDelay } from "../wire/message-report.js";
+import { xorInto } from "./xor.js";
 
 /** Bytes of memory that is reserved at a time. */
 const slabBytes = 1 << 16;
@@ -246,10 +247,7 @@ export class Incoming {
     for (let index = group; index < this.chunks; index += parities.length) {
       if (index === lost) continue;
       const [memory, start] = this.#memoryOf(index);
-      const bytes = chunkBytes(this.frame, index);
-      for (let at = 0; at < bytes; at++) {
-        repaired[at] = (repaired[at] as number) ^ (memory[start + at] as number);
-      }
+      xorInto(repaired, memory.subarray(start, start + chunkBytes(this.frame, index)));
     }
     const payload = repaired.subarray(0, chunkBytes(this.frame, lost));
     this.#write(lost, payload, crc32(payload));

@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 
 import {
   crcOfHeader,
+  crcOfShort,
   crcShift,
   crcWithItself,
   joinCrcs,
@@ -41,6 +42,27 @@ test("the CRC of bytes and of their own CRC follows from their CRC", () => {
       own.writeUInt32BE(crc32(bytes));
       expect(crcWithItself(crc32(bytes))).toBe(crc32(Buffer.concat([bytes, own])) | 0);
     }),
+  );
+});
+
+test("a CRC of short bytes is that of zlib, for each multiple of 4", () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 80 }), fc.nat(4), (bytes, start) => {
+      const end = bytes.length - ((bytes.length - start) & 3);
+      fc.pre(end >= start);
+      expect(crcOfShort(bytes, start, end)).toBe(crc32(bytes.subarray(start, end)) | 0);
+    }),
+  );
+});
+
+test("the CRC of two pieces does not depend on the lengths that came before", () => {
+  const lengths = fc.array(fc.nat(5000), { minLength: 100, maxLength: 300 });
+  fc.assert(
+    fc.property(lengths, (each) => {
+      for (const bytes of each)
+        expect(joinCrcsOnce(crc32("x"), 0, bytes)).toBe(joinCrcs(crc32("x"), 0, crcShift(bytes)));
+    }),
+    { numRuns: 20 },
   );
 });
 
