@@ -1,13 +1,14 @@
 // The addon: system calls for many datagrams at once. src/kernel/native/addon.ts declares its exports, which are here and in
 // socket_calls.cc. A call returns 0 or a count, or a negative errno. handle.cc puts a socket on the event loop,
 // receive_batch_linux.cc and send_batch_linux.cc make the system calls, segmentation.cc decides which datagrams leave as one
-// segmented send, error_queue_linux.cc reads ICMP errors, crc32.cc computes checksums, and layout.cc exports the numbers that
-// TypeScript repeats.
+// segmented send, error_queue_linux.cc reads ICMP errors, crc32.cc computes checksums, chunks.cc takes chunks of messages, and
+// layout.cc exports the numbers that TypeScript repeats.
 
 #include <errno.h>
 #include <string.h>
 
 #include "calls.h"
+#include "chunks.h"
 #include "crc32.h"
 #include "faults.h"
 #include "layout.h"
@@ -17,8 +18,7 @@ namespace datagram {
 namespace {
 
 // Must be raised whenever the calls change, so that JavaScript refuses an older build. Changes of the shared memory are found
-// without it (layout.h), and JavaScript does without `crc32`,
-// `crc32OfPieces` and `copyPieces`.
+// without it (layout.h), and JavaScript does without `crc32`, `crc32OfPieces`, `copyPieces` and `takeChunks`.
 constexpr int kInterfaceVersion = 12;
 
 // share(slab: Uint8Array, lengths: Int32Array, segments: Int32Array, pieceLengths: Int32Array, places: Int32Array,
@@ -211,6 +211,37 @@ napi_value CopyPieces(napi_env env, napi_callback_info info) {
   return Number(env, 0);
 }
 
+// takeChunks(datagrams: Uint8Array, start: number, segment: number, max: number, message: Uint8Array, arrived: Uint8Array,
+//            shift: Int32Array, series: Int32Array): number. As TakeChunks, from byte `start` on. `series` is a ChunkSeries. Returns
+// -EFAULT if the first `max` datagrams are not in the memory, or if `shift` or `series` is too short, and then changes nothing.
+napi_value TakeChunksCall(napi_env env, napi_callback_info info) {
+  napi_value arguments[8];
+  size_t count = 8;
+  uint32_t start = 0;
+  uint32_t segment = 0;
+  int32_t max = 0;
+  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count < 8 ||
+      napi_get_value_uint32(env, arguments[1], &start) != napi_ok ||
+      napi_get_value_uint32(env, arguments[2], &segment) != napi_ok ||
+      napi_get_value_int32(env, arguments[3], &max) != napi_ok) {
+    return Number(env, -EINVAL);
+  }
+  size_t bytes = 0;
+  ChunkMemory memory = {};
+  const uint8_t* datagrams = Bytes(env, arguments[0], 0, &bytes);
+  memory.message = Bytes(env, arguments[4], 0, &memory.message_bytes);
+  memory.arrived = Bytes(env, arguments[5], 0, &memory.arrived_bytes);
+  const int32_t* shift = Numbers(env, arguments[6], kCrcShiftEntries);
+  int32_t* series = Numbers(env, arguments[7], sizeof(ChunkSeries) / sizeof(int32_t));
+  if (max <= 0) return Number(env, 0);
+  // The product of two 32-bit numbers and its sum with a third fit 64 bits.
+  if (!datagrams || !memory.message || !memory.arrived || !shift || !series ||
+      uint64_t{start} + uint64_t{segment} * static_cast<uint32_t>(max) > bytes) {
+    return Number(env, -EFAULT);
+  }
+  return Number(env, TakeChunks(datagrams + start, segment, max, memory, shift, reinterpret_cast<ChunkSeries*>(series)));
+}
+
 napi_value Init(napi_env env, napi_value exports) {
   Shared* shared = new Shared();
   napi_value name;
@@ -255,6 +286,7 @@ napi_value Init(napi_env env, napi_value exports) {
     const napi_property_descriptor checksums[] = {
         {"crc32", nullptr, Crc32Call, nullptr, nullptr, nullptr, fixed, nullptr},
         {"crc32OfPieces", nullptr, Crc32OfPieces, nullptr, nullptr, nullptr, fixed, nullptr},
+        {"takeChunks", nullptr, TakeChunksCall, nullptr, nullptr, nullptr, fixed, nullptr},
     };
     napi_define_properties(env, exports, sizeof checksums / sizeof *checksums, checksums);
   }

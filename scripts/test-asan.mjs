@@ -1,6 +1,6 @@
 /**
  * Tests the addon under AddressSanitizer (memory errors and leaks) and UndefinedBehaviorSanitizer: the contract over the
- * native driver, and the files of test/process that use the addon in another way. Works in a copy of the package, so that
+ * native driver, and the files of tests that use the addon in another way. Works in a copy of the package, so that
  * the usual addon does not change.
  *
  *   npm run test:asan                     the last line says what was found; exits with 0 or 1
@@ -41,6 +41,10 @@ const files = [
   ...["adopted", "closing", "events", "faults", "icmp", "lifetime"],
   ...["refusals", "resources", "shared-port", "workers"],
 ].map((name) => `test/process/${name}.test.ts`);
+/** The tests of the calls on memory, and messages that are made of merged runs. */
+const memoryFiles = ["unit/native-memory", "unit/series", "message/loopback"].map(
+  (name) => `test/${name}.test.ts`,
+);
 /**
  * The files of the contract that test code in JavaScript. Like the tests of `repeated`, they take no path through the addon
  * that no other test takes (docs/decisions/0049-tests-under-sanitizers.md).
@@ -77,7 +81,9 @@ const contract = readdirSync(join(root, "test", "contract"))
 const tests = [
   ...contract,
   ...(wanted.all ? ["test/process"] : files),
+  ...memoryFiles,
   ...["--project=contract over native", "--project=programs", "--project=faults", "--project=alone"],
+  ...["--project=unit", "--project=message"],
   `--testNamePattern=^(?!.*(${isLeftOut.source}))`,
 ];
 /** Far longer than the tests take. */

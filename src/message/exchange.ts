@@ -8,7 +8,7 @@ import {
 } from "../core/address/address.js";
 import { SOL_SOCKET, SO_RCVBUF } from "../core/constants.js";
 import type { Ancillary } from "../core/driver/ancillary.js";
-import type { CopyPieces } from "../core/driver/driver.js";
+import type { TakeChunks } from "../core/driver/driver.js";
 import { type Data, sizeOf, toBytes } from "../core/driver/payload.js";
 import { OSError } from "../core/errors/errors.js";
 import type { Unreachable } from "../core/ledger/reports.js";
@@ -51,7 +51,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
   readonly inbox: MessageInbox = new MessageInbox((on) => this.waits(on));
   readonly peers: Peers = new Peers((peer) => this.#forget(peer));
   readonly bufferChunks: number;
-  readonly copyPieces: CopyPieces | undefined;
+  readonly takeChunks: TakeChunks | undefined;
   readonly #socket: Socket;
   readonly #chunkBytes: number;
   readonly #events: ExchangeEvents;
@@ -73,7 +73,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     this.#socket = socket;
     this.#chunkBytes = options.chunkBytes;
     const { of: checksum } = engineOf(socket).crc32 ?? zlibCrc32;
-    this.copyPieces = engineOf(socket).copyPieces;
+    this.takeChunks = engineOf(socket).takeChunks;
     this.#events = events;
     this.#reading = readAll(socket, "messages()");
     this.bufferChunks = Math.floor(socket.getsockopt(SOL_SOCKET, SO_RCVBUF) / bufferBytesOfChunk);

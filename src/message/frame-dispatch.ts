@@ -7,11 +7,15 @@ import { engineOf } from "../core/socket/settings.js";
 import type { Socket } from "../core/socket/socket.js";
 import {
   type Checksum,
+  type Frame,
   type Payload,
   endOfSealed,
   frameKind,
+  frameOverheadBytes,
+  isOneOfSeveral,
   newFrame,
   readFrame,
+  readIdentity,
   readSealedFrame,
 } from "../wire/message-frame.js";
 import { newReport, readReport } from "../wire/message-report.js";
@@ -20,6 +24,9 @@ import { tooLong } from "./deliveries.js";
 import type { Peer } from "./peers.js";
 import type { Receiver } from "./receiver.js";
 import type { Requests } from "./requests.js";
+
+/** Datagrams of a run from which on those of one message are taken together. */
+const minSeries = 2;
 
 /** Where the frames go. */
 export interface FrameOwners {
@@ -44,10 +51,12 @@ export class FrameDispatch {
   #isWildcard: boolean | undefined;
   /** Messages that are in the memory of the run that they came in. */
   #inRuns = 0;
+  readonly #takesSeries: boolean;
 
   constructor(socket: Socket, crc32: Checksum, to: FrameOwners) {
     this.#socket = socket;
     this.#crc32 = crc32;
+    this.#takesSeries = engineOf(socket).takeChunks !== undefined;
     this.#to = to;
   }
 
@@ -55,83 +64,107 @@ export class FrameDispatch {
   take(run: Run, now: number): void {
     const { data, source, segment, metadata } = run;
     const route = metadata && this.#hasManyAddresses() ? metadata.answer : undefined;
-    const sealedEnd = endOfSealed(data, segment, this.#crc32);
+    const inSeries = this.#takesSeries && segment > frameOverheadBytes && isOneOfSeveral(data, 0, segment);
+    const sealedEnd = inSeries ? 0 : endOfSealed(data, segment, this.#crc32);
     const inRuns = this.#inRuns;
     let start = 0;
     do {
       const end = segment === 0 ? data.length : Math.min(start + segment, data.length);
-      const sealed = end <= sealedEnd ? (sealedEnd - start) / segment : 0;
-      start = end + segment * this.#takeOne(data, start, end, sealed, source, route, now);
+      const taken = inSeries ? this.#takeSeries(data, start, segment, source, route, now) : 0;
+      if (taken === 0) this.#takeOne(data, start, end, end <= sealedEnd, source, route, now);
+      start = taken > 0 ? start + taken * segment : end;
     } while (start < data.length);
     if (this.#inRuns === inRuns) engineOf(this.#socket).reuse(run);
   }
 
   /**
-   * Takes the datagram from `start` to `end`, and perhaps some of those after it.
+   * Takes the chunks from `start` on of a message that has begun to arrive.
    *
-   * @param sealed the number of datagrams from this one on whose checksums are known to be right.
-   * @returns the number of the further datagrams that it took.
+   * @returns their number; 0 if the datagram must be taken alone.
    */
-  #takeOne(
+  #takeSeries(
     data: Buffer,
     start: number,
-    end: number,
-    sealed: number,
+    segment: number,
     source: Endpoint,
     route: Ancillary | undefined,
     now: number,
   ): number {
+    const datagrams = Math.floor((data.length - start) / segment);
+    const peer = datagrams < minSeries ? undefined : this.#to.find(source);
+    if (peer?.isProven !== true) return 0;
+    const frame = this.#frame;
+    // Nothing is checked yet. This only finds the message, of which other chunks were checked.
+    readIdentity(data, start, frame);
+    const partial = peer.partialOf(frame);
+    if (partial?.frame.crc !== frame.crc || !this.#isWanted(peer, partial.frame, now)) return 0;
+    return this.#to.receiver.series(peer, partial, data, start, segment, datagrams, route, now);
+  }
+
+  /** Whether further chunks of a message are taken. */
+  #isWanted(peer: Peer, frame: Readonly<Frame>, now: number): boolean {
+    const { requests } = this.#to;
+    if (frame.kind === frameKind.request) return requests.handler !== undefined && !requests.isFull;
+    return frame.kind !== frameKind.reply || requests.awaits(peer, frame, now);
+  }
+
+  /** Takes the datagram from `start` to `end`. @param isSealed whether its checksum is known to be right. */
+  #takeOne(
+    data: Buffer,
+    start: number,
+    end: number,
+    isSealed: boolean,
+    source: Endpoint,
+    route: Ancillary | undefined,
+    now: number,
+  ): void {
     const frame = this.#frame;
     const payload = this.#payload;
-    const fault =
-      sealed > 0
-        ? readSealedFrame(data, frame, payload, start, end)
-        : readFrame(data, frame, this.#crc32, payload, start, end);
+    const fault = isSealed
+      ? readSealedFrame(data, frame, payload, start, end)
+      : readFrame(data, frame, this.#crc32, payload, start, end);
     if (fault !== undefined) {
       this.#to.receiver.drop(fault);
-      return 0;
+      return;
     }
     switch (frame.kind) {
       case frameKind.probe:
         this.#to.proofs.answer(source, frame.id, route);
-        return 0;
+        return;
       case frameKind.probeAck:
         if (this.#to.proofs.isProof(source, frame.id)) {
           const peer = this.#seen(source, end - start, route, now);
           peer.sender?.answered();
           this.#proven(peer);
         } else this.#to.receiver.drop("token");
-        return 0;
+        return;
       case frameKind.report:
         this.#reported(source, data.subarray(start, end), now);
-        return 0;
+        return;
       case frameKind.request:
         if (!this.#to.requests.handler || this.#to.requests.isFull) {
           const isOurs = this.#to.find(source)?.sender?.returned(frame) === true;
           this.#to.receiver.drop(isOurs ? "returned" : this.#to.requests.handler ? "busy" : "unserved");
-          return 0;
+          return;
         }
         break;
       case frameKind.reply: {
         const peer = this.#to.find(source);
         if (!peer || !this.#to.requests.awaits(peer, frame, now)) {
           this.#to.receiver.drop("unexpected");
-          return 0;
+          return;
         }
       }
     }
     const peer = this.#seen(source, end - start, route, now);
     if (peer.sender?.returned(frame) === true) {
       this.#to.receiver.drop("returned");
-      return 0;
+      return;
     }
     if (!peer.isProven) this.#to.proofs.askInTurn(peer);
-    const taken = this.#to.receiver.series(peer, frame, data, start, end - start, sealed, now);
-    if (taken > 0) return taken - 1;
     // A message of one chunk is no copy.
     if (payload.bytes.length === frame.length) this.#inRuns++;
     this.#to.receiver.chunk(peer, frame, payload, now);
-    return 0;
   }
 
   /** Whether the socket receives at all addresses of its host. Otherwise each datagram leaves from its one address. */

@@ -1,8 +1,9 @@
 import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 
+import { assert } from "../core/assert.js";
 import type { Ancillary } from "../core/driver/ancillary.js";
-import type { CopyPieces } from "../core/driver/driver.js";
+import type { TakeChunks } from "../core/driver/driver.js";
 import { copyTo } from "../core/driver/payload.js";
 import { type CrcShift, crcShift, joinCrcs, joinCrcsOnce, knownCrcShift } from "../wire/crc32.js";
 import {
@@ -11,10 +12,8 @@ import {
   chunksOf,
   frameFlag,
   frameHeaderBytes,
-  frameOverheadBytes,
   isFleeting,
-  isNextChunk,
-  sealedPayloadCrc,
+  writeFrame,
 } from "../wire/message-frame.js";
 import { delayOf, maxRunsIn, noEcho, type Report, unknownDelay } from "../wire/message-report.js";
 import { xorInto } from "./xor.js";
@@ -28,6 +27,19 @@ const maxReportBytes = 1200;
 const maxRuns = maxRunsIn(maxReportBytes);
 /** Bytes that a message takes beside its content, about. */
 export const messageBytes = 256;
+
+/** The places of the numbers that `TakeChunks` reads and writes, behind the header; and how many numbers there are. */
+const [seriesCrc, seriesNext, seriesFirst, seriesFlags, seriesNumbers] = [5, 6, 7, 8, 9] as const;
+
+/** Chunks that were taken together. */
+export interface Series {
+  /** The number of the last one. */
+  last: number;
+  /** Whether chunks before the first one are missing. */
+  gap: boolean;
+  /** Whether one of them asks for a report. */
+  isNow: boolean;
+}
 
 /** One message that has not arrived completely. */
 export class Incoming {
@@ -74,6 +86,8 @@ export class Incoming {
   /** The sum of the earlier runs: each shifted by the bytes after it. */
   #crc = 0;
   readonly #shift: CrcShift | undefined;
+  /** For `TakeChunks`, made at the first call. */
+  #series: Int32Array | undefined;
   /** The parities that arrived, and their number. */
   #parities: (Uint8Array | undefined)[] | undefined;
 
@@ -145,68 +159,38 @@ export class Incoming {
   }
 
   /**
-   * The number of chunks that `addSeries` takes of those that follow each other from `start` on, each as large as chunks of this message
-   * can be: those that are not there, as far as each has the number after that of the one before. At most `max`.
+   * Takes chunks that follow each other in a run, as `TakeChunks` does. Takes none if the memory of the message is in parts, or if
+   * parities have arrived.
+   *
+   * @param max the number of datagrams from `start` on, or a smaller one.
+   * @param taken gets what is known of the chunks, if there are any.
    */
-  seriesIn(
-    frame: Readonly<Frame>,
+  takeSeries(
+    takeChunks: TakeChunks,
     datagrams: Uint8Array,
     start: number,
     segment: number,
     max: number,
+    taken: Series,
   ): number {
-    const { size, length } = this.frame;
-    if (!this.#whole || !this.#shift || this.#parities || segment !== size + frameOverheadBytes) return 0;
-    const { index } = frame;
-    const most = Math.min(max, Math.floor(length / size) - index);
-    let chunks = 0;
-    while (
-      chunks < most &&
-      !this.has(index + chunks) &&
-      (chunks === 0 || isNextChunk(datagrams, start + (chunks - 1) * segment, start + chunks * segment))
-    )
-      chunks++;
-    return chunks;
-  }
-
-  /**
-   * Adds the chunks that `seriesIn` has found, whose checksums are right. Returns whether they leave a new gap.
-   *
-   * @param frame of the first chunk.
-   */
-  addSeries(
-    { index }: Readonly<Frame>,
-    datagrams: Uint8Array,
-    start: number,
-    chunks: number,
-    copyPieces: CopyPieces,
-  ): boolean {
-    const { size } = this.frame;
-    const segment = size + frameOverheadBytes;
-    copyPieces(
-      datagrams,
-      start + frameHeaderBytes,
-      segment,
-      this.#whole as Buffer,
-      index * size,
-      size,
-      size,
-      chunks,
-    );
-    const shift = this.#shift as CrcShift;
-    if (index !== this.#runEnd) this.#endRun();
-    let crc = this.#runCrc;
-    for (let chunk = 0, at = start; chunk < chunks; chunk++, at += segment) {
-      crc = joinCrcs(crc, sealedPayloadCrc(datagrams, at, at + segment, shift), shift);
-      const own = index + chunk;
-      (this.#bitmap[own >> 3] as number) |= 1 << (own & 7);
-    }
-    this.#runCrc = crc;
-    this.#runEnd = index + chunks;
+    const memory = this.#whole ?? (this.#slabs.length === 1 ? this.#slabs[0] : undefined);
+    if (!memory || !this.#shift || this.#parities) return 0;
+    const series = (this.#series ??= seriesOf(this));
+    series[seriesCrc] = this.#runCrc;
+    series[seriesNext] = this.#runEnd;
+    const chunks = takeChunks(datagrams, start, segment, max, memory, this.#bitmap, this.#shift, series);
+    assert(chunks >= 0, "the datagrams are there");
+    if (chunks === 0) return 0;
+    const first = series[seriesFirst] as number;
+    if (first !== this.#runEnd) this.#endRun();
+    this.#runCrc = series[seriesCrc];
+    this.#runEnd = first + chunks;
     this.received += chunks;
-    const gap = index > this.#upto;
-    this.#upto = Math.max(this.#upto, index + chunks);
-    return gap;
+    taken.last = this.#runEnd - 1;
+    taken.gap = first > this.#upto;
+    taken.isNow = ((series[seriesFlags] as number) & frameFlag.now) !== 0;
+    this.#upto = Math.max(this.#upto, this.#runEnd);
+    return chunks;
   }
 
   /** Remembers which chunk a report echoes. */
@@ -359,4 +343,13 @@ export class Incoming {
     this.#crc ^= joinCrcsOnce(this.#runCrc, 0, Math.max(0, length - this.#runEnd * size));
     this.#runCrc = 0;
   }
+}
+
+function seriesOf({ frame, fleeting }: Incoming): Int32Array {
+  const series = new Int32Array(seriesNumbers);
+  // A chunk that was sent again is counted: it is taken alone.
+  const attempt = fleeting ? frame.attempt : 0;
+  const header = { ...frame, attempt, index: 0, flags: frame.flags & ~frameFlag.now };
+  writeFrame(header, new Uint8Array(series.buffer, 0, frameHeaderBytes));
+  return series;
 }

@@ -1,5 +1,5 @@
 import type { Ancillary } from "../core/driver/ancillary.js";
-import type { Clock, CopyPieces } from "../core/driver/driver.js";
+import type { Clock, TakeChunks } from "../core/driver/driver.js";
 import type { Frame } from "../wire/message-frame.js";
 import type { ConfirmPolicy } from "./options.js";
 import type { LostMessage, Message } from "./message.js";
@@ -35,8 +35,8 @@ export interface ReceiverHost {
   readonly unreadBytes: number;
   /** Chunks that the receive buffer holds. */
   readonly bufferChunks: number;
-  /** As that of the driver. Without it, each chunk is copied alone. */
-  readonly copyPieces: CopyPieces | undefined;
+  /** As that of the driver. Without it, each chunk is taken alone. */
+  readonly takeChunks: TakeChunks | undefined;
   /** Sends one datagram, if the address may get so many bytes. */
   answer(peer: Peer, bytes: Uint8Array, route: Ancillary | undefined): void;
   arrived(arrived: Arrived): void;

@@ -1,6 +1,7 @@
 import type { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 
+import type { Ancillary } from "../core/driver/ancillary.js";
 import {
   type Frame,
   type Payload,
@@ -8,13 +9,14 @@ import {
   frameKind,
   isFleeting,
   isOrdered,
+  newFrame,
 } from "../wire/message-frame.js";
 import { Alarm } from "./alarm.js";
 import { Delivered, partialKey } from "./delivered.js";
 import { DueReports } from "./due-reports.js";
 import { belongs, isDividedAnew } from "./same-message.js";
 import { Handover } from "./handover.js";
-import { Incoming, messageBytes } from "./incoming.js";
+import { Incoming, type Series, messageBytes } from "./incoming.js";
 import type { LossCause } from "./message.js";
 import type { PartialMemory } from "./partial-memory.js";
 import { Partials } from "./partials.js";
@@ -42,6 +44,9 @@ export class Receiver {
   readonly #tooLong: Delivered;
   /** Their number. */
   refused = 0;
+  /** The chunks that were taken together last, and the frame of the last of them. */
+  readonly #series: Series = { last: 0, gap: false, isNow: false };
+  readonly #last = newFrame();
 
   constructor(host: ReceiverHost, limits: ReceiverLimits) {
     this.#host = host;
@@ -133,45 +138,45 @@ export class Receiver {
   }
 
   /**
-   * As `chunk`, for chunks that follow each other in one run and whose checksums are right. Takes those that are new chunks of a message
-   * which has all its memory.
+   * As `chunk`, for chunks of a message that follow each other in one run. Their checksums need not be checked before.
    *
-   * @param frame of the first chunk. Its index is that of the last one afterwards.
+   * @param partial the message that the first of them seems to be of. Its peer is proven.
    * @param start where the first chunk begins, of at most `max`.
    * @returns the number of chunks that it took; 0 if `chunk` must take the first one.
    */
   series(
     peer: Peer,
-    frame: Frame,
+    partial: Incoming,
     datagrams: Buffer,
     start: number,
     segment: number,
     max: number,
+    route: Ancillary | undefined,
     now: number,
   ): number {
-    const { copyPieces } = this.#host;
-    const partial = max > 1 && copyPieces ? peer.partialOf(frame) : undefined;
-    if (!copyPieces || partial?.frame.crc !== frame.crc || !belongs(frame, partial.frame)) return 0;
-    if (frame.kind === frameKind.parity || (frame.attempt > 0 && !partial.fleeting)) return 0;
-    const chunks = partial.seriesIn(frame, datagrams, start, segment, max);
-    if (chunks < 2) return 0;
+    const { takeChunks } = this.#host;
+    if (!takeChunks) return 0;
+    const { frame } = partial;
     // Such a message may have to wait for its place: `chunk` knows when.
-    if (partial.received + chunks + 2 > partial.chunks && this.#handover.isForProgram(frame)) return 0;
+    const most = this.#handover.isForProgram(frame) ? partial.chunks - partial.received - 2 : max;
+    const series = this.#series;
+    const chunks = partial.takeSeries(takeChunks, datagrams, start, segment, Math.min(most, max), series);
+    if (chunks === 0) return 0;
     peer.receivedChunks += chunks;
-    partial.route = peer.route;
-    const gap = partial.addSeries(frame, datagrams, start, chunks, copyPieces);
-    frame.index += chunks - 1;
-    partial.echo(frame, now);
+    peer.lastSeen = now;
+    peer.route = partial.route = route;
+    const last = Object.assign(this.#last, frame);
+    last.index = series.last;
+    if (!partial.fleeting) last.attempt = 0;
+    partial.echo(last, now);
     partial.repeats = 0;
     if (partial.complete) {
-      this.#handover.joined(peer, partial, frame, now);
+      this.#handover.joined(peer, partial, last, now);
       return chunks;
     }
     if (partial.unreported === 0) partial.unreportedAt = now;
     partial.unreported += chunks;
-    let flags = 0;
-    for (let chunk = 0; chunk < chunks; chunk++) flags |= datagrams[start + chunk * segment + 1] as number;
-    this.#reportSoon(peer, partial, gap || (flags & frameFlag.now) !== 0);
+    this.#reportSoon(peer, partial, series.gap || series.isNow);
     return chunks;
   }
 

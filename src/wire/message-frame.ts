@@ -4,7 +4,6 @@
  */
 
 import {
-  type CrcShift,
   crcOfHeader,
   crcOfShort,
   crcOfWords,
@@ -236,24 +235,20 @@ export function readSealedFrame<Bytes extends Uint8Array>(
   const payloadBytes = payloadEnd - payloadStart;
   const shift = knownCrcShift(payloadBytes);
   payload.bytes = bytes.subarray(payloadStart, payloadEnd) as Bytes;
-  payload.crc = shift && sealedPayloadCrc(bytes, start, end, shift);
+  // What is left of the checksum without the header.
+  payload.crc = shift && joinCrcs(crcOfHeader(bytes, start), read32(bytes, payloadEnd), shift);
   return readHeader(bytes, frame, start, payloadBytes);
 }
 
-/** Returns the CRC-32 of the payload of a frame whose checksum is right, as int32. @param shift that of the length of the payload */
-export function sealedPayloadCrc(bytes: Uint8Array, start: number, end: number, shift: CrcShift): number {
-  return joinCrcs(crcOfHeader(bytes, start), read32(bytes, end - checksumBytes), shift);
+/** Whether a datagram, which was not checked, says that its message has more chunks. @param datagramBytes at least those of an empty frame */
+export function isOneOfSeveral(bytes: Uint8Array, start: number, datagramBytes: number): boolean {
+  return read32(bytes, start + 12) > datagramBytes - frameOverheadBytes;
 }
 
-/** Whether two frames differ in nothing but the flag `now` and the payload, and the second has the number after that of the first. */
-export function isNextChunk(bytes: Uint8Array, first: number, second: number): boolean {
-  if (((bytes[first + 1] as number) | now) !== ((bytes[second + 1] as number) | now)) return false;
-  if (bytes[first] !== bytes[second] || read16(bytes, second + 8) !== read16(bytes, first + 8) + 1)
-    return false;
-  for (let at = 2; at < frameHeaderBytes; at++) {
-    if (at !== 8 && at !== 9 && bytes[first + at] !== bytes[second + at]) return false;
-  }
-  return true;
+/** Reads the fields of a datagram, which was not checked, that say which message it is of: `id` and `crc`. */
+export function readIdentity(bytes: Uint8Array, start: number, frame: Frame): void {
+  frame.id = read32(bytes, start + 4);
+  frame.crc = read32(bytes, start + 16);
 }
 
 /**

@@ -53,7 +53,7 @@ class Receiving implements ReceiverHost {
   readonly clock = new ManualClock();
   readonly peers = new Peers((peer) => this.#receiver.forget(peer));
   readonly bufferChunks = 100;
-  readonly copyPieces = undefined;
+  readonly takeChunks = undefined;
   unreadBytes = 0;
   readonly #receiver = new Receiver(this, limits);
   /** The CRC of each frame, with its host. */

@@ -1,4 +1,4 @@
-/** Chunks that are taken together make the same message and the same report as chunks that are taken one by one. */
+/** Chunks that the addon takes together make the same message and the same reports as chunks that are taken one by one. */
 import { Buffer } from "node:buffer";
 import { setImmediate as turn } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
@@ -6,21 +6,28 @@ import { runInNewContext } from "node:vm";
 import { crc32 } from "node:zlib";
 
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
-import type { CopyPieces } from "../../src/core/driver/driver.js";
-import { Incoming } from "../../src/message/incoming.js";
+import type { TakeChunks } from "../../src/core/driver/driver.js";
+import { nativeSupport } from "../../src/kernel/native/stack.js";
+import { Incoming, type Series } from "../../src/message/incoming.js";
+import { belongs } from "../../src/message/same-message.js";
 import {
   type Frame,
+  type Payload,
   frameFlag,
+  frameHeaderBytes,
   frameKind,
   frameOverheadBytes,
-  isNextChunk,
   newFrame,
+  readFrame,
   sealFrame,
   writeFrame,
 } from "../../src/wire/message-frame.js";
 import { newReport } from "../../src/wire/message-report.js";
+import { whySkipped } from "../process/programs.js";
+
+const takeChunks = whySkipped("native") === undefined ? nativeSupport().stack?.takeChunks : undefined;
 
 const size = 10;
 const segment = size + frameOverheadBytes;
@@ -35,13 +42,6 @@ const header: Frame = {
   size,
   length: data.length,
   crc: crc32(data),
-};
-
-const copyPieces: CopyPieces = (from, fromStart, fromStride, to, toStart, toStride, pieceBytes, pieces) => {
-  for (let piece = 0; piece < pieces; piece++) {
-    const start = fromStart + piece * fromStride;
-    to.set(from.subarray(start, start + pieceBytes), toStart + piece * toStride);
-  }
 };
 
 setFlagsFromString("--expose-gc");
@@ -61,16 +61,16 @@ function datagramsOf(indexes: readonly number[]): Buffer {
     indexes.map((index) => {
       const datagram = Buffer.alloc(frameOverheadBytes + payloadOf(index).length);
       writeFrame({ ...frameOf(index), flags: index % 3 === 0 ? frameFlag.now : 0 }, datagram);
-      payloadOf(index).copy(datagram, frameOverheadBytes - 4);
+      payloadOf(index).copy(datagram, frameHeaderBytes);
       sealFrame(datagram, crc32);
       return datagram;
     }),
   );
 }
 
-function begun(): Incoming {
+function begun(all = true): Incoming {
   const incoming = new Incoming(frameOf(0), 0);
-  incoming.reserve(0, true);
+  incoming.reserve(0, all);
   return incoming;
 }
 
@@ -84,53 +84,114 @@ function reportOf(incoming: Incoming): unknown {
   return { frame, report: { ...report, missing: [...report.missing] } };
 }
 
-test("series in any order, some with gaps, make the message and the reports of single chunks", () => {
-  const runs = fc.array(fc.tuple(fc.nat(full - 1), fc.integer({ min: 1, max: 12 })), { maxLength: 12 });
-  fc.assert(
-    fc.property(runs, (starts) => {
-      const [together, single] = [begun(), begun()];
-      for (const [start, count] of starts) {
-        const indexes = Array.from({ length: Math.min(count, full - start) }, (_, at) => start + at);
-        const datagrams = datagramsOf(indexes);
-        const taken = together.seriesIn(frameOf(start), datagrams, 0, segment, indexes.length);
-        const present = indexes.findIndex((index) => single.has(index));
-        expect(taken).toBe(present < 0 ? indexes.length : present);
-        if (taken === 0) continue;
-        const gap = together.addSeries(frameOf(start), datagrams, 0, taken, copyPieces);
-        const gaps = indexes.slice(0, taken).map((index) => addOne(single, index));
-        expect(gap).toBe(gaps.includes(true));
-        expect(reportOf(together)).toEqual(reportOf(single));
-      }
-      for (let index = 0; index < chunks; index++)
-        if (!together.has(index)) for (const each of [together, single]) addOne(each, index);
-      expect(together.join()).toEqual(data);
-      expect(single.join()).toEqual(data);
-    }),
-  );
-});
-
-test("a series ends before a chunk with another number, and before the last chunk, which is shorter", () => {
-  const incoming = begun();
-  const seriesIn = (indexes: readonly number[]): number =>
-    incoming.seriesIn(frameOf(indexes[0]!), datagramsOf(indexes), 0, segment, indexes.length);
-  expect(seriesIn([3, 4, 5])).toBe(3);
-  expect(seriesIn([3, 4, 6])).toBe(2);
-  expect(seriesIn([3, 3])).toBe(1);
-  expect(seriesIn([full - 2, full - 1, full])).toBe(2);
-  expect(seriesIn([full])).toBe(0);
-});
-
-test("a message without all its memory has no series", () => {
-  expect(new Incoming(frameOf(0), 0).seriesIn(frameOf(0), datagramsOf([0, 1]), 0, segment, 2)).toBe(0);
-});
-
-test("two chunks follow each other only if their headers have the same fields", () => {
-  for (let at = 0; at < 20; at++) {
-    const two = datagramsOf([1, 2]);
-    expect(isNextChunk(two, 0, segment)).toBe(true);
-    two[segment + at]! ^= 1;
-    expect(isNextChunk(two, 0, segment), `byte ${at}`).toBe(false);
+/** Takes the chunks of a run as the receiver does, those of a series together if there is a `take`. Returns which reports are due. */
+function receive(incoming: Incoming, run: Buffer, length: number, take: TakeChunks | undefined): boolean {
+  let isDue = false;
+  const taken: Series = { last: 0, gap: false, isNow: false };
+  for (let at = 0, start = 0; at < length; start = at * segment) {
+    const chunks = take ? incoming.takeSeries(take, run, start, segment, length - at, taken) : 0;
+    if (chunks > 0) {
+      isDue ||= taken.gap || taken.isNow;
+      incoming.echo(frameOf(taken.last), 0);
+      at += chunks;
+      continue;
+    }
+    const frame = newFrame();
+    const payload: Payload<Buffer> = { bytes: run, crc: undefined };
+    at++;
+    if (readFrame(run, frame, crc32, payload, start, start + segment) !== undefined) continue;
+    if (frame.id !== header.id || frame.crc !== header.crc || !belongs(frame, header)) continue;
+    incoming.echo(frame, 0);
+    if (incoming.has(frame.index)) continue;
+    const gap = incoming.add(frame, payload.bytes, crc32(payload.bytes));
+    isDue ||= gap || (frame.flags & frameFlag.now) !== 0;
   }
+  return isDue;
+}
+
+describe.skipIf(!takeChunks)("the addon", () => {
+  const starts = fc.tuple(fc.nat(full - 1), fc.integer({ min: 1, max: 12 }));
+  /** Where a byte of a run is changed; undefined if none is. */
+  const change = fc.option(fc.tuple(fc.nat(12 * segment - 1), fc.integer({ min: 1, max: 255 })), {
+    nil: undefined,
+  });
+
+  test.each(["reserved as a whole", "reserved for one slab"])(
+    "takes runs in any order, with gaps and wrong bytes, as the receiver takes chunks: memory %s",
+    (memory) => {
+      const runs = fc.array(fc.tuple(starts, change), { maxLength: 12 });
+      fc.assert(
+        fc.property(runs, (all) => {
+          const isWhole = memory === "reserved as a whole";
+          const [together, single] = [begun(isWhole), begun(isWhole)];
+          for (const [[start, count], wrong] of all) {
+            const indexes = Array.from({ length: Math.min(count, full - start) }, (_, at) => start + at);
+            const run = datagramsOf(indexes);
+            if (wrong && wrong[0] < run.length) run[wrong[0]]! ^= wrong[1];
+            const due = [takeChunks, undefined].map((take, at) =>
+              receive(at === 0 ? together : single, run, indexes.length, take),
+            );
+            expect(due[0]).toBe(due[1]);
+            expect(together.received).toBe(single.received);
+            expect(reportOf(together)).toEqual(reportOf(single));
+          }
+          for (let index = 0; index < chunks; index++)
+            if (!together.has(index)) for (const each of [together, single]) addOne(each, index);
+          expect(together.join()).toEqual(data);
+          expect(single.join()).toEqual(data);
+        }),
+      );
+    },
+  );
+
+  /** The number of chunks that it takes of a run of chunks with these numbers. */
+  function takes(indexes: readonly number[], damage: (run: Buffer) => void = () => undefined): number {
+    const run = datagramsOf(indexes);
+    damage(run);
+    const taken: Series = { last: 0, gap: false, isNow: false };
+    return begun().takeSeries(takeChunks!, run, 0, segment, Math.floor(run.length / segment), taken);
+  }
+
+  test("ends before a chunk with another number, and before the last chunk, which is shorter", () => {
+    expect(takes([3, 4, 5])).toBe(3);
+    expect(takes([3, 4, 6])).toBe(2);
+    expect(takes([3, 3])).toBe(1);
+    expect(takes([full - 2, full - 1, full])).toBe(2);
+  });
+
+  test("takes no chunk whose bytes differ from those that were sent, and none after it", () => {
+    for (let at = 0; at < segment; at++)
+      for (const place of [0, 1])
+        expect(
+          takes([3, 4, 5], (run) => (run[place * segment + at]! ^= 0x80)),
+          `byte ${at}`,
+        ).toBe(place);
+  });
+
+  test("takes no chunk of another header, although its checksum is right", () => {
+    for (let at = 0; at < frameHeaderBytes; at++) {
+      const reseal = (run: Buffer): void => {
+        run[segment + at]! ^= 0x20;
+        sealFrame(run.subarray(segment, 2 * segment), crc32);
+      };
+      expect(takes([3, 4, 5], reseal), `byte ${at}`).toBe(1);
+    }
+  });
+
+  test("takes no chunk that was sent again, so that the receiver counts it", () => {
+    const again = (run: Buffer): void => {
+      run[segment + 3] = 1;
+      sealFrame(run.subarray(segment, 2 * segment), crc32);
+    };
+    expect(takes([3, 4, 5], again)).toBe(1);
+  });
+
+  test("takes nothing of a message whose memory is not there", () => {
+    const taken: Series = { last: 0, gap: false, isNow: false };
+    expect(
+      new Incoming(frameOf(0), 0).takeSeries(takeChunks!, datagramsOf([0, 1]), 0, segment, 2, taken),
+    ).toBe(0);
+  });
 });
 
 test.each(["reserved as a whole", "in parts"])(

@@ -35,6 +35,29 @@ export type CopyPieces = (
   pieces: number,
 ) => void;
 
+/**
+ * Takes chunks of one message from the `max` datagrams of `segment` bytes that begin at byte `start`: checks each, copies its payload to its
+ * place in `message`, sets its bit in `arrived`, and adds it to the CRC. Ends before the first datagram that is no such chunk, that has not
+ * the number after that of the one before, that has arrived already, or whose checksum is wrong: it changes nothing. The
+ * datagrams are frames of `docs/wire.md`.
+ *
+ * @param shift the `CrcShift` of the bytes of a chunk.
+ * @param series nine numbers, of which the first five are the 20 bytes of the header of the chunks, with the number 0 and without
+ *   the flag "report now". Then the CRC of the chunks that arrived last, one after the other, and the number of the chunk after them. Both are
+ *   written again. Then it gets the number of the first chunk that it took, and a byte with all flags of those that it took.
+ * @returns the number of the chunks that it took; negative if the datagrams or the numbers are not there.
+ */
+export type TakeChunks = (
+  datagrams: Uint8Array,
+  start: number,
+  segment: number,
+  max: number,
+  message: Uint8Array,
+  arrived: Uint8Array,
+  shift: Int32Array,
+  series: Int32Array,
+) => number;
+
 /** What all sockets of one driver share. Each thread of a process has one stack, and so has each simulated host. */
 export interface Stack {
   readonly name: "native" | "dgram" | "sim";
@@ -57,6 +80,8 @@ export interface Stack {
   readonly crc32?: Crc32 | undefined;
   /** Copies pieces of memory in one call, if the driver has a faster way than one call for each. */
   readonly copyPieces?: CopyPieces | undefined;
+  /** Takes chunks of a message together, if the driver can. */
+  readonly takeChunks?: TakeChunks | undefined;
   /**
    * Takes the memory of a run back that was pushed as `isAlone` and that nothing uses any more. The next datagrams are received into
    * it. Without this, the garbage collector frees it.

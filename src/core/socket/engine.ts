@@ -13,6 +13,7 @@ import type {
   DriverOptions,
   LedgerEvent,
   Stack,
+  TakeChunks,
 } from "../driver/driver.js";
 import type { MembershipChange } from "../driver/membership.js";
 import { OSError } from "../errors/errors.js";
@@ -88,6 +89,11 @@ export class Engine implements SenderHost, ReceiverHost, DriverListener {
   /** As that of the driver. */
   get copyPieces(): CopyPieces | undefined {
     return this.#stack.copyPieces;
+  }
+
+  /** As that of the driver. */
+  get takeChunks(): TakeChunks | undefined {
+    return this.#stack.takeChunks;
   }
 
   /** Nothing uses the memory of a run any more. An observer may have kept views of it. */

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { markAsUntransferable } from "node:worker_threads";
 
 import { assert } from "../../core/assert.js";
-import type { CopyPieces, Crc32 } from "../../core/driver/driver.js";
+import type { CopyPieces, Crc32, TakeChunks } from "../../core/driver/driver.js";
 import { View } from "../../core/driver/view.js";
 import { type Runtime, runtime } from "../runtime.js";
 import { type Layout, layout, layoutDifference } from "./layout.js";
@@ -104,6 +104,8 @@ export interface Addon {
   readonly crc32: Crc32 | undefined;
   /** `undefined` in an older build. */
   readonly copyPieces: CopyPieces | undefined;
+  /** `undefined` in an older build, and without `crc32`. */
+  readonly takeChunks: TakeChunks | undefined;
   /** @returns 0 when no interface has this name. */
   interfaceIndex(name: string): number;
   /** @returns `""` when no interface has this index. */
@@ -201,6 +203,7 @@ interface Binary {
   interfaceName(index: number): string;
   readonly crc32?: (bytes: Uint8Array, value: number) => number;
   readonly copyPieces?: (...args: Parameters<CopyPieces>) => number;
+  readonly takeChunks?: TakeChunks;
   readonly crc32OfPieces?: (bytes: Uint8Array, pieceBytes: number, crcs: Int32Array) => number;
 }
 
@@ -368,6 +371,7 @@ function share(binary: Binary): Addon {
     duplicate: (fd) => binary.duplicate(fd),
     crc32: crc32Of(binary),
     copyPieces: copyPiecesOf(binary),
+    takeChunks: binary.takeChunks,
     interfaceIndex: (name) => binary.interfaceIndex(name),
     interfaceName: (index) => binary.interfaceName(index),
   };

@@ -78,6 +78,7 @@ function load(): NativeSupport {
       random: randomUint32,
       crc32: addon.crc32,
       copyPieces: addon.copyPieces,
+      takeChunks: addon.takeChunks,
       reuse: (data) => addon.receiveBatch.returnPiece(data),
       warn,
       resolve,
