@@ -4,18 +4,20 @@ import { fileURLToPath } from "node:url";
 
 import { defineConfig } from "vitest/config";
 
+import { compileSources, compiled, compiledModules, importCompiled } from "./test/compiled.js";
 import { LongestFirst } from "./test/longest-first.js";
 
+compileSources();
+
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
-const source = (path: string): string => here(`src/${path}`);
 const subpaths = [
-  { find: /^datagram\/capture$/, replacement: source("capture/index.ts") },
-  { find: /^datagram\/dgram$/, replacement: source("dgram/index.ts") },
-  { find: /^datagram\/gateway$/, replacement: source("gateway/index.ts") },
-  { find: /^datagram\/message$/, replacement: source("message/index.ts") },
-  { find: /^datagram\/proxy$/, replacement: source("proxy/index.ts") },
-  { find: /^datagram\/sim$/, replacement: source("sim/index.ts") },
-  { find: /^datagram\/watch$/, replacement: source("watch/index.ts") },
+  { find: /^datagram\/capture$/, replacement: compiled("capture/index") },
+  { find: /^datagram\/dgram$/, replacement: compiled("dgram/index") },
+  { find: /^datagram\/gateway$/, replacement: compiled("gateway/index") },
+  { find: /^datagram\/message$/, replacement: compiled("message/index") },
+  { find: /^datagram\/proxy$/, replacement: compiled("proxy/index") },
+  { find: /^datagram\/sim$/, replacement: compiled("sim/index") },
+  { find: /^datagram\/watch$/, replacement: compiled("watch/index") },
 ];
 
 /** The example with packages of npm is left out if the last `npm ci` was before they were added; CI must run it. */
@@ -46,10 +48,10 @@ const faults = ["test/process/{faults,refusals}.test.ts"];
 /** It starts processes of `node:cluster`. */
 const workers = "test/dgram/cluster.test.ts";
 
-/** For tests that import the sources by the package's name. Only what extends the settings below has them. */
+/** For tests that import the compiled sources by the package's name. Only what extends the settings below has them. */
 const datagram = {
   extends: true as const,
-  resolve: { alias: [{ find: /^datagram$/, replacement: source("index.ts") }, ...subpaths] },
+  resolve: { alias: [{ find: /^datagram$/, replacement: compiled("index") }, ...subpaths] },
   oxc: { target: "es2022" },
 };
 
@@ -183,7 +185,9 @@ const projectsOnLinks = [
 ];
 
 export default defineConfig({
+  plugins: [importCompiled],
   test: {
+    server: { deps: { external: [compiledModules] } },
     // Far longer than a test takes, so that none fails on a machine that is busy with other work.
     testTimeout: 180_000,
     hookTimeout: 180_000,
