@@ -14,7 +14,7 @@ export type MessageLoss = LostMessage | CodecLoss;
 
 const causes: Readonly<Record<MessageLoss["cause"], string>> = {
   idle: "nothing more came",
-  late: "it took too long",
+  late: "it took longer than the deadline of its sender, or than 1 h",
   superseded: "a newer one arrived",
   source: "its source had too much under way",
   memory: "the memory for messages was full",

@@ -158,6 +158,7 @@ class MessageSession {
     const [to, { chunks, arrivedChunks }] = [this.#to, error];
     const { deadline = Infinity, timeout = defaultTimeoutMs } = this.#options;
     const isLate = elapsedMs >= deadline;
+    const mayBeShort = isLate && deadline < unknownRttMs;
     const timeoutMs = isLate ? deadline : timeout;
     if (error.code === "ETIMEDOUT" && arrivedChunks > 0) {
       const time = formatDuration(timeoutMs);
@@ -173,10 +174,8 @@ class MessageSession {
       dropped: this.#messages.stats().dropped,
       report: this.#report,
       timeoutMs,
-      silence:
-        isLate && deadline < unknownRttMs
-          ? "lost, or nobody there reads messages, or the deadline is shorter than a round trip"
-          : "lost, or nobody there reads messages",
+      silence: `lost, or nobody there reads messages${mayBeShort ? ", or the deadline is shorter than a round trip" : ""}`,
+      remedy: mayBeShort ? "give a longer --deadline, or " : "",
       reader: `datagram receive ${to.port} --into <folder>`,
       limitHint:
         ": the limit is --max-size of datagram receive, or max_payload of the server of datagram gateway",
@@ -194,6 +193,8 @@ export interface FailedMessage {
   readonly timeoutMs: number;
   /** Why no report came, as far as is known. */
   readonly silence: string;
+  /** What to try before the command to start, with ", or " after it. */
+  readonly remedy?: string;
   /** The command to start at the peer. */
   readonly reader: string;
   readonly limitHint: string;
@@ -201,7 +202,7 @@ export interface FailedMessage {
 
 /** The error of a message of which nothing arrived, in terms of the command line. */
 export function messageFailure(error: OSError, failed: FailedMessage): Error {
-  const { to, bytes, dropped, report, timeoutMs, silence, reader, limitHint } = failed;
+  const { to, bytes, dropped, report, timeoutMs, silence, remedy = "", reader, limitHint } = failed;
   const { code, limit } = error;
   const advice = `start ${reader} there`;
   if (code === "ECONNREFUSED" || code === report?.code) return refused(report ?? { code }, to);
@@ -216,7 +217,7 @@ export function messageFailure(error: OSError, failed: FailedMessage): Error {
   if (code !== "ETIMEDOUT") return error;
   const text =
     foreignDatagrams(dropped) > 0
-      ? `${to} answers, but not as one that reads messages, or it has another version`
-      : `no report came from ${to} in ${formatDuration(timeoutMs)}: ${silence}`;
-  return new Failure(exitCodes.noAnswer, `${text}: ${advice}`);
+      ? `${to} answers, but not as one that reads messages, or it has another version: `
+      : `no report came from ${to} in ${formatDuration(timeoutMs)}: ${silence}: ${remedy}`;
+  return new Failure(exitCodes.noAnswer, `${text}${advice}`);
 }

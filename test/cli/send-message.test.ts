@@ -122,10 +122,10 @@ describe("a message that does not arrive", () => {
 
   test("a silent peer is exit code 3, after --timeout or --deadline", async (t) => {
     const address = String((await bound(t)).getsockname());
-    const start = `: start datagram receive ${address.split(":")[1]} --into <folder> there\n`;
+    const start = `start datagram receive ${address.split(":")[1]} --into <folder> there\n`;
     for (const [limit, also] of [
-      ["--timeout", ""],
-      ["--deadline", ", or the deadline is shorter than a round trip"],
+      ["--timeout", ": "],
+      ["--deadline", ", or the deadline is shorter than a round trip: give a longer --deadline, or "],
     ] as const) {
       const { code, stderr } = await runHere(["send", address, "--message", "x", limit, "200ms"]);
       expect(code).toBe(3);
