@@ -2,8 +2,8 @@ import type { CopyPieces } from "../core/driver/driver.js";
 import { Outbound } from "../core/driver/outbound.js";
 import { copyTo } from "../core/driver/payload.js";
 import { type CrcShift, joinCrcs, knownCrcShift } from "../wire/crc32.js";
+import { ChunkHeader, setNow } from "../wire/chunk-header.js";
 import {
-  ChunkHeader,
   type Frame,
   chunkBytes,
   frameHeaderBytes,
@@ -21,6 +21,8 @@ export interface Chunked {
   readonly data: Uint8Array;
   /** The CRC of each chunk. */
   readonly crcs: Int32Array;
+  /** That of its chunks, for later bursts. The message has its id before the first burst. */
+  header: ChunkHeader | undefined;
 }
 
 /** Bytes of the datagram of a chunk. */
@@ -50,13 +52,30 @@ export class Burst {
     const { arena } = (this.batch = batch);
     this.#of = of;
     this.#copyPieces = copyPieces;
-    this.#header = new ChunkHeader(of.frame);
+    this.#header = of.header ??= new ChunkHeader(of.frame);
     this.#view = new DataView(arena.buffer, arena.byteOffset, arena.length);
     this.#shift = knownCrcShift(of.frame.size);
   }
 
   get datagrams(): number {
     return this.batch.count;
+  }
+
+  /** Adds full chunks that follow each other. Returns `false` if each of them has to be added alone. */
+  run(index: number, chunks: number, attempt: number): boolean {
+    const shift = this.#shift;
+    if (!shift) return false;
+    const { frame, crcs } = this.#of;
+    const at = this.batch.reserve(frameOverheadBytes + frame.size, chunks);
+    this.#header.writeRun(this.#view, at, index, chunks, attempt, crcs, frame.size, shift);
+    this.#copyLater(index, chunks, at);
+    return true;
+  }
+
+  /** Datagram `at` of the burst, a full chunk that `run` has added, asks for a report. */
+  askIn(at: number): void {
+    const start = this.batch.starts[at] as number;
+    if (this.#shift) setNow(this.#view, start, this.#of.frame.size, this.#shift);
   }
 
   /** Adds a chunk. @param isNow whether it asks for a report. */
@@ -75,13 +94,7 @@ export class Burst {
     else if (bytes > 0 && data.length === frame.length)
       sealed = zlibCrc32.of(data.subarray(from, from + bytes), crc >>> 0);
     view.setInt32(at + frameHeaderBytes + bytes, sealed);
-    if (this.#uncopied > 0 && index === this.#firstUncopied + this.#uncopied && isFull) this.#uncopied++;
-    else {
-      this.#copy();
-      this.#firstUncopied = index;
-      this.#uncopiedStart = at;
-      this.#uncopied = 1;
-    }
+    this.#copyLater(index, 1, at);
   }
 
   /** Adds a parity: the XOR of the chunks whose number is `index` modulo `parities`. */
@@ -115,6 +128,19 @@ export class Burst {
   end(): Outbound {
     this.#copy();
     return this.batch;
+  }
+
+  /** Chunks of one length that follow each other, the first of which is at byte `at`. */
+  #copyLater(index: number, chunks: number, at: number): void {
+    const isNext = this.#uncopied > 0 && index === this.#firstUncopied + this.#uncopied;
+    const { frame } = this.#of;
+    if (isNext && chunkBytes(frame, index) === frame.size) this.#uncopied += chunks;
+    else {
+      this.#copy();
+      this.#firstUncopied = index;
+      this.#uncopiedStart = at;
+      this.#uncopied = chunks;
+    }
   }
 
   #copy(): void {

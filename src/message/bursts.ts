@@ -1,4 +1,4 @@
-import { type Frame, frameKind, frameOverheadBytes } from "../wire/message-frame.js";
+import { type Frame, chunkBytes, frameKind, frameOverheadBytes } from "../wire/message-frame.js";
 import { Batches, Burst, datagramBytes } from "./burst.js";
 import type { Congestion } from "./congestion.js";
 import { extraCopies, maxTail, tailCopies } from "./copies.js";
@@ -41,6 +41,10 @@ export class Bursts {
     while (burst.datagrams < room) {
       const index = outgoing.next();
       if (index < 0) break;
+      if (frame.kind !== frameKind.reply && index === outgoing.sentChunks) {
+        this.#addNew(burst, outgoing, room - burst.datagrams, window, every, ending, now);
+        break;
+      }
       const isAgain = index < outgoing.sentChunks;
       const isLast = !outgoing.hasLost && outgoing.sentChunks + 1 >= outgoing.chunks && !isAgain;
       const fills = congestion.inFlight + 1 >= window;
@@ -96,6 +100,37 @@ export class Bursts {
   /** Frees the memory that bursts left. */
   clear(): void {
     this.#batches.clear();
+  }
+
+  /** Adds the next new chunks to a burst, as many as there are, at most `max`. They ask for reports as in `next`. */
+  #addNew(
+    burst: Burst,
+    outgoing: Outgoing,
+    max: number,
+    window: number,
+    every: number,
+    ending: number[],
+    now: number,
+  ): void {
+    const { frame, sentChunks: first, chunks: all } = outgoing;
+    const attempt = outgoing.fleeting ? frame.attempt : 0;
+    const chunks = Math.min(max, all - first);
+    const hasLast = first + chunks === all;
+    const full = hasLast && chunkBytes(frame, all - 1) < frame.size ? chunks - 1 : chunks;
+    const at = burst.datagrams;
+    const isRun = full > 0 && burst.run(first, full, attempt);
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      const isLast = hasLast && chunk === chunks - 1;
+      const fills = this.#congestion.inFlight + chunk + 1 >= window;
+      const isNow = isLast || fills || ++this.#sinceReport >= every;
+      if (isNow) this.#sinceReport = 0;
+      if (!isRun || chunk >= full) burst.chunk(first + chunk, attempt, isNow);
+      else if (isNow) burst.askIn(at + chunk);
+    }
+    if (hasLast) ending.push(at + chunks - 1);
+    if (first === 0) outgoing.progressAt = now;
+    this.sentChunks += chunks;
+    outgoing.sentNew(chunks, this.#congestion, now);
   }
 
   #newBurst(outgoing: Outgoing, datagrams: number): Burst {

@@ -110,10 +110,10 @@ export class Congestion {
     return ((this.slowStart ? 2 : 1.25) * this.window) / Math.max(this.srttMs, 0.01);
   }
 
-  /** A chunk leaves. Chunks of one burst share the object that this returns. */
-  sent(now: number): Departure {
+  /** Chunks leave. Chunks of one burst share the object that this returns. */
+  sent(now: number, chunks = 1): Departure {
     if (this.inFlight === 0) this.#firstSentAt = this.#deliveredAt = now;
-    this.inFlight++;
+    this.inFlight += chunks;
     const last = this.#departure;
     if (
       last?.sentAt === now &&

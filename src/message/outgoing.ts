@@ -2,6 +2,7 @@ import type { Ancillary } from "../core/driver/ancillary.js";
 import type { Crc32 } from "../core/driver/driver.js";
 import { crcShift, joinCrcs, joinCrcsOnce, knownCrcShift } from "../wire/crc32.js";
 import { sizeOf } from "../core/driver/payload.js";
+import type { ChunkHeader } from "../wire/chunk-header.js";
 import type { Frame } from "../wire/message-frame.js";
 import { chunkBytes, chunksOf, frameFlag, frameKind, isFleeting } from "../wire/message-frame.js";
 import { type Report, noEcho } from "../wire/message-report.js";
@@ -14,6 +15,8 @@ const underWay = 1;
 const arrived = 2;
 const lost = 3;
 
+/** Bytes of what is kept of each chunk in numbers. */
+const stateBytes = 18;
 /** Chunks from which on the shift of their size is worth making. */
 const shiftChunks = 8;
 /** Chunks that may overtake another before it counts as lost, until the path is seen to reorder: RFC 9002, section 6.1.1. */
@@ -63,6 +66,7 @@ export class Outgoing {
   inFlight = 0;
   /** The CRC of each chunk. */
   readonly crcs: Int32Array;
+  header: ChunkHeader | undefined;
   readonly #state: Uint8Array;
   readonly #attempts: Uint8Array;
   readonly #departures: (Departure | undefined)[];
@@ -89,20 +93,24 @@ export class Outgoing {
     route?: Ancillary,
     crc32: Crc32 = zlibCrc32,
   ) {
-    const frame = (this.frame = { ...header, crc: 0 });
+    const { kind, flags, channel, attempt, id, index, size, length } = header;
+    const chunks = (this.chunks = chunksOf(length, size));
+    // Parts of one piece of memory: each piece costs as much as sending several chunks.
+    const memory = new ArrayBuffer(chunks * stateBytes);
+    this.crcs = new Int32Array(memory, 0, chunks);
+    this.#numbers = new Uint32Array(memory, 4 * chunks, chunks);
+    this.#log = new Uint32Array(memory, 8 * chunks, 2 * chunks);
+    this.#state = new Uint8Array(memory, 16 * chunks, chunks);
+    this.#attempts = new Uint8Array(memory, 17 * chunks, chunks);
+    this.#departures = new Array<Departure | undefined>(chunks);
+    crc32.ofPieces(data, size, this.crcs);
+    const crc = crcOfMessage(header, this.crcs);
+    // One object literal: V8 gives all frames one shape.
+    this.frame = { kind, flags, channel, attempt, id, index, size, length, crc };
     this.data = data;
     this.parity = parity;
     this.route = route;
-    this.fleeting = isFleeting(frame);
-    const chunks = (this.chunks = chunksOf(frame.length, frame.size));
-    this.crcs = new Int32Array(chunks);
-    crc32.ofPieces(data, frame.size, this.crcs);
-    frame.crc = crcOfMessage(frame, this.crcs);
-    this.#state = new Uint8Array(chunks);
-    this.#attempts = new Uint8Array(chunks);
-    this.#departures = new Array<Departure | undefined>(chunks);
-    this.#numbers = new Uint32Array(chunks);
-    this.#log = new Uint32Array(2 * chunks);
+    this.fleeting = isFleeting(header);
   }
 
   /** Whether the program has resized the memory of the message, or transferred it to another thread. */
@@ -170,9 +178,30 @@ export class Outgoing {
     this.inFlight++;
     this.#departures[index] = congestion.sent(now);
     this.#numbers[index] = ++this.#transmissions;
-    if (this.#logEnd === this.#log.length) this.#makeRoom();
+    this.#makeRoom(1);
     this.#log[this.#logEnd++] = index;
     this.#log[this.#logEnd++] = this.#transmissions;
+  }
+
+  /** The next `chunks` new chunks leave. */
+  sentNew(chunks: number, congestion: Congestion, now: number): void {
+    const first = this.sentChunks;
+    const end = first + chunks;
+    this.sentChunks = end;
+    this.inFlight += chunks;
+    this.#state.fill(underWay, first, end);
+    this.#departures.fill(congestion.sent(now, chunks), first, end);
+    this.#makeRoom(chunks);
+    const [numbers, log] = [this.#numbers, this.#log];
+    let [number, at] = [this.#transmissions, this.#logEnd];
+    for (let index = first; index < end; index++) {
+      numbers[index] = ++number;
+      log[at] = index;
+      log[at + 1] = number;
+      at += 2;
+    }
+    this.#transmissions = number;
+    this.#logEnd = at;
   }
 
   /**
@@ -201,35 +230,31 @@ export class Outgoing {
         congestion.measured(Math.max(0, now - known.sentAt - report.delay / 8), now);
     }
     const cut = (frame.flags & frameFlag.now) !== 0;
+    const { missing, upto } = report;
+    const state = this.#state;
+    const departures = this.#departures;
     let newest: Departure | undefined;
-    let acked = 0;
-    let forgotten = 0;
-    const ack = (index: number): void => {
-      const state = this.#state[index];
-      if (state === arrived || state === unsent) return;
-      const departure = this.#departures[index] as Departure;
-      if (!newest || departure.sentAt > newest.sentAt) newest = departure;
-      if (state === underWay) this.#landed(congestion);
-      this.#state[index] = arrived;
-      this.ackedChunks++;
-      acked++;
-    };
-    const forget = (index: number): void => {
-      if (this.#state[index] !== arrived || !isNewest) return;
-      this.#state[index] = lost;
-      if (!this.fleeting) this.#lost.push(index);
-      this.ackedChunks--;
-      forgotten++;
-      this.#firstMissing = Math.min(this.#firstMissing, index);
-    };
+    let [acked, landed, forgotten] = [0, 0, 0];
     let at = Math.min(this.#firstMissing, frame.index);
-    for (let run = 0; run <= report.missing.length; run += 2) {
-      const start = report.missing[run] ?? report.upto;
-      for (; at < start; at++) ack(at);
-      const end = start + (report.missing[run + 1] ?? 0);
-      for (at = Math.max(at, start); at < end; at++) forget(at);
+    for (let run = 0; run <= missing.length; run += 2) {
+      const start = missing[run] ?? upto;
+      for (; at < start; at++) {
+        const before = state[at];
+        if (before === arrived || before === unsent) continue;
+        const departure = departures[at] as Departure;
+        if (departure !== newest && (!newest || departure.sentAt > newest.sentAt)) newest = departure;
+        if (before === underWay) landed++;
+        state[at] = arrived;
+        acked++;
+      }
+      const end = start + (missing[run + 1] ?? 0);
+      at = Math.max(at, start);
+      if (isNewest) forgotten += this.#forget(at, end);
+      at = Math.max(at, end);
     }
-    if (!cut && isNewest) for (let index = report.upto; index < this.sentChunks; index++) forget(index);
+    if (!cut && isNewest) forgotten += this.#forget(upto, this.sentChunks);
+    this.ackedChunks += acked - forgotten;
+    this.#landed(congestion, landed);
     while (this.#firstMissing < this.chunks && this.#state[this.#firstMissing] === arrived)
       this.#firstMissing++;
     const missed = this.#detect(exact ? echo : -1, cut ? report.upto : Infinity, congestion, now);
@@ -280,18 +305,34 @@ export class Outgoing {
     return { count, newest };
   }
 
-  /** Makes room for a transmission: the log moves to its start, if that is free, or into more memory. */
-  #makeRoom(): void {
+  /** Makes room for transmissions: the log moves to its start, if enough is free, or into more memory. */
+  #makeRoom(transmissions: number): void {
+    if (this.#logEnd + 2 * transmissions <= this.#log.length) return;
     const log = this.#log.subarray(this.#logStart, this.#logEnd);
-    if (log.length > this.#log.length / 2) this.#log = new Uint32Array(2 * this.#log.length);
+    let { length } = this.#log;
+    while (log.length > length / 2 || log.length + 2 * transmissions > length) length *= 2;
+    if (length > this.#log.length) this.#log = new Uint32Array(length);
     this.#log.set(log);
     this.#logEnd = log.length;
     this.#logStart = 0;
   }
 
-  #landed(congestion: Congestion): void {
-    this.inFlight--;
-    congestion.inFlight--;
+  #landed(congestion: Congestion, chunks = 1): void {
+    this.inFlight -= chunks;
+    congestion.inFlight -= chunks;
+  }
+
+  /** The peer has lost chunks from `start` on, below `end`, that it had reported. Returns their number. */
+  #forget(start: number, end: number): number {
+    let forgotten = 0;
+    for (let index = start; index < end; index++) {
+      if (this.#state[index] !== arrived) continue;
+      this.#state[index] = lost;
+      if (!this.fleeting) this.#lost.push(index);
+      forgotten++;
+      this.#firstMissing = Math.min(this.#firstMissing, index);
+    }
+    return forgotten;
   }
 
   #skipFound(): void {
@@ -302,7 +343,7 @@ export class Outgoing {
 }
 
 /** The CRC of the message, from those of its chunks: without a second look at its bytes. */
-function crcOfMessage(frame: Readonly<Frame>, crcs: Int32Array): number {
+function crcOfMessage(frame: Readonly<Pick<Frame, "size" | "length">>, crcs: Int32Array): number {
   const { size } = frame;
   const shift = crcs.length >= shiftChunks ? crcShift(size) : knownCrcShift(size);
   let whole = 0;

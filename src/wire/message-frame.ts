@@ -3,22 +3,14 @@
  * with. `docs/wire.md` is the specification. The body of a REPORT is in `message-report.ts`.
  */
 
-import {
-  crcOfHeader,
-  crcOfShort,
-  crcOfWords,
-  crcShift,
-  crcWithItself,
-  joinCrcs,
-  knownCrcShift,
-} from "./crc32.js";
+import { crcOfHeader, crcOfShort, crcShift, crcWithItself, joinCrcs, knownCrcShift } from "./crc32.js";
 
 /** Bytes of the header. */
 export const frameHeaderBytes = 20;
 /** Bytes of the header, and of the checksum at the end. */
 export const frameOverheadBytes = 24;
 /** The first byte of each frame: format and version. RFC 7983 leaves it to no protocol that shares ports with others. */
-const frameVersion = 0x0d;
+export const frameVersion = 0x0d;
 /** The largest number of chunks of a message: their numbers have 16 bits. */
 export const maxFrameChunks = 65_535;
 
@@ -152,37 +144,6 @@ export function sealFrame(bytes: Uint8Array, checksum: Checksum): void {
   write32(bytes, end, isShort ? crcOfShort(bytes, 0, end) : checksum(bytes.subarray(0, end)));
 }
 
-/** The header of all chunks of one message, as words: faster than `writeFrame` for each. */
-export class ChunkHeader {
-  /** The words, little-endian. The first is without flag and attempt, the third without the number. */
-  readonly #first: number;
-  readonly #second: number;
-  readonly #third: number;
-  readonly #fourth: number;
-  readonly #fifth: number;
-
-  /** @param frame without what `write` takes: `index`, `attempt` and the flag `now`. */
-  constructor({ kind, flags, channel, id, size, length, crc }: Readonly<Frame>) {
-    this.#first = frameVersion | ((kind | (flags & ~now)) << 8) | (channel << 16);
-    this.#second = swapped(id);
-    this.#third = swapped(size);
-    this.#fourth = swapped(length);
-    this.#fifth = swapped(crc);
-  }
-
-  /** Writes the header of a chunk at byte `at`. Returns its CRC-32 as int32. */
-  write(view: DataView, at: number, index: number, attempt: number, isNow: boolean): number {
-    const first = this.#first | (isNow ? now << 8 : 0) | (attempt << 24);
-    const third = this.#third | (index >>> 8) | ((index & 0xff) << 8);
-    view.setInt32(at, first, true);
-    view.setInt32(at + 4, this.#second, true);
-    view.setInt32(at + 8, third, true);
-    view.setInt32(at + 12, this.#fourth, true);
-    view.setInt32(at + 16, this.#fifth, true);
-    return crcOfWords(first, this.#second, third, this.#fourth, this.#fifth);
-  }
-}
-
 /**
  * Reads and checks the header of a datagram, its checksum, and the length of what is between them. The body of a REPORT is not
  * checked. The datagram is the bytes from `start` to `end`.
@@ -312,11 +273,6 @@ function faultOfProbe(payloadBytes: number, frame: Frame): FrameFault | undefine
   if (payloadBytes !== 0) return "payload";
   const { channel, attempt, index, size, length, crc } = frame;
   return (channel | attempt | index | size | length | crc) === 0 ? undefined : "index";
-}
-
-/** The bytes of a word in the other order, as int32. */
-function swapped(word: number): number {
-  return (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
 }
 
 export function read16(bytes: Uint8Array, at: number): number {

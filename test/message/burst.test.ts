@@ -7,8 +7,9 @@ import type { CopyPieces } from "../../src/core/driver/driver.js";
 import { Outbound } from "../../src/core/driver/outbound.js";
 import { Batches, Burst } from "../../src/message/burst.js";
 import { Outgoing } from "../../src/message/outgoing.js";
+import { ChunkHeader, setNow } from "../../src/wire/chunk-header.js";
+import { crcShift } from "../../src/wire/crc32.js";
 import {
-  ChunkHeader,
   type Frame,
   type Payload,
   frameFlag,
@@ -83,6 +84,37 @@ test("the header of a chunk is the one that writeFrame writes, with its CRC", ()
   );
 });
 
+test("a run of chunks has the headers and checksums that single chunks have, for every number", () => {
+  const [payloadBytes, stride] = [7, 31];
+  const shift = crcShift(payloadBytes);
+  const payload = Uint8Array.from([1, 2, 3, 4, 5, 6, 255]);
+  const crcs = new Int32Array(65_535).fill(crc32(payload) | 0);
+  const runs = fc.tuple(fc.nat(65_534), fc.integer({ min: 1, max: 64 }), fc.nat(255), fc.nat(63));
+  const holds = ([first, wanted, attempt, asking]: readonly [number, number, number, number]): void => {
+    const chunks = Math.min(wanted, 65_535 - first);
+    const frame = { ...newFrame(), kind: frameKind.data, id: 0xfedc_ba98, crc: 0x8765_4321, channel: 3 };
+    Object.assign(frame, { size: payloadBytes, length: 65_535 * payloadBytes });
+    const found = new Uint8Array(chunks * stride);
+    const view = new DataView(found.buffer);
+    for (let at = frameHeaderBytes; at < found.length; at += stride) found.set(payload, at);
+    new ChunkHeader(frame).writeRun(view, 0, first, chunks, attempt, crcs, payloadBytes, shift);
+    if (asking < chunks) setNow(view, asking * stride, payloadBytes, shift);
+    const wrong: number[] = [];
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      const read = newFrame();
+      const fault = readFrame(found.subarray(chunk * stride, (chunk + 1) * stride), read, crc32);
+      const { kind, flags, index, id, length, crc } = read;
+      const header = [fault, kind, flags, read.attempt, index, id, length, crc];
+      const isNow = chunk === asking ? frameFlag.now : 0;
+      const right = [undefined, frame.kind, isNow, attempt, first + chunk, frame.id, frame.length, frame.crc];
+      if (header.some((field, at) => field !== right[at])) wrong.push(first + chunk);
+    }
+    expect(wrong).toEqual([]);
+  };
+  fc.assert(fc.property(runs, holds), { numRuns: 50 });
+  holds([0, 65_535, 0, 9]);
+});
+
 test.each([undefined, copyPieces])(
   "chunks in any order, parities and copies are whole frames (%o)",
   (copies) => {
@@ -109,6 +141,22 @@ test.each([undefined, copyPieces])(
     expect(found).toHaveLength(12);
   },
 );
+
+test.each([undefined, copyPieces])("a run between single chunks is whole frames (%o)", (copies) => {
+  const outgoing = outgoingOf(950);
+  const burst = new Burst(new Outbound({ bytes: 2000, datagrams: 14 }), outgoing, copies);
+  burst.chunk(3, 1, false);
+  expect(burst.run(4, 5, 0)).toBe(true);
+  burst.askIn(5);
+  burst.chunk(9, 0, true);
+  const found = framesOf(burst.end());
+  for (const [at, index] of [3, 4, 5, 6, 7, 8, 9].entries()) {
+    const flags = index >= 8 ? frameFlag.now : 0;
+    expect(found[at]?.frame).toEqual({ ...outgoing.frame, flags, index, attempt: index === 3 ? 1 : 0 });
+    expect(found[at]?.payload).toEqual(outgoing.data.slice(index * size, (index + 1) * size));
+  }
+  expect(found).toHaveLength(7);
+});
 
 test("an empty message is one frame", () => {
   const outgoing = outgoingOf(0);

@@ -175,20 +175,24 @@ export class Outbound {
   }
 
   /**
-   * Adds a datagram to a batch that one caller fills. The caller writes its payload to `arena`. The tag of each datagram is its
-   * index.
+   * Adds datagrams of one length to a batch that one caller fills. The caller writes their payloads to `arena`, one after another. The
+   * tag of each datagram is its index.
    *
-   * @returns where the payload starts. There must be room for it.
+   * @returns where the first payload starts. There must be room for all.
    */
-  reserve(bytes: number): number {
-    const { count, bytes: start } = this;
-    assert(count < this.lengths.length && start + bytes <= this.arena.length, "a batch has room");
-    this.starts[count] = start;
-    this.lengths[count] = bytes;
-    this.#tags[count] = count;
+  reserve(bytes: number, datagrams = 1): number {
+    const { count, bytes: start, starts, lengths } = this;
+    const tags = this.#tags;
+    const end = count + datagrams;
+    assert(end <= lengths.length && start + bytes * datagrams <= this.arena.length, "a batch has room");
+    for (let index = count, at = start; index < end; index++, at += bytes) {
+      starts[index] = at;
+      lengths[index] = bytes;
+      tags[index] = index;
+    }
     if (bytes > this.longest) this.longest = bytes;
-    this.bytes = start + bytes;
-    this.count = count + 1;
+    this.bytes = start + bytes * datagrams;
+    this.count = end;
     return start;
   }
 
