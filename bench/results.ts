@@ -1,9 +1,18 @@
 /** The measured figures, and what follows from them. */
 import type { Figures } from "./runs.js";
 
+/** Why a case could not run here. */
+interface Missing {
+  readonly missing: string;
+}
+
+/** How a case failed. */
+interface Failed {
+  readonly failed: string;
+}
+
 /** The rounds of one case, or why it could not run here, or how it failed. */
-export type Outcome =
-  { readonly rounds: readonly Figures[] } | { readonly missing: string } | { readonly failed: string };
+export type Outcome = { readonly rounds: readonly Figures[] } | Missing | Failed;
 
 /** The resident memory of a receiver after its first million datagrams and at the end, and V8's young generation in it. */
 export type MemoryOutcome =
@@ -14,12 +23,11 @@ export type MemoryOutcome =
       readonly lastRssBytes: number;
       readonly lastYoungBytes: number;
     }
-  | { readonly missing: string }
-  | { readonly failed: string };
+  | Missing
+  | Failed;
 
 /** The figures of drains, each with the same drain without metadata. */
-export type CostOutcome =
-  { readonly costs: readonly Cost[] } | { readonly missing: string } | { readonly failed: string };
+export type CostOutcome = { readonly costs: readonly Cost[] } | Missing | Failed;
 
 /** The figures of the simulated network. */
 export type SimOutcome =
@@ -28,7 +36,7 @@ export type SimOutcome =
       /** The cost of a datagram among ten thousand hosts, divided by its cost between the only two hosts, in one process. */
       readonly idleCost: Spread | undefined;
     }
-  | { readonly failed: string };
+  | Failed;
 
 /** Datagrams per second, seconds or bytes. */
 export interface SimFigure {

@@ -66,7 +66,7 @@ export class ByteWindow {
 
   async #next(): Promise<Uint8Array | undefined> {
     const step = await this.#input?.next();
-    if (step === undefined || step.done) {
+    if (!step || step.done) {
       this.#input = undefined;
       return undefined;
     }

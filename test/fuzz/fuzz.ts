@@ -52,6 +52,7 @@ export function fuzz(
     if (leftMs <= 0) break;
     const result = fc.check(
       fc.property(inputs, (steps) => target.run(steps)),
+      // oxlint-disable-next-line typescript/no-deprecated -- the plugin that replaces it takes inputs of any type
       { seed: round, numRuns: Math.min(roundRuns, runs - done), interruptAfterTimeLimit: leftMs },
     );
     if (result.counterexample) {

@@ -99,7 +99,7 @@ test("the trace has each fate, from in flight to the last, with time and place, 
       "          5 ms  a→b  #1 10.0.0.1:PORT > 10.0.0.2:9000 UDP 4 bytes: delivered after 20 ms, duplicated, corrupted",
     ]
       .join("\n")
-      .replaceAll("PORT", String((first?.packet.content as { sourcePort: number }).sourcePort)),
+      .replaceAll("PORT", String((first!.packet.content as { sourcePort: number }).sourcePort)),
   );
 });
 

@@ -29,7 +29,15 @@ export interface SocketEvents {
 }
 
 type ListenerMethod =
-  "on" | "addListener" | "once" | "prependListener" | "prependOnceListener" | "off" | "removeListener";
+  // These add.
+  | "on"
+  | "addListener"
+  | "once"
+  | "prependListener"
+  | "prependOnceListener"
+  // These remove.
+  | "off"
+  | "removeListener";
 
 /** The arguments of the listeners of each event. */
 export type EventMap<M> = Record<keyof M, unknown[]>;

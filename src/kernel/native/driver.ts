@@ -139,7 +139,8 @@ export class NativeDriver implements Driver {
   counts(): DriverCounts {
     const memory = this.#socket.memory();
     return {
-      droppedKernel: memory && (this.#madeReceiving?.droppedBefore ?? 0) + memory.drops,
+      droppedKernel:
+        memory === undefined ? undefined : (this.#madeReceiving?.droppedBefore ?? 0) + memory.drops,
       receiveBuffer:
         memory && bufferSize("receive", this.#socket.receiveBufferAsked, memory.receiveBufferBytes),
       systemCalls: Object.freeze({

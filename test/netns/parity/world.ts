@@ -20,7 +20,13 @@ export type HostName = "desk" | "camera" | "lamp" | "inner";
 
 /** The arriving packets that a host loses: all, those to a port, or some fragments. */
 export type Lost =
-  "all" | "first fragments" | "last fragments" | "later fragments" | "icmp" | { readonly port: number };
+  | "all"
+  | "first fragments"
+  | "last fragments"
+  | "later fragments"
+  | "icmp"
+  // To this port.
+  | { readonly port: number };
 
 /** How long a NAT keeps a mapping without traffic, in milliseconds. */
 export const mappingMs = 1000;
