@@ -1,4 +1,5 @@
-import dns from "node:dns";
+import type dns from "node:dns";
+import { createRequire } from "node:module";
 
 import { Address, type Endpoint, type Family } from "../core/address/address.js";
 import { AF_INET, AF_INET6 } from "../core/constants.js";
@@ -19,6 +20,9 @@ interface Answer {
 }
 
 const answers = new Map<string, Answer>();
+
+/** Loads `node:dns` when the first name is looked up, since programs that use literal addresses do without its memory. */
+const loadDns = (): typeof dns => createRequire(import.meta.url)("node:dns") as typeof dns;
 
 /**
  * Resolves a name by `getaddrinfo(3)`, which uses `/etc/hosts` and the system's settings. Calls for the same name share one
@@ -55,7 +59,7 @@ async function lookup(host: string, family: Family): Promise<readonly Endpoint[]
   const number = family === AF_INET ? 4 : 6;
   try {
     const found = await new Promise<dns.LookupAddress[]>((resolve, reject) => {
-      dns.lookup(host, { family: number, all: true }, (error, list) =>
+      loadDns().lookup(host, { family: number, all: true }, (error, list) =>
         error ? reject(error) : resolve(list),
       );
     });

@@ -28,6 +28,14 @@ overDrivers((driver) => {
     expect(more.residentBytes).toBeLessThan(16 << 20);
   });
 
+  test("node:dns is loaded when the first name is looked up", async (context) => {
+    const program = start(context, driver, "names");
+    expect(await program.ended).toEqual({
+      ...cleanEnding,
+      lines: ["127.0.0.1: not loaded", "localhost: loaded"],
+    });
+  });
+
   test("a closed socket is garbage collected, however it was used", async (context) => {
     const program = start(context, driver, "collectable", [], { node: ["--expose-gc"] });
     expect(await program.ended).toEqual({ ...cleanEnding, lines: ["[]"] });
