@@ -3,6 +3,11 @@ import type { Clock } from "../core/driver/driver.js";
 
 /** The longest time that a timer of Node can wait, in milliseconds: about 24.8 days. */
 const longestMs = 0x7fff_ffff;
+/**
+ * Milliseconds by which a timer must be late so that the loop turns before it runs. Node runs timers before it polls: after the
+ * program was busy, or the machine stopped it, a timeout would end a call whose answer has been there for long.
+ */
+const lateMs = 5;
 
 const wallMs = followingWall(
   () => Date.now(),
@@ -16,13 +21,24 @@ export const realClock: Clock = {
   after(ms, run) {
     const until = performance.now() + checkDelay("ms", ms);
     let timer: NodeJS.Timeout;
+    let isCancelled = false;
+    const fire = (): void => {
+      if (performance.now() - until < lateMs) run();
+      else
+        realClock.turn(() => {
+          if (!isCancelled) run();
+        });
+    };
     const arm = (leftMs: number): void => {
       const again = leftMs > longestMs;
-      const fire = again ? () => arm(until - performance.now()) : run;
-      timer = setTimeout(fire, again ? longestMs : Math.max(1, Math.ceil(leftMs))).unref();
+      const next = again ? () => arm(until - performance.now()) : fire;
+      timer = setTimeout(next, again ? longestMs : Math.max(1, Math.ceil(leftMs))).unref();
     };
     arm(ms);
-    return () => clearTimeout(timer);
+    return () => {
+      isCancelled = true;
+      clearTimeout(timer);
+    };
   },
   keepAlive() {
     const timer = setInterval(() => undefined, longestMs);

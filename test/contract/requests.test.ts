@@ -4,7 +4,7 @@ import { AF_INET6, type Datagram, type OSError, type Socket, SO_BROADCAST, SOL_S
 import { collect, request, serve } from "datagram/message";
 import { expect } from "vitest";
 
-import { contract, event, failure, families, numbered, pause, soon, texts, turn } from "./world.js";
+import { compute, contract, event, failure, families, numbered, pause, soon, texts, turn } from "./world.js";
 
 /** Answers each datagram with its text after `prefix`, until the socket is closed. */
 function answering(s: Socket, prefix = "ack: "): void {
@@ -70,6 +70,24 @@ contract("a request without an answer rejects with a TimeoutError after its last
   await peer.sendto("late", s.getsockname());
   expect(await texts(s, 1)).toEqual(["late"]);
 });
+
+// semantics: request-in-time
+contract(
+  "an answer that came in time is the result, although the program was busy until after the timeout",
+  async ({ bound }) => {
+    const [peer, s] = [await bound(), await bound()];
+    const answer = request(s, "x", peer.getsockname(), { timeoutMs: 50 });
+    const answers = collect(s, "x", peer.getsockname(), { timeoutMs: 50, anyPort: true });
+    // Both wait, and the event loop has not turned since.
+    for (let step = 0; step < 100; step++) await Promise.resolve();
+    const sending = peer.sendMany(["in time", "in time too"], s.getsockname());
+    await Promise.resolve();
+    compute(s, 100);
+    expect((await answer).data.toString()).toBe("in time");
+    expect((await answers).map(({ data }) => data.toString())).toEqual(["in time too"]);
+    await sending;
+  },
+);
 
 // semantics: request-unreachable
 contract(

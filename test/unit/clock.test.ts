@@ -94,6 +94,21 @@ describe("timers of the clock", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  // semantics: clock-after
+  test("a timer that is late lets the event loop turn first, and can still be cancelled then", async () => {
+    const ran: string[] = [];
+    const isOver = new Promise<void>((resolve) => realClock.after(2, () => resolve(void ran.push("late"))));
+    const cancel = realClock.after(2, () => ran.push("cancelled"));
+    setTimeout(() => {
+      setImmediate(() => ran.push("loop"));
+      setImmediate(cancel);
+    }, 1);
+    // Whether the machine stops the program or not: both timers are late.
+    for (const untilMs = performance.now() + 20; performance.now() < untilMs;);
+    await isOver;
+    expect(ran).toEqual(["loop", "late"]);
+  });
+
   const clocks: [string, Clock][] = [
     ["real", realClock],
     ["virtual", new VirtualTime().clock],
