@@ -140,7 +140,7 @@ while True:
     if not part: break
     sys.stdout.buffer.write(part)
 sys.exit(child.wait())`;
-  const args = ["-c", reader, process.execPath, "--input-type=module", "-e", script, folderOf(t)];
+  const args = ["-S", "-c", reader, process.execPath, "--input-type=module", "-e", script, folderOf(t)];
   const { status, stdout } = spawnSync("python3", args, { maxBuffer: 1 << 24 });
   expect(status).toBe(0);
   expect((await datagramsOf(stdout)).length).toBe(500);

@@ -212,7 +212,7 @@ for payload in sys.argv[2:]: s.sendto(bytes.fromhex(payload), ("127.0.0.1", int(
 /** Runs the command on a terminal (of Python's `pty`), which mixes both of its outputs. */
 export function onTerminal(test: TestContext, args: readonly string[], env: NodeJS.ProcessEnv = {}): Program {
   const script = "import os, pty, sys\nsys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
-  return new Program(test, "python3", ["-c", script, process.execPath, bin, ...args], {
+  return new Program(test, "python3", ["-S", "-c", script, process.execPath, bin, ...args], {
     input: stayOpen,
     // Node assumes that the terminal of a CI service has no colours.
     env: { TERM: "xterm-256color", CI: undefined, NO_COLOR: undefined, FORCE_COLOR: undefined, ...env },

@@ -45,7 +45,7 @@ export function onScreen(
   { redirect = "", env = {} }: TerminalOptions = {},
 ): Program {
   const command = ["sh", "-c", `exec "$@" ${redirect}`, "sh", process.execPath, bin, ...args];
-  return new Program(test, "python3", ["-c", script, ...command], {
+  return new Program(test, "python3", ["-S", "-c", script, ...command], {
     input: stayOpen,
     // Node assumes that the terminal of a CI service has no colours.
     env: { TERM: "xterm", CI: undefined, NO_COLOR: undefined, FORCE_COLOR: undefined, ...env },

@@ -9,6 +9,7 @@ const nodeMajor = Number(process.versions.node.split(".")[0]);
 /** Runs a program whose descriptor 30 is a bound UDP socket. */
 const withDescriptor = [
   "python3",
+  "-S",
   "-c",
   `import os, socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

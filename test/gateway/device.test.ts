@@ -36,7 +36,9 @@ test.skipIf(noServer !== undefined || withoutPython !== undefined)(
       // A server that hangs is found again soon.
       ...{ ackTimeoutMs: 1000, client: { pingInterval: 1000, maxPingOut: 2 } },
     });
-    const program = new Program(t, "python3", ["-c", device, folder, String(at.port)], { input: stayOpen });
+    const program = new Program(t, "python3", ["-S", "-c", device, folder, String(at.port)], {
+      input: stayOpen,
+    });
     const lines: string[] = [];
     const line = async (): Promise<string> => {
       lines.push(await program.line());

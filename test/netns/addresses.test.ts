@@ -33,7 +33,7 @@ describe.each(families)("over $family", (at) => {
       const [, port] = server.address;
       const { available } = (await server.capabilities()).packetInfo;
       const asked = [at.next, second, elsewhere, second, at.next];
-      const ask = ["python3", `${home}test/netns/python/ask.py`, String(port), ...asked];
+      const ask = ["python3", "-S", `${home}test/netns/python/ask.py`, String(port), ...asked];
       const client = new Program(t, [...from.within, ...ask]);
       for (const host of asked) {
         const datagram = await server.answer("me");

@@ -28,7 +28,7 @@ interface Receiver {
 /** A receiver in Python, without this library. With `gro` it lets the kernel merge the packets that arrive. */
 export function witness(at: Host, address: string, gro = false): Promise<Receiver> {
   const path = `${home}test/netns/python/witness.py`;
-  return receiving(agentOn(at, [...at.within, "python3", "-u", path]), { address, gro });
+  return receiving(agentOn(at, [...at.within, "python3", "-S", "-u", path]), { address, gro });
 }
 
 /** A receiver that uses this library. */

@@ -42,7 +42,7 @@ test.skipIf(whySkipped("native") !== undefined)(
     expect(Object.values(before)).toEqual([0, 0, 0, 0, 0, 0]);
     await Promise.all([people.line("stderr"), programs.line("stderr")]);
 
-    from.run(`python3 - <<'PYTHON'
+    from.run(`python3 -S - <<'PYTHON'
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 for count in range(230): s.sendto(bytes(14000), ("10.77.0.2", 9000))\nPYTHON`);

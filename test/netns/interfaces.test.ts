@@ -183,7 +183,7 @@ async function expectLines(program: Program, patterns: readonly RegExp[]): Promi
 
 async function watch(test: TestContext, { within }: Host, args: readonly string[]): Promise<Program> {
   const [nsenter = "", ...rest] = within;
-  const program = new Program(test, nsenter, [...rest, "python3", "-c", witness, ...args]);
+  const program = new Program(test, nsenter, [...rest, "python3", "-S", "-c", witness, ...args]);
   expect(await program.line()).toBe("ready");
   return program;
 }

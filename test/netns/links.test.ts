@@ -30,7 +30,7 @@ overDrivers((driver) => {
     for (const [number, neighbour] of neighbours.entries()) {
       join(own, neighbour, number);
       const program = [`${home}test/contract/links/neighbour.py`, `link${number} `, `dg${number}b`];
-      const running = new Program(t, [...neighbour.within, "python3", ...program]);
+      const running = new Program(t, [...neighbour.within, "python3", "-S", ...program]);
       expect(await running.line()).toBe("ready");
     }
     const folder = await mkdtemp(joinPath(tmpdir(), "datagram-links-"));

@@ -33,7 +33,7 @@ const plan = { host, call: "sendMany", sizes, burst: sizes.length, rounds: 25 } 
 
 const mergingHosts = sharedHosts(async (life) => {
   const [from, to] = await cabledHosts(life);
-  const offload = `python3 ${home}test/netns/python/offload.py`;
+  const offload = `python3 -S ${home}test/netns/python/offload.py`;
   from.run(`${offload} dg0a tso off`);
   to.run(`${offload} dg0b gro on; echo 2000000 > /sys/class/net/dg0b/gro_flush_timeout`);
   return [from, to] as const;

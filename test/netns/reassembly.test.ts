@@ -100,7 +100,7 @@ function drop(at: Host, which: string): void {
 
 /** Sends datagrams of these sizes, one after another. */
 function send(at: Host, to: string, sizes: readonly number[]): void {
-  at.run(`python3 - <<'PYTHON'
+  at.run(`python3 -S - <<'PYTHON'
 import socket
 s = socket.socket(socket.${to.includes(":") ? "AF_INET6" : "AF_INET"}, socket.SOCK_DGRAM)
 for size in ${JSON.stringify(sizes)}: s.sendto(bytes(size), ("${to}", 9000))\nPYTHON`);
@@ -118,7 +118,7 @@ while size != 100:
     size = len(s.recv(65536))
     print(size)
 `;
-  const program = new Program(test, [...at.within, "python3", "-u", "-c", script]);
+  const program = new Program(test, [...at.within, "python3", "-S", "-u", "-c", script]);
   await program.line();
   sending();
   const { lines, ...ending } = await program.ended;

@@ -52,7 +52,7 @@ overDrivers((driver) => {
       `for data in (b"stray", struct.pack("!IHH", 7, 0, 2) + b"half"): s.send(data)`,
       `for data in (struct.pack("!IHH", 7, 2, 2), struct.pack("!IHH", 8, 0, 1) + bytes(1401)): s.send(data)`,
     ].join("\n");
-    expect(await new Program(t, ["python3", "-c", cut]).ended).toMatchObject(cleanEnding);
+    expect(await new Program(t, ["python3", "-S", "-c", cut]).ended).toMatchObject(cleanEnding);
     await send(t, port, files[1]!);
     expect(await receiver.line()).toMatch(/^picture \d+: 2 datagrams$/);
     expect(await readFile(join(folder, "picture.jpg"))).toEqual(contents[1]);
@@ -99,7 +99,7 @@ async function someFiles(t: TestContext): Promise<{ folder: string; files: strin
 }
 
 async function send(t: TestContext, port: string, file: string): Promise<void> {
-  const sender = new Program(t, ["python3", `${home}examples/camera/send.py`, "127.0.0.1", port, file]);
+  const sender = new Program(t, ["python3", "-S", `${home}examples/camera/send.py`, "127.0.0.1", port, file]);
   expect(await sender.ended).toEqual({ ...cleanEnding, lines: [] });
 }
 

@@ -31,7 +31,7 @@ export const python: Side = {
   name: "Python",
   skipped: undefined,
   start: (test, program, ...args) =>
-    new Program(test, ["python3", "-u", `${home}test/page/python/${program}.py`, ...args.map(String)]),
+    new Program(test, ["python3", "-S", "-u", `${home}test/page/python/${program}.py`, ...args.map(String)]),
 };
 
 export const typescriptSides: readonly [native: Side, dgram: Side] = [

@@ -19,6 +19,7 @@ async function supervisor(
 ): Promise<{ python: Program; ports: number[] }> {
   const command = [
     "python3",
+    "-S",
     `${home}test/process/python/supervisor.py`,
     kinds,
     process.execPath,

@@ -34,6 +34,8 @@ describe.skipIf(noServer !== undefined)("kill -9 of the gateway", () => {
           await program.ended;
         },
         first,
+        // The kill is at least a second later, long after these.
+        4_000,
       );
       const { stdout } = await program.ended;
       const reports = stdout.split("\n").filter((line) => line.endsWith("}"));

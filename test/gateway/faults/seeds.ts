@@ -61,6 +61,7 @@ export async function startedAtRandom(
  * Sends numbered datagrams from four peers until `fault` has settled, 1,000 at least. Returns how many.
  *
  * @param first the first number.
+ * @param quick how many datagrams are sent as fast as possible. A fault that takes longer than these does not need a longer stream.
  */
 export async function floodDuring(
   t: TestContext,
@@ -68,6 +69,7 @@ export async function floodDuring(
   at: AddressLike,
   fault: () => Promise<void>,
   first = 0,
+  quick = 20_000,
 ): Promise<number> {
   const peers = await Promise.all(Array.from({ length: 4 }, () => bound(t)));
   let isOver = false;
@@ -79,8 +81,7 @@ export async function floodDuring(
       Array.from({ length: 1 + below(random, 30) }, () => `${first + sent++}`),
       at,
     );
-    // A fault that takes long does not need a longer stream.
-    if (sent > 20_000) await sleep(20);
+    if (sent > quick) await sleep(20);
     else if (random() < 0.2) await sleep(1);
   }
   await failing;

@@ -100,7 +100,7 @@ export function runOn(program: string, args: readonly string[], input: Buffer): 
 
 /** Runs a Python script with `argv[1:]`, and returns the datagrams that it sends to PORT. */
 export async function capturePython(script: string, ...args: string[]): Promise<Buffer[]> {
-  return capture("python3", ["-c", script, ...args]);
+  return capture("python3", ["-S", "-c", script, ...args]);
 }
 
 export async function withFile<T>(content: Buffer, use: (path: string) => Promise<T>): Promise<T> {

@@ -16,7 +16,7 @@ const source = readFileSync(path("../../../micropython/datagram.py"), "utf8");
 test("datagram.py reads and refuses all frames of docs/wire-vectors.json", ({ skip }) => {
   if (withoutPython !== undefined) skip(withoutPython);
   const vectors = readFileSync(path("../../../docs/wire-vectors.json"));
-  const output = execFileSync("python3", [path("vectors.py")], { input: vectors, encoding: "utf8" });
+  const output = execFileSync("python3", ["-S", path("vectors.py")], { input: vectors, encoding: "utf8" });
   expect(output).toMatch(/^\d+ vectors\n$/);
 });
 

@@ -25,7 +25,9 @@ interface Peer {
 
 /** Starts `peer.py`. */
 function peer(t: TestContext, ...args: string[]): Peer {
-  const child: ChildProcess = spawn("python3", [script, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  const child: ChildProcess = spawn("python3", ["-S", script, ...args], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   t.onTestFinished(() => void child.kill());
   const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
   const device: Peer = {

@@ -376,7 +376,7 @@ s = socket(AF_INET, SOCK_DGRAM)
 for payload in [${payloads.join(", ")}]:
     s.sendto(payload, ("127.0.0.1", ${port}))
 print(s.getsockname()[1])`;
-  const { stdout } = await promisify(execFile)("python3", ["-c", program]);
+  const { stdout } = await promisify(execFile)("python3", ["-S", "-c", program]);
   return Number(stdout);
 }
 
