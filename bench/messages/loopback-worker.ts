@@ -39,9 +39,10 @@ async function receive(): Promise<void> {
   const s = socket();
   await s.bind([host, 0]);
   process.send?.(s.getsockname().port);
-  if (way === "messages") {
+  if (way === "messages" || way === "reuse") {
     const { messages } = await import("datagram/message");
-    for await (const { data } of messages(s, { chunkBytes })) count(data.length);
+    for await (const { data } of messages(s, { chunkBytes, reuseMemory: way === "reuse" }))
+      count(data.length);
   } else {
     for await (const batch of s.batches()) for (const { data } of batch) count(data.length);
   }
@@ -104,7 +105,7 @@ async function send(to: number): Promise<void> {
   }
   const { socket } = await import("datagram");
   const s = socket();
-  if (way === "messages") {
+  if (way === "messages" || way === "reuse") {
     const { messages } = await import("datagram/message");
     const m = messages(s, { chunkBytes });
     const lane = async (): Promise<never> => {

@@ -3,7 +3,7 @@ import type { Received } from "./loopback-worker.js";
 import { type Measured, measureBetween } from "./processes.js";
 import { table } from "./report.js";
 
-const ways = ["messages", "tcp", "bare", "bound"] as const;
+const ways = ["messages", "reuse", "tcp", "bare", "bound"] as const;
 type Way = (typeof ways)[number];
 const rounds = 5;
 
@@ -33,9 +33,10 @@ export async function measureLoopback(): Promise<string> {
     ],
     [
       row("messages", "`messages()`, reliable, with CRC"),
+      row("reuse", "the same, and the receiver has `reuseMemory`"),
       row("tcp", "`node:net`"),
       row("bare", "the bare socket: `sendMany` of 1,400 bytes to `batches()`, received"),
-      row("bound", "the same, with one copy and one CRC of each byte at each end"),
+      row("bound", "the bare socket, with one copy and one CRC of each byte at each end"),
     ],
   );
 }

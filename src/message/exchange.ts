@@ -31,6 +31,7 @@ import { type Peer, Peers } from "./peers.js";
 import type { Arrived, ReceiverHost } from "./receiver-host.js";
 import { Receiver } from "./receiver.js";
 import { type MessageHandler, Requests } from "./requests.js";
+import { SpareMemory } from "./spare-memory.js";
 import { obstacleOf, unreachableText } from "./unreachable.js";
 
 export type { MessageHandler } from "./requests.js";
@@ -52,6 +53,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
   readonly peers: Peers = new Peers((peer) => this.#forget(peer));
   readonly bufferChunks: number;
   readonly takeChunks: TakeChunks | undefined;
+  readonly spare: SpareMemory | undefined;
   readonly #socket: Socket;
   readonly #chunkBytes: number;
   readonly #events: ExchangeEvents;
@@ -74,6 +76,7 @@ export class Exchange implements ReceiverHost, DeliveriesHost {
     this.#chunkBytes = options.chunkBytes;
     const { of: checksum } = engineOf(socket).crc32 ?? zlibCrc32;
     this.takeChunks = engineOf(socket).takeChunks;
+    this.spare = options.reuseMemory ? new SpareMemory() : undefined;
     this.#events = events;
     this.#reading = readAll(socket, "messages()");
     this.bufferChunks = Math.floor(socket.getsockopt(SOL_SOCKET, SO_RCVBUF) / bufferBytesOfChunk);

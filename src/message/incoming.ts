@@ -15,6 +15,7 @@ import {
   isFleeting,
   writeFrame,
 } from "../wire/message-frame.js";
+import type { SpareMemory } from "./spare-memory.js";
 import { delayOf, maxRunsIn, noEcho, type Report, unknownDelay } from "../wire/message-report.js";
 import { xorInto } from "./xor.js";
 
@@ -136,14 +137,14 @@ export class Incoming {
     return this.#bytesOf(Math.floor(index / this.#chunksInSlab));
   }
 
-  /** Reserves memory for a chunk that lacks it. @param all for the whole message. */
-  reserve(index: number, all: boolean): void {
+  /** Reserves memory for a chunk that lacks it. @param all for the whole message, and then from `spare`, if there is one. */
+  reserve(index: number, all: boolean, spare?: SpareMemory): void {
     if (!all) {
       this.#slabOf(index);
       return;
     }
     this.bytes += this.growth(index, true);
-    const whole = (this.#whole = Buffer.allocUnsafeSlow(this.frame.length));
+    const whole = (this.#whole = spare?.take(this.frame.length) ?? Buffer.allocUnsafeSlow(this.frame.length));
     for (const [at, slab] of this.#slabs.entries()) if (slab) whole.set(slab, this.#bytesBefore(at));
     this.#slabs = [];
   }

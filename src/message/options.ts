@@ -30,6 +30,11 @@ export interface MessagesOptions {
   readonly confirm?: ConfirmPolicy | undefined;
   /** Milliseconds for which the program can confirm a message, 100 to 25,000. After that its sender never gets a report. @default 10000 */
   readonly confirmMs?: number | undefined;
+  /**
+   * The memory of a message is used again for a later one when the `for await` loop that got it takes its next step. So copy `data` to keep
+   * it for longer. Messages of requests and replies, and short ones, are not meant. @default false
+   */
+  readonly reuseMemory?: boolean | undefined;
 }
 
 /** Who tells the sender that a message is complete. */
@@ -89,6 +94,7 @@ const messagesFields = fieldsOf<MessagesOptions>({
   totalMs: true,
   confirm: true,
   confirmMs: true,
+  reuseMemory: true,
 });
 const sendFields = fieldsOf<SendOptions>({
   channel: true,
@@ -114,6 +120,8 @@ export function checkMessages(options: MessagesOptions): Checked<MessagesOptions
   if (!(rateBps >= 1000)) throw outOfRange("rateBps", "at least 1000", rateBps);
   const { confirm = "arrival" } = options;
   if (!["arrival", "program"].includes(confirm)) throw outOfRange("confirm", "arrival or program", confirm);
+  const { reuseMemory = false } = options;
+  if (typeof reuseMemory !== "boolean") throw wrongType("reuseMemory", "a boolean", reuseMemory);
   const maxSourceBytes = whole("maxSourceBytes", 2 << 20, 1, 0xffff_ffff);
   return {
     chunkBytes: whole("chunkBytes", 1200, 64, 65_000),
@@ -138,6 +146,7 @@ export function checkMessages(options: MessagesOptions): Checked<MessagesOptions
     totalMs: whole("totalMs", 60_000, 100, longestMs),
     confirm,
     confirmMs: whole("confirmMs", 10_000, 100, 25_000),
+    reuseMemory,
   };
 }
 

@@ -4,6 +4,7 @@ import type { Frame } from "../wire/message-frame.js";
 import type { ConfirmPolicy } from "./options.js";
 import type { LostMessage, Message } from "./message.js";
 import type { Peer, Peers } from "./peers.js";
+import type { SpareMemory } from "./spare-memory.js";
 
 /** The limits of a receiver. */
 export interface ReceiverLimits {
@@ -37,6 +38,8 @@ export interface ReceiverHost {
   readonly bufferChunks: number;
   /** As that of the driver. Without it, each chunk is taken alone. */
   readonly takeChunks: TakeChunks | undefined;
+  /** Memory of messages that the program does not use any more, if it may be used again. */
+  readonly spare: SpareMemory | undefined;
   /** Sends one datagram, if the address may get so many bytes. */
   answer(peer: Peer, bytes: Uint8Array, route: Ancillary | undefined): void;
   arrived(arrived: Arrived): void;

@@ -261,7 +261,7 @@ export class Receiver {
       if (partial.lacksMemory(frame.index)) {
         const all = this.#memory.mayReserveAll(peer, partial);
         if (!this.#partials.hasRoom(peer, partial, partial.growth(frame.index, all))) return;
-        partial.reserve(frame.index, all);
+        partial.reserve(frame.index, all, this.#host.spare);
       }
       gap = partial.add(frame, payload, crc ?? crc32(payload));
       if (isAgain) partial.resent++;

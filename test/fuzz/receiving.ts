@@ -54,6 +54,7 @@ class Receiving implements ReceiverHost {
   readonly peers = new Peers((peer) => this.#receiver.forget(peer));
   readonly bufferChunks = 100;
   readonly takeChunks = undefined;
+  readonly spare = undefined;
   unreadBytes = 0;
   readonly #receiver = new Receiver(this, limits);
   /** The CRC of each frame, with its host. */
