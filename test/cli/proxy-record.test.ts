@@ -1,4 +1,4 @@
-import { once } from "node:events";
+import { on } from "node:events";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 
@@ -121,7 +121,9 @@ test("--watch prints the address of a page that shows both sides, and --page say
       }
     })();
     const client = new WebSocket(page.replace("http", "ws") + "socket", { origin: page.slice(0, -1) });
-    const [hello] = (await once(client, "message")) as [Buffer];
+    // From now on: several messages may come in one turn of the loop.
+    const messages = on(client, "message") as AsyncIterableIterator<[Buffer]>;
+    const [hello] = (await messages.next()).value as [Buffer];
     expect(JSON.parse(hello.toString())).toMatchObject({
       sources: [
         { kind: "before", label: `127.0.0.1:${port}` },
@@ -129,10 +131,7 @@ test("--watch prints the address of a page that shows both sides, and --page say
       ],
     });
     await pythonSend(t, port, ["one"]);
-    for (;;) {
-      const [message] = (await once(client, "message")) as [Buffer];
-      if (message.includes('"by":"rule drop up","datagrams":1')) break;
-    }
+    for await (const [message] of messages) if (message.includes('"by":"rule drop up","datagrams":1')) break;
     client.close();
     expect((await program.stop("SIGINT")).code).toBe(0);
   }

@@ -67,7 +67,7 @@ overDrivers((driver) => {
     const args = ["request", "10.77.1.2:9000", "x", "--timeout", "200ms", "--retries", "1000"];
     const asked = command(t, driver, at, args);
     await expect
-      .poll(() => router.run("cat /proc/net/snmp"), { timeout: 20_000 })
+      .poll(() => router.run("cat /proc/net/snmp"), { timeout: 60_000 })
       .toMatch(/^IcmpMsg: .*OutType3/m);
     router.run("ip route del unreachable 10.77.1.2");
     const { code, stdout } = await asked.ended;

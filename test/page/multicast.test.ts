@@ -53,7 +53,7 @@ test.skipIf(whySkipped("native") !== undefined)(
     };
     const listening = command(own, `${listen} --count 1 --timeout 20s`, "dg1a");
     await expect
-      .poll(() => own.run("ss -uan"), { timeout: 10_000 })
+      .poll(() => own.run("ss -uan"), { timeout: 60_000 })
       .toMatch(/239\.7\.7\.7(?:%dg1a)?:9420.*\n.*239\.7\.7\.7(?:%dg1a)?:9420/s);
     expect((await command(right, send, "dg1b").ended).code).toBe(0);
     expect((await listening.ended).lines.join("\n")).toContain('"hello"');
