@@ -79,7 +79,7 @@ export class Confirmations {
     const key = partialKey(frame);
     const arrivedMs = this.#clock.now();
     const releaseMs = arrivedMs + this.#confirmMs;
-    const { crc } = frame;
+    const { id, crc } = frame;
     const { route, isProven, address } = peer;
     const waiting: Unconfirmed = {
       ...{ crc, copies, releaseMs, host: address.host, isUnproven: !isProven },
@@ -94,7 +94,7 @@ export class Confirmations {
       confirm: () => {
         if (this.#waiting.get(key) !== waiting) return false;
         this.#delete(key);
-        this.#confirmed.add(key, crc, this.#clock.now());
+        this.#confirmed.add(id, crc, this.#clock.now());
         this.#reports.complete(waiting.peer, waiting.frame, copies, waiting);
         return true;
       },
@@ -109,7 +109,7 @@ export class Confirmations {
     const now = this.#clock.now();
     const waiting = this.#waiting.get(partialKey(frame));
     // A message that is not known is not reported: better an error for one that was confirmed than success for one that was not.
-    if (waiting?.crc !== frame.crc) return !this.#confirmed.has(partialKey(frame), frame.crc, now);
+    if (waiting?.crc !== frame.crc) return !this.#confirmed.has(frame.id, frame.crc, now);
     // The sender may have a new address, and measures the round trip of the chunk that it sent last.
     Object.assign(waiting, { peer, frame: { ...frame }, arrivedMs: now, route: peer.route });
     return true;

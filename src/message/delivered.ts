@@ -1,10 +1,12 @@
+import { IdSet } from "./id-set.js";
+
 /**
- * Messages that were delivered, or that were sent without a report, by `partialKey` and CRC: in two generations, of which the older one is dropped. An id alone is not
- * enough: a peer's replies have the ids of our requests, which may be the ids of its own messages too.
+ * Messages that were delivered, or that were sent without a report, by id and CRC: in two generations, of which the older one is
+ * dropped. An id alone is not enough: a peer's replies have the ids of our requests, which may be the ids of its own messages too.
  */
 export class Delivered {
-  #current = new Map<number, number>();
-  #before = new Map<number, number>();
+  #current = new IdSet();
+  #before: IdSet | undefined;
   #since: number;
   readonly #keepMs: number;
   readonly #max: number;
@@ -16,20 +18,20 @@ export class Delivered {
     this.#max = max;
   }
 
-  has(key: number, crc: number, now: number): boolean {
+  has(id: number, crc: number, now: number): boolean {
     this.#rotate(now);
-    return this.#current.get(key) === crc || this.#before.get(key) === crc;
+    return this.#current.has(id, crc) || this.#before?.has(id, crc) === true;
   }
 
-  add(key: number, crc: number, now: number): void {
+  add(id: number, crc: number, now: number): void {
     this.#rotate(now);
-    this.#current.set(key, crc);
+    this.#current.add(id, crc);
   }
 
   #rotate(now: number): void {
     if (now - this.#since < this.#keepMs && this.#current.size < this.#max) return;
     this.#before = this.#current;
-    this.#current = new Map();
+    this.#current = new IdSet();
     this.#since = now;
   }
 }

@@ -2,7 +2,7 @@ import type { Buffer } from "node:buffer";
 
 import { type Frame, frameFlag, frameKind, isFleeting, isOrdered } from "../wire/message-frame.js";
 import { Confirmations } from "./confirmations.js";
-import { Delivered, partialKey } from "./delivered.js";
+import { Delivered } from "./delivered.js";
 import type { DueReports } from "./due-reports.js";
 import type { Incoming } from "./incoming.js";
 import type { Message } from "./message.js";
@@ -81,7 +81,7 @@ export class Handover {
    */
   has(peer: Peer, frame: Readonly<Frame>, now: number): boolean {
     if (peer.wasDelivered(frame.id, frame.crc, now)) return true;
-    return frame.attempt > 0 && !isFleeting(frame) && this.#recent.has(partialKey(frame), frame.crc, now);
+    return frame.attempt > 0 && !isFleeting(frame) && this.#recent.has(frame.id, frame.crc, now);
   }
 
   /** A chunk came of a message that was handed over: its sender does not know yet. */
@@ -139,7 +139,7 @@ export class Handover {
     now: number,
   ): void {
     peer.delivered(id, crc, now);
-    this.#recent.add(partialKey({ id, crc }), crc, now);
+    this.#recent.add(id, crc, now);
     peer.receivedMessages++;
     // A parity belongs to a DATA message.
     const kind = sentKind === frameKind.parity ? frameKind.data : sentKind;

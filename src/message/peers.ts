@@ -103,12 +103,12 @@ export class Peer {
   }
 
   wasDelivered(id: number, crc: number, now: number): boolean {
-    return this.#delivered?.has(partialKey({ id, crc }), crc, now) === true;
+    return this.#delivered?.has(id, crc, now) === true;
   }
 
   delivered(id: number, crc: number, now: number): void {
     const max = this.isProven ? maxDelivered.proven : maxDelivered.unproven;
-    (this.#delivered ??= new Delivered(now, keepMs, max)).add(partialKey({ id, crc }), crc, now);
+    (this.#delivered ??= new Delivered(now, keepMs, max)).add(id, crc, now);
   }
 
   /** A fleeting message arrived. */

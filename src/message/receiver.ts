@@ -299,8 +299,8 @@ export class Receiver {
   /** A message is longer than it may be: its sender gets a report of that, and nothing of it is kept. */
   #refuse(peer: Peer, frame: Readonly<Frame>, now: number): void {
     this.drop("tooLong");
-    if (!this.#tooLong.has(partialKey(frame), frame.crc, now)) {
-      this.#tooLong.add(partialKey(frame), frame.crc, now);
+    if (!this.#tooLong.has(frame.id, frame.crc, now)) {
+      this.#tooLong.add(frame.id, frame.crc, now);
       this.refused++;
     }
     this.#reports.refuse(peer, frame, this.#limits.maxSourceBytes);

@@ -1,5 +1,5 @@
 import { type Frame, frameKind } from "../wire/message-frame.js";
-import { Delivered, partialKey } from "./delivered.js";
+import { Delivered } from "./delivered.js";
 
 /** How long messages without a report are remembered, in milliseconds, and how many of them. */
 const keepMs = 30_000;
@@ -12,10 +12,10 @@ export class Unreported {
   add(frame: Readonly<Frame>, now: number): void {
     if (frame.kind === frameKind.reply) return;
     this.#messages ??= new Delivered(now, keepMs, maxMessages);
-    this.#messages.add(partialKey(frame), frame.crc, now);
+    this.#messages.add(frame.id, frame.crc, now);
   }
 
   has(frame: Readonly<Frame>, now: number): boolean {
-    return frame.kind !== frameKind.reply && this.#messages?.has(partialKey(frame), frame.crc, now) === true;
+    return frame.kind !== frameKind.reply && this.#messages?.has(frame.id, frame.crc, now) === true;
   }
 }
