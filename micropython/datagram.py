@@ -4,19 +4,18 @@ Times are milliseconds. An address is what getaddrinfo returns: socket.getaddrin
 """
 
 import errno
+import time
 from binascii import crc32
+from collections import OrderedDict, namedtuple
 from struct import pack, pack_into, unpack
 
 try:
-    from time import sleep_ms, ticks_diff, ticks_ms
+    from time import ticks_diff, ticks_ms
 except ImportError:  # CPython
-    from time import monotonic, sleep
-
-    ticks_ms, ticks_diff = lambda: int(monotonic() * 1000), lambda a, b: a - b
-    sleep_ms = lambda ms: sleep(ms / 1000)
+    ticks_ms, ticks_diff = lambda: int(time.monotonic() * 1000), lambda a, b: a - b
 try:
     from os import urandom
-except ImportError:
+except ImportError:  # MicroPython's WebAssembly port
     from random import getrandbits
 
     urandom = lambda n: bytes([(getrandbits(8) + ticks_ms() // 7) & 255 for _ in range(n)])
@@ -25,54 +24,51 @@ HEAD = ">BBBBIHHII"
 DATA, REPORT, PARITY, REQUEST, REPLY, PROBE, PROBE_ACK = range(1, 8)
 NOW, FLEETING, FAILED = 0x10, 0x20, 0x20
 KNOWN = (0, 0x70, 0x10, 0x70, 0x10, 0x30, 0, 0)  # the flags of each kind
-NONE = 0xFFFF  # no echo, or a delay that is not known
 IDLE = (errno.ETIMEDOUT, errno.EAGAIN, errno.ECONNREFUSED, "timed out")  # CPython's timeout has no number
 FULL = (errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN)  # a board has no memory, or no room in its queue
+Frame = namedtuple("Frame", "kind flags channel attempt id index size length crc body")
 
 
 def parse(d):
-    """The fields of a frame: kind, flags, channel, attempt, id, index, size, length, crc; None if it is refused."""
-    if len(d) < 24 or d[0] != 0x0D or crc32(d[:-4]) != unpack(">I", d[-4:])[0]:
+    """The frame of a datagram, whose body is the payload or what a report says; None if it is refused."""
+    if len(d) < 24 or d[0] != 13 or crc32(d[:-4]) != unpack(">I", d[-4:])[0]:
         return None
-    d = d[:-4]
-    _, second, channel, attempt, id, index, size, length, crc = unpack(HEAD, d[:20])
-    kind, flags = second & 15, second & 0xF0
-    fields = (kind, flags, channel, attempt, id, index, size, length, crc)
+    _, first, channel, attempt, id, index, size, length, crc = unpack(HEAD, d[:20])
+    kind, flags, body, n = first & 15, first & 0xF0, d[20:-4], count(length, size)
     if not 1 <= kind <= 7 or flags & ~KNOWN[kind] or flags & 0x60 == 0x60:
         return None
     if kind >= PROBE:
-        return None if len(d) != 20 or channel or attempt or any(fields[5:]) else fields
-    n = count(length, size)
-    if not 1 <= n <= 0xFFFF:
-        return None
-    if kind == REPORT:
-        return fields if index <= n and parse_report(d, index, n, length) else None
-    last = attempt if kind == PARITY else n
-    return fields if index < last <= n and len(d) - 20 == min(size, length - index * size) else None
+        good = not any((channel, attempt, index, size, length, crc, body))
+    elif not 1 <= n <= 0xFFFF:
+        good = False
+    elif kind == REPORT:
+        body = good = parse_report(body, index, n, length)
+    else:
+        last = attempt if kind == PARITY else n
+        good = index < last <= n and len(body) == min(size, length - index * size)
+    return Frame(kind, flags, channel, attempt, id, index, size, length, crc, body) if good else None
 
 
 def parse_report(d, index, n, length):
     """The body of a report: upto, credit, echo, delay, runs of missing chunks, limit; None if it is refused."""
-    if len(d) < 28 or len(d) % 4:
+    if len(d) < 8 or len(d) % 4:
         return None
-    upto, credit, echo, delay = unpack(">HHHH", d[20:28])
-    if upto > n or (echo != NONE and echo >= n):
+    upto, credit, echo, delay = unpack(">HHHH", d[:8])
+    runs = [unpack(">HH", d[at : at + 4]) for at in range(8, len(d), 4)]
+    if upto > n or n <= echo < 0xFFFF:
         return None
     if not credit:
-        limit = unpack(">I", d[28:32])[0] if len(d) == 32 else length
-        return None if upto or index or limit >= length else (upto, credit, echo, delay, [], limit)
-    runs, end = [], -1
-    for at in range(28, len(d), 4):
-        start, many = unpack(">HH", d[at : at + 4])
+        limit = unpack(">I", d[8:])[0] if len(d) == 12 else length
+        return None if upto or index or limit >= length else (0, 0, echo, delay, [], limit)
+    end = -1
+    for start, many in runs:
         if not many or start <= end or start + many > upto:
             return None
-        runs.append((start, many))
         end = start + many
     return (upto, credit, echo, delay, runs, 0) if index == (runs[0][0] if runs else upto) else None
 
 
 def seal(frame):
-    """A frame with its checksum."""
     return frame + pack(">I", crc32(frame))
 
 
@@ -80,16 +76,19 @@ def count(length, size):
     return max(1, (length + size - 1) // size) if size else 0
 
 
+def since(start):
+    return ticks_diff(ticks_ms(), start)
+
+
 class Messages:
     """Messages over a UDP socket, for one thread. No message longer than `longest` bytes arrives."""
 
     def __init__(self, sock, size=1200, longest=32768, credit=3):
         self.sock, self.size, self.longest, self.credit = sock, size, longest, credit
-        self.id = unpack(">I", urandom(4))[0]
+        self.id, self.wait = unpack(">I", urandom(4))[0], 300
         self.buffer = memoryview(bytearray(24 + size))  # for each chunk that leaves
-        self.partials, self.done, self.inbox = {}, [], []
-        self.out = self.report = self.asked = self.answer = self.proven = self.token = None
-        self.rtt = None
+        self.partials, self.done, self.inbox = OrderedDict(), [], []
+        self.out = self.report = self.asked = self.reply = self.proven = self.token = None
 
     def send(self, data, to, channel=0, fleeting=False, deadline=0, timeout=10000):
         """Sends bytes, without a copy of them. If fleeting, nothing is sent again, and the receiver waits for the deadline.
@@ -97,55 +96,43 @@ class Messages:
         OSError ETIMEDOUT if the receiver reports nothing new for the timeout, EMSGSIZE if it takes no message of this length.
         """
         if not fleeting:
-            return self._deliver(DATA, 0, channel, self._next(), data, to, timeout)
-        data = memoryview(data)
-        head = (channel, self._next(), len(data), crc32(data))
+            return self._deliver(DATA, channel, self._next(), data, to, timeout)
+        data, id = memoryview(data), self._next()
         for index in range(count(len(data), self.size)):
-            self._chunk(DATA | FLEETING, head, data, to, index, deadline // 10)
+            self._chunk(DATA | FLEETING, channel, deadline // 10, id, index, data, crc32(data), to)
 
     def recv(self, timeout=None):
         """Waits for (data, source, channel, id), where id is None unless it is a request. None after the timeout."""
-        start = ticks_ms()
-        while not self.inbox:
-            left = 1000 if timeout is None else timeout - ticks_diff(ticks_ms(), start)
-            if left <= 0:
-                return None
-            self._read(left)
-        return self.inbox.pop(0)
+        return self.inbox.pop(0) if self._until(lambda: self.inbox, timeout) else None
 
     def request(self, data, to, channel=0, timeout=10000):
         """Sends a request, and returns the reply. OSError ETIMEDOUT; RuntimeError with the reason if the handler failed."""
-        self.asked, self.answer, start = (to, self._next()), None, ticks_ms()
+        self.asked, self.reply, start = (to, self._next()), None, ticks_ms()
         try:
-            self._deliver(REQUEST, 0, channel, self.id, data, to, timeout)
-            while self.answer is None:
-                left = timeout - ticks_diff(ticks_ms(), start)
-                if left <= 0:
-                    raise OSError(errno.ETIMEDOUT)
-                self._read(left)
-            flags, reply = self.answer
+            self._deliver(REQUEST, channel, self.id, data, to, timeout)
+            if not self._until(lambda: self.reply, timeout - since(start)):
+                raise OSError(errno.ETIMEDOUT)
         finally:
-            self.asked = self.answer = None
+            self.asked = None
+        flags, reply = self.reply
         if flags & FAILED:
             raise RuntimeError(str(reply, "utf-8"))
         return reply
 
     def serve(self, handler, timeout=None):
         """Answers each request with handler(data, source), until none comes for the timeout. Drops other messages."""
-        while True:
-            message = self.recv(timeout)
-            if message is None:
-                return
-            data, source, channel, id = message
+        while self._until(lambda: self.inbox, timeout):
+            data, source, channel, id = self.recv()
             if id is None:
                 continue
             try:
-                reply, flags = handler(data, source), 0
+                reply, kind = handler(data, source), REPLY
             except Exception as error:
-                reply, flags = str(error).encode(), FAILED
+                reply, kind = str(error).encode(), REPLY | FAILED
             try:
-                self._prove(source, len(reply) > 2 * len(data) + 20)
-                self._deliver(REPLY, flags, channel, id, reply, source, 10000)
+                if len(reply) > 2 * len(data) + 20:
+                    self._prove(source)
+                self._deliver(kind, channel, id, reply, source, 10000)
             except OSError as error:  # the requester is gone
                 if error.args[0] not in IDLE and error.args[0] != errno.EMSGSIZE:
                     raise
@@ -154,59 +141,53 @@ class Messages:
         self.id = (self.id + 1) & 0xFFFFFFFF
         return self.id
 
-    def _deliver(self, kind, flags, channel, id, data, to, timeout):
+    def _until(self, ready, ms):
+        """Reads until ready() is true. Returns what it is after at most this time."""
+        start = ticks_ms()
+        while not ready() and (ms is None or since(start) < ms):
+            self._read(1000 if ms is None else max(1, ms - since(start)))
+        return ready()
+
+    def _deliver(self, first, channel, id, data, to, timeout):
         """Sends bursts of chunks. After each, waits for the report of its last chunk."""
         data = memoryview(data)
-        head, n = (channel, id, len(data), crc32(data)), count(len(data), self.size)
-        runs, upto, window, room, sent, known, turn = [], 0, 4, 4, 0, 0, 0
-        wait, progress, self.out = self._wait(), ticks_ms(), (to, id, self.size, len(data), head[3])
-        while True:
+        n, crc = count(len(data), self.size), crc32(data)
+        self.out, self.report = (to, id, self.size, len(data), crc), None
+        progress, wait = ticks_ms(), self.wait
+        missing, window, room, sent, known, turn = [(0, n)], 4, 4, 0, 0, 0
+        while since(progress) <= timeout:
             burst = []
-            for start, many in runs + [(upto, n - upto)]:
+            for start, many in missing:
                 burst.extend(range(start, start + min(many, room - len(burst))))
             turn, at, heard = turn % 255 + 1, ticks_ms(), False
             for index in burst:
-                attempt = turn if index < sent else 0
-                self._chunk(kind | flags | (NOW if index == burst[-1] else 0), head, data, to, index, attempt)
+                attempt, now = turn if index < sent else 0, NOW if index == burst[-1] else 0
+                self._chunk(first | now, channel, attempt, id, index, data, crc, to)
                 sent = max(sent, index + 1)
-            while not heard and ticks_diff(ticks_ms(), at) < wait:
-                self.report = None
-                self._read(max(1, wait - ticks_diff(ticks_ms(), at)))
-                if kind == REQUEST and self.answer:
+            while not heard and self._until(lambda: self.report or self.reply and first == REQUEST, wait - since(at)):
+                report, self.report = self.report, None
+                if not report or report.index == n:
                     return
-                if self.report is None:
-                    continue
-                first, echoed, (upto, credit, echo, delay, runs, limit) = self.report
-                self.proven = to  # it knows the CRC
-                heard = echo == burst[-1] and echoed == attempt
-                if heard and delay != NONE:
-                    trip = ticks_diff(ticks_ms(), at) - delay // 8
-                    if self.rtt is None:
-                        self.rtt, self.deviation = trip, trip // 2
-                    self.deviation += (abs(trip - self.rtt) - self.deviation) // 4
-                    self.rtt += (trip - self.rtt) // 8
-                if first == n:
-                    return
+                upto, credit, echo, delay, runs, limit = report.body
                 if not credit:
                     raise OSError(errno.EMSGSIZE, "the receiver takes at most %d bytes" % limit)
-            arrived = upto - sum([many for _, many in runs])
+                self.proven, missing = to, runs + [(upto, n - upto)]  # it knows the CRC
+                heard = (echo, report.attempt) == (burst[-1], attempt)
+            arrived = n - sum([many for _, many in missing])
+            if heard and delay < 0xFFFF:
+                self.wait = (self.wait + 3 * (since(at) - delay // 8) + 20) // 2
             if arrived > known:
-                known, progress, wait = arrived, ticks_ms(), self._wait()
+                known, progress, wait = arrived, ticks_ms(), self.wait
             elif not heard:
                 wait = min(wait * 3 // 2, 2000)
-            if ticks_diff(ticks_ms(), progress) > timeout:
-                raise OSError(errno.ETIMEDOUT, "%d of %d chunks arrived" % (known, n))
-            window = min(window + 2, 64) if heard and not runs else max(window // 2, 2)
+            window = min(window + 2, 64) if heard and len(missing) == 1 else max(window // 2, 2)
             room = min(window, credit) if heard else 2
+        raise OSError(errno.ETIMEDOUT, "%d of %d chunks arrived" % (known, n))
 
-    def _wait(self):
-        return 300 if self.rtt is None else self.rtt + 4 * self.deviation + 20
-
-    def _chunk(self, first, head, data, to, index, attempt):
-        channel, id, length, crc = head
+    def _chunk(self, first, channel, attempt, id, index, data, crc, to):
         part = data[index * self.size : (index + 1) * self.size]
-        pack_into(HEAD, self.buffer, 0, 13, first, channel, attempt, id, index, self.size, length, crc)
         end = 20 + len(part)
+        pack_into(HEAD, self.buffer, 0, 13, first, channel, attempt, id, index, self.size, len(data), crc)
         self.buffer[20:end] = part
         pack_into(">I", self.buffer, end, crc32(self.buffer[:end]))
         self._out(self.buffer[: end + 4], to)
@@ -218,18 +199,17 @@ class Messages:
             except OSError as error:
                 if wait is None or error.args[0] not in FULL:
                     raise
-                sleep_ms(wait)
+                time.sleep(wait / 1000)
 
-    def _prove(self, to, needed):
+    def _prove(self, to):
         """Before a long reply, asks the address to prove that it receives: the request may come from somebody else."""
-        for wait in (50, 100, 200, 200, 400, 400, 800, 800, 800, 0):
-            if self.proven == to or not needed:
-                return
-            self.token, start = self._next(), ticks_ms()
-            self._out(seal(pack(HEAD, 13, PROBE, 0, 0, self.token, 0, 0, 0, 0)), to)
-            while self.proven != to and ticks_diff(ticks_ms(), start) < wait:
-                self._read(max(1, wait - ticks_diff(ticks_ms(), start)))
-        raise OSError(errno.ETIMEDOUT)
+        for wait in (50, 100, 200, 200, 400, 400, 800, 800, 800):
+            if self.proven != to:
+                self.token = unpack(">I", urandom(4))[0]
+                self._out(seal(pack(HEAD, 13, PROBE, 0, 0, self.token, 0, 0, 0, 0)), to)
+                self._until(lambda: self.proven == to, wait)
+        if self.proven != to:
+            raise OSError(errno.ETIMEDOUT)
 
     def _read(self, ms):
         """Takes one datagram, if one comes in time."""
@@ -240,66 +220,58 @@ class Messages:
             if error.args[0] not in IDLE:
                 raise
             return
-        fields = parse(datagram)
-        if fields is None:
+        f = parse(datagram)
+        if f is None:
             return
-        kind, _, _, attempt, id, index, size, length, crc = fields
-        datagram = datagram[:-4]
-        if kind == PROBE:
-            self._out(seal(b"\x0d\x07" + datagram[2:]), source)
-        elif kind == PROBE_ACK:
-            self.proven = source if id == self.token else self.proven
-        elif kind == REPORT and self.out == (source, id, size, length, crc):
-            self.report = (index, attempt, parse_report(datagram, index, count(length, size), length))
-        elif kind in (DATA, REQUEST, REPLY):
-            self._arrived(fields, datagram, source)
+        if f.kind == PROBE:
+            self._out(seal(b"\x0d\x07" + datagram[2:-4]), source)
+        elif f.kind == PROBE_ACK and f.id == self.token:
+            self.proven = source
+        elif f.kind == REPORT and self.out == (source, f.id, f.size, f.length, f.crc):
+            self.report = f
+        elif f.kind in (DATA, REQUEST, REPLY):
+            self._arrived(f, source)
 
-    def _arrived(self, fields, datagram, source):
-        kind, flags, channel, attempt, id, index, size, length, crc = fields
-        key, n = (source, id, crc), count(length, size)
+    def _arrived(self, f, source):
+        key, n = (source, f.id, f.crc), count(f.length, f.size)
         if key in self.done:
-            return self._report(source, fields, n, len(datagram))
-        if (self.asked != (source, id)) if kind == REPLY else len(self.inbox) >= 4:
+            return self._report(f, source, n, n)
+        if (self.asked != (source, f.id)) if f.kind == REPLY else len(self.inbox) >= 4:
             return  # nobody reads it now: its sender tries again
-        if length > self.longest:
-            return self._report(source, fields, 0, 20)
-        part = key + (size,)  # a sender may divide a message anew, into smaller chunks
-        if part not in self.partials and len(self.partials) >= 2:  # the older one makes room
-            del self.partials[min(self.partials, key=lambda k: ticks_diff(self.partials[k][0], ticks_ms()))]
-        at, upto, repaired, chunks = self.partials.get(part, (0, 0, False, {}))
-        again = attempt > 0 and not (kind == DATA and flags & FLEETING)
-        chunks[index] = datagram[20:]
+        if f.length > self.longest:
+            return self._report(f, source, 0, 0, pack(">I", self.longest))
+        part = key + (f.size,)  # a sender may divide a message anew, into smaller chunks
+        repaired, chunks = self.partials.pop(part, (False, {}))
+        again = f.attempt > 0 and not (f.kind == DATA and f.flags & FLEETING)
+        after_gap = f.index > 0 and f.index - 1 not in chunks
+        chunks[f.index] = f.body
         if len(chunks) < n:
-            self.partials[part] = (ticks_ms(), max(upto, index + 1), repaired or again, chunks)
-            if flags & NOW or index > upto or again or len(chunks) % 16 == 0:
-                self._report(source, fields, max(upto, index + 1), len(datagram), chunks)
+            if len(self.partials) > 1:  # the one that waits the longest makes room
+                del self.partials[next(iter(self.partials))]
+            self.partials[part] = (repaired or again, chunks)
+            if f.flags & NOW or after_gap or again or len(chunks) % 16 == 0:
+                self._report_gap(f, source, chunks)
             return
-        self.partials.pop(part, None)
         data = b"".join([chunks[i] for i in range(n)])
-        if crc32(data) != crc:
+        if crc32(data) != f.crc:
             return
         self.done = self.done[-63:] + [key]
         for _ in range(1 + (repaired or again)):
-            self._report(source, fields, n, len(datagram))
-        if kind == REPLY:
-            self.answer = (flags, data)
+            self._report(f, source, n, n)
+        if f.kind == REPLY:
+            self.reply = (f.flags, data)
         else:
-            self.inbox.append((data, source, channel, id if kind == REQUEST else None))
+            self.inbox.append((data, source, f.channel, f.id if f.kind == REQUEST else None))
 
-    def _report(self, to, fields, upto, came, chunks=None):
-        """Reports the chunks below upto, in at most three times the bytes that came: the address may be forged."""
-        _, _, channel, attempt, id, echo, size, length, crc = fields
-        runs, cut, end = [], 0, upto
-        for i in range(upto if chunks else 0):
-            if i in chunks:
-                continue
-            if runs and sum(runs[-1]) == i:
-                runs[-1][1] += 1
-            elif len(runs) < (3 * came - 32) // 4:
-                runs.append([i, 1])
-            else:
-                cut, end = NOW, i
-                break
-        body = b"".join([pack(">HH", *run) for run in runs]) if upto else pack(">I", self.longest)
-        head = (13, REPORT | cut, channel, attempt, id, runs[0][0] if runs else end, size, length, crc)
-        self._out(seal(pack(HEAD + "HHHH", *head, end, self.credit if upto else 0, echo, 0) + body), to)
+    def _report_gap(self, f, to, chunks):
+        """Reports the first gap alone, so that a report is short: the address may be forged."""
+        top = max(chunks) + 1
+        first = next(i for i in range(top + 1) if i not in chunks)
+        end = next(i for i in range(first, top + 1) if i in chunks or i == top)
+        upto = next(i for i in range(end, top + 1) if i not in chunks)
+        gap = pack(">HH", first, end - first) if end > first else b""
+        self._report(f, to, first, upto, gap, NOW if upto < top else 0)
+
+    def _report(self, f, to, first, upto, body=b"", cut=0):
+        head = (13, REPORT | cut, f.channel, f.attempt, f.id, first, f.size, f.length, f.crc)
+        self._out(seal(pack(HEAD + "HHHH", *head, upto, self.credit if upto else 0, f.index, 0) + body), to)

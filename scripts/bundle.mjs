@@ -44,6 +44,8 @@ const { output } = await bundle.generate({
     groups: [
       { name: "core", test: /\/build\/src\/core\//, priority: 2 },
       { name: "kernel", test: /\/build\/src\/(kernel\/|index\.js)/, priority: 1 },
+      // A group takes with it what its modules import. Without this one, programs with messages would read the commands too.
+      { name: "message", test: /\/build\/src\/(message|wire)\//, priority: 1 },
       { name: "cli", test: /\/build\/src\/cli\//, minShareCount: 3 },
     ],
   },

@@ -1,4 +1,4 @@
-/** One end of a transfer over loopback: `loopback-worker.js <way> receive`, or `<way> send <port>`. */
+/** One end of a transfer over loopback: `loopback-worker.js <way> receive 0 <folder>`, or `<way> send <port> <folder>`. */
 import { connect, createServer } from "node:net";
 
 import type { Socket } from "../../src/core/socket/socket.js";
@@ -21,7 +21,8 @@ let bytes = 0;
 let began = 0;
 let isCounting = false;
 
-const [way, role, port] = process.argv.slice(2);
+/** @param folder where a package is installed that is measured too. */
+const [way, role, port, folder = ""] = process.argv.slice(2);
 if (role === "receive") await receive();
 else await send(Number(port));
 
@@ -29,6 +30,11 @@ async function receive(): Promise<void> {
   if (way === "tcp") {
     const server = createServer((connection) => void connection.on("data", ({ length }) => count(length)));
     server.listen(0, host, () => process.send?.((server.address() as { port: number }).port));
+    return;
+  }
+  if (way === "udx-native") {
+    const { receiveUdx } = await import("./udx-worker.js");
+    process.send?.(receiveUdx(folder, host, count));
     return;
   }
   if (way === "bound") {
@@ -99,6 +105,10 @@ async function sendBound(to: number): Promise<never> {
 async function send(to: number): Promise<void> {
   if (way === "bound") await sendBound(to);
   const data = Buffer.alloc(messageBytes, "x");
+  if (way === "udx-native") {
+    const { sendUdx } = await import("./udx-worker.js");
+    await sendUdx(folder, host, to, data);
+  }
   if (way === "tcp") {
     const connection = connect(to, host);
     for (;;) if (!connection.write(data)) await new Promise((done) => connection.once("drain", done));

@@ -8,6 +8,7 @@ import { type Crowd, type Honest, crowd, forgeries } from "./crowds.js";
 import { carryLoads } from "./load.js";
 import { measureLoopback } from "./loopback.js";
 import { mean, megabytes, over, percent, progress, quantile, slope, table, whole } from "./report.js";
+import { type InstalledPeer, installPeer, isPeer, peerVersions } from "./peers.js";
 import { type Protocol, fleeting, networkNames, overNetwork, requests, share, transfer } from "./scenes.js";
 
 const help = `Usage: npm run bench:messages -- [options]
@@ -22,6 +23,7 @@ const help = `Usage: npm run bench:messages -- [options]
   --mode <a,b,…>   load: reliable, or fleeting+3 with a number of parities (reliable,fleeting+3)
   --seconds <n>    load: the measured time, after 12 s (20)
   --no-offload     load: each datagram is sent by itself
+  --beside <a,…>   loopback: packages that are measured too, after npm has installed them in a temporary folder: ${Object.keys(peerVersions).join(", ")}
   --ms <n>         cameras: for so much virtual time (6000); 3600000 is an hour
   --every <ms>     cameras: the time between two pictures of a camera (100)
 `;
@@ -37,7 +39,7 @@ const tables: Readonly<Record<string, (seeds: readonly number[]) => Promise<stri
   peers,
   cameras,
   load,
-  loopback: measureLoopback,
+  loopback: () => measureLoopback(installed),
 };
 /** Tables that take long, or that need a machine without other work. */
 const onlyIfNamed = ["cameras", "load"];
@@ -59,6 +61,7 @@ const { values } = parseArgs({
     mode: { type: "string", default: "reliable,fleeting+3" },
     seconds: { type: "string", default: "20" },
     "no-offload": { type: "boolean", default: false },
+    beside: { type: "string", default: "" },
     help: { type: "boolean", default: false },
   },
 });
@@ -71,6 +74,20 @@ const unknown = chosen.find((name) => !(name in tables));
 if (unknown !== undefined) {
   process.stderr.write(`bench: no table is called ${unknown}\n\n${help}`);
   process.exit(2);
+}
+const beside = values.beside.split(",").filter((name) => name !== "");
+const stranger = beside.find((name) => !isPeer(name));
+if (stranger !== undefined || (beside.length > 0 && !chosen.includes("loopback"))) {
+  const why = stranger === undefined ? "--beside needs the table loopback" : `--beside knows no ${stranger}`;
+  process.stderr.write(`bench: ${why}\n\n${help}`);
+  process.exit(2);
+}
+const installed: InstalledPeer[] = [];
+try {
+  for (const name of beside.filter(isPeer)) installed.push(installPeer(name));
+} catch (error) {
+  process.stderr.write(`bench: ${(error as Error).message}\n`);
+  process.exit(1);
 }
 const seeds = Array.from({ length: Number(values.seeds) }, (_, at) => Number(values.first) + at);
 console.log(`Seeds ${seeds[0] ?? ""} to ${seeds.at(-1) ?? ""}, Node.js ${process.version}.\n`);

@@ -1,7 +1,7 @@
 import { OSError, TimeoutError } from "datagram";
 import { expect } from "vitest";
 
-import { compute, contract, failure, numbered, soon, texts, turn } from "./world.js";
+import { compute, contract, failure, numbered, soon, texts, turn, withStops } from "./world.js";
 
 // semantics: timeout
 contract(
@@ -175,6 +175,21 @@ contract(
     await sender.sendto("in time", receiver.getsockname());
     compute(receiver, 20);
     expect((await waiting).toString()).toBe("in time");
+  },
+);
+
+// semantics: timeout-in-time
+contract(
+  "calls that waited too long are all served if their datagrams came in time, on a machine of any speed",
+  async ({ bound }) => {
+    const [sender, receiver] = [await bound(), await bound()];
+    const waiting = numbered(270).map(() => receiver.recv(64, { timeoutMs: 50 }));
+    const sending = sender.sendMany(numbered(270), receiver.getsockname());
+    await withStops(receiver, async () => {
+      compute(receiver, 100);
+      expect((await Promise.all(waiting)).map(String)).toEqual(numbered(270));
+    });
+    await sending;
   },
 );
 

@@ -11,7 +11,7 @@ import {
   type SocketOptions,
   socket,
 } from "datagram";
-import { type TestContext, expect, test } from "vitest";
+import { type TestContext, expect, test, vi } from "vitest";
 
 import { unusedPort } from "../ports.js";
 
@@ -115,6 +115,21 @@ export function compute({ clock }: Socket, ms: number): void {
   const until = clock.now() + ms;
   const [before, real] = [clock.now(), 100_000];
   for (let looks = 0; clock.now() < until && (looks < real || clock.now() > before); looks++) continue;
+}
+
+/**
+ * Runs `body` as if the machine stopped the program for 10 ms before each look at the socket's clock: a time limit of the
+ * package ends what it limits as early as it ever can.
+ */
+export async function withStops({ clock }: Socket, body: () => Promise<void>): Promise<void> {
+  const now = clock.now.bind(clock);
+  let stoppedMs = 0;
+  const spy = vi.spyOn(clock, "now").mockImplementation(() => now() + (stoppedMs += 10));
+  try {
+    await body();
+  } finally {
+    spy.mockRestore();
+  }
 }
 
 /** The next event of a kind. It must come soon. */

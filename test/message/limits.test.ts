@@ -3,58 +3,16 @@
 import { readFileSync } from "node:fs";
 import { crc32 } from "node:zlib";
 
-import { gelf, messages } from "datagram/message";
+import { messages } from "datagram/message";
 import { Network } from "datagram/sim";
 import { describe, expect, test } from "vitest";
 
-import {
-  type Frame,
-  frameFlag,
-  frameKind,
-  newFrame,
-  sealFrame,
-  writeFrame,
-} from "../../src/wire/message-frame.js";
+import { frameFlag, frameKind, newFrame } from "../../src/wire/message-frame.js";
+import { flipped, forged, frame, ordered } from "./frames.js";
 import { between, collect, desk, next, pattern, sleep } from "./tools.js";
-
-/** A message of one chunk, whose order begins with the id 0. */
-function ordered(id: number, data: Buffer, channel = 0): Buffer {
-  const bytes = Buffer.concat([Buffer.alloc(20), data, Buffer.alloc(4)]);
-  const { length } = data;
-  const flags = frameFlag.ordered;
-  const frame = { ...newFrame(), kind: frameKind.data, flags, channel, id, size: 1200, length };
-  writeFrame({ ...frame, crc: crc32(data) }, bytes);
-  sealFrame(bytes, crc32);
-  return bytes;
-}
 
 const hello = Buffer.from("hello");
 const none = Buffer.alloc(0);
-
-/** The datagram of a frame: the only chunk of a message, except for the fields that are given. */
-function frame(fields: Partial<Frame>, payload = hello, change?: (bytes: Buffer) => void): Buffer {
-  const bytes = Buffer.concat([Buffer.alloc(20), payload, Buffer.alloc(4)]);
-  const whole = { ...newFrame(), kind: frameKind.data, id: 7, size: 1200, length: 5, crc: crc32(hello) };
-  writeFrame({ ...whole, ...fields }, bytes);
-  change?.(bytes);
-  sealFrame(bytes, crc32);
-  return bytes;
-}
-
-/** The bytes with one bit flipped. */
-function flipped(bytes: Buffer, at: number): Buffer {
-  const index = at < 0 ? bytes.length + at : at;
-  bytes[index] = (bytes[index] ?? 0) ^ 1;
-  return bytes;
-}
-
-/** A chunk of a message that never becomes complete. */
-function forged(id: number, index = 0, length = 1_000_000): Buffer {
-  const bytes = Buffer.alloc(1224, id & 0xff);
-  writeFrame({ ...newFrame(), kind: frameKind.data, id, index, size: 1200, length, crc: 0xdead }, bytes);
-  sealFrame(bytes, crc32);
-  return bytes;
-}
 
 test("a message above all limits of the peer gets EMSGSIZE with the limit, as one just above the first of them", async () => {
   const limit = 100_000;
@@ -295,59 +253,6 @@ test("requests that wait for a handler count as unread", async () => {
   );
 });
 
-test("a listener that throws is an uncaught exception, and the messages go on", async () => {
-  await between({ latencyMs: 1 }, async ({ camera, desk: to, sockets }) => {
-    const thrown: unknown[] = [];
-    const before = process.listeners("uncaughtException");
-    process.removeAllListeners("uncaughtException");
-    process.on("uncaughtException", (error) => thrown.push(error));
-    try {
-      to.on("lost", () => {
-        throw new Error("of the program");
-      });
-      await sockets[0].sendto(forged(7), desk);
-      await sleep(20_000);
-      expect(thrown).toEqual([new Error("of the program")]);
-      await camera.send("hello", desk);
-      expect((await next(to)).data.toString()).toBe("hello");
-    } finally {
-      process.removeAllListeners("uncaughtException");
-      for (const listener of before) process.on("uncaughtException", listener);
-    }
-  });
-});
-
-test("a listener for an event that does not exist is a warning", async () => {
-  await between({}, async ({ camera, sockets, hosts }) => {
-    const found: unknown[] = [];
-    sockets[0].on("warning", (warning) => found.push(warning));
-    camera.on("lost", () => undefined).once("failed", () => undefined);
-    // @ts-expect-error: there is no event "lots"
-    camera.on("lots", () => undefined);
-    // @ts-expect-error: messages are read with a loop
-    camera.once("message", () => undefined);
-    camera.on("my own event" as never, () => undefined);
-    // @ts-expect-error: the argument of the listener has the type of the event
-    camera.on("lost", (message: { nothing: string }) => message.nothing);
-    const s = hosts[0].socket();
-    s.on("warning", (warning) => found.push(warning));
-    // @ts-expect-error: there is no event "Lost"
-    messages(s, { codec: gelf() }).addListener("Lost", () => undefined);
-    // @ts-expect-error: there is no event "unreachble"
-    s.on("unreachble", () => undefined);
-    await sleep(1);
-    const never = "and this listener is never called";
-    expect(found).toEqual(
-      [
-        `messages have no event "lots", ${never}: did you mean "lost"?`,
-        `messages have no event "message", ${never}: "for await (const message of m)" reads messages`,
-        `messages of a codec have no event "Lost", ${never}: did you mean "lost"?`,
-        `a socket has no event "unreachble", ${never}: did you mean "unreachable"?`,
-      ].map((message) => ({ code: "NO_SUCH_EVENT", message })),
-    );
-  });
-});
-
 test("a peer that is idle is forgotten", async () => {
   await between({ latencyMs: 5 }, async ({ camera, desk: to }) => {
     await camera.send("hello", desk);
@@ -355,57 +260,5 @@ test("a peer that is idle is forgotten", async () => {
     expect((await next(to)).source.port).toBeGreaterThan(0);
     await sleep(100_000);
     expect(camera.peer(desk).stats()).toMatchObject({ sentChunks: 0, isProven: false, rttMs: undefined });
-  });
-});
-
-test("wrong options are refused with their names", async () => {
-  await between({}, async ({ camera, sockets, hosts }) => {
-    expect(() => messages(sockets[0])).toThrow("messages() reads this socket");
-    const s = hosts[0].socket();
-    await expect(sockets[0][Symbol.asyncIterator]().next()).rejects.toThrow(
-      "for await: messages() reads this socket",
-    );
-    expect(() => messages(s, { windowChunk: 3 } as never)).toThrow(/windowChunks/);
-    expect(() => messages(s, { codex: gelf() } as never)).toThrow(
-      /, codec, not "codex": did you mean codec\?/,
-    );
-    await expect(camera.send("x", desk, { timeoutMs: 5 } as never)).rejects.toThrow(
-      /did you mean deadlineMs\?/,
-    );
-    await expect(camera.request("x", desk, { deadlineMs: 5 } as never)).rejects.toThrow(
-      /did you mean timeoutMs\?/,
-    );
-    expect(() => messages(s, { chunkBytes: 10 })).toThrow(RangeError);
-    expect(() => messages({} as never)).toThrow(TypeError);
-    await expect(camera.send("x", desk, { mode: "quick" as never })).rejects.toThrow(RangeError);
-    await expect(camera.send("x", desk, { channel: 256 })).rejects.toThrow(RangeError);
-    await expect(camera.send("x", ["239.1.1.1", 9000])).rejects.toMatchObject({ code: "EINVAL" });
-    await expect(camera.send("x", ["255.255.255.255", 9000])).rejects.toMatchObject({ code: "EINVAL" });
-    await expect(camera.send(5 as never, desk)).rejects.toThrow(TypeError);
-    await expect(camera.send("x", ["nobody", 9000])).rejects.toMatchObject({ code: "ENOTFOUND" });
-  });
-});
-
-test("close ends calls and iterations, and gives the socket back", async () => {
-  await between({ latencyMs: 5 }, async ({ camera, desk: to, sockets }) => {
-    const ended = (async () => {
-      for await (const message of to) expect(message).toBeUndefined();
-      return "ended";
-    })();
-    await expect(sockets[1].recvfrom(64)).rejects.toMatchObject({ code: "EBUSY" });
-    const refused = camera.send(pattern(100_000), desk).catch((error: unknown) => error);
-    await sleep(1);
-    await camera.close();
-    await to.close();
-    expect(await ended).toBe("ended");
-    expect(await refused).toMatchObject({ code: "ECANCELED" });
-    await expect(camera.send("x", desk)).rejects.toMatchObject({ code: "EBADF" });
-    await sleep(100);
-    const read = async (): Promise<string> => {
-      for await (const { data } of sockets[1]) if (data[0] !== 0x0d) return data.toString();
-      return "nothing";
-    };
-    await sockets[0].sendto("plain", desk);
-    expect(await read()).toBe("plain");
   });
 });

@@ -135,6 +135,24 @@ test.skipIf(!requireAll)("the tarball has an addon for each CPU, and no other fi
   ]);
 });
 
+test("programs that send messages read no command", async () => {
+  const read = new Set<string>();
+  const others: string[] = [];
+  const readFrom = async (path: string): Promise<void> => {
+    if (read.has(path)) return;
+    read.add(path);
+    const code = await readFile(join(home, path), "utf8");
+    for (const [, from = ""] of code.matchAll(/^(?:import|export) [^"]*"([^"]+)";$/gm)) {
+      if (from.startsWith(".")) await readFrom(join(dirname(path), from));
+      else if (!from.startsWith("node:")) others.push(from);
+    }
+  };
+  await readFrom("dist/message/index.js");
+  expect([...read]).toContain("dist/chunks/core.js");
+  expect([...read]).not.toContain("dist/chunks/cli.js");
+  expect(others).toEqual([]);
+});
+
 test("packing builds the addons and the API reference", async () => {
   const { scripts } = await manifestIn(home);
   expect(scripts.prepack).toBe(

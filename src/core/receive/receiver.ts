@@ -373,15 +373,23 @@ export class Receiver {
     });
   }
 
-  /** Before these calls fail, the event loop turns once and the driver is read once more. */
+  /**
+   * Before these calls fail, the event loop turns and the driver is read once more. If that served calls, there may be datagrams
+   * for these calls too, beyond what one turn hands out: then the loop turns again.
+   */
   #lastChance(waiters: readonly Waiter[]): void {
+    const { first } = this.#waiters;
     this.#host.clock.turn(() => {
       if (this.#closed) return;
       this.#mayHaveMore = true;
       this.#turn.start();
       this.#serveWaiters();
-      for (const waiter of waiters) {
-        if (!waiter.listed) continue;
+      const left = waiters.filter(({ listed }) => listed);
+      if (left.length > 0 && this.#waiters.first !== first) {
+        this.#lastChance(left);
+        return;
+      }
+      for (const waiter of left) {
         this.#dismiss(waiter);
         waiter.fail(timedOut(waiter.wait));
       }

@@ -18,9 +18,14 @@ import {
 } from "./arguments.js";
 import type { Engine } from "./engine.js";
 
-/** Milliseconds after which `recvMany` leaves further datagrams to the next call: a flood could fill its array for ever. */
+/**
+ * Datagrams that `recvMany` takes, if so many are there, however much time passes meanwhile: a machine may stop the process at any
+ * point. More than a receive buffer holds with the default limits of Linux.
+ */
+const untimedDatagrams = 1024;
+/** Milliseconds after which it then leaves further datagrams to the next call: a flood could fill its array for ever. */
 const takeMs = 4;
-/** Datagrams that it takes between two looks at the clock. */
+/** The largest number of datagrams that it takes between two looks at the clock. */
 const takeBatch = 256;
 
 /** One kind of receive call. */
@@ -201,7 +206,10 @@ export class ReceiveCalls {
     return datagram;
   }
 
-  /** Takes whole datagrams from the inbox, which is not empty: at most `max`. */
+  /**
+   * Takes whole datagrams from the inbox, which is not empty, and those that the driver has: at most `max`. The time may end this
+   * only after `untimedDatagrams`.
+   */
   takeMany(max: number): Datagram[] {
     const { receiver, ledger, clock } = this.#engine;
     const { inbox } = receiver;
@@ -221,21 +229,20 @@ export class ReceiveCalls {
       receiver.passed(datagrams.length - before);
       ledger.received(datagrams.length - before, bytes);
       receiver.refill();
-    } while (datagrams.length < max && !inbox.empty && clock.now() < until);
+      if (datagrams.length >= untimedDatagrams && clock.now() >= until) break;
+    } while (datagrams.length < max && !inbox.empty);
     return datagrams;
   }
 
-  /** As `takeMany`, and takes runs. A run may exceed `max`. */
+  /** As `takeMany`, and takes runs. A run may exceed `max`, which alone ends this: it is small. */
   takeRuns(max: number): Run[] {
-    const { receiver, ledger, clock } = this.#engine;
+    const { receiver, ledger } = this.#engine;
     const { inbox } = receiver;
     const runs: Run[] = [];
-    const until = clock.now() + takeMs;
     let total = 0;
     do {
-      const end = Math.min(max, total + takeBatch);
       let [datagrams, bytes] = [0, 0];
-      while (total + datagrams < end && !inbox.empty) {
+      while (total + datagrams < max && !inbox.empty) {
         const run = inbox.nextRun();
         runs.push(run);
         datagrams += datagramsIn(run);
@@ -245,7 +252,7 @@ export class ReceiveCalls {
       receiver.passed(datagrams);
       ledger.received(datagrams, bytes);
       receiver.refill();
-    } while (total < max && !inbox.empty && clock.now() < until);
+    } while (total < max && !inbox.empty);
     return runs;
   }
 

@@ -278,7 +278,8 @@ export class Socket extends SocketSettings implements AsyncIterable<Datagram> {
   /**
    * Waits for a datagram, then returns it with all others that are there. `recvmmsg(2)`; fails as `recvfrom` does.
    *
-   * @param max the largest number of datagrams to return, 1 or more.
+   * @param max the largest number of datagrams to return, 1 or more. A call that has taken 1,024 of them, and 4 ms, leaves
+   *   the others to the next call.
    */
   recvMany(max: number, options?: WaitOptions): Promise<Datagram[]> {
     return this.#calls.receive(recvMany, max, options);

@@ -107,8 +107,8 @@ def serve():
     step()
     if B.inbox:
         message = B.recv(1)
-        head = (0, message[3], 4, datagram.crc32(b"pong"))
-        B._chunk(datagram.REPLY | datagram.NOW, head, memoryview(b"pong"), "other", 0, 0)
+        first, pong = datagram.REPLY | datagram.NOW, memoryview(b"pong")
+        B._chunk(first, 0, 0, message[3], 0, pong, datagram.crc32(pong), "other")
 a.idle = serve
 print(A.request(b"ping", "other"))
 a.idle = step
@@ -117,6 +117,35 @@ B._read(1)
 print(B.recv(10))
 `),
   ).toBe(["micropython", "True", "True", "True", "b'pong'", "None"].join("\n"));
+});
+
+test("under MicroPython, a third message that arrives takes the place of the oldest", async ({ skip }) => {
+  const python = await micropython(skip);
+  python.run(pair);
+  expect(
+    python.run(`
+def chunk(id, index): A._chunk(datagram.DATA, 0, 0, id, index, memoryview(bytes(2000)), datagram.crc32(bytes(2000)), "other")
+for id, index in ((1, 0), (2, 0), (3, 0), (1, 1), (3, 1)): chunk(id, index)
+step()
+print([key[1] for key in B.partials], [id for id in (1, 2, 3) if (("other", id, datagram.crc32(bytes(2000))) in B.done)])
+`),
+  ).toBe("[1] [3]");
+});
+
+test("under MicroPython, a report that comes twice says nothing about the next message", async ({ skip }) => {
+  const python = await micropython(skip);
+  python.run(pair);
+  expect(
+    python.run(`
+A.send(b"one", "other")
+again = datagram.seal(datagram.pack(datagram.HEAD + "HHHH", 13, datagram.REPORT, 0, 0, A.id, 1, 1200, 3, datagram.crc32(b"one"), 1, 3, 0, 0))
+a.came.append(again)
+A._read(1)
+a.drop = 1
+A.send(bytes(1000), "other")
+print(B.recv(1)[0], len(B.recv(1)[0]))
+`),
+  ).toBe("b'one' 1000");
 });
 
 test("under MicroPython, the heap does not grow from message to message", async ({ skip }) => {

@@ -4,6 +4,7 @@ import binascii
 import os
 import socket
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../../micropython"))
 import datagram
@@ -42,7 +43,7 @@ else:
     elif what == "fleeting":
         for number in range(20):
             m.send(bytearray([number]) * 5000, to, fleeting=True, deadline=200)
-            datagram.sleep_ms(20)
+            time.sleep(0.02)
     elif what == "request":
         for number in range(5):
             reply = m.request(b"%d" % number * 3000, to, timeout=30000)

@@ -10,7 +10,9 @@ import { type Message, messages } from "datagram/message";
 import { proxy } from "datagram/proxy";
 import { type TestContext, describe, test, vi } from "vitest";
 
+import { frameFlag, frameKind } from "../../../src/wire/message-frame.js";
 import { withoutPython } from "../codecs/tools.js";
+import { frame } from "../frames.js";
 
 const script = fileURLToPath(new URL("peer.py", import.meta.url));
 
@@ -153,4 +155,22 @@ describe.for([0, 0.1, 0.3])("with a loss of %d in both directions", (lossRatio) 
     await vi.waitFor(() => t.expect(received.length).toBeGreaterThanOrEqual(least), 60_000);
     t.expect(received).toEqual([...new Set(received)].sort((one, other) => one - other));
   });
+});
+
+test("an address that asks the device cannot guess the next token with which it proves itself", async (t) => {
+  if (withoutPython !== undefined) t.skip(withoutPython);
+  const device = peer(t, "serve");
+  const port = Number(await device.line());
+  const s = await bound(t);
+  const tokens: number[] = [];
+  for (const id of [1, 2]) {
+    const data = Buffer.alloc(100, `${id}`);
+    const about = { kind: frameKind.request, flags: frameFlag.now, id, length: 100, crc: crc32(data) };
+    await s.sendto(frame(about, data), ["127.0.0.1", port]);
+    for await (const { data: answer } of s) {
+      if (answer[1] === frameKind.probe) tokens.push(answer.readUInt32BE(4));
+      if (tokens.length === id) break;
+    }
+  }
+  t.expect((tokens[1] as number) - (tokens[0] as number)).not.toBe(1);
 });
