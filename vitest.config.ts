@@ -4,9 +4,11 @@ import { fileURLToPath } from "node:url";
 
 import { defineConfig } from "vitest/config";
 
+import { dropCertificates } from "./test/certificates.js";
 import { compileSources, compiled, compiledModules, importCompiled } from "./test/compiled.js";
 import { LongestFirst } from "./test/longest-first.js";
 
+dropCertificates();
 compileSources();
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));

@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { publint } from "publint";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
+import { withCertificates } from "../certificates.js";
 import { Program, addonBuilt, home, requireAll, whySkipped, withDriver } from "../process/programs.js";
 
 interface Manifest {
@@ -322,7 +323,8 @@ function runNode(args: readonly string[], cwd: string): Promise<string> {
 
 /** The output of a command. Rejects with the error output if the command fails. A program of Node must not warn. */
 async function run(command: string, args: readonly string[], cwd: string): Promise<string> {
-  const options = { cwd, env: withDriver(undefined), maxBuffer: 64 << 20 };
+  const env = withDriver(undefined);
+  const options = { cwd, env: command === "npm" ? withCertificates(env) : env, maxBuffer: 64 << 20 };
   const { stdout, stderr } = await promisify(execFile)(command, args, options);
   if (command === process.execPath) expect(stderr).toBe("");
   return stdout;
