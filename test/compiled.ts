@@ -10,6 +10,8 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const sources = `${root}src/`;
+/** The code of the live page, which is bundled and has no compiled modules: vitest transforms it. */
+const bundled = `${sources}watch/web/`;
 /** What vitest leaves to Node.js. */
 export const compiledModules = /\/build\/src\//;
 
@@ -25,7 +27,7 @@ export const importCompiled = {
   resolveId(id: string, importer?: string): { id: string; external: true } | undefined {
     if (!id.startsWith(".") || importer === undefined) return undefined;
     const path = resolve(dirname(importer), id);
-    if (!path.startsWith(sources) || !path.endsWith(".js")) return undefined;
+    if (!path.startsWith(sources) || path.startsWith(bundled) || !path.endsWith(".js")) return undefined;
     return { id: compiled(path.slice(sources.length, -".js".length)), external: true };
   },
 };
