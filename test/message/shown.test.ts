@@ -15,6 +15,9 @@ test("String of a message is its size and its source, and console.log shows its 
     expect(String(message)).toBe(`5 bytes from ${source}`);
     expect(inspect(message)).toMatch(/^Message \{\n {2}data: <Buffer 68 65 6c 6c 6f>,/);
     expect(Object.keys(message)).toEqual(["data", "source", "channel", "chunks", "repaired", "verified"]);
+    expect(String({ ...message })).toBe("[object Object]");
+    const clone = structuredClone(message);
+    expect([clone.data.constructor, clone.chunks]).toEqual([Uint8Array, 1]);
     await to.close();
     const devices = messages(sockets[1], { codec: shortEnds({ sliceBytes: 4 }) });
     const arrived = devices[Symbol.asyncIterator]().next();
