@@ -1,7 +1,7 @@
 /**
  * Compiles the projects of tsconfig.json, which is `tsc -b`. TypeScript 7 is a native program, and takes a fifth of the CPU time of
  * version 6 (docs/decisions/0046-native-compiler.md). TypeScript 6 compiles if version 7 has no program for this machine: the files
- * are the same. The linter and typedoc use version 6, since version 7 has no API for them.
+ * are the same. typedoc uses version 6, since version 7 has no API for it.
  *
  *   node scripts/compile.mjs <options of tsc -b>
  */
