@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 
 import { type Block, findBlock } from "./document.js";
+import { wholeNumber } from "./whole-number.js";
 import { workloads } from "./workloads.js";
 
 /** Workloads that run only if they are named: they take long, or compare the package with itself. */
@@ -77,8 +78,8 @@ export function readOptions(): Options {
     const only = chosen(values.only ?? workloads.map(({ name }) => name).join(","));
     return {
       ...values,
-      rounds: whole("rounds", values.rounds, values.quick ? 1 : 5, 1, 100),
-      millions: whole("millions", values.millions, values.quick ? 5 : 100, 2, 10_000),
+      rounds: wholeNumber("rounds", values.rounds, values.quick ? 1 : 5, 1, 100),
+      millions: wholeNumber("millions", values.millions, values.quick ? 5 : 100, 2, 10_000),
       memory: only.includes(memory.name) || values.memory,
       cost: only.includes(cost.name) || values.cost,
       sim: only.includes(sim.name) || values.sim,
@@ -95,12 +96,6 @@ export function readOptions(): Options {
 function end(text: string): never {
   process.stdout.write(text);
   process.exit(0);
-}
-
-function whole(name: string, text: string | undefined, otherwise: number, min: number, max: number): number {
-  const value = text === undefined ? otherwise : Number(text);
-  if (Number.isInteger(value) && value >= min && value <= max) return value;
-  throw new Error(`--${name} is a whole number from ${min} to ${max}, not ${text ?? ""}`);
 }
 
 /** The names of the workloads that match the patterns. */

@@ -2,33 +2,15 @@
  * Measures `messages()` of `datagram/message`: on the simulated network, beside NewReno with RACK, and over
  * loopback, beside TCP. Prints Markdown tables.
  */
-import { parseArgs } from "node:util";
-
 import { type Crowd, type Honest, crowd, forgeries } from "./crowds.js";
 import { carryLoads } from "./load.js";
 import { measureLoopback } from "./loopback.js";
+import { type TableName, readOptions } from "./options.js";
+import { type InstalledPeer, installPeer } from "./peers.js";
 import { mean, megabytes, over, percent, progress, quantile, slope, table, whole } from "./report.js";
-import { type InstalledPeer, installPeer, isPeer, peerVersions } from "./peers.js";
 import { type Protocol, fleeting, networkNames, overNetwork, requests, share, transfer } from "./scenes.js";
 
-const help = `Usage: npm run bench:messages -- [options]
-
-  --only <a,b,…>   some of: small, bulk, share, interop, fleeting, requests, forgeries, peers, loopback (all)
-  --seeds <n>      runs of each case, 1 to 10000 (100); forgeries and peers run once
-  --first <n>      the first seed (101: seeds 1 to 100 were used while the window was tuned)
-  --quick          forgeries and peers: a twentieth of the datagrams
-  --only cameras   only if named: cameras that send pictures on the simulated network, and what the memory was meanwhile
-  --only load      only if named: peers of a C program that send ten pictures a second over loopback, and what the receiver took
-  --cameras <n,…>  cameras: how many (1000); load: how many, one number after another (100,400,1000)
-  --mode <a,b,…>   load: reliable, or fleeting+3 with a number of parities (reliable,fleeting+3)
-  --seconds <n>    load: the measured time, after 12 s (20)
-  --no-offload     load: each datagram is sent by itself
-  --beside <a,…>   loopback: packages that are measured too, after npm has installed them in a temporary folder: ${Object.keys(peerVersions).join(", ")}
-  --ms <n>         cameras: for so much virtual time (6000); 3600000 is an hour
-  --every <ms>     cameras: the time between two pictures of a camera (100)
-`;
-
-const tables: Readonly<Record<string, (seeds: readonly number[]) => Promise<string>>> = {
+const tables: Readonly<Record<TableName, (seeds: readonly number[]) => Promise<string>>> = {
   small,
   bulk,
   share: shared,
@@ -41,57 +23,17 @@ const tables: Readonly<Record<string, (seeds: readonly number[]) => Promise<stri
   load,
   loopback: () => measureLoopback(installed),
 };
-/** Tables that take long, or that need a machine without other work. */
-const onlyIfNamed = ["cameras", "load"];
-
-const { values } = parseArgs({
-  options: {
-    only: {
-      type: "string",
-      default: Object.keys(tables)
-        .filter((name) => !onlyIfNamed.includes(name))
-        .join(","),
-    },
-    seeds: { type: "string", default: "100" },
-    first: { type: "string", default: "101" },
-    quick: { type: "boolean", default: false },
-    cameras: { type: "string" },
-    ms: { type: "string", default: "6000" },
-    every: { type: "string", default: "100" },
-    mode: { type: "string", default: "reliable,fleeting+3" },
-    seconds: { type: "string", default: "20" },
-    "no-offload": { type: "boolean", default: false },
-    beside: { type: "string", default: "" },
-    help: { type: "boolean", default: false },
-  },
-});
-if (values.help) {
-  process.stdout.write(help);
-  process.exit(0);
-}
-const chosen = values.only.split(",");
-const unknown = chosen.find((name) => !(name in tables));
-if (unknown !== undefined) {
-  process.stderr.write(`bench: no table is called ${unknown}\n\n${help}`);
-  process.exit(2);
-}
-const beside = values.beside.split(",").filter((name) => name !== "");
-const stranger = beside.find((name) => !isPeer(name));
-if (stranger !== undefined || (beside.length > 0 && !chosen.includes("loopback"))) {
-  const why = stranger === undefined ? "--beside needs the table loopback" : `--beside knows no ${stranger}`;
-  process.stderr.write(`bench: ${why}\n\n${help}`);
-  process.exit(2);
-}
+const options = readOptions();
 const installed: InstalledPeer[] = [];
 try {
-  for (const name of beside.filter(isPeer)) installed.push(installPeer(name));
+  for (const name of options.beside) installed.push(installPeer(name));
 } catch (error) {
   process.stderr.write(`bench: ${(error as Error).message}\n`);
   process.exit(1);
 }
-const seeds = Array.from({ length: Number(values.seeds) }, (_, at) => Number(values.first) + at);
+const seeds = Array.from({ length: options.seeds }, (_, at) => options.first + at);
 console.log(`Seeds ${seeds[0] ?? ""} to ${seeds.at(-1) ?? ""}, Node.js ${process.version}.\n`);
-for (const name of chosen) console.log(`${(await tables[name]?.(seeds)) ?? ""}\n`);
+for (const name of options.only) console.log(`${await tables[name](seeds)}\n`);
 
 /** 64 KiB over a round trip of 50 ms. */
 async function small(of: readonly number[]): Promise<string> {
@@ -240,7 +182,7 @@ async function answers(of: readonly number[]): Promise<string> {
 
 /** Forged chunks from many sources, beside two honest peers. */
 async function forgers([seed = 101]: readonly number[]): Promise<string> {
-  const [count, sources] = values.quick ? [50_000, 5_000] : [1_000_000, 100_000];
+  const [count, sources] = options.quick ? [50_000, 5_000] : [1_000_000, 100_000];
   const found = await forgeries(seed, count, sources, (done) => progress("forgeries", done, count));
   const honest = ({ sent, arrived }: Honest): string => `${arrived} of ${sent}`;
   const rows = [
@@ -259,7 +201,7 @@ async function forgers([seed = 101]: readonly number[]): Promise<string> {
 async function peers([seed = 101]: readonly number[]): Promise<string> {
   const cameras = 1000;
   const lossRatio = 0.01;
-  const part = values.quick ? 20 : 1;
+  const part = options.quick ? 20 : 1;
   const rows: string[][] = [];
   for (const [what, everyMs, ms] of [
     ["ten pictures a second, for 6 s", 100, 6000 / part],
@@ -281,32 +223,22 @@ async function peers([seed = 101]: readonly number[]): Promise<string> {
 
 /** Cameras over loopback, and what the process that receives from all of them used. */
 async function load([seed = 101]: readonly number[]): Promise<string> {
-  const counts = (values.cameras ?? "100,400,1000").split(",").map(Number);
-  const loads = counts.flatMap((cameras) =>
-    values.mode.split(",").map((name) => ({
+  const loads = (options.cameras ?? [100, 400, 1000]).flatMap((cameras) =>
+    options.modes.map((mode) => ({
       cameras,
-      name,
-      ...modeOf(name),
+      ...mode,
       lossRatio: 0.01,
-      offload: !values["no-offload"],
+      offload: options.offload,
       seed,
-      windowMs: 1000 * Number(values.seconds),
+      windowMs: 1000 * options.seconds,
     })),
   );
   return await carryLoads(loads, (done) => progress("load", done, loads.length));
 }
 
-/** `reliable`, or `fleeting` with a number of parities. */
-function modeOf(name: string): { mode: "reliable" | "fleeting"; parity: number } {
-  if (name === "reliable") return { mode: "reliable", parity: 0 };
-  const parity = /^fleeting(?:\+(\d+))?$/.exec(name);
-  if (!parity) throw new Error(`a mode is reliable, or fleeting+3 with a number of parities, not ${name}`);
-  return { mode: "fleeting", parity: Number(parity[1] ?? 0) };
-}
-
 /** Cameras at 1% loss in virtual time, and what it cost to simulate them. */
 async function cameras([seed = 101]: readonly number[]): Promise<string> {
-  const [count, ms, everyMs] = [Number(values.cameras ?? "1000"), Number(values.ms), Number(values.every)];
+  const { cameras: [count = 1000] = [], ms, everyMs } = options;
   const found = await crowd(seed, count, everyMs, ms, { lossRatio: 0.01 }, 10, (step, of) =>
     progress("cameras", step, of),
   );

@@ -6,7 +6,7 @@ import { join } from "node:path";
 
 /** The packages, with their exact versions. */
 export const peerVersions = { "udx-native": "1.21.3" } as const;
-type PeerName = keyof typeof peerVersions;
+export type PeerName = keyof typeof peerVersions;
 
 /** A package that is installed in a folder, from which it can be required. */
 export interface InstalledPeer {
