@@ -1,4 +1,6 @@
 /** `reuseMemory`: the memory of a message is used again when the loop takes its next step, and not before. */
+import { EventEmitter, once } from "node:events";
+
 import { socket } from "datagram";
 import { type Message, type Messages, messages } from "datagram/message";
 import { expect, test } from "vitest";
@@ -9,18 +11,35 @@ import { pattern } from "./tools.js";
 const loopback = "127.0.0.1";
 const bytes = 200_000;
 
-/** Sends messages with the seeds 0, 1, … to a receiver with `reuseMemory`, two at a time, while `read` reads them. */
-async function receiving(count: number, read: (m: Messages) => Promise<void>): Promise<void> {
+/** The messages that are on their way, or wait to be read, at most: more of them have more memory than is kept for later ones. */
+const maxAhead = 3;
+
+/**
+ * Sends messages with the seeds 0, 1, … to a receiver with `reuseMemory`, two at a time, while `read` reads them, and calls `wasRead`
+ * for each.
+ */
+async function receiving(
+  count: number,
+  read: (m: Messages, wasRead: () => void) => Promise<void>,
+): Promise<void> {
   await using from = socket();
   await using to = socket();
   await to.bind([loopback, 0]);
   const [sender, receiver] = [messages(from), messages(to, { reuseMemory: true })];
   const address = [loopback, to.getsockname().port] as const;
-  let seed = 0;
-  const lane = async (): Promise<void> => {
-    while (seed < count) await sender.send(pattern(bytes, seed++), address);
+  const reads = new EventEmitter();
+  let [seed, readCount] = [0, 0];
+  const wasRead = (): void => {
+    readCount++;
+    reads.emit("read");
   };
-  await Promise.all([read(receiver), lane(), lane()]);
+  const lane = async (): Promise<void> => {
+    while (seed < count) {
+      if (seed - readCount < maxAhead) await sender.send(pattern(bytes, seed++), address);
+      else await once(reads, "read");
+    }
+  };
+  await Promise.all([read(receiver, wasRead), lane(), lane()]);
 }
 
 /** The seed of a message, which is intact. */
@@ -33,7 +52,7 @@ function seedOf({ data }: Message): number {
 test("each message is intact during its step, while more arrive, and later ones have its memory", async () => {
   const memories = new Set<ArrayBufferLike>();
   const seeds = new Set<number>();
-  await receiving(30, async (m) => {
+  await receiving(30, async (m, wasRead) => {
     for await (const message of m) {
       const seed = seedOf(message);
       // Others arrive meanwhile.
@@ -41,6 +60,7 @@ test("each message is intact during its step, while more arrive, and later ones 
       expect(message.data.equals(pattern(bytes, seed))).toBe(true);
       memories.add(message.data.buffer);
       seeds.add(seed);
+      wasRead();
       if (seeds.size === 30) break;
     }
   });
@@ -49,12 +69,15 @@ test("each message is intact during its step, while more arrive, and later ones 
 });
 
 test("messages that several steps wait for at a time are all intact", async () => {
-  await receiving(12, async (m) => {
+  await receiving(12, async (m, wasRead) => {
     const iterator = m[Symbol.asyncIterator]();
     const seeds = new Set<number>();
     for (let round = 0; round < 4; round++) {
       const steps = await Promise.all([iterator.next(), iterator.next(), iterator.next()]);
-      for (const { value } of steps) seeds.add(seedOf(value as Message));
+      for (const { value } of steps) {
+        seeds.add(seedOf(value as Message));
+        wasRead();
+      }
     }
     expect(seeds.size).toBe(12);
   });
@@ -62,7 +85,7 @@ test("messages that several steps wait for at a time are all intact", async () =
 
 test("memory that the program has transferred does not come back", async () => {
   let read = 0;
-  await receiving(12, async (m) => {
+  await receiving(12, async (m, wasRead) => {
     for await (const message of m) {
       const seed = seedOf(message);
       const { data, buffer } = structuredClone(
@@ -71,6 +94,7 @@ test("memory that the program has transferred does not come back", async () => {
       );
       expect(buffer.byteLength).toBeGreaterThan(0);
       expect(pattern(bytes, seed).equals(data)).toBe(true);
+      wasRead();
       if (++read === 12) break;
     }
   });
