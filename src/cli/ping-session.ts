@@ -29,7 +29,8 @@ interface Probe {
   readonly number: number;
   readonly sentAt: number;
   state: "waiting" | "lost" | "answered";
-  timer: NodeJS.Timeout | undefined;
+  /** Ends the wait for the answer. */
+  readonly cancel: () => void;
 }
 
 /** The probes to one peer, from the first to the summary. */
@@ -77,7 +78,7 @@ export class PingSession {
     } catch (error) {
       if (!wasStopped(error)) throw error;
     } finally {
-      for (const { timer } of this.#sent.values()) clearTimeout(timer);
+      for (const { cancel } of this.#sent.values()) cancel();
     }
     await this.#output;
     await this.#summary();
@@ -97,8 +98,10 @@ export class PingSession {
   }
 
   async #sendOne(number: number): Promise<void> {
-    const timer = setTimeout(() => this.#timedOut(probe), this.#options.timeout);
-    const probe: Probe = { number, sentAt: this.#socket.clock.now(), state: "waiting", timer };
+    const { clock } = this.#socket;
+    // The clock of the socket reads what has come before a late timer runs.
+    const cancel = clock.after(this.#options.timeout, () => this.#timedOut(probe));
+    const probe: Probe = { number, sentAt: clock.now(), state: "waiting", cancel };
     this.#sent.set(number, probe);
     this.#sent.delete(number - maxKept);
     this.#waiting++;
@@ -190,7 +193,7 @@ export class PingSession {
   }
 
   #ended(probe: Probe): void {
-    clearTimeout(probe.timer);
+    probe.cancel();
     this.#waiting--;
   }
 

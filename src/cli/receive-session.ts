@@ -81,7 +81,7 @@ export class ReceiveSession {
   #left: number;
   #failure: { readonly reason: unknown } | undefined;
   #ending = false;
-  #idle: NodeJS.Timeout | undefined;
+  #endWait: (() => void) | undefined;
   #last: { readonly receiver: Receiver; readonly source: Endpoint } | undefined;
 
   constructor(store: FileStore, options: ReceiveSessionOptions) {
@@ -113,7 +113,7 @@ export class ReceiveSession {
     stop.addEventListener("abort", end);
     this.#awaitNext();
     await Promise.all(this.receivers.map((receiver) => this.#read(receiver)));
-    clearTimeout(this.#idle);
+    this.#endWait?.();
     endWarning();
     if (this.#left === 0 && !stop.aborted) await this.#linger(stop);
     losses.end();
@@ -165,11 +165,12 @@ export class ReceiveSession {
   #awaitNext(): void {
     const { timeout } = this.#options;
     if (timeout === undefined) return;
-    clearTimeout(this.#idle);
-    this.#idle = setTimeout(() => {
+    this.#endWait?.();
+    // The clock of a socket reads what has come before a late timer runs.
+    this.#endWait = this.receivers[0]?.socket.clock.after(timeout, () => {
       this.timedOut = true;
       void this.#stopReading();
-    }, timeout);
+    });
   }
 
   /** Ends the loops. With `--count`, sockets of messages stay open for their senders. */

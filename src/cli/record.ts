@@ -2,6 +2,7 @@ import type { Command } from "commander";
 
 import { type RecordOptions, type Recording, record } from "../capture/index.js";
 import type { Endpoint } from "../core/address/address.js";
+import type { Clock } from "../core/driver/driver.js";
 import { datagramsIn } from "../core/receive/inbox.js";
 import { readAll } from "../core/socket/socket.js";
 import { usage } from "./exit.js";
@@ -133,7 +134,7 @@ async function run(
     false,
   );
   const status = new StatusLine(() => recordingStatus(recording.stats()));
-  const silence = new Silence(timeout);
+  const silence = new Silence(timeout, (listeners[0] as Listener).socket.clock);
   const reading = Promise.all(listeners.map((listener) => readOn(listener, peers, silence)));
   await Promise.race([aborted(signal), recording.finished, reading, silence.over]);
   silence.end();
@@ -175,16 +176,22 @@ class Silence {
   /** Whether nothing has arrived for the time. */
   isOver = false;
   readonly over: Promise<void>;
-  #lastMs = performance.now();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #clock: Clock;
+  #lastMs: number;
+  #cancel: (() => void) | undefined;
 
-  /** @param timeoutMs `undefined` is without end. */
-  constructor(timeoutMs: number | undefined) {
+  /**
+   * @param timeoutMs `undefined` is without end.
+   * @param clock of a socket: it reads what has come before a late timer runs.
+   */
+  constructor(timeoutMs: number | undefined, clock: Clock) {
+    this.#clock = clock;
+    this.#lastMs = clock.now();
     this.over = new Promise((resolve) => {
       const wait = (): void => {
-        const leftMs = this.#lastMs + (timeoutMs ?? 0) - performance.now();
+        const leftMs = this.#lastMs + (timeoutMs ?? 0) - clock.now();
         if (leftMs > 0) {
-          this.#timer = setTimeout(wait, leftMs);
+          this.#cancel = clock.after(leftMs, wait);
           return;
         }
         this.isOver = true;
@@ -195,10 +202,10 @@ class Silence {
   }
 
   arrived(): void {
-    this.#lastMs = performance.now();
+    this.#lastMs = this.#clock.now();
   }
 
   end(): void {
-    clearTimeout(this.#timer);
+    this.#cancel?.();
   }
 }

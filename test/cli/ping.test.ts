@@ -1,3 +1,5 @@
+import { setTimeout as wait } from "node:timers/promises";
+
 import { socket } from "datagram";
 import { messages } from "datagram/message";
 import { describe, expect, test } from "vitest";
@@ -62,6 +64,24 @@ describe("ping", () => {
     expect(code).toBe(0);
     expect(stderr).toMatch(/^\d+ probes to .*: \d+ answered, 0 lost \(0%\)/);
     expect(m.stats().dropped).toEqual({});
+  });
+});
+
+overDrivers((driver) => {
+  test("an answer that came in time is no loss if the machine stopped the command meanwhile", async (t) => {
+    const peer = socket();
+    t.onTestFinished(() => peer.close());
+    await peer.bind(["127.0.0.1", 0]);
+    const args = ["ping", String(peer.getsockname()), "--count", "1", "--timeout", "1s"];
+    const ping = datagram(t, args, { env: { DATAGRAM_DRIVER: driver } });
+    const [probe, source] = await peer.recvfrom(65_535);
+    ping.child.kill("SIGSTOP");
+    await peer.sendto(probe, source);
+    await wait(1200);
+    ping.child.kill("SIGCONT");
+    const { code, stderr } = await ping.ended;
+    expect(stderr).toMatch(/: 1 answered, 0 lost/);
+    expect(code).toBe(0);
   });
 });
 
