@@ -8,6 +8,8 @@ const longestMs = 0x7fff_ffff;
  * program was busy, or the machine stopped it, a timeout would end a call whose answer has been there for long.
  */
 const lateMs = 5;
+/** The late timers that wait for the loop to turn. Those that end after them wait too, so that timers run in the order of their times. */
+let lateTimers = 0;
 
 const wallMs = followingWall(
   () => Date.now(),
@@ -23,11 +25,15 @@ export const realClock: Clock = {
     let timer: NodeJS.Timeout;
     let isCancelled = false;
     const fire = (): void => {
-      if (performance.now() - until < lateMs) run();
-      else
-        realClock.turn(() => {
-          if (!isCancelled) run();
-        });
+      if (lateTimers === 0 && performance.now() - until < lateMs) {
+        run();
+        return;
+      }
+      lateTimers++;
+      realClock.turn(() => {
+        lateTimers--;
+        if (!isCancelled) run();
+      });
     };
     const arm = (leftMs: number): void => {
       const again = leftMs > longestMs;

@@ -109,6 +109,18 @@ describe("timers of the clock", () => {
     expect(ran).toEqual(["loop", "late"]);
   });
 
+  // semantics: clock-after
+  test("a timer that is hardly late does not overtake one that is late", async () => {
+    const ran: number[] = [];
+    const isOver = new Promise<void>((resolve) => {
+      realClock.after(2, () => ran.push(2));
+      realClock.after(18, () => resolve(void ran.push(18)));
+    });
+    for (const untilMs = performance.now() + 20; performance.now() < untilMs;);
+    await isOver;
+    expect(ran).toEqual([2, 18]);
+  });
+
   const clocks: [string, Clock][] = [
     ["real", realClock],
     ["virtual", new VirtualTime().clock],

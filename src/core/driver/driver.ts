@@ -118,7 +118,8 @@ export interface Clock {
   /** Nanoseconds since the epoch by the system's clock. If that clock is set, this value changes too. */
   wall(): bigint;
   /**
-   * Calls `run` once, after at least `ms` milliseconds. A waiting timer does not keep the process alive.
+   * Calls `run` once, after at least `ms` milliseconds. A waiting timer does not keep the process alive. The clock of the machine
+   * lets the event loop turn before a late timer runs, so what has come is read first.
    *
    * @param ms 0 or more, finite, with fractions. Months are possible.
    * @returns a function that cancels the timer.
