@@ -2,10 +2,10 @@ import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
 
 import { dropCertificates } from "./test/certificates.js";
-import { compileSources, compiled, compiledModules, importCompiled } from "./test/compiled.js";
+import { compileSources, compiled, compiledModules, everySource, importCompiled } from "./test/compiled.js";
 import { LongestFirst } from "./test/longest-first.js";
 
 dropCertificates();
@@ -189,6 +189,9 @@ const projectsOnLinks = [
 export default defineConfig({
   plugins: [importCompiled],
   test: {
+    watch: false,
+    // For `vitest related` and `vitest --changed`.
+    forceRerunTriggers: [...configDefaults.forceRerunTriggers, everySource],
     server: { deps: { external: [compiledModules] } },
     // Far longer than a test takes, so that none fails on a machine that is busy with other work.
     testTimeout: 180_000,

@@ -20,10 +20,21 @@ export function compiled(name: string): string {
   return `${root}build/src/${name}.js`;
 }
 
+/** A change of one of these concerns every test: vitest does not see which modules of build/src a test imports. */
+export const everySource = "**/src/**";
+
 /** A plugin of Vite: a relative import of a source is one of its compiled module. */
 export const importCompiled = {
   name: "import-compiled",
   enforce: "pre" as const,
+  /** @throws in watch mode, which would run the modules that were compiled when it began. */
+  configureVitest({ vitest }: { readonly vitest: { readonly config: { readonly watch: boolean } } }): void {
+    if (!vitest.config.watch) return;
+    throw new Error(
+      "the watch mode of vitest does not compile the sources again. In its place: " +
+        "node --watch-path=src --watch-path=test node_modules/vitest/vitest.mjs run <file>",
+    );
+  },
   resolveId(id: string, importer?: string): { id: string; external: true } | undefined {
     if (!id.startsWith(".") || importer === undefined) return undefined;
     const path = resolve(dirname(importer), id);
@@ -33,8 +44,8 @@ export const importCompiled = {
 };
 
 /**
- * Compiles the sources that have changed, so that no test runs with older ones. vitest reads its configuration once for each
- * project; only the first time compiles.
+ * Compiles the sources that have changed, and deletes the modules of those that are gone, so that no test runs with older ones.
+ * vitest reads its configuration once for each project; only the first time compiles.
  *
  * @throws if a source has an error, which the compiler has printed.
  */
