@@ -19,9 +19,11 @@ const nominal = {
 
 export default { meta: { name: "classes" }, rules: { nominal } };
 
+/** Whether each instance has this private member: a static one, or a private constructor, is no member of it. */
 function isPrivate(member) {
-  if (member.key?.type === "PrivateIdentifier" || isHidden(member)) return true;
-  return member.kind === "constructor" && member.value.params.some(isHidden);
+  if (member.static) return false;
+  if (member.kind === "constructor") return member.value.params.some(isHidden);
+  return member.key?.type === "PrivateIdentifier" || isHidden(member);
 }
 
 function isHidden({ accessibility }) {
