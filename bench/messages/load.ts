@@ -110,7 +110,8 @@ async function carryLoad(load: Load): Promise<Loaded> {
       `${windowMs}`,
     ]);
     children.push(receiver);
-    const [port] = (await once(receiver, "message")) as [number];
+    const receiverEnds = endOf(receiver, "the receiver");
+    const [port] = (await Promise.race([once(receiver, "message"), receiverEnds])) as [number];
     const settings = {
       frames: file,
       chunks: frames.length - parity,
@@ -129,9 +130,8 @@ async function carryLoad(load: Load): Promise<Loaded> {
     const peers = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"] });
     children.push(peers);
     const lines = createInterface({ input: peers.stdout });
-    const ended = once(peers, "exit").then(() => {
-      throw new Error("the cameras ended");
-    });
+    const ended = Promise.race([endOf(peers, "the program of the cameras"), receiverEnds]);
+    ended.catch(() => undefined);
     const tell = async (): Promise<Told> => {
       const line = once(lines, "line") as Promise<[string]>;
       peers.kill("SIGUSR1");
@@ -142,7 +142,6 @@ async function carryLoad(load: Load): Promise<Loaded> {
     const [received] = (await Promise.race([once(receiver, "message"), ended])) as [Received];
     const receiverCpu = cpuSeconds(receiver) - receiverBefore;
     const after = await tell();
-    ended.catch(() => undefined);
     if (after.refused > 0) throw new Error(`the kernel refused ${after.refused} datagrams of the cameras`);
     return {
       ...received,
@@ -156,10 +155,22 @@ async function carryLoad(load: Load): Promise<Loaded> {
     };
   } finally {
     for (const child of children) {
+      // Without a number it did not start.
+      if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) continue;
       const exit = once(child, "exit");
       child.kill("SIGKILL");
       await exit;
     }
     rmSync(folder, { recursive: true });
   }
+}
+
+/** Rejects when a program has ended, or did not start. */
+function endOf(child: ChildProcess, name: string): Promise<never> {
+  const end = once(child, "exit").then(([code, signal]: unknown[]) => {
+    throw new Error(`${name} ended with ${String(code ?? signal)}`);
+  });
+  // The last programs are ended when nobody waits any more.
+  end.catch(() => undefined);
+  return end;
 }

@@ -17,6 +17,8 @@ const usual = [
 /** Tables that take long, or that need a machine without other work. */
 const onlyIfNamed = ["cameras", "load"] as const;
 const all = [...usual, ...onlyIfNamed];
+/** `most_peers` of bench/peers/cameras.c. */
+const mostPeers = 4096;
 export type TableName = (typeof all)[number];
 
 /** How the cameras of the table `load` send: `fleeting` with a number of parities. */
@@ -49,7 +51,7 @@ const help = `Usage: npm run bench:messages -- [options]
   --quick          forgeries and peers: a twentieth of the datagrams
   --only cameras   only if named: cameras that send pictures on the simulated network, and what the memory was meanwhile
   --only load      only if named: peers of a C program that send ten pictures a second over loopback, and what the receiver took
-  --cameras <n,…>  cameras: how many (1000); load: how many, one number after another (100,400,1000)
+  --cameras <n,…>  cameras: how many (1000); load: how many, one number after another, at most ${mostPeers} (100,400,1000)
   --mode <a,b,…>   load: reliable, or fleeting+3 with a number of parities (reliable,fleeting+3)
   --seconds <n>    load: the measured time, after 12 s (20)
   --no-offload     load: each datagram is sent by itself
@@ -87,6 +89,8 @@ export function readOptions(): Options {
     const cameras = values.cameras?.split(",").map((text) => wholeNumber("cameras", text, 0, 1, 10_000));
     if (only.includes("cameras") && cameras !== undefined && cameras.length > 1)
       throw new Error("--only cameras takes one number of --cameras");
+    if (only.includes("load") && cameras?.some((count) => count > mostPeers))
+      throw new Error(`--only load takes at most ${mostPeers} of --cameras`);
     return {
       only,
       seeds: wholeNumber("seeds", values.seeds, 100, 1, 10_000),

@@ -87,6 +87,7 @@ static const char *text(const char *name);
 static long number(const char *name);
 static double now(void);
 static void check(int ok, const char *what);
+static void require(int ok, const char *what);
 static void sleep_until(double at);
 
 /* ---- CRC-32 of zlib ---- */
@@ -145,12 +146,13 @@ static void read_frames(void) {
   check(file != NULL, "frames=");
   chunk_count = (int)number("chunks");
   frame_count = chunk_count + (int)number("parities");
-  check(frame_count > 0 && frame_count <= most_frames, "chunks=");
+  require(chunk_count > 0 && frame_count >= chunk_count && frame_count <= most_frames, "chunks= and parities= are 1 to 64 datagrams");
   frames = malloc(65536);
   check(frames != NULL, "malloc");
   size_t bytes = fread(frames, 1, 65536, file);
   fclose(file);
   frame_bytes = (int)(bytes / (size_t)frame_count);
+  require(frame_bytes >= payload_at + picture_number_bytes + 4, "frames=: datagrams are missing");
   int sealed = frame_bytes - 4, message_bytes = (int)number("messageBytes");
   make_shift(&message_number, 0, picture_number_bytes, message_bytes);
   make_shift(&frame_number, payload_at, picture_number_bytes, sealed);
@@ -162,7 +164,7 @@ static void read_frames(void) {
   /* From now on the frames have id 0 and CRC 0, and frame_crcs has their checksums. */
   for (int index = 0; index < frame_count; index++) {
     uint8_t *frame = frame_at(index);
-    check(crc_of(frame, (size_t)sealed) == read32(frame + sealed), "frames=: a checksum");
+    require(crc_of(frame, (size_t)sealed) == read32(frame + sealed), "frames=: a checksum is wrong");
     write32(frame + 4, 0);
     write32(frame + 16, 0);
     frame_crcs[index] = crc_of(frame, (size_t)sealed);
@@ -234,7 +236,7 @@ static void send_frames(const struct camera *camera, uint64_t which) {
 static uint64_t first_bits(int bits) { return bits >= 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1; }
 
 static void look_later(int which) {
-  check(looks_end - looks_begin < most_looks, "looks");
+  require(looks_end - looks_begin < most_looks, "too many pictures wait for reports");
   looks[looks_end % most_looks].at = now() + look_us / 1e6;
   looks[looks_end % most_looks].camera = which;
   looks[looks_end++ % most_looks].id = cameras[which].id;
@@ -284,7 +286,7 @@ static void reported(struct camera *camera, const uint8_t *report, ssize_t lengt
   uint64_t missing = first_bits(chunk_count) & ~first_bits(upto);
   for (ssize_t at = 28; at + 4 <= length - 4; at += 4) {
     int start = (int)read16(report + at), run = (int)read16(report + at + 2);
-    if (start + run <= chunk_count) missing |= first_bits(run) << start;
+    if (run > 0 && start + run <= chunk_count) missing |= first_bits(run) << start;
   }
   camera->has_report = 1;
   camera->missing &= missing;
@@ -376,7 +378,7 @@ int main(int argc, char **argv) {
   make_crc_table();
   read_frames();
   int peers = (int)number("peers");
-  check(peers > 0 && peers <= most_peers, "peers=");
+  require(peers > 0 && peers <= most_peers, "peers= is 1 to 4096");
   open_cameras(peers);
   is_reliable = number("reliable") != 0;
   has_offload = number("offload") != 0;
@@ -424,8 +426,15 @@ static void sleep_until(double at) {
   }
 }
 
+/* For system calls. */
 static void check(int ok, const char *what) {
   if (ok) return;
-  fprintf(stderr, "%s: %s\n", what, strerror(errno));
+  fprintf(stderr, "cameras: %s: %s\n", what, strerror(errno));
+  exit(1);
+}
+
+static void require(int ok, const char *what) {
+  if (ok) return;
+  fprintf(stderr, "cameras: %s\n", what);
   exit(1);
 }
