@@ -253,7 +253,7 @@ function memoryLine(memory: MemoryOutcome): string | undefined {
   return `Resident memory of the native receiver: ${held(firstRssBytes, firstYoungBytes)} after the first million datagrams, ${held(lastRssBytes, lastYoungBytes)} after ${millions(received)}.`;
 }
 
-/** A Markdown table with aligned columns, as Prettier formats it. The first column and those of `texts` are text. */
+/** A Markdown table with aligned columns, as oxfmt formats it. The first column and those of `texts` are text. */
 function table(
   head: readonly string[],
   rows: readonly (readonly string[])[],

@@ -90,7 +90,7 @@ export async function* fileBytes(path: string | URL): AsyncGenerator<Uint8Array,
 }
 
 /** The bytes of a whole file as one piece. */
-// eslint-disable-next-line @typescript-eslint/require-await -- it has nothing to wait for
+// oxlint-disable-next-line typescript/require-await -- it has nothing to wait for
 export async function* oneByteArray(bytes: Uint8Array): AsyncGenerator<Uint8Array, void> {
   yield bytes;
 }

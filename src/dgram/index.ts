@@ -37,7 +37,7 @@ const dgram: types.DgramModule = makeModule({
 });
 
 /** The types of `node:dgram` by the name of the default import: `dgram.Socket`, `dgram.RemoteInfo`. */
-// eslint-disable-next-line @typescript-eslint/no-namespace -- so that `dgram.Socket` is a type, as with node:dgram
+// oxlint-disable-next-line typescript/no-namespace -- so that `dgram.Socket` is a type, as with node:dgram
 declare namespace dgram {
   /** A socket of this module. */
   type Socket = types.Socket;

@@ -26,7 +26,7 @@ export function interfaceAddress(given: string, family: Family, syscall: string,
       return given;
     throw new OSError("ENODEV", { syscall, address, text: noInterfaceText(given) });
   }
-  // eslint-disable-next-line @typescript-eslint/prefer-nullish-coalescing -- a literal without a zone has an empty one
+  // oxlint-disable-next-line typescript/prefer-nullish-coalescing -- a literal without a zone has an empty one
   const name = literal?.zone || given;
   if (/^\d+$/.test(name)) {
     throw new OSError("ENOTSUP", {

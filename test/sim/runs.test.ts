@@ -46,7 +46,7 @@ describe("the error of a program that fails", () => {
     expect(
       await failure(
         network.run(() => {
-          // eslint-disable-next-line @typescript-eslint/only-throw-error -- programs do
+          // oxlint-disable-next-line typescript/only-throw-error -- programs do
           throw "text";
         }),
       ),

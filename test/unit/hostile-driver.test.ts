@@ -159,7 +159,7 @@ describe.each([true, false])("if a driver throws and batches is %s", (batches) =
         for (const times of [1, Infinity]) {
           let left = times;
           const before = (called: Method): void => {
-            // eslint-disable-next-line @typescript-eslint/only-throw-error -- a driver may throw anything
+            // oxlint-disable-next-line typescript/only-throw-error -- a driver may throw anything
             if (called === method && left-- > 0) throw failure;
           };
           const stack = await expectAllSettle({ before, batches }, `${method} throws ${what} ${times} times`);

@@ -19,7 +19,7 @@ const intrinsic = {
   sharedBufferBytes: getter(SharedArrayBuffer.prototype, "byteLength"),
 } as const;
 const { kind: kindOf, byteLength: byteLengthOf } = intrinsic;
-// eslint-disable-next-line @typescript-eslint/unbound-method -- it is called on each array that is written to
+// oxlint-disable-next-line typescript/unbound-method -- it is called on each array that is written to
 const { set } = Uint8Array.prototype;
 
 /**
@@ -100,7 +100,7 @@ function bytesOf(piece: unknown): Uint8Array | undefined {
 }
 
 function getter(prototype: object, name: string | symbol): (this: unknown) => unknown {
-  // eslint-disable-next-line @typescript-eslint/unbound-method -- it is called on each object that it is asked of
+  // oxlint-disable-next-line typescript/unbound-method -- it is called on each object that it is asked of
   const get = Object.getOwnPropertyDescriptor(prototype, name)?.get;
   if (!get) throw new Error(`this JavaScript has no ${String(name)}`);
   return get as (this: unknown) => unknown;

@@ -9,7 +9,7 @@ import { type Socket, iterate } from "../../core/socket/socket.js";
 import { checkFunction, checkSignal, checkSocket } from "./arguments.js";
 
 /** Returns the answer to a datagram, or `undefined` for none. */
-// eslint-disable-next-line @typescript-eslint/no-invalid-void-type -- a handler may have no return statement
+// oxlint-disable-next-line typescript/no-invalid-void-type -- a handler may have no return statement
 export type Handler = (datagram: Datagram) => Data | undefined | void | Promise<Data | undefined | void>;
 
 /** The options of `serve`. */

@@ -93,7 +93,7 @@ export class Routing {
   /** The interface with this name, this number or this address of the host; `undefined` if there is none. */
   interface(given: string): Interface | undefined {
     const literal = parseLiteral(given);
-    // eslint-disable-next-line @typescript-eslint/prefer-nullish-coalescing -- a literal without a zone has an empty one
+    // oxlint-disable-next-line typescript/prefer-nullish-coalescing -- a literal without a zone has an empty one
     const called = literal?.zone || given;
     const named = this.interfaces.find(({ name, index }) => name === called || String(index) === called);
     if (named) return named;

@@ -77,7 +77,7 @@ export class CommonJs {
       if (builtin !== undefined) return builtin;
       return isBuiltin(request) ? own(request) : this.require(own.resolve(request));
     };
-    // eslint-disable-next-line @typescript-eslint/no-deprecated -- programs still read it
+    // oxlint-disable-next-line typescript/no-deprecated -- programs still read it
     const { resolve, extensions } = own;
     return Object.assign(load, { resolve, extensions, cache: this.#cache, main: undefined });
   }

@@ -24,7 +24,7 @@ export function seedProgram(random: Random): () => void {
     randomFillSync: crypto.randomFillSync as Call,
     randomInt: crypto.randomInt as Call,
     randomUUID: crypto.randomUUID as Call,
-    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its own `this`
+    // oxlint-disable-next-line typescript/unbound-method -- called with its own `this`
     getRandomValues: prototype.getRandomValues as Call,
   };
 
@@ -68,7 +68,7 @@ export function seedProgram(random: Random): () => void {
     replace(crypto, "randomInt", like(own.randomInt, randomInt)),
     replace(crypto, "randomUUID", like(own.randomUUID, randomUUID)),
     replace(prototype, "getRandomValues", like(own.getRandomValues, getRandomValues)),
-    // eslint-disable-next-line @typescript-eslint/unbound-method -- its name and length alone are taken
+    // oxlint-disable-next-line typescript/unbound-method -- its name and length alone are taken
     replace(prototype, "randomUUID", like(prototype.randomUUID as Call, randomUUID)),
   ];
   return () => {

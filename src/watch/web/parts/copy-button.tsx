@@ -28,7 +28,7 @@ async function copied(text: string): Promise<boolean> {
     area.className = "off-screen";
     document.body.append(area);
     area.select();
-    // eslint-disable-next-line @typescript-eslint/no-deprecated -- nothing else copies on a page without HTTPS
+    // oxlint-disable-next-line typescript/no-deprecated -- nothing else copies on a page without HTTPS
     const done = document.execCommand("copy");
     area.remove();
     return done;
