@@ -29,9 +29,10 @@ struct ChunkMemory {
   size_t arrived_bytes;
 };
 
-// Takes chunks of the message from datagrams of `segment` bytes each: copies their payloads to their places, marks them as arrived, and adds
-// them to the CRC. Ends before the first one that is of another message, is not as long as `size` of the header, does not have the
-// number after that of the one before, has arrived already, or has a wrong checksum. Such a datagram changes nothing.
+// Takes chunks of the message from datagrams of `segment` bytes each: copies their payloads to their places, marks them
+// as arrived, and adds them to the CRC. Ends before the first one that is of another message, is not as long as `size`
+// of the header, does not have the number after that of the one before, has arrived already, or has a wrong checksum.
+// Such a datagram changes nothing.
 // Returns the number of the chunks that were taken, at most `max`.
 //
 // `shift`: kCrcShiftEntries numbers, for as many bytes as a chunk has.

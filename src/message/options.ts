@@ -3,7 +3,10 @@ import { fieldsOf, refuseUnknown } from "../core/errors/fields.js";
 
 /** The options of `messages()`. Most programs need none. */
 export interface MessagesOptions {
-  /** Bytes of each chunk, 64 to 65,000. Over 1,232 with a header of 20, IPv6 paths need not carry them. If they vanish, `send` goes on with 1,200. @default 1200 */
+  /**
+   * Bytes of each chunk, 64 to 65,000. Over 1,232 with a header of 20, IPv6 paths need not carry them. If they vanish, `send` goes
+   * on with 1,200. @default 1200
+   */
   readonly chunkBytes?: number | undefined;
   /** The largest number of chunks that are under way to a peer, 1 to 65,535. @default 65535 */
   readonly windowChunks?: number | undefined;
@@ -28,11 +31,14 @@ export interface MessagesOptions {
    * `message.confirm()`. @default "arrival"
    */
   readonly confirm?: ConfirmPolicy | undefined;
-  /** Milliseconds for which the program can confirm a message, 100 to 25,000. After that its sender never gets a report. @default 10000 */
+  /**
+   * Milliseconds for which the program can confirm a message, 100 to 25,000. After that its sender never gets a report.
+   * @default 10000
+   */
   readonly confirmMs?: number | undefined;
   /**
-   * The memory of a message is used again for a later one when the `for await` loop that got it takes its next step. So copy `data` to keep
-   * it for longer. Messages of requests and replies, and short ones, are not meant. @default false
+   * The memory of a message is used again for a later one when the `for await` loop that got it takes its next step. So copy
+   * `data` to keep it for longer. Messages of requests and replies, and short ones, are not meant. @default false
    */
   readonly reuseMemory?: boolean | undefined;
 }

@@ -201,7 +201,11 @@ export function readSealedFrame<Bytes extends Uint8Array>(
   return readHeader(bytes, frame, start, payloadBytes);
 }
 
-/** Whether a datagram, which was not checked, says that its message has more chunks. @param datagramBytes at least those of an empty frame */
+/**
+ * Whether a datagram, which was not checked, says that its message has more chunks.
+ *
+ * @param datagramBytes at least those of an empty frame.
+ */
 export function isOneOfSeveral(bytes: Uint8Array, start: number, datagramBytes: number): boolean {
   return read32(bytes, start + 12) > datagramBytes - frameOverheadBytes;
 }

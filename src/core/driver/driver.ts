@@ -21,8 +21,8 @@ export interface Crc32 {
 }
 
 /**
- * Copies `pieces` pieces of `pieceBytes`. A piece starts `fromStride` bytes after the one before it in `from`, and `toStride` bytes after
- * it in `to`. The two do not overlap.
+ * Copies `pieces` pieces of `pieceBytes`. A piece starts `fromStride` bytes after the one before it in `from`, and `toStride`
+ * bytes after it in `to`. The two do not overlap.
  */
 export type CopyPieces = (
   from: Uint8Array,
@@ -36,15 +36,16 @@ export type CopyPieces = (
 ) => void;
 
 /**
- * Takes chunks of one message from the `max` datagrams of `segment` bytes that begin at byte `start`: checks each, copies its payload to its
- * place in `message`, sets its bit in `arrived`, and adds it to the CRC. Ends before the first datagram that is no such chunk, that has not
- * the number after that of the one before, that has arrived already, or whose checksum is wrong: it changes nothing. The
- * datagrams are frames of `docs/wire.md`.
+ * Takes chunks of one message from the `max` datagrams of `segment` bytes that begin at byte `start`: checks each, copies its
+ * payload to its place in `message`, sets its bit in `arrived`, and adds it to the CRC. Ends before the first datagram that is
+ * no such chunk, that has not the number after that of the one before, that has arrived already, or whose checksum is wrong: it
+ * changes nothing. The datagrams are frames of `docs/wire.md`.
  *
  * @param shift the `CrcShift` of the bytes of a chunk.
  * @param series nine numbers, of which the first five are the 20 bytes of the header of the chunks, with the number 0 and without
- *   the flag "report now". Then the CRC of the chunks that arrived last, one after the other, and the number of the chunk after them. Both are
- *   written again. Then it gets the number of the first chunk that it took, and a byte with all flags of those that it took.
+ *   the flag "report now". Then the CRC of the chunks that arrived last, one after the other, and the number of the chunk after
+ *   them. Both are written again. Then it gets the number of the first chunk that it took, and a byte with all flags of those
+ *   that it took.
  * @returns the number of the chunks that it took; negative if the datagrams or the numbers are not there.
  */
 export type TakeChunks = (
