@@ -9,7 +9,6 @@ import { Socket } from "../core/socket/socket.js";
 import { showEmitterAs } from "../core/shown.js";
 import { type CodecMessages, type CodecOptions, readCodec } from "./codec-reader.js";
 import { Exchange, type MessageHandler } from "./exchange.js";
-import type { MessageInbox } from "./inbox.js";
 import type { Message, MessagesEvents, MessagesStats, PeerStats, Receipt } from "./message.js";
 import {
   type MessagesOptions,
@@ -19,8 +18,8 @@ import {
   checkRequest,
   checkSend,
 } from "./options.js";
+import { stepsThatReuse } from "./reusing-steps.js";
 import { textOf } from "./shown.js";
-import type { SpareMemory } from "./spare-memory.js";
 
 export type { MessageHandler } from "./exchange.js";
 
@@ -174,7 +173,7 @@ export class Messages extends WarningEmitter<MessagesEvents> implements AsyncIte
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
     const { inbox, spare } = this.#exchange;
     let isDone = false;
-    const next = spare ? reusing(inbox, spare) : () => inbox.next();
+    const next = spare ? stepsThatReuse(inbox, spare) : () => inbox.next();
     const iterator: AsyncIterableIterator<Message> = {
       next: () => (isDone ? Promise.resolve({ done: true, value: undefined }) : next()),
       return: () => {
@@ -196,17 +195,4 @@ export class Messages extends WarningEmitter<MessagesEvents> implements AsyncIte
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-/** Returns the `next` of one iteration, which gives the memory of the message before back. */
-function reusing(inbox: MessageInbox, spare: SpareMemory): MessageInbox["next"] {
-  let last: Message | undefined;
-  return async () => {
-    if (last) spare.give(last.data);
-    // If several steps wait at a time, only the memory of the last message comes back.
-    last = undefined;
-    const step = await inbox.next();
-    last = step.value;
-    return step;
-  };
 }

@@ -24,6 +24,9 @@ abstract class FromSource {
   }
 }
 
+/** Whether the program may confirm a message, and has neither done so nor released it. It may still be using the bytes. */
+export let isWithProgram: (message: Message) => boolean;
+
 /** A message of a peer. */
 export class PeerMessage extends FromSource implements Message {
   readonly channel: number;
@@ -32,8 +35,11 @@ export class PeerMessage extends FromSource implements Message {
   readonly verified: boolean = true;
   declare readonly confirm?: () => void;
   declare readonly release?: () => void;
+  /** Whether the program may confirm the message, and has neither done so nor released it. */
+  #isWithProgram = false;
 
   static {
+    isWithProgram = (message) => #isWithProgram in message && message.#isWithProgram;
     // `console.log` shows the name of the class.
     Object.defineProperty(this, "name", { value: "Message" });
   }
@@ -48,8 +54,16 @@ export class PeerMessage extends FromSource implements Message {
     this.channel = channel;
     this.chunks = chunks;
     this.repaired = repaired;
-    if (confirm) this.confirm = confirm;
-    if (release) this.release = release;
+    if (!confirm || !release) return;
+    this.#isWithProgram = true;
+    this.confirm = () => {
+      this.#isWithProgram = false;
+      confirm();
+    };
+    this.release = () => {
+      this.#isWithProgram = false;
+      release();
+    };
   }
 }
 
