@@ -133,7 +133,7 @@ export class Handover {
 
   #deliver(
     peer: Peer,
-    { kind: sentKind, flags, id, crc, channel }: Readonly<Frame>,
+    { kind, flags, id, crc, channel }: Readonly<Frame>,
     data: Buffer,
     counts: Pick<Message, "chunks" | "repaired" | "confirm" | "release">,
     now: number,
@@ -141,8 +141,6 @@ export class Handover {
     peer.delivered(id, crc, now);
     this.#recent.add(id, crc, now);
     peer.receivedMessages++;
-    // A parity belongs to a DATA message.
-    const kind = sentKind === frameKind.parity ? frameKind.data : sentKind;
     const message = new PeerMessage(data, peer.address, channel, counts);
     const pass = (each: Message): void => this.#host.arrived({ message: each, peer, kind, flags, id, crc });
     if (isFleeting({ flags, kind })) this.#supersede(peer, channel, id);

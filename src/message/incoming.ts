@@ -12,6 +12,7 @@ import {
   chunksOf,
   frameFlag,
   frameHeaderBytes,
+  frameKind,
   isFleeting,
   writeFrame,
 } from "../wire/message-frame.js";
@@ -44,7 +45,7 @@ export interface Series {
 
 /** One message that has not arrived completely. */
 export class Incoming {
-  /** The header of its first chunk that arrived. */
+  /** The header of its first chunk that arrived. Before that, it is made from a parity, and has no `attempt`. */
   readonly frame: Frame;
   readonly chunks: number;
   readonly fleeting: boolean;
@@ -69,6 +70,8 @@ export class Incoming {
   route: Ancillary | undefined;
   /** Bytes of memory that this message takes. */
   bytes: number;
+  /** Whether `frame` is of a chunk. */
+  #hasChunkFrame: boolean;
   /** The chunk that arrived last, with its attempt. */
   #echo = noEcho;
   #attempt = 0;
@@ -93,7 +96,9 @@ export class Incoming {
   #parities: (Uint8Array | undefined)[] | undefined;
 
   constructor(frame: Readonly<Frame>, now: number) {
-    this.frame = { ...frame };
+    this.#hasChunkFrame = frame.kind !== frameKind.parity;
+    // The `attempt` of a parity is the number of parities, and that of a fleeting chunk is the deadline.
+    this.frame = this.#hasChunkFrame ? { ...frame } : { ...frame, kind: frameKind.data, attempt: 0 };
     this.chunks = chunksOf(frame.length, frame.size);
     this.fleeting = isFleeting(frame);
     this.startedAt = this.lastAt = this.reportedAt = now;
@@ -151,7 +156,11 @@ export class Incoming {
 
   /** Adds a chunk that is not there. Returns whether it leaves a new gap. @param crc of the payload. */
   add(frame: Readonly<Frame>, payload: Buffer, crc: number): boolean {
-    const { index } = frame;
+    const { index, attempt } = frame;
+    if (!this.#hasChunkFrame) {
+      this.#hasChunkFrame = true;
+      this.frame.attempt = attempt;
+    }
     this.#write(index, payload, crc);
     this.received++;
     const gap = index > this.#upto;
@@ -160,8 +169,8 @@ export class Incoming {
   }
 
   /**
-   * Takes chunks that follow each other in a run, as `TakeChunks` does. Takes none if the memory of the message is in parts, or if
-   * parities have arrived.
+   * Takes chunks that follow each other in a run, as `TakeChunks` does. Takes none if the memory of the message is in parts, if
+   * parities have arrived, or if no chunk has: only a chunk has the header of the others.
    *
    * @param max the number of datagrams from `start` on, or a smaller one.
    * @param taken gets what is known of the chunks, if there are any.
@@ -175,7 +184,7 @@ export class Incoming {
     taken: Series,
   ): number {
     const memory = this.#whole ?? (this.#slabs.length === 1 ? this.#slabs[0] : undefined);
-    if (!memory || !this.#shift || this.#parities) return 0;
+    if (!memory || !this.#shift || this.#parities || !this.#hasChunkFrame) return 0;
     const series = (this.#series ??= seriesOf(this));
     series[seriesCrc] = this.#runCrc;
     series[seriesNext] = this.#runEnd;

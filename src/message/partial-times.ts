@@ -7,7 +7,7 @@ import type { ReceiverLimits } from "./receiver-host.js";
 /** Milliseconds after which a chunk is reported. */
 export const reportMs = 5;
 /** The first wait before a report is repeated, the factor of the next ones, and their number. */
-export const repeatMs = 100;
+const repeatMs = 100;
 const repeatFactor = 1.5;
 const maxRepeats = 8;
 

@@ -21,7 +21,7 @@ import type { LossCause } from "./message.js";
 import type { PartialMemory } from "./partial-memory.js";
 import { Partials } from "./partials.js";
 import { type Peer, isArriving } from "./peers.js";
-import { endAt, endOf, repeatAt, repeatMs, reportMs } from "./partial-times.js";
+import { endAt, endOf, repeatAt, reportMs } from "./partial-times.js";
 import type { ReceiverHost, ReceiverLimits } from "./receiver-host.js";
 
 /** Chunks after which a report is sent. */
@@ -264,6 +264,8 @@ export class Receiver {
         partial.reserve(frame.index, all, this.#host.spare);
       }
       gap = partial.add(frame, payload, crc ?? crc32(payload));
+      // After a parity, the first chunk of a fleeting message says when it ends.
+      if (partial.received === 1) peer.alarm?.setEarlier(endAt(partial, this.#limits));
       if (isAgain) partial.resent++;
       partial.repeats = 0;
       if (partial.bytes !== before) this.#memory.take(peer, partial.bytes - before);
@@ -308,15 +310,13 @@ export class Receiver {
 
   /** Makes room for a new message. Returns `undefined` if it is refused. */
   #begin(peer: Peer, frame: Readonly<Frame>, now: number): Incoming | undefined {
-    const { maxPartials, idleMs, totalMs } = this.#limits;
-    if (peer.partials.size >= maxPartials) this.#partials.loseOldest(peer, undefined, "source");
+    if (peer.partials.size >= this.#limits.maxPartials) this.#partials.loseOldest(peer, undefined, "source");
     const partial = new Incoming(frame, now);
     if (!this.#partials.hasRoom(peer, partial, partial.bytes)) return undefined;
     this.#partials.keep(peer, partial);
     if (isOrdered(frame)) peer.ordering?.began(frame.channel, frame.id);
     peer.alarm ??= new Alarm(this.#host.clock, () => this.#wake(peer));
-    const waitMs = partial.fleeting && frame.attempt > 0 ? Math.min(frame.attempt * 10, totalMs) : idleMs;
-    peer.alarm.setEarlier(now + Math.min(waitMs, partial.fleeting ? waitMs : repeatMs));
+    peer.alarm.setEarlier(Math.min(endAt(partial, this.#limits), repeatAt(partial)));
     return partial;
   }
 

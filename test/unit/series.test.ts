@@ -109,6 +109,65 @@ function receive(incoming: Incoming, run: Buffer, length: number, take: TakeChun
   return isDue;
 }
 
+/** A chunk by its number, or a parity. */
+type Datagram = number | { readonly parity: number };
+const parities = 3;
+const deadline = 7;
+
+/** The frame of a chunk or a parity of the message, which is sent as a fleeting one with a deadline. */
+function fleetingFrame(of: Datagram): Frame {
+  const frame = { ...header, flags: frameFlag.fleeting };
+  return typeof of === "number"
+    ? { ...frame, index: of, attempt: deadline }
+    : { ...frame, kind: frameKind.parity, index: of.parity, attempt: parities };
+}
+
+function fleetingPayload(of: Datagram): Buffer {
+  if (typeof of === "number") return payloadOf(of);
+  const payload = Buffer.alloc(size);
+  for (let index = of.parity; index < chunks; index += parities)
+    for (const [at, byte] of payloadOf(index).entries()) payload[at]! ^= byte;
+  return payload;
+}
+
+function fleetingDatagram(of: Datagram): Buffer {
+  const payload = fleetingPayload(of);
+  const datagram = Buffer.concat([Buffer.alloc(frameHeaderBytes), payload, Buffer.alloc(4)]);
+  writeFrame(fleetingFrame(of), datagram);
+  sealFrame(datagram, crc32);
+  return datagram;
+}
+
+/** Takes a run of a fleeting message as the receiver does. @param hasRoom whether there is room for a parity. */
+function receiveFleeting(
+  incoming: Incoming,
+  run: readonly Datagram[],
+  take: TakeChunks | undefined,
+  hasRoom: () => boolean,
+): void {
+  const bytes = Buffer.concat(run.map(fleetingDatagram));
+  const taken: Series = { last: 0, gap: false, isNow: false };
+  for (let at = 0; at < run.length;) {
+    if (incoming.complete) return;
+    const series = take ? incoming.takeSeries(take, bytes, at * segment, segment, run.length - at, taken) : 0;
+    if (series > 0) {
+      incoming.echo({ ...incoming.frame, index: taken.last }, 0);
+      at += series;
+      continue;
+    }
+    const of = run[at++]!;
+    const [frame, payload] = [fleetingFrame(of), fleetingPayload(of)];
+    if (typeof of !== "number") {
+      if (hasRoom()) incoming.addParity(frame, payload);
+    } else {
+      incoming.echo(frame, 0);
+      if (!incoming.has(of)) incoming.add(frame, payload, crc32(payload));
+    }
+    const lost = incoming.repairable(frame.index);
+    if (lost >= 0) incoming.repair(lost);
+  }
+}
+
 describe.skipIf(!takeChunks)("the addon", () => {
   const starts = fc.tuple(fc.nat(full - 1), fc.integer({ min: 1, max: 12 }));
   /** Where a byte of a run is changed; undefined if none is. */
@@ -143,6 +202,62 @@ describe.skipIf(!takeChunks)("the addon", () => {
       );
     },
   );
+
+  test("takes runs of a fleeting message as the receiver does, whatever parities are in them or came first", () => {
+    const isParity = fc.record({ parity: fc.nat(parities - 1) });
+    const datagram = fc.oneof(fc.nat(full - 1), isParity);
+    const series = fc.tuple(fc.nat(full - 1), fc.integer({ min: 1, max: 12 }));
+    const chunksOf = ([start, length]: readonly [number, number]): number[] =>
+      Array.from({ length: Math.min(length, full - start) }, (_, at) => start + at);
+    const run = fc.oneof(
+      series.map(chunksOf),
+      fc.array(isParity, { maxLength: parities }),
+      fc.array(datagram),
+    );
+    fc.assert(
+      fc.property(
+        fc.oneof(datagram, isParity),
+        fc.array(run, { maxLength: 12 }),
+        fc.array(fc.boolean(), { minLength: 1, maxLength: 5 }),
+        (first, runs, room) => {
+          const [together, single] = [takeChunks, undefined].map((take) => {
+            const incoming = new Incoming(fleetingFrame(first), 0);
+            incoming.reserve(0, true);
+            let asked = 0;
+            const hasRoom = (): boolean => room[asked++ % room.length]!;
+            for (const each of [[first], ...runs]) receiveFleeting(incoming, each, take, hasRoom);
+            return incoming;
+          }) as [Incoming, Incoming];
+          expect(together.received).toBe(single.received);
+          expect(together.frame).toEqual(single.frame);
+          expect(reportOf(together)).toEqual(reportOf(single));
+          for (let index = 0; index < chunks; index++)
+            if (!together.has(index)) for (const each of [together, single]) addOne(each, index);
+          expect(together.join()).toEqual(data);
+          expect(single.join()).toEqual(data);
+        },
+      ),
+    );
+  });
+
+  test("takes no parity as a chunk if the first parity of a message was refused", () => {
+    const run = Buffer.concat([0, 1, 2].map((parity) => fleetingDatagram({ parity })));
+    const incoming = new Incoming(fleetingFrame({ parity: 0 }), 0);
+    incoming.reserve(0, true);
+    const taken: Series = { last: 0, gap: false, isNow: false };
+    expect(incoming.takeSeries(takeChunks!, run, 0, segment, 3, taken)).toBe(0);
+    expect(incoming.received).toBe(0);
+  });
+
+  test("takes the chunks of a message whose first parity was refused, from the second one on", () => {
+    const run = Buffer.concat([3, 4, 5].map(fleetingDatagram));
+    const incoming = new Incoming(fleetingFrame({ parity: 0 }), 0);
+    incoming.reserve(0, true);
+    const taken: Series = { last: 0, gap: false, isNow: false };
+    expect(incoming.takeSeries(takeChunks!, run, 0, segment, 3, taken)).toBe(0);
+    incoming.add(fleetingFrame(3), payloadOf(3), crc32(payloadOf(3)));
+    expect(incoming.takeSeries(takeChunks!, run, segment, segment, 2, taken)).toBe(2);
+  });
 
   /** The number of chunks that it takes of a run of chunks with these numbers. */
   function takes(indexes: readonly number[], damage: (run: Buffer) => void = () => undefined): number {
