@@ -45,38 +45,29 @@ function messageOf(step: IteratorResult<Message, unknown>): Message {
   return step.value;
 }
 
-test("a program that asks for a message before it reads the one before finds each of them intact", async () => {
-  const seeds: number[] = [];
-  await sending("in turn", {}, async ({ desk: m }) => {
-    const iterator = m[Symbol.asyncIterator]();
-    let [first, second] = [iterator.next(), iterator.next()];
-    while (seeds.length < count) {
-      const message = messageOf(await first);
-      // More arrive meanwhile.
-      await sleep(5);
-      seeds.push(seedOf(message));
-      [first, second] = [second, iterator.next()];
-    }
-    await m.close();
-  });
-  expect(seeds).toEqual(inOrder);
-});
-
-test("a program that has two steps waiting while it uses a message finds each of them intact", async () => {
-  const seeds: number[] = [];
-  await sending("in turn", {}, async ({ desk: m }) => {
-    const iterator = m[Symbol.asyncIterator]();
-    let [first, second] = [iterator.next(), iterator.next()];
-    while (seeds.length < count) {
-      const message = messageOf(await first);
-      [first, second] = [second, iterator.next()];
-      await sleep(5);
-      seeds.push(seedOf(message));
-    }
-    await m.close();
-  });
-  expect(seeds).toEqual(inOrder);
-});
+test.each(["after", "before"])(
+  "a program with two steps waiting, which takes another one %s it has used a message, finds each of them intact",
+  async (order) => {
+    const seeds: number[] = [];
+    await sending("in turn", {}, async ({ desk: m }) => {
+      const iterator = m[Symbol.asyncIterator]();
+      let [first, second] = [iterator.next(), iterator.next()];
+      const step = (): void => {
+        [first, second] = [second, iterator.next()];
+      };
+      while (seeds.length < count) {
+        const message = messageOf(await first);
+        if (order === "before") step();
+        // More arrive meanwhile.
+        await sleep(5);
+        seeds.push(seedOf(message));
+        if (order === "after") step();
+      }
+      await m.close();
+    });
+    expect(seeds).toEqual(inOrder);
+  },
+);
 
 test("a step that is read after it resolved and after a later call has an intact message", async () => {
   const seeds: number[] = [];
