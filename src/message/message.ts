@@ -7,7 +7,10 @@ import { OSError, type OSErrorDetails } from "../core/errors/errors.js";
 
 /** A message that arrived. */
 export interface Message {
-  /** The bytes. They belong to the program; with `reuseMemory`, until its loop takes the next step. Then they are of a later message. */
+  /**
+   * The bytes. They belong to the program; with `reuseMemory`, until its loop takes the next step. After that they are those of
+   * a later message.
+   */
   readonly data: Buffer;
   /** The address of the sender. */
   readonly source: Endpoint;

@@ -6,9 +6,9 @@ import type { SpareMemory } from "./spare-memory.js";
 /**
  * Returns the `next` of one iteration with `reuseMemory`: a call gives back the memory of the message before.
  *
- * It does so only as long as the program takes one step after the other, and reads the message of each step before it calls `next` again.
- * Otherwise a message could change that the program has not read yet. So the first call that comes earlier ends the reuse by this
- * iteration.
+ * It does so only as long as the program takes one step after the other, and reads the message of each step before it calls
+ * `next` again. Otherwise a message could change that the program has not read yet. So the first call that comes earlier ends
+ * the reuse by this iteration.
  */
 export function stepsThatReuse(inbox: MessageInbox, spare: SpareMemory): MessageInbox["next"] {
   let last: Message | undefined;
