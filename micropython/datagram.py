@@ -88,7 +88,8 @@ class Messages:
         self.id, self.wait = unpack(">I", urandom(4))[0], 300
         self.buffer = memoryview(bytearray(24 + size))  # for each chunk that leaves
         self.partials, self.done, self.inbox = OrderedDict(), [], []
-        self.out = self.report = self.asked = self.reply = self.proven = self.token = None
+        self.room = OrderedDict()  # how many bytes of replies each of the last 8 addresses may get
+        self.out = self.report = self.asked = self.reply = self.token = None
 
     def send(self, data, to, channel=0, fleeting=False, deadline=0, timeout=10000):
         """Sends bytes, without a copy of them. If fleeting, nothing is sent again, and the receiver waits for the deadline.
@@ -109,9 +110,12 @@ class Messages:
         """Sends a request, and returns the reply. OSError ETIMEDOUT; RuntimeError with the reason if the handler failed."""
         self.asked, self.reply, start = (to, self._next()), None, ticks_ms()
         try:
-            self._deliver(REQUEST, channel, self.id, data, to, timeout)
-            if not self._until(lambda: self.reply, timeout - since(start)):
-                raise OSError(errno.ETIMEDOUT)
+            while not self.reply:  # if it comes again, the other side may send more of the reply
+                left = timeout - since(start)
+                if left <= 0:
+                    raise OSError(errno.ETIMEDOUT)
+                self._deliver(REQUEST, channel, self.id, data, to, left)
+                self._until(lambda: self.reply, min(1000, left))
         finally:
             self.asked = None
         flags, reply = self.reply
@@ -130,8 +134,6 @@ class Messages:
             except Exception as error:
                 reply, kind = str(error).encode(), REPLY | FAILED
             try:
-                if len(reply) > 2 * len(data) + 20:
-                    self._prove(source)
                 self._deliver(kind, channel, id, reply, source, 10000)
             except OSError as error:  # the requester is gone
                 if error.args[0] not in IDLE and error.args[0] != errno.EMSGSIZE:
@@ -154,13 +156,14 @@ class Messages:
         n, crc = count(len(data), self.size), crc32(data)
         self.out, self.report = (to, id, self.size, len(data), crc), None
         progress, wait = ticks_ms(), self.wait
-        missing, window, room, sent, known, turn = [(0, n)], 4, 4, 0, 0, 0
+        missing, window, room, sent, known, turn, attempt = [(0, n)], 4, 4, 0, 0, 0, 0
         while since(progress) <= timeout:
             burst = []
             for start, many in missing:
                 burst.extend(range(start, start + min(many, room - len(burst))))
+            may = first & 15 != REPLY or self._prove(to, len(burst) * (24 + min(len(data), self.size)))
             turn, at, heard = turn % 255 + 1, ticks_ms(), False
-            for index in burst:
+            for index in burst if may else ():
                 attempt, now = turn if index < sent else 0, NOW if index == burst[-1] else 0
                 self._chunk(first | now, channel, attempt, id, index, data, crc, to)
                 sent = max(sent, index + 1)
@@ -171,7 +174,7 @@ class Messages:
                 upto, credit, echo, delay, runs, limit = report.body
                 if not credit:
                     raise OSError(errno.EMSGSIZE, "the receiver takes at most %d bytes" % limit)
-                self.proven, missing = to, runs + [(upto, n - upto)]  # it knows the CRC
+                missing = runs + [(upto, n - upto)]
                 heard = (echo, report.attempt) == (burst[-1], attempt)
             arrived = n - sum([many for _, many in missing])
             if heard and delay < 0xFFFF:
@@ -193,6 +196,8 @@ class Messages:
         self._out(self.buffer[: end + 4], to)
 
     def _out(self, datagram, to):
+        if to in self.room:
+            self.room[to] = max(0, self.room[to] - len(datagram))
         for wait in (1, 5, 25, 100, None):
             try:
                 return self.sock.sendto(datagram, to)
@@ -201,15 +206,16 @@ class Messages:
                     raise
                 time.sleep(wait / 1000)
 
-    def _prove(self, to):
-        """Before a long reply, asks the address to prove that it receives: the request may come from somebody else."""
-        for wait in (50, 100, 200, 200, 400, 400, 800, 800, 800):
-            if self.proven != to:
-                self.token = unpack(">I", urandom(4))[0]
-                self._out(seal(pack(HEAD, 13, PROBE, 0, 0, self.token, 0, 0, 0, 0)), to)
-                self._until(lambda: self.proven == to, wait)
-        if self.proven != to:
-            raise OSError(errno.ETIMEDOUT)
+    def _prove(self, to, many):
+        """Whether so many bytes of a reply may leave. Until then, asks the address to prove that it receives: it may be forged."""
+        ready, start = lambda: self.report or self.room.get(to, 0) >= many, ticks_ms()
+        self.token = (to, unpack(">I", urandom(4))[0])
+        while not ready() and since(start) < 10000:
+            if self.room.get(to, 0) >= 24:
+                self._out(seal(pack(HEAD, 13, PROBE, 0, 0, self.token[1], 0, 0, 0, 0)), to)
+            self._until(ready, 200)
+        self.token = None
+        return not self.report and ready()
 
     def _read(self, ms):
         """Takes one datagram, if one comes in time."""
@@ -223,10 +229,13 @@ class Messages:
         f = parse(datagram)
         if f is None:
             return
+        self.room[source] = self.room.pop(source, 0) + 3 * len(datagram)  # RFC 9000, section 8
+        if len(self.room) > 8:
+            del self.room[next(iter(self.room))]
         if f.kind == PROBE:
             self._out(seal(b"\x0d\x07" + datagram[2:-4]), source)
-        elif f.kind == PROBE_ACK and f.id == self.token:
-            self.proven = source
+        elif f.kind == PROBE_ACK and (source, f.id) == self.token:
+            self.room[source] = 1 << 29  # after so many bytes, it proves itself again
         elif f.kind == REPORT and self.out == (source, f.id, f.size, f.length, f.crc):
             self.report = f
         elif f.kind in (DATA, REQUEST, REPLY):
@@ -240,6 +249,8 @@ class Messages:
             return  # nobody reads it now: its sender tries again
         if f.length > self.longest:
             return self._report(f, source, 0, 0, pack(">I", self.longest))
+        if n > count(self.longest, 64):
+            return  # small chunks take more memory than their bytes
         part = key + (f.size,)  # a sender may divide a message anew, into smaller chunks
         repaired, chunks = self.partials.pop(part, (False, {}))
         again = f.attempt > 0 and not (f.kind == DATA and f.flags & FLEETING)

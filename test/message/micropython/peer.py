@@ -23,7 +23,7 @@ def handler(data, source):
     say("run", data[:8].decode())
     if data[:8] == b"failure.":
         raise ValueError("no such camera")
-    return data * 3
+    return bytes(20000) if data == b"picture?" else data * 3
 
 
 if what == "serve":

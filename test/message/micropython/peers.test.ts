@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { crc32 } from "node:zlib";
 
-import { AF_INET, type Endpoint, SOCK_DGRAM, socket } from "datagram";
+import { AF_INET, type Endpoint, SOCK_DGRAM, type Socket, socket } from "datagram";
 import { type Message, messages } from "datagram/message";
 import { proxy } from "datagram/proxy";
 import { type TestContext, describe, test, vi } from "vitest";
@@ -55,10 +55,10 @@ async function lossyPath(t: TestContext, port: number, lossRatio: number): Promi
   return relay.address;
 }
 
-async function bound(t: TestContext) {
+async function bound(t: TestContext, host = "127.0.0.1") {
   const s = socket(AF_INET, SOCK_DGRAM);
   t.onTestFinished(() => s.close());
-  await s.bind(["127.0.0.1", 0]);
+  await s.bind([host, 0]);
   return s;
 }
 
@@ -157,20 +157,108 @@ describe.for([0, 0.1, 0.3])("with a loss of %d in both directions", (lossRatio) 
   });
 });
 
+/** The datagram of a request. */
+function request(id: number, text: string): Buffer {
+  const data = Buffer.from(text);
+  const { length } = data;
+  return frame({ kind: frameKind.request, flags: frameFlag.now, id, length, crc: crc32(data) }, data);
+}
+
+/** The report that all of a message has arrived. */
+function report(id: number, { length }: { length: number }): Buffer {
+  const index = Math.ceil(length / 1200);
+  const crc = crc32(Buffer.alloc(length));
+  const body = Buffer.from([0, index, 0, 3, 0, 0, 0, 0]);
+  return frame({ kind: frameKind.report, id, index, length, crc }, body);
+}
+
+/** Waits for a datagram of a kind. */
+async function nextOf(s: Socket, kind: number): Promise<Buffer> {
+  for (;;) {
+    const data = await s.recv(2048);
+    if (((data[1] ?? 0) & 0x0f) === kind) return data;
+  }
+}
+
+/** A long reply of the device, which is the same for everybody. */
+const picture = { length: 20_000 };
+
 test("an address that asks the device cannot guess the next token with which it proves itself", async (t) => {
   if (withoutPython !== undefined) t.skip(withoutPython);
   const device = peer(t, "serve");
-  const port = Number(await device.line());
+  const to = ["127.0.0.1", Number(await device.line())] as const;
   const s = await bound(t);
   const tokens: number[] = [];
   for (const id of [1, 2]) {
-    const data = Buffer.alloc(100, `${id}`);
-    const about = { kind: frameKind.request, flags: frameFlag.now, id, length: 100, crc: crc32(data) };
-    await s.sendto(frame(about, data), ["127.0.0.1", port]);
-    for await (const { data: answer } of s) {
-      if (answer[1] === frameKind.probe) tokens.push(answer.readUInt32BE(4));
-      if (tokens.length === id) break;
-    }
+    await s.sendto(request(id, "picture?"), to);
+    tokens.push((await nextOf(s, frameKind.probe)).readUInt32BE(4));
+    await s.sendto(report(id, picture), to);
   }
   t.expect((tokens[1] as number) - (tokens[0] as number)).not.toBe(1);
+});
+
+describe("an address that has proven nothing", { concurrent: true }, () => {
+  /** Sends datagrams from the address of somebody else, and compares the bytes that this address gets with theirs. */
+  async function expectFewBytes(
+    t: TestContext,
+    make: (device: readonly [string, number]) => Promise<Buffer[]>,
+  ): Promise<void> {
+    if (withoutPython !== undefined) t.skip(withoutPython);
+    const device = peer(t, "serve");
+    const to = ["127.0.0.1", Number(await device.line())] as const;
+    const victim = await bound(t, "127.0.0.3");
+    let received = 0;
+    let sent = 0;
+    victim.tap(({ direction, data }) => {
+      if (direction === "in") received += data.length;
+      else sent += data.length;
+    });
+    for (const datagram of await make(to)) await victim.sendto(datagram, to);
+    const reading = (async () => {
+      for await (const _ of victim);
+    })();
+    // The device answers one request after the other.
+    const other = await bound(t, "127.0.0.2");
+    const m = messages(other);
+    await m.request("next", to, { timeoutMs: 60_000 });
+    await victim.close();
+    await reading.catch(() => undefined);
+    t.expect(received).toBeGreaterThan(0);
+    t.expect(received).toBeLessThanOrEqual(3 * sent);
+  }
+
+  const slow = { timeout: 90_000 };
+
+  test(
+    "gets at most three times the bytes of its request, if nobody reports the short reply",
+    slow,
+    async (t) => {
+      await expectFewBytes(t, () => Promise.resolve([request(1, "a")]));
+    },
+  );
+
+  test("gets at most three times the bytes of its request, if the reply is long", slow, async (t) => {
+    await expectFewBytes(t, () => Promise.resolve([request(1, "picture?")]));
+  });
+
+  test("is not proven by the token of another address", slow, async (t) => {
+    await expectFewBytes(t, async (to) => {
+      const asking = await bound(t, "127.0.0.2");
+      await asking.sendto(request(1, "picture?"), to);
+      const token = (await nextOf(asking, frameKind.probe)).readUInt32BE(4);
+      await asking.sendto(report(1, picture), to);
+      const none = { size: 0, length: 0, crc: 0 };
+      const proof = frame({ kind: frameKind.probeAck, id: token, ...none }, Buffer.alloc(0));
+      return [proof, request(2, "picture?")];
+    });
+  });
+
+  test("is not proven by reports of a reply whose bytes others know", slow, async (t) => {
+    const crc = crc32(Buffer.from("aaa"));
+    const about = { kind: frameKind.report, id: 1, length: 3, crc };
+    const missing = frame({ ...about, index: 0 }, Buffer.from([0, 0, 0, 3, 0xff, 0xff, 0, 0]));
+    const complete = frame({ ...about, index: 1 }, Buffer.from([0, 1, 0, 3, 0, 0, 0, 0]));
+    const asked = [request(1, "a"), missing, complete, request(2, "picture?")];
+    await expectFewBytes(t, () => Promise.resolve(asked));
+  });
 });
