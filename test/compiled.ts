@@ -21,7 +21,7 @@ export function compiled(name: string): string {
 }
 
 /** A change of one of these concerns every test: vitest does not see which modules of build/src a test imports. */
-export const everySource = "**/src/**";
+export const everySource = `${sources}**`;
 
 /** A plugin of Vite: a relative import of a source is one of its compiled module. */
 export const importCompiled = {
