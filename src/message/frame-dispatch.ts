@@ -191,16 +191,18 @@ export class FrameDispatch {
     }
     const peer = this.#to.find(source);
     const sender = peer?.sender;
-    const isKnown =
+    if (peer && !peer.isProven) peer.receivedBytes += data.length;
+    const kind =
       report.credit === 0
         ? sender?.refused(frame, (message) => tooLong(peer as Peer, message, report.limit))
         : sender?.reported(frame, report);
-    if (!peer || isKnown !== true) {
+    if (!peer || kind === undefined) {
       this.#to.receiver.drop("stray");
       return;
     }
     peer.lastSeen = now;
-    this.#proven(peer);
+    // The requester chose the id of a reply, and others may know its bytes: such a report may come from a forged address.
+    if (kind !== frameKind.reply) this.#proven(peer);
   }
 
   #proven(peer: Peer): void {

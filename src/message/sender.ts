@@ -119,13 +119,13 @@ export class Sender {
     this.#jobs.clear();
   }
 
-  /** A report of the peer. Returns `false` if it is about no message that is being sent. */
-  reported(frame: Readonly<Frame>, report: Readonly<Report>): boolean {
+  /** A report of the peer. Returns the kind of its message; `undefined` if it is about no message that is being sent. */
+  reported(frame: Readonly<Frame>, report: Readonly<Report>): number | undefined {
     const job = this.#jobs.find(frame);
-    if (!job) return false;
+    if (!job) return undefined;
     const { outgoing } = job;
     const { fullAcked } = outgoing;
-    if (frame.index > outgoing.sentChunks || report.upto > outgoing.sentChunks) return false;
+    if (frame.index > outgoing.sentChunks || report.upto > outgoing.sentChunks) return undefined;
     const now = this.#host.clock.now();
     this.credit = report.credit;
     const { complete, isNew } = outgoing.reported(frame, report, this.congestion, now);
@@ -144,14 +144,14 @@ export class Sender {
       this.#remove(job, true);
     }
     this.#pump();
-    return true;
+    return outgoing.frame.kind;
   }
 
-  /** The peer refused a message, because it is longer than it takes. Returns `false` if there is no such message. */
-  refused(frame: Readonly<Frame>, error: (message: Readonly<Frame>) => Error): boolean {
+  /** The peer refused a message, because it is longer than it takes. Returns its kind; `undefined` if there is no such message. */
+  refused(frame: Readonly<Frame>, error: (message: Readonly<Frame>) => Error): number | undefined {
     const job = this.#jobs.find(frame);
     if (job) this.withdraw(job, error(job.outgoing.frame));
-    return job !== undefined;
+    return job?.outgoing.frame.kind;
   }
 
   /**

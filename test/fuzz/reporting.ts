@@ -90,7 +90,7 @@ export class Reporting implements SenderHost {
     if (report.credit === 0) {
       this.#sender.refused(frame, () => new Error(`refused: ${report.limit}`));
     } else {
-      const isKnown = this.#sender.reported(frame, report);
+      const isKnown = this.#sender.reported(frame, report) !== undefined;
       const isComplete = frame.index === chunksOf(frame.length, frame.size);
       if (isKnown && isComplete) this.#completed[frame.id] = true;
     }

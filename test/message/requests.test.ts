@@ -1,11 +1,14 @@
 /** Requests run at most once at the handler, and their replies arrive whatever their size. */
 
+import { crc32 } from "node:zlib";
+
 import { type Message, MessageError } from "datagram/message";
 import type { Packet } from "datagram/sim";
 import { expect, test } from "vitest";
 
 import { Replies } from "../../src/message/replies.js";
-import { frameKind } from "../../src/wire/message-frame.js";
+import { frameFlag, frameKind } from "../../src/wire/message-frame.js";
+import { frame } from "./frames.js";
 import { between, desk, next, pattern, sleep } from "./tools.js";
 
 test("a request is answered with a reply of any size", async () => {
@@ -271,6 +274,45 @@ test("a requester that proves nothing gets at most three times its bytes, howeve
     });
     await expect(camera.request("hello", desk)).rejects.toMatchObject({ code: "ETIMEDOUT" });
     expect(answered).toBeGreaterThan(received);
+  });
+});
+
+test("neither a report of a reply nor the token of another address proves an address", async () => {
+  await between({ latencyMs: 10 }, async ({ desk: to, hosts, sockets }) => {
+    to.serve(() => pattern(50_000));
+    const [victim, other] = [hosts[0].socket(), hosts[0].socket()];
+    const [victims, others] = [["10.0.0.1", 5001] as const, ["10.0.0.1", 5002] as const];
+    await victim.bind(victims);
+    await other.bind(others);
+    let [received, answered] = [0, 0];
+    sockets[1].tap(({ direction, data, source, destination }) => {
+      if (direction === "in" && source.port === victims[1]) received += data.length;
+      if (direction === "out" && destination.port === victims[1]) answered += data.length;
+    });
+    const asked = frame({ kind: frameKind.request, flags: frameFlag.now });
+    await other.sendto(asked, desk);
+    let token = 0;
+    for await (const { data } of other) {
+      if (kindOf(data) !== frameKind.probe) continue;
+      token = data.readUInt32BE(4);
+      break;
+    }
+    const none = { size: 0, length: 0, crc: 0 };
+    const proof = frame({ kind: frameKind.probeAck, id: token, ...none }, Buffer.alloc(0));
+    const about = { kind: frameKind.report, length: 50_000, crc: crc32(pattern(50_000)) };
+    const report = frame(about, Buffer.from([0, 0, 0, 100, 0xff, 0xff, 0, 0]));
+    for (const datagram of [proof, asked, report, report]) {
+      await victim.sendto(datagram, desk);
+      await sleep(300);
+    }
+    await sleep(20_000);
+    expect(to.stats().dropped).toEqual({ token: 1 });
+    expect(to.peer(victims).stats().isProven).toBe(false);
+    expect(answered).toBeGreaterThan(0);
+    expect(answered).toBeLessThanOrEqual(3 * received);
+    await other.sendto(proof, desk);
+    await sleep(100);
+    expect(to.peer(others).stats().isProven).toBe(true);
   });
 });
 
