@@ -122,6 +122,11 @@ export class Incoming {
     return this.chunks - this.received - this.byParity <= 2;
   }
 
+  /** Whether its memory is gone: it was that of an older message, which the program has transferred to another thread too late. */
+  get isDetached(): boolean {
+    return this.#whole?.length === 0;
+  }
+
   has(index: number): boolean {
     return ((this.#bitmap[index >> 3] as number) & (1 << (index & 7))) !== 0;
   }
@@ -184,7 +189,7 @@ export class Incoming {
     taken: Series,
   ): number {
     const memory = this.#whole ?? (this.#slabs.length === 1 ? this.#slabs[0] : undefined);
-    if (!memory || !this.#shift || this.#parities || !this.#hasChunkFrame) return 0;
+    if (!memory || this.isDetached || !this.#shift || this.#parities || !this.#hasChunkFrame) return 0;
     const series = (this.#series ??= seriesOf(this));
     series[seriesCrc] = this.#runCrc;
     series[seriesNext] = this.#runEnd;
@@ -298,10 +303,11 @@ export class Incoming {
     this.#endRun();
     const slabs = this.#slabs as Buffer[];
     const whole = this.#whole ?? (slabs.length === 1 ? slabs[0] : undefined);
+    const { isDetached } = this;
     this.#whole = undefined;
     this.#slabs = [];
     this.#parities = undefined;
-    if (this.#crc !== (this.frame.crc | 0)) return undefined;
+    if (isDetached || this.#crc !== (this.frame.crc | 0)) return undefined;
     return whole ?? Buffer.concat(slabs, this.frame.length);
   }
 

@@ -92,13 +92,14 @@ export class Receiver {
     peer.receivedChunks++;
     let partial = peer.partialOf(frame);
     if (partial?.frame.crc === crc) {
-      if (!isDividedAnew(partial.frame, frame)) {
+      const { isDetached } = partial;
+      if (!isDetached && !isDividedAnew(partial.frame, frame)) {
         if (partial.mayComplete && this.#handover.isFullFor(peer, frame)) this.drop("unconfirmed");
         else this.#add(peer, partial, frame, payload, now);
         return;
       }
       // Without a chunk, a parity had arrived.
-      this.drop("divided", Math.max(1, partial.received));
+      this.drop(isDetached ? "memory" : "divided", Math.max(1, partial.received));
       this.#partials.remove(peer, partial);
       partial = undefined;
     }

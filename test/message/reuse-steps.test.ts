@@ -151,6 +151,24 @@ test("a message that is confirmed after its step keeps its memory, and one that 
   expect(memories.size).toBeLessThan(count);
 });
 
+test("a message whose memory the program transfers, because it keeps an older one too long, begins anew", async () => {
+  const seeds: number[] = [];
+  await sending("in turn", {}, async ({ desk: m }) => {
+    /** Transfers a message while the next one arrives. */
+    const transfer = async ({ data }: Message): Promise<void> => {
+      while (m.stats().partialBytes === 0) await sleep(0.1);
+      structuredClone(0, { transfer: [data.buffer as ArrayBuffer] });
+    };
+    for await (const message of m) {
+      seeds.push(seedOf(message));
+      if (seeds.length === count) break;
+      if (seeds.length % 3 === 0) void transfer(message);
+    }
+    expect(m.stats().dropped.memory).toBeGreaterThan(0);
+  });
+  expect(seeds).toEqual(inOrder);
+});
+
 test("no memory is used again before its message was read and the next step was taken, for any order of calls", async () => {
   const action = fc.oneof(
     fc.constant("arrive" as const),
