@@ -57,11 +57,11 @@ export class Outgoing {
   reportedBefore = 0;
   answersBefore = 0;
   /**
-   * The largest number of chunks that the peer had, and when it was reached; at first, when the message began. A peer that loses its
-   * memory again and again makes no progress.
+   * The largest number of chunks that the peer had, and when it was reached; at first, when the message began, and never before that.
+   * A peer that loses its memory again and again makes no progress.
    */
   mostAcked = 0;
-  progressAt = 0;
+  progressAt: number = Number.POSITIVE_INFINITY;
   /** Chunks of this message that are under way. */
   inFlight = 0;
   /** The CRC of each chunk. */
