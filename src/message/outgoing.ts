@@ -57,11 +57,11 @@ export class Outgoing {
   reportedBefore = 0;
   answersBefore = 0;
   /**
-   * The largest number of chunks that the peer had, and when it was reached; at first, when the message began, and never before that.
-   * A peer that loses its memory again and again makes no progress.
+   * The largest number of chunks that the peer had, and when it was reached; at first, when the first chunk left, and before that, when
+   * the message was added. A peer that loses its memory again and again makes no progress.
    */
   mostAcked = 0;
-  progressAt: number = Number.POSITIVE_INFINITY;
+  progressAt = 0;
   /** Chunks of this message that are under way. */
   inFlight = 0;
   /** The CRC of each chunk. */
@@ -136,12 +136,15 @@ export class Outgoing {
   }
 
   /**
-   * When the message fails because it makes no progress. A message that waits for the chunks of others does not fail, but a reply
-   * waits for the proof of an address.
+   * When the message fails because it makes no progress. A message that waits for the chunks of others does not fail. But a reply does
+   * if none of them makes progress: a peer that is gone, or that does not prove its address, has it kept no longer.
+   *
+   * @param othersAt when a message to the peer made progress.
    */
-  giveUpAt(giveUpMs: number): number {
-    const isWaiting = this.sentChunks === 0 && this.frame.kind !== frameKind.reply;
-    return this.fleeting || isWaiting ? Infinity : this.progressAt + giveUpMs;
+  giveUpAt(giveUpMs: number, othersAt: number): number {
+    if (this.fleeting) return Infinity;
+    if (this.sentChunks > 0) return this.progressAt + giveUpMs;
+    return this.frame.kind === frameKind.reply ? Math.max(this.progressAt, othersAt) + giveUpMs : Infinity;
   }
 
   /** Returns the chunk to send next: one that was lost, else a new one; −1 if there is none. */

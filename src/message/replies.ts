@@ -44,17 +44,19 @@ export class Replies {
     return reply;
   }
 
-  /** A handler has ended, or its reply is replaced. Forgets the oldest replies above the limits. */
+  /** A handler has ended, or its reply is replaced. Forgets replies above the limits: those that the peer has, then the oldest. */
   end(reply: Reply, data: Buffer, failed: boolean): void {
     reply.data = data;
     reply.failed = failed;
     let bytes = 0;
     for (const each of this.#byId.values()) bytes += keptBytes(each);
-    for (const [id, old] of this.#byId) {
-      if (this.#byId.size <= maxReplies && bytes <= maxReplyBytes) break;
-      if (!old.data || old.isSending || old === reply) continue;
-      this.#byId.delete(id);
-      bytes -= keptBytes(old);
+    for (const isDone of [true, false]) {
+      for (const [id, old] of this.#byId) {
+        if (this.#byId.size <= maxReplies && bytes <= maxReplyBytes) return;
+        if (!old.data || old.isSending || old === reply || old.isDone !== isDone) continue;
+        this.#byId.delete(id);
+        bytes -= keptBytes(old);
+      }
     }
   }
 

@@ -49,6 +49,8 @@ export class Sender {
   #hasSent = false;
   readonly #bursts: Bursts;
   readonly #pacer = new Pacer();
+  /** When a message made progress. */
+  #progressAt = Number.NEGATIVE_INFINITY;
 
   constructor(host: SenderHost, to: Endpoint, limits: SenderLimits) {
     this.#host = host;
@@ -67,12 +69,12 @@ export class Sender {
     const { outgoing } = job;
     if (outgoing.frame.size > size && isDivisible(outgoing) && !outgoing.isGone)
       job.outgoing = job.divide(size);
-    this.#await(job.outgoing, now);
+    this.#await(job.outgoing, outgoing.progressAt, now);
     job.started?.();
   };
 
-  #await(outgoing: Outgoing, now: number): void {
-    outgoing.progressAt = now;
+  #await(outgoing: Outgoing, progressAt: number, now: number): void {
+    outgoing.progressAt = progressAt;
     outgoing.probeAt = now + this.congestion.firstProbeMs(outgoing.fleeting);
   }
 
@@ -98,6 +100,7 @@ export class Sender {
   /** Adds a message. */
   add(job: Job): void {
     if (job.outgoing.fleeting) this.#supersede(job.outgoing.frame);
+    job.outgoing.progressAt = this.#host.clock.now();
     this.#jobs.add(job);
     this.#pump();
   }
@@ -133,7 +136,7 @@ export class Sender {
       this.chunkSize.reported(outgoing.fullAcked - fullAcked);
     if (outgoing.ackedChunks > outgoing.mostAcked) {
       outgoing.mostAcked = outgoing.ackedChunks;
-      outgoing.progressAt = now;
+      outgoing.progressAt = this.#progressAt = now;
     }
     if (isNew) {
       outgoing.probes = 0;
@@ -214,7 +217,7 @@ export class Sender {
     for (const job of this.#jobs) {
       const { outgoing } = job;
       if (now >= job.deadline) this.#expire(job, "expired");
-      else if (now >= outgoing.giveUpAt(this.#limits.giveUpMs)) this.#expire(job, "silent");
+      else if (now >= outgoing.giveUpAt(this.#limits.giveUpMs, this.#progressAt)) this.#expire(job, "silent");
       else if (outgoing.probeAt <= now) this.#probe(job, now);
     }
     this.#pump();
@@ -286,7 +289,7 @@ export class Sender {
       outgoing.abandon(this.congestion);
       job.outgoing = job.divide(safeChunkBytes);
       job.outgoing.frame.id = outgoing.frame.id;
-      this.#await(job.outgoing, now);
+      this.#await(job.outgoing, now, now);
     }
   }
 
@@ -371,8 +374,9 @@ export class Sender {
 
   #setAlarm(now: number): void {
     let at = Infinity;
+    const { giveUpMs } = this.#limits;
     for (const { outgoing, deadline } of this.#jobs.active)
-      at = Math.min(at, outgoing.probeAt, deadline, outgoing.giveUpAt(this.#limits.giveUpMs));
+      at = Math.min(at, outgoing.probeAt, deadline, outgoing.giveUpAt(giveUpMs, this.#progressAt));
     for (const { deadline } of this.#jobs.waiting) at = Math.min(at, deadline);
     const paced = this.#pacer.tokens < 1 && this.#jobs.active.some(({ outgoing }) => outgoing.next() >= 0);
     if (paced) at = Math.min(at, now + this.#pacer.waitMs(this.#pace));

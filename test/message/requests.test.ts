@@ -56,38 +56,6 @@ test("the handler runs once for each answered request, and never twice, with 30%
   }
 });
 
-test("more requests than a peer answers at a time get their replies, also if it is up for longer than giveUpMs", async () => {
-  for (let seed = 1; seed <= 5; seed++) {
-    const lossy = { latencyMs: 5, lossRatio: 0.2, duplicateRatio: 0.2, reorderRatio: 0.3, jitterMs: 5 };
-    await between(
-      lossy,
-      async ({ camera, desk: to }) => {
-        const runs = new Map<number, number>();
-        to.serve(({ data }) => {
-          runs.set(data.length, (runs.get(data.length) ?? 0) + 1);
-          return Buffer.from(data);
-        });
-        await camera.request("first", desk);
-        await sleep(20_000);
-        // The long ones keep the others waiting.
-        const sizes = [300_000, 400_000, 0, 1, 1199, 1400, 65_535, 2, 3, 4, 500_000, 6, 7, 8];
-        const ends = await Promise.all(
-          sizes.map(async (bytes) => {
-            const data = pattern(bytes, bytes);
-            return await camera.request(data, desk).then(
-              (reply) => reply.data.equals(data),
-              (error: unknown) => `${bytes}: ${String(error)}`,
-            );
-          }),
-        );
-        expect(ends, `seed ${seed}`).toEqual(sizes.map(() => true));
-        expect([...runs.values()], `seed ${seed}`).toEqual(Array.from(runs, () => 1));
-      },
-      { seed },
-    );
-  }
-});
-
 test("a handler that fails is reported, answers EPROTO, and the next request is served", async () => {
   await between({ latencyMs: 10 }, async ({ camera, desk: to }) => {
     const failures: [unknown, Message][] = [];
