@@ -10,20 +10,21 @@ import { Failure, usage } from "./exit.js";
 
 /** The longest time that an option accepts, in milliseconds: one day. */
 const maxMs = 24 * 60 * 60 * 1000;
+const timeUnits = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
 const byteUnits = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 } as const;
 /** The largest number of bytes that an option accepts. Linux keeps twice the size of a buffer in an int. */
 const maxBytes = 1023 << 20;
 /** The largest count that an option accepts. */
 const maxCount = 1_000_000_000;
 
-/** Reads `500ms`, `2s`, `1m`, or `2` as seconds, for the option `name`, as milliseconds. */
+/** Reads `500ms`, `2s`, `1m`, `1h`, or `2` as seconds, for the option `name`, as milliseconds. */
 export function duration(name: string, minMs = 1): (text: string) => number {
   return (text) => {
-    const [, digits, unit = "s"] = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m)?$/.exec(text) ?? [];
-    const ms = Number(digits) * (unit === "ms" ? 1 : unit === "s" ? 1000 : 60_000);
+    const [, digits, unit = "s"] = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)?$/.exec(text) ?? [];
+    const ms = Number(digits) * timeUnits[unit as keyof typeof timeUnits];
     if (ms >= minMs && ms <= maxMs) return ms;
     throw usage(
-      `${name} takes a time, such as 2 or 2s (seconds), 500ms or 1m, from ${minMs}ms to 1440m, not ${quote(text)}`,
+      `${name} takes a time, such as 2 or 2s (seconds), 500ms, 1m or 1h, from ${minMs}ms to 24h, not ${quote(text)}`,
     );
   };
 }

@@ -101,14 +101,21 @@ describe("times", () => {
     expect(duration("--delay", 0)("0ms")).toBe(0);
     expect(duration("--delay", 0)("0.05s")).toBe(50);
     expect(duration("--delay", 0)("1.5ms")).toBe(1.5);
-    expect(() => duration("--timeout")("0ms")).toThrow(/from 1ms to 1440m/);
+    expect(() => duration("--timeout")("0ms")).toThrow(/from 1ms to 24h/);
+  });
+
+  test("a time may be in minutes and hours, up to a day", () => {
+    expect(["1.5m", "1h", "24h", "1440m"].map(duration("--timeout"))).toEqual([
+      90_000, 3_600_000, 86_400_000, 86_400_000,
+    ]);
+    expect(() => duration("--timeout")("25h")).toThrow(/from 1ms to 24h/);
   });
 
   test("a number without a unit is in seconds", () => {
     expect(duration("--timeout")("2")).toBe(2000);
     expect(duration("--timeout")("0.5")).toBe(500);
-    expect(() => duration("--timeout")("2h")).toThrow(
-      /^--timeout takes a time, such as 2 or 2s \(seconds\), 500ms/,
+    expect(() => duration("--timeout")("2d")).toThrow(
+      /^--timeout takes a time, such as 2 or 2s \(seconds\), 500ms, 1m or 1h/,
     );
   });
 });
