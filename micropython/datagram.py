@@ -107,7 +107,7 @@ class Messages:
         return self.inbox.pop(0) if self._until(lambda: self.inbox, timeout) else None
 
     def request(self, data, to, channel=0, timeout=10000):
-        """Sends a request, and returns the reply. OSError ETIMEDOUT; RuntimeError with the reason if the handler failed."""
+        """Sends a request, and returns the reply. OSError ETIMEDOUT; RuntimeError if the handler failed, with the reason if it is told."""
         self.asked, self.reply, start = (to, self._next()), None, ticks_ms()
         try:
             while not self.reply:  # if it comes again, the other side may send more of the reply
