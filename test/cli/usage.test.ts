@@ -53,7 +53,7 @@ describe("bad input is one line, and exit code 2", () => {
     [["listen", "0", "--count", "1.5"], /--count takes a whole number/],
     [["listen", "0", "--count", "1e3"], /--count takes a whole number/],
     [["listen", "0", "--count", "9999999999999999999"], /--count takes a whole number/],
-    [["listen", "0", "--timeout", "10x"], /2 or 2s \(seconds\), 500ms or 1m.*not "10x"/],
+    [["listen", "0", "--timeout", "10x"], /2 or 2s \(seconds\), 500ms, 1m or 1h.*not "10x"/],
     [["listen", "0", "--timeout", "86401"], /from 1ms to 24h/],
     [["listen", "0", "--timeout", "0s"], /from 1ms to 24h/],
     [["listen", "0", "--timeout", "-1s"], /--timeout takes a time/],
