@@ -13,6 +13,7 @@ import {
   jpegPicture,
   noBrowser,
   openPage,
+  patience,
   rowWith,
   sendOften,
   startBrowser,
@@ -21,7 +22,6 @@ import {
 } from "./browser.js";
 
 /** For values that are asked for again and again. Locators wait as long. */
-const patience = { timeout: 30_000 };
 const phone = { width: 360, height: 740 };
 
 describe.skipIf(noBrowser !== undefined)(

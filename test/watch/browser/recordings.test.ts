@@ -13,9 +13,17 @@ import { socket } from "datagram";
 import { watch } from "datagram/watch";
 import { Program, bin } from "../../cli/program.js";
 import { capture, icmpErrors, startMs } from "../capture-file.js";
-import { answering, noBrowser, openPage, rowWith, startBrowser, startWatch, violations } from "./browser.js";
+import {
+  answering,
+  noBrowser,
+  openPage,
+  patience,
+  rowWith,
+  startBrowser,
+  startWatch,
+  violations,
+} from "./browser.js";
 
-const patience = { timeout: 30_000 };
 const run = promisify(execFile);
 const hasTshark = existsSync("/usr/bin/tshark");
 const hasFfmpeg = existsSync("/usr/bin/ffmpeg");
