@@ -8,5 +8,5 @@ export function wholeNumber(
 ): number {
   const value = text === undefined ? otherwise : Number(text);
   if (text !== "" && Number.isInteger(value) && value >= min && value <= max) return value;
-  throw new Error(`--${name} is a whole number from ${min} to ${max}, not "${text ?? ""}"`);
+  throw new Error(`--${name} is a whole number from ${min} to ${max}, not ${text ?? ""}`);
 }
