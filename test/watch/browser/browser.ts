@@ -13,7 +13,7 @@ import { requireAll } from "../../process/programs.js";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const executablePath = "/usr/bin/chromium";
-/** How long a test waits for the page to show something, with `expect.poll`. */
+/** For values that are asked for again and again, with `expect.poll`. Locators wait as long. */
 export const patience = { timeout: 30_000 };
 
 /** Why the tests of the page are skipped. Never a reason if every test is required. */

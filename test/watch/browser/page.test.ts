@@ -21,7 +21,6 @@ import {
   violations,
 } from "./browser.js";
 
-/** For values that are asked for again and again. Locators wait as long. */
 const phone = { width: 360, height: 740 };
 
 describe.skipIf(noBrowser !== undefined)(
