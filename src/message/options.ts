@@ -38,8 +38,8 @@ export interface MessagesOptions {
   readonly confirmMs?: number | undefined;
   /**
    * The memory of a message is used again for a later one when the `for await` loop that got it takes its next step. So copy
-   * `data` to keep it for longer, and let no stream or generator read ahead. Messages of requests and replies, and short ones,
-   * are not meant. @default false
+   * `data` to keep it for longer, and let no stream or generator read ahead. Requests, replies and messages of one chunk
+   * always have memory of their own. @default false
    */
   readonly reuseMemory?: boolean | undefined;
 }
