@@ -15,9 +15,7 @@ export type WorkerMessage =
 
 /** A message of the parent: the options at the start, and the wish that the worker ends. */
 export type ParentMessage =
-  // At the start.
   | { readonly type: "options"; readonly options: object }
-  // At the end.
   | { readonly type: "stop" };
 
 /** Returns the options from the parent, which are not on the command line because they can have a password. */

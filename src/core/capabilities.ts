@@ -3,7 +3,6 @@
 /** Whether a driver has a feature here, and the reason if not. */
 export type Capability =
   | { readonly available: true }
-  // The reason names what is missing.
   | { readonly available: false; readonly reason: string };
 
 /** The features in which drivers differ. */

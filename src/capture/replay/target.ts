@@ -13,11 +13,8 @@ import type { ReplayDatagram } from "./options.js";
  * `"10.0.0.7:5000"`, or `"10.0.0.7"` for all its ports; or a function. Datagrams without an address are skipped.
  */
 export type ReplayTo<D extends ReplayDatagram = CapturedDatagram> =
-  // Where all go.
   | AddressLike
-  // By source.
   | ReadonlyMap<string, AddressLike>
-  // By datagram.
   | ((datagram: D) => AddressLike | undefined);
 
 /** Sends the datagrams of a replay. `Route` says where one of them is sent. */

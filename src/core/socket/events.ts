@@ -29,13 +29,11 @@ export interface SocketEvents {
 }
 
 type ListenerMethod =
-  // These add.
   | "on"
   | "addListener"
   | "once"
   | "prependListener"
   | "prependOnceListener"
-  // These remove.
   | "off"
   | "removeListener";
 
